@@ -1,0 +1,30 @@
+import { SoulBoxError } from './error.ts';
+import type { Reason } from './reasons.ts';
+
+const reasonByErrno: Readonly<Record<string, Reason>> = {
+  ENOENT: 'file_not_found',
+  EEXIST: 'file_exists',
+  ENOTDIR: 'not_a_directory',
+  EISDIR: 'bad_path',
+  ELOOP: 'link_loop',
+  EINVAL: 'bad_path',
+  ENAMETOOLONG: 'bad_path',
+  EACCES: 'forbidden',
+  EPERM: 'forbidden',
+  EROFS: 'forbidden',
+  ENOSPC: 'disk_full',
+  EDQUOT: 'disk_full',
+  ECONNREFUSED: 'port_closed',
+};
+
+/** True for what Node's own APIs throw: an Error with an errno name in `code`. */
+export function isNodeError(thrown: unknown): thrown is NodeJS.ErrnoException {
+  return thrown instanceof Error && typeof (thrown as NodeJS.ErrnoException).code === 'string';
+}
+
+/** The errno table of SoulBox: Node's error to ours, with `message` shown to the caller. */
+export function errorFromNode(thrown: unknown, message: string): SoulBoxError {
+  if (thrown instanceof SoulBoxError) return thrown;
+  const reason = isNodeError(thrown) ? reasonByErrno[thrown.code ?? ''] : undefined;
+  return new SoulBoxError(reason ?? 'internal', message, { cause: thrown });
+}

@@ -1,0 +1,43 @@
+import type { Reason } from './reasons.ts';
+import { reasons } from './reasons.ts';
+
+/** The closed set of error classes: Connect's code names (connectrpc.com/docs/protocol#error-codes). */
+export type ErrorCode =
+  | 'invalid_argument'
+  | 'unauthenticated'
+  | 'permission_denied'
+  | 'not_found'
+  | 'already_exists'
+  | 'failed_precondition'
+  | 'resource_exhausted'
+  | 'unimplemented'
+  | 'unavailable'
+  | 'deadline_exceeded'
+  | 'canceled'
+  | 'unknown'
+  | 'internal';
+
+/**
+ * The one error class of SoulBox.
+ *
+ * - `reason`: our stable finer word (docs/errors.md); it decides `code`.
+ * - `message`: safe for the caller: what failed, with which value, and what to do.
+ * - `cause`: for the log only, never sent to a caller.
+ */
+export class SoulBoxError extends Error {
+  readonly code: ErrorCode;
+  readonly reason: Reason;
+
+  constructor(reason: Reason, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'SoulBoxError';
+    this.reason = reason;
+    this.code = reasons[reason].code;
+  }
+}
+
+/** Turns anything thrown into a SoulBoxError; what is unknown becomes `internal` with a bland message. */
+export function errorFromUnknown(thrown: unknown): SoulBoxError {
+  if (thrown instanceof SoulBoxError) return thrown;
+  return new SoulBoxError('internal', 'An internal error occurred. The server log has the details.', { cause: thrown });
+}

@@ -1,0 +1,17 @@
+export { SoulBoxError, errorFromUnknown } from './error.ts';
+export type { ErrorCode } from './error.ts';
+export { reasons } from './reasons.ts';
+export type { Reason } from './reasons.ts';
+export { errorFromNode, isNodeError } from './error-from-node.ts';
+export { Secret, constantTimeEqual } from './secret.ts';
+export { createLogger, silentLogger } from './logger.ts';
+export type { Logger, LogLevel } from './logger.ts';
+export { randomId } from './ids.ts';
+export { systemClock } from './clock.ts';
+export type { Clock } from './clock.ts';
+export { sleep } from './sleep.ts';
+export { CommandError, run } from './run.ts';
+export type { RunOptions } from './run.ts';
+export { writeFileAtomic } from './atomic-file.ts';
+export { key, wholeNumber, flag, loadConfig, findUnknownKeys } from './config.ts';
+export type { ConfigKey, ConfigSchema, ConfigOf } from './config.ts';

@@ -1,0 +1,82 @@
+import type { ErrorCode } from './error.ts';
+
+interface ReasonInfo {
+  readonly code: ErrorCode;
+  /** What it means and what to do, as printed in docs/errors.md (a test compares the two). */
+  readonly help: string;
+}
+
+/** Every reason an error of ours can carry. Adding one here and in docs/errors.md is all it takes. */
+export const reasons = {
+  bad_request: {
+    code: 'invalid_argument',
+    help: 'The request does not have the documented form; the message names the field.',
+  },
+  bad_path: {
+    code: 'invalid_argument',
+    help: 'The path cannot be used this way: wrong kind of file, or a form that is not accepted.',
+  },
+  not_a_directory: { code: 'invalid_argument', help: 'The path names something that is not a directory.' },
+  unauthorized: { code: 'unauthenticated', help: 'The key, token or signature is missing or wrong.' },
+  unknown_user: { code: 'unauthenticated', help: 'The sandbox has no such user.' },
+  forbidden: { code: 'permission_denied', help: 'The caller is known, but may not do this.' },
+  sandbox_not_found: {
+    code: 'not_found',
+    help: 'No sandbox of this id exists for the caller: it ended, or belongs to another team.',
+  },
+  template_not_found: {
+    code: 'not_found',
+    help: 'No template of this id or name. List them with `soulbox template list`.',
+  },
+  file_not_found: { code: 'not_found', help: 'The path does not exist in the sandbox.' },
+  process_not_found: {
+    code: 'not_found',
+    help: 'No process of this pid or tag was started through envd, or it ended over 30 s ago.',
+  },
+  watcher_not_found: { code: 'not_found', help: 'No watcher of this id; it was removed or never made.' },
+  key_not_found: { code: 'not_found', help: 'No API key of this id in the team.' },
+  route_not_found: { code: 'not_found', help: 'The server has no such route.' },
+  file_exists: { code: 'already_exists', help: 'Something exists at the path already.' },
+  name_taken: { code: 'already_exists', help: 'The name is taken; choose another or remove the old one.' },
+  illegal_transition: {
+    code: 'failed_precondition',
+    help: 'The sandbox is in a state that does not allow this step; the message names from and to.',
+  },
+  link_loop: { code: 'failed_precondition', help: 'Symbolic links lead in a circle.' },
+  disk_full: {
+    code: 'resource_exhausted',
+    help: 'The disk of the sandbox is full. Delete files, or use a template with a larger disk.',
+  },
+  too_many_sandboxes: {
+    code: 'resource_exhausted',
+    help: 'The team or the host is at its limit of sandboxes. Kill some, or retry later.',
+  },
+  limit_exceeded: { code: 'resource_exhausted', help: 'A documented limit was reached; the message names it.' },
+  not_implemented: { code: 'unimplemented', help: 'This version of SoulBox does not offer the call yet.' },
+  port_closed: { code: 'unavailable', help: 'Nothing in the sandbox listens on this port.' },
+  sandbox_unreachable: { code: 'unavailable', help: 'The sandbox runs, but its envd did not answer in time.' },
+  sandbox_start_failed: {
+    code: 'unavailable',
+    help: 'The sandbox could not be started; the server log says which step failed. Run `soulbox doctor`.',
+  },
+  shutting_down: { code: 'unavailable', help: 'The server is stopping; retry against the next one.' },
+  host_not_ready: {
+    code: 'unavailable',
+    help: 'The host lacks something SoulBox needs. Run `soulbox doctor`; it names the fix.',
+  },
+  process_timeout: {
+    code: 'deadline_exceeded',
+    help: 'The process reached the time limit of its call and was killed.',
+  },
+  process_state: {
+    code: 'internal',
+    help: 'The process cannot take this: its input is closed, or it has no terminal.',
+  },
+  config_invalid: {
+    code: 'invalid_argument',
+    help: 'A configuration value is unknown, malformed or contradicts another; all faults are listed.',
+  },
+  internal: { code: 'internal', help: 'A fault of SoulBox. The server log has the details under the request id.' },
+} as const satisfies Record<string, ReasonInfo>;
+
+export type Reason = keyof typeof reasons;

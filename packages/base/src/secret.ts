@@ -1,0 +1,39 @@
+import { inspect } from 'node:util';
+import { timingSafeEqual, createHash } from 'node:crypto';
+
+/** A string that never prints: logs, JSON and string templates show `[redacted]`. */
+export class Secret {
+  readonly #value: string;
+
+  constructor(value: string) {
+    this.#value = value;
+  }
+
+  /** The one way to the value; call it where the value leaves the process, nowhere else. */
+  reveal(): string {
+    return this.#value;
+  }
+
+  /** Compares in time that does not depend on where the two differ, nor on the length of either. */
+  equals(other: string): boolean {
+    return constantTimeEqual(this.#value, other);
+  }
+
+  toString(): string {
+    return '[redacted]';
+  }
+
+  toJSON(): string {
+    return '[redacted]';
+  }
+
+  [inspect.custom](): string {
+    return '[redacted]';
+  }
+}
+
+/** Compares two strings in constant time by comparing their SHA-256 digests. */
+export function constantTimeEqual(a: string, b: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}

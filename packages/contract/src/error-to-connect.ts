@@ -1,0 +1,25 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { ErrorCode, SoulBoxError } from '@soulbox/base';
+
+const connectCodes = {
+  invalid_argument: Code.InvalidArgument,
+  unauthenticated: Code.Unauthenticated,
+  permission_denied: Code.PermissionDenied,
+  not_found: Code.NotFound,
+  already_exists: Code.AlreadyExists,
+  failed_precondition: Code.FailedPrecondition,
+  resource_exhausted: Code.ResourceExhausted,
+  unimplemented: Code.Unimplemented,
+  unavailable: Code.Unavailable,
+  deadline_exceeded: Code.DeadlineExceeded,
+  canceled: Code.Canceled,
+  unknown: Code.Unknown,
+  internal: Code.Internal,
+} as const satisfies Record<ErrorCode, Code>;
+
+/** Header (error metadata) that carries our reason between SoulBox processes. */
+export const reasonHeader = 'x-soulbox-reason';
+
+export function connectErrorFromError(error: SoulBoxError): ConnectError {
+  return new ConnectError(error.message, connectCodes[error.code], { [reasonHeader]: error.reason }, undefined, error);
+}

@@ -1,0 +1,32 @@
+import type { ErrorCode, SoulBoxError } from '@soulbox/base';
+
+const statusByCode = {
+  invalid_argument: 400,
+  unauthenticated: 401,
+  permission_denied: 403,
+  not_found: 404,
+  already_exists: 409,
+  failed_precondition: 409,
+  resource_exhausted: 429,
+  unimplemented: 501,
+  unavailable: 503,
+  deadline_exceeded: 504,
+  canceled: 499,
+  unknown: 500,
+  internal: 500,
+} as const satisfies Record<ErrorCode, number>;
+
+export interface HttpErrorBody {
+  readonly code: number;
+  readonly message: string;
+}
+
+/** Status of an error on HTTP. A full disk is 507, as E2B's envd answers it. */
+export function httpStatusFromError(error: SoulBoxError): number {
+  return error.reason === 'disk_full' ? 507 : statusByCode[error.code];
+}
+
+/** The body that every official client reads: the status again as a number, and the text. Exactly these keys. */
+export function httpBodyFromError(error: SoulBoxError): HttpErrorBody {
+  return { code: httpStatusFromError(error), message: error.message };
+}

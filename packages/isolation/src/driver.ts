@@ -1,0 +1,111 @@
+import type { Secret } from '@soulbox/base';
+
+/** What a sandbox may use. Every limit is enforced by the kernel, not by envd. */
+export interface SandboxLimits {
+  /** Whole CPUs' worth of time, 1 to 64. */
+  readonly cpuCount: number;
+  /** MiB of memory, page cache included. */
+  readonly memoryMb: number;
+  /** MiB of the writable layer. */
+  readonly diskMb: number;
+  /** Processes and threads together. */
+  readonly maxProcesses: number;
+}
+
+/** The read-only folder with envd that every sandbox shares, see apps/envd/build. */
+export interface EnvdRuntime {
+  /** Host folder, mounted read-only at `mountPoint` in every sandbox. */
+  readonly directory: string;
+  /** Where it stands inside, for instance `/.soulbox`. */
+  readonly mountPoint: string;
+  /** Argument array that starts envd, with paths as seen inside. */
+  readonly command: readonly string[];
+}
+
+/** Everything a driver needs to make one sandbox. Paths are the host's; none comes from a tenant. */
+export interface SandboxSpec {
+  readonly sandboxId: string;
+  /** A folder of this sandbox's own, existing and empty. The driver keeps all it makes in it. */
+  readonly directory: string;
+  /** Root of the template, owners 0-based, shared by all sandboxes and never written. */
+  readonly rootfs: string;
+  readonly runtime: EnvdRuntime;
+  /** First host uid and gid of a range of 65536 that no other sandbox has. */
+  readonly idBase: number;
+  readonly limits: SandboxLimits;
+  readonly hostname: string;
+  /** Written into the sandbox's resolv.conf. Empty: no name server. */
+  readonly nameServers: readonly string[];
+  /** envd demands it on host-only calls. Readable by the sandbox's root only. */
+  readonly hostToken: Secret;
+  /**
+   * Called once when the network namespace exists and before envd runs. `networkNamespace` is a path that can be
+   * opened, such as `/proc/PID/ns/net`.
+   */
+  readonly attachNetwork: (networkNamespace: string) => Promise<void>;
+}
+
+/** How the host reaches a port inside. */
+export type SandboxAddress =
+  { readonly kind: 'namespace'; readonly path: string } | { readonly kind: 'ip'; readonly host: string };
+
+/** A sandbox whose envd process exists. */
+export interface SandboxInstance {
+  readonly sandboxId: string;
+  readonly directory: string;
+  readonly address: SandboxAddress;
+  /** Host pid of the sandbox's init. Never signal it without `isAlive`: pids are used again. */
+  readonly initPid: number;
+}
+
+/** One reading of what a sandbox has used. Counters count since it began. */
+export interface ResourceSample {
+  readonly cpuUsedSeconds: number;
+  readonly memoryRssBytes: number;
+  readonly memoryCacheBytes: number;
+  readonly memorySwapBytes: number;
+  /** Usage less the inactive file cache: what cannot be taken back without harm. */
+  readonly memoryWorkingSetBytes: number;
+  readonly memoryLimitBytes: number;
+  readonly diskUsedBytes: number;
+  readonly diskTotalBytes: number;
+  readonly diskReadBytes: number;
+  readonly diskWrittenBytes: number;
+}
+
+/** What a driver can do beyond the contract's core. A test of a missing capability is skipped with this as its reason. */
+export interface DriverCapabilities {
+  /** setuid programs such as sudo work inside. */
+  readonly setuid: boolean;
+  /** Running out of memory ends one process, not the sandbox. */
+  readonly survivesOutOfMemory: boolean;
+}
+
+/** One thing a driver found about the host. */
+export interface DriverFinding {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+/**
+ * A way to wall a sandbox off. Drivers hold no state of their own: all is in `spec.directory` and the kernel, so that a
+ * new process can adopt what an old one left. The contract suite in `@soulbox/testing` says what each must keep.
+ */
+export interface Driver {
+  readonly name: string;
+  readonly capabilities: DriverCapabilities;
+  /** Checks what this driver needs of the host. Changes nothing. */
+  probe(): Promise<readonly DriverFinding[]>;
+  /** Makes and starts a sandbox; resolves when envd's process runs (not yet answers). On an error nothing is left. */
+  start(spec: SandboxSpec): Promise<SandboxInstance>;
+  /** Finds a sandbox that an earlier process started; undefined when it does not run any more. */
+  adopt(sandboxId: string, directory: string): Promise<SandboxInstance | undefined>;
+  /** Whether the very process still runs. Cheap and synchronous; called every second for each sandbox. */
+  isAlive(instance: SandboxInstance): boolean;
+  sample(instance: SandboxInstance): Promise<ResourceSample>;
+  /** Ends whatever is left of a sandbox: processes, mounts, cgroups, devices, and `directory` itself. Safe to repeat. */
+  destroy(sandboxId: string, directory: string): Promise<void>;
+  /** Ids that have left anything on this host outside their directory (cgroups, processes), for the sweep at start. */
+  listTraces(): Promise<readonly string[]>;
+}

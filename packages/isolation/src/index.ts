@@ -1,0 +1,11 @@
+export type {
+  Driver,
+  DriverCapabilities,
+  DriverFinding,
+  EnvdRuntime,
+  ResourceSample,
+  SandboxAddress,
+  SandboxInstance,
+  SandboxLimits,
+  SandboxSpec,
+} from './driver.ts';
