@@ -1,3 +1,4 @@
+import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 const noShellStrings = {
@@ -13,7 +14,7 @@ function restrictImports(packages: readonly string[], message: string) {
   return { 'no-restricted-imports': ['error', { paths: [noShellStrings], patterns }] as ['error', object] };
 }
 
-export default tseslint.config(
+export default defineConfig(
   { ignores: ['**/gen/**', 'node_modules/**', '**/dist/**', '**/*.mjs', 'bench/results/**', '.soulbox/**'] },
   ...tseslint.configs.strictTypeChecked,
   {
