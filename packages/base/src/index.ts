@@ -13,5 +13,8 @@ export { sleep } from './sleep.ts';
 export { CommandError, run } from './run.ts';
 export type { RunOptions } from './run.ts';
 export { writeFileAtomic } from './atomic-file.ts';
+export { removeTree } from './remove-tree.ts';
+export { findProcess, isRunning } from './process-identity.ts';
+export type { ProcessIdentity } from './process-identity.ts';
 export { key, wholeNumber, flag, loadConfig, findUnknownKeys } from './config.ts';
 export type { ConfigKey, ConfigSchema, ConfigOf } from './config.ts';

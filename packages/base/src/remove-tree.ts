@@ -1,0 +1,11 @@
+import { isAbsolute } from 'node:path';
+import { run } from './run.ts';
+
+/**
+ * Deletes a folder with all in it; nothing happens when it is not there. Never follows a link and never crosses into
+ * another file system, so a mount that was left inside is an error instead of a disaster.
+ */
+export async function removeTree(path: string): Promise<void> {
+  if (!isAbsolute(path) || path === '/') throw new TypeError(`removeTree needs an absolute path, not ${path}`);
+  await run('rm', ['-rf', '--one-file-system', '--', path], { timeoutMs: 600_000 });
+}
