@@ -1,0 +1,65 @@
+import { Secret, SoulBoxError } from '@soulbox/base';
+
+/** What the host told this sandbox about itself. Replaced as a whole by each POST /init. */
+export interface Settings {
+  /** Environment of every process, below what the request itself sets. */
+  readonly envVars: Readonly<Record<string, string>>;
+  /** Demanded as `X-Access-Token`; undefined: nobody has to show one. */
+  readonly accessToken: Secret | undefined;
+  /** Undefined: `user` if the root file system has it, else root. */
+  readonly defaultUser: string | undefined;
+  /** Undefined: the user's home. */
+  readonly defaultWorkdir: string | undefined;
+}
+
+export const initialSettings: Settings = {
+  envVars: {},
+  accessToken: undefined,
+  defaultUser: undefined,
+  defaultWorkdir: undefined,
+};
+
+/** Reads the body of POST /init. Unknown members are ignored; throws bad_request on a wrong type. */
+export function parseSettings(body: unknown): Settings {
+  const members = body ?? {};
+  if (!isRecord(members)) throw new SoulBoxError('bad_request', 'The body must be a JSON object.');
+  const accessToken = findText(members, 'accessToken');
+  return {
+    envVars: parseEnvVars(members['envVars']),
+    accessToken: accessToken === undefined ? undefined : new Secret(accessToken),
+    defaultUser: findText(members, 'defaultUser'),
+    defaultWorkdir: findText(members, 'defaultWorkdir'),
+  };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A string member; absent, null and empty all mean "not set". */
+function findText(members: Record<string, unknown>, name: string): string | undefined {
+  const value = members[name] ?? '';
+  if (typeof value !== 'string' || value.includes('\0'))
+    throw new SoulBoxError('bad_request', `${name} must be a string.`);
+  return value === '' ? undefined : value;
+}
+
+function parseEnvVars(value: unknown): Record<string, string> {
+  const members = value ?? {};
+  if (!isRecord(members)) throw new SoulBoxError('bad_request', 'envVars must be an object of strings.');
+  const envVars: Record<string, string> = {};
+  for (const [name, text] of Object.entries(members)) {
+    if (typeof text !== 'string') throw new SoulBoxError('bad_request', `envVars.${name} must be a string.`);
+    checkVariable(name, text);
+    envVars[name] = text;
+  }
+  return envVars;
+}
+
+/** What execve cannot carry: throws bad_request. */
+export function checkVariable(name: string, text: string): void {
+  if (name === '' || name.includes('=') || name.includes('\0')) {
+    throw new SoulBoxError('bad_request', `'${name}' is not a name of an environment variable.`);
+  }
+  if (text.includes('\0')) throw new SoulBoxError('bad_request', `The variable ${name} contains a NUL.`);
+}

@@ -1,0 +1,18 @@
+import { readConfig } from './config.ts';
+import { createContext } from './context.ts';
+import { createRequestHandler } from './routes.ts';
+import { listen } from './server/listen.ts';
+
+const context = createContext(readConfig());
+// As PID 1 its end would be the sandbox's: whatever slips through is written down and survived.
+process.on('uncaughtException', (error) =>
+  context.log.record('error', 'envd', 'Uncaught', { cause: String(error.stack) }),
+);
+process.on('unhandledRejection', (reason) =>
+  context.log.record('error', 'envd', 'Unhandled', { cause: String(reason) }),
+);
+// The compiled form is CommonJS: no top-level await.
+listen(context.config.port, createRequestHandler(context)).catch((error: unknown) => {
+  process.stderr.write(`envd cannot listen: ${String(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,22 @@
+import type { IncomingMessage } from 'node:http';
+import { SoulBoxError } from '@soulbox/base';
+
+/** Bodies of the small JSON calls. */
+const maxJsonBytes = 1024 * 1024;
+
+/** Reads a JSON body; an empty one gives undefined. Throws bad_request when it is too large or malformed. */
+export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > maxJsonBytes) throw new SoulBoxError('bad_request', `The body exceeds ${maxJsonBytes} bytes.`);
+    chunks.push(chunk);
+  }
+  if (sizeBytes === 0) return undefined;
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
+  } catch {
+    throw new SoulBoxError('bad_request', 'The body is not valid JSON.');
+  }
+}

@@ -1,0 +1,36 @@
+import type { ServerResponse } from 'node:http';
+import type { SoulBoxError } from '@soulbox/base';
+import { httpBodyFromError } from '@soulbox/contract';
+
+/** Any origin may call: the caller proves itself by a header, never by a cookie. */
+export const corsHeaders = {
+  'access-control-allow-origin': '*',
+  'access-control-allow-methods': 'HEAD, GET, POST, PUT, PATCH, DELETE',
+  'access-control-allow-headers': '*',
+  'access-control-expose-headers': '*',
+} as const;
+
+export function setCorsHeaders(response: ServerResponse): void {
+  for (const [name, value] of Object.entries(corsHeaders)) response.setHeader(name, value);
+}
+
+export function sendEmpty(response: ServerResponse, status: number): void {
+  response.writeHead(status);
+  response.end();
+}
+
+export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  const text = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': text.length });
+  response.end(text);
+}
+
+/** Answers in the error form, unless the answer has begun: then the connection is cut, the only honest sign left. */
+export function sendError(response: ServerResponse, error: SoulBoxError): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const body = httpBodyFromError(error);
+  sendJson(response, body.code, body);
+}
