@@ -1,0 +1,49 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { Secret } from '@soulbox/base';
+import type { ApiKeyRecord } from './api-keys.ts';
+import type { Records } from './records.ts';
+import type { TeamRecord } from './teams.ts';
+
+/** E2B's Python client accepts `e2b_` and lower-case hexadecimal digits only. */
+const keyPrefix = 'e2b_';
+const keyBytes = 20;
+
+/** The team of a single-machine server; made at the first call. */
+export async function ensureDefaultTeam(records: Records): Promise<TeamRecord> {
+  const existing = await records.teams.findDefault();
+  if (existing !== undefined) return existing;
+  const team = { id: randomUUID(), name: 'default', isDefault: true, createdAt: Date.now() };
+  await records.teams.create(team);
+  return team;
+}
+
+/** What is stored of a key, and what a presented key is looked up by: its SHA-256 in hexadecimal digits. */
+export function hashApiKey(key: string): string {
+  return createHash('sha256').update(key).digest('hex');
+}
+
+/** Makes a key of a team. `key` is the only sight of its value: just the hash and a mask are stored. */
+export async function createApiKey(
+  records: Records,
+  team: Pick<TeamRecord, 'id'>,
+  name: string,
+): Promise<{ key: Secret; record: ApiKeyRecord }> {
+  const value = randomBytes(keyBytes).toString('hex');
+  const key = keyPrefix + value;
+  const record: ApiKeyRecord = {
+    id: randomUUID(),
+    teamId: team.id,
+    name,
+    hash: hashApiKey(key),
+    mask: {
+      prefix: keyPrefix,
+      valueLength: value.length,
+      maskedValuePrefix: value.slice(0, 2),
+      maskedValueSuffix: value.slice(-4),
+    },
+    createdAt: Date.now(),
+    lastUsedAt: undefined,
+  };
+  await records.apiKeys.create(record);
+  return { key: new Secret(key), record };
+}

@@ -1,0 +1,285 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createApiKey, ensureDefaultTeam, hashApiKey } from './first-start.ts';
+import type { Records } from './records.ts';
+import type { SandboxFacts } from './sandbox-record.ts';
+import type { SandboxListQuery } from './sandboxes.ts';
+
+const network = {
+  allowInternetAccess: undefined,
+  allowOut: [],
+  denyOut: ['10.0.0.0/8'],
+  allowPublicTraffic: false,
+  maskRequestHost: undefined,
+};
+
+function facts(id: string, teamId: string, startedAt: number, more: Partial<SandboxFacts> = {}): SandboxFacts {
+  return {
+    id,
+    teamId,
+    templateId: 'tbase',
+    alias: 'base',
+    metadata: {},
+    startedAt,
+    endAt: 1_000_000,
+    cpuCount: 2,
+    memoryMb: 1024,
+    diskSizeMb: 10_240,
+    envdVersion: '0.6.13',
+    network,
+    lifecycle: { autoResume: false, onTimeout: 'kill' },
+    ...more,
+  };
+}
+
+function query(teamId: string, more: Partial<SandboxListQuery> = {}): SandboxListQuery {
+  return {
+    teamId,
+    aliveAfter: 0,
+    metadata: {},
+    template: undefined,
+    startedAfter: undefined,
+    order: 'desc',
+    after: undefined,
+    limit: 100,
+    ...more,
+  };
+}
+
+/** What every implementation of Records must do. `open` is called again with the same folder to see what was kept. */
+export function describeRecords(name: string, open: (folder: string) => Promise<Records>): void {
+  describe(`records in ${name}`, () => {
+    let folder: string;
+    let records: Records;
+    let team: string;
+
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'soulbox-records-'));
+      records = await open(folder);
+      team = (await ensureDefaultTeam(records)).id;
+    });
+    afterEach(async () => {
+      await records[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    });
+
+    const idsOf = async (more: Partial<SandboxListQuery> = {}): Promise<string[]> =>
+      (await records.sandboxes.list(query(team, more))).sandboxes.map((sandbox) => sandbox.id);
+
+    describe('teams', () => {
+      it('make one default team however often they are asked', async () => {
+        expect((await ensureDefaultTeam(records)).id).toBe(team);
+        expect(await records.teams.list()).toHaveLength(1);
+      });
+
+      it('refuse a second default team and an id that exists', async () => {
+        const other = { id: 'other', name: 'other', isDefault: false, createdAt: 1 };
+        await records.teams.create(other);
+        await expect(records.teams.create(other)).rejects.toMatchObject({ reason: 'name_taken' });
+        await expect(records.teams.create({ ...other, id: 'x', isDefault: true })).rejects.toMatchObject({
+          reason: 'name_taken',
+        });
+      });
+
+      it('give undefined for an unknown id', async () => {
+        expect(await records.teams.find("' OR 1=1 --")).toBeUndefined();
+      });
+    });
+
+    describe('API keys', () => {
+      it('keep a hash and a mask, never the value', async () => {
+        const { key, record } = await createApiKey(records, { id: team }, 'first');
+        expect(key.reveal()).toMatch(/^e2b_[0-9a-f]{40}$/);
+        expect(record.hash).toBe(hashApiKey(key.reveal()));
+        expect(JSON.stringify(await records.apiKeys.list(team))).not.toContain(key.reveal().slice(4));
+        expect(await records.apiKeys.findByHash(record.hash)).toEqual(record);
+        expect(record.mask).toMatchObject({ prefix: 'e2b_', valueLength: 40 });
+      });
+
+      it('belong to one team: another one neither sees, renames nor removes them', async () => {
+        await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
+        const { record } = await createApiKey(records, { id: team }, 'mine');
+        expect(await records.apiKeys.list('other')).toEqual([]);
+        expect(await records.apiKeys.find('other', record.id)).toBeUndefined();
+        expect(await records.apiKeys.rename('other', record.id, 'stolen')).toBe(false);
+        expect(await records.apiKeys.remove('other', record.id)).toBe(false);
+        expect(await records.apiKeys.rename(team, record.id, 'renamed')).toBe(true);
+        expect((await records.apiKeys.find(team, record.id))?.name).toBe('renamed');
+        expect(await records.apiKeys.remove(team, record.id)).toBe(true);
+        expect(await records.apiKeys.remove(team, record.id)).toBe(false);
+        expect(await records.apiKeys.findByHash(record.hash)).toBeUndefined();
+      });
+
+      it('never move the time of the last use backwards', async () => {
+        const { record } = await createApiKey(records, { id: team }, 'k');
+        await records.apiKeys.touch(record.id, 2000);
+        await records.apiKeys.touch(record.id, 1000);
+        expect((await records.apiKeys.find(team, record.id))?.lastUsedAt).toBe(2000);
+      });
+
+      it('cannot be made for a team that does not exist', async () => {
+        await expect(createApiKey(records, { id: 'nobody' }, 'k')).rejects.toThrow();
+      });
+    });
+
+    describe('creations', () => {
+      const begin = (id: string, limit: number, aliveAfter = 0): Promise<boolean> =>
+        records.sandboxes.beginCreation({ id, teamId: team, templateId: 'tbase', startedAt: 5 }, limit, aliveAfter);
+
+      it('count against the limit until they are abandoned', async () => {
+        expect(await begin('a', 1)).toBe(true);
+        expect(await begin('b', 1)).toBe(false);
+        await records.sandboxes.abandonCreation('a');
+        expect(await begin('b', 1)).toBe(true);
+      });
+
+      it('become sandboxes, which count as well until they end or expire', async () => {
+        await begin('a', 1);
+        await records.sandboxes.completeCreation('a', facts('ia', team, 5));
+        expect(await begin('b', 1)).toBe(false);
+        expect(await begin('b', 1, 1_000_000)).toBe(true);
+        await records.sandboxes.abandonCreation('b');
+        await records.sandboxes.end('ia', 'killed', 6);
+        expect(await begin('c', 1)).toBe(true);
+      });
+
+      it('never take more places than there are, also when many begin at once', async () => {
+        const results = await Promise.all(Array.from({ length: 50 }, (_, index) => begin(`c${index}`, 20)));
+        expect(results.filter(Boolean)).toHaveLength(20);
+      });
+
+      it('are not listed, and are gone after clearCreations on the next start', async () => {
+        await begin('a', 1);
+        expect(await idsOf()).toEqual([]);
+        await records[Symbol.asyncDispose]();
+        records = await open(folder);
+        expect(await begin('b', 1)).toBe(false);
+        expect(await records.sandboxes.clearCreations()).toBe(1);
+        expect(await begin('b', 1)).toBe(true);
+      });
+
+      it('leave the intent alone when the sandbox cannot be written', async () => {
+        await begin('a', 1);
+        await expect(records.sandboxes.completeCreation('a', facts('ia', 'nobody', 5))).rejects.toThrow();
+        expect(await begin('b', 1)).toBe(false);
+        expect(await records.sandboxes.clearCreations()).toBe(1);
+      });
+    });
+
+    describe('sandboxes', () => {
+      it('come back as they were written, after a restart too', async () => {
+        const written = facts('ia', team, 7, { metadata: { 'kö"y\\': 'välue', empty: '' } });
+        await records.sandboxes.put(written);
+        await records[Symbol.asyncDispose]();
+        records = await open(folder);
+        expect(await records.sandboxes.findRunning(team, 'ia', 0)).toEqual({ ...written, state: 'running' });
+      });
+
+      it('that ended stay ended and keep the first cause', async () => {
+        await records.sandboxes.put(facts('ia', team, 7));
+        expect(await records.sandboxes.end('ia', 'timeout', 9)).toBe(true);
+        expect(await records.sandboxes.end('ia', 'killed', 10)).toBe(false);
+        await records.sandboxes.put(facts('ia', team, 7));
+        expect(await records.sandboxes.findRunning(team, 'ia', 0)).toBeUndefined();
+        expect(await records.sandboxes.find('ia')).toMatchObject({ state: 'ended', cause: 'timeout', endedAt: 9 });
+      });
+
+      it('cannot be moved to another team, nor belong to a team that does not exist', async () => {
+        await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
+        await records.sandboxes.put(facts('ia', team, 7));
+        await records.sandboxes.put(facts('ia', 'other', 7));
+        expect(await records.sandboxes.findRunning('other', 'ia', 0)).toBeUndefined();
+        expect(await records.sandboxes.put(facts('ib', 'nobody', 7))).toBe(false);
+        expect(await records.sandboxes.find('ib')).toBeUndefined();
+      });
+
+      it('count as ended from their deadline on', async () => {
+        await records.sandboxes.put(facts('ia', team, 7, { endAt: 100 }));
+        expect(await idsOf({ aliveAfter: 99 })).toEqual(['ia']);
+        expect(await idsOf({ aliveAfter: 100 })).toEqual([]);
+        expect(await records.sandboxes.findRunning(team, 'ia', 100)).toBeUndefined();
+        expect(await records.sandboxes.listRunning()).toHaveLength(1);
+      });
+
+      it('are filtered by metadata exactly, whatever characters the pairs hold', async () => {
+        const odd = { 'a"b': 'c\\d', "x'y": '1', 'a.b[0]': 'é\u{1F600}', __proto__x: 'p' };
+        await records.sandboxes.put(facts('ia', team, 1, { metadata: odd }));
+        await records.sandboxes.put(facts('ib', team, 2, { metadata: { n: '1' } }));
+        for (const [key, value] of Object.entries(odd))
+          expect(await idsOf({ metadata: { [key]: value } })).toEqual(['ia']);
+        expect(await idsOf({ metadata: odd })).toEqual(['ia']);
+        expect(await idsOf({ metadata: { ...odd, n: '1' } })).toEqual([]);
+        expect(await idsOf({ metadata: { n: '1.0' } })).toEqual([]);
+        expect(await idsOf({ metadata: { N: '1' } })).toEqual([]);
+        expect(await idsOf({ metadata: { n: "1' OR '1'='1" } })).toEqual([]);
+      });
+
+      it('are filtered by template id or alias, and by start time inclusively', async () => {
+        await records.sandboxes.put(facts('ia', team, 1));
+        await records.sandboxes.put(facts('ib', team, 2, { templateId: 'tother', alias: 'other' }));
+        expect(await idsOf({ template: 'tother' })).toEqual(['ib']);
+        expect(await idsOf({ template: 'base' })).toEqual(['ia']);
+        expect(await idsOf({ template: 'none' })).toEqual([]);
+        expect(await idsOf({ startedAfter: 2 })).toEqual(['ib']);
+        expect(await records.sandboxes.count(query(team, { template: 'base' }))).toBe(1);
+      });
+
+      it('of another team are never listed or counted', async () => {
+        await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
+        await records.sandboxes.put(facts('ia', 'other', 1));
+        expect(await idsOf()).toEqual([]);
+        expect(await records.sandboxes.count(query(team))).toBe(0);
+      });
+
+      it.each(['asc', 'desc'] as const)(
+        'are paged in %s order without gaps or repeats while others come and go',
+        async (order) => {
+          // Equal start times, so that the id must decide.
+          for (let index = 0; index < 25; index++)
+            await records.sandboxes.put(facts(`i${String(index).padStart(2, '0')}`, team, Math.floor(index / 4)));
+          const seen: string[] = [];
+          let after: SandboxListQuery['after'];
+          do {
+            const page = await records.sandboxes.list(query(team, { order, after, limit: 4 }));
+            seen.push(...page.sandboxes.map((sandbox) => sandbox.id));
+            after = page.next;
+            // A newcomer on the side that is already read, and the end of one that is already read.
+            await records.sandboxes.put(
+              facts(`n${seen.length}`, team, order === 'asc' ? -seen.length : 1000 + seen.length),
+            );
+            await records.sandboxes.end(seen[0] ?? '', 'killed', 1);
+          } while (after !== undefined);
+          const expected = Array.from({ length: 25 }, (_, index) => `i${String(index).padStart(2, '0')}`);
+          expect(seen).toEqual(order === 'asc' ? expected : expected.reverse());
+        },
+      );
+
+      it('report the last page as the last, also when it is full', async () => {
+        await records.sandboxes.put(facts('ia', team, 1));
+        await records.sandboxes.put(facts('ib', team, 2));
+        expect((await records.sandboxes.list(query(team, { limit: 2 }))).next).toBeUndefined();
+        expect((await records.sandboxes.list(query(team, { limit: 1 }))).next).toEqual({ startedAt: 2, id: 'ib' });
+      });
+
+      it('give the lives that touch a span', async () => {
+        await records.sandboxes.put(facts('ia', team, 1));
+        await records.sandboxes.put(facts('ib', team, 5));
+        await records.sandboxes.end('ia', 'killed', 3);
+        expect(await records.sandboxes.listLives(team, 4, 9, 10)).toEqual([{ startedAt: 5, endedAt: undefined }]);
+        expect(await records.sandboxes.listLives(team, 0, 4, 10)).toEqual([{ startedAt: 1, endedAt: 3 }]);
+      });
+
+      it('that ended long ago are purged, a bounded number at a time', async () => {
+        for (const id of ['ia', 'ib', 'ic']) await records.sandboxes.put(facts(id, team, 1));
+        await records.sandboxes.end('ia', 'killed', 10);
+        await records.sandboxes.end('ib', 'killed', 11);
+        expect(await records.sandboxes.purgeEnded(12, 1)).toBe(1);
+        expect(await records.sandboxes.purgeEnded(12, 10)).toBe(1);
+        expect(await records.sandboxes.purgeEnded(12, 10)).toBe(0);
+        expect(await idsOf()).toEqual(['ic']);
+      });
+    });
+  });
+}

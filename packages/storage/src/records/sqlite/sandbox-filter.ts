@@ -1,0 +1,38 @@
+import type { SQLInputValue } from 'node:sqlite';
+import type { SandboxListQuery } from '../sandboxes.ts';
+
+/** A condition in SQL and the values of its `?`, in order. */
+export interface SqlFilter {
+  readonly where: string;
+  readonly values: readonly SQLInputValue[];
+}
+
+/** Running sandboxes of the team that match, without paging. Values are always bound, never part of the text. */
+export function filterFromQuery(query: Omit<SandboxListQuery, 'order' | 'after' | 'limit'>): SqlFilter {
+  const where = ["state = 'running'", 'team_id = ?', 'end_at > ?'];
+  const values: SQLInputValue[] = [query.teamId, query.aliveAfter];
+  if (query.startedAfter !== undefined) {
+    where.push('started_at >= ?');
+    values.push(query.startedAfter);
+  }
+  if (query.template !== undefined) {
+    where.push('(template_id = ? OR alias = ?)');
+    values.push(query.template, query.template);
+  }
+  for (const [key, value] of Object.entries(query.metadata)) {
+    where.push('EXISTS (SELECT 1 FROM json_each(metadata) AS pair WHERE pair.key = ? AND pair.value = ?)');
+    values.push(key, value);
+  }
+  return { where: where.join(' AND '), values };
+}
+
+/** The same, behind the position where the last page ended. */
+export function filterFromPage(query: SandboxListQuery): SqlFilter {
+  const filter = filterFromQuery(query);
+  if (query.after === undefined) return filter;
+  const beyond = query.order === 'asc' ? '>' : '<';
+  return {
+    where: `${filter.where} AND (started_at, id) ${beyond} (?, ?)`,
+    values: [...filter.values, query.after.startedAt, query.after.id],
+  };
+}

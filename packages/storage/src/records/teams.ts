@@ -1,0 +1,18 @@
+/** A tenant: owner of keys and sandboxes. E2B's newer texts call it a project. */
+export interface TeamRecord {
+  /** A UUID. */
+  readonly id: string;
+  readonly name: string;
+  /** True for the team that the first start makes; exactly one has it. */
+  readonly isDefault: boolean;
+  readonly createdAt: number;
+}
+
+export interface TeamRecords {
+  /** Throws `name_taken` when the id exists, or when there is a default team already and this is another one. */
+  create(team: TeamRecord): Promise<void>;
+  find(id: string): Promise<TeamRecord | undefined>;
+  findDefault(): Promise<TeamRecord | undefined>;
+  /** Oldest first. */
+  list(): Promise<TeamRecord[]>;
+}
