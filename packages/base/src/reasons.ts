@@ -36,6 +36,19 @@ export const reasons = {
   watcher_not_found: { code: 'not_found', help: 'No watcher of this id; it was removed or never made.' },
   key_not_found: { code: 'not_found', help: 'No API key of this id in the team.' },
   route_not_found: { code: 'not_found', help: 'The server has no such route.' },
+  method_not_allowed: {
+    code: 'invalid_argument',
+    help: 'The route exists for other methods; the `Allow` header names them.',
+  },
+  body_too_large: { code: 'invalid_argument', help: 'The body is larger than the limit that the message names.' },
+  unsupported_media_type: {
+    code: 'invalid_argument',
+    help: 'The route does not take this Content-Type. Send `application/json`.',
+  },
+  request_timeout: {
+    code: 'deadline_exceeded',
+    help: 'The request did not arrive completely within the time limit for headers and body.',
+  },
   file_exists: { code: 'already_exists', help: 'Something exists at the path already.' },
   name_taken: { code: 'already_exists', help: 'The name is taken; choose another or remove the old one.' },
   illegal_transition: {
@@ -58,6 +71,10 @@ export const reasons = {
   sandbox_start_failed: {
     code: 'unavailable',
     help: 'The sandbox could not be started; the server log says which step failed. Run `soulbox doctor`.',
+  },
+  runner_unavailable: {
+    code: 'unavailable',
+    help: 'The runner, which owns the sandboxes, cannot be reached or did not answer in time. Retry.',
   },
   shutting_down: { code: 'unavailable', help: 'The server is stopping; retry against the next one.' },
   host_not_ready: {

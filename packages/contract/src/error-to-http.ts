@@ -1,4 +1,4 @@
-import type { ErrorCode, SoulBoxError } from '@soulbox/base';
+import type { ErrorCode, Reason, SoulBoxError } from '@soulbox/base';
 
 const statusByCode = {
   invalid_argument: 400,
@@ -16,14 +16,23 @@ const statusByCode = {
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 
+/** Reasons for which HTTP has a finer status than their code. A full disk is 507, as E2B's envd answers it. */
+const statusByReason: Partial<Record<Reason, number>> = {
+  disk_full: 507,
+  method_not_allowed: 405,
+  request_timeout: 408,
+  body_too_large: 413,
+  unsupported_media_type: 415,
+};
+
 export interface HttpErrorBody {
   readonly code: number;
   readonly message: string;
 }
 
-/** Status of an error on HTTP. A full disk is 507, as E2B's envd answers it. */
+/** Status of an error on HTTP. */
 export function httpStatusFromError(error: SoulBoxError): number {
-  return error.reason === 'disk_full' ? 507 : statusByCode[error.code];
+  return statusByReason[error.reason] ?? statusByCode[error.code];
 }
 
 /** The body that every official client reads: the status again as a number, and the text. Exactly these keys. */
