@@ -1,0 +1,86 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { apiConfigSchema } from '@soulbox/api';
+import type { ApiConfig } from '@soulbox/api';
+import { findUnknownKeys, key, loadConfig, SoulBoxError } from '@soulbox/base';
+import type { ConfigOf } from '@soulbox/base';
+import { gatewayConfigSchema } from '@soulbox/gateway';
+import type { GatewayConfig } from '@soulbox/gateway';
+import { runnerConfigSchema } from '@soulbox/runner';
+import type { RunnerConfig } from '@soulbox/runner';
+
+export const boxConfigSchema = {
+  dataDirectory: key(
+    'SOULBOX_DATA_DIR',
+    z.string().startsWith('/', 'must be an absolute path'),
+    '/var/lib/soulbox',
+    'Folder for everything the server keeps (mode 0700).',
+  ),
+  templatesDirectory: key(
+    'SOULBOX_TEMPLATES_DIR',
+    z.string(),
+    '',
+    'Folder of the templates, when they are not to stand in the data folder (several servers may share one).',
+  ),
+  networkCidr: key(
+    'SOULBOX_NETWORK_CIDR',
+    z.string(),
+    '',
+    'IPv4 /16 for the host side of sandboxes. Empty: 10.(200 + instance).0.0/16.',
+  ),
+  logLevel: key(
+    'SOULBOX_LOG_LEVEL',
+    z.enum(['debug', 'info', 'warn', 'error', 'silent']),
+    'info',
+    'Least important log lines that are written.',
+  ),
+} as const;
+
+/** The settings of a whole server on one machine. */
+export interface BoxConfig extends ConfigOf<typeof boxConfigSchema> {
+  readonly api: ApiConfig;
+  readonly gateway: GatewayConfig;
+  readonly runner: RunnerConfig;
+}
+
+/** What command-line flags may set; they win over the environment. */
+export interface BoxOverrides {
+  readonly dataDirectory?: string;
+  readonly templatesDirectory?: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly tlsPort?: number;
+  readonly instance?: number;
+  readonly poolSize?: number;
+}
+
+/** Reads the settings of all parts. Throws `config_invalid` for bad values and for `SOULBOX_*` keys nobody knows. */
+export function loadBoxConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+  overrides: BoxOverrides = {},
+): BoxConfig {
+  const unknown = findUnknownKeys(
+    [boxConfigSchema, apiConfigSchema, gatewayConfigSchema, runnerConfigSchema],
+    environment,
+  );
+  if (unknown.length > 0) {
+    throw new SoulBoxError('config_invalid', `Unknown settings: ${unknown.join(', ')}. docs/config.md lists all.`);
+  }
+  const { host, port, tlsPort, instance, poolSize, dataDirectory, templatesDirectory } = overrides;
+  const box = loadConfig(boxConfigSchema, environment, defined({ dataDirectory, templatesDirectory }));
+  const tlsDirectory =
+    environment[gatewayConfigSchema.tlsDirectory.env] === undefined ? join(box.dataDirectory, 'tls') : undefined;
+  return {
+    ...box,
+    templatesDirectory: box.templatesDirectory === '' ? join(box.dataDirectory, 'templates') : box.templatesDirectory,
+    api: loadConfig(apiConfigSchema, environment),
+    gateway: loadConfig(gatewayConfigSchema, environment, defined({ host, port, tlsPort, tlsDirectory })),
+    runner: loadConfig(runnerConfigSchema, environment, defined({ instance, poolSize })),
+  };
+}
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+function defined<T extends Record<string, unknown>>(values: T): Defined<T> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>;
+}

@@ -1,0 +1,67 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { findProcess, isRunning, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+
+const serverSchema = z.object({
+  pid: z.number().int().positive(),
+  /** With the pid it names one process for ever. */
+  startTicks: z.number(),
+  instance: z.number().int(),
+  host: z.string(),
+  port: z.number().int(),
+  tlsPort: z.number().int(),
+  /** `starting` until every port is open. */
+  state: z.enum(['starting', 'ready']),
+  /** Environment a client needs, the API key left out. */
+  client: z.record(z.string(), z.string()),
+});
+
+/** DATA/run/server.json: who serves this data folder. */
+export type ServerFile = z.infer<typeof serverSchema>;
+
+const fileIn = (dataDirectory: string): string => join(dataDirectory, 'run', 'server.json');
+
+/** The server of a data folder if its process lives; undefined when there is none, or only the file of a dead one. */
+export async function findServer(dataDirectory: string): Promise<ServerFile | undefined> {
+  const text = await readFile(fileIn(dataDirectory), 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  const server = serverSchema.safeParse(parseJson(text)).data;
+  return server !== undefined && isRunning(server) ? server : undefined;
+}
+
+/** Makes this process the server of the data folder. Throws `illegal_transition` when another one is. */
+export async function claimDataDirectory(
+  dataDirectory: string,
+  facts: Omit<ServerFile, 'pid' | 'startTicks' | 'state' | 'client'>,
+): Promise<void> {
+  const other = await findServer(dataDirectory);
+  if (other !== undefined && other.pid !== process.pid) {
+    throw new SoulBoxError(
+      'illegal_transition',
+      `A server (pid ${other.pid}) already uses ${dataDirectory}. Stop it with "soulbox down", or name another --data-dir.`,
+    );
+  }
+  await writeServerFile(dataDirectory, { ...facts, state: 'starting', client: {} });
+}
+
+export async function writeServerFile(
+  dataDirectory: string,
+  facts: Omit<ServerFile, 'pid' | 'startTicks'>,
+): Promise<void> {
+  const self = findProcess(process.pid);
+  if (self === undefined) throw new Error('/proc is not mounted');
+  await writeFileAtomic(fileIn(dataDirectory), `${JSON.stringify({ ...self, ...facts })}\n`);
+}
+
+export async function removeServerFile(dataDirectory: string): Promise<void> {
+  await rm(fileIn(dataDirectory), { force: true });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,136 @@
+import { chmod, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createClient } from '@connectrpc/connect';
+import { startApi } from '@soulbox/api';
+import type { Logger, Secret } from '@soulbox/base';
+import { RunnerService } from '@soulbox/contract/runner';
+import { buildEnvdRuntime } from '@soulbox/envd/build';
+import { startGateway } from '@soulbox/gateway';
+import type { Gateway } from '@soulbox/gateway';
+import { createContainerDriver } from '@soulbox/isolation';
+import { openNetwork } from '@soulbox/network';
+import { startRunner } from '@soulbox/runner';
+import { openSqliteRecords } from '@soulbox/storage';
+import { openTemplateStore } from '@soulbox/templates';
+import type { BoxConfig } from './config.ts';
+import { ensureDefaultApiKey } from './credentials.ts';
+import { claimDataDirectory, removeServerFile, writeServerFile } from './server-file.ts';
+
+/** The template a create gets when the client names none, kept warm from the start. */
+export const defaultTemplate = 'base';
+
+export interface Box extends AsyncDisposable {
+  readonly port: number;
+  /** 0 when TLS is off. */
+  readonly tlsPort: number;
+  /** Variables for the official clients over plain HTTP, the API key among them. */
+  readonly clientEnvironment: Readonly<Record<string, string>>;
+  /** The same for TLS; empty when TLS is off. */
+  readonly tlsEnvironment: Readonly<Record<string, string>>;
+  /** Warm sandboxes that are ready. */
+  readyCount(): number;
+  /** Stops the server. Sandboxes go on, for the next server to adopt, unless they are to end. */
+  close(options: { keepSandboxes: boolean }): Promise<void>;
+}
+
+/**
+ * Starts a whole server in this process: runner, API, gateway. The host must be prepared (`soulbox setup`).
+ * On an error everything that was started is stopped again.
+ */
+export async function startBox(options: { config: BoxConfig; logger: Logger }): Promise<Box> {
+  const { config, logger } = options;
+  const { dataDirectory } = config;
+  await using started = new AsyncDisposableStack();
+
+  await mkdir(join(dataDirectory, 'run'), { recursive: true, mode: 0o700 });
+  await chmod(dataDirectory, 0o700);
+  const place = { instance: config.runner.instance, host: config.gateway.host };
+  await claimDataDirectory(dataDirectory, { ...place, port: config.gateway.port, tlsPort: config.gateway.tlsPort });
+  started.defer(async () => {
+    await removeServerFile(dataDirectory);
+  });
+
+  const records = openSqliteRecords(join(dataDirectory, 'records.sqlite'));
+  started.use(records);
+  const apiKey = await ensureDefaultApiKey(dataDirectory, records);
+
+  const runtime = await buildEnvdRuntime(join(dataDirectory, 'runtime'));
+  const templates = openTemplateStore(config.templatesDirectory, logger);
+  const network = await openNetwork({
+    instance: config.runner.instance,
+    nameServers: config.runner.nameServers,
+    ...(config.networkCidr === '' ? {} : { cidr: config.networkCidr }),
+    logger,
+  });
+  started.use(network);
+  const runner = started.use(
+    await startRunner({
+      config: config.runner,
+      dataDirectory,
+      driver: createContainerDriver({ logger, instance: config.runner.instance }),
+      network,
+      templates,
+      runtime,
+      defaultTemplate,
+      logger: logger.child({ part: 'runner' }),
+    }),
+  );
+
+  const apiSocket = join(dataDirectory, 'run', 'api.sock');
+  await rm(apiSocket, { force: true });
+  started.use(
+    await startApi({
+      config: config.api,
+      records,
+      runner: createClient(RunnerService, runner.transport),
+      listen: { socketPath: apiSocket },
+      logger: logger.child({ part: 'api' }),
+    }),
+  );
+  const gateway = started.use(
+    await startGateway({
+      config: config.gateway,
+      router: runner.router,
+      api: { socketPath: apiSocket },
+      logger: logger.child({ part: 'gateway' }),
+    }),
+  );
+
+  const { clientEnvironment, tlsEnvironment } = environments(config, gateway, apiKey);
+  const { E2B_API_KEY: _, ...client } = { ...clientEnvironment, ...tlsEnvironment };
+  const ports = { port: gateway.port, tlsPort: gateway.tlsPort ?? 0 };
+  await writeServerFile(dataDirectory, { ...place, ...ports, state: 'ready', client });
+  logger.info(ports, 'server ready');
+
+  const parts = started.move();
+  return {
+    ...ports,
+    clientEnvironment,
+    tlsEnvironment,
+    readyCount: () => runner.readyCount(),
+    async close({ keepSandboxes }) {
+      if (!keepSandboxes) await runner.endAll();
+      await parts.disposeAsync();
+    },
+    async [Symbol.asyncDispose]() {
+      await this.close({ keepSandboxes: false });
+    },
+  };
+}
+
+function environments(
+  config: BoxConfig,
+  gateway: Gateway,
+  apiKey: Secret,
+): Pick<Box, 'clientEnvironment' | 'tlsEnvironment'> {
+  const host = config.gateway.host === '0.0.0.0' ? '127.0.0.1' : config.gateway.host;
+  const url = `http://${host}:${gateway.port}`;
+  const clientEnvironment = { E2B_API_URL: url, E2B_SANDBOX_URL: url, E2B_API_KEY: apiKey.reveal() };
+  if (gateway.tlsPort === undefined) return { clientEnvironment, tlsEnvironment: {} };
+  const tlsEnvironment = {
+    E2B_DOMAIN: `${config.gateway.domain}:${gateway.tlsPort}`,
+    E2B_API_KEY: apiKey.reveal(),
+    ...(gateway.caFile === undefined ? {} : { NODE_EXTRA_CA_CERTS: gateway.caFile }),
+  };
+  return { clientEnvironment, tlsEnvironment };
+}

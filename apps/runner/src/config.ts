@@ -1,0 +1,57 @@
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { key, wholeNumber } from '@soulbox/base';
+import type { ConfigOf } from '@soulbox/base';
+
+const nameServers: z.ZodType<readonly string[]> = z
+  .string()
+  .transform((text) => text.split(',').map((entry) => entry.trim()))
+  .pipe(z.array(z.ipv4()).max(3));
+
+/** Settings of the runner. One number, text or list each; docs/config.md is generated from this table. */
+export const runnerConfigSchema = {
+  instance: key(
+    'SOULBOX_INSTANCE',
+    wholeNumber(0, 14),
+    0,
+    'Which of up to 15 servers on this host this is. Decides uid ranges, addresses, interface, nft and cgroup names.',
+  ),
+  poolSize: key(
+    'SOULBOX_POOL_SIZE',
+    wholeNumber(0, 1000),
+    4,
+    'Warm sandboxes kept ready for each template in use. 0 boots every sandbox on demand.',
+  ),
+  poolIdleSeconds: key(
+    'SOULBOX_POOL_IDLE_SECONDS',
+    wholeNumber(1, 604_800),
+    600,
+    'Seconds without a create after which the spares of a template other than the default one are removed.',
+  ),
+  bootConcurrency: key(
+    'SOULBOX_BOOT_CONCURRENCY',
+    wholeNumber(1, 256),
+    Math.max(2, availableParallelism()),
+    'Sandboxes that may boot at the same time; more wait their turn. Default: the number of CPUs, at least 2.',
+  ),
+  maxSandboxes: key(
+    'SOULBOX_MAX_SANDBOXES',
+    wholeNumber(1, 4000),
+    1000,
+    'Sandboxes this host may run at once, warm spares not counted. Above it a create answers 429.',
+  ),
+  maxProcesses: key(
+    'SOULBOX_MAX_PROCESSES',
+    wholeNumber(64, 100_000),
+    2048,
+    'Processes and threads one sandbox may have.',
+  ),
+  nameServers: key(
+    'SOULBOX_NAME_SERVERS',
+    nameServers,
+    ['1.1.1.1', '8.8.8.8'],
+    'IPv4 addresses of up to three name servers for sandboxes, separated by commas. A private one is opened on port 53 only.',
+  ),
+};
+
+export type RunnerConfig = ConfigOf<typeof runnerConfigSchema>;

@@ -1,0 +1,132 @@
+import { request } from 'node:http';
+import type { Socket } from 'node:net';
+import { z } from 'zod';
+import { SoulBoxError } from '@soulbox/base';
+import type { Secret } from '@soulbox/base';
+import { envdPort, headers } from '@soulbox/contract';
+
+/** Opens a connection to a port inside the sandbox. */
+export type Dial = (port: number) => Promise<Socket>;
+
+/** What a sandbox is told when a tenant gets it: the body of envd's `POST /init` (E2B's names). */
+export interface EnvdInit {
+  readonly envVars: Readonly<Record<string, string>>;
+  readonly accessToken?: string;
+  /** RFC 3339. */
+  readonly timestamp: string;
+  readonly defaultUser?: string;
+  readonly defaultWorkdir?: string;
+}
+
+const logsSchema = z.object({
+  entries: z.array(
+    z.object({
+      seq: z.number().int(),
+      timestamp: z.string().max(64),
+      level: z.enum(['debug', 'info', 'warn', 'error']).catch('info'),
+      logger: z.string().max(256),
+      message: z.string().max(16_384),
+      fields: z.record(z.string(), z.string()),
+    }),
+  ),
+});
+
+export type EnvdLogEntry = z.infer<typeof logsSchema>['entries'][number];
+
+/** envd answers from memory; what takes longer is a sandbox that does not answer. */
+const answerTimeoutMs = 10_000;
+/** envd is hostile: an answer above this is cut off. */
+const maxAnswerBytes = 4 * 1024 * 1024;
+
+/** The runner's own calls to a sandbox's envd. Each uses a connection of its own, so that a kill leaves none behind. */
+export interface EnvdClient {
+  /** True when envd answers. Never throws. */
+  isHealthy(): Promise<boolean>;
+  init(init: EnvdInit): Promise<void>;
+  /** Log entries after `seq`; bounded, oldest first. */
+  logs(after: number): Promise<EnvdLogEntry[]>;
+}
+
+export function createEnvdClient(dial: Dial, hostToken: Secret): EnvdClient {
+  const call = async (method: string, path: string, body?: object): Promise<{ status: number; text: string }> =>
+    await callEnvd(dial, method, path, body, { [headers.hostToken]: hostToken.reveal() });
+  return {
+    async isHealthy() {
+      try {
+        return (await call('GET', '/health')).status === 204;
+      } catch {
+        return false;
+      }
+    },
+    async init(init) {
+      const { status } = await call('POST', '/init', init);
+      if (status !== 204) {
+        throw new SoulBoxError('sandbox_unreachable', `The sandbox's envd refused its settings (status ${status}).`);
+      }
+    },
+    async logs(after) {
+      const { status, text } = await call('GET', `/soulbox/logs?after=${after}`);
+      if (status !== 200) return [];
+      return logsSchema.safeParse(parseJson(text)).data?.entries ?? [];
+    },
+  };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function callEnvd(
+  dial: Dial,
+  method: string,
+  path: string,
+  body: object | undefined,
+  requestHeaders: Record<string, string>,
+): Promise<{ status: number; text: string }> {
+  const socket = await dial(envdPort);
+  return await new Promise((resolve, reject) => {
+    const fail = (cause: unknown): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(new SoulBoxError('sandbox_unreachable', "The sandbox's envd did not answer.", { cause }));
+    };
+    const timer = setTimeout(() => {
+      fail(new Error('timed out'));
+    }, answerTimeoutMs);
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    const outgoing = request({
+      createConnection: () => socket,
+      method,
+      path,
+      headers: {
+        ...requestHeaders,
+        host: 'envd',
+        connection: 'close',
+        ...(payload === undefined
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+      },
+    });
+    outgoing.on('error', fail);
+    outgoing.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on('error', fail);
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > maxAnswerBytes) fail(new Error('the answer is too large'));
+        else chunks.push(chunk);
+      });
+      response.on('end', () => {
+        clearTimeout(timer);
+        socket.destroy();
+        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') });
+      });
+    });
+    outgoing.end(payload);
+  });
+}

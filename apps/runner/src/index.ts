@@ -1,0 +1,5 @@
+export { startRunner } from './start.ts';
+export type { Runner } from './start.ts';
+export type { RunnerOptions } from './context.ts';
+export { runnerConfigSchema } from './config.ts';
+export type { RunnerConfig } from './config.ts';

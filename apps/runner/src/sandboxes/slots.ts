@@ -1,0 +1,43 @@
+import { SoulBoxError } from '@soulbox/base';
+
+/** Ids of one sandbox: a whole 16-bit range, as user namespaces want it. */
+const idsPerSlot = 65_536;
+/** Slots per instance: 1 to 4095. Slot 0 is left out so that no range touches the next instance's. */
+const lastSlot = 4095;
+
+/** The first host uid and gid of a slot. Instance n owns 2^28 ids from (n + 1) * 2^28 on. */
+export function idBaseOf(instance: number, slot: number): number {
+  return (instance + 1) * 2 ** 28 + slot * idsPerSlot;
+}
+
+/** Hands out the numbers that keep sandboxes apart: each decides a uid range, an address and an interface name. */
+export interface Slots {
+  /** The lowest free slot. Throws `too_many_sandboxes` when all are taken. */
+  take(): number;
+  /** Marks a slot of an adopted sandbox; false when somebody has it already. */
+  claim(slot: number): boolean;
+  release(slot: number): void;
+}
+
+export function createSlots(): Slots {
+  const taken = new Set<number>();
+  return {
+    take() {
+      for (let slot = 1; slot <= lastSlot; slot++) {
+        if (!taken.has(slot)) {
+          taken.add(slot);
+          return slot;
+        }
+      }
+      throw new SoulBoxError('too_many_sandboxes', `This host has no room for more than ${lastSlot} sandboxes.`);
+    },
+    claim(slot) {
+      if (taken.has(slot)) return false;
+      taken.add(slot);
+      return true;
+    },
+    release(slot) {
+      taken.delete(slot);
+    },
+  };
+}

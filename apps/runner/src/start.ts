@@ -1,0 +1,39 @@
+import { createRouterTransport } from '@connectrpc/connect';
+import type { Transport } from '@connectrpc/connect';
+import type { SandboxRouter } from '@soulbox/contract';
+import { createRunnerContext } from './context.ts';
+import type { RunnerOptions } from './context.ts';
+import { addRunnerRoutes } from './routes.ts';
+
+export interface Runner extends AsyncDisposable {
+  /** The way of the control plane to this runner, in memory. */
+  readonly transport: Transport;
+  /** The way of the gateway to its sandboxes. */
+  readonly router: SandboxRouter;
+  /** Spares that are ready. */
+  readyCount(): number;
+  /** Sandboxes that run for tenants. */
+  runningCount(): number;
+  /** Ends every sandbox, spares included: for a shutdown that leaves nothing. */
+  endAll(): Promise<void>;
+}
+
+/** Starts the runner of this host. Disposing it leaves its sandboxes running, for the next one to adopt. */
+export async function startRunner(options: RunnerOptions): Promise<Runner> {
+  const context = await createRunnerContext(options);
+  return {
+    transport: createRouterTransport((router) => {
+      addRunnerRoutes(router, context);
+    }),
+    router: context.router,
+    readyCount: () => context.pool.readyCount(),
+    runningCount: () => context.table.running().length,
+    async endAll() {
+      await context.pool.close();
+      await Promise.all(context.table.all().map(async ({ record }) => await context.end(record.sandboxId, 'killed')));
+    },
+    async [Symbol.asyncDispose]() {
+      await context[Symbol.asyncDispose]();
+    },
+  };
+}
