@@ -1,0 +1,29 @@
+import { chmod, cp, lchown, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { run } from '@soulbox/base';
+import { prepareRootfs } from '../rootfs/prepare-rootfs.ts';
+
+/** Turns a fresh Debian root (all of it from signed packages) into the base template. */
+export async function finishBase(rootfs: string): Promise<void> {
+  const account = await prepareRootfs(rootfs);
+  const home = join(rootfs, account.home);
+  for (const name of await readdir(join(rootfs, 'etc/skel'))) {
+    await cp(join(rootfs, 'etc/skel', name), join(home, name), { recursive: true });
+    await lchown(join(home, name), account.uid, account.gid);
+  }
+  await writeFile(join(rootfs, 'etc/default/locale'), 'LANG=C.UTF-8\n');
+  // Identity that must not be shared: systemd and dbus make it anew when the file is empty.
+  await writeFile(join(rootfs, 'etc/machine-id'), '');
+  // A sandbox is thrown away: PEP 668's guard against breaking the system's Python only gets in the way of agents.
+  await writeFile(join(rootfs, 'etc/pip.conf'), '[global]\nbreak-system-packages = true\n');
+  await symlink('/usr/share/zoneinfo/Etc/UTC', join(rootfs, 'etc/localtime')).catch(() => undefined);
+  // Every sandbox gets a /dev of its own; nodes on the disk serve nobody.
+  for (const name of await readdir(join(rootfs, 'dev'))) await rm(join(rootfs, 'dev', name), { recursive: true });
+  await rm(join(rootfs, 'var/log/apt'), { recursive: true, force: true });
+  for (const name of ['dpkg.log', 'alternatives.log', 'bootstrap.log']) {
+    await rm(join(rootfs, 'var/log', name), { force: true });
+  }
+  // E2B's templates let `user` install into /usr/local (npm -g, scripts) without sudo.
+  await run('chmod', ['-R', 'a+rwX', '--', join(rootfs, 'usr/local')]);
+  await chmod(join(rootfs, 'tmp'), 0o1777);
+}

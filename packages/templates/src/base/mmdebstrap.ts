@@ -1,0 +1,75 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { run, SoulBoxError } from '@soulbox/base';
+import { runWithLines } from '../run-with-lines.ts';
+import { readHostSources, sourcesToDeb822 } from './apt-sources.ts';
+import { basePackages, baseSuite, excludedPaths } from './packages.ts';
+
+// 25 s on 2 cores with a near mirror; a slow line may need many times that.
+const timeoutMs = 30 * 60_000;
+// How this host reaches its archive. Needed while packages are fetched; of no use inside a sandbox.
+const copiedAptOptions = [
+  'Acquire::http::Proxy',
+  'Acquire::https::Proxy',
+  'Acquire::Check-Valid-Until',
+  'Acquire::Check-Date',
+  'Acquire::Retries',
+];
+
+const progressByLine: readonly (readonly [RegExp, string])[] = [
+  [/running apt-get update/, 'reading package lists'],
+  [/downloading packages/, 'downloading packages'],
+  [/extracting archives/, 'unpacking the essential packages'],
+  [/installing essential packages/, 'configuring the essential packages'],
+  [/installing remaining packages/, 'installing Python, Node.js, git and the rest'],
+  [/cleaning package lists/, 'cleaning up'],
+];
+
+/** Fills the empty `rootfs` with Debian and the packages of the base template. Needs root. */
+export async function bootstrapDebian(
+  directory: string,
+  rootfs: string,
+  onProgress: (step: string) => void,
+): Promise<void> {
+  const sources = await readHostSources(baseSuite);
+  const sourcesFile = join(directory, 'debian.sources');
+  if (sources.length > 0) await writeFile(sourcesFile, sourcesToDeb822(sources), { mode: 0o644 });
+  const args = [
+    '--mode=root',
+    '--variant=minbase',
+    '--format=directory',
+    `--include=${basePackages.join(',')}`,
+    '--dpkgopt=force-unsafe-io',
+    ...excludedPaths.map((path) => `--dpkgopt=path-exclude=${path}`),
+    '--dpkgopt=path-include=/usr/share/doc/*/copyright',
+    ...(await aptOptionsOfHost()),
+    baseSuite,
+    rootfs,
+    ...(sources.length > 0 ? [sourcesFile] : []),
+  ];
+  try {
+    // mmdebstrap mounts /proc, /sys and /dev: in a mount namespace of its own nothing of that can be left behind.
+    await runWithLines('unshare', ['--mount', '--propagation', 'private', '--', 'mmdebstrap', ...args], {
+      timeoutMs,
+      onLine: (line) => {
+        const step = progressByLine.find(([form]) => form.test(line))?.[1];
+        if (step !== undefined) onProgress(step);
+      },
+    });
+  } catch (error) {
+    throw new SoulBoxError(
+      'host_not_ready',
+      `The base template could not be made: ${error instanceof Error ? error.message : 'mmdebstrap failed'}`,
+      { cause: error },
+    );
+  }
+  await rm(join(rootfs, 'etc/apt/apt.conf.d/99mmdebstrap'), { force: true });
+}
+
+async function aptOptionsOfHost(): Promise<string[]> {
+  const dump = await run('apt-config', ['dump', '--no-empty', '--format', '%f%t%v%n']).catch(() => '');
+  return dump.split('\n').flatMap((line) => {
+    const [name = '', value = ''] = line.split('\t');
+    return copiedAptOptions.includes(name) ? [`--aptopt=${name} "${value}";`] : [];
+  });
+}

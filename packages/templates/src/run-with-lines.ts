@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { CommandError } from '@soulbox/base';
+
+export interface LinesOptions {
+  /** Called with each line the program writes to its standard error. */
+  readonly onLine: (line: string) => void;
+  readonly timeoutMs: number;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+const keptLines = 40;
+const killAfterMs = 5000;
+
+/**
+ * Runs a long host program and reports its standard error as it comes. Throws CommandError with the last lines. At the
+ * time limit the whole process group gets SIGTERM, so that the program can unmount what it mounted, then SIGKILL.
+ */
+export async function runWithLines(command: string, args: readonly string[], options: LinesOptions): Promise<void> {
+  const last: string[] = [];
+  const child = spawn(command, [...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+    ...(options.env === undefined ? {} : { env: options.env }),
+  });
+  const signalGroup = (signal: NodeJS.Signals): void => {
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    process.kill(-child.pid, signal);
+  };
+  const lines = createInterface({ input: child.stderr });
+  lines.on('line', (line) => {
+    last.push(line.slice(0, 1000));
+    if (last.length > keptLines) last.shift();
+    options.onLine(line);
+  });
+  const timers = [
+    setTimeout(() => signalGroup('SIGTERM'), options.timeoutMs),
+    setTimeout(() => signalGroup('SIGKILL'), options.timeoutMs + killAfterMs),
+  ];
+  // Detached children would outlive us and go on writing into a folder that the next start sweeps away.
+  const onExit = (): void => signalGroup('SIGTERM');
+  process.once('exit', onExit);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      child.once('error', (error) => reject(new CommandError([command, ...args], undefined, error.message, error)));
+      child.once('close', (code) => {
+        if (code === 0) resolve();
+        else reject(new CommandError([command, ...args], code ?? undefined, last.join('\n'), undefined));
+      });
+    });
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    process.off('exit', onExit);
+    lines.close();
+  }
+}

@@ -1,0 +1,58 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findProcess, isRunning, removeTree, sleep, SoulBoxError } from '@soulbox/base';
+import type { ProcessIdentity } from '@soulbox/base';
+
+const ownerFile = 'owner.json';
+// Held for a few milliseconds while a template is published; waiting longer means a fault.
+const waitMs = 10_000;
+
+/** Notes in `directory` which process works in it, so that others can tell a leftover from work under way. */
+export async function writeOwner(directory: string): Promise<void> {
+  await writeFile(join(directory, ownerFile), JSON.stringify(findProcess(process.pid)), { mode: 0o600 });
+}
+
+/** Whether the process noted by `writeOwner` still runs. Without a readable note it does not. */
+export async function hasLiveOwner(directory: string): Promise<boolean> {
+  try {
+    const owner = JSON.parse(await readFile(join(directory, ownerFile), 'utf8')) as Partial<ProcessIdentity> | null;
+    const { pid, startTicks } = owner ?? {};
+    return typeof pid === 'number' && typeof startTicks === 'number' && isRunning({ pid, startTicks });
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Runs `work` while no other process or call does so in the same store. The lock guards the span from "is the name
+ * free" to "the name is mine"; without it two imports could publish the same name.
+ */
+export async function withStoreLock<T>(storeDirectory: string, work: () => Promise<T>): Promise<T> {
+  const lock = join(storeDirectory, '.lock');
+  const deadline = Date.now() + waitMs;
+  for (;;) {
+    if (await tryMakeDirectory(lock)) break;
+    if (Date.now() > deadline) {
+      throw new SoulBoxError('name_taken', `Another process holds ${lock}. Try again when it has finished.`);
+    }
+    // The note is written right after the folder is made: give it that moment before calling the owner dead.
+    await sleep(50);
+    if (!(await hasLiveOwner(lock))) await removeTree(lock);
+  }
+  try {
+    await writeOwner(lock);
+    return await work();
+  } finally {
+    await removeTree(lock);
+  }
+}
+
+async function tryMakeDirectory(path: string): Promise<boolean> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { removeTree } from '@soulbox/base';
+import { hasLiveOwner, writeOwner } from './store-lock.ts';
+import { releaseScratchDisk } from './scratch-disk.ts';
+
+const draftPrefix = '.building-';
+const removedPrefix = '.removed-';
+
+/** A template that is being made. Nothing of it can be seen until the store renames it into place. */
+export interface TemplateDraft {
+  /** Host folder of the draft, 0700. Anything beside `rootfs` and template.json in it is thrown away at the end. */
+  readonly directory: string;
+  /** An empty folder to fill. */
+  readonly rootfs: string;
+}
+
+export async function createDraft(storeDirectory: string, templateId: string): Promise<TemplateDraft> {
+  const directory = join(storeDirectory, `${draftPrefix}${templateId}`);
+  await mkdir(directory, { mode: 0o700 });
+  await writeOwner(directory);
+  const rootfs = join(directory, 'rootfs');
+  await mkdir(rootfs, { mode: 0o755 });
+  return { directory, rootfs };
+}
+
+export async function discardDraft(directory: string): Promise<void> {
+  await releaseScratchDisk(directory);
+  await removeTree(directory);
+}
+
+/** Removes drafts whose process died and templates whose removal was cut short. Gives the names of what went. */
+export async function sweepDrafts(storeDirectory: string): Promise<string[]> {
+  const gone: string[] = [];
+  for (const name of await readdir(storeDirectory)) {
+    const path = join(storeDirectory, name);
+    const leftover = name.startsWith(removedPrefix) || (name.startsWith(draftPrefix) && !(await hasLiveOwner(path)));
+    if (!leftover) continue;
+    await discardDraft(path);
+    gone.push(name);
+  }
+  return gone;
+}
+
+/** The name under which a template waits to be deleted: one rename, and no reader sees half a tree. */
+export const removedName = (templateId: string): string => `${removedPrefix}${templateId}`;

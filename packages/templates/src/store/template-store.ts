@@ -1,0 +1,155 @@
+import { mkdirSync } from 'node:fs';
+import { readdir, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isNodeError, randomId, removeTree, run, silentLogger, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import { withStoreLock } from './store-lock.ts';
+import { createDraft, discardDraft, removedName, sweepDrafts } from './template-draft.ts';
+import type { TemplateDraft } from './template-draft.ts';
+import { parseTemplateFile, parseTemplateName, templateIdForm, templateNameForm } from './template.ts';
+import type { Template, TemplateFile } from './template.ts';
+import { isRootfsMounted } from './rootfs-in-use.ts';
+
+/** What the maker of a template knows once its rootfs is full. Everything left out gets the default. */
+export type TemplateFacts = Partial<
+  Pick<TemplateFile, 'cpuCount' | 'memoryMb' | 'diskMb' | 'defaultUser' | 'defaultWorkdir' | 'environment'>
+>;
+
+export interface AddTemplate {
+  readonly name: string;
+  readonly source: string;
+  /** Take the name away from the template that has it. That one stays under its id, for the sandboxes that use it. */
+  readonly replace?: boolean;
+  /** Fills the draft's `rootfs`. When it throws, nothing stays. */
+  readonly fill: (draft: TemplateDraft) => Promise<TemplateFacts>;
+}
+
+export interface TemplateStore {
+  readonly directory: string;
+  /** All templates, oldest first. One whose template.json cannot be read is left out and logged. */
+  list(): Promise<Template[]>;
+  /** By id or by name. */
+  find(idOrName: string): Promise<Template | undefined>;
+  /** Makes a template and publishes it at once or not at all. Throws `name_taken`, `bad_request`. */
+  add(request: AddTemplate): Promise<Template>;
+  /** Throws `template_not_found`, and `illegal_transition` while a sandbox has it mounted. */
+  remove(idOrName: string): Promise<Template>;
+  /** Removes what a killed process left half done. */
+  sweep(): Promise<string[]>;
+}
+
+const defaults = { cpuCount: 2, memoryMb: 1024, diskMb: 10_240, defaultUser: 'user', environment: {} };
+
+/** Opens the store in `directory` (DATA/templates), making the folder when it is missing. Holds nothing open. */
+export function openTemplateStore(directory: string, logger: Logger = silentLogger): TemplateStore {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+
+  async function list(): Promise<Template[]> {
+    const ids = (await readdir(directory)).filter((name) => templateIdForm.test(name));
+    const found = await Promise.all(ids.map(async (templateId) => await read(templateId)));
+    const templates = found.filter((template) => template !== undefined);
+    return templates.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+  }
+
+  async function read(templateId: string): Promise<Template | undefined> {
+    try {
+      const file = parseTemplateFile(await readFile(join(directory, templateId, 'template.json'), 'utf8'));
+      if (file.templateId !== templateId) throw new Error(`names the id ${file.templateId}`);
+      return { ...file, rootfs: join(directory, templateId, 'rootfs') };
+    } catch (error) {
+      if (!isNodeError(error) || error.code !== 'ENOENT') {
+        logger.warn({ templateId, err: error }, 'template.json cannot be used');
+      }
+      return undefined;
+    }
+  }
+
+  async function find(idOrName: string): Promise<Template | undefined> {
+    if (templateIdForm.test(idOrName)) {
+      const template = await read(idOrName);
+      if (template !== undefined) return template;
+    }
+    if (!templateNameForm.test(idOrName)) return undefined;
+    return (await list()).findLast((template) => template.names.includes(idOrName));
+  }
+
+  async function refuseTakenName(request: AddTemplate): Promise<Template | undefined> {
+    const holder = await find(request.name);
+    if (holder === undefined || request.replace === true) return holder;
+    throw new SoulBoxError(
+      'name_taken',
+      `A template named "${request.name}" exists (${holder.templateId}). Choose another name, or replace it with --force.`,
+    );
+  }
+
+  async function add(request: AddTemplate): Promise<Template> {
+    parseTemplateName(request.name);
+    // Asked before the work, so that nobody waits minutes for a refusal, and again under the lock.
+    await refuseTakenName(request);
+    const templateId = randomId(20);
+    const draft = await createDraft(directory, templateId);
+    try {
+      const facts = { ...defaults, ...(await request.fill(draft)) };
+      const file: TemplateFile = {
+        formatVersion: 1,
+        templateId,
+        names: [request.name],
+        createdAt: new Date().toISOString(),
+        source: request.source,
+        defaultWorkdir: facts.defaultUser === 'root' ? '/root' : `/home/${facts.defaultUser}`,
+        ...facts,
+        sizeBytes: await measure(draft.rootfs),
+      };
+      await writeTemplateFile(draft.directory, file);
+      const target = join(directory, templateId);
+      await withStoreLock(directory, async () => {
+        const holder = await refuseTakenName(request);
+        await rename(draft.directory, target);
+        if (holder !== undefined) await dropName(holder, request.name);
+      });
+      await removeTree(join(target, 'owner.json'));
+      return { ...file, rootfs: join(target, 'rootfs') };
+    } catch (error) {
+      await discardDraft(draft.directory);
+      throw error;
+    }
+  }
+
+  async function dropName(holder: Template, name: string): Promise<void> {
+    const names = holder.names.filter((other) => other !== name);
+    await writeTemplateFile(join(directory, holder.templateId), { ...holder, names });
+  }
+
+  async function remove(idOrName: string): Promise<Template> {
+    const template = await find(idOrName);
+    if (template === undefined) {
+      throw new SoulBoxError(
+        'template_not_found',
+        `There is no template "${idOrName}". See \`soulbox template list\`.`,
+      );
+    }
+    if (await isRootfsMounted(template.rootfs)) {
+      throw new SoulBoxError(
+        'illegal_transition',
+        `Template "${idOrName}" (${template.templateId}) is in use by a sandbox. Kill its sandboxes first.`,
+      );
+    }
+    const doomed = join(directory, removedName(template.templateId));
+    await rename(join(directory, template.templateId), doomed);
+    await removeTree(doomed);
+    return template;
+  }
+
+  return { directory, list, find, add, remove, sweep: async () => await sweepDrafts(directory) };
+}
+
+async function writeTemplateFile(directory: string, file: TemplateFile): Promise<void> {
+  // Parsed first: it drops what is not part of the file and refuses what could not be read again.
+  const text = `${JSON.stringify(parseTemplateFile(JSON.stringify(file)), undefined, 2)}\n`;
+  await writeFileAtomic(join(directory, 'template.json'), text, { durable: true });
+}
+
+async function measure(rootfs: string): Promise<number> {
+  const output = await run('du', ['--summarize', '--block-size=1', '--one-file-system', '--', rootfs]);
+  return Number.parseInt(output, 10);
+}

@@ -1,0 +1,47 @@
+import { SoulBoxError } from '@soulbox/base';
+import { z } from 'zod';
+
+/** Names as people type them: `[a-z0-9-_]`, up to 128. */
+export const templateNameForm = /^[a-z0-9_-]{1,128}$/;
+export const templateIdForm = /^[a-z0-9]{20}$/;
+
+/** What template.json holds, version 1. */
+const templateFile = z.object({
+  formatVersion: z.literal(1),
+  templateId: z.string().regex(templateIdForm),
+  /** A template that lost its names to a newer one has none; running sandboxes still use it. */
+  names: z.array(z.string().regex(templateNameForm)).max(64),
+  cpuCount: z.number().int().min(1).max(64),
+  memoryMb: z.number().int().min(128).max(1_048_576),
+  diskMb: z.number().int().min(64).max(16_777_216),
+  createdAt: z.iso.datetime(),
+  /** Where it came from, for people: `debian:trixie`, `docker://IMAGE`, `tar:FILE`. */
+  source: z.string().max(1000),
+  defaultUser: z.string().regex(/^[a-z_][a-z0-9_-]{0,31}\$?$/),
+  defaultWorkdir: z.string().startsWith('/').max(4096),
+  environment: z.record(z.string().max(1000), z.string().max(65_536)),
+  /** Size of rootfs/ on the disk when it was made. */
+  sizeBytes: z.number().int().nonnegative(),
+});
+
+export type TemplateFile = z.infer<typeof templateFile>;
+
+/** A template of the store. */
+export interface Template extends Readonly<TemplateFile> {
+  /** Host folder: the sandbox's root, owners 0-based, never written once it is published. */
+  readonly rootfs: string;
+}
+
+/** Throws `bad_request` for a name that no template may have. */
+export function parseTemplateName(text: string): string {
+  if (templateNameForm.test(text)) return text;
+  const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+  throw new SoulBoxError('bad_request', `${shown} is not a template name: use 1 to 128 of a-z, 0-9, '-' and '_'.`);
+}
+
+/** Parses template.json; throws an ordinary Error that says what is wrong with it. */
+export function parseTemplateFile(text: string): TemplateFile {
+  const parsed = templateFile.safeParse(JSON.parse(text));
+  if (parsed.success) return parsed.data;
+  throw new Error(z.prettifyError(parsed.error));
+}
