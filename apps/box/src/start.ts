@@ -103,17 +103,18 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   logger.info(ports, 'server ready');
 
   const parts = started.move();
+  const close = async ({ keepSandboxes }: { keepSandboxes: boolean }): Promise<void> => {
+    if (!keepSandboxes) await runner.endAll();
+    await parts.disposeAsync();
+  };
   return {
     ...ports,
     clientEnvironment,
     tlsEnvironment,
     readyCount: () => runner.readyCount(),
-    async close({ keepSandboxes }) {
-      if (!keepSandboxes) await runner.endAll();
-      await parts.disposeAsync();
-    },
+    close,
     async [Symbol.asyncDispose]() {
-      await this.close({ keepSandboxes: false });
+      await close({ keepSandboxes: false });
     },
   };
 }

@@ -10,6 +10,7 @@ import { createEvents } from './events.ts';
 import type { Events } from './events.ts';
 import { createSandboxMetrics } from './metrics/sandbox-metrics.ts';
 import type { SandboxMetrics } from './metrics/sandbox-metrics.ts';
+import { createAdmission } from './sandboxes/admission.ts';
 import { bootSandbox } from './sandboxes/boot.ts';
 import type { SandboxHost } from './sandboxes/boot.ts';
 import type { CreateContext } from './sandboxes/create.ts';
@@ -134,6 +135,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   return {
     host,
     pool,
+    admission: createAdmission(config.maxSandboxes, () => table.running().length),
     table,
     clock,
     router,

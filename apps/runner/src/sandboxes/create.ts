@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { SoulBoxError } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
+import type { Admission } from './admission.ts';
 import type { SandboxHost } from './boot.ts';
 import type { Pool } from './pool.ts';
 import type { Tenant, TenantNetwork } from './record.ts';
@@ -22,6 +22,7 @@ export interface CreateRequest {
 export interface CreateContext {
   readonly host: SandboxHost;
   readonly pool: Pool;
+  readonly admission: Admission;
   readonly table: SandboxTable;
   readonly clock: Clock;
   /** Ends a sandbox whose claim failed half-way. */
@@ -35,9 +36,7 @@ export async function createSandbox(
   request: CreateRequest,
 ): Promise<TenantSandbox> {
   const { host, pool, table } = context;
-  if (table.running().length >= host.config.maxSandboxes) {
-    throw new SoulBoxError('too_many_sandboxes', `This host runs its limit of ${host.config.maxSandboxes} sandboxes.`);
-  }
+  using _place = context.admission.enter();
   const sandbox = await pool.take(template);
   const { sandboxId, slot } = sandbox.record;
   try {

@@ -2,6 +2,7 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isNodeError, writeFileAtomic } from '@soulbox/base';
+import { lastSlot } from './slots.ts';
 
 const networkSchema = z.object({
   allowInternetAccess: z.boolean().optional(),
@@ -29,7 +30,7 @@ const recordSchema = z.object({
   formatVersion: z.literal(1),
   sandboxId: z.string().regex(/^[a-z0-9]{1,64}$/),
   state: z.enum(['booting', 'warm', 'claiming', 'running', 'ending']),
-  slot: z.number().int().min(1).max(4095),
+  slot: z.number().int().min(1).max(lastSlot),
   templateId: z.string(),
   /** Folder of the envd it runs; a spare of an older envd is not handed out. */
   runtimeDirectory: z.string(),

@@ -2,8 +2,8 @@ import { SoulBoxError } from '@soulbox/base';
 
 /** Ids of one sandbox: a whole 16-bit range, as user namespaces want it. */
 const idsPerSlot = 65_536;
-/** Slots per instance: 1 to 4095. Slot 0 is left out so that no range touches the next instance's. */
-const lastSlot = 4095;
+/** Slots per instance: 1 to 4094. In the last instance slot 4095 would hold id 2^32 - 1, which means "no id". */
+export const lastSlot = 4094;
 
 /** The first host uid and gid of a slot. Instance n owns 2^28 ids from (n + 1) * 2^28 on. */
 export function idBaseOf(instance: number, slot: number): number {

@@ -1,0 +1,74 @@
+/** The figures of one sample, in this order in the ring. Bytes, counts, seconds; `atMs` since the Unix epoch. */
+export const sampleFields = [
+  'atMs',
+  'cpuUsedPct',
+  'cpuUsedSeconds',
+  'memoryRssBytes',
+  'memoryCacheBytes',
+  'memorySwapBytes',
+  'memoryWorkingSetBytes',
+  'memoryLimitBytes',
+  'diskUsedBytes',
+  'diskTotalBytes',
+  'diskReadBytes',
+  'diskWrittenBytes',
+  'networkReceivedBytes',
+  'networkSentBytes',
+  'networkReceivedPackets',
+  'networkSentPackets',
+] as const;
+
+export type Sample = Readonly<Record<(typeof sampleFields)[number], number>>;
+
+const width = sampleFields.length;
+/** Samples a ring has room for at first; it doubles as it fills, so a short-lived sandbox costs little. */
+const firstRoom = 64;
+
+/** The newest `capacity` samples of one sandbox as plain numbers: 128 bytes each. */
+export interface SampleRing {
+  push(sample: Sample): void;
+  newest(): Sample | undefined;
+  /** Samples with `fromMs <= atMs <= toMs`, oldest first. */
+  range(fromMs: number, toMs: number): Sample[];
+}
+
+export function createSampleRing(capacity: number): SampleRing {
+  let room = Math.min(firstRoom, capacity);
+  let cells = new Float64Array(room * width);
+  let count = 0;
+  /** Index of the oldest sample; stays 0 until the ring has grown to its capacity. */
+  let oldest = 0;
+
+  const read = (position: number): Sample => {
+    const start = ((oldest + position) % room) * width;
+    const values = sampleFields.map((name, column) => [name, cells[start + column] ?? 0] as const);
+    return Object.fromEntries(values) as unknown as Sample;
+  };
+
+  return {
+    push(sample) {
+      if (count === room && room < capacity) {
+        room = Math.min(room * 2, capacity);
+        const larger = new Float64Array(room * width);
+        larger.set(cells);
+        cells = larger;
+      }
+      const position = (oldest + count) % room;
+      cells.set(
+        sampleFields.map((name) => sample[name]),
+        position * width,
+      );
+      if (count < room) count++;
+      else oldest = (oldest + 1) % room;
+    },
+    newest: () => (count === 0 ? undefined : read(count - 1)),
+    range(fromMs, toMs) {
+      const found: Sample[] = [];
+      for (let position = 0; position < count; position++) {
+        const atMs = cells[((oldest + position) % room) * width] ?? 0;
+        if (atMs >= fromMs && atMs <= toMs) found.push(read(position));
+      }
+      return found;
+    },
+  };
+}

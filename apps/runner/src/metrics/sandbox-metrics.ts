@@ -1,0 +1,129 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { Clock, Logger } from '@soulbox/base';
+import { MetricSchema } from '@soulbox/contract/runner';
+import type { Metric } from '@soulbox/contract/runner';
+import type { Driver, ResourceSample } from '@soulbox/isolation';
+import type { InterfaceCounters, Network } from '@soulbox/network';
+import type { LiveSandbox } from '../sandboxes/table.ts';
+import { createSampleRing } from './sample-ring.ts';
+import type { Sample, SampleRing } from './sample-ring.ts';
+
+/** One sample a second for half an hour. */
+const intervalMs = 1000;
+const capacity = 1800;
+/** Sandboxes sampled at the same time: enough to hide a slow one, few enough to spread the work. */
+const concurrency = 8;
+
+export interface SandboxMetrics extends Disposable {
+  /** Begins to sample a sandbox. */
+  add(sandbox: LiveSandbox): void;
+  /** Ends it and forgets its samples. */
+  remove(sandboxId: string): void;
+  latest(sandboxId: string): Metric | undefined;
+  /** Samples between two times in milliseconds since the epoch, both included, oldest first. */
+  range(sandboxId: string, fromMs: number, toMs: number): Metric[];
+}
+
+interface Series {
+  readonly sandbox: LiveSandbox;
+  readonly ring: SampleRing;
+  /** A sample that takes longer than a second is not started twice. */
+  busy: boolean;
+}
+
+const noTraffic: InterfaceCounters = { receivedBytes: 0, sentBytes: 0, receivedPackets: 0, sentPackets: 0 };
+
+/** Samples every tenant's sandbox once a second into a ring. A failing or slow one delays no other. */
+export function createSandboxMetrics(options: {
+  driver: Pick<Driver, 'sample'>;
+  network: Pick<Network, 'counters'>;
+  clock: Clock;
+  logger: Logger;
+}): SandboxMetrics {
+  const { driver, network, clock, logger } = options;
+  const all = new Map<string, Series>();
+
+  const sampleOne = async (series: Series, traffic: ReadonlyMap<number, InterfaceCounters>): Promise<void> => {
+    if (series.busy) return;
+    series.busy = true;
+    try {
+      const used = await driver.sample(series.sandbox.instance);
+      const counters = traffic.get(series.sandbox.record.slot) ?? noTraffic;
+      series.ring.push(toSample(clock.now(), used, counters, series.ring.newest()));
+    } catch (err) {
+      // A sandbox that ends just now has no figures any more.
+      logger.debug({ sandboxId: series.sandbox.record.sandboxId, err }, 'sandbox not sampled');
+    } finally {
+      series.busy = false;
+    }
+  };
+
+  const round = async (): Promise<void> => {
+    if (all.size === 0) return;
+    const traffic = await network.counters();
+    const waiting = [...all.values()];
+    const worker = async (): Promise<void> => {
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) await sampleOne(next, traffic);
+    };
+    await Promise.all(Array.from({ length: concurrency }, worker));
+  };
+
+  const timer = setInterval(() => {
+    round().catch((err: unknown) => {
+      logger.error({ err }, 'metrics round failed');
+    });
+  }, intervalMs);
+
+  return {
+    add(sandbox) {
+      const series = { sandbox, ring: createSampleRing(capacity), busy: false };
+      all.set(sandbox.record.sandboxId, series);
+      // The first figures at once: clients ask right after the create.
+      void sampleOne(series, new Map());
+    },
+    remove(sandboxId) {
+      all.delete(sandboxId);
+    },
+    latest(sandboxId) {
+      const series = all.get(sandboxId);
+      const sample = series?.ring.newest();
+      return series === undefined || sample === undefined ? undefined : toMetric(series.sandbox, sample);
+    },
+    range(sandboxId, fromMs, toMs) {
+      const series = all.get(sandboxId);
+      if (series === undefined) return [];
+      return series.ring.range(fromMs, toMs).map((sample) => toMetric(series.sandbox, sample));
+    },
+    [Symbol.dispose]() {
+      clearInterval(timer);
+    },
+  };
+}
+
+/** CPU use is the growth of the counter since the sample before; 100 means one CPU all the time. */
+function toSample(atMs: number, used: ResourceSample, traffic: InterfaceCounters, before: Sample | undefined): Sample {
+  const elapsedSeconds = before === undefined ? 0 : (atMs - before.atMs) / 1000;
+  const cpuSeconds = before === undefined ? 0 : Math.max(0, used.cpuUsedSeconds - before.cpuUsedSeconds);
+  return {
+    ...used,
+    atMs,
+    cpuUsedPct: elapsedSeconds <= 0 ? 0 : (100 * cpuSeconds) / elapsedSeconds,
+    networkReceivedBytes: traffic.receivedBytes,
+    networkSentBytes: traffic.sentBytes,
+    networkReceivedPackets: traffic.receivedPackets,
+    networkSentPackets: traffic.sentPackets,
+  };
+}
+
+function toMetric(sandbox: LiveSandbox, sample: Sample): Metric {
+  const { atMs, cpuUsedPct, cpuUsedSeconds, ...counts } = sample;
+  const whole = Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, BigInt(Math.round(value))]));
+  return create(MetricSchema, {
+    ...whole,
+    timestamp: timestampFromMs(atMs),
+    cpuCount: sandbox.record.cpuCount,
+    cpuUsedPct,
+    cpuUsedSeconds,
+  });
+}

@@ -1,0 +1,63 @@
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createRecordStore } from './record.ts';
+import type { SandboxRecord } from './record.ts';
+
+const record: SandboxRecord = {
+  formatVersion: 1,
+  sandboxId: 'iabc',
+  state: 'warm',
+  slot: 3,
+  templateId: 'tttt',
+  runtimeDirectory: '/runtime/x',
+  hostToken: 'secret',
+  cpuCount: 2,
+  memoryMb: 512,
+  diskMb: 1024,
+};
+
+describe('sandbox records on disk', () => {
+  let directory = '';
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'soulbox-records-'));
+  });
+  afterEach(async () => {
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  it('come back as they were written, readable by their owner only', async () => {
+    const store = createRecordStore(directory);
+    await store.write(record);
+    expect(await store.load()).toEqual({ records: [record], strays: [] });
+    expect((await stat(join(directory, 'iabc.json'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('name folders without a record and unreadable records as strays', async () => {
+    const store = createRecordStore(directory);
+    await store.write(record);
+    await mkdir(store.directoryOf('iabc'));
+    await mkdir(store.directoryOf('ilost'));
+    await writeFile(join(directory, 'itorn.json'), '{"formatVersion":1,');
+    await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, formatVersion: 2 }));
+    const { records, strays } = await store.load();
+    expect(records).toEqual([record]);
+    expect(strays.toSorted()).toEqual(['ilost', 'iother', 'itorn']);
+  });
+
+  it('leave no temporary file of a killed writer behind', async () => {
+    const store = createRecordStore(directory);
+    await writeFile(join(directory, 'iabc.json.12.34.tmp'), 'half');
+    await store.load();
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  it('can be removed twice', async () => {
+    const store = createRecordStore(directory);
+    await store.write(record);
+    await store.remove('iabc');
+    await store.remove('iabc');
+    expect(await store.load()).toEqual({ records: [], strays: [] });
+  });
+});
