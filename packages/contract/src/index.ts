@@ -7,3 +7,4 @@ export { errorFromConnect } from './error-from-connect.ts';
 export { fileSignature } from './file-signature.ts';
 export type { SignedFileRequest } from './file-signature.ts';
 export type { SandboxRoute, SandboxRouter } from './router.ts';
+export { envdRoutes, hostOnlyPaths } from './envd-routes.ts';
