@@ -1,0 +1,3 @@
+export { nodeProgram, startServer, testDirectory, testTemplatesDirectory } from './server-process.ts';
+export type { ServerOptions, ServerProcess } from './server-process.ts';
+export { listHostTraces } from './host-traces.ts';

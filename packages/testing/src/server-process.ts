@@ -1,0 +1,161 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findProcess, isRunning, sleep } from '@soulbox/base';
+import { findServer, readDefaultApiKey } from '@soulbox/box';
+import type { ServerFile } from '@soulbox/box';
+
+const repository = join(import.meta.dirname, '../../..');
+export const nodeProgram = join(repository, 'node_modules/node/bin/node');
+const cliMain = join(repository, 'apps/cli/src/main.ts');
+const main = existsSync(cliMain) ? cliMain : join(import.meta.dirname, 'server-main.ts');
+
+/** Where tests keep servers' data; on a disk, for sandboxes need overlay mounts. */
+export const testDirectory = '/var/lib/soulbox-test';
+/** Templates are shared by all test servers: building one takes half a minute. */
+export const testTemplatesDirectory = join(testDirectory, 'templates');
+
+const readyTimeoutMs = 60_000;
+const stopTimeoutMs = 60_000;
+
+export interface ServerOptions {
+  /** 0 to 14: two servers at the same time need different ones. */
+  readonly instance: number;
+  /** A fresh folder below /var/lib/soulbox-test when left out. */
+  readonly dataDirectory?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly poolSize?: number;
+}
+
+/** A real server in a process of its own. */
+export interface ServerProcess {
+  readonly instance: number;
+  readonly dataDirectory: string;
+  readonly pid: number;
+  readonly port: number;
+  readonly tlsPort: number;
+  /** What the official clients need for plain HTTP. */
+  readonly clientEnvironment: Readonly<Record<string, string>>;
+  /** The same for TLS. */
+  readonly tlsEnvironment: Readonly<Record<string, string>>;
+  /** SIGKILL to the server; its sandboxes go on. */
+  kill9(): Promise<void>;
+  /** The orderly way. Ends the sandboxes too unless they are to be kept. */
+  stop(options?: { keepSandboxes?: boolean }): Promise<void>;
+  /** Starts it again on the same data and ports; for after `kill9` or `stop`. */
+  restart(): Promise<void>;
+  /** The last lines of the server's log. */
+  readLog(lines?: number): Promise<string>;
+}
+
+/** Starts `soulbox up` and resolves when it is ready. Throws with the end of its log when it dies or takes over 60 s. */
+export async function startServer(options: ServerOptions): Promise<ServerProcess> {
+  const dataDirectory = options.dataDirectory ?? (await makeDataDirectory(options.instance));
+  await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
+  let server = await launch(options, dataDirectory, { port: 0, tlsPort: 0 });
+  const clients = await clientEnvironments(dataDirectory, server);
+  return {
+    instance: options.instance,
+    dataDirectory,
+    get pid() {
+      return server.pid;
+    },
+    port: server.port,
+    tlsPort: server.tlsPort,
+    ...clients,
+    kill9: async () => {
+      await end(server, 'SIGKILL');
+    },
+    stop: async ({ keepSandboxes = false } = {}) => {
+      await end(server, keepSandboxes ? 'SIGHUP' : 'SIGTERM');
+    },
+    restart: async () => {
+      server = await launch(options, dataDirectory, server);
+    },
+    readLog: async (lines = 30) => await readLog(dataDirectory, lines),
+  };
+}
+
+async function makeDataDirectory(instance: number): Promise<string> {
+  await mkdir(testDirectory, { recursive: true, mode: 0o700 });
+  return await mkdtemp(join(testDirectory, `data-${instance}-`));
+}
+
+async function launch(
+  options: ServerOptions,
+  dataDirectory: string,
+  { port, tlsPort }: { port: number; tlsPort: number },
+): Promise<ServerFile> {
+  const log = await open(join(dataDirectory, 'server.log'), 'a', 0o600);
+  const place = ['--port', String(port), '--tls-port', String(tlsPort), '--instance', String(options.instance)];
+  const child = spawn(nodeProgram, [main, 'up', ...place, '--data-dir', dataDirectory], {
+    cwd: repository,
+    env: serverEnvironment(options),
+    stdio: ['ignore', log.fd, log.fd],
+    // Ctrl-C in the tests' terminal must not end the server before the tests have cleaned up.
+    detached: true,
+  });
+  await log.close();
+  child.unref();
+  const state: { ended?: string } = {};
+  child.once('error', (error) => (state.ended = error.message));
+  child.once('exit', (code, signal) => (state.ended = `exit ${String(code ?? signal)}`));
+
+  const giveUpAt = Date.now() + readyTimeoutMs;
+  while (Date.now() < giveUpAt && state.ended === undefined) {
+    const server = await findServer(dataDirectory);
+    if (server?.state === 'ready' && server.pid === child.pid) return server;
+    await sleep(20);
+  }
+  const fate = state.ended ?? `not ready within ${readyTimeoutMs / 1000} s`;
+  child.kill('SIGKILL');
+  throw new Error(
+    `The server of ${dataDirectory} did not start (${fate}). Its log ends:\n${await readLog(dataDirectory, 40)}`,
+  );
+}
+
+/** This process's environment without the settings that a developer may have for a server of his own. */
+function serverEnvironment(options: ServerOptions): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(SOULBOX_|E2B_|VITEST|NODE_OPTIONS)/.test(name));
+  return {
+    ...Object.fromEntries(inherited),
+    SOULBOX_TEMPLATES_DIR: testTemplatesDirectory,
+    ...(options.poolSize === undefined ? {} : { SOULBOX_POOL_SIZE: String(options.poolSize) }),
+    ...options.environment,
+  };
+}
+
+async function clientEnvironments(
+  dataDirectory: string,
+  server: ServerFile,
+): Promise<Pick<ServerProcess, 'clientEnvironment' | 'tlsEnvironment'>> {
+  const key = await readDefaultApiKey(dataDirectory);
+  if (key === undefined) throw new Error(`${dataDirectory} has no API key`);
+  const only = (names: readonly string[]): Record<string, string> => ({
+    ...Object.fromEntries(Object.entries(server.client).filter(([name]) => names.includes(name))),
+    E2B_API_KEY: key.reveal(),
+  });
+  return {
+    clientEnvironment: only(['E2B_API_URL', 'E2B_SANDBOX_URL']),
+    tlsEnvironment: only(['E2B_DOMAIN', 'NODE_EXTRA_CA_CERTS']),
+  };
+}
+
+async function end(server: ServerFile, signal: NodeJS.Signals): Promise<void> {
+  if (!isRunning(server)) return;
+  process.kill(server.pid, signal);
+  const giveUpAt = Date.now() + stopTimeoutMs;
+  while (findProcess(server.pid) !== undefined && isRunning(server)) {
+    if (Date.now() > giveUpAt) {
+      process.kill(server.pid, 'SIGKILL');
+      throw new Error(`The server (pid ${server.pid}) did not end within ${stopTimeoutMs / 1000} s of ${signal}.`);
+    }
+    await sleep(10);
+  }
+}
+
+async function readLog(dataDirectory: string, lines: number): Promise<string> {
+  const text = await readFile(join(dataDirectory, 'server.log'), 'utf8').catch(() => '(no log)');
+  return text.split('\n').slice(-lines).join('\n');
+}
