@@ -56,6 +56,8 @@ export interface SandboxInstance {
   readonly address: SandboxAddress;
   /** Host pid of the sandbox's init. Never signal it without `isAlive`: pids are used again. */
   readonly initPid: number;
+  /** When init began, in clock ticks since boot (proc_pid_stat(5), field 22): tells it from a later owner of its pid. */
+  readonly initStartTicks: number;
 }
 
 /** One reading of what a sandbox has used. Counters count since it began. */
@@ -90,7 +92,7 @@ export interface DriverFinding {
 
 /**
  * A way to wall a sandbox off. Drivers hold no state of their own: all is in `spec.directory` and the kernel, so that a
- * new process can adopt what an old one left. The contract suite in `@soulbox/testing` says what each must keep.
+ * new process can adopt what an old one left. `driver-contract.ts` says in tests what each must keep.
  */
 export interface Driver {
   readonly name: string;

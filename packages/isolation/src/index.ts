@@ -9,3 +9,7 @@ export type {
   SandboxLimits,
   SandboxSpec,
 } from './driver.ts';
+export { createContainerDriver } from './container/driver.ts';
+export { detectCgroupLayout } from './cgroup/layout.ts';
+export type { CgroupLayout } from './cgroup/layout.ts';
+export { prepareCgroups } from './cgroup/prepare.ts';

@@ -1,0 +1,43 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { CgroupMounts } from './layout.ts';
+import { readCgroupMounts } from './layout.ts';
+import { createV1Cgroups } from './v1.ts';
+import { createV2Cgroups } from './v2.ts';
+
+/** Counters of one group and all below it. */
+export interface CgroupUsage {
+  readonly cpuUsedSeconds: number;
+  readonly memoryRssBytes: number;
+  readonly memoryCacheBytes: number;
+  readonly memorySwapBytes: number;
+  readonly memoryWorkingSetBytes: number;
+  /** Infinity without a limit. */
+  readonly memoryLimitBytes: number;
+}
+
+/** The control groups of this host behind one face. A group is named by its path from the root, like `/soulbox-0/id`. */
+export interface Cgroups {
+  readonly version: 1 | 2;
+  /** The folders that make up a group: one per v1 tree, just one on v2. A process of the group is in all of them. */
+  directoriesOf(group: string): readonly string[];
+  /** Synchronous: three or four reads of pseudo files, which never wait. Throws ENOENT when the group is gone. */
+  readUsage(group: string): CgroupUsage;
+  /** Lets the group burst above its quota by this much after idling. Does nothing on kernels without it (< 5.14). */
+  setCpuBurst(group: string, micros: number): Promise<void>;
+  /** Ends every process in the group and below, frozen ones too. Resolves when none is left; throws after 10 s. */
+  kill(group: string): Promise<void>;
+  /** Removes the group's folders and those below. A group that is not there is fine. */
+  remove(group: string): Promise<void>;
+  /** Names of the groups right below `parent`. */
+  listChildren(parent: string): Promise<readonly string[]>;
+}
+
+/** Throws `host_not_ready` when the host has no usable control groups, or a hybrid that `prepareCgroups` has not seen. */
+export function openCgroups(mounts: CgroupMounts = readCgroupMounts()): Cgroups {
+  if (mounts.layout === 'v2' && mounts.unified !== undefined) return createV2Cgroups(mounts.unified);
+  if (mounts.layout === 'v1') return createV1Cgroups(mounts.v1);
+  throw new SoulBoxError(
+    'host_not_ready',
+    `The control groups of this host cannot be used as they are (layout: ${mounts.layout}). Run \`soulbox doctor\`.`,
+  );
+}

@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+
+/** One line of /proc/PID/mountinfo (proc(5)), as far as SoulBox needs it. */
+export interface MountEntry {
+  /** `major:minor` of what is mounted. */
+  readonly device: string;
+  readonly mountPoint: string;
+  readonly fileSystem: string;
+  /** What was mounted: a device, or any word for file systems without one. */
+  readonly source: string;
+  readonly superOptions: readonly string[];
+}
+
+/** Parses mountinfo; lines that do not have its form are passed over. */
+export function parseMountInfo(text: string): MountEntry[] {
+  const entries: MountEntry[] = [];
+  for (const line of text.split('\n')) {
+    const [before, after] = line.split(' - ', 2);
+    if (before === undefined || after === undefined) continue;
+    const [, , device, , mountPoint] = before.split(' ');
+    const [fileSystem, source, superOptions = ''] = after.split(' ');
+    if (device === undefined || mountPoint === undefined || fileSystem === undefined || source === undefined) continue;
+    entries.push({
+      device,
+      mountPoint: unescapeMount(mountPoint),
+      fileSystem,
+      source: unescapeMount(source),
+      superOptions: superOptions.split(','),
+    });
+  }
+  return entries;
+}
+
+/** The mounts this process sees, in the order they were made. The read never waits: procfs. */
+export function readMounts(): MountEntry[] {
+  return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+}
+
+/** The kernel writes space, tab, newline and backslash as three octal digits. */
+function unescapeMount(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)));
+}

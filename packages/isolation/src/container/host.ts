@@ -1,0 +1,41 @@
+import { existsSync, readFileSync } from 'node:fs';
+import type { Logger } from '@soulbox/base';
+import type { Cgroups } from '../cgroup/cgroups.ts';
+import { openCgroups } from '../cgroup/cgroups.ts';
+import { hiddenFolders } from './container-mounts.ts';
+import type { HostFacts } from './oci-config.ts';
+import type { SeccompProfile } from './seccomp-profile.ts';
+import { createSeccompProfile } from './seccomp-profile.ts';
+
+/** What all operations of the driver share; nothing in it is about a particular sandbox. */
+export interface Host {
+  readonly logger: Logger;
+  readonly instance: number;
+  readonly facts: HostFacts;
+  readonly seccomp: SeccompProfile;
+  /** Opened at first use: the host may be prepared after the driver is made. Throws `host_not_ready`. */
+  readonly cgroups: Cgroups;
+}
+
+export function createHost(logger: Logger, instance: number): Host {
+  let cgroups: Cgroups | undefined;
+  return {
+    logger,
+    instance,
+    facts: readHostFacts(),
+    seccomp: createSeccompProfile(),
+    get cgroups() {
+      return (cgroups ??= openCgroups());
+    },
+  };
+}
+
+function readHostFacts(): HostFacts {
+  const limits = readFileSync('/proc/self/limits', 'latin1');
+  const [, openFiles = '1024'] = /^Max open files +\S+ +(\d+)/m.exec(limits) ?? [];
+  return {
+    openFilesMax: Number(openFiles),
+    oomScore: Number(readFileSync('/proc/self/oom_score_adj', 'latin1')),
+    maskedFolders: hiddenFolders.filter((folder) => existsSync(folder)),
+  };
+}

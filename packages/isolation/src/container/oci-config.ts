@@ -1,0 +1,106 @@
+import type { SandboxSpec } from '../driver.ts';
+import type { SandboxLayout } from './layout.ts';
+import { sandboxCapabilities } from './capabilities.ts';
+import { containerMounts, maskedFiles, readOnlyPaths } from './container-mounts.ts';
+import type { SeccompProfile } from './seccomp-profile.ts';
+
+/** What the OCI configuration needs to know of the host. */
+export interface HostFacts {
+  /** The server's own hard limit of open files: without CAP_SYS_RESOURCE no process can be given more. */
+  readonly openFilesMax: number;
+  /** The server's own score: without CAP_SYS_RESOURCE it cannot be lowered. */
+  readonly oomScore: number;
+  /** Folders of /proc and /sys that exist here and are hidden. */
+  readonly maskedFolders: readonly string[];
+}
+
+/** Microseconds. See docs/decisions/004 for both. */
+export const cpuPeriodMicros = 20_000;
+/** envd runs at this nice value, its children at 0. */
+export const envdNice = -10;
+/** Processes that only the sandbox's root may start, so that envd can still help when a user used up the rest. */
+const processesForRoot = 64;
+export const idCount = 65_536;
+
+const allowedDevices = [
+  [1, 3],
+  [1, 5],
+  [1, 7],
+  [1, 8],
+  [1, 9],
+  [5, 0],
+  [5, 2],
+  [136, undefined],
+] as const;
+
+/** The OCI runtime configuration (opencontainers/runtime-spec 1.2) of one sandbox. */
+export function createOciConfig(
+  spec: SandboxSpec,
+  layout: SandboxLayout,
+  cgroupsPath: string,
+  facts: HostFacts,
+  seccomp: SeccompProfile,
+): object {
+  const mapping = [{ containerID: 0, hostID: spec.idBase, size: idCount }];
+  return {
+    ociVersion: '1.2.0',
+    hostname: spec.hostname,
+    root: { path: layout.rootfs, readonly: false },
+    process: createProcess(spec, facts),
+    mounts: containerMounts(spec, layout, facts.maskedFolders),
+    linux: {
+      namespaces: ['pid', 'mount', 'network', 'ipc', 'uts', 'cgroup', 'user'].map((type) => ({ type })),
+      uidMappings: mapping,
+      gidMappings: mapping,
+      cgroupsPath,
+      resources: createResources(spec),
+      // An ordinary user may use ping and ports below 1024: the namespace is the sandbox's own.
+      sysctl: { 'net.ipv4.ping_group_range': '0 65535', 'net.ipv4.ip_unprivileged_port_start': '0' },
+      rootfsPropagation: 'private',
+      maskedPaths: maskedFiles,
+      readonlyPaths: readOnlyPaths,
+      seccomp,
+    },
+  };
+}
+
+function createProcess(spec: SandboxSpec, facts: HostFacts): object {
+  const { bounding, ...sets } = sandboxCapabilities;
+  const { maxProcesses } = spec.limits;
+  const userProcesses = Math.max(maxProcesses - processesForRoot, Math.ceil(maxProcesses * 0.75));
+  return {
+    terminal: false,
+    user: { uid: 0, gid: 0, umask: 0o022 },
+    cwd: '/',
+    args: spec.runtime.command,
+    env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LANG=C.UTF-8'],
+    capabilities: { bounding, ...sets },
+    noNewPrivileges: false,
+    oomScoreAdj: Math.max(0, facts.oomScore),
+    rlimits: [
+      { type: 'RLIMIT_NOFILE', soft: Math.min(1024, facts.openFilesMax), hard: facts.openFilesMax },
+      { type: 'RLIMIT_NPROC', soft: userProcesses, hard: userProcesses },
+      { type: 'RLIMIT_CORE', soft: 0, hard: 0 },
+    ],
+    scheduler: { policy: 'SCHED_OTHER', nice: envdNice, flags: ['SCHED_FLAG_RESET_ON_FORK'] },
+  };
+}
+
+function createResources(spec: SandboxSpec): object {
+  const memoryBytes = spec.limits.memoryMb * 1024 * 1024;
+  return {
+    memory: { limit: memoryBytes, swap: memoryBytes },
+    cpu: { period: cpuPeriodMicros, quota: spec.limits.cpuCount * cpuPeriodMicros },
+    pids: { limit: spec.limits.maxProcesses },
+    devices: [
+      { allow: false, access: 'rwm' },
+      ...allowedDevices.map(([major, minor]) => ({
+        allow: true,
+        type: 'c',
+        major,
+        ...(minor === undefined ? {} : { minor }),
+        access: 'rw',
+      })),
+    ],
+  };
+}

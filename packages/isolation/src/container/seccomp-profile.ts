@@ -1,0 +1,95 @@
+import { allowedSyscalls, refusedSyscalls } from './seccomp-syscalls.ts';
+
+interface SyscallArgument {
+  readonly index: number;
+  readonly value: number;
+  readonly valueTwo?: number;
+  readonly op: 'SCMP_CMP_EQ' | 'SCMP_CMP_NE' | 'SCMP_CMP_GT' | 'SCMP_CMP_MASKED_EQ';
+}
+
+interface SyscallRule {
+  readonly names: readonly string[];
+  readonly action: 'SCMP_ACT_ALLOW' | 'SCMP_ACT_ERRNO';
+  readonly errnoRet?: number;
+  readonly args?: readonly SyscallArgument[];
+}
+
+/** The `linux.seccomp` part of an OCI configuration (runtime-spec, config-linux.md). */
+export interface SeccompProfile {
+  readonly defaultAction: 'SCMP_ACT_ERRNO';
+  readonly defaultErrnoRet: number;
+  readonly architectures: readonly string[];
+  readonly syscalls: readonly SyscallRule[];
+}
+
+const errno = { EPERM: 1, ENOSYS: 38, EPROTONOSUPPORT: 93, EAFNOSUPPORT: 97 } as const;
+const architectures: Readonly<Record<string, string>> = { x64: 'SCMP_ARCH_X86_64', arm64: 'SCMP_ARCH_AARCH64' };
+
+// CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET (include/uapi/linux/sched.h).
+const namespaceFlags = [0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000];
+const anyNamespaceFlag = 0x7e020000;
+const family = { unix: 1, inet: 2, inet6: 10, netlink: 16 } as const;
+// Routes and addresses (getifaddrs), socket lists (ss), device events (libudev asks and gets none).
+const netlinkProtocols = [0, 4, 15];
+// personality(2): Linux, Linux with UNAME26, query.
+const personalities = [0x0, 0x20000, 0xffffffff];
+
+const equals = (index: number, value: number): SyscallArgument => ({ index, value, op: 'SCMP_CMP_EQ' });
+const masked = (index: number, mask: number, value: number): SyscallArgument => ({
+  index,
+  value: mask,
+  valueTwo: value,
+  op: 'SCMP_CMP_MASKED_EQ',
+});
+const allow = (names: readonly string[], ...args: SyscallArgument[]): SyscallRule => ({
+  names,
+  action: 'SCMP_ACT_ALLOW',
+  args,
+});
+const refuse = (names: readonly string[], errnoRet: number, ...args: SyscallArgument[]): SyscallRule => ({
+  names,
+  action: 'SCMP_ACT_ERRNO',
+  errnoRet,
+  args,
+});
+
+/** Internet, Unix and a little netlink; every other family answers as if the kernel lacked it. */
+function socketRules(): SyscallRule[] {
+  const plain = [family.unix, family.inet, family.inet6];
+  const known = new Set<number>([...plain, family.netlink]);
+  const others = [...Array(family.netlink).keys()].filter((value) => !known.has(value));
+  const largestProtocol = Math.max(...netlinkProtocols);
+  const otherProtocols = [...Array(largestProtocol).keys()].filter((value) => !netlinkProtocols.includes(value));
+  const netlink = equals(0, family.netlink);
+  return [
+    ...plain.map((value) => allow(['socket'], equals(0, value))),
+    ...netlinkProtocols.map((value) => allow(['socket'], netlink, equals(2, value))),
+    // libaudit, and with it sudo and su, takes this answer for a kernel without audit.
+    ...otherProtocols.map((value) => refuse(['socket'], errno.EPROTONOSUPPORT, netlink, equals(2, value))),
+    refuse(['socket'], errno.EPROTONOSUPPORT, netlink, { index: 2, value: largestProtocol, op: 'SCMP_CMP_GT' }),
+    ...others.map((value) => refuse(['socket'], errno.EAFNOSUPPORT, equals(0, value))),
+    refuse(['socket'], errno.EAFNOSUPPORT, { index: 0, value: family.netlink, op: 'SCMP_CMP_GT' }),
+    allow(['socketpair'], equals(0, family.unix)),
+  ];
+}
+
+/**
+ * What a sandbox may ask of the kernel: a list of what is allowed, ENOSYS for all else (io_uring, keyctl, userfaultfd,
+ * clone3, new calls). No new namespaces, also through clone; clone3 hides its flags in memory, so programs must fall back.
+ */
+export function createSeccompProfile(): SeccompProfile {
+  const native = architectures[process.arch];
+  return {
+    defaultAction: 'SCMP_ACT_ERRNO',
+    defaultErrnoRet: errno.ENOSYS,
+    architectures: native === undefined ? [] : [native],
+    syscalls: [
+      allow(allowedSyscalls),
+      allow(['clone'], masked(0, anyNamespaceFlag, 0)),
+      ...namespaceFlags.map((flag) => refuse(['clone'], errno.EPERM, masked(0, flag, flag))),
+      ...personalities.map((value) => allow(['personality'], equals(0, value))),
+      ...socketRules(),
+      refuse(refusedSyscalls, errno.EPERM),
+    ],
+  };
+}

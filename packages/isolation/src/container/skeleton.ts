@@ -1,0 +1,44 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SandboxSpec } from '../driver.ts';
+import type { ownFiles } from './container-mounts.ts';
+import { diskFolders } from './layout.ts';
+
+/** Mode by folder; the process's umask does not count, `mkdir` alone would obey it. */
+const folderModes = {
+  [diskFolders.upper]: 0o755,
+  [diskFolders.work]: 0o700,
+  [diskFolders.sharedMemory]: 0o1777,
+  [diskFolders.empty]: 0o555,
+  [diskFolders.etc]: 0o755,
+  [diskFolders.run]: 0o755,
+} as const;
+
+/** Writes what the sandbox's disk holds at first; owners are 0, which inside is the sandbox's root. */
+export async function writeSkeleton(directory: string, spec: SandboxSpec): Promise<void> {
+  await mkdir(directory, { mode: 0o700 });
+  for (const [name, mode] of Object.entries(folderModes)) {
+    await mkdir(join(directory, name));
+    await chmod(join(directory, name), mode);
+  }
+  for (const [name, content] of Object.entries(fileContents(spec)))
+    await writeWithMode(join(directory, diskFolders.etc, name), content, 0o644);
+  await writeWithMode(join(directory, diskFolders.run, 'host-token'), spec.hostToken.reveal(), 0o600);
+}
+
+async function writeWithMode(path: string, content: string, mode: number): Promise<void> {
+  await writeFile(path, content, { mode: 0o600, flag: 'wx' });
+  await chmod(path, mode);
+}
+
+function fileContents(spec: SandboxSpec): Record<keyof typeof ownFiles, string> {
+  return {
+    'resolv.conf': spec.nameServers.map((server) => `nameserver ${server}\n`).join(''),
+    // sudo looks its own host name up and would wait for a name server that may not answer.
+    hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${spec.hostname}\n`,
+    hostname: `${spec.hostname}\n`,
+    'machine-id': `${randomBytes(16).toString('hex')}\n`,
+    'boot-id': `${randomUUID()}\n`,
+  };
+}
