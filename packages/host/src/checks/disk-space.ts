@@ -1,0 +1,35 @@
+import type { StatsFs } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Check, HostSubject } from '../finding.ts';
+import { sameFix } from '../finding.ts';
+
+const gib = 1024 ** 3;
+/** A base template takes 0.4 GiB and a warm sandbox a few MiB; below this the first start itself may fail. */
+const failBelowBytes = 1 * gib;
+const warnBelowBytes = 5 * gib;
+const warnBelowInodes = 100_000;
+
+export const checkDiskSpace: Check = async (subject: HostSubject) => {
+  const { stats, path } = await statfsOfNearest(subject.dataDirectory);
+  const free = stats.bavail * stats.bsize;
+  // btrfs makes inodes as needed and says 0 of 0.
+  const inodesShort = stats.files > 0 && stats.ffree < warnBelowInodes;
+  const detail = `${(free / gib).toFixed(1)} GiB and ${stats.files > 0 ? String(stats.ffree) : 'unlimited'} inodes free in ${path}`;
+  const base = { id: 'disk-space', title: 'Free disk', detail, protects: 'templates and the disks of sandboxes' };
+  if (free >= warnBelowBytes && !inodesShort) return { ...base, status: 'ok' };
+  return {
+    ...base,
+    status: free < failBelowBytes ? 'fail' : 'warn',
+    fix: sameFix('free some space, or put the data elsewhere with --data-dir'),
+  };
+};
+
+async function statfsOfNearest(path: string): Promise<{ stats: StatsFs; path: string }> {
+  try {
+    return { stats: await statfs(path), path };
+  } catch (error) {
+    if (path === '/') throw error;
+    return await statfsOfNearest(dirname(path));
+  }
+}

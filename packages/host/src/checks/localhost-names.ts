@@ -1,0 +1,31 @@
+import { lookup } from 'node:dns/promises';
+import type { Check } from '../finding.ts';
+
+/** Names below `localhost` lead to this machine for every program, not only for browsers: E2B_DOMAIN needs it. */
+export const checkLocalhostNames: Check = async () => {
+  const base = {
+    id: 'localhost-names',
+    title: 'Names below .localhost',
+    protects: 'access over TLS with E2B_DOMAIN=soulbox.localhost on this machine',
+  };
+  const address = await Promise.race([
+    lookup('probe.soulbox.localhost').then(
+      (found) => found.address,
+      () => undefined,
+    ),
+    // A resolver that is asked and does not answer must not hold up everything.
+    new Promise<undefined>((resolve) => setTimeout(resolve, 200, undefined).unref()),
+  ]);
+  if (address === '127.0.0.1' || address === '::1') return { ...base, status: 'ok', detail: address };
+  return {
+    ...base,
+    status: 'warn',
+    detail: address === undefined ? 'they do not resolve' : `they resolve to ${address}`,
+    fix: {
+      debian: 'apt-get install libnss-myhostname',
+      fedora: 'dnf install systemd-libs, and list myhostname in the hosts line of /etc/nsswitch.conf',
+      alpine: 'not needed: musl resolves them itself from Alpine 3.18 on',
+      arch: 'list myhostname in the hosts line of /etc/nsswitch.conf',
+    },
+  };
+};

@@ -1,0 +1,26 @@
+import { run } from '@soulbox/base';
+import type { Check, Finding } from '../finding.ts';
+import { installFix } from '../finding.ts';
+import { programs } from '../programs.ts';
+import type { Program } from '../programs.ts';
+import { findProgram } from '../system.ts';
+import { findVersion, isAtLeast, showVersion } from '../versions.ts';
+
+/** Every program is there and not too old. */
+export const checkPrograms: Check = async () => await Promise.all(programs.map(checkProgram));
+
+export async function checkProgram(program: Program): Promise<Finding> {
+  const base = { id: `program-${program.name.replace('.', '-')}`, title: program.name, protects: program.usedFor };
+  const bad = { status: program.required ? 'fail' : 'warn', fix: program.fix ?? installFix(program.package) } as const;
+  const path = await findProgram(program.name);
+  if (path === undefined) return { ...base, ...bad, detail: `not installed; needed for ${program.usedFor}` };
+  const { minimum } = program;
+  if (minimum === undefined) return { ...base, status: 'ok', detail: path };
+  const version = findVersion(await run(path, [minimum.flag], { timeoutMs: 10_000 }).catch(() => ''));
+  if (version === undefined) return { ...base, ...bad, detail: `${path} does not tell its version` };
+  if (!isAtLeast(version, minimum.version)) {
+    const wanted = showVersion(minimum.version);
+    return { ...base, ...bad, detail: `${showVersion(version)} is too old, ${wanted} is needed: ${minimum.why}` };
+  }
+  return { ...base, status: 'ok', detail: showVersion(version) };
+}
