@@ -35,6 +35,7 @@ export const reasons = {
   },
   watcher_not_found: { code: 'not_found', help: 'No watcher of this id; it was removed or never made.' },
   key_not_found: { code: 'not_found', help: 'No API key of this id in the team.' },
+  team_not_found: { code: 'not_found', help: 'No team of this id exists for the key.' },
   route_not_found: { code: 'not_found', help: 'The server has no such route.' },
   method_not_allowed: {
     code: 'invalid_argument',

@@ -1,0 +1,73 @@
+import { constantTimeEqual, SoulBoxError } from '@soulbox/base';
+import { headers } from '@soulbox/contract';
+import { hashApiKey } from '@soulbox/storage';
+import type { TeamRecord } from '@soulbox/storage';
+import type { FastifyRequest } from 'fastify';
+import type { ApiContext } from '../context.ts';
+
+/**
+ * How a route knows its caller.
+ *
+ * - `key`: the API key in `X-API-Key`.
+ * - `key-or-bearer`: there, or as `Authorization: Bearer` (Prometheus and the CLI's login can send nothing else).
+ * - `none`: the route is open.
+ */
+export type AuthRule = 'key' | 'key-or-bearer' | 'none';
+
+/** Who calls: the team that the key belongs to. */
+export interface Caller {
+  readonly team: TeamRecord;
+  readonly keyId: string;
+}
+
+/** Longer ones are refused before they are hashed. Ours have 44 characters. */
+const keyLengthMax = 256;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    auth?: AuthRule;
+  }
+  interface FastifyRequest {
+    caller: Caller | null;
+  }
+}
+
+/** The caller of a route that demands a key. */
+export function callerOf(request: FastifyRequest): Caller {
+  if (request.caller === null) throw new SoulBoxError('internal', 'The route has no caller.');
+  return request.caller;
+}
+
+/** Sets `request.caller`, or throws `unauthorized`. Runs before the body is read. */
+export async function authenticate(request: FastifyRequest, context: ApiContext): Promise<void> {
+  const rule = request.routeOptions.config.auth ?? 'key';
+  if (request.is404 || rule === 'none') return;
+  const presented = presentedKey(request, rule);
+  if (presented === undefined)
+    throw new SoulBoxError('unauthorized', 'Unauthorized, the API key is missing. Send it as X-API-Key.');
+  request.caller = await findCaller(presented, context);
+}
+
+/** The key as it was sent, from the place that the route documents. */
+export function presentedKey(request: FastifyRequest, rule: AuthRule): string | undefined {
+  const key = request.headers[headers.apiKey];
+  if (typeof key === 'string' && key !== '') return key;
+  if (rule !== 'key-or-bearer') return undefined;
+  return /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+}
+
+async function findCaller(presented: string, context: ApiContext): Promise<Caller> {
+  const hash = presented.length > keyLengthMax ? undefined : hashApiKey(presented);
+  const key = hash === undefined ? undefined : await context.records.apiKeys.findByHash(hash);
+  // The index found the hash by comparing as it likes; the answer hangs on this comparison, which takes constant time.
+  if (key === undefined || hash === undefined || !constantTimeEqual(key.hash, hash)) throw wrongKey(context);
+  const team = await context.records.teams.find(key.teamId);
+  if (team === undefined) throw wrongKey(context);
+  await context.keyUse.note(key);
+  return { team, keyId: key.id };
+}
+
+function wrongKey(context: ApiContext): SoulBoxError {
+  if (!context.wrongKeys.spend()) return new SoulBoxError('limit_exceeded', 'Too many wrong API keys. Retry later.');
+  return new SoulBoxError('unauthorized', 'Unauthorized, the API key is not valid.');
+}

@@ -1,0 +1,49 @@
+import type { Client } from '@connectrpc/connect';
+import type { Clock, Logger } from '@soulbox/base';
+import type { RunnerService } from '@soulbox/contract/runner';
+import type { Records } from '@soulbox/storage';
+import { createKeyUse } from './auth/key-use.ts';
+import type { KeyUse } from './auth/key-use.ts';
+import { createWrongKeyBudget } from './auth/wrong-key-budget.ts';
+import type { WrongKeyBudget } from './auth/wrong-key-budget.ts';
+import type { ApiConfig } from './config.ts';
+import { createRequestDurations } from './prometheus/request-durations.ts';
+import type { RequestDurations } from './prometheus/request-durations.ts';
+import { createTemplateCatalogue } from './templates/catalogue.ts';
+import type { TemplateCatalogue } from './templates/catalogue.ts';
+
+export type Runner = Client<typeof RunnerService>;
+
+/** Everything a route may use. Made once per server. */
+export interface ApiContext {
+  readonly config: ApiConfig;
+  readonly records: Records;
+  readonly runner: Runner;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly templates: TemplateCatalogue;
+  readonly keyUse: KeyUse;
+  readonly wrongKeys: WrongKeyBudget;
+  readonly durations: RequestDurations;
+  /** Aborted when the server stops: new requests are turned away, loops end. */
+  readonly stopping: AbortSignal;
+}
+
+export interface ApiParts {
+  readonly config: ApiConfig;
+  readonly records: Records;
+  readonly runner: Runner;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+export function createContext(parts: ApiParts, stopping: AbortSignal): ApiContext {
+  return {
+    ...parts,
+    stopping,
+    templates: createTemplateCatalogue(parts.runner, parts.clock),
+    keyUse: createKeyUse(parts.records, parts.clock),
+    wrongKeys: createWrongKeyBudget(parts.clock),
+    durations: createRequestDurations(),
+  };
+}

@@ -1,0 +1,90 @@
+import { fastify } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { SoulBoxError } from '@soulbox/base';
+import { headers } from '@soulbox/contract';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { authenticate } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import { bodyBytesMax, pathSegmentMax } from '../limits.ts';
+import { collectAllowedMethods } from './allowed-methods.ts';
+import { answerError } from './error-answer.ts';
+import { collectOpenApi } from './openapi.ts';
+import { answerBrokenRequest } from './raw-error.ts';
+import { logRequest, requestIdFrom, startRequest } from './request-log.ts';
+
+/** A fastify server whose routes are typed by their zod schemas. */
+export type ApiApp = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+/** Idle connections from the gateway are kept a while; it keeps them for less. Milliseconds. */
+const keepAliveTimeoutMs = 75_000;
+
+/** The empty server: limits, authentication, error form, request log. Routes are added afterwards. */
+export async function createApp(context: ApiContext): Promise<ApiApp> {
+  const requestTimeoutMs = context.config.requestTimeoutSeconds * 1000;
+  const app = fastify({
+    logger: false,
+    bodyLimit: bodyBytesMax,
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: pathSegmentMax },
+    // The sweep for late requests runs this often; the default of 30 s would make the limit coarse.
+    http: { headersTimeout: requestTimeoutMs, connectionsCheckingInterval: 1000 },
+    genReqId: (request) => requestIdFrom(request.headers[headers.requestId]),
+    clientErrorHandler: answerBrokenRequest,
+    // Paths that the router refuses meet no hook.
+    frameworkErrors: (error, request, reply) => {
+      answerError(error, request, reply, context);
+      logRequest(request, reply, context);
+    },
+  }).withTypeProvider<ZodTypeProvider>();
+
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.decorateRequest('caller', null);
+  readJsonOnly(app);
+  const allowed = collectAllowedMethods(app);
+  await collectOpenApi(app);
+
+  app.addHook('onRequest', async (request, reply) => {
+    startRequest(request, reply);
+    if (context.stopping.aborted) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
+    await authenticate(request, context);
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    logRequest(request, reply, context);
+    done();
+  });
+  app.setErrorHandler((thrown, request, reply) => answerError(thrown, request, reply, context));
+  app.setNotFoundHandler((request, reply) => {
+    const methods = allowed.of(request.url);
+    if (methods.length === 0) throw new SoulBoxError('route_not_found', 'There is no such route.');
+    void reply.header('allow', methods.join(', '));
+    throw new SoulBoxError('method_not_allowed', `The method ${request.method} is not allowed for this route.`);
+  });
+  return app;
+}
+
+/** JSON and nothing else. An empty body counts as none, because some clients name a type for it. */
+function readJsonOnly(app: ApiApp): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined);
+    else
+      void parse(request, body as string, (error, value) => {
+        if (error === null) done(null, value);
+        else done(new SoulBoxError('bad_request', 'The body is not valid JSON.', { cause: error }));
+      });
+  });
+}

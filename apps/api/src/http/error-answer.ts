@@ -1,0 +1,54 @@
+import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
+import { httpBodyFromError } from '@soulbox/contract';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import type { ApiContext } from '../context.ts';
+import { bodyBytesMax } from '../limits.ts';
+import { startRequest } from './request-log.ts';
+
+/** A message may repeat what the caller sent; never more than this many characters of it. */
+const messageMax = 500;
+/** Whole seconds; the official JS client waits that long and tries again, up to three times. */
+const retryAfterSeconds = '1';
+
+/** Turns what fastify itself throws into ours. Undefined for anything else. */
+function errorFromFastify(thrown: unknown): SoulBoxError | undefined {
+  if (!isNodeError(thrown)) return undefined;
+  if (hasZodFastifySchemaValidationErrors(thrown))
+    return new SoulBoxError('bad_request', `The request is not valid: ${(thrown as unknown as Error).message}`);
+  switch (thrown.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new SoulBoxError('body_too_large', `The body is larger than ${bodyBytesMax} bytes.`);
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new SoulBoxError('unsupported_media_type', 'The Content-Type must be application/json.');
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new SoulBoxError('route_not_found', 'A part of the path is too long.');
+    case 'FST_ERR_BAD_URL':
+      return new SoulBoxError('bad_request', 'The URL is not valid.');
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return new SoulBoxError('bad_request', 'The body does not have the length that Content-Length says.');
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return new SoulBoxError('bad_request', 'The body is not valid JSON.');
+    default:
+      return undefined;
+  }
+}
+
+/** Fills reply with an error in the form that all clients read, and logs what is our fault with its cause. */
+export function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, context: ApiContext): void {
+  const error = errorFromFastify(thrown) ?? errorFromUnknown(thrown);
+  startRequest(request, reply);
+  const body = httpBodyFromError(error);
+  if (body.code >= 500 && body.code !== 501)
+    context.logger.error({ requestId: request.id, route: request.routeOptions.url, err: error }, 'request failed');
+  if (body.code === 429) void reply.header('retry-after', retryAfterSeconds);
+  const message =
+    error.reason === 'internal' ? 'An internal error occurred. The server log has the details.' : error.message;
+  const errorCode =
+    error.reason === 'internal' ? 'internal_server_error' : request.routeOptions.config.errorCodes?.[error.reason];
+  void reply.code(body.code).send({
+    code: body.code,
+    message: message.length > messageMax ? `${message.slice(0, messageMax)}…` : message,
+    ...(errorCode === undefined ? {} : { error_code: errorCode }),
+  });
+}

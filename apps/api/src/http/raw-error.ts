@@ -1,0 +1,31 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { SoulBoxError } from '@soulbox/base';
+import { headers, httpBodyFromError } from '@soulbox/contract';
+import { requestIdFrom } from './request-log.ts';
+
+/** Node's codes for requests that never became one (nodejs.org/api/http.html, event `clientError`). */
+function errorFromParser(code: string | undefined): SoulBoxError {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new SoulBoxError('request_timeout', 'The request did not arrive completely in time.');
+  if (code === 'HPE_HEADER_OVERFLOW') return new SoulBoxError('bad_request', 'The headers are larger than 16 KiB.');
+  return new SoulBoxError('bad_request', 'This is not a valid HTTP request.');
+}
+
+/** Answers on the bare socket, in the same form as every other error, and closes it. */
+export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = httpBodyFromError(errorFromParser(error.code));
+  const text = JSON.stringify(body);
+  const head = [
+    `HTTP/1.1 ${body.code} ${STATUS_CODES[body.code] ?? 'Error'}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(text)}`,
+    `${headers.requestId}: ${requestIdFrom(undefined)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${text}`, () => socket.destroy());
+}

@@ -1,0 +1,41 @@
+import { randomId } from '@soulbox/base';
+import type { Reason } from '@soulbox/base';
+import { headers } from '@soulbox/contract';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ApiContext } from '../context.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** E2B's `error_code` for reasons that this route throws. */
+    errorCodes?: Partial<Record<Reason, string>>;
+  }
+}
+
+/** What we accept as a request id from in front of us; it goes into the log and back to the caller. */
+const requestIdForm = /^[A-Za-z0-9_-]{8,64}$/;
+
+export function requestIdFrom(header: string | string[] | undefined): string {
+  return typeof header === 'string' && requestIdForm.test(header) ? header : randomId(16);
+}
+
+export function startRequest(request: FastifyRequest, reply: FastifyReply): void {
+  void reply.header(headers.requestId, request.id);
+}
+
+/** One line for each request. Route patterns only: a path may hold what a caller typed by mistake. */
+export function logRequest(request: FastifyRequest, reply: FastifyReply, context: ApiContext): void {
+  const route = request.routeOptions.url ?? 'none';
+  const durationMs = Math.round(reply.elapsedTime * 100) / 100;
+  context.durations.observe(request.method, route, reply.statusCode, durationMs / 1000);
+  context.logger.info(
+    {
+      requestId: request.id,
+      method: request.method,
+      route,
+      status: reply.statusCode,
+      durationMs,
+      ...(request.caller === null ? {} : { team: request.caller.team.id }),
+    },
+    'request',
+  );
+}

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+
+/** The one form of every error answer. Official clients decide on `code` inside the body, not on the status line. */
+export const errorSchema = z
+  .object({
+    code: z.int().describe('The HTTP status again.'),
+    message: z.string(),
+    error_code: z.string().optional().describe('A finer word, where E2B has one.'),
+  })
+  .meta({ id: 'Error', description: 'An error.' });
+
+export type ErrorStatus = 400 | 401 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 500 | 501 | 503 | 504;
+
+/** What any route may answer, whatever it does. */
+const always = [401, 408, 429, 500] as const satisfies ErrorStatus[];
+
+type ErrorResponses = Record<ErrorStatus, typeof errorSchema>;
+
+/** The error part of a route's `response`: the statuses named and those that any route may give. */
+export function errors(...statuses: readonly ErrorStatus[]): ErrorResponses {
+  const entries = [...new Set<ErrorStatus>([...always, ...statuses])].sort().map((status) => [status, errorSchema]);
+  // Typed as if all were there: handlers throw, they never send these.
+  return Object.fromEntries(entries) as ErrorResponses;
+}
+
+/** A date and time on the wire, RFC 3339 in UTC. */
+export const timeSchema = z.iso.datetime();
+
+export function timeToWire(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+export const sandboxParams = z.object({ sandboxID: z.string().describe('`i` and 20 of `[a-z0-9]`') });
+
+/** For answers without a body. */
+export const noContent = z.null().describe('No content.');

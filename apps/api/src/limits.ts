@@ -1,0 +1,17 @@
+/** Bytes of a request body. The largest real one carries environment variables. */
+export const bodyBytesMax = 1024 * 1024;
+/** Characters of one path segment; the longest real one is a percent-encoded template name (128, encoded thrice). */
+export const pathSegmentMax = 512;
+/** A row this long past its deadline counts as ended, whether or not the runner has said so. The runner ends within 1 s. */
+export const endGraceMs = 1000;
+
+/** What may be attached to a sandbox. They are kept in the records and go to every list answer. */
+export const metadataLimits = { entries: 64, keyBytes: 256, valueBytes: 4096 } as const;
+/** Linux gives one variable at most 128 KiB, name and `=` included (MAX_ARG_STRLEN). */
+export const envLimits = { entries: 512, keyBytes: 256, valueBytes: 128 * 1024 - 512 } as const;
+/** Rules of one direction of a sandbox's network. */
+export const networkRulesMax = 256;
+
+/** Waits for the runner, in milliseconds. A cold create boots a sandbox, everything else answers from memory. */
+export const runnerCallMs = 10_000;
+export const runnerCreateMs = 60_000;

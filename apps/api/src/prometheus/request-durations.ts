@@ -1,0 +1,54 @@
+import type { MetricFamily } from './text-format.ts';
+
+/** Upper bounds in seconds. A warm create takes 10 to 50 ms, a cold one up to seconds. */
+const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60] as const;
+
+interface Series {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly counts: number[];
+  sum: number;
+  total: number;
+}
+
+/** A histogram of request durations. Its labels come from the route table, so their number is bounded. */
+export interface RequestDurations {
+  observe(method: string, route: string, status: number, seconds: number): void;
+  family(): MetricFamily;
+}
+
+export function createRequestDurations(): RequestDurations {
+  const series = new Map<string, Series>();
+  return {
+    observe: (method, route, status, seconds) => {
+      // Unknown routes share one series whatever method a caller invents.
+      const labels = { method: route === 'none' ? 'any' : method, route, status: String(status) };
+      const id = Object.values(labels).join(' ');
+      const entry = series.get(id) ?? { labels, counts: bounds.map(() => 0), sum: 0, total: 0 };
+      series.set(id, entry);
+      const bucket = bounds.findIndex((bound) => seconds <= bound);
+      if (bucket >= 0) entry.counts[bucket] = (entry.counts[bucket] ?? 0) + 1;
+      entry.sum += seconds;
+      entry.total += 1;
+    },
+    family: () => ({
+      name: 'soulbox_api_request_duration_seconds',
+      help: 'Time from the headers of a request to the end of its answer.',
+      type: 'histogram',
+      samples: [...series.values()].flatMap(samplesFromSeries),
+    }),
+  };
+}
+
+function samplesFromSeries(series: Series): MetricFamily['samples'] {
+  let cumulated = 0;
+  const buckets = bounds.map((bound, index) => {
+    cumulated += series.counts[index] ?? 0;
+    return { suffix: '_bucket', labels: { ...series.labels, le: String(bound) }, value: cumulated };
+  });
+  return [
+    ...buckets,
+    { suffix: '_bucket', labels: { ...series.labels, le: '+Inf' }, value: series.total },
+    { suffix: '_sum', labels: series.labels, value: series.sum },
+    { suffix: '_count', labels: series.labels, value: series.total },
+  ];
+}

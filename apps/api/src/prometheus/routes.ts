@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+import { callRunner } from '../runner/call.ts';
+import { aliveAfter } from '../sandboxes/find.ts';
+import { sandboxFamilies } from './sandbox-families.ts';
+import type { MeasuredSandbox } from './sandbox-families.ts';
+import { formatMetrics, prometheusContentType } from './text-format.ts';
+import type { MetricFamily } from './text-format.ts';
+
+/** Sandboxes in one scrape; the newest win. */
+const sandboxesMax = 10_000;
+
+export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
+  app.get(
+    '/metrics',
+    {
+      config: { auth: 'key-or-bearer' },
+      schema: {
+        tags: ['metrics'],
+        summary: "The server's and the team's sandboxes' measurements for Prometheus",
+        response: {
+          200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: z.string() } } },
+          ...errors(503),
+        },
+      },
+    },
+    async (request, reply) => {
+      const sandboxes = await measure(context, callerOf(request).team.id);
+      const text = formatMetrics([...serverFamilies(context, sandboxes.length), ...sandboxFamilies(sandboxes)]);
+      return reply.type(prometheusContentType).send(text);
+    },
+  );
+}
+
+async function measure(context: ApiContext, teamId: string): Promise<MeasuredSandbox[]> {
+  const page = await context.records.sandboxes.list({
+    ...{ teamId, aliveAfter: aliveAfter(context), metadata: {}, template: undefined, startedAfter: undefined },
+    ...{ order: 'desc', after: undefined, limit: sandboxesMax },
+  });
+  const sandboxIds = page.sandboxes.map((sandbox) => sandbox.id);
+  if (sandboxIds.length === 0) return [];
+  const { series } = await callRunner((options) => context.runner.getMetrics({ sandboxIds }, options));
+  const newest = new Map(series.map((entry) => [entry.sandboxId, entry.metrics.at(-1)]));
+  return page.sandboxes.map((record) => ({
+    id: record.id,
+    template: record.alias === '' ? record.templateId : record.alias,
+    metric: newest.get(record.id),
+  }));
+}
+
+function serverFamilies(context: ApiContext, running: number): MetricFamily[] {
+  const memory = process.memoryUsage();
+  return [
+    {
+      name: 'soulbox_sandboxes_running',
+      help: 'Running sandboxes of the team.',
+      type: 'gauge',
+      samples: [{ labels: {}, value: running }],
+    },
+    {
+      name: 'process_resident_memory_bytes',
+      help: 'Memory of the server process.',
+      type: 'gauge',
+      samples: [{ labels: {}, value: memory.rss }],
+    },
+    {
+      name: 'soulbox_api_heap_used_bytes',
+      help: 'JavaScript heap in use.',
+      type: 'gauge',
+      samples: [{ labels: {}, value: memory.heapUsed }],
+    },
+    {
+      name: 'process_start_time_seconds',
+      help: 'Unix time at which the server process started.',
+      type: 'gauge',
+      samples: [{ labels: {}, value: Math.round(performance.timeOrigin) / 1000 }],
+    },
+    context.durations.family(),
+  ];
+}

@@ -1,0 +1,33 @@
+/** One metric with all its series (prometheus.io/docs/instrumenting/exposition_formats, text version 0.0.4). */
+export interface MetricFamily {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly samples: readonly {
+    /** Appended to the name: `_bucket`, `_sum`, `_count` of a histogram. */
+    readonly suffix?: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly value: number;
+  }[];
+}
+
+export const prometheusContentType = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** Label values may be a tenant's words: backslash, quote and newline are escaped, or they could forge series. */
+function escapeLabel(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}
+
+export function formatMetrics(families: readonly MetricFamily[]): string {
+  const lines = families
+    .filter((family) => family.samples.length > 0)
+    .flatMap((family) => [
+      `# HELP ${family.name} ${family.help}`,
+      `# TYPE ${family.name} ${family.type}`,
+      ...family.samples.map(({ suffix = '', labels, value }) => {
+        const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escapeLabel(text)}"`);
+        return `${family.name}${suffix}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}`;
+      }),
+    ]);
+  return `${lines.join('\n')}\n`;
+}

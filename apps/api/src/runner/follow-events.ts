@@ -1,0 +1,110 @@
+import { SoulBoxError, sleep } from '@soulbox/base';
+import { errorFromConnect } from '@soulbox/contract';
+import type { Sandbox, WatchEventsResponse } from '@soulbox/contract/runner';
+import type { SandboxEndCause } from '@soulbox/storage';
+import type { ApiContext } from '../context.ts';
+import { factsFromRunner } from './sandbox-facts.ts';
+
+const backOffMinMs = 100;
+const backOffMaxMs = 5000;
+
+const causes: Readonly<Record<string, SandboxEndCause>> = { killed: 'killed', timeout: 'timeout', failed: 'failed' };
+
+export interface EventFollower extends AsyncDisposable {
+  /** Settles when records and runner were compared for the first time. Never rejects. */
+  readonly synced: Promise<void>;
+}
+
+/**
+ * Keeps the records true to what the runner says, for as long as the server runs.
+ *
+ * Each connection begins with the runner's present sandboxes: those without a row are adopted, and rows without a
+ * sandbox are ended. Only rows seen *before* the connection are ended that way; a sandbox that is created meanwhile may be
+ * missing from the list without being gone. After that every change is applied as it comes. When the stream breaks,
+ * rows stay as they are (deadlines still hold) and the next connection compares again.
+ */
+export function followRunnerEvents(context: ApiContext): EventFollower {
+  const stop = new AbortController();
+  let markSynced = (): void => undefined;
+  const synced = new Promise<void>((resolve) => {
+    markSynced = resolve;
+  });
+  const loop = followUntil(context, AbortSignal.any([stop.signal, context.stopping]), () => markSynced());
+  return {
+    synced,
+    [Symbol.asyncDispose]: async () => {
+      stop.abort();
+      await loop;
+      markSynced();
+    },
+  };
+}
+
+async function followUntil(context: ApiContext, signal: AbortSignal, onSynced: () => void): Promise<void> {
+  const isStopped = (): boolean => signal.aborted;
+  let failures = 0;
+  while (!isStopped()) {
+    try {
+      await followOnce(context, signal, () => {
+        failures = 0;
+        onSynced();
+      });
+    } catch (thrown) {
+      if (isStopped()) return;
+      // Once for each interruption, not for each attempt to end it.
+      if (failures === 0) context.logger.warn({ err: thrown }, 'runner events interrupted');
+    }
+    const waitMs = Math.min(backOffMaxMs, backOffMinMs * 2 ** failures) * (0.5 + Math.random() / 2);
+    failures = Math.min(failures + 1, 10);
+    await sleep(waitMs, signal).catch(() => undefined);
+  }
+}
+
+async function followOnce(context: ApiContext, signal: AbortSignal, onSynced: () => void): Promise<void> {
+  const missing = new Map((await context.records.sandboxes.listRunning()).map((row) => [row.id, row.endAt]));
+  let syncing = true;
+  try {
+    for await (const { event } of context.runner.watchEvents({}, { signal })) {
+      if (syncing && event.case === 'created') missing.delete(event.value.sandbox?.sandboxId ?? '');
+      if (event.case === 'snapshotDone' && syncing) {
+        syncing = false;
+        await endMissing(context, missing);
+        onSynced();
+      } else await applyEvent(context, event);
+    }
+  } catch (thrown) {
+    throw errorFromConnect(thrown);
+  }
+  if (!signal.aborted) throw new SoulBoxError('runner_unavailable', 'The runner ended the stream of events.');
+}
+
+async function endMissing(context: ApiContext, missing: ReadonlyMap<string, number>): Promise<void> {
+  const now = context.clock.now();
+  for (const [id, endAt] of missing) {
+    const cause = endAt <= now ? 'timeout' : 'lost';
+    if (await context.records.sandboxes.end(id, cause, Math.min(endAt, now)))
+      context.logger.info({ sandboxId: id, cause }, 'sandbox gone from the runner');
+  }
+}
+
+async function applyEvent(context: ApiContext, event: WatchEventsResponse['event']): Promise<void> {
+  switch (event.case) {
+    case 'created':
+    case 'updated':
+      if (event.value.sandbox !== undefined) await putSandbox(context, event.value.sandbox);
+      return;
+    case 'ended': {
+      const { sandboxId, cause } = event.value;
+      await context.records.sandboxes.end(sandboxId, causes[cause] ?? 'failed', context.clock.now());
+      context.logger.info({ sandboxId, cause }, 'sandbox ended');
+      return;
+    }
+    default:
+  }
+}
+
+async function putSandbox(context: ApiContext, sandbox: Sandbox): Promise<void> {
+  if (await context.records.sandboxes.put(factsFromRunner(sandbox))) return;
+  const { sandboxId, teamId } = sandbox;
+  context.logger.warn({ sandboxId, team: teamId }, 'sandbox of an unknown team; it lives until its deadline');
+}

@@ -1,0 +1,31 @@
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors, sandboxParams } from '../http/schemas.ts';
+import { callRunner } from '../runner/call.ts';
+import { getRunning, sandboxNotFound, withRow } from './find.ts';
+import { sandboxDetailSchema } from './schemas.ts';
+import { detailToWire } from './to-wire.ts';
+
+export function addGetRoute(app: ApiApp, context: ApiContext): void {
+  app.get(
+    '/sandboxes/:sandboxID',
+    {
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'Show a sandbox',
+        params: sandboxParams,
+        response: { 200: sandboxDetailSchema, ...errors(404, 503) },
+      },
+    },
+    async (request) => {
+      const record = await getRunning(context, callerOf(request), request.params.sandboxID);
+      // The access token is kept by the runner alone.
+      const { sandbox } = await withRow(context, record, () =>
+        callRunner((options) => context.runner.getSandbox({ sandboxId: record.id }, options)),
+      );
+      if (sandbox === undefined) throw sandboxNotFound(record.id);
+      return detailToWire(sandbox, context.config);
+    },
+  );
+}

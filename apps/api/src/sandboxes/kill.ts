@@ -1,0 +1,37 @@
+import type { SandboxRecord } from '@soulbox/storage';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors, noContent, sandboxParams } from '../http/schemas.ts';
+import { callRunner } from '../runner/call.ts';
+import { getRunning, sandboxNotFound } from './find.ts';
+
+export function addKillRoute(app: ApiApp, context: ApiContext): void {
+  app.delete(
+    '/sandboxes/:sandboxID',
+    {
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'Kill a sandbox',
+        params: sandboxParams,
+        response: { 204: noContent, ...errors(404, 503) },
+      },
+    },
+    async (request, reply) => {
+      const record = await getRunning(context, callerOf(request), request.params.sandboxID);
+      if (!(await killSandbox(context, record, 'killed'))) throw sandboxNotFound(record.id);
+      return reply.code(204).send(null);
+    },
+  );
+}
+
+/** Ends it in the runner, then in the records. False when the runner did not have it any more. */
+export async function killSandbox(
+  context: ApiContext,
+  record: SandboxRecord,
+  cause: 'killed' | 'timeout',
+): Promise<boolean> {
+  const { existed } = await callRunner((options) => context.runner.killSandbox({ sandboxId: record.id }, options));
+  await context.records.sandboxes.end(record.id, existed ? cause : 'lost', context.clock.now());
+  return existed;
+}

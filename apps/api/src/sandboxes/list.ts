@@ -1,0 +1,108 @@
+import { SoulBoxError } from '@soulbox/base';
+import { headers } from '@soulbox/contract';
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+import { parseTemplateReference } from '../templates/reference.ts';
+import { aliveAfter } from './find.ts';
+import { parseMetadataFilter } from './metadata-filter.ts';
+import { positionFromToken, tokenFromPosition } from './page-token.ts';
+import { listedSandboxSchema } from './schemas.ts';
+import { listedToWire } from './to-wire.ts';
+
+/** Rows of the old list, which has no pages. */
+const unpagedMax = 10_000;
+
+const stateSchema = z.enum(['running', 'paused']);
+const states = z
+  .union([z.string().transform((text) => text.split(',')), z.array(z.string())])
+  .pipe(z.array(stateSchema).max(10));
+
+const listQuery = z.object({
+  metadata: z.string().optional().describe('`key=value&…`, keys and values percent-encoded once more. All must match.'),
+  state: states.optional().describe('Comma list of running, paused. Absent: both.'),
+  order: z.enum(['asc', 'desc']).default('desc').describe('By start time.'),
+  startedAfter: z.iso.datetime({ offset: true }).optional().describe('Inclusive.'),
+  template: z.string().max(256).optional().describe('Template id or name, without a tag.'),
+  limit: z.coerce.number().int().min(1).max(100).default(100),
+  nextToken: z.string().optional().describe('`X-Next-Token` of the page before.'),
+});
+
+export function addListRoutes(app: ApiApp, context: ApiContext): void {
+  app.get(
+    '/sandboxes',
+    {
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'List running sandboxes (older clients)',
+        querystring: z.object({ metadata: listQuery.shape.metadata }),
+        response: { 200: z.array(listedSandboxSchema), ...errors(400) },
+      },
+    },
+    async (request) => {
+      const page = await context.records.sandboxes.list({
+        ...(await filterOf(context, callerOf(request), request.query)),
+        order: 'desc',
+        after: undefined,
+        limit: unpagedMax,
+      });
+      return page.sandboxes.map(listedToWire);
+    },
+  );
+
+  app.get(
+    '/v2/sandboxes',
+    {
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'List sandboxes by page',
+        description:
+          'Headers of the answer: `X-Next-Token` when there is another page, `X-Total-Running` with the number of ' +
+          'running sandboxes that match before paging.',
+        querystring: listQuery,
+        response: { 200: z.array(listedSandboxSchema), ...errors(400, 503) },
+      },
+    },
+    async (request, reply) => {
+      const { query } = request;
+      const after = query.nextToken === undefined ? undefined : positionFromToken(query.nextToken, query.order);
+      const filter = await filterOf(context, callerOf(request), query);
+      const total = await context.records.sandboxes.count(filter);
+      void reply.header(headers.totalRunning, String(total));
+      if (query.state !== undefined && !query.state.includes('running')) return [];
+      const { order, limit } = query;
+      const page = await context.records.sandboxes.list({ ...filter, order, limit, after });
+      if (page.next !== undefined) void reply.header(headers.nextToken, tokenFromPosition(page.next, order));
+      return page.sandboxes.map(listedToWire);
+    },
+  );
+}
+
+interface Filter {
+  readonly metadata?: string | undefined;
+  readonly startedAfter?: string | undefined;
+  readonly template?: string | undefined;
+}
+
+async function filterOf(context: ApiContext, caller: Caller, query: Filter) {
+  return {
+    teamId: caller.team.id,
+    aliveAfter: aliveAfter(context),
+    metadata: parseMetadataFilter(query.metadata),
+    startedAfter: query.startedAfter === undefined ? undefined : Date.parse(query.startedAfter),
+    template: query.template === undefined ? undefined : await templateOf(context, caller, query.template),
+  };
+}
+
+/** The id of the template, or the text itself: then old sandboxes of a template that is gone are still found. */
+async function templateOf(context: ApiContext, caller: Caller, text: string): Promise<string> {
+  const reference = parseTemplateReference(text);
+  if (text.includes(':') || reference?.tag !== undefined)
+    throw new SoulBoxError('bad_request', 'template: name it without a tag.');
+  if (reference === undefined) return text;
+  const found = await context.templates.find(caller.team, text);
+  return found?.template.templateId ?? reference.name;
+}

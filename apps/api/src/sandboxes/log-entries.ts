@@ -1,0 +1,43 @@
+import type { LogEntry } from '@soulbox/contract/runner';
+import { msFromTimestamp } from '../runner/sandbox-facts.ts';
+import { logLevels } from './schemas.ts';
+
+export type LogLevel = (typeof logLevels)[number];
+
+export interface Log {
+  /** Unix milliseconds. */
+  readonly atMs: number;
+  readonly level: LogLevel;
+  readonly logger: string;
+  readonly message: string;
+  readonly fields: Record<string, string>;
+}
+
+export interface LogSelection {
+  /** Unix milliseconds, inclusive. */
+  readonly cursor?: number | undefined;
+  readonly limit: number;
+  readonly direction: 'forward' | 'backward';
+  /** The least level. */
+  readonly level?: LogLevel | undefined;
+  readonly search?: string | undefined;
+}
+
+/** Some texts come out of the sandbox: a level nobody knows becomes `info`. */
+export function logFromRunner(entry: LogEntry): Log {
+  const { logger, message, fields } = entry;
+  const level = logLevels.find((known) => known === entry.level) ?? 'info';
+  return { atMs: msFromTimestamp(entry.timestamp), level, logger: logger === '' ? 'sandbox' : logger, message, fields };
+}
+
+/** The entries asked for, from a log in order of time. */
+export function selectLogs(logs: readonly Log[], selection: LogSelection): Log[] {
+  const { cursor, direction, level, search, limit } = selection;
+  const ordered = direction === 'forward' ? logs : logs.toReversed();
+  const least = level === undefined ? 0 : logLevels.indexOf(level);
+  return ordered
+    .filter((log) => cursor === undefined || (direction === 'forward' ? log.atMs >= cursor : log.atMs <= cursor))
+    .filter((log) => logLevels.indexOf(log.level) >= least)
+    .filter((log) => search === undefined || log.message.includes(search))
+    .slice(0, limit);
+}

@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors, sandboxParams, timeSchema, timeToWire } from '../http/schemas.ts';
+import { callRunner } from '../runner/call.ts';
+import { getRunning, withRow } from './find.ts';
+import { logFromRunner, selectLogs } from './log-entries.ts';
+import type { Log } from './log-entries.ts';
+import { logEntrySchema, logLevels } from './schemas.ts';
+
+/** Entries of one answer (E2B's limit). */
+const entriesMax = 1000;
+
+const unixMs = z.coerce.number().int().min(0).max(253_402_300_799_000);
+const limit = z.coerce.number().int().min(0).max(entriesMax).default(entriesMax);
+
+const oldLogsSchema = z
+  .object({
+    logs: z.array(
+      z.object({ timestamp: timeSchema, line: z.string().describe('A JSON object with level and logger.') }),
+    ),
+    logEntries: z.array(logEntrySchema),
+  })
+  .meta({ id: 'SandboxLogs' });
+
+const logsV2Query = z.object({
+  cursor: unixMs.optional().describe('Unix milliseconds, inclusive. Absent: the oldest entry, or now when backward.'),
+  limit,
+  direction: z.enum(['forward', 'backward']).default('forward').describe('Backward gives the newest first.'),
+  level: z.enum(logLevels).optional().describe('The least level.'),
+  search: z.string().max(256).optional().describe('Text that the message must contain.'),
+});
+
+export function addLogRoutes(app: ApiApp, context: ApiContext): void {
+  const readLogs = async (caller: Caller, id: string): Promise<Log[]> => {
+    const record = await getRunning(context, caller, id);
+    const { entries } = await withRow(context, record, () =>
+      callRunner((options) => context.runner.getLogs({ sandboxId: record.id }, options)),
+    );
+    return entries.map(logFromRunner);
+  };
+
+  app.get(
+    '/sandboxes/:sandboxID/logs',
+    {
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'Log of a sandbox, oldest first (the CLI)',
+        params: sandboxParams,
+        querystring: z.object({ start: unixMs.optional().describe('Unix milliseconds, inclusive.'), limit }),
+        response: { 200: oldLogsSchema, ...errors(400, 404, 503) },
+      },
+    },
+    async (request) => {
+      const logs = await readLogs(callerOf(request), request.params.sandboxID);
+      const { start, limit: max } = request.query;
+      const selected = selectLogs(logs, { cursor: start, limit: max, direction: 'forward' });
+      return { logs: selected.map(lineToWire), logEntries: selected.map(entryToWire) };
+    },
+  );
+
+  app.get(
+    '/v2/sandboxes/:sandboxID/logs',
+    {
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'Log of a sandbox',
+        params: sandboxParams,
+        querystring: logsV2Query,
+        response: {
+          200: z.object({ logs: z.array(logEntrySchema) }).meta({ id: 'SandboxLogsV2' }),
+          ...errors(400, 404, 503),
+        },
+      },
+    },
+    async (request) => {
+      const logs = await readLogs(callerOf(request), request.params.sandboxID);
+      return { logs: selectLogs(logs, request.query).map(entryToWire) };
+    },
+  );
+}
+
+function entryToWire(log: Log): z.infer<typeof logEntrySchema> {
+  return { timestamp: timeToWire(log.atMs), level: log.level, message: log.message, fields: log.fields };
+}
+
+/** CLI 2.19.0 parses each line as JSON and reads `level` and `logger` as strings; without them it dies. */
+function lineToWire(log: Log): { timestamp: string; line: string } {
+  const line = JSON.stringify({ ...log.fields, level: log.level, logger: log.logger, message: log.message });
+  return { timestamp: timeToWire(log.atMs), line };
+}

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors, noContent, sandboxParams } from '../http/schemas.ts';
+import { checkTimeout, moveDeadline } from './deadline.ts';
+import { getRunning, sandboxNotFound } from './find.ts';
+import { killSandbox } from './kill.ts';
+
+/** What a refresh without a duration gives, as for `POST /sandboxes`. Seconds. */
+const refreshDefaultSeconds = 15;
+
+const response = { 204: noContent, ...errors(400, 404, 413, 415, 503) };
+
+export function addTimeoutRoutes(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/sandboxes/:sandboxID/timeout',
+    {
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'Set the end of a sandbox to a time from now; 0 ends it at once',
+        params: sandboxParams,
+        body: z.object({ timeout: z.int().min(0).describe('Seconds from now.') }).meta({ id: 'SandboxTimeout' }),
+        response,
+      },
+    },
+    async (request, reply) => {
+      const seconds = request.body.timeout;
+      checkTimeout(context, seconds);
+      const record = await getRunning(context, callerOf(request), request.params.sandboxID);
+      if (seconds > 0) await moveDeadline(context, record, seconds, false);
+      else if (!(await killSandbox(context, record, 'timeout'))) throw sandboxNotFound(record.id);
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.post(
+    '/sandboxes/:sandboxID/refreshes',
+    {
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'Keep a sandbox alive a while longer (very old clients)',
+        params: sandboxParams,
+        body: z
+          .object({ duration: z.int().min(0).max(3600).default(refreshDefaultSeconds).describe('Seconds from now.') })
+          .meta({ id: 'SandboxRefresh' })
+          .nullish(),
+        response,
+      },
+    },
+    async (request, reply) => {
+      const record = await getRunning(context, callerOf(request), request.params.sandboxID);
+      await moveDeadline(context, record, request.body?.duration ?? refreshDefaultSeconds, true);
+      return reply.code(204).send(null);
+    },
+  );
+}

@@ -1,0 +1,68 @@
+import type { Sandbox } from '@soulbox/contract/runner';
+import type { NetworkRecord, SandboxFacts } from '@soulbox/storage';
+import type { z } from 'zod';
+import type { ApiConfig } from '../config.ts';
+import { timeToWire } from '../http/schemas.ts';
+import { factsFromRunner } from '../runner/sandbox-facts.ts';
+import type { networkDetailSchema } from './network-schema.ts';
+import type { listedSandboxSchema, sandboxDetailSchema, sandboxSchema } from './schemas.ts';
+
+/** E2B's name for the host machine; required by old clients, used by none. */
+const clientId = 'soulbox';
+
+/** Leaves out a text that is empty: absent and empty are the same to us, but not to the clients. */
+const unlessEmpty = <K extends string>(name: K, text: string): { [P in K]?: string } =>
+  (text === '' ? {} : { [name]: text }) as { [P in K]?: string };
+
+const domainOf = (config: ApiConfig): string | null => (config.sandboxDomain === '' ? null : config.sandboxDomain);
+
+export function sandboxToWire(sandbox: Sandbox, config: ApiConfig): z.infer<typeof sandboxSchema> {
+  return {
+    sandboxID: sandbox.sandboxId,
+    templateID: sandbox.templateId,
+    clientID: clientId,
+    envdVersion: sandbox.envdVersion,
+    ...unlessEmpty('alias', sandbox.alias),
+    ...unlessEmpty('envdAccessToken', sandbox.envdAccessToken),
+    trafficAccessToken: sandbox.trafficAccessToken === '' ? null : sandbox.trafficAccessToken,
+    domain: domainOf(config),
+  };
+}
+
+export function listedToWire(facts: SandboxFacts): z.infer<typeof listedSandboxSchema> {
+  return {
+    sandboxID: facts.id,
+    templateID: facts.templateId,
+    clientID: clientId,
+    ...unlessEmpty('alias', facts.alias),
+    startedAt: timeToWire(facts.startedAt),
+    endAt: timeToWire(facts.endAt),
+    cpuCount: facts.cpuCount,
+    memoryMB: facts.memoryMb,
+    diskSizeMB: facts.diskSizeMb,
+    metadata: facts.metadata,
+    state: 'running',
+    envdVersion: facts.envdVersion,
+  };
+}
+
+export function detailToWire(sandbox: Sandbox, config: ApiConfig): z.infer<typeof sandboxDetailSchema> {
+  const facts = factsFromRunner(sandbox);
+  return {
+    ...listedToWire(facts),
+    ...unlessEmpty('envdAccessToken', sandbox.envdAccessToken),
+    allowInternetAccess: facts.network.allowInternetAccess ?? null,
+    domain: domainOf(config),
+    network: networkToWire(facts.network),
+    lifecycle: facts.lifecycle,
+  };
+}
+
+function networkToWire(network: NetworkRecord): z.infer<typeof networkDetailSchema> {
+  return {
+    ...(network.allowOut.length === 0 ? {} : { allowOut: [...network.allowOut] }),
+    ...(network.denyOut.length === 0 ? {} : { denyOut: [...network.denyOut] }),
+    allowPublicTraffic: network.allowPublicTraffic ?? true,
+    ...(network.maskRequestHost === undefined ? {} : { maskRequestHost: network.maskRequestHost }),
+  };
+}

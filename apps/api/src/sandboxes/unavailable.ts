@@ -1,0 +1,25 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { NewSandbox } from './new-sandbox-schema.ts';
+import { isIpv4Block } from './network-schema.ts';
+
+const isFilled = (value: object | null | undefined): boolean =>
+  value !== null && value !== undefined && Object.keys(value).length > 0;
+
+/** Documented wishes that this version cannot fulfil. Refusing them is honest; ignoring them would not be. */
+const unavailable: readonly [name: string, asked: (body: Omit<NewSandbox, 'secure'>) => boolean][] = [
+  ['autoPause', (body) => body.autoPause === true],
+  ['autoResume', (body) => body.autoResume?.enabled === true],
+  ['iam.tokens', (body) => isFilled(body.iam?.tokens)],
+  ['volumeMounts', (body) => isFilled(body.volumeMounts)],
+  ['network.rules', (body) => isFilled(body.network?.rules)],
+  ['network.egressProxy', (body) => isFilled(body.network?.egressProxy)],
+  ['network.httpsPorts', (body) => isFilled(body.network?.httpsPorts)],
+  ['network.allowOut with a domain', (body) => body.network?.allowOut?.some((to) => !isIpv4Block(to)) === true],
+];
+
+/** Throws `not_implemented` with the name of the first such wish. */
+export function refuseUnavailable(body: Omit<NewSandbox, 'secure'>): void {
+  const found = unavailable.find(([, asked]) => asked(body));
+  if (found === undefined) return;
+  throw new SoulBoxError('not_implemented', `${found[0]} is not available in this version of SoulBox.`);
+}

@@ -1,0 +1,105 @@
+import { chmod, lstat, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { isNodeError, sleep, SoulBoxError, systemClock } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
+import type { Records } from '@soulbox/storage';
+import type { ApiConfig } from './config.ts';
+import { createContext } from './context.ts';
+import type { Runner } from './context.ts';
+import { createApp } from './http/app.ts';
+import type { ApiApp } from './http/app.ts';
+import { purgeEndedUntilStop } from './purge.ts';
+import { addRoutes } from './routes.ts';
+import { followRunnerEvents } from './runner/follow-events.ts';
+
+/** Where the API listens: a unix socket behind the gateway, or TCP. Port 0 takes a free one. */
+export type ListenOn = { readonly socketPath: string } | { readonly host: string; readonly port: number };
+
+export interface ApiOptions {
+  readonly config: ApiConfig;
+  /** Stays the caller's: close it after the API. */
+  readonly records: Records;
+  /** A client of the one runner. On one machine it speaks over `createRouterTransport`. */
+  readonly runner: Runner;
+  readonly listen: ListenOn;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+}
+
+/** A running control plane. Disposing lets requests that run finish for 5 s, then closes their connections. */
+export interface Api extends AsyncDisposable {
+  /** Base URL on TCP, or the path of the unix socket. */
+  readonly address: string;
+}
+
+/** How long the start waits to compare the records with the runner. An absent runner does not stop the API. */
+const firstSyncMs = 2000;
+/** How long running requests may take to finish when the server stops. */
+const drainMs = 5000;
+
+/**
+ * Starts the control plane: clears creates that a killed process left behind, brings records and runner together,
+ * then listens. Throws `host_not_ready` when the address is taken.
+ */
+export async function startApi(options: ApiOptions): Promise<Api> {
+  const { config, records, runner, logger, clock = systemClock } = options;
+  const stop = new AbortController();
+  const context = createContext({ config, records, runner, logger, clock }, stop.signal);
+  const left = await records.sandboxes.clearCreations();
+  if (left > 0) logger.warn({ creations: left }, 'creates were interrupted by the last stop');
+  const app = await createApp(context);
+  addRoutes(app, context);
+  const follower = followRunnerEvents(context);
+  const purge = purgeEndedUntilStop(context);
+  const dispose = async (): Promise<void> => {
+    stop.abort();
+    await closeApp(app);
+    await follower[Symbol.asyncDispose]();
+    await purge;
+  };
+  try {
+    await Promise.race([follower.synced, sleep(firstSyncMs, stop.signal)]);
+    const address = await listen(app, options.listen);
+    logger.info({ address }, 'api listens');
+    return { address, [Symbol.asyncDispose]: dispose };
+  } catch (thrown) {
+    await dispose();
+    throw thrown;
+  }
+}
+
+async function listen(app: ApiApp, where: ListenOn): Promise<string> {
+  const path = 'socketPath' in where ? where.socketPath : undefined;
+  try {
+    if (path !== undefined) await removeStaleSocket(path);
+    await app.listen('socketPath' in where ? { path: where.socketPath } : { host: where.host, port: where.port });
+  } catch (thrown) {
+    const what = 'socketPath' in where ? where.socketPath : `${where.host}:${where.port}`;
+    if (!isNodeError(thrown)) throw thrown;
+    throw new SoulBoxError('host_not_ready', `The API cannot listen on ${what}: ${thrown.code ?? ''}.`, {
+      cause: thrown,
+    });
+  }
+  if (path === undefined) return urlFromAddress(app.server.address() as AddressInfo);
+  await chmod(path, 0o600);
+  return path;
+}
+
+/** A killed server leaves its socket behind. Nothing but a socket is ever removed. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const present = await lstat(path).catch(() => undefined);
+  if (present?.isSocket() === true) await rm(path);
+}
+
+function urlFromAddress({ address, family, port }: AddressInfo): string {
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+async function closeApp(app: ApiApp): Promise<void> {
+  const late = setTimeout(() => app.server.closeAllConnections(), drainMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(late);
+  }
+}

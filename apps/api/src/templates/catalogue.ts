@@ -1,0 +1,57 @@
+import type { Clock } from '@soulbox/base';
+import type { Template } from '@soulbox/contract/runner';
+import type { TeamRecord } from '@soulbox/storage';
+import type { Runner } from '../context.ts';
+import { callRunner } from '../runner/call.ts';
+import { parseTemplateReference } from './reference.ts';
+
+/** How long a list of templates is good for creates; a new template is found at once all the same. Milliseconds. */
+const freshMs = 1000;
+/** Templates have one build until they can be built here. */
+const onlyTag = 'default';
+
+export interface FoundTemplate {
+  readonly template: Template;
+  /** What lists show as `alias`: the name without namespace and tag; empty for a template without a name. */
+  readonly alias: string;
+}
+
+export interface TemplateCatalogue {
+  list(): Promise<readonly Template[]>;
+  /** By id, `name`, `name:default` or `team/name` with the caller's own team (its name or id). */
+  find(team: TeamRecord, reference: string): Promise<FoundTemplate | undefined>;
+}
+
+/** The runner's templates, remembered for a second: a create must not wait for a second call. */
+export function createTemplateCatalogue(runner: Runner, clock: Clock): TemplateCatalogue {
+  let known: readonly Template[] = [];
+  let readAt = Number.NEGATIVE_INFINITY;
+
+  const read = async (): Promise<readonly Template[]> => {
+    const answer = await callRunner((options) => runner.listTemplates({}, options));
+    known = answer.templates;
+    readAt = clock.now();
+    return known;
+  };
+
+  return {
+    list: read,
+    find: async (team, reference) => {
+      const fresh = Math.abs(clock.now() - readAt) < freshMs;
+      const found = fresh ? findIn(known, team, reference) : undefined;
+      return found ?? findIn(await read(), team, reference);
+    },
+  };
+}
+
+function findIn(templates: readonly Template[], team: TeamRecord, text: string): FoundTemplate | undefined {
+  const parsed = parseTemplateReference(text);
+  if (parsed === undefined) return undefined;
+  const { namespace, name, tag } = parsed;
+  if (tag !== undefined && tag !== onlyTag) return undefined;
+  if (namespace !== undefined && namespace !== team.name.toLowerCase() && namespace !== team.id) return undefined;
+  const named = templates.find((template) => template.names.includes(name));
+  if (named !== undefined) return { template: named, alias: name };
+  const identified = namespace === undefined ? templates.find((entry) => entry.templateId === name) : undefined;
+  return identified === undefined ? undefined : { template: identified, alias: identified.names[0] ?? '' };
+}
