@@ -1,0 +1,31 @@
+import type { Logger } from '@soulbox/base';
+import type { Exchange } from './exchange/exchange.ts';
+import type { Target } from './routing/target.ts';
+
+/** Longest path and host a log line holds. */
+const maxTextLength = 256;
+
+/** One line per exchange, when it is over. Never a query: signatures and tokens stand there. */
+export function logExchange(
+  exchange: Exchange,
+  options: { level: 'debug' | 'info'; logger: Logger; target: Target },
+): void {
+  const { target } = options;
+  const facts = target.kind === 'sandbox' ? { sandboxId: target.sandboxId, port: target.port } : {};
+  const startedAt = performance.now();
+  exchange.onClose(() => {
+    options.logger[options.level](
+      {
+        ...facts,
+        to: target.kind,
+        method: exchange.method,
+        host: exchange.authority?.slice(0, maxTextLength),
+        path: exchange.target.split('?', 1)[0]?.slice(0, maxTextLength),
+        protocol: exchange.protocol,
+        status: exchange.status,
+        durationMs: Math.round(performance.now() - startedAt),
+      },
+      'request',
+    );
+  });
+}

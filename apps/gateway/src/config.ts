@@ -1,0 +1,97 @@
+import { flag, key, wholeNumber } from '@soulbox/base';
+import type { ConfigOf } from '@soulbox/base';
+import { z } from 'zod';
+
+const hostName = z
+  .string()
+  .toLowerCase()
+  .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'must be a host name without scheme and port');
+
+export const gatewayConfigSchema = {
+  host: key('SOULBOX_HOST', z.string().min(1), '127.0.0.1', 'Address both ports listen on.'),
+  port: key('SOULBOX_PORT', wholeNumber(0, 65_535), 3000, 'Port for HTTP/1.1 and h2c; 0 takes a free one.'),
+  tls: key('SOULBOX_TLS', flag, true, 'Whether the TLS port is opened.'),
+  tlsPort: key('SOULBOX_TLS_PORT', wholeNumber(0, 65_535), 3443, 'Port for HTTPS; 0 takes a free one.'),
+  domain: key(
+    'SOULBOX_DOMAIN',
+    hostName,
+    'soulbox.localhost',
+    'The API answers at api.<domain>, a sandbox at <port>-<id>.<domain>.',
+  ),
+  tlsDirectory: key('SOULBOX_TLS_DIR', z.string().min(1), '.soulbox/tls', 'Folder of the own CA and certificate.'),
+  tlsCertFile: key(
+    'SOULBOX_TLS_CERT',
+    z.string(),
+    '',
+    'PEM chain to use instead of the own CA; needs SOULBOX_TLS_KEY.',
+  ),
+  tlsKeyFile: key('SOULBOX_TLS_KEY', z.string(), '', 'PEM private key that belongs to SOULBOX_TLS_CERT.'),
+  idleTimeoutMs: key(
+    'SOULBOX_GATEWAY_IDLE_TIMEOUT_MS',
+    wholeNumber(100, 86_400_000),
+    600_000,
+    'Milliseconds without a byte in either direction after which a request is cut.',
+  ),
+  headersTimeoutMs: key(
+    'SOULBOX_GATEWAY_HEADERS_TIMEOUT_MS',
+    wholeNumber(100, 600_000),
+    15_000,
+    'Milliseconds a client has to send a complete request head.',
+  ),
+  keepAliveTimeoutMs: key(
+    'SOULBOX_GATEWAY_KEEP_ALIVE_TIMEOUT_MS',
+    wholeNumber(100, 3_600_000),
+    75_000,
+    'Milliseconds a client connection may wait for its next request.',
+  ),
+  poolIdleTimeoutMs: key(
+    'SOULBOX_GATEWAY_POOL_IDLE_TIMEOUT_MS',
+    wholeNumber(10, 600_000),
+    4000,
+    'Milliseconds an unused connection to a sandbox is kept; must be shorter than what envd and common servers keep.',
+  ),
+  poolSize: key(
+    'SOULBOX_GATEWAY_POOL_SIZE',
+    wholeNumber(0, 1024),
+    16,
+    'Unused connections kept per port of a sandbox.',
+  ),
+  maxStreamsPerSandbox: key(
+    'SOULBOX_GATEWAY_MAX_STREAMS_PER_SANDBOX',
+    wholeNumber(1, 1_000_000),
+    4096,
+    'Requests and upgraded connections a sandbox may have open at once; more get 429.',
+  ),
+  maxConnections: key(
+    'SOULBOX_GATEWAY_MAX_CONNECTIONS',
+    wholeNumber(1, 1_000_000),
+    20_000,
+    'Client connections per listening port; more are closed at once.',
+  ),
+  portClosedRetries: key(
+    'SOULBOX_GATEWAY_PORT_CLOSED_RETRIES',
+    wholeNumber(0, 100),
+    3,
+    'Further tries when nothing listens on a port yet.',
+  ),
+  portClosedRetryDelayMs: key(
+    'SOULBOX_GATEWAY_PORT_CLOSED_RETRY_DELAY_MS',
+    wholeNumber(0, 60_000),
+    100,
+    'Milliseconds between those tries.',
+  ),
+  shutdownGraceMs: key(
+    'SOULBOX_GATEWAY_SHUTDOWN_GRACE_MS',
+    wholeNumber(0, 3_600_000),
+    2000,
+    'Milliseconds open requests may go on after the stop; then they are reset.',
+  ),
+  accessLog: key(
+    'SOULBOX_GATEWAY_ACCESS_LOG',
+    z.enum(['off', 'debug', 'info']),
+    'debug',
+    'Log level of the one line per request.',
+  ),
+} as const;
+
+export type GatewayConfig = ConfigOf<typeof gatewayConfigSchema>;

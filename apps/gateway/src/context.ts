@@ -1,0 +1,24 @@
+import type { Logger } from '@soulbox/base';
+import type { SandboxRouter } from '@soulbox/contract';
+import type { GatewayConfig } from './config.ts';
+import { createApiUpstream } from './forward/api.ts';
+import type { ApiAddress } from './forward/api.ts';
+import type { RouteContext } from './routes.ts';
+import { createSandboxTable } from './sandboxes/sandbox-table.ts';
+
+/** Builds what the routes work with. Whoever calls it disposes `sandboxes` and destroys the agents of `api`. */
+export function createContext(options: {
+  config: GatewayConfig;
+  router: SandboxRouter;
+  api: ApiAddress;
+  logger: Logger;
+}): RouteContext {
+  const { config, router, logger } = options;
+  return {
+    config,
+    router,
+    logger,
+    sandboxes: createSandboxTable({ config, router }),
+    api: createApiUpstream(options.api, config.poolIdleTimeoutMs),
+  };
+}

@@ -1,0 +1,91 @@
+import { headers } from '@soulbox/contract';
+import { findHeader } from '../exchange/exchange.ts';
+import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
+import { errorPage } from './error-page.ts';
+
+/** An answer of the gateway itself. The fields stand in the JSON body in this order (spec/SOURCES.md, edge errors). */
+export type EdgeError =
+  | { readonly sandboxId: string; readonly message: string; readonly code: number }
+  | { readonly sandboxId: string; readonly message: string; readonly port: number; readonly code: number }
+  | { readonly message: string; readonly path: string; readonly code: number }
+  | { readonly code: number; readonly message: string };
+
+export const sandboxNotFound = (sandboxId: string): EdgeError => ({
+  sandboxId,
+  message: 'The sandbox was not found',
+  code: 502,
+});
+
+export const portNotOpen = (sandboxId: string, port: number): EdgeError => ({
+  sandboxId,
+  message: 'The sandbox is running but port is not open',
+  port,
+  code: 502,
+});
+
+export const badAnswer = (sandboxId: string, port: number): EdgeError => ({
+  sandboxId,
+  message: 'The sandbox is running but the service on the port closed the connection or did not answer with HTTP',
+  port,
+  code: 502,
+});
+
+export const trafficTokenMissing = (sandboxId: string): EdgeError => ({
+  sandboxId,
+  message: `Sandbox is secured with traffic access token. Token header '${headers.trafficAccessToken}' is missing`,
+  code: 403,
+});
+
+export const trafficTokenInvalid = (sandboxId: string): EdgeError => ({
+  sandboxId,
+  message: `Sandbox is secured with traffic access token. Provided token in header '${headers.trafficAccessToken}' is invalid`,
+  code: 403,
+});
+
+export const tooManyStreams = (sandboxId: string): EdgeError => ({
+  sandboxId,
+  message: 'The sandbox has too many open connections',
+  code: 429,
+});
+
+export const internalRoute = (path: string): EdgeError => ({ message: 'Route not found', path, code: 404 });
+
+/** Sends it as JSON, or as a page when a browser navigated here. Resets the exchange if an answer is on its way already. */
+export function sendEdgeError(exchange: Exchange, error: EdgeError): void {
+  if (wantsPage(exchange.headers)) send(exchange, error.code, 'text/html; charset=utf-8', errorPage(error));
+  else send(exchange, error.code, 'application/json; charset=utf-8', JSON.stringify(error));
+}
+
+/** What E2B's proxy answers to a request it cannot read. */
+export function sendBadRequest(exchange: Exchange, message: string): void {
+  send(exchange, 400, 'text/plain; charset=utf-8', message);
+}
+
+function send(exchange: Exchange, status: number, type: string, body: string): void {
+  if (exchange.closed) return;
+  if (exchange.headSent) {
+    exchange.reset();
+    return;
+  }
+  const length = String(Buffer.byteLength(body));
+  const answer = exchange.sendHead(status, '', [
+    'Content-Type',
+    type,
+    'Content-Length',
+    length,
+    'Cache-Control',
+    'no-store',
+    'X-Content-Type-Options',
+    'nosniff',
+  ]);
+  if (exchange.method === 'HEAD') answer.end();
+  else answer.end(body);
+}
+
+/** A navigation: a browser's User-Agent, and neither a wish for JSON nor a `fetch` from a page. */
+function wantsPage(headersOfRequest: RawHeaders): boolean {
+  const userAgent = findHeader(headersOfRequest, 'user-agent') ?? '';
+  if (!/mozilla|chrome|safari|firefox|edge|opera|msie/i.test(userAgent)) return false;
+  if ((findHeader(headersOfRequest, 'accept') ?? '').includes('application/json')) return false;
+  return !(findHeader(headersOfRequest, 'sec-fetch-mode') ?? '').startsWith('cors');
+}

@@ -1,0 +1,124 @@
+import { ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex, Writable } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+import { findHeader } from './exchange.ts';
+import type { Exchange, RawHeaders } from './exchange.ts';
+import { lingerMs } from './linger.ts';
+import { resetSocket } from './reset-socket.ts';
+
+/** The exchange of a plain request: Node's server has made `response` and owns the connection. */
+export function exchangeFromRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: { expectsContinue: boolean },
+): Exchange {
+  response.on('finish', () => {
+    if (request.complete) return;
+    // The answer is out, the client still sends. Take a little more, so that it can read the answer, then cut it off.
+    request.unpipe();
+    request.resume();
+    const timer = setTimeout(() => resetSocket(request.socket), lingerMs);
+    request.once('close', () => clearTimeout(timer));
+  });
+  const hasBody = findHeader(request.rawHeaders, 'transfer-encoding') !== undefined || declaresLength(request);
+  return createExchange(request, response, { ...options, hasBody, upgrade: undefined });
+}
+
+/** The exchange of an upgrade: Node has let go of the socket, so the answer and the end of the connection are ours. */
+export function exchangeFromUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Exchange {
+  socket.on('error', () => undefined);
+  if (head.length > 0) socket.unshift(head);
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(request.socket);
+  response.on('finish', () => {
+    response.detachSocket(request.socket);
+    request.socket.destroySoon();
+  });
+  const upgrade = request.headers.upgrade;
+  return createExchange(request, response, { expectsContinue: false, hasBody: false, upgrade });
+}
+
+function declaresLength(request: IncomingMessage): boolean {
+  const length = findHeader(request.rawHeaders, 'content-length');
+  return length !== undefined && length !== '0';
+}
+
+function createExchange(
+  request: IncomingMessage,
+  response: ServerResponse,
+  facts: { expectsContinue: boolean; hasBody: boolean; upgrade: string | undefined },
+): Exchange {
+  const { socket } = request;
+  const closeListeners: (() => void)[] = [];
+  let closed = false;
+  let upgraded = false;
+  const close = (): void => {
+    if (closed) return;
+    closed = true;
+    for (const listener of closeListeners) listener();
+  };
+  response.on('close', close);
+  response.on('error', () => undefined);
+  request.on('error', () => undefined);
+  return {
+    ...facts,
+    method: request.method ?? 'GET',
+    target: request.url ?? '/',
+    authority: request.headers.host,
+    headers: request.rawHeaders,
+    protocol: request.httpVersion === '1.0' ? 'http/1.0' : 'http/1.1',
+    secure: socket instanceof TLSSocket,
+    remoteAddress: socket.remoteAddress ?? '',
+    body: request,
+    bodyTrailers: () => request.rawTrailers,
+    get headSent() {
+      return upgraded || response.headersSent;
+    },
+    get status() {
+      if (upgraded) return 101;
+      return response.headersSent ? response.statusCode : 0;
+    },
+    get closed() {
+      return closed;
+    },
+    sendContinue: () => response.writeContinue(),
+    sendEarlyHints: (headers) => sendEarlyHints(request, response, headers),
+    sendHead(status: number, statusText: string, headers: RawHeaders): Writable {
+      return response.writeHead(status, statusText, [...headers]);
+    },
+    setTrailers(headers: RawHeaders): void {
+      const pairs: [string, string][] = [];
+      for (let index = 0; index < headers.length; index += 2)
+        pairs.push([headers[index] ?? '', headers[index + 1] ?? '']);
+      response.addTrailers(pairs);
+    },
+    acceptUpgrade(headers: RawHeaders): Duplex {
+      upgraded = true;
+      response.detachSocket(socket);
+      socket.once('close', close);
+      let head = 'HTTP/1.1 101 Switching Protocols\r\n';
+      for (let index = 0; index < headers.length; index += 2)
+        head += `${headers[index] ?? ''}: ${headers[index + 1] ?? ''}\r\n`;
+      socket.write(`${head}\r\n`, 'latin1');
+      return socket;
+    },
+    reset: () => resetSocket(socket),
+    onClose(listener: () => void): void {
+      if (closed) listener();
+      else closeListeners.push(listener);
+    },
+  };
+}
+
+function sendEarlyHints(request: IncomingMessage, response: ServerResponse, headers: RawHeaders): void {
+  const link = findHeader(headers, 'link');
+  // HTTP/1.0 has no interim answers.
+  if (link === undefined || request.httpVersion === '1.0' || response.headersSent) return;
+  try {
+    response.writeEarlyHints({ link });
+  } catch {
+    // Node refused a value that came out of the sandbox; hints are optional.
+  }
+}

@@ -1,0 +1,98 @@
+import { constants } from 'node:http2';
+import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import { findHeader } from '../exchange/exchange.ts';
+import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
+import type { Http2Sessions } from '../sandboxes/http2-sessions.ts';
+import { answerHeaders, safeTrailers } from './headers.ts';
+
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = constants;
+
+export interface GrpcForward {
+  readonly http2: Http2Sessions;
+  readonly port: number;
+  readonly path: string;
+  readonly headers: RawHeaders;
+  /** Called when no answer came; it may send one. */
+  readonly onFailure: (error: Error) => void;
+}
+
+/** gRPC proper. gRPC-Web carries its trailers in the body and goes over HTTP/1.1 like everything else. */
+export function isGrpc(exchange: Exchange): boolean {
+  if (exchange.protocol !== 'http/2') return false;
+  const type = findHeader(exchange.headers, 'content-type')?.toLowerCase() ?? '';
+  return type === 'application/grpc' || /^application\/grpc[+;]/.test(type);
+}
+
+/** Passes the exchange on over HTTP/2. */
+export async function forwardGrpc(exchange: Exchange, forward: GrpcForward): Promise<void> {
+  let stream: ClientHttp2Stream;
+  try {
+    stream = await forward.http2.request(forward.port, requestHeaders(exchange, forward), {
+      endStream: !exchange.hasBody,
+    });
+  } catch (error) {
+    if (!exchange.closed) forward.onFailure(error as Error);
+    return;
+  }
+  let failure: Error | undefined;
+  stream.on('error', (error: Error) => {
+    failure = error;
+  });
+  exchange.onClose(() => {
+    if (!stream.closed) stream.close(NGHTTP2_CANCEL);
+  });
+  if (exchange.closed) return;
+  if (exchange.hasBody) exchange.body.pipe(stream);
+  stream.on('response', (headers, flags, rawHeaders) => {
+    passAnswer(exchange, stream, { status: headers[':status'] ?? 0, rawHeaders, flags });
+  });
+  stream.on('close', () => {
+    if (exchange.closed) return;
+    if (!exchange.headSent) forward.onFailure(failure ?? new Error('The service closed the stream without an answer.'));
+    else if (!stream.readableEnded || stream.rstCode !== 0) exchange.reset();
+  });
+}
+
+function passAnswer(
+  exchange: Exchange,
+  stream: ClientHttp2Stream,
+  head: { status: number; rawHeaders: RawHeaders; flags: number },
+): void {
+  try {
+    const answer = exchange.sendHead(head.status, '', answerHeaders(withoutPseudo(head.rawHeaders)));
+    if ((head.flags & NGHTTP2_FLAG_END_STREAM) !== 0) {
+      answer.end();
+      return;
+    }
+    stream.on('trailers', (_headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
+      exchange.setTrailers(safeTrailers(raw));
+    });
+    stream.pipe(answer);
+  } catch {
+    // Node refused a header that came out of the sandbox.
+    stream.close(NGHTTP2_CANCEL);
+    exchange.reset();
+  }
+}
+
+function requestHeaders(exchange: Exchange, forward: GrpcForward): OutgoingHttpHeaders {
+  const headers: Record<string, string | string[]> = {
+    ':method': exchange.method,
+    ':path': forward.path,
+    ':scheme': 'http',
+    te: 'trailers',
+  };
+  for (let index = 0; index < forward.headers.length; index += 2) {
+    const name = forward.headers[index]?.toLowerCase() ?? '';
+    const value = forward.headers[index + 1] ?? '';
+    const present = headers[name];
+    if (name === 'host') headers[':authority'] = value;
+    else if (present === undefined) headers[name] = value;
+    else headers[name] = [...(Array.isArray(present) ? present : [present]), value];
+  }
+  return headers;
+}
+
+function withoutPseudo(rawHeaders: RawHeaders): string[] {
+  return rawHeaders.filter((_, index) => rawHeaders[index - (index % 2)]?.startsWith(':') !== true);
+}

@@ -1,0 +1,124 @@
+import { headers as names } from '@soulbox/contract';
+import { findHeader, headerValues } from '../exchange/exchange.ts';
+import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
+
+/** Meant for one hop only (RFC 9110, section 7.6.1), or for HTTP/1.1 framing, which each hop does itself. */
+const hopByHop: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authorization',
+  'transfer-encoding',
+  'te',
+  'upgrade',
+  'http2-settings',
+]);
+
+/** Said to the gateway, or set by it; never passed on as the client wrote it. */
+const ours: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'expect',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-port',
+  'x-real-ip',
+  names.sandboxId,
+  names.sandboxPort,
+  names.trafficAccessToken,
+]);
+
+/** Every name of this prefix is spoken between SoulBox's own processes. */
+const internalPrefix = 'x-soulbox-';
+
+export interface RequestHeaderOptions {
+  /** Host header to send instead of the client's. */
+  readonly host?: string | undefined;
+  /** Adds X-Forwarded-For, -Proto and -Host. */
+  readonly forwarded: boolean;
+  /** More names to leave out, in lower case. */
+  readonly omit?: readonly string[];
+}
+
+/** Headers of the request to the next hop, but for those that frame its body. */
+export function forwardedHeaders(exchange: Exchange, options: RequestHeaderOptions): string[] {
+  const dropped = new Set([...namesInConnection(exchange.headers), ...(options.omit ?? [])]);
+  const host = options.host ?? exchange.authority ?? '';
+  const result: string[] = ['Host', host];
+  forEachHeader(exchange.headers, (name, value, lowerName) => {
+    if (hopByHop.has(lowerName) || ours.has(lowerName) || dropped.has(lowerName)) return;
+    if (lowerName.startsWith(internalPrefix)) return;
+    result.push(name, value);
+  });
+  if (options.forwarded) {
+    result.push('X-Forwarded-For', exchange.remoteAddress);
+    result.push('X-Forwarded-Proto', exchange.secure ? 'https' : 'http');
+    result.push('X-Forwarded-Host', exchange.authority ?? '');
+  }
+  return result;
+}
+
+/** Says how long the body is, in exactly one way: never both a length and chunks. */
+export function framingHeaders(exchange: Exchange): string[] {
+  const result = exchange.expectsContinue ? ['Expect', '100-continue'] : [];
+  const length = findHeader(exchange.headers, 'content-length');
+  const chunked = findHeader(exchange.headers, 'transfer-encoding') !== undefined;
+  if (exchange.hasBody) {
+    if (chunked || length === undefined) result.push('Transfer-Encoding', 'chunked');
+    else result.push('Content-Length', length);
+  } else if (length !== undefined || /^(?:POST|PUT|PATCH)$/.test(exchange.method)) {
+    result.push('Content-Length', '0');
+  }
+  return result;
+}
+
+/** Why the body's framing cannot be passed on safely; undefined when it can. Node's parser is strict already. */
+export function findFramingFault(exchange: Exchange): string | undefined {
+  const lengths = headerValues(exchange.headers, 'content-length');
+  const codings = headerValues(exchange.headers, 'transfer-encoding');
+  if (lengths.length > 1) return 'more than one content-length';
+  if (codings.length > 1 || (codings.length === 1 && codings[0]?.trim().toLowerCase() !== 'chunked'))
+    return 'unsupported transfer-encoding';
+  if (lengths.length > 0 && codings.length > 0) return 'content-length and transfer-encoding together';
+  return undefined;
+}
+
+/** Headers of an answer as the client may see them. */
+export function answerHeaders(headers: RawHeaders): string[] {
+  const dropped = namesInConnection(headers);
+  // An answer in chunks has no length, whatever else its head claims.
+  const chunked = findHeader(headers, 'transfer-encoding') !== undefined;
+  const result: string[] = [];
+  forEachHeader(headers, (name, value, lowerName) => {
+    if (hopByHop.has(lowerName) || dropped.has(lowerName) || lowerName.startsWith(internalPrefix)) return;
+    if (chunked && lowerName === 'content-length') return;
+    result.push(name, value);
+  });
+  return result;
+}
+
+const notInTrailers: ReadonlySet<string> = new Set(['content-length', 'host', 'trailer', 'set-cookie']);
+
+/** Trailers without what would change the meaning of a message that was read already. */
+export function safeTrailers(trailers: RawHeaders): string[] {
+  const result: string[] = [];
+  forEachHeader(trailers, (name, value, lowerName) => {
+    if (lowerName.startsWith(':') || lowerName.startsWith(internalPrefix)) return;
+    if (!hopByHop.has(lowerName) && !notInTrailers.has(lowerName)) result.push(name, value);
+  });
+  return result;
+}
+
+function namesInConnection(headers: RawHeaders): Set<string> {
+  const tokens = headerValues(headers, 'connection').flatMap((value) => value.split(','));
+  return new Set(tokens.map((token) => token.trim().toLowerCase()));
+}
+
+function forEachHeader(headers: RawHeaders, use: (name: string, value: string, lowerName: string) => void): void {
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index] ?? '';
+    use(name, headers[index + 1] ?? '', name.toLowerCase());
+  }
+}

@@ -1,0 +1,112 @@
+import { request as httpRequest } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Exchange } from '../exchange/exchange.ts';
+import { answerHeaders, framingHeaders, safeTrailers } from './headers.ts';
+import type { Upstream } from './upstream.ts';
+
+/** Upper bound for the head of an answer, as for requests. */
+export const maxHeaderBytes = 32 * 1024;
+
+export interface Http1Forward {
+  readonly upstream: Upstream;
+  readonly path: string;
+  /** All but the headers that frame the body. */
+  readonly headers: readonly string[];
+  /** Called when no answer came; it may send one. An answer that breaks off later is reset without it. */
+  readonly onFailure: (error: Error) => void;
+}
+
+/** RFC 9110, section 9.2.2: doing these twice is the same as once. */
+const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+/** Passes the exchange on over HTTP/1.1, both bodies streaming at the pace of the slower side. */
+export function forwardHttp1(exchange: Exchange, forward: Http1Forward): void {
+  const repeatable = !exchange.hasBody && idempotent.has(exchange.method);
+  attempt(exchange, forward, { repeatable, pooled: repeatable || forward.upstream.outlivesPool });
+}
+
+function attempt(exchange: Exchange, forward: Http1Forward, options: { repeatable: boolean; pooled: boolean }): void {
+  let outgoing: ClientRequest;
+  try {
+    outgoing = httpRequest({
+      ...forward.upstream.address,
+      agent: options.pooled ? forward.upstream.pooled : forward.upstream.fresh,
+      method: exchange.method,
+      path: forward.path,
+      headers: [...forward.headers, ...framingHeaders(exchange)],
+      maxHeaderSize: maxHeaderBytes,
+    });
+  } catch (error) {
+    forward.onFailure(error as Error);
+    return;
+  }
+  let answered = false;
+  // A request that is over has let go of its connection; then this does nothing.
+  exchange.onClose(() => outgoing.destroy());
+  outgoing.on('error', (error) => {
+    if (answered || exchange.closed) return;
+    answered = true;
+    if (options.repeatable && outgoing.reusedSocket) attempt(exchange, forward, { repeatable: false, pooled: false });
+    else forward.onFailure(error);
+  });
+  outgoing.on('continue', () => {
+    if (exchange.expectsContinue && !exchange.headSent) exchange.sendContinue();
+  });
+  outgoing.on('information', (interim) => {
+    if (interim.statusCode === 103) exchange.sendEarlyHints(interim.rawHeaders);
+  });
+  outgoing.on('response', (incoming) => {
+    answered = true;
+    try {
+      sendAnswer(exchange, incoming);
+    } catch (error) {
+      // Node refused the status or a header: the service does not speak HTTP as we can pass it on.
+      outgoing.destroy();
+      forward.onFailure(error as Error);
+    }
+  });
+  sendBody(exchange, outgoing);
+}
+
+function sendBody(exchange: Exchange, outgoing: ClientRequest): void {
+  if (!exchange.hasBody) {
+    outgoing.end();
+    return;
+  }
+  const { body } = exchange;
+  body.pipe(outgoing, { end: false });
+  body.once('end', () => {
+    const trailers = safeTrailers(exchange.bodyTrailers());
+    if (trailers.length > 0) outgoing.addTrailers(pairs(trailers));
+    outgoing.end();
+  });
+}
+
+function sendAnswer(exchange: Exchange, incoming: IncomingMessage): void {
+  incoming.on('error', () => exchange.reset());
+  if (exchange.closed) {
+    incoming.destroy();
+    return;
+  }
+  const answer = exchange.sendHead(
+    incoming.statusCode ?? 0,
+    incoming.statusMessage ?? '',
+    answerHeaders(incoming.rawHeaders),
+  );
+  incoming.pipe(answer, { end: false });
+  incoming.once('end', () => {
+    if (!incoming.complete) {
+      exchange.reset();
+      return;
+    }
+    const trailers = safeTrailers(incoming.rawTrailers);
+    if (trailers.length > 0) exchange.setTrailers(trailers);
+    answer.end();
+  });
+}
+
+function pairs(flat: readonly string[]): [string, string][] {
+  const result: [string, string][] = [];
+  for (let index = 0; index < flat.length; index += 2) result.push([flat[index] ?? '', flat[index + 1] ?? '']);
+  return result;
+}

@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto';
+import { request as httpRequest } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Exchange } from '../exchange/exchange.ts';
+import { resetSocket } from '../exchange/reset-socket.ts';
+import { answerHeaders } from './headers.ts';
+import { maxHeaderBytes } from './http1.ts';
+import type { Http1Forward } from './http1.ts';
+
+/**
+ * Passes a protocol switch on: HTTP/1.1 Upgrade, or the extended CONNECT of HTTP/2 as one. A service that refuses
+ * answers with an ordinary response, which goes back as such.
+ */
+export function forwardUpgrade(exchange: Exchange, forward: Http1Forward, idleTimeoutMs: number): void {
+  const protocol = exchange.upgrade ?? '';
+  const overHttp2 = exchange.protocol === 'http/2';
+  // RFC 8441, section 5: the key of the HTTP/1.1 handshake does not exist there.
+  const key = overHttp2 ? ['Sec-WebSocket-Key', randomBytes(16).toString('base64')] : [];
+  let outgoing: ClientRequest;
+  try {
+    outgoing = httpRequest({
+      ...forward.upstream.address,
+      agent: forward.upstream.fresh,
+      method: overHttp2 ? 'GET' : exchange.method,
+      path: forward.path,
+      headers: [...forward.headers, ...key, 'Connection', 'Upgrade', 'Upgrade', protocol],
+      maxHeaderSize: maxHeaderBytes,
+    });
+  } catch (error) {
+    forward.onFailure(error as Error);
+    return;
+  }
+  let answered = false;
+  exchange.onClose(() => outgoing.destroy());
+  outgoing.on('error', (error) => {
+    if (answered || exchange.closed) return;
+    answered = true;
+    forward.onFailure(error);
+  });
+  outgoing.on('upgrade', (incoming, connection, head) => {
+    answered = true;
+    connection.on('error', () => undefined);
+    if (exchange.closed || incoming.statusCode !== 101) {
+      connection.destroy();
+      if (!exchange.closed) forward.onFailure(new Error('The service switched protocols without status 101.'));
+      return;
+    }
+    if (head.length > 0) connection.unshift(head);
+    const client = exchange.acceptUpgrade(switchHeaders(incoming, overHttp2, protocol));
+    joinTunnel(client, connection, idleTimeoutMs, () => exchange.reset());
+  });
+  outgoing.on('response', (incoming) => {
+    answered = true;
+    incoming.on('error', () => exchange.reset());
+    try {
+      const headers = answerHeaders(incoming.rawHeaders);
+      incoming.pipe(exchange.sendHead(incoming.statusCode ?? 0, incoming.statusMessage ?? '', headers));
+    } catch (error) {
+      outgoing.destroy();
+      forward.onFailure(error as Error);
+    }
+  });
+  outgoing.end();
+}
+
+function switchHeaders(incoming: IncomingMessage, overHttp2: boolean, protocol: string): string[] {
+  const headers = answerHeaders(incoming.rawHeaders);
+  if (!overHttp2) return ['Connection', 'Upgrade', 'Upgrade', incoming.headers.upgrade ?? protocol, ...headers];
+  return headers.filter((_, index) => headers[index - (index % 2)]?.toLowerCase() !== 'sec-websocket-accept');
+}
+
+/** Copies both ways until both sides ended; one that breaks breaks the other. */
+function joinTunnel(client: Duplex, service: Duplex, idleTimeoutMs: number, resetClient: () => void): void {
+  client.pipe(service);
+  service.pipe(client);
+  client.on('error', () => service.destroy());
+  client.on('close', () => {
+    if (client.readableEnded && client.writableFinished) service.destroy();
+    else resetSocket(service);
+  });
+  service.on('close', () => {
+    if (!service.readableEnded) resetClient();
+  });
+  if ('setTimeout' in client)
+    (client as { setTimeout(ms: number, onIdle: () => void): void }).setTimeout(idleTimeoutMs, resetClient);
+}

@@ -1,0 +1,138 @@
+import { createServer as createHttp1Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import { createServer as createHttp2Server } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import type { GatewayConfig } from '../config.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { exchangeFromRequest, exchangeFromUpgrade } from '../exchange/http1.ts';
+import { exchangeFromStream } from '../exchange/http2.ts';
+import { resetSocket } from '../exchange/reset-socket.ts';
+import { maxHeaderBytes } from '../forward/http1.ts';
+import { connectionWindowBytes, sessionMemoryMib, streamWindowBytes } from './http2-settings.ts';
+
+/** Streams a client may have open on one HTTP/2 connection. */
+const maxConcurrentStreams = 1000;
+
+/** Both HTTP versions, without a port of their own: the listeners hand them connections. */
+export interface HttpServers {
+  serveHttp1(connection: Duplex): void;
+  serveHttp2(connection: Duplex): void;
+  /** Lets open exchanges end for `graceMs`, then resets them and closes every connection. */
+  close(graceMs: number): Promise<void>;
+}
+
+export function createHttpServers(config: GatewayConfig, handle: (exchange: Exchange) => void): HttpServers {
+  const open = new Set<Exchange>();
+  const sessions = new Set<ServerHttp2Session>();
+  const upgraded = new Set<Duplex>();
+  let onIdle = (): void => undefined;
+  const begin = (exchange: Exchange): void => {
+    open.add(exchange);
+    exchange.onClose(() => {
+      open.delete(exchange);
+      if (open.size === 0) onIdle();
+    });
+    handle(exchange);
+  };
+
+  const http1 = createHttp1(config, begin, upgraded);
+  const http2 = createHttp2Server({
+    settings: { enableConnectProtocol: true, initialWindowSize: streamWindowBytes, maxConcurrentStreams },
+    maxSessionMemory: sessionMemoryMib,
+  });
+  http2.on('session', (session) => {
+    sessions.add(session);
+    session.on('close', () => sessions.delete(session));
+    session.setLocalWindowSize(connectionWindowBytes);
+    cutWhenUnused(session, config);
+  });
+  http2.on('sessionError', () => undefined);
+  http2.on(
+    'stream',
+    (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) => {
+      const exchange = exchangeFromStream(stream, headers, rawHeaders);
+      stream.setTimeout(config.idleTimeoutMs, () => exchange.reset());
+      begin(exchange);
+    },
+  );
+
+  return {
+    serveHttp1: (connection) => void http1.emit('connection', connection),
+    serveHttp2: (connection) => void http2.emit('connection', connection),
+    async close(graceMs) {
+      http1.closeIdleConnections();
+      for (const session of sessions) session.close();
+      if (open.size > 0) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, graceMs);
+          onIdle = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+      for (const exchange of open) exchange.reset();
+      for (const socket of upgraded) resetSocket(socket);
+      for (const session of sessions) session.destroy();
+      http1.closeAllConnections();
+      // It never listened, so this only stops its check of slow clients.
+      http1.close();
+    },
+  };
+}
+
+function createHttp1(config: GatewayConfig, begin: (exchange: Exchange) => void, upgraded: Set<Duplex>): Server {
+  const server = createHttp1Server({
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: config.headersTimeoutMs,
+    // An upload may take hours; a silent one is cut by the idle limit.
+    requestTimeout: 0,
+    keepAliveTimeout: config.keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(1000, config.headersTimeoutMs),
+    shouldUpgradeCallback: canUpgrade,
+  });
+  // Node drops what is over this count without a word; the size of the head is the limit.
+  server.maxHeadersCount = 0;
+  server.setTimeout(config.idleTimeoutMs, (socket) => resetSocket(socket));
+  server.on('request', (request, response) =>
+    begin(exchangeFromRequest(request, response, { expectsContinue: false })),
+  );
+  server.on('checkContinue', (request: IncomingMessage, response) =>
+    begin(exchangeFromRequest(request, response, { expectsContinue: true })),
+  );
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    upgraded.add(socket);
+    socket.on('close', () => upgraded.delete(socket));
+    begin(exchangeFromUpgrade(request, socket, head));
+  });
+  server.on('connect', (_request, socket: Duplex) => {
+    socket.on('error', () => undefined);
+    socket.end('HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+  });
+  // Node starts its check of slow clients on this event, which a server without a port never emits.
+  server.emit('listening');
+  return server;
+}
+
+/** `Upgrade: h2c` is declined as RFC 9113 allows, and so is an upgrade with a body: both go on as plain requests. */
+function canUpgrade(request: IncomingMessage): boolean {
+  const { upgrade, 'content-length': length, 'transfer-encoding': coding } = request.headers;
+  if (upgrade === undefined || /\bh2c\b/i.test(upgrade)) return false;
+  return coding === undefined && (length === undefined || length === '0');
+}
+
+/** Closes a connection that has no stream: soon if it never had one, else after the keep-alive time. */
+function cutWhenUnused(session: ServerHttp2Session, config: GatewayConfig): void {
+  let streams = 0;
+  let timer = setTimeout(() => session.destroy(), config.headersTimeoutMs);
+  session.on('stream', (stream) => {
+    streams += 1;
+    clearTimeout(timer);
+    stream.once('close', () => {
+      streams -= 1;
+      if (streams === 0 && !session.destroyed) timer = setTimeout(() => session.close(), config.keepAliveTimeoutMs);
+    });
+  });
+  session.on('close', () => clearTimeout(timer));
+}

@@ -1,0 +1,37 @@
+import { once } from 'node:events';
+import type { AddressInfo, Server } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+/** Of every client connection. `allowHalfOpen`: Node's HTTP server decides itself what a half-closed client means. */
+export const tcpOptions = {
+  allowHalfOpen: true,
+  noDelay: true,
+  // Finds clients that vanished without a word; the kernel's default is two hours.
+  keepAlive: true,
+  keepAliveInitialDelay: 60_000,
+} as const;
+
+export interface Listener {
+  readonly port: number;
+  /** Takes no more connections and cuts those that no HTTP server has taken over yet. */
+  stop(): void;
+}
+
+/** Binds the server. Rejects with Node's error when the port is taken. */
+export async function listen(
+  server: Server,
+  options: { host: string; port: number; maxConnections: number; pending: ReadonlySet<Duplex> },
+): Promise<Listener> {
+  server.maxConnections = options.maxConnections;
+  server.listen({ host: options.host, port: options.port, backlog: 1024 });
+  await once(server, 'listening');
+  // A fault of one accept (too many open files) must not end the process.
+  server.on('error', () => undefined);
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop() {
+      server.close();
+      for (const connection of options.pending) connection.destroy();
+    },
+  };
+}

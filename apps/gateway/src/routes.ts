@@ -1,0 +1,61 @@
+import type { Logger } from '@soulbox/base';
+import { envdPort } from '@soulbox/contract';
+import type { SandboxRouter } from '@soulbox/contract';
+import { logExchange } from './access-log.ts';
+import type { GatewayConfig } from './config.ts';
+import { sandboxNotFound, sendBadRequest, sendEdgeError } from './errors/edge-error.ts';
+import type { Exchange } from './exchange/exchange.ts';
+import { forwardToApi } from './forward/api.ts';
+import { findFramingFault } from './forward/headers.ts';
+import { forwardToSandbox } from './forward/sandbox.ts';
+import type { Upstream } from './forward/upstream.ts';
+import { parseSignedFile } from './routing/signed-file.ts';
+import { parseTarget } from './routing/target.ts';
+import type { Target } from './routing/target.ts';
+import type { SandboxTable } from './sandboxes/sandbox-table.ts';
+
+export interface RouteContext {
+  readonly config: GatewayConfig;
+  readonly router: SandboxRouter;
+  readonly sandboxes: SandboxTable;
+  readonly api: Upstream;
+  readonly logger: Logger;
+}
+
+/** Where every exchange of every listener arrives: reads its target and passes it on, or answers it. */
+export function createRoutes(context: RouteContext): (exchange: Exchange) => void {
+  const { config, router, sandboxes, api, logger } = context;
+  const { idleTimeoutMs } = config;
+
+  const toApi = (exchange: Exchange, path: string): void =>
+    forwardToApi(exchange, { upstream: api, path, idleTimeoutMs, logger });
+
+  const toSandbox = (exchange: Exchange, target: Target & { kind: 'sandbox' }): void => {
+    const { sandboxId, port, path } = target;
+    const route = router.find(sandboxId);
+    if (route === undefined) sendEdgeError(exchange, sandboxNotFound(sandboxId));
+    else forwardToSandbox(exchange, { route, port, path, sandboxes, idleTimeoutMs, logger });
+  };
+
+  const toSignedFile = (exchange: Exchange, path: string): void => {
+    const signed = parseSignedFile(exchange, path);
+    if (signed === undefined) {
+      toApi(exchange, path);
+      return;
+    }
+    const route = router.findBySignature(signed.file, signed.signature);
+    if (route === undefined) sendEdgeError(exchange, { code: 401, message: 'invalid signature' });
+    else forwardToSandbox(exchange, { route, port: envdPort, path, sandboxes, idleTimeoutMs, logger });
+  };
+
+  return (exchange) => {
+    const target = parseTarget(exchange, config.domain);
+    if (config.accessLog !== 'off') logExchange(exchange, { level: config.accessLog, logger, target });
+    const fault = findFramingFault(exchange);
+    if (fault !== undefined) sendBadRequest(exchange, fault);
+    else if (target.kind === 'refused') sendBadRequest(exchange, target.message);
+    else if (target.kind === 'sandbox') toSandbox(exchange, target);
+    else if (target.kind === 'shared') toSignedFile(exchange, target.path);
+    else toApi(exchange, target.path);
+  };
+}

@@ -1,0 +1,66 @@
+import { headers as names, parseSandboxId } from '@soulbox/contract';
+import { findHeader, headerValues } from '../exchange/exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { parseHost, parsePort } from './host.ts';
+
+/** Where a request wants to go. `path` is its target in origin form, query included (or `*`). */
+export type Target =
+  | { readonly kind: 'sandbox'; readonly sandboxId: string; readonly port: number; readonly path: string }
+  /** No sandbox is named: the API, or the sandbox whose signature the URL carries. */
+  | { readonly kind: 'shared'; readonly path: string }
+  | { readonly kind: 'api'; readonly path: string }
+  | { readonly kind: 'refused'; readonly message: string };
+
+type Request = Pick<Exchange, 'authority' | 'headers' | 'method' | 'target'>;
+
+/**
+ * Reads the target from the host name, then from the two routing headers (docs/decisions/006-gateway.md has the
+ * order and how it differs from E2B's).
+ */
+export function parseTarget(request: Request, domain: string): Target {
+  if (headerValues(request.headers, 'host').length > 1) return refused('more than one host header');
+  const authority = request.authority ?? '';
+  const host = authority === '' ? '' : parseHost(authority);
+  if (host === undefined) return refused('invalid host');
+  const path = originForm(request, authority);
+  if (path === undefined) return refused('invalid request target');
+
+  if (host === `api.${domain}`) return { kind: 'api', path };
+  const label = host.split('.', 1)[0] ?? '';
+  if (/^[0-9]+-/.test(label)) return sandboxTarget(label, path);
+  const sandboxId = findHeader(request.headers, names.sandboxId);
+  const port = findHeader(request.headers, names.sandboxPort);
+  if (sandboxId === undefined && port === undefined) return { kind: 'shared', path };
+  if (sandboxId === undefined || port === undefined) return refused('missing header');
+  if (hasDuplicates(request)) return refused('more than one routing header');
+  return sandboxTarget(`${port}-${sandboxId}`, path);
+}
+
+/** `<port>-<id>`; the old form `<port>-<id>-<client>` is accepted as the API accepts it. */
+function sandboxTarget(label: string, path: string): Target {
+  const dash = label.indexOf('-');
+  const port = parsePort(label.slice(0, dash));
+  if (port === undefined) return refused('invalid sandbox port');
+  const sandboxId = parseSandboxId(label.slice(dash + 1));
+  if (sandboxId === undefined) return refused('invalid sandbox id');
+  return { kind: 'sandbox', sandboxId, port, path };
+}
+
+function hasDuplicates(request: Request): boolean {
+  return [names.sandboxId, names.sandboxPort].some((name) => headerValues(request.headers, name).length > 1);
+}
+
+/** The target as `/path?query`. An absolute one must name the same host as the Host header does. */
+function originForm(request: Request, authority: string): string | undefined {
+  const { target } = request;
+  if (target.startsWith('/')) return target;
+  if (target === '*') return request.method === 'OPTIONS' ? target : undefined;
+  const absolute = /^https?:\/\/([^/?#]*)([^#]*)$/i.exec(target);
+  if (absolute === null || absolute[1]?.toLowerCase() !== authority.toLowerCase()) return undefined;
+  const rest = absolute[2] ?? '';
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
+function refused(message: string): Target {
+  return { kind: 'refused', message };
+}

@@ -1,0 +1,75 @@
+import { connect } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
+import { Socket } from 'node:net';
+import { connectionWindowBytes, sessionMemoryMib, streamWindowBytes } from '../listen/http2-settings.ts';
+import type { Dial } from './sandbox-agent.ts';
+
+/** Below the 100 that most servers allow: a call must never queue behind streams that do not end. */
+const maxStreamsPerSession = 64;
+
+/** The h2c connections to one sandbox, for gRPC: only HTTP/2 end to end keeps its trailers and its two directions. */
+export interface Http2Sessions {
+  /** Opens a stream on a session with room for it. Throws what `dial` throws. */
+  request(port: number, headers: OutgoingHttpHeaders, options: { endStream: boolean }): Promise<ClientHttp2Stream>;
+  /** Cuts every session with its streams. */
+  destroy(): void;
+}
+
+interface Entry {
+  readonly session: ClientHttp2Session;
+  streams: number;
+  idle: NodeJS.Timeout | undefined;
+}
+
+export function createHttp2Sessions(dial: Dial, idleTimeoutMs: number): Http2Sessions {
+  const byPort = new Map<number, Set<Entry>>();
+
+  const findRoom = (port: number): Entry | undefined => {
+    for (const entry of byPort.get(port) ?? []) {
+      const { session } = entry;
+      if (!session.closed && !session.destroyed && entry.streams < maxStreamsPerSession) return entry;
+    }
+    return undefined;
+  };
+
+  const open = async (port: number): Promise<Entry> => {
+    const connection = await dial(port);
+    if (connection instanceof Socket) connection.setNoDelay(true);
+    const session = connect('http://sandbox', {
+      createConnection: () => connection,
+      settings: { enablePush: false, initialWindowSize: streamWindowBytes },
+      maxSessionMemory: sessionMemoryMib,
+    });
+    session.once('connect', () => session.setLocalWindowSize(connectionWindowBytes));
+    const entry: Entry = { session, streams: 0, idle: undefined };
+    const entries = byPort.get(port) ?? new Set();
+    byPort.set(port, entries.add(entry));
+    // Its streams report the fault, each to its own client.
+    session.on('error', () => undefined);
+    session.on('close', () => {
+      clearTimeout(entry.idle);
+      entries.delete(entry);
+      if (entries.size === 0) byPort.delete(port);
+    });
+    return entry;
+  };
+
+  const release = (entry: Entry): void => {
+    entry.streams -= 1;
+    if (entry.streams === 0) entry.idle = setTimeout(() => entry.session.close(), idleTimeoutMs);
+  };
+
+  return {
+    async request(port, headers, options) {
+      const entry = findRoom(port) ?? (await open(port));
+      clearTimeout(entry.idle);
+      const stream = entry.session.request(headers, options);
+      entry.streams += 1;
+      stream.once('close', () => release(entry));
+      return stream;
+    },
+    destroy() {
+      for (const entry of [...byPort.values()].flatMap((entries) => [...entries])) entry.session.destroy();
+    },
+  };
+}

@@ -1,0 +1,80 @@
+import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
+import type { GatewayConfig } from '../config.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { dialSandbox } from './dial.ts';
+import { createHttp2Sessions } from './http2-sessions.ts';
+import type { Http2Sessions } from './http2-sessions.ts';
+import { SandboxAgent } from './sandbox-agent.ts';
+
+/** What the gateway holds of a sandbox while it is served: its connections, and the exchanges that use them. */
+export interface SandboxConnections {
+  readonly pooled: SandboxAgent;
+  readonly fresh: SandboxAgent;
+  readonly http2: Http2Sessions;
+  readonly exchanges: Set<Exchange>;
+  /** Set once, when the router says so; a later sandbox of the same id gets new connections. */
+  gone: boolean;
+}
+
+export interface SandboxTable {
+  /**
+   * Counts the exchange as one of the sandbox until it closes. Undefined when the sandbox has too many already.
+   * The route must come from the router in the same tick, or the end of the sandbox could be missed.
+   */
+  enter(route: SandboxRoute, exchange: Exchange): SandboxConnections | undefined;
+  [Symbol.dispose](): void;
+}
+
+export function createSandboxTable(options: { config: GatewayConfig; router: SandboxRouter }): SandboxTable {
+  const { config, router } = options;
+  const bySandbox = new Map<string, SandboxConnections>();
+
+  const end = (sandboxId: string): void => {
+    const connections = bySandbox.get(sandboxId);
+    if (connections === undefined) return;
+    bySandbox.delete(sandboxId);
+    connections.gone = true;
+    // An answer in progress must not look complete; a request without one yet gets its 502 when its connection breaks.
+    for (const exchange of connections.exchanges) if (exchange.headSent) exchange.reset();
+    connections.pooled.destroy();
+    connections.fresh.destroy();
+    connections.http2.destroy();
+  };
+  const unsubscribe = router.onGone(end);
+
+  return {
+    enter(route, exchange) {
+      const connections = bySandbox.get(route.sandboxId) ?? createConnections(config, router, route.sandboxId);
+      if (connections.exchanges.size >= config.maxStreamsPerSandbox) return undefined;
+      bySandbox.set(route.sandboxId, connections);
+      connections.exchanges.add(exchange);
+      exchange.onClose(() => connections.exchanges.delete(exchange));
+      return connections;
+    },
+    [Symbol.dispose]() {
+      unsubscribe();
+      for (const sandboxId of [...bySandbox.keys()]) end(sandboxId);
+    },
+  };
+}
+
+function createConnections(config: GatewayConfig, router: SandboxRouter, sandboxId: string): SandboxConnections {
+  const dial = (port: number) =>
+    dialSandbox(router, sandboxId, port, {
+      retries: config.portClosedRetries,
+      retryDelayMs: config.portClosedRetryDelayMs,
+      isGone: () => connections.gone,
+    });
+  const connections: SandboxConnections = {
+    pooled: new SandboxAgent(dial, {
+      keepAlive: true,
+      maxFreeSockets: config.poolSize,
+      timeout: config.poolIdleTimeoutMs,
+    }),
+    fresh: new SandboxAgent(dial, { keepAlive: false }),
+    http2: createHttp2Sessions(dial, config.poolIdleTimeoutMs),
+    exchanges: new Set(),
+    gone: false,
+  };
+  return connections;
+}

@@ -1,0 +1,77 @@
+import { systemClock } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
+import type { SandboxRouter } from '@soulbox/contract';
+import type { GatewayConfig } from './config.ts';
+import { createContext } from './context.ts';
+import type { ApiAddress } from './forward/api.ts';
+import { createHttpServers } from './listen/http-servers.ts';
+import type { HttpServers } from './listen/http-servers.ts';
+import { openPlainPort } from './listen/plain-port.ts';
+import { openTlsPort } from './listen/tls-port.ts';
+import { createRoutes } from './routes.ts';
+import { openCertificate } from './tls/open-certificate.ts';
+import { startRenewal } from './tls/renewal.ts';
+
+export interface GatewayOptions {
+  readonly config: GatewayConfig;
+  readonly router: SandboxRouter;
+  readonly api: ApiAddress;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+}
+
+export interface Gateway extends AsyncDisposable {
+  /** Bound port of HTTP/1.1 and h2c. */
+  readonly port: number;
+  /** Bound port of HTTPS; undefined when TLS is off. */
+  readonly tlsPort: number | undefined;
+  /** What clients must trust; undefined when TLS is off or the operator gave a certificate. */
+  readonly caFile: string | undefined;
+  /** Looks for a new certificate now instead of within the hour. */
+  checkCertificate(): Promise<void>;
+}
+
+/**
+ * Opens both ports. Rejects with `config_invalid` for a bad certificate and with Node's error for a port that is taken.
+ * Disposing stops accepting, gives open requests `shutdownGraceMs`, then resets them.
+ */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { config, logger } = options;
+  const context = createContext(options);
+  const servers = createHttpServers(config, createRoutes(context));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => {
+    context.sandboxes[Symbol.dispose]();
+    context.api.pooled.destroy();
+    context.api.fresh.destroy();
+  });
+  cleanup.defer(() => servers.close(config.shutdownGraceMs));
+  const tls = config.tls ? await openTls(options, servers, cleanup) : undefined;
+  const plain = await openPlainPort(config, servers);
+  cleanup.defer(() => plain.stop());
+
+  const owned = cleanup.move();
+  logger.info({ host: config.host, port: plain.port, tlsPort: tls?.port, domain: config.domain }, 'gateway is up');
+  return {
+    port: plain.port,
+    tlsPort: tls?.port,
+    caFile: tls?.caFile,
+    checkCertificate: async () => await tls?.check(),
+    [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
+  };
+}
+
+async function openTls(
+  options: GatewayOptions,
+  servers: HttpServers,
+  cleanup: AsyncDisposableStack,
+): Promise<{ port: number; caFile: string | undefined; check: () => Promise<void> }> {
+  const { config, logger, clock = systemClock } = options;
+  const certificate = await openCertificate(config, clock);
+  const listener = await openTlsPort(config, { servers, certificate, logger });
+  cleanup.defer(() => listener.stop());
+  const renewal = cleanup.use(
+    startRenewal({ config, clock, current: certificate, logger, use: (next) => listener.useCertificate(next) }),
+  );
+  return { port: listener.port, caFile: certificate.caFile, check: () => renewal.check() };
+}

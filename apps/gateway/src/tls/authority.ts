@@ -1,0 +1,99 @@
+import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as x509 from '@peculiar/x509';
+import { isNodeError, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import type { Clock } from '@soulbox/base';
+
+export const dayMs = 86_400_000;
+const lifetimeMs = 3650 * dayMs;
+/** Certificates begin a little in the past, for clients whose clock is behind. */
+export const skewMs = 3_600_000;
+
+export const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+
+/** Our own CA. `keyPem` is PKCS #8. */
+export interface Authority {
+  readonly certPem: string;
+  readonly keyPem: string;
+  readonly caFile: string;
+}
+
+/**
+ * The CA in `directory` (`ca.pem`, and `ca.key` with mode 0600); made when there is none. It is never replaced behind
+ * the clients' back, as they trust it by file: a damaged one throws `config_invalid`.
+ */
+export async function openAuthority(directory: string, clock: Clock): Promise<Authority> {
+  const caFile = join(directory, 'ca.pem');
+  const keyFile = join(directory, 'ca.key');
+  const certPem = await readIfPresent(caFile);
+  if (certPem === undefined) {
+    const created = await createAuthority(clock);
+    // The key first: a crash in between leaves no `ca.pem`, and the next start makes both anew.
+    await writeFileAtomic(keyFile, created.keyPem, { mode: 0o600, durable: true });
+    await writeFileAtomic(caFile, created.certPem, { mode: 0o644, durable: true });
+    return { ...created, caFile };
+  }
+  const authority = { certPem, keyPem: (await readIfPresent(keyFile)) ?? '', caFile };
+  if (!isUsable(authority, clock)) {
+    throw new SoulBoxError(
+      'config_invalid',
+      `The certificate authority in ${directory} is damaged or has ended. Remove ca.pem and ca.key there to get a new one; clients must then trust the new ca.pem.`,
+    );
+  }
+  return authority;
+}
+
+function isUsable(authority: Authority, clock: Clock): boolean {
+  try {
+    const certificate = new X509Certificate(authority.certPem);
+    const belongs = certificate.checkPrivateKey(createPrivateKey(authority.keyPem));
+    return belongs && Date.parse(certificate.validTo) > clock.now();
+  } catch {
+    return false;
+  }
+}
+
+async function createAuthority(clock: Clock): Promise<{ certPem: string; keyPem: string }> {
+  const keys = await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      serialNumber: serialNumber(),
+      // A name of its own: two installations must not look like one issuer.
+      name: `CN=SoulBox local CA ${randomBytes(4).toString('hex')}`,
+      notBefore: new Date(clock.now() - skewMs),
+      notAfter: new Date(clock.now() + lifetimeMs),
+      signingAlgorithm: keyAlgorithm,
+      keys,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+  return { certPem: certificate.toString('pem'), keyPem: await exportKey(keys.privateKey) };
+}
+
+/** PKCS #8 as PEM. */
+export async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  const bytes = await webcrypto.subtle.exportKey('pkcs8', key);
+  return x509.PemConverter.encode(bytes, x509.PemConverter.PrivateKeyTag);
+}
+
+/** 16 random bytes in hex; the first bit is 0, as the number must be positive. */
+export function serialNumber(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x01;
+  return bytes.toString('hex');
+}
+
+export async function readIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

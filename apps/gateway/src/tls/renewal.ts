@@ -1,0 +1,38 @@
+import type { Clock, Logger } from '@soulbox/base';
+import type { GatewayConfig } from '../config.ts';
+import type { Certificate } from './certificate.ts';
+import { openCertificate } from './open-certificate.ts';
+
+/** Often enough for a certificate that an operator's own renewal puts in place, rare enough to cost nothing. */
+export const checkIntervalMs = 3_600_000;
+
+export interface Renewal {
+  /** Looks at the files at once and swaps the certificate if it is another one now. Never throws. */
+  check(): Promise<void>;
+  [Symbol.dispose](): void;
+}
+
+/** Looks at the certificate every hour and hands a new one to `use`. On a fault the old one stays in use. */
+export function startRenewal(options: {
+  config: GatewayConfig;
+  clock: Clock;
+  current: Certificate;
+  use: (certificate: Certificate) => void;
+  logger: Logger;
+}): Renewal {
+  let { current } = options;
+  const check = async (): Promise<void> => {
+    try {
+      const next = await openCertificate(options.config, options.clock);
+      if (next.certPem === current.certPem && next.keyPem === current.keyPem) return;
+      options.use(next);
+      current = next;
+      options.logger.info({}, 'a new certificate is in use');
+    } catch (error) {
+      options.logger.error({ err: error }, 'the certificate could not be renewed; the old one stays in use');
+    }
+  };
+  const timer = setInterval(() => void check(), checkIntervalMs);
+  timer.unref();
+  return { check, [Symbol.dispose]: () => clearInterval(timer) };
+}
