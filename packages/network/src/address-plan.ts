@@ -1,0 +1,63 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { Cidr } from './cidr.ts';
+import { addressFromNumber, findCidr, textFromCidr } from './cidr.ts';
+
+/** Slots of an instance, one per sandbox with a network. */
+export const firstSlot = 1;
+export const lastSlot = 4095;
+
+/** The same in every sandbox, so that a checkpoint, a fork and a restart keep addresses and neighbours. */
+export const inner = {
+  interfaceName: 'eth0',
+  address: '10.11.0.2',
+  gateway: '10.11.0.1',
+  prefix: 24,
+  /** Locally administered; both ends know each other's by heart, so no ARP is spoken. */
+  mac: '02:50:42:00:00:02',
+  gatewayMac: '02:50:42:00:00:01',
+} as const;
+
+/** The names and addresses that one instance owns on the host. */
+export interface AddressPlan {
+  readonly instance: number;
+  /** nft table of family inet. */
+  readonly table: string;
+  /** Every host-side interface begins with it, and nothing else does. */
+  readonly interfacePrefix: string;
+  readonly base: Cidr;
+  addressOf(slot: number): string;
+  interfaceOf(slot: number): string;
+  /** The slot behind an interface name, or undefined when it is none of ours. */
+  findSlot(interfaceName: string): number | undefined;
+}
+
+/**
+ * `base` is an IPv4 range of prefix 16, default `10.(200 + instance).0.0/16`; the host sees slot s as base + s.
+ * Throws config_invalid for any other base.
+ */
+export function createAddressPlan(instance: number, base = `10.${200 + instance}.0.0/16`): AddressPlan {
+  const range = findCidr(base);
+  if (range?.prefix !== 16 || textFromCidr(range) !== base)
+    throw new SoulBoxError('config_invalid', `The sandbox address range '${base}' is not of the form a.b.0.0/16.`);
+  // An interface name has at most 15 characters: `sb14x4095` has 9. The `x` keeps instances 1 and 12 apart.
+  const interfacePrefix = `sb${instance}x`;
+  const pattern = new RegExp(`^${interfacePrefix}([1-9][0-9]{0,3})$`);
+  return {
+    instance,
+    table: `soulbox_${instance}`,
+    interfacePrefix,
+    base: range,
+    addressOf: (slot) => addressFromNumber(range.address + checkSlot(slot)),
+    interfaceOf: (slot) => `${interfacePrefix}${checkSlot(slot)}`,
+    findSlot: (interfaceName) => {
+      const slot = Number(pattern.exec(interfaceName)?.[1]);
+      return slot >= firstSlot && slot <= lastSlot ? slot : undefined;
+    },
+  };
+}
+
+function checkSlot(slot: number): number {
+  if (!Number.isInteger(slot) || slot < firstSlot || slot > lastSlot)
+    throw new SoulBoxError('internal', `Network slot ${slot} is outside ${firstSlot} to ${lastSlot}.`);
+  return slot;
+}

@@ -1,0 +1,121 @@
+import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { SoulBoxError } from '@soulbox/base';
+import { inner } from './address-plan.ts';
+import { addressFamily, createSocketIn, openNamespaceFd } from './enter-namespace.ts';
+
+/** A sandbox answers from its own memory; a full accept queue or a packet filter inside must not hold a caller. */
+const connectTimeoutMs = 5_000;
+/** Each waiting dial holds a descriptor of the host; a sandbox whose queue is full must not eat them all. */
+const maxWaitingDials = 256;
+
+/** Loopback first: most services are there, and a refusal comes back at once. The last is for those on eth0 only. */
+const targets = [
+  { host: '127.0.0.1', family: addressFamily.v4 },
+  { host: '::1', family: addressFamily.v6 },
+  { host: inner.address, family: addressFamily.v4 },
+] as const;
+
+/** An open network namespace. Whoever opened it closes it. */
+export interface Namespace {
+  /**
+   * Connects to a port inside, wherever a service listens: 127.0.0.1, [::1] or eth0, tried in this order.
+   * The socket has no delay set and belongs to the caller. Throws port_closed when nothing accepts within 5 s,
+   * sandbox_unreachable after close, limit_exceeded when 256 dials wait already, the signal's reason on abort.
+   */
+  dial(port: number, options?: { signal?: AbortSignal }): Promise<Socket>;
+  /** Connected sockets go on. Safe to repeat. */
+  close(): void;
+}
+
+/**
+ * Opens a namespace by path, such as `/proc/PID/ns/net`, for dialling into it. It holds the namespace alive.
+ * Throws sandbox_unreachable when there is none, or when it is the host's own.
+ */
+export function openNamespace(path: string): Namespace {
+  let fd: number | undefined = openNamespaceFd(path);
+  let waiting = 0;
+  return {
+    dial: async (port, options = {}) => {
+      if (waiting >= maxWaitingDials)
+        throw new SoulBoxError('limit_exceeded', `${maxWaitingDials} connections to the sandbox are waiting already.`);
+      waiting += 1;
+      try {
+        return await dialFirst(() => fd, port, options.signal);
+      } finally {
+        waiting -= 1;
+      }
+    },
+    close: () => {
+      if (fd !== undefined) closeSync(fd);
+      fd = undefined;
+    },
+  };
+}
+
+async function dialFirst(findFd: () => number | undefined, port: number, signal?: AbortSignal): Promise<Socket> {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new SoulBoxError('bad_request', `Port ${port} is not a number from 1 to 65535.`);
+  signal?.throwIfAborted();
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), connectTimeoutMs);
+  const limit = signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]);
+  let cause: unknown;
+  try {
+    for (const target of targets) {
+      if (deadline.signal.aborted) break;
+      const fd = findFd();
+      if (fd === undefined) throw new SoulBoxError('sandbox_unreachable', 'The sandbox has ended.');
+      const socketFd = createSocketIn(fd, target.family);
+      if (socketFd < 0) {
+        // A kernel without IPv6 refuses the family.
+        cause = new Error(`socket: errno ${-socketFd}`);
+        continue;
+      }
+      try {
+        return await connect(socketFd, target.host, port, limit);
+      } catch (error) {
+        signal?.throwIfAborted();
+        cause = error;
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  const what = deadline.signal.aborted ? `did not accept within ${connectTimeoutMs / 1000} s` : 'is closed';
+  throw new SoulBoxError('port_closed', `Port ${port} in the sandbox ${what}.`, { cause });
+}
+
+async function connect(fd: number, host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  // `manualStart` (not in the types) keeps the constructor from reading a socket that is not connected yet.
+  const options = { fd, manualStart: true };
+  let socket: Socket;
+  try {
+    socket = new Socket(options);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  return await new Promise<Socket>((resolve, reject) => {
+    const settle = (error?: Error): void => {
+      signal.removeEventListener('abort', onAbort);
+      socket.off('error', settle);
+      socket.off('connect', settle);
+      if (error === undefined) {
+        resolve(socket);
+        return;
+      }
+      // An error may still follow the one that ended the wait.
+      socket.on('error', () => undefined);
+      socket.destroy();
+      reject(error);
+    };
+    const onAbort = (): void => settle(new Error('aborted'));
+    signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('error', settle);
+    socket.once('connect', settle);
+    socket.setNoDelay(true);
+    socket.connect({ host, port });
+    if (signal.aborted) onAbort();
+  });
+}

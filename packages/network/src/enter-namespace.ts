@@ -1,0 +1,123 @@
+import { spawn } from 'node:child_process';
+import { closeSync, fstatSync, openSync, readlinkSync, writeFileSync } from 'node:fs';
+import koffi from 'koffi';
+import { CommandError, SoulBoxError, isNodeError } from '@soulbox/base';
+
+// The process's own symbols: works with every libc that Node itself was linked against.
+const libc = koffi.load(null);
+const setns = libc.func('int setns(int fd, int nstype)') as (fd: number, type: number) => number;
+const socket = libc.func('int socket(int domain, int type, int protocol)') as (
+  domain: number,
+  type: number,
+  protocol: number,
+) => number;
+
+// linux/sched.h, bits/socket.h; the same numbers on every architecture Node runs on.
+const CLONE_NEWNET = 0x40000000;
+const SOCK_STREAM = 1;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+export const addressFamily = { v4: 2, v6: 10 } as const;
+
+const commandTimeoutMs = 10_000;
+
+let hostFd: number | undefined;
+
+/** The namespace this thread was born in, opened once: a thread that has left it could not find the way back. */
+function hostNamespace(): number {
+  hostFd ??= openSync('/proc/thread-self/ns/net', 'r');
+  return hostFd;
+}
+
+/**
+ * Opens a network namespace by path; the caller closes the descriptor, which keeps the namespace alive until then.
+ * Throws sandbox_unreachable when there is none, or when it is the host's own: a set-up step that ran there by a slip
+ * (nsenter does so in silence, see docs/decisions/005-network.md) would rewrite the host's addresses.
+ */
+export function openNamespaceFd(path: string): number {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    throw new SoulBoxError('sandbox_unreachable', 'The network namespace of the sandbox cannot be opened.', {
+      cause: error,
+    });
+  }
+  const host = fstatSync(hostNamespace());
+  const found = fstatSync(fd);
+  const isNetwork = readlinkSync(`/proc/self/fd/${fd}`).startsWith('net:[');
+  if (isNetwork && (found.ino !== host.ino || found.dev !== host.dev)) return fd;
+  closeSync(fd);
+  throw new SoulBoxError('sandbox_unreachable', 'The network namespace of the sandbox is not one of its own.', {
+    cause: new Error(`${path} is ${isNetwork ? "the host's network namespace" : 'no network namespace'}`),
+  });
+}
+
+/**
+ * Runs `act` with this thread in the namespace. `act` must not wait: whatever ran meanwhile would be in the wrong
+ * network. About 2 µs of overhead. Threads of the libuv pool stay on the host, but `/proc/self/net` follows this
+ * thread: read that with synchronous calls only.
+ */
+function within<T>(fd: number, act: () => T): T {
+  const back = hostNamespace();
+  if (setns(fd, CLONE_NEWNET) !== 0)
+    throw new SoulBoxError('sandbox_unreachable', 'The network namespace of the sandbox cannot be entered.', {
+      cause: new Error(`setns: errno ${koffi.errno()}`),
+    });
+  try {
+    return act();
+  } finally {
+    // A server that goes on in a sandbox's network would listen and dial there. Nothing sane can follow.
+    if (setns(back, CLONE_NEWNET) !== 0) process.abort();
+  }
+}
+
+/** A TCP socket that belongs to the namespace, not yet connected; a negative errno when the kernel refuses. */
+export function createSocketIn(namespaceFd: number, family: number): number {
+  return within(namespaceFd, () => {
+    const fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -koffi.errno() : fd;
+  });
+}
+
+/** Writes kernel parameters of the namespace. `settings` maps a path below /proc/sys/net to its text. */
+export function writeSettingsIn(namespaceFd: number, settings: Readonly<Record<string, string>>): void {
+  within(namespaceFd, () => {
+    for (const [name, value] of Object.entries(settings)) writeSetting(name, value);
+  });
+}
+
+/** Writes one kernel parameter below /proc/sys/net; one of IPv6 may be missing, with IPv6 itself. */
+export function writeSetting(name: string, value: string): void {
+  try {
+    writeFileSync(`/proc/sys/net/${name}`, value);
+  } catch (error) {
+    if (!(isNodeError(error) && error.code === 'ENOENT' && name.startsWith('ipv6/'))) throw error;
+  }
+}
+
+/** `run` of @soulbox/base for a child that lives in the namespace: it is forked while this thread is inside. */
+export async function runIn(
+  namespaceFd: number,
+  command: string,
+  args: readonly string[],
+  input: string,
+): Promise<void> {
+  const child = within(namespaceFd, () => spawn(command, args, { stdio: ['pipe', 'ignore', 'pipe'] }));
+  const timer = setTimeout(() => child.kill('SIGKILL'), commandTimeoutMs);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      let stderr = '';
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-4096)));
+      child.once('error', (error) => reject(new CommandError([command, ...args], undefined, stderr, error)));
+      child.once('close', (code) => {
+        if (code === 0) resolve();
+        else reject(new CommandError([command, ...args], code ?? undefined, stderr, undefined));
+      });
+      child.stdin.on('error', () => undefined);
+      child.stdin.end(input);
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,78 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { SoulBoxError, run } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import type { AddressPlan } from './address-plan.ts';
+import { findCidr, overlaps, textFromCidr } from './cidr.ts';
+
+interface Route {
+  readonly dst?: string;
+  readonly dev?: string;
+}
+interface Chain {
+  readonly table?: string;
+  readonly name?: string;
+  readonly hook?: string;
+  readonly policy?: string;
+}
+
+/**
+ * Throws config_invalid when the host uses addresses of the plan's range already. A wider route around the range is
+ * only logged: our own are more exact, and what it leads to was out of reach for sandboxes anyway.
+ */
+export function checkOverlap(plan: AddressPlan, routes: readonly Route[], logger: Logger): void {
+  const taken = [
+    ...hostAddresses().map((address) => ({ dst: address, dev: 'an interface of the host' })),
+    ...routes.filter((route) => plan.findSlot(route.dev ?? '') === undefined),
+  ];
+  for (const { dst = '', dev = '' } of taken) {
+    const range = findCidr(dst);
+    if (range === undefined || !overlaps(range, plan.base)) continue;
+    const base = textFromCidr(plan.base);
+    if (range.prefix < plan.base.prefix) {
+      logger.warn({ route: dst, dev, base }, 'a route of the host contains the address range of the sandboxes');
+      continue;
+    }
+    throw new SoulBoxError(
+      'config_invalid',
+      `The sandbox address range ${base} is in use: ${dst} on ${dev}. Configure another a.b.0.0/16.`,
+    );
+  }
+}
+
+/** Every IPv4 address of the host. */
+export function hostAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) =>
+    (addresses ?? []).filter((entry) => entry.family === 'IPv4').map((entry) => entry.address),
+  );
+}
+
+export async function readRoutes(): Promise<readonly Route[]> {
+  return JSON.parse(await run('ip', ['-json', '-4', 'route', 'show'])) as Route[];
+}
+
+/** The MTU of the way out, so that a sandbox never makes packets the host must refuse; 1500 without a default route. */
+export function findMtu(routes: readonly Route[]): number {
+  const device = routes.find((route) => route.dst === 'default')?.dev;
+  if (device === undefined) return 1500;
+  const mtu = Number(readFileSync(`/sys/class/net/${device}/mtu`, 'utf8'));
+  return Math.min(Math.max(mtu, 1280), 65_535);
+}
+
+/** Lets the host forward. It stays on when SoulBox is removed: others may have come to need it. */
+export function allowForwarding(): void {
+  const path = '/proc/sys/net/ipv4/ip_forward';
+  if (readFileSync(path, 'utf8').trim() !== '1') writeFileSync(path, '1');
+}
+
+/** Another table that drops what is forwarded (Docker, ufw) wins over our accept: name it, since it looks like no network. */
+export async function warnOfForeignDrop(plan: AddressPlan, logger: Logger): Promise<void> {
+  const listing = JSON.parse(await run('nft', ['--json', 'list', 'chains'])) as { nftables?: { chain?: Chain }[] };
+  for (const { chain } of listing.nftables ?? []) {
+    if (chain?.hook !== 'forward' || chain.policy !== 'drop' || chain.table === plan.table) continue;
+    logger.warn(
+      { table: chain.table, chain: chain.name, interfaces: `${plan.interfacePrefix}*` },
+      'another firewall drops forwarded packets; sandboxes have no internet until it lets their interfaces through',
+    );
+  }
+}

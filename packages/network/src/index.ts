@@ -1,0 +1,8 @@
+export { openNetwork, removeNetwork } from './network.ts';
+export type { Network, NetworkOptions } from './network.ts';
+export type { NetworkCounters } from './device-counters.ts';
+export { parseEgressPolicy } from './policy.ts';
+export type { EgressPolicy, ParsedPolicy } from './policy.ts';
+export { openNamespace } from './dial.ts';
+export type { Namespace } from './dial.ts';
+export { firstSlot, lastSlot } from './address-plan.ts';

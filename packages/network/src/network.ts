@@ -1,0 +1,170 @@
+import { isIPv4 } from 'node:net';
+import { CommandError, SoulBoxError, run } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import { createAddressPlan } from './address-plan.ts';
+import type { AddressPlan } from './address-plan.ts';
+import { findCidr, overlaps, textFromCidr } from './cidr.ts';
+import type { Cidr } from './cidr.ts';
+import { readDeviceCounters } from './device-counters.ts';
+import type { NetworkCounters } from './device-counters.ts';
+import { allowForwarding, checkOverlap, findMtu, hostAddresses, readRoutes, warnOfForeignDrop } from './host-state.ts';
+import { createLink, deleteLink } from './link.ts';
+import { createNftWriter, writeOnce } from './nft-writer.ts';
+import { isOpen, parseEgressPolicy } from './policy.ts';
+import type { EgressPolicy } from './policy.ts';
+import { builtInDenied, clearPolicyText, policyText, rulesetText } from './ruleset.ts';
+
+export interface NetworkOptions {
+  /** 0 to 14; decides every name and, without `base`, the addresses. */
+  readonly instance: number;
+  readonly logger: Logger;
+  /** IPv4 /16 for the host's side of the sandboxes. Default 10.(200 + instance).0.0/16. */
+  readonly base?: string | undefined;
+  /** What sandboxes use. One in a private range is opened for port 53 only; one of the host's own is refused. */
+  readonly nameServers: readonly string[];
+  /** CIDR that no sandbox may reach, besides the built-in ones. */
+  readonly denied?: readonly string[];
+  /** Connections that one sandbox may have open through the host. Default 4096; the host's table is shared by all. */
+  readonly maxFlows?: number;
+}
+
+/** The network of one instance. All methods may be called for many slots at once, but one at a time for a slot. */
+export interface Network {
+  /**
+   * Gives the namespace at `namespacePath` its interface: eth0, 10.11.0.2, a way out, and `policy` (default: open).
+   * What an earlier owner of the slot left is removed first. On an error nothing is left.
+   */
+  attach(slot: number, namespacePath: string, policy?: EgressPolicy): Promise<void>;
+  /** Removes the slot's interface and policy. Safe to repeat. */
+  detach(slot: number): Promise<void>;
+  /** Replaces the slot's policy; open connections it forbids end. Errors as parseEgressPolicy. */
+  setPolicy(slot: number, policy: EgressPolicy): Promise<void>;
+  clearPolicy(slot: number): Promise<void>;
+  /** Slots that have an interface on this host, for the sweep at start. */
+  listTraces(): number[];
+  /** Traffic of every slot with an interface, one read for all. */
+  counters(): Map<number, NetworkCounters>;
+  /** Removes everything of the instance from the host. A server that only restarts must not call it. */
+  close(): Promise<void>;
+}
+
+/**
+ * Prepares the host, or takes over what an earlier server left: interfaces and policies of running sandboxes stay.
+ * Throws config_invalid for a range in use or a name server that cannot be reached, host_not_ready without nft or ip.
+ */
+export async function openNetwork(options: NetworkOptions): Promise<Network> {
+  const { logger } = options;
+  const plan = createAddressPlan(options.instance, options.base);
+  const { denied, resolvers } = readRanges(plan, options);
+  const routes = await onHost(readRoutes);
+  checkOverlap(plan, routes, logger);
+  const mtu = findMtu(routes);
+  allowForwarding();
+  const ruleset = rulesetText({ plan, denied, resolvers, maxFlows: options.maxFlows ?? 4096 });
+  await onHost(async () => await writeRuleset(plan, ruleset, logger));
+  await warnOfForeignDrop(plan, logger);
+  const writer = createNftWriter();
+  // A slot without a policy, the usual case, needs no nft process to stay so.
+  const withPolicy = await onHost(async () => await readPolicySlots(plan));
+  const slots = (): Map<number, NetworkCounters> => readDeviceCounters(plan);
+
+  const network: Network = {
+    attach: async (slot, namespacePath, policy = {}) => {
+      if (slots().has(slot)) await deleteLink(plan.interfaceOf(slot));
+      await network.setPolicy(slot, policy);
+      try {
+        await createLink(plan, slot, namespacePath, mtu);
+      } catch (error) {
+        await network.clearPolicy(slot);
+        throw error;
+      }
+    },
+    detach: async (slot) => {
+      await deleteLink(plan.interfaceOf(slot));
+      await network.clearPolicy(slot);
+    },
+    setPolicy: async (slot, policy) => {
+      const parsed = parseEgressPolicy(policy);
+      if (isOpen(parsed)) {
+        await network.clearPolicy(slot);
+        return;
+      }
+      withPolicy.add(slot);
+      await writer.apply(policyText(plan, slot, parsed));
+    },
+    clearPolicy: async (slot) => {
+      if (!withPolicy.has(slot)) return;
+      await writer.apply(clearPolicyText(plan, slot));
+      withPolicy.delete(slot);
+    },
+    listTraces: () => [...slots().keys()],
+    counters: slots,
+    close: async () => await removeNetwork(options.instance),
+  };
+  return network;
+}
+
+/** Removes interfaces and table of an instance, whatever state they are in. Safe to repeat; only `ip_forward` stays. */
+export async function removeNetwork(instance: number): Promise<void> {
+  const plan = createAddressPlan(instance);
+  for (const slot of readDeviceCounters(plan).keys()) await deleteLink(plan.interfaceOf(slot));
+  await writeOnce(`add table inet ${plan.table}\ndelete table inet ${plan.table}\n`);
+}
+
+function readRanges(plan: AddressPlan, options: NetworkOptions): { denied: Cidr[]; resolvers: string[] } {
+  const denied = [...builtInDenied, ...(options.denied ?? []), textFromCidr(plan.base)].map((text) => {
+    const range = findCidr(text);
+    if (range !== undefined) return range;
+    throw new SoulBoxError('config_invalid', `The denied range '${text}' is no IPv4 address or CIDR.`);
+  });
+  const own = new Set(hostAddresses());
+  for (const address of options.nameServers) {
+    if (!isIPv4(address)) throw new SoulBoxError('config_invalid', `The name server '${address}' is no IPv4 address.`);
+    if (own.has(address) || address.startsWith('127.'))
+      throw new SoulBoxError(
+        'config_invalid',
+        `The name server ${address} is this host, which sandboxes cannot reach. Configure one outside.`,
+      );
+  }
+  return { denied, resolvers: options.nameServers.filter((address) => isDenied(address, denied)) };
+}
+
+function isDenied(address: string, denied: readonly Cidr[]): boolean {
+  const range = findCidr(address);
+  return range !== undefined && denied.some((entry) => overlaps(entry, range));
+}
+
+/**
+ * Writes the table over what is there. Another version may have left sets of another shape, which nft cannot change:
+ * then the table is made anew, and every sandbox that runs is closed until its policy is set again.
+ */
+async function writeRuleset(plan: AddressPlan, ruleset: string, logger: Logger): Promise<void> {
+  try {
+    await writeOnce(ruleset);
+  } catch (error) {
+    const remove = `add table inet ${plan.table}\ndelete table inet ${plan.table}\n`;
+    const closed = { closed: true, allowed: [], denied: [] };
+    const policies = [...readDeviceCounters(plan).keys()].map((slot) => policyText(plan, slot, closed));
+    await writeOnce([remove, ruleset, ...policies].join(''));
+    logger.warn(
+      { err: error, closed: policies.length },
+      'the packet filter was made anew; running sandboxes are closed',
+    );
+  }
+}
+
+/** The slots that an earlier server left a policy for. */
+async function readPolicySlots(plan: AddressPlan): Promise<Set<number>> {
+  const listing = await run('nft', ['list', 'map', 'inet', plan.table, 'policies']);
+  return new Set([...listing.matchAll(/jump policy_([0-9]+)/g)].map((match) => Number(match[1])));
+}
+
+async function onHost<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const message = 'The network could not be set up with `ip` and `nft`. Run `soulbox doctor`; it names the fix.';
+    throw new SoulBoxError('host_not_ready', message, { cause: error });
+  }
+}

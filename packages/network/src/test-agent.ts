@@ -1,0 +1,163 @@
+// Runs in a namespace of a test, as a program of its own: does what the JSON lines on its standard input say, and answers each.
+import { createSocket } from 'node:dgram';
+import { connect, createServer } from 'node:net';
+import type { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+
+/** What the agent can be asked; every answer is one string. */
+export type AgentCommand =
+  /** Greets with the peer's address, then echoes; `sink` counts and answers with the count at the end of the stream. */
+  | { op: 'listen'; host: string; port: number; sink?: boolean; backlog?: number }
+  | { op: 'listenUdp'; host: string; port: number }
+  /** `open SEEN-ADDRESS`, or the error's code, or `timeout`. */
+  | { op: 'connect'; host: string; port: number; localAddress?: string; timeoutMs?: number }
+  /** The echo, or the error's code, or `timeout`. */
+  | { op: 'sendUdp'; host: string; port: number; localAddress?: string; timeoutMs?: number }
+  | { op: 'upload'; host: string; port: number; bytes: number }
+  /** Keeps a connection open under a name. */
+  | { op: 'hold'; name: string; host: string; port: number }
+  /** One echo over the held connection. */
+  | { op: 'ping'; name: string; timeoutMs?: number }
+  /** Opens `count` connections, keeps them, and says how many came to be. */
+  | { op: 'flood'; host: string; port: number; count: number };
+
+const held = new Map<string, Socket>();
+
+async function listen(command: Extract<AgentCommand, { op: 'listen' }>): Promise<string> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    let count = 0;
+    socket.on('error', () => undefined);
+    if (command.sink === true) {
+      socket.on('data', (data) => (count += data.length));
+      socket.on('end', () => socket.end(String(count)));
+    } else {
+      socket.write(`${socket.remoteAddress ?? ''}\n`);
+      socket.pipe(socket);
+    }
+  });
+  const { host, port, backlog = 511 } = command;
+  return await new Promise((resolve) => {
+    server.once('error', (error) => resolve(codeOf(error)));
+    server.listen({ host, port, backlog, ipv6Only: true }, () => resolve('ok'));
+  });
+}
+
+async function listenUdp(command: { host: string; port: number }): Promise<string> {
+  const socket = createSocket('udp4');
+  socket.on('message', (message, from) => socket.send(message, from.port, from.address));
+  return await new Promise((resolve) => socket.bind(command.port, command.host, () => resolve('ok')));
+}
+
+async function open(
+  command: { host: string; port: number; localAddress?: string; timeoutMs?: number },
+  keepAs?: string,
+): Promise<string> {
+  const { host, port, localAddress, timeoutMs = 700 } = command;
+  return await new Promise((resolve) => {
+    const socket = connect({ host, port, ...(localAddress === undefined ? {} : { localAddress }) });
+    const finish = (answer: string): void => {
+      clearTimeout(timer);
+      if (keepAs === undefined) socket.destroy();
+      else held.set(keepAs, socket);
+      resolve(answer);
+    };
+    const timer = setTimeout(() => finish('timeout'), timeoutMs);
+    socket.on('error', (error) => finish(codeOf(error)));
+    socket.once('data', (data) => finish(`open ${data.toString().trim()}`));
+  });
+}
+
+async function sendUdp(command: Extract<AgentCommand, { op: 'sendUdp' }>): Promise<string> {
+  const socket = createSocket('udp4');
+  return await new Promise((resolve) => {
+    const finish = (answer: string): void => {
+      clearTimeout(timer);
+      socket.close();
+      resolve(answer);
+    };
+    const timer = setTimeout(() => finish('timeout'), command.timeoutMs ?? 700);
+    socket.once('error', (error) => finish(codeOf(error)));
+    socket.once('message', (message) => finish(message.toString()));
+    socket.bind(0, command.localAddress, () => {
+      socket.setBroadcast(true);
+      socket.send('echo', command.port, command.host);
+    });
+  });
+}
+
+async function upload(command: Extract<AgentCommand, { op: 'upload' }>): Promise<string> {
+  return await new Promise((resolve) => {
+    const socket = connect({ host: command.host, port: command.port });
+    const block = Buffer.alloc(1024 * 1024, 'soulbox');
+    let left = command.bytes;
+    let answer = '';
+    const push = (): void => {
+      while (left > 0) {
+        const part = block.subarray(0, Math.min(left, block.length));
+        left -= part.length;
+        if (!socket.write(part)) return;
+      }
+      socket.end();
+    };
+    socket.on('connect', push).on('drain', push);
+    socket.on('error', (error) => resolve(codeOf(error)));
+    socket.on('data', (data) => (answer += data.toString()));
+    socket.on('end', () => resolve(answer));
+  });
+}
+
+async function ping(command: Extract<AgentCommand, { op: 'ping' }>): Promise<string> {
+  const socket = held.get(command.name);
+  if (socket === undefined) return 'unknown';
+  if (socket.destroyed) return 'closed';
+  return await new Promise((resolve) => {
+    const finish = (answer: string): void => {
+      clearTimeout(timer);
+      resolve(answer);
+    };
+    const timer = setTimeout(() => finish('timeout'), command.timeoutMs ?? 700);
+    socket.once('error', (error) => finish(codeOf(error)));
+    socket.once('close', () => finish('closed'));
+    socket.once('data', () => finish('alive'));
+    socket.write('ping');
+  });
+}
+
+async function flood(command: Extract<AgentCommand, { op: 'flood' }>): Promise<string> {
+  const answers = await Promise.all(
+    Array.from({ length: command.count }, async (_, index) => await open(command, `flood-${index}`)),
+  );
+  return String(answers.filter((answer) => answer.startsWith('open')).length);
+}
+
+async function perform(command: AgentCommand): Promise<string> {
+  switch (command.op) {
+    case 'listen':
+      return await listen(command);
+    case 'listenUdp':
+      return await listenUdp(command);
+    case 'connect':
+      return await open(command);
+    case 'hold':
+      return await open(command, command.name);
+    case 'sendUdp':
+      return await sendUdp(command);
+    case 'upload':
+      return await upload(command);
+    case 'ping':
+      return await ping(command);
+    case 'flood':
+      return await flood(command);
+  }
+}
+
+function codeOf(error: Error): string {
+  return (error as NodeJS.ErrnoException).code ?? error.message;
+}
+
+const lines = createInterface({ input: process.stdin });
+lines.on('line', (line) => {
+  const { id, command } = JSON.parse(line) as { id: number; command: AgentCommand };
+  void perform(command).then((answer) => process.stdout.write(`${JSON.stringify({ id, answer })}\n`));
+});
+lines.on('close', () => process.kill(process.pid, 'SIGKILL'));

@@ -1,0 +1,101 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readlinkSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { run, sleep } from '@soulbox/base';
+import type { AgentCommand } from './test-agent.ts';
+
+/** A network namespace of a test with an agent in it. It ends with its process. */
+export interface LabNamespace {
+  readonly pid: number;
+  readonly path: string;
+  ask(command: AgentCommand): Promise<string>;
+  /** `ip` inside, from batch lines. */
+  ip(batch: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts an agent in a new network namespace, which belongs to a new user namespace as a sandbox's does. */
+export async function startLabNamespace(): Promise<LabNamespace> {
+  const agent = fileURLToPath(new URL('./test-agent.ts', import.meta.url));
+  const child = spawn('unshare', ['--user', '--map-root-user', '--net', process.execPath, agent], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const { pid } = child;
+  if (pid === undefined) throw new Error('unshare did not start');
+  const path = `/proc/${pid}/ns/net`;
+  const waiting = new Map<number, (answer: string) => void>();
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const { id, answer } = JSON.parse(line) as { id: number; answer: string };
+    waiting.get(id)?.(answer);
+    waiting.delete(id);
+  });
+  for (let tries = 0; readlinkSync(path) === readlinkSync('/proc/self/ns/net'); tries += 1) {
+    if (tries > 500) throw new Error('the namespace did not come to be');
+    await sleep(5);
+  }
+  let nextId = 0;
+  return {
+    pid,
+    path,
+    ask: async (command) =>
+      await new Promise<string>((resolve) => {
+        nextId += 1;
+        waiting.set(nextId, resolve);
+        child.stdin.write(`${JSON.stringify({ id: nextId, command })}\n`);
+      }),
+    ip: async (batch) => {
+      await run('nsenter', [`--net=${path}`, 'ip', '-batch', '-'], { input: batch });
+    },
+    stop: async () => await stop(child),
+  };
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+}
+
+/** Connects a namespace to the host by a pair of its own: `hostAddress` here, `addresses` (CIDR) there, routed here. */
+export async function joinToHost(
+  namespace: LabNamespace,
+  name: string,
+  hostAddress: string,
+  addresses: readonly string[],
+): Promise<void> {
+  const [gateway = ''] = hostAddress.split('/');
+  const routes = addresses.slice(1).map((address) => `route add ${address} dev ${name}`);
+  await run('ip', ['-batch', '-'], {
+    input: [
+      `link add ${name} type veth peer name eth0 netns ${namespace.path}`,
+      `addr add ${hostAddress} dev ${name}`,
+      `link set ${name} up`,
+      ...routes,
+      '',
+    ].join('\n'),
+  });
+  await namespace.ip(
+    [
+      'link set lo up',
+      ...addresses.map((address) => `addr add ${address} dev eth0`),
+      'link set eth0 up',
+      `route add default via ${gateway}`,
+      '',
+    ].join('\n'),
+  );
+}
+
+/** Addresses, links, routes and the packet filter of the host, for a comparison before and after. */
+export async function readHostNetwork(): Promise<string> {
+  const parts = await Promise.all([
+    run('ip', ['-brief', 'address']),
+    run('ip', ['route']),
+    run('ip', ['neigh', 'show', 'nud', 'permanent']),
+    run('nft', ['list', 'ruleset']),
+  ]);
+  return parts.join('\n---\n');
+}
