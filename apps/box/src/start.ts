@@ -59,10 +59,9 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   const network = await openNetwork({
     instance: config.runner.instance,
     nameServers: config.runner.nameServers,
-    ...(config.networkCidr === '' ? {} : { cidr: config.networkCidr }),
+    ...(config.networkCidr === '' ? {} : { base: config.networkCidr }),
     logger,
   });
-  started.use(network);
   const runner = started.use(
     await startRunner({
       config: config.runner,
@@ -106,6 +105,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   const close = async ({ keepSandboxes }: { keepSandboxes: boolean }): Promise<void> => {
     if (!keepSandboxes) await runner.endAll();
     await parts.disposeAsync();
+    if (!keepSandboxes) await network.close();
   };
   return {
     ...ports,

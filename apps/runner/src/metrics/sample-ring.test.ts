@@ -4,7 +4,7 @@ import type { Sample } from './sample-ring.ts';
 
 function sampleAt(atMs: number): Sample {
   const values = sampleFields.map((name, column) => [name, name === 'atMs' ? atMs : column * 1e12 + atMs]);
-  return Object.fromEntries(values) as unknown as Sample;
+  return Object.fromEntries(values) as Sample;
 }
 
 describe('a ring of samples', () => {

@@ -4,7 +4,7 @@ import type { Clock, Logger } from '@soulbox/base';
 import { MetricSchema } from '@soulbox/contract/runner';
 import type { Metric } from '@soulbox/contract/runner';
 import type { Driver, ResourceSample } from '@soulbox/isolation';
-import type { InterfaceCounters, Network } from '@soulbox/network';
+import type { NetworkCounters, Network } from '@soulbox/network';
 import type { LiveSandbox } from '../sandboxes/table.ts';
 import { createSampleRing } from './sample-ring.ts';
 import type { Sample, SampleRing } from './sample-ring.ts';
@@ -32,7 +32,7 @@ interface Series {
   busy: boolean;
 }
 
-const noTraffic: InterfaceCounters = { receivedBytes: 0, sentBytes: 0, receivedPackets: 0, sentPackets: 0 };
+const noTraffic: NetworkCounters = { receivedBytes: 0, sentBytes: 0, receivedPackets: 0, sentPackets: 0 };
 
 /** Samples every tenant's sandbox once a second into a ring. A failing or slow one delays no other. */
 export function createSandboxMetrics(options: {
@@ -44,7 +44,7 @@ export function createSandboxMetrics(options: {
   const { driver, network, clock, logger } = options;
   const all = new Map<string, Series>();
 
-  const sampleOne = async (series: Series, traffic: ReadonlyMap<number, InterfaceCounters>): Promise<void> => {
+  const sampleOne = async (series: Series, traffic: ReadonlyMap<number, NetworkCounters>): Promise<void> => {
     if (series.busy) return;
     series.busy = true;
     try {
@@ -61,7 +61,7 @@ export function createSandboxMetrics(options: {
 
   const round = async (): Promise<void> => {
     if (all.size === 0) return;
-    const traffic = await network.counters();
+    const traffic = network.counters();
     const waiting = [...all.values()];
     const worker = async (): Promise<void> => {
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) await sampleOne(next, traffic);
@@ -102,7 +102,7 @@ export function createSandboxMetrics(options: {
 }
 
 /** CPU use is the growth of the counter since the sample before; 100 means one CPU all the time. */
-function toSample(atMs: number, used: ResourceSample, traffic: InterfaceCounters, before: Sample | undefined): Sample {
+function toSample(atMs: number, used: ResourceSample, traffic: NetworkCounters, before: Sample | undefined): Sample {
   const elapsedSeconds = before === undefined ? 0 : (atMs - before.atMs) / 1000;
   const cpuSeconds = before === undefined ? 0 : Math.max(0, used.cpuUsedSeconds - before.cpuUsedSeconds);
   return {

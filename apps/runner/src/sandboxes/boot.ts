@@ -118,7 +118,6 @@ async function waitForEnvd(host: SandboxHost, sandbox: LiveSandbox): Promise<voi
 export async function removeSandbox(host: SandboxHost, record: SandboxRecord): Promise<void> {
   await host.driver.destroy(record.sandboxId, host.store.directoryOf(record.sandboxId));
   await host.network.detach(record.slot);
-  await host.network.clearPolicy(record.slot);
   await host.store.remove(record.sandboxId);
   host.slots.release(record.slot);
 }

@@ -48,7 +48,7 @@ export async function createSandbox(
       ...(tenant.envdAccessToken === '' ? {} : { accessToken: tenant.envdAccessToken }),
       timestamp: new Date(context.clock.now()).toISOString(),
       defaultUser: template.defaultUser,
-      ...(template.defaultWorkdir === undefined ? {} : { defaultWorkdir: template.defaultWorkdir }),
+      defaultWorkdir: template.defaultWorkdir,
     });
     await table.step(sandbox, 'running');
     if (!isTenants(sandbox)) throw new Error('a claimed sandbox has no tenant');

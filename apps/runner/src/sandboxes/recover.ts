@@ -77,10 +77,9 @@ async function removeStrays(host: SandboxHost, table: SandboxTable, strays: read
     await host.store.remove(sandboxId);
   }
   const slots = new Set(table.all().map((sandbox) => sandbox.record.slot));
-  const strayInterfaces = (await host.network.listTraces()).filter((slot) => !slots.has(slot));
+  const strayInterfaces = host.network.listTraces().filter((slot) => !slots.has(slot));
   for (const slot of strayInterfaces) {
     await host.network.detach(slot);
-    await host.network.clearPolicy(slot);
   }
   return unknown.size + strayInterfaces.length;
 }

@@ -1,0 +1,149 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { silentLogger, sleep } from '@soulbox/base';
+import type { Template } from '@soulbox/templates';
+import { createPool } from './pool.ts';
+import type { Pool } from './pool.ts';
+import type { LiveSandbox } from './table.ts';
+
+// Only the order of things is tested here, so a sandbox is its id; real ones are in the end-to-end tests.
+function templateOf(templateId: string): Template {
+  return { templateId } as Template;
+}
+
+interface Boot {
+  templateId: string;
+  finish(): void;
+  fail(error: Error): void;
+}
+
+function setUp(options: { size: number; bootConcurrency?: number; idleMs?: number }) {
+  const boots: Boot[] = [];
+  const discarded: string[] = [];
+  let count = 0;
+  const pool = createPool({
+    bootConcurrency: 2,
+    idleMs: 1000,
+    ...options,
+    logger: silentLogger,
+    boot: async (template) =>
+      await new Promise<LiveSandbox>((resolve, reject) => {
+        boots.push({
+          templateId: template.templateId,
+          finish: () => {
+            resolve({ record: { sandboxId: `i${++count}`, templateId: template.templateId } } as LiveSandbox);
+          },
+          fail: reject,
+        });
+      }),
+    discard: async (sandbox) => {
+      await Promise.resolve();
+      discarded.push(sandbox.record.sandboxId);
+    },
+  });
+  return { pool, boots, discarded };
+}
+
+async function finishNext(boots: Boot[]): Promise<void> {
+  boots.shift()?.finish();
+  await sleep(1);
+}
+
+describe('the warm pool', () => {
+  let pool: Pool | undefined;
+  afterEach(() => {
+    void pool?.close();
+  });
+
+  it('fills up to its size, never booting more at once than it may', async () => {
+    const made = setUp({ size: 3 });
+    pool = made.pool;
+    pool.keep(templateOf('a'), { pinned: true });
+    expect(made.boots).toHaveLength(2);
+    await finishNext(made.boots);
+    expect(made.boots).toHaveLength(2);
+    await finishNext(made.boots);
+    await finishNext(made.boots);
+    expect(made.boots).toHaveLength(0);
+    expect(pool.readyCount()).toBe(3);
+  });
+
+  it('hands out a spare at once and boots its successor', async () => {
+    const made = setUp({ size: 1 });
+    pool = made.pool;
+    pool.keep(templateOf('a'), { pinned: true });
+    await finishNext(made.boots);
+    expect((await pool.take(templateOf('a'))).record.sandboxId).toBe('i1');
+    expect(pool.readyCount()).toBe(0);
+    expect(made.boots).toHaveLength(1);
+  });
+
+  it('serves waiters in their order, and before refilling another template', async () => {
+    const made = setUp({ size: 1, bootConcurrency: 1 });
+    pool = made.pool;
+    pool.keep(templateOf('a'), { pinned: true });
+    const first = pool.take(templateOf('b'));
+    const second = pool.take(templateOf('b'));
+    await finishNext(made.boots);
+    expect(made.boots[0]?.templateId).toBe('b');
+    await finishNext(made.boots);
+    await finishNext(made.boots);
+    const ids = [(await first).record.sandboxId, (await second).record.sandboxId];
+    expect(ids).toEqual(['i2', 'i3']);
+  });
+
+  it('gives a failed boot to the one who waits for it, and goes on', async () => {
+    const made = setUp({ size: 0 });
+    pool = made.pool;
+    const first = pool.take(templateOf('a'));
+    const second = pool.take(templateOf('a'));
+    made.boots.shift()?.fail(new Error('no disk'));
+    await expect(first).rejects.toThrow('no disk');
+    await finishNext(made.boots);
+    expect((await second).record.sandboxId).toBe('i1');
+  });
+
+  it('rests after a failed refill instead of failing without end', async () => {
+    const made = setUp({ size: 1 });
+    pool = made.pool;
+    pool.keep(templateOf('a'), { pinned: true });
+    made.boots.shift()?.fail(new Error('no disk'));
+    await sleep(20);
+    expect(made.boots).toHaveLength(0);
+  });
+
+  it('never hands out a spare that died', async () => {
+    const made = setUp({ size: 1 });
+    pool = made.pool;
+    pool.keep(templateOf('a'), { pinned: true });
+    await finishNext(made.boots);
+    pool.drop('i1');
+    expect(pool.readyCount()).toBe(0);
+    expect(made.boots).toHaveLength(1);
+  });
+
+  it('removes the spares of a template nobody uses, but not of a pinned one', async () => {
+    const made = setUp({ size: 1 });
+    pool = made.pool;
+    pool.keep(templateOf('a'), { pinned: true });
+    pool.keep(templateOf('b'), { pinned: false });
+    await finishNext(made.boots);
+    await finishNext(made.boots);
+    await pool.sweep(Date.now() + 900);
+    expect(made.discarded).toEqual([]);
+    await pool.sweep(Date.now() + 2000);
+    expect(made.discarded).toEqual(['i2']);
+    expect(pool.readyCount()).toBe(1);
+  });
+
+  it('refuses waiters when it closes', async () => {
+    const made = setUp({ size: 0 });
+    pool = made.pool;
+    const waiting = pool.take(templateOf('a'));
+    const refused = expect(waiting).rejects.toThrow('The server is stopping');
+    const closed = pool.close();
+    await refused;
+    made.boots.shift()?.finish();
+    await closed;
+    await expect(pool.take(templateOf('a'))).rejects.toThrow('The server is stopping');
+  });
+});
