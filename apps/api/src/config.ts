@@ -3,7 +3,7 @@ import type { ConfigOf } from '@soulbox/base';
 import { z } from 'zod';
 
 /** The keys of the control plane; docs/config.md is generated from them. */
-export const apiConfig = {
+export const apiConfigSchema = {
   maxTimeoutHours: key(
     'SOULBOX_MAX_TIMEOUT_HOURS',
     wholeNumber(1, 24 * 365),
@@ -42,4 +42,4 @@ export const apiConfig = {
   ),
 } as const;
 
-export type ApiConfig = ConfigOf<typeof apiConfig>;
+export type ApiConfig = ConfigOf<typeof apiConfigSchema>;

@@ -1,4 +1,4 @@
 export { startApi } from './start.ts';
 export type { Api, ApiOptions, ListenOn } from './start.ts';
-export { apiConfig } from './config.ts';
+export { apiConfigSchema } from './config.ts';
 export type { ApiConfig } from './config.ts';
