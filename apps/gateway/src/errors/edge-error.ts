@@ -67,17 +67,11 @@ function send(exchange: Exchange, status: number, type: string, body: string): v
     exchange.reset();
     return;
   }
-  const length = String(Buffer.byteLength(body));
-  const answer = exchange.sendHead(status, '', [
-    'Content-Type',
-    type,
-    'Content-Length',
-    length,
-    'Cache-Control',
-    'no-store',
-    'X-Content-Type-Options',
-    'nosniff',
-  ]);
+  const headersOfAnswer = ['Content-Type', type, 'Content-Length', String(Buffer.byteLength(body))];
+  headersOfAnswer.push('Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff');
+  // Where a request could not be read, the next one on the connection may not be one.
+  if (status === 400 && exchange.protocol !== 'http/2') headersOfAnswer.push('Connection', 'close');
+  const answer = exchange.sendHead(status, '', headersOfAnswer);
   if (exchange.method === 'HEAD') answer.end();
   else answer.end(body);
 }

@@ -60,6 +60,9 @@ export function forwardedHeaders(exchange: Exchange, options: RequestHeaderOptio
   return result;
 }
 
+/** Methods for which no length means no body; with any other Node would send an empty body in chunks. */
+const withoutLength: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT']);
+
 /** Says how long the body is, in exactly one way: never both a length and chunks. */
 export function framingHeaders(exchange: Exchange): string[] {
   const result = exchange.expectsContinue ? ['Expect', '100-continue'] : [];
@@ -68,7 +71,7 @@ export function framingHeaders(exchange: Exchange): string[] {
   if (exchange.hasBody) {
     if (chunked || length === undefined) result.push('Transfer-Encoding', 'chunked');
     else result.push('Content-Length', length);
-  } else if (length !== undefined || /^(?:POST|PUT|PATCH)$/.test(exchange.method)) {
+  } else if (length !== undefined || !withoutLength.has(exchange.method)) {
     result.push('Content-Length', '0');
   }
   return result;

@@ -55,6 +55,12 @@ function attempt(exchange: Exchange, forward: Http1Forward, options: { repeatabl
   outgoing.on('information', (interim) => {
     if (interim.statusCode === 103) exchange.sendEarlyHints(interim.rawHeaders);
   });
+  outgoing.on('upgrade', (_incoming, connection) => {
+    // Nobody asked for one. Without a listener Node would drop the request in silence.
+    answered = true;
+    connection.destroy();
+    forward.onFailure(new Error('The service switched protocols unasked.'));
+  });
   outgoing.on('response', (incoming) => {
     answered = true;
     try {

@@ -59,7 +59,11 @@ export function createHttpServers(config: GatewayConfig, handle: (exchange: Exch
 
   return {
     serveHttp1: (connection) => void http1.emit('connection', connection),
-    serveHttp2: (connection) => void http2.emit('connection', connection),
+    serveHttp2: (connection) => {
+      // In HTTP/2 a client that ends its side is gone; Node's server only notices when the socket then closes.
+      connection.allowHalfOpen = false;
+      http2.emit('connection', connection);
+    },
     async close(graceMs) {
       http1.closeIdleConnections();
       for (const session of sessions) session.close();

@@ -67,7 +67,7 @@ export async function askRaw(port: number, bytes: string | Buffer, waitMs = 2000
   socket.on('data', (chunk) => received.push(chunk));
   socket.on('error', () => undefined);
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-  socket.write(bytes);
+  socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
   const timer = setTimeout(() => socket.destroy(), waitMs);
   await closed;
   clearTimeout(timer);
