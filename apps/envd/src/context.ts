@@ -5,16 +5,42 @@ import type { Settings } from './init/settings.ts';
 import { initialSettings } from './init/settings.ts';
 import type { LifeLog } from './logs/life-log.ts';
 import { createLifeLog } from './logs/life-log.ts';
+import type { ProcessTable } from './process/process-table.ts';
+import { createProcessTable } from './process/process-table.ts';
+import type { Reaper } from './sys/reaper.ts';
+import { startReaper } from './sys/reaper.ts';
+import type { Users } from './users/users.ts';
+import { createUsers } from './users/users.ts';
+import type { WatchHub } from './watch/watch-hub.ts';
+import { createWatchHub } from './watch/watch-hub.ts';
+import type { WatcherTable } from './watch/watcher-table.ts';
+import { createWatcherTable } from './watch/watcher-table.ts';
 
 /** All state of envd. */
 export interface Context {
   readonly config: EnvdConfig;
   readonly log: LifeLog;
   readonly hostGate: HostGate;
+  readonly users: Users;
+  readonly reaper: Reaper;
+  readonly processes: ProcessTable;
+  readonly watchHub: WatchHub;
+  readonly watchers: WatcherTable;
   /** Replaced as a whole, never changed in place. */
   settings: Settings;
 }
 
 export function createContext(config: EnvdConfig): Context {
-  return { config, log: createLifeLog(), hostGate: createHostGate(config.hostTokenPath), settings: initialSettings };
+  const log = createLifeLog();
+  return {
+    config,
+    log,
+    hostGate: createHostGate(config.hostTokenPath),
+    users: createUsers(),
+    reaper: startReaper(),
+    processes: createProcessTable(),
+    watchHub: createWatchHub(log),
+    watchers: createWatcherTable(),
+    settings: initialSettings,
+  };
 }

@@ -1,30 +1,41 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import type { Context } from './context.ts';
+import { checkAccessToken } from './init/access.ts';
 import { handleInit } from './init/handle-init.ts';
 import { handleLogs } from './logs/handle-logs.ts';
+import { createRpcHandler, rpcPrefixes } from './server/rpc.ts';
 import { sendEmpty, sendError, sendJson, setCorsHeaders } from './server/send.ts';
 
 type Handler = (context: Context, request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void> | void;
 
-const routes: Readonly<Record<string, Handler>> = {
-  'GET /health': (_context, _request, response) => sendEmpty(response, 204),
-  'POST /init': handleInit,
-  'GET /soulbox/logs': handleLogs,
-  'GET /envs': (context, _request, response) => {
-    response.setHeader('cache-control', 'no-store');
-    sendJson(response, 200, context.settings.envVars);
-  },
+interface Route {
+  readonly handle: Handler;
+  /** `token`: the access token is demanded here. `own`: the handler has a rule of its own. */
+  readonly access: 'token' | 'own';
+}
+
+const routes: Readonly<Record<string, Route>> = {
+  'GET /health': { handle: (_context, _request, response) => sendEmpty(response, 204), access: 'own' },
+  'POST /init': { handle: handleInit, access: 'own' },
+  'GET /soulbox/logs': { handle: handleLogs, access: 'own' },
+  'GET /envs': { handle: handleEnvs, access: 'token' },
 };
 
 /** Every request to envd comes through here; errors are translated once, at this border. */
 export function createRequestHandler(context: Context) {
+  const handleRpc = createRpcHandler(context);
   return (request: IncomingMessage, response: ServerResponse): void => {
-    void respond(context, request, response);
+    void respond(context, handleRpc, request, response);
   };
 }
 
-async function respond(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function respond(
+  context: Context,
+  handleRpc: (request: IncomingMessage, response: ServerResponse) => void,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   try {
     setCorsHeaders(response);
     if (request.method === 'OPTIONS') {
@@ -32,15 +43,27 @@ async function respond(context: Context, request: IncomingMessage, response: Ser
       return;
     }
     const url = parseUrl(request.url ?? '/');
+    if (rpcPrefixes.some((prefix) => url.pathname.startsWith(prefix))) {
+      checkAccessToken(context.settings, request);
+      handleRpc(request, response);
+      return;
+    }
     const route = routes[`${request.method ?? ''} ${url.pathname}`];
     if (route === undefined) throw new SoulBoxError('route_not_found', `There is no ${url.pathname} here.`);
-    await route(context, request, response, url);
+    if (route.access === 'token') checkAccessToken(context.settings, request);
+    await route.handle(context, request, response, url);
   } catch (thrown) {
     const error = errorFromUnknown(thrown);
     if (error.reason === 'internal')
       context.log.record('error', 'http', 'Request failed', { cause: String(error.cause) });
     sendError(response, error);
   }
+}
+
+/** GET /envs: the global variables, for the code interpreter. */
+function handleEnvs(context: Context, _request: IncomingMessage, response: ServerResponse): void {
+  response.setHeader('cache-control', 'no-store');
+  sendJson(response, 200, context.settings.envVars);
 }
 
 function parseUrl(text: string): URL {

@@ -1,0 +1,61 @@
+import { lstat, realpath, stat } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { posix } from 'node:path';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { EntryInfoSchema } from '@soulbox/contract/filesystem';
+import { FileType } from '@soulbox/contract/filesystem';
+import { readAttributes } from '../sys/extended-attributes.ts';
+import type { Users } from '../users/users.ts';
+import { permissionsText } from './permissions-text.ts';
+
+export type EntryInfoInit = MessageInitShape<typeof EntryInfoSchema>;
+
+/** Metadata of a file stands in extended attributes of this prefix (E2B). */
+export const metadataPrefix = 'user.e2b.';
+
+/**
+ * Describes a path without following it. Of a symbolic link, type and mode are its target's, everything else is the
+ * link's own. Rejects with ENOENT and the like.
+ */
+export async function readEntryInfo(path: string, users: Users): Promise<EntryInfoInit> {
+  const found = await lstat(path, { bigint: true });
+  const isLink = found.isSymbolicLink();
+  const target = isLink ? await findTarget(path) : undefined;
+  const shown = target?.stats ?? found;
+  return {
+    name: posix.basename(path),
+    type: fileType(shown),
+    path,
+    size: found.size,
+    mode: Number(shown.mode) & 0o777,
+    permissions: permissionsText(Number(found.mode)),
+    owner: users.userName(Number(found.uid)),
+    group: users.groupName(Number(found.gid)),
+    modifiedTime: timestamp(found.mtimeNs),
+    metadata: found.isFile() ? readAttributes(path, metadataPrefix) : {},
+    ...(isLink ? { symlinkTarget: target?.path ?? path } : {}),
+  };
+}
+
+/** Where a link ends; undefined when it leads nowhere or in a circle. */
+async function findTarget(path: string): Promise<{ path: string; stats: BigIntStats } | undefined> {
+  try {
+    return { path: await realpath(path), stats: await stat(path, { bigint: true }) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Devices, pipes and sockets have no type on the wire. */
+function fileType(stats: BigIntStats): FileType {
+  if (stats.isFile()) return FileType.FILE;
+  if (stats.isDirectory()) return FileType.DIRECTORY;
+  if (stats.isSymbolicLink()) return FileType.SYMLINK;
+  return FileType.UNSPECIFIED;
+}
+
+function timestamp(nanoseconds: bigint): { seconds: bigint; nanos: number } {
+  // The nanos of a time before 1970 count forward too.
+  const nanos = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  return { seconds: (nanoseconds - nanos) / 1_000_000_000n, nanos: Number(nanos) };
+}

@@ -1,0 +1,107 @@
+import { constants } from 'node:os';
+import type { ServiceImpl } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { SoulBoxError } from '@soulbox/base';
+import type { Process, ProcessInput } from '@soulbox/contract/process';
+import { Signal } from '@soulbox/contract/process';
+import type { Context } from '../context.ts';
+import { signalGroup } from '../sys/signal.ts';
+import { userByAuthorization } from '../users/caller.ts';
+import type { ManagedProcess } from './managed-process.ts';
+import { startProcess } from './start-process.ts';
+import { streamEvents } from './stream-events.ts';
+import { parseTerminalSize } from './terminal-size.ts';
+
+/** process.Process */
+export function processService(context: Context): ServiceImpl<typeof Process> {
+  const { processes } = context;
+  return {
+    list: () => ({
+      processes: processes
+        .alive()
+        .map(({ config, pid, tag }) => ({ config, pid, ...(tag === undefined ? {} : { tag }) })),
+    }),
+
+    async *start(request, call) {
+      const user = userByAuthorization(context.users, context.settings, call.requestHeader.get('authorization'));
+      const process = startProcess(context, user, request);
+      killAtDeadline(process, call.timeoutMs());
+      yield* streamEvents(process, call);
+    },
+
+    async *connect(request, call) {
+      yield* streamEvents(processes.get(request.process), call);
+    },
+
+    update({ process: selector, pty }) {
+      const { input } = processes.getAlive(selector);
+      if (input.kind !== 'pty') throw new SoulBoxError('process_state', 'The process has no terminal.');
+      if (pty !== undefined) input.resize(parseTerminalSize(pty));
+      return {};
+    },
+
+    async sendInput({ process: selector, input }, call) {
+      await writeInput(processes.getAlive(selector), input, call.signal);
+      return {};
+    },
+
+    async streamInput(messages, call) {
+      let process: ManagedProcess | undefined;
+      for await (const { event } of messages) {
+        if (event.case === 'start') process = processes.getAlive(event.value.process);
+        else if (event.case === 'data') {
+          if (process === undefined) throw new SoulBoxError('bad_request', 'The stream must begin with a start event.');
+          await writeInput(process, event.value.input, call.signal);
+        }
+      }
+      return {};
+    },
+
+    sendSignal({ process: selector, signal }) {
+      const process = processes.getAlive(selector);
+      const number = signalNumber(signal);
+      if (!signalGroup(process.pid, number)) {
+        throw new SoulBoxError('process_not_found', `process with pid ${process.pid} has ended`);
+      }
+      return {};
+    },
+
+    async closeStdin({ process: selector }) {
+      const { input } = processes.getAlive(selector);
+      if (input.kind === 'pty')
+        throw new ConnectError('The input of a terminal cannot be closed; send Ctrl-D.', Code.Unknown);
+      if (input.kind === 'stdin') await input.writer.close();
+      return {};
+    },
+  };
+}
+
+async function writeInput(
+  process: ManagedProcess,
+  input: ProcessInput | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const data = input?.input;
+  if (data?.case === undefined) throw new SoulBoxError('bad_request', 'The request carries no input.');
+  const target = process.input;
+  if (data.case === 'stdin' && target.kind === 'pty') {
+    throw new SoulBoxError('process_state', 'The process has a terminal: send its input as pty.');
+  }
+  if (data.case === 'pty' && target.kind !== 'pty')
+    throw new SoulBoxError('process_state', 'The process has no terminal.');
+  if (target.kind === 'none') throw new SoulBoxError('process_state', 'The process was started without input.');
+  await target.writer.write(data.value, signal);
+}
+
+function signalNumber(signal: Signal): number {
+  if (signal === Signal.SIGTERM) return constants.signals.SIGTERM;
+  if (signal === Signal.SIGKILL) return constants.signals.SIGKILL;
+  throw new SoulBoxError('not_implemented', `invalid signal: ${String(signal)}`);
+}
+
+/** The deadline is the process's: it holds on when the client leaves. */
+function killAtDeadline(process: ManagedProcess, timeoutMs: number | undefined): void {
+  if (timeoutMs === undefined) return;
+  const timer = setTimeout(() => signalGroup(process.pid, constants.signals.SIGKILL), Math.max(timeoutMs, 0));
+  process.output.onEnd(() => clearTimeout(timer));
+}

@@ -1,0 +1,172 @@
+import { closeSync, constants } from 'node:fs';
+import { create } from '@bufbuild/protobuf';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
+import type { StartRequest } from '@soulbox/contract/process';
+import { ProcessConfigSchema } from '@soulbox/contract/process';
+import type { Context } from '../context.ts';
+import { checkVariable } from '../init/settings.ts';
+import { runAs } from '../sys/credentials.ts';
+import type { ExitStatus } from '../sys/exit-status.ts';
+import { withUserScore } from '../sys/out-of-memory-score.ts';
+import { openPipe } from '../sys/pipe.ts';
+import { openTerminal, resizeTerminal } from '../sys/pseudo-terminal.ts';
+import { readDescriptor } from '../sys/read-descriptor.ts';
+import type { SpawnStdio } from '../sys/spawn.ts';
+import { spawnProgram } from '../sys/spawn.ts';
+import type { User } from '../users/users.ts';
+import { candidatePaths, processEnvironment } from './environment.ts';
+import { exitEvent } from './exit-event.ts';
+import { createInputWriter } from './input-writer.ts';
+import type { ManagedProcess, ProcessEventInit, ProcessInputTarget } from './managed-process.ts';
+import { createOutputHub } from './output-hub.ts';
+import { parseTerminalSize } from './terminal-size.ts';
+import { workingDirectory } from './working-directory.ts';
+
+type OutputName = 'stdout' | 'stderr' | 'pty';
+
+/** What connects a process to envd. `ownFds` stay here, `childFds` are closed once it runs. */
+interface Wiring {
+  readonly stdio: readonly [SpawnStdio, SpawnStdio, SpawnStdio];
+  readonly outputs: readonly { readonly name: OutputName; readonly fd: number }[];
+  readonly inputFd: number | undefined;
+  readonly kind: ProcessInputTarget['kind'];
+  readonly ownFds: readonly number[];
+  readonly childFds: readonly number[];
+}
+
+/** Four times the 64 KiB of a pipe: enough to keep a stream busy, little enough for thousands of processes. */
+const highWaterBytes = 256 * 1024;
+/** A client that takes nothing for this long while a process waits for it is taken for gone. */
+const stallMs = 60_000;
+
+/** Starts a process as `user`. Throws bad_request or bad_path for what cannot run, limit_exceeded when the kernel is full. */
+export function startProcess(context: Context, user: User, request: StartRequest): ManagedProcess {
+  context.processes.checkRoom();
+  const config = request.process ?? create(ProcessConfigSchema);
+  if (config.cmd === '') throw new SoulBoxError('bad_request', 'The request names no command.');
+  for (const [name, text] of Object.entries(config.envs)) checkVariable(name, text);
+  const size = request.pty === undefined ? undefined : parseTerminalSize(request.pty);
+  const cwd = workingDirectory(config.cwd ?? '', context.settings.defaultWorkdir, user);
+  const env = processEnvironment(user, context.config.searchPath, context.settings.envVars, config.envs);
+  const spawnOptions = {
+    paths: candidatePaths(config.cmd, env['PATH'] ?? ''),
+    argv: [config.cmd, ...config.args],
+    env,
+    cwd,
+  };
+  const { pid, wiring } = withUserScore(() =>
+    runAs(user, () => {
+      const made = size === undefined ? wirePipes(request.stdin ?? true) : wireTerminal(openTerminal(size));
+      try {
+        return { pid: spawnProgram({ ...spawnOptions, stdio: made.stdio }), wiring: made };
+      } catch (error) {
+        made.ownFds.forEach((fd) => closeSync(fd));
+        throw startError(config.cmd, error);
+      } finally {
+        made.childFds.forEach((fd) => closeSync(fd));
+      }
+    }),
+  );
+  const exit = new Promise<ExitStatus>((resolve) => context.reaper.watch(pid, resolve));
+  const process: ManagedProcess = {
+    pid,
+    config,
+    tag: request.tag,
+    output: createOutputHub<ProcessEventInit>({ highWaterBytes, stallMs, stalled: stalledError }),
+    input: inputTarget(wiring),
+    endEvent: undefined,
+  };
+  context.processes.add(process);
+  context.log.record('info', 'process', 'Process started', { pid: String(pid), cmd: config.cmd, user: user.name });
+  void attend(context, process, wiring, exit);
+  return process;
+}
+
+/** Carries the output, and ends the process's record when it has ended and nobody can write to its output any more. */
+async function attend(
+  context: Context,
+  process: ManagedProcess,
+  wiring: Wiring,
+  exit: Promise<ExitStatus>,
+): Promise<void> {
+  const [status] = await Promise.all([exit, ...wiring.outputs.map(({ name, fd }) => pump(process, name, fd))]);
+  const end = exitEvent(status);
+  process.endEvent = { event: { case: 'end', value: end } };
+  process.output.publish(process.endEvent, 0);
+  process.output.end();
+  if (process.input.kind !== 'none') process.input.writer.destroy();
+  // The terminal's descriptor is the input writer's.
+  if (wiring.kind !== 'pty') wiring.outputs.forEach(({ fd }) => closeSync(fd));
+  context.processes.retire(process);
+  context.log.record('info', 'process', 'Process ended', { pid: String(process.pid), status: end.status });
+}
+
+async function pump(process: ManagedProcess, name: OutputName, fd: number): Promise<void> {
+  const reader = readDescriptor(fd);
+  for (;;) {
+    await process.output.ready();
+    const bytes = await reader.read();
+    if (bytes === undefined) return;
+    process.output.publish({ event: { case: 'data', value: { output: { case: name, value: bytes } } } }, bytes.length);
+  }
+}
+
+function wirePipes(hasInput: boolean): Wiring {
+  const out = openPipe();
+  const errors = openPipe();
+  const input = hasInput ? openPipe() : undefined;
+  return {
+    stdio: [
+      input === undefined ? { path: '/dev/null', flags: constants.O_RDONLY } : { fd: input.readFd },
+      { fd: out.writeFd },
+      { fd: errors.writeFd },
+    ],
+    outputs: [
+      { name: 'stdout', fd: out.readFd },
+      { name: 'stderr', fd: errors.readFd },
+    ],
+    inputFd: input?.writeFd,
+    kind: input === undefined ? 'none' : 'stdin',
+    ownFds: [out.readFd, errors.readFd, ...(input === undefined ? [] : [input.writeFd])],
+    childFds: [out.writeFd, errors.writeFd, ...(input === undefined ? [] : [input.readFd])],
+  };
+}
+
+/** The child leads a session and opens the terminal first, which makes it the controlling one. */
+function wireTerminal({ masterFd, path }: { masterFd: number; path: string }): Wiring {
+  return {
+    stdio: [{ path, flags: constants.O_RDWR }, { fd: 0 }, { fd: 0 }],
+    outputs: [{ name: 'pty', fd: masterFd }],
+    inputFd: masterFd,
+    kind: 'pty',
+    ownFds: [masterFd],
+    childFds: [],
+  };
+}
+
+function inputTarget({ kind, inputFd }: Wiring): ProcessInputTarget {
+  if (inputFd === undefined || kind === 'none') return { kind: 'none' };
+  const writer = createInputWriter(inputFd);
+  if (kind === 'stdin') return { kind, writer };
+  return { kind, writer, resize: (size) => resizeTerminal(inputFd, size) };
+}
+
+function startError(command: string, error: unknown): SoulBoxError {
+  const code = isNodeError(error) ? error.code : undefined;
+  const text = `error starting process '${command}': `;
+  if (code === 'ENOENT') return new SoulBoxError('bad_request', `${text}no such file or directory`, { cause: error });
+  if (code === 'EACCES') return new SoulBoxError('bad_request', `${text}permission denied`, { cause: error });
+  if (code === 'EAGAIN' || code === 'ENOMEM') {
+    return new SoulBoxError('limit_exceeded', `${text}the sandbox is at its limit of processes or memory`, {
+      cause: error,
+    });
+  }
+  return new SoulBoxError('bad_request', `${text}${code ?? 'unknown error'}`, { cause: error });
+}
+
+function stalledError(): SoulBoxError {
+  return new SoulBoxError(
+    'limit_exceeded',
+    `Output was not read for ${stallMs / 1000} s; connect again for what follows.`,
+  );
+}

@@ -1,0 +1,15 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { PTY } from '@soulbox/contract/process';
+import type { TerminalSize } from '../sys/pseudo-terminal.ts';
+
+/** The kernel keeps 16 bits for each. */
+const maxCells = 65_535;
+
+/** Throws bad_request for a size no terminal can have. */
+export function parseTerminalSize({ size }: PTY): TerminalSize {
+  const { cols, rows } = size ?? { cols: 0, rows: 0 };
+  if (cols > maxCells || rows > maxCells) {
+    throw new SoulBoxError('bad_request', `A terminal has at most ${maxCells} columns and rows.`);
+  }
+  return { cols, rows };
+}

@@ -1,0 +1,70 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Interceptor } from '@connectrpc/connect';
+import { ConnectError } from '@connectrpc/connect';
+import { compressionGzip, connectNodeAdapter } from '@connectrpc/connect-node';
+import { errorFromUnknown, isNodeError } from '@soulbox/base';
+import { connectErrorFromError } from '@soulbox/contract';
+import { Filesystem } from '@soulbox/contract/filesystem';
+import { Process } from '@soulbox/contract/process';
+import type { Context } from '../context.ts';
+import { filesystemService } from '../filesystem/filesystem-service.ts';
+import { processService } from '../process/process-service.ts';
+
+/** One message; the official command line sends input in pieces of 64 KiB. */
+const maxMessageBytes = 16 * 1024 * 1024;
+/** Timers hold 31 bits of milliseconds (24.8 days); a longer deadline would fire at once. */
+const maxTimeoutMs = 2 ** 31 - 1;
+
+export const rpcPrefixes = [`/${Process.typeName}/`, `/${Filesystem.typeName}/`] as const;
+
+/** Serves both services in Connect, gRPC and gRPC-Web. */
+export function createRpcHandler(context: Context): (request: IncomingMessage, response: ServerResponse) => void {
+  const handler = connectNodeAdapter({
+    routes: (router) => {
+      router.service(Process, processService(context));
+      router.service(Filesystem, filesystemService(context));
+    },
+    interceptors: [translateErrors(context)],
+    readMaxBytes: maxMessageBytes,
+    acceptCompression: [compressionGzip],
+  });
+  return (request, response) => {
+    const timeout = request.headers['connect-timeout-ms'];
+    if (timeout !== undefined && Number(timeout) > maxTimeoutMs)
+      request.headers['connect-timeout-ms'] = String(maxTimeoutMs);
+    handler(request, response);
+  };
+}
+
+/** The border of the RPCs: whatever is thrown inside leaves as a Connect error; the unknown goes to the log. */
+function translateErrors(context: Context): Interceptor {
+  const translate = (thrown: unknown): ConnectError => {
+    if (thrown instanceof ConnectError) return thrown;
+    const error = errorFromUnknown(thrown);
+    if (error.reason === 'internal') {
+      context.log.record('error', 'rpc', 'Call failed', {
+        cause: isNodeError(error.cause) ? error.cause.message : String(error.cause),
+      });
+    }
+    return connectErrorFromError(error);
+  };
+  return (next) => async (request) => {
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: translateStream(response.message, translate) } : response;
+    } catch (thrown) {
+      throw translate(thrown);
+    }
+  };
+}
+
+async function* translateStream<T>(
+  messages: AsyncIterable<T>,
+  translate: (thrown: unknown) => Error,
+): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (thrown) {
+    throw translate(thrown);
+  }
+}

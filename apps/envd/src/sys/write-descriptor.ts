@@ -1,0 +1,35 @@
+import { writeSync } from 'node:fs';
+import { isNodeError, sleep } from '@soulbox/base';
+
+/** First and longest wait for a reader that does not keep up, in milliseconds. */
+const firstWaitMs = 1;
+const longestWaitMs = 25;
+
+/**
+ * Writes all bytes to a non-blocking pipe or terminal, waiting while it is full. Rejects with EPIPE when nobody can read
+ * any more, and with the signal's reason when it aborts; some bytes may have gone out by then.
+ */
+export async function writeDescriptor(fd: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  let offset = 0;
+  let waitMs = firstWaitMs;
+  while (offset < bytes.length) {
+    signal.throwIfAborted();
+    const written = tryWrite(fd, bytes.subarray(offset));
+    offset += written;
+    if (written > 0) waitMs = firstWaitMs;
+    else {
+      await sleep(waitMs, signal);
+      waitMs = Math.min(waitMs * 2, longestWaitMs);
+    }
+  }
+}
+
+/** Bytes that fitted; 0 when the pipe is full. */
+function tryWrite(fd: number, bytes: Uint8Array): number {
+  try {
+    return writeSync(fd, bytes);
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'EAGAIN') return 0;
+    throw error;
+  }
+}

@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { randomId, removeTree, sleep } from '@soulbox/base';
+import { buildEnvdRuntime } from '../../build/build-runtime.ts';
+
+/** The compiled envd in a root of its own. */
+export interface TestEnvd extends AsyncDisposable {
+  readonly baseUrl: string;
+  readonly port: number;
+  readonly hostToken: string;
+  /** The upper layer: what the sandbox wrote, seen from the host. */
+  readonly upperDirectory: string;
+  /** Pid of envd as the host sees it. */
+  readonly pid: number;
+  /** POST /init with the host's token. Throws unless it answers 204. */
+  init(body: object): Promise<void>;
+}
+
+const runtimeCache = '/var/cache/soulbox-test/envd-runtime';
+const script = fileURLToPath(new URL('sandbox.sh', import.meta.url));
+const startTimeoutMs = 20_000;
+
+/** Builds envd if need be and starts it over `lowerDirectory`, on a free port of the host's loopback. */
+export async function startEnvd(lowerDirectory: string): Promise<TestEnvd> {
+  const runtime = await buildEnvdRuntime(runtimeCache);
+  const work = await mkdtemp(join(tmpdir(), 'soulbox-envd-'));
+  const port = await findFreePort();
+  const hostToken = randomId(32);
+  const args = [
+    '--mount',
+    '--pid',
+    '--fork',
+    '--kill-child',
+    script,
+    lowerDirectory,
+    work,
+    runtime.directory,
+    String(port),
+    hostToken,
+  ];
+  const child = spawn('unshare', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  const closed = once(child, 'close');
+  const baseUrl = `http://127.0.0.1:${port}`;
+  const dispose = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await closed;
+    await removeTree(work);
+  };
+  try {
+    await waitUntilHealthy(baseUrl, () => {
+      if (child.exitCode !== null) throw new Error(`envd ended: ${errors}`);
+    });
+    return {
+      baseUrl,
+      port,
+      hostToken,
+      upperDirectory: join(work, 'upper'),
+      pid: await findChild(child.pid ?? 0),
+      async init(body) {
+        const response = await fetch(`${baseUrl}/init`, {
+          method: 'POST',
+          headers: { 'x-soulbox-host-token': hostToken },
+          body: JSON.stringify(body),
+        });
+        if (response.status !== 204) throw new Error(`/init answered ${response.status}: ${await response.text()}`);
+      },
+      [Symbol.asyncDispose]: dispose,
+    };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+async function waitUntilHealthy(baseUrl: string, check: () => void): Promise<void> {
+  const deadline = Date.now() + startTimeoutMs;
+  for (;;) {
+    check();
+    const response = await fetch(`${baseUrl}/health`).catch(() => undefined);
+    if (response?.status === 204) return;
+    if (Date.now() > deadline) throw new Error(`envd does not answer at ${baseUrl}`);
+    await sleep(20);
+  }
+}
+
+async function findChild(pid: number): Promise<number> {
+  return Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ')[0]);
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

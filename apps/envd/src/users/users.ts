@@ -1,0 +1,49 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { GroupEntry, PasswdEntry } from './parse-passwd.ts';
+import { parseGroup, parsePasswd } from './parse-passwd.ts';
+import { cachedFile } from './cached-file.ts';
+
+/** A user of the root file system. */
+export interface User {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly home: string;
+  /** Supplementary groups. */
+  readonly groups: readonly number[];
+}
+
+/** The users of the root file system, as its own files say now. */
+export interface Users {
+  /** Throws unknown_user. */
+  get(name: string): User;
+  has(name: string): boolean;
+  /** The name, or the number as text when nobody has it. */
+  userName(uid: number): string;
+  groupName(gid: number): string;
+}
+
+/** Kernels know root without any file, so it also exists in an empty root file system. */
+const builtInRoot: PasswdEntry = { name: 'root', uid: 0, gid: 0, home: '/root' };
+
+/**
+ * Reads /etc/passwd and /etc/group. Never through the C library, whose name service would load modules and read
+ * configuration of a root file system that it was not built for.
+ */
+export function createUsers(): Users {
+  const passwd = cachedFile('/etc/passwd', (text): readonly PasswdEntry[] => parsePasswd(text), []);
+  const group = cachedFile('/etc/group', (text): readonly GroupEntry[] => parseGroup(text), []);
+  const find = (name: string): PasswdEntry | undefined =>
+    passwd().find((entry) => entry.name === name) ?? (name === 'root' ? builtInRoot : undefined);
+  return {
+    get(name) {
+      const entry = find(name);
+      if (entry === undefined) throw new SoulBoxError('unknown_user', `invalid username: '${name}'`);
+      const groups = group().filter((candidate) => candidate.gid === entry.gid || candidate.members.includes(name));
+      return { ...entry, groups: [...new Set([entry.gid, ...groups.map((candidate) => candidate.gid)])] };
+    },
+    has: (name) => find(name) !== undefined,
+    userName: (uid) => passwd().find((entry) => entry.uid === uid)?.name ?? (uid === 0 ? 'root' : String(uid)),
+    groupName: (gid) => group().find((entry) => entry.gid === gid)?.name ?? (gid === 0 ? 'root' : String(gid)),
+  };
+}

@@ -1,0 +1,65 @@
+import { SoulBoxError } from '@soulbox/base';
+
+/** Events of one watcher that wait to be fetched. */
+export interface EventQueue<Event> {
+  /** Adds an event that may still be looked up; the order of the calls is kept. */
+  push(event: Event | Promise<Event>): void;
+  /** All that is ready now. Throws limit_exceeded once after events were lost. */
+  drain(): Event[];
+  /** Resolves when there is something to drain, or when the signal aborts. */
+  wait(signal: AbortSignal): Promise<void>;
+}
+
+/** About 200 bytes each without entry information. */
+const maxQueued = 16_384;
+
+/** A bounded queue: a client that does not fetch loses events, and is told so. */
+export function createEventQueue<Event>(): EventQueue<Event> {
+  let ready: Event[] = [];
+  let pending = 0;
+  let hasLost = false;
+  let tail: Promise<void> = Promise.resolve();
+  let wake = (): void => undefined;
+
+  const append = (event: Event): void => {
+    ready.push(event);
+    wake();
+  };
+
+  return {
+    push(event) {
+      if (ready.length + pending >= maxQueued) {
+        hasLost = true;
+        wake();
+        return;
+      }
+      if (!(event instanceof Promise) && pending === 0) {
+        append(event);
+        return;
+      }
+      pending += 1;
+      const lookup = Promise.resolve(event);
+      tail = tail.then(async () => {
+        append(await lookup);
+        pending -= 1;
+      });
+    },
+    drain() {
+      if (hasLost) {
+        hasLost = false;
+        ready = [];
+        throw new SoulBoxError('limit_exceeded', `Over ${maxQueued} events waited to be fetched and some were lost.`);
+      }
+      const drained = ready;
+      ready = [];
+      return drained;
+    },
+    async wait(signal) {
+      if (ready.length > 0 || hasLost || signal.aborted) return;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+    },
+  };
+}

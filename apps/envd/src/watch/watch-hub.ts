@@ -1,0 +1,72 @@
+import { posix } from 'node:path';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
+import type { LifeLog } from '../logs/life-log.ts';
+import type { Inotify, InotifyEvent } from '../sys/inotify.ts';
+import { inotifyMask, openInotify } from '../sys/inotify.ts';
+import type { WatchedTree } from './watched-tree.ts';
+import { applyEvent, rescanTree } from './watched-tree.ts';
+
+/** The one inotify instance of envd, shared by all watched trees. */
+export interface WatchHub {
+  /** Watches a directory for a tree. Throws ENOENT and ENOTDIR, limit_exceeded when the kernel has no watch left. */
+  add(tree: WatchedTree, name: string): void;
+  /** Gives up one watch of a tree. */
+  forget(tree: WatchedTree, watch: number): void;
+  /** Gives up a whole tree. */
+  remove(tree: WatchedTree): void;
+  warn(message: string, cause: unknown): void;
+}
+
+export function createWatchHub(log: LifeLog): WatchHub {
+  /** The kernel gives the same number for the same directory, so several trees can share one. */
+  const treesByWatch = new Map<number, Set<WatchedTree>>();
+  let inotify: Inotify | undefined;
+
+  function dispatch(event: InotifyEvent): void {
+    if ((event.mask & inotifyMask.queueOverflow) !== 0) {
+      hub.warn('The kernel dropped file events', undefined);
+      for (const tree of new Set([...treesByWatch.values()].flatMap((trees) => [...trees]))) void rescanTree(hub, tree);
+      return;
+    }
+    for (const tree of [...(treesByWatch.get(event.watch) ?? [])]) {
+      const directory = tree.directories.get(event.watch);
+      if (directory !== undefined) applyEvent(hub, tree, directory, event);
+      // The kernel has dropped the watch: the directory is gone.
+      if ((event.mask & inotifyMask.ignored) !== 0) tree.directories.delete(event.watch);
+    }
+    if ((event.mask & inotifyMask.ignored) !== 0) treesByWatch.delete(event.watch);
+  }
+
+  const hub: WatchHub = {
+    add(tree, name) {
+      inotify ??= openInotify((events) => events.forEach(dispatch));
+      const watch = addWatch(inotify, posix.join(tree.root, name));
+      tree.directories.set(watch, name);
+      const trees = treesByWatch.get(watch) ?? new Set();
+      treesByWatch.set(watch, trees.add(tree));
+    },
+    forget(tree, watch) {
+      tree.directories.delete(watch);
+      const trees = treesByWatch.get(watch);
+      trees?.delete(tree);
+      if (trees?.size !== 0) return;
+      treesByWatch.delete(watch);
+      inotify?.remove(watch);
+    },
+    remove(tree) {
+      for (const watch of [...tree.directories.keys()]) hub.forget(tree, watch);
+    },
+    warn: (message, cause) =>
+      log.record('warn', 'watch', message, cause instanceof Error ? { cause: cause.message } : {}),
+  };
+  return hub;
+}
+
+function addWatch(inotify: Inotify, path: string): number {
+  try {
+    return inotify.add(path);
+  } catch (error) {
+    if (!isNodeError(error) || (error.code !== 'ENOSPC' && error.code !== 'ENOMEM')) throw error;
+    throw new SoulBoxError('limit_exceeded', `The kernel has no watch left for '${path}'.`, { cause: error });
+  }
+}

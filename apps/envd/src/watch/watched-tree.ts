@@ -1,0 +1,133 @@
+import { readdir } from 'node:fs/promises';
+import { posix } from 'node:path';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
+import type { InotifyEvent } from '../sys/inotify.ts';
+import { inotifyMask } from '../sys/inotify.ts';
+import type { WatchHub } from './watch-hub.ts';
+
+export type ChangeKind = 'create' | 'write' | 'remove' | 'rename' | 'chmod';
+
+export interface Change {
+  readonly kind: ChangeKind;
+  /** Relative to the watched directory; `.` is itself. */
+  readonly name: string;
+}
+
+/** A watched directory, and with `recursive` all directories below it. */
+export interface WatchedTree {
+  readonly root: string;
+  readonly recursive: boolean;
+  /** Kernel watches of this tree, with each directory's path relative to the root (empty for the root). */
+  readonly directories: Map<number, string>;
+  /** Directories that were moved away and may yet arrive elsewhere, by the kernel's cookie. */
+  readonly departed: Map<number, string>;
+  readonly report: (change: Change) => void;
+}
+
+/** Each is a watch of the kernel, of which a user has some ten thousands. */
+const maxDirectories = 65_536;
+/** The two halves of a rename come right after each other; a lone first half means the directory left the tree. */
+const arrivalGraceMs = 100;
+
+/** Watches the root, and below it. Throws limit_exceeded when the kernel or envd has no more watches. */
+export async function addTree(hub: WatchHub, tree: WatchedTree): Promise<void> {
+  addDirectory(hub, tree, '');
+  if (tree.recursive) await addChildren(hub, tree, '', false);
+}
+
+/** After lost events: watches what is new, and reports it. */
+export async function rescanTree(hub: WatchHub, tree: WatchedTree): Promise<void> {
+  if (tree.recursive) await addChildren(hub, tree, '', true).catch(() => undefined);
+}
+
+/** Turns one event of the kernel into changes, and follows directories as they come, go and move. */
+export function applyEvent(hub: WatchHub, tree: WatchedTree, directory: string, event: InotifyEvent): void {
+  if (event.name === '') {
+    if (directory === '') applyRootEvent(tree, event);
+    return;
+  }
+  const name = posix.join(directory, event.name);
+  const isDirectory = (event.mask & inotifyMask.isDirectory) !== 0;
+  if ((event.mask & inotifyMask.create) !== 0) {
+    tree.report({ kind: 'create', name });
+    if (isDirectory && tree.recursive) void followNew(hub, tree, name);
+  }
+  if ((event.mask & inotifyMask.modify) !== 0) tree.report({ kind: 'write', name });
+  if ((event.mask & inotifyMask.attrib) !== 0) tree.report({ kind: 'chmod', name });
+  if ((event.mask & inotifyMask.delete) !== 0) tree.report({ kind: 'remove', name });
+  if ((event.mask & inotifyMask.movedFrom) !== 0) {
+    tree.report({ kind: 'rename', name });
+    if (isDirectory) depart(hub, tree, name, event.cookie);
+  }
+  if ((event.mask & inotifyMask.movedTo) !== 0) {
+    tree.report({ kind: 'create', name });
+    if (isDirectory && tree.recursive) arrive(hub, tree, name, event.cookie);
+  }
+}
+
+function applyRootEvent(tree: WatchedTree, event: InotifyEvent): void {
+  if ((event.mask & inotifyMask.deleteSelf) !== 0) tree.report({ kind: 'remove', name: '.' });
+  if ((event.mask & inotifyMask.moveSelf) !== 0) tree.report({ kind: 'rename', name: '.' });
+  if ((event.mask & inotifyMask.attrib) !== 0) tree.report({ kind: 'chmod', name: '.' });
+}
+
+function addDirectory(hub: WatchHub, tree: WatchedTree, name: string): void {
+  if (tree.directories.size >= maxDirectories) {
+    throw new SoulBoxError('limit_exceeded', `More than ${maxDirectories} directories cannot be watched at once.`);
+  }
+  hub.add(tree, name);
+}
+
+/** Watches before it lists: what appears in between is seen twice rather than never. */
+async function addChildren(hub: WatchHub, tree: WatchedTree, name: string, isNew: boolean): Promise<void> {
+  const known = new Set(tree.directories.values());
+  for (const entry of await readdir(posix.join(tree.root, name), { withFileTypes: true })) {
+    const child = posix.join(name, entry.name);
+    if (isNew && !known.has(child)) tree.report({ kind: 'create', name: child });
+    if (!entry.isDirectory()) continue;
+    try {
+      addDirectory(hub, tree, child);
+      await addChildren(hub, tree, child, isNew);
+    } catch (error) {
+      if (!isVanished(error)) throw error;
+    }
+  }
+}
+
+/** A new directory, and all that was put into it before the watch stood. */
+async function followNew(hub: WatchHub, tree: WatchedTree, name: string): Promise<void> {
+  try {
+    addDirectory(hub, tree, name);
+    await addChildren(hub, tree, name, true);
+  } catch (error) {
+    if (!isVanished(error)) hub.warn('A new directory cannot be watched', error);
+  }
+}
+
+function depart(hub: WatchHub, tree: WatchedTree, name: string, cookie: number): void {
+  tree.departed.set(cookie, name);
+  setTimeout(() => {
+    if (!tree.departed.delete(cookie)) return;
+    for (const [watch, directory] of tree.directories) if (isWithin(directory, name)) hub.forget(tree, watch);
+  }, arrivalGraceMs);
+}
+
+function arrive(hub: WatchHub, tree: WatchedTree, name: string, cookie: number): void {
+  const from = tree.departed.get(cookie);
+  tree.departed.delete(cookie);
+  if (from === undefined) {
+    void followNew(hub, tree, name);
+    return;
+  }
+  for (const [watch, directory] of tree.directories) {
+    if (isWithin(directory, from)) tree.directories.set(watch, name + directory.slice(from.length));
+  }
+}
+
+function isWithin(directory: string, parent: string): boolean {
+  return directory === parent || directory.startsWith(`${parent}/`);
+}
+
+function isVanished(error: unknown): boolean {
+  return isNodeError(error) && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+}
