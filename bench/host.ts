@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
+import { run } from '@soulbox/base';
+
+/** What a number is worth nothing without. */
+export interface HostFacts {
+  readonly cpuModel: string;
+  readonly cores: number;
+  readonly memoryMb: number;
+  readonly kernel: string;
+  readonly system: string;
+  readonly node: string;
+  readonly commit: string;
+  /** One-minute load before the first measurement: above 0.5 something else was running too. */
+  readonly loadBefore: number;
+}
+
+export async function readHostFacts(): Promise<HostFacts> {
+  const repository = new URL('..', import.meta.url).pathname;
+  const git = async (...args: string[]): Promise<string> => (await run('git', ['-C', repository, ...args])).trim();
+  const commit = await git('rev-parse', '--short=12', 'HEAD').catch(() => 'unknown');
+  const changed = await git('status', '--porcelain', '--untracked-files=no').catch(() => '');
+  return {
+    cpuModel: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memoryMb: Math.round(totalmem() / 2 ** 20),
+    kernel: release(),
+    system: /^PRETTY_NAME="?([^"\n]*)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown',
+    node: process.version,
+    commit: changed === '' ? commit : `${commit} with uncommitted changes`,
+    loadBefore: loadavg()[0] ?? Number.NaN,
+  };
+}
+
+export function describeHost(host: HostFacts): string {
+  const machine = `${host.cpuModel}, ${host.cores} cores, ${host.memoryMb} MiB`;
+  const software = `${host.system}, kernel ${host.kernel}, Node ${host.node}`;
+  return `host:   ${machine}; ${software}; load ${host.loadBefore.toFixed(2)}\ncommit: ${host.commit}`;
+}

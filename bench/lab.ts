@@ -1,0 +1,80 @@
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Sandbox } from 'e2b';
+import { sleep } from '@soulbox/base';
+import { startServer } from '@soulbox/testing';
+import type { ServerProcess } from '@soulbox/testing';
+
+export interface LabOptions {
+  /** Rounds of the measurements of single calls. */
+  readonly rounds: number;
+  readonly instance: number;
+  readonly coldInstance: number;
+}
+
+/** The servers that are measured, and the official client against them. */
+export interface Lab extends AsyncDisposable {
+  readonly rounds: number;
+  /** A server with a warm pool. */
+  readonly warm: ServerProcess;
+  /** A server that boots every sandbox on demand; started when first asked for. */
+  cold(): Promise<ServerProcess>;
+  create(server: ServerProcess): Promise<Sandbox>;
+  /** Waits until the pool is full and nothing else boots or ends, so that samples do not disturb each other. */
+  settle(server: ServerProcess, sandboxCount?: number): Promise<void>;
+  progress(text: string): void;
+}
+
+const poolSize = 8;
+const settleTimeoutMs = 60_000;
+
+export async function openLab(options: LabOptions): Promise<Lab> {
+  const started: ServerProcess[] = [];
+  const start = async (instance: number, spares: number): Promise<ServerProcess> => {
+    const server = await startServer({ instance, poolSize: spares, environment: { SOULBOX_LOG_LEVEL: 'warn' } });
+    started.push(server);
+    return server;
+  };
+  const warm = await start(options.instance, poolSize);
+  let cold: Promise<ServerProcess> | undefined;
+  return {
+    rounds: options.rounds,
+    warm,
+    cold: async () => await (cold ??= start(options.coldInstance, 0)),
+    create: async (server) => await Sandbox.create({ ...connectionTo(server), timeoutMs: 600_000 }),
+    settle: async (server, sandboxCount = 0) => {
+      const wanted = sandboxCount + (server === warm ? poolSize : 0);
+      const giveUpAt = Date.now() + settleTimeoutMs;
+      while (!(await isSettled(server, wanted))) {
+        if (Date.now() > giveUpAt) throw new Error(`instance ${server.instance} did not settle at ${wanted} sandboxes`);
+        await sleep(10);
+      }
+    },
+    progress: (text) => {
+      console.error(`bench: ${text}`);
+    },
+    async [Symbol.asyncDispose]() {
+      for (const server of started) {
+        await server.stop();
+        await rm(server.dataDirectory, { recursive: true });
+      }
+    },
+  };
+}
+
+/** The client's options for a server, so that several can be talked to from one process. */
+function connectionTo(server: ServerProcess): { apiKey: string; apiUrl: string; sandboxUrl: string } {
+  const { E2B_API_KEY: apiKey, E2B_API_URL: apiUrl, E2B_SANDBOX_URL: sandboxUrl } = server.clientEnvironment;
+  if (apiKey === undefined || apiUrl === undefined || sandboxUrl === undefined)
+    throw new Error(`The server of instance ${server.instance} did not say how to reach it.`);
+  return { apiKey, apiUrl, sandboxUrl };
+}
+
+/** Looks at the runner's records on disk: `wanted` of them, each either warm or running. */
+async function isSettled(server: ServerProcess, wanted: number): Promise<boolean> {
+  const folder = join(server.dataDirectory, 'sandboxes');
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.json'));
+  if (names.length !== wanted) return false;
+  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8').catch(() => '')));
+  return texts.every((text) => /"state":"(?:warm|running)"/.test(text));
+}

@@ -1,0 +1,56 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { describeHost, readHostFacts } from './host.ts';
+import { openLab } from './lab.ts';
+import type { Figure, Measurement, Skipped } from './measurement.ts';
+import { burst } from './measurements/burst.ts';
+import { create } from './measurements/create.ts';
+import { idleCpu } from './measurements/idle-cpu.ts';
+import { memory } from './measurements/memory.ts';
+import { runTrue } from './measurements/run-true.ts';
+import { transfer } from './measurements/transfer.ts';
+import { judge, summarize } from './statistics.ts';
+import { renderTable } from './table.ts';
+
+const measurements: readonly Measurement[] = [create, runTrue, transfer, burst, memory, idleCpu];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '100' },
+    instance: { type: 'string', default: '3' },
+    'cold-instance': { type: 'string', default: '4' },
+    help: { type: 'boolean', default: false },
+  },
+});
+const names = measurements.map(({ name }) => name);
+const unknown = positionals.filter((name) => !names.includes(name));
+if (values.help || unknown.length > 0) {
+  console.error(`usage: npm run bench -- [--rounds 100] [--instance 3] [--cold-instance 4] [${names.join(' | ')}] ...`);
+  process.exit(values.help ? 0 : 2);
+}
+
+const host = await readHostFacts();
+const results: (Figure | Skipped)[] = [];
+{
+  await using lab = await openLab({
+    rounds: Number(values.rounds),
+    instance: Number(values.instance),
+    coldInstance: Number(values['cold-instance']),
+  });
+  for (const measurement of measurements) {
+    if (positionals.length > 0 && !positionals.includes(measurement.name)) continue;
+    results.push(...(await measurement.run(lab)));
+  }
+}
+console.log(`${renderTable(results)}\n\n${describeHost(host)}`);
+
+const folder = join(import.meta.dirname, 'results');
+const file = join(folder, `${new Date().toISOString().replaceAll(':', '-')}.json`);
+await mkdir(folder, { recursive: true });
+const stored = results.map((result) =>
+  'skipped' in result ? result : { ...result, ...summarize(result), verdict: judge(result) },
+);
+await writeFile(file, `${JSON.stringify({ host, results: stored }, null, 2)}\n`);
+console.log(`results: ${file}`);

@@ -1,0 +1,69 @@
+import type { ServerProcess } from '@soulbox/testing';
+import type { Engine } from '../engines/engine.ts';
+import { openDocker } from '../engines/docker.ts';
+import { openPodman } from '../engines/podman.ts';
+import type { Lab } from '../lab.ts';
+import type { Figure, Measurement, Skipped } from '../measurement.ts';
+
+/** First rounds that are thrown away: connections open, code is compiled, files come into the page cache. */
+const warmUpRounds = 3;
+
+export const create: Measurement = {
+  name: 'create',
+  async run(lab) {
+    const cold = await lab.cold();
+    await using stack = new AsyncDisposableStack();
+    const engines: Engine[] = [];
+    const skipped: Skipped[] = [];
+    for (const open of [openPodman, openDocker]) {
+      const engine = await open(lab);
+      if ('skipped' in engine) skipped.push(engine);
+      else engines.push(stack.use(engine));
+    }
+    const contestants = [
+      { what: 'create → first output, from the pool', sample: async () => await firstOutput(lab, lab.warm) },
+      { what: 'create → first output, cold', sample: async () => await firstOutput(lab, cold) },
+      ...engines.map((engine) => ({ what: engine.what, sample: async () => await engine.firstOutputMs() })),
+    ];
+    const samples = contestants.map((): number[] => []);
+    for (let round = -warmUpRounds; round < lab.rounds; round++) {
+      if (round % 10 === 0) lab.progress(`create, round ${round} of ${lab.rounds}`);
+      for (const [index, contestant] of contestants.entries()) {
+        const elapsed = await contestant.sample();
+        if (round >= 0) samples[index]?.push(elapsed);
+      }
+    }
+    return [
+      ...contestants.map(({ what }, index): Figure => ({
+        what,
+        unit: 'ms',
+        samples: samples[index] ?? [],
+        aims: aims[index] ?? [],
+      })),
+      ...skipped,
+    ];
+  },
+};
+
+const aims = [
+  [
+    { at: 'p50', atMost: 20 },
+    { at: 'p99', atMost: 60 },
+  ],
+  [{ at: 'p50', atMost: 250 }],
+] as const;
+
+/** From the call of `create` to the first byte that a command in the new sandbox writes. */
+async function firstOutput(lab: Lab, server: ServerProcess): Promise<number> {
+  await lab.settle(server);
+  const startedAt = performance.now();
+  const sandbox = await lab.create(server);
+  let firstByteAt = Number.NaN;
+  await sandbox.commands.run('echo ready', {
+    onStdout: () => {
+      if (Number.isNaN(firstByteAt)) firstByteAt = performance.now();
+    },
+  });
+  await sandbox.kill();
+  return firstByteAt - startedAt;
+}

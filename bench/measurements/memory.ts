@@ -1,0 +1,38 @@
+import { sleep } from '@soulbox/base';
+import type { Measurement } from '../measurement.ts';
+import { findSandboxProcesses, privateMb } from '../processes.ts';
+
+const count = 50;
+/** Time for start-up garbage to be given back. */
+const restMs = 5000;
+
+export const memory: Measurement = {
+  name: 'memory',
+  async run(lab) {
+    await lab.settle(lab.warm);
+    await sleep(restMs);
+    const before = privateMb(lab.warm.pid);
+    lab.progress(`memory of ${count} idle sandboxes`);
+    const sandboxes = [];
+    for (let index = 0; index < count; index++) sandboxes.push(await lab.create(lab.warm));
+    await lab.settle(lab.warm, count);
+    await sleep(restMs);
+
+    const processes = findSandboxProcesses(lab.warm.instance);
+    const perSandbox = sandboxes.map(({ sandboxId }) =>
+      (processes.get(sandboxId) ?? []).reduce((sum, pid) => sum + privateMb(pid), 0),
+    );
+    const server = (privateMb(lab.warm.pid) - before) / count;
+    await Promise.all(sandboxes.map(async (sandbox) => await sandbox.kill()));
+    return [
+      { what: 'idle sandbox, private memory', unit: 'MiB', samples: perSandbox, aims: [{ at: 'p50', atMost: 15 }] },
+      {
+        what: 'server, private memory per sandbox',
+        unit: 'MiB',
+        samples: [server],
+        note: `growth over ${count} sandboxes`,
+      },
+      { what: 'server, private memory with no sandbox', unit: 'MiB', samples: [before] },
+    ];
+  },
+};
