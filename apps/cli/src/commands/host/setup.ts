@@ -1,0 +1,20 @@
+import { defineCommand } from 'citty';
+import { createLogger } from '@soulbox/base';
+import { resolveFolders } from '../../config.ts';
+import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { prepareEverything } from '../../server/prepare.ts';
+
+export const setup = defineCommand({
+  meta: { name: 'setup', description: 'Prepare the host (kernel settings, control groups) and make the base template' },
+  args: {
+    'data-dir': dataDirArg,
+    install: { type: 'boolean', description: 'Install missing packages too (Debian and Ubuntu)' },
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const folders = resolveFolders(args['data-dir']);
+    await prepareEverything(folders, { install: args.install === true, logger: createLogger({ level: 'warn' }) });
+    if (args.json === true) console.log(JSON.stringify({ ready: true, ...folders }));
+    else console.log('The host is ready.');
+  },
+});

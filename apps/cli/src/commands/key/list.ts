@@ -1,0 +1,26 @@
+import { defineCommand } from 'citty';
+import { resolveFolders } from '../../config.ts';
+import { renderTable } from '../../output/table.ts';
+import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { openRecords } from './open-records.ts';
+
+export const listKeys = defineCommand({
+  meta: { name: 'list', description: 'List the API keys, without their values' },
+  args: { 'data-dir': dataDirArg, json: jsonArg },
+  async run({ args }) {
+    const { records, team } = await openRecords(resolveFolders(args['data-dir']).dataDirectory);
+    await using _ = records;
+    const keys = (await records.apiKeys.list(team.id)).map((key) => ({
+      id: key.id,
+      name: key.name,
+      key: `${key.mask.prefix}${key.mask.maskedValuePrefix}...${key.mask.maskedValueSuffix}`,
+      createdAt: new Date(key.createdAt).toISOString(),
+      lastUsedAt: key.lastUsedAt === undefined ? null : new Date(key.lastUsedAt).toISOString(),
+    }));
+    if (args.json === true) console.log(JSON.stringify(keys));
+    else {
+      const rows = keys.map((key) => [key.id, key.name, key.key, key.createdAt, key.lastUsedAt ?? 'never']);
+      console.log(renderTable(['ID', 'NAME', 'KEY', 'CREATED', 'LAST USED'], rows));
+    }
+  },
+});

@@ -1,0 +1,58 @@
+import { defineCommand } from 'citty';
+import { readDefaultApiKey } from '@soulbox/box/credentials';
+import { findServer } from '@soulbox/box/server-file';
+import type { ServerFile } from '@soulbox/box/server-file';
+import { resolveFolders } from '../../config.ts';
+import { exitCodes } from '../../program/exit-codes.ts';
+import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+
+export const status = defineCommand({
+  meta: { name: 'status', description: 'Say whether the server runs; exit code 3 when it does not' },
+  args: { 'data-dir': dataDirArg, json: jsonArg },
+  async run({ args }) {
+    const { dataDirectory } = resolveFolders(args['data-dir']);
+    const server = await findServer(dataDirectory);
+    if (server === undefined) {
+      if (args.json === true) console.log(JSON.stringify({ running: false, dataDirectory }));
+      else console.log(`No server uses ${dataDirectory}. Start one with "soulbox up".`);
+      return exitCodes.notRunning;
+    }
+    const { pid, state, host, port, tlsPort, instance } = server;
+    const sandboxes = await countSandboxes(dataDirectory, server);
+    const facts = {
+      running: true,
+      state,
+      pid,
+      host,
+      port,
+      tlsPort,
+      instance,
+      dataDirectory,
+      sandboxes: sandboxes ?? null,
+    };
+    if (args.json === true) console.log(JSON.stringify(facts));
+    else {
+      const tls = tlsPort === 0 ? 'off' : `https on ${host}:${tlsPort}`;
+      console.log(`Server ${pid} is ${state}: http on ${host}:${port}, TLS ${tls}, instance ${instance}.`);
+      console.log(`Sandboxes of the default team: ${sandboxes ?? 'unknown, the API does not answer'}.`);
+    }
+    return exitCodes.ok;
+  },
+});
+
+async function countSandboxes(dataDirectory: string, server: ServerFile): Promise<number | undefined> {
+  const key = await readDefaultApiKey(dataDirectory);
+  const url = server.client['E2B_API_URL'];
+  if (key === undefined || url === undefined) return undefined;
+  try {
+    const response = await fetch(`${url}/v2/sandboxes?state=running&limit=1`, {
+      headers: { 'x-api-key': key.reveal() },
+      signal: AbortSignal.timeout(5000),
+    });
+    await response.body?.cancel();
+    const total = response.headers.get('x-total-running');
+    return response.ok && total !== null ? Number(total) : undefined;
+  } catch {
+    return undefined;
+  }
+}

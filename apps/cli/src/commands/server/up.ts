@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+import { defineCommand } from 'citty';
+import { createLogger, SoulBoxError } from '@soulbox/base';
+import type { BoxOverrides } from '@soulbox/box';
+import { findServer } from '@soulbox/box/server-file';
+import type { ServerFile } from '@soulbox/box/server-file';
+import { resolveFolders } from '../../config.ts';
+import { exitCodes } from '../../program/exit-codes.ts';
+import { dataDirArg, jsonArg, parseNumberFlag } from '../../program/shared-args.ts';
+import { readClientEnvironment, toShellLines } from '../../server/client-lines.ts';
+import { prepareEverything } from '../../server/prepare.ts';
+import { startDetached } from '../../server/start-detached.ts';
+
+export const up = defineCommand({
+  meta: {
+    name: 'up',
+    description: 'Start the server: in the foreground until Ctrl-C (which ends its sandboxes), or with --detach',
+  },
+  args: {
+    detach: { type: 'boolean', alias: 'd', description: 'Run in the background; returns when the server is ready' },
+    port: { type: 'string', description: 'Port for HTTP (default 3000; 0 takes a free one)', valueHint: 'PORT' },
+    'tls-port': { type: 'string', description: 'Port for HTTPS (default 3443; 0 takes a free one)', valueHint: 'PORT' },
+    host: { type: 'string', description: 'Address to listen on (default 127.0.0.1)', valueHint: 'ADDRESS' },
+    'data-dir': dataDirArg,
+    instance: { type: 'string', description: 'Number of this server on the host, 0 to 14 (default 0)', valueHint: 'N' },
+    'log-file': {
+      type: 'string',
+      description: 'Log to this file (default: DATA/logs/server.log at a terminal, else standard error)',
+      valueHint: 'FILE',
+    },
+    install: { type: 'boolean', description: 'Install missing packages first (Debian and Ubuntu)' },
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const folders = resolveFolders(args['data-dir']);
+    const port = parseNumberFlag('port', args.port, 0, 65_535);
+    const tlsPort = parseNumberFlag('tls-port', args['tls-port'], 0, 65_535);
+    const instance = parseNumberFlag('instance', args.instance, 0, 14);
+    const overrides: BoxOverrides = {
+      dataDirectory: folders.dataDirectory,
+      ...(port === undefined ? {} : { port }),
+      ...(tlsPort === undefined ? {} : { tlsPort }),
+      ...(instance === undefined ? {} : { instance }),
+      ...(args.host === undefined ? {} : { host: args.host }),
+    };
+    const running = await findServer(folders.dataDirectory);
+    if (running !== undefined) {
+      throw new SoulBoxError(
+        'illegal_transition',
+        `A server (pid ${running.pid}, port ${running.port}) already uses ${folders.dataDirectory}. ` +
+          'Stop it with "soulbox down", or name another --data-dir, --instance and ports.',
+      );
+    }
+    await prepareEverything(folders, { install: args.install === true, logger: createLogger({ level: 'warn' }) });
+    if (args.detach === true) {
+      const server = await startDetached(folders.dataDirectory, flagsFrom(overrides));
+      await announce(folders.dataDirectory, server, args.json === true);
+      return exitCodes.ok;
+    }
+    return await runInForeground(folders.dataDirectory, overrides, {
+      json: args.json === true,
+      logFile: args['log-file'],
+    });
+  },
+});
+
+async function runInForeground(
+  dataDirectory: string,
+  overrides: BoxOverrides,
+  options: { json: boolean; logFile: string | undefined },
+): Promise<number> {
+  // Loaded here: with --detach this process never needs the server's code.
+  const { runServer, stopOnSignal } = await import('../../server/run-server.ts');
+  // At a terminal the log goes to a file; under systemd, in a container or a pipe it is what people look for.
+  const logFile = options.logFile ?? (process.stderr.isTTY ? join(dataDirectory, 'logs/server.log') : undefined);
+  const box = await runServer(overrides, logFile);
+  const server = await findServer(dataDirectory);
+  if (server !== undefined) await announce(dataDirectory, server, options.json);
+  if (process.stdout.isTTY) console.error('\nCtrl-C ends the server and its sandboxes.');
+  return (await stopOnSignal(box)) ? exitCodes.failed : exitCodes.ok;
+}
+
+async function announce(dataDirectory: string, server: ServerFile, json: boolean): Promise<void> {
+  const variables = await readClientEnvironment(dataDirectory, server, false);
+  if (json)
+    console.log(
+      JSON.stringify({ pid: server.pid, port: server.port, tlsPort: server.tlsPort, environment: variables }),
+    );
+  else console.log(toShellLines(variables, false));
+}
+
+function flagsFrom(overrides: BoxOverrides): string[] {
+  const flags = {
+    port: overrides.port,
+    'tls-port': overrides.tlsPort,
+    instance: overrides.instance,
+    host: overrides.host,
+  };
+  return Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
+}

@@ -1,0 +1,23 @@
+import { join, resolve } from 'node:path';
+
+/** The environment of the CLI; the one place that reads it. */
+export const environment: Readonly<Record<string, string | undefined>> = process.env;
+
+const defaultDataDirectory = '/var/lib/soulbox';
+
+/** Folders a command works on. Flags win over SOULBOX_DATA_DIR and SOULBOX_TEMPLATES_DIR; docs/config.md has them. */
+export interface Folders {
+  readonly dataDirectory: string;
+  readonly templatesDirectory: string;
+}
+
+export function resolveFolders(dataDirFlag: string | undefined): Folders {
+  const nonEmpty = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
+  const dataDirectory = resolve(
+    nonEmpty(dataDirFlag) ?? nonEmpty(environment['SOULBOX_DATA_DIR']) ?? defaultDataDirectory,
+  );
+  return {
+    dataDirectory,
+    templatesDirectory: nonEmpty(environment['SOULBOX_TEMPLATES_DIR']) ?? join(dataDirectory, 'templates'),
+  };
+}

@@ -1,0 +1,37 @@
+import { parseArgs } from 'node:util';
+import type { ArgsDef } from 'citty';
+import { UsageError } from './usage-error.ts';
+
+type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options'];
+
+/**
+ * Refuses what the command does not declare: citty takes unknown flags, surplus words and flags without their value in
+ * silence, and a misspelt `--keep-sandboxes` must not end them.
+ */
+export function checkArguments(rawArgs: readonly string[], definitions: ArgsDef): void {
+  const entries = Object.entries(definitions);
+  const flags = entries.filter(([, definition]) => definition.type !== 'positional');
+  const positionals = entries.filter(([, definition]) => definition.type === 'positional');
+  const options: Options = Object.fromEntries(
+    flags.map(([name, definition]) => {
+      const alias = 'alias' in definition && typeof definition.alias === 'string' ? { short: definition.alias } : {};
+      return [name, { type: definition.type === 'boolean' ? 'boolean' : 'string', ...alias } as const];
+    }),
+  );
+  const words = parse(rawArgs, options);
+  const required = positionals.filter(([, definition]) => definition.required !== false);
+  const missing = required[words.length];
+  if (missing !== undefined) throw new UsageError(`Missing argument ${missing[0].toUpperCase()}.`);
+  const surplus = words[positionals.length];
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument ${JSON.stringify(surplus)}.`);
+}
+
+function parse(rawArgs: readonly string[], options: Options): string[] {
+  try {
+    return parseArgs({ args: [...rawArgs], options: options ?? {}, allowPositionals: true, strict: true }).positionals;
+  } catch (error) {
+    // Node's message explains itself in its first sentence; the rest is advice for programmers.
+    const text = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`${text.split('. ')[0] ?? text}.`.replace(/\.\.$/, '.'));
+  }
+}

@@ -1,0 +1,46 @@
+import { defineCommand } from 'citty';
+
+/** Commands are loaded when they are called: `soulbox env` must not pay for the server's code. */
+export const program = defineCommand({
+  meta: {
+    name: 'soulbox',
+    version: '0.1.0',
+    description: 'SoulBox: isolated sandboxes for AI agents on your own machine, for the E2B clients',
+  },
+  subCommands: {
+    up: async () => (await import('../commands/server/up.ts')).up,
+    down: async () => (await import('../commands/server/down.ts')).down,
+    status: async () => (await import('../commands/server/status.ts')).status,
+    env: async () => (await import('../commands/server/env.ts')).env,
+    doctor: async () => (await import('../commands/host/doctor.ts')).doctor,
+    setup: async () => (await import('../commands/host/setup.ts')).setup,
+    key: defineCommand({
+      meta: { name: 'key', description: 'API keys: create, list, revoke' },
+      subCommands: {
+        create: async () => (await import('../commands/key/create.ts')).createKey,
+        list: async () => (await import('../commands/key/list.ts')).listKeys,
+        revoke: async () => (await import('../commands/key/revoke.ts')).revokeKey,
+      },
+    }),
+    template: defineCommand({
+      meta: { name: 'template', description: 'Templates: list, import, build-base, remove' },
+      subCommands: {
+        list: async () => (await import('../commands/template/list.ts')).listTemplates,
+        'build-base': async () => (await import('../commands/template/build-base.ts')).buildBase,
+        remove: async () => (await import('../commands/template/remove.ts')).removeTemplate,
+      },
+    }),
+  },
+});
+
+export const epilogue = `EXAMPLE
+
+  sudo npx soulbox up --detach          start the server; the first time it prepares the host and makes a template
+  eval "$(sudo npx soulbox env)"        tell the E2B clients where it is
+  node --input-type=module -e "
+    import { Sandbox } from 'e2b';
+    const sandbox = await Sandbox.create();
+    console.log((await sandbox.commands.run('python3 -c \\"print(6 * 7)\\"')).stdout);
+    await sandbox.kill();"
+  sudo npx soulbox down                 end the server and its sandboxes
+`;

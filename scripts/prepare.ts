@@ -1,0 +1,32 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+
+/** Where tests and benchmarks keep their data; the same folder as in packages/testing. */
+export const testDirectory = '/var/lib/soulbox-test';
+
+const repository = join(import.meta.dirname, '..');
+
+/** Runs a program of the workspace with our output and gives its exit code; 128 and more for a signal. */
+export async function runVisibly(command: string, args: readonly string[]): Promise<number> {
+  const child = spawn(command, [...args], { cwd: repository, stdio: ['ignore', 'inherit', 'inherit'] });
+  const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, forward);
+  try {
+    const [code] = (await once(child, 'exit')) as [number | null];
+    return code ?? 128;
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, forward);
+  }
+}
+
+/** Prepares host and base template for tests; gives the exit code of `soulbox setup`. */
+export async function prepareForTests(): Promise<number> {
+  return await runVisibly(process.execPath, [
+    'apps/cli/src/main.ts',
+    'setup',
+    '--install',
+    '--data-dir',
+    testDirectory,
+  ]);
+}
