@@ -1,8 +1,10 @@
-import { closeSync } from 'node:fs';
-import { CommandError, run } from '@soulbox/base';
+import { closeSync, readFileSync } from 'node:fs';
+import { CommandError, run, sleep } from '@soulbox/base';
 import type { AddressPlan } from './address-plan.ts';
 import { inner } from './address-plan.ts';
 import { openNamespaceFd, runIn, writeSetting, writeSettingsIn } from './enter-namespace.ts';
+
+const upTimeoutMs = 2_000;
 
 /** Kernel parameters of a sandbox's namespace, below /proc/sys/net. */
 const innerSettings = {
@@ -45,11 +47,23 @@ neigh add ${inner.gateway} lladdr ${inner.gatewayMac} dev ${inner.interfaceName}
 route add default via ${inner.gateway}
 `,
     );
+    await waitUntilUp(name);
   } catch (error) {
     await deleteLink(name);
     throw error;
   } finally {
     closeSync(fd);
+  }
+}
+
+/**
+ * The host end came up before its peer, so the kernel starts its queue from a work item of its own a moment later and
+ * drops what is sent until then: the answer to a sandbox's first packet, which TCP sends again after a whole second.
+ */
+async function waitUntilUp(name: string): Promise<void> {
+  for (let waitedMs = 0; waitedMs < upTimeoutMs; waitedMs += 2) {
+    if (readFileSync(`/sys/class/net/${name}/operstate`, 'latin1').trim() === 'up') return;
+    await sleep(2);
   }
 }
 

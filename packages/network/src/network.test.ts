@@ -1,5 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { connect, createServer } from 'node:net';
 import { SoulBoxError, run, silentLogger } from '@soulbox/base';
@@ -199,7 +201,7 @@ describe('what no sandbox reaches', () => {
     expect(await sandbox.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('open 203.0.113.1');
   });
 
-  test('there is no IPv6 towards the host, even when root inside turns it on', async () => {
+  test('neither end of the pair has an IPv6 address or route', async () => {
     const link = await run('ip', ['-6', 'address', 'show', 'dev', 'sb12x1']);
     expect(link.trim()).toBe('');
     const forbidden = await run('nsenter', [`--net=${sandbox.path}`, 'ip', '-6', 'route', 'show', 'dev', 'eth0']);
@@ -333,6 +335,25 @@ describe('life of an interface', () => {
     await network.attach(9, next.path);
     expect(await next.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
     await network.detach(9);
+  });
+
+  test('the next owner of a slot inherits no connection of the last one', async (context) => {
+    if (!existsSync('/proc/net/nf_conntrack'))
+      context.skip('this kernel lists no connections in /proc/net/nf_conntrack');
+    const [old, next] = [await start(), await start()];
+    await network.attach(12, old.path);
+    await old.ask({ op: 'hold', name: 'mine', host: outsideHost, port: 8080 });
+    await old.ask({ op: 'sendUdp', host: outsideHost, port: 53 });
+    const tracked = async (): Promise<number> =>
+      (await readFile('/proc/net/nf_conntrack', 'utf8')).split('\n').filter((line) => line.includes('src=10.212.0.12 '))
+        .length;
+    expect(await tracked()).toBe(2);
+    await network.attach(12, next.path);
+    expect(await tracked()).toBe(0);
+    expect(await next.ask({ op: 'hold', name: 'mine', host: outsideHost, port: 8080 })).toMatch(/^open/);
+    expect(await sandbox.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
+    await network.detach(12);
+    expect(await tracked()).toBe(0);
   });
 
   test("attach refuses the host's own namespace and a path that is none, and leaves nothing", async () => {

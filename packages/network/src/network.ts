@@ -8,6 +8,7 @@ import type { Cidr } from './cidr.ts';
 import { readDeviceCounters } from './device-counters.ts';
 import type { NetworkCounters } from './device-counters.ts';
 import { allowForwarding, checkOverlap, findMtu, hostAddresses, readRoutes, warnOfForeignDrop } from './host-state.ts';
+import { flushFlows } from './flush-flows.ts';
 import { createLink, deleteLink } from './link.ts';
 import { createNftWriter, writeOnce } from './nft-writer.ts';
 import { isOpen, parseEgressPolicy } from './policy.ts';
@@ -73,6 +74,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
       if (slots().has(slot)) await deleteLink(plan.interfaceOf(slot));
       await network.setPolicy(slot, policy);
       try {
+        await flushFlows(plan.addressOf(slot));
         await createLink(plan, slot, namespacePath, mtu);
       } catch (error) {
         await network.clearPolicy(slot);
@@ -81,7 +83,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     },
     detach: async (slot) => {
       await deleteLink(plan.interfaceOf(slot));
-      await network.clearPolicy(slot);
+      await Promise.all([network.clearPolicy(slot), flushFlows(plan.addressOf(slot))]);
     },
     setPolicy: async (slot, policy) => {
       const parsed = parseEgressPolicy(policy);
