@@ -89,13 +89,22 @@ export async function joinToHost(
   );
 }
 
-/** Addresses, links, routes and the packet filter of the host, for a comparison before and after. */
-export async function readHostNetwork(): Promise<string> {
-  const parts = await Promise.all([
+/**
+ * Addresses, routes and the packet filter of the host, for a comparison before and after. What other instances own is
+ * left out: they may come and go meanwhile.
+ */
+export async function readHostNetwork(instance: number): Promise<string> {
+  const listings = await Promise.all([
     run('ip', ['-brief', 'address']),
     run('ip', ['route']),
     run('ip', ['neigh', 'show', 'nud', 'permanent']),
-    run('nft', ['list', 'ruleset']),
   ]);
-  return parts.join('\n---\n');
+  const isForeign = (line: string): boolean => /(?:^|dev )sb/.test(line) && !line.includes(`sb${instance}x`);
+  const lines = listings.flatMap((listing) => listing.split('\n').filter((line) => !isForeign(line)));
+  const tables = (await run('nft', ['list', 'tables'])).split('\n').map((line) => line.split(' '));
+  for (const [, family = '', table = ''] of tables) {
+    if (table === '' || (table.startsWith('soulbox_') && table !== `soulbox_${instance}`)) continue;
+    lines.push(await run('nft', ['list', 'table', family, table]));
+  }
+  return lines.join('\n');
 }
