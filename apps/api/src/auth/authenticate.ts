@@ -28,13 +28,15 @@ declare module 'fastify' {
     auth?: AuthRule;
   }
   interface FastifyRequest {
-    caller: Caller | null;
+    /** Undefined where fastify answers without having run a hook: paths that its router refuses. */
+    caller: Caller | null | undefined;
   }
 }
 
 /** The caller of a route that demands a key. */
 export function callerOf(request: FastifyRequest): Caller {
-  if (request.caller === null) throw new SoulBoxError('internal', 'The route has no caller.');
+  if (request.caller === null || request.caller === undefined)
+    throw new SoulBoxError('internal', 'The route has no caller.');
   return request.caller;
 }
 

@@ -61,6 +61,11 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     if (context.stopping.aborted) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
     await authenticate(request, context);
   });
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    // A kept connection would hold up the stop until the client lets go of it.
+    if (context.stopping.aborted) void reply.header('connection', 'close');
+    done(null, payload);
+  });
   app.addHook('onResponse', (request, reply, done) => {
     logRequest(request, reply, context);
     done();

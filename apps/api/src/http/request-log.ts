@@ -34,7 +34,7 @@ export function logRequest(request: FastifyRequest, reply: FastifyReply, context
       route,
       status: reply.statusCode,
       durationMs,
-      ...(request.caller === null ? {} : { team: request.caller.team.id }),
+      ...(request.caller ? { team: request.caller.team.id } : {}),
     },
     'request',
   );

@@ -1,0 +1,79 @@
+import { AuthenticationError, RateLimitError, Sandbox, SandboxNotFoundError, Template } from 'e2b';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { metric } from './testing/scripted-runner.ts';
+import { startTestApi } from './testing/test-api.ts';
+import type { TestApi } from './testing/test-api.ts';
+
+let api: TestApi;
+let options: { apiKey: string; apiUrl: string; domain: string };
+beforeEach(async () => {
+  api = await startTestApi({ config: { teamSandboxLimit: 5 } });
+  options = { apiKey: api.key, apiUrl: api.url, domain: 'sandbox.test' };
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+describe('the unmodified e2b client', () => {
+  it('creates, shows, lists, extends, reconnects to and kills a sandbox', async () => {
+    const metadata = { 'user id': 'a&b=c %', plan: 'pro' };
+    const sandbox = await Sandbox.create('base', { ...options, metadata, timeoutMs: 60_000 });
+    expect(sandbox.sandboxId).toMatch(/^i[a-z0-9]{20}$/);
+    expect(sandbox.getHost(3000)).toBe(`3000-${sandbox.sandboxId}.sandbox.test`);
+
+    const info = await Sandbox.getInfo(sandbox.sandboxId, options);
+    expect(info).toMatchObject({
+      sandboxId: sandbox.sandboxId,
+      name: 'base',
+      state: 'running',
+      metadata,
+      memoryMB: 1024,
+    });
+
+    const page = await Sandbox.list({ ...options, query: { metadata, state: ['running', 'paused'] } }).nextItems();
+    expect(page.map((entry) => entry.sandboxId)).toEqual([sandbox.sandboxId]);
+    const none = await Sandbox.list({ ...options, query: { metadata: { plan: 'free' } } }).nextItems();
+    expect(none).toEqual([]);
+
+    await sandbox.setTimeout(300_000);
+    const extended = await sandbox.getInfo();
+    expect(extended.endAt.getTime() - Date.now()).toBeGreaterThan(290_000);
+    const again = await Sandbox.connect(sandbox.sandboxId, options);
+    expect(again.sandboxId).toBe(sandbox.sandboxId);
+
+    api.runner.metrics.set(sandbox.sandboxId, [metric(Date.now(), 42)]);
+    expect(await sandbox.getMetrics()).toMatchObject([{ cpuUsedPct: 42, memUsed: 1000 }]);
+
+    expect(await sandbox.kill()).toBe(true);
+    expect(await sandbox.kill()).toBe(false);
+    await expect(Sandbox.getInfo(sandbox.sandboxId, options)).rejects.toBeInstanceOf(SandboxNotFoundError);
+    await expect(Sandbox.connect(sandbox.sandboxId, options)).rejects.toBeInstanceOf(SandboxNotFoundError);
+  });
+
+  it('walks through pages', async () => {
+    const made = await Promise.all(Array.from({ length: 5 }, () => Sandbox.create('base', options)));
+    const paginator = Sandbox.list({ ...options, limit: 2 });
+    const seen: string[] = [];
+    while (paginator.hasNext) seen.push(...(await paginator.nextItems()).map((entry) => entry.sandboxId));
+    expect(seen.sort()).toEqual(made.map((sandbox) => sandbox.sandboxId).sort());
+  });
+
+  it('sees a wrong key, a full team and an unknown template as its own errors', async () => {
+    await expect(Sandbox.create('base', { ...options, apiKey: 'e2b_00' })).rejects.toBeInstanceOf(AuthenticationError);
+    await expect(Sandbox.create('nope', options)).rejects.toThrow("404: template 'nope' not found");
+    await Promise.all(Array.from({ length: 5 }, () => Sandbox.create('base', options)));
+    await expect(Sandbox.create('base', { ...options, retries: 0 })).rejects.toBeInstanceOf(RateLimitError);
+  });
+
+  it('is told by name what is not available', async () => {
+    const sandbox = await Sandbox.create('base', options);
+    await expect(sandbox.pause()).rejects.toThrow('501: Pausing sandboxes is not available');
+    await expect(Sandbox.create('base', { ...options, lifecycle: { onTimeout: 'pause' } })).rejects.toThrow(
+      '501: autoPause',
+    );
+    await expect(sandbox.createSnapshot()).rejects.toThrow('501: Making snapshots');
+  });
+
+  it('finds out whether a template exists', async () => {
+    expect(await Template.exists('base', options)).toBe(true);
+    expect(await Template.exists('nope', options)).toBe(false);
+  });
+});

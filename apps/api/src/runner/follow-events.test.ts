@@ -1,0 +1,145 @@
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startTestApi, until } from '../testing/test-api.ts';
+import type { TestApi } from '../testing/test-api.ts';
+
+let api: TestApi;
+beforeEach(async () => {
+  api = await startTestApi();
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+const ids = async (key?: string): Promise<string[]> => {
+  const answer = await api.ask('GET', '/v2/sandboxes', key === undefined ? {} : { key });
+  return (answer.json as { sandboxID: string }[]).map((row) => row.sandboxID);
+};
+const create = async (): Promise<string> => {
+  const answer = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } });
+  return (answer.json as { sandboxID: string }).sandboxID;
+};
+const causeOf = async (id: string): Promise<string | undefined> => {
+  const record = await api.records.sandboxes.find(id);
+  return record?.state === 'ended' ? record.cause : undefined;
+};
+
+describe('records and runner', () => {
+  it.each([
+    ['timeout', 'timeout'],
+    ['killed', 'killed'],
+    ['failed', 'failed'],
+    ['something new', 'failed'],
+  ])('agree after the runner ended a sandbox by %s', async (told, kept) => {
+    const id = await create();
+    api.runner.end(id, told);
+    await until(async () => (await ids()).length === 0);
+    expect(await causeOf(id)).toBe(kept);
+  });
+
+  it('agree after the deadline was moved behind our back', async () => {
+    const id = await create();
+    const sandbox = api.runner.sandboxes.get(id);
+    if (sandbox === undefined) throw new Error('no sandbox');
+    sandbox.endAt = timestampFromMs(4_000_000_000_000);
+    api.runner.tell({ case: 'updated', value: { sandbox } as never });
+    await until(async () => (await api.records.sandboxes.find(id))?.endAt === 4_000_000_000_000);
+  });
+
+  it('find each other again when the stream broke: both ways', async () => {
+    const gone = await create();
+    const stays = await create();
+    api.runner.failure = new Error('away');
+    api.runner.cutStreams();
+    await until(() => api.runner.watchers() === 0);
+    api.runner.sandboxes.delete(gone);
+    const adopted = api.runner.plant({ teamId: api.teamId, metadata: { made: 'elsewhere' } }).sandboxId;
+    api.runner.failure = undefined;
+    await until(async () => (await ids()).includes(adopted));
+    await until(async () => (await causeOf(gone)) === 'lost');
+    expect((await ids()).sort()).toEqual([stays, adopted].sort());
+  });
+
+  it('reconnect also when the stream ends without an error', async () => {
+    for (let n = 0; n < 3; n++) {
+      api.runner.cutStreams();
+      await until(() => api.runner.watchers() === 0);
+      await until(() => api.runner.watchers() === 1);
+    }
+  });
+
+  it('call a sandbox that vanished after its deadline timed out, not lost', async () => {
+    const id = await create();
+    const record = await api.records.sandboxes.find(id);
+    if (record === undefined) throw new Error('no record');
+    api.runner.sandboxes.delete(id);
+    await api.records.sandboxes.put({ ...record, endAt: Date.now() - 60_000 });
+    await api.restart();
+    expect(await causeOf(id)).toBe('timeout');
+  });
+
+  it('do not end a sandbox that was created while the two were comparing', async () => {
+    for (let n = 0; n < 20; n++) {
+      api.runner.cutStreams();
+      const made = await Promise.all([create(), create(), create()]);
+      expect(await ids()).toEqual(expect.arrayContaining(made));
+    }
+    await until(() => api.runner.watchers() === 1);
+    expect(await ids()).toHaveLength(60);
+  });
+
+  it('keep a sandbox to its team when it is adopted', async () => {
+    const id = api.runner.plant({ teamId: api.otherTeamId }).sandboxId;
+    await api.restart();
+    expect(await ids()).toEqual([]);
+    expect(await ids(api.otherKey)).toEqual([id]);
+  });
+
+  it('leave a sandbox of an unknown team alone', async () => {
+    api.runner.plant({ teamId: 'nobody' });
+    await api.restart();
+    expect(await ids()).toEqual([]);
+    expect(api.runner.sandboxes.size).toBe(1);
+    expect(await api.readLog()).toContain('sandbox of an unknown team');
+  });
+
+  it('never bring an ended sandbox back', async () => {
+    const id = await create();
+    const sandbox = api.runner.sandboxes.get(id);
+    await api.ask('DELETE', `/sandboxes/${id}`);
+    api.runner.tell({ case: 'updated', value: { sandbox } as never });
+    const next = await create();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await ids()).toEqual([next]);
+  });
+});
+
+describe('a kill of the server during a create', () => {
+  it('before the runner was asked leaves nothing', async () => {
+    await api.records.sandboxes.beginCreation({ id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1 }, 10, 0);
+    await api.restart();
+    expect(await api.records.sandboxes.clearCreations()).toBe(0);
+    expect(await ids()).toEqual([]);
+  });
+
+  it('after the runner made it leaves a sandbox that is adopted, with its metadata', async () => {
+    await api.records.sandboxes.beginCreation({ id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1 }, 10, 0);
+    const { sandboxId } = api.runner.plant({ teamId: api.teamId, metadata: { a: 'b' }, envdAccessToken: 'tok' });
+    await api.restart();
+    const info = await api.ask('GET', `/sandboxes/${sandboxId}`);
+    expect(info.json).toMatchObject({ sandboxID: sandboxId, metadata: { a: 'b' }, envdAccessToken: 'tok' });
+    expect(await api.records.sandboxes.clearCreations()).toBe(0);
+  });
+});
+
+describe('without a runner', () => {
+  it('the API starts, lists what it knows and answers 500 or 503 to the rest', async () => {
+    const id = await create();
+    api.runner.failure = new Error('away');
+    const startedAt = Date.now();
+    api.runner.cutStreams();
+    await api.restart();
+    expect(Date.now() - startedAt).toBeLessThan(4000);
+    expect(await ids()).toEqual([id]);
+    expect((await api.ask('GET', '/health')).status).toBe(204);
+    expect((await api.ask('GET', `/sandboxes/${id}`)).status).toBeGreaterThanOrEqual(500);
+  });
+});

@@ -1,0 +1,267 @@
+import { connect } from 'node:net';
+import { once } from 'node:events';
+import { SoulBoxError } from '@soulbox/base';
+import { connectErrorFromError } from '@soulbox/contract';
+import { ConnectError, Code } from '@connectrpc/connect';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startTestApi, until } from '../testing/test-api.ts';
+import type { TestApi } from '../testing/test-api.ts';
+
+let api: TestApi;
+beforeEach(async () => {
+  api = await startTestApi({ config: { teamSandboxLimit: 3 } });
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+const create = (body: object, path = '/v2/sandboxes') =>
+  api.ask('POST', path, { body: { templateID: 'base', ...body } });
+
+describe('creating a sandbox', () => {
+  it('through v2 is secure and lives 300 s', async () => {
+    const answer = await create({ metadata: { a: 'b' }, envVars: { SECRET: 'hush' } });
+    expect(answer.status).toBe(201);
+    expect(answer.json).toEqual({
+      sandboxID: expect.stringMatching(/^i[a-z0-9]{20}$/) as string,
+      templateID: 'tbase',
+      clientID: 'soulbox',
+      envdVersion: '0.6.13',
+      alias: 'base',
+      envdAccessToken: 'access-token',
+      trafficAccessToken: null,
+      domain: null,
+    });
+    expect(api.runner.creates[0]).toMatchObject({
+      timeoutSeconds: 300,
+      secure: true,
+      teamId: api.teamId,
+      envVars: { SECRET: 'hush' },
+      metadata: { a: 'b' },
+    });
+  });
+
+  it('through v1 is insecure and lives 15 s unless asked otherwise', async () => {
+    const insecure = await create({}, '/sandboxes');
+    expect(insecure.json).not.toHaveProperty('envdAccessToken');
+    expect(api.runner.creates[0]).toMatchObject({ timeoutSeconds: 15, secure: false });
+    const secure = await create({ secure: true, timeout: 7 }, '/sandboxes');
+    expect(secure.json).toHaveProperty('envdAccessToken', 'access-token');
+    expect(api.runner.creates[1]).toMatchObject({ timeoutSeconds: 7, secure: true });
+  });
+
+  it('passes the network wishes on and shows them again', async () => {
+    const network = {
+      allowOut: ['1.1.1.1', '8.8.0.0/16'],
+      denyOut: ['0.0.0.0/0'],
+      allowPublicTraffic: false,
+      maskRequestHost: 'localhost:${PORT}',
+    };
+    const answer = await create({ network, allow_internet_access: false });
+    expect(answer.json).toHaveProperty('trafficAccessToken', 'traffic-token');
+    const { sandboxID } = answer.json as { sandboxID: string };
+    const info = await api.ask('GET', `/sandboxes/${sandboxID}`);
+    expect(info.json).toMatchObject({ network, allowInternetAccess: false });
+  });
+
+  it.each([
+    ['name', 'base'],
+    ['name in capitals and blanks', ' Base '],
+    ['id', 'tbase'],
+    ['name and default tag', 'base:default'],
+    ['team and name', 'default/base'],
+    ['team, name and tag', 'default/base:default'],
+  ])('finds the template by %s', async (_how, templateID) => {
+    expect((await create({ templateID })).json).toMatchObject({ templateID: 'tbase', alias: 'base' });
+  });
+
+  it.each([
+    'nope',
+    'base:v1',
+    'other/base',
+    '../base',
+    'base/../base',
+    'a b',
+    'mcp-gateway',
+    '\u0000',
+    'x'.repeat(200),
+  ])('answers 404 for the template %j', async (templateID) => {
+    const answer = await create({ templateID });
+    expect(answer.status).toBe(404);
+    expect(answer.json).toEqual({ code: 404, message: expect.stringMatching(/^template '.*' not found$/) as string });
+  });
+
+  it('omits the alias of a template without a name', async () => {
+    expect((await create({ templateID: 'tnameless' })).json).not.toHaveProperty('alias');
+  });
+
+  it('ignores fields that a newer client may send', async () => {
+    expect((await create({ futureField: { a: 1 }, network: { futureRule: true } })).status).toBe(201);
+  });
+
+  it('accepts what is documented and means nothing here', async () => {
+    const body = {
+      autoPause: false,
+      autoPauseMemory: true,
+      autoResume: { enabled: false },
+      mcp: null,
+      volumeMounts: [],
+    };
+    expect((await create({ ...body, iam: { tokens: {} }, network: { egressProxy: null, rules: {} } })).status).toBe(
+      201,
+    );
+  });
+
+  it.each([
+    ['autoPause', { autoPause: true }],
+    ['autoResume', { autoResume: { enabled: true } }],
+    ['iam.tokens', { iam: { tokens: { a: { audience: 'x', tokenType: 'JWT-SVID' } } } }],
+    ['volumeMounts', { volumeMounts: [{ name: 'a', path: '/b' }] }],
+    ['network.rules', { network: { rules: { 'a.com': [{}] } } }],
+    ['network.egressProxy', { network: { egressProxy: { address: 'a:1' } } }],
+    ['network.httpsPorts', { network: { httpsPorts: [8443] } }],
+    ['network.allowOut with a domain', { network: { allowOut: ['*.example.com'], denyOut: ['0.0.0.0/0'] } }],
+  ])('refuses %s by name instead of ignoring it', async (name, body) => {
+    const answer = await create(body);
+    expect(answer.status).toBe(501);
+    expect(answer.json).toEqual({ code: 501, message: `${name} is not available in this version of SoulBox.` });
+    expect(api.runner.creates).toEqual([]);
+  });
+
+  it.each([
+    ['no template', { templateID: undefined }],
+    ['an empty template', { templateID: '' }],
+    ['a template of 10,000 characters', { templateID: 'a'.repeat(10_000) }],
+    ['a number as template', { templateID: 1 }],
+    ['timeout 0', { timeout: 0 }],
+    ['a negative timeout', { timeout: -1 }],
+    ['a fraction of a second', { timeout: 1.5 }],
+    ['a timeout as text', { timeout: '300' }],
+    ['timeout null', { timeout: null }],
+    ['timeout 2^53', { timeout: 2 ** 53 }],
+    ['metadata that is no map', { metadata: ['a'] }],
+    ['metadata with a number', { metadata: { a: 1 } }],
+    ['metadata with an empty key', { metadata: { '': 'a' } }],
+    ['metadata with NUL', { metadata: { a: 'b\0c' } }],
+    ['metadata with half a surrogate pair', { metadata: { a: '\ud800' } }],
+    ['too much metadata', { metadata: Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`k${n}`, ''])) }],
+    ['a metadata key of 257 bytes', { metadata: { ['k'.repeat(257)]: '' } }],
+    ['a metadata value of 4097 bytes', { metadata: { k: 'v'.repeat(4097) } }],
+    ['a variable with = in its name', { envVars: { 'a=b': 'c' } }],
+    ['a variable of over 128 KiB', { envVars: { a: 'v'.repeat(128 * 1024) } }],
+    ['autoPause as text', { autoPause: 'true' }],
+    ['an address that is none', { network: { denyOut: ['300.1.1.1'] } }],
+    ['a block with a bad length', { network: { denyOut: ['10.0.0.0/33'] } }],
+    ['a domain to deny', { network: { denyOut: ['example.com'] } }],
+    ['an IPv6 block', { network: { allowOut: ['fd00::/8'] } }],
+    ['a line break in a host', { network: { maskRequestHost: 'a\r\nx: y' } }],
+    ['257 rules', { network: { denyOut: Array.from({ length: 257 }, () => '1.1.1.1') } }],
+  ])('answers 400 for %s', async (_what, body) => {
+    const answer = await create(body);
+    expect(answer.status).toBe(400);
+    expect(answer.json).toEqual({ code: 400, message: expect.any(String) as string });
+    expect(api.runner.creates).toEqual([]);
+  });
+
+  it('refuses a timeout above the maximum with its text', async () => {
+    expect((await create({ timeout: 24 * 3600 })).status).toBe(201);
+    const answer = await create({ timeout: 24 * 3600 + 1 });
+    expect(answer.json).toEqual({ code: 400, message: 'Timeout cannot be greater than 24 hours' });
+  });
+
+  it('answers 429 with Retry-After at the limit of the team, and 201 again after a kill', async () => {
+    const made = await Promise.all(Array.from({ length: 6 }, () => create({})));
+    expect(made.map((answer) => answer.status).sort()).toEqual([201, 201, 201, 429, 429, 429]);
+    const refused = made.find((answer) => answer.status === 429);
+    expect(refused?.headers.get('retry-after')).toBe('1');
+    expect(refused?.json).toEqual({ code: 429, message: expect.any(String) as string });
+    const { sandboxID } = made.find((answer) => answer.status === 201)?.json as { sandboxID: string };
+    await api.ask('DELETE', `/sandboxes/${sandboxID}`);
+    expect((await create({})).status).toBe(201);
+  });
+
+  it('does not count the sandboxes of another team', async () => {
+    for (let n = 0; n < 3; n++) await create({});
+    const answer = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' }, key: api.otherKey });
+    expect(answer.status).toBe(201);
+  });
+
+  it.each([
+    [
+      'a start that failed',
+      new SoulBoxError('sandbox_start_failed', 'It could not be started.'),
+      503,
+      'sandbox_create_failed',
+    ],
+    ['a full host', new SoulBoxError('too_many_sandboxes', 'The host is full.'), 429, undefined],
+  ])('leaves nothing behind after %s', async (_what, error, status, errorCode) => {
+    api.runner.beforeCreate = () => Promise.reject(connectErrorFromError(error));
+    for (let n = 0; n < 4; n++) {
+      const answer = await create({});
+      expect(answer.status).toBe(status);
+      expect(answer.json).toEqual({
+        code: status,
+        message: error.message,
+        ...(errorCode === undefined ? {} : { error_code: errorCode }),
+      });
+    }
+    expect(await api.records.sandboxes.clearCreations()).toBe(0);
+    expect((await api.ask('GET', '/v2/sandboxes')).json).toEqual([]);
+  });
+
+  it('answers 503 while the runner is away, and 500 without details for its faults', async () => {
+    api.runner.beforeCreate = () =>
+      Promise.reject(new ConnectError('connect ECONNREFUSED /run/secret.sock', Code.Unavailable));
+    const away = await create({});
+    expect(away.status).toBe(503);
+    expect(away.text).not.toContain('secret');
+    api.runner.beforeCreate = () => Promise.reject(new Error('ENOENT /var/lib/secret'));
+    const fault = await create({});
+    expect(fault.status).toBe(500);
+    expect(fault.text).not.toContain('secret');
+    expect(fault.json).toMatchObject({ code: 500, error_code: 'internal_server_error' });
+  });
+
+  it('never writes keys, variables or tokens to the log', async () => {
+    await create({ envVars: { PASSWORD: 'hush-hush' } });
+    await create({ envVars: { PASSWORD: 5, 'hush-hush': '' } });
+    const log = await api.readLog();
+    expect(log).toContain('"route":"/v2/sandboxes"');
+    for (const secret of [api.key, 'hush-hush', 'access-token']) expect(log).not.toContain(secret);
+  });
+});
+
+describe('a caller who hangs up during the create', () => {
+  it('leaves a sandbox that stands in the list', async () => {
+    let proceed = (): void => undefined;
+    api.runner.beforeCreate = () =>
+      new Promise((resolve) => {
+        proceed = resolve;
+      });
+    const { hostname, port } = new URL(api.url);
+    const socket = connect(Number(port), hostname);
+    await once(socket, 'connect');
+    const body = '{"templateID":"base"}';
+    socket.write(
+      `POST /v2/sandboxes HTTP/1.1\r\nhost: x\r\nx-api-key: ${api.key}\r\ncontent-type: application/json\r\n` +
+        `content-length: ${body.length}\r\n\r\n${body}`,
+    );
+    await until(() => api.runner.creates.length === 1);
+    socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    proceed();
+    await until(async () => ((await api.ask('GET', '/v2/sandboxes')).json as unknown[]).length === 1);
+    expect(await api.records.sandboxes.clearCreations()).toBe(0);
+  });
+
+  it('costs nothing when it happens before the body is complete', async () => {
+    const { hostname, port } = new URL(api.url);
+    const socket = connect(Number(port), hostname);
+    await once(socket, 'connect');
+    socket.write(
+      `POST /v2/sandboxes HTTP/1.1\r\nhost: x\r\nx-api-key: ${api.key}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"templ`,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    socket.destroy();
+    expect((await create({})).status).toBe(201);
+    expect(api.runner.creates).toHaveLength(1);
+  });
+});

@@ -1,0 +1,195 @@
+import { timestampMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startTestApi } from '../testing/test-api.ts';
+import type { TestApi } from '../testing/test-api.ts';
+
+let api: TestApi;
+let id: string;
+beforeEach(async () => {
+  api = await startTestApi({ config: { maxTimeoutHours: 1 } });
+  const answer = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base', timeout: 100 } });
+  id = (answer.json as { sandboxID: string }).sandboxID;
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+const endAtOf = async (): Promise<number> => {
+  const info = await api.ask('GET', `/sandboxes/${id}`);
+  return Date.parse((info.json as { endAt: string }).endAt);
+};
+const secondsLeft = async (): Promise<number> => Math.round((await endAtOf()) / 1000 - Date.now() / 1000);
+const notFound = (name = id) => ({ code: 404, message: `sandbox '${name}' not found` });
+
+describe('info', () => {
+  it('has every documented field', async () => {
+    const info = await api.ask('GET', `/sandboxes/${id}`);
+    expect(info.json).toEqual({
+      sandboxID: id,
+      templateID: 'tbase',
+      clientID: 'soulbox',
+      alias: 'base',
+      startedAt: expect.stringMatching(/^\d{4}-.*Z$/) as string,
+      endAt: expect.stringMatching(/^\d{4}-.*Z$/) as string,
+      cpuCount: 2,
+      memoryMB: 1024,
+      diskSizeMB: 10_240,
+      metadata: {},
+      state: 'running',
+      envdVersion: '0.6.13',
+      envdAccessToken: 'access-token',
+      allowInternetAccess: null,
+      domain: null,
+      network: { allowPublicTraffic: true },
+      lifecycle: { autoResume: false, onTimeout: 'kill' },
+    });
+  });
+
+  it('accepts the old form of the id with a client id behind a dash', async () => {
+    expect((await api.ask('GET', `/sandboxes/${id}-6532622b`)).status).toBe(200);
+  });
+
+  it('is 404 once the runner has lost the sandbox, and the list heals with it', async () => {
+    api.runner.sandboxes.delete(id);
+    expect((await api.ask('GET', `/sandboxes/${id}`)).json).toEqual(notFound());
+    expect((await api.ask('GET', '/v2/sandboxes')).json).toEqual([]);
+    expect(await api.records.sandboxes.find(id)).toMatchObject({ state: 'ended', cause: 'lost' });
+  });
+});
+
+describe('kill', () => {
+  it('answers 204, then 404, and the sandbox is gone from everywhere', async () => {
+    const killed = await api.ask('DELETE', `/sandboxes/${id}`);
+    expect([killed.status, killed.text]).toEqual([204, '']);
+    const again = await api.ask('DELETE', `/sandboxes/${id}`);
+    expect([again.status, again.json]).toEqual([404, notFound()]);
+    expect((await api.ask('GET', '/v2/sandboxes')).json).toEqual([]);
+    expect(api.runner.sandboxes.size).toBe(0);
+  });
+
+  it('answers 404 when the runner had lost it', async () => {
+    api.runner.sandboxes.delete(id);
+    expect((await api.ask('DELETE', `/sandboxes/${id}`)).status).toBe(404);
+    expect(await api.records.sandboxes.find(id)).toMatchObject({ cause: 'lost' });
+  });
+
+  it('by ten at once succeeds exactly once', async () => {
+    const answers = await Promise.all(Array.from({ length: 10 }, () => api.ask('DELETE', `/sandboxes/${id}`)));
+    expect(answers.filter((answer) => answer.status === 204)).toHaveLength(1);
+    expect(answers.filter((answer) => answer.status === 404)).toHaveLength(9);
+  });
+
+  it('leaves the row alone when the runner is away', async () => {
+    api.runner.failure = new Error('boom');
+    expect((await api.ask('DELETE', `/sandboxes/${id}`)).status).toBe(500);
+    api.runner.failure = undefined;
+    expect((await api.ask('DELETE', `/sandboxes/${id}`)).status).toBe(204);
+  });
+});
+
+describe('timeout', () => {
+  const setTimeoutTo = (timeout: unknown) => api.ask('POST', `/sandboxes/${id}/timeout`, { body: { timeout } });
+
+  it('shortens and lengthens', async () => {
+    expect((await setTimeoutTo(10)).status).toBe(204);
+    expect(await secondsLeft()).toBe(10);
+    expect((await setTimeoutTo(1000)).status).toBe(204);
+    expect(await secondsLeft()).toBe(1000);
+    expect((await api.ask('GET', '/v2/sandboxes')).json).toMatchObject([
+      { endAt: new Date(await endAtOf()).toISOString() },
+    ]);
+  });
+
+  it('of 0 ends it at once', async () => {
+    expect((await setTimeoutTo(0)).status).toBe(204);
+    expect((await api.ask('GET', `/sandboxes/${id}`)).status).toBe(404);
+    expect((await setTimeoutTo(0)).status).toBe(404);
+  });
+
+  it('never goes beyond the longest life counted from the start', async () => {
+    const sandbox = api.runner.sandboxes.get(id);
+    if (sandbox === undefined) throw new Error('no sandbox');
+    const startedAt = Date.now() - 50 * 60_000;
+    sandbox.startedAt = timestampFromMs(startedAt);
+    api.runner.tell({ case: 'updated', value: { sandbox } as never });
+    expect((await setTimeoutTo(3600)).status).toBe(204);
+    expect(await endAtOf()).toBe(startedAt + 3600_000);
+  });
+
+  it.each([[-1], [1.5], ['10'], [null], [2 ** 53], [undefined]])('refuses %j', async (timeout) => {
+    expect((await setTimeoutTo(timeout)).status).toBe(400);
+  });
+
+  it('above the maximum is refused with its text', async () => {
+    expect((await setTimeoutTo(3601)).json).toEqual({ code: 400, message: 'Timeout cannot be greater than 1 hours' });
+  });
+});
+
+describe('connect', () => {
+  it.each(['/sandboxes', '/v2/sandboxes'])('through %s answers 200 and only lengthens', async (base) => {
+    const shorter = await api.ask('POST', `${base}/${id}/connect`, { body: { timeout: 10 } });
+    expect(shorter.status).toBe(200);
+    expect(shorter.json).toMatchObject({ sandboxID: id, envdAccessToken: 'access-token' });
+    expect(await secondsLeft()).toBe(100);
+    await api.ask('POST', `${base}/${id}/connect`, { body: { timeout: 200, memory: true } });
+    expect(await secondsLeft()).toBe(200);
+  });
+
+  it('through v2 takes no body, an empty one and none with a type as 300 s', async () => {
+    expect((await api.ask('POST', `/v2/sandboxes/${id}/connect`)).status).toBe(200);
+    expect(await secondsLeft()).toBe(300);
+    expect((await api.ask('POST', `/v2/sandboxes/${id}/connect`, { body: {} })).status).toBe(200);
+    expect((await api.ask('POST', `/v2/sandboxes/${id}/connect`, { body: '' })).status).toBe(200);
+  });
+
+  it('through v1 demands a timeout', async () => {
+    expect((await api.ask('POST', `/sandboxes/${id}/connect`, { body: {} })).status).toBe(400);
+    expect((await api.ask('POST', `/sandboxes/${id}/connect`)).status).toBe(400);
+  });
+
+  it('to an unknown one is 404', async () => {
+    expect((await api.ask('POST', '/v2/sandboxes/ixyz/connect')).json).toEqual(notFound('ixyz'));
+  });
+});
+
+describe('refreshes', () => {
+  it('only lengthen, 15 s without a duration', async () => {
+    expect((await api.ask('POST', `/sandboxes/${id}/refreshes`)).status).toBe(204);
+    expect(await secondsLeft()).toBe(100);
+    await api.ask('POST', `/sandboxes/${id}/refreshes`, { body: { duration: 600 } });
+    expect(await secondsLeft()).toBe(600);
+    expect((await api.ask('POST', `/sandboxes/${id}/refreshes`, { body: { duration: 3601 } })).status).toBe(400);
+  });
+});
+
+describe('the deadline', () => {
+  it('ends the row by itself when the runner stays silent for a second', async () => {
+    await api.ask('POST', `/sandboxes/${id}/timeout`, { body: { timeout: 1 } });
+    expect(timestampMs(api.runner.sandboxes.get(id)?.endAt ?? timestampFromMs(0))).toBeLessThan(Date.now() + 1001);
+    await new Promise((resolve) => setTimeout(resolve, 2100));
+    expect((await api.ask('GET', '/v2/sandboxes')).json).toEqual([]);
+    expect((await api.ask('GET', `/sandboxes/${id}`)).status).toBe(404);
+  });
+});
+
+describe("another team's sandbox", () => {
+  it('looks like none on every route', async () => {
+    const routes = [
+      ['GET', `/sandboxes/${id}`],
+      ['DELETE', `/sandboxes/${id}`],
+      ['POST', `/sandboxes/${id}/timeout`, { timeout: 1 }],
+      ['POST', `/sandboxes/${id}/connect`, { timeout: 1 }],
+      ['POST', `/v2/sandboxes/${id}/connect`],
+      ['POST', `/sandboxes/${id}/refreshes`],
+      ['GET', `/sandboxes/${id}/metrics`],
+      ['GET', `/sandboxes/${id}/logs`],
+      ['GET', `/v2/sandboxes/${id}/logs`],
+    ] as const;
+    for (const [method, path, body] of routes) {
+      const answer = await api.ask(method, path, { key: api.otherKey, body });
+      expect([method, path, answer.status, answer.json]).toEqual([method, path, 404, notFound()]);
+    }
+    const batch = await api.ask('GET', `/sandboxes/metrics?sandbox_ids=${id}`, { key: api.otherKey });
+    expect(batch.json).toEqual({ sandboxes: {} });
+    expect((await api.ask('GET', '/v2/sandboxes', { key: api.otherKey })).json).toEqual([]);
+    expect(api.runner.sandboxes.has(id)).toBe(true);
+  });
+});

@@ -1,0 +1,174 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { logEntry, metric } from '../testing/scripted-runner.ts';
+import { startTestApi } from '../testing/test-api.ts';
+import type { TestApi } from '../testing/test-api.ts';
+
+let api: TestApi;
+let id: string;
+beforeEach(async () => {
+  api = await startTestApi();
+  const answer = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } });
+  id = (answer.json as { sandboxID: string }).sandboxID;
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+describe('metrics of a sandbox', () => {
+  it('are given since its start, oldest first, in the documented fields', async () => {
+    const now = Date.now();
+    api.runner.metrics.set(id, [metric(now - 999_000, 1), metric(now + 10, 2), metric(now + 20, 3)]);
+    const answer = await api.ask('GET', `/sandboxes/${id}/metrics`);
+    expect(answer.json).toMatchObject([{ cpuUsedPct: 2 }, { cpuUsedPct: 3 }]);
+    expect((answer.json as unknown[])[0]).toEqual({
+      timestamp: new Date(now + 10).toISOString(),
+      timestampUnix: Math.floor((now + 10) / 1000),
+      cpuCount: 2,
+      cpuUsedPct: 2,
+      memUsed: 1000,
+      memTotal: 4000,
+      memCache: 200,
+      diskUsed: 5,
+      diskTotal: 6,
+    });
+  });
+
+  it('can be asked for a span in Unix seconds, both ends included', async () => {
+    api.runner.metrics.set(id, [metric(1_000_000, 1), metric(1_001_500, 2), metric(1_003_000, 3)]);
+    const answer = await api.ask('GET', `/sandboxes/${id}/metrics?start=1000&end=1001`);
+    expect(answer.json).toMatchObject([{ cpuUsedPct: 1 }, { cpuUsedPct: 2 }]);
+  });
+
+  it('are thinned to 1000 samples with the newest among them', async () => {
+    const base = Math.floor(Date.now() / 1000) * 1000;
+    api.runner.metrics.set(
+      id,
+      Array.from({ length: 3601 }, (_, n) => metric(base - 3601_000 + n * 1000, n)),
+    );
+    const answer = await api.ask('GET', `/sandboxes/${id}/metrics?start=0&end=${base / 1000}`);
+    const samples = answer.json as { cpuUsedPct: number }[];
+    expect(samples.length).toBeGreaterThan(500);
+    expect(samples.length).toBeLessThanOrEqual(1000);
+    expect(samples.at(-1)?.cpuUsedPct).toBe(3600);
+  });
+
+  it('are empty before the first sample', async () => {
+    expect((await api.ask('GET', `/sandboxes/${id}/metrics`)).json).toEqual([]);
+  });
+
+  it.each(['start=-1', 'start=abc', 'end=1e309', 'end=9007199254740992', 'start=1.5'])('refuse %s', async (query) => {
+    expect((await api.ask('GET', `/sandboxes/${id}/metrics?${query}`)).status).toBe(400);
+  });
+
+  it('of several sandboxes leave unknown ones out', async () => {
+    api.runner.metrics.set(id, [metric(1000, 1), metric(2000, 2)]);
+    const answer = await api.ask('GET', `/sandboxes/metrics?sandbox_ids=${id},iunknown,..%2F..,,__proto__`);
+    expect(answer.json).toEqual({ sandboxes: { [id]: expect.objectContaining({ cpuUsedPct: 2 }) as object } });
+  });
+
+  it('of over 100 sandboxes or of none are refused', async () => {
+    const many = Array.from({ length: 101 }, (_, n) => `i${n}`).join(',');
+    expect((await api.ask('GET', `/sandboxes/metrics?sandbox_ids=${many}`)).status).toBe(400);
+    expect((await api.ask('GET', '/sandboxes/metrics')).status).toBe(400);
+    expect((await api.ask('GET', '/sandboxes/metrics?sandbox_ids=')).status).toBe(400);
+  });
+});
+
+describe('logs of a sandbox', () => {
+  beforeEach(() => {
+    api.runner.logs.set(id, [
+      logEntry(1000, 'debug', 'alpha', { pid: '7' }),
+      logEntry(2000, 'info', 'beta', { level: 'forged', logger: 'forged' }),
+      logEntry(3000, 'LOUD', 'gamma\n"quoted"'),
+      logEntry(4000, 'error', 'delta'),
+    ]);
+  });
+  const messages = async (query: string): Promise<string[]> => {
+    const answer = await api.ask('GET', `/v2/sandboxes/${id}/logs${query}`);
+    return (answer.json as { logs: { message: string }[] }).logs.map((entry) => entry.message.split('\n')[0] ?? '');
+  };
+
+  it('in v1 hold lines that are JSON with level and logger, whatever the entry says', async () => {
+    const answer = await api.ask('GET', `/sandboxes/${id}/logs?start=1000&limit=3`);
+    const { logs, logEntries } = answer.json as { logs: { timestamp: string; line: string }[]; logEntries: unknown[] };
+    expect(logs.map(({ line }) => JSON.parse(line) as unknown)).toEqual([
+      { pid: '7', level: 'debug', logger: 'envd', message: 'alpha' },
+      { level: 'info', logger: 'envd', message: 'beta' },
+      { level: 'info', logger: 'envd', message: 'gamma\n"quoted"' },
+    ]);
+    expect(logs[0]?.timestamp).toBe('1970-01-01T00:00:01.000Z');
+    expect(logEntries).toHaveLength(3);
+  });
+
+  it('in v1 go on behind the last one that was seen', async () => {
+    const answer = await api.ask('GET', `/sandboxes/${id}/logs?start=3001`);
+    expect((answer.json as { logs: unknown[] }).logs).toHaveLength(1);
+  });
+
+  it('in v2 run forward from a cursor or backward from it', async () => {
+    expect(await messages('')).toEqual(['alpha', 'beta', 'gamma', 'delta']);
+    expect(await messages('?cursor=2000&limit=2')).toEqual(['beta', 'gamma']);
+    expect(await messages('?direction=backward&limit=2')).toEqual(['delta', 'gamma']);
+    expect(await messages('?direction=backward&cursor=2000')).toEqual(['beta', 'alpha']);
+    expect(await messages('?limit=0')).toEqual([]);
+  });
+
+  it('in v2 can be filtered by least level and by text', async () => {
+    expect(await messages('?level=warn')).toEqual(['delta']);
+    expect(await messages('?level=info')).toEqual(['beta', 'gamma', 'delta']);
+    expect(await messages('?search=et')).toEqual(['beta']);
+    expect(await messages('?search=.*')).toEqual([]);
+  });
+
+  it.each(['limit=1001', 'limit=-1', 'cursor=x', 'direction=up', 'level=loud', `search=${'a'.repeat(257)}`])(
+    'refuse %s',
+    async (query) => {
+      expect((await api.ask('GET', `/v2/sandboxes/${id}/logs?${query}`)).status).toBe(400);
+    },
+  );
+});
+
+describe('the Prometheus text', () => {
+  it("holds the team's sandboxes and the server, and takes the key as a bearer token", async () => {
+    api.runner.metrics.set(id, [metric(1000, 12.5)]);
+    const answer = await api.ask('GET', '/metrics', { key: null, headers: { authorization: `Bearer ${api.key}` } });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toContain('text/plain; version=0.0.4');
+    expect(answer.text).toContain(`soulbox_sandbox_cpu_used_percent{sandbox_id="${id}",template="base"} 12.5\n`);
+    expect(answer.text).toContain(`soulbox_sandbox_network_sent_bytes_total{sandbox_id="${id}",template="base"} 7\n`);
+    expect(answer.text).toContain('soulbox_sandboxes_running 1\n');
+    expect(answer.text).toMatch(
+      /soulbox_api_request_duration_seconds_bucket\{method="POST",route="\/v2\/sandboxes",status="201",le="\+Inf"\} 1\n/,
+    );
+    for (const line of answer.text.trimEnd().split('\n'))
+      expect(line).toMatch(/^(# (HELP|TYPE) .+|[a-z_]+(\{([a-z_]+="[^"]*",?)+\})? -?[0-9.e+-]+)$/);
+  });
+
+  it('shows nothing of another team', async () => {
+    api.runner.metrics.set(id, [metric(1000, 12.5)]);
+    const answer = await api.ask('GET', '/metrics', { key: api.otherKey });
+    expect(answer.text).not.toContain(id);
+    expect(answer.text).toContain('soulbox_sandboxes_running 0\n');
+  });
+
+  it('needs a key', async () => {
+    expect((await api.ask('GET', '/metrics', { key: null })).json).toMatchObject({ code: 401 });
+  });
+});
+
+describe('metrics of a team', () => {
+  it('count what ran and what started', async () => {
+    await api.ask('DELETE', `/sandboxes/${id}`);
+    await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } });
+    const end = Math.ceil(Date.now() / 1000) + 5;
+    const answer = await api.ask('GET', `/teams/${api.teamId}/metrics?start=${end - 20}&end=${end}`);
+    const points = answer.json as { concurrentSandboxes: number; sandboxStartRate: number; timestampUnix: number }[];
+    expect(points).toHaveLength(5);
+    expect(points.at(-1)).toMatchObject({ concurrentSandboxes: 1, timestampUnix: end });
+    expect(points[0]).toMatchObject({ concurrentSandboxes: 0, sandboxStartRate: 0 });
+    expect(points.reduce((sum, point) => sum + point.sandboxStartRate * 5, 0)).toBeCloseTo(2);
+  });
+
+  it('of another team are not found, and a span must run forward', async () => {
+    expect((await api.ask('GET', `/teams/${api.otherTeamId}/metrics`)).status).toBe(404);
+    expect((await api.ask('GET', `/teams/${api.teamId}/metrics?start=10&end=5`)).status).toBe(400);
+  });
+});

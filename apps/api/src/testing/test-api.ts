@@ -1,0 +1,113 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLogger, loadConfig } from '@soulbox/base';
+import type { Clock } from '@soulbox/base';
+import { createApiKey, ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
+import type { Records } from '@soulbox/storage';
+import { apiConfigSchema } from '../config.ts';
+import type { ApiConfig } from '../config.ts';
+import { startApi } from '../start.ts';
+import { createScriptedRunner } from './scripted-runner.ts';
+import type { ScriptedRunner } from './scripted-runner.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The parsed body, or undefined when it is empty or no JSON. */
+  readonly json: unknown;
+}
+
+export interface AskOptions {
+  /** An object is sent as JSON; a string as it is. */
+  readonly body?: unknown;
+  /** Null: no key. Default: the key of the first team. */
+  readonly key?: string | null;
+  readonly headers?: Record<string, string>;
+}
+
+/** A real API on a free port, with a real records file and a scripted runner. */
+export interface TestApi extends AsyncDisposable {
+  readonly url: string;
+  readonly key: string;
+  readonly otherKey: string;
+  readonly teamId: string;
+  readonly otherTeamId: string;
+  readonly records: Records;
+  readonly runner: ScriptedRunner;
+  ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
+  /** All that was logged so far. */
+  readLog(): Promise<string>;
+  /** Stops the API and starts it again on the same file and runner. */
+  restart(): Promise<void>;
+}
+
+export async function startTestApi(options: { config?: Partial<ApiConfig>; clock?: Clock } = {}): Promise<TestApi> {
+  const folder = await mkdtemp(join(tmpdir(), 'soulbox-api-'));
+  const records = openSqliteRecords(join(folder, 'records.sqlite'));
+  const team = await ensureDefaultTeam(records);
+  const other = { id: 'otherteam', name: 'other', isDefault: false, createdAt: 1 };
+  await records.teams.create(other);
+  const key = (await createApiKey(records, team, 'first')).key.reveal();
+  const otherKey = (await createApiKey(records, other, 'second')).key.reveal();
+  const runner = createScriptedRunner();
+  const logFile = join(folder, 'api.log');
+  const start = () =>
+    startApi({
+      config: loadConfig(apiConfigSchema, {}, options.config),
+      records,
+      runner: runner.client,
+      listen: { host: '127.0.0.1', port: 0 },
+      logger: createLogger({ level: 'debug', file: logFile }),
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
+    });
+  let api = await start();
+
+  const ask: TestApi['ask'] = async (method, path, { body, key: given, headers } = {}) => {
+    const presented = given === undefined ? key : given;
+    const answer = await fetch(api.address + path, {
+      method,
+      headers: {
+        ...(presented === null ? {} : { 'x-api-key': presented }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await answer.text();
+    let json: unknown;
+    try {
+      json = JSON.parse(text);
+    } catch {
+      json = undefined;
+    }
+    return { status: answer.status, headers: answer.headers, text, json };
+  };
+
+  return {
+    get url() {
+      return api.address;
+    },
+    ...{ key, otherKey, teamId: team.id, otherTeamId: other.id, records, runner, ask },
+    readLog: () => readFile(logFile, 'utf8'),
+    restart: async () => {
+      await api[Symbol.asyncDispose]();
+      api = await start();
+    },
+    [Symbol.asyncDispose]: async () => {
+      await api[Symbol.asyncDispose]();
+      await records[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** Waits until `check` holds; at most 5 s. */
+export async function until(check: () => boolean | Promise<boolean>): Promise<void> {
+  const giveUp = Date.now() + 5000;
+  while (!(await check())) {
+    if (Date.now() > giveUp) throw new Error('It did not come true within 5 s.');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
