@@ -6,6 +6,10 @@ import { bootstrapDebian } from './mmdebstrap.ts';
 import { fetchNpm, installNpm } from './npm.ts';
 import { baseSuite } from './packages.ts';
 
+/** Raised when the recipe changes, so that the next start makes the template anew. */
+const recipe = 2;
+const source = `debian:${baseSuite}/${recipe}`;
+
 /** The name of the template that create uses when the caller names none. */
 export const baseTemplateName = 'base';
 
@@ -25,7 +29,7 @@ export async function buildBaseTemplate(store: TemplateStore, options: BuildBase
   const startedAt = Date.now();
   const template = await store.add({
     name: baseTemplateName,
-    source: `debian:${baseSuite}`,
+    source,
     replace: options.replace ?? false,
     fill: async ({ directory, rootfs }) => {
       const [archive] = await Promise.all([
@@ -43,7 +47,10 @@ export async function buildBaseTemplate(store: TemplateStore, options: BuildBase
   return template;
 }
 
-/** The base template, made when there is none. */
+/** The base template; made when there is none, and anew when ours is of an older recipe. */
 export async function ensureBaseTemplate(store: TemplateStore, options: BuildBaseOptions): Promise<Template> {
-  return (await store.find(baseTemplateName)) ?? (await buildBaseTemplate(store, options));
+  const found = await store.find(baseTemplateName);
+  const outdated = found !== undefined && found.source !== source && found.source.startsWith('debian:');
+  if (found !== undefined && !outdated) return found;
+  return await buildBaseTemplate(store, { ...options, replace: outdated || options.replace === true });
 }

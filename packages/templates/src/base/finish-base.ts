@@ -2,6 +2,7 @@ import { chmod, cp, lchown, readdir, rm, symlink, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import { run } from '@soulbox/base';
 import { prepareRootfs } from '../rootfs/prepare-rootfs.ts';
+import { loginProfile } from './login-profile.ts';
 
 /** Turns a fresh Debian root (all of it from signed packages) into the base template. */
 export async function finishBase(rootfs: string): Promise<void> {
@@ -11,6 +12,7 @@ export async function finishBase(rootfs: string): Promise<void> {
     await cp(join(rootfs, 'etc/skel', name), join(home, name), { recursive: true });
     await lchown(join(home, name), account.uid, account.gid);
   }
+  await writeFile(join(rootfs, 'etc/profile'), loginProfile);
   await writeFile(join(rootfs, 'etc/default/locale'), 'LANG=C.UTF-8\n');
   // Identity that must not be shared: systemd and dbus make it anew when the file is empty.
   await writeFile(join(rootfs, 'etc/machine-id'), '');
