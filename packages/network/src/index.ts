@@ -5,4 +5,3 @@ export { parseEgressPolicy } from './policy.ts';
 export type { EgressPolicy, ParsedPolicy } from './policy.ts';
 export { openNamespace } from './dial.ts';
 export type { Namespace } from './dial.ts';
-export { firstSlot, lastSlot } from './address-plan.ts';

@@ -14,6 +14,8 @@ const intervalMs = 1000;
 const capacity = 1800;
 /** Sandboxes sampled at the same time: enough to hide a slow one, few enough to spread the work. */
 const concurrency = 8;
+/** After this long a round waits for nobody any more: as many hanging sandboxes as there are workers would hold up the rest. */
+const patienceMs = 250;
 
 export interface SandboxMetrics extends Disposable {
   /** Begins to sample a sandbox. */
@@ -63,10 +65,14 @@ export function createSandboxMetrics(options: {
     if (all.size === 0) return;
     const traffic = network.counters();
     const waiting = [...all.values()];
+    const patience = Promise.withResolvers<undefined>();
+    const patienceTimer = setTimeout(patience.resolve, patienceMs, undefined);
     const worker = async (): Promise<void> => {
-      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) await sampleOne(next, traffic);
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
+        await Promise.race([sampleOne(next, traffic), patience.promise]);
     };
     await Promise.all(Array.from({ length: concurrency }, worker));
+    clearTimeout(patienceTimer);
   };
 
   const timer = setInterval(() => {
