@@ -1,0 +1,134 @@
+import { Sandbox, SandboxNotFoundError } from 'e2b';
+import { sleep } from '@soulbox/base';
+import type { WorkerCounts } from './messages.ts';
+import { untilAnswered } from './patience.ts';
+import type { Random } from './random.ts';
+
+/** A sandbox that the client was told of, and what it was told. */
+export interface Told {
+  readonly sandbox: Sandbox;
+  readonly token: string;
+  readonly endAtMs: number;
+}
+
+export interface CycleContext {
+  readonly random: Random;
+  readonly counts: WorkerCounts;
+  readonly kept: Told[];
+  readonly violations: string[];
+}
+
+const longTimeoutMs = 1_800_000;
+/** Kept ones stay until the end of the run. */
+const keepShare = 0.06;
+const expireShare = 0.12;
+/** A deadline is kept to within a second while the server is up; it may also have been away. */
+const lateMs = 15_000;
+
+/**
+ * One sandbox from create to its end, by whatever fate the dice choose. False when the create was cut off: nobody was
+ * told of a sandbox, so nothing is promised.
+ */
+export async function runCycle(context: CycleContext): Promise<boolean> {
+  const { random, counts, violations } = context;
+  const fate = random.chance(keepShare) ? 'keep' : random.chance(expireShare) ? 'expire' : 'kill';
+  const timeoutMs = fate === 'expire' ? Math.round(random.between(3000, 6000)) : longTimeoutMs;
+  const told = await createTold(context, timeoutMs);
+  if (told === undefined) return false;
+  const { sandbox } = told;
+  const complain = (text: string): void => {
+    violations.push(`${sandbox.sandboxId} (${fate}): ${text}`);
+  };
+
+  const output = await runCommand(context, told);
+  if (output !== 'fine' && !(fate === 'expire' && Date.now() >= told.endAtMs - 200)) complain(output);
+  if (fate === 'keep') {
+    context.kept.push(told);
+    counts.kept++;
+  } else if (fate === 'expire') {
+    await awaitExpiry(context, told, complain);
+    counts.expired++;
+  } else {
+    await untilAnswered(async () => await sandbox.kill(), countRetry(counts));
+    if (await exists(context, sandbox.sandboxId)) complain('still there after its kill was answered');
+    counts.killed++;
+  }
+  return true;
+}
+
+async function createTold(context: CycleContext, timeoutMs: number): Promise<Told | undefined> {
+  let sandbox: Sandbox;
+  try {
+    sandbox = await Sandbox.create({ timeoutMs });
+  } catch {
+    context.counts.createsCutOff++;
+    await untilAnswered(awaitServer, () => undefined);
+    return undefined;
+  }
+  const { sandboxId } = sandbox;
+  const token = (sandbox as unknown as { envdAccessToken?: string }).envdAccessToken ?? '';
+  const info = await findInfo(context, sandboxId);
+  if (info !== undefined) return { sandbox, token, endAtMs: info.endAt.getTime() };
+  context.violations.push(`${sandboxId}: the create was answered, then nobody knew it`);
+  return undefined;
+}
+
+async function awaitServer(): Promise<void> {
+  await (await fetch(`${process.env['E2B_API_URL'] ?? ''}/health`)).body?.cancel();
+}
+
+/** `fine`, or what was wrong. Every error is looked into: the client reports a server that is away as a missing sandbox. */
+export async function runCommand(context: CycleContext, { sandbox }: Told): Promise<string> {
+  const word = Math.floor(context.random.between(0, 2 ** 31)).toString(36);
+  for (let attempt = 0; attempt < 200; attempt++) {
+    try {
+      const { stdout } = await sandbox.commands.run(`printf ${word}`);
+      context.counts.commands++;
+      return stdout === word ? 'fine' : `a command wrote ${JSON.stringify(stdout)} instead of ${word}`;
+    } catch (error) {
+      context.counts.retries++;
+      if (!(await exists(context, sandbox.sandboxId))) return `gone before its end (${String(error)})`;
+      await sleep(25);
+    }
+  }
+  return 'its envd did not answer in 200 attempts';
+}
+
+async function awaitExpiry(context: CycleContext, told: Told, complain: (text: string) => void): Promise<void> {
+  const { sandboxId } = told.sandbox;
+  await sleep(Math.max(0, told.endAtMs - 600 - Date.now()));
+  const early = await exists(context, sandboxId);
+  if (!early && Date.now() < told.endAtMs - 100) complain('ended before its deadline');
+  await sleep(Math.max(0, told.endAtMs + 1200 - Date.now()));
+  while (await exists(context, sandboxId)) {
+    if (Date.now() > told.endAtMs + lateMs) {
+      complain(`still there ${lateMs / 1000} s after its deadline`);
+      return;
+    }
+    await sleep(200);
+  }
+}
+
+export async function exists(context: CycleContext, sandboxId: string): Promise<boolean> {
+  return (await findInfo(context, sandboxId)) !== undefined;
+}
+
+export async function findInfo(
+  context: CycleContext,
+  sandboxId: string,
+): Promise<Awaited<ReturnType<typeof Sandbox.getInfo>> | undefined> {
+  return await untilAnswered(async () => {
+    try {
+      return await Sandbox.getInfo(sandboxId);
+    } catch (error) {
+      if (error instanceof SandboxNotFoundError) return undefined;
+      throw error;
+    }
+  }, countRetry(context.counts));
+}
+
+function countRetry(counts: WorkerCounts): () => void {
+  return () => {
+    counts.retries++;
+  };
+}

@@ -1,0 +1,82 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { run, sleep } from '@soulbox/base';
+import { listHostTraces } from '@soulbox/testing';
+
+/** Every kind of thing a sandbox could leave behind, in the order of the report. */
+export const leftoverKinds = [
+  'process',
+  'namespace',
+  'mount',
+  'veth',
+  'nft',
+  'cgroup',
+  'loop',
+  'crun',
+  'folder',
+  'row',
+] as const;
+
+const idsPerInstance = 2 ** 28;
+
+/** The kernel takes namespaces and dead processes away in its own time, after the calls that end them. */
+const settleMs = 5000;
+
+/** What stays on this host of an instance whose sandboxes have all ended and whose server has stopped; one line each. */
+export async function listLeftovers(instance: number, dataDirectory: string): Promise<string[]> {
+  const giveUpAt = Date.now() + settleMs;
+  for (;;) {
+    const found = await listNow(instance, dataDirectory);
+    if (found.length === 0 || Date.now() > giveUpAt) return found;
+    await sleep(100);
+  }
+}
+
+async function listNow(instance: number, dataDirectory: string): Promise<string[]> {
+  return [
+    ...(await listHostTraces(instance, dataDirectory)),
+    ...(await listNamespaces(instance)),
+    ...listRows(dataDirectory),
+  ];
+}
+
+/** Namespaces with a process of the instance's ids, and those that only a mount holds. */
+async function listNamespaces(instance: number): Promise<string[]> {
+  const first = (instance + 1) * idsPerInstance;
+  const columns = 'NS,TYPE,PID,UID';
+  const { namespaces } = JSON.parse(await run('lsns', ['--json', '--output', columns])) as {
+    namespaces: { ns: number | string; type: string; pid: number | string | null; uid: number | string | null }[];
+  };
+  const populated = namespaces
+    .filter(({ uid }) => Number(uid) >= first && Number(uid) < first + idsPerInstance)
+    .map(({ ns, type }) => `namespace ${type} ${ns}`);
+  const held = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(' - nsfs ') && line.includes(`soulbox-${instance}/`))
+    .map((line) => `namespace held at ${line.split(' ')[4] ?? '?'}`);
+  return [...populated, ...held];
+}
+
+/** Sandboxes that the control plane still believes in, and creations it believes to be under way. */
+function listRows(dataDirectory: string): string[] {
+  const file = join(dataDirectory, 'records.sqlite');
+  if (!existsSync(file)) return [];
+  using db = new DatabaseSync(file, { readOnly: true });
+  const rows = db
+    .prepare(
+      "SELECT id, 'sandbox' AS kind FROM sandboxes WHERE state = 'running' UNION ALL SELECT id, 'creation' FROM creations",
+    )
+    .all();
+  return rows.map(({ id, kind }) => `row ${String(kind)} ${String(id)}`);
+}
+
+/** Counts by kind; a kind that is not listed above counts as itself, so that nothing is lost. */
+export function countLeftovers(leftovers: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = Object.fromEntries(leftoverKinds.map((kind) => [kind, 0]));
+  for (const line of leftovers) {
+    const [kind = '?'] = line.split(' ');
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
+  return counts;
+}

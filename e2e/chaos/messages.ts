@@ -1,0 +1,22 @@
+/** What the process that kills the server tells the one that uses it. */
+export type Order =
+  | { readonly type: 'start'; readonly cycles: number; readonly lanes: number; readonly seed: number }
+  | { readonly type: 'verify' };
+
+export interface WorkerCounts {
+  cycles: number;
+  commands: number;
+  killed: number;
+  expired: number;
+  kept: number;
+  /** Creates that gave no answer, or an error, because the server was away. */
+  createsCutOff: number;
+  /** Other calls that had to be made again. */
+  retries: number;
+}
+
+/** And back. `violations` are broken promises, in words. */
+export type Report =
+  | { readonly type: 'progress'; readonly counts: WorkerCounts }
+  | { readonly type: 'cyclesDone' }
+  | { readonly type: 'result'; readonly counts: WorkerCounts; readonly violations: readonly string[] };

@@ -1,0 +1,32 @@
+import type { ChaosReport } from './run-chaos.ts';
+import { countLeftovers } from './leftovers.ts';
+
+const maxLines = 40;
+
+/** The outcome as a table for a terminal, with the details of whatever went wrong. */
+export function renderReport(report: ChaosReport): string {
+  const { counts, kills, violations, leftovers } = report;
+  const rows: [string, number][] = [
+    ['server killed with SIGKILL', kills.kills],
+    ['  of these while it started', kills.duringStart],
+    ['sandboxes followed to their end', counts.cycles],
+    ['  killed', counts.killed],
+    ['  ended by their deadline', counts.expired],
+    ['  kept, and verified at the end', counts.kept],
+    ['commands run', counts.commands],
+    ['creates cut off (no promise made)', counts.createsCutOff],
+    ['other calls made again', counts.retries],
+    ['broken promises', violations.length],
+    ...Object.entries(countLeftovers(leftovers)).map(([kind, count]): [string, number] => [
+      `left behind: ${kind}`,
+      count,
+    ]),
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const lines = rows.map(([name, count]) => `${name.padEnd(width)}  ${String(count).padStart(6)}`);
+  const faults = [...violations, ...leftovers];
+  const details = faults.slice(0, maxLines).map((line) => `  ! ${line}`);
+  if (faults.length > maxLines) details.push(`  ! and ${faults.length - maxLines} more`);
+  if (report.dataDirectory !== undefined) details.push(`  data and log are kept in ${report.dataDirectory}`);
+  return [...lines, `in ${report.seconds.toFixed(0)} s`, ...details].join('\n');
+}

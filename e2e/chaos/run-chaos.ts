@@ -1,0 +1,125 @@
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findProcess } from '@soulbox/base';
+import { nodeProgram, startServer } from '@soulbox/testing';
+import type { ServerProcess } from '@soulbox/testing';
+import type { KillCounts } from './killer.ts';
+import { keepKilling } from './killer.ts';
+import { listLeftovers } from './leftovers.ts';
+import type { Order, Report, WorkerCounts } from './messages.ts';
+import { createRandom } from './random.ts';
+
+export interface ChaosOptions {
+  readonly instance: number;
+  /** Sandboxes to make and to follow to their end. */
+  readonly cycles: number;
+  /** How many at a time. */
+  readonly lanes: number;
+  readonly seed: number;
+  /** The killing stops after so many; the cycles go on. */
+  readonly maxKills: number;
+  readonly onProgress?: (text: string) => void;
+}
+
+export interface ChaosReport {
+  readonly counts: WorkerCounts;
+  readonly kills: KillCounts;
+  /** Broken promises, in words. */
+  readonly violations: readonly string[];
+  /** What is left on the host, one line each. */
+  readonly leftovers: readonly string[];
+  readonly seconds: number;
+  /** Kept when something went wrong. */
+  readonly dataDirectory: string | undefined;
+}
+
+/** Uses a server through the official client while killing it again and again; then ends everything and counts. */
+export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
+  const startedAt = performance.now();
+  const server = await startServer({ instance: options.instance });
+  let stopped = false;
+  let killing: Promise<void> | undefined;
+  const stop = new AbortController();
+  const worker = startWorker(server);
+  try {
+    const kills = { kills: 0, duringStart: 0 };
+    killing = keepKilling(server, createRandom(options.seed), { ...options, counts: kills, stop: stop.signal });
+    await Promise.all([
+      killing,
+      useServer(worker, options, kills).finally(() => {
+        stop.abort();
+      }),
+    ]);
+    const { counts, violations } = await verify(worker);
+    await server.stop();
+    stopped = true;
+    const leftovers = await listLeftovers(options.instance, server.dataDirectory);
+    const fine = violations.length === 0 && leftovers.length === 0;
+    if (fine) await rm(server.dataDirectory, { recursive: true });
+    const seconds = (performance.now() - startedAt) / 1000;
+    return { counts, kills, violations, leftovers, seconds, dataDirectory: fine ? undefined : server.dataDirectory };
+  } finally {
+    stop.abort();
+    await killing?.catch(() => undefined);
+    worker.kill('SIGKILL');
+    if (!stopped) await stopEvenIfDead(server);
+  }
+}
+
+/** After a fault the server may be dead, its sandboxes not: another one has to end them. */
+async function stopEvenIfDead(server: ServerProcess): Promise<void> {
+  if (findProcess(server.pid) === undefined) await server.restart();
+  await server.stop();
+}
+
+function startWorker(server: ServerProcess): ChildProcess {
+  return fork(join(import.meta.dirname, 'worker.ts'), [], {
+    execPath: nodeProgram,
+    execArgv: [],
+    env: { ...process.env, ...server.clientEnvironment },
+  });
+}
+
+async function useServer(worker: ChildProcess, options: ChaosOptions, kills: KillCounts): Promise<void> {
+  const { cycles, lanes, seed } = options;
+  let lastShown = 0;
+  await exchange(worker, { type: 'start', cycles, lanes, seed }, (message) => {
+    if (message.type === 'progress' && message.counts.cycles >= lastShown + 10) {
+      lastShown = message.counts.cycles;
+      options.onProgress?.(`${message.counts.cycles} of ${cycles} cycles, ${kills.kills} kills`);
+    }
+    return message.type === 'cyclesDone' ? message : undefined;
+  });
+}
+
+async function verify(worker: ChildProcess): Promise<Extract<Report, { type: 'result' }>> {
+  return await exchange(worker, { type: 'verify' }, (message) => (message.type === 'result' ? message : undefined));
+}
+
+/** Sends an order and waits for the message that `pick` recognizes. Throws when the worker ends first. */
+async function exchange<T>(worker: ChildProcess, order: Order, pick: (message: Report) => T | undefined): Promise<T> {
+  const ended = new AbortController();
+  const answer = new Promise<T>((resolve) => {
+    const onMessage = (message: unknown): void => {
+      const picked = pick(message as Report);
+      if (picked === undefined) return;
+      worker.off('message', onMessage);
+      resolve(picked);
+    };
+    worker.on('message', onMessage);
+  });
+  worker.send(order);
+  try {
+    return await Promise.race([
+      answer,
+      once(worker, 'exit', { signal: ended.signal }).then(() => {
+        throw new Error('the worker of the chaos test ended by itself; see its output above');
+      }),
+    ]);
+  } finally {
+    ended.abort();
+  }
+}

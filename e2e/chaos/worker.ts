@@ -1,0 +1,48 @@
+import type { CycleContext } from './cycle.ts';
+import { runCycle } from './cycle.ts';
+import type { Order, Report } from './messages.ts';
+import { createRandom } from './random.ts';
+import { endEverything, verifyKept } from './verify.ts';
+
+// The client's side of the chaos test, in a process of its own: the server dies around it, its memory of what it was told
+// does not. Started by run-chaos.ts with the variables of a client.
+
+const contexts: CycleContext[] = [];
+const shared = {
+  counts: { cycles: 0, commands: 0, killed: 0, expired: 0, kept: 0, createsCutOff: 0, retries: 0 },
+  kept: [],
+  violations: [] as string[],
+};
+
+function report(message: Report): void {
+  process.send?.(message);
+}
+
+async function runLanes({ cycles, lanes, seed }: { cycles: number; lanes: number; seed: number }): Promise<void> {
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: lanes }, async (_, lane) => {
+      const context = { ...shared, random: createRandom(seed * 1000 + lane) };
+      contexts.push(context);
+      while (next < cycles) {
+        next++;
+        if (await runCycle(context)) shared.counts.cycles++;
+        else next--;
+        report({ type: 'progress', counts: shared.counts });
+      }
+    }),
+  );
+  report({ type: 'cyclesDone' });
+}
+
+async function verify(): Promise<void> {
+  const [context] = contexts;
+  if (context !== undefined) await verifyKept(context);
+  await endEverything();
+  report({ type: 'result', counts: shared.counts, violations: shared.violations });
+  process.disconnect();
+}
+
+process.on('message', (order: Order) => {
+  void (order.type === 'start' ? runLanes(order) : verify());
+});
