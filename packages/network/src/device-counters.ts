@@ -17,7 +17,7 @@ export function readDeviceCounters(plan: AddressPlan): Map<number, NetworkCounte
   return parseDeviceCounters(plan, readFileSync('/proc/net/dev', 'utf8'));
 }
 
-export function parseDeviceCounters(plan: AddressPlan, text: string): Map<number, NetworkCounters> {
+function parseDeviceCounters(plan: AddressPlan, text: string): Map<number, NetworkCounters> {
   const counters = new Map<number, NetworkCounters>();
   for (const line of text.split('\n')) {
     const colon = line.indexOf(':');

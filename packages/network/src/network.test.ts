@@ -208,6 +208,31 @@ describe('what no sandbox reaches', () => {
     expect(forbidden.trim()).toBe('');
   });
 
+  test('root inside who sets up IPv6 by hand reaches no IPv6 address of the host', async () => {
+    const server = createServer((socket) => socket.on('error', () => undefined).end('host\n'));
+    await new Promise<void>((resolve) => server.listen(0, '::', resolve));
+    const { port } = server.address() as { port: number };
+    await run('ip', ['address', 'add', 'fd00:12::1/64', 'dev', 'sl12out', 'nodad']);
+    try {
+      expect(await reachesFromHost('fd00:12::1', port)).toBe(true);
+      await run('nsenter', [`--net=${sandbox.path}`, 'sysctl', '-w', 'net.ipv6.conf.eth0.disable_ipv6=0']);
+      await sandbox.ip(
+        [
+          'addr add fd00:13::2/64 dev eth0 nodad',
+          'neigh add fd00:13::1 lladdr 02:50:42:00:00:01 dev eth0 nud permanent',
+          'route add default via fd00:13::1',
+          '',
+        ].join('\n'),
+      );
+      const answer = await sandbox.ask({ op: 'connect', host: 'fd00:12::1', port, timeoutMs: 400 });
+      expect(answer).toBe('timeout');
+    } finally {
+      server.close();
+      await run('ip', ['address', 'del', 'fd00:12::1/64', 'dev', 'sl12out']);
+      await run('nsenter', [`--net=${sandbox.path}`, 'sysctl', '-w', 'net.ipv6.conf.eth0.disable_ipv6=1']);
+    }
+  });
+
   test('the host does not answer ARP, so its neighbour table cannot be filled', async () => {
     const found = await run('ip', ['neigh', 'show', 'dev', 'sb12x1']);
     expect(found.trim()).toBe('10.11.0.2 lladdr 02:50:42:00:00:02 PERMANENT');
