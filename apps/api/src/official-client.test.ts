@@ -12,6 +12,22 @@ beforeEach(async () => {
 });
 afterEach(() => api[Symbol.asyncDispose]());
 
+/** These still create and connect through the first version of the routes, and send `secure` themselves. */
+describe.each(['e2b-2.45', 'e2b-2.14'])('the older client %s', (name) => {
+  it('creates, shows, lists, extends, reconnects to and kills a sandbox', async () => {
+    const { Sandbox: OldSandbox } = (await import(name)) as { Sandbox: typeof Sandbox };
+    const sandbox = await OldSandbox.create('base', { ...options, metadata: { a: 'b' } });
+    expect(api.runner.creates[0]).toMatchObject({ timeoutSeconds: 300, secure: true });
+    expect(await sandbox.getInfo()).toMatchObject({ sandboxId: sandbox.sandboxId, metadata: { a: 'b' } });
+    const page = await OldSandbox.list({ ...options, query: { metadata: { a: 'b' } } }).nextItems();
+    expect(page).toHaveLength(1);
+    await sandbox.setTimeout(10_000);
+    expect((await OldSandbox.connect(sandbox.sandboxId, options)).sandboxId).toBe(sandbox.sandboxId);
+    expect(await OldSandbox.kill(sandbox.sandboxId, options)).toBe(true);
+    expect(await OldSandbox.kill(sandbox.sandboxId, options)).toBe(false);
+  });
+});
+
 describe('the unmodified e2b client', () => {
   it('creates, shows, lists, extends, reconnects to and kills a sandbox', async () => {
     const metadata = { 'user id': 'a&b=c %', plan: 'pro' };

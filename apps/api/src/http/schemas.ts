@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** The one form of every error answer. Official clients decide on `code` inside the body, not on the status line. */
-export const errorSchema = z
+const errorSchema = z
   .object({
     code: z.int().describe('The HTTP status again.'),
     message: z.string(),

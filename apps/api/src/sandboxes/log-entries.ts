@@ -2,7 +2,7 @@ import type { LogEntry } from '@soulbox/contract/runner';
 import { msFromTimestamp } from '../runner/sandbox-facts.ts';
 import { logLevels } from './schemas.ts';
 
-export type LogLevel = (typeof logLevels)[number];
+type LogLevel = (typeof logLevels)[number];
 
 export interface Log {
   /** Unix milliseconds. */

@@ -12,7 +12,7 @@ export function isIpv4Block(text: string): boolean {
 const domainForm = /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?\.?$/i;
 
 /** A host name, or one with `*.` in front. */
-export function isDomain(text: string): boolean {
+function isDomain(text: string): boolean {
   return text.length <= 255 && domainForm.test(text);
 }
 
@@ -41,8 +41,6 @@ export const networkSchema = z
     httpsPorts: z.array(z.int().min(1).max(65535)).optional().describe('Not available in this version.'),
   })
   .meta({ id: 'SandboxNetworkConfig' });
-
-export type NetworkConfig = z.infer<typeof networkSchema>;
 
 /** The network part of a sandbox's details. */
 export const networkDetailSchema = z

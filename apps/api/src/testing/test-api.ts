@@ -11,7 +11,7 @@ import { startApi } from '../start.ts';
 import { createScriptedRunner } from './scripted-runner.ts';
 import type { ScriptedRunner } from './scripted-runner.ts';
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -19,7 +19,7 @@ export interface Answer {
   readonly json: unknown;
 }
 
-export interface AskOptions {
+interface AskOptions {
   /** An object is sent as JSON; a string as it is. */
   readonly body?: unknown;
   /** Null: no key. Default: the key of the first team. */

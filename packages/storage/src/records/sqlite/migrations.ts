@@ -51,7 +51,7 @@ const migrations: readonly string[] = [
      ended_at INTEGER,
      cause TEXT
    ) STRICT;
-   CREATE INDEX sandboxes_running ON sandboxes (team_id, started_at, id) WHERE state = 'running';
+   CREATE INDEX sandboxes_running ON sandboxes (team_id, started_at, id, end_at) WHERE state = 'running';
    CREATE INDEX sandboxes_ended ON sandboxes (ended_at) WHERE state = 'ended';
    CREATE INDEX sandboxes_team ON sandboxes (team_id, started_at);`,
 ];
