@@ -3,6 +3,8 @@ import { createContext } from './context.ts';
 import { createRequestHandler } from './routes.ts';
 import { listen } from './server/listen.ts';
 
+// Files that are made are 0644 and directories 0755, whatever the starter had.
+process.umask(0o022);
 const context = createContext(readConfig());
 // As PID 1 its end would be the sandbox's: whatever slips through is written down and survived.
 process.on('uncaughtException', (error) =>

@@ -2,8 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import type { Context } from './context.ts';
 import { checkAccessToken } from './init/access.ts';
+import { handleCompose } from './files/compose.ts';
+import { handleDownload } from './files/download.ts';
+import { handleUpload } from './files/upload.ts';
 import { handleInit } from './init/handle-init.ts';
 import { handleLogs } from './logs/handle-logs.ts';
+import { readMetrics } from './metrics/read-metrics.ts';
+import { discardBody } from './server/discard-body.ts';
 import { createRpcHandler, rpcPrefixes } from './server/rpc.ts';
 import { sendEmpty, sendError, sendJson, setCorsHeaders } from './server/send.ts';
 
@@ -19,6 +24,11 @@ const routes: Readonly<Record<string, Route>> = {
   'GET /health': { handle: (_context, _request, response) => sendEmpty(response, 204), access: 'own' },
   'POST /init': { handle: handleInit, access: 'own' },
   'GET /soulbox/logs': { handle: handleLogs, access: 'own' },
+  'GET /files': { handle: handleDownload, access: 'own' },
+  'HEAD /files': { handle: handleDownload, access: 'own' },
+  'POST /files': { handle: handleUpload, access: 'own' },
+  'POST /files/compose': { handle: handleCompose, access: 'token' },
+  'GET /metrics': { handle: handleMetrics, access: 'token' },
   'GET /envs': { handle: handleEnvs, access: 'token' },
 };
 
@@ -57,7 +67,13 @@ async function respond(
     if (error.reason === 'internal')
       context.log.record('error', 'http', 'Request failed', { cause: String(error.cause) });
     sendError(response, error);
+    discardBody(request, response);
   }
+}
+
+/** GET /metrics */
+async function handleMetrics(_context: Context, _request: IncomingMessage, response: ServerResponse): Promise<void> {
+  sendJson(response, 200, await readMetrics());
 }
 
 /** GET /envs: the global variables, for the code interpreter. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { SoulBoxError } from '@soulbox/base';
+import { bodyChunks } from './body-chunks.ts';
 
 /** Bodies of the small JSON calls. */
 const maxJsonBytes = 1024 * 1024;
@@ -8,7 +9,7 @@ const maxJsonBytes = 1024 * 1024;
 export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  for await (const chunk of bodyChunks(request)) {
     sizeBytes += chunk.length;
     if (sizeBytes > maxJsonBytes) throw new SoulBoxError('bad_request', `The body exceeds ${maxJsonBytes} bytes.`);
     chunks.push(chunk);

@@ -1,0 +1,32 @@
+export type Encoding = 'gzip' | 'identity';
+
+/**
+ * Chooses between gzip and the plain bytes by an `Accept-Encoding` header; undefined: the client takes neither (406).
+ *
+ * gzip when it is the first of the most wanted. A list like undici's `br, gzip, deflate`, which it puts on every request,
+ * prefers something else and gets the plain bytes, at some five times the speed; the official clients ask
+ * for compression by `gzip` alone.
+ */
+export function chooseEncoding(header: string | undefined): Encoding | undefined {
+  const wanted = parseQualities(header ?? '');
+  const wildcard = wanted.get('*');
+  const gzip = wanted.get('gzip') ?? wanted.get('x-gzip') ?? wildcard ?? 0;
+  // Plain bytes are acceptable unless refused (RFC 9110 section 12.5.3).
+  const identity = wanted.get('identity') ?? (wildcard === 0 ? 0 : undefined);
+  if (identity === 0) return gzip > 0 ? 'gzip' : undefined;
+  const best = Math.max(0, ...wanted.values());
+  const first = [...wanted].find(([, quality]) => quality === best)?.[0];
+  return best > 0 && (first === 'gzip' || first === 'x-gzip') ? 'gzip' : 'identity';
+}
+
+function parseQualities(header: string): Map<string, number> {
+  const qualities = new Map<string, number>();
+  for (const item of header.split(',')) {
+    const [name = '', ...parameters] = item.split(';').map((part) => part.trim().toLowerCase());
+    if (name === '') continue;
+    const quality = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
+    const value = quality === undefined ? 1 : Number(quality);
+    qualities.set(name, Number.isFinite(value) ? Math.min(Math.max(value, 0), 1) : 0);
+  }
+  return qualities;
+}

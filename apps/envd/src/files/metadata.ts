@@ -1,0 +1,29 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { SoulBoxError } from '@soulbox/base';
+
+const headerPrefix = 'x-metadata-';
+/** 255 bytes of an attribute's name less `user.e2b.`. */
+const maxKeyBytes = 246;
+/** Keys and values together: what ext4 keeps in one block. */
+const maxTotalBytes = 4096;
+
+/** The metadata in `X-Metadata-*` headers. Throws bad_request for what no extended attribute can hold. */
+export function parseMetadata(headers: IncomingHttpHeaders): Record<string, string> {
+  const metadata: Record<string, string> = {};
+  let totalBytes = 0;
+  for (const [name, value] of Object.entries(headers)) {
+    if (!name.toLowerCase().startsWith(headerPrefix)) continue;
+    const key = name.slice(headerPrefix.length).toLowerCase();
+    const text = Array.isArray(value) ? value.join(', ') : (value ?? '');
+    if (key === '' || key.length > maxKeyBytes) {
+      throw new SoulBoxError('bad_request', `A metadata key has 1 to ${maxKeyBytes} bytes.`);
+    }
+    if (!/^[\x20-\x7e]*$/.test(key + text)) {
+      throw new SoulBoxError('bad_request', `The metadata '${key}' contains characters other than printable ASCII.`);
+    }
+    totalBytes += key.length + text.length;
+    metadata[key] = text;
+  }
+  if (totalBytes > maxTotalBytes) throw new SoulBoxError('bad_request', `Metadata exceeds ${maxTotalBytes} bytes.`);
+  return metadata;
+}

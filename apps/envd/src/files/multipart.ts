@@ -1,0 +1,103 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
+import { Busboy } from '@fastify/busboy';
+import type { BusboyInstance } from '@fastify/busboy';
+import { SoulBoxError } from '@soulbox/base';
+import type { WrittenFile } from './write-file.ts';
+
+/** Parts of any kind in one request. */
+const maxParts = 10_000;
+const maxHeaderPairs = 100;
+
+interface MultipartTarget {
+  /** Given in the query: the one file's path. Undefined: each part's file name is its path. */
+  readonly path: string | undefined;
+  /** Makes a path absolute, to tell two parts of one path. */
+  resolve(path: string): string;
+  write(path: string, chunks: AsyncIterable<Uint8Array>): Promise<WrittenFile>;
+}
+
+/**
+ * Writes the parts named `file` as they come, one after the other; other parts are passed over. Throws bad_request for a
+ * malformed body or two parts of one path, and whatever `write` throws.
+ */
+export async function writeMultipart(
+  headers: IncomingHttpHeaders,
+  body: AsyncIterable<Uint8Array>,
+  target: MultipartTarget,
+): Promise<WrittenFile[]> {
+  const parser = createParser(headers);
+  const seen = new Set<string>();
+  const writes: Promise<WrittenFile>[] = [];
+  const parsed = new Promise<void>((resolve, reject) => {
+    parser.on('finish', resolve);
+    parser.on('error', (error: Error) => reject(malformed(error)));
+    parser.on('partsLimit', () => reject(new SoulBoxError('bad_request', `A request has at most ${maxParts} parts.`)));
+    parser.on('file', (field: string, stream: Readable, filename: string | undefined) => {
+      stream.on('error', () => undefined);
+      if (field !== 'file') {
+        stream.resume();
+        return;
+      }
+      const write = receivePart(stream, target.path ?? filename ?? '', seen, target);
+      writes.push(write);
+      write.catch(reject);
+    });
+  });
+  parsed.catch(() => undefined);
+  await Promise.race([feed(parser, body, parsed), parsed]);
+  await parsed;
+  return await Promise.all(writes);
+}
+
+async function receivePart(
+  stream: Readable,
+  path: string,
+  seen: Set<string>,
+  target: MultipartTarget,
+): Promise<WrittenFile> {
+  if (path === '') throw new SoulBoxError('bad_request', 'A part named file has no file name.');
+  const absolute = target.resolve(path);
+  if (seen.has(absolute))
+    throw new SoulBoxError('bad_request', `you cannot upload multiple files to the same path '${path}'`);
+  seen.add(absolute);
+  return await target.write(path, partChunks(stream));
+}
+
+async function* partChunks(stream: Readable): AsyncGenerator<Uint8Array, void> {
+  try {
+    yield* stream as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    throw malformed(error);
+  }
+}
+
+function createParser(headers: IncomingHttpHeaders): BusboyInstance {
+  try {
+    return new Busboy({
+      headers: { ...headers, 'content-type': headers['content-type'] ?? '' },
+      // The official clients send the whole path as the file name.
+      preservePath: true,
+      highWaterMark: 1024 * 1024,
+      fileHwm: 1024 * 1024,
+      limits: { parts: maxParts, headerPairs: maxHeaderPairs },
+    });
+  } catch (error) {
+    throw malformed(error);
+  }
+}
+
+/** Gives the body to the parser at the speed of the disk; stops when parsing has failed. */
+async function feed(parser: BusboyInstance, body: AsyncIterable<Uint8Array>, failed: Promise<void>): Promise<void> {
+  for await (const chunk of body) {
+    if (!parser.write(chunk)) {
+      await Promise.race([new Promise<void>((resolve) => parser.once('drain', () => resolve())), failed]);
+    }
+  }
+  parser.end();
+}
+
+function malformed(error: unknown): SoulBoxError {
+  if (error instanceof SoulBoxError) return error;
+  return new SoulBoxError('bad_request', 'The multipart body is malformed.', { cause: error });
+}
