@@ -38,6 +38,8 @@ export async function recoverSandboxes(
       continue;
     }
     if (record.state === 'running') {
+      // A no-op, unless the packet filter had to be made anew: then the sandbox was closed until now.
+      await host.network.setPolicy(record.slot, record.tenant?.network ?? {});
       table.add(sandbox);
       adopted++;
       continue;
