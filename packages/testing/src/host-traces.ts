@@ -31,6 +31,8 @@ async function listProcesses(instance: number): Promise<string[]> {
       const [status, groups] = await Promise.all([readText(`/proc/${pid}/status`), readText(`/proc/${pid}/cgroup`)]);
       const uid = Number(/^Uid:\s+(\d+)/m.exec(status)?.[1]);
       const owned = uid >= first && uid < first + idsPerInstance;
+      // A zombie holds nothing but its pid until this host's init collects it.
+      if (/^State:\s+Z/m.test(status)) return undefined;
       if (!owned && !groups.includes(`/soulbox-${instance}/`)) return undefined;
       return `process ${pid} ${/^Name:\s+(.*)$/m.exec(status)?.[1] ?? '?'}`;
     }),

@@ -1,15 +1,14 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findProcess, isRunning, sleep } from '@soulbox/base';
-import { findServer, readDefaultApiKey } from '@soulbox/box';
-import type { ServerFile } from '@soulbox/box';
+import { readDefaultApiKey } from '@soulbox/box/credentials';
+import { findServer } from '@soulbox/box/server-file';
+import type { ServerFile } from '@soulbox/box/server-file';
 
 const repository = join(import.meta.dirname, '../../..');
 export const nodeProgram = join(repository, 'node_modules/node/bin/node');
 const cliMain = join(repository, 'apps/cli/src/main.ts');
-const main = existsSync(cliMain) ? cliMain : join(import.meta.dirname, 'server-main.ts');
 
 /** Where tests keep servers' data; on a disk, for sandboxes need overlay mounts. */
 export const testDirectory = '/var/lib/soulbox-test';
@@ -89,7 +88,7 @@ async function launch(
 ): Promise<ServerFile> {
   const log = await open(join(dataDirectory, 'server.log'), 'a', 0o600);
   const place = ['--port', String(port), '--tls-port', String(tlsPort), '--instance', String(options.instance)];
-  const child = spawn(nodeProgram, [main, 'up', ...place, '--data-dir', dataDirectory], {
+  const child = spawn(nodeProgram, [cliMain, 'up', ...place, '--data-dir', dataDirectory], {
     cwd: repository,
     env: serverEnvironment(options),
     stdio: ['ignore', log.fd, log.fd],

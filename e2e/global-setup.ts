@@ -1,0 +1,64 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { removeTree, silentLogger } from '@soulbox/base';
+import { listHostTraces, startServer, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
+import { ensureBaseTemplate, openTemplateStore } from '@soulbox/templates';
+import type { TestProject } from 'vitest/node';
+
+/** What every end-to-end test file can `inject`. */
+export interface TestServer {
+  readonly pid: number;
+  readonly port: number;
+  readonly tlsPort: number;
+  readonly dataDirectory: string;
+  /** Variables for the official clients over plain HTTP. */
+  readonly plain: Readonly<Record<string, string>>;
+  /** The same over TLS. */
+  readonly tls: Readonly<Record<string, string>>;
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    server: TestServer;
+  }
+}
+
+const instance = 1;
+const dataDirectory = join(testDirectory, 'e2e');
+
+/** One server for all files: that is how people use it, and its start is paid once. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await ensureBaseTemplate(openTemplateStore(testTemplatesDirectory, silentLogger), {
+    logger: silentLogger,
+    onProgress: (step) => console.log(`base template: ${step}`),
+  });
+  await removeLeftovers();
+  const server = await startServer({ instance, dataDirectory });
+  project.provide('server', {
+    pid: server.pid,
+    port: server.port,
+    tlsPort: server.tlsPort,
+    dataDirectory,
+    plain: server.clientEnvironment,
+    tls: server.tlsEnvironment,
+  });
+  return async () => {
+    await server.stop();
+    const left = await listHostTraces(instance, dataDirectory);
+    if (left.length > 0) throw new Error(`The server left behind:\n${left.join('\n')}\n${await server.readLog()}`);
+    await removeTree(dataDirectory);
+  };
+}
+
+/** A run that was cut short leaves sandboxes; a server on the same folder finds and ends them. */
+async function removeLeftovers(): Promise<void> {
+  const exists = await access(dataDirectory).then(
+    () => true,
+    () => false,
+  );
+  if (!exists && (await listHostTraces(instance)).length === 0) return;
+  console.log('cleaning up after an earlier run');
+  const server = await startServer({ instance, dataDirectory, poolSize: 0 });
+  await server.stop();
+  await removeTree(dataDirectory);
+}

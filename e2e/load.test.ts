@@ -1,0 +1,78 @@
+import { NotEnoughSpaceError, Sandbox } from 'e2b';
+import { expect, test } from 'vitest';
+import { createSandbox } from './harness/sandbox.ts';
+import { until } from './harness/until.ts';
+
+async function answerMs(sandbox: Sandbox): Promise<number> {
+  const startedAt = performance.now();
+  await sandbox.files.list('/');
+  return performance.now() - startedAt;
+}
+
+test('a memory hog dies, its sandbox lives', async () => {
+  const sandbox = await createSandbox();
+  const { memoryMB } = await sandbox.getInfo();
+  const hog = `python3 -c "x = b'x' * (${String(memoryMB)} * 2 * 1024 * 1024)"`;
+  const error = await sandbox.commands.run(`${hog}; echo status $?`, { timeoutMs: 30_000 });
+  expect(error.stdout).toBe('status 137\n');
+  expect((await sandbox.commands.run('echo alive')).stdout).toBe('alive\n');
+});
+
+test('envd answers while every CPU burns and all memory is eaten again and again', async () => {
+  const sandbox = await createSandbox();
+  const { memoryMB, cpuCount } = await sandbox.getInfo();
+  await sandbox.files.write(
+    '/home/user/burn.sh',
+    `for i in $(seq ${String(cpuCount * 4)}); do (while :; do :; done) & done
+while :; do python3 -c "x = b'x' * (${String(memoryMB)} * 2 * 1024 * 1024)"; done`,
+  );
+  await sandbox.commands.run('bash /home/user/burn.sh', { background: true, timeoutMs: 0 });
+  const times: number[] = [];
+  for (let count = 0; count < 30; count++) times.push(await answerMs(sandbox));
+  expect(Math.max(...times)).toBeLessThan(5000);
+  expect((await sandbox.commands.run('echo alive', { timeoutMs: 20_000 })).stdout).toBe('alive\n');
+});
+
+test('a fork bomb hits its limit; envd, the host and other sandboxes go on', async () => {
+  const [bombed, other] = await Promise.all([createSandbox(), createSandbox()]);
+  await bombed.files.write('/home/user/bomb.py', 'import os\nwhile True:\n  try: os.fork()\n  except OSError: pass\n');
+  await bombed.commands.run('python3 /home/user/bomb.py', { background: true, timeoutMs: 0 });
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  expect(await bombed.isRunning()).toBe(true);
+  expect(await bombed.files.read('/etc/hostname')).toContain(bombed.sandboxId);
+  expect((await other.commands.run('echo fine', { timeoutMs: 20_000 })).stdout).toBe('fine\n');
+  expect(await bombed.kill()).toBe(true);
+  const fresh = await createSandbox();
+  expect((await fresh.commands.run('echo fresh')).stdout).toBe('fresh\n');
+});
+
+test('a full disk is told as such and is usable again afterwards', async () => {
+  const sandbox = await createSandbox();
+  const fill = `fallocate -l $(($(df --output=avail -B1 /home/user | tail -1) - 65536)) /home/user/fill; sync`;
+  await sandbox.commands.run(fill, { user: 'root' });
+  const megabytes = 'x'.repeat(8 * 1024 * 1024);
+  await expect(sandbox.files.write('/home/user/more', megabytes)).rejects.toThrow(NotEnoughSpaceError);
+  const form = sandbox.files.write('/home/user/more', megabytes, { useOctetStream: false });
+  await expect(form).rejects.toThrow(NotEnoughSpaceError);
+  const inside = await sandbox.commands.run('head -c 9000000 /dev/zero > /home/user/inside || echo refused');
+  expect(inside.stdout).toBe('refused\n');
+  await sandbox.files.remove('/home/user/fill', { user: 'root' });
+  await sandbox.files.write('/home/user/more', 'fits');
+  expect(await sandbox.files.read('/home/user/more')).toBe('fits');
+});
+
+test('the limits are those that the API names', async () => {
+  const sandbox = await createSandbox();
+  const { memoryMB } = await sandbox.getInfo();
+  const { stdout } = await sandbox.commands.run('df -B1M --output=size / | tail -1');
+  expect(Number(stdout)).toBeGreaterThan(1000);
+  expect(memoryMB).toBeGreaterThanOrEqual(128);
+});
+
+test('a sandbox whose envd is killed from inside by its root ends', async () => {
+  const sandbox = await createSandbox();
+  await sandbox.commands.run('kill -9 1; sleep 5', { user: 'root', timeoutMs: 3000 }).catch(() => undefined);
+  const alive = await sandbox.isRunning();
+  if (alive) return;
+  await until('the API knows', async () => !(await Sandbox.kill(sandbox.sandboxId)), 5000);
+});
