@@ -10,6 +10,10 @@ async function step<T>(what: string, action: () => Promise<T>, show: (value: T) 
   return value;
 }
 
+process.on('uncaughtException', (error) => {
+  console.error(`${styleText('red', '✗')} ${error.message}`);
+  process.exit(1);
+});
 console.log(`\n${styleText('bold', 'Demonstration with the official e2b package')}`);
 const sandbox = await step(
   'create a sandbox',

@@ -26,6 +26,7 @@ export const program = defineCommand({
       meta: { name: 'template', description: 'Templates: list, import, build-base, remove' },
       subCommands: {
         list: async () => (await import('../commands/template/list.ts')).listTemplates,
+        import: async () => (await import('../commands/template/import.ts')).importCommand,
         'build-base': async () => (await import('../commands/template/build-base.ts')).buildBase,
         remove: async () => (await import('../commands/template/remove.ts')).removeTemplate,
       },

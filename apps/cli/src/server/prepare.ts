@@ -15,5 +15,6 @@ export async function prepareEverything(
   }
   using progress = createProgress('Building the base template:');
   const store = openTemplateStore(folders.templatesDirectory, options.logger);
+  await store.sweep();
   await ensureBaseTemplate(store, { logger: options.logger, onProgress: (step) => progress.step(step) });
 }

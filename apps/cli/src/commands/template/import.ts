@@ -1,0 +1,54 @@
+import { defineCommand } from 'citty';
+import { createLogger } from '@soulbox/base';
+import { importTemplate, openTemplateStore } from '@soulbox/templates';
+import { resolveFolders } from '../../config.ts';
+import { createProgress } from '../../output/progress.ts';
+import { dataDirArg, jsonArg, parseNumberFlag } from '../../program/shared-args.ts';
+import { UsageError } from '../../program/usage-error.ts';
+
+export const importCommand = defineCommand({
+  meta: { name: 'import', description: 'Make a template from a container image or an archive' },
+  args: {
+    name: { type: 'positional', required: true, description: 'Name of the template: a-z, 0-9, - and _' },
+    source: { type: 'positional', required: true, description: 'oci:DIR[:TAG], docker://IMAGE or tar:FILE' },
+    force: { type: 'boolean', description: 'Replace the template of this name; its sandboxes go on with the old one' },
+    cpus: { type: 'string', description: 'CPUs of its sandboxes (default 2)', valueHint: 'N' },
+    'memory-mb': { type: 'string', description: 'Memory of its sandboxes in MiB (default 1024)', valueHint: 'MIB' },
+    'disk-mb': { type: 'string', description: 'Disk of its sandboxes in MiB (default 10240)', valueHint: 'MIB' },
+    'tls-verify': {
+      type: 'string',
+      description: 'false: accept a registry without valid TLS',
+      valueHint: 'true|false',
+    },
+    authfile: {
+      type: 'string',
+      description: 'File with registry credentials, as podman login writes it',
+      valueHint: 'FILE',
+    },
+    'data-dir': dataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const tlsVerify = args['tls-verify'] ?? 'true';
+    if (tlsVerify !== 'true' && tlsVerify !== 'false') throw new UsageError('--tls-verify must be true or false.');
+    const cpuCount = parseNumberFlag('cpus', args.cpus, 1, 64);
+    const memoryMb = parseNumberFlag('memory-mb', args['memory-mb'], 128, 1_048_576);
+    const diskMb = parseNumberFlag('disk-mb', args['disk-mb'], 64, 16_777_216);
+    const store = openTemplateStore(resolveFolders(args['data-dir']).templatesDirectory);
+    await store.sweep();
+    using progress = createProgress(`Importing ${args.name}:`);
+    const template = await importTemplate(store, args.name, args.source, {
+      replace: args.force === true,
+      tlsVerify: tlsVerify === 'true',
+      ...(args.authfile === undefined ? {} : { authFile: args.authfile }),
+      size: {
+        ...(cpuCount === undefined ? {} : { cpuCount }),
+        ...(memoryMb === undefined ? {} : { memoryMb }),
+        ...(diskMb === undefined ? {} : { diskMb }),
+      },
+      logger: createLogger({ level: 'warn' }),
+      onProgress: (step) => progress.step(step),
+    });
+    console.log(args.json === true ? JSON.stringify(template) : template.templateId);
+  },
+});

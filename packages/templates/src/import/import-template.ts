@@ -1,0 +1,110 @@
+import { chmod, chown, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { run } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import type { Account } from '../rootfs/accounts.ts';
+import { parsePasswd } from '../rootfs/accounts.ts';
+import { readRootfsFile } from '../rootfs/files.ts';
+import { prepareRootfs } from '../rootfs/prepare-rootfs.ts';
+import { openScratchDisk, releaseScratchDisk } from '../store/scratch-disk.ts';
+import type { TemplateDraft } from '../store/template-draft.ts';
+import type { TemplateFacts, TemplateStore } from '../store/template-store.ts';
+import type { Template } from '../store/template.ts';
+import { emptyImageConfig } from './image-config.ts';
+import type { ImageConfig } from './image-config.ts';
+import { parseSource } from './parse-source.ts';
+import type { ImportSource } from './parse-source.ts';
+import { unpackImage } from './unpack-image.ts';
+import type { RegistryOptions } from './unpack-image.ts';
+import { unpackTar } from './unpack-tar.ts';
+
+export interface ImportLimits {
+  /** Bytes of the image and of what it unpacks to, together. */
+  readonly maxBytes: number;
+  /** Files, folders and links. */
+  readonly maxEntries: number;
+  /** For each of: fetching, unpacking. */
+  readonly timeoutMs: number;
+}
+
+export const defaultImportLimits: ImportLimits = {
+  maxBytes: 32 * 1024 ** 3,
+  maxEntries: 2_000_000,
+  timeoutMs: 30 * 60_000,
+};
+
+export interface ImportOptions extends RegistryOptions {
+  readonly onProgress: (step: string) => void;
+  readonly logger: Logger;
+  /** Take the name from the template that has it. */
+  readonly replace?: boolean;
+  readonly limits?: Partial<ImportLimits>;
+  readonly size?: Pick<TemplateFacts, 'cpuCount' | 'memoryMb' | 'diskMb'>;
+}
+
+/**
+ * Makes a template from `oci:DIR[:TAG]`, `docker://IMAGE` or `tar:FILE`. The archive counts as hostile: it is unpacked
+ * with a hard limit of bytes and files, no program of it is run, and device nodes in it are left out.
+ *
+ * Throws `bad_request`, `name_taken`, `file_not_found`, `limit_exceeded`; then nothing of it stays.
+ */
+export async function importTemplate(
+  store: TemplateStore,
+  name: string,
+  sourceText: string,
+  options: ImportOptions,
+): Promise<Template> {
+  const source = parseSource(sourceText);
+  const startedAt = Date.now();
+  const template = await store.add({
+    name,
+    source: source.text,
+    replace: options.replace ?? false,
+    fill: async (draft) => ({ ...(await fillFromSource(draft, source, options)), ...options.size }),
+  });
+  const { templateId, sizeBytes } = template;
+  options.logger.info({ templateId, sizeBytes, durationMs: Date.now() - startedAt }, 'template imported');
+  return template;
+}
+
+async function fillFromSource(
+  draft: TemplateDraft,
+  source: ImportSource,
+  options: ImportOptions,
+): Promise<TemplateFacts> {
+  const limits = { ...defaultImportLimits, ...options.limits };
+  const scratch = await openScratchDisk(draft.directory, limits.maxBytes, limits.maxEntries);
+  const unpacking = { ...options, timeoutMs: limits.timeoutMs, what: source.text };
+  const { rootfs, config } =
+    source.kind === 'image'
+      ? await unpackImage(source.reference, scratch, unpacking)
+      : { rootfs: await unpackTar(source.file, scratch, unpacking), config: emptyImageConfig };
+  await dropDevices(rootfs);
+  options.onProgress('copying');
+  await run('cp', ['--archive', '--no-target-directory', '--', rootfs, draft.rootfs], { timeoutMs: limits.timeoutMs });
+  await releaseScratchDisk(draft.directory);
+  await rm(join(draft.directory, 'scratch'), { recursive: true });
+  // The root folder of an archive may have any owner and mode, and a sandbox whose `/` only root may enter is useless.
+  await chown(draft.rootfs, 0, 0);
+  await chmod(draft.rootfs, 0o755);
+  const account = await prepareRootfs(draft.rootfs);
+  return await factsFrom(draft.rootfs, config, account);
+}
+
+/** A sandbox gets its own /dev, and on the host a device node in a data folder would only be a danger. */
+async function dropDevices(rootfs: string): Promise<void> {
+  await run('find', [rootfs, '-xdev', '(', '-type', 'b', '-o', '-type', 'c', ')', '-delete'], { timeoutMs: 600_000 });
+}
+
+async function factsFrom(rootfs: string, config: ImageConfig, account: Account): Promise<TemplateFacts> {
+  const accounts = parsePasswd((await readRootfsFile(rootfs, '/etc/passwd')) ?? '');
+  const [wanted = ''] = config.user.split(':');
+  // A bare uid that the image's passwd does not have is common; nobody could log in as it, so `user` stands in.
+  const user = accounts.find((entry) => entry.name === wanted || String(entry.uid) === wanted) ?? account;
+  const home = user.home.startsWith('/') ? user.home : '/';
+  return {
+    defaultUser: user.name,
+    defaultWorkdir: config.workdir === '' ? home : config.workdir,
+    environment: config.environment,
+  };
+}
