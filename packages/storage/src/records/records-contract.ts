@@ -186,6 +186,15 @@ export function describeRecords(name: string, open: (folder: string) => Promise<
         expect(await records.sandboxes.find('ia')).toMatchObject({ state: 'ended', cause: 'timeout', endedAt: 9 });
       });
 
+      it('that were thought lost take the cause that is learned later', async () => {
+        await records.sandboxes.put(facts('ia', team, 7));
+        expect(await records.sandboxes.end('ia', 'lost', 9)).toBe(true);
+        expect(await records.sandboxes.end('ia', 'lost', 10)).toBe(false);
+        expect(await records.sandboxes.end('ia', 'killed', 11)).toBe(true);
+        expect(await records.sandboxes.end('ia', 'timeout', 12)).toBe(false);
+        expect(await records.sandboxes.find('ia')).toMatchObject({ cause: 'killed', endedAt: 11 });
+      });
+
       it('cannot be moved to another team, nor belong to a team that does not exist', async () => {
         await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
         await records.sandboxes.put(facts('ia', team, 7));

@@ -54,7 +54,10 @@ export interface SandboxRecords {
    * False when its team does not exist; then nothing is written.
    */
   put(sandbox: SandboxFacts): Promise<boolean>;
-  /** False when there is no such running sandbox. */
+  /**
+   * Ends a running sandbox. One that ended keeps its first cause, except `lost`, which a known cause replaces: two kills at
+   * once must not make one look lost. False when nothing changed.
+   */
   end(id: string, cause: SandboxEndCause, endedAt: number): Promise<boolean>;
   /** The running sandbox of this id, if it is the team's. */
   findRunning(teamId: string, id: string, aliveAfter: number): Promise<SandboxRecord | undefined>;

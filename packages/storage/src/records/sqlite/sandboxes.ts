@@ -31,7 +31,8 @@ export function sqliteSandboxes(db: DatabaseSync): SandboxRecords {
   const removeCreation = db.prepare('DELETE FROM creations WHERE id = ?');
   const clearCreations = db.prepare('DELETE FROM creations');
   const end = db.prepare(
-    "UPDATE sandboxes SET state = 'ended', cause = ?, ended_at = ? WHERE id = ? AND state = 'running'",
+    `UPDATE sandboxes SET state = 'ended', cause = ?1, ended_at = ?2
+     WHERE id = ?3 AND (state = 'running' OR (cause = 'lost' AND ?1 <> 'lost'))`,
   );
   const byId = db.prepare('SELECT * FROM sandboxes WHERE id = ?');
   const running = db.prepare(
