@@ -3,6 +3,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Exchange } from '../exchange/exchange.ts';
 import { answerHeaders, framingHeaders, safeTrailers } from './headers.ts';
 import type { Upstream } from './upstream.ts';
+import { countYoungBuffers } from './young-buffers.ts';
 
 /** Upper bound for the head of an answer, as for requests. */
 export const maxHeaderBytes = 32 * 1024;
@@ -80,6 +81,7 @@ function sendBody(exchange: Exchange, outgoing: ClientRequest): void {
     return;
   }
   const { body } = exchange;
+  countYoungBuffers(body);
   body.pipe(outgoing, { end: false });
   body.once('end', () => {
     const trailers = safeTrailers(exchange.bodyTrailers());
@@ -99,6 +101,7 @@ function sendAnswer(exchange: Exchange, incoming: IncomingMessage): void {
     incoming.statusMessage ?? '',
     answerHeaders(incoming.rawHeaders),
   );
+  countYoungBuffers(incoming);
   incoming.pipe(answer, { end: false });
   incoming.once('end', () => {
     if (!incoming.complete) {

@@ -7,6 +7,7 @@ import { resetSocket } from '../exchange/reset-socket.ts';
 import { answerHeaders } from './headers.ts';
 import { maxHeaderBytes } from './http1.ts';
 import type { Http1Forward } from './http1.ts';
+import { countYoungBuffers } from './young-buffers.ts';
 
 /**
  * Passes a protocol switch on: HTTP/1.1 Upgrade, or the extended CONNECT of HTTP/2 as one. A service that refuses
@@ -72,7 +73,9 @@ function switchHeaders(incoming: IncomingMessage, overHttp2: boolean, protocol: 
 
 /** Copies both ways until both sides ended; one that breaks breaks the other. */
 function joinTunnel(client: Duplex, service: Duplex, idleTimeoutMs: number, resetClient: () => void): void {
+  countYoungBuffers(client);
   client.pipe(service);
+  countYoungBuffers(service);
   service.pipe(client);
   client.on('error', () => service.destroy());
   client.on('close', () => {
