@@ -1,8 +1,11 @@
-import { rm } from 'node:fs/promises';
+import { rm, truncate } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
+import { findDiskDevice } from './disk-traffic.ts';
 import type { Host } from './host.ts';
 import { endHostTools } from './host-tool.ts';
+import type { SandboxLayout } from './layout.ts';
 import { cgroupOf, layoutOf, traceName } from './layout.ts';
+import { isLoopDevice, waitUntilReleased } from './loop-devices.ts';
 import { findMountsBelow, unmountAll } from './mounts.ts';
 import { findRecord } from './record.ts';
 import { runtimeStateOf } from './start.ts';
@@ -19,11 +22,19 @@ export async function destroySandbox(host: Host, sandboxId: string, directory: s
   const record = await findRecord(layout.record);
   if (record?.state !== 'running') await endHostTools(tool.traceName);
   await host.cgroups.kill(cgroup);
+  const device = findMountsBelow(directory).find(isLoopDevice)?.device ?? findDiskDevice(layout);
   await unmountAll(directory, layout, tool);
+  if (device !== undefined && !(await waitUntilReleased(device, directory))) await giveUpDisk(host, sandboxId, layout);
   await removeFolder(layout.rootfs);
   await rm(runtimeStateOf(host, sandboxId), { recursive: true, force: true });
   await host.cgroups.remove(cgroup);
   await removeFolder(directory);
+}
+
+/** A foreign mount namespace, copied while the sandbox was being made, still holds the disk: its space is freed anyhow. */
+async function giveUpDisk(host: Host, sandboxId: string, layout: SandboxLayout): Promise<void> {
+  host.logger.warn({ sandboxId }, 'loop device of a sandbox is held by another mount namespace');
+  await truncate(layout.image, 0).catch(() => undefined);
 }
 
 /** The one recursive delete. It follows no link, and refuses when a mount would let it reach something else. */

@@ -1,5 +1,5 @@
-import { readFileSync, statSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { stat, writeFile } from 'node:fs/promises';
 import type { SandboxLayout } from './layout.ts';
 
 /** /sys/block counts in sectors of 512 bytes whatever the device (Documentation/block/stat.rst). */
@@ -11,21 +11,33 @@ export interface DiskTraffic {
   readonly diskWrittenBytes: number;
 }
 
-/** Notes where the counters stand: a loop device keeps them when it changes its file. */
+/** Notes the loop device, and where its counters stand: it keeps them when it changes its file. */
 export async function writeDiskOrigin(layout: SandboxLayout): Promise<void> {
-  const { diskReadBytes, diskWrittenBytes } = readCounters(layout.disk);
-  await writeFile(layout.diskOrigin, `${diskReadBytes} ${diskWrittenBytes}`, { mode: 0o600 });
+  const device = deviceName((await stat(layout.disk)).dev);
+  const { diskReadBytes, diskWrittenBytes } = readCounters(device);
+  await writeFile(layout.diskOrigin, `${device} ${diskReadBytes} ${diskWrittenBytes}`, { mode: 0o600 });
 }
 
-/** Bytes since the sandbox began. Synchronous: two reads and a stat that never wait. */
+/** The loop device of the sandbox as `major:minor`; undefined before it has one. */
+export function findDiskDevice(layout: SandboxLayout): string | undefined {
+  try {
+    return readFileSync(layout.diskOrigin, 'latin1').split(' ')[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Bytes since the sandbox began. Synchronous: two small reads that never wait. */
 export function readDiskTraffic(layout: SandboxLayout): DiskTraffic {
-  const [read = 0, written = 0] = readFileSync(layout.diskOrigin, 'latin1').split(' ').map(Number);
-  const now = readCounters(layout.disk);
-  return { diskReadBytes: now.diskReadBytes - read, diskWrittenBytes: now.diskWrittenBytes - written };
+  const [device = '', read, written] = readFileSync(layout.diskOrigin, 'latin1').split(' ');
+  const now = readCounters(device);
+  return {
+    diskReadBytes: now.diskReadBytes - Number(read),
+    diskWrittenBytes: now.diskWrittenBytes - Number(written),
+  };
 }
 
-function readCounters(mountPoint: string): DiskTraffic {
-  const device = deviceName(statSync(mountPoint).dev);
+function readCounters(device: string): DiskTraffic {
   const fields = readFileSync(`/sys/dev/block/${device}/stat`, 'latin1').trim().split(/\s+/).map(Number);
   return {
     diskReadBytes: (fields[statField.sectorsRead] ?? 0) * sectorBytes,

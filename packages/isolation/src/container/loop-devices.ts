@@ -1,11 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, sep } from 'node:path';
-import { sleep, SoulBoxError } from '@soulbox/base';
+import { sleep } from '@soulbox/base';
 import type { MountEntry } from '../cgroup/mounts.ts';
 
 /** Documentation/admin-guide/devices.txt. */
 const loopMajor = '7';
-const releaseTimeoutMs = 5_000;
+const releaseTimeoutMs = 2_000;
 
 export function isLoopDevice(mount: MountEntry): boolean {
   return mount.device.startsWith(`${loopMajor}:`);
@@ -21,16 +21,16 @@ async function findBackingFile(device: string): Promise<string | undefined> {
 }
 
 /**
- * Resolves when the loop device has let go of its file in `directory`. It does so by itself after the last unmount, but a
- * mount namespace that is just being made or taken down may hold the file system for some milliseconds more.
+ * Waits until the loop device has let go of its file in `directory`, for 2 s at most; false when it has not. It does so by
+ * itself when the last mount is gone, which may be some milliseconds after the last process is.
  */
-export async function waitUntilReleased(device: string, directory: string): Promise<void> {
+export async function waitUntilReleased(device: string, directory: string): Promise<boolean> {
   const deadline = Date.now() + releaseTimeoutMs;
   for (let waitMs = 1; (await findBackingFile(device))?.startsWith(directory + sep) === true; waitMs *= 2) {
-    if (Date.now() > deadline)
-      throw new SoulBoxError('internal', `Loop device ${device} still holds the disk of a sandbox after 5 s.`);
-    await sleep(Math.min(waitMs, 100));
+    if (Date.now() > deadline) return false;
+    await sleep(Math.min(waitMs, 50));
   }
+  return true;
 }
 
 /** Names of the files behind all loop devices in use on this host. */

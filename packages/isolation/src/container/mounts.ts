@@ -8,7 +8,6 @@ import type { ToolOptions } from './host-tool.ts';
 import { runHostTool } from './host-tool.ts';
 import type { SandboxLayout } from './layout.ts';
 import { diskFolders } from './layout.ts';
-import { isLoopDevice, waitUntilReleased } from './loop-devices.ts';
 import { idCount } from './oci-config.ts';
 
 /**
@@ -20,6 +19,9 @@ const busyRetries = 8;
 
 /**
  * Mounts disk, template and overlay in one run of mount(8), from a table: a process each would cost three times the CPU.
+ * They stand in the host's mount table only until crun has taken them into the sandbox's own mount namespace: then other
+ * namespaces of the host cannot hold on to them, and they end with the sandbox by themselves.
+ *
  * The overlay's folders are relative, so that no host path shows in the sandbox's /proc/self/mountinfo.
  */
 export async function mountRoot(spec: SandboxSpec, layout: SandboxLayout, tool: ToolOptions): Promise<void> {
@@ -61,12 +63,11 @@ export function findMountsBelow(...folders: string[]): MountEntry[] {
 }
 
 /**
- * Takes away every mount of the sandbox, latest first. What stays busy for 0.25 s is detached: it goes as soon as its
- * last user does.
+ * Takes away every mount of the sandbox from the host, latest first. What stays busy for 0.25 s is detached: it goes as
+ * soon as its last user does.
  */
 export async function unmountAll(directory: string, layout: SandboxLayout, tool: ToolOptions): Promise<void> {
   const find = (): MountEntry[] => findMountsBelow(directory, layout.rootfs);
-  const loops = find().filter(isLoopDevice);
   for (let attempt = 0; ; attempt++) {
     const points = find().map((entry) => entry.mountPoint);
     if (points.length === 0) break;
@@ -78,5 +79,4 @@ export async function unmountAll(directory: string, layout: SandboxLayout, tool:
       await sleep(2 ** attempt);
     }
   }
-  for (const { device } of loops) await waitUntilReleased(device, directory);
 }

@@ -9,7 +9,7 @@ import type { ToolOptions } from './host-tool.ts';
 import { runHostTool } from './host-tool.ts';
 import type { SandboxLayout } from './layout.ts';
 import { cgroupOf, layoutOf, rootsFolder, runFolder, runtimeRoot, traceName } from './layout.ts';
-import { mountRoot } from './mounts.ts';
+import { mountRoot, unmountAll } from './mounts.ts';
 import { createOciConfig } from './oci-config.ts';
 import { readBootId, startTicksOf } from './process-identity.ts';
 import { writeRecord } from './record.ts';
@@ -23,8 +23,9 @@ export async function startSandbox(host: Host, spec: SandboxSpec): Promise<Sandb
   await writeRecord(layout.record, { state: 'starting' });
   await makeRoot(host, spec, layout, tool);
   const init = await createContainer(host, spec, layout, tool);
-  await spec.attachNetwork(`/proc/${init.initPid}/ns/net`);
+  await Promise.all([spec.attachNetwork(`/proc/${init.initPid}/ns/net`), unmountAll(spec.directory, layout, tool)]);
   await runCrun(host, layout, tool, ['start', spec.sandboxId]);
+  if (startTicksOf(init.initPid) !== init.initStartTicks) throw diedEarly();
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init });
   return instanceOf(spec.sandboxId, spec.directory, init.initPid, init.initStartTicks);
 }
@@ -78,9 +79,12 @@ async function createContainer(
   await runCrun(host, layout, tool, args);
   const initPid = Number(await readFile(layout.pidFile, 'latin1'));
   const initStartTicks = startTicksOf(initPid);
-  if (initStartTicks === undefined)
-    throw new SoulBoxError('sandbox_start_failed', 'The first process of the sandbox ended before it began.');
+  if (initStartTicks === undefined) throw diedEarly();
   return { initPid, initStartTicks };
+}
+
+function diedEarly(): SoulBoxError {
+  return new SoulBoxError('sandbox_start_failed', 'The first process of the sandbox ended before it became envd.');
 }
 
 async function runCrun(host: Host, layout: SandboxLayout, tool: ToolOptions, args: readonly string[]): Promise<void> {

@@ -1,0 +1,15 @@
+import { fileURLToPath } from 'node:url';
+import { silentLogger } from '@soulbox/base';
+import { prepareCgroups } from '../cgroup/prepare.ts';
+import { describeDriver } from '../contract/driver-contract.ts';
+import { createContainerDriver } from './driver.ts';
+import { testInstance } from './test-instance.ts';
+
+await prepareCgroups();
+
+describeDriver({
+  name: 'container',
+  instanceNumber: testInstance,
+  createDriver: () => createContainerDriver({ logger: silentLogger, instance: testInstance }),
+  startProgram: fileURLToPath(new URL('start-program.ts', import.meta.url)),
+});

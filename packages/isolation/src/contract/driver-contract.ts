@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, describe } from 'vitest';
+import { run } from '@soulbox/base';
+import type { Driver, EnvdRuntime } from '../driver.ts';
+import { buildStandIn, findOrMakeTestRoot } from './build-stand-in.ts';
+import { describeFailures } from './failures.ts';
+import { describeLifecycle } from './lifecycle.ts';
+import { describeLimits } from './limits.ts';
+import { describePrivileges } from './privileges.ts';
+import type { TestBench } from './test-sandbox.ts';
+import { openTestBench } from './test-sandbox.ts';
+import { describeWalls } from './walls.ts';
+
+/** What a driver's test file says to run the suite. */
+export interface DriverContract {
+  readonly name: string;
+  /** Called more than once: each result stands for a server that knows nothing of the ones before. */
+  readonly createDriver: () => Driver;
+  readonly instanceNumber: number;
+  /** A program that starts the sandbox of the SandboxSpec in its argument (JSON), and writes a line before it begins. */
+  readonly startProgram: string;
+}
+
+/** What the parts of the suite share; filled in before the first test runs. */
+export interface Stage {
+  readonly contract: DriverContract;
+  bench: TestBench;
+  runtime: EnvdRuntime;
+}
+
+/** The tests that every driver has to pass, with real sandboxes of the real host. Needs root. */
+export function describeDriver(contract: DriverContract): void {
+  describe(`the driver ${contract.name}`, () => {
+    const stack = new AsyncDisposableStack();
+    const stage = { contract } as Stage;
+    beforeAll(async () => {
+      const rootfs = await findOrMakeTestRoot();
+      stage.runtime = stack.use(await buildStandIn());
+      const driver = contract.createDriver();
+      const options = { driver, instanceNumber: contract.instanceNumber, rootfs, runtime: stage.runtime };
+      stage.bench = stack.use(await openTestBench(options));
+    }, 900_000);
+    afterAll(async () => {
+      await stack.disposeAsync();
+    });
+
+    describeWalls(stage);
+    describePrivileges(stage);
+    describeLimits(stage);
+    describeLifecycle(stage);
+    describeFailures(stage);
+  });
+}
+
+/** Everything on the host that would betray a sandbox which was not fully removed, as one text to compare. */
+export async function hostTraces(marks: readonly string[]): Promise<string[]> {
+  const views = await Promise.all([
+    run('cat', ['/proc/self/mountinfo']),
+    run('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE']),
+    run('find', ['/sys/fs/cgroup', '/run', '-maxdepth', '5', '-type', 'd']),
+    run('ps', ['-e', '-o', 'pid=,uid=,args=']),
+  ]);
+  const lines = views.flatMap((text) => text.split('\n'));
+  return lines.filter((line) => marks.some((mark) => line.includes(mark)) && !line.includes('ps -e -o'));
+}

@@ -1,0 +1,99 @@
+import { readdir } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { run, sleep } from '@soulbox/base';
+import type { Stage } from './driver-contract.ts';
+import { hostTraces } from './driver-contract.ts';
+import type { TestSandbox } from './test-sandbox.ts';
+import { ordinaryUser } from './test-sandbox.ts';
+
+/** From start through a change of servers to the end. */
+export function describeLifecycle(stage: Stage): void {
+  describe('lifecycle', () => {
+    const marksOf = ({ spec }: TestSandbox): string[] => [spec.sandboxId, String(spec.idBase)];
+
+    test('a server that knows nothing adopts what runs', async () => {
+      await using sandbox = await stage.bench.start();
+      await sandbox.sh('echo kept > /kept');
+      const later = stage.contract.createDriver();
+      const { sandboxId, directory } = sandbox.spec;
+      const adopted = await later.adopt(sandboxId, directory);
+      expect(adopted).toEqual(sandbox.instance);
+      if (adopted === undefined) return;
+      expect(later.isAlive(adopted)).toBe(true);
+      expect((await later.sample(adopted)).cpuUsedSeconds).toBeGreaterThan(0);
+      expect(await later.listTraces()).toContain(sandboxId);
+      expect((await sandbox.sh('cat /kept')).stdout).toBe('kept\n');
+      await later.destroy(sandboxId, directory);
+      expect(later.isAlive(adopted)).toBe(false);
+      expect(await hostTraces(marksOf(sandbox))).toEqual([]);
+    });
+
+    test('what does not run is not adopted', async () => {
+      await using sandbox = await stage.bench.start();
+      const { sandboxId, directory } = sandbox.spec;
+      process.kill(sandbox.instance.initPid, 'SIGKILL');
+      while (stage.bench.driver.isAlive(sandbox.instance)) await sleep(2);
+      expect(await stage.bench.driver.adopt(sandboxId, directory)).toBeUndefined();
+      const spec = await stage.bench.createSpec();
+      expect(await stage.bench.driver.adopt(spec.sandboxId, spec.directory)).toBeUndefined();
+      expect(await stage.bench.driver.adopt('inone', '/nowhere/inone')).toBeUndefined();
+    });
+
+    test('destroy removes every trace, whatever runs inside', async () => {
+      await using sandbox = await stage.bench.start();
+      void sandbox.sh('trap "" TERM INT; for i in $(seq 50); do sleep 600 & done; wait', ordinaryUser).catch(() => 0);
+      void sandbox.sh('cd /tmp; exec 3>open-file; while :; do sh -c "sleep 0.01"; done').catch(() => 0);
+      await sleep(300);
+      expect((await hostTraces(marksOf(sandbox))).length).toBeGreaterThan(0);
+      await stage.bench.driver.destroy(sandbox.spec.sandboxId, sandbox.spec.directory);
+      expect(await hostTraces(marksOf(sandbox))).toEqual([]);
+      const left = await readdir(dirname(sandbox.spec.directory));
+      expect(left).not.toContain(basename(sandbox.spec.directory));
+      expect(await stage.bench.driver.listTraces()).not.toContain(sandbox.spec.sandboxId);
+    });
+
+    test('destroy can be repeated, and by several callers at once', async () => {
+      await using sandbox = await stage.bench.start();
+      const { sandboxId, directory } = sandbox.spec;
+      await Promise.allSettled([1, 2, 3].map(() => stage.bench.driver.destroy(sandboxId, directory)));
+      await stage.bench.driver.destroy(sandboxId, directory);
+      await stage.bench.driver.destroy(sandboxId, directory);
+      expect(await hostTraces(marksOf(sandbox))).toEqual([]);
+    });
+
+    test('destroy of what never was does nothing', async () => {
+      await stage.bench.driver.destroy('inever', '/nowhere/inever');
+    });
+
+    test('destroy ends a frozen sandbox', async () => {
+      await using sandbox = await stage.bench.start();
+      const groups = await run('find', ['/sys/fs/cgroup', '-type', 'd', '-name', sandbox.spec.sandboxId]);
+      for (const group of groups.trim().split('\n')) {
+        await run('sh', ['-c', `cd ${group}; ! [ -e freezer.state ] || echo FROZEN > freezer.state`]);
+        await run('sh', ['-c', `cd ${group}; ! [ -e cgroup.freeze ] || echo 1 > cgroup.freeze`]);
+      }
+      await stage.bench.driver.destroy(sandbox.spec.sandboxId, sandbox.spec.directory);
+      expect(await hostTraces(marksOf(sandbox))).toEqual([]);
+    });
+
+    test('ten sandboxes start and end side by side', async () => {
+      const sandboxes = await Promise.all(Array.from({ length: 10 }, () => stage.bench.start()));
+      const names = await Promise.all(sandboxes.map((sandbox) => sandbox.sh(`echo ${sandbox.spec.sandboxId}`)));
+      expect(names.map((name) => name.stdout.trim())).toEqual(sandboxes.map(({ spec }) => spec.sandboxId));
+      await Promise.all(sandboxes.map(({ spec }) => stage.bench.driver.destroy(spec.sandboxId, spec.directory)));
+      expect(await hostTraces(sandboxes.flatMap(marksOf))).toEqual([]);
+    });
+
+    test('a sandbox ends with its init', async () => {
+      await using sandbox = await stage.bench.start();
+      void sandbox.sh('sleep 600').catch(() => undefined);
+      await sleep(100);
+      process.kill(sandbox.instance.initPid, 'SIGKILL');
+      for (let tries = 0; tries < 100 && stage.bench.driver.isAlive(sandbox.instance); tries++) await sleep(10);
+      expect(stage.bench.driver.isAlive(sandbox.instance)).toBe(false);
+      const processes = (await hostTraces([String(sandbox.spec.idBase)])).filter((line) => line.includes('sleep'));
+      expect(processes).toEqual([]);
+    });
+  });
+}

@@ -1,0 +1,133 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { sleep } from '@soulbox/base';
+import type { Stage } from './driver-contract.ts';
+import { ordinaryUser, usualLimits } from './test-sandbox.ts';
+
+/** One system call for all of them: a list of pids would be out of date before it is read. */
+const killAllOfUser = `python3 -c "import os; os.setuid(${ordinaryUser}); os.kill(-1, 9)"`;
+const bytesPerMb = 1024 * 1024;
+
+/** What a sandbox can use of the host, and how it fares at the limit. */
+export function describeLimits(stage: Stage): void {
+  describe('limits', () => {
+    test('out of memory ends one process and leaves the sandbox', async ({ skip }) => {
+      if (!stage.bench.driver.capabilities.survivesOutOfMemory) skip('this driver ends with its memory');
+      await using sandbox = await stage.bench.start();
+      const hog = await sandbox.sh('python3 -c "b = bytearray(1 << 30)"', ordinaryUser);
+      // The shell reports the signal of its child, or died of it in its place.
+      expect([hog.exitCode, hog.signal]).toEqual(hog.signal === null ? [137, null] : [null, 'SIGKILL']);
+      expect((await sandbox.sh('echo alive')).stdout).toBe('alive\n');
+      expect(stage.bench.driver.isAlive(sandbox.instance)).toBe(true);
+    });
+
+    test('files in shared memory count as disk, not as memory that nothing can free', async () => {
+      await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb: 128, diskMb: 256 } });
+      const { exitCode } = await sandbox.sh('head -c 180M /dev/zero > /dev/shm/big', ordinaryUser);
+      expect(exitCode).toBe(0);
+      const { diskUsedBytes } = await stage.bench.driver.sample(sandbox.instance);
+      expect(diskUsedBytes).toBeGreaterThan(180 * bytesPerMb);
+    });
+
+    test('a fork bomb stays within the limit, and root can still help', async () => {
+      await using sandbox = await stage.bench.start({ limits: { ...usualLimits, maxProcesses: 150 } });
+      const bomb = `import os, time
+made = 0
+try:
+    while made < 1000:
+        if os.fork() == 0: os.closerange(0, 9); time.sleep(600)
+        made += 1
+except BlockingIOError: pass
+print(made, flush=True)
+os.kill(os.getpid(), 9)`;
+      const { stdout } = await sandbox.sh(`exec python3 -c "${bomb}"`, ordinaryUser);
+      expect(Number(stdout)).toBeLessThan(150);
+      expect(Number(stdout)).toBeGreaterThan(50);
+      await sandbox.sh(killAllOfUser);
+      expect((await sandbox.sh('echo again', ordinaryUser)).stdout).toBe('again\n');
+    });
+
+    test('two loops on one processor get one processor', async () => {
+      await using sandbox = await stage.bench.start();
+      void sandbox.sh('timeout 4 sh -c "while :; do :; done" & timeout 4 sh -c "while :; do :; done"').catch(() => 0);
+      await sleep(500);
+      const { driver } = stage.bench;
+      const [before, startedAt] = [await driver.sample(sandbox.instance), performance.now()];
+      await sleep(2_500);
+      const [after, endedAt] = [await driver.sample(sandbox.instance), performance.now()];
+      const used = (after.cpuUsedSeconds - before.cpuUsedSeconds) / ((endedAt - startedAt) / 1000);
+      expect(used).toBeLessThan(1.15);
+      expect(used).toBeGreaterThan(0.2);
+    });
+
+    test('a full disk is an error inside, df tells its size, and the host keeps its space', async () => {
+      await using sandbox = await stage.bench.start({ limits: { ...usualLimits, diskMb: 128 } });
+      const df = await sandbox.sh('df --output=size -B1M / | tail -1');
+      expect(Math.abs(Number(df.stdout) - 128)).toBeLessThanOrEqual(2);
+      const fill = await sandbox.sh('head -c 300M /dev/zero > /home/big', 0);
+      expect(fill.stderr).toContain('No space left on device');
+      const full = await stage.bench.driver.sample(sandbox.instance);
+      expect(full.diskTotalBytes / bytesPerMb).toBeCloseTo(128, -1);
+      expect(full.diskUsedBytes / bytesPerMb).toBeGreaterThan(120);
+      expect(await diskUsage(sandbox.spec.directory)).toBeLessThan(140 * bytesPerMb);
+      await sandbox.sh('rm /home/big; sync');
+      expect((await sandbox.sh('echo room > /home/small && cat /home/small')).stdout).toBe('room\n');
+    });
+
+    test('files without end use up the inodes of the sandbox only', async () => {
+      await using sandbox = await stage.bench.start({ limits: { ...usualLimits, diskMb: 64 } });
+      const answer = await sandbox.sh(`mkdir /many && cd /many && python3 -c "
+for i in range(10000): open(str(i), 'w').close()"`);
+      expect(answer.stderr).toContain('No space left on device');
+      expect((await sandbox.sh('rm -r /many && touch /fine && echo fine')).stdout).toBe('fine\n');
+    });
+
+    test('a sample counts what was used', async () => {
+      await using sandbox = await stage.bench.start();
+      const { driver } = stage.bench;
+      const before = await driver.sample(sandbox.instance);
+      await sandbox.sh('head -c 40M /dev/urandom > /data; sync /data; timeout 0.3 sh -c "while :; do :; done"');
+      const after = await driver.sample(sandbox.instance);
+      expect(after.cpuUsedSeconds - before.cpuUsedSeconds).toBeGreaterThan(0.2);
+      expect(after.diskWrittenBytes - before.diskWrittenBytes).toBeGreaterThanOrEqual(40 * bytesPerMb);
+      expect(after.diskUsedBytes - before.diskUsedBytes).toBeGreaterThanOrEqual(40 * bytesPerMb);
+      expect(after.memoryCacheBytes).toBeGreaterThan(before.memoryCacheBytes);
+      expect(after.memoryLimitBytes).toBe(256 * bytesPerMb);
+      expect(after.memorySwapBytes).toBe(0);
+      expect(after.memoryRssBytes).toBeGreaterThan(bytesPerMb);
+      expect(after.memoryWorkingSetBytes).toBeLessThan(after.memoryLimitBytes);
+    });
+
+    test('envd answers while user code burns every processor, all memory and all processes', async () => {
+      await using sandbox = await stage.bench.start({ limits: { ...usualLimits, maxProcesses: 200 } });
+      const hogs = 'for i in $(seq 20); do sh -c "while :; do :; done" & done; wait';
+      const memory = 'while :; do python3 -c "b = bytearray(1 << 30)"; done';
+      const bomb = 'f() { f | f & }; while :; do f 2>/dev/null; sleep 0.05; done';
+      for (const script of [hogs, memory, bomb]) void sandbox.sh(script, ordinaryUser).catch(() => undefined);
+      await sleep(1_000);
+      const times: number[] = [];
+      while (times.length < 200) {
+        const startedAt = performance.now();
+        await fetch(sandbox.healthUrl, { signal: AbortSignal.timeout(5_000) });
+        times.push(performance.now() - startedAt);
+        await sleep(5);
+      }
+      times.sort((a, b) => a - b);
+      const [p50 = 0, p99 = 0] = [times[99], times[197]];
+      process.stdout.write(
+        `health of a sandbox at all its limits: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms\n`,
+      );
+      expect(p99).toBeLessThan(250);
+      await sandbox.sh(killAllOfUser);
+      expect((await sandbox.sh('echo works', ordinaryUser)).stdout).toBe('works\n');
+    });
+  });
+}
+
+/** Bytes that the files of a folder take on the host's disk. */
+async function diskUsage(folder: string): Promise<number> {
+  const sizes = readdirSync(folder).map(async (name) => (await stat(join(folder, name))).blocks * 512);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}

@@ -1,0 +1,132 @@
+import { readFile, readlink, readdir, stat } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { run } from '@soulbox/base';
+import type { Stage } from './driver-contract.ts';
+import type { TestSandbox } from './test-sandbox.ts';
+import { ordinaryUser } from './test-sandbox.ts';
+
+/** What stands between a sandbox, the host and other sandboxes. */
+export function describeWalls(stage: Stage): void {
+  describe('walls', () => {
+    let one: TestSandbox;
+    let other: TestSandbox;
+    beforeAll(async () => {
+      [one, other] = await Promise.all([stage.bench.start(), stage.bench.start()]);
+    });
+    afterAll(async () => {
+      await one[Symbol.asyncDispose]();
+      await other[Symbol.asyncDispose]();
+    });
+
+    test('root inside is nobody the host knows, in a range of its own', async () => {
+      for (const sandbox of [one, other]) {
+        expect((await sandbox.sh('id -u')).stdout).toBe('0\n');
+        const status = await readFile(`/proc/${sandbox.instance.initPid}/status`, 'utf8');
+        const { idBase } = sandbox.spec;
+        expect(status).toMatch(new RegExp(`^Uid:\\t${idBase}\\t${idBase}\\t${idBase}\\t${idBase}$`, 'm'));
+        expect(status).toMatch(new RegExp(`^Gid:\\t${idBase}\\t${idBase}\\t${idBase}\\t${idBase}$`, 'm'));
+      }
+      expect(one.spec.idBase).not.toBe(other.spec.idBase);
+    });
+
+    test('files that root and a user make belong to the range on the host', async () => {
+      await one.sh('touch /made-by-root && mkdir -m 777 /open');
+      await one.sh('touch /open/made-by-user', ordinaryUser);
+      const root = `/proc/${one.instance.initPid}/root`;
+      expect((await stat(`${root}/made-by-root`)).uid).toBe(one.spec.idBase);
+      expect((await stat(`${root}/open/made-by-user`)).uid).toBe(one.spec.idBase + ordinaryUser);
+    });
+
+    test('every namespace is its own', async () => {
+      const names = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
+      for (const name of names) {
+        const [mine, ones, others] = await Promise.all(
+          ['self', one.instance.initPid, other.instance.initPid].map((pid) => readlink(`/proc/${pid}/ns/${name}`)),
+        );
+        expect(new Set([mine, ones, others]).size, name).toBe(3);
+      }
+    });
+
+    test('only its own processes are seen', async () => {
+      const { stdout } = await one.sh('ps -e -o pid=,args=');
+      expect(stdout.trim().split('\n').length).toBeLessThan(5);
+      expect((await one.sh(`ls /proc/${one.instance.initPid}`)).exitCode).not.toBe(0);
+    });
+
+    test('no path of the host shows, but the runtime folder', async () => {
+      const { stdout } = await one.sh('cat /proc/self/mountinfo /proc/mounts /proc/self/cgroup /proc/1/environ');
+      const lines = stdout.split('\n').filter((line) => !line.includes(one.spec.runtime.directory));
+      expect(lines.filter((line) => line.includes(one.spec.rootfs))).toEqual([]);
+      expect(lines.filter((line) => line.includes(one.spec.directory))).toEqual([]);
+      expect((await one.sh(`cat /sys/block/loop*/loop/backing_file /sys/class/block/loop*/loop/*`)).stdout).toBe('');
+    });
+
+    test('two sandboxes share no file and no IPC object', async () => {
+      await one.sh(
+        'echo secret > /only-here; echo secret > /tmp/only-here; echo secret > /dev/shm/only-here; ipcmk -Q',
+      );
+      const { stdout } = await other.sh('cat /only-here /tmp/only-here /dev/shm/only-here; ipcs -q | grep 0x');
+      expect(stdout).toBe('');
+    });
+
+    test('the template never changes', async () => {
+      const before = await listTree(one.spec.rootfs);
+      await one.sh('rm -rf /etc/os-release /usr/share/doc; echo changed > /etc/passwd; chown -R 1000 /srv; touch /new');
+      expect((await one.sh('cat /etc/passwd')).stdout).toBe('changed\n');
+      expect(await listTree(one.spec.rootfs)).toBe(before);
+      expect((await other.sh('head -c 5 /etc/passwd')).stdout).toBe('root:');
+    });
+
+    test('what the runner gives is inside: names, servers, token and identities', async () => {
+      const { spec } = other;
+      expect((await other.sh('hostname; cat /etc/hostname')).stdout).toBe('sandbox\nsandbox\n');
+      expect((await other.sh('cat /etc/resolv.conf')).stdout).toBe('nameserver 192.0.2.53\n');
+      expect((await other.sh('getent hosts sandbox')).stdout).toContain('127.0.1.1');
+      expect((await other.sh('cat /run/soulbox/host-token')).stdout).toBe(spec.hostToken.reveal());
+      expect((await other.sh('cat /run/soulbox/host-token', ordinaryUser)).exitCode).not.toBe(0);
+      const identities = 'cat /etc/machine-id /proc/sys/kernel/random/boot_id';
+      const [mine, theirs] = [await one.sh(identities), await other.sh(identities)];
+      expect(mine.stdout).toMatch(/^[0-9a-f]{32}\n[0-9a-f-]{36}\n$/);
+      expect(mine.stdout).not.toBe(theirs.stdout);
+    });
+
+    test('what the host gives cannot be written, by root neither', async () => {
+      const files =
+        '/etc/resolv.conf /etc/hosts /etc/machine-id /proc/sys/kernel/random/boot_id /run/soulbox/host-token';
+      for (const path of [...files.split(' '), `${one.spec.runtime.mountPoint}/new`])
+        expect((await one.sh(`echo x > ${path}`)).exitCode, path).not.toBe(0);
+      expect(await readdir(one.spec.runtime.directory)).not.toContain('new');
+    });
+
+    test('sudo works for an ordinary user', async ({ skip }) => {
+      if (!stage.bench.driver.capabilities.setuid) skip('this driver has no setuid programs');
+      await other.sh('useradd -m -u 1000 user && echo "user ALL=(ALL) NOPASSWD: ALL" > /etc/sudoers.d/user');
+      expect((await other.sh('sudo -n id -u', ordinaryUser)).stdout).toBe('0\n');
+    });
+
+    test('terminals, shared memory and the standard devices work', async () => {
+      const { stdout, stderr } = await other.sh(
+        `script -qec 'test -t 0 && echo terminal' /dev/null
+        for name in null zero full random urandom; do head -c 1 /dev/$name > /dev/null || echo $name; done
+        echo shared > /dev/shm/file && cat /dev/shm/file
+        readlink /dev/fd; stat -c %a /dev/shm /tmp`,
+        ordinaryUser,
+      );
+      expect([stdout.replaceAll('\r', ''), stderr]).toEqual(['terminal\nshared\n/proc/self/fd\n1777\n1777\n', '']);
+    });
+
+    test('an ordinary user may ping its own loopback and bind port 80', async () => {
+      const script = `python3 -c "
+import socket
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+socket.socket().bind(('127.0.0.1', 80))
+print('bound')"`;
+      expect((await other.sh(script, ordinaryUser)).stdout).toBe('bound\n');
+    });
+  });
+}
+
+/** Names, modes, owners, sizes and times of a whole tree. */
+async function listTree(folder: string): Promise<string> {
+  return await run('find', [folder, '-printf', '%P %m %U %G %s %T@ %l\n']);
+}
