@@ -41,14 +41,6 @@ function showDefault(value: unknown): string {
   return text === '' ? 'empty' : `\`${text}\``;
 }
 
-const text = Array.isArray(value)
-    ? value.join(',')
-    : typeof value === 'object'
-      ? JSON.stringify(value)
-      : String(value);
-  return text === '' ? 'empty' : `\`${text}\``;
-}
-
 const text = [intro, ...rooms.map(renderRoom)].join('\n');
 if (process.argv.includes('--check')) {
   if (text !== (await readFile(file, 'utf8').catch(() => ''))) {
