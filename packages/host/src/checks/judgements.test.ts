@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import { judgeCriu } from './criu.ts';
+import { judgeFirewalls } from './other-firewalls.ts';
+import { checkProgram } from './programs.ts';
+
+const program = {
+  name: 'mount',
+  package: { debian: 'mount', fedora: 'util-linux', alpine: 'util-linux', arch: 'util-linux' },
+  usedFor: 'mounting',
+  required: true,
+};
+
+test('a program that is there is ok', async () => {
+  expect(await checkProgram(program)).toMatchObject({ id: 'program-mount', status: 'ok' });
+});
+
+test('a missing program fails when it is required, else warns, and the fix names its package', async () => {
+  const missing = { ...program, name: 'no-such-program' };
+  expect(await checkProgram(missing)).toMatchObject({
+    status: 'fail',
+    detail: 'not installed; needed for mounting',
+    fix: { debian: 'apt-get install mount', fedora: 'dnf install util-linux', alpine: 'apk add util-linux' },
+  });
+  expect(await checkProgram({ ...missing, required: false })).toMatchObject({ status: 'warn' });
+});
+
+test('a program that is too old says both versions and why', async () => {
+  const minimum = { version: [99, 1], flag: '--version', why: 'tests need it' };
+  const finding = await checkProgram({ ...program, minimum });
+  expect(finding.status).toBe('fail');
+  expect(finding.detail).toMatch(/^2\.\d+.* is too old, 99\.1 is needed: tests need it$/);
+});
+
+test('a program that tells no version is not trusted', async () => {
+  const minimum = { version: [1], flag: '--no-such-flag', why: '' };
+  expect(await checkProgram({ ...program, name: 'true', minimum: { ...minimum, flag: 'x' } })).toMatchObject({
+    status: 'fail',
+  });
+  expect(await checkProgram({ ...program, minimum })).toMatchObject({ status: 'fail' });
+});
+
+test.each([
+  [undefined, [6, 18], 'ok'],
+  [[4, 1, 1], [6, 18], 'warn'],
+  [[4, 1, 1], [6, 16], 'warn'],
+  [[4, 1, 1], [6, 12], 'ok'],
+  [[4, 2], [6, 18], 'ok'],
+] as const)('CRIU %j on Linux %j is %s', (criu, kernel, status) => {
+  expect(judgeCriu(criu, kernel).status).toBe(status);
+});
+
+test('a FORWARD chain that drops is a warning with the chain to open', () => {
+  const docker =
+    'table ip filter {\n chain FORWARD {\n type filter hook forward priority filter; policy drop;\n jump DOCKER-USER\n';
+  expect(judgeFirewalls(docker, '')).toMatchObject({ status: 'warn' });
+  expect(judgeFirewalls(docker, '').fix?.debian).toContain('DOCKER-USER');
+  const ufw = docker.replace(' jump DOCKER-USER\n', '');
+  expect(judgeFirewalls(ufw, '').fix?.debian).toContain('iptables -I FORWARD');
+});
+
+test('a FORWARD chain that accepts is fine, and firewalld is a warning', () => {
+  expect(judgeFirewalls('chain FORWARD { policy accept; }', '')).toMatchObject({ status: 'ok' });
+  expect(judgeFirewalls('', '')).toMatchObject({ status: 'ok' });
+  expect(judgeFirewalls('', 'chain filter_FORWARD { reject with icmpx admin-prohibited }').status).toBe('warn');
+});

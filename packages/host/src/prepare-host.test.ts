@@ -1,0 +1,71 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { run } from '@soulbox/base';
+import { chooseFix, prepareHost } from './prepare-host.ts';
+import { probe } from './probe.ts';
+import { runChecks } from './run-checks.ts';
+
+const subject = { dataDirectory: '/var/lib/soulbox-test/not/there/yet' };
+const quiet = { ...subject, install: false, onProgress: () => undefined };
+
+test('every check has an id of its own, and what is wrong has a fix for each system', async () => {
+  const findings = await runChecks(subject);
+  expect(new Set(findings.map(({ id }) => id)).size).toBe(findings.length);
+  expect(findings.length).toBeGreaterThan(25);
+  for (const finding of findings) {
+    expect(finding.detail).not.toBe('');
+    if (finding.status === 'ok') continue;
+    for (const family of ['debian', 'fedora', 'alpine', 'arch'] as const) expect(finding.fix?.[family]).toMatch(/\S/);
+  }
+});
+
+test('a prepared host is left as it is', async () => {
+  await prepareHost(quiet);
+  const steps: string[] = [];
+  const findings = await prepareHost({ ...quiet, onProgress: (step) => steps.push(step) });
+  expect(steps).toEqual([]);
+  expect(findings.filter(({ status }) => status === 'fail')).toEqual([]);
+});
+
+test('a kernel setting that is too low is raised again', async () => {
+  await prepareHost(quiet);
+  // Far above what anything here uses, so that nobody suffers meanwhile.
+  const path = '/proc/sys/user/max_mnt_namespaces';
+  const before = await readFile(path, 'utf8');
+  try {
+    await writeFile(path, '16000');
+    const steps: string[] = [];
+    await prepareHost({ ...quiet, onProgress: (step) => steps.push(step) });
+    expect(steps).toEqual(['setting kernel parameters']);
+    expect(await readFile(path, 'utf8')).toBe('16384\n');
+  } finally {
+    await writeFile(path, before);
+  }
+});
+
+test('without root nothing is changed, and the error says so', async () => {
+  const module = new URL('./prepare-host.ts', import.meta.url).href;
+  const script = `
+    import { prepareHost } from '${module}';
+    await prepareHost({ dataDirectory: '/tmp', install: true, onProgress: (step) => console.log('step', step) }).catch(
+      (error) => console.log(error.reason, error.message),
+    );`;
+  const asNobody = ['--reuid=65534', '--regid=65534', '--clear-groups', '--'];
+  const output = await run('setpriv', [...asNobody, process.execPath, '--input-type=module', '-e', script]);
+  expect(output).toMatch(/^host_not_ready This host cannot run sandboxes yet:/);
+  expect(output).toContain('Root privileges: running as uid 65534\n    fix: run it with sudo');
+  expect(output).not.toContain('step ');
+});
+
+test('the advice fits the system, and an unknown system gets the one that names the package', () => {
+  const fix = { debian: 'a', fedora: 'b', alpine: 'c', arch: 'd' };
+  expect(chooseFix(fix, 'alpine')).toBe('c');
+  expect(chooseFix(fix, 'other')).toContain('a (or');
+  expect(chooseFix(undefined, 'debian')).toContain('doctor');
+});
+
+test('a probe that fails says why and leaves nothing', async () => {
+  const result = await probe(['--mount'], ['mount', '-t', 'no-such-type', 'none', '/mnt']);
+  expect(result).toMatchObject({ ok: false, why: expect.stringContaining('no-such-type') as string });
+  expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain('no-such-type');
+});
