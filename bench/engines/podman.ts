@@ -16,7 +16,7 @@ const image = 'localhost/soulbox-bench';
 const slowTimeoutMs = 300_000;
 
 export async function openPodman(lab: Lab): Promise<Engine | Skipped> {
-  const missing = await findMissing(['podman', 'netavark']);
+  const missing = await findMissing(['podman']);
   if (missing.length > 0) return { what, skipped: `not installed: ${missing.join(', ')}` };
   lab.progress('importing the base template into podman');
   await using cleanup = new AsyncDisposableStack();
