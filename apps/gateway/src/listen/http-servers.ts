@@ -1,6 +1,7 @@
 import { createServer as createHttp1Server } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import { createServer as createHttp2Server } from 'node:http2';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { GatewayConfig } from '../config.ts';
@@ -78,6 +79,8 @@ export function createHttpServers(config: GatewayConfig, handle: (exchange: Exch
       }
       for (const exchange of open) exchange.reset();
       for (const socket of upgraded) resetSocket(socket);
+      // The resets must leave before the connections do: a stream that ends with its connection can look complete.
+      await nextTurn();
       for (const session of sessions) session.destroy();
       http1.closeAllConnections();
       // It never listened, so this only stops its check of slow clients.

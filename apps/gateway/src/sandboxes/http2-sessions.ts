@@ -23,6 +23,7 @@ interface Entry {
 
 export function createHttp2Sessions(dial: Dial, idleTimeoutMs: number): Http2Sessions {
   const byPort = new Map<number, Set<Entry>>();
+  const opening = new Map<number, Promise<Entry>>();
 
   const findRoom = (port: number): Entry | undefined => {
     for (const entry of byPort.get(port) ?? []) {
@@ -54,6 +55,19 @@ export function createHttp2Sessions(dial: Dial, idleTimeoutMs: number): Http2Ses
     return entry;
   };
 
+  /** Calls that come together wait for one connection instead of opening one each. */
+  const openShared = async (port: number): Promise<Entry> => {
+    const pending = opening.get(port) ?? open(port).finally(() => opening.delete(port));
+    opening.set(port, pending);
+    return await pending;
+  };
+
+  const reserve = async (port: number): Promise<Entry> => {
+    let entry = findRoom(port) ?? (await openShared(port));
+    while (entry.streams >= maxStreamsPerSession) entry = findRoom(port) ?? (await openShared(port));
+    return entry;
+  };
+
   const release = (entry: Entry): void => {
     entry.streams -= 1;
     if (entry.streams === 0) entry.idle = setTimeout(() => entry.session.close(), idleTimeoutMs);
@@ -61,7 +75,7 @@ export function createHttp2Sessions(dial: Dial, idleTimeoutMs: number): Http2Ses
 
   return {
     async request(port, headers, options) {
-      const entry = findRoom(port) ?? (await open(port));
+      const entry = await reserve(port);
       clearTimeout(entry.idle);
       const stream = entry.session.request(headers, options);
       entry.streams += 1;

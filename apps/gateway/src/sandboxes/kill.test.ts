@@ -1,0 +1,123 @@
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Agent, fetch } from 'undici';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ask } from '../testing/http-client.ts';
+import { sandboxId, startTestWorld } from '../testing/test-world.ts';
+import type { TestWorld } from '../testing/test-world.ts';
+
+let world: TestWorld;
+let agents: Agent[];
+
+beforeEach(async () => {
+  agents = [];
+  world = await startTestWorld();
+  await world.serve(49983, (request, response) => {
+    if (request.url === '/health') response.writeHead(204).end();
+    else if (request.url === '/length') response.writeHead(200, { 'content-length': '1000' }).write('first');
+    else if (request.url === '/stream') response.write('first');
+  });
+});
+afterEach(async () => {
+  for (const agent of agents) await agent.destroy();
+  await world[Symbol.asyncDispose]();
+});
+
+/** The way the official client fetches: undici, HTTP/2 where TLS offers it. */
+async function official(secure: boolean, path: string): Promise<Awaited<ReturnType<typeof fetch>>> {
+  const ca = await readFile(world.gateway.caFile ?? '', 'utf8');
+  const agent = new Agent({ allowH2: true, connect: { ca } });
+  agents.push(agent);
+  const origin = secure
+    ? `https://localhost:${String(world.gateway.tlsPort)}`
+    : `http://localhost:${world.gateway.port}`;
+  return await fetch(`${origin}${path}`, {
+    dispatcher: agent,
+    headers: { 'e2b-sandbox-id': sandboxId, 'e2b-sandbox-port': '49983' },
+  });
+}
+
+describe.each([
+  ['HTTP/1.1', false],
+  ['HTTP/2 over TLS', true],
+])('a kill, seen by the official transport over %s', (_name, secure) => {
+  test.each(['/stream', '/length'])('ends an answer in progress with an error: %s', async (path) => {
+    const answer = await official(secure, path);
+    const reader = answer.body?.getReader();
+    expect(Buffer.from((await reader?.read())?.value as Uint8Array).toString()).toBe('first');
+    const next = reader?.read();
+    world.router.kill(sandboxId);
+    await expect(next).rejects.toThrow();
+    const probe = await official(secure, '/health');
+    expect(probe.status).toBe(502);
+    expect(await probe.json()).toEqual({ sandboxId, message: 'The sandbox was not found', code: 502 });
+  });
+
+  test('answers 502 to a request that had no answer yet', async () => {
+    const asked = official(secure, '/silent');
+    await expect.poll(() => world.router.dials.length).toBe(1);
+    await delay(20);
+    world.router.kill(sandboxId);
+    const answer = await asked;
+    expect(answer.status).toBe(502);
+    expect(await answer.json()).toMatchObject({ message: 'The sandbox was not found' });
+  });
+});
+
+test('only the streams of the killed sandbox end on a shared HTTP/2 connection', async () => {
+  const { connect: connectHttp2 } = await import('node:http2');
+  world.router.add('iother');
+  await world.serve(49983, (_request, response) => setInterval(() => response.write('tick'), 50).unref(), {
+    sandboxId: 'iother',
+  });
+  const session = connectHttp2(world.url);
+  const killed = session.request({ ':path': '/stream', ':authority': `49983-${sandboxId}.x` });
+  const kept = session.request({ ':path': '/', ':authority': '49983-iother.x' });
+  await once(killed, 'data');
+  await once(kept, 'data');
+  const failed = once(killed, 'error') as Promise<[Error]>;
+  killed.resume();
+  world.router.kill(sandboxId);
+  expect((await failed)[0].message).toContain('INTERNAL_ERROR');
+  await once(kept, 'data');
+  expect(session.closed).toBe(false);
+  session.destroy();
+});
+
+test('an HTTP/1.1 client gets a reset, not a close', async () => {
+  const socket = connect({ host: '127.0.0.1', port: world.gateway.port });
+  socket.write(`GET /stream HTTP/1.1\r\nHost: 49983-${sandboxId}.x\r\n\r\n`);
+  await once(socket, 'data');
+  const failed = once(socket, 'error') as Promise<[NodeJS.ErrnoException]>;
+  socket.resume();
+  world.router.kill(sandboxId);
+  expect((await failed)[0].code).toBe('ECONNRESET');
+});
+
+test('a sandbox that comes back under its id gets new connections', async () => {
+  const { host } = world.urlOf(49983, '/health');
+  expect((await ask(`${world.url}/health`, { headers: { host } })).status).toBe(204);
+  world.router.kill(sandboxId);
+  world.router.add(sandboxId);
+  await world.serve(49983, (_request, response) => response.end('resumed'));
+  expect((await ask(`${world.url}/health`, { headers: { host } })).body).toBe('resumed');
+});
+
+test('a connection that is dialed while the sandbox ends is closed again', async () => {
+  const { router } = world;
+  const dial = router.dial.bind(router);
+  let dialed: Awaited<ReturnType<typeof dial>> | undefined;
+  router.dial = async (id, port) => {
+    dialed = await dial(id, port);
+    await delay(100);
+    return dialed;
+  };
+  const { host } = world.urlOf(49983);
+  const asked = ask(`${world.url}/stream`, { headers: { host } });
+  await expect.poll(() => dialed).toBeDefined();
+  router.kill(sandboxId);
+  expect((await asked).status).toBe(502);
+  await expect.poll(() => dialed?.destroyed).toBe(true);
+});
