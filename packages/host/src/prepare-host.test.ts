@@ -30,14 +30,14 @@ test('a prepared host is left as it is', async () => {
 test('a kernel setting that is too low is raised again', async () => {
   await prepareHost(quiet);
   // Far above what anything here uses, so that nobody suffers meanwhile.
-  const path = '/proc/sys/user/max_mnt_namespaces';
+  const path = '/proc/sys/kernel/pid_max';
   const before = await readFile(path, 'utf8');
   try {
-    await writeFile(path, '16000');
+    await writeFile(path, '4000000');
     const steps: string[] = [];
     await prepareHost({ ...quiet, onProgress: (step) => steps.push(step) });
     expect(steps).toEqual(['setting kernel parameters']);
-    expect(await readFile(path, 'utf8')).toBe('16384\n');
+    expect(await readFile(path, 'utf8')).toBe('4194304\n');
   } finally {
     await writeFile(path, before);
   }
