@@ -7,7 +7,8 @@ export class CommandError extends Error {
   readonly stderr: string;
 
   constructor(argv: readonly string[], exitCode: number | undefined, stderr: string, cause: unknown) {
-    super(`${argv.join(' ')} failed (exit ${String(exitCode)}): ${stderr.trim().slice(-2000)}`, { cause });
+    const how = exitCode === undefined ? String(cause) : `exit ${exitCode}`;
+    super(`${argv.join(' ')} failed (${how}): ${stderr.trim().slice(-2000)}`, { cause });
     this.name = 'CommandError';
     this.argv = argv;
     this.exitCode = exitCode;
