@@ -59,7 +59,7 @@ export const gatewayConfigSchema = {
   maxStreamsPerSandbox: key(
     'SOULBOX_GATEWAY_MAX_STREAMS_PER_SANDBOX',
     wholeNumber(1, 1_000_000),
-    4096,
+    2048,
     'Requests and upgraded connections a sandbox may have open at once; more get 429.',
   ),
   maxConnections: key(

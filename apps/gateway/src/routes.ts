@@ -3,7 +3,7 @@ import { envdPort } from '@soulbox/contract';
 import type { SandboxRouter } from '@soulbox/contract';
 import { logExchange } from './access-log.ts';
 import type { GatewayConfig } from './config.ts';
-import { sandboxNotFound, sendBadRequest, sendEdgeError } from './errors/edge-error.ts';
+import { internalFault, sandboxNotFound, sendBadRequest, sendEdgeError } from './errors/edge-error.ts';
 import type { Exchange } from './exchange/exchange.ts';
 import { forwardToApi } from './forward/api.ts';
 import { findFramingFault } from './forward/headers.ts';
@@ -48,7 +48,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     else forwardToSandbox(exchange, { route, port: envdPort, path, sandboxes, idleTimeoutMs, logger });
   };
 
-  return (exchange) => {
+  const route = (exchange: Exchange): void => {
     const target = parseTarget(exchange, config.domain);
     if (config.accessLog !== 'off') logExchange(exchange, { level: config.accessLog, logger, target });
     const fault = findFramingFault(exchange);
@@ -57,5 +57,15 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     else if (target.kind === 'sandbox') toSandbox(exchange, target);
     else if (target.kind === 'shared') toSignedFile(exchange, target.path);
     else toApi(exchange, target.path);
+  };
+
+  return (exchange) => {
+    try {
+      route(exchange);
+    } catch (error) {
+      // A fault of ours must cost this request only, not the process.
+      logger.error({ err: error }, 'a request could not be routed');
+      sendEdgeError(exchange, internalFault);
+    }
   };
 }

@@ -48,6 +48,8 @@ export const tooManyStreams = (sandboxId: string): EdgeError => ({
   code: 429,
 });
 
+export const internalFault: EdgeError = { code: 500, message: 'The gateway failed. The server log has the details.' };
+
 export const internalRoute = (path: string): EdgeError => ({ message: 'Route not found', path, code: 404 });
 
 /** Sends it as JSON, or as a page when a browser navigated here. Resets the exchange if an answer is on its way already. */
@@ -71,9 +73,14 @@ function send(exchange: Exchange, status: number, type: string, body: string): v
   headersOfAnswer.push('Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff');
   // Where a request could not be read, the next one on the connection may not be one.
   if (status === 400 && exchange.protocol !== 'http/2') headersOfAnswer.push('Connection', 'close');
-  const answer = exchange.sendHead(status, '', headersOfAnswer);
-  if (exchange.method === 'HEAD') answer.end();
-  else answer.end(body);
+  try {
+    const answer = exchange.sendHead(status, '', headersOfAnswer);
+    if (exchange.method === 'HEAD') answer.end();
+    else answer.end(body);
+  } catch {
+    // The client left in this very moment.
+    exchange.reset();
+  }
 }
 
 /** A navigation: a browser's User-Agent, and neither a wish for JSON nor a `fetch` from a page. */

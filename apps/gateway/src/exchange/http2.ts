@@ -26,7 +26,14 @@ export function exchangeFromStream(
   stream.on('trailers', (_headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
     bodyTrailers = raw;
   });
-  stream.on('wantTrailers', () => stream.sendTrailers(headersToObject(trailers)));
+  stream.on('wantTrailers', () => {
+    try {
+      stream.sendTrailers(headersToObject(trailers));
+    } catch {
+      // Node refused a trailer that came out of the sandbox.
+      stream.close(NGHTTP2_INTERNAL_ERROR);
+    }
+  });
   stream.on('finish', () => lingerAfterAnswer(stream));
   const socket = stream.session?.socket;
   return {

@@ -85,8 +85,12 @@ function sendBody(exchange: Exchange, outgoing: ClientRequest): void {
   body.pipe(outgoing, { end: false });
   body.once('end', () => {
     const trailers = safeTrailers(exchange.bodyTrailers());
-    if (trailers.length > 0) outgoing.addTrailers(pairs(trailers));
-    outgoing.end();
+    try {
+      if (trailers.length > 0) outgoing.addTrailers(pairs(trailers));
+      outgoing.end();
+    } catch (error) {
+      outgoing.destroy(error as Error);
+    }
   });
 }
 
@@ -108,9 +112,13 @@ function sendAnswer(exchange: Exchange, incoming: IncomingMessage): void {
       exchange.reset();
       return;
     }
-    const trailers = safeTrailers(incoming.rawTrailers);
-    if (trailers.length > 0) exchange.setTrailers(trailers);
-    answer.end();
+    try {
+      const trailers = safeTrailers(incoming.rawTrailers);
+      if (trailers.length > 0) exchange.setTrailers(trailers);
+      answer.end();
+    } catch {
+      exchange.reset();
+    }
   });
 }
 

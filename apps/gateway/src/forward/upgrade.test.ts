@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, createServer as createNetServer } from 'node:net';
 import type { Socket } from 'node:net';
@@ -18,7 +19,7 @@ beforeEach(async () => {
   sockets = new WebSocketServer({
     server,
     maxPayload: 64 * 1024 * 1024,
-    verifyClient: ({ req }: { req: { url?: string } }) => req.url !== '/refused',
+    verifyClient: ({ req }: { req: IncomingMessage }) => req.url !== '/refused',
     handleProtocols: (protocols) => [...protocols][0] ?? false,
   });
   sockets.on('connection', (socket, request) => {

@@ -48,8 +48,14 @@ export function forwardUpgrade(exchange: Exchange, forward: Http1Forward, idleTi
       return;
     }
     if (head.length > 0) connection.unshift(head);
-    const client = exchange.acceptUpgrade(switchHeaders(incoming, overHttp2, protocol));
-    joinTunnel(client, connection, idleTimeoutMs, () => exchange.reset());
+    try {
+      const client = exchange.acceptUpgrade(switchHeaders(incoming, overHttp2, protocol));
+      joinTunnel(client, connection, idleTimeoutMs, () => exchange.reset());
+    } catch {
+      // Node refused a header that came out of the sandbox, or the client left in this very moment.
+      connection.destroy();
+      exchange.reset();
+    }
   });
   outgoing.on('response', (incoming) => {
     answered = true;

@@ -12,6 +12,8 @@ import { resetSocket } from '../exchange/reset-socket.ts';
 import { maxHeaderBytes } from '../forward/http1.ts';
 import { connectionWindowBytes, sessionMemoryMib, streamWindowBytes } from './http2-settings.ts';
 
+/** As many as fit; the size of the list is the limit. Node's default of 128 is less than file metadata may need. */
+const maxHeaderPairs = 8192;
 /** Streams a client may have open on one HTTP/2 connection. */
 const maxConcurrentStreams = 1000;
 
@@ -26,7 +28,6 @@ export interface HttpServers {
 export function createHttpServers(config: GatewayConfig, handle: (exchange: Exchange) => void): HttpServers {
   const open = new Set<Exchange>();
   const sessions = new Set<ServerHttp2Session>();
-  const upgraded = new Set<Duplex>();
   let onIdle = (): void => undefined;
   const begin = (exchange: Exchange): void => {
     open.add(exchange);
@@ -37,9 +38,15 @@ export function createHttpServers(config: GatewayConfig, handle: (exchange: Exch
     handle(exchange);
   };
 
-  const http1 = createHttp1(config, begin, upgraded);
+  const http1 = createHttp1(config, begin);
   const http2 = createHttp2Server({
-    settings: { enableConnectProtocol: true, initialWindowSize: streamWindowBytes, maxConcurrentStreams },
+    settings: {
+      enableConnectProtocol: true,
+      initialWindowSize: streamWindowBytes,
+      maxConcurrentStreams,
+      maxHeaderListSize: maxHeaderBytes,
+    },
+    maxHeaderListPairs: maxHeaderPairs,
     maxSessionMemory: sessionMemoryMib,
   });
   http2.on('session', (session) => {
@@ -78,7 +85,6 @@ export function createHttpServers(config: GatewayConfig, handle: (exchange: Exch
         });
       }
       for (const exchange of open) exchange.reset();
-      for (const socket of upgraded) resetSocket(socket);
       // The resets must leave before the connections do: a stream that ends with its connection can look complete.
       await nextTurn();
       for (const session of sessions) session.destroy();
@@ -89,7 +95,7 @@ export function createHttpServers(config: GatewayConfig, handle: (exchange: Exch
   };
 }
 
-function createHttp1(config: GatewayConfig, begin: (exchange: Exchange) => void, upgraded: Set<Duplex>): Server {
+function createHttp1(config: GatewayConfig, begin: (exchange: Exchange) => void): Server {
   const server = createHttp1Server({
     maxHeaderSize: maxHeaderBytes,
     headersTimeout: config.headersTimeoutMs,
@@ -109,8 +115,6 @@ function createHttp1(config: GatewayConfig, begin: (exchange: Exchange) => void,
     begin(exchangeFromRequest(request, response, { expectsContinue: true })),
   );
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    upgraded.add(socket);
-    socket.on('close', () => upgraded.delete(socket));
     begin(exchangeFromUpgrade(request, socket, head));
   });
   server.on('connect', (_request, socket: Duplex) => {

@@ -173,6 +173,36 @@ describe('the end of the gateway', () => {
   });
 });
 
+test('a fault of the router costs one request, not the process', async () => {
+  await using world = await startTestWorld();
+  world.router.find = () => {
+    throw new Error('secret detail');
+  };
+  const answer = await ask(world.url, { headers: { host } });
+  expect(answer.status).toBe(500);
+  expect(answer.body).not.toContain('secret');
+  expect((await ask(`${world.url}/health`)).status).toBe(200);
+});
+
+test('HTTP/2 headers: many are fine, too large ones cost only their own stream', async () => {
+  await using world = await startTestWorld();
+  const server = await world.serve(8080, (request, response) => response.end(String(request.rawHeaders.length / 2)));
+  server.maxHeadersCount = 0;
+  const many = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`x-metadata-${String(index)}`, 'a']));
+  const session = connectHttp2(world.url);
+  const ask2 = async (headers: Record<string, string>): Promise<number> => {
+    const stream = session.request({ ':path': '/', ':authority': host, ...headers });
+    const [answer] = (await once(stream.resume(), 'response')) as [Record<string, unknown>];
+    return Number(answer[':status']);
+  };
+  expect(await ask2(many)).toBe(200);
+  const large = ask2({ 'x-large': 'a'.repeat(40_000) });
+  const outcome = await large.catch((error: unknown) => error);
+  expect(outcome === 431 || outcome instanceof Error).toBe(true);
+  session.destroy();
+  expect((await ask(world.url, { headers: { host } })).status).toBe(200);
+});
+
 test('a port that is taken fails the start and leaves nothing open', async () => {
   await using world = await startTestWorld();
   await expect(startTestWorld({ config: { port: world.gateway.port } })).rejects.toThrow(/EADDRINUSE/);

@@ -79,6 +79,7 @@ export function createHttp2Sessions(dial: Dial, idleTimeoutMs: number): Http2Ses
       clearTimeout(entry.idle);
       const stream = entry.session.request(headers, options);
       entry.streams += 1;
+      stream.on('error', () => undefined);
       stream.once('close', () => release(entry));
       return stream;
     },
