@@ -14,6 +14,7 @@ import { openSqliteRecords } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import type { BoxConfig } from './config.ts';
 import { ensureDefaultApiKey } from './credentials.ts';
+import { claimInstance } from './instance-lock.ts';
 import { claimDataDirectory, removeServerFile, writeServerFile } from './server-file.ts';
 
 /** The template a create gets when the client names none, kept warm from the start. */
@@ -49,6 +50,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   started.defer(async () => {
     await removeServerFile(dataDirectory);
   });
+  started.use(await claimInstance(config.runner.instance, dataDirectory));
 
   const records = openSqliteRecords(join(dataDirectory, 'records.sqlite'));
   started.use(records);

@@ -1,0 +1,50 @@
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { findProcess, isRunning, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+
+const ownerSchema = z.object({ pid: z.number().int().positive(), startTicks: z.number(), dataDirectory: z.string() });
+
+/** Says who owns an instance number; in memory, for a reboot takes all its kernel objects away. */
+export const instancesDirectory = '/run';
+
+/**
+ * Makes this process the one server of an instance number. Two servers with the same number would take each other's sandboxes
+ * for strays and remove them. Throws `illegal_transition` naming the other server.
+ */
+export async function claimInstance(
+  instance: number,
+  dataDirectory: string,
+  directory = instancesDirectory,
+): Promise<AsyncDisposable> {
+  const folder = join(directory, `soulbox-${instance}`);
+  const file = join(folder, 'server.json');
+  const self = findProcess(process.pid);
+  if (self === undefined) throw new Error('/proc is not mounted');
+  const owner = await findOwner(file);
+  if (owner !== undefined && owner.dataDirectory !== dataDirectory) {
+    throw new SoulBoxError(
+      'illegal_transition',
+      `Another server (pid ${owner.pid}, data in ${owner.dataDirectory}) is instance ${instance} of this host. ` +
+        'Stop it, or give this one a number of its own: --instance 0 to 14.',
+    );
+  }
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await writeFileAtomic(file, `${JSON.stringify({ ...self, dataDirectory })}\n`);
+  return {
+    async [Symbol.asyncDispose]() {
+      if ((await findOwner(file))?.pid === process.pid) await rm(file, { force: true });
+    },
+  };
+}
+
+/** The owner of the file if its process lives. */
+async function findOwner(file: string): Promise<z.infer<typeof ownerSchema> | undefined> {
+  try {
+    const owner = ownerSchema.safeParse(JSON.parse(await readFile(file, 'utf8'))).data;
+    return owner !== undefined && isRunning(owner) ? owner : undefined;
+  } catch {
+    // No file, or half a one of a host that crashed: nobody.
+    return undefined;
+  }
+}
