@@ -30,10 +30,12 @@ async function listProcesses(instance: number): Promise<string[]> {
     pids.map(async (pid) => {
       const [status, groups] = await Promise.all([readText(`/proc/${pid}/status`), readText(`/proc/${pid}/cgroup`)]);
       const uid = Number(/^Uid:\s+(\d+)/m.exec(status)?.[1]);
-      const owned = uid >= first && uid < first + idsPerInstance;
+      const group = /\/soulbox-(\d+)\//.exec(groups)?.[1];
+      // The group decides; the uid finds those that got out of theirs.
+      const owned = group === undefined ? uid >= first && uid < first + idsPerInstance : group === String(instance);
       // A zombie holds nothing but its pid until this host's init collects it.
       if (/^State:\s+Z/m.test(status)) return undefined;
-      if (!owned && !groups.includes(`/soulbox-${instance}/`)) return undefined;
+      if (!owned) return undefined;
       return `process ${pid} ${/^Name:\s+(.*)$/m.exec(status)?.[1] ?? '?'}`;
     }),
   );

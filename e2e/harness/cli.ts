@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree } from '@soulbox/base';
+import { nodeProgram } from '@soulbox/testing';
+
+const cliProgram = join(import.meta.dirname, '../../node_modules/@e2b/cli/dist/index.js');
+const timeoutMs = 60_000;
+
+export interface Output {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a Node program with nothing of this process's environment but what is given, and its input closed. */
+export async function runNode(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  input = '',
+): Promise<Output> {
+  const home = await mkdtemp(join(tmpdir(), 'soulbox-e2e-home-'));
+  const path = process.env['PATH'] ?? '/usr/bin:/bin';
+  const child = spawn(nodeProgram, args, {
+    env: { PATH: path, HOME: home, NO_UPDATE_NOTIFIER: '1', NO_COLOR: '1', ...environment },
+    stdio: 'pipe',
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(input);
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', resolve);
+    });
+    return { code, ...output };
+  } finally {
+    await removeTree(home);
+  }
+}
+
+/** Runs the official E2B CLI. */
+export async function runCli(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  input?: string,
+): Promise<Output> {
+  return await runNode([cliProgram, ...args], environment, input);
+}

@@ -1,0 +1,64 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { run } from '@soulbox/base';
+import { nodeProgram } from '@soulbox/testing';
+
+const namespace = 'soulbox-e2e-outside';
+const link = { host: 'sbe2eout0', inside: 'sbe2eout1' };
+const hostAddress = '198.18.0.1';
+const insideAddress = '198.18.0.2';
+
+/** A network namespace that plays the world beyond this host. */
+export interface Outside extends AsyncDisposable {
+  /** Where this host appears to it: what a sandbox's packets carry after NAT. */
+  readonly hostAddress: string;
+}
+
+/**
+ * Gives a namespace of its own the addresses and the host routes to them; HTTP on port 80 answers
+ * there, and UDP on port 53 of the first.
+ * So a test can tell "denied" from "there is nothing": without the sandbox's rules every one of them would answer.
+ */
+export async function openOutside(addresses: readonly string[]): Promise<Outside> {
+  await removeOutside();
+  const ip = async (...args: string[]): Promise<string> => await run('ip', args);
+  try {
+    await ip('netns', 'add', namespace);
+    await ip('link', 'add', link.host, 'type', 'veth', 'peer', 'name', link.inside, 'netns', namespace);
+    await ip('addr', 'add', `${hostAddress}/30`, 'dev', link.host);
+    await ip('link', 'set', link.host, 'up');
+    const inside = ['-n', namespace];
+    await ip(...inside, 'addr', 'add', `${insideAddress}/30`, 'dev', link.inside);
+    await ip(...inside, 'link', 'set', link.inside, 'up');
+    await ip(...inside, 'link', 'set', 'lo', 'up');
+    await ip(...inside, 'route', 'add', 'default', 'via', hostAddress);
+    for (const address of addresses) {
+      await ip(...inside, 'addr', 'add', `${address}/32`, 'dev', 'lo');
+      await ip('route', 'add', `${address}/32`, 'via', insideAddress);
+    }
+    const program = join(import.meta.dirname, '../fixtures/outside.mjs');
+    const server = spawn('ip', ['netns', 'exec', namespace, nodeProgram, program, addresses[0] ?? ''], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = once(server, 'exit');
+    await Promise.race([once(server.stdout, 'data'), ended]);
+    return {
+      hostAddress,
+      async [Symbol.asyncDispose]() {
+        server.kill('SIGKILL');
+        await ended;
+        await removeOutside();
+      },
+    };
+  } catch (error) {
+    await removeOutside();
+    throw error;
+  }
+}
+
+/** Routes go with the interface; the namespace goes last. */
+async function removeOutside(): Promise<void> {
+  await run('ip', ['link', 'del', link.host]).catch(() => undefined);
+  await run('ip', ['netns', 'del', namespace]).catch(() => undefined);
+}

@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'vitest';
+import { Sandbox as Sandbox214 } from 'e2b-2.14';
+import { Sandbox as Sandbox245 } from 'e2b-2.45';
+import './harness/server.ts';
+
+describe('the client 2.45.0', () => {
+  test('creates, runs, writes, lists and kills', async () => {
+    const sandbox = await Sandbox245.create({ metadata: { client: '2.45' }, timeoutMs: 60_000 });
+    try {
+      expect((await sandbox.commands.run('echo hi; id -un')).stdout).toBe('hi\nuser\n');
+      await sandbox.files.write('old.txt', 'from an old client');
+      expect(await sandbox.files.read('/home/user/old.txt')).toBe('from an old client');
+      expect((await sandbox.files.list('/home/user')).map(({ name }) => name)).toContain('old.txt');
+      const listed = await Sandbox245.list({ query: { metadata: { client: '2.45' } } }).nextItems();
+      expect(listed.map(({ sandboxId }) => sandboxId)).toEqual([sandbox.sandboxId]);
+      const again = await Sandbox245.connect(sandbox.sandboxId, { timeoutMs: 120_000 });
+      expect(await again.files.exists('old.txt')).toBe(true);
+      await sandbox.setTimeout(30_000);
+      expect((await sandbox.getInfo()).endAt.getTime() - Date.now()).toBeLessThan(31_000);
+      expect((await fetch(await sandbox.downloadUrl('old.txt'))).status).toBe(200);
+    } finally {
+      expect(await sandbox.kill()).toBe(true);
+    }
+    expect(await sandbox.isRunning()).toBe(false);
+    await expect(sandbox.commands.run('true')).rejects.toThrow();
+  });
+
+  test('lives 300 s unless told otherwise, and is secure', async () => {
+    const sandbox = await Sandbox245.create();
+    const { startedAt, endAt } = await sandbox.getInfo();
+    expect(endAt.getTime() - startedAt.getTime()).toBe(300_000);
+    expect(await sandbox.downloadUrl('x')).toContain('signature=v1_');
+    await sandbox.kill();
+  });
+});
+
+describe('the client 2.14.1', () => {
+  test('creates, runs, writes, lists and kills', async () => {
+    const sandbox = await Sandbox214.create({ metadata: { client: '2.14' }, timeoutMs: 60_000 });
+    try {
+      const result = await sandbox.commands.run('echo hi; echo err >&2');
+      expect([result.stdout, result.stderr, result.exitCode]).toEqual(['hi\n', 'err\n', 0]);
+      await expect(sandbox.commands.run('exit 3')).rejects.toMatchObject({ exitCode: 3 });
+      await sandbox.files.write('older.txt', 'from an older client');
+      expect(await sandbox.files.read('/home/user/older.txt')).toBe('from an older client');
+      const handle = await sandbox.commands.run('cat', { background: true, stdin: true });
+      await sandbox.commands.sendStdin(handle.pid, 'typed');
+      expect(await handle.kill()).toBe(true);
+      await handle.wait().catch(() => undefined);
+      const listed = await Sandbox214.list({ query: { metadata: { client: '2.14' } } }).nextItems();
+      expect(listed.map(({ sandboxId }) => sandboxId)).toEqual([sandbox.sandboxId]);
+      const again = await Sandbox214.connect(sandbox.sandboxId);
+      expect(await again.files.exists('older.txt')).toBe(true);
+      await sandbox.setTimeout(30_000);
+    } finally {
+      await sandbox.kill();
+    }
+    expect(await sandbox.isRunning()).toBe(false);
+  });
+});
