@@ -1,0 +1,57 @@
+import { mkdtemp, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { removeTree } from '@soulbox/base';
+import { runCli } from '../../testing/run-cli.ts';
+import type { CliResult } from '../../testing/run-cli.ts';
+
+let directory: string;
+let key: (...args: string[]) => Promise<CliResult>;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'cli-key-'));
+  const dataDirectory = join(directory, 'data');
+  key = async (...args) => await runCli(['key', ...args, '--data-dir', dataDirectory]);
+});
+afterEach(async () => {
+  await removeTree(directory);
+});
+
+interface ListedKey {
+  readonly id: string;
+  readonly name: string;
+  readonly key: string;
+}
+const list = async (): Promise<ListedKey[]> => JSON.parse((await key('list', '--json')).stdout) as ListedKey[];
+
+test('a key is made without a server, its value shown once and only a mask listed', async () => {
+  const { code, stdout } = await key('create', 'laptop of Ärla');
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^e2b_[0-9a-f]{40}\n$/);
+  const [listed] = await list();
+  expect(listed).toMatchObject({ name: 'laptop of Ärla', key: `${stdout.slice(0, 6)}...${stdout.trim().slice(-4)}` });
+  expect(JSON.stringify(await list())).not.toContain(stdout.trim());
+  expect((await key('list')).stdout).toContain('laptop of Ärla');
+  expect((await stat(join(directory, 'data'))).mode & 0o777).toBe(0o700);
+});
+
+test('a key is revoked by name or by id', async () => {
+  const made = JSON.parse((await key('create', 'one', '--json')).stdout) as { id: string };
+  await key('create', 'two');
+  expect((await key('revoke', made.id)).code).toBe(0);
+  expect((await key('revoke', 'two', '--json')).stdout).toContain('"revoked":true');
+  expect(await list()).toEqual([]);
+});
+
+test('revoking says why it did nothing', async () => {
+  await key('create', 'same');
+  await key('create', 'same');
+  const ambiguous = await key('revoke', 'same');
+  expect(ambiguous).toMatchObject({ code: 1, stdout: '' });
+  expect(ambiguous.stderr).toContain('2 keys are named "same"');
+  const missing = await key('revoke', "x' OR 1=1 --");
+  expect(missing.code).toBe(1);
+  expect(missing.stderr).toContain('key_not_found');
+  expect(await list()).toHaveLength(2);
+});

@@ -1,0 +1,164 @@
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { removeTree, run } from '@soulbox/base';
+import { findServer } from '@soulbox/box/server-file';
+import { listHostTraces, testTemplatesDirectory } from '@soulbox/testing';
+import { openTemplateStore } from '@soulbox/templates';
+import { runCli } from '../../testing/run-cli.ts';
+import type { CliResult } from '../../testing/run-cli.ts';
+
+const instance = 9;
+const hasTemplate = (await openTemplateStore(testTemplatesDirectory).find('base')) !== undefined;
+if (!hasTemplate) process.stderr.write('skipped: servers need the base template; npm test makes it\n');
+
+const environment = { SOULBOX_TEMPLATES_DIR: testTemplatesDirectory, SOULBOX_POOL_SIZE: '1' };
+const anyPorts = ['--port', '0', '--tls-port', '0', '--instance', String(instance)];
+let directory: string;
+let cli: (...args: string[]) => Promise<CliResult>;
+
+beforeEach(async () => {
+  await mkdir('/var/lib/soulbox-test', { recursive: true, mode: 0o700 });
+  directory = await mkdtemp('/var/lib/soulbox-test/cli-server-');
+  cli = async (...args) => await runCli([...args, '--data-dir', directory], environment);
+});
+afterEach(async () => {
+  await cli('down');
+  // A test that failed may have left sandboxes to a server that is gone: the next one adopts and ends them.
+  if ((await listHostTraces(instance, directory)).length > 0) {
+    await cli('up', '--detach', ...anyPorts);
+    await cli('down');
+  }
+  await removeTree(directory);
+});
+
+async function createSandbox(): Promise<Response> {
+  const variables = JSON.parse((await cli('env', '--json')).stdout) as Record<string, string>;
+  return await fetch(`${variables['E2B_API_URL'] ?? ''}/sandboxes`, {
+    method: 'POST',
+    headers: { 'x-api-key': variables['E2B_API_KEY'] ?? '', 'content-type': 'application/json' },
+    body: JSON.stringify({ templateID: 'base', timeout: 300 }),
+  });
+}
+
+test('without a server: status says so with code 3, down is content, env fails', async () => {
+  expect(await cli('status')).toMatchObject({ code: 3, stdout: expect.stringContaining('No server uses') as string });
+  expect(JSON.parse((await cli('status', '--json')).stdout)).toEqual({ running: false, dataDirectory: directory });
+  expect(JSON.parse((await cli('down', '--json')).stdout)).toEqual({ stopped: false, keptSandboxes: false });
+  expect(await cli('env')).toMatchObject({ code: 1, stdout: '' });
+});
+
+test('the file of a dead server counts for nothing', async () => {
+  await mkdir(join(directory, 'run'));
+  const client = {};
+  const dead = {
+    pid: process.pid,
+    startTicks: 1,
+    instance,
+    host: '127.0.0.1',
+    port: 1,
+    tlsPort: 2,
+    state: 'ready',
+    client,
+  };
+  await writeFile(join(directory, 'run/server.json'), JSON.stringify(dead));
+  expect((await cli('status')).code).toBe(3);
+  expect((await cli('down')).stdout).toContain('No server uses');
+});
+
+test.skipIf(!hasTemplate)('a detached server serves, is found, refuses a second one, and leaves nothing', async () => {
+  const started = await cli('up', '--detach', ...anyPorts);
+  expect(started).toMatchObject({ code: 0, stderr: '' });
+  expect(started.stdout).toMatch(/^export E2B_API_URL=http:\/\/127\.0\.0\.1:\d+$/m);
+
+  const status = JSON.parse((await cli('status', '--json')).stdout) as { port: number };
+  expect(status).toMatchObject({ running: true, state: 'ready', instance, sandboxes: 0 });
+  expect((await cli('status')).stdout).toContain('is ready');
+
+  const shell = 'eval "$1"; echo "$E2B_API_URL $E2B_DOMAIN $E2B_API_KEY"';
+  const plain = await run('sh', ['-c', shell, 'sh', (await cli('env')).stdout]);
+  expect(plain).toMatch(new RegExp(`^http://127.0.0.1:${status.port} soulbox.localhost:\\d+ e2b_[0-9a-f]{40}\n$`));
+  const tls = await run('sh', ['-c', shell, 'sh', `export E2B_API_URL=old\n${(await cli('env', '--tls')).stdout}`]);
+  expect(tls).toMatch(/^ soulbox\.localhost:\d+ e2b_[0-9a-f]{40}\n$/);
+
+  const second = await cli('up', '--detach', ...anyPorts);
+  expect(second).toMatchObject({ code: 1, stdout: '' });
+  expect(second.stderr).toContain('already uses');
+
+  expect((await createSandbox()).status).toBe(201);
+  expect(JSON.parse((await cli('status', '--json')).stdout)).toMatchObject({ sandboxes: 1 });
+  expect((await cli('down')).stdout).toMatch(/^Server \d+ stopped\.\n$/);
+  expect((await cli('status')).code).toBe(3);
+  expect(await listHostTraces(instance, directory)).toEqual([]);
+});
+
+test.skipIf(!hasTemplate)('down --keep-sandboxes leaves them to the next server', async () => {
+  await cli('up', '--detach', ...anyPorts);
+  const created = (await (await createSandbox()).json()) as { sandboxID: string };
+  const stopped = await cli('down', '--keep-sandboxes', '--json');
+  expect(JSON.parse(stopped.stdout)).toEqual({ stopped: true, keptSandboxes: true });
+  expect(await listHostTraces(instance, directory)).not.toEqual([]);
+
+  await cli('up', '--detach', ...anyPorts);
+  const variables = JSON.parse((await cli('env', '--json')).stdout) as Record<string, string>;
+  const info = await fetch(`${variables['E2B_API_URL'] ?? ''}/sandboxes/${created.sandboxID}`, {
+    headers: { 'x-api-key': variables['E2B_API_KEY'] ?? '' },
+  });
+  expect(info.status).toBe(200);
+  await cli('down');
+  expect(await listHostTraces(instance, directory)).toEqual([]);
+});
+
+test.skipIf(!hasTemplate)('a key made beside a running server is valid at once, and a revoked one is not', async () => {
+  await cli('up', '--detach', ...anyPorts);
+  const key = (await cli('key', 'create', 'ci')).stdout.trim();
+  const url = (await findServer(directory))?.client['E2B_API_URL'] ?? '';
+  const ask = async (): Promise<number> =>
+    (await fetch(`${url}/v2/sandboxes`, { headers: { 'x-api-key': key } })).status;
+  expect(await ask()).toBe(200);
+  await cli('key', 'revoke', 'ci');
+  expect(await ask()).toBe(401);
+});
+
+test.skipIf(!hasTemplate)('a server that cannot start says why, with the end of its log', async () => {
+  const odd = await runCli(['up', '--detach', ...anyPorts, '--data-dir', directory], {
+    ...environment,
+    SOULBOX_NO_SUCH_THING: '1',
+    SOULBOX_POOL_SIZE: 'many',
+  });
+  expect(odd.code).toBe(1);
+  expect(odd.stderr).toContain('did not start (exit 1)');
+  expect(odd.stderr).toContain('SOULBOX_NO_SUCH_THING');
+  expect((await cli('status')).code).toBe(3);
+});
+
+/** Starts a server on a port that someone else has. */
+async function startOnTakenPort(): Promise<{ port: number; result: CliResult }> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  try {
+    const ports = ['--port', String(port), '--tls-port', '0', '--instance', String(instance)];
+    return { port, result: await cli('up', '--detach', ...ports) };
+  } finally {
+    server.close();
+  }
+}
+
+test.skipIf(!hasTemplate)('a port that is taken is an error with a reason', async () => {
+  const { port, result } = await startOnTakenPort();
+  expect(result.code).toBe(1);
+  expect(result.stderr).toContain(String(port));
+  expect(await readFile(join(directory, 'logs/server.log'), 'utf8')).not.toMatch(/^\s+at /m);
+  expect((await cli('status')).code).toBe(3);
+});
+
+// Known fault: startBox ends its parts when a later one fails, but the runner leaves the spares it has booted by then
+// running, with nobody to enforce their end until the next start. Make it an ordinary test when startBox ends them.
+test.runIf(hasTemplate).fails('a start that fails on a taken port leaves no sandbox behind', async () => {
+  await startOnTakenPort();
+  expect(await listHostTraces(instance, directory)).toEqual([]);
+});

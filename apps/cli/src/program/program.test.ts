@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest';
+import { runCli } from '../testing/run-cli.ts';
+
+test('--help shows every command and a first example', async () => {
+  const { code, stdout } = await runCli(['--help']);
+  expect(code).toBe(0);
+  for (const word of [
+    'up',
+    'down',
+    'status',
+    'env',
+    'doctor',
+    'setup',
+    'key',
+    'template',
+    'EXAMPLE',
+    'Sandbox.create',
+  ]) {
+    expect(stdout).toContain(word);
+  }
+});
+
+test.each([
+  [['up', '--help'], '--tls-port'],
+  [['key', '--help'], 'revoke'],
+  [['key', 'create', '-h'], 'NAME'],
+  [['template', 'import', '--help'], 'docker://IMAGE'],
+  [['--version'], '0.1.0'],
+])('%j explains itself without terminal colours', async (args, word) => {
+  const { code, stdout, stderr } = await runCli(args);
+  expect(code).toBe(0);
+  expect(stdout).toContain(word);
+  expect(stdout).not.toContain('\x1b');
+  expect(stderr).toBe('');
+});
+
+test('without a command it shows the help and fails', async () => {
+  const { code, stdout } = await runCli([]);
+  expect(code).toBe(2);
+  expect(stdout).toContain('USAGE');
+});
+
+test.each([
+  [['bogus'], /Unknown command "bogus"/],
+  [['key', 'bogus'], /Unknown command "bogus"\. Commands: create, list, revoke/],
+  [['toString'], /Unknown command "toString"/],
+  [['--bogus'], /Unknown option '--bogus'/],
+  [['status', '--bogus'], /Unknown option '--bogus'/],
+  [['down', '--keep-sandboxs'], /Unknown option '--keep-sandboxs'/],
+  [['status', '--no-json'], /Unknown option '--no-json'/],
+  [['status', 'extra'], /Unexpected argument "extra"/],
+  [['status', '--data-dir'], /data-dir/],
+  [['status', '--json=yes'], /json/],
+  [['key', 'create'], /Missing argument NAME/],
+  [['key', 'create', 'a', 'b'], /Unexpected argument "b"/],
+  [['key', 'create', 'a\nb'], /NAME must have/],
+  [['key', 'create', 'x'.repeat(101)], /NAME must have/],
+  [['template', 'import', 'name'], /Missing argument SOURCE/],
+  [['template', 'import', 'name', 'tar:/x', '--tls-verify', 'maybe'], /--tls-verify must be true or false/],
+  [['template', 'import', 'name', 'tar:/x', '--cpus', '0'], /--cpus must be a whole number from 1 to 64/],
+  [['up', '--port', 'abc'], /--port must be a whole number from 0 to 65535, not "abc"/],
+  [['up', '--port', '65536'], /--port/],
+  [['up', '--port', '-1'], /port/],
+  [['up', '--port', '1e3'], /--port/],
+  [['up', '--instance', '15'], /--instance must be a whole number from 0 to 14/],
+])('%j is refused as a fault of the command line', async (args, message) => {
+  const { code, stdout, stderr } = await runCli(args);
+  expect(stderr).toMatch(message);
+  expect(stderr).not.toMatch(/\n\s+at /);
+  expect(stdout).toBe('');
+  expect(code).toBe(2);
+});
+
+test('with --json an error is JSON too', async () => {
+  const { code, stderr } = await runCli(['env', '--json', '--data-dir', '/nowhere/at/all']);
+  expect(code).toBe(1);
+  expect(JSON.parse(stderr)).toMatchObject({ error: { reason: 'host_not_ready' } });
+});
+
+test('doctor prints what it found and what is not protected', async () => {
+  const { stdout } = await runCli(['doctor']);
+  expect(stdout).toMatch(/Control groups: cgroup v[12]/);
+  expect(stdout).toContain('Not protected');
+  const json = await runCli(['doctor', '--json']);
+  const report = JSON.parse(json.stdout) as { ok: boolean; findings: unknown[]; protection: object };
+  expect(report.findings.length).toBeGreaterThan(25);
+  expect(json.code).toBe(report.ok ? 0 : 1);
+});
