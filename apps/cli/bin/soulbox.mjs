@@ -15,7 +15,7 @@ if (!existsSync(node)) {
 }
 const args = [main, ...process.argv.slice(2)];
 // Replaces this process where the system's Node can do that: one process less, and signals need no forwarding.
-if (typeof process.execve === 'function' && process.versions.node !== undefined) {
+if (typeof process.execve === 'function') {
   try {
     process.execve(node, [node, ...args], process.env);
   } catch {
