@@ -41,6 +41,8 @@ export function filesystemService(context: Context): ServiceImpl<typeof Filesyst
     },
 
     async move({ source, destination }, call) {
+      refuseEmpty(source, 'source');
+      refuseEmpty(destination, 'destination');
       const from = locate(context, call, source).path;
       const { path: to, user } = locate(context, call, destination);
       await namingPath(from, async () => await readEntryInfo(from, users));
@@ -52,6 +54,7 @@ export function filesystemService(context: Context): ServiceImpl<typeof Filesyst
     },
 
     async remove({ path }, call) {
+      refuseEmpty(path, 'path');
       const absolute = locate(context, call, path).path;
       if (absolute === '/') throw new SoulBoxError('bad_path', 'The root directory cannot be removed.');
       await namingPath(absolute, async () => await rm(absolute, { recursive: true, force: true }));
@@ -60,6 +63,11 @@ export function filesystemService(context: Context): ServiceImpl<typeof Filesyst
 
     ...watchMethods(context),
   };
+}
+
+/** An empty path means the working directory. A request that lacks its path must not move or remove that. */
+function refuseEmpty(path: string, field: string): void {
+  if (path === '') throw new SoulBoxError('bad_path', `The field "${field}" is missing.`);
 }
 
 /** The absolute path that the caller means, and who the caller is. */
