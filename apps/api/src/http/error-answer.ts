@@ -38,6 +38,9 @@ function errorFromFastify(thrown: unknown): SoulBoxError | undefined {
 export function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, context: ApiContext): void {
   const error = errorFromFastify(thrown) ?? errorFromUnknown(thrown);
   startRequest(request, reply);
+  // fastify closes after a body that is too large. A close while the gateway still writes can overtake the answer;
+  // without it Node reads the rest and drops it, for as long as the request may take.
+  void reply.removeHeader('connection');
   const body = httpBodyFromError(error);
   if (body.code >= 500 && body.code !== 501)
     context.logger.error({ requestId: request.id, route: request.routeOptions.url, err: error }, 'request failed');
