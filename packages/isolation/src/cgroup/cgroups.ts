@@ -22,8 +22,6 @@ export interface Cgroups {
   directoriesOf(group: string): readonly string[];
   /** Synchronous: three or four reads of pseudo files, which never wait. Throws ENOENT when the group is gone. */
   readUsage(group: string): CgroupUsage;
-  /** Lets the group burst above its quota by this much after idling. Does nothing on kernels without it (< 5.14). */
-  setCpuBurst(group: string, micros: number): Promise<void>;
   /** Ends every process in the group and below, frozen ones too. Resolves when none is left; throws after 10 s. */
   kill(group: string): Promise<void>;
   /** Removes the group's folders and those below. A group that is not there is fine. */

@@ -30,9 +30,6 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
     version: 1,
     directoriesOf: (group) => roots.map((root) => join(root, group)),
     readUsage: (group) => readUsage(fileOf, group),
-    setCpuBurst: async (group, micros) => {
-      await writeIfThere(fileOf('cpu', group, 'cpu.cfs_burst_us'), String(micros));
-    },
     kill: async (group) => {
       const freezer = fileOf('freezer', group, 'freezer.state');
       await strikeUntilEmpty(

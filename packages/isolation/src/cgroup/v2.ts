@@ -13,9 +13,6 @@ export function createV2Cgroups(root: string): Cgroups {
     version: 2,
     directoriesOf: (group) => [join(root, group)],
     readUsage: (group) => readUsage(join(root, group)),
-    setCpuBurst: async (group, micros) => {
-      await writeIfThere(join(root, group, 'cpu.max.burst'), String(micros));
-    },
     kill: async (group) => {
       const directory = join(root, group);
       await strikeUntilEmpty(

@@ -1,5 +1,5 @@
 /**
- * What the sandbox's root may do inside its own user namespace (docs/decisions/005): enough for package managers, sudo
+ * What the sandbox's root may do inside its own user namespace (docs/decisions/008): enough for package managers, sudo
  * and servers. No NET_ADMIN (the host decides the network), no SYS_ADMIN (mounts), no SYS_PTRACE, no NET_RAW.
  */
 const rootCapabilities = [

@@ -14,8 +14,6 @@ export interface ToolOptions {
   readonly directory: string;
   /** Whose tool it is; it stands in the tool's environment, where `endHostTools` finds it. */
   readonly traceName: string;
-  /** All three streams are /dev/null, as crun needs it: the sandbox inherits them and lives longer than crun. */
-  readonly silent?: boolean;
 }
 
 /** Runs a host program for one sandbox. Throws CommandError on anything but exit 0, or after 30 s. */
@@ -24,10 +22,10 @@ export async function runHostTool(command: string, args: readonly string[], opti
     const child = spawn(command, args, {
       cwd: options.directory,
       env: { PATH: path, LC_ALL: 'C', SOULBOX_TOOL_FOR: options.traceName },
-      stdio: ['ignore', 'ignore', options.silent === true ? 'ignore' : 'pipe'],
+      stdio: ['ignore', 'ignore', 'pipe'],
     });
     let complaint = '';
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
       if (complaint.length < complaintMax) complaint += text;
     });
     const timer = setTimeout(() => child.kill('SIGKILL'), toolTimeoutMs);

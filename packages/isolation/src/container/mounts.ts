@@ -18,18 +18,18 @@ const hostRootOnDisk = 4_000_000;
 const busyRetries = 8;
 
 /**
- * Mounts disk, template and overlay in one run of mount(8), from a table: a process each would cost three times the CPU.
- * They stand in the host's mount table only until crun has taken them into the sandbox's own mount namespace: then other
- * namespaces of the host cannot hold on to them, and they end with the sandbox by themselves.
- *
+ * Writes the table by which create.sh mounts disk, template and overlay in one run of mount(8), and their mount points.
  * The overlay's folders are relative, so that no host path shows in the sandbox's /proc/self/mountinfo.
+ *
+ * The mounts stand in the host's mount table only until crun has taken them into the sandbox's own mount namespace: then
+ * no other namespace of the host can hold on to them, and they end with the sandbox by themselves.
  */
-export async function mountRoot(spec: SandboxSpec, layout: SandboxLayout, tool: ToolOptions): Promise<void> {
+export async function writeMountTable(spec: SandboxSpec, layout: SandboxLayout, traceName: string): Promise<void> {
   const map = `b:0:${spec.idBase}:${idCount}`;
   const inDisk = (name: string): string => join(basename(layout.disk), name);
   const overlay = [
     `lowerdir=${basename(layout.lower)},upperdir=${inDisk(diskFolders.upper)},workdir=${inDisk(diskFolders.work)}`,
-    // index and nfs_export give files handles that last, which inotify watches need across a checkpoint.
+    // index and nfs_export give file handles that last, which inotify watches need across a checkpoint.
     'index=on,nfs_export=on,xino=off,metacopy=off,nodev,noatime',
   ].join(',');
   const lines = [
@@ -37,17 +37,15 @@ export async function mountRoot(spec: SandboxSpec, layout: SandboxLayout, tool: 
       ...[layout.image, layout.disk, 'ext4'],
       `loop,noatime,discard,nosuid,nodev,X-mount.idmap="${map} b:${hostRootOnDisk}:0:1"`,
     ],
-    // nosuid would not reach the overlay's files anyhow, and sudo must work.
+    // No nosuid here nor on the overlay: sudo must work.
     [spec.rootfs, layout.lower, 'none', `bind,ro,nodev,X-mount.idmap=${map}`],
-    [tool.traceName, layout.rootfs, 'overlay', overlay],
+    [traceName, layout.rootfs, 'overlay', overlay],
   ];
+  const text = lines.map((fields) => [...fields.map(escapeField), '0 0\n'].join(' ')).join('');
   await Promise.all([
     ...[layout.disk, layout.lower].map((path) => mkdir(path)),
-    writeFile(layout.mountTable, lines.map((fields) => [...fields.map(escapeField), '0 0\n'].join(' ')).join(''), {
-      mode: 0o600,
-    }),
+    writeFile(layout.mountTable, text, { mode: 0o600 }),
   ]);
-  await runHostTool('mount', ['--all', '--fstab', layout.mountTable], tool);
 }
 
 /** fstab(5) wants white space in fields as octal digits. */

@@ -1,5 +1,5 @@
 // The system calls a sandbox may make, by purpose. Facts from the kernel's man pages and from what the common container
-// profiles (moby, containers-common) allow; x86-64 and arm64 only, see docs/decisions/005.
+// profiles (moby, containers-common) allow; x86-64 and arm64 only, see docs/decisions/008.
 
 const files = `
   access chdir chmod chown close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64

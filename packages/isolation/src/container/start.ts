@@ -1,30 +1,32 @@
 import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { CommandError, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec } from '../driver.ts';
-import { makeDisk } from './disk.ts';
+import { makeImageFile } from './disk.ts';
 import { writeDiskOrigin } from './disk-traffic.ts';
 import type { Host } from './host.ts';
-import type { ToolOptions } from './host-tool.ts';
 import { runHostTool } from './host-tool.ts';
 import type { SandboxLayout } from './layout.ts';
 import { cgroupOf, layoutOf, rootsFolder, runFolder, runtimeRoot, traceName } from './layout.ts';
-import { mountRoot, unmountAll } from './mounts.ts';
+import { writeMountTable } from './mounts.ts';
 import { createOciConfig } from './oci-config.ts';
 import { readBootId, startTicksOf } from './process-identity.ts';
 import { writeRecord } from './record.ts';
 import { writeSkeleton } from './skeleton.ts';
 
+const createScript = fileURLToPath(new URL('create.sh', import.meta.url));
+const beginScript = fileURLToPath(new URL('begin.sh', import.meta.url));
+
 /** Makes a sandbox step by step; what a failed or interrupted step leaves is for `destroySandbox`. */
 export async function startSandbox(host: Host, spec: SandboxSpec): Promise<SandboxInstance> {
   const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
-  const tool = { directory: spec.directory, traceName: traceName(host.instance, spec.sandboxId) };
   // The intent first: whoever finds it knows that host tools may still be at work.
   await writeRecord(layout.record, { state: 'starting' });
-  await makeRoot(host, spec, layout, tool);
-  const init = await createContainer(host, spec, layout, tool);
-  await Promise.all([spec.attachNetwork(`/proc/${init.initPid}/ns/net`), unmountAll(spec.directory, layout, tool)]);
-  await runCrun(host, layout, tool, ['start', spec.sandboxId]);
+  await writeParts(host, spec, layout);
+  const init = await createContainer(host, spec, layout);
+  await spec.attachNetwork(`/proc/${init.initPid}/ns/net`);
+  await runStep(host, spec, layout, beginScript, [layout.disk, layout.lower, layout.rootfs], ['start', spec.sandboxId]);
   if (startTicksOf(init.initPid) !== init.initStartTicks) throw diedEarly();
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init });
   return instanceOf(spec.sandboxId, spec.directory, init.initPid, init.initStartTicks);
@@ -45,17 +47,16 @@ export function instanceOf(
   };
 }
 
-async function makeRoot(host: Host, spec: SandboxSpec, layout: SandboxLayout, tool: ToolOptions): Promise<void> {
+async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
   const cgroup = cgroupOf(host.instance, spec.sandboxId);
   const config = createOciConfig(spec, layout, cgroup, host.facts, host.seccomp);
   await Promise.all([
     writeSkeleton(layout.skeleton, spec),
     writeFile(layout.config, JSON.stringify(config), { mode: 0o600 }),
+    makeImageFile(layout.image, spec.limits.diskMb),
+    writeMountTable(spec, layout, traceName(host.instance, spec.sandboxId)),
     makeRunFolders(host, spec, layout),
   ]);
-  await makeDisk(spec, layout, tool);
-  await Promise.all([rm(layout.skeleton, { recursive: true }), mountRoot(spec, layout, tool)]);
-  await writeDiskOrigin(layout);
 }
 
 async function makeRunFolders(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
@@ -68,16 +69,20 @@ async function makeRunFolders(host: Host, spec: SandboxSpec, layout: SandboxLayo
   await chown(layout.rootfs, spec.idBase, spec.idBase);
 }
 
-/** Up to here init is a process of crun that waits to become envd. */
+/** Afterwards init is a process of crun that waits to become envd. */
 async function createContainer(
   host: Host,
   spec: SandboxSpec,
   layout: SandboxLayout,
-  tool: ToolOptions,
 ): Promise<{ initPid: number; initStartTicks: number }> {
   const args = ['create', '--bundle', spec.directory, '--pid-file', layout.pidFile, spec.sandboxId];
-  await runCrun(host, layout, tool, args);
-  const initPid = Number(await readFile(layout.pidFile, 'latin1'));
+  await runStep(host, spec, layout, createScript, [layout.image, layout.skeleton, layout.mountTable], args);
+  const [pid] = await Promise.all([
+    readFile(layout.pidFile, 'latin1'),
+    writeDiskOrigin(layout),
+    rm(layout.skeleton, { recursive: true }),
+  ]);
+  const initPid = Number(pid);
   const initStartTicks = startTicksOf(initPid);
   if (initStartTicks === undefined) throw diedEarly();
   return { initPid, initStartTicks };
@@ -87,14 +92,23 @@ function diedEarly(): SoulBoxError {
   return new SoulBoxError('sandbox_start_failed', 'The first process of the sandbox ended before it became envd.');
 }
 
-async function runCrun(host: Host, layout: SandboxLayout, tool: ToolOptions, args: readonly string[]): Promise<void> {
+/** Runs one of the scripts beside this file, which ends in crun. crun's own words are in its log. */
+async function runStep(
+  host: Host,
+  spec: SandboxSpec,
+  layout: SandboxLayout,
+  script: string,
+  args: readonly string[],
+  crunArgs: readonly string[],
+): Promise<void> {
   const global = ['--root', runtimeRoot(host.instance), '--cgroup-manager', 'cgroupfs', '--log', layout.runtimeLog];
+  const tool = { directory: spec.directory, traceName: traceName(host.instance, spec.sandboxId) };
   try {
-    await runHostTool('crun', [...global, ...args], { ...tool, silent: true });
+    await runHostTool('sh', [script, ...args, 'crun', ...global, ...crunArgs], tool);
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     const log = await readFile(layout.runtimeLog, 'utf8').catch(() => '');
-    throw new CommandError(error.argv, error.exitCode, log, error);
+    throw new CommandError(error.argv, error.exitCode, error.stderr + log, error);
   }
 }
 

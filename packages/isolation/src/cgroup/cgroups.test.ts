@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { openCgroups } from './cgroups.ts';
+
+test.each(['hybrid', 'none'] as const)('a host of layout %s is refused with the way out', (layout) => {
+  const open = (): unknown => openCgroups({ layout, unified: undefined, unifiedControllers: [], v1: new Map() });
+  expect(open).toThrow('soulbox doctor');
+});
+
+test('v1 takes the unified tree beside it along, because crun does', () => {
+  const v1 = new Map([['freezer', '/c/freezer']]);
+  const cgroups = openCgroups({ layout: 'v1', unified: '/c/unified', unifiedControllers: [], v1 });
+  expect(cgroups.version).toBe(1);
+  expect(cgroups.directoriesOf('/x')).toEqual(['/c/freezer/x', '/c/unified/x']);
+});
+
+test('v2 has one folder per group', () => {
+  const cgroups = openCgroups({ layout: 'v2', unified: '/c', unifiedControllers: ['cpu'], v1: new Map() });
+  expect(cgroups.version).toBe(2);
+  expect(cgroups.directoriesOf('/x')).toEqual(['/c/x']);
+});

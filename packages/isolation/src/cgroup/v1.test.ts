@@ -1,0 +1,71 @@
+// Against the real control groups of the host, where it has v1 ones.
+import { spawn } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { randomId, sleep } from '@soulbox/base';
+import { readCgroupMounts } from './layout.ts';
+import { createV1Cgroups } from './v1.ts';
+
+const { layout, v1: allTrees } = readCgroupMounts();
+// A new cpuset takes no process before it has processors, which is crun's business.
+const v1 = new Map([...allTrees].filter(([name]) => name !== 'cpuset'));
+const usable = layout === 'v1' || layout === 'hybrid';
+if (!usable) process.stdout.write(`skipped: this host has no v1 control groups (layout ${layout})\n`);
+
+describe.skipIf(!usable)('v1 control groups', () => {
+  const cgroups = createV1Cgroups(v1);
+  let group: string;
+  beforeEach(async () => {
+    group = `/soulbox-test-${randomId(8)}`;
+    for (const directory of cgroups.directoriesOf(group)) await mkdir(directory);
+  });
+  afterEach(async () => {
+    await cgroups.kill(group);
+    await cgroups.remove(group);
+  });
+
+  const startInside = async (command: string, ...args: string[]): Promise<number> => {
+    const child = spawn(command, args, { stdio: 'ignore' });
+    const pid = child.pid ?? 0;
+    for (const directory of cgroups.directoriesOf(group)) await writeFile(join(directory, 'cgroup.procs'), String(pid));
+    return pid;
+  };
+
+  test('usage counts what a process did', async () => {
+    await startInside('sh', '-c', 'sleep 0.05; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 60');
+    await sleep(700);
+    const usage = cgroups.readUsage(group);
+    expect(usage.cpuUsedSeconds).toBeGreaterThan(0.02);
+    expect(usage.memoryLimitBytes).toBe(Infinity);
+    expect(usage.memoryRssBytes).toBeGreaterThanOrEqual(0);
+  });
+
+  test('killing ends all processes, also in a frozen group and in one below', async () => {
+    const pid = await startInside('sh', '-c', 'sleep 600 & sleep 600 & wait');
+    await sleep(50);
+    const below = `${group}/below`;
+    for (const directory of cgroups.directoriesOf(below)) await mkdir(directory);
+    await writeFile(join(v1.get('freezer') ?? '', below, 'cgroup.procs'), String(pid));
+    await writeFile(join(v1.get('freezer') ?? '', group, 'freezer.state'), 'FROZEN');
+    await cgroups.kill(group);
+    expect(await readFile(join(v1.get('freezer') ?? '', group, 'cgroup.procs'), 'latin1')).toBe('');
+    await cgroups.remove(group);
+    expect(await cgroups.listChildren('/')).not.toContain(group.slice(1));
+  });
+
+  test('a process that is in one tree only is found too', async () => {
+    const child = spawn('sleep', ['600'], { stdio: 'ignore' });
+    const ended = new Promise((resolve) => child.once('close', (_, signal) => resolve(signal)));
+    await writeFile(join(v1.get('pids') ?? '', group, 'cgroup.procs'), String(child.pid));
+    await cgroups.kill(group);
+    expect(await ended).toBe('SIGKILL');
+  });
+
+  test('a group that is gone is an error to read, and nothing to kill or remove', async () => {
+    expect(() => cgroups.readUsage('/soulbox-none')).toThrow('ENOENT');
+    await cgroups.kill('/soulbox-none');
+    await cgroups.remove('/soulbox-none');
+    expect(await cgroups.listChildren('/soulbox-none')).toEqual([]);
+  });
+});

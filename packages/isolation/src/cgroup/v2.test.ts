@@ -1,0 +1,81 @@
+// The development host has v1 controllers only. These tests run the v2 half against files in the kernel's format.
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { delegateControllers } from './prepare.ts';
+import { createV2Cgroups } from './v2.ts';
+
+let root: string;
+const files = {
+  'cpu.stat': 'usage_usec 2500000\nuser_usec 2000000\nsystem_usec 500000\nnr_periods 7\n',
+  'memory.stat': 'anon 1048576\nfile 4194304\nkernel 65536\ninactive_anon 8192\ninactive_file 3145728\nfile_mapped 1\n',
+  'memory.current': '6291456\n',
+  'memory.max': '536870912\n',
+  'memory.swap.current': '4096\n',
+  'cgroup.procs': '',
+};
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'soulbox-cgroup-'));
+  await mkdir(join(root, 'soulbox-0/i1'), { recursive: true });
+  for (const [name, text] of Object.entries(files)) await writeFile(join(root, 'soulbox-0/i1', name), text);
+});
+afterEach(async () => {
+  await rm(root, { recursive: true });
+});
+
+test('usage is read from the files of the unified tree', () => {
+  expect(createV2Cgroups(root).readUsage('/soulbox-0/i1')).toEqual({
+    cpuUsedSeconds: 2.5,
+    memoryRssBytes: 1_048_576,
+    memoryCacheBytes: 4_194_304,
+    memorySwapBytes: 4_096,
+    memoryWorkingSetBytes: 6_291_456 - 3_145_728,
+    memoryLimitBytes: 536_870_912,
+  });
+});
+
+test('a working set never becomes negative, and no limit is infinite', async () => {
+  await writeFile(join(root, 'soulbox-0/i1/memory.current'), '1000\n');
+  await writeFile(join(root, 'soulbox-0/i1/memory.max'), 'max\n');
+  const usage = createV2Cgroups(root).readUsage('/soulbox-0/i1');
+  expect(usage).toMatchObject({ memoryWorkingSetBytes: 0, memoryLimitBytes: Infinity });
+});
+
+test('a kernel without swap accounting counts no swap', async () => {
+  await rm(join(root, 'soulbox-0/i1/memory.swap.current'));
+  expect(createV2Cgroups(root).readUsage('/soulbox-0/i1').memorySwapBytes).toBe(0);
+});
+
+test('a group that is gone is an error to read, and nothing to kill, list or remove', async () => {
+  const cgroups = createV2Cgroups(root);
+  expect(() => cgroups.readUsage('/soulbox-0/none')).toThrow('ENOENT');
+  await cgroups.kill('/soulbox-0/none');
+  await cgroups.remove('/soulbox-0/none');
+  expect(await cgroups.listChildren('/soulbox-9')).toEqual([]);
+  expect(await cgroups.listChildren('/soulbox-0')).toEqual(['i1']);
+  expect(cgroups.directoriesOf('/soulbox-0/i1')).toEqual([join(root, 'soulbox-0/i1')]);
+});
+
+test('killing uses cgroup.kill, which the kernel carries out for the whole tree', async () => {
+  const directory = join(root, 'soulbox-0/i1');
+  await writeFile(join(directory, 'cgroup.kill'), '');
+  // A pid that cannot exist: were it signalled, nothing would happen either.
+  await writeFile(join(directory, 'cgroup.procs'), '4194305\n');
+  const killing = createV2Cgroups(root).kill('/soulbox-0/i1');
+  while ((await readFile(join(directory, 'cgroup.kill'), 'utf8')) === '') continue;
+  await writeFile(join(directory, 'cgroup.procs'), '');
+  await killing;
+  expect(await readFile(join(directory, 'cgroup.kill'), 'utf8')).toBe('1');
+});
+
+test('controllers are passed on once', async () => {
+  const control = join(root, 'cgroup.subtree_control');
+  await writeFile(control, '');
+  await delegateControllers(root);
+  expect(await readFile(control, 'utf8')).toBe('+cpu +memory +pids');
+  await writeFile(control, 'cpu io memory pids\n');
+  await delegateControllers(root);
+  expect(await readFile(control, 'utf8')).toBe('cpu io memory pids\n');
+});
