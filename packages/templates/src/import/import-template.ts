@@ -4,7 +4,7 @@ import { run } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import type { Account } from '../rootfs/accounts.ts';
 import { parsePasswd } from '../rootfs/accounts.ts';
-import { readRootfsFile } from '../rootfs/files.ts';
+import { existsInRootfs, readRootfsFile } from '../rootfs/files.ts';
 import { prepareRootfs } from '../rootfs/prepare-rootfs.ts';
 import { openScratchDisk, releaseScratchDisk } from '../store/scratch-disk.ts';
 import type { TemplateDraft } from '../store/template-draft.ts';
@@ -63,6 +63,9 @@ export async function importTemplate(
     fill: async (draft) => ({ ...(await fillFromSource(draft, source, options)), ...options.size }),
   });
   const { templateId, sizeBytes } = template;
+  if (!(await existsInRootfs(template.rootfs, '/bin/bash'))) {
+    options.logger.warn({ templateId }, 'no /bin/bash in it, with which the E2B clients run commands');
+  }
   options.logger.info({ templateId, sizeBytes, durationMs: Date.now() - startedAt }, 'template imported');
   return template;
 }
