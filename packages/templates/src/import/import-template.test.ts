@@ -69,6 +69,11 @@ describe('an image from an OCI layout', () => {
     expect(await stat(join(template?.rootfs ?? '', 'home/user'))).toMatchObject({ uid: 1001, gid: 1001 });
   });
 
+  test('gets the working directory it names but does not have', async () => {
+    const template = await store.find('from-oci');
+    expect(await stat(join(template?.rootfs ?? '', 'srv/app'))).toMatchObject({ uid: 1000, gid: 1000 });
+  });
+
   test('runs: its own shell works as its own user', async () => {
     const template = await store.find('from-oci');
     const shown = await run('chroot', [

@@ -4,7 +4,7 @@ import { run } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import type { Account } from '../rootfs/accounts.ts';
 import { parsePasswd } from '../rootfs/accounts.ts';
-import { existsInRootfs, readRootfsFile } from '../rootfs/files.ts';
+import { existsInRootfs, makeRootfsDirectory, readRootfsFile } from '../rootfs/files.ts';
 import { prepareRootfs } from '../rootfs/prepare-rootfs.ts';
 import { openScratchDisk, releaseScratchDisk } from '../store/scratch-disk.ts';
 import type { TemplateDraft } from '../store/template-draft.ts';
@@ -105,9 +105,12 @@ async function factsFrom(rootfs: string, config: ImageConfig, account: Account):
   // A bare uid that the image's passwd does not have is common; nobody could log in as it, so `user` stands in.
   const user = accounts.find((entry) => entry.name === wanted || String(entry.uid) === wanted) ?? account;
   const home = user.home.startsWith('/') ? user.home : '/';
+  const workdir = config.workdir === '' ? home : config.workdir;
+  // As container engines do it when an image names a folder that it does not have.
+  await makeRootfsDirectory(rootfs, workdir, 0o755, user);
   return {
     defaultUser: user.name,
-    defaultWorkdir: config.workdir === '' ? home : config.workdir,
+    defaultWorkdir: workdir,
     environment: config.environment,
   };
 }
