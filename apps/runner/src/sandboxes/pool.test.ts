@@ -77,6 +77,23 @@ describe('the warm pool', () => {
     expect(made.boots).toHaveLength(1);
   });
 
+  it('leaves the CPU to the tenant for a moment while most spares are there, and refills at once below', async () => {
+    const made = setUp({ size: 4 });
+    pool = made.pool;
+    pool.keep(templateOf('a'), { pinned: true });
+    for (let spare = 0; spare < 4; spare++) await finishNext(made.boots);
+    await pool.take(templateOf('a'));
+    expect(made.boots).toHaveLength(0);
+    await sleep(400);
+    expect(made.boots).toHaveLength(1);
+    await finishNext(made.boots);
+    await pool.take(templateOf('a'));
+    await sleep(400);
+    await pool.take(templateOf('a'));
+    await pool.take(templateOf('a'));
+    expect(made.boots).toHaveLength(2);
+  });
+
   it('serves waiters in their order, and before refilling another template', async () => {
     const made = setUp({ size: 1, bootConcurrency: 1 });
     pool = made.pool;

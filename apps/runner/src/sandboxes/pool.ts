@@ -20,6 +20,12 @@ const maxWaiting = 2000;
 /** Pause after a failed refill, so that a broken host does not boot and fail without end. */
 const refillPauseMs = 2000;
 
+/**
+ * A refill waits this long while most spares are there: a boot takes some 100 ms of CPU, and the tenant who has just
+ * got a sandbox is about to use it.
+ */
+const refillDelayMs = 300;
+
 interface Waiter {
   resolve(sandbox: LiveSandbox): void;
   reject(error: unknown): void;
@@ -100,6 +106,11 @@ export function createPool(options: PoolOptions): Pool {
     }
   };
 
+  const restRefills = (shelf: Shelf, ms: number): void => {
+    shelf.restUntilMs = Math.max(shelf.restUntilMs, performance.now() + ms);
+    setTimeout(startBoots, ms + 1).unref();
+  };
+
   const bootOnto = async (shelf: Shelf): Promise<void> => {
     shelf.booting++;
     try {
@@ -110,10 +121,7 @@ export function createPool(options: PoolOptions): Pool {
       shelf.booting--;
       const waiter = shelf.waiters.shift();
       if (waiter !== undefined) waiter.reject(error);
-      else {
-        shelf.restUntilMs = performance.now() + refillPauseMs;
-        setTimeout(startBoots, refillPauseMs + 1).unref();
-      }
+      else restRefills(shelf, refillPauseMs);
     }
   };
 
@@ -138,6 +146,7 @@ export function createPool(options: PoolOptions): Pool {
       shelf.usedAtMs = Date.now();
       const spare = shelf.spares.shift();
       if (spare !== undefined) {
+        if (shelf.spares.length > options.size / 2) restRefills(shelf, refillDelayMs);
         startBoots();
         return spare;
       }
