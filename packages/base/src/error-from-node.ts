@@ -14,6 +14,14 @@ const reasonByErrno: Readonly<Record<string, Reason>> = {
   EROFS: 'forbidden',
   ENOSPC: 'disk_full',
   EDQUOT: 'disk_full',
+  ENOTEMPTY: 'file_exists',
+  EBUSY: 'bad_path',
+  EXDEV: 'bad_path',
+  ENXIO: 'bad_path',
+  ETXTBSY: 'bad_path',
+  EFBIG: 'limit_exceeded',
+  EMFILE: 'limit_exceeded',
+  ENFILE: 'limit_exceeded',
   ECONNREFUSED: 'port_closed',
 };
 

@@ -31,10 +31,11 @@ export async function writeFileFrom(
   metadata: Readonly<Record<string, string>>,
 ): Promise<WrittenFile> {
   await makeDirectories(posix.dirname(path), user);
-  const { file } = await openRegular(path, constants.O_WRONLY | constants.O_CREAT, 0o666);
+  const { file, stats } = await openRegular(path, constants.O_WRONLY | constants.O_CREAT, 0o666);
   try {
-    await file.truncate(0);
-    await file.chown(user.uid, user.gid);
+    // Each change would be an event to whoever watches.
+    if (stats.size > 0) await file.truncate(0);
+    if (stats.uid !== user.uid || stats.gid !== user.gid) await file.chown(user.uid, user.gid);
     await writeChunks(file, chunks);
     replaceAttributes(file.fd, metadataPrefix, metadata);
   } finally {

@@ -50,7 +50,10 @@ export async function startEnvd(lowerDirectory: string): Promise<TestEnvd> {
   const closed = once(child, 'close');
   const baseUrl = `http://127.0.0.1:${port}`;
   const dispose = async (): Promise<void> => {
-    child.kill('SIGKILL');
+    // The parent first would leave envd alone: a change of credentials clears its wish to die with it.
+    const init = await findChild(child.pid ?? 0);
+    if (init !== undefined) process.kill(init, 'SIGKILL');
+    else child.kill('SIGKILL');
     await closed;
     await removeTree(work);
   };
@@ -63,7 +66,7 @@ export async function startEnvd(lowerDirectory: string): Promise<TestEnvd> {
       port,
       hostToken,
       upperDirectory: join(work, 'upper'),
-      pid: await findChild(child.pid ?? 0),
+      pid: (await findChild(child.pid ?? 0)) ?? 0,
       async init(body) {
         const response = await fetch(`${baseUrl}/init`, {
           method: 'POST',
@@ -91,8 +94,10 @@ async function waitUntilHealthy(baseUrl: string, check: () => void): Promise<voi
   }
 }
 
-async function findChild(pid: number): Promise<number> {
-  return Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ')[0]);
+/** The first process of the namespace, as the host counts; undefined when all has ended. */
+async function findChild(pid: number): Promise<number | undefined> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  return children === '' ? undefined : Number(children.trim().split(' ')[0]);
 }
 
 async function findFreePort(): Promise<number> {

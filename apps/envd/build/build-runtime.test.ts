@@ -1,0 +1,41 @@
+import { mkdtemp, readdir, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree } from '@soulbox/base';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildEnvdRuntime } from './build-runtime.ts';
+
+let parent: string;
+
+beforeAll(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'soulbox-runtime-'));
+});
+
+afterAll(async () => {
+  await removeTree(parent);
+});
+
+test('two builds at once give one whole folder, and a third finds it', { timeout: 120_000 }, async () => {
+  const [one, two] = await Promise.all([buildEnvdRuntime(parent), buildEnvdRuntime(parent)]);
+  expect(two).toEqual(one);
+  expect(await readdir(parent)).toEqual([one.directory.slice(parent.length + 1)]);
+  const { ino } = await stat(join(one.directory, 'envd'));
+  const started = performance.now();
+  expect(await buildEnvdRuntime(parent)).toEqual(one);
+  expect(performance.now() - started).toBeLessThan(2000);
+  expect((await stat(join(one.directory, 'envd'))).ino).toBe(ino);
+});
+
+test('the folder holds envd, the loader and libraries that nobody can write', { timeout: 120_000 }, async () => {
+  const { directory, command, mountPoint } = await buildEnvdRuntime(parent);
+  expect(command).toEqual([
+    expect.stringMatching(/^\/\.soulbox\/ld-linux/) as string,
+    '--library-path',
+    mountPoint,
+    '/.soulbox/envd',
+  ]);
+  for (const name of await readdir(directory)) {
+    const { mode, uid } = await stat(join(directory, name));
+    expect([name, mode & 0o022, uid]).toEqual([name, 0, 0]);
+  }
+});

@@ -1,0 +1,231 @@
+import { connect } from 'node:net';
+import { connect as connectHttp2 } from 'node:http2';
+import { once } from 'node:events';
+import { Code } from '@connectrpc/connect';
+import { sleep } from '@soulbox/base';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { asUser, createClients, runShell } from '../testing/clients.ts';
+import type { TestEnvd } from '../testing/start-envd.ts';
+import { startEnvd } from '../testing/start-envd.ts';
+import { findTestRoot } from '../testing/test-root.ts';
+
+let envd: TestEnvd;
+
+beforeAll(async () => {
+  envd = await startEnvd(await findTestRoot());
+});
+
+afterAll(async () => {
+  await envd[Symbol.asyncDispose]();
+});
+
+beforeEach(async () => {
+  await envd.init({});
+});
+
+async function get(path: string, headers: Record<string, string> = {}): Promise<Response> {
+  return await fetch(`${envd.baseUrl}${path}`, { headers });
+}
+
+async function postInit(body: string, token: string): Promise<Response> {
+  return await fetch(`${envd.baseUrl}/init`, { method: 'POST', headers: { 'x-soulbox-host-token': token }, body });
+}
+
+describe('POST /init', () => {
+  test('is for whoever has the host token', async () => {
+    for (const token of ['', 'wrong', envd.hostToken.slice(1), `${envd.hostToken}x`]) {
+      expect((await postInit('{}', token)).status).toBe(401);
+    }
+  });
+
+  test('sets variables, user and working directory, and the next call replaces them', async () => {
+    const { process } = createClients(envd.baseUrl);
+    await envd.init({
+      envVars: { A: '1' },
+      defaultUser: 'root',
+      defaultWorkdir: '/etc',
+      unknown: { x: 1 },
+      volumeMounts: [],
+    });
+    expect((await runShell(process, 'echo $A; id -un; pwd')).stdout).toBe('1\nroot\n/etc\n');
+    await envd.init({});
+    expect((await runShell(process, 'echo $A; id -un; pwd')).stdout).toBe('\nuser\n/home/user\n');
+  });
+
+  test('publishes E2B_ variables as files', async () => {
+    const { process } = createClients(envd.baseUrl);
+    await envd.init({ envVars: { E2B_SANDBOX: 'true', 'E2B_../../tmp/x': 'no', OTHER: 'no' } });
+    expect((await runShell(process, 'cd /run/e2b; ls -A; cat .E2B_SANDBOX')).stdout).toBe('.E2B_SANDBOX\ntrue');
+  });
+
+  test('works on when user code has emptied /run', async () => {
+    const { process } = createClients(envd.baseUrl);
+    await runShell(process, 'mv /run/soulbox /run/e2b /tmp/', asUser('root'));
+    await envd.init({ envVars: { A: '2' } });
+    await runShell(process, 'mv /tmp/soulbox /run/', asUser('root'));
+  });
+
+  test.each([
+    '[]',
+    '"x"',
+    '{"envVars":[]}',
+    '{"envVars":{"A":1}}',
+    '{"envVars":{"A=B":"x"}}',
+    '{"accessToken":5}',
+    '{',
+    '{"defaultUser":"a\\u0000b"}',
+  ])('%s is a bad request and changes nothing', async (body) => {
+    await envd.init({ envVars: { KEPT: 'yes' } });
+    expect((await postInit(body, envd.hostToken)).status).toBe(400);
+    expect(await (await get('/envs')).json()).toEqual({ KEPT: 'yes' });
+  });
+
+  test('a body without end is cut', async () => {
+    expect((await postInit('x'.repeat(3 * 1024 * 1024), envd.hostToken)).status).toBe(400);
+  });
+});
+
+describe('the access token', () => {
+  const token = { 'x-access-token': 'secret' };
+
+  test('is demanded of everything but /health', async () => {
+    await envd.init({ accessToken: 'secret' });
+    expect((await get('/health')).status).toBe(204);
+    for (const path of ['/metrics', '/envs']) {
+      expect((await get(path)).status).toBe(401);
+      expect((await get(path, { 'x-access-token': 'wrong' })).status).toBe(401);
+      expect((await get(path, token)).status).toBe(200);
+    }
+  });
+
+  test('is demanded of RPCs, and wrong ones are unauthenticated', async () => {
+    await envd.init({ accessToken: 'secret' });
+    for (const protocol of ['connect', 'grpc-web'] as const) {
+      const options = { protocol, httpVersion: '1.1', useBinaryFormat: true } as const;
+      const without = createClients(envd.baseUrl, options).process.list({});
+      await expect(without).rejects.toMatchObject({ code: Code.Unauthenticated });
+      await expect(createClients(envd.baseUrl, options, token).process.list({})).resolves.toBeDefined();
+    }
+  });
+});
+
+describe('the other endpoints', () => {
+  test('GET /metrics has every figure', async () => {
+    const metrics = (await (await get('/metrics')).json()) as Record<string, number>;
+    const names = [
+      'cpu_count',
+      'cpu_used_pct',
+      'disk_total',
+      'disk_used',
+      'mem_cache',
+      'mem_total',
+      'mem_total_mib',
+      'mem_used',
+      'mem_used_mib',
+      'ts',
+    ];
+    expect(Object.keys(metrics).sort()).toEqual(names);
+    expect(Object.values(metrics).every(Number.isFinite)).toBe(true);
+    expect(metrics['mem_total']).toBeGreaterThan(0);
+  });
+
+  test('GET /envs is not cached', async () => {
+    expect((await get('/envs')).headers.get('cache-control')).toBe('no-store');
+  });
+
+  test('any origin may ask', async () => {
+    const response = await fetch(`${envd.baseUrl}/files`, { method: 'OPTIONS', headers: { origin: 'http://x' } });
+    expect(response.status).toBe(204);
+    expect(response.headers.get('access-control-allow-origin')).toBe('*');
+    expect(response.headers.get('access-control-allow-methods')).toContain('PATCH');
+  });
+
+  test.each([
+    '/nope',
+    '/files/../nope',
+    '/soulbox/logs',
+    '/process.Process/Nope',
+    '/%00',
+    '//x',
+    `/${'x'.repeat(10_000)}`,
+  ])('%.30s is not found', async (path) => {
+    expect((await get(path)).status).toBeOneOf([404, 405]);
+  });
+
+  test('the log tells the host what happened, but no output, values or tokens', async () => {
+    const { process } = createClients(envd.baseUrl);
+    await envd.init({ envVars: { V: 'hidden-value' }, accessToken: '' });
+    await runShell(process, 'echo hidden-output');
+    const response = await get('/soulbox/logs?after=0', { 'x-soulbox-host-token': envd.hostToken });
+    const text = await response.text();
+    expect(text).toContain('Process started');
+    expect(text).not.toMatch(/hidden-/);
+    const { entries } = JSON.parse(text) as { entries: { seq: number }[] };
+    const last = entries.at(-1)?.seq ?? 0;
+    const rest = await get(`/soulbox/logs?after=${last}`, { 'x-soulbox-host-token': envd.hostToken });
+    expect(await rest.json()).toEqual({ entries: [] });
+  });
+});
+
+describe('hostile connections', () => {
+  async function sendRaw(bytes: string | Buffer): Promise<void> {
+    const socket = connect(envd.port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.on('error', () => undefined);
+    socket.end(bytes);
+    await sleep(50);
+    socket.destroy();
+  }
+
+  test.each([
+    ['nothing', ''],
+    ['noise', '\x00\x01\x02\xff'.repeat(1000)],
+    ['half a preface', 'PRI * HT'],
+    ['a preface and noise', `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${'\xff'.repeat(1000)}`],
+    ['a request line without end', `GET /${'x'.repeat(200_000)}`],
+    ['two lengths', 'POST /init HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello'],
+    [
+      'length and chunks',
+      'POST /init HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
+    ['a broken chunk', 'POST /init HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'],
+    [
+      'a short body',
+      'POST /files?path=a HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: 99\r\n\r\nabc',
+    ],
+    ['an upgrade', 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'],
+    ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['a target that is no URL', 'GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['pipelined requests', 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(10_000)],
+    ['an expectation', 'POST /init HTTP/1.1\r\nHost: x\r\nExpect: nonsense\r\nContent-Length: 2\r\n\r\n{}'],
+  ])('%s does not harm it', async (_name, bytes) => {
+    await sendRaw(Buffer.from(bytes, 'latin1'));
+    expect((await get('/health')).status).toBe(204);
+  });
+
+  test('an HTTP/2 client that resets streams does not harm it', async () => {
+    const session = connectHttp2(envd.baseUrl);
+    session.on('error', () => undefined);
+    for (let count = 0; count < 500; count += 1) {
+      const stream = session.request({ ':path': '/metrics' });
+      stream.on('error', () => undefined);
+      stream.close(8);
+    }
+    await sleep(300);
+    session.destroy();
+    expect((await get('/health')).status).toBe(204);
+  });
+
+  test.each(['{', '{"path":5}', '[]', 'null', `{"path":"${'x'.repeat(20 * 1024 * 1024)}"}`, '{"path":"\\ud800"}'])(
+    'the RPC body %.20s is refused',
+    async (body) => {
+      const response = await fetch(`${envd.baseUrl}/filesystem.Filesystem/Stat`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body,
+      });
+      expect(response.status).toBeOneOf([400, 404, 429, 415]);
+      expect((await get('/health')).status).toBe(204);
+    },
+  );
+});

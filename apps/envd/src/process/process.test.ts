@@ -1,0 +1,324 @@
+import { Code } from '@connectrpc/connect';
+import { sleep } from '@soulbox/base';
+import { Signal } from '@soulbox/contract/process';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { asUser, collect, createClients, runShell } from '../testing/clients.ts';
+import type { TestEnvd } from '../testing/start-envd.ts';
+import { startEnvd } from '../testing/start-envd.ts';
+import { findTestRoot } from '../testing/test-root.ts';
+
+let envd: TestEnvd;
+let process: ReturnType<typeof createClients>['process'];
+
+beforeAll(async () => {
+  envd = await startEnvd(await findTestRoot());
+  process = createClients(envd.baseUrl).process;
+});
+
+afterAll(async () => {
+  await envd[Symbol.asyncDispose]();
+});
+
+const byPid = (value: number) => ({ process: { selector: { case: 'pid' as const, value } } });
+const stdin = (text: string) => ({ input: { input: { case: 'stdin' as const, value: Buffer.from(text) } } });
+const pty = (text: string) => ({ input: { input: { case: 'pty' as const, value: Buffer.from(text) } } });
+
+/** Starts a process, leaves its stream open and gives its pid. */
+async function startInBackground(request: Parameters<typeof process.start>[0], options: object = {}) {
+  const abort = new AbortController();
+  const stream = process.start(request, { ...options, signal: abort.signal })[Symbol.asyncIterator]();
+  const first = await stream.next();
+  const event = first.done === true ? undefined : first.value.event?.event;
+  const rest = collect({ [Symbol.asyncIterator]: () => stream });
+  rest.catch(() => undefined);
+  return { pid: event?.case === 'start' ? event.value.pid : 0, rest, disconnect: () => abort.abort() };
+}
+
+async function livePids(): Promise<number[]> {
+  return (await process.list({})).processes.map((one) => one.pid);
+}
+
+describe('who runs and where', () => {
+  test('the default user runs in its home with its groups, and sudo works', async () => {
+    const { stdout } = await runShell(process, 'id; pwd; sudo -n id -u 2>/dev/null');
+    expect(stdout).toBe('uid=1000(user) gid=1000(user) groups=1000(user),27(sudo)\n/home/user\n0\n');
+  });
+
+  test('a user named in the Authorization header runs instead', async () => {
+    expect((await runShell(process, 'id -un; pwd', asUser('root'))).stdout).toBe('root\n/root\n');
+  });
+
+  test.each([asUser('nobody-here'), asUser('x'.repeat(10_000)), { headers: { authorization: 'Bearer x' } }])(
+    'an unknown user is unauthenticated',
+    async (options) => {
+      await expect(runShell(process, 'id', options)).rejects.toMatchObject({ code: Code.Unauthenticated });
+    },
+  );
+
+  test('an ordinary process has no capabilities left, and lower priority for memory than envd', async () => {
+    const { stdout } = await runShell(process, 'grep CapPrm /proc/self/status; cat /proc/self/oom_score_adj; nice');
+    expect(stdout).toBe('CapPrm:\t0000000000000000\n100\n0\n');
+  });
+
+  test('signals are neither ignored nor blocked', async () => {
+    const { stdout } = await runShell(process, 'grep -E "Sig(Ign|Blk)" /proc/self/status | cut -f2 | sort -u');
+    expect(stdout).toBe('0000000000000000\n');
+  });
+
+  test('nothing but the three standard streams is open', async () => {
+    const { stdout } = await collect(
+      process.start({ process: { cmd: '/bin/ls', args: ['/proc/self/fd'] }, stdin: false }),
+    );
+    expect(stdout.split('\n').slice(0, 3)).toEqual(['0', '1', '2']);
+    expect(stdout.trim().split('\n')).toHaveLength(4);
+  });
+
+  test('standard output can be opened again by name', async () => {
+    expect((await runShell(process, 'echo x > /dev/stdout; echo y > /dev/stderr')).stderr).toBe('y\n');
+  });
+
+  test('a missing working directory is named', async () => {
+    const start = collect(process.start({ process: { cmd: 'pwd', cwd: '/nope' } }));
+    await expect(start).rejects.toMatchObject({ code: Code.InvalidArgument, rawMessage: "cwd '/nope' does not exist" });
+  });
+
+  test.each([
+    ['~', '/home/user'],
+    ['/tmp', '/tmp'],
+    ['../', '/home'],
+  ])('the working directory %s is %s', async (cwd, expected) => {
+    expect((await collect(process.start({ process: { cmd: 'pwd', cwd } }))).stdout.trim()).toBe(expected);
+  });
+
+  test('the environment is made of user, global variables and request', async () => {
+    await envd.init({ envVars: { GLOBAL: 'g', BOTH: 'g' } });
+    const start = process.start({ process: { cmd: 'env', envs: { BOTH: 'r', OWN: 'a=b\nc' } }, stdin: false });
+    const { stdout } = await collect(start);
+    await envd.init({});
+    expect(stdout.split('\n').slice(0, -1)).toEqual([
+      'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      'HOME=/home/user',
+      'USER=user',
+      'LOGNAME=user',
+      'GLOBAL=g',
+      'BOTH=r',
+      'OWN=a=b',
+      'c',
+    ]);
+  });
+});
+
+describe('what cannot start', () => {
+  test.each([
+    ['a missing file', { cmd: '/nope' }, 'no such file or directory'],
+    ['a name not found in PATH', { cmd: 'nope' }, 'no such file or directory'],
+    ['a file that may not be run', { cmd: '/etc/passwd' }, 'permission denied'],
+    ['no command', { cmd: '' }, 'no command'],
+    ['an argument with a NUL', { cmd: 'true', args: ['a\0b'] }, 'EINVAL'],
+    ['a variable name with =', { cmd: 'true', envs: { 'A=B': 'x' } }, 'not a name'],
+    ['arguments beyond the kernel', { cmd: 'true', args: ['x'.repeat(3_000_000)] }, 'E2BIG'],
+  ])('%s', async (_name, config, text) => {
+    const start = collect(process.start({ process: config }));
+    await expect(start).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+      rawMessage: expect.stringContaining(text) as string,
+    });
+  });
+
+  test('a request without a process, and a terminal of an absurd size', async () => {
+    await expect(collect(process.start({}))).rejects.toMatchObject({ code: Code.InvalidArgument });
+    const wide = process.start({ process: { cmd: 'true' }, pty: { size: { cols: 4_000_000_000, rows: 1 } } });
+    await expect(collect(wide)).rejects.toMatchObject({ code: Code.InvalidArgument });
+  });
+});
+
+describe('how it ends', () => {
+  test.each([
+    ['true', { exitCode: 0, exited: true, status: 'exit status 0' }],
+    ['exit 7', { exitCode: 7, exited: true, status: 'exit status 7', error: 'exit status 7' }],
+    ['kill -KILL $$', { exitCode: -1, exited: false, status: 'signal: killed', error: 'signal: killed' }],
+    ['kill -TERM $$', { exitCode: -1, exited: false, status: 'signal: terminated', error: 'signal: terminated' }],
+  ])('%s', async (line, end) => {
+    expect((await runShell(process, line)).end).toEqual(end);
+  });
+
+  test('the end waits for whoever still holds the output', async () => {
+    const { stdout } = await runShell(process, '(sleep 0.4; echo late) & echo early');
+    expect(stdout).toBe('early\nlate\n');
+  });
+
+  test('SIGTERM and SIGKILL reach the whole group', async () => {
+    for (const signal of [Signal.SIGTERM, Signal.SIGKILL]) {
+      const { pid, rest } = await startInBackground({
+        process: { cmd: '/bin/bash', args: ['-c', 'sleep 60 & sleep 60'] },
+      });
+      await process.sendSignal({ ...byPid(pid), signal });
+      expect((await rest).end?.exitCode).toBe(-1);
+    }
+  });
+
+  test('other signals are not offered', async () => {
+    const { pid } = await startInBackground({ process: { cmd: 'sleep', args: ['60'] } });
+    await expect(process.sendSignal({ ...byPid(pid), signal: Signal.UNSPECIFIED })).rejects.toMatchObject({
+      code: Code.Unimplemented,
+    });
+    await process.sendSignal({ ...byPid(pid), signal: Signal.SIGKILL });
+  });
+
+  test('a deadline kills the process and ends the stream', async () => {
+    const started = Date.now();
+    await expect(runShell(process, 'trap "" TERM; sleep 60', { timeoutMs: 300 })).rejects.toMatchObject({
+      code: Code.DeadlineExceeded,
+    });
+    expect(Date.now() - started).toBeLessThan(5000);
+    await expect.poll(livePids).toEqual([]);
+  });
+
+  test('a deadline further than timers reach does not end the process at once', async () => {
+    const { stdout } = await runShell(process, 'sleep 0.2; echo done', {
+      headers: { 'connect-timeout-ms': '9999999999' },
+    });
+    expect(stdout).toBe('done\n');
+  });
+
+  test('orphans are collected', async () => {
+    const line = '(setsid sh -c "sleep 0.2" >/dev/null 2>&1 &) ; sleep 0.5; ps -eo stat= | grep -c Z || true';
+    expect((await runShell(process, line)).stdout).toBe('0\n');
+  });
+});
+
+describe('connecting', () => {
+  test('a client that leaves does not end the process, and another can connect', async () => {
+    const line = 'sleep 0.5; for i in 1 2 3; do echo $i; sleep 0.05; done';
+    const { pid, disconnect } = await startInBackground({ process: { cmd: '/bin/bash', args: ['-c', line] } });
+    disconnect();
+    await sleep(100);
+    const [one, two] = await Promise.all([collect(process.connect(byPid(pid))), collect(process.connect(byPid(pid)))]);
+    expect(one).toMatchObject({ pid, stdout: '1\n2\n3\n', end: { exitCode: 0 } });
+    expect(two).toEqual(one);
+  });
+
+  test('an ended process can be connected to, but is not listed nor signalled', async () => {
+    const { pid } = await runShell(process, 'echo x; exit 5');
+    expect(await livePids()).not.toContain(pid);
+    expect(await collect(process.connect(byPid(pid)))).toMatchObject({ pid, stdout: '', end: { exitCode: 5 } });
+    await expect(process.sendSignal({ ...byPid(pid), signal: Signal.SIGKILL })).rejects.toMatchObject({
+      code: Code.NotFound,
+    });
+  });
+
+  test('a process is found by its tag and listed with its configuration', async () => {
+    const config = { cmd: 'sleep', args: ['60'], envs: { A: 'b' }, cwd: '/tmp' };
+    const { pid } = await startInBackground({ process: config, tag: 'nap' });
+    const listed = (await process.list({})).processes.find((one) => one.pid === pid);
+    expect(listed).toMatchObject({ tag: 'nap', config });
+    await process.sendSignal({ process: { selector: { case: 'tag', value: 'nap' } }, signal: Signal.SIGKILL });
+  });
+
+  test.each([
+    [byPid(4_000_000), 'process with pid 4000000 not found'],
+    [{ process: { selector: { case: 'tag' as const, value: '../x\n' } } }, 'process with tag ../x\n not found'],
+  ])('an unknown process is not found', async (selector, message) => {
+    await expect(collect(process.connect(selector))).rejects.toMatchObject({
+      code: Code.NotFound,
+      rawMessage: message,
+    });
+    await expect(process.sendInput({ ...selector, ...stdin('x') })).rejects.toMatchObject({ code: Code.NotFound });
+    await expect(process.closeStdin(selector)).rejects.toMatchObject({ code: Code.NotFound });
+    await expect(process.update(selector)).rejects.toMatchObject({ code: Code.NotFound });
+  });
+
+  test('a request without a selector is invalid', async () => {
+    await expect(process.closeStdin({})).rejects.toMatchObject({ code: Code.InvalidArgument });
+  });
+
+  test('silence is broken by keepalives', async () => {
+    const events: (string | undefined)[] = [];
+    const stream = process.start(
+      { process: { cmd: 'sleep', args: ['2.5'] } },
+      { headers: { 'keepalive-ping-interval': '1' } },
+    );
+    for await (const { event } of stream) events.push(event?.event.case);
+    expect(events).toEqual(['start', 'keepalive', 'keepalive', 'end']);
+  });
+});
+
+describe('input', () => {
+  test('standard input is absent unless asked for', async () => {
+    expect((await runShell(process, 'readlink /proc/self/fd/0')).stdout).toBe('/dev/null\n');
+    const { pid, rest } = await startInBackground({ process: { cmd: 'readlink', args: ['/proc/self/fd/0'] } });
+    expect(pid).toBeGreaterThan(0);
+    expect((await rest).stdout).toMatch(/^pipe:/);
+  });
+
+  test('pieces arrive in order, and closing ends them; closing twice is fine', async () => {
+    const config = { cmd: '/bin/bash', args: ['-c', 'cat; sleep 1'] };
+    const { pid, rest } = await startInBackground({ process: config });
+    const pieces = Array.from({ length: 20 }, (_, index) => `${index}-${'x'.repeat(65_536)}\n`);
+    await Promise.all(pieces.map(async (piece) => await process.sendInput({ ...byPid(pid), ...stdin(piece) })));
+    await process.sendInput({ ...byPid(pid), ...stdin('') });
+    await process.closeStdin(byPid(pid));
+    await process.closeStdin(byPid(pid));
+    const late = process.sendInput({ ...byPid(pid), ...stdin('x') });
+    await expect(late).rejects.toMatchObject({ code: Code.Internal });
+    expect((await rest).stdout).toBe(pieces.join(''));
+  });
+
+  test('a process that does not read makes the caller wait, and others are served meanwhile', async () => {
+    const { pid } = await startInBackground({ process: { cmd: 'sleep', args: ['60'] } });
+    const stuck = process.sendInput({ ...byPid(pid), ...stdin('x'.repeat(1_000_000)) }, { timeoutMs: 500 });
+    stuck.catch(() => undefined);
+    expect((await runShell(process, 'echo served')).stdout).toBe('served\n');
+    await expect(stuck).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    await process.sendSignal({ ...byPid(pid), signal: Signal.SIGKILL });
+  });
+
+  test('input of the wrong kind is refused', async () => {
+    const { pid } = await startInBackground({ process: { cmd: 'sleep', args: ['60'] }, stdin: false });
+    const selected = byPid(pid);
+    await expect(process.sendInput({ ...selected, ...pty('x') })).rejects.toMatchObject({ code: Code.Internal });
+    await expect(process.sendInput({ ...selected, ...stdin('x') })).rejects.toMatchObject({ code: Code.Internal });
+    await expect(process.sendInput(selected)).rejects.toMatchObject({ code: Code.InvalidArgument });
+    await expect(process.update({ ...selected, pty: { size: { cols: 1, rows: 1 } } })).rejects.toMatchObject({
+      code: Code.Internal,
+    });
+    await process.sendSignal({ ...selected, signal: Signal.SIGKILL });
+  });
+});
+
+describe('terminals', () => {
+  const size = { size: { cols: 91, rows: 33 } };
+
+  test('a shell has a controlling terminal of the asked size, owned by the user', async () => {
+    const args = ['-c', 'tty; stty size; stat -c "%U %a" $(tty); echo to-tty > /dev/tty; exit 4'];
+    const outcome = await collect(process.start({ process: { cmd: '/bin/bash', args }, pty: size }));
+    expect(outcome.pty).toBe('/dev/pts/0\r\n33 91\r\nuser 620\r\nto-tty\r\n');
+    expect(outcome.end?.exitCode).toBe(4);
+  });
+
+  test('typing, resizing and Ctrl-C work', async () => {
+    const envs = { PS1: '', TERM: 'dumb' };
+    const { pid, rest } = await startInBackground({
+      process: { cmd: '/bin/bash', args: ['--norc', '-i'], envs },
+      pty: size,
+    });
+    const type = async (text: string) => await process.sendInput({ ...byPid(pid), ...pty(text) });
+    await type('sleep 60\n');
+    await sleep(300);
+    await type('\x03');
+    await process.update({ ...byPid(pid), pty: { size: { cols: 120, rows: 40 } } });
+    await sleep(200);
+    await type('stty size; exit 3\n');
+    const outcome = await rest;
+    expect(outcome.pty).toContain('40 120');
+    expect(outcome.end?.exitCode).toBe(3);
+  });
+
+  test('a terminal takes no standard input and cannot be closed', async () => {
+    const { pid, rest } = await startInBackground({ process: { cmd: 'sleep', args: ['60'] }, pty: size });
+    await expect(process.sendInput({ ...byPid(pid), ...stdin('x') })).rejects.toMatchObject({ code: Code.Internal });
+    await expect(process.closeStdin(byPid(pid))).rejects.toMatchObject({ code: Code.Unknown });
+    await process.sendSignal({ ...byPid(pid), signal: Signal.SIGKILL });
+    expect((await rest).end).toMatchObject({ exitCode: -1, status: 'signal: killed' });
+  });
+});
