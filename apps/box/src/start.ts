@@ -42,6 +42,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   const { config, logger } = options;
   const { dataDirectory } = config;
   await using started = new AsyncDisposableStack();
+  let ready = false;
 
   await mkdir(join(dataDirectory, 'run'), { recursive: true, mode: 0o700 });
   await chmod(dataDirectory, 0o700);
@@ -64,6 +65,10 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
     ...(config.networkCidr === '' ? {} : { base: config.networkCidr }),
     logger,
   });
+  let adopted = 0;
+  started.defer(async () => {
+    if (!ready && adopted === 0) await network.close();
+  });
   const runner = started.use(
     await startRunner({
       config: config.runner,
@@ -76,6 +81,12 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       logger: logger.child({ part: 'runner' }),
     }),
   );
+
+  adopted = runner.runningCount();
+  // A start that fails from here on must not leave what it made itself; tenants' sandboxes wait for the next start.
+  started.defer(async () => {
+    if (!ready) await runner.endSpares();
+  });
 
   const apiSocket = join(dataDirectory, 'run', 'api.sock');
   await rm(apiSocket, { force: true });
@@ -101,6 +112,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   const { E2B_API_KEY: _, ...client } = { ...clientEnvironment, ...tlsEnvironment };
   const ports = { port: gateway.port, tlsPort: gateway.tlsPort ?? 0 };
   await writeServerFile(dataDirectory, { ...place, ...ports, state: 'ready', client });
+  ready = true;
   logger.info(ports, 'server ready');
 
   const parts = started.move();

@@ -4,6 +4,7 @@ import type { SandboxRouter } from '@soulbox/contract';
 import { createRunnerContext } from './context.ts';
 import type { RunnerOptions } from './context.ts';
 import { addRunnerRoutes } from './routes.ts';
+import type { LiveSandbox } from './sandboxes/table.ts';
 
 export interface Runner extends AsyncDisposable {
   /** The way of the control plane to this runner, in memory. */
@@ -16,11 +17,18 @@ export interface Runner extends AsyncDisposable {
   runningCount(): number;
   /** Ends every sandbox, spares included: for a shutdown that leaves nothing. */
   endAll(): Promise<void>;
+  /** Ends the spares only: for a start that failed later on, when sandboxes of tenants were already adopted. */
+  endSpares(): Promise<void>;
 }
 
 /** Starts the runner of this host. Disposing it leaves its sandboxes running, for the next one to adopt. */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const context = await createRunnerContext(options);
+  const end = async (isMeant: (sandbox: LiveSandbox) => boolean): Promise<void> => {
+    await context.pool.close();
+    const meant = context.table.all().filter(isMeant);
+    await Promise.all(meant.map(async ({ record }) => await context.end(record.sandboxId, 'killed')));
+  };
   return {
     transport: createRouterTransport((router) => {
       addRunnerRoutes(router, context);
@@ -28,10 +36,8 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     router: context.router,
     readyCount: () => context.pool.readyCount(),
     runningCount: () => context.table.running().length,
-    async endAll() {
-      await context.pool.close();
-      await Promise.all(context.table.all().map(async ({ record }) => await context.end(record.sandboxId, 'killed')));
-    },
+    endAll: async () => await end(() => true),
+    endSpares: async () => await end(({ record }) => record.state === 'warm'),
     async [Symbol.asyncDispose]() {
       await context[Symbol.asyncDispose]();
     },

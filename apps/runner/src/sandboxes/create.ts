@@ -72,9 +72,10 @@ function tenantFromRequest(request: CreateRequest, nowMs: number): Tenant {
   };
 }
 
-/** The variables every program inside sees (E2B's documented names), the tenant's own last. */
+/** The variables every program inside sees: the template's, E2B's documented names, the tenant's own last. */
 function globalVariables(request: CreateRequest, sandboxId: string, template: Template): Record<string, string> {
   return {
+    ...template.environment,
     E2B_SANDBOX: 'true',
     E2B_SANDBOX_ID: sandboxId,
     E2B_TEMPLATE_ID: template.templateId,
