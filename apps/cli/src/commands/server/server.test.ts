@@ -156,8 +156,6 @@ test.skipIf(!hasTemplate)('a port that is taken is an error with a reason', asyn
   expect((await cli('status')).code).toBe(3);
 });
 
-// Known fault: startBox ends its parts when a later one fails, but the runner leaves the spares it has booted by then
-// running, with nobody to enforce their end until the next start. Make it an ordinary test when startBox ends them.
 test.runIf(hasTemplate)('a start that fails on a taken port leaves no sandbox behind', async () => {
   await startOnTakenPort();
   expect(await listHostTraces(instance, directory)).toEqual([]);
