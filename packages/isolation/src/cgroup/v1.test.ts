@@ -25,15 +25,17 @@ describe.skipIf(!usable)('v1 control groups', () => {
     await cgroups.remove(group);
   });
 
-  const startInside = async (command: string, ...args: string[]): Promise<number> => {
-    const child = spawn(command, args, { stdio: 'ignore' });
+  /** The script begins once its shell is in the group, so that no child of it is outside. */
+  const startInside = async (script: string): Promise<number> => {
+    const child = spawn('sh', ['-c', `read go; ${script}`], { stdio: ['pipe', 'ignore', 'ignore'] });
     const pid = child.pid ?? 0;
     for (const directory of cgroups.directoriesOf(group)) await writeFile(join(directory, 'cgroup.procs'), String(pid));
+    child.stdin.end('go\n');
     return pid;
   };
 
   test('usage counts what a process did', async () => {
-    await startInside('sh', '-c', 'sleep 0.05; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 60');
+    await startInside('i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 60');
     await sleep(700);
     const usage = cgroups.readUsage(group);
     expect(usage.cpuUsedSeconds).toBeGreaterThan(0.02);
@@ -42,7 +44,7 @@ describe.skipIf(!usable)('v1 control groups', () => {
   });
 
   test('killing ends all processes, also in a frozen group and in one below', async () => {
-    const pid = await startInside('sh', '-c', 'sleep 600 & sleep 600 & wait');
+    const pid = await startInside('sleep 600 & sleep 600 & wait');
     await sleep(50);
     const below = `${group}/below`;
     for (const directory of cgroups.directoriesOf(below)) await mkdir(directory);

@@ -17,25 +17,53 @@ import { startSandbox } from './start.ts';
  */
 export function createContainerDriver(options: { logger: Logger; instance: number }): Driver {
   const host = createHost(options.logger, options.instance);
+  const starts = new Map<string, RunningStart>();
   return {
     name: 'container',
     capabilities: { setuid: true, survivesOutOfMemory: true },
     probe: () => probeHost(),
-    start: (spec) => startOrClean(host, spec),
+    start: (spec) => startAlone(host, starts, spec),
     adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
     isAlive: (instance) => startTicksOf(instance.initPid) === instance.initStartTicks,
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
-    destroy: (sandboxId, directory) => destroySandbox(host, sandboxId, directory),
+    destroy: async (sandboxId, directory) => {
+      // A start that goes on would make anew what is being removed.
+      await cancelStart(starts.get(sandboxId));
+      await destroySandbox(host, sandboxId, directory);
+    },
     listTraces: () => listTraces(host),
   };
 }
 
-/** On any failure nothing is left. Throws `sandbox_start_failed`; the tools' own words are in its cause. */
-async function startOrClean(host: Host, spec: SandboxSpec): Promise<SandboxInstance> {
+/** A start of this process that has not ended; the one thing the driver remembers. */
+interface RunningStart {
+  readonly cancel: AbortController;
+  readonly ended: Promise<unknown>;
+}
+
+async function startAlone(host: Host, starts: Map<string, RunningStart>, spec: SandboxSpec): Promise<SandboxInstance> {
+  const cancel = new AbortController();
+  const started = startOrClean(host, spec, cancel.signal);
+  starts.set(spec.sandboxId, { cancel, ended: started });
   try {
-    return await startSandbox(host, spec);
+    return await started;
+  } finally {
+    starts.delete(spec.sandboxId);
+  }
+}
+
+async function cancelStart(start: RunningStart | undefined): Promise<void> {
+  start?.cancel.abort(new SoulBoxError('sandbox_start_failed', 'The sandbox was removed while it started.'));
+  await Promise.allSettled([start?.ended]);
+}
+
+/** On any failure nothing is left. Throws `sandbox_start_failed`; the tools' own words are in its cause. */
+async function startOrClean(host: Host, spec: SandboxSpec, signal: AbortSignal): Promise<SandboxInstance> {
+  try {
+    return await startSandbox(host, spec, signal);
   } catch (error) {
     await destroySandbox(host, spec.sandboxId, spec.directory);
+    signal.throwIfAborted();
     if (error instanceof SoulBoxError) throw error;
     throw new SoulBoxError('sandbox_start_failed', `Sandbox ${spec.sandboxId} could not be started.`, { cause: error });
   }

@@ -14,6 +14,8 @@ export interface ToolOptions {
   readonly directory: string;
   /** Whose tool it is; it stands in the tool's environment, where `endHostTools` finds it. */
   readonly traceName: string;
+  /** Ends the tool; what it started itself is for `endHostTools`. */
+  readonly signal?: AbortSignal;
 }
 
 /** Runs a host program for one sandbox. Throws CommandError on anything but exit 0, or after 30 s. */
@@ -23,21 +25,19 @@ export async function runHostTool(command: string, args: readonly string[], opti
       cwd: options.directory,
       env: { PATH: path, LC_ALL: 'C', SOULBOX_TOOL_FOR: options.traceName },
       stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: toolTimeoutMs,
+      killSignal: 'SIGKILL',
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     let complaint = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       if (complaint.length < complaintMax) complaint += text;
     });
-    const timer = setTimeout(() => child.kill('SIGKILL'), toolTimeoutMs);
     const fail = (exitCode: number | undefined, cause: unknown): void => {
       reject(new CommandError([command, ...args], exitCode, complaint, cause));
     };
-    child.on('error', (error) => {
-      clearTimeout(timer);
-      fail(undefined, error);
-    });
+    child.on('error', (error) => fail(undefined, error));
     child.on('close', (code, signal) => {
-      clearTimeout(timer);
       if (code === 0) resolve();
       else fail(code ?? undefined, signal);
     });

@@ -19,14 +19,14 @@ const createScript = fileURLToPath(new URL('create.sh', import.meta.url));
 const beginScript = fileURLToPath(new URL('begin.sh', import.meta.url));
 
 /** Makes a sandbox step by step; what a failed or interrupted step leaves is for `destroySandbox`. */
-export async function startSandbox(host: Host, spec: SandboxSpec): Promise<SandboxInstance> {
+export async function startSandbox(host: Host, spec: SandboxSpec, signal: AbortSignal): Promise<SandboxInstance> {
   const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
   // The intent first: whoever finds it knows that host tools may still be at work.
   await writeRecord(layout.record, { state: 'starting' });
   await writeParts(host, spec, layout);
-  const init = await createContainer(host, spec, layout);
+  const init = await createContainer(host, spec, layout, signal);
   await spec.attachNetwork(`/proc/${init.initPid}/ns/net`);
-  await runStep(host, spec, layout, beginScript, [layout.disk, layout.lower, layout.rootfs], ['start', spec.sandboxId]);
+  await runStep(host, spec, signal, beginScript, [layout.disk, layout.lower, layout.rootfs], ['start', spec.sandboxId]);
   if (startTicksOf(init.initPid) !== init.initStartTicks) throw diedEarly();
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init });
   return instanceOf(spec.sandboxId, spec.directory, init.initPid, init.initStartTicks);
@@ -50,7 +50,7 @@ export function instanceOf(
 async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
   const cgroup = cgroupOf(host.instance, spec.sandboxId);
   const config = createOciConfig(spec, layout, cgroup, host.facts, host.seccomp);
-  await Promise.all([
+  await completeAll([
     writeSkeleton(layout.skeleton, spec),
     writeFile(layout.config, JSON.stringify(config), { mode: 0o600 }),
     makeImageFile(layout.image, spec.limits.diskMb),
@@ -74,18 +74,21 @@ async function createContainer(
   host: Host,
   spec: SandboxSpec,
   layout: SandboxLayout,
+  signal: AbortSignal,
 ): Promise<{ initPid: number; initStartTicks: number }> {
   const args = ['create', '--bundle', spec.directory, '--pid-file', layout.pidFile, spec.sandboxId];
-  await runStep(host, spec, layout, createScript, [layout.image, layout.skeleton, layout.mountTable], args);
-  const [pid] = await Promise.all([
-    readFile(layout.pidFile, 'latin1'),
-    writeDiskOrigin(layout),
-    rm(layout.skeleton, { recursive: true }),
-  ]);
-  const initPid = Number(pid);
+  await runStep(host, spec, signal, createScript, [layout.image, layout.skeleton, layout.mountTable], args);
+  await completeAll([writeDiskOrigin(layout), rm(layout.skeleton, { recursive: true })]);
+  const initPid = Number(await readFile(layout.pidFile, 'latin1'));
   const initStartTicks = startTicksOf(initPid);
   if (initStartTicks === undefined) throw diedEarly();
   return { initPid, initStartTicks };
+}
+
+/** Waits for all steps even when one fails: what went on in the background would disturb the clean-up. */
+async function completeAll(steps: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 function diedEarly(): SoulBoxError {
@@ -96,13 +99,14 @@ function diedEarly(): SoulBoxError {
 async function runStep(
   host: Host,
   spec: SandboxSpec,
-  layout: SandboxLayout,
+  signal: AbortSignal,
   script: string,
   args: readonly string[],
   crunArgs: readonly string[],
 ): Promise<void> {
+  const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
   const global = ['--root', runtimeRoot(host.instance), '--cgroup-manager', 'cgroupfs', '--log', layout.runtimeLog];
-  const tool = { directory: spec.directory, traceName: traceName(host.instance, spec.sandboxId) };
+  const tool = { directory: spec.directory, traceName: traceName(host.instance, spec.sandboxId), signal };
   try {
     await runHostTool('sh', [script, ...args, 'crun', ...global, ...crunArgs], tool);
   } catch (error) {

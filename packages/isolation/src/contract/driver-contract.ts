@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe } from 'vitest';
-import { run } from '@soulbox/base';
 import type { Driver, EnvdRuntime } from '../driver.ts';
 import { buildStandIn, findOrMakeTestRoot } from './build-stand-in.ts';
 import { describeFailures } from './failures.ts';
@@ -49,16 +48,4 @@ export function describeDriver(contract: DriverContract): void {
     describeLifecycle(stage);
     describeFailures(stage);
   });
-}
-
-/** Everything on the host that would betray a sandbox which was not fully removed, as one text to compare. */
-export async function hostTraces(marks: readonly string[]): Promise<string[]> {
-  const views = await Promise.all([
-    run('cat', ['/proc/self/mountinfo']),
-    run('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE']),
-    run('find', ['/sys/fs/cgroup', '/run', '-maxdepth', '5', '-type', 'd']),
-    run('ps', ['-e', '-o', 'pid=,uid=,args=']),
-  ]);
-  const lines = views.flatMap((text) => text.split('\n'));
-  return lines.filter((line) => marks.some((mark) => line.includes(mark)) && !line.includes('ps -e -o'));
 }

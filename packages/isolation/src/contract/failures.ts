@@ -6,13 +6,13 @@ import { describe, expect, test } from 'vitest';
 import { run, sleep, SoulBoxError } from '@soulbox/base';
 import type { SandboxSpec } from '../driver.ts';
 import type { Stage } from './driver-contract.ts';
-import { hostTraces } from './driver-contract.ts';
+import { hostTraces } from './host-traces.ts';
 
 /** Starts that fail, and template roots that are not what one expects. */
 export function describeFailures(stage: Stage): void {
   describe('failures', () => {
     const expectNothingLeft = async (spec: SandboxSpec): Promise<void> => {
-      expect(await hostTraces([spec.sandboxId, String(spec.idBase)])).toEqual([]);
+      expect(await hostTraces(spec)).toEqual([]);
       expect(await stage.bench.driver.listTraces()).not.toContain(spec.sandboxId);
       expect(await run('find', [spec.directory, '-mindepth', '1']).catch(() => '')).toBe('');
     };

@@ -3,15 +3,12 @@ import { basename, dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { run, sleep } from '@soulbox/base';
 import type { Stage } from './driver-contract.ts';
-import { hostTraces } from './driver-contract.ts';
-import type { TestSandbox } from './test-sandbox.ts';
+import { hostTraces } from './host-traces.ts';
 import { ordinaryUser } from './test-sandbox.ts';
 
 /** From start through a change of servers to the end. */
 export function describeLifecycle(stage: Stage): void {
   describe('lifecycle', () => {
-    const marksOf = ({ spec }: TestSandbox): string[] => [spec.sandboxId, String(spec.idBase)];
-
     test('a server that knows nothing adopts what runs', async () => {
       await using sandbox = await stage.bench.start();
       await sandbox.sh('echo kept > /kept');
@@ -26,7 +23,7 @@ export function describeLifecycle(stage: Stage): void {
       expect((await sandbox.sh('cat /kept')).stdout).toBe('kept\n');
       await later.destroy(sandboxId, directory);
       expect(later.isAlive(adopted)).toBe(false);
-      expect(await hostTraces(marksOf(sandbox))).toEqual([]);
+      expect(await hostTraces(sandbox.spec)).toEqual([]);
     });
 
     test('what does not run is not adopted', async () => {
@@ -45,9 +42,9 @@ export function describeLifecycle(stage: Stage): void {
       void sandbox.sh('trap "" TERM INT; for i in $(seq 50); do sleep 600 & done; wait', ordinaryUser).catch(() => 0);
       void sandbox.sh('cd /tmp; exec 3>open-file; while :; do sh -c "sleep 0.01"; done').catch(() => 0);
       await sleep(300);
-      expect((await hostTraces(marksOf(sandbox))).length).toBeGreaterThan(0);
+      expect((await hostTraces(sandbox.spec)).length).toBeGreaterThan(0);
       await stage.bench.driver.destroy(sandbox.spec.sandboxId, sandbox.spec.directory);
-      expect(await hostTraces(marksOf(sandbox))).toEqual([]);
+      expect(await hostTraces(sandbox.spec)).toEqual([]);
       const left = await readdir(dirname(sandbox.spec.directory));
       expect(left).not.toContain(basename(sandbox.spec.directory));
       expect(await stage.bench.driver.listTraces()).not.toContain(sandbox.spec.sandboxId);
@@ -59,7 +56,7 @@ export function describeLifecycle(stage: Stage): void {
       await Promise.allSettled([1, 2, 3].map(() => stage.bench.driver.destroy(sandboxId, directory)));
       await stage.bench.driver.destroy(sandboxId, directory);
       await stage.bench.driver.destroy(sandboxId, directory);
-      expect(await hostTraces(marksOf(sandbox))).toEqual([]);
+      expect(await hostTraces(sandbox.spec)).toEqual([]);
     });
 
     test('destroy of what never was does nothing', async () => {
@@ -74,7 +71,7 @@ export function describeLifecycle(stage: Stage): void {
         await run('sh', ['-c', `cd ${group}; ! [ -e cgroup.freeze ] || echo 1 > cgroup.freeze`]);
       }
       await stage.bench.driver.destroy(sandbox.spec.sandboxId, sandbox.spec.directory);
-      expect(await hostTraces(marksOf(sandbox))).toEqual([]);
+      expect(await hostTraces(sandbox.spec)).toEqual([]);
     });
 
     test('ten sandboxes start and end side by side', async () => {
@@ -82,7 +79,7 @@ export function describeLifecycle(stage: Stage): void {
       const names = await Promise.all(sandboxes.map((sandbox) => sandbox.sh(`echo ${sandbox.spec.sandboxId}`)));
       expect(names.map((name) => name.stdout.trim())).toEqual(sandboxes.map(({ spec }) => spec.sandboxId));
       await Promise.all(sandboxes.map(({ spec }) => stage.bench.driver.destroy(spec.sandboxId, spec.directory)));
-      expect(await hostTraces(sandboxes.flatMap(marksOf))).toEqual([]);
+      expect(await hostTraces(...sandboxes.map(({ spec }) => spec))).toEqual([]);
     });
 
     test('a sandbox ends with its init', async () => {
@@ -92,7 +89,7 @@ export function describeLifecycle(stage: Stage): void {
       process.kill(sandbox.instance.initPid, 'SIGKILL');
       for (let tries = 0; tries < 100 && stage.bench.driver.isAlive(sandbox.instance); tries++) await sleep(10);
       expect(stage.bench.driver.isAlive(sandbox.instance)).toBe(false);
-      const processes = (await hostTraces([String(sandbox.spec.idBase)])).filter((line) => line.includes('sleep'));
+      const processes = (await hostTraces(sandbox.spec)).filter((line) => line.includes('sleep'));
       expect(processes).toEqual([]);
     });
   });

@@ -39,12 +39,14 @@ export interface BenchOptions {
   readonly instanceNumber: number;
   readonly rootfs: string;
   readonly runtime: EnvdRuntime;
+  /** Sandboxes are numbered from here (up to 1023): test files that run side by side must not meet. Default 0. */
+  readonly firstNumber?: number;
 }
 
 export async function openTestBench(options: BenchOptions): Promise<TestBench> {
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-driver-'));
   const numbers = new Map<SandboxSpec, number>();
-  let count = 0;
+  let count = options.firstNumber ?? 0;
 
   const createSpec = async (changes: Partial<SandboxSpec> = {}): Promise<SandboxSpec> => {
     const sandboxId = changes.sandboxId ?? `i${randomId(20)}`;

@@ -1,0 +1,33 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { run } from '@soulbox/base';
+import type { SandboxSpec } from '../driver.ts';
+
+const idsPerSandbox = 65_536;
+
+/** Everything on the host that betrays sandboxes which were not fully removed, one line each. */
+export async function hostTraces(...specs: SandboxSpec[]): Promise<string[]> {
+  const views = await Promise.all([
+    run('cat', ['/proc/self/mountinfo']),
+    run('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE']),
+    run('find', ['/sys/fs/cgroup', '/run', '-maxdepth', '5', '-type', 'd']).catch(() => ''),
+    run('ps', ['-e', '-o', 'pid=,stat=,args=']),
+  ]);
+  const lines = views.flatMap((text) => text.split('\n'));
+  const named = lines.filter((line) => specs.some((spec) => line.includes(spec.sandboxId)));
+  return [...named, ...(await listProcesses(specs))];
+}
+
+/** Processes with a uid of the sandboxes' ranges; a zombie holds nothing but its pid. */
+async function listProcesses(specs: readonly SandboxSpec[]): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+      const uid = Number(/^Uid:\t(\d+)/m.exec(status)?.[1]);
+      const owned = specs.some(({ idBase }) => uid >= idBase && uid < idBase + idsPerSandbox);
+      if (!owned || /^State:\tZ/m.test(status)) return undefined;
+      return `process ${pid} ${await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')}`;
+    }),
+  );
+  return found.filter((line) => line !== undefined);
+}
