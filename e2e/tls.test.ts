@@ -27,6 +27,7 @@ test('the client works with nothing but E2B_DOMAIN, a key and the CA', async () 
     afterKill: true,
     gone: 502,
   });
+  expect(report['http2Streams']).toBeGreaterThan(50);
 });
 
 test.each(['h2', 'http/1.1'])('%s is agreed by ALPN, on the API and on a sandbox', async (protocol) => {

@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { createApiKey, openSqliteRecords } from '@soulbox/storage';
+import { AuthenticationError, Sandbox, SandboxNotFoundError } from 'e2b';
+import { beforeAll, expect, test } from 'vitest';
+import { askApi } from './harness/http.ts';
+import { createSandbox } from './harness/sandbox.ts';
+import { server } from './harness/server.ts';
+
+let strangerKey = '';
+
+beforeAll(async () => {
+  // No command makes a second team yet; the records are the same that the server reads.
+  const records = openSqliteRecords(join(server.dataDirectory, 'records.sqlite'));
+  const team = { id: randomUUID(), name: 'strangers', isDefault: false, createdAt: Date.now() };
+  await records.teams.create(team);
+  strangerKey = (await createApiKey(records, team, 'e2e')).key.reveal();
+  await records[Symbol.asyncDispose]();
+});
+
+test("another team's key works for its own sandboxes and sees none of ours", async () => {
+  const stranger = { apiKey: strangerKey };
+  const ours = await createSandbox();
+  const theirs = await Sandbox.create(stranger);
+  const listed = await Sandbox.list(stranger).nextItems();
+  expect(listed.map(({ sandboxId }) => sandboxId)).toEqual([theirs.sandboxId]);
+  expect(await theirs.kill()).toBe(true);
+
+  const id = ours.sandboxId;
+  await expect(Sandbox.getInfo(id, stranger)).rejects.toThrow(SandboxNotFoundError);
+  await expect(Sandbox.connect(id, stranger)).rejects.toThrow(SandboxNotFoundError);
+  await expect(Sandbox.setTimeout(id, 0, stranger)).rejects.toThrow(SandboxNotFoundError);
+  await expect(Sandbox.getMetrics(id, stranger)).rejects.toThrow(SandboxNotFoundError);
+  expect(await Sandbox.kill(id, stranger)).toBe(false);
+  for (const path of [`/sandboxes/${id}/logs`, `/v2/sandboxes/${id}/logs`])
+    expect((await askApi('GET', path, undefined, { 'x-api-key': strangerKey })).status).toBe(404);
+  const many = await askApi('GET', `/sandboxes/metrics?sandbox_ids=${id}`, undefined, { 'x-api-key': strangerKey });
+  expect(JSON.stringify(many.json)).not.toContain(id);
+  expect(await ours.isRunning()).toBe(true);
+});
+
+test('a key is made, used, listed without its value, renamed and revoked', async () => {
+  const made = await askApi('POST', '/api-keys', { name: 'for e2e' });
+  expect(made.status).toBe(201);
+  const { id, key } = made.json as { id: string; key: string };
+  expect(key).toMatch(/^e2b_[0-9a-f]{40}$/);
+  expect(Array.isArray(await Sandbox.list({ apiKey: key }).nextItems())).toBe(true);
+
+  const listed = await askApi('GET', '/api-keys');
+  expect(JSON.stringify(listed.json)).not.toContain(key);
+  expect((listed.json as { id: string; name: string }[]).find((entry) => entry.id === id)?.name).toBe('for e2e');
+  expect((await askApi('PATCH', `/api-keys/${id}`, { name: 'renamed' })).status).toBeLessThan(300);
+
+  const foreign = await askApi('DELETE', `/api-keys/${id}`, undefined, { 'x-api-key': strangerKey });
+  expect(foreign.status).toBe(404);
+  expect((await askApi('DELETE', `/api-keys/${id}`)).status).toBe(204);
+  expect((await askApi('DELETE', `/api-keys/${id}`)).status).toBe(404);
+  await expect(Sandbox.list({ apiKey: key }).nextItems()).rejects.toThrow(AuthenticationError);
+});
+
+test.each([{}, { name: '' }, { name: 7 }, { name: 'x'.repeat(10_000) }, { name: 'a\u0000b' }, { name: 'a\nb' }])(
+  'a key named %j is refused',
+  async (body) => {
+    const { status, json } = await askApi('POST', '/api-keys', body);
+    expect([status, json]).toEqual([400, { code: 400, message: expect.any(String) as string }]);
+  },
+);
+
+test('the OpenAPI document names every route, for everybody', async () => {
+  const { status, json } = await askApi('GET', '/openapi.json', undefined, { 'x-api-key': '' });
+  expect(status).toBe(200);
+  const { paths, openapi } = json as { openapi: string; paths: Record<string, Record<string, object>> };
+  expect(openapi).toMatch(/^3\./);
+  expect(Object.keys(paths)).toEqual(
+    expect.arrayContaining([
+      '/sandboxes',
+      '/v2/sandboxes',
+      '/sandboxes/{sandboxID}',
+      '/v2/sandboxes/{sandboxID}/connect',
+    ]),
+  );
+});
