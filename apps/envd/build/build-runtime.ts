@@ -12,19 +12,6 @@ const mountPoint = '/.soulbox';
 /** Bundling and compiling takes about 2 s; ten times that on a busy machine is still not a fault. */
 const compileTimeoutMs = 120_000;
 
-const compileFlags = [
-  'build',
-  '--compile',
-  '--minify',
-  '--bytecode',
-  '--target=bun',
-  // Or a file that a template planted in `/` would configure envd, or run code in it.
-  '--no-compile-autoload-dotenv',
-  '--no-compile-autoload-bunfig',
-  '--no-compile-autoload-tsconfig',
-  '--no-compile-autoload-package-json',
-];
-
 const envdDirectory = fileURLToPath(new URL('..', import.meta.url));
 const workspaceDirectory = fileURLToPath(new URL('../../..', import.meta.url));
 /** Everything the compiled program is made of, apart from the locked npm packages. */
@@ -77,8 +64,10 @@ async function build(directory: string, bun: string): Promise<string> {
 }
 
 async function compile(bun: string, output: string): Promise<void> {
-  const entry = join(envdDirectory, 'src/main.ts');
-  await run(bun, [...compileFlags, `--outfile=${output}`, entry], { timeoutMs: compileTimeoutMs, cwd: envdDirectory });
+  await run(bun, [join(envdDirectory, 'src/bundle/compile.ts'), output], {
+    timeoutMs: compileTimeoutMs,
+    cwd: envdDirectory,
+  });
 }
 
 /** The binary inside the npm package `bun`, hard-linked there by its install script. */
