@@ -104,7 +104,8 @@ export async function readHostNetwork(instance: number): Promise<string> {
   const tables = (await run('nft', ['list', 'tables'])).split('\n').map((line) => line.split(' '));
   for (const [, family = '', table = ''] of tables) {
     if (table === '' || (table.startsWith('soulbox_') && table !== `soulbox_${instance}`)) continue;
-    lines.push(await run('nft', ['list', 'table', family, table]));
+    // Without the elements: those of `flows` come and go with the connections.
+    lines.push(await run('nft', ['--terse', 'list', 'table', family, table]));
   }
   return lines.join('\n');
 }
