@@ -108,3 +108,10 @@ test('a second server on the same folder is refused', async () => {
   const second = startServer({ instance: 13, dataDirectory: server.dataDirectory });
   await expect(second).rejects.toThrow(/already uses/);
 });
+
+test('an order to stop that comes the moment the server is ready leaves nothing', async () => {
+  await Sandbox.create(connection());
+  await killAndRestart();
+  await server.stop();
+  expect(await listHostTraces(instance, server.dataDirectory)).toEqual([]);
+});

@@ -15,21 +15,36 @@ export async function runServer(overrides: BoxOverrides, logFile: string | undef
 // A terminal sends Ctrl-C to every process of ours at once and our parents pass it on too: those are one, not two.
 const secondSignalAfterMs = 500;
 
-/**
- * Waits for the order to stop, then stops. SIGINT and SIGTERM end the sandboxes too; SIGHUP leaves them for the next
- * server to adopt. A second signal while stopping gives up the wait: true means that it came to that.
- */
-export async function stopOnSignal(box: Box): Promise<boolean> {
-  const first = await new Promise<NodeJS.Signals>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, resolve);
-  });
-  const stoppedAt = Date.now();
-  const impatient = new Promise<true>((resolve) => {
-    const onSignal = (): void => {
-      if (Date.now() - stoppedAt > secondSignalAfterMs) resolve(true);
-    };
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal);
-  });
-  const closed = box.close({ keepSandboxes: first === 'SIGHUP' }).then(() => false);
-  return await Promise.race([closed, impatient]);
+/** Orders to stop, from the moment on that `listenForStop` was called: none is lost while the server still starts. */
+export interface StopOrders {
+  /** True when a second order came: the wait for an orderly start or stop is to be given up. */
+  readonly impatient: Promise<true>;
+  /**
+   * Waits for the order to stop, then stops. SIGINT and SIGTERM end the sandboxes too; SIGHUP leaves them for the next
+   * server to adopt. True means that it was given up.
+   */
+  obey(box: Box): Promise<boolean>;
+}
+
+export function listenForStop(): StopOrders {
+  const first = Promise.withResolvers<NodeJS.Signals>();
+  const impatient = Promise.withResolvers<true>();
+  let orderedAt: number | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (orderedAt === undefined) {
+      orderedAt = Date.now();
+      first.resolve(signal);
+    } else if (signal !== 'SIGHUP' && Date.now() - orderedAt > secondSignalAfterMs) {
+      impatient.resolve(true);
+    }
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  return {
+    impatient: impatient.promise,
+    async obey(box) {
+      const signal = await first.promise;
+      const closed = box.close({ keepSandboxes: signal === 'SIGHUP' }).then(() => false);
+      return await Promise.race([closed, impatient.promise]);
+    },
+  };
 }

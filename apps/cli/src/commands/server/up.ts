@@ -70,14 +70,16 @@ async function runInForeground(
   options: { json: boolean; logFile: string | undefined },
 ): Promise<number> {
   // Loaded here: with --detach this process never needs the server's code.
-  const { runServer, stopOnSignal } = await import('../../server/run-server.ts');
+  const { listenForStop, runServer } = await import('../../server/run-server.ts');
+  const orders = listenForStop();
   // At a terminal the log goes to a file; under systemd, in a container or a pipe it is what people look for.
   const logFile = options.logFile ?? (process.stderr.isTTY ? join(dataDirectory, 'logs/server.log') : undefined);
-  const box = await runServer(overrides, logFile);
+  const box = await Promise.race([runServer(overrides, logFile), orders.impatient]);
+  if (box === true) return exitCodes.failed;
   const server = await findServer(dataDirectory);
   if (server !== undefined) await announce(dataDirectory, server, options.json);
   if (process.stdout.isTTY) console.error('\nCtrl-C ends the server and its sandboxes.');
-  return (await stopOnSignal(box)) ? exitCodes.failed : exitCodes.ok;
+  return (await orders.obey(box)) ? exitCodes.failed : exitCodes.ok;
 }
 
 async function announce(dataDirectory: string, server: ServerFile, json: boolean): Promise<void> {
