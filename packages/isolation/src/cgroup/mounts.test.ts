@@ -6,6 +6,7 @@ test('a mount is read with its device, place, kind, source and options', () => {
   expect(parseMountInfo(line)).toEqual([
     {
       device: '0:40',
+      root: '/',
       mountPoint: '/srv/root',
       fileSystem: 'overlay',
       source: 'soulbox-0-i1',

@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 export interface MountEntry {
   /** `major:minor` of what is mounted. */
   readonly device: string;
+  /** The folder or file of that file system which stands at the mount point. */
+  readonly root: string;
   readonly mountPoint: string;
   readonly fileSystem: string;
   /** What was mounted: a device, or any word for file systems without one. */
@@ -17,11 +19,13 @@ export function parseMountInfo(text: string): MountEntry[] {
   for (const line of text.split('\n')) {
     const [before, after] = line.split(' - ', 2);
     if (before === undefined || after === undefined) continue;
-    const [, , device, , mountPoint] = before.split(' ');
+    const [, , device, root, mountPoint] = before.split(' ');
     const [fileSystem, source, superOptions = ''] = after.split(' ');
-    if (device === undefined || mountPoint === undefined || fileSystem === undefined || source === undefined) continue;
+    if (device === undefined || root === undefined || mountPoint === undefined) continue;
+    if (fileSystem === undefined || source === undefined) continue;
     entries.push({
       device,
+      root: unescapeMount(root),
       mountPoint: unescapeMount(mountPoint),
       fileSystem,
       source: unescapeMount(source),

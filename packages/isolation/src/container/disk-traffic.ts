@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { stat, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { SoulBoxError } from '@soulbox/base';
+import { parseMountInfo } from '../cgroup/mounts.ts';
 import type { SandboxLayout } from './layout.ts';
+import { diskFolders } from './layout.ts';
 
 /** /sys/block counts in sectors of 512 bytes whatever the device (Documentation/block/stat.rst). */
 const sectorBytes = 512;
@@ -11,9 +14,14 @@ export interface DiskTraffic {
   readonly diskWrittenBytes: number;
 }
 
-/** Notes the loop device, and where its counters stand: it keeps them when it changes its file. */
-export async function writeDiskOrigin(layout: SandboxLayout): Promise<void> {
-  const device = deviceName((await stat(layout.disk)).dev);
+/**
+ * Notes the loop device, and where its counters stand: it keeps them when it changes its file. The device is read from the
+ * mounts of `initPid`, before any code of a tenant has run: the host has no mount of it.
+ */
+export async function writeDiskOrigin(layout: SandboxLayout, initPid: number): Promise<void> {
+  const mounts = parseMountInfo(await readFile(`/proc/${initPid}/mountinfo`, 'utf8'));
+  const device = mounts.find(({ root }) => root === `/${diskFolders.sharedMemory}`)?.device;
+  if (device === undefined) throw new SoulBoxError('sandbox_start_failed', 'The disk of the sandbox is not mounted.');
   const { diskReadBytes, diskWrittenBytes } = readCounters(device);
   await writeFile(layout.diskOrigin, `${device} ${diskReadBytes} ${diskWrittenBytes}`, { mode: 0o600 });
 }
@@ -43,11 +51,4 @@ function readCounters(device: string): DiskTraffic {
     diskReadBytes: (fields[statField.sectorsRead] ?? 0) * sectorBytes,
     diskWrittenBytes: (fields[statField.sectorsWritten] ?? 0) * sectorBytes,
   };
-}
-
-/** `major:minor` of a device number as Linux packs it for user space: minor in bits 0-7 and 20-31, major between. */
-function deviceName(device: number): string {
-  const major = (device >> 8) & 0xfff;
-  const minor = (device & 0xff) | ((device >> 12) & 0xfff00);
-  return `${major}:${minor}`;
 }

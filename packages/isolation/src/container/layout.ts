@@ -36,7 +36,7 @@ export const diskFolders = {
 
 export function layoutOf(instance: number, sandboxId: string, directory: string): SandboxLayout {
   return {
-    image: join(directory, `${traceName(instance, sandboxId)}.img`),
+    image: join(directory, traceName(instance, sandboxId) + imageSuffix),
     disk: join(directory, 'disk'),
     lower: join(directory, 'lower'),
     rootfs: join(rootsFolder(instance), sandboxId),
@@ -50,6 +50,8 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
     runtimeLog: join(directory, 'crun.log'),
   };
 }
+
+export const imageSuffix = '.img';
 
 /** What marks an object of the host as belonging to a sandbox of a server. */
 export function traceName(instance: number, sandboxId: string): string {

@@ -33,6 +33,9 @@ const allowedDevices = [
   [136, undefined],
 ] as const;
 
+/** create.sh opens it under this number before it runs crun. */
+const userNamespace = '/proc/self/fd/9';
+
 /** The OCI runtime configuration (opencontainers/runtime-spec 1.2) of one sandbox. */
 export function createOciConfig(
   spec: SandboxSpec,
@@ -49,7 +52,10 @@ export function createOciConfig(
     process: createProcess(spec, facts),
     mounts: containerMounts(spec, layout, facts.maskedFolders),
     linux: {
-      namespaces: ['pid', 'mount', 'network', 'ipc', 'uts', 'cgroup', 'user'].map((type) => ({ type })),
+      namespaces: [
+        ...['pid', 'mount', 'network', 'ipc', 'uts', 'cgroup'].map((type) => ({ type })),
+        { type: 'user', path: userNamespace },
+      ],
       uidMappings: mapping,
       gidMappings: mapping,
       cgroupsPath,

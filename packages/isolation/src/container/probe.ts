@@ -21,6 +21,8 @@ export async function probeHost(): Promise<readonly DriverFinding[]> {
     await toolFinding('crun', crunMin),
     await toolFinding('mount', mountMin),
     await presenceFinding('mkfs.ext4', ['-V']),
+    await presenceFinding('setpriv', ['--version']),
+    await presenceFinding('unshare', ['--version']),
     findingOfCgroups(),
     findingOfFileSystem('overlay'),
     findingOfFileSystem('ext4'),

@@ -9,14 +9,16 @@ import type { Host } from './host.ts';
 import { runHostTool } from './host-tool.ts';
 import type { SandboxLayout } from './layout.ts';
 import { cgroupOf, layoutOf, rootsFolder, runFolder, runtimeRoot, traceName } from './layout.ts';
-import { writeMountTable } from './mounts.ts';
+import { writeMountTable } from './mount-table.ts';
 import { createOciConfig } from './oci-config.ts';
 import { readBootId, startTicksOf } from './process-identity.ts';
 import { writeRecord } from './record.ts';
 import { writeSkeleton } from './skeleton.ts';
 
+const initWatchMs = 20;
 const createScript = fileURLToPath(new URL('create.sh', import.meta.url));
-const beginScript = fileURLToPath(new URL('begin.sh', import.meta.url));
+
+type Init = Pick<SandboxInstance, 'initPid' | 'initStartTicks'>;
 
 /** Makes a sandbox step by step; what a failed or interrupted step leaves is for `destroySandbox`. */
 export async function startSandbox(host: Host, spec: SandboxSpec, signal: AbortSignal): Promise<SandboxInstance> {
@@ -26,8 +28,7 @@ export async function startSandbox(host: Host, spec: SandboxSpec, signal: AbortS
   await writeParts(host, spec, layout);
   const init = await createContainer(host, spec, layout, signal);
   await spec.attachNetwork(`/proc/${init.initPid}/ns/net`);
-  await runStep(host, spec, signal, beginScript, [layout.disk, layout.lower, layout.rootfs], ['start', spec.sandboxId]);
-  if (startTicksOf(init.initPid) !== init.initStartTicks) throw diedEarly();
+  await becomeEnvd(host, spec, init, signal);
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init });
   return instanceOf(spec.sandboxId, spec.directory, init.initPid, init.initStartTicks);
 }
@@ -75,14 +76,32 @@ async function createContainer(
   spec: SandboxSpec,
   layout: SandboxLayout,
   signal: AbortSignal,
-): Promise<{ initPid: number; initStartTicks: number }> {
+): Promise<Init> {
   const args = ['create', '--bundle', spec.directory, '--pid-file', layout.pidFile, spec.sandboxId];
-  await runStep(host, spec, signal, createScript, [layout.image, layout.skeleton, layout.mountTable], args);
-  await completeAll([writeDiskOrigin(layout), rm(layout.skeleton, { recursive: true })]);
+  const { image, skeleton, mountTable } = layout;
+  const script = ['unshare', '--mount', 'sh', createScript, image, skeleton, mountTable, String(spec.idBase)];
+  await runStep(host, spec, signal, script, args);
   const initPid = Number(await readFile(layout.pidFile, 'latin1'));
+  await completeAll([writeDiskOrigin(layout, initPid), rm(layout.skeleton, { recursive: true })]);
   const initStartTicks = startTicksOf(initPid);
-  if (initStartTicks === undefined) throw diedEarly();
+  if (initStartTicks === undefined) throw diedEarly(undefined);
   return { initPid, initStartTicks };
+}
+
+/** Lets init run envd's command. crun would wait without end for an init that died; so init is watched meanwhile. */
+async function becomeEnvd(host: Host, spec: SandboxSpec, init: Init, signal: AbortSignal): Promise<void> {
+  const died = new AbortController();
+  const runs = (): boolean => startTicksOf(init.initPid) === init.initStartTicks;
+  const watch = setInterval(() => runs() || died.abort(), initWatchMs);
+  try {
+    await runStep(host, spec, AbortSignal.any([signal, died.signal]), [], ['start', spec.sandboxId]);
+  } catch (error) {
+    if (runs()) throw error;
+    throw diedEarly(error);
+  } finally {
+    clearInterval(watch);
+  }
+  if (!runs()) throw diedEarly(undefined);
 }
 
 /** Waits for all steps even when one fails: what went on in the background would disturb the clean-up. */
@@ -91,27 +110,29 @@ async function completeAll(steps: readonly Promise<void>[]): Promise<void> {
   if (failed !== undefined) throw failed.reason;
 }
 
-function diedEarly(): SoulBoxError {
-  return new SoulBoxError('sandbox_start_failed', 'The first process of the sandbox ended before it became envd.');
+function diedEarly(cause: unknown): SoulBoxError {
+  return new SoulBoxError('sandbox_start_failed', 'The first process of the sandbox ended before it became envd.', {
+    cause,
+  });
 }
 
-/** Runs one of the scripts beside this file, which ends in crun. crun's own words are in its log. */
+/** Runs crun, by itself or as the last arguments of `before`. crun's own words are in its log. */
 async function runStep(
   host: Host,
   spec: SandboxSpec,
   signal: AbortSignal,
-  script: string,
-  args: readonly string[],
+  before: readonly string[],
   crunArgs: readonly string[],
 ): Promise<void> {
-  const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
-  const global = ['--root', runtimeRoot(host.instance), '--cgroup-manager', 'cgroupfs', '--log', layout.runtimeLog];
+  const { runtimeLog } = layoutOf(host.instance, spec.sandboxId, spec.directory);
+  const crun = ['crun', '--root', runtimeRoot(host.instance), '--cgroup-manager', 'cgroupfs', '--log', runtimeLog];
   const tool = { directory: spec.directory, traceName: traceName(host.instance, spec.sandboxId), signal };
+  const [command = '', ...args] = [...before, ...crun, ...crunArgs];
   try {
-    await runHostTool('sh', [script, ...args, 'crun', ...global, ...crunArgs], tool);
+    await runHostTool(command, args, tool);
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    const log = await readFile(layout.runtimeLog, 'utf8').catch(() => '');
+    const log = await readFile(runtimeLog, 'utf8').catch(() => '');
     throw new CommandError(error.argv, error.exitCode, error.stderr + log, error);
   }
 }

@@ -1,6 +1,6 @@
 import { readFile, readlink, readdir, stat } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { run } from '@soulbox/base';
+import { run, sleep } from '@soulbox/base';
 import type { Stage } from './driver-contract.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 import { ordinaryUser } from './test-sandbox.ts';
@@ -67,6 +67,27 @@ export function describeWalls(stage: Stage): void {
       );
       const { stdout } = await other.sh('cat /only-here /tmp/only-here /dev/shm/only-here; ipcs -q | grep 0x');
       expect(stdout).toBe('');
+    });
+
+    test('what one uses up of the kernel is not missing in another', async () => {
+      const script = `python3 -c "
+import ctypes, os, signal, time
+libc = ctypes.CDLL(None, use_errno=True)
+def most(call):
+    n = 0
+    while n < 200000 and call(n) >= 0: n += 1
+    return n
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN})
+print(most(lambda n: libc.mq_open(b'/q%d' % n, 0o102, 0o600, None)) > 0,
+    most(lambda n: libc.inotify_init1(0)) > 100,
+    most(lambda n: libc.sigqueue(os.getpid(), int(signal.SIGRTMIN), ctypes.c_void_p(0))) > 100, flush=True)
+time.sleep(float(os.environ['HOLD']))"`;
+      const hog = one.sh(`ulimit -n $(ulimit -Hn); HOLD=3 ${script}`, ordinaryUser);
+      await sleep(1_500);
+      expect((await other.sh(`ulimit -n $(ulimit -Hn); HOLD=0 ${script}`, ordinaryUser)).stdout).toBe(
+        'True True True\n',
+      );
+      expect((await hog).stdout).toBe('True True True\n');
     });
 
     test('the template never changes', async () => {
