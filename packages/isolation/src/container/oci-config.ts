@@ -14,7 +14,7 @@ export interface HostFacts {
   readonly maskedFolders: readonly string[];
 }
 
-/** Microseconds. See docs/decisions/004 for both. */
+/** Microseconds. For this and what follows see docs/decisions/004. */
 export const cpuPeriodMicros = 20_000;
 /** envd runs at this nice value, its children at 0. */
 export const envdNice = -10;
