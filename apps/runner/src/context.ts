@@ -6,6 +6,7 @@ import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { TemplateStore } from '@soulbox/templates';
 import type { RunnerConfig } from './config.ts';
+import { rehearse } from './envd/rehearse.ts';
 import { createEvents } from './events.ts';
 import type { Events } from './events.ts';
 import { createSandboxMetrics } from './metrics/sandbox-metrics.ts';
@@ -107,6 +108,9 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       table.add(sandbox);
       await table.step(sandbox, 'warm');
       return sandbox;
+    },
+    rehearse: async ({ envd }, template) => {
+      await rehearse(envd, template.defaultUser);
     },
     discard: async (sandbox) => {
       await end(sandbox.record.sandboxId, 'killed');

@@ -43,13 +43,18 @@ export interface EnvdClient {
   /** True when envd answers. Never throws. */
   isHealthy(): Promise<boolean>;
   init(init: EnvdInit): Promise<void>;
+  /** Makes a Connect call that answers with a stream, and waits for its end; envd cuts it off after `timeoutMs`. */
+  stream(path: string, message: object, timeoutMs: number): Promise<void>;
   /** Log entries after `seq`; bounded, oldest first. */
   logs(after: number): Promise<EnvdLogEntry[]>;
 }
 
 export function createEnvdClient(dial: Dial, hostToken: Secret): EnvdClient {
-  const call = async (method: string, path: string, body?: object): Promise<{ status: number; text: string }> =>
-    await callEnvd(dial, method, path, body, { [headers.hostToken]: hostToken.reveal() });
+  const call = async (method: string, path: string, body?: object): Promise<Answer> =>
+    await callEnvd(dial, method, path, body === undefined ? undefined : Buffer.from(JSON.stringify(body)), {
+      [headers.hostToken]: hostToken.reveal(),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    });
   return {
     async isHealthy() {
       try {
@@ -63,6 +68,13 @@ export function createEnvdClient(dial: Dial, hostToken: Secret): EnvdClient {
       if (status !== 204) {
         throw new SoulBoxError('sandbox_unreachable', `The sandbox's envd refused its settings (status ${status}).`);
       }
+    },
+    async stream(path, message, timeoutMs) {
+      await callEnvd(dial, 'POST', path, envelopeOf(message), {
+        'content-type': 'application/connect+json',
+        'connect-protocol-version': '1',
+        'connect-timeout-ms': String(timeoutMs),
+      });
     },
     async logs(after) {
       const { status, text } = await call('GET', `/soulbox/logs?after=${after}`);
@@ -80,13 +92,26 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** One message of a Connect stream: flags, length, JSON (connectrpc.com/docs/protocol#streaming-request). */
+function envelopeOf(message: object): Buffer {
+  const text = Buffer.from(JSON.stringify(message));
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(text.length, 1);
+  return Buffer.concat([prefix, text]);
+}
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
 async function callEnvd(
   dial: Dial,
   method: string,
   path: string,
-  body: object | undefined,
+  payload: Buffer | undefined,
   requestHeaders: Record<string, string>,
-): Promise<{ status: number; text: string }> {
+): Promise<Answer> {
   const socket = await dial(envdPort);
   return await new Promise((resolve, reject) => {
     const fail = (cause: unknown): void => {
@@ -97,7 +122,6 @@ async function callEnvd(
     const timer = setTimeout(() => {
       fail(new Error('timed out'));
     }, answerTimeoutMs);
-    const payload = body === undefined ? undefined : JSON.stringify(body);
     const outgoing = request({
       createConnection: () => socket,
       method,
@@ -106,9 +130,7 @@ async function callEnvd(
         ...requestHeaders,
         host: 'envd',
         connection: 'close',
-        ...(payload === undefined
-          ? {}
-          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+        ...(payload === undefined ? {} : { 'content-length': payload.length }),
       },
     });
     outgoing.on('error', fail);

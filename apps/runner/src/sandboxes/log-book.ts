@@ -55,9 +55,12 @@ export function createLogBook(table: SandboxTable, clock: Clock): LogBook {
       const book = bookOf(sandboxId);
       const fresh = await sandbox.envd.logs(book.envdSeq).catch(() => []);
       book.envdSeq = fresh.reduce((newest, entry) => Math.max(newest, entry.seq), book.envdSeq);
+      // Before its claim a spare has had a rehearsal, which is nobody's business.
+      const startedAtMs = sandbox.record.tenant?.startedAtMs ?? 0;
+      const tenants = fresh.filter(({ timestamp }) => Date.parse(timestamp) >= startedAtMs);
       append(
         book,
-        fresh.map(({ seq: _seq, ...line }) => line),
+        tenants.map(({ seq: _seq, ...line }) => line),
       );
       return [...book.lines].sort((a, b) => Date.parse(a.timestamp) - Date.parse(b.timestamp));
     },

@@ -19,6 +19,7 @@ interface Boot {
 function setUp(options: { size: number; bootConcurrency?: number; idleMs?: number }) {
   const boots: Boot[] = [];
   const discarded: string[] = [];
+  const rehearsed: string[] = [];
   let count = 0;
   const pool = createPool({
     bootConcurrency: 2,
@@ -35,12 +36,16 @@ function setUp(options: { size: number; bootConcurrency?: number; idleMs?: numbe
           fail: reject,
         });
       }),
+    rehearse: async (sandbox) => {
+      await Promise.resolve();
+      rehearsed.push(sandbox.record.sandboxId);
+    },
     discard: async (sandbox) => {
       await Promise.resolve();
       discarded.push(sandbox.record.sandboxId);
     },
   });
-  return { pool, boots, discarded };
+  return { pool, boots, discarded, rehearsed };
 }
 
 async function finishNext(boots: Boot[]): Promise<void> {
@@ -75,6 +80,16 @@ describe('the warm pool', () => {
     expect((await pool.take(templateOf('a'))).record.sandboxId).toBe('i1');
     expect(pool.readyCount()).toBe(0);
     expect(made.boots).toHaveLength(1);
+  });
+
+  it('rehearses spares, and does not keep a waiting tenant for it', async () => {
+    const made = setUp({ size: 1 });
+    pool = made.pool;
+    const waiting = pool.take(templateOf('a'));
+    await finishNext(made.boots);
+    await finishNext(made.boots);
+    expect((await waiting).record.sandboxId).toBe('i1');
+    expect(made.rehearsed).toEqual(['i2']);
   });
 
   it('leaves the CPU to the tenant for a moment while most spares are there, and refills at once below', async () => {
