@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { readConfig } from './config.ts';
 import { createContext } from './context.ts';
 import { createRequestHandler } from './routes.ts';
@@ -13,8 +14,14 @@ process.on('uncaughtException', (error) =>
 process.on('unhandledRejection', (reason) =>
   context.log.record('error', 'envd', 'Unhandled', { cause: String(reason) }),
 );
+warmThreadPool();
 // The compiled form is CommonJS: no top-level await.
 listen(context.config.port, createRequestHandler(context)).catch((error: unknown) => {
   process.stderr.write(`envd cannot listen: ${String(error)}\n`);
   process.exit(1);
 });
+
+/** Starts the threads that do file operations, so that the first request does not, and the host can raise them. */
+function warmThreadPool(): void {
+  for (let count = 0; count < 8; count += 1) stat('/').catch(() => undefined);
+}

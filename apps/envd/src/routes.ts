@@ -47,7 +47,7 @@ async function respond(
   response: ServerResponse,
 ): Promise<void> {
   try {
-    setCorsHeaders(response);
+    setCorsHeaders(request, response);
     if (request.method === 'OPTIONS') {
       sendEmpty(response, 204);
       return;

@@ -1,7 +1,6 @@
 import { constants } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { posix } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import type { Context } from '../context.ts';
 import { namingPath } from '../filesystem/path-error.ts';
@@ -37,7 +36,7 @@ export async function handleCompose(
     async () => await writeFileFrom(target.path, target.user, joined(sources), {}),
   );
   for (const path of new Set(sources)) await namingPath(path, async () => await unlink(path));
-  context.log.record('info', 'files', 'Files composed', { path: target.path, name: posix.basename(target.path) });
+  context.log.record('info', 'files', 'Files composed', { count: String(sources.length) });
   sendJson(response, 200, written);
 }
 

@@ -27,7 +27,7 @@ export async function handleUpload(
   userByName(context.users, context.settings, username);
   const metadata = parseMetadata(request.headers);
   const written = await receive(context, request, { username, path: query.get('path'), metadata });
-  for (const { path } of written) context.log.record('info', 'files', 'File written', { path });
+  context.log.record('info', 'files', 'Files written', { count: String(written.length) });
   sendJson(response, 200, written);
 }
 

@@ -1,35 +1,51 @@
 import type { IncomingMessage } from 'node:http';
 import { SoulBoxError } from '@soulbox/base';
 
-/** A body that brings nothing for this long is given up: slow is fine, stuck is not. */
-const stallMs = 120_000;
+/** A body must bring this much within this time: slow is fine, stuck is not, and a byte a minute is stuck. */
+const progressBytes = 1024;
+const progressMs = 120_000;
 
 /**
  * The body of a request as it comes. Unlike the stream's own iterator it leaves the request alone when the reader stops
- * early, so that an answer can still be sent. Throws bad_request when the client leaves or stops sending.
+ * early, so that an answer can still be sent. Throws bad_request when the client leaves or all but stops sending.
  */
 export async function* bodyChunks(request: IncomingMessage): AsyncGenerator<Buffer, void> {
+  let deadline = performance.now() + progressMs;
+  let newBytes = 0;
   for (;;) {
     const chunk = request.read() as Buffer | null;
-    if (chunk !== null) yield chunk;
-    else if (request.readableEnded) return;
+    if (chunk !== null) {
+      newBytes += chunk.length;
+      yield chunk;
+      if (newBytes < progressBytes) continue;
+      newBytes = 0;
+      // Counted from here: the time the reader took is not the client's fault.
+      deadline = performance.now() + progressMs;
+    } else if (request.readableEnded) return;
     else if (request.destroyed) throw new SoulBoxError('bad_request', 'The request ended before its body.');
-    else await becomesReadable(request);
+    else await becomesReadable(request, deadline - performance.now());
   }
 }
 
-async function becomesReadable(request: IncomingMessage): Promise<void> {
+async function becomesReadable(request: IncomingMessage, waitMs: number): Promise<void> {
   const events = ['readable', 'end', 'close', 'error', 'aborted'] as const;
-  await new Promise<void>((resolve, reject) => {
-    const settle = (): void => {
-      clearTimeout(timer);
-      for (const event of events) request.off(event, settle);
-      resolve();
-    };
-    const timer = setTimeout(() => {
-      for (const event of events) request.off(event, settle);
-      reject(new SoulBoxError('bad_request', `Nothing of the body came for ${stallMs / 1000} s.`));
-    }, stallMs);
-    for (const event of events) request.on(event, settle);
-  });
+  let timer: NodeJS.Timeout | undefined;
+  let settle = (): void => undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      settle = resolve;
+      for (const event of events) request.on(event, settle);
+      timer = setTimeout(() => reject(stuckError()), Math.max(waitMs, 0));
+    });
+  } finally {
+    clearTimeout(timer);
+    for (const event of events) request.off(event, settle);
+  }
+}
+
+function stuckError(): SoulBoxError {
+  return new SoulBoxError(
+    'bad_request',
+    `The body brought less than ${progressBytes} bytes in ${progressMs / 1000} s.`,
+  );
 }

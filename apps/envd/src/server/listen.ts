@@ -1,15 +1,15 @@
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createHttp2Server } from 'node:http2';
+import type { ServerHttp2Session } from 'node:http2';
 import { createServer as createNetServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { applyBackPressure } from './back-pressure.ts';
+import type { IdleTimer } from './idle-timer.ts';
+import { createIdleTimer } from './idle-timer.ts';
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Longest wait for the first byte of a connection, and for the headers of a request. */
-const headersTimeoutMs = 60_000;
-const keepAliveTimeoutMs = 75_000;
 const maxHeaderBytes = 64 * 1024;
 /** Of a body, what may wait in memory to be taken. */
 const bodyBufferBytes = 256 * 1024;
@@ -18,55 +18,68 @@ const http2Settings = { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 10
 /** Every HTTP/2 connection starts with "PRI * HTTP/2.0" (RFC 9113 section 3.4); no HTTP/1 method begins so. */
 const http2Preface = 'PRI';
 
-/** HTTP/1.1 and cleartext HTTP/2 on one port, told apart by the first bytes of a connection. */
+/** HTTP/1.1 and cleartext HTTP/2 on one port of all addresses, told apart by the first bytes of a connection. */
 export async function listen(port: number, handler: RequestHandler): Promise<Server> {
-  const options = {
-    headersTimeout: headersTimeoutMs,
-    requestTimeout: 0,
-    keepAliveTimeout: keepAliveTimeoutMs,
-    maxHeaderSize: maxHeaderBytes,
-    highWaterMark: bodyBufferBytes,
-  };
-  const http1 = createHttpServer(options, (request, response) => {
-    applyBackPressure(request, response);
-    handler(request, response);
-  });
-  // It never listens itself, and only a listening server checks headersTimeout.
-  http1.emit('listening');
-  const http2 = createHttp2Server({ settings: http2Settings }, handler as never);
+  const acceptHttp1 = createHttp1Acceptor(handler);
+  const acceptHttp2 = createHttp2Acceptor(handler);
   const server = createNetServer({ noDelay: true }, (socket) => {
-    dispatch(socket, (isHttp2) => (isHttp2 ? http2 : http1).emit('connection', socket));
+    socket.on('error', () => socket.destroy());
+    const timer = createIdleTimer(socket);
+    socket.once('readable', () => {
+      const first = socket.read() as Buffer | null;
+      if (first === null) {
+        socket.destroy();
+        return;
+      }
+      socket.unshift(first);
+      const isHttp2 = first.subarray(0, http2Preface.length).toString('latin1') === http2Preface;
+      (isHttp2 ? acceptHttp2 : acceptHttp1)(socket, timer);
+    });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    // `::` takes IPv4 too where the kernel has IPv6 (bindv6only = 0).
-    listenOnAll(server, port, resolve, reject);
-  });
+  // `::` takes IPv4 too where the kernel has IPv6.
+  await listenAt(server, port, '::').catch(async () => await listenAt(server, port, '0.0.0.0'));
   server.on('error', () => undefined);
   return server;
 }
 
-function listenOnAll(server: Server, port: number, resolve: () => void, reject: (error: Error) => void): void {
-  server.removeAllListeners('error');
-  server.once('error', () => {
-    server.once('error', reject);
-    server.listen(port, '0.0.0.0', resolve);
+type Acceptor = (socket: Socket, timer: IdleTimer) => void;
+
+function createHttp1Acceptor(handler: RequestHandler): Acceptor {
+  const timers = new WeakMap<Socket, IdleTimer>();
+  const options = { requestTimeout: 0, maxHeaderSize: maxHeaderBytes, highWaterMark: bodyBufferBytes };
+  const server = createHttpServer(options, (request, response) => {
+    timers.get(request.socket)?.requestBegins(response);
+    applyBackPressure(request, response);
+    handler(request, response);
   });
-  server.listen(port, '::', resolve);
+  return (socket, timer) => {
+    timers.set(socket, timer);
+    server.emit('connection', socket);
+  };
 }
 
-function dispatch(socket: Socket, accept: (isHttp2: boolean) => void): void {
-  socket.on('error', () => socket.destroy());
-  const timer = setTimeout(() => socket.destroy(), headersTimeoutMs);
-  socket.once('close', () => clearTimeout(timer));
-  socket.once('readable', () => {
-    clearTimeout(timer);
-    const first = socket.read() as Buffer | null;
-    if (first === null) {
-      socket.destroy();
-      return;
-    }
-    socket.unshift(first);
-    accept(first.subarray(0, http2Preface.length).toString('latin1') === http2Preface);
+function createHttp2Acceptor(handler: RequestHandler): Acceptor {
+  const timers = new WeakMap<ServerHttp2Session, IdleTimer>();
+  const server = createHttp2Server({ settings: http2Settings }, (request, response) => {
+    const { session } = response.stream;
+    const http1Response = response as unknown as ServerResponse;
+    if (session !== undefined) timers.get(session as ServerHttp2Session)?.requestBegins(http1Response);
+    // The compatibility API has all that envd uses of HTTP/1's.
+    handler(request as unknown as IncomingMessage, http1Response);
+  });
+  return (socket, timer) => {
+    // Emitted at once, within the next line.
+    server.once('session', (session) => timers.set(session, timer));
+    server.emit('connection', socket);
+  };
+}
+
+async function listenAt(server: Server, port: number, host: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
   });
 }

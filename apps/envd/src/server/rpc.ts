@@ -12,6 +12,10 @@ import { processService } from '../process/process-service.ts';
 
 /** One message; the official command line sends input in pieces of 64 KiB. */
 const maxMessageBytes = 16 * 1024 * 1024;
+/** For all of a message to arrive: 16 MiB at 28 KiB/s. */
+const bodyTimeoutMs = 600_000;
+/** The one call whose client may go on sending. */
+const inputStreamPath = `/${Process.typeName}/${Process.method.streamInput.name}`;
 /** Timers hold 31 bits of milliseconds (24.8 days); a longer deadline would fire at once. */
 const maxTimeoutMs = 2 ** 31 - 1;
 
@@ -32,8 +36,15 @@ export function createRpcHandler(context: Context): (request: IncomingMessage, r
     const timeout = request.headers['connect-timeout-ms'];
     if (timeout !== undefined && Number(timeout) > maxTimeoutMs)
       request.headers['connect-timeout-ms'] = String(maxTimeoutMs);
+    if (request.url !== inputStreamPath) limitBodyTime(request);
     handler(request, response);
   };
+}
+
+function limitBodyTime(request: IncomingMessage): void {
+  const timer = setTimeout(() => request.destroy(), bodyTimeoutMs);
+  request.once('end', () => clearTimeout(timer));
+  request.once('close', () => clearTimeout(timer));
 }
 
 /** The border of the RPCs: whatever is thrown inside leaves as a Connect error; the unknown goes to the log. */

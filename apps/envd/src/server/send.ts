@@ -1,17 +1,20 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SoulBoxError } from '@soulbox/base';
 import { httpBodyFromError } from '@soulbox/contract';
 
 /** Any origin may call: the caller proves itself by a header, never by a cookie. */
-export const corsHeaders = {
+const corsHeaders = {
   'access-control-allow-origin': '*',
   'access-control-allow-methods': 'HEAD, GET, POST, PUT, PATCH, DELETE',
   'access-control-allow-headers': '*',
   'access-control-expose-headers': '*',
 } as const;
 
-export function setCorsHeaders(response: ServerResponse): void {
+export function setCorsHeaders(request: IncomingMessage, response: ServerResponse): void {
   for (const [name, value] of Object.entries(corsHeaders)) response.setHeader(name, value);
+  // `*` leaves out Authorization; a browser that asks first is told its own list.
+  const wanted = request.headers['access-control-request-headers'];
+  if (wanted !== undefined) response.setHeader('access-control-allow-headers', wanted);
 }
 
 export function sendEmpty(response: ServerResponse, status: number): void {

@@ -32,12 +32,12 @@ const arrivalGraceMs = 100;
 /** Watches the root, and below it. Throws limit_exceeded when the kernel or envd has no more watches. */
 export async function addTree(hub: WatchHub, tree: WatchedTree): Promise<void> {
   addDirectory(hub, tree, '');
-  if (tree.recursive) await addChildren(hub, tree, '', false);
+  if (tree.recursive) await addChildren(hub, tree, '', 'nothing');
 }
 
-/** After lost events: watches what is new, and reports it. */
+/** After lost events: watches the directories that are new, and reports them. */
 export async function rescanTree(hub: WatchHub, tree: WatchedTree): Promise<void> {
-  if (tree.recursive) await addChildren(hub, tree, '', true).catch(() => undefined);
+  if (tree.recursive) await addChildren(hub, tree, '', 'directories').catch(() => undefined);
 }
 
 /** Turns one event of the kernel into changes, and follows directories as they come, go and move. */
@@ -78,16 +78,25 @@ function addDirectory(hub: WatchHub, tree: WatchedTree, name: string): void {
   hub.add(tree, name);
 }
 
-/** Watches before it lists: what appears in between is seen twice rather than never. */
-async function addChildren(hub: WatchHub, tree: WatchedTree, name: string, isNew: boolean): Promise<void> {
+/**
+ * Watches all below a directory that is watched already, so what appears meanwhile is seen twice rather than never.
+ * `reported` says which of what is found, and was not known, counts as created.
+ */
+async function addChildren(
+  hub: WatchHub,
+  tree: WatchedTree,
+  name: string,
+  reported: 'nothing' | 'directories' | 'everything',
+): Promise<void> {
   const known = new Set(tree.directories.values());
   for (const entry of await readdir(posix.join(tree.root, name), { withFileTypes: true })) {
     const child = posix.join(name, entry.name);
-    if (isNew && !known.has(child)) tree.report({ kind: 'create', name: child });
+    const counts = reported === 'everything' || (reported === 'directories' && entry.isDirectory());
+    if (counts && !known.has(child)) tree.report({ kind: 'create', name: child });
     if (!entry.isDirectory()) continue;
     try {
       addDirectory(hub, tree, child);
-      await addChildren(hub, tree, child, isNew);
+      await addChildren(hub, tree, child, reported);
     } catch (error) {
       if (!isVanished(error)) throw error;
     }
@@ -98,7 +107,7 @@ async function addChildren(hub: WatchHub, tree: WatchedTree, name: string, isNew
 async function followNew(hub: WatchHub, tree: WatchedTree, name: string): Promise<void> {
   try {
     addDirectory(hub, tree, name);
-    await addChildren(hub, tree, name, true);
+    await addChildren(hub, tree, name, 'everything');
   } catch (error) {
     if (!isVanished(error)) hub.warn('A new directory cannot be watched', error);
   }
