@@ -1,3 +1,4 @@
+import { readdir, readFile } from 'node:fs/promises';
 import { Code } from '@connectrpc/connect';
 import { sleep } from '@soulbox/base';
 import { Signal } from '@soulbox/contract/process';
@@ -185,6 +186,44 @@ describe('how it ends', () => {
     const line = '(setsid sh -c "sleep 0.2" >/dev/null 2>&1 &) ; sleep 0.5; ps -eo stat= | grep -c Z || true';
     expect((await runShell(process, line)).stdout).toBe('0\n');
   });
+});
+
+test('hundreds of processes at once all end, and leave no descriptor open', async () => {
+  const openFiles = async () => (await readdir(`/proc/${envd.pid}/fd`)).length;
+  await runShell(process, 'true');
+  await sleep(200);
+  const before = await openFiles();
+  const lines = Array.from(
+    { length: 300 },
+    async (_, index) => await runShell(process, `sleep 0.2; echo ${index}; exit ${index % 200}`),
+  );
+  const ptys = Array.from({ length: 20 }, async () => {
+    const config = { cmd: '/bin/bash', args: ['-c', 'echo pty'] };
+    return await collect(process.start({ process: config, pty: { size: { cols: 80, rows: 24 } } }));
+  });
+  const outcomes = await Promise.all(lines);
+  expect(outcomes.map((one) => one.stdout)).toEqual(lines.map((_, index) => `${index}\n`));
+  expect(outcomes.map((one) => one.end?.exitCode)).toEqual(lines.map((_, index) => index % 200));
+  expect((await Promise.all(ptys)).map((one) => one.pty)).toEqual(ptys.map(() => 'pty\r\n'));
+  // The clients keep some connections open.
+  await expect.poll(openFiles, { timeout: 10_000 }).toBeLessThan(before + 5);
+});
+
+test('a client that does not read its output holds the process back, not others', async () => {
+  const abort = new AbortController();
+  const stream = process.start(
+    { process: { cmd: 'head', args: ['-c', '2000000000', '/dev/zero'] } },
+    { signal: abort.signal },
+  );
+  const first = await stream[Symbol.asyncIterator]().next();
+  expect(first.done).toBe(false);
+  await sleep(500);
+  expect((await runShell(process, 'echo served')).stdout).toBe('served\n');
+  const status = await readFile(`/proc/${envd.pid}/status`, 'utf8');
+  expect(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])).toBeLessThan(300_000);
+  abort.abort();
+  // Nobody listens any more: the output is dropped and the process comes to its end.
+  await expect.poll(livePids, { timeout: 20_000 }).toEqual([]);
 });
 
 describe('connecting', () => {

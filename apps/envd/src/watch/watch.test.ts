@@ -1,3 +1,5 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Code } from '@connectrpc/connect';
 import { sleep } from '@soulbox/base';
 import { EventType } from '@soulbox/contract/filesystem';
@@ -26,6 +28,13 @@ beforeEach(async () => {
 
 async function shell(line: string): Promise<void> {
   expect((await runShell(clients.process, line)).end?.exitCode).toBe(0);
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The kind of the next message of a stream. */
@@ -152,6 +161,26 @@ describe('polling', () => {
     await Promise.all(ids.map(async (watcherId) => await clients.filesystem.removeWatcher({ watcherId })));
     await expect(clients.filesystem.createWatcher({ path: 'w' })).resolves.toBeDefined();
   });
+});
+
+test('after lost events new directories are followed all the same', async () => {
+  const { watcherId } = await clients.filesystem.createWatcher({ path: 'w', recursive: true });
+  const line = 'sleep 0.5; cd w; for i in $(seq 9000); do echo > f$i; rm f$i; done; mkdir late; touch /tmp/flooded';
+  const flood = shell(line);
+  await sleep(200);
+  // A stopped envd does not empty the kernel's queue of 16384 events.
+  process.kill(envd.pid, 'SIGSTOP');
+  await expect.poll(async () => await isFile(join(envd.upperDirectory, 'tmp/flooded')), { timeout: 20_000 }).toBe(true);
+  process.kill(envd.pid, 'SIGCONT');
+  await flood;
+  await sleep(500);
+  // What was queued before may be too much as well.
+  await clients.filesystem.getWatcherEvents({ watcherId }).catch(() => undefined);
+  await shell('echo x > w/late/a');
+  await sleep(300);
+  const { events } = await clients.filesystem.getWatcherEvents({ watcherId });
+  expect(events.map((event) => event.name)).toContain('late/a');
+  await clients.filesystem.removeWatcher({ watcherId });
 });
 
 describe('what cannot be watched', () => {
