@@ -1,6 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
 // Tests start real sandboxes on two cores: one file at a time per project keeps their timings honest.
+// Many tests promise times (deadlines, latencies under load) on machines that others share: one slow moment is no fault,
+// two in a row of the same test are. Vitest prints every retry.
+const retry = 1;
+
 export default defineConfig({
   test: {
     reporters: ['default'],
@@ -8,6 +12,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          retry,
           include: [
             'apps/*/src/**/*.test.ts',
             'apps/*/build/**/*.test.ts',
@@ -22,6 +27,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          retry,
           include: ['e2e/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 180_000,

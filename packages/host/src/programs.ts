@@ -21,9 +21,9 @@ export const programs: readonly Program[] = [
     name: 'crun',
     package: everywhere('crun'),
     minimum: {
-      version: [1, 8],
+      version: [1, 11],
       flag: '--version',
-      why: 'older ones lack features of the sandbox configuration, and those before 1.4.4 have CVE-2022-27650',
+      why: 'older ones do not know process.scheduler, and those before 1.4.4 have CVE-2022-27650',
     },
     usedFor: 'starting sandboxes',
     required: true,
@@ -37,7 +37,8 @@ export const programs: readonly Program[] = [
     usedFor: 'mapping the owners of a template into a sandbox',
     required: true,
   },
-  { name: 'unshare', package: util, usedFor: 'building templates', required: true },
+  { name: 'unshare', package: util, usedFor: 'the namespaces of sandboxes, building templates', required: true },
+  { name: 'setpriv', package: util, usedFor: 'the user namespaces of sandboxes', required: true },
   { name: 'mkfs.ext4', package: everywhere('e2fsprogs'), usedFor: 'the disks of sandboxes', required: true },
   {
     name: 'mmdebstrap',

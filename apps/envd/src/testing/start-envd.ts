@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -25,10 +25,12 @@ export interface TestEnvd extends AsyncDisposable {
 const runtimeCache = '/var/cache/soulbox-test/envd-runtime';
 const script = fileURLToPath(new URL('sandbox.sh', import.meta.url));
 const startTimeoutMs = 20_000;
+const maxRuntimeAgeMs = 3_600_000;
 
 /** Builds envd if need be and starts it over `lowerDirectory`, on a free port of the host's loopback. */
 export async function startEnvd(lowerDirectory: string): Promise<TestEnvd> {
   const runtime = await buildEnvdRuntime(runtimeCache);
+  await removeOldRuntimes(runtime.directory);
   const work = await mkdtemp(join(tmpdir(), 'soulbox-envd-'));
   const port = await findFreePort();
   const hostToken = randomId(32);
@@ -80,6 +82,15 @@ export async function startEnvd(lowerDirectory: string): Promise<TestEnvd> {
   } catch (error) {
     await dispose();
     throw error;
+  }
+}
+
+/** Each change of the sources makes a folder of 112 MB; those of the last hour may still be in use. */
+async function removeOldRuntimes(current: string): Promise<void> {
+  for (const name of await readdir(runtimeCache)) {
+    const path = join(runtimeCache, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && path !== current && Date.now() - found.mtimeMs > maxRuntimeAgeMs) await removeTree(path);
   }
 }
 
