@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { sleep } from '@soulbox/base';
+import { findServer } from '@soulbox/box/server-file';
 import type { ServerProcess } from '@soulbox/testing';
 import type { Random } from './random.ts';
 
@@ -49,26 +48,22 @@ async function killWhileStarting(server: ServerProcess, delayMs: number): Promis
   const pid = await Promise.race([awaitStartingPid(server), outcome]);
   if (typeof pid === 'number') {
     await Promise.race([sleep(delayMs), outcome]);
-    if (!(await isReady(server, pid))) process.kill(pid, 'SIGKILL');
+    if (!(await isOver(server, pid))) process.kill(pid, 'SIGKILL');
   }
   return (await outcome) === 'died';
 }
 
-/** The pid of the server that has just claimed its data folder. */
+/** The pid of the server that has just claimed its data folder. Of a dead one only the file is left; that is not it. */
 async function awaitStartingPid(server: ServerProcess): Promise<number> {
   for (;;) {
-    const { pid, state } = await readServerFile(server);
-    if (state === 'starting' && pid !== server.pid) return pid;
+    const found = await findServer(server.dataDirectory);
+    if (found?.state === 'starting') return found.pid;
     await sleep(5);
   }
 }
 
-async function isReady(server: ServerProcess, pid: number): Promise<boolean> {
-  const file = await readServerFile(server);
-  return file.pid !== pid || file.state === 'ready';
-}
-
-async function readServerFile(server: ServerProcess): Promise<{ pid: number; state: string }> {
-  const text = await readFile(join(server.dataDirectory, 'run', 'server.json'), 'utf8').catch(() => '');
-  return text === '' ? { pid: 0, state: '' } : (JSON.parse(text) as { pid: number; state: string });
+/** Whether this very server got ready, or ended by itself: both ways there is nothing to kill in its start. */
+async function isOver(server: ServerProcess, pid: number): Promise<boolean> {
+  const found = await findServer(server.dataDirectory);
+  return found?.pid !== pid || found.state === 'ready';
 }
