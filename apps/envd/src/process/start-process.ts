@@ -5,6 +5,7 @@ import type { StartRequest } from '@soulbox/contract/process';
 import { ProcessConfigSchema } from '@soulbox/contract/process';
 import type { Context } from '../context.ts';
 import { checkVariable } from '../init/settings.ts';
+import { countPassedBytes } from '../sys/collect-garbage.ts';
 import { runAs } from '../sys/credentials.ts';
 import type { ExitStatus } from '../sys/exit-status.ts';
 import { withUserScore } from '../sys/out-of-memory-score.ts';
@@ -107,6 +108,7 @@ async function pump(process: ManagedProcess, name: OutputName, fd: number): Prom
     await process.output.ready();
     const bytes = await reader.read();
     if (bytes === undefined) return;
+    countPassedBytes(bytes.length);
     process.output.publish({ event: { case: 'data', value: { output: { case: name, value: bytes } } } }, bytes.length);
   }
 }
