@@ -20,6 +20,8 @@ export interface EnvdRuntime {
   readonly mountPoint: string;
   /** Argument array that starts envd, with paths as seen inside. */
   readonly command: readonly string[];
+  /** Variables of envd itself, `NAME=value`; it does not pass them on. */
+  readonly environment: readonly string[];
 }
 
 /** Everything a driver needs to make one sandbox. Paths are the host's; none comes from a tenant. */

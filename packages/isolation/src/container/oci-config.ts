@@ -79,7 +79,10 @@ function createProcess(spec: SandboxSpec, facts: HostFacts): object {
     user: { uid: 0, gid: 0, umask: 0o022 },
     cwd: '/',
     args: spec.runtime.command,
-    env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LANG=C.UTF-8'],
+    env: [
+      ...['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LANG=C.UTF-8'],
+      ...spec.runtime.environment,
+    ],
     capabilities: { bounding, ...sets },
     noNewPrivileges: false,
     oomScoreAdj: Math.max(0, facts.oomScore),

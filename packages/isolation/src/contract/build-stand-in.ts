@@ -22,6 +22,7 @@ export async function buildStandIn(): Promise<EnvdRuntime & AsyncDisposable> {
     directory,
     mountPoint,
     command: [`${mountPoint}/${loader}`, '--library-path', mountPoint, `${mountPoint}/agent`],
+    environment: [],
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };
 }

@@ -38,7 +38,10 @@ export function describeFailures(stage: Stage): void {
 
     test.each([
       ['a template that is not there', { rootfs: '/nowhere' }],
-      ['a runtime that is not there', { runtime: { directory: '/nowhere', mountPoint: '/.soulbox', command: ['/x'] } }],
+      [
+        'a runtime that is not there',
+        { runtime: { directory: '/nowhere', mountPoint: '/.soulbox', command: ['/x'], environment: [] } },
+      ],
       ['a disk too small for a file system', { limits: { cpuCount: 1, memoryMb: 128, diskMb: 0, maxProcesses: 100 } }],
     ] as const)('%s fails the start and leaves nothing', async (_, changes) => {
       const spec = await stage.bench.createSpec(changes);
