@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 
+// Read as UTF-8, which Node does without a buffer of 64 KiB per call: a thousand pseudo files a second are read here.
+
 /** Reads a `name value` file such as memory.stat and gives the values of `names`, 0 for one that is not there. */
 export function readFlatKeyed<N extends string>(path: string, names: readonly N[]): Record<N, number> {
-  const text = `\n${readFileSync(path, 'latin1')}`;
+  const text = `\n${readFileSync(path, 'utf8')}`;
   const values = {} as Record<N, number>;
   for (const name of names) {
     const at = text.indexOf(`\n${name} `);
@@ -13,6 +15,6 @@ export function readFlatKeyed<N extends string>(path: string, names: readonly N[
 
 /** Reads a file of one number. `max` is Infinity. */
 export function readNumber(path: string): number {
-  const text = readFileSync(path, 'latin1').trim();
+  const text = readFileSync(path, 'utf8').trim();
   return text === 'max' ? Infinity : Number(text);
 }

@@ -29,7 +29,7 @@ export async function writeDiskOrigin(layout: SandboxLayout, initPid: number): P
 /** The loop device of the sandbox as `major:minor`; undefined before it has one. */
 export function findDiskDevice(layout: SandboxLayout): string | undefined {
   try {
-    return readFileSync(layout.diskOrigin, 'latin1').split(' ')[0];
+    return readFileSync(layout.diskOrigin, 'utf8').split(' ')[0];
   } catch {
     return undefined;
   }
@@ -37,7 +37,7 @@ export function findDiskDevice(layout: SandboxLayout): string | undefined {
 
 /** Bytes since the sandbox began. Synchronous: two small reads that never wait. */
 export function readDiskTraffic(layout: SandboxLayout): DiskTraffic {
-  const [device = '', read, written] = readFileSync(layout.diskOrigin, 'latin1').split(' ');
+  const [device = '', read, written] = readFileSync(layout.diskOrigin, 'utf8').split(' ');
   const now = readCounters(device);
   return {
     diskReadBytes: now.diskReadBytes - Number(read),
@@ -46,7 +46,7 @@ export function readDiskTraffic(layout: SandboxLayout): DiskTraffic {
 }
 
 function readCounters(device: string): DiskTraffic {
-  const fields = readFileSync(`/sys/dev/block/${device}/stat`, 'latin1').trim().split(/\s+/).map(Number);
+  const fields = readFileSync(`/sys/dev/block/${device}/stat`, 'utf8').trim().split(/\s+/).map(Number);
   return {
     diskReadBytes: (fields[statField.sectorsRead] ?? 0) * sectorBytes,
     diskWrittenBytes: (fields[statField.sectorsWritten] ?? 0) * sectorBytes,
