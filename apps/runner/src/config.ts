@@ -31,8 +31,9 @@ export const runnerConfigSchema = {
   bootConcurrency: key(
     'SOULBOX_BOOT_CONCURRENCY',
     wholeNumber(1, 256),
-    Math.max(2, availableParallelism()),
-    'Sandboxes that may boot at the same time; more wait their turn. Default: the number of CPUs, at least 2.',
+    // One more than can run: each waits for the kernel now and then.
+    availableParallelism() + 1,
+    'Sandboxes that may boot at the same time; more wait their turn. Default: the number of CPUs and one.',
   ),
   maxSandboxes: key(
     'SOULBOX_MAX_SANDBOXES',

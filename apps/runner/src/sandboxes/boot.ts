@@ -14,9 +14,11 @@ import { idBaseOf } from './slots.ts';
 import type { Slots } from './slots.ts';
 import type { LiveSandbox } from './table.ts';
 
-/** envd answers some 30 ms after it was started; a host under heavy load gets more. */
+/** envd answers 40 ms after it was started at the earliest; a host under heavy load gets more time. */
 const bootTimeoutMs = 20_000;
-const pollMs = 3;
+/** A call that nobody answers costs the server half a millisecond of CPU: none before it can succeed. */
+const firstPollMs = 25;
+const pollMs = 4;
 
 /** What making, adopting and removing sandboxes needs. */
 export interface SandboxHost {
@@ -107,6 +109,7 @@ export function liveSandbox(record: SandboxRecord, instance: SandboxInstance, na
 
 async function waitForEnvd(host: SandboxHost, sandbox: LiveSandbox): Promise<void> {
   const giveUpAt = performance.now() + bootTimeoutMs;
+  await sleep(firstPollMs);
   while (!(await sandbox.envd.isHealthy())) {
     if (!host.driver.isAlive(sandbox.instance)) throw new Error('envd ended before it answered');
     if (performance.now() > giveUpAt) throw new Error(`envd did not answer within ${bootTimeoutMs} ms`);
