@@ -13,7 +13,8 @@ import { transfer } from './measurements/transfer.ts';
 import { judge, summarize } from './statistics.ts';
 import { renderTable } from './table.ts';
 
-const measurements: readonly Measurement[] = [create, runTrue, transfer, burst, memory, idleCpu];
+// Memory first: the server's heap grows with what it has done.
+const measurements: readonly Measurement[] = [memory, create, runTrue, transfer, burst, idleCpu];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
