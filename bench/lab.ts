@@ -23,16 +23,21 @@ export interface Lab extends AsyncDisposable {
   /** Waits until the pool is full and nothing else boots or ends, so that samples do not disturb each other. */
   settle(server: ServerProcess, sandboxCount?: number): Promise<void>;
   progress(text: string): void;
+  /** Ends `part` with the lab, also when the bench is interrupted. */
+  use(part: AsyncDisposable): void;
 }
 
 const poolSize = 8;
 const settleTimeoutMs = 60_000;
 
 export async function openLab(options: LabOptions): Promise<Lab> {
-  const started: ServerProcess[] = [];
+  const parts = new AsyncDisposableStack();
   const start = async (instance: number, spares: number): Promise<ServerProcess> => {
     const server = await startServer({ instance, poolSize: spares, environment: { SOULBOX_LOG_LEVEL: 'warn' } });
-    started.push(server);
+    parts.defer(async () => {
+      await server.stop();
+      await rm(server.dataDirectory, { recursive: true });
+    });
     return server;
   };
   const warm = await start(options.instance, poolSize);
@@ -50,14 +55,14 @@ export async function openLab(options: LabOptions): Promise<Lab> {
         await sleep(10);
       }
     },
+    use: (part) => {
+      parts.use(part);
+    },
     progress: (text) => {
       console.error(`bench: ${text}`);
     },
     async [Symbol.asyncDispose]() {
-      for (const server of started) {
-        await server.stop();
-        await rm(server.dataDirectory, { recursive: true });
-      }
+      await parts.disposeAsync();
     },
   };
 }

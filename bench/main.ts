@@ -40,6 +40,14 @@ const results: (Figure | Skipped)[] = [];
     instance: Number(values.instance),
     coldInstance: Number(values['cold-instance']),
   });
+  for (const [name, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.once(name, () => {
+      void lab[Symbol.asyncDispose]().then(() => process.exit(code));
+    });
+  }
   for (const measurement of measurements) {
     if (positionals.length > 0 && !positionals.includes(measurement.name)) continue;
     results.push(...(await measurement.run(lab)));

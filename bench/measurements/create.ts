@@ -12,13 +12,15 @@ export const create: Measurement = {
   name: 'create',
   async run(lab) {
     const cold = await lab.cold();
-    await using stack = new AsyncDisposableStack();
     const engines: Engine[] = [];
     const skipped: Skipped[] = [];
     for (const open of [openPodman, openDocker]) {
       const engine = await open(lab);
       if ('skipped' in engine) skipped.push(engine);
-      else engines.push(stack.use(engine));
+      else {
+        lab.use(engine);
+        engines.push(engine);
+      }
     }
     const contestants = [
       { what: 'create → first output, from the pool', sample: async () => await firstOutput(lab, lab.warm) },

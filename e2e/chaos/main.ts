@@ -11,12 +11,17 @@ const { values } = parseArgs({
     instance: { type: 'string', default: '4' },
   },
 });
+const interrupted = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, () => interrupted.abort(new Error(`ended by ${name}`)));
+}
 const report = await runChaos({
   cycles: Number(values.cycles),
   lanes: Number(values.lanes),
   seed: Number(values.seed),
   maxKills: Number(values['max-kills']),
   instance: Number(values.instance),
+  signal: interrupted.signal,
   onProgress: (text) => {
     console.error(`chaos: ${text}`);
   },

@@ -21,6 +21,8 @@ export interface ChaosOptions {
   readonly seed: number;
   /** The killing stops after so many; the cycles go on. */
   readonly maxKills: number;
+  /** Gives up: everything is ended, and the signal's reason is thrown. */
+  readonly signal?: AbortSignal;
   readonly onProgress?: (text: string) => void;
 }
 
@@ -48,6 +50,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     const kills = { kills: 0, duringStart: 0 };
     killing = keepKilling(server, createRandom(options.seed), { ...options, counts: kills, stop: stop.signal });
     await Promise.all([
+      untilAborted(options.signal, stop.signal),
       killing,
       useServer(worker, options, kills).finally(() => {
         stop.abort();
@@ -73,6 +76,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 async function stopEvenIfDead(server: ServerProcess): Promise<void> {
   if (findProcess(server.pid) === undefined) await server.restart();
   await server.stop();
+}
+
+/** Rejects with the reason of `signal`; resolves when `done` comes first. */
+async function untilAborted(signal: AbortSignal | undefined, done: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason as Error));
+    done.addEventListener('abort', () => resolve());
+  });
 }
 
 function startWorker(server: ServerProcess): ChildProcess {
