@@ -4,7 +4,7 @@ import { createClient } from '@connectrpc/connect';
 import { startApi } from '@soulbox/api';
 import type { Logger, Secret } from '@soulbox/base';
 import { RunnerService } from '@soulbox/contract/runner';
-import { buildEnvdRuntime } from '@soulbox/envd/build';
+import { buildEnvdRuntime, removeOldRuntimes } from '@soulbox/envd/build';
 import { startGateway } from '@soulbox/gateway';
 import type { Gateway } from '@soulbox/gateway';
 import { createContainerDriver } from '@soulbox/isolation';
@@ -57,7 +57,8 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   started.use(records);
   const apiKey = await ensureDefaultApiKey(dataDirectory, records);
 
-  const runtime = await buildEnvdRuntime(join(dataDirectory, 'runtime'));
+  const runtimes = join(dataDirectory, 'runtime');
+  const runtime = await buildEnvdRuntime(runtimes);
   const templates = openTemplateStore(config.templatesDirectory, logger);
   const network = await openNetwork({
     instance: config.runner.instance,
@@ -83,6 +84,8 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   );
 
   adopted = runner.runningCount();
+  const oldRuntimes = await removeOldRuntimes(runtimes, runner.runtimesInUse().add(runtime.directory));
+  if (oldRuntimes > 0) logger.info({ removed: oldRuntimes }, 'old envd versions removed');
   // A start that fails from here on must not leave what it made itself; tenants' sandboxes wait for the next start.
   started.defer(async () => {
     if (!ready) await runner.endSpares();

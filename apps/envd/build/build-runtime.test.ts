@@ -1,9 +1,9 @@
-import { mkdtemp, readdir, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { buildEnvdRuntime } from './build-runtime.ts';
+import { buildEnvdRuntime, removeOldRuntimes } from './build-runtime.ts';
 
 let parent: string;
 
@@ -38,4 +38,12 @@ test('the folder holds envd, the loader and libraries that nobody can write', { 
     const { mode, uid } = await stat(join(directory, name));
     expect([name, mode & 0o022, uid]).toEqual([name, 0, 0]);
   }
+});
+
+test('old folders go, but for those in use, builds under way and what is not ours', async () => {
+  const folder = join(parent, 'several');
+  const [old, used] = ['a', 'b'].map((letter) => letter.repeat(24));
+  for (const name of [old, used, '.building-x', 'notes']) await mkdir(join(folder, name ?? ''), { recursive: true });
+  expect(await removeOldRuntimes(folder, new Set([join(folder, used ?? '')]))).toBe(1);
+  expect((await readdir(folder)).toSorted()).toEqual(['.building-x', used, 'notes']);
 });

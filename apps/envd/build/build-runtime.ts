@@ -3,7 +3,7 @@ import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, stat } 
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { errorFromNode, isNodeError, run } from '@soulbox/base';
+import { errorFromNode, isNodeError, removeTree, run } from '@soulbox/base';
 import type { EnvdRuntime } from '@soulbox/isolation';
 import { findLoader, parseLddOutput } from './shared-libraries.ts';
 
@@ -21,6 +21,9 @@ const environment = [
   'BUN_JSC_thresholdForOptimizeSoon=10000',
   'BUN_JSC_thresholdForOptimizeAfterLongWarmUp=20000',
 ];
+
+/** A content hash; a build under way has a dot in front. */
+const runtimeName = /^[0-9a-f]{24}$/;
 
 const envdDirectory = fileURLToPath(new URL('..', import.meta.url));
 const workspaceDirectory = fileURLToPath(new URL('../../..', import.meta.url));
@@ -47,6 +50,16 @@ export async function buildEnvdRuntime(parentDirectory: string): Promise<EnvdRun
     command: [`${mountPoint}/${loader}`, '--library-path', mountPoint, `${mountPoint}/envd`],
     environment,
   };
+}
+
+/** Removes the folders of earlier versions, 112 MB each, but for those that a sandbox still runs from. Gives their number. */
+export async function removeOldRuntimes(parentDirectory: string, inUse: ReadonlySet<string>): Promise<number> {
+  const old = (await readdir(parentDirectory, { withFileTypes: true }))
+    .filter((entry) => entry.isDirectory() && runtimeName.test(entry.name))
+    .map((entry) => join(parentDirectory, entry.name))
+    .filter((directory) => !inUse.has(directory));
+  for (const directory of old) await removeTree(directory);
+  return old.length;
 }
 
 /** Builds beside `directory` and renames into place: a reader sees a whole folder or none. Gives the loader's name. */

@@ -13,6 +13,8 @@ export interface Runner extends AsyncDisposable {
   readonly router: SandboxRouter;
   /** Spares that are ready. */
   readyCount(): number;
+  /** Folders of the envd versions that sandboxes of this host run from. */
+  runtimesInUse(): Set<string>;
   /** Sandboxes that run for tenants. */
   runningCount(): number;
   /** Ends every sandbox, spares included: for a shutdown that leaves nothing. */
@@ -35,6 +37,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     }),
     router: context.router,
     readyCount: () => context.pool.readyCount(),
+    runtimesInUse: () => new Set(context.table.all().map(({ record }) => record.runtimeDirectory)),
     runningCount: () => context.table.running().length,
     endAll: async () => await end(() => true),
     endSpares: async () => await end(({ record }) => record.state === 'warm'),

@@ -23,6 +23,15 @@ test('a process that ended is not running', async () => {
   expect(identity !== undefined && isRunning(identity)).toBe(false);
 });
 
+test('a name with spaces and parentheses does not mislead', async () => {
+  const script = `import ctypes,time; ctypes.CDLL(None).prctl(15, b') Z (x) 1 2'); print('named', flush=True); time.sleep(60)`;
+  const child = spawn('python3', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore'] });
+  await once(child.stdout, 'data');
+  expect(findProcess(child.pid ?? 0)?.startTicks).toBeGreaterThan(0);
+  child.kill('SIGKILL');
+  await once(child, 'close');
+});
+
 test.each([0, -1, 4_194_305, Number.NaN])('pid %d is nobody', (pid) => {
   expect(findProcess(pid)).toBeUndefined();
 });

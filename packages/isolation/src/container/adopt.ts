@@ -1,7 +1,7 @@
 import type { SandboxInstance } from '../driver.ts';
 import type { Host } from './host.ts';
+import { initRuns, readBootId } from './init-process.ts';
 import { layoutOf } from './layout.ts';
-import { readBootId, startTicksOf } from './process-identity.ts';
 import { findRecord } from './record.ts';
 import { instanceOf } from './start.ts';
 
@@ -13,6 +13,6 @@ export async function adoptSandbox(
 ): Promise<SandboxInstance | undefined> {
   const record = await findRecord(layoutOf(host.instance, sandboxId, directory).record);
   if (record?.state !== 'running' || record.bootId !== readBootId()) return undefined;
-  if (startTicksOf(record.initPid) !== record.initStartTicks) return undefined;
+  if (!initRuns(record)) return undefined;
   return instanceOf(sandboxId, directory, record.initPid, record.initStartTicks);
 }

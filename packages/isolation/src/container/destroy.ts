@@ -32,7 +32,7 @@ export async function destroySandbox(host: Host, sandboxId: string, directory: s
   await removeFolder(directory);
 }
 
-/** The one recursive delete. It follows no link, and refuses when a mount would let it reach something else. */
+/** In this process, because removeTree would cost a spawn for each end. It follows no link, and refuses when a mount would let it reach something else. */
 async function removeFolder(directory: string): Promise<void> {
   const mount = readMounts().find(({ mountPoint }) => `${mountPoint}${sep}`.startsWith(directory + sep));
   if (mount !== undefined)

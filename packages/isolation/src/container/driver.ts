@@ -5,9 +5,9 @@ import { adoptSandbox } from './adopt.ts';
 import { destroySandbox } from './destroy.ts';
 import type { Host } from './host.ts';
 import { createHost } from './host.ts';
+import { initRuns } from './init-process.ts';
 import { listTraces } from './list-traces.ts';
 import { probeHost } from './probe.ts';
-import { startTicksOf } from './process-identity.ts';
 import { sampleSandbox } from './sample.ts';
 import { startSandbox } from './start.ts';
 
@@ -24,7 +24,7 @@ export function createContainerDriver(options: { logger: Logger; instance: numbe
     probe: () => probeHost(),
     start: (spec) => startAlone(host, starts, spec),
     adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
-    isAlive: (instance) => startTicksOf(instance.initPid) === instance.initStartTicks,
+    isAlive: initRuns,
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
     destroy: async (sandboxId, directory) => {
       // A start that goes on would make anew what is being removed.

@@ -3,8 +3,8 @@ import { SoulBoxError } from '@soulbox/base';
 import type { ResourceSample, SandboxInstance } from '../driver.ts';
 import { readDiskTraffic } from './disk-traffic.ts';
 import type { Host } from './host.ts';
+import { initRuns } from './init-process.ts';
 import { cgroupOf, layoutOf } from './layout.ts';
-import { startTicksOf } from './process-identity.ts';
 
 /**
  * Throws `sandbox_not_found` when it does not run.
@@ -14,7 +14,7 @@ import { startTicksOf } from './process-identity.ts';
  */
 export function sampleSandbox(host: Host, instance: SandboxInstance): ResourceSample {
   const layout = layoutOf(host.instance, instance.sandboxId, instance.directory);
-  if (startTicksOf(instance.initPid) !== instance.initStartTicks)
+  if (!initRuns(instance))
     throw new SoulBoxError('sandbox_not_found', `Sandbox ${instance.sandboxId} does not run any more.`);
   // Its disk is mounted nowhere else. statfs follows nothing in there, and nothing in there can make it wait.
   const space = statfsSync(`/proc/${instance.initPid}/root`);

@@ -1,17 +1,17 @@
 import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CommandError, SoulBoxError } from '@soulbox/base';
+import { CommandError, findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec } from '../driver.ts';
 import { makeImageFile } from './disk.ts';
 import { writeDiskOrigin } from './disk-traffic.ts';
 import type { Host } from './host.ts';
+import { initRuns, readBootId } from './init-process.ts';
 import { runHostTool } from './host-tool.ts';
 import type { SandboxLayout } from './layout.ts';
 import { cgroupOf, layoutOf, rootsFolder, runFolder, runtimeRoot, traceName } from './layout.ts';
 import { writeMountTable } from './mount-table.ts';
 import { createOciConfig } from './oci-config.ts';
-import { readBootId, startTicksOf } from './process-identity.ts';
 import { writeRecord } from './record.ts';
 import { writeSkeleton } from './skeleton.ts';
 
@@ -83,7 +83,7 @@ async function createContainer(
   await runStep(host, spec, signal, script, args);
   const initPid = Number(await readFile(layout.pidFile, 'latin1'));
   await completeAll([writeDiskOrigin(layout, initPid), rm(layout.skeleton, { recursive: true })]);
-  const initStartTicks = startTicksOf(initPid);
+  const initStartTicks = findProcess(initPid)?.startTicks;
   if (initStartTicks === undefined) throw diedEarly(undefined);
   return { initPid, initStartTicks };
 }
@@ -91,7 +91,7 @@ async function createContainer(
 /** Lets init run envd's command. crun would wait without end for an init that died; so init is watched meanwhile. */
 async function becomeEnvd(host: Host, spec: SandboxSpec, init: Init, signal: AbortSignal): Promise<void> {
   const died = new AbortController();
-  const runs = (): boolean => startTicksOf(init.initPid) === init.initStartTicks;
+  const runs = (): boolean => initRuns(init);
   const watch = setInterval(() => runs() || died.abort(), initWatchMs);
   try {
     await runStep(host, spec, AbortSignal.any([signal, died.signal]), [], ['start', spec.sandboxId]);
