@@ -1,11 +1,9 @@
-import { access, cp, mkdir, symlink } from 'node:fs/promises';
+import { cp, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { asUser, collect, createClients } from './clients.ts';
 import { startEnvd } from './start-envd.ts';
-import { createEmptyRoot } from './test-root.ts';
-
-const busybox = '/usr/bin/busybox';
+import { createEmptyRoot, findTestRoot } from './test-root.ts';
 
 test('in an empty root files can be written and read, and no program can start', async () => {
   const root = await createEmptyRoot();
@@ -22,12 +20,8 @@ test('in an empty root files can be written and read, and no program can start',
   }
 });
 
-test('in a root without glibc static programs run', async ({ skip }) => {
-  const hasBusybox = await access(busybox).then(
-    () => true,
-    () => false,
-  );
-  skip(!hasBusybox, `${busybox} (package busybox-static) is not installed`);
+test('in a root without glibc static programs run', async () => {
+  const busybox = join(await findTestRoot(), 'bin/busybox');
   const root = await createEmptyRoot();
   try {
     await mkdir(join(root.path, 'bin'));

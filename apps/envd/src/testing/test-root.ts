@@ -6,15 +6,15 @@ const cache = '/var/cache/soulbox-test';
 /** Fetching and unpacking Debian's packages. */
 const buildTimeoutMs = 600_000;
 
-/** A Debian root with sudo and the user `user` (1000), made once per machine by mmdebstrap. Never written by tests. */
+/** A Debian root with sudo, a static busybox and the user `user` (1000), made once per machine by mmdebstrap. Never written by tests. */
 export async function findTestRoot(): Promise<string> {
-  const root = join(cache, 'envd-root');
+  const root = join(cache, 'envd-root-2');
   if (await exists(root)) return root;
   await mkdir(cache, { recursive: true });
   const parent = await mkdtemp(join(cache, 'building-'));
   const building = join(parent, 'root');
   try {
-    const args = ['--variant=minbase', '--include=sudo,procps', 'trixie', building];
+    const args = ['--variant=minbase', '--include=sudo,procps,busybox-static', 'trixie', building];
     await run('mmdebstrap', args, { timeoutMs: buildTimeoutMs });
     await run('chroot', [building, 'useradd', '-m', '-s', '/bin/bash', '-u', '1000', '-G', 'sudo', 'user']);
     await writeFile(join(building, 'etc/sudoers.d/user'), 'user ALL=(ALL:ALL) NOPASSWD: ALL\n', { mode: 0o440 });
