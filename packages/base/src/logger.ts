@@ -1,3 +1,5 @@
+import { mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { pino } from 'pino';
 
 /** The logger that is passed around: structured, one constant message, facts as fields. */
@@ -11,10 +13,18 @@ export interface Logger {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** JSON lines to `file`, or to standard error. Errors go under `err`, with their causes. */
+/**
+ * JSON lines to `file`, or to standard error. Errors go under `err`, with their causes. The file is open when this returns:
+ * one that cannot be opened throws here, to whoever chose it, and not later out of nowhere.
+ */
 export function createLogger(options: { level: LogLevel; file?: string | undefined }): Logger {
-  const destination = pino.destination({ dest: options.file ?? 2, sync: false, mkdir: true });
+  const destination = pino.destination({ dest: options.file === undefined ? 2 : openLog(options.file), sync: false });
   return pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+}
+
+function openLog(file: string): number {
+  mkdirSync(dirname(file), { recursive: true });
+  return openSync(file, 'a', 0o600);
 }
 
 export const silentLogger: Logger = pino({ level: 'silent' });
