@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'unavailable'
   | 'deadline_exceeded'
   | 'canceled'
+  | 'data_loss'
   | 'unknown'
   | 'internal';
 

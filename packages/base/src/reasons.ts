@@ -82,6 +82,30 @@ export const reasons = {
     code: 'unavailable',
     help: 'The host lacks something SoulBox needs. Run `soulbox doctor`; it names the fix.',
   },
+  snapshot_not_found: { code: 'not_found', help: 'No snapshot of this id or name belongs to the team.' },
+  event_not_found: { code: 'not_found', help: 'No event of this id.' },
+  webhook_not_found: { code: 'not_found', help: 'No webhook of this id belongs to the team.' },
+  already_paused: { code: 'already_exists', help: 'The sandbox is paused already.' },
+  checkpoint_failed: {
+    code: 'unavailable',
+    help: 'The memory of the sandbox could not be saved; it goes on running. The message says what stood in the way.',
+  },
+  sandbox_resume_failed: {
+    code: 'unavailable',
+    help: 'The paused sandbox could not be brought back; its saved state is kept as it is. The message says why.',
+  },
+  state_damaged: {
+    code: 'data_loss',
+    help: 'A saved state is incomplete or altered. Nothing was started from it; it is kept for inspection.',
+  },
+  state_incompatible: {
+    code: 'failed_precondition',
+    help: 'A saved state was made by another format version, CPU type or isolation than this host has.',
+  },
+  capability_missing: {
+    code: 'unimplemented',
+    help: 'The isolation of this sandbox cannot do this; the message names both.',
+  },
   process_timeout: {
     code: 'deadline_exceeded',
     help: 'The process reached the time limit of its call and was killed.',

@@ -13,6 +13,7 @@ const connectCodes = {
   unavailable: Code.Unavailable,
   deadline_exceeded: Code.DeadlineExceeded,
   canceled: Code.Canceled,
+  data_loss: Code.DataLoss,
   unknown: Code.Unknown,
   internal: Code.Internal,
 } as const satisfies Record<ErrorCode, Code>;

@@ -12,6 +12,7 @@ const statusByCode = {
   unavailable: 503,
   deadline_exceeded: 504,
   canceled: 499,
+  data_loss: 500,
   unknown: 500,
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;

@@ -8,3 +8,5 @@ export { fileSignature } from './file-signature.ts';
 export type { SignedFileRequest } from './file-signature.ts';
 export type { SandboxRoute, SandboxRouter } from './router.ts';
 export { envdRoutes, hostOnlyPaths } from './envd-routes.ts';
+export { causes } from './causes.ts';
+export type { Cause } from './causes.ts';

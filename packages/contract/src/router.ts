@@ -9,14 +9,18 @@ export interface SandboxRoute {
   readonly trafficAccessToken: Secret | undefined;
   /** Host header for ports other than envd's; `${PORT}` stands for the port. */
   readonly maskRequestHost: string | undefined;
+  /** `paused`: it has to be woken before it can be dialled. */
+  readonly state: 'running' | 'paused';
+  /** Whether a request may wake it. */
+  readonly autoResume: boolean;
 }
 
 /**
  * The gateway's way to sandboxes. The runner implements it; on one machine it is handed over in memory, and a
- * runner on another machine can be put behind the same five methods.
+ * runner on another machine can be put behind the same methods.
  */
 export interface SandboxRouter {
-  /** The sandbox if it runs and belongs to a tenant (a warm spare is not found). */
+  /** The sandbox if it runs or is paused, and belongs to a tenant (a warm spare is not found). */
   find(sandboxId: string): SandboxRoute | undefined;
   /** The sandbox whose access token made this signature: a signed URL on a shared host names no sandbox. */
   findBySignature(request: SignedFileRequest, signature: string): SandboxRoute | undefined;
@@ -25,6 +29,13 @@ export interface SandboxRouter {
    * Throws `port_closed`, or `sandbox_not_found` when the sandbox ended meanwhile.
    */
   dial(sandboxId: string, port: number): Promise<Duplex>;
-  /** Called as soon as a sandbox stops being served, before its processes are killed. Gives the unsubscribe. */
+  /**
+   * Resumes a paused sandbox for a request; resolves when it can be dialled. Calls at the same time share one resume, and a
+   * running sandbox resolves at once. Throws `sandbox_not_found`, or why it could not be resumed.
+   */
+  wake(sandboxId: string): Promise<void>;
+  /** Tells that a request or stream is open, until it is disposed: an idle timeout counts from the last one's end. */
+  enter(sandboxId: string): Disposable;
+  /** Called as soon as a sandbox stops being served (it ends or is paused), before its processes are killed. Gives the unsubscribe. */
   onGone(listener: (sandboxId: string) => void): () => void;
 }

@@ -31,6 +31,12 @@ export interface SandboxSpec {
   readonly directory: string;
   /** Root of the template, owners 0-based, shared by all sandboxes and never written. */
   readonly rootfs: string;
+  /** Frozen disks of earlier sandboxes that lie between the template and this one's own, topmost first. Never written. */
+  readonly layers: readonly string[];
+  /** `new`: a disk is made. `kept`: the one that `suspend` left in `directory` is used again. */
+  readonly disk: 'new' | 'kept';
+  /** Differs for each copy of a sandbox and changes when memory of the past comes back; in /run/soulbox/generation. */
+  readonly generation: string;
   readonly runtime: EnvdRuntime;
   /** First host uid and gid of a range of 65536 that no other sandbox has. */
   readonly idBase: number;
@@ -83,6 +89,28 @@ export interface DriverCapabilities {
   readonly setuid: boolean;
   /** Running out of memory ends one process, not the sandbox. */
   readonly survivesOutOfMemory: boolean;
+  /** Memory and processes can be saved and brought back. */
+  readonly checkpoint: boolean;
+  /** A restore answers before all memory is read; the rest follows as it is touched. */
+  readonly lazyRestore: boolean;
+}
+
+/** A saved memory to restore from. */
+export interface SavedMemory {
+  /** The folder that `checkpoint` filled. Never written; its content is verified already, except the lazy parts. */
+  readonly directory: string;
+  /**
+   * How parts that nobody has verified yet are read: throws `state_damaged` for a block whose digest does not match. Given
+   * only to drivers with `lazyRestore`, and only for the names in `lazyParts`.
+   */
+  readonly digests: BlockDigests;
+}
+
+/** Digests of large parts of a saved memory, block by block. */
+export interface BlockDigests {
+  readonly blockBytes: number;
+  /** SHA-256 of each block, in order, by file name. The last block may be shorter. */
+  readonly parts: Readonly<Record<string, readonly string[]>>;
 }
 
 /** One thing a driver found about the host. */
@@ -108,6 +136,27 @@ export interface Driver {
   /** Whether the very process still runs. Cheap and synchronous; called every second for each sandbox. */
   isAlive(instance: SandboxInstance): boolean;
   sample(instance: SandboxInstance): Promise<ResourceSample>;
+  /** Stops every process where it stands; resolves when all have stopped. Safe to repeat. Throws `checkpoint_failed`. */
+  freeze(instance: SandboxInstance): Promise<void>;
+  /** Lets a frozen sandbox go on. Safe to repeat. */
+  thaw(instance: SandboxInstance): Promise<void>;
+  /**
+   * Saves memory and processes of a frozen sandbox into `directory`, which is empty. The sandbox stays frozen and whole,
+   * whether it succeeds or not. Throws `checkpoint_failed` with what stood in the way as its message.
+   */
+  checkpoint(instance: SandboxInstance, directory: string): Promise<void>;
+  /**
+   * Ends the processes of a sandbox but keeps its disk, written out to the host's disk, in its folder. Works on what is
+   * left of one, too: after it only the folder exists. Safe to repeat.
+   */
+  suspend(sandboxId: string, directory: string): Promise<void>;
+  /** Moves the disk of a suspended sandbox to `layer`, a path on the same file system, to be used in `layers` from now on. */
+  takeDisk(sandboxId: string, directory: string, layer: string): Promise<void>;
+  /**
+   * Like `start`, but what runs is what `checkpoint` saved, of this sandbox or as a copy of another. On an error nothing is
+   * left but, with a kept disk, that disk. Throws `sandbox_resume_failed`.
+   */
+  restore(spec: SandboxSpec, memory: SavedMemory): Promise<SandboxInstance>;
   /** Ends whatever is left of a sandbox: processes, mounts, cgroups, devices, and `directory` itself. Safe to repeat. */
   destroy(sandboxId: string, directory: string): Promise<void>;
   /** Ids that have left anything on this host outside their directory (cgroups, processes), for the sweep at start. */

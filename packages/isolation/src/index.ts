@@ -1,4 +1,5 @@
 export type {
+  BlockDigests,
   Driver,
   DriverCapabilities,
   DriverFinding,
@@ -8,6 +9,7 @@ export type {
   SandboxInstance,
   SandboxLimits,
   SandboxSpec,
+  SavedMemory,
 } from './driver.ts';
 export { createContainerDriver } from './container/driver.ts';
 export { detectCgroupLayout } from './cgroup/layout.ts';

@@ -9,6 +9,8 @@ export interface Credentials {
   readonly groups: readonly number[];
 }
 
+const prSetDumpable = 4;
+
 /**
  * Runs `action`, which must not yield, with the credentials of another user. On Linux they belong to the thread: only
  * raw system calls change one thread alone, and envd's pool threads stay root. The saved ids stay 0; they are
@@ -31,6 +33,9 @@ function restore(groups: readonly number[]): void {
     trySyscall(nr.setresuid, 0, 0, 0),
     trySyscall(nr.setresgid, 0, 0, 0),
     trySyscall(nr.setgroups, groups.length, groups.length === 0 ? 0 : Uint32Array.from(groups)),
+    // The kernel cleared it with the change of ids. A checkpoint of a sandbox that was restored once needs it: CRIU looks
+    // at init from inside the user namespace, where only dumpable processes that came by a restore can be looked at.
+    trySyscall(nr.prctl, prSetDumpable, 1, 0, 0, 0),
   ];
   // The kernel never refuses these; going on as somebody else would be worse than the end.
   if (results.some((result) => result !== 0)) process.abort();

@@ -20,6 +20,7 @@ interface SyscallNumbers {
   readonly inotifyAddWatch: number;
   readonly inotifyRmWatch: number;
   readonly schedGetaffinity: number;
+  readonly prctl: number;
 }
 
 const x64: SyscallNumbers = {
@@ -43,6 +44,7 @@ const x64: SyscallNumbers = {
   inotifyAddWatch: 254,
   inotifyRmWatch: 255,
   schedGetaffinity: 204,
+  prctl: 157,
 };
 
 const arm64: SyscallNumbers = {
@@ -66,6 +68,7 @@ const arm64: SyscallNumbers = {
   inotifyAddWatch: 27,
   inotifyRmWatch: 28,
   schedGetaffinity: 123,
+  prctl: 167,
 };
 
 export const syscallNumbers: SyscallNumbers = process.arch === 'arm64' ? arm64 : x64;

@@ -37,7 +37,13 @@ export function createTestRouter(): TestRouter {
     dials,
     add(sandboxId, facts = {}) {
       const trafficAccessToken = facts.trafficToken === undefined ? undefined : new Secret(facts.trafficToken);
-      const route = { sandboxId, trafficAccessToken, maskRequestHost: facts.maskRequestHost };
+      const route: SandboxRoute = {
+        sandboxId,
+        trafficAccessToken,
+        maskRequestHost: facts.maskRequestHost,
+        state: 'running',
+        autoResume: false,
+      };
       sandboxes.set(sandboxId, {
         route,
         accessToken: facts.accessToken ?? `token-of-${sandboxId}`,
@@ -61,6 +67,10 @@ export function createTestRouter(): TestRouter {
         if (fileSignature(request, accessToken) === signature) return route;
       return undefined;
     },
+    async wake(sandboxId) {
+      await Promise.resolve(get(sandboxId));
+    },
+    enter: () => ({ [Symbol.dispose]: () => undefined }),
     async dial(sandboxId, port) {
       dials.push({ sandboxId, port });
       const sandbox = get(sandboxId);

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { Secret, sleep, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
@@ -78,6 +78,9 @@ async function startRecorded(host: SandboxHost, record: SandboxRecord, template:
       sandboxId: record.sandboxId,
       directory,
       rootfs: template.rootfs,
+      layers: [],
+      disk: 'new',
+      generation: randomUUID(),
       runtime: host.runtime,
       idBase: idBaseOf(host.config.instance, record.slot),
       limits: {

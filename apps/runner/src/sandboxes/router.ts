@@ -26,6 +26,10 @@ export function createRouter(table: SandboxTable): Router {
       }
       return found === undefined ? undefined : routeOf(found);
     },
+    async wake(sandboxId) {
+      await Promise.resolve(table.getRunning(sandboxId));
+    },
+    enter: () => ({ [Symbol.dispose]: () => undefined }),
     async dial(sandboxId, port) {
       return await table.getRunning(sandboxId).namespace.dial(port);
     },
@@ -42,6 +46,8 @@ export function createRouter(table: SandboxTable): Router {
 function routeOf({ record }: TenantSandbox): SandboxRoute {
   return {
     sandboxId: record.sandboxId,
+    state: 'running',
+    autoResume: false,
     trafficAccessToken: secretOrNone(record.tenant.trafficAccessToken),
     maskRequestHost: record.tenant.network.maskRequestHost === '' ? undefined : record.tenant.network.maskRequestHost,
   };

@@ -20,12 +20,18 @@ export function createContainerDriver(options: { logger: Logger; instance: numbe
   const starts = new Map<string, RunningStart>();
   return {
     name: 'container',
-    capabilities: { setuid: true, survivesOutOfMemory: true },
+    capabilities: { setuid: true, survivesOutOfMemory: true, checkpoint: false, lazyRestore: false },
     probe: () => probeHost(),
     start: (spec) => startAlone(host, starts, spec),
     adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
     isAlive: initRuns,
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
+    freeze: async () => await lacksCheckpoint(),
+    thaw: async () => await lacksCheckpoint(),
+    checkpoint: async () => await lacksCheckpoint(),
+    suspend: async () => await lacksCheckpoint(),
+    takeDisk: async () => await lacksCheckpoint(),
+    restore: async () => await lacksCheckpoint(),
     destroy: async (sandboxId, directory) => {
       // A start that goes on would make anew what is being removed.
       await cancelStart(starts.get(sandboxId));
@@ -67,4 +73,8 @@ async function startOrClean(host: Host, spec: SandboxSpec, signal: AbortSignal):
     if (error instanceof SoulBoxError) throw error;
     throw new SoulBoxError('sandbox_start_failed', `Sandbox ${spec.sandboxId} could not be started.`, { cause: error });
   }
+}
+
+async function lacksCheckpoint(): Promise<never> {
+  return await Promise.reject(new SoulBoxError('capability_missing', 'The container driver cannot save memory.'));
 }

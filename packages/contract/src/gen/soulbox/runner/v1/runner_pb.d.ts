@@ -4,7 +4,7 @@
 // @generated from file soulbox/runner/v1/runner.proto (package soulbox.runner.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -94,6 +94,42 @@ export declare type Sandbox = Message<"soulbox.runner.v1.Sandbox"> & {
    * @generated from field: string traffic_access_token = 14;
    */
   trafficAccessToken: string;
+
+  /**
+   * @generated from field: soulbox.runner.v1.SandboxState state = 15;
+   */
+  state: SandboxState;
+
+  /**
+   * @generated from field: soulbox.runner.v1.Lifecycle lifecycle = 16;
+   */
+  lifecycle?: Lifecycle | undefined;
+
+  /**
+   * The driver that walls it off: container or gvisor.
+   *
+   * @generated from field: string isolation = 17;
+   */
+  isolation: string;
+
+  /**
+   * Why it is in its state and since when; a word of contract/causes.
+   *
+   * @generated from field: string cause = 18;
+   */
+  cause: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp state_since = 19;
+   */
+  stateSince?: Timestamp | undefined;
+
+  /**
+   * Bytes that its saved state takes on the host's disk; 0 while it runs.
+   *
+   * @generated from field: uint64 state_bytes = 20;
+   */
+  stateBytes: bigint;
 };
 
 /**
@@ -101,6 +137,54 @@ export declare type Sandbox = Message<"soulbox.runner.v1.Sandbox"> & {
  * Use `create(SandboxSchema)` to create a new message.
  */
 export declare const SandboxSchema: GenMessage<Sandbox>;
+
+/**
+ * What happens to a sandbox by itself.
+ *
+ * @generated from message soulbox.runner.v1.Lifecycle
+ */
+export declare type Lifecycle = Message<"soulbox.runner.v1.Lifecycle"> & {
+  /**
+   * True: at its deadline it is paused, not killed.
+   *
+   * @generated from field: bool pause_on_timeout = 1;
+   */
+  pauseOnTimeout: boolean;
+
+  /**
+   * Whether such a pause keeps the memory.
+   *
+   * @generated from field: bool pause_memory = 2;
+   */
+  pauseMemory: boolean;
+
+  /**
+   * True: a request for a paused sandbox resumes it.
+   *
+   * @generated from field: bool auto_resume = 3;
+   */
+  autoResume: boolean;
+
+  /**
+   * Seconds without CPU use, I/O, open stream or request after which it is treated as at its deadline. 0: never.
+   *
+   * @generated from field: uint32 idle_timeout_seconds = 4;
+   */
+  idleTimeoutSeconds: number;
+
+  /**
+   * What its creator or last resumer asked for; a resume by traffic gives it again.
+   *
+   * @generated from field: uint32 timeout_seconds = 5;
+   */
+  timeoutSeconds: number;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.Lifecycle.
+ * Use `create(LifecycleSchema)` to create a new message.
+ */
+export declare const LifecycleSchema: GenMessage<Lifecycle>;
 
 /**
  * @generated from message soulbox.runner.v1.NetworkPolicy
@@ -193,6 +277,25 @@ export declare type CreateSandboxRequest = Message<"soulbox.runner.v1.CreateSand
    * @generated from field: bool secure = 8;
    */
   secure: boolean;
+
+  /**
+   * @generated from field: soulbox.runner.v1.Lifecycle lifecycle = 9;
+   */
+  lifecycle?: Lifecycle | undefined;
+
+  /**
+   * Empty: the template's, else the server's.
+   *
+   * @generated from field: string isolation = 10;
+   */
+  isolation: string;
+
+  /**
+   * When set the sandbox is made from this snapshot, and template_id is only what is shown.
+   *
+   * @generated from field: string snapshot_id = 11;
+   */
+  snapshotId: string;
 };
 
 /**
@@ -248,6 +351,383 @@ export declare type KillSandboxResponse = Message<"soulbox.runner.v1.KillSandbox
  * Use `create(KillSandboxResponseSchema)` to create a new message.
  */
 export declare const KillSandboxResponseSchema: GenMessage<KillSandboxResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.PauseSandboxRequest
+ */
+export declare type PauseSandboxRequest = Message<"soulbox.runner.v1.PauseSandboxRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * False: only the files are kept; a resume starts afresh on them.
+   *
+   * @generated from field: bool keep_memory = 2;
+   */
+  keepMemory: boolean;
+
+  /**
+   * Empty: the server's setting. Else "on-return" or "in-background".
+   *
+   * @generated from field: string durability = 3;
+   */
+  durability: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.PauseSandboxRequest.
+ * Use `create(PauseSandboxRequestSchema)` to create a new message.
+ */
+export declare const PauseSandboxRequestSchema: GenMessage<PauseSandboxRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.PauseSandboxResponse
+ */
+export declare type PauseSandboxResponse = Message<"soulbox.runner.v1.PauseSandboxResponse"> & {
+  /**
+   * @generated from field: soulbox.runner.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.PauseSandboxResponse.
+ * Use `create(PauseSandboxResponseSchema)` to create a new message.
+ */
+export declare const PauseSandboxResponseSchema: GenMessage<PauseSandboxResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.ResumeSandboxRequest
+ */
+export declare type ResumeSandboxRequest = Message<"soulbox.runner.v1.ResumeSandboxRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * @generated from field: uint32 timeout_seconds = 2;
+   */
+  timeoutSeconds: number;
+
+  /**
+   * False: the saved memory is dropped and the sandbox starts afresh on its files.
+   *
+   * @generated from field: bool with_memory = 3;
+   */
+  withMemory: boolean;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ResumeSandboxRequest.
+ * Use `create(ResumeSandboxRequestSchema)` to create a new message.
+ */
+export declare const ResumeSandboxRequestSchema: GenMessage<ResumeSandboxRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.ResumeSandboxResponse
+ */
+export declare type ResumeSandboxResponse = Message<"soulbox.runner.v1.ResumeSandboxResponse"> & {
+  /**
+   * @generated from field: soulbox.runner.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+
+  /**
+   * False: it was running.
+   *
+   * @generated from field: bool resumed = 2;
+   */
+  resumed: boolean;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ResumeSandboxResponse.
+ * Use `create(ResumeSandboxResponseSchema)` to create a new message.
+ */
+export declare const ResumeSandboxResponseSchema: GenMessage<ResumeSandboxResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.Snapshot
+ */
+export declare type Snapshot = Message<"soulbox.runner.v1.Snapshot"> & {
+  /**
+   * @generated from field: string snapshot_id = 1;
+   */
+  snapshotId: string;
+
+  /**
+   * @generated from field: string team_id = 2;
+   */
+  teamId: string;
+
+  /**
+   * Of the sandbox it was made of.
+   *
+   * @generated from field: string sandbox_id = 3;
+   */
+  sandboxId: string;
+
+  /**
+   * @generated from field: string template_id = 4;
+   */
+  templateId: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 5;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: uint32 cpu_count = 6;
+   */
+  cpuCount: number;
+
+  /**
+   * @generated from field: uint32 memory_mb = 7;
+   */
+  memoryMb: number;
+
+  /**
+   * @generated from field: uint32 disk_size_mb = 8;
+   */
+  diskSizeMb: number;
+
+  /**
+   * @generated from field: string isolation = 9;
+   */
+  isolation: string;
+
+  /**
+   * What it takes on the host's disk, layers that others share included.
+   *
+   * @generated from field: uint64 size_bytes = 10;
+   */
+  sizeBytes: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.Snapshot.
+ * Use `create(SnapshotSchema)` to create a new message.
+ */
+export declare const SnapshotSchema: GenMessage<Snapshot>;
+
+/**
+ * @generated from message soulbox.runner.v1.MakeSnapshotRequest
+ */
+export declare type MakeSnapshotRequest = Message<"soulbox.runner.v1.MakeSnapshotRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * 1 to 64 characters of a-z and 0-9.
+   *
+   * @generated from field: string snapshot_id = 2;
+   */
+  snapshotId: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.MakeSnapshotRequest.
+ * Use `create(MakeSnapshotRequestSchema)` to create a new message.
+ */
+export declare const MakeSnapshotRequestSchema: GenMessage<MakeSnapshotRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.MakeSnapshotResponse
+ */
+export declare type MakeSnapshotResponse = Message<"soulbox.runner.v1.MakeSnapshotResponse"> & {
+  /**
+   * @generated from field: soulbox.runner.v1.Snapshot snapshot = 1;
+   */
+  snapshot?: Snapshot | undefined;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.MakeSnapshotResponse.
+ * Use `create(MakeSnapshotResponseSchema)` to create a new message.
+ */
+export declare const MakeSnapshotResponseSchema: GenMessage<MakeSnapshotResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.DeleteSnapshotRequest
+ */
+export declare type DeleteSnapshotRequest = Message<"soulbox.runner.v1.DeleteSnapshotRequest"> & {
+  /**
+   * @generated from field: string snapshot_id = 1;
+   */
+  snapshotId: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.DeleteSnapshotRequest.
+ * Use `create(DeleteSnapshotRequestSchema)` to create a new message.
+ */
+export declare const DeleteSnapshotRequestSchema: GenMessage<DeleteSnapshotRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.DeleteSnapshotResponse
+ */
+export declare type DeleteSnapshotResponse = Message<"soulbox.runner.v1.DeleteSnapshotResponse"> & {
+  /**
+   * @generated from field: bool existed = 1;
+   */
+  existed: boolean;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.DeleteSnapshotResponse.
+ * Use `create(DeleteSnapshotResponseSchema)` to create a new message.
+ */
+export declare const DeleteSnapshotResponseSchema: GenMessage<DeleteSnapshotResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.ListSnapshotsRequest
+ */
+export declare type ListSnapshotsRequest = Message<"soulbox.runner.v1.ListSnapshotsRequest"> & {
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ListSnapshotsRequest.
+ * Use `create(ListSnapshotsRequestSchema)` to create a new message.
+ */
+export declare const ListSnapshotsRequestSchema: GenMessage<ListSnapshotsRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.ListSnapshotsResponse
+ */
+export declare type ListSnapshotsResponse = Message<"soulbox.runner.v1.ListSnapshotsResponse"> & {
+  /**
+   * @generated from field: repeated soulbox.runner.v1.Snapshot snapshots = 1;
+   */
+  snapshots: Snapshot[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ListSnapshotsResponse.
+ * Use `create(ListSnapshotsResponseSchema)` to create a new message.
+ */
+export declare const ListSnapshotsResponseSchema: GenMessage<ListSnapshotsResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.ForkSandboxRequest
+ */
+export declare type ForkSandboxRequest = Message<"soulbox.runner.v1.ForkSandboxRequest"> & {
+  /**
+   * @generated from oneof soulbox.runner.v1.ForkSandboxRequest.source
+   */
+  source: {
+    /**
+     * @generated from field: string sandbox_id = 1;
+     */
+    value: string;
+    case: "sandboxId";
+  } | {
+    /**
+     * @generated from field: string snapshot_id = 2;
+     */
+    value: string;
+    case: "snapshotId";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * 1 to 100.
+   *
+   * @generated from field: uint32 count = 3;
+   */
+  count: number;
+
+  /**
+   * Of each copy.
+   *
+   * @generated from field: uint32 timeout_seconds = 4;
+   */
+  timeoutSeconds: number;
+
+  /**
+   * Who owns the copies; of a sandbox: its own team.
+   *
+   * @generated from field: string team_id = 5;
+   */
+  teamId: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ForkSandboxRequest.
+ * Use `create(ForkSandboxRequestSchema)` to create a new message.
+ */
+export declare const ForkSandboxRequestSchema: GenMessage<ForkSandboxRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.ForkSandboxResponse
+ */
+export declare type ForkSandboxResponse = Message<"soulbox.runner.v1.ForkSandboxResponse"> & {
+  /**
+   * @generated from field: repeated soulbox.runner.v1.ForkSandboxResponse.Outcome outcomes = 1;
+   */
+  outcomes: ForkSandboxResponse_Outcome[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ForkSandboxResponse.
+ * Use `create(ForkSandboxResponseSchema)` to create a new message.
+ */
+export declare const ForkSandboxResponseSchema: GenMessage<ForkSandboxResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.ForkSandboxResponse.Failure
+ */
+export declare type ForkSandboxResponse_Failure = Message<"soulbox.runner.v1.ForkSandboxResponse.Failure"> & {
+  /**
+   * A reason of docs/errors.md.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ForkSandboxResponse.Failure.
+ * Use `create(ForkSandboxResponse_FailureSchema)` to create a new message.
+ */
+export declare const ForkSandboxResponse_FailureSchema: GenMessage<ForkSandboxResponse_Failure>;
+
+/**
+ * @generated from message soulbox.runner.v1.ForkSandboxResponse.Outcome
+ */
+export declare type ForkSandboxResponse_Outcome = Message<"soulbox.runner.v1.ForkSandboxResponse.Outcome"> & {
+  /**
+   * @generated from oneof soulbox.runner.v1.ForkSandboxResponse.Outcome.outcome
+   */
+  outcome: {
+    /**
+     * @generated from field: soulbox.runner.v1.Sandbox sandbox = 1;
+     */
+    value: Sandbox;
+    case: "sandbox";
+  } | {
+    /**
+     * @generated from field: soulbox.runner.v1.ForkSandboxResponse.Failure failure = 2;
+     */
+    value: ForkSandboxResponse_Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ForkSandboxResponse.Outcome.
+ * Use `create(ForkSandboxResponse_OutcomeSchema)` to create a new message.
+ */
+export declare const ForkSandboxResponse_OutcomeSchema: GenMessage<ForkSandboxResponse_Outcome>;
 
 /**
  * @generated from message soulbox.runner.v1.SetDeadlineRequest
@@ -699,6 +1179,12 @@ export declare type WatchEventsResponse = Message<"soulbox.runner.v1.WatchEvents
      */
     value: WatchEventsResponse_Ended;
     case: "ended";
+  } | {
+    /**
+     * @generated from field: soulbox.runner.v1.WatchEventsResponse.Checkpointed checkpointed = 5;
+     */
+    value: WatchEventsResponse_Checkpointed;
+    case: "checkpointed";
   } | { case: undefined; value?: undefined };
 };
 
@@ -721,6 +1207,8 @@ export declare type WatchEventsResponse_SnapshotDone = Message<"soulbox.runner.v
 export declare const WatchEventsResponse_SnapshotDoneSchema: GenMessage<WatchEventsResponse_SnapshotDone>;
 
 /**
+ * In the snapshot and afterwards: a new sandbox. Its state may be any.
+ *
  * @generated from message soulbox.runner.v1.WatchEventsResponse.Created
  */
 export declare type WatchEventsResponse_Created = Message<"soulbox.runner.v1.WatchEventsResponse.Created"> & {
@@ -737,6 +1225,8 @@ export declare type WatchEventsResponse_Created = Message<"soulbox.runner.v1.Wat
 export declare const WatchEventsResponse_CreatedSchema: GenMessage<WatchEventsResponse_Created>;
 
 /**
+ * Deadline, state or anything else changed. A pause and a resume are told by the sandbox's state and cause.
+ *
  * @generated from message soulbox.runner.v1.WatchEventsResponse.Updated
  */
 export declare type WatchEventsResponse_Updated = Message<"soulbox.runner.v1.WatchEventsResponse.Updated"> & {
@@ -762,7 +1252,7 @@ export declare type WatchEventsResponse_Ended = Message<"soulbox.runner.v1.Watch
   sandboxId: string;
 
   /**
-   * killed, timeout or failed.
+   * A word of contract/causes.
    *
    * @generated from field: string cause = 2;
    */
@@ -774,6 +1264,56 @@ export declare type WatchEventsResponse_Ended = Message<"soulbox.runner.v1.Watch
  * Use `create(WatchEventsResponse_EndedSchema)` to create a new message.
  */
 export declare const WatchEventsResponse_EndedSchema: GenMessage<WatchEventsResponse_Ended>;
+
+/**
+ * A copy of the sandbox's state was kept, as a snapshot or for forks.
+ *
+ * @generated from message soulbox.runner.v1.WatchEventsResponse.Checkpointed
+ */
+export declare type WatchEventsResponse_Checkpointed = Message<"soulbox.runner.v1.WatchEventsResponse.Checkpointed"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * Empty when it was made for forks only.
+   *
+   * @generated from field: string snapshot_id = 2;
+   */
+  snapshotId: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.WatchEventsResponse.Checkpointed.
+ * Use `create(WatchEventsResponse_CheckpointedSchema)` to create a new message.
+ */
+export declare const WatchEventsResponse_CheckpointedSchema: GenMessage<WatchEventsResponse_Checkpointed>;
+
+/**
+ * @generated from enum soulbox.runner.v1.SandboxState
+ */
+export enum SandboxState {
+  /**
+   * @generated from enum value: SANDBOX_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: SANDBOX_STATE_RUNNING = 1;
+   */
+  RUNNING = 1,
+
+  /**
+   * @generated from enum value: SANDBOX_STATE_PAUSED = 2;
+   */
+  PAUSED = 2,
+}
+
+/**
+ * Describes the enum soulbox.runner.v1.SandboxState.
+ */
+export declare const SandboxStateSchema: GenEnum<SandboxState>;
 
 /**
  * @generated from service soulbox.runner.v1.RunnerService
@@ -798,6 +1338,65 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof KillSandboxRequestSchema;
     output: typeof KillSandboxResponseSchema;
+  },
+  /**
+   * Saves a running sandbox and ends its processes. Answers when the state is safe (durability "on-return") or the sandbox
+   * is frozen ("in-background"). Fails with already_exists when it is paused already; a failed pause leaves it running.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.PauseSandbox
+   */
+  pauseSandbox: {
+    methodKind: "unary";
+    input: typeof PauseSandboxRequestSchema;
+    output: typeof PauseSandboxResponseSchema;
+  },
+  /**
+   * Brings a paused sandbox back. A running one is left alone but for its deadline, which is only lengthened.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.ResumeSandbox
+   */
+  resumeSandbox: {
+    methodKind: "unary";
+    input: typeof ResumeSandboxRequestSchema;
+    output: typeof ResumeSandboxResponseSchema;
+  },
+  /**
+   * Keeps the present state of a sandbox, running or paused, under an id that the control plane chose. The sandbox goes on.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.MakeSnapshot
+   */
+  makeSnapshot: {
+    methodKind: "unary";
+    input: typeof MakeSnapshotRequestSchema;
+    output: typeof MakeSnapshotResponseSchema;
+  },
+  /**
+   * False when there is none of this id; that is not an error. Sandboxes made from it are not touched.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.DeleteSnapshot
+   */
+  deleteSnapshot: {
+    methodKind: "unary";
+    input: typeof DeleteSnapshotRequestSchema;
+    output: typeof DeleteSnapshotResponseSchema;
+  },
+  /**
+   * @generated from rpc soulbox.runner.v1.RunnerService.ListSnapshots
+   */
+  listSnapshots: {
+    methodKind: "unary";
+    input: typeof ListSnapshotsRequestSchema;
+    output: typeof ListSnapshotsResponseSchema;
+  },
+  /**
+   * Makes copies of a sandbox, running or paused, or of a snapshot. One outcome per copy, in any order of success.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.ForkSandbox
+   */
+  forkSandbox: {
+    methodKind: "unary";
+    input: typeof ForkSandboxRequestSchema;
+    output: typeof ForkSandboxResponseSchema;
   },
   /**
    * Moves the deadline at which the runner ends the sandbox.

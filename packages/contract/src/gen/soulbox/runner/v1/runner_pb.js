@@ -4,14 +4,14 @@
 // @generated from file soulbox/runner/v1/runner.proto (package soulbox.runner.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file soulbox/runner/v1/runner.proto.
  */
 export const file_soulbox_runner_v1_runner = /*@__PURE__*/
-  fileDesc("Ch5zb3VsYm94L3J1bm5lci92MS9ydW5uZXIucHJvdG8SEXNvdWxib3gucnVubmVyLnYxItkDCgdTYW5kYm94EhIKCnNhbmRib3hfaWQYASABKAkSDwoHdGVhbV9pZBgCIAEoCRITCgt0ZW1wbGF0ZV9pZBgDIAEoCRINCgVhbGlhcxgEIAEoCRIuCgpzdGFydGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgZlbmRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWNwdV9jb3VudBgHIAEoDRIRCgltZW1vcnlfbWIYCCABKA0SFAoMZGlza19zaXplX21iGAkgASgNEjoKCG1ldGFkYXRhGAogAygLMiguc291bGJveC5ydW5uZXIudjEuU2FuZGJveC5NZXRhZGF0YUVudHJ5EhQKDGVudmRfdmVyc2lvbhgLIAEoCRIxCgduZXR3b3JrGAwgASgLMiAuc291bGJveC5ydW5uZXIudjEuTmV0d29ya1BvbGljeRIZChFlbnZkX2FjY2Vzc190b2tlbhgNIAEoCRIcChR0cmFmZmljX2FjY2Vzc190b2tlbhgOIAEoCRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiyQEKDU5ldHdvcmtQb2xpY3kSIgoVYWxsb3dfaW50ZXJuZXRfYWNjZXNzGAEgASgISACIAQESEQoJYWxsb3dfb3V0GAIgAygJEhAKCGRlbnlfb3V0GAMgAygJEiEKFGFsbG93X3B1YmxpY190cmFmZmljGAQgASgISAGIAQESGQoRbWFza19yZXF1ZXN0X2hvc3QYBSABKAlCGAoWX2FsbG93X2ludGVybmV0X2FjY2Vzc0IXChVfYWxsb3dfcHVibGljX3RyYWZmaWMimQMKFENyZWF0ZVNhbmRib3hSZXF1ZXN0Eg8KB3RlYW1faWQYASABKAkSEwoLdGVtcGxhdGVfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSFwoPdGltZW91dF9zZWNvbmRzGAQgASgNEkcKCG1ldGFkYXRhGAUgAygLMjUuc291bGJveC5ydW5uZXIudjEuQ3JlYXRlU2FuZGJveFJlcXVlc3QuTWV0YWRhdGFFbnRyeRJGCghlbnZfdmFycxgGIAMoCzI0LnNvdWxib3gucnVubmVyLnYxLkNyZWF0ZVNhbmRib3hSZXF1ZXN0LkVudlZhcnNFbnRyeRIxCgduZXR3b3JrGAcgASgLMiAuc291bGJveC5ydW5uZXIudjEuTmV0d29ya1BvbGljeRIOCgZzZWN1cmUYCCABKAgaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi4KDEVudlZhcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkQKFUNyZWF0ZVNhbmRib3hSZXNwb25zZRIrCgdzYW5kYm94GAEgASgLMhouc291bGJveC5ydW5uZXIudjEuU2FuZGJveCIoChJLaWxsU2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCSImChNLaWxsU2FuZGJveFJlc3BvbnNlEg8KB2V4aXN0ZWQYASABKAgiaQoSU2V0RGVhZGxpbmVSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSKgoGZW5kX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtvbmx5X2V4dGVuZBgDIAEoCCJCChNTZXREZWFkbGluZVJlc3BvbnNlEisKB3NhbmRib3gYASABKAsyGi5zb3VsYm94LnJ1bm5lci52MS5TYW5kYm94IicKEUdldFNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkiQQoSR2V0U2FuZGJveFJlc3BvbnNlEisKB3NhbmRib3gYASABKAsyGi5zb3VsYm94LnJ1bm5lci52MS5TYW5kYm94IhYKFExpc3RTYW5kYm94ZXNSZXF1ZXN0IkYKFUxpc3RTYW5kYm94ZXNSZXNwb25zZRItCglzYW5kYm94ZXMYASADKAsyGi5zb3VsYm94LnJ1bm5lci52MS5TYW5kYm94Iu0DCgZNZXRyaWMSLQoJdGltZXN0YW1wGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgljcHVfY291bnQYAiABKAESFAoMY3B1X3VzZWRfcGN0GAMgASgBEhgKEG1lbW9yeV9yc3NfYnl0ZXMYBCABKAQSGgoSbWVtb3J5X2NhY2hlX2J5dGVzGAUgASgEEhkKEW1lbW9yeV9zd2FwX2J5dGVzGAYgASgEEiAKGG1lbW9yeV93b3JraW5nX3NldF9ieXRlcxgHIAEoBBIaChJtZW1vcnlfbGltaXRfYnl0ZXMYCCABKAQSFwoPZGlza191c2VkX2J5dGVzGAkgASgEEhgKEGRpc2tfdG90YWxfYnl0ZXMYCiABKAQSFwoPZGlza19yZWFkX2J5dGVzGAsgASgEEhoKEmRpc2tfd3JpdHRlbl9ieXRlcxgMIAEoBBIeChZuZXR3b3JrX3JlY2VpdmVkX2J5dGVzGA0gASgEEhoKEm5ldHdvcmtfc2VudF9ieXRlcxgOIAEoBBIgChhuZXR3b3JrX3JlY2VpdmVkX3BhY2tldHMYDyABKAQSHAoUbmV0d29ya19zZW50X3BhY2tldHMYECABKAQSGAoQY3B1X3VzZWRfc2Vjb25kcxgRIAEoASJ8ChFHZXRNZXRyaWNzUmVxdWVzdBITCgtzYW5kYm94X2lkcxgBIAMoCRIpCgVzdGFydBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoDZW5kGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKcAQoSR2V0TWV0cmljc1Jlc3BvbnNlEjwKBnNlcmllcxgBIAMoCzIsLnNvdWxib3gucnVubmVyLnYxLkdldE1ldHJpY3NSZXNwb25zZS5TZXJpZXMaSAoGU2VyaWVzEhIKCnNhbmRib3hfaWQYASABKAkSKgoHbWV0cmljcxgCIAMoCzIZLnNvdWxib3gucnVubmVyLnYxLk1ldHJpYyLRAQoITG9nRW50cnkSLQoJdGltZXN0YW1wGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVsZXZlbBgCIAEoCRIOCgZsb2dnZXIYAyABKAkSDwoHbWVzc2FnZRgEIAEoCRI3CgZmaWVsZHMYBSADKAsyJy5zb3VsYm94LnJ1bm5lci52MS5Mb2dFbnRyeS5GaWVsZHNFbnRyeRotCgtGaWVsZHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIiQKDkdldExvZ3NSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkiPwoPR2V0TG9nc1Jlc3BvbnNlEiwKB2VudHJpZXMYASADKAsyGy5zb3VsYm94LnJ1bm5lci52MS5Mb2dFbnRyeSJqCghUZW1wbGF0ZRITCgt0ZW1wbGF0ZV9pZBgBIAEoCRINCgVuYW1lcxgCIAMoCRIRCgljcHVfY291bnQYAyABKA0SEQoJbWVtb3J5X21iGAQgASgNEhQKDGRpc2tfc2l6ZV9tYhgFIAEoDSIWChRMaXN0VGVtcGxhdGVzUmVxdWVzdCJHChVMaXN0VGVtcGxhdGVzUmVzcG9uc2USLgoJdGVtcGxhdGVzGAEgAygLMhsuc291bGJveC5ydW5uZXIudjEuVGVtcGxhdGUiFAoSV2F0Y2hFdmVudHNSZXF1ZXN0It0DChNXYXRjaEV2ZW50c1Jlc3BvbnNlEkwKDXNuYXBzaG90X2RvbmUYASABKAsyMy5zb3VsYm94LnJ1bm5lci52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlLlNuYXBzaG90RG9uZUgAEkEKB2NyZWF0ZWQYAiABKAsyLi5zb3VsYm94LnJ1bm5lci52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlLkNyZWF0ZWRIABJBCgd1cGRhdGVkGAMgASgLMi4uc291bGJveC5ydW5uZXIudjEuV2F0Y2hFdmVudHNSZXNwb25zZS5VcGRhdGVkSAASPQoFZW5kZWQYBCABKAsyLC5zb3VsYm94LnJ1bm5lci52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlLkVuZGVkSAAaDgoMU25hcHNob3REb25lGjYKB0NyZWF0ZWQSKwoHc2FuZGJveBgBIAEoCzIaLnNvdWxib3gucnVubmVyLnYxLlNhbmRib3gaNgoHVXBkYXRlZBIrCgdzYW5kYm94GAEgASgLMhouc291bGJveC5ydW5uZXIudjEuU2FuZGJveBoqCgVFbmRlZBISCgpzYW5kYm94X2lkGAEgASgJEg0KBWNhdXNlGAIgASgJQgcKBWV2ZW50Mt8GCg1SdW5uZXJTZXJ2aWNlEmIKDUNyZWF0ZVNhbmRib3gSJy5zb3VsYm94LnJ1bm5lci52MS5DcmVhdGVTYW5kYm94UmVxdWVzdBooLnNvdWxib3gucnVubmVyLnYxLkNyZWF0ZVNhbmRib3hSZXNwb25zZRJcCgtLaWxsU2FuZGJveBIlLnNvdWxib3gucnVubmVyLnYxLktpbGxTYW5kYm94UmVxdWVzdBomLnNvdWxib3gucnVubmVyLnYxLktpbGxTYW5kYm94UmVzcG9uc2USXAoLU2V0RGVhZGxpbmUSJS5zb3VsYm94LnJ1bm5lci52MS5TZXREZWFkbGluZVJlcXVlc3QaJi5zb3VsYm94LnJ1bm5lci52MS5TZXREZWFkbGluZVJlc3BvbnNlElkKCkdldFNhbmRib3gSJC5zb3VsYm94LnJ1bm5lci52MS5HZXRTYW5kYm94UmVxdWVzdBolLnNvdWxib3gucnVubmVyLnYxLkdldFNhbmRib3hSZXNwb25zZRJiCg1MaXN0U2FuZGJveGVzEicuc291bGJveC5ydW5uZXIudjEuTGlzdFNhbmRib3hlc1JlcXVlc3QaKC5zb3VsYm94LnJ1bm5lci52MS5MaXN0U2FuZGJveGVzUmVzcG9uc2USWQoKR2V0TWV0cmljcxIkLnNvdWxib3gucnVubmVyLnYxLkdldE1ldHJpY3NSZXF1ZXN0GiUuc291bGJveC5ydW5uZXIudjEuR2V0TWV0cmljc1Jlc3BvbnNlElAKB0dldExvZ3MSIS5zb3VsYm94LnJ1bm5lci52MS5HZXRMb2dzUmVxdWVzdBoiLnNvdWxib3gucnVubmVyLnYxLkdldExvZ3NSZXNwb25zZRJiCg1MaXN0VGVtcGxhdGVzEicuc291bGJveC5ydW5uZXIudjEuTGlzdFRlbXBsYXRlc1JlcXVlc3QaKC5zb3VsYm94LnJ1bm5lci52MS5MaXN0VGVtcGxhdGVzUmVzcG9uc2USXgoLV2F0Y2hFdmVudHMSJS5zb3VsYm94LnJ1bm5lci52MS5XYXRjaEV2ZW50c1JlcXVlc3QaJi5zb3VsYm94LnJ1bm5lci52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch5zb3VsYm94L3J1bm5lci92MS9ydW5uZXIucHJvdG8SEXNvdWxib3gucnVubmVyLnYxIqIFCgdTYW5kYm94EhIKCnNhbmRib3hfaWQYASABKAkSDwoHdGVhbV9pZBgCIAEoCRITCgt0ZW1wbGF0ZV9pZBgDIAEoCRINCgVhbGlhcxgEIAEoCRIuCgpzdGFydGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgZlbmRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWNwdV9jb3VudBgHIAEoDRIRCgltZW1vcnlfbWIYCCABKA0SFAoMZGlza19zaXplX21iGAkgASgNEjoKCG1ldGFkYXRhGAogAygLMiguc291bGJveC5ydW5uZXIudjEuU2FuZGJveC5NZXRhZGF0YUVudHJ5EhQKDGVudmRfdmVyc2lvbhgLIAEoCRIxCgduZXR3b3JrGAwgASgLMiAuc291bGJveC5ydW5uZXIudjEuTmV0d29ya1BvbGljeRIZChFlbnZkX2FjY2Vzc190b2tlbhgNIAEoCRIcChR0cmFmZmljX2FjY2Vzc190b2tlbhgOIAEoCRIuCgVzdGF0ZRgPIAEoDjIfLnNvdWxib3gucnVubmVyLnYxLlNhbmRib3hTdGF0ZRIvCglsaWZlY3ljbGUYECABKAsyHC5zb3VsYm94LnJ1bm5lci52MS5MaWZlY3ljbGUSEQoJaXNvbGF0aW9uGBEgASgJEg0KBWNhdXNlGBIgASgJEi8KC3N0YXRlX3NpbmNlGBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzdGF0ZV9ieXRlcxgUIAEoBBovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEihwEKCUxpZmVjeWNsZRIYChBwYXVzZV9vbl90aW1lb3V0GAEgASgIEhQKDHBhdXNlX21lbW9yeRgCIAEoCBITCgthdXRvX3Jlc3VtZRgDIAEoCBIcChRpZGxlX3RpbWVvdXRfc2Vjb25kcxgEIAEoDRIXCg90aW1lb3V0X3NlY29uZHMYBSABKA0iyQEKDU5ldHdvcmtQb2xpY3kSIgoVYWxsb3dfaW50ZXJuZXRfYWNjZXNzGAEgASgISACIAQESEQoJYWxsb3dfb3V0GAIgAygJEhAKCGRlbnlfb3V0GAMgAygJEiEKFGFsbG93X3B1YmxpY190cmFmZmljGAQgASgISAGIAQESGQoRbWFza19yZXF1ZXN0X2hvc3QYBSABKAlCGAoWX2FsbG93X2ludGVybmV0X2FjY2Vzc0IXChVfYWxsb3dfcHVibGljX3RyYWZmaWMi8gMKFENyZWF0ZVNhbmRib3hSZXF1ZXN0Eg8KB3RlYW1faWQYASABKAkSEwoLdGVtcGxhdGVfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSFwoPdGltZW91dF9zZWNvbmRzGAQgASgNEkcKCG1ldGFkYXRhGAUgAygLMjUuc291bGJveC5ydW5uZXIudjEuQ3JlYXRlU2FuZGJveFJlcXVlc3QuTWV0YWRhdGFFbnRyeRJGCghlbnZfdmFycxgGIAMoCzI0LnNvdWxib3gucnVubmVyLnYxLkNyZWF0ZVNhbmRib3hSZXF1ZXN0LkVudlZhcnNFbnRyeRIxCgduZXR3b3JrGAcgASgLMiAuc291bGJveC5ydW5uZXIudjEuTmV0d29ya1BvbGljeRIOCgZzZWN1cmUYCCABKAgSLwoJbGlmZWN5Y2xlGAkgASgLMhwuc291bGJveC5ydW5uZXIudjEuTGlmZWN5Y2xlEhEKCWlzb2xhdGlvbhgKIAEoCRITCgtzbmFwc2hvdF9pZBgLIAEoCRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLgoMRW52VmFyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRAoVQ3JlYXRlU2FuZGJveFJlc3BvbnNlEisKB3NhbmRib3gYASABKAsyGi5zb3VsYm94LnJ1bm5lci52MS5TYW5kYm94IigKEktpbGxTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJIiYKE0tpbGxTYW5kYm94UmVzcG9uc2USDwoHZXhpc3RlZBgBIAEoCCJSChNQYXVzZVNhbmRib3hSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkSEwoLa2VlcF9tZW1vcnkYAiABKAgSEgoKZHVyYWJpbGl0eRgDIAEoCSJDChRQYXVzZVNhbmRib3hSZXNwb25zZRIrCgdzYW5kYm94GAEgASgLMhouc291bGJveC5ydW5uZXIudjEuU2FuZGJveCJYChRSZXN1bWVTYW5kYm94UmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJEhcKD3RpbWVvdXRfc2Vjb25kcxgCIAEoDRITCgt3aXRoX21lbW9yeRgDIAEoCCJVChVSZXN1bWVTYW5kYm94UmVzcG9uc2USKwoHc2FuZGJveBgBIAEoCzIaLnNvdWxib3gucnVubmVyLnYxLlNhbmRib3gSDwoHcmVzdW1lZBgCIAEoCCLsAQoIU25hcHNob3QSEwoLc25hcHNob3RfaWQYASABKAkSDwoHdGVhbV9pZBgCIAEoCRISCgpzYW5kYm94X2lkGAMgASgJEhMKC3RlbXBsYXRlX2lkGAQgASgJEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWNwdV9jb3VudBgGIAEoDRIRCgltZW1vcnlfbWIYByABKA0SFAoMZGlza19zaXplX21iGAggASgNEhEKCWlzb2xhdGlvbhgJIAEoCRISCgpzaXplX2J5dGVzGAogASgEIj4KE01ha2VTbmFwc2hvdFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRITCgtzbmFwc2hvdF9pZBgCIAEoCSJFChRNYWtlU25hcHNob3RSZXNwb25zZRItCghzbmFwc2hvdBgBIAEoCzIbLnNvdWxib3gucnVubmVyLnYxLlNuYXBzaG90IiwKFURlbGV0ZVNuYXBzaG90UmVxdWVzdBITCgtzbmFwc2hvdF9pZBgBIAEoCSIpChZEZWxldGVTbmFwc2hvdFJlc3BvbnNlEg8KB2V4aXN0ZWQYASABKAgiFgoUTGlzdFNuYXBzaG90c1JlcXVlc3QiRwoVTGlzdFNuYXBzaG90c1Jlc3BvbnNlEi4KCXNuYXBzaG90cxgBIAMoCzIbLnNvdWxib3gucnVubmVyLnYxLlNuYXBzaG90IoQBChJGb3JrU2FuZGJveFJlcXVlc3QSFAoKc2FuZGJveF9pZBgBIAEoCUgAEhUKC3NuYXBzaG90X2lkGAIgASgJSAASDQoFY291bnQYAyABKA0SFwoPdGltZW91dF9zZWNvbmRzGAQgASgNEg8KB3RlYW1faWQYBSABKAlCCAoGc291cmNlIowCChNGb3JrU2FuZGJveFJlc3BvbnNlEkAKCG91dGNvbWVzGAEgAygLMi4uc291bGJveC5ydW5uZXIudjEuRm9ya1NhbmRib3hSZXNwb25zZS5PdXRjb21lGioKB0ZhaWx1cmUSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkahgEKB091dGNvbWUSLQoHc2FuZGJveBgBIAEoCzIaLnNvdWxib3gucnVubmVyLnYxLlNhbmRib3hIABJBCgdmYWlsdXJlGAIgASgLMi4uc291bGJveC5ydW5uZXIudjEuRm9ya1NhbmRib3hSZXNwb25zZS5GYWlsdXJlSABCCQoHb3V0Y29tZSJpChJTZXREZWFkbGluZVJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCRIqCgZlbmRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC29ubHlfZXh0ZW5kGAMgASgIIkIKE1NldERlYWRsaW5lUmVzcG9uc2USKwoHc2FuZGJveBgBIAEoCzIaLnNvdWxib3gucnVubmVyLnYxLlNhbmRib3giJwoRR2V0U2FuZGJveFJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCSJBChJHZXRTYW5kYm94UmVzcG9uc2USKwoHc2FuZGJveBgBIAEoCzIaLnNvdWxib3gucnVubmVyLnYxLlNhbmRib3giFgoUTGlzdFNhbmRib3hlc1JlcXVlc3QiRgoVTGlzdFNhbmRib3hlc1Jlc3BvbnNlEi0KCXNhbmRib3hlcxgBIAMoCzIaLnNvdWxib3gucnVubmVyLnYxLlNhbmRib3gi7QMKBk1ldHJpYxItCgl0aW1lc3RhbXAYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWNwdV9jb3VudBgCIAEoARIUCgxjcHVfdXNlZF9wY3QYAyABKAESGAoQbWVtb3J5X3Jzc19ieXRlcxgEIAEoBBIaChJtZW1vcnlfY2FjaGVfYnl0ZXMYBSABKAQSGQoRbWVtb3J5X3N3YXBfYnl0ZXMYBiABKAQSIAoYbWVtb3J5X3dvcmtpbmdfc2V0X2J5dGVzGAcgASgEEhoKEm1lbW9yeV9saW1pdF9ieXRlcxgIIAEoBBIXCg9kaXNrX3VzZWRfYnl0ZXMYCSABKAQSGAoQZGlza190b3RhbF9ieXRlcxgKIAEoBBIXCg9kaXNrX3JlYWRfYnl0ZXMYCyABKAQSGgoSZGlza193cml0dGVuX2J5dGVzGAwgASgEEh4KFm5ldHdvcmtfcmVjZWl2ZWRfYnl0ZXMYDSABKAQSGgoSbmV0d29ya19zZW50X2J5dGVzGA4gASgEEiAKGG5ldHdvcmtfcmVjZWl2ZWRfcGFja2V0cxgPIAEoBBIcChRuZXR3b3JrX3NlbnRfcGFja2V0cxgQIAEoBBIYChBjcHVfdXNlZF9zZWNvbmRzGBEgASgBInwKEUdldE1ldHJpY3NSZXF1ZXN0EhMKC3NhbmRib3hfaWRzGAEgAygJEikKBXN0YXJ0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgNlbmQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpwBChJHZXRNZXRyaWNzUmVzcG9uc2USPAoGc2VyaWVzGAEgAygLMiwuc291bGJveC5ydW5uZXIudjEuR2V0TWV0cmljc1Jlc3BvbnNlLlNlcmllcxpICgZTZXJpZXMSEgoKc2FuZGJveF9pZBgBIAEoCRIqCgdtZXRyaWNzGAIgAygLMhkuc291bGJveC5ydW5uZXIudjEuTWV0cmljItEBCghMb2dFbnRyeRItCgl0aW1lc3RhbXAYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWxldmVsGAIgASgJEg4KBmxvZ2dlchgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEjcKBmZpZWxkcxgFIAMoCzInLnNvdWxib3gucnVubmVyLnYxLkxvZ0VudHJ5LkZpZWxkc0VudHJ5Gi0KC0ZpZWxkc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiJAoOR2V0TG9nc1JlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCSI/Cg9HZXRMb2dzUmVzcG9uc2USLAoHZW50cmllcxgBIAMoCzIbLnNvdWxib3gucnVubmVyLnYxLkxvZ0VudHJ5ImoKCFRlbXBsYXRlEhMKC3RlbXBsYXRlX2lkGAEgASgJEg0KBW5hbWVzGAIgAygJEhEKCWNwdV9jb3VudBgDIAEoDRIRCgltZW1vcnlfbWIYBCABKA0SFAoMZGlza19zaXplX21iGAUgASgNIhYKFExpc3RUZW1wbGF0ZXNSZXF1ZXN0IkcKFUxpc3RUZW1wbGF0ZXNSZXNwb25zZRIuCgl0ZW1wbGF0ZXMYASADKAsyGy5zb3VsYm94LnJ1bm5lci52MS5UZW1wbGF0ZSIUChJXYXRjaEV2ZW50c1JlcXVlc3Qi4wQKE1dhdGNoRXZlbnRzUmVzcG9uc2USTAoNc25hcHNob3RfZG9uZRgBIAEoCzIzLnNvdWxib3gucnVubmVyLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UuU25hcHNob3REb25lSAASQQoHY3JlYXRlZBgCIAEoCzIuLnNvdWxib3gucnVubmVyLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UuQ3JlYXRlZEgAEkEKB3VwZGF0ZWQYAyABKAsyLi5zb3VsYm94LnJ1bm5lci52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlLlVwZGF0ZWRIABI9CgVlbmRlZBgEIAEoCzIsLnNvdWxib3gucnVubmVyLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UuRW5kZWRIABJLCgxjaGVja3BvaW50ZWQYBSABKAsyMy5zb3VsYm94LnJ1bm5lci52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlLkNoZWNrcG9pbnRlZEgAGg4KDFNuYXBzaG90RG9uZRo2CgdDcmVhdGVkEisKB3NhbmRib3gYASABKAsyGi5zb3VsYm94LnJ1bm5lci52MS5TYW5kYm94GjYKB1VwZGF0ZWQSKwoHc2FuZGJveBgBIAEoCzIaLnNvdWxib3gucnVubmVyLnYxLlNhbmRib3gaKgoFRW5kZWQSEgoKc2FuZGJveF9pZBgBIAEoCRINCgVjYXVzZRgCIAEoCRo3CgxDaGVja3BvaW50ZWQSEgoKc2FuZGJveF9pZBgBIAEoCRITCgtzbmFwc2hvdF9pZBgCIAEoCUIHCgVldmVudCpiCgxTYW5kYm94U3RhdGUSHQoZU0FOREJPWF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNBTkRCT1hfU1RBVEVfUlVOTklORxABEhgKFFNBTkRCT1hfU1RBVEVfUEFVU0VEEAIyrgsKDVJ1bm5lclNlcnZpY2USYgoNQ3JlYXRlU2FuZGJveBInLnNvdWxib3gucnVubmVyLnYxLkNyZWF0ZVNhbmRib3hSZXF1ZXN0Giguc291bGJveC5ydW5uZXIudjEuQ3JlYXRlU2FuZGJveFJlc3BvbnNlElwKC0tpbGxTYW5kYm94EiUuc291bGJveC5ydW5uZXIudjEuS2lsbFNhbmRib3hSZXF1ZXN0GiYuc291bGJveC5ydW5uZXIudjEuS2lsbFNhbmRib3hSZXNwb25zZRJfCgxQYXVzZVNhbmRib3gSJi5zb3VsYm94LnJ1bm5lci52MS5QYXVzZVNhbmRib3hSZXF1ZXN0Gicuc291bGJveC5ydW5uZXIudjEuUGF1c2VTYW5kYm94UmVzcG9uc2USYgoNUmVzdW1lU2FuZGJveBInLnNvdWxib3gucnVubmVyLnYxLlJlc3VtZVNhbmRib3hSZXF1ZXN0Giguc291bGJveC5ydW5uZXIudjEuUmVzdW1lU2FuZGJveFJlc3BvbnNlEl8KDE1ha2VTbmFwc2hvdBImLnNvdWxib3gucnVubmVyLnYxLk1ha2VTbmFwc2hvdFJlcXVlc3QaJy5zb3VsYm94LnJ1bm5lci52MS5NYWtlU25hcHNob3RSZXNwb25zZRJlCg5EZWxldGVTbmFwc2hvdBIoLnNvdWxib3gucnVubmVyLnYxLkRlbGV0ZVNuYXBzaG90UmVxdWVzdBopLnNvdWxib3gucnVubmVyLnYxLkRlbGV0ZVNuYXBzaG90UmVzcG9uc2USYgoNTGlzdFNuYXBzaG90cxInLnNvdWxib3gucnVubmVyLnYxLkxpc3RTbmFwc2hvdHNSZXF1ZXN0Giguc291bGJveC5ydW5uZXIudjEuTGlzdFNuYXBzaG90c1Jlc3BvbnNlElwKC0ZvcmtTYW5kYm94EiUuc291bGJveC5ydW5uZXIudjEuRm9ya1NhbmRib3hSZXF1ZXN0GiYuc291bGJveC5ydW5uZXIudjEuRm9ya1NhbmRib3hSZXNwb25zZRJcCgtTZXREZWFkbGluZRIlLnNvdWxib3gucnVubmVyLnYxLlNldERlYWRsaW5lUmVxdWVzdBomLnNvdWxib3gucnVubmVyLnYxLlNldERlYWRsaW5lUmVzcG9uc2USWQoKR2V0U2FuZGJveBIkLnNvdWxib3gucnVubmVyLnYxLkdldFNhbmRib3hSZXF1ZXN0GiUuc291bGJveC5ydW5uZXIudjEuR2V0U2FuZGJveFJlc3BvbnNlEmIKDUxpc3RTYW5kYm94ZXMSJy5zb3VsYm94LnJ1bm5lci52MS5MaXN0U2FuZGJveGVzUmVxdWVzdBooLnNvdWxib3gucnVubmVyLnYxLkxpc3RTYW5kYm94ZXNSZXNwb25zZRJZCgpHZXRNZXRyaWNzEiQuc291bGJveC5ydW5uZXIudjEuR2V0TWV0cmljc1JlcXVlc3QaJS5zb3VsYm94LnJ1bm5lci52MS5HZXRNZXRyaWNzUmVzcG9uc2USUAoHR2V0TG9ncxIhLnNvdWxib3gucnVubmVyLnYxLkdldExvZ3NSZXF1ZXN0GiIuc291bGJveC5ydW5uZXIudjEuR2V0TG9nc1Jlc3BvbnNlEmIKDUxpc3RUZW1wbGF0ZXMSJy5zb3VsYm94LnJ1bm5lci52MS5MaXN0VGVtcGxhdGVzUmVxdWVzdBooLnNvdWxib3gucnVubmVyLnYxLkxpc3RUZW1wbGF0ZXNSZXNwb25zZRJeCgtXYXRjaEV2ZW50cxIlLnNvdWxib3gucnVubmVyLnYxLldhdGNoRXZlbnRzUmVxdWVzdBomLnNvdWxib3gucnVubmVyLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Describes the message soulbox.runner.v1.Sandbox.
@@ -21,193 +21,324 @@ export const SandboxSchema = /*@__PURE__*/
   messageDesc(file_soulbox_runner_v1_runner, 0);
 
 /**
+ * Describes the message soulbox.runner.v1.Lifecycle.
+ * Use `create(LifecycleSchema)` to create a new message.
+ */
+export const LifecycleSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 1);
+
+/**
  * Describes the message soulbox.runner.v1.NetworkPolicy.
  * Use `create(NetworkPolicySchema)` to create a new message.
  */
 export const NetworkPolicySchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 1);
+  messageDesc(file_soulbox_runner_v1_runner, 2);
 
 /**
  * Describes the message soulbox.runner.v1.CreateSandboxRequest.
  * Use `create(CreateSandboxRequestSchema)` to create a new message.
  */
 export const CreateSandboxRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 2);
+  messageDesc(file_soulbox_runner_v1_runner, 3);
 
 /**
  * Describes the message soulbox.runner.v1.CreateSandboxResponse.
  * Use `create(CreateSandboxResponseSchema)` to create a new message.
  */
 export const CreateSandboxResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 3);
+  messageDesc(file_soulbox_runner_v1_runner, 4);
 
 /**
  * Describes the message soulbox.runner.v1.KillSandboxRequest.
  * Use `create(KillSandboxRequestSchema)` to create a new message.
  */
 export const KillSandboxRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 4);
+  messageDesc(file_soulbox_runner_v1_runner, 5);
 
 /**
  * Describes the message soulbox.runner.v1.KillSandboxResponse.
  * Use `create(KillSandboxResponseSchema)` to create a new message.
  */
 export const KillSandboxResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 5);
+  messageDesc(file_soulbox_runner_v1_runner, 6);
+
+/**
+ * Describes the message soulbox.runner.v1.PauseSandboxRequest.
+ * Use `create(PauseSandboxRequestSchema)` to create a new message.
+ */
+export const PauseSandboxRequestSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 7);
+
+/**
+ * Describes the message soulbox.runner.v1.PauseSandboxResponse.
+ * Use `create(PauseSandboxResponseSchema)` to create a new message.
+ */
+export const PauseSandboxResponseSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 8);
+
+/**
+ * Describes the message soulbox.runner.v1.ResumeSandboxRequest.
+ * Use `create(ResumeSandboxRequestSchema)` to create a new message.
+ */
+export const ResumeSandboxRequestSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 9);
+
+/**
+ * Describes the message soulbox.runner.v1.ResumeSandboxResponse.
+ * Use `create(ResumeSandboxResponseSchema)` to create a new message.
+ */
+export const ResumeSandboxResponseSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 10);
+
+/**
+ * Describes the message soulbox.runner.v1.Snapshot.
+ * Use `create(SnapshotSchema)` to create a new message.
+ */
+export const SnapshotSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 11);
+
+/**
+ * Describes the message soulbox.runner.v1.MakeSnapshotRequest.
+ * Use `create(MakeSnapshotRequestSchema)` to create a new message.
+ */
+export const MakeSnapshotRequestSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 12);
+
+/**
+ * Describes the message soulbox.runner.v1.MakeSnapshotResponse.
+ * Use `create(MakeSnapshotResponseSchema)` to create a new message.
+ */
+export const MakeSnapshotResponseSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 13);
+
+/**
+ * Describes the message soulbox.runner.v1.DeleteSnapshotRequest.
+ * Use `create(DeleteSnapshotRequestSchema)` to create a new message.
+ */
+export const DeleteSnapshotRequestSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 14);
+
+/**
+ * Describes the message soulbox.runner.v1.DeleteSnapshotResponse.
+ * Use `create(DeleteSnapshotResponseSchema)` to create a new message.
+ */
+export const DeleteSnapshotResponseSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 15);
+
+/**
+ * Describes the message soulbox.runner.v1.ListSnapshotsRequest.
+ * Use `create(ListSnapshotsRequestSchema)` to create a new message.
+ */
+export const ListSnapshotsRequestSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 16);
+
+/**
+ * Describes the message soulbox.runner.v1.ListSnapshotsResponse.
+ * Use `create(ListSnapshotsResponseSchema)` to create a new message.
+ */
+export const ListSnapshotsResponseSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 17);
+
+/**
+ * Describes the message soulbox.runner.v1.ForkSandboxRequest.
+ * Use `create(ForkSandboxRequestSchema)` to create a new message.
+ */
+export const ForkSandboxRequestSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 18);
+
+/**
+ * Describes the message soulbox.runner.v1.ForkSandboxResponse.
+ * Use `create(ForkSandboxResponseSchema)` to create a new message.
+ */
+export const ForkSandboxResponseSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 19);
+
+/**
+ * Describes the message soulbox.runner.v1.ForkSandboxResponse.Failure.
+ * Use `create(ForkSandboxResponse_FailureSchema)` to create a new message.
+ */
+export const ForkSandboxResponse_FailureSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 19, 0);
+
+/**
+ * Describes the message soulbox.runner.v1.ForkSandboxResponse.Outcome.
+ * Use `create(ForkSandboxResponse_OutcomeSchema)` to create a new message.
+ */
+export const ForkSandboxResponse_OutcomeSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 19, 1);
 
 /**
  * Describes the message soulbox.runner.v1.SetDeadlineRequest.
  * Use `create(SetDeadlineRequestSchema)` to create a new message.
  */
 export const SetDeadlineRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 6);
+  messageDesc(file_soulbox_runner_v1_runner, 20);
 
 /**
  * Describes the message soulbox.runner.v1.SetDeadlineResponse.
  * Use `create(SetDeadlineResponseSchema)` to create a new message.
  */
 export const SetDeadlineResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 7);
+  messageDesc(file_soulbox_runner_v1_runner, 21);
 
 /**
  * Describes the message soulbox.runner.v1.GetSandboxRequest.
  * Use `create(GetSandboxRequestSchema)` to create a new message.
  */
 export const GetSandboxRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 8);
+  messageDesc(file_soulbox_runner_v1_runner, 22);
 
 /**
  * Describes the message soulbox.runner.v1.GetSandboxResponse.
  * Use `create(GetSandboxResponseSchema)` to create a new message.
  */
 export const GetSandboxResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 9);
+  messageDesc(file_soulbox_runner_v1_runner, 23);
 
 /**
  * Describes the message soulbox.runner.v1.ListSandboxesRequest.
  * Use `create(ListSandboxesRequestSchema)` to create a new message.
  */
 export const ListSandboxesRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 10);
+  messageDesc(file_soulbox_runner_v1_runner, 24);
 
 /**
  * Describes the message soulbox.runner.v1.ListSandboxesResponse.
  * Use `create(ListSandboxesResponseSchema)` to create a new message.
  */
 export const ListSandboxesResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 11);
+  messageDesc(file_soulbox_runner_v1_runner, 25);
 
 /**
  * Describes the message soulbox.runner.v1.Metric.
  * Use `create(MetricSchema)` to create a new message.
  */
 export const MetricSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 12);
+  messageDesc(file_soulbox_runner_v1_runner, 26);
 
 /**
  * Describes the message soulbox.runner.v1.GetMetricsRequest.
  * Use `create(GetMetricsRequestSchema)` to create a new message.
  */
 export const GetMetricsRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 13);
+  messageDesc(file_soulbox_runner_v1_runner, 27);
 
 /**
  * Describes the message soulbox.runner.v1.GetMetricsResponse.
  * Use `create(GetMetricsResponseSchema)` to create a new message.
  */
 export const GetMetricsResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 14);
+  messageDesc(file_soulbox_runner_v1_runner, 28);
 
 /**
  * Describes the message soulbox.runner.v1.GetMetricsResponse.Series.
  * Use `create(GetMetricsResponse_SeriesSchema)` to create a new message.
  */
 export const GetMetricsResponse_SeriesSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 14, 0);
+  messageDesc(file_soulbox_runner_v1_runner, 28, 0);
 
 /**
  * Describes the message soulbox.runner.v1.LogEntry.
  * Use `create(LogEntrySchema)` to create a new message.
  */
 export const LogEntrySchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 15);
+  messageDesc(file_soulbox_runner_v1_runner, 29);
 
 /**
  * Describes the message soulbox.runner.v1.GetLogsRequest.
  * Use `create(GetLogsRequestSchema)` to create a new message.
  */
 export const GetLogsRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 16);
+  messageDesc(file_soulbox_runner_v1_runner, 30);
 
 /**
  * Describes the message soulbox.runner.v1.GetLogsResponse.
  * Use `create(GetLogsResponseSchema)` to create a new message.
  */
 export const GetLogsResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 17);
+  messageDesc(file_soulbox_runner_v1_runner, 31);
 
 /**
  * Describes the message soulbox.runner.v1.Template.
  * Use `create(TemplateSchema)` to create a new message.
  */
 export const TemplateSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 18);
+  messageDesc(file_soulbox_runner_v1_runner, 32);
 
 /**
  * Describes the message soulbox.runner.v1.ListTemplatesRequest.
  * Use `create(ListTemplatesRequestSchema)` to create a new message.
  */
 export const ListTemplatesRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 19);
+  messageDesc(file_soulbox_runner_v1_runner, 33);
 
 /**
  * Describes the message soulbox.runner.v1.ListTemplatesResponse.
  * Use `create(ListTemplatesResponseSchema)` to create a new message.
  */
 export const ListTemplatesResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 20);
+  messageDesc(file_soulbox_runner_v1_runner, 34);
 
 /**
  * Describes the message soulbox.runner.v1.WatchEventsRequest.
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 21);
+  messageDesc(file_soulbox_runner_v1_runner, 35);
 
 /**
  * Describes the message soulbox.runner.v1.WatchEventsResponse.
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 22);
+  messageDesc(file_soulbox_runner_v1_runner, 36);
 
 /**
  * Describes the message soulbox.runner.v1.WatchEventsResponse.SnapshotDone.
  * Use `create(WatchEventsResponse_SnapshotDoneSchema)` to create a new message.
  */
 export const WatchEventsResponse_SnapshotDoneSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 22, 0);
+  messageDesc(file_soulbox_runner_v1_runner, 36, 0);
 
 /**
  * Describes the message soulbox.runner.v1.WatchEventsResponse.Created.
  * Use `create(WatchEventsResponse_CreatedSchema)` to create a new message.
  */
 export const WatchEventsResponse_CreatedSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 22, 1);
+  messageDesc(file_soulbox_runner_v1_runner, 36, 1);
 
 /**
  * Describes the message soulbox.runner.v1.WatchEventsResponse.Updated.
  * Use `create(WatchEventsResponse_UpdatedSchema)` to create a new message.
  */
 export const WatchEventsResponse_UpdatedSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 22, 2);
+  messageDesc(file_soulbox_runner_v1_runner, 36, 2);
 
 /**
  * Describes the message soulbox.runner.v1.WatchEventsResponse.Ended.
  * Use `create(WatchEventsResponse_EndedSchema)` to create a new message.
  */
 export const WatchEventsResponse_EndedSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_runner, 22, 3);
+  messageDesc(file_soulbox_runner_v1_runner, 36, 3);
+
+/**
+ * Describes the message soulbox.runner.v1.WatchEventsResponse.Checkpointed.
+ * Use `create(WatchEventsResponse_CheckpointedSchema)` to create a new message.
+ */
+export const WatchEventsResponse_CheckpointedSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_runner, 36, 4);
+
+/**
+ * Describes the enum soulbox.runner.v1.SandboxState.
+ */
+export const SandboxStateSchema = /*@__PURE__*/
+  enumDesc(file_soulbox_runner_v1_runner, 0);
+
+/**
+ * @generated from enum soulbox.runner.v1.SandboxState
+ */
+export const SandboxState = /*@__PURE__*/
+  tsEnum(SandboxStateSchema);
 
 /**
  * @generated from service soulbox.runner.v1.RunnerService

@@ -1,0 +1,17 @@
+/** Why a sandbox came into a state or left it: the closed list, as docs/events.md prints it (a test compares the two). */
+export const causes = {
+  request: 'Somebody asked for it through the API.',
+  killed: 'Somebody killed it through the API.',
+  timeout: 'Its deadline passed.',
+  idle: 'It did nothing for as long as its idle timeout says.',
+  traffic: 'A request came for it while it was paused, and it resumes by itself.',
+  snapshot: 'It was made from a snapshot.',
+  fork: 'It was made as a copy of another sandbox.',
+  failed: 'Its first process ended by itself, for instance because root inside killed it.',
+  unconfirmed: 'Its envd did not confirm in time that the sandbox is what it should be, so it was not served.',
+  damaged: 'A stored page of its memory did not match its digest when it was needed, so it was stopped first.',
+  interrupted: 'The server died in the middle of a step; the next one completed or undid it.',
+  lost: 'The runner did not know it any more when control plane and runner compared their lists.',
+} as const satisfies Record<string, string>;
+
+export type Cause = keyof typeof causes;
