@@ -1,6 +1,6 @@
 import type { SandboxInstance } from '../driver.ts';
 import type { Host } from './host.ts';
-import { initRuns, readBootId } from './init-process.ts';
+import { initRuns, readBootId } from '../host/init-process.ts';
 import { layoutOf } from './layout.ts';
 import { findRecord } from './record.ts';
 import { instanceOf } from './start.ts';

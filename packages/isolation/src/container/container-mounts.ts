@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type { SandboxSpec } from '../driver.ts';
 import type { SandboxLayout } from './layout.ts';
-import { diskFolders } from './layout.ts';
+import { diskFolders } from '../root/layout.ts';
+import { ownFiles } from '../root/own-files.ts';
 
 interface OciMount {
   readonly destination: string;
@@ -12,15 +13,6 @@ interface OciMount {
 
 /** Listed one by one: nodes that crun binds by itself cannot be checkpointed (CRIU 4.2). */
 const deviceNodes = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
-
-/** Files of a sandbox's own, read-only inside; what stands in each is written by `writeSkeleton`. */
-export const ownFiles = {
-  'resolv.conf': '/etc/resolv.conf',
-  hosts: '/etc/hosts',
-  hostname: '/etc/hostname',
-  'machine-id': '/etc/machine-id',
-  'boot-id': '/proc/sys/kernel/random/boot_id',
-} as const;
 
 /** Host folder of kernel knobs and firmware tables, hidden by an empty folder; those the host lacks are left out. */
 export const hiddenFolders = [

@@ -11,8 +11,9 @@ import type { SandboxSpec } from '../driver.ts';
 import type { TestBench, TestSandbox } from '../contract/test-sandbox.ts';
 import { openTestBench } from '../contract/test-sandbox.ts';
 import { createContainerDriver } from './driver.ts';
-import { endHostTools } from './host-tool.ts';
-import { layoutOf, runtimeRoot, traceName } from './layout.ts';
+import { endHostTools } from '../host/host-tool.ts';
+import { traceName } from '../root/layout.ts';
+import { layoutOf, runtimeRoot } from './layout.ts';
 import { testInstance } from './test-instance.ts';
 
 const stack = new AsyncDisposableStack();

@@ -1,12 +1,11 @@
 import { rm, truncate } from 'node:fs/promises';
-import { sep } from 'node:path';
-import { SoulBoxError } from '@soulbox/base';
-import { readMounts } from '../cgroup/mounts.ts';
-import { findDiskDevice } from './disk-traffic.ts';
+import { findDiskDevice } from '../root/disk-traffic.ts';
 import type { Host } from './host.ts';
-import { endHostTools } from './host-tool.ts';
-import { cgroupOf, layoutOf, traceName } from './layout.ts';
-import { waitUntilReleased } from './loop-devices.ts';
+import { endHostTools } from '../host/host-tool.ts';
+import { cgroupOf, traceName } from '../root/layout.ts';
+import { layoutOf } from './layout.ts';
+import { waitUntilReleased } from '../root/loop-devices.ts';
+import { removeFolder } from '../root/remove-folder.ts';
 import { findRecord } from './record.ts';
 import { runtimeStateOf } from './start.ts';
 
@@ -30,12 +29,4 @@ export async function destroySandbox(host: Host, sandboxId: string, directory: s
   await rm(runtimeStateOf(host, sandboxId), { recursive: true, force: true });
   await host.cgroups.remove(cgroup);
   await removeFolder(directory);
-}
-
-/** In this process, because removeTree would cost a spawn for each end. It follows no link, and refuses when a mount would let it reach something else. */
-async function removeFolder(directory: string): Promise<void> {
-  const mount = readMounts().find(({ mountPoint }) => `${mountPoint}${sep}`.startsWith(directory + sep));
-  if (mount !== undefined)
-    throw new SoulBoxError('internal', `${mount.mountPoint} is mounted; its folder cannot be removed.`);
-  await rm(directory, { recursive: true, force: true });
 }

@@ -5,7 +5,7 @@ import { adoptSandbox } from './adopt.ts';
 import { destroySandbox } from './destroy.ts';
 import type { Host } from './host.ts';
 import { createHost } from './host.ts';
-import { initRuns } from './init-process.ts';
+import { initRuns } from '../host/init-process.ts';
 import { listTraces } from './list-traces.ts';
 import { probeHost } from './probe.ts';
 import { sampleSandbox } from './sample.ts';

@@ -1,48 +1,18 @@
 import { join } from 'node:path';
+import type { RootLayout } from '../root/layout.ts';
+import { rootLayoutOf, runFolder } from '../root/layout.ts';
 
-/** Where the driver keeps what in a sandbox's folder. All of it can be named from id and instance number alone. */
-export interface SandboxLayout {
-  /** The sparse file with the ext4 of this sandbox; its name tells id and instance to whoever sees the loop device. */
-  readonly image: string;
-  /** The image, mounted with the sandbox's id mapping. */
-  readonly disk: string;
-  /** The template's root, mounted read-only with the sandbox's id mapping. */
-  readonly lower: string;
-  /**
-   * The overlay of both: the sandbox's root. It stands outside `directory`, because crun opens it as the sandbox's root,
-   * who may not enter the data folder.
-   */
-  readonly rootfs: string;
-  /** First content of the image; removed once the image is made, for it holds the host token. */
-  readonly skeleton: string;
-  readonly mountTable: string;
-  /** What the loop device had counted before this sandbox got it. */
-  readonly diskOrigin: string;
+/** Where this driver keeps what in a sandbox's folder, beside the parts of its root. */
+export interface SandboxLayout extends RootLayout {
   readonly config: string;
   readonly record: string;
   readonly pidFile: string;
   readonly runtimeLog: string;
 }
 
-/** Folders and files in the root of the image. */
-export const diskFolders = {
-  upper: 'u',
-  work: 'w',
-  sharedMemory: 'shm',
-  empty: 'empty',
-  etc: 'etc',
-  run: 'run',
-} as const;
-
 export function layoutOf(instance: number, sandboxId: string, directory: string): SandboxLayout {
   return {
-    image: join(directory, traceName(instance, sandboxId) + imageSuffix),
-    disk: join(directory, 'disk'),
-    lower: join(directory, 'lower'),
-    rootfs: join(rootsFolder(instance), sandboxId),
-    skeleton: join(directory, 'skeleton'),
-    mountTable: join(directory, 'mounts'),
-    diskOrigin: join(directory, 'disk-origin'),
+    ...rootLayoutOf(instance, sandboxId, directory),
     // crun wants this very name in the bundle folder.
     config: join(directory, 'config.json'),
     record: join(directory, 'container.json'),
@@ -51,35 +21,7 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
   };
 }
 
-export const imageSuffix = '.img';
-
-/** What marks an object of the host as belonging to a sandbox of a server. */
-export function traceName(instance: number, sandboxId: string): string {
-  return `${tracePrefix(instance)}${sandboxId}`;
-}
-
-export function tracePrefix(instance: number): string {
-  return `soulbox-${instance}-`;
-}
-
-/** Parent of the mount points of all roots: everyone may pass, nobody may list, and each belongs to its sandbox's root. */
-export function rootsFolder(instance: number): string {
-  return join(runFolder(instance), 'roots');
-}
-
 /** crun's `--root`. */
 export function runtimeRoot(instance: number): string {
   return join(runFolder(instance), 'crun');
-}
-
-export function runFolder(instance: number): string {
-  return `/run/soulbox-${instance}`;
-}
-
-export function cgroupParent(instance: number): string {
-  return `/soulbox-${instance}`;
-}
-
-export function cgroupOf(instance: number, sandboxId: string): string {
-  return `${cgroupParent(instance)}/${sandboxId}`;
 }

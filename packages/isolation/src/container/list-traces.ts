@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import type { Host } from './host.ts';
-import { cgroupParent, imageSuffix, rootsFolder, runtimeRoot, tracePrefix } from './layout.ts';
-import { listLoopImages } from './loop-devices.ts';
+import { cgroupParent, imageSuffix, rootsFolder, tracePrefix } from '../root/layout.ts';
+import { runtimeRoot } from './layout.ts';
+import { listLoopImages } from '../root/loop-devices.ts';
 
 /** Ids of sandboxes that have a control group, crun state, a mount point or a loop device on this host. */
 export async function listTraces(host: Host): Promise<string[]> {

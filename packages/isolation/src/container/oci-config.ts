@@ -1,4 +1,5 @@
 import type { SandboxSpec } from '../driver.ts';
+import { idCount } from '../root/id-map.ts';
 import type { SandboxLayout } from './layout.ts';
 import { sandboxCapabilities } from './capabilities.ts';
 import { containerMounts, maskedFiles, readOnlyPaths } from './container-mounts.ts';
@@ -20,7 +21,6 @@ export const cpuPeriodMicros = 20_000;
 export const envdNice = -10;
 /** Processes that only the sandbox's root may start, so that envd can still help when a user used up the rest. */
 const processesForRoot = 64;
-export const idCount = 65_536;
 
 const allowedDevices = [
   [1, 3],

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
 import { parseMountInfo } from '../cgroup/mounts.ts';
-import type { SandboxLayout } from './layout.ts';
+import type { RootLayout } from './layout.ts';
 import { diskFolders } from './layout.ts';
 
 /** /sys/block counts in sectors of 512 bytes whatever the device (Documentation/block/stat.rst). */
@@ -18,7 +18,7 @@ export interface DiskTraffic {
  * Notes the loop device, and where its counters stand: it keeps them when it changes its file. The device is read from the
  * mounts of `initPid`, before any code of a tenant has run: the host has no mount of it.
  */
-export async function writeDiskOrigin(layout: SandboxLayout, initPid: number): Promise<void> {
+export async function writeDiskOrigin(layout: RootLayout, initPid: number): Promise<void> {
   const mounts = parseMountInfo(await readFile(`/proc/${initPid}/mountinfo`, 'utf8'));
   const device = mounts.find(({ root }) => root === `/${diskFolders.sharedMemory}`)?.device;
   if (device === undefined) throw new SoulBoxError('sandbox_start_failed', 'The disk of the sandbox is not mounted.');
@@ -27,7 +27,7 @@ export async function writeDiskOrigin(layout: SandboxLayout, initPid: number): P
 }
 
 /** The loop device of the sandbox as `major:minor`; undefined before it has one. */
-export function findDiskDevice(layout: SandboxLayout): string | undefined {
+export function findDiskDevice(layout: RootLayout): string | undefined {
   try {
     return readFileSync(layout.diskOrigin, 'utf8').split(' ')[0];
   } catch {
@@ -36,7 +36,7 @@ export function findDiskDevice(layout: SandboxLayout): string | undefined {
 }
 
 /** Bytes since the sandbox began. Synchronous: two small reads that never wait. */
-export function readDiskTraffic(layout: SandboxLayout): DiskTraffic {
+export function readDiskTraffic(layout: RootLayout): DiskTraffic {
   const [device = '', read, written] = readFileSync(layout.diskOrigin, 'utf8').split(' ');
   const now = readCounters(device);
   return {

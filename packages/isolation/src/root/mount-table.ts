@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { SandboxSpec } from '../driver.ts';
-import type { SandboxLayout } from './layout.ts';
+import type { RootLayout } from './layout.ts';
 import { diskFolders } from './layout.ts';
-import { idCount } from './oci-config.ts';
+import { idCount } from './id-map.ts';
 
 /**
  * An id on the disk, outside the sandbox's range, that stands for the host's root. Without it overlayfs, which works with
@@ -15,7 +15,7 @@ const hostRootOnDisk = 4_000_000;
  * Writes the table by which create.sh mounts disk, template and overlay in one run of mount(8), and their mount points.
  * The overlay's folders are relative, so that no host path shows in the sandbox's /proc/self/mountinfo.
  */
-export async function writeMountTable(spec: SandboxSpec, layout: SandboxLayout, traceName: string): Promise<void> {
+export async function writeMountTable(spec: SandboxSpec, layout: RootLayout, traceName: string): Promise<void> {
   const map = `b:0:${spec.idBase}:${idCount}`;
   const inDisk = (name: string): string => join(basename(layout.disk), name);
   const overlay = [

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxSpec } from '../driver.ts';
-import type { ownFiles } from './container-mounts.ts';
+import type { ownFiles } from './own-files.ts';
 import { diskFolders } from './layout.ts';
 
 /** Mode by folder; the process's umask does not count, `mkdir` alone would obey it. */

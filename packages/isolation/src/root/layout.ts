@@ -1,0 +1,71 @@
+import { join } from 'node:path';
+
+/** Where a driver keeps the parts of a sandbox's root. All of it can be named from id and instance number alone. */
+export interface RootLayout {
+  /** The sparse file with the ext4 of this sandbox; its name tells id and instance to whoever sees the loop device. */
+  readonly image: string;
+  /** The image, mounted with the sandbox's id mapping. */
+  readonly disk: string;
+  /** The template's root, mounted read-only with the sandbox's id mapping. */
+  readonly lower: string;
+  /**
+   * The overlay of both: the sandbox's root. It stands outside `directory`, because the sandbox's root, who may not enter
+   * the data folder, has to reach it.
+   */
+  readonly rootfs: string;
+  /** First content of the image; removed once the image is made, for it holds the host token. */
+  readonly skeleton: string;
+  readonly mountTable: string;
+  /** What the loop device had counted before this sandbox got it. */
+  readonly diskOrigin: string;
+}
+
+/** Folders and files in the root of the image. */
+export const diskFolders = {
+  upper: 'u',
+  work: 'w',
+  sharedMemory: 'shm',
+  empty: 'empty',
+  etc: 'etc',
+  run: 'run',
+} as const;
+
+export function rootLayoutOf(instance: number, sandboxId: string, directory: string): RootLayout {
+  return {
+    image: join(directory, traceName(instance, sandboxId) + imageSuffix),
+    disk: join(directory, 'disk'),
+    lower: join(directory, 'lower'),
+    rootfs: join(rootsFolder(instance), sandboxId),
+    skeleton: join(directory, 'skeleton'),
+    mountTable: join(directory, 'mounts'),
+    diskOrigin: join(directory, 'disk-origin'),
+  };
+}
+
+export const imageSuffix = '.img';
+
+/** What marks an object of the host as belonging to a sandbox of a server. */
+export function traceName(instance: number, sandboxId: string): string {
+  return `${tracePrefix(instance)}${sandboxId}`;
+}
+
+export function tracePrefix(instance: number): string {
+  return `soulbox-${instance}-`;
+}
+
+/** Parent of the mount points of all roots: everyone may pass, nobody may list, and each belongs to its sandbox's root. */
+export function rootsFolder(instance: number): string {
+  return join(runFolder(instance), 'roots');
+}
+
+export function runFolder(instance: number): string {
+  return `/run/soulbox-${instance}`;
+}
+
+export function cgroupParent(instance: number): string {
+  return `/soulbox-${instance}`;
+}
+
+export function cgroupOf(instance: number, sandboxId: string): string {
+  return `${cgroupParent(instance)}/${sandboxId}`;
+}
