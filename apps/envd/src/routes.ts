@@ -8,6 +8,7 @@ import { handleUpload } from './files/upload.ts';
 import { handleInit } from './init/handle-init.ts';
 import { handleLogs } from './logs/handle-logs.ts';
 import { readMetrics } from './metrics/read-metrics.ts';
+import { createResumedHandler } from './resume/handle-resumed.ts';
 import { discardBody } from './server/discard-body.ts';
 import { createRpcHandler, rpcPrefixes } from './server/rpc.ts';
 import { sendEmpty, sendError, sendJson, setCorsHeaders } from './server/send.ts';
@@ -23,6 +24,7 @@ interface Route {
 const routes: Readonly<Record<string, Route>> = {
   'GET /health': { handle: (_context, _request, response) => sendEmpty(response, 204), access: 'own' },
   'POST /init': { handle: handleInit, access: 'own' },
+  'POST /resumed': { handle: createResumedHandler(), access: 'own' },
   'GET /soulbox/logs': { handle: handleLogs, access: 'own' },
   'GET /files': { handle: handleDownload, access: 'own' },
   'HEAD /files': { handle: handleDownload, access: 'own' },

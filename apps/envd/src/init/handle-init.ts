@@ -1,18 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { SoulBoxError } from '@soulbox/base';
-import { headers } from '@soulbox/contract';
 import type { Context } from '../context.ts';
 import { readJsonBody } from '../server/read-body.ts';
 import { sendEmpty } from '../server/send.ts';
+import { checkHost } from './host-token.ts';
+import { clearVolatile } from './clear-volatile.ts';
 import { writeRunFiles } from './run-files.ts';
-import { parseSettings } from './settings.ts';
+import { isRecord, parseSettings } from './settings.ts';
 
-/** POST /init: the host hands this sandbox its identity. Each call replaces what an earlier one said. */
+/**
+ * POST /init: the host hands this sandbox its identity. Each call replaces what an earlier one said. With `freshStart: true` the disk
+ * is one that an earlier life of the sandbox has used, and what a reboot would have cleared goes first.
+ */
 export async function handleInit(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (!(await context.hostGate.isHost(request.headers[headers.hostToken]))) {
-    throw new SoulBoxError('unauthorized', 'This call is for the host only.');
-  }
-  const settings = parseSettings(await readJsonBody(request));
+  await checkHost(context.hostGate, request);
+  const body = await readJsonBody(request);
+  const settings = parseSettings(body);
+  if (isRecord(body) && body['freshStart'] === true) await clearVolatile(context.log);
   context.settings = settings;
   await writeRunFiles(settings.envVars, context.log);
   context.log.record('info', 'init', 'Initialized', { variables: String(Object.keys(settings.envVars).length) });

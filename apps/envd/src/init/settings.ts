@@ -32,7 +32,8 @@ export function parseSettings(body: unknown): Settings {
   };
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+/** Whether it is a JSON object. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

@@ -10,7 +10,7 @@ export interface LifeLogEntry {
 
 export type LifeLogLevel = 'info' | 'warn' | 'error';
 
-/** The last events of envd's life. Never environment values, file contents, output or tokens. */
+/** The last events of envd's life. Never environment values, file contents, tokens or output, but the beginning of a hook's. */
 export interface LifeLog {
   record(level: LifeLogLevel, logger: string, message: string, fields?: Readonly<Record<string, string>>): void;
   /** Entries with a `seq` above `after`, oldest first. */

@@ -20,6 +20,8 @@ export interface TestEnvd extends AsyncDisposable {
   readonly pid: number;
   /** POST /init with the host's token. Throws unless it answers 204. */
   init(body: object): Promise<void>;
+  /** POST /resumed likewise. */
+  resumed(body: object): Promise<void>;
 }
 
 const runtimeCache = '/var/cache/soulbox-test/envd-runtime';
@@ -59,6 +61,14 @@ export async function startEnvd(lowerDirectory: string): Promise<TestEnvd> {
     await closed;
     await removeTree(work);
   };
+  const tell = async (path: string, body: object): Promise<void> => {
+    const response = await fetch(`${baseUrl}${path}`, {
+      method: 'POST',
+      headers: { 'x-soulbox-host-token': hostToken },
+      body: JSON.stringify(body),
+    });
+    if (response.status !== 204) throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
+  };
   try {
     await waitUntilHealthy(baseUrl, () => {
       if (child.exitCode !== null) throw new Error(`envd ended: ${errors}`);
@@ -69,14 +79,8 @@ export async function startEnvd(lowerDirectory: string): Promise<TestEnvd> {
       hostToken,
       upperDirectory: join(work, 'upper'),
       pid: (await findChild(child.pid ?? 0)) ?? 0,
-      async init(body) {
-        const response = await fetch(`${baseUrl}/init`, {
-          method: 'POST',
-          headers: { 'x-soulbox-host-token': hostToken },
-          body: JSON.stringify(body),
-        });
-        if (response.status !== 204) throw new Error(`/init answered ${response.status}: ${await response.text()}`);
-      },
+      init: async (body) => await tell('/init', body),
+      resumed: async (body) => await tell('/resumed', body),
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {

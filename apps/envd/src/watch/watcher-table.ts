@@ -1,4 +1,5 @@
-import { randomId, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { kernelRandomId } from '../sys/kernel-random.ts';
 import type { Watcher } from './watcher.ts';
 
 /** Streams and polled watchers together. */
@@ -36,7 +37,7 @@ export function createWatcherTable(): WatcherTable {
       watcher.close();
     },
     publish(watcher) {
-      const id = `w${randomId(16)}`;
+      const id = `w${kernelRandomId(16)}`;
       published.set(id, watcher);
       return id;
     },

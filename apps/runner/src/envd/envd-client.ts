@@ -16,6 +16,24 @@ export interface EnvdInit {
   readonly timestamp: string;
   readonly defaultUser?: string;
   readonly defaultWorkdir?: string;
+  /** The disk is one that an earlier life of the sandbox has used: envd first removes what a reboot clears. */
+  readonly freshStart?: boolean;
+}
+
+/** What a sandbox is told when its saved memory runs again: the body of envd's `POST /resumed`. */
+export interface EnvdResumed {
+  readonly sandboxId: string;
+  /** Of `SandboxSpec`: letters, digits, dots, dashes and underscores, 128 at most. */
+  readonly generation: string;
+  /** RFC 3339. */
+  readonly timestamp: string;
+  /** False when the sandbox itself goes on where it was paused. */
+  readonly isCopy: boolean;
+  // Each replaces what it names when it is given, and keeps it when it is not. An empty text unsets.
+  readonly envVars?: Readonly<Record<string, string>>;
+  readonly accessToken?: string;
+  readonly defaultUser?: string;
+  readonly defaultWorkdir?: string;
 }
 
 const logsSchema = z.object({
@@ -43,6 +61,11 @@ export interface EnvdClient {
   /** True when envd answers. Never throws. */
   isHealthy(): Promise<boolean>;
   init(init: EnvdInit): Promise<void>;
+  /**
+   * Resolves when envd has made what is its own new and the sandbox's hooks have run, which may take 5 s. Safe to repeat.
+   * Throws `sandbox_unreachable`: whoever serves a copy after that serves its source's secrets.
+   */
+  resumed(resumed: EnvdResumed): Promise<void>;
   /** Makes a Connect call that answers with a stream, and waits for its end; envd cuts it off after `timeoutMs`. */
   stream(path: string, message: object, timeoutMs: number): Promise<void>;
   /** Log entries after `seq`; bounded, oldest first. */
@@ -67,6 +90,15 @@ export function createEnvdClient(dial: Dial, hostToken: Secret): EnvdClient {
       const { status } = await call('POST', '/init', init);
       if (status !== 204) {
         throw new SoulBoxError('sandbox_unreachable', `The sandbox's envd refused its settings (status ${status}).`);
+      }
+    },
+    async resumed(resumed) {
+      const { status } = await call('POST', '/resumed', resumed);
+      if (status !== 204) {
+        throw new SoulBoxError(
+          'sandbox_unreachable',
+          `The sandbox's envd did not confirm its resume (status ${status}).`,
+        );
       }
     },
     async stream(path, message, timeoutMs) {

@@ -1,0 +1,53 @@
+import { lstat, readdir, rmdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LifeLog } from '../logs/life-log.ts';
+
+/** The host's own mount stands here. */
+const hostDirectory = '/run/soulbox';
+
+interface ClearOptions {
+  readonly keepFolders: boolean;
+  /** Of the folder where it began: what lies on another is a mount. */
+  readonly device: number;
+  readonly log: LifeLog;
+}
+
+/**
+ * Removes what lies in memory on other machines and a reboot clears: pid files, sockets and all else in /run but its folders,
+ * which packages made and their services expect; and all of /dev/shm. /tmp stays, as on most servers. No link is
+ * followed, no mount entered. Never throws: what cannot be removed is logged and stays.
+ */
+export async function clearVolatile(log: LifeLog): Promise<void> {
+  for (const [directory, keepFolders] of [
+    ['/run', true],
+    ['/dev/shm', false],
+  ] as const) {
+    try {
+      await clear(directory, { keepFolders, device: (await lstat(directory)).dev, log });
+    } catch (error) {
+      warn(log, directory, error);
+    }
+  }
+}
+
+async function clear(directory: string, options: ClearOptions): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name);
+    await remove(path, options).catch((error: unknown) => warn(options.log, path, error));
+  }
+}
+
+async function remove(path: string, options: ClearOptions): Promise<void> {
+  const stats = await lstat(path);
+  if (path === hostDirectory || stats.dev !== options.device) return;
+  if (!stats.isDirectory()) {
+    await unlink(path);
+    return;
+  }
+  await clear(path, options);
+  if (!options.keepFolders) await rmdir(path);
+}
+
+function warn(log: LifeLog, path: string, error: unknown): void {
+  log.record('warn', 'init', 'Something of an earlier life could not be removed', { path, cause: String(error) });
+}

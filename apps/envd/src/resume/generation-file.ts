@@ -1,0 +1,16 @@
+import { constants } from 'node:fs';
+import { openRegular } from '../files/open-regular.ts';
+
+const path = '/run/soulbox/generation';
+
+/**
+ * Writes the generation over the old one, in place, so that programs which watch the file (inotify: IN_MODIFY,
+ * IN_CLOSE_WRITE) are told. Cut to length afterwards: a reader never finds it empty. Throws what the kernel says.
+ */
+export async function writeGeneration(generation: string): Promise<void> {
+  const text = Buffer.from(`${generation}\n`);
+  const { file } = await openRegular(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
+  await using opened = file;
+  await opened.write(text, 0, text.length, 0);
+  await opened.truncate(text.length);
+}

@@ -1,0 +1,39 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Context } from '../context.ts';
+import { checkHost } from '../init/host-token.ts';
+import { writeRunFiles } from '../init/run-files.ts';
+import { readJsonBody } from '../server/read-body.ts';
+import { sendEmpty } from '../server/send.ts';
+import { writeGeneration } from './generation-file.ts';
+import type { Resumed } from './parse-resumed.ts';
+import { parseResumed } from './parse-resumed.ts';
+import { runHooks } from './run-hooks.ts';
+
+/** Handles POST /resumed, one call at a time: the runner may ask again when an answer got lost. */
+export function createResumedHandler(): (
+  context: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return async (context, request, response) => {
+    await checkHost(context.hostGate, request);
+    const resumed = parseResumed(await readJsonBody(request));
+    const turn = last.then(async () => await apply(context, resumed));
+    last = turn.catch(() => undefined);
+    await turn;
+    sendEmpty(response, 204);
+  };
+}
+
+/**
+ * The memory of this sandbox came back, here or as a copy: what is its own is replaced before anyone is let in. envd's random numbers
+ * need no step, as it keeps no state for them (sys/kernel-random.ts). Throws when programs could not be told that they are a copy.
+ */
+async function apply(context: Context, resumed: Resumed): Promise<void> {
+  context.settings = { ...context.settings, ...resumed.settings };
+  await writeRunFiles(context.settings.envVars, context.log);
+  if (resumed.isCopy) await writeGeneration(resumed.generation);
+  await runHooks(context, resumed);
+  context.log.record('info', 'resume', 'Resumed', { isCopy: String(resumed.isCopy), generation: resumed.generation });
+}

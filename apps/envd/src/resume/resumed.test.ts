@@ -1,0 +1,243 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { asUser, collect, createClients, runShell } from '../testing/clients.ts';
+import type { TestEnvd } from '../testing/start-envd.ts';
+import { startEnvd } from '../testing/start-envd.ts';
+import { findTestRoot } from '../testing/test-root.ts';
+
+let envd: TestEnvd;
+const copy = { sandboxId: 'i1', generation: 'g2', isCopy: true, timestamp: new Date().toISOString() };
+const hooks = '/etc/soulbox/resumed.d';
+
+beforeAll(async () => {
+  envd = await startEnvd(await findTestRoot());
+});
+
+afterAll(async () => {
+  await envd[Symbol.asyncDispose]();
+});
+
+beforeEach(async () => {
+  await envd.init({});
+  await sh(
+    `rm -rf ${hooks} /tmp/told /run/soulbox/generation; mkdir -p ${hooks}; chown root ${hooks}; chmod 755 ${hooks}`,
+  );
+});
+
+async function sh(line: string): Promise<string> {
+  return (await runShell(createClients(envd.baseUrl).process, line, asUser('root'))).stdout;
+}
+
+/** A hook with this text, which nobody but root may change. */
+async function hook(name: string, script: string): Promise<void> {
+  await sh(`printf '#!/bin/sh\n%s\n' '${script}' >${hooks}/${name}; chmod 755 ${hooks}/${name}`);
+}
+
+async function postResumed(body: string, token = envd.hostToken): Promise<number> {
+  const headers = { 'x-soulbox-host-token': token };
+  return (await fetch(`${envd.baseUrl}/resumed`, { method: 'POST', headers, body })).status;
+}
+
+interface LogEntry {
+  readonly message: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** What the log says of hooks, by the hook's name; the latest wins. */
+async function hookLog(): Promise<Record<string, LogEntry>> {
+  const headers = { 'x-soulbox-host-token': envd.hostToken };
+  const response = await fetch(`${envd.baseUrl}/soulbox/logs?after=0`, { headers });
+  const { entries } = (await response.json()) as { entries: LogEntry[] };
+  const named = entries.filter(({ message }) => message.startsWith('Hook'));
+  return Object.fromEntries(named.map((entry) => [entry.fields['path']?.split('/').at(-1) ?? '', entry]));
+}
+
+describe('POST /resumed', () => {
+  test('is for whoever has the host token', async () => {
+    for (const token of ['', 'wrong', `${envd.hostToken}x`]) {
+      expect(await postResumed(JSON.stringify(copy), token)).toBe(401);
+    }
+    expect(await sh('ls /run/soulbox')).not.toContain('generation');
+  });
+
+  test.each([
+    '',
+    '[]',
+    'null',
+    '{',
+    '{"sandboxId":"i1","generation":"g"}',
+    '{"sandboxId":"i1","isCopy":true}',
+    '{"generation":"g","isCopy":true}',
+    '{"sandboxId":"i1","generation":"g","isCopy":"yes"}',
+    '{"sandboxId":"i1","generation":"a b","isCopy":true}',
+    '{"sandboxId":"../x","generation":"g","isCopy":true}',
+    '{"sandboxId":"i1","generation":"g","isCopy":true,"envVars":{"A":1}}',
+    '{"sandboxId":"i1","generation":"g","isCopy":true,"accessToken":1}',
+  ])('%s is a bad request and changes nothing', async (body) => {
+    await envd.init({ envVars: { KEPT: 'yes' } });
+    await hook('10-tell', 'echo told >/tmp/told');
+    expect(await postResumed(body)).toBe(400);
+    expect(await sh('echo $KEPT; ls /tmp/told /run/soulbox/generation 2>/dev/null')).toBe('yes\n');
+  });
+
+  test('keeps the settings that it does not name', async () => {
+    await envd.init({ envVars: { A: '1' }, defaultUser: 'root', defaultWorkdir: '/etc' });
+    await envd.resumed({ ...copy, isCopy: false });
+    const { process } = createClients(envd.baseUrl);
+    expect((await runShell(process, 'echo $A; id -un; pwd')).stdout).toBe('1\nroot\n/etc\n');
+  });
+
+  test('replaces the settings that it names, and the files of variables with them', async () => {
+    await envd.init({ envVars: { A: '1', E2B_SANDBOX_ID: 'source' }, defaultUser: 'root' });
+    const envVars = { B: '2', E2B_SANDBOX_ID: 'copy' };
+    await envd.resumed({ ...copy, envVars, accessToken: 'new', defaultUser: 'user', defaultWorkdir: '/tmp' });
+    const stranger = createClients(envd.baseUrl).process;
+    await expect(runShell(stranger, 'true')).rejects.toThrow(/unauthenticated/);
+    const { process } = createClients(envd.baseUrl, undefined, { 'x-access-token': 'new' });
+    const { stdout } = await runShell(process, 'echo $A$B; id -un; pwd; cat /run/e2b/.E2B_SANDBOX_ID');
+    expect(stdout).toBe('2\nuser\n/tmp\ncopy');
+  });
+
+  test('leaves no variables and no token when told so', async () => {
+    await envd.init({ envVars: { A: '1' }, accessToken: 'of-the-source' });
+    await envd.resumed({ ...copy, envVars: {}, accessToken: '' });
+    expect(await sh('echo $A')).toBe('\n');
+  });
+});
+
+describe('the generation', () => {
+  test('of a copy is written over the old one in the same file, also when it is shorter', async () => {
+    await sh('echo a-long-generation-of-the-source >/run/soulbox/generation');
+    const before = await sh('stat -c %i /run/soulbox/generation');
+    await envd.resumed(copy);
+    expect(await sh('cat /run/soulbox/generation')).toBe('g2\n');
+    expect(await sh('stat -c %i /run/soulbox/generation')).toBe(before);
+  });
+
+  test('of a sandbox that resumes stays', async () => {
+    await sh('echo g1 >/run/soulbox/generation');
+    await envd.resumed({ ...copy, isCopy: false });
+    expect(await sh('cat /run/soulbox/generation')).toBe('g1\n');
+  });
+
+  test.each([
+    'mkdir /run/soulbox/generation',
+    'mkfifo /run/soulbox/generation',
+    'ln -s /etc/passwd /run/soulbox/generation',
+  ])('that cannot be written is an error, after %s', async (line) => {
+    await sh(line);
+    expect(await postResumed(JSON.stringify(copy))).toBeGreaterThanOrEqual(400);
+    expect(await sh('grep -c root: /etc/passwd')).toBe('1\n');
+  });
+});
+
+describe('hooks', () => {
+  test('run as root in the order of their names, and know what happened', async () => {
+    await hook('20-second', 'echo second $SOULBOX_IS_COPY >>/tmp/told');
+    await hook('10-first', 'id -un >>/tmp/told; echo $SOULBOX_SANDBOX_ID $SOULBOX_GENERATION >>/tmp/told');
+    await envd.resumed(copy);
+    expect(await sh('cat /tmp/told')).toBe('root\ni1 g2\nsecond 1\n');
+    await envd.resumed({ ...copy, isCopy: false });
+    expect(await sh('tail -n 1 /tmp/told')).toBe('second 0\n');
+  });
+
+  test('find the new generation and the new settings in place', async () => {
+    await hook('10-look', 'cat /run/soulbox/generation /run/e2b/.E2B_X >/tmp/told');
+    await envd.resumed({ ...copy, generation: 'g7', envVars: { E2B_X: 'x' } });
+    expect(await sh('cat /tmp/told')).toBe('g7\nx');
+  });
+
+  test('that fail or print without end are logged, and the next ones run', async () => {
+    await hook('10-fails', 'echo why >&2; exit 3');
+    await hook('20-prints', 'head -c 10000000 /dev/zero | tr "\\0" x');
+    await hook('30-last', 'echo told >/tmp/told');
+    await envd.resumed(copy);
+    expect(await sh('cat /tmp/told')).toBe('told\n');
+    const log = await hookLog();
+    expect(log['10-fails']?.fields).toMatchObject({ status: 'exit 3', output: 'why' });
+    expect(log['20-prints']?.fields['output']).toBe('x'.repeat(512));
+  });
+
+  test('that hang are killed with all they started, and take five seconds together at most', async () => {
+    for (const name of ['1-hangs', '2-hangs', '3-hangs', '4-late']) await hook(name, 'sleep 1234 & sleep 1234');
+    const begin = performance.now();
+    await envd.resumed(copy);
+    expect(performance.now() - begin).toBeLessThan(8000);
+    expect(await sh('pgrep -c -f "sleep [1]234"')).toBe('0\n');
+    const log = await hookLog();
+    expect(log['1-hangs']?.fields['status']).toMatch(/too long/);
+    expect(log['4-late']?.message).toMatch(/left out/);
+  }, 20_000);
+
+  test('that start a daemon do not wait for it', async () => {
+    await hook('10-daemon', 'echo begun; setsid sleep 9 &');
+    const begin = performance.now();
+    await envd.resumed(copy);
+    expect(performance.now() - begin).toBeLessThan(1500);
+    expect((await hookLog())['10-daemon']?.fields).toMatchObject({ status: 'exit 0', output: 'begun' });
+  });
+
+  test.each([
+    ['is not executable', 'chmod 644'],
+    ['belongs to a user', 'chown user'],
+    ['can be written by all', 'chmod 777'],
+  ])('one that %s is left out', async (_name, command) => {
+    await hook('10-bad', 'echo told >/tmp/told');
+    await sh(`${command} ${hooks}/10-bad`);
+    await envd.resumed(copy);
+    expect(await sh('ls /tmp/told 2>/dev/null')).toBe('');
+    expect((await hookLog())['10-bad']?.message).toMatch(/left out/);
+  });
+
+  test('links and what editors leave are left out', async () => {
+    await hook('10-told', 'echo told >>/tmp/told');
+    await sh(`cd ${hooks}; ln -s 10-told 20-link; cp 10-told 10-told~; cp 10-told .hidden; mkdir 30-folder`);
+    await envd.resumed(copy);
+    expect(await sh('cat /tmp/told')).toBe('told\n');
+  });
+
+  test('none run from a folder that a user may write, and none is no fault', async () => {
+    await hook('10-told', 'echo told >/tmp/told');
+    await sh(`chown user ${hooks}`);
+    await envd.resumed(copy);
+    await sh(`rm -r ${hooks}`);
+    await envd.resumed(copy);
+    expect(await sh('ls /tmp/told 2>/dev/null')).toBe('');
+  });
+
+  test('two calls at once take turns', async () => {
+    await hook('10-turn', 'echo begin >>/tmp/told; sleep 0.2; echo end >>/tmp/told');
+    await Promise.all([envd.resumed(copy), envd.resumed(copy)]);
+    expect(await sh('cat /tmp/told')).toBe('begin\nend\nbegin\nend\n');
+  });
+});
+
+test('the token of the source does not open a copy', async () => {
+  const old = envd.hostToken;
+  await sh('echo of-the-copy >/run/soulbox/host-token');
+  expect(await postResumed(JSON.stringify(copy), old)).toBe(401);
+  expect(await postResumed(JSON.stringify(copy), 'of-the-copy')).toBe(204);
+  await sh(`rm /run/soulbox/host-token; mkfifo /run/soulbox/host-token`);
+  expect(await postResumed(JSON.stringify(copy), old)).toBe(401);
+  expect(await postResumed(JSON.stringify(copy), 'of-the-copy')).toBe(204);
+  await sh(`rm /run/soulbox/host-token; printf %s ${old} >/run/soulbox/host-token`);
+});
+
+test('a process goes on through it and can be connected to', async () => {
+  const { process } = createClients(envd.baseUrl);
+  const tag = 'kept';
+  const started = process.start({ process: { cmd: '/bin/cat' }, tag, stdin: true })[Symbol.asyncIterator]();
+  await started.next();
+  await envd.resumed(copy);
+  const selector = { selector: { case: 'tag' as const, value: tag } };
+  const outcome = collect(process.connect({ process: selector }));
+  await process.sendInput({ process: selector, input: { input: { case: 'stdin', value: Buffer.from('hello') } } });
+  await process.closeStdin({ process: selector });
+  expect((await outcome).end).toMatchObject({ exitCode: 0 });
+  await started.return?.();
+});
+
+test('envd can be looked at again after it was another user', async () => {
+  await runShell(createClients(envd.baseUrl).process, 'true', asUser('user'));
+  // What the kernel allows root without CAP_SYS_PTRACE for dumpable processes only; CRIU needs the same of init.
+  expect(await sh('head -c 1 /proc/1/environ | wc -c')).toBe('1\n');
+});
