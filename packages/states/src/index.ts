@@ -1,3 +1,5 @@
-export type { Collection, State, StateDraft, StateStore } from './state-store.ts';
+export { openStateStore } from './open-state-store.ts';
+export type { StateStoreOptions } from './open-state-store.ts';
+export type { Collection, Needed, PartDigests, State, StateDraft, StateStore } from './state-store.ts';
 export { manifestFormat } from './manifest.ts';
-export type { Manifest, StateFacts } from './manifest.ts';
+export type { DiskDigests, Manifest, StateFacts } from './manifest.ts';

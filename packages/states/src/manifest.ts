@@ -1,7 +1,23 @@
 import { z } from 'zod';
+import { isPartName } from './names.ts';
 
 /** A manifest of another version is refused: `state_incompatible`. */
 export const manifestFormat = 1;
+
+const sizeSchema = z.number().int().nonnegative();
+/** SHA-256 of each block in hexadecimal, in order. In sparse files the empty string stands for a block that is a hole. */
+const digestsSchema = z.array(z.string().regex(/^([0-9a-f]{64})?$/));
+
+export const fileDigestsSchema = z.object({ sizeBytes: sizeSchema, digests: digestsSchema });
+
+/**
+ * The disk of a paused sandbox, which stays in the sandbox's folder. One that holds more than may be read before a resume is
+ * known by its size and by the bytes its file system gave it; nobody would notice a changed byte in it.
+ */
+const diskDigestsSchema = z.discriminatedUnion('checked', [
+  z.object({ checked: z.literal('content'), sizeBytes: sizeSchema, digests: digestsSchema }),
+  z.object({ checked: z.literal('size'), sizeBytes: sizeSchema, allocatedBytes: sizeSchema }),
+]);
 
 const factsSchema = z.object({
   createdAtMs: z.number().int(),
@@ -20,6 +36,8 @@ const factsSchema = z.object({
   diskMb: z.number(),
   /** Frozen disks, topmost first. Empty for a paused sandbox whose disk stayed in its own folder. */
   layers: z.array(z.string()),
+  /** That disk; made by `digestDisk` of the store, compared by `verifyDisk`. */
+  disk: diskDigestsSchema.optional(),
   /** What the runner wants back with it; only it knows the form. */
   tenant: z.unknown(),
 });
@@ -28,10 +46,12 @@ export const manifestSchema = z.object({
   format: z.literal(manifestFormat),
   stateId: z.string(),
   facts: factsSchema,
-  blockBytes: z.number().int(),
-  /** By name; digests are SHA-256 in hexadecimal, one for each block. */
-  parts: z.record(z.string(), z.object({ sizeBytes: z.number().int(), digests: z.array(z.string()) })),
+  blockBytes: z.number().int().positive(),
+  /** By name: the plain files of the state's folder. */
+  parts: z.record(z.string().refine(isPartName), fileDigestsSchema),
 });
 
+export type FileDigests = z.infer<typeof fileDigestsSchema>;
+export type DiskDigests = z.infer<typeof diskDigestsSchema>;
 export type StateFacts = z.infer<typeof factsSchema>;
 export type Manifest = z.infer<typeof manifestSchema>;

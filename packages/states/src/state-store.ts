@@ -1,30 +1,52 @@
-import type { Manifest, StateFacts } from './manifest.ts';
+import type { DiskDigests, Manifest, StateFacts } from './manifest.ts';
 
 /**
  * What sandboxes leave when they sleep: *states*, each a manifest and the parts it names, and *layers*, frozen disks that
  * states and running sandboxes share. Both are written once and never changed. Nothing counts references: what is needed
  * is what the caller's records and the manifests name at the moment of a collection, so a crash in between cannot make a
  * count wrong.
+ *
+ * Ids are 1 to 64 of `[A-Za-z0-9_-]`; others are a `bad_request`. One store owns a folder at a time. Dispose it when no call
+ * is under way.
  */
-export interface StateStore {
-  /** A folder for a driver to save into. It becomes a state by `seal`; until then it is nobody's. */
+export interface StateStore extends AsyncDisposable {
+  /** A folder for a driver to save into. It becomes a state by `seal`; until then it is nobody's. Throws `name_taken`. */
   begin(stateId: string): Promise<StateDraft>;
-  /** Reads and checks the manifest and that every part has its size. Throws `state_damaged`, `state_incompatible`. */
+  /**
+   * Reads and checks the manifest, and that the folder holds every part in its size and nothing else. Throws
+   * `snapshot_not_found`, `state_damaged`, `state_incompatible`.
+   */
   open(stateId: string): Promise<State>;
+  /** Like `open`, but undefined when there is no state of this id. */
   find(stateId: string): Promise<State | undefined>;
   /** Ids of all sealed states, damaged ones included. */
   list(): Promise<readonly string[]>;
+  /** Nothing happens when there is none. */
   remove(stateId: string): Promise<void>;
   /** Where the disk of a suspended sandbox is to be moved to, to become the layer of this id. */
   layerPath(layerId: string): string;
-  /** Notes size and block digests of a layer that was just moved to its path. */
+  /** Notes size and block digests of a layer that was just moved to its path. Safe to repeat. Durable. */
   sealLayer(layerId: string): Promise<void>;
-  /** Checks a layer once in the life of this store. Throws `state_damaged`. */
+  /** Checks a layer once in the life of this store; one that it sealed itself is known. Throws `state_damaged`. */
   verifyLayer(layerId: string): Promise<void>;
-  /** One layer with the content of several (topmost first) takes their place, so that chains do not grow without end. */
-  flatten(layerIds: readonly string[], layerId: string): Promise<void>;
-  /** Removes every state that is not in `states`, and every layer that neither those states nor `layers` name. */
-  collect(needed: { readonly states: ReadonlySet<string>; readonly layers: ReadonlySet<string> }): Promise<Collection>;
+  /**
+   * Size and digests of the disk of a paused sandbox, written out to the host's disk, for `StateFacts.disk`. One that holds
+   * more than `maxReadBytes` (default 256 MiB) is known by its sizes only, so that a resume need not wait for it to be read.
+   */
+  digestDisk(path: string, maxReadBytes?: number): Promise<DiskDigests>;
+  /** Throws `state_damaged` when the disk is not what `digestDisk` found. */
+  verifyDisk(path: string, expected: DiskDigests): Promise<void>;
+  /**
+   * Removes every state and layer that nobody needs. `findNeeded` is asked after the store has looked at what there is: a
+   * caller that names a state or layer in its records before it makes it cannot lose it to a collection under way. Layers
+   * that a kept state names are needed too. While a draft is open, or a kept state cannot be read, no layer is removed.
+   */
+  collect(findNeeded: () => Needed | Promise<Needed>): Promise<Collection>;
+}
+
+export interface Needed {
+  readonly states: ReadonlySet<string>;
+  readonly layers: ReadonlySet<string>;
 }
 
 export interface Collection {
@@ -37,9 +59,12 @@ export interface StateDraft extends AsyncDisposable {
   readonly stateId: string;
   /** Empty, mode 0700, on the same file system as sandboxes' folders. */
   readonly directory: string;
-  /** Starts computing digests while the driver still writes; optional. */
-  follow(): void;
-  /** Digests every part, flushes all to the disk and writes the manifest last. Throws `disk_full`. */
+  /**
+   * Computes digests, and begins to write to the disk, while the driver still saves: of those parts that it only ever appends
+   * to. A part that is written in another order must not be named here: its digests would be wrong. Optional.
+   */
+  follow(isAppendOnly: (partName: string) => boolean): void;
+  /** Digests every part, flushes all to the disk and writes the manifest last. Call it once. Throws `disk_full`. */
   seal(facts: StateFacts): Promise<State>;
 }
 
@@ -49,8 +74,17 @@ export interface State {
   readonly manifest: Manifest;
   /** Where its parts are files of their own names. */
   readonly directory: string;
-  /** Reads the parts (all, or those for which `isMeant` holds) and compares their digests. Throws `state_damaged`. */
-  verify(isMeant?: (partName: string) => boolean): Promise<void>;
   /** Bytes it takes, its layers not counted. */
   readonly sizeBytes: number;
+  /** Reads the parts (all, or those for which `isMeant` holds) and compares their digests. Throws `state_damaged`. */
+  verify(isMeant?: (partName: string) => boolean): Promise<void>;
+  /** For a driver that checks these parts itself, as it reads them. */
+  digestsOf(isMeant: (partName: string) => boolean): PartDigests;
+}
+
+/** The same as `BlockDigests` of a driver. */
+export interface PartDigests {
+  readonly blockBytes: number;
+  /** SHA-256 of each block in hexadecimal, in order, by part. The last block may be shorter. */
+  readonly parts: Readonly<Record<string, readonly string[]>>;
 }

@@ -1,0 +1,55 @@
+import type { Logger } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import type { Layers } from './layers.ts';
+import { readManifest } from './open-state.ts';
+import type { Collection, Needed, StateStore } from './state-store.ts';
+
+/** What a collection needs of the store beside its states. */
+export interface Shelves {
+  readonly store: Pick<StateStore, 'list' | 'remove'>;
+  readonly layers: Layers;
+  readonly logger: Logger;
+  /** Whether a draft is open: what it will name is not known yet. */
+  hasDrafts(): boolean;
+  statePath(stateId: string): string;
+}
+
+/**
+ * Mark and sweep. What is there is listed before anybody is asked what is needed, so what was made meanwhile is not up for
+ * removal. States go first: a crash in between leaves layers that nobody names, for the next time.
+ */
+export async function collect(shelves: Shelves, findNeeded: () => Needed | Promise<Needed>): Promise<Collection> {
+  const states = await shelves.store.list();
+  const layers = await shelves.layers.list();
+  const needed = await findNeeded();
+  const removedStates = states.filter((id) => !needed.states.has(id));
+  for (const id of removedStates) await shelves.store.remove(id);
+  const removedLayers = await findUnneeded(shelves, layers, needed.layers);
+  for (const id of removedLayers) await shelves.layers.remove(id);
+  return { removedStates, removedLayers };
+}
+
+async function findUnneeded(
+  shelves: Shelves,
+  layers: readonly string[],
+  needed: ReadonlySet<string>,
+): Promise<string[]> {
+  const named = new Set(needed);
+  for (const stateId of await shelves.store.list()) {
+    const found = await findLayers(shelves, stateId);
+    if (found === undefined) return [];
+    for (const layerId of found) named.add(layerId);
+  }
+  return shelves.hasDrafts() ? [] : layers.filter((id) => !named.has(id));
+}
+
+/** Undefined when the state cannot be read: any layer may be one of its own. */
+async function findLayers(shelves: Shelves, stateId: string): Promise<readonly string[] | undefined> {
+  try {
+    return (await readManifest(stateId, shelves.statePath(stateId))).facts.layers;
+  } catch (error) {
+    if (!(error instanceof SoulBoxError)) throw error;
+    shelves.logger.warn({ stateId, err: error }, 'a kept state cannot be read: no layer is removed until it is');
+    return undefined;
+  }
+}

@@ -1,0 +1,82 @@
+import { readdir, rm } from 'node:fs/promises';
+import { z } from 'zod';
+import { errorFromNode } from '@soulbox/base';
+import { damaged } from './damage.ts';
+import { blockBytes } from './digests/digest-job.ts';
+import type { Digester } from './digests/digester.ts';
+import { digestImage, verifyImage } from './disk-digests.ts';
+import { flush } from './flush.ts';
+import type { FileDigests } from './manifest.ts';
+import { fileDigestsSchema, manifestFormat } from './manifest.ts';
+import type { StorePaths } from './names.ts';
+import { layerDigestsSuffix, layerSuffix } from './names.ts';
+import { readSealedJson, writeSealedJson } from './sealed-json.ts';
+
+const layerSchema = fileDigestsSchema.extend({
+  format: z.literal(manifestFormat),
+  layerId: z.string(),
+  blockBytes: z.literal(blockBytes),
+});
+
+/** The layers of a store: each a sparse image, and beside it a file of digests once it is sealed. */
+export class Layers {
+  readonly #paths: StorePaths;
+  readonly #digester: Digester;
+  /** Checks that went well, or are under way. */
+  readonly #checked = new Map<string, Promise<void>>();
+
+  constructor(paths: StorePaths, digester: Digester) {
+    this.#paths = paths;
+    this.#digester = digester;
+  }
+
+  /** Ids of all that there is anything of. */
+  async list(): Promise<string[]> {
+    const names = await readdir(this.#paths.layers);
+    const ids = [layerSuffix, layerDigestsSuffix].flatMap((suffix) =>
+      names.filter((name) => name.endsWith(suffix)).map((name) => name.slice(0, -suffix.length)),
+    );
+    return [...new Set(ids)].sort();
+  }
+
+  async seal(layerId: string): Promise<void> {
+    try {
+      const digests = await digestImage(this.#paths.layer(layerId), this.#digester);
+      const content = { format: manifestFormat, layerId, blockBytes, ...digests };
+      await writeSealedJson(this.#paths.layerDigests(layerId), content);
+      await flush(this.#paths.layers);
+    } catch (error) {
+      throw errorFromNode(error, `Layer ${layerId} could not be written to the disk of the host.`);
+    }
+    this.#checked.set(layerId, Promise.resolve());
+  }
+
+  async verify(layerId: string): Promise<void> {
+    const check = this.#checked.get(layerId) ?? this.#check(layerId);
+    this.#checked.set(layerId, check);
+    // One that failed is looked at again: somebody may have put the right file back.
+    check.catch(() => this.#checked.delete(layerId));
+    await check;
+  }
+
+  async remove(layerId: string): Promise<void> {
+    this.#checked.delete(layerId);
+    await rm(this.#paths.layer(layerId), { force: true });
+    await rm(this.#paths.layerDigests(layerId), { force: true });
+  }
+
+  async #check(layerId: string): Promise<void> {
+    const expected = await this.#readDigests(layerId);
+    await verifyImage(`Layer ${layerId}`, this.#paths.layer(layerId), expected, this.#digester);
+  }
+
+  async #readDigests(layerId: string): Promise<FileDigests> {
+    const content = await readSealedJson(this.#paths.layerDigests(layerId)).catch((error: unknown) => {
+      throw damaged(`The digests of layer ${layerId} cannot be read`, error);
+    });
+    const parsed = layerSchema.safeParse(content);
+    if (!parsed.success || parsed.data.layerId !== layerId)
+      throw damaged(`The digests of layer ${layerId} are incomplete, altered or of another layer`);
+    return parsed.data;
+  }
+}

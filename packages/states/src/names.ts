@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import { SoulBoxError } from '@soulbox/base';
+
+/** No dot and no slash: an id can neither leave its folder nor look like a draft. */
+const idForm = /^[A-Za-z0-9_-]{1,64}$/;
+/** A part is a plain file of the state's folder. */
+const partForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+export const manifestName = 'manifest.json';
+export const layerSuffix = '.img';
+export const layerDigestsSuffix = '.json';
+/** A folder of this suffix belongs to nobody when the store opens. */
+export const draftSuffix = '.draft';
+/** A state that waits to be deleted: one rename, and no reader sees half of it. */
+export const removedSuffix = '.removed';
+
+/** What stands where in a store's folder. */
+export interface StorePaths {
+  readonly states: string;
+  readonly layers: string;
+  state(stateId: string): string;
+  layer(layerId: string): string;
+  layerDigests(layerId: string): string;
+}
+
+export function storePaths(directory: string): StorePaths {
+  const states = join(directory, 'states');
+  const layers = join(directory, 'layers');
+  return {
+    states,
+    layers,
+    state: (stateId) => join(states, checkedId(stateId)),
+    layer: (layerId) => join(layers, checkedId(layerId) + layerSuffix),
+    layerDigests: (layerId) => join(layers, checkedId(layerId) + layerDigestsSuffix),
+  };
+}
+
+export const isId = (text: string): boolean => idForm.test(text);
+
+export const isPartName = (text: string): boolean => partForm.test(text) && text !== manifestName;
+
+function checkedId(id: string): string {
+  if (!isId(id)) throw new SoulBoxError('bad_request', `${JSON.stringify(id)} is not the id of a state or layer.`);
+  return id;
+}

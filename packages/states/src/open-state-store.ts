@@ -1,0 +1,160 @@
+import { mkdir, open, readdir, rename, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Logger } from '@soulbox/base';
+import { SoulBoxError, errorFromNode, isNodeError, removeTree } from '@soulbox/base';
+import { collect } from './collect.ts';
+import { Digester } from './digests/digester.ts';
+import { tryLock } from './digests/file-calls.ts';
+import { digestDisk, verifyDisk } from './disk-digests.ts';
+import { Draft } from './draft.ts';
+import { Layers } from './layers.ts';
+import type { StorePaths } from './names.ts';
+import { draftSuffix, isId, removedSuffix, storePaths } from './names.ts';
+import { openState } from './open-state.ts';
+import type { Collection, Needed, State, StateDraft, StateStore } from './state-store.ts';
+import type { DiskDigests } from './manifest.ts';
+
+const defaultMaxReadBytes = 256 * 1024 * 1024;
+
+export interface StateStoreOptions {
+  /** Gets the folders `states` and `layers`; on the same file system as sandboxes' folders. Made when missing, 0700. */
+  readonly directory: string;
+  readonly logger: Logger;
+}
+
+/** Opens a store and removes what a crash left of drafts. Throws `name_taken` while another store has the folder. */
+export async function openStateStore({ directory, logger }: StateStoreOptions): Promise<StateStore> {
+  const paths = storePaths(directory);
+  for (const folder of [paths.states, paths.layers]) await mkdir(folder, { recursive: true, mode: 0o700 });
+  const lock = await lockFolder(paths.states);
+  try {
+    await sweep(paths, logger);
+  } catch (error) {
+    await lock.close();
+    throw error;
+  }
+  return new DiskStateStore(paths, logger, lock);
+}
+
+/** The kernel drops the lock with the process, however that ends. */
+async function lockFolder(folder: string): Promise<FileHandle> {
+  const handle = await open(folder, 'r');
+  if (tryLock(handle.fd)) return handle;
+  await handle.close();
+  throw new SoulBoxError('name_taken', `Another store has ${dirname(folder)} open. End its server first.`);
+}
+
+async function sweep(paths: StorePaths, logger: Logger): Promise<void> {
+  const isLeftover = (name: string): boolean => [draftSuffix, removedSuffix, '.tmp'].some((end) => name.endsWith(end));
+  for (const folder of [paths.states, paths.layers]) {
+    for (const name of (await readdir(folder)).filter(isLeftover)) {
+      await removeTree(join(folder, name));
+      logger.info({ name }, 'removed what was left of an unfinished state or layer');
+    }
+  }
+}
+
+class DiskStateStore implements StateStore {
+  readonly #paths: StorePaths;
+  readonly #logger: Logger;
+  readonly #lock: FileHandle;
+  readonly #digester = new Digester();
+  readonly #layers: Layers;
+  readonly #drafts = new Set<string>();
+
+  constructor(paths: StorePaths, logger: Logger, lock: FileHandle) {
+    this.#paths = paths;
+    this.#logger = logger;
+    this.#lock = lock;
+    this.#layers = new Layers(paths, this.#digester);
+  }
+
+  async begin(stateId: string): Promise<StateDraft> {
+    const target = this.#paths.state(stateId);
+    if (this.#drafts.has(stateId) || (await exists(target)))
+      throw new SoulBoxError('name_taken', `State ${stateId} exists already, or is being written.`);
+    const directory = target + draftSuffix;
+    this.#drafts.add(stateId);
+    try {
+      await mkdir(directory, { mode: 0o700 });
+    } catch (error) {
+      this.#drafts.delete(stateId);
+      throw errorFromNode(error, `No folder could be made for state ${stateId}.`);
+    }
+    return new Draft(stateId, directory, target, this.#digester, () => this.#drafts.delete(stateId));
+  }
+
+  async open(stateId: string): Promise<State> {
+    const state = await this.find(stateId);
+    if (state === undefined) throw new SoulBoxError('snapshot_not_found', `There is no state ${stateId}.`);
+    return state;
+  }
+
+  async find(stateId: string): Promise<State | undefined> {
+    const directory = this.#paths.state(stateId);
+    return (await exists(directory)) ? await openState(stateId, directory, this.#digester) : undefined;
+  }
+
+  async list(): Promise<readonly string[]> {
+    return (await readdir(this.#paths.states)).filter(isId).sort();
+  }
+
+  async remove(stateId: string): Promise<void> {
+    const directory = this.#paths.state(stateId);
+    const removed = directory + removedSuffix;
+    try {
+      await rename(directory, removed);
+    } catch (error) {
+      if (isNodeError(error) && error.code === 'ENOENT') return;
+      throw error;
+    }
+    await removeTree(removed);
+  }
+
+  layerPath(layerId: string): string {
+    return this.#paths.layer(layerId);
+  }
+
+  async sealLayer(layerId: string): Promise<void> {
+    await this.#layers.seal(layerId);
+  }
+
+  async verifyLayer(layerId: string): Promise<void> {
+    await this.#layers.verify(layerId);
+  }
+
+  async digestDisk(path: string, maxReadBytes = defaultMaxReadBytes): Promise<DiskDigests> {
+    return await digestDisk(path, maxReadBytes, this.#digester);
+  }
+
+  async verifyDisk(path: string, expected: DiskDigests): Promise<void> {
+    await verifyDisk(path, expected, this.#digester);
+  }
+
+  async collect(findNeeded: () => Needed | Promise<Needed>): Promise<Collection> {
+    const shelves = {
+      store: this,
+      layers: this.#layers,
+      logger: this.#logger,
+      hasDrafts: () => this.#drafts.size > 0,
+      statePath: (stateId: string) => this.#paths.state(stateId),
+    };
+    return await collect(shelves, findNeeded);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#digester[Symbol.asyncDispose]();
+    await this.#lock.close();
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return false;
+    throw error;
+  }
+}
