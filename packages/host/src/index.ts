@@ -3,6 +3,8 @@ export { chooseFix, prepareHost } from './prepare-host.ts';
 export type { PrepareOptions } from './prepare-host.ts';
 export { readSystemFamily } from './system.ts';
 export type { SystemFamily } from './system.ts';
+export { findCriu } from './criu/find-criu.ts';
+export type { Criu } from './criu/find-criu.ts';
 export { protection } from './protection.ts';
 export type { Protection } from './protection.ts';
 export type { Finding, Fix, HostSubject } from './finding.ts';

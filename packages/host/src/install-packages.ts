@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { run, SoulBoxError } from '@soulbox/base';
 
-const aptEnv = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C', PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+export const aptEnv = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C', PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
 const timeoutMs = 20 * 60_000;
 // Unattended upgrades hold the lock for a while after a boot.
 const lockWait = ['-o', 'DPkg::Lock::Timeout=180'];

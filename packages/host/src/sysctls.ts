@@ -10,10 +10,15 @@ export const sysctls: readonly Sysctl[] = [
   { name: 'net.ipv4.ip_forward', atLeast: 1, why: 'packets of sandboxes reach the outside' },
   {
     name: 'fs.inotify.max_user_instances',
-    atLeast: 8192,
-    why: 'the user namespaces of all sandboxes together are charged to root, and 128 end with a few dev servers',
+    atLeast: 1_048_576,
+    why: 'the user namespaces of all sandboxes together are charged to root; memory limits bound each of them',
   },
   { name: 'fs.inotify.max_user_watches', atLeast: 1_048_576, why: 'the same, for the folders they watch' },
+  {
+    name: 'vm.unprivileged_userfaultfd',
+    atLeast: 1,
+    why: 'a resumed sandbox answers before all of its memory is read; sandboxes themselves get no userfaultfd',
+  },
   { name: 'kernel.pid_max', atLeast: 4_194_304, why: 'a thousand sandboxes with processes of their own' },
   { name: 'user.max_user_namespaces', atLeast: 16_384, why: 'one or more per sandbox' },
   { name: 'user.max_net_namespaces', atLeast: 16_384, why: 'one per sandbox' },

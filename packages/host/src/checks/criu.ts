@@ -1,27 +1,25 @@
-import { release } from 'node:os';
-import { run } from '@soulbox/base';
+import { locateCriu } from '../criu/find-criu.ts';
+import type { Criu } from '../criu/find-criu.ts';
+import { tryCriu } from '../criu/trial.ts';
 import type { Check, Finding } from '../finding.ts';
-import { sameFix } from '../finding.ts';
-import { findProgram } from '../system.ts';
-import { findVersion, isAtLeast, showVersion } from '../versions.ts';
+import type { ProbeResult } from '../probe.ts';
 
+/** Whether sandboxes can be saved. Without it everything else works. */
 export const checkCriu: Check = async () => {
-  const path = await findProgram('criu');
-  const text = path === undefined ? '' : await run(path, ['--version'], { timeoutMs: 10_000 }).catch(() => '');
-  return judgeCriu(findVersion(text), findVersion(release()) ?? [0]);
+  const criu = await locateCriu();
+  return criu === undefined ? judgeCriu(undefined) : judgeCriu(criu, await tryCriu(criu));
 };
 
-/** CRIU before 4.2 cannot dump an inet socket on kernels from 6.16 on (its issues 2705 and 2718). */
-export function judgeCriu(criu: readonly number[] | undefined, kernel: readonly number[]): Finding {
-  const base = { id: 'criu', title: 'CRIU', protects: 'pausing sandboxes to disk, a later feature; nothing else' };
-  if (criu === undefined) return { ...base, status: 'ok', detail: 'not installed, and not needed by this version' };
-  if (isAtLeast(kernel, [6, 16]) && !isAtLeast(criu, [4, 2])) {
-    return {
-      ...base,
-      status: 'warn',
-      detail: `${showVersion(criu)} cannot save sockets on this kernel; this version of SoulBox does not use it`,
-      fix: sameFix('install CRIU 4.2 or later'),
-    };
-  }
-  return { ...base, status: 'ok', detail: showVersion(criu) };
+const fix = {
+  debian: 'soulbox setup --install  (fetches CRIU of Debian unstable into a folder of its own)',
+  fedora: 'dnf install criu, 4.2 or later',
+  alpine: 'apk add criu, 4.2 or later',
+  arch: 'pacman -S criu',
+};
+
+export function judgeCriu(criu: Criu | undefined, tried: ProbeResult = { ok: false, why: 'not tried' }): Finding {
+  const base = { id: 'criu', title: 'CRIU', protects: 'pause, resume, snapshots and forks of sandboxes; nothing else' };
+  if (criu === undefined) return { ...base, status: 'warn', detail: 'not installed, or older than 4.2', fix };
+  if (!tried.ok) return { ...base, status: 'warn', detail: `${criu.version} does not work here: ${tried.why}`, fix };
+  return { ...base, status: 'ok', detail: `${criu.version} saves and restores a process (${criu.program})` };
 }

@@ -1,0 +1,109 @@
+import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { removeTree, run } from '@soulbox/base';
+import { readSystemFamily } from '../system.ts';
+import { unpackFromUnstable } from './debian-unstable.ts';
+import type { Criu } from './find-criu.ts';
+import { findCriu, readCriu } from './find-criu.ts';
+import { installCriu } from './install-criu.ts';
+import { tryCriu } from './trial.ts';
+
+const working = await findCriu();
+if (working === undefined) process.stderr.write('skipped: this host has no CRIU that works; soulbox doctor says why\n');
+const debian = (await readSystemFamily()) === 'debian';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'criu-test-'));
+});
+afterEach(async () => {
+  await removeTree(directory);
+});
+
+/** A stand-in for CRIU: a shell script. */
+async function makeProgram(script: string): Promise<Criu> {
+  const program = join(directory, 'criu');
+  await writeFile(program, `#!/bin/sh\n${script}\n`);
+  await chmod(program, 0o755);
+  return { program, libraryDirectory: undefined, version: '4.2.1' };
+}
+const cache = (): string => join(directory, 'cache/trial.json');
+
+test.runIf(working)('a real CRIU passes the trial, and that is remembered', async () => {
+  if (working === undefined) return;
+  expect(await tryCriu(working, cache())).toEqual({ ok: true });
+  expect(JSON.parse(await readFile(cache(), 'utf8'))).toMatchObject(working);
+});
+
+test.runIf(working)('what is remembered of one program says nothing about another', async () => {
+  if (working === undefined) return;
+  await tryCriu(working, cache());
+  expect(await tryCriu(await makeProgram('exit 1'), cache())).toMatchObject({ ok: false });
+});
+
+test('a CRIU that fails tells its first error, and the failure is not remembered', async () => {
+  const criu = await makeProgram(
+    'echo "Error (criu/util.c:1534): rlimit: no" >&2; echo "Error (criu/x.c:1): No sockets here" >&2; exit 1',
+  );
+  expect(await tryCriu(criu, cache())).toEqual({ ok: false, why: 'No sockets here' });
+  expect(await readdir(directory)).toEqual(['criu']);
+});
+
+test('a CRIU that claims success without doing anything fails the trial', async () => {
+  // The listener then never ends, and the trial waits for that.
+  expect(await tryCriu(await makeProgram('exit 0'), cache())).toMatchObject({ ok: false });
+}, 10_000);
+
+test('a CRIU that hangs is ended after 5 s with everything that the trial started', async () => {
+  const criu = await makeProgram('sleep 987654');
+  expect(await tryCriu(criu, cache())).toMatchObject({ ok: false });
+  await expect.poll(async () => await run('ps', ['-eo', 'args'])).not.toContain('sleep 987654');
+}, 10_000);
+
+test.each([
+  ['Version: 4.1.1', undefined],
+  ['Version: 3.19', undefined],
+  ['no version at all', undefined],
+  ['Version: 4.2', '4.2'],
+  ['Version: 5.0.1', '5.0.1'],
+])('a program that prints %j is version %s', async (text, version) => {
+  const { program } = await makeProgram(`echo '${text}'`);
+  expect((await readCriu(program, undefined))?.version).toBe(version);
+});
+
+test('a program that does not start is none', async () => {
+  expect(await readCriu(join(directory, 'nothing'), directory)).toBeUndefined();
+  const { program } = await makeProgram('echo "Version: 4.2"; exit 1');
+  expect(await readCriu(program, undefined)).toBeUndefined();
+});
+
+test.runIf(debian)(
+  'it is installed whole over a broken one, and what a killed installation left is removed',
+  async () => {
+    const target = join(directory, 'lib/criu');
+    await mkdir(target, { recursive: true });
+    await writeFile(join(target, 'criu'), 'half');
+    const abandoned = join(directory, 'lib/.criu-dead');
+    await mkdir(abandoned);
+    await run('touch', ['-d', '2 hours ago', abandoned]);
+    await installCriu(() => undefined, target);
+    expect(await readdir(join(directory, 'lib'))).toEqual(['criu']);
+    expect(await readdir(target)).toEqual(expect.arrayContaining(['criu', 'libcompel.so.1', 'libnet.so.9']));
+    expect(await readCriu(join(target, 'criu'), target)).toMatchObject({ libraryDirectory: target });
+  },
+  120_000,
+);
+
+test.runIf(debian)(
+  'a package that Debian does not have is an error, and the lists of the system stay as they are',
+  async () => {
+    const lists = async (): Promise<string> => await run('ls', ['-lR', '--time-style=full-iso', '/var/lib/apt/lists']);
+    const before = await lists();
+    await chmod(directory, 0o755);
+    await expect(unpackFromUnstable(directory, ['no-such-package-at-all'])).rejects.toThrow('no-such-package-at-all');
+    expect(await lists()).toBe(before);
+  },
+  120_000,
+);

@@ -1,0 +1,81 @@
+import { access, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { run, SoulBoxError } from '@soulbox/base';
+import { aptEnv, installPackages } from '../install-packages.ts';
+
+const keyrings = ['/usr/share/keyrings/debian-archive-keyring.pgp', '/usr/share/keyrings/debian-archive-keyring.gpg'];
+// A mirror that does not answer must not hold up a start of the server for long.
+const timeoutMs = 180_000;
+
+/**
+ * Downloads packages of Debian unstable and unpacks them below `directory`/root, without their dependencies. Apt checks
+ * them against Debian's keys. Sources, lists and caches are private to `directory`: the system's apt learns nothing of it.
+ */
+export async function unpackFromUnstable(directory: string, packages: readonly string[]): Promise<string> {
+  const configuration = await writeConfiguration(directory);
+  const downloads = join(directory, 'downloads');
+  const root = join(directory, 'root');
+  // Apt downloads as this user, so that what parses answers of the network is not root.
+  await run('install', ['-d', '-o', '_apt', downloads]);
+  const apt = async (...args: readonly string[]): Promise<string> =>
+    await run('apt-get', ['--config-file', configuration, ...args], { env: aptEnv, cwd: downloads, timeoutMs });
+  await apt('update');
+  await apt('download', ...packages);
+  for (const name of await readdir(downloads)) await run('dpkg', ['-x', join(downloads, name), root]);
+  return root;
+}
+
+/** Read after the system's own configuration, whose proxies stay valid. */
+async function writeConfiguration(directory: string): Promise<string> {
+  const inside = (name: string): string => join(directory, name);
+  await mkdir(inside('lists/partial'), { recursive: true });
+  await mkdir(inside('cache/archives/partial'), { recursive: true });
+  await writeFile(inside('status'), '');
+  await writeFile(inside('unstable.sources'), sources(await ensureKeyring()));
+  await writeFile(
+    inside('apt.conf'),
+    `#clear APT::Update;
+#clear APT::Default-Release;
+Acquire::AllowInsecureRepositories "false";
+Acquire::Retries "1";
+Acquire::http::Timeout "10";
+Dir::Etc::SourceList "${inside('unstable.sources')}";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+Dir::State "${directory}";
+Dir::State::Status "${inside('status')}";
+Dir::Cache "${inside('cache')}";
+`,
+  );
+  return inside('apt.conf');
+}
+
+function sources(keyring: string): string {
+  return `Types: deb
+URIs: http://deb.debian.org/debian
+Suites: unstable
+Components: main
+Targets: Packages
+Signed-By: ${keyring}
+`;
+}
+
+/** Debian has it always, Ubuntu in a package of its own. */
+async function ensureKeyring(): Promise<string> {
+  if ((await findKeyring()) === undefined) await installPackages(['debian-archive-keyring'], () => undefined);
+  const found = await findKeyring();
+  if (found === undefined) throw new SoulBoxError('host_not_ready', `There is no ${keyrings.join(' and no ')}.`);
+  return found;
+}
+
+async function findKeyring(): Promise<string | undefined> {
+  for (const path of keyrings) {
+    const readable = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (readable) return path;
+  }
+  return undefined;
+}

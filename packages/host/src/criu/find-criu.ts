@@ -1,0 +1,51 @@
+import { join } from 'node:path';
+import { run } from '@soulbox/base';
+import { findProgram } from '../system.ts';
+import { findVersion, isAtLeast, showVersion } from '../versions.ts';
+import { tryCriu } from './trial.ts';
+
+/** Where set-up puts a CRIU of our own: the program `criu` with its libraries beside it. */
+export const ownCriuDirectory = '/usr/local/lib/soulbox/criu';
+
+/** CRIU before 4.2 cannot save an inet socket on kernels from 6.16 on (its issues 2705 and 2718). */
+export const minimumCriuVersion = [4, 2];
+
+export interface Criu {
+  /** Full path of the program. */
+  readonly program: string;
+  /** Folder for its LD_LIBRARY_PATH; undefined for the system's, which needs none. */
+  readonly libraryDirectory: string | undefined;
+  /** For instance `4.2.1`. */
+  readonly version: string;
+}
+
+/**
+ * A CRIU that saves and restores processes on this host: our own, or else the system's. Undefined when there is none, when
+ * it is older than 4.2, or when a trial failed. Takes about 10 ms, with the first trial on a kernel about 300 ms.
+ */
+export async function findCriu(): Promise<Criu | undefined> {
+  const criu = await locateCriu();
+  return criu !== undefined && (await tryCriu(criu)).ok ? criu : undefined;
+}
+
+/** Like `findCriu`, without a trial. */
+export async function locateCriu(): Promise<Criu | undefined> {
+  const own = await readCriu(join(ownCriuDirectory, 'criu'), ownCriuDirectory);
+  if (own !== undefined) return own;
+  const path = await findProgram('criu');
+  return path === undefined ? undefined : await readCriu(path, undefined);
+}
+
+/** Undefined when the program does not run, or is too old. */
+export async function readCriu(program: string, libraryDirectory: string | undefined): Promise<Criu | undefined> {
+  const env = criuEnvironment(libraryDirectory);
+  const version = findVersion(await run(program, ['--version'], { env, timeoutMs: 10_000 }).catch(() => ''));
+  if (version === undefined || !isAtLeast(version, minimumCriuVersion)) return undefined;
+  return { program, libraryDirectory, version: showVersion(version) };
+}
+
+/** CRIU calls programs of the host by name. */
+export function criuEnvironment(libraryDirectory: string | undefined): Record<string, string> {
+  const path = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+  return libraryDirectory === undefined ? path : { ...path, LD_LIBRARY_PATH: libraryDirectory };
+}

@@ -1,0 +1,69 @@
+import { chmod, cp, mkdir, mkdtemp, readdir, rename, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { removeTree, run, SoulBoxError } from '@soulbox/base';
+import { installPackages } from '../install-packages.ts';
+import { unpackFromUnstable } from './debian-unstable.ts';
+import { criuEnvironment, ownCriuDirectory, readCriu } from './find-criu.ts';
+
+/** CRIU and those of its libraries that a stable release may have too old or not at all. */
+const unstablePackages = ['criu', 'libcompel1', 'libnet9', 'libnl-3-200', 'libnl-route-3-200', 'libprotobuf-c1'];
+/** The other libraries it is linked with: these versions serve from Debian 13 and Ubuntu 24.04 on. */
+const stablePackages = ['libbsd0', 'libgnutls30t64', 'libnftables1', 'libuuid1'];
+const workPrefix = '.criu-';
+const abandonedAfterMs = 3_600_000;
+
+/**
+ * Puts CRIU of Debian unstable into `directory`, the program and its libraries side by side, for use with LD_LIBRARY_PATH.
+ * For Debian and Ubuntu; needs the network. It appears there whole and able to start, or not at all;
+ * `tryCriu` tells whether it can save processes. Throws CommandError or `host_not_ready`.
+ */
+export async function installCriu(onProgress: (step: string) => void, directory = ownCriuDirectory): Promise<void> {
+  const parent = dirname(directory);
+  await mkdir(parent, { recursive: true });
+  await removeAbandoned(parent);
+  const work = await mkdtemp(join(parent, workPrefix));
+  // Apt's own user must pass through.
+  await chmod(work, 0o755);
+  try {
+    onProgress('fetching CRIU');
+    const root = await unpackFromUnstable(work, unstablePackages);
+    const made = join(work, 'criu');
+    await collect(root, made);
+    await installMissingLibraries(made, onProgress);
+    if ((await readCriu(join(made, 'criu'), made)) === undefined) {
+      throw new SoulBoxError('host_not_ready', 'CRIU of Debian unstable does not run here.');
+    }
+    await replaceFolder(directory, made, join(work, 'old'));
+  } finally {
+    await removeTree(work);
+  }
+}
+
+/** What a killed installation left. */
+async function removeAbandoned(parent: string): Promise<void> {
+  for (const name of (await readdir(parent)).filter((entry) => entry.startsWith(workPrefix))) {
+    const { mtimeMs } = await stat(join(parent, name));
+    if (Date.now() - mtimeMs > abandonedAfterMs) await removeTree(join(parent, name));
+  }
+}
+
+/** The program and each library under the name that programs ask for, such as `libnl-3.so.200`. */
+async function collect(root: string, target: string): Promise<void> {
+  await mkdir(target);
+  await cp(join(root, 'usr/sbin/criu'), join(target, 'criu'));
+  for (const entry of await readdir(join(root, 'usr/lib'), { recursive: true })) {
+    const name = /\/(lib[^/]+\.so\.\d+)$/.exec(entry)?.[1];
+    if (name !== undefined) await cp(join(root, 'usr/lib', entry), join(target, name), { dereference: true });
+  }
+}
+
+async function installMissingLibraries(directory: string, onProgress: (step: string) => void): Promise<void> {
+  const linked = await run('ldd', [join(directory, 'criu')], { env: criuEnvironment(directory) });
+  if (linked.includes('=> not found')) await installPackages(stablePackages, onProgress);
+}
+
+/** A crash in between leaves none, which the next set-up mends. */
+async function replaceFolder(target: string, source: string, aside: string): Promise<void> {
+  await rename(target, aside).catch(() => undefined);
+  await rename(source, target);
+}

@@ -1,0 +1,51 @@
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { release } from 'node:os';
+import { dirname, join } from 'node:path';
+import { CommandError, run, writeFileAtomic } from '@soulbox/base';
+import type { ProbeResult } from '../probe.ts';
+import type { Criu } from './find-criu.ts';
+import { criuEnvironment } from './find-criu.ts';
+
+/** Remembers the last CRIU that proved itself, so that a start of the server need not wait for it. */
+const cacheFile = '/var/cache/soulbox/criu-trial.json';
+const timeoutMs = 5000;
+// All that the trial starts dies with the first process of its namespaces, however it ends.
+const namespaces = ['--mount', '--pid', '--net', '--fork', '--kill-child=KILL', '--mount-proc'];
+
+/**
+ * Whether this CRIU saves and restores a process with a listening TCP socket here. `criu check` says "Looks good" where it
+ * cannot, so it is done for real, in namespaces of its own and in at most 5 s. A success is remembered for this program on this kernel.
+ */
+export async function tryCriu(criu: Criu, cache = cacheFile): Promise<ProbeResult> {
+  const key = await describe(criu);
+  if ((await readFile(cache, 'utf8').catch(() => '')) === key) return { ok: true };
+  const result = await runTrial(criu);
+  if (result.ok) {
+    await mkdir(dirname(cache), { recursive: true });
+    await writeFileAtomic(cache, key, { mode: 0o644 });
+  }
+  return result;
+}
+
+async function describe({ program, libraryDirectory, version }: Criu): Promise<string> {
+  const { mtimeMs } = await stat(program);
+  return JSON.stringify({ program, libraryDirectory, version, mtimeMs, kernel: release() });
+}
+
+async function runTrial({ program, libraryDirectory }: Criu): Promise<ProbeResult> {
+  const script = [process.execPath, join(import.meta.dirname, 'trial-process.ts'), program];
+  try {
+    await run('unshare', [...namespaces, '--', ...script], { env: criuEnvironment(libraryDirectory), timeoutMs });
+    return { ok: true };
+  } catch (error) {
+    return { ok: false, why: reasonOf(error) };
+  }
+}
+
+/** CRIU's own words when it has some: its first error says what it could not do, the later ones what followed. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof CommandError)) return String(error);
+  if (error.stderr === '') return `it did not end within ${timeoutMs / 1000} s`;
+  const said = /Error \([^)]*\): (?!rlimit)(.*)/.exec(error.stderr)?.[1];
+  return (said ?? error.stderr).replaceAll(/\s+/g, ' ').slice(-300);
+}
