@@ -1,9 +1,10 @@
+import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { readFile, readdir } from 'node:fs/promises';
 import { CommandError, sleep } from '@soulbox/base';
 import { killPids } from '../cgroup/tree.ts';
 
-const toolTimeoutMs = 30_000;
+const usualTimeoutMs = 30_000;
 /** What is kept of a tool's complaint, in characters. */
 const complaintMax = 8_192;
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -16,25 +17,39 @@ export interface ToolOptions {
   readonly traceName: string;
   /** Ends the tool; what it started itself is for `endHostTools`. */
   readonly signal?: AbortSignal;
+  /**
+   * For a tool that stops halfway: called with its pid and what it said when it has written something. When it resolves the tool is sent a
+   * line and goes on; when it rejects the tool is killed and its error is the result.
+   */
+  readonly whenReady?: (pid: number, said: string) => Promise<void>;
+  /** Default 30 s. */
+  readonly timeoutMs?: number;
 }
 
-/** Runs a host program for one sandbox. Throws CommandError on anything but exit 0, or after 30 s. */
+/** Runs a host program for one sandbox. Throws CommandError on anything but exit 0, or when its time is up. */
 export async function runHostTool(command: string, args: readonly string[], options: ToolOptions): Promise<void> {
+  const child = spawn(command, args, {
+    cwd: options.directory,
+    env: { PATH: path, LC_ALL: 'C', SOULBOX_TOOL_FOR: options.traceName },
+    stdio: options.whenReady === undefined ? ['ignore', 'ignore', 'pipe'] : 'pipe',
+    timeout: options.timeoutMs ?? usualTimeoutMs,
+    killSignal: 'SIGKILL',
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  // Both are waited for: nothing of a failed tool goes on in the background.
+  const steps = [letGoOn(child, options.whenReady), waitForEnd(child, [command, ...args])];
+  const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+async function waitForEnd(child: ChildProcess, argv: readonly string[]): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    const child = spawn(command, args, {
-      cwd: options.directory,
-      env: { PATH: path, LC_ALL: 'C', SOULBOX_TOOL_FOR: options.traceName },
-      stdio: ['ignore', 'ignore', 'pipe'],
-      timeout: toolTimeoutMs,
-      killSignal: 'SIGKILL',
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    });
     let complaint = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       if (complaint.length < complaintMax) complaint += text;
     });
     const fail = (exitCode: number | undefined, cause: unknown): void => {
-      reject(new CommandError([command, ...args], exitCode, complaint, cause));
+      reject(new CommandError(argv, exitCode, complaint, cause));
     };
     child.on('error', (error) => fail(undefined, error));
     child.on('close', (code, signal) => {
@@ -42,6 +57,25 @@ export async function runHostTool(command: string, args: readonly string[], opti
       else fail(code ?? undefined, signal);
     });
   });
+}
+
+/** Does nothing for a tool that ends before it is ready. */
+async function letGoOn(child: ChildProcess, whenReady: ToolOptions['whenReady']): Promise<void> {
+  const { stdin, stdout, pid } = child;
+  if (whenReady === undefined || stdin === null || stdout === null) return;
+  // It may end at any moment; how is told by `waitForEnd`.
+  stdin.on('error', () => undefined);
+  const said = await new Promise<string>((resolve) => {
+    stdout.once('data', (data: Buffer) => resolve(data.toString('latin1'))).once('close', () => resolve(''));
+  });
+  if (said === '' || pid === undefined) return;
+  try {
+    await whenReady(pid, said);
+    stdin.end('go\n');
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
 }
 
 /** Ends the host programs that a server started for the sandbox and did not live to see finish. */

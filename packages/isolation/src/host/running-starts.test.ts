@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import { createRunningStarts } from './running-starts.ts';
+
+test('a cancelled start has cleaned up before the caller goes on', async () => {
+  const starts = createRunningStarts();
+  const steps: string[] = [];
+  const started = starts.run('one', async (signal) => {
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    await Promise.resolve().then(() => steps.push('cleaned'));
+    signal.throwIfAborted();
+  });
+  const failed = expect(started).rejects.toThrow('removed while it started');
+  await starts.cancel('one');
+  steps.push('cancelled');
+  await failed;
+  expect(steps).toEqual(['cleaned', 'cancelled']);
+});
+
+test('cancelling what does not start, or has started, does nothing', async () => {
+  const starts = createRunningStarts();
+  expect(await starts.run('one', () => Promise.resolve('started'))).toBe('started');
+  await starts.cancel('one');
+  await starts.cancel('other');
+});
