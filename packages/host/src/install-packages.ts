@@ -34,6 +34,13 @@ export async function installPackages(names: readonly string[], onProgress: (ste
   }
 }
 
+/** Those that this release has, as far as the package lists tell; all of them while there are no lists. */
+export async function knownPackages(names: readonly string[]): Promise<readonly string[]> {
+  if (names.length === 0 || !(await hasPackageLists())) return names;
+  const known = (await run('apt-cache', ['pkgnames'], { env: aptEnv })).split('\n');
+  return names.filter((name) => known.includes(name));
+}
+
 async function hasPackageLists(): Promise<boolean> {
   const names = await readdir('/var/lib/apt/lists').catch(() => []);
   return names.some((name) => name.includes('_Packages'));

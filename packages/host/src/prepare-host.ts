@@ -1,11 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
 import { prepareCgroups } from '@soulbox/isolation';
-import { locateCriu } from './criu/find-criu.ts';
-import { installCriu } from './criu/install-criu.ts';
 import type { Finding, Fix, HostSubject } from './finding.ts';
-import { installPackages } from './install-packages.ts';
-import { programs } from './programs.ts';
+import { installMissing } from './install-missing.ts';
 import { runChecks } from './run-checks.ts';
 import { readSystemFamily } from './system.ts';
 import { sysctlPath, sysctls } from './sysctls.ts';
@@ -30,9 +27,7 @@ export async function prepareHost(options: PrepareOptions): Promise<Finding[]> {
 
   const missing = findings.filter(wrong).map((finding) => finding.id);
   if (options.install && (await readSystemFamily()) === 'debian') {
-    const names = packagesFor(missing);
-    if (names.length > 0) await installPackages(names, options.onProgress);
-    if (missing.includes('criu')) await offerCriu(options.onProgress);
+    await installMissing(missing, options.onProgress);
   }
   if (missing.some((id) => id.startsWith('sysctl-'))) {
     options.onProgress('setting kernel parameters');
@@ -47,24 +42,8 @@ export async function prepareHost(options: PrepareOptions): Promise<Finding[]> {
   return refuseFailures(findings);
 }
 
-const idOf = (name: string): string => `program-${name.replace('.', '-')}`;
 const isMendable = (id: string): boolean =>
   id.startsWith('program-') || id.startsWith('sysctl-') || ['cgroups', 'localhost-names', 'criu'].includes(id);
-
-function packagesFor(missing: readonly string[]): string[] {
-  const names = programs.filter(({ name }) => missing.includes(idOf(name))).map((program) => program.package.debian);
-  if (missing.includes('localhost-names')) names.push('libnss-myhostname');
-  return [...new Set(names)];
-}
-
-/** Without CRIU all but pausing works, so a host without a network is no failure. */
-async function offerCriu(onProgress: (step: string) => void): Promise<void> {
-  // One that is there and fails its trial would do no better when fetched again.
-  if ((await locateCriu()) !== undefined) return;
-  await installCriu(onProgress).catch((error: unknown) => {
-    onProgress(`CRIU could not be installed: ${error instanceof Error ? error.message : String(error)}`);
-  });
-}
 
 async function raiseSysctls(findings: readonly Finding[]): Promise<void> {
   for (const { name, atLeast } of sysctls) {

@@ -15,6 +15,9 @@ export interface Program {
 const everywhere = (name: string): Fix => ({ debian: name, fedora: name, alpine: name, arch: name });
 const util = everywhere('util-linux');
 
+/** Id of the finding about a program. */
+export const programId = (name: string): string => `program-${name.replace('.', '-')}`;
+
 /** Every host program that SoulBox calls. */
 export const programs: readonly Program[] = [
   {
@@ -50,6 +53,18 @@ export const programs: readonly Program[] = [
       arch: 'in the AUR: or import a template named "base" from an image (soulbox template import)',
     },
     usedFor: 'building the base template (not needed when you import one)',
+    required: false,
+  },
+  {
+    name: 'runsc',
+    package: everywhere('runsc'),
+    fix: {
+      debian: 'apt-get install runsc',
+      fedora: 'not packaged: install it as gvisor.dev/docs/user_guide/install says',
+      alpine: 'not packaged: install it as gvisor.dev/docs/user_guide/install says',
+      arch: 'in the AUR (gvisor-bin)',
+    },
+    usedFor: 'the isolation tier gvisor',
     required: false,
   },
   { name: 'skopeo', package: everywhere('skopeo'), usedFor: 'template import from images', required: false },

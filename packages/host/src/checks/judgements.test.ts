@@ -40,7 +40,7 @@ test('a program that tells no version is not trusted', async () => {
 });
 
 test('without a CRIU that works sandboxes only cannot sleep, and the reason is told', () => {
-  const criu = { program: '/usr/sbin/criu', libraryDirectory: undefined, version: '4.2.1' };
+  const criu = { program: '/usr/sbin/criu', libraryDirectory: '', version: '4.2.1' };
   expect(judgeCriu(undefined)).toMatchObject({ status: 'warn', detail: 'not installed, or older than 4.2' });
   const failed = judgeCriu(criu, { ok: false, why: 'Cannot dump' });
   expect(failed).toMatchObject({ status: 'warn', detail: '4.2.1 does not work here: Cannot dump' });

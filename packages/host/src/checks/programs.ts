@@ -1,7 +1,7 @@
 import { run } from '@soulbox/base';
 import type { Check, Finding } from '../finding.ts';
 import { installFix } from '../finding.ts';
-import { programs } from '../programs.ts';
+import { programId, programs } from '../programs.ts';
 import type { Program } from '../programs.ts';
 import { findProgram } from '../system.ts';
 import { findVersion, isAtLeast, showVersion } from '../versions.ts';
@@ -10,7 +10,7 @@ import { findVersion, isAtLeast, showVersion } from '../versions.ts';
 export const checkPrograms: Check = async () => await Promise.all(programs.map(checkProgram));
 
 export async function checkProgram(program: Program): Promise<Finding> {
-  const base = { id: `program-${program.name.replace('.', '-')}`, title: program.name, protects: program.usedFor };
+  const base = { id: programId(program.name), title: program.name, protects: program.usedFor };
   const bad = { status: program.required ? 'fail' : 'warn', fix: program.fix ?? installFix(program.package) } as const;
   const path = await findProgram(program.name);
   if (path === undefined) return { ...base, ...bad, detail: `not installed; needed for ${program.usedFor}` };

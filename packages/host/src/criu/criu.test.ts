@@ -27,7 +27,7 @@ async function makeProgram(script: string): Promise<Criu> {
   const program = join(directory, 'criu');
   await writeFile(program, `#!/bin/sh\n${script}\n`);
   await chmod(program, 0o755);
-  return { program, libraryDirectory: undefined, version: '4.2.1' };
+  return { program, libraryDirectory: '', version: '4.2.1' };
 }
 const cache = (): string => join(directory, 'cache/trial.json');
 
@@ -70,13 +70,13 @@ test.each([
   ['Version: 5.0.1', '5.0.1'],
 ])('a program that prints %j is version %s', async (text, version) => {
   const { program } = await makeProgram(`echo '${text}'`);
-  expect((await readCriu(program, undefined))?.version).toBe(version);
+  expect((await readCriu(program, ''))?.version).toBe(version);
 });
 
 test('a program that does not start is none', async () => {
   expect(await readCriu(join(directory, 'nothing'), directory)).toBeUndefined();
   const { program } = await makeProgram('echo "Version: 4.2"; exit 1');
-  expect(await readCriu(program, undefined)).toBeUndefined();
+  expect(await readCriu(program, '')).toBeUndefined();
 });
 
 test.runIf(debian)(

@@ -13,8 +13,8 @@ export const minimumCriuVersion = [4, 2];
 export interface Criu {
   /** Full path of the program. */
   readonly program: string;
-  /** Folder for its LD_LIBRARY_PATH; undefined for the system's, which needs none. */
-  readonly libraryDirectory: string | undefined;
+  /** Folder for its LD_LIBRARY_PATH; empty for the system's, which needs none (ld.so(8) takes an empty one as unset). */
+  readonly libraryDirectory: string;
   /** For instance `4.2.1`. */
   readonly version: string;
 }
@@ -33,11 +33,11 @@ export async function locateCriu(): Promise<Criu | undefined> {
   const own = await readCriu(join(ownCriuDirectory, 'criu'), ownCriuDirectory);
   if (own !== undefined) return own;
   const path = await findProgram('criu');
-  return path === undefined ? undefined : await readCriu(path, undefined);
+  return path === undefined ? undefined : await readCriu(path, '');
 }
 
 /** Undefined when the program does not run, or is too old. */
-export async function readCriu(program: string, libraryDirectory: string | undefined): Promise<Criu | undefined> {
+export async function readCriu(program: string, libraryDirectory: string): Promise<Criu | undefined> {
   const env = criuEnvironment(libraryDirectory);
   const version = findVersion(await run(program, ['--version'], { env, timeoutMs: 10_000 }).catch(() => ''));
   if (version === undefined || !isAtLeast(version, minimumCriuVersion)) return undefined;
@@ -45,7 +45,6 @@ export async function readCriu(program: string, libraryDirectory: string | undef
 }
 
 /** CRIU calls programs of the host by name. */
-export function criuEnvironment(libraryDirectory: string | undefined): Record<string, string> {
-  const path = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
-  return libraryDirectory === undefined ? path : { ...path, LD_LIBRARY_PATH: libraryDirectory };
+export function criuEnvironment(libraryDirectory: string): Record<string, string> {
+  return { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LD_LIBRARY_PATH: libraryDirectory };
 }

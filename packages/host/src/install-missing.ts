@@ -1,0 +1,49 @@
+import { installCriu } from './criu/install-criu.ts';
+import { locateCriu } from './criu/find-criu.ts';
+import { installPackages, knownPackages } from './install-packages.ts';
+import { programId, programs } from './programs.ts';
+import type { Program } from './programs.ts';
+
+type OnProgress = (step: string) => void;
+
+/**
+ * Installs what the findings of these ids lack, on Debian and Ubuntu. Throws `host_not_ready` for what no sandbox starts
+ * without; the rest is tried, for a release may not have it, and what then is missing is reported by the next look.
+ */
+export async function installMissing(findingIds: readonly string[], onProgress: OnProgress): Promise<void> {
+  const missing = programs.filter(({ name }) => findingIds.includes(programId(name)));
+  const required = packagesOf(missing.filter((program) => program.required));
+  const optional = packagesOf(missing.filter((program) => !program.required));
+  if (findingIds.includes('localhost-names')) optional.push('libnss-myhostname');
+  await installAsFarAsPossible(required, await knownPackages(optional), onProgress);
+
+  // A CRIU that is there and fails its trial would do no better when fetched again.
+  if (findingIds.includes('criu') && (await locateCriu()) === undefined) {
+    await installCriu(onProgress).catch((error: unknown) => onProgress(`going on without CRIU: ${messageOf(error)}`));
+  }
+}
+
+function packagesOf(wanted: readonly Program[]): string[] {
+  return [...new Set(wanted.map((program) => program.package.debian))];
+}
+
+/** All at once, for each call of apt takes seconds. */
+async function installAsFarAsPossible(
+  required: readonly string[],
+  optional: readonly string[],
+  onProgress: OnProgress,
+): Promise<void> {
+  if (optional.length > 0) {
+    try {
+      await installPackages([...required, ...optional], onProgress);
+      return;
+    } catch (error) {
+      onProgress(`going on without ${optional.join(', ')}: ${messageOf(error)}`);
+    }
+  }
+  if (required.length > 0) await installPackages(required, onProgress);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
