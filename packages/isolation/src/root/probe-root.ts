@@ -1,0 +1,40 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
+import { readCgroupMounts } from '../cgroup/layout.ts';
+import type { DriverFinding } from '../driver.ts';
+import type { Version } from '../host/findings.ts';
+import { finding, findingOfFileSystem, presenceFinding, toolFinding, versionFinding } from '../host/findings.ts';
+
+/** overlayfs over idmapped layers came with 5.19 (fs/overlayfs); the rest of what is used is older. */
+const kernelMin: Version = [5, 19];
+/** X-mount.idmap of mount(8) came with util-linux 2.39. */
+const mountMin: Version = [2, 39];
+
+/** What every driver needs whose sandboxes have a disk image, an id range and a control group. Changes nothing. */
+export async function probeRoot(): Promise<readonly DriverFinding[]> {
+  return [
+    finding('root', process.geteuid?.() === 0, 'the server must run as root to make sandboxes'),
+    versionFinding('kernel', release(), kernelMin),
+    await toolFinding('mount', mountMin),
+    await presenceFinding('mkfs.ext4', ['-V']),
+    await presenceFinding('unshare', ['--version']),
+    findingOfCgroups(),
+    findingOfFileSystem('overlay'),
+    findingOfFileSystem('ext4'),
+    finding('loop devices', existsSync('/dev/loop-control'), '/dev/loop-control'),
+    findingOfUserNamespaces(),
+  ];
+}
+
+function findingOfCgroups(): DriverFinding {
+  const { layout } = readCgroupMounts();
+  const ok = layout === 'v2' || layout === 'v1';
+  const detail = layout === 'hybrid' ? 'hybrid: crun refuses it until the host is prepared' : layout;
+  return { name: 'cgroups', ok, detail };
+}
+
+function findingOfUserNamespaces(): DriverFinding {
+  const path = '/proc/sys/user/max_user_namespaces';
+  const max = existsSync(path) ? Number(readFileSync(path, 'latin1')) : 0;
+  return { name: 'user namespaces', ok: max > 0, detail: `${path} is ${max}` };
+}
