@@ -80,6 +80,12 @@ export const gatewayConfigSchema = {
     100,
     'Milliseconds between those tries.',
   ),
+  wakeTimeoutMs: key(
+    'SOULBOX_GATEWAY_WAKE_TIMEOUT_MS',
+    wholeNumber(100, 600_000),
+    60_000,
+    'Milliseconds a request waits for its paused sandbox to be resumed; then it gets 503, and the resume goes on.',
+  ),
   shutdownGraceMs: key(
     'SOULBOX_GATEWAY_SHUTDOWN_GRACE_MS',
     wholeNumber(0, 3_600_000),

@@ -1,4 +1,5 @@
-import type { Logger } from '@soulbox/base';
+import { systemClock } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { GatewayConfig } from './config.ts';
 import { createApiUpstream } from './forward/api.ts';
@@ -12,11 +13,13 @@ export function createContext(options: {
   router: SandboxRouter;
   api: ApiAddress;
   logger: Logger;
+  clock?: Clock;
 }): RouteContext {
-  const { config, router, logger } = options;
+  const { config, router, logger, clock = systemClock } = options;
   return {
     config,
     router,
+    clock,
     logger,
     sandboxes: createSandboxTable({ config, router }),
     api: createApiUpstream(options.api, config.poolIdleTimeoutMs),

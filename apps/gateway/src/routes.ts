@@ -1,4 +1,4 @@
-import type { Logger } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
 import { envdPort } from '@soulbox/contract';
 import type { SandboxRouter } from '@soulbox/contract';
 import { logExchange } from './access-log.ts';
@@ -19,13 +19,15 @@ export interface RouteContext {
   readonly router: SandboxRouter;
   readonly sandboxes: SandboxTable;
   readonly api: Upstream;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** Where every exchange of every listener arrives: reads its target and passes it on, or answers it. */
 export function createRoutes(context: RouteContext): (exchange: Exchange) => void {
-  const { config, router, sandboxes, api, logger } = context;
-  const { idleTimeoutMs } = config;
+  const { config, router, sandboxes, api, clock, logger } = context;
+  const { idleTimeoutMs, wakeTimeoutMs } = config;
+  const common = { router, sandboxes, idleTimeoutMs, wakeTimeoutMs, clock, logger };
 
   const toApi = (exchange: Exchange, path: string): void =>
     forwardToApi(exchange, { upstream: api, path, idleTimeoutMs, logger });
@@ -34,7 +36,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     const { sandboxId, port, path } = target;
     const route = router.find(sandboxId);
     if (route === undefined) sendEdgeError(exchange, sandboxNotFound(sandboxId));
-    else forwardToSandbox(exchange, { route, port, path, sandboxes, idleTimeoutMs, logger });
+    else forwardToSandbox(exchange, { ...common, route, port, path });
   };
 
   const toSignedFile = (exchange: Exchange, path: string): void => {
@@ -45,7 +47,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     }
     const route = router.findBySignature(signed.file, signed.signature);
     if (route === undefined) sendEdgeError(exchange, { code: 401, message: 'invalid signature' });
-    else forwardToSandbox(exchange, { route, port: envdPort, path, sandboxes, idleTimeoutMs, logger });
+    else forwardToSandbox(exchange, { ...common, route, port: envdPort, path });
   };
 
   const route = (exchange: Exchange): void => {

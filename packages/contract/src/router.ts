@@ -7,6 +7,8 @@ export interface SandboxRoute {
   readonly sandboxId: string;
   /** Set when public traffic is not allowed: every port but envd's demands it. */
   readonly trafficAccessToken: Secret | undefined;
+  /** Set when envd demands one. A request for envd's port must show it, or a signature made with it, to wake the sandbox. */
+  readonly envdAccessToken: Secret | undefined;
   /** Host header for ports other than envd's; `${PORT}` stands for the port. */
   readonly maskRequestHost: string | undefined;
   /** `paused`: it has to be woken before it can be dialled. */

@@ -4,8 +4,10 @@ const titles: Readonly<Record<number, string>> = {
   401: 'Not authorized',
   403: 'Access denied',
   404: 'Not found',
+  409: 'Sandbox is changing its state',
   429: 'Too many connections',
   502: 'Sandbox not reachable',
+  503: 'Not available yet',
 };
 
 /** A page without scripts and without anything from elsewhere; every value is escaped. */

@@ -20,9 +20,14 @@ export interface Http1Forward {
 /** RFC 9110, section 9.2.2: doing these twice is the same as once. */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
+/** Whether it can be sent a second time when nobody knows what became of the first. */
+export function isRepeatable(exchange: Exchange): boolean {
+  return !exchange.hasBody && exchange.upgrade === undefined && idempotent.has(exchange.method);
+}
+
 /** Passes the exchange on over HTTP/1.1, both bodies streaming at the pace of the slower side. */
 export function forwardHttp1(exchange: Exchange, forward: Http1Forward): void {
-  const repeatable = !exchange.hasBody && idempotent.has(exchange.method);
+  const repeatable = isRepeatable(exchange);
   attempt(exchange, forward, { repeatable, pooled: repeatable || forward.upstream.outlivesPool });
 }
 

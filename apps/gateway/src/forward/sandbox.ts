@@ -1,7 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
-import type { Logger } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
 import { envdPort, headers as names } from '@soulbox/contract';
-import type { SandboxRoute } from '@soulbox/contract';
+import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 import {
   badAnswer,
   internalRoute,
@@ -14,37 +14,66 @@ import {
   trafficTokenMissing,
 } from '../errors/edge-error.ts';
 import type { EdgeError } from '../errors/edge-error.ts';
+import { pausedAgain, sandboxPaused, wakeForbidden } from '../errors/wake-error.ts';
 import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { isHostOnlyPath } from '../routing/host-only-path.ts';
+import { mayWake } from '../routing/may-wake.ts';
 import type { SandboxConnections, SandboxTable } from '../sandboxes/sandbox-table.ts';
+import { wakeSandbox } from '../sandboxes/wake.ts';
 import { forwardGrpc, isGrpc } from './grpc.ts';
 import { forwardedHeaders } from './headers.ts';
-import { forwardHttp1 } from './http1.ts';
+import { forwardHttp1, isRepeatable } from './http1.ts';
 import { forwardUpgrade } from './upgrade.ts';
 
 export interface SandboxForward {
   readonly route: SandboxRoute;
   readonly port: number;
   readonly path: string;
+  readonly router: SandboxRouter;
   readonly sandboxes: SandboxTable;
   readonly idleTimeoutMs: number;
+  readonly wakeTimeoutMs: number;
+  readonly clock: Clock;
   readonly logger: Logger;
+  /** Set when the sandbox was paused under the first try. */
+  readonly isRepeated?: boolean;
 }
 
-/** Checks what the sandbox demands of a request, then passes it to the port by the protocol it needs. */
+/**
+ * Checks what the sandbox demands of a request, wakes the sandbox if it is paused, and passes the request to the port by the
+ * protocol it needs. Nothing of a body is read before: the client waits as it would for a slow reader.
+ */
 export function forwardToSandbox(exchange: Exchange, forward: SandboxForward): void {
-  const { route, port } = forward;
-  const refusal = findRefusal(exchange, forward);
+  const { route } = forward;
+  const refusal = findRefusal(exchange, forward) ?? findWakeRefusal(exchange, forward);
   if (refusal !== undefined) {
     sendEdgeError(exchange, refusal);
     return;
   }
   const connections = forward.sandboxes.enter(route, exchange);
-  if (connections === undefined) {
-    sendEdgeError(exchange, tooManyStreams(route.sandboxId));
-    return;
-  }
+  if (connections === undefined) sendEdgeError(exchange, tooManyStreams(route.sandboxId));
+  else if (route.state === 'paused') void wakeAndPassOn(exchange, forward, connections);
+  else passOn(exchange, forward, connections);
+}
+
+async function wakeAndPassOn(
+  exchange: Exchange,
+  forward: SandboxForward,
+  connections: SandboxConnections,
+): Promise<void> {
+  const { router, wakeTimeoutMs, logger } = forward;
+  const { sandboxId } = forward.route;
+  const failure = await wakeSandbox(router, sandboxId, { timeoutMs: wakeTimeoutMs, logger });
+  if (exchange.closed) return;
+  if (failure !== undefined) sendEdgeError(exchange, failure);
+  else if (connections.gone)
+    sendEdgeError(exchange, router.find(sandboxId) === undefined ? sandboxNotFound(sandboxId) : pausedAgain(sandboxId));
+  else passOn(exchange, forward, connections);
+}
+
+function passOn(exchange: Exchange, forward: SandboxForward, connections: SandboxConnections): void {
+  const { route, port } = forward;
   const common = {
     path: forward.path,
     headers: sandboxHeaders(exchange, route, port),
@@ -73,6 +102,15 @@ function findRefusal(exchange: Exchange, { route, port, path }: SandboxForward):
   return route.trafficAccessToken.equals(token) ? undefined : trafficTokenInvalid(route.sandboxId);
 }
 
+/** Only for paused sandboxes. `/health` asks whether it runs, and the answer to a stranger is no, as it is to anybody. */
+function findWakeRefusal(exchange: Exchange, forward: SandboxForward): EdgeError | undefined {
+  const { route, path, router } = forward;
+  if (route.state === 'running') return undefined;
+  if (!route.autoResume) return sandboxPaused(route.sandboxId);
+  if (mayWake(exchange, forward, { router, now: forward.clock.now() })) return undefined;
+  return path.split('?', 1)[0] === '/health' ? sandboxPaused(route.sandboxId) : wakeForbidden(route.sandboxId);
+}
+
 function sandboxHeaders(exchange: Exchange, route: SandboxRoute, port: number): string[] {
   // envd never needs the key of a team, and nothing in a sandbox may be trusted with it.
   if (port === envdPort) return forwardedHeaders(exchange, { forwarded: false, omit: [names.apiKey] });
@@ -82,17 +120,27 @@ function sandboxHeaders(exchange: Exchange, route: SandboxRoute, port: number): 
 
 function answerFailure(
   exchange: Exchange,
-  { route, port, logger }: SandboxForward,
+  forward: SandboxForward,
   connections: SandboxConnections,
   error: Error,
 ): void {
-  const { sandboxId } = route;
+  const { port, logger } = forward;
+  const { sandboxId } = forward.route;
   logger.debug({ sandboxId, port, err: error }, 'no answer from the sandbox');
   const reason = error instanceof SoulBoxError ? error.reason : undefined;
-  if (connections.gone || reason === 'sandbox_not_found') sendEdgeError(exchange, sandboxNotFound(sandboxId));
+  if (connections.gone || reason === 'sandbox_not_found') answerGone(exchange, forward);
   else if (reason === 'port_closed') sendEdgeError(exchange, portNotOpen(sandboxId, port));
   else if (isUnsendable(error)) sendBadRequest(exchange, 'invalid request');
   else sendEdgeError(exchange, badAnswer(sandboxId, port));
+}
+
+/** It ended, or was paused in this very moment: then what can be repeated is, once, and wakes it. */
+function answerGone(exchange: Exchange, forward: SandboxForward): void {
+  const { sandboxId } = forward.route;
+  const route = forward.router.find(sandboxId);
+  if (route?.state !== 'paused') sendEdgeError(exchange, sandboxNotFound(sandboxId));
+  else if (forward.isRepeated === true || !isRepeatable(exchange)) sendEdgeError(exchange, sandboxPaused(sandboxId));
+  else forwardToSandbox(exchange, { ...forward, route, isRepeated: true });
 }
 
 /** Node refused to write what the client sent: HTTP/2 can say what HTTP/1.1 cannot. */

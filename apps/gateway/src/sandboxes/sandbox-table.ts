@@ -18,7 +18,8 @@ export interface SandboxConnections {
 
 export interface SandboxTable {
   /**
-   * Counts the exchange as one of the sandbox until it closes. Undefined when the sandbox has too many already.
+   * Counts the exchange as one of the sandbox until it closes, and tells the router. Undefined when the sandbox has
+   * too many already.
    * The route must come from the router in the same tick, or the end of the sandbox could be missed.
    */
   enter(route: SandboxRoute, exchange: Exchange): SandboxConnections | undefined;
@@ -48,7 +49,11 @@ export function createSandboxTable(options: { config: GatewayConfig; router: San
       if (connections.exchanges.size >= config.maxStreamsPerSandbox) return undefined;
       bySandbox.set(route.sandboxId, connections);
       connections.exchanges.add(exchange);
-      exchange.onClose(() => connections.exchanges.delete(exchange));
+      const visit = router.enter(route.sandboxId);
+      exchange.onClose(() => {
+        connections.exchanges.delete(exchange);
+        visit[Symbol.dispose]();
+      });
       return connections;
     },
     [Symbol.dispose]() {

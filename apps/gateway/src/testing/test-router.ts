@@ -1,24 +1,49 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isNodeError, Secret, SoulBoxError } from '@soulbox/base';
 import { fileSignature } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 
+interface TestFacts {
+  readonly trafficToken?: string;
+  readonly maskRequestHost?: string;
+  readonly accessToken?: string;
+  /** Whether envd demands the access token; it makes the signatures in any case. */
+  readonly secure?: boolean;
+  readonly autoResume?: boolean;
+}
+
 interface TestSandbox {
   route: SandboxRoute;
   accessToken: string;
+  /** How the next wake goes. */
+  waking: WakePlan;
+  wake: Promise<void> | undefined;
   /** Port inside the sandbox to port of a local server that stands for it. */
   ports: Map<number, number>;
   connections: Set<Socket>;
 }
 
+/** How long a wake takes, and what it fails with. */
+export interface WakePlan {
+  readonly delayMs?: number;
+  readonly failure?: Error;
+}
+
 /** A router whose sandboxes are local servers. */
 export interface TestRouter extends SandboxRouter {
-  add(sandboxId: string, facts?: { trafficToken?: string; maskRequestHost?: string; accessToken?: string }): void;
+  add(sandboxId: string, facts?: TestFacts): void;
   /** What stands behind a port from now on; undefined closes it. */
   serve(sandboxId: string, port: number, localPort: number | undefined): void;
   kill(sandboxId: string): void;
+  /** Cuts its connections and refuses new ones until a `wake`. */
+  pause(sandboxId: string, waking?: WakePlan): void;
+  /** Sandboxes that were woken, in order; calls that shared a wake count once. */
+  readonly wakes: string[];
+  /** Visits that are open now. */
+  readonly visits: readonly string[];
   readonly dials: { sandboxId: string; port: number }[];
 }
 
@@ -26,6 +51,8 @@ export function createTestRouter(): TestRouter {
   const sandboxes = new Map<string, TestSandbox>();
   const listeners = new Set<(sandboxId: string) => void>();
   const dials: { sandboxId: string; port: number }[] = [];
+  const wakes: string[] = [];
+  const visits: string[] = [];
 
   const get = (sandboxId: string): TestSandbox => {
     const sandbox = sandboxes.get(sandboxId);
@@ -33,20 +60,40 @@ export function createTestRouter(): TestRouter {
     return sandbox;
   };
 
+  const cutOff = (sandboxId: string, connections: Set<Socket>): void => {
+    for (const listener of listeners) listener(sandboxId);
+    for (const connection of connections) connection.destroy();
+  };
+
+  const wakeOnce = async (sandbox: TestSandbox): Promise<void> => {
+    wakes.push(sandbox.route.sandboxId);
+    const { delayMs = 0, failure } = sandbox.waking;
+    await delay(delayMs);
+    if (failure !== undefined) throw failure;
+    get(sandbox.route.sandboxId);
+    sandbox.route = { ...sandbox.route, state: 'running' };
+  };
+
   return {
     dials,
+    wakes,
+    visits,
     add(sandboxId, facts = {}) {
       const trafficAccessToken = facts.trafficToken === undefined ? undefined : new Secret(facts.trafficToken);
+      const accessToken = facts.accessToken ?? `token-of-${sandboxId}`;
       const route: SandboxRoute = {
         sandboxId,
         trafficAccessToken,
+        envdAccessToken: facts.secure === true ? new Secret(accessToken) : undefined,
         maskRequestHost: facts.maskRequestHost,
         state: 'running',
-        autoResume: false,
+        autoResume: facts.autoResume ?? false,
       };
       sandboxes.set(sandboxId, {
         route,
-        accessToken: facts.accessToken ?? `token-of-${sandboxId}`,
+        accessToken,
+        waking: {},
+        wake: undefined,
         ports: new Map(),
         connections: new Set(),
       });
@@ -58,8 +105,13 @@ export function createTestRouter(): TestRouter {
     kill(sandboxId) {
       const { connections } = get(sandboxId);
       sandboxes.delete(sandboxId);
-      for (const listener of listeners) listener(sandboxId);
-      for (const connection of connections) connection.destroy();
+      cutOff(sandboxId, connections);
+    },
+    pause(sandboxId, waking = {}) {
+      const sandbox = get(sandboxId);
+      sandbox.route = { ...sandbox.route, state: 'paused' };
+      sandbox.waking = waking;
+      cutOff(sandboxId, sandbox.connections);
     },
     find: (sandboxId) => sandboxes.get(sandboxId)?.route,
     findBySignature(request, signature) {
@@ -68,12 +120,19 @@ export function createTestRouter(): TestRouter {
       return undefined;
     },
     async wake(sandboxId) {
-      await Promise.resolve(get(sandboxId));
+      const sandbox = get(sandboxId);
+      if (sandbox.route.state === 'running') return;
+      sandbox.wake ??= wakeOnce(sandbox).finally(() => (sandbox.wake = undefined));
+      await sandbox.wake;
     },
-    enter: () => ({ [Symbol.dispose]: () => undefined }),
+    enter(sandboxId) {
+      visits.push(sandboxId);
+      return { [Symbol.dispose]: () => void visits.splice(visits.indexOf(sandboxId), 1) };
+    },
     async dial(sandboxId, port) {
       dials.push({ sandboxId, port });
       const sandbox = get(sandboxId);
+      if (sandbox.route.state === 'paused') throw new SoulBoxError('sandbox_not_found', `${sandboxId} is paused`);
       const localPort = sandbox.ports.get(port);
       if (localPort === undefined) throw new SoulBoxError('port_closed', `Nothing listens on ${port}`);
       const socket = connect({ host: '127.0.0.1', port: localPort, allowHalfOpen: true });

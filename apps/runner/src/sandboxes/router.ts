@@ -48,6 +48,7 @@ function routeOf({ record }: TenantSandbox): SandboxRoute {
     sandboxId: record.sandboxId,
     state: 'running',
     autoResume: false,
+    envdAccessToken: secretOrNone(record.tenant.envdAccessToken),
     trafficAccessToken: secretOrNone(record.tenant.trafficAccessToken),
     maskRequestHost: record.tenant.network.maskRequestHost === '' ? undefined : record.tenant.network.maskRequestHost,
   };

@@ -1,0 +1,39 @@
+import { SoulBoxError } from '@soulbox/base';
+import { httpStatusFromError } from '@soulbox/contract';
+import type { EdgeError } from './edge-error.ts';
+import { sandboxNotFound } from './edge-error.ts';
+
+/** 502, as for a sandbox that is gone: the client's `isRunning()` takes it for "no". */
+export const sandboxPaused = (sandboxId: string): EdgeError => ({
+  sandboxId,
+  message: 'The sandbox is paused. Resume it with Sandbox.connect(), or create it with autoResume.',
+  code: 502,
+});
+
+export const wakeForbidden = (sandboxId: string): EdgeError => ({
+  sandboxId,
+  message: 'The sandbox is paused, and only a request with its access token or a valid signature resumes it',
+  code: 403,
+});
+
+export const wakeTooSlow = (sandboxId: string): EdgeError => ({
+  sandboxId,
+  message: 'The sandbox is still being resumed. Retry in a moment.',
+  code: 503,
+});
+
+export const pausedAgain = (sandboxId: string): EdgeError => ({
+  sandboxId,
+  message: 'The sandbox was resumed and paused again before it could answer. Retry.',
+  code: 409,
+});
+
+/** What a failed wake means for a client: 429, 409 and 503 can be tried again, 502 needs somebody to look. */
+export function wakeFailed(sandboxId: string, error: unknown): EdgeError {
+  if (!(error instanceof SoulBoxError) || error.reason === 'internal')
+    return { sandboxId, message: 'The sandbox could not be resumed. The server log has the details.', code: 502 };
+  if (error.reason === 'sandbox_not_found') return sandboxNotFound(sandboxId);
+  const status = httpStatusFromError(error);
+  const code = status === 409 || status === 429 || status === 503 ? status : 502;
+  return { sandboxId, message: `The sandbox could not be resumed: ${error.message}`, code };
+}

@@ -1,0 +1,381 @@
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import type { RequestListener } from 'node:http';
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { SoulBoxError } from '@soulbox/base';
+import type { Reason } from '@soulbox/base';
+import { fileSignature } from '@soulbox/contract';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ask, askHttp2, askRaw } from '../testing/http-client.ts';
+import { startTestWorld } from '../testing/test-world.ts';
+import type { TestWorld } from '../testing/test-world.ts';
+
+/** Wakes by itself; envd demands `right` of whoever calls it. */
+const sleeper = 'isleeper';
+const token = { 'x-access-token': 'right' };
+const wakeTimeoutMs = 1000;
+let world: TestWorld;
+
+beforeEach(async () => {
+  world = await startTestWorld({ config: { wakeTimeoutMs, portClosedRetryDelayMs: 1 } });
+  world.router.add(sleeper, { autoResume: true, secure: true, accessToken: 'right' });
+  for (const port of [49983, 8080]) {
+    await world.serve(
+      port,
+      (incoming, response) => {
+        if (incoming.url === '/health') response.writeHead(204).end();
+        else incoming.pipe(response);
+      },
+      { sandboxId: sleeper },
+    );
+  }
+});
+afterEach(async () => await world[Symbol.asyncDispose]());
+
+const at = (port: number, sandboxId = sleeper): { host: string } => ({
+  host: `${port}-${sandboxId}.soulbox.localhost`,
+});
+
+describe('a request for a paused sandbox that resumes by itself', () => {
+  test('waits for the wake and is served', async () => {
+    world.router.pause(sleeper, { delayMs: 100 });
+    const answer = await ask(world.url, { method: 'POST', headers: at(8080), body: 'hello' });
+    expect([answer.status, answer.body]).toEqual([200, 'hello']);
+    expect(world.router.wakes).toEqual([sleeper]);
+  });
+
+  test('is served over HTTP/2 likewise', async () => {
+    world.router.pause(sleeper, { delayMs: 100 });
+    const head = { ':path': '/', ':method': 'POST', ':authority': at(8080).host };
+    expect(await askHttp2(world.url, head, { body: 'hello' })).toMatchObject({ status: 200, body: 'hello' });
+  });
+
+  test('may be an upgrade', async () => {
+    const server = createServer().on('upgrade', (_request, socket, head: Buffer) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+      socket.write(head);
+      socket.pipe(socket);
+    });
+    await world.serveNet(9000, server, { sandboxId: sleeper });
+    world.router.pause(sleeper, { delayMs: 100 });
+    const head = `GET / HTTP/1.1\r\nHost: ${at(9000).host}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n`;
+    const text = await askRaw(world.gateway.port, `${head}early`, 600);
+    expect(text).toMatch(/^HTTP\/1.1 101 /);
+    expect(text).toMatch(/early$/);
+  });
+
+  test('may be gRPC', async () => {
+    const server = createHttp2Server().on('stream', (stream) => {
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+      stream.pipe(stream);
+    });
+    await world.serveNet(9001, server, { sandboxId: sleeper });
+    world.router.pause(sleeper, { delayMs: 100 });
+    const head = {
+      ':path': '/a.B/C',
+      ':method': 'POST',
+      ':authority': at(9001).host,
+      'content-type': 'application/grpc',
+    };
+    expect(await askHttp2(world.url, head, { body: 'frame' })).toMatchObject({ status: 200, body: 'frame' });
+  });
+
+  test('is one of many, and all cause one wake', async () => {
+    world.router.pause(sleeper, { delayMs: 200 });
+    const bodies = Array.from({ length: 60 }, (_, index) => String(index));
+    const answers = await Promise.all(
+      bodies.map(async (body) => (await ask(world.url, { method: 'POST', headers: at(8080), body })).body),
+    );
+    expect(answers).toEqual(bodies);
+    expect(world.router.wakes).toEqual([sleeper]);
+  });
+
+  test('gets fresh connections after each wake, never one that was kept before', async () => {
+    for (const expected of [1, 2, 3]) {
+      world.router.pause(sleeper);
+      expect((await ask(`${world.url}/health`, { headers: { ...at(49983), ...token } })).status).toBe(204);
+      expect((await ask(`${world.url}/health`, { headers: { ...at(49983), ...token } })).status).toBe(204);
+      expect(world.router.dials.length).toBe(expected);
+    }
+  });
+
+  test.each(['HTTP/1.1', 'HTTP/2'])('over %s its body waits at the client, and none is lost', async (protocol) => {
+    const body = Buffer.alloc(48 * 1024 * 1024, 'x');
+    world.router.pause(sleeper, { delayMs: 500 });
+    const upload = protocol === 'HTTP/2' ? uploadHttp2(body) : uploadHttp1(body);
+    await delay(300);
+    expect(world.router.dials).toEqual([]);
+    // What the kernel's buffers take, and the gateway's own; far from all of it.
+    expect(upload.sentBytes()).toBeLessThan(24 * 1024 * 1024);
+    expect(await upload.echoedBytes).toBe(body.length);
+  });
+});
+
+interface Upload {
+  sentBytes(): number;
+  readonly echoedBytes: Promise<number>;
+}
+
+async function countBytes(stream: AsyncIterable<Buffer>): Promise<number> {
+  let count = 0;
+  for await (const chunk of stream) count += chunk.length;
+  return count;
+}
+
+function uploadHttp1(body: Buffer): Upload {
+  const socket = connect({ host: '127.0.0.1', port: world.gateway.port });
+  const outgoing = request({ createConnection: () => socket, method: 'POST', headers: at(8080) });
+  outgoing.end(body);
+  const echoedBytes = once(outgoing, 'response').then(async ([incoming]) => await countBytes(incoming as never));
+  return { sentBytes: () => socket.bytesWritten - socket.writableLength, echoedBytes };
+}
+
+function uploadHttp2(body: Buffer): Upload {
+  // Node's client counts what it still has to send.
+  const session = connectHttp2(world.url, { maxSessionMemory: 256 });
+  const stream = session.request({ ':path': '/', ':method': 'POST', ':authority': at(8080).host });
+  stream.end(body);
+  const echoedBytes = countBytes(stream).finally(() => session.destroy());
+  return { sentBytes: () => session.socket.bytesWritten - session.socket.writableLength, echoedBytes };
+}
+
+describe('a paused sandbox that does not resume by itself', () => {
+  beforeEach(() => {
+    world.router.add('iresting');
+    world.router.pause('iresting');
+  });
+
+  test('is 502 in the form of one that is gone, and the text says what to do', async () => {
+    const answer = await ask(world.url, { headers: at(8080, 'iresting') });
+    expect(answer.status).toBe(502);
+    expect(JSON.parse(answer.body)).toEqual({
+      sandboxId: 'iresting',
+      message: 'The sandbox is paused. Resume it with Sandbox.connect(), or create it with autoResume.',
+      code: 502,
+    });
+  });
+
+  test.each([49983, 8080])('is not woken through port %i, nor counted as used', async (port) => {
+    await ask(`${world.url}/health`, { headers: at(port, 'iresting') });
+    expect(world.router.wakes).toEqual([]);
+    expect(world.router.dials).toEqual([]);
+    expect(world.router.visits).toEqual([]);
+  });
+});
+
+describe('who may not have it does not wake it:', () => {
+  beforeEach(() => {
+    world.router.add('ilocked', { autoResume: true, trafficToken: 'right' });
+    world.router.pause('ilocked');
+    world.router.pause(sleeper);
+  });
+  afterEach(() => {
+    expect(world.router.wakes).toEqual([]);
+    expect(world.router.dials).toEqual([]);
+  });
+
+  test.each([{}, { 'e2b-traffic-access-token': 'wrong' }])('a traffic token %o', async (headers) => {
+    expect((await ask(world.url, { headers: { ...at(8080, 'ilocked'), ...headers } })).status).toBe(403);
+  });
+
+  test.each([{}, { 'x-access-token': '' }, { 'x-access-token': 'wrong' }, { 'x-access-token': 'token-of-ilocked' }])(
+    'an access token %o',
+    async (headers) => {
+      const answer = await ask(`${world.url}/process.Process/List`, {
+        method: 'POST',
+        headers: { ...at(49983), ...headers },
+        body: '{}',
+      });
+      expect(answer.status).toBe(403);
+      expect(JSON.parse(answer.body)).toMatchObject({ sandboxId: sleeper, code: 403 });
+    },
+  );
+
+  test('the question whether it runs, which nobody has to authorize', async () => {
+    expect((await ask(`${world.url}/health`, { headers: at(49983) })).status).toBe(502);
+  });
+
+  test.each(['/init', '/resumed', '/soulbox/logs', '//init', '/%69nit', '/freeze'])(
+    'the host-only path %s',
+    async (path) => {
+      const answer = await ask(`${world.url}${path}`, { method: 'POST', headers: { ...at(49983), ...token } });
+      expect(answer.status).toBe(404);
+    },
+  );
+
+  test.each([
+    ['a wrong signature', 'wrong', undefined],
+    ["another sandbox's signature", 'token-of-ilocked', undefined],
+    ['an expired signature', 'right', '1000'],
+    ['an expiry that is no number', 'right', 'never'],
+  ])('%s', async (_name, accessToken, expiration) => {
+    const path = signedPath('read', accessToken, expiration);
+    expect((await ask(`${world.url}${path}`, { headers: at(49983) })).status).toBe(403);
+  });
+
+  test('a signature to read, when it is used to write', async () => {
+    const path = signedPath('read', 'right', undefined);
+    expect((await ask(`${world.url}${path}`, { method: 'POST', headers: at(49983), body: 'x' })).status).toBe(403);
+  });
+});
+
+function signedPath(operation: 'read' | 'write', accessToken: string, expiration: string | undefined): string {
+  const signature = fileSignature({ path: 'a.txt', operation, username: 'user', expiration }, accessToken);
+  const query = new URLSearchParams({ path: 'a.txt', username: 'user', signature });
+  if (expiration !== undefined) query.set('signature_expiration', expiration);
+  return `/files?${query.toString()}`;
+}
+
+describe('who may have it wakes it:', () => {
+  beforeEach(() => world.router.pause(sleeper));
+  afterEach(() => expect(world.router.wakes).toEqual([sleeper]));
+
+  test('with the access token', async () => {
+    expect((await ask(`${world.url}/health`, { headers: { ...at(49983), ...token } })).status).toBe(204);
+  });
+
+  test.each([
+    ['its own host', at(49983)],
+    ['a shared host', { host: 'sandbox.soulbox.localhost' }],
+  ])('with a signed URL on %s', async (_name, headers) => {
+    const expiration = String(Math.ceil(Date.now() / 1000) + 60);
+    const answer = await ask(`${world.url}${signedPath('write', 'right', expiration)}`, {
+      method: 'POST',
+      headers,
+      body: 'data',
+    });
+    expect([answer.status, answer.body]).toEqual([200, 'data']);
+  });
+
+  test('anybody through a port that is open to all', async () => {
+    expect((await ask(`${world.url}/health`, { headers: at(8080) })).status).toBe(204);
+  });
+});
+
+describe('a wake that fails', () => {
+  const failures: [Reason, number][] = [
+    ['sandbox_resume_failed', 503],
+    ['runner_unavailable', 503],
+    ['state_damaged', 502],
+    ['state_incompatible', 409],
+    ['illegal_transition', 409],
+    ['too_many_sandboxes', 429],
+    ['sandbox_not_found', 502],
+  ];
+  test.each(failures)('for %s is %i and says why', async (reason, status) => {
+    world.router.pause(sleeper, { failure: new SoulBoxError(reason, 'because of this') });
+    const answer = await ask(world.url, { headers: at(8080) });
+    expect(answer.status).toBe(status);
+    const text = reason === 'sandbox_not_found' ? 'The sandbox was not found' : /: because of this$/;
+    expect(JSON.parse(answer.body)).toEqual({
+      sandboxId: sleeper,
+      message: expect.stringMatching(text) as string,
+      code: status,
+    });
+  });
+
+  test('for an unknown reason is 502 and tells nothing of it', async () => {
+    world.router.pause(sleeper, { failure: new Error('secret inside') });
+    const answer = await ask(world.url, { headers: at(8080) });
+    expect(answer.status).toBe(502);
+    expect(answer.body).not.toContain('secret');
+  });
+
+  test('fails all who wait, and the next one tries again', async () => {
+    world.router.pause(sleeper, { delayMs: 50, failure: new SoulBoxError('sandbox_resume_failed', 'no') });
+    const answers = await Promise.all([1, 2, 3].map(async () => await ask(world.url, { headers: at(8080) })));
+    expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
+    await ask(world.url, { headers: at(8080) });
+    expect(world.router.wakes).toEqual([sleeper, sleeper]);
+  });
+
+  test('a large upload gets the answer too', async () => {
+    world.router.pause(sleeper, { delayMs: 50, failure: new SoulBoxError('state_damaged', 'no') });
+    const body = Buffer.alloc(4 * 1024 * 1024);
+    expect((await ask(world.url, { method: 'POST', headers: at(8080), body })).status).toBe(502);
+  });
+});
+
+describe('while a request waits', () => {
+  test('longer than the limit, it gets 503, and the wake goes on for the next', async () => {
+    world.router.pause(sleeper, { delayMs: wakeTimeoutMs + 300 });
+    const answer = await ask(world.url, { headers: at(8080) });
+    expect(answer.status).toBe(503);
+    expect(JSON.parse(answer.body)).toMatchObject({ sandboxId: sleeper, code: 503 });
+    expect((await ask(`${world.url}/health`, { headers: at(8080) })).status).toBe(204);
+    expect(world.router.wakes).toEqual([sleeper]);
+  });
+
+  test('its client may leave, and nothing is sent to the sandbox', async () => {
+    world.router.pause(sleeper, { delayMs: 200 });
+    const socket = connect({ host: '127.0.0.1', port: world.gateway.port });
+    socket.write(`GET / HTTP/1.1\r\nHost: ${at(8080).host}\r\n\r\n`);
+    await expect.poll(() => world.router.visits).toEqual([sleeper]);
+    socket.destroy();
+    await expect.poll(() => world.router.visits).toEqual([]);
+    await delay(300);
+    expect(world.router.dials).toEqual([]);
+  });
+
+  test('the sandbox may be killed: 502', async () => {
+    world.router.pause(sleeper, { delayMs: 200 });
+    const asked = ask(world.url, { headers: at(8080) });
+    await expect.poll(() => world.router.wakes.length).toBe(1);
+    world.router.kill(sleeper);
+    const answer = await asked;
+    expect(answer.status).toBe(502);
+    expect(answer.body).toContain('The sandbox was not found');
+  });
+
+  test('it counts against the limit of the sandbox', async () => {
+    await using small = await startTestWorld({ config: { maxStreamsPerSandbox: 2 } });
+    small.router.add(sleeper, { autoResume: true });
+    small.router.pause(sleeper, { delayMs: 200 });
+    const answers = await Promise.all([1, 2, 3].map(async () => await ask(small.url, { headers: at(8080) })));
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([429, 502, 502]);
+  });
+});
+
+describe('a pause in the middle of a request', () => {
+  beforeEach(async () => {
+    let asked = 0;
+    const answerSecond: RequestListener = (_request, response) => {
+      asked += 1;
+      if (asked > 1) response.end('second try');
+    };
+    await world.serve(9002, answerSecond, { sandboxId: sleeper });
+  });
+
+  test('is slept through by one that can be repeated', async () => {
+    const answer = ask(world.url, { headers: at(9002) });
+    await expect.poll(() => world.router.dials.length).toBe(1);
+    await delay(50);
+    world.router.pause(sleeper);
+    expect((await answer).body).toBe('second try');
+  });
+
+  test('is 502 for one that cannot', async () => {
+    const answer = ask(world.url, { method: 'POST', headers: at(9002), body: 'once' });
+    await expect.poll(() => world.router.dials.length).toBe(1);
+    await delay(50);
+    world.router.pause(sleeper);
+    expect((await answer).status).toBe(502);
+    expect((await answer).body).toContain('paused');
+    expect(world.router.wakes).toEqual([]);
+  });
+});
+
+test('the router knows of each request and stream from its beginning to its end', async () => {
+  await world.serve(9003, (_request, response) => void response.write('begun'), { sandboxId: sleeper });
+  const outgoing = request(world.url, { headers: at(9003) });
+  outgoing.on('error', () => undefined);
+  outgoing.end();
+  const [incoming] = (await once(outgoing, 'response')) as [NodeJS.ReadableStream];
+  incoming.on('error', () => undefined);
+  expect((await ask(`${world.url}/health`, { headers: at(8080) })).status).toBe(204);
+  await expect.poll(() => world.router.visits).toEqual([sleeper]);
+  outgoing.destroy();
+  await expect.poll(() => world.router.visits).toEqual([]);
+});

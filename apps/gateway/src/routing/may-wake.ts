@@ -1,0 +1,29 @@
+import { envdPort, headers as names } from '@soulbox/contract';
+import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
+import { findHeader } from '../exchange/exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { parseSignedFile } from './signed-file.ts';
+
+/**
+ * Whether a request for a paused sandbox shows what envd would ask for: the access token, or a signature that is good today. envd
+ * itself cannot be asked, and a stranger must not be able to wake somebody's sandbox. Other ports have the traffic
+ * token, which is checked for every request.
+ */
+export function mayWake(
+  exchange: Pick<Exchange, 'method' | 'headers'>,
+  request: { route: SandboxRoute; port: number; path: string },
+  options: { router: SandboxRouter; now: number },
+): boolean {
+  const { route } = request;
+  if (request.port !== envdPort || route.envdAccessToken === undefined) return true;
+  const token = findHeader(exchange.headers, names.accessToken);
+  if (token !== undefined) return route.envdAccessToken.equals(token);
+  const signed = parseSignedFile(exchange, request.path);
+  if (signed === undefined || isExpired(signed.file.expiration, options.now)) return false;
+  return options.router.findBySignature(signed.file, signed.signature)?.sandboxId === route.sandboxId;
+}
+
+/** As envd judges it: what is no number has expired. */
+function isExpired(expirationSeconds: string | undefined, now: number): boolean {
+  return expirationSeconds !== undefined && !(Number(expirationSeconds) * 1000 >= now);
+}

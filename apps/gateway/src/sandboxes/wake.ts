@@ -1,0 +1,31 @@
+import type { Logger } from '@soulbox/base';
+import type { SandboxRouter } from '@soulbox/contract';
+import type { EdgeError } from '../errors/edge-error.ts';
+import { wakeFailed, wakeTooSlow } from '../errors/wake-error.ts';
+
+/**
+ * Waits until a paused sandbox can be dialled, for `timeoutMs` at most; then it goes on waking, but nobody waits. Undefined when it
+ * is awake, else what to tell the client. Never throws.
+ */
+export async function wakeSandbox(
+  router: SandboxRouter,
+  sandboxId: string,
+  options: { timeoutMs: number; logger: Logger },
+): Promise<EdgeError | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooSlow = new Promise<EdgeError>((resolve) => {
+    timer = setTimeout(() => resolve(wakeTooSlow(sandboxId)), options.timeoutMs);
+  });
+  const woken = router.wake(sandboxId).then(
+    () => undefined,
+    (error: unknown) => {
+      options.logger.warn({ sandboxId, err: error }, 'a request could not wake the sandbox');
+      return wakeFailed(sandboxId, error);
+    },
+  );
+  try {
+    return await Promise.race([woken, tooSlow]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
