@@ -5,7 +5,7 @@ import type { Logger } from '@soulbox/base';
 import { SoulBoxError, errorFromNode, isNodeError, removeTree } from '@soulbox/base';
 import { collect } from './collect.ts';
 import { Digester } from './digests/digester.ts';
-import { tryLock } from './digests/file-calls.ts';
+import { tryLock } from './try-lock.ts';
 import { digestDisk, verifyDisk } from './disk-digests.ts';
 import { Draft } from './draft.ts';
 import { Layers } from './layers.ts';
@@ -76,6 +76,7 @@ class DiskStateStore implements StateStore {
       throw new SoulBoxError('name_taken', `State ${stateId} exists already, or is being written.`);
     const directory = target + draftSuffix;
     this.#drafts.add(stateId);
+    this.#digester.start();
     try {
       await mkdir(directory, { mode: 0o700 });
     } catch (error) {

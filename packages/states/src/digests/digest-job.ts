@@ -3,23 +3,26 @@ import { hash } from 'node:crypto';
 /** Bytes that one digest covers, in states, layers and disks alike. */
 export const blockBytes = 1024 * 1024;
 
-/**
- * What a background thread is asked to do with one file. Neither follows a link.
- *
- * - `digest`: SHA-256, in hexadecimal, of the blocks `first` to `first + count - 1` of a file of `sizeBytes`.
- *   `writeBack` also asks the kernel to begin writing those bytes to the disk, without waiting.
- * - `find-data`: the numbers of the blocks that are not all hole, from the file system's own map.
- */
-export type DigestJob =
-  | {
-      readonly kind: 'digest';
-      readonly path: string;
-      readonly first: number;
-      readonly count: number;
-      readonly sizeBytes: number;
-      readonly writeBack: boolean;
-    }
-  | { readonly kind: 'find-data'; readonly path: string };
+/** What a background thread (digest-worker.mjs) is asked to do with one file. It follows no link. */
+export type DigestJob = DigestRange | FindData;
+
+/** SHA-256, in hexadecimal, of each block in a range of bytes. */
+interface DigestRange {
+  readonly kind: 'digest';
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly blockBytes: number;
+  /** Also asks the kernel to begin writing the range to the disk, without waiting. */
+  readonly writeBack: boolean;
+}
+
+/** The numbers of the blocks that are not all hole, from the file system's own map. */
+interface FindData {
+  readonly kind: 'find-data';
+  readonly path: string;
+  readonly blockBytes: number;
+}
 
 export type DigestResult = readonly string[] | readonly number[];
 

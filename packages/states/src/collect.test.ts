@@ -1,0 +1,100 @@
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Needed } from './state-store.ts';
+import type { TestStore } from './testing/test-store.ts';
+import { openTestStore, sealTestState, testFacts } from './testing/test-store.ts';
+
+let shop: TestStore;
+beforeEach(async () => {
+  shop = await openTestStore();
+});
+afterEach(() => shop[Symbol.asyncDispose]());
+
+async function makeLayer(layerId: string): Promise<void> {
+  await writeFile(shop.store.layerPath(layerId), layerId);
+  await shop.store.sealLayer(layerId);
+}
+
+const sealWith = (stateId: string, layers: string[]) => sealTestState(shop.store, stateId, testFacts({ layers }));
+
+const needed =
+  (states: string[] = [], layers: string[] = []): (() => Needed) =>
+  () => ({ states: new Set(states), layers: new Set(layers) });
+
+const layerFiles = (): Promise<string[]> => readdir(join(shop.directory, 'layers'));
+
+test('keeps what is named, and the layers of states that are named; all else goes', async () => {
+  for (const id of ['shared', 'of-s2', 'running', 'nobodys']) await makeLayer(id);
+  await sealWith('s1', ['shared']);
+  await sealWith('s2', ['of-s2', 'shared']);
+  const { removedStates, removedLayers } = await shop.store.collect(needed(['s1'], ['running']));
+  expect(removedStates).toEqual(['s2']);
+  expect(removedLayers).toEqual(['nobodys', 'of-s2']);
+  expect(await layerFiles()).toEqual(['running.img', 'running.json', 'shared.img', 'shared.json']);
+  expect(await shop.store.collect(needed(['s1'], ['running']))).toEqual({ removedStates: [], removedLayers: [] });
+});
+
+test('what is made while the caller is asked is not up for removal', async () => {
+  await makeLayer('old');
+  const collection = await shop.store.collect(async () => {
+    await makeLayer('new');
+    await sealWith('s1', ['new', 'old']);
+    return needed()();
+  });
+  expect(collection).toEqual({ removedStates: [], removedLayers: [] });
+  await shop.store.open('s1');
+});
+
+test('no layer goes while a draft is open: it may be about to name it', async () => {
+  await makeLayer('l1');
+  {
+    await using draft = await shop.store.begin('s1');
+    expect((await shop.store.collect(needed())).removedLayers).toEqual([]);
+    await draft.seal(testFacts({ layers: ['l1'] }));
+  }
+  expect((await shop.store.collect(needed(['s1']))).removedLayers).toEqual([]);
+  expect((await shop.store.collect(needed())).removedLayers).toEqual(['l1']);
+});
+
+test('no layer goes while a kept state cannot be read: it may be the only one to name it', async () => {
+  await makeLayer('l1');
+  await sealWith('s1', ['l1']);
+  await rm(join(shop.directory, 'states', 's1', 'manifest.json'));
+  expect(await shop.store.collect(needed(['s1']))).toEqual({ removedStates: [], removedLayers: [] });
+  // Once nobody wants the state it goes, damaged or not, and its layers with it.
+  expect(await shop.store.collect(needed())).toEqual({ removedStates: ['s1'], removedLayers: ['l1'] });
+});
+
+test('a state with damaged parts still keeps its layers', async () => {
+  await makeLayer('l1');
+  await sealWith('s1', ['l1']);
+  await rm(join(shop.directory, 'states', 's1', 'pages-1.img'));
+  expect(await shop.store.collect(needed(['s1']))).toEqual({ removedStates: [], removedLayers: [] });
+});
+
+test('nothing goes when the caller cannot say what it needs', async () => {
+  await makeLayer('l1');
+  await sealWith('s1', []);
+  const collection = shop.store.collect(() => Promise.reject(new Error('records are locked')));
+  await expect(collection).rejects.toThrow('records are locked');
+  expect(await shop.store.list()).toEqual(['s1']);
+  expect(await layerFiles()).toHaveLength(2);
+});
+
+test('what a crash left half removed or not yet sealed goes the next time', async () => {
+  await makeLayer('half');
+  await rm(shop.store.layerPath('half'));
+  await writeFile(shop.store.layerPath('moved-but-not-sealed'), '');
+  await writeFile(shop.store.layerPath('moved-and-named'), '');
+  const { removedLayers } = await shop.store.collect(needed([], ['moved-and-named']));
+  expect(removedLayers).toEqual(['half', 'moved-but-not-sealed']);
+  expect(await layerFiles()).toEqual(['moved-and-named.img']);
+});
+
+test('names that are needed but not there do no harm', async () => {
+  expect(await shop.store.collect(needed(['gone'], ['../../etc', 'gone']))).toEqual({
+    removedStates: [],
+    removedLayers: [],
+  });
+});

@@ -1,0 +1,77 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { DigestAnswer, DigestJob, DigestResult } from './digest-job.ts';
+
+/** With more the disk is the limit, and each thread takes some 10 MB. */
+const maxThreads = 4;
+
+interface Waiting {
+  readonly job: DigestJob;
+  readonly resolve: (result: DigestResult) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Background threads, each busy with one job at a time. They start when there is work, and stay. */
+export class DigestThreads implements AsyncDisposable {
+  readonly count = Math.min(availableParallelism(), maxThreads);
+  readonly #idle: Worker[] = [];
+  readonly #all = new Set<Worker>();
+  readonly #queue: Waiting[] = [];
+
+  async run(job: DigestJob): Promise<DigestResult> {
+    return await new Promise<DigestResult>((resolve, reject) => {
+      this.#queue.push({ job, resolve, reject });
+      this.#startNext();
+    });
+  }
+
+  /** Starts those that do not run yet, for work that is about to come: it takes 35 ms and more. */
+  start(): void {
+    while (this.#all.size < this.count) this.#idle.push(this.#open());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#all].map((worker) => worker.terminate()));
+  }
+
+  #startNext(): void {
+    if (this.#queue.length === 0) return;
+    const worker = this.#idle.pop() ?? (this.#all.size < this.count ? this.#open() : undefined);
+    const waiting = worker === undefined ? undefined : this.#queue.shift();
+    if (worker !== undefined && waiting !== undefined) this.#give(worker, waiting);
+  }
+
+  #give(worker: Worker, { job, resolve, reject }: Waiting): void {
+    const onExit = (): void => reject(new Error('A thread that computes digests ended.'));
+    worker.once('error', reject).once('exit', onExit);
+    worker.once('message', (answer: DigestAnswer) => {
+      worker.off('error', reject).off('exit', onExit).unref();
+      this.#idle.push(worker);
+      if (answer.ok) resolve(answer.result);
+      else reject(Object.assign(new Error(answer.message), { code: answer.code }));
+      this.#startNext();
+    });
+    // Only work under way keeps the process alive.
+    worker.ref();
+    worker.postMessage(job);
+  }
+
+  #open(): Worker {
+    const worker = new Worker(new URL('./digest-worker.mjs', import.meta.url), {
+      resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 },
+    });
+    worker.unref();
+    // Said to the job it had; one that had none is only replaced.
+    worker.on('error', () => undefined);
+    worker.once('exit', () => this.#forget(worker));
+    this.#all.add(worker);
+    return worker;
+  }
+
+  #forget(worker: Worker): void {
+    this.#all.delete(worker);
+    const index = this.#idle.indexOf(worker);
+    if (index >= 0) this.#idle.splice(index, 1);
+    this.#startNext();
+  }
+}

@@ -1,0 +1,165 @@
+import { open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { run } from '@soulbox/base';
+import type { TestStore } from './testing/test-store.ts';
+import { mib, openTestStore } from './testing/test-store.ts';
+
+let shop: TestStore;
+beforeEach(async () => {
+  shop = await openTestStore();
+});
+afterEach(() => shop[Symbol.asyncDispose]());
+
+const sizeBytes = 1024 * mib + 512 * 1024;
+/** The last block is a short one. */
+const written = [0, 5 * mib + 123, 700 * mib - 1, sizeBytes - 1];
+
+/** A sparse file with a few bytes in it. */
+async function writeSparse(path: string): Promise<void> {
+  const file = await open(path, 'w');
+  await file.truncate(sizeBytes);
+  for (const at of written) await file.write(Buffer.from([7]), 0, 1, at);
+  await file.close();
+}
+
+async function writeByte(path: string, at: number, value: number): Promise<void> {
+  const file = await open(path, 'r+');
+  await file.write(Buffer.from([value]), 0, 1, at);
+  await file.close();
+}
+
+async function makeLayer(): Promise<string> {
+  const path = shop.store.layerPath('l1');
+  await writeSparse(path);
+  await shop.store.sealLayer('l1');
+  // The next store has not read it yet.
+  await shop.reopen();
+  return path;
+}
+
+const damaged = (message: string): object => ({
+  reason: 'state_damaged',
+  message: expect.stringContaining(message) as string,
+});
+
+describe('a layer', () => {
+  test('is found whole again by a later store, and its holes stay holes', async () => {
+    const path = await makeLayer();
+    await shop.store.verifyLayer('l1');
+    expect((await stat(path)).blocks * 512).toBeLessThan(mib);
+  });
+
+  test.for(written)('with a byte altered at %i is refused by the number of its block', async (at) => {
+    const path = await makeLayer();
+    await writeByte(path, at, 8);
+    await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject(damaged(`in block ${Math.floor(at / mib)}`));
+  });
+
+  test('with a byte written into a hole is refused', async () => {
+    const path = await makeLayer();
+    await writeByte(path, 300 * mib, 1);
+    await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject(damaged('in block 300'));
+  });
+
+  test('with data that became a hole is refused', async () => {
+    const path = await makeLayer();
+    await run('fallocate', ['--punch-hole', '--offset', String(5 * mib), '--length', String(mib), path]);
+    await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject(damaged('in block 5'));
+  });
+
+  test('whose holes were filled with zeros, as a copy may, is the same layer', async () => {
+    const path = await makeLayer();
+    await run('fallocate', ['--posix', '--offset', String(10 * mib), '--length', String(3 * mib), path]);
+    await writeByte(path, sizeBytes - 2, 0);
+    await shop.store.verifyLayer('l1');
+  });
+
+  test('that is shorter, longer, missing or not sealed is refused', async () => {
+    const path = await makeLayer();
+    await truncate(path, sizeBytes - 1);
+    await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject(damaged('size'));
+    await truncate(path, sizeBytes + 1);
+    await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject(damaged('size'));
+    await rm(path);
+    await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject(damaged('missing'));
+    await writeSparse(shop.store.layerPath('l2'));
+    await expect(shop.store.verifyLayer('l2')).rejects.toMatchObject(damaged('digests of layer l2'));
+  });
+
+  test('with altered digests, or those of another layer, is refused', async () => {
+    await makeLayer();
+    const digests = join(shop.directory, 'layers', 'l1.json');
+    await writeByte(digests, 120, 0x30);
+    await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject(damaged('digests of layer l1'));
+    await writeSparse(shop.store.layerPath('l2'));
+    await shop.store.sealLayer('l2');
+    await run('cp', ['--', join(shop.directory, 'layers', 'l2.json'), digests]);
+    await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject(damaged('digests of layer l1'));
+  });
+
+  test('is read once: what is altered later is not looked for', async () => {
+    const path = await makeLayer();
+    await shop.store.verifyLayer('l1');
+    await writeByte(path, 0, 9);
+    await shop.store.verifyLayer('l1');
+    await expect((await shop.reopen()).verifyLayer('l1')).rejects.toMatchObject({ reason: 'state_damaged' });
+  });
+
+  test('that failed its check passes the next one once the right content is back', async () => {
+    const path = await makeLayer();
+    await writeByte(path, 0, 9);
+    await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject({ reason: 'state_damaged' });
+    await writeByte(path, 0, 7);
+    await shop.store.verifyLayer('l1');
+  });
+
+  test('that is missing cannot be sealed, and leaves nothing', async () => {
+    await expect(shop.store.sealLayer('l9')).rejects.toMatchObject({ reason: 'file_not_found' });
+    expect(await readdir(join(shop.directory, 'layers'))).toEqual([]);
+  });
+});
+
+describe('the disk of a paused sandbox', () => {
+  const makeDisk = async (): Promise<string> => {
+    const path = join(shop.directory, 'disk.img');
+    await writeSparse(path);
+    return path;
+  };
+
+  test('is known by its content when it holds little', async () => {
+    const path = await makeDisk();
+    const found = await shop.store.digestDisk(path);
+    expect(found).toMatchObject({ checked: 'content', sizeBytes });
+    await shop.store.verifyDisk(path, found);
+    await writeByte(path, 5 * mib, 1);
+    await expect(shop.store.verifyDisk(path, found)).rejects.toMatchObject(damaged('in block 5'));
+  });
+
+  test('is known by its sizes when it holds more than may be read', async () => {
+    const path = await makeDisk();
+    const found = await shop.store.digestDisk(path, 3 * mib);
+    expect(found).toMatchObject({ checked: 'size', sizeBytes });
+    await shop.store.verifyDisk(path, found);
+    await run('fallocate', ['--offset', String(100 * mib), '--length', String(mib), path]);
+    await expect(shop.store.verifyDisk(path, found)).rejects.toMatchObject(damaged('room'));
+  });
+
+  test.for([undefined, 0])('that is missing or cut short is refused (limit %j)', async (limit) => {
+    const path = await makeDisk();
+    const found = await shop.store.digestDisk(path, limit);
+    await truncate(path, mib);
+    await expect(shop.store.verifyDisk(path, found)).rejects.toMatchObject(damaged('size'));
+    await rm(path);
+    await expect(shop.store.verifyDisk(path, found)).rejects.toMatchObject(damaged('missing'));
+  });
+
+  test('without a single byte in it has nothing to read', async () => {
+    const path = join(shop.directory, 'empty.img');
+    await writeFile(path, '');
+    await truncate(path, sizeBytes);
+    const found = await shop.store.digestDisk(path, 0);
+    expect(found).toMatchObject({ checked: 'content' });
+    await shop.store.verifyDisk(path, found);
+  });
+});
