@@ -1,19 +1,24 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isNodeError, SoulBoxError } from '@soulbox/base';
-import type { Cgroups, CgroupUsage } from './cgroups.ts';
+import { SoulBoxError } from '@soulbox/base';
+import type { CgroupLimits, Cgroups, CgroupUsage } from './cgroups.ts';
 import { readFlatKeyed, readNumber } from './flat-keyed.ts';
+import { freezeGroup, writeIfThere } from './freeze.ts';
 import { killPids, listGroups, listPids, removeGroup, strikeUntilEmpty } from './tree.ts';
 
 const nanosPerSecond = 1e9;
 /** v1 writes "no limit" as the largest multiple of the page size in 63 bits. */
 const unlimitedFrom = 2 ** 62;
+/** A v1 group takes no process before it may use CPUs and memory nodes. */
+const cpusetFiles = ['cpuset.cpus', 'cpuset.mems'] as const;
 const memoryKeys = ['total_rss', 'total_cache', 'total_swap', 'total_inactive_file'] as const;
+
+type FileOf = (controller: string, group: string, file: string) => string;
 
 /** One tree per controller (kernel: Documentation/admin-guide/cgroup-v1). `trees` gives each controller's mount point. */
 export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
   const roots = [...new Set(trees.values())];
-  const fileOf = (controller: string, group: string, file: string): string => {
+  const fileOf: FileOf = (controller, group, file) => {
     const root = trees.get(controller);
     if (root === undefined) throw new SoulBoxError('host_not_ready', `The cgroup controller ${controller} is missing.`);
     return join(root, group, file);
@@ -29,6 +34,12 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
   return {
     version: 1,
     directoriesOf: (group) => roots.map((root) => join(root, group)),
+    create: (group, limits) => createV1Group(roots, fileOf, group, limits),
+    freezerOf: (group) => fileOf('freezer', group, ''),
+    freeze: (group) => freezeGroup(fileOf('freezer', group, 'freezer.state'), 'FROZEN', 'THAWED', isFrozen),
+    thaw: async (group) => {
+      await writeIfThere(fileOf('freezer', group, 'freezer.state'), 'THAWED');
+    },
     readUsage: (group) => readUsage(fileOf, group),
     kill: async (group) => {
       const freezer = fileOf('freezer', group, 'freezer.state');
@@ -52,7 +63,7 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
   };
 }
 
-function readUsage(fileOf: (controller: string, group: string, file: string) => string, group: string): CgroupUsage {
+function readUsage(fileOf: FileOf, group: string): CgroupUsage {
   const memory = readFlatKeyed(fileOf('memory', group, 'memory.stat'), memoryKeys);
   const usage = readNumber(fileOf('memory', group, 'memory.usage_in_bytes'));
   const limit = readNumber(fileOf('memory', group, 'memory.limit_in_bytes'));
@@ -66,10 +77,41 @@ function readUsage(fileOf: (controller: string, group: string, file: string) => 
   };
 }
 
-async function writeIfThere(path: string, text: string): Promise<void> {
-  try {
-    await writeFile(path, text, { flag: 'r+' });
-  } catch (error) {
-    if (!isNodeError(error) || error.code !== 'ENOENT') throw error;
-  }
+function isFrozen(state: string): boolean {
+  return state.trim() === 'FROZEN';
+}
+
+async function createV1Group(
+  roots: readonly string[],
+  fileOf: FileOf,
+  group: string,
+  limits: CgroupLimits,
+): Promise<void> {
+  await Promise.all(roots.map((root) => mkdir(join(root, group), { recursive: true })));
+  const set = (controller: string, file: string, value: number | string): Promise<void> =>
+    writeFile(fileOf(controller, group, file), String(value), { flag: 'r+' });
+  await set('memory', 'memory.limit_in_bytes', limits.memoryBytes);
+  // Not there when the kernel does not account for swap.
+  await writeIfThere(fileOf('memory', group, 'memory.memsw.limit_in_bytes'), String(limits.memoryBytes));
+  await set('cpu', 'cpu.cfs_period_us', limits.cpuPeriodMicros);
+  await set('cpu', 'cpu.cfs_quota_us', limits.cpuQuotaMicros);
+  await set('pids', 'pids.max', limits.maxProcesses);
+  await set('devices', 'devices.deny', 'a');
+  for (const device of limits.devices) await set('devices', 'devices.allow', device);
+  await fillCpuset(roots, group);
+}
+
+/** Passes on from parent to child what the tree of `cpuset`, where there is one, leaves empty in new groups. */
+async function fillCpuset(roots: readonly string[], group: string): Promise<void> {
+  const names = group.split('/').filter(Boolean);
+  for (const root of roots)
+    for (let depth = 1; depth <= names.length; depth++)
+      for (const file of cpusetFiles)
+        await inherit(join(root, ...names.slice(0, depth - 1)), names[depth - 1] ?? '', file);
+}
+
+async function inherit(parent: string, child: string, file: string): Promise<void> {
+  const path = join(parent, child, file);
+  const own = await readFile(path, 'latin1').catch(() => undefined);
+  if (own?.trim() === '') await writeFile(path, await readFile(join(parent, file), 'latin1'), { flag: 'r+' });
 }

@@ -1,8 +1,10 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { isNodeError } from '@soulbox/base';
-import type { Cgroups, CgroupUsage } from './cgroups.ts';
+import type { CgroupLimits, Cgroups, CgroupUsage } from './cgroups.ts';
 import { readFlatKeyed, readNumber } from './flat-keyed.ts';
+import { freezeGroup, writeIfThere } from './freeze.ts';
+import { neededControllers } from './layout.ts';
 import { killPids, listGroups, listPids, removeGroup, strikeUntilEmpty } from './tree.ts';
 
 const microsPerSecond = 1e6;
@@ -12,6 +14,15 @@ export function createV2Cgroups(root: string): Cgroups {
   return {
     version: 2,
     directoriesOf: (group) => [join(root, group)],
+    create: (group, limits) => createV2Group(root, group, limits),
+    freezerOf: (group) => join(root, group),
+    freeze: (group) => {
+      const [control, events] = ['cgroup.freeze', 'cgroup.events'].map((file) => join(root, group, file));
+      return freezeGroup(control ?? '', '1', '0', (state) => state.includes('frozen 1'), events);
+    },
+    thaw: async (group) => {
+      await writeIfThere(join(root, group, 'cgroup.freeze'), '0');
+    },
     readUsage: (group) => readUsage(join(root, group)),
     kill: async (group) => {
       const directory = join(root, group);
@@ -53,12 +64,15 @@ function readSwap(directory: string): number {
   }
 }
 
-async function writeIfThere(path: string, text: string): Promise<boolean> {
-  try {
-    await writeFile(path, text, { flag: 'r+' });
-    return true;
-  } catch (error) {
-    if (isNodeError(error) && (error.code === 'ENOENT' || error.code === 'ENODEV')) return false;
-    throw error;
-  }
+/** The parent passes the controllers on; without swap beside memory, as crun is told. */
+async function createV2Group(root: string, group: string, limits: CgroupLimits): Promise<void> {
+  const directory = join(root, group);
+  await mkdir(directory, { recursive: true });
+  const controllers = neededControllers.v2.map((name) => `+${name}`).join(' ');
+  await writeFile(join(dirname(directory), 'cgroup.subtree_control'), controllers, { flag: 'r+' });
+  const set = (file: string, value: string): Promise<void> => writeFile(join(directory, file), value, { flag: 'r+' });
+  await set('memory.max', String(limits.memoryBytes));
+  await writeIfThere(join(directory, 'memory.swap.max'), '0');
+  await set('cpu.max', `${limits.cpuQuotaMicros} ${limits.cpuPeriodMicros}`);
+  await set('pids.max', String(limits.maxProcesses));
 }

@@ -12,7 +12,7 @@ interface OciMount {
 }
 
 /** Listed one by one: nodes that crun binds by itself cannot be checkpointed (CRIU 4.2). */
-const deviceNodes = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
+export const deviceNodes = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
 
 /** Host folder of kernel knobs and firmware tables, hidden by an empty folder; those the host lacks are left out. */
 export const hiddenFolders = [
@@ -73,11 +73,10 @@ export function containerMounts(
       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
     },
     ...deviceNodes.map((name) => bind(`/dev/${name}`, `/dev/${name}`, 'rw', 'nosuid', 'noexec')),
-    bind(fromDisk(diskFolders.sharedMemory), '/dev/shm', 'rw', 'nosuid', 'nodev', 'noexec'),
     ...Object.entries(ownFiles).map(([name, destination]) =>
       bind(fromDisk(diskFolders.etc, name), destination, 'ro', 'nosuid', 'nodev', 'noexec'),
     ),
-    bind(fromDisk(diskFolders.run), '/run/soulbox', 'ro', 'nosuid', 'nodev', 'noexec'),
+    bind(fromDisk(diskFolders.run), '/run/soulbox', 'rw', 'nosuid', 'nodev', 'noexec'),
     bind(spec.runtime.directory, spec.runtime.mountPoint, 'ro', 'nosuid', 'nodev'),
     ...hidden.map((folder) => bind(fromDisk(diskFolders.empty), folder, 'ro', 'nosuid', 'nodev', 'noexec')),
   ];

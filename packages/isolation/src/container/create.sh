@@ -2,15 +2,16 @@
 # Makes a sandbox's disk, mounts its root and creates its container, in one process of the server: a server with a
 # 300 MB heap needs 4 ms to fork, this shell a quarter of one. Runs in a mount namespace of its own, so that the mounts
 # are nobody else's: crun takes them into the sandbox's namespace, and what is left goes when this shell ends.
-# Arguments: image, skeleton, mount table, first id of the sandbox, crun command.
+# Arguments: folder of the scripts about disks, what to do with the disk (`make`, `make-over-layers`, `renew`), image,
+# skeleton, mount table, folder of the mounted disk, root, first id of the sandbox, crun command.
 set -e
-image=$1 skeleton=$2 table=$3 base=$4
-shift 4
-# 4096-byte blocks and an inode per 16 KiB also for small disks. No journal (docs/decisions/003), no room for a later
-# resize (it would make mkfs write 4 MiB), nothing kept for root.
-mkfs.ext4 -q -F -b 4096 -I 256 -i 16384 -m 0 -O ^has_journal,^resize_inode -E lazy_itable_init=1,nodiscard \
-  -d "$skeleton" "$image"
+. "$1/disk.sh"
+step=$2 image=$3 skeleton=$4 table=$5 disk=$6 root=$7 base=$8
+shift 8
+[ "$step" = renew ] || make_disk "$image" "$skeleton"
 mount --no-mtab --all --fstab "$table"
+[ "$step" != renew ] || renew_own_files "$disk" "$skeleton" "$base"
+[ "$step" = make ] || empty_shared_memory "$root" "$base"
 
 # The user namespace is made by the sandbox's own id, not by root: the kernel charges inotify instances, queued signals
 # and message queues to the maker too, so that one maker for all would let one sandbox use up the share of all others.

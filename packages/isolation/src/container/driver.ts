@@ -1,80 +1,117 @@
 import type { Logger } from '@soulbox/base';
 import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
+import { initRuns } from '../host/init-process.ts';
+import type { RunningStarts } from '../host/running-starts.ts';
+import { createRunningStarts } from '../host/running-starts.ts';
+import { moveDisk } from '../root/kept-disk.ts';
+import { cgroupOf } from '../root/layout.ts';
 import { adoptSandbox } from './adopt.ts';
+import type { Criu } from './checkpoint/criu.ts';
+import { checkpointSandbox } from './checkpoint/dump.ts';
+import { restoreFailure, restoreSandbox } from './checkpoint/restore.ts';
 import { destroySandbox } from './destroy.ts';
 import type { Host } from './host.ts';
 import { createHost } from './host.ts';
-import { initRuns } from '../host/init-process.ts';
+import { layoutOf } from './layout.ts';
 import { listTraces } from './list-traces.ts';
 import { probeHost } from './probe.ts';
 import { sampleSandbox } from './sample.ts';
 import { startSandbox } from './start.ts';
+import { suspendSandbox } from './suspend.ts';
+
+export interface ContainerDriverOptions {
+  readonly logger: Logger;
+  /** 0 to 14: keeps two servers of one host apart. */
+  readonly instance: number;
+  /** Without it, memory cannot be saved. */
+  readonly criu?: Criu;
+}
 
 /**
  * Linux containers by crun: own namespaces, a uid range each, seccomp, control groups, an overlay on a disk of its own.
- * `instance` (0 to 14) keeps two servers of one host apart. Needs root.
+ * CRIU saves and restores them. Needs root.
  */
-export function createContainerDriver(options: { logger: Logger; instance: number }): Driver {
-  const host = createHost(options.logger, options.instance);
-  const starts = new Map<string, RunningStart>();
+export function createContainerDriver(options: ContainerDriverOptions): Driver {
+  const host = createHost(options.logger, options.instance, options.criu);
+  // Whoever ends a sandbox ends what is under way for it first: it would make anew what is being removed.
+  const running = createRunningStarts();
   return {
     name: 'container',
-    capabilities: { setuid: true, survivesOutOfMemory: true, checkpoint: false, lazyRestore: false },
-    probe: () => probeHost(),
-    start: (spec) => startAlone(host, starts, spec),
+    capabilities: {
+      setuid: true,
+      survivesOutOfMemory: true,
+      checkpoint: host.criu !== undefined,
+      lazyRestore: false,
+    },
+    probe: () => probeHost(host.criu),
+    start: (spec) => startOrClean(host, running, spec),
     adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
     isAlive: initRuns,
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
-    freeze: async () => await lacksCheckpoint(),
-    thaw: async () => await lacksCheckpoint(),
-    checkpoint: async () => await lacksCheckpoint(),
-    suspend: async () => await lacksCheckpoint(),
-    takeDisk: async () => await lacksCheckpoint(),
-    restore: async () => await lacksCheckpoint(),
+    ...checkpoints(host, running),
     destroy: async (sandboxId, directory) => {
-      // A start that goes on would make anew what is being removed.
-      await cancelStart(starts.get(sandboxId));
+      await running.cancel(sandboxId);
       await destroySandbox(host, sandboxId, directory);
     },
     listTraces: () => listTraces(host),
   };
 }
 
-/** A start of this process that has not ended; the one thing the driver remembers. */
-interface RunningStart {
-  readonly cancel: AbortController;
-  readonly ended: Promise<unknown>;
+type Checkpoints = Pick<Driver, 'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'takeDisk' | 'restore'>;
+
+function checkpoints(host: Host, running: RunningStarts): Checkpoints {
+  const groupOf = (instance: SandboxInstance): string => cgroupOf(host.instance, instance.sandboxId);
+  return {
+    freeze: async (instance) => await host.cgroups.freeze(groupOf(instance)),
+    thaw: async (instance) => await host.cgroups.thaw(groupOf(instance)),
+    checkpoint: async (instance, directory) => {
+      const criu = getCriu(host);
+      await running.run(instance.sandboxId, (signal) => checkpointSandbox(host, criu, instance, directory, signal));
+    },
+    suspend: async (sandboxId, directory) => {
+      await running.cancel(sandboxId);
+      await suspendSandbox(host, sandboxId, directory);
+    },
+    takeDisk: async (sandboxId, directory, layer) =>
+      await moveDisk(layoutOf(host.instance, sandboxId, directory).image, layer),
+    restore: async (spec, memory) => {
+      const criu = getCriu(host);
+      return await running.run(spec.sandboxId, async (signal) => {
+        try {
+          return await restoreSandbox(host, criu, spec, memory, signal);
+        } catch (error) {
+          const failure = await restoreFailure(host, spec, error);
+          await clean(host, spec);
+          signal.throwIfAborted();
+          throw failure;
+        }
+      });
+    },
+  };
 }
 
-async function startAlone(host: Host, starts: Map<string, RunningStart>, spec: SandboxSpec): Promise<SandboxInstance> {
-  const cancel = new AbortController();
-  const started = startOrClean(host, spec, cancel.signal);
-  starts.set(spec.sandboxId, { cancel, ended: started });
-  try {
-    return await started;
-  } finally {
-    starts.delete(spec.sandboxId);
-  }
+/** On any failure nothing is left but a kept disk. Throws `sandbox_start_failed`; the tools' own words are in its cause. */
+async function startOrClean(host: Host, running: RunningStarts, spec: SandboxSpec): Promise<SandboxInstance> {
+  return await running.run(spec.sandboxId, async (signal) => {
+    try {
+      return await startSandbox(host, spec, signal);
+    } catch (error) {
+      await clean(host, spec);
+      signal.throwIfAborted();
+      if (error instanceof SoulBoxError) throw error;
+      const message = `Sandbox ${spec.sandboxId} could not be started.`;
+      throw new SoulBoxError('sandbox_start_failed', message, { cause: error });
+    }
+  });
 }
 
-async function cancelStart(start: RunningStart | undefined): Promise<void> {
-  start?.cancel.abort(new SoulBoxError('sandbox_start_failed', 'The sandbox was removed while it started.'));
-  await Promise.allSettled([start?.ended]);
+async function clean(host: Host, spec: SandboxSpec): Promise<void> {
+  if (spec.disk === 'kept') await suspendSandbox(host, spec.sandboxId, spec.directory);
+  else await destroySandbox(host, spec.sandboxId, spec.directory);
 }
 
-/** On any failure nothing is left. Throws `sandbox_start_failed`; the tools' own words are in its cause. */
-async function startOrClean(host: Host, spec: SandboxSpec, signal: AbortSignal): Promise<SandboxInstance> {
-  try {
-    return await startSandbox(host, spec, signal);
-  } catch (error) {
-    await destroySandbox(host, spec.sandboxId, spec.directory);
-    signal.throwIfAborted();
-    if (error instanceof SoulBoxError) throw error;
-    throw new SoulBoxError('sandbox_start_failed', `Sandbox ${spec.sandboxId} could not be started.`, { cause: error });
-  }
-}
-
-async function lacksCheckpoint(): Promise<never> {
-  return await Promise.reject(new SoulBoxError('capability_missing', 'The container driver cannot save memory.'));
+function getCriu(host: Host): Criu {
+  if (host.criu !== undefined) return host.criu;
+  throw new SoulBoxError('capability_missing', 'Memory cannot be saved: this server runs without CRIU.');
 }

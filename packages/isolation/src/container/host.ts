@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { Logger } from '@soulbox/base';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import { openCgroups } from '../cgroup/cgroups.ts';
+import type { Criu } from './checkpoint/criu.ts';
 import { hiddenFolders } from './container-mounts.ts';
 import type { HostFacts } from './oci-config.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
@@ -11,17 +12,20 @@ import { createSeccompProfile } from './seccomp-profile.ts';
 export interface Host {
   readonly logger: Logger;
   readonly instance: number;
+  /** Undefined: memory cannot be saved. */
+  readonly criu: Criu | undefined;
   readonly facts: HostFacts;
   readonly seccomp: SeccompProfile;
   /** Opened at first use: the host may be prepared after the driver is made. Throws `host_not_ready`. */
   readonly cgroups: Cgroups;
 }
 
-export function createHost(logger: Logger, instance: number): Host {
+export function createHost(logger: Logger, instance: number, criu: Criu | undefined): Host {
   let cgroups: Cgroups | undefined;
   return {
     logger,
     instance,
+    criu,
     facts: readHostFacts(),
     seccomp: createSeccompProfile(),
     get cgroups() {

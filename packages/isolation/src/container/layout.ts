@@ -8,6 +8,8 @@ export interface SandboxLayout extends RootLayout {
   readonly record: string;
   readonly pidFile: string;
   readonly runtimeLog: string;
+  /** Is there while CRIU may be at work for the sandbox, and holds what CRIU leaves: log, pid of a restored init. */
+  readonly criu: string;
 }
 
 export function layoutOf(instance: number, sandboxId: string, directory: string): SandboxLayout {
@@ -18,6 +20,7 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
     record: join(directory, 'container.json'),
     pidFile: join(directory, 'pid'),
     runtimeLog: join(directory, 'crun.log'),
+    criu: join(directory, 'criu'),
   };
 }
 

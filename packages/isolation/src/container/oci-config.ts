@@ -3,6 +3,7 @@ import { idCount } from '../root/id-map.ts';
 import type { SandboxLayout } from './layout.ts';
 import { sandboxCapabilities } from './capabilities.ts';
 import { containerMounts, maskedFiles, readOnlyPaths } from './container-mounts.ts';
+import { allowedDevices, groupLimits } from './limits.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
 
 /** What the OCI configuration needs to know of the host. */
@@ -15,23 +16,10 @@ export interface HostFacts {
   readonly maskedFolders: readonly string[];
 }
 
-/** Microseconds. For this and what follows see docs/decisions/004. */
-export const cpuPeriodMicros = 20_000;
-/** envd runs at this nice value, its children at 0. */
+/** envd runs at this nice value, its children at 0. For this and what follows see docs/decisions/004. */
 export const envdNice = -10;
 /** Processes that only the sandbox's root may start, so that envd can still help when a user used up the rest. */
 const processesForRoot = 64;
-
-const allowedDevices = [
-  [1, 3],
-  [1, 5],
-  [1, 7],
-  [1, 8],
-  [1, 9],
-  [5, 0],
-  [5, 2],
-  [136, undefined],
-] as const;
 
 /** create.sh opens it under this number before it runs crun. */
 const userNamespace = '/proc/self/fd/9';
@@ -96,11 +84,11 @@ function createProcess(spec: SandboxSpec, facts: HostFacts): object {
 }
 
 function createResources(spec: SandboxSpec): object {
-  const memoryBytes = spec.limits.memoryMb * 1024 * 1024;
+  const limits = groupLimits(spec.limits);
   return {
-    memory: { limit: memoryBytes, swap: memoryBytes },
-    cpu: { period: cpuPeriodMicros, quota: spec.limits.cpuCount * cpuPeriodMicros },
-    pids: { limit: spec.limits.maxProcesses },
+    memory: { limit: limits.memoryBytes, swap: limits.memoryBytes },
+    cpu: { period: limits.cpuPeriodMicros, quota: limits.cpuQuotaMicros },
+    pids: { limit: limits.maxProcesses },
     devices: [
       { allow: false, access: 'rwm' },
       ...allowedDevices.map(([major, minor]) => ({

@@ -16,7 +16,7 @@ test('a record comes back as it was written', async () => {
   const path = join(folder, 'container.json');
   await writeRecord(path, { state: 'starting' });
   expect(await findRecord(path)).toEqual({ state: 'starting' });
-  const running = { state: 'running', bootId: 'b', initPid: 7, initStartTicks: 9 } as const;
+  const running = { state: 'running', bootId: 'b', initPid: 7, initStartTicks: 9, namespaceOwner: 5 } as const;
   await writeRecord(path, running);
   expect(await findRecord(path)).toEqual(running);
 });
@@ -29,8 +29,9 @@ test.each([
   '{}',
   '{"state":"other"}',
   '{"state":"running"}',
-  '{"state":"running","bootId":1,"initPid":2,"initStartTicks":3}',
-  '{"state":"running","bootId":"b","initPid":"2","initStartTicks":3}',
+  '{"state":"running","bootId":1,"initPid":2,"initStartTicks":3,"namespaceOwner":4}',
+  '{"state":"running","bootId":"b","initPid":"2","initStartTicks":3,"namespaceOwner":4}',
+  '{"state":"running","bootId":"b","initPid":2,"initStartTicks":3,"namespaceOwner":"4"}',
 ])('%j is no record', async (text) => {
   const path = join(folder, 'container.json');
   await writeFile(path, text);

@@ -1,9 +1,9 @@
-import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommandError, findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec } from '../driver.ts';
-import { makeImageFile } from '../root/disk.ts';
+import { freshDiskMb, makeImageFile } from '../root/disk.ts';
 import { writeDiskOrigin } from '../root/disk-traffic.ts';
 import type { Host } from './host.ts';
 import { initRuns, readBootId } from '../host/init-process.ts';
@@ -11,12 +11,14 @@ import { runHostTool } from '../host/host-tool.ts';
 import type { SandboxLayout } from './layout.ts';
 import { cgroupOf, rootsFolder, runFolder, traceName } from '../root/layout.ts';
 import { layoutOf, runtimeRoot } from './layout.ts';
-import { writeMountTable } from '../root/mount-table.ts';
+import { mountPointsOf, rootTable, writeMountTable } from '../root/mount-table.ts';
 import { createOciConfig } from './oci-config.ts';
 import { writeRecord } from './record.ts';
 import { writeSkeleton } from '../root/skeleton.ts';
 
 const initWatchMs = 20;
+/** Folder of disk.sh. */
+export const diskScripts = fileURLToPath(new URL('../root', import.meta.url));
 const createScript = fileURLToPath(new URL('create.sh', import.meta.url));
 
 type Init = Pick<SandboxInstance, 'initPid' | 'initStartTicks'>;
@@ -30,7 +32,12 @@ export async function startSandbox(host: Host, spec: SandboxSpec, signal: AbortS
   const init = await createContainer(host, spec, layout, signal);
   await spec.attachNetwork(`/proc/${init.initPid}/ns/net`);
   await becomeEnvd(host, spec, init, signal);
-  await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init });
+  await writeRecord(layout.record, {
+    state: 'running',
+    bootId: readBootId(),
+    ...init,
+    namespaceOwner: spec.idBase,
+  });
   return instanceOf(spec.sandboxId, spec.directory, init.initPid, init.initStartTicks);
 }
 
@@ -55,17 +62,35 @@ async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout):
   await completeAll([
     writeSkeleton(layout.skeleton, spec),
     writeFile(layout.config, JSON.stringify(config), { mode: 0o600 }),
-    makeImageFile(layout.image, spec.limits.diskMb),
-    writeMountTable(spec, layout, traceName(host.instance, spec.sandboxId)),
+    prepareDisk(spec, layout),
+    prepareMounts(host, spec, layout),
     makeRunFolders(host, spec, layout),
   ]);
 }
 
-async function makeRunFolders(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
-  const roots = rootsFolder(host.instance);
+/** Makes the image file, or finds the one that was kept. */
+export async function prepareDisk(spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
+  if (spec.disk === 'kept') await access(layout.image);
+  else await makeImageFile(layout.image, await freshDiskMb(spec.limits.diskMb, spec.layers));
+}
+
+async function prepareMounts(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
+  const points = { folder: spec.directory, rootfs: layout.rootfs };
+  for (const path of mountPointsOf(spec, points)) await mkdir(path);
+  const lines = rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId));
+  await writeMountTable(layout.mountTable, lines);
+}
+
+/** Makes the folder for what all sandboxes of the instance share. */
+export async function makeRunFolder(instance: number): Promise<void> {
+  const roots = rootsFolder(instance);
   await mkdir(roots, { recursive: true });
   // Not by mkdir's mode, which the server's umask cuts.
-  for (const folder of [runFolder(host.instance), roots]) await chmod(folder, 0o711);
+  for (const folder of [runFolder(instance), roots]) await chmod(folder, 0o711);
+}
+
+async function makeRunFolders(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
+  await makeRunFolder(host.instance);
   await mkdir(runtimeRoot(host.instance), { recursive: true, mode: 0o700 });
   await mkdir(layout.rootfs, { mode: 0o700 });
   await chown(layout.rootfs, spec.idBase, spec.idBase);
@@ -79,14 +104,21 @@ async function createContainer(
   signal: AbortSignal,
 ): Promise<Init> {
   const args = ['create', '--bundle', spec.directory, '--pid-file', layout.pidFile, spec.sandboxId];
-  const { image, skeleton, mountTable } = layout;
-  const script = ['unshare', '--mount', 'sh', createScript, image, skeleton, mountTable, String(spec.idBase)];
+  const { image, skeleton, mountTable, disk, rootfs } = layout;
+  const parts = [diskScripts, diskStep(spec), image, skeleton, mountTable, disk, rootfs, String(spec.idBase)];
+  const script = ['unshare', '--mount', 'sh', createScript, ...parts];
   await runStep(host, spec, signal, script, args);
   const initPid = Number(await readFile(layout.pidFile, 'latin1'));
   await completeAll([writeDiskOrigin(layout, initPid), rm(layout.skeleton, { recursive: true })]);
   const initStartTicks = findProcess(initPid)?.startTicks;
   if (initStartTicks === undefined) throw diedEarly(undefined);
   return { initPid, initStartTicks };
+}
+
+/** A disk over layers has their /dev/shm, one that was used has everything of the last sandbox. */
+function diskStep(spec: SandboxSpec): 'make' | 'make-over-layers' | 'renew' {
+  if (spec.disk === 'kept') return 'renew';
+  return spec.layers.length > 0 ? 'make-over-layers' : 'make';
 }
 
 /** Lets init run envd's command. crun would wait without end for an init that died; so init is watched meanwhile. */
@@ -106,7 +138,7 @@ async function becomeEnvd(host: Host, spec: SandboxSpec, init: Init, signal: Abo
 }
 
 /** Waits for all steps even when one fails: what went on in the background would disturb the clean-up. */
-async function completeAll(steps: readonly Promise<void>[]): Promise<void> {
+export async function completeAll(steps: readonly Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
 }

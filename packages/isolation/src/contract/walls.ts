@@ -105,6 +105,8 @@ time.sleep(float(os.environ['HOLD']))"`;
       expect((await other.sh('getent hosts sandbox')).stdout).toContain('127.0.1.1');
       expect((await other.sh('cat /run/soulbox/host-token')).stdout).toBe(spec.hostToken.reveal());
       expect((await other.sh('cat /run/soulbox/host-token', ordinaryUser)).exitCode).not.toBe(0);
+      expect((await other.sh('cat /run/soulbox/generation', ordinaryUser)).stdout).toBe(`${spec.generation}\n`);
+      expect((await other.sh('touch /run/soulbox/generation', ordinaryUser)).exitCode).not.toBe(0);
       const identities = 'cat /etc/machine-id /proc/sys/kernel/random/boot_id';
       const [mine, theirs] = [await one.sh(identities), await other.sh(identities)];
       expect(mine.stdout).toMatch(/^[0-9a-f]{32}\n[0-9a-f-]{36}\n$/);
@@ -112,8 +114,7 @@ time.sleep(float(os.environ['HOLD']))"`;
     });
 
     test('what the host gives cannot be written, by root neither', async () => {
-      const files =
-        '/etc/resolv.conf /etc/hosts /etc/machine-id /proc/sys/kernel/random/boot_id /run/soulbox/host-token';
+      const files = '/etc/resolv.conf /etc/hosts /etc/hostname /etc/machine-id /proc/sys/kernel/random/boot_id';
       for (const path of [...files.split(' '), `${one.spec.runtime.mountPoint}/new`])
         expect((await one.sh(`echo x > ${path}`)).exitCode, path).not.toBe(0);
       expect(await readdir(one.spec.runtime.directory)).not.toContain('new');

@@ -5,6 +5,8 @@ import { CommandError, sleep } from '@soulbox/base';
 import { killPids } from '../cgroup/tree.ts';
 
 const usualTimeoutMs = 30_000;
+/** How long what a tool wrote before it ended may take to arrive. */
+const lastWordsMs = 200;
 /** What is kept of a tool's complaint, in characters. */
 const complaintMax = 8_192;
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -17,13 +19,13 @@ export interface ToolOptions {
   readonly traceName: string;
   /** Ends the tool; what it started itself is for `endHostTools`. */
   readonly signal?: AbortSignal;
-  /**
-   * For a tool that stops halfway: called with its pid and what it said when it has written something. When it resolves the tool is sent a
-   * line and goes on; when it rejects the tool is killed and its error is the result.
-   */
-  readonly whenReady?: (pid: number, said: string) => Promise<void>;
   /** Default 30 s. */
   readonly timeoutMs?: number;
+  /**
+   * For a tool that stops halfway: called with its pid and what it said when it has written something. When it
+   * resolves the tool is sent a line and goes on; when it rejects the tool is killed and its error is the result.
+   */
+  readonly whenReady?: (pid: number, said: string) => Promise<void>;
 }
 
 /** Runs a host program for one sandbox. Throws CommandError on anything but exit 0, or when its time is up. */
@@ -52,11 +54,17 @@ async function waitForEnd(child: ChildProcess, argv: readonly string[]): Promise
       reject(new CommandError(argv, exitCode, complaint, cause));
     };
     child.on('error', (error) => fail(undefined, error));
+    // What a killed tool started may still hold its streams: that is for `endHostTools`, not to be waited for.
+    child.on('exit', () => setTimeout(() => closeStreams(child), lastWordsMs).unref());
     child.on('close', (code, signal) => {
       if (code === 0) resolve();
       else fail(code ?? undefined, signal);
     });
   });
+}
+
+function closeStreams({ stdin, stdout, stderr }: ChildProcess): void {
+  for (const stream of [stdin, stdout, stderr]) stream?.destroy();
 }
 
 /** Does nothing for a tool that ends before it is ready. */

@@ -20,7 +20,7 @@ export interface DiskTraffic {
  */
 export async function writeDiskOrigin(layout: RootLayout, initPid: number): Promise<void> {
   const mounts = parseMountInfo(await readFile(`/proc/${initPid}/mountinfo`, 'utf8'));
-  const device = mounts.find(({ root }) => root === `/${diskFolders.sharedMemory}`)?.device;
+  const device = mounts.find(({ root }) => root === `/${diskFolders.run}`)?.device;
   if (device === undefined) throw new SoulBoxError('sandbox_start_failed', 'The disk of the sandbox is not mounted.');
   const { diskReadBytes, diskWrittenBytes } = readCounters(device);
   await writeFile(layout.diskOrigin, `${device} ${diskReadBytes} ${diskWrittenBytes}`, { mode: 0o600 });

@@ -4,12 +4,10 @@ import { join } from 'node:path';
 export interface RootLayout {
   /** The sparse file with the ext4 of this sandbox; its name tells id and instance to whoever sees the loop device. */
   readonly image: string;
-  /** The image, mounted with the sandbox's id mapping. */
+  /** The image, mounted with the sandbox's id mapping. Layers and template are mounted beside it. */
   readonly disk: string;
-  /** The template's root, mounted read-only with the sandbox's id mapping. */
-  readonly lower: string;
   /**
-   * The overlay of both: the sandbox's root. It stands outside `directory`, because the sandbox's root, who may not enter
+   * The overlay of disk, layers and template: the sandbox's root. It stands outside `directory`, because the sandbox's root, who may not enter
    * the data folder, has to reach it.
    */
   readonly rootfs: string;
@@ -24,7 +22,6 @@ export interface RootLayout {
 export const diskFolders = {
   upper: 'u',
   work: 'w',
-  sharedMemory: 'shm',
   empty: 'empty',
   etc: 'etc',
   run: 'run',
@@ -34,7 +31,6 @@ export function rootLayoutOf(instance: number, sandboxId: string, directory: str
   return {
     image: join(directory, traceName(instance, sandboxId) + imageSuffix),
     disk: join(directory, 'disk'),
-    lower: join(directory, 'lower'),
     rootfs: join(rootsFolder(instance), sandboxId),
     skeleton: join(directory, 'skeleton'),
     mountTable: join(directory, 'mounts'),

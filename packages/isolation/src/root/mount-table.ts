@@ -1,9 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { SandboxSpec } from '../driver.ts';
-import type { RootLayout } from './layout.ts';
-import { diskFolders } from './layout.ts';
 import { idCount } from './id-map.ts';
+import { diskFolders } from './layout.ts';
 
 /**
  * An id on the disk, outside the sandbox's range, that stands for the host's root. Without it overlayfs, which works with
@@ -11,32 +10,75 @@ import { idCount } from './id-map.ts';
  */
 const hostRootOnDisk = 4_000_000;
 
+/** One mount, in the fields of fstab(5). */
+export interface TableLine {
+  readonly source: string;
+  readonly target: string;
+  readonly type: string;
+  readonly options: string;
+}
+
+/** Where the parts of a root are mounted. */
+export interface RootMountPoints {
+  /** Holds the mount points of disk, template and layers. The table is mounted from here: the overlay names them by relative paths. */
+  readonly folder: string;
+  readonly rootfs: string;
+}
+
+const names = { disk: 'disk', lower: 'lower' } as const;
+const layerName = (index: number): string => `l${index}`;
+
+/** The folders, all in `points.folder`, that the table of `spec` mounts on. */
+export function mountPointsOf(spec: SandboxSpec, points: RootMountPoints): readonly string[] {
+  return [names.disk, names.lower, ...spec.layers.map((_, index) => layerName(index))].map((name) =>
+    join(points.folder, name),
+  );
+}
+
 /**
- * Writes the table by which create.sh mounts disk, template and overlay in one run of mount(8), and their mount points.
- * The overlay's folders are relative, so that no host path shows in the sandbox's /proc/self/mountinfo.
+ * Disk, template, layers and the overlay of them. The overlay's folders are relative, so that no host path shows in the
+ * sandbox's /proc/self/mountinfo. A layer that several sandboxes use has one loop device: mount(8) finds it again.
  */
-export async function writeMountTable(spec: SandboxSpec, layout: RootLayout, traceName: string): Promise<void> {
+export function rootTable(
+  spec: SandboxSpec,
+  image: string,
+  points: RootMountPoints,
+  traceName: string,
+): readonly TableLine[] {
   const map = `b:0:${spec.idBase}:${idCount}`;
-  const inDisk = (name: string): string => join(basename(layout.disk), name);
-  const overlay = [
-    `lowerdir=${basename(layout.lower)},upperdir=${inDisk(diskFolders.upper)},workdir=${inDisk(diskFolders.work)}`,
+  const at = (name: string): string => join(points.folder, name);
+  const disk = `loop,noatime,discard,nosuid,nodev,X-mount.idmap="${map} b:${hostRootOnDisk}:0:1"`;
+  return [
+    { source: image, target: at(names.disk), type: 'ext4', options: disk },
+    ...spec.layers.map((layer, index) => ({
+      source: layer,
+      target: at(layerName(index)),
+      type: 'ext4',
+      options: `loop,ro,noatime,nosuid,nodev,X-mount.idmap=${map}`,
+    })),
+    // No nosuid here nor on the overlay: sudo must work.
+    { source: spec.rootfs, target: at(names.lower), type: 'none', options: `bind,ro,nodev,X-mount.idmap=${map}` },
+    { source: traceName, target: points.rootfs, type: 'overlay', options: overlayOptions(spec) },
+  ];
+}
+
+function overlayOptions(spec: SandboxSpec): string {
+  const inDisk = (name: string): string => join(names.disk, name);
+  const layers = spec.layers.map((_, index) => join(layerName(index), diskFolders.upper));
+  return [
+    `lowerdir=${[...layers, names.lower].join(':')}`,
+    `upperdir=${inDisk(diskFolders.upper)},workdir=${inDisk(diskFolders.work)}`,
     // index and nfs_export give file handles that last, which inotify watches need across a checkpoint.
     'index=on,nfs_export=on,xino=off,metacopy=off,nodev,noatime',
   ].join(',');
-  const lines = [
-    [
-      ...[layout.image, layout.disk, 'ext4'],
-      `loop,noatime,discard,nosuid,nodev,X-mount.idmap="${map} b:${hostRootOnDisk}:0:1"`,
-    ],
-    // No nosuid here nor on the overlay: sudo must work.
-    [spec.rootfs, layout.lower, 'none', `bind,ro,nodev,X-mount.idmap=${map}`],
-    [traceName, layout.rootfs, 'overlay', overlay],
-  ];
-  const text = lines.map((fields) => [...fields.map(escapeField), '0 0\n'].join(' ')).join('');
-  await Promise.all([
-    ...[layout.disk, layout.lower].map((path) => mkdir(path)),
-    writeFile(layout.mountTable, text, { mode: 0o600 }),
-  ]);
+}
+
+/** Writes a table that one run of mount(8) works through from top to bottom. */
+export async function writeMountTable(path: string, lines: readonly TableLine[]): Promise<void> {
+  const text = lines.map(({ source, target, type, options }) =>
+    [...[source, target, type, options].map(escapeField), '0 0\n'].join(' '),
+  );
+  await writeFile(path, text.join(''), { mode: 0o600 });
 }
 
 /** fstab(5) wants white space in fields as octal digits. */

@@ -2,14 +2,18 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxSpec } from '../driver.ts';
-import type { ownFiles } from './own-files.ts';
 import { diskFolders } from './layout.ts';
+import type { ownFiles } from './own-files.ts';
 
-/** Mode by folder; the process's umask does not count, `mkdir` alone would obey it. */
+/**
+ * Mode by folder, parents first; the process's umask does not count, `mkdir` alone would obey it. /dev/shm is a folder of
+ * the root, so that what is in it belongs to the disk like any file (docs/decisions/009).
+ */
 const folderModes = {
   [diskFolders.upper]: 0o755,
+  [`${diskFolders.upper}/dev`]: 0o755,
+  [`${diskFolders.upper}/dev/shm`]: 0o1777,
   [diskFolders.work]: 0o700,
-  [diskFolders.sharedMemory]: 0o1777,
   [diskFolders.empty]: 0o555,
   [diskFolders.etc]: 0o755,
   [diskFolders.run]: 0o755,
@@ -22,9 +26,11 @@ export async function writeSkeleton(directory: string, spec: SandboxSpec): Promi
     await mkdir(join(directory, name));
     await chmod(join(directory, name), mode);
   }
-  for (const [name, content] of Object.entries(fileContents(spec)))
+  for (const [name, content] of Object.entries(ownFileContents(spec)))
     await writeWithMode(join(directory, diskFolders.etc, name), content, 0o644);
-  await writeWithMode(join(directory, diskFolders.run, 'host-token'), spec.hostToken.reveal(), 0o600);
+  const run = join(directory, diskFolders.run);
+  await writeWithMode(join(run, 'generation'), `${spec.generation}\n`, 0o644);
+  await writeWithMode(join(run, 'host-token'), spec.hostToken.reveal(), 0o600);
 }
 
 async function writeWithMode(path: string, content: string, mode: number): Promise<void> {
@@ -32,7 +38,7 @@ async function writeWithMode(path: string, content: string, mode: number): Promi
   await chmod(path, mode);
 }
 
-function fileContents(spec: SandboxSpec): Record<keyof typeof ownFiles, string> {
+function ownFileContents(spec: SandboxSpec): Record<keyof typeof ownFiles, string> {
   return {
     'resolv.conf': spec.nameServers.map((server) => `nameserver ${server}\n`).join(''),
     // sudo looks its own host name up and would wait for a name server that may not answer.

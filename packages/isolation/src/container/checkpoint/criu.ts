@@ -1,0 +1,57 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runFolder } from '../../root/layout.ts';
+import { readBootId } from '../../host/init-process.ts';
+
+/** A CRIU of 4.2 or later that is known to work here: earlier ones cannot save a socket on kernels from 6.16 on. */
+export interface Criu {
+  readonly program: string;
+  /** Holds the libraries it runs on; empty: the system's. */
+  readonly libraryDirectory: string;
+}
+
+/** Larger files that are deleted but open make a checkpoint fail: they are copied into the saved memory, which takes its time. */
+const deletedFileMaxBytes = 256 * 1024 * 1024;
+
+/** Options that save and restore have in common. What is outside of memory and processes is ours: groups, network, mounts. */
+const commonOptions = [
+  ...['-v1', '--no-default-config', '--manage-cgroups=ignore', '--empty-ns', 'net'],
+  ...['--tcp-established', '--file-locks', '--ghost-limit', String(deletedFileMaxBytes)],
+];
+
+/** The command that runs CRIU with `options`. */
+export function criuCommand(
+  criu: Criu,
+  action: 'dump' | 'restore',
+  options: readonly string[],
+  externals: ReadonlyMap<string, string>,
+): readonly string[] {
+  const mounts = [...externals].flatMap(([from, to]) => ['--external', `mnt[${from}]:${to}`]);
+  const program = ['env', `LD_LIBRARY_PATH=${criu.libraryDirectory}`, criu.program];
+  return [...program, action, ...commonOptions, ...options, ...mounts];
+}
+
+/** Where the scripts keep what CRIU has learned about this kernel; worth nothing after a boot. */
+export function kernelFactsFile(instance: number): string {
+  return join(runFolder(instance), `criu-facts-${readBootId()}`);
+}
+
+/**
+ * Runs a command as user `uid` with all capabilities of this process, in setpriv's words. The tasks of a sandbox that crun
+ * started are children of a user namespace that this very id made, and only its maker may read and set their limits where
+ * root lacks CAP_SYS_RESOURCE.
+ */
+export function asNamespaceOwner(uid: number): readonly string[] {
+  const capabilities = readCapabilities()
+    .map((number) => `+cap_${number}`)
+    .join(',');
+  const ids = ['--reuid', String(uid), '--regid', String(uid), '--clear-groups'];
+  return ['setpriv', ...ids, '--inh-caps', capabilities, '--ambient-caps', capabilities];
+}
+
+/** Numbers of the capabilities this process may use (proc(5), CapPrm). */
+function readCapabilities(): number[] {
+  const [, mask = '0'] = /^CapPrm:\s+([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
+  const bits = BigInt(`0x${mask}`).toString(2).split('').reverse();
+  return bits.flatMap((bit, number) => (bit === '1' ? [number] : []));
+}

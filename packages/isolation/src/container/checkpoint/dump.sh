@@ -1,0 +1,15 @@
+#!/bin/sh
+# Saves memory and processes of a frozen sandbox. Runs in a mount namespace of its own, whose small /run only CRIU sees.
+# CRIU enters the sandbox's UTS and control group namespaces, so that it takes them for its own and does not save them: a
+# copy gets new ones.
+# Arguments: init's pid, file with CRIU's facts about this kernel, folder to save into, its id map (empty: none), CRIU
+# command (empty words before it: none).
+set -e
+pid=$1 facts=$2 images=$3 map=$4
+shift 4
+. "${0%/*}/kernel-facts.sh"
+enter_private_run "$facts"
+mkdir /run/images
+mount --no-mtab --bind ${map:+-o "X-mount.idmap=$map"} "$images" /run/images
+nsenter --uts="/proc/$pid/ns/uts" --cgroup="/proc/$pid/ns/cgroup" "$@" </dev/null 9<&-
+keep_facts

@@ -1,0 +1,89 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SoulBoxError } from '@soulbox/base';
+import type { SandboxInstance } from '../../driver.ts';
+import { endHostTools, runHostTool } from '../../host/host-tool.ts';
+import { findDiskDevice } from '../../root/disk-traffic.ts';
+import { cgroupOf, traceName } from '../../root/layout.ts';
+import type { Host } from '../host.ts';
+import type { SandboxLayout } from '../layout.ts';
+import { layoutOf } from '../layout.ts';
+import { findRecord } from '../record.ts';
+import { readComplaint } from './complaint.ts';
+import type { Criu } from './criu.ts';
+import { asNamespaceOwner, criuCommand, kernelFactsFile } from './criu.ts';
+import { keysOfMounts } from './external-mounts.ts';
+
+const dumpScript = fileURLToPath(new URL('dump.sh', import.meta.url));
+/** 2 GiB a second are usual; a slow disk under a large sandbox has this long. */
+const dumpTimeoutMs = 600_000;
+/** What CRIU leaves among the images and no restore needs. */
+const logName = 'dump.log';
+const leftovers = [logName, 'stats-dump'];
+
+/**
+ * Saves a frozen sandbox into `directory`. The sandbox stays frozen and whole, whatever happens to CRIU: what CRIU has put
+ * into its processes goes when CRIU does. Throws `checkpoint_failed`.
+ */
+export async function checkpointSandbox(
+  host: Host,
+  criu: Criu,
+  instance: SandboxInstance,
+  directory: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const layout = layoutOf(host.instance, instance.sandboxId, instance.directory);
+  const record = await findRecord(layout.record);
+  if (record?.state !== 'running' || record.namespaceOwner === undefined)
+    throw new SoulBoxError('checkpoint_failed', 'The sandbox does not run.');
+  await mkdir(layout.criu, { recursive: true });
+  try {
+    await dump(host, criu, instance, layout, record.namespaceOwner, directory, signal);
+  } catch (error) {
+    await endHostTools(traceName(host.instance, instance.sandboxId));
+    signal.throwIfAborted();
+    throw await failureOf(error, join(directory, logName));
+  } finally {
+    await rm(layout.criu, { recursive: true, force: true });
+  }
+  for (const name of leftovers) await rm(join(directory, name), { force: true });
+}
+
+async function dump(
+  host: Host,
+  criu: Criu,
+  instance: SandboxInstance,
+  layout: SandboxLayout,
+  namespaceOwner: number,
+  directory: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { sandboxId, initPid } = instance;
+  const keys = keysOfMounts(await readFile(`/proc/${initPid}/mountinfo`, 'utf8'), findDiskDevice(layout) ?? '');
+  const freezer = host.cgroups.freezerOf(cgroupOf(host.instance, sandboxId));
+  const options = [
+    ...['-t', String(initPid), '-D', '/run/images', '-o', logName, '--leave-running'],
+    ...['--freeze-cgroup', freezer, '--network-lock', 'skip'],
+  ];
+  const command = criuCommand(criu, 'dump', namespaceOwner === 0 ? options : [...options, '--unprivileged'], keys);
+  // The files belong to the host's root, whoever writes them.
+  const idMap = namespaceOwner === 0 ? '' : `b:0:${namespaceOwner}:1`;
+  const script = ['--mount', 'sh', dumpScript, String(initPid), kernelFactsFile(host.instance), directory, idMap];
+  const whoDumps = namespaceOwner === 0 ? [] : asNamespaceOwner(namespaceOwner);
+  await runHostTool('unshare', [...script, ...whoDumps, ...command], {
+    directory: instance.directory,
+    traceName: traceName(host.instance, sandboxId),
+    timeoutMs: dumpTimeoutMs,
+    signal,
+  });
+}
+
+async function failureOf(error: unknown, logFile: string): Promise<SoulBoxError> {
+  const { obstacle, log } = await readComplaint(logFile);
+  const why = obstacle === undefined ? 'the log of the server says why' : obstacle;
+  return new SoulBoxError('checkpoint_failed', `The sandbox could not be saved: ${why}.`, {
+    cause: new Error(log, { cause: error }),
+  });
+}

@@ -1,0 +1,47 @@
+import { join } from 'node:path';
+import { parseMountInfo } from '../../cgroup/mounts.ts';
+import type { MountEntry } from '../../cgroup/mounts.ts';
+import { diskFolders } from '../../root/layout.ts';
+import { ownFiles } from '../../root/own-files.ts';
+import { deviceNodes } from '../container-mounts.ts';
+
+/** Made anew by CRIU itself: the root, which it is given, and what the kernel fills. */
+const restoredByItself = new Set(['overlay', 'proc', 'sysfs', 'devpts']);
+
+/**
+ * What a sandbox has mounted from outside: a key by mount point, for `--external` of a dump. The saved memory names these
+ * mounts by their keys, and a restore says what each means for the new sandbox (`sourcesOfMounts`). Mount points are read
+ * from the kernel, because links in a template may have moved them; a sandbox cannot mount.
+ */
+export function keysOfMounts(mountInfo: string, diskDevice: string): ReadonlyMap<string, string> {
+  const mounts = parseMountInfo(mountInfo).filter(({ fileSystem }) => !restoredByItself.has(fileSystem));
+  return new Map(mounts.map((mount) => [mount.mountPoint, keyOf(mount, diskDevice)]));
+}
+
+function keyOf({ device, root }: MountEntry, diskDevice: string): string {
+  if (device === diskDevice) return `disk${root}`;
+  return deviceNodes.includes(root.slice(1)) ? `dev${root}` : runtimeKey;
+}
+
+const runtimeKey = 'runtime';
+
+/** Folders of a restore's own /run that are what the sandbox may see of them: read-only where it may not write. */
+export const privateFolders = {
+  etc: '/run/etc',
+  empty: '/run/empty',
+  run: '/run/own',
+  runtime: '/run/runtime',
+} as const;
+
+/** What each key stands for in a restore. */
+export function sourcesOfMounts(): ReadonlyMap<string, string> {
+  return new Map([
+    ...deviceNodes.map((name) => [`dev/${name}`, `/dev/${name}`] as const),
+    ...Object.keys(ownFiles).map(
+      (name) => [`disk/${diskFolders.etc}/${name}`, join(privateFolders.etc, name)] as const,
+    ),
+    [`disk/${diskFolders.empty}`, privateFolders.empty],
+    [`disk/${diskFolders.run}`, privateFolders.run],
+    [runtimeKey, privateFolders.runtime],
+  ]);
+}

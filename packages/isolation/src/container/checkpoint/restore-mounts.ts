@@ -1,0 +1,56 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SandboxSpec } from '../../driver.ts';
+import { diskFolders, traceName } from '../../root/layout.ts';
+import type { TableLine } from '../../root/mount-table.ts';
+import { mountPointsOf, rootTable, writeMountTable } from '../../root/mount-table.ts';
+import type { Host } from '../host.ts';
+import type { SandboxLayout } from '../layout.ts';
+import { privateFolders } from './external-mounts.ts';
+import { findUserNamespaceImage, userNamespaceImage } from './user-namespace-image.ts';
+
+const images = '/run/images';
+const points = { folder: '/run', rootfs: '/run/root' } as const;
+const readOnly = 'bind,ro,nosuid,nodev,noexec';
+
+/** All folders that the table of a restore mounts on. */
+export function restoreMountPoints(spec: SandboxSpec): readonly string[] {
+  return [...mountPointsOf(spec, points), points.rootfs, images, ...Object.values(privateFolders)];
+}
+
+/**
+ * Writes the mount table of a restore: the root as in a start, what is bound from outside with the options it had in
+ * `containerMounts` (CRIU leaves to a mount those of its source), and the saved memory. That belongs to the host's root,
+ * who in the sandbox's range is its root; with a user namespace of this sandbox's own range laid over the saved one.
+ */
+export async function prepareRestoreMounts(
+  host: Host,
+  spec: SandboxSpec,
+  layout: SandboxLayout,
+  memory: string,
+): Promise<void> {
+  const name = await findUserNamespaceImage(memory);
+  const own = join(layout.criu, name);
+  await writeFile(own, await userNamespaceImage(memory, name, spec.idBase), { mode: 0o600 });
+  const map = `X-mount.idmap=b:0:${spec.idBase}:1`;
+  await writeMountTable(layout.mountTable, [
+    ...rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId)),
+    ...ownFolders(spec),
+    bind(memory, images, `bind,ro,nosuid,nodev,noexec,${map}`),
+    bind(own, join(images, name), `bind,ro,nosuid,nodev,noexec,${map}`),
+  ]);
+}
+
+function ownFolders(spec: SandboxSpec): TableLine[] {
+  const onDisk = (name: string): string => join(points.folder, 'disk', name);
+  return [
+    bind(onDisk(diskFolders.etc), privateFolders.etc, 'bind,nosuid,nodev'),
+    bind(onDisk(diskFolders.empty), privateFolders.empty, readOnly),
+    bind(onDisk(diskFolders.run), privateFolders.run, 'bind,nosuid,nodev,noexec'),
+    bind(spec.runtime.directory, privateFolders.runtime, 'bind,ro,nosuid,nodev'),
+  ];
+}
+
+function bind(source: string, target: string, options: string): TableLine {
+  return { source, target, type: 'none', options };
+}

@@ -1,0 +1,113 @@
+import { mkdir, readFile, readlink, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findProcess, SoulBoxError } from '@soulbox/base';
+import type { SandboxInstance, SandboxSpec, SavedMemory } from '../../driver.ts';
+import { readBootId } from '../../host/init-process.ts';
+import { runHostTool } from '../../host/host-tool.ts';
+import { writeDiskOrigin } from '../../root/disk-traffic.ts';
+import { cgroupOf, traceName } from '../../root/layout.ts';
+import { writeSkeleton } from '../../root/skeleton.ts';
+import type { Host } from '../host.ts';
+import type { SandboxLayout } from '../layout.ts';
+import { layoutOf } from '../layout.ts';
+import { groupLimits } from '../limits.ts';
+import { writeRecord } from '../record.ts';
+import { completeAll, diskScripts, instanceOf, makeRunFolder, prepareDisk } from '../start.ts';
+import { readComplaint } from './complaint.ts';
+import type { Criu } from './criu.ts';
+import { criuCommand, kernelFactsFile } from './criu.ts';
+import { sourcesOfMounts } from './external-mounts.ts';
+import { prepareRestoreMounts, restoreMountPoints } from './restore-mounts.ts';
+
+const restoreScript = fileURLToPath(new URL('restore.sh', import.meta.url));
+const networkGate = fileURLToPath(new URL('network-gate.sh', import.meta.url));
+const restoreTimeoutMs = 600_000;
+const restoreLog = 'restore.log';
+const pidName = 'pid';
+
+/**
+ * Brings a saved memory back, step by step; what a failed or interrupted step leaves is for `destroySandbox`. Afterwards
+ * nothing of crun's is about it, and its user namespace belongs to root.
+ */
+export async function restoreSandbox(
+  host: Host,
+  criu: Criu,
+  spec: SandboxSpec,
+  memory: SavedMemory,
+  signal: AbortSignal,
+): Promise<SandboxInstance> {
+  const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
+  // The intent first: whoever finds it knows that host tools may still be at work.
+  await writeRecord(layout.record, { state: 'starting' });
+  await writeParts(host, spec, layout, memory);
+  await bringBack(host, criu, spec, layout, signal);
+  const initPid = Number(await readFile(join(layout.criu, pidName), 'latin1'));
+  const initStartTicks = findProcess(initPid)?.startTicks;
+  if (initStartTicks === undefined) throw new SoulBoxError('sandbox_resume_failed', 'The sandbox ended as it resumed.');
+  await writeDiskOrigin(layout, initPid);
+  for (const path of [layout.skeleton, layout.criu]) await rm(path, { recursive: true, force: true });
+  const init = { initPid, initStartTicks };
+  await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init, namespaceOwner: 0 });
+  return instanceOf(spec.sandboxId, spec.directory, initPid, initStartTicks);
+}
+
+async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout, memory: SavedMemory): Promise<void> {
+  await mkdir(layout.criu, { mode: 0o700 });
+  const group = cgroupOf(host.instance, spec.sandboxId);
+  await completeAll([
+    ...(spec.disk === 'new' ? [writeSkeleton(layout.skeleton, spec)] : []),
+    prepareDisk(spec, layout),
+    prepareRestoreMounts(host, spec, layout, memory.directory),
+    makeRunFolder(host.instance),
+    host.cgroups.create(group, groupLimits(spec.limits)),
+  ]);
+}
+
+async function bringBack(
+  host: Host,
+  criu: Criu,
+  spec: SandboxSpec,
+  layout: SandboxLayout,
+  signal: AbortSignal,
+): Promise<void> {
+  const { image, skeleton, mountTable } = layout;
+  const facts = kernelFactsFile(host.instance);
+  const step = spec.disk === 'new' ? 'make' : 'keep';
+  const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
+  const command = criuCommand(criu, 'restore', restoreOptions(layout), sourcesOfMounts());
+  const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname];
+  const lists = [...restoreMountPoints(spec), '--', ...groups, '--', ...command];
+  await runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
+    directory: spec.directory,
+    traceName: traceName(host.instance, spec.sandboxId),
+    timeoutMs: restoreTimeoutMs,
+    signal,
+    whenReady: async (_, said) => await attachNetwork(spec, Number(said)),
+  });
+}
+
+function restoreOptions(layout: SandboxLayout): readonly string[] {
+  return [
+    ...['-D', '/run/images', '-W', layout.criu, '-o', restoreLog, '--pidfile', pidName, '--restore-detached'],
+    ...['--root', '/run/root', '--action-script', networkGate],
+  ];
+}
+
+/** Refuses what is not a namespace of the sandbox's own: everything after would change the host's network. */
+async function attachNetwork(spec: SandboxSpec, initPid: number): Promise<void> {
+  const namespace = `/proc/${initPid}/ns/net`;
+  if ((await readlink(namespace)) === (await readlink('/proc/self/ns/net')))
+    throw new SoulBoxError('sandbox_resume_failed', 'The restored sandbox has no network namespace of its own.');
+  await spec.attachNetwork(namespace);
+}
+
+/** The error of a failed restore; CRIU's own words are in its cause. Read before the folder goes. */
+export async function restoreFailure(host: Host, spec: SandboxSpec, error: unknown): Promise<SoulBoxError> {
+  if (error instanceof SoulBoxError) return error;
+  const { criu } = layoutOf(host.instance, spec.sandboxId, spec.directory);
+  const { log } = await readComplaint(join(criu, restoreLog));
+  return new SoulBoxError('sandbox_resume_failed', `Sandbox ${spec.sandboxId} could not be resumed.`, {
+    cause: new Error(log, { cause: error }),
+  });
+}

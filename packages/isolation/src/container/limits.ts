@@ -1,0 +1,29 @@
+import type { CgroupLimits } from '../cgroup/cgroups.ts';
+import type { SandboxLimits } from '../driver.ts';
+
+/** Microseconds. For this and what follows see docs/decisions/004. */
+const cpuPeriodMicros = 20_000;
+const bytesPerMb = 1024 * 1024;
+
+/** Character devices a sandbox may open: null, zero, full, random, urandom, tty, ptmx and the terminals of devpts. */
+export const allowedDevices = [
+  [1, 3],
+  [1, 5],
+  [1, 7],
+  [1, 8],
+  [1, 9],
+  [5, 0],
+  [5, 2],
+  [136, undefined],
+] as const;
+
+/** The control group of a sandbox; crun is told the same. */
+export function groupLimits(limits: SandboxLimits): CgroupLimits {
+  return {
+    memoryBytes: limits.memoryMb * bytesPerMb,
+    cpuPeriodMicros,
+    cpuQuotaMicros: limits.cpuCount * cpuPeriodMicros,
+    maxProcesses: limits.maxProcesses,
+    devices: allowedDevices.map(([major, minor]) => `c ${major}:${minor ?? '*'} rw`),
+  };
+}
