@@ -1,4 +1,5 @@
 import { CommandError, SoulBoxError } from '@soulbox/base';
+import { ApiError } from '../api/api-error.ts';
 import { UsageError } from '../program/usage-error.ts';
 
 /** Says on standard error what failed: message and reason, never a stack. */
@@ -15,6 +16,7 @@ function describeFault(thrown: unknown): { reason: string; message: string } {
     const why = thrown.reason === 'internal' && thrown.cause instanceof Error ? ` (${thrown.cause.message})` : '';
     return { reason: thrown.reason, message: `${thrown.message}${why}` };
   }
+  if (thrown instanceof ApiError) return { reason: `http_${thrown.status}`, message: thrown.message };
   if (thrown instanceof CommandError) return { reason: 'internal', message: thrown.message };
   if (thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string') {
     const denied = thrown.code === 'EACCES' || thrown.code === 'EPERM';

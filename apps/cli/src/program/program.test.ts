@@ -13,6 +13,10 @@ test('--help shows every command and a first example', async () => {
     'setup',
     'key',
     'template',
+    'sandbox',
+    'snapshot',
+    'events',
+    'webhook',
     'EXAMPLE',
     'Sandbox.create',
   ]) {
@@ -63,6 +67,16 @@ test.each([
   [['up', '--port', '-1'], /port/],
   [['up', '--port', '1e3'], /--port/],
   [['up', '--instance', '15'], /--instance must be a whole number from 0 to 14/],
+  [['sandbox', 'pause'], /Missing argument SANDBOX/],
+  [['sandbox', 'fork', 'x', '--count', '0'], /--count must be a whole number from 1 to 100/],
+  [['sandbox', 'fork', 'x', '--count', '101'], /--count must be a whole number from 1 to 100/],
+  [['sandbox', 'create', '--isolation', 'none'], /--isolation must be container or gvisor, not "none"/],
+  [['sandbox', 'create', '--on-timeout', ''], /--on-timeout must be kill or pause/],
+  [['sandbox', 'list', '--state', 'ended'], /--state must be running or paused/],
+  [['sandbox', 'resume', 'x', '--timeout', '0'], /--timeout must be a whole number/],
+  [['snapshot', 'delete'], /Missing argument SNAPSHOT/],
+  [['events', '--after', '-1'], /after/],
+  [['webhook', 'create'], /Missing argument URL/],
 ])('%j is refused as a fault of the command line', async (args, message) => {
   const { code, stdout, stderr } = await runCli(args);
   expect(stderr).toMatch(message);

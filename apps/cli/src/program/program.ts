@@ -14,6 +14,36 @@ export const program = defineCommand({
     env: async () => (await import('../commands/server/env.ts')).env,
     doctor: async () => (await import('../commands/host/doctor.ts')).doctor,
     setup: async () => (await import('../commands/host/setup.ts')).setup,
+    sandbox: defineCommand({
+      meta: { name: 'sandbox', description: 'Sandboxes: list, info, create, pause, resume, fork, snapshot, kill' },
+      subCommands: {
+        list: async () => (await import('../commands/sandbox/list.ts')).listSandboxes,
+        info: async () => (await import('../commands/sandbox/info.ts')).showSandbox,
+        create: async () => (await import('../commands/sandbox/create.ts')).createSandbox,
+        pause: async () => (await import('../commands/sandbox/pause.ts')).pauseSandbox,
+        resume: async () => (await import('../commands/sandbox/resume.ts')).resumeSandbox,
+        fork: async () => (await import('../commands/sandbox/fork.ts')).forkSandbox,
+        snapshot: async () => (await import('../commands/sandbox/snapshot.ts')).snapshotSandbox,
+        kill: async () => (await import('../commands/sandbox/kill.ts')).killSandbox,
+      },
+    }),
+    snapshot: defineCommand({
+      meta: { name: 'snapshot', description: 'Snapshots of sandboxes: list, fork, delete' },
+      subCommands: {
+        list: async () => (await import('../commands/snapshot/list.ts')).listSnapshots,
+        fork: async () => (await import('../commands/snapshot/fork.ts')).forkSnapshot,
+        delete: async () => (await import('../commands/snapshot/delete.ts')).deleteSnapshot,
+      },
+    }),
+    events: async () => (await import('../commands/events/events.ts')).events,
+    webhook: defineCommand({
+      meta: { name: 'webhook', description: 'Deliveries of events to a URL: create, list, delete' },
+      subCommands: {
+        create: async () => (await import('../commands/webhook/create.ts')).createWebhook,
+        list: async () => (await import('../commands/webhook/list.ts')).listWebhooks,
+        delete: async () => (await import('../commands/webhook/delete.ts')).deleteWebhook,
+      },
+    }),
     key: defineCommand({
       meta: { name: 'key', description: 'API keys: create, list, revoke' },
       subCommands: {

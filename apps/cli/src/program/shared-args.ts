@@ -9,10 +9,40 @@ export const dataDirArg = {
 
 export const jsonArg = { type: 'boolean', description: 'Print JSON' } as const;
 
+/** For the commands that ask the API. */
+export const apiDataDirArg = {
+  ...dataDirArg,
+  description: 'Ask the server of this folder (default: E2B_API_URL with E2B_API_KEY, else /var/lib/soulbox)',
+} as const;
+
+export const sandboxArg = { type: 'positional', required: true, description: 'Id of the sandbox' } as const;
+
+export const snapshotArg = { type: 'positional', required: true, description: 'Id or name of the snapshot' } as const;
+
+export const timeoutArg = {
+  type: 'string',
+  description: 'Seconds to live, from now (default 300)',
+  valueHint: 'SECONDS',
+} as const;
+
+export const countArg = { type: 'string', description: 'How many, 1 to 100 (default 1)', valueHint: 'N' } as const;
+
 /** A whole number from a flag; undefined when the flag was not given. Throws UsageError. */
 export function parseNumberFlag(name: string, text: string | undefined, min: number, max: number): number | undefined {
   if (text === undefined) return undefined;
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
   throw new UsageError(`--${name} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}.`);
+}
+
+/** One of a few words from a flag; undefined when the flag was not given. Throws UsageError. */
+export function parseChoiceFlag<T extends string>(
+  name: string,
+  text: string | undefined,
+  choices: readonly T[],
+): T | undefined {
+  if (text === undefined) return undefined;
+  const choice = choices.find((candidate) => candidate === text);
+  if (choice !== undefined) return choice;
+  throw new UsageError(`--${name} must be ${choices.join(' or ')}, not ${JSON.stringify(text)}.`);
 }

@@ -1,0 +1,71 @@
+import { SoulBoxError } from '@soulbox/base';
+import { ApiError } from './api-error.ts';
+import type { ApiConnection } from './connection.ts';
+
+// Saving or copying a large memory takes seconds for each GiB.
+const timeoutMs = 600_000;
+
+export interface ApiCall {
+  readonly method?: 'GET' | 'POST' | 'DELETE';
+  /** Begins with a slash; its variable parts are encoded by the caller. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  /** Sent as JSON; what is undefined in it is left out. */
+  readonly body?: object;
+}
+
+export interface ApiAnswer<T> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: T;
+}
+
+/**
+ * One call of the API. The type of the body is taken on trust: the server is the operator's own. Throws ApiError for every
+ * answer that is no success, `host_not_ready` when there is no answer.
+ */
+export async function callApi<T>(api: ApiConnection, call: ApiCall): Promise<ApiAnswer<T>> {
+  const { response, text } = await exchange(api, call);
+  if (!response.ok) throw errorFrom(response.status, text);
+  const body = (text === '' ? undefined : JSON.parse(text)) as T;
+  return { status: response.status, headers: response.headers, body };
+}
+
+async function exchange(api: ApiConnection, call: ApiCall): Promise<{ response: Response; text: string }> {
+  try {
+    const response = await fetch(urlOf(api, call), {
+      method: call.method ?? 'GET',
+      headers: {
+        'x-api-key': api.key.reveal(),
+        ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      signal: AbortSignal.timeout(timeoutMs),
+      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+    });
+    return { response, text: await response.text() };
+  } catch (error) {
+    // Node's fetch says only that it failed; why is in its cause.
+    const { cause = error } = error as { cause?: unknown };
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SoulBoxError('host_not_ready', `${api.url} does not answer: ${why}`, { cause: error });
+  }
+}
+
+function urlOf(api: ApiConnection, { path, query = {} }: ApiCall): URL {
+  const url = new URL(`${api.url}${path}`);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) url.searchParams.set(name, String(value));
+  }
+  return url;
+}
+
+/** The body is `{code, message}`; something in between, such as a proxy, may answer in a form of its own. */
+function errorFrom(status: number, text: string): ApiError {
+  try {
+    const body = JSON.parse(text) as { message?: unknown };
+    if (typeof body.message === 'string') return new ApiError(status, body.message);
+  } catch {
+    // Told below.
+  }
+  return new ApiError(status, `The server answered ${status} without an explanation.`);
+}

@@ -1,0 +1,42 @@
+/** What the API answers, as far as the CLI shows it; apps/api has the schemas. Times are RFC 3339. */
+export interface ApiSandbox {
+  readonly sandboxID: string;
+  readonly templateID: string;
+}
+
+export interface ListedApiSandbox extends ApiSandbox {
+  readonly alias?: string;
+  readonly startedAt: string;
+  readonly endAt: string;
+  readonly cpuCount: number;
+  /** MiB */
+  readonly memoryMB: number;
+  readonly state: 'running' | 'paused';
+}
+
+export interface ApiSnapshot {
+  readonly snapshotID: string;
+  readonly names: readonly string[];
+}
+
+/** One copy of a fork: it has come to be, or it has not. */
+export type ApiCopy =
+  | { readonly sandbox: ApiSandbox; readonly error?: undefined }
+  | { readonly sandbox?: undefined; readonly error: { readonly code: number; readonly message: string } };
+
+export interface ApiEvent {
+  readonly sequence: number;
+  readonly timestamp: string;
+  readonly sandboxId: string;
+  /** `sandbox.lifecycle.created` and the like. */
+  readonly type: string;
+  readonly eventData: { readonly cause?: string } | null;
+}
+
+export interface ApiWebhook {
+  readonly id: string;
+  readonly name: string;
+  readonly url: string;
+  readonly enabled: boolean;
+  readonly events: readonly string[];
+}

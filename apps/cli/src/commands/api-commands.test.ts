@@ -1,0 +1,227 @@
+import { writeFile, mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { removeTree } from '@soulbox/base';
+import { runCli } from '../testing/run-cli.ts';
+import { startScriptedApi } from '../testing/scripted-api.ts';
+
+const sandbox = { sandboxID: 'i1', templateID: 'base' };
+const listed = {
+  ...sandbox,
+  alias: 'base',
+  state: 'paused',
+  cpuCount: 2,
+  memoryMB: 1024,
+  startedAt: '2026-01-01T00:00:00Z',
+  endAt: '2026-01-01T00:05:00Z',
+};
+const webhook = { id: 'w1', name: 'ci', url: 'https://x', enabled: true, events: ['sandbox.lifecycle.paused'] };
+
+// What the person types, what the API is asked, what it answers, and what the person reads.
+test.each([
+  ['sandbox create', 'POST /v2/sandboxes', { templateID: 'base' }, 201, sandbox, /^i1\n$/],
+  [
+    'sandbox create py --timeout 60 --idle-timeout 5 --on-timeout pause --auto-resume --isolation gvisor',
+    'POST /v2/sandboxes',
+    {
+      templateID: 'py',
+      timeout: 60,
+      idleTimeout: 5,
+      isolation: 'gvisor',
+      autoPause: true,
+      autoResume: { enabled: true },
+    },
+    201,
+    sandbox,
+    /^i1\n$/,
+  ],
+  [
+    'sandbox list --state paused',
+    'GET /v2/sandboxes?state=paused',
+    undefined,
+    200,
+    [listed],
+    /i1 +base +paused +2 +1024 MiB/,
+  ],
+  [
+    'sandbox info i1',
+    'GET /sandboxes/i1',
+    undefined,
+    200,
+    { ...listed, envdAccessToken: 'secret' },
+    /^state: +paused$/m,
+  ],
+  ['sandbox pause i1', 'POST /sandboxes/i1/pause', { memory: true }, 204, undefined, /^Paused i1\.\n$/],
+  ['sandbox pause i1 --disk-only', 'POST /sandboxes/i1/pause', { memory: false }, 204, undefined, /^Paused/],
+  ['sandbox resume i1 --timeout 9', 'POST /v2/sandboxes/i1/connect', { timeout: 9 }, 201, sandbox, /^Resumed i1\.\n$/],
+  ['sandbox resume i1', 'POST /v2/sandboxes/i1/connect', {}, 200, sandbox, /^i1 was running\.\n$/],
+  [
+    'sandbox fork i1 --count 2',
+    'POST /sandboxes/i1/fork',
+    { count: 2, timeout: 300 },
+    201,
+    [{ sandbox }, { sandbox }],
+    /^i1\ni1\n$/,
+  ],
+  [
+    'sandbox snapshot i1 --name n',
+    'POST /sandboxes/i1/snapshots',
+    { name: 'n' },
+    201,
+    { snapshotID: 's:1', names: ['n'] },
+    /^s:1\n$/,
+  ],
+  ['sandbox kill ../i1', 'DELETE /sandboxes/..%2Fi1', undefined, 204, undefined, /^Killed/],
+  [
+    'snapshot list --sandbox i1',
+    'GET /snapshots?sandboxID=i1',
+    undefined,
+    200,
+    [{ snapshotID: 's:1', names: ['n'] }],
+    /s:1 +n/,
+  ],
+  ['snapshot delete s:1', 'DELETE /snapshots/s%3A1', undefined, 204, undefined, /^Deleted s:1\.\n$/],
+  ['snapshot fork s:1 --timeout 7', 'POST /snapshots/s%3A1/fork', { timeout: 7 }, 201, [{ sandbox }], /^i1\n$/],
+  ['webhook list', 'GET /events/webhooks', undefined, 200, [webhook], /w1 +ci +on +https:\/\/x +paused/],
+  ['webhook delete w1', 'DELETE /events/webhooks/w1', undefined, 204, undefined, /^Deleted w1\.\n$/],
+])('%s', async (line, asked, body, status, answer, shown) => {
+  await using api = await startScriptedApi([{ status, ...(answer === undefined ? {} : { body: answer }) }]);
+  const { code, stdout, stderr } = await runCli(line.split(' '), api.environment);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  expect(api.seen).toEqual([{ line: asked, key: 'e2b_test', body }]);
+  expect(stdout).toMatch(shown);
+});
+
+test('with --json the answer of the API is printed, without the access token of a sandbox', async () => {
+  const answer = { status: 200, body: { ...listed, envdAccessToken: 'secret' } };
+  await using api = await startScriptedApi([answer, answer]);
+  const { stdout } = await runCli(['sandbox', 'info', 'i1', '--json'], api.environment);
+  expect(JSON.parse(stdout)).toEqual(listed);
+  expect((await runCli(['sandbox', 'info', 'i1'], api.environment)).stdout).not.toContain('secret');
+});
+
+test('a list is read to its last page', async () => {
+  const page = (id: string, headers: Record<string, string>) => ({
+    status: 200,
+    body: [{ ...listed, sandboxID: id }],
+    headers,
+  });
+  await using api = await startScriptedApi([page('i1', { 'x-next-token': 'a=b' }), page('i2', {})]);
+  const { stdout } = await runCli(['sandbox', 'list', '--json'], api.environment);
+  expect((JSON.parse(stdout) as { sandboxID: string }[]).map(({ sandboxID }) => sandboxID)).toEqual(['i1', 'i2']);
+  expect(api.seen[1]?.line).toBe('GET /v2/sandboxes?nextToken=a%3Db');
+});
+
+test('a copy that could not be made is an error beside the ids of the others', async () => {
+  const body = [{ sandbox }, { error: { code: 503, message: 'no room' } }];
+  await using api = await startScriptedApi([{ status: 201, body }]);
+  const { code, stdout, stderr } = await runCli(['sandbox', 'fork', 'i1', '--count', '2'], api.environment);
+  expect({ code, stdout, stderr }).toEqual({
+    code: 1,
+    stdout: 'i1\n',
+    stderr: 'error: a copy could not be made: no room (503)\n',
+  });
+});
+
+const eventOf = (sequence: number): object => ({
+  sequence,
+  timestamp: '2026-01-01T00:00:00Z',
+  sandboxId: 'i1',
+  type: 'sandbox.lifecycle.paused',
+  eventData: { cause: 'idle' },
+});
+
+test('events are read on from a number, page by page, one a line', async () => {
+  const full = Array.from({ length: 100 }, (_, index) => eventOf(8 + index));
+  await using api = await startScriptedApi([
+    { status: 200, body: full },
+    { status: 200, body: [eventOf(200)] },
+  ]);
+  const { code, stdout } = await runCli(['events', 'i1', '--after', '7'], api.environment);
+  expect(code).toBe(0);
+  expect(stdout.split('\n').slice(-2)).toEqual(['   200  2026-01-01T00:00:00Z  i1  paused        idle', '']);
+  expect(stdout.split('\n')).toHaveLength(102);
+  expect(api.seen.map(({ line }) => line)).toEqual([
+    'GET /events/sandboxes/i1?after=7&limit=100&orderAsc=true',
+    'GET /events/sandboxes/i1?after=107&limit=100&orderAsc=true',
+  ]);
+});
+
+test('followed events go on after the last one until the server is gone, and JSON is one object a line', async () => {
+  await using api = await startScriptedApi([
+    { status: 200, body: [eventOf(1)] },
+    { status: 200, body: [] },
+    { status: 200, body: [eventOf(2)] },
+    { status: 503, body: { code: 503, message: 'stopping' } },
+  ]);
+  const { code, stdout, stderr } = await runCli(['events', '--follow', '--json'], api.environment);
+  expect(
+    stdout
+      .trimEnd()
+      .split('\n')
+      .map((text) => (JSON.parse(text) as { sequence: number }).sequence),
+  ).toEqual([1, 2]);
+  expect(api.seen.map(({ line }) => /after=\d+/.exec(line)?.[0])).toEqual(['after=0', 'after=1', 'after=1', 'after=2']);
+  expect({ code, error: JSON.parse(stderr) as object }).toEqual({
+    code: 1,
+    error: { error: { reason: 'http_503', message: 'stopping' } },
+  });
+}, 20_000);
+
+test('a webhook gets a secret of its own, shown once, or the one of a file, not shown', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'cli-webhook-'));
+  try {
+    await writeFile(join(directory, 'secret'), 'hunter2\n');
+    await using api = await startScriptedApi([
+      { status: 201, body: webhook },
+      { status: 201, body: webhook },
+    ]);
+    const made = await runCli(['webhook', 'create', 'https://x', '--events', 'paused,resumed'], api.environment);
+    const [, secret] = /^w1\n([0-9a-f]{64})\n$/.exec(made.stdout) ?? [];
+    expect(api.seen[0]?.body).toEqual({
+      name: 'https://x',
+      url: 'https://x',
+      enabled: true,
+      events: ['sandbox.lifecycle.paused', 'sandbox.lifecycle.resumed'],
+      signatureSecret: secret,
+    });
+    const given = await runCli(
+      ['webhook', 'create', 'https://x', '--secret-file', join(directory, 'secret')],
+      api.environment,
+    );
+    expect(given.stdout).toBe('w1\n');
+    expect(api.seen[1]?.body).toMatchObject({ signatureSecret: 'hunter2' });
+  } finally {
+    await removeTree(directory);
+  }
+});
+
+test.each([
+  [{ status: 404, body: { code: 404, message: 'sandbox "x" not found' } }, 'error: sandbox "x" not found (http_404)\n'],
+  [{ status: 502, body: '<html>' }, 'error: The server answered 502 without an explanation. (http_502)\n'],
+  [{ status: 500, body: { code: 500 } }, 'error: The server answered 500 without an explanation. (http_500)\n'],
+])('the refusal %j is one clear line', async (answer, line) => {
+  await using api = await startScriptedApi([answer]);
+  const result = await runCli(['sandbox', 'pause', 'x'], api.environment);
+  expect(result).toEqual({ code: 1, stdout: '', stderr: line });
+});
+
+test('a server that is not there, or a URL that is none, is one clear line', async () => {
+  const api = await startScriptedApi([]);
+  await api[Symbol.asyncDispose]();
+  const gone = await runCli(['sandbox', 'list'], api.environment);
+  expect(gone.code).toBe(1);
+  expect(gone.stderr).toMatch(/^error: http:\/\/127\.0\.0\.1:\d+ does not answer: .*ECONNREFUSED.*\n$/);
+  const none = await runCli(['sandbox', 'list'], { ...api.environment, E2B_API_URL: 'not a url' });
+  expect(none).toMatchObject({ code: 1, stderr: 'error: not a url does not answer: Invalid URL (host_not_ready)\n' });
+});
+
+test('--data-dir wins over the variables', async () => {
+  await using api = await startScriptedApi([]);
+  const { code, stderr } = await runCli(['sandbox', 'list', '--data-dir', '/nowhere/at/all'], api.environment);
+  expect(code).toBe(1);
+  expect(stderr).toContain('No server serves /nowhere/at/all');
+  expect(api.seen).toEqual([]);
+});

@@ -1,0 +1,56 @@
+import { defineCommand } from 'citty';
+import { sleep } from '@soulbox/base';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import type { ApiConnection } from '../../api/connection.ts';
+import type { ApiEvent } from '../../api/wire.ts';
+import { apiDataDirArg, parseNumberFlag } from '../../program/shared-args.ts';
+
+const pageSize = 100;
+const followEveryMs = 1000;
+
+export const events = defineCommand({
+  meta: {
+    name: 'events',
+    description: 'Print what happened to sandboxes, oldest first: number, time, sandbox, event, cause',
+  },
+  args: {
+    sandbox: { type: 'positional', required: false, description: 'Only those of this sandbox' },
+    after: { type: 'string', description: 'Begin after the event of this number (default 0)', valueHint: 'N' },
+    follow: { type: 'boolean', alias: 'f', description: 'Go on with new ones until Ctrl-C' },
+    'data-dir': apiDataDirArg,
+    json: { type: 'boolean', description: 'Print one JSON object a line' },
+  },
+  async run({ args }) {
+    const api = await findApi(args['data-dir']);
+    const path =
+      args.sandbox === undefined ? '/events/sandboxes' : `/events/sandboxes/${encodeURIComponent(args.sandbox)}`;
+    let after = parseNumberFlag('after', args.after, 0, 999_999_999) ?? 0;
+    for (;;) {
+      for await (const event of readAfter(api, path, after)) {
+        console.log(args.json === true ? JSON.stringify(event) : lineOf(event));
+        after = event.sequence;
+      }
+      if (args.follow !== true) return;
+      await sleep(followEveryMs);
+    }
+  },
+});
+
+/** All events there are after one of them, page by page. */
+async function* readAfter(api: ApiConnection, path: string, after: number): AsyncGenerator<ApiEvent> {
+  let from = after;
+  for (;;) {
+    const query = { after: from, limit: pageSize, orderAsc: 'true' };
+    const { body: page } = await callApi<readonly ApiEvent[]>(api, { path, query });
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined || page.length < pageSize) return;
+    from = last.sequence;
+  }
+}
+
+function lineOf({ sequence, timestamp, sandboxId, type, eventData }: ApiEvent): string {
+  const word = type.replace(/^sandbox\.lifecycle\./, '');
+  return `${String(sequence).padStart(6)}  ${timestamp}  ${sandboxId}  ${word.padEnd(12)}  ${eventData?.cause ?? ''}`.trimEnd();
+}

@@ -1,0 +1,41 @@
+import { defineCommand } from 'citty';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import type { ApiSandbox } from '../../api/wire.ts';
+import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag, timeoutArg } from '../../program/shared-args.ts';
+
+export const createSandbox = defineCommand({
+  meta: { name: 'create', description: 'Make a sandbox; prints its id' },
+  args: {
+    template: {
+      type: 'positional',
+      required: false,
+      description: 'Id or name of a template or snapshot (default base)',
+    },
+    timeout: timeoutArg,
+    'on-timeout': { type: 'string', description: 'What happens then (default kill)', valueHint: 'kill|pause' },
+    'idle-timeout': {
+      type: 'string',
+      description: 'Pause or end it, as --on-timeout says, after that many seconds without activity',
+      valueHint: 'SECONDS',
+    },
+    'auto-resume': { type: 'boolean', description: 'Resume it by itself when a request comes for it' },
+    isolation: { type: 'string', description: "Its wall (default: the server's)", valueHint: 'container|gvisor' },
+    'data-dir': apiDataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const onTimeout = parseChoiceFlag('on-timeout', args['on-timeout'], ['kill', 'pause']);
+    const body = {
+      templateID: args.template ?? 'base',
+      timeout: parseNumberFlag('timeout', args.timeout, 1, 999_999_999),
+      idleTimeout: parseNumberFlag('idle-timeout', args['idle-timeout'], 1, 999_999_999),
+      isolation: parseChoiceFlag('isolation', args.isolation, ['container', 'gvisor']),
+      autoPause: onTimeout === undefined ? undefined : onTimeout === 'pause',
+      autoResume: args['auto-resume'] === true ? { enabled: true } : undefined,
+    };
+    const api = await findApi(args['data-dir']);
+    const { body: sandbox } = await callApi<ApiSandbox>(api, { method: 'POST', path: '/v2/sandboxes', body });
+    console.log(args.json === true ? JSON.stringify(sandbox) : sandbox.sandboxID);
+  },
+});

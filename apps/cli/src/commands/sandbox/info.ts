@@ -1,0 +1,18 @@
+import { defineCommand } from 'citty';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import { renderFacts } from '../../output/facts.ts';
+import { apiDataDirArg, jsonArg, sandboxArg } from '../../program/shared-args.ts';
+
+export const showSandbox = defineCommand({
+  meta: { name: 'info', description: 'Show what the API knows about a sandbox, without its tokens' },
+  args: { sandbox: sandboxArg, 'data-dir': apiDataDirArg, json: jsonArg },
+  async run({ args }) {
+    const api = await findApi(args['data-dir']);
+    const path = `/sandboxes/${encodeURIComponent(args.sandbox)}`;
+    const { body } = await callApi<Record<string, unknown>>(api, { path });
+    // Terminals and logs of builds are no place for it; `curl` with the key gets it.
+    const { envdAccessToken: _, ...facts } = body;
+    console.log(args.json === true ? JSON.stringify(facts) : renderFacts(facts));
+  },
+});

@@ -1,0 +1,16 @@
+import { defineCommand } from 'citty';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import { apiDataDirArg, jsonArg, sandboxArg } from '../../program/shared-args.ts';
+
+export const killSandbox = defineCommand({
+  meta: { name: 'kill', description: 'End a sandbox, running or paused, with all that is in it' },
+  args: { sandbox: sandboxArg, 'data-dir': apiDataDirArg, json: jsonArg },
+  async run({ args }) {
+    const api = await findApi(args['data-dir']);
+    await callApi(api, { method: 'DELETE', path: `/sandboxes/${encodeURIComponent(args.sandbox)}` });
+    console.log(
+      args.json === true ? JSON.stringify({ sandboxID: args.sandbox, killed: true }) : `Killed ${args.sandbox}.`,
+    );
+  },
+});

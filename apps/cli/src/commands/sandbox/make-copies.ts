@@ -1,0 +1,29 @@
+import { exitCodes } from '../../program/exit-codes.ts';
+import { parseNumberFlag } from '../../program/shared-args.ts';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import type { ApiCopy } from '../../api/wire.ts';
+
+export interface ForkArguments {
+  readonly count?: string | undefined;
+  readonly timeout?: string | undefined;
+  readonly 'data-dir'?: string | undefined;
+  readonly json?: boolean | undefined;
+}
+
+/** Asks `path` for copies and prints the id of each on standard output, or on standard error why it is not there. */
+export async function makeCopies(path: string, args: ForkArguments): Promise<number> {
+  const count = parseNumberFlag('count', args.count, 1, 100);
+  // Said here: left out, a copy lives as shortly as E2B's API has it, 15 s.
+  const timeout = parseNumberFlag('timeout', args.timeout, 1, 999_999_999) ?? 300;
+  const api = await findApi(args['data-dir']);
+  const { body: copies } = await callApi<readonly ApiCopy[]>(api, { method: 'POST', path, body: { count, timeout } });
+  if (args.json === true) console.log(JSON.stringify(copies));
+  else copies.forEach(printCopy);
+  return copies.every(({ error }) => error === undefined) ? exitCodes.ok : exitCodes.failed;
+}
+
+function printCopy({ sandbox, error }: ApiCopy): void {
+  if (error === undefined) console.log(sandbox.sandboxID);
+  else console.error(`error: a copy could not be made: ${error.message} (${error.code})`);
+}

@@ -1,0 +1,22 @@
+import { defineCommand } from 'citty';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import { apiDataDirArg, jsonArg, sandboxArg } from '../../program/shared-args.ts';
+
+export const pauseSandbox = defineCommand({
+  meta: { name: 'pause', description: 'Save a sandbox with its memory and processes, and stop it' },
+  args: {
+    sandbox: sandboxArg,
+    'disk-only': { type: 'boolean', description: 'Save its files only; it then starts afresh on them' },
+    'data-dir': apiDataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const api = await findApi(args['data-dir']);
+    const path = `/sandboxes/${encodeURIComponent(args.sandbox)}/pause`;
+    await callApi(api, { method: 'POST', path, body: { memory: args['disk-only'] !== true } });
+    console.log(
+      args.json === true ? JSON.stringify({ sandboxID: args.sandbox, paused: true }) : `Paused ${args.sandbox}.`,
+    );
+  },
+});

@@ -1,0 +1,20 @@
+import { defineCommand } from 'citty';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import type { ApiSandbox } from '../../api/wire.ts';
+import { apiDataDirArg, jsonArg, parseNumberFlag, sandboxArg, timeoutArg } from '../../program/shared-args.ts';
+
+export const resumeSandbox = defineCommand({
+  meta: { name: 'resume', description: 'Wake a paused sandbox; one that runs gets the new timeout' },
+  args: { sandbox: sandboxArg, timeout: timeoutArg, 'data-dir': apiDataDirArg, json: jsonArg },
+  async run({ args }) {
+    const timeout = parseNumberFlag('timeout', args.timeout, 1, 999_999_999);
+    const api = await findApi(args['data-dir']);
+    const path = `/v2/sandboxes/${encodeURIComponent(args.sandbox)}/connect`;
+    const { status, body } = await callApi<ApiSandbox>(api, { method: 'POST', path, body: { timeout } });
+    // 200 says that it ran already.
+    const resumed = status === 201;
+    if (args.json === true) console.log(JSON.stringify({ sandboxID: body.sandboxID, resumed }));
+    else console.log(resumed ? `Resumed ${body.sandboxID}.` : `${body.sandboxID} was running.`);
+  },
+});

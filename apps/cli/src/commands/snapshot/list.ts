@@ -1,0 +1,27 @@
+import { defineCommand } from 'citty';
+import { findApi } from '../../api/connection.ts';
+import { listAll } from '../../api/pages.ts';
+import type { ApiSnapshot } from '../../api/wire.ts';
+import { renderTable } from '../../output/table.ts';
+import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
+
+export const listSnapshots = defineCommand({
+  meta: { name: 'list', description: 'List the snapshots of the team' },
+  args: {
+    sandbox: { type: 'string', description: 'Only those of this sandbox', valueHint: 'ID' },
+    'data-dir': apiDataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const api = await findApi(args['data-dir']);
+    const snapshots = await listAll<ApiSnapshot>(api, { path: '/snapshots', query: { sandboxID: args.sandbox } });
+    if (args.json === true) console.log(JSON.stringify(snapshots));
+    else
+      console.log(
+        renderTable(
+          ['ID', 'NAMES'],
+          snapshots.map(({ snapshotID, names }) => [snapshotID, names.join(', ')]),
+        ),
+      );
+  },
+});

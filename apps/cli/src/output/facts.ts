@@ -1,0 +1,7 @@
+/** One `name: value` a line, values in one column; what is no text as JSON. */
+export function renderFacts(facts: Readonly<Record<string, unknown>>): string {
+  const width = Math.max(...Object.keys(facts).map((name) => name.length)) + 1;
+  return Object.entries(facts)
+    .map(([name, value]) => `${`${name}:`.padEnd(width)} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join('\n');
+}

@@ -1,0 +1,53 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+
+export interface SeenCall {
+  /** `POST /snapshots/x/fork`, query included. */
+  readonly line: string;
+  readonly key: string | undefined;
+  readonly body: unknown;
+}
+
+/** An answer of the scripted API; an object is sent as JSON. */
+export interface ScriptedAnswer {
+  readonly status: number;
+  readonly body?: object | string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface ScriptedApi extends AsyncDisposable {
+  /** What a client needs to find it. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly seen: readonly SeenCall[];
+}
+
+/** Gives `answers` in order, whatever is asked, and keeps what was asked. For what a real server is hard to bring to say. */
+export async function startScriptedApi(answers: readonly ScriptedAnswer[]): Promise<ScriptedApi> {
+  const seen: SeenCall[] = [];
+  const server = createServer((request, response) => {
+    void text(request).then((body) => {
+      const { status, body: answer, headers } = answers[seen.length] ?? { status: 500, body: 'nothing left to say' };
+      const key = request.headers['x-api-key'];
+      seen.push({
+        line: `${request.method ?? ''} ${request.url ?? ''}`,
+        key: typeof key === 'string' ? key : undefined,
+        body: body === '' ? undefined : JSON.parse(body),
+      });
+      response.writeHead(status, { ...headers });
+      response.end(typeof answer === 'object' ? JSON.stringify(answer) : answer);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    environment: { E2B_API_URL: `http://127.0.0.1:${port}/`, E2B_API_KEY: 'e2b_test' },
+    seen,
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
