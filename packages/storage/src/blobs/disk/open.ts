@@ -1,0 +1,137 @@
+import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { SoulBoxError, errorFromNode, isNodeError, randomId } from '@soulbox/base';
+import type { BlobInfo, BlobStore, BlobStream, ByteRange } from '../blobs.ts';
+import { checkBlobKey } from '../key.ts';
+
+/** No key begins with a dot. */
+const temporaryPrefix = '.new-';
+/** No key holds it. */
+const slashInName = '~';
+
+/**
+ * Blobs as files of one folder, which is made when missing, 0700; what a crash left of unfinished ones is removed. Only one
+ * process may have a folder open.
+ */
+export async function openDiskBlobs({ directory }: { readonly directory: string }): Promise<BlobStore> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const unfinished = (await readdir(directory)).filter((name) => name.startsWith(temporaryPrefix));
+  await Promise.all(unfinished.map((name) => rm(join(directory, name))));
+  return new DiskBlobs(directory);
+}
+
+class DiskBlobs implements BlobStore {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  async put(key: string, content: AsyncIterable<Uint8Array>): Promise<BlobInfo> {
+    const path = this.#pathOf(key);
+    const temporary = join(this.#directory, temporaryPrefix + randomId(16));
+    try {
+      const sizeBytes = await writeDurably(temporary, content);
+      await this.#publish(temporary, path);
+      return { key, sizeBytes };
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw isNodeError(error) ? errorFromNode(error, `Blob ${key} could not be written.`) : error;
+    }
+  }
+
+  async putFile(key: string, path: string): Promise<BlobInfo> {
+    const target = this.#pathOf(key);
+    const file = await openFile(path);
+    try {
+      if (!(await isOnFileSystemOf(this.#directory, file))) {
+        const copied = await this.put(key, file.createReadStream({ start: 0, autoClose: false }));
+        await rm(path);
+        return copied;
+      }
+      await file.sync();
+      await this.#publish(path, target);
+      return { key, sizeBytes: (await file.stat()).size };
+    } finally {
+      await file.close();
+    }
+  }
+
+  async read(key: string, range?: ByteRange): Promise<BlobStream | undefined> {
+    const file = await openIfThere(this.#pathOf(key));
+    if (file === undefined) return undefined;
+    if (range === undefined) return file.createReadStream();
+    // A stream of Node's cannot be told to end before its first byte.
+    if (range.length > 0) return file.createReadStream({ start: range.offset, end: range.offset + range.length - 1 });
+    await file.close();
+    return Readable.from([]);
+  }
+
+  async stat(key: string): Promise<BlobInfo | undefined> {
+    try {
+      return { key, sizeBytes: (await lstat(this.#pathOf(key))).size };
+    } catch (error) {
+      if (isNodeError(error) && error.code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  async list(prefix: string): Promise<readonly BlobInfo[]> {
+    const names = (await readdir(this.#directory)).filter((name) => !name.startsWith(temporaryPrefix));
+    const keys = names.map((name) => name.replaceAll(slashInName, '/')).filter((key) => key.startsWith(prefix));
+    const found = await Promise.all(keys.sort().map((key) => this.stat(key)));
+    return found.filter((info) => info !== undefined);
+  }
+
+  async delete(key: string): Promise<void> {
+    await rm(this.#pathOf(key), { force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing is held open between calls.
+  }
+
+  #pathOf(key: string): string {
+    checkBlobKey(key);
+    return join(this.#directory, key.replaceAll('/', slashInName));
+  }
+
+  async #publish(path: string, target: string): Promise<void> {
+    await rename(path, target);
+    const directory = await open(this.#directory, 'r');
+    await directory.sync().finally(() => directory.close());
+  }
+}
+
+async function writeDurably(path: string, content: AsyncIterable<Uint8Array>): Promise<number> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+    return (await file.stat()).size;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Opens a plain file, not a link to one. Throws `bad_path`. */
+async function openFile(path: string): Promise<FileHandle> {
+  if (!(await lstat(path)).isFile()) throw new SoulBoxError('bad_path', `${path} is not a plain file.`);
+  return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+}
+
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function isOnFileSystemOf(directory: string, file: FileHandle): Promise<boolean> {
+  return (await stat(directory)).dev === (await file.stat()).dev;
+}
