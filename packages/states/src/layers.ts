@@ -1,10 +1,11 @@
 import { readdir, rm } from 'node:fs/promises';
 import { z } from 'zod';
-import { errorFromNode } from '@soulbox/base';
+import { SoulBoxError, errorFromNode } from '@soulbox/base';
 import { damaged } from './damage.ts';
 import { blockBytes } from './digests/digest-job.ts';
 import type { Digester } from './digests/digester.ts';
 import { digestImage, verifyImage } from './disk-digests.ts';
+import { flattenImages } from './flatten/flatten.ts';
 import { flush } from './flush.ts';
 import type { FileDigests } from './manifest.ts';
 import { fileDigestsSchema, manifestFormat } from './manifest.ts';
@@ -57,6 +58,17 @@ export class Layers {
     // One that failed is looked at again: somebody may have put the right file back.
     check.catch(() => this.#checked.delete(layerId));
     await check;
+  }
+
+  async flatten(layerIds: readonly string[], layerId: string): Promise<void> {
+    const target = this.#paths.layer(layerId);
+    if ((await this.list()).includes(layerId)) throw new SoulBoxError('name_taken', `Layer ${layerId} exists already.`);
+    for (const id of layerIds) await this.verify(id);
+    await flattenImages(
+      layerIds.map((id) => this.#paths.layer(id)),
+      target,
+    );
+    await this.seal(layerId);
   }
 
   async remove(layerId: string): Promise<void> {

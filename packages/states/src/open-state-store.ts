@@ -125,6 +125,10 @@ class DiskStateStore implements StateStore {
     await this.#layers.verify(layerId);
   }
 
+  async flatten(layerIds: readonly string[], layerId: string): Promise<void> {
+    await this.#layers.flatten(layerIds, layerId);
+  }
+
   async digestDisk(path: string, maxReadBytes = defaultMaxReadBytes): Promise<DiskDigests> {
     return await digestDisk(path, maxReadBytes, this.#digester);
   }

@@ -30,6 +30,12 @@ export interface StateStore extends AsyncDisposable {
   /** Checks a layer once in the life of this store; one that it sealed itself is known. Throws `state_damaged`. */
   verifyLayer(layerId: string): Promise<void>;
   /**
+   * Makes one sealed layer that shows what several (topmost first) show together, so that chains do not grow without end.
+   * They must be neighbours in a chain; they stay until they are collected. Takes some seconds for each GiB, in a process of
+   * its own. Throws `name_taken`, `state_damaged`, `disk_full`.
+   */
+  flatten(layerIds: readonly string[], layerId: string): Promise<void>;
+  /**
    * Size and digests of the disk of a paused sandbox, written out to the host's disk, for `StateFacts.disk`. One that holds
    * more than `maxReadBytes` (default 256 MiB) is known by its sizes only, so that a resume need not wait for it to be read.
    */

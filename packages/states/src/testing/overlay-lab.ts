@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from '@soulbox/base';
+import { getAttribute, listAttributes } from '../flatten/file-attributes.ts';
+import type { Entry } from '../flatten/tree.ts';
+import { listEntries } from '../flatten/tree.ts';
+
+/** As the container driver mounts a sandbox's root. */
+const overlayOptions = 'index=on,nfs_export=on,xino=off,metacopy=off,noatime';
+
+/** Makes real disks and stacks them as a driver does. Disposing it unmounts and removes everything. */
+export class OverlayLab implements AsyncDisposable {
+  readonly directory: string;
+  readonly base: string;
+  readonly #mounts: string[] = [];
+  #count = 0;
+
+  private constructor(directory: string) {
+    this.directory = directory;
+    this.base = join(directory, 'base');
+  }
+
+  /** `fillBase` is a script for the template's root. */
+  static async open(fillBase: string): Promise<OverlayLab> {
+    const lab = new OverlayLab(await mkdtemp(join(tmpdir(), 'soulbox-overlay-')));
+    await mkdir(lab.base);
+    await run('sh', ['-euc', fillBase], { cwd: lab.base });
+    return lab;
+  }
+
+  /** Gives the image of a disk on which `work` wrote, with the template and `below` (topmost first) under it. */
+  async write(below: readonly string[], work: (root: string) => Promise<void>): Promise<string> {
+    const image = join(this.directory, `disk-${this.#count}.img`);
+    const file = await open(image, 'wx');
+    await file.truncate(128 * 1024 * 1024);
+    await file.close();
+    await run('mkfs.ext4', ['-q', '-F', '-O', '^has_journal', image]);
+    const mountCount = this.#mounts.length;
+    await work(await this.#stack(image, below));
+    await this.#unmountDownTo(mountCount);
+    return image;
+  }
+
+  /** What a new sandbox over these layers sees. */
+  async look(layers: readonly string[]): Promise<Record<string, unknown>> {
+    let seen: Record<string, unknown> = {};
+    await this.write(layers, (root) => {
+      seen = describeTree(Buffer.from(root));
+      return Promise.resolve();
+    });
+    return seen;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#unmountDownTo(0);
+    await rm(this.directory, { recursive: true });
+  }
+
+  async #stack(image: string, below: readonly string[]): Promise<string> {
+    const disk = await this.#mount(['-t', 'ext4', '-o', 'loop', image]);
+    for (const folder of ['u', 'w']) await mkdir(join(disk, folder));
+    const lowers = [];
+    for (const layer of below) lowers.push(join(await this.#mount(['-t', 'ext4', '-o', 'loop,ro', layer]), 'u'));
+    const folders = `lowerdir=${[...lowers, this.base].join(':')},upperdir=${disk}/u,workdir=${disk}/w`;
+    return await this.#mount(['-t', 'overlay', '-o', `${folders},${overlayOptions}`, 'overlay']);
+  }
+
+  async #mount(args: readonly string[]): Promise<string> {
+    const folder = join(this.directory, `mount-${(this.#count += 1)}`);
+    await mkdir(folder);
+    await run('mount', [...args, folder]);
+    this.#mounts.push(folder);
+    return folder;
+  }
+
+  async #unmountDownTo(count: number): Promise<void> {
+    while (this.#mounts.length > count) await run('umount', ['--', this.#mounts.pop() ?? '']);
+  }
+}
+
+/** Everything that a process can see of a tree, by path. Files with several names have the first of them as `link`. */
+function describeTree(root: Buffer): Record<string, unknown> {
+  const seen: Record<string, unknown> = {};
+  const names = new Map<string, string>();
+  const walk = (folder: Buffer): void => {
+    for (const entry of listEntries(folder).sort((a, b) => Buffer.compare(a.name, b.name))) {
+      const path = entry.path.subarray(root.length).toString('latin1');
+      // Each file system under an overlay numbers its files for itself.
+      const file = `${entry.stats.dev}:${entry.stats.ino}`;
+      if (!names.has(file)) names.set(file, path);
+      seen[path] = { ...describeEntry(entry), link: names.get(file) };
+      if (entry.stats.isDirectory()) walk(entry.path);
+    }
+  };
+  walk(root);
+  return seen;
+}
+
+function describeEntry({ path, stats }: Entry): object {
+  const attributes = listAttributes(path).map((name) => `${name}=${getAttribute(path, name)}`);
+  return {
+    mode: stats.mode.toString(8),
+    owner: `${stats.uid}:${stats.gid}`,
+    device: stats.rdev,
+    modified: stats.mtimeNs,
+    size: stats.isDirectory() ? undefined : stats.size,
+    attributes: attributes.sort(),
+    target: stats.isSymbolicLink() ? readlinkSync(path, 'latin1') : undefined,
+    content: stats.isFile() ? createHash('sha256').update(readFileSync(path)).digest('hex') : undefined,
+  };
+}
