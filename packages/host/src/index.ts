@@ -1,4 +1,5 @@
 export { runChecks } from './run-checks.ts';
+export { checkTiers } from './check-tiers.ts';
 export { chooseFix, prepareHost } from './prepare-host.ts';
 export type { PrepareOptions } from './prepare-host.ts';
 export { readSystemFamily } from './system.ts';

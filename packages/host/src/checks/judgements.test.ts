@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { judgeTier } from '../check-tiers.ts';
 import { judgeCriu } from './criu.ts';
 import { judgeFirewalls } from './other-firewalls.ts';
 import { checkProgram } from './programs.ts';
@@ -46,6 +47,15 @@ test('without a CRIU that works sandboxes only cannot sleep, and the reason is t
   expect(failed).toMatchObject({ status: 'warn', detail: '4.2.1 does not work here: Cannot dump' });
   expect(failed.fix?.debian).toContain('soulbox setup --install');
   expect(judgeCriu(criu, { ok: true })).toMatchObject({ status: 'ok' });
+});
+
+test('a wall stands only when all that its driver looked at does', () => {
+  const good = { name: 'wall', ok: true, detail: 'another kernel' };
+  const bad = { name: 'runsc', ok: false, detail: 'missing: the program runsc' };
+  expect(judgeTier('gvisor', [good])).toMatchObject({ status: 'ok', detail: 'stands: wall' });
+  const fallen = { status: 'warn', detail: 'runsc: missing: the program runsc' };
+  expect(judgeTier('gvisor', [good, bad])).toMatchObject(fallen);
+  expect(judgeTier('container', [bad, good])).toMatchObject({ ...fallen, status: 'fail' });
 });
 
 test('a FORWARD chain that drops is a warning with the chain to open', () => {

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { defineCommand } from 'citty';
-import { chooseFix, protection, readSystemFamily, runChecks } from '@soulbox/host';
+import { checkTiers, chooseFix, protection, readSystemFamily, runChecks } from '@soulbox/host';
 import type { Finding } from '@soulbox/host';
 import { resolveFolders } from '../../config.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
@@ -13,7 +13,7 @@ export const doctor = defineCommand({
   },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
-    const findings = await runChecks(resolveFolders(args['data-dir']));
+    const findings = [...(await runChecks(resolveFolders(args['data-dir']))), ...(await checkTiers())];
     const failed = findings.some((finding) => finding.status === 'fail');
     if (args.json === true) console.log(JSON.stringify({ ok: !failed, findings, protection }, undefined, 2));
     else await printFindings(findings);

@@ -1,0 +1,41 @@
+import { silentLogger } from '@soulbox/base';
+import { createContainerDriver } from '@soulbox/isolation';
+import type { Driver, DriverFinding } from '@soulbox/isolation';
+import { findCriu } from './criu/find-criu.ts';
+import type { Finding } from './finding.ts';
+import { sameFix } from './finding.ts';
+
+// What a probe makes has names of an instance; nobody is likely to run a server of the last one.
+const instance = 14;
+
+/**
+ * What each driver proves about the wall it stands for. Apart from `runChecks`, because a driver may start sandboxes to prove
+ * it, which takes about a second: for doctor, not for every start.
+ */
+export async function checkTiers(): Promise<Finding[]> {
+  const criu = await findCriu();
+  const drivers = [createContainerDriver({ logger: silentLogger, instance, ...(criu === undefined ? {} : { criu }) })];
+  return await Promise.all(drivers.map(checkTier));
+}
+
+async function checkTier(driver: Driver): Promise<Finding> {
+  return judgeTier(driver.name, await driver.probe());
+}
+
+/** A wall stands when all that its driver looked at is as it must be. */
+export function judgeTier(name: string, looked: readonly DriverFinding[]): Finding {
+  const base = { id: `tier-${name}`, title: `Isolation "${name}"`, protects: `sandboxes with isolation ${name}` };
+  const wrong = looked.filter(({ ok }) => !ok);
+  if (wrong.length === 0) {
+    return { ...base, status: 'ok', detail: `stands: ${looked.map((finding) => finding.name).join(', ')}` };
+  }
+  const detail = wrong.map((finding) => `${finding.name}: ${finding.detail}`).join('; ');
+  // Without containers there are no sandboxes at all by default; another tier is a choice.
+  const status = name === 'container' ? 'fail' : 'warn';
+  return {
+    ...base,
+    status,
+    detail,
+    fix: sameFix('see the findings above; soulbox setup --install mends most of them'),
+  };
+}
