@@ -34,7 +34,9 @@ test('the folder holds envd, the loader and libraries that nobody can write', { 
     mountPoint,
     '/.soulbox/envd',
   ]);
-  for (const name of await readdir(directory)) {
+  const names = await readdir(directory, { recursive: true });
+  expect(names).toEqual(expect.arrayContaining(['envd', 'reseed/node.cjs', 'reseed/python/sitecustomize.py']));
+  for (const name of names) {
     const { mode, uid } = await stat(join(directory, name));
     expect([name, mode & 0o022, uid]).toEqual([name, 0, 0]);
   }

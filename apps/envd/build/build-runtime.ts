@@ -68,13 +68,14 @@ async function build(directory: string, bun: string): Promise<string> {
   await mkdir(parent, { recursive: true });
   const temporary = await mkdtemp(join(parent, '.building-'));
   try {
-    await compile(bun, join(temporary, 'envd'));
+    await compile(bun, temporary);
     const libraries = parseLddOutput(await run('ldd', [bun]));
     for (const path of libraries) await copyFile(path, join(temporary, basename(path)));
     const loader = findLoader(libraries.map((path) => basename(path)));
     // Readable by the sandboxes' mapped users, writable by nobody.
     for (const name of await readdir(temporary))
       await chmod(join(temporary, name), name === 'envd' || name === loader ? 0o755 : 0o644);
+    await arrangePreloads(temporary);
     await chmod(temporary, 0o755);
     await rename(temporary, directory);
     return loader;
@@ -87,8 +88,21 @@ async function build(directory: string, bun: string): Promise<string> {
   }
 }
 
-async function compile(bun: string, output: string): Promise<void> {
-  await run(bun, [join(envdDirectory, 'src/bundle/compile.ts'), output], {
+/** Puts what programs of tenants may load where docs/fork.md says; Python finds its own by name, so it has a folder. */
+async function arrangePreloads(directory: string): Promise<void> {
+  const [reseed, python] = [join(directory, 'reseed'), join(directory, 'reseed/python')];
+  for (const folder of [reseed, python]) {
+    await mkdir(folder);
+    await chmod(folder, 0o755);
+  }
+  await rename(join(directory, 'node.cjs'), join(reseed, 'node.cjs'));
+  const customization = join(python, 'sitecustomize.py');
+  await copyFile(join(envdDirectory, 'src/reseed/sitecustomize.py'), customization);
+  await chmod(customization, 0o644);
+}
+
+async function compile(bun: string, directory: string): Promise<void> {
+  await run(bun, [join(envdDirectory, 'src/bundle/compile.ts'), directory], {
     timeoutMs: compileTimeoutMs,
     cwd: envdDirectory,
   });

@@ -1,18 +1,19 @@
-// Run by Bun, not by Node: `bun compile.ts OUTFILE`. Bundles envd and compiles it into one program.
+// Run by Bun, not by Node: `bun compile.ts FOLDER`. Makes FOLDER/envd, one program, and FOLDER/node.cjs from reseed/node.ts.
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const entry = fileURLToPath(new URL('../main.ts', import.meta.url));
-const fastBase64 = fileURLToPath(new URL('fast-base64.ts', import.meta.url));
-const outfile = process.argv[2];
-if (outfile === undefined) throw new Error('usage: bun compile.ts OUTFILE');
+const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+const fastBase64 = pathOf('fast-base64.ts');
+const folder = process.argv[2];
+if (folder === undefined) throw new Error('usage: bun compile.ts FOLDER');
 
-const result = await Bun.build({
-  entrypoints: [entry],
+const envd = await Bun.build({
+  entrypoints: [pathOf('../main.ts')],
   target: 'bun',
   minify: true,
   bytecode: true,
   compile: {
-    outfile,
+    outfile: join(folder, 'envd'),
     // Or a file that a template planted in `/` would configure envd, or run code in it.
     autoloadDotenv: false,
     autoloadBunfig: false,
@@ -30,4 +31,9 @@ const result = await Bun.build({
     },
   ],
 });
-if (!result.success) throw new AggregateError(result.logs, 'envd does not compile');
+if (!envd.success) throw new AggregateError(envd.logs, 'envd does not compile');
+
+const preload = await Bun.build({ entrypoints: [pathOf('../reseed/node.ts')], target: 'node', format: 'cjs' });
+const [output] = preload.outputs;
+if (!preload.success || output === undefined) throw new AggregateError(preload.logs, 'reseed/node.ts does not compile');
+await Bun.write(join(folder, 'node.cjs'), output);

@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { constants } from 'node:os';
 import type { Context } from '../context.ts';
 import { checkHost } from '../init/host-token.ts';
 import { writeRunFiles } from '../init/run-files.ts';
 import { readJsonBody } from '../server/read-body.ts';
 import { sendEmpty } from '../server/send.ts';
+import { signalEveryone } from '../sys/signal.ts';
 import { writeGeneration } from './generation-file.ts';
 import type { Resumed } from './parse-resumed.ts';
 import { parseResumed } from './parse-resumed.ts';
@@ -33,7 +35,16 @@ export function createResumedHandler(): (
 async function apply(context: Context, resumed: Resumed): Promise<void> {
   context.settings = { ...context.settings, ...resumed.settings };
   await writeRunFiles(context.settings.envVars, context.log);
-  if (resumed.isCopy) await writeGeneration(resumed.generation);
+  if (resumed.isCopy) await tellOfCopy(resumed.generation);
   await runHooks(context, resumed);
   context.log.record('info', 'resume', 'Resumed', { isCopy: String(resumed.isCopy), generation: resumed.generation });
+}
+
+/**
+ * Two ways, for programs that can watch a file and for those that cannot: SIGURG is ignored where no handler was set (signal(7)), and
+ * handlers of it expect to be called for nothing. The preloads in src/reseed set one.
+ */
+async function tellOfCopy(generation: string): Promise<void> {
+  await writeGeneration(generation);
+  signalEveryone(constants.signals.SIGURG);
 }

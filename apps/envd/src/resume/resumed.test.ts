@@ -1,3 +1,4 @@
+import { sleep } from '@soulbox/base';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { asUser, collect, createClients, runShell } from '../testing/clients.ts';
 import type { TestEnvd } from '../testing/start-envd.ts';
@@ -111,6 +112,19 @@ describe('the generation', () => {
     await envd.resumed(copy);
     expect(await sh('cat /run/soulbox/generation')).toBe('g2\n');
     expect(await sh('stat -c %i /run/soulbox/generation')).toBe(before);
+  });
+
+  test('of a copy comes with SIGURG to every process, which only those that wait for it notice', async () => {
+    const line = 'trap "echo told" URG; while :; do sleep 0.1; done';
+    const started = createClients(envd.baseUrl).process.start({
+      process: { cmd: '/bin/bash', args: ['-c', `${line} & pid=$!; sleep 1.5; kill $pid; echo unharmed`] },
+    });
+    const outcome = collect(started);
+    await sleep(500);
+    await envd.resumed({ ...copy, isCopy: false });
+    await sleep(200);
+    await envd.resumed(copy);
+    expect((await outcome).stdout).toBe('told\nunharmed\n');
   });
 
   test('of a sandbox that resumes stays', async () => {
