@@ -14,7 +14,9 @@ const socket = libc.func('int socket(int domain, int type, int protocol)') as (
 
 // linux/sched.h, bits/socket.h; the same numbers on every architecture Node runs on.
 const CLONE_NEWNET = 0x40000000;
+const AF_NETLINK = 16;
 const SOCK_STREAM = 1;
+const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 export const addressFamily = { v4: 2, v6: 10 } as const;
@@ -78,6 +80,13 @@ export function createSocketIn(namespaceFd: number, family: number): number {
     const fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     return fd < 0 ? -koffi.errno() : fd;
   });
+}
+
+/** A netlink socket whose requests are about the namespace. The caller closes it. */
+export function createNetlinkSocketIn(namespaceFd: number, protocol: number): number {
+  const fd = within(namespaceFd, () => socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (fd < 0) throw new Error(`netlink socket: errno ${koffi.errno()}`);
+  return fd;
 }
 
 /** Writes kernel parameters of the namespace. `settings` maps a path below /proc/sys/net to its text. */

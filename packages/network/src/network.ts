@@ -5,6 +5,7 @@ import { createAddressPlan } from './address-plan.ts';
 import type { AddressPlan } from './address-plan.ts';
 import { findCidr, overlaps, textFromCidr } from './cidr.ts';
 import type { Cidr } from './cidr.ts';
+import { closeOutside } from './close-outside.ts';
 import { readDeviceCounters } from './device-counters.ts';
 import type { NetworkCounters } from './device-counters.ts';
 import { allowForwarding, checkOverlap, findMtu, hostAddresses, readRoutes, warnOfForeignDrop } from './host-state.ts';
@@ -41,6 +42,11 @@ export interface Network {
   /** Replaces the slot's policy; open connections it forbids end. Errors as parseEgressPolicy. */
   setPolicy(slot: number, policy: EgressPolicy): Promise<void>;
   clearPolicy(slot: number): Promise<void>;
+  /**
+   * Ends the TCP connections of a namespace whose other end is outside it, the host's own among them; those between
+   * processes inside stay. For a sandbox that stands still. Gives how many were ended.
+   */
+  closeOutside(namespacePath: string): number;
   /** Slots that have an interface on this host, for the sweep at start. */
   listTraces(): number[];
   /** Traffic of every slot with an interface, one read for all. */
@@ -99,6 +105,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
       await writer.apply(clearPolicyText(plan, slot));
       withPolicy.delete(slot);
     },
+    closeOutside: (namespacePath) => closeOutside(namespacePath),
     listTraces: () => [...slots().keys()],
     counters: slots,
     close: async () => await removeNetwork(options.instance),
