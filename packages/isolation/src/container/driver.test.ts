@@ -3,6 +3,7 @@ import { silentLogger } from '@soulbox/base';
 import { prepareCgroups } from '../cgroup/prepare.ts';
 import { describeDriver } from '../contract/driver-contract.ts';
 import { createContainerDriver } from './driver.ts';
+import { criu } from './checkpoint/test-criu.ts';
 import { testInstance } from './test-instance.ts';
 
 await prepareCgroups();
@@ -10,6 +11,6 @@ await prepareCgroups();
 describeDriver({
   name: 'container',
   instanceNumber: testInstance,
-  createDriver: () => createContainerDriver({ logger: silentLogger, instance: testInstance }),
+  createDriver: () => createContainerDriver({ logger: silentLogger, instance: testInstance, criu }),
   startProgram: fileURLToPath(new URL('start-program.ts', import.meta.url)),
 });

@@ -1,7 +1,11 @@
-import { afterAll, beforeAll, describe } from 'vitest';
+import { afterAll, beforeAll, describe, test } from 'vitest';
 import type { Driver, EnvdRuntime } from '../driver.ts';
 import { buildStandIn, findOrMakeTestRoot } from './build-stand-in.ts';
+import { describeCheckpointFailures } from './checkpoint-failures.ts';
+import { describeCheckpoint } from './checkpoint.ts';
+import { describeCopies } from './copies.ts';
 import { describeFailures } from './failures.ts';
+import { describeKeptDisks } from './kept-disks.ts';
 import { describeLifecycle } from './lifecycle.ts';
 import { describeLimits } from './limits.ts';
 import { describePrivileges } from './privileges.ts';
@@ -47,5 +51,17 @@ export function describeDriver(contract: DriverContract): void {
     describeLimits(stage);
     describeLifecycle(stage);
     describeFailures(stage);
+    describeSaving(contract, stage);
   });
+}
+
+function describeSaving(contract: DriverContract, stage: Stage): void {
+  if (!contract.createDriver().capabilities.checkpoint) {
+    test.skip('saving and restoring: this driver does not, as it was made here');
+    return;
+  }
+  describeCheckpoint(stage);
+  describeCheckpointFailures(stage);
+  describeCopies(stage);
+  describeKeptDisks(stage);
 }

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomId, run, Secret, sleep } from '@soulbox/base';
-import type { Driver, EnvdRuntime, SandboxInstance, SandboxLimits, SandboxSpec } from '../driver.ts';
+import type { Driver, EnvdRuntime, SandboxInstance, SandboxLimits, SandboxSpec, SavedMemory } from '../driver.ts';
 
 /** What the suite gives every sandbox, unless a test says otherwise. */
 export const usualLimits: SandboxLimits = { cpuCount: 1, memoryMb: 256, diskMb: 256, maxProcesses: 256 };
@@ -31,6 +31,12 @@ export interface TestBench extends AsyncDisposable {
   readonly driver: Driver;
   createSpec(changes?: Partial<SandboxSpec>): Promise<SandboxSpec>;
   start(changes?: Partial<SandboxSpec>): Promise<TestSandbox>;
+  /** Restores `memory` as the sandbox of `spec`, or as a new one. */
+  restore(memory: SavedMemory, spec?: SandboxSpec): Promise<TestSandbox>;
+  /** Suspends the sandbox and starts it anew on the disk it leaves. */
+  startOnKeptDisk(sandbox: TestSandbox): Promise<TestSandbox>;
+  /** A new empty folder on the file system of the sandboxes. */
+  makeFolder(): Promise<string>;
 }
 
 export interface BenchOptions {
@@ -45,7 +51,8 @@ export interface BenchOptions {
 
 export async function openTestBench(options: BenchOptions): Promise<TestBench> {
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-driver-'));
-  const numbers = new Map<SandboxSpec, number>();
+  const numbers = new Map<string, number>();
+  const specs: SandboxSpec[] = [];
   let count = options.firstNumber ?? 0;
 
   const createSpec = async (changes: Partial<SandboxSpec> = {}): Promise<SandboxSpec> => {
@@ -69,31 +76,43 @@ export async function openTestBench(options: BenchOptions): Promise<TestBench> {
       attachNetwork: (namespace) => attachTestNetwork(namespace, testLink(options.instanceNumber, number)),
       ...changes,
     };
-    numbers.set(spec, number);
+    numbers.set(spec.sandboxId, number);
+    specs.push(spec);
     return spec;
   };
+
+  const meet = async (spec: SandboxSpec, instance: SandboxInstance): Promise<TestSandbox> => {
+    const origin = `http://${testLink(options.instanceNumber, numbers.get(spec.sandboxId) ?? 0).inside}:49983`;
+    await waitForAnswer(`${origin}/health`);
+    return {
+      instance,
+      spec,
+      healthUrl: `${origin}/health`,
+      sh: async (script, uid = 0) => {
+        const body = JSON.stringify({ argv: ['sh', '-c', script], uid });
+        // No connection stays open: one that is saved could not be restored under another address.
+        const headers = { connection: 'close' };
+        return (await (await fetch(`${origin}/run`, { method: 'POST', headers, body })).json()) as Outcome;
+      },
+      [Symbol.asyncDispose]: () => options.driver.destroy(spec.sandboxId, spec.directory),
+    };
+  };
+  const start = async (spec: SandboxSpec): Promise<TestSandbox> => await meet(spec, await options.driver.start(spec));
 
   return {
     driver: options.driver,
     createSpec,
-    start: async (changes) => {
-      const spec = await createSpec(changes);
-      const instance = await options.driver.start(spec);
-      const origin = `http://${testLink(options.instanceNumber, numbers.get(spec) ?? 0).inside}:49983`;
-      await waitForAnswer(`${origin}/health`);
-      return {
-        instance,
-        spec,
-        healthUrl: `${origin}/health`,
-        sh: async (script, uid = 0) => {
-          const body = JSON.stringify({ argv: ['sh', '-c', script], uid });
-          return (await (await fetch(`${origin}/run`, { method: 'POST', body })).json()) as Outcome;
-        },
-        [Symbol.asyncDispose]: () => options.driver.destroy(spec.sandboxId, spec.directory),
-      };
+    start: async (changes) => await start(await createSpec(changes)),
+    restore: async (memory, known) => {
+      const spec = known ?? (await createSpec());
+      return await meet(spec, await options.driver.restore(spec, memory));
     },
+    startOnKeptDisk: async ({ spec }) => {
+      await options.driver.suspend(spec.sandboxId, spec.directory);
+      return await start({ ...spec, disk: 'kept', generation: randomId(20) });
+    },
+    makeFolder: async () => await mkdtemp(join(folder, 'folder-')),
     [Symbol.asyncDispose]: async () => {
-      const specs = [...numbers.keys()];
       const ends = specs.map((spec) => options.driver.destroy(spec.sandboxId, spec.directory));
       const failed = (await Promise.allSettled(ends)).find((end) => end.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
@@ -118,6 +137,8 @@ function testLink(instance: number, number: number): TestLink {
 /** The least that a runner does in `attachNetwork`: loopback, and a link that goes when the namespace goes. */
 async function attachTestNetwork(namespace: string, link: TestLink): Promise<void> {
   const [, pid = ''] = /\/proc\/(\d+)\//.exec(namespace) ?? [];
+  // The kernel may not have got round yet to removing that of the namespace before.
+  await run('ip', ['link', 'del', link.name]).catch(() => undefined);
   await run('ip', ['-batch', '-'], {
     input: `link add ${link.name} type veth peer name eth0 netns ${pid}
       addr add ${link.outside}/30 dev ${link.name}\nlink set ${link.name} up\n`,
@@ -131,7 +152,7 @@ async function waitForAnswer(url: string): Promise<void> {
   const deadline = Date.now() + answerTimeoutMs;
   for (;;) {
     try {
-      await fetch(url);
+      await fetch(url, { headers: { connection: 'close' } });
       return;
     } catch (error) {
       if (Date.now() > deadline) throw error;

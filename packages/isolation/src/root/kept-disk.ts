@@ -1,7 +1,8 @@
-import { chmod, open, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { SoulBoxError } from '@soulbox/base';
+import { chmod, open, readdir, rename } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
 import { waitUntilReleased } from './loop-devices.ts';
+import { removeFolder } from './remove-folder.ts';
 
 /** Flushes a file, or the names in a folder, to the host's disk. */
 export async function flush(path: string): Promise<void> {
@@ -20,4 +21,17 @@ export async function moveDisk(image: string, layer: string): Promise<void> {
   await chmod(image, 0o400);
   await rename(image, layer);
   for (const folder of [dirname(image), dirname(layer)]) await flush(folder);
+}
+
+/** Removes everything but the image, flushed, from the folder of a sandbox that has ended. It may have neither. */
+export async function keepOnlyDisk(image: string, directory: string): Promise<void> {
+  for (const name of await readdir(directory).catch(() => [] as string[]))
+    if (name !== basename(image)) await removeFolder(join(directory, name));
+  try {
+    await flush(image);
+    await flush(directory);
+  } catch (error) {
+    // A sandbox that never got as far as a disk has none to keep.
+    if (!isNodeError(error) || error.code !== 'ENOENT') throw error;
+  }
 }

@@ -69,7 +69,9 @@ function overlayOptions(spec: SandboxSpec): string {
     `lowerdir=${[...layers, names.lower].join(':')}`,
     `upperdir=${inDisk(diskFolders.upper)},workdir=${inDisk(diskFolders.work)}`,
     // index and nfs_export give file handles that last, which inotify watches need across a checkpoint.
-    'index=on,nfs_export=on,xino=off,metacopy=off,nodev,noatime',
+    // xino gives a file the same device number from stat(2) as from the kernel's list of Unix sockets: CRIU takes the name
+    // of a socket for another file's otherwise, and does not bring it back.
+    'index=on,nfs_export=on,xino=on,metacopy=off,nodev,noatime',
   ].join(',');
 }
 

@@ -12,4 +12,6 @@ enter_private_run "$facts"
 mkdir /run/images
 mount --no-mtab --bind ${map:+-o "X-mount.idmap=$map"} "$images" /run/images
 nsenter --uts="/proc/$pid/ns/uts" --cgroup="/proc/$pid/ns/cgroup" "$@" </dev/null 9<&-
+# CRIU reads them, in a restore, as nobody in particular; the folder above is root's alone.
+chmod -R a+rX "$images"
 keep_facts

@@ -1,5 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SoulBoxError } from '@soulbox/base';
@@ -63,6 +62,8 @@ async function dump(
   const { sandboxId, initPid } = instance;
   const keys = keysOfMounts(await readFile(`/proc/${initPid}/mountinfo`, 'utf8'), findDiskDevice(layout) ?? '');
   const freezer = host.cgroups.freezerOf(cgroupOf(host.instance, sandboxId));
+  // Without --link-remap, which gives an open file that lost its name, but not its last one, another: with --leave-running
+  // CRIU takes that away again, and the restore finds nothing. Such a file fails the dump instead.
   const options = [
     ...['-t', String(initPid), '-D', '/run/images', '-o', logName, '--leave-running'],
     ...['--freeze-cgroup', freezer, '--network-lock', 'skip'],

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxSpec } from '../../driver.ts';
 import { diskFolders, traceName } from '../../root/layout.ts';
@@ -20,8 +20,7 @@ export function restoreMountPoints(spec: SandboxSpec): readonly string[] {
 
 /**
  * Writes the mount table of a restore: the root as in a start, what is bound from outside with the options it had in
- * `containerMounts` (CRIU leaves to a mount those of its source), and the saved memory. That belongs to the host's root,
- * who in the sandbox's range is its root; with a user namespace of this sandbox's own range laid over the saved one.
+ * `containerMounts`, and the saved memory with a user namespace of this sandbox's own range laid over the saved one.
  */
 export async function prepareRestoreMounts(
   host: Host,
@@ -31,19 +30,21 @@ export async function prepareRestoreMounts(
 ): Promise<void> {
   const name = await findUserNamespaceImage(memory);
   const own = join(layout.criu, name);
-  await writeFile(own, await userNamespaceImage(memory, name, spec.idBase), { mode: 0o600 });
-  const map = `X-mount.idmap=b:0:${spec.idBase}:1`;
+  await writeFile(own, await userNamespaceImage(memory, name, spec.idBase));
+  // As the other images, see dump.sh; the server's umask does not count.
+  await chmod(own, 0o644);
   await writeMountTable(layout.mountTable, [
     ...rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId)),
     ...ownFolders(spec),
-    bind(memory, images, `bind,ro,nosuid,nodev,noexec,${map}`),
-    bind(own, join(images, name), `bind,ro,nosuid,nodev,noexec,${map}`),
+    bind(memory, images, readOnly),
+    bind(own, join(images, name), readOnly),
   ]);
 }
 
 function ownFolders(spec: SandboxSpec): TableLine[] {
   const onDisk = (name: string): string => join(points.folder, 'disk', name);
   return [
+    // CRIU gives the mounts their saved options, read-only among them; it cannot take noexec back, which one of them lacks.
     bind(onDisk(diskFolders.etc), privateFolders.etc, 'bind,nosuid,nodev'),
     bind(onDisk(diskFolders.empty), privateFolders.empty, readOnly),
     bind(onDisk(diskFolders.run), privateFolders.run, 'bind,nosuid,nodev,noexec'),

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Stage } from './driver-contract.ts';
+import { pause } from './saved-sandboxes.ts';
+import type { TestSandbox } from './test-sandbox.ts';
+import { ordinaryUser } from './test-sandbox.ts';
+
+const source = readFileSync(new URL('workloads.py', import.meta.url), 'utf8');
+const workloads = [...source.matchAll(/^def (\w+)\(\):/gm)].map(([, name = '']) => name);
+const cycles = 3;
+/** Of wall time, in which no timer may run on and no clock stand still. */
+const pauseMs = 1_000;
+
+/** What programs hold must survive being saved and restored, more than once. */
+export function describeCheckpoint(stage: Stage): void {
+  describe('checkpoint and restore in place', () => {
+    let sandbox: TestSandbox;
+    const reports = new Map<string, string[]>(workloads.map((name) => [name, []]));
+
+    beforeAll(async () => {
+      sandbox = await stage.bench.start();
+      await sandbox.sh(`cat > /workloads.py << 'END'\n${source}\nEND`);
+      await sandbox.sh('setsid python3 /workloads.py /reports > /workloads.log 2>&1 &');
+      await collect(0);
+      for (let cycle = 1; cycle <= cycles; cycle++) {
+        sandbox = await pause(stage.bench, sandbox, pauseMs);
+        await sandbox.sh(`touch /reports/go.${cycle}`);
+        await collect(cycle);
+      }
+    }, 120_000);
+    afterAll(async () => {
+      await sandbox[Symbol.asyncDispose]();
+    });
+
+    /** Takes what each workload reported in a cycle; one that says nothing for 15 s has hung. */
+    async function collect(cycle: number): Promise<void> {
+      const names = workloads.map((name) => `/reports/${name}.${cycle}`).join(' ');
+      await sandbox.sh(`for i in $(seq 150); do ls ${names} > /dev/null 2>&1 && break; sleep 0.1; done`);
+      for (const [name, told] of reports) told.push((await sandbox.sh(`cat /reports/${name}.${cycle}`)).stdout);
+    }
+
+    test.each(workloads)('%s', (name) => {
+      expect(reports.get(name)).toEqual(Array.from({ length: cycles + 1 }, () => 'ready'));
+    });
+
+    test('the wall clock is right', async () => {
+      const inside = Number((await sandbox.sh('date +%s%3N')).stdout);
+      expect(Math.abs(inside - Date.now())).toBeLessThan(1_000);
+    });
+
+    test('the walls are those of a new sandbox', async () => {
+      await using fresh = await stage.bench.start();
+      const script =
+        'findmnt -rno TARGET,OPTIONS | grep -v "^/ \\|^/dev/" | sort; cat /proc/self/cgroup; ulimit -a; nice';
+      expect((await sandbox.sh(script)).stdout).toBe((await fresh.sh(script)).stdout);
+      const status = 'grep -E "^(Cap|Seccomp|NoNewPrivs)" /proc/self/status';
+      for (const uid of [0, ordinaryUser])
+        expect((await sandbox.sh(status, uid)).stdout).toBe((await fresh.sh(status, uid)).stdout);
+      expect((await sandbox.sh('unshare --user true')).exitCode).not.toBe(0);
+      expect((await sandbox.sh('hostname other')).exitCode).not.toBe(0);
+    });
+
+    test('limits hold as before', async () => {
+      const script = `python3 -c "
+import os
+n = 0
+try:
+    while n < 2000:
+        if os.fork() == 0:
+            import time; time.sleep(3); os._exit(0)
+        n += 1
+except BlockingIOError: print('refused')"`;
+      expect((await sandbox.sh(script)).stdout).toContain('refused');
+      const { memoryLimitBytes } = await stage.bench.driver.sample(sandbox.instance);
+      expect(memoryLimitBytes).toBe(sandbox.spec.limits.memoryMb * 1024 * 1024);
+    });
+
+    test('a server that knows nothing adopts it', async () => {
+      const adopted = await stage.contract.createDriver().adopt(sandbox.spec.sandboxId, sandbox.spec.directory);
+      expect(adopted).toEqual(sandbox.instance);
+    });
+  });
+}

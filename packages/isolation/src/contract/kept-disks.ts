@@ -1,0 +1,59 @@
+import { describe, expect, test } from 'vitest';
+import { run } from '@soulbox/base';
+import type { SandboxSpec } from '../driver.ts';
+import type { Stage } from './driver-contract.ts';
+import { hostTraces } from './host-traces.ts';
+
+/** What is left of a suspended sandbox, and what begins on it without a memory. */
+export function describeKeptDisks(stage: Stage): void {
+  describe('kept disks', () => {
+    test('suspend leaves a folder with a disk and nothing else on the host, and can be repeated', async () => {
+      await using sandbox = await stage.bench.start();
+      const { sandboxId, directory } = sandbox.spec;
+      for (let times = 0; times < 3; times++) await stage.bench.driver.suspend(sandboxId, directory);
+      expect(await hostTraces(sandbox.spec)).toEqual([]);
+      expect(await stage.bench.driver.listTraces()).not.toContain(sandboxId);
+      expect((await run('find', [directory, '-mindepth', '1', '-type', 'f'])).trim().split('\n').length).toBe(1);
+      expect(await stage.bench.driver.adopt(sandboxId, directory)).toBeUndefined();
+    });
+
+    test('a start on it has the files and a new identity', async () => {
+      const first = await stage.bench.start();
+      const identity = 'cat /etc/machine-id /proc/sys/kernel/random/boot_id /run/soulbox/generation';
+      const before = (await first.sh(`echo kept > /kept; echo past > /dev/shm/past; ${identity}`)).stdout.split('\n');
+      await using second = await stage.bench.startOnKeptDisk(first);
+      expect((await second.sh('cat /kept; ls -A /dev/shm; ps -e -o comm= | grep -c sleep')).stdout).toBe('kept\n0\n');
+      const after = (await second.sh(identity)).stdout.split('\n');
+      for (const index of [0, 1, 2]) expect(after[index]).not.toBe(before[index]);
+    });
+
+    test('links that a sandbox left lead nowhere', async () => {
+      const first = await stage.bench.start();
+      const outside = await stage.bench.makeFolder();
+      await run('touch', [`${outside}/untouched`]);
+      await first.sh(`rm -rf /run/soulbox/*; for name in generation host-token; do ln -s ${outside}/$name /run/soulbox/; done
+        ln -s ${outside} /run/soulbox/folder; rm -rf /dev/shm; mv /dev /olddev; ln -s ${outside} /dev; ls -la / > /dev/null`);
+      await using second = await stage.bench.startOnKeptDisk(first);
+      expect(await run('find', [outside, '-mindepth', '1'])).toBe(`${outside}/untouched\n`);
+      expect((await second.sh('cat /run/soulbox/host-token')).stdout).toBe(second.spec.hostToken.reveal());
+    });
+
+    test('a start that fails keeps it', async () => {
+      const first = await stage.bench.start();
+      await first.sh('echo kept > /kept');
+      await stage.bench.driver.suspend(first.spec.sandboxId, first.spec.directory);
+      const broken: SandboxSpec = { ...first.spec, disk: 'kept', attachNetwork: () => Promise.reject(new Error('no')) };
+      await expect(stage.bench.driver.start(broken)).rejects.toMatchObject({ reason: 'sandbox_start_failed' });
+      expect(await hostTraces(first.spec)).toEqual([]);
+      await using second = await stage.bench.startOnKeptDisk(first);
+      expect((await second.sh('cat /kept')).stdout).toBe('kept\n');
+    });
+
+    test('destroy removes it', async () => {
+      await using sandbox = await stage.bench.start();
+      await stage.bench.driver.suspend(sandbox.spec.sandboxId, sandbox.spec.directory);
+      await stage.bench.driver.destroy(sandbox.spec.sandboxId, sandbox.spec.directory);
+      await expect(run('test', ['-e', sandbox.spec.directory])).rejects.toThrow();
+    });
+  });
+}

@@ -1,0 +1,39 @@
+import { rm } from 'node:fs/promises';
+import { randomId, sleep } from '@soulbox/base';
+import type { SandboxInstance, SavedMemory } from '../driver.ts';
+import type { TestBench, TestSandbox } from './test-sandbox.ts';
+
+/** A saved memory of which every part is verified. */
+export function savedMemory(directory: string): SavedMemory {
+  return { directory, digests: { blockBytes: 4 * 2 ** 20, parts: {} } };
+}
+
+/** Freezes the sandbox and saves it into a new folder; it stays frozen. */
+export async function stopAndSave(bench: TestBench, instance: SandboxInstance): Promise<SavedMemory> {
+  const directory = await bench.makeFolder();
+  await bench.driver.freeze(instance);
+  await bench.driver.checkpoint(instance, directory);
+  return savedMemory(directory);
+}
+
+/** Saves the sandbox, ends it, and restores it on its own disk after `pauseMs`. */
+export async function pause(bench: TestBench, { spec, instance }: TestSandbox, pauseMs: number): Promise<TestSandbox> {
+  const memory = await stopAndSave(bench, instance);
+  await bench.driver.suspend(spec.sandboxId, spec.directory);
+  await sleep(pauseMs);
+  const restored = await bench.restore(memory, { ...spec, disk: 'kept', generation: randomId(20) });
+  await rm(memory.directory, { recursive: true });
+  return restored;
+}
+
+/** Saves the sandbox, ends it, and turns its disk into a layer. */
+export async function freezeInto(
+  bench: TestBench,
+  { spec, instance }: TestSandbox,
+): Promise<{ memory: SavedMemory; layer: string }> {
+  const memory = await stopAndSave(bench, instance);
+  await bench.driver.suspend(spec.sandboxId, spec.directory);
+  const layer = `${await bench.makeFolder()}/layer.img`;
+  await bench.driver.takeDisk(spec.sandboxId, spec.directory, layer);
+  return { memory, layer };
+}
