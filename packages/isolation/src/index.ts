@@ -12,6 +12,7 @@ export type {
   SavedMemory,
 } from './driver.ts';
 export { createContainerDriver } from './container/driver.ts';
+export { createGvisorDriver } from './gvisor/driver.ts';
 export { detectCgroupLayout } from './cgroup/layout.ts';
 export type { CgroupLayout } from './cgroup/layout.ts';
 export { prepareCgroups } from './cgroup/prepare.ts';

@@ -9,6 +9,7 @@ import type { Host } from './host.ts';
 import { initRuns, readBootId } from '../host/init-process.ts';
 import { runHostTool } from '../host/host-tool.ts';
 import type { SandboxLayout } from './layout.ts';
+import type { RootLayout } from '../root/layout.ts';
 import { cgroupOf, rootsFolder, runFolder, traceName } from '../root/layout.ts';
 import { layoutOf, runtimeRoot } from './layout.ts';
 import { mountPointsOf, rootTable, writeMountTable } from '../root/mount-table.ts';
@@ -69,7 +70,7 @@ async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout):
 }
 
 /** Makes the image file, or finds the one that was kept. */
-export async function prepareDisk(spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
+export async function prepareDisk(spec: SandboxSpec, layout: RootLayout): Promise<void> {
   if (spec.disk === 'kept') await access(layout.image);
   else await makeImageFile(layout.image, await freshDiskMb(spec.limits.diskMb, spec.layers));
 }

@@ -1,0 +1,76 @@
+import type { Logger } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
+import { initRuns } from '../host/init-process.ts';
+import { createRunningStarts } from '../host/running-starts.ts';
+import { moveDisk } from '../root/kept-disk.ts';
+import { adoptSandbox } from './adopt.ts';
+import { checkpointSandbox } from './checkpoint.ts';
+import { destroySandbox } from './destroy.ts';
+import { freezeSandbox, thawSandbox } from './freeze.ts';
+import type { Host } from './host.ts';
+import { createHost } from './host.ts';
+import { layoutOf } from './layout.ts';
+import { listTraces } from './list-traces.ts';
+import { probeHost } from './probe.ts';
+import { sampleSandbox } from './sample.ts';
+import { restoreSandbox, startSandbox } from './start.ts';
+import { suspendSandbox } from './suspend.ts';
+
+/**
+ * gVisor by runsc: a kernel in user space for each sandbox, on a disk, an id range and a control group of its own.
+ * `instance` (0 to 14) keeps two servers of one host apart. Needs root.
+ */
+export function createGvisorDriver(options: { logger: Logger; instance: number }): Driver {
+  const host = createHost(options.logger, options.instance);
+  const starts = createRunningStarts();
+  return {
+    name: 'gvisor',
+    capabilities: { setuid: false, survivesOutOfMemory: false, checkpoint: true, lazyRestore: false },
+    probe: () => probeHost(host),
+    start: async (spec) =>
+      await starts.run(spec.sandboxId, (signal) =>
+        orClean(host, spec, signal, 'sandbox_start_failed', () => startSandbox(host, spec, signal)),
+      ),
+    adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
+    isAlive: initRuns,
+    sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
+    freeze: (instance) => freezeSandbox(host, instance),
+    thaw: (instance) => thawSandbox(host, instance),
+    checkpoint: (instance, directory) => checkpointSandbox(host, instance, directory),
+    suspend: async (sandboxId, directory) => {
+      await starts.cancel(sandboxId);
+      await suspendSandbox(host, sandboxId, directory);
+    },
+    takeDisk: (sandboxId, directory, layer) => moveDisk(layoutOf(host.instance, sandboxId, directory).image, layer),
+    restore: async (spec, { directory: memory }) =>
+      await starts.run(spec.sandboxId, (signal) =>
+        orClean(host, spec, signal, 'sandbox_resume_failed', () => restoreSandbox(host, spec, memory, signal)),
+      ),
+    destroy: async (sandboxId, directory) => {
+      // A start that goes on would make anew what is being removed.
+      await starts.cancel(sandboxId);
+      await destroySandbox(host, sandboxId, directory);
+    },
+    listTraces: () => listTraces(host),
+  };
+}
+
+/** On any failure nothing is left but a disk that was there before. Throws `reason`; the tools' own words are in its cause. */
+async function orClean(
+  host: Host,
+  spec: SandboxSpec,
+  signal: AbortSignal,
+  reason: 'sandbox_start_failed' | 'sandbox_resume_failed',
+  start: () => Promise<SandboxInstance>,
+): Promise<SandboxInstance> {
+  try {
+    return await start();
+  } catch (error) {
+    const clean = spec.disk === 'kept' ? suspendSandbox : destroySandbox;
+    await clean(host, spec.sandboxId, spec.directory);
+    signal.throwIfAborted();
+    if (error instanceof SoulBoxError) throw error;
+    throw new SoulBoxError(reason, `Sandbox ${spec.sandboxId} could not be started.`, { cause: error });
+  }
+}

@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import type { RootLayout } from '../root/layout.ts';
+import { rootLayoutOf, runFolder } from '../root/layout.ts';
+
+/** Where this driver keeps what in a sandbox's folder, beside the parts of its root. */
+export interface SandboxLayout extends RootLayout {
+  /** Within `rootfs`, where launch.sh mounts a file system of its own: runsc opens all this as the sandbox's root. */
+  readonly disk: string;
+  readonly root: string;
+  readonly runtime: string;
+  readonly config: string;
+  readonly record: string;
+  readonly pidFile: string;
+  readonly runtimeLog: string;
+}
+
+export function layoutOf(instance: number, sandboxId: string, directory: string): SandboxLayout {
+  const layout = rootLayoutOf(instance, sandboxId, directory);
+  return {
+    ...layout,
+    disk: join(layout.rootfs, 'disk'),
+    root: join(layout.rootfs, 'root'),
+    runtime: join(layout.rootfs, 'runtime'),
+    // runsc wants this very name in the bundle folder.
+    config: join(directory, 'config.json'),
+    record: join(directory, 'gvisor.json'),
+    pidFile: join(directory, 'pid'),
+    runtimeLog: join(directory, 'runsc.log'),
+  };
+}
+
+/** runsc's `--root`. */
+export function runtimeRoot(instance: number): string {
+  return join(runFolder(instance), 'runsc');
+}

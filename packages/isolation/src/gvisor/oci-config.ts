@@ -1,0 +1,71 @@
+import { sandboxCapabilities } from '../container/capabilities.ts';
+import type { SandboxSpec } from '../driver.ts';
+import { idCount } from '../root/id-map.ts';
+import { gvisorMounts } from './gvisor-mounts.ts';
+import type { SandboxLayout } from './layout.ts';
+
+/** Microseconds, see docs/decisions/004. */
+const cpuPeriodMicros = 20_000;
+/**
+ * Processes and threads of the host beside those that stand for the sandbox's: gVisor's kernel and its opener of files.
+ * A kernel that cannot make one more ends the sandbox, so its limit must lie above the one inside.
+ */
+const hostProcesses = 256;
+
+/** The OCI runtime configuration (opencontainers/runtime-spec 1.2) of one sandbox. */
+export function createOciConfig(
+  spec: SandboxSpec,
+  layout: SandboxLayout,
+  cgroupsPath: string,
+  openFilesMax: number,
+): object {
+  const mapping = [{ containerID: 0, hostID: spec.idBase, size: idCount }];
+  return {
+    ociVersion: '1.2.0',
+    hostname: spec.hostname,
+    root: { path: layout.root, readonly: false },
+    process: createProcess(spec, openFilesMax),
+    mounts: gvisorMounts(spec, layout),
+    linux: {
+      namespaces: [
+        ...['pid', 'mount', 'ipc', 'uts', 'user'].map((type) => ({ type })),
+        // launch.sh has made it: it belongs to the host, so that nothing in the sandbox can be its administrator.
+        { type: 'network', path: '/proc/self/ns/net' },
+      ],
+      uidMappings: mapping,
+      gidMappings: mapping,
+      cgroupsPath,
+      resources: createResources(spec),
+    },
+  };
+}
+
+function createProcess(spec: SandboxSpec, openFilesMax: number): object {
+  const { maxProcesses } = spec.limits;
+  return {
+    terminal: false,
+    user: { uid: 0, gid: 0, umask: 0o022 },
+    cwd: '/',
+    args: spec.runtime.command,
+    env: [
+      ...['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LANG=C.UTF-8'],
+      ...spec.runtime.environment,
+    ],
+    capabilities: sandboxCapabilities,
+    noNewPrivileges: true,
+    rlimits: [
+      { type: 'RLIMIT_NOFILE', soft: Math.min(1024, openFilesMax), hard: openFilesMax },
+      { type: 'RLIMIT_NPROC', soft: maxProcesses, hard: maxProcesses },
+      { type: 'RLIMIT_CORE', soft: 0, hard: 0 },
+    ],
+  };
+}
+
+function createResources(spec: SandboxSpec): object {
+  const memoryBytes = spec.limits.memoryMb * 1024 * 1024;
+  return {
+    memory: { limit: memoryBytes, swap: memoryBytes },
+    cpu: { period: cpuPeriodMicros, quota: spec.limits.cpuCount * cpuPeriodMicros },
+    pids: { limit: spec.limits.maxProcesses + hostProcesses },
+  };
+}

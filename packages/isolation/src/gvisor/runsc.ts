@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises';
+import { CommandError } from '@soulbox/base';
+import type { ToolOptions } from '../host/host-tool.ts';
+import { runHostTool } from '../host/host-tool.ts';
+import { traceName } from '../root/layout.ts';
+import type { Host } from './host.ts';
+import { layoutOf, runtimeRoot } from './layout.ts';
+
+/** The sandbox that a runsc works on. */
+export interface Target {
+  readonly sandboxId: string;
+  readonly directory: string;
+}
+
+/** Each is argued for in docs/decisions/012-gvisor.md. */
+const flags = [
+  '--platform=systrap',
+  '--network=sandbox',
+  '--net-disconnect-ok',
+  '--overlay2=none',
+  '--file-access=exclusive',
+  '--cpu-num-from-quota',
+];
+
+/** The program and what stands before the name of every command. */
+export function runscCommand(root: string, log: string): readonly string[] {
+  return ['runsc', `--root=${root}`, `--log=${log}`, ...flags];
+}
+
+/**
+ * Runs a command of runsc, by itself or as the last arguments of `before`. runsc's own words, which go into a log because
+ * its standard error is the sandbox's too, are in the CommandError it throws.
+ */
+export async function runRunsc(
+  host: Host,
+  target: Target,
+  args: readonly string[],
+  options: Pick<ToolOptions, 'signal' | 'whenReady' | 'timeoutMs'> & { readonly before?: readonly string[] } = {},
+): Promise<void> {
+  const { sandboxId, directory } = target;
+  const { runtimeLog } = layoutOf(host.instance, sandboxId, directory);
+  const { before = [], ...toolOptions } = options;
+  const [command = '', ...rest] = [...before, ...runscCommand(runtimeRoot(host.instance), runtimeLog), ...args];
+  try {
+    await runHostTool(command, rest, { directory, traceName: traceName(host.instance, sandboxId), ...toolOptions });
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const log = await readFile(runtimeLog, 'utf8').catch(() => '');
+    throw new CommandError(error.argv, error.exitCode, error.stderr + log, error);
+  }
+}

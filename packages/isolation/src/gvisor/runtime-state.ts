@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runtimeRoot } from './layout.ts';
+
+/** What this driver reads of a state file of runsc (gVisor: runsc/container/state_file.go). */
+interface RuntimeState {
+  /** Host pid of the process that opens files for the sandbox; its root is the sandbox's. 0 before it runs. */
+  readonly goferPid: number;
+  readonly isPaused: boolean;
+}
+
+const stateSuffix = '.state';
+
+/** Every file of a sandbox begins with one of these; an id has neither `_` nor `-`. */
+function fileNames(sandboxId: string): { readonly state: string; readonly all: readonly string[] } {
+  const container = `${sandboxId}_sandbox:${sandboxId}`;
+  const state = container + stateSuffix;
+  return { state, all: [state, `${container}.lock`, `runsc-${sandboxId}.sock`] };
+}
+
+/** Synchronous: one small file in memory. Throws ENOENT when runsc knows no such sandbox. */
+export function readRuntimeState(instance: number, sandboxId: string): RuntimeState {
+  const text = readFileSync(join(runtimeRoot(instance), fileNames(sandboxId).state), 'utf8');
+  const { goferPid = 0, status } = JSON.parse(text) as { goferPid?: number; status?: string };
+  return { goferPid, isPaused: status === 'paused' };
+}
+
+/** Lets runsc forget a sandbox whose processes have ended. Safe to repeat. */
+export async function removeRuntimeState(instance: number, sandboxId: string): Promise<void> {
+  for (const name of fileNames(sandboxId).all) await rm(join(runtimeRoot(instance), name), { force: true });
+}
+
+/** Ids of the sandboxes that runsc has a file of. */
+export async function listRuntimeStates(instance: number): Promise<string[]> {
+  const names = await readdir(runtimeRoot(instance)).catch(() => []);
+  return names.map((name) => /^(?:runsc-)?([a-z0-9]+)/.exec(name)?.[1] ?? '').filter((id) => id !== '');
+}

@@ -1,0 +1,115 @@
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findProcess, SoulBoxError } from '@soulbox/base';
+import { writeRecord } from '../container/record.ts';
+import { completeAll, diskScripts, instanceOf, prepareDisk } from '../container/start.ts';
+import type { SandboxInstance, SandboxSpec } from '../driver.ts';
+import { initRuns, readBootId } from '../host/init-process.ts';
+import { writeDiskOrigin } from '../root/disk-traffic.ts';
+import { cgroupOf, diskFolders, traceName } from '../root/layout.ts';
+import type { TableLine } from '../root/mount-table.ts';
+import { rootTable, writeMountTable } from '../root/mount-table.ts';
+import { writeSkeleton } from '../root/skeleton.ts';
+import type { Host } from './host.ts';
+import type { SandboxLayout } from './layout.ts';
+import { layoutOf } from './layout.ts';
+import { createOciConfig } from './oci-config.ts';
+import { makeRunFolders } from './run-folders.ts';
+import { runRunsc } from './runsc.ts';
+import { readRuntimeState } from './runtime-state.ts';
+
+const launchScript = fileURLToPath(new URL('launch.sh', import.meta.url));
+/** Reading back the memory of a large sandbox takes its time. */
+const launchTimeoutMs = 120_000;
+
+type Init = Pick<SandboxInstance, 'initPid' | 'initStartTicks'>;
+
+/** Boots envd. What a failed or interrupted step leaves is for `destroySandbox`. */
+export async function startSandbox(host: Host, spec: SandboxSpec, signal: AbortSignal): Promise<SandboxInstance> {
+  return await launch(host, spec, signal, ['run', '-detach']);
+}
+
+/** Goes on with what `checkpoint` saved into `memory`. */
+export async function restoreSandbox(
+  host: Host,
+  spec: SandboxSpec,
+  memory: string,
+  signal: AbortSignal,
+): Promise<SandboxInstance> {
+  return await launch(host, spec, signal, ['restore', '-detach', '-image-path', memory]);
+}
+
+async function launch(
+  host: Host,
+  spec: SandboxSpec,
+  signal: AbortSignal,
+  command: readonly string[],
+): Promise<SandboxInstance> {
+  const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
+  // The intent first: whoever finds it knows that host tools may still be at work.
+  await writeRecord(layout.record, { state: 'starting' });
+  await writeParts(host, spec, layout);
+  const init = await runLaunchScript(host, spec, layout, signal, command);
+  await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init });
+  return instanceOf(spec.sandboxId, spec.directory, init.initPid, init.initStartTicks);
+}
+
+async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
+  const config = createOciConfig(spec, layout, cgroupOf(host.instance, spec.sandboxId), host.openFilesMax);
+  await completeAll([
+    writeSkeleton(layout.skeleton, spec).then(() => keepTemporaryFilesOnDisk(layout)),
+    writeFile(layout.config, JSON.stringify(config), { mode: 0o600 }),
+    prepareDisk(spec, layout),
+    writeMountTable(layout.mountTable, mountsOf(host, spec, layout)),
+    makeFolders(host, layout),
+  ]);
+}
+
+async function makeFolders(host: Host, layout: SandboxLayout): Promise<void> {
+  await makeRunFolders(host.instance);
+  await mkdir(layout.rootfs, { mode: 0o700 });
+}
+
+function mountsOf(host: Host, spec: SandboxSpec, layout: SandboxLayout): readonly TableLine[] {
+  const points = { folder: layout.rootfs, rootfs: layout.root };
+  const runtime = { source: spec.runtime.directory, target: layout.runtime, type: 'none', options: 'bind,ro' };
+  return [...rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId)), runtime].map((line) => ({
+    ...line,
+    options: `${line.options},X-mount.mkdir`,
+  }));
+}
+
+/** gVisor mounts a tmpfs, which is memory, on a /tmp that is empty (runsc/boot/vfs.go, mountTmp). */
+async function keepTemporaryFilesOnDisk(layout: SandboxLayout): Promise<void> {
+  const folder = join(layout.skeleton, diskFolders.upper, 'tmp');
+  await mkdir(folder);
+  await chmod(folder, 0o1777);
+  await writeFile(join(folder, '.on-disk'), '');
+}
+
+async function runLaunchScript(
+  host: Host,
+  spec: SandboxSpec,
+  layout: SandboxLayout,
+  signal: AbortSignal,
+  command: readonly string[],
+): Promise<Init> {
+  const { image, skeleton, mountTable, rootfs, pidFile } = layout;
+  const settings = (await host.hidesNetworkSettings()) ? 'hide' : 'show';
+  const step = spec.disk === 'new' ? 'make' : 'renew';
+  const script = [launchScript, diskScripts, step, image, skeleton, mountTable, rootfs, String(spec.idBase), settings];
+  await runRunsc(host, spec, [...command, '-pid-file', pidFile, '-bundle', spec.directory, spec.sandboxId], {
+    before: ['unshare', '--mount', '--net', 'sh', ...script],
+    // The script's pid: the namespace is its own, and becomes the sandbox's.
+    whenReady: async (pid) => await spec.attachNetwork(`/proc/${pid}/ns/net`),
+    signal,
+    timeoutMs: launchTimeoutMs,
+  });
+  const initPid = Number(await readFile(pidFile, 'latin1'));
+  await writeDiskOrigin(layout, readRuntimeState(host.instance, spec.sandboxId).goferPid);
+  await rm(layout.skeleton, { recursive: true });
+  const init = { initPid, initStartTicks: findProcess(initPid)?.startTicks ?? -1 };
+  if (!initRuns(init)) throw new SoulBoxError('sandbox_start_failed', 'The sandbox ended before it was up.');
+  return init;
+}
