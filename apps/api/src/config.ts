@@ -1,6 +1,13 @@
 import { flag, key, wholeNumber } from '@soulbox/base';
 import type { ConfigOf } from '@soulbox/base';
 import { z } from 'zod';
+import { isPrivateTarget } from './webhooks/target.ts';
+
+/** Host names and networks; each is one of the two, which is told where a target is checked. */
+const privateTargets: z.ZodType<readonly string[]> = z
+  .string()
+  .transform((text) => text.split(',').map((entry) => entry.trim().toLowerCase()))
+  .pipe(z.array(z.string().refine(isPrivateTarget, 'must be host names, addresses or CIDR networks')).max(100));
 
 /** The keys of the control plane; docs/config.md is generated from them. */
 export const apiConfigSchema = {
@@ -8,13 +15,19 @@ export const apiConfigSchema = {
     'SOULBOX_MAX_TIMEOUT_HOURS',
     wholeNumber(1, 24 * 365),
     24,
-    'Longest life of a sandbox in hours, counted from its start. A longer timeout is refused.',
+    'Longest life of a sandbox in hours, counted from its start or last resume. A longer timeout is refused.',
   ),
   teamSandboxLimit: key(
     'SOULBOX_TEAM_SANDBOX_LIMIT',
     wholeNumber(1, 100_000),
     1000,
-    'Sandboxes a team may have at the same time. One more answers 429.',
+    'Sandboxes a team may have running at the same time; paused ones do not count. One more answers 429.',
+  ),
+  teamSnapshotLimit: key(
+    'SOULBOX_TEAM_SNAPSHOT_LIMIT',
+    wholeNumber(0, 100_000),
+    1000,
+    'Snapshots a team may have. One more answers 429.',
   ),
   sandboxDomain: key(
     'SOULBOX_SANDBOX_DOMAIN',
@@ -27,6 +40,19 @@ export const apiConfigSchema = {
     wholeNumber(1, 24 * 365),
     24 * 7,
     'Hours for which the records of ended sandboxes are kept.',
+  ),
+  eventRetentionHours: key(
+    'SOULBOX_EVENT_RETENTION_HOURS',
+    wholeNumber(1, 24 * 365),
+    24 * 7,
+    'Hours for which lifecycle events can be read.',
+  ),
+  webhookAllowPrivate: key(
+    'SOULBOX_WEBHOOK_ALLOW_PRIVATE',
+    privateTargets,
+    [],
+    'Host names, addresses and CIDR networks, separated by commas, that webhooks may reach although they are private ' +
+      'or this machine. Empty: webhooks reach public addresses only.',
   ),
   requestTimeoutSeconds: key(
     'SOULBOX_API_REQUEST_TIMEOUT_SECONDS',

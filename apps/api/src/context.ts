@@ -25,6 +25,8 @@ export interface ApiContext {
   readonly keyUse: KeyUse;
   readonly wrongKeys: WrongKeyBudget;
   readonly durations: RequestDurations;
+  /** Ids of the snapshots that a request is making or deleting right now: the comparison with the runner leaves them alone. */
+  readonly snapshotsUnderway: Set<string>;
   /** Aborted when the server stops: new requests are turned away, loops end. */
   readonly stopping: AbortSignal;
 }
@@ -45,5 +47,6 @@ export function createContext(parts: ApiParts, stopping: AbortSignal): ApiContex
     keyUse: createKeyUse(parts.records, parts.clock),
     wrongKeys: createWrongKeyBudget(parts.clock),
     durations: createRequestDurations(),
+    snapshotsUnderway: new Set(),
   };
 }

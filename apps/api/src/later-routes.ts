@@ -5,12 +5,7 @@ import { errors } from './http/schemas.ts';
 
 /** Documented routes of the E2B API that this version does not offer: what they are called, method and path. */
 const laterRoutes: readonly (readonly [name: string, tag: string, method: HTTPMethods, path: string])[] = [
-  ['Pausing sandboxes', 'sandboxes', 'POST', '/sandboxes/:sandboxID/pause'],
-  ['Resuming sandboxes', 'sandboxes', 'POST', '/sandboxes/:sandboxID/resume'],
   ['Changing the network of a running sandbox', 'sandboxes', 'PUT', '/sandboxes/:sandboxID/network'],
-  ['Making snapshots', 'sandboxes', 'POST', '/sandboxes/:sandboxID/snapshots'],
-  ['Listing snapshots', 'sandboxes', 'GET', '/snapshots'],
-  ['Forking sandboxes', 'sandboxes', 'POST', '/sandboxes/:sandboxID/fork'],
   ['Building templates', 'templates', 'POST', '/v3/templates'],
   ['Building templates', 'templates', 'POST', '/v2/templates'],
   ['Building templates', 'templates', 'POST', '/templates'],
@@ -25,7 +20,6 @@ const laterRoutes: readonly (readonly [name: string, tag: string, method: HTTPMe
   ['Template tags', 'templates', 'GET', '/templates/:templateID/tags'],
   ['The paged list of templates', 'templates', 'GET', '/v2/templates'],
   ['The details of a template', 'templates', 'GET', '/templates/:templateID'],
-  ['Deleting templates', 'templates', 'DELETE', '/templates/:templateID'],
   ['Changing templates', 'templates', 'PATCH', '/v2/templates/:templateID'],
   ['Changing templates', 'templates', 'PATCH', '/templates/:templateID'],
   ['Listing volumes', 'volumes', 'GET', '/volumes'],
@@ -38,13 +32,6 @@ const laterRoutes: readonly (readonly [name: string, tag: string, method: HTTPMe
   ['Changing secrets', 'secrets', 'POST', '/secrets/:secretID'],
   ['Deleting secrets', 'secrets', 'DELETE', '/secrets/:secretID'],
   ['Peak figures of a team', 'teams', 'GET', '/teams/:teamID/metrics/max'],
-  ['Lifecycle events', 'events', 'GET', '/events/sandboxes'],
-  ['Lifecycle events', 'events', 'GET', '/events/sandboxes/:sandboxID'],
-  ['Webhooks', 'events', 'GET', '/events/webhooks'],
-  ['Webhooks', 'events', 'POST', '/events/webhooks'],
-  ['Webhooks', 'events', 'GET', '/events/webhooks/:webhookID'],
-  ['Webhooks', 'events', 'PATCH', '/events/webhooks/:webhookID'],
-  ['Webhooks', 'events', 'DELETE', '/events/webhooks/:webhookID'],
 ];
 
 /** Each answers 501 in the error form of all others, after the key was checked. */

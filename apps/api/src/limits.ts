@@ -5,6 +5,9 @@ export const pathSegmentMax = 512;
 /** A row this long past its deadline counts as ended, whether or not the runner has said so. The runner ends within 1 s. */
 export const endGraceMs = 1000;
 
+/** How long the runner's word about an end is waited for before a sandbox that it does not know counts as lost. */
+export const lostAfterMs = 250;
+
 /** What may be attached to a sandbox. They are kept in the records and go to every list answer. */
 export const metadataLimits = { entries: 64, keyBytes: 256, valueBytes: 4096 } as const;
 /** Linux gives one variable at most 128 KiB, name and `=` included (MAX_ARG_STRLEN). */
@@ -12,6 +15,17 @@ export const envLimits = { entries: 512, keyBytes: 256, valueBytes: 128 * 1024 -
 /** Rules of one direction of a sandbox's network. */
 export const networkRulesMax = 256;
 
-/** Waits for the runner, in milliseconds. A cold create boots a sandbox, everything else answers from memory. */
+/** Seconds of an idle timeout: a year, as for the longest life. */
+export const idleTimeoutMax = 365 * 24 * 3600;
+/** Copies of one fork (E2B's limit). */
+export const forksMax = 100;
+/** Webhooks of a team. */
+export const webhooksMax = 20;
+
+/**
+ * Waits for the runner, in milliseconds. A cold create boots a sandbox; a pause, resume, snapshot or fork moves its whole
+ * memory, up to gigabytes on a slow disk; everything else answers from memory.
+ */
 export const runnerCallMs = 10_000;
 export const runnerCreateMs = 60_000;
+export const runnerStateMs = 300_000;

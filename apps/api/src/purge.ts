@@ -5,16 +5,24 @@ const everyMs = 10 * 60 * 1000;
 /** Rows of one statement: the database must not be locked for long. */
 const batch = 500;
 
-/** Forgets sandboxes that ended longer ago than the configuration says, now and then until the server stops. */
-export async function purgeEndedUntilStop(context: ApiContext): Promise<void> {
+/** Forgets ended sandboxes and events that are older than the configuration says, now and then until the server stops. */
+export async function purgeUntilStop(context: ApiContext): Promise<void> {
+  const { records, config } = context;
   const isStopped = (): boolean => context.stopping.aborted;
   while (!isStopped()) {
-    const before = context.clock.now() - context.config.endedRetentionHours * 3600 * 1000;
     try {
-      while ((await context.records.sandboxes.purgeEnded(before, batch)) === batch) await sleep(50, context.stopping);
+      await purgeOlder(context, config.endedRetentionHours, (...args) => records.sandboxes.purgeEnded(...args));
+      await purgeOlder(context, config.eventRetentionHours, (...args) => records.events.purge(...args));
     } catch (thrown) {
-      if (!isStopped()) context.logger.warn({ err: thrown }, 'ended sandboxes could not be purged');
+      if (!isStopped()) context.logger.warn({ err: thrown }, 'old records could not be purged');
     }
     await sleep(everyMs, context.stopping).catch(() => undefined);
   }
+}
+
+type Purge = (before: number, limit: number) => Promise<number>;
+
+async function purgeOlder(context: ApiContext, hours: number, purge: Purge): Promise<void> {
+  const before = context.clock.now() - hours * 3600 * 1000;
+  while ((await purge(before, batch)) === batch) await sleep(50, context.stopping);
 }

@@ -1,5 +1,6 @@
 import { addApiKeyRoutes } from './api-keys/routes.ts';
 import type { ApiContext } from './context.ts';
+import { addEventRoutes } from './events/list.ts';
 import { addHealthRoute } from './health.ts';
 import type { ApiApp } from './http/app.ts';
 import { addOpenApiRoute } from './http/openapi.ts';
@@ -7,14 +8,20 @@ import { addLaterRoutes } from './later-routes.ts';
 import { addPrometheusRoute } from './prometheus/routes.ts';
 import { addConnectRoutes } from './sandboxes/connect.ts';
 import { addCreateRoutes } from './sandboxes/create.ts';
+import { addForkRoutes } from './sandboxes/fork.ts';
 import { addGetRoute } from './sandboxes/get.ts';
 import { addKillRoute } from './sandboxes/kill.ts';
 import { addListRoutes } from './sandboxes/list.ts';
 import { addLogRoutes } from './sandboxes/logs.ts';
 import { addMetricRoutes } from './sandboxes/metrics.ts';
+import { addPauseRoute } from './sandboxes/pause.ts';
 import { addTimeoutRoutes } from './sandboxes/timeout.ts';
+import { addListSnapshotsRoute } from './snapshots/list.ts';
+import { addMakeSnapshotRoute } from './snapshots/make.ts';
+import { addRemoveSnapshotRoutes } from './snapshots/remove.ts';
 import { addTeamRoutes } from './teams/routes.ts';
 import { addTemplateRoutes } from './templates/routes.ts';
+import { addWebhookRoutes } from './webhooks/routes.ts';
 
 /** The whole surface of the control plane. */
 export function addRoutes(app: ApiApp, context: ApiContext): void {
@@ -23,11 +30,18 @@ export function addRoutes(app: ApiApp, context: ApiContext): void {
   addListRoutes(app, context);
   addGetRoute(app, context);
   addKillRoute(app, context);
+  addPauseRoute(app, context);
   addConnectRoutes(app, context);
+  addForkRoutes(app, context);
   addTimeoutRoutes(app, context);
   addMetricRoutes(app, context);
   addLogRoutes(app, context);
+  addMakeSnapshotRoute(app, context);
+  addListSnapshotsRoute(app, context);
+  addRemoveSnapshotRoutes(app, context);
   addTemplateRoutes(app, context);
+  addEventRoutes(app, context);
+  addWebhookRoutes(app, context);
   addApiKeyRoutes(app, context);
   addTeamRoutes(app, context);
   addPrometheusRoute(app, context);

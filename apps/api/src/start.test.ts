@@ -93,7 +93,7 @@ describe('starting the API', () => {
     expect(await creating).toBe(201);
     await stopping;
     expect(Date.now() - finishedAt).toBeLessThan(1000);
-    expect(await records.sandboxes.listRunning()).toHaveLength(1);
+    expect(await records.sandboxes.listLive()).toHaveLength(1);
   });
 
   it('ends within seconds when a create never finishes, and the next start forgets the intent', async () => {

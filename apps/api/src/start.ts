@@ -8,9 +8,10 @@ import { createContext } from './context.ts';
 import type { Runner } from './context.ts';
 import { createApp } from './http/app.ts';
 import type { ApiApp } from './http/app.ts';
-import { purgeEndedUntilStop } from './purge.ts';
+import { purgeUntilStop } from './purge.ts';
 import { addRoutes } from './routes.ts';
 import { followRunnerEvents } from './runner/follow-events.ts';
+import { deliverUntilStop } from './webhooks/deliver-until-stop.ts';
 
 /** Where the API listens: a unix socket behind the gateway, or TCP. Port 0 takes a free one. */
 export type ListenOn = { readonly socketPath: string } | { readonly host: string; readonly port: number };
@@ -50,12 +51,14 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   const app = await createApp(context);
   addRoutes(app, context);
   const follower = followRunnerEvents(context);
-  const purge = purgeEndedUntilStop(context);
+  const purge = purgeUntilStop(context);
+  const deliveries = deliverUntilStop(context);
   const dispose = async (): Promise<void> => {
     stop.abort();
     await closeApp(app);
     await follower[Symbol.asyncDispose]();
     await purge;
+    await deliveries;
   };
   try {
     await Promise.race([follower.synced, sleep(firstSyncMs, stop.signal)]);

@@ -52,7 +52,7 @@ describe('the OpenAPI document', () => {
     const marked = operations().filter(([, operation]) => operation['x-soulbox-not-available'] === true);
     expect(marked.map(([name]) => name)).toEqual(
       expect.arrayContaining([
-        'post /sandboxes/{sandboxID}/pause',
+        'put /sandboxes/{sandboxID}/network',
         'post /v3/templates',
         'get /secrets',
         'get /volumes',

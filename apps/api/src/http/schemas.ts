@@ -32,5 +32,11 @@ export function timeToWire(ms: number): string {
 
 export const sandboxParams = z.object({ sandboxID: z.string().describe('`i` and 20 of `[a-z0-9]`') });
 
+/** Query of lists that are read by page. */
+export const pageQuery = {
+  limit: z.coerce.number().int().min(1).max(100).default(100),
+  nextToken: z.string().optional().describe('`X-Next-Token` of the page before.'),
+};
+
 /** For answers without a body. */
 export const noContent = z.null().describe('No content.');

@@ -38,7 +38,7 @@ export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
 async function measure(context: ApiContext, teamId: string): Promise<MeasuredSandbox[]> {
   const page = await context.records.sandboxes.list({
     ...{ teamId, aliveAfter: aliveAfter(context), metadata: {}, template: undefined, startedAfter: undefined },
-    ...{ order: 'desc', after: undefined, limit: sandboxesMax },
+    ...{ states: ['running'], order: 'desc', after: undefined, limit: sandboxesMax },
   });
   const sandboxIds = page.sandboxes.map((sandbox) => sandbox.id);
   if (sandboxIds.length === 0) return [];

@@ -71,7 +71,7 @@ describe('records and runner', () => {
     const record = await api.records.sandboxes.find(id);
     if (record === undefined) throw new Error('no record');
     api.runner.sandboxes.delete(id);
-    await api.records.sandboxes.put({ ...record, endAt: Date.now() - 60_000 });
+    await api.records.sandboxes.put({ ...record, state: 'running', endAt: Date.now() - 60_000 }, Date.now());
     await api.restart();
     expect(await causeOf(id)).toBe('timeout');
   });
@@ -114,14 +114,22 @@ describe('records and runner', () => {
 
 describe('a kill of the server during a create', () => {
   it('before the runner was asked leaves nothing', async () => {
-    await api.records.sandboxes.beginCreation({ id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1 }, 10, 0);
+    await api.records.sandboxes.beginCreation(
+      { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, places: 1 },
+      10,
+      0,
+    );
     await api.restart();
     expect(await api.records.sandboxes.clearCreations()).toBe(0);
     expect(await ids()).toEqual([]);
   });
 
   it('after the runner made it leaves a sandbox that is adopted, with its metadata', async () => {
-    await api.records.sandboxes.beginCreation({ id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1 }, 10, 0);
+    await api.records.sandboxes.beginCreation(
+      { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, places: 1 },
+      10,
+      0,
+    );
     const { sandboxId } = api.runner.plant({ teamId: api.teamId, metadata: { a: 'b' }, envdAccessToken: 'tok' });
     await api.restart();
     const info = await api.ask('GET', `/sandboxes/${sandboxId}`);

@@ -1,14 +1,13 @@
 import { SoulBoxError, sleep } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
 import type { Sandbox, WatchEventsResponse } from '@soulbox/contract/runner';
-import type { SandboxEndCause } from '@soulbox/storage';
+import type { SandboxRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
-import { factsFromRunner } from './sandbox-facts.ts';
+import { settleSnapshots } from '../snapshots/settle.ts';
+import { causeFromRunner, factsFromRunner } from './sandbox-facts.ts';
 
 const backOffMinMs = 100;
 const backOffMaxMs = 5000;
-
-const causes: Readonly<Record<string, SandboxEndCause>> = { killed: 'killed', timeout: 'timeout', failed: 'failed' };
 
 export interface EventFollower extends AsyncDisposable {
   /** Settles when records and runner were compared for the first time. Never rejects. */
@@ -20,8 +19,9 @@ export interface EventFollower extends AsyncDisposable {
  *
  * Each connection begins with the runner's present sandboxes: those without a row are adopted, and rows without a
  * sandbox are ended. Only rows seen *before* the connection are ended that way; a sandbox that is created meanwhile may be
- * missing from the list without being gone. After that every change is applied as it comes. When the stream breaks,
- * rows stay as they are (deadlines still hold) and the next connection compares again.
+ * missing from the list without being gone. Then snapshots are compared. After that every change is applied as it comes,
+ * row and lifecycle events in one step. When the stream breaks, rows stay as they are (deadlines still hold) and the next
+ * connection compares again.
  */
 export function followRunnerEvents(context: ApiContext): EventFollower {
   const stop = new AbortController();
@@ -61,7 +61,7 @@ async function followUntil(context: ApiContext, signal: AbortSignal, onSynced: (
 }
 
 async function followOnce(context: ApiContext, signal: AbortSignal, onSynced: () => void): Promise<void> {
-  const missing = new Map((await context.records.sandboxes.listRunning()).map((row) => [row.id, row.endAt]));
+  const missing = new Map((await context.records.sandboxes.listLive()).map((row) => [row.id, row]));
   let syncing = true;
   try {
     for await (const { event } of context.runner.watchEvents({}, { signal })) {
@@ -70,6 +70,7 @@ async function followOnce(context: ApiContext, signal: AbortSignal, onSynced: ()
         syncing = false;
         await endMissing(context, missing);
         onSynced();
+        await settleSnapshots(context);
       } else await applyEvent(context, event);
     }
   } catch (thrown) {
@@ -78,11 +79,12 @@ async function followOnce(context: ApiContext, signal: AbortSignal, onSynced: ()
   if (!signal.aborted) throw new SoulBoxError('runner_unavailable', 'The runner ended the stream of events.');
 }
 
-async function endMissing(context: ApiContext, missing: ReadonlyMap<string, number>): Promise<void> {
+async function endMissing(context: ApiContext, missing: ReadonlyMap<string, SandboxRecord>): Promise<void> {
   const now = context.clock.now();
-  for (const [id, endAt] of missing) {
-    const cause = endAt <= now ? 'timeout' : 'lost';
-    if (await context.records.sandboxes.end(id, cause, Math.min(endAt, now)))
+  for (const { id, state, endAt, lifecycle } of missing.values()) {
+    const expired = state === 'running' && lifecycle.onTimeout === 'kill' && endAt <= now;
+    const cause = expired ? 'timeout' : 'lost';
+    if (await context.records.sandboxes.end(id, cause, expired ? endAt : now))
       context.logger.info({ sandboxId: id, cause }, 'sandbox gone from the runner');
   }
 }
@@ -95,16 +97,21 @@ async function applyEvent(context: ApiContext, event: WatchEventsResponse['event
       return;
     case 'ended': {
       const { sandboxId, cause } = event.value;
-      await context.records.sandboxes.end(sandboxId, causes[cause] ?? 'failed', context.clock.now());
+      await context.records.sandboxes.end(sandboxId, causeFromRunner(cause, 'failed'), context.clock.now());
       context.logger.info({ sandboxId, cause }, 'sandbox ended');
       return;
     }
+    case 'checkpointed':
+      // That of a snapshot is written with its row, which survives a broken stream.
+      if (event.value.snapshotId === '')
+        await context.records.events.addCheckpoint(event.value.sandboxId, context.clock.now());
+      return;
     default:
   }
 }
 
 async function putSandbox(context: ApiContext, sandbox: Sandbox): Promise<void> {
-  if (await context.records.sandboxes.put(factsFromRunner(sandbox))) return;
+  if (await context.records.sandboxes.put(factsFromRunner(sandbox), context.clock.now())) return;
   const { sandboxId, teamId } = sandbox;
   context.logger.warn({ sandboxId, team: teamId }, 'sandbox of an unknown team; it lives until its deadline');
 }

@@ -1,15 +1,23 @@
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Timestamp } from '@bufbuild/protobuf/wkt';
-import type { NetworkPolicy, Sandbox } from '@soulbox/contract/runner';
-import type { NetworkRecord, SandboxFacts } from '@soulbox/storage';
+import { causes } from '@soulbox/contract';
+import type { Cause } from '@soulbox/contract';
+import { SandboxState } from '@soulbox/contract/runner';
+import type { Lifecycle, NetworkPolicy, Sandbox } from '@soulbox/contract/runner';
+import type { LifecycleRecord, LiveSandbox, NetworkRecord } from '@soulbox/storage';
 
 /** Milliseconds since the epoch; 0 when the runner left it out, which sorts first and counts as long ended. */
 export function msFromTimestamp(timestamp: Timestamp | undefined): number {
   return timestamp === undefined ? 0 : Math.floor(timestampMs(timestamp));
 }
 
+/** The runner's word for a cause; `fallback` for one that this version does not know. */
+export function causeFromRunner(text: string, fallback: Cause): Cause {
+  return Object.hasOwn(causes, text) ? (text as Cause) : fallback;
+}
+
 /** What the runner says of a sandbox, as the records keep it. */
-export function factsFromRunner(sandbox: Sandbox): SandboxFacts {
+export function factsFromRunner(sandbox: Sandbox): LiveSandbox {
   return {
     id: sandbox.sandboxId,
     teamId: sandbox.teamId,
@@ -23,8 +31,19 @@ export function factsFromRunner(sandbox: Sandbox): SandboxFacts {
     diskSizeMb: sandbox.diskSizeMb,
     envdVersion: sandbox.envdVersion,
     network: networkFromRunner(sandbox.network),
-    // Pausing does not exist in this version; every sandbox ends at its deadline.
-    lifecycle: { autoResume: false, onTimeout: 'kill' },
+    lifecycle: lifecycleFromRunner(sandbox.lifecycle),
+    isolation: sandbox.isolation,
+    state: sandbox.state === SandboxState.PAUSED ? 'paused' : 'running',
+    cause: causeFromRunner(sandbox.cause, 'request'),
+    stateSince: msFromTimestamp(sandbox.stateSince ?? sandbox.startedAt),
+  };
+}
+
+function lifecycleFromRunner(lifecycle: Lifecycle | undefined): LifecycleRecord {
+  return {
+    autoResume: lifecycle?.autoResume ?? false,
+    onTimeout: lifecycle?.pauseOnTimeout === true ? 'pause' : 'kill',
+    idleTimeoutSeconds: lifecycle?.idleTimeoutSeconds ?? 0,
   };
 }
 

@@ -1,40 +1,57 @@
+import { SoulBoxError } from '@soulbox/base';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
-import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
-import { checkTimeout, moveDeadline } from './deadline.ts';
-import { getRunning } from './find.ts';
+import { shown } from '../http/shown.ts';
+import { resumeSandbox } from './resume.ts';
 import { sandboxSchema } from './schemas.ts';
 import { sandboxToWire } from './to-wire.ts';
 
-const timeout = z.int().min(0).describe('Seconds from now; an earlier end than the present one is ignored.');
-const memory = z.boolean().optional().describe('Only matters for paused sandboxes.');
+const timeout = z
+  .int()
+  .min(0)
+  .describe('Seconds from now. An end of a running sandbox that is later than that stays as it is.');
+const memory = z
+  .boolean()
+  .optional()
+  .describe('False: a paused sandbox starts afresh on its files. Means nothing for a running one.');
 const connectSchema = z.object({ timeout, memory }).meta({ id: 'ConnectSandbox' });
 const connectV2Schema = z.object({ timeout: timeout.default(300), memory }).meta({ id: 'ConnectSandboxV2' });
+const resumeSchema = z
+  .object({
+    timeout: timeout.default(15),
+    autoPause: z.boolean().optional().describe('Ignored: what a sandbox does at its timeout is chosen at its create.'),
+    memory,
+  })
+  .meta({ id: 'ResumedSandbox' });
 
-const response = { 200: sandboxSchema, ...errors(400, 404, 413, 415, 503) };
+const failures = errors(400, 404, 409, 413, 415, 503, 504);
+const connected = {
+  200: sandboxSchema.describe('It was running.'),
+  201: sandboxSchema.describe('It was paused and has been resumed.'),
+  ...failures,
+};
 
 export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
-  const connect = async (caller: Caller, id: string, timeoutSeconds: number) => {
-    checkTimeout(context, timeoutSeconds);
-    const record = await getRunning(context, caller, id);
-    return sandboxToWire(await moveDeadline(context, record, timeoutSeconds, true), context.config);
-  };
-
   app.post(
     '/sandboxes/:sandboxID/connect',
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'Connect to a running sandbox and extend its life (older clients)',
+        summary: 'Resume a sandbox if it is paused, and extend its life (older clients)',
         params: sandboxParams,
         body: connectSchema,
-        response,
+        response: connected,
       },
     },
-    (request) => connect(callerOf(request), request.params.sandboxID, request.body.timeout),
+    async (request, reply) => {
+      const { timeout: timeoutSeconds, memory: withMemory = true } = request.body;
+      const wish = { timeoutSeconds, withMemory };
+      const answer = await resumeSandbox(context, callerOf(request), request.params.sandboxID, wish);
+      return reply.code(answer.resumed ? 201 : 200).send(sandboxToWire(answer.sandbox, context.config));
+    },
   );
 
   app.post(
@@ -42,12 +59,45 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'Connect to a running sandbox and extend its life',
+        summary: 'Resume a sandbox if it is paused, and extend its life',
         params: sandboxParams,
         body: connectV2Schema.nullish(),
-        response,
+        response: connected,
       },
     },
-    (request) => connect(callerOf(request), request.params.sandboxID, request.body?.timeout ?? 300),
+    async (request, reply) => {
+      const { timeout: timeoutSeconds = 300, memory: withMemory = true } = request.body ?? {};
+      const wish = { timeoutSeconds, withMemory };
+      const answer = await resumeSandbox(context, callerOf(request), request.params.sandboxID, wish);
+      return reply.code(answer.resumed ? 201 : 200).send(sandboxToWire(answer.sandbox, context.config));
+    },
+  );
+
+  app.post(
+    '/sandboxes/:sandboxID/resume',
+    {
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'Resume a paused sandbox (very old clients)',
+        params: sandboxParams,
+        body: resumeSchema.nullish(),
+        response: { 201: sandboxSchema, ...failures },
+      },
+    },
+    async (request, reply) => {
+      const { sandboxID } = request.params;
+      const { timeout: timeoutSeconds = 15, memory: withMemory = true } = request.body ?? {};
+      const wish = { timeoutSeconds, withMemory };
+      const { sandbox, resumed } = await resumeSandbox(context, callerOf(request), sandboxID, wish);
+      if (!resumed) throw alreadyRunning(sandboxID);
+      return reply.code(201).send(sandboxToWire(sandbox, context.config));
+    },
+  );
+}
+
+function alreadyRunning(id: string): SoulBoxError {
+  return new SoulBoxError(
+    'illegal_transition',
+    `sandbox ${shown(id)} is running: it cannot go from running to running`,
   );
 }

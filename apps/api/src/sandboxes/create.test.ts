@@ -111,8 +111,6 @@ describe('creating a sandbox', () => {
   });
 
   it.each([
-    ['autoPause', { autoPause: true }],
-    ['autoResume', { autoResume: { enabled: true } }],
     ['iam.tokens', { iam: { tokens: { a: { audience: 'x', tokenType: 'JWT-SVID' } } } }],
     ['volumeMounts', { volumeMounts: [{ name: 'a', path: '/b' }] }],
     ['network.rules', { network: { rules: { 'a.com': [{}] } } }],

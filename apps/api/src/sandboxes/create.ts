@@ -9,13 +9,14 @@ import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { runnerCreateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
-import { factsFromRunner } from '../runner/sandbox-facts.ts';
-import type { FoundTemplate } from '../templates/catalogue.ts';
+import { findSource } from '../snapshots/find.ts';
+import type { Source } from '../snapshots/find.ts';
 import { templateNotFound } from '../templates/routes.ts';
 import { checkTimeout } from './deadline.ts';
-import { aliveAfter } from './find.ts';
+import { lifecycleToRunner, refuseContradictions } from './lifecycle.ts';
 import { newSandboxSchema, newSandboxV2Schema } from './new-sandbox-schema.ts';
 import type { NewSandbox } from './new-sandbox-schema.ts';
+import { withPlaces } from './places.ts';
 import { sandboxSchema } from './schemas.ts';
 import { sandboxToWire } from './to-wire.ts';
 import { refuseUnavailable } from './unavailable.ts';
@@ -23,11 +24,12 @@ import { refuseUnavailable } from './unavailable.ts';
 /** E2B's `error_code` for failures of a create. */
 const errorCodes: Partial<Record<Reason, string>> = {
   sandbox_start_failed: 'sandbox_create_failed',
+  sandbox_resume_failed: 'sandbox_create_failed',
   host_not_ready: 'sandbox_create_failed',
   runner_unavailable: 'sandbox_placement_timeout',
 };
 
-const response = { 201: sandboxSchema, ...errors(400, 404, 413, 415, 501, 503, 504) };
+const response = { 201: sandboxSchema, ...errors(400, 404, 409, 413, 415, 501, 503, 504) };
 
 export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
   app.post(
@@ -55,53 +57,33 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
   );
 }
 
-/**
- * Intent, runner, row. A kill of this process between any two steps leaves either an intent, which the next start
- * clears, or a sandbox without a row, which it adopts. A caller who hangs up meanwhile gets no answer, but the
- * sandbox stands in the list and ends at its deadline.
- */
 async function createSandbox(context: ApiContext, caller: Caller, body: NewSandbox): Promise<Sandbox> {
   checkTimeout(context, body.timeout);
+  refuseContradictions(body);
   refuseUnavailable(body);
-  const found = await context.templates.find(caller.team, body.templateID);
-  if (found === undefined) throw templateNotFound(body.templateID);
-  const creationId = await begin(context, caller, found);
-  try {
-    const answer = await callRunner(
-      (options) => context.runner.createSandbox(requestToRunner(caller, found, body), options),
-      runnerCreateMs,
-    );
-    if (answer.sandbox === undefined) throw new SoulBoxError('internal', 'The runner answered without a sandbox.');
-    await context.records.sandboxes.completeCreation(creationId, factsFromRunner(answer.sandbox));
-    context.logger.info({ sandboxId: answer.sandbox.sandboxId, team: caller.team.id }, 'sandbox created');
-    return answer.sandbox;
-  } catch (thrown) {
-    await context.records.sandboxes.abandonCreation(creationId);
-    throw thrown;
-  }
+  const source = await findSource(context, caller.team, body.templateID);
+  if (source === undefined) throw templateNotFound(body.templateID);
+  const wanted = { id: randomUUID(), templateId: source.templateId, places: 1 };
+  const create = () => askRunner(context, caller, source, body);
+  const sandbox = await withPlaces(context, caller, wanted, create, (made) => [made]);
+  context.logger.info({ sandboxId: sandbox.sandboxId, team: caller.team.id }, 'sandbox created');
+  return sandbox;
 }
 
-async function begin(context: ApiContext, caller: Caller, found: FoundTemplate): Promise<string> {
-  const creation = {
-    id: randomUUID(),
-    teamId: caller.team.id,
-    templateId: found.template.templateId,
-    startedAt: context.clock.now(),
-  };
-  const limit = context.config.teamSandboxLimit;
-  if (await context.records.sandboxes.beginCreation(creation, limit, aliveAfter(context))) return creation.id;
-  throw new SoulBoxError(
-    'too_many_sandboxes',
-    `you have reached the maximum number of concurrent sandboxes (${limit}); kill some or retry later`,
+async function askRunner(context: ApiContext, caller: Caller, source: Source, body: NewSandbox): Promise<Sandbox> {
+  const { sandbox } = await callRunner(
+    (options) => context.runner.createSandbox(requestToRunner(caller, source, body), options),
+    runnerCreateMs,
   );
+  if (sandbox === undefined) throw new SoulBoxError('internal', 'The runner answered without a sandbox.');
+  return sandbox;
 }
 
-function requestToRunner(caller: Caller, found: FoundTemplate, body: NewSandbox) {
+function requestToRunner(caller: Caller, source: Source, body: NewSandbox) {
   const { network } = body;
   return {
+    ...source,
     teamId: caller.team.id,
-    templateId: found.template.templateId,
-    alias: found.alias,
     timeoutSeconds: body.timeout,
     metadata: body.metadata ?? {},
     envVars: body.envVars ?? {},
@@ -113,5 +95,7 @@ function requestToRunner(caller: Caller, found: FoundTemplate, body: NewSandbox)
       maskRequestHost: network?.maskRequestHost ?? '',
     },
     secure: body.secure,
+    lifecycle: lifecycleToRunner(body),
+    isolation: body.isolation ?? '',
   };
 }

@@ -1,11 +1,11 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { SoulBoxError } from '@soulbox/base';
-import type { Sandbox } from '@soulbox/contract/runner';
 import type { SandboxRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
+import { shown } from '../http/shown.ts';
 import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
-import { sandboxNotFound, withRow } from './find.ts';
+import { goneFromRunner, withRow } from './find.ts';
 
 const hourSeconds = 3600;
 
@@ -16,22 +16,35 @@ export function checkTimeout(context: ApiContext, timeoutSeconds: number): void 
     throw new SoulBoxError('bad_request', `Timeout cannot be greater than ${hours} hours`);
 }
 
+/** The latest end of a sandbox that runs: the longest life, counted from its start or its last resume. */
+export function latestEnd(context: ApiContext, record: SandboxRecord): number {
+  return record.executionStartedAt + context.config.maxTimeoutHours * hourSeconds * 1000;
+}
+
+/** Throws `illegal_transition` for a paused sandbox, which has no deadline to move. */
+export function refusePaused({ id, state }: SandboxRecord): void {
+  if (state !== 'paused') return;
+  throw new SoulBoxError(
+    'illegal_transition',
+    `sandbox ${shown(id)} is paused and has no timeout: connect to it to go from paused to running`,
+  );
+}
+
 /**
- * Moves the end to `timeoutSeconds` from now, but never beyond the longest life counted from the start.
- * `onlyExtend` leaves a later end alone. The records follow before the answer.
+ * Moves the end to `timeoutSeconds` from now, but never beyond the longest life. `onlyExtend` leaves a later end alone.
+ * The records follow before the answer. Throws `illegal_transition` for a paused sandbox.
  */
 export async function moveDeadline(
   context: ApiContext,
   record: SandboxRecord,
   timeoutSeconds: number,
   onlyExtend: boolean,
-): Promise<Sandbox> {
-  const latest = record.startedAt + context.config.maxTimeoutHours * hourSeconds * 1000;
-  const endAt = timestampFromMs(Math.min(context.clock.now() + timeoutSeconds * 1000, latest));
+): Promise<void> {
+  refusePaused(record);
+  const endAt = timestampFromMs(Math.min(context.clock.now() + timeoutSeconds * 1000, latestEnd(context, record)));
   const { sandbox } = await withRow(context, record, () =>
     callRunner((options) => context.runner.setDeadline({ sandboxId: record.id, endAt, onlyExtend }, options)),
   );
-  if (sandbox === undefined) throw sandboxNotFound(record.id);
-  await context.records.sandboxes.put(factsFromRunner(sandbox));
-  return sandbox;
+  if (sandbox === undefined) throw await goneFromRunner(context, record);
+  await context.records.sandboxes.put(factsFromRunner(sandbox), context.clock.now());
 }

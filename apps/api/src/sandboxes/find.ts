@@ -1,27 +1,50 @@
-import { SoulBoxError } from '@soulbox/base';
+import { SoulBoxError, sleep } from '@soulbox/base';
 import { parseSandboxId } from '@soulbox/contract';
 import type { SandboxRecord } from '@soulbox/storage';
 import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
+import { timeToWire } from '../http/schemas.ts';
 import { shown } from '../http/shown.ts';
-import { endGraceMs } from '../limits.ts';
+import { endGraceMs, lostAfterMs } from '../limits.ts';
 
 /** Sandboxes that end later than this still count as running. */
 export function aliveAfter(context: ApiContext): number {
   return context.clock.now() - endGraceMs;
 }
 
+/** A sandbox that nobody of this team ever had, or whose row was purged. */
 export function sandboxNotFound(id: string): SoulBoxError {
   return new SoulBoxError('sandbox_not_found', `sandbox ${shown(id)} not found`);
 }
 
-/** The caller's running sandbox. Another team's, an ended one and a malformed id are all the same: not found. */
-export async function getRunning(context: ApiContext, caller: Caller, idText: string): Promise<SandboxRecord> {
+/** The same, telling the owner why and when it ended. */
+function sandboxEnded({ id, cause, stateSince }: Pick<SandboxRecord, 'id' | 'cause' | 'stateSince'>): SoulBoxError {
+  const message = `sandbox ${shown(id)} not found: it ended at ${timeToWire(stateSince)} (${cause})`;
+  return new SoulBoxError('sandbox_not_found', message);
+}
+
+/** One that runs past its deadline without pausing then has ended, though the runner has not said so yet. */
+function isOverdue({ state, endAt, lifecycle }: SandboxRecord, context: ApiContext): boolean {
+  return state === 'running' && lifecycle.onTimeout === 'kill' && endAt <= aliveAfter(context);
+}
+
+/** The caller's sandbox of this id in any state. Another team's and a malformed id are the same: undefined. */
+export async function findOwn(context: ApiContext, caller: Caller, idText: string): Promise<SandboxRecord | undefined> {
   const id = parseSandboxId(idText);
-  const record =
-    id === undefined ? undefined : await context.records.sandboxes.findRunning(caller.team.id, id, aliveAfter(context));
+  return id === undefined ? undefined : await context.records.sandboxes.findOwn(caller.team.id, id);
+}
+
+/** Whether it runs or is paused. */
+export function isLive(record: SandboxRecord, context: ApiContext): boolean {
+  return record.state !== 'ended' && !isOverdue(record, context);
+}
+
+/** The caller's running or paused sandbox. Throws `sandbox_not_found`, for the caller's own with how it ended. */
+export async function getLive(context: ApiContext, caller: Caller, idText: string): Promise<SandboxRecord> {
+  const record = await findOwn(context, caller, idText);
   if (record === undefined) throw sandboxNotFound(idText);
-  return record;
+  if (isLive(record, context)) return record;
+  throw sandboxEnded(record.state === 'ended' ? record : { ...record, cause: 'timeout', stateSince: record.endAt });
 }
 
 /** Runs a call about one sandbox. If the runner does not know it, the row is ended too, so that lists heal. */
@@ -30,7 +53,21 @@ export async function withRow<T>(context: ApiContext, record: SandboxRecord, wor
     return await work();
   } catch (thrown) {
     if (!(thrown instanceof SoulBoxError) || thrown.reason !== 'sandbox_not_found') throw thrown;
-    await context.records.sandboxes.end(record.id, 'lost', context.clock.now());
-    throw sandboxNotFound(record.id);
+    throw await goneFromRunner(context, record);
+  }
+}
+
+/**
+ * What to tell when the runner does not know a sandbox. Its event with the true cause may be on the way and is waited for a
+ * moment; after that the sandbox counts as lost.
+ */
+export async function goneFromRunner(context: ApiContext, { id, teamId }: SandboxRecord): Promise<SoulBoxError> {
+  const giveUpAt = performance.now() + lostAfterMs;
+  for (let waitMs = 5; ; waitMs *= 2) {
+    const present = await context.records.sandboxes.findOwn(teamId, id);
+    if (present === undefined) return sandboxNotFound(id);
+    if (present.state === 'ended') return sandboxEnded(present);
+    if (performance.now() >= giveUpAt) await context.records.sandboxes.end(id, 'lost', context.clock.now());
+    else await sleep(waitMs);
   }
 }

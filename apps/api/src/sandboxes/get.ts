@@ -3,7 +3,7 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
-import { getRunning, sandboxNotFound, withRow } from './find.ts';
+import { getLive, goneFromRunner, withRow } from './find.ts';
 import { sandboxDetailSchema } from './schemas.ts';
 import { detailToWire } from './to-wire.ts';
 
@@ -13,18 +13,18 @@ export function addGetRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'Show a sandbox',
+        summary: 'Show a running or paused sandbox',
         params: sandboxParams,
         response: { 200: sandboxDetailSchema, ...errors(404, 503) },
       },
     },
     async (request) => {
-      const record = await getRunning(context, callerOf(request), request.params.sandboxID);
+      const record = await getLive(context, callerOf(request), request.params.sandboxID);
       // The access token is kept by the runner alone.
       const { sandbox } = await withRow(context, record, () =>
         callRunner((options) => context.runner.getSandbox({ sandboxId: record.id }, options)),
       );
-      if (sandbox === undefined) throw sandboxNotFound(record.id);
+      if (sandbox === undefined) throw await goneFromRunner(context, record);
       return detailToWire(sandbox, context.config);
     },
   );

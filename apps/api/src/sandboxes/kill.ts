@@ -4,7 +4,7 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, noContent, sandboxParams } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
-import { getRunning, sandboxNotFound } from './find.ts';
+import { getLive, goneFromRunner } from './find.ts';
 
 export function addKillRoute(app: ApiApp, context: ApiContext): void {
   app.delete(
@@ -12,26 +12,26 @@ export function addKillRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'Kill a sandbox',
+        summary: 'Kill a running or paused sandbox',
         params: sandboxParams,
         response: { 204: noContent, ...errors(404, 503) },
       },
     },
     async (request, reply) => {
-      const record = await getRunning(context, callerOf(request), request.params.sandboxID);
-      if (!(await killSandbox(context, record, 'killed'))) throw sandboxNotFound(record.id);
+      const record = await getLive(context, callerOf(request), request.params.sandboxID);
+      await killSandbox(context, record, 'killed');
       return reply.code(204).send(null);
     },
   );
 }
 
-/** Ends it in the runner, then in the records. False when the runner did not have it any more. */
+/** Ends it in the runner, then in the records. Throws `sandbox_not_found` when the runner did not have it any more. */
 export async function killSandbox(
   context: ApiContext,
   record: SandboxRecord,
   cause: 'killed' | 'timeout',
-): Promise<boolean> {
+): Promise<void> {
   const { existed } = await callRunner((options) => context.runner.killSandbox({ sandboxId: record.id }, options));
-  await context.records.sandboxes.end(record.id, existed ? cause : 'lost', context.clock.now());
-  return existed;
+  if (!existed) throw await goneFromRunner(context, record);
+  await context.records.sandboxes.end(record.id, cause, context.clock.now());
 }

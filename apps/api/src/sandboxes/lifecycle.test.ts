@@ -18,6 +18,13 @@ const endAtOf = async (): Promise<number> => {
 };
 const secondsLeft = async (): Promise<number> => Math.round((await endAtOf()) / 1000 - Date.now() / 1000);
 const notFound = (name = id) => ({ code: 404, message: `sandbox '${name}' not found` });
+/** What the owner is told of a sandbox that was there. */
+const ended = (cause: string) => ({
+  code: 404,
+  message: expect.stringMatching(
+    new RegExp(`^sandbox '${id}' not found: it ended at \\d{4}-[\\dT:.-]+Z \\(${cause}\\)$`),
+  ) as string,
+});
 
 describe('info', () => {
   it('has every documented field', async () => {
@@ -35,6 +42,10 @@ describe('info', () => {
       metadata: {},
       state: 'running',
       envdVersion: '0.6.13',
+      isolation: 'container',
+      idleTimeout: 0,
+      cause: 'request',
+      stateSince: expect.stringMatching(/^\d{4}-.*Z$/) as string,
       envdAccessToken: 'access-token',
       allowInternetAccess: null,
       domain: null,
@@ -49,7 +60,7 @@ describe('info', () => {
 
   it('is 404 once the runner has lost the sandbox, and the list heals with it', async () => {
     api.runner.sandboxes.delete(id);
-    expect((await api.ask('GET', `/sandboxes/${id}`)).json).toEqual(notFound());
+    expect((await api.ask('GET', `/sandboxes/${id}`)).json).toEqual(ended('lost'));
     expect((await api.ask('GET', '/v2/sandboxes')).json).toEqual([]);
     expect(await api.records.sandboxes.find(id)).toMatchObject({ state: 'ended', cause: 'lost' });
   });
@@ -60,7 +71,7 @@ describe('kill', () => {
     const killed = await api.ask('DELETE', `/sandboxes/${id}`);
     expect([killed.status, killed.text]).toEqual([204, '']);
     const again = await api.ask('DELETE', `/sandboxes/${id}`);
-    expect([again.status, again.json]).toEqual([404, notFound()]);
+    expect([again.status, again.json]).toEqual([404, ended('killed')]);
     expect((await api.ask('GET', '/v2/sandboxes')).json).toEqual([]);
     expect(api.runner.sandboxes.size).toBe(0);
   });
@@ -104,14 +115,13 @@ describe('timeout', () => {
     expect((await setTimeoutTo(0)).status).toBe(404);
   });
 
-  it('never goes beyond the longest life counted from the start', async () => {
-    const sandbox = api.runner.sandboxes.get(id);
-    if (sandbox === undefined) throw new Error('no sandbox');
-    const startedAt = Date.now() - 50 * 60_000;
-    sandbox.startedAt = timestampFromMs(startedAt);
-    api.runner.tell({ case: 'updated', value: { sandbox } as never });
-    expect((await setTimeoutTo(3600)).status).toBe(204);
-    expect(await endAtOf()).toBe(startedAt + 3600_000);
+  it.each(['timeout', 'connect'])('by %s never goes beyond the longest life counted from the start', async (call) => {
+    const startedAt = timestampFromMs(Date.now() - 50 * 60_000);
+    id = api.runner.plant({ teamId: api.teamId, startedAt }).sandboxId;
+    await api.restart();
+    const answer = await api.ask('POST', `/sandboxes/${id}/${call}`, { body: { timeout: 3600 } });
+    expect(answer.status).toBeLessThan(300);
+    expect(Math.abs((await endAtOf()) - timestampMs(startedAt) - 3600_000)).toBeLessThan(2000);
   });
 
   it.each([[-1], [1.5], ['10'], [null], [2 ** 53], [undefined]])('refuses %j', async (timeout) => {
@@ -179,6 +189,10 @@ describe("another team's sandbox", () => {
       ['POST', `/sandboxes/${id}/connect`, { timeout: 1 }],
       ['POST', `/v2/sandboxes/${id}/connect`],
       ['POST', `/sandboxes/${id}/refreshes`],
+      ['POST', `/sandboxes/${id}/pause`],
+      ['POST', `/sandboxes/${id}/resume`],
+      ['POST', `/sandboxes/${id}/snapshots`],
+      ['POST', `/sandboxes/${id}/fork`],
       ['GET', `/sandboxes/${id}/metrics`],
       ['GET', `/sandboxes/${id}/logs`],
       ['GET', `/v2/sandboxes/${id}/logs`],

@@ -5,7 +5,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
-import { errors } from '../http/schemas.ts';
+import { errors, pageQuery } from '../http/schemas.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
 import { aliveAfter } from './find.ts';
 import { parseMetadataFilter } from './metadata-filter.ts';
@@ -27,8 +27,7 @@ const listQuery = z.object({
   order: z.enum(['asc', 'desc']).default('desc').describe('By start time.'),
   startedAfter: z.iso.datetime({ offset: true }).optional().describe('Inclusive.'),
   template: z.string().max(256).optional().describe('Template id or name, without a tag.'),
-  limit: z.coerce.number().int().min(1).max(100).default(100),
-  nextToken: z.string().optional().describe('`X-Next-Token` of the page before.'),
+  ...pageQuery,
 });
 
 export function addListRoutes(app: ApiApp, context: ApiContext): void {
@@ -45,6 +44,7 @@ export function addListRoutes(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const page = await context.records.sandboxes.list({
         ...(await filterOf(context, callerOf(request), request.query)),
+        states: ['running'],
         order: 'desc',
         after: undefined,
         limit: unpagedMax,
@@ -70,11 +70,10 @@ export function addListRoutes(app: ApiApp, context: ApiContext): void {
       const { query } = request;
       const after = query.nextToken === undefined ? undefined : positionFromToken(query.nextToken, query.order);
       const filter = await filterOf(context, callerOf(request), query);
-      const total = await context.records.sandboxes.count(filter);
+      const total = await context.records.sandboxes.count({ ...filter, states: ['running'] });
       void reply.header(headers.totalRunning, String(total));
-      if (query.state !== undefined && !query.state.includes('running')) return [];
-      const { order, limit } = query;
-      const page = await context.records.sandboxes.list({ ...filter, order, limit, after });
+      const { order, limit, state = ['running', 'paused'] } = query;
+      const page = await context.records.sandboxes.list({ ...filter, states: state, order, limit, after });
       if (page.next !== undefined) void reply.header(headers.nextToken, tokenFromPosition(page.next, order));
       return page.sandboxes.map(listedToWire);
     },

@@ -5,7 +5,7 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams, timeSchema, timeToWire } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
-import { getRunning, withRow } from './find.ts';
+import { getLive, withRow } from './find.ts';
 import { logFromRunner, selectLogs } from './log-entries.ts';
 import type { Log } from './log-entries.ts';
 import { logEntrySchema, logLevels } from './schemas.ts';
@@ -35,7 +35,7 @@ const logsV2Query = z.object({
 
 export function addLogRoutes(app: ApiApp, context: ApiContext): void {
   const readLogs = async (caller: Caller, id: string): Promise<Log[]> => {
-    const record = await getRunning(context, caller, id);
+    const record = await getLive(context, caller, id);
     const { entries } = await withRow(context, record, () =>
       callRunner((options) => context.runner.getLogs({ sandboxId: record.id }, options)),
     );

@@ -1,6 +1,5 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Metric } from '@soulbox/contract/runner';
-import { parseSandboxId } from '@soulbox/contract';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { Caller } from '../auth/authenticate.ts';
@@ -9,7 +8,7 @@ import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams, timeToWire } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
 import { msFromTimestamp } from '../runner/sandbox-facts.ts';
-import { aliveAfter, getRunning, withRow } from './find.ts';
+import { findOwn, getLive, isLive, withRow } from './find.ts';
 import { metricSchema } from './schemas.ts';
 import { thin } from './thin.ts';
 
@@ -36,7 +35,7 @@ export function addMetricRoutes(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request) => {
-      const record = await getRunning(context, callerOf(request), request.params.sandboxID);
+      const record = await getLive(context, callerOf(request), request.params.sandboxID);
       const { start, end } = request.query;
       const span = {
         start: timestampFromMs(start === undefined ? record.startedAt : start * 1000),
@@ -85,12 +84,12 @@ export function addMetricRoutes(app: ApiApp, context: ApiContext): void {
   );
 }
 
-/** Those of the ids that are running sandboxes of the caller. */
+/** Those of the ids that are live sandboxes of the caller. */
 async function ownIds(context: ApiContext, caller: Caller, texts: readonly string[]): Promise<string[]> {
-  const ids = [...new Set(texts.flatMap((text) => parseSandboxId(text) ?? []))];
-  const alive = aliveAfter(context);
-  const records = await Promise.all(ids.map((id) => context.records.sandboxes.findRunning(caller.team.id, id, alive)));
-  return records.flatMap((record) => record?.id ?? []);
+  const records = await Promise.all(texts.map((text) => findOwn(context, caller, text)));
+  return [
+    ...new Set(records.flatMap((record) => (record !== undefined && isLive(record, context) ? [record.id] : []))),
+  ];
 }
 
 function metricToWire(metric: Metric): z.infer<typeof metricSchema> {

@@ -1,15 +1,35 @@
 import { z } from 'zod';
-import { envLimits, metadataLimits } from '../limits.ts';
+import { envLimits, idleTimeoutMax, metadataLimits } from '../limits.ts';
 import { networkSchema } from './network-schema.ts';
 import { stringMap } from './string-map.ts';
 
 const timeout = z.int().min(1, 'must be at least 1 second').describe('Seconds to live, from now.');
 
 const common = {
-  templateID: z.string().min(1).max(256).describe('Template id, `name`, `name:tag` or `team/name:tag`.'),
-  autoPause: z.boolean().optional().describe('Only false is available in this version.'),
-  autoPauseMemory: z.boolean().optional(),
-  autoResume: z.object({ enabled: z.boolean() }).optional().describe('Only `enabled: false` is available.'),
+  templateID: z
+    .string()
+    .min(1)
+    .max(256)
+    .describe('Id or name of a template or snapshot: `name`, `name:tag`, `team/name:tag`.'),
+  autoPause: z.boolean().optional().describe('Whether it is paused at its timeout, not killed. Absent: false.'),
+  autoPauseMemory: z.boolean().optional().describe('Whether such a pause keeps the memory. Absent: true.'),
+  autoResume: z
+    .object({ enabled: z.boolean() })
+    .optional()
+    .describe('Whether any request for the paused sandbox resumes it; needs a pause with memory. Absent: false.'),
+  idleTimeout: z
+    .int()
+    .min(0)
+    .max(idleTimeoutMax)
+    .default(0)
+    .describe(
+      'Seconds without CPU use, I/O, open stream or request after which it is treated as at its timeout. ' +
+        "0: never. SoulBox's own.",
+    ),
+  isolation: z
+    .enum(['container', 'gvisor'])
+    .optional()
+    .describe("What walls it off. Absent: the template's or the server's choice. SoulBox's own."),
   allow_internet_access: z.boolean().optional().describe('False closes every way out, DNS included.'),
   network: networkSchema.optional(),
   metadata: stringMap(metadataLimits, 'Shown in lists, which can be filtered by it.').optional(),

@@ -1,8 +1,13 @@
+import { causes } from '@soulbox/contract';
+import type { Cause } from '@soulbox/contract';
 import { z } from 'zod';
 import { timeSchema } from '../http/schemas.ts';
 import { networkDetailSchema } from './network-schema.ts';
 
-/** The answer of create and connect. */
+/** A word of docs/events.md. */
+export const causeSchema = z.enum(Object.keys(causes) as [Cause, ...Cause[]]);
+
+/** The answer of create, connect, resume and fork. */
 export const sandboxSchema = z
   .object({
     sandboxID: z.string(),
@@ -22,13 +27,17 @@ const listed = {
   clientID: z.string().describe('Deprecated; always the same.'),
   alias: z.string().optional(),
   startedAt: timeSchema,
-  endAt: timeSchema,
+  endAt: timeSchema.describe('When it will end or pause; of a paused one: when it was paused.'),
   cpuCount: z.int(),
   memoryMB: z.int().describe('MiB'),
   diskSizeMB: z.int().describe('MiB'),
   metadata: z.record(z.string(), z.string()),
   state: z.enum(['running', 'paused']),
   envdVersion: z.string(),
+  isolation: z.string().describe("What walls it off; empty for one of an older version. SoulBox's own."),
+  idleTimeout: z.int().describe("Seconds without activity after which it ends or pauses; 0: never. SoulBox's own."),
+  cause: causeSchema.describe("Why it is in its state. SoulBox's own."),
+  stateSince: timeSchema.describe("SoulBox's own."),
 };
 
 export const listedSandboxSchema = z.object(listed).meta({ id: 'ListedSandbox' });

@@ -3,14 +3,14 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, noContent, sandboxParams } from '../http/schemas.ts';
-import { checkTimeout, moveDeadline } from './deadline.ts';
-import { getRunning, sandboxNotFound } from './find.ts';
+import { checkTimeout, moveDeadline, refusePaused } from './deadline.ts';
+import { getLive } from './find.ts';
 import { killSandbox } from './kill.ts';
 
 /** What a refresh without a duration gives, as for `POST /sandboxes`. Seconds. */
 const refreshDefaultSeconds = 15;
 
-const response = { 204: noContent, ...errors(400, 404, 413, 415, 503) };
+const response = { 204: noContent, ...errors(400, 404, 409, 413, 415, 503) };
 
 export function addTimeoutRoutes(app: ApiApp, context: ApiContext): void {
   app.post(
@@ -18,7 +18,7 @@ export function addTimeoutRoutes(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'Set the end of a sandbox to a time from now; 0 ends it at once',
+        summary: 'Set the end of a sandbox to a time from now; 0 ends (or pauses) it at once',
         params: sandboxParams,
         body: z.object({ timeout: z.int().min(0).describe('Seconds from now.') }).meta({ id: 'SandboxTimeout' }),
         response,
@@ -27,9 +27,12 @@ export function addTimeoutRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const seconds = request.body.timeout;
       checkTimeout(context, seconds);
-      const record = await getRunning(context, callerOf(request), request.params.sandboxID);
-      if (seconds > 0) await moveDeadline(context, record, seconds, false);
-      else if (!(await killSandbox(context, record, 'timeout'))) throw sandboxNotFound(record.id);
+      const record = await getLive(context, callerOf(request), request.params.sandboxID);
+      refusePaused(record);
+      // Only the runner knows how it would pause.
+      const pauses = record.lifecycle.onTimeout === 'pause';
+      if (seconds > 0 || pauses) await moveDeadline(context, record, seconds, false);
+      else await killSandbox(context, record, 'timeout');
       return reply.code(204).send(null);
     },
   );
@@ -49,7 +52,7 @@ export function addTimeoutRoutes(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const record = await getRunning(context, callerOf(request), request.params.sandboxID);
+      const record = await getLive(context, callerOf(request), request.params.sandboxID);
       await moveDeadline(context, record, request.body?.duration ?? refreshDefaultSeconds, true);
       return reply.code(204).send(null);
     },

@@ -1,5 +1,5 @@
 import type { Sandbox } from '@soulbox/contract/runner';
-import type { NetworkRecord, SandboxFacts } from '@soulbox/storage';
+import type { LiveSandbox, NetworkRecord } from '@soulbox/storage';
 import type { z } from 'zod';
 import type { ApiConfig } from '../config.ts';
 import { timeToWire } from '../http/schemas.ts';
@@ -29,20 +29,25 @@ export function sandboxToWire(sandbox: Sandbox, config: ApiConfig): z.infer<type
   };
 }
 
-export function listedToWire(facts: SandboxFacts): z.infer<typeof listedSandboxSchema> {
+/** Of a sandbox that runs or is paused. A paused one ended its run when it was paused. */
+export function listedToWire(facts: LiveSandbox): z.infer<typeof listedSandboxSchema> {
   return {
     sandboxID: facts.id,
     templateID: facts.templateId,
     clientID: clientId,
     ...unlessEmpty('alias', facts.alias),
     startedAt: timeToWire(facts.startedAt),
-    endAt: timeToWire(facts.endAt),
+    endAt: timeToWire(facts.state === 'paused' ? facts.stateSince : facts.endAt),
     cpuCount: facts.cpuCount,
     memoryMB: facts.memoryMb,
     diskSizeMB: facts.diskSizeMb,
     metadata: facts.metadata,
-    state: 'running',
+    state: facts.state,
     envdVersion: facts.envdVersion,
+    isolation: facts.isolation,
+    idleTimeout: facts.lifecycle.idleTimeoutSeconds,
+    cause: facts.cause,
+    stateSince: timeToWire(facts.stateSince),
   };
 }
 
@@ -54,7 +59,7 @@ export function detailToWire(sandbox: Sandbox, config: ApiConfig): z.infer<typeo
     allowInternetAccess: facts.network.allowInternetAccess ?? null,
     domain: domainOf(config),
     network: networkToWire(facts.network),
-    lifecycle: facts.lifecycle,
+    lifecycle: { autoResume: facts.lifecycle.autoResume, onTimeout: facts.lifecycle.onTimeout },
   };
 }
 

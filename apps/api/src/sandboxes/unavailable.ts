@@ -7,8 +7,6 @@ const isFilled = (value: object | null | undefined): boolean =>
 
 /** Documented wishes that this version cannot fulfil. Refusing them is honest; ignoring them would not be. */
 const unavailable: readonly [name: string, asked: (body: Omit<NewSandbox, 'secure'>) => boolean][] = [
-  ['autoPause', (body) => body.autoPause === true],
-  ['autoResume', (body) => body.autoResume?.enabled === true],
   ['iam.tokens', (body) => isFilled(body.iam?.tokens)],
   ['volumeMounts', (body) => isFilled(body.volumeMounts)],
   ['network.rules', (body) => isFilled(body.network?.rules)],

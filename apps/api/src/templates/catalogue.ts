@@ -3,12 +3,10 @@ import type { Template } from '@soulbox/contract/runner';
 import type { TeamRecord } from '@soulbox/storage';
 import type { Runner } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
-import { parseTemplateReference } from './reference.ts';
+import { defaultTag, isOwnNamespace, parseTemplateReference } from './reference.ts';
 
 /** How long a list of templates is good for creates; a new template is found at once all the same. Milliseconds. */
 const freshMs = 1000;
-/** Templates have one build until they can be built here. */
-const onlyTag = 'default';
 
 export interface FoundTemplate {
   readonly template: Template;
@@ -48,8 +46,9 @@ function findIn(templates: readonly Template[], team: TeamRecord, text: string):
   const parsed = parseTemplateReference(text);
   if (parsed === undefined) return undefined;
   const { namespace, name, tag } = parsed;
-  if (tag !== undefined && tag !== onlyTag) return undefined;
-  if (namespace !== undefined && namespace !== team.name.toLowerCase() && namespace !== team.id) return undefined;
+  // Templates have one build until they can be built here.
+  if (tag !== undefined && tag !== defaultTag) return undefined;
+  if (!isOwnNamespace(team, namespace)) return undefined;
   const named = templates.find((template) => template.names.includes(name));
   if (named !== undefined) return { template: named, alias: name };
   const identified = namespace === undefined ? templates.find((entry) => entry.templateId === name) : undefined;

@@ -1,9 +1,14 @@
+import type { TeamRecord } from '@soulbox/storage';
+
 /** `[namespace/]name[:tag]`, how callers name a template. E2B: lower-cased and trimmed, at most 128 characters. */
 export interface TemplateReference {
   readonly namespace: string | undefined;
   readonly name: string;
   readonly tag: string | undefined;
 }
+
+/** The one that a reference without a tag means. */
+export const defaultTag = 'default';
 
 const referenceMax = 128;
 const referenceForm = /^(?:([a-z0-9-_]+)\/)?([a-z0-9-_]+)(?::([a-z0-9-_.]+))?$/;
@@ -13,4 +18,17 @@ export function parseTemplateReference(text: string): TemplateReference | undefi
   if (text.length > referenceMax) return undefined;
   const [, namespace, name, tag] = referenceForm.exec(text.trim().toLowerCase()) ?? [];
   return name === undefined ? undefined : { namespace, name, tag };
+}
+
+const namespaceForm = /^[a-z0-9-_]+$/;
+
+/** What stands before the `/` in full names of a team's things: its name, or its id when that cannot be written so. */
+export function namespaceOf(team: TeamRecord): string {
+  const name = team.name.toLowerCase();
+  return namespaceForm.test(name) ? name : team.id;
+}
+
+/** Whether a reference may mean a thing of this team. */
+export function isOwnNamespace(team: TeamRecord, namespace: string | undefined): boolean {
+  return namespace === undefined || namespace === team.name.toLowerCase() || namespace === team.id;
 }

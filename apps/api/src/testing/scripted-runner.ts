@@ -9,10 +9,19 @@ import {
   MetricSchema,
   RunnerService,
   SandboxSchema,
+  SandboxState,
   WatchEventsResponseSchema,
 } from '@soulbox/contract/runner';
-import type { CreateSandboxRequest, LogEntry, Metric, Sandbox, WatchEventsResponse } from '@soulbox/contract/runner';
+import type {
+  CreateSandboxRequest,
+  LogEntry,
+  Metric,
+  Sandbox,
+  Snapshot,
+  WatchEventsResponse,
+} from '@soulbox/contract/runner';
 import type { Runner } from '../context.ts';
+import { moveTo, stateCalls } from './scripted-states.ts';
 
 type Event = WatchEventsResponse['event'];
 
@@ -23,8 +32,15 @@ export interface ScriptedRunner {
   readonly creates: CreateSandboxRequest[];
   readonly logs: Map<string, LogEntry[]>;
   readonly metrics: Map<string, Metric[]>;
+  readonly snapshots: Map<string, Snapshot>;
+  /** Calls about states with their requests, in order. */
+  readonly stateRequests: { readonly call: string; readonly request: object }[];
   /** Thrown by every call while it is set. */
   failure: unknown;
+  /** Runs inside each call about states, before anything is done; a throw fails the call. */
+  beforeStep: (call: string) => Promise<void>;
+  /** How many copies of a fork fail, counted from the last. */
+  failingForks: number;
   /** Runs inside createSandbox, before the sandbox exists; a throw fails the create. */
   beforeCreate: () => Promise<void>;
   /** Streams of events that are open now. */
@@ -34,6 +50,8 @@ export interface ScriptedRunner {
   tell(event: Event): void;
   /** Ends a sandbox, as a deadline or a crash does. */
   end(sandboxId: string, cause: string): void;
+  /** Pauses or resumes a sandbox, as a deadline or traffic does. `silently`: as if the control plane were away. */
+  move(sandboxId: string, state: 'paused' | 'running', cause: string, silently?: 'silently'): void;
   /** Breaks all streams of events. */
   cutStreams(): void;
 }
@@ -41,10 +59,14 @@ export interface ScriptedRunner {
 export function createScriptedRunner(): ScriptedRunner {
   const streams = new Set<{ push: (event: Event | undefined) => void }>();
   const sandboxes = new Map<string, Sandbox>();
-  const state: Pick<ScriptedRunner, 'failure' | 'beforeCreate'> = {
+  const state: Pick<ScriptedRunner, 'failure' | 'beforeCreate' | 'beforeStep' | 'failingForks'> = {
     failure: undefined,
     beforeCreate: () => Promise.resolve(),
+    beforeStep: () => Promise.resolve(),
+    failingForks: 0,
   };
+  const snapshots = new Map<string, Snapshot>();
+  const stateRequests: ScriptedRunner['stateRequests'] = [];
   const creates: CreateSandboxRequest[] = [];
   const logs = new Map<string, LogEntry[]>();
   const metrics = new Map<string, Metric[]>();
@@ -72,14 +94,32 @@ export function createScriptedRunner(): ScriptedRunner {
       memoryMb: 1024,
       diskSizeMb: 10_240,
       envdVersion,
+      state: SandboxState.RUNNING,
+      isolation: 'container',
+      cause: 'request',
       ...sandbox,
     });
+    made.stateSince ??= made.startedAt ?? timestampFromMs(now);
     sandboxes.set(made.sandboxId, made);
     return made;
   };
 
+  const states = stateCalls({
+    snapshots,
+    get,
+    plant,
+    tell: (name, value) => tell({ case: name, value: structuredClone(value) as never }),
+    enter: async (call, request) => {
+      failIfTold();
+      stateRequests.push({ call, request });
+      await state.beforeStep(call);
+    },
+    failingForks: () => state.failingForks,
+  });
+
   const transport = createRouterTransport(({ service }) => {
     service(RunnerService, {
+      ...states,
       createSandbox: async (request) => {
         failIfTold();
         creates.push(request);
@@ -95,6 +135,9 @@ export function createScriptedRunner(): ScriptedRunner {
           ...(request.network === undefined ? {} : { network: request.network }),
           envdAccessToken: request.secure ? 'access-token' : '',
           trafficAccessToken: request.network?.allowPublicTraffic === false ? 'traffic-token' : '',
+          ...(request.lifecycle === undefined ? {} : { lifecycle: request.lifecycle }),
+          isolation: request.isolation === '' ? 'container' : request.isolation,
+          cause: request.snapshotId === '' ? 'request' : 'snapshot',
         });
         tell({ case: 'created', value: { sandbox } as never });
         return { sandbox };
@@ -185,6 +228,8 @@ export function createScriptedRunner(): ScriptedRunner {
     client: createClient(RunnerService, transport),
     sandboxes,
     creates,
+    snapshots,
+    stateRequests,
     logs,
     metrics,
     watchers: () => streams.size,
@@ -193,6 +238,10 @@ export function createScriptedRunner(): ScriptedRunner {
     end: (sandboxId: string, cause: string) => {
       sandboxes.delete(sandboxId);
       tell({ case: 'ended', value: { sandboxId, cause } as never });
+    },
+    move: (sandboxId: string, to: 'paused' | 'running', cause: string, silently?: 'silently') => {
+      const sandbox = moveTo(get(sandboxId), to === 'paused' ? SandboxState.PAUSED : SandboxState.RUNNING, cause);
+      if (silently === undefined) tell({ case: 'updated', value: structuredClone({ sandbox }) as never });
     },
     cutStreams: () => {
       for (const stream of streams) stream.push(undefined);

@@ -4,49 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createApiKey, ensureDefaultTeam, hashApiKey } from './first-start.ts';
 import type { Records } from './records.ts';
-import type { SandboxFacts } from './sandbox-record.ts';
+import type { LiveSandbox } from './sandbox-record.ts';
 import type { SandboxListQuery } from './sandboxes.ts';
-
-const network = {
-  allowInternetAccess: undefined,
-  allowOut: [],
-  denyOut: ['10.0.0.0/8'],
-  allowPublicTraffic: false,
-  maskRequestHost: undefined,
-};
-
-function facts(id: string, teamId: string, startedAt: number, more: Partial<SandboxFacts> = {}): SandboxFacts {
-  return {
-    id,
-    teamId,
-    templateId: 'tbase',
-    alias: 'base',
-    metadata: {},
-    startedAt,
-    endAt: 1_000_000,
-    cpuCount: 2,
-    memoryMb: 1024,
-    diskSizeMb: 10_240,
-    envdVersion: '0.6.13',
-    network,
-    lifecycle: { autoResume: false, onTimeout: 'kill' },
-    ...more,
-  };
-}
-
-function query(teamId: string, more: Partial<SandboxListQuery> = {}): SandboxListQuery {
-  return {
-    teamId,
-    aliveAfter: 0,
-    metadata: {},
-    template: undefined,
-    startedAfter: undefined,
-    order: 'desc',
-    after: undefined,
-    limit: 100,
-    ...more,
-  };
-}
+import { facts, listQuery } from './testing.ts';
 
 /** What every implementation of Records must do. `open` is called again with the same folder to see what was kept. */
 export function describeRecords(name: string, open: (folder: string) => Promise<Records>): void {
@@ -65,8 +25,9 @@ export function describeRecords(name: string, open: (folder: string) => Promise<
       await rm(folder, { recursive: true });
     });
 
+    const put = (sandbox: LiveSandbox): Promise<boolean> => records.sandboxes.put(sandbox, 5);
     const idsOf = async (more: Partial<SandboxListQuery> = {}): Promise<string[]> =>
-      (await records.sandboxes.list(query(team, more))).sandboxes.map((sandbox) => sandbox.id);
+      (await records.sandboxes.list(listQuery(team, more))).sandboxes.map((sandbox) => sandbox.id);
 
     describe('teams', () => {
       it('make one default team however often they are asked', async () => {
@@ -125,8 +86,12 @@ export function describeRecords(name: string, open: (folder: string) => Promise<
     });
 
     describe('creations', () => {
-      const begin = (id: string, limit: number, aliveAfter = 0): Promise<boolean> =>
-        records.sandboxes.beginCreation({ id, teamId: team, templateId: 'tbase', startedAt: 5 }, limit, aliveAfter);
+      const begin = (id: string, limit: number, aliveAfter = 0, places = 1): Promise<boolean> =>
+        records.sandboxes.beginCreation(
+          { id, teamId: team, templateId: 'tbase', startedAt: 5, places },
+          limit,
+          aliveAfter,
+        );
 
       it('count against the limit until they are abandoned', async () => {
         expect(await begin('a', 1)).toBe(true);
@@ -137,7 +102,7 @@ export function describeRecords(name: string, open: (folder: string) => Promise<
 
       it('become sandboxes, which count as well until they end or expire', async () => {
         await begin('a', 1);
-        await records.sandboxes.completeCreation('a', facts('ia', team, 5));
+        await records.sandboxes.completeCreation('a', [facts('ia', team, 5)], 5);
         expect(await begin('b', 1)).toBe(false);
         expect(await begin('b', 1, 1_000_000)).toBe(true);
         await records.sandboxes.abandonCreation('b');
@@ -148,6 +113,32 @@ export function describeRecords(name: string, open: (folder: string) => Promise<
       it('never take more places than there are, also when many begin at once', async () => {
         const results = await Promise.all(Array.from({ length: 50 }, (_, index) => begin(`c${index}`, 20)));
         expect(results.filter(Boolean)).toHaveLength(20);
+      });
+
+      it('of several sandboxes take as many places, or none', async () => {
+        expect(await begin('a', 10, 0, 11)).toBe(false);
+        expect(await begin('a', 10, 0, 7)).toBe(true);
+        expect(await begin('b', 10, 0, 4)).toBe(false);
+        expect(await begin('b', 10, 0, 3)).toBe(true);
+        await records.sandboxes.completeCreation('a', [facts('ia', team, 5), facts('ib', team, 5)], 5);
+        expect(await begin('c', 10, 0, 6)).toBe(false);
+        expect(await begin('c', 10, 0, 5)).toBe(true);
+      });
+
+      it('of the same id are one, however many begin it', async () => {
+        expect(await begin('a', 1)).toBe(true);
+        expect(await begin('a', 1)).toBe(true);
+        expect(await begin('b', 1)).toBe(false);
+        await records.sandboxes.abandonCreation('a');
+        expect(await begin('b', 1)).toBe(true);
+      });
+
+      it('find no place for a paused sandbox, which does not count until it runs again', async () => {
+        await put(facts('ia', team, 5, { state: 'paused', stateSince: 9 }));
+        expect(await begin('a', 1)).toBe(true);
+        await records.sandboxes.abandonCreation('a');
+        await put(facts('ia', team, 5, { stateSince: 12 }));
+        expect(await begin('a', 1)).toBe(false);
       });
 
       it('are not listed, and are gone after clearCreations on the next start', async () => {
@@ -162,7 +153,7 @@ export function describeRecords(name: string, open: (folder: string) => Promise<
 
       it('leave the intent alone when the sandbox cannot be written', async () => {
         await begin('a', 1);
-        await expect(records.sandboxes.completeCreation('a', facts('ia', 'nobody', 5))).rejects.toThrow();
+        await expect(records.sandboxes.completeCreation('a', [facts('ia', 'nobody', 5)], 5)).rejects.toThrow();
         expect(await begin('b', 1)).toBe(false);
         expect(await records.sandboxes.clearCreations()).toBe(1);
       });
@@ -171,51 +162,78 @@ export function describeRecords(name: string, open: (folder: string) => Promise<
     describe('sandboxes', () => {
       it('come back as they were written, after a restart too', async () => {
         const written = facts('ia', team, 7, { metadata: { 'kö"y\\': 'välue', empty: '' } });
-        await records.sandboxes.put(written);
+        await put(written);
         await records[Symbol.asyncDispose]();
         records = await open(folder);
-        expect(await records.sandboxes.findRunning(team, 'ia', 0)).toEqual({ ...written, state: 'running' });
+        expect(await records.sandboxes.findOwn(team, 'ia')).toEqual({ ...written, executionStartedAt: 7 });
       });
 
       it('that ended stay ended and keep the first cause', async () => {
-        await records.sandboxes.put(facts('ia', team, 7));
+        await put(facts('ia', team, 7));
         expect(await records.sandboxes.end('ia', 'timeout', 9)).toBe(true);
         expect(await records.sandboxes.end('ia', 'killed', 10)).toBe(false);
-        await records.sandboxes.put(facts('ia', team, 7));
-        expect(await records.sandboxes.findRunning(team, 'ia', 0)).toBeUndefined();
-        expect(await records.sandboxes.find('ia')).toMatchObject({ state: 'ended', cause: 'timeout', endedAt: 9 });
+        await put(facts('ia', team, 7));
+        expect(await idsOf()).toEqual([]);
+        expect(await records.sandboxes.find('ia')).toMatchObject({ state: 'ended', cause: 'timeout', stateSince: 9 });
       });
 
       it('that were thought lost take the cause that is learned later', async () => {
-        await records.sandboxes.put(facts('ia', team, 7));
+        await put(facts('ia', team, 7));
         expect(await records.sandboxes.end('ia', 'lost', 9)).toBe(true);
         expect(await records.sandboxes.end('ia', 'lost', 10)).toBe(false);
         expect(await records.sandboxes.end('ia', 'killed', 11)).toBe(true);
         expect(await records.sandboxes.end('ia', 'timeout', 12)).toBe(false);
-        expect(await records.sandboxes.find('ia')).toMatchObject({ cause: 'killed', endedAt: 11 });
+        expect(await records.sandboxes.find('ia')).toMatchObject({ cause: 'killed', stateSince: 11 });
       });
 
       it('cannot be moved to another team, nor belong to a team that does not exist', async () => {
         await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
-        await records.sandboxes.put(facts('ia', team, 7));
-        await records.sandboxes.put(facts('ia', 'other', 7));
-        expect(await records.sandboxes.findRunning('other', 'ia', 0)).toBeUndefined();
-        expect(await records.sandboxes.put(facts('ib', 'nobody', 7))).toBe(false);
+        await put(facts('ia', team, 7));
+        await put(facts('ia', 'other', 7));
+        expect(await records.sandboxes.findOwn('other', 'ia')).toBeUndefined();
+        expect(await put(facts('ib', 'nobody', 7))).toBe(false);
         expect(await records.sandboxes.find('ib')).toBeUndefined();
       });
 
       it('count as ended from their deadline on', async () => {
-        await records.sandboxes.put(facts('ia', team, 7, { endAt: 100 }));
+        await put(facts('ia', team, 7, { endAt: 100 }));
         expect(await idsOf({ aliveAfter: 99 })).toEqual(['ia']);
         expect(await idsOf({ aliveAfter: 100 })).toEqual([]);
-        expect(await records.sandboxes.findRunning(team, 'ia', 100)).toBeUndefined();
-        expect(await records.sandboxes.listRunning()).toHaveLength(1);
+        expect(await records.sandboxes.listLive()).toHaveLength(1);
+      });
+
+      it('that are paused outlive their deadline, and so does one that is about to be paused at it', async () => {
+        const pauses = { autoResume: true, onTimeout: 'pause', idleTimeoutSeconds: 60 } as const;
+        await put(facts('ia', team, 1, { state: 'paused', stateSince: 50, endAt: 50 }));
+        await put(facts('ib', team, 2, { endAt: 50, lifecycle: pauses }));
+        await put(facts('ic', team, 3, { endAt: 50 }));
+        expect(await idsOf({ aliveAfter: 100 })).toEqual(['ib', 'ia']);
+        expect((await records.sandboxes.find('ib'))?.lifecycle).toEqual(pauses);
+      });
+
+      it('are filtered by state', async () => {
+        await put(facts('ia', team, 1, { state: 'paused', stateSince: 5 }));
+        await put(facts('ib', team, 2));
+        expect(await idsOf({ states: ['paused'] })).toEqual(['ia']);
+        expect(await idsOf({ states: ['running'] })).toEqual(['ib']);
+        expect(await idsOf({ states: [] })).toEqual([]);
+        expect(await records.sandboxes.count(listQuery(team, { states: ['running'] }))).toBe(1);
+      });
+
+      it('are not set back by a report that is older than the row', async () => {
+        await put(facts('ia', team, 1, { state: 'paused', stateSince: 20, cause: 'idle' }));
+        await put(facts('ia', team, 1, { stateSince: 10, endAt: 7 }));
+        expect(await records.sandboxes.find('ia')).toMatchObject({ state: 'paused', stateSince: 20, endAt: 1_000_000 });
+        await put(facts('ia', team, 1, { stateSince: 30, cause: 'traffic' }));
+        expect(await records.sandboxes.find('ia')).toMatchObject({
+          ...{ state: 'running', cause: 'traffic', stateSince: 30, executionStartedAt: 30 },
+        });
       });
 
       it('are filtered by metadata exactly, whatever characters the pairs hold', async () => {
         const odd = { 'a"b': 'c\\d', "x'y": '1', 'a.b[0]': 'é\u{1F600}', __proto__x: 'p' };
-        await records.sandboxes.put(facts('ia', team, 1, { metadata: odd }));
-        await records.sandboxes.put(facts('ib', team, 2, { metadata: { n: '1' } }));
+        await put(facts('ia', team, 1, { metadata: odd }));
+        await put(facts('ib', team, 2, { metadata: { n: '1' } }));
         for (const [key, value] of Object.entries(odd))
           expect(await idsOf({ metadata: { [key]: value } })).toEqual(['ia']);
         expect(await idsOf({ metadata: odd })).toEqual(['ia']);
@@ -226,20 +244,20 @@ export function describeRecords(name: string, open: (folder: string) => Promise<
       });
 
       it('are filtered by template id or alias, and by start time inclusively', async () => {
-        await records.sandboxes.put(facts('ia', team, 1));
-        await records.sandboxes.put(facts('ib', team, 2, { templateId: 'tother', alias: 'other' }));
+        await put(facts('ia', team, 1));
+        await put(facts('ib', team, 2, { templateId: 'tother', alias: 'other' }));
         expect(await idsOf({ template: 'tother' })).toEqual(['ib']);
         expect(await idsOf({ template: 'base' })).toEqual(['ia']);
         expect(await idsOf({ template: 'none' })).toEqual([]);
         expect(await idsOf({ startedAfter: 2 })).toEqual(['ib']);
-        expect(await records.sandboxes.count(query(team, { template: 'base' }))).toBe(1);
+        expect(await records.sandboxes.count(listQuery(team, { template: 'base' }))).toBe(1);
       });
 
       it('of another team are never listed or counted', async () => {
         await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
-        await records.sandboxes.put(facts('ia', 'other', 1));
+        await put(facts('ia', 'other', 1));
         expect(await idsOf()).toEqual([]);
-        expect(await records.sandboxes.count(query(team))).toBe(0);
+        expect(await records.sandboxes.count(listQuery(team))).toBe(0);
       });
 
       it.each(['asc', 'desc'] as const)(
@@ -247,17 +265,15 @@ export function describeRecords(name: string, open: (folder: string) => Promise<
         async (order) => {
           // Equal start times, so that the id must decide.
           for (let index = 0; index < 25; index++)
-            await records.sandboxes.put(facts(`i${String(index).padStart(2, '0')}`, team, Math.floor(index / 4)));
+            await put(facts(`i${String(index).padStart(2, '0')}`, team, Math.floor(index / 4)));
           const seen: string[] = [];
           let after: SandboxListQuery['after'];
           do {
-            const page = await records.sandboxes.list(query(team, { order, after, limit: 4 }));
+            const page = await records.sandboxes.list(listQuery(team, { order, after, limit: 4 }));
             seen.push(...page.sandboxes.map((sandbox) => sandbox.id));
             after = page.next;
             // A newcomer on the side that is already read, and the end of one that is already read.
-            await records.sandboxes.put(
-              facts(`n${seen.length}`, team, order === 'asc' ? -seen.length : 1000 + seen.length),
-            );
+            await put(facts(`n${seen.length}`, team, order === 'asc' ? -seen.length : 1000 + seen.length));
             await records.sandboxes.end(seen[0] ?? '', 'killed', 1);
           } while (after !== undefined);
           const expected = Array.from({ length: 25 }, (_, index) => `i${String(index).padStart(2, '0')}`);
@@ -266,22 +282,22 @@ export function describeRecords(name: string, open: (folder: string) => Promise<
       );
 
       it('report the last page as the last, also when it is full', async () => {
-        await records.sandboxes.put(facts('ia', team, 1));
-        await records.sandboxes.put(facts('ib', team, 2));
-        expect((await records.sandboxes.list(query(team, { limit: 2 }))).next).toBeUndefined();
-        expect((await records.sandboxes.list(query(team, { limit: 1 }))).next).toEqual({ startedAt: 2, id: 'ib' });
+        await put(facts('ia', team, 1));
+        await put(facts('ib', team, 2));
+        expect((await records.sandboxes.list(listQuery(team, { limit: 2 }))).next).toBeUndefined();
+        expect((await records.sandboxes.list(listQuery(team, { limit: 1 }))).next).toEqual({ startedAt: 2, id: 'ib' });
       });
 
       it('give the lives that touch a span', async () => {
-        await records.sandboxes.put(facts('ia', team, 1));
-        await records.sandboxes.put(facts('ib', team, 5));
+        await put(facts('ia', team, 1));
+        await put(facts('ib', team, 5));
         await records.sandboxes.end('ia', 'killed', 3);
         expect(await records.sandboxes.listLives(team, 4, 9, 10)).toEqual([{ startedAt: 5, endedAt: undefined }]);
         expect(await records.sandboxes.listLives(team, 0, 4, 10)).toEqual([{ startedAt: 1, endedAt: 3 }]);
       });
 
       it('that ended long ago are purged, a bounded number at a time', async () => {
-        for (const id of ['ia', 'ib', 'ic']) await records.sandboxes.put(facts(id, team, 1));
+        for (const id of ['ia', 'ib', 'ic']) await put(facts(id, team, 1));
         await records.sandboxes.end('ia', 'killed', 10);
         await records.sandboxes.end('ib', 'killed', 11);
         expect(await records.sandboxes.purgeEnded(12, 1)).toBe(1);

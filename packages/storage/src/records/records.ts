@@ -1,13 +1,20 @@
 import type { ApiKeyRecords } from './api-keys.ts';
+import type { EventRecords } from './events.ts';
 import type { SandboxRecords } from './sandboxes.ts';
+import type { SnapshotRecords } from './snapshots.ts';
 import type { TeamRecords } from './teams.ts';
+import type { DeliveryRecords, WebhookRecords } from './webhooks.ts';
 
 /**
- * What the control plane remembers: who exists and who owns what. Every time is in milliseconds since the Unix epoch.
- * All methods are asynchronous so that a database on another machine can stand behind them.
+ * What the control plane remembers: who exists, who owns what, and what happened to it. Every time is in milliseconds since
+ * the Unix epoch. All methods are asynchronous so that a database on another machine can stand behind them.
  */
 export interface Records extends AsyncDisposable {
   readonly teams: TeamRecords;
   readonly apiKeys: ApiKeyRecords;
   readonly sandboxes: SandboxRecords;
+  readonly snapshots: SnapshotRecords;
+  readonly events: EventRecords;
+  readonly webhooks: WebhookRecords;
+  readonly deliveries: DeliveryRecords;
 }

@@ -1,3 +1,5 @@
+import type { Cause } from '@soulbox/contract';
+
 /** The network wishes of a sandbox, as its creator gave them; shown again by the API. */
 export interface NetworkRecord {
   /** Undefined when it was not asked for either way; then access is allowed. */
@@ -11,16 +13,26 @@ export interface NetworkRecord {
   readonly maskRequestHost: string | undefined;
 }
 
+/** What happens to a sandbox by itself. */
+export interface LifecycleRecord {
+  /** Whether a request for the paused sandbox resumes it. */
+  readonly autoResume: boolean;
+  readonly onTimeout: 'kill' | 'pause';
+  /** Seconds without activity after which it is treated as at its deadline; 0: never. */
+  readonly idleTimeoutSeconds: number;
+}
+
 /** What the control plane knows of a sandbox whatever its state. Tokens and variables are the runner's, not kept here. */
 export interface SandboxFacts {
   readonly id: string;
   readonly teamId: string;
+  /** A template's id, or a snapshot's for a sandbox that was made from one. */
   readonly templateId: string;
   /** The template's name as it was asked for; empty when it was asked for by id and has no name. */
   readonly alias: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly startedAt: number;
-  /** When the runner ends it. */
+  /** When the runner ends or pauses it. */
   readonly endAt: number;
   readonly cpuCount: number;
   /** MiB. */
@@ -29,12 +41,20 @@ export interface SandboxFacts {
   readonly diskSizeMb: number;
   readonly envdVersion: string;
   readonly network: NetworkRecord;
-  readonly lifecycle: { readonly autoResume: boolean; readonly onTimeout: 'kill' | 'pause' };
+  readonly lifecycle: LifecycleRecord;
+  /** The driver that walls it off; empty for a sandbox of a version that had only one. */
+  readonly isolation: string;
+  /** Why it is in its state. `lost`: the runner did not know it any more when the two compared their lists. */
+  readonly cause: Cause;
+  /** Since when it is in its state. */
+  readonly stateSince: number;
 }
 
-/** Why it ended. `lost`: the runner did not know it any more when the two compared their lists. */
-export type SandboxEndCause = 'killed' | 'timeout' | 'failed' | 'lost';
+/** A sandbox as the runner reports it. */
+export type LiveSandbox = SandboxFacts & { readonly state: 'running' | 'paused' };
 
-export type SandboxRecord =
-  | (SandboxFacts & { readonly state: 'running' })
-  | (SandboxFacts & { readonly state: 'ended'; readonly endedAt: number; readonly cause: SandboxEndCause });
+/** A row: `executionStartedAt` is when it last began to run, by its start or a resume. */
+export type SandboxRecord = SandboxFacts & {
+  readonly state: 'running' | 'paused' | 'ended';
+  readonly executionStartedAt: number;
+};

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { SoulBoxError } from '@soulbox/base';
 
 /** Numbered from 1. Never change one that was released; add the next. */
-const migrations: readonly string[] = [
+export const migrations: readonly string[] = [
   `CREATE TABLE teams (
      id TEXT PRIMARY KEY,
      name TEXT NOT NULL,
@@ -54,23 +54,116 @@ const migrations: readonly string[] = [
    CREATE INDEX sandboxes_running ON sandboxes (team_id, started_at, id, end_at) WHERE state = 'running';
    CREATE INDEX sandboxes_ended ON sandboxes (ended_at) WHERE state = 'ended';
    CREATE INDEX sandboxes_team ON sandboxes (team_id, started_at);`,
+
+  // Paused sandboxes, snapshots, events, webhooks. SQLite cannot change a CHECK, so the table is made anew.
+  `ALTER TABLE sandboxes RENAME TO old_sandboxes;
+   CREATE TABLE sandboxes (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     template_id TEXT NOT NULL,
+     alias TEXT NOT NULL,
+     metadata TEXT NOT NULL,
+     started_at INTEGER NOT NULL,
+     end_at INTEGER NOT NULL,
+     cpu_count INTEGER NOT NULL,
+     memory_mb INTEGER NOT NULL,
+     disk_size_mb INTEGER NOT NULL,
+     envd_version TEXT NOT NULL,
+     network TEXT NOT NULL,
+     lifecycle TEXT NOT NULL,
+     isolation TEXT NOT NULL,
+     state TEXT NOT NULL CHECK (state IN ('running', 'paused', 'ended')),
+     cause TEXT NOT NULL,
+     state_since INTEGER NOT NULL,
+     execution_started_at INTEGER NOT NULL
+   ) STRICT;
+   INSERT INTO sandboxes
+     SELECT id, team_id, template_id, alias, metadata, started_at, end_at, cpu_count, memory_mb, disk_size_mb, envd_version,
+       network, json_set(lifecycle, '$.idleTimeoutSeconds', 0), '', state, coalesce(cause, 'request'),
+       coalesce(ended_at, started_at), started_at
+     FROM old_sandboxes;
+   DROP TABLE old_sandboxes;
+   CREATE INDEX sandboxes_live ON sandboxes (team_id, started_at, id) WHERE state <> 'ended';
+   CREATE INDEX sandboxes_ended ON sandboxes (state_since) WHERE state = 'ended';
+   CREATE INDEX sandboxes_team ON sandboxes (team_id, started_at);
+
+   ALTER TABLE creations ADD COLUMN places INTEGER NOT NULL DEFAULT 1;
+
+   CREATE TABLE snapshots (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     sandbox_id TEXT NOT NULL,
+     template_id TEXT NOT NULL,
+     name TEXT NOT NULL,
+     tag TEXT NOT NULL,
+     state TEXT NOT NULL CHECK (state IN ('making', 'ready', 'deleting')),
+     created_at INTEGER NOT NULL,
+     cpu_count INTEGER NOT NULL,
+     memory_mb INTEGER NOT NULL,
+     disk_size_mb INTEGER NOT NULL,
+     isolation TEXT NOT NULL,
+     size_bytes INTEGER NOT NULL
+   ) STRICT;
+   CREATE UNIQUE INDEX snapshots_name ON snapshots (team_id, name, tag) WHERE state = 'ready' AND name <> '';
+   CREATE INDEX snapshots_team ON snapshots (team_id, created_at, id);
+
+   CREATE TABLE events (
+     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+     id TEXT NOT NULL,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     sandbox_id TEXT NOT NULL,
+     template_id TEXT NOT NULL,
+     execution_id TEXT NOT NULL,
+     type TEXT NOT NULL,
+     at INTEGER NOT NULL,
+     cause TEXT NOT NULL,
+     metadata TEXT NOT NULL,
+     execution TEXT,
+     snapshot_id TEXT
+   ) STRICT;
+   CREATE INDEX events_team ON events (team_id, sequence);
+   CREATE INDEX events_sandbox ON events (sandbox_id, sequence);
+   CREATE INDEX events_at ON events (at);
+
+   CREATE TABLE webhooks (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     name TEXT NOT NULL,
+     url TEXT NOT NULL,
+     enabled INTEGER NOT NULL,
+     events TEXT NOT NULL,
+     signature_secret TEXT NOT NULL,
+     created_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX webhooks_team ON webhooks (team_id, created_at);
+
+   CREATE TABLE deliveries (
+     id TEXT PRIMARY KEY,
+     webhook_id TEXT NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
+     sequence INTEGER NOT NULL REFERENCES events (sequence) ON DELETE CASCADE,
+     failures INTEGER NOT NULL,
+     due_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX deliveries_webhook ON deliveries (webhook_id);
+   CREATE INDEX deliveries_event ON deliveries (sequence);
+   CREATE INDEX deliveries_due ON deliveries (due_at);`,
 ];
 
-/** Brings the schema to this version, each step in a transaction. Throws `config_invalid` for a newer one. */
-export function migrate(db: DatabaseSync): void {
+/** Brings the schema to the last of `steps`, all in one transaction. Throws `config_invalid` for a newer one. */
+export function migrate(db: DatabaseSync, steps: readonly string[] = migrations): void {
   db.exec('CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT');
   const latest = db.prepare('SELECT coalesce(max(number), 0) AS number FROM migrations');
   db.exec('BEGIN IMMEDIATE');
   try {
     const present = Number(latest.get()?.['number']);
-    if (present > migrations.length)
+    if (present > steps.length)
       throw new SoulBoxError(
         'config_invalid',
-        `The records file has schema version ${present}, this SoulBox knows up to ${migrations.length}. ` +
+        `The records file has schema version ${present}, this SoulBox knows up to ${steps.length}. ` +
           'Start the newer SoulBox that wrote it, or use another data folder.',
       );
     const insert = db.prepare('INSERT INTO migrations (number, applied_at) VALUES (?, ?)');
-    for (const [index, sql] of migrations.entries()) {
+    for (const [index, sql] of steps.entries()) {
       if (index < present) continue;
       db.exec(sql);
       insert.run(index + 1, Date.now());

@@ -6,10 +6,17 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ensureDefaultTeam } from '../first-start.ts';
+import { describeHistory } from '../history-contract.ts';
 import { describeRecords } from '../records-contract.ts';
+import { describeSnapshots } from '../snapshots-contract.ts';
+import { listQuery } from '../testing.ts';
+import { migrate, migrations } from './migrations.ts';
 import { openSqliteRecords } from './open.ts';
 
-describeRecords('SQLite', (folder) => Promise.resolve(openSqliteRecords(join(folder, 'records.sqlite'))));
+const openIn = (folder: string) => Promise.resolve(openSqliteRecords(join(folder, 'records.sqlite')));
+describeRecords('SQLite', openIn);
+describeSnapshots('SQLite', openIn);
+describeHistory('SQLite', openIn);
 
 describe('opening a records file', () => {
   let folder: string;
@@ -27,6 +34,38 @@ describe('opening a records file', () => {
     db.close();
     expect(() => openSqliteRecords(path)).toThrow(/schema version 999/);
     expect(() => openSqliteRecords(path)).toThrow(expect.objectContaining({ reason: 'config_invalid' }) as Error);
+  });
+
+  it('takes a file of the first version over, with what runs and what ended', async () => {
+    const db = new DatabaseSync(path);
+    migrate(db, migrations.slice(0, 1));
+    db.exec(`
+      INSERT INTO teams VALUES ('t1', 'default', 1, 1);
+      INSERT INTO creations VALUES ('c1', 't1', 'tbase', 5);
+      INSERT INTO sandboxes VALUES
+        ('ia', 't1', 'tbase', 'base', '{"k":"v"}', 7, 900, 2, 1024, 10240, '0.6.13', '{"allowOut":[],"denyOut":[]}',
+         '{"autoResume":false,"onTimeout":"kill"}', 'running', NULL, NULL),
+        ('ib', 't1', 'tbase', 'base', '{}', 8, 900, 2, 1024, 10240, '0.6.13', '{"allowOut":[],"denyOut":[]}',
+         '{"autoResume":false,"onTimeout":"kill"}', 'ended', 50, 'timeout');`);
+    db.close();
+    await using records = openSqliteRecords(path);
+    expect(await records.sandboxes.find('ia')).toMatchObject({
+      ...{ metadata: { k: 'v' }, state: 'running', cause: 'request', stateSince: 7, executionStartedAt: 7 },
+      lifecycle: { autoResume: false, onTimeout: 'kill', idleTimeoutSeconds: 0 },
+    });
+    expect(await records.sandboxes.find('ib')).toMatchObject({ state: 'ended', cause: 'timeout', stateSince: 50 });
+    expect((await records.sandboxes.list(listQuery('t1'))).sandboxes.map((row) => row.id)).toEqual(['ia']);
+    expect(await records.sandboxes.clearCreations()).toBe(1);
+  });
+
+  it('leaves a file alone whose change to this version fails half way', async () => {
+    const db = new DatabaseSync(path);
+    migrate(db, migrations.slice(0, 1));
+    expect(() => migrate(db, [migrations[0] ?? '', 'CREATE TABLE half (id TEXT); nonsense'])).toThrow(/nonsense/);
+    expect(db.prepare("SELECT count(*) AS n FROM sqlite_master WHERE name = 'half'").get()).toEqual({ n: 0 });
+    db.close();
+    await using records = openSqliteRecords(path);
+    expect(await records.teams.list()).toEqual([]);
   });
 
   it('refuses a file that is no database, and a folder that does not exist', async () => {

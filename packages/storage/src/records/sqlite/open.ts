@@ -2,9 +2,14 @@ import { DatabaseSync } from 'node:sqlite';
 import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Records } from '../records.ts';
 import { sqliteApiKeys } from './api-keys.ts';
+import { sqliteDeliveries } from './deliveries.ts';
+import { createEventLog } from './event-log.ts';
+import { sqliteEvents } from './events.ts';
 import { migrate } from './migrations.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
+import { sqliteSnapshots } from './snapshots.ts';
 import { sqliteTeams } from './teams.ts';
+import { sqliteWebhooks } from './webhooks.ts';
 
 /** Another process (the CLI making a key) may hold the write lock this long before we give up. Milliseconds. */
 const busyTimeoutMs = 5000;
@@ -16,16 +21,20 @@ const busyTimeoutMs = 5000;
  */
 export function openSqliteRecords(path: string): Records {
   const db = openDatabase(path);
-  const api: Records = {
+  const log = createEventLog(db);
+  return {
     teams: sqliteTeams(db),
     apiKeys: sqliteApiKeys(db),
-    sandboxes: sqliteSandboxes(db),
+    sandboxes: sqliteSandboxes(db, log),
+    snapshots: sqliteSnapshots(db, log),
+    events: sqliteEvents(db, log),
+    webhooks: sqliteWebhooks(db),
+    deliveries: sqliteDeliveries(db, log),
     [Symbol.asyncDispose]: () => {
       if (db.isOpen) db.close();
       return Promise.resolve();
     },
   };
-  return api;
 }
 
 function openDatabase(path: string): DatabaseSync {

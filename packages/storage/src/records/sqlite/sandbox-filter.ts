@@ -7,10 +7,15 @@ export interface SqlFilter {
   readonly values: readonly SQLInputValue[];
 }
 
-/** Running sandboxes of the team that match, without paging. Values are always bound, never part of the text. */
+/** One `?`: the time at which deadlines are looked at. A sandbox that pauses at its deadline stays until it is told paused. */
+export const runsSql = "(state = 'running' AND (end_at > ? OR lifecycle ->> 'onTimeout' = 'pause'))";
+
+/** Live sandboxes of the team that match, without paging. Values are always bound, never part of the text. */
 export function filterFromQuery(query: Omit<SandboxListQuery, 'order' | 'after' | 'limit'>): SqlFilter {
-  const where = ["state = 'running'", 'team_id = ?', 'end_at > ?'];
+  const where = ["state <> 'ended'", 'team_id = ?', `(state = 'paused' OR ${runsSql})`];
   const values: SQLInputValue[] = [query.teamId, query.aliveAfter];
+  where.push('state IN (SELECT value FROM json_each(?))');
+  values.push(JSON.stringify(query.states));
   if (query.startedAfter !== undefined) {
     where.push('started_at >= ?');
     values.push(query.startedAfter);

@@ -1,10 +1,10 @@
 import type { SQLInputValue, SQLOutputValue } from 'node:sqlite';
-import type { NetworkRecord, SandboxEndCause, SandboxFacts, SandboxRecord } from '../sandbox-record.ts';
+import type { Cause } from '@soulbox/contract';
+import type { NetworkRecord, SandboxRecord } from '../sandbox-record.ts';
 
-/** A row of `sandboxes` to the record. The JSON columns were written by `factsToRow` and are trusted. */
+/** A row of `sandboxes` to the record. The JSON columns were written by `rowFromSandbox` and are trusted. */
 export function sandboxFromRow(row: Record<string, SQLOutputValue>): SandboxRecord {
-  const network = JSON.parse(String(row['network'])) as Partial<NetworkRecord>;
-  const facts: SandboxFacts = {
+  return {
     id: String(row['id']),
     teamId: String(row['team_id']),
     templateId: String(row['template_id']),
@@ -16,25 +16,45 @@ export function sandboxFromRow(row: Record<string, SQLOutputValue>): SandboxReco
     memoryMb: Number(row['memory_mb']),
     diskSizeMb: Number(row['disk_size_mb']),
     envdVersion: String(row['envd_version']),
-    // JSON leaves undefined members out; the record names every one.
-    network: {
-      allowInternetAccess: network.allowInternetAccess,
-      allowOut: network.allowOut ?? [],
-      denyOut: network.denyOut ?? [],
-      allowPublicTraffic: network.allowPublicTraffic,
-      maskRequestHost: network.maskRequestHost,
-    },
-    lifecycle: JSON.parse(String(row['lifecycle'])) as SandboxFacts['lifecycle'],
+    network: networkFromJson(String(row['network'])),
+    lifecycle: JSON.parse(String(row['lifecycle'])) as SandboxRecord['lifecycle'],
+    isolation: String(row['isolation']),
+    state: row['state'] as SandboxRecord['state'],
+    cause: row['cause'] as Cause,
+    stateSince: Number(row['state_since']),
+    executionStartedAt: Number(row['execution_started_at']),
   };
-  if (row['state'] === 'running') return { ...facts, state: 'running' };
-  return { ...facts, state: 'ended', endedAt: Number(row['ended_at']), cause: row['cause'] as SandboxEndCause };
 }
 
-/** In the order of the columns of the insert. */
-export function factsToRow(facts: SandboxFacts): SQLInputValue[] {
+/** JSON leaves undefined members out; the record names every one. */
+function networkFromJson(text: string): NetworkRecord {
+  const network = JSON.parse(text) as Partial<NetworkRecord>;
+  return {
+    allowInternetAccess: network.allowInternetAccess,
+    allowOut: network.allowOut ?? [],
+    denyOut: network.denyOut ?? [],
+    allowPublicTraffic: network.allowPublicTraffic,
+    maskRequestHost: network.maskRequestHost,
+  };
+}
+
+/** The columns of the row but the team's, which never changes, in the order of `rowFromSandbox`. */
+const changing = [
+  ...['template_id', 'alias', 'metadata', 'started_at', 'end_at', 'cpu_count', 'memory_mb', 'disk_size_mb'],
+  ...['envd_version', 'network', 'lifecycle', 'isolation', 'state', 'cause', 'state_since', 'execution_started_at'],
+];
+
+/** Writes a row, new or known. */
+export const writeSandboxSql = `
+  INSERT INTO sandboxes (id, team_id, ${changing.join(', ')}) VALUES (?, ?${', ?'.repeat(changing.length)})
+  ON CONFLICT (id) DO UPDATE SET ${changing.map((column) => `${column} = excluded.${column}`).join(', ')}`;
+
+/** The values of `writeSandboxSql`. */
+export function rowFromSandbox(record: SandboxRecord): SQLInputValue[] {
   return [
-    ...[facts.id, facts.teamId, facts.templateId, facts.alias, JSON.stringify(facts.metadata)],
-    ...[facts.startedAt, facts.endAt, facts.cpuCount, facts.memoryMb, facts.diskSizeMb, facts.envdVersion],
-    ...[JSON.stringify(facts.network), JSON.stringify(facts.lifecycle)],
+    ...[record.id, record.teamId, record.templateId, record.alias, JSON.stringify(record.metadata)],
+    ...[record.startedAt, record.endAt, record.cpuCount, record.memoryMb, record.diskSizeMb, record.envdVersion],
+    ...[JSON.stringify(record.network), JSON.stringify(record.lifecycle), record.isolation],
+    ...[record.state, record.cause, record.stateSince, record.executionStartedAt],
   ];
 }

@@ -1,0 +1,73 @@
+import { parseSandboxId } from '@soulbox/contract';
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors, sandboxParams } from '../http/schemas.ts';
+import { eventSchema, eventToWire, eventTypeSchema } from './to-wire.ts';
+
+/** Further back nobody pages by offset: `after` costs the same everywhere. */
+const offsetMax = 100_000;
+
+const listQuery = z.object({
+  offset: z.coerce.number().int().min(0).max(offsetMax).default(0),
+  limit: z.coerce.number().int().min(1).max(100).default(10),
+  orderAsc: z
+    .enum(['true', 'false'])
+    .transform((text) => text === 'true')
+    .optional()
+    .describe('Oldest first. Absent: only with `after`.'),
+  types: z
+    .union([z.string().transform((text) => text.split(',')), z.array(z.string())])
+    .pipe(z.array(eventTypeSchema).max(20))
+    .default([])
+    .describe('May be repeated. Absent: all.'),
+  after: z.coerce.number().int().min(0).optional().describe("Only events with a higher `sequence`. SoulBox's own."),
+});
+
+type ListQuery = z.infer<typeof listQuery>;
+
+const response = { 200: z.array(eventSchema), ...errors(400) };
+
+export function addEventRoutes(app: ApiApp, context: ApiContext): void {
+  app.get(
+    '/events/sandboxes',
+    {
+      schema: {
+        tags: ['events'],
+        summary: "Lifecycle events of the team's sandboxes, newest first",
+        querystring: listQuery,
+        response,
+      },
+    },
+    (request) => listEvents(context, callerOf(request), undefined, request.query),
+  );
+
+  app.get(
+    '/events/sandboxes/:sandboxID',
+    {
+      schema: {
+        tags: ['events'],
+        summary: 'Lifecycle events of one sandbox, also of one that ended; empty for an unknown one',
+        params: sandboxParams,
+        querystring: listQuery,
+        response,
+      },
+    },
+    async (request) => {
+      const sandboxId = parseSandboxId(request.params.sandboxID);
+      return sandboxId === undefined ? [] : await listEvents(context, callerOf(request), sandboxId, request.query);
+    },
+  );
+}
+
+async function listEvents(context: ApiContext, caller: Caller, sandboxId: string | undefined, query: ListQuery) {
+  const { offset, limit, types, after, orderAsc = after !== undefined } = query;
+  const events = await context.records.events.list({
+    ...{ teamId: caller.team.id, sandboxId, types, offset, limit },
+    after: after ?? 0,
+    order: orderAsc ? 'asc' : 'desc',
+  });
+  return events.map(eventToWire);
+}

@@ -1,0 +1,24 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { NewSandbox } from './new-sandbox-schema.ts';
+
+type Wishes = Pick<NewSandbox, 'autoPause' | 'autoPauseMemory' | 'autoResume' | 'idleTimeout' | 'timeout'>;
+
+/** Throws `bad_request` for wishes that no sandbox can fulfil together; the official client refuses them as well. */
+export function refuseContradictions({ autoPause, autoPauseMemory, autoResume }: Wishes): void {
+  if (autoPause !== true || autoPauseMemory !== false || autoResume?.enabled !== true) return;
+  throw new SoulBoxError(
+    'bad_request',
+    'autoResume: a sandbox that is paused without its memory cannot be resumed by traffic; leave autoPauseMemory true.',
+  );
+}
+
+/** What a new sandbox does by itself, as the runner is told. */
+export function lifecycleToRunner({ autoPause, autoPauseMemory, autoResume, idleTimeout, timeout }: Wishes) {
+  return {
+    pauseOnTimeout: autoPause ?? false,
+    pauseMemory: autoPauseMemory ?? true,
+    autoResume: autoResume?.enabled ?? false,
+    idleTimeoutSeconds: idleTimeout,
+    timeoutSeconds: timeout,
+  };
+}

@@ -1,0 +1,50 @@
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors, noContent, sandboxParams } from '../http/schemas.ts';
+import { runnerStateMs } from '../limits.ts';
+import { callRunner } from '../runner/call.ts';
+import { factsFromRunner } from '../runner/sandbox-facts.ts';
+import { getLive, goneFromRunner, withRow } from './find.ts';
+
+const pauseSchema = z
+  .object({
+    memory: z.boolean().default(true).describe('False keeps the files only; a resume starts afresh on them.'),
+    durability: z
+      .enum(['on-return', 'in-background'])
+      .optional()
+      .describe(
+        'When to answer: once the state is safe on the disk, or as soon as the sandbox is frozen. ' +
+          "Absent: the server's setting. SoulBox's own.",
+      ),
+  })
+  .meta({ id: 'SandboxPauseRequest' });
+
+export function addPauseRoute(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/sandboxes/:sandboxID/pause',
+    {
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'Save a running sandbox and end its processes; 409 when it is paused already',
+        params: sandboxParams,
+        body: pauseSchema.nullish(),
+        response: { 204: noContent, ...errors(400, 404, 409, 413, 415, 501, 503) },
+      },
+    },
+    async (request, reply) => {
+      const { memory = true, durability = '' } = request.body ?? {};
+      const record = await getLive(context, callerOf(request), request.params.sandboxID);
+      // Whether the step is legal is the runner's to say: only it knows what is under way.
+      const wish = { sandboxId: record.id, keepMemory: memory, durability };
+      const { sandbox } = await withRow(context, record, () =>
+        callRunner((options) => context.runner.pauseSandbox(wish, options), runnerStateMs),
+      );
+      if (sandbox === undefined) throw await goneFromRunner(context, record);
+      await context.records.sandboxes.put(factsFromRunner(sandbox), context.clock.now());
+      context.logger.info({ sandboxId: record.id, memory }, 'sandbox paused');
+      return reply.code(204).send(null);
+    },
+  );
+}

@@ -1,0 +1,56 @@
+import type { Sandbox } from '@soulbox/contract/runner';
+import type { SandboxRecord } from '@soulbox/storage';
+import type { Caller } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import { runnerStateMs } from '../limits.ts';
+import { callRunner } from '../runner/call.ts';
+import { factsFromRunner } from '../runner/sandbox-facts.ts';
+import { checkTimeout, latestEnd } from './deadline.ts';
+import { getLive, goneFromRunner, withRow } from './find.ts';
+import { withPlaces } from './places.ts';
+
+export interface ResumeWish {
+  /** Seconds from now. Of a running sandbox an earlier end than the present one is ignored. */
+  readonly timeoutSeconds: number;
+  /** False drops the saved memory: the sandbox starts afresh on its files. Means nothing for a running one. */
+  readonly withMemory: boolean;
+}
+
+export interface Resumed {
+  readonly sandbox: Sandbox;
+  /** False: it was running. */
+  readonly resumed: boolean;
+}
+
+/** Makes the caller's sandbox run for the time wished. A paused one takes a place of the team's again. */
+export async function resumeSandbox(
+  context: ApiContext,
+  caller: Caller,
+  idText: string,
+  wish: ResumeWish,
+): Promise<Resumed> {
+  checkTimeout(context, wish.timeoutSeconds);
+  const record = await getLive(context, caller, idText);
+  if (record.state !== 'paused') return extend(context, record, wish);
+  const wanted = { id: record.id, templateId: record.templateId, places: 1 };
+  const resume = () => askRunner(context, record, wish);
+  const answer = await withPlaces(context, caller, wanted, resume, ({ sandbox }) => [sandbox]);
+  if (answer.resumed) context.logger.info({ sandboxId: record.id }, 'sandbox resumed');
+  return answer;
+}
+
+async function extend(context: ApiContext, record: SandboxRecord, wish: ResumeWish): Promise<Resumed> {
+  const left = Math.floor((latestEnd(context, record) - context.clock.now()) / 1000);
+  const timeoutSeconds = Math.max(0, Math.min(wish.timeoutSeconds, left));
+  const answer = await askRunner(context, record, { ...wish, timeoutSeconds });
+  await context.records.sandboxes.put(factsFromRunner(answer.sandbox), context.clock.now());
+  return answer;
+}
+
+async function askRunner(context: ApiContext, record: SandboxRecord, wish: ResumeWish): Promise<Resumed> {
+  const { sandbox, resumed } = await withRow(context, record, () =>
+    callRunner((options) => context.runner.resumeSandbox({ sandboxId: record.id, ...wish }, options), runnerStateMs),
+  );
+  if (sandbox === undefined) throw await goneFromRunner(context, record);
+  return { sandbox, resumed };
+}

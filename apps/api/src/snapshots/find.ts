@@ -1,0 +1,54 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { SnapshotRecord, TeamRecord } from '@soulbox/storage';
+import { z } from 'zod';
+import type { ApiContext } from '../context.ts';
+import { shown } from '../http/shown.ts';
+import { defaultTag, isOwnNamespace, parseTemplateReference } from '../templates/reference.ts';
+
+export const snapshotParams = z.object({ snapshotID: z.string().describe('As the list gives it, percent-encoded.') });
+
+/**
+ * The team's snapshot that a text names: `<id>`, `<id>:default`, `name`, `name:tag` or `team/name:tag`. Undefined for
+ * anything else, also for another team's.
+ */
+export async function findSnapshot(
+  context: ApiContext,
+  team: TeamRecord,
+  text: string,
+): Promise<SnapshotRecord | undefined> {
+  const reference = parseTemplateReference(text);
+  if (reference === undefined || !isOwnNamespace(team, reference.namespace)) return undefined;
+  const { name, tag = defaultTag, namespace } = reference;
+  const named = await context.records.snapshots.findByName(team.id, name, tag);
+  if (named !== undefined || namespace !== undefined || tag !== defaultTag) return named;
+  return context.records.snapshots.findById(team.id, name);
+}
+
+/** The same. Throws `snapshot_not_found`. */
+export async function getSnapshot(context: ApiContext, team: TeamRecord, text: string): Promise<SnapshotRecord> {
+  const snapshot = await findSnapshot(context, team, text);
+  if (snapshot !== undefined) return snapshot;
+  throw snapshotNotFound(text);
+}
+
+export function snapshotNotFound(text: string): SoulBoxError {
+  return new SoulBoxError('snapshot_not_found', `snapshot ${shown(text)} not found`);
+}
+
+/** What a create is made from, in the runner's words. */
+export interface Source {
+  /** Shown as `templateID`: a template's id, or the snapshot's. */
+  readonly templateId: string;
+  /** Shown as `alias`; empty for one without a name. */
+  readonly alias: string;
+  /** Empty for a template. */
+  readonly snapshotId: string;
+}
+
+/** The snapshot or template that a create names. As at E2B, the team's own things come before those of all. */
+export async function findSource(context: ApiContext, team: TeamRecord, text: string): Promise<Source | undefined> {
+  const snapshot = await findSnapshot(context, team, text);
+  if (snapshot !== undefined) return { templateId: snapshot.id, alias: snapshot.name, snapshotId: snapshot.id };
+  const found = await context.templates.find(team, text);
+  return found && { templateId: found.template.templateId, alias: found.alias, snapshotId: '' };
+}

@@ -1,0 +1,90 @@
+import { randomId, SoulBoxError } from '@soulbox/base';
+import type { SandboxRecord, SnapshotRecord } from '@soulbox/storage';
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors, sandboxParams } from '../http/schemas.ts';
+import { runnerStateMs } from '../limits.ts';
+import { callRunner } from '../runner/call.ts';
+import { getLive, withRow } from '../sandboxes/find.ts';
+import { forgetQuietly } from './forget.ts';
+import { parseSnapshotName } from './name.ts';
+import type { SnapshotName } from './name.ts';
+import { madeFrom } from './settle.ts';
+import { snapshotSchema, snapshotToWire } from './to-wire.ts';
+
+const newSnapshotSchema = z
+  .object({
+    name: z
+      .string()
+      .max(256)
+      .optional()
+      .describe('`[team/]name[:tag]`. A snapshot of yours that has it already is replaced. Absent: no name.'),
+  })
+  .meta({ id: 'SandboxSnapshotRequest' });
+
+export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/sandboxes/:sandboxID/snapshots',
+    {
+      schema: {
+        tags: ['snapshots'],
+        summary: 'Keep the state of a sandbox as a snapshot; the sandbox goes on',
+        params: sandboxParams,
+        body: newSnapshotSchema.nullish(),
+        response: { 201: snapshotSchema, ...errors(400, 404, 409, 413, 415, 501, 503, 504) },
+      },
+    },
+    async (request, reply) => {
+      const caller = callerOf(request);
+      const name = await parseSnapshotName(context, caller.team, request.body?.name);
+      const sandbox = await getLive(context, caller, request.params.sandboxID);
+      const snapshot = await makeSnapshot(context, sandbox, name);
+      return reply.code(201).send(snapshotToWire(snapshot, caller.team));
+    },
+  );
+}
+
+/**
+ * Intent, runner, row. A kill of this process in between leaves an intent, which becomes a snapshot or nothing when records
+ * and runner are next compared. Throws `limit_exceeded`, and what the runner throws.
+ */
+async function makeSnapshot(context: ApiContext, sandbox: SandboxRecord, name: SnapshotName): Promise<SnapshotRecord> {
+  const id = `s${randomId(20)}`;
+  context.snapshotsUnderway.add(id);
+  try {
+    const intent = await begin(context, sandbox, { id, ...name });
+    const made = await askRunner(context, sandbox, id);
+    const replaced = (await context.records.snapshots.complete(id, made)) ?? [];
+    for (const old of replaced) await forgetQuietly(context, old);
+    context.logger.info({ sandboxId: sandbox.id, snapshotId: id }, 'snapshot made');
+    return { ...intent, ...made, state: 'ready' };
+  } finally {
+    context.snapshotsUnderway.delete(id);
+  }
+}
+
+async function begin(context: ApiContext, sandbox: SandboxRecord, named: SnapshotName & { id: string }) {
+  const { id: sandboxId, teamId, templateId, cpuCount, memoryMb, diskSizeMb, isolation } = sandbox;
+  const size = { cpuCount, memoryMb, diskSizeMb, isolation };
+  const intent = { ...named, ...size, teamId, sandboxId, templateId, createdAt: context.clock.now() };
+  const limit = context.config.teamSnapshotLimit;
+  if (await context.records.snapshots.begin(intent, limit)) return intent;
+  throw new SoulBoxError('limit_exceeded', `The team has the maximum number of snapshots (${limit}); delete some.`);
+}
+
+async function askRunner(context: ApiContext, sandbox: SandboxRecord, snapshotId: string) {
+  const wish = { sandboxId: sandbox.id, snapshotId };
+  try {
+    const { snapshot } = await withRow(context, sandbox, () =>
+      callRunner((options) => context.runner.makeSnapshot(wish, options), runnerStateMs),
+    );
+    if (snapshot === undefined) throw new SoulBoxError('internal', 'The runner answered without a snapshot.');
+    return madeFrom(snapshot);
+  } catch (thrown) {
+    // It may have been made all the same, and only the answer was lost.
+    await forgetQuietly(context, snapshotId);
+    throw thrown;
+  }
+}

@@ -1,0 +1,105 @@
+import { create } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import { SoulBoxError } from '@soulbox/base';
+import { connectErrorFromError } from '@soulbox/contract';
+import { SandboxState, SnapshotSchema } from '@soulbox/contract/runner';
+import type { RunnerService, Sandbox, SandboxSchema, Snapshot } from '@soulbox/contract/runner';
+
+type StateCalls = Pick<
+  ServiceImpl<typeof RunnerService>,
+  'pauseSandbox' | 'resumeSandbox' | 'makeSnapshot' | 'deleteSnapshot' | 'listSnapshots' | 'forkSandbox'
+>;
+
+/** What the scripted runner lends to its calls about states. */
+export interface StateHost {
+  readonly snapshots: Map<string, Snapshot>;
+  /** Throws as a runner without such a sandbox does. */
+  get(sandboxId: string): Sandbox;
+  plant(sandbox: MessageInitShape<typeof SandboxSchema>): Sandbox;
+  tell(event: 'created' | 'updated' | 'checkpointed', value: object): void;
+  /** Notes the call; waits and fails as the test wants. */
+  enter(call: string, request: object): Promise<void>;
+  /** How many copies of a fork fail, counted from the last. */
+  failingForks(): number;
+}
+
+const fail = (...args: ConstructorParameters<typeof SoulBoxError>): never => {
+  throw connectErrorFromError(new SoulBoxError(...args));
+};
+
+/** Moves a sandbox to a state at a time that is later than its last one, as the runner promises. */
+export function moveTo(sandbox: Sandbox, state: SandboxState, cause: string): Sandbox {
+  const before = timestampMs(sandbox.stateSince ?? timestampFromMs(0));
+  sandbox.state = state;
+  sandbox.cause = cause;
+  sandbox.stateSince = timestampFromMs(Math.max(Date.now(), before + 1));
+  return sandbox;
+}
+
+export function stateCalls(host: StateHost): StateCalls {
+  const copyOf = (source: { teamId: string; templateId: string }, timeoutSeconds: number): Sandbox => {
+    const endAt = timestampFromMs(Date.now() + timeoutSeconds * 1000);
+    const { teamId, templateId } = source;
+    const sandbox = host.plant({ teamId, templateId, endAt, cause: 'fork', envdAccessToken: 'access-token' });
+    host.tell('created', { sandbox });
+    return sandbox;
+  };
+
+  return {
+    pauseSandbox: async (request) => {
+      await host.enter('pauseSandbox', request);
+      const sandbox = host.get(request.sandboxId);
+      if (sandbox.state === SandboxState.PAUSED)
+        fail('already_paused', `sandbox '${sandbox.sandboxId}' is paused: it cannot go from paused to pausing`);
+      moveTo(sandbox, SandboxState.PAUSED, 'request');
+      host.tell('updated', { sandbox });
+      return { sandbox };
+    },
+    resumeSandbox: async (request) => {
+      await host.enter('resumeSandbox', request);
+      const sandbox = host.get(request.sandboxId);
+      const endAt = Date.now() + request.timeoutSeconds * 1000;
+      const resumed = sandbox.state === SandboxState.PAUSED;
+      if (resumed) moveTo(sandbox, SandboxState.RUNNING, 'request');
+      if (resumed || endAt > timestampMs(sandbox.endAt ?? timestampFromMs(0))) sandbox.endAt = timestampFromMs(endAt);
+      host.tell('updated', { sandbox });
+      return { sandbox, resumed };
+    },
+    makeSnapshot: async (request) => {
+      await host.enter('makeSnapshot', request);
+      const { sandboxId, teamId, templateId, cpuCount, memoryMb, diskSizeMb, isolation } = host.get(request.sandboxId);
+      const snapshot = create(SnapshotSchema, {
+        ...{ snapshotId: request.snapshotId, sandboxId, teamId, templateId, cpuCount, memoryMb, diskSizeMb, isolation },
+        createdAt: timestampFromMs(Date.now()),
+        sizeBytes: 4096n,
+      });
+      host.snapshots.set(request.snapshotId, snapshot);
+      host.tell('checkpointed', { sandboxId, snapshotId: request.snapshotId });
+      return { snapshot };
+    },
+    deleteSnapshot: async (request) => {
+      await host.enter('deleteSnapshot', request);
+      return { existed: host.snapshots.delete(request.snapshotId) };
+    },
+    listSnapshots: async (request) => {
+      await host.enter('listSnapshots', request);
+      return { snapshots: [...host.snapshots.values()] };
+    },
+    forkSandbox: async (request) => {
+      await host.enter('forkSandbox', request);
+      const { source, count, timeoutSeconds } = request;
+      const origin = source.case === 'snapshotId' ? host.snapshots.get(source.value) : host.get(source.value ?? '');
+      if (origin === undefined) return fail('snapshot_not_found', 'no such snapshot');
+      if (source.case === 'sandboxId') host.tell('checkpointed', { sandboxId: source.value, snapshotId: '' });
+      return {
+        outcomes: Array.from({ length: count }, (_, index) =>
+          index < count - host.failingForks()
+            ? { outcome: { case: 'sandbox', value: copyOf(origin, timeoutSeconds) } }
+            : { outcome: { case: 'failure', value: { reason: 'sandbox_start_failed', message: 'no memory left' } } },
+        ),
+      };
+    },
+  };
+}

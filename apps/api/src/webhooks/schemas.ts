@@ -1,0 +1,72 @@
+import type { WebhookRecord } from '@soulbox/storage';
+import { z } from 'zod';
+import { eventTypeSchema } from '../events/to-wire.ts';
+import { timeSchema, timeToWire } from '../http/schemas.ts';
+
+/** Characters. A short secret could be guessed from one signed delivery. */
+const secretMin = 8;
+
+const name = z
+  .string()
+  .trim()
+  .min(1)
+  .max(512)
+  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must not hold control characters');
+
+const url = z
+  .string()
+  .max(2048)
+  .refine((text) => isWebUrl(text), 'must be an http or https URL without user and password')
+  .describe('http or https. Private and local targets are refused unless the server allows them.');
+
+const events = z
+  .array(eventTypeSchema)
+  .min(1)
+  .max(20)
+  .transform((types) => [...new Set(types)]);
+
+const signatureSecret = z
+  .string()
+  .min(secretMin)
+  .max(1024)
+  .refine((text) => text.isWellFormed(), 'must not hold a broken surrogate pair')
+  .describe('Signs each delivery. Never shown again.');
+
+export const newWebhookSchema = z
+  .object({ name, url, enabled: z.boolean().default(true), events, signatureSecret })
+  .meta({ id: 'NewWebhook' });
+
+export const changesSchema = z
+  .object({ name, url, enabled: z.boolean(), events, signatureSecret })
+  .partial()
+  .meta({ id: 'WebhookChanges' });
+
+export const webhookParams = z.object({ webhookID: z.string() });
+
+export const webhookSchema = z
+  .object({
+    id: z.uuid(),
+    teamId: z.string(),
+    name: z.string(),
+    url: z.string(),
+    enabled: z.boolean(),
+    events: z.array(eventTypeSchema),
+    createdAt: timeSchema,
+  })
+  .meta({ id: 'Webhook' });
+
+export function webhookToWire(webhook: WebhookRecord): z.infer<typeof webhookSchema> {
+  const { id, teamId, createdAt } = webhook;
+  return {
+    ...{ id, teamId, name: webhook.name, url: webhook.url, enabled: webhook.enabled },
+    events: [...webhook.events],
+    createdAt: timeToWire(createdAt),
+  };
+}
+
+/** Credentials in a URL would be shown in every list. */
+function isWebUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';
+}

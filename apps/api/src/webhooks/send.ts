@@ -1,0 +1,55 @@
+import { createHash } from 'node:crypto';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import type { RequestOptions } from 'node:https';
+import type { Secret } from '@soulbox/base';
+import type { Delivery } from '@soulbox/storage';
+import { eventToWire } from '../events/to-wire.ts';
+import type { TargetPolicy } from './target.ts';
+
+/** From the first look-up to the status line. Milliseconds. */
+const timeoutMs = 10_000;
+
+/** E2B's signature: base64url without padding of SHA-256(secret + body). */
+export function signatureOf(body: string, secret: Secret): string {
+  return createHash('sha256').update(secret.reveal()).update(body).digest('base64url');
+}
+
+/**
+ * Posts one delivery. Resolves when the receiver took it (any 2xx); rejects with a reason that may be logged. A redirect is a
+ * failure like any other status, and nothing of the answer but its status is read.
+ */
+export async function sendDelivery(delivery: Delivery, policy: TargetPolicy, stopping: AbortSignal): Promise<void> {
+  const { webhook, id, event } = delivery;
+  const body = JSON.stringify(eventToWire(event));
+  const url = new URL(webhook.url);
+  // Again, because the policy may be stricter than when it was made. A literal address never comes to `lookup`.
+  policy.checkHost(url.hostname);
+  const status = await post(url, body, {
+    headers: {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(body),
+      'user-agent': 'soulbox-webhooks',
+      'e2b-webhook-id': webhook.id,
+      'e2b-delivery-id': id,
+      'e2b-signature-version': 'v1',
+      'e2b-signature': signatureOf(body, webhook.signatureSecret),
+    },
+    lookup: policy.lookup,
+    signal: AbortSignal.any([stopping, AbortSignal.timeout(timeoutMs)]),
+  });
+  if (status < 200 || status > 299) throw new Error(`The receiver answered ${status}.`);
+}
+
+function post(url: URL, body: string, options: RequestOptions): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    // No agent: a connection that was checked for one delivery is not used for another.
+    const request = send(url, { ...options, method: 'POST', agent: false }, (answer) => {
+      resolve(answer.statusCode ?? 0);
+      answer.destroy();
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}

@@ -1,0 +1,38 @@
+import type { NewLifecycleEvent } from './lifecycle-event.ts';
+
+/** A recorded event. It outlives its sandbox's row and its snapshot. */
+export interface LifecycleEvent extends Omit<NewLifecycleEvent, 'sandbox'> {
+  /** Rises with every event of the server and is never used twice; a team sees gaps where others had events. */
+  readonly sequence: number;
+  /** A UUID. */
+  readonly id: string;
+  readonly teamId: string;
+  readonly sandboxId: string;
+  readonly templateId: string;
+  /** The same for all events between a start (or resume) and the next pause or end. */
+  readonly executionId: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface EventQuery {
+  readonly teamId: string;
+  /** Undefined: of all the team's sandboxes. */
+  readonly sandboxId: string | undefined;
+  /** Empty: all. */
+  readonly types: readonly string[];
+  /** Only events with a higher number; 0 for all. */
+  readonly after: number;
+  /** By number. */
+  readonly order: 'asc' | 'desc';
+  readonly offset: number;
+  readonly limit: number;
+}
+
+/** Lifecycle events. They are written together with the row that they are about, never apart from it. */
+export interface EventRecords {
+  list(query: EventQuery): Promise<LifecycleEvent[]>;
+  /** Writes that a sandbox was checkpointed for forks. False when there is no such row. */
+  addCheckpoint(sandboxId: string, at: number): Promise<boolean>;
+  /** Deletes at most `limit` events from before `before`, and what was still to be delivered of them. Gives their number. */
+  purge(before: number, limit: number): Promise<number>;
+}

@@ -1,0 +1,234 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { Secret } from '@soulbox/base';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { EventQuery } from './events.ts';
+import { ensureDefaultTeam } from './first-start.ts';
+import { lifecycleEventTypes } from './lifecycle-event.ts';
+import type { Records } from './records.ts';
+import type { LiveSandbox } from './sandbox-record.ts';
+import { facts } from './testing.ts';
+import type { DueQuery, WebhookRecord } from './webhooks.ts';
+
+/** What every implementation of EventRecords, WebhookRecords and DeliveryRecords must do. */
+export function describeHistory(name: string, open: (folder: string) => Promise<Records>): void {
+  describe(`events and webhooks in ${name}`, () => {
+    let folder: string;
+    let records: Records;
+    let team: string;
+
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'soulbox-history-'));
+      records = await open(folder);
+      team = (await ensureDefaultTeam(records)).id;
+      await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
+    });
+    afterEach(async () => {
+      await records[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    });
+
+    const put = (id: string, more: Partial<LiveSandbox> = {}, now = 5) =>
+      records.sandboxes.put(facts(id, team, 1, more), now);
+    const events = (more: Partial<EventQuery> = {}) => {
+      const all = { teamId: team, sandboxId: undefined, types: [], after: 0, order: 'asc', offset: 0, limit: 100 };
+      return records.events.list({ ...all, ...more } as EventQuery);
+    };
+    const types = async (more: Partial<EventQuery> = {}) =>
+      (await events(more)).map((event) => event.type.replace('sandbox.lifecycle.', ''));
+
+    describe('events', () => {
+      it('tell the life of a sandbox in order, each with its cause, time and execution', async () => {
+        await put('ia', { metadata: { a: 'b' } });
+        await put('ia', { metadata: { a: 'b' }, endAt: 77 }, 6);
+        await put('ia', { metadata: { a: 'b' }, state: 'paused', stateSince: 20, cause: 'idle' });
+        await put('ia', { metadata: { a: 'b' }, stateSince: 30, cause: 'traffic' });
+        await records.events.addCheckpoint('ia', 35);
+        await records.sandboxes.end('ia', 'killed', 41);
+        const [created, updated, paused, resumed, checkpointed, killed] = await events();
+        expect(created).toMatchObject({
+          type: 'sandbox.lifecycle.created',
+          at: 1,
+          cause: 'request',
+          execution: undefined,
+        });
+        expect(updated).toMatchObject({ type: 'sandbox.lifecycle.updated', at: 6, metadata: { a: 'b' } });
+        expect(paused).toMatchObject({ type: 'sandbox.lifecycle.paused', at: 20, cause: 'idle' });
+        expect(paused?.execution).toEqual({ startedAt: 1, endedAt: 20, cpuCount: 2, memoryMb: 1024 });
+        expect(resumed).toMatchObject({ type: 'sandbox.lifecycle.resumed', at: 30, cause: 'traffic' });
+        expect(checkpointed).toMatchObject({ type: 'sandbox.lifecycle.checkpointed', at: 35, snapshotId: undefined });
+        expect(killed?.execution).toEqual({ startedAt: 30, endedAt: 41, cpuCount: 2, memoryMb: 1024 });
+        expect(paused?.executionId).toBe(created?.executionId);
+        expect(killed?.executionId).not.toBe(created?.executionId);
+        const numbers = (await events()).map((event) => event.sequence);
+        expect(numbers).toEqual(numbers.toSorted((one, two) => one - two));
+        expect(new Set(numbers).size).toBe(6);
+      });
+
+      it('are not repeated when the same is reported again, or something older', async () => {
+        for (let n = 0; n < 3; n++) await put('ia');
+        for (let n = 0; n < 3; n++) await put('ia', { state: 'paused', stateSince: 20 });
+        await put('ia');
+        await records.sandboxes.end('ia', 'killed', 30);
+        await records.sandboxes.end('ia', 'timeout', 31);
+        expect(await types()).toEqual(['created', 'paused', 'killed']);
+      });
+
+      it('tell the end once, though its cause is learned later', async () => {
+        await put('ia');
+        await records.sandboxes.end('ia', 'lost', 9);
+        await records.sandboxes.end('ia', 'timeout', 10);
+        expect(await types()).toEqual(['created', 'killed']);
+      });
+
+      it('tell of a pause that the records missed, and of a resume whose pause they missed', async () => {
+        await put('ia', { state: 'paused', stateSince: 9, cause: 'timeout' });
+        await put('ib');
+        await put('ib', { stateSince: 50, cause: 'traffic' });
+        expect(await types({ sandboxId: 'ia' })).toEqual(['created', 'paused']);
+        expect((await events({ sandboxId: 'ia' })).map((event) => event.cause)).toEqual(['interrupted', 'timeout']);
+        expect(await types({ sandboxId: 'ib' })).toEqual(['created', 'resumed']);
+      });
+
+      it('carry no execution when a paused sandbox ends', async () => {
+        await put('ia', { state: 'paused', stateSince: 9 });
+        await records.sandboxes.end('ia', 'killed', 12);
+        expect((await events()).at(-1)).toMatchObject({ type: 'sandbox.lifecycle.killed', execution: undefined });
+      });
+
+      it('are read from any number on, by page, type and sandbox, of the own team only', async () => {
+        for (let n = 0; n < 5; n++) await put(`i${n}`);
+        await records.sandboxes.put(facts('ix', 'other', 1), 1);
+        const all = await events();
+        expect(all).toHaveLength(5);
+        expect((await events({ after: all[2]?.sequence ?? 0 })).map((event) => event.sandboxId)).toEqual(['i3', 'i4']);
+        expect(await events({ after: 1e15 })).toEqual([]);
+        expect((await events({ order: 'desc', limit: 2, offset: 1 })).map((event) => event.sandboxId)).toEqual([
+          ...['i3', 'i2'],
+        ]);
+        expect(await events({ types: ['sandbox.lifecycle.killed'] })).toEqual([]);
+        expect(await events({ sandboxId: "i1' OR 1=1" })).toEqual([]);
+        expect(await events({ teamId: 'other' })).toHaveLength(1);
+      });
+
+      it('are written with their row or not at all', async () => {
+        expect(await records.sandboxes.put(facts('ia', 'nobody', 1), 1)).toBe(false);
+        await expect(
+          records.sandboxes.completeCreation('c', [facts('ia', team, 1), facts('ib', 'nobody', 1)], 1),
+        ).rejects.toThrow();
+        expect(await events()).toEqual([]);
+        expect(await records.events.addCheckpoint('ia', 1)).toBe(false);
+      });
+
+      it('are purged by age, a bounded number at a time, and numbers are never used again', async () => {
+        for (let n = 0; n < 3; n++) await put(`i${n}`);
+        const last = (await events()).at(-1)?.sequence ?? 0;
+        expect(await records.events.purge(1, 10)).toBe(0);
+        expect(await records.events.purge(2, 2)).toBe(2);
+        expect(await records.events.purge(2, 2)).toBe(1);
+        await records[Symbol.asyncDispose]();
+        records = await open(folder);
+        await put('i9');
+        expect((await events())[0]?.sequence).toBeGreaterThan(last);
+      });
+    });
+
+    const webhook = (id: string, more: Partial<WebhookRecord> = {}): WebhookRecord => ({
+      ...{ id, teamId: team, name: id, url: 'https://hooks.test/', enabled: true, events: lifecycleEventTypes },
+      ...{ signatureSecret: new Secret('hush hush'), createdAt: 1, ...more },
+    });
+
+    describe('webhooks', () => {
+      it('come back as they were written, and their secret never prints', async () => {
+        const written = webhook('w1', { events: ['sandbox.lifecycle.killed'], enabled: false });
+        expect(await records.webhooks.create(written, 10)).toBe(true);
+        const read = await records.webhooks.find(team, 'w1');
+        expect({ ...read, signatureSecret: '' }).toEqual({ ...written, signatureSecret: '' });
+        expect(read?.signatureSecret.reveal()).toBe('hush hush');
+        expect(JSON.stringify(read) + inspect(read)).not.toContain('hush');
+      });
+
+      it('belong to one team, and are limited by team', async () => {
+        expect(await records.webhooks.create(webhook('w1'), 1)).toBe(true);
+        expect(await records.webhooks.create(webhook('w2'), 1)).toBe(false);
+        expect(await records.webhooks.create(webhook('w3', { teamId: 'other' }), 1)).toBe(true);
+        expect(await records.webhooks.find('other', 'w1')).toBeUndefined();
+        expect(await records.webhooks.update('other', 'w1', { name: 'stolen' })).toBeUndefined();
+        expect(await records.webhooks.remove('other', 'w1')).toBe(false);
+        expect((await records.webhooks.list(team)).map((entry) => entry.name)).toEqual(['w1']);
+      });
+
+      it('change only what is asked', async () => {
+        await records.webhooks.create(webhook('w1'), 1);
+        const changed = await records.webhooks.update(team, 'w1', { url: 'https://new.test/' });
+        expect(changed).toMatchObject({ url: 'https://new.test/', name: 'w1', enabled: true });
+        expect((await records.webhooks.find(team, 'w1'))?.signatureSecret.reveal()).toBe('hush hush');
+      });
+    });
+
+    describe('deliveries', () => {
+      const due = (more: Partial<DueQuery> = {}) =>
+        records.deliveries.listDue({ now: 100, exceptIds: [], exceptWebhookIds: [], limit: 100, ...more });
+
+      it('are queued with the event, for the webhooks that want it, and call the listeners', async () => {
+        await records.webhooks.create(webhook('w1'), 9);
+        await records.webhooks.create(webhook('w2', { events: ['sandbox.lifecycle.killed'] }), 9);
+        await records.webhooks.create(webhook('w3', { enabled: false }), 9);
+        await records.webhooks.create(webhook('w4', { teamId: 'other' }), 9);
+        let calls = 0;
+        const stop = records.deliveries.onAdded(() => calls++);
+        await put('ia');
+        expect(calls).toBe(1);
+        stop();
+        await records.sandboxes.end('ia', 'killed', 9);
+        expect(calls).toBe(1);
+        const queued = (await due()).map(({ webhook: { id }, event }) => `${id} ${event.type.split('.').at(-1) ?? ''}`);
+        expect(queued.sort()).toEqual(['w1 created', 'w1 killed', 'w2 killed']);
+      });
+
+      it('keep their id over failures and restarts until they are finished', async () => {
+        await records.webhooks.create(webhook('w1'), 9);
+        await put('ia');
+        const [first] = await due();
+        const id = first?.id ?? '';
+        await records.deliveries.postpone(id, 500);
+        await records[Symbol.asyncDispose]();
+        records = await open(folder);
+        expect(await due({ now: 499 })).toEqual([]);
+        expect(await records.deliveries.nextDueAt(100)).toBe(500);
+        expect(await due({ now: 500 })).toMatchObject([{ id, failures: 1, event: { sandboxId: 'ia' } }]);
+        await records.deliveries.finish(id);
+        expect(await due({ now: 500 })).toEqual([]);
+        expect(await records.deliveries.nextDueAt(100)).toBeUndefined();
+      });
+
+      it('leave out what is under way and whose webhook has enough', async () => {
+        await records.webhooks.create(webhook('w1'), 9);
+        for (let n = 0; n < 3; n++) await put(`i${n}`);
+        const ids = (await due()).map((delivery) => delivery.id);
+        expect((await due({ exceptIds: ids.slice(0, 2) })).map((delivery) => delivery.id)).toEqual(ids.slice(2));
+        expect(await due({ exceptWebhookIds: ['w1'] })).toEqual([]);
+        expect(await due({ limit: 1 })).toHaveLength(1);
+      });
+
+      it('go with their webhook, with its disabling, and with their event', async () => {
+        for (const id of ['w1', 'w2', 'w3']) await records.webhooks.create(webhook(id), 9);
+        await put('ia');
+        await records.webhooks.remove(team, 'w1');
+        await records.webhooks.update(team, 'w2', { enabled: false });
+        expect((await due()).map((delivery) => delivery.webhook.id)).toEqual(['w3']);
+        await records.events.purge(1000, 10);
+        expect(await due()).toEqual([]);
+      });
+
+      it('are bounded for a webhook that never takes any', async () => {
+        await records.webhooks.create(webhook('w1'), 9);
+        for (let n = 0; n < 1010; n++) await put(`i${n}`);
+        expect(await due({ limit: 5000 })).toHaveLength(1000);
+        expect(await events({ limit: 5000 })).toHaveLength(1010);
+      });
+    });
+  });
+}

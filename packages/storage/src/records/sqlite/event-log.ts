@@ -1,0 +1,62 @@
+import { randomUUID } from 'node:crypto';
+import type { DatabaseSync } from 'node:sqlite';
+import type { NewLifecycleEvent } from '../lifecycle-event.ts';
+import { inTransaction } from './transaction.ts';
+
+/** Deliveries that wait for one webhook. A receiver that is away for long misses what comes then; the events stay readable. */
+const queueMax = 1000;
+
+/** Where changes and their events are written together. */
+export interface EventLog {
+  /** Runs `work` as one transaction; `append` belongs inside. Listeners are called after the commit. */
+  change<T>(work: () => T): T;
+  /** Numbers the event and queues it for the team's webhooks that want it. */
+  append(event: NewLifecycleEvent): void;
+  /** Calls back after a commit that queued a delivery. Gives the unsubscribe. */
+  onQueued(listener: () => void): () => void;
+}
+
+const wantedSql = `
+  SELECT id FROM webhooks
+  WHERE team_id = ? AND enabled = 1 AND EXISTS (SELECT 1 FROM json_each(events) WHERE value = ?)
+    AND (SELECT count(*) FROM deliveries WHERE webhook_id = webhooks.id) < ?`;
+
+export function createEventLog(db: DatabaseSync): EventLog {
+  const listeners = new Set<() => void>();
+  const insert = db.prepare(
+    `INSERT INTO events
+       (id, team_id, sandbox_id, template_id, execution_id, type, at, cause, metadata, execution, snapshot_id)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const wanted = db.prepare(wantedSql);
+  const queue = db.prepare(
+    'INSERT INTO deliveries (id, webhook_id, sequence, failures, due_at) VALUES (?, ?, ?, 0, 0)',
+  );
+  /** Deliveries of the change that is under way. */
+  const queued = new Set<string>();
+
+  return {
+    change: (work) => {
+      queued.clear();
+      const result = inTransaction(db, work);
+      if (queued.size > 0) for (const listener of listeners) listener();
+      return result;
+    },
+    append: ({ sandbox, type, at, cause, execution, snapshotId }) => {
+      const sequence = insert.run(
+        ...[randomUUID(), sandbox.teamId, sandbox.id, sandbox.templateId],
+        ...[`${sandbox.id}-${sandbox.executionStartedAt}`, type, at, cause, JSON.stringify(sandbox.metadata)],
+        ...[execution === undefined ? null : JSON.stringify(execution), snapshotId ?? null],
+      ).lastInsertRowid;
+      for (const webhook of wanted.all(sandbox.teamId, type, queueMax)) {
+        const id = randomUUID();
+        queue.run(id, String(webhook['id']), sequence);
+        queued.add(id);
+      }
+    },
+    onQueued: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}

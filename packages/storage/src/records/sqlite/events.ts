@@ -1,0 +1,62 @@
+import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite';
+import type { Cause } from '@soulbox/contract';
+import type { EventQuery, EventRecords, LifecycleEvent } from '../events.ts';
+import { eventOfCheckpoint } from '../lifecycle-event.ts';
+import type { Execution, LifecycleEventType } from '../lifecycle-event.ts';
+import type { EventLog } from './event-log.ts';
+import { sandboxFromRow } from './sandbox-row.ts';
+
+/** A row of `events` to the record. The JSON columns were written by the event log and are trusted. */
+export function eventFromRow(row: Record<string, SQLOutputValue>): LifecycleEvent {
+  return {
+    sequence: Number(row['sequence']),
+    id: String(row['id']),
+    teamId: String(row['team_id']),
+    sandboxId: String(row['sandbox_id']),
+    templateId: String(row['template_id']),
+    executionId: String(row['execution_id']),
+    type: row['type'] as LifecycleEventType,
+    at: Number(row['at']),
+    cause: row['cause'] as Cause,
+    metadata: JSON.parse(String(row['metadata'])) as Record<string, string>,
+    execution: row['execution'] === null ? undefined : (JSON.parse(String(row['execution'])) as Execution),
+    snapshotId: row['snapshot_id'] === null ? undefined : String(row['snapshot_id']),
+  };
+}
+
+function filterOf(query: EventQuery): { where: string; values: SQLInputValue[] } {
+  const where = ['team_id = ?', 'sequence > ?'];
+  const values: SQLInputValue[] = [query.teamId, query.after];
+  if (query.sandboxId !== undefined) {
+    where.push('sandbox_id = ?');
+    values.push(query.sandboxId);
+  }
+  if (query.types.length > 0) {
+    where.push('type IN (SELECT value FROM json_each(?))');
+    values.push(JSON.stringify(query.types));
+  }
+  return { where: where.join(' AND '), values };
+}
+
+/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+export function sqliteEvents(db: DatabaseSync, log: EventLog): EventRecords {
+  const sandbox = db.prepare('SELECT * FROM sandboxes WHERE id = ?');
+  const purge = db.prepare(
+    'DELETE FROM events WHERE sequence IN (SELECT sequence FROM events WHERE at < ? ORDER BY at LIMIT ?)',
+  );
+  return {
+    list: async (query) => {
+      const { where, values } = filterOf(query);
+      const order = query.order === 'asc' ? 'ASC' : 'DESC';
+      const statement = db.prepare(`SELECT * FROM events WHERE ${where} ORDER BY sequence ${order} LIMIT ? OFFSET ?`);
+      return statement.all(...values, query.limit, query.offset).map(eventFromRow);
+    },
+    addCheckpoint: async (sandboxId, at) =>
+      log.change(() => {
+        const row = sandbox.get(sandboxId);
+        if (row !== undefined) log.append(eventOfCheckpoint(sandboxFromRow(row), at, undefined));
+        return row !== undefined;
+      }),
+    purge: async (before, limit) => Number(purge.run(before, limit).changes),
+  };
+}

@@ -1,0 +1,52 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Cause } from '@soulbox/contract';
+import { eventOfEnd, eventsOfChange } from '../lifecycle-event.ts';
+import type { LiveSandbox, SandboxRecord } from '../sandbox-record.ts';
+import type { EventLog } from './event-log.ts';
+import { rowFromSandbox, sandboxFromRow, writeSandboxSql } from './sandbox-row.ts';
+
+/** The two ways in which a row changes, each with its events. Both belong inside a transaction of the log. */
+export interface SandboxChanges {
+  put(sandbox: LiveSandbox, now: number): void;
+  /** False when nothing changed. */
+  end(id: string, cause: Cause, endedAt: number): boolean;
+}
+
+export function sandboxChanges(db: DatabaseSync, log: EventLog): SandboxChanges {
+  const byId = db.prepare('SELECT * FROM sandboxes WHERE id = ?');
+  const write = db.prepare(writeSandboxSql);
+  const find = (id: string): SandboxRecord | undefined => {
+    const row = byId.get(id);
+    return row === undefined ? undefined : sandboxFromRow(row);
+  };
+
+  return {
+    put: (sandbox, now) => {
+      const before = find(sandbox.id);
+      if (before !== undefined && !isNews(before, sandbox)) return;
+      const after = { ...sandbox, executionStartedAt: executionStart(before, sandbox) };
+      write.run(...rowFromSandbox(after));
+      for (const event of eventsOfChange(before, after, now)) log.append(event);
+    },
+    end: (id, cause, endedAt) => {
+      const before = find(id);
+      if (before === undefined) return false;
+      const learned = before.state === 'ended' && before.cause === 'lost' && cause !== 'lost';
+      if (before.state === 'ended' && !learned) return false;
+      const after = { ...before, state: 'ended', cause, stateSince: endedAt } as const;
+      write.run(...rowFromSandbox(after));
+      // Its end was told already, by the cause that was known then.
+      if (!learned) log.append(eventOfEnd(before, after));
+      return true;
+    },
+  };
+}
+
+function isNews(before: SandboxRecord, sandbox: LiveSandbox): boolean {
+  return before.state !== 'ended' && before.teamId === sandbox.teamId && sandbox.stateSince >= before.stateSince;
+}
+
+function executionStart(before: SandboxRecord | undefined, sandbox: LiveSandbox): number {
+  if (sandbox.state === 'running') return sandbox.stateSince;
+  return before?.executionStartedAt ?? sandbox.startedAt;
+}
