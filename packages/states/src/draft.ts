@@ -44,7 +44,7 @@ export class Draft implements StateDraft {
     try {
       await this.#follower?.stop();
       const parts = await this.#digestAndFlush(await listPartFiles(this.directory));
-      await this.#publish({ format: manifestFormat, stateId: this.stateId, facts, blockBytes, parts });
+      await this.#publish({ format: manifestFormat, stateId: this.stateId, facts, blockBytes, parts, packed: {} });
     } catch (error) {
       throw errorFromNode(error, `State ${this.stateId} could not be written to the disk of the host.`);
     }

@@ -49,6 +49,8 @@ export const manifestSchema = z.object({
   blockBytes: z.number().int().positive(),
   /** By name: the plain files of the state's folder. */
   parts: z.record(z.string().refine(isPartName), fileDigestsSchema),
+  /** Those of them that are no files now but compressed blobs of this size. */
+  packed: z.record(z.string(), z.object({ sizeBytes: sizeSchema })),
 });
 
 export type FileDigests = z.infer<typeof fileDigestsSchema>;

@@ -3,6 +3,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from '@soulbox/base';
 import { SoulBoxError, errorFromNode, isNodeError, removeTree } from '@soulbox/base';
+import type { BlobStore } from '@soulbox/storage';
+import { Archive } from './archive/archive.ts';
 import { collect } from './collect.ts';
 import { Digester } from './digests/digester.ts';
 import { tryLock } from './try-lock.ts';
@@ -21,20 +23,24 @@ export interface StateStoreOptions {
   /** Gets the folders `states` and `layers`; on the same file system as sandboxes' folders. Made when missing, 0700. */
   readonly directory: string;
   readonly logger: Logger;
+  /** Where `compress` puts parts, under `states/`. Without it states stay as they are. */
+  readonly blobs?: BlobStore;
 }
 
 /** Opens a store and removes what a crash left of drafts. Throws `name_taken` while another store has the folder. */
-export async function openStateStore({ directory, logger }: StateStoreOptions): Promise<StateStore> {
+export async function openStateStore({ directory, logger, blobs }: StateStoreOptions): Promise<StateStore> {
   const paths = storePaths(directory);
   for (const folder of [paths.states, paths.layers]) await mkdir(folder, { recursive: true, mode: 0o700 });
   const lock = await lockFolder(paths.states);
   try {
     await sweep(paths, logger);
+    const store = new DiskStateStore(paths, logger, lock, blobs);
+    await store.sweepArchive();
+    return store;
   } catch (error) {
     await lock.close();
     throw error;
   }
-  return new DiskStateStore(paths, logger, lock);
 }
 
 /** The kernel drops the lock with the process, however that ends. */
@@ -61,13 +67,19 @@ class DiskStateStore implements StateStore {
   readonly #lock: FileHandle;
   readonly #digester = new Digester();
   readonly #layers: Layers;
+  readonly #archive: Archive | undefined;
   readonly #drafts = new Set<string>();
 
-  constructor(paths: StorePaths, logger: Logger, lock: FileHandle) {
+  constructor(paths: StorePaths, logger: Logger, lock: FileHandle, blobs: BlobStore | undefined) {
     this.#paths = paths;
     this.#logger = logger;
     this.#lock = lock;
     this.#layers = new Layers(paths, this.#digester);
+    this.#archive = blobs === undefined ? undefined : new Archive(blobs, this.#digester);
+  }
+
+  async sweepArchive(): Promise<void> {
+    await this.#archive?.sweep(new Map((await this.list()).map((id) => [id, this.#paths.state(id)])));
   }
 
   async begin(stateId: string): Promise<StateDraft> {
@@ -101,6 +113,15 @@ class DiskStateStore implements StateStore {
     return (await readdir(this.#paths.states)).filter(isId).sort();
   }
 
+  async compress(stateId: string): Promise<State> {
+    return await this.#requireArchive().compress(await this.open(stateId));
+  }
+
+  async unpack(stateId: string): Promise<State> {
+    const state = await this.open(stateId);
+    return state.isPacked ? await this.#requireArchive().unpack(state) : state;
+  }
+
   async remove(stateId: string): Promise<void> {
     const directory = this.#paths.state(stateId);
     const removed = directory + removedSuffix;
@@ -111,6 +132,7 @@ class DiskStateStore implements StateStore {
       throw error;
     }
     await removeTree(removed);
+    await this.#archive?.remove(stateId);
   }
 
   layerPath(layerId: string): string {
@@ -151,6 +173,11 @@ class DiskStateStore implements StateStore {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#digester[Symbol.asyncDispose]();
     await this.#lock.close();
+  }
+
+  #requireArchive(): Archive {
+    if (this.#archive !== undefined) return this.#archive;
+    throw new SoulBoxError('capability_missing', 'This server keeps no archive of compressed states.');
   }
 }
 

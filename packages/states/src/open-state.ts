@@ -19,10 +19,16 @@ export async function openState(stateId: string, directory: string, digester: Di
     stateId,
     manifest,
     directory,
-    sizeBytes: Object.values(manifest.parts).reduce((sum, part) => sum + part.sizeBytes, 0),
+    sizeBytes: sizeOf(manifest),
+    isPacked: Object.keys(manifest.packed).length > 0,
     verify: (isMeant = () => true) => verifyParts(manifest, directory, isMeant, digester),
     digestsOf: (isMeant) => digestsOf(manifest, isMeant),
   };
+}
+
+function sizeOf({ parts, packed }: Manifest): number {
+  const sizes = Object.entries(parts).map(([name, part]) => (packed[name] ?? part).sizeBytes);
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 export async function readManifest(stateId: string, directory: string): Promise<Manifest> {
@@ -49,6 +55,8 @@ function checkFormat(stateId: string, content: unknown): void {
 function checkManifest(stateId: string, manifest: Manifest): void {
   if (manifest.stateId !== stateId) throw damaged(`The manifest of state ${stateId} belongs to another state`);
   if (manifest.blockBytes !== blockBytes) throw damaged(`The manifest of state ${stateId} has blocks of another size`);
+  const stray = Object.keys(manifest.packed).find((name) => !(name in manifest.parts));
+  if (stray !== undefined) throw damaged(`The manifest of state ${stateId} packs what is no part`);
   for (const [name, part] of Object.entries(manifest.parts)) {
     if (part.digests.length === blockCountOf(part.sizeBytes)) continue;
     throw damaged(`The manifest of state ${stateId} lacks digests of ${name}`);
@@ -56,13 +64,15 @@ function checkManifest(stateId: string, manifest: Manifest): void {
 }
 
 /** Compares what is in the folder with what the manifest names. */
-async function checkParts({ stateId, parts }: Manifest, directory: string): Promise<void> {
+async function checkParts({ stateId, parts, packed }: Manifest, directory: string): Promise<void> {
   const files = await listPartFiles(directory).catch((error: unknown) => {
     if (isNodeError(error)) throw error;
     throw damaged(`State ${stateId} holds something that is no part`, error);
   });
-  const missing = new Map(Object.entries(parts));
+  const missing = new Map(Object.entries(parts).filter(([name]) => !(name in packed)));
   for (const { name, sizeBytes } of files) {
+    // What a crash left of a file that was packed, or of one that was being unpacked.
+    if (name in packed) continue;
     const part = missing.get(name);
     if (part === undefined) throw damaged(`State ${stateId} holds ${name}, which its manifest does not name`);
     if (part.sizeBytes !== sizeBytes) throw damaged(`${name} of state ${stateId} has another size than it had`);
@@ -73,12 +83,14 @@ async function checkParts({ stateId, parts }: Manifest, directory: string): Prom
 }
 
 async function verifyParts(
-  { stateId, parts }: Manifest,
+  { stateId, parts, packed }: Manifest,
   directory: string,
   isMeant: (partName: string) => boolean,
   digester: Digester,
 ): Promise<void> {
   const meant = Object.entries(parts).filter(([name]) => isMeant(name));
+  const unreadable = meant.find(([name]) => name in packed)?.[0];
+  if (unreadable !== undefined) throw new Error(`${unreadable} of state ${stateId} is packed: unpack it first`);
   await forEachAtOnce(digester.threadCount, meant, ([name, part]) =>
     verifyFile(`${name} of state ${stateId}`, join(directory, name), part, digester),
   );

@@ -21,6 +21,13 @@ export interface StateStore extends AsyncDisposable {
   find(stateId: string): Promise<State | undefined>;
   /** Ids of all sealed states, damaged ones included. */
   list(): Promise<readonly string[]>;
+  /**
+   * Keeps large parts as compressed blobs where that saves a tenth or more. Safe to repeat. Nobody may be reading the state.
+   * Without blobs in the store's options `capability_missing`.
+   */
+  compress(stateId: string): Promise<State>;
+  /** Makes all parts files again, checked; needed before any restore. About a second for each GiB. Throws `state_damaged`. */
+  unpack(stateId: string): Promise<State>;
   /** Nothing happens when there is none. */
   remove(stateId: string): Promise<void>;
   /** Where the disk of a suspended sandbox is to be moved to, to become the layer of this id. */
@@ -82,6 +89,8 @@ export interface State {
   readonly directory: string;
   /** Bytes it takes, its layers not counted. */
   readonly sizeBytes: number;
+  /** Some parts are compressed: `unpack` it before `verify` and before a restore. */
+  readonly isPacked: boolean;
   /** Reads the parts (all, or those for which `isMeant` holds) and compares their digests. Throws `state_damaged`. */
   verify(isMeant?: (partName: string) => boolean): Promise<void>;
   /** For a driver that checks these parts itself, as it reads them. */
