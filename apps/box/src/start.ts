@@ -7,13 +7,14 @@ import { RunnerService } from '@soulbox/contract/runner';
 import { buildEnvdRuntime, removeOldRuntimes } from '@soulbox/envd/build';
 import { startGateway } from '@soulbox/gateway';
 import type { Gateway } from '@soulbox/gateway';
-import { createContainerDriver } from '@soulbox/isolation';
+import { openStateStore } from '@soulbox/states';
 import { openNetwork } from '@soulbox/network';
 import { startRunner } from '@soulbox/runner';
 import { openSqliteRecords } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import type { BoxConfig } from './config.ts';
 import { ensureDefaultApiKey } from './credentials.ts';
+import { createDrivers } from './drivers.ts';
 import { claimInstance } from './instance-lock.ts';
 import { claimDataDirectory, removeServerFile, writeServerFile } from './server-file.ts';
 
@@ -70,12 +71,14 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   started.defer(async () => {
     if (!ready && adopted === 0) await network.close();
   });
+  const states = started.use(await openStateStore({ directory: dataDirectory, logger }));
   const runner = started.use(
     await startRunner({
       config: config.runner,
       dataDirectory,
-      driver: createContainerDriver({ logger, instance: config.runner.instance }),
+      drivers: await createDrivers(config.runner.instance, logger),
       network,
+      states,
       templates,
       runtime,
       defaultTemplate,

@@ -39,7 +39,32 @@ export const runnerConfigSchema = {
     'SOULBOX_MAX_SANDBOXES',
     wholeNumber(1, 4000),
     1000,
-    'Sandboxes this host may run at once, warm spares not counted. Above it a create answers 429.',
+    'Sandboxes this host may run at once, warm spares and paused ones not counted. Above it a create answers 429.',
+  ),
+  maxPaused: key(
+    'SOULBOX_MAX_PAUSED',
+    wholeNumber(0, 1_000_000),
+    10_000,
+    'Paused sandboxes this host may keep. Above it a pause fails and the sandbox runs on.',
+  ),
+  pauseDurability: key(
+    'SOULBOX_PAUSE_DURABILITY',
+    z.enum(['on-return', 'in-background']),
+    'on-return',
+    'When a pause answers: `on-return` once the state is safe on the disk, `in-background` as soon as the sandbox stands still; ' +
+      'a crash of the host before the state is saved then loses the sandbox.',
+  ),
+  pauseGraceSeconds: key(
+    'SOULBOX_PAUSE_GRACE_SECONDS',
+    wholeNumber(0, 86_400),
+    10,
+    'How long a sandbox paused in the background stays frozen in memory, where a resume takes some milliseconds.',
+  ),
+  isolation: key(
+    'SOULBOX_ISOLATION',
+    z.enum(['container', 'gvisor']),
+    'container',
+    'How sandboxes are walled off when neither their creator nor their template says.',
   ),
   maxProcesses: key(
     'SOULBOX_MAX_PROCESSES',

@@ -2,38 +2,50 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
+import type { Cause } from '@soulbox/contract';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
+import type { StateStore } from '@soulbox/states';
 import type { TemplateStore } from '@soulbox/templates';
 import type { RunnerConfig } from './config.ts';
 import { rehearse } from './envd/rehearse.ts';
 import { createEvents } from './events.ts';
-import type { Events } from './events.ts';
 import { createSandboxMetrics } from './metrics/sandbox-metrics.ts';
-import type { SandboxMetrics } from './metrics/sandbox-metrics.ts';
+import { createActivity } from './sandboxes/activity.ts';
 import { createAdmission } from './sandboxes/admission.ts';
+import { createBackground } from './sandboxes/background.ts';
 import { bootSandbox } from './sandboxes/boot.ts';
-import type { SandboxHost } from './sandboxes/boot.ts';
+import { openSnapshotStore } from './sandboxes/copies/snapshot-store.ts';
 import type { CreateContext } from './sandboxes/create.ts';
 import { endSandbox, retryEndings } from './sandboxes/end.ts';
-import type { EndCause } from './sandboxes/end.ts';
+import { getDriver } from './sandboxes/host.ts';
+import type { SandboxHost } from './sandboxes/host.ts';
 import { startKeeper } from './sandboxes/keeper.ts';
+import { createKeepsakes } from './sandboxes/keepsakes.ts';
+import { letGo } from './sandboxes/live.ts';
 import { createLogBook } from './sandboxes/log-book.ts';
-import type { LogBook } from './sandboxes/log-book.ts';
+import type { OperationContext } from './sandboxes/operation.ts';
 import { createPool } from './sandboxes/pool.ts';
+import type { Pool } from './sandboxes/pool.ts';
 import { createRecordStore } from './sandboxes/record.ts';
 import { recoverSandboxes } from './sandboxes/recover.ts';
 import { createRouter } from './sandboxes/router.ts';
 import type { Router } from './sandboxes/router.ts';
+import { resumeForTraffic } from './sandboxes/sleep/resume-for-traffic.ts';
+import { retryPauses } from './sandboxes/sleep/retry-pauses.ts';
 import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
+import { createTimeUp } from './sandboxes/time-up.ts';
 
 export interface RunnerOptions {
   readonly config: RunnerConfig;
-  /** Where sandboxes live: `<dataDirectory>/sandboxes`. */
+  /** Where sandboxes live: `<dataDirectory>/sandboxes`, and snapshots beside them. */
   readonly dataDirectory: string;
-  readonly driver: Driver;
+  /** By name; `config.isolation` must be among them. */
+  readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;
+  /** On the same file system as `dataDirectory`. */
+  readonly states: StateStore;
   readonly templates: TemplateStore;
   readonly runtime: EnvdRuntime;
   /** The template whose spares are kept from the start and for good. */
@@ -45,121 +57,134 @@ export interface RunnerOptions {
 /** Everything the runner's routes use; constructed here and nowhere else. */
 export interface RunnerContext extends CreateContext, AsyncDisposable {
   readonly router: Router;
-  readonly events: Events;
-  readonly templates: TemplateStore;
-  readonly metrics: SandboxMetrics;
-  readonly logBook: LogBook;
   readonly logger: Logger;
   /** Aborts when the runner stops. */
   readonly stopping: AbortSignal;
-  readonly end: (sandboxId: string, cause: EndCause) => Promise<boolean>;
+  readonly end: (sandboxId: string, cause: Cause) => Promise<boolean>;
 }
 
 /** Recovers what an earlier server left, then starts the pool, the keeper and the metrics. */
 export async function createRunnerContext(options: RunnerOptions): Promise<RunnerContext> {
-  const { config, driver, network, templates, logger } = options;
-  const clock = options.clock ?? systemClock;
-  const directory = join(options.dataDirectory, 'sandboxes');
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-
-  const store = createRecordStore(directory);
-  const host: SandboxHost = {
-    config,
-    driver,
-    network,
-    runtime: options.runtime,
-    slots: createSlots(),
-    store,
-    logger,
-  };
-  const table = createSandboxTable(store);
-  const router = createRouter(table);
-  const events = createEvents();
-  const logBook = createLogBook(table, clock);
-  const metrics = createSandboxMetrics({ driver, network, clock, logger });
+  const { logger } = options;
   const stopping = new AbortController();
-  const endings = new Set<Promise<unknown>>();
+  const { context, router, end } = await createOperations(options, stopping.signal);
+  const pool = createRunnerPool(options, context, end);
 
-  const endContext = {
-    host,
-    table,
-    events,
-    cutOff: (sandboxId: string): void => {
-      metrics.remove(sandboxId);
-      router.cutOff(sandboxId);
-    },
-  };
-  const end = async (sandboxId: string, cause: EndCause): Promise<boolean> => {
-    const ending = endSandbox(endContext, sandboxId, cause);
-    endings.add(ending);
-    try {
-      return await ending;
-    } finally {
-      endings.delete(ending);
-    }
-  };
-
-  const pool = createPool({
-    size: config.poolSize,
-    bootConcurrency: config.bootConcurrency,
-    idleMs: config.poolIdleSeconds * 1000,
-    boot: async (template) => {
-      const sandbox = await bootSandbox(host, template);
-      table.add(sandbox);
-      await table.step(sandbox, 'warm');
-      return sandbox;
-    },
-    rehearse: async ({ envd }, template) => {
-      await rehearse(envd, template.defaultUser);
-    },
-    discard: async (sandbox) => {
-      await end(sandbox.record.sandboxId, 'killed');
-    },
-    logger,
-  });
-
-  const recovery = await recoverSandboxes(host, table, pool, templates);
+  const recovery = await recoverSandboxes(context, pool);
   logger.info({ ...recovery }, 'sandboxes recovered');
-  for (const sandbox of table.running()) metrics.add(sandbox);
-  const template = await templates.find(options.defaultTemplate);
-  if (template !== undefined) pool.keep(template, { pinned: true });
+  for (const sandbox of context.table.tenants()) context.metrics.add(sandbox);
+  await keepDefaultTemplate(options, pool);
 
   const keeper = startKeeper({
-    table,
+    ...context,
     pool,
-    driver,
-    clock,
     end,
-    retryEndings: async () => {
-      await retryEndings(endContext);
+    timeUp: createTimeUp(context, end),
+    retry: async () => {
+      await retryEndings(context);
+      await retryPauses(context);
     },
     logger,
   });
 
   return {
-    host,
+    ...context,
     pool,
-    admission: createAdmission(config.maxSandboxes, () => table.running().length),
-    table,
-    clock,
     router,
-    events,
-    templates,
-    metrics,
-    logBook,
     logger,
     stopping: stopping.signal,
     end,
-    abandon: async (sandboxId) => {
-      await end(sandboxId, 'failed');
-    },
     async [Symbol.asyncDispose]() {
       keeper[Symbol.dispose]();
-      metrics[Symbol.dispose]();
+      context.metrics[Symbol.dispose]();
       stopping.abort();
       await pool.close();
-      await Promise.allSettled(endings);
-      for (const sandbox of table.all()) sandbox.namespace.close();
+      await context.background[Symbol.asyncDispose]();
+      for (const sandbox of context.table.all()) letGo(sandbox);
     },
   };
+}
+
+interface Operations {
+  readonly context: OperationContext;
+  readonly router: Router;
+  readonly end: RunnerContext['end'];
+}
+
+async function createOperations(options: RunnerOptions, stopping: AbortSignal): Promise<Operations> {
+  const { network, logger, states } = options;
+  const clock = options.clock ?? systemClock;
+  const host = await createSandboxHost(options);
+  const table = createSandboxTable(host.store);
+  const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger);
+  const activity = createActivity(clock);
+  const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
+  const end: RunnerContext['end'] = async (sandboxId, cause) => {
+    const isEnded = await endSandbox(context, sandboxId, cause);
+    context.metrics.remove(sandboxId);
+    activity.forget(sandboxId);
+    return isEnded;
+  };
+  const context: OperationContext = {
+    host,
+    table,
+    snapshots,
+    keepsakes: createKeepsakes(states, table, snapshots, logger),
+    templates: options.templates,
+    admission: createAdmission(options.config, () => table.tenants()),
+    events: createEvents(),
+    metrics: createSandboxMetrics({ network, clock, logger, observe: activity.observe.bind(activity) }),
+    activity,
+    logBook: createLogBook(table, clock),
+    clock,
+    background: createBackground(stopping, logger),
+    cutOff: router.cutOff.bind(router),
+    abandon: async (sandboxId) => {
+      await end(sandboxId, 'unconfirmed');
+    },
+  };
+  return { context, router, end };
+}
+
+async function createSandboxHost(options: RunnerOptions): Promise<SandboxHost> {
+  const directory = join(options.dataDirectory, 'sandboxes');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  getDriver(options, options.config.isolation);
+  return { ...options, slots: createSlots(), store: createRecordStore(directory) };
+}
+
+function createRunnerPool(
+  { config, logger }: RunnerOptions,
+  { host, table }: OperationContext,
+  end: RunnerContext['end'],
+): Pool {
+  return createPool({
+    size: config.poolSize,
+    bootConcurrency: config.bootConcurrency,
+    idleMs: config.poolIdleSeconds * 1000,
+    boot: async (blueprint) => {
+      const sandbox = await bootSandbox(host, blueprint);
+      table.add(sandbox);
+      await table.step(sandbox, 'warm');
+      return sandbox;
+    },
+    rehearse: async ({ live }, { template }) => {
+      await rehearse(live.envd, template.defaultUser);
+    },
+    discard: async ({ record }) => {
+      await end(record.sandboxId, 'killed');
+    },
+    logger,
+  });
+}
+
+async function keepDefaultTemplate({ templates, defaultTemplate, config }: RunnerOptions, pool: Pool): Promise<void> {
+  const template = await templates.find(defaultTemplate);
+  if (template === undefined) return;
+  pool.keep({ template, isolation: isolationOf(config, template) }, { pinned: true });
+}
+
+/** What the template says, else what the server says. */
+export function isolationOf(config: RunnerConfig, template: { readonly isolation?: string | undefined }): string {
+  return template.isolation ?? config.isolation;
 }

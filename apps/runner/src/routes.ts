@@ -5,8 +5,16 @@ import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { LogEntrySchema, RunnerService } from '@soulbox/contract/runner';
 import type { RunnerContext } from './context.ts';
-import { createSandbox } from './sandboxes/create.ts';
-import { networkFromMessage, sandboxToMessage } from './sandboxes/to-message.ts';
+import { isolationOf } from './context.ts';
+import { createFromMessage, forkFromMessage, parseDurability } from './sandboxes/from-message.ts';
+import { forkSandbox } from './sandboxes/copies/fork.ts';
+import { deleteSnapshot, makeSnapshot } from './sandboxes/copies/snapshot.ts';
+import { createFromSnapshot, createSandbox } from './sandboxes/create.ts';
+import { setDeadline } from './sandboxes/set-deadline.ts';
+import { pauseSandbox } from './sandboxes/sleep/pause.ts';
+import { resumeSandbox } from './sandboxes/sleep/resume.ts';
+import { isTenants } from './sandboxes/table.ts';
+import { outcomeToMessage, sandboxToMessage, snapshotToMessage } from './sandboxes/to-message.ts';
 
 /** Serves spec/runner: translates messages, and errors once, at this border. */
 export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): void {
@@ -26,48 +34,73 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
 
   router.service(RunnerService, {
     createSandbox: answer(async (request) => {
+      const wanted = createFromMessage(request);
+      if (request.snapshotId !== '') {
+        return { sandbox: sandboxToMessage(await createFromSnapshot(context, request.snapshotId, wanted)) };
+      }
       const template = await templates.find(request.templateId);
       if (template === undefined) {
         throw new SoulBoxError('template_not_found', `Template "${request.templateId}" was not found.`);
       }
-      const sandbox = await createSandbox(context, template, {
-        teamId: request.teamId,
-        alias: request.alias,
-        timeoutSeconds: request.timeoutSeconds,
-        metadata: request.metadata,
-        envVars: request.envVars,
-        network: networkFromMessage(request.network),
-        secure: request.secure,
-      });
-      const message = sandboxToMessage(sandbox);
-      metrics.add(sandbox);
-      logBook.write(sandbox.record.sandboxId, 'sandbox created', { templateID: template.templateId });
-      events.emit({ event: { case: 'created', value: { sandbox: message } } });
-      return { sandbox: message };
+      const isolation = request.isolation === '' ? isolationOf(context.host.config, template) : request.isolation;
+      const sandbox = await createSandbox(context, { template, isolation }, wanted);
+      return { sandbox: sandboxToMessage(sandbox) };
     }),
 
     killSandbox: answer(async (request) => {
       const known = table.find(request.sandboxId);
-      if (known?.record.state !== 'running') return { existed: false };
+      if (known === undefined || !isTenants(known)) return { existed: false };
       return { existed: await context.end(request.sandboxId, 'killed') };
     }),
 
-    setDeadline: answer(async (request) => {
-      const sandbox = table.getRunning(request.sandboxId);
-      const { tenant } = sandbox.record;
-      const endAtMs = request.endAt === undefined ? tenant.endAtMs : timestampMs(request.endAt);
-      if (!request.onlyExtend || endAtMs > tenant.endAtMs) {
-        await table.update(sandbox, { ...tenant, endAtMs });
-        events.emit({ event: { case: 'updated', value: { sandbox: sandboxToMessage(sandbox) } } });
-      }
+    pauseSandbox: answer(async (request) => {
+      const sandbox = await pauseSandbox(context, request.sandboxId, {
+        keepMemory: request.keepMemory,
+        durability: parseDurability(request.durability, context.host.config.pauseDurability),
+        cause: 'request',
+      });
       return { sandbox: sandboxToMessage(sandbox) };
     }),
 
-    getSandbox: answer(async (request) =>
-      Promise.resolve({ sandbox: sandboxToMessage(table.getRunning(request.sandboxId)) }),
+    resumeSandbox: answer(async (request) => {
+      const { sandbox, resumed } = await resumeSandbox(context, request.sandboxId, {
+        timeoutSeconds: request.timeoutSeconds,
+        withMemory: request.withMemory,
+        cause: 'request',
+      });
+      return { sandbox: sandboxToMessage(sandbox), resumed };
+    }),
+
+    makeSnapshot: answer(async (request) => ({
+      snapshot: snapshotToMessage(await makeSnapshot(context, request.sandboxId, request.snapshotId)),
+    })),
+
+    deleteSnapshot: answer(async (request) => ({ existed: await deleteSnapshot(context, request.snapshotId) })),
+
+    listSnapshots: answer(async () =>
+      Promise.resolve({ snapshots: context.snapshots.list().map((snapshot) => snapshotToMessage(snapshot)) }),
     ),
 
-    listSandboxes: answer(async () => Promise.resolve({ sandboxes: table.running().map(sandboxToMessage) })),
+    forkSandbox: answer(async (request) => ({
+      outcomes: (await forkSandbox(context, forkFromMessage(request))).map((outcome) => outcomeToMessage(outcome)),
+    })),
+
+    setDeadline: answer(async (request) => ({
+      sandbox: sandboxToMessage(
+        await setDeadline(
+          context,
+          request.sandboxId,
+          request.endAt === undefined ? undefined : timestampMs(request.endAt),
+          request.onlyExtend,
+        ),
+      ),
+    })),
+
+    getSandbox: answer(async (request) =>
+      Promise.resolve({ sandbox: sandboxToMessage(table.getTenants(request.sandboxId)) }),
+    ),
+
+    listSandboxes: answer(async () => Promise.resolve({ sandboxes: table.tenants().map(sandboxToMessage) })),
 
     getMetrics: answer(async (request) => {
       const { start, end } = request;
@@ -111,7 +144,7 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     })),
 
     async *watchEvents(_request: unknown, handler: HandlerContext) {
-      const present = table.running().map((sandbox) => ({
+      const present = table.tenants().map((sandbox) => ({
         event: { case: 'created' as const, value: { sandbox: sandboxToMessage(sandbox) } },
       }));
       const done = { event: { case: 'snapshotDone' as const, value: {} } };

@@ -4,7 +4,8 @@ import type { SandboxRouter } from '@soulbox/contract';
 import { createRunnerContext } from './context.ts';
 import type { RunnerOptions } from './context.ts';
 import { addRunnerRoutes } from './routes.ts';
-import type { LiveSandbox } from './sandboxes/table.ts';
+import type { KnownSandbox } from './sandboxes/table.ts';
+import { isTenants, looksPaused } from './sandboxes/table.ts';
 
 export interface Runner extends AsyncDisposable {
   /** The way of the control plane to this runner, in memory. */
@@ -13,11 +14,11 @@ export interface Runner extends AsyncDisposable {
   readonly router: SandboxRouter;
   /** Spares that are ready. */
   readyCount(): number;
-  /** Folders of the envd versions that sandboxes of this host run from. */
+  /** Folders of the envd versions that sandboxes and saved memories of this host run from. */
   runtimesInUse(): Set<string>;
   /** Sandboxes that run for tenants. */
   runningCount(): number;
-  /** Ends every sandbox, spares included: for a shutdown that leaves nothing. */
+  /** Ends every sandbox that runs, spares included: for a shutdown that leaves no processes. Paused ones stay. */
   endAll(): Promise<void>;
   /** Ends the spares only: for a start that failed later on, when sandboxes of tenants were already adopted. */
   endSpares(): Promise<void>;
@@ -26,7 +27,7 @@ export interface Runner extends AsyncDisposable {
 /** Starts the runner of this host. Disposing it leaves its sandboxes running, for the next one to adopt. */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const context = await createRunnerContext(options);
-  const end = async (isMeant: (sandbox: LiveSandbox) => boolean): Promise<void> => {
+  const end = async (isMeant: (sandbox: KnownSandbox) => boolean): Promise<void> => {
     await context.pool.close();
     const meant = context.table.all().filter(isMeant);
     await Promise.all(meant.map(async ({ record }) => await context.end(record.sandboxId, 'killed')));
@@ -37,9 +38,13 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     }),
     router: context.router,
     readyCount: () => context.pool.readyCount(),
-    runtimesInUse: () => new Set(context.table.all().map(({ record }) => record.runtimeDirectory)),
+    runtimesInUse: () =>
+      new Set([
+        ...context.table.all().map(({ record }) => record.runtimeDirectory),
+        ...context.snapshots.list().map(({ runtimeDirectory }) => runtimeDirectory),
+      ]),
     runningCount: () => context.table.running().length,
-    endAll: async () => await end(() => true),
+    endAll: async () => await end((sandbox) => !(isTenants(sandbox) && looksPaused(sandbox))),
     endSpares: async () => await end(({ record }) => record.state === 'warm'),
     async [Symbol.asyncDispose]() {
       await context[Symbol.asyncDispose]();

@@ -8,6 +8,8 @@ export const causes = {
   snapshot: 'It was made from a snapshot.',
   fork: 'It was made as a copy of another sandbox.',
   failed: 'Its first process ended by itself, for instance because root inside killed it.',
+  pause_failed: 'A pause in the background could not be completed, so the sandbox runs on.',
+  resume_failed: 'It could not go on after its state had been kept for copies, so it was left paused.',
   unconfirmed: 'Its envd did not confirm in time that the sandbox is what it should be, so it was not served.',
   damaged: 'A stored page of its memory did not match its digest when it was needed, so it was stopped first.',
   interrupted: 'The server died in the middle of a step; the next one completed or undid it.',

@@ -70,9 +70,18 @@ export interface EnvdClient {
   stream(path: string, message: object, timeoutMs: number): Promise<void>;
   /** Log entries after `seq`; bounded, oldest first. */
   logs(after: number): Promise<EnvdLogEntry[]>;
+  /** Cuts every call that is under way. */
+  close(): void;
 }
 
-export function createEnvdClient(dial: Dial, hostToken: Secret): EnvdClient {
+export function createEnvdClient(dialOut: Dial, hostToken: Secret): EnvdClient {
+  const open = new Set<Socket>();
+  const dial: Dial = async (port) => {
+    const socket = await dialOut(port);
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    return socket;
+  };
   const call = async (method: string, path: string, body?: object): Promise<Answer> =>
     await callEnvd(dial, method, path, body === undefined ? undefined : Buffer.from(JSON.stringify(body)), {
       [headers.hostToken]: hostToken.reveal(),
@@ -112,6 +121,9 @@ export function createEnvdClient(dial: Dial, hostToken: Secret): EnvdClient {
       const { status, text } = await call('GET', `/soulbox/logs?after=${after}`);
       if (status !== 200) return [];
       return logsSchema.safeParse(parseJson(text)).data?.entries ?? [];
+    },
+    close() {
+      for (const socket of open) socket.destroy(new Error('the sandbox is not served any more'));
     },
   };
 }

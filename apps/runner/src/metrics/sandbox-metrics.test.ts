@@ -2,7 +2,8 @@ import { silentLogger } from '@soulbox/base';
 import type { ResourceSample } from '@soulbox/isolation';
 import type { NetworkCounters } from '@soulbox/network';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { LiveSandbox } from '../sandboxes/table.ts';
+import type { Usage } from '../sandboxes/activity.ts';
+import type { KnownSandbox } from '../sandboxes/table.ts';
 import { createSandboxMetrics } from './sandbox-metrics.ts';
 import type { SandboxMetrics } from './sandbox-metrics.ts';
 
@@ -21,22 +22,24 @@ const idle: ResourceSample = {
 const startMs = Date.UTC(2030, 0, 1);
 
 /** Only what the metrics look at; no driver is behind it. */
-function sandboxNamed(sandboxId: string, slot: number): LiveSandbox {
-  return { record: { sandboxId, slot, cpuCount: 2 }, instance: { sandboxId } } as unknown as LiveSandbox;
+function sandboxNamed(sandboxId: string, slot: number): KnownSandbox {
+  const sample = async (): Promise<ResourceSample> =>
+    await (sources.get(sandboxId)?.() ?? Promise.reject(new Error('gone')));
+  return { record: { sandboxId, slot, cpuCount: 2 }, live: { driver: { sample } } } as unknown as KnownSandbox;
 }
 
 let sources: Map<string, () => Promise<ResourceSample>>;
 let traffic: Map<number, NetworkCounters>;
 let metrics: SandboxMetrics;
+let seen: [string, Usage][];
 
 beforeEach(() => {
   vi.useFakeTimers({ now: startMs });
   sources = new Map();
   traffic = new Map();
+  seen = [];
   metrics = createSandboxMetrics({
-    driver: {
-      sample: async ({ sandboxId }) => await (sources.get(sandboxId)?.() ?? Promise.reject(new Error('gone'))),
-    },
+    observe: (sandboxId, usage) => seen.push([sandboxId, usage]),
     network: { counters: () => traffic },
     clock: { now: () => Date.now() },
     logger: silentLogger,
@@ -157,6 +160,29 @@ describe('metrics of sandboxes', () => {
     await vi.advanceTimersByTimeAsync(1000);
     expect(asked).toBe(2);
     expect(timesOf('slow')).toEqual([5000]);
+  });
+
+  it('keeps the samples of a paused sandbox, takes none meanwhile, and goes on afterwards', async () => {
+    sources.set('a', async () => await Promise.resolve(idle));
+    const sandbox = sandboxNamed('a', 1);
+    metrics.add(sandbox);
+    await vi.advanceTimersByTimeAsync(1000);
+    const { live } = sandbox;
+    sandbox.live = undefined;
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(timesOf('a')).toEqual([0, 1000]);
+    sandbox.live = live;
+    metrics.add(sandbox);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(timesOf('a')).toEqual([0, 1000, 4000, 5000]);
+  });
+
+  it('tells of each sample what was used, disk and network together', async () => {
+    sources.set('a', async () => await Promise.resolve({ ...idle, cpuUsedSeconds: 3, diskWrittenBytes: 100 }));
+    traffic.set(1, { receivedBytes: 20, sentBytes: 7, receivedPackets: 8, sentPackets: 9 });
+    metrics.add(sandboxNamed('a', 1));
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(seen.at(-1)).toEqual(['a', { cpuUsedSeconds: 3, transferredBytes: 130 }]);
   });
 
   it('forgets a sandbox that is removed, also while it is being sampled', async () => {

@@ -3,9 +3,10 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Clock, Logger } from '@soulbox/base';
 import { MetricSchema } from '@soulbox/contract/runner';
 import type { Metric } from '@soulbox/contract/runner';
-import type { Driver, ResourceSample } from '@soulbox/isolation';
+import type { ResourceSample } from '@soulbox/isolation';
 import type { NetworkCounters, Network } from '@soulbox/network';
-import type { LiveSandbox } from '../sandboxes/table.ts';
+import type { Usage } from '../sandboxes/activity.ts';
+import type { KnownSandbox } from '../sandboxes/table.ts';
 import { createSampleRing } from './sample-ring.ts';
 import type { Sample, SampleRing } from './sample-ring.ts';
 
@@ -18,8 +19,8 @@ const concurrency = 8;
 const patienceMs = 250;
 
 export interface SandboxMetrics extends Disposable {
-  /** Begins to sample a sandbox. */
-  add(sandbox: LiveSandbox): void;
+  /** Begins to sample a sandbox, or goes on after a pause, in which there is nothing to sample. */
+  add(sandbox: KnownSandbox): void;
   /** Ends it and forgets its samples. */
   remove(sandboxId: string): void;
   latest(sandboxId: string): Metric | undefined;
@@ -28,7 +29,7 @@ export interface SandboxMetrics extends Disposable {
 }
 
 interface Series {
-  readonly sandbox: LiveSandbox;
+  readonly sandbox: KnownSandbox;
   readonly ring: SampleRing;
   /** A sample that takes longer than a second is not started twice. */
   busy: boolean;
@@ -38,24 +39,27 @@ const noTraffic: NetworkCounters = { receivedBytes: 0, sentBytes: 0, receivedPac
 
 /** Samples every tenant's sandbox once a second into a ring. A failing or slow one delays no other. */
 export function createSandboxMetrics(options: {
-  driver: Pick<Driver, 'sample'>;
+  /** Told of every sample. */
+  observe: (sandboxId: string, usage: Usage) => void;
   network: Pick<Network, 'counters'>;
   clock: Clock;
   logger: Logger;
 }): SandboxMetrics {
-  const { driver, network, clock, logger } = options;
+  const { observe, network, clock, logger } = options;
   const all = new Map<string, Series>();
 
   const sampleOne = async (series: Series, traffic: ReadonlyMap<number, NetworkCounters>): Promise<void> => {
-    if (series.busy) return;
+    const { record, live } = series.sandbox;
+    if (series.busy || live === undefined) return;
     series.busy = true;
     try {
-      const used = await driver.sample(series.sandbox.instance);
-      const counters = traffic.get(series.sandbox.record.slot) ?? noTraffic;
-      series.ring.push(toSample(clock.now(), used, counters, series.ring.newest()));
+      const used = await live.driver.sample(live.instance);
+      const sample = toSample(clock.now(), used, traffic.get(record.slot) ?? noTraffic, series.ring.newest());
+      series.ring.push(sample);
+      observe(record.sandboxId, usageFrom(sample));
     } catch (err) {
       // A sandbox that ends just now has no figures any more.
-      logger.debug({ sandboxId: series.sandbox.record.sandboxId, err }, 'sandbox not sampled');
+      logger.debug({ sandboxId: record.sandboxId, err }, 'sandbox not sampled');
     } finally {
       series.busy = false;
     }
@@ -83,8 +87,9 @@ export function createSandboxMetrics(options: {
 
   return {
     add(sandbox) {
-      const series = { sandbox, ring: createSampleRing(capacity), busy: false };
-      all.set(sandbox.record.sandboxId, series);
+      const { sandboxId } = sandbox.record;
+      const series = all.get(sandboxId) ?? { sandbox, ring: createSampleRing(capacity), busy: false };
+      all.set(sandboxId, series);
       // The first figures at once: clients ask right after the create.
       void sampleOne(series, new Map());
     },
@@ -122,7 +127,13 @@ function toSample(atMs: number, used: ResourceSample, traffic: NetworkCounters, 
   };
 }
 
-function toMetric(sandbox: LiveSandbox, sample: Sample): Metric {
+function usageFrom(sample: Sample): Usage {
+  const { cpuUsedSeconds, diskReadBytes, diskWrittenBytes, networkReceivedBytes, networkSentBytes } = sample;
+  const transferredBytes = diskReadBytes + diskWrittenBytes + networkReceivedBytes + networkSentBytes;
+  return { cpuUsedSeconds, transferredBytes };
+}
+
+function toMetric(sandbox: KnownSandbox, sample: Sample): Metric {
   const { atMs, cpuUsedPct, cpuUsedSeconds, ...counts } = sample;
   const whole = Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, BigInt(Math.round(value))]));
   return create(MetricSchema, {

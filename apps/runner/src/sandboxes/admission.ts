@@ -1,24 +1,42 @@
 import { SoulBoxError } from '@soulbox/base';
+import type { TenantSandbox } from './table.ts';
+import { looksPaused } from './table.ts';
 
-/** Keeps the number of tenants' sandboxes under the host's limit, creates that are still under way included. */
+/** Keeps the number of tenants' sandboxes under the host's limits, those that are still under way included. */
 export interface Admission {
-  /** Takes a place for the time of one create. Throws `too_many_sandboxes`. */
-  enter(): Disposable;
+  /** Takes places for the time of a create, a resume or a fork. Throws `too_many_sandboxes`. */
+  enter(count?: number): Disposable;
+  /** Throws `limit_exceeded` when no more sandbox may be paused here. */
+  checkPaused(): void;
 }
 
-export function createAdmission(limit: number, runningCount: () => number): Admission {
+export interface AdmissionLimits {
+  /** That run at once. */
+  readonly maxSandboxes: number;
+  readonly maxPaused: number;
+}
+
+export function createAdmission(limits: AdmissionLimits, tenants: () => readonly TenantSandbox[]): Admission {
   let underWay = 0;
+  const count = (paused: boolean): number => tenants().filter((sandbox) => looksPaused(sandbox) === paused).length;
   return {
-    enter() {
-      if (runningCount() + underWay >= limit) {
-        throw new SoulBoxError('too_many_sandboxes', `This host runs its limit of ${limit} sandboxes. Retry later.`);
+    enter(places = 1) {
+      if (count(false) + underWay + places > limits.maxSandboxes) {
+        throw new SoulBoxError(
+          'too_many_sandboxes',
+          `This host runs its limit of ${limits.maxSandboxes} sandboxes. Retry later.`,
+        );
       }
-      underWay++;
+      underWay += places;
       return {
         [Symbol.dispose]() {
-          underWay--;
+          underWay -= places;
         },
       };
+    },
+    checkPaused() {
+      if (count(true) < limits.maxPaused) return;
+      throw new SoulBoxError('limit_exceeded', `This host keeps its limit of ${limits.maxPaused} paused sandboxes.`);
     },
   };
 }

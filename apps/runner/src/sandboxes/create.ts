@@ -1,75 +1,110 @@
 import { randomBytes } from 'node:crypto';
-import type { Clock } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
-import type { Admission } from './admission.ts';
-import type { SandboxHost } from './boot.ts';
-import type { Pool } from './pool.ts';
-import type { Tenant, TenantNetwork } from './record.ts';
-import type { SandboxTable, TenantSandbox } from './table.ts';
-import { isTenants } from './table.ts';
+import { makeCopy } from './copies/make-copy.ts';
+import { orderCopies } from './copies/order-copies.ts';
+import { tenantOfCopy } from './copies/tenant-of-copy.ts';
+import { getDriver } from './host.ts';
+import type { OperationContext } from './operation.ts';
+import type { Blueprint, Pool } from './pool.ts';
+import type { Lifecycle, Tenant, TenantNetwork } from './record.ts';
+import type { LiveSandbox, RunningSandbox } from './table.ts';
+import { sandboxToMessage } from './to-message.ts';
 
 /** What a tenant asks for; already validated by the control plane. */
 export interface CreateRequest {
   readonly teamId: string;
   readonly alias: string;
-  readonly timeoutSeconds: number;
+  readonly lifecycle: Lifecycle;
   readonly metadata: Readonly<Record<string, string>>;
   readonly envVars: Readonly<Record<string, string>>;
   readonly network: TenantNetwork;
   readonly secure: boolean;
 }
 
-export interface CreateContext {
-  readonly host: SandboxHost;
+export interface CreateContext extends OperationContext {
   readonly pool: Pool;
-  readonly admission: Admission;
-  readonly table: SandboxTable;
-  readonly clock: Clock;
-  /** Ends a sandbox whose claim failed half-way. */
-  readonly abandon: (sandboxId: string) => Promise<void>;
 }
 
 /** Takes a warm sandbox and makes it the tenant's. The network is closed as asked before envd hears of the tenant. */
 export async function createSandbox(
   context: CreateContext,
-  template: Template,
+  blueprint: Blueprint,
   request: CreateRequest,
-): Promise<TenantSandbox> {
+): Promise<RunningSandbox> {
   const { host, pool, table } = context;
+  getDriver(host, blueprint.isolation);
   using _place = context.admission.enter();
-  const sandbox = await pool.take(template);
-  const { sandboxId, slot } = sandbox.record;
+  const sandbox = await pool.take(blueprint);
+  const { sandboxId } = sandbox.record;
   try {
-    const tenant = tenantFromRequest(request, context.clock.now());
-    await table.step(sandbox, 'claiming', tenant);
-    await host.network.setPolicy(slot, request.network);
-    await sandbox.envd.init({
-      envVars: globalVariables(request, sandboxId, template),
-      ...(tenant.envdAccessToken === '' ? {} : { accessToken: tenant.envdAccessToken }),
-      timestamp: new Date(context.clock.now()).toISOString(),
-      defaultUser: template.defaultUser,
-      defaultWorkdir: template.defaultWorkdir,
-    });
-    await table.step(sandbox, 'running');
-    if (!isTenants(sandbox)) throw new Error('a claimed sandbox has no tenant');
-    return sandbox;
+    await claim(context, sandbox, tenantFromRequest(request, sandboxId, blueprint.template, context.clock.now()));
+    await table.step(sandbox, 'running', { cause: 'request', stateSinceMs: context.clock.now() });
   } catch (error) {
     await context.abandon(sandboxId);
     throw error;
   }
+  const running = table.getRunning(sandboxId);
+  context.metrics.add(running);
+  context.logBook.write(sandboxId, 'sandbox created', { templateID: blueprint.template.templateId });
+  context.events.emit({ event: { case: 'created', value: { sandbox: sandboxToMessage(running) } } });
+  return running;
 }
 
-function tenantFromRequest(request: CreateRequest, nowMs: number): Tenant {
-  return {
-    teamId: request.teamId,
-    alias: request.alias,
-    startedAtMs: nowMs,
-    endAtMs: nowMs + request.timeoutSeconds * 1000,
-    metadata: { ...request.metadata },
-    network: request.network,
-    envdAccessToken: request.secure ? randomBytes(32).toString('hex') : '',
-    trafficAccessToken: request.network.allowPublicTraffic === false ? randomBytes(32).toString('hex') : '',
+async function claim({ host, table, clock }: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
+  await table.step(sandbox, 'claiming', { tenant });
+  await host.network.setPolicy(sandbox.record.slot, tenant.network);
+  await sandbox.live.envd.init({
+    ...tenant.settings,
+    ...(tenant.envdAccessToken === '' ? {} : { accessToken: tenant.envdAccessToken }),
+    timestamp: new Date(clock.now()).toISOString(),
+  });
+}
+
+/** Makes a copy of a snapshot the tenant's, with all that the request says and the memory and files of the snapshot. */
+export async function createFromSnapshot(
+  context: CreateContext,
+  snapshotId: string,
+  request: CreateRequest,
+): Promise<RunningSandbox> {
+  const snapshot = context.snapshots.get(snapshotId);
+  using _place = context.admission.enter();
+  using _hold = context.keepsakes.hold({ states: [snapshot.stateId], layers: snapshot.layers });
+  const order = await orderCopies(context, snapshot, 'snapshot', false);
+  const { settings } = snapshot.tenant;
+  const own = {
+    ...tenantsOwn(request),
+    settings: { ...settings, envVars: { ...settings.envVars, ...request.envVars } },
   };
+  return await makeCopy(context, order, (sandboxId) =>
+    tenantOfCopy(snapshot.tenant, sandboxId, own, context.clock.now()),
+  );
+}
+
+function tenantFromRequest(request: CreateRequest, sandboxId: string, template: Template, nowMs: number): Tenant {
+  const { defaultUser, defaultWorkdir } = template;
+  return {
+    ...tenantsOwn(request),
+    startedAtMs: nowMs,
+    endAtMs: nowMs + request.lifecycle.timeoutSeconds * 1000,
+    settings: { envVars: globalVariables(request, sandboxId, template), defaultUser, defaultWorkdir },
+  };
+}
+
+function tenantsOwn(request: CreateRequest): Omit<Tenant, 'startedAtMs' | 'endAtMs' | 'settings'> {
+  const { teamId, alias, metadata, network, lifecycle, secure } = request;
+  return {
+    teamId,
+    alias,
+    metadata: { ...metadata },
+    network,
+    lifecycle,
+    envdAccessToken: secure ? createToken() : '',
+    trafficAccessToken: network.allowPublicTraffic === false ? createToken() : '',
+  };
+}
+
+function createToken(): string {
+  return randomBytes(32).toString('hex');
 }
 
 /** The variables every program inside sees: the template's, E2B's documented names, the tenant's own last. */

@@ -1,25 +1,33 @@
-import type { SandboxHost } from './boot.ts';
-import { removeSandbox } from './boot.ts';
-import type { SandboxTable } from './table.ts';
-import { isTenants } from './table.ts';
+import type { Cause } from '@soulbox/contract';
 import type { Events } from '../events.ts';
-
-/** Why a sandbox ended: asked for, its deadline passed, or its processes died by themselves. */
-export type EndCause = 'killed' | 'timeout' | 'failed';
+import type { Background } from './background.ts';
+import { removeSandbox } from './host.ts';
+import type { SandboxHost } from './host.ts';
+import type { Keepsakes } from './keepsakes.ts';
+import { letGo } from './live.ts';
+import type { KnownSandbox, SandboxTable } from './table.ts';
+import { isTenants } from './table.ts';
 
 export interface EndContext {
   readonly host: SandboxHost;
   readonly table: SandboxTable;
+  readonly keepsakes: Keepsakes;
   readonly events: Events;
+  readonly background: Background;
   /** Stops serving a sandbox: its routes are gone and its open streams are reset. */
   readonly cutOff: (sandboxId: string) => void;
 }
 
 /**
- * Ends a sandbox, whatever it was doing. Gives false when there is none (or it is ending already). Order: nobody reaches
- * it any more, the intent is on disk, then processes, mounts, network and folder go, and the record last.
+ * Ends a sandbox, whatever it was doing; a pause, resume or snapshot under way comes to its end first. Gives false when there
+ * is none (or it is ending already). Order: nobody reaches it any more, the intent is on disk, then processes, mounts, network
+ * and folder go, the record, and what it alone had saved.
  */
-export async function endSandbox(context: EndContext, sandboxId: string, cause: EndCause): Promise<boolean> {
+export async function endSandbox(context: EndContext, sandboxId: string, cause: Cause): Promise<boolean> {
+  return await context.table.alone(sandboxId, async () => await endAlone(context, sandboxId, cause));
+}
+
+async function endAlone(context: EndContext, sandboxId: string, cause: Cause): Promise<boolean> {
   const { host, table, events } = context;
   const sandbox = table.find(sandboxId);
   if (sandbox === undefined || sandbox.record.state === 'ending') return false;
@@ -30,9 +38,8 @@ export async function endSandbox(context: EndContext, sandboxId: string, cause: 
   if (wasTenants) events.emit({ event: { case: 'ended', value: { sandboxId, cause } } });
   try {
     await recorded;
-    sandbox.namespace.close();
-    await removeSandbox(host, sandbox.record);
-    table.delete(sandboxId);
+    letGo(sandbox);
+    await removeWholly(context, sandbox);
     host.logger.info({ sandboxId, cause, durationMs: Math.round(performance.now() - startedAt) }, 'sandbox ended');
   } catch (err) {
     // The record says `ending`: the next sweep of the keeper or the next start tries again.
@@ -41,15 +48,23 @@ export async function endSandbox(context: EndContext, sandboxId: string, cause: 
   return true;
 }
 
+async function removeWholly(context: EndContext, { record }: KnownSandbox): Promise<void> {
+  await removeSandbox(context.host, record);
+  context.table.delete(record.sandboxId);
+  const { saved, work, layers, pagesFrom } = record;
+  const hadStates = saved !== undefined || work !== undefined || pagesFrom !== '';
+  if (hadStates || layers.length > 0) context.background.start(async () => await context.keepsakes.collect());
+}
+
 /** Tries again to remove sandboxes whose end failed half-way. */
 export async function retryEndings(context: EndContext): Promise<void> {
   for (const sandbox of context.table.all()) {
-    if (sandbox.record.state !== 'ending') continue;
+    const { sandboxId, state } = sandbox.record;
+    if (state !== 'ending' || context.table.isBusy(sandboxId)) continue;
     try {
-      await removeSandbox(context.host, sandbox.record);
-      context.table.delete(sandbox.record.sandboxId);
+      await removeWholly(context, sandbox);
     } catch (err) {
-      context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox still not removed');
+      context.host.logger.error({ sandboxId, err }, 'sandbox still not removed');
     }
   }
 }

@@ -1,16 +1,19 @@
 import type { Clock, Logger } from '@soulbox/base';
-import type { Driver } from '@soulbox/isolation';
-import type { EndCause } from './end.ts';
+import type { Cause } from '@soulbox/contract';
+import type { Activity } from './activity.ts';
 import type { Pool } from './pool.ts';
-import type { SandboxTable } from './table.ts';
+import type { RunningSandbox, SandboxTable } from './table.ts';
 
 export interface KeeperOptions {
   readonly table: SandboxTable;
   readonly pool: Pool;
-  readonly driver: Driver;
+  readonly activity: Activity;
   readonly clock: Clock;
-  readonly end: (sandboxId: string, cause: EndCause) => Promise<boolean>;
-  readonly retryEndings: () => Promise<void>;
+  readonly end: (sandboxId: string, cause: Cause) => Promise<boolean>;
+  /** What a sandbox wants to happen at its deadline, or when it was idle for long. */
+  readonly timeUp: (sandbox: RunningSandbox, cause: 'timeout' | 'idle') => Promise<void>;
+  /** Tries again what failed half-way: endings and pauses. */
+  readonly retry: () => Promise<void>;
   readonly logger: Logger;
 }
 
@@ -18,12 +21,12 @@ export interface KeeperOptions {
 const deadlineEveryMs = 200;
 /** Whether processes still live is looked at this often. */
 const liveEveryMs = 1000;
-/** Idle pools and endings that failed are looked at this often. */
+/** Idle pools and steps that failed are looked at this often. */
 const sweepEveryMs = 10_000;
 
-/** Ends sandboxes whose time has come or whose processes died. Needs neither the control plane nor any request. */
+/** Ends or pauses sandboxes whose time has come or whose processes died. Needs neither the control plane nor any request. */
 export function startKeeper(options: KeeperOptions): Disposable {
-  const { table, pool, driver, clock, logger } = options;
+  const { table, pool, clock, logger } = options;
   const watch = (work: Promise<unknown>): void => {
     work.catch((err: unknown) => {
       logger.error({ err }, 'keeper round failed');
@@ -32,24 +35,27 @@ export function startKeeper(options: KeeperOptions): Disposable {
 
   const deadlines = setInterval(() => {
     const now = clock.now();
-    for (const { record } of table.running()) {
-      if (now >= record.tenant.endAtMs) watch(options.end(record.sandboxId, 'timeout'));
+    for (const sandbox of table.running()) {
+      // One that is busy with a step is looked at again when that is done.
+      if (table.isBusy(sandbox.record.sandboxId)) continue;
+      if (now >= sandbox.record.tenant.endAtMs) watch(options.timeUp(sandbox, 'timeout'));
+      else if (isIdle(sandbox, options.activity)) watch(options.timeUp(sandbox, 'idle'));
     }
   }, deadlineEveryMs);
 
   const lives = setInterval(() => {
-    for (const sandbox of table.all()) {
-      if (sandbox.record.state !== 'running' && sandbox.record.state !== 'warm') continue;
-      if (driver.isAlive(sandbox.instance)) continue;
-      logger.warn({ sandboxId: sandbox.record.sandboxId }, 'sandbox died');
-      pool.drop(sandbox.record.sandboxId);
-      watch(options.end(sandbox.record.sandboxId, 'failed'));
+    for (const { record, live } of table.all()) {
+      if (record.state !== 'running' && record.state !== 'warm') continue;
+      if (live?.driver.isAlive(live.instance) === true) continue;
+      logger.warn({ sandboxId: record.sandboxId }, 'sandbox died');
+      pool.drop(record.sandboxId);
+      watch(options.end(record.sandboxId, 'failed'));
     }
   }, liveEveryMs);
 
   const sweeps = setInterval(() => {
     watch(pool.sweep(clock.now()));
-    watch(options.retryEndings());
+    watch(options.retry());
   }, sweepEveryMs);
 
   return {
@@ -59,4 +65,9 @@ export function startKeeper(options: KeeperOptions): Disposable {
       clearInterval(sweeps);
     },
   };
+}
+
+function isIdle({ record }: RunningSandbox, activity: Activity): boolean {
+  const { idleTimeoutSeconds } = record.tenant.lifecycle;
+  return idleTimeoutSeconds > 0 && activity.idleMs(record.sandboxId) >= idleTimeoutSeconds * 1000;
 }

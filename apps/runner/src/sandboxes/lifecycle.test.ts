@@ -1,34 +1,53 @@
 import { describe, expect, it } from 'vitest';
-import { checkStep, survivesRestart } from './lifecycle.ts';
+import { checkPause, checkStep, isTenantState, sandboxStates } from './lifecycle.ts';
 import type { SandboxState } from './lifecycle.ts';
 
-const states: SandboxState[] = ['booting', 'warm', 'claiming', 'running', 'ending'];
+/** Row: from. Column: to. The order is that of `sandboxStates`. */
+const table = {
+  booting: '.W.......E',
+  warm: '..C......E',
+  claiming: '...R.....E',
+  running: '....P..S.E',
+  pausing: '...R.D...E',
+  paused: '......US.E',
+  resuming: '...R.D...E',
+  snapshotting: '...R.D...E',
+  restoring: '...R.....E',
+  ending: '..........',
+} satisfies Record<SandboxState, string>;
+
+const steps = sandboxStates.flatMap((from) =>
+  sandboxStates.map((to, column) => ({ from, to, legal: table[from][column] !== '.' })),
+);
 
 describe('sandbox lifecycle', () => {
-  it('names from and to in the error of an illegal step', () => {
-    expect(() => {
-      checkStep('iabc', 'ending', 'running');
-    }).toThrow('Sandbox iabc cannot go from ending to running.');
+  it.each(steps.filter(({ legal }) => legal))('lets a sandbox go from $from to $to', ({ from, to }) => {
+    expect(() => checkStep('i', from, to)).not.toThrow();
   });
 
-  it('lets every state but the last end, and none begin again', () => {
-    for (const from of states.slice(0, 4)) {
-      expect(() => {
-        checkStep('i', from, 'ending');
-      }).not.toThrow();
-      expect(() => {
-        checkStep('i', from, 'booting');
-      }).toThrow();
-    }
+  it.each(steps.filter(({ legal }) => !legal))('refuses a step from $from to $to, naming both', ({ from, to }) => {
+    expect(() => checkStep('iabc', from, to)).toThrow(
+      expect.objectContaining({
+        reason: 'illegal_transition',
+        message: `Sandbox iabc cannot go from ${from} to ${to}.`,
+      }),
+    );
   });
 
-  it('never lets a warm sandbox run without a claim', () => {
-    expect(() => {
-      checkStep('i', 'warm', 'running');
-    }).toThrow();
+  it('has a reason of its own for the pause of a paused sandbox, and for no other', () => {
+    const reasons = sandboxStates.map((from) => {
+      try {
+        checkPause('i', from);
+        return [from, 'fine'];
+      } catch (error) {
+        return [from, (error as { reason: string }).reason];
+      }
+    });
+    expect(Object.fromEntries(reasons)).toMatchObject({ running: 'fine', paused: 'already_paused' });
+    expect(reasons.filter(([, reason]) => reason === 'illegal_transition')).toHaveLength(sandboxStates.length - 2);
   });
 
-  it('goes on after a restart only from states in which nothing was under way', () => {
-    expect(states.filter(survivesRestart)).toEqual(['warm', 'running']);
+  it('shows a sandbox to its tenant only between the claim and the end', () => {
+    expect(sandboxStates.filter(isTenantState)).toEqual(['running', 'pausing', 'paused', 'resuming', 'snapshotting']);
   });
 });

@@ -53,7 +53,9 @@ export function createLogBook(table: SandboxTable, clock: Clock): LogBook {
       const sandbox = table.find(sandboxId);
       if (sandbox === undefined) return books.get(sandboxId)?.lines ?? [];
       const book = bookOf(sandboxId);
-      const fresh = await sandbox.envd.logs(book.envdSeq).catch(() => []);
+      // A frozen envd would not answer.
+      const isAwake = sandbox.record.state === 'running';
+      const fresh = isAwake ? ((await sandbox.live?.envd.logs(book.envdSeq).catch(() => [])) ?? []) : [];
       book.envdSeq = fresh.reduce((newest, entry) => Math.max(newest, entry.seq), book.envdSeq);
       // Before its claim a spare has had a rehearsal, which is nobody's business.
       const startedAtMs = sandbox.record.tenant?.startedAtMs ?? 0;

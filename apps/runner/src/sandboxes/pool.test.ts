@@ -2,12 +2,12 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger, sleep } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import { createPool } from './pool.ts';
-import type { Pool } from './pool.ts';
+import type { Blueprint, Pool } from './pool.ts';
 import type { LiveSandbox } from './table.ts';
 
 // Only the order of things is tested here, so a sandbox is its id; real ones are in the end-to-end tests.
-function templateOf(templateId: string): Template {
-  return { templateId } as Template;
+function templateOf(templateId: string, isolation = 'container'): Blueprint {
+  return { template: { templateId } as Template, isolation };
 }
 
 interface Boot {
@@ -26,7 +26,7 @@ function setUp(options: { size: number; bootConcurrency?: number; idleMs?: numbe
     idleMs: 1000,
     ...options,
     logger: silentLogger,
-    boot: async (template) =>
+    boot: async ({ template }) =>
       await new Promise<LiveSandbox>((resolve, reject) => {
         boots.push({
           templateId: template.templateId,
@@ -165,6 +165,17 @@ describe('the warm pool', () => {
     await pool.sweep(Date.now() + 2000);
     expect(made.discarded).toEqual(['i2']);
     expect(pool.readyCount()).toBe(1);
+  });
+
+  it('keeps the spares of two isolations of one template apart', async () => {
+    const made = setUp({ size: 1 });
+    pool = made.pool;
+    pool.keep(templateOf('a'), { pinned: true });
+    await finishNext(made.boots);
+    const waiting = pool.take(templateOf('a', 'gvisor'));
+    expect(pool.readyCount()).toBe(1);
+    await finishNext(made.boots);
+    expect((await waiting).record.sandboxId).toBe('i2');
   });
 
   it('refuses waiters when it closes', async () => {

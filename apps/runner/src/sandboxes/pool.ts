@@ -3,6 +3,13 @@ import type { Logger } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import type { LiveSandbox } from './table.ts';
 
+/** What spares are made of; those of one shelf are all alike. */
+export interface Blueprint {
+  readonly template: Template;
+  /** Name of the driver. */
+  readonly isolation: string;
+}
+
 export interface PoolOptions {
   /** Spares kept per template in use. */
   readonly size: number;
@@ -10,9 +17,9 @@ export interface PoolOptions {
   readonly bootConcurrency: number;
   /** Spares of an unused template are removed after this long. */
   readonly idleMs: number;
-  readonly boot: (template: Template) => Promise<LiveSandbox>;
+  readonly boot: (blueprint: Blueprint) => Promise<LiveSandbox>;
   /** Makes a spare's first use quicker; left out when somebody waits for the sandbox. Never throws. */
-  readonly rehearse: (sandbox: LiveSandbox, template: Template) => Promise<void>;
+  readonly rehearse: (sandbox: LiveSandbox, blueprint: Blueprint) => Promise<void>;
   readonly discard: (sandbox: LiveSandbox) => Promise<void>;
   readonly logger: Logger;
 }
@@ -34,7 +41,7 @@ interface Waiter {
 }
 
 interface Shelf {
-  template: Template;
+  blueprint: Blueprint;
   readonly spares: LiveSandbox[];
   readonly waiters: Waiter[];
   booting: number;
@@ -46,16 +53,16 @@ interface Shelf {
 }
 
 /**
- * Warm sandboxes by template. A create takes a spare if there is one, else it waits for the next boot that finishes:
+ * Warm sandboxes by template and isolation. A create takes a spare if there is one, else it waits for the next boot that finishes:
  * whoever waits longest is served first, and boots for waiters come before refills.
  */
 export interface Pool {
   /** Keeps spares of this template from now on; `pinned` for good. */
-  keep(template: Template, options: { pinned: boolean }): void;
+  keep(blueprint: Blueprint, options: { pinned: boolean }): void;
   /** Puts an adopted spare on its shelf. */
-  put(template: Template, sandbox: LiveSandbox): void;
-  /** A warm sandbox of the template, for the caller alone. Throws `sandbox_start_failed`. */
-  take(template: Template): Promise<LiveSandbox>;
+  put(blueprint: Blueprint, sandbox: LiveSandbox): void;
+  /** A warm sandbox of the blueprint, for the caller alone. Throws `sandbox_start_failed`. */
+  take(blueprint: Blueprint): Promise<LiveSandbox>;
   /** Takes a dead spare off its shelf. */
   drop(sandboxId: string): void;
   /** Spares that are ready, over all templates. */
@@ -71,14 +78,15 @@ export function createPool(options: PoolOptions): Pool {
   const boots = new Set<Promise<void>>();
   let closed = false;
 
-  const shelfOf = (template: Template): Shelf => {
-    const known = shelves.get(template.templateId);
+  const shelfOf = (blueprint: Blueprint): Shelf => {
+    const name = `${blueprint.template.templateId} ${blueprint.isolation}`;
+    const known = shelves.get(name);
     if (known !== undefined) {
-      known.template = template;
+      known.blueprint = blueprint;
       return known;
     }
     const shelf: Shelf = {
-      template,
+      blueprint,
       spares: [],
       waiters: [],
       booting: 0,
@@ -86,7 +94,7 @@ export function createPool(options: PoolOptions): Pool {
       restUntilMs: 0,
       pinned: false,
     };
-    shelves.set(template.templateId, shelf);
+    shelves.set(name, shelf);
     return shelf;
   };
 
@@ -116,8 +124,8 @@ export function createPool(options: PoolOptions): Pool {
   const bootOnto = async (shelf: Shelf): Promise<void> => {
     shelf.booting++;
     try {
-      const sandbox = await options.boot(shelf.template);
-      if (shelf.waiters.length === 0) await options.rehearse(sandbox, shelf.template);
+      const sandbox = await options.boot(shelf.blueprint);
+      if (shelf.waiters.length === 0) await options.rehearse(sandbox, shelf.blueprint);
       shelf.booting--;
       hand(shelf, sandbox);
     } catch (error) {
@@ -135,17 +143,17 @@ export function createPool(options: PoolOptions): Pool {
   };
 
   return {
-    keep(template, { pinned }) {
-      const shelf = shelfOf(template);
+    keep(blueprint, { pinned }) {
+      const shelf = shelfOf(blueprint);
       shelf.pinned ||= pinned;
       startBoots();
     },
-    put(template, sandbox) {
-      hand(shelfOf(template), sandbox);
+    put(blueprint, sandbox) {
+      hand(shelfOf(blueprint), sandbox);
     },
-    async take(template) {
+    async take(blueprint) {
       if (closed) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry against the next one.');
-      const shelf = shelfOf(template);
+      const shelf = shelfOf(blueprint);
       shelf.usedAtMs = Date.now();
       const spare = shelf.spares.shift();
       if (spare !== undefined) {
@@ -170,9 +178,9 @@ export function createPool(options: PoolOptions): Pool {
     },
     readyCount: () => [...shelves.values()].reduce((sum, shelf) => sum + shelf.spares.length, 0),
     async sweep(nowMs) {
-      for (const [templateId, shelf] of shelves) {
+      for (const [name, shelf] of shelves) {
         if (shelf.pinned || shelf.waiters.length > 0 || nowMs - shelf.usedAtMs < options.idleMs) continue;
-        shelves.delete(templateId);
+        shelves.delete(name);
         for (const spare of shelf.spares) await options.discard(spare);
       }
     },

@@ -9,13 +9,20 @@ const record: SandboxRecord = {
   formatVersion: 1,
   sandboxId: 'iabc',
   state: 'warm',
+  cause: 'request',
+  stateSinceMs: 5,
   slot: 3,
   templateId: 'tttt',
+  driver: 'gvisor',
   runtimeDirectory: '/runtime/x',
   hostToken: 'secret',
+  generation: 'g1',
   cpuCount: 2,
   memoryMb: 512,
   diskMb: 1024,
+  layers: ['l2', 'l1'],
+  disk: 'kept',
+  pagesFrom: '',
 };
 
 describe('sandbox records on disk', () => {
@@ -32,6 +39,24 @@ describe('sandbox records on disk', () => {
     await store.write(record);
     expect(await store.load()).toEqual({ records: [record], strays: [] });
     expect((await stat(join(directory, 'iabc.json'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('of the first version, which knew neither drivers nor states, can still be read', async () => {
+    const store = createRecordStore(directory);
+    const { sandboxId, slot, templateId, runtimeDirectory, hostToken, cpuCount, memoryMb, diskMb } = record;
+    const limits = { cpuCount, memoryMb, diskMb };
+    const old = {
+      formatVersion: 1,
+      sandboxId,
+      state: 'warm',
+      slot,
+      templateId,
+      runtimeDirectory,
+      hostToken,
+      ...limits,
+    };
+    await writeFile(join(directory, 'iabc.json'), JSON.stringify(old));
+    expect(await store.load()).toMatchObject({ records: [{ ...old, driver: 'container', layers: [], disk: 'kept' }] });
   });
 
   it('name folders without a record and unreadable records as strays', async () => {

@@ -2,7 +2,11 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isNodeError, writeFileAtomic } from '@soulbox/base';
+import { causes } from '@soulbox/contract';
+import type { Cause } from '@soulbox/contract';
+import { sandboxStates } from './lifecycle.ts';
 import { lastSlot } from './slots.ts';
+import { syncDirectory } from './sync-directory.ts';
 
 const networkSchema = z.object({
   allowInternetAccess: z.boolean().optional(),
@@ -12,11 +16,41 @@ const networkSchema = z.object({
   maskRequestHost: z.string(),
 });
 
+const lifecycleSchema = z.object({
+  /** At its deadline it is paused, not killed. */
+  pauseOnTimeout: z.boolean(),
+  /** Whether such a pause keeps the memory. */
+  pauseMemory: z.boolean(),
+  /** A request for it wakes it. */
+  autoResume: z.boolean(),
+  /** 0: never. */
+  idleTimeoutSeconds: z.number(),
+  /** What its creator or last resumer asked for. */
+  timeoutSeconds: z.number(),
+});
+
+/** A sandbox that is killed at its deadline and does nothing else by itself. */
+export const plainLifecycle: Lifecycle = {
+  pauseOnTimeout: false,
+  pauseMemory: true,
+  autoResume: false,
+  idleTimeoutSeconds: 0,
+  timeoutSeconds: 0,
+};
+
+/** What envd was told of the tenant, for a start on the kept files and for copies. */
+const settingsSchema = z.object({
+  envVars: z.record(z.string(), z.string()),
+  defaultUser: z.string(),
+  defaultWorkdir: z.string(),
+});
+
 const tenantSchema = z.object({
   teamId: z.string(),
   alias: z.string(),
   /** Milliseconds since the Unix epoch, like `endAtMs`. */
   startedAtMs: z.number(),
+  /** The deadline. It means nothing while the sandbox is paused; a resume sets another. */
   endAtMs: z.number(),
   metadata: z.record(z.string(), z.string()),
   network: networkSchema,
@@ -24,20 +58,58 @@ const tenantSchema = z.object({
   envdAccessToken: z.string(),
   /** Empty: traffic is public. */
   trafficAccessToken: z.string(),
+  lifecycle: lifecycleSchema.default(plainLifecycle),
+  settings: settingsSchema.default({ envVars: {}, defaultUser: 'root', defaultWorkdir: '/' }),
 });
 
+/** The step that is under way in `pausing`, `resuming` and `snapshotting`: what the next server needs to end it. */
+const workSchema = z.object({
+  from: z.enum(['running', 'paused']),
+  /** Of the host: after a reboot there are no processes, and a disk may have lost its last writes. */
+  bootId: z.string(),
+  /** The state being made. Empty: none. */
+  stateId: z.string(),
+  /** What the disk becomes. Empty: it stays a disk. */
+  layerId: z.string(),
+  keepMemory: z.boolean(),
+  /** The caller has been told that it is paused: the pause must be completed. */
+  promised: z.boolean(),
+});
+
+const savedSchema = z.object({ stateId: z.string(), hasMemory: z.boolean(), sizeBytes: z.number() });
+
+const causeNames = Object.keys(causes) as [Cause, ...Cause[]];
+
+/** What has a default is not in records of the first version. */
 const recordSchema = z.object({
   formatVersion: z.literal(1),
   sandboxId: z.string().regex(/^[a-z0-9]{1,64}$/),
-  state: z.enum(['booting', 'warm', 'claiming', 'running', 'ending']),
-  slot: z.number().int().min(1).max(lastSlot),
+  state: z.enum(sandboxStates),
+  /** Why it is in its state; nothing before it is a tenant's. */
+  cause: z.enum(causeNames).default('request'),
+  /** Milliseconds since the Unix epoch. */
+  stateSinceMs: z.number().default(0),
+  /** 0 while it has no processes: a host may keep more paused sandboxes than it has slots. */
+  slot: z.number().int().min(0).max(lastSlot),
   templateId: z.string(),
+  /** Name of the driver that walls it off. */
+  driver: z.string().default('container'),
   /** Folder of the envd it runs; a spare of an older envd is not handed out. */
   runtimeDirectory: z.string(),
   hostToken: z.string(),
+  generation: z.string().default(''),
   cpuCount: z.number(),
   memoryMb: z.number(),
   diskMb: z.number(),
+  /** Ids of the frozen disks under its own, topmost first. */
+  layers: z.array(z.string()).default([]),
+  /** `kept`: a disk of its own stands in its folder. `new`: it became a layer, and the next start makes another. */
+  disk: z.enum(['kept', 'new']).default('kept'),
+  /** Set while it is paused, and until a resume is complete. */
+  saved: savedSchema.optional(),
+  work: workSchema.optional(),
+  /** The state whose pages its memory may still be reading, where a restore is lazy. Empty: none. */
+  pagesFrom: z.string().default(''),
   /** Set from `claiming` on. */
   tenant: tenantSchema.optional(),
 });
@@ -46,6 +118,9 @@ const recordSchema = z.object({
 export type SandboxRecord = z.infer<typeof recordSchema>;
 export type Tenant = z.infer<typeof tenantSchema>;
 export type TenantNetwork = z.infer<typeof networkSchema>;
+export type Lifecycle = z.infer<typeof lifecycleSchema>;
+export type Work = z.infer<typeof workSchema>;
+export { tenantSchema };
 
 /** The records of one host: `<directory>/<sandboxId>.json`, beside the driver's `<directory>/<sandboxId>/`. */
 export interface RecordStore {
@@ -62,7 +137,10 @@ export function createRecordStore(directory: string): RecordStore {
   return {
     directoryOf: (sandboxId) => join(directory, sandboxId),
     async write(record) {
-      await writeFileAtomic(fileOf(record.sandboxId), `${JSON.stringify(record)}\n`);
+      // A paused sandbox outlives its host's crash; of all others nothing would be left anyway.
+      const durable = record.state === 'paused';
+      await writeFileAtomic(fileOf(record.sandboxId), `${JSON.stringify(record)}\n`, { durable });
+      if (durable) await syncDirectory(directory);
     },
     async remove(sandboxId) {
       await rm(fileOf(sandboxId), { force: true });

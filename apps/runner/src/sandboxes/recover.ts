@@ -1,14 +1,15 @@
 import { openNamespace } from '@soulbox/network';
-import type { TemplateStore } from '@soulbox/templates';
-import type { SandboxHost } from './boot.ts';
-import { liveSandbox, removeSandbox } from './boot.ts';
-import { survivesRestart } from './lifecycle.ts';
+import { getDriver, removeSandbox } from './host.ts';
+import { liveFrom } from './live.ts';
+import type { OperationContext } from './operation.ts';
 import type { Pool } from './pool.ts';
 import type { SandboxRecord } from './record.ts';
-import type { LiveSandbox, SandboxTable } from './table.ts';
+import { recoverStep } from './recover-step.ts';
+import { isTenants } from './table.ts';
+import type { KnownSandbox, Live, TenantSandbox } from './table.ts';
 
 export interface Recovery {
-  /** Tenants' sandboxes that go on. */
+  /** Tenants' sandboxes that go on, paused ones included. */
   readonly adopted: number;
   /** Warm spares that go on. */
   readonly spares: number;
@@ -17,71 +18,84 @@ export interface Recovery {
 }
 
 /**
- * What a new server does first: takes over every sandbox that runs, and removes all that an earlier one left in the middle
- * of something, including kernel objects that no record mentions.
+ * What a new server does first: takes over every sandbox that runs or is paused, completes or undoes the steps that an
+ * earlier one left in the middle, and removes all else, including kernel objects that no record mentions.
  */
-export async function recoverSandboxes(
-  host: SandboxHost,
-  table: SandboxTable,
-  pool: Pool,
-  templates: TemplateStore,
-): Promise<Recovery> {
+export async function recoverSandboxes(context: OperationContext, pool: Pool): Promise<Recovery> {
+  const { host, table } = context;
   const { records, strays } = await host.store.load();
-  let adopted = 0;
-  let spares = 0;
-  const doomed: SandboxRecord[] = [];
+  // Before any sandbox gets another slot, and before anything is made in a slot that is somebody's.
+  const doomed = records.filter(({ slot }) => slot !== 0 && !host.slots.claim(slot));
+  const spares: KnownSandbox[] = [];
   for (const record of records) {
-    const fresh = host.slots.claim(record.slot);
-    const sandbox = fresh && survivesRestart(record.state) ? await adopt(host, record) : undefined;
-    if (sandbox === undefined) {
-      doomed.push(record);
-      continue;
-    }
-    if (record.state === 'running') {
-      // A no-op, unless the packet filter had to be made anew: then the sandbox was closed until now.
-      await host.network.setPolicy(record.slot, record.tenant?.network ?? {});
-      table.add(sandbox);
-      adopted++;
-      continue;
-    }
-    const template = await templates.find(record.templateId);
-    if (template !== undefined && record.runtimeDirectory === host.runtime.directory) {
-      table.add(sandbox);
-      pool.put(template, sandbox);
-      spares++;
-    } else {
-      sandbox.namespace.close();
-      doomed.push(record);
-    }
+    if (doomed.includes(record)) continue;
+    const sandbox = { record, live: await adopt(context, record) };
+    if (isTenants(sandbox) && (await takeOver(context, sandbox))) continue;
+    if (record.state === 'warm' && (await putBack(context, pool, sandbox))) spares.push(sandbox);
+    else doomed.push(sandbox.record);
   }
   for (const record of doomed) await removeSandbox(host, record);
-  const removedStrays = await removeStrays(host, table, strays);
-  return { adopted, spares, removed: doomed.length + removedStrays };
+  const removedStrays = await removeStrays(context, strays);
+  await context.keepsakes.collect();
+  return { adopted: table.tenants().length, spares: spares.length, removed: doomed.length + removedStrays };
 }
 
-async function adopt(host: SandboxHost, record: SandboxRecord): Promise<LiveSandbox | undefined> {
-  const instance = await host.driver.adopt(record.sandboxId, host.store.directoryOf(record.sandboxId));
+async function adopt({ host }: OperationContext, record: SandboxRecord): Promise<Live | undefined> {
+  const driver = getDriver(host, record.driver);
+  const instance = await driver.adopt(record.sandboxId, host.store.directoryOf(record.sandboxId));
   if (instance?.address.kind !== 'namespace') return undefined;
-  const sandbox = liveSandbox(record, instance, openNamespace(instance.address.path));
-  if (record.tenant === undefined || Date.now() < record.tenant.endAtMs) {
-    if (!(await sandbox.envd.isHealthy())) host.logger.warn({ sandboxId: record.sandboxId }, 'adopted sandbox is slow');
+  return liveFrom(record, driver, instance, openNamespace(instance.address.path));
+}
+
+/** False when the sandbox is lost. */
+async function takeOver(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { table, host } = context;
+  const { sandboxId, state, slot, tenant } = sandbox.record;
+  table.add(sandbox);
+  // A no-op, unless the packet filter had to be made anew: then the sandbox was closed until now.
+  if (sandbox.live !== undefined) await host.network.setPolicy(slot, tenant.network);
+  const isKept = await recoverStep(context, sandbox);
+  if (isKept) host.logger.info({ sandboxId, from: state, to: sandbox.record.state }, 'sandbox taken over');
+  else {
+    sandbox.live?.namespace.close();
+    table.delete(sandboxId);
+    host.logger.error({ sandboxId, from: state }, 'sandbox lost: its processes are gone and no state of it was sealed');
   }
-  return sandbox;
+  return isKept;
+}
+
+/** A spare that runs the present envd goes back on its shelf. */
+async function putBack(
+  { host, table, templates }: OperationContext,
+  pool: Pool,
+  sandbox: KnownSandbox,
+): Promise<boolean> {
+  const { record, live } = sandbox;
+  const template = await templates.find(record.templateId);
+  if (live !== undefined && template !== undefined && record.runtimeDirectory === host.runtime.directory) {
+    const spare = { record, live };
+    table.add(spare);
+    pool.put({ template, isolation: record.driver }, spare);
+    return true;
+  }
+  live?.namespace.close();
+  return false;
 }
 
 /** Folders without a record, and traces in the kernel without a folder. */
-async function removeStrays(host: SandboxHost, table: SandboxTable, strays: readonly string[]): Promise<number> {
-  const traces = await host.driver.listTraces();
-  const unknown = new Set([...strays, ...traces].filter((sandboxId) => table.find(sandboxId) === undefined));
-  for (const sandboxId of unknown) {
-    host.logger.warn({ sandboxId }, 'removing what a stray sandbox left');
-    await host.driver.destroy(sandboxId, host.store.directoryOf(sandboxId));
-    await host.store.remove(sandboxId);
+async function removeStrays({ host, table }: OperationContext, strays: readonly string[]): Promise<number> {
+  const removed = new Set<string>();
+  for (const driver of host.drivers.values()) {
+    const unknown = [...strays, ...(await driver.listTraces())].filter((id) => table.find(id) === undefined);
+    for (const sandboxId of new Set(unknown)) {
+      host.logger.warn({ sandboxId, driver: driver.name }, 'removing what a stray sandbox left');
+      await driver.destroy(sandboxId, host.store.directoryOf(sandboxId));
+      await host.store.remove(sandboxId);
+      removed.add(sandboxId);
+    }
   }
-  const slots = new Set(table.all().map((sandbox) => sandbox.record.slot));
+  const slots = new Set(table.all().map(({ record }) => record.slot));
   const strayInterfaces = host.network.listTraces().filter((slot) => !slots.has(slot));
-  for (const slot of strayInterfaces) {
-    await host.network.detach(slot);
-  }
-  return unknown.size + strayInterfaces.length;
+  for (const slot of strayInterfaces) await host.network.detach(slot);
+  return removed.size + strayInterfaces.length;
 }

@@ -1,8 +1,9 @@
-import { constantTimeEqual } from '@soulbox/base';
+import { constantTimeEqual, SoulBoxError } from '@soulbox/base';
 import { fileSignature } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
+import type { Activity } from './activity.ts';
 import type { SandboxTable, TenantSandbox } from './table.ts';
-import { isTenants, secretOrNone } from './table.ts';
+import { isRunning, isTenants, looksPaused, secretOrNone } from './table.ts';
 
 /** The gateway's view of this host's sandboxes, and the switch that takes one out of it. */
 export interface Router extends SandboxRouter {
@@ -10,8 +11,26 @@ export interface Router extends SandboxRouter {
   cutOff(sandboxId: string): void;
 }
 
-export function createRouter(table: SandboxTable): Router {
+/** `wake` resumes a paused sandbox; it is called once for all requests that wait. */
+export function createRouter(
+  table: SandboxTable,
+  activity: Activity,
+  wake: (sandboxId: string) => Promise<void>,
+): Router {
   const listeners = new Set<(sandboxId: string) => void>();
+  const waking = new Map<string, Promise<void>>();
+
+  const wakeOnce = async (sandboxId: string): Promise<void> => {
+    // A pause, resume or snapshot under way decides first whether there is anything left to do.
+    await table.alone(sandboxId, async () => await Promise.resolve());
+    const sandbox = table.getTenants(sandboxId);
+    if (isRunning(sandbox)) return;
+    if (!sandbox.record.tenant.lifecycle.autoResume) {
+      throw new SoulBoxError('illegal_transition', `Sandbox ${sandboxId} is paused and does not resume by itself.`);
+    }
+    await wake(sandboxId);
+  };
+
   return {
     find(sandboxId) {
       const sandbox = table.find(sandboxId);
@@ -20,18 +39,25 @@ export function createRouter(table: SandboxTable): Router {
     findBySignature(request, signature) {
       // Tries every token, each in constant time: tens of microseconds for a full host.
       let found: TenantSandbox | undefined;
-      for (const sandbox of table.running()) {
+      for (const sandbox of table.tenants()) {
         const token = sandbox.record.tenant.envdAccessToken;
         if (token !== '' && constantTimeEqual(fileSignature(request, token), signature)) found = sandbox;
       }
       return found === undefined ? undefined : routeOf(found);
     },
     async wake(sandboxId) {
-      await Promise.resolve(table.getRunning(sandboxId));
+      if (isRunning(table.getTenants(sandboxId))) return;
+      const wait =
+        waking.get(sandboxId) ??
+        wakeOnce(sandboxId).finally(() => {
+          waking.delete(sandboxId);
+        });
+      waking.set(sandboxId, wait);
+      await wait;
     },
-    enter: () => ({ [Symbol.dispose]: () => undefined }),
+    enter: (sandboxId) => activity.enter(sandboxId),
     async dial(sandboxId, port) {
-      return await table.getRunning(sandboxId).namespace.dial(port);
+      return await table.getRunning(sandboxId).live.namespace.dial(port);
     },
     onGone(listener) {
       listeners.add(listener);
@@ -43,13 +69,22 @@ export function createRouter(table: SandboxTable): Router {
   };
 }
 
-function routeOf({ record }: TenantSandbox): SandboxRoute {
+/**
+ * Whoever asks for a sandbox in the middle of a step waits for its end: after a snapshot or a resume it runs. Only a pause
+ * needs more than waiting, and that the sandbox allows or not.
+ */
+function routeOf(sandbox: TenantSandbox): SandboxRoute {
+  const { sandboxId, state, tenant, saved, work } = sandbox.record;
+  const { envdAccessToken, trafficAccessToken, network, lifecycle } = tenant;
+  // As with E2B: what would begin anew, its processes gone, is left to somebody who asks for that.
+  const hasMemory = saved?.hasMemory ?? work?.keepMemory ?? true;
+  const comesBack = state === 'resuming' || (state === 'snapshotting' && !looksPaused(sandbox));
   return {
-    sandboxId: record.sandboxId,
-    state: 'running',
-    autoResume: false,
-    envdAccessToken: secretOrNone(record.tenant.envdAccessToken),
-    trafficAccessToken: secretOrNone(record.tenant.trafficAccessToken),
-    maskRequestHost: record.tenant.network.maskRequestHost === '' ? undefined : record.tenant.network.maskRequestHost,
+    sandboxId,
+    state: isRunning(sandbox) ? 'running' : 'paused',
+    autoResume: comesBack || (lifecycle.autoResume && hasMemory),
+    envdAccessToken: secretOrNone(envdAccessToken),
+    trafficAccessToken: secretOrNone(trafficAccessToken),
+    maskRequestHost: network.maskRequestHost === '' ? undefined : network.maskRequestHost,
   };
 }

@@ -1,72 +1,118 @@
 import { Secret, SoulBoxError } from '@soulbox/base';
-import type { SandboxInstance } from '@soulbox/isolation';
+import type { Driver, SandboxInstance } from '@soulbox/isolation';
 import type { Namespace } from '@soulbox/network';
 import type { EnvdClient } from '../envd/envd-client.ts';
-import { checkStep } from './lifecycle.ts';
+import { checkStep, isTenantState } from './lifecycle.ts';
 import type { SandboxState } from './lifecycle.ts';
+import { createLocks } from './locks.ts';
+import type { Locks } from './locks.ts';
 import type { RecordStore, SandboxRecord, Tenant } from './record.ts';
 
-/** A sandbox that has been started, in memory. Its record on disk is always at least as far as this. */
-export interface LiveSandbox {
-  record: SandboxRecord;
+/** What exists of a sandbox only while its processes do. */
+export interface Live {
+  readonly driver: Driver;
   readonly instance: SandboxInstance;
   readonly namespace: Namespace;
   readonly envd: EnvdClient;
 }
 
-/** A sandbox that belongs to a tenant. */
-export interface TenantSandbox extends LiveSandbox {
+/** A sandbox in memory, one object for its whole life. Its record on disk is always at least as far as this. */
+export interface KnownSandbox {
+  record: SandboxRecord;
+  /** Undefined while it is paused, and for a moment before and after. */
+  live: Live | undefined;
+}
+
+/** A sandbox that has been started. */
+export interface LiveSandbox extends KnownSandbox {
+  live: Live;
+}
+
+/** A sandbox that belongs to a tenant, running or not. */
+export interface TenantSandbox extends KnownSandbox {
   record: SandboxRecord & { tenant: Tenant };
 }
 
-export function isTenants(sandbox: LiveSandbox): sandbox is TenantSandbox {
-  return sandbox.record.state === 'running' && sandbox.record.tenant !== undefined;
+export type RunningSandbox = LiveSandbox & TenantSandbox;
+
+export function isTenants(sandbox: KnownSandbox): sandbox is TenantSandbox {
+  return isTenantState(sandbox.record.state) && sandbox.record.tenant !== undefined;
 }
 
-/** Every live sandbox of this host by id, and the one place where their state changes. */
-export interface SandboxTable {
-  add(sandbox: LiveSandbox): void;
-  find(sandboxId: string): LiveSandbox | undefined;
+export function isRunning(sandbox: KnownSandbox): sandbox is RunningSandbox {
+  return sandbox.record.state === 'running' && isTenants(sandbox) && sandbox.live !== undefined;
+}
+
+/** Whether its tenant is told that it is paused: from the promise of a pause to the end of a resume. */
+export function looksPaused({ record }: TenantSandbox): boolean {
+  if (record.state === 'pausing') return record.work?.promised === true;
+  if (record.state === 'snapshotting') return record.work?.from === 'paused';
+  return record.state === 'paused' || record.state === 'resuming';
+}
+
+/** What a step changes besides the state. */
+export type RecordChange = Partial<Omit<SandboxRecord, 'state' | 'sandboxId' | 'formatVersion'>>;
+
+/** Every sandbox of this host by id, and the one place where their state changes. */
+export interface SandboxTable extends Locks {
+  add(sandbox: KnownSandbox): void;
+  find(sandboxId: string): KnownSandbox | undefined;
+  /** The sandbox if a tenant knows it; throws `sandbox_not_found` otherwise. */
+  getTenants(sandboxId: string): TenantSandbox;
   /** The sandbox if it runs for a tenant; throws `sandbox_not_found` otherwise. */
-  getRunning(sandboxId: string): TenantSandbox;
-  running(): TenantSandbox[];
-  all(): LiveSandbox[];
+  getRunning(sandboxId: string): RunningSandbox;
+  tenants(): TenantSandbox[];
+  running(): RunningSandbox[];
+  all(): KnownSandbox[];
   /** Takes one legal step: in memory at once, then on disk. Throws `illegal_transition`. */
-  step(sandbox: LiveSandbox, to: SandboxState, tenant?: Tenant): Promise<void>;
-  /** Replaces what is kept of the tenant, without a step. */
-  update(sandbox: TenantSandbox, tenant: Tenant): Promise<void>;
+  step(sandbox: KnownSandbox, to: SandboxState, change?: RecordChange): Promise<void>;
+  /** Changes the record without a step. */
+  update(sandbox: KnownSandbox, change: RecordChange): Promise<void>;
   /** Forgets a sandbox that is wholly gone. */
   delete(sandboxId: string): void;
 }
 
 export function createSandboxTable(store: RecordStore): SandboxTable {
-  const sandboxes = new Map<string, LiveSandbox>();
-  return {
+  const sandboxes = new Map<string, KnownSandbox>();
+  const writes = createLocks();
+  /** One at a time for each sandbox, and always the newest: of two that overtake each other the older one would stay. */
+  const save = async (sandbox: KnownSandbox): Promise<void> => {
+    await writes.alone(sandbox.record.sandboxId, async () => await store.write(sandbox.record));
+  };
+  const table: SandboxTable = {
+    ...createLocks(),
     add(sandbox) {
       sandboxes.set(sandbox.record.sandboxId, sandbox);
     },
     find: (sandboxId) => sandboxes.get(sandboxId),
-    getRunning(sandboxId) {
+    getTenants(sandboxId) {
       const sandbox = sandboxes.get(sandboxId);
       if (sandbox === undefined || !isTenants(sandbox)) throw sandboxNotFound(sandboxId);
       return sandbox;
     },
-    running: () => [...sandboxes.values()].filter(isTenants),
+    getRunning(sandboxId) {
+      const sandbox = sandboxes.get(sandboxId);
+      if (sandbox === undefined || !isRunning(sandbox)) throw sandboxNotFound(sandboxId);
+      return sandbox;
+    },
+    tenants: () => [...sandboxes.values()].filter(isTenants),
+    running: () => [...sandboxes.values()].filter(isRunning),
     all: () => [...sandboxes.values()],
-    async step(sandbox, to, tenant) {
+    async step(sandbox, to, change = {}) {
       checkStep(sandbox.record.sandboxId, sandbox.record.state, to);
       // In memory first and without a wait: of two callers that race for a step the second must see it taken.
-      sandbox.record = { ...sandbox.record, state: to, ...(tenant === undefined ? {} : { tenant }) };
-      await store.write(sandbox.record);
+      sandbox.record = { ...sandbox.record, ...change, state: to };
+      await save(sandbox);
     },
-    async update(sandbox, tenant) {
-      sandbox.record = { ...sandbox.record, tenant };
-      await store.write(sandbox.record);
+    async update(sandbox, change) {
+      sandbox.record = { ...sandbox.record, ...change };
+      await save(sandbox);
     },
     delete(sandboxId) {
       sandboxes.delete(sandboxId);
     },
   };
+  return table;
 }
 
 export function sandboxNotFound(sandboxId: string): SoulBoxError {

@@ -1,21 +1,34 @@
 import { create } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { envdVersion } from '@soulbox/contract';
-import { NetworkPolicySchema, SandboxSchema } from '@soulbox/contract/runner';
-import type { NetworkPolicy, Sandbox } from '@soulbox/contract/runner';
+import {
+  LifecycleSchema,
+  NetworkPolicySchema,
+  SandboxSchema,
+  SandboxState,
+  SnapshotSchema,
+} from '@soulbox/contract/runner';
+import type { ForkSandboxResponse_OutcomeSchema, NetworkPolicy, Sandbox, Snapshot } from '@soulbox/contract/runner';
+import type { ForkOutcome } from './copies/fork.ts';
+import type { SnapshotRecord } from './copies/snapshot-store.ts';
 import type { TenantNetwork } from './record.ts';
+import { looksPaused } from './table.ts';
 import type { TenantSandbox } from './table.ts';
 
 /** The wire form of a sandbox, as spec/runner has it. */
-export function sandboxToMessage({ record }: TenantSandbox): Sandbox {
+export function sandboxToMessage(sandbox: TenantSandbox): Sandbox {
+  const { record } = sandbox;
   const { tenant } = record;
+  const isPaused = looksPaused(sandbox);
   return create(SandboxSchema, {
     sandboxId: record.sandboxId,
     teamId: tenant.teamId,
     templateId: record.templateId,
     alias: tenant.alias,
     startedAt: timestampFromMs(tenant.startedAtMs),
-    endAt: timestampFromMs(tenant.endAtMs),
+    // A paused sandbox has no deadline: as with E2B, its end is when it was paused.
+    endAt: timestampFromMs(isPaused ? record.stateSinceMs : tenant.endAtMs),
     cpuCount: record.cpuCount,
     memoryMb: record.memoryMb,
     diskSizeMb: record.diskMb,
@@ -24,6 +37,27 @@ export function sandboxToMessage({ record }: TenantSandbox): Sandbox {
     network: networkToMessage(tenant.network),
     envdAccessToken: tenant.envdAccessToken,
     trafficAccessToken: tenant.trafficAccessToken,
+    state: isPaused ? SandboxState.PAUSED : SandboxState.RUNNING,
+    lifecycle: create(LifecycleSchema, tenant.lifecycle),
+    isolation: record.driver,
+    cause: record.cause,
+    stateSince: timestampFromMs(record.stateSinceMs),
+    stateBytes: BigInt(record.saved?.sizeBytes ?? 0),
+  });
+}
+
+export function snapshotToMessage(snapshot: SnapshotRecord): Snapshot {
+  return create(SnapshotSchema, {
+    snapshotId: snapshot.snapshotId,
+    teamId: snapshot.tenant.teamId,
+    sandboxId: snapshot.sandboxId,
+    templateId: snapshot.templateId,
+    createdAt: timestampFromMs(snapshot.createdAtMs),
+    cpuCount: snapshot.cpuCount,
+    memoryMb: snapshot.memoryMb,
+    diskSizeMb: snapshot.diskMb,
+    isolation: snapshot.driver,
+    sizeBytes: BigInt(snapshot.sizeBytes),
   });
 }
 
@@ -36,13 +70,9 @@ function networkToMessage(network: TenantNetwork): NetworkPolicy {
   });
 }
 
-/** The network part of a create request; absent means the defaults. */
-export function networkFromMessage(policy: NetworkPolicy | undefined): TenantNetwork {
-  return {
-    allowInternetAccess: policy?.allowInternetAccess,
-    allowOut: policy?.allowOut ?? [],
-    denyOut: policy?.denyOut ?? [],
-    allowPublicTraffic: policy?.allowPublicTraffic,
-    maskRequestHost: policy?.maskRequestHost ?? '',
-  };
+/** One outcome of a fork. */
+export function outcomeToMessage(outcome: ForkOutcome): MessageInitShape<typeof ForkSandboxResponse_OutcomeSchema> {
+  if ('sandbox' in outcome) return { outcome: { case: 'sandbox', value: sandboxToMessage(outcome.sandbox) } };
+  const { reason, message } = outcome.failure;
+  return { outcome: { case: 'failure', value: { reason, message } } };
 }

@@ -1,0 +1,78 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createActivity } from './activity.ts';
+import type { Activity } from './activity.ts';
+
+let now: number;
+let activity: Activity;
+let cpuUsedSeconds: number;
+let transferredBytes: number;
+
+/** Lets a second pass, in which the sandbox uses this much. */
+function second(cpuSeconds = 0, bytes = 0): void {
+  now += 1000;
+  cpuUsedSeconds += cpuSeconds;
+  transferredBytes += bytes;
+  activity.observe('i', { cpuUsedSeconds, transferredBytes });
+}
+
+beforeEach(() => {
+  now = 1_000_000;
+  cpuUsedSeconds = 7;
+  transferredBytes = 7;
+  activity = createActivity({ now: () => now });
+  second();
+});
+
+describe('what counts as activity', () => {
+  it('a sandbox that does nothing is idle since its first reading', () => {
+    for (let count = 0; count < 5; count++) second();
+    expect(activity.idleMs('i')).toBe(5000);
+  });
+
+  it('envd by itself does not keep a sandbox awake, a busy program does', () => {
+    second(0.005);
+    second(0.005);
+    expect(activity.idleMs('i')).toBe(2000);
+    second(0.02);
+    expect(activity.idleMs('i')).toBe(0);
+  });
+
+  it('a single byte to the disk or the network is activity', () => {
+    second();
+    second(0, 1);
+    second();
+    expect(activity.idleMs('i')).toBe(1000);
+  });
+
+  it('an open stream keeps it awake however long it is silent, and idleness counts from its end', () => {
+    const stream = activity.enter('i');
+    for (let count = 0; count < 60; count++) second();
+    expect(activity.idleMs('i')).toBe(0);
+    stream[Symbol.dispose]();
+    second();
+    expect(activity.idleMs('i')).toBe(1000);
+  });
+
+  it('a stream that is closed twice counts once', () => {
+    const [one, other] = [activity.enter('i'), activity.enter('i')];
+    one[Symbol.dispose]();
+    one[Symbol.dispose]();
+    second();
+    expect(activity.idleMs('i')).toBe(0);
+    other[Symbol.dispose]();
+    second();
+    expect(activity.idleMs('i')).toBe(1000);
+  });
+
+  it('counters that begin anew after a pause are no long idleness', () => {
+    for (let count = 0; count < 5; count++) second();
+    activity.forget('i');
+    cpuUsedSeconds = 0;
+    second();
+    expect(activity.idleMs('i')).toBe(0);
+  });
+
+  it('nothing is known of a sandbox that was never observed', () => {
+    expect(activity.idleMs('other')).toBe(0);
+  });
+});

@@ -1,0 +1,79 @@
+import type { Clock } from '@soulbox/base';
+
+/** Counters of one moment, growing while a sandbox lives. */
+export interface Usage {
+  readonly cpuUsedSeconds: number;
+  /** Bytes read and written, on the disk and in the network, all together. */
+  readonly transferredBytes: number;
+}
+
+/**
+ * CPU use below this counts as none, in CPUs: an envd with nothing to do, and the kernel's own work for a sandbox, take up to
+ * 5 ms a second. A program that polls 100 times a second takes more.
+ */
+const idleCpus = 0.01;
+
+/** Knows since when each sandbox does nothing: no request or stream is open, no CPU is used, nothing read or written. */
+export interface Activity {
+  /** A request or stream is open until it is disposed. */
+  enter(sandboxId: string): Disposable;
+  /** Compares with the reading before. Called about once a second; a first reading counts as activity. */
+  observe(sandboxId: string, usage: Usage): void;
+  /** Milliseconds since the sandbox last did anything; 0 for one that has not been observed. */
+  idleMs(sandboxId: string): number;
+  /** Begins anew: for a sandbox that ends, or whose counters start from 0. */
+  forget(sandboxId: string): void;
+}
+
+interface Entry {
+  open: number;
+  activeAtMs: number;
+  last: { readonly usage: Usage; readonly atMs: number } | undefined;
+}
+
+export function createActivity(clock: Clock): Activity {
+  const entries = new Map<string, Entry>();
+  const entryOf = (sandboxId: string): Entry => {
+    const entry = entries.get(sandboxId) ?? { open: 0, activeAtMs: clock.now(), last: undefined };
+    entries.set(sandboxId, entry);
+    return entry;
+  };
+  return {
+    enter(sandboxId) {
+      const entry = entryOf(sandboxId);
+      entry.open++;
+      let isOpen = true;
+      return {
+        [Symbol.dispose]() {
+          if (!isOpen) return;
+          isOpen = false;
+          entry.open--;
+          entry.activeAtMs = clock.now();
+        },
+      };
+    },
+    observe(sandboxId, usage) {
+      const entry = entryOf(sandboxId);
+      const atMs = clock.now();
+      if (entry.open > 0 || entry.last === undefined || isActive(entry.last, usage, atMs)) entry.activeAtMs = atMs;
+      entry.last = { usage, atMs };
+    },
+    idleMs(sandboxId) {
+      const entry = entries.get(sandboxId);
+      return entry === undefined || entry.open > 0 ? 0 : clock.now() - entry.activeAtMs;
+    },
+    forget(sandboxId) {
+      const entry = entries.get(sandboxId);
+      if (entry === undefined) return;
+      // Requests that are still open hold on to their entry.
+      if (entry.open === 0) entries.delete(sandboxId);
+      else entry.last = undefined;
+    },
+  };
+}
+
+function isActive(last: NonNullable<Entry['last']>, usage: Usage, atMs: number): boolean {
+  const seconds = (atMs - last.atMs) / 1000;
+  const cpus = seconds <= 0 ? 0 : (usage.cpuUsedSeconds - last.usage.cpuUsedSeconds) / seconds;
+  return cpus >= idleCpus || usage.transferredBytes !== last.usage.transferredBytes;
+}

@@ -1,0 +1,88 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { createSandboxId } from '@soulbox/contract';
+import { getDriver } from '../host.ts';
+import { startProcesses } from '../live.ts';
+import type { OperationContext } from '../operation.ts';
+import type { SandboxRecord, Tenant } from '../record.ts';
+import { confirmResumed } from '../sleep/confirm.ts';
+import { settleIn } from '../sleep/settle-in.ts';
+import type { RunningSandbox, TenantSandbox } from '../table.ts';
+import { sandboxToMessage } from '../to-message.ts';
+import type { CopyOrder } from './order-copies.ts';
+import type { CopySource } from './snapshot-store.ts';
+
+/**
+ * Makes one copy: a sandbox of its own in everything but memory and files. It is served only after its envd has confirmed
+ * that it knows whose it is; one that does not is removed. Throws `sandbox_resume_failed` and others of a start.
+ */
+export async function makeCopy(
+  context: OperationContext,
+  order: CopyOrder,
+  tenantOf: (sandboxId: string) => Tenant,
+): Promise<RunningSandbox> {
+  const { host, table } = context;
+  const startedAt = performance.now();
+  const sandboxId = createSandboxId();
+  const record = createRecord(context, order, sandboxId, tenantOf(sandboxId));
+  const sandbox: TenantSandbox = { record, live: undefined };
+  table.add(sandbox);
+  try {
+    await table.update(sandbox, {});
+    await bringUp(context, sandbox, order);
+    await table.step(sandbox, 'running', { disk: 'kept' });
+  } catch (err) {
+    host.logger.error({ sandboxId, cause: 'unconfirmed', err }, 'copy not made');
+    await context.abandon(sandboxId);
+    throw err;
+  }
+  const durationMs = Math.round(performance.now() - startedAt);
+  host.logger.info({ sandboxId, cause: order.cause, durationMs }, 'sandbox copied');
+  return announce(context, table.getRunning(sandboxId));
+}
+
+async function bringUp(context: OperationContext, sandbox: TenantSandbox, order: CopyOrder): Promise<void> {
+  const live = await startProcesses(context.host, sandbox.record, order.rootfs, order.memory);
+  sandbox.live = live;
+  if (order.memory === undefined) await settleIn(context, sandbox, live);
+  else await confirmResumed(context, sandbox, live, true);
+}
+
+function createRecord(
+  { host, clock }: OperationContext,
+  { source, cause, memory }: CopyOrder,
+  sandboxId: string,
+  tenant: Tenant,
+): SandboxRecord & { tenant: Tenant } {
+  return {
+    formatVersion: 1,
+    sandboxId,
+    state: 'restoring',
+    cause,
+    stateSinceMs: clock.now(),
+    slot: host.slots.take(),
+    templateId: source.templateId,
+    driver: source.driver,
+    runtimeDirectory: memory === undefined ? host.runtime.directory : source.runtimeDirectory,
+    hostToken: randomBytes(32).toString('hex'),
+    generation: randomUUID(),
+    cpuCount: source.cpuCount,
+    memoryMb: source.memoryMb,
+    diskMb: source.diskMb,
+    layers: source.layers,
+    disk: 'new',
+    pagesFrom: pagesFrom(getDriver(host, source.driver).capabilities.lazyRestore, source),
+    tenant,
+  };
+}
+
+function pagesFrom(isLazy: boolean, source: CopySource): string {
+  return isLazy && source.hasMemory ? source.stateId : '';
+}
+
+function announce(context: OperationContext, sandbox: RunningSandbox): RunningSandbox {
+  const { sandboxId, templateId } = sandbox.record;
+  context.metrics.add(sandbox);
+  context.logBook.write(sandboxId, 'sandbox created', { templateID: templateId });
+  context.events.emit({ event: { case: 'created', value: { sandbox: sandboxToMessage(sandbox) } } });
+  return sandbox;
+}

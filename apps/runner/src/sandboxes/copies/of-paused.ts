@@ -1,0 +1,27 @@
+import { randomId } from '@soulbox/base';
+import { readBootId } from '../../host/boot-id.ts';
+import type { OperationContext } from '../operation.ts';
+import type { TenantSandbox } from '../table.ts';
+import { layersAfter, takeDisk } from './take-disk.ts';
+
+/** Of a paused sandbox the disk becomes a layer; all else stays, and so does the pause. Called with the lock held. */
+export async function shareDisk(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
+  const { table } = context;
+  if (sandbox.record.disk === 'new') return;
+  const layerId = randomId(20);
+  const work = {
+    from: 'paused' as const,
+    bootId: readBootId(),
+    stateId: '',
+    layerId,
+    keepMemory: true,
+    promised: false,
+  };
+  await table.step(sandbox, 'snapshotting', { work });
+  try {
+    await takeDisk(context, sandbox, layerId);
+    await context.host.states.sealLayer(layerId);
+  } finally {
+    await table.step(sandbox, 'paused', { ...layersAfter(context, sandbox, layerId), work: undefined });
+  }
+}

@@ -1,0 +1,88 @@
+import { randomId, SoulBoxError } from '@soulbox/base';
+import type { State } from '@soulbox/states';
+import { readBootId } from '../../host/boot-id.ts';
+import { getDriver } from '../host.ts';
+import type { OperationContext } from '../operation.ts';
+import { tellUpdated } from '../operation.ts';
+import type { Work } from '../record.ts';
+import { memoryOf } from '../sleep/check-state.ts';
+import { layDown, savedFrom } from '../sleep/finish-pause.ts';
+import { goOn } from '../sleep/go-on.ts';
+import { revive } from '../sleep/revive.ts';
+import { checkRoom, saveState } from '../sleep/save.ts';
+import { standStill } from '../sleep/stand-still.ts';
+import type { RunningSandbox } from '../table.ts';
+import { layersAfter, takeDisk } from './take-disk.ts';
+
+/**
+ * Makes of a running sandbox what copies are made of: its memory becomes a state, its disk the topmost layer, and it goes on
+ * as a copy of itself, on a fresh disk. The layer is not sealed yet; `work` in the record says so until it is. Called with the
+ * lock held. Gives the state's id.
+ *
+ * Throws `checkpoint_failed` and others as a pause does, with the sandbox running on; `sandbox_resume_failed` when it could not
+ * go on and is paused now.
+ */
+export async function takeApart(context: OperationContext, sandbox: RunningSandbox): Promise<string> {
+  const { table, host } = context;
+  await checkRoom(context, sandbox, true);
+  const startedAt = performance.now();
+  const work: Work = {
+    from: 'running',
+    bootId: readBootId(),
+    stateId: randomId(20),
+    layerId: randomId(20),
+    keepMemory: true,
+    promised: false,
+  };
+  const before = sandbox.record;
+  await table.step(sandbox, 'snapshotting', { work });
+  const state = await saveStanding(context, sandbox, work);
+  await table.update(sandbox, { saved: savedFrom(state) });
+  await parkDisk(context, sandbox, work);
+  await continueSource(context, sandbox, state);
+  context.background.start(async () => await context.keepsakes.drop(before.pagesFrom));
+  const durationMs = Math.round(performance.now() - startedAt);
+  host.logger.info({ sandboxId: before.sandboxId, durationMs }, 'sandbox saved while it runs');
+  return state.stateId;
+}
+
+async function saveStanding(context: OperationContext, sandbox: RunningSandbox, work: Work): Promise<State> {
+  const layers = [work.layerId, ...sandbox.record.layers];
+  try {
+    await standStill(context, sandbox);
+    return await saveState(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
+  } catch (error) {
+    await goOn(context, sandbox);
+    if (error instanceof SoulBoxError && error.reason !== 'internal') throw error;
+    throw new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved; it goes on running.', {
+      cause: error,
+    });
+  }
+}
+
+/** Ends the processes and turns the disk into the layer, if it can be; the source goes on either way. */
+async function parkDisk(context: OperationContext, sandbox: RunningSandbox, work: Work): Promise<void> {
+  try {
+    await layDown(context, sandbox);
+    await takeDisk(context, sandbox, work.layerId);
+  } catch (err) {
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'disk not turned into a layer');
+  }
+  await context.table.update(sandbox, { ...layersAfter(context, sandbox, work.layerId), slot: 0 });
+}
+
+/** The memory was saved a moment ago by this process, so nothing of it needs to be checked. */
+async function continueSource(context: OperationContext, sandbox: RunningSandbox, state: State): Promise<void> {
+  const { driver, cause, stateSinceMs } = sandbox.record;
+  const pagesFrom = getDriver(context.host, driver).capabilities.lazyRestore ? state.stateId : '';
+  try {
+    const memory = memoryOf(context.host, driver, state);
+    await revive(context, sandbox, { memory, change: { cause, stateSinceMs, pagesFrom } });
+  } catch (error) {
+    await context.table.update(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });
+    tellUpdated(context, sandbox);
+    // A layer without digests would not be taken by the next resume.
+    for (const layerId of sandbox.record.layers.slice(0, 1)) await context.host.states.sealLayer(layerId);
+    throw error;
+  }
+}

@@ -1,0 +1,49 @@
+import { stat } from 'node:fs/promises';
+import type { OperationContext } from '../operation.ts';
+import type { CopySource, SnapshotRecord } from './snapshot-store.ts';
+import { withSource } from './with-source.ts';
+
+/**
+ * Keeps the present state of a sandbox, running or paused, for copies to be made of it whenever. The sandbox goes on, its
+ * connections cut. On the disk when it resolves. Throws what `withSource` and `checkFree` throw.
+ */
+export async function makeSnapshot(
+  context: OperationContext,
+  sandboxId: string,
+  snapshotId: string,
+): Promise<SnapshotRecord> {
+  const { snapshots, keepsakes, events, clock } = context;
+  snapshots.checkFree(snapshotId);
+  return await withSource(context, sandboxId, async (source, _isFresh, sealed) => {
+    await sealed;
+    using _hold = keepsakes.hold({ states: [source.stateId], layers: source.layers });
+    snapshots.checkFree(snapshotId);
+    const sizeBytes = await measure(context, source);
+    const snapshot = {
+      ...source,
+      formatVersion: 1,
+      snapshotId,
+      sandboxId,
+      createdAtMs: clock.now(),
+      sizeBytes,
+    } as const;
+    await snapshots.write(snapshot);
+    context.logBook.write(sandboxId, 'snapshot made', { snapshotID: snapshotId });
+    events.emit({ event: { case: 'checkpointed', value: { sandboxId, snapshotId } } });
+    return snapshot;
+  });
+}
+
+/** Bytes on the host's disk: layers are sparse files. */
+async function measure({ host }: OperationContext, { stateId, layers }: CopySource): Promise<number> {
+  const state = await host.states.open(stateId);
+  const stats = await Promise.all(layers.map(async (layerId) => await stat(host.states.layerPath(layerId))));
+  return stats.reduce((sum, { blocks }) => sum + blocks * 512, state.sizeBytes);
+}
+
+/** False when there was none. Sandboxes made from it are not touched: their records name what they need. */
+export async function deleteSnapshot(context: OperationContext, snapshotId: string): Promise<boolean> {
+  const existed = await context.snapshots.remove(snapshotId);
+  if (existed) context.background.start(async () => await context.keepsakes.collect());
+  return existed;
+}

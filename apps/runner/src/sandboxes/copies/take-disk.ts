@@ -1,0 +1,27 @@
+import { existsSync } from 'node:fs';
+import { getDriver } from '../host.ts';
+import type { OperationContext } from '../operation.ts';
+import type { SandboxRecord } from '../record.ts';
+import type { TenantSandbox } from '../table.ts';
+
+/** Turns the disk of a sandbox without processes into the layer of this id. */
+export async function takeDisk(
+  { host }: Pick<OperationContext, 'host'>,
+  { record }: TenantSandbox,
+  layerId: string,
+): Promise<void> {
+  const { sandboxId, driver } = record;
+  const directory = host.store.directoryOf(sandboxId);
+  await getDriver(host, driver).takeDisk(sandboxId, directory, host.states.layerPath(layerId));
+}
+
+/** What a record says once its disk was to become a layer: that is one rename, so it happened wholly or not at all. */
+export function layersAfter(
+  { host }: Pick<OperationContext, 'host'>,
+  { record }: TenantSandbox,
+  layerId: string,
+): Pick<SandboxRecord, 'layers' | 'disk'> {
+  const { layers, disk } = record;
+  const isTaken = layerId !== '' && !layers.includes(layerId) && existsSync(host.states.layerPath(layerId));
+  return isTaken ? { layers: [layerId, ...layers], disk: 'new' } : { layers, disk };
+}

@@ -1,0 +1,43 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import type { Driver, EnvdRuntime } from '@soulbox/isolation';
+import type { Network } from '@soulbox/network';
+import type { StateStore } from '@soulbox/states';
+import type { RunnerConfig } from '../config.ts';
+import type { RecordStore, SandboxRecord } from './record.ts';
+import type { Slots } from './slots.ts';
+
+/** What making, adopting and removing sandboxes needs. */
+export interface SandboxHost {
+  readonly config: RunnerConfig;
+  /** Ways to wall a sandbox off, by name. */
+  readonly drivers: ReadonlyMap<string, Driver>;
+  readonly network: Network;
+  readonly runtime: EnvdRuntime;
+  readonly slots: Slots;
+  readonly store: RecordStore;
+  readonly states: StateStore;
+  readonly logger: Logger;
+}
+
+/** Throws `capability_missing` for a name that this server has no driver for. */
+export function getDriver(host: Pick<SandboxHost, 'drivers'>, name: string): Driver {
+  const driver = host.drivers.get(name);
+  if (driver !== undefined) return driver;
+  const offered = [...host.drivers.keys()].join(', ');
+  throw new SoulBoxError('capability_missing', `This server has no isolation "${name}"; it offers: ${offered}.`);
+}
+
+/** Removes everything of a sandbox, its record last, and frees its slot. Safe to repeat. */
+export async function removeSandbox(host: SandboxHost, record: SandboxRecord): Promise<void> {
+  await getDriver(host, record.driver).destroy(record.sandboxId, host.store.directoryOf(record.sandboxId));
+  await freeSlot(host, record.slot);
+  await host.store.remove(record.sandboxId);
+}
+
+/** Takes the network of a slot away and gives the slot back. 0 is none. */
+export async function freeSlot(host: Pick<SandboxHost, 'network' | 'slots'>, slot: number): Promise<void> {
+  if (slot === 0) return;
+  await host.network.detach(slot);
+  host.slots.release(slot);
+}

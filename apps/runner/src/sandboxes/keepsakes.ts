@@ -1,0 +1,89 @@
+import type { Logger } from '@soulbox/base';
+import type { StateStore } from '@soulbox/states';
+import type { SnapshotStore } from './copies/snapshot-store.ts';
+import type { SandboxTable } from './table.ts';
+
+/** States and layers that an operation under way uses, though no record names them yet or any more. */
+export interface Holding {
+  readonly states?: readonly string[];
+  readonly layers?: readonly string[];
+}
+
+/** Knows which states and layers are needed, and lets all others be removed. */
+export interface Keepsakes {
+  /** Keeps these from being removed until disposed. */
+  hold(holding: Holding): Disposable;
+  /** Removes a state unless a record, a snapshot or a holder still names it. Never throws: a collection does it later. */
+  drop(stateId: string): Promise<void>;
+  /** Removes all that nobody needs. Calls at the same time share one round, or the next. Never throws. */
+  collect(): Promise<void>;
+}
+
+export function createKeepsakes(
+  states: Pick<StateStore, 'collect' | 'remove'>,
+  table: SandboxTable,
+  snapshots: SnapshotStore,
+  logger: Logger,
+): Keepsakes {
+  const holdings = new Set<Holding>();
+  let round: Promise<void> = Promise.resolve();
+  let waiting: Promise<void> | undefined;
+
+  const findNeeded = (): { states: Set<string>; layers: Set<string> } => {
+    const records = table.all().map(({ record }) => record);
+    const kept = snapshots.list();
+    const namedStates = records.flatMap(({ saved, work, pagesFrom }) => [
+      saved?.stateId ?? '',
+      work?.stateId ?? '',
+      pagesFrom,
+    ]);
+    const namedLayers = records.flatMap(({ layers, work }) => [...layers, work?.layerId ?? '']);
+    const held = [...holdings];
+    return {
+      states: new Set([
+        ...namedStates,
+        ...kept.map(({ stateId }) => stateId),
+        ...held.flatMap((holding) => holding.states ?? []),
+      ]),
+      layers: new Set([
+        ...namedLayers,
+        ...kept.flatMap(({ layers }) => layers),
+        ...held.flatMap((holding) => holding.layers ?? []),
+      ]),
+    };
+  };
+
+  const collectOnce = async (): Promise<void> => {
+    try {
+      const { removedStates, removedLayers } = await states.collect(findNeeded);
+      const removed = removedStates.length + removedLayers.length;
+      if (removed > 0) logger.info({ removedStates, removedLayers }, 'states and layers collected');
+    } catch (err) {
+      logger.error({ err }, 'states and layers not collected');
+    }
+  };
+
+  return {
+    hold(holding) {
+      holdings.add(holding);
+      return { [Symbol.dispose]: () => void holdings.delete(holding) };
+    },
+    async drop(stateId) {
+      if (stateId === '' || findNeeded().states.has(stateId)) return;
+      try {
+        await states.remove(stateId);
+      } catch (err) {
+        logger.error({ stateId, err }, 'state not removed');
+      }
+    },
+    async collect() {
+      // One that has begun may have looked before the caller's change; one that waits has not.
+      waiting ??= round.then(async () => {
+        waiting = undefined;
+        round = collectOnce();
+        await round;
+      });
+      await waiting;
+    },
+  };
+}

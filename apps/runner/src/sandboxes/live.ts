@@ -1,0 +1,98 @@
+import { mkdir } from 'node:fs/promises';
+import { Secret, sleep } from '@soulbox/base';
+import type { Driver, SandboxInstance, SandboxSpec, SavedMemory } from '@soulbox/isolation';
+import { openNamespace } from '@soulbox/network';
+import type { Namespace } from '@soulbox/network';
+import { createEnvdClient } from '../envd/envd-client.ts';
+import { getDriver } from './host.ts';
+import type { SandboxHost } from './host.ts';
+import type { SandboxRecord } from './record.ts';
+import { idBaseOf } from './slots.ts';
+import type { KnownSandbox, Live } from './table.ts';
+
+/** envd answers 40 ms after it was started at the earliest; a host under heavy load gets more time. */
+const bootTimeoutMs = 20_000;
+/** A call that nobody answers costs the server half a millisecond of CPU: none before it can succeed. */
+const firstPollMs = 25;
+const pollMs = 4;
+
+/**
+ * Starts the processes that the record describes: anew, or with `memory` as they were when it was saved. Its network has the
+ * tenant's policy before the first packet. On an error nothing is left but a kept disk.
+ */
+export async function startProcesses(
+  host: SandboxHost,
+  record: SandboxRecord,
+  rootfs: string,
+  memory?: SavedMemory,
+): Promise<Live> {
+  const driver = getDriver(host, record.driver);
+  let namespace: Namespace | undefined;
+  const spec = await createSpec(host, record, rootfs, (path) => {
+    namespace = openNamespace(path);
+  });
+  try {
+    const instance = memory === undefined ? await driver.start(spec) : await driver.restore(spec, memory);
+    if (namespace === undefined) throw new Error('the driver did not attach the network');
+    return liveFrom(record, driver, instance, namespace);
+  } catch (error) {
+    namespace?.close();
+    throw error;
+  }
+}
+
+async function createSpec(
+  host: SandboxHost,
+  record: SandboxRecord,
+  rootfs: string,
+  onAttached: (networkNamespace: string) => void,
+): Promise<SandboxSpec> {
+  const directory = host.store.directoryOf(record.sandboxId);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return {
+    sandboxId: record.sandboxId,
+    directory,
+    rootfs,
+    layers: record.layers.map((layerId) => host.states.layerPath(layerId)),
+    disk: record.disk,
+    generation: record.generation,
+    runtime: { ...host.runtime, directory: record.runtimeDirectory },
+    idBase: idBaseOf(host.config.instance, record.slot),
+    limits: {
+      cpuCount: record.cpuCount,
+      memoryMb: record.memoryMb,
+      diskMb: record.diskMb,
+      maxProcesses: host.config.maxProcesses,
+    },
+    hostname: record.sandboxId,
+    nameServers: host.config.nameServers,
+    hostToken: new Secret(record.hostToken),
+    attachNetwork: async (path) => {
+      await host.network.attach(record.slot, path, record.tenant?.network ?? {});
+      onAttached(path);
+    },
+  };
+}
+
+export function liveFrom(record: SandboxRecord, driver: Driver, instance: SandboxInstance, namespace: Namespace): Live {
+  const envd = createEnvdClient(async (port) => await namespace.dial(port), new Secret(record.hostToken));
+  return { driver, instance, namespace, envd };
+}
+
+/** Stops talking to a sandbox's processes: the runner's own connections into it are gone afterwards. */
+export function letGo(sandbox: KnownSandbox): void {
+  sandbox.live?.envd.close();
+  sandbox.live?.namespace.close();
+  sandbox.live = undefined;
+}
+
+/** Throws when envd ends or does not answer in time. */
+export async function waitForEnvd({ driver, instance, envd }: Live): Promise<void> {
+  const giveUpAt = performance.now() + bootTimeoutMs;
+  await sleep(firstPollMs);
+  while (!(await envd.isHealthy())) {
+    if (!driver.isAlive(instance)) throw new Error('envd ended before it answered');
+    if (performance.now() > giveUpAt) throw new Error(`envd did not answer within ${bootTimeoutMs} ms`);
+    await sleep(pollMs);
+  }
+}

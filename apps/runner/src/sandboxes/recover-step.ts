@@ -1,0 +1,138 @@
+import type { Cause } from '@soulbox/contract';
+import type { State } from '@soulbox/states';
+import { readBootId } from '../host/boot-id.ts';
+import { layersAfter } from './copies/take-disk.ts';
+import type { OperationContext } from './operation.ts';
+import { confirmResumed } from './sleep/confirm.ts';
+import { finishPause, layDown, savedFrom } from './sleep/finish-pause.ts';
+import { goOn } from './sleep/go-on.ts';
+import { undoRevival } from './sleep/revive.ts';
+import { saveState } from './sleep/save.ts';
+import { settleIn } from './sleep/settle-in.ts';
+import { wakeUp } from './sleep/wake.ts';
+import type { Live, RecordChange, RunningSandbox, TenantSandbox } from './table.ts';
+
+/**
+ * Completes or undoes the step that a dead server left a tenant's sandbox in (decision 009). Afterwards it runs or is paused;
+ * false when there is nothing left of it to go on with.
+ */
+export async function recoverStep(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  await sealLayer(context, sandbox);
+  switch (sandbox.record.state) {
+    case 'running':
+      return sandbox.live !== undefined;
+    case 'paused':
+      return true;
+    case 'pausing':
+      return await recoverPause(context, sandbox);
+    case 'resuming':
+      return await recoverResume(context, sandbox);
+    case 'snapshotting':
+      return await recoverSnapshot(context, sandbox);
+    default:
+      return false;
+  }
+}
+
+/** A layer gets its digests after the sandbox goes on; without them nothing would be started on it later. */
+async function sealLayer(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
+  const { work } = sandbox.record;
+  if (work === undefined || work.layerId === '') return;
+  const after = layersAfter(context, sandbox, work.layerId);
+  await context.table.update(sandbox, after);
+  if (after.layers.includes(work.layerId)) await context.host.states.sealLayer(work.layerId);
+  if (sandbox.record.state === 'running') await context.table.update(sandbox, { work: undefined });
+}
+
+/** Paused on when its state is sealed or its caller was told so, else it runs again. */
+async function recoverPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { work, layers } = sandbox.record;
+  const isSealed = (await findState(context, work?.stateId)) !== undefined;
+  // The disk of a host that crashed may lack what the memory takes for written.
+  if (!isRunningOn(sandbox)) return isSealed && !isOtherBoot(sandbox) && (await finishPause(context, sandbox));
+  if (isSealed) return await finishPause(context, sandbox);
+  if (work?.promised === true) {
+    try {
+      await sandbox.live.driver.freeze(sandbox.live.instance);
+      await saveState(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
+      return await finishPause(context, sandbox);
+    } catch (err) {
+      context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'promised pause not completed');
+    }
+  }
+  await goOn(context, sandbox, interruption(context));
+  return true;
+}
+
+/** What came back is kept when its envd confirms; else it is paused as it was. */
+async function recoverResume(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  if (isRunningOn(sandbox) && (await confirms(context, sandbox, sandbox.live))) {
+    await context.table.step(sandbox, 'running', { ...interruption(context), saved: undefined, work: undefined });
+  } else await undoRevival(context, sandbox);
+  return true;
+}
+
+/** A source goes on: from where it stands frozen, or from its sealed state, and in the worst case it is paused with that. */
+async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { table } = context;
+  const { work } = sandbox.record;
+  if (work?.from === 'paused') {
+    await table.step(sandbox, 'paused', { work: undefined });
+    return true;
+  }
+  if (isRunningOn(sandbox)) {
+    await sandbox.live.driver.thaw(sandbox.live.instance);
+    if (sandbox.record.saved === undefined || (await confirms(context, sandbox, sandbox.live))) {
+      await goOn(context, sandbox, { saved: undefined });
+      return true;
+    }
+  }
+  const state = await findState(context, work?.stateId);
+  if (state === undefined || isOtherBoot(sandbox)) return false;
+  await layDown(context, sandbox);
+  const { cause } = sandbox.record;
+  await table.step(sandbox, 'paused', { ...interruption(context), saved: savedFrom(state), slot: 0, work: undefined });
+  await wakeAgain(context, sandbox, cause);
+  return true;
+}
+
+async function wakeAgain(context: OperationContext, sandbox: TenantSandbox, cause: Cause): Promise<void> {
+  try {
+    await wakeUp(context, sandbox, true, { cause });
+  } catch (err) {
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox left paused');
+  }
+}
+
+async function confirms(context: OperationContext, sandbox: TenantSandbox, live: Live): Promise<boolean> {
+  try {
+    if (sandbox.record.work?.keepMemory === false) await settleIn(context, sandbox, live);
+    else await confirmResumed(context, sandbox, live, false);
+    return true;
+  } catch (err) {
+    context.host.logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'half-resumed sandbox does not answer');
+    return false;
+  }
+}
+
+function isRunningOn(sandbox: TenantSandbox): sandbox is RunningSandbox {
+  return sandbox.live !== undefined;
+}
+
+/** Undefined for one that cannot be used, too: what is frozen goes on then. */
+async function findState({ host }: OperationContext, stateId = ''): Promise<State | undefined> {
+  try {
+    return stateId === '' ? undefined : await host.states.find(stateId);
+  } catch (err) {
+    host.logger.error({ stateId, err }, 'state of an interrupted step cannot be used');
+    return undefined;
+  }
+}
+
+function isOtherBoot({ record }: TenantSandbox): boolean {
+  return record.work?.bootId !== readBootId();
+}
+
+function interruption({ clock }: OperationContext): RecordChange {
+  return { cause: 'interrupted', stateSinceMs: clock.now() };
+}

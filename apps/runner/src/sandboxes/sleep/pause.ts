@@ -1,0 +1,94 @@
+import { randomId, SoulBoxError } from '@soulbox/base';
+import type { Cause } from '@soulbox/contract';
+import { readBootId } from '../../host/boot-id.ts';
+import { checkPause } from '../lifecycle.ts';
+import type { OperationContext } from '../operation.ts';
+import { tellUpdated } from '../operation.ts';
+import type { RunningSandbox, TenantSandbox } from '../table.ts';
+import { completeLater } from './complete-later.ts';
+import { finishPause } from './finish-pause.ts';
+import { goOn } from './go-on.ts';
+import { checkRoom, saveState } from './save.ts';
+import { standStill } from './stand-still.ts';
+
+export type Durability = 'on-return' | 'in-background';
+
+export interface PauseRequest {
+  /** False: only the files are kept. */
+  readonly keepMemory: boolean;
+  /** When the call answers: once the state is safe on the disk, or as soon as the sandbox stands still. */
+  readonly durability: Durability;
+  readonly cause: Cause;
+}
+
+/**
+ * Saves a sandbox and ends its processes; id, tokens, variables and files stay. Throws `already_paused`, `illegal_transition`,
+ * `checkpoint_failed`, `disk_full`, `limit_exceeded`: after each the sandbox runs as before, its connections cut.
+ */
+export async function pauseSandbox(
+  context: OperationContext,
+  sandboxId: string,
+  request: PauseRequest,
+): Promise<TenantSandbox> {
+  const { table } = context;
+  checkPause(sandboxId, table.getTenants(sandboxId).record.state);
+  return await table.alone(sandboxId, async () => {
+    checkPause(sandboxId, table.getTenants(sandboxId).record.state);
+    const sandbox = table.getRunning(sandboxId);
+    checkCapability(sandbox, request.keepMemory);
+    context.admission.checkPaused();
+    await checkRoom(context, sandbox, request.keepMemory);
+    await pauseAlone(context, sandbox, request);
+    return sandbox;
+  });
+}
+
+async function pauseAlone(context: OperationContext, sandbox: RunningSandbox, request: PauseRequest): Promise<void> {
+  const { table, host } = context;
+  const { sandboxId } = sandbox.record;
+  const startedAt = performance.now();
+  const stateId = randomId(20);
+  const work = {
+    from: 'running' as const,
+    bootId: readBootId(),
+    stateId,
+    layerId: '',
+    keepMemory: request.keepMemory,
+    promised: false,
+  };
+  await table.step(sandbox, 'pausing', { work });
+  const inBackground = request.durability === 'in-background';
+  try {
+    await standStill(context, sandbox);
+    const { layers } = sandbox.record;
+    if (!inBackground) await saveState(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
+  } catch (error) {
+    await goOn(context, sandbox);
+    throw explainFailure(error);
+  }
+  await table.update(sandbox, {
+    cause: request.cause,
+    stateSinceMs: context.clock.now(),
+    work: { ...work, promised: true },
+  });
+  if (inBackground) completeLater(context, sandbox);
+  else await finishPause(context, sandbox);
+  const durationMs = Math.round(performance.now() - startedAt);
+  host.logger.info({ sandboxId, ...request, durationMs }, 'sandbox paused');
+  context.logBook.write(sandboxId, 'sandbox paused', { cause: request.cause });
+  tellUpdated(context, sandbox);
+}
+
+function checkCapability({ live }: RunningSandbox, keepMemory: boolean): void {
+  if (!keepMemory || live.driver.capabilities.checkpoint) return;
+  throw new SoulBoxError(
+    'capability_missing',
+    `The isolation "${live.driver.name}" cannot save memory. Pause with memory: false to keep the files.`,
+  );
+}
+
+/** What is safe for the caller stays; anything else is told as a failed pause, with its cause for the log. */
+function explainFailure(error: unknown): SoulBoxError {
+  if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
+  return new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved; it goes on running.', { cause: error });
+}

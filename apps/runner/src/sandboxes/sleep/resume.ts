@@ -1,0 +1,77 @@
+import type { Cause } from '@soulbox/contract';
+import { illegalStep } from '../lifecycle.ts';
+import type { OperationContext } from '../operation.ts';
+import { tellUpdated } from '../operation.ts';
+import type { RecordChange, RunningSandbox, TenantSandbox } from '../table.ts';
+import { isRunning } from '../table.ts';
+import { finishPause } from './finish-pause.ts';
+import { goOn } from './go-on.ts';
+import { wakeUp } from './wake.ts';
+
+export interface ResumeRequest {
+  readonly timeoutSeconds: number;
+  /** False: the saved memory is dropped and envd starts afresh on the files. */
+  readonly withMemory: boolean;
+  readonly cause: Cause;
+}
+
+export interface Resumed {
+  readonly sandbox: RunningSandbox;
+  /** False: it was running; its deadline may have been lengthened. */
+  readonly resumed: boolean;
+}
+
+/**
+ * Has a sandbox running, whatever it was doing: waits for a pause or snapshot under way, thaws a sandbox that still stands
+ * frozen, and does nothing but lengthen the deadline of one that runs. On an error it is paused as before.
+ */
+export async function resumeSandbox(
+  context: OperationContext,
+  sandboxId: string,
+  request: ResumeRequest,
+): Promise<Resumed> {
+  const { table } = context;
+  table.getTenants(sandboxId);
+  return await table.alone(sandboxId, async () => {
+    const sandbox = table.getTenants(sandboxId);
+    const resumed = !isRunning(sandbox);
+    if (isRunning(sandbox)) await lengthen(context, sandbox, request.timeoutSeconds);
+    else await resumeAlone(context, sandbox, request);
+    return { sandbox: table.getRunning(sandboxId), resumed };
+  });
+}
+
+async function lengthen(context: OperationContext, sandbox: RunningSandbox, seconds: number): Promise<void> {
+  const { tenant } = sandbox.record;
+  const endAtMs = context.clock.now() + seconds * 1000;
+  if (endAtMs <= tenant.endAtMs) return;
+  await context.table.update(sandbox, { tenant: { ...tenant, endAtMs } });
+  tellUpdated(context, sandbox);
+}
+
+async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, request: ResumeRequest): Promise<void> {
+  const startedAt = performance.now();
+  const { sandboxId } = sandbox.record;
+  const change = changeFor(context, sandbox, request);
+  const isFrozen = sandbox.record.state === 'pausing' && sandbox.live !== undefined;
+  if (isFrozen && request.withMemory) await goOn(context, sandbox, change);
+  else {
+    if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
+    const { state } = sandbox.record;
+    if (state !== 'paused') throw illegalStep(sandboxId, state, 'resuming');
+    await wakeUp(context, sandbox, request.withMemory, change);
+  }
+  const durationMs = Math.round(performance.now() - startedAt);
+  context.host.logger.info({ sandboxId, ...request, thawed: isFrozen, durationMs }, 'sandbox resumed');
+  context.logBook.write(sandboxId, 'sandbox resumed', { cause: request.cause });
+  tellUpdated(context, sandbox);
+}
+
+/** A resume sets another deadline; the timeout is remembered for a resume by traffic. */
+function changeFor(context: OperationContext, { record }: TenantSandbox, request: ResumeRequest): RecordChange {
+  const now = context.clock.now();
+  const { tenant } = record;
+  const lifecycle = { ...tenant.lifecycle, timeoutSeconds: request.timeoutSeconds };
+  const endAtMs = now + request.timeoutSeconds * 1000;
+  return { cause: request.cause, stateSinceMs: now, tenant: { ...tenant, lifecycle, endAtMs } };
+}

@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import { SoulBoxError } from '@soulbox/base';
+import type { SavedMemory } from '@soulbox/isolation';
+import { readBootId } from '../../host/boot-id.ts';
+import { getDriver } from '../host.ts';
+import { startProcesses } from '../live.ts';
+import type { OperationContext } from '../operation.ts';
+import type { Work } from '../record.ts';
+import type { RecordChange, TenantSandbox } from '../table.ts';
+import { confirmResumed } from './confirm.ts';
+import { layDown } from './finish-pause.ts';
+import { settleIn } from './settle-in.ts';
+
+export interface Revival {
+  /** Undefined: envd starts afresh on the files. */
+  readonly memory: SavedMemory | undefined;
+  /** Goes into the record with the step to `running`. */
+  readonly change: RecordChange;
+}
+
+/**
+ * From `paused` through `resuming` to `running`, or back to `paused`; the source of a snapshot stays in `snapshotting` meanwhile.
+ * What is saved has been checked and is not touched.
+ */
+export async function revive(context: OperationContext, sandbox: TenantSandbox, revival: Revival): Promise<void> {
+  const { table } = context;
+  const rootfs = await findRootfs(context, sandbox);
+  await beginRevival(context, sandbox, revival.memory === undefined);
+  try {
+    const live = await startProcesses(context.host, sandbox.record, rootfs, revival.memory);
+    sandbox.live = live;
+    if (revival.memory === undefined) await settleIn(context, sandbox, live);
+    else await confirmResumed(context, sandbox, live, false);
+  } catch (error) {
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err: error }, 'sandbox not resumed');
+    await undoRevival(context, sandbox);
+    throw explainResumeFailure(error);
+  }
+  const work = sandbox.record.work?.from === 'running' ? sandbox.record.work : undefined;
+  await table.step(sandbox, 'running', { ...revival.change, disk: 'kept', saved: undefined, work });
+  context.metrics.add(sandbox);
+}
+
+/** The intent, with the slot and the generation that the processes will have. */
+async function beginRevival({ host, table }: OperationContext, sandbox: TenantSandbox, afresh: boolean): Promise<void> {
+  const runtime = afresh ? { runtimeDirectory: host.runtime.directory } : {};
+  const change = { slot: host.slots.take(), generation: randomUUID(), ...runtime };
+  try {
+    if (sandbox.record.state === 'snapshotting') await table.update(sandbox, change);
+    else await table.step(sandbox, 'resuming', { ...change, work: resumeWork(!afresh) });
+  } catch (error) {
+    host.slots.release(change.slot);
+    throw error;
+  }
+}
+
+function resumeWork(keepMemory: boolean): Work {
+  return { from: 'paused', bootId: readBootId(), stateId: '', layerId: '', keepMemory, promised: true };
+}
+
+/** Also for what an earlier server left half revived. A disk that was made for it holds nothing yet and goes. */
+export async function undoRevival(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
+  const { host, table } = context;
+  const { sandboxId, disk, driver } = sandbox.record;
+  await layDown(context, sandbox);
+  if (disk === 'new') await getDriver(host, driver).destroy(sandboxId, host.store.directoryOf(sandboxId));
+  await table.step(sandbox, 'paused', { slot: 0, work: undefined });
+}
+
+async function findRootfs({ templates }: OperationContext, { record }: TenantSandbox): Promise<string> {
+  const template = await templates.find(record.templateId);
+  if (template !== undefined) return template.rootfs;
+  throw new SoulBoxError(
+    'sandbox_resume_failed',
+    `Template ${record.templateId} of the sandbox is gone from this host.`,
+  );
+}
+
+/** What the caller may read; the step that failed is in the cause, for the log. */
+function explainResumeFailure(error: unknown): SoulBoxError {
+  if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
+  return new SoulBoxError('sandbox_resume_failed', 'The sandbox could not be brought back; its saved state is kept.', {
+    cause: error,
+  });
+}

@@ -1,0 +1,67 @@
+import { statfs } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { SoulBoxError } from '@soulbox/base';
+import type { State, StateFacts } from '@soulbox/states';
+import { readCpuType } from '../../host/cpu-type.ts';
+import type { OperationContext } from '../operation.ts';
+import type { RunningSandbox } from '../table.ts';
+
+/** What stays free for the records, logs and disks of all the others. */
+const reserveBytes = 512 * 2 ** 20;
+
+export interface Save {
+  readonly stateId: string;
+  readonly keepMemory: boolean;
+  /** Frozen disks that belong to the state, topmost first. */
+  readonly layers: readonly string[];
+}
+
+/** Saves a sandbox that stands still as a state, on the disk and sealed. It stands still afterwards, too, whatever happens. */
+export async function saveState(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<State> {
+  const { driver, instance } = sandbox.live;
+  await using draft = await context.host.states.begin(save.stateId);
+  if (save.keepMemory) {
+    draft.follow((partName) => isAppendOnly(partName));
+    await driver.checkpoint(instance, draft.directory);
+  }
+  return await draft.seal(await factsOf(context, sandbox, save));
+}
+
+/** CRIU writes a memory's pages from first to last and never goes back. All other parts are small. */
+function isAppendOnly(partName: string): boolean {
+  return /^pages-\d+\.img$/.test(partName);
+}
+
+async function factsOf(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<StateFacts> {
+  const { record, live } = sandbox;
+  return {
+    createdAtMs: context.clock.now(),
+    driver: live.driver.name,
+    driverVersion: '',
+    hasMemory: save.keepMemory,
+    cpuType: await readCpuType(),
+    templateId: record.templateId,
+    runtimeName: basename(record.runtimeDirectory),
+    cpuCount: record.cpuCount,
+    memoryMb: record.memoryMb,
+    diskMb: record.diskMb,
+    layers: [...save.layers],
+    tenant: null,
+  };
+}
+
+/** Throws `disk_full` unless the host's disk has room for all the memory that the sandbox uses now. */
+export async function checkRoom(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  keepMemory: boolean,
+): Promise<void> {
+  const { bavail, bsize } = await statfs(context.host.store.directoryOf(sandbox.record.sandboxId));
+  const used = keepMemory ? (await sandbox.live.driver.sample(sandbox.live.instance)).memoryRssBytes : 0;
+  if (bavail * bsize >= used + reserveBytes) return;
+  const [needed, free] = [used + reserveBytes, bavail * bsize].map((bytes) => Math.round(bytes / 2 ** 20));
+  throw new SoulBoxError(
+    'disk_full',
+    `The host has ${free} MiB of disk left, and saving the sandbox may take ${needed} MiB. The sandbox goes on running.`,
+  );
+}

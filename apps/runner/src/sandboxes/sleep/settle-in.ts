@@ -1,0 +1,19 @@
+import { waitForEnvd } from '../live.ts';
+import type { OperationContext } from '../operation.ts';
+import type { Live, TenantSandbox } from '../table.ts';
+
+/** A fresh envd on used files hears what the tenant's creator said, and clears what a reboot clears. */
+export async function settleIn(
+  context: Pick<OperationContext, 'clock'>,
+  { record }: TenantSandbox,
+  live: Live,
+): Promise<void> {
+  const { settings, envdAccessToken } = record.tenant;
+  await waitForEnvd(live);
+  await live.envd.init({
+    ...settings,
+    ...(envdAccessToken === '' ? {} : { accessToken: envdAccessToken }),
+    timestamp: new Date(context.clock.now()).toISOString(),
+    freshStart: true,
+  });
+}

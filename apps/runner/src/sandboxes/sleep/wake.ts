@@ -1,0 +1,35 @@
+import type { OperationContext } from '../operation.ts';
+import type { RecordChange, TenantSandbox } from '../table.ts';
+import { getDriver } from '../host.ts';
+import { checkLayers, checkMemory } from './check-state.ts';
+import { revive } from './revive.ts';
+
+/**
+ * Brings a paused sandbox back, with its memory or afresh on its files. Its saved state is removed only when it runs, and on any
+ * failure it is paused as before. Called with the lock held. Throws `sandbox_resume_failed`, `state_damaged`,
+ * `state_incompatible`, `too_many_sandboxes`.
+ */
+export async function wakeUp(
+  context: OperationContext,
+  sandbox: TenantSandbox,
+  withMemory: boolean,
+  change: RecordChange,
+): Promise<void> {
+  const { host, keepsakes, background } = context;
+  const { saved, layers, driver, runtimeDirectory } = sandbox.record;
+  if (saved === undefined) throw new Error('a paused sandbox names no state');
+  const { stateId, hasMemory } = saved;
+  using _place = context.admission.enter();
+  {
+    using _hold = keepsakes.hold({ states: [stateId], layers });
+    if (withMemory && hasMemory) {
+      const memory = await checkMemory(host, { stateId, layers, driver, runtimeDirectory });
+      const pagesFrom = getDriver(host, driver).capabilities.lazyRestore ? stateId : '';
+      await revive(context, sandbox, { memory, change: { ...change, pagesFrom } });
+    } else {
+      await checkLayers(host, layers);
+      await revive(context, sandbox, { memory: undefined, change });
+    }
+  }
+  background.start(async () => await keepsakes.drop(stateId));
+}
