@@ -12,5 +12,3 @@ export type { Delivery, WebhookChanges, WebhookRecord } from './records/webhooks
 export type { Records } from './records/records.ts';
 export { openDiskBlobs } from './blobs/disk/open.ts';
 export type { BlobInfo, BlobStore, BlobStream, ByteRange } from './blobs/blobs.ts';
-export { openDiskBlobs } from './blobs/disk/open.ts';
-export type { BlobInfo, BlobStore, BlobStream, ByteRange } from './blobs/blobs.ts';
