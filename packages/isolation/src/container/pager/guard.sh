@@ -1,0 +1,40 @@
+#!/bin/sh
+# Guards the worker of a pager: guard.sh GROUP_FOLDER... -- COMMAND...
+# Joins a control group of pagers, so that nothing which ends the server's own group reaches it, and runs the worker in it.
+# Descriptor 3 brings, line by line, the work folder and the folders of the sandbox's control group. When the worker ends in
+# any other way than well, the sandbox is ended before anything that keeps its missing memory from turning into zeros.
+trap '' HUP INT TERM
+here=${0%/*}
+
+while [ "$1" != -- ]; do
+  # Not every tree takes a process: a new cpuset has no CPUs.
+  { mkdir -p "$1" && echo $$ >"$1/cgroup.procs"; } 2>/dev/null
+  shift
+done
+shift
+
+exec 4<&0
+"$@" <&4 3<&- 4<&- &
+worker=$!
+exec 4<&- </dev/null >/dev/null
+
+work=
+set --
+if read -r work <&3; then
+  while read -r folder <&3; do set -- "$@" "$folder"; done
+fi
+exec 3<&-
+
+wait "$worker"
+status=$?
+[ "$status" -eq 0 ] && exit 0
+
+if [ -n "$work" ]; then
+  "$here/end-sandbox.sh" "$@"
+  if grep -qs '"state":"loading"' "$work/pager.json"; then
+    echo '{"state":"interrupted","detail":"The worker of the pager has ended."}' >"$work/pager.json.tmp"
+    mv "$work/pager.json.tmp" "$work/pager.json"
+  fi
+fi
+# What is left of this pager, the sharer above all, is in the guard's process group, and so is the guard.
+kill -9 0

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+
+/** The words that begin every image since version 1.1, then one of its kind (CRIU: criu/include/magic.h). */
+const commonMagic = 0x54564319;
+const kinds = { pagemap: 0x56084025, mm: 0x57492820 } as const;
+
+/** The values of one protobuf message by field number, in order. Integers and messages are all that is needed here. */
+export type Message = ReadonlyMap<number, readonly (number | Uint8Array)[]>;
+
+/**
+ * Reads a CRIU image: two magic words, then messages, each behind its length as a 32-bit little-endian word. Synchronous: the
+ * pager has nothing else to do meanwhile. Throws when the file is not of `kind` or not whole.
+ */
+export function readImage(path: string, kind: keyof typeof kinds): Message[] {
+  const bytes = readFileSync(path);
+  if (bytes.length < 8 || bytes.readUInt32LE(0) !== commonMagic || bytes.readUInt32LE(4) !== kinds[kind])
+    throw new Error(`${path} is no ${kind} image.`);
+  const messages: Message[] = [];
+  for (let at = 8; at < bytes.length;) {
+    const end = at + 4 + (at + 4 <= bytes.length ? bytes.readUInt32LE(at) : Infinity);
+    if (end > bytes.length) throw new Error(`${path} ends within a message.`);
+    messages.push(parseMessage(bytes.subarray(at + 4, end)));
+    at = end;
+  }
+  return messages;
+}
+
+/** Decodes one protobuf message (protobuf.dev/programming-guides/encoding). Throws on what is not one. */
+export function parseMessage(bytes: Uint8Array): Message {
+  const fields = new Map<number, (number | Uint8Array)[]>();
+  let at = 0;
+  const varint = (): number => {
+    let value = 0;
+    // By multiplication: shifts end at 32 bits. Addresses have 47 bits at most on what SoulBox runs on.
+    for (let factor = 1; ; factor *= 128) {
+      const byte = bytes[at++];
+      if (byte === undefined) throw new Error('A message ends within a number.');
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) return value;
+    }
+  };
+  const skip = (length: number): Uint8Array => {
+    at += length;
+    if (at > bytes.length) throw new Error('A message ends within a field.');
+    return bytes.subarray(at - length, at);
+  };
+  while (at < bytes.length) {
+    const tag = varint();
+    const value = readValue(tag % 8, varint, skip);
+    const values = fields.get(Math.floor(tag / 8));
+    if (values === undefined) fields.set(Math.floor(tag / 8), [value]);
+    else values.push(value);
+  }
+  return fields;
+}
+
+function readValue(wireType: number, varint: () => number, skip: (length: number) => Uint8Array): number | Uint8Array {
+  switch (wireType) {
+    case 0:
+      return varint();
+    case 1:
+      return skip(8);
+    case 2:
+      return skip(varint());
+    case 5:
+      return skip(4);
+    default:
+      throw new Error(`A message has the unknown wire type ${wireType}.`);
+  }
+}
+
+/** The last value of an integer field, or `otherwise`. */
+export function integerOf(message: Message, field: number, otherwise: number): number {
+  const value = message.get(field)?.at(-1);
+  return typeof value === 'number' ? value : otherwise;
+}

@@ -1,0 +1,135 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Blocks, MissingMemory } from './missing-memory.ts';
+
+const page = 4096;
+const pagesPerBlock = 4;
+const pages = 64;
+
+/** Which page of the file each missing page of the process is; pages by number. */
+function contentOf(memory: MissingMemory): Map<number, number> {
+  const found = new Map<number, number>();
+  for (let number = 0; number < pages * 2; number += 1) {
+    const piece = memory.find(number * page);
+    if (piece !== undefined) found.set(number, (piece.offset + number * page - piece.start) / page);
+  }
+  return found;
+}
+
+function memoryOf(blocks: Blocks, runs: readonly (readonly [start: number, end: number])[]): MissingMemory {
+  const memory = new MissingMemory(blocks);
+  let offset = 0;
+  for (const [start, end] of runs) {
+    memory.add('pages-1.img', [{ start: start * page, end: end * page, offset, lazy: true }]);
+    offset += (end - start) * page;
+  }
+  return memory;
+}
+
+const newBlocks = (): Blocks => new Blocks(pagesPerBlock * page);
+
+test('a run is cut where its file has a new block', () => {
+  const memory = memoryOf(newBlocks(), [[10, 20]]);
+  expect(memory.find(10 * page)).toMatchObject({ start: 10 * page, end: 14 * page, offset: 0 });
+  expect(memory.find(19 * page)).toMatchObject({ start: 18 * page, end: 20 * page, offset: 8 * page });
+  expect(memory.find(9 * page)).toBeUndefined();
+  expect(memory.find(20 * page)).toBeUndefined();
+});
+
+test('a block is waited for until every process has its part', () => {
+  const blocks = newBlocks();
+  const parent = memoryOf(blocks, [[0, 4]]);
+  const child = parent.fork();
+  parent.drop(0, Infinity);
+  expect(parent.isComplete).toBe(true);
+  expect(blocks.first()?.pieces.size).toBe(1);
+  child.drop(0, 2 * page);
+  expect(blocks.first()).toBeDefined();
+  child.drop(2 * page, 4 * page);
+  expect(blocks.first()).toBeUndefined();
+});
+
+test('a child misses what another thread unmapped or moved while it was being forked', () => {
+  const memory = memoryOf(newBlocks(), [[0, 8]]);
+  memory.unmap(0, 2 * page);
+  memory.move(4 * page, 40 * page, 2 * page);
+  expect([...contentOf(memory)]).toEqual([
+    [2, 2],
+    [3, 3],
+    [6, 6],
+    [7, 7],
+    [40, 4],
+    [41, 5],
+  ]);
+  const both = contentOf(memory.fork());
+  for (const number of [0, 1, 4, 5]) expect(both.get(number)).toBe(number);
+  expect(both.get(40)).toBe(4);
+});
+
+test('a child does not miss what was unmapped before its fork began, nor what was wanted as zeros', () => {
+  const memory = memoryOf(newBlocks(), [[0, 8]]);
+  memory.unmap(0, 2 * page);
+  memory.settle();
+  memory.drop(2 * page, 4 * page);
+  expect([...contentOf(memory.fork()).keys()]).toEqual([4, 5, 6, 7]);
+});
+
+test('a child never gets two contents for one page', () => {
+  const memory = memoryOf(newBlocks(), [
+    [0, 2],
+    [10, 12],
+  ]);
+  memory.unmap(0, 2 * page);
+  memory.move(10 * page, 0, 2 * page);
+  const child = memory.fork();
+  expect(contentOf(child).get(0)).toBe(2);
+  child.drop(0, Infinity);
+  expect(child.isComplete).toBe(true);
+});
+
+const range = fc.tuple(fc.nat(pages - 1), fc.integer({ min: 1, max: 12 }));
+const step = fc.oneof(
+  fc.record({ kind: fc.constantFrom('drop', 'unmap'), range }),
+  fc.record({ kind: fc.constant('move'), range, to: fc.nat(pages - 1) }),
+);
+
+test('whatever is unmapped, moved or given, each missing page is known at its place with its content', () => {
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(fc.nat(pages - 1), { minLength: 1 }),
+      fc.array(step, { maxLength: 20 }),
+      (start, steps) => {
+        const blocks = newBlocks();
+        const memory = memoryOf(
+          blocks,
+          start.sort((one, other) => one - other).map((number) => [number, number + 1]),
+        );
+        let model = contentOf(memory);
+        for (const {
+          kind,
+          range: [from, length],
+          ...rest
+        } of steps) {
+          const inside = (number: number): boolean => number >= from && number < from + length;
+          if (kind === 'drop') memory.drop(from * page, (from + length) * page);
+          if (kind === 'unmap') memory.unmap(from * page, (from + length) * page);
+          const to = 'to' in rest ? rest.to : undefined;
+          const kept = [...model].filter(([number]) => !inside(number));
+          if (to === undefined) model = new Map(kept);
+          // The kernel refuses to move onto a part of itself.
+          else if (Math.abs(to - from) >= length) {
+            memory.move(from * page, to * page, length * page);
+            const moved = [...model].filter(([number]) => inside(number));
+            model = new Map([
+              ...kept.filter(([number]) => number < to || number >= to + length),
+              ...moved.map(([number, content]) => [number + to - from, content] as const),
+            ]);
+          }
+          expect(contentOf(memory)).toEqual(new Map([...model].sort(([one], [other]) => one - other)));
+        }
+        memory.drop(0, Infinity);
+        expect(blocks.first()).toBeUndefined();
+      },
+    ),
+  );
+});

@@ -1,0 +1,17 @@
+import { check, errno, lastErrno, poll } from './system-calls.ts';
+
+const pollIn = 1;
+const entryBytes = 8;
+
+/** Waits until one of `fds` has something to read, at most `timeoutMs` (-1: without end). Gives those that have. */
+export function waitReadable(fds: readonly number[], timeoutMs: number): number[] {
+  const entries = Buffer.alloc(entryBytes * fds.length);
+  fds.forEach((fd, index) => {
+    entries.writeInt32LE(fd, index * entryBytes);
+    entries.writeInt16LE(pollIn, index * entryBytes + 4);
+  });
+  const ready = poll(entries, fds.length, timeoutMs);
+  if (ready < 0 && lastErrno() === errno.interrupted) return [];
+  check('poll', ready);
+  return fds.filter((_, index) => entries.readInt16LE(index * entryBytes + 6) !== 0);
+}

@@ -1,0 +1,119 @@
+import { closeSync } from 'node:fs';
+import { pageBytes } from './page-map.ts';
+import { check, errno, ioctl, lastErrno, read } from './system-calls.ts';
+
+// linux/userfaultfd.h: _IOR and _IOWR of type 0xaa, whose encoding is the same on x86-64 and arm64.
+const wakeRequest = 0x8010aa02;
+const copyRequest = 0xc028aa03;
+const zeroRequest = 0xc020aa04;
+const messageBytes = 32;
+const messagesAtOnce = 32;
+
+/** One event of a process, as userfaultfd(2) describes it. Addresses are whole pages. */
+export type UserFaultEvent =
+  | { readonly kind: 'fault'; readonly address: number }
+  | { readonly kind: 'fork'; readonly child: UserFault }
+  | { readonly kind: 'move'; readonly from: number; readonly to: number; readonly length: number }
+  /** The process wants zeros there (`remove`, by madvise) or nothing at all (`unmap`). */
+  | { readonly kind: 'remove' | 'unmap'; readonly start: number; readonly end: number };
+
+/**
+ * What came of filling pages: `done` bytes are there, of which 0 with a reason:
+ *
+ * - `again`: the process changes its mappings, or its memory limit is reached: read its events, then try again
+ * - `exists`: the first page is there already
+ * - `unmapped`: no one mapping that this descriptor serves holds the whole range
+ * - `ended`: the process, or the program that had this memory, is gone
+ */
+export type Filling = { readonly done: number } | 'again' | 'exists' | 'unmapped' | 'ended';
+
+const messages = Buffer.alloc(messageBytes * messagesAtOnce);
+const argument = Buffer.alloc(40);
+
+/** The kernel's end of one process's missing memory. Closing it would give the process zeros for all that is missing. */
+export class UserFault {
+  readonly fd: number;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  /** Takes what the process has reported; none when there is nothing. Never waits. */
+  takeEvents(): UserFaultEvent[] {
+    const bytes = read(this.fd, messages, messages.length);
+    if (bytes < 0 && (lastErrno() === errno.again || lastErrno() === errno.interrupted)) return [];
+    check('read of a userfaultfd', bytes);
+    const events: UserFaultEvent[] = [];
+    for (let at = 0; at < bytes; at += messageBytes) events.push(parseEvent(messages.subarray(at, at + messageBytes)));
+    return events;
+  }
+
+  /** Puts a copy of memory at `source` into missing pages and wakes who waits for them. */
+  copy(start: number, source: bigint, length: number): Filling {
+    argument.writeBigUInt64LE(BigInt(start), 0);
+    argument.writeBigUInt64LE(source, 8);
+    argument.writeBigUInt64LE(BigInt(length), 16);
+    argument.writeBigUInt64LE(0n, 24);
+    argument.writeBigInt64LE(0n, 32);
+    if (ioctl(this.fd, copyRequest, argument) === 0) return { done: length };
+    return fillingFrom(Number(argument.readBigInt64LE(32)), lastErrno());
+  }
+
+  /** Makes one missing page a page of zeros and wakes who waits for it. */
+  zero(start: number): Filling {
+    argument.writeBigUInt64LE(BigInt(start), 0);
+    argument.writeBigUInt64LE(BigInt(pageBytes), 8);
+    argument.writeBigUInt64LE(0n, 16);
+    argument.writeBigInt64LE(0n, 24);
+    if (ioctl(this.fd, zeroRequest, argument) === 0) return { done: pageBytes };
+    return fillingFrom(Number(argument.readBigInt64LE(24)), lastErrno());
+  }
+
+  /** Lets who waits for a page look again. */
+  wake(start: number): void {
+    argument.writeBigUInt64LE(BigInt(start), 0);
+    argument.writeBigUInt64LE(BigInt(pageBytes), 8);
+    ioctl(this.fd, wakeRequest, argument);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}
+
+function parseEvent(message: Buffer): UserFaultEvent {
+  const word = (at: number): number => Number(message.readBigUInt64LE(at));
+  switch (message[0]) {
+    case 0x12:
+      return { kind: 'fault', address: Math.floor(word(16) / pageBytes) * pageBytes };
+    case 0x13:
+      return { kind: 'fork', child: new UserFault(message.readUInt32LE(8)) };
+    case 0x14:
+      return { kind: 'move', from: word(8), to: word(16), length: word(24) };
+    case 0x15:
+      return { kind: 'remove', start: word(8), end: word(16) };
+    case 0x16:
+      return { kind: 'unmap', start: word(8), end: word(16) };
+    default:
+      throw new Error(`A userfaultfd reported the unknown event ${message[0] ?? -1}.`);
+  }
+}
+
+/** The kernel notes how far it came, or why it did not begin; in the latter case not always. */
+function fillingFrom(noted: number, error: number): Filling {
+  if (noted > 0) return { done: noted };
+  switch (noted < 0 ? -noted : error) {
+    case errno.again:
+    case errno.interrupted:
+    case errno.noMemory:
+      return 'again';
+    case errno.exists:
+      return 'exists';
+    case errno.noEntry:
+      return 'unmapped';
+    case errno.noProcess:
+      return 'ended';
+    default:
+      throw new Error(`Filling pages failed: errno ${noted < 0 ? -noted : error}`);
+  }
+}
