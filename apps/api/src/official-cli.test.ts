@@ -36,6 +36,28 @@ describe('the unmodified CLI', () => {
     expect(api.runner.sandboxes.size).toBe(0);
   }, 60_000);
 
+  it('pauses and resumes a sandbox, and lists by state', async () => {
+    await run('sandbox', 'create', 'base', '-d', '--lifecycle.ontimeout', 'pause', '--lifecycle.autoresume');
+    const [id = ''] = [...api.runner.sandboxes.keys()];
+    expect(api.runner.creates[0]?.lifecycle).toMatchObject({ pauseOnTimeout: true, autoResume: true });
+    await run('sandbox', 'pause', id);
+    expect(await run('sandbox', 'list')).not.toContain(id);
+    expect(await run('sandbox', 'list', '--state', 'paused')).toContain(id);
+    expect(await run('sandbox', 'info', id)).toMatch(/paused/i);
+    await run('sandbox', 'resume', id);
+    expect(await run('sandbox', 'list', '--state', 'running')).toContain(id);
+  }, 60_000);
+
+  it('makes, lists and deletes snapshots', async () => {
+    await run('sandbox', 'create', 'base', '-d');
+    const [id = ''] = [...api.runner.sandboxes.keys()];
+    expect(await run('sandbox', 'snapshot', 'create', id)).toMatch(/s[a-z0-9]{20}:default/);
+    expect(await run('sandbox', 'snapshot', 'create', id, '--name', 'mine')).toContain('default/mine:default');
+    expect(await run('sandbox', 'snapshot', 'list')).toContain('default/mine:default');
+    await run('sandbox', 'snapshot', 'delete', 'default/mine:default');
+    expect(await run('sandbox', 'snapshot', 'list')).not.toContain('mine');
+  }, 60_000);
+
   it('lists templates', async () => {
     const listed = await run('template', 'list');
     expect(listed).toContain('tbase');

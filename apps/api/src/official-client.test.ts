@@ -28,6 +28,22 @@ describe.each(['e2b-2.45', 'e2b-2.14'])('the older client %s', (name) => {
   });
 });
 
+describe.each(['e2b-2.45'])('the older client %s', (name) => {
+  it('pauses, finds as paused, connects, snapshots and forks', async () => {
+    const { Sandbox: OldSandbox } = (await import(name)) as { Sandbox: typeof Sandbox };
+    const sandbox = await OldSandbox.create('base', options);
+    expect(await OldSandbox.pause(sandbox.sandboxId, options)).toBe(true);
+    expect(await OldSandbox.pause(sandbox.sandboxId, options)).toBe(false);
+    expect(await sandbox.getInfo()).toMatchObject({ state: 'paused' });
+    const back = await OldSandbox.connect(sandbox.sandboxId, { ...options, timeoutMs: 60_000 });
+    expect(await back.getInfo()).toMatchObject({ state: 'running' });
+    const { snapshotId } = await back.createSnapshot();
+    expect((await OldSandbox.create(snapshotId, options)).sandboxId).not.toBe(sandbox.sandboxId);
+    expect(await OldSandbox.deleteSnapshot(snapshotId, options)).toBe(true);
+    expect(await back.fork({ count: 2 })).toHaveLength(2);
+  });
+});
+
 describe('the unmodified e2b client', () => {
   it('creates, shows, lists, extends, reconnects to and kills a sandbox', async () => {
     const metadata = { 'user id': 'a&b=c %', plan: 'pro' };
@@ -62,6 +78,66 @@ describe('the unmodified e2b client', () => {
     expect(await sandbox.kill()).toBe(false);
     await expect(Sandbox.getInfo(sandbox.sandboxId, options)).rejects.toBeInstanceOf(SandboxNotFoundError);
     await expect(Sandbox.connect(sandbox.sandboxId, options)).rejects.toBeInstanceOf(SandboxNotFoundError);
+  });
+
+  it('pauses once, lists by state, and connects again, with or without memory', async () => {
+    const lifecycle = { onTimeout: 'pause', autoResume: true } as const;
+    const sandbox = await Sandbox.create('base', { ...options, lifecycle });
+    const { sandboxId } = sandbox;
+    expect(await sandbox.pause()).toBe(true);
+    expect(await sandbox.pause()).toBe(false);
+    expect(await sandbox.getInfo()).toMatchObject({
+      state: 'paused',
+      lifecycle: { onTimeout: 'pause', autoResume: true },
+    });
+    const idsIn = async (...state: ('running' | 'paused')[]) =>
+      (await Sandbox.list({ ...options, query: { state } }).nextItems()).map((entry) => entry.sandboxId);
+    expect(await idsIn('paused')).toEqual([sandboxId]);
+    expect(await idsIn('running')).toEqual([]);
+
+    expect((await Sandbox.connect(sandboxId, options)).sandboxId).toBe(sandboxId);
+    expect(await idsIn('running')).toEqual([sandboxId]);
+    await sandbox.pause({ keepMemory: false });
+    expect(api.runner.stateRequests.at(-1)?.request).toMatchObject({ keepMemory: false });
+    await sandbox.connect({ timeoutMs: 5000 });
+    expect(api.runner.stateRequests.at(-1)?.request).toMatchObject({ timeoutSeconds: 5, withMemory: true });
+    expect(await sandbox.kill()).toBe(true);
+    await expect(Sandbox.pause(sandboxId, options)).rejects.toBeInstanceOf(SandboxNotFoundError);
+  });
+
+  it('makes, lists, uses and deletes snapshots', async () => {
+    const sandbox = await Sandbox.create('base', options);
+    const unnamed = await sandbox.createSnapshot();
+    const named = await sandbox.createSnapshot({ name: 'my-snapshot:v2' });
+    expect(unnamed.names).toEqual([]);
+    expect(named).toEqual({ snapshotId: 'default/my-snapshot:v2', names: ['default/my-snapshot:v2'] });
+    const paginator = Sandbox.listSnapshots({ ...options, limit: 1 });
+    const seen: string[] = [];
+    while (paginator.hasNext) seen.push(...(await paginator.nextItems()).map((entry) => entry.snapshotId));
+    expect(seen.sort()).toEqual([named.snapshotId, unnamed.snapshotId].sort());
+    expect(await sandbox.listSnapshots().nextItems()).toHaveLength(2);
+    expect(await Sandbox.listSnapshots({ ...options, name: 'my-snapshot' }).nextItems()).toEqual([named]);
+
+    await sandbox.kill();
+    for (const { snapshotId } of [unnamed, named]) {
+      await Sandbox.create(snapshotId, options);
+      expect(await Sandbox.deleteSnapshot(snapshotId, options)).toBe(true);
+      expect(await Sandbox.deleteSnapshot(snapshotId, options)).toBe(false);
+    }
+    await expect(sandbox.createSnapshot()).rejects.toBeInstanceOf(SandboxNotFoundError);
+  });
+
+  it('forks, with an error in the place of a copy that failed', async () => {
+    const sandbox = await Sandbox.create('base', options);
+    api.runner.failingForks = 1;
+    const [copy, failed] = await sandbox.fork({ count: 2, timeoutMs: 60_000 });
+    if (!(copy instanceof Sandbox)) throw new Error('no copy');
+    expect(copy.sandboxId).not.toBe(sandbox.sandboxId);
+    expect(await copy.getInfo()).toMatchObject({ state: 'running' });
+    expect(failed).toBeInstanceOf(Error);
+    await expect(sandbox.fork({ count: 101 })).rejects.toThrow('400');
+    await sandbox.kill();
+    await expect(sandbox.fork()).rejects.toBeInstanceOf(SandboxNotFoundError);
   });
 
   it('walks through pages', async () => {

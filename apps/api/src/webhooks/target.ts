@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns';
+import type { LookupAddress } from 'node:dns';
 import { BlockList, isIP } from 'node:net';
 import type { LookupFunction } from 'node:net';
 import { SoulBoxError } from '@soulbox/base';
@@ -52,6 +53,10 @@ export function createTargetPolicy(allowed: readonly string[]): TargetPolicy {
   const isAllowed = (address: string): boolean =>
     isPublicAddress(address) || networks.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 
+  /** One bad address spoils the name: which of them is tried is the connection's choice. */
+  const faultOf = (hostname: string, addresses: readonly LookupAddress[]): Error | undefined =>
+    hosts.has(hostname) || addresses.every(({ address }) => isAllowed(address)) ? undefined : new Error(refusalText);
+
   return {
     checkHost: (hostname) => {
       const address = hostname.replace(/^\[|\]$/g, '');
@@ -60,10 +65,9 @@ export function createTargetPolicy(allowed: readonly string[]): TargetPolicy {
     },
     lookup: (hostname, options, done) => {
       lookup(hostname, { ...options, all: true }, (error, addresses) => {
-        const refused = !hosts.has(hostname) && addresses.some(({ address }) => !isAllowed(address));
-        const fault = error ?? (refused ? new Error(refusalText) : undefined);
-        const [first] = fault === undefined ? addresses : [];
-        if (first === undefined) done(fault ?? new Error('The host has no address.'), '', 0);
+        const fault = error ?? faultOf(hostname, addresses);
+        const first = fault === undefined ? addresses[0] : undefined;
+        if (first === undefined) done(fault ?? new Error(refusalText), '', 0);
         else if (options.all === true) done(null, addresses);
         else done(null, first.address, first.family);
       });
