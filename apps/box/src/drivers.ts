@@ -1,6 +1,6 @@
 import type { Logger } from '@soulbox/base';
 import { findCriu } from '@soulbox/host';
-import { createContainerDriver } from '@soulbox/isolation';
+import { createContainerDriver, createGvisorDriver } from '@soulbox/isolation';
 import type { Driver } from '@soulbox/isolation';
 
 /** The ways to wall a sandbox off that this host offers, by name. */
@@ -8,5 +8,6 @@ export async function createDrivers(instance: number, logger: Logger): Promise<M
   const criu = await findCriu();
   if (criu === undefined) logger.warn({}, 'no working CRIU: sandboxes cannot be paused with their memory');
   const container = createContainerDriver({ logger, instance, ...(criu === undefined ? {} : { criu }) });
-  return new Map([[container.name, container]]);
+  const gvisor = createGvisorDriver({ logger, instance });
+  return new Map([container, gvisor].map((driver) => [driver.name, driver]));
 }

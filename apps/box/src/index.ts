@@ -1,4 +1,5 @@
 export { startBox, defaultTemplate } from './start.ts';
+export { createDrivers } from './drivers.ts';
 export type { Box } from './start.ts';
 export { boxConfigSchema, loadBoxConfig } from './config.ts';
 export type { BoxConfig, BoxOverrides } from './config.ts';

@@ -2,10 +2,11 @@ import { randomId } from '@soulbox/base';
 import { readBootId } from '../../host/boot-id.ts';
 import type { OperationContext } from '../operation.ts';
 import type { TenantSandbox } from '../table.ts';
+import type { ShortChain } from './shorten-chain.ts';
 import { layersAfter, takeDisk } from './take-disk.ts';
 
 /** Of a paused sandbox the disk becomes a layer; all else stays, and so does the pause. Called with the lock held. */
-export async function shareDisk(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
+export async function shareDisk(context: OperationContext, sandbox: TenantSandbox, chain: ShortChain): Promise<void> {
   const { table } = context;
   if (sandbox.record.disk === 'new') return;
   const layerId = randomId(20);
@@ -22,6 +23,7 @@ export async function shareDisk(context: OperationContext, sandbox: TenantSandbo
     await takeDisk(context, sandbox, layerId);
     await context.host.states.sealLayer(layerId);
   } finally {
-    await table.step(sandbox, 'paused', { ...layersAfter(context, sandbox, layerId), work: undefined });
+    const below = chain.below(sandbox.record.layers);
+    await table.step(sandbox, 'paused', { ...layersAfter(context, sandbox, layerId, below), work: undefined });
   }
 }

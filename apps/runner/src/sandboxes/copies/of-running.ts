@@ -12,6 +12,7 @@ import { revive } from '../sleep/revive.ts';
 import { checkRoom, saveState } from '../sleep/save.ts';
 import { standStill } from '../sleep/stand-still.ts';
 import type { RunningSandbox } from '../table.ts';
+import type { ShortChain } from './shorten-chain.ts';
 import { layersAfter, takeDisk } from './take-disk.ts';
 
 /**
@@ -22,7 +23,11 @@ import { layersAfter, takeDisk } from './take-disk.ts';
  * Throws `checkpoint_failed` and others as a pause does, with the sandbox running on; `sandbox_resume_failed` when it could not
  * go on and is paused now.
  */
-export async function takeApart(context: OperationContext, sandbox: RunningSandbox): Promise<string> {
+export async function takeApart(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  chain: ShortChain,
+): Promise<string> {
   const { table, host } = context;
   await checkRoom(context, sandbox, true);
   const startedAt = performance.now();
@@ -36,9 +41,10 @@ export async function takeApart(context: OperationContext, sandbox: RunningSandb
   };
   const before = sandbox.record;
   await table.step(sandbox, 'snapshotting', { work });
-  const state = await saveStanding(context, sandbox, work);
+  const below = chain.below(before.layers);
+  const state = await saveStanding(context, sandbox, work, below);
   await table.update(sandbox, { saved: savedFrom(state) });
-  await parkDisk(context, sandbox, work);
+  await parkDisk(context, sandbox, work, below);
   await continueSource(context, sandbox, state);
   context.background.start(async () => await context.keepsakes.drop(before.pagesFrom));
   const durationMs = Math.round(performance.now() - startedAt);
@@ -46,8 +52,13 @@ export async function takeApart(context: OperationContext, sandbox: RunningSandb
   return state.stateId;
 }
 
-async function saveStanding(context: OperationContext, sandbox: RunningSandbox, work: Work): Promise<State> {
-  const layers = [work.layerId, ...sandbox.record.layers];
+async function saveStanding(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  work: Work,
+  below: readonly string[],
+): Promise<State> {
+  const layers = [work.layerId, ...below];
   try {
     await standStill(context, sandbox);
     return await saveState(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
@@ -61,14 +72,19 @@ async function saveStanding(context: OperationContext, sandbox: RunningSandbox, 
 }
 
 /** Ends the processes and turns the disk into the layer, if it can be; the source goes on either way. */
-async function parkDisk(context: OperationContext, sandbox: RunningSandbox, work: Work): Promise<void> {
+async function parkDisk(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  work: Work,
+  below: readonly string[],
+): Promise<void> {
   try {
     await layDown(context, sandbox);
     await takeDisk(context, sandbox, work.layerId);
   } catch (err) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'disk not turned into a layer');
   }
-  await context.table.update(sandbox, { ...layersAfter(context, sandbox, work.layerId), slot: 0 });
+  await context.table.update(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
 }
 
 /** The memory was saved a moment ago by this process, so nothing of it needs to be checked. */

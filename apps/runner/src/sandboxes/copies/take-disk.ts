@@ -15,13 +15,17 @@ export async function takeDisk(
   await getDriver(host, driver).takeDisk(sandboxId, directory, host.states.layerPath(layerId));
 }
 
-/** What a record says once its disk was to become a layer: that is one rename, so it happened wholly or not at all. */
+/**
+ * What a record says once its disk was to become a layer: that is one rename, so it happened wholly or not at all. `below` is what
+ * lies under the next disk beside it.
+ */
 export function layersAfter(
   { host }: Pick<OperationContext, 'host'>,
   { record }: TenantSandbox,
   layerId: string,
+  below: readonly string[] = record.layers,
 ): Pick<SandboxRecord, 'layers' | 'disk'> {
   const { layers, disk } = record;
   const isTaken = layerId !== '' && !layers.includes(layerId) && existsSync(host.states.layerPath(layerId));
-  return isTaken ? { layers: [layerId, ...layers], disk: 'new' } : { layers, disk };
+  return isTaken ? { layers: [layerId, ...below], disk: 'new' } : { layers, disk };
 }

@@ -1,9 +1,12 @@
 import { illegalStep } from '../lifecycle.ts';
 import type { OperationContext } from '../operation.ts';
+import type { SandboxRecord } from '../record.ts';
 import type { RunningSandbox, TenantSandbox } from '../table.ts';
 import { isRunning } from '../table.ts';
 import { shareDisk } from './of-paused.ts';
 import { takeApart } from './of-running.ts';
+import { shortenChain } from './shorten-chain.ts';
+import type { ShortChain } from './shorten-chain.ts';
 import type { CopySource } from './snapshot-store.ts';
 
 /**
@@ -18,21 +21,30 @@ export type UseSource<T> = (source: CopySource, isFresh: boolean, sealed: Promis
  */
 export async function withSource<T>(context: OperationContext, sandboxId: string, use: UseSource<T>): Promise<T> {
   const { table } = context;
-  checkSource(table.getTenants(sandboxId));
+  const { record } = table.getTenants(sandboxId);
+  checkSource(record);
+  using chain = await shortenChain(context, record.layers);
   return await table.alone(sandboxId, async () => {
     const sandbox = table.getTenants(sandboxId);
-    checkSource(sandbox);
-    return isRunning(sandbox) ? await withRunning(context, sandbox, use) : await withPaused(context, sandbox, use);
+    checkSource(sandbox.record);
+    return isRunning(sandbox)
+      ? await withRunning(context, sandbox, chain, use)
+      : await withPaused(context, sandbox, chain, use);
   });
 }
 
-function checkSource({ record }: TenantSandbox): void {
+function checkSource(record: SandboxRecord): void {
   if (record.state === 'running' || record.state === 'paused') return;
   throw illegalStep(record.sandboxId, record.state, 'snapshotting');
 }
 
-async function withRunning<T>(context: OperationContext, sandbox: RunningSandbox, use: UseSource<T>): Promise<T> {
-  const stateId = await takeApart(context, sandbox);
+async function withRunning<T>(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  chain: ShortChain,
+  use: UseSource<T>,
+): Promise<T> {
+  const stateId = await takeApart(context, sandbox, chain);
   const { layers, work } = sandbox.record;
   using _hold = context.keepsakes.hold({ states: [stateId], layers });
   const source = sourceFrom(sandbox, { stateId, hasMemory: true });
@@ -49,10 +61,15 @@ async function sealTop(context: OperationContext, layers: readonly string[], lay
   if (layers.includes(layerId)) await context.host.states.sealLayer(layerId);
 }
 
-async function withPaused<T>(context: OperationContext, sandbox: TenantSandbox, use: UseSource<T>): Promise<T> {
+async function withPaused<T>(
+  context: OperationContext,
+  sandbox: TenantSandbox,
+  chain: ShortChain,
+  use: UseSource<T>,
+): Promise<T> {
   const { saved } = sandbox.record;
   if (saved === undefined) throw new Error('a paused sandbox names no state');
-  await shareDisk(context, sandbox);
+  await shareDisk(context, sandbox, chain);
   using _hold = context.keepsakes.hold({ states: [saved.stateId], layers: sandbox.record.layers });
   return await use(sourceFrom(sandbox, saved), false, Promise.resolve());
 }

@@ -1,0 +1,44 @@
+import { randomId } from '@soulbox/base';
+import type { OperationContext } from '../operation.ts';
+import { checkLayers } from '../sleep/check-state.ts';
+
+/** A sandbox with this many frozen disks gets one in their place before another comes on top: the kernel looks in each in turn. */
+const maxLayers = 8;
+
+/** One layer that shows what a chain shows. It is kept until disposed, and then by the records that name it. */
+export interface ShortChain extends Disposable {
+  /** What lies under a fresh disk from now on, given what lay under the old one, topmost first. */
+  below(layers: readonly string[]): readonly string[];
+}
+
+/**
+ * Merges the layers of a sandbox into one if there are too many, while it goes on. Its own disk stays on the old ones: an
+ * overlay remembers what it was made on. Only a fresh disk can be put on the new one.
+ */
+export async function shortenChain(context: OperationContext, layers: readonly string[]): Promise<ShortChain> {
+  if (layers.length < maxLayers) return { below: (present) => present, [Symbol.dispose]: () => undefined };
+  const layerId = randomId(20);
+  const hold = context.keepsakes.hold({ layers: [...layers, layerId] });
+  try {
+    await merge(context, layers, layerId);
+  } catch (error) {
+    hold[Symbol.dispose]();
+    throw error;
+  }
+  const chain = layers.join();
+  return {
+    // Somebody else's snapshot may have been faster.
+    below: (present) => (present.join() === chain ? [layerId] : present),
+    [Symbol.dispose]: () => {
+      hold[Symbol.dispose]();
+    },
+  };
+}
+
+async function merge({ host }: OperationContext, layers: readonly string[], layerId: string): Promise<void> {
+  const startedAt = performance.now();
+  await checkLayers(host, layers);
+  await host.states.flatten(layers, layerId);
+  const durationMs = Math.round(performance.now() - startedAt);
+  host.logger.info({ layerId, count: layers.length, durationMs }, 'layers merged');
+}

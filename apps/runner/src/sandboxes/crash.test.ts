@@ -1,0 +1,117 @@
+import { mkdir, mkdtemp, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { removeTree, silentLogger, sleep } from '@soulbox/base';
+import { openTemplateStore } from '@soulbox/templates';
+import { listHostTraces, startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
+import type { RunnerProcess } from '@soulbox/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const instance = 13;
+let directory: string;
+let runner: RunnerProcess;
+let templateId: string;
+
+interface Shown {
+  readonly sandboxId: string;
+  readonly state: 'SANDBOX_STATE_RUNNING' | 'SANDBOX_STATE_PAUSED';
+}
+
+beforeAll(async () => {
+  await mkdir(testDirectory, { recursive: true, mode: 0o700 });
+  directory = await mkdtemp(join(testDirectory, 'crash-'));
+  templateId = (await openTemplateStore(testTemplatesDirectory, silentLogger).find('base'))?.templateId ?? '';
+  runner = await startRunnerProcess(instance, directory);
+});
+
+afterAll(async () => {
+  for (const { sandboxId } of await list()) await runner.call('killSandbox', { sandboxId });
+  await runner.stop();
+  await removeTree(directory);
+});
+
+async function list(): Promise<Shown[]> {
+  return ((await runner.call('listSandboxes', {}))['sandboxes'] ?? []) as Shown[];
+}
+
+async function create(): Promise<string> {
+  const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: true };
+  return ((await runner.call('createSandbox', request))['sandbox'] as Shown).sandboxId;
+}
+
+/** Kills the runner this long after it began a step, starts another, and gives what the step's caller was told. */
+async function crashDuring(method: string, request: object, afterMs: number): Promise<'done' | 'cut off'> {
+  const outcome = runner.call(method, request).then(
+    () => 'done' as const,
+    () => 'cut off' as const,
+  );
+  await sleep(afterMs);
+  await runner.kill();
+  runner = await startRunnerProcess(instance, directory);
+  return await outcome;
+}
+
+/** There is exactly one sandbox, and it can be used. */
+async function expectAlive(sandboxId: string): Promise<Shown['state']> {
+  const sandboxes = await list();
+  expect(sandboxes.map((sandbox) => sandbox.sandboxId)).toContain(sandboxId);
+  const [{ state }] = sandboxes.filter((sandbox) => sandbox.sandboxId === sandboxId) as [Shown];
+  await runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 600, withMemory: true });
+  expect(await runner.call('ask', { sandboxId })).toBe(true);
+  return state;
+}
+
+async function expectNothingLeft(): Promise<void> {
+  for (const { sandboxId } of await list()) await runner.call('killSandbox', { sandboxId });
+  await sleep(500);
+  const ofSandboxes = (await listHostTraces(instance, directory)).filter((line) => !line.startsWith('nft table'));
+  expect(ofSandboxes).toEqual([]);
+  expect(await readdir(join(directory, 'sandboxes'))).toEqual([]);
+  expect(await readdir(join(directory, 'states'))).toEqual([]);
+  expect(await readdir(join(directory, 'layers'))).toEqual([]);
+}
+
+describe('a runner that is killed', () => {
+  it.each([0, 10, 25, 45, 70, 100, 140])('%i ms into a pause leaves its sandbox running or paused', async (afterMs) => {
+    const sandboxId = await create();
+    const told = await crashDuring('pauseSandbox', { sandboxId, keepMemory: true }, afterMs);
+    const state = await expectAlive(sandboxId);
+    if (told === 'done') expect(state).toBe('SANDBOX_STATE_PAUSED');
+    await expectNothingLeft();
+  });
+
+  it.each([0, 20, 50, 80, 110, 150])('%i ms into a resume leaves its sandbox running or paused', async (afterMs) => {
+    const sandboxId = await create();
+    await runner.call('pauseSandbox', { sandboxId, keepMemory: true });
+    const request = { sandboxId, timeoutSeconds: 600, withMemory: true };
+    const told = await crashDuring('resumeSandbox', request, afterMs);
+    const state = await expectAlive(sandboxId);
+    if (told === 'done') expect(state).toBe('SANDBOX_STATE_RUNNING');
+    await expectNothingLeft();
+  });
+
+  it.each([0, 30, 70, 110, 160, 220, 300])('%i ms into a snapshot leaves its source usable', async (afterMs) => {
+    const sandboxId = await create();
+    const told = await crashDuring('makeSnapshot', { sandboxId, snapshotId: 's1' }, afterMs);
+    await expectAlive(sandboxId);
+    const { existed } = await runner.call('deleteSnapshot', { snapshotId: 's1' });
+    if (told === 'done') expect(existed).toBe(true);
+    await expectNothingLeft();
+  });
+
+  it.each([50, 150, 250, 350])('%i ms into a fork leaves its source, and whole copies or none', async (afterMs) => {
+    const sandboxId = await create();
+    await crashDuring('forkSandbox', { source: { case: 'sandboxId', value: sandboxId }, count: 3 }, afterMs);
+    for (const copy of await list()) await expectAlive(copy.sandboxId);
+    await expectAlive(sandboxId);
+    await expectNothingLeft();
+  });
+
+  it('frozen by a pause in the background completes that pause with its next start', async () => {
+    const sandboxId = await create();
+    await runner.call('pauseSandbox', { sandboxId, keepMemory: true, durability: 'in-background' });
+    await runner.kill();
+    runner = await startRunnerProcess(instance, directory);
+    expect(await expectAlive(sandboxId)).toBe('SANDBOX_STATE_PAUSED');
+    await expectNothingLeft();
+  });
+});

@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { nodeProgram } from './server-process.ts';
+
+const program = fileURLToPath(new URL('./runner-program.ts', import.meta.url));
+
+/** A runner of its own process, without API and gateway. */
+export interface RunnerProcess {
+  /**
+   * A method of spec/runner by its name there, in JSON form both ways; or `ask` and `wake` with a `sandboxId`: whether its envd
+   * answers, and the gateway's way to wake it. Rejects with the runner's message, and when the runner is killed.
+   */
+  call(method: string, request: object): Promise<Record<string, unknown>>;
+  /** SIGKILL, wherever it is. Its sandboxes go on. */
+  kill(): Promise<void>;
+  /** Leaves nothing of the runner but sandboxes. */
+  stop(): Promise<void>;
+}
+
+/** Starts one on a data folder, whatever an earlier one left there. */
+export async function startRunnerProcess(instance: number, dataDirectory: string): Promise<RunnerProcess> {
+  const args = ['--conditions=soulbox-source', program, String(instance), dataDirectory];
+  const child = spawn(nodeProgram, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const waiting = new Map<number, PromiseWithResolvers<Record<string, unknown>>>();
+  const wait = async (id: number): Promise<Record<string, unknown>> => {
+    const waiter = Promise.withResolvers<Record<string, unknown>>();
+    waiting.set(id, waiter);
+    return await waiter.promise;
+  };
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const { id, result, error } = JSON.parse(line) as { id: number; result?: object; error?: string };
+    if (error === undefined) waiting.get(id)?.resolve(result as Record<string, unknown>);
+    else waiting.get(id)?.reject(new Error(error));
+    waiting.delete(id);
+  });
+  const ended = once(child, 'exit').then(() => {
+    for (const waiter of waiting.values()) waiter.reject(new Error('the runner ended'));
+  });
+  child.stdin.on('error', () => undefined);
+  await wait(0);
+
+  let lastId = 0;
+  const call = async (method: string, request: object): Promise<Record<string, unknown>> => {
+    const answer = wait(++lastId);
+    child.stdin.write(`${JSON.stringify({ id: lastId, method, request })}\n`);
+    return await answer;
+  };
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await ended;
+  };
+  return {
+    call,
+    kill,
+    stop: async () => {
+      await call('stop', {});
+      await kill();
+    },
+  };
+}
