@@ -1,5 +1,5 @@
 import { silentLogger } from '@soulbox/base';
-import { createContainerDriver } from '@soulbox/isolation';
+import { createContainerDriver, createGvisorDriver } from '@soulbox/isolation';
 import type { Driver, DriverFinding } from '@soulbox/isolation';
 import { findCriu } from './criu/find-criu.ts';
 import type { Finding } from './finding.ts';
@@ -14,7 +14,10 @@ const instance = 14;
  */
 export async function checkTiers(): Promise<Finding[]> {
   const criu = await findCriu();
-  const drivers = [createContainerDriver({ logger: silentLogger, instance, ...(criu === undefined ? {} : { criu }) })];
+  const drivers = [
+    createContainerDriver({ logger: silentLogger, instance, ...(criu === undefined ? {} : { criu }) }),
+    createGvisorDriver({ logger: silentLogger, instance }),
+  ];
   return await Promise.all(drivers.map(checkTier));
 }
 

@@ -18,6 +18,8 @@ export const protection: Protection = {
     'Side channels between sandboxes on one CPU (cache timing, speculative execution beyond the mitigations of the kernel).',
     'What sandboxes send to the internet, unless you create them without internet access.',
     'Disk and network bandwidth: they are counted, not limited.',
+    'Saved states: they hold the memory of sandboxes with its secrets, readable by root, not encrypted.',
+    'Bugs of CRIU, which saves and restores hostile processes as root.',
     'Whoever is root on this host: they can read every sandbox and every key.',
   ],
 };

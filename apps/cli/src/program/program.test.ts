@@ -95,6 +95,7 @@ test('doctor prints what it found and what is not protected', async () => {
   const { stdout } = await runCli(['doctor']);
   expect(stdout).toMatch(/Control groups: cgroup v[12]/);
   expect(stdout).toMatch(/Isolation "container": stands: root, kernel/);
+  expect(stdout).toContain('Isolation "gvisor":');
   expect(stdout).toContain('Not protected');
   const json = await runCli(['doctor', '--json']);
   const report = JSON.parse(json.stdout) as { ok: boolean; findings: unknown[]; protection: object };
