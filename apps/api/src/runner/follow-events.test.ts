@@ -44,6 +44,16 @@ describe('records and runner', () => {
     await until(async () => (await api.records.sandboxes.find(id))?.endAt === 4_000_000_000_000);
   });
 
+  it('agree about a sandbox whose runner never noted since when it runs', async () => {
+    const sandbox = api.runner.plant({ teamId: api.teamId, stateSince: timestampFromMs(0) });
+    await api.restart();
+    sandbox.endAt = timestampFromMs(4_000_000_000_000);
+    api.runner.tell({ case: 'updated', value: { sandbox } as never });
+    await until(async () => (await api.records.sandboxes.find(sandbox.sandboxId))?.endAt === 4_000_000_000_000);
+    const row = await api.records.sandboxes.find(sandbox.sandboxId);
+    expect(row?.stateSince).toBe(row?.startedAt);
+  });
+
   it('find each other again when the stream broke: both ways', async () => {
     const gone = await create();
     const stays = await create();

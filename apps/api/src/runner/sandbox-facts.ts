@@ -35,7 +35,8 @@ export function factsFromRunner(sandbox: Sandbox): LiveSandbox {
     isolation: sandbox.isolation,
     state: sandbox.state === SandboxState.PAUSED ? 'paused' : 'running',
     cause: causeFromRunner(sandbox.cause, 'request'),
-    stateSince: msFromTimestamp(sandbox.stateSince ?? sandbox.startedAt),
+    // A sandbox of an older runner has no such time: it has been in its state from its start.
+    stateSince: Math.max(msFromTimestamp(sandbox.stateSince), msFromTimestamp(sandbox.startedAt)),
   };
 }
 
