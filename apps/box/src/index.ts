@@ -6,3 +6,4 @@ export type { BoxConfig, BoxOverrides } from './config.ts';
 export { findServer } from './server-file.ts';
 export type { ServerFile } from './server-file.ts';
 export { readDefaultApiKey } from './credentials.ts';
+export { findTemplatesInUse } from '@soulbox/runner';

@@ -32,8 +32,11 @@ export interface TemplateStore {
   find(idOrName: string): Promise<Template | undefined>;
   /** Makes a template and publishes it at once or not at all. Throws `name_taken`, `bad_request`. */
   add(request: AddTemplate): Promise<Template>;
-  /** Throws `template_not_found`, and `illegal_transition` while a sandbox has it mounted. */
-  remove(idOrName: string): Promise<Template>;
+  /**
+   * Throws `template_not_found`, and `illegal_transition` while a sandbox has it mounted, or `isNeeded` says so: paused sandboxes
+   * and snapshots lie on it, too, and have nothing mounted.
+   */
+  remove(idOrName: string, isNeeded?: (templateId: string) => boolean): Promise<Template>;
   /** Removes what a killed process left half done. */
   sweep(): Promise<string[]>;
 }
@@ -120,7 +123,7 @@ export function openTemplateStore(directory: string, logger: Logger = silentLogg
     await writeTemplateFile(join(directory, holder.templateId), { ...holder, names });
   }
 
-  async function remove(idOrName: string): Promise<Template> {
+  async function remove(idOrName: string, isNeeded: (templateId: string) => boolean = () => false): Promise<Template> {
     const template = await find(idOrName);
     if (template === undefined) {
       throw new SoulBoxError(
@@ -128,10 +131,10 @@ export function openTemplateStore(directory: string, logger: Logger = silentLogg
         `There is no template "${idOrName}". See \`soulbox template list\`.`,
       );
     }
-    if (await isRootfsMounted(template.rootfs)) {
+    if (isNeeded(template.templateId) || (await isRootfsMounted(template.rootfs))) {
       throw new SoulBoxError(
         'illegal_transition',
-        `Template "${idOrName}" (${template.templateId}) is in use by a sandbox. Kill its sandboxes first.`,
+        `Template "${idOrName}" (${template.templateId}) is in use by a sandbox or snapshot. Remove these first.`,
       );
     }
     const doomed = join(directory, removedName(template.templateId));

@@ -1,4 +1,5 @@
 import { defineCommand } from 'citty';
+import { findTemplatesInUse } from '@soulbox/box';
 import { openTemplateStore } from '@soulbox/templates';
 import { resolveFolders } from '../../config.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
@@ -11,8 +12,10 @@ export const removeTemplate = defineCommand({
     json: jsonArg,
   },
   async run({ args }) {
-    const store = openTemplateStore(resolveFolders(args['data-dir']).templatesDirectory);
-    const { templateId, names } = await store.remove(args.template);
+    const { dataDirectory, templatesDirectory } = resolveFolders(args['data-dir']);
+    const store = openTemplateStore(templatesDirectory);
+    const inUse = await findTemplatesInUse(dataDirectory);
+    const { templateId, names } = await store.remove(args.template, (id) => inUse.has(id));
     if (args.json === true) console.log(JSON.stringify({ templateId, names, removed: true }));
     else console.log(`Removed ${templateId}.`);
   },
