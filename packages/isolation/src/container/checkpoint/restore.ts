@@ -12,6 +12,7 @@ import type { Host } from '../host.ts';
 import type { SandboxLayout } from '../layout.ts';
 import { layoutOf } from '../layout.ts';
 import { groupLimits } from '../limits.ts';
+import { envdNice } from '../oci-config.ts';
 import { writeRecord } from '../record.ts';
 import { completeAll, diskScripts, instanceOf, makeRunFolder, prepareDisk } from '../start.ts';
 import { readComplaint } from './complaint.ts';
@@ -76,7 +77,8 @@ async function bringBack(
   const step = spec.disk === 'new' ? 'make' : 'keep';
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
   const command = criuCommand(criu, 'restore', restoreOptions(layout), sourcesOfMounts());
-  const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname];
+  const outcome = [join(layout.criu, pidName), String(envdNice)];
+  const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname, ...outcome];
   const lists = [...restoreMountPoints(spec), '--', ...groups, '--', ...command];
   await runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
     directory: spec.directory,
