@@ -31,6 +31,7 @@ const anyNamespaceFlag = 0x7e020000;
 const family = { unix: 1, inet: 2, inet6: 10, netlink: 16 } as const;
 // Routes and addresses (getifaddrs), socket lists (ss), device events (libudev asks and gets none).
 const netlinkProtocols = [0, 4, 15];
+const multipathTcp = 262;
 // personality(2): Linux, Linux with UNAME26, query.
 const personalities = [0x0, 0x20000, 0xffffffff];
 
@@ -53,16 +54,23 @@ const refuse = (names: readonly string[], errnoRet: number, ...args: SyscallArgu
   args,
 });
 
-/** Internet, Unix and a little netlink; every other family answers as if the kernel lacked it. */
+/**
+ * Internet, Unix and a little netlink; every other family answers as if the kernel lacked it. So does multipath TCP, which
+ * Go's servers prefer: CRIU cannot save it, and programs fall back to TCP.
+ */
 function socketRules(): SyscallRule[] {
-  const plain = [family.unix, family.inet, family.inet6];
-  const known = new Set<number>([...plain, family.netlink]);
+  const internet = [family.inet, family.inet6];
+  const known = new Set<number>(Object.values(family));
   const others = [...Array(family.netlink).keys()].filter((value) => !known.has(value));
   const largestProtocol = Math.max(...netlinkProtocols);
   const otherProtocols = [...Array(largestProtocol).keys()].filter((value) => !netlinkProtocols.includes(value));
   const netlink = equals(0, family.netlink);
   return [
-    ...plain.map((value) => allow(['socket'], equals(0, value))),
+    allow(['socket'], equals(0, family.unix)),
+    ...internet.map((value) =>
+      allow(['socket'], equals(0, value), { index: 2, value: multipathTcp, op: 'SCMP_CMP_NE' }),
+    ),
+    ...internet.map((value) => refuse(['socket'], errno.EPROTONOSUPPORT, equals(0, value), equals(2, multipathTcp))),
     ...netlinkProtocols.map((value) => allow(['socket'], netlink, equals(2, value))),
     // libaudit, and with it sudo and su, takes this answer for a kernel without audit.
     ...otherProtocols.map((value) => refuse(['socket'], errno.EPROTONOSUPPORT, netlink, equals(2, value))),

@@ -11,6 +11,11 @@ const cycles = 3;
 /** Of wall time, in which no timer may run on and no clock stand still. */
 const pauseMs = 1_000;
 
+const pingAndBind = `import socket
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+socket.socket().bind(("127.0.0.1", 80))
+print("bound")`;
+
 /** What programs hold must survive being saved and restored, more than once. */
 export function describeCheckpoint(stage: Stage): void {
   describe('checkpoint and restore in place', () => {
@@ -58,6 +63,11 @@ export function describeCheckpoint(stage: Stage): void {
         expect((await sandbox.sh(status, uid)).stdout).toBe((await fresh.sh(status, uid)).stdout);
       expect((await sandbox.sh('unshare --user true')).exitCode).not.toBe(0);
       expect((await sandbox.sh('hostname other')).exitCode).not.toBe(0);
+    });
+
+    test('an ordinary user may ping its own loopback and bind port 80, as before', async () => {
+      const { stdout } = await sandbox.sh(`python3 -c '${pingAndBind}'`, ordinaryUser);
+      expect(stdout).toBe('bound\n');
     });
 
     test('limits hold as before', async () => {

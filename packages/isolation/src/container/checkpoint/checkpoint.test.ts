@@ -1,0 +1,199 @@
+// What only CRIU can do wrong.
+import { spawn } from 'node:child_process';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { run, silentLogger, sleep, SoulBoxError } from '@soulbox/base';
+import { prepareCgroups } from '../../cgroup/prepare.ts';
+import { buildStandIn, findOrMakeTestRoot } from '../../contract/build-stand-in.ts';
+import { hostTraces } from '../../contract/host-traces.ts';
+import { freezeInto, pause, savedMemory, stopAndSave } from '../../contract/saved-sandboxes.ts';
+import type { TestBench, TestSandbox } from '../../contract/test-sandbox.ts';
+import { openTestBench, usualLimits } from '../../contract/test-sandbox.ts';
+import type { SandboxSpec, SavedMemory } from '../../driver.ts';
+import { endHostTools } from '../../host/host-tool.ts';
+import { traceName } from '../../root/layout.ts';
+import { createContainerDriver } from '../driver.ts';
+import { layoutOf } from '../layout.ts';
+import { testInstance } from '../test-instance.ts';
+import { criu } from './test-criu.ts';
+
+const stack = new AsyncDisposableStack();
+const driver = createContainerDriver({ logger: silentLogger, instance: testInstance, criu });
+const startProgram = fileURLToPath(new URL('../start-program.ts', import.meta.url));
+let bench: TestBench;
+
+beforeAll(async () => {
+  await prepareCgroups();
+  const runtime = stack.use(await buildStandIn());
+  const rootfs = await findOrMakeTestRoot();
+  bench = stack.use(await openTestBench({ driver, instanceNumber: testInstance, rootfs, runtime, firstNumber: 600 }));
+}, 900_000);
+afterAll(async () => {
+  await stack.disposeAsync();
+});
+
+const python = async (sandbox: TestSandbox, program: string): Promise<void> => {
+  await sandbox.sh(`cat > /program.py << 'END'\n${program}\nopen("/ready", "w"); time.sleep(600)\nEND`);
+  await sandbox.sh('setsid python3 /program.py > /program.log 2>&1 & until [ -e /ready ]; do sleep 0.05; done');
+};
+
+const expectGone = async (spec: SandboxSpec): Promise<void> => {
+  expect(await hostTraces(spec)).toEqual([]);
+  expect(await driver.listTraces()).not.toContain(spec.sandboxId);
+};
+
+const roomy = { ...usualLimits, diskMb: 600, memoryMb: 600 };
+
+const unsaveable: readonly (readonly [string, string, string])[] = [
+  [
+    'a socket of a kind that cannot be saved',
+    'import socket, time; s = socket.socket(16, 3, 0); s.bind((0, 0)); s.send(bytes([20, 0, 0, 0, 18, 0, 1, 3] + [0] * 12))',
+    'a program uses a socket of a kind that cannot be saved',
+  ],
+  [
+    'an open file of a kind that cannot be saved',
+    'import ctypes, time; assert ctypes.CDLL(None).syscall(444, (ctypes.c_uint64 * 1)(1), 8, 0) >= 0',
+    'a program holds a file open that cannot be saved',
+  ],
+  [
+    'a large deleted file',
+    'import os, time; f = open("/large", "wb"); [f.write(bytes(1 << 20)) for _ in range(300)]; os.unlink("/large")',
+    'a program holds a deleted file of more than 256 MiB open',
+  ],
+  [
+    'an open file that lost its name but has another',
+    'import os, time; f = open("/one", "w"); os.link("/one", "/other"); os.unlink("/one")',
+    'a program holds a file open whose name was deleted while it has others',
+  ],
+];
+
+test.each(unsaveable)(
+  '%s fails the checkpoint with that as its reason, and the sandbox goes on',
+  async (_, program, why) => {
+    await using sandbox = await bench.start({ limits: roomy });
+    await python(sandbox, program);
+    const failure = await stopAndSave(bench, sandbox.instance).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ reason: 'checkpoint_failed', message: `The sandbox could not be saved: ${why}.` });
+    await driver.thaw(sandbox.instance);
+    expect((await sandbox.sh('pgrep -c python3')).stdout).toBe('1\n');
+  },
+);
+
+test('CRIU killed at any moment of a checkpoint leaves the sandbox whole', async () => {
+  let sandbox = await bench.start();
+  await python(sandbox, 'import os, time; data = os.urandom(100 << 20)');
+  let failed = 0;
+  for (let delayMs = 0; delayMs < 240; delayMs += 12) {
+    await driver.freeze(sandbox.instance);
+    const saving = driver.checkpoint(sandbox.instance, await bench.makeFolder()).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    await sleep(delayMs);
+    await endHostTools(traceName(testInstance, sandbox.spec.sandboxId));
+    const failure = await saving;
+    if (failure !== undefined) failed++;
+    if (failure !== undefined) expect(failure).toMatchObject({ reason: 'checkpoint_failed' });
+    await driver.thaw(sandbox.instance);
+    expect((await sandbox.sh('pgrep -c python3')).stdout).toBe('1\n');
+  }
+  expect(failed).toBeGreaterThan(3);
+  sandbox = await pause(bench, sandbox, 0);
+  expect((await sandbox.sh('pgrep -c python3')).stdout).toBe('1\n');
+  await sandbox[Symbol.asyncDispose]();
+  await expectGone(sandbox.spec);
+}, 120_000);
+
+test('CRIU killed at any moment of a restore fails it and leaves nothing', async () => {
+  const { memory, layer } = await freezeInto(bench, await bench.start());
+  let failed = 0;
+  for (let delayMs = 0; delayMs < 150; delayMs += 8) {
+    const spec = await bench.createSpec({ layers: [layer] });
+    const restoring = driver.restore(spec, memory).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    await sleep(delayMs);
+    await endHostTools(traceName(testInstance, spec.sandboxId));
+    const failure = await restoring;
+    if (failure !== undefined) failed++;
+    if (failure !== undefined) await expectGone(spec);
+    await driver.destroy(spec.sandboxId, spec.directory);
+    await expectGone(spec);
+  }
+  expect(failed).toBeGreaterThan(3);
+}, 120_000);
+
+test('a server killed at any moment of a restore leaves what destroy can remove', async () => {
+  const { memory, layer } = await freezeInto(bench, await bench.start());
+  for (let delayMs = 0; delayMs < 200; delayMs += 12) {
+    const spec = await bench.createSpec({ layers: [layer] });
+    await restoreInOtherProcess(spec, memory, delayMs);
+    await driver.destroy(spec.sandboxId, spec.directory);
+    await expectGone(spec);
+  }
+}, 120_000);
+
+test('a server killed while it saves leaves a sandbox that can be adopted, thawed and saved', async () => {
+  let sandbox = await bench.start();
+  await mkdirOfTools(sandbox);
+  const later = createContainerDriver({ logger: silentLogger, instance: testInstance, criu });
+  const adopted = await later.adopt(sandbox.spec.sandboxId, sandbox.spec.directory);
+  expect(adopted).toEqual(sandbox.instance);
+  sandbox = await pause(bench, sandbox, 0);
+  await sandbox[Symbol.asyncDispose]();
+  await expectGone(sandbox.spec);
+});
+
+test('a program that asks for multipath TCP falls back to what can be saved', async () => {
+  await using sandbox = await bench.start();
+  const script = 'import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)';
+  expect((await sandbox.sh(`python3 -c '${script}'`)).stderr).toContain('Protocol not supported');
+});
+
+test('a saved user namespace that is not whole fails the restore', async () => {
+  await using source = await bench.start();
+  const { directory } = await stopAndSave(bench, source.instance);
+  const name = (await readdir(directory)).find((file) => file.startsWith('userns-')) ?? '';
+  await writeFile(join(directory, name), '');
+  const spec = await bench.createSpec();
+  await expect(driver.restore(spec, savedMemory(directory))).rejects.toMatchObject({ reason: 'state_damaged' });
+  await expectGone(spec);
+});
+
+test('what is saved is closed to all but the root of the host, and no log stays with it', async () => {
+  await using source = await bench.start();
+  const { directory } = await stopAndSave(bench, source.instance);
+  const files = await run('find', [directory, '-type', 'f', '!', '(', '-user', '0', '-group', '0', ')']);
+  expect(files).toBe('');
+  expect((await readdir(directory)).filter((name) => !name.endsWith('.img'))).toEqual([]);
+});
+
+test('without CRIU nothing is saved, and the driver says so', async () => {
+  const bare = createContainerDriver({ logger: silentLogger, instance: testInstance });
+  expect(bare.capabilities.checkpoint).toBe(false);
+  await using sandbox = await bench.start();
+  await expect(bare.checkpoint(sandbox.instance, '/nowhere')).rejects.toMatchObject({ reason: 'capability_missing' });
+  await expect(bare.restore(sandbox.spec, savedMemory('/nowhere'))).rejects.toBeInstanceOf(SoulBoxError);
+  expect(driver.isAlive(sandbox.instance)).toBe(true);
+});
+
+/** As after a kill -9 in the middle: the folder that says CRIU may be at work is still there. */
+async function mkdirOfTools({ spec, instance }: TestSandbox): Promise<void> {
+  await driver.freeze(instance);
+  await run('mkdir', [layoutOf(testInstance, spec.sandboxId, spec.directory).criu]);
+  expect(await readFile(layoutOf(testInstance, spec.sandboxId, spec.directory).record, 'utf8')).toContain('running');
+}
+
+async function restoreInOtherProcess(spec: SandboxSpec, memory: SavedMemory, delayMs: number): Promise<void> {
+  const server = spawn(process.execPath, [startProgram, JSON.stringify(spec), memory.directory], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const ended = new Promise<void>((resolve) => server.once('close', () => resolve()));
+  await new Promise<void>((resolve) => server.stdout.once('data', () => resolve()));
+  await sleep(delayMs);
+  server.kill('SIGKILL');
+  await ended;
+}
