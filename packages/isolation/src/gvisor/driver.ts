@@ -26,7 +26,8 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
   const starts = createRunningStarts();
   return {
     name: 'gvisor',
-    capabilities: { setuid: false, survivesOutOfMemory: false, checkpoint: true, lazyRestore: false },
+    // Programs of Bun do not survive a restore by the runsc known to us: docs/decisions/012.
+    capabilities: { setuid: false, survivesOutOfMemory: false, checkpoint: false, lazyRestore: false },
     probe: () => probeHost(host),
     start: async (spec) =>
       await starts.run(spec.sandboxId, (signal) =>

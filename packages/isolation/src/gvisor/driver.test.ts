@@ -1,0 +1,16 @@
+import { fileURLToPath } from 'node:url';
+import { silentLogger } from '@soulbox/base';
+import { prepareCgroups } from '../cgroup/prepare.ts';
+import { describeDriver } from '../contract/driver-contract.ts';
+import { createGvisorDriver } from './driver.ts';
+import { testInstance } from './test-instance.ts';
+
+await prepareCgroups();
+
+describeDriver({
+  name: 'gvisor',
+  instanceNumber: testInstance,
+  createDriver: () => createGvisorDriver({ logger: silentLogger, instance: testInstance }),
+  ownKernel: true,
+  startProgram: fileURLToPath(new URL('start-program.ts', import.meta.url)),
+});
