@@ -30,7 +30,7 @@ export interface ApiEvent {
   readonly sandboxId: string;
   /** `sandbox.lifecycle.created` and the like. */
   readonly type: string;
-  readonly eventData: { readonly cause?: string } | null;
+  readonly eventData: { readonly cause: string };
 }
 
 export interface ApiWebhook {

@@ -52,5 +52,5 @@ async function* readAfter(api: ApiConnection, path: string, after: number): Asyn
 
 function lineOf({ sequence, timestamp, sandboxId, type, eventData }: ApiEvent): string {
   const word = type.replace(/^sandbox\.lifecycle\./, '');
-  return `${String(sequence).padStart(6)}  ${timestamp}  ${sandboxId}  ${word.padEnd(12)}  ${eventData?.cause ?? ''}`.trimEnd();
+  return `${String(sequence).padStart(6)}  ${timestamp}  ${sandboxId}  ${word.padEnd(12)}  ${eventData.cause}`;
 }
