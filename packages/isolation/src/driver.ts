@@ -129,7 +129,10 @@ export interface Driver {
   readonly capabilities: DriverCapabilities;
   /** Checks what this driver needs of the host. Changes nothing. */
   probe(): Promise<readonly DriverFinding[]>;
-  /** Makes and starts a sandbox; resolves when envd's process runs (not yet answers). On an error nothing is left. */
+  /**
+   * Makes and starts a sandbox; resolves when envd's process runs (not yet answers). A kept disk gets a new identity and an
+   * empty /dev/shm. On an error nothing is left but that disk.
+   */
   start(spec: SandboxSpec): Promise<SandboxInstance>;
   /** Finds a sandbox that an earlier process started; undefined when it does not run any more. */
   adopt(sandboxId: string, directory: string): Promise<SandboxInstance | undefined>;
@@ -141,7 +144,9 @@ export interface Driver {
   /** Lets a frozen sandbox go on. Safe to repeat. */
   thaw(instance: SandboxInstance): Promise<void>;
   /**
-   * Saves memory and processes of a frozen sandbox into `directory`, which is empty. The sandbox stays frozen and whole,
+   * Saves memory and processes of a frozen sandbox into `directory`, which is empty and in a folder that only root may enter:
+   * what is saved may be readable for all. Connections to the outside should be reset before, `restore` under another address
+   * fails on them. The sandbox stays frozen and whole,
    * whether it succeeds or not. Throws `checkpoint_failed` with what stood in the way as its message.
    */
   checkpoint(instance: SandboxInstance, directory: string): Promise<void>;
@@ -153,7 +158,8 @@ export interface Driver {
   /** Moves the disk of a suspended sandbox to `layer`, a path on the same file system, to be used in `layers` from now on. */
   takeDisk(sandboxId: string, directory: string, layer: string): Promise<void>;
   /**
-   * Like `start`, but what runs is what `checkpoint` saved, of this sandbox or as a copy of another. On an error nothing is
+   * Like `start`, but what runs is what `checkpoint` saved, of this sandbox or as a copy of another; `disk` and `layers` must
+   * bring the files it had. A new disk has an identity of its own, a kept one keeps its own. On an error nothing is
    * left but, with a kept disk, that disk. Throws `sandbox_resume_failed`.
    */
   restore(spec: SandboxSpec, memory: SavedMemory): Promise<SandboxInstance>;

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { sleep } from '@soulbox/base';
 import { delegateControllers } from './prepare.ts';
 import { createV2Cgroups } from './v2.ts';
 
@@ -79,3 +80,46 @@ test('controllers are passed on once', async () => {
   await delegateControllers(root);
   expect(await readFile(control, 'utf8')).toBe('cpu io memory pids\n');
 });
+
+const limits = {
+  memoryBytes: 1024,
+  cpuPeriodMicros: 20_000,
+  cpuQuotaMicros: 40_000,
+  maxProcesses: 7,
+  devices: ['c 1:3 rw'],
+};
+const limitFiles = ['memory.max', 'memory.swap.max', 'cpu.max', 'pids.max'];
+
+test('a new group gets its limits, and its parent passes the controllers on', async () => {
+  await writeFile(join(root, 'soulbox-0/cgroup.subtree_control'), '');
+  for (const name of limitFiles) await writeFile(join(root, 'soulbox-0/i1', name), '');
+  await createV2Cgroups(root).create('/soulbox-0/i1', limits);
+  const written = await Promise.all(limitFiles.map((name) => readFile(join(root, 'soulbox-0/i1', name), 'utf8')));
+  expect(written).toEqual(['1024', '0', '40000 20000', '7']);
+  expect(await readFile(join(root, 'soulbox-0/cgroup.subtree_control'), 'utf8')).toBe('+cpu +memory +pids');
+});
+
+test('freezing waits until the kernel says so, thawing does not', async () => {
+  const [control, events] = ['cgroup.freeze', 'cgroup.events'].map((name) => join(root, 'soulbox-0/i1', name));
+  await writeFile(control ?? '', '0');
+  await writeFile(events ?? '', 'populated 1\nfrozen 0\n');
+  const cgroups = createV2Cgroups(root);
+  let frozen = false;
+  const freezing = cgroups.freeze('/soulbox-0/i1').then(() => (frozen = true));
+  await sleep(100);
+  expect([frozen, await readFile(control ?? '', 'utf8')]).toEqual([false, '1']);
+  await writeFile(events ?? '', 'populated 1\nfrozen 1\n');
+  await freezing;
+  await cgroups.thaw('/soulbox-0/i1');
+  expect(await readFile(control ?? '', 'utf8')).toBe('0');
+  await cgroups.thaw('/soulbox-0/never');
+});
+
+test('what does not freeze within 5 s goes on', async () => {
+  const control = join(root, 'soulbox-0/i1/cgroup.freeze');
+  await writeFile(control, '0');
+  await writeFile(join(root, 'soulbox-0/i1/cgroup.events'), 'populated 1\nfrozen 0\n');
+  const freezing = createV2Cgroups(root).freeze('/soulbox-0/i1');
+  await expect(freezing).rejects.toMatchObject({ reason: 'checkpoint_failed' });
+  expect(await readFile(control, 'utf8')).toBe('0');
+}, 10_000);

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { randomId, sleep } from '@soulbox/base';
+import { randomId, run, sleep } from '@soulbox/base';
 import type { SandboxInstance, SavedMemory } from '../driver.ts';
 import type { TestBench, TestSandbox } from './test-sandbox.ts';
 
@@ -12,8 +12,15 @@ export function savedMemory(directory: string): SavedMemory {
 export async function stopAndSave(bench: TestBench, instance: SandboxInstance): Promise<SavedMemory> {
   const directory = await bench.makeFolder();
   await bench.driver.freeze(instance);
+  await resetConnections(instance);
   await bench.driver.checkpoint(instance, directory);
   return savedMemory(directory);
+}
+
+/** As the runner does: one to the outside, perhaps half closed, cannot be restored under another address. */
+async function resetConnections({ address }: SandboxInstance): Promise<void> {
+  if (address.kind !== 'namespace') return;
+  await run('nsenter', [`--net=${address.path}`, 'ss', '-HKtn', 'not ( dst 127.0.0.0/8 or dst [::1] )']);
 }
 
 /** Saves the sandbox, ends it, and restores it on its own disk after `pauseMs`. */
