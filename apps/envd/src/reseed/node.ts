@@ -2,7 +2,7 @@
 //
 // Copies of a running sandbox share the state of OpenSSL's generator, and Node has no call to seed it again. So what draws random
 // bytes reads them from the kernel instead, each time. `Math.random` must stay fast: it is seeded again when envd
-// sends SIGURG to every process of a copy. Keys that OpenSSL makes itself (generateKey, TLS) are out of reach.
+// sends SIGURG to the Node programs of a copy that handle it. Keys that OpenSSL makes itself (generateKey, TLS) are out of reach.
 import crypto from 'node:crypto';
 import { closeSync as close, openSync as open, readSync as read } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';

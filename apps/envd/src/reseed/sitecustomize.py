@@ -1,7 +1,7 @@
 """Seeds Python's generators again in a copy of a running sandbox: PYTHONPATH=/.soulbox/reseed/python, see docs/fork.md.
 
-envd sends SIGURG to every process of a copy; programs without a handler never notice. Only modules that are loaded are
-touched, and nothing is imported at start but what is built in: it costs every start of Python.
+envd sends SIGURG to the Python programs of a copy that have a handler for it. Only modules that are loaded are touched,
+and nothing is imported at start but what is built in: it costs every start of Python.
 """
 
 import os

@@ -1,15 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { constants } from 'node:os';
 import type { Context } from '../context.ts';
 import { checkHost } from '../init/host-token.ts';
 import { writeRunFiles } from '../init/run-files.ts';
 import { readJsonBody } from '../server/read-body.ts';
 import { sendEmpty } from '../server/send.ts';
-import { signalEveryone } from '../sys/signal.ts';
 import { writeGeneration } from './generation-file.ts';
 import type { Resumed } from './parse-resumed.ts';
 import { parseResumed } from './parse-resumed.ts';
 import { runHooks } from './run-hooks.ts';
+import { tellPreloads } from './tell-preloads.ts';
 
 /** Handles POST /resumed, one call at a time: the runner may ask again when an answer got lost. */
 export function createResumedHandler(): (
@@ -40,11 +39,8 @@ async function apply(context: Context, resumed: Resumed): Promise<void> {
   context.log.record('info', 'resume', 'Resumed', { isCopy: String(resumed.isCopy), generation: resumed.generation });
 }
 
-/**
- * Two ways, for programs that can watch a file and for those that cannot: SIGURG is ignored where no handler was set (signal(7)), and
- * handlers of it expect to be called for nothing. The preloads in src/reseed set one.
- */
+/** Two ways: programs watch a file, and the preloads in src/reseed, which are to cost nothing, wait for a signal. */
 async function tellOfCopy(generation: string): Promise<void> {
   await writeGeneration(generation);
-  signalEveryone(constants.signals.SIGURG);
+  await tellPreloads();
 }

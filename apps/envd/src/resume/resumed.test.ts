@@ -114,17 +114,21 @@ describe('the generation', () => {
     expect(await sh('stat -c %i /run/soulbox/generation')).toBe(before);
   });
 
-  test('of a copy comes with SIGURG to every process, which only those that wait for it notice', async () => {
-    const line = 'trap "echo told" URG; while :; do sleep 0.1; done';
+  test('of a copy comes with SIGURG to Python and Node programs that handle it, and to nobody else', async () => {
+    const wait = 'for i in $(seq 20); do sleep 0.1; done';
+    const handler = (word: string): string => `bash -c 'trap "echo ${word}" URG; ${wait}'`;
+    // The root of these tests has neither: what counts is the name.
+    const named = (name: string): string => `(exec -a ${name} ${handler(name)})`;
+    const line = [named('node'), named('python3.13'), named('top'), `(exec -a node bash -c '${wait}')`].join(' & ');
     const started = createClients(envd.baseUrl).process.start({
-      process: { cmd: '/bin/bash', args: ['-c', `${line} & pid=$!; sleep 1.5; kill $pid; echo unharmed`] },
+      process: { cmd: '/bin/bash', args: ['-c', `${line} & wait; echo unharmed`] },
     });
     const outcome = collect(started);
-    await sleep(500);
+    await sleep(700);
     await envd.resumed({ ...copy, isCopy: false });
     await sleep(200);
     await envd.resumed(copy);
-    expect((await outcome).stdout).toBe('told\nunharmed\n');
+    expect((await outcome).stdout.trim().split('\n').toSorted()).toEqual(['node', 'python3.13', 'unharmed']);
   });
 
   test('of a sandbox that resumes stays', async () => {

@@ -9,9 +9,3 @@ export function signalGroup(groupId: number, signal: number): boolean {
   if (result < 0) throw systemError(-result, 'kill');
   return true;
 }
-
-/** Signals every process of the sandbox but envd, its PID 1 (kill(2) with -1 leaves both out). None is no fault. */
-export function signalEveryone(signal: number): void {
-  const result = trySyscall(nr.kill, -1, signal);
-  if (result < 0 && result !== -constants.errno.ESRCH) throw systemError(-result, 'kill');
-}

@@ -1,0 +1,40 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { trySyscall } from '../sys/libc.ts';
+import { syscallNumbers as nr } from '../sys/syscall-numbers.ts';
+
+/** Names under which Node and Python run: of the program, and of Node's main thread. */
+const runtimes = /^(?:node|node-MainThread|MainThread|python[\d.]*)$/;
+
+/**
+ * Sends SIGURG to the Node and Python programs that have a handler for it, as the preloads in src/reseed set one. To nobody else:
+ * some programs take every signal they can catch for their end (procps top).
+ */
+export async function tellPreloads(): Promise<void> {
+  const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 1);
+  for (const pid of pids) if (await isWaiting(pid)) trySyscall(nr.kill, pid, constants.signals.SIGURG);
+}
+
+async function isWaiting(pid: number): Promise<boolean> {
+  try {
+    const status = await readFile(`/proc/${pid}/status`, 'latin1');
+    return (
+      catches(status, constants.signals.SIGURG) && (await namesOf(pid, status)).some((name) => runtimes.test(name))
+    );
+  } catch {
+    // It ended meanwhile.
+    return false;
+  }
+}
+
+/** Reads the mask of caught signals (proc_pid_status(5), SigCgt). */
+function catches(status: string, signal: number): boolean {
+  const [, mask = '0'] = /^SigCgt:\s+([0-9a-f]+)$/m.exec(status) ?? [];
+  return ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
+}
+
+async function namesOf(pid: number, status: string): Promise<string[]> {
+  const [, threadName = ''] = /^Name:\s+(.*)$/m.exec(status) ?? [];
+  const [program = ''] = (await readFile(`/proc/${pid}/cmdline`, 'latin1')).split('\0');
+  return [threadName, program.slice(program.lastIndexOf('/') + 1)];
+}
