@@ -6,15 +6,17 @@ import { openLab } from './lab.ts';
 import type { Figure, Measurement, Skipped } from './measurement.ts';
 import { burst } from './measurements/burst.ts';
 import { create } from './measurements/create.ts';
+import { fork } from './measurements/fork.ts';
 import { idleCpu } from './measurements/idle-cpu.ts';
 import { memory } from './measurements/memory.ts';
 import { runTrue } from './measurements/run-true.ts';
+import { sleepAndWake } from './measurements/sleep.ts';
 import { transfer } from './measurements/transfer.ts';
 import { judge, summarize } from './statistics.ts';
 import { renderTable } from './table.ts';
 
 // Memory first: the server's heap grows with what it has done.
-const measurements: readonly Measurement[] = [memory, create, runTrue, transfer, burst, idleCpu];
+const measurements: readonly Measurement[] = [memory, create, runTrue, transfer, sleepAndWake, fork, burst, idleCpu];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

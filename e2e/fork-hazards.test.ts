@@ -176,7 +176,7 @@ test('a lock on a file and a pid file hold in each copy, and bind nobody else', 
     expect(await sh(copy, 'kill -0 $(cat /tmp/app.pid) && cat /proc/$(cat /tmp/app.pid)/comm')).toBe('flock');
   }
   const [first] = copies;
-  await sh(first ?? source, 'pkill -f "sleep 600"; sleep 0.2');
+  await sh(first ?? source, 'pkill -f "[s]leep 600"; sleep 0.2');
   expect(await sh(first ?? source, 'flock -n /tmp/lock true; echo $?')).toBe('0');
   expect(await sh(copies[1] ?? source, 'flock -n /tmp/lock true; echo $?')).toBe('1');
 });

@@ -3,6 +3,7 @@ import { sleep } from '@soulbox/base';
 import type { WorkerCounts } from './messages.ts';
 import { untilAnswered } from './patience.ts';
 import type { Random } from './random.ts';
+import { runSleepCycle } from './sleep-cycle.ts';
 
 /** A sandbox that the client was told of, and what it was told. */
 export interface Told {
@@ -22,6 +23,7 @@ const longTimeoutMs = 1_800_000;
 /** Kept ones stay until the end of the run. */
 const keepShare = 0.06;
 const expireShare = 0.12;
+const sleepShare = 0.45;
 /** A deadline is kept to within a second while the server is up; it may also have been away. */
 const lateMs = 15_000;
 
@@ -31,7 +33,7 @@ const lateMs = 15_000;
  */
 export async function runCycle(context: CycleContext): Promise<boolean> {
   const { random, counts, violations } = context;
-  const fate = random.chance(keepShare) ? 'keep' : random.chance(expireShare) ? 'expire' : 'kill';
+  const fate = chooseFate(random);
   const timeoutMs = fate === 'expire' ? Math.round(random.between(3000, 6000)) : longTimeoutMs;
   const told = await createTold(context, timeoutMs);
   if (told === undefined) return false;
@@ -42,6 +44,10 @@ export async function runCycle(context: CycleContext): Promise<boolean> {
 
   const output = await runCommand(context, told);
   if (output !== 'fine' && !(fate === 'expire' && Date.now() >= told.endAtMs - 200)) complain(output);
+  if (fate === 'sleep') {
+    await runSleepCycle(context, told, complain);
+    counts.slept++;
+  }
   if (fate === 'keep') {
     context.kept.push(told);
     counts.kept++;
@@ -54,6 +60,14 @@ export async function runCycle(context: CycleContext): Promise<boolean> {
     counts.killed++;
   }
   return true;
+}
+
+type Fate = 'keep' | 'expire' | 'sleep' | 'kill';
+
+function chooseFate(random: Random): Fate {
+  if (random.chance(keepShare)) return 'keep';
+  if (random.chance(expireShare)) return 'expire';
+  return random.chance(sleepShare) ? 'sleep' : 'kill';
 }
 
 async function createTold(context: CycleContext, timeoutMs: number): Promise<Told | undefined> {
@@ -77,21 +91,35 @@ async function awaitServer(): Promise<void> {
   await (await fetch(`${process.env['E2B_API_URL'] ?? ''}/health`)).body?.cancel();
 }
 
-/** `fine`, or what was wrong. Every error is looked into: the client reports a server that is away as a missing sandbox. */
+/** `fine`, or what was wrong. */
 export async function runCommand(context: CycleContext, { sandbox }: Told): Promise<string> {
   const word = Math.floor(context.random.between(0, 2 ** 31)).toString(36);
+  const stdout = await runPatiently(context, sandbox, `printf ${word}`);
+  if (stdout === undefined) return 'gone before its end, or its envd did not answer';
+  return stdout === word ? 'fine' : `a command wrote ${JSON.stringify(stdout)} instead of ${word}`;
+}
+
+/**
+ * Output of a command that may be run more than once; undefined when the sandbox is gone or never answers. Every error is
+ * looked into: the client reports a server that is away as a missing sandbox.
+ */
+export async function runPatiently(
+  context: CycleContext,
+  sandbox: Sandbox,
+  command: string,
+): Promise<string | undefined> {
   for (let attempt = 0; attempt < 200; attempt++) {
     try {
-      const { stdout } = await sandbox.commands.run(`printf ${word}`);
+      const { stdout } = await sandbox.commands.run(command);
       context.counts.commands++;
-      return stdout === word ? 'fine' : `a command wrote ${JSON.stringify(stdout)} instead of ${word}`;
-    } catch (error) {
+      return stdout;
+    } catch {
       context.counts.retries++;
-      if (!(await exists(context, sandbox.sandboxId))) return `gone before its end (${String(error)})`;
+      if (!(await exists(context, sandbox.sandboxId))) return undefined;
       await sleep(25);
     }
   }
-  return 'its envd did not answer in 200 attempts';
+  return undefined;
 }
 
 async function awaitExpiry(context: CycleContext, told: Told, complain: (text: string) => void): Promise<void> {
@@ -127,7 +155,7 @@ export async function findInfo(
   }, countRetry(context.counts));
 }
 
-function countRetry(counts: WorkerCounts): () => void {
+export function countRetry(counts: WorkerCounts): () => void {
   return () => {
     counts.retries++;
   };

@@ -12,6 +12,8 @@ export interface KillCounts {
   kills: number;
   /** Of these, while the server was still starting. */
   duringStart: number;
+  /** Host programs that worked for a sandbox, such as criu or crun. */
+  tools: number;
 }
 
 /** Kills and restarts the server at random moments until told to stop; then leaves it running. */

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { run, sleep } from '@soulbox/base';
@@ -15,6 +15,8 @@ export const leftoverKinds = [
   'loop',
   'crun',
   'folder',
+  'state',
+  'layer',
   'row',
 ] as const;
 
@@ -37,6 +39,8 @@ async function listNow(instance: number, dataDirectory: string): Promise<string[
   return [
     ...(await listHostTraces(instance, dataDirectory)),
     ...(await listNamespaces(instance)),
+    ...listNames(join(dataDirectory, 'states'), 'state'),
+    ...listNames(join(dataDirectory, 'layers'), 'layer'),
     ...listRows(dataDirectory),
   ];
 }
@@ -58,6 +62,11 @@ async function listNamespaces(instance: number): Promise<string[]> {
   return [...populated, ...held];
 }
 
+/** Saved states and frozen disks that nobody needs any more. */
+function listNames(folder: string, kind: string): string[] {
+  return existsSync(folder) ? readdirSync(folder).map((name) => `${kind} ${join(folder, name)}`) : [];
+}
+
 /** Sandboxes that the control plane still believes in, and creations it believes to be under way. */
 function listRows(dataDirectory: string): string[] {
   const file = join(dataDirectory, 'records.sqlite');
@@ -65,7 +74,7 @@ function listRows(dataDirectory: string): string[] {
   using db = new DatabaseSync(file, { readOnly: true });
   const rows = db
     .prepare(
-      "SELECT id, 'sandbox' AS kind FROM sandboxes WHERE state = 'running' UNION ALL SELECT id, 'creation' FROM creations",
+      "SELECT id, 'sandbox' AS kind FROM sandboxes WHERE state <> 'ended' UNION ALL SELECT id, 'creation' FROM creations",
     )
     .all();
   return rows.map(({ id, kind }) => `row ${String(kind)} ${String(id)}`);

@@ -9,6 +9,11 @@ export interface WorkerCounts {
   killed: number;
   expired: number;
   kept: number;
+  /** Slept and woke, was copied and kept as a snapshot. */
+  slept: number;
+  pauses: number;
+  forks: number;
+  snapshots: number;
   /** Creates that gave no answer, or an error, because the server was away. */
   createsCutOff: number;
   /** Other calls that had to be made again. */

@@ -11,6 +11,7 @@ import { keepKilling } from './killer.ts';
 import { listLeftovers } from './leftovers.ts';
 import type { Order, Report, WorkerCounts } from './messages.ts';
 import { createRandom } from './random.ts';
+import { keepKillingTools } from './tool-killer.ts';
 
 export interface ChaosOptions {
   readonly instance: number;
@@ -47,11 +48,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const stop = new AbortController();
   const worker = startWorker(server);
   try {
-    const kills = { kills: 0, duringStart: 0 };
+    const kills = { kills: 0, duringStart: 0, tools: 0 };
     killing = keepKilling(server, createRandom(options.seed), { ...options, counts: kills, stop: stop.signal });
     await Promise.all([
       untilAborted(options.signal, stop.signal),
       killing,
+      keepKillingTools(options.instance, createRandom(options.seed + 1), { counts: kills, stop: stop.signal }),
       useServer(worker, options, kills).finally(() => {
         stop.abort();
       }),

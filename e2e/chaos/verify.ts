@@ -32,9 +32,24 @@ export async function endEverything(): Promise<number> {
       async () => await Sandbox.list({ limit: 100 }).nextItems(),
       () => undefined,
     );
-    if (page.length === 0) return ended;
+    if (page.length === 0) {
+      await deleteSnapshots();
+      return ended;
+    }
     await Promise.all(page.map(async ({ sandboxId }) => await Sandbox.kill(sandboxId)));
     ended += page.length;
+  }
+}
+
+/** A snapshot whose making was cut off may exist all the same. */
+async function deleteSnapshots(): Promise<void> {
+  for (;;) {
+    const page = await untilAnswered(
+      async () => await Sandbox.listSnapshots({ limit: 100 }).nextItems(),
+      () => undefined,
+    );
+    if (page.length === 0) return;
+    await Promise.all(page.map(async ({ snapshotId }) => await Sandbox.deleteSnapshot(snapshotId)));
   }
 }
 

@@ -1,0 +1,118 @@
+import { Sandbox } from 'e2b';
+import { sleep } from '@soulbox/base';
+import type { Lab } from '../lab.ts';
+import type { Figure, Measurement } from '../measurement.ts';
+import { findSandboxProcesses, privateMb } from '../processes.ts';
+import { askResident, fillMemory } from '../resident.ts';
+import { timeMs } from '../time.ts';
+
+const residentMb = 100;
+const rounds = 5;
+const sizes = [
+  { count: 1, atMost: 120 },
+  { count: 10, atMost: 600 },
+  { count: 50, atMost: 3000 },
+];
+
+/** Copies of a sandbox of about 110 MiB, until a program in every copy has answered through the gateway. */
+export const fork: Measurement = {
+  name: 'fork',
+  async run(lab) {
+    const sandboxUrl = lab.warm.clientEnvironment['E2B_SANDBOX_URL'] ?? '';
+    const source = await lab.create(lab.warm);
+    await fillMemory(source, sandboxUrl, residentMb);
+    const figures: Figure[] = [];
+    for (const { count, atMost } of sizes) figures.push(...(await measure(lab, source, count, atMost, sandboxUrl)));
+    figures.push(...(await measureSnapshot(lab, source, sandboxUrl)));
+    await source.kill();
+    return figures;
+  },
+};
+
+async function measure(
+  lab: Lab,
+  source: Sandbox,
+  count: number,
+  atMost: number,
+  sandboxUrl: string,
+): Promise<readonly Figure[]> {
+  const whole: number[] = [];
+  let memory: readonly number[] = [];
+  for (let round = -1; round < rounds; round++) {
+    lab.progress(`fork ×${String(count)}, round ${String(round)} of ${String(rounds)}`);
+    let copies: Sandbox[] = [];
+    const ms = await timeMs(async () => {
+      const results = await source.fork({ count, timeoutMs: 600_000 });
+      copies = results.filter((result) => result instanceof Sandbox);
+      if (copies.length !== count) throw new Error(`only ${String(copies.length)} of ${String(count)} copies`);
+      await Promise.all(copies.map(async ({ sandboxId }) => await askResident(sandboxUrl, sandboxId)));
+    });
+    if (round >= 0) whole.push(ms);
+    if (round === rounds - 1) memory = await memoryOf(lab, copies);
+    await Promise.all(copies.map(async (copy) => await copy.kill()));
+  }
+  return [
+    { what: `fork ×${String(count)} → all answer`, unit: 'ms', samples: whole, aims: [{ at: 'p50', atMost }] },
+    { what: `fork ×${String(count)}, private memory a copy`, unit: 'MiB', samples: memory },
+  ];
+}
+
+async function memoryOf(lab: Lab, copies: readonly Sandbox[]): Promise<number[]> {
+  await sleep(3000);
+  const processes = findSandboxProcesses(lab.warm.instance);
+  return copies.map(({ sandboxId }) => (processes.get(sandboxId) ?? []).reduce((sum, pid) => sum + privateMb(pid), 0));
+}
+
+/** How long the source stands still: the longest gap between two answers while a snapshot is made. */
+async function measureSnapshot(lab: Lab, source: Sandbox, sandboxUrl: string): Promise<readonly Figure[]> {
+  const { E2B_API_KEY: apiKey = '', E2B_API_URL: apiUrl = '' } = lab.warm.clientEnvironment;
+  const stops: number[] = [];
+  const creates: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    lab.progress(`snapshot, round ${String(round)} of ${String(rounds)}`);
+    const watch = watchGaps(async () => (await askResident(sandboxUrl, source.sandboxId)) !== undefined);
+    const { snapshotId } = await source.createSnapshot();
+    await sleep(300);
+    stops.push(await watch.end());
+    creates.push(
+      await timeMs(async () => {
+        const copy = await Sandbox.create(snapshotId, { apiKey, apiUrl, sandboxUrl });
+        await askResident(sandboxUrl, copy.sandboxId);
+        await copy.kill();
+      }),
+    );
+    await fetch(`${apiUrl}/templates/${encodeURIComponent(snapshotId)}`, {
+      method: 'DELETE',
+      headers: { 'x-api-key': apiKey },
+    });
+  }
+  return [
+    { what: 'snapshot, source does not answer', unit: 'ms', samples: stops, aims: [{ at: 'p50', atMost: 120 }] },
+    { what: 'create from a snapshot → first answer', unit: 'ms', samples: creates },
+  ];
+}
+
+/** Calls `answers` again and again; `end` gives the longest time between two successes, in ms. */
+function watchGaps(answers: () => Promise<boolean>): { end(): Promise<number> } {
+  let stopped = false;
+  let longest = 0;
+  const run = (async () => {
+    let last = performance.now();
+    while (!stopped) {
+      const fine = await answers().catch(() => false);
+      const now = performance.now();
+      if (fine) {
+        longest = Math.max(longest, now - last);
+        last = now;
+      }
+      await sleep(2);
+    }
+  })();
+  return {
+    end: async () => {
+      stopped = true;
+      await run;
+      return longest;
+    },
+  };
+}

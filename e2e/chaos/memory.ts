@@ -1,0 +1,26 @@
+import type { Sandbox } from 'e2b';
+import type { CycleContext } from './cycle.ts';
+import { runPatiently } from './cycle.ts';
+
+// A word that a process inside holds in its memory and on no disk. As long as it is told, the memory is the old one.
+
+/** Starts the process. A call that is made again starts it twice, which does no harm. */
+export async function remember(context: CycleContext, sandbox: Sandbox, word: string): Promise<boolean> {
+  const loop = `word=${word}; while sleep 0.05; do [ -e /tmp/ask ] && { rm -f /tmp/ask; printf %s "$word" > /tmp/told; }; done`;
+  const output = await runPatiently(
+    context,
+    sandbox,
+    `setsid -f bash -c '${loop}' </dev/null >/dev/null 2>&1; echo on`,
+  );
+  return output === 'on\n';
+}
+
+/** What the process says, or an empty text when it says nothing within 5 s; undefined when the sandbox is gone. */
+export async function recall(context: CycleContext, sandbox: Sandbox): Promise<string | undefined> {
+  const wait = 'for i in $(seq 100); do [ -s /tmp/told ] && break; sleep 0.05; done';
+  return await runPatiently(
+    context,
+    sandbox,
+    `rm -f /tmp/told; touch /tmp/ask; ${wait}; cat /tmp/told 2>/dev/null || true`,
+  );
+}
