@@ -128,6 +128,11 @@ export interface Driver {
   readonly name: string;
   readonly capabilities: DriverCapabilities;
   /** Checks what this driver needs of the host. Changes nothing. */
+  /**
+   * Program and version that save and restore here, for instance `criu 4.2.1` or `runsc release-20260101.0`; found once.
+   * Empty where nothing saves memory or the program does not tell.
+   */
+  readVersion(): Promise<string>;
   probe(): Promise<readonly DriverFinding[]>;
   /**
    * Makes and starts a sandbox; resolves when envd's process runs (not yet answers). A kept disk gets a new identity and an
@@ -161,6 +166,11 @@ export interface Driver {
    * Like `start`, but what runs is what `checkpoint` saved, of this sandbox or as a copy of another; `disk` and `layers` must
    * bring the files it had. A new disk has an identity of its own, a kept one keeps its own. On an error nothing is
    * left but, with a kept disk, that disk. Throws `sandbox_resume_failed`.
+  /**
+   * The file that `suspend` leaves of a sandbox: its disk, an ext4 image with holes. Nobody may read or write it but while the
+   * sandbox is suspended.
+   */
+  diskPath(sandboxId: string, directory: string): string;
    */
   restore(spec: SandboxSpec, memory: SavedMemory): Promise<SandboxInstance>;
   /** Ends whatever is left of a sandbox: processes, mounts, cgroups, devices, and `directory` itself. Safe to repeat. */

@@ -46,6 +46,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     },
     probe: () => probeHost(host.criu),
     start: (spec) => startOrClean(host, running, spec),
+    readVersion: () => host.readVersion(),
     adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
     isAlive: initRuns,
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
@@ -58,12 +59,14 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
   };
 }
 
-type Checkpoints = Pick<Driver, 'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'takeDisk' | 'restore'>;
+type Checkpoints = Pick<Driver, 'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'diskPath' | 'takeDisk' | 'restore'>;
 
 function checkpoints(host: Host, running: RunningStarts): Checkpoints {
   const groupOf = (instance: SandboxInstance): string => cgroupOf(host.instance, instance.sandboxId);
   return {
     freeze: async (instance) => await host.cgroups.freeze(groupOf(instance)),
+  const diskPath = (sandboxId: string, directory: string): string =>
+    layoutOf(host.instance, sandboxId, directory).image;
     thaw: async (instance) => await host.cgroups.thaw(groupOf(instance)),
     checkpoint: async (instance, directory) => {
       const criu = getCriu(host);
@@ -73,8 +76,8 @@ function checkpoints(host: Host, running: RunningStarts): Checkpoints {
       await running.cancel(sandboxId);
       await suspendSandbox(host, sandboxId, directory);
     },
-    takeDisk: async (sandboxId, directory, layer) =>
-      await moveDisk(layoutOf(host.instance, sandboxId, directory).image, layer),
+    diskPath,
+    takeDisk: async (sandboxId, directory, layer) => await moveDisk(diskPath(sandboxId, directory), layer),
     restore: async (spec, memory) => {
       const criu = getCriu(host);
       return await running.run(spec.sandboxId, async (signal) => {

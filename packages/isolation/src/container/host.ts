@@ -3,8 +3,10 @@ import type { Logger } from '@soulbox/base';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import { openCgroups } from '../cgroup/cgroups.ts';
 import type { Criu } from './checkpoint/criu.ts';
+import { createVersionReader } from '../host/program-version.ts';
 import { hiddenFolders } from './container-mounts.ts';
 import type { HostFacts } from './oci-config.ts';
+import { programCommand } from './checkpoint/criu.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
 import { createSeccompProfile } from './seccomp-profile.ts';
 
@@ -17,6 +19,8 @@ export interface Host {
   readonly facts: HostFacts;
   readonly seccomp: SeccompProfile;
   /** Opened at first use: the host may be prepared after the driver is made. Throws `host_not_ready`. */
+  /** CRIU's; empty without it. */
+  readVersion(): Promise<string>;
   readonly cgroups: Cgroups;
 }
 
@@ -32,6 +36,7 @@ export function createHost(logger: Logger, instance: number, criu: Criu | undefi
       return (cgroups ??= openCgroups());
     },
   };
+    readVersion: criu === undefined ? () => Promise.resolve('') : createVersionReader('criu', programCommand(criu)),
 }
 
 function readHostFacts(): HostFacts {

@@ -13,7 +13,8 @@ export function describeKeptDisks(stage: Stage): void {
       for (let times = 0; times < 3; times++) await stage.bench.driver.suspend(sandboxId, directory);
       expect(await hostTraces(sandbox.spec)).toEqual([]);
       expect(await stage.bench.driver.listTraces()).not.toContain(sandboxId);
-      expect((await run('find', [directory, '-mindepth', '1', '-type', 'f'])).trim().split('\n').length).toBe(1);
+      const disk = stage.bench.driver.diskPath(sandboxId, directory);
+      expect(await run('find', [directory, '-mindepth', '1', '-type', 'f'])).toBe(`${disk}\n`);
       expect(await stage.bench.driver.adopt(sandboxId, directory)).toBeUndefined();
     });
 

@@ -24,10 +24,13 @@ import { suspendSandbox } from './suspend.ts';
 export function createGvisorDriver(options: { logger: Logger; instance: number }): Driver {
   const host = createHost(options.logger, options.instance);
   const starts = createRunningStarts();
+  const diskPath = (sandboxId: string, directory: string): string =>
+    layoutOf(host.instance, sandboxId, directory).image;
   return {
     name: 'gvisor',
     // Programs of Bun do not survive a restore by the runsc known to us: docs/decisions/012.
     capabilities: { setuid: false, survivesOutOfMemory: false, checkpoint: false, lazyRestore: false },
+    readVersion: () => host.readVersion(),
     probe: () => probeHost(host),
     start: async (spec) =>
       await starts.run(spec.sandboxId, (signal) =>
@@ -43,7 +46,8 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       await starts.cancel(sandboxId);
       await suspendSandbox(host, sandboxId, directory);
     },
-    takeDisk: (sandboxId, directory, layer) => moveDisk(layoutOf(host.instance, sandboxId, directory).image, layer),
+    diskPath,
+    takeDisk: (sandboxId, directory, layer) => moveDisk(diskPath(sandboxId, directory), layer),
     restore: async (spec, { directory: memory }) =>
       await starts.run(spec.sandboxId, (signal) =>
         orClean(host, spec, signal, 'sandbox_resume_failed', () => restoreSandbox(host, spec, memory, signal)),

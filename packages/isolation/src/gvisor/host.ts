@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from '@soulbox/base';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import { openCgroups } from '../cgroup/cgroups.ts';
+import { createVersionReader } from '../host/program-version.ts';
 import { findNetworkTrap } from './network-trap.ts';
 
 /** What all operations of the driver share; nothing in it is about a particular sandbox. */
@@ -12,6 +13,8 @@ export interface Host {
   readonly openFilesMax: number;
   /** Opened at first use: the host may be prepared after the driver is made. Throws `host_not_ready`. */
   readonly cgroups: Cgroups;
+  /** runsc's. */
+  readVersion(): Promise<string>;
   /** Whether runsc has to be kept from seeing the host's network settings; tried out once. */
   hidesNetworkSettings(): Promise<boolean>;
 }
@@ -23,6 +26,7 @@ export function createHost(logger: Logger, instance: number): Host {
     logger,
     instance,
     openFilesMax: readOpenFilesMax(),
+    readVersion: createVersionReader('runsc', ['runsc']),
     get cgroups() {
       return (cgroups ??= openCgroups());
     },

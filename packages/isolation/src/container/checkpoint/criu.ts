@@ -19,6 +19,11 @@ const commonOptions = [
   ...['--tcp-established', '--file-locks', '--ghost-limit', String(deletedFileMaxBytes)],
 ];
 
+/** The program with the libraries it needs; arguments follow. */
+export function programCommand({ program, libraryDirectory }: Criu): readonly string[] {
+  return ['env', `LD_LIBRARY_PATH=${libraryDirectory}`, program];
+}
+
 /** The command that runs CRIU with `options`. */
 export function criuCommand(
   criu: Criu,
@@ -27,8 +32,7 @@ export function criuCommand(
   externals: ReadonlyMap<string, string>,
 ): readonly string[] {
   const mounts = [...externals].flatMap(([from, to]) => ['--external', `mnt[${from}]:${to}`]);
-  const program = ['env', `LD_LIBRARY_PATH=${criu.libraryDirectory}`, criu.program];
-  return [...program, action, ...commonOptions, ...options, ...mounts];
+  return [...programCommand(criu), action, ...commonOptions, ...options, ...mounts];
 }
 
 /** Where the scripts keep what CRIU has learned about this kernel; worth nothing after a boot. */
