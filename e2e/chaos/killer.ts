@@ -3,10 +3,10 @@ import { findServer } from '@soulbox/box/server-file';
 import type { ServerProcess } from '@soulbox/testing';
 import type { Random } from './random.ts';
 
-/** The longest wait before a kill: about what one create, run and kill take under load. */
-const maxDelayMs = 400;
+/** The longest wait before a kill: about what one create, run and kill, or a pause and a resume, take under load. */
+const maxDelayMs = 600;
 /** Without calm now and then hardly any cycle would get to its end. */
-const maxCalmMs = 1500;
+const maxCalmMs = 4000;
 
 export interface KillCounts {
   kills: number;

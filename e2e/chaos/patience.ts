@@ -1,10 +1,10 @@
 import { sleep } from '@soulbox/base';
 
 /** The server is away for a second or so at a time; what takes longer is a fault. */
-const patienceMs = 120_000;
+const patienceMs = 300_000;
 const pauseMs = 25;
 
-/** Makes a call again until the server answers it. Throws the last error when that takes over two minutes. */
+/** Makes a call again until the server answers it. Throws the last error when that takes over five minutes. */
 export async function untilAnswered<T>(act: () => Promise<T>, onRetry: () => void): Promise<T> {
   const giveUpAt = Date.now() + patienceMs;
   for (;;) {
