@@ -1,36 +1,27 @@
 import { randomId, SoulBoxError } from '@soulbox/base';
 import type { State } from '@soulbox/states';
 import { readBootId } from '../../host/boot-id.ts';
-import { getDriver } from '../host.ts';
 import type { OperationContext } from '../operation.ts';
 import { tellUpdated } from '../operation.ts';
 import type { Work } from '../record.ts';
-import { memoryOf } from '../sleep/check-state.ts';
+import { comesLate, memoryOf } from '../sleep/check-state.ts';
 import { layDown, savedFrom } from '../sleep/finish-pause.ts';
 import { goOn } from '../sleep/go-on.ts';
 import { revive } from '../sleep/revive.ts';
 import { checkRoom, saveState } from '../sleep/save.ts';
 import { standStill } from '../sleep/stand-still.ts';
-import type { RunningSandbox } from '../table.ts';
+import type { RunningSandbox, TenantSandbox } from '../table.ts';
 import type { ShortChain } from './shorten-chain.ts';
 import { layersAfter, takeDisk } from './take-disk.ts';
 
 /**
- * Makes of a running sandbox what copies are made of: its memory becomes a state, its disk the topmost layer, and it goes on
- * as a copy of itself, on a fresh disk. The layer is not sealed yet; `work` in the record says so until it is. Called with the
- * lock held. Gives the state's id.
- *
- * Throws `checkpoint_failed` and others as a pause does, with the sandbox running on; `sandbox_resume_failed` when it could not
- * go on and is paused now.
+ * Makes of a running sandbox what copies are made of: its memory becomes a state, its disk the topmost layer. It has no
+ * processes afterwards and must go on by `continueSource`. The layer is not sealed yet; `work` in the record says so until it
+ * is. Called with the lock held. Throws `checkpoint_failed` and others as a pause does, with the sandbox running on.
  */
-export async function takeApart(
-  context: OperationContext,
-  sandbox: RunningSandbox,
-  chain: ShortChain,
-): Promise<string> {
-  const { table, host } = context;
+export async function takeApart(context: OperationContext, sandbox: RunningSandbox, chain: ShortChain): Promise<State> {
+  const { table } = context;
   await checkRoom(context, sandbox, true);
-  const startedAt = performance.now();
   const work: Work = {
     from: 'running',
     bootId: readBootId(),
@@ -39,17 +30,12 @@ export async function takeApart(
     keepMemory: true,
     promised: false,
   };
-  const before = sandbox.record;
   await table.step(sandbox, 'snapshotting', { work });
-  const below = chain.below(before.layers);
+  const below = chain.below(sandbox.record.layers);
   const state = await saveStanding(context, sandbox, work, below);
   await table.update(sandbox, { saved: savedFrom(state) });
   await parkDisk(context, sandbox, work, below);
-  await continueSource(context, sandbox, state);
-  context.background.start(async () => await context.keepsakes.drop(before.pagesFrom));
-  const durationMs = Math.round(performance.now() - startedAt);
-  host.logger.info({ sandboxId: before.sandboxId, durationMs }, 'sandbox saved while it runs');
-  return state.stateId;
+  return state;
 }
 
 async function saveStanding(
@@ -87,18 +73,20 @@ async function parkDisk(
   await context.table.update(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
 }
 
-/** The memory was saved a moment ago by this process, so nothing of it needs to be checked. */
-async function continueSource(context: OperationContext, sandbox: RunningSandbox, state: State): Promise<void> {
-  const { driver, cause, stateSinceMs } = sandbox.record;
-  const pagesFrom = getDriver(context.host, driver).capabilities.lazyRestore ? state.stateId : '';
+/**
+ * Lets the source go on as a copy of itself, on a fresh disk. Its memory was saved a moment ago by this process, so nothing of
+ * it needs to be checked. Throws `sandbox_resume_failed` when it could not go on and is paused now.
+ */
+export async function continueSource(context: OperationContext, sandbox: TenantSandbox, state: State): Promise<void> {
+  const { driver, cause, stateSinceMs, pagesFrom: before } = sandbox.record;
   try {
-    const memory = memoryOf(context.host, driver, state);
+    const memory = memoryOf(context.host, driver, state, 'itself');
+    const pagesFrom = comesLate(memory) ? state.stateId : '';
     await revive(context, sandbox, { memory, change: { cause, stateSinceMs, pagesFrom } });
   } catch (error) {
     await context.table.update(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });
     tellUpdated(context, sandbox);
-    // A layer without digests would not be taken by the next resume.
-    for (const layerId of sandbox.record.layers.slice(0, 1)) await context.host.states.sealLayer(layerId);
     throw error;
   }
+  context.background.start(async () => await context.keepsakes.drop(before));
 }
