@@ -1,5 +1,5 @@
 export { openStateStore } from './open-state-store.ts';
 export type { StateStoreOptions } from './open-state-store.ts';
 export type { Collection, Needed, PartDigests, State, StateDraft, StateStore } from './state-store.ts';
-export { manifestFormat } from './manifest.ts';
+export { diskDigestsSchema, manifestFormat } from './manifest.ts';
 export type { DiskDigests, Manifest, StateFacts } from './manifest.ts';

@@ -1,4 +1,4 @@
-import { open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '@soulbox/base';
@@ -117,49 +117,5 @@ describe('a layer', () => {
   test('that is missing cannot be sealed, and leaves nothing', async () => {
     await expect(shop.store.sealLayer('l9')).rejects.toMatchObject({ reason: 'file_not_found' });
     expect(await readdir(join(shop.directory, 'layers'))).toEqual([]);
-  });
-});
-
-describe('the disk of a paused sandbox', () => {
-  const makeDisk = async (): Promise<string> => {
-    const path = join(shop.directory, 'disk.img');
-    await writeSparse(path);
-    return path;
-  };
-
-  test('is known by its content when it holds little', async () => {
-    const path = await makeDisk();
-    const found = await shop.store.digestDisk(path);
-    expect(found).toMatchObject({ checked: 'content', sizeBytes });
-    await shop.store.verifyDisk(path, found);
-    await writeByte(path, 5 * mib, 1);
-    await expect(shop.store.verifyDisk(path, found)).rejects.toMatchObject(damaged('in block 5'));
-  });
-
-  test('is known by its sizes when it holds more than may be read', async () => {
-    const path = await makeDisk();
-    const found = await shop.store.digestDisk(path, 3 * mib);
-    expect(found).toMatchObject({ checked: 'size', sizeBytes });
-    await shop.store.verifyDisk(path, found);
-    await run('fallocate', ['--offset', String(100 * mib), '--length', String(mib), path]);
-    await expect(shop.store.verifyDisk(path, found)).rejects.toMatchObject(damaged('room'));
-  });
-
-  test.for([undefined, 0])('that is missing or cut short is refused (limit %j)', async (limit) => {
-    const path = await makeDisk();
-    const found = await shop.store.digestDisk(path, limit);
-    await truncate(path, mib);
-    await expect(shop.store.verifyDisk(path, found)).rejects.toMatchObject(damaged('size'));
-    await rm(path);
-    await expect(shop.store.verifyDisk(path, found)).rejects.toMatchObject(damaged('missing'));
-  });
-
-  test('without a single byte in it has nothing to read', async () => {
-    const path = join(shop.directory, 'empty.img');
-    await writeFile(path, '');
-    await truncate(path, sizeBytes);
-    const found = await shop.store.digestDisk(path, 0);
-    expect(found).toMatchObject({ checked: 'content' });
-    await shop.store.verifyDisk(path, found);
   });
 });

@@ -5,17 +5,20 @@ import { isPartName } from './names.ts';
 export const manifestFormat = 1;
 
 const sizeSchema = z.number().int().nonnegative();
+const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/);
 /** SHA-256 of each block in hexadecimal, in order. In sparse files the empty string stands for a block that is a hole. */
-const digestsSchema = z.array(z.string().regex(/^([0-9a-f]{64})?$/));
+const digestsSchema = z.array(sha256Schema.or(z.literal('')));
 
 export const fileDigestsSchema = z.object({ sizeBytes: sizeSchema, digests: digestsSchema });
 
 /**
- * The disk of a paused sandbox, which stays in the sandbox's folder. One that holds more than may be read before a resume is
- * known by its size and by the bytes its file system gave it; nobody would notice a changed byte in it.
+ * The disk of a paused sandbox, which stays in the sandbox's folder: its digest is in no manifest but in the caller's record,
+ * because the disk is at rest only when the state is sealed already. `blocks` has the blocks that hold something, by number:
+ * most of a disk is a hole. A disk that holds more than may be read before a resume is known by its size and by the bytes its
+ * file system gave it; nobody would notice a changed byte in it.
  */
-const diskDigestsSchema = z.discriminatedUnion('checked', [
-  z.object({ checked: z.literal('content'), sizeBytes: sizeSchema, digests: digestsSchema }),
+export const diskDigestsSchema = z.discriminatedUnion('checked', [
+  z.object({ checked: z.literal('content'), sizeBytes: sizeSchema, blocks: z.record(z.string(), sha256Schema) }),
   z.object({ checked: z.literal('size'), sizeBytes: sizeSchema, allocatedBytes: sizeSchema }),
 ]);
 
@@ -36,8 +39,6 @@ const factsSchema = z.object({
   diskMb: z.number(),
   /** Frozen disks, topmost first. Empty for a paused sandbox whose disk stayed in its own folder. */
   layers: z.array(z.string()),
-  /** That disk; made by `digestDisk` of the store, compared by `verifyDisk`. */
-  disk: diskDigestsSchema.optional(),
   /** What the runner wants back with it; only it knows the form. */
   tenant: z.unknown(),
 });

@@ -1,0 +1,98 @@
+import { open, rename, stat, truncate, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { run } from '@soulbox/base';
+import { diskDigestsSchema } from './manifest.ts';
+import type { TestStore } from './testing/test-store.ts';
+import { mib, openTestStore } from './testing/test-store.ts';
+
+let shop: TestStore;
+let disk: string;
+beforeEach(async () => {
+  shop = await openTestStore();
+  disk = join(shop.directory, 'disk.img');
+  await makeDisk();
+});
+afterEach(() => shop[Symbol.asyncDispose]());
+
+const sizeBytes = 2048 * mib + 512 * 1024;
+
+/** Mostly holes; the last block is a short one. */
+async function makeDisk(): Promise<void> {
+  const file = await open(disk, 'w');
+  await file.truncate(sizeBytes);
+  for (const at of [0, 9 * mib + 5, sizeBytes - 1]) await file.write(Buffer.from([7]), 0, 1, at);
+  await file.close();
+}
+
+async function writeByte(at: number, value: number): Promise<void> {
+  const file = await open(disk, 'r+');
+  await file.write(Buffer.from([value]), 0, 1, at);
+  await file.close();
+}
+
+describe('the digests of a disk', () => {
+  test('name only the blocks that hold something, and survive JSON', async () => {
+    const found = await shop.store.digestDisk(disk);
+    expect(found).toMatchObject({ checked: 'content', sizeBytes });
+    expect('blocks' in found && Object.keys(found.blocks)).toEqual(['0', '9', '2048']);
+    await shop.store.verifyDisk(disk, diskDigestsSchema.parse(JSON.parse(JSON.stringify(found))));
+  });
+
+  test('do not see times and holes filled with zeros', async () => {
+    const found = await shop.store.digestDisk(disk);
+    await utimes(disk, 1, 1);
+    await writeByte(1000 * mib, 0);
+    await shop.store.verifyDisk(disk, found);
+    await run('fallocate', ['--dig-holes', disk]);
+    await shop.store.verifyDisk(disk, found);
+  });
+
+  test.each([
+    ['a byte that was written', 9 * mib + 5, 8, 9],
+    ['a byte that was taken away', 0, 0, 0],
+    ['a byte where nothing was', 1000 * mib, 1, 1000],
+    ['the last byte', sizeBytes - 1, 6, 2048],
+  ])('see %s', async (_what, at, value, block) => {
+    const found = await shop.store.digestDisk(disk);
+    await writeByte(at, value);
+    const message = `The disk of the paused sandbox is altered in block ${block}. `;
+    await expect(shop.store.verifyDisk(disk, found)).rejects.toMatchObject({
+      reason: 'state_damaged',
+      message: expect.stringContaining(message) as string,
+    });
+  });
+
+  test.each([sizeBytes - 1, sizeBytes + 1, 0])('see a disk of %i bytes', async (size) => {
+    const found = await shop.store.digestDisk(disk);
+    await truncate(disk, size);
+    await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('has another size than it had');
+  });
+
+  test('see that the disk is gone', async () => {
+    const found = await shop.store.digestDisk(disk);
+    await rename(disk, `${disk}.away`);
+    await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('is missing');
+    await expect(shop.store.digestDisk(disk)).rejects.toThrow('ENOENT');
+  });
+
+  test('of a disk that holds too much are sizes, which do not see a byte but see a block more', async () => {
+    const found = await shop.store.digestDisk(disk, 2 * mib);
+    expect(found).toEqual({ checked: 'size', sizeBytes, allocatedBytes: (await stat(disk)).blocks * 512 });
+    await writeByte(0, 8);
+    await shop.store.verifyDisk(disk, found);
+    await writeByte(1000 * mib, 1);
+    await shop.store.digestDisk(disk);
+    await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('takes more or less room');
+  });
+
+  test('of a disk without a single byte are read in no time, whatever may be read', async () => {
+    await truncate(disk, 0);
+    await truncate(disk, sizeBytes);
+    const found = await shop.store.digestDisk(disk, 0);
+    expect(found).toEqual({ checked: 'content', sizeBytes, blocks: {} });
+    await shop.store.verifyDisk(disk, found);
+    await writeByte(sizeBytes - 1, 1);
+    await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('is altered in block 2048');
+  });
+});
