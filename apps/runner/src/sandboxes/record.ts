@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { isNodeError, writeFileAtomic } from '@soulbox/base';
 import { causes } from '@soulbox/contract';
 import type { Cause } from '@soulbox/contract';
+import { diskDigestsSchema } from '@soulbox/states';
 import { sandboxStates } from './lifecycle.ts';
 import { lastSlot } from './slots.ts';
 import { syncDirectory } from './sync-directory.ts';
@@ -76,7 +77,13 @@ const workSchema = z.object({
   promised: z.boolean(),
 });
 
-const savedSchema = z.object({ stateId: z.string(), hasMemory: z.boolean(), sizeBytes: z.number() });
+const savedSchema = z.object({
+  stateId: z.string(),
+  hasMemory: z.boolean(),
+  sizeBytes: z.number(),
+  /** What the disk in its folder held when the processes ended. Meant only while `disk` is `kept`. Absent: not digested yet. */
+  disk: diskDigestsSchema.optional(),
+});
 
 const causeNames = Object.keys(causes) as [Cause, ...Cause[]];
 

@@ -4,8 +4,9 @@ import { readBootId } from '../host/boot-id.ts';
 import { layersAfter } from './copies/take-disk.ts';
 import type { OperationContext } from './operation.ts';
 import { confirmResumed } from './sleep/confirm.ts';
-import { finishPause, layDown, savedFrom } from './sleep/finish-pause.ts';
+import { finishPause, layToRest, savedFrom } from './sleep/finish-pause.ts';
 import { goOn } from './sleep/go-on.ts';
+import { digestKeptDisk } from './sleep/kept-disk.ts';
 import { undoRevival } from './sleep/revive.ts';
 import { saveState } from './sleep/save.ts';
 import { settleIn } from './sleep/settle-in.ts';
@@ -22,6 +23,7 @@ export async function recoverStep(context: OperationContext, sandbox: TenantSand
     case 'running':
       return sandbox.live !== undefined;
     case 'paused':
+      await digestLate(context, sandbox);
       return true;
     case 'pausing':
       return await recoverPause(context, sandbox);
@@ -42,6 +44,13 @@ async function sealLayer(context: OperationContext, sandbox: TenantSandbox): Pro
   await context.table.update(sandbox, after);
   if (after.layers.includes(work.layerId)) await context.host.states.sealLayer(work.layerId);
   if (sandbox.record.state === 'running') await context.table.update(sandbox, { work: undefined });
+}
+
+/** The disk of one that was paused without digests of it: it could not be read then, or the server was of an older version. */
+async function digestLate({ host, table }: OperationContext, sandbox: TenantSandbox): Promise<void> {
+  const { saved, disk } = sandbox.record;
+  if (disk === 'new' || saved === undefined || saved.disk !== undefined) return;
+  await table.update(sandbox, { saved: { ...saved, disk: await digestKeptDisk(host, sandbox.record) } });
 }
 
 /** Paused on when its state is sealed or its caller was told so, else it runs again. */
@@ -89,9 +98,9 @@ async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox
   }
   const state = await findState(context, work?.stateId);
   if (state === undefined || isOtherBoot(sandbox)) return false;
-  await layDown(context, sandbox);
+  const saved = { ...savedFrom(state), disk: await layToRest(context, sandbox) };
   const { cause } = sandbox.record;
-  await table.step(sandbox, 'paused', { ...interruption(context), saved: savedFrom(state), slot: 0, work: undefined });
+  await table.step(sandbox, 'paused', { ...interruption(context), saved, slot: 0, work: undefined });
   await wakeAgain(context, sandbox, cause);
   return true;
 }

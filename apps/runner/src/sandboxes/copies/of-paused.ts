@@ -1,14 +1,19 @@
 import { randomId } from '@soulbox/base';
 import { readBootId } from '../../host/boot-id.ts';
 import type { OperationContext } from '../operation.ts';
+import { checkKeptDisk } from '../sleep/kept-disk.ts';
 import type { TenantSandbox } from '../table.ts';
 import type { ShortChain } from './shorten-chain.ts';
 import { layersAfter, takeDisk } from './take-disk.ts';
 
-/** Of a paused sandbox the disk becomes a layer; all else stays, and so does the pause. Called with the lock held. */
+/**
+ * Of a paused sandbox the disk becomes a layer; all else stays, and so does the pause. Called with the lock held. Throws
+ * `state_damaged` for a disk that was altered: as a layer it would be sealed as it is.
+ */
 export async function shareDisk(context: OperationContext, sandbox: TenantSandbox, chain: ShortChain): Promise<void> {
   const { table } = context;
   if (sandbox.record.disk === 'new') return;
+  await checkKeptDisk(context.host, sandbox.record);
   const layerId = randomId(20);
   const work = {
     from: 'paused' as const,

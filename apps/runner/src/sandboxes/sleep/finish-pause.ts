@@ -1,21 +1,23 @@
-import type { State } from '@soulbox/states';
+import type { DiskDigests, State } from '@soulbox/states';
 import { freeSlot, getDriver } from '../host.ts';
+import type { SandboxHost } from '../host.ts';
 import { letGo } from '../live.ts';
 import type { OperationContext } from '../operation.ts';
 import type { SandboxRecord } from '../record.ts';
 import type { TenantSandbox } from '../table.ts';
+import { digestKeptDisk } from './kept-disk.ts';
 
 /**
  * The last part of a pause, once its state is sealed: ends the processes and gives back all that the sandbox held but its
- * disk. The record says `paused` only when the disk is written out. Never throws: what fails is tried again by the keeper,
- * by a resume, or by the next server. False when that will be so.
+ * disk. The record says `paused` only when the disk is written out and digested. Never throws: what fails is tried again by
+ * the keeper, by a resume, or by the next server. False when that will be so.
  */
 export async function finishPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { sandboxId, work, pagesFrom } = sandbox.record;
   try {
     const state = await context.host.states.open(work?.stateId ?? '');
-    await layDown(context, sandbox);
-    const saved = savedFrom(state);
+    const disk = await layToRest(context, sandbox);
+    const saved = { ...savedFrom(state), disk };
     await context.table.step(sandbox, 'paused', { saved, slot: 0, disk: 'kept', pagesFrom: '', work: undefined });
     context.activity.forget(sandboxId);
     context.background.start(async () => await context.keepsakes.drop(pagesFrom));
@@ -28,10 +30,24 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
 
 /** Ends processes and network, and keeps the disk. Safe to repeat. */
 export async function layDown({ host }: Pick<OperationContext, 'host'>, sandbox: TenantSandbox): Promise<void> {
-  const { sandboxId, driver, slot } = sandbox.record;
+  await endProcesses(host, sandbox);
+  await freeSlot(host, sandbox.record.slot);
+}
+
+/** As `layDown`, and digests the disk: only now nobody writes to it any more. */
+export async function layToRest(
+  { host }: Pick<OperationContext, 'host'>,
+  sandbox: TenantSandbox,
+): Promise<DiskDigests | undefined> {
+  await endProcesses(host, sandbox);
+  const [disk] = await Promise.all([digestKeptDisk(host, sandbox.record), freeSlot(host, sandbox.record.slot)]);
+  return disk;
+}
+
+async function endProcesses(host: SandboxHost, sandbox: TenantSandbox): Promise<void> {
+  const { sandboxId, driver } = sandbox.record;
   letGo(sandbox);
   await getDriver(host, driver).suspend(sandboxId, host.store.directoryOf(sandboxId));
-  await freeSlot(host, slot);
 }
 
 export function savedFrom(state: State): NonNullable<SandboxRecord['saved']> {

@@ -8,7 +8,7 @@ import type { OperationContext } from '../operation.ts';
 import type { Work } from '../record.ts';
 import type { RecordChange, TenantSandbox } from '../table.ts';
 import { confirmResumed } from './confirm.ts';
-import { layDown } from './finish-pause.ts';
+import { layToRest } from './finish-pause.ts';
 import { settleIn } from './settle-in.ts';
 
 export interface Revival {
@@ -58,13 +58,17 @@ function resumeWork(keepMemory: boolean): Work {
   return { from: 'paused', bootId: readBootId(), stateId: '', layerId: '', keepMemory, promised: true };
 }
 
-/** Also for what an earlier server left half revived. A disk that was made for it holds nothing yet and goes. */
+/**
+ * Also for what an earlier server left half revived. A disk that was made for it holds nothing yet and goes; a kept one has been
+ * mounted meanwhile, so it is digested anew.
+ */
 export async function undoRevival(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
   const { host, table } = context;
-  const { sandboxId, disk, driver } = sandbox.record;
-  await layDown(context, sandbox);
+  const { sandboxId, disk, driver, saved } = sandbox.record;
+  const digests = await layToRest(context, sandbox);
   if (disk === 'new') await getDriver(host, driver).destroy(sandboxId, host.store.directoryOf(sandboxId));
-  await table.step(sandbox, 'paused', { slot: 0, work: undefined });
+  const change = saved === undefined ? {} : { saved: { ...saved, disk: digests } };
+  await table.step(sandbox, 'paused', { ...change, slot: 0, work: undefined });
 }
 
 async function findRootfs({ templates }: OperationContext, { record }: TenantSandbox): Promise<string> {

@@ -37,7 +37,7 @@ async function factsOf(context: OperationContext, sandbox: RunningSandbox, save:
   return {
     createdAtMs: context.clock.now(),
     driver: live.driver.name,
-    driverVersion: '',
+    driverVersion: await live.driver.readVersion(),
     hasMemory: save.keepMemory,
     cpuType: await readCpuType(),
     templateId: record.templateId,

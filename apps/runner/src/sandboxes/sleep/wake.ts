@@ -2,6 +2,7 @@ import type { OperationContext } from '../operation.ts';
 import type { RecordChange, TenantSandbox } from '../table.ts';
 import { getDriver } from '../host.ts';
 import { checkLayers, checkMemory } from './check-state.ts';
+import { checkKeptDisk } from './kept-disk.ts';
 import { revive } from './revive.ts';
 
 /**
@@ -23,11 +24,14 @@ export async function wakeUp(
   {
     using _hold = keepsakes.hold({ states: [stateId], layers });
     if (withMemory && hasMemory) {
-      const memory = await checkMemory(host, { stateId, layers, driver, runtimeDirectory });
+      const [memory] = await Promise.all([
+        checkMemory(host, { stateId, layers, driver, runtimeDirectory }),
+        checkKeptDisk(host, sandbox.record),
+      ]);
       const pagesFrom = getDriver(host, driver).capabilities.lazyRestore ? stateId : '';
       await revive(context, sandbox, { memory, change: { ...change, pagesFrom } });
     } else {
-      await checkLayers(host, layers);
+      await Promise.all([checkLayers(host, layers), checkKeptDisk(host, sandbox.record)]);
       await revive(context, sandbox, { memory: undefined, change });
     }
   }
