@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readlinkSync, writeFileSync } from 'node:fs';
 import koffi from 'koffi';
-import { CommandError, SoulBoxError, isNodeError } from '@soulbox/base';
+import { SoulBoxError, isNodeError } from '@soulbox/base';
 
 // The process's own symbols: works with every libc that Node itself was linked against.
 const libc = koffi.load(null);
@@ -20,8 +19,6 @@ const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 export const addressFamily = { v4: 2, v6: 10 } as const;
-
-const commandTimeoutMs = 10_000;
 
 let hostFd: number | undefined;
 
@@ -84,7 +81,12 @@ export function createSocketIn(namespaceFd: number, family: number): number {
 
 /** A netlink socket whose requests are about the namespace. The caller closes it. */
 export function createNetlinkSocketIn(namespaceFd: number, protocol: number): number {
-  const fd = within(namespaceFd, () => socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  return within(namespaceFd, () => createNetlinkSocket(protocol));
+}
+
+/** A netlink socket whose requests are about the host. The caller closes it. */
+export function createNetlinkSocket(protocol: number): number {
+  const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   if (fd < 0) throw new Error(`netlink socket: errno ${koffi.errno()}`);
   return fd;
 }
@@ -102,31 +104,5 @@ export function writeSetting(name: string, value: string): void {
     writeFileSync(`/proc/sys/net/${name}`, value);
   } catch (error) {
     if (!(isNodeError(error) && error.code === 'ENOENT' && name.startsWith('ipv6/'))) throw error;
-  }
-}
-
-/** `run` of @soulbox/base for a child that lives in the namespace: it is forked while this thread is inside. */
-export async function runIn(
-  namespaceFd: number,
-  command: string,
-  args: readonly string[],
-  input: string,
-): Promise<void> {
-  const child = within(namespaceFd, () => spawn(command, args, { stdio: ['pipe', 'ignore', 'pipe'] }));
-  const timer = setTimeout(() => child.kill('SIGKILL'), commandTimeoutMs);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      let stderr = '';
-      child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-4096)));
-      child.once('error', (error) => reject(new CommandError([command, ...args], undefined, stderr, error)));
-      child.once('close', (code) => {
-        if (code === 0) resolve();
-        else reject(new CommandError([command, ...args], code ?? undefined, stderr, undefined));
-      });
-      child.stdin.on('error', () => undefined);
-      child.stdin.end(input);
-    });
-  } finally {
-    clearTimeout(timer);
   }
 }

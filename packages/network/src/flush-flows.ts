@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import koffi from 'koffi';
 import { numberFromAddress } from './cidr.ts';
+import { attribute } from './route-socket.ts';
 
 const libc = koffi.load(null);
 const socket = libc.func('int socket(int domain, int type, int protocol)') as (
@@ -77,12 +78,4 @@ function flushRequest(address: string): Buffer {
   header.writeUInt16LE(NLM_F_REQUEST_ACK, 6);
   header.writeUInt8(AF_INET, 16);
   return Buffer.concat([header, tuple, filter]);
-}
-
-/** A netlink attribute; all of ours are a multiple of 4 bytes long, so none needs padding. */
-function attribute(type: number, value: Buffer): Buffer {
-  const header = Buffer.alloc(4);
-  header.writeUInt16LE(header.length + value.length, 0);
-  header.writeUInt16LE(type, 2);
-  return Buffer.concat([header, value]);
 }

@@ -1,9 +1,32 @@
 import { closeSync, readFileSync } from 'node:fs';
-import { CommandError, run, sleep } from '@soulbox/base';
+import { sleep } from '@soulbox/base';
 import type { AddressPlan } from './address-plan.ts';
 import { inner } from './address-plan.ts';
-import { openNamespaceFd, runIn, writeSetting, writeSettingsIn } from './enter-namespace.ts';
+import {
+  createNetlinkSocket,
+  createNetlinkSocketIn,
+  openNamespaceFd,
+  writeSetting,
+  writeSettingsIn,
+} from './enter-namespace.ts';
+import {
+  addAddress,
+  addDefaultRoute,
+  addHostRoute,
+  addNeighbour,
+  findLink,
+  indexFrom,
+  interfaceFlags,
+  loopback,
+  makePair,
+  removeLink,
+  setFlags,
+} from './route-requests.ts';
+import { RouteError, RouteSocket } from './route-socket.ts';
 
+/** linux/netlink.h */
+const NETLINK_ROUTE = 0;
+const ENODEV = 19;
 const upTimeoutMs = 2_000;
 
 /** Kernel parameters of a sandbox's namespace, below /proc/sys/net. */
@@ -16,37 +39,19 @@ const innerSettings = {
   'ipv4/ping_group_range': '0 2147483647',
 } as const;
 
-/** Makes the pair, one end in the namespace at `path`, both with addresses and up. On an error nothing is left. */
+/**
+ * Makes the pair, one end in the namespace at `path`, both with addresses and up. On an error nothing is left. By netlink and
+ * not by ip(8): a spawn holds this thread up for milliseconds.
+ */
 export async function createLink(plan: AddressPlan, slot: number, path: string, mtu: number): Promise<void> {
   const name = plan.interfaceOf(slot);
-  const address = plan.addressOf(slot);
+  // Through our own descriptor: the process behind `path` may end, and its pid be given to another, at any moment.
   const fd = openNamespaceFd(path);
   try {
     writeSettingsIn(fd, innerSettings);
-    // Through our own descriptor: the process behind `path` may end, and its pid be given to another, at any moment.
-    const target = `/proc/${process.pid}/fd/${fd}`;
-    // `arp off`: a sandbox could fill the host's neighbour table with requests. The neighbour is the translated address,
-    // since the kernel looks it up after the last hook.
-    await run('ip', ['-batch', '-'], {
-      input: `link add ${name} address ${inner.gatewayMac} mtu ${mtu} type veth peer name ${inner.interfaceName} address ${inner.mac} mtu ${mtu} netns ${target}
-link set ${name} arp off up
-route add ${address}/32 dev ${name}
-neigh add ${inner.address} lladdr ${inner.mac} dev ${name} nud permanent
-`,
-      timeoutMs: 10_000,
-    });
+    await setUpOuter(name, plan.addressOf(slot), fd, mtu);
     writeSetting(`ipv6/conf/${name}/disable_ipv6`, '1');
-    await runIn(
-      fd,
-      'ip',
-      ['-batch', '-'],
-      `link set lo up
-addr add ${inner.address}/${inner.prefix} dev ${inner.interfaceName}
-link set ${inner.interfaceName} up
-neigh add ${inner.gateway} lladdr ${inner.gatewayMac} dev ${inner.interfaceName} nud permanent
-route add default via ${inner.gateway}
-`,
-    );
+    await setUpInner(fd);
     await waitUntilUp(name);
   } catch (error) {
     await deleteLink(name);
@@ -54,6 +59,37 @@ route add default via ${inner.gateway}
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * No ARP: a sandbox could fill the host's neighbour table with requests. The neighbour is the translated address, since the
+ * kernel looks it up after the last hook.
+ */
+async function setUpOuter(name: string, address: string, namespaceFd: number, mtu: number): Promise<void> {
+  using socket = new RouteSocket(createNetlinkSocket(NETLINK_ROUTE));
+  const [own, peer] = [
+    { name, mac: inner.gatewayMac },
+    { name: inner.interfaceName, mac: inner.mac },
+  ];
+  const [, found] = await socket.ask([makePair(own, peer, namespaceFd, mtu), findLink(name)]);
+  const index = indexFrom(found);
+  await socket.ask([
+    setFlags(index, interfaceFlags.up | interfaceFlags.noArp),
+    addHostRoute(index, address),
+    addNeighbour(index, inner.address, inner.mac),
+  ]);
+}
+
+async function setUpInner(namespaceFd: number): Promise<void> {
+  using socket = new RouteSocket(createNetlinkSocketIn(namespaceFd, NETLINK_ROUTE));
+  const [found] = await socket.ask([findLink(inner.interfaceName), setFlags(loopback, interfaceFlags.up)]);
+  const index = indexFrom(found);
+  await socket.ask([
+    addAddress(index, inner.address, inner.prefix),
+    setFlags(index, interfaceFlags.up),
+    addNeighbour(index, inner.gateway, inner.gatewayMac),
+    addDefaultRoute(inner.gateway),
+  ]);
 }
 
 /**
@@ -69,9 +105,10 @@ async function waitUntilUp(name: string): Promise<void> {
 
 /** Removes a pair by its host end; one that does not exist (its namespace ended) is as good. */
 export async function deleteLink(name: string): Promise<void> {
+  using socket = new RouteSocket(createNetlinkSocket(NETLINK_ROUTE));
   try {
-    await run('ip', ['link', 'delete', 'dev', name], { timeoutMs: 10_000 });
+    await socket.ask([removeLink(name)]);
   } catch (error) {
-    if (!(error instanceof CommandError && error.stderr.includes('Cannot find device'))) throw error;
+    if (!(error instanceof RouteError && error.errno === ENODEV)) throw error;
   }
 }

@@ -391,7 +391,7 @@ describe('life of an interface', () => {
   test('a namespace that has an eth0 already is refused, and nothing is left', async () => {
     const guest = await start();
     await guest.ip('link add eth0 type veth peer name other\n');
-    await expect(network.attach(11, guest.path)).rejects.toThrow(/ip -batch/);
+    await expect(network.attach(11, guest.path)).rejects.toThrow(/link add/);
     expect(network.listTraces()).not.toContain(11);
   });
 
