@@ -4,6 +4,10 @@ import { isNodeError, sleep, SoulBoxError } from '@soulbox/base';
 
 const gone = new Set(['ENOENT', 'ENODEV']);
 const killTimeoutMs = 10_000;
+/** Most processes end within milliseconds, and somebody waits for that. */
+const endPollMs = 2;
+const firstStrikeMs = 16;
+const laterStrikeMs = 50;
 
 /** Runs `read`; what is not there (any more) gives `otherwise`. */
 async function unlessGone<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
@@ -48,13 +52,13 @@ export async function strikeUntilEmpty(
   strike: (pids: readonly number[]) => Promise<void>,
 ): Promise<void> {
   const deadline = Date.now() + killTimeoutMs;
-  for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 50)) {
+  for (let waitMs = firstStrikeMs; ; waitMs = laterStrikeMs) {
     const pids = await list();
     if (pids.length === 0) return;
     if (Date.now() > deadline)
       throw new SoulBoxError('internal', `${pids.length} processes of a sandbox did not end within 10 s.`);
     await strike(pids);
-    await sleep(waitMs);
+    for (let waited = 0; waited < waitMs && (await list()).length > 0; waited += endPollMs) await sleep(endPollMs);
   }
 }
 

@@ -5,7 +5,7 @@
 [ "$CRTOOLS_SCRIPT_ACTION" = setup-namespaces ] || exit 0
 set -e
 namespace=/proc/$CRTOOLS_INIT_PID/ns/net
-[ "$(readlink "$namespace")" != "$(readlink /proc/self/ns/net)" ]
+if [ "$namespace" -ef /proc/self/ns/net ]; then exit 1; fi
 # Groups by the host's numbers, for this shell is the host's.
 read -r _ first count <"/proc/$CRTOOLS_INIT_PID/gid_map"
 nsenter --net="$namespace" sh -c 'echo "$1 $2" >/proc/sys/net/ipv4/ping_group_range
