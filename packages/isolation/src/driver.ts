@@ -127,12 +127,12 @@ export interface DriverFinding {
 export interface Driver {
   readonly name: string;
   readonly capabilities: DriverCapabilities;
-  /** Checks what this driver needs of the host. Changes nothing. */
   /**
    * Program and version that save and restore here, for instance `criu 4.2.1` or `runsc release-20260101.0`; found once.
    * Empty where nothing saves memory or the program does not tell.
    */
   readVersion(): Promise<string>;
+  /** Checks what this driver needs of the host. Changes nothing. */
   probe(): Promise<readonly DriverFinding[]>;
   /**
    * Makes and starts a sandbox; resolves when envd's process runs (not yet answers). A kept disk gets a new identity and an
@@ -160,17 +160,17 @@ export interface Driver {
    * left of one, too: after it only the folder exists. Safe to repeat.
    */
   suspend(sandboxId: string, directory: string): Promise<void>;
+  /**
+   * The file that `suspend` leaves of a sandbox: its disk, an ext4 image with holes. Nobody may read or write it but while the
+   * sandbox is suspended.
+   */
+  diskPath(sandboxId: string, directory: string): string;
   /** Moves the disk of a suspended sandbox to `layer`, a path on the same file system, to be used in `layers` from now on. */
   takeDisk(sandboxId: string, directory: string, layer: string): Promise<void>;
   /**
    * Like `start`, but what runs is what `checkpoint` saved, of this sandbox or as a copy of another; `disk` and `layers` must
    * bring the files it had. A new disk has an identity of its own, a kept one keeps its own. On an error nothing is
    * left but, with a kept disk, that disk. Throws `sandbox_resume_failed`.
-  /**
-   * The file that `suspend` leaves of a sandbox: its disk, an ext4 image with holes. Nobody may read or write it but while the
-   * sandbox is suspended.
-   */
-  diskPath(sandboxId: string, directory: string): string;
    */
   restore(spec: SandboxSpec, memory: SavedMemory): Promise<SandboxInstance>;
   /** Ends whatever is left of a sandbox: processes, mounts, cgroups, devices, and `directory` itself. Safe to repeat. */

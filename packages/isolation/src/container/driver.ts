@@ -44,9 +44,9 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
       checkpoint: host.criu !== undefined,
       lazyRestore: false,
     },
+    readVersion: () => host.readVersion(),
     probe: () => probeHost(host.criu),
     start: (spec) => startOrClean(host, running, spec),
-    readVersion: () => host.readVersion(),
     adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
     isAlive: initRuns,
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
@@ -62,11 +62,11 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
 type Checkpoints = Pick<Driver, 'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'diskPath' | 'takeDisk' | 'restore'>;
 
 function checkpoints(host: Host, running: RunningStarts): Checkpoints {
+  const diskPath = (sandboxId: string, directory: string): string =>
+    layoutOf(host.instance, sandboxId, directory).image;
   const groupOf = (instance: SandboxInstance): string => cgroupOf(host.instance, instance.sandboxId);
   return {
     freeze: async (instance) => await host.cgroups.freeze(groupOf(instance)),
-  const diskPath = (sandboxId: string, directory: string): string =>
-    layoutOf(host.instance, sandboxId, directory).image;
     thaw: async (instance) => await host.cgroups.thaw(groupOf(instance)),
     checkpoint: async (instance, directory) => {
       const criu = getCriu(host);

@@ -2,11 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { Logger } from '@soulbox/base';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import { openCgroups } from '../cgroup/cgroups.ts';
-import type { Criu } from './checkpoint/criu.ts';
 import { createVersionReader } from '../host/program-version.ts';
+import type { Criu } from './checkpoint/criu.ts';
+import { programCommand } from './checkpoint/criu.ts';
 import { hiddenFolders } from './container-mounts.ts';
 import type { HostFacts } from './oci-config.ts';
-import { programCommand } from './checkpoint/criu.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
 import { createSeccompProfile } from './seccomp-profile.ts';
 
@@ -16,11 +16,11 @@ export interface Host {
   readonly instance: number;
   /** Undefined: memory cannot be saved. */
   readonly criu: Criu | undefined;
+  /** CRIU's; empty without it. */
+  readVersion(): Promise<string>;
   readonly facts: HostFacts;
   readonly seccomp: SeccompProfile;
   /** Opened at first use: the host may be prepared after the driver is made. Throws `host_not_ready`. */
-  /** CRIU's; empty without it. */
-  readVersion(): Promise<string>;
   readonly cgroups: Cgroups;
 }
 
@@ -30,13 +30,13 @@ export function createHost(logger: Logger, instance: number, criu: Criu | undefi
     logger,
     instance,
     criu,
+    readVersion: criu === undefined ? () => Promise.resolve('') : createVersionReader('criu', programCommand(criu)),
     facts: readHostFacts(),
     seccomp: createSeccompProfile(),
     get cgroups() {
       return (cgroups ??= openCgroups());
     },
   };
-    readVersion: criu === undefined ? () => Promise.resolve('') : createVersionReader('criu', programCommand(criu)),
 }
 
 function readHostFacts(): HostFacts {
