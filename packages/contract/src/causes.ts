@@ -12,7 +12,8 @@ export const causes = {
   resume_failed: 'It could not go on after its state had been kept for copies, so it was left paused.',
   unconfirmed: 'Its envd did not confirm in time that the sandbox is what it should be, so it was not served.',
   damaged: 'A stored page of its memory did not match its digest when it was needed, so it was stopped first.',
-  interrupted: 'The server died in the middle of a step; the next one completed or undid it.',
+  interrupted:
+    'The server, or what brings back a memory, died in the middle of a step; it was completed or undone, or the sandbox ended.',
   lost: 'The runner did not know it any more when control plane and runner compared their lists.',
 } as const satisfies Record<string, string>;
 

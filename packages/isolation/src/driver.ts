@@ -100,8 +100,9 @@ export interface SavedMemory {
   /** The folder that `checkpoint` filled. Never written; its content is verified already, except the lazy parts. */
   readonly directory: string;
   /**
-   * How parts that nobody has verified yet are read: throws `state_damaged` for a block whose digest does not match. Given
-   * only to drivers with `lazyRestore`, and only for the names in `lazyParts`.
+   * Of the large parts that nobody has verified yet: the driver does, block by block, before it uses them, and may answer
+   * before it has read them all. The folder must stay until the sandbox is suspended or destroyed then, or has been saved
+   * again. None of them: all parts are read before the restore answers. Some are given only to drivers with `lazyRestore`.
    */
   readonly digests: BlockDigests;
 }
@@ -143,6 +144,11 @@ export interface Driver {
   adopt(sandboxId: string, directory: string): Promise<SandboxInstance | undefined>;
   /** Whether the very process still runs. Cheap and synchronous; called every second for each sandbox. */
   isAlive(instance: SandboxInstance): boolean;
+  /**
+   * Why a sandbox that is not alive any more was ended by the driver itself: a part of its memory that came late was
+   * `damaged`, or could not be given because its reader was `interrupted`. Undefined when it ended in another way.
+   */
+  whyEnded(sandboxId: string, directory: string): Promise<'damaged' | 'interrupted' | undefined>;
   sample(instance: SandboxInstance): Promise<ResourceSample>;
   /** Stops every process where it stands; resolves when all have stopped. Safe to repeat. Throws `checkpoint_failed`. */
   freeze(instance: SandboxInstance): Promise<void>;

@@ -2,7 +2,7 @@ import type { Clock, Logger } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { Activity } from './activity.ts';
 import type { Pool } from './pool.ts';
-import type { RunningSandbox, SandboxTable } from './table.ts';
+import type { Live, RunningSandbox, SandboxTable } from './table.ts';
 
 export interface KeeperOptions {
   readonly table: SandboxTable;
@@ -49,7 +49,7 @@ export function startKeeper(options: KeeperOptions): Disposable {
       if (live?.driver.isAlive(live.instance) === true) continue;
       logger.warn({ sandboxId: record.sandboxId }, 'sandbox died');
       pool.drop(record.sandboxId);
-      watch(options.end(record.sandboxId, 'failed'));
+      watch(endDead(options, record.sandboxId, live));
     }
   }, liveEveryMs);
 
@@ -65,6 +65,11 @@ export function startKeeper(options: KeeperOptions): Disposable {
       clearInterval(sweeps);
     },
   };
+}
+
+async function endDead({ end }: KeeperOptions, sandboxId: string, live: Live | undefined): Promise<void> {
+  const why = await live?.driver.whyEnded(sandboxId, live.instance.directory);
+  await end(sandboxId, why ?? 'failed');
 }
 
 function isIdle({ record }: RunningSandbox, activity: Activity): boolean {

@@ -19,6 +19,7 @@ import { probeHost } from './probe.ts';
 import { sampleSandbox } from './sample.ts';
 import { startSandbox } from './start.ts';
 import { suspendSandbox } from './suspend.ts';
+import { whyEnded } from './why-ended.ts';
 
 export interface ContainerDriverOptions {
   readonly logger: Logger;
@@ -49,6 +50,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     start: (spec) => startOrClean(host, running, spec),
     adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
     isAlive: initRuns,
+    whyEnded: (sandboxId, directory) => whyEnded(layoutOf(host.instance, sandboxId, directory).restore),
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
     ...checkpoints(host, running),
     destroy: async (sandboxId, directory) => {
@@ -84,7 +86,7 @@ function checkpoints(host: Host, running: RunningStarts): Checkpoints {
         try {
           return await restoreSandbox(host, criu, spec, memory, signal);
         } catch (error) {
-          const failure = await restoreFailure(host, spec, error);
+          const failure = await restoreFailure(host, spec, error, signal);
           await clean(host, spec);
           signal.throwIfAborted();
           throw failure;

@@ -1,12 +1,15 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Logger } from '@soulbox/base';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import { openCgroups } from '../cgroup/cgroups.ts';
 import { createVersionReader } from '../host/program-version.ts';
+import { cgroupParent, runFolder } from '../root/layout.ts';
 import type { Criu } from './checkpoint/criu.ts';
 import { programCommand } from './checkpoint/criu.ts';
 import { hiddenFolders } from './container-mounts.ts';
 import type { HostFacts } from './oci-config.ts';
+import { Pagers } from './pager/pagers.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
 import { createSeccompProfile } from './seccomp-profile.ts';
 
@@ -22,10 +25,13 @@ export interface Host {
   readonly seccomp: SeccompProfile;
   /** Opened at first use: the host may be prepared after the driver is made. Throws `host_not_ready`. */
   readonly cgroups: Cgroups;
+  /** Likewise. Its spares end with this process. */
+  readonly pagers: Pagers;
 }
 
 export function createHost(logger: Logger, instance: number, criu: Criu | undefined): Host {
   let cgroups: Cgroups | undefined;
+  let pagers: Pagers | undefined;
   return {
     logger,
     instance,
@@ -36,7 +42,19 @@ export function createHost(logger: Logger, instance: number, criu: Criu | undefi
     get cgroups() {
       return (cgroups ??= openCgroups());
     },
+    get pagers() {
+      return (pagers ??= openPagers(instance, this.cgroups));
+    },
   };
+}
+
+function openPagers(instance: number, cgroups: Cgroups): Pagers {
+  const cacheDirectory = join(runFolder(instance), 'pager-cache');
+  // Not left to Node, which would make it as open as the server's umask.
+  mkdirSync(cacheDirectory, { recursive: true, mode: 0o700 });
+  // Beside the parent of the sandboxes' groups, not below it: there it would be taken for a sandbox.
+  const groupDirectories = cgroups.directoriesOf(`${cgroupParent(instance)}-pagers`);
+  return new Pagers({ groupDirectories, cacheDirectory, spares: 1 });
 }
 
 function readHostFacts(): HostFacts {

@@ -8,8 +8,10 @@ export interface SandboxLayout extends RootLayout {
   readonly record: string;
   readonly pidFile: string;
   readonly runtimeLog: string;
-  /** Is there while CRIU may be at work for the sandbox, and holds what CRIU leaves: log, pid of a restored init. */
+  /** Is there while CRIU may be at work for the sandbox. */
   readonly criu: string;
+  /** What a restore leaves until the sandbox ends: CRIU's log, the pid of init, and how its pager stands. */
+  readonly restore: string;
 }
 
 export function layoutOf(instance: number, sandboxId: string, directory: string): SandboxLayout {
@@ -21,6 +23,7 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
     pidFile: join(directory, 'pid'),
     runtimeLog: join(directory, 'crun.log'),
     criu: join(directory, 'criu'),
+    restore: join(directory, 'restore'),
   };
 }
 

@@ -5,7 +5,7 @@ import { run, sleep, SoulBoxError } from '@soulbox/base';
 import type { SandboxSpec, SavedMemory } from '../driver.ts';
 import type { Stage } from './driver-contract.ts';
 import { hostTraces } from './host-traces.ts';
-import { freezeInto, pause, savedMemory, stopAndSave } from './saved-sandboxes.ts';
+import { freezeInto, pause, stopAndSave } from './saved-sandboxes.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 
 /** Saves and restores that fail: the sandbox or its state must still be there, and nothing else. */
@@ -89,7 +89,9 @@ export function describeCheckpointFailures(stage: Stage): void {
           directory,
           (await readdir(directory)).map((name) => join(directory, name)),
         );
-        const error: unknown = await stage.bench.driver.restore(kept, savedMemory(directory)).catch((e: unknown) => e);
+        const error: unknown = await stage.bench.driver
+          .restore(kept, { ...memory, directory })
+          .catch((e: unknown) => e);
         expect(['sandbox_resume_failed', 'state_damaged']).toContain((error as SoulBoxError).reason);
         await expectOnlyTheDisk(kept);
         await using restored = await stage.bench.restore(memory, kept);

@@ -26,6 +26,8 @@ export interface DriverContract {
    * then: walls, privileges and limits are left to tests of that driver. Default false.
    */
   readonly ownKernel?: boolean;
+  /** Runs only what saves and restores, with memory that comes late. Default false. */
+  readonly lateMemory?: boolean;
 }
 
 /** What the parts of the suite share; filled in before the first test runs. */
@@ -34,6 +36,9 @@ export interface Stage {
   bench: TestBench;
   runtime: EnvdRuntime;
 }
+
+/** The two runs of a driver's contract may go on side by side. */
+const lateFirstNumber = 300;
 
 /** The tests that every driver has to pass, with real sandboxes of the real host. Needs root. */
 export function describeDriver(contract: DriverContract): void {
@@ -44,20 +49,26 @@ export function describeDriver(contract: DriverContract): void {
       const rootfs = await findOrMakeTestRoot();
       stage.runtime = stack.use(await buildStandIn());
       const driver = contract.createDriver();
-      const options = { driver, instanceNumber: contract.instanceNumber, rootfs, runtime: stage.runtime };
+      const { instanceNumber, lateMemory = false } = contract;
+      const firstNumber = lateMemory ? lateFirstNumber : 0;
+      const options = { driver, instanceNumber, rootfs, runtime: stage.runtime, lateMemory, firstNumber };
       stage.bench = stack.use(await openTestBench(options));
     }, 900_000);
     afterAll(async () => {
       await stack.disposeAsync();
     });
 
-    if (contract.ownKernel !== true) describeWalls(stage);
-    if (contract.ownKernel !== true) describePrivileges(stage);
-    if (contract.ownKernel !== true) describeLimits(stage);
-    describeLifecycle(stage);
-    describeFailures(stage);
+    if (contract.lateMemory !== true) describeRunning(contract, stage);
     describeSaving(contract, stage);
   });
+}
+
+function describeRunning(contract: DriverContract, stage: Stage): void {
+  if (contract.ownKernel !== true) describeWalls(stage);
+  if (contract.ownKernel !== true) describePrivileges(stage);
+  if (contract.ownKernel !== true) describeLimits(stage);
+  describeLifecycle(stage);
+  describeFailures(stage);
 }
 
 function describeSaving(contract: DriverContract, stage: Stage): void {

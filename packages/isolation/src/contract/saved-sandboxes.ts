@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { randomId, run, sleep } from '@soulbox/base';
 import type { SandboxInstance, SavedMemory } from '../driver.ts';
+import { lateMemory } from './late-memory.ts';
 import type { TestBench, TestSandbox } from './test-sandbox.ts';
 
 /** A saved memory of which every part is verified. */
@@ -14,7 +15,7 @@ export async function stopAndSave(bench: TestBench, instance: SandboxInstance): 
   await bench.driver.freeze(instance);
   await resetConnections(instance);
   await bench.driver.checkpoint(instance, directory);
-  return savedMemory(directory);
+  return bench.lateMemory ? await lateMemory(directory) : savedMemory(directory);
 }
 
 /** As the runner does: one to the outside, perhaps half closed, cannot be restored under another address. */
@@ -29,7 +30,8 @@ export async function pause(bench: TestBench, { spec, instance }: TestSandbox, p
   await bench.driver.suspend(spec.sandboxId, spec.directory);
   await sleep(pauseMs);
   const restored = await bench.restore(memory, { ...spec, disk: 'kept', generation: randomId(20) });
-  await rm(memory.directory, { recursive: true });
+  // What comes late comes from there.
+  if (!bench.lateMemory) await rm(memory.directory, { recursive: true });
   return restored;
 }
 

@@ -29,6 +29,8 @@ export interface TestSandbox extends AsyncDisposable {
 /** Makes sandboxes in a folder of its own and ends all of them, whatever a test did. */
 export interface TestBench extends AsyncDisposable {
   readonly driver: Driver;
+  /** What is saved here comes back as it is touched. */
+  readonly lateMemory: boolean;
   createSpec(changes?: Partial<SandboxSpec>): Promise<SandboxSpec>;
   start(changes?: Partial<SandboxSpec>): Promise<TestSandbox>;
   /** Restores `memory` as the sandbox of `spec`, or as a new one. */
@@ -47,6 +49,8 @@ export interface BenchOptions {
   readonly runtime: EnvdRuntime;
   /** Sandboxes are numbered from here (up to 1023): test files that run side by side must not meet. Default 0. */
   readonly firstNumber?: number;
+  /** Default false: memory is back when a restore answers. */
+  readonly lateMemory?: boolean;
 }
 
 export async function openTestBench(options: BenchOptions): Promise<TestBench> {
@@ -101,6 +105,7 @@ export async function openTestBench(options: BenchOptions): Promise<TestBench> {
 
   return {
     driver: options.driver,
+    lateMemory: options.lateMemory ?? false,
     createSpec,
     start: async (changes) => await start(await createSpec(changes)),
     restore: async (memory, known) => {

@@ -38,6 +38,7 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       ),
     adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
     isAlive: initRuns,
+    whyEnded: () => Promise.resolve(undefined),
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
     freeze: (instance) => freezeSandbox(host, instance),
     thaw: (instance) => thawSandbox(host, instance),

@@ -1,6 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createSandboxId } from '@soulbox/contract';
-import { getDriver } from '../host.ts';
 import { startProcesses } from '../live.ts';
 import type { OperationContext } from '../operation.ts';
 import type { SandboxRecord, Tenant } from '../record.ts';
@@ -9,7 +8,6 @@ import { settleIn } from '../sleep/settle-in.ts';
 import type { RunningSandbox, TenantSandbox } from '../table.ts';
 import { sandboxToMessage } from '../to-message.ts';
 import type { CopyOrder } from './order-copies.ts';
-import type { CopySource } from './snapshot-store.ts';
 
 /**
  * Makes one copy: a sandbox of its own in everything but memory and files. It is served only after its envd has confirmed
@@ -70,13 +68,9 @@ function createRecord(
     diskMb: source.diskMb,
     layers: source.layers,
     disk: 'new',
-    pagesFrom: pagesFrom(getDriver(host, source.driver).capabilities.lazyRestore, source),
+    pagesFrom: '',
     tenant,
   };
-}
-
-function pagesFrom(isLazy: boolean, source: CopySource): string {
-  return isLazy && source.hasMemory ? source.stateId : '';
 }
 
 function announce(context: OperationContext, sandbox: RunningSandbox): RunningSandbox {

@@ -36,8 +36,9 @@ async function findMemory(
   source: CopySource,
   isFresh: boolean,
 ): Promise<SavedMemory | undefined> {
-  if (source.hasMemory && isFresh) return memoryOf(host, source.driver, await host.states.open(source.stateId));
-  if (source.hasMemory) return await checkMemory(host, source);
+  if (source.hasMemory && isFresh)
+    return memoryOf(host, source.driver, await host.states.open(source.stateId), 'copies');
+  if (source.hasMemory) return await checkMemory(host, source, 'copies');
   if (!isFresh) await checkLayers(host, source.layers);
   return undefined;
 }

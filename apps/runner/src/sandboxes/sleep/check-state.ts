@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
-import type { Driver, SavedMemory } from '@soulbox/isolation';
+import type { SavedMemory } from '@soulbox/isolation';
 import type { State } from '@soulbox/states';
 import { readCpuType } from '../../host/cpu-type.ts';
 import { getDriver } from '../host.ts';
@@ -15,23 +15,40 @@ export interface StateUse {
   readonly runtimeDirectory: string;
 }
 
+/** Below this a memory is read whole sooner than its reader is set up: docs/decisions/010. */
+const lateFromBytes = 64 * 2 ** 20;
+
+/** Copies share one check, and a reader for each of many would cost more than it saves. */
+export type MemoryOwner = 'itself' | 'copies';
+
 /**
- * The saved memory, checked: nothing is started from a state that is incomplete, altered or made for another host. Where
- * the driver can read pages late, these are left for it to check. Throws `state_damaged`, `state_incompatible`.
+ * The saved memory, checked: nothing is started from a state that is incomplete, altered or made for another host. The pages
+ * of one that comes late are left for the driver to check. Throws `state_damaged`, `state_incompatible`.
  */
-export async function checkMemory(host: SandboxHost, use: StateUse): Promise<SavedMemory> {
-  const driver = getDriver(host, use.driver);
+export async function checkMemory(host: SandboxHost, use: StateUse, owner: MemoryOwner): Promise<SavedMemory> {
   const state = await host.states.open(use.stateId);
   await checkFit(state, use);
   await checkLayers(host, use.layers);
-  await state.verify((partName) => !isLate(driver, partName));
-  return memoryOf(host, use.driver, state);
+  const memory = memoryOf(host, use.driver, state, owner);
+  await state.verify((partName) => !(partName in memory.digests.parts));
+  return memory;
 }
 
 /** A memory that needs no check, because this server has just saved it. */
-export function memoryOf(host: Pick<SandboxHost, 'drivers'>, driverName: string, state: State): SavedMemory {
-  const driver = getDriver(host, driverName);
-  return { directory: state.directory, digests: state.digestsOf((partName) => isLate(driver, partName)) };
+export function memoryOf(
+  host: Pick<SandboxHost, 'drivers'>,
+  driverName: string,
+  state: State,
+  owner: MemoryOwner,
+): SavedMemory {
+  const { capabilities } = getDriver(host, driverName);
+  const isLate = owner === 'itself' && capabilities.lazyRestore && isWorthwhile(state);
+  return { directory: state.directory, digests: state.digestsOf((partName) => isLate && isPages(partName)) };
+}
+
+/** Whether its state must stay while the sandbox runs, because its pages come late. */
+export function comesLate({ digests }: SavedMemory): boolean {
+  return Object.keys(digests.parts).length > 0;
 }
 
 /** Checks frozen disks, each once in the life of the server. Throws `state_damaged`. */
@@ -53,7 +70,17 @@ async function checkFit({ stateId, manifest }: State, use: StateUse): Promise<vo
   }
 }
 
-/** Whether a part is checked only as it is read: the large one, see save.ts. */
-function isLate({ capabilities }: Driver, partName: string): boolean {
-  return capabilities.lazyRestore && /^pages-\d+\.img$/.test(partName);
+/**
+ * Processes no longer share what comes late: each gets pages of its own, and a child that is forked meanwhile gets again what
+ * its parent still misses. So half of the sandbox's memory must be free for that.
+ */
+function isWorthwhile({ manifest: { parts, facts } }: State): boolean {
+  const pages = Object.entries(parts).filter(([partName]) => isPages(partName));
+  const pageBytes = pages.reduce((sum, [, { sizeBytes }]) => sum + sizeBytes, 0);
+  return pageBytes >= lateFromBytes && pageBytes * 2 <= facts.memoryMb * 2 ** 20;
+}
+
+/** The large parts, see save.ts. */
+function isPages(partName: string): boolean {
+  return /^pages-\d+\.img$/.test(partName);
 }

@@ -1,7 +1,6 @@
 import type { OperationContext } from '../operation.ts';
 import type { RecordChange, TenantSandbox } from '../table.ts';
-import { getDriver } from '../host.ts';
-import { checkLayers, checkMemory } from './check-state.ts';
+import { checkLayers, checkMemory, comesLate } from './check-state.ts';
 import { checkKeptDisk } from './kept-disk.ts';
 import { revive } from './revive.ts';
 
@@ -25,10 +24,10 @@ export async function wakeUp(
     using _hold = keepsakes.hold({ states: [stateId], layers });
     if (withMemory && hasMemory) {
       const [memory] = await Promise.all([
-        checkMemory(host, { stateId, layers, driver, runtimeDirectory }),
+        checkMemory(host, { stateId, layers, driver, runtimeDirectory }, 'itself'),
         checkKeptDisk(host, sandbox.record),
       ]);
-      const pagesFrom = getDriver(host, driver).capabilities.lazyRestore ? stateId : '';
+      const pagesFrom = comesLate(memory) ? stateId : '';
       await revive(context, sandbox, { memory, change: { ...change, pagesFrom } });
     } else {
       await Promise.all([checkLayers(host, layers), checkKeptDisk(host, sandbox.record)]);

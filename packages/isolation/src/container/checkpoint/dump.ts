@@ -9,6 +9,7 @@ import { cgroupOf, traceName } from '../../root/layout.ts';
 import type { Host } from '../host.ts';
 import type { SandboxLayout } from '../layout.ts';
 import { layoutOf } from '../layout.ts';
+import { waitForPager } from '../pager/pagers.ts';
 import { findRecord } from '../record.ts';
 import { readComplaint } from './complaint.ts';
 import type { Criu } from './criu.ts';
@@ -18,6 +19,8 @@ import { keysOfMounts } from './external-mounts.ts';
 const dumpScript = fileURLToPath(new URL('dump.sh', import.meta.url));
 /** 2 GiB a second are usual; a slow disk under a large sandbox has this long. */
 const dumpTimeoutMs = 600_000;
+/** Of a memory that a resume has not brought back yet; about a second for each GiB is usual. */
+const loadTimeoutMs = 120_000;
 /** What CRIU leaves among the images and no restore needs. */
 const logName = 'dump.log';
 const leftovers = [logName, 'stats-dump'];
@@ -37,6 +40,7 @@ export async function checkpointSandbox(
   const record = await findRecord(layout.record);
   if (record?.state !== 'running' || record.namespaceOwner === undefined)
     throw new SoulBoxError('checkpoint_failed', 'The sandbox does not run.');
+  await waitForMemory(layout, signal);
   await mkdir(layout.criu, { recursive: true });
   try {
     await dump(host, criu, instance, layout, record.namespaceOwner, directory, signal);
@@ -48,6 +52,15 @@ export async function checkpointSandbox(
     await rm(layout.criu, { recursive: true, force: true });
   }
   for (const name of leftovers) await rm(join(directory, name), { force: true });
+}
+
+/** CRIU would save what is still missing as zeros. A frozen sandbox gets its memory as well. */
+async function waitForMemory(layout: SandboxLayout, signal: AbortSignal): Promise<void> {
+  const state = await waitForPager(layout.restore, loadTimeoutMs, signal);
+  if (state === 'loading')
+    throw new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved: it is still getting its memory back.');
+  if (state !== 'none' && state !== 'complete')
+    throw new SoulBoxError('checkpoint_failed', 'The sandbox does not run: its memory could not be brought back.');
 }
 
 async function dump(

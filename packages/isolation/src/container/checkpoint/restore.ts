@@ -13,6 +13,8 @@ import type { SandboxLayout } from '../layout.ts';
 import { layoutOf } from '../layout.ts';
 import { groupLimits } from '../limits.ts';
 import { envdNice } from '../oci-config.ts';
+import { verifyEagerBlocks } from '../pager/eager-blocks.ts';
+import { waitForPager } from '../pager/pagers.ts';
 import { writeRecord } from '../record.ts';
 import { completeAll, diskScripts, instanceOf, makeRunFolder, prepareDisk } from '../start.ts';
 import { readComplaint } from './complaint.ts';
@@ -24,6 +26,8 @@ import { prepareRestoreMounts, restoreMountPoints } from './restore-mounts.ts';
 const restoreScript = fileURLToPath(new URL('restore.sh', import.meta.url));
 const networkGate = fileURLToPath(new URL('network-gate.sh', import.meta.url));
 const restoreTimeoutMs = 600_000;
+/** A pager that ends the restored processes says why a moment later. */
+const verdictTimeoutMs = 300;
 const restoreLog = 'restore.log';
 const pidName = 'pid';
 
@@ -41,20 +45,38 @@ export async function restoreSandbox(
   const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
   // The intent first: whoever finds it knows that host tools may still be at work.
   await writeRecord(layout.record, { state: 'starting' });
-  await writeParts(host, spec, layout, memory);
-  await bringBack(host, criu, spec, layout, signal);
-  const initPid = Number(await readFile(join(layout.criu, pidName), 'latin1'));
+  const isLazy = isLate(memory);
+  const verified = isLazy ? verifyEagerBlocks(memory.directory, memory.digests) : Promise.resolve();
+  await completeAll([writeParts(host, spec, layout, memory), verified]);
+  if (isLazy) await openPager(host, spec, layout, memory);
+  await bringBack(host, criu, spec, layout, isLazy, signal);
+  const initPid = Number(await readFile(join(layout.restore, pidName), 'latin1'));
   const initStartTicks = findProcess(initPid)?.startTicks;
   if (initStartTicks === undefined) throw new SoulBoxError('sandbox_resume_failed', 'The sandbox ended as it resumed.');
   await writeDiskOrigin(layout, initPid);
   for (const path of [layout.skeleton, layout.criu]) await rm(path, { recursive: true, force: true });
   const init = { initPid, initStartTicks };
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init, namespaceOwner: 0 });
+  if (isLazy) host.pagers.fill();
   return instanceOf(spec.sandboxId, spec.directory, initPid, initStartTicks);
 }
 
+/** Whether parts of it come as they are touched. */
+function isLate({ digests }: SavedMemory): boolean {
+  return Object.keys(digests.parts).length > 0;
+}
+
+async function openPager(host: Host, spec: SandboxSpec, layout: SandboxLayout, memory: SavedMemory): Promise<void> {
+  await host.pagers.open({
+    imageDirectory: memory.directory,
+    workDirectory: layout.restore,
+    digests: memory.digests,
+    killDirectories: host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId)),
+  });
+}
+
 async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout, memory: SavedMemory): Promise<void> {
-  await mkdir(layout.criu, { mode: 0o700 });
+  for (const folder of [layout.criu, layout.restore]) await mkdir(folder, { mode: 0o700 });
   const group = cgroupOf(host.instance, spec.sandboxId);
   await completeAll([
     ...(spec.disk === 'new' ? [writeSkeleton(layout.skeleton, spec)] : []),
@@ -70,14 +92,15 @@ async function bringBack(
   criu: Criu,
   spec: SandboxSpec,
   layout: SandboxLayout,
+  isLazy: boolean,
   signal: AbortSignal,
 ): Promise<void> {
   const { image, skeleton, mountTable } = layout;
   const facts = kernelFactsFile(host.instance);
   const step = spec.disk === 'new' ? 'make' : 'keep';
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
-  const command = criuCommand(criu, 'restore', restoreOptions(layout), sourcesOfMounts());
-  const outcome = [join(layout.criu, pidName), String(envdNice)];
+  const command = criuCommand(criu, 'restore', restoreOptions(layout, isLazy), sourcesOfMounts());
+  const outcome = [join(layout.restore, pidName), String(envdNice)];
   const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname, ...outcome];
   const lists = [...restoreMountPoints(spec), '--', ...groups, '--', ...command];
   await runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
@@ -89,10 +112,11 @@ async function bringBack(
   });
 }
 
-function restoreOptions(layout: SandboxLayout): readonly string[] {
+function restoreOptions(layout: SandboxLayout, isLazy: boolean): readonly string[] {
   return [
-    ...['-D', '/run/images', '-W', layout.criu, '-o', restoreLog, '--pidfile', pidName, '--restore-detached'],
+    ...['-D', '/run/images', '-W', layout.restore, '-o', restoreLog, '--pidfile', pidName, '--restore-detached'],
     ...['--root', '/run/root', '--action-script', networkGate],
+    ...(isLazy ? ['--lazy-pages'] : []),
   ];
 }
 
@@ -105,10 +129,17 @@ async function attachNetwork(spec: SandboxSpec, initPid: number): Promise<void> 
 }
 
 /** The error of a failed restore; CRIU's own words are in its cause. Read before the folder goes. */
-export async function restoreFailure(host: Host, spec: SandboxSpec, error: unknown): Promise<SoulBoxError> {
+export async function restoreFailure(
+  host: Host,
+  spec: SandboxSpec,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<SoulBoxError> {
+  const { restore } = layoutOf(host.instance, spec.sandboxId, spec.directory);
+  if ((await waitForPager(restore, signal.aborted ? 0 : verdictTimeoutMs)) === 'damaged')
+    return new SoulBoxError('state_damaged', 'The saved memory is not what was saved.', { cause: error });
   if (error instanceof SoulBoxError) return error;
-  const { criu } = layoutOf(host.instance, spec.sandboxId, spec.directory);
-  const { log } = await readComplaint(join(criu, restoreLog));
+  const { log } = await readComplaint(join(restore, restoreLog));
   return new SoulBoxError('sandbox_resume_failed', `Sandbox ${spec.sandboxId} could not be resumed.`, {
     cause: new Error(log, { cause: error }),
   });

@@ -68,11 +68,7 @@ export class Pagers implements AsyncDisposable {
 /** The worker outlives its guard for a moment, where that was killed. */
 async function endedState(spare: Spare, workDirectory: string): Promise<PagerState> {
   await spare.ended;
-  for (;;) {
-    const state = pagerState(workDirectory);
-    if (state !== 'loading') return state;
-    await sleep(watchMs);
-  }
+  return await waitForPager(workDirectory, Infinity);
 }
 
 /** How the pager of a restore stands, whichever server started it. One whose processes are all gone was interrupted. */
@@ -80,6 +76,21 @@ export function pagerState(workDirectory: string): PagerState {
   const record = findPagerRecord(workDirectory);
   if (record?.state !== 'loading') return record?.state ?? 'none';
   return pidsOf(record).length > 0 ? 'loading' : 'interrupted';
+}
+
+/** Waits while the pager works, `timeoutMs` at most; gives how it stands then. Throws when the signal aborts meanwhile. */
+export async function waitForPager(
+  workDirectory: string,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<PagerState> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const state = pagerState(workDirectory);
+    if (state !== 'loading' || Date.now() > deadline) return state;
+    signal?.throwIfAborted();
+    await sleep(watchMs);
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { findProcess, sleep } from '@soulbox/base';
@@ -41,8 +42,12 @@ export class Spare {
     this.#job = guard.stdin as Writable;
     this.#answers = guard.stdout as Readable;
     this.#orders = guard.stdio[3] as Writable;
-    // Writing to one that died is noticed by its end.
-    for (const stream of [this.#job, this.#answers, this.#orders]) stream.on('error', () => undefined);
+    for (const stream of [this.#job, this.#answers, this.#orders]) {
+      // Writing to one that died is noticed by its end.
+      stream.on('error', () => undefined);
+      // A server that has nothing else to do ends, and the spare with it.
+      if (stream instanceof Socket) stream.unref();
+    }
     this.ended = new Promise((resolve) => {
       guard.once('exit', () => resolve());
       guard.once('error', () => resolve());

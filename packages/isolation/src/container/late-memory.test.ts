@@ -1,0 +1,18 @@
+// The saving half of the contract again, with memory that comes back as it is touched.
+import { fileURLToPath } from 'node:url';
+import { silentLogger } from '@soulbox/base';
+import { prepareCgroups } from '../cgroup/prepare.ts';
+import { describeDriver } from '../contract/driver-contract.ts';
+import { criu } from './checkpoint/test-criu.ts';
+import { createContainerDriver } from './driver.ts';
+import { testInstance } from './test-instance.ts';
+
+await prepareCgroups();
+
+describeDriver({
+  name: 'container, with late memory',
+  lateMemory: true,
+  instanceNumber: testInstance,
+  createDriver: () => createContainerDriver({ logger: silentLogger, instance: testInstance, criu }),
+  startProgram: fileURLToPath(new URL('start-program.ts', import.meta.url)),
+});

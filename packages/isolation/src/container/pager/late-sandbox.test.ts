@@ -1,0 +1,237 @@
+// Memory that comes late, in real sandboxes: what programs do meanwhile, and what may die meanwhile.
+import { spawn } from 'node:child_process';
+import { cp, open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { randomId, silentLogger, sleep } from '@soulbox/base';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { prepareCgroups } from '../../cgroup/prepare.ts';
+import { buildStandIn, findOrMakeTestRoot } from '../../contract/build-stand-in.ts';
+import { hostTraces } from '../../contract/host-traces.ts';
+import { freezeInto, pause, stopAndSave } from '../../contract/saved-sandboxes.ts';
+import type { TestBench, TestSandbox } from '../../contract/test-sandbox.ts';
+import { openTestBench, usualLimits } from '../../contract/test-sandbox.ts';
+import type { SandboxSpec, SavedMemory } from '../../driver.ts';
+import { criu } from '../checkpoint/test-criu.ts';
+import { createContainerDriver } from '../driver.ts';
+import { layoutOf } from '../layout.ts';
+import { testInstance } from '../test-instance.ts';
+import { pagerState } from './pagers.ts';
+import { findPagerRecord } from './record.ts';
+
+const mib = 2 ** 20;
+const pagesPerMib = mib / 4096;
+const timeout = 60_000;
+/** By a gap of a second in its time the program knows that it has been away. */
+const pauseMs = 1_200;
+const stack = new AsyncDisposableStack();
+const newDriver = (): ReturnType<typeof createContainerDriver> =>
+  createContainerDriver({ logger: silentLogger, instance: testInstance, criu });
+const driver = newDriver();
+const startProgram = fileURLToPath(new URL('../start-program.ts', import.meta.url));
+let bench: TestBench;
+
+beforeAll(async () => {
+  await prepareCgroups();
+  const runtime = stack.use(await buildStandIn());
+  const rootfs = await findOrMakeTestRoot();
+  const options = { driver, instanceNumber: testInstance, rootfs, runtime, firstNumber: 700, lateMemory: true };
+  bench = stack.use(await openTestBench(options));
+}, 900_000);
+afterAll(async () => {
+  await stack.disposeAsync();
+});
+
+/** A sandbox with a program that has `sizeMib` of memory and does `task` as soon as it is restored. */
+async function startHolder(sizeMib: number, task: string, memoryMb = sizeMib + 200): Promise<TestSandbox> {
+  const sandbox = await bench.start({ limits: { ...usualLimits, memoryMb } });
+  const program = await readFile(new URL('late-program.py', import.meta.url), 'utf8');
+  for (const [path, text] of [
+    ['/program.py', program],
+    ['/task', task],
+  ] as const)
+    // prettier-ignore
+    await sandbox.sh(`cat > ${path} << 'END'\n${text}\nEND`);
+  await sandbox.sh(`setsid python3 /program.py ${sizeMib * pagesPerMib} > /program.log 2>&1 &`);
+  await sandbox.sh('for i in $(seq 200); do [ -e /ready ] && break; sleep 0.05; done; ls /ready');
+  return sandbox;
+}
+
+const answerOf = async (sandbox: TestSandbox): Promise<string> =>
+  (await sandbox.sh('for i in $(seq 200); do [ -e /answer ] && break; sleep 0.05; done; cat /answer /program.log'))
+    .stdout;
+
+interface Saved {
+  readonly spec: SandboxSpec;
+  readonly memory: SavedMemory;
+}
+
+/** Saved and suspended, ready to be restored in place. */
+async function save({ spec, instance }: TestSandbox): Promise<Saved> {
+  const memory = await stopAndSave(bench, instance);
+  await driver.suspend(spec.sandboxId, spec.directory);
+  await sleep(pauseMs);
+  return { memory, spec: { ...spec, disk: 'kept', generation: randomId(20) } };
+}
+
+const workOf = ({ sandboxId, directory }: SandboxSpec): string => layoutOf(testInstance, sandboxId, directory).restore;
+
+const readAll = 'answer = isRight(0, count)';
+
+const tasks: Record<string, readonly [string, string]> = {
+  'reads all of it from the end': ['answer = all(isRight(i, i + 1) for i in range(count - 1, -1, -1))', 'True'],
+  'reads it from many threads': [
+    `wrong = []
+def look(first):
+    for i in range(first, count, 7):
+        if not isRight(i, i + 1): wrong.append(i)
+threads = [threading.Thread(target=look, args=(n,)) for n in range(7)]
+for t in threads: t.start()
+for t in threads: t.join()
+answer = wrong`,
+    '[]',
+  ],
+  'forks: parent and children see the same and write apart': [
+    `pids = []
+for n in range(3):
+    pid = os.fork()
+    if pid == 0:
+        ctypes.memset(start + n * pageBytes, 255, pageBytes)
+        os._exit(0 if isRight(3, count) and ctypes.string_at(start + n * pageBytes, 1) == b'\\xff' else 1)
+    pids.append(pid)
+answer = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] + [isRight(0, count)]`,
+    '[0, 0, 0, True]',
+  ],
+  'moves, unmaps and gives back parts of it': [
+    `part = count // 8
+size = ctypes.c_size_t(part * pageBytes)
+room = libc.mmap(None, size, 3, 0x22, -1, ctypes.c_long(0))
+moved = libc.mremap(address(6 * part), size, size, 3, ctypes.c_void_p(room))
+given = libc.madvise(address(5 * part), size, 4)
+gone = libc.munmap(address(4 * part), size)
+new = libc.mmap(address(4 * part), size, 3, 0x32, -1, ctypes.c_long(0))
+answer = [isRight(6 * part, 7 * part, moved), given, isZero(start + 5 * part * pageBytes, part), gone,
+          isZero(new, part), isRight(0, 4 * part), isRight(7 * part, 8 * part)]`,
+    '[True, 0, True, 0, True, True, True]',
+  ],
+};
+
+test.each(Object.entries(tasks))('a program that %s finds what it had', { timeout }, async (_, [task, expected]) => {
+  await using sandbox = await pause(bench, await startHolder(192, task, 1_000), pauseMs);
+  expect(await answerOf(sandbox)).toBe(expected);
+  await vi.waitUntil(() => pagerState(workOf(sandbox.spec)) === 'complete', { timeout: 10_000 });
+});
+
+test('a sandbox that has nearly reached its memory limit gets all of it back', { timeout }, async () => {
+  await using sandbox = await pause(bench, await startHolder(192, readAll, 240), pauseMs);
+  expect(await answerOf(sandbox)).toBe('True');
+});
+
+test('several sandboxes read one image at once', { timeout }, async () => {
+  const { memory, layer } = await freezeInto(bench, await startHolder(128, readAll));
+  await sleep(pauseMs);
+  const limits = { ...usualLimits, memoryMb: 328 };
+  const specs = await Promise.all([1, 2, 3].map(() => bench.createSpec({ layers: [layer], limits })));
+  const copies = await Promise.all(specs.map((spec) => bench.restore(memory, spec)));
+  expect(await Promise.all(copies.map(answerOf))).toEqual(['True', 'True', 'True']);
+  for (const copy of copies) await copy[Symbol.asyncDispose]();
+  expect(await hostTraces(...specs)).toEqual([]);
+});
+
+test('a sandbox that is paused again before it has everything loses nothing', { timeout }, async () => {
+  const saved = await save(await startHolder(384, `time.sleep(4)\n${readAll}`));
+  const instance = await driver.restore(saved.spec, saved.memory);
+  expect(pagerState(workOf(saved.spec))).toBe('loading');
+  const memory = await stopAndSave(bench, instance);
+  await driver.suspend(saved.spec.sandboxId, saved.spec.directory);
+  await using sandbox = await bench.restore(memory, saved.spec);
+  expect(await answerOf(sandbox)).toBe('True');
+});
+
+test('a sandbox goes on when the server dies meanwhile, and the next one can save it', { timeout }, async () => {
+  const saved = await save(await startHolder(384, readAll));
+  const server = spawn(process.execPath, [startProgram, JSON.stringify(saved.spec), saved.memory.directory, 'late'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const ended = new Promise((resolve) => server.once('close', resolve));
+  await vi.waitUntil(() => pagerState(workOf(saved.spec)) === 'loading', { timeout: 10_000, interval: 2 });
+  const next = newDriver();
+  const { sandboxId, directory } = saved.spec;
+  const instance = await vi.waitUntil(async () => await next.adopt(sandboxId, directory), {
+    timeout: 10_000,
+    interval: 2,
+  });
+  server.kill('SIGKILL');
+  await ended;
+  const memory = await stopAndSave({ ...bench, driver: next }, instance);
+  await next.suspend(sandboxId, directory);
+  await using sandbox = await bench.restore(memory, saved.spec);
+  expect(await answerOf(sandbox)).toBe('True');
+});
+
+/** One that notes in /wrong when it sees a page that it never had. */
+const watch = `
+for i in range(count - 1, -1, -1):
+    if not isRight(i, i + 1): open('/wrong', 'w').close()`;
+
+async function expectEnded({ spec, memory }: Saved, why: 'damaged' | 'interrupted'): Promise<void> {
+  const { sandboxId, directory } = spec;
+  await vi.waitUntil(() => pagerState(workOf(spec)) !== 'loading', { timeout: 10_000 });
+  expect(await driver.whyEnded(sandboxId, directory)).toBe(why);
+  expect(await driver.adopt(sandboxId, directory)).toBeUndefined();
+  await driver.suspend(sandboxId, directory);
+  expect(await hostTraces(spec)).toEqual([]);
+  expect(memory.directory).toBeTruthy();
+}
+
+async function expectNothingWrong(saved: Saved): Promise<void> {
+  await using again = await bench.restore(saved.memory, saved.spec);
+  expect((await again.sh('ls /wrong')).stdout).toBe('');
+}
+
+test.each(['worker', 'guard', 'sharer'] as const)(
+  'a sandbox is ended before it reads zeros when the %s of its pager is killed, and its state can be used again',
+  { timeout },
+  async (part) => {
+    const saved = await save(await startHolder(384, watch));
+    await driver.restore(saved.spec, saved.memory);
+    const record = findPagerRecord(workOf(saved.spec));
+    if (record?.state !== 'loading') throw new Error('the pager was too fast');
+    process.kill(record[part].pid, 'SIGKILL');
+    await expectEnded(saved, 'interrupted');
+    await expectNothingWrong(saved);
+  },
+);
+
+test('a sandbox is ended before it reads a page whose block was altered', { timeout }, async () => {
+  const saved = await save(await startHolder(192, watch));
+  const whole = `${saved.memory.directory}-whole`;
+  await cp(saved.memory.directory, whole, { recursive: true });
+  const [name = ''] =
+    Object.entries(saved.memory.digests.parts).sort(([, one], [, two]) => two.length - one.length)[0] ?? [];
+  await flip(join(saved.memory.directory, name), 100 * mib);
+  // Ended at once or in the middle of its restore, which says so.
+  const error: unknown = await driver.restore(saved.spec, saved.memory).then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  if (error === undefined) await expectEnded(saved, 'damaged');
+  else expect(error).toMatchObject({ reason: 'state_damaged' });
+  expect(await hostTraces(saved.spec)).toEqual([]);
+  await expectNothingWrong({ ...saved, memory: { ...saved.memory, directory: whole } });
+});
+
+test('a restore whose first blocks are altered fails as damaged and keeps the disk', { timeout }, async () => {
+  const saved = await save(await startHolder(16, readAll));
+  for (const [name, { length }] of Object.entries(saved.memory.digests.parts))
+    for (let index = 0; index < length; index++) await flip(join(saved.memory.directory, name), index * mib + 1);
+  await expect(driver.restore(saved.spec, saved.memory)).rejects.toMatchObject({ reason: 'state_damaged' });
+  expect(await hostTraces(saved.spec)).toEqual([]);
+});
+
+async function flip(path: string, position: number): Promise<void> {
+  await using file = await open(path, 'r+');
+  const byte = Buffer.alloc(1);
+  await file.read(byte, 0, 1, position);
+  await file.write(Buffer.from([(byte[0] ?? 0) ^ 1]), 0, 1, position);
+}
