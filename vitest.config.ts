@@ -35,6 +35,16 @@ export default defineConfig({
           globalSetup: ['e2e/global-setup.ts'],
         },
       },
+      {
+        // Installs much first: `npm run workloads`.
+        test: {
+          name: 'workloads',
+          include: ['e2e/**/*.workload.ts'],
+          hookTimeout: 180_000,
+          fileParallelism: false,
+          globalSetup: ['e2e/global-setup.ts'],
+        },
+      },
     ],
   },
 });

@@ -1,34 +1,7 @@
-import type { Sandbox } from 'e2b';
-import { expect, onTestFinished, test } from 'vitest';
-import { Sandbox as SandboxClass } from 'e2b';
-import { createSandbox } from './harness/sandbox.ts';
-import { until } from './harness/until.ts';
-
-// Each workload runs in one sandbox, which is paused and resumed, and then forked twice; it must go on in all of them.
-
-interface Workload {
-  /** Starts it and waits until it works. */
-  readonly start: (sandbox: Sandbox) => Promise<void>;
-  /** Throws unless it works and remembers what it did before. */
-  readonly check: (sandbox: Sandbox) => Promise<void>;
-}
-
-const sh = async (sandbox: Sandbox, command: string): Promise<string> => {
-  return (await sandbox.commands.run(command, { timeoutMs: 50_000 })).stdout.trim();
-};
-
-async function background(sandbox: Sandbox, command: string): Promise<void> {
-  const handle = await sandbox.commands.run(command, { background: true, timeoutMs: 0 });
-  handle.wait().catch(() => undefined);
-}
-
-const answers = async (sandbox: Sandbox, command: string, wanted: RegExp): Promise<void> => {
-  await until(
-    `${command} answers ${String(wanted)}`,
-    async () => wanted.test(await sh(sandbox, `${command} 2>/dev/null || true`)),
-    30_000,
-  );
-};
+import { expect, test } from 'vitest';
+import { until } from '../harness/until.ts';
+import type { Workload } from './workload.ts';
+import { answers, background, expectSurvival, isLast, sh } from './workload.ts';
 
 const workloads: Readonly<Record<string, Workload>> = {
   'a Python server under load from inside': {
@@ -144,27 +117,10 @@ open('/tmp/committed', 'w').write(str(db.execute('select count(*) from t').fetch
   },
 };
 
-/** Copies are told apart from the sandbox that is paused and resumed first by a file. */
-async function isLast(sandbox: Sandbox): Promise<boolean> {
-  return await sandbox.files.exists('/tmp/last-round');
-}
-
-test.each(Object.keys(workloads))('%s survives pause, resume and fork', { timeout: 180_000 }, async (name) => {
-  const workload = workloads[name];
-  if (workload === undefined) throw new Error(`no workload ${name}`);
-  const sandbox = await createSandbox({ timeoutMs: 300_000 });
-  await workload.start(sandbox);
-  await sandbox.pause();
-  await sandbox.connect({ timeoutMs: 300_000 });
-  await workload.check(sandbox);
-  await sandbox.files.write('/tmp/last-round', '');
-  const forks = await sandbox.fork({ count: 2, timeoutMs: 300_000 });
-  onTestFinished(async () => {
-    for (const fork of forks) if (fork instanceof SandboxClass) await fork.kill();
-  });
-  for (const fork of forks) {
-    if (!(fork instanceof SandboxClass)) throw fork;
-    await workload.check(fork);
-  }
-  await workload.check(sandbox);
-});
+test.each(Object.entries(workloads))(
+  '%s survives pause, resume and fork',
+  { timeout: 180_000 },
+  async (_, workload) => {
+    await expectSurvival(workload);
+  },
+);

@@ -1,0 +1,153 @@
+import { expect, test } from 'vitest';
+import type { Sandbox } from 'e2b';
+import type { Workload } from './workload.ts';
+import { answers, background, expectSurvival, sh } from './workload.ts';
+
+// Programs that have to be installed first, from Debian and npm: `npm run workloads`, too slow for every run.
+
+const installMs = 400_000;
+
+async function install(sandbox: Sandbox, ...packages: string[]): Promise<void> {
+  const apt = `apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${packages.join(' ')}`;
+  await sandbox.commands.run(`(${apt}) >/tmp/apt.log 2>&1`, { user: 'root', timeoutMs: installMs });
+}
+
+/** A server in JavaScript that counts in memory and with a timer. */
+const countingServer = `
+let ticks = 0; setInterval(() => ticks++, 50);
+const { createServer } = require('node:http');
+createServer((_, answer) => answer.end('ticks ' + ticks)).listen(8100);`;
+
+const countsOn = async (sandbox: Sandbox): Promise<void> => {
+  const read = async (): Promise<number> => Number((await sh(sandbox, 'curl -s http://127.0.0.1:8100/')).split(' ')[1]);
+  const before = await read();
+  expect(before).toBeGreaterThan(0);
+  await sh(sandbox, 'sleep 0.5');
+  expect(await read()).toBeGreaterThan(before);
+};
+
+const workloads: Readonly<Record<string, Workload>> = {
+  'PostgreSQL with an open transaction': {
+    start: async (sandbox) => {
+      await install(sandbox, 'postgresql', 'postgresql-client');
+      await sandbox.commands.run('service postgresql start', { user: 'root' });
+      await sandbox.commands.run(
+        "su postgres -c \"psql -qc 'create table t(x int)' && psql -qc 'insert into t values (1)'\"",
+        {
+          user: 'root',
+        },
+      );
+      const session =
+        "(echo 'begin; insert into t values (2);'; while [ ! -e /tmp/commit ]; do sleep 0.1; done; echo 'commit;') | psql -q";
+      await background(sandbox, `sudo su postgres -c "${session}"`);
+      await answers(
+        sandbox,
+        `sudo su postgres -c "psql -Atc \\"select count(*) from pg_stat_activity where state = 'idle in transaction'\\""`,
+        /^1$/,
+      );
+    },
+    check: async (sandbox) => {
+      const count = 'sudo su postgres -c "psql -Atc \\"select count(*) from t\\""';
+      if ((await sh(sandbox, 'ls /tmp/last-round 2>/dev/null || true')) === '') {
+        expect(await sh(sandbox, count)).toBe('1');
+        return;
+      }
+      await sh(sandbox, 'touch /tmp/commit');
+      await answers(sandbox, count, /^2$/);
+    },
+  },
+  Redis: {
+    start: async (sandbox) => {
+      await install(sandbox, 'redis-server');
+      await background(sandbox, 'redis-server --save "" --port 6390 >/dev/null 2>&1');
+      await answers(sandbox, 'redis-cli -p 6390 set word walrus', /OK/);
+    },
+    check: async (sandbox) => {
+      expect(await sh(sandbox, 'redis-cli -p 6390 get word')).toBe('walrus');
+      expect(await sh(sandbox, 'redis-cli -p 6390 incr n')).toMatch(/^\d+$/);
+    },
+  },
+  'an ipykernel with variables': {
+    start: async (sandbox) => {
+      await install(sandbox, 'python3-ipykernel', 'python3-jupyter-client');
+      await background(sandbox, 'python3 -m ipykernel_launcher -f /tmp/kernel.json >/dev/null 2>&1');
+      await answers(sandbox, 'ls /tmp/kernel.json', /kernel/);
+      expect(await sh(sandbox, execute('x = 41'))).toBe('ok');
+    },
+    check: async (sandbox) => {
+      expect(await sh(sandbox, execute('x += 1; assert x >= 42'))).toBe('ok');
+    },
+  },
+  'a Java program': {
+    start: async (sandbox) => {
+      await install(sandbox, 'default-jdk-headless');
+      const program = `
+import com.sun.net.httpserver.*; import java.net.*; import java.util.concurrent.atomic.*;
+public class Count { public static void main(String[] a) throws Exception {
+  AtomicLong ticks = new AtomicLong();
+  new Thread(() -> { try { while (true) { Thread.sleep(50); ticks.incrementAndGet(); } } catch (InterruptedException e) {} }).start();
+  HttpServer s = HttpServer.create(new InetSocketAddress("127.0.0.1", 8100), 0);
+  s.createContext("/", x -> { byte[] b = ("ticks " + ticks.get()).getBytes(); x.sendResponseHeaders(200, b.length); x.getResponseBody().write(b); x.close(); });
+  s.start(); } }`;
+      await sandbox.files.write('Count.java', program);
+      await background(sandbox, 'java -Xmx128m Count.java >/dev/null 2>&1');
+      await answers(sandbox, 'curl -s http://127.0.0.1:8100/', /ticks [1-9]/);
+    },
+    check: countsOn,
+  },
+  'a Bun program': {
+    start: async (sandbox) => {
+      await sh(sandbox, 'npm install --silent bun >/dev/null 2>&1', installMs);
+      await sandbox.files.write('count.cjs', countingServer);
+      await background(sandbox, 'npx bun count.cjs >/dev/null 2>&1');
+      await answers(sandbox, 'curl -s http://127.0.0.1:8100/', /ticks [1-9]/);
+    },
+    check: countsOn,
+  },
+  'a Deno program': {
+    start: async (sandbox) => {
+      await sh(sandbox, 'npm install --silent deno >/dev/null 2>&1', installMs);
+      await sandbox.files.write('count.cjs', countingServer);
+      await background(sandbox, 'npx deno run --allow-all count.cjs >/dev/null 2>&1');
+      await answers(sandbox, 'curl -s http://127.0.0.1:8100/', /ticks [1-9]/);
+    },
+    check: countsOn,
+  },
+  'headless Chromium with a page': {
+    start: async (sandbox) => {
+      await install(sandbox, 'chromium');
+      const page = 'data:text/html,<title>0</title><script>let n=0;setInterval(()=>document.title=++n,50)</script>';
+      await background(
+        sandbox,
+        `chromium --headless --no-sandbox --disable-gpu --remote-debugging-port=9222 '${page}' >/dev/null 2>&1`,
+      );
+      await answers(sandbox, 'curl -s http://127.0.0.1:9222/json', /"title": "[1-9]/);
+    },
+    check: async (sandbox) => {
+      const read = async (): Promise<number> => {
+        const [, title = '0'] = /"title": "(\d+)/.exec(await sh(sandbox, 'curl -s http://127.0.0.1:9222/json')) ?? [];
+        return Number(title);
+      };
+      const before = await read();
+      await sh(sandbox, 'sleep 0.5');
+      expect(await read()).toBeGreaterThan(before);
+    },
+  },
+};
+
+/** A command that has the kernel run code and prints the status of its answer. */
+function execute(code: string): string {
+  return `python3 -c "
+from jupyter_client import BlockingKernelClient
+client = BlockingKernelClient(connection_file='/tmp/kernel.json'); client.load_connection_file(); client.start_channels()
+client.wait_for_ready(timeout=20)
+print(client.execute_interactive('${code}', timeout=20, output_hook=lambda _: None)['content']['status'])"`;
+}
+
+test.each(Object.entries(workloads))(
+  '%s survives pause, resume and fork',
+  { timeout: 900_000 },
+  async (_, workload) => {
+    await expectSurvival(workload);
+  },
+);
