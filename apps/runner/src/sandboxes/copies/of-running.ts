@@ -1,11 +1,12 @@
 import { randomId, SoulBoxError } from '@soulbox/base';
 import type { State } from '@soulbox/states';
 import { readBootId } from '../../host/boot-id.ts';
+import { freeSlot } from '../host.ts';
 import type { OperationContext } from '../operation.ts';
 import { tellUpdated } from '../operation.ts';
 import type { Work } from '../record.ts';
 import { comesLate, memoryOf } from '../sleep/check-state.ts';
-import { layDown, savedFrom } from '../sleep/finish-pause.ts';
+import { endProcesses, savedFrom } from '../sleep/finish-pause.ts';
 import { goOn } from '../sleep/go-on.ts';
 import { revive } from '../sleep/revive.ts';
 import { checkRoom, saveState } from '../sleep/save.ts';
@@ -64,13 +65,17 @@ async function parkDisk(
   work: Work,
   below: readonly string[],
 ): Promise<void> {
+  const { host, table, background } = context;
+  const { sandboxId, slot } = sandbox.record;
   try {
-    await layDown(context, sandbox);
+    await endProcesses(host, sandbox);
     await takeDisk(context, sandbox, work.layerId);
   } catch (err) {
-    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'disk not turned into a layer');
+    host.logger.error({ sandboxId, err }, 'disk not turned into a layer');
   }
-  await context.table.update(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
+  await table.update(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
+  // The kernel takes 10 ms and more to remove an interface. One that a server did not get to is removed by the next.
+  background.start(async () => await freeSlot(host, slot));
 }
 
 /**

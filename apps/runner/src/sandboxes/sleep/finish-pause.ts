@@ -28,13 +28,7 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
   }
 }
 
-/** Ends processes and network, and keeps the disk. Safe to repeat. */
-export async function layDown({ host }: Pick<OperationContext, 'host'>, sandbox: TenantSandbox): Promise<void> {
-  await endProcesses(host, sandbox);
-  await freeSlot(host, sandbox.record.slot);
-}
-
-/** As `layDown`, and digests the disk: only now nobody writes to it any more. */
+/** Ends processes and network, and keeps and digests the disk: only now nobody writes to it any more. Safe to repeat. */
 export async function layToRest(
   { host }: Pick<OperationContext, 'host'>,
   sandbox: TenantSandbox,
@@ -44,7 +38,8 @@ export async function layToRest(
   return disk;
 }
 
-async function endProcesses(host: SandboxHost, sandbox: TenantSandbox): Promise<void> {
+/** Ends processes, and keeps disk and slot. Safe to repeat. */
+export async function endProcesses(host: SandboxHost, sandbox: TenantSandbox): Promise<void> {
   const { sandboxId, driver } = sandbox.record;
   letGo(sandbox);
   await getDriver(host, driver).suspend(sandboxId, host.store.directoryOf(sandboxId));

@@ -49,7 +49,8 @@ kill "$porter" 2>/dev/null || :
 [ "$status" = 0 ] || exit "$status"
 
 # A restored process has no right to a better place than others, so init lost its own; what it starts gets none (chrt).
-init=$(cat "$pidfile")
+# CRIU ends it without a new line.
+read -r init <"$pidfile" || [ -n "$init" ]
 chrt --reset-on-fork --other --pid 0 "$init"
 renice --priority "$nice" --pid "$init" >/dev/null
 keep_facts
