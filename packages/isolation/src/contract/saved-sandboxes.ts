@@ -4,6 +4,9 @@ import type { SandboxInstance, SavedMemory } from '../driver.ts';
 import { lateMemory } from './late-memory.ts';
 import type { TestBench, TestSandbox } from './test-sandbox.ts';
 
+/** Of 10 ms and more each. */
+const quietTries = 50;
+
 /** A saved memory of which every part is verified. */
 export function savedMemory(directory: string): SavedMemory {
   return { directory, digests: { blockBytes: 4 * 2 ** 20, parts: {} } };
@@ -12,10 +15,21 @@ export function savedMemory(directory: string): SavedMemory {
 /** Freezes the sandbox and saves it into a new folder; it stays frozen. */
 export async function stopAndSave(bench: TestBench, instance: SandboxInstance): Promise<SavedMemory> {
   const directory = await bench.makeFolder();
+  await waitForQuiet(instance);
   await bench.driver.freeze(instance);
   await resetConnections(instance);
   await bench.driver.checkpoint(instance, directory);
   return bench.lateMemory ? await lateMemory(directory) : savedMemory(directory);
+}
+
+/** Until the program inside has closed what the test asked through: a copy has another address and could not have it. */
+async function waitForQuiet({ address }: SandboxInstance): Promise<void> {
+  if (address.kind !== 'namespace') return;
+  const list = ['ss', '-Htn', 'not ( dst 127.0.0.0/8 or dst [::1] )'];
+  for (let tries = 0; tries < quietTries; tries++) {
+    if ((await run('nsenter', [`--net=${address.path}`, ...list])).trim() === '') return;
+    await sleep(10);
+  }
 }
 
 /** As the runner does: one to the outside, perhaps half closed, cannot be restored under another address. */
