@@ -15,6 +15,7 @@ import type { Host } from './host.ts';
 import { createHost } from './host.ts';
 import { layoutOf } from './layout.ts';
 import { listTraces } from './list-traces.ts';
+import { canServePages } from './pager/can-serve.ts';
 import { probeHost } from './probe.ts';
 import { sampleSandbox } from './sample.ts';
 import { startSandbox } from './start.ts';
@@ -43,7 +44,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
       setuid: true,
       survivesOutOfMemory: true,
       checkpoint: host.criu !== undefined,
-      lazyRestore: false,
+      lazyRestore: host.criu !== undefined && canServePages(),
     },
     readVersion: () => host.readVersion(),
     probe: () => probeHost(host.criu),
