@@ -77,7 +77,7 @@ test.each([
 });
 
 test('the runtime folder is read-only', async () => {
-  const roots = await asRoot('findmnt -rn -o TARGET,OPTIONS | grep soulbox');
+  const roots = await asRoot('findmnt -rn -o TARGET,OPTIONS /.soulbox');
   expect(roots).toMatch(/\bro\b/);
   const target = roots.split(' ')[0] ?? '';
   expect(await asRoot(`touch ${target}/x && echo written`)).not.toContain('written');
