@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
-import { prepareCgroups } from '@soulbox/isolation';
+import { makeGroupMovesFast, prepareCgroups } from '@soulbox/isolation';
 import type { Finding, Fix, HostSubject } from './finding.ts';
 import { installMissing } from './install-missing.ts';
 import { runChecks } from './run-checks.ts';
@@ -38,12 +38,15 @@ export async function prepareHost(options: PrepareOptions): Promise<Finding[]> {
     // What is still wrong afterwards is reported by the second look.
     await prepareCgroups().catch(() => undefined);
   }
+  if (missing.includes('cgroup-moves')) await makeGroupMovesFast().catch(() => undefined);
   findings = await runChecks(options);
   return refuseFailures(findings);
 }
 
 const isMendable = (id: string): boolean =>
-  id.startsWith('program-') || id.startsWith('sysctl-') || ['cgroups', 'localhost-names', 'criu'].includes(id);
+  id.startsWith('program-') ||
+  id.startsWith('sysctl-') ||
+  ['cgroups', 'cgroup-moves', 'localhost-names', 'criu'].includes(id);
 
 async function raiseSysctls(findings: readonly Finding[]): Promise<void> {
   for (const { name, atLeast } of sysctls) {

@@ -1,3 +1,4 @@
+import { checkCgroupMoves } from './checks/cgroup-moves.ts';
 import { checkCgroups } from './checks/cgroups.ts';
 import { checkCriu } from './checks/criu.ts';
 import { checkDiskSpace } from './checks/disk-space.ts';
@@ -22,6 +23,7 @@ const checks: readonly Check[] = [
   checkRoot,
   checkKernelVersion,
   checkCgroups,
+  checkCgroupMoves,
   checkUserNamespaces,
   checkOverlay,
   checkLoopDevices,

@@ -13,6 +13,7 @@ export type {
 } from './driver.ts';
 export { createContainerDriver } from './container/driver.ts';
 export { createGvisorDriver } from './gvisor/driver.ts';
+export { hasFastGroupMoves, makeGroupMovesFast } from './cgroup/fast-moves.ts';
 export { detectCgroupLayout } from './cgroup/layout.ts';
 export type { CgroupLayout } from './cgroup/layout.ts';
 export { prepareCgroups } from './cgroup/prepare.ts';
