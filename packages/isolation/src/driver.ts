@@ -171,6 +171,12 @@ export interface Driver {
    * sandbox is suspended.
    */
   diskPath(sandboxId: string, directory: string): string;
+  /**
+   * Copies the disk of a frozen sandbox to `layer`, a path on the same file system, to be used in `layers`. The sandbox stays
+   * frozen and keeps its disk. Takes a millisecond for each MiB that the disk holds, unless the host's file system can share
+   * blocks. May run beside `checkpoint`. On an error there is no `layer`.
+   */
+  copyDisk(instance: SandboxInstance, layer: string): Promise<void>;
   /** Moves the disk of a suspended sandbox to `layer`, a path on the same file system, to be used in `layers` from now on. */
   takeDisk(sandboxId: string, directory: string, layer: string): Promise<void>;
   /**

@@ -1,4 +1,5 @@
 import { readdir, rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { z } from 'zod';
 import { SoulBoxError, errorFromNode } from '@soulbox/base';
 import { damaged } from './damage.ts';
@@ -50,6 +51,10 @@ export class Layers {
       throw errorFromNode(error, `Layer ${layerId} could not be written to the disk of the host.`);
     }
     this.#checked.set(layerId, Promise.resolve());
+  }
+
+  async isSealed(layerId: string): Promise<boolean> {
+    return (await readdir(this.#paths.layers)).includes(basename(this.#paths.layerDigests(layerId)));
   }
 
   async verify(layerId: string): Promise<void> {

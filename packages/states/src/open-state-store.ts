@@ -143,6 +143,10 @@ class DiskStateStore implements StateStore {
     await this.#layers.seal(layerId);
   }
 
+  async isSealedLayer(layerId: string): Promise<boolean> {
+    return await this.#layers.isSealed(layerId);
+  }
+
   async verifyLayer(layerId: string): Promise<void> {
     await this.#layers.verify(layerId);
   }

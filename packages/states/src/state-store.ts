@@ -30,10 +30,12 @@ export interface StateStore extends AsyncDisposable {
   unpack(stateId: string): Promise<State>;
   /** Nothing happens when there is none. */
   remove(stateId: string): Promise<void>;
-  /** Where the disk of a suspended sandbox is to be moved to, to become the layer of this id. */
+  /** Where the disk of a suspended sandbox is to be moved to, or another's copied to, to become the layer of this id. */
   layerPath(layerId: string): string;
-  /** Notes size and block digests of a layer that was just moved to its path. Safe to repeat. Durable. */
+  /** Notes size and block digests of a layer that has just come to its path. Safe to repeat. Durable. */
   sealLayer(layerId: string): Promise<void>;
+  /** Whether its digests have been noted. */
+  isSealedLayer(layerId: string): Promise<boolean>;
   /** Checks a layer once in the life of this store; one that it sealed itself is known. Throws `state_damaged`. */
   verifyLayer(layerId: string): Promise<void>;
   /**

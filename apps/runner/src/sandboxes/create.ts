@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Template } from '@soulbox/templates';
 import { makeCopy } from './copies/make-copy.ts';
 import { orderCopies } from './copies/order-copies.ts';
+import { sealedSource } from './copies/source-at-hand.ts';
 import { tenantOfCopy } from './copies/tenant-of-copy.ts';
 import { getDriver } from './host.ts';
 import type { OperationContext } from './operation.ts';
@@ -69,7 +70,7 @@ export async function createFromSnapshot(
   const snapshot = context.snapshots.get(snapshotId);
   using _place = context.admission.enter();
   using _hold = context.keepsakes.hold({ states: [snapshot.stateId], layers: snapshot.layers });
-  const order = await orderCopies(context, snapshot, 'snapshot', false);
+  const order = await orderCopies(context, sealedSource(context.host, snapshot), 'snapshot');
   const { settings } = snapshot.tenant;
   const own = {
     ...tenantsOwn(request),

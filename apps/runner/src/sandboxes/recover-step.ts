@@ -21,7 +21,9 @@ export async function recoverStep(context: OperationContext, sandbox: TenantSand
   await sealLayer(context, sandbox);
   switch (sandbox.record.state) {
     case 'running':
-      return sandbox.live !== undefined;
+      if (sandbox.live === undefined) return false;
+      await sealNewLayers(context, sandbox);
+      return true;
     case 'paused':
       await digestLate(context, sandbox);
       return true;
@@ -44,6 +46,12 @@ async function sealLayer(context: OperationContext, sandbox: TenantSandbox): Pro
   await context.table.update(sandbox, after);
   if (after.layers.includes(work.layerId)) await context.host.states.sealLayer(work.layerId);
   if (sandbox.record.state === 'running') await context.table.update(sandbox, { work: undefined });
+}
+
+/** A copy that was made a moment before the server died may lie on a layer that has no digests yet. */
+async function sealNewLayers({ host }: OperationContext, { record }: TenantSandbox): Promise<void> {
+  for (const layerId of record.layers)
+    if (!(await host.states.isSealedLayer(layerId))) await host.states.sealLayer(layerId);
 }
 
 /** The disk of one that was paused without digests of it: it could not be read then, or the server was of an older version. */

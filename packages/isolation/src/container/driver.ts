@@ -4,8 +4,9 @@ import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
 import { initRuns } from '../host/init-process.ts';
 import type { RunningStarts } from '../host/running-starts.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
+import { copyDisk } from '../root/copy-disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
-import { cgroupOf } from '../root/layout.ts';
+import { cgroupOf, traceName } from '../root/layout.ts';
 import { adoptSandbox } from './adopt.ts';
 import type { Criu } from './checkpoint/criu.ts';
 import { checkpointSandbox } from './checkpoint/dump.ts';
@@ -62,7 +63,10 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
   };
 }
 
-type Checkpoints = Pick<Driver, 'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'diskPath' | 'takeDisk' | 'restore'>;
+type Checkpoints = Pick<
+  Driver,
+  'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'diskPath' | 'copyDisk' | 'takeDisk' | 'restore'
+>;
 
 function checkpoints(host: Host, running: RunningStarts): Checkpoints {
   const diskPath = (sandboxId: string, directory: string): string =>
@@ -80,6 +84,12 @@ function checkpoints(host: Host, running: RunningStarts): Checkpoints {
       await suspendSandbox(host, sandboxId, directory);
     },
     diskPath,
+    copyDisk: async (instance, layer) => {
+      const { sandboxId, directory } = instance;
+      const layout = layoutOf(host.instance, sandboxId, directory);
+      const trace = traceName(host.instance, sandboxId);
+      await running.run(sandboxId, (signal) => copyDisk(layout, instance, trace, layer, signal));
+    },
     takeDisk: async (sandboxId, directory, layer) => await moveDisk(diskPath(sandboxId, directory), layer),
     restore: async (spec, memory) => {
       const criu = getCriu(host);

@@ -1,3 +1,4 @@
+import { readdir, stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { run } from '@soulbox/base';
 import type { SandboxSpec } from '../driver.ts';
@@ -48,6 +49,39 @@ export function describeKeptDisks(stage: Stage): void {
       expect(await hostTraces(first.spec)).toEqual([]);
       await using second = await stage.bench.startOnKeptDisk(first);
       expect((await second.sh('cat /kept')).stdout).toBe('kept\n');
+    });
+
+    test('the disk of one that stands still is copied with all that was written, and is its own afterwards', async () => {
+      await using source = await stage.bench.start();
+      await source.sh(`head -c 20M /dev/urandom > /big; sha256sum /big > /sum; truncate -s 1G /sparse
+        echo before > /file; ln -s /file /link; setsid sleep 600 > /dev/null 2>&1 &`);
+      const layer = `${await stage.bench.makeFolder()}/layer.img`;
+      await stage.bench.driver.freeze(source.instance);
+      await stage.bench.driver.copyDisk(source.instance, layer);
+      await stage.bench.driver.thaw(source.instance);
+      await source.sh('echo after > /file; rm /big');
+      expect((await source.sh('cat /file; ps -e -o comm= | grep -c sleep')).stdout).toBe('after\n1\n');
+      const { mode, blocks } = await stat(layer);
+      expect(mode & 0o777).toBe(0o400);
+      expect(blocks * 512).toBeLessThan(64 * 2 ** 20);
+      await using other = await stage.bench.start({ layers: [layer] });
+      const { stdout } = await other.sh('sha256sum -c /sum; cat /file /link; stat -c %s /sparse');
+      expect(stdout).toBe(`/big: OK\nbefore\nbefore\n${2 ** 30}\n`);
+    });
+
+    test('a disk is not copied where there is no room, and nothing is left of the try', async () => {
+      await using source = await stage.bench.start();
+      await stage.bench.driver.freeze(source.instance);
+      const folder = await stage.bench.makeFolder();
+      await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'soulbox-test', folder]);
+      try {
+        await expect(stage.bench.driver.copyDisk(source.instance, `${folder}/layer.img`)).rejects.toThrow();
+        expect(await readdir(folder)).toEqual([]);
+      } finally {
+        await run('umount', [folder]);
+      }
+      await stage.bench.driver.thaw(source.instance);
+      expect((await source.sh('echo fine')).stdout).toBe('fine\n');
     });
 
     test('destroy removes it', async () => {

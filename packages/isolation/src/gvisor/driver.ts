@@ -3,7 +3,9 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
 import { initRuns } from '../host/init-process.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
+import { copyDisk } from '../root/copy-disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
+import { traceName } from '../root/layout.ts';
 import { adoptSandbox } from './adopt.ts';
 import { checkpointSandbox } from './checkpoint.ts';
 import { destroySandbox } from './destroy.ts';
@@ -48,6 +50,12 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       await suspendSandbox(host, sandboxId, directory);
     },
     diskPath,
+    copyDisk: async (instance, layer) => {
+      const { sandboxId, directory } = instance;
+      const layout = layoutOf(host.instance, sandboxId, directory);
+      const trace = traceName(host.instance, sandboxId);
+      await starts.run(sandboxId, (signal) => copyDisk(layout, instance, trace, layer, signal));
+    },
     takeDisk: (sandboxId, directory, layer) => moveDisk(diskPath(sandboxId, directory), layer),
     restore: async (spec, { directory: memory }) =>
       await starts.run(spec.sandboxId, (signal) =>

@@ -1,30 +1,38 @@
 import { SoulBoxError } from '@soulbox/base';
 
-/** The starts and restores of this process that have not ended: the one thing a driver remembers. */
+/** What is under way for sandboxes in this process, such as starts and restores: the one thing a driver remembers. */
 export interface RunningStarts {
-  /** Runs `start`, whose signal aborts when the sandbox is to be removed meanwhile. */
+  /** Runs `start`, whose signal aborts when the sandbox is to be removed meanwhile. Several may run for one sandbox. */
   run<T>(sandboxId: string, start: (signal: AbortSignal) => Promise<T>): Promise<T>;
-  /** Ends the sandbox's start, if there is one, and waits until it has cleaned up. */
+  /** Ends all that is under way for the sandbox, and waits until it has cleaned up. */
   cancel(sandboxId: string): Promise<void>;
 }
 
+interface Start {
+  readonly sandboxId: string;
+  readonly abort: AbortController;
+  readonly ended: Promise<unknown>;
+}
+
 export function createRunningStarts(): RunningStarts {
-  const starts = new Map<string, { readonly abort: AbortController; readonly ended: Promise<unknown> }>();
+  const starts = new Set<Start>();
   return {
     run: async (sandboxId, start) => {
       const abort = new AbortController();
       const ended = start(abort.signal);
-      starts.set(sandboxId, { abort, ended });
+      const entry = { sandboxId, abort, ended };
+      starts.add(entry);
       try {
         return await ended;
       } finally {
-        starts.delete(sandboxId);
+        starts.delete(entry);
       }
     },
     cancel: async (sandboxId) => {
-      const start = starts.get(sandboxId);
-      start?.abort.abort(new SoulBoxError('sandbox_start_failed', 'The sandbox was removed while it started.'));
-      await Promise.allSettled([start?.ended]);
+      const own = [...starts].filter((start) => start.sandboxId === sandboxId);
+      for (const { abort } of own)
+        abort.abort(new SoulBoxError('sandbox_start_failed', 'The sandbox was removed while it started.'));
+      await Promise.allSettled(own.map(({ ended }) => ended));
     },
   };
 }

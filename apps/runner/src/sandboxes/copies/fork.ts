@@ -3,8 +3,9 @@ import type { OperationContext } from '../operation.ts';
 import type { RunningSandbox } from '../table.ts';
 import { makeCopy } from './make-copy.ts';
 import { orderCopies } from './order-copies.ts';
-import type { CopySource } from './snapshot-store.ts';
 import { tenantOfCopy } from './tenant-of-copy.ts';
+import { sealedSource } from './source-at-hand.ts';
+import type { SourceAtHand } from './source-at-hand.ts';
 import { withSource } from './with-source.ts';
 
 const maxCount = 100;
@@ -18,6 +19,8 @@ export interface ForkRequest {
   readonly teamId: string;
 }
 
+type Wanted = Pick<ForkRequest, 'count' | 'timeoutSeconds'>;
+
 export type ForkOutcome = { readonly sandbox: RunningSandbox } | { readonly failure: SoulBoxError };
 
 /** Makes copies of a sandbox, running or paused, or of a snapshot, several at once. One outcome for each. */
@@ -30,10 +33,11 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
   if ('snapshotId' in source) {
     const snapshot = context.snapshots.get(source.snapshotId);
     using _hold = context.keepsakes.hold({ states: [snapshot.stateId], layers: snapshot.layers });
-    return await makeCopies(context, snapshot, false, request, request.teamId);
+    return await makeCopies(context, sealedSource(context.host, snapshot), request, request.teamId);
   }
-  const outcomes = await withSource(context, source.sandboxId, async (apart, isFresh) => {
-    const done = await makeCopies(context, apart, isFresh, { count, timeoutSeconds }, apart.tenant.teamId);
+  const outcomes = await withSource(context, source.sandboxId, async (atHand) => {
+    const { teamId } = atHand.source.tenant;
+    const done = await makeSealedCopies(context, atHand, { count, timeoutSeconds }, teamId);
     context.events.emit({ event: { case: 'checkpointed', value: { sandboxId: source.sandboxId, snapshotId: '' } } });
     return done;
   });
@@ -42,14 +46,29 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
   return outcomes;
 }
 
-async function makeCopies(
+/** While the copies are made their common disk is sealed; where that fails nobody hears of them. */
+async function makeSealedCopies(
   context: OperationContext,
-  source: CopySource,
-  isFresh: boolean,
-  { count, timeoutSeconds }: Pick<ForkRequest, 'count' | 'timeoutSeconds'>,
+  atHand: SourceAtHand,
+  wanted: Wanted,
   teamId: string,
 ): Promise<ForkOutcome[]> {
-  const order = await orderCopies(context, source, 'fork', isFresh);
+  const copies = makeCopies(context, atHand, wanted, teamId);
+  const [made, sealed] = await Promise.allSettled([copies, atHand.sealDisk()]);
+  if (made.status === 'rejected') throw made.reason;
+  if (sealed.status === 'fulfilled') return made.value;
+  for (const outcome of made.value) if ('sandbox' in outcome) await context.abandon(outcome.sandbox.record.sandboxId);
+  throw sealed.reason;
+}
+
+async function makeCopies(
+  context: OperationContext,
+  atHand: SourceAtHand,
+  { count, timeoutSeconds }: Wanted,
+  teamId: string,
+): Promise<ForkOutcome[]> {
+  const { source } = atHand;
+  const order = await orderCopies(context, atHand, 'fork');
   const lifecycle = { ...source.tenant.lifecycle, timeoutSeconds };
   const tenantOf = (sandboxId: string): ReturnType<typeof tenantOfCopy> =>
     tenantOfCopy(source.tenant, sandboxId, { teamId, lifecycle }, context.clock.now());

@@ -4,13 +4,26 @@ import type { OperationContext } from '../operation.ts';
 import { checkKeptDisk } from '../sleep/kept-disk.ts';
 import type { TenantSandbox } from '../table.ts';
 import type { ShortChain } from './shorten-chain.ts';
+import { sealedSource, sourceFrom } from './source-at-hand.ts';
 import { layersAfter, takeDisk } from './take-disk.ts';
+import type { UseSource } from './with-source.ts';
 
-/**
- * Of a paused sandbox the disk becomes a layer; all else stays, and so does the pause. Called with the lock held. Throws
- * `state_damaged` for a disk that was altered: as a layer it would be sealed as it is.
- */
-export async function shareDisk(context: OperationContext, sandbox: TenantSandbox, chain: ShortChain): Promise<void> {
+/** Calls `use` with what a paused sandbox left, which stays as it is. Called with the lock held. Throws `state_damaged`. */
+export async function withPaused<T>(
+  context: OperationContext,
+  sandbox: TenantSandbox,
+  chain: ShortChain,
+  use: UseSource<T>,
+): Promise<T> {
+  const { saved } = sandbox.record;
+  if (saved === undefined) throw new Error('a paused sandbox names no state');
+  await shareDisk(context, sandbox, chain);
+  using _hold = context.keepsakes.hold({ states: [saved.stateId], layers: sandbox.record.layers });
+  return await use(sealedSource(context.host, sourceFrom(sandbox, saved)));
+}
+
+/** The disk becomes a layer; all else stays. One that was altered would be sealed as it is, so it is refused. */
+async function shareDisk(context: OperationContext, sandbox: TenantSandbox, chain: ShortChain): Promise<void> {
   const { table } = context;
   if (sandbox.record.disk === 'new') return;
   await checkKeptDisk(context.host, sandbox.record);

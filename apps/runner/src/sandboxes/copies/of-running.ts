@@ -9,18 +9,71 @@ import { comesLate, memoryOf } from '../sleep/check-state.ts';
 import { endProcesses, savedFrom } from '../sleep/finish-pause.ts';
 import { goOn } from '../sleep/go-on.ts';
 import { revive } from '../sleep/revive.ts';
+import { explainSaveFailure } from '../sleep/pause.ts';
 import { checkRoom, saveState } from '../sleep/save.ts';
 import { standStill } from '../sleep/stand-still.ts';
 import type { RunningSandbox, TenantSandbox } from '../table.ts';
 import type { ShortChain } from './shorten-chain.ts';
+import { sourceFrom } from './source-at-hand.ts';
 import { layersAfter, takeDisk } from './take-disk.ts';
+import type { UseSource } from './with-source.ts';
 
 /**
- * Makes of a running sandbox what copies are made of: its memory becomes a state, its disk the topmost layer. It has no
- * processes afterwards and must go on by `continueSource`. The layer is not sealed yet; `work` in the record says so until it
- * is. Called with the lock held. Throws `checkpoint_failed` and others as a pause does, with the sandbox running on.
+ * Makes of a running sandbox what copies are made of, and lets it go on as one of them while `use` makes the others. One that
+ * cannot go on is paused then, which its record, its log and an event say: what was made of it stays. Called with the lock
+ * held. Throws `checkpoint_failed` and others as a pause does, with the sandbox running on.
  */
-export async function takeApart(context: OperationContext, sandbox: RunningSandbox, chain: ShortChain): Promise<State> {
+export async function withRunning<T>(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  chain: ShortChain,
+  use: UseSource<T>,
+): Promise<T> {
+  const startedAt = performance.now();
+  const state = await takeApart(context, sandbox, chain);
+  const { sandboxId, layers, driver, work } = sandbox.record;
+  const layerId = work?.layerId ?? '';
+  using _hold = context.keepsakes.hold({ states: [state.stateId], layers });
+  const goesOn = continueSource(context, sandbox, state).then(
+    () => context.host.logger.info({ sandboxId, durationMs: since(startedAt) }, 'sandbox saved while it runs'),
+    (err: unknown) => context.host.logger.error({ sandboxId, err }, 'sandbox saved, but paused now'),
+  );
+  // Afterwards, because nobody waits for digests as much as for the source.
+  const sealed = goesOn.then(async () => await sealTop(context, layers, layerId));
+  const atHand = {
+    source: sourceFrom(sandbox, { stateId: state.stateId, hasMemory: true }),
+    getMemory: () => Promise.resolve(memoryOf(context.host, driver, state, 'copies')),
+    sealDisk: async () => await sealed,
+    // It was, or the source could not have gone on from it.
+    sealMemory: () => Promise.resolve(),
+  };
+  const [outcome] = await Promise.allSettled([useTop(layers, layerId, () => use(atHand)), sealed]);
+  await sealed;
+  await context.table.update(sandbox, { work: undefined });
+  if (outcome.status === 'rejected') throw outcome.reason;
+  return outcome.value;
+}
+
+/** Memory without the disk it was saved with is of no use to a copy. */
+async function useTop<T>(layers: readonly string[], layerId: string, use: () => Promise<T>): Promise<T> {
+  if (layers.includes(layerId)) return await use();
+  throw new SoulBoxError('checkpoint_failed', 'The disk of the sandbox could not be shared; it goes on with it.');
+}
+
+function since(startedAt: number): number {
+  return Math.round(performance.now() - startedAt);
+}
+
+/** The layer is there only if the disk could be turned into one. */
+async function sealTop(context: OperationContext, layers: readonly string[], layerId: string): Promise<void> {
+  if (layers.includes(layerId)) await context.host.states.sealLayer(layerId);
+}
+
+/**
+ * Its memory becomes a state, its disk the topmost layer. It has no processes afterwards and must go on by `continueSource`.
+ * The layer is not sealed yet; `work` in the record says so until it is.
+ */
+async function takeApart(context: OperationContext, sandbox: RunningSandbox, chain: ShortChain): Promise<State> {
   const { table } = context;
   await checkRoom(context, sandbox, true);
   const work: Work = {
@@ -51,10 +104,7 @@ async function saveStanding(
     return await saveState(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
   } catch (error) {
     await goOn(context, sandbox);
-    if (error instanceof SoulBoxError && error.reason !== 'internal') throw error;
-    throw new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved; it goes on running.', {
-      cause: error,
-    });
+    throw explainSaveFailure(error);
   }
 }
 
@@ -82,7 +132,7 @@ async function parkDisk(
  * Lets the source go on as a copy of itself, on a fresh disk. Its memory was saved a moment ago by this process, so nothing of
  * it needs to be checked. Throws `sandbox_resume_failed` when it could not go on and is paused now.
  */
-export async function continueSource(context: OperationContext, sandbox: TenantSandbox, state: State): Promise<void> {
+async function continueSource(context: OperationContext, sandbox: TenantSandbox, state: State): Promise<void> {
   const { driver, cause, stateSinceMs, pagesFrom: before } = sandbox.record;
   try {
     const memory = memoryOf(context.host, driver, state, 'itself');

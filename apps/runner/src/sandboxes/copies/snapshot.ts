@@ -14,8 +14,8 @@ export async function makeSnapshot(
 ): Promise<SnapshotRecord> {
   const { snapshots, keepsakes, events, clock } = context;
   snapshots.checkFree(snapshotId);
-  return await withSource(context, sandboxId, async (source, _isFresh, sealed) => {
-    await sealed;
+  return await withSource(context, sandboxId, async ({ source, sealDisk, sealMemory }) => {
+    await Promise.all([sealDisk(), sealMemory()]);
     using _hold = keepsakes.hold({ states: [source.stateId], layers: source.layers });
     snapshots.checkFree(snapshotId);
     const sizeBytes = await measure(context, source);

@@ -64,7 +64,7 @@ async function pauseAlone(context: OperationContext, sandbox: RunningSandbox, re
     if (!inBackground) await saveState(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
   } catch (error) {
     await goOn(context, sandbox);
-    throw explainFailure(error);
+    throw explainSaveFailure(error);
   }
   await table.update(sandbox, {
     cause: request.cause,
@@ -88,7 +88,7 @@ function checkCapability({ live }: RunningSandbox, keepMemory: boolean): void {
 }
 
 /** What is safe for the caller stays; anything else is told as a failed pause, with its cause for the log. */
-function explainFailure(error: unknown): SoulBoxError {
+export function explainSaveFailure(error: unknown): SoulBoxError {
   if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
   return new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved; it goes on running.', { cause: error });
 }

@@ -32,7 +32,7 @@ function isAppendOnly(partName: string): boolean {
   return /^pages-\d+\.img$/.test(partName);
 }
 
-async function factsOf(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<StateFacts> {
+export async function factsOf(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<StateFacts> {
   const { record, live } = sandbox;
   return {
     createdAtMs: context.clock.now(),

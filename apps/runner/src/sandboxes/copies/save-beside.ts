@@ -1,0 +1,80 @@
+import { randomId } from '@soulbox/base';
+import type { StateDraft } from '@soulbox/states';
+import { readBootId } from '../../host/boot-id.ts';
+import type { OperationContext } from '../operation.ts';
+import { goOn } from '../sleep/go-on.ts';
+import { explainSaveFailure } from '../sleep/pause.ts';
+import { checkRoom, factsOf } from '../sleep/save.ts';
+import { standStill } from '../sleep/stand-still.ts';
+import type { RunningSandbox } from '../table.ts';
+import type { ShortChain } from './shorten-chain.ts';
+import type { SourceAtHand } from './source-at-hand.ts';
+import { sourceFrom } from './source-at-hand.ts';
+
+/**
+ * A disk that holds no more is copied while the memory is saved, which takes as long or longer; a larger one would hold the
+ * sandbox up (docs/decisions/013).
+ */
+const copiedDiskMaxBytes = 64 * 2 ** 20;
+
+/** Whether `saveBeside` is the way to copy this sandbox. */
+export async function hasSmallDisk({ live }: RunningSandbox): Promise<boolean> {
+  const { diskUsedBytes } = await live.driver.sample(live.instance);
+  return diskUsedBytes <= copiedDiskMaxBytes;
+}
+
+/**
+ * Saves memory and disk of a sandbox beside it: its processes stand still for that and go on, as they were, on the disk they
+ * have. What is saved is there for the caller until disposed; nothing of it outlives the server unless it is sealed. Called
+ * with the lock held. Throws `checkpoint_failed` and others as a pause does; the sandbox goes on in any case.
+ */
+export async function saveBeside(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  chain: ShortChain,
+): Promise<SourceAtHand & AsyncDisposable> {
+  const startedAt = performance.now();
+  const { host, table, keepsakes } = context;
+  const { sandboxId } = sandbox.record;
+  await checkRoom(context, sandbox, true);
+  const stateId = randomId(20);
+  const layerId = randomId(20);
+  const layers = [layerId, ...chain.below(sandbox.record.layers)];
+  const facts = await factsOf(context, sandbox, { stateId, keepMemory: true, layers });
+  await using parts = new AsyncDisposableStack();
+  parts.use(keepsakes.hold({ states: [stateId], layers }));
+  const draft = parts.use(await host.states.begin(stateId));
+  // The record does not name the layer: the sandbox never lies on it.
+  const work = { from: 'running' as const, stateId, layerId: '', keepMemory: true, promised: false };
+  await table.step(sandbox, 'snapshotting', { work: { ...work, bootId: readBootId() } });
+  try {
+    await standStill(context, sandbox);
+    await saveParts(sandbox, draft, host.states.layerPath(layerId));
+  } catch (error) {
+    throw explainSaveFailure(error);
+  } finally {
+    await goOn(context, sandbox);
+  }
+  const durationMs = Math.round(performance.now() - startedAt);
+  host.logger.info({ sandboxId, durationMs }, 'sandbox saved while it runs');
+  const kept = parts.move();
+  return {
+    source: sourceFrom(sandbox, { stateId, hasMemory: true }, layers),
+    getMemory: () => Promise.resolve({ directory: draft.directory, digests: { blockBytes: 1, parts: {} } }),
+    sealDisk: async () => await host.states.sealLayer(layerId),
+    sealMemory: async () => {
+      await draft.seal(facts);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await kept.disposeAsync();
+    },
+  };
+}
+
+/** Waits for both even when one fails: the sandbox may not go on under the other. */
+async function saveParts({ live }: RunningSandbox, draft: StateDraft, layer: string): Promise<void> {
+  const { driver, instance } = live;
+  const steps = [driver.checkpoint(instance, draft.directory), driver.copyDisk(instance, layer)];
+  const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}

@@ -1,0 +1,45 @@
+import type { SavedMemory } from '@soulbox/isolation';
+import type { SandboxHost } from '../host.ts';
+import { checkLayers, checkMemory } from '../sleep/check-state.ts';
+import type { TenantSandbox } from '../table.ts';
+import type { CopySource } from './snapshot-store.ts';
+
+/** What copies are made of, kept from being removed until whoever has it is done. */
+export interface SourceAtHand {
+  readonly source: CopySource;
+  /**
+   * The saved memory; undefined when copies start afresh on the files. It has been checked, unless this server has saved it a
+   * moment ago. Throws `state_damaged`, `state_incompatible`.
+   */
+  readonly getMemory: () => Promise<SavedMemory | undefined>;
+  /** Puts the layers on the disk with their digests. Every copy needs that before it can sleep. Throws `disk_full`. */
+  readonly sealDisk: () => Promise<void>;
+  /** Likewise the memory, for copies that are made later. */
+  readonly sealMemory: () => Promise<void>;
+}
+
+/** One that was sealed before. */
+export function sealedSource(host: SandboxHost, source: CopySource): SourceAtHand {
+  return {
+    source,
+    getMemory: async () => {
+      if (source.hasMemory) return await checkMemory(host, source, 'copies');
+      await checkLayers(host, source.layers);
+      return undefined;
+    },
+    sealDisk: () => Promise.resolve(),
+    sealMemory: () => Promise.resolve(),
+  };
+}
+
+/** What copies of a sandbox are made of besides the memory that `memory` names. */
+export function sourceFrom(
+  { record }: TenantSandbox,
+  memory: Pick<CopySource, 'stateId' | 'hasMemory'>,
+  layers: readonly string[] = record.layers,
+): CopySource {
+  const { driver, templateId, runtimeDirectory, cpuCount, memoryMb, diskMb, tenant } = record;
+  const { stateId, hasMemory } = memory;
+  const has = { stateId, hasMemory, layers: [...layers] };
+  return { ...has, driver, templateId, runtimeDirectory, cpuCount, memoryMb, diskMb, tenant };
+}
