@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import type { CgroupLimits, Cgroups, CgroupUsage } from './cgroups.ts';
@@ -11,6 +11,7 @@ const nanosPerSecond = 1e9;
 const unlimitedFrom = 2 ** 62;
 /** A v1 group takes no process before it may use CPUs and memory nodes. */
 const cpusetFiles = ['cpuset.cpus', 'cpuset.mems'] as const;
+const memoryAndSwap = 'memory.memsw.limit_in_bytes';
 const memoryKeys = ['total_rss', 'total_cache', 'total_swap', 'total_inactive_file'] as const;
 
 type FileOf = (controller: string, group: string, file: string) => string;
@@ -34,7 +35,9 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
   return {
     version: 1,
     directoriesOf: (group) => roots.map((root) => join(root, group)),
-    create: (group, limits) => createV1Group(roots, fileOf, group, limits),
+    create: async (group, limits) => {
+      await Promise.resolve().then(() => createV1Group(trees, fileOf, group, limits));
+    },
     freezerOf: (group) => fileOf('freezer', group, ''),
     freeze: (group) => freezeGroup(fileOf('freezer', group, 'freezer.state'), 'FROZEN', 'THAWED', isFrozen),
     thaw: async (group) => {
@@ -81,37 +84,33 @@ function isFrozen(state: string): boolean {
   return state.trim() === 'FROZEN';
 }
 
-async function createV1Group(
-  roots: readonly string[],
-  fileOf: FileOf,
-  group: string,
-  limits: CgroupLimits,
-): Promise<void> {
-  await Promise.all(roots.map((root) => mkdir(join(root, group), { recursive: true })));
-  const set = (controller: string, file: string, value: number | string): Promise<void> =>
-    writeFile(fileOf(controller, group, file), String(value), { flag: 'r+' });
-  await set('memory', 'memory.limit_in_bytes', limits.memoryBytes);
+/** Synchronous: some forty calls on pseudo files, which never wait, and a fork of many waits for each. */
+function createV1Group(trees: ReadonlyMap<string, string>, fileOf: FileOf, group: string, limits: CgroupLimits): void {
+  for (const root of new Set(trees.values())) mkdirSync(join(root, group), { recursive: true });
+  const set = (controller: string, file: string, value: number | string): void => {
+    writeFileSync(fileOf(controller, group, file), String(value), { flag: 'r+' });
+  };
+  set('memory', 'memory.limit_in_bytes', limits.memoryBytes);
   // Not there when the kernel does not account for swap.
-  await writeIfThere(fileOf('memory', group, 'memory.memsw.limit_in_bytes'), String(limits.memoryBytes));
-  await set('cpu', 'cpu.cfs_period_us', limits.cpuPeriodMicros);
-  await set('cpu', 'cpu.cfs_quota_us', limits.cpuQuotaMicros);
-  await set('pids', 'pids.max', limits.maxProcesses);
-  await set('devices', 'devices.deny', 'a');
-  for (const device of limits.devices) await set('devices', 'devices.allow', device);
-  await fillCpuset(roots, group);
+  if (existsSync(fileOf('memory', group, memoryAndSwap))) set('memory', memoryAndSwap, limits.memoryBytes);
+  set('cpu', 'cpu.cfs_period_us', limits.cpuPeriodMicros);
+  set('cpu', 'cpu.cfs_quota_us', limits.cpuQuotaMicros);
+  set('pids', 'pids.max', limits.maxProcesses);
+  set('devices', 'devices.deny', 'a');
+  for (const device of limits.devices) set('devices', 'devices.allow', device);
+  const cpusets = trees.get('cpuset');
+  if (cpusets !== undefined) fillCpusets(cpusets, group.split('/').filter(Boolean));
 }
 
-/** Passes on from parent to child what the tree of `cpuset`, where there is one, leaves empty in new groups. */
-async function fillCpuset(roots: readonly string[], group: string): Promise<void> {
-  const names = group.split('/').filter(Boolean);
-  for (const root of roots)
-    for (let depth = 1; depth <= names.length; depth++)
-      for (const file of cpusetFiles)
-        await inherit(join(root, ...names.slice(0, depth - 1)), names[depth - 1] ?? '', file);
-}
-
-async function inherit(parent: string, child: string, file: string): Promise<void> {
-  const path = join(parent, child, file);
-  const own = await readFile(path, 'latin1').catch(() => undefined);
-  if (own?.trim() === '') await writeFile(path, await readFile(join(parent, file), 'latin1'), { flag: 'r+' });
+/** Passes on from parent to child what the tree of `cpuset` leaves empty in new groups. */
+function fillCpusets(root: string, names: readonly string[]): void {
+  let parent = root;
+  for (const name of names) {
+    for (const file of cpusetFiles) {
+      const path = join(parent, name, file);
+      if (readFileSync(path, 'latin1').trim() === '')
+        writeFileSync(path, readFileSync(join(parent, file), 'latin1'), { flag: 'r+' });
+    }
+    parent = join(parent, name);
+  }
 }

@@ -60,8 +60,8 @@ export function instanceOf(
 async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
   const cgroup = cgroupOf(host.instance, spec.sandboxId);
   const config = createOciConfig(spec, layout, cgroup, host.facts, host.seccomp);
+  writeSkeleton(layout.skeleton, spec);
   await completeAll([
-    writeSkeleton(layout.skeleton, spec),
     writeFile(layout.config, JSON.stringify(config), { mode: 0o600 }),
     prepareDisk(spec, layout),
     prepareMounts(host, spec, layout),

@@ -57,8 +57,9 @@ async function launch(
 
 async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
   const config = createOciConfig(spec, layout, cgroupOf(host.instance, spec.sandboxId), host.openFilesMax);
+  writeSkeleton(layout.skeleton, spec);
   await completeAll([
-    writeSkeleton(layout.skeleton, spec).then(() => keepTemporaryFilesOnDisk(layout)),
+    keepTemporaryFilesOnDisk(layout),
     writeFile(layout.config, JSON.stringify(config), { mode: 0o600 }),
     prepareDisk(spec, layout),
     writeMountTable(layout.mountTable, mountsOf(host, spec, layout)),

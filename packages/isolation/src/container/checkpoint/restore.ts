@@ -53,8 +53,10 @@ export async function restoreSandbox(
   const initPid = Number(await readFile(join(layout.restore, pidName), 'latin1'));
   const initStartTicks = findProcess(initPid)?.startTicks;
   if (initStartTicks === undefined) throw new SoulBoxError('sandbox_resume_failed', 'The sandbox ended as it resumed.');
-  await writeDiskOrigin(layout, initPid);
-  for (const path of [layout.skeleton, layout.criu]) await rm(path, { recursive: true, force: true });
+  await completeAll([
+    writeDiskOrigin(layout, initPid),
+    ...[layout.skeleton, layout.criu].map((path) => rm(path, { recursive: true, force: true })),
+  ]);
   const init = { initPid, initStartTicks };
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init, namespaceOwner: 0 });
   if (isLazy) host.pagers.fill();
@@ -78,8 +80,8 @@ async function openPager(host: Host, spec: SandboxSpec, layout: SandboxLayout, m
 async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout, memory: SavedMemory): Promise<void> {
   for (const folder of [layout.criu, layout.restore]) await mkdir(folder, { mode: 0o700 });
   const group = cgroupOf(host.instance, spec.sandboxId);
+  if (spec.disk === 'new') writeSkeleton(layout.skeleton, spec);
   await completeAll([
-    ...(spec.disk === 'new' ? [writeSkeleton(layout.skeleton, spec)] : []),
     prepareDisk(spec, layout),
     prepareRestoreMounts(host, spec, layout, memory.directory),
     makeRunFolder(host.instance),
