@@ -47,8 +47,9 @@ export interface SandboxSpec {
   /** envd demands it on host-only calls. Readable by the sandbox's root only. */
   readonly hostToken: Secret;
   /**
-   * Called once when the network namespace exists and before envd runs. `networkNamespace` is a path that can be
-   * opened, such as `/proc/PID/ns/net`.
+   * Called once when the network namespace exists, before envd or anything that is restored runs: when it rejects, nothing
+   * does, and the start or restore throws what it threw. `networkNamespace` is a path that can be opened, such as
+   * `/proc/PID/ns/net`.
    */
   readonly attachNetwork: (networkNamespace: string) => Promise<void>;
 }

@@ -1,12 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { Secret, sleep } from '@soulbox/base';
-import type { Driver, SandboxInstance, SandboxSpec, SavedMemory } from '@soulbox/isolation';
+import type { Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';
 import { openNamespace } from '@soulbox/network';
 import type { Namespace } from '@soulbox/network';
 import { createEnvdClient } from '../envd/envd-client.ts';
 import { getDriver } from './host.ts';
 import type { SandboxHost } from './host.ts';
 import type { SandboxRecord } from './record.ts';
+import type { CheckedMemory } from './sleep/check-state.ts';
 import { idBaseOf } from './slots.ts';
 import type { KnownSandbox, Live } from './table.ts';
 
@@ -17,20 +18,24 @@ const firstPollMs = 25;
 const pollMs = 4;
 
 /**
- * Starts the processes that the record describes: anew, or with `memory` as they were when it was saved. Its network has the
- * tenant's policy before the first packet. On an error nothing is left but a kept disk.
+ * Starts the processes that the record describes: anew, or with `memory` as they were when it was saved, once its pages are
+ * known to be what was saved. Its network has the tenant's policy before the first packet. On an error nothing is left but a kept disk.
  */
 export async function startProcesses(
   host: SandboxHost,
   record: SandboxRecord,
   rootfs: string,
-  memory?: SavedMemory,
+  memory?: CheckedMemory,
 ): Promise<Live> {
   const driver = getDriver(host, record.driver);
   let namespace: Namespace | undefined;
-  const spec = await createSpec(host, record, rootfs, (path) => {
+  const attachNetwork = async (path: string): Promise<void> => {
+    // No process runs yet, and none does unless this resolves.
+    await memory?.pagesChecked;
+    await host.network.attach(record.slot, path, record.tenant?.network ?? {});
     namespace = openNamespace(path);
-  });
+  };
+  const spec = await createSpec(host, record, rootfs, attachNetwork);
   try {
     const instance = memory === undefined ? await driver.start(spec) : await driver.restore(spec, memory);
     if (namespace === undefined) throw new Error('the driver did not attach the network');
@@ -45,7 +50,7 @@ async function createSpec(
   host: SandboxHost,
   record: SandboxRecord,
   rootfs: string,
-  onAttached: (networkNamespace: string) => void,
+  attachNetwork: SandboxSpec['attachNetwork'],
 ): Promise<SandboxSpec> {
   const directory = host.store.directoryOf(record.sandboxId);
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -67,10 +72,7 @@ async function createSpec(
     hostname: record.sandboxId,
     nameServers: host.config.nameServers,
     hostToken: new Secret(record.hostToken),
-    attachNetwork: async (path) => {
-      await host.network.attach(record.slot, path, record.tenant?.network ?? {});
-      onAttached(path);
-    },
+    attachNetwork,
   };
 }
 

@@ -1,7 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
-import type { SavedMemory } from '@soulbox/isolation';
 import type { OperationContext } from '../operation.ts';
+import type { CheckedMemory } from '../sleep/check-state.ts';
 import type { CopySource } from './snapshot-store.ts';
 import type { SourceAtHand } from './source-at-hand.ts';
 
@@ -9,7 +9,7 @@ import type { SourceAtHand } from './source-at-hand.ts';
 export interface CopyOrder {
   readonly source: CopySource;
   /** Undefined: the source has none, and copies start afresh on its files. */
-  readonly memory: SavedMemory | undefined;
+  readonly memory: CheckedMemory | undefined;
   readonly rootfs: string;
   readonly cause: Cause;
 }

@@ -2,6 +2,7 @@ import { randomId } from '@soulbox/base';
 import type { StateDraft } from '@soulbox/states';
 import { readBootId } from '../../host/boot-id.ts';
 import type { OperationContext } from '../operation.ts';
+import type { CheckedMemory } from '../sleep/check-state.ts';
 import { goOn } from '../sleep/go-on.ts';
 import { explainSaveFailure } from '../sleep/pause.ts';
 import { checkRoom, factsOf } from '../sleep/save.ts';
@@ -60,7 +61,7 @@ export async function saveBeside(
   const kept = parts.move();
   return {
     source: sourceFrom(sandbox, { stateId, hasMemory: true }, layers),
-    getMemory: () => Promise.resolve({ directory: draft.directory, digests: { blockBytes: 1, parts: {} } }),
+    getMemory: () => Promise.resolve(unsealedMemory(draft)),
     sealDisk: async () => await host.states.sealLayer(layerId),
     sealMemory: async () => {
       await draft.seal(facts);
@@ -69,6 +70,10 @@ export async function saveBeside(
       await kept.disposeAsync();
     },
   };
+}
+
+function unsealedMemory({ directory }: StateDraft): CheckedMemory {
+  return { directory, digests: { blockBytes: 1, parts: {} }, pagesChecked: Promise.resolve() };
 }
 
 /** Waits for both even when one fails: the sandbox may not go on under the other. */

@@ -1,6 +1,6 @@
-import type { SavedMemory } from '@soulbox/isolation';
 import type { SandboxHost } from '../host.ts';
 import { checkLayers, checkMemory } from '../sleep/check-state.ts';
+import type { CheckedMemory } from '../sleep/check-state.ts';
 import type { TenantSandbox } from '../table.ts';
 import type { CopySource } from './snapshot-store.ts';
 
@@ -8,10 +8,10 @@ import type { CopySource } from './snapshot-store.ts';
 export interface SourceAtHand {
   readonly source: CopySource;
   /**
-   * The saved memory; undefined when copies start afresh on the files. It has been checked, unless this server has saved it a
-   * moment ago. Throws `state_damaged`, `state_incompatible`.
+   * The saved memory; undefined when copies start afresh on the files. One that this server has saved a moment ago is not
+   * checked. Throws `state_damaged`, `state_incompatible`.
    */
-  readonly getMemory: () => Promise<SavedMemory | undefined>;
+  readonly getMemory: () => Promise<CheckedMemory | undefined>;
   /** Puts the layers on the disk with their digests. Every copy needs that before it can sleep. Throws `disk_full`. */
   readonly sealDisk: () => Promise<void>;
   /** Likewise the memory, for copies that are made later. */

@@ -15,6 +15,12 @@ export interface StateUse {
   readonly runtimeDirectory: string;
 }
 
+/** A saved memory that may be restored already, though its pages are still being checked. */
+export interface CheckedMemory extends SavedMemory {
+  /** Resolves when they are what was saved. Nothing of the sandbox may run before. Rejects with `state_damaged`. */
+  readonly pagesChecked: Promise<void>;
+}
+
 /** Below this a memory is read whole sooner than its reader is set up: docs/decisions/010. */
 const lateFromBytes = 64 * 2 ** 20;
 
@@ -22,16 +28,20 @@ const lateFromBytes = 64 * 2 ** 20;
 export type MemoryOwner = 'itself' | 'copies';
 
 /**
- * The saved memory, checked: nothing is started from a state that is incomplete, altered or made for another host. The pages
- * of one that comes late are left for the driver to check. Throws `state_damaged`, `state_incompatible`.
+ * The saved memory, checked: nothing is started from a state that is incomplete, altered or made for another host. Its pages
+ * may be checked while all else is prepared, and those of one that comes late are left for the driver to check. Throws
+ * `state_damaged`, `state_incompatible`.
  */
-export async function checkMemory(host: SandboxHost, use: StateUse, owner: MemoryOwner): Promise<SavedMemory> {
+export async function checkMemory(host: SandboxHost, use: StateUse, owner: MemoryOwner): Promise<CheckedMemory> {
   const state = await host.states.open(use.stateId);
   await checkFit(state, use);
   await checkLayers(host, use.layers);
   const memory = memoryOf(host, use.driver, state, owner);
-  await state.verify((partName) => !(partName in memory.digests.parts));
-  return memory;
+  await state.verify((partName) => !isPages(partName));
+  const pagesChecked = state.verify((partName) => isPages(partName) && !(partName in memory.digests.parts));
+  // Whoever waits for it learns of it; a restore that failed before does not.
+  pagesChecked.catch(() => undefined);
+  return { ...memory, pagesChecked };
 }
 
 /** A memory that needs no check, because this server has just saved it. */
@@ -40,10 +50,11 @@ export function memoryOf(
   driverName: string,
   state: State,
   owner: MemoryOwner,
-): SavedMemory {
+): CheckedMemory {
   const { capabilities } = getDriver(host, driverName);
   const isLate = owner === 'itself' && capabilities.lazyRestore && isWorthwhile(state);
-  return { directory: state.directory, digests: state.digestsOf((partName) => isLate && isPages(partName)) };
+  const digests = state.digestsOf((partName) => isLate && isPages(partName));
+  return { directory: state.directory, digests, pagesChecked: Promise.resolve() };
 }
 
 /** Whether its state must stay while the sandbox runs, because its pages come late. */

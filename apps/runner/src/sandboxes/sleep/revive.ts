@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
-import type { SavedMemory } from '@soulbox/isolation';
 import { readBootId } from '../../host/boot-id.ts';
 import { getDriver } from '../host.ts';
 import { startProcesses } from '../live.ts';
 import type { OperationContext } from '../operation.ts';
 import type { Work } from '../record.ts';
 import type { RecordChange, TenantSandbox } from '../table.ts';
+import type { CheckedMemory } from './check-state.ts';
 import { confirmResumed } from './confirm.ts';
 import { layToRest } from './finish-pause.ts';
 import { settleIn } from './settle-in.ts';
 
 export interface Revival {
   /** Undefined: envd starts afresh on the files. */
-  readonly memory: SavedMemory | undefined;
+  readonly memory: CheckedMemory | undefined;
   /** Goes into the record with the step to `running`. */
   readonly change: RecordChange;
 }

@@ -3,13 +3,13 @@
 # own; the latter becomes the sandbox's. All mount points are in a /run that only this shell sees, for CRIU opens them as
 # the sandbox's root, who may not enter the data folder.
 # Arguments: folder of the scripts about disks, what to do with the disk (`make` or `keep`), image, skeleton, file with
-# CRIU's facts about this kernel, mount table, host name, where CRIU writes the pid of init, nice value of init; mount points
-# and `--`; folders of the control group and `--`; CRIU command.
+# CRIU's facts about this kernel, mount table, host name; mount points and `--`; folders of the control group and `--`; CRIU
+# command.
 set -e
 . "$1/disk.sh"
 . "${0%/*}/kernel-facts.sh"
-step=$2 image=$3 skeleton=$4 facts=$5 table=$6 name=$7 pidfile=$8 nice=$9
-shift 9
+step=$2 image=$3 skeleton=$4 facts=$5 table=$6 name=$7
+shift 7
 [ "$step" = keep ] || make_disk "$image" "$skeleton"
 
 enter_private_run "$facts"
@@ -47,10 +47,4 @@ shift
 unshare --cgroup "$@" </dev/null >/dev/null 3<&- 9<&- && status=0 || status=$?
 kill "$porter" 2>/dev/null || :
 [ "$status" = 0 ] || exit "$status"
-
-# A restored process has no right to a better place than others, so init lost its own; what it starts gets none (chrt).
-# CRIU ends it without a new line.
-read -r init <"$pidfile" || [ -n "$init" ]
-chrt --reset-on-fork --other --pid 0 "$init"
-renice --priority "$nice" --pid "$init" >/dev/null
 keep_facts

@@ -21,6 +21,7 @@ import { readComplaint } from './complaint.ts';
 import type { Criu } from './criu.ts';
 import { criuCommand, kernelFactsFile } from './criu.ts';
 import { sourcesOfMounts } from './external-mounts.ts';
+import { favorInit } from './favor-init.ts';
 import { prepareRestoreMounts, restoreMountPoints } from './restore-mounts.ts';
 
 const restoreScript = fileURLToPath(new URL('restore.sh', import.meta.url));
@@ -53,6 +54,7 @@ export async function restoreSandbox(
   const initPid = Number(await readFile(join(layout.restore, pidName), 'latin1'));
   const initStartTicks = findProcess(initPid)?.startTicks;
   if (initStartTicks === undefined) throw new SoulBoxError('sandbox_resume_failed', 'The sandbox ended as it resumed.');
+  favorInit(initPid, envdNice);
   await completeAll([
     writeDiskOrigin(layout, initPid),
     ...[layout.skeleton, layout.criu].map((path) => rm(path, { recursive: true, force: true })),
@@ -102,8 +104,7 @@ async function bringBack(
   const step = spec.disk === 'new' ? 'make' : 'keep';
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
   const command = criuCommand(criu, 'restore', restoreOptions(layout, isLazy), sourcesOfMounts());
-  const outcome = [join(layout.restore, pidName), String(envdNice)];
-  const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname, ...outcome];
+  const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname];
   const lists = [...restoreMountPoints(spec), '--', ...groups, '--', ...command];
   await runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
     directory: spec.directory,
