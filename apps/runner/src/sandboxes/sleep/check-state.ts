@@ -24,6 +24,8 @@ export interface CheckedMemory extends SavedMemory {
 /** Below this a memory is read whole sooner than its reader is set up: docs/decisions/010. */
 const lateFromBytes = 64 * 2 ** 20;
 
+const lateMaxShare = 0.75;
+
 /** Copies share one check, and a reader for each of many would cost more than it saves. */
 export type MemoryOwner = 'itself' | 'copies';
 
@@ -82,13 +84,13 @@ async function checkFit({ stateId, manifest }: State, use: StateUse): Promise<vo
 }
 
 /**
- * Processes no longer share what comes late: each gets pages of its own, and a child that is forked meanwhile gets again what
- * its parent still misses. So half of the sandbox's memory must be free for that.
+ * Processes no longer share what comes late: each gets pages of its own, as often as the saved pages hold them, and a child that
+ * is forked meanwhile gets again what its parent still misses. So a quarter of the sandbox's memory must be free for that.
  */
 function isWorthwhile({ manifest: { parts, facts } }: State): boolean {
   const pages = Object.entries(parts).filter(([partName]) => isPages(partName));
   const pageBytes = pages.reduce((sum, [, { sizeBytes }]) => sum + sizeBytes, 0);
-  return pageBytes >= lateFromBytes && pageBytes * 2 <= facts.memoryMb * 2 ** 20;
+  return pageBytes >= lateFromBytes && pageBytes <= facts.memoryMb * 2 ** 20 * lateMaxShare;
 }
 
 /** The large parts, see save.ts. */
