@@ -75,10 +75,7 @@ async function makeFolders(host: Host, layout: SandboxLayout): Promise<void> {
 function mountsOf(host: Host, spec: SandboxSpec, layout: SandboxLayout): readonly TableLine[] {
   const points = { folder: layout.rootfs, rootfs: layout.root };
   const runtime = { source: spec.runtime.directory, target: layout.runtime, type: 'none', options: 'bind,ro' };
-  return [...rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId)), runtime].map((line) => ({
-    ...line,
-    options: `${line.options},X-mount.mkdir`,
-  }));
+  return [...rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId)), runtime];
 }
 
 /** gVisor mounts a tmpfs, which is memory, on a /tmp that is empty (runsc/boot/vfs.go, mountTmp). */

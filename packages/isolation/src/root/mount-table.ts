@@ -20,7 +20,7 @@ export interface TableLine {
 
 /** Where the parts of a root are mounted. */
 export interface RootMountPoints {
-  /** Holds the mount points of disk, template and layers. The table is mounted from here: the overlay names them by relative paths. */
+  /** Disk, template and layers are mounted in it, and the table from here: the overlay names them by relative paths. */
   readonly folder: string;
   readonly rootfs: string;
 }
@@ -28,16 +28,9 @@ export interface RootMountPoints {
 const names = { disk: 'disk', lower: 'lower' } as const;
 const layerName = (index: number): string => `l${index}`;
 
-/** The folders, all in `points.folder`, that the table of `spec` mounts on. */
-export function mountPointsOf(spec: SandboxSpec, points: RootMountPoints): readonly string[] {
-  return [names.disk, names.lower, ...spec.layers.map((_, index) => layerName(index))].map((name) =>
-    join(points.folder, name),
-  );
-}
-
 /**
  * Disk, template, layers and the overlay of them. The overlay's folders are relative, so that no host path shows in the
- * sandbox's /proc/self/mountinfo. A layer that several sandboxes use has one loop device: mount(8) finds it again.
+ * sandbox's /proc/self/mountinfo. Mount points are made when they are missing. A layer that several sandboxes use has one loop device: mount(8) finds it again.
  */
 export function rootTable(
   spec: SandboxSpec,
@@ -77,10 +70,10 @@ function overlayOptions(spec: SandboxSpec): string {
   ].join(',');
 }
 
-/** Writes a table that one run of mount(8) works through from top to bottom. */
+/** Writes a table that one run of mount(8) works through from top to bottom; it makes the mount points that are missing. */
 export async function writeMountTable(path: string, lines: readonly TableLine[]): Promise<void> {
   const text = lines.map(({ source, target, type, options }) =>
-    [...[source, target, type, options].map(escapeField), '0 0\n'].join(' '),
+    [...[source, target, type, `${options},X-mount.mkdir`].map(escapeField), '0 0\n'].join(' '),
   );
   await writeFile(path, text.join(''), { mode: 0o600 });
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { SandboxSpec } from '../../driver.ts';
 import { diskFolders, traceName } from '../../root/layout.ts';
 import type { TableLine } from '../../root/mount-table.ts';
-import { mountPointsOf, rootTable, writeMountTable } from '../../root/mount-table.ts';
+import { rootTable, writeMountTable } from '../../root/mount-table.ts';
 import type { Host } from '../host.ts';
 import type { SandboxLayout } from '../layout.ts';
 import { privateFolders } from './external-mounts.ts';
@@ -12,11 +12,6 @@ import { findUserNamespaceImage, userNamespaceImage } from './user-namespace-ima
 const images = '/run/images';
 const points = { folder: '/run', rootfs: '/run/root' } as const;
 const readOnly = 'bind,ro,nosuid,nodev,noexec';
-
-/** All folders that the table of a restore mounts on. */
-export function restoreMountPoints(spec: SandboxSpec): readonly string[] {
-  return [...mountPointsOf(spec, points), points.rootfs, images, ...Object.values(privateFolders)];
-}
 
 /**
  * Writes the mount table of a restore: the root as in a start, what is bound from outside with the options it had in

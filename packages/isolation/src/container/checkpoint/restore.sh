@@ -3,8 +3,7 @@
 # own; the latter becomes the sandbox's. All mount points are in a /run that only this shell sees, for CRIU opens them as
 # the sandbox's root, who may not enter the data folder.
 # Arguments: folder of the scripts about disks, what to do with the disk (`make` or `keep`), image, skeleton, file with
-# CRIU's facts about this kernel, mount table, host name; mount points and `--`; folders of the control group and `--`; CRIU
-# command.
+# CRIU's facts about this kernel, mount table, host name; folders of the control group and `--`; CRIU command.
 set -e
 . "$1/disk.sh"
 . "${0%/*}/kernel-facts.sh"
@@ -15,14 +14,6 @@ shift 7
 enter_private_run "$facts"
 # The overlay's folders are relative to here.
 cd /run
-folders=
-while [ "$1" != -- ]; do
-  folders="$folders $1"
-  shift
-done
-shift
-# Split on purpose: all are names of ours, and a process for each would take a millisecond.
-mkdir $folders
 mount --no-mtab --all --fstab "$table"
 echo "$name" >/proc/sys/kernel/hostname
 

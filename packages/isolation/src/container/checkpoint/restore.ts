@@ -22,7 +22,7 @@ import type { Criu } from './criu.ts';
 import { criuCommand, kernelFactsFile } from './criu.ts';
 import { sourcesOfMounts } from './external-mounts.ts';
 import { favorInit } from './favor-init.ts';
-import { prepareRestoreMounts, restoreMountPoints } from './restore-mounts.ts';
+import { prepareRestoreMounts } from './restore-mounts.ts';
 
 const restoreScript = fileURLToPath(new URL('restore.sh', import.meta.url));
 const networkGate = fileURLToPath(new URL('network-gate.sh', import.meta.url));
@@ -105,7 +105,7 @@ async function bringBack(
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
   const command = criuCommand(criu, 'restore', restoreOptions(layout, isLazy), sourcesOfMounts());
   const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname];
-  const lists = [...restoreMountPoints(spec), '--', ...groups, '--', ...command];
+  const lists = [...groups, '--', ...command];
   await runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
     directory: spec.directory,
     traceName: traceName(host.instance, spec.sandboxId),
