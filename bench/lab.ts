@@ -12,6 +12,11 @@ export interface LabOptions {
   readonly coldInstance: number;
 }
 
+export interface SandboxKind {
+  readonly templateId?: string;
+  readonly isolation?: 'container' | 'gvisor';
+}
+
 /** The servers that are measured, and the official client against them. */
 export interface Lab extends AsyncDisposable {
   readonly rounds: number;
@@ -19,7 +24,10 @@ export interface Lab extends AsyncDisposable {
   readonly warm: ServerProcess;
   /** A server that boots every sandbox on demand; started when first asked for. */
   cold(): Promise<ServerProcess>;
-  create(server: ServerProcess): Promise<Sandbox>;
+  /** By the official client; with `kind` by SoulBox's own field of the create call, which that client has none for. */
+  create(server: ServerProcess, kind?: SandboxKind): Promise<Sandbox>;
+  /** Calls SoulBox's API where the official client has no call; gives the answer's status. Throws on 5xx. */
+  call(server: ServerProcess, method: string, path: string, body?: object): Promise<number>;
   /** Waits until the pool is full and nothing else boots or ends, so that samples do not disturb each other. */
   settle(server: ServerProcess, sandboxCount?: number): Promise<void>;
   progress(text: string): void;
@@ -46,7 +54,11 @@ export async function openLab(options: LabOptions): Promise<Lab> {
     rounds: options.rounds,
     warm,
     cold: async () => await (cold ??= start(options.coldInstance, 0)),
-    create: async (server) => await Sandbox.create({ ...connectionTo(server), timeoutMs: 600_000 }),
+    create: async (server, kind) =>
+      kind === undefined
+        ? await Sandbox.create({ ...connectionTo(server), timeoutMs: 600_000 })
+        : await createOfKind(server, kind),
+    call: async (server, method, path, body) => (await callApi(server, method, path, body)).status,
     settle: async (server, sandboxCount = 0) => {
       const wanted = sandboxCount + (server === warm ? poolSize : 0);
       const giveUpAt = Date.now() + settleTimeoutMs;
@@ -65,6 +77,25 @@ export async function openLab(options: LabOptions): Promise<Lab> {
       await parts.disposeAsync();
     },
   };
+}
+
+async function createOfKind(server: ServerProcess, { templateId = 'base', isolation }: SandboxKind): Promise<Sandbox> {
+  const body = { templateID: templateId, timeout: 600, ...(isolation === undefined ? {} : { isolation }) };
+  const response = await callApi(server, 'POST', '/sandboxes', body);
+  const answer = (await response.json()) as { sandboxID?: string; message?: string };
+  if (answer.sandboxID === undefined) throw new Error(`no sandbox: ${String(answer.message)}`);
+  return await Sandbox.connect(answer.sandboxID, { ...connectionTo(server), timeoutMs: 600_000 });
+}
+
+async function callApi(server: ServerProcess, method: string, path: string, body?: object): Promise<Response> {
+  const { apiKey, apiUrl } = connectionTo(server);
+  const response = await fetch(`${apiUrl}${path}`, {
+    method,
+    headers: { 'x-api-key': apiKey, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  if (response.status >= 500) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+  return response;
 }
 
 /** The client's options for a server, so that several can be talked to from one process. */

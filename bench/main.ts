@@ -9,6 +9,7 @@ import { create } from './measurements/create.ts';
 import { fork } from './measurements/fork.ts';
 import { idleCpu } from './measurements/idle-cpu.ts';
 import { memory } from './measurements/memory.ts';
+import { pool } from './measurements/pool.ts';
 import { runTrue } from './measurements/run-true.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
 import { transfer } from './measurements/transfer.ts';
@@ -16,7 +17,17 @@ import { judge, summarize } from './statistics.ts';
 import { renderTable } from './table.ts';
 
 // Memory first: the server's heap grows with what it has done.
-const measurements: readonly Measurement[] = [memory, create, runTrue, transfer, sleepAndWake, fork, burst, idleCpu];
+const measurements: readonly Measurement[] = [
+  memory,
+  create,
+  runTrue,
+  transfer,
+  sleepAndWake,
+  fork,
+  pool,
+  burst,
+  idleCpu,
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -8,6 +8,7 @@ import { timeMs } from '../time.ts';
 
 const residentMb = 100;
 const rounds = 5;
+const wakeRounds = 20;
 const sizes = [
   { count: 1, atMost: 120 },
   { count: 10, atMost: 600 },
@@ -23,7 +24,7 @@ export const fork: Measurement = {
     await fillMemory(source, sandboxUrl, residentMb);
     const figures: Figure[] = [];
     for (const { count, atMost } of sizes) figures.push(...(await measure(lab, source, count, atMost, sandboxUrl)));
-    figures.push(...(await measureSnapshot(lab, source, sandboxUrl)));
+    figures.push(...(await measureSnapshot(lab, source, sandboxUrl)), await measureWake(lab, sandboxUrl));
     await source.kill();
     return figures;
   },
@@ -90,6 +91,23 @@ async function measureSnapshot(lab: Lab, source: Sandbox, sandboxUrl: string): P
     { what: 'snapshot, source does not answer', unit: 'ms', samples: stops, aims: [{ at: 'p50', atMost: 120 }] },
     { what: 'create from a snapshot → first answer', unit: 'ms', samples: creates },
   ];
+}
+
+/** From a request for a paused sandbox with `autoResume` to the first byte of its answer. */
+async function measureWake(lab: Lab, sandboxUrl: string): Promise<Figure> {
+  const { E2B_API_KEY: apiKey = '', E2B_API_URL: apiUrl = '' } = lab.warm.clientEnvironment;
+  const lifecycle = { onTimeout: 'pause', autoResume: true } as const;
+  const sandbox = await Sandbox.create({ apiKey, apiUrl, sandboxUrl, timeoutMs: 600_000, lifecycle });
+  await fillMemory(sandbox, sandboxUrl, 10);
+  const samples: number[] = [];
+  for (let round = -1; round < wakeRounds; round++) {
+    lab.progress(`auto-resume, round ${String(round)} of ${String(wakeRounds)}`);
+    await sandbox.pause();
+    const ms = await timeMs(async () => await askResident(sandboxUrl, sandbox.sandboxId));
+    if (round >= 0) samples.push(ms);
+  }
+  await sandbox.kill();
+  return { what: 'auto-resume of 10 MiB by a request → its answer', unit: 'ms', samples };
 }
 
 /** Calls `answers` again and again; `end` gives the longest time between two successes, in ms. */

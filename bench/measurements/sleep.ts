@@ -1,50 +1,96 @@
 import type { Sandbox } from 'e2b';
-import type { Lab } from '../lab.ts';
-import type { Figure, Measurement } from '../measurement.ts';
+import { ensureLargeTemplate, largeTemplate } from '../large-template.ts';
+import type { Lab, SandboxKind } from '../lab.ts';
+import type { Figure, Measurement, Skipped } from '../measurement.ts';
 import { askResident, fillMemory } from '../resident.ts';
 import { timeMs } from '../time.ts';
 
 /** A quarter of the usual rounds: each writes and reads all the memory. */
 const share = 0.25;
-const sizesMb = [10, 500];
+const largeFromMb = 1024;
+const largeShare = 0.08;
+const sizesMb = [10, 500, 2048];
+
+/** What is promised of each driver: of a durable pause by size, and of a resume whatever the size. */
+const aims = {
+  container: { pause: { base: 80, perGib: 600 }, quick: 5, thaw: 5, resume: 80 },
+  gvisor: { pause: { base: 200, perGib: 800 }, quick: 5, thaw: 5, resume: 250 },
+} as const;
+
+type Isolation = keyof typeof aims;
 
 /** Pause and resume by resident memory; a resume counts until a program inside has answered. */
 export const sleepAndWake: Measurement = {
   name: 'sleep',
   async run(lab) {
-    const figures: Figure[] = [];
-    for (const residentMb of sizesMb) figures.push(...(await measure(lab, residentMb)));
+    await ensureLargeTemplate();
+    const figures: (Figure | Skipped)[] = [];
+    for (const isolation of ['container', 'gvisor'] as const) {
+      for (const residentMb of sizesMb) {
+        try {
+          figures.push(...(await measure(lab, isolation, residentMb)));
+        } catch (error) {
+          const skipped = error instanceof Error ? error.message : String(error);
+          figures.push({ what: `${isolation}, ${residentMb} MiB`, skipped });
+        }
+      }
+    }
     return figures;
   },
 };
 
-async function measure(lab: Lab, residentMb: number): Promise<Figure[]> {
-  const sandbox = await lab.create(lab.warm);
-  const sandboxUrl = lab.warm.clientEnvironment['E2B_SANDBOX_URL'] ?? '';
-  await fillMemory(sandbox, sandboxUrl, residentMb);
-  const pause: number[] = [];
-  const resume: number[] = [];
-  const quick: number[] = [];
-  const rounds = Math.max(5, Math.round(lab.rounds * share));
-  for (let round = -1; round < rounds; round++) {
-    lab.progress(`sleep, ${String(residentMb)} MiB, round ${String(round)} of ${String(rounds)}`);
-    const pausedMs = await timeMs(async () => await sandbox.pause());
-    const resumedMs = await timeMs(async () => await answerAfterConnect(sandbox, sandboxUrl, residentMb));
-    const quickMs = await timeMs(async () => await pauseInBackground(lab, sandbox));
-    await answerAfterConnect(sandbox, sandboxUrl, residentMb);
-    if (round < 0) continue;
-    pause.push(pausedMs);
-    resume.push(resumedMs);
-    quick.push(quickMs);
+async function measure(lab: Lab, isolation: Isolation, residentMb: number): Promise<Figure[]> {
+  const isLarge = residentMb >= largeFromMb;
+  const kind: SandboxKind = { isolation, ...(isLarge ? { templateId: largeTemplate } : {}) };
+  const sandbox = await lab.create(lab.warm, kind);
+  const times = { pause: [] as number[], resume: [] as number[], quick: [] as number[], thaw: [] as number[] };
+  try {
+    await fillMemory(sandbox, urlOf(lab), residentMb);
+    const rounds = Math.max(5, Math.round(lab.rounds * (isLarge ? largeShare : share)));
+    for (let round = -1; round < rounds; round++) {
+      lab.progress(`sleep, ${isolation}, ${residentMb} MiB, round ${round} of ${rounds}`);
+      const sample = await sampleOnce(lab, sandbox, residentMb);
+      if (round < 0) continue;
+      for (const name of Object.keys(times) as (keyof typeof times)[]) times[name].push(sample[name]);
+    }
+  } finally {
+    await sandbox.kill();
   }
-  await sandbox.kill();
-  const size = `${String(residentMb)} MiB resident`;
-  const pauseAim = 80 + (600 * residentMb) / 1024;
+  const aim = aims[isolation];
+  const pauseAim = aim.pause.base + (aim.pause.perGib * residentMb) / 1024;
+  const figure = (what: string, samples: number[], atMost: number): Figure => ({
+    what: `${isolation}, ${residentMb} MiB: ${what}`,
+    unit: 'ms',
+    samples,
+    aims: [{ at: 'p50', atMost: Math.round(atMost) }],
+  });
   return [
-    { what: `pause, ${size}, durable`, unit: 'ms', samples: pause, aims: [{ at: 'p50', atMost: pauseAim }] },
-    { what: `pause, ${size}, in background`, unit: 'ms', samples: quick, aims: [{ at: 'p50', atMost: 5 }] },
-    { what: `resume → first answer, ${size}`, unit: 'ms', samples: resume, aims: [{ at: 'p50', atMost: 80 }] },
+    figure('pause, durable', times.pause, pauseAim),
+    figure('resume → first answer', times.resume, aim.resume),
+    figure('pause, in background', times.quick, aim.quick),
+    figure('thaw → first answer', times.thaw, aim.thaw),
   ];
+}
+
+async function sampleOnce(
+  lab: Lab,
+  sandbox: Sandbox,
+  residentMb: number,
+): Promise<Record<'pause' | 'resume' | 'quick' | 'thaw', number>> {
+  const answer = async (): Promise<void> => await answerAfterConnect(sandbox, urlOf(lab), residentMb);
+  const pause = await timeMs(async () => await sandbox.pause());
+  const resume = await timeMs(answer);
+  // What a resume has not brought back yet would be waited for by the next save.
+  await waitForMemory(lab, sandbox);
+  const quick = await timeMs(async () => await pauseInBackground(lab, sandbox));
+  const thaw = await timeMs(answer);
+  return { pause, resume, quick, thaw };
+}
+
+/** A snapshot needs all of it, too. */
+async function waitForMemory(lab: Lab, sandbox: Sandbox): Promise<void> {
+  const { snapshotId } = await sandbox.createSnapshot();
+  await lab.call(lab.warm, 'DELETE', `/templates/${encodeURIComponent(snapshotId)}`);
 }
 
 async function answerAfterConnect(sandbox: Sandbox, sandboxUrl: string, residentMb: number): Promise<void> {
@@ -55,11 +101,11 @@ async function answerAfterConnect(sandbox: Sandbox, sandboxUrl: string, resident
 
 /** SoulBox's own field of the pause call; the official client has none for it. */
 async function pauseInBackground(lab: Lab, sandbox: Sandbox): Promise<void> {
-  const { E2B_API_URL: url = '', E2B_API_KEY: key = '' } = lab.warm.clientEnvironment;
-  const response = await fetch(`${url}/sandboxes/${sandbox.sandboxId}/pause`, {
-    method: 'POST',
-    headers: { 'x-api-key': key, 'content-type': 'application/json' },
-    body: JSON.stringify({ durability: 'in-background' }),
-  });
-  if (response.status !== 204) throw new Error(`pause: ${String(response.status)} ${await response.text()}`);
+  const path = `/sandboxes/${sandbox.sandboxId}/pause`;
+  const status = await lab.call(lab.warm, 'POST', path, { durability: 'in-background' });
+  if (status !== 204) throw new Error(`pause: ${status}`);
+}
+
+function urlOf(lab: Lab): string {
+  return lab.warm.clientEnvironment['E2B_SANDBOX_URL'] ?? '';
 }

@@ -1,0 +1,31 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree, silentLogger } from '@soulbox/base';
+import { importTemplate, openTemplateStore } from '@soulbox/templates';
+import { testTemplatesDirectory } from '@soulbox/testing';
+import { packBaseRootfs } from './engines/base-rootfs.ts';
+
+/** Name of a template like `base` whose sandboxes have 4 GiB of memory. */
+export const largeTemplate = 'bench-large';
+const memoryMb = 4096;
+
+/** Makes it, unless it is there: some 10 s and 200 MB. It stays for the next run. */
+export async function ensureLargeTemplate(): Promise<void> {
+  const store = openTemplateStore(testTemplatesDirectory, silentLogger);
+  if ((await store.find(largeTemplate)) !== undefined) return;
+  const folder = await mkdtemp(join(tmpdir(), 'soulbox-bench-'));
+  try {
+    const archive = join(folder, 'base.tar');
+    await packBaseRootfs(archive);
+    await importTemplate(store, largeTemplate, `tar:${archive}`, {
+      replace: false,
+      tlsVerify: true,
+      size: { memoryMb },
+      logger: silentLogger,
+      onProgress: () => undefined,
+    });
+  } finally {
+    await removeTree(folder);
+  }
+}

@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs';
+import { Sandbox } from 'e2b';
+import { sleep } from '@soulbox/base';
+import type { ServerProcess } from '@soulbox/testing';
+import type { Lab } from '../lab.ts';
+import type { Figure, Measurement } from '../measurement.ts';
+import { findSandboxProcesses, privateMb } from '../processes.ts';
+import { timeMs } from '../time.ts';
+
+const count = 20;
+/** USER_HZ, as proc_stat(5) counts. */
+const ticksPerSecond = 100;
+const settleMs = 2000;
+
+/**
+ * Whether spares should be booted or restored from one warmed image (docs/decisions/007): time, CPU of the whole host and private
+ * memory of a sandbox made in each way, on a server without a pool. Only on an idle host do the CPU figures mean anything.
+ */
+export const pool: Measurement = {
+  name: 'pool',
+  async run(lab) {
+    const cold = await lab.cold();
+    const source = await lab.create(cold);
+    await source.commands.run('true');
+    const { snapshotId } = await source.createSnapshot();
+    const templateOf = { 'booted on demand': 'base', 'restored from a snapshot': snapshotId } as const;
+    const figures: Figure[] = [];
+    for (const [way, template] of Object.entries(templateOf))
+      figures.push(...(await measure(lab, cold, way, template)));
+    await source.kill();
+    return figures;
+  },
+};
+
+async function measure(lab: Lab, server: ServerProcess, way: string, template: string): Promise<Figure[]> {
+  const {
+    E2B_API_KEY: apiKey = '',
+    E2B_API_URL: apiUrl = '',
+    E2B_SANDBOX_URL: sandboxUrl = '',
+  } = server.clientEnvironment;
+  const make = async (): Promise<Sandbox> =>
+    await Sandbox.create(template, { apiKey, apiUrl, sandboxUrl, timeoutMs: 600_000 });
+  await (await make()).kill();
+  await sleep(settleMs);
+  const sandboxes: Sandbox[] = [];
+  const times: number[] = [];
+  const before = busySeconds();
+  for (let index = 0; index < count; index++) {
+    lab.progress(`sandboxes ${way}, ${index + 1} of ${count}`);
+    times.push(await timeMs(async () => void sandboxes.push(await make())));
+  }
+  const cpuMs = ((busySeconds() - before) * 1000) / count;
+  await sleep(settleMs);
+  const processes = findSandboxProcesses(server.instance);
+  const memory = sandboxes.map(({ sandboxId }) =>
+    (processes.get(sandboxId) ?? []).reduce((sum, pid) => sum + privateMb(pid), 0),
+  );
+  await Promise.all(sandboxes.map(async (sandbox) => await sandbox.kill()));
+  await sleep(settleMs);
+  return [
+    { what: `a sandbox ${way}`, unit: 'ms', samples: times },
+    { what: `a sandbox ${way}, CPU of the host`, unit: 'ms', samples: [cpuMs] },
+    { what: `a sandbox ${way}, private memory`, unit: 'MiB', samples: memory },
+  ];
+}
+
+/** CPU time of everything on the host but idling and waiting. */
+function busySeconds(): number {
+  const fields = (readFileSync('/proc/stat', 'latin1').split('\n')[0] ?? '').split(/ +/).slice(1).map(Number);
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0] = fields;
+  return (user + nice + system + irq + softIrq) / ticksPerSecond;
+}
