@@ -17,9 +17,15 @@ async function forkAll(sandbox: Sandbox, count: number): Promise<Sandbox[]> {
 const tokenOf = (sandbox: Sandbox): string =>
   (sandbox as unknown as { envdAccessToken?: string }).envdAccessToken ?? '';
 
-test('copies go on from one memory, and nothing is shared afterwards', async () => {
-  const source = await createSandbox();
-  const script = `
+const diskSizes = { small: 0, large: 80 } as const;
+
+// The two ways in which a running source is copied: docs/decisions/013.
+test.each(['small', 'large'] as const)(
+  'copies go on from one memory, a %s disk, and nothing is shared afterwards',
+  async (disk) => {
+    const source = await createSandbox();
+    await source.commands.run(`head -c ${String(diskSizes[disk])}M /dev/urandom > large && sha256sum large > sum`);
+    const script = `
 import os, time
 value = os.urandom(8).hex()
 open('/tmp/value', 'w').write(value)
@@ -27,42 +33,44 @@ while True:
     if os.path.exists('/tmp/tell'): open('/tmp/told', 'w').write(value)
     time.sleep(0.05)
 `;
-  await source.files.write('hold.py', script);
-  await source.commands.run('python3 hold.py', { background: true, timeoutMs: 0 });
-  const value = await until('the value', async () =>
-    (await source.files.exists('/tmp/value')) ? (await source.files.read('/tmp/value')) || undefined : undefined,
-  );
-  const copies = await forkAll(source, 3);
-  const all = [source, ...copies];
-
-  for (const sandbox of all) {
-    await sandbox.files.remove('/tmp/value');
-    await sandbox.files.write('/tmp/tell', '');
-    const told = await until('the same value from memory', async () =>
-      (await sandbox.files.exists('/tmp/told')) ? (await sandbox.files.read('/tmp/told')) || undefined : undefined,
+    await source.files.write('hold.py', script);
+    await source.commands.run('python3 hold.py', { background: true, timeoutMs: 0 });
+    const value = await until('the value', async () =>
+      (await source.files.exists('/tmp/value')) ? (await source.files.read('/tmp/value')) || undefined : undefined,
     );
-    expect(told).toBe(value);
-  }
-  const facts = await Promise.all(
-    all.map(async (sandbox) => ({
-      id: sandbox.sandboxId,
-      token: tokenOf(sandbox),
-      hostname: (await sandbox.commands.run('hostname')).stdout,
-      machineId: await sandbox.files.read('/etc/machine-id'),
-      bootId: await sandbox.files.read('/proc/sys/kernel/random/boot_id'),
-      generation: await sandbox.files.read('/run/soulbox/generation'),
-      named: (await sandbox.commands.run('echo $E2B_SANDBOX_ID')).stdout.trim(),
-    })),
-  );
-  for (const key of ['id', 'token', 'hostname', 'machineId', 'bootId', 'generation', 'named'] as const) {
-    expect({ key, different: new Set(facts.map((fact) => fact[key])).size }).toEqual({ key, different: all.length });
-  }
-  for (const fact of facts) expect(fact.named).toBe(fact.id);
+    const copies = await forkAll(source, 3);
+    const all = [source, ...copies];
 
-  await copies[0]?.files.write('only-here', 'x');
-  expect(await source.files.exists('only-here')).toBe(false);
-  expect(await copies[1]?.files.exists('only-here')).toBe(false);
-});
+    for (const sandbox of all) {
+      await sandbox.files.remove('/tmp/value');
+      await sandbox.files.write('/tmp/tell', '');
+      const told = await until('the same value from memory', async () =>
+        (await sandbox.files.exists('/tmp/told')) ? (await sandbox.files.read('/tmp/told')) || undefined : undefined,
+      );
+      expect(told).toBe(value);
+    }
+    const facts = await Promise.all(
+      all.map(async (sandbox) => ({
+        id: sandbox.sandboxId,
+        token: tokenOf(sandbox),
+        hostname: (await sandbox.commands.run('hostname')).stdout,
+        machineId: await sandbox.files.read('/etc/machine-id'),
+        bootId: await sandbox.files.read('/proc/sys/kernel/random/boot_id'),
+        generation: await sandbox.files.read('/run/soulbox/generation'),
+        named: (await sandbox.commands.run('echo $E2B_SANDBOX_ID')).stdout.trim(),
+      })),
+    );
+    for (const key of ['id', 'token', 'hostname', 'machineId', 'bootId', 'generation', 'named'] as const) {
+      expect({ key, different: new Set(facts.map((fact) => fact[key])).size }).toEqual({ key, different: all.length });
+    }
+    for (const fact of facts) expect(fact.named).toBe(fact.id);
+    for (const sandbox of all) expect((await sandbox.commands.run('sha256sum -c sum')).stdout).toBe('large: OK\n');
+
+    await copies[0]?.files.write('only-here', 'x');
+    expect(await source.files.exists('only-here')).toBe(false);
+    expect(await copies[1]?.files.exists('only-here')).toBe(false);
+  },
+);
 
 test('the token of the source opens no copy, and the other way round', async () => {
   const source = await createSandbox();

@@ -9,8 +9,8 @@ const program = fileURLToPath(new URL('./runner-program.ts', import.meta.url));
 /** A runner of its own process, without API and gateway. */
 export interface RunnerProcess {
   /**
-   * A method of spec/runner by its name there, in JSON form both ways; or `ask` and `wake` with a `sandboxId`: whether its envd
-   * answers, and the gateway's way to wake it. Rejects with the runner's message, and when the runner is killed.
+   * A method of spec/runner by its name there, in JSON form both ways; or with a `sandboxId` `ask`: whether its envd answers,
+   * `fill`: gives it a large disk, and `wake`: the gateway's way to wake it. Rejects with the runner's message, and when the runner is killed.
    */
   call(method: string, request: object): Promise<Record<string, unknown>>;
   /** SIGKILL, wherever it is. Its sandboxes go on. */

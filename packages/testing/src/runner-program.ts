@@ -1,5 +1,6 @@
 // A runner with the real drivers and the real envd, as a process that a test may kill: does what the JSON lines on its standard input
 // say, and answers each. Arguments: instance number, data folder.
+import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import type { DescMessage, Message } from '@bufbuild/protobuf';
@@ -34,14 +35,29 @@ const runner = await startRunner({
 });
 const client = createClient(RunnerService, runner.transport);
 
+/** More than a disk may hold to be copied beside its sandbox (docs/decisions/013). */
+const largeBytes = 80 * 2 ** 20;
+
 /** Whether envd answers on a connection of the gateway's kind. */
 async function ask(sandboxId: string): Promise<boolean> {
+  return (await askEnvd(sandboxId, 'GET /health')) === 204;
+}
+
+/** Makes the disk of a sandbox without an access token a large one. */
+async function fill(sandboxId: string): Promise<boolean> {
+  return (await askEnvd(sandboxId, 'POST /files?path=/large&username=root', randomBytes(largeBytes))) === 200;
+}
+
+/** Gives the status of envd's answer. */
+async function askEnvd(sandboxId: string, request: string, body = Buffer.alloc(0)): Promise<number> {
   const connection = await runner.router.dial(sandboxId, envdPort);
   try {
-    return await new Promise<boolean>((resolve, reject) => {
+    return await new Promise<number>((resolve, reject) => {
       connection.once('error', reject);
-      connection.once('data', (data: Buffer) => resolve(data.toString().startsWith('HTTP/1.1 204')));
-      connection.write('GET /health HTTP/1.1\r\nhost: envd\r\nconnection: close\r\n\r\n');
+      connection.once('data', (data: Buffer) => resolve(Number(data.toString('latin1').split(' ')[1])));
+      const type = `content-type: application/octet-stream\r\ncontent-length: ${body.length}`;
+      connection.write(`${request} HTTP/1.1\r\nhost: envd\r\nconnection: close\r\n${type}\r\n\r\n`);
+      connection.write(body);
     });
   } finally {
     connection.destroy();
@@ -59,6 +75,7 @@ type Method = keyof typeof RunnerService.method;
 /** Methods that are not the runner's. */
 const own = {
   ask,
+  fill,
   wake: async (sandboxId: string) => await runner.router.wake(sandboxId),
   stop,
 } satisfies Record<string, (sandboxId: string) => Promise<unknown>>;

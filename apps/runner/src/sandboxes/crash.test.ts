@@ -33,9 +33,11 @@ async function list(): Promise<Shown[]> {
   return ((await runner.call('listSandboxes', {}))['sandboxes'] ?? []) as Shown[];
 }
 
-async function create(): Promise<string> {
-  const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: true };
-  return ((await runner.call('createSandbox', request))['sandbox'] as Shown).sandboxId;
+async function create(disk: 'small' | 'large' = 'small'): Promise<string> {
+  const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: false };
+  const { sandboxId } = (await runner.call('createSandbox', request))['sandbox'] as Shown;
+  if (disk === 'large') expect(await runner.call('fill', { sandboxId })).toBe(true);
+  return sandboxId;
 }
 
 /** Kills the runner this long after it began a step, starts another, and gives what the step's caller was told. */
@@ -89,22 +91,36 @@ describe('a runner that is killed', () => {
     await expectNothingLeft();
   });
 
-  it.each([0, 30, 70, 110, 160, 220, 300])('%i ms into a snapshot leaves its source usable', async (afterMs) => {
-    const sandboxId = await create();
-    const told = await crashDuring('makeSnapshot', { sandboxId, snapshotId: 's1' }, afterMs);
-    await expectAlive(sandboxId);
-    const { existed } = await runner.call('deleteSnapshot', { snapshotId: 's1' });
-    if (told === 'done') expect(existed).toBe(true);
-    await expectNothingLeft();
-  });
+  const momentsOfSnapshots = [0, 30, 70, 110, 160, 220, 300].flatMap((ms) => [
+    [ms, 'small'] as const,
+    [ms, 'large'] as const,
+  ]);
+  it.each(momentsOfSnapshots)(
+    '%i ms into a snapshot leaves its source with a %s disk usable',
+    async (afterMs, disk) => {
+      const sandboxId = await create(disk);
+      const told = await crashDuring('makeSnapshot', { sandboxId, snapshotId: 's1' }, afterMs);
+      await expectAlive(sandboxId);
+      const { existed } = await runner.call('deleteSnapshot', { snapshotId: 's1' });
+      if (told === 'done') expect(existed).toBe(true);
+      await expectNothingLeft();
+    },
+  );
 
-  it.each([50, 150, 250, 350])('%i ms into a fork leaves its source, and whole copies or none', async (afterMs) => {
-    const sandboxId = await create();
-    await crashDuring('forkSandbox', { source: { case: 'sandboxId', value: sandboxId }, count: 3 }, afterMs);
-    for (const copy of await list()) await expectAlive(copy.sandboxId);
-    await expectAlive(sandboxId);
-    await expectNothingLeft();
-  });
+  const momentsOfForks = [50, 100, 150, 200, 250, 350].flatMap((ms) => [
+    [ms, 'small'] as const,
+    [ms, 'large'] as const,
+  ]);
+  it.each(momentsOfForks)(
+    '%i ms into a fork leaves its source with a %s disk, and whole copies or none',
+    async (afterMs, disk) => {
+      const sandboxId = await create(disk);
+      await crashDuring('forkSandbox', { source: { case: 'sandboxId', value: sandboxId }, count: 3 }, afterMs);
+      for (const copy of await list()) await expectAlive(copy.sandboxId);
+      await expectAlive(sandboxId);
+      await expectNothingLeft();
+    },
+  );
 
   it('frozen by a pause in the background completes that pause with its next start', async () => {
     const sandboxId = await create();
