@@ -10,7 +10,7 @@ import type { Gateway } from '@soulbox/gateway';
 import { openStateStore } from '@soulbox/states';
 import { openNetwork } from '@soulbox/network';
 import { startRunner } from '@soulbox/runner';
-import { openSqliteRecords } from '@soulbox/storage';
+import { openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import type { BoxConfig } from './config.ts';
 import { ensureDefaultApiKey } from './credentials.ts';
@@ -71,7 +71,8 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   started.defer(async () => {
     if (!ready && adopted === 0) await network.close();
   });
-  const states = started.use(await openStateStore({ directory: dataDirectory, logger }));
+  const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
+  const states = started.use(await openStateStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
     await startRunner({
       config: config.runner,

@@ -60,6 +60,13 @@ export const runnerConfigSchema = {
     10,
     'How long a sandbox paused in the background stays frozen in memory, where a resume takes some milliseconds.',
   ),
+  archiveAfterSeconds: key(
+    'SOULBOX_ARCHIVE_AFTER_SECONDS',
+    wholeNumber(0, 31_536_000),
+    3600,
+    'Seconds after which the memory of a paused sandbox, or of a snapshot that nobody uses, is compressed. Its next use waits ' +
+      'for it, about a second for each GiB. 0 compresses nothing.',
+  ),
   isolation: key(
     'SOULBOX_ISOLATION',
     z.enum(['container', 'gvisor']),

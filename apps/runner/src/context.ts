@@ -13,6 +13,7 @@ import { createEvents } from './events.ts';
 import { createSandboxMetrics } from './metrics/sandbox-metrics.ts';
 import { createActivity } from './sandboxes/activity.ts';
 import { createAdmission } from './sandboxes/admission.ts';
+import { createArchivist } from './sandboxes/archivist.ts';
 import { createBackground } from './sandboxes/background.ts';
 import { bootSandbox } from './sandboxes/boot.ts';
 import { openSnapshotStore } from './sandboxes/copies/snapshot-store.ts';
@@ -75,6 +76,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   for (const sandbox of context.table.tenants()) context.metrics.add(sandbox);
   await keepDefaultTemplate(options, pool);
 
+  const archivist = createArchivist(context, options.config.archiveAfterSeconds * 1000);
   const keeper = startKeeper({
     ...context,
     pool,
@@ -83,6 +85,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     retry: async () => {
       await retryEndings(context);
       await retryPauses(context);
+      context.background.start(async (stopping) => await archivist.sweep(stopping));
     },
     logger,
   });
@@ -129,7 +132,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     host,
     table,
     snapshots,
-    keepsakes: createKeepsakes(states, table, snapshots, logger),
+    keepsakes: createKeepsakes(states, table, snapshots, logger, clock),
     templates: options.templates,
     admission: createAdmission(options.config, () => table.tenants()),
     events: createEvents(),

@@ -69,6 +69,8 @@ class DiskStateStore implements StateStore {
   readonly #layers: Layers;
   readonly #archive: Archive | undefined;
   readonly #drafts = new Set<string>();
+  readonly #packing = new Map<string, { readonly abort: AbortController; readonly ended: Promise<unknown> }>();
+  readonly #unpacking = new Map<string, Promise<State>>();
 
   constructor(paths: StorePaths, logger: Logger, lock: FileHandle, blobs: BlobStore | undefined) {
     this.#paths = paths;
@@ -113,16 +115,48 @@ class DiskStateStore implements StateStore {
     return (await readdir(this.#paths.states)).filter(isId).sort();
   }
 
-  async compress(stateId: string): Promise<State> {
-    return await this.#requireArchive().compress(await this.open(stateId));
+  async compress(stateId: string, signal?: AbortSignal): Promise<State | undefined> {
+    const archive = this.#requireArchive();
+    if (this.#packing.has(stateId)) return undefined;
+    const abort = new AbortController();
+    const end = AbortSignal.any([abort.signal, ...(signal === undefined ? [] : [signal])]);
+    const ended = this.open(stateId).then((state) => archive.compress(state, end));
+    this.#packing.set(stateId, { abort, ended });
+    try {
+      return await ended;
+    } catch (error) {
+      if (end.aborted) return undefined;
+      throw error;
+    } finally {
+      this.#packing.delete(stateId);
+    }
   }
 
   async unpack(stateId: string): Promise<State> {
+    const unpacked = this.#unpacking.get(stateId) ?? this.#unpack(stateId);
+    this.#unpacking.set(stateId, unpacked);
+    try {
+      return await unpacked;
+    } finally {
+      this.#unpacking.delete(stateId);
+    }
+  }
+
+  async #unpack(stateId: string): Promise<State> {
+    await this.#interruptPacking(stateId);
     const state = await this.open(stateId);
     return state.isPacked ? await this.#requireArchive().unpack(state) : state;
   }
 
+  /** Whoever waits for a state waits no longer than it takes to stop. */
+  async #interruptPacking(stateId: string): Promise<void> {
+    const packing = this.#packing.get(stateId);
+    packing?.abort.abort();
+    await Promise.allSettled([packing?.ended]);
+  }
+
   async remove(stateId: string): Promise<void> {
+    await this.#interruptPacking(stateId);
     const directory = this.#paths.state(stateId);
     const removed = directory + removedSuffix;
     try {

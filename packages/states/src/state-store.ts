@@ -22,11 +22,15 @@ export interface StateStore extends AsyncDisposable {
   /** Ids of all sealed states, damaged ones included. */
   list(): Promise<readonly string[]>;
   /**
-   * Keeps large parts as compressed blobs where that saves a tenth or more. Safe to repeat. Nobody may be reading the state.
-   * Without blobs in the store's options `capability_missing`.
+   * Keeps large parts as compressed blobs where that saves a tenth or more. Safe to repeat. Nobody may be reading the parts;
+   * `unpack` and `remove` may be called meanwhile: then, and when `signal` aborts, it gives up and gives undefined. Without
+   * blobs in the store's options `capability_missing`.
    */
-  compress(stateId: string): Promise<State>;
-  /** Makes all parts files again, checked; needed before any restore. About a second for each GiB. Throws `state_damaged`. */
+  compress(stateId: string, signal?: AbortSignal): Promise<State | undefined>;
+  /**
+   * Makes all parts files again, checked; needed before any restore. Several calls at once share the work. About a second for
+   * each GiB that was packed. Throws as `open`.
+   */
   unpack(stateId: string): Promise<State>;
   /** Nothing happens when there is none. */
   remove(stateId: string): Promise<void>;

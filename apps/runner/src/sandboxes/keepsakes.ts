@@ -1,4 +1,4 @@
-import type { Logger } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
 import type { StateStore } from '@soulbox/states';
 import type { SnapshotStore } from './copies/snapshot-store.ts';
 import type { SandboxTable } from './table.ts';
@@ -13,6 +13,8 @@ export interface Holding {
 export interface Keepsakes {
   /** Keeps these from being removed until disposed. */
   hold(holding: Holding): Disposable;
+  /** When an operation last had the state; 0 when none had in the life of this server, undefined while one has. */
+  lastUseMs(stateId: string): number | undefined;
   /** Removes a state unless a record, a snapshot or a holder still names it. Never throws: a collection does it later. */
   drop(stateId: string): Promise<void>;
   /** Removes all that nobody needs. Calls at the same time share one round, or the next. Never throws. */
@@ -24,8 +26,10 @@ export function createKeepsakes(
   table: SandboxTable,
   snapshots: SnapshotStore,
   logger: Logger,
+  clock: Clock,
 ): Keepsakes {
   const holdings = new Set<Holding>();
+  const lastUses = new Map<string, number>();
   let round: Promise<void> = Promise.resolve();
   let waiting: Promise<void> | undefined;
 
@@ -56,6 +60,7 @@ export function createKeepsakes(
   const collectOnce = async (): Promise<void> => {
     try {
       const { removedStates, removedLayers } = await states.collect(findNeeded);
+      for (const stateId of removedStates) lastUses.delete(stateId);
       const removed = removedStates.length + removedLayers.length;
       if (removed > 0) logger.info({ removedStates, removedLayers }, 'states and layers collected');
     } catch (err) {
@@ -66,12 +71,22 @@ export function createKeepsakes(
   return {
     hold(holding) {
       holdings.add(holding);
-      return { [Symbol.dispose]: () => void holdings.delete(holding) };
+      return {
+        [Symbol.dispose]: () => {
+          holdings.delete(holding);
+          for (const stateId of holding.states ?? []) lastUses.set(stateId, clock.now());
+        },
+      };
+    },
+    lastUseMs(stateId) {
+      const isHeld = [...holdings].some(({ states: held = [] }) => held.includes(stateId));
+      return isHeld ? undefined : (lastUses.get(stateId) ?? 0);
     },
     async drop(stateId) {
       if (stateId === '' || findNeeded().states.has(stateId)) return;
       try {
         await states.remove(stateId);
+        lastUses.delete(stateId);
       } catch (err) {
         logger.error({ stateId, err }, 'state not removed');
       }

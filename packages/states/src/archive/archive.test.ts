@@ -9,7 +9,7 @@ import { silentLogger } from '@soulbox/base';
 import type { BlobStore } from '@soulbox/storage';
 import { openDiskBlobs } from '@soulbox/storage';
 import { openStateStore } from '../open-state-store.ts';
-import type { StateStore } from '../state-store.ts';
+import type { State, StateStore } from '../state-store.ts';
 import { mib, patternOf, testFacts } from '../testing/test-store.ts';
 
 const parts: Readonly<Record<string, Buffer>> = {
@@ -45,6 +45,12 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
+async function compress(): Promise<State> {
+  const packed = await store.compress('s1');
+  if (packed === undefined) throw new Error('the state was wanted meanwhile');
+  return packed;
+}
+
 async function expectRaw(): Promise<void> {
   await (await store.open('s1')).verify();
   for (const [name, content] of Object.entries(parts))
@@ -53,24 +59,53 @@ async function expectRaw(): Promise<void> {
 }
 
 test('parts that shrink become blobs, others stay, and unpacking gives all of them back', async () => {
-  const packed = await store.compress('s1');
+  const packed = await compress();
   expect(await blobKeys()).toEqual([key]);
   expect((await readdir(packed.directory)).sort()).toEqual(['core-1.img', 'manifest.json', 'pages-2.img']);
   expect(packed.isPacked).toBe(true);
   expect(packed.sizeBytes).toBeLessThan(3 * mib);
   await reopen();
-  expect((await store.compress('s1')).manifest.packed).toEqual(packed.manifest.packed);
+  expect((await compress()).manifest.packed).toEqual(packed.manifest.packed);
   expect((await store.unpack('s1')).isPacked).toBe(false);
   await expectRaw();
   await store.unpack('s1');
 });
 
 test('a packed state is not verified by mistake, and loses its blobs when it is removed', async () => {
-  const packed = await store.compress('s1');
+  const packed = await compress();
   await expect(packed.verify()).rejects.toThrow('unpack it first');
   await packed.verify((name) => name.startsWith('core'));
   await store.remove('s1');
   expect(await blobKeys()).toEqual([]);
+});
+
+test('whoever wants a state that is being compressed gets it as it was, and shares the work with others', async () => {
+  const packing = store.compress('s1');
+  expect(await store.compress('s1')).toBeUndefined();
+  const [one, other] = await Promise.all([store.unpack('s1'), store.unpack('s1')]);
+  expect(await packing).toBeUndefined();
+  expect([one.isPacked, other.isPacked]).toEqual([false, false]);
+  await expectRaw();
+  await compress();
+  const unpacked = await Promise.all([store.unpack('s1'), store.unpack('s1'), store.unpack('s1')]);
+  expect(unpacked.map(({ isPacked }) => isPacked)).toEqual([false, false, false]);
+  await expectRaw();
+});
+
+test('a state that is removed while it is compressed is gone, with its blobs', async () => {
+  const packing = store.compress('s1');
+  await store.remove('s1');
+  expect(await packing).toBeUndefined();
+  expect(await store.find('s1')).toBeUndefined();
+  expect(await blobKeys()).toEqual([]);
+});
+
+test('a server that stops leaves a state as it was', async () => {
+  const stopping = new AbortController();
+  const packing = store.compress('s1', stopping.signal);
+  stopping.abort();
+  expect(await packing).toBeUndefined();
+  await expectRaw();
 });
 
 test('without an archive nothing can be compressed', async () => {

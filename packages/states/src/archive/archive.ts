@@ -34,15 +34,23 @@ export class Archive {
     this.#digester = digester;
   }
 
-  async compress(state: State): Promise<State> {
+  /** When `signal` aborts, it throws and the state is as it was. */
+  async compress(state: State, signal: AbortSignal): Promise<State> {
     const { stateId, manifest, directory } = state;
     const worthIt = (name: string): boolean =>
       (manifest.parts[name]?.sizeBytes ?? 0) >= minPartBytes && !(name in manifest.packed);
     await state.verify(worthIt);
     const packed = { ...manifest.packed };
-    for (const name of Object.keys(manifest.parts).filter(worthIt)) {
-      const sizeBytes = await this.#pack(partOf(manifest, name), join(directory, name));
-      if (sizeBytes !== undefined) packed[name] = { sizeBytes };
+    const names = Object.keys(manifest.parts).filter(worthIt);
+    try {
+      for (const name of names) {
+        const sizeBytes = await this.#pack(partOf(manifest, name), join(directory, name), signal);
+        if (sizeBytes !== undefined) packed[name] = { sizeBytes };
+      }
+      signal.throwIfAborted();
+    } catch (error) {
+      for (const name of names) await this.#blobs.delete(keyOf(stateId, name));
+      throw error;
     }
     await this.#replaceManifest(directory, { ...manifest, packed });
     for (const name of Object.keys(packed)) await rm(join(directory, name), { force: true });
@@ -87,13 +95,13 @@ export class Archive {
   }
 
   /** Size of the blob, read back and compared; undefined, and no blob, when it does not pay. */
-  async #pack(part: PackedPart, path: string): Promise<number | undefined> {
-    const sizeBytes = await packPart(this.#blobs, part, path);
+  async #pack(part: PackedPart, path: string, signal: AbortSignal): Promise<number | undefined> {
+    const sizeBytes = await packPart(this.#blobs, part, path, signal);
     if (sizeBytes > part.raw.sizeBytes * (1 - minSaving)) {
       await this.#blobs.delete(part.key);
       return undefined;
     }
-    for await (const _block of readBlocks(this.#blobs, part));
+    for await (const _block of readBlocks(this.#blobs, part)) signal.throwIfAborted();
     return sizeBytes;
   }
 

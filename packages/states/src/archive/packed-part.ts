@@ -20,8 +20,13 @@ export interface PackedPart {
 }
 
 /** Compresses the file into the blob as a stream; gives the size of the blob. */
-export async function packPart(blobs: BlobStore, { key }: PackedPart, path: string): Promise<number> {
-  const source = createReadStream(path, { highWaterMark: chunkBytes });
+export async function packPart(
+  blobs: BlobStore,
+  { key }: PackedPart,
+  path: string,
+  signal: AbortSignal,
+): Promise<number> {
+  const source = createReadStream(path, { highWaterMark: chunkBytes, signal });
   const packer = createZstdCompress({ chunkSize: chunkBytes, params: { [constants.ZSTD_c_compressionLevel]: level } });
   return (await blobs.put(key, through(source, packer))).sizeBytes;
 }

@@ -35,7 +35,7 @@ export type MemoryOwner = 'itself' | 'copies';
  * `state_damaged`, `state_incompatible`.
  */
 export async function checkMemory(host: SandboxHost, use: StateUse, owner: MemoryOwner): Promise<CheckedMemory> {
-  const state = await host.states.open(use.stateId);
+  const state = await host.states.unpack(use.stateId);
   await checkFit(state, use);
   await checkLayers(host, use.layers);
   const memory = memoryOf(host, use.driver, state, owner);
