@@ -67,6 +67,11 @@ const unsaveable: readonly (readonly [string, string, string])[] = [
     'import os, time; f = open("/one", "w"); os.link("/one", "/other"); os.unlink("/one")',
     'a program holds a file open whose name was deleted while it has others',
   ],
+  [
+    'a terminal that is held by its common name',
+    'import os, pty, time\nif pty.fork()[0] == 0: os.execvp("sh", ["sh", "-c", "sleep 600 3<>/dev/tty"])\ntime.sleep(0.3)',
+    'a program holds /dev/tty open, as a prompt for a password does',
+  ],
 ];
 
 test.each(unsaveable)(

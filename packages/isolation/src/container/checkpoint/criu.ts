@@ -19,9 +19,9 @@ const commonOptions = [
   ...['--tcp-established', '--file-locks', '--ghost-limit', String(deletedFileMaxBytes)],
 ];
 
-/** The program with the libraries it needs; arguments follow. */
+/** The program with the libraries it needs; arguments follow. Facts about the kernel are in /run, whoever it runs as. */
 export function programCommand({ program, libraryDirectory }: Criu): readonly string[] {
-  return ['env', `LD_LIBRARY_PATH=${libraryDirectory}`, program];
+  return ['env', `LD_LIBRARY_PATH=${libraryDirectory}`, 'XDG_RUNTIME_DIR=/run', program];
 }
 
 /** The command that runs CRIU with `options`. */

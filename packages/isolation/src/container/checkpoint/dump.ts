@@ -84,9 +84,9 @@ async function dump(
   const command = criuCommand(criu, 'dump', namespaceOwner === 0 ? options : [...options, '--unprivileged'], keys);
   // The files belong to the host's root, whoever writes them.
   const idMap = namespaceOwner === 0 ? '' : `b:0:${namespaceOwner}:1`;
-  const script = ['--mount', 'sh', dumpScript, String(initPid), kernelFactsFile(host.instance), directory, idMap];
+  const parts = [String(initPid), kernelFactsFile(host.instance), directory, idMap, criu.libraryDirectory, criu.program];
   const whoDumps = namespaceOwner === 0 ? [] : asNamespaceOwner(namespaceOwner);
-  await runHostTool('unshare', [...script, ...whoDumps, ...command], {
+  await runHostTool('unshare', ['--mount', 'sh', dumpScript, ...parts, ...whoDumps, ...command], {
     directory: instance.directory,
     traceName: traceName(host.instance, sandboxId),
     timeoutMs: dumpTimeoutMs,
