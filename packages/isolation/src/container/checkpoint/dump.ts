@@ -84,7 +84,14 @@ async function dump(
   const command = criuCommand(criu, 'dump', namespaceOwner === 0 ? options : [...options, '--unprivileged'], keys);
   // The files belong to the host's root, whoever writes them.
   const idMap = namespaceOwner === 0 ? '' : `b:0:${namespaceOwner}:1`;
-  const parts = [String(initPid), kernelFactsFile(host.instance), directory, idMap, criu.libraryDirectory, criu.program];
+  const parts = [
+    String(initPid),
+    kernelFactsFile(host.instance),
+    directory,
+    idMap,
+    criu.libraryDirectory,
+    criu.program,
+  ];
   const whoDumps = namespaceOwner === 0 ? [] : asNamespaceOwner(namespaceOwner);
   await runHostTool('unshare', ['--mount', 'sh', dumpScript, ...parts, ...whoDumps, ...command], {
     directory: instance.directory,
