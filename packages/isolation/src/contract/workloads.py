@@ -17,6 +17,19 @@ def memory():
         assert hashlib.sha256(data).digest() == digest
 
 
+def reserved_addresses():
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+    size = 1 << 40
+    start = libc.mmap(None, size, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+    assert libc.mprotect(ctypes.c_void_p(start), 4096, mmap.PROT_READ | mmap.PROT_WRITE) == 0
+    ctypes.memset(start, 7, 4096)
+    while True:
+        yield
+        assert ctypes.string_at(start, 4096) == bytes([7]) * 4096
+        assert f"-{start + size:x} ---p" in open("/proc/self/maps").read()
+
+
 def shared_memory_of_a_family():
     shared = mmap.mmap(-1, 4096)
     child = fork(lambda: count_in(shared))
