@@ -32,6 +32,7 @@ import { recoverSandboxes } from './sandboxes/recover.ts';
 import { createRouter } from './sandboxes/router.ts';
 import type { Router } from './sandboxes/router.ts';
 import { resumeForTraffic } from './sandboxes/sleep/resume-for-traffic.ts';
+import { createLeisure } from './sandboxes/sleep/leisure.ts';
 import { retryPauses } from './sandboxes/sleep/retry-pauses.ts';
 import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
@@ -75,6 +76,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   for (const sandbox of context.table.tenants()) context.metrics.add(sandbox);
   await keepDefaultTemplate(options, pool);
 
+  const leisure = createLeisure(context);
   const keeper = startKeeper({
     ...context,
     pool,
@@ -83,6 +85,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     retry: async () => {
       await retryEndings(context);
       await retryPauses(context);
+      leisure.goOn();
     },
     logger,
   });

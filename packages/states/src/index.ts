@@ -2,4 +2,4 @@ export { openStateStore } from './open-state-store.ts';
 export type { StateStoreOptions } from './open-state-store.ts';
 export type { Collection, Needed, PartDigests, State, StateDraft, StateStore } from './state-store.ts';
 export { diskDigestsSchema, manifestFormat } from './manifest.ts';
-export type { DiskDigests, Manifest, StateFacts } from './manifest.ts';
+export type { DiskDigests, Manifest, StampedDisk, StateFacts } from './manifest.ts';

@@ -15,7 +15,8 @@ import type { StorePaths } from './names.ts';
 import { draftSuffix, isId, removedSuffix, storePaths } from './names.ts';
 import { openState } from './open-state.ts';
 import type { Collection, Needed, State, StateDraft, StateStore } from './state-store.ts';
-import type { DiskDigests } from './manifest.ts';
+import { digestAtLeisure } from './leisurely-digests.ts';
+import type { DiskDigests, StampedDisk } from './manifest.ts';
 
 const defaultMaxReadBytes = 256 * 1024 * 1024;
 
@@ -153,6 +154,12 @@ class DiskStateStore implements StateStore {
 
   async digestDisk(path: string, maxReadBytes = defaultMaxReadBytes): Promise<DiskDigests> {
     return await digestDisk(path, maxReadBytes, this.#digester);
+  }
+
+  async digestAtLeisure(path: string, disk: StampedDisk, isWanted: () => boolean): Promise<void> {
+    // A thread takes 10 MB, and large disks go to sleep rarely.
+    await using digester = new Digester('at-leisure');
+    await digestAtLeisure(path, disk, isWanted, digester);
   }
 
   async verifyDisk(path: string, expected: DiskDigests): Promise<void> {
