@@ -60,6 +60,12 @@ export const runnerConfigSchema = {
     10,
     'How long a sandbox paused in the background stays frozen in memory, where a resume takes some milliseconds.',
   ),
+  damagedStateHours: key(
+    'SOULBOX_DAMAGED_STATE_HOURS',
+    wholeNumber(0, 8760),
+    168,
+    'How long a saved memory is kept for inspection that turned out damaged when its sandbox ran already (16 at most). 0: not at all.',
+  ),
   isolation: key(
     'SOULBOX_ISOLATION',
     z.enum(['container', 'gvisor']),

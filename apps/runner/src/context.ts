@@ -86,6 +86,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       await retryEndings(context);
       await retryPauses(context);
       leisure.goOn();
+      await dropDamagedStates(context);
     },
     logger,
   });
@@ -106,6 +107,11 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       for (const sandbox of context.table.all()) letGo(sandbox);
     },
   };
+}
+
+async function dropDamagedStates({ host, clock }: OperationContext): Promise<void> {
+  const dropped = await host.states.dropDamaged(clock.now() - host.config.damagedStateHours * 3_600_000);
+  if (dropped.length > 0) host.logger.info({ stateIds: dropped }, 'damaged states removed');
 }
 
 interface Operations {

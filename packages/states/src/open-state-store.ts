@@ -6,6 +6,8 @@ import { SoulBoxError, errorFromNode, isNodeError, removeTree } from '@soulbox/b
 import type { BlobStore } from '@soulbox/storage';
 import { Archive } from './archive/archive.ts';
 import { collect } from './collect.ts';
+import type { DamagedStates, DamageNote } from './damaged-states.ts';
+import { openDamagedStates } from './damaged-states.ts';
 import { Digester } from './digests/digester.ts';
 import { tryLock } from './try-lock.ts';
 import { digestDisk, verifyDisk } from './disk-digests.ts';
@@ -35,7 +37,7 @@ export async function openStateStore({ directory, logger, blobs }: StateStoreOpt
   const lock = await lockFolder(paths.states);
   try {
     await sweep(paths, logger);
-    const store = new DiskStateStore(paths, logger, lock, blobs);
+    const store = new DiskStateStore(paths, logger, lock, blobs, openDamagedStates(directory));
     await store.sweepArchive();
     return store;
   } catch (error) {
@@ -66,12 +68,20 @@ class DiskStateStore implements StateStore {
   readonly #paths: StorePaths;
   readonly #logger: Logger;
   readonly #lock: FileHandle;
+  readonly #damaged: DamagedStates;
   readonly #digester = new Digester();
   readonly #layers: Layers;
   readonly #archive: Archive | undefined;
   readonly #drafts = new Set<string>();
 
-  constructor(paths: StorePaths, logger: Logger, lock: FileHandle, blobs: BlobStore | undefined) {
+  constructor(
+    paths: StorePaths,
+    logger: Logger,
+    lock: FileHandle,
+    blobs: BlobStore | undefined,
+    damaged: DamagedStates,
+  ) {
+    this.#damaged = damaged;
     this.#paths = paths;
     this.#logger = logger;
     this.#lock = lock;
@@ -134,6 +144,14 @@ class DiskStateStore implements StateStore {
     }
     await removeTree(removed);
     await this.#archive?.remove(stateId);
+  }
+
+  async setAside(stateId: string, note: DamageNote): Promise<void> {
+    await this.#damaged.take(stateId, this.#paths.state(stateId), note);
+  }
+
+  async dropDamaged(beforeMs: number): Promise<readonly string[]> {
+    return await this.#damaged.removeOlder(beforeMs);
   }
 
   layerPath(layerId: string): string {

@@ -1,3 +1,4 @@
+import type { DamageNote } from './damaged-states.ts';
 import type { DiskDigests, Manifest, StampedDisk, StateFacts } from './manifest.ts';
 
 /**
@@ -30,6 +31,13 @@ export interface StateStore extends AsyncDisposable {
   unpack(stateId: string): Promise<State>;
   /** Nothing happens when there is none. */
   remove(stateId: string): Promise<void>;
+  /**
+   * Moves a state whose pages did not match their digests out of the store, to the folder `damaged` (`openDamagedStates`). Safe to
+   * repeat.
+   */
+  setAside(stateId: string, note: DamageNote): Promise<void>;
+  /** Removes what was set aside before this time. */
+  dropDamaged(beforeMs: number): Promise<readonly string[]>;
   /** Where the disk of a suspended sandbox is to be moved to, to become the layer of this id. */
   layerPath(layerId: string): string;
   /** Notes size and block digests of a layer that was just moved to its path. Safe to repeat. Durable. */
