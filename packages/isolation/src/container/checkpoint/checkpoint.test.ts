@@ -152,6 +152,25 @@ test('a server killed while it saves leaves a sandbox that can be adopted, thawe
   await expectGone(sandbox.spec);
 });
 
+test('a restored sandbox that queues all signals it can leaves root of the host half of its own', async () => {
+  await using sandbox = await pause(bench, await bench.start(), 0);
+  const queue = `
+import ctypes, os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN])
+queued = 0
+while queued < 1_000_000 and ctypes.CDLL(None).sigqueue(os.getpid(), int(signal.SIGRTMIN), 0) == 0: queued += 1
+print(queued, flush=True)`;
+  const hostLimit = Number(/^Max pending signals +(\d+)/m.exec(await readFile('/proc/self/limits', 'latin1'))?.[1]);
+  // It keeps what it queued until it ends.
+  await sandbox.sh(`cat > /queue.py << 'END'\n${queue}\nsignal.pause()\nEND`);
+  await sandbox.sh('setsid python3 /queue.py > /queued 2>&1 & until [ -s /queued ]; do sleep 0.05; done');
+  const queued = Number((await sandbox.sh('cat /queued')).stdout);
+  expect(queued).toBeGreaterThan(1_000);
+  expect(queued).toBeLessThanOrEqual(hostLimit / 2);
+  const script = queue.replace('1_000_000', '1_000');
+  expect(Number(await run('python3', ['-c', script]))).toBe(1_000);
+});
+
 test('a program that asks for multipath TCP falls back to what can be saved', async () => {
   await using sandbox = await bench.start();
   const script = 'import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)';

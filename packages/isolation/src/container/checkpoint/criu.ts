@@ -53,6 +53,26 @@ export function asNamespaceOwner(uid: number): readonly string[] {
   return ['setpriv', ...ids, '--inh-caps', capabilities, '--ambient-caps', capabilities];
 }
 
+/** What the kernel counts by owner of a user namespace: its name in /proc/PID/limits, and prlimit's option. */
+const countedByOwner = [
+  ['Max pending signals', 'sigpending'],
+  ['Max msgqueue size', 'msgqueue'],
+  ['Max locked memory', 'memlock'],
+] as const;
+
+/**
+ * Runs a restore with half of this process's limits for what is counted by owner. A user namespace may never use more than its
+ * maker might when it was made, and CRIU makes it as root: so the other half is left to root's own processes.
+ */
+export function leavingRootHalf(): readonly string[] {
+  const limits = readFileSync('/proc/self/limits', 'latin1');
+  const options = countedByOwner.flatMap(([name, option]) => {
+    const [, soft] = new RegExp(`^${name} +(\\d+)`, 'm').exec(limits) ?? [];
+    return soft === undefined ? [] : [`--${option}=${Math.floor(Number(soft) / 2)}:`];
+  });
+  return ['prlimit', ...options];
+}
+
 /** Numbers of the capabilities this process may use (proc(5), CapPrm). */
 function readCapabilities(): number[] {
   const [, mask = '0'] = /^CapPrm:\s+([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];

@@ -19,7 +19,7 @@ import { writeRecord } from '../record.ts';
 import { completeAll, diskScripts, instanceOf, makeRunFolder, prepareDisk } from '../start.ts';
 import { readComplaint } from './complaint.ts';
 import type { Criu } from './criu.ts';
-import { criuCommand, kernelFactsFile } from './criu.ts';
+import { criuCommand, kernelFactsFile, leavingRootHalf } from './criu.ts';
 import { sourcesOfMounts } from './external-mounts.ts';
 import { prepareRestoreMounts, restoreMountPoints } from './restore-mounts.ts';
 
@@ -100,9 +100,10 @@ async function bringBack(
   const step = spec.disk === 'new' ? 'make' : 'keep';
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
   const command = criuCommand(criu, 'restore', restoreOptions(layout, isLazy), sourcesOfMounts());
+  const limited = [...leavingRootHalf(), ...command];
   const outcome = [join(layout.restore, pidName), String(envdNice)];
   const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname, ...outcome];
-  const lists = [...restoreMountPoints(spec), '--', ...groups, '--', ...command];
+  const lists = [...restoreMountPoints(spec), '--', ...groups, '--', ...limited];
   await runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
     directory: spec.directory,
     traceName: traceName(host.instance, spec.sandboxId),
