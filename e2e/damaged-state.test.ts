@@ -2,11 +2,14 @@ import { open, readdir, readFile, rename, stat, truncate, writeFile } from 'node
 import { join } from 'node:path';
 import { Sandbox } from 'e2b';
 import { expect, test } from 'vitest';
+import { runNode } from './harness/cli.ts';
 import { askApi } from './harness/http.ts';
 import { createSandbox } from './harness/sandbox.ts';
 import { server } from './harness/server.ts';
+import { until } from './harness/until.ts';
 
 const states = join(server.dataDirectory, 'states');
+const soulbox = join(import.meta.dirname, '../apps/cli/src/main.ts');
 
 /** Pauses a sandbox and gives the folder of its state: the only one that is new. */
 async function pauseForState(sandbox: Sandbox): Promise<string> {
@@ -74,3 +77,61 @@ test('a missing and a truncated file are told as such', async () => {
   await sandbox.connect();
   expect((await sandbox.commands.run('echo fine')).stdout).toBe('fine\n');
 });
+
+test('a large disk is known by when it was written to, and soon by what it holds', { timeout: 120_000 }, async () => {
+  const sandbox = await createSandbox();
+  await sandbox.commands.run('head -c 300M /dev/urandom > large; sha256sum large > sum');
+  await sandbox.pause();
+  const folder = join(server.dataDirectory, 'sandboxes', sandbox.sandboxId);
+  const [name = ''] = (await readdir(folder)).filter((file) => file.endsWith('.img'));
+  const disk = join(folder, name);
+  const { blocks, mtimeNs } = await stat(disk, { bigint: true });
+  expect(blocks * 512n).toBeGreaterThan(300n * 2n ** 20n);
+
+  await until('its digests', async () => (await readdir(folder)).includes(`${name}.digests`), 60_000);
+  expect((await stat(disk, { bigint: true })).mtimeNs).toBe(mtimeNs);
+  await flipByte(disk, 200 * 2 ** 20);
+  const refused = await tryResume(sandbox);
+  expect(refused).toMatchObject({ status: 500, message: expect.stringMatching(/is altered in block 200\./) as string });
+  await flipByte(disk, 200 * 2 ** 20);
+  await sandbox.connect();
+  expect((await sandbox.commands.run('sha256sum -c sum')).stdout).toBe('large: OK\n');
+
+  await sandbox.pause();
+  await flipByte(disk, 200 * 2 ** 20);
+  const message = expect.stringContaining('was written to, and what it held is not known') as string;
+  expect(await tryResume(sandbox)).toMatchObject({ status: 500, message });
+});
+
+test(
+  'a page that is damaged ends its sandbox, and the state is kept for inspection',
+  { timeout: 120_000 },
+  async () => {
+    const sandbox = await createSandbox();
+    const hold =
+      'import os, time; data = [os.urandom(1 << 20) for _ in range(200)]; open("/tmp/held", "w"); time.sleep(600)';
+    void sandbox.commands.run(`python3 -c '${hold}'`, { timeoutMs: 0 }).catch(() => undefined);
+    await until('the memory', async () => await sandbox.files.exists('/tmp/held'));
+    const directory = await pauseForState(sandbox);
+    const parts = (await readdir(directory)).filter((name) => name.startsWith('pages'));
+    const sizes = await Promise.all(parts.map(async (name) => (await stat(join(directory, name))).size));
+    const path = join(directory, parts[sizes.indexOf(Math.max(...sizes))] ?? '');
+    await flipByte(path, 100 * 2 ** 20);
+    await sandbox.connect().catch(() => undefined);
+
+    const cause = await until('its end', async () => {
+      const { json } = await askApi('GET', `/events/sandboxes/${sandbox.sandboxId}?types=sandbox.lifecycle.killed`);
+      return (json as { eventData: { cause: string } }[])[0]?.eventData.cause;
+    });
+    expect(cause).toBe('damaged');
+    const cli = async (...args: string[]): Promise<string> =>
+      (await runNode([soulbox, 'damaged', ...args, '--data-dir', server.dataDirectory, '--json'], {})).stdout;
+    const kept = await until('the state', async () => {
+      const states = JSON.parse(await cli('list')) as { stateId: string; sandboxId: string; directory: string }[];
+      return states.find(({ sandboxId }) => sandboxId === sandbox.sandboxId);
+    });
+    expect(await readdir(kept.directory)).toEqual(expect.arrayContaining(['manifest.json', ...parts]));
+    expect(JSON.parse(await cli('delete', kept.stateId))).toEqual({ stateId: kept.stateId, deleted: true });
+    expect(await cli('list')).toBe('[]\n');
+  },
+);

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { Sandbox as Sandbox214 } from 'e2b-2.14';
 import { Sandbox as Sandbox245 } from 'e2b-2.45';
 import './harness/server.ts';
@@ -23,6 +23,46 @@ describe('the client 2.45.0', () => {
     }
     expect(await sandbox.isRunning()).toBe(false);
     await expect(sandbox.commands.run('true')).rejects.toThrow();
+  });
+
+  test('pauses, finds by state, connects, copies and forks', { timeout: 120_000 }, async () => {
+    const metadata = { client: `2.45-${Date.now()}` };
+    const sandbox = await Sandbox245.create({ metadata, timeoutMs: 120_000 });
+    const { sandboxId } = sandbox;
+    const made: { kill(): Promise<boolean> }[] = [sandbox];
+    onTestFinished(async () => {
+      for (const each of made) await each.kill();
+    });
+    const { pid } = await sandbox.commands.run('sleep 4242', { background: true, timeoutMs: 0 });
+    const expectSame = async (each: typeof sandbox): Promise<void> => {
+      expect((await each.commands.run('pgrep -fx "sleep 4242"')).stdout).toBe(`${pid}\n`);
+    };
+    await sandbox.files.write('old.txt', 'from an old client');
+
+    expect(await sandbox.pause()).toBe(true);
+    expect(await Sandbox245.pause(sandboxId)).toBe(false);
+    expect((await sandbox.getInfo()).state).toBe('paused');
+    const paused = await Sandbox245.list({ query: { metadata, state: ['paused'] } }).nextItems();
+    expect(paused.map((each) => each.sandboxId)).toEqual([sandboxId]);
+    expect(await Sandbox245.list({ query: { metadata, state: ['running'] } }).nextItems()).toEqual([]);
+    await expectSame(await Sandbox245.connect(sandboxId, { timeoutMs: 120_000 }));
+
+    const { snapshotId } = await sandbox.createSnapshot();
+    const snapshots = await Sandbox245.listSnapshots({ sandboxId }).nextItems();
+    expect(snapshots.map((each) => each.snapshotId)).toEqual([snapshotId]);
+    const copy = await Sandbox245.create(snapshotId, { timeoutMs: 120_000 });
+    made.push(copy);
+    await expectSame(copy);
+    expect(await copy.files.read('old.txt')).toBe('from an old client');
+    expect(await Sandbox245.deleteSnapshot(snapshotId)).toBe(true);
+    expect(await Sandbox245.deleteSnapshot(snapshotId)).toBe(false);
+
+    for (const fork of await sandbox.fork({ count: 2, timeoutMs: 120_000 })) {
+      if (fork instanceof Error) throw fork;
+      made.push(fork);
+      await expectSame(fork);
+    }
+    await expectSame(sandbox);
   });
 
   test('lives 300 s unless told otherwise, and is secure', async () => {
@@ -56,5 +96,25 @@ describe('the client 2.14.1', () => {
       await sandbox.kill();
     }
     expect(await sandbox.isRunning()).toBe(false);
+  });
+
+  test('pauses, connects and makes copies', { timeout: 120_000 }, async () => {
+    const sandbox = await Sandbox214.create({ timeoutMs: 120_000 });
+    const made = [sandbox];
+    onTestFinished(async () => {
+      for (const each of made) await each.kill();
+    });
+    const { pid } = await sandbox.commands.run('sleep 4242', { background: true, timeoutMs: 0 });
+    const expectSame = async (each: typeof sandbox): Promise<void> => {
+      expect((await each.commands.run('pgrep -fx "sleep 4242"')).stdout).toBe(`${pid}\n`);
+    };
+    expect(await sandbox.pause()).toBe(true);
+    expect((await sandbox.getInfo()).state).toBe('paused');
+    await expectSame(await Sandbox214.connect(sandbox.sandboxId, { timeoutMs: 120_000 }));
+    const { snapshotId } = await sandbox.createSnapshot();
+    const copy = await Sandbox214.create(snapshotId, { timeoutMs: 120_000 });
+    made.push(copy);
+    await expectSame(copy);
+    expect(await Sandbox214.deleteSnapshot(snapshotId)).toBe(true);
   });
 });

@@ -67,6 +67,12 @@ export const runnerConfigSchema = {
     'Seconds after which the memory of a paused sandbox, or of a snapshot that nobody uses, is compressed. Its next use waits ' +
       'for it, about a second for each GiB. 0 compresses nothing.',
   ),
+  damagedStateHours: key(
+    'SOULBOX_DAMAGED_STATE_HOURS',
+    wholeNumber(0, 8760),
+    168,
+    'How long a saved memory is kept for inspection that turned out damaged when its sandbox ran already (16 at most). 0: not at all.',
+  ),
   isolation: key(
     'SOULBOX_ISOLATION',
     z.enum(['container', 'gvisor']),

@@ -33,6 +33,7 @@ import { recoverSandboxes } from './sandboxes/recover.ts';
 import { createRouter } from './sandboxes/router.ts';
 import type { Router } from './sandboxes/router.ts';
 import { resumeForTraffic } from './sandboxes/sleep/resume-for-traffic.ts';
+import { createLeisure } from './sandboxes/sleep/leisure.ts';
 import { retryPauses } from './sandboxes/sleep/retry-pauses.ts';
 import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
@@ -77,6 +78,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   await keepDefaultTemplate(options, pool);
 
   const archivist = createArchivist(context, options.config.archiveAfterSeconds * 1000);
+  const leisure = createLeisure(context);
   const keeper = startKeeper({
     ...context,
     pool,
@@ -86,6 +88,8 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       await retryEndings(context);
       await retryPauses(context);
       context.background.start(async (stopping) => await archivist.sweep(stopping));
+      leisure.goOn();
+      await dropDamagedStates(context);
     },
     logger,
   });
@@ -106,6 +110,11 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       for (const sandbox of context.table.all()) letGo(sandbox);
     },
   };
+}
+
+async function dropDamagedStates({ host, clock }: OperationContext): Promise<void> {
+  const dropped = await host.states.dropDamaged(clock.now() - host.config.damagedStateHours * 3_600_000);
+  if (dropped.length > 0) host.logger.info({ stateIds: dropped }, 'damaged states removed');
 }
 
 interface Operations {

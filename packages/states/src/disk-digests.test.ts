@@ -1,7 +1,8 @@
-import { open, rename, stat, truncate, utimes } from 'node:fs/promises';
+import { open, readdir, readFile, rename, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '@soulbox/base';
+import type { StampedDisk } from './manifest.ts';
 import { diskDigestsSchema } from './manifest.ts';
 import type { TestStore } from './testing/test-store.ts';
 import { mib, openTestStore } from './testing/test-store.ts';
@@ -76,14 +77,72 @@ describe('the digests of a disk', () => {
     await expect(shop.store.digestDisk(disk)).rejects.toThrow('ENOENT');
   });
 
-  test('of a disk that holds too much are sizes, which do not see a byte but see a block more', async () => {
-    const found = await shop.store.digestDisk(disk, 2 * mib);
-    expect(found).toEqual({ checked: 'size', sizeBytes, allocatedBytes: (await stat(disk)).blocks * 512 });
-    await writeByte(0, 8);
-    await shop.store.verifyDisk(disk, found);
-    await writeByte(1000 * mib, 1);
-    await shop.store.digestDisk(disk);
-    await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('takes more or less room');
+  describe('of a disk that holds too much', () => {
+    const digestLarge = async (): Promise<StampedDisk> => {
+      const found = await shop.store.digestDisk(disk, 2 * mib);
+      if (found.checked !== 'stamp') throw new Error('the disk was read');
+      return found;
+    };
+    const always = (): boolean => true;
+
+    test('are sizes and a stamp, which every write changes', async () => {
+      const found = await digestLarge();
+      expect(found).toMatchObject({ sizeBytes, allocatedBytes: (await stat(disk)).blocks * 512 });
+      await shop.store.verifyDisk(disk, diskDigestsSchema.parse(JSON.parse(JSON.stringify(found))));
+      await writeByte(9 * mib + 5, 8);
+      await utimes(disk, 1, 1);
+      await expect(shop.store.verifyDisk(disk, found)).rejects.toMatchObject({
+        reason: 'state_damaged',
+        message: expect.stringContaining('was written to, and what it held is not known') as string,
+      });
+    });
+
+    test('follow at leisure, and then tell what was written from what was only touched', async () => {
+      const found = await digestLarge();
+      await shop.store.digestAtLeisure(disk, found, always);
+      await utimes(disk, 1, 1);
+      await shop.store.verifyDisk(disk, found);
+      await writeByte(9 * mib + 5, 8);
+      await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('is altered in block 9.');
+      await writeByte(9 * mib + 5, 7);
+      await shop.store.verifyDisk(disk, found);
+    });
+
+    test('are good for a copy of the disk in its place', async () => {
+      const found = await digestLarge();
+      await shop.store.digestAtLeisure(disk, found, always);
+      await run('cp', ['--sparse=always', disk, `${disk}.backup`]);
+      await rename(`${disk}.backup`, disk);
+      await shop.store.verifyDisk(disk, found);
+    });
+
+    test('are not read again, and not noted for a disk that changed meanwhile or that nobody wants', async () => {
+      const found = await digestLarge();
+      let asked = 0;
+      const onlyOnce = (): boolean => ++asked === 1;
+      await shop.store.digestAtLeisure(disk, found, onlyOnce);
+      expect(await readdir(shop.directory)).not.toContain('disk.img.digests');
+      await utimes(disk, 1, 1);
+      await shop.store.digestAtLeisure(disk, found, always);
+      expect(await readdir(shop.directory)).not.toContain('disk.img.digests');
+      const later = await digestLarge();
+      await shop.store.digestAtLeisure(disk, later, always);
+      const { mtimeMs } = await stat(`${disk}.digests`);
+      await shop.store.digestAtLeisure(disk, later, () => expect.fail('it was read again'));
+      expect((await stat(`${disk}.digests`)).mtimeMs).toBe(mtimeMs);
+    });
+
+    test('count for nothing when they are altered or of another disk', async () => {
+      const found = await digestLarge();
+      await shop.store.digestAtLeisure(disk, found, always);
+      const text = await readFile(`${disk}.digests`, 'utf8');
+      await utimes(disk, 1, 1);
+      await writeFile(`${disk}.digests`, text.replace(/"0":"./, '"0":"_'));
+      await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('is not known');
+      await writeFile(`${disk}.digests`, text);
+      await expect(shop.store.verifyDisk(disk, { ...found, stamp: '1:2:3' })).rejects.toThrow('is not known');
+      await shop.store.verifyDisk(disk, found);
+    });
   });
 
   test('of a disk without a single byte are read in no time, whatever may be read', async () => {

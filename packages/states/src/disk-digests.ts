@@ -2,10 +2,12 @@ import { stat } from 'node:fs/promises';
 import { damaged } from './damage.ts';
 import { blockBytes, blockCountOf, blockLength, digestOfZeros } from './digests/digest-job.ts';
 import type { Digester } from './digests/digester.ts';
+import { readDiskFacts } from './disk-facts.ts';
 import { flush } from './flush.ts';
+import { findLeisurelyDigests } from './leisurely-digests.ts';
 import type { DiskDigests, FileDigests } from './manifest.ts';
 
-const sectorBytes = 512;
+const what = 'The disk of the paused sandbox';
 
 /** Flushes a sparse image and reads what it holds. */
 export async function digestImage(path: string, digester: Digester): Promise<FileDigests> {
@@ -37,25 +39,39 @@ export async function verifyImage(
 
 export async function digestDisk(path: string, maxReadBytes: number, digester: Digester): Promise<DiskDigests> {
   await flush(path);
-  const { size, blocks } = await stat(path);
+  const { sizeBytes, allocatedBytes, stamp } = await readDiskFacts(path);
   const data = await digester.findData(path);
-  if (data.length * blockBytes > maxReadBytes)
-    return { checked: 'size', sizeBytes: size, allocatedBytes: blocks * sectorBytes };
-  const digests = await digester.digestSparse(path, size, data);
-  return { checked: 'content', sizeBytes: size, blocks: Object.fromEntries(data.map((at) => [at, digests[at] ?? ''])) };
+  if (data.length * blockBytes > maxReadBytes) return { checked: 'stamp', sizeBytes, allocatedBytes, stamp };
+  const digests = await digester.digestSparse(path, sizeBytes, data);
+  return { checked: 'content', sizeBytes, blocks: Object.fromEntries(data.map((at) => [at, digests[at] ?? ''])) };
 }
 
+/**
+ * A disk with the stamp that was noted has not been written to by any program. One with another may still hold the same, such as
+ * one that came back from a backup: it is read, if its digests are known.
+ */
 export async function verifyDisk(path: string, expected: DiskDigests, digester: Digester): Promise<void> {
-  const what = 'The disk of the paused sandbox';
   const { sizeBytes } = expected;
   if (expected.checked === 'content') {
-    const digests = Array.from({ length: blockCountOf(sizeBytes) }, (_, block) => expected.blocks[block] ?? '');
-    await verifyImage(what, path, { sizeBytes, digests }, digester);
+    await verifyBlocks(path, sizeBytes, expected.blocks, digester);
     return;
   }
   await checkSize(what, path, sizeBytes);
-  const { blocks } = await stat(path);
-  if (blocks * sectorBytes !== expected.allocatedBytes) throw damaged(`${what} takes more or less room than it did`);
+  const { stamp, allocatedBytes } = await readDiskFacts(path);
+  if (stamp === expected.stamp && allocatedBytes === expected.allocatedBytes) return;
+  const blocks = await findLeisurelyDigests(path, expected);
+  if (blocks === undefined) throw damaged(`${what} was written to, and what it held is not known`);
+  await verifyBlocks(path, sizeBytes, blocks, digester);
+}
+
+async function verifyBlocks(
+  path: string,
+  sizeBytes: number,
+  blocks: Readonly<Record<string, string>>,
+  digester: Digester,
+): Promise<void> {
+  const digests = Array.from({ length: blockCountOf(sizeBytes) }, (_, block) => blocks[block] ?? '');
+  await verifyImage(what, path, { sizeBytes, digests }, digester);
 }
 
 async function checkSize(what: string, path: string, sizeBytes: number): Promise<void> {

@@ -14,13 +14,27 @@ export const fileDigestsSchema = z.object({ sizeBytes: sizeSchema, digests: dige
 /**
  * The disk of a paused sandbox, which stays in the sandbox's folder: its digest is in no manifest but in the caller's record,
  * because the disk is at rest only when the state is sealed already. `blocks` has the blocks that hold something, by number:
- * most of a disk is a hole. A disk that holds more than may be read before a resume is known by its size and by the bytes its
- * file system gave it; nobody would notice a changed byte in it.
+ * most of a disk is a hole. A disk that holds more than may be read before a resume is known by its sizes and by its `stamp`,
+ * which the host's file system changes with every write to the file; its digests follow in a file beside it.
  */
 export const diskDigestsSchema = z.discriminatedUnion('checked', [
   z.object({ checked: z.literal('content'), sizeBytes: sizeSchema, blocks: z.record(z.string(), sha256Schema) }),
-  z.object({ checked: z.literal('size'), sizeBytes: sizeSchema, allocatedBytes: sizeSchema }),
+  z.object({
+    checked: z.literal('stamp'),
+    sizeBytes: sizeSchema,
+    allocatedBytes: sizeSchema,
+    /** Its inode, and when it and its contents were last changed, in nanoseconds. */
+    stamp: z.string(),
+  }),
 ]);
+
+/** What stands beside a large disk, sealed: the digests of the disk that has this stamp. */
+export const leisurelyDigestsSchema = z.object({
+  format: z.literal(manifestFormat),
+  blockBytes: z.number().int().positive(),
+  stamp: z.string(),
+  blocks: z.record(z.string(), sha256Schema),
+});
 
 const factsSchema = z.object({
   createdAtMs: z.number().int(),
@@ -56,5 +70,7 @@ export const manifestSchema = z.object({
 
 export type FileDigests = z.infer<typeof fileDigestsSchema>;
 export type DiskDigests = z.infer<typeof diskDigestsSchema>;
+/** A disk that is known by its stamp. */
+export type StampedDisk = Extract<DiskDigests, { readonly checked: 'stamp' }>;
 export type StateFacts = z.infer<typeof factsSchema>;
 export type Manifest = z.infer<typeof manifestSchema>;

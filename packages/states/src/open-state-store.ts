@@ -6,6 +6,8 @@ import { SoulBoxError, errorFromNode, isNodeError, removeTree } from '@soulbox/b
 import type { BlobStore } from '@soulbox/storage';
 import { Archive } from './archive/archive.ts';
 import { collect } from './collect.ts';
+import type { DamagedStates, DamageNote } from './damaged-states.ts';
+import { openDamagedStates } from './damaged-states.ts';
 import { Digester } from './digests/digester.ts';
 import { tryLock } from './try-lock.ts';
 import { digestDisk, verifyDisk } from './disk-digests.ts';
@@ -15,7 +17,8 @@ import type { StorePaths } from './names.ts';
 import { draftSuffix, isId, removedSuffix, storePaths } from './names.ts';
 import { openState } from './open-state.ts';
 import type { Collection, Needed, State, StateDraft, StateStore } from './state-store.ts';
-import type { DiskDigests } from './manifest.ts';
+import { digestAtLeisure } from './leisurely-digests.ts';
+import type { DiskDigests, StampedDisk } from './manifest.ts';
 
 const defaultMaxReadBytes = 256 * 1024 * 1024;
 
@@ -34,7 +37,7 @@ export async function openStateStore({ directory, logger, blobs }: StateStoreOpt
   const lock = await lockFolder(paths.states);
   try {
     await sweep(paths, logger);
-    const store = new DiskStateStore(paths, logger, lock, blobs);
+    const store = new DiskStateStore(paths, logger, lock, blobs, openDamagedStates(directory));
     await store.sweepArchive();
     return store;
   } catch (error) {
@@ -65,6 +68,7 @@ class DiskStateStore implements StateStore {
   readonly #paths: StorePaths;
   readonly #logger: Logger;
   readonly #lock: FileHandle;
+  readonly #damaged: DamagedStates;
   readonly #digester = new Digester();
   readonly #layers: Layers;
   readonly #archive: Archive | undefined;
@@ -72,7 +76,14 @@ class DiskStateStore implements StateStore {
   readonly #packing = new Map<string, { readonly abort: AbortController; readonly ended: Promise<unknown> }>();
   readonly #unpacking = new Map<string, Promise<State>>();
 
-  constructor(paths: StorePaths, logger: Logger, lock: FileHandle, blobs: BlobStore | undefined) {
+  constructor(
+    paths: StorePaths,
+    logger: Logger,
+    lock: FileHandle,
+    blobs: BlobStore | undefined,
+    damaged: DamagedStates,
+  ) {
+    this.#damaged = damaged;
     this.#paths = paths;
     this.#logger = logger;
     this.#lock = lock;
@@ -169,6 +180,14 @@ class DiskStateStore implements StateStore {
     await this.#archive?.remove(stateId);
   }
 
+  async setAside(stateId: string, note: DamageNote): Promise<void> {
+    await this.#damaged.take(stateId, this.#paths.state(stateId), note);
+  }
+
+  async dropDamaged(beforeMs: number): Promise<readonly string[]> {
+    return await this.#damaged.removeOlder(beforeMs);
+  }
+
   layerPath(layerId: string): string {
     return this.#paths.layer(layerId);
   }
@@ -191,6 +210,12 @@ class DiskStateStore implements StateStore {
 
   async digestDisk(path: string, maxReadBytes = defaultMaxReadBytes): Promise<DiskDigests> {
     return await digestDisk(path, maxReadBytes, this.#digester);
+  }
+
+  async digestAtLeisure(path: string, disk: StampedDisk, isWanted: () => boolean): Promise<void> {
+    // A thread takes 10 MB, and large disks go to sleep rarely.
+    await using digester = new Digester('at-leisure');
+    await digestAtLeisure(path, disk, isWanted, digester);
   }
 
   async verifyDisk(path: string, expected: DiskDigests): Promise<void> {

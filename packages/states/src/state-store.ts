@@ -1,4 +1,5 @@
-import type { DiskDigests, Manifest, StateFacts } from './manifest.ts';
+import type { DamageNote } from './damaged-states.ts';
+import type { DiskDigests, Manifest, StampedDisk, StateFacts } from './manifest.ts';
 
 /**
  * What sandboxes leave when they sleep: *states*, each a manifest and the parts it names, and *layers*, frozen disks that
@@ -34,6 +35,13 @@ export interface StateStore extends AsyncDisposable {
   unpack(stateId: string): Promise<State>;
   /** Nothing happens when there is none. */
   remove(stateId: string): Promise<void>;
+  /**
+   * Moves a state whose pages did not match their digests out of the store, to the folder `damaged` (`openDamagedStates`). Safe to
+   * repeat.
+   */
+  setAside(stateId: string, note: DamageNote): Promise<void>;
+  /** Removes what was set aside before this time. */
+  dropDamaged(beforeMs: number): Promise<readonly string[]>;
   /** Where the disk of a suspended sandbox is to be moved to, or another's copied to, to become the layer of this id. */
   layerPath(layerId: string): string;
   /** Notes size and block digests of a layer that has just come to its path. Safe to repeat. Durable. */
@@ -50,10 +58,15 @@ export interface StateStore extends AsyncDisposable {
   flatten(layerIds: readonly string[], layerId: string): Promise<void>;
   /**
    * Flushes the disk of a paused sandbox and gives its size and digests, to be kept by the caller. One that holds more than
-   * `maxReadBytes` (default 256 MiB) is known by its sizes only, so that a resume need not wait for it to be read. About
-   * 15 ms for a fresh disk.
+   * `maxReadBytes` (default 256 MiB) is known by its sizes and its stamp, so that neither a pause nor a resume waits for it to
+   * be read. About 15 ms for a fresh disk.
    */
   digestDisk(path: string, maxReadBytes?: number): Promise<DiskDigests>;
+  /**
+   * Reads a disk that is known by its stamp, with the lowest priority, and notes its digests in a file beside it; nothing happens
+   * when they are there. Gives up when `isWanted` says no, which it asks several times a second. About a second for each GiB.
+   */
+  digestAtLeisure(path: string, disk: StampedDisk, isWanted: () => boolean): Promise<void>;
   /** Throws `state_damaged` when the disk is not what `digestDisk` found, or is gone. */
   verifyDisk(path: string, expected: DiskDigests): Promise<void>;
   /**

@@ -35,6 +35,16 @@ export const program = defineCommand({
         delete: async () => (await import('../commands/snapshot/delete.ts')).deleteSnapshot,
       },
     }),
+    damaged: defineCommand({
+      meta: {
+        name: 'damaged',
+        description: 'Saved memories that turned out damaged, kept for inspection: list, delete',
+      },
+      subCommands: {
+        list: async () => (await import('../commands/damaged/list.ts')).listDamaged,
+        delete: async () => (await import('../commands/damaged/delete.ts')).deleteDamaged,
+      },
+    }),
     events: async () => (await import('../commands/events/events.ts')).events,
     webhook: defineCommand({
       meta: { name: 'webhook', description: 'Deliveries of events to a URL: create, list, delete' },

@@ -1,3 +1,4 @@
+import type { Clock } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { Events } from '../events.ts';
 import type { Background } from './background.ts';
@@ -5,6 +6,7 @@ import { removeSandbox } from './host.ts';
 import type { SandboxHost } from './host.ts';
 import type { Keepsakes } from './keepsakes.ts';
 import { letGo } from './live.ts';
+import type { SandboxRecord } from './record.ts';
 import type { KnownSandbox, SandboxTable } from './table.ts';
 import { isTenants } from './table.ts';
 
@@ -14,6 +16,7 @@ export interface EndContext {
   readonly keepsakes: Keepsakes;
   readonly events: Events;
   readonly background: Background;
+  readonly clock: Clock;
   /** Stops serving a sandbox: its routes are gone and its open streams are reset. */
   readonly cutOff: (sandboxId: string) => void;
 }
@@ -33,7 +36,7 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
   if (sandbox === undefined || sandbox.record.state === 'ending') return false;
   const startedAt = performance.now();
   const wasTenants = isTenants(sandbox);
-  const recorded = table.step(sandbox, 'ending');
+  const recorded = table.step(sandbox, 'ending', { cause });
   context.cutOff(sandboxId);
   if (wasTenants) events.emit({ event: { case: 'ended', value: { sandboxId, cause } } });
   try {
@@ -49,11 +52,20 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
 }
 
 async function removeWholly(context: EndContext, { record }: KnownSandbox): Promise<void> {
+  if (record.cause === 'damaged') await keepDamaged(context, record);
   await removeSandbox(context.host, record);
   context.table.delete(record.sandboxId);
   const { saved, work, layers, pagesFrom } = record;
   const hadStates = saved !== undefined || work !== undefined || pagesFrom !== '';
   if (hadStates || layers.length > 0) context.background.start(async () => await context.keepsakes.collect());
+}
+
+/** Before anything is removed: it is the only trace of what happened to the sandbox. */
+export async function keepDamaged(
+  { host, keepsakes, clock }: Pick<EndContext, 'host' | 'keepsakes' | 'clock'>,
+  record: SandboxRecord,
+): Promise<void> {
+  if (host.config.damagedStateHours > 0) await keepsakes.setAside(record, clock.now());
 }
 
 /** Tries again to remove sandboxes whose end failed half-way. */

@@ -1,6 +1,7 @@
 import type { Clock, Logger } from '@soulbox/base';
 import type { StateStore } from '@soulbox/states';
 import type { SnapshotStore } from './copies/snapshot-store.ts';
+import type { SandboxRecord } from './record.ts';
 import type { SandboxTable } from './table.ts';
 
 /** States and layers that an operation under way uses, though no record names them yet or any more. */
@@ -17,12 +18,17 @@ export interface Keepsakes {
   lastUseMs(stateId: string): number | undefined;
   /** Removes a state unless a record, a snapshot or a holder still names it. Never throws: a collection does it later. */
   drop(stateId: string): Promise<void>;
+  /**
+   * Moves the state that a sandbox was running from to where damaged ones are kept for inspection, unless a snapshot or another
+   * sandbox names it: then it stays where it is. Never throws.
+   */
+  setAside(record: SandboxRecord, foundAtMs: number): Promise<void>;
   /** Removes all that nobody needs. Calls at the same time share one round, or the next. Never throws. */
   collect(): Promise<void>;
 }
 
 export function createKeepsakes(
-  states: Pick<StateStore, 'collect' | 'remove'>,
+  states: Pick<StateStore, 'collect' | 'remove' | 'setAside'>,
   table: SandboxTable,
   snapshots: SnapshotStore,
   logger: Logger,
@@ -33,8 +39,11 @@ export function createKeepsakes(
   let round: Promise<void> = Promise.resolve();
   let waiting: Promise<void> | undefined;
 
-  const findNeeded = (): { states: Set<string>; layers: Set<string> } => {
-    const records = table.all().map(({ record }) => record);
+  const findNeeded = (without = ''): { states: Set<string>; layers: Set<string> } => {
+    const records = table
+      .all()
+      .map(({ record }) => record)
+      .filter(({ sandboxId }) => sandboxId !== without);
     const kept = snapshots.list();
     const namedStates = records.flatMap(({ saved, work, pagesFrom }) => [
       saved?.stateId ?? '',
@@ -59,7 +68,7 @@ export function createKeepsakes(
 
   const collectOnce = async (): Promise<void> => {
     try {
-      const { removedStates, removedLayers } = await states.collect(findNeeded);
+      const { removedStates, removedLayers } = await states.collect(() => findNeeded());
       for (const stateId of removedStates) lastUses.delete(stateId);
       const removed = removedStates.length + removedLayers.length;
       if (removed > 0) logger.info({ removedStates, removedLayers }, 'states and layers collected');
@@ -89,6 +98,15 @@ export function createKeepsakes(
         lastUses.delete(stateId);
       } catch (err) {
         logger.error({ stateId, err }, 'state not removed');
+      }
+    },
+    async setAside({ sandboxId, templateId, pagesFrom }, foundAtMs) {
+      if (pagesFrom === '' || findNeeded(sandboxId).states.has(pagesFrom)) return;
+      try {
+        await states.setAside(pagesFrom, { sandboxId, templateId, foundAtMs });
+        logger.warn({ sandboxId, stateId: pagesFrom }, 'damaged state kept for inspection');
+      } catch (err) {
+        logger.error({ sandboxId, stateId: pagesFrom, err }, 'damaged state not kept');
       }
     },
     async collect() {

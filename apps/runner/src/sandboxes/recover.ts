@@ -1,4 +1,5 @@
 import { openNamespace } from '@soulbox/network';
+import { keepDamaged } from './end.ts';
 import { getDriver, removeSandbox } from './host.ts';
 import { liveFrom } from './live.ts';
 import type { OperationContext } from './operation.ts';
@@ -34,10 +35,19 @@ export async function recoverSandboxes(context: OperationContext, pool: Pool): P
     if (record.state === 'warm' && (await putBack(context, pool, sandbox))) spares.push(sandbox);
     else doomed.push(sandbox.record);
   }
-  for (const record of doomed) await removeSandbox(host, record);
+  for (const record of doomed) {
+    if (await endedDamaged(context, record)) await keepDamaged(context, record);
+    await removeSandbox(host, record);
+  }
   const removedStrays = await removeStrays(context, strays);
   await context.keepsakes.collect();
   return { adopted: table.tenants().length, spares: spares.length, removed: doomed.length + removedStrays };
+}
+
+/** Also while no server ran. */
+async function endedDamaged({ host }: OperationContext, { cause, driver, sandboxId }: SandboxRecord): Promise<boolean> {
+  if (cause === 'damaged') return true;
+  return (await getDriver(host, driver).whyEnded(sandboxId, host.store.directoryOf(sandboxId))) === 'damaged';
 }
 
 async function adopt({ host }: OperationContext, record: SandboxRecord): Promise<Live | undefined> {

@@ -2,7 +2,7 @@
 further one it has been restored once more and checks that everything is as it was. Run as `workloads.py FOLDER`: each
 writes `ready` or what went wrong to FOLDER/NAME.CYCLE, and goes on when FOLDER/go.CYCLE appears."""
 
-import ctypes, fcntl, hashlib, mmap, os, pty, signal, socket, sys, threading, time, traceback
+import ctypes, fcntl, hashlib, mmap, os, pty, signal, socket, stat, sys, threading, time, traceback
 from multiprocessing import shared_memory
 
 folder = sys.argv[1]
@@ -15,6 +15,19 @@ def memory():
     while True:
         yield
         assert hashlib.sha256(data).digest() == digest
+
+
+def reserved_addresses():
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+    size = 1 << 40
+    start = libc.mmap(None, size, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+    assert libc.mprotect(ctypes.c_void_p(start), 4096, mmap.PROT_READ | mmap.PROT_WRITE) == 0
+    ctypes.memset(start, 7, 4096)
+    while True:
+        yield
+        assert ctypes.string_at(start, 4096) == bytes([7]) * 4096
+        assert f"-{start + size:x} ---p" in open("/proc/self/maps").read()
 
 
 def shared_memory_of_a_family():
@@ -151,6 +164,29 @@ def unix_sockets():
         server.accept()[0].close()
 
 
+def unix_socket_bound_through_absolute_links():
+    os.mkdir("/srv/behind")
+    os.symlink("/srv/behind", "/srv/link")
+    os.symlink("/srv/link", "/srv/link-to-link")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind("/srv/link-to-link/socket")
+    os.chown("/srv/behind/socket", 1000, 1001)
+    os.chmod("/srv/behind/socket", 0o620)
+    server.listen()
+    client = socket.socket(socket.AF_UNIX)
+    client.connect("/srv/link/socket")
+    accepted, _ = server.accept()
+    while True:
+        client.send(b"through the link")
+        yield
+        assert accepted.recv(100) == b"through the link"
+        status = os.stat("/srv/behind/socket")
+        assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o620, 1000, 1001)
+        late = socket.socket(socket.AF_UNIX)
+        late.connect("/srv/behind/socket")
+        server.accept()[0].close()
+
+
 def tcp_over_loopback():
     server = socket.create_server(("127.0.0.1", 0))
     client = socket.create_connection(server.getsockname())
@@ -185,6 +221,24 @@ def terminal():
         os.write(master, b"hello\n")
         yield
         wait_until(lambda: b"value hello /dev/pts/" in os.read(master, 1000), "the terminal is mute")
+
+
+def terminal_by_its_common_name():
+    pid, master = pty.fork()
+    if pid == 0:
+        asked = 0
+        while True:
+            input()
+            asked += 1
+            with open("/dev/tty", "w") as tty:
+                tty.write(f"asked {asked} on {os.ttyname(1)}\n")
+    number = 0
+    while True:
+        number += 1
+        yield
+        os.write(master, b"go\n")
+        expected = f"asked {number} on /dev/pts/".encode()
+        wait_until(lambda: expected in os.read(master, 1000), "the terminal is mute")
 
 
 def interval_timer():

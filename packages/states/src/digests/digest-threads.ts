@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, constants } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { DigestAnswer, DigestJob, DigestResult } from './digest-job.ts';
 
@@ -11,12 +11,21 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** Whether somebody waits: threads at leisure leave the CPUs to whoever wants them, and there is one of them. */
+export type Pace = 'promptly' | 'at-leisure';
+
 /** Background threads, each busy with one job at a time. They start when there is work, and stay. */
 export class DigestThreads implements AsyncDisposable {
-  readonly count = Math.min(availableParallelism(), maxThreads);
+  readonly count: number;
+  readonly #pace: Pace;
   readonly #idle: Worker[] = [];
   readonly #all = new Set<Worker>();
   readonly #queue: Waiting[] = [];
+
+  constructor(pace: Pace) {
+    this.#pace = pace;
+    this.count = pace === 'promptly' ? Math.min(availableParallelism(), maxThreads) : 1;
+  }
 
   async run(job: DigestJob): Promise<DigestResult> {
     return await new Promise<DigestResult>((resolve, reject) => {
@@ -58,6 +67,7 @@ export class DigestThreads implements AsyncDisposable {
 
   #open(): Worker {
     const worker = new Worker(new URL('./digest-worker.mjs', import.meta.url), {
+      workerData: { nice: this.#pace === 'promptly' ? 0 : constants.priority.PRIORITY_LOW },
       resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 },
     });
     worker.unref();

@@ -1,4 +1,5 @@
 import { blockBytes, blockCountOf } from './digest-job.ts';
+import type { Pace } from './digest-threads.ts';
 import { DigestThreads } from './digest-threads.ts';
 import { forEachAtOnce } from './for-each-at-once.ts';
 
@@ -6,8 +7,13 @@ import { forEachAtOnce } from './for-each-at-once.ts';
 const blocksPerJob = 16;
 /** Computes digests of files in background threads. Dispose it when no call is under way. */
 export class Digester implements AsyncDisposable {
-  readonly #threads = new DigestThreads();
-  readonly threadCount = this.#threads.count;
+  readonly #threads: DigestThreads;
+  readonly threadCount: number;
+
+  constructor(pace: Pace = 'promptly') {
+    this.#threads = new DigestThreads(pace);
+    this.threadCount = this.#threads.count;
+  }
 
   /** Gets ready for work that is about to come. */
   start(): void {

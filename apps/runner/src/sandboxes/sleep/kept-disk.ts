@@ -1,4 +1,4 @@
-import type { DiskDigests } from '@soulbox/states';
+import type { DiskDigests, StampedDisk } from '@soulbox/states';
 import { getDriver } from '../host.ts';
 import type { SandboxHost } from '../host.ts';
 import type { SandboxRecord } from '../record.ts';
@@ -25,6 +25,16 @@ export async function digestKeptDisk(host: SandboxHost, record: SandboxRecord): 
 export async function checkKeptDisk(host: SandboxHost, record: SandboxRecord): Promise<void> {
   const { disk, saved } = record;
   if (disk === 'kept' && saved?.disk !== undefined) await host.states.verifyDisk(pathOf(host, record), saved.disk);
+}
+
+/** Notes beside a large disk what it holds, in the time that `isWanted` gives it. */
+export async function digestAtLeisure(
+  host: SandboxHost,
+  record: SandboxRecord,
+  disk: StampedDisk,
+  isWanted: () => boolean,
+): Promise<void> {
+  await host.states.digestAtLeisure(pathOf(host, record), disk, isWanted);
 }
 
 function pathOf(host: SandboxHost, { sandboxId, driver }: SandboxRecord): string {

@@ -1,3 +1,4 @@
+import { SoulBoxError } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import { illegalStep } from '../lifecycle.ts';
 import type { OperationContext } from '../operation.ts';
@@ -58,6 +59,8 @@ async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, re
   else {
     if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
     const { state } = sandbox.record;
+    if (state === 'pausing')
+      throw new SoulBoxError('sandbox_resume_failed', `Sandbox ${sandboxId} is still being paused; try again.`);
     if (state !== 'paused') throw illegalStep(sandboxId, state, 'resuming');
     await wakeUp(context, sandbox, request.withMemory, change);
   }

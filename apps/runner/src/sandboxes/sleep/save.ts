@@ -18,13 +18,23 @@ export interface Save {
 
 /** Saves a sandbox that stands still as a state, on the disk and sealed. It stands still afterwards, too, whatever happens. */
 export async function saveState(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<State> {
-  const { driver, instance } = sandbox.live;
   await using draft = await context.host.states.begin(save.stateId);
   if (save.keepMemory) {
     draft.follow((partName) => isAppendOnly(partName));
-    await driver.checkpoint(instance, draft.directory);
+    await saveMemory(context, sandbox, draft.directory);
   }
   return await draft.seal(await factsOf(context, sandbox, save));
+}
+
+/** What stood in the way is logged here: on its way to the caller an error loses its cause. */
+async function saveMemory(context: OperationContext, sandbox: RunningSandbox, directory: string): Promise<void> {
+  const { driver, instance } = sandbox.live;
+  try {
+    await driver.checkpoint(instance, directory);
+  } catch (err) {
+    context.host.logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox not saved');
+    throw err;
+  }
 }
 
 /** CRIU writes a memory's pages from first to last and never goes back. All other parts are small. */

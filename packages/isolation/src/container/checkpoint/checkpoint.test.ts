@@ -67,6 +67,11 @@ const unsaveable: readonly (readonly [string, string, string])[] = [
     'import os, time; f = open("/one", "w"); os.link("/one", "/other"); os.unlink("/one")',
     'a program holds a file open whose name was deleted while it has others',
   ],
+  [
+    'a terminal that is held by its common name',
+    'import os, pty, time\nif pty.fork()[0] == 0: os.execvp("sh", ["sh", "-c", "sleep 600 3<>/dev/tty"])\ntime.sleep(0.3)',
+    'a program holds /dev/tty open, as a prompt for a password does',
+  ],
 ];
 
 test.each(unsaveable)(
@@ -145,6 +150,25 @@ test('a server killed while it saves leaves a sandbox that can be adopted, thawe
   sandbox = await pause(bench, sandbox, 0);
   await sandbox[Symbol.asyncDispose]();
   await expectGone(sandbox.spec);
+});
+
+test('a restored sandbox that queues all signals it can leaves root of the host half of its own', async () => {
+  await using sandbox = await pause(bench, await bench.start(), 0);
+  const queue = `
+import ctypes, os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN])
+queued = 0
+while queued < 1_000_000 and ctypes.CDLL(None).sigqueue(os.getpid(), int(signal.SIGRTMIN), 0) == 0: queued += 1
+print(queued, flush=True)`;
+  const hostLimit = Number(/^Max pending signals +(\d+)/m.exec(await readFile('/proc/self/limits', 'latin1'))?.[1]);
+  // It keeps what it queued until it ends.
+  await sandbox.sh(`cat > /queue.py << 'END'\n${queue}\nsignal.pause()\nEND`);
+  await sandbox.sh('setsid python3 /queue.py > /queued 2>&1 & until [ -s /queued ]; do sleep 0.05; done');
+  const queued = Number((await sandbox.sh('cat /queued')).stdout);
+  expect(queued).toBeGreaterThan(1_000);
+  expect(queued).toBeLessThanOrEqual(hostLimit / 2);
+  const script = queue.replace('1_000_000', '1_000');
+  expect(Number(await run('python3', ['-c', script]))).toBe(1_000);
 });
 
 test('a program that asks for multipath TCP falls back to what can be saved', async () => {

@@ -16,6 +16,7 @@ const obstacles: readonly (readonly [RegExp, string])[] = [
     /Can't dump file|unsupported fd|anon_inode|Can't lookup (mount|file)/i,
     'a program holds a file open that cannot be saved',
   ],
+  [/ctty inheritance/, 'a program holds /dev/tty open, as a prompt for a password does'],
   [/leader|session|tty/i, 'a program uses a terminal from outside the sandbox'],
   [/mount|mnt:/i, 'a mount cannot be saved'],
 ];

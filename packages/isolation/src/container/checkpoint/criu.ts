@@ -19,9 +19,9 @@ const commonOptions = [
   ...['--tcp-established', '--file-locks', '--ghost-limit', String(deletedFileMaxBytes)],
 ];
 
-/** The program with the libraries it needs; arguments follow. */
+/** The program with the libraries it needs; arguments follow. Facts about the kernel are in /run, whoever it runs as. */
 export function programCommand({ program, libraryDirectory }: Criu): readonly string[] {
-  return ['env', `LD_LIBRARY_PATH=${libraryDirectory}`, program];
+  return ['env', `LD_LIBRARY_PATH=${libraryDirectory}`, 'XDG_RUNTIME_DIR=/run', program];
 }
 
 /** The command that runs CRIU with `options`. */
@@ -51,6 +51,26 @@ export function asNamespaceOwner(uid: number): readonly string[] {
     .join(',');
   const ids = ['--reuid', String(uid), '--regid', String(uid), '--clear-groups'];
   return ['setpriv', ...ids, '--inh-caps', capabilities, '--ambient-caps', capabilities];
+}
+
+/** What the kernel counts by owner of a user namespace: its name in /proc/PID/limits, and prlimit's option. */
+const countedByOwner = [
+  ['Max pending signals', 'sigpending'],
+  ['Max msgqueue size', 'msgqueue'],
+  ['Max locked memory', 'memlock'],
+] as const;
+
+/**
+ * Runs a restore with half of this process's limits for what is counted by owner. A user namespace may never use more than its
+ * maker might when it was made, and CRIU makes it as root: so the other half is left to root's own processes.
+ */
+export function leavingRootHalf(): readonly string[] {
+  const limits = readFileSync('/proc/self/limits', 'latin1');
+  const options = countedByOwner.flatMap(([name, option]) => {
+    const [, soft] = new RegExp(`^${name} +(\\d+)`, 'm').exec(limits) ?? [];
+    return soft === undefined ? [] : [`--${option}=${Math.floor(Number(soft) / 2)}:`];
+  });
+  return ['prlimit', ...options];
 }
 
 /** Numbers of the capabilities this process may use (proc(5), CapPrm). */

@@ -15,6 +15,7 @@ import { readComplaint } from './complaint.ts';
 import type { Criu } from './criu.ts';
 import { asNamespaceOwner, criuCommand, kernelFactsFile } from './criu.ts';
 import { keysOfMounts } from './external-mounts.ts';
+import { leaveLargeMappingsUnreserved } from './large-mappings.ts';
 
 const dumpScript = fileURLToPath(new URL('dump.sh', import.meta.url));
 /** 2 GiB a second are usual; a slow disk under a large sandbox has this long. */
@@ -44,6 +45,7 @@ export async function checkpointSandbox(
   await mkdir(layout.criu, { recursive: true });
   try {
     await dump(host, criu, instance, layout, record.namespaceOwner, directory, signal);
+    await leaveLargeMappingsUnreserved(directory);
   } catch (error) {
     await endHostTools(traceName(host.instance, instance.sandboxId));
     signal.throwIfAborted();
@@ -84,9 +86,16 @@ async function dump(
   const command = criuCommand(criu, 'dump', namespaceOwner === 0 ? options : [...options, '--unprivileged'], keys);
   // The files belong to the host's root, whoever writes them.
   const idMap = namespaceOwner === 0 ? '' : `b:0:${namespaceOwner}:1`;
-  const script = ['--mount', 'sh', dumpScript, String(initPid), kernelFactsFile(host.instance), directory, idMap];
+  const parts = [
+    String(initPid),
+    kernelFactsFile(host.instance),
+    directory,
+    idMap,
+    criu.libraryDirectory,
+    criu.program,
+  ];
   const whoDumps = namespaceOwner === 0 ? [] : asNamespaceOwner(namespaceOwner);
-  await runHostTool('unshare', [...script, ...whoDumps, ...command], {
+  await runHostTool('unshare', ['--mount', 'sh', dumpScript, ...parts, ...whoDumps, ...command], {
     directory: instance.directory,
     traceName: traceName(host.instance, sandboxId),
     timeoutMs: dumpTimeoutMs,

@@ -19,7 +19,7 @@ import { writeRecord } from '../record.ts';
 import { completeAll, diskScripts, instanceOf, makeRunFolder, prepareDisk } from '../start.ts';
 import { readComplaint } from './complaint.ts';
 import type { Criu } from './criu.ts';
-import { criuCommand, kernelFactsFile } from './criu.ts';
+import { criuCommand, kernelFactsFile, leavingRootHalf } from './criu.ts';
 import { sourcesOfMounts } from './external-mounts.ts';
 import { favorInit } from './favor-init.ts';
 import { prepareRestoreMounts } from './restore-mounts.ts';
@@ -104,8 +104,9 @@ async function bringBack(
   const step = spec.disk === 'new' ? 'make' : 'keep';
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
   const command = criuCommand(criu, 'restore', restoreOptions(layout, isLazy), sourcesOfMounts());
+  const limited = [...leavingRootHalf(), ...command];
   const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname];
-  const lists = [...groups, '--', ...command];
+  const lists = [...groups, '--', ...limited];
   await runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
     directory: spec.directory,
     traceName: traceName(host.instance, spec.sandboxId),

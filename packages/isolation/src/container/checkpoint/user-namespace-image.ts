@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import { idCount } from '../../root/id-map.ts';
+import { varint } from '../pager/image-file.ts';
 
 /** Two magic numbers come first in each of CRIU's images, then the length of one protobuf message. */
 const magicBytes = 8;
@@ -32,7 +33,5 @@ export async function userNamespaceImage(directory: string, name: string, idBase
 
 /** A protobuf field of a whole number. */
 function field(number: number, value: number): number[] {
-  const bytes = [number << 3];
-  for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value % 0x80) | 0x80);
-  return [...bytes, value];
+  return [number << 3, ...varint(value)];
 }

@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 const commonMagic = 0x54564319;
 const kinds = { pagemap: 0x56084025, mm: 0x57492820 } as const;
 
+export type ImageKind = keyof typeof kinds;
+
 /** The values of one protobuf message by field number, in order. Integers and messages are all that is needed here. */
 export type Message = ReadonlyMap<number, readonly (number | Uint8Array)[]>;
 
@@ -11,15 +13,19 @@ export type Message = ReadonlyMap<number, readonly (number | Uint8Array)[]>;
  * Reads a CRIU image: two magic words, then messages, each behind its length as a 32-bit little-endian word. Synchronous: the
  * pager has nothing else to do meanwhile. Throws when the file is not of `kind` or not whole.
  */
-export function readImage(path: string, kind: keyof typeof kinds): Message[] {
-  const bytes = readFileSync(path);
+export function readImage(path: string, kind: ImageKind): Message[] {
+  return splitImage(readFileSync(path), kind, path).map(parseMessage);
+}
+
+/** The encoded messages of an image. Throws as `readImage` does. */
+export function splitImage(bytes: Buffer, kind: ImageKind, path: string): Buffer[] {
   if (bytes.length < 8 || bytes.readUInt32LE(0) !== commonMagic || bytes.readUInt32LE(4) !== kinds[kind])
     throw new Error(`${path} is no ${kind} image.`);
-  const messages: Message[] = [];
+  const messages: Buffer[] = [];
   for (let at = 8; at < bytes.length;) {
     const end = at + 4 + (at + 4 <= bytes.length ? bytes.readUInt32LE(at) : Infinity);
     if (end > bytes.length) throw new Error(`${path} ends within a message.`);
-    messages.push(parseMessage(bytes.subarray(at + 4, end)));
+    messages.push(bytes.subarray(at + 4, end));
     at = end;
   }
   return messages;
@@ -73,4 +79,11 @@ function readValue(wireType: number, varint: () => number, skip: (length: number
 export function integerOf(message: Message, field: number, otherwise: number): number {
   const value = message.get(field)?.at(-1);
   return typeof value === 'number' ? value : otherwise;
+}
+
+/** A whole number as protobuf writes it. */
+export function varint(value: number): number[] {
+  const bytes: number[] = [];
+  for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value % 0x80) | 0x80);
+  return [...bytes, value];
 }

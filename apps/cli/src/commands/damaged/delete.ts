@@ -1,0 +1,21 @@
+import { defineCommand } from 'citty';
+import { SoulBoxError } from '@soulbox/base';
+import { openDamagedStates } from '@soulbox/states';
+import { resolveFolders } from '../../config.ts';
+import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+
+export const deleteDamaged = defineCommand({
+  meta: { name: 'delete', description: 'Delete a damaged saved memory' },
+  args: {
+    state: { type: 'positional', required: true, description: 'Its id, as `soulbox damaged list` shows it' },
+    'data-dir': dataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const shelf = openDamagedStates(resolveFolders(args['data-dir']).dataDirectory);
+    if (!(await shelf.remove(args.state)))
+      throw new SoulBoxError('file_not_found', `No damaged state ${JSON.stringify(args.state)} is kept here.`);
+    if (args.json === true) console.log(JSON.stringify({ stateId: args.state, deleted: true }));
+    else console.log(`Deleted ${args.state}.`);
+  },
+});

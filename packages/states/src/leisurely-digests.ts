@@ -1,0 +1,51 @@
+import { errorFromNode } from '@soulbox/base';
+import { blockBytes } from './digests/digest-job.ts';
+import type { Digester } from './digests/digester.ts';
+import { readDiskFacts } from './disk-facts.ts';
+import type { StampedDisk } from './manifest.ts';
+import { leisurelyDigestsSchema, manifestFormat } from './manifest.ts';
+import { readSealedJson, writeSealedJson } from './sealed-json.ts';
+
+/** Some 30 ms of work: so long goes on what is not wanted any more. */
+const blocksAtOnce = 32;
+
+const pathOf = (disk: string): string => `${disk}.digests`;
+
+/**
+ * Reads a large disk and notes its digests beside it, unless they are there. Stops when `isWanted` says no; then, or when the disk
+ * was written to, nothing is noted.
+ */
+export async function digestAtLeisure(
+  path: string,
+  disk: StampedDisk,
+  isWanted: () => boolean,
+  digester: Digester,
+): Promise<void> {
+  if ((await findLeisurelyDigests(path, disk)) !== undefined) return;
+  const blocks: Record<string, string> = {};
+  const data = await digester.findData(path);
+  for (let at = 0; at < data.length && isWanted();) {
+    const first = data[at] ?? 0;
+    let count = 1;
+    while (count < blocksAtOnce && data[at + count] === first + count) count++;
+    const digests = await digester.digest(path, first, first + count, disk.sizeBytes);
+    digests.forEach((digest, index) => (blocks[first + index] = digest));
+    at += count;
+  }
+  if (!isWanted() || (await readDiskFacts(path)).stamp !== disk.stamp) return;
+  try {
+    await writeSealedJson(pathOf(path), { format: manifestFormat, blockBytes, stamp: disk.stamp, blocks });
+  } catch (error) {
+    throw errorFromNode(error, 'The digests of a paused sandbox could not be written to the disk of the host.');
+  }
+}
+
+/** The digests beside a disk, if they are those of the disk that was noted, and whole. */
+export async function findLeisurelyDigests(
+  path: string,
+  { stamp }: StampedDisk,
+): Promise<Readonly<Record<string, string>> | undefined> {
+  const content = await readSealedJson(pathOf(path)).catch(() => undefined);
+  const { data } = leisurelyDigestsSchema.safeParse(content);
+  return data?.stamp === stamp && data.blockBytes === blockBytes ? data.blocks : undefined;
+}
