@@ -45,34 +45,34 @@ export async function pauseSandbox(
 
 async function pauseAlone(context: OperationContext, sandbox: RunningSandbox, request: PauseRequest): Promise<void> {
   const { table, host } = context;
-  const { sandboxId } = sandbox.record;
+  const { sandboxId, cause, stateSinceMs } = sandbox.record;
   const startedAt = performance.now();
   const stateId = randomId(20);
+  const inBackground = request.durability === 'in-background';
   const work = {
     from: 'running' as const,
     bootId: readBootId(),
     stateId,
     layerId: '',
     keepMemory: request.keepMemory,
-    promised: false,
+    // The caller is told as soon as it stands still: one record says what is under way and that it will be done.
+    promised: inBackground,
   };
-  await table.step(sandbox, 'pausing', { work });
-  const inBackground = request.durability === 'in-background';
+  const change = { cause: request.cause, stateSinceMs: context.clock.now() };
+  await table.step(sandbox, 'pausing', { work, ...(inBackground ? change : {}) });
   try {
     await standStill(context, sandbox);
     const { layers } = sandbox.record;
     if (!inBackground) await saveState(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
   } catch (error) {
-    await goOn(context, sandbox);
+    await goOn(context, sandbox, { cause, stateSinceMs });
     throw explainSaveFailure(error);
   }
-  await table.update(sandbox, {
-    cause: request.cause,
-    stateSinceMs: context.clock.now(),
-    work: { ...work, promised: true },
-  });
   if (inBackground) completeLater(context, sandbox);
-  else await finishPause(context, sandbox);
+  else {
+    await table.update(sandbox, { ...change, work: { ...work, promised: true } });
+    await finishPause(context, sandbox);
+  }
   const durationMs = Math.round(performance.now() - startedAt);
   host.logger.info({ sandboxId, ...request, durationMs }, 'sandbox paused');
   context.logBook.write(sandboxId, 'sandbox paused', { cause: request.cause });
