@@ -3,11 +3,13 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { run } from '@soulbox/base';
+import { run, sleep } from '@soulbox/base';
 import { getAttribute, listAttributes } from '../flatten/file-attributes.ts';
 import type { Entry } from '../flatten/tree.ts';
 import { listEntries } from '../flatten/tree.ts';
 
+/** Of 20 ms and more each. */
+const releaseTries = 500;
 /** As the container driver mounts a sandbox's root. */
 const overlayOptions = 'index=on,nfs_export=on,xino=off,metacopy=off,noatime';
 
@@ -78,6 +80,16 @@ export class OverlayLab implements AsyncDisposable {
 
   async #unmountDownTo(count: number): Promise<void> {
     while (this.#mounts.length > count) await run('umount', ['--', this.#mounts.pop() ?? '']);
+    if (count === 0) await this.#waitUntilReleased();
+  }
+
+  /**
+   * A mount namespace that somebody else made meanwhile has a copy of the mounts: until it ends, a disk is neither written out nor
+   * free to be mounted in another way.
+   */
+  async #waitUntilReleased(): Promise<void> {
+    const isHeld = async (): Promise<boolean> => (await run('losetup', ['--list'])).includes(`${this.directory}/`);
+    for (let tries = 0; tries < releaseTries && (await isHeld()); tries++) await sleep(20);
   }
 }
 
