@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, silentLogger, sleep } from '@soulbox/base';
 import { openTemplateStore } from '@soulbox/templates';
@@ -50,6 +50,17 @@ async function crashDuring(method: string, request: object, afterMs: number): Pr
   return await outcome;
 }
 
+/** Kills the runner when the record of a sandbox says that it gets a new disk, and there is something of that disk. */
+async function killWithNewDisk(sandboxId: string): Promise<void> {
+  const folder = join(directory, 'sandboxes', sandboxId);
+  const hasNewDisk = async (): Promise<boolean> => {
+    const { disk } = JSON.parse(await readFile(`${folder}.json`, 'utf8')) as { disk: string };
+    return disk === 'new' && (await readdir(folder).catch(() => [])).some((name) => name.endsWith('.img'));
+  };
+  while (!(await hasNewDisk())) await sleep(1);
+  await runner.kill();
+}
+
 /** There is exactly one sandbox, and it can be used. */
 async function expectAlive(sandboxId: string): Promise<Shown['state']> {
   const sandboxes = await list();
@@ -95,6 +106,17 @@ describe('a runner that is killed', () => {
     await expectAlive(sandboxId);
     const { existed } = await runner.call('deleteSnapshot', { snapshotId: 's1' });
     if (told === 'done') expect(existed).toBe(true);
+    await expectNothingLeft();
+  });
+
+  it('while the source of a snapshot gets its new disk has it running again with its next start', async () => {
+    const sandboxId = await create();
+    const told = runner.call('makeSnapshot', { sandboxId, snapshotId: 's1' }).catch(() => undefined);
+    await killWithNewDisk(sandboxId);
+    await told;
+    runner = await startRunnerProcess(instance, directory);
+    expect(await expectAlive(sandboxId)).toBe('SANDBOX_STATE_RUNNING');
+    await runner.call('deleteSnapshot', { snapshotId: 's1' });
     await expectNothingLeft();
   });
 

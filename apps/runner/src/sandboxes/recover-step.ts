@@ -4,10 +4,10 @@ import { readBootId } from '../host/boot-id.ts';
 import { layersAfter } from './copies/take-disk.ts';
 import type { OperationContext } from './operation.ts';
 import { confirmResumed } from './sleep/confirm.ts';
-import { finishPause, layToRest, savedFrom } from './sleep/finish-pause.ts';
+import { finishPause, savedFrom } from './sleep/finish-pause.ts';
 import { goOn } from './sleep/go-on.ts';
 import { digestKeptDisk } from './sleep/kept-disk.ts';
-import { undoRevival } from './sleep/revive.ts';
+import { clearRevival, undoRevival } from './sleep/revive.ts';
 import { saveState } from './sleep/save.ts';
 import { settleIn } from './sleep/settle-in.ts';
 import { wakeUp } from './sleep/wake.ts';
@@ -98,7 +98,7 @@ async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox
   }
   const state = await findState(context, work?.stateId);
   if (state === undefined || isOtherBoot(sandbox)) return false;
-  const saved = { ...savedFrom(state), disk: await layToRest(context, sandbox) };
+  const saved = { ...savedFrom(state), disk: await clearRevival(context, sandbox) };
   const { cause } = sandbox.record;
   await table.step(sandbox, 'paused', { ...interruption(context), saved, slot: 0, work: undefined });
   await wakeAgain(context, sandbox, cause);
