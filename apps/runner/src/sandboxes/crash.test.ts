@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, silentLogger, sleep } from '@soulbox/base';
@@ -125,6 +127,32 @@ describe('a runner that is killed', () => {
     await crashDuring('forkSandbox', { source: { case: 'sandboxId', value: sandboxId }, count: 3 }, afterMs);
     for (const copy of await list()) await expectAlive(copy.sandboxId);
     await expectAlive(sandboxId);
+    await expectNothingLeft();
+  });
+
+  it('while somebody else holds the disk of a paused sandbox does not lose it', { timeout: 60_000 }, async () => {
+    const sandboxId = await create();
+    const text = await readFile(join(directory, 'sandboxes', sandboxId, 'container.json'), 'utf8');
+    const { initPid } = JSON.parse(text) as { initPid: number };
+    const holder = spawn('nsenter', [`--mount=/proc/${initPid}/ns/mnt`, 'sleep', '1000'], { stdio: 'ignore' });
+    const readState = async (): Promise<string> =>
+      (JSON.parse(await readFile(join(directory, 'sandboxes', `${sandboxId}.json`), 'utf8')) as { state: string })
+        .state;
+    try {
+      await once(holder, 'spawn');
+      await sleep(200);
+      await runner.call('pauseSandbox', { sandboxId, keepMemory: true });
+      expect(await readState()).toBe('pausing');
+      await runner.kill();
+      runner = await startRunnerProcess(instance, directory);
+      expect(await readState()).toBe('pausing');
+      const resume = runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 600, withMemory: true });
+      await expect(resume).rejects.toThrow('is still being paused; try again');
+    } finally {
+      holder.kill('SIGKILL');
+      await once(holder, 'exit');
+    }
+    expect(await expectAlive(sandboxId)).toBe('SANDBOX_STATE_PAUSED');
     await expectNothingLeft();
   });
 

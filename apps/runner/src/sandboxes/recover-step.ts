@@ -58,13 +58,18 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
   const { work, layers } = sandbox.record;
   const isSealed = (await findState(context, work?.stateId)) !== undefined;
   // The disk of a host that crashed may lack what the memory takes for written.
-  if (!isRunningOn(sandbox)) return isSealed && !isOtherBoot(sandbox) && (await finishPause(context, sandbox));
-  if (isSealed) return await finishPause(context, sandbox);
+  if (!isRunningOn(sandbox) && (!isSealed || isOtherBoot(sandbox))) return false;
+  if (!isRunningOn(sandbox) || isSealed) {
+    // What fails of it is tried again (retrySteps): the state is there.
+    await finishPause(context, sandbox);
+    return true;
+  }
   if (work?.promised === true) {
     try {
       await sandbox.live.driver.freeze(sandbox.live.instance);
       await saveState(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
-      return await finishPause(context, sandbox);
+      await finishPause(context, sandbox);
+      return true;
     } catch (err) {
       context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'promised pause not completed');
     }
