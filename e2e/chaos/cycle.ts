@@ -45,7 +45,12 @@ export async function runCycle(context: CycleContext): Promise<boolean> {
   const output = await runCommand(context, told);
   if (output !== 'fine' && !(fate === 'expire' && Date.now() >= told.endAtMs - 200)) complain(output);
   if (fate === 'sleep') {
-    await runSleepCycle(context, told, complain);
+    try {
+      await runSleepCycle(context, told, complain);
+    } catch (error) {
+      if (!(error instanceof SandboxNotFoundError)) throw error;
+      complain(`is gone: ${error.message}`);
+    }
     counts.slept++;
   }
   if (fate === 'keep') {
@@ -87,7 +92,7 @@ async function createTold(context: CycleContext, timeoutMs: number): Promise<Tol
   return undefined;
 }
 
-async function awaitServer(): Promise<void> {
+export async function awaitServer(): Promise<void> {
   await (await fetch(`${process.env['E2B_API_URL'] ?? ''}/health`)).body?.cancel();
 }
 

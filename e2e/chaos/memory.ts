@@ -15,9 +15,9 @@ export async function remember(context: CycleContext, sandbox: Sandbox, word: st
   return output === 'on\n';
 }
 
-/** What the process says, or an empty text when it says nothing within 5 s; undefined when the sandbox is gone. */
+/** What the process says, or an empty text when it says nothing within 2 s, for the server mostly lives no longer; undefined when the sandbox is gone. */
 export async function recall(context: CycleContext, sandbox: Sandbox): Promise<string | undefined> {
-  const wait = 'for i in $(seq 100); do [ -s /tmp/told ] && break; sleep 0.05; done';
+  const wait = 'for i in $(seq 40); do [ -s /tmp/told ] && break; sleep 0.05; done';
   return await runPatiently(
     context,
     sandbox,

@@ -13,7 +13,11 @@ export interface WorkerCounts {
   slept: number;
   pauses: number;
   forks: number;
+  /** Of a fork that was answered, those that it says could not be made. */
+  copiesFailed: number;
   snapshots: number;
+  /** Made from snapshots. */
+  copies: number;
   /** Creates that gave no answer, or an error, because the server was away. */
   createsCutOff: number;
   /** Other calls that had to be made again. */

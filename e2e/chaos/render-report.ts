@@ -5,7 +5,7 @@ const maxLines = 40;
 
 /** The outcome as a table for a terminal, with the details of whatever went wrong. */
 export function renderReport(report: ChaosReport): string {
-  const { counts, kills, violations, leftovers } = report;
+  const { counts, kills, violations, excused, leftovers } = report;
   const rows: [string, number][] = [
     ['server killed with SIGKILL', kills.kills],
     ['  of these while it started', kills.duringStart],
@@ -16,11 +16,14 @@ export function renderReport(report: ChaosReport): string {
     ['  slept, woke and were copied', counts.slept],
     ['pauses answered', counts.pauses],
     ['copies made by fork', counts.forks],
+    ['  said to have failed', counts.copiesFailed],
     ['snapshots made', counts.snapshots],
+    ['copies made from them', counts.copies],
     ['runtime processes killed', kills.tools],
     ['commands run', counts.commands],
     ['creates cut off (no promise made)', counts.createsCutOff],
     ['other calls made again', counts.retries],
+    ['ended with a CRIU that was killed', excused.length],
     ['broken promises', violations.length],
     ...Object.entries(countLeftovers(leftovers)).map(([kind, count]): [string, number] => [
       `left behind: ${kind}`,

@@ -1,10 +1,14 @@
-import { Sandbox } from 'e2b';
+import { Sandbox, SandboxNotFoundError } from 'e2b';
 import type { CycleContext, Told } from './cycle.ts';
-import { countRetry, findInfo } from './cycle.ts';
+import { awaitServer, countRetry, findInfo } from './cycle.ts';
 import { recall, remember } from './memory.ts';
 import { untilAnswered } from './patience.ts';
 
 const timeoutMs = 1_800_000;
+/** Of copies: when nobody is told of one that was made, it ends by itself. */
+const copyTimeoutMs = 60_000;
+/** A fork takes longer than the server mostly lives. */
+const attempts = 6;
 
 /**
  * Sleep, wake and copies of one sandbox whose memory holds a word. Whatever is killed meanwhile: a sandbox that somebody was
@@ -42,11 +46,12 @@ async function wake(context: CycleContext, sandbox: Sandbox): Promise<void> {
 
 async function forkIt(context: CycleContext, sandbox: Sandbox, word: string, complain: Complain): Promise<void> {
   const count = Math.round(context.random.between(1, 3));
-  const copies = await tryOnce(context, async () => await sandbox.fork({ count, timeoutMs }));
+  const copies = await tryAgain(context, async () => await sandbox.fork({ count, timeoutMs: copyTimeoutMs }));
   await wake(context, sandbox);
   for (const copy of copies ?? []) {
+    if (copy instanceof Sandbox) context.counts.forks++;
+    else context.counts.copiesFailed++;
     if (!(copy instanceof Sandbox)) continue;
-    context.counts.forks++;
     await expectWord(context, copy, word, (text) => {
       complain(`its copy ${copy.sandboxId}: ${text}`);
     });
@@ -55,12 +60,14 @@ async function forkIt(context: CycleContext, sandbox: Sandbox, word: string, com
 }
 
 async function snapshotIt(context: CycleContext, sandbox: Sandbox, word: string, complain: Complain): Promise<void> {
-  const snapshot = await tryOnce(context, async () => await sandbox.createSnapshot());
+  const snapshot = await tryAgain(context, async () => await sandbox.createSnapshot());
   await wake(context, sandbox);
   if (snapshot === undefined) return;
   context.counts.snapshots++;
-  const copy = await tryOnce(context, async () => await Sandbox.create(snapshot.snapshotId, { timeoutMs }));
+  const create = async (): Promise<Sandbox> => await Sandbox.create(snapshot.snapshotId, { timeoutMs: copyTimeoutMs });
+  const copy = await tryAgain(context, create);
   if (copy !== undefined) {
+    context.counts.copies++;
     await expectWord(context, copy, word, (text) => {
       complain(`its copy ${copy.sandboxId} from ${snapshot.snapshotId}: ${text}`);
     });
@@ -69,18 +76,25 @@ async function snapshotIt(context: CycleContext, sandbox: Sandbox, word: string,
   await untilAnswered(async () => await Sandbox.deleteSnapshot(snapshot.snapshotId), countRetry(context.counts));
 }
 
-/** Undefined when it was cut off: then nothing was promised. Never made again, for that could make two. */
-async function tryOnce<T>(context: CycleContext, act: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await act();
-  } catch {
-    context.counts.createsCutOff++;
-    return undefined;
+/**
+ * For what makes something each time it is called. What was made when the call was cut off is nobody's: nothing was promised.
+ * Undefined when it was cut off every time.
+ */
+async function tryAgain<T>(context: CycleContext, act: () => Promise<T>): Promise<T | undefined> {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    await untilAnswered(awaitServer, () => undefined);
+    try {
+      return await act();
+    } catch (error) {
+      if (error instanceof SandboxNotFoundError) throw error;
+      context.counts.createsCutOff++;
+    }
   }
+  return undefined;
 }
 
 async function expectWord(context: CycleContext, sandbox: Sandbox, word: string, complain: Complain): Promise<void> {
   const said = await recall(context, sandbox);
   if (said === undefined) complain('is gone');
-  else if (said !== word) complain(`its memory says ${JSON.stringify(said)} instead of ${word}`);
+  else if (said !== word) complain(`its memory says ${JSON.stringify(said)} instead of what it was told`);
 }

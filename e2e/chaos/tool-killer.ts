@@ -9,19 +9,29 @@ const lookEveryMs = 15;
 /** Of the moments at which such a program is seen. */
 const killShare = 0.01;
 
-/** Kills criu, crun and the like with SIGKILL now and then, while they work for a sandbox. */
+/** A host program at work. */
+interface Tool {
+  readonly pid: number;
+  readonly sandboxId: string;
+}
+
+/**
+ * Kills criu, crun and the like with SIGKILL now and then, while they work for a sandbox. Notes whose they were: CRIU has code of
+ * its own in the processes that it saves, and its sudden end can be the end of such a process.
+ */
 export async function keepKillingTools(
   instance: number,
   random: Random,
-  options: { counts: KillCounts; stop: AbortSignal },
+  options: { counts: KillCounts; victims: Set<string>; stop: AbortSignal },
 ): Promise<void> {
   while (!options.stop.aborted) {
     await sleep(lookEveryMs);
-    for (const pid of listTools(instance)) {
+    for (const { pid, sandboxId } of listTools(instance)) {
       if (!random.chance(killShare)) continue;
       try {
         process.kill(pid, 'SIGKILL');
         options.counts.tools++;
+        options.victims.add(sandboxId);
       } catch {
         // It ended by itself.
       }
@@ -29,9 +39,15 @@ export async function keepKillingTools(
   }
 }
 
-function listTools(instance: number): number[] {
-  const pids = readdirSync('/proc').map(Number);
-  return pids.filter((pid) => pid > 0 && readEnvironment(pid).includes(mark(instance)));
+function listTools(instance: number): Tool[] {
+  const pids = readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0);
+  return pids.flatMap((pid) => {
+    const entries = readEnvironment(pid).split('\0');
+    const found = entries.find((entry) => entry.startsWith(mark(instance)));
+    return found === undefined ? [] : [{ pid, sandboxId: found.slice(mark(instance).length) }];
+  });
 }
 
 function readEnvironment(pid: number): string {

@@ -11,7 +11,7 @@ const contexts: CycleContext[] = [];
 const shared = {
   counts: {
     ...{ cycles: 0, commands: 0, killed: 0, expired: 0, kept: 0, createsCutOff: 0, retries: 0 },
-    ...{ slept: 0, pauses: 0, forks: 0, snapshots: 0 },
+    ...{ slept: 0, pauses: 0, forks: 0, copiesFailed: 0, snapshots: 0, copies: 0 },
   },
   kept: [],
   violations: [] as string[],

@@ -34,7 +34,7 @@ import { createRouter } from './sandboxes/router.ts';
 import type { Router } from './sandboxes/router.ts';
 import { resumeForTraffic } from './sandboxes/sleep/resume-for-traffic.ts';
 import { createLeisure } from './sandboxes/sleep/leisure.ts';
-import { retryPauses } from './sandboxes/sleep/retry-pauses.ts';
+import { retrySteps } from './sandboxes/retry-steps.ts';
 import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
 import { createTimeUp } from './sandboxes/time-up.ts';
@@ -86,7 +86,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     timeUp: createTimeUp(context, end),
     retry: async () => {
       await retryEndings(context);
-      await retryPauses(context);
+      await retrySteps(context, end);
       context.background.start(async (stopping) => await archivist.sweep(stopping));
       leisure.goOn();
       await dropDamagedStates(context);

@@ -1,4 +1,6 @@
-import { mkdir, mkdtemp, readdir } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, silentLogger, sleep } from '@soulbox/base';
 import { openTemplateStore } from '@soulbox/templates';
@@ -50,6 +52,17 @@ async function crashDuring(method: string, request: object, afterMs: number): Pr
   await runner.kill();
   runner = await startRunnerProcess(instance, directory);
   return await outcome;
+}
+
+/** Kills the runner when the record of a sandbox says that it gets a new disk, and there is something of that disk. */
+async function killWithNewDisk(sandboxId: string): Promise<void> {
+  const folder = join(directory, 'sandboxes', sandboxId);
+  const hasNewDisk = async (): Promise<boolean> => {
+    const { disk } = JSON.parse(await readFile(`${folder}.json`, 'utf8')) as { disk: string };
+    return disk === 'new' && (await readdir(folder).catch(() => [])).some((name) => name.endsWith('.img'));
+  };
+  while (!(await hasNewDisk())) await sleep(1);
+  await runner.kill();
 }
 
 /** There is exactly one sandbox, and it can be used. */
@@ -107,6 +120,17 @@ describe('a runner that is killed', () => {
     },
   );
 
+  it('while the source of a snapshot gets its new disk has it running again with its next start', async () => {
+    const sandboxId = await create('large');
+    const told = runner.call('makeSnapshot', { sandboxId, snapshotId: 's1' }).catch(() => undefined);
+    await killWithNewDisk(sandboxId);
+    await told;
+    runner = await startRunnerProcess(instance, directory);
+    expect(await expectAlive(sandboxId)).toBe('SANDBOX_STATE_RUNNING');
+    await runner.call('deleteSnapshot', { snapshotId: 's1' });
+    await expectNothingLeft();
+  });
+
   const momentsOfForks = [50, 100, 150, 200, 250, 350].flatMap((ms) => [
     [ms, 'small'] as const,
     [ms, 'large'] as const,
@@ -121,6 +145,32 @@ describe('a runner that is killed', () => {
       await expectNothingLeft();
     },
   );
+
+  it('while somebody else holds the disk of a paused sandbox does not lose it', { timeout: 60_000 }, async () => {
+    const sandboxId = await create();
+    const text = await readFile(join(directory, 'sandboxes', sandboxId, 'container.json'), 'utf8');
+    const { initPid } = JSON.parse(text) as { initPid: number };
+    const holder = spawn('nsenter', [`--mount=/proc/${initPid}/ns/mnt`, 'sleep', '1000'], { stdio: 'ignore' });
+    const readState = async (): Promise<string> =>
+      (JSON.parse(await readFile(join(directory, 'sandboxes', `${sandboxId}.json`), 'utf8')) as { state: string })
+        .state;
+    try {
+      await once(holder, 'spawn');
+      await sleep(200);
+      await runner.call('pauseSandbox', { sandboxId, keepMemory: true });
+      expect(await readState()).toBe('pausing');
+      await runner.kill();
+      runner = await startRunnerProcess(instance, directory);
+      expect(await readState()).toBe('pausing');
+      const resume = runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 600, withMemory: true });
+      await expect(resume).rejects.toThrow('is still being paused; try again');
+    } finally {
+      holder.kill('SIGKILL');
+      await once(holder, 'exit');
+    }
+    expect(await expectAlive(sandboxId)).toBe('SANDBOX_STATE_PAUSED');
+    await expectNothingLeft();
+  });
 
   it('frozen by a pause in the background completes that pause with its next start', async () => {
     const sandboxId = await create();

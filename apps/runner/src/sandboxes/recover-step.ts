@@ -4,10 +4,10 @@ import { readBootId } from '../host/boot-id.ts';
 import { layersAfter } from './copies/take-disk.ts';
 import type { OperationContext } from './operation.ts';
 import { confirmResumed } from './sleep/confirm.ts';
-import { finishPause, layToRest, savedFrom } from './sleep/finish-pause.ts';
+import { finishPause, savedFrom } from './sleep/finish-pause.ts';
 import { goOn } from './sleep/go-on.ts';
 import { digestKeptDisk } from './sleep/kept-disk.ts';
-import { undoRevival } from './sleep/revive.ts';
+import { clearRevival, undoRevival } from './sleep/revive.ts';
 import { saveState } from './sleep/save.ts';
 import { settleIn } from './sleep/settle-in.ts';
 import { wakeUp } from './sleep/wake.ts';
@@ -66,13 +66,18 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
   const { work, layers } = sandbox.record;
   const isSealed = (await findState(context, work?.stateId)) !== undefined;
   // The disk of a host that crashed may lack what the memory takes for written.
-  if (!isRunningOn(sandbox)) return isSealed && !isOtherBoot(sandbox) && (await finishPause(context, sandbox));
-  if (isSealed) return await finishPause(context, sandbox);
+  if (!isRunningOn(sandbox) && (!isSealed || isOtherBoot(sandbox))) return false;
+  if (!isRunningOn(sandbox) || isSealed) {
+    // What fails of it is tried again (retrySteps): the state is there.
+    await finishPause(context, sandbox);
+    return true;
+  }
   if (work?.promised === true) {
     try {
       await sandbox.live.driver.freeze(sandbox.live.instance);
       await saveState(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
-      return await finishPause(context, sandbox);
+      await finishPause(context, sandbox);
+      return true;
     } catch (err) {
       context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'promised pause not completed');
     }
@@ -106,7 +111,7 @@ async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox
   }
   const state = await findState(context, work?.stateId);
   if (state === undefined || isOtherBoot(sandbox)) return false;
-  const saved = { ...savedFrom(state), disk: await layToRest(context, sandbox) };
+  const saved = { ...savedFrom(state), disk: await clearRevival(context, sandbox) };
   const { cause } = sandbox.record;
   await table.step(sandbox, 'paused', { ...interruption(context), saved, slot: 0, work: undefined });
   await wakeAgain(context, sandbox, cause);

@@ -64,7 +64,7 @@ async function takeOver(context: OperationContext, sandbox: TenantSandbox): Prom
   table.add(sandbox);
   // A no-op, unless the packet filter had to be made anew: then the sandbox was closed until now.
   if (sandbox.live !== undefined) await host.network.setPolicy(slot, tenant.network);
-  const isKept = await recoverStep(context, sandbox);
+  const isKept = await tryRecoverStep(context, sandbox);
   if (isKept) host.logger.info({ sandboxId, from: state, to: sandbox.record.state }, 'sandbox taken over');
   else {
     sandbox.live?.namespace.close();
@@ -72,6 +72,16 @@ async function takeOver(context: OperationContext, sandbox: TenantSandbox): Prom
     host.logger.error({ sandboxId, from: state }, 'sandbox lost: its processes are gone and no state of it was sealed');
   }
   return isKept;
+}
+
+/** What fails for a reason of the moment is tried again (retrySteps): no other sandbox waits for it, and nothing is given up. */
+async function tryRecoverStep(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  try {
+    return await recoverStep(context, sandbox);
+  } catch (err) {
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox not recovered yet');
+    return true;
+  }
 }
 
 /** A spare that runs the present envd goes back on its shelf. */

@@ -9,7 +9,7 @@ import { moveDisk } from '../root/kept-disk.ts';
 import { cgroupOf, traceName } from '../root/layout.ts';
 import { adoptSandbox } from './adopt.ts';
 import type { Criu } from './checkpoint/criu.ts';
-import { checkpointSandbox } from './checkpoint/dump.ts';
+import { checkpointSandbox, outwaitSave } from './checkpoint/dump.ts';
 import { restoreFailure, restoreSandbox } from './checkpoint/restore.ts';
 import { destroySandbox } from './destroy.ts';
 import type { Host } from './host.ts';
@@ -74,7 +74,10 @@ function checkpoints(host: Host, running: RunningStarts): Checkpoints {
   const groupOf = (instance: SandboxInstance): string => cgroupOf(host.instance, instance.sandboxId);
   return {
     freeze: async (instance) => await host.cgroups.freeze(groupOf(instance)),
-    thaw: async (instance) => await host.cgroups.thaw(groupOf(instance)),
+    thaw: async (instance) => {
+      await outwaitSave(host, layoutOf(host.instance, instance.sandboxId, instance.directory), instance.sandboxId);
+      await host.cgroups.thaw(groupOf(instance));
+    },
     checkpoint: async (instance, directory) => {
       const criu = getCriu(host);
       await running.run(instance.sandboxId, (signal) => checkpointSandbox(host, criu, instance, directory, signal));

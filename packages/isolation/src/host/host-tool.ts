@@ -96,6 +96,16 @@ export async function endHostTools(traceName: string): Promise<void> {
   }
 }
 
+/** Waits until none is left at work for a sandbox, whoever started it. False when that takes longer. */
+export async function outwaitHostTools(traceName: string, timeoutMs: number): Promise<boolean> {
+  const giveUpAt = Date.now() + timeoutMs;
+  while ((await findHostTools(traceName)).length > 0) {
+    if (Date.now() > giveUpAt) return false;
+    await sleep(20);
+  }
+  return true;
+}
+
 async function findHostTools(traceName: string): Promise<number[]> {
   const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0);
   const found: number[] = [];

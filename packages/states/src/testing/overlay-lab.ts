@@ -9,7 +9,7 @@ import type { Entry } from '../flatten/tree.ts';
 import { listEntries } from '../flatten/tree.ts';
 
 /** Of 20 ms and more each. */
-const releaseTries = 500;
+const releaseTries = 50;
 /** As the container driver mounts a sandbox's root. */
 const overlayOptions = 'index=on,nfs_export=on,xino=off,metacopy=off,noatime';
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
+import type { DiskDigests } from '@soulbox/states';
 import { readBootId } from '../../host/boot-id.ts';
 import { getDriver } from '../host.ts';
 import { startProcesses } from '../live.ts';
@@ -58,17 +59,24 @@ function resumeWork(keepMemory: boolean): Work {
   return { from: 'paused', bootId: readBootId(), stateId: '', layerId: '', keepMemory, promised: true };
 }
 
-/**
- * Also for what an earlier server left half revived. A disk that was made for it holds nothing yet and goes; a kept one has been
- * mounted meanwhile, so it is digested anew.
- */
+/** Also for what an earlier server left half revived. A kept disk has been mounted meanwhile, so it is digested anew. */
 export async function undoRevival(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
-  const { host, table } = context;
-  const { sandboxId, disk, driver, saved } = sandbox.record;
+  const { saved } = sandbox.record;
+  const disk = await clearRevival(context, sandbox);
+  const change = saved === undefined ? {} : { saved: { ...saved, disk } };
+  await context.table.step(sandbox, 'paused', { ...change, slot: 0, work: undefined });
+}
+
+/** Leaves a kept disk, and gives its digests. One that was made for the revival holds nothing yet and goes. */
+export async function clearRevival(
+  context: OperationContext,
+  sandbox: TenantSandbox,
+): Promise<DiskDigests | undefined> {
+  const { host } = context;
+  const { sandboxId, disk, driver } = sandbox.record;
   const digests = await layToRest(context, sandbox);
   if (disk === 'new') await getDriver(host, driver).destroy(sandboxId, host.store.directoryOf(sandboxId));
-  const change = saved === undefined ? {} : { saved: { ...saved, disk: digests } };
-  await table.step(sandbox, 'paused', { ...change, slot: 0, work: undefined });
+  return digests;
 }
 
 async function findRootfs({ templates }: OperationContext, { record }: TenantSandbox): Promise<string> {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { run, silentLogger, sleep, SoulBoxError } from '@soulbox/base';
 import { prepareCgroups } from '../../cgroup/prepare.ts';
 import { buildStandIn, findOrMakeTestRoot } from '../../contract/build-stand-in.ts';
@@ -86,10 +86,17 @@ test.each(unsaveable)(
   },
 );
 
-test('CRIU killed at any moment of a checkpoint leaves the sandbox whole', async () => {
-  let sandbox = await bench.start();
-  await python(sandbox, 'import os, time; data = os.urandom(100 << 20)');
+// CRIU changes registers and code of a process for a moment to have it run what CRIU wants. Killed in that moment it takes the
+// process with it, and nobody can repair that; the busier the machine, the longer the moment.
+test('CRIU killed at any moment of a checkpoint leaves the sandbox whole, or ended by that and nothing of it', async () => {
+  const begin = async (): Promise<TestSandbox> => {
+    const sandbox = await bench.start();
+    await python(sandbox, 'import os, time; data = os.urandom(100 << 20)');
+    return sandbox;
+  };
+  let sandbox = await begin();
   let failed = 0;
+  let whole = 0;
   for (let delayMs = 0; delayMs < 240; delayMs += 12) {
     await driver.freeze(sandbox.instance);
     const saving = driver.checkpoint(sandbox.instance, await bench.makeFolder()).then(
@@ -102,9 +109,17 @@ test('CRIU killed at any moment of a checkpoint leaves the sandbox whole', async
     if (failure !== undefined) failed++;
     if (failure !== undefined) expect(failure).toMatchObject({ reason: 'checkpoint_failed' });
     await driver.thaw(sandbox.instance);
-    expect((await sandbox.sh('pgrep -c python3')).stdout).toBe('1\n');
+    const said = await sandbox.sh('pgrep -c python3').catch(() => undefined);
+    if (said?.stdout === '1\n') whole++;
+    else {
+      if (said === undefined) await vi.waitUntil(() => !driver.isAlive(sandbox.instance), 10_000);
+      await sandbox[Symbol.asyncDispose]();
+      await expectGone(sandbox.spec);
+      sandbox = await begin();
+    }
   }
   expect(failed).toBeGreaterThan(3);
+  expect(whole).toBeGreaterThan(10);
   sandbox = await pause(bench, sandbox, 0);
   expect((await sandbox.sh('pgrep -c python3')).stdout).toBe('1\n');
   await sandbox[Symbol.asyncDispose]();

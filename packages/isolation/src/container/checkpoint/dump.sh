@@ -14,6 +14,8 @@ enter_private_run "$facts"
 [ -e /run/criu.kdat ] || LD_LIBRARY_PATH=$libraries "$program" check >/dev/null 2>&1 </dev/null 9<&- || :
 mkdir /run/images
 mount --no-mtab --bind ${map:+-o "X-mount.idmap=$map"} "$images" /run/images
+# Killed for want of memory, CRIU could take a process of the sandbox with it. Not allowed everywhere.
+echo -1000 2>/dev/null >/proc/self/oom_score_adj || :
 nsenter --uts="/proc/$pid/ns/uts" --cgroup="/proc/$pid/ns/cgroup" "$@" </dev/null 9<&-
 # CRIU reads them, in a restore, as nobody in particular; the folder above is root's alone.
 chmod -R a+rX "$images"

@@ -1,9 +1,10 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../../driver.ts';
-import { endHostTools, runHostTool } from '../../host/host-tool.ts';
+import { endHostTools, outwaitHostTools, runHostTool } from '../../host/host-tool.ts';
 import { findDiskDevice } from '../../root/disk-traffic.ts';
 import { cgroupOf, traceName } from '../../root/layout.ts';
 import type { Host } from '../host.ts';
@@ -20,6 +21,8 @@ import { leaveLargeMappingsUnreserved } from './large-mappings.ts';
 const dumpScript = fileURLToPath(new URL('dump.sh', import.meta.url));
 /** 2 GiB a second are usual; a slow disk under a large sandbox has this long. */
 const dumpTimeoutMs = 600_000;
+/** How long CRIU may go on with a save that nobody wants any more. */
+const patienceMs = 30_000;
 /** Of a memory that a resume has not brought back yet; about a second for each GiB is usual. */
 const loadTimeoutMs = 120_000;
 /** What CRIU leaves among the images and no restore needs. */
@@ -38,22 +41,38 @@ export async function checkpointSandbox(
   signal: AbortSignal,
 ): Promise<void> {
   const layout = layoutOf(host.instance, instance.sandboxId, instance.directory);
+  const trace = traceName(host.instance, instance.sandboxId);
   const record = await findRecord(layout.record);
   if (record?.state !== 'running' || record.namespaceOwner === undefined)
     throw new SoulBoxError('checkpoint_failed', 'The sandbox does not run.');
   await waitForMemory(layout, signal);
+  await outwaitSave(host, layout, instance.sandboxId);
   await mkdir(layout.criu, { recursive: true });
   try {
     await dump(host, criu, instance, layout, record.namespaceOwner, directory, signal);
     await leaveLargeMappingsUnreserved(directory);
   } catch (error) {
-    await endHostTools(traceName(host.instance, instance.sandboxId));
+    await (signal.aborted ? endHostTools(trace) : outwaitOrEnd(trace));
     signal.throwIfAborted();
     throw await failureOf(error, join(directory, logName));
   } finally {
     await rm(layout.criu, { recursive: true, force: true });
   }
   for (const name of leftovers) await rm(join(directory, name), { force: true });
+}
+
+/**
+ * Waits for a save that a dead server began: what it saves is nobody's any more, but while CRIU has code of its own in a process,
+ * its end can be the end of that process. To be called before a sandbox that was adopted goes on.
+ */
+export async function outwaitSave(host: Host, layout: SandboxLayout, sandboxId: string): Promise<void> {
+  if (!existsSync(layout.criu)) return;
+  await outwaitOrEnd(traceName(host.instance, sandboxId));
+  await rm(layout.criu, { recursive: true, force: true });
+}
+
+async function outwaitOrEnd(trace: string): Promise<void> {
+  if (!(await outwaitHostTools(trace, patienceMs))) await endHostTools(trace);
 }
 
 /** CRIU would save what is still missing as zeros. A frozen sandbox gets its memory as well. */

@@ -1,0 +1,55 @@
+import { sleep } from '@soulbox/base';
+
+const waitMs = 100;
+/** The API learns of an end a moment after the runner. */
+const patienceMs = 3000;
+
+/** Broken promises that are left, and those that only a killed CRIU explains. */
+export interface Judged {
+  readonly violations: readonly string[];
+  readonly excused: readonly string[];
+}
+
+/**
+ * CRIU killed in the middle of a save may take a process of the sandbox with it; when that is the first one, the sandbox ends.
+ * Nobody can prevent that, but it has to be told: the sandbox's last event must say so.
+ */
+export async function excuseVictims(
+  violations: readonly string[],
+  victims: ReadonlySet<string>,
+  environment: Readonly<Record<string, string>>,
+): Promise<Judged> {
+  const judged = { violations: [] as string[], excused: [] as string[] };
+  for (const violation of violations) {
+    const [sandboxId = ''] = violation.split(' ');
+    const isExcused = victims.has(sandboxId) && (await isExplained(violation, sandboxId, environment));
+    (isExcused ? judged.excused : judged.violations).push(violation);
+  }
+  return judged;
+}
+
+async function isExplained(
+  violation: string,
+  sandboxId: string,
+  environment: Readonly<Record<string, string>>,
+): Promise<boolean> {
+  // A process of it that is gone says nothing; one that came back from another time would say something else.
+  if (violation.endsWith('its memory says "" instead of what it was told')) return true;
+  const giveUpAt = Date.now() + patienceMs;
+  for (;;) {
+    const cause = await readCause(sandboxId, environment);
+    if (cause !== undefined || Date.now() > giveUpAt) return cause === 'failed' || cause === 'lost';
+    await sleep(waitMs);
+  }
+}
+
+/** Why it ended, as its last event tells; undefined while there is none. */
+async function readCause(
+  sandboxId: string,
+  environment: Readonly<Record<string, string>>,
+): Promise<string | undefined> {
+  const path = `/events/sandboxes/${sandboxId}?types=sandbox.lifecycle.killed`;
+  const headers = { 'X-API-Key': environment['E2B_API_KEY'] ?? '' };
+  const response = await fetch(`${environment['E2B_API_URL'] ?? ''}${path}`, { headers });
+  return ((await response.json()) as { eventData: { cause: string } }[])[0]?.eventData.cause;
+}
