@@ -1,6 +1,7 @@
 import { CommandError, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../driver.ts';
 import type { Host } from './host.ts';
+import { mendState, needsMending } from './image/mend-state.ts';
 import { runRunsc } from './runsc.ts';
 
 /** For memory of tens of gigabytes. */
@@ -17,6 +18,7 @@ export async function checkpointSandbox(host: Host, instance: SandboxInstance, d
   } catch (error) {
     throw new SoulBoxError('checkpoint_failed', explain(error), { cause: error });
   }
+  if (needsMending(await host.readVersion())) await mendState(directory);
 }
 
 /** runsc's words name objects of gVisor, not of the user. */
