@@ -91,6 +91,8 @@ export interface DriverCapabilities {
   readonly survivesOutOfMemory: boolean;
   /** Memory and processes can be saved and brought back. */
   readonly checkpoint: boolean;
+  /** Files that were deleted while a program has them open can be saved; otherwise the checkpoint is refused. */
+  readonly deletedFiles: boolean;
   /** A restore answers before all memory is read; the rest follows as it is touched. */
   readonly lazyRestore: boolean;
 }

@@ -44,6 +44,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
       setuid: true,
       survivesOutOfMemory: true,
       checkpoint: host.criu !== undefined,
+      deletedFiles: true,
       lazyRestore: host.criu !== undefined && canServePages(),
     },
     readVersion: () => host.readVersion(),

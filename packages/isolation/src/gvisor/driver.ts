@@ -28,8 +28,13 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
     layoutOf(host.instance, sandboxId, directory).image;
   return {
     name: 'gvisor',
-    // Programs of Bun do not survive a restore by the runsc known to us: docs/decisions/012.
-    capabilities: { setuid: false, survivesOutOfMemory: false, checkpoint: true, lazyRestore: false },
+    capabilities: {
+      setuid: false,
+      survivesOutOfMemory: false,
+      checkpoint: true,
+      deletedFiles: false,
+      lazyRestore: false,
+    },
     readVersion: () => host.readVersion(),
     probe: () => probeHost(host),
     start: async (spec) =>

@@ -26,11 +26,11 @@ const specs = { typeId: 0, pointer: 1, array: 2, slice: 3, map: 4, nil: 5 } as c
 
 /** Walks through the objects of a state. Every number is a varint: seven bits a byte, the lowest first. */
 export class ObjectReader {
-  readonly #bytes: Uint8Array;
+  readonly #bytes: Buffer;
   /** Of the next byte. */
   #at: number;
 
-  constructor(bytes: Uint8Array, at = 0) {
+  constructor(bytes: Buffer, at = 0) {
     this.#bytes = bytes;
     this.#at = at;
   }
@@ -76,7 +76,7 @@ export class ObjectReader {
     const length = this.readUint();
     const end = this.#at + length;
     if (end > this.#bytes.length) throw unknownForm('a text does not end');
-    const text = Buffer.from(this.#bytes.subarray(this.#at, end)).toString('latin1');
+    const text = this.#bytes.toString('latin1', this.#at, end);
     this.#at = end;
     return text;
   }
