@@ -27,9 +27,9 @@ export async function saveState(context: OperationContext, sandbox: RunningSandb
   return await draft.seal(await factsOf(context, sandbox, save));
 }
 
-/** CRIU writes a memory's pages from first to last and never goes back. All other parts are small. */
+/** CRIU and runsc write a memory's pages from first to last and never go back. All other parts are small. */
 function isAppendOnly(partName: string): boolean {
-  return /^pages-\d+\.img$/.test(partName);
+  return /^pages(-\d+)?\.img$/.test(partName);
 }
 
 async function factsOf(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<StateFacts> {
