@@ -135,8 +135,8 @@ export interface Driver {
    * Empty where nothing saves memory or the program does not tell.
    */
   readVersion(): Promise<string>;
-  /** Checks what this driver needs of the host. Changes nothing. */
-  probe(): Promise<readonly DriverFinding[]>;
+  /** Checks what this driver needs of the host; a trial may run `runtime`. Changes nothing. */
+  probe(runtime: EnvdRuntime): Promise<readonly DriverFinding[]>;
   /**
    * Makes and starts a sandbox; resolves when envd's process runs (not yet answers). A kept disk gets a new identity and an
    * empty /dev/shm. On an error nothing is left but that disk.

@@ -36,7 +36,7 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       lazyRestore: false,
     },
     readVersion: () => host.readVersion(),
-    probe: () => probeHost(host),
+    probe: (runtime) => probeHost(host, runtime),
     start: async (spec) =>
       await starts.run(spec.sandboxId, (signal) =>
         orClean(host, spec, signal, 'sandbox_start_failed', () => startSandbox(host, spec, signal)),
