@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 /** Kinds of values on the wire. */
-const [bool, uint, nil, ref, string, map, struct, fields, type] = [0, 2, 5, 6, 7, 10, 11, 13, 17];
+const [bool, uint, nil, ref, string, array, map, struct, fields, type] = [0, 2, 5, 6, 7, 9, 10, 11, 13, 17];
 
 const text = (value: string): number[] => [value.length, ...Buffer.from(value)];
 const typeOf = (name: string, ...names: string[]): number[] => [
@@ -86,6 +86,12 @@ const write = async (file: Buffer): Promise<void> => await writeFile(join(folder
 const read = async (from = folder): Promise<Buffer> =>
   parseStateFile(await readFile(join(from, stateFileName))).objects;
 
+const oneObject = (...value: number[]): Buffer => oneLongObject(Buffer.from(value));
+const oneLongObject = (value: Buffer): Buffer =>
+  fileOf(Buffer.concat([Buffer.from([0x81, ...Array<number>(8).fill(0x80), 0x01, uint, 1]), value]));
+/** 2^49. */
+const enormous = [...Array<number>(7).fill(0x80), 0x01];
+
 describe('mending', () => {
   test('an interest that was deleted asks for nothing, and no list of ready ones is left', async () => {
     await write(fileOf(objectsOf(saved)));
@@ -103,6 +109,11 @@ describe('mending', () => {
     expect(await readFile(join(folder, stateFileName))).toEqual(once);
   });
 
+  test('an array of nothing is passed over, however long', async () => {
+    await write(oneObject(array, ...enormous, nil));
+    await mendState(folder);
+  });
+
   test('zeros that are not written at all stay so', async () => {
     const sound = objectsOf({ ...saved, liveReady: [nil], deadMask: [nil], head: [nil] });
     await write(fileOf(sound));
@@ -117,7 +128,12 @@ describe('mending', () => {
     ['a compressed state', fileOf(objectsOf(saved), 'flate-best-speed')],
     ['a state that is cut short', whole.subarray(0, -20)],
     ['a state with more behind it', Buffer.concat([whole, Buffer.from([0, 0, 0, 1, 9])])],
-    ['an unknown kind of value', fileOf(Buffer.from([0x81, ...Array<number>(8).fill(0x80), 0x01, uint, 1, 99]))],
+    ['an unknown kind of value', oneObject(99)],
+    ['a map of more entries than bytes', oneObject(map, ...enormous, nil, nil)],
+    ['an array of more elements than bytes', oneObject(array, ...enormous, bool)],
+    ['a text longer than the file', oneObject(string, ...enormous)],
+    ['objects without end', fileOf(Buffer.from(Array<number>(9).fill(0xff).concat(0x01)))],
+    ['structs in structs without end', oneLongObject(Buffer.alloc(60_000, Buffer.of(struct, 1)))],
     ['an interest without fields', fileOf(objectsOf({ ...saved, deadMask: [string, ...text('x')] }))],
   ])('%s is refused and left as it is', async (_, file) => {
     await write(file);

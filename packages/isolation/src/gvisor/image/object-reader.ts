@@ -24,7 +24,10 @@ export const kinds = {
 
 const specs = { typeId: 0, pointer: 1, array: 2, slice: 3, map: 4, nil: 5 } as const;
 
-/** Walks through the objects of a state. Every number is a varint: seven bits a byte, the lowest first. */
+/** Their values take no byte: a loop over many of them would not end at the end of the file. */
+const emptyKinds: ReadonlySet<number> = new Set([kinds.nil, kinds.noObjects]);
+
+/** Walks through the objects of a state. Every number is a varint: seven bits a byte, the lowest first. What it reads may be anything. */
 export class ObjectReader {
   readonly #bytes: Buffer;
   /** Of the next byte. */
@@ -73,12 +76,17 @@ export class ObjectReader {
   }
 
   readString(): string {
-    const length = this.readUint();
-    const end = this.#at + length;
-    if (end > this.#bytes.length) throw unknownForm('a text does not end');
+    const end = this.#endOfString();
     const text = this.#bytes.toString('latin1', this.#at, end);
     this.#at = end;
     return text;
+  }
+
+  /** Reads the length that stands before a text. */
+  #endOfString(): number {
+    const length = this.readUint();
+    if (length > this.#bytes.length - this.#at) throw unknownForm('a text does not end');
+    return this.#at + length;
   }
 
   skipValue(): void {
@@ -104,7 +112,7 @@ export class ObjectReader {
         this.readUint();
         return;
       case kinds.string:
-        this.#skipString();
+        this.#at = this.#endOfString();
         return;
       case kinds.ref:
         this.#skipRef();
@@ -143,16 +151,12 @@ export class ObjectReader {
     const keyKind = this.readUint();
     this.#skipRest(keyKind);
     const valueKind = this.readUint();
+    if (length > 1 && emptyKinds.has(keyKind) && emptyKinds.has(valueKind)) throw unknownForm('a map of nothing');
     for (let index = 0; index < length; index++) {
       if (index > 0) this.#skipRest(keyKind);
       visit(valueKind);
       this.#skipRest(valueKind);
     }
-  }
-
-  #skipString(): void {
-    const length = this.readUint();
-    this.#at += length;
   }
 
   #skipRef(): void {
@@ -170,6 +174,7 @@ export class ObjectReader {
     const length = this.readUint();
     if (length === 0) return;
     const kind = this.readUint();
+    if (emptyKinds.has(kind)) return;
     for (let index = 0; index < length; index++) this.#skipRest(kind);
   }
 
