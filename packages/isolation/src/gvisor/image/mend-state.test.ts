@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -139,6 +139,12 @@ describe('mending', () => {
     await write(file);
     await expect(mendState(folder)).rejects.toThrow();
     expect(await readFile(join(folder, stateFileName))).toEqual(file);
+  });
+
+  test('a file larger than any state is not read', async () => {
+    await write(Buffer.alloc(0));
+    await truncate(join(folder, stateFileName), 2 ** 40);
+    await expect(mendState(folder)).rejects.toThrow('too large');
   });
 
   test.each([

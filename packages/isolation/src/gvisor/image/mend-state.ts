@@ -1,7 +1,7 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clearEpolls } from './clear-epolls.ts';
-import { formatStateFile, parseStateFile, stateFileName } from './state-file.ts';
+import { formatStateFile, readStateFile, stateFileName } from './state-file.ts';
 
 /** From this release on runsc does itself what `clearEpolls` does. */
 const firstSoundRelease = 20_261_001;
@@ -14,8 +14,7 @@ export function needsMending(version: string): boolean {
 
 /** Corrects what a restore would bring back wrong. Throws when the state is of an unknown form. */
 export async function mendState(directory: string): Promise<void> {
-  const path = join(directory, stateFileName);
-  const file = parseStateFile(await readFile(path));
+  const file = await readStateFile(directory);
   clearEpolls(file.objects);
-  await writeFile(path, formatStateFile(file));
+  await writeFile(join(directory, stateFileName), formatStateFile(file));
 }

@@ -1,7 +1,7 @@
-import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withHostName } from './host-name.ts';
-import { formatStateFile, parseStateFile, stateFileName } from './state-file.ts';
+import { formatStateFile, readStateFile, stateFileName } from './state-file.ts';
 
 /**
  * Makes `folder` the saved memory in `memory` of a sandbox that has another host name; what needs no change is linked.
@@ -9,7 +9,7 @@ import { formatStateFile, parseStateFile, stateFileName } from './state-file.ts'
  */
 export async function makeOwnImage(folder: string, memory: string, hostName: string): Promise<void> {
   await mkdir(folder, { mode: 0o700 });
-  const { head, objects } = parseStateFile(await readFile(join(memory, stateFileName)));
+  const { head, objects } = await readStateFile(memory);
   const own = formatStateFile({ head, objects: withHostName(objects, hostName) });
   await writeFile(join(folder, stateFileName), own, { mode: 0o600 });
   for (const name of await readdir(memory))

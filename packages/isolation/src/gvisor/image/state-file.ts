@@ -1,5 +1,10 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
 /** The file of a saved sandbox that holds gVisor's kernel; its memory stands in other files. */
 export const stateFileName = 'checkpoint.img';
+/** It is read as a whole. An idle sandbox has 1 MiB, one with 25 programs of Python 5. */
+const fileBytesMax = 256 * 2 ** 20;
 
 /** What a state file holds. */
 export interface StateFile {
@@ -12,6 +17,13 @@ export interface StateFile {
 const magic = 'gVisorSF';
 const lengthBytes = 8;
 const digestBytes = 32;
+
+/** Reads the state file of a saved memory. Throws when there is none or it has an unknown form. */
+export async function readStateFile(directory: string): Promise<StateFile> {
+  const path = join(directory, stateFileName);
+  if ((await stat(path)).size > fileBytesMax) throw unknownForm('it is too large');
+  return parseStateFile(await readFile(path));
+}
 
 /**
  * The head is a magic word, the length of a JSON text, the text, and a digest. Then come pieces of the objects, mostly of one
