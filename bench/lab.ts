@@ -5,16 +5,21 @@ import { sleep } from '@soulbox/base';
 import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 
+export type Isolation = 'container' | 'gvisor';
+
 export interface LabOptions {
   /** Rounds of the measurements of single calls. */
   readonly rounds: number;
   readonly instance: number;
   readonly coldInstance: number;
+  /** Of all sandboxes. */
+  readonly isolation: Isolation;
 }
 
 /** The servers that are measured, and the official client against them. */
 export interface Lab extends AsyncDisposable {
   readonly rounds: number;
+  readonly isolation: Isolation;
   /** A server with a warm pool. */
   readonly warm: ServerProcess;
   /** A server that boots every sandbox on demand; started when first asked for. */
@@ -33,7 +38,8 @@ const settleTimeoutMs = 60_000;
 export async function openLab(options: LabOptions): Promise<Lab> {
   const parts = new AsyncDisposableStack();
   const start = async (instance: number, spares: number): Promise<ServerProcess> => {
-    const server = await startServer({ instance, poolSize: spares, environment: { SOULBOX_LOG_LEVEL: 'warn' } });
+    const environment = { SOULBOX_LOG_LEVEL: 'warn', SOULBOX_ISOLATION: options.isolation };
+    const server = await startServer({ instance, poolSize: spares, environment });
     parts.defer(async () => {
       await server.stop();
       await rm(server.dataDirectory, { recursive: true });
@@ -44,6 +50,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   let cold: Promise<ServerProcess> | undefined;
   return {
     rounds: options.rounds,
+    isolation: options.isolation,
     warm,
     cold: async () => await (cold ??= start(options.coldInstance, 0)),
     create: async (server) => await Sandbox.create({ ...connectionTo(server), timeoutMs: 600_000 }),
