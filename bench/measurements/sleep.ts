@@ -49,7 +49,12 @@ async function measure(lab: Lab, residentMb: number): Promise<Figure[]> {
   const pauseAim = aim.pause + (aim.pausePerGb * residentMb) / 1024;
   return [
     { what: `pause, ${size}, durable`, unit: 'ms', samples: pause, aims: [{ at: 'p50', atMost: pauseAim }] },
-    { what: `pause, ${size}, in background`, unit: 'ms', samples: quick, aims: [{ at: 'p50', atMost: aim.inBackground }] },
+    {
+      what: `pause, ${size}, in background`,
+      unit: 'ms',
+      samples: quick,
+      aims: [{ at: 'p50', atMost: aim.inBackground }],
+    },
     { what: `resume → first answer, ${size}`, unit: 'ms', samples: resume, aims: [{ at: 'p50', atMost: aim.resume }] },
   ];
 }
