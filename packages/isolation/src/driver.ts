@@ -131,6 +131,11 @@ export interface Driver {
   readonly name: string;
   readonly capabilities: DriverCapabilities;
   /**
+   * CPU use below this counts as none, in CPUs: an envd with nothing to do takes some, and so does whatever the driver adds to a
+   * sandbox.
+   */
+  readonly idleCpus: number;
+  /**
    * Program and version that save and restore here, for instance `criu 4.2.1` or `runsc release-20260101.0`; found once.
    * Empty where nothing saves memory or the program does not tell.
    */

@@ -35,6 +35,8 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       deletedFiles: false,
       lazyRestore: false,
     },
+    // Measured: 0.02 to 0.035, most of it gVisor's own; a program that polls 100 times a second adds 0.012 and is not seen.
+    idleCpus: 0.05,
     readVersion: () => host.readVersion(),
     probe: (runtime) => probeHost(host, runtime),
     start: async (spec) =>
