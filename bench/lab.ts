@@ -5,27 +5,27 @@ import { sleep } from '@soulbox/base';
 import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 
+export type Isolation = 'container' | 'gvisor';
+
 export interface LabOptions {
   /** Rounds of the measurements of single calls. */
   readonly rounds: number;
   readonly instance: number;
   readonly coldInstance: number;
-}
-
-export interface SandboxKind {
-  readonly templateId?: string;
-  readonly isolation?: 'container' | 'gvisor';
+  /** Of all sandboxes. */
+  readonly isolation: Isolation;
 }
 
 /** The servers that are measured, and the official client against them. */
 export interface Lab extends AsyncDisposable {
   readonly rounds: number;
+  readonly isolation: Isolation;
   /** A server with a warm pool. */
   readonly warm: ServerProcess;
   /** A server that boots every sandbox on demand; started when first asked for. */
   cold(): Promise<ServerProcess>;
-  /** By the official client; with `kind` by SoulBox's own field of the create call, which that client has none for. */
-  create(server: ServerProcess, kind?: SandboxKind): Promise<Sandbox>;
+  /** Of the default template, unless another is named. */
+  create(server: ServerProcess, templateId?: string): Promise<Sandbox>;
   /** Calls SoulBox's API where the official client has no call; gives the answer's status. Throws on 5xx. */
   call(server: ServerProcess, method: string, path: string, body?: object): Promise<number>;
   /** Waits until the pool is full and nothing else boots or ends, so that samples do not disturb each other. */
@@ -41,7 +41,8 @@ const settleTimeoutMs = 60_000;
 export async function openLab(options: LabOptions): Promise<Lab> {
   const parts = new AsyncDisposableStack();
   const start = async (instance: number, spares: number): Promise<ServerProcess> => {
-    const server = await startServer({ instance, poolSize: spares, environment: { SOULBOX_LOG_LEVEL: 'warn' } });
+    const environment = { SOULBOX_LOG_LEVEL: 'warn', SOULBOX_ISOLATION: options.isolation };
+    const server = await startServer({ instance, poolSize: spares, environment });
     parts.defer(async () => {
       await server.stop();
       await rm(server.dataDirectory, { recursive: true });
@@ -52,12 +53,11 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   let cold: Promise<ServerProcess> | undefined;
   return {
     rounds: options.rounds,
+    isolation: options.isolation,
     warm,
     cold: async () => await (cold ??= start(options.coldInstance, 0)),
-    create: async (server, kind) =>
-      kind === undefined
-        ? await Sandbox.create({ ...connectionTo(server), timeoutMs: 600_000 })
-        : await createOfKind(server, kind),
+    create: async (server, templateId = 'base') =>
+      await Sandbox.create(templateId, { ...connectionTo(server), timeoutMs: 600_000 }),
     call: async (server, method, path, body) => (await callApi(server, method, path, body)).status,
     settle: async (server, sandboxCount = 0) => {
       const wanted = sandboxCount + (server === warm ? poolSize : 0);
@@ -77,14 +77,6 @@ export async function openLab(options: LabOptions): Promise<Lab> {
       await parts.disposeAsync();
     },
   };
-}
-
-async function createOfKind(server: ServerProcess, { templateId = 'base', isolation }: SandboxKind): Promise<Sandbox> {
-  const body = { templateID: templateId, timeout: 600, ...(isolation === undefined ? {} : { isolation }) };
-  const response = await callApi(server, 'POST', '/sandboxes', body);
-  const answer = (await response.json()) as { sandboxID?: string; message?: string };
-  if (answer.sandboxID === undefined) throw new Error(`no sandbox: ${String(answer.message)}`);
-  return await Sandbox.connect(answer.sandboxID, { ...connectionTo(server), timeoutMs: 600_000 });
 }
 
 async function callApi(server: ServerProcess, method: string, path: string, body?: object): Promise<Response> {

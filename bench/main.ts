@@ -35,13 +35,16 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '100' },
     instance: { type: 'string', default: '3' },
     'cold-instance': { type: 'string', default: '4' },
+    isolation: { type: 'string', default: 'container' },
     help: { type: 'boolean', default: false },
   },
 });
 const names = measurements.map(({ name }) => name);
 const unknown = positionals.filter((name) => !names.includes(name));
-if (values.help || unknown.length > 0) {
-  console.error(`usage: npm run bench -- [--rounds 100] [--instance 3] [--cold-instance 4] [${names.join(' | ')}] ...`);
+const { isolation } = values;
+if (values.help || unknown.length > 0 || (isolation !== 'container' && isolation !== 'gvisor')) {
+  const options = '[--rounds 100] [--instance 3] [--cold-instance 4] [--isolation container|gvisor]';
+  console.error(`usage: npm run bench -- ${options} [${names.join(' | ')}] ...`);
   process.exit(values.help ? 0 : 2);
 }
 
@@ -52,6 +55,7 @@ const results: (Figure | Skipped)[] = [];
     rounds: Number(values.rounds),
     instance: Number(values.instance),
     coldInstance: Number(values['cold-instance']),
+    isolation,
   });
   for (const [name, code] of [
     ['SIGINT', 130],
@@ -66,7 +70,7 @@ const results: (Figure | Skipped)[] = [];
     results.push(...(await measurement.run(lab)));
   }
 }
-console.log(`${renderTable(results)}\n\n${describeHost(host)}`);
+console.log(`${renderTable(results)}\n\nisolation ${isolation}, ${describeHost(host)}`);
 
 const folder = join(import.meta.dirname, 'results');
 const file = join(folder, `${new Date().toISOString().replaceAll(':', '-')}.json`);
@@ -74,5 +78,5 @@ await mkdir(folder, { recursive: true });
 const stored = results.map((result) =>
   'skipped' in result ? result : { ...result, ...summarize(result), verdict: judge(result) },
 );
-await writeFile(file, `${JSON.stringify({ host, results: stored }, null, 2)}\n`);
+await writeFile(file, `${JSON.stringify({ host, isolation, results: stored }, null, 2)}\n`);
 console.log(`results: ${file}`);

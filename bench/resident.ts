@@ -18,7 +18,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         body = str(len(memory)).encode()
         self.send_response(200); self.send_header('content-length', str(len(body))); self.end_headers(); self.wfile.write(body)
     def log_message(self, *_): pass
-http.server.ThreadingHTTPServer(('127.0.0.1', ${String(port)}), Answer).serve_forever()
+http.server.ThreadingHTTPServer(('0.0.0.0', ${String(port)}), Answer).serve_forever()
 `;
 
 /** Makes a sandbox hold this much memory. It answers `askResident` from then on. */

@@ -1,7 +1,7 @@
 import type { Sandbox } from 'e2b';
 import { ensureLargeTemplate, largeTemplate } from '../large-template.ts';
-import type { Lab, SandboxKind } from '../lab.ts';
-import type { Figure, Measurement, Skipped } from '../measurement.ts';
+import type { Lab } from '../lab.ts';
+import type { Figure, Measurement } from '../measurement.ts';
 import { askResident, fillMemory } from '../resident.ts';
 import { timeMs } from '../time.ts';
 
@@ -17,38 +17,26 @@ const aims = {
   gvisor: { pause: { base: 200, perGib: 800 }, quick: 5, thaw: 5, resume: 250 },
 } as const;
 
-type Isolation = keyof typeof aims;
-
 /** Pause and resume by resident memory; a resume counts until a program inside has answered. */
 export const sleepAndWake: Measurement = {
   name: 'sleep',
   async run(lab) {
     await ensureLargeTemplate();
-    const figures: (Figure | Skipped)[] = [];
-    for (const isolation of ['container', 'gvisor'] as const) {
-      for (const residentMb of sizesMb) {
-        try {
-          figures.push(...(await measure(lab, isolation, residentMb)));
-        } catch (error) {
-          const skipped = error instanceof Error ? error.message : String(error);
-          figures.push({ what: `${isolation}, ${residentMb} MiB`, skipped });
-        }
-      }
-    }
+    const figures: Figure[] = [];
+    for (const residentMb of sizesMb) figures.push(...(await measure(lab, residentMb)));
     return figures;
   },
 };
 
-async function measure(lab: Lab, isolation: Isolation, residentMb: number): Promise<Figure[]> {
+async function measure(lab: Lab, residentMb: number): Promise<Figure[]> {
   const isLarge = residentMb >= largeFromMb;
-  const kind: SandboxKind = { isolation, ...(isLarge ? { templateId: largeTemplate } : {}) };
-  const sandbox = await lab.create(lab.warm, kind);
+  const sandbox = await lab.create(lab.warm, isLarge ? largeTemplate : undefined);
   const times = { pause: [] as number[], resume: [] as number[], quick: [] as number[], thaw: [] as number[] };
   try {
     await fillMemory(sandbox, urlOf(lab), residentMb);
     const rounds = Math.max(5, Math.round(lab.rounds * (isLarge ? largeShare : share)));
     for (let round = -1; round < rounds; round++) {
-      lab.progress(`sleep, ${isolation}, ${residentMb} MiB, round ${round} of ${rounds}`);
+      lab.progress(`sleep, ${residentMb} MiB, round ${round} of ${rounds}`);
       const sample = await sampleOnce(lab, sandbox, residentMb);
       if (round < 0) continue;
       for (const name of Object.keys(times) as (keyof typeof times)[]) times[name].push(sample[name]);
@@ -56,10 +44,10 @@ async function measure(lab: Lab, isolation: Isolation, residentMb: number): Prom
   } finally {
     await sandbox.kill();
   }
-  const aim = aims[isolation];
+  const aim = aims[lab.isolation];
   const pauseAim = aim.pause.base + (aim.pause.perGib * residentMb) / 1024;
   const figure = (what: string, samples: number[], atMost: number): Figure => ({
-    what: `${isolation}, ${residentMb} MiB: ${what}`,
+    what: `${residentMb} MiB resident: ${what}`,
     unit: 'ms',
     samples,
     aims: [{ at: 'p50', atMost: Math.round(atMost) }],

@@ -1,6 +1,6 @@
 import { silentLogger } from '@soulbox/base';
 import { createContainerDriver, createGvisorDriver } from '@soulbox/isolation';
-import type { Driver, DriverFinding } from '@soulbox/isolation';
+import type { Driver, DriverFinding, EnvdRuntime } from '@soulbox/isolation';
 import { findCriu } from './criu/find-criu.ts';
 import type { Finding } from './finding.ts';
 import { sameFix } from './finding.ts';
@@ -10,19 +10,19 @@ const instance = 14;
 
 /**
  * What each driver proves about the wall it stands for. Apart from `runChecks`, because a driver may start sandboxes to prove
- * it, which takes about a second: for doctor, not for every start.
+ * it, which takes some seconds: for doctor, not for every start. `runtime` is what they then run.
  */
-export async function checkTiers(): Promise<Finding[]> {
+export async function checkTiers(runtime: EnvdRuntime): Promise<Finding[]> {
   const criu = await findCriu();
   const drivers = [
     createContainerDriver({ logger: silentLogger, instance, ...(criu === undefined ? {} : { criu }) }),
     createGvisorDriver({ logger: silentLogger, instance }),
   ];
-  return await Promise.all(drivers.map(checkTier));
+  return await Promise.all(drivers.map((driver) => checkTier(driver, runtime)));
 }
 
-async function checkTier(driver: Driver): Promise<Finding> {
-  return judgeTier(driver.name, await driver.probe());
+async function checkTier(driver: Driver, runtime: EnvdRuntime): Promise<Finding> {
+  return judgeTier(driver.name, await driver.probe(runtime));
 }
 
 /** A wall stands when all that its driver looked at is as it must be. */

@@ -92,6 +92,8 @@ export interface DriverCapabilities {
   readonly survivesOutOfMemory: boolean;
   /** Memory and processes can be saved and brought back. */
   readonly checkpoint: boolean;
+  /** Files that were deleted while a program has them open can be saved; otherwise the checkpoint is refused. */
+  readonly deletedFiles: boolean;
   /** A restore answers before all memory is read; the rest follows as it is touched. */
   readonly lazyRestore: boolean;
 }
@@ -130,12 +132,17 @@ export interface Driver {
   readonly name: string;
   readonly capabilities: DriverCapabilities;
   /**
+   * CPU use below this counts as none, in CPUs: an envd with nothing to do takes some, and so does whatever the driver adds to a
+   * sandbox.
+   */
+  readonly idleCpus: number;
+  /**
    * Program and version that save and restore here, for instance `criu 4.2.1` or `runsc release-20260101.0`; found once.
    * Empty where nothing saves memory or the program does not tell.
    */
   readVersion(): Promise<string>;
-  /** Checks what this driver needs of the host. Changes nothing. */
-  probe(): Promise<readonly DriverFinding[]>;
+  /** Checks what this driver needs of the host; a trial may run `runtime`. Changes nothing. */
+  probe(runtime: EnvdRuntime): Promise<readonly DriverFinding[]>;
   /**
    * Makes and starts a sandbox; resolves when envd's process runs (not yet answers). A kept disk gets a new identity and an
    * empty /dev/shm. On an error nothing is left but that disk.

@@ -18,19 +18,24 @@ export async function tellPreloads(): Promise<void> {
 async function isWaiting(pid: number): Promise<boolean> {
   try {
     const status = await readFile(`/proc/${pid}/status`, 'latin1');
-    return (
-      catches(status, constants.signals.SIGURG) && (await namesOf(pid, status)).some((name) => runtimes.test(name))
-    );
+    if (!(await namesOf(pid, status)).some((name) => runtimes.test(name))) return false;
+    return catches(status, constants.signals.SIGURG) ?? (await hasPreload(pid));
   } catch {
     // It ended meanwhile.
     return false;
   }
 }
 
-/** Reads the mask of caught signals (proc_pid_status(5), SigCgt). */
-function catches(status: string, signal: number): boolean {
-  const [, mask = '0'] = /^SigCgt:\s+([0-9a-f]+)$/m.exec(status) ?? [];
-  return ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
+/** Reads the mask of caught signals (proc_pid_status(5), SigCgt). Undefined where the kernel gives none: gVisor's. */
+function catches(status: string, signal: number): boolean | undefined {
+  const [, mask] = /^SigCgt:\s+([0-9a-f]+)$/m.exec(status) ?? [];
+  return mask === undefined ? undefined : ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
+}
+
+/** Whether it was started with a preload. One that does not handle the signal ignores it: that is what it does by default. */
+async function hasPreload(pid: number): Promise<boolean> {
+  const environment = (await readFile(`/proc/${pid}/environ`, 'latin1')).split('\0');
+  return environment.some((entry) => /^(?:NODE_OPTIONS|PYTHONPATH)=.*\/reseed\//.test(entry));
 }
 
 async function namesOf(pid: number, status: string): Promise<string[]> {

@@ -25,7 +25,10 @@ const startMs = Date.UTC(2030, 0, 1);
 function sandboxNamed(sandboxId: string, slot: number): KnownSandbox {
   const sample = async (): Promise<ResourceSample> =>
     await (sources.get(sandboxId)?.() ?? Promise.reject(new Error('gone')));
-  return { record: { sandboxId, slot, cpuCount: 2 }, live: { driver: { sample } } } as unknown as KnownSandbox;
+  return {
+    record: { sandboxId, slot, cpuCount: 2 },
+    live: { driver: { sample, idleCpus: 0.01 } },
+  } as unknown as KnownSandbox;
 }
 
 let sources: Map<string, () => Promise<ResourceSample>>;
@@ -182,7 +185,7 @@ describe('metrics of sandboxes', () => {
     traffic.set(1, { receivedBytes: 20, sentBytes: 7, receivedPackets: 8, sentPackets: 9 });
     metrics.add(sandboxNamed('a', 1));
     await vi.advanceTimersByTimeAsync(1000);
-    expect(seen.at(-1)).toEqual(['a', { cpuUsedSeconds: 3, transferredBytes: 130 }]);
+    expect(seen.at(-1)).toEqual(['a', { cpuUsedSeconds: 3, transferredBytes: 130, idleCpus: 0.01 }]);
   });
 
   it('forgets a sandbox that is removed, also while it is being sampled', async () => {

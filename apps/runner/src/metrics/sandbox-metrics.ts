@@ -56,7 +56,7 @@ export function createSandboxMetrics(options: {
       const used = await live.driver.sample(live.instance);
       const sample = toSample(clock.now(), used, traffic.get(record.slot) ?? noTraffic, series.ring.newest());
       series.ring.push(sample);
-      observe(record.sandboxId, usageFrom(sample));
+      observe(record.sandboxId, { ...usageFrom(sample), idleCpus: live.driver.idleCpus });
     } catch (err) {
       // A sandbox that ends just now has no figures any more.
       logger.debug({ sandboxId: record.sandboxId, err }, 'sandbox not sampled');
@@ -127,7 +127,7 @@ function toSample(atMs: number, used: ResourceSample, traffic: NetworkCounters, 
   };
 }
 
-function usageFrom(sample: Sample): Usage {
+function usageFrom(sample: Sample): Omit<Usage, 'idleCpus'> {
   const { cpuUsedSeconds, diskReadBytes, diskWrittenBytes, networkReceivedBytes, networkSentBytes } = sample;
   const transferredBytes = diskReadBytes + diskWrittenBytes + networkReceivedBytes + networkSentBytes;
   return { cpuUsedSeconds, transferredBytes };

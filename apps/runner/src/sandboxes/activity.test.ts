@@ -12,7 +12,7 @@ function second(cpuSeconds = 0, bytes = 0): void {
   now += 1000;
   cpuUsedSeconds += cpuSeconds;
   transferredBytes += bytes;
-  activity.observe('i', { cpuUsedSeconds, transferredBytes });
+  activity.observe('i', { cpuUsedSeconds, transferredBytes, idleCpus: 0.01 });
 }
 
 beforeEach(() => {

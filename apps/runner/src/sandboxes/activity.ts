@@ -5,13 +5,9 @@ export interface Usage {
   readonly cpuUsedSeconds: number;
   /** Bytes read and written, on the disk and in the network, all together. */
   readonly transferredBytes: number;
+  /** What of CPU use counts as none: its driver's. */
+  readonly idleCpus: number;
 }
-
-/**
- * CPU use below this counts as none, in CPUs: an envd with nothing to do, and the kernel's own work for a sandbox, take up to
- * 5 ms a second. A program that polls 100 times a second takes more.
- */
-const idleCpus = 0.01;
 
 /** Knows since when each sandbox does nothing: no request or stream is open, no CPU is used, nothing read or written. */
 export interface Activity {
@@ -75,5 +71,5 @@ export function createActivity(clock: Clock): Activity {
 function isActive(last: NonNullable<Entry['last']>, usage: Usage, atMs: number): boolean {
   const seconds = (atMs - last.atMs) / 1000;
   const cpus = seconds <= 0 ? 0 : (usage.cpuUsedSeconds - last.usage.cpuUsedSeconds) / seconds;
-  return cpus >= idleCpus || usage.transferredBytes !== last.usage.transferredBytes;
+  return cpus >= usage.idleCpus || usage.transferredBytes !== last.usage.transferredBytes;
 }

@@ -45,8 +45,11 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
       setuid: true,
       survivesOutOfMemory: true,
       checkpoint: host.criu !== undefined,
+      deletedFiles: true,
       lazyRestore: host.criu !== undefined && canServePages(),
     },
+    // Measured: up to 0.005. A program that polls 100 times a second takes more.
+    idleCpus: 0.01,
     readVersion: () => host.readVersion(),
     probe: () => probeHost(host.criu),
     start: (spec) => startOrClean(host, running, spec),

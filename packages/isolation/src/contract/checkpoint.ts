@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Stage } from './driver-contract.ts';
-import { pause } from './saved-sandboxes.ts';
+import { pause, stopAndSave } from './saved-sandboxes.ts';
 import type { TestSandbox } from './test-sandbox.ts';
-import { ordinaryUser } from './test-sandbox.ts';
+import { ordinaryUser, usualLimits } from './test-sandbox.ts';
 
 const source = readFileSync(new URL('workloads.py', import.meta.url), 'utf8');
 const workloads = [...source.matchAll(/^def (\w+)\(\):/gm)].map(([, name = '']) => name);
+/** Two dozen processes of Python; with a driver that has a kernel of its own, that counts too. */
+const limits = { ...usualLimits, memoryMb: 1024 };
 const cycles = 3;
 /** Of wall time, in which no timer may run on and no clock stand still. */
 const pauseMs = 1_000;
@@ -20,12 +22,15 @@ print("bound")`;
 export function describeCheckpoint(stage: Stage): void {
   describe('checkpoint and restore in place', () => {
     let sandbox: TestSandbox;
-    const reports = new Map<string, string[]>(workloads.map((name) => [name, []]));
+    const { deletedFiles } = stage.contract.createDriver().capabilities;
+    const left = deletedFiles ? [] : ['deleted_file'];
+    const tried = workloads.filter((name) => !left.includes(name));
+    const reports = new Map<string, string[]>(tried.map((name) => [name, []]));
 
     beforeAll(async () => {
-      sandbox = await stage.bench.start();
+      sandbox = await stage.bench.start({ limits });
       await sandbox.sh(`cat > /workloads.py << 'END'\n${source}\nEND`);
-      await sandbox.sh('setsid python3 /workloads.py /reports > /workloads.log 2>&1 &');
+      await sandbox.sh(`setsid python3 /workloads.py /reports ${left.join(' ')} > /workloads.log 2>&1 &`);
       await collect(0);
       for (let cycle = 1; cycle <= cycles; cycle++) {
         sandbox = await pause(stage.bench, sandbox, pauseMs);
@@ -39,14 +44,16 @@ export function describeCheckpoint(stage: Stage): void {
 
     /** Takes what each workload reported in a cycle; one that says nothing for 15 s has hung. */
     async function collect(cycle: number): Promise<void> {
-      const names = workloads.map((name) => `/reports/${name}.${cycle}`).join(' ');
+      const names = tried.map((name) => `/reports/${name}.${cycle}`).join(' ');
       await sandbox.sh(`for i in $(seq 150); do ls ${names} > /dev/null 2>&1 && break; sleep 0.1; done`);
       for (const [name, told] of reports) told.push((await sandbox.sh(`cat /reports/${name}.${cycle}`)).stdout);
     }
 
-    test.each(workloads)('%s', (name) => {
+    test.each(tried)('%s', (name) => {
       expect(reports.get(name)).toEqual(Array.from({ length: cycles + 1 }, () => 'ready'));
     });
+
+    if (!deletedFiles) describeRefusal(stage);
 
     test('the wall clock is right', async () => {
       const inside = Number((await sandbox.sh('date +%s%3N')).stdout);
@@ -54,15 +61,16 @@ export function describeCheckpoint(stage: Stage): void {
     });
 
     test('the walls are those of a new sandbox', async () => {
-      await using fresh = await stage.bench.start();
+      await using fresh = await stage.bench.start({ limits });
       const script =
         'findmnt -rno TARGET,OPTIONS | grep -v "^/ \\|^/dev/" | sort; cat /proc/self/cgroup; ulimit -a; nice';
       expect((await sandbox.sh(script)).stdout).toBe((await fresh.sh(script)).stdout);
       const status = 'grep -E "^(Cap|Seccomp|NoNewPrivs)" /proc/self/status';
       for (const uid of [0, ordinaryUser])
         expect((await sandbox.sh(status, uid)).stdout).toBe((await fresh.sh(status, uid)).stdout);
-      expect((await sandbox.sh('unshare --user true')).exitCode).not.toBe(0);
-      expect((await sandbox.sh('hostname other')).exitCode).not.toBe(0);
+      // Whether they are right is for walls.ts; a kernel of the sandbox's own may grant more of itself.
+      const attempts = 'unshare --user true 2> /dev/null; echo $?; hostname other 2> /dev/null; echo $?';
+      expect((await sandbox.sh(attempts)).stdout).toBe((await fresh.sh(attempts)).stdout);
     });
 
     test('an ordinary user may ping its own loopback and bind port 80, as before', async () => {
@@ -89,5 +97,23 @@ except BlockingIOError: print('refused')"`;
       const adopted = await stage.contract.createDriver().adopt(sandbox.spec.sandboxId, sandbox.spec.directory);
       expect(adopted).toEqual(sandbox.instance);
     });
+  });
+}
+
+/** Of what a driver cannot save. */
+function describeRefusal(stage: Stage): void {
+  test.skip('deleted_file: this driver refuses to save files that are open though deleted');
+
+  test('a file that is open though deleted is refused, and the sandbox goes on', async () => {
+    await using sandbox = await stage.bench.start();
+    await sandbox.sh('(exec 3> /deleted; rm /deleted; exec sleep 600) > /dev/null 2>&1 & sleep 0.3');
+    await expect(stopAndSave(stage.bench, sandbox.instance)).rejects.toMatchObject({
+      reason: 'checkpoint_failed',
+      message: expect.stringContaining('deleted') as string,
+    });
+    await stage.bench.driver.thaw(sandbox.instance);
+    expect((await sandbox.sh('pkill sleep && echo on')).stdout).toBe('on\n');
+    await using restored = await pause(stage.bench, sandbox, 0);
+    expect((await restored.sh('echo on')).stdout).toBe('on\n');
   });
 }

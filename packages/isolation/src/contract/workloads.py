@@ -1,8 +1,8 @@
 """What programs hold when they are saved, one generator each: it sets itself up until the first `yield`, and after each
-further one it has been restored once more and checks that everything is as it was. Run as `workloads.py FOLDER`: each
-writes `ready` or what went wrong to FOLDER/NAME.CYCLE, and goes on when FOLDER/go.CYCLE appears."""
+further one it has been restored once more and checks that everything is as it was. Run as `workloads.py FOLDER [NAME...]`:
+each but the named writes `ready` or what went wrong to FOLDER/NAME.CYCLE, and goes on when FOLDER/go.CYCLE appears."""
 
-import ctypes, fcntl, hashlib, mmap, os, pty, signal, socket, stat, sys, threading, time, traceback
+import ctypes, fcntl, hashlib, mmap, os, pty, select, signal, socket, stat, sys, threading, time, traceback
 from multiprocessing import shared_memory
 
 folder = sys.argv[1]
@@ -327,6 +327,28 @@ def event_descriptors():
         assert 0 < os.timerfd_gettime(timer)[0] <= 3600
 
 
+def epoll_that_forgot_a_file():
+    kept, other = socket.socketpair()
+    epoll = select.epoll()
+    epoll.register(kept.fileno(), select.EPOLLIN)
+    while True:
+        closed, peer = socket.socketpair()
+        epoll.register(closed.fileno(), select.EPOLLIN)
+        for sender in (other, peer):
+            sender.send(b"x")
+        assert len(epoll.poll(1)) == 2
+        for receiver in (kept, closed):
+            receiver.recv(1)
+        assert epoll.poll(0) == []
+        epoll.unregister(closed.fileno())
+        closed.close()
+        peer.close()
+        yield
+        assert epoll.poll(0) == []
+        other.send(b"y")
+        assert epoll.poll(1) == [(kept.fileno(), select.EPOLLIN)] and kept.recv(1) == b"y"
+
+
 def the_clock_that_never_jumps():
     while True:
         before = time.monotonic()
@@ -383,7 +405,7 @@ def run(name, workload):
 workloads = {
     name: value
     for name, value in globals().items()
-    if isinstance(value, type(run)) and value.__code__.co_argcount == 0
+    if isinstance(value, type(run)) and value.__code__.co_argcount == 0 and name not in sys.argv[2:]
 }
 os.makedirs(folder)
 os.chmod(folder, 0o777)

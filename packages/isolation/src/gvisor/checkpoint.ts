@@ -1,6 +1,8 @@
+import { readdir } from 'node:fs/promises';
 import { CommandError, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../driver.ts';
 import type { Host } from './host.ts';
+import { mendState, needsMending } from './image/mend-state.ts';
 import { runRunsc } from './runsc.ts';
 
 /** For memory of tens of gigabytes. */
@@ -13,7 +15,10 @@ const timeoutMs = 120_000;
 export async function checkpointSandbox(host: Host, instance: SandboxInstance, directory: string): Promise<void> {
   const args = ['checkpoint', '-leave-running', '-compression=none', '-image-path', directory, instance.sandboxId];
   try {
+    // runsc would make the folder, wherever that is.
+    await readdir(directory);
     await runRunsc(host, instance, args, { timeoutMs });
+    if (needsMending(await host.readVersion())) await mendState(directory);
   } catch (error) {
     throw new SoulBoxError('checkpoint_failed', explain(error), { cause: error });
   }
@@ -24,5 +29,8 @@ function explain(error: unknown): string {
   const words = error instanceof CommandError ? error.stderr : '';
   if (/deleted|unlinked|invalidated/i.test(words))
     return 'A program has a file open that was deleted or replaced; close it, or keep such files in /dev/shm.';
+  // It stumbles over a connection that is half made, and would again until that is given up.
+  if (words.includes('resetConnectionLocked'))
+    return 'A program is just connecting to the outside; try again when it has an answer or has given up, after two minutes at most.';
   return 'The memory of the sandbox could not be saved.';
 }

@@ -30,10 +30,17 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
     layoutOf(host.instance, sandboxId, directory).image;
   return {
     name: 'gvisor',
-    // Programs of Bun do not survive a restore by the runsc known to us: docs/decisions/012.
-    capabilities: { setuid: false, survivesOutOfMemory: false, checkpoint: false, lazyRestore: false },
+    capabilities: {
+      setuid: false,
+      survivesOutOfMemory: false,
+      checkpoint: true,
+      deletedFiles: false,
+      lazyRestore: false,
+    },
+    // Measured: 0.02 to 0.035, most of it gVisor's own; a program that polls 100 times a second adds 0.012 and is not seen.
+    idleCpus: 0.05,
     readVersion: () => host.readVersion(),
-    probe: () => probeHost(host),
+    probe: (runtime) => probeHost(host, runtime),
     start: async (spec) =>
       await starts.run(spec.sandboxId, (signal) =>
         orClean(host, spec, signal, 'sandbox_start_failed', () => startSandbox(host, spec, signal)),

@@ -11,9 +11,6 @@ interface OciMount {
   readonly options: readonly string[];
 }
 
-/** gVisor makes a boot id of its own for each sandbox. */
-const { 'boot-id': _, ...boundFiles } = ownFiles;
-
 /**
  * In order. Nothing of the host's /proc and /sys is there to be hidden: gVisor makes its own. Memory behind /dev/shm is the
  * sandbox's; half of it is what Linux gives, and keeps a full /dev/shm from ending the sandbox.
@@ -27,7 +24,7 @@ export function gvisorMounts(spec: SandboxSpec, layout: SandboxLayout): readonly
     { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'noexec'] },
     { destination: '/dev/pts', type: 'devpts', source: 'devpts', options: ['nosuid', 'noexec'] },
     { destination: '/dev/shm', type: 'tmpfs', source: 'tmpfs', options: sharedMemory },
-    ...Object.entries(boundFiles).map(([name, destination]) =>
+    ...Object.entries(ownFiles).map(([name, destination]) =>
       bind(fromDisk(diskFolders.etc, name), destination, 'ro', 'nosuid', 'nodev', 'noexec'),
     ),
     bind(fromDisk(diskFolders.run), '/run/soulbox', 'rw', 'nosuid', 'nodev', 'noexec'),

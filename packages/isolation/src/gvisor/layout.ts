@@ -9,6 +9,8 @@ export interface SandboxLayout extends RootLayout {
   readonly root: string;
   readonly runtime: string;
   readonly config: string;
+  /** What a restore reads, while it does: the saved memory with this sandbox's own host name. */
+  readonly ownImage: string;
   readonly record: string;
   readonly pidFile: string;
   readonly runtimeLog: string;
@@ -23,6 +25,7 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
     runtime: join(layout.rootfs, 'runtime'),
     // runsc wants this very name in the bundle folder.
     config: join(directory, 'config.json'),
+    ownImage: join(directory, 'own-image'),
     record: join(directory, 'gvisor.json'),
     pidFile: join(directory, 'pid'),
     runtimeLog: join(directory, 'runsc.log'),

@@ -8,7 +8,7 @@ const mistake = 'root network namespace';
 /** Whether runsc refuses a network because it mistakes the sandbox's namespace for the host's. About 150 ms. */
 export async function findNetworkTrap(host: Host): Promise<boolean> {
   // runsc looks at the network before it looks for the program.
-  await using trial = await openTrial(host, ['/missing'], 'show');
+  await using trial = await openTrial(host, { program: ['/missing'], settings: 'show' });
   try {
     await trial.runsc('run', '-detach');
   } catch (error) {

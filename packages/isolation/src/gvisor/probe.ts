@@ -1,36 +1,70 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DriverFinding } from '../driver.ts';
+import { sleep } from '@soulbox/base';
+import { envdPort } from '@soulbox/contract';
+import type { DriverFinding, EnvdRuntime } from '../driver.ts';
 import { presenceFinding } from '../host/findings.ts';
 import { probeRoot } from '../root/probe-root.ts';
 import type { Host } from './host.ts';
+import { mendState, needsMending } from './image/mend-state.ts';
 import type { Trial } from './trial.ts';
 import { openTrial } from './trial.ts';
 
-/** Writes the version of the kernel it runs on and waits. */
-const program = ['/usr/bin/sh', '-c', 'cat /proc/version > /version; exec sleep 60'];
+/** Programs that envd has run before the save, and as many after it. */
+const answersMin = 3;
+const answersTimeoutMs = 5_000;
 
-/** Looks at the host, and runs two sandboxes for a second, without disk or network. Nothing of them is left. */
-export async function probeHost(host: Host): Promise<readonly DriverFinding[]> {
+/** Asks envd to run a program as root, who has no password. */
+const order = JSON.stringify({ process: { cmd: '/usr/bin/true' } });
+const lines = [
+  'POST /process.Process/Start HTTP/1.1',
+  'host: localhost',
+  'connection: close',
+  'authorization: Basic cm9vdDo=',
+  'content-type: application/connect+json',
+  // A frame of Connect: no flags, a length of four bytes.
+  `content-length: ${5 + order.length}`,
+];
+const request = `${lines.join('\\r\\n')}\\r\\n\\r\\n\\0\\0\\0\\0\\x${order.length.toString(16)}${order}`;
+
+/**
+ * Writes the version of the kernel it runs on, starts envd, and has it run a program every tenth of a second, on a
+ * connection of its own each time; each good answer is a line in /answers.
+ */
+const program = `
+cat /proc/version > /version
+"$@" &
+while sleep 0.1; do
+  (exec 3<> /dev/tcp/127.0.0.1/${envdPort} && printf '${request}' >&3 &&
+    read -r line <&3 && [[ $line = *' 200 '* ]] && cat <&3 > /dev/null && echo >> /answers) 2> /dev/null
+done`;
+
+/** Looks at the host, and runs two sandboxes for some seconds, without disk or network. Nothing of them is left. */
+export async function probeHost(host: Host, runtime: EnvdRuntime): Promise<readonly DriverFinding[]> {
   const findings = [
     ...(await probeRoot()),
     await presenceFinding('runsc', ['--version']),
     await presenceFinding('ip', ['-Version']),
   ];
-  return findings.every(({ ok }) => ok) ? [...findings, ...(await tryRunsc(host))] : findings;
+  return findings.every(({ ok }) => ok) ? [...findings, ...(await tryRunsc(host, runtime))] : findings;
 }
 
-async function tryRunsc(host: Host): Promise<DriverFinding[]> {
+async function tryRunsc(host: Host, runtime: EnvdRuntime): Promise<DriverFinding[]> {
   const settings = (await host.hidesNetworkSettings()) ? 'hide' : 'show';
-  await using trial = await openTrial(host, program, settings);
+  await using trial = await openTrial(host, {
+    program: ['/usr/bin/env', ...runtime.environment, 'bash', '-c', program, 'bash', ...runtime.command],
+    settings,
+    runtime,
+  });
   const way = settings === 'hide' ? "with the host's network settings hidden from this runsc" : 'as it is';
   return [
     await attempt('runsc runs', async () => {
       await trial.runsc('run', '-detach', '-pid-file', trial.pidFile);
+      await waitForAnswers(trial, answersMin);
       return way;
     }),
     await attempt('wall of gVisor', () => describeWall(trial)),
-    await attempt('checkpoint', () => saveAndRestore(trial)),
+    await attempt('envd goes on after a restore', () => saveAndRestore(host, trial)),
   ];
 }
 
@@ -58,11 +92,27 @@ async function describeWall(trial: Trial): Promise<string> {
   return inside;
 }
 
-async function saveAndRestore(trial: Trial): Promise<string> {
+async function saveAndRestore(host: Host, trial: Trial): Promise<string> {
   await mkdir(trial.image);
   await trial.runsc('pause');
   await trial.runsc('checkpoint', '-leave-running', '-compression=none', '-image-path', trial.image);
+  const mended = needsMending(await host.readVersion());
+  if (mended) await mendState(trial.image);
   await trial.end();
+  const before = await countAnswers(trial);
   await trial.runsc('restore', '-detach', '-image-path', trial.image);
-  return 'saved and restored';
+  await waitForAnswers(trial, before + answersMin);
+  return mended ? 'with what this runsc saves of epoll mended' : 'as this runsc saves it';
+}
+
+async function waitForAnswers(trial: Trial, count: number): Promise<void> {
+  const giveUpAt = Date.now() + answersTimeoutMs;
+  while ((await countAnswers(trial)) < count) {
+    if (Date.now() > giveUpAt) throw new Error('envd does not answer in it');
+    await sleep(50);
+  }
+}
+
+async function countAnswers(trial: Trial): Promise<number> {
+  return (await readFile(join(trial.rootfs, 'answers'), 'latin1').catch(() => '')).length;
 }

@@ -15,6 +15,7 @@ import type { Host } from './host.ts';
 import type { SandboxLayout } from './layout.ts';
 import { layoutOf } from './layout.ts';
 import { createOciConfig } from './oci-config.ts';
+import { makeOwnImage } from './image/own-image.ts';
 import { makeRunFolders } from './run-folders.ts';
 import { runRunsc } from './runsc.ts';
 import { readRuntimeState } from './runtime-state.ts';
@@ -37,7 +38,11 @@ export async function restoreSandbox(
   memory: string,
   signal: AbortSignal,
 ): Promise<SandboxInstance> {
-  return await launch(host, spec, signal, ['restore', '-detach', '-image-path', memory]);
+  const { ownImage } = layoutOf(host.instance, spec.sandboxId, spec.directory);
+  await makeOwnImage(ownImage, memory, spec.hostname);
+  const instance = await launch(host, spec, signal, ['restore', '-detach', '-image-path', ownImage]);
+  await rm(ownImage, { recursive: true });
+  return instance;
 }
 
 async function launch(

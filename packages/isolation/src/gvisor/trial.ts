@@ -2,19 +2,23 @@ import { chown, mkdir, mkdtemp, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomId } from '@soulbox/base';
+import type { EnvdRuntime } from '../driver.ts';
 import { cgroupOf } from '../root/layout.ts';
 import { destroySandbox } from './destroy.ts';
 import { endProcesses } from './end.ts';
 import type { Host } from './host.ts';
+import type { SandboxLayout } from './layout.ts';
 import { layoutOf } from './layout.ts';
 import { makeRunFolders } from './run-folders.ts';
 import { runRunsc } from './runsc.ts';
 
 const stepTimeoutMs = 5_000;
+/** Where an empty folder stands when there is no runtime. */
+const noRuntime = '/runtime';
 /** The trial's only id, which owns nothing on the host: nobody. */
 const hostId = 65_534;
 
-/** A sandbox without disk and network that only shows whether runsc works here. */
+/** A sandbox without disk and without a network but loopback, that only shows whether runsc works here. */
 export interface Trial extends AsyncDisposable {
   /** Its root, of which the program may write the top folder. */
   readonly rootfs: string;
@@ -27,29 +31,38 @@ export interface Trial extends AsyncDisposable {
   end(): Promise<void>;
 }
 
+export interface TrialOptions {
+  readonly program: readonly string[];
+  /** The host's network settings, see `findNetworkTrap`. */
+  readonly settings: 'hide' | 'show';
+  /** Stands inside, where sandboxes have it. Default: none. */
+  readonly runtime?: EnvdRuntime;
+}
+
 /**
- * `program` runs in a root that holds nothing but the host's /usr, read-only. What a crash leaves of it is found and
- * removed like that of any sandbox.
+ * The program runs in a root that holds nothing but the host's /usr, read-only, and the runtime. What a crash leaves of it is
+ * found and removed like that of any sandbox.
  */
-export async function openTrial(host: Host, program: readonly string[], settings: 'hide' | 'show'): Promise<Trial> {
+export async function openTrial(host: Host, { program, settings, runtime }: TrialOptions): Promise<Trial> {
   const sandboxId = `itrial${randomId(14)}`;
   const directory = await mkdtemp(join(tmpdir(), 'soulbox-trial-'));
   const layout = layoutOf(host.instance, sandboxId, directory);
   const remove = (): Promise<void> => destroySandbox(host, sandboxId, directory);
   try {
-    await makeRoot(host, layout.rootfs);
-    const config = createConfig(layout.rootfs, program, cgroupOf(host.instance, sandboxId));
+    await makeRoot(host, layout);
+    const mountPoint = runtime?.mountPoint ?? noRuntime;
+    const config = createConfig(layout, { program, mountPoint }, cgroupOf(host.instance, sandboxId));
     await writeFile(layout.config, JSON.stringify(config));
   } catch (error) {
     await remove();
     throw error;
   }
   return {
-    rootfs: layout.rootfs,
+    rootfs: layout.root,
     image: join(directory, 'image'),
     runsc: async (...args) => {
-      const options = { before: beforeRunsc[settings], timeoutMs: stepTimeoutMs };
-      await runRunsc(host, { sandboxId, directory }, [...args, sandboxId], options);
+      const before = [...beforeRunsc, settings, runtime?.directory ?? '', layout.runtime];
+      await runRunsc(host, { sandboxId, directory }, [...args, sandboxId], { before, timeoutMs: stepTimeoutMs });
     },
     pidFile: layout.pidFile,
     end: async () => await endProcesses(host, sandboxId),
@@ -57,32 +70,42 @@ export async function openTrial(host: Host, program: readonly string[], settings
   };
 }
 
-/** As launch.sh does it. */
-const beforeRunsc = {
-  show: ['unshare', '--mount', '--net'],
-  hide: [
-    ...['unshare', '--mount', '--net', 'sh', '-c'],
-    'mount -t tmpfs -o size=4k,ro none /proc/sys/net && exec "$@"',
-    'sh',
-  ],
-} as const;
+/** As launch.sh does it; the runtime is mounted where the trial's only id may reach it. */
+const beforeRunsc = [
+  ...['unshare', '--mount', '--net', 'sh', '-ec'],
+  `ip link set lo up
+   [ "$1" = show ] || mount -t tmpfs -o size=4k,ro none /proc/sys/net
+   [ -z "$2" ] || mount --bind -o ro "$2" "$3"
+   shift 3
+   exec "$@"`,
+  'sh',
+] as const;
 
-async function makeRoot(host: Host, rootfs: string): Promise<void> {
+async function makeRoot(host: Host, { rootfs, root, runtime }: SandboxLayout): Promise<void> {
   await makeRunFolders(host.instance);
-  await mkdir(rootfs, { mode: 0o700 });
-  await mkdir(join(rootfs, 'usr'));
+  for (const folder of [rootfs, root, runtime, join(root, 'usr'), join(root, 'etc')])
+    await mkdir(folder, { mode: 0o700 });
   // Where programs look for their loader and libraries.
-  for (const name of ['bin', 'lib', 'lib64']) await symlink(`usr/${name}`, join(rootfs, name));
-  await chown(rootfs, hostId, hostId);
+  for (const name of ['bin', 'lib', 'lib64']) await symlink(`usr/${name}`, join(root, name));
+  await writeFile(join(root, 'etc/passwd'), 'root:x:0:0::/:/bin/sh\n', { mode: 0o644 });
+  for (const folder of [rootfs, root, join(root, 'etc'), join(root, 'etc/passwd')]) await chown(folder, hostId, hostId);
 }
 
-function createConfig(rootfs: string, args: readonly string[], cgroupsPath: string): object {
+function createConfig(
+  { root, runtime }: SandboxLayout,
+  { program, mountPoint }: { program: readonly string[]; mountPoint: string },
+  cgroupsPath: string,
+): object {
   const mapping = [{ containerID: 0, hostID: hostId, size: 1 }];
+  const bind = (source: string, destination: string): object => ({
+    ...{ source, destination },
+    ...{ type: 'bind', options: ['bind', 'ro'] },
+  });
   return {
     ociVersion: '1.2.0',
-    root: { path: rootfs },
-    process: { user: { uid: 0, gid: 0 }, cwd: '/', args },
-    mounts: [{ destination: '/usr', type: 'bind', source: '/usr', options: ['bind', 'ro'] }],
+    root: { path: root },
+    process: { user: { uid: 0, gid: 0 }, cwd: '/', args: program },
+    mounts: [bind('/usr', '/usr'), bind(runtime, mountPoint)],
     linux: {
       namespaces: [
         ...['pid', 'mount', 'ipc', 'uts', 'user'].map((type) => ({ type })),

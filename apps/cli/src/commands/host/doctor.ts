@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import { defineCommand } from 'citty';
+import { openTrialRuntime } from '@soulbox/box/trial-runtime';
 import { checkTiers, chooseFix, protection, readSystemFamily, runChecks } from '@soulbox/host';
 import type { Finding } from '@soulbox/host';
 import { resolveFolders } from '../../config.ts';
@@ -13,7 +14,9 @@ export const doctor = defineCommand({
   },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
-    const findings = [...(await runChecks(resolveFolders(args['data-dir']))), ...(await checkTiers())];
+    const folders = resolveFolders(args['data-dir']);
+    await using runtime = await openTrialRuntime(folders.dataDirectory);
+    const findings = [...(await runChecks(folders)), ...(await checkTiers(runtime))];
     const failed = findings.some((finding) => finding.status === 'fail');
     if (args.json === true) console.log(JSON.stringify({ ok: !failed, findings, protection }, undefined, 2));
     else await printFindings(findings);

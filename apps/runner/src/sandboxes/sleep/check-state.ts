@@ -5,6 +5,7 @@ import type { State } from '@soulbox/states';
 import { readCpuType } from '../../host/cpu-type.ts';
 import { getDriver } from '../host.ts';
 import type { SandboxHost } from '../host.ts';
+import { isPages } from './save.ts';
 
 /** What a saved memory is to be brought back for. */
 export interface StateUse {
@@ -91,9 +92,4 @@ function isWorthwhile({ manifest: { parts, facts } }: State): boolean {
   const pages = Object.entries(parts).filter(([partName]) => isPages(partName));
   const pageBytes = pages.reduce((sum, [, { sizeBytes }]) => sum + sizeBytes, 0);
   return pageBytes >= lateFromBytes && pageBytes <= facts.memoryMb * 2 ** 20 * lateMaxShare;
-}
-
-/** The large parts, see save.ts. */
-function isPages(partName: string): boolean {
-  return /^pages-\d+\.img$/.test(partName);
 }

@@ -20,7 +20,7 @@ export interface Save {
 export async function saveState(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<State> {
   await using draft = await context.host.states.begin(save.stateId);
   if (save.keepMemory) {
-    draft.follow((partName) => isAppendOnly(partName));
+    draft.follow((partName) => isPages(partName));
     await saveMemory(context, sandbox, draft.directory);
   }
   return await draft.seal(await factsOf(context, sandbox, save));
@@ -37,9 +37,9 @@ async function saveMemory(context: OperationContext, sandbox: RunningSandbox, di
   }
 }
 
-/** CRIU writes a memory's pages from first to last and never goes back. All other parts are small. */
-function isAppendOnly(partName: string): boolean {
-  return /^pages-\d+\.img$/.test(partName);
+/** The large parts of a saved memory. CRIU and runsc write them from first to last and never go back. */
+export function isPages(partName: string): boolean {
+  return /^pages(-\d+)?\.img$/.test(partName);
 }
 
 export async function factsOf(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<StateFacts> {

@@ -1,0 +1,34 @@
+import { kinds, ObjectReader } from './object-reader.ts';
+import type { Group, Span } from './saved-objects.ts';
+import { fieldOf, objectAt, readGroups, readStruct, structsOf } from './saved-objects.ts';
+import { unknownForm } from './state-file.ts';
+
+/** A host name of at most so many bytes has a length of one byte. Linux allows 64. */
+const lengthMax = 127;
+
+/** The objects with another name of the sandbox, or the same when it is that name already. */
+export function withHostName(objects: Buffer, name: string): Buffer {
+  const text = Buffer.from(name, 'latin1');
+  if (text.length > lengthMax) throw unknownForm('a host name is too long');
+  const { start, end } = findHostName(objects);
+  const saved = Buffer.concat([Buffer.of(text.length), text]);
+  if (objects.subarray(start, end).equals(saved)) return objects;
+  return Buffer.concat([objects.subarray(0, start), saved, objects.subarray(end)]);
+}
+
+/** Where length and text stand of the name that the sandbox was started with or got by a restore. */
+function findHostName(objects: Buffer): Span {
+  for (const group of readGroups(objects)) {
+    const [kernel] = structsOf(group, 'pkg/sentry/kernel.Kernel').values();
+    if (kernel !== undefined) return hostNameOf(group, objectAt(group, fieldOf(kernel, 'rootUTSNamespace')));
+  }
+  throw unknownForm('no kernel');
+}
+
+function hostNameOf(group: Group, namespace: number): Span {
+  const reader = new ObjectReader(group.bytes, fieldOf(readStruct(group, namespace), 'hostName'));
+  reader.expect(kinds.string);
+  const start = reader.at;
+  reader.readString();
+  return { start, end: reader.at };
+}

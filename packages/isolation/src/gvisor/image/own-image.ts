@@ -1,0 +1,17 @@
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { withHostName } from './host-name.ts';
+import { formatStateFile, readStateFile, stateFileName } from './state-file.ts';
+
+/**
+ * Makes `folder` the saved memory in `memory` of a sandbox that has another host name; what needs no change is linked.
+ * `memory` may serve other copies at the same time. Throws when the state is missing or damaged.
+ */
+export async function makeOwnImage(folder: string, memory: string, hostName: string): Promise<void> {
+  await mkdir(folder, { mode: 0o700 });
+  const { head, objects } = await readStateFile(memory);
+  const own = formatStateFile({ head, objects: withHostName(objects, hostName) });
+  await writeFile(join(folder, stateFileName), own, { mode: 0o600 });
+  for (const name of await readdir(memory))
+    if (name !== stateFileName) await symlink(join(memory, name), join(folder, name));
+}

@@ -1,0 +1,115 @@
+import { kinds, ObjectReader } from './object-reader.ts';
+import { unknownForm } from './state-file.ts';
+
+/** Objects that were saved together; ids of objects and types are good among them only. */
+export interface Group {
+  readonly bytes: Buffer;
+  /** By id less 1. */
+  readonly types: readonly SavedType[];
+  /** Where the object of an id begins. */
+  readonly objects: ReadonlyMap<number, number>;
+}
+
+interface SavedType {
+  readonly name: string;
+  readonly fields: readonly string[];
+}
+
+/** Where the fields of a struct begin. */
+export type Fields = ReadonlyMap<string, number>;
+
+/** Where a number or a text stands. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+export function readGroups(bytes: Buffer): readonly Group[] {
+  const reader = new ObjectReader(bytes);
+  const groups: Group[] = [];
+  while (!reader.atEnd) groups.push(readGroup(bytes, reader));
+  return groups;
+}
+
+function readGroup(bytes: Buffer, reader: ObjectReader): Group {
+  const types: SavedType[] = [];
+  const objects = new Map<number, number>();
+  const count = reader.readObjectCount();
+  while (objects.size < count) {
+    const kind = reader.readUint();
+    if (kind === kinds.type) {
+      const name = reader.readString();
+      types.push({ name, fields: Array.from({ length: reader.readUint() }, () => reader.readString()) });
+    } else if (kind === kinds.uint) {
+      objects.set(reader.readUint(), reader.at);
+      reader.skipValue();
+    } else throw unknownForm(`kind ${kind} in place of an object`);
+  }
+  return { bytes, types, objects };
+}
+
+/** The objects of a type, by id. */
+export function structsOf(group: Group, typeName: string): Map<number, Fields> {
+  const found = new Map<number, Fields>();
+  const typeId = group.types.findIndex(({ name }) => name === typeName) + 1;
+  if (typeId === 0) return found;
+  for (const [id, at] of group.objects) {
+    if (group.bytes[at] !== kinds.struct) continue;
+    if (new ObjectReader(group.bytes, at + 1).readUint() === typeId) found.set(id, readStruct(group, at));
+  }
+  return found;
+}
+
+export function readStruct(group: Group, at: number): Fields {
+  const reader = new ObjectReader(group.bytes, at);
+  reader.expect(kinds.struct);
+  const { fields: names = [] } = group.types[reader.readUint() - 1] ?? {};
+  reader.expect(kinds.multipleObjects);
+  if (reader.readUint() !== names.length) throw unknownForm('an object has other fields than its type');
+  const fields = new Map<string, number>();
+  for (const name of names) {
+    fields.set(name, reader.at);
+    reader.skipValue();
+  }
+  return fields;
+}
+
+export function fieldOf(fields: Fields, name: string): number {
+  const at = fields.get(name);
+  if (at === undefined) throw unknownForm(`no field ${name}`);
+  return at;
+}
+
+/** The ids of the objects that the values of a map are references to; `at` is where the reference to the map stands. */
+export function idsInMap(group: Group, at: number): number[] {
+  // A map that was never made.
+  if (group.bytes[at] === kinds.nil) return [];
+  const reader = new ObjectReader(group.bytes, objectAt(group, at));
+  reader.expect(kinds.map);
+  const ids: number[] = [];
+  reader.eachEntry((valueKind) => {
+    if (valueKind !== kinds.ref) throw unknownForm(`kind ${valueKind} in place of a reference`);
+    ids.push(new ObjectReader(group.bytes, reader.at).readUint());
+  });
+  return ids;
+}
+
+/** Where the object stands that a reference is to. */
+export function objectAt(group: Group, at: number): number {
+  const reader = new ObjectReader(group.bytes, at);
+  reader.expect(kinds.ref);
+  const id = reader.readUint();
+  const found = group.objects.get(id);
+  if (found === undefined) throw unknownForm(`no object ${id}`);
+  return found;
+}
+
+/** The number in a value of `kind`, a reference's being the object's id. None when it is 0, which may not be written at all. */
+export function numberIn(group: Group, at: number, kind: number): Span | undefined {
+  if (group.bytes[at] === kinds.nil) return undefined;
+  const reader = new ObjectReader(group.bytes, at);
+  reader.expect(kind);
+  const start = reader.at;
+  reader.readUint();
+  return { start, end: reader.at };
+}
