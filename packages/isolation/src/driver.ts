@@ -85,10 +85,16 @@ export interface ResourceSample {
 
 /** What a driver can do beyond the contract's core. A test of a missing capability is skipped with this as its reason. */
 export interface DriverCapabilities {
+  /** Programs inside talk to a kernel of the sandbox's own, of which the host's sees one filtered process. */
+  readonly ownKernel: boolean;
   /** setuid programs such as sudo work inside. */
   readonly setuid: boolean;
   /** Running out of memory ends one process, not the sandbox. */
   readonly survivesOutOfMemory: boolean;
+  /** What is in /dev/shm lies on the disk. Else it is memory: half of the sandbox's at most, and a full one is an error. */
+  readonly sharedMemoryOnDisk: boolean;
+  /** A user cannot read the environment of another user's processes. */
+  readonly hidesEnvironments: boolean;
   /** Memory and processes can be saved and brought back. */
   readonly checkpoint: boolean;
   /** A restore answers before all memory is read; the rest follows as it is touched. */

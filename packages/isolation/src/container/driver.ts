@@ -41,8 +41,11 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
   return {
     name: 'container',
     capabilities: {
+      ownKernel: false,
       setuid: true,
       survivesOutOfMemory: true,
+      sharedMemoryOnDisk: true,
+      hidesEnvironments: true,
       checkpoint: host.criu !== undefined,
       lazyRestore: host.criu !== undefined && canServePages(),
     },

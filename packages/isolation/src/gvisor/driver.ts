@@ -29,7 +29,15 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
   return {
     name: 'gvisor',
     // Programs of Bun do not survive a restore by the runsc known to us: docs/decisions/012.
-    capabilities: { setuid: false, survivesOutOfMemory: false, checkpoint: false, lazyRestore: false },
+    capabilities: {
+      ownKernel: true,
+      setuid: false,
+      survivesOutOfMemory: false,
+      sharedMemoryOnDisk: false,
+      hidesEnvironments: false,
+      checkpoint: false,
+      lazyRestore: false,
+    },
     readVersion: () => host.readVersion(),
     probe: () => probeHost(host),
     start: async (spec) =>

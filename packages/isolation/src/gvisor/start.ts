@@ -100,7 +100,7 @@ async function runLaunchScript(
   const step = spec.disk === 'new' ? 'make' : 'renew';
   const script = [launchScript, diskScripts, step, image, skeleton, mountTable, rootfs, String(spec.idBase), settings];
   await runRunsc(host, spec, [...command, '-pid-file', pidFile, '-bundle', spec.directory, spec.sandboxId], {
-    before: ['unshare', '--mount', '--net', 'sh', ...script],
+    before: ['unshare', '--mount', '--net', '--cgroup', 'sh', ...script],
     // The script's pid: the namespace is its own, and becomes the sandbox's.
     whenReady: async (pid) => await spec.attachNetwork(`/proc/${pid}/ns/net`),
     signal,
