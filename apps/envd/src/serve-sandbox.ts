@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import type { EnvdConfig } from './config.ts';
 import { createContext } from './context.ts';
 import { createRequestHandler } from './routes.ts';
+import { listenForPorts } from './ports/forward.ts';
 import { listen } from './server/listen.ts';
 import { offerProgram } from './sudo/offer-program.ts';
 import { serveSudo } from './sudo/serve.ts';
@@ -19,9 +20,10 @@ export async function serveSandbox(config: EnvdConfig): Promise<void> {
     context.log.record('error', 'envd', 'Unhandled', { cause: String(reason) }),
   );
   warmThreadPool();
-  if (config.servesSudo) {
+  if (config.ownKernel) {
     serveSudo(context);
     void offerProgram(context.log);
+    await listenForPorts(config.forwardPort, context.hostGate);
   }
   await listen(config.port, createRequestHandler(context));
 }

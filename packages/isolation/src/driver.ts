@@ -22,8 +22,8 @@ export interface EnvdRuntime {
   readonly command: readonly string[];
   /** Variables of envd itself, `NAME=value`; it does not pass them on. */
   readonly environment: readonly string[];
-  /** Further ones for a kernel that ignores setuid bits. */
-  readonly withoutSetuid: readonly string[];
+  /** Further ones for a driver with `ownKernel`: envd does what such a kernel does not. */
+  readonly forOwnKernel: readonly string[];
 }
 
 /** Everything a driver needs to make one sandbox. Paths are the host's; none comes from a tenant. */

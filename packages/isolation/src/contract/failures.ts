@@ -46,7 +46,7 @@ export function describeFailures(stage: Stage): void {
             mountPoint: '/.soulbox',
             command: ['/x'],
             environment: [],
-            withoutSetuid: [],
+            forOwnKernel: [],
           },
         },
       ],

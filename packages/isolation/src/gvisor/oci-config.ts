@@ -53,7 +53,7 @@ function createProcess(spec: SandboxSpec, openFilesMax: number): object {
     env: [
       ...['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LANG=C.UTF-8'],
       ...spec.runtime.environment,
-      ...spec.runtime.withoutSetuid,
+      ...spec.runtime.forOwnKernel,
     ],
     capabilities: sandboxCapabilities,
     noNewPrivileges: true,
