@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import { Sandbox } from 'e2b';
 import { expect, test } from 'vitest';
 import { askApi } from './harness/http.ts';
+import { needs } from './harness/needs.ts';
 import { createSandbox } from './harness/sandbox.ts';
 import { server } from './harness/server.ts';
+
+needs('checkpoint');
 
 const states = join(server.dataDirectory, 'states');
 

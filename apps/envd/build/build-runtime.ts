@@ -50,7 +50,7 @@ export async function buildEnvdRuntime(parentDirectory: string): Promise<EnvdRun
     mountPoint,
     command: [`${mountPoint}/${loader}`, '--library-path', mountPoint, `${mountPoint}/envd`],
     environment,
-    forOwnKernel: ['SOULBOX_ENVD_OWN_KERNEL=1'],
+    forOwnKernel: ['ENVD_OWN_KERNEL=1'],
   };
 }
 

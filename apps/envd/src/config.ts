@@ -23,7 +23,7 @@ export const sudoMode = 'sudo';
 export const usualSearchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
- * Reads `SOULBOX_ENVD_PORT` and `SOULBOX_ENVD_FORWARD_PORT` (tests only), `SOULBOX_ENVD_OWN_KERNEL` (set by the driver) and
+ * Reads `SOULBOX_ENVD_PORT` and `SOULBOX_ENVD_FORWARD_PORT` (tests only), `ENVD_OWN_KERNEL` (set by the driver) and
  * PATH. Not `loadConfig` of base: its parser would double envd's memory.
  */
 export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): EnvdConfig {
@@ -33,7 +33,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     forwardPort: readPort(environment['SOULBOX_ENVD_FORWARD_PORT'], envdForwardPort),
     hostTokenPath: '/run/soulbox/host-token',
     searchPath: path === '' ? usualSearchPath : path,
-    ownKernel: environment['SOULBOX_ENVD_OWN_KERNEL'] === '1',
+    ownKernel: environment['ENVD_OWN_KERNEL'] === '1',
   };
 }
 

@@ -153,10 +153,11 @@ export interface Driver {
   /** Whether the very process still runs. Cheap and synchronous; called every second for each sandbox. */
   isAlive(instance: SandboxInstance): boolean;
   /**
-   * Why a sandbox that is not alive any more was ended by the driver itself: a part of its memory that came late was
-   * `damaged`, or could not be given because its reader was `interrupted`. Undefined when it ended in another way.
+   * Why a sandbox that is not alive any more did not end by itself: a part of its memory that came late was `damaged`, or could
+   * not be given because its reader was `interrupted`, or it was `out_of_memory` where that ends all of it. Undefined when it
+   * ended in another way.
    */
-  whyEnded(sandboxId: string, directory: string): Promise<'damaged' | 'interrupted' | undefined>;
+  whyEnded(sandboxId: string, directory: string): Promise<'damaged' | 'interrupted' | 'out_of_memory' | undefined>;
   sample(instance: SandboxInstance): Promise<ResourceSample>;
   /** Stops every process where it stands; resolves when all have stopped. Safe to repeat. Throws `checkpoint_failed`. */
   freeze(instance: SandboxInstance): Promise<void>;

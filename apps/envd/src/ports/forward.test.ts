@@ -18,7 +18,7 @@ beforeAll(async () => {
   const free = await listen('127.0.0.1', () => undefined);
   forwardPort = portOf(free);
   free.close();
-  envd = stack.use(await startEnvd(root.path, 'SOULBOX_ENVD_OWN_KERNEL=1', `SOULBOX_ENVD_FORWARD_PORT=${forwardPort}`));
+  envd = stack.use(await startEnvd(root.path, 'ENVD_OWN_KERNEL=1', `SOULBOX_ENVD_FORWARD_PORT=${forwardPort}`));
 });
 
 afterAll(async () => {

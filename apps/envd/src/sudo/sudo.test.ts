@@ -11,7 +11,7 @@ let envd: TestEnvd;
 let process: ReturnType<typeof createClients>['process'];
 
 beforeAll(async () => {
-  envd = await startEnvd(await findTestRoot(), 'SOULBOX_ENVD_OWN_KERNEL=1', 'SOULBOX_ENVD_FORWARD_PORT=0');
+  envd = await startEnvd(await findTestRoot(), 'ENVD_OWN_KERNEL=1', 'SOULBOX_ENVD_FORWARD_PORT=0');
   process = createClients(envd.baseUrl).process;
   // Tells several envds of one network namespace apart.
   await envd.init({ envVars: { SOULBOX_ENVD_PORT: String(envd.port) } });

@@ -23,6 +23,19 @@ export function describeLimits(stage: Stage): void {
       expect(stage.bench.driver.isAlive(sandbox.instance)).toBe(true);
     });
 
+    test('out of memory ends the sandbox where it is not survived, and the driver says that it was it', async ({
+      skip,
+    }) => {
+      if (stage.bench.driver.capabilities.survivesOutOfMemory) skip('this driver survives it');
+      await using sandbox = await stage.bench.start();
+      const { sandboxId, directory } = sandbox.spec;
+      void sandbox.sh('python3 -c "b = bytearray(1 << 30)"', ordinaryUser).catch(() => undefined);
+      const { driver } = stage.bench;
+      for (let tries = 0; tries < 500 && driver.isAlive(sandbox.instance); tries++) await sleep(20);
+      expect(driver.isAlive(sandbox.instance)).toBe(false);
+      expect(await driver.whyEnded(sandboxId, directory)).toBe('out_of_memory');
+    });
+
     test('files in shared memory count as disk, not as memory that nothing can free', async ({ skip }) => {
       if (!stage.bench.driver.capabilities.sharedMemoryOnDisk) skip('this driver keeps shared memory in memory');
       await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb: 128, diskMb: 256 } });

@@ -4,6 +4,7 @@ import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
 import { initRuns } from '../host/init-process.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { moveDisk } from '../root/kept-disk.ts';
+import { cgroupOf } from '../root/layout.ts';
 import { adoptSandbox } from './adopt.ts';
 import { checkpointSandbox } from './checkpoint.ts';
 import { destroySandbox } from './destroy.ts';
@@ -46,7 +47,11 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       ),
     adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
     isAlive: initRuns,
-    whyEnded: () => Promise.resolve(undefined),
+    // The host's kernel sees one process, and has ended it.
+    whyEnded: async (sandboxId) =>
+      await Promise.resolve(
+        host.cgroups.countOutOfMemory(cgroupOf(host.instance, sandboxId)) > 0 ? 'out_of_memory' : undefined,
+      ),
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
     freeze: (instance) => freezeSandbox(host, instance),
     thaw: (instance) => thawSandbox(host, instance),
