@@ -10,6 +10,7 @@ const reasons = {
   survivesOutOfMemory: 'ends a sandbox that runs out of memory',
   sharedMemoryOnDisk: 'keeps shared memory in memory',
   hidesEnvironments: 'shows the environment of every process',
+  fileAttributes: 'has files without attributes',
   checkpoint: 'cannot save memory',
   lazyRestore: 'reads all memory before it answers',
 } satisfies Record<keyof DriverCapabilities, string>;

@@ -97,6 +97,8 @@ export interface DriverCapabilities {
   readonly sharedMemoryOnDisk: boolean;
   /** A user cannot read the environment of another user's processes. */
   readonly hidesEnvironments: boolean;
+  /** Files keep attributes of users (user.*, xattr(7)): envd keeps their metadata there. */
+  readonly fileAttributes: boolean;
   /** Memory and processes can be saved and brought back. */
   readonly checkpoint: boolean;
   /** A restore answers before all memory is read; the rest follows as it is touched. */

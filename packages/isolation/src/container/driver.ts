@@ -46,6 +46,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
       survivesOutOfMemory: true,
       sharedMemoryOnDisk: true,
       hidesEnvironments: true,
+      fileAttributes: true,
       checkpoint: host.criu !== undefined,
       lazyRestore: host.criu !== undefined && canServePages(),
     },

@@ -125,6 +125,14 @@ for n in range(queues): libc.mq_unlink(b'/q%d' % n)"`;
       expect(await readdir(one.spec.runtime.directory)).not.toContain('new');
     });
 
+    test('files keep attributes', async ({ skip }) => {
+      if (!stage.bench.driver.capabilities.fileAttributes) skip("this driver's files have none");
+      const script = `import os
+os.setxattr('/srv', 'user.tag', b'kept')
+print(os.getxattr('/srv', 'user.tag'))`;
+      expect((await other.sh(`python3 -c "${script}"`)).stdout).toBe("b'kept'\n");
+    });
+
     test('sudo works for an ordinary user', async ({ skip }) => {
       if (!stage.bench.driver.capabilities.setuid) skip('this driver has no setuid programs');
       await other.sh('useradd -m -u 1000 user && echo "user ALL=(ALL) NOPASSWD: ALL" > /etc/sudoers.d/user');

@@ -36,6 +36,7 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       survivesOutOfMemory: false,
       sharedMemoryOnDisk: false,
       hidesEnvironments: false,
+      fileAttributes: false,
       checkpoint: false,
       lazyRestore: false,
     },
