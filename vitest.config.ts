@@ -36,6 +36,18 @@ export default defineConfig({
         },
       },
       {
+        // The same promises behind the other wall: `npm run e2e:gvisor`.
+        test: {
+          name: 'e2e-gvisor',
+          retry,
+          include: ['e2e/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+          globalSetup: ['e2e/global-setup.ts'],
+        },
+      },
+      {
         // Installs much first: `npm run workloads`.
         test: {
           name: 'workloads',

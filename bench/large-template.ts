@@ -19,9 +19,8 @@ export async function ensureLargeTemplate(): Promise<void> {
     const archive = join(folder, 'base.tar');
     await packBaseRootfs(archive);
     await importTemplate(store, largeTemplate, `tar:${archive}`, {
-      replace: false,
       tlsVerify: true,
-      size: { memoryMb },
+      defaults: { cpuCount: 2, memoryMb, diskMb: 10_240 },
       logger: silentLogger,
       onProgress: () => undefined,
     });

@@ -2,9 +2,12 @@ import { Sandbox } from 'e2b';
 import { expect, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
 import { ask, askApi, routes } from './harness/http.ts';
+import { needs } from './harness/needs.ts';
 import { createSandbox } from './harness/sandbox.ts';
 import { server } from './harness/server.ts';
 import { until } from './harness/until.ts';
+
+needs('checkpoint');
 
 interface LifecycleEvent {
   readonly type: string;

@@ -51,7 +51,7 @@ test('a client that hangs up at any step of a create leaves no sandbox that nobo
   const listed = await Sandbox.list({ query: { metadata: { test: 'disconnect' } } }).nextItems();
   for (const { sandboxId } of listed) expect(await Sandbox.kill(sandboxId)).toBe(true);
   for (const { sandboxId } of listed) {
-    await until('no trace', async () => !(await listHostTraces(1)).join('\n').includes(sandboxId));
+    await until('no trace', async () => !(await listHostTraces(server.instance)).join('\n').includes(sandboxId));
   }
   expect((await sandbox().commands.run('echo fine')).stdout).toBe('fine\n');
 }, 60_000);

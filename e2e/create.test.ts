@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { AuthenticationError, Sandbox, SandboxNotFoundError } from 'e2b';
 import { expect, test } from 'vitest';
 import { askApi } from './harness/http.ts';
 import { createSandbox } from './harness/sandbox.ts';
+import { server } from './harness/server.ts';
 
 interface CreateAnswer {
   readonly sandboxID: string;
@@ -146,4 +148,25 @@ test('twenty creates at once all succeed', async () => {
   expect(new Set(sandboxes.map(({ sandboxId }) => sandboxId)).size).toBe(20);
   const outputs = await Promise.all(sandboxes.map(async (sandbox) => await sandbox.commands.run('hostname')));
   expect(outputs.map(({ stdout }) => stdout.trim())).toEqual(sandboxes.map(({ sandboxId }) => sandboxId));
+});
+
+test.each(['container', 'gvisor'])(
+  'the isolation %s can be chosen, and is the one that stands',
+  { timeout: 60_000 },
+  async (isolation) => {
+    const { sandboxID } = await createRaw('/v2/sandboxes', { templateID: 'base', isolation });
+    const sandbox = await Sandbox.connect(sandboxID);
+    const kernel = (await sandbox.commands.run('cat /proc/version')).stdout;
+    // The host's own, or one in user space that says it is another.
+    if (isolation === 'container') expect(kernel).toBe(readFileSync('/proc/version', 'utf8'));
+    else expect(kernel).not.toBe(readFileSync('/proc/version', 'utf8'));
+    const { json } = await askApi('GET', `/sandboxes/${sandboxID}`);
+    expect(json).toMatchObject({ isolation });
+    await sandbox.kill();
+  },
+);
+
+test('without a choice the isolation is the one of the server', async () => {
+  const { sandboxID } = await createRaw('/v2/sandboxes', { templateID: 'base' });
+  expect((await askApi('GET', `/sandboxes/${sandboxID}`)).json).toMatchObject({ isolation: server.isolation });
 });

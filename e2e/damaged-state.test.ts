@@ -4,9 +4,12 @@ import { Sandbox } from 'e2b';
 import { expect, test } from 'vitest';
 import { runNode } from './harness/cli.ts';
 import { askApi } from './harness/http.ts';
+import { needs } from './harness/needs.ts';
 import { createSandbox } from './harness/sandbox.ts';
 import { server } from './harness/server.ts';
 import { until } from './harness/until.ts';
+
+needs('checkpoint');
 
 const states = join(server.dataDirectory, 'states');
 const soulbox = join(import.meta.dirname, '../apps/cli/src/main.ts');

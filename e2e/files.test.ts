@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { FileNotFoundError, InvalidArgumentError, AuthenticationError } from 'e2b';
 import { expect, test } from 'vitest';
+import { skipWithout } from './harness/needs.ts';
 import { sharedSandbox } from './harness/sandbox.ts';
 import { server } from './harness/server.ts';
 
@@ -72,7 +73,8 @@ test('relative paths start in the home of the user', async () => {
   expect(await sandbox().files.read('~/relative.txt')).toBe('here');
 });
 
-test('metadata stays with a file until it is written anew', async () => {
+test('metadata stays with a file until it is written anew', async (context) => {
+  skipWithout('fileAttributes', context);
   const path = `${home}/tagged`;
   const written = await sandbox().files.write(path, 'x', { metadata: { Author: 'me', kind: 'note 1' } });
   expect(written.metadata).toEqual({ author: 'me', kind: 'note 1' });

@@ -1,7 +1,10 @@
 import { Sandbox } from 'e2b';
 import { expect, onTestFinished, test } from 'vitest';
+import { needs } from './harness/needs.ts';
 import { createSandbox } from './harness/sandbox.ts';
 import { until } from './harness/until.ts';
+
+needs('checkpoint');
 
 // One test for each hazard that docs/fork.md lists; it names them by these titles, less what `each` appends.
 

@@ -1,8 +1,11 @@
 import { Sandbox } from 'e2b';
 import { expect, onTestFinished, test } from 'vitest';
 import { askApi } from './harness/http.ts';
+import { needs } from './harness/needs.ts';
 import { createSandbox } from './harness/sandbox.ts';
 import { until } from './harness/until.ts';
+
+needs('checkpoint');
 
 async function forkAll(sandbox: Sandbox, count: number): Promise<Sandbox[]> {
   const results = await sandbox.fork({ count, timeoutMs: 120_000 });

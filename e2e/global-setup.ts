@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { removeTree, silentLogger } from '@soulbox/base';
 import { listHostTraces, startServer, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import { ensureBaseTemplate, openTemplateStore } from '@soulbox/templates';
+import { createDrivers } from '@soulbox/box/drivers';
+import type { DriverCapabilities } from '@soulbox/isolation';
 import type { TestProject } from 'vitest/node';
 
 /** What every end-to-end test file can `inject`. */
@@ -15,6 +17,10 @@ export interface TestServer {
   readonly plain: Readonly<Record<string, string>>;
   /** The same over TLS. */
   readonly tls: Readonly<Record<string, string>>;
+  /** What walls its sandboxes off, and what that can do: see harness/needs.ts. */
+  readonly isolation: string;
+  readonly instance: number;
+  readonly capabilities: DriverCapabilities;
 }
 
 declare module 'vitest' {
@@ -23,17 +29,26 @@ declare module 'vitest' {
   }
 }
 
-const instance = 1;
-const dataDirectory = join(testDirectory, 'e2e');
+/** Two runs side by side need different instances and folders. */
+const projects = {
+  e2e: { isolation: 'container', instance: 1 },
+  'e2e-gvisor': { isolation: 'gvisor', instance: 3 },
+  workloads: { isolation: 'container', instance: 1 },
+} as const;
 
 /** One server for all files: that is how people use it, and its start is paid once. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const { isolation, instance } = projects[project.name as keyof typeof projects];
+  const dataDirectory = join(testDirectory, project.name);
+  const capabilities = (await createDrivers(instance, silentLogger)).get(isolation)?.capabilities;
+  if (capabilities === undefined) throw new Error(`There is no driver ${isolation}.`);
   await ensureBaseTemplate(openTemplateStore(testTemplatesDirectory, silentLogger), {
     logger: silentLogger,
     onProgress: (step) => console.log(`base template: ${step}`),
   });
-  await removeLeftovers();
-  const server = await startServer({ instance, dataDirectory });
+  await removeLeftovers(instance, dataDirectory);
+  const environment = { SOULBOX_ISOLATION: isolation };
+  const server = await startServer({ instance, dataDirectory, environment });
   project.provide('server', {
     pid: server.pid,
     port: server.port,
@@ -41,6 +56,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     dataDirectory,
     plain: server.clientEnvironment,
     tls: server.tlsEnvironment,
+    isolation,
+    instance,
+    capabilities,
   });
   return async () => {
     await server.stop();
@@ -51,7 +69,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 /** A run that was cut short leaves sandboxes; a server on the same folder finds and ends them. */
-async function removeLeftovers(): Promise<void> {
+async function removeLeftovers(instance: number, dataDirectory: string): Promise<void> {
   const exists = await access(dataDirectory).then(
     () => true,
     () => false,

@@ -2,11 +2,12 @@ import { Sandbox, SandboxNotFoundError, TimeoutError } from 'e2b';
 import { expect, test } from 'vitest';
 import { ask, routes } from './harness/http.ts';
 import { createSandbox } from './harness/sandbox.ts';
+import { server } from './harness/server.ts';
 import { until } from './harness/until.ts';
 
 const hostTraces = async (): Promise<string[]> => {
   const { listHostTraces } = await import('@soulbox/testing');
-  return await listHostTraces(1);
+  return await listHostTraces(server.instance);
 };
 
 test('kill works once', async () => {

@@ -1,8 +1,11 @@
 import { Sandbox, SandboxNotFoundError, TimeoutError } from 'e2b';
 import { expect, test } from 'vitest';
 import { ask, askApi, routes } from './harness/http.ts';
+import { needs } from './harness/needs.ts';
 import { createSandbox } from './harness/sandbox.ts';
 import { until } from './harness/until.ts';
+
+needs('checkpoint');
 
 /** Counts in memory, one line a call: what it says next shows whether its memory came back. */
 const counter = `
@@ -164,19 +167,6 @@ require('http').createServer((_, answer) => answer.end(JSON.stringify({ now: Dat
   expect(since.length).toBeLessThanOrEqual(9);
 });
 
-test('a pause without memory starts afresh on the same files, with a new boot id', async () => {
-  const sandbox = await createSandbox();
-  await startCounter(sandbox);
-  await sandbox.files.write('kept.txt', 'kept');
-  const bootId = await sandbox.files.read('/proc/sys/kernel/random/boot_id');
-  expect(await sandbox.pause({ keepMemory: false })).toBe(true);
-  await sandbox.connect();
-  expect(await sandbox.files.read('kept.txt')).toBe('kept');
-  expect(await sandbox.files.read('/proc/sys/kernel/random/boot_id')).not.toBe(bootId);
-  expect((await sandbox.commands.run("pgrep -f '[c]ounter.py' || echo none")).stdout).toBe('none\n');
-  expect((await sandbox.commands.run('echo $E2B_SANDBOX_ID')).stdout.trim()).toBe(sandbox.sandboxId);
-});
-
 test('a resume can be asked to start afresh though memory was kept', async () => {
   const sandbox = await createSandbox();
   await startCounter(sandbox);
@@ -214,13 +204,6 @@ test('a paused sandbox can be killed', async () => {
   expect(await sandbox.kill()).toBe(true);
   await expect(sandbox.getInfo()).rejects.toThrow(SandboxNotFoundError);
   await expect(Sandbox.connect(sandbox.sandboxId)).rejects.toThrow(SandboxNotFoundError);
-});
-
-test('a pause or resume of what is not there is a 404 in the usual form', async () => {
-  for (const step of ['pause', 'resume', 'connect', 'fork', 'snapshots']) {
-    const { status, json } = await askApi('POST', `/sandboxes/i00000000000000000000/${step}`, { timeout: 10 });
-    expect({ step, status, code: (json as { code: number }).code }).toEqual({ step, status: 404, code: 404 });
-  }
 });
 
 test('fifty pauses and resumes at once leave one sandbox that works', { timeout: 120_000 }, async () => {

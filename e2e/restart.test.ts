@@ -3,6 +3,7 @@ import { listHostTraces, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox, SandboxNotFoundError } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { server as shared } from './harness/server.ts';
 import { until } from './harness/until.ts';
 
 const instance = 2;
@@ -16,7 +17,8 @@ const connection = (): { apiUrl: string; sandboxUrl: string; apiKey: string } =>
 });
 
 beforeAll(async () => {
-  server = await startServer({ instance, poolSize: 2 });
+  const environment = { SOULBOX_ISOLATION: shared.isolation };
+  server = await startServer({ instance, poolSize: 2, environment });
 });
 afterAll(async () => {
   await server.stop();

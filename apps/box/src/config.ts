@@ -52,6 +52,7 @@ export interface BoxOverrides {
   readonly tlsPort?: number;
   readonly instance?: number;
   readonly poolSize?: number;
+  readonly isolation?: RunnerConfig['isolation'];
 }
 
 /** Reads the settings of all parts. Throws `config_invalid` for bad values and for `SOULBOX_*` keys nobody knows. */
@@ -66,7 +67,7 @@ export function loadBoxConfig(
   if (unknown.length > 0) {
     throw new SoulBoxError('config_invalid', `Unknown settings: ${unknown.join(', ')}. docs/config.md lists all.`);
   }
-  const { host, port, tlsPort, instance, poolSize, dataDirectory, templatesDirectory } = overrides;
+  const { host, port, tlsPort, instance, poolSize, isolation, dataDirectory, templatesDirectory } = overrides;
   const box = loadConfig(boxConfigSchema, environment, defined({ dataDirectory, templatesDirectory }));
   const tlsDirectory =
     environment[gatewayConfigSchema.tlsDirectory.env] === undefined ? join(box.dataDirectory, 'tls') : undefined;
@@ -75,7 +76,7 @@ export function loadBoxConfig(
     templatesDirectory: box.templatesDirectory === '' ? join(box.dataDirectory, 'templates') : box.templatesDirectory,
     api: loadConfig(apiConfigSchema, environment),
     gateway: loadConfig(gatewayConfigSchema, environment, defined({ host, port, tlsPort, tlsDirectory })),
-    runner: loadConfig(runnerConfigSchema, environment, defined({ instance, poolSize })),
+    runner: loadConfig(runnerConfigSchema, environment, defined({ instance, poolSize, isolation })),
   };
 }
 

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorFromNode, isNodeError, removeTree, run } from '@soulbox/base';
 import type { EnvdRuntime } from '@soulbox/isolation';
+import { sudoMode } from '../src/config.ts';
 import { findLoader, parseLddOutput } from './shared-libraries.ts';
 
 /** Where the folder is mounted in every sandbox. */
@@ -49,6 +50,7 @@ export async function buildEnvdRuntime(parentDirectory: string): Promise<EnvdRun
     mountPoint,
     command: [`${mountPoint}/${loader}`, '--library-path', mountPoint, `${mountPoint}/envd`],
     environment,
+    forOwnKernel: ['ENVD_OWN_KERNEL=1'],
   };
 }
 
@@ -72,9 +74,10 @@ async function build(directory: string, bun: string): Promise<string> {
     const libraries = parseLddOutput(await run('ldd', [bun]));
     for (const path of libraries) await copyFile(path, join(temporary, basename(path)));
     const loader = findLoader(libraries.map((path) => basename(path)));
+    await writeFile(join(temporary, 'sudo'), sudoScript(loader));
     // Readable by the sandboxes' mapped users, writable by nobody.
     for (const name of await readdir(temporary))
-      await chmod(join(temporary, name), name === 'envd' || name === loader ? 0o755 : 0o644);
+      await chmod(join(temporary, name), ['envd', 'sudo', loader].includes(name) ? 0o755 : 0o644);
     await arrangePreloads(temporary);
     await chmod(temporary, 0o755);
     await rename(temporary, directory);
@@ -86,6 +89,11 @@ async function build(directory: string, bun: string): Promise<string> {
       return findLoader(await readdir(directory));
     throw error;
   }
+}
+
+/** What stands for `sudo` where the kernel ignores setuid bits: envd's program in another role, which has no rights of its own. */
+function sudoScript(loader: string): string {
+  return `#!/bin/sh\nexec ${mountPoint}/${loader} --library-path ${mountPoint} ${mountPoint}/envd ${sudoMode} "$@"\n`;
 }
 
 /** Puts what programs of tenants may load where docs/fork.md says; Python finds its own by name, so it has a folder. */

@@ -1,27 +1,23 @@
-import { stat } from 'node:fs/promises';
-import { readConfig } from './config.ts';
-import { createContext } from './context.ts';
-import { createRequestHandler } from './routes.ts';
-import { listen } from './server/listen.ts';
+import { readConfig, readEnvironment, sudoMode } from './config.ts';
 
-// Files that are made are 0644 and directories 0755, whatever the starter had.
-process.umask(0o022);
-const context = createContext(readConfig());
-// As PID 1 its end would be the sandbox's: whatever slips through is written down and survived.
-process.on('uncaughtException', (error) =>
-  context.log.record('error', 'envd', 'Uncaught', { cause: String(error.stack) }),
-);
-process.on('unhandledRejection', (reason) =>
-  context.log.record('error', 'envd', 'Unhandled', { cause: String(reason) }),
-);
-warmThreadPool();
-// The compiled form is CommonJS: no top-level await.
-listen(context.config.port, createRequestHandler(context)).catch((error: unknown) => {
-  process.stderr.write(`envd cannot listen: ${String(error)}\n`);
-  process.exit(1);
-});
+// The compiled form is CommonJS: no top-level await. What is not asked for is not even loaded.
+const [, , mode, ...args] = process.argv;
+void (mode === sudoMode ? becomeSudo() : serve());
 
-/** Starts the threads that do file operations, so that the first request does not, and the host can raise them. */
-function warmThreadPool(): void {
-  for (let count = 0; count < 8; count += 1) stat('/').catch(() => undefined);
+async function serve(): Promise<void> {
+  const { serveSandbox } = await import('./serve-sandbox.ts');
+  await serveSandbox(readConfig()).catch((error: unknown) => {
+    process.stderr.write(`envd cannot listen: ${String(error)}\n`);
+    process.exit(1);
+  });
+}
+
+async function becomeSudo(): Promise<void> {
+  const { runSudo } = await import('./sudo/client.ts');
+  const end = await runSudo(readConfig(), args, readEnvironment());
+  if ('code' in end) process.exit(end.code);
+  // As the command did, so that a shell says so.
+  process.removeAllListeners();
+  process.kill(process.pid, end.signal);
+  process.exit(128 + end.signal);
 }

@@ -8,6 +8,7 @@ export const causes = {
   snapshot: 'It was made from a snapshot.',
   fork: 'It was made as a copy of another sandbox.',
   failed: 'Its first process ended by itself, for instance because root inside killed it.',
+  out_of_memory: 'It used more memory than it has, where that ends the whole sandbox (isolation gvisor).',
   pause_failed: 'A pause in the background could not be completed, so the sandbox runs on.',
   resume_failed: 'It could not go on after its state had been kept for copies, so it was left paused.',
   unconfirmed: 'Its envd did not confirm in time that the sandbox is what it should be, so it was not served.',

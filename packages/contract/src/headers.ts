@@ -15,5 +15,12 @@ export const headers = {
 
 /** The port envd listens on inside every sandbox. */
 export const envdPort = 49983;
+/**
+ * Where envd takes connections of the host to ports that only listen on loopback, in sandboxes whose loopback the host cannot
+ * dial. The first line names port and host token, the answer is a word of `forwardAnswers`; then bytes go both ways.
+ */
+export const envdForwardPort = 49984;
+/** Of one length, so that nothing of what follows is read with them. */
+export const forwardAnswers = { open: 'open\n', closed: 'shut\n' } as const;
 /** Reported as `envdVersion`; the official clients turn features on by it (spec/SOURCES.md). */
 export const envdVersion = '0.6.13';

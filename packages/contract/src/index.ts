@@ -1,4 +1,4 @@
-export { headers, envdPort, envdVersion } from './headers.ts';
+export { envdForwardPort, envdPort, envdVersion, forwardAnswers, headers } from './headers.ts';
 export { createSandboxId, parseSandboxId } from './ids.ts';
 export { httpBodyFromError, httpStatusFromError } from './error-to-http.ts';
 export type { HttpErrorBody } from './error-to-http.ts';

@@ -25,12 +25,17 @@ async function checkTier(driver: Driver, runtime: EnvdRuntime): Promise<Finding>
   return judgeTier(driver.name, await driver.probe(runtime));
 }
 
+/** A proof is shown with what was seen; of the rest it is enough that it is there. */
+function describe({ name, detail }: DriverFinding): string {
+  return name.startsWith('wall') ? `${name} (${detail})` : name;
+}
+
 /** A wall stands when all that its driver looked at is as it must be. */
 export function judgeTier(name: string, looked: readonly DriverFinding[]): Finding {
   const base = { id: `tier-${name}`, title: `Isolation "${name}"`, protects: `sandboxes with isolation ${name}` };
   const wrong = looked.filter(({ ok }) => !ok);
   if (wrong.length === 0) {
-    return { ...base, status: 'ok', detail: `stands: ${looked.map((finding) => finding.name).join(', ')}` };
+    return { ...base, status: 'ok', detail: `stands: ${looked.map(describe).join(', ')}` };
   }
   const detail = wrong.map((finding) => `${finding.name}: ${finding.detail}`).join('; ');
   // Without containers there are no sandboxes at all by default; another tier is a choice.

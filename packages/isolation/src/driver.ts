@@ -22,6 +22,8 @@ export interface EnvdRuntime {
   readonly command: readonly string[];
   /** Variables of envd itself, `NAME=value`; it does not pass them on. */
   readonly environment: readonly string[];
+  /** Further ones for a driver with `ownKernel`: envd does what such a kernel does not. */
+  readonly forOwnKernel: readonly string[];
 }
 
 /** Everything a driver needs to make one sandbox. Paths are the host's; none comes from a tenant. */
@@ -86,10 +88,18 @@ export interface ResourceSample {
 
 /** What a driver can do beyond the contract's core. A test of a missing capability is skipped with this as its reason. */
 export interface DriverCapabilities {
+  /** Programs inside talk to a kernel of the sandbox's own, of which the host's sees one filtered process. */
+  readonly ownKernel: boolean;
   /** setuid programs such as sudo work inside. */
   readonly setuid: boolean;
   /** Running out of memory ends one process, not the sandbox. */
   readonly survivesOutOfMemory: boolean;
+  /** What is in /dev/shm lies on the disk. Else it is memory: half of the sandbox's at most, and a full one is an error. */
+  readonly sharedMemoryOnDisk: boolean;
+  /** A user cannot read the environment of another user's processes. */
+  readonly hidesEnvironments: boolean;
+  /** Files keep attributes of users (user.*, xattr(7)): envd keeps their metadata there. */
+  readonly fileAttributes: boolean;
   /** Memory and processes can be saved and brought back. */
   readonly checkpoint: boolean;
   /** Files that were deleted while a program has them open can be saved; otherwise the checkpoint is refused. */
@@ -153,10 +163,11 @@ export interface Driver {
   /** Whether the very process still runs. Cheap and synchronous; called every second for each sandbox. */
   isAlive(instance: SandboxInstance): boolean;
   /**
-   * Why a sandbox that is not alive any more was ended by the driver itself: a part of its memory that came late was
-   * `damaged`, or could not be given because its reader was `interrupted`. Undefined when it ended in another way.
+   * Why a sandbox that is not alive any more did not end by itself: a part of its memory that came late was `damaged`, or could
+   * not be given because its reader was `interrupted`, or it was `out_of_memory` where that ends all of it. Undefined when it
+   * ended in another way.
    */
-  whyEnded(sandboxId: string, directory: string): Promise<'damaged' | 'interrupted' | undefined>;
+  whyEnded(sandboxId: string, directory: string): Promise<'damaged' | 'interrupted' | 'out_of_memory' | undefined>;
   sample(instance: SandboxInstance): Promise<ResourceSample>;
   /** Stops every process where it stands; resolves when all have stopped. Safe to repeat. Throws `checkpoint_failed`. */
   freeze(instance: SandboxInstance): Promise<void>;

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { posix } from 'node:path';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
 import { makeDirectories } from '../filesystem/make-directories.ts';
 import { metadataPrefix } from '../filesystem/entry-info.ts';
 import { replaceAttributes } from '../sys/extended-attributes.ts';
@@ -22,7 +23,8 @@ const batchBytes = 512 * 1024;
 /**
  * Writes a file from a stream in constant memory: missing parents are made, an existing file is emptied first, and all
  * that is made belongs to the user. What was written before an error stays, as a copy that was cut short would.
- * Rejects with disk_full, bad_path for anything but a regular file, and with the errors of the stream.
+ * Rejects with disk_full, bad_path for anything but a regular file, capability_missing for metadata where files keep none, and
+ * with the errors of the stream.
  */
 export async function writeFileFrom(
   path: string,
@@ -37,12 +39,21 @@ export async function writeFileFrom(
     if (stats.size > 0) await file.truncate(0);
     if (stats.uid !== user.uid || stats.gid !== user.gid) await file.chown(user.uid, user.gid);
     await writeChunks(file, chunks);
-    replaceAttributes(file.fd, metadataPrefix, metadata);
+    tag(file, metadata);
   } finally {
     await file.close();
   }
   const written = { path, name: posix.basename(path), type: 'file' as const };
   return Object.keys(metadata).length === 0 ? written : { ...written, metadata };
+}
+
+function tag(file: FileHandle, metadata: Readonly<Record<string, string>>): void {
+  try {
+    replaceAttributes(file.fd, metadataPrefix, metadata);
+  } catch (error) {
+    if (!isNodeError(error) || error.code !== 'EOPNOTSUPP') throw error;
+    throw new SoulBoxError('capability_missing', "This sandbox's files keep no metadata.", { cause: error });
+  }
 }
 
 async function writeChunks(file: FileHandle, chunks: AsyncIterable<Uint8Array>): Promise<void> {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { candidatePaths, processEnvironment } from './environment.ts';
 
-const user = { name: 'ann', uid: 1, gid: 1, home: '/home/ann', groups: [] };
+const user = { name: 'ann', uid: 1, gid: 1, home: '/home/ann', shell: '', groups: [] };
 
 test('the request wins over the global variables, which win over the user', () => {
   expect(processEnvironment(user, '/bin', { A: 'global', B: 'global', HOME: '/x' }, { A: 'request' })).toEqual({

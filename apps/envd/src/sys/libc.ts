@@ -13,6 +13,7 @@ const library = dlopen('libc.so.6', {
   posix_spawn_file_actions_adddup2: { args: [pointer, i32, i32], returns: i32 },
   posix_spawn_file_actions_addopen: { args: [pointer, i32, pointer, i32, i32], returns: i32 },
   posix_spawn_file_actions_addchdir_np: { args: [pointer, pointer], returns: i32 },
+  posix_spawn_file_actions_addfchdir_np: { args: [pointer, i32], returns: i32 },
   posix_spawn_file_actions_addclosefrom_np: { args: [pointer, i32], returns: i32 },
   posix_spawnattr_init: { args: [pointer], returns: i32 },
   posix_spawnattr_setflags: { args: [pointer, i16], returns: i32 },

@@ -10,7 +10,8 @@ export interface SpawnOptions {
   readonly paths: readonly string[];
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  readonly cwd: string;
+  /** A path, or a descriptor of a folder. */
+  readonly cwd: string | number;
   /** Input, output, errors. A terminal opened as the input becomes the controlling one. */
   readonly stdio: readonly [SpawnStdio, SpawnStdio, SpawnStdio];
 }
@@ -43,8 +44,12 @@ export function spawnProgram(options: SpawnOptions): number {
   check(libc.posix_spawn_file_actions_init(ptr(actions)));
   try {
     addStdio(actions, options.stdio, text);
+    check(
+      typeof options.cwd === 'number'
+        ? libc.posix_spawn_file_actions_addfchdir_np(ptr(actions), options.cwd)
+        : libc.posix_spawn_file_actions_addchdir_np(ptr(actions), ptr(text(options.cwd))),
+    );
     check(libc.posix_spawn_file_actions_addclosefrom_np(ptr(actions), 3));
-    check(libc.posix_spawn_file_actions_addchdir_np(ptr(actions), ptr(text(options.cwd))));
     return spawnFirst(options.paths.map(text), actions, argv, env);
   } finally {
     libc.posix_spawn_file_actions_destroy(ptr(actions));

@@ -21,6 +21,12 @@ interface SyscallNumbers {
   readonly inotifyRmWatch: number;
   readonly schedGetaffinity: number;
   readonly prctl: number;
+  readonly socket: number;
+  readonly socketpair: number;
+  readonly bind: number;
+  readonly setsockopt: number;
+  readonly sendmsg: number;
+  readonly recvmsg: number;
 }
 
 const x64: SyscallNumbers = {
@@ -45,6 +51,12 @@ const x64: SyscallNumbers = {
   inotifyRmWatch: 255,
   schedGetaffinity: 204,
   prctl: 157,
+  socket: 41,
+  socketpair: 53,
+  bind: 49,
+  setsockopt: 54,
+  sendmsg: 46,
+  recvmsg: 47,
 };
 
 const arm64: SyscallNumbers = {
@@ -69,6 +81,12 @@ const arm64: SyscallNumbers = {
   inotifyRmWatch: 28,
   schedGetaffinity: 123,
   prctl: 167,
+  socket: 198,
+  socketpair: 199,
+  bind: 200,
+  setsockopt: 208,
+  sendmsg: 211,
+  recvmsg: 212,
 };
 
 export const syscallNumbers: SyscallNumbers = process.arch === 'arm64' ? arm64 : x64;

@@ -29,8 +29,8 @@ const script = fileURLToPath(new URL('sandbox.sh', import.meta.url));
 const startTimeoutMs = 20_000;
 const maxRuntimeAgeMs = 3_600_000;
 
-/** Builds envd if need be and starts it over `lowerDirectory`, on a free port of the host's loopback. */
-export async function startEnvd(lowerDirectory: string): Promise<TestEnvd> {
+/** Builds envd if need be and starts it over `lowerDirectory`, on a free port of the host's loopback, with further variables. */
+export async function startEnvd(lowerDirectory: string, ...variables: string[]): Promise<TestEnvd> {
   const runtime = await buildEnvdRuntime(runtimeCache);
   await removeOldRuntimes(runtime.directory);
   const work = await mkdtemp(join(tmpdir(), 'soulbox-envd-'));
@@ -47,6 +47,7 @@ export async function startEnvd(lowerDirectory: string): Promise<TestEnvd> {
     runtime.directory,
     String(port),
     hostToken,
+    ...variables,
   ];
   const child = spawn('unshare', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let errors = '';

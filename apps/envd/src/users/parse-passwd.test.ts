@@ -3,7 +3,7 @@ import { parseGroup, parsePasswd } from './parse-passwd.ts';
 
 test('a passwd line gives name, ids and home', () => {
   expect(parsePasswd('user:x:1000:1001:A User,,:/home/user:/bin/bash\n')).toEqual([
-    { name: 'user', uid: 1000, gid: 1001, home: '/home/user' },
+    { name: 'user', uid: 1000, gid: 1001, home: '/home/user', shell: '/bin/bash' },
   ]);
 });
 

@@ -4,6 +4,8 @@ export interface PasswdEntry {
   readonly uid: number;
   readonly gid: number;
   readonly home: string;
+  /** Empty: the system's own, /bin/sh. */
+  readonly shell: string;
 }
 
 /** A line of /etc/group. */
@@ -20,11 +22,11 @@ const maxId = 0xffff_fffe;
 export function parsePasswd(text: string): PasswdEntry[] {
   const entries: PasswdEntry[] = [];
   for (const line of text.split('\n')) {
-    const [name = '', , uidText, gidText, , home = ''] = line.split(':');
+    const [name = '', , uidText, gidText, , home = '', shell = ''] = line.split(':');
     const uid = parseId(uidText);
     const gid = parseId(gidText);
     if (name === '' || name.startsWith('#') || uid === undefined || gid === undefined) continue;
-    entries.push({ name, uid, gid, home: home.startsWith('/') ? home : '/' });
+    entries.push({ name, uid, gid, home: home.startsWith('/') ? home : '/', shell });
   }
   return entries;
 }

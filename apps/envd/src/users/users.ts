@@ -9,6 +9,7 @@ export interface User {
   readonly uid: number;
   readonly gid: number;
   readonly home: string;
+  readonly shell: string;
   /** Supplementary groups. */
   readonly groups: readonly number[];
 }
@@ -18,13 +19,15 @@ export interface Users {
   /** Throws unknown_user. */
   get(name: string): User;
   has(name: string): boolean;
+  /** Undefined when nobody has the number. */
+  findById(uid: number): User | undefined;
   /** The name, or the number as text when nobody has it. */
   userName(uid: number): string;
   groupName(gid: number): string;
 }
 
 /** Kernels know root without any file, so it also exists in an empty root file system. */
-const builtInRoot: PasswdEntry = { name: 'root', uid: 0, gid: 0, home: '/root' };
+const builtInRoot: PasswdEntry = { name: 'root', uid: 0, gid: 0, home: '/root', shell: '' };
 
 /**
  * Reads /etc/passwd and /etc/group. Never through the C library, whose name service would load modules and read
@@ -35,12 +38,19 @@ export function createUsers(): Users {
   const group = cachedFile('/etc/group', (text): readonly GroupEntry[] => parseGroup(text), []);
   const find = (name: string): PasswdEntry | undefined =>
     passwd().find((entry) => entry.name === name) ?? (name === 'root' ? builtInRoot : undefined);
+  const withGroups = (entry: PasswdEntry): User => {
+    const groups = group().filter(({ gid, members }) => gid === entry.gid || members.includes(entry.name));
+    return { ...entry, groups: [...new Set([entry.gid, ...groups.map(({ gid }) => gid)])] };
+  };
   return {
     get(name) {
       const entry = find(name);
       if (entry === undefined) throw new SoulBoxError('unknown_user', `invalid username: '${name}'`);
-      const groups = group().filter((candidate) => candidate.gid === entry.gid || candidate.members.includes(name));
-      return { ...entry, groups: [...new Set([entry.gid, ...groups.map((candidate) => candidate.gid)])] };
+      return withGroups(entry);
+    },
+    findById(uid) {
+      const entry = passwd().find((candidate) => candidate.uid === uid) ?? (uid === 0 ? builtInRoot : undefined);
+      return entry === undefined ? undefined : withGroups(entry);
     },
     has: (name) => find(name) !== undefined,
     userName: (uid) => passwd().find((entry) => entry.uid === uid)?.name ?? (uid === 0 ? 'root' : String(uid)),

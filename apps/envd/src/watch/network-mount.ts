@@ -12,9 +12,9 @@ const networkFileSystems = new Set([
   0x5346414f, // AFS
 ]);
 
-/** Whether inotify would miss changes at this path. */
+/** Whether inotify would miss changes at this path. What the root itself is made of is the sandbox's alone: gVisor calls its disk 9P. */
 export async function isNetworkMount(path: string): Promise<boolean> {
-  const { type } = await statfs(path);
+  const [{ type }, root] = await Promise.all([statfs(path), statfs('/')]);
   // The field is signed on some architectures.
-  return networkFileSystems.has(type >>> 0);
+  return type !== root.type && networkFileSystems.has(type >>> 0);
 }

@@ -44,6 +44,8 @@ export async function bootSandbox(host: SandboxHost, { template, isolation }: Bl
   } catch (cause) {
     host.logger.error({ sandboxId, err: cause }, 'sandbox boot failed');
     await removeSandbox(host, record);
+    // What this host lacks is the caller's to know; the rest names steps and paths of the server.
+    if (cause instanceof SoulBoxError && cause.reason === 'capability_missing') throw cause;
     throw new SoulBoxError('sandbox_start_failed', 'The sandbox could not be started. The server log names the step.', {
       cause,
     });

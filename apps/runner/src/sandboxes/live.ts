@@ -3,7 +3,9 @@ import { Secret, sleep } from '@soulbox/base';
 import type { Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';
 import { openNamespace } from '@soulbox/network';
 import type { Namespace } from '@soulbox/network';
+import type { Dial } from '../envd/envd-client.ts';
 import { createEnvdClient } from '../envd/envd-client.ts';
+import { createForwardedDial } from '../envd/forwarded-dial.ts';
 import { getDriver } from './host.ts';
 import type { SandboxHost } from './host.ts';
 import type { SandboxRecord } from './record.ts';
@@ -77,8 +79,15 @@ async function createSpec(
 }
 
 export function liveFrom(record: SandboxRecord, driver: Driver, instance: SandboxInstance, namespace: Namespace): Live {
-  const envd = createEnvdClient(async (port) => await namespace.dial(port), new Secret(record.hostToken));
-  return { driver, instance, namespace, envd };
+  const hostToken = new Secret(record.hostToken);
+  const direct: Dial = async (port) => await namespace.dial(port);
+  return {
+    driver,
+    instance,
+    namespace,
+    dial: driver.capabilities.ownKernel ? createForwardedDial(direct, hostToken) : direct,
+    envd: createEnvdClient(direct, hostToken),
+  };
 }
 
 /** Stops talking to a sandbox's processes: the runner's own connections into it are gone afterwards. */

@@ -57,7 +57,7 @@ export function createRouter(
     },
     enter: (sandboxId) => activity.enter(sandboxId),
     async dial(sandboxId, port) {
-      return await table.getRunning(sandboxId).live.namespace.dial(port);
+      return await table.getRunning(sandboxId).live.dial(port);
     },
     onGone(listener) {
       listeners.add(listener);

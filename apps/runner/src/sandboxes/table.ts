@@ -1,7 +1,7 @@
 import { Secret, SoulBoxError } from '@soulbox/base';
 import type { Driver, SandboxInstance } from '@soulbox/isolation';
 import type { Namespace } from '@soulbox/network';
-import type { EnvdClient } from '../envd/envd-client.ts';
+import type { Dial, EnvdClient } from '../envd/envd-client.ts';
 import { checkStep, isTenantState } from './lifecycle.ts';
 import type { SandboxState } from './lifecycle.ts';
 import { createLocks } from './locks.ts';
@@ -13,6 +13,8 @@ export interface Live {
   readonly driver: Driver;
   readonly instance: SandboxInstance;
   readonly namespace: Namespace;
+  /** Opens a connection to a port inside, wherever a service listens. Throws `port_closed`. */
+  readonly dial: Dial;
   readonly envd: EnvdClient;
 }
 

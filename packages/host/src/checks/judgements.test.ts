@@ -52,7 +52,11 @@ test('without a CRIU that works sandboxes only cannot sleep, and the reason is t
 test('a wall stands only when all that its driver looked at does', () => {
   const good = { name: 'wall', ok: true, detail: 'another kernel' };
   const bad = { name: 'runsc', ok: false, detail: 'missing: the program runsc' };
-  expect(judgeTier('gvisor', [good])).toMatchObject({ status: 'ok', detail: 'stands: wall' });
+  const program = { name: 'runsc', ok: true, detail: '/usr/bin/runsc' };
+  expect(judgeTier('gvisor', [program, good])).toMatchObject({
+    status: 'ok',
+    detail: 'stands: runsc, wall (another kernel)',
+  });
   const fallen = { status: 'warn', detail: 'runsc: missing: the program runsc' };
   expect(judgeTier('gvisor', [good, bad])).toMatchObject(fallen);
   expect(judgeTier('container', [bad, good])).toMatchObject({ ...fallen, status: 'fail' });

@@ -41,6 +41,8 @@ export interface Cgroups {
   thaw(group: string): Promise<void>;
   /** Synchronous: three or four reads of pseudo files, which never wait. Throws ENOENT when the group is gone. */
   readUsage(group: string): CgroupUsage;
+  /** How many processes the kernel has ended because the group was out of memory; 0 when it is gone. */
+  countOutOfMemory(group: string): number;
   /** Ends every process in the group and below, frozen ones too. Resolves when none is left; throws after 10 s. */
   kill(group: string): Promise<void>;
   /** Removes the group's folders and those below. A group that is not there is fine. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isNodeError } from '@soulbox/base';
 
 // Read as UTF-8, which Node does without a buffer of 64 KiB per call: a thousand pseudo files a second are read here.
 
@@ -11,6 +12,16 @@ export function readFlatKeyed<N extends string>(path: string, names: readonly N[
     values[name] = at < 0 ? 0 : parseInt(text.slice(at + name.length + 2, at + name.length + 24), 10);
   }
   return values;
+}
+
+/** One value of such a file; 0 also when there is no file. */
+export function readCounter(path: string, name: string): number {
+  try {
+    return readFlatKeyed(path, [name])[name] ?? 0;
+  } catch (error) {
+    if (isNodeError(error) && (error.code === 'ENOENT' || error.code === 'ENODEV')) return 0;
+    throw error;
+  }
 }
 
 /** Reads a file of one number. `max` is Infinity. */

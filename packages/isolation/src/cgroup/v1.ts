@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import type { CgroupLimits, Cgroups, CgroupUsage } from './cgroups.ts';
-import { readFlatKeyed, readNumber } from './flat-keyed.ts';
+import { readCounter, readFlatKeyed, readNumber } from './flat-keyed.ts';
 import { freezeGroup, writeIfThere } from './freeze.ts';
 import { killPids, listGroups, listPids, removeGroup, strikeUntilEmpty } from './tree.ts';
 
@@ -44,6 +44,7 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
       await writeIfThere(fileOf('freezer', group, 'freezer.state'), 'THAWED');
     },
     readUsage: (group) => readUsage(fileOf, group),
+    countOutOfMemory: (group) => readCounter(fileOf('memory', group, 'memory.oom_control'), 'oom_kill'),
     kill: async (group) => {
       const freezer = fileOf('freezer', group, 'freezer.state');
       await strikeUntilEmpty(

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isNodeError } from '@soulbox/base';
 import type { CgroupLimits, Cgroups, CgroupUsage } from './cgroups.ts';
-import { readFlatKeyed, readNumber } from './flat-keyed.ts';
+import { readCounter, readFlatKeyed, readNumber } from './flat-keyed.ts';
 import { freezeGroup, writeIfThere } from './freeze.ts';
 import { neededControllers } from './layout.ts';
 import { killPids, listGroups, listPids, removeGroup, strikeUntilEmpty } from './tree.ts';
@@ -24,6 +24,7 @@ export function createV2Cgroups(root: string): Cgroups {
       await writeIfThere(join(root, group, 'cgroup.freeze'), '0');
     },
     readUsage: (group) => readUsage(join(root, group)),
+    countOutOfMemory: (group) => readCounter(join(root, group, 'memory.events'), 'oom_kill'),
     kill: async (group) => {
       const directory = join(root, group);
       await strikeUntilEmpty(

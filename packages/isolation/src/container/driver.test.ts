@@ -11,6 +11,7 @@ await prepareCgroups();
 describeDriver({
   name: 'container',
   instanceNumber: testInstance,
+  rootOf: ({ initPid }) => `/proc/${initPid}/root`,
   createDriver: () => createContainerDriver({ logger: silentLogger, instance: testInstance, criu }),
   startProgram: fileURLToPath(new URL('start-program.ts', import.meta.url)),
 });

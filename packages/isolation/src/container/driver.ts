@@ -42,8 +42,12 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
   return {
     name: 'container',
     capabilities: {
+      ownKernel: false,
       setuid: true,
       survivesOutOfMemory: true,
+      sharedMemoryOnDisk: true,
+      hidesEnvironments: true,
+      fileAttributes: true,
       checkpoint: host.criu !== undefined,
       deletedFiles: true,
       lazyRestore: host.criu !== undefined && canServePages(),

@@ -13,6 +13,7 @@ describeDriver({
   name: 'container, with late memory',
   lateMemory: true,
   instanceNumber: testInstance,
+  rootOf: ({ initPid }) => `/proc/${initPid}/root`,
   createDriver: () => createContainerDriver({ logger: silentLogger, instance: testInstance, criu }),
   startProgram: fileURLToPath(new URL('start-program.ts', import.meta.url)),
 });

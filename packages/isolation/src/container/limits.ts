@@ -17,6 +17,14 @@ export const allowedDevices = [
   [136, undefined],
 ] as const;
 
+/** Processes that only the sandbox's root may start, so that envd can still help when a user used up the rest. */
+const processesForRoot = 64;
+
+/** RLIMIT_NPROC: processes and threads of one user. */
+export function processesOfUser({ maxProcesses }: SandboxLimits): number {
+  return Math.max(maxProcesses - processesForRoot, Math.ceil(maxProcesses * 0.75));
+}
+
 /** The control group of a sandbox; crun is told the same. */
 export function groupLimits(limits: SandboxLimits): CgroupLimits {
   return {

@@ -3,7 +3,7 @@ import { idCount } from '../root/id-map.ts';
 import type { SandboxLayout } from './layout.ts';
 import { sandboxCapabilities } from './capabilities.ts';
 import { containerMounts, maskedFiles, readOnlyPaths } from './container-mounts.ts';
-import { allowedDevices, groupLimits } from './limits.ts';
+import { allowedDevices, groupLimits, processesOfUser } from './limits.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
 
 /** What the OCI configuration needs to know of the host. */
@@ -18,8 +18,6 @@ export interface HostFacts {
 
 /** envd runs at this nice value, its children at 0. For this and what follows see docs/decisions/004. */
 export const envdNice = -10;
-/** Processes that only the sandbox's root may start, so that envd can still help when a user used up the rest. */
-const processesForRoot = 64;
 
 /** create.sh opens it under this number before it runs crun. */
 const userNamespace = '/proc/self/fd/9';
@@ -60,8 +58,7 @@ export function createOciConfig(
 
 function createProcess(spec: SandboxSpec, facts: HostFacts): object {
   const { bounding, ...sets } = sandboxCapabilities;
-  const { maxProcesses } = spec.limits;
-  const userProcesses = Math.max(maxProcesses - processesForRoot, Math.ceil(maxProcesses * 0.75));
+  const userProcesses = processesOfUser(spec.limits);
   return {
     terminal: false,
     user: { uid: 0, gid: 0, umask: 0o022 },

@@ -1,13 +1,13 @@
 import { allowedSyscalls, refusedSyscalls } from './seccomp-syscalls.ts';
 
-interface SyscallArgument {
+export interface SyscallArgument {
   readonly index: number;
   readonly value: number;
   readonly valueTwo?: number;
   readonly op: 'SCMP_CMP_EQ' | 'SCMP_CMP_NE' | 'SCMP_CMP_GT' | 'SCMP_CMP_MASKED_EQ';
 }
 
-interface SyscallRule {
+export interface SyscallRule {
   readonly names: readonly string[];
   readonly action: 'SCMP_ACT_ALLOW' | 'SCMP_ACT_ERRNO';
   readonly errnoRet?: number;
@@ -22,7 +22,7 @@ export interface SeccompProfile {
   readonly syscalls: readonly SyscallRule[];
 }
 
-const errno = { EPERM: 1, ENOSYS: 38, EPROTONOSUPPORT: 93, EAFNOSUPPORT: 97 } as const;
+export const errno = { EPERM: 1, ENOSYS: 38, EPROTONOSUPPORT: 93, EAFNOSUPPORT: 97 } as const;
 const architectures: Readonly<Record<string, string>> = { x64: 'SCMP_ARCH_X86_64', arm64: 'SCMP_ARCH_AARCH64' };
 
 // CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET (include/uapi/linux/sched.h).

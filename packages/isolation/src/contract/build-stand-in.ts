@@ -23,6 +23,7 @@ export async function buildStandIn(): Promise<EnvdRuntime & AsyncDisposable> {
     mountPoint,
     command: [`${mountPoint}/${loader}`, '--library-path', mountPoint, `${mountPoint}/agent`],
     environment: [],
+    forOwnKernel: [],
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };
 }

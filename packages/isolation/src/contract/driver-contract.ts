@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import type { Driver, EnvdRuntime } from '../driver.ts';
+import type { Driver, EnvdRuntime, SandboxInstance } from '../driver.ts';
 import { buildStandIn, findOrMakeTestRoot } from './build-stand-in.ts';
 import { describeCheckpointFailures } from './checkpoint-failures.ts';
 import { describeCheckpoint } from './checkpoint.ts';
@@ -21,11 +21,8 @@ export interface DriverContract {
   readonly instanceNumber: number;
   /** A program that starts the sandbox of the SandboxSpec in its argument (JSON), and writes a line before it begins. */
   readonly startProgram: string;
-  /**
-   * Programs inside talk to a kernel of the sandbox's own. What the suite reads of the host's kernel about them says nothing
-   * then: walls, privileges and limits are left to tests of that driver. Default false.
-   */
-  readonly ownKernel?: boolean;
+  /** Where the host sees the root of a sandbox that runs. */
+  readonly rootOf: (instance: SandboxInstance) => string;
   /** Runs only what saves and restores, with memory that comes late. Default false. */
   readonly lateMemory?: boolean;
 }
@@ -58,15 +55,15 @@ export function describeDriver(contract: DriverContract): void {
       await stack.disposeAsync();
     });
 
-    if (contract.lateMemory !== true) describeRunning(contract, stage);
+    if (contract.lateMemory !== true) describeRunning(stage);
     describeSaving(contract, stage);
   });
 }
 
-function describeRunning(contract: DriverContract, stage: Stage): void {
-  if (contract.ownKernel !== true) describeWalls(stage);
-  if (contract.ownKernel !== true) describePrivileges(stage);
-  if (contract.ownKernel !== true) describeLimits(stage);
+function describeRunning(stage: Stage): void {
+  describeWalls(stage);
+  describePrivileges(stage);
+  describeLimits(stage);
   describeLifecycle(stage);
   describeFailures(stage);
 }

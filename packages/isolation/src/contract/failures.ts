@@ -40,7 +40,15 @@ export function describeFailures(stage: Stage): void {
       ['a template that is not there', { rootfs: '/nowhere' }],
       [
         'a runtime that is not there',
-        { runtime: { directory: '/nowhere', mountPoint: '/.soulbox', command: ['/x'], environment: [] } },
+        {
+          runtime: {
+            directory: '/nowhere',
+            mountPoint: '/.soulbox',
+            command: ['/x'],
+            environment: [],
+            forOwnKernel: [],
+          },
+        },
       ],
       ['a disk too small for a file system', { limits: { cpuCount: 1, memoryMb: 128, diskMb: 0, maxProcesses: 100 } }],
     ] as const)('%s fails the start and leaves nothing', async (_, changes) => {

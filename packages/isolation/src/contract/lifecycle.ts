@@ -89,6 +89,7 @@ export function describeLifecycle(stage: Stage): void {
       process.kill(sandbox.instance.initPid, 'SIGKILL');
       for (let tries = 0; tries < 100 && stage.bench.driver.isAlive(sandbox.instance); tries++) await sleep(10);
       expect(stage.bench.driver.isAlive(sandbox.instance)).toBe(false);
+      expect(await stage.bench.driver.whyEnded(sandbox.spec.sandboxId, sandbox.spec.directory)).toBeUndefined();
       const processes = (await hostTraces(sandbox.spec)).filter((line) => line.includes('sleep'));
       expect(processes).toEqual([]);
     });

@@ -23,7 +23,21 @@ export function describeLimits(stage: Stage): void {
       expect(stage.bench.driver.isAlive(sandbox.instance)).toBe(true);
     });
 
-    test('files in shared memory count as disk, not as memory that nothing can free', async () => {
+    test('out of memory ends the sandbox where it is not survived, and the driver says that it was it', async ({
+      skip,
+    }) => {
+      if (stage.bench.driver.capabilities.survivesOutOfMemory) skip('this driver survives it');
+      await using sandbox = await stage.bench.start();
+      const { sandboxId, directory } = sandbox.spec;
+      void sandbox.sh('python3 -c "b = bytearray(1 << 30)"', ordinaryUser).catch(() => undefined);
+      const { driver } = stage.bench;
+      for (let tries = 0; tries < 500 && driver.isAlive(sandbox.instance); tries++) await sleep(20);
+      expect(driver.isAlive(sandbox.instance)).toBe(false);
+      expect(await driver.whyEnded(sandboxId, directory)).toBe('out_of_memory');
+    });
+
+    test('files in shared memory count as disk, not as memory that nothing can free', async ({ skip }) => {
+      if (!stage.bench.driver.capabilities.sharedMemoryOnDisk) skip('this driver keeps shared memory in memory');
       await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb: 128, diskMb: 256 } });
       const { exitCode } = await sandbox.sh('head -c 180M /dev/zero > /dev/shm/big', ordinaryUser);
       expect(exitCode).toBe(0);
@@ -31,8 +45,17 @@ export function describeLimits(stage: Stage): void {
       expect(diskUsedBytes).toBeGreaterThan(180 * bytesPerMb);
     });
 
+    test('shared memory larger than all memory is stored or refused, and the sandbox goes on', async () => {
+      await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb: 128, diskMb: 256 } });
+      const { exitCode, stderr } = await sandbox.sh('head -c 180M /dev/zero > /dev/shm/big', ordinaryUser);
+      if (exitCode !== 0) expect(stderr).toContain('No space left on device');
+      expect((await sandbox.sh('rm /dev/shm/big && echo small > /dev/shm/file && cat /dev/shm/file')).stdout).toBe(
+        'small\n',
+      );
+    });
+
     test('a fork bomb stays within the limit, and root can still help', async () => {
-      await using sandbox = await stage.bench.start({ limits: { ...usualLimits, maxProcesses: 150 } });
+      await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb: 1024, maxProcesses: 150 } });
       const bomb = `import os, time
 made = 0
 try:
@@ -101,11 +124,14 @@ for i in range(10000): open(str(i), 'w').close()"`);
     });
 
     test('envd answers while user code burns every processor, all memory and all processes', async () => {
-      await using sandbox = await stage.bench.start({ limits: { ...usualLimits, maxProcesses: 200 } });
+      const { survivesOutOfMemory, ownKernel } = stage.bench.driver.capabilities;
+      const memoryMb = survivesOutOfMemory ? usualLimits.memoryMb : 1024;
+      await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb, maxProcesses: 200 } });
       const hogs = 'for i in $(seq 20); do sh -c "while :; do :; done" & done; wait';
       const memory = 'while :; do python3 -c "b = bytearray(1 << 30)"; done';
       const bomb = 'f() { f | f & }; while :; do f 2>/dev/null; sleep 0.05; done';
-      for (const script of [hogs, memory, bomb]) void sandbox.sh(script, ordinaryUser).catch(() => undefined);
+      for (const script of [hogs, ...(survivesOutOfMemory ? [memory] : []), bomb])
+        void sandbox.sh(script, ordinaryUser).catch(() => undefined);
       await sleep(1_000);
       const times: number[] = [];
       while (times.length < 200) {
@@ -119,7 +145,8 @@ for i in range(10000): open(str(i), 'w').close()"`);
       process.stdout.write(
         `health of a sandbox at all its limits: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms\n`,
       );
-      expect(p99).toBeLessThan(250);
+      // A kernel of one's own shares its processors out among all that runs inside; envd has no priority there.
+      expect(p99).toBeLessThan(ownKernel ? 2_500 : 250);
       await sandbox.sh(killAllOfUser);
       expect((await sandbox.sh('echo works', ordinaryUser)).stdout).toBe('works\n');
     });

@@ -32,13 +32,16 @@ export function describeWalls(stage: Stage): void {
     test('files that root and a user make belong to the range on the host', async () => {
       await one.sh('touch /made-by-root && mkdir -m 777 /open');
       await one.sh('touch /open/made-by-user', ordinaryUser);
-      const root = `/proc/${one.instance.initPid}/root`;
+      const root = stage.contract.rootOf(one.instance);
       expect((await stat(`${root}/made-by-root`)).uid).toBe(one.spec.idBase);
       expect((await stat(`${root}/open/made-by-user`)).uid).toBe(one.spec.idBase + ordinaryUser);
     });
 
     test('every namespace is its own', async () => {
-      const names = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
+      const names = ['cgroup', 'ipc', 'mnt', 'net', 'user', 'uts'];
+      // A kernel of one's own keeps its own list of processes. On the host it is one of the host's, which its filter lets
+      // signal none but itself.
+      if (!stage.bench.driver.capabilities.ownKernel) names.push('pid');
       for (const name of names) {
         const [mine, ones, others] = await Promise.all(
           ['self', one.instance.initPid, other.instance.initPid].map((pid) => readlink(`/proc/${pid}/ns/${name}`)),
@@ -73,21 +76,23 @@ export function describeWalls(stage: Stage): void {
       const script = `python3 -c "
 import ctypes, os, signal, time
 libc = ctypes.CDLL(None, use_errno=True)
-def most(call):
+def most(call, end):
     n = 0
-    while n < 200000 and call(n) >= 0: n += 1
+    while n < end and call(n) >= 0: n += 1
     return n
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN})
-print(most(lambda n: libc.mq_open(b'/q%d' % n, 0o102, 0o600, None)) > 0,
-    most(lambda n: libc.inotify_init1(0)) > 100,
-    most(lambda n: libc.sigqueue(os.getpid(), int(signal.SIGRTMIN), ctypes.c_void_p(0))) > 100, flush=True)
-time.sleep(float(os.environ['HOLD']))"`;
-      const hog = one.sh(`ulimit -n $(ulimit -Hn); HOLD=3 ${script}`, ordinaryUser);
+queues = most(lambda n: libc.mq_open(b'/q%d' % n, 0o102, 0o600, None), 1000)
+print(queues, most(lambda n: libc.inotify_init1(0), 1000),
+    most(lambda n: libc.sigqueue(os.getpid(), int(signal.SIGRTMIN), ctypes.c_void_p(0)), 200000), flush=True)
+time.sleep(float(os.environ['HOLD']))
+for n in range(queues): libc.mq_unlink(b'/q%d' % n)"`;
+      const use = async (sandbox: TestSandbox, seconds: number): Promise<string> =>
+        (await sandbox.sh(`ulimit -n $(ulimit -Hn); HOLD=${seconds} ${script}`, ordinaryUser)).stdout;
+      const alone = await use(other, 0);
+      const hog = use(one, 3);
       await sleep(1_500);
-      expect((await other.sh(`ulimit -n $(ulimit -Hn); HOLD=0 ${script}`, ordinaryUser)).stdout).toBe(
-        'True True True\n',
-      );
-      expect((await hog).stdout).toBe('True True True\n');
+      expect(await use(other, 0)).toBe(alone);
+      expect(await hog).toMatch(/^[1-9]\d* [1-9]\d* [1-9]\d*\n$/);
     });
 
     test('the template never changes', async () => {
@@ -118,6 +123,14 @@ time.sleep(float(os.environ['HOLD']))"`;
       for (const path of [...files.split(' '), `${one.spec.runtime.mountPoint}/new`])
         expect((await one.sh(`echo x > ${path}`)).exitCode, path).not.toBe(0);
       expect(await readdir(one.spec.runtime.directory)).not.toContain('new');
+    });
+
+    test('files keep attributes', async ({ skip }) => {
+      if (!stage.bench.driver.capabilities.fileAttributes) skip("this driver's files have none");
+      const script = `import os
+os.setxattr('/srv', 'user.tag', b'kept')
+print(os.getxattr('/srv', 'user.tag'))`;
+      expect((await other.sh(`python3 -c "${script}"`)).stdout).toBe("b'kept'\n");
     });
 
     test('sudo works for an ordinary user', async ({ skip }) => {

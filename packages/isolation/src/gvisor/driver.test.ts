@@ -3,6 +3,7 @@ import { silentLogger } from '@soulbox/base';
 import { prepareCgroups } from '../cgroup/prepare.ts';
 import { describeDriver } from '../contract/driver-contract.ts';
 import { createGvisorDriver } from './driver.ts';
+import { readRuntimeState } from './runtime-state.ts';
 import { testInstance } from './test-instance.ts';
 
 await prepareCgroups();
@@ -11,6 +12,7 @@ describeDriver({
   name: 'gvisor',
   instanceNumber: testInstance,
   createDriver: () => createGvisorDriver({ logger: silentLogger, instance: testInstance }),
-  ownKernel: true,
+  // The process that opens files; the sandbox's kernel itself sees an empty root.
+  rootOf: ({ sandboxId }) => `/proc/${readRuntimeState(testInstance, sandboxId).goferPid}/root`,
   startProgram: fileURLToPath(new URL('start-program.ts', import.meta.url)),
 });

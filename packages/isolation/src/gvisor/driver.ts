@@ -5,7 +5,7 @@ import { initRuns } from '../host/init-process.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
-import { traceName } from '../root/layout.ts';
+import { cgroupOf, traceName } from '../root/layout.ts';
 import { adoptSandbox } from './adopt.ts';
 import { checkpointSandbox } from './checkpoint.ts';
 import { destroySandbox } from './destroy.ts';
@@ -31,8 +31,12 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
   return {
     name: 'gvisor',
     capabilities: {
+      ownKernel: true,
       setuid: false,
       survivesOutOfMemory: false,
+      sharedMemoryOnDisk: false,
+      hidesEnvironments: false,
+      fileAttributes: false,
       checkpoint: true,
       deletedFiles: false,
       lazyRestore: false,
@@ -47,7 +51,11 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       ),
     adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
     isAlive: initRuns,
-    whyEnded: () => Promise.resolve(undefined),
+    // The host's kernel sees one process, and has ended it.
+    whyEnded: async (sandboxId) =>
+      await Promise.resolve(
+        host.cgroups.countOutOfMemory(cgroupOf(host.instance, sandboxId)) > 0 ? 'out_of_memory' : undefined,
+      ),
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
     freeze: (instance) => freezeSandbox(host, instance),
     thaw: (instance) => thawSandbox(host, instance),

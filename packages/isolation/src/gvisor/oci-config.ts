@@ -1,16 +1,18 @@
 import { sandboxCapabilities } from '../container/capabilities.ts';
-import type { SandboxSpec } from '../driver.ts';
+import { processesOfUser } from '../container/limits.ts';
+import type { SandboxLimits, SandboxSpec } from '../driver.ts';
 import { idCount } from '../root/id-map.ts';
 import { gvisorMounts } from './gvisor-mounts.ts';
 import type { SandboxLayout } from './layout.ts';
+import { createSeccompProfile } from './seccomp-profile.ts';
 
 /** Microseconds, see docs/decisions/004. */
 const cpuPeriodMicros = 20_000;
 /**
- * Processes and threads of the host beside those that stand for the sandbox's: gVisor's kernel and its opener of files.
- * A kernel that cannot make one more ends the sandbox, so its limit must lie above the one inside.
+ * Processes and threads of the host: one stands for each of the sandbox's, and gVisor's kernel and its opener of files have
+ * theirs. A kernel that cannot make one more ends the sandbox, so this limit lies above what root and a user may start.
  */
-const hostProcesses = 256;
+const hostProcesses = ({ maxProcesses }: SandboxLimits): number => 2 * maxProcesses + 256;
 
 /** The OCI runtime configuration (opencontainers/runtime-spec 1.2) of one sandbox. */
 export function createOciConfig(
@@ -36,12 +38,13 @@ export function createOciConfig(
       gidMappings: mapping,
       cgroupsPath,
       resources: createResources(spec),
+      seccomp: createSeccompProfile(),
     },
   };
 }
 
 function createProcess(spec: SandboxSpec, openFilesMax: number): object {
-  const { maxProcesses } = spec.limits;
+  const userProcesses = processesOfUser(spec.limits);
   return {
     terminal: false,
     user: { uid: 0, gid: 0, umask: 0o022 },
@@ -50,12 +53,13 @@ function createProcess(spec: SandboxSpec, openFilesMax: number): object {
     env: [
       ...['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LANG=C.UTF-8'],
       ...spec.runtime.environment,
+      ...spec.runtime.forOwnKernel,
     ],
     capabilities: sandboxCapabilities,
     noNewPrivileges: true,
     rlimits: [
       { type: 'RLIMIT_NOFILE', soft: Math.min(1024, openFilesMax), hard: openFilesMax },
-      { type: 'RLIMIT_NPROC', soft: maxProcesses, hard: maxProcesses },
+      { type: 'RLIMIT_NPROC', soft: userProcesses, hard: userProcesses },
       { type: 'RLIMIT_CORE', soft: 0, hard: 0 },
     ],
   };
@@ -66,6 +70,6 @@ function createResources(spec: SandboxSpec): object {
   return {
     memory: { limit: memoryBytes, swap: memoryBytes },
     cpu: { period: cpuPeriodMicros, quota: spec.limits.cpuCount * cpuPeriodMicros },
-    pids: { limit: spec.limits.maxProcesses + hostProcesses },
+    pids: { limit: hostProcesses(spec.limits) },
   };
 }

@@ -20,6 +20,7 @@ const flags = [
   '--overlay2=none',
   '--file-access=exclusive',
   '--cpu-num-from-quota',
+  '--oci-seccomp',
 ];
 
 /** The program and what stands before the name of every command. */

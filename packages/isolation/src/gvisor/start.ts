@@ -51,6 +51,7 @@ async function launch(
   signal: AbortSignal,
   command: readonly string[],
 ): Promise<SandboxInstance> {
+  await requireRunsc(host);
   const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
   // The intent first: whoever finds it knows that host tools may still be at work.
   await writeRecord(layout.record, { state: 'starting' });
@@ -58,6 +59,13 @@ async function launch(
   const init = await runLaunchScript(host, spec, layout, signal, command);
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init });
   return instanceOf(spec.sandboxId, spec.directory, init.initPid, init.initStartTicks);
+}
+
+/** Its absence is the one fault that the caller of an API can be told by name. */
+async function requireRunsc(host: Host): Promise<void> {
+  if ((await host.readVersion()) !== '') return;
+  const message = 'The isolation "gvisor" needs the program runsc, which this host does not have; see soulbox doctor.';
+  throw new SoulBoxError('capability_missing', message);
 }
 
 async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
@@ -103,7 +111,7 @@ async function runLaunchScript(
   const step = spec.disk === 'new' ? 'make' : 'renew';
   const script = [launchScript, diskScripts, step, image, skeleton, mountTable, rootfs, String(spec.idBase), settings];
   await runRunsc(host, spec, [...command, '-pid-file', pidFile, '-bundle', spec.directory, spec.sandboxId], {
-    before: ['unshare', '--mount', '--net', 'sh', ...script],
+    before: ['unshare', '--mount', '--net', '--cgroup', 'sh', ...script],
     // The script's pid: the namespace is its own, and becomes the sandbox's.
     whenReady: async (pid) => await spec.attachNetwork(`/proc/${pid}/ns/net`),
     signal,

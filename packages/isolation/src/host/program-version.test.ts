@@ -28,8 +28,11 @@ test.each([
   expect(await createVersionReader('tool', [await makeProgram(answer)])()).toBe(version);
 });
 
-test('a program that is not there has none', async () => {
-  expect(await createVersionReader('tool', [join(directory, 'nothing')])()).toBe('');
+test('a program that is not there has none, until it is installed', async () => {
+  const readVersion = createVersionReader('tool', [join(directory, 'program')]);
+  expect(await readVersion()).toBe('');
+  await makeProgram('echo Version: 1');
+  expect(await readVersion()).toBe('tool 1');
 });
 
 test('a program is asked once, whoever asks at the same time or later', async () => {

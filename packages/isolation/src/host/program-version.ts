@@ -3,12 +3,16 @@ import { run } from '@soulbox/base';
 const timeoutMs = 10_000;
 
 /**
- * Name and version of a program, from what it answers to `--version`: `criu 4.2.1`. Asked once, at the first call; the
- * answer is empty for a program that gives none.
+ * Name and version of a program, from what it answers to `--version`: `criu 4.2.1`. Asked until it has answered once, as it may
+ * be installed later; empty for a program that is not there or gives none.
  */
 export function createVersionReader(name: string, command: readonly string[]): () => Promise<string> {
   let known: Promise<string> | undefined;
-  return async () => await (known ??= readVersion(name, command));
+  return async () => {
+    const version = await (known ??= readVersion(name, command));
+    if (version === '') known = undefined;
+    return version;
+  };
 }
 
 async function readVersion(name: string, [program = '', ...args]: readonly string[]): Promise<string> {

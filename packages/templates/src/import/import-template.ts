@@ -39,7 +39,8 @@ export interface ImportOptions extends RegistryOptions {
   /** Take the name from the template that has it. */
   readonly replace?: boolean;
   readonly limits?: Partial<ImportLimits>;
-  readonly size?: Pick<TemplateFacts, 'cpuCount' | 'memoryMb' | 'diskMb'>;
+  /** What its sandboxes get when their creator does not say. */
+  readonly defaults?: Pick<TemplateFacts, 'cpuCount' | 'memoryMb' | 'diskMb' | 'isolation'>;
 }
 
 /**
@@ -60,7 +61,7 @@ export async function importTemplate(
     name,
     source: source.text,
     replace: options.replace ?? false,
-    fill: async (draft) => ({ ...(await fillFromSource(draft, source, options)), ...options.size }),
+    fill: async (draft) => ({ ...(await fillFromSource(draft, source, options)), ...options.defaults }),
   });
   const { templateId, sizeBytes } = template;
   if (!(await existsInRootfs(template.rootfs, '/bin/bash'))) {

@@ -12,7 +12,10 @@ import { isRootfsMounted } from './rootfs-in-use.ts';
 
 /** What the maker of a template knows once its rootfs is full. Everything left out gets the default. */
 export type TemplateFacts = Partial<
-  Pick<TemplateFile, 'cpuCount' | 'memoryMb' | 'diskMb' | 'defaultUser' | 'defaultWorkdir' | 'environment'>
+  Pick<
+    TemplateFile,
+    'cpuCount' | 'memoryMb' | 'diskMb' | 'defaultUser' | 'defaultWorkdir' | 'environment' | 'isolation'
+  >
 >;
 
 export interface AddTemplate {

@@ -4,9 +4,9 @@ import { createLogger, SoulBoxError } from '@soulbox/base';
 import type { BoxOverrides } from '@soulbox/box';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
-import { resolveFolders } from '../../config.ts';
+import { environment, resolveFolders } from '../../config.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
-import { dataDirArg, jsonArg, parseNumberFlag } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
 import { readClientEnvironment, toShellLines } from '../../server/client-lines.ts';
 import { prepareEverything } from '../../server/prepare.ts';
 import { startDetached } from '../../server/start-detached.ts';
@@ -23,6 +23,7 @@ export const up = defineCommand({
     host: { type: 'string', description: 'Address to listen on (default 127.0.0.1)', valueHint: 'ADDRESS' },
     'data-dir': dataDirArg,
     instance: { type: 'string', description: 'Number of this server on the host, 0 to 14 (default 0)', valueHint: 'N' },
+    isolation: { type: 'string', description: 'Wall of sandboxes that name none', valueHint: 'container|gvisor' },
     'log-file': {
       type: 'string',
       description: 'Log to this file (default: DATA/logs/server.log at a terminal, else standard error)',
@@ -36,13 +37,17 @@ export const up = defineCommand({
     const port = parseNumberFlag('port', args.port, 0, 65_535);
     const tlsPort = parseNumberFlag('tls-port', args['tls-port'], 0, 65_535);
     const instance = parseNumberFlag('instance', args.instance, 0, 14);
+    const isolation = parseChoiceFlag('isolation', args.isolation, ['container', 'gvisor']);
     const overrides: BoxOverrides = {
       dataDirectory: folders.dataDirectory,
       ...(port === undefined ? {} : { port }),
       ...(tlsPort === undefined ? {} : { tlsPort }),
       ...(instance === undefined ? {} : { instance }),
       ...(args.host === undefined ? {} : { host: args.host }),
+      ...(isolation === undefined ? {} : { isolation }),
     };
+    // Before minutes of preparation: a bad setting would be told after them.
+    await checkSettings(overrides);
     const running = await findServer(folders.dataDirectory);
     if (running !== undefined) {
       throw new SoulBoxError(
@@ -63,6 +68,12 @@ export const up = defineCommand({
     });
   },
 });
+
+/** Throws `config_invalid`. */
+async function checkSettings(overrides: BoxOverrides): Promise<void> {
+  const { loadBoxConfig } = await import('@soulbox/box');
+  loadBoxConfig(environment, overrides);
+}
 
 async function runInForeground(
   dataDirectory: string,
@@ -97,6 +108,7 @@ function flagsFrom(overrides: BoxOverrides): string[] {
     'tls-port': overrides.tlsPort,
     instance: overrides.instance,
     host: overrides.host,
+    isolation: overrides.isolation,
   };
   return Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
 }

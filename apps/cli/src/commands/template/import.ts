@@ -3,7 +3,7 @@ import { createLogger } from '@soulbox/base';
 import { importTemplate, openTemplateStore } from '@soulbox/templates';
 import { resolveFolders } from '../../config.ts';
 import { createProgress } from '../../output/progress.ts';
-import { dataDirArg, jsonArg, parseNumberFlag } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
 import { UsageError } from '../../program/usage-error.ts';
 
 export const importCommand = defineCommand({
@@ -15,6 +15,11 @@ export const importCommand = defineCommand({
     cpus: { type: 'string', description: 'CPUs of its sandboxes (default 2)', valueHint: 'N' },
     'memory-mb': { type: 'string', description: 'Memory of its sandboxes in MiB (default 1024)', valueHint: 'MIB' },
     'disk-mb': { type: 'string', description: 'Disk of its sandboxes in MiB (default 10240)', valueHint: 'MIB' },
+    isolation: {
+      type: 'string',
+      description: "Wall of its sandboxes (default: the server's)",
+      valueHint: 'container|gvisor',
+    },
     'tls-verify': {
       type: 'string',
       description: 'false: accept a registry without valid TLS',
@@ -34,6 +39,7 @@ export const importCommand = defineCommand({
     const cpuCount = parseNumberFlag('cpus', args.cpus, 1, 64);
     const memoryMb = parseNumberFlag('memory-mb', args['memory-mb'], 128, 1_048_576);
     const diskMb = parseNumberFlag('disk-mb', args['disk-mb'], 64, 16_777_216);
+    const isolation = parseChoiceFlag('isolation', args.isolation, ['container', 'gvisor']);
     const store = openTemplateStore(resolveFolders(args['data-dir']).templatesDirectory);
     await store.sweep();
     using progress = createProgress(`Importing ${args.name}:`);
@@ -41,10 +47,11 @@ export const importCommand = defineCommand({
       replace: args.force === true,
       tlsVerify: tlsVerify === 'true',
       ...(args.authfile === undefined ? {} : { authFile: args.authfile }),
-      size: {
+      defaults: {
         ...(cpuCount === undefined ? {} : { cpuCount }),
         ...(memoryMb === undefined ? {} : { memoryMb }),
         ...(diskMb === undefined ? {} : { diskMb }),
+        ...(isolation === undefined ? {} : { isolation }),
       },
       logger: createLogger({ level: 'warn' }),
       onProgress: (step) => progress.step(step),

@@ -1,0 +1,113 @@
+import { connect, createServer } from 'node:net';
+import type { Server, Socket } from 'node:net';
+import { forwardAnswers } from '@soulbox/contract';
+import type { HostGate } from '../init/host-token.ts';
+
+/** The first line: a port and a token of 32 characters. */
+const maxLineBytes = 256;
+const lineTimeoutMs = 5_000;
+const loopbacks = ['127.0.0.1', '::1'] as const;
+
+/**
+ * Connects the host with services that listen on this sandbox's loopback only, which it cannot dial (docs/decisions/012).
+ * Whoever does not show the host token gets nothing. An end of either side is passed on as such, and so is a break.
+ */
+export async function listenForPorts(port: number, hostGate: HostGate): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    socket.on('error', () => socket.destroy());
+    void accept(socket, hostGate).catch(() => socket.destroy());
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '0.0.0.0', () => {
+      server.off('error', reject);
+      server.on('error', () => undefined);
+      resolve();
+    });
+  });
+  return server;
+}
+
+async function accept(socket: Socket, hostGate: HostGate): Promise<void> {
+  const [wanted = '', token = ''] = (await readLine(socket)).split(' ');
+  const port = Number(wanted);
+  if (!(await hostGate.isHost(token)) || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    socket.destroy();
+    return;
+  }
+  const service = await connectLoopback(port);
+  if (service === undefined) {
+    socket.end(forwardAnswers.closed);
+    return;
+  }
+  if (socket.destroyed) {
+    service.destroy();
+    return;
+  }
+  socket.write(forwardAnswers.open);
+  join(socket, service);
+}
+
+/** Nothing after the line is taken from the socket. */
+async function readLine(socket: Socket): Promise<string> {
+  const timer = setTimeout(() => socket.destroy(), lineTimeoutMs);
+  try {
+    let line = '';
+    for await (const chunk of chunksOf(socket)) {
+      line += chunk.toString('latin1');
+      const end = line.indexOf('\n');
+      if (end < 0 && line.length <= maxLineBytes) continue;
+      const rest = Buffer.from(line.slice(end + 1), 'latin1');
+      if (end >= 0 && rest.length > 0) socket.unshift(rest);
+      return end < 0 ? '' : line.slice(0, end);
+    }
+    return '';
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What arrives, without ending the socket when the reader has enough. */
+async function* chunksOf(socket: Socket): AsyncGenerator<Buffer> {
+  for (;;) {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk !== null) yield chunk;
+    else if (socket.readableEnded || socket.destroyed) return;
+    else
+      await new Promise<void>((resolve) => {
+        const go = (): void => {
+          for (const name of ['readable', 'end', 'close']) socket.off(name, go);
+          resolve();
+        };
+        for (const name of ['readable', 'end', 'close']) socket.once(name, go);
+      });
+  }
+}
+
+async function connectLoopback(port: number): Promise<Socket | undefined> {
+  for (const host of loopbacks) {
+    const service = connect({ host, port, allowHalfOpen: true, noDelay: true });
+    const isOpen = await new Promise<boolean>((resolve) => {
+      service.once('connect', () => resolve(true));
+      service.once('error', () => resolve(false));
+    });
+    if (isOpen) return service;
+    service.destroy();
+  }
+  return undefined;
+}
+
+/** A side that reads slowly holds the other back. */
+function join(one: Socket, other: Socket): void {
+  for (const [from, to] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    from.pipe(to);
+    from.on('error', () => to.resetAndDestroy());
+    // Closed without an end: the other side must not take what it got for all.
+    from.on('close', () => {
+      if (!from.readableEnded) to.destroy();
+    });
+  }
+}

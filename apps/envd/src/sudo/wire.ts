@@ -1,0 +1,60 @@
+import type { TerminalSize } from '../sys/pseudo-terminal.ts';
+
+/**
+ * What the program `sudo` and envd say to each other. The program sends one message to envd's mailbox, without content, with
+ * its standard streams, its working directory and one end of a pair of streams. Everything else goes through that pair, as
+ * lines of JSON: the request; envd's answer, with the master of a terminal if one was asked for; signals; the end.
+ */
+export type Request =
+  | { readonly kind: 'check' }
+  | {
+      readonly kind: 'run';
+      readonly target: string;
+      /** Looked for in PATH of `env` unless it has a slash. */
+      readonly program: string;
+      readonly argv: readonly string[];
+      readonly env: Readonly<Record<string, string>>;
+      /** Start in the target's home. */
+      readonly atHome: boolean;
+      /** A new terminal for standard input and output, and for errors too if those are asked for. */
+      readonly terminal: (TerminalSize & { readonly forErrors: boolean }) | undefined;
+    };
+
+export interface Signal {
+  readonly signal: number;
+}
+
+export type Answer =
+  | { readonly kind: 'allowed' }
+  | { readonly kind: 'refused'; readonly message: string }
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'signaled'; readonly signal: number };
+
+/** The descriptors of the first message, in this order. */
+export const descriptorCount = 5;
+/** A request is arguments and variables, which the kernel takes up to 2 MiB of. */
+export const maxLineBytes = 4 * 1024 * 1024;
+/** What an answer fits into that is received whole. */
+export const maxAnswerBytes = 4096;
+
+/** One sandbox has one envd, but a test has several: its port tells them apart. */
+export function mailboxName(envdPort: number): string {
+  return `soulbox-sudo-${envdPort}`;
+}
+
+export function encodeLine(value: Request | Signal | Answer): Uint8Array {
+  return Buffer.from(`${JSON.stringify(value)}\n`);
+}
+
+/** The lines that a stream brings, parsed. Throws on what is no JSON or too long. */
+export async function* readLines(read: () => Promise<Uint8Array | undefined>): AsyncGenerator {
+  let waiting = Buffer.alloc(0);
+  for (let chunk = await read(); chunk !== undefined; chunk = await read()) {
+    waiting = Buffer.concat([waiting, chunk]);
+    for (let end = waiting.indexOf('\n'); end >= 0; end = waiting.indexOf('\n')) {
+      yield JSON.parse(waiting.toString('utf8', 0, end));
+      waiting = waiting.subarray(end + 1);
+    }
+    if (waiting.length > maxLineBytes) throw new Error('The line has no end.');
+  }
+}

@@ -1,0 +1,27 @@
+import type { DriverCapabilities } from '@soulbox/isolation';
+import { beforeEach } from 'vitest';
+import type { TestContext } from 'vitest';
+import { server } from './server.ts';
+
+/** Why a test is skipped where its sandboxes' driver cannot do what it is about. The drivers themselves say which can. */
+const reasons = {
+  ownKernel: "has no kernel of the sandbox's own",
+  setuid: 'has no setuid programs',
+  survivesOutOfMemory: 'ends a sandbox that runs out of memory',
+  sharedMemoryOnDisk: 'keeps shared memory in memory',
+  hidesEnvironments: 'shows the environment of every process',
+  fileAttributes: 'has files without attributes',
+  checkpoint: 'cannot save memory',
+  deletedFiles: 'cannot save a sandbox in which a deleted file is open',
+  lazyRestore: 'reads all memory before it answers',
+} satisfies Record<keyof DriverCapabilities, string>;
+
+/** For all tests of a file, or of the `describe` it is called in. */
+export function needs(capability: keyof DriverCapabilities): void {
+  beforeEach((context) => skipWithout(capability, context));
+}
+
+/** For one test: call it first. */
+export function skipWithout(capability: keyof DriverCapabilities, { skip }: Pick<TestContext, 'skip'>): void {
+  if (!server.capabilities[capability]) skip(`the isolation "${server.isolation}" ${reasons[capability]}`);
+}

@@ -1,0 +1,72 @@
+import { CommandExitError } from 'e2b';
+import { expect, test } from 'vitest';
+import { sharedSandbox } from './harness/sandbox.ts';
+
+const sandbox = sharedSandbox();
+
+const stdout = async (command: string, user = 'user'): Promise<string> =>
+  (await sandbox().commands.run(command, { user, timeoutMs: 60_000 })).stdout;
+
+test('the forms that people type do what they do elsewhere', async () => {
+  expect(await stdout('sudo -n id -u')).toBe('0\n');
+  expect(await stdout('echo x | sudo tee /root/f; sudo cat /root/f')).toBe('x\nx\n');
+  expect(
+    await stdout('FOO=bar sudo -E printenv FOO; sudo FOO=baz printenv FOO; FOO=bar sudo printenv FOO || echo unset'),
+  ).toBe('bar\nbaz\nunset\n');
+  expect(await stdout('sudo -u nobody id -un; sudo -i pwd; cd /tmp && sudo -s pwd')).toBe('nobody\n/root\n/tmp\n');
+  expect(await stdout('(echo a; sudo echo b; echo c) > /tmp/log; cat /tmp/log')).toBe('a\nb\nc\n');
+});
+
+test('statuses and signals come through', async () => {
+  const failed = await sandbox()
+    .commands.run('sudo sh -c "exit 7"')
+    .catch((error: unknown) => error);
+  expect(failed).toBeInstanceOf(CommandExitError);
+  expect((failed as CommandExitError).exitCode).toBe(7);
+  expect(
+    await stdout('sudo sleep 600 & sleep 1; kill -TERM $!; wait $!; echo $?; pgrep -fxc "sleep 600" || true'),
+  ).toBe('143\n0\n');
+});
+
+test('the package manager works through it', { timeout: 120_000 }, async () => {
+  expect(await stdout('sudo dpkg --configure -a && sudo apt-get check > /dev/null && echo whole')).toBe('whole\n');
+  const empty =
+    'mkdir -p /tmp/p/DEBIAN && printf "Package: empty\\nVersion: 1\\nArchitecture: all\\nMaintainer: x\\nDescription: x\\n" > /tmp/p/DEBIAN/control';
+  expect(
+    await stdout(
+      `${empty} && dpkg-deb --build /tmp/p /tmp/p.deb > /dev/null && sudo apt-get install -y /tmp/p.deb > /dev/null 2>&1; dpkg-query -Wf '\${Status}' empty`,
+    ),
+  ).toBe('install ok installed');
+});
+
+test('a user without a rule is refused', async () => {
+  await stdout('useradd -m stranger', 'root');
+  const refused = await sandbox()
+    .commands.run('sudo -n id', { user: 'stranger' })
+    .catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(CommandExitError);
+  expect((refused as CommandExitError).stdout).toBe('');
+});
+
+test('a root shell on a terminal has a terminal of its own, and Ctrl-C reaches what runs in it', async () => {
+  let output = '';
+  const terminal = await sandbox().pty.create({
+    cols: 91,
+    rows: 33,
+    timeoutMs: 60_000,
+    onData: (data) => void (output += Buffer.from(data).toString()),
+  });
+  const type = async (text: string): Promise<void> => {
+    await sandbox().pty.sendInput(terminal.pid, Buffer.from(text));
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+  };
+  await type('sudo -i\n');
+  await type('stty size; tty; sleep 1000\n');
+  await type('\x03');
+  await type('echo "I am $(id -un)"; exit\n');
+  await type('exit\n');
+  await terminal.wait();
+  expect(output).toContain('33 91');
+  expect(output).toMatch(/\/dev\/pts\/\d/);
+  expect(output).toContain('I am root');
+});
