@@ -16,10 +16,13 @@ const vitest = (name: string, args: readonly string[]): Step => ({
   run: async () => await runVisibly(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...args]),
 });
 /**
- * End-to-end files that are about what differs behind gVisor: two minutes of the quarter of an hour that all of them take
+ * End-to-end files that are about what differs behind gVisor: four minutes of the quarter of an hour that all of them take
  * (`npm run e2e:gvisor`).
  */
-const gvisorFiles = ['sudo', 'ports', 'pty', 'isolation', 'load', 'kill', 'files-watch', 'pause-files'];
+const gvisorFiles = [
+  ...['sudo', 'ports', 'pty', 'isolation', 'load', 'kill', 'files-watch'],
+  ...['pause', 'pause-files', 'auto-resume', 'snapshots', 'fork'],
+];
 const args = process.argv.slice(2);
 const steps: readonly Step[] =
   args.length > 0
