@@ -7,6 +7,9 @@ import type { Random } from './random.ts';
 const maxDelayMs = 600;
 /** Without calm now and then hardly any cycle would get to its end. */
 const maxCalmMs = 4000;
+/** What a start of the server takes when nobody else is at work. Where it takes longer, all takes longer, and so do the waits. */
+const usualStartMs = 1000;
+const maxSlowness = 10;
 
 export interface KillCounts {
   kills: number;
@@ -23,8 +26,9 @@ export async function keepKilling(
   options: { maxKills: number; counts: KillCounts; stop: AbortSignal },
 ): Promise<void> {
   const { counts, stop } = options;
+  let slowness = 1;
   while (!stop.aborted && counts.kills < options.maxKills) {
-    await sleep(random.chance(0.3) ? random.between(0, maxCalmMs) : random.between(0, maxDelayMs));
+    await sleep(slowness * random.between(0, random.chance(0.3) ? maxCalmMs : maxDelayMs));
     await server.kill9();
     counts.kills++;
     while (random.chance(0.35)) {
@@ -37,7 +41,9 @@ export async function keepKilling(
         counts.kills++;
       }
     }
+    const startedAt = performance.now();
     await server.restart();
+    slowness = Math.min(Math.max((performance.now() - startedAt) / usualStartMs, 1), maxSlowness);
   }
 }
 

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { isNodeError, writeFileAtomic } from '@soulbox/base';
+import { errorFromNode, isNodeError, writeFileAtomic } from '@soulbox/base';
 import { causes } from '@soulbox/contract';
 import type { Cause } from '@soulbox/contract';
 import { diskDigestsSchema } from '@soulbox/states';
@@ -146,8 +146,15 @@ export function createRecordStore(directory: string): RecordStore {
     async write(record) {
       // A paused sandbox outlives its host's crash; of all others nothing would be left anyway.
       const durable = record.state === 'paused';
-      await writeFileAtomic(fileOf(record.sandboxId), `${JSON.stringify(record)}\n`, { durable });
-      if (durable) await syncDirectory(directory);
+      try {
+        await writeFileAtomic(fileOf(record.sandboxId), `${JSON.stringify(record)}\n`, { durable });
+        if (durable) await syncDirectory(directory);
+      } catch (error) {
+        throw errorFromNode(
+          error,
+          `The record of sandbox ${record.sandboxId} could not be written to the host's disk.`,
+        );
+      }
     },
     async remove(sandboxId) {
       await rm(fileOf(sandboxId), { force: true });

@@ -66,7 +66,7 @@ export interface SandboxTable extends Locks {
   tenants(): TenantSandbox[];
   running(): RunningSandbox[];
   all(): KnownSandbox[];
-  /** Takes one legal step: in memory at once, then on disk. Throws `illegal_transition`. */
+  /** Takes one legal step: in memory at once, then on disk. Throws `illegal_transition`, and `disk_full` with the step not taken. */
   step(sandbox: KnownSandbox, to: SandboxState, change?: RecordChange): Promise<void>;
   /** Changes the record without a step. */
   update(sandbox: KnownSandbox, change: RecordChange): Promise<void>;
@@ -103,8 +103,15 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
     async step(sandbox, to, change = {}) {
       checkStep(sandbox.record.sandboxId, sandbox.record.state, to);
       // In memory first and without a wait: of two callers that race for a step the second must see it taken.
-      sandbox.record = { ...sandbox.record, ...change, state: to };
-      await save(sandbox);
+      const before = sandbox.record;
+      const after = { ...before, ...change, state: to };
+      sandbox.record = after;
+      try {
+        await save(sandbox);
+      } catch (error) {
+        if (!isDoneAnyway(to) && sandbox.record === after) sandbox.record = before;
+        throw error;
+      }
     },
     async update(sandbox, change) {
       sandbox.record = { ...sandbox.record, ...change };
@@ -115,6 +122,14 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
     },
   };
   return table;
+}
+
+/**
+ * All other steps are intents, of which nothing is done when they cannot be noted, or can be noted once more. A record that says
+ * less than this is what a crash before the step leaves, and is recovered from as such.
+ */
+function isDoneAnyway(state: SandboxState): boolean {
+  return state === 'running' || state === 'ending';
 }
 
 export function sandboxNotFound(sandboxId: string): SoulBoxError {

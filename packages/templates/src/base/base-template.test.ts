@@ -52,6 +52,11 @@ describe.skipIf(template === undefined)('the base template', () => {
     await expect(inside('which', 'mcp-gateway')).rejects.toThrow();
   });
 
+  test('has the folders of manual pages, though none of the pages', async () => {
+    for (let section = 1; section <= 9; section++)
+      expect(await readdir(join(rootfs, 'usr/share/man', `man${section}`))).toEqual([]);
+  });
+
   test('names no host, holds no package lists and no device nodes', async () => {
     expect(await readRootfsFile(rootfs, '/etc/hostname')).toBe('sandbox\n');
     expect(await readRootfsFile(rootfs, '/etc/resolv.conf')).toBe('');

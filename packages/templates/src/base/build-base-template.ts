@@ -7,7 +7,7 @@ import { fetchNpm, installNpm } from './npm.ts';
 import { baseSuite } from './packages.ts';
 
 /** Raised when the recipe changes, so that the next start makes the template anew. */
-const recipe = 2;
+const recipe = 3;
 const source = `debian:${baseSuite}/${recipe}`;
 
 /** The name of the template that create uses when the caller names none. */

@@ -1,4 +1,4 @@
-import { chmod, cp, lchown, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, lchown, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '@soulbox/base';
 import { prepareRootfs } from '../rootfs/prepare-rootfs.ts';
@@ -25,6 +25,9 @@ export async function finishBase(rootfs: string): Promise<void> {
   for (const name of ['dpkg.log', 'alternatives.log', 'bootstrap.log']) {
     await rm(join(rootfs, 'var/log', name), { force: true });
   }
+  // Their pages are left out (packages.ts), but installing Java fails without the folders: it makes links in them.
+  for (let section = 1; section <= 9; section++)
+    await mkdir(join(rootfs, 'usr/share/man', `man${section}`), { recursive: true });
   // E2B's templates let `user` install into /usr/local (npm -g, scripts) without sudo.
   await run('chmod', ['-R', 'a+rwX', '--', join(rootfs, 'usr/local')]);
   await chmod(join(rootfs, 'tmp'), 0o1777);

@@ -22,7 +22,7 @@ const dumpScript = fileURLToPath(new URL('dump.sh', import.meta.url));
 /** 2 GiB a second are usual; a slow disk under a large sandbox has this long. */
 const dumpTimeoutMs = 600_000;
 /** How long CRIU may go on with a save that nobody wants any more. */
-const patienceMs = 30_000;
+const patienceMs = 10_000;
 /** Of a memory that a resume has not brought back yet; about a second for each GiB is usual. */
 const loadTimeoutMs = 120_000;
 /** What CRIU leaves among the images and no restore needs. */
