@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { CommandError } from '@soulbox/base';
 import type { ToolOptions } from '../host/host-tool.ts';
 import { runHostTool } from '../host/host-tool.ts';
@@ -41,12 +41,22 @@ export async function runRunsc(
   const { sandboxId, directory } = target;
   const { runtimeLog } = layoutOf(host.instance, sandboxId, directory);
   const { before = [], ...toolOptions } = options;
+  // Of this run: those of the ones before stay in the log.
+  const said = await sizeOf(runtimeLog);
   const [command = '', ...rest] = [...before, ...runscCommand(runtimeRoot(host.instance), runtimeLog), ...args];
   try {
     await runHostTool(command, rest, { directory, traceName: traceName(host.instance, sandboxId), ...toolOptions });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    const log = await readFile(runtimeLog, 'utf8').catch(() => '');
-    throw new CommandError(error.argv, error.exitCode, error.stderr + log, error);
+    const log = await readFile(runtimeLog).catch(() => Buffer.alloc(0));
+    throw new CommandError(error.argv, error.exitCode, error.stderr + log.toString('utf8', said), error);
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch {
+    return 0;
   }
 }

@@ -3,7 +3,7 @@ import type { Fields, Group, Span } from './saved-objects.ts';
 import { fieldOf, idsInMap, numberIn, readGroups, readStruct, structsOf } from './saved-objects.ts';
 
 /**
- * Corrects in place what gVisor before 2026 saves of epoll.
+ * Corrects in place what older gVisors, Debian 13's among them, save of epoll.
  *
  * An *interest* is what a program asked of an epoll about one file. gVisor takes interests off the list of ready ones without
  * clearing all links between them, so that one that was deleted, its file closed, can still be reached from its former neighbour.
