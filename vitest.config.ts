@@ -40,7 +40,7 @@ export default defineConfig({
         test: {
           name: 'e2e-gvisor',
           retry,
-          include: ['e2e/**/*.test.ts'],
+          include: ['e2e/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 180_000,
           fileParallelism: false,

@@ -1,4 +1,6 @@
 import type { Sandbox } from 'e2b';
+import { createHash } from 'node:crypto';
+import { request } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
@@ -65,6 +67,66 @@ test('bodies pass both ways', async () => {
   const answer = await ask({ method: 'POST', path: '/', headers, body });
   expect(answer.status).toBe(201);
   expect(Buffer.from(answer.body).equals(body)).toBe(true);
+});
+
+test('a large file of a service on loopback comes whole, also to a reader that pauses', async () => {
+  const make = 'mkdir -p /tmp/big && head -c 150000000 /dev/urandom > /tmp/big/file && sha256sum < /tmp/big/file';
+  const [sha256] = (await sandbox().commands.run(make)).stdout.split(' ');
+  await sandbox().commands.run('python3 -m http.server --bind 127.0.0.1 --directory /tmp/big 8005', {
+    background: true,
+    timeoutMs: 0,
+  });
+  const headers = routes.headers(sandbox().sandboxId, 8005);
+  await until('the port', async () => (await ask({ path: '/', headers })).status === 200);
+  const digest = createHash('sha256');
+  await new Promise<void>((resolve, reject) => {
+    const outgoing = request(
+      { host: '127.0.0.1', port: server.port, path: '/file', headers, agent: false },
+      (response) => {
+        let paused = false;
+        response.on('error', reject);
+        response.on('end', resolve);
+        response.on('data', (chunk: Buffer) => {
+          digest.update(chunk);
+          if (paused) return;
+          paused = true;
+          response.pause();
+          setTimeout(() => response.resume(), 1_500);
+        });
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end();
+  });
+  expect(digest.digest('hex')).toBe(sha256);
+});
+
+test('an answer that comes in pieces is passed on piece by piece', async () => {
+  const program = `import socket, time
+listener = socket.create_server(('127.0.0.1', 8006))
+while True:
+  peer, _ = listener.accept()
+  peer.recv(65536)
+  peer.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Type: text/event-stream\\r\\nConnection: close\\r\\n\\r\\n')
+  for n in range(3):
+    peer.sendall(b'data: %d\\n\\n' % n); time.sleep(0.5)
+  peer.close()`;
+  await sandbox().files.write('/home/user/pieces.py', program);
+  await sandbox().commands.run('python3 /home/user/pieces.py', { background: true, timeoutMs: 0 });
+  const headers = routes.headers(sandbox().sandboxId, 8006);
+  await until('the port', async () => (await ask({ path: '/', headers })).status === 200);
+  const arrivals: number[] = [];
+  await new Promise<void>((resolve, reject) => {
+    const outgoing = request({ host: '127.0.0.1', port: server.port, path: '/', headers, agent: false }, (response) => {
+      response.on('error', reject);
+      response.on('end', resolve);
+      response.on('data', () => arrivals.push(performance.now()));
+    });
+    outgoing.on('error', reject);
+    outgoing.end();
+  });
+  expect(arrivals.length).toBeGreaterThanOrEqual(3);
+  expect((arrivals.at(-1) ?? 0) - (arrivals[0] ?? 0)).toBeGreaterThan(700);
 });
 
 test('the service sees the host that the client asked for, and no header of the platform', async () => {

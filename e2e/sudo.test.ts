@@ -1,5 +1,6 @@
 import { CommandExitError } from 'e2b';
 import { expect, test } from 'vitest';
+import { skipWithout } from './harness/needs.ts';
 import { sharedSandbox } from './harness/sandbox.ts';
 
 const sandbox = sharedSandbox();
@@ -69,4 +70,51 @@ test('a root shell on a terminal has a terminal of its own, and Ctrl-C reaches w
   expect(output).toContain('33 91');
   expect(output).toMatch(/\/dev\/pts\/\d/);
   expect(output).toContain('I am root');
+});
+
+test('messages that are not from our program neither hold envd up nor open anything', async (context) => {
+  skipWithout('ownKernel', context);
+  const script = `
+import array, os, socket, struct
+name = "\\0soulbox-sudo-49983"
+def send(fds, extra=()):
+    box = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    box.connect(name)
+    box.sendmsg([b"x"], rights + list(extra))
+    box.close()
+null = os.open("/dev/null", os.O_RDWR)
+folder = os.open("/", os.O_RDONLY)
+send([])
+send([null])
+send([null] * 5)
+send([null, null, null, folder, null])
+send([null] * 60)
+for _ in range(300):
+    mine, theirs = socket.socketpair()
+    send([null, null, null, folder, theirs.fileno()])
+# A channel that takes no answer: whoever waited for it would wait for ever.
+mine, theirs = socket.socketpair()
+theirs.setblocking(False)
+try:
+    while True: theirs.send(b"x" * 65536)
+except BlockingIOError: pass
+send([null, null, null, folder, theirs.fileno()])
+# Credentials that are not one's own.
+try:
+    send([], [(socket.SOL_SOCKET, 2, struct.pack("3i", os.getpid(), 0, 0))])
+    print("forged")
+except PermissionError: print("not forged")
+mine, theirs = socket.socketpair()
+send([null, null, null, folder, theirs.fileno()])
+print(mine.recv(1000).decode().strip())
+`;
+  await sandbox().files.write('/tmp/hostile.py', script, { user: 'root' });
+  await stdout('id hostile 2> /dev/null || useradd hostile', 'root');
+  expect(await stdout('python3 /tmp/hostile.py 2>&1 || true', 'hostile')).toBe(
+    'not forged\n{"kind":"refused","message":"hostile may not run everything without a password here."}\n',
+  );
+  expect(await stdout('sudo id -u')).toBe('0\n');
+  // Nothing of the three hundred is still held.
+  expect(Number(await stdout('sudo sh -c "ls /proc/1/fd | wc -l"'))).toBeLessThan(60);
 });

@@ -21,7 +21,14 @@ export function needs(capability: keyof DriverCapabilities): void {
   beforeEach((context) => skipWithout(capability, context));
 }
 
+/** The reporter shows no reasons: each is printed once a file. */
+const printed = new Set<keyof DriverCapabilities>();
+
 /** For one test: call it first. */
-export function skipWithout(capability: keyof DriverCapabilities, { skip }: Pick<TestContext, 'skip'>): void {
-  if (!server.capabilities[capability]) skip(`the isolation "${server.isolation}" ${reasons[capability]}`);
+export function skipWithout(capability: keyof DriverCapabilities, { skip, task }: TestContext): void {
+  if (server.capabilities[capability]) return;
+  const reason = `the isolation "${server.isolation}" ${reasons[capability]}`;
+  if (!printed.has(capability)) console.log(`${task.file.name}: skipped what needs more, ${reason}`);
+  printed.add(capability);
+  skip(reason);
 }
