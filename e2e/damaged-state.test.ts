@@ -4,7 +4,7 @@ import { Sandbox } from 'e2b';
 import { expect, test } from 'vitest';
 import { runNode } from './harness/cli.ts';
 import { askApi } from './harness/http.ts';
-import { needs } from './harness/needs.ts';
+import { needs, skipWithout } from './harness/needs.ts';
 import { createSandbox } from './harness/sandbox.ts';
 import { server } from './harness/server.ts';
 import { until } from './harness/until.ts';
@@ -109,7 +109,8 @@ test('a large disk is known by when it was written to, and soon by what it holds
 test(
   'a page that is damaged ends its sandbox, and the state is kept for inspection',
   { timeout: 120_000 },
-  async () => {
+  async (context) => {
+    skipWithout('lazyRestore', context);
     const sandbox = await createSandbox();
     const hold =
       'import os, time; data = [os.urandom(1 << 20) for _ in range(200)]; open("/tmp/held", "w"); time.sleep(600)';
