@@ -15,10 +15,7 @@ const vitest = (name: string, args: readonly string[]): Step => ({
   name,
   run: async () => await runVisibly(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...args]),
 });
-/**
- * End-to-end files that are about what differs behind gVisor: two minutes of the quarter of an hour that all of them take
- * (`npm run e2e:gvisor`).
- */
+/** End-to-end files about what differs behind gVisor: a minute of the nine that all take (`npm run e2e:gvisor`). */
 const gvisorFiles = ['sudo', 'ports', 'pty', 'isolation', 'load', 'kill', 'files-watch', 'pause-files'];
 const args = process.argv.slice(2);
 const steps: readonly Step[] =
