@@ -1,7 +1,7 @@
-import { CommandExitError } from 'e2b';
-import { expect, test } from 'vitest';
+import { CommandExitError, Sandbox } from 'e2b';
+import { expect, onTestFinished, test } from 'vitest';
 import { skipWithout } from './harness/needs.ts';
-import { sharedSandbox } from './harness/sandbox.ts';
+import { createSandbox, sharedSandbox } from './harness/sandbox.ts';
 
 const sandbox = sharedSandbox();
 
@@ -117,4 +117,21 @@ print(mine.recv(1000).decode().strip())
   expect(await stdout('sudo id -u')).toBe('0\n');
   // Nothing of the three hundred is still held.
   expect(Number(await stdout('sudo sh -c "ls /proc/1/fd | wc -l"'))).toBeLessThan(60);
+});
+
+test('it works after a pause, and in a copy', async (context) => {
+  skipWithout('checkpoint', context);
+  const source = await createSandbox();
+  const whoAmI = async (of: Sandbox): Promise<string> => (await of.commands.run('sudo -n id -un')).stdout;
+  expect(await whoAmI(source)).toBe('root\n');
+  await source.pause();
+  await source.connect();
+  expect(await whoAmI(source)).toBe('root\n');
+  const [copy] = await source.fork();
+  if (!(copy instanceof Sandbox)) throw new Error('no copy');
+  onTestFinished(async () => {
+    await copy.kill();
+  });
+  expect(await whoAmI(copy)).toBe('root\n');
+  expect(await whoAmI(source)).toBe('root\n');
 });
