@@ -13,6 +13,7 @@ const reasons = {
   fileAttributes: 'has files without attributes',
   checkpoint: 'cannot save memory',
   deletedFiles: 'cannot save a sandbox in which a deleted file is open',
+  restoredTerminal: 'does not open /dev/tty anew after a restore',
   lazyRestore: 'reads all memory before it answers',
 } satisfies Record<keyof DriverCapabilities, string>;
 

@@ -104,6 +104,8 @@ export interface DriverCapabilities {
   readonly checkpoint: boolean;
   /** Files that were deleted while a program has them open can be saved; otherwise the checkpoint is refused. */
   readonly deletedFiles: boolean;
+  /** What leads the session of a terminal can open /dev/tty anew after a restore; what it had open it keeps in any case. */
+  readonly restoredTerminal: boolean;
   /** A restore answers before all memory is read; the rest follows as it is touched. */
   readonly lazyRestore: boolean;
 }
@@ -193,7 +195,7 @@ export interface Driver {
   /**
    * Copies the disk of a frozen sandbox to `layer`, a path on the same file system, to be used in `layers`. The sandbox stays
    * frozen and keeps its disk. Takes a millisecond for each MiB that the disk holds, unless the host's file system can share
-   * blocks. May run beside `checkpoint`. On an error there is no `layer`.
+   * blocks. May run beside `checkpoint`. On an error, such as `disk_full`, there is no `layer`.
    */
   copyDisk(instance: SandboxInstance, layer: string): Promise<void>;
   /** Moves the disk of a suspended sandbox to `layer`, a path on the same file system, to be used in `layers` from now on. */

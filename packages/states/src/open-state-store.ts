@@ -106,7 +106,7 @@ class DiskStateStore implements StateStore {
       await mkdir(directory, { mode: 0o700 });
     } catch (error) {
       this.#drafts.delete(stateId);
-      throw errorFromNode(error, `No folder could be made for state ${stateId}.`);
+      throw errorFromNode(error, `No folder could be made for state ${stateId} on the disk of the host.`);
     }
     return new Draft(stateId, directory, target, this.#digester, () => this.#drafts.delete(stateId));
   }

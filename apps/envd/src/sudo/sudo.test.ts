@@ -109,7 +109,8 @@ describe('what sudo does', () => {
   });
 
   test('what it leaves in the background goes on', async () => {
-    const line = 'sudo sh -c "sleep 1234 > /dev/null 2>&1 & echo started"; pgrep -fxc "sleep 1234"';
+    const count = 'pgrep -fxc "sleep 1234"';
+    const line = `sudo sh -c "sleep 1234 > /dev/null 2>&1 & echo started"; sleep 0.5; ${count}; sudo pkill -fx "sleep 1234"`;
     expect(await stdout(line)).toBe('started\n1\n');
   });
 

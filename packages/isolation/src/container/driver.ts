@@ -50,6 +50,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
       fileAttributes: true,
       checkpoint: host.criu !== undefined,
       deletedFiles: true,
+      restoredTerminal: true,
       lazyRestore: host.criu !== undefined && canServePages(),
     },
     // Measured: up to 0.005. A program that polls 100 times a second takes more.

@@ -13,7 +13,9 @@ export function describeCheckpointFailures(stage: Stage): void {
   describe('failing checkpoints and restores', () => {
     test('freeze stops everything, thaw lets it go on, both can be repeated', async () => {
       await using sandbox = await stage.bench.start();
-      await sandbox.sh('setsid sh -c "while :; do date +%s%N > /ticks; sleep 0.01; done" > /dev/null 2>&1 &');
+      await sandbox.sh(
+        'setsid sh -c "while :; do date +%s%N > /new; mv /new /ticks; sleep 0.01; done" > /dev/null 2>&1 &',
+      );
       const { driver } = stage.bench;
       await driver.thaw(sandbox.instance);
       for (let times = 0; times < 2; times++) await driver.freeze(sandbox.instance);

@@ -22,8 +22,11 @@ print("bound")`;
 export function describeCheckpoint(stage: Stage): void {
   describe('checkpoint and restore in place', () => {
     let sandbox: TestSandbox;
-    const { deletedFiles } = stage.contract.createDriver().capabilities;
-    const left = deletedFiles ? [] : ['deleted_file'];
+    const { deletedFiles, restoredTerminal } = stage.contract.createDriver().capabilities;
+    const left = [
+      ...(deletedFiles ? [] : ['deleted_file']),
+      ...(restoredTerminal ? [] : ['terminal_by_its_common_name']),
+    ];
     const tried = workloads.filter((name) => !left.includes(name));
     const reports = new Map<string, string[]>(tried.map((name) => [name, []]));
 

@@ -39,6 +39,7 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       fileAttributes: false,
       checkpoint: true,
       deletedFiles: false,
+      restoredTerminal: false,
       lazyRestore: false,
     },
     // Measured: 0.02 to 0.035, most of it gVisor's own; a program that polls 100 times a second adds 0.012 and is not seen.

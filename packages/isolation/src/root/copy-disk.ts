@@ -1,6 +1,6 @@
 import { chmod, readFile, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { SoulBoxError } from '@soulbox/base';
+import { CommandError, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../driver.ts';
 import { runHostTool } from '../host/host-tool.ts';
 import { findDiskDevice } from './disk-traffic.ts';
@@ -13,7 +13,7 @@ const partSuffix = '.tmp';
 /**
  * Copies the disk of a sandbox that stands still to `layer`, which appears whole or not at all. What the kernel still
  * holds of its file system is written into the image first, through the block device: no path of the sandbox is touched. Holes
- * stay holes, and where the host's file system can share blocks nothing is copied.
+ * stay holes, and where the host's file system can share blocks nothing is copied. Throws `disk_full`.
  */
 export async function copyDisk(
   layout: RootLayout,
@@ -31,6 +31,10 @@ export async function copyDisk(
     await rename(part, layer);
   } catch (error) {
     await rm(part, { force: true });
+    if (error instanceof CommandError && error.stderr.includes('No space left'))
+      throw new SoulBoxError('disk_full', 'The disk of the host has no room for a copy of the sandbox.', {
+        cause: error,
+      });
     throw error;
   }
 }
