@@ -67,6 +67,7 @@ test('parts that shrink become blobs, others stay, and unpacking gives all of th
   await reopen();
   expect((await compress()).manifest.packed).toEqual(packed.manifest.packed);
   expect((await store.unpack('s1')).isPacked).toBe(false);
+  expect((await stat(inState('pages-1.img'))).mode & 0o777).toBe(0o644);
   await expectRaw();
   await store.unpack('s1');
 });

@@ -57,6 +57,8 @@ export async function unpackPart(blobs: BlobStore, part: PackedPart, path: strin
   const file = await open(path, 'w', 0o600);
   try {
     for await (const block of readBlocks(blobs, part)) await file.writeFile(block);
+    // As a driver leaves them: a restore may read them under other ids. Only root may enter their folder.
+    await file.chmod(0o644);
     await file.sync();
   } finally {
     await file.close();
