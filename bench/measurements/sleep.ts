@@ -1,4 +1,5 @@
 import type { Sandbox } from 'e2b';
+import { sleep } from '@soulbox/base';
 import { ensureLargeTemplate, largeTemplate } from '../large-template.ts';
 import type { Lab } from '../lab.ts';
 import type { Figure, Measurement } from '../measurement.ts';
@@ -68,17 +69,19 @@ async function sampleOnce(
   const answer = async (): Promise<void> => await answerAfterConnect(sandbox, urlOf(lab), residentMb);
   const pause = await timeMs(async () => await sandbox.pause());
   const resume = await timeMs(answer);
-  // What a resume has not brought back yet would be waited for by the next save.
-  await waitForMemory(lab, sandbox);
+  // Its memory comes back, and its state is removed.
+  await sleep(settleMs(residentMb));
   const quick = await timeMs(async () => await pauseInBackground(lab, sandbox));
+  // Until it is saved: a resume that comes sooner waits for that.
+  await sleep(settleMs(residentMb));
   const thaw = await timeMs(answer);
+  await sleep(settleMs(0));
   return { pause, resume, quick, thaw };
 }
 
-/** A snapshot needs all of it, too. */
-async function waitForMemory(lab: Lab, sandbox: Sandbox): Promise<void> {
-  const { snapshotId } = await sandbox.createSnapshot();
-  await lab.call(lab.warm, 'DELETE', `/templates/${encodeURIComponent(snapshotId)}`);
+/** Ample time for reading or writing this memory, and shorter than the grace period of a pause in the background. */
+function settleMs(residentMb: number): number {
+  return 300 + 2 * residentMb;
 }
 
 async function answerAfterConnect(sandbox: Sandbox, sandboxUrl: string, residentMb: number): Promise<void> {
