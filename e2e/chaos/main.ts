@@ -9,8 +9,11 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     'max-kills': { type: 'string', default: '1000000' },
     instance: { type: 'string', default: '4' },
+    isolation: { type: 'string', default: 'container' },
   },
 });
+const { isolation } = values;
+if (isolation !== 'container' && isolation !== 'gvisor') throw new Error('--isolation is container or gvisor');
 const interrupted = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.once(name, () => interrupted.abort(new Error(`ended by ${name}`)));
@@ -21,6 +24,7 @@ const report = await runChaos({
   seed: Number(values.seed),
   maxKills: Number(values['max-kills']),
   instance: Number(values.instance),
+  isolation,
   signal: interrupted.signal,
   onProgress: (text) => {
     console.error(`chaos: ${text}`);

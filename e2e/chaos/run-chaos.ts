@@ -16,6 +16,8 @@ import { keepKillingTools } from './tool-killer.ts';
 
 export interface ChaosOptions {
   readonly instance: number;
+  /** Of all sandboxes. Default: the server's. */
+  readonly isolation?: 'container' | 'gvisor';
   /** Sandboxes to make and to follow to their end. */
   readonly cycles: number;
   /** How many at a time. */
@@ -45,7 +47,9 @@ export interface ChaosReport {
 /** Uses a server through the official client while killing it again and again; then ends everything and counts. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const startedAt = performance.now();
-  const server = await startServer({ instance: options.instance });
+  const { instance, isolation } = options;
+  const environment = isolation === undefined ? {} : { SOULBOX_ISOLATION: isolation };
+  const server = await startServer({ instance, environment });
   let stopped = false;
   let killing: Promise<void> | undefined;
   const stop = new AbortController();
