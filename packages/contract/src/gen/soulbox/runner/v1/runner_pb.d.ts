@@ -1137,6 +1137,404 @@ export declare type ListTemplatesResponse = Message<"soulbox.runner.v1.ListTempl
 export declare const ListTemplatesResponseSchema: GenMessage<ListTemplatesResponse>;
 
 /**
+ * How to reach a private registry. Never stored, never logged.
+ *
+ * @generated from message soulbox.runner.v1.RegistryCredentials
+ */
+export declare type RegistryCredentials = Message<"soulbox.runner.v1.RegistryCredentials"> & {
+  /**
+   * @generated from oneof soulbox.runner.v1.RegistryCredentials.kind
+   */
+  kind: {
+    /**
+     * @generated from field: soulbox.runner.v1.RegistryCredentials.Basic basic = 1;
+     */
+    value: RegistryCredentials_Basic;
+    case: "basic";
+  } | {
+    /**
+     * @generated from field: soulbox.runner.v1.RegistryCredentials.Aws aws = 2;
+     */
+    value: RegistryCredentials_Aws;
+    case: "aws";
+  } | {
+    /**
+     * @generated from field: soulbox.runner.v1.RegistryCredentials.Gcp gcp = 3;
+     */
+    value: RegistryCredentials_Gcp;
+    case: "gcp";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RegistryCredentials.
+ * Use `create(RegistryCredentialsSchema)` to create a new message.
+ */
+export declare const RegistryCredentialsSchema: GenMessage<RegistryCredentials>;
+
+/**
+ * @generated from message soulbox.runner.v1.RegistryCredentials.Basic
+ */
+export declare type RegistryCredentials_Basic = Message<"soulbox.runner.v1.RegistryCredentials.Basic"> & {
+  /**
+   * @generated from field: string username = 1;
+   */
+  username: string;
+
+  /**
+   * @generated from field: string password = 2;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RegistryCredentials.Basic.
+ * Use `create(RegistryCredentials_BasicSchema)` to create a new message.
+ */
+export declare const RegistryCredentials_BasicSchema: GenMessage<RegistryCredentials_Basic>;
+
+/**
+ * @generated from message soulbox.runner.v1.RegistryCredentials.Aws
+ */
+export declare type RegistryCredentials_Aws = Message<"soulbox.runner.v1.RegistryCredentials.Aws"> & {
+  /**
+   * @generated from field: string access_key_id = 1;
+   */
+  accessKeyId: string;
+
+  /**
+   * @generated from field: string secret_access_key = 2;
+   */
+  secretAccessKey: string;
+
+  /**
+   * @generated from field: string region = 3;
+   */
+  region: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RegistryCredentials.Aws.
+ * Use `create(RegistryCredentials_AwsSchema)` to create a new message.
+ */
+export declare const RegistryCredentials_AwsSchema: GenMessage<RegistryCredentials_Aws>;
+
+/**
+ * @generated from message soulbox.runner.v1.RegistryCredentials.Gcp
+ */
+export declare type RegistryCredentials_Gcp = Message<"soulbox.runner.v1.RegistryCredentials.Gcp"> & {
+  /**
+   * @generated from field: string service_account_json = 1;
+   */
+  serviceAccountJson: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RegistryCredentials.Gcp.
+ * Use `create(RegistryCredentials_GcpSchema)` to create a new message.
+ */
+export declare const RegistryCredentials_GcpSchema: GenMessage<RegistryCredentials_Gcp>;
+
+/**
+ * @generated from message soulbox.runner.v1.BuildImage
+ */
+export declare type BuildImage = Message<"soulbox.runner.v1.BuildImage"> & {
+  /**
+   * As its user wrote it, such as debian:stable or registry.example/name:tag.
+   *
+   * @generated from field: string reference = 1;
+   */
+  reference: string;
+
+  /**
+   * @generated from field: soulbox.runner.v1.RegistryCredentials credentials = 2;
+   */
+  credentials?: RegistryCredentials | undefined;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.BuildImage.
+ * Use `create(BuildImageSchema)` to create a new message.
+ */
+export declare const BuildImageSchema: GenMessage<BuildImage>;
+
+/**
+ * @generated from message soulbox.runner.v1.BuildStep
+ */
+export declare type BuildStep = Message<"soulbox.runner.v1.BuildStep"> & {
+  /**
+   * RUN, COPY, WORKDIR, USER or ENV; anything else fails the build.
+   *
+   * @generated from field: string type = 1;
+   */
+  type: string;
+
+  /**
+   * @generated from field: repeated string args = 2;
+   */
+  args: string[];
+
+  /**
+   * Key in the blob store of the archive that a COPY unpacks, and the digest that stands for its content in the layer cache.
+   *
+   * @generated from field: string files_blob_key = 3;
+   */
+  filesBlobKey: string;
+
+  /**
+   * @generated from field: string files_hash = 4;
+   */
+  filesHash: string;
+
+  /**
+   * This step and all after it run although the layer cache has them.
+   *
+   * @generated from field: bool force = 5;
+   */
+  force: boolean;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.BuildStep.
+ * Use `create(BuildStepSchema)` to create a new message.
+ */
+export declare const BuildStepSchema: GenMessage<BuildStep>;
+
+/**
+ * @generated from message soulbox.runner.v1.RunBuildRequest
+ */
+export declare type RunBuildRequest = Message<"soulbox.runner.v1.RunBuildRequest"> & {
+  /**
+   * Names the snapshot that is made: 1 to 64 characters of a-z and 0-9. An existing one is never replaced.
+   *
+   * @generated from field: string build_id = 1;
+   */
+  buildId: string;
+
+  /**
+   * @generated from field: string team_id = 2;
+   */
+  teamId: string;
+
+  /**
+   * What sandboxes see as E2B_TEMPLATE_ID.
+   *
+   * @generated from field: string template_id = 3;
+   */
+  templateId: string;
+
+  /**
+   * @generated from oneof soulbox.runner.v1.RunBuildRequest.base
+   */
+  base: {
+    /**
+     * Of ListTemplates.
+     *
+     * @generated from field: string base_template_id = 4;
+     */
+    value: string;
+    case: "baseTemplateId";
+  } | {
+    /**
+     * Another build.
+     *
+     * @generated from field: string base_build_id = 5;
+     */
+    value: string;
+    case: "baseBuildId";
+  } | {
+    /**
+     * @generated from field: soulbox.runner.v1.BuildImage image = 6;
+     */
+    value: BuildImage;
+    case: "image";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: repeated soulbox.runner.v1.BuildStep steps = 7;
+   */
+  steps: BuildStep[];
+
+  /**
+   * Nothing is taken from the layer cache.
+   *
+   * @generated from field: bool force = 8;
+   */
+  force: boolean;
+
+  /**
+   * Empty: none. Started when all steps are done; its processes are alive in every sandbox of the template.
+   *
+   * @generated from field: string start_command = 9;
+   */
+  startCommand: string;
+
+  /**
+   * Empty: 20 s after a start command, else at once.
+   *
+   * @generated from field: string ready_command = 10;
+   */
+  readyCommand: string;
+
+  /**
+   * @generated from field: uint32 cpu_count = 11;
+   */
+  cpuCount: number;
+
+  /**
+   * @generated from field: uint32 memory_mb = 12;
+   */
+  memoryMb: number;
+
+  /**
+   * 0: as the base.
+   *
+   * @generated from field: uint32 min_free_disk_mb = 13;
+   */
+  minFreeDiskMb: number;
+
+  /**
+   * Empty: the base's, else the server's.
+   *
+   * @generated from field: string isolation = 14;
+   */
+  isolation: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunBuildRequest.
+ * Use `create(RunBuildRequestSchema)` to create a new message.
+ */
+export declare const RunBuildRequestSchema: GenMessage<RunBuildRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.RunBuildResponse
+ */
+export declare type RunBuildResponse = Message<"soulbox.runner.v1.RunBuildResponse"> & {
+  /**
+   * @generated from oneof soulbox.runner.v1.RunBuildResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: soulbox.runner.v1.RunBuildResponse.LogEntry log = 1;
+     */
+    value: RunBuildResponse_LogEntry;
+    case: "log";
+  } | {
+    /**
+     * @generated from field: soulbox.runner.v1.RunBuildResponse.Done done = 2;
+     */
+    value: RunBuildResponse_Done;
+    case: "done";
+  } | {
+    /**
+     * @generated from field: soulbox.runner.v1.RunBuildResponse.Failed failed = 3;
+     */
+    value: RunBuildResponse_Failed;
+    case: "failed";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunBuildResponse.
+ * Use `create(RunBuildResponseSchema)` to create a new message.
+ */
+export declare const RunBuildResponseSchema: GenMessage<RunBuildResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.RunBuildResponse.LogEntry
+ */
+export declare type RunBuildResponse_LogEntry = Message<"soulbox.runner.v1.RunBuildResponse.LogEntry"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp timestamp = 1;
+   */
+  timestamp?: Timestamp | undefined;
+
+  /**
+   * debug, info, warn or error.
+   *
+   * @generated from field: string level = 2;
+   */
+  level: string;
+
+  /**
+   * `base`, `finalize`, or the number of the step, from 1 on.
+   *
+   * @generated from field: string step = 3;
+   */
+  step: string;
+
+  /**
+   * @generated from field: string message = 4;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunBuildResponse.LogEntry.
+ * Use `create(RunBuildResponse_LogEntrySchema)` to create a new message.
+ */
+export declare const RunBuildResponse_LogEntrySchema: GenMessage<RunBuildResponse_LogEntry>;
+
+/**
+ * @generated from message soulbox.runner.v1.RunBuildResponse.Done
+ */
+export declare type RunBuildResponse_Done = Message<"soulbox.runner.v1.RunBuildResponse.Done"> & {
+  /**
+   * @generated from field: soulbox.runner.v1.Snapshot snapshot = 1;
+   */
+  snapshot?: Snapshot | undefined;
+
+  /**
+   * @generated from field: string envd_version = 2;
+   */
+  envdVersion: string;
+
+  /**
+   * Steps whose result was found in the layer cache.
+   *
+   * @generated from field: uint32 cached_steps = 3;
+   */
+  cachedSteps: number;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunBuildResponse.Done.
+ * Use `create(RunBuildResponse_DoneSchema)` to create a new message.
+ */
+export declare const RunBuildResponse_DoneSchema: GenMessage<RunBuildResponse_Done>;
+
+/**
+ * @generated from message soulbox.runner.v1.RunBuildResponse.Failed
+ */
+export declare type RunBuildResponse_Failed = Message<"soulbox.runner.v1.RunBuildResponse.Failed"> & {
+  /**
+   * A reason of docs/errors.md.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * As in LogEntry.
+   *
+   * @generated from field: string step = 3;
+   */
+  step: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunBuildResponse.Failed.
+ * Use `create(RunBuildResponse_FailedSchema)` to create a new message.
+ */
+export declare const RunBuildResponse_FailedSchema: GenMessage<RunBuildResponse_Failed>;
+
+/**
  * @generated from message soulbox.runner.v1.WatchEventsRequest
  */
 export declare type WatchEventsRequest = Message<"soulbox.runner.v1.WatchEventsRequest"> & {
@@ -1449,6 +1847,17 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof ListTemplatesRequestSchema;
     output: typeof ListTemplatesResponseSchema;
+  },
+  /**
+   * Builds what sandboxes of a template are made from, in a sandbox of its own, and keeps it as the snapshot of `build_id`.
+   * The last message is `done` or `failed`. Whoever drops the stream cancels the build.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.RunBuild
+   */
+  runBuild: {
+    methodKind: "server_streaming";
+    input: typeof RunBuildRequestSchema;
+    output: typeof RunBuildResponseSchema;
   },
   /**
    * First an event `snapshot_done` after the present sandboxes as `created`, then every change.
