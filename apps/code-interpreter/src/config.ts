@@ -1,0 +1,69 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { envdPort } from '@soulbox/contract';
+
+/** Where things are, and what differs between a sandbox and a test. */
+export interface Config {
+  /** TCP port on every address; 49999 is where clients look. */
+  readonly port: number;
+  /** Whose GET /envs has the sandbox's global variables. */
+  readonly envdUrl: string;
+  /** Folder with what is not TypeScript: python/ and java/. */
+  readonly assets: string;
+  /** Where default contexts run. */
+  readonly home: string;
+  readonly programs: {
+    readonly node: string;
+    /** The file that runs JavaScript. */
+    readonly javascriptKernel: string;
+    readonly python: string;
+    readonly r: string;
+    readonly java: string;
+    readonly bash: string;
+  };
+  /** For kernels, beside what a context or a client adds. */
+  readonly env: NodeJS.ProcessEnv;
+  /** The preloads that envd brings stand in this sandbox (docs/fork.md). */
+  readonly hasReseed: boolean;
+}
+
+const reseedFolder = '/.soulbox/reseed';
+
+/**
+ * Reads `--port`, `--envd-url`, `--home` and the environment. Other words are allowed, and mean nothing: tools that know E2B's
+ * template look for this process by its command line.
+ */
+export function readConfig(args: readonly string[] = process.argv.slice(2)): Config {
+  const { values } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      port: { type: 'string', default: '49999' },
+      'envd-url': { type: 'string', default: `http://127.0.0.1:${envdPort}` },
+      home: { type: 'string', default: '/home/user' },
+    },
+  });
+  // Set for this process alone, by start.sh.
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  const isBundle = import.meta.url.endsWith('.mjs');
+  const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+  return {
+    port: Number(values.port),
+    envdUrl: values['envd-url'],
+    home: values.home,
+    assets: isBundle ? here('.') : here('../assets'),
+    programs: {
+      node: process.execPath,
+      javascriptKernel: isBundle ? here('javascript-kernel.mjs') : here('kernels/javascript/child/main.ts'),
+      python: '/usr/bin/python3',
+      r: '/usr/bin/R',
+      java: existsSync('/usr/lib/jvm/java-21-openjdk-amd64/bin/java')
+        ? '/usr/lib/jvm/java-21-openjdk-amd64/bin/java'
+        : '/usr/bin/java',
+      bash: '/bin/bash',
+    },
+    env,
+    hasReseed: existsSync(reseedFolder),
+  };
+}
