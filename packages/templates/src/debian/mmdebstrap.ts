@@ -21,16 +21,22 @@ const progressByLine: readonly (readonly [RegExp, string])[] = [
   [/downloading packages/, 'downloading packages'],
   [/extracting archives/, 'unpacking the essential packages'],
   [/installing essential packages/, 'configuring the essential packages'],
-  [/installing remaining packages/, 'installing Python, Node.js, git and the rest'],
+  [/installing remaining packages/, 'installing packages'],
   [/cleaning package lists/, 'cleaning up'],
 ];
 
-/** Fills the empty `rootfs` with Debian and the packages of the base template. Needs root. */
-export async function bootstrapDebian(
-  directory: string,
-  rootfs: string,
-  onProgress: (step: string) => void,
-): Promise<void> {
+export interface BootstrapOptions {
+  /** For files that are needed on the way. */
+  readonly directory: string;
+  /** Empty. */
+  readonly rootfs: string;
+  /** Beyond the base template's. */
+  readonly packages: readonly string[];
+  readonly onProgress: (step: string) => void;
+}
+
+/** Fills `rootfs` with Debian, the packages of the base template and others. Needs root. */
+export async function bootstrapDebian({ directory, rootfs, packages, onProgress }: BootstrapOptions): Promise<void> {
   const sources = await readHostSources(baseSuite);
   const sourcesFile = join(directory, 'debian.sources');
   if (sources.length > 0) await writeFile(sourcesFile, sourcesToDeb822(sources), { mode: 0o644 });
@@ -38,7 +44,7 @@ export async function bootstrapDebian(
     '--mode=root',
     '--variant=minbase',
     '--format=directory',
-    `--include=${basePackages.join(',')}`,
+    `--include=${[...basePackages, ...packages].join(',')}`,
     '--dpkgopt=force-unsafe-io',
     ...excludedPaths.map((path) => `--dpkgopt=path-exclude=${path}`),
     '--dpkgopt=path-include=/usr/share/doc/*/copyright',
@@ -59,7 +65,7 @@ export async function bootstrapDebian(
   } catch (error) {
     throw new SoulBoxError(
       'host_not_ready',
-      `The base template could not be made: ${error instanceof Error ? error.message : 'mmdebstrap failed'}`,
+      `Debian's packages could not be installed: ${error instanceof Error ? error.message : 'mmdebstrap failed'}`,
       { cause: error },
     );
   }
