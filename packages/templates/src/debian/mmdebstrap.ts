@@ -33,10 +33,12 @@ export interface BootstrapOptions {
   /** Beyond the base template's. */
   readonly packages: readonly string[];
   readonly onProgress: (step: string) => void;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** Fills `rootfs` with Debian, the packages of the base template and others. Needs root. */
-export async function bootstrapDebian({ directory, rootfs, packages, onProgress }: BootstrapOptions): Promise<void> {
+export async function bootstrapDebian(options: BootstrapOptions): Promise<void> {
+  const { directory, rootfs, packages, onProgress, signal } = options;
   const sources = await readHostSources(baseSuite);
   const sourcesFile = join(directory, 'debian.sources');
   if (sources.length > 0) await writeFile(sourcesFile, sourcesToDeb822(sources), { mode: 0o644 });
@@ -57,6 +59,7 @@ export async function bootstrapDebian({ directory, rootfs, packages, onProgress 
     // mmdebstrap mounts /proc, /sys and /dev: in a mount namespace of its own nothing of that can be left behind.
     await runWithLines('unshare', ['--mount', '--propagation', 'private', '--', 'mmdebstrap', ...args], {
       timeoutMs,
+      ...(signal === undefined ? {} : { signal }),
       onLine: (line) => {
         const step = progressByLine.find(([form]) => form.test(line))?.[1];
         if (step !== undefined) onProgress(step);

@@ -15,6 +15,8 @@ export interface MakeTemplateOptions {
   readonly logger: Logger;
   /** Make it anew although there is one. */
   readonly replace?: boolean;
+  /** Aborted: what runs is ended, and nothing stays. */
+  readonly signal?: AbortSignal;
 }
 
 /** What template.json names as the source of a template that was made by this recipe. */
@@ -32,7 +34,7 @@ export async function makeTemplate(
   options: MakeTemplateOptions,
 ): Promise<Template> {
   const startedAt = Date.now();
-  const { logger, onProgress, replace = false } = options;
+  const { logger, onProgress, replace = false, signal } = options;
   const template = await store.add({
     name: recipe.name,
     source: sourceOf(recipe),
@@ -40,11 +42,12 @@ export async function makeTemplate(
     fill: async ({ directory, rootfs }) => {
       const [archive] = await Promise.all([
         fetchNpm(directory),
-        bootstrapDebian({ directory, rootfs, packages: recipe.packages, onProgress }),
+        bootstrapDebian({ directory, rootfs, packages: recipe.packages, onProgress, signal }),
       ]);
       await installNpm(archive, rootfs);
       await finishDebian(rootfs);
       for (const tree of recipe.npm ?? []) {
+        signal?.throwIfAborted();
         onProgress('installing npm packages');
         await installNpmTree(tree, rootfs, directory);
       }
