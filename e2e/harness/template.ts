@@ -11,7 +11,9 @@ export async function hasTemplate(name: string): Promise<boolean> {
   const found = await openTemplateStore(testTemplatesDirectory, silentLogger).find(name);
   if (found === undefined) {
     const file = expect.getState().testPath?.split('/').at(-1) ?? 'tests';
-    console.log(`${file}: skipped, the template has not been made: soulbox template make ${name} --data-dir ${testDirectory}`);
+    console.log(
+      `${file}: skipped, the template has not been made: soulbox template make ${name} --data-dir ${testDirectory}`,
+    );
   }
   return found !== undefined;
 }
