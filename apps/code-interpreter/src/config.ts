@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { envdPort } from '@soulbox/contract';
 
@@ -34,9 +34,9 @@ const reseedFolder = '/.soulbox/reseed';
  * Reads `--port`, `--envd-url`, `--home` and the environment. Other words are allowed, and mean nothing: tools that know E2B's
  * template look for this process by its command line.
  */
-export function readConfig(args: readonly string[] = process.argv.slice(2)): Config {
+export function readConfig(args = process.argv.slice(2), program = process.argv[1] ?? ''): Config {
   const { values } = parseArgs({
-    args: [...args],
+    args,
     allowPositionals: true,
     options: {
       port: { type: 'string', default: '49999' },
@@ -46,16 +46,17 @@ export function readConfig(args: readonly string[] = process.argv.slice(2)): Con
   });
   // Set for this process alone, by start.sh.
   const { NODE_OPTIONS: _, ...env } = process.env;
-  const isBundle = import.meta.url.endsWith('.mjs');
-  const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+  // Bundled, everything lies beside the program.
+  const isBundle = program.endsWith('.cjs');
+  const here = dirname(program);
   return {
     port: Number(values.port),
     envdUrl: values['envd-url'],
     home: values.home,
-    assets: isBundle ? here('.') : here('../assets'),
+    assets: isBundle ? here : join(here, '../assets'),
     programs: {
       node: process.execPath,
-      javascriptKernel: isBundle ? here('javascript-kernel.mjs') : here('kernels/javascript/child/main.ts'),
+      javascriptKernel: join(here, isBundle ? 'javascript-kernel.cjs' : 'kernels/javascript/child/main.ts'),
       python: '/usr/bin/python3',
       r: '/usr/bin/R',
       java: existsSync('/usr/lib/jvm/java-21-openjdk-amd64/bin/java')

@@ -151,10 +151,11 @@ async function waitUntilHeard(
   listen((channel) => {
     missing.delete(channel);
   });
-  for (const deadline = Date.now() + startTimeoutMs; missing.size > 0; await sleep(nudgeMs)) {
+  for (const deadline = Date.now() + startTimeoutMs; missing.size > 0;) {
     if (how !== undefined) throw new KernelEnded(how);
     if (Date.now() > deadline) throw new Error('The kernel does not answer.');
     shell.send(encodeRequest(randomUUID(), 'kernel_info_request', {}));
+    await sleep(nudgeMs);
   }
   listen(undefined);
 }

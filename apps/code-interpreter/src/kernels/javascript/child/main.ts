@@ -1,6 +1,5 @@
 // The process that runs JavaScript. Its main thread takes requests and runs code; a second thread does nothing but break off
 // what never returns.
-import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { watchInterrupts } from './interrupts.ts';
 import { prepareScope } from './scope.ts';
@@ -10,7 +9,7 @@ if (isMainThread) {
   const acknowledged = new Int32Array(new SharedArrayBuffer(4));
   prepareScope();
   // Unreferenced: what keeps the process alive is the pipe that requests come from.
-  new Worker(fileURLToPath(import.meta.url), { workerData: acknowledged, execArgv: process.execArgv }).unref();
+  new Worker(process.argv[1] ?? '', { workerData: acknowledged, execArgv: process.execArgv }).unref();
   serveRequests(acknowledged);
 } else {
   watchInterrupts(workerData as Int32Array);
