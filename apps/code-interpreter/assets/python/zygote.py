@@ -12,10 +12,11 @@ import os
 import select
 import signal
 import sys
+import traceback
 
 # matplotlib reads it when pyplot is imported; figures are drawn by the kernel that shows them.
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-# The preload that stands in every sandbox seeds generators anew in a copy. It is meant for kernels, not for what they start.
+# It holds the preload that seeds generators anew in a copy of the sandbox: loaded by now, and not meant for what kernels start.
 os.environ.pop("PYTHONPATH", None)
 
 import ipykernel.ipkernel  # noqa: E402
@@ -74,6 +75,8 @@ def fork_kernel(request):
 
         run_kernel(request)
         status = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(status)
 

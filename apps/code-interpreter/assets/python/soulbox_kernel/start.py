@@ -2,7 +2,6 @@
 
 import os
 import random
-import runpy
 import signal
 import sys
 
@@ -11,9 +10,6 @@ from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
 
 from soulbox_kernel import formats
-
-RESEED = "/.soulbox/reseed/python/sitecustomize.py"
-
 
 def run_kernel(request):
     os.environ.update(request["variables"])
@@ -31,12 +27,10 @@ def run_kernel(request):
 
 
 def reseed():
-    """The zygote's generators are in every kernel; and in a copy of the sandbox they must draw other numbers again."""
+    """The zygote's generators are in every kernel. A copy of the sandbox seeds them by the preload, which the zygote has loaded."""
     random.seed()
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()
-    if os.path.exists(RESEED):
-        runpy.run_path(RESEED)
 
 
 def kernel_config():
