@@ -7,6 +7,11 @@ import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { StateStore } from '@soulbox/states';
 import type { TemplateStore } from '@soulbox/templates';
+import type { BlobReader } from './builds/blob-reader.ts';
+import { createBuilds } from './builds/builds.ts';
+import type { BuildContext } from './builds/builds.ts';
+import { openLayerCache } from './builds/cache/layer-cache.ts';
+import { createCacheSweeper } from './builds/cache/sweep-cache.ts';
 import type { RunnerConfig } from './config.ts';
 import { rehearse } from './envd/rehearse.ts';
 import { createEvents } from './events.ts';
@@ -50,6 +55,8 @@ export interface RunnerOptions {
   readonly states: StateStore;
   readonly templates: TemplateStore;
   readonly runtime: EnvdRuntime;
+  /** Where the files of template builds are. */
+  readonly files: BlobReader;
   /** The template whose spares are kept from the start and for good. */
   readonly defaultTemplate: string;
   readonly logger: Logger;
@@ -57,7 +64,7 @@ export interface RunnerOptions {
 }
 
 /** Everything the runner's routes use; constructed here and nowhere else. */
-export interface RunnerContext extends CreateContext, AsyncDisposable {
+export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposable {
   readonly router: Router;
   readonly logger: Logger;
   /** Aborts when the runner stops. */
@@ -79,6 +86,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
 
   const archivist = createArchivist(context, options.config.archiveAfterSeconds * 1000);
   const leisure = createLeisure(context);
+  const sweepCache = createCacheSweeper(context);
   const keeper = startKeeper({
     ...context,
     pool,
@@ -88,6 +96,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       await retryEndings(context);
       await retrySteps(context, end);
       context.background.start(async (stopping) => await archivist.sweep(stopping));
+      context.background.start(sweepCache);
       leisure.goOn();
       await dropDamagedStates(context);
     },
@@ -106,6 +115,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       context.metrics[Symbol.dispose]();
       stopping.abort();
       await pool.close();
+      await context.builds[Symbol.asyncDispose]();
       await context.background[Symbol.asyncDispose]();
       for (const sandbox of context.table.all()) letGo(sandbox);
     },
@@ -118,7 +128,7 @@ async function dropDamagedStates({ host, clock }: OperationContext): Promise<voi
 }
 
 interface Operations {
-  readonly context: OperationContext;
+  readonly context: BuildContext;
   readonly router: Router;
   readonly end: RunnerContext['end'];
 }
@@ -129,6 +139,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   const host = await createSandboxHost(options);
   const table = createSandboxTable(host.store);
   const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger);
+  const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger);
   const activity = createActivity(clock);
   const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
   const end: RunnerContext['end'] = async (sandboxId, cause) => {
@@ -141,7 +152,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     host,
     table,
     snapshots,
-    keepsakes: createKeepsakes(states, table, snapshots, logger, clock),
+    keepsakes: createKeepsakes(states, table, snapshots, logger, clock, () => cache.holding()),
     templates: options.templates,
     admission: createAdmission(options.config, () => table.tenants()),
     events: createEvents(),
@@ -155,7 +166,8 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
       await end(sandboxId, 'unconfirmed');
     },
   };
-  return { context, router, end };
+  const builds = createBuilds({ ...options, cache, clock, stopping });
+  return { context: { ...context, builds }, router, end };
 }
 
 async function createSandboxHost(options: RunnerOptions): Promise<SandboxHost> {

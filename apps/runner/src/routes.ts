@@ -4,6 +4,10 @@ import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { LogEntrySchema, RunnerService } from '@soulbox/contract/runner';
+import type { RunBuildRequest } from '@soulbox/contract/runner';
+import { isListed } from '@soulbox/templates';
+import { buildFromMessage } from './builds/from-message.ts';
+import { streamBuild } from './builds/stream-build.ts';
 import type { RunnerContext } from './context.ts';
 import { isolationOf } from './context.ts';
 import { createFromMessage, forkFromMessage, parseDurability } from './sandboxes/from-message.ts';
@@ -134,7 +138,7 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     }),
 
     listTemplates: answer(async () => ({
-      templates: (await templates.list()).map((template) => ({
+      templates: (await templates.list()).filter(isListed).map((template) => ({
         templateId: template.templateId,
         names: [...template.names],
         cpuCount: template.cpuCount,
@@ -142,6 +146,11 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
         diskSizeMb: template.diskMb,
       })),
     })),
+
+    async *runBuild(request: RunBuildRequest, handler: HandlerContext) {
+      const spec = await answer((message: RunBuildRequest) => Promise.resolve(buildFromMessage(message)))(request);
+      yield* streamBuild(context, spec, handler.signal);
+    },
 
     async *watchEvents(_request: unknown, handler: HandlerContext) {
       const present = table.tenants().map((sandbox) => ({

@@ -22,6 +22,11 @@ const templateFile = z.object({
   environment: z.record(z.string().max(1000), z.string().max(65_536)),
   /** How its sandboxes are walled off when their creator does not say. Absent: as the server is set. */
   isolation: z.enum(['container', 'gvisor']).optional(),
+  /** Set on the root of an image that builds of templates begin with. It is nobody's template, and no list shows it. */
+  imageDigest: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .optional(),
   /** Size of rootfs/ on the disk when it was made. */
   sizeBytes: z.number().int().nonnegative(),
 });
@@ -32,6 +37,11 @@ export type TemplateFile = z.infer<typeof templateFile>;
 export interface Template extends Readonly<TemplateFile> {
   /** Host folder: the sandbox's root, owners 0-based, never written once it is published. */
   readonly rootfs: string;
+}
+
+/** Whether it is one that people make sandboxes of. */
+export function isListed(template: Template): boolean {
+  return template.imageDigest === undefined;
 }
 
 /** Throws `bad_request` for a name that no template may have. */
