@@ -11,7 +11,7 @@ export interface RunnerProcess {
   /**
    * A method of spec/runner by its name there, in JSON form both ways; or with a `sandboxId` `ask`: whether its envd answers,
    * `fill`: gives it a large disk, and `wake`: the gateway's way to wake it. `runBuild` answers with all its `events`, and `cancelBuild`
-   * drops its stream. Rejects with the runner's message, and when the runner is killed.
+   * drops its stream; `shell` gives what a `command` prints in a sandbox. Rejects with the runner's message, and when the runner is killed.
    */
   call(method: string, request: object): Promise<Record<string, unknown>>;
   /** SIGKILL, wherever it is. Its sandboxes go on. */

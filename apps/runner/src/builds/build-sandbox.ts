@@ -7,7 +7,6 @@ import { endSandbox } from '../sandboxes/end.ts';
 import type { OperationContext } from '../sandboxes/operation.ts';
 import { plainLifecycle } from '../sandboxes/record.ts';
 import type { Tenant } from '../sandboxes/record.ts';
-import { checkLayers } from '../sandboxes/sleep/check-state.ts';
 import { endProcesses } from '../sandboxes/sleep/finish-pause.ts';
 import { tellSettings } from '../sandboxes/sleep/settle-in.ts';
 import type { LiveSandbox, RunningSandbox } from '../sandboxes/table.ts';
@@ -37,7 +36,7 @@ export interface BuildSandbox {
   end(): Promise<void>;
 }
 
-/** Boots one and tells its envd the settings. Throws `sandbox_start_failed`, `state_damaged`. */
+/** Boots one and tells its envd the settings. Whoever calls has checked the layers. Throws `sandbox_start_failed`. */
 export async function openBuildSandbox(
   context: OperationContext,
   place: BuildPlace,
@@ -45,7 +44,6 @@ export async function openBuildSandbox(
 ): Promise<BuildSandbox> {
   const { host, table, clock } = context;
   const { template, isolation, layers, cpuCount, memoryMb, diskMb, teamId } = place;
-  await checkLayers(host, layers);
   const tenant = tenantOf(teamId, settings, clock.now());
   const own = { layers: [...layers], cpuCount, memoryMb, diskMb, tenant };
   const sandbox = await bootSandbox(host, { template, isolation }, own);

@@ -1,5 +1,6 @@
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import type { SnapshotRecord } from '../sandboxes/copies/snapshot-store.ts';
+import { checkLayers } from '../sandboxes/sleep/check-state.ts';
 import { createBuildLog } from './build-log.ts';
 import type { BuildLog } from './build-log.ts';
 import type { BuildLogEntry, BuildSpec } from './build-spec.ts';
@@ -71,6 +72,7 @@ async function build(
   progress.step = 'base';
   const base = await findBase(context, spec.base, log, signal);
   using _hold = context.builds.holdTemplate(base.template.templateId);
+  await checkLayers(context.host, base.layers);
   const isolation = spec.isolation === '' ? (base.isolation ?? context.host.config.isolation) : spec.isolation;
   await using workshop = openWorkshop(context, { spec, base, isolation, log, signal });
   const { template, layers } = base;
