@@ -104,7 +104,7 @@ async function shell({ sandboxId, command }: { sandboxId: string; command: strin
   const transport = createConnectTransport({ baseUrl: 'http://envd', httpVersion: '1.1', nodeOptions: { agent } });
   const decoder = new TextDecoder();
   let output = '';
-  const process = { cmd: '/bin/bash', args: ['-l', '-c', `{ ${command}; } 2>&1`] };
+  const process = { cmd: '/bin/sh', args: ['-l', '-c', `{ ${command}; } 2>&1`] };
   for await (const { event } of createClient(Process, transport).start({ process }))
     if (event?.event.case === 'data' && event.event.value.output.case === 'stdout')
       output += decoder.decode(event.event.value.output.value, { stream: true });

@@ -67,7 +67,8 @@ export function createBuildLog(onEntry: (entry: BuildLogEntry) => void, clock: C
         const last = lines.pop() ?? '';
         for (const line of lines) for (const piece of piecesOf(line.replace(/\r$/, ''))) tell(channel, piece);
         let rest = last;
-        for (; rest.length > maxLineLength; rest = rest.slice(maxLineLength)) tell(channel, rest.slice(0, maxLineLength));
+        for (; rest.length > maxLineLength; rest = rest.slice(maxLineLength))
+          tell(channel, rest.slice(0, maxLineLength));
         unfinished[channel] = rest;
       };
 

@@ -20,7 +20,7 @@ export interface Captured {
  */
 export async function capture(
   context: OperationContext,
-  { sandbox, programs, takeLayer }: BuildSandbox,
+  { sandbox, programs, ...own }: BuildSandbox,
   hold: (stateId: string, layerId: string) => void,
 ): Promise<Captured> {
   const { states } = context.host;
@@ -36,7 +36,7 @@ export async function capture(
   } catch (error) {
     throw explainSaveFailure(error);
   }
-  await takeLayer(layerId);
+  await own.takeLayer(layerId);
   await states.sealLayer(layerId);
   const source = sourceFrom(sandbox, { stateId, hasMemory: keepMemory }, layers);
   const stats = await Promise.all(layers.map(async (id) => await stat(states.layerPath(id))));

@@ -55,7 +55,11 @@ async function keyOfResult({ host }: BuildContext, { key, spec, isolation, works
   });
 }
 
-async function isUsable({ host }: BuildContext, { workshop }: FinishOptions, { source }: CachedResult): Promise<boolean> {
+async function isUsable(
+  { host }: BuildContext,
+  { workshop }: FinishOptions,
+  { source }: CachedResult,
+): Promise<boolean> {
   workshop.hold(source.stateId, '');
   for (const layerId of source.layers) workshop.hold(source.stateId, layerId);
   try {
@@ -92,11 +96,7 @@ async function makeResult(context: BuildContext, options: FinishOptions): Promis
 }
 
 /** Record and envd: copies are given what the record says, and envd remembers user and folder. */
-async function settle(
-  context: BuildContext,
-  { sandbox }: BuildSandbox,
-  settings: Tenant['settings'],
-): Promise<void> {
+async function settle(context: BuildContext, { sandbox }: BuildSandbox, settings: Tenant['settings']): Promise<void> {
   await context.table.update(sandbox, { tenant: { ...sandbox.record.tenant, settings } });
   await tellSettings(context, sandbox, sandbox.live);
 }
@@ -115,9 +115,14 @@ mkdir -p /code
 printf 'ENV_ID=%s\\nTEMPLATE_ID=%s\\nBUILD_ID=%s\\n' "$1" "$1" "$2" >/.e2b
 `;
 
-async function leaveMark({ programs }: BuildSandbox, templateId: string, buildId: string, signal: AbortSignal): Promise<void> {
+async function leaveMark(
+  { programs }: BuildSandbox,
+  templateId: string,
+  buildId: string,
+  signal: AbortSignal,
+): Promise<void> {
   const { exitCode, stderr } = await runScript(programs, script(markScript, [templateId, buildId]), signal);
-  if (exitCode !== 0) throw new SoulBoxError('build_failed', `/.e2b cannot be written: ${stderr.slice(0, 500)}`);
+  if (exitCode !== 0) throw new SoulBoxError('build_failed', `/.e2b cannot be written: ${stderr.trim().slice(0, 500)}`);
 }
 
 function checkCapability({ sandbox: { live } }: BuildSandbox, startCommand: string): void {

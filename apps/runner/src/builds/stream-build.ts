@@ -26,22 +26,14 @@ export async function* streamBuild(
     waiting.push(event);
     wake();
   };
-  const outcome = runBuild(
-    context,
-    spec,
-    (entry) => push(logToEvent(entry)),
-    AbortSignal.any([signal, left.signal]),
-  );
-  let isOver = false;
-  void outcome.then((done) => {
-    isOver = true;
-    push(outcomeToEvent(done));
-  });
+  const outcome = runBuild(context, spec, (entry) => push(logToEvent(entry)), AbortSignal.any([signal, left.signal]));
+  void outcome.then((done) => push(outcomeToEvent(done)));
   try {
-    while (!isOver || waiting.length > 0) {
+    for (;;) {
       const event = waiting.shift();
       if (event === undefined) await new Promise<void>((resolve) => (wake = resolve));
       else yield event;
+      if (event !== undefined && event.event?.case !== 'log') return;
     }
   } finally {
     left.abort();

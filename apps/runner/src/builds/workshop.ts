@@ -91,7 +91,11 @@ export function openWorkshop(context: BuildContext, options: WorkshopOptions): W
     if (current !== undefined) return current;
     if (layers.length >= maxLayersOfSteps) await shortenTo(maxLayersOfSteps);
     const { user } = stepContext;
-    current = await open({ envVars: { ...base.environment, E2B_SANDBOX: 'true' }, defaultUser: user, defaultWorkdir: '' });
+    current = await open({
+      envVars: { ...base.environment, E2B_SANDBOX: 'true' },
+      defaultUser: user,
+      defaultWorkdir: '',
+    });
     return current;
   };
   /** What steps have left in memory is not part of a build. */

@@ -17,7 +17,12 @@ export async function findImageDigest(
 ): Promise<string> {
   const source = parseSource(reference);
   if (source.kind !== 'image') throw new SoulBoxError('bad_request', `${reference} is not an image.`);
-  const flags = ['--no-tags', '--format', '{{.Digest}}', ...(options.tlsVerify === false ? ['--tls-verify=false'] : [])];
+  const flags = [
+    '--no-tags',
+    '--format',
+    '{{.Digest}}',
+    ...(options.tlsVerify === false ? ['--tls-verify=false'] : []),
+  ];
   const output = await explainFaults(source.text, async () =>
     runSkopeo(
       directory,
@@ -26,6 +31,7 @@ export async function findImageDigest(
     ),
   );
   const digest = output.trim();
-  if (!digestForm.test(digest)) throw new SoulBoxError('bad_request', `${source.text} has no digest of the usual form.`);
+  if (!digestForm.test(digest))
+    throw new SoulBoxError('bad_request', `${source.text} has no digest of the usual form.`);
   return digest;
 }

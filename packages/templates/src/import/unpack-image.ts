@@ -16,11 +16,7 @@ export async function unpackImage(
   const temporary = join(scratch, 'tmp');
   await mkdir(temporary);
   options.onProgress('fetching the image');
-  const copyFlags = [
-    '--quiet',
-    '--retry-times=2',
-    ...(options.tlsVerify === false ? ['--src-tls-verify=false'] : []),
-  ];
+  const copyFlags = ['--quiet', '--retry-times=2', ...(options.tlsVerify === false ? ['--src-tls-verify=false'] : [])];
   await explainFaults(options.what, async () => {
     await runSkopeo(
       temporary,

@@ -35,9 +35,7 @@ const imageSchema = z.object({ kind: z.literal('image'), templateId: z.string() 
 const entrySchema = z.discriminatedUnion('kind', [stepSchema, resultSchema, imageSchema]);
 const keyForm = /^[0-9a-f]{64}$/;
 
-export type CachedStep = z.infer<typeof stepSchema>;
 export type CachedResult = z.infer<typeof resultSchema>;
-export type CachedImage = z.infer<typeof imageSchema>;
 type Entry = z.infer<typeof entrySchema>;
 
 /** What the cache keeps from being collected. */

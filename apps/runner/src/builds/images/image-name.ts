@@ -23,9 +23,13 @@ export function parseImageName(reference: string): ImageName {
   const path = hasHost ? rest.join('/') : name;
   // A digest says it all; the tag beside it is for people.
   const version = digest !== '' ? digest : tag === '' ? ':latest' : tag;
-  const isName = reference.length <= maxLength && hostForm.test(host) && pathForm.test(path) && versionForm.test(version);
+  const isName =
+    reference.length <= maxLength && hostForm.test(host) && pathForm.test(path) && versionForm.test(version);
   if (!isName)
-    throw new SoulBoxError('image_unavailable', `${JSON.stringify(reference.slice(0, 100))} is not the name of an image.`);
+    throw new SoulBoxError(
+      'image_unavailable',
+      `${JSON.stringify(reference.slice(0, 100))} is not the name of an image.`,
+    );
   return { host, path: host === 'docker.io' ? path.replace(/^library\//, '') : path, version };
 }
 

@@ -20,7 +20,11 @@ export interface ImageStore {
    * The root of an image, fetched unless this host has it: the registry is asked in any case, for a tag moves, and whoever may not
    * fetch the image must not get it. Throws `image_unavailable`, `limit_exceeded`, and the signal's reason when it aborts.
    */
-  get(image: Extract<BuildBase, { kind: 'image' }>, signal: AbortSignal, tell: (line: string) => void): Promise<Template>;
+  get(
+    image: Extract<BuildBase, { kind: 'image' }>,
+    signal: AbortSignal,
+    tell: (line: string) => void,
+  ): Promise<Template>;
 }
 
 export interface ImageStoreOptions extends KnownRegistries {
@@ -124,7 +128,9 @@ interface Access {
 }
 
 function keyOf(digest: string): string {
-  return createHash('sha256').update(JSON.stringify(['image', 1, digest])).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify(['image', 1, digest]))
+    .digest('hex');
 }
 
 /** The words of the registry are for the builder; what is a fault of ours stays one. */

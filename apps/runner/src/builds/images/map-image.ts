@@ -1,37 +1,29 @@
 import { z } from 'zod';
 
-/** One line of the map: images whose short name matches `pattern` are taken from `target`. */
-export interface ImageMapping {
-  readonly pattern: string;
-  /** `template:NAME` of the store, or another image. `*` in it stands for what the pattern's first `*` matched. */
-  readonly target: string;
-}
+/**
+ * Where images are taken from, as `pattern=target`. A pattern is a short name with its tag, in which `*` is anything. A target is
+ * `template:NAME` of the store, or another image, in which `*` is what the pattern's first `*` matched.
+ */
+export type ImageMap = readonly string[];
 
-const mapping = z.string().transform((text, issues): ImageMapping => {
-  const [pattern = '', target = '', ...rest] = text.split('=').map((part) => part.trim());
-  if (pattern === '' || target === '' || rest.length > 0)
-    issues.addIssue({ code: 'custom', message: `"${text}" is not of the form pattern=target` });
-  return { pattern, target };
-});
-
-/** `pattern=target,pattern=target`; the first that matches counts. */
-export const imageMapSchema: z.ZodType<readonly ImageMapping[]> = z
+export const imageMapSchema: z.ZodType<ImageMap> = z
   .string()
   .transform((text) => text.split(',').map((entry) => entry.trim()))
-  .pipe(z.array(mapping));
+  .pipe(z.array(z.string().regex(/^[^=]+=[^=]+$/, 'each entry must be pattern=target')));
 
 /** E2B's own images are what our templates stand for. */
-export const defaultImageMap: readonly ImageMapping[] = [
-  { pattern: 'e2bdev/base:*', target: 'template:base' },
-  { pattern: 'e2bdev/code-interpreter:*', target: 'template:code-interpreter-v1' },
-  { pattern: 'e2bdev/desktop:*', target: 'template:desktop' },
+export const defaultImageMap: ImageMap = [
+  'e2bdev/base:*=template:base',
+  'e2bdev/code-interpreter:*=template:code-interpreter-v1',
+  'e2bdev/desktop:*=template:desktop',
 ];
 
-/** What an image of this short name is taken from; undefined: from its registry. */
-export function mapImage(map: readonly ImageMapping[], shortName: string): string | undefined {
-  for (const { pattern, target } of map) {
-    const matched = formOf(pattern).exec(shortName);
-    if (matched !== null) return target.replace('*', matched[1] ?? '');
+/** What an image of this short name is taken from, by the first pattern that matches; undefined: from its registry. */
+export function mapImage(map: ImageMap, shortName: string): string | undefined {
+  for (const entry of map) {
+    const [pattern = '', target = ''] = entry.split('=');
+    const matched = formOf(pattern.trim()).exec(shortName);
+    if (matched !== null) return target.trim().replace('*', () => matched[1] ?? '');
   }
   return undefined;
 }

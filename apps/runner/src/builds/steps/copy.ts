@@ -99,7 +99,8 @@ function copyFailed({ args: [source = '', target = ''] }: Step, stderr: string):
 /** Where the source lies in the archive: without what a shell would match, and never above it. */
 export function sourcePath(source: string): string {
   const parts = source.split('/').filter((part) => part !== '' && part !== '.');
-  if (parts.includes('..')) throw new SoulBoxError('build_failed', `'${source.slice(0, 200)}' leads out of the folder.`);
+  if (parts.includes('..'))
+    throw new SoulBoxError('build_failed', `'${source.slice(0, 200)}' leads out of the folder.`);
   const glob = parts.findIndex((part) => /[*?[\]{}]/.test(part));
   return (glob === -1 ? parts : parts.slice(0, glob)).join('/');
 }
@@ -126,7 +127,10 @@ function ownerOf(owner: string, { user }: StepContext): string {
 
 function modeOf(mode: string): string {
   if (mode === '' || /^[0-7]{3,5}$/.test(mode)) return mode;
-  throw new SoulBoxError('build_failed', `${JSON.stringify(mode.slice(0, 20))} is not a mode of files in octal digits.`);
+  throw new SoulBoxError(
+    'build_failed',
+    `${JSON.stringify(mode.slice(0, 20))} is not a mode of files in octal digits.`,
+  );
 }
 
 /** Writes it to the disk of the sandbox, as it is. Gives how it is packed. */

@@ -24,7 +24,8 @@ export async function findAccount(programs: Programs, user: string, signal: Abor
   const { exitCode, stdout, stderr } = await runScript(programs, script(readAccount, [user]), signal);
   const [name = '', home = ''] = stdout.split('\n');
   if (exitCode === 3) return undefined;
-  if (exitCode !== 0) throw new SoulBoxError('build_failed', `/etc/passwd cannot be read: ${stderr.slice(0, 500)}`);
+  if (exitCode !== 0)
+    throw new SoulBoxError('build_failed', `/etc/passwd cannot be read: ${stderr.trim().slice(0, 500)}`);
   return { name, home: home.startsWith('/') ? home : '/' };
 }
 

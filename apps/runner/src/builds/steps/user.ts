@@ -23,8 +23,12 @@ export const performUser: PerformStep = async ({ context, signal, programs }, { 
   const account = await findAccount(inside, wanted, signal);
   if (account !== undefined) return { context: { ...context, user: account.name }, changed: false };
   if (!nameForm.test(wanted))
-    throw new SoulBoxError('build_failed', `There is no user ${JSON.stringify(wanted.slice(0, 40))}, and none can be made.`);
+    throw new SoulBoxError(
+      'build_failed',
+      `There is no user ${JSON.stringify(wanted.slice(0, 40))}, and none can be made.`,
+    );
   const { exitCode, stderr } = await runScript(inside, script(addUser, [wanted]), signal);
-  if (exitCode !== 0) throw new SoulBoxError('build_failed', `The user ${wanted} cannot be made: ${stderr.slice(0, 500)}`);
+  if (exitCode !== 0)
+    throw new SoulBoxError('build_failed', `The user ${wanted} cannot be made: ${stderr.trim().slice(0, 500)}`);
   return { context: { ...context, user: wanted }, changed: true };
 };

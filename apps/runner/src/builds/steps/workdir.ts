@@ -34,6 +34,9 @@ export const performWorkdir: PerformStep = async ({ context, signal, programs },
   const made = lines.at(-2);
   const workdir = lines.slice(0, -2).join('\n');
   if (exitCode !== 0 || !workdir.startsWith('/'))
-    throw new SoulBoxError('build_failed', `The folder ${path.slice(0, 200)} cannot be made: ${stderr.slice(0, 500)}`);
+    throw new SoulBoxError(
+      'build_failed',
+      `The folder ${path.slice(0, 200)} cannot be made: ${stderr.trim().slice(0, 500)}`,
+    );
   return { context: { ...context, workdir }, changed: made !== 'kept' };
 };

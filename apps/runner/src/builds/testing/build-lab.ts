@@ -42,7 +42,10 @@ export interface BuildLab extends AsyncDisposable {
   ask(sandboxId: string, command: string): Promise<string>;
   kill(sandboxId: string): Promise<void>;
   /** A COPY step whose archive tar(1) makes of the folder, or that is given as it is. */
-  copy(args: readonly string[], archive: { readonly folder: string; readonly gzip?: boolean } | Buffer): Promise<StepDraft>;
+  copy(
+    args: readonly string[],
+    archive: { readonly folder: string; readonly gzip?: boolean } | Buffer,
+  ): Promise<StepDraft>;
   /** kill -9 of the runner, and the next one. */
   crash(): Promise<void>;
   /** Kernel objects and folders of sandboxes that should be gone. */
