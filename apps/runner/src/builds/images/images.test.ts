@@ -77,7 +77,7 @@ describe('the login of a registry', () => {
     const sent: { url: string; init: RequestInit | undefined }[] = [];
     const token = Buffer.from('AWS:pw').toString('base64');
     const ask: typeof fetch = (url, init) => {
-      sent.push({ url: String(url as string), init });
+      sent.push({ url: url as string, init });
       return Promise.resolve(Response.json({ authorizationData: [{ authorizationToken: token }] }));
     };
     expect(await fetchEcrLogin(aws, never, ask)).toBe('AWS:pw');
