@@ -6,7 +6,7 @@ import type { Cause } from '@soulbox/contract';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { StateStore } from '@soulbox/states';
-import type { TemplateStore } from '@soulbox/templates';
+import type { Recipe, TemplateStore } from '@soulbox/templates';
 import type { BlobReader } from './builds/blob-reader.ts';
 import { createBuilds } from './builds/builds.ts';
 import type { BuildContext } from './builds/builds.ts';
@@ -42,6 +42,8 @@ import { createLeisure } from './sandboxes/sleep/leisure.ts';
 import { retrySteps } from './sandboxes/retry-steps.ts';
 import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
+import { createTemplateMaker } from './templates/maker.ts';
+import type { TemplateMaker } from './templates/maker.ts';
 import { createTimeUp } from './sandboxes/time-up.ts';
 
 export interface RunnerOptions {
@@ -54,6 +56,8 @@ export interface RunnerOptions {
   /** On the same file system as `dataDirectory`. */
   readonly states: StateStore;
   readonly templates: TemplateStore;
+  /** By which templates that are missing can be made. */
+  readonly recipes: readonly Recipe[];
   readonly runtime: EnvdRuntime;
   /** Where the files of template builds are. */
   readonly files: BlobReader;
@@ -65,6 +69,7 @@ export interface RunnerOptions {
 
 /** Everything the runner's routes use; constructed here and nowhere else. */
 export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposable {
+  readonly maker: TemplateMaker;
   readonly router: Router;
   readonly logger: Logger;
   /** Aborts when the runner stops. */
@@ -106,6 +111,12 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   return {
     ...context,
     pool,
+    maker: createTemplateMaker({
+      ...context,
+      store: options.templates,
+      recipes: options.config.makeTemplates === 'never' ? [] : options.recipes,
+      logger,
+    }),
     router,
     logger,
     stopping: stopping.signal,

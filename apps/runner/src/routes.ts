@@ -18,6 +18,7 @@ import { setDeadline } from './sandboxes/set-deadline.ts';
 import { pauseSandbox } from './sandboxes/sleep/pause.ts';
 import { resumeSandbox } from './sandboxes/sleep/resume.ts';
 import { isTenants } from './sandboxes/table.ts';
+import { templateToMessage } from './templates/to-message.ts';
 import { outcomeToMessage, sandboxToMessage, snapshotToMessage } from './sandboxes/to-message.ts';
 
 /** Serves spec/runner: translates messages, and errors once, at this border. */
@@ -138,15 +139,15 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     }),
 
     listTemplates: answer(async () => ({
-      templates: (await templates.list()).filter(isListed).map((template) => ({
-        templateId: template.templateId,
-        names: [...template.names],
-        cpuCount: template.cpuCount,
-        memoryMb: template.memoryMb,
-        diskSizeMb: template.diskMb,
-      })),
+      templates: (await templates.list()).filter(isListed).map(templateToMessage),
+      makeable: await context.maker.makeable(),
     })),
 
+    makeTemplate: answer(async ({ name, waitMs }) => {
+      const made = await context.maker.make(name, waitMs);
+      if ('templateId' in made) return { template: templateToMessage(made) };
+      return { step: made.step, elapsedSeconds: Math.round(made.elapsedMs / 1000) };
+    }),
     async *runBuild(request: RunBuildRequest, handler: HandlerContext) {
       const spec = await answer((message: RunBuildRequest) => Promise.resolve(buildFromMessage(message)))(request);
       yield* streamBuild(context, spec, handler.signal);

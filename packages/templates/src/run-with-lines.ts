@@ -8,7 +8,7 @@ export interface LinesOptions {
   readonly onLine: (line: string) => void;
   readonly timeoutMs: number;
   readonly env?: NodeJS.ProcessEnv;
-  /** Aborted: as at the time limit. */
+  /** Aborted: ended as at the time limit. */
   readonly signal?: AbortSignal;
   /** Open in the program as its descriptor 3. */
   readonly descriptor?: number;
@@ -44,15 +44,16 @@ export async function runWithLines(command: string, args: readonly string[], opt
     if (last.length > keptLines) last.shift();
     options.onLine(line);
   });
-  const timers: NodeJS.Timeout[] = [];
-  const killLater = (afterMs: number): void => {
-    timers.push(setTimeout(() => signalGroup('SIGTERM'), afterMs));
-    timers.push(setTimeout(() => signalGroup('SIGKILL'), afterMs + killAfterMs));
+  const timers = [
+    setTimeout(() => signalGroup('SIGTERM'), options.timeoutMs),
+    setTimeout(() => signalGroup('SIGKILL'), options.timeoutMs + killAfterMs),
+  ];
+  const stop = (): void => {
+    signalGroup('SIGTERM');
+    timers.push(setTimeout(() => signalGroup('SIGKILL'), killAfterMs));
   };
-  const killNow = (): void => killLater(0);
-  killLater(options.timeoutMs);
-  if (options.signal?.aborted === true) killNow();
-  options.signal?.addEventListener('abort', killNow, { once: true });
+  options.signal?.addEventListener('abort', stop, { once: true });
+  if (options.signal?.aborted === true) stop();
   // Detached children would outlive us and go on writing into a folder that the next start sweeps away.
   const onExit = (): void => signalGroup('SIGTERM');
   process.once('exit', onExit);
@@ -67,8 +68,8 @@ export async function runWithLines(command: string, args: readonly string[], opt
     return output;
   } finally {
     for (const timer of timers) clearTimeout(timer);
-    options.signal?.removeEventListener('abort', killNow);
     process.off('exit', onExit);
+    options.signal?.removeEventListener('abort', stop);
     lines.close();
   }
 }

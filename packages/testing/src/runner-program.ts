@@ -35,6 +35,7 @@ const runner = await startRunner({
   network,
   states,
   templates: openTemplateStore(templatesDirectory, silentLogger),
+  recipes: [],
   runtime: await buildEnvdRuntime(join(dataDirectory, 'runtime')),
   files,
   defaultTemplate,
