@@ -13,7 +13,7 @@ describe.skipIf(!isMade)('results of code', () => {
   };
   const chartOf = async (drawing: string): Promise<Record<string, unknown>> => {
     const result = await one(`import matplotlib.pyplot as plt\n${drawing}\nplt.show()`);
-    expect(result.formats()).toEqual(expect.arrayContaining(['png', 'chart']));
+    expect(result.formats()).toEqual(['png']);
     expect(
       Buffer.from(result.png ?? '', 'base64')
         .subarray(1, 4)
@@ -40,7 +40,7 @@ display({'image/png': 'iVBORw==', 'image/jpeg': '/9j/', 'application/pdf': 'JVBE
 
   test('types that have no name come as they are', async () => {
     const result = await one("display({'application/x-own': {'a': 1}, 'text/plain': 'own'}, raw=True)");
-    expect(result.extra).toEqual({ 'application/x-own': { a: 1 } });
+    expect(result.raw.extra).toEqual({ 'application/x-own': { a: 1 } });
     expect(result.text).toBe('own');
     expect(result.isMainResult).toBe(false);
   });
@@ -51,13 +51,13 @@ display({'image/png': 'iVBORw==', 'image/jpeg': '/9j/', 'application/pdf': 'JVBE
       text: "{'a': [1, None, 'ü']}",
     });
     expect((await one('"a \'quoted\' text"')).text).toBe("a 'quoted' text");
-    expect((await one('list(range(5000))')).text).toContain('4998, 4999]');
+    expect((await one('list(range(5000))')).text).toMatch(/4998,\s+4999\]$/);
     expect((await one('{"nan": float("nan")}')).formats()).not.toContain('json');
   });
 
   test('a data frame is data: a list for each column, dates in ISO form', async () => {
     const result = await one(`import pandas as pd
-pd.DataFrame({'n': [1, 2.5], 's': ['a', None], 'd': pd.to_datetime(['2024-01-02', '2024-01-03 04:05']), 'b': [True, False]})`);
+pd.DataFrame({'n': [1, 2.5], 's': ['a', None], 'd': pd.to_datetime(['2024-01-02 00:00', '2024-01-03 04:05']), 'b': [True, False]})`);
     expect(result.data).toEqual({
       n: [1, 2.5],
       s: ['a', null],

@@ -98,7 +98,10 @@ async function choose({ contexts }: Context, id: string | undefined, language: s
   if (id !== undefined && language !== undefined)
     throw new Refusal(400, 'Only one of context_id or language can be provided');
   // E2B's first clients called the context of code that names none `default`.
-  if (id !== undefined && id !== 'default') return { codeContext: contexts.get(id), dialect: { isTypescript: false } };
+  if (id !== undefined && id !== 'default') {
+    const codeContext = contexts.get(id);
+    return { codeContext, dialect: codeContext.choice };
+  }
   const choice = parseLanguage(language);
   return { codeContext: await contexts.getDefault(choice.language), dialect: choice };
 }
@@ -109,8 +112,8 @@ async function createContext(
   response: ServerResponse,
 ): Promise<void> {
   const body = await readJson(request);
-  const { language } = parseLanguage(readText(body, 'language'));
-  sendJson(response, describe(await contexts.create(language, readText(body, 'cwd') ?? config.home)));
+  const choice = parseLanguage(readText(body, 'language'));
+  sendJson(response, describe(await contexts.create(choice, readText(body, 'cwd') ?? config.home)));
 }
 
 function parseLanguage(name = 'python'): LanguageChoice {
@@ -120,7 +123,7 @@ function parseLanguage(name = 'python'): LanguageChoice {
   return choice;
 }
 
-const describe = ({ id, language, cwd }: CodeContext): object => ({ id, language, cwd });
+const describe = ({ id, choice, cwd }: CodeContext): object => ({ id, language: choice.name, cwd });
 
 function sendJson(response: ServerResponse, value: unknown): void {
   response.writeHead(200, { 'content-type': 'application/json' });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Language, StartKernel } from '../kernels/languages.ts';
+import type { LanguageChoice, StartKernel } from '../kernels/languages.ts';
 import type { Dialect, Emit, Kernel, Variables } from '../kernels/kernel.ts';
 import { Refusal } from '../server/refusal.ts';
 
@@ -31,7 +31,8 @@ type Stopped = 'ContextRestarting' | 'ExecutionAborted';
 /** A kernel with a name: code that runs in it sees what ran before. One code at a time; the others wait in order. */
 export class CodeContext implements AsyncDisposable {
   readonly id = randomUUID();
-  readonly language: Language;
+  /** Of code that comes without a language of its own. */
+  readonly choice: LanguageChoice;
   readonly cwd: string;
   readonly #startKernel: StartKernel;
   #kernel: Promise<Kernel>;
@@ -45,8 +46,8 @@ export class CodeContext implements AsyncDisposable {
   #isDead = false;
   #isDisposed = false;
 
-  constructor(language: Language, cwd: string, startKernel: StartKernel) {
-    this.language = language;
+  constructor(choice: LanguageChoice, cwd: string, startKernel: StartKernel) {
+    this.choice = choice;
     this.cwd = cwd;
     this.#startKernel = startKernel;
     this.#kernel = this.#start();
@@ -71,20 +72,23 @@ export class CodeContext implements AsyncDisposable {
 
   /** Ends the kernel, what runs in it too, and starts another with nothing of its memory. */
   async restart(): Promise<void> {
-    const old = this.#kernel;
-    await this.#stop('ContextRestarting');
-    this.#renew(old);
+    this.#stopped = 'ContextRestarting';
+    this.#renew(this.#kernel);
     await this.#kernel;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
-    await this.#stop('ExecutionAborted');
+    this.#stopped = 'ExecutionAborted';
+    await dispose(this.#kernel);
   }
 
-  #start(): Promise<Kernel> {
+  /** What comes after `old` starts once that is gone; who wants a kernel meanwhile waits for it. */
+  #start(old?: Promise<Kernel>): Promise<Kernel> {
     const startedAt = Date.now();
-    const kernel = this.#startKernel(this.language, { cwd: this.cwd, variables: {} });
+    const kernel = dispose(old).then(
+      async () => await this.#startKernel(this.choice.language, { cwd: this.cwd, variables: {} }),
+    );
     const ended = kernel.then(async (started) => await started.ended);
     ended.then(
       () => this.#kernelEnded(kernel, Date.now() - startedAt),
@@ -105,13 +109,7 @@ export class CodeContext implements AsyncDisposable {
     if (this.#kernel !== old || this.#isDisposed) return;
     this.#globals = undefined;
     this.#isDead = false;
-    this.#kernel = this.#start();
-  }
-
-  async #stop(why: Stopped): Promise<void> {
-    this.#stopped = why;
-    const kernel = await this.#kernel.catch(() => undefined);
-    await kernel?.[Symbol.asyncDispose]();
+    this.#kernel = this.#start(old);
   }
 
   async #run(execution: Execution): Promise<void> {
@@ -135,7 +133,6 @@ export class CodeContext implements AsyncDisposable {
             `The kernel has ended (${how}). Its context starts anew, without its variables.`,
           ),
         );
-        await this.#stop('ContextRestarting');
         this.#renew(kernel);
       }
     } finally {
@@ -163,6 +160,11 @@ export class CodeContext implements AsyncDisposable {
     }
     if (hasVariables) await kernel.setVariables(resetOf(variables, globals));
   }
+}
+
+async function dispose(kernel: Promise<Kernel> | undefined): Promise<void> {
+  const started = await kernel?.catch(() => undefined);
+  await started?.[Symbol.asyncDispose]();
 }
 
 /** What puts variables back to what the sandbox has, or takes them away. */

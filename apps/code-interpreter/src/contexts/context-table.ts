@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import type { Language, StartKernel } from '../kernels/languages.ts';
+import type { Language, LanguageChoice, StartKernel } from '../kernels/languages.ts';
 import { Refusal } from '../server/refusal.ts';
 import { CodeContext } from './code-context.ts';
 
@@ -32,19 +32,19 @@ export class ContextTable {
   /** The context of code that names none; made at the first use of its language. */
   async getDefault(language: Language): Promise<CodeContext> {
     const found = this.#defaults.get(language);
-    const context = found ?? this.#add(language, this.#home);
+    const context = found ?? this.#add({ language, name: language, isTypescript: false }, this.#home);
     this.#defaults.set(language, context);
     await this.#ready(context);
     return context;
   }
 
-  async create(language: Language, cwd: string): Promise<CodeContext> {
+  async create(choice: LanguageChoice, cwd: string): Promise<CodeContext> {
     const isFolder = await stat(cwd).then(
       (status) => status.isDirectory(),
       () => false,
     );
     if (!isFolder) throw new Refusal(500, `Working directory ${cwd} does not exist`);
-    const context = this.#add(language, cwd);
+    const context = this.#add(choice, cwd);
     await this.#ready(context);
     return context;
   }
@@ -60,10 +60,10 @@ export class ContextTable {
     await context[Symbol.asyncDispose]();
   }
 
-  #add(language: Language, cwd: string): CodeContext {
+  #add(choice: LanguageChoice, cwd: string): CodeContext {
     if (this.#contexts.size >= maxContexts)
       throw new Refusal(429, `There are ${maxContexts} contexts; remove one first`);
-    const context = new CodeContext(language, cwd, this.#startKernel);
+    const context = new CodeContext(choice, cwd, this.#startKernel);
     this.#contexts.set(context.id, context);
     return context;
   }
@@ -76,11 +76,11 @@ export class ContextTable {
   #fail(context: CodeContext, error: unknown): never {
     this.#forget(context);
     const why = error instanceof Error ? error.message : 'unknown';
-    throw new Refusal(500, `The ${context.language} kernel does not start: ${why}`);
+    throw new Refusal(500, `The ${context.choice.language} kernel does not start: ${why}`);
   }
 
   #forget(context: CodeContext): void {
     this.#contexts.delete(context.id);
-    if (this.#defaults.get(context.language) === context) this.#defaults.delete(context.language);
+    if (this.#defaults.get(context.choice.language) === context) this.#defaults.delete(context.choice.language);
   }
 }

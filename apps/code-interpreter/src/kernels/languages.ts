@@ -16,6 +16,8 @@ export type Language = (typeof languages)[number];
 /** What a client asked for: whose kernel, and what that is to know. */
 export interface LanguageChoice extends Dialect {
   readonly language: Language;
+  /** As contexts are listed. */
+  readonly name: Language | 'typescript';
 }
 
 const otherNames: Readonly<Record<string, Language>> = { js: 'javascript', ts: 'javascript', typescript: 'javascript' };
@@ -24,7 +26,8 @@ const otherNames: Readonly<Record<string, Language>> = { js: 'javascript', ts: '
 export function findLanguage(name: string): LanguageChoice | undefined {
   const known = name.toLowerCase();
   const language = languages.find((each) => each === known) ?? otherNames[known];
-  return language && { language, isTypescript: known === 'ts' || known === 'typescript' };
+  const isTypescript = known === 'ts' || known === 'typescript';
+  return language && { language, isTypescript, name: isTypescript ? 'typescript' : language };
 }
 
 export type StartKernel = (language: Language, options: KernelOptions) => Promise<Kernel>;

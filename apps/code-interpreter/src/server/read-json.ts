@@ -3,6 +3,8 @@ import { Refusal } from './refusal.ts';
 
 /** Code and variables of one request, held in memory as a whole. */
 const maxBodyBytes = 16 * 1024 * 1024;
+/** What is longer is read to its end, and dropped, up to here: a client that is cut off while it sends never sees the answer. */
+const maxDrainedBytes = 4 * maxBodyBytes;
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -12,9 +14,10 @@ export async function readJson(request: IncomingMessage): Promise<Json> {
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > maxBodyBytes) throw new Refusal(413, 'The request has more than 16 MiB');
-    chunks.push(chunk);
+    if (size > maxDrainedBytes) break;
+    if (size <= maxBodyBytes) chunks.push(chunk);
   }
+  if (size > maxBodyBytes) throw new Refusal(413, 'The request has more than 16 MiB');
   let value: unknown;
   try {
     value = JSON.parse(Buffer.concat(chunks).toString('utf8'));

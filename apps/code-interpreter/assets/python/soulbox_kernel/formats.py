@@ -26,20 +26,12 @@ def install(shell):
     data.for_type_by_name("pandas", "DataFrame", data_of_frame)
     data.for_type_by_name("pandas.core.frame", "DataFrame", data_of_frame)
     chart = ChartFormatter(parent=shell.display_formatter)
-    chart.for_type_by_name("matplotlib.figure", "Figure", chart_of_figure)
     formatters[data.format_type] = data
     formatters[chart.format_type] = chart
     for kind in (dict, list):
         formatters["application/json"].for_type(kind, json_of)
     show_saved_images(shell)
     use_inline_figures(shell)
-
-
-def chart_of_figure(figure):
-    # Not at the start: a kernel that draws nothing need not load it.
-    from soulbox_kernel.charts.figure import chart_of_figure as extract
-
-    return extract(figure)
 
 
 def json_of(value):
@@ -71,10 +63,14 @@ def show_saved_images(shell):
 
 def use_inline_figures(shell):
     try:
+        from matplotlib.figure import Figure
         from matplotlib_inline.backend_inline import configure_inline_support
 
         from soulbox_kernel.charts import recordings
+        from soulbox_kernel.charts.figure import chart_of_figure
     except ImportError:
         return
     recordings.install()
+    # A method and no printer: the inline backend takes away all printers of figures whenever it is configured.
+    Figure._repr_e2b_chart_ = chart_of_figure
     configure_inline_support(shell, "module://matplotlib_inline.backend_inline")

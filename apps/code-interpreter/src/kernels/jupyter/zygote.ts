@@ -20,8 +20,8 @@ export interface ZygoteOptions {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** One that lived shorter than this is started again only when a kernel is wanted. */
-const eagerAfterMs = 5000;
+/** Between the end of one and the start of the next: what ends again and again must not keep the sandbox busy. */
+const restartDelayMs = 500;
 /** Where the preload stands that seeds generators again in a copy of the sandbox (docs/fork.md). */
 const reseedFolder = '/.soulbox/reseed/python';
 
@@ -36,12 +36,11 @@ export function createZygote(options: ZygoteOptions): Zygote {
     const started = current;
     try {
       const process = await started;
-      const startedAt = Date.now();
       void process.ended.then(() => {
         if (current !== started) return;
         current = undefined;
-        // Once more without being asked, as a service would be, but not again and again.
-        if (Date.now() - startedAt >= eagerAfterMs) get().catch(() => undefined);
+        // Without being asked, as a service would be: it takes a second that nobody should wait for.
+        setTimeout(() => void get().catch(() => undefined), restartDelayMs);
       });
       return process;
     } catch (error) {

@@ -28,9 +28,10 @@ export function describeError(thrown: unknown): ErrorText {
 
 const isOurs = (line: string): boolean => /^\s+at .*javascript(?:-kernel\.cjs|\/child\/)/.test(line);
 
-/** What the TypeScript compiler throws is a text. */
+/** What the TypeScript compiler throws is a text, or an object with one. */
 export function syntaxError(thrown: unknown): SyntaxError {
-  const error = new SyntaxError(typeof thrown === 'string' ? thrown.trim() : 'The code is not TypeScript.');
+  const text = typeof thrown === 'string' ? thrown : (thrown as { message?: unknown }).message;
+  const error = new SyntaxError(typeof text === 'string' ? text.trim() : 'The code is not TypeScript.');
   error.stack = `SyntaxError: ${error.message}`;
   return error;
 }

@@ -21,6 +21,7 @@ export interface Hook {
 export function prepareScope(): void {
   // Meant for this process, not for what it starts.
   delete environment['NODE_OPTIONS'];
+  for (const stream of [process.stdout, process.stderr]) waitForReaders(stream);
   process.on('uncaughtException', (error) => writeText(2, `${inspect(error)}\n`));
   process.on('unhandledRejection', (error) => writeText(2, `Unhandled rejection: ${inspect(error)}\n`));
   const display = createDisplay((bundle) => reply({ type: 'result', isMain: false, bundle }));
@@ -30,6 +31,12 @@ export function prepareScope(): void {
   defineGetter('__dirname', () => process.cwd());
   defineGetter('__filename', () => filenameIn(process.cwd()));
   Object.defineProperty(globalThis, hookName, { value: createHook(), enumerable: false });
+}
+
+/** A full pipe holds the code up. Node would keep what it prints in memory, and print it after the end of the code. */
+function waitForReaders(stream: NodeJS.WriteStream): void {
+  const { _handle: handle } = stream as { _handle?: { setBlocking?: (isBlocking: boolean) => void } };
+  handle?.setBlocking?.(true);
 }
 
 function createHook(): Hook {
