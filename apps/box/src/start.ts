@@ -72,6 +72,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
     if (!ready && adopted === 0) await network.close();
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
+  const files = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'uploads') }));
   const states = started.use(await openStateStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
     await startRunner({
@@ -102,6 +103,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       config: config.api,
       records,
       runner: createClient(RunnerService, runner.transport),
+      files,
       listen: { socketPath: apiSocket },
       logger: logger.child({ part: 'api' }),
     }),

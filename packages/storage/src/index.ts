@@ -10,7 +10,7 @@ export type { EventQuery, LifecycleEvent } from './records/events.ts';
 export type { SnapshotPosition, SnapshotRecord } from './records/snapshots.ts';
 export type { TemplateRecord, TemplateTag } from './records/templates.ts';
 export { buildLogLevels } from './records/builds.ts';
-export type { BuildLog, BuildLogLevel, BuildPosition, BuildReason, BuildRecord } from './records/builds.ts';
+export type { BuildLog, BuildLogQuery, BuildReason, BuildRecord } from './records/builds.ts';
 export type { Delivery, WebhookChanges, WebhookRecord } from './records/webhooks.ts';
 export type { Records } from './records/records.ts';
 export { openDiskBlobs } from './blobs/disk/open.ts';

@@ -79,7 +79,8 @@ export interface BuildPosition {
 /** `replaced`: builds of the same template and tag that were under way; they are `error` now. */
 export type BuildStart =
   | { readonly outcome: 'started'; readonly replaced: readonly string[] }
-  | { readonly outcome: 'not_waiting' | 'too_many' };
+  | { readonly outcome: 'not_waiting' }
+  | { readonly outcome: 'too_many' };
 
 export interface BuildRecords {
   /**
@@ -117,11 +118,10 @@ export interface BuildRecords {
   /** Builds of all teams that a tag points at. */
   listTagged(): Promise<string[]>;
   isTagged(id: string): Promise<boolean>;
-  /**
-   * Deletes at most `limit` builds without a tag that ended before `before`, with their logs, and gives up those that have
-   * waited since before it. Gives the number of both.
-   */
-  purge(before: number, limit: number, reason: BuildReason, now: number): Promise<number>;
+  /** Those that have waited since before `before` become `error`. */
+  giveUp(before: number, reason: BuildReason, now: number): Promise<void>;
+  /** Deletes at most `limit` builds without a tag that ended before `before`, with their logs. Gives their number. */
+  purge(before: number, limit: number): Promise<number>;
 
   /** Behind those that are there. Nothing happens when the build is gone. */
   appendLogs(id: string, logs: readonly BuildLog[]): Promise<void>;

@@ -45,9 +45,7 @@ export function sqliteBuilds(db: DatabaseSync): BuildRecords {
   const lose = db.prepare(failSql("id = ?4 AND status = 'ready'"));
   const dropTags = db.prepare('DELETE FROM template_tags WHERE build_id = ?');
   const tagged = db.prepare('SELECT DISTINCT build_id FROM template_tags');
-  const giveUp = db.prepare(
-    failSql("id IN (SELECT id FROM builds WHERE status = 'waiting' AND created_at < ?4 LIMIT ?5)"),
-  );
+  const giveUp = db.prepare(failSql("status = 'waiting' AND created_at < ?4"));
   const purge = db.prepare(
     `DELETE FROM builds WHERE id IN (
        SELECT id FROM builds WHERE status IN ('ready', 'error') AND finished_at < ? AND ${untaggedSql} LIMIT ?)`,
@@ -118,8 +116,8 @@ export function sqliteBuilds(db: DatabaseSync): BuildRecords {
       }),
     listTagged: async () => tagged.all().map((row) => String(row['build_id'])),
     isTagged: async (id) => tags.isTagged(id),
-    purge: async (before, limit, { message, step }, now) =>
-      Number(purge.run(before, limit).changes) + Number(giveUp.run(message, step, now, before, limit).changes),
+    giveUp: async (before, { message, step }, now) => void giveUp.run(message, step, now, before),
+    purge: async (before, limit) => Number(purge.run(before, limit).changes),
     ...sqliteBuildLogs(db),
   };
 }
