@@ -41,12 +41,6 @@ export const apiConfigSchema = {
     10,
     'Builds of templates that a team may have under way at the same time. One more answers 429.',
   ),
-  buildTimeoutMinutes: key(
-    'SOULBOX_BUILD_TIMEOUT_MINUTES',
-    wholeNumber(1, 24 * 60),
-    120,
-    'Minutes after which a build of a template is given up.',
-  ),
   buildFileMaxMb: key(
     'SOULBOX_BUILD_FILE_MAX_MB',
     wholeNumber(1, 1024 * 1024),

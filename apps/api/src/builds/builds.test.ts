@@ -68,6 +68,17 @@ describe('a build', () => {
     expect((await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'mine' } })).status).toBe(404);
   });
 
+  it('waits while the host runs as many as it may', async () => {
+    const build = await requestBuild(api, 'mine');
+    const first = await startBuild(api, build);
+    first.fail('This host runs its limit.', '', 'too_many_builds');
+    await until(() => api.runner.builds.get(runnerId(build)) !== first);
+    expect(await statusOf(api, build)).toMatchObject({ status: 'building', logEntries: [{ message: /Waiting/ }] });
+    api.runner.builds.get(runnerId(build))?.finish();
+    await settled(build);
+    expect((await statusOf(api, build)).status).toBe('ready');
+  });
+
   it('that ends without a result has failed', async () => {
     const build = await requestBuild(api, 'mine');
     (await startBuild(api, build)).vanish();

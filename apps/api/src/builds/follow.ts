@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { SoulBoxError } from '@soulbox/base';
+import { SoulBoxError, sleep } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
-import type { RunBuildRequestSchema, RunBuildResponse_Done, RunBuildResponse_LogEntry } from '@soulbox/contract/runner';
+import type { RunBuildRequestSchema, RunBuildResponse_Done } from '@soulbox/contract/runner';
 import { buildLogLevels } from '@soulbox/storage';
 import type { BuildLog, BuildReason } from '@soulbox/storage';
 import type { ApiParts } from '../context.ts';
@@ -24,33 +24,52 @@ interface Ends {
   readonly stopping: AbortSignal;
 }
 
+/** The runner is at its limit of builds: this one waits so long and asks again. Milliseconds. */
+const retryMs = 1000;
+/** The runner's word for that. */
+const fullReason = 'too_many_builds';
+
 /** Lets the runner build, writes its log down, and gives how it ended. Only the records make it throw. */
 export async function followBuild(parts: ApiParts, job: BuildJob, ends: Ends): Promise<BuildOutcome> {
-  const { buildId, request } = job;
-  const minutes = parts.config.buildTimeoutMinutes;
-  const late = AbortSignal.timeout(minutes * 60_000);
+  const { buildId } = job;
   const log = createLogWriter(parts, buildId);
+  const signal = AbortSignal.any([ends.cancelled, ends.stopping]);
   try {
-    const signal = AbortSignal.any([ends.cancelled, ends.stopping, late]);
-    for await (const { event } of parts.runner.runBuild(request, { signal })) {
-      if (event.case === 'log') await log.write(event.value);
-      else if (event.case === 'done')
-        return { kind: 'done', made: madeFrom(event.value), cachedSteps: event.value.cachedSteps };
-      else if (event.case === 'failed') {
-        if (event.value.reason === 'internal')
-          parts.logger.error({ buildId, step: event.value.step }, 'the runner failed to build');
-        return failed(event.value.message, stepFrom(event.value.step));
-      }
+    for (let tries = 0; ; tries += 1) {
+      const outcome = await followOnce(parts, job, log, signal);
+      if (outcome !== 'full') return outcome;
+      if (tries === 0) await log.write({ atMs: parts.clock.now(), level: 'info', step: '', message: waitingMessage });
+      await sleep(retryMs, signal);
     }
-    throw new SoulBoxError('runner_unavailable', 'The runner ended the build without a result.');
   } catch (thrown) {
     if (ends.cancelled.aborted) return failed('The build was cancelled.');
     if (ends.stopping.aborted) return failed(stoppedReason.message);
-    if (late.aborted) return failed(`The build took longer than ${minutes} minutes.`);
     const error = errorFromConnect(thrown);
     parts.logger.error({ buildId, err: error }, 'a build was interrupted');
     return failed(error.message);
   }
+}
+
+const waitingMessage = 'Waiting for other builds of this host to end.';
+
+async function followOnce(
+  { runner, logger }: ApiParts,
+  { buildId, request }: BuildJob,
+  log: LogWriter,
+  signal: AbortSignal,
+): Promise<BuildOutcome | 'full'> {
+  for await (const { event } of runner.runBuild(request, { signal })) {
+    if (event.case === 'log') await log.write({ ...event.value, atMs: msFromTimestamp(event.value.timestamp) });
+    else if (event.case === 'done')
+      return { kind: 'done', made: madeFrom(event.value), cachedSteps: event.value.cachedSteps };
+    else if (event.case === 'failed') {
+      const { reason, message, step } = event.value;
+      if (reason === fullReason) return 'full';
+      if (reason === 'internal') logger.error({ buildId, step }, 'the runner failed to build');
+      return failed(message, stepFrom(step));
+    }
+  }
+  throw new SoulBoxError('runner_unavailable', 'The runner ended the build without a result.');
 }
 
 /** For builds that the server left behind, whichever way it ended. */
@@ -70,14 +89,25 @@ function madeFrom({ snapshot, envdVersion }: RunBuildResponse_Done) {
 const stepForm = /^(base|finalize|[1-9]\d{0,4})$/;
 const stepFrom = (text: string): string => (stepForm.test(text) ? text : '');
 
+interface LogLine {
+  readonly atMs: number;
+  readonly level: string;
+  readonly step: string;
+  readonly message: string;
+}
+
+interface LogWriter {
+  write(line: LogLine): Promise<void>;
+}
+
 /** Parts of the entries come out of the sandbox: levels and steps nobody knows are dropped, and all of it is bounded. */
-function createLogWriter({ records }: ApiParts, buildId: string) {
+function createLogWriter({ records }: ApiParts, buildId: string): LogWriter {
   let entriesLeft = buildLogEntriesMax;
   let bytesLeft = buildLogBytesMax;
   return {
-    async write(entry: RunBuildResponse_LogEntry): Promise<void> {
+    async write(line) {
       if (entriesLeft <= 0) return;
-      const log = logFrom(entry);
+      const log = logFrom(line);
       entriesLeft -= 1;
       bytesLeft -= log.message.length;
       const isFull = entriesLeft <= 0 || bytesLeft <= 0;
@@ -88,13 +118,12 @@ function createLogWriter({ records }: ApiParts, buildId: string) {
   };
 }
 
-function logFrom(entry: RunBuildResponse_LogEntry): BuildLog {
-  const { message } = entry;
+function logFrom({ atMs, level, step, message }: LogLine): BuildLog {
   const short = message.length > buildLogMessageMax ? `${message.slice(0, buildLogMessageMax)}…` : message;
   return {
-    at: msFromTimestamp(entry.timestamp),
-    level: buildLogLevels.find((level) => level === entry.level) ?? 'info',
-    step: stepFrom(entry.step),
+    at: atMs,
+    level: buildLogLevels.find((known) => known === level) ?? 'info',
+    step: stepFrom(step),
     message: short.toWellFormed(),
   };
 }
