@@ -5,7 +5,7 @@ import type { BuildRecord, TeamRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 import { shown } from '../http/shown.ts';
 import { findSnapshot } from '../snapshots/find.ts';
-import { findTemplate, templateNotFound } from '../templates/find.ts';
+import { getOrMakeTemplate } from '../templates/make-missing.ts';
 import { getTaggedBuild } from './find.ts';
 import { runnerIdOf } from './ids.ts';
 import type { BuildStart } from './start-schema.ts';
@@ -25,15 +25,13 @@ export async function findBase(context: ApiContext, team: TeamRecord, body: Buil
 }
 
 async function baseOfTemplate(context: ApiContext, team: TeamRecord, text: string): Promise<BuildBase> {
-  const found = await findTemplate(context, team, text);
-  if (found?.kind === 'store')
+  if ((await findSnapshot(context, team, text)) !== undefined)
+    throw new SoulBoxError('bad_request', `fromTemplate: ${shown(text)} is a snapshot; builds begin from templates.`);
+  const found = await getOrMakeTemplate(context, team, text);
+  if (found.kind === 'store')
     return { base: { case: 'baseTemplateId', value: found.template.templateId }, build: undefined };
-  if (found !== undefined) {
-    const build = await getTaggedBuild(context, found.template, found.tag, text);
-    return { base: { case: 'baseBuildId', value: runnerIdOf(build.id) }, build };
-  }
-  if ((await findSnapshot(context, team, text)) === undefined) throw templateNotFound(text);
-  throw new SoulBoxError('bad_request', `fromTemplate: ${shown(text)} is a snapshot; builds begin from templates.`);
+  const build = await getTaggedBuild(context, found.template, found.tag, text);
+  return { base: { case: 'baseBuildId', value: runnerIdOf(build.id) }, build };
 }
 
 function credentialsToRunner(

@@ -3,7 +3,7 @@ import { getTaggedBuild } from '../builds/find.ts';
 import { runnerIdOf } from '../builds/ids.ts';
 import type { ApiContext } from '../context.ts';
 import { findSnapshot } from '../snapshots/find.ts';
-import { getTemplate } from '../templates/find.ts';
+import { getOrMakeTemplate } from '../templates/make-missing.ts';
 
 /** What a create is made from, in the runner's words. */
 export interface Source {
@@ -18,14 +18,14 @@ export interface Source {
 }
 
 /**
- * The snapshot or template that a create names. As at E2B, the team's own things come before those of all. Throws
- * `template_not_found`, and `forbidden` for another team's template that is not public.
+ * The snapshot or template that a create names. As at E2B, the team's own things come before those of all. Throws what
+ * `getOrMakeTemplate` throws.
  */
 export async function getSource(context: ApiContext, team: TeamRecord, text: string): Promise<Source> {
   const snapshot = await findSnapshot(context, team, text);
   if (snapshot !== undefined)
     return { templateId: snapshot.id, alias: snapshot.name, snapshotId: snapshot.id, isBuilt: false };
-  const found = await getTemplate(context, team, text);
+  const found = await getOrMakeTemplate(context, team, text);
   if (found.kind === 'store')
     return { templateId: found.template.templateId, alias: found.alias, snapshotId: '', isBuilt: false };
   const { template, tag } = found;
