@@ -6,7 +6,7 @@ import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
-import { findTemplate } from '../templates/find.ts';
+import { findTemplateId } from '../templates/find.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
 import { aliveAfter } from './find.ts';
 import { parseMetadataFilter } from './metadata-filter.ts';
@@ -64,7 +64,7 @@ export function addListRoutes(app: ApiApp, context: ApiContext): void {
           'Headers of the answer: `X-Next-Token` when there is another page, `X-Total-Running` with the number of ' +
           'running sandboxes that match before paging.',
         querystring: listQuery,
-        response: { 200: z.array(listedSandboxSchema), ...errors(400, 403, 503) },
+        response: { 200: z.array(listedSandboxSchema), ...errors(400, 503) },
       },
     },
     async (request, reply) => {
@@ -103,7 +103,5 @@ async function templateOf(context: ApiContext, caller: Caller, text: string): Pr
   if (text.includes(':') || reference?.tag !== undefined)
     throw new SoulBoxError('bad_request', 'template: name it without a tag.');
   if (reference === undefined) return text;
-  const found = await findTemplate(context, caller.team, text);
-  if (found === undefined) return reference.name;
-  return found.kind === 'store' ? found.template.templateId : found.template.id;
+  return (await findTemplateId(context, caller.team, text)) ?? reference.name;
 }

@@ -26,6 +26,9 @@ export type FoundTemplate =
   | { readonly kind: 'built'; readonly template: TemplateRecord; readonly tag: string }
   | ({ readonly kind: 'store' } & StoreTemplate);
 
+/** Another team's that is not public. */
+type PrivateTemplate = { readonly kind: 'private'; readonly template: TemplateRecord };
+
 /**
  * The template that `id`, `name`, `name:tag` or `team/name:tag` means to a team. As at E2B, the team's own come first, then
  * those for all: the server's, then what other teams published. Throws `forbidden` for another team's that is not public.
@@ -35,14 +38,29 @@ export async function findTemplate(
   team: TeamRecord,
   text: string,
 ): Promise<FoundTemplate | undefined> {
+  const named = await findNamed(context, team, text);
+  if (named?.kind === 'private') throw isPrivate(text);
+  return named;
+}
+
+/** The id of the template that a text means, whoever may use it; undefined when it means none. */
+export async function findTemplateId(context: ApiContext, team: TeamRecord, text: string): Promise<string | undefined> {
+  const named = await findNamed(context, team, text);
+  return named?.kind === 'store' ? named.template.templateId : named?.template.id;
+}
+
+async function findNamed(
+  context: ApiContext,
+  team: TeamRecord,
+  text: string,
+): Promise<FoundTemplate | PrivateTemplate | undefined> {
   const reference = parseTemplateReference(text);
   if (reference === undefined) return undefined;
   const { namespace, name, tag = defaultTag } = reference;
   const { templates } = context.records;
   if (!isOwnNamespace(team, namespace)) {
     const foreign = await findForeign(context, namespace ?? '', name);
-    if (foreign?.isPublic === false) throw isPrivate(text);
-    return foreign && { kind: 'built', template: foreign, tag };
+    return foreign && { kind: foreign.isPublic ? 'built' : 'private', template: foreign, tag };
   }
   const own = await templates.findByName(team.id, name);
   if (own !== undefined) return { kind: 'built', template: own, tag };
@@ -50,8 +68,8 @@ export async function findTemplate(
   if (store !== undefined) return { kind: 'store', ...store };
   if (namespace !== undefined) return undefined;
   const found = (await templates.findById(name)) ?? (await templates.findPublic(name));
-  if (found !== undefined && found.teamId !== team.id && !found.isPublic) throw isPrivate(text);
-  return found && { kind: 'built', template: found, tag };
+  if (found === undefined) return undefined;
+  return { kind: found.teamId === team.id || found.isPublic ? 'built' : 'private', template: found, tag };
 }
 
 async function findForeign(context: ApiContext, namespace: string, name: string): Promise<TemplateRecord | undefined> {

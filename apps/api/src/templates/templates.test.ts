@@ -259,6 +259,9 @@ describe('between teams', () => {
     }
     await publish('mine', false);
     expect((await create('mine', other())).status).toBe(404);
+    // What was made meanwhile is still found by its template.
+    const theirs = await ask('GET', `/v2/sandboxes?template=${build.templateID}`, undefined, other());
+    expect(theirs.json).toHaveLength(3);
     expect((await create('mine')).status).toBe(201);
   });
 
