@@ -106,6 +106,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       config: config.api,
       records,
       runner: createClient(RunnerService, runner.transport),
+      files,
       listen: { socketPath: apiSocket },
       logger: logger.child({ part: 'api' }),
     }),

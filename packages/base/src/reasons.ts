@@ -28,6 +28,15 @@ export const reasons = {
     code: 'not_found',
     help: 'No template of this id or name. List them with `soulbox template list`.',
   },
+  build_not_found: { code: 'not_found', help: 'No build of this id belongs to the template.' },
+  build_failed: {
+    code: 'failed_precondition',
+    help: 'A step of the template build failed; the message says which command and how it ended, the log what it printed.',
+  },
+  template_in_use: {
+    code: 'invalid_argument',
+    help: 'Sandboxes of the template run or are paused. End them, then delete it.',
+  },
   file_not_found: { code: 'not_found', help: 'The path does not exist in the sandbox.' },
   process_not_found: {
     code: 'not_found',

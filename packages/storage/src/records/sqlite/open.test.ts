@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describeBuilds } from '../builds-contract.ts';
 import { ensureDefaultTeam } from '../first-start.ts';
 import { describeHistory } from '../history-contract.ts';
 import { describeRecords } from '../records-contract.ts';
@@ -17,6 +18,7 @@ const openIn = (folder: string) => Promise.resolve(openSqliteRecords(join(folder
 describeRecords('SQLite', openIn);
 describeSnapshots('SQLite', openIn);
 describeHistory('SQLite', openIn);
+describeBuilds('SQLite', openIn);
 
 describe('opening a records file', () => {
   let folder: string;
