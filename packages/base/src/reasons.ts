@@ -78,10 +78,6 @@ export const reasons = {
     code: 'resource_exhausted',
     help: 'The host runs as many template builds as it may at once. Retry when one has ended.',
   },
-  build_failed: {
-    code: 'failed_precondition',
-    help: 'A step of the template build failed; the message says which command and how it ended, the log what it printed.',
-  },
   build_canceled: {
     code: 'canceled',
     help: 'Somebody canceled the template build, or began another one of the same template and tag.',
