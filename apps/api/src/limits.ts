@@ -29,3 +29,5 @@ export const webhooksMax = 20;
 export const runnerCallMs = 10_000;
 export const runnerCreateMs = 60_000;
 export const runnerStateMs = 300_000;
+/** How long a create waits for a template that is made for it: the official clients give up after 60 s. */
+export const templateMakeMs = 40_000;

@@ -6,7 +6,7 @@ import type { Cause } from '@soulbox/contract';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { StateStore } from '@soulbox/states';
-import type { TemplateStore } from '@soulbox/templates';
+import type { Recipe, TemplateStore } from '@soulbox/templates';
 import type { RunnerConfig } from './config.ts';
 import { rehearse } from './envd/rehearse.ts';
 import { createEvents } from './events.ts';
@@ -37,6 +37,8 @@ import { createLeisure } from './sandboxes/sleep/leisure.ts';
 import { retrySteps } from './sandboxes/retry-steps.ts';
 import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
+import { createTemplateMaker } from './templates/maker.ts';
+import type { TemplateMaker } from './templates/maker.ts';
 import { createTimeUp } from './sandboxes/time-up.ts';
 
 export interface RunnerOptions {
@@ -49,6 +51,8 @@ export interface RunnerOptions {
   /** On the same file system as `dataDirectory`. */
   readonly states: StateStore;
   readonly templates: TemplateStore;
+  /** By which templates that are missing can be made. */
+  readonly recipes: readonly Recipe[];
   readonly runtime: EnvdRuntime;
   /** The template whose spares are kept from the start and for good. */
   readonly defaultTemplate: string;
@@ -58,6 +62,7 @@ export interface RunnerOptions {
 
 /** Everything the runner's routes use; constructed here and nowhere else. */
 export interface RunnerContext extends CreateContext, AsyncDisposable {
+  readonly maker: TemplateMaker;
   readonly router: Router;
   readonly logger: Logger;
   /** Aborts when the runner stops. */
@@ -97,6 +102,12 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   return {
     ...context,
     pool,
+    maker: createTemplateMaker({
+      ...context,
+      store: options.templates,
+      recipes: options.config.makeTemplates === 'never' ? [] : options.recipes,
+      logger,
+    }),
     router,
     logger,
     stopping: stopping.signal,

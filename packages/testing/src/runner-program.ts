@@ -29,6 +29,7 @@ const runner = await startRunner({
   network,
   states,
   templates: openTemplateStore(testTemplatesDirectory, silentLogger),
+  recipes: [],
   runtime: await buildEnvdRuntime(join(dataDirectory, 'runtime')),
   defaultTemplate,
   logger,
