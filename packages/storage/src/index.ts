@@ -9,6 +9,8 @@ export type { Execution, LifecycleEventType } from './records/lifecycle-event.ts
 export type { EventQuery, LifecycleEvent } from './records/events.ts';
 export type { SnapshotPosition, SnapshotRecord } from './records/snapshots.ts';
 export type { Delivery, WebhookChanges, WebhookRecord } from './records/webhooks.ts';
+export type { FunctionLimits, FunctionRecord, FunctionVersionRecord } from './records/functions.ts';
+export type { KvEntry, KvLimits, KvNamespaceRecord } from './records/kv.ts';
 export type { Records } from './records/records.ts';
 export { openDiskBlobs } from './blobs/disk/open.ts';
 export type { BlobInfo, BlobStore, BlobStream, ByteRange } from './blobs/blobs.ts';
