@@ -1,5 +1,6 @@
 import type { Client } from '@connectrpc/connect';
 import type { Clock, Logger } from '@soulbox/base';
+import type { FunctionService } from '@soulbox/contract/function-service';
 import type { RunnerService } from '@soulbox/contract/runner';
 import type { Records } from '@soulbox/storage';
 import { createKeyUse } from './auth/key-use.ts';
@@ -19,6 +20,8 @@ export interface ApiContext {
   readonly config: ApiConfig;
   readonly records: Records;
   readonly runner: Runner;
+  /** Absent: this server has no functions. */
+  readonly functions: FunctionService | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly templates: TemplateCatalogue;
@@ -35,6 +38,8 @@ export interface ApiParts {
   readonly config: ApiConfig;
   readonly records: Records;
   readonly runner: Runner;
+  /** Absent: this server has no functions. */
+  readonly functions: FunctionService | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
 }

@@ -2,6 +2,7 @@ import { chmod, lstat, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { isNodeError, sleep, SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
+import type { FunctionService } from '@soulbox/contract/function-service';
 import type { Records } from '@soulbox/storage';
 import type { ApiConfig } from './config.ts';
 import { createContext } from './context.ts';
@@ -22,6 +23,8 @@ export interface ApiOptions {
   readonly records: Records;
   /** A client of the one runner. On one machine it speaks over `createRouterTransport`. */
   readonly runner: Runner;
+  /** Absent: functions answer 501. */
+  readonly functions?: FunctionService | undefined;
   readonly listen: ListenOn;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -43,9 +46,9 @@ const drainMs = 5000;
  * then listens. Throws `host_not_ready` when the address is taken.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { config, records, runner, logger, clock = systemClock } = options;
+  const { config, records, runner, functions, logger, clock = systemClock } = options;
   const stop = new AbortController();
-  const context = createContext({ config, records, runner, logger, clock }, stop.signal);
+  const context = createContext({ config, records, runner, functions, logger, clock }, stop.signal);
   const left = await records.sandboxes.clearCreations();
   if (left > 0) logger.warn({ creations: left }, 'creates were interrupted by the last stop');
   const app = await createApp(context);
