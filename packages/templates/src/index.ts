@@ -4,6 +4,7 @@ export { parseTemplateName } from './store/template.ts';
 export type { Template } from './store/template.ts';
 export type { TemplateDraft } from './store/template-draft.ts';
 export { baseRecipe, baseTemplateName } from './recipes/base.ts';
+export { desktopRecipe } from './recipes/desktop.ts';
 export { edgeRecipe } from './recipes/edge.ts';
 export { ensureTemplate, makeTemplate } from './recipes/make-template.ts';
 export type { MakeTemplateOptions } from './recipes/make-template.ts';
