@@ -98,7 +98,9 @@ function handlerOf(exported: Record<string, unknown>): Handler {
   return (request, context) => {
     const { method } = request as { method: string };
     const handler = byMethod.get(method) ?? (method === 'HEAD' ? byMethod.get('GET') : undefined);
-    return handler === undefined ? undefined : handler(request, context);
+    if (handler === undefined)
+      return { status: 405, headers: new Headers({ allow: [...byMethod.keys()].join(', ') }), body: null };
+    return handler(request, context);
   };
 }
 

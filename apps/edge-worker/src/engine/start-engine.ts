@@ -15,7 +15,7 @@ import { findAccount } from './account.ts';
 import { prepareWorkerd } from './workerd.ts';
 
 /** Code that does not finish its own start in this time never serves. */
-const startTimeoutMs = 10_000;
+const startTimeoutMs = 5_000;
 const firstLookMs = 4;
 const lookEveryMs = 10;
 const runFolder = '/run/soulbox-function';

@@ -18,7 +18,7 @@ const lifeSeconds = 24 * 3600;
 const createMs = 60_000;
 /** Making the template takes minutes the first time; a client waits this long, then asks again. */
 const templateWaitMs = 50_000;
-/** The engine has 10 s to start the code; what is slower is a sandbox that does not answer. */
+/** The engine has 5 s to start the code; what is slower is a sandbox that does not answer. */
 const serveMs = 20_000;
 const startMs = 10_000;
 const supervisorFile = '/usr/local/lib/soulbox/edge-worker.mjs';
