@@ -21,6 +21,10 @@ const removeFunction = async (name: string): Promise<void> => {
   await askApi('DELETE', `/functions/${name}`);
 };
 
+const removeNamespace = async (path: string): Promise<void> => {
+  await askApi('DELETE', path);
+};
+
 interface Shown {
   readonly state: string;
   readonly sandboxID: string;
@@ -342,7 +346,7 @@ describe.skipIf(!isMade)('a key-value binding', () => {
 
   test('refuses what Workers KV refuses', async () => {
     await deploy('e2e-kv-d', kvWorker, { kv: { STORE: 'e2e-limits' } });
-    onTestFinished(async () => void (await askApi('DELETE', '/kv/e2e-limits')));
+    onTestFinished(() => removeNamespace('/kv/e2e-limits'));
     for (const args of [
       ['', 'v'],
       ['..', 'v'],
@@ -357,7 +361,7 @@ describe.skipIf(!isMade)('a key-value binding', () => {
   test('works again after its sandbox slept', async (context) => {
     skipWithout('checkpoint', context);
     await deploy('e2e-kv-e', kvWorker, { kv: { STORE: 'e2e-asleep' } });
-    onTestFinished(async () => void (await askApi('DELETE', '/kv/e2e-asleep')));
+    onTestFinished(() => removeNamespace('/kv/e2e-asleep'));
     await kv('e2e-kv-e', 'put', 'k', 'v');
     await askApi('POST', `/sandboxes/${(await show('e2e-kv-e')).sandboxID}/pause`);
     expect(await kv('e2e-kv-e', 'get', 'k')).toEqual({ result: 'v' });

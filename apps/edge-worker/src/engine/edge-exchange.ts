@@ -37,12 +37,12 @@ export function toRequest(incoming: IncomingMessage, globals: EdgeGlobals): obje
 }
 
 function toStream(incoming: IncomingMessage, globals: EdgeGlobals): object {
-  const chunks = incoming[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const chunks = incoming[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
   return new globals.ReadableStream({
     async pull(controller: { enqueue(chunk: Uint8Array): void; close(): void }) {
-      const { done, value } = await chunks.next();
-      if (done === true) controller.close();
-      else controller.enqueue(new Uint8Array(value));
+      const next = await chunks.next();
+      if (next.done === true) controller.close();
+      else controller.enqueue(new Uint8Array(next.value));
     },
     cancel: () => {
       incoming.resume();

@@ -31,17 +31,17 @@ const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 /** The edge engine: one function in edge-runtime, a `node:vm` context. It is no wall; the sandbox around this process is. */
 export async function runEdgeProgram(): Promise<void> {
   const settings = JSON.parse(await text(process.stdin)) as EdgeSettings;
+  const { EdgeRuntime } = createRequire(edgeRuntimeFolder)('edge-runtime') as EdgeRuntimePackage;
+  const { context } = new EdgeRuntime({
+    extend: (globals) => Object.assign(globals, { process: { env: { ...settings.variables } }, console: edgeConsole }),
+  });
+  const handler = await load(settings.source, context);
   process.on('uncaughtException', (error) => {
     say('error', `Uncaught ${shown(error)}`);
     process.exitCode = 1;
     setImmediate(() => process.kill(process.pid, 'SIGKILL'));
   });
   process.on('unhandledRejection', (reason) => say('error', `Unhandled rejection: ${shown(reason)}`));
-  const { EdgeRuntime } = createRequire(edgeRuntimeFolder)('edge-runtime') as EdgeRuntimePackage;
-  const { context } = new EdgeRuntime({
-    extend: (globals) => Object.assign(globals, { process: { env: { ...settings.variables } }, console: edgeConsole }),
-  });
-  const handler = await load(settings.source, context);
 
   const server = createServer((incoming, response) => {
     const request = toRequest(incoming, context);
@@ -82,7 +82,8 @@ async function load(source: string, context: Context): Promise<Handler> {
     return handlerOf(module.namespace as Record<string, unknown>);
   } catch (error) {
     say('error', `Uncaught ${shown(error)}`);
-    return process.exit(1) as never;
+    // Ends this process: nothing listens yet.
+    throw error;
   }
 }
 

@@ -5,18 +5,18 @@ import { inTransaction } from './transaction.ts';
 
 function functionFromRow(row: Record<string, SQLOutputValue>): FunctionRecord {
   // The JSON was written by `rowFromFunction` and is trusted.
-  const json = <T>(column: string): T => JSON.parse(String(row[column])) as T;
+  const json = (column: string): unknown => JSON.parse(String(row[column]));
   return {
     id: String(row['id']),
     teamId: String(row['team_id']),
     name: String(row['name']),
     kind: row['kind'] as FunctionRecord['kind'],
-    environment: json('environment'),
-    sealedSecrets: json('sealed_secrets'),
-    kvBindings: json('kv_bindings'),
-    limits: json('limits'),
+    environment: json('environment') as FunctionRecord['environment'],
+    sealedSecrets: json('sealed_secrets') as FunctionRecord['sealedSecrets'],
+    kvBindings: json('kv_bindings') as FunctionRecord['kvBindings'],
+    limits: json('limits') as FunctionRecord['limits'],
     compatibilityDate: String(row['compatibility_date']),
-    compatibilityFlags: json('compatibility_flags'),
+    compatibilityFlags: json('compatibility_flags') as FunctionRecord['compatibilityFlags'],
     activeVersion: Number(row['active_version']),
     sandboxId: row['sandbox_id'] === null ? undefined : String(row['sandbox_id']),
     createdAt: Number(row['created_at']),
