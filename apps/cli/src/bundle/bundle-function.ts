@@ -7,7 +7,8 @@ export type FunctionKind = 'workers' | 'edge';
 /** What the platforms' own bundlers choose of packages that have several forms. */
 const byKind: Readonly<Record<FunctionKind, BuildOptions>> = {
   workers: { conditions: ['workerd', 'worker', 'browser'], external: ['cloudflare:*', 'node:*'] },
-  edge: { conditions: ['edge-light', 'worker', 'browser'], external: ['node:*'] },
+  // Both leave the platforms' own modules alone: what an engine does not have it refuses by itself.
+  edge: { conditions: ['edge-light', 'worker', 'browser'], external: ['cloudflare:*', 'node:*'] },
 };
 
 /** One module with all its imports, on the machine of whoever deploys: the server never runs a bundler on foreign code. */
