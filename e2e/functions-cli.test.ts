@@ -31,7 +31,9 @@ describe.skipIf(!isMade)('soulbox function', () => {
       await writeFile(join(folder, 'src/app.ts'), source);
       await writeFile(join(folder, 'src/word.ts'), `export const word: string = ${JSON.stringify(word)};`);
     };
-    onTestFinished(async () => void (await soulbox('delete', 'e2e-cli')));
+    onTestFinished(async () => {
+      await soulbox('delete', 'e2e-cli');
+    });
 
     await write('one');
     expect(await soulbox('deploy', folder, '--secret', 'TOKEN')).toMatchObject({
