@@ -5,6 +5,8 @@ import { addStartBuildRoute } from './builds/start.ts';
 import { addBuildStatusRoutes } from './builds/status.ts';
 import type { ApiContext } from './context.ts';
 import { addEventRoutes } from './events/list.ts';
+import { addFunctionRoutes } from './functions/routes.ts';
+import { addKvRoutes } from './functions/kv-routes.ts';
 import { addHealthRoute } from './health.ts';
 import type { ApiApp } from './http/app.ts';
 import { addOpenApiRoute } from './http/openapi.ts';
@@ -62,6 +64,8 @@ export function addRoutes(app: ApiApp, context: ApiContext): void {
   addWebhookRoutes(app, context);
   addApiKeyRoutes(app, context);
   addTeamRoutes(app, context);
+  addFunctionRoutes(app, context);
+  addKvRoutes(app, context);
   addPrometheusRoute(app, context);
   addLaterRoutes(app);
   if (context.config.openApi) addOpenApiRoute(app);

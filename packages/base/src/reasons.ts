@@ -114,6 +114,14 @@ export const reasons = {
   snapshot_not_found: { code: 'not_found', help: 'No snapshot of this id or name belongs to the team.' },
   event_not_found: { code: 'not_found', help: 'No event of this id.' },
   webhook_not_found: { code: 'not_found', help: 'No webhook of this id belongs to the team.' },
+  function_not_found: { code: 'not_found', help: 'No function of this name belongs to the team.' },
+  version_not_found: { code: 'not_found', help: 'The function has no such version, or none before the active one.' },
+  secret_not_found: { code: 'not_found', help: 'The function has no secret of this name.' },
+  namespace_not_found: { code: 'not_found', help: 'The team has no key-value namespace of this name.' },
+  function_broken: {
+    code: 'invalid_argument',
+    help: "The function's code could not be started; the message is what its engine said. The version before goes on.",
+  },
   already_paused: { code: 'already_exists', help: 'The sandbox is paused already.' },
   checkpoint_failed: {
     code: 'unavailable',

@@ -45,6 +45,17 @@ export const program = defineCommand({
         delete: async () => (await import('../commands/damaged/delete.ts')).deleteDamaged,
       },
     }),
+    function: defineCommand({
+      meta: { name: 'function', description: 'Edge functions: deploy, list, invoke, logs, rollback, delete' },
+      subCommands: {
+        deploy: async () => (await import('../commands/function/deploy.ts')).deployFunction,
+        list: async () => (await import('../commands/function/list.ts')).listFunctions,
+        invoke: async () => (await import('../commands/function/invoke.ts')).invokeFunction,
+        logs: async () => (await import('../commands/function/logs.ts')).functionLogs,
+        rollback: async () => (await import('../commands/function/rollback.ts')).rollbackFunction,
+        delete: async () => (await import('../commands/function/delete.ts')).deleteFunction,
+      },
+    }),
     events: async () => (await import('../commands/events/events.ts')).events,
     webhook: defineCommand({
       meta: { name: 'webhook', description: 'Deliveries of events to a URL: create, list, delete' },
