@@ -72,6 +72,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
     if (!ready && adopted === 0) await network.close();
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
+  const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
   const states = started.use(await openStateStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
     await startRunner({
@@ -81,6 +82,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       network,
       states,
       templates,
+      dependencyBlobs,
       runtime,
       defaultTemplate,
       logger: logger.child({ part: 'runner' }),

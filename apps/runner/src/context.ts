@@ -6,6 +6,7 @@ import type { Cause } from '@soulbox/contract';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { StateStore } from '@soulbox/states';
+import type { BlobStore } from '@soulbox/storage';
 import type { TemplateStore } from '@soulbox/templates';
 import type { RunnerConfig } from './config.ts';
 import { rehearse } from './envd/rehearse.ts';
@@ -30,6 +31,8 @@ import { createPool } from './sandboxes/pool.ts';
 import type { Pool } from './sandboxes/pool.ts';
 import { createRecordStore } from './sandboxes/record.ts';
 import { recoverSandboxes } from './sandboxes/recover.ts';
+import { openDependencyCache } from './run/dependency-cache.ts';
+import type { DependencyCache } from './run/dependency-cache.ts';
 import { createRouter } from './sandboxes/router.ts';
 import type { Router } from './sandboxes/router.ts';
 import { resumeForTraffic } from './sandboxes/sleep/resume-for-traffic.ts';
@@ -49,6 +52,8 @@ export interface RunnerOptions {
   /** On the same file system as `dataDirectory`. */
   readonly states: StateStore;
   readonly templates: TemplateStore;
+  /** For dependencies that sandboxes of a team share. Of a folder of its own. */
+  readonly dependencyBlobs: BlobStore;
   readonly runtime: EnvdRuntime;
   /** The template whose spares are kept from the start and for good. */
   readonly defaultTemplate: string;
@@ -59,6 +64,8 @@ export interface RunnerOptions {
 /** Everything the runner's routes use; constructed here and nowhere else. */
 export interface RunnerContext extends CreateContext, AsyncDisposable {
   readonly router: Router;
+  /** Undefined when it is switched off. */
+  readonly dependencies: DependencyCache | undefined;
   readonly logger: Logger;
   /** Aborts when the runner stops. */
   readonly stopping: AbortSignal;
@@ -98,6 +105,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     ...context,
     pool,
     router,
+    dependencies: await openDependencies(options, context),
     logger,
     stopping: stopping.signal,
     end,
@@ -110,6 +118,21 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       for (const sandbox of context.table.all()) letGo(sandbox);
     },
   };
+}
+
+async function openDependencies(
+  { config, dataDirectory, dependencyBlobs, logger }: RunnerOptions,
+  { clock }: OperationContext,
+): Promise<DependencyCache | undefined> {
+  if (config.dependencyCacheMb === 0) return undefined;
+  return await openDependencyCache({
+    blobs: dependencyBlobs,
+    scratchDirectory: join(dataDirectory, 'dependencies-new'),
+    limitBytes: config.dependencyCacheMb * 1024 * 1024,
+    maxAgeMs: config.dependencyCacheHours * 3_600_000,
+    clock,
+    logger,
+  });
 }
 
 async function dropDamagedStates({ host, clock }: OperationContext): Promise<void> {

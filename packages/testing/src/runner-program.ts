@@ -14,6 +14,7 @@ import { buildEnvdRuntime } from '@soulbox/envd/build';
 import { openNetwork } from '@soulbox/network';
 import { runnerConfigSchema, startRunner } from '@soulbox/runner';
 import { openStateStore } from '@soulbox/states';
+import { openDiskBlobs } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import { testTemplatesDirectory } from './server-process.ts';
 
@@ -29,6 +30,7 @@ const runner = await startRunner({
   network,
   states,
   templates: openTemplateStore(testTemplatesDirectory, silentLogger),
+  dependencyBlobs: await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }),
   runtime: await buildEnvdRuntime(join(dataDirectory, 'runtime')),
   defaultTemplate,
   logger,
