@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, silentLogger } from '@soulbox/base';
 import { listHostTraces, startServer, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
-import { ensureBaseTemplate, openTemplateStore } from '@soulbox/templates';
+import { baseRecipe, ensureTemplate, openTemplateStore } from '@soulbox/templates';
 import { createDrivers } from '@soulbox/box/drivers';
 import type { DriverCapabilities } from '@soulbox/isolation';
 import type { TestProject } from 'vitest/node';
@@ -42,7 +42,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const dataDirectory = join(testDirectory, project.name);
   const capabilities = (await createDrivers(instance, silentLogger)).get(isolation)?.capabilities;
   if (capabilities === undefined) throw new Error(`There is no driver ${isolation}.`);
-  await ensureBaseTemplate(openTemplateStore(testTemplatesDirectory, silentLogger), {
+  await ensureTemplate(openTemplateStore(testTemplatesDirectory, silentLogger), baseRecipe, {
     logger: silentLogger,
     onProgress: (step) => console.log(`base template: ${step}`),
   });

@@ -12,6 +12,7 @@ const node = join(root, 'node_modules/node/bin/node');
 const scripts = {
   start: ['scripts/start.ts'],
   test: ['scripts/test.ts'],
+  templates: ['scripts/templates.ts'],
   bench: ['scripts/run-prepared.ts', 'bench/main.ts'],
   chaos: ['scripts/run-prepared.ts', 'e2e/chaos/main.ts'],
 };

@@ -20,13 +20,16 @@ export async function runVisibly(command: string, args: readonly string[]): Prom
   }
 }
 
+const soulbox = async (...args: string[]): Promise<number> =>
+  await runVisibly(process.execPath, ['apps/cli/src/main.ts', ...args]);
+
 /** Prepares host and base template for tests; gives the exit code of `soulbox setup`. */
 export async function prepareForTests(): Promise<number> {
-  return await runVisibly(process.execPath, [
-    'apps/cli/src/main.ts',
-    'setup',
-    '--install',
-    '--data-dir',
-    testDirectory,
-  ]);
+  return await soulbox('setup', '--install', '--data-dir', testDirectory);
+}
+
+/** Prepares the host and makes the templates of ours that are missing. */
+export async function prepareTemplates(args: readonly string[]): Promise<number> {
+  const prepared = await soulbox('setup', '--install', ...args);
+  return prepared === 0 ? await soulbox('template', 'make', '--all', ...args) : prepared;
 }

@@ -1,4 +1,8 @@
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { styleText } from 'node:util';
+import { removeTree } from '@soulbox/base';
 import { prepareForTests, runVisibly } from './prepare.ts';
 
 // `npm test`: every check and test, to the end even when one fails. With arguments only vitest, with them.
@@ -11,9 +15,14 @@ const npmRun = (script: string): Step => ({
   name: script,
   run: async () => await runVisibly('npm', ['run', '--silent', script]),
 });
+const reports = await mkdtemp(join(tmpdir(), 'soulbox-tests-'));
+const reportOf = (name: string): string => join(reports, `${name}.json`);
 const vitest = (name: string, args: readonly string[]): Step => ({
   name,
-  run: async () => await runVisibly(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...args]),
+  run: async () => {
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportOf(name)}`];
+    return await runVisibly(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...args]);
+  },
 });
 /**
  * End-to-end files that are about what differs behind gVisor: four minutes of the quarter of an hour that all of them take
@@ -34,9 +43,12 @@ const steps: readonly Step[] =
         vitest('gvisor', ['--project', 'e2e-gvisor', ...gvisorFiles.map((name) => `e2e/${name}.test.ts`)]),
       ];
 
-const prepared = await prepareForTests();
-if (prepared !== 0) process.exitCode = prepared;
-else process.exitCode = await runSteps();
+try {
+  const prepared = await prepareForTests();
+  process.exitCode = prepared === 0 ? await runSteps() : prepared;
+} finally {
+  await removeTree(reports);
+}
 
 async function runSteps(): Promise<number> {
   const results: { name: string; code: number; seconds: number }[] = [];
@@ -52,6 +64,33 @@ async function runSteps(): Promise<number> {
   for (const { name, code, seconds } of results) {
     const verdict = code === 0 ? styleText('green', 'passed') : styleText('red', `FAILED (exit ${code})`);
     console.log(`${name.padEnd(8)} ${verdict} in ${seconds.toFixed(1)} s`);
+    // A long log is often kept by its end alone: what failed must stand there.
+    if (code !== 0) for (const line of await failuresOf(name)) console.log(`         ${line}`);
   }
   return !interruption.signal.aborted && results.every(({ code }) => code === 0) ? 0 : 1;
+}
+
+/** What vitest's report says of failed tests and files, one line each; none for a step that is not vitest's. */
+async function failuresOf(name: string): Promise<string[]> {
+  interface Report {
+    readonly testResults: readonly {
+      readonly name: string;
+      readonly status: string;
+      readonly message: string;
+      readonly assertionResults: readonly {
+        readonly fullName: string;
+        readonly status: string;
+        readonly failureMessages: readonly string[];
+      }[];
+    }[];
+  }
+  const text = await readFile(reportOf(name), 'utf8').catch(() => undefined);
+  if (text === undefined) return [];
+  const firstLine = (message: string | undefined): string => (message ?? '').split('\n', 1)[0] ?? '';
+  return (JSON.parse(text) as Report).testResults.flatMap((file) => {
+    const path = relative(process.cwd(), file.name);
+    const failed = file.assertionResults.filter(({ status }) => status === 'failed');
+    if (failed.length === 0 && file.status === 'failed') return [`${path}: ${firstLine(file.message)}`];
+    return failed.map(({ fullName, failureMessages }) => `${path} > ${fullName}: ${firstLine(failureMessages[0])}`);
+  });
 }

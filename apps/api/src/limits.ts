@@ -52,3 +52,5 @@ export const runLimits = {
   streamedOutputBytes: 1024 * 1024 * 1024,
   keepaliveMs: 30_000,
 } as const;
+/** How long a create waits for a template that is made for it: the official clients give up after 60 s. */
+export const templateMakeMs = 40_000;

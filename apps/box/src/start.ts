@@ -15,6 +15,7 @@ import { openTemplateStore } from '@soulbox/templates';
 import type { BoxConfig } from './config.ts';
 import { ensureDefaultApiKey } from './credentials.ts';
 import { createDrivers } from './drivers.ts';
+import { recipes } from './recipes.ts';
 import { claimInstance } from './instance-lock.ts';
 import { claimDataDirectory, removeServerFile, writeServerFile } from './server-file.ts';
 
@@ -83,6 +84,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       states,
       templates,
       dependencyBlobs,
+      recipes,
       runtime,
       defaultTemplate,
       logger: logger.child({ part: 'runner' }),

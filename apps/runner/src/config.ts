@@ -67,6 +67,13 @@ export const runnerConfigSchema = {
     'Seconds after which the memory of a paused sandbox, or of a snapshot that nobody uses, is compressed. Its next use waits ' +
       'for it, about a second for each GiB. 0 compresses nothing.',
   ),
+  makeTemplates: key(
+    'SOULBOX_MAKE_TEMPLATES',
+    z.enum(['by-need', 'never']),
+    'by-need',
+    'Whether a template of SoulBox itself is made from Debian packages when the first sandbox of it is asked for. With `never` only ' +
+      '`soulbox template make` does that.',
+  ),
   damagedStateHours: key(
     'SOULBOX_DAMAGED_STATE_HOURS',
     wholeNumber(0, 8760),

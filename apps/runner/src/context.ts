@@ -7,7 +7,7 @@ import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { StateStore } from '@soulbox/states';
 import type { BlobStore } from '@soulbox/storage';
-import type { TemplateStore } from '@soulbox/templates';
+import type { Recipe, TemplateStore } from '@soulbox/templates';
 import type { RunnerConfig } from './config.ts';
 import { rehearse } from './envd/rehearse.ts';
 import { createEvents } from './events.ts';
@@ -40,6 +40,8 @@ import { createLeisure } from './sandboxes/sleep/leisure.ts';
 import { retrySteps } from './sandboxes/retry-steps.ts';
 import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
+import { createTemplateMaker } from './templates/maker.ts';
+import type { TemplateMaker } from './templates/maker.ts';
 import { createTimeUp } from './sandboxes/time-up.ts';
 
 export interface RunnerOptions {
@@ -54,6 +56,8 @@ export interface RunnerOptions {
   readonly templates: TemplateStore;
   /** For dependencies that sandboxes of a team share. Of a folder of its own. */
   readonly dependencyBlobs: BlobStore;
+  /** By which templates that are missing can be made. */
+  readonly recipes: readonly Recipe[];
   readonly runtime: EnvdRuntime;
   /** The template whose spares are kept from the start and for good. */
   readonly defaultTemplate: string;
@@ -63,6 +67,7 @@ export interface RunnerOptions {
 
 /** Everything the runner's routes use; constructed here and nowhere else. */
 export interface RunnerContext extends CreateContext, AsyncDisposable {
+  readonly maker: TemplateMaker;
   readonly router: Router;
   /** Undefined when it is switched off. */
   readonly dependencies: DependencyCache | undefined;
@@ -104,6 +109,12 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   return {
     ...context,
     pool,
+    maker: createTemplateMaker({
+      ...context,
+      store: options.templates,
+      recipes: options.config.makeTemplates === 'never' ? [] : options.recipes,
+      logger,
+    }),
     router,
     dependencies: await openDependencies(options, context),
     logger,

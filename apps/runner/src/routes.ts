@@ -19,6 +19,7 @@ import { setDeadline } from './sandboxes/set-deadline.ts';
 import { pauseSandbox } from './sandboxes/sleep/pause.ts';
 import { resumeSandbox } from './sandboxes/sleep/resume.ts';
 import { isTenants } from './sandboxes/table.ts';
+import { templateToMessage } from './templates/to-message.ts';
 import { outcomeToMessage, sandboxToMessage, snapshotToMessage } from './sandboxes/to-message.ts';
 
 /** Serves spec/runner: translates messages, and errors once, at this border. */
@@ -143,13 +144,8 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     }),
 
     listTemplates: answer(async () => ({
-      templates: (await templates.list()).map((template) => ({
-        templateId: template.templateId,
-        names: [...template.names],
-        cpuCount: template.cpuCount,
-        memoryMb: template.memoryMb,
-        diskSizeMb: template.diskMb,
-      })),
+      templates: (await templates.list()).map(templateToMessage),
+      makeable: await context.maker.makeable(),
     })),
 
     async *runProgram(request, handler) {
@@ -163,6 +159,11 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
         throw translated(thrown);
       }
     },
+    makeTemplate: answer(async ({ name, waitMs }) => {
+      const made = await context.maker.make(name, waitMs);
+      if ('templateId' in made) return { template: templateToMessage(made) };
+      return { step: made.step, elapsedSeconds: Math.round(made.elapsedMs / 1000) };
+    }),
 
     async *watchEvents(_request: unknown, handler: HandlerContext) {
       const present = table.tenants().map((sandbox) => ({

@@ -77,6 +77,10 @@ export const reasons = {
     code: 'unavailable',
     help: 'The runner, which owns the sandboxes, cannot be reached or did not answer in time. Retry.',
   },
+  template_being_made: {
+    code: 'unavailable',
+    help: 'The template is made because somebody asked for it; the message says how far it is. Retry.',
+  },
   shutting_down: { code: 'unavailable', help: 'The server is stopping; retry against the next one.' },
   host_not_ready: {
     code: 'unavailable',

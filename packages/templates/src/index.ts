@@ -3,7 +3,11 @@ export type { AddTemplate, TemplateFacts, TemplateStore } from './store/template
 export { parseTemplateName } from './store/template.ts';
 export type { Template } from './store/template.ts';
 export type { TemplateDraft } from './store/template-draft.ts';
-export { baseTemplateName, buildBaseTemplate, ensureBaseTemplate } from './base/build-base-template.ts';
-export type { BuildBaseOptions } from './base/build-base-template.ts';
+export { baseRecipe, baseTemplateName } from './recipes/base.ts';
+export { desktopRecipe } from './recipes/desktop.ts';
+export { runtimesRecipe } from './recipes/runtimes.ts';
+export { ensureTemplate, makeTemplate } from './recipes/make-template.ts';
+export type { MakeTemplateOptions } from './recipes/make-template.ts';
+export type { NpmTree, Recipe } from './recipes/recipe.ts';
 export { defaultImportLimits, importTemplate } from './import/import-template.ts';
 export type { ImportLimits, ImportOptions } from './import/import-template.ts';

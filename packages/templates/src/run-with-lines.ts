@@ -7,6 +7,8 @@ export interface LinesOptions {
   readonly onLine: (line: string) => void;
   readonly timeoutMs: number;
   readonly env?: NodeJS.ProcessEnv;
+  /** Aborted: ended as at the time limit. */
+  readonly signal?: AbortSignal;
 }
 
 const keptLines = 40;
@@ -37,6 +39,12 @@ export async function runWithLines(command: string, args: readonly string[], opt
     setTimeout(() => signalGroup('SIGTERM'), options.timeoutMs),
     setTimeout(() => signalGroup('SIGKILL'), options.timeoutMs + killAfterMs),
   ];
+  const stop = (): void => {
+    signalGroup('SIGTERM');
+    timers.push(setTimeout(() => signalGroup('SIGKILL'), killAfterMs));
+  };
+  options.signal?.addEventListener('abort', stop, { once: true });
+  if (options.signal?.aborted === true) stop();
   // Detached children would outlive us and go on writing into a folder that the next start sweeps away.
   const onExit = (): void => signalGroup('SIGTERM');
   process.once('exit', onExit);
@@ -51,6 +59,7 @@ export async function runWithLines(command: string, args: readonly string[], opt
   } finally {
     for (const timer of timers) clearTimeout(timer);
     process.off('exit', onExit);
+    options.signal?.removeEventListener('abort', stop);
     lines.close();
   }
 }

@@ -31,6 +31,7 @@ const runner = await startRunner({
   states,
   templates: openTemplateStore(testTemplatesDirectory, silentLogger),
   dependencyBlobs: await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }),
+  recipes: [],
   runtime: await buildEnvdRuntime(join(dataDirectory, 'runtime')),
   defaultTemplate,
   logger,

@@ -11,6 +11,7 @@ import { runnerCreateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { findSource } from '../snapshots/find.ts';
 import type { Source } from '../snapshots/find.ts';
+import { makeMissing } from '../templates/make-missing.ts';
 import { templateNotFound } from '../templates/routes.ts';
 import { checkTimeout } from './deadline.ts';
 import { lifecycleToRunner, refuseContradictions } from './lifecycle.ts';
@@ -61,13 +62,20 @@ async function createSandbox(context: ApiContext, caller: Caller, body: NewSandb
   checkTimeout(context, body.timeout);
   refuseContradictions(body);
   refuseUnavailable(body);
-  const source = await findSource(context, caller.team, body.templateID);
-  if (source === undefined) throw templateNotFound(body.templateID);
+  const source = await findOrMakeSource(context, caller, body.templateID);
   const wanted = { id: randomUUID(), templateId: source.templateId, places: 1 };
   const create = () => askRunner(context, caller, source, body);
   const sandbox = await withPlaces(context, caller, wanted, create, (made) => [made]);
   context.logger.info({ sandboxId: sandbox.sandboxId, team: caller.team.id }, 'sandbox created');
   return sandbox;
+}
+
+async function findOrMakeSource(context: ApiContext, { team }: Caller, text: string): Promise<Source> {
+  const present = await findSource(context, team, text);
+  if (present !== undefined) return present;
+  const source = (await makeMissing(context, text)) ? await findSource(context, team, text) : undefined;
+  if (source === undefined) throw templateNotFound(text);
+  return source;
 }
 
 async function askRunner(context: ApiContext, caller: Caller, source: Source, body: NewSandbox): Promise<Sandbox> {

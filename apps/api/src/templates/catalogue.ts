@@ -18,22 +18,30 @@ export interface TemplateCatalogue {
   list(): Promise<readonly Template[]>;
   /** By id, `name`, `name:default` or `team/name` with the caller's own team (its name or id). */
   find(team: TeamRecord, reference: string): Promise<FoundTemplate | undefined>;
+  /** Names of the server's own templates that are not there yet. */
+  makeable(): Promise<readonly string[]>;
 }
 
 /** The runner's templates, remembered for a second: a create must not wait for a second call. */
 export function createTemplateCatalogue(runner: Runner, clock: Clock): TemplateCatalogue {
   let known: readonly Template[] = [];
+  let makeable: readonly string[] = [];
   let readAt = Number.NEGATIVE_INFINITY;
 
   const read = async (): Promise<readonly Template[]> => {
     const answer = await callRunner((options) => runner.listTemplates({}, options));
     known = answer.templates;
+    makeable = answer.makeable;
     readAt = clock.now();
     return known;
   };
 
   return {
     list: read,
+    makeable: async () => {
+      await read();
+      return makeable;
+    },
     find: async (team, reference) => {
       const fresh = Math.abs(clock.now() - readAt) < freshMs;
       const found = fresh ? findIn(known, team, reference) : undefined;

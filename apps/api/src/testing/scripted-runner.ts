@@ -68,6 +68,7 @@ export function createScriptedRunner(): ScriptedRunner {
   const snapshots = new Map<string, Snapshot>();
   const stateRequests: ScriptedRunner['stateRequests'] = [];
   const creates: CreateSandboxRequest[] = [];
+  const made: string[] = [];
   const logs = new Map<string, LogEntry[]>();
   const metrics = new Map<string, Metric[]>();
 
@@ -189,8 +190,22 @@ export function createScriptedRunner(): ScriptedRunner {
           templates: [
             { templateId: 'tbase', names: ['base'], cpuCount: 2, memoryMb: 1024, diskSizeMb: 10_240 },
             { templateId: 'tnameless', names: [], cpuCount: 1, memoryMb: 512, diskSizeMb: 1024 },
+            ...made.map((name) => ({
+              templateId: `t${name}`,
+              names: [name],
+              cpuCount: 2,
+              memoryMb: 1024,
+              diskSizeMb: 10,
+            })),
           ],
+          makeable: ['slow', 'quick'].filter((name) => !made.includes(name)),
         };
+      },
+      makeTemplate: ({ name }) => {
+        failIfTold();
+        if (name === 'slow') return { step: 'unpacking', elapsedSeconds: 12 };
+        made.push(name);
+        return { template: { templateId: `t${name}`, names: [name], cpuCount: 2, memoryMb: 1024, diskSizeMb: 10 } };
       },
       watchEvents: async function* (_request, { signal }) {
         failIfTold();

@@ -64,11 +64,11 @@ export const program = defineCommand({
       },
     }),
     template: defineCommand({
-      meta: { name: 'template', description: 'Templates: list, import, build-base, remove' },
+      meta: { name: 'template', description: 'Templates: list, make, import, remove' },
       subCommands: {
         list: async () => (await import('../commands/template/list.ts')).listTemplates,
         import: async () => (await import('../commands/template/import.ts')).importCommand,
-        'build-base': async () => (await import('../commands/template/build-base.ts')).buildBase,
+        make: async () => (await import('../commands/template/make.ts')).make,
         remove: async () => (await import('../commands/template/remove.ts')).removeTemplate,
       },
     }),

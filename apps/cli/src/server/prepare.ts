@@ -1,6 +1,6 @@
 import type { Logger } from '@soulbox/base';
 import { prepareHost } from '@soulbox/host';
-import { ensureBaseTemplate, openTemplateStore } from '@soulbox/templates';
+import { baseRecipe, ensureTemplate, openTemplateStore } from '@soulbox/templates';
 import type { Folders } from '../config.ts';
 import { createProgress } from '../output/progress.ts';
 
@@ -16,5 +16,5 @@ export async function prepareEverything(
   using progress = createProgress('Building the base template:');
   const store = openTemplateStore(folders.templatesDirectory, options.logger);
   await store.sweep();
-  await ensureBaseTemplate(store, { logger: options.logger, onProgress: (step) => progress.step(step) });
+  await ensureTemplate(store, baseRecipe, { logger: options.logger, onProgress: (step) => progress.step(step) });
 }

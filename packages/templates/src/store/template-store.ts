@@ -14,7 +14,15 @@ import { isRootfsMounted } from './rootfs-in-use.ts';
 export type TemplateFacts = Partial<
   Pick<
     TemplateFile,
-    'cpuCount' | 'memoryMb' | 'diskMb' | 'defaultUser' | 'defaultWorkdir' | 'environment' | 'isolation'
+    | 'cpuCount'
+    | 'memoryMb'
+    | 'diskMb'
+    | 'defaultUser'
+    | 'defaultWorkdir'
+    | 'environment'
+    | 'isolation'
+    | 'startCommand'
+    | 'readyCommand'
   >
 >;
 

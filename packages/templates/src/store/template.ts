@@ -20,6 +20,9 @@ const templateFile = z.object({
   defaultUser: z.string().regex(/^[a-z_][a-z0-9_-]{0,31}\$?$/),
   defaultWorkdir: z.string().startsWith('/').max(4096),
   environment: z.record(z.string().max(1000), z.string().max(65_536)),
+  /** Run once for the template, in a sandbox that all others are copies of. Absent: sandboxes begin with envd alone. */
+  startCommand: z.string().min(1).max(65_536).optional(),
+  readyCommand: z.string().min(1).max(65_536).optional(),
   /** How its sandboxes are walled off when their creator does not say. Absent: as the server is set. */
   isolation: z.enum(['container', 'gvisor']).optional(),
   /** Size of rootfs/ on the disk when it was made. */

@@ -1128,6 +1128,13 @@ export declare type ListTemplatesResponse = Message<"soulbox.runner.v1.ListTempl
    * @generated from field: repeated soulbox.runner.v1.Template templates = 1;
    */
   templates: Template[];
+
+  /**
+   * Names of the server's own templates that nobody has asked for yet.
+   *
+   * @generated from field: repeated string makeable = 2;
+   */
+  makeable: string[];
 };
 
 /**
@@ -1135,6 +1142,57 @@ export declare type ListTemplatesResponse = Message<"soulbox.runner.v1.ListTempl
  * Use `create(ListTemplatesResponseSchema)` to create a new message.
  */
 export declare const ListTemplatesResponseSchema: GenMessage<ListTemplatesResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.MakeTemplateRequest
+ */
+export declare type MakeTemplateRequest = Message<"soulbox.runner.v1.MakeTemplateRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint32 wait_ms = 2;
+   */
+  waitMs: number;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.MakeTemplateRequest.
+ * Use `create(MakeTemplateRequestSchema)` to create a new message.
+ */
+export declare const MakeTemplateRequestSchema: GenMessage<MakeTemplateRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.MakeTemplateResponse
+ */
+export declare type MakeTemplateResponse = Message<"soulbox.runner.v1.MakeTemplateResponse"> & {
+  /**
+   * Absent: it is still being made.
+   *
+   * @generated from field: soulbox.runner.v1.Template template = 1;
+   */
+  template?: Template | undefined;
+
+  /**
+   * What is done right now, in a few words.
+   *
+   * @generated from field: string step = 2;
+   */
+  step: string;
+
+  /**
+   * @generated from field: uint32 elapsed_seconds = 3;
+   */
+  elapsedSeconds: number;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.MakeTemplateResponse.
+ * Use `create(MakeTemplateResponseSchema)` to create a new message.
+ */
+export declare const MakeTemplateResponseSchema: GenMessage<MakeTemplateResponse>;
 
 /**
  * How to reach a private registry. Never stored, never logged.
@@ -2234,6 +2292,17 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof ListTemplatesRequestSchema;
     output: typeof ListTemplatesResponseSchema;
+  },
+  /**
+   * Makes one of the server's own templates, or joins whoever makes it. Answers when it is there or the wait is over; the making
+   * goes on without the caller.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.MakeTemplate
+   */
+  makeTemplate: {
+    methodKind: "unary";
+    input: typeof MakeTemplateRequestSchema;
+    output: typeof MakeTemplateResponseSchema;
   },
   /**
    * Builds what sandboxes of a template are made from, in a sandbox of its own, and keeps it as the snapshot of `build_id`.

@@ -21,16 +21,24 @@ const progressByLine: readonly (readonly [RegExp, string])[] = [
   [/downloading packages/, 'downloading packages'],
   [/extracting archives/, 'unpacking the essential packages'],
   [/installing essential packages/, 'configuring the essential packages'],
-  [/installing remaining packages/, 'installing Python, Node.js, git and the rest'],
+  [/installing remaining packages/, 'installing packages'],
   [/cleaning package lists/, 'cleaning up'],
 ];
 
-/** Fills the empty `rootfs` with Debian and the packages of the base template. Needs root. */
-export async function bootstrapDebian(
-  directory: string,
-  rootfs: string,
-  onProgress: (step: string) => void,
-): Promise<void> {
+export interface BootstrapOptions {
+  /** For files that are needed on the way. */
+  readonly directory: string;
+  /** Empty. */
+  readonly rootfs: string;
+  /** Beyond the base template's. */
+  readonly packages: readonly string[];
+  readonly onProgress: (step: string) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Fills `rootfs` with Debian, the packages of the base template and others. Needs root. */
+export async function bootstrapDebian(options: BootstrapOptions): Promise<void> {
+  const { directory, rootfs, packages, onProgress, signal } = options;
   const sources = await readHostSources(baseSuite);
   const sourcesFile = join(directory, 'debian.sources');
   if (sources.length > 0) await writeFile(sourcesFile, sourcesToDeb822(sources), { mode: 0o644 });
@@ -38,7 +46,7 @@ export async function bootstrapDebian(
     '--mode=root',
     '--variant=minbase',
     '--format=directory',
-    `--include=${basePackages.join(',')}`,
+    `--include=${[...basePackages, ...packages].join(',')}`,
     '--dpkgopt=force-unsafe-io',
     ...excludedPaths.map((path) => `--dpkgopt=path-exclude=${path}`),
     '--dpkgopt=path-include=/usr/share/doc/*/copyright',
@@ -51,6 +59,7 @@ export async function bootstrapDebian(
     // mmdebstrap mounts /proc, /sys and /dev: in a mount namespace of its own nothing of that can be left behind.
     await runWithLines('unshare', ['--mount', '--propagation', 'private', '--', 'mmdebstrap', ...args], {
       timeoutMs,
+      ...(signal === undefined ? {} : { signal }),
       onLine: (line) => {
         const step = progressByLine.find(([form]) => form.test(line))?.[1];
         if (step !== undefined) onProgress(step);
@@ -59,7 +68,7 @@ export async function bootstrapDebian(
   } catch (error) {
     throw new SoulBoxError(
       'host_not_ready',
-      `The base template could not be made: ${error instanceof Error ? error.message : 'mmdebstrap failed'}`,
+      `Debian's packages could not be installed: ${error instanceof Error ? error.message : 'mmdebstrap failed'}`,
       { cause: error },
     );
   }

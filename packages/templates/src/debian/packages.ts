@@ -1,4 +1,4 @@
-/** Debian release of the base template. */
+/** Debian release of our templates. */
 export const baseSuite = 'trixie';
 
 /** What the base template has beyond Debian's essential packages. `git daemon` is part of `git`. */

@@ -4,8 +4,8 @@ import { run } from '@soulbox/base';
 import { prepareRootfs } from '../rootfs/prepare-rootfs.ts';
 import { loginProfile } from './login-profile.ts';
 
-/** Turns a fresh Debian root (all of it from signed packages) into the base template. */
-export async function finishBase(rootfs: string): Promise<void> {
+/** Turns a fresh Debian root (all of it from signed packages) into what a template of ours begins with. */
+export async function finishDebian(rootfs: string): Promise<void> {
   const account = await prepareRootfs(rootfs);
   const home = join(rootfs, account.home);
   for (const name of await readdir(join(rootfs, 'etc/skel'))) {

@@ -1,0 +1,34 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { startTestApi } from '../testing/test-api.ts';
+import type { TestApi } from '../testing/test-api.ts';
+
+let api: TestApi;
+beforeEach(async () => {
+  api = await startTestApi({});
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+const create = async (templateID: string) => await api.ask('POST', '/v2/sandboxes', { body: { templateID } });
+
+it('a template of the server itself is made for the first who asks, and is there for the next', async () => {
+  for (let round = 0; round < 2; round++) {
+    const answer = await create('quick');
+    expect(answer.status).toBe(201);
+    expect(answer.json).toMatchObject({ templateID: 'tquick', alias: 'quick' });
+  }
+});
+
+it('one that takes long is answered with what is done right now', async () => {
+  const answer = await create('slow');
+  expect(answer.status).toBe(503);
+  expect(answer.json).toMatchObject({
+    code: 503,
+    message: 'The template "slow" is being made: unpacking, 12 s so far. Retry.',
+  });
+});
+
+it.each(['other', 'someone/quick', 'quick:v2', 'tquick'])('nothing is made for %j', async (name) => {
+  expect((await create(name)).status).toBe(404);
+  const names = (await api.ask('GET', '/templates')).json as { names: string[] }[];
+  expect(names.flatMap((template) => template.names)).toEqual(['base']);
+});

@@ -1,0 +1,25 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { ApiContext } from '../context.ts';
+import { templateMakeMs } from '../limits.ts';
+import { callRunner } from '../runner/call.ts';
+import { defaultTag, parseTemplateReference } from './reference.ts';
+
+/**
+ * Has a template of the server's own made that is not there yet. False when the reference names none. Throws
+ * `template_being_made` with what is done right now when it takes longer than a client waits; it goes on being made.
+ */
+export async function makeMissing(context: ApiContext, text: string): Promise<boolean> {
+  const reference = parseTemplateReference(text);
+  if (reference === undefined || reference.namespace !== undefined) return false;
+  const { name, tag = defaultTag } = reference;
+  if (tag !== defaultTag || !(await context.templates.makeable()).includes(name)) return false;
+  const { template, step, elapsedSeconds } = await callRunner(
+    (options) => context.runner.makeTemplate({ name, waitMs: templateMakeMs }, options),
+    templateMakeMs + 5000,
+  );
+  if (template !== undefined) return true;
+  throw new SoulBoxError(
+    'template_being_made',
+    `The template "${name}" is being made: ${step}, ${elapsedSeconds} s so far. Retry.`,
+  );
+}

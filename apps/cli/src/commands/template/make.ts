@@ -1,0 +1,60 @@
+import { defineCommand } from 'citty';
+import { createLogger, SoulBoxError } from '@soulbox/base';
+import { recipes } from '@soulbox/box/recipes';
+import { ensureTemplate, makeTemplate, openTemplateStore } from '@soulbox/templates';
+import type { Recipe, Template, TemplateStore } from '@soulbox/templates';
+import { resolveFolders } from '../../config.ts';
+import { createProgress } from '../../output/progress.ts';
+import { renderTable } from '../../output/table.ts';
+import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+
+export const make = defineCommand({
+  meta: { name: 'make', description: 'Make a template of ours from Debian packages; without a name: list them' },
+  args: {
+    name: { type: 'positional', required: false, description: 'base, desktop, ...' },
+    all: { type: 'boolean', description: 'Make every one that is not there yet' },
+    force: { type: 'boolean', description: 'Replace the present one; sandboxes that use it go on with the old one' },
+    'data-dir': dataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const store = openTemplateStore(resolveFolders(args['data-dir']).templatesDirectory);
+    await store.sweep();
+    const wanted = args.all === true ? recipes : args.name === undefined ? [] : [findRecipe(args.name)];
+    const made: Template[] = [];
+    for (const recipe of wanted) made.push(await makeWithProgress(store, recipe, args.force === true));
+    if (wanted.length === 0) await list(store, args.json === true);
+    else if (args.json === true) console.log(JSON.stringify(args.all === true ? made : made[0]));
+    else for (const { templateId, names } of made) console.log(`${templateId}  ${names.join(', ')}`);
+  },
+});
+
+function findRecipe(name: string): Recipe {
+  const recipe = recipes.find((one) => one.name === name);
+  if (recipe !== undefined) return recipe;
+  const names = recipes.map((one) => one.name).join(', ');
+  throw new SoulBoxError('template_not_found', `SoulBox has no recipe for a template "${name}". It has: ${names}.`);
+}
+
+async function makeWithProgress(store: TemplateStore, recipe: Recipe, replace: boolean): Promise<Template> {
+  using progress = createProgress(`Making the template ${recipe.name}:`);
+  return await (replace ? makeTemplate : ensureTemplate)(store, recipe, {
+    replace,
+    logger: createLogger({ level: 'warn' }),
+    onProgress: (step) => progress.step(step),
+  });
+}
+
+async function list(store: TemplateStore, json: boolean): Promise<void> {
+  const rows = await Promise.all(
+    recipes.map(async ({ name, description }) => ({ name, description, made: (await store.find(name)) !== undefined })),
+  );
+  if (json) console.log(JSON.stringify(rows));
+  else
+    console.log(
+      renderTable(
+        ['NAME', 'MADE', 'WHAT IT HAS'],
+        rows.map(({ name, made, description }) => [name, made ? 'yes' : 'no', description]),
+      ),
+    );
+}

@@ -1,0 +1,71 @@
+import { mkdir, mkdtemp, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { removeTree, silentLogger, systemClock } from '@soulbox/base';
+import { openTemplateStore } from '@soulbox/templates';
+import type { Recipe, TemplateStore } from '@soulbox/templates';
+import { testDirectory } from '@soulbox/testing';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createBackground } from '../sandboxes/background.ts';
+import type { Background } from '../sandboxes/background.ts';
+import { createTemplateMaker } from './maker.ts';
+import type { TemplateMaker } from './maker.ts';
+
+// A real one, of the smallest kind: 20 s.
+const small: Recipe = { name: 'small', revision: 1, description: 'a test', packages: [], startCommand: 'true' };
+const impossible: Recipe = { ...small, name: 'impossible', packages: ['no-such-package-of-debian'] };
+
+let directory: string;
+let store: TemplateStore;
+let stopping: AbortController;
+let background: Background;
+let maker: TemplateMaker;
+
+beforeEach(async () => {
+  await mkdir(testDirectory, { recursive: true, mode: 0o700 });
+  directory = await mkdtemp(join(testDirectory, 'maker-'));
+  store = openTemplateStore(directory);
+  stopping = new AbortController();
+  background = createBackground(stopping.signal, silentLogger);
+  maker = createTemplateMaker({
+    store,
+    recipes: [small, impossible],
+    background,
+    clock: systemClock,
+    logger: silentLogger,
+  });
+});
+afterEach(async () => {
+  stopping.abort();
+  await background[Symbol.asyncDispose]();
+  await removeTree(directory);
+});
+
+test('who asks early learns how far it is; all get one and the same', { timeout: 240_000 }, async () => {
+  expect(await maker.makeable()).toEqual(['small', 'impossible']);
+  expect(await maker.make('small', 0)).toMatchObject({ step: expect.any(String) as string });
+  const [first, second] = await Promise.all([maker.make('small', 200_000), maker.make('small', 200_000)]);
+  expect(first).toMatchObject({ names: ['small'], startCommand: 'true' });
+  expect(second).toEqual(first);
+  expect(await maker.make('small', 0)).toEqual(first);
+  expect(await store.list()).toEqual([first]);
+  expect(await maker.makeable()).toEqual(['impossible']);
+});
+
+test('a name without a recipe is refused', async () => {
+  await expect(maker.make('nothing', 1000)).rejects.toMatchObject({ reason: 'template_not_found' });
+});
+
+test('what cannot be made fails for who waits, and may be asked for again', { timeout: 120_000 }, async () => {
+  for (let round = 0; round < 2; round++)
+    await expect(maker.make('impossible', 100_000)).rejects.toMatchObject({ reason: 'host_not_ready' });
+  expect(await readdir(directory)).toEqual([]);
+});
+
+test('a server that stops leaves nothing of a template that is being made', { timeout: 60_000 }, async () => {
+  await maker.make('small', 2000);
+  const waiting = maker.make('small', 60_000);
+  stopping.abort();
+  await expect(waiting).rejects.toThrow();
+  await background[Symbol.asyncDispose]();
+  expect(await readdir(directory)).toEqual([]);
+});

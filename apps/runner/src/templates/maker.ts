@@ -1,0 +1,92 @@
+import { sleep, SoulBoxError } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
+import { makeTemplate } from '@soulbox/templates';
+import type { Recipe, Template, TemplateStore } from '@soulbox/templates';
+import type { Background } from '../sandboxes/background.ts';
+
+/** How far a template is that is being made. */
+export interface Making {
+  /** A few words: what is done right now. */
+  readonly step: string;
+  readonly elapsedMs: number;
+}
+
+/** Makes the server's own templates when somebody asks for one that is not there yet. */
+export interface TemplateMaker {
+  /** Names of recipes that no template has been made by. */
+  makeable(): Promise<string[]>;
+  /**
+   * The template of this name: the present one, or the one that is begun now or under way, if that is ready within `waitMs`. Making it goes
+   * on when the caller is told how far it is. Throws `template_not_found` for a name without a recipe, and what `makeTemplate` throws.
+   */
+  make(name: string, waitMs: number): Promise<Template | Making>;
+}
+
+interface MakerOptions {
+  readonly store: TemplateStore;
+  readonly recipes: readonly Recipe[];
+  readonly background: Background;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface Underway {
+  step: string;
+  readonly startedAtMs: number;
+  readonly done: Promise<Template>;
+}
+
+export function createTemplateMaker({ store, recipes, background, clock, logger }: MakerOptions): TemplateMaker {
+  const underway = new Map<string, Underway>();
+
+  // One at a time: each unpacks a whole system with all the disk and processors it can get.
+  let before: Promise<unknown> = Promise.resolve();
+
+  const begin = (recipe: Recipe): Underway => {
+    const { promise, resolve, reject } = Promise.withResolvers<Template>();
+    const making: Underway = { step: 'waiting for another template', startedAtMs: clock.now(), done: promise };
+    underway.set(recipe.name, making);
+    // Nobody may be waiting any more when it fails: the log has it.
+    const mine = promise.catch(() => undefined);
+    const turn = before;
+    before = mine;
+    background.start(async (signal) => {
+      const onProgress = (step: string): void => {
+        making.step = step;
+      };
+      try {
+        await turn;
+        signal.throwIfAborted();
+        resolve(await makeTemplate(store, recipe, { logger, onProgress, signal }));
+      } catch (err) {
+        logger.error({ template: recipe.name, step: making.step, err }, 'template not made');
+        reject(err);
+      } finally {
+        underway.delete(recipe.name);
+      }
+    });
+    return making;
+  };
+
+  return {
+    async makeable() {
+      const made = new Set((await store.list()).flatMap(({ names }) => names));
+      return recipes.map(({ name }) => name).filter((name) => !made.has(name));
+    },
+    async make(name, waitMs) {
+      const present = await store.find(name);
+      if (present !== undefined) return present;
+      const recipe = recipes.find((one) => one.name === name);
+      if (recipe === undefined) {
+        throw new SoulBoxError('template_not_found', `There is no recipe for a template "${name.slice(0, 128)}".`);
+      }
+      const making = underway.get(name) ?? begin(recipe);
+      const patience = new AbortController();
+      const over = sleep(waitMs, patience.signal).catch(() => undefined);
+      const template = await Promise.race([making.done, over]).finally(() => {
+        patience.abort();
+      });
+      return template ?? { step: making.step, elapsedMs: clock.now() - making.startedAtMs };
+    },
+  };
+}

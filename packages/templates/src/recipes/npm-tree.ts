@@ -1,0 +1,30 @@
+import { chmod, copyFile, mkdir, rename, symlink } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { removeTree, run } from '@soulbox/base';
+import type { NpmTree } from './recipe.ts';
+
+/** A slow line may need many times the half minute of a near registry. */
+const timeoutMs = 20 * 60_000;
+
+/**
+ * Installs what a lock file of ours names, with the host's npm and so with its registry and proxy. No script of a package runs on
+ * the host, and each package is what the lock file's digest says.
+ */
+export async function installNpmTree(tree: NpmTree, rootfs: string, directory: string): Promise<void> {
+  const scratch = join(directory, 'npm-tree');
+  await mkdir(scratch, { mode: 0o755 });
+  for (const name of ['package.json', 'package-lock.json'])
+    await copyFile(join(fileURLToPath(tree.lock), name), join(scratch, name));
+  const flags = ['--ignore-scripts', '--omit=dev', '--no-audit', '--no-fund', '--workspaces=false', '--no-bin-links'];
+  await run('npm', ['ci', ...flags], { cwd: scratch, timeoutMs });
+  const target = join(rootfs, tree.target);
+  await mkdir(target, { recursive: true });
+  for (const name of ['package.json', 'node_modules']) await rename(join(scratch, name), join(target, name));
+  await removeTree(scratch);
+  for (const [path, file] of Object.entries(tree.links ?? {})) {
+    await chmod(join(target, file), 0o755);
+    await mkdir(join(rootfs, dirname(path)), { recursive: true });
+    await symlink(relative(dirname(path), join(tree.target, file)), join(rootfs, path));
+  }
+}
