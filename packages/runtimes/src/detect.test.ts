@@ -174,7 +174,10 @@ test.each(runtimeNames)('%s never throws for a hostile project, and its commands
       const project = { path: '/p', folder: anything };
       const [{ language }] = runtime.features.languages as [{ language: (typeof languages)[number] }];
       const execution = runtime.execute({ language, file: undefined, project, args, memoryMb: 64, permissions: {} });
-      const commands = [...(runtime.prepare(anything)?.commands ?? []), ...(execution ? [execution.command] : [])];
+      const commands = [
+        ...(runtime.prepare(anything, '/p')?.commands ?? []),
+        ...(execution ? [execution.command] : []),
+      ];
       for (const command of commands) for (const word of command) expect(word).toBeTypeOf('string');
       // What the caller gives stands at the end, each word as it is.
       if (execution !== undefined && args.length > 0) expect(execution.command.slice(-args.length)).toEqual(args);
@@ -203,4 +206,59 @@ test('Deno may do nothing that is not named', () => {
     '--allow-env',
     '/a.ts',
   ]);
+});
+
+test.each([
+  ['node', { 'package.json': '{"dependencies":{"a":"^1"}}' }, ['node_modules']],
+  ['node', { 'package.json': '{"dependencies":{"a":"file:../a"}}' }, []],
+  ['bun', { 'package.json': '{"dependencies":{"a":"workspace:*"}}' }, []],
+  ['python', { 'requirements.txt': 'requests==2.0\n' }, ['.soulbox/python']],
+  ['python', { 'requirements.txt': 'requests\n./own\n' }, []],
+  ['python', { 'requirements.txt': '-r more.txt\n' }, []],
+  ['python', { 'requirements.txt': 'own @ file:///x\n' }, []],
+  ['python', { 'requirements.txt': 'wheels/own-1.0-py3-none-any.whl\n' }, []],
+  ['python', { 'pyproject.toml': '' }, []],
+  ['ruby', { Gemfile: "gem 'rake'" }, ['.soulbox/ruby']],
+  ['ruby', { Gemfile: "gem 'own', path: './own'" }, []],
+  ['php', { 'composer.json': '{"require":{"a/b":"1"}}' }, ['vendor']],
+  ['php', { 'composer.json': '{"require":{"a/b":"1"},"repositories":[{"type": "path"}]}' }, []],
+  ['go', { 'go.mod': true, 'go.sum': true }, ['.soulbox/go']],
+  ['java', { 'Main.java': true }, []],
+] as const)('%s keeps what a lock file decides and nothing else: %j', (name, files, results) => {
+  expect(getRuntime(name).prepare(folder(files), '/p')?.results).toEqual(results);
+});
+
+test.each([
+  ['node', { 'package.json': '{"name":"a"}' }],
+  ['deno', { 'deno.json': '{}' }],
+  ['php', { 'composer.json': '{"require":{}}' }],
+  ['go', { 'go.mod': true }],
+  ['bash', { 'package.json': '{"dependencies":{"a":"1"}}' }],
+] as const)('%s installs nothing for a project that needs nothing: %j', (name, files) => {
+  expect(getRuntime(name).prepare(folder(files), '/p')).toBeUndefined();
+});
+
+test.each([
+  ['node', { 'package.json': '{"scripts":{"start":"x"}}' }, ['npm', '--silent', 'run', 'start', '--', 'a']],
+  ['node', { 'package.json': '{"main":"lib/x.js"}' }, ['node', '/p/lib/x.js', 'a']],
+  ['node', { 'index.js': true }, ['node', '/p/index.js', 'a']],
+  ['bun', { 'package.json': '{"scripts":{"start":"x"}}' }, ['bun', 'run', '--silent', 'start', 'a']],
+  // A start script would bring permissions of its own.
+  ['deno', { 'deno.json': '{"tasks":{"start":"deno run -A x"}}', 'main.ts': true }, /^deno run .* \/p\/main.ts a$/],
+  ['python', { '__main__.py': true, 'app.py': true }, ['python3', '-u', '/p/__main__.py', 'a']],
+  ['go', { 'go.mod': true, 'x.go': true }, ['go', 'run', '.', 'a']],
+  ['ruby', { 'main.rb': true }, ['ruby', '/p/main.rb', 'a']],
+  ['ruby', { 'main.rb': true, Gemfile: '' }, ['bundle', 'exec', 'ruby', '/p/main.rb', 'a']],
+  ['java', { 'Main.java': true }, /-cp \/p\/.soulbox\/java Main a$/],
+  ['rust', { 'Cargo.toml': true }, ['cargo', 'run', '--quiet', '--release', '--', 'a']],
+  ['r', { 'main.R': true }, ['Rscript', '/p/main.R', 'a']],
+  ['python', { 'README.md': true }, undefined],
+  ['java', { 'pom.xml': true }, undefined],
+] as const)('%s begins a project with %j as it is usual', (name, files, expected) => {
+  const project = { path: '/p', folder: folder(files) };
+  const [{ language }] = getRuntime(name).features.languages as [{ language: (typeof languages)[number] }];
+  const task = { language, file: undefined, project, args: ['a'], memoryMb: undefined, permissions: {} };
+  const command = getRuntime(name).execute(task)?.command;
+  if (expected instanceof RegExp) expect(command?.join(' ')).toMatch(expected);
+  else expect(command).toEqual(expected);
 });

@@ -1,6 +1,6 @@
 export { detect, equallySure, getRuntime } from './detect.ts';
 export type { Detection } from './detect.ts';
-export { languages, runtimeNames } from './names.ts';
+export { fullTemplate, languages, runtimeNames } from './names.ts';
 export type { Language, RuntimeName } from './names.ts';
 export { permissionNames } from './runtime.ts';
 export type { CodeFile, Execution, Features, Permissions, Preparation, Runtime, Task } from './runtime.ts';

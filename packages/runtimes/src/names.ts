@@ -30,3 +30,9 @@ export const runtimeNames = [
   'rust',
 ] as const;
 export type RuntimeName = (typeof runtimeNames)[number];
+
+/** The template that has all of them but the compilers that would double it. */
+export const fullTemplate = { name: 'runtimes', lacks: ['rust'] } as const satisfies {
+  name: string;
+  lacks: readonly RuntimeName[];
+};

@@ -8,6 +8,8 @@ export interface PackageJson {
   readonly hasStart: boolean;
   readonly startUses: readonly string[];
   readonly hasDependencies: boolean;
+  /** One of them is a folder beside it. */
+  readonly hasLocal: boolean;
 }
 
 export function packageJsonOf(folder: Folder): PackageJson | undefined {
@@ -22,6 +24,7 @@ export function packageJsonOf(folder: Folder): PackageJson | undefined {
     main: typeof main === 'string' && main !== '' ? main : undefined,
     hasStart: typeof start === 'string' && start !== '',
     startUses: typeof start === 'string' ? start.split(/\s+/) : [],
+    hasLocal: /"(?:file|link|portal|workspace):/.test(folder.texts.get('package.json') ?? ''),
     hasDependencies: ['dependencies', 'devDependencies', 'optionalDependencies'].some(hasAny),
   };
 }

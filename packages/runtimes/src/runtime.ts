@@ -91,7 +91,10 @@ export interface Preparation {
   readonly env: Readonly<Record<string, string>>;
   /** Files of the project whose content decides the result, its path and the runtime's version aside. */
   readonly decidedBy: readonly string[];
-  /** Folders of the project that hold the result: kept for other sandboxes. Empty: always made anew. */
+  /**
+   * Folders of the project that hold the result: kept for other sandboxes. Empty: it is always made anew, as for dependencies
+   * that are folders beside the project, whose content no lock file knows.
+   */
   readonly results: readonly string[];
 }
 
@@ -109,8 +112,8 @@ export interface Runtime {
   detect(sight: Sight): readonly Clue[];
   /** Undefined: it runs files of a project only. */
   codeFile(language: Language): CodeFile | undefined;
-  /** Undefined: there is nothing to install. */
-  prepare(folder: Folder): Preparation | undefined;
+  /** `path` is where the folder is. Undefined: there is nothing to install. */
+  prepare(folder: Folder, path: string): Preparation | undefined;
   /** Undefined: there is nothing that it could begin with. */
   execute(task: Task): Execution | undefined;
 }

@@ -28,4 +28,5 @@ export const readFiles = [
   'pyproject.toml',
   'requirements.txt',
   'composer.json',
+  'Gemfile',
 ] as const;

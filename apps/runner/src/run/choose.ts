@@ -1,11 +1,9 @@
 import { SoulBoxError } from '@soulbox/base';
-import { detect, equallySure, getRuntime, parseVersion, runs } from '@soulbox/runtimes';
+import { detect, equallySure, fullTemplate, getRuntime, parseVersion, runs } from '@soulbox/runtimes';
 import type { Detection, Language, RuntimeName, Sight } from '@soulbox/runtimes';
 import type { KnownSandbox } from '../sandboxes/table.ts';
 import type { Place } from './place.ts';
 
-/** The template that has every runtime. */
-const fullTemplate = 'runtimes';
 /** `java --version` starts a virtual machine. */
 const versionTimeoutMs = 15_000;
 const maxVersionBytes = 4096;
@@ -96,14 +94,15 @@ function notFound({ fileName, firstLine, folder }: Sight): SoulBoxError {
 }
 
 export function notInstalled(place: Place, candidates: readonly Detection[], tried: readonly string[]): SoulBoxError {
-  const { language, runtime } = candidates[0] ?? { language: '', runtime: '' };
+  const language = candidates[0]?.language ?? 'it';
   const { templateId, tenant } = place.sandbox.record;
   const found = tried.length === 0 ? '' : ` It has ${tried.join(', ')}.`;
   const needed = candidates.map((candidate) => nameWithSince(candidate)).join(' or ');
+  const isOffered = candidates.some((one) => !fullTemplate.lacks.some((lacking) => lacking === one.runtime));
+  const advice = isOffered ? `Template "${fullTemplate.name}" has it.` : 'No template of SoulBox has it.';
   return new SoulBoxError(
     'runtime_not_installed',
-    `This sandbox (template ${tenant.alias || templateId}) cannot run ${language}: it needs ${needed || runtime}.${found} ` +
-      `Template "${fullTemplate}" has all runtimes.`,
+    `This sandbox (template ${tenant.alias || templateId}) cannot run ${language}: it needs ${needed}.${found} ${advice}`,
   );
 }
 

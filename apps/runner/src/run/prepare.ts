@@ -32,7 +32,7 @@ export interface PrepareOptions {
 
 /** Installs what the project needs, unless it is there already or the cache has it. Throws `dependencies_failed`. */
 export async function prepareProject(options: PrepareOptions): Promise<Dependencies> {
-  const preparation = getRuntime(options.runtime).prepare(options.project.folder);
+  const preparation = getRuntime(options.runtime).prepare(options.project.folder, options.project.path);
   if (preparation === undefined) return 'none';
   const key = await keyOf(options, preparation);
   if (key === undefined) {

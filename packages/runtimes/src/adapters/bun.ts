@@ -28,13 +28,14 @@ export const bun: Runtime = {
     }),
   codeFile: scriptCodeFile,
   prepare(folder) {
-    if (packageJsonOf(folder)?.hasDependencies !== true) return undefined;
+    const manifest = packageJsonOf(folder);
+    if (manifest?.hasDependencies !== true) return undefined;
     const isLocked = lockFiles.some((name) => folder.names.has(name));
     return {
       commands: [['bun', 'install', '--no-progress', ...(isLocked ? ['--frozen-lockfile'] : [])]],
       env: {},
       decidedBy: ['package.json', ...lockFiles, 'bunfig.toml', '.npmrc'],
-      results: ['node_modules'],
+      results: manifest.hasLocal ? [] : ['node_modules'],
     };
   },
   execute({ file, project, args }) {

@@ -28,13 +28,13 @@ export const deno: Runtime = {
       namedBy: () => undefined,
     }),
   codeFile: scriptCodeFile,
-  prepare({ names, texts }) {
+  prepare({ names, texts }, path) {
     const imports = jsonOf({ names, texts }, 'deno.json')?.['imports'];
     const isWanted = names.has('deno.lock') || typeof imports === 'object' || names.has('deno.jsonc');
     if (!isWanted) return undefined;
     return {
       commands: [['deno', 'install', '--quiet', ...(names.has('deno.lock') ? ['--frozen'] : [])]],
-      env: { DENO_DIR: cache, DENO_NO_UPDATE_CHECK: '1', DENO_NO_PROMPT: '1' },
+      env: { DENO_DIR: `${path}/${cache}`, DENO_NO_UPDATE_CHECK: '1', DENO_NO_PROMPT: '1' },
       decidedBy: ['deno.json', 'deno.jsonc', 'deno.lock', 'package.json'],
       results: [cache, 'node_modules'],
     };

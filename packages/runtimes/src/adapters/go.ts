@@ -25,12 +25,12 @@ export const go: Runtime = {
       entryFiles: ['main.go'],
     }),
   codeFile: () => ({ place: 'apart', name: 'main.go' }),
-  prepare({ names }) {
+  prepare({ names }, path) {
     if (!names.has('go.mod') || !names.has('go.sum')) return undefined;
     return {
       commands: [['go', 'mod', 'download']],
       // Kept modules must be removable like other files.
-      env: { GOFLAGS: '-modcacherw', GOTOOLCHAIN: 'local' },
+      env: { GOFLAGS: '-modcacherw', GOTOOLCHAIN: 'local', GOMODCACHE: `${path}/${modules}` },
       decidedBy: ['go.mod', 'go.sum'],
       results: [modules],
     };
@@ -39,6 +39,7 @@ export const go: Runtime = {
     const env = {
       GOFLAGS: '-modcacherw',
       GOTOOLCHAIN: 'local',
+      ...(project?.folder.names.has('go.sum') === true ? { GOMODCACHE: `${project.path}/${modules}` } : {}),
       ...(memoryMb === undefined ? {} : { GOMEMLIMIT: `${Math.floor(memoryMb * softShare)}MiB` }),
     };
     if (file !== undefined) return { command: ['go', 'run', file, ...args], env };

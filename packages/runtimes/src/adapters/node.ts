@@ -31,13 +31,14 @@ export const node: Runtime = {
     }),
   codeFile: scriptCodeFile,
   prepare(folder) {
-    if (packageJsonOf(folder)?.hasDependencies !== true) return undefined;
+    const manifest = packageJsonOf(folder);
+    if (manifest?.hasDependencies !== true) return undefined;
     const isLocked = folder.names.has('package-lock.json') || folder.names.has('npm-shrinkwrap.json');
     return {
       commands: [['npm', isLocked ? 'ci' : 'install', '--no-audit', '--no-fund', '--loglevel=error']],
       env: { npm_config_update_notifier: 'false' },
       decidedBy: ['package.json', 'package-lock.json', 'npm-shrinkwrap.json', '.npmrc'],
-      results: ['node_modules'],
+      results: manifest.hasLocal ? [] : ['node_modules'],
     };
   },
   execute({ file, project, args, memoryMb }) {

@@ -33,11 +33,12 @@ export const php: Runtime = {
   codeFile: () => ({ place: 'beside', name: '.php' }),
   prepare(folder) {
     if (Object.keys(fieldsOf(jsonOf(folder, 'composer.json')?.['require'])).length === 0) return undefined;
+    const hasLocal = /"type"\s*:\s*"path"/.test(folder.texts.get('composer.json') ?? '');
     return {
       commands: [['composer', 'install', '--no-interaction', '--no-progress', '--quiet']],
       env: {},
       decidedBy: ['composer.json', 'composer.lock'],
-      results: ['vendor'],
+      results: hasLocal ? [] : ['vendor'],
     };
   },
   execute({ file, project, args, memoryMb }) {

@@ -5,6 +5,9 @@ import { entryOf } from '../project-file.ts';
 const entryFiles = ['__main__.py', 'main.py', 'app.py', 'run.py'];
 /** Packages go to a folder of the project that Python is told of: unlike a virtual environment it can be moved. */
 const target = '.soulbox/python';
+/** A line that names a file or folder: its content counts, and is not in the list. */
+const localRequirement =
+  /^\s*(?:[./]|-[erc]\b|--(?:editable|requirement|constraint)|file:)|@\s*file:|\.(?:whl|zip|tar\.gz)\s*$/m;
 
 export const python: Runtime = {
   name: 'python',
@@ -26,17 +29,17 @@ export const python: Runtime = {
       entryFiles,
     }),
   codeFile: () => ({ place: 'beside', name: '.py' }),
-  prepare({ names }) {
-    const wanted = names.has('requirements.txt') ? ['-r', 'requirements.txt'] : ['.'];
-    if (!names.has('requirements.txt') && !names.has('pyproject.toml')) return undefined;
+  prepare({ names, texts }) {
+    const isListed = names.has('requirements.txt');
+    if (!isListed && !names.has('pyproject.toml')) return undefined;
+    const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade'];
+    // What pyproject.toml installs is the project's own code too, which its files decide and not the list.
+    const isKept = isListed && !localRequirement.test(texts.get('requirements.txt') ?? '');
     return {
-      commands: [
-        ['python3', '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--target', target, ...wanted],
-      ],
+      commands: [['python3', ...install, '--target', target, ...(isListed ? ['-r', 'requirements.txt'] : ['.'])]],
       env: { PIP_NO_INPUT: '1' },
-      decidedBy: ['requirements.txt', 'pyproject.toml'],
-      // What pyproject.toml installs is the project's own code too, which its files decide and not the list.
-      results: names.has('requirements.txt') ? [target] : [],
+      decidedBy: ['requirements.txt'],
+      results: isKept ? [target] : [],
     };
   },
   execute({ file, project, args }) {

@@ -25,13 +25,14 @@ export const ruby: Runtime = {
       entryFiles,
     }),
   codeFile: () => ({ place: 'beside', name: '.rb' }),
-  prepare({ names }) {
+  prepare({ names, texts }, path) {
     if (!names.has('Gemfile')) return undefined;
     return {
       commands: [['bundle', 'install', '--quiet']],
-      env: { BUNDLE_PATH: gems, ...(names.has('Gemfile.lock') ? { BUNDLE_FROZEN: 'true' } : {}) },
+      env: { BUNDLE_PATH: `${path}/${gems}`, ...(names.has('Gemfile.lock') ? { BUNDLE_FROZEN: 'true' } : {}) },
       decidedBy: ['Gemfile', 'Gemfile.lock'],
-      results: [gems],
+      // A gem beside the project is none that a lock file knows.
+      results: /\bpath\b/.test(texts.get('Gemfile') ?? '') ? [] : [gems],
     };
   },
   execute({ file, project, args }) {
@@ -40,7 +41,7 @@ export const ruby: Runtime = {
     if (project?.folder.names.has('Gemfile') !== true) return { command: ['ruby', path, ...args], env: {} };
     return {
       command: ['bundle', 'exec', 'ruby', path, ...args],
-      env: { BUNDLE_PATH: gems, BUNDLE_GEMFILE: `${project.path}/Gemfile` },
+      env: { BUNDLE_PATH: `${project.path}/${gems}`, BUNDLE_GEMFILE: `${project.path}/Gemfile` },
     };
   },
 };

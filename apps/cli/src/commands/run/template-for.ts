@@ -1,21 +1,20 @@
-import { detect } from '@soulbox/runtimes';
+import { detect, fullTemplate } from '@soulbox/runtimes';
 import type { Sight } from '@soulbox/runtimes';
 import type { Target } from './read-target.ts';
 import type { RunWish } from './wish.ts';
 
 const baseTemplate = 'base';
-const fullTemplate = 'runtimes';
 
 /** What the smallest template cannot run goes to the one that has everything. */
 export function templateFor(target: Target, { language, runtime }: Pick<RunWish, 'language' | 'runtime'>): string {
-  if (runtime !== undefined) return ['python', 'node', 'bash'].includes(runtime) ? baseTemplate : fullTemplate;
+  if (runtime !== undefined) return ['python', 'node', 'bash'].includes(runtime) ? baseTemplate : fullTemplate.name;
   const [best] = detect(sightOf(target, language));
   const isInBase =
     best === undefined ||
     best.language === 'python' ||
     best.language === 'bash' ||
     (best.runtime === 'node' && best.language === 'javascript');
-  return isInBase ? baseTemplate : fullTemplate;
+  return isInBase ? baseTemplate : fullTemplate.name;
 }
 
 /** Names only: the sandbox looks more closely, and says what it lacks. */
