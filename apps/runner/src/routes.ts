@@ -151,9 +151,8 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     async *runProgram(request, handler) {
       try {
         const wish = runFromMessage(request);
-        const events = streamOf<RunEvent>(async (emit, left) => {
-          await runProgram(context, wish, emit, AbortSignal.any([left, handler.signal, context.stopping]));
-        });
+        const gone = AbortSignal.any([handler.signal, context.stopping]);
+        const events = streamOf<RunEvent>(async (emit, left) => await runProgram(context, wish, emit, left), gone);
         for await (const event of events) yield runEventToMessage(event);
       } catch (thrown) {
         throw translated(thrown);

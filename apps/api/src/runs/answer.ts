@@ -10,6 +10,8 @@ export async function collect(
   encoding: Run['encoding'],
 ): Promise<RunResult> {
   const output = { stdout: [] as Uint8Array[], stderr: [] as Uint8Array[] };
+  let result: RunResult | undefined;
+  // Read to its end: that is when what the run left in the sandbox has been removed.
   for await (const { event } of messages) {
     if (event.case === 'output') {
       const { case: channel, value } = event.value.channel;
@@ -19,8 +21,9 @@ export async function collect(
         const decoder = createDecoder(encoding);
         return decoder.decode(Buffer.concat(chunks)) + decoder.end();
       };
-      return { ...detected, ...endedFrom(event.value), stdout: text(output.stdout), stderr: text(output.stderr) };
+      result = { ...detected, ...endedFrom(event.value), stdout: text(output.stdout), stderr: text(output.stderr) };
     }
   }
-  throw new SoulBoxError('internal', 'A run ended without a result.');
+  if (result === undefined) throw new SoulBoxError('internal', 'A run ended without a result.');
+  return result;
 }

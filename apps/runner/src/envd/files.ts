@@ -18,8 +18,6 @@ export interface Files {
   read(path: string, maxBytes: number): Promise<Buffer>;
   /** With all that is in it. Nothing happens when it is not there. */
   remove(path: string): Promise<void>;
-  /** Cuts every call that is under way. */
-  close(): void;
 }
 
 export interface SandboxFile {
@@ -61,9 +59,6 @@ export function createFiles(dial: Dial, accessToken: string, user: string): File
     },
     async remove(path) {
       await client.remove({ path }, { headers }).catch(rethrow);
-    },
-    close() {
-      agent.destroy();
     },
   };
 

@@ -48,8 +48,6 @@ export interface Programs {
   startDetached(program: Omit<Program, 'stdin' | 'signal' | 'onStart'>): Promise<number>;
   /** Writes a file through envd, as the user. Throws `disk_full` and `bad_request` as envd says. */
   upload(path: string, user: string, content: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
-  /** Cuts every call that is under way; what it started goes on. */
-  close(): void;
 }
 
 /** envd sends output in pieces of 32 KiB. */
@@ -174,10 +172,6 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
       if (status === 200) return;
       if (status === 507) throw new SoulBoxError('disk_full', 'The disk of the sandbox is full.');
       throw new SoulBoxError('bad_request', `The file could not be written: ${text.slice(0, 200)}`);
-    },
-
-    close() {
-      agent.destroy();
     },
   };
 }

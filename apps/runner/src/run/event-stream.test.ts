@@ -49,3 +49,18 @@ test('a reader that leaves aborts the work, and is let go when that has ended', 
   for await (const event of stream) if (event === 2) break;
   expect(end).toEqual(['ended']);
 });
+
+test('a reader of whom only a signal says that it is gone holds nobody up', async () => {
+  const gone = new AbortController();
+  const end: string[] = [];
+  const stream = streamOf<number>(async (emit) => {
+    await emit(1);
+    await emit(2);
+    end.push('ended');
+  }, gone.signal);
+  // It never asks for the second event.
+  expect((await stream.next()).value).toBe(1);
+  gone.abort();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(end).toEqual(['ended']);
+});

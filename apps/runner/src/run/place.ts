@@ -1,12 +1,13 @@
 import { posix } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
+import { createClosableDial } from '../envd/closable-dial.ts';
 import type { Files } from '../envd/files.ts';
 import { createFiles } from '../envd/files.ts';
 import type { Programs } from '../envd/programs.ts';
 import { createPrograms } from '../envd/programs.ts';
 import type { RunningSandbox } from '../sandboxes/table.ts';
 
-/** Where a program is run: one sandbox, one user, one folder. */
+/** Where a program is run: one user in one sandbox. Disposed, nothing reaches it any more. */
 export interface Place extends Disposable {
   readonly sandbox: RunningSandbox;
   readonly files: Files;
@@ -17,16 +18,14 @@ export interface Place extends Disposable {
 export function openPlace(sandbox: RunningSandbox, wantedUser: string): Place {
   const { envdAccessToken, settings } = sandbox.record.tenant;
   const user = wantedUser === '' ? settings.defaultUser : wantedUser;
-  const files = createFiles(sandbox.live.dial, envdAccessToken, user);
-  const programs = createPrograms(sandbox.live.dial, envdAccessToken);
+  const way = createClosableDial(sandbox.live.dial);
   return {
     sandbox,
-    files,
-    programs,
+    files: createFiles(way.dial, envdAccessToken, user),
+    programs: createPrograms(way.dial, envdAccessToken),
     user,
     [Symbol.dispose]() {
-      files.close();
-      programs.close();
+      way[Symbol.dispose]();
     },
   };
 }

@@ -50,7 +50,7 @@ export async function runProgram(
   try {
     await runIn(context, place, wish, emit, left);
   } catch (error) {
-    throw gone.signal.aborted ? goneError(context, sandboxId) : error;
+    throw gone.signal.aborted ? await goneError(context, sandboxId, error) : error;
   } finally {
     stopListening();
   }
@@ -181,10 +181,17 @@ function executionOf({ detection, file, project }: Subject, wish: RunWish): Exec
   );
 }
 
-function goneError({ table }: RunContext, sandboxId: string): SoulBoxError {
+/** Why the sandbox is not served any more. Never says that it is not there while it is: the control plane would strike it off. */
+async function goneError({ table }: RunContext, sandboxId: string, cause: unknown): Promise<SoulBoxError> {
+  // A pause that is under way may still fail.
+  await table.alone(sandboxId, async () => await Promise.resolve());
   const sandbox = table.find(sandboxId);
-  if (sandbox === undefined || !isTenants(sandbox) || !looksPaused(sandbox)) return sandboxNotFound(sandboxId);
-  return new SoulBoxError('illegal_transition', `Sandbox ${sandboxId} was paused while the program ran.`);
+  if (sandbox === undefined || !isTenants(sandbox)) return sandboxNotFound(sandboxId);
+  return looksPaused(sandbox)
+    ? new SoulBoxError('illegal_transition', `Sandbox ${sandboxId} was paused while the program ran.`, { cause })
+    : new SoulBoxError('sandbox_unreachable', 'The connections to the sandbox were cut while the program ran.', {
+        cause,
+      });
 }
 
 async function* whole(text: string): AsyncGenerator<Uint8Array> {
