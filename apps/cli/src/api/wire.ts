@@ -40,3 +40,51 @@ export interface ApiWebhook {
   readonly enabled: boolean;
   readonly events: readonly string[];
 }
+
+export interface ApiTemplate {
+  readonly templateID: string;
+  readonly names: readonly string[];
+  readonly tags: readonly string[];
+  readonly public: boolean;
+  readonly buildStatus: string;
+  readonly cpuCount: number;
+  /** MiB */
+  readonly memoryMB: number;
+  readonly buildCount: number;
+  readonly spawnCount: number;
+}
+
+export interface ApiTemplateWithBuilds {
+  readonly templateID: string;
+  readonly names: readonly string[];
+  readonly aliases: readonly string[];
+  readonly public: boolean;
+  readonly builds: readonly {
+    readonly buildID: string;
+    readonly status: string;
+    readonly tags: readonly string[];
+    readonly cpuCount: number;
+    /** MiB */
+    readonly memoryMB: number;
+    readonly createdAt: string;
+  }[];
+}
+
+/** How a run ended; the whole answer has its output too. */
+export interface ApiRunEnd {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly timedOut: boolean;
+  readonly memoryExceeded: boolean;
+  readonly stdoutTruncated: boolean;
+  readonly stderrTruncated: boolean;
+}
+
+/** One line of a streamed run. */
+export type ApiRunEvent =
+  | { readonly type: 'detected' | 'keepalive' }
+  | { readonly type: 'log'; readonly text: string }
+  | { readonly type: 'started'; readonly pid: number }
+  | { readonly type: 'stdout' | 'stderr'; readonly data: string }
+  | ({ readonly type: 'result' } & ApiRunEnd)
+  | { readonly type: 'error'; readonly code: number; readonly message: string };
