@@ -139,7 +139,7 @@ async function dropDamagedStates({ host, clock }: OperationContext): Promise<voi
 }
 
 interface Operations {
-  readonly context: BuildContext;
+  readonly context: Omit<BuildContext, 'maker'>;
   readonly router: Router;
   readonly end: RunnerContext['end'];
 }
