@@ -291,6 +291,25 @@ describe('an image', () => {
     expect(told.done).toBeDefined();
   });
 
+  it('that is being fetched when its build is canceled leaves nothing', async () => {
+    const image = await makeImage(join(registryDirectory, 'rootfs'), join(registryDirectory, 'layout-canceled'), {
+      environment: ['CANCELED=1'],
+    });
+    await push(image, `${registry.address}/boxes/canceled:1`);
+    for (const afterMs of [100, 250, 400]) {
+      const { buildId, told } = lab.start([], fromImage(`${registry.address}/boxes/canceled:1`));
+      const outcome = expect(told).rejects.toThrow(/abort|cancel/i);
+      await sleep(afterMs);
+      await lab.runner().call('cancelBuild', { buildId });
+      await outcome;
+    }
+    const drafts = async (): Promise<string[]> =>
+      (await readdir(join(lab.directory, 'templates'))).filter((name) => name.startsWith('.'));
+    for (let tries = 0; tries < 50 && (await drafts()).length > 0; tries++) await sleep(100);
+    expect(await drafts()).toEqual([]);
+    expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(`${lab.directory}/templates/.`);
+  });
+
   it('that cannot be had fails the build with the reason', async () => {
     const reasons = async (reference: string): Promise<string> => {
       const { failed } = await lab.build([], fromImage(reference));

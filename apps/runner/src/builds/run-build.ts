@@ -51,8 +51,8 @@ export async function runBuild(
     const error = why.aborted ? explainAbort(signal, why) : errorFromUnknown(thrown);
     const { step } = progress;
     if (error.code === 'internal') host.logger.error({ buildId, step, err: thrown }, 'template build failed');
-    else
-      host.logger.info({ buildId, templateId, teamId, step, reason: error.reason, err: thrown }, 'template not built');
+    // Its message repeats commands of the build's author, in which there may be secrets.
+    else host.logger.info({ buildId, templateId, teamId, step, reason: error.reason }, 'template not built');
     return { kind: 'failed', error, step };
   }
 }
