@@ -44,6 +44,8 @@ import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
 import { createTemplateMaker } from './templates/maker.ts';
 import type { TemplateMaker } from './templates/maker.ts';
+import { createStartedTemplates } from './templates/started.ts';
+import type { StartedTemplates } from './templates/started.ts';
 import { createTimeUp } from './sandboxes/time-up.ts';
 
 export interface RunnerOptions {
@@ -70,6 +72,7 @@ export interface RunnerOptions {
 /** Everything the runner's routes use; constructed here and nowhere else. */
 export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposable {
   readonly maker: TemplateMaker;
+  readonly started: StartedTemplates;
   readonly router: Router;
   readonly logger: Logger;
   /** Aborts when the runner stops. */
@@ -92,6 +95,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   const archivist = createArchivist(context, options.config.archiveAfterSeconds * 1000);
   const leisure = createLeisure(context);
   const sweepCache = createCacheSweeper(context);
+  const started = createStartedTemplates(context, stopping.signal);
   const keeper = startKeeper({
     ...context,
     pool,
@@ -102,6 +106,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       await retrySteps(context, end);
       context.background.start(async (stopping) => await archivist.sweep(stopping));
       context.background.start(sweepCache);
+      context.background.start(async () => await started.sweep());
       leisure.goOn();
       await dropDamagedStates(context);
     },
@@ -111,6 +116,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   return {
     ...context,
     pool,
+    started,
     maker: createTemplateMaker({
       ...context,
       store: options.templates,

@@ -18,6 +18,7 @@ import { setDeadline } from './sandboxes/set-deadline.ts';
 import { pauseSandbox } from './sandboxes/sleep/pause.ts';
 import { resumeSandbox } from './sandboxes/sleep/resume.ts';
 import { isTenants } from './sandboxes/table.ts';
+import { isStarted } from './templates/started.ts';
 import { templateToMessage } from './templates/to-message.ts';
 import { outcomeToMessage, sandboxToMessage, snapshotToMessage } from './sandboxes/to-message.ts';
 
@@ -48,6 +49,10 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
         throw new SoulBoxError('template_not_found', `Template "${request.templateId}" was not found.`);
       }
       const isolation = request.isolation === '' ? isolationOf(context.host.config, template) : request.isolation;
+      if (template.startCommand !== undefined) {
+        const snapshotId = await context.started.snapshotOf(template, isolation);
+        return { sandbox: sandboxToMessage(await createFromSnapshot(context, snapshotId, wanted)) };
+      }
       const sandbox = await createSandbox(context, { template, isolation }, wanted);
       return { sandbox: sandboxToMessage(sandbox) };
     }),
@@ -83,7 +88,12 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     deleteSnapshot: answer(async (request) => ({ existed: await deleteSnapshot(context, request.snapshotId) })),
 
     listSnapshots: answer(async () =>
-      Promise.resolve({ snapshots: context.snapshots.list().map((snapshot) => snapshotToMessage(snapshot)) }),
+      Promise.resolve({
+        snapshots: context.snapshots
+          .list()
+          .filter(({ snapshotId }) => !isStarted(snapshotId))
+          .map((snapshot) => snapshotToMessage(snapshot)),
+      }),
     ),
 
     forkSandbox: answer(async (request) => ({

@@ -6,6 +6,7 @@ export type { TemplateDraft } from './store/template-draft.ts';
 export { baseRecipe, baseTemplateName } from './recipes/base.ts';
 export { bundleProgram } from './recipes/bundle-program.ts';
 export { desktopRecipe } from './recipes/desktop.ts';
+export { edgeRecipe } from './recipes/edge.ts';
 export { ensureTemplate, isMadeBy, makeTemplate } from './recipes/make-template.ts';
 export type { MakeTemplateOptions } from './recipes/make-template.ts';
 export type { NpmTree, Recipe } from './recipes/recipe.ts';
