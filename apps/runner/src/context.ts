@@ -84,7 +84,14 @@ export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposa
 export async function createRunnerContext(options: RunnerOptions): Promise<RunnerContext> {
   const { logger } = options;
   const stopping = new AbortController();
-  const { context, router, end } = await createOperations(options, stopping.signal);
+  const { context: operations, router, end } = await createOperations(options, stopping.signal);
+  const maker = createTemplateMaker({
+    ...operations,
+    store: options.templates,
+    recipes: options.config.makeTemplates === 'never' ? [] : options.recipes,
+    logger,
+  });
+  const context = { ...operations, maker };
   const pool = createRunnerPool(options, context, end);
 
   const recovery = await recoverSandboxes(context, pool);
@@ -117,12 +124,6 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     ...context,
     pool,
     started,
-    maker: createTemplateMaker({
-      ...context,
-      store: options.templates,
-      recipes: options.config.makeTemplates === 'never' ? [] : options.recipes,
-      logger,
-    }),
     router,
     logger,
     stopping: stopping.signal,
