@@ -1,5 +1,6 @@
+import { mcpGatewayRecipe } from '@soulbox/mcp-gateway/recipe';
 import { baseRecipe, desktopRecipe, runtimesRecipe } from '@soulbox/templates';
 import type { Recipe } from '@soulbox/templates';
 
 /** The templates that SoulBox makes itself, when they are first asked for or by `soulbox template make`. */
-export const recipes: readonly Recipe[] = [baseRecipe, desktopRecipe, runtimesRecipe];
+export const recipes: readonly Recipe[] = [baseRecipe, desktopRecipe, runtimesRecipe, mcpGatewayRecipe];

@@ -74,6 +74,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
   const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
+  const files = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'uploads') }));
   const states = started.use(await openStateStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
     await startRunner({
@@ -86,6 +87,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       dependencyBlobs,
       recipes,
       runtime,
+      files,
       defaultTemplate,
       logger: logger.child({ part: 'runner' }),
     }),

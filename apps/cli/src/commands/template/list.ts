@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { openTemplateStore } from '@soulbox/templates';
+import { isListed, openTemplateStore } from '@soulbox/templates';
 import { resolveFolders } from '../../config.ts';
 import { renderTable, showBytes } from '../../output/table.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
@@ -8,7 +8,8 @@ export const listTemplates = defineCommand({
   meta: { name: 'list', description: 'List the templates' },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
-    const templates = await openTemplateStore(resolveFolders(args['data-dir']).templatesDirectory).list();
+    const store = openTemplateStore(resolveFolders(args['data-dir']).templatesDirectory);
+    const templates = (await store.list()).filter(isListed);
     if (args.json === true) {
       console.log(JSON.stringify(templates));
       return;
