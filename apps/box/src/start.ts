@@ -4,7 +4,9 @@ import { createClient } from '@connectrpc/connect';
 import { startApi } from '@soulbox/api';
 import type { Logger, Secret } from '@soulbox/base';
 import { RunnerService } from '@soulbox/contract/runner';
+import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
 import { buildEnvdRuntime, removeOldRuntimes } from '@soulbox/envd/build';
+import { openVault, startFunctions } from '@soulbox/functions';
 import { startGateway } from '@soulbox/gateway';
 import type { Gateway } from '@soulbox/gateway';
 import { openStateStore } from '@soulbox/states';
@@ -73,8 +75,8 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
     if (!ready && adopted === 0) await network.close();
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
-  const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
   const files = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'uploads') }));
+  const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
   const states = started.use(await openStateStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
     await startRunner({
@@ -101,13 +103,30 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
     if (!ready) await runner.endSpares();
   });
 
+  const runnerClient = createClient(RunnerService, runner.transport);
+  const functions = started.use(
+    await startFunctions({
+      config: config.functions,
+      teamSandboxLimit: config.api.teamSandboxLimit,
+      records,
+      blobs: started.use(await openDiskBlobs({ directory: join(dataDirectory, 'functions') })),
+      runner: runnerClient,
+      router: runner.router,
+      supervisor: await bundleEdgeWorker(),
+      vault: await openVault(join(dataDirectory, 'secrets', 'functions-key')),
+      logger: logger.child({ part: 'functions' }),
+    }),
+  );
+
   const apiSocket = join(dataDirectory, 'run', 'api.sock');
   await rm(apiSocket, { force: true });
   started.use(
     await startApi({
       config: config.api,
       records,
-      runner: createClient(RunnerService, runner.transport),
+      runner: runnerClient,
+      functions: functions.service,
+      files,
       listen: { socketPath: apiSocket },
       logger: logger.child({ part: 'api' }),
     }),
@@ -116,6 +135,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
     await startGateway({
       config: config.gateway,
       router: runner.router,
+      functions: functions.router,
       api: { socketPath: apiSocket },
       logger: logger.child({ part: 'gateway' }),
     }),

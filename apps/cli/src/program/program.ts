@@ -46,6 +46,17 @@ export const program = defineCommand({
         delete: async () => (await import('../commands/damaged/delete.ts')).deleteDamaged,
       },
     }),
+    function: defineCommand({
+      meta: { name: 'function', description: 'Edge functions: deploy, list, invoke, logs, rollback, delete' },
+      subCommands: {
+        deploy: async () => (await import('../commands/function/deploy.ts')).deployFunction,
+        list: async () => (await import('../commands/function/list.ts')).listFunctions,
+        invoke: async () => (await import('../commands/function/invoke.ts')).invokeFunction,
+        logs: async () => (await import('../commands/function/logs.ts')).functionLogs,
+        rollback: async () => (await import('../commands/function/rollback.ts')).rollbackFunction,
+        delete: async () => (await import('../commands/function/delete.ts')).deleteFunction,
+      },
+    }),
     events: async () => (await import('../commands/events/events.ts')).events,
     webhook: defineCommand({
       meta: { name: 'webhook', description: 'Deliveries of events to a URL: create, list, delete' },
@@ -64,11 +75,20 @@ export const program = defineCommand({
       },
     }),
     template: defineCommand({
-      meta: { name: 'template', description: 'Templates: list, make, import, remove' },
+      meta: {
+        name: 'template',
+        description: 'Templates: build, list, show, tag, publish, unpublish, delete; on the host: make, import, remove',
+      },
       subCommands: {
+        build: async () => (await import('../commands/template/build.ts')).buildTemplate,
         list: async () => (await import('../commands/template/list.ts')).listTemplates,
-        import: async () => (await import('../commands/template/import.ts')).importCommand,
+        show: async () => (await import('../commands/template/show.ts')).showTemplate,
+        tag: async () => (await import('../commands/template/tag.ts')).tagTemplate,
+        publish: async () => (await import('../commands/template/publish.ts')).publishTemplate,
+        unpublish: async () => (await import('../commands/template/publish.ts')).unpublishTemplate,
+        delete: async () => (await import('../commands/template/delete.ts')).deleteTemplate,
         make: async () => (await import('../commands/template/make.ts')).make,
+        import: async () => (await import('../commands/template/import.ts')).importCommand,
         remove: async () => (await import('../commands/template/remove.ts')).removeTemplate,
       },
     }),

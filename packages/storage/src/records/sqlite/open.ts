@@ -2,13 +2,18 @@ import { DatabaseSync } from 'node:sqlite';
 import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Records } from '../records.ts';
 import { sqliteApiKeys } from './api-keys.ts';
+import { sqliteBuildFiles } from './build-files.ts';
+import { sqliteBuilds } from './builds.ts';
 import { sqliteDeliveries } from './deliveries.ts';
 import { createEventLog } from './event-log.ts';
 import { sqliteEvents } from './events.ts';
+import { sqliteFunctions } from './functions.ts';
+import { sqliteKv } from './kv.ts';
 import { migrate } from './migrations.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
 import { sqliteSnapshots } from './snapshots.ts';
 import { sqliteTeams } from './teams.ts';
+import { sqliteTemplates } from './templates.ts';
 import { sqliteWebhooks } from './webhooks.ts';
 
 /** Another process (the CLI making a key) may hold the write lock this long before we give up. Milliseconds. */
@@ -27,9 +32,14 @@ export function openSqliteRecords(path: string): Records {
     apiKeys: sqliteApiKeys(db),
     sandboxes: sqliteSandboxes(db, log),
     snapshots: sqliteSnapshots(db, log),
+    templates: sqliteTemplates(db),
+    builds: sqliteBuilds(db),
+    buildFiles: sqliteBuildFiles(db),
     events: sqliteEvents(db, log),
     webhooks: sqliteWebhooks(db),
     deliveries: sqliteDeliveries(db, log),
+    functions: sqliteFunctions(db),
+    kv: sqliteKv(db),
     [Symbol.asyncDispose]: () => {
       if (db.isOpen) db.close();
       return Promise.resolve();
