@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { NotEnoughSpaceError, Sandbox, TimeoutError } from 'e2b';
 import { expect, test } from 'vitest';
 import { askApi } from './harness/http.ts';
@@ -94,3 +95,20 @@ test('a sandbox whose envd is killed from inside by its root ends', async () => 
   if (alive) return;
   await until('the API knows', async () => !(await Sandbox.kill(sandbox.sandboxId)), 5000);
 });
+
+test('a sandbox that loses the process that opens its files ends, and its owner learns it', async (context) => {
+  skipWithout('ownKernel', context);
+  const sandbox = await createSandbox();
+  const runsc = JSON.parse(await readFile(stateFileOf(sandbox.sandboxId), 'utf8')) as { goferPid: number };
+  process.kill(runsc.goferPid, 'SIGKILL');
+  const answer = await until('its end', async () => {
+    const { status, json } = await askApi('GET', `/sandboxes/${sandbox.sandboxId}`);
+    return status === 404 && json;
+  });
+  expect(JSON.stringify(answer)).toContain('failed');
+});
+
+/** runsc's own, gVisor's isolation alone has one. */
+function stateFileOf(sandboxId: string): string {
+  return `/run/soulbox-${String(server.instance)}/runsc/${sandboxId}_sandbox:${sandboxId}.state`;
+}

@@ -44,16 +44,21 @@ function listTools(instance: number): Tool[] {
     .map(Number)
     .filter((pid) => pid > 0);
   return pids.flatMap((pid) => {
-    const entries = readEnvironment(pid).split('\0');
-    const found = entries.find((entry) => entry.startsWith(mark(instance)));
-    return found === undefined ? [] : [{ pid, sandboxId: found.slice(mark(instance).length) }];
+    const found = readWords(pid, 'environ').find((entry) => entry.startsWith(mark(instance)));
+    if (found === undefined || isSandboxItself(readWords(pid, 'cmdline'))) return [];
+    return [{ pid, sandboxId: found.slice(mark(instance).length) }];
   });
 }
 
-function readEnvironment(pid: number): string {
+/** The processes that runsc leaves are no tools: killed, they are the end of their sandbox, and they are always there to be seen. */
+function isSandboxItself([name = '']: readonly string[]): boolean {
+  return name === 'runsc-gofer' || name === 'runsc-sandbox';
+}
+
+function readWords(pid: number, file: 'environ' | 'cmdline'): string[] {
   try {
-    return readFileSync(`/proc/${String(pid)}/environ`, 'latin1');
+    return readFileSync(`/proc/${String(pid)}/${file}`, 'latin1').split('\0');
   } catch {
-    return '';
+    return [];
   }
 }

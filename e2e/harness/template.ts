@@ -1,19 +1,19 @@
 import { silentLogger } from '@soulbox/base';
-import { openTemplateStore } from '@soulbox/templates';
+import { recipes } from '@soulbox/box/recipes';
+import { isMadeBy, openTemplateStore } from '@soulbox/templates';
 import { testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import { expect } from 'vitest';
 
 /**
- * Whether a template of the server's own has been made on this machine. Making one takes minutes, so tests of what is in it are
- * skipped where it is missing, and say so.
+ * Whether a template of the server's own has been made on this machine, by the present recipe. Making one takes minutes, so tests of
+ * what is in it are skipped where it is missing, and say so.
  */
 export async function hasTemplate(name: string): Promise<boolean> {
   const found = await openTemplateStore(testTemplatesDirectory, silentLogger).find(name);
-  if (found === undefined) {
-    const file = expect.getState().testPath?.split('/').at(-1) ?? 'tests';
-    console.log(
-      `${file}: skipped, the template has not been made: soulbox template make ${name} --data-dir ${testDirectory}`,
-    );
-  }
-  return found !== undefined;
+  const recipe = recipes.find((one) => one.name === name);
+  if (found !== undefined && recipe !== undefined && isMadeBy(found, recipe)) return true;
+  const file = expect.getState().testPath?.split('/').at(-1) ?? 'tests';
+  const command = `soulbox template make ${name} --data-dir ${testDirectory}`;
+  console.log(`${file}: skipped, the template has not been made by the present recipe: ${command}`);
+  return false;
 }

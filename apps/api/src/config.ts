@@ -29,6 +29,49 @@ export const apiConfigSchema = {
     1000,
     'Snapshots a team may have. One more answers 429.',
   ),
+  teamTemplateLimit: key(
+    'SOULBOX_TEAM_TEMPLATE_LIMIT',
+    wholeNumber(0, 100_000),
+    1000,
+    'Templates a team may build. One more answers 429.',
+  ),
+  teamBuildLimit: key(
+    'SOULBOX_TEAM_BUILD_LIMIT',
+    wholeNumber(1, 1000),
+    10,
+    'Builds of templates that a team may have under way at the same time. One more answers 429.',
+  ),
+  buildFileMaxMb: key(
+    'SOULBOX_BUILD_FILE_MAX_MB',
+    wholeNumber(1, 1024 * 1024),
+    2048,
+    'MiB of one archive that is uploaded for a build.',
+  ),
+  teamBuildFilesMb: key(
+    'SOULBOX_TEAM_BUILD_FILES_MB',
+    wholeNumber(1, 1024 * 1024 * 1024),
+    10 * 1024,
+    'MiB of all archives that a team has uploaded for its builds. An upload beyond that answers 429.',
+  ),
+  buildFileRetentionHours: key(
+    'SOULBOX_BUILD_FILE_RETENTION_HOURS',
+    wholeNumber(1, 24 * 365),
+    24 * 7,
+    'Hours for which an uploaded archive that no build asks for is kept.',
+  ),
+  buildRetentionHours: key(
+    'SOULBOX_BUILD_RETENTION_HOURS',
+    wholeNumber(1, 24 * 365),
+    24 * 30,
+    'Hours for which the record and the log of a build are kept that no tag points at any more.',
+  ),
+  apiUrl: key(
+    'SOULBOX_API_URL',
+    z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).transform((url) => url.replace(/\/+$/, '')),
+    '',
+    'URL under which clients reach the API, for links that they are given. Empty: as each request says, which is wrong ' +
+      'behind a proxy that hides it.',
+  ),
   sandboxDomain: key(
     'SOULBOX_SANDBOX_DOMAIN',
     z.string().regex(/^[a-z0-9.-]+(:\d{1,5})?$/, 'must be a domain, with a port if needed'),

@@ -2,11 +2,15 @@ import type { Client } from '@connectrpc/connect';
 import type { Clock, Logger } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { RunnerService } from '@soulbox/contract/runner';
-import type { Records } from '@soulbox/storage';
+import type { BlobStore, Records } from '@soulbox/storage';
 import { createKeyUse } from './auth/key-use.ts';
 import type { KeyUse } from './auth/key-use.ts';
 import { createWrongKeyBudget } from './auth/wrong-key-budget.ts';
 import type { WrongKeyBudget } from './auth/wrong-key-budget.ts';
+import { createUploadSigner } from './build-files/signature.ts';
+import type { UploadSigner } from './build-files/signature.ts';
+import { createBuilder } from './builds/builder.ts';
+import type { Builder } from './builds/builder.ts';
 import type { ApiConfig } from './config.ts';
 import { createRequestDurations } from './prometheus/request-durations.ts';
 import type { RequestDurations } from './prometheus/request-durations.ts';
@@ -24,7 +28,12 @@ export interface ApiContext {
   readonly functions: FunctionService | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Archives that were uploaded for builds; the runner reads them too. */
+  readonly files: BlobStore;
+  /** Those of the runner's store. */
   readonly templates: TemplateCatalogue;
+  readonly builder: Builder;
+  readonly uploadSigner: UploadSigner;
   readonly keyUse: KeyUse;
   readonly wrongKeys: WrongKeyBudget;
   readonly durations: RequestDurations;
@@ -38,6 +47,7 @@ export interface ApiParts {
   readonly config: ApiConfig;
   readonly records: Records;
   readonly runner: Runner;
+  readonly files: BlobStore;
   /** Absent: this server has no functions. */
   readonly functions: FunctionService | undefined;
   readonly logger: Logger;
@@ -49,6 +59,8 @@ export function createContext(parts: ApiParts, stopping: AbortSignal): ApiContex
     ...parts,
     stopping,
     templates: createTemplateCatalogue(parts.runner, parts.clock),
+    builder: createBuilder(parts, stopping),
+    uploadSigner: createUploadSigner(),
     keyUse: createKeyUse(parts.records, parts.clock),
     wrongKeys: createWrongKeyBudget(parts.clock),
     durations: createRequestDurations(),

@@ -17,6 +17,27 @@ export const networkRulesMax = 256;
 
 /** Seconds of an idle timeout: a year, as for the longest life. */
 export const idleTimeoutMax = 365 * 24 * 3600;
+/** Of the sandboxes of a template that is built (E2B takes CPUs up to 32). MiB. */
+export const cpuMax = 32;
+export const memoryMbMin = 128;
+export const memoryMbMax = 1_048_576;
+export const diskMbMax = 16_777_216;
+/** Tags of one request. */
+export const tagsMax = 32;
+/** Builds that a team has asked for and not started. */
+export const waitingBuildsMax = 100;
+/** How long a build may wait to be started, and a link for an upload be good for. The official client uploads for an hour at most. */
+export const waitingBuildMs = 24 * 3600 * 1000;
+export const uploadLinkMs = 3600 * 1000;
+/** An upload of which no byte comes for so long is given up, and one that takes longer than this in all. */
+export const uploadIdleMs = 30_000;
+export const uploadMs = 3600 * 1000;
+/** Of one build: each step, and what its arguments may be. A script belongs into a file that is copied. */
+export const buildLimits = { steps: 500, stepArgs: 512, textChars: 128 * 1024 - 512 } as const;
+/** What is kept of a build's log; the runner bounds it before us. */
+export const buildLogEntriesMax = 50_000;
+export const buildLogBytesMax = 24 * 1024 * 1024;
+export const buildLogMessageMax = 8192;
 /** Copies of one fork (E2B's limit). */
 export const forksMax = 100;
 /** Webhooks of a team. */

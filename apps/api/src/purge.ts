@@ -1,11 +1,15 @@
 import { sleep } from '@soulbox/base';
+import { purgeFiles } from './build-files/purge.ts';
 import type { ApiContext } from './context.ts';
+import { waitingBuildMs } from './limits.ts';
 
 const everyMs = 10 * 60 * 1000;
 /** Rows of one statement: the database must not be locked for long. */
 const batch = 500;
 
-/** Forgets ended sandboxes and events that are older than the configuration says, now and then until the server stops. */
+const neverStarted = { message: 'The build was given up: it was never started.', step: '' };
+
+/** Forgets what is older than the configuration says, now and then until the server stops. */
 export async function purgeUntilStop(context: ApiContext): Promise<void> {
   const { records, config } = context;
   const isStopped = (): boolean => context.stopping.aborted;
@@ -13,6 +17,9 @@ export async function purgeUntilStop(context: ApiContext): Promise<void> {
     try {
       await purgeOlder(context, config.endedRetentionHours, (...args) => records.sandboxes.purgeEnded(...args));
       await purgeOlder(context, config.eventRetentionHours, (...args) => records.events.purge(...args));
+      await purgeOlder(context, config.buildRetentionHours, (...args) => records.builds.purge(...args));
+      await purgeOlder(context, config.buildFileRetentionHours, (...args) => purgeFiles(context, ...args));
+      await records.builds.giveUp(context.clock.now() - waitingBuildMs, neverStarted, context.clock.now());
     } catch (thrown) {
       if (!isStopped()) context.logger.warn({ err: thrown }, 'old records could not be purged');
     }

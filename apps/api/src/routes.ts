@@ -1,4 +1,8 @@
 import { addApiKeyRoutes } from './api-keys/routes.ts';
+import { addFileLinkRoute } from './build-files/link.ts';
+import { addFileUploadRoute } from './build-files/upload.ts';
+import { addStartBuildRoute } from './builds/start.ts';
+import { addBuildStatusRoutes } from './builds/status.ts';
 import type { ApiContext } from './context.ts';
 import { addEventRoutes } from './events/list.ts';
 import { addFunctionRoutes } from './functions/routes.ts';
@@ -20,9 +24,14 @@ import { addPauseRoute } from './sandboxes/pause.ts';
 import { addTimeoutRoutes } from './sandboxes/timeout.ts';
 import { addListSnapshotsRoute } from './snapshots/list.ts';
 import { addMakeSnapshotRoute } from './snapshots/make.ts';
-import { addRemoveSnapshotRoutes } from './snapshots/remove.ts';
+import { addRemoveSnapshotRoute } from './snapshots/remove.ts';
 import { addTeamRoutes } from './teams/routes.ts';
-import { addTemplateRoutes } from './templates/routes.ts';
+import { addChangeTemplateRoutes } from './templates/change.ts';
+import { addGetTemplateRoutes } from './templates/get.ts';
+import { addListTemplateRoutes } from './templates/list.ts';
+import { addRemoveTemplateRoute } from './templates/remove.ts';
+import { addRequestBuildRoutes } from './templates/request-build.ts';
+import { addTemplateTagRoutes } from './templates/tags.ts';
 import { addWebhookRoutes } from './webhooks/routes.ts';
 
 /** The whole surface of the control plane. */
@@ -40,8 +49,17 @@ export function addRoutes(app: ApiApp, context: ApiContext): void {
   addLogRoutes(app, context);
   addMakeSnapshotRoute(app, context);
   addListSnapshotsRoute(app, context);
-  addRemoveSnapshotRoutes(app, context);
-  addTemplateRoutes(app, context);
+  addRemoveSnapshotRoute(app, context);
+  addListTemplateRoutes(app, context);
+  addGetTemplateRoutes(app, context);
+  addChangeTemplateRoutes(app, context);
+  addRemoveTemplateRoute(app, context);
+  addTemplateTagRoutes(app, context);
+  addRequestBuildRoutes(app, context);
+  addFileLinkRoute(app, context);
+  addFileUploadRoute(app, context);
+  addStartBuildRoute(app, context);
+  addBuildStatusRoutes(app, context);
   addEventRoutes(app, context);
   addWebhookRoutes(app, context);
   addApiKeyRoutes(app, context);

@@ -5,8 +5,8 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, silentLogger } from '@soulbox/base';
-import { createApiKey, ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
-import type { Records } from '@soulbox/storage';
+import { createApiKey, ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
+import type { BlobStore, Records } from '@soulbox/storage';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { apiConfigSchema, startApi } from './index.ts';
 import type { Api } from './index.ts';
@@ -16,11 +16,13 @@ import type { ScriptedRunner } from './testing/scripted-runner.ts';
 let folder: string;
 let socketPath: string;
 let records: Records;
+let files: BlobStore;
 let runner: ScriptedRunner;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-start-'));
   socketPath = join(folder, 'api.sock');
   records = openSqliteRecords(join(folder, 'records.sqlite'));
+  files = await openDiskBlobs({ directory: join(folder, 'uploads') });
   runner = createScriptedRunner();
 });
 afterEach(async () => {
@@ -28,8 +30,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const start = (listen: Parameters<typeof startApi>[0]['listen'] = { socketPath }): Promise<Api> =>
-  startApi({ config: loadConfig(apiConfigSchema, {}), records, runner: runner.client, listen, logger: silentLogger });
+const start = (listen: Parameters<typeof startApi>[0]['listen'] = { socketPath }): Promise<Api> => {
+  const config = loadConfig(apiConfigSchema, {});
+  return startApi({ config, records, runner: runner.client, files, listen, logger: silentLogger });
+};
 
 async function ask(method: string, path: string, headers: Record<string, string> = {}, body = ''): Promise<number> {
   const asked = request({ socketPath, method, path, headers });

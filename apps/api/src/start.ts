@@ -3,10 +3,11 @@ import type { AddressInfo } from 'node:net';
 import { isNodeError, sleep, SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
-import type { Records } from '@soulbox/storage';
+import type { BlobStore, Records } from '@soulbox/storage';
+import { stoppedReason } from './builds/follow.ts';
 import type { ApiConfig } from './config.ts';
 import { createContext } from './context.ts';
-import type { Runner } from './context.ts';
+import type { ApiContext, Runner } from './context.ts';
 import { createApp } from './http/app.ts';
 import type { ApiApp } from './http/app.ts';
 import { purgeUntilStop } from './purge.ts';
@@ -23,6 +24,8 @@ export interface ApiOptions {
   readonly records: Records;
   /** A client of the one runner. On one machine it speaks over `createRouterTransport`. */
   readonly runner: Runner;
+  /** Where archives for builds go; the caller's too, and the one that the runner reads from. */
+  readonly files: BlobStore;
   /** Absent: functions answer 501. */
   readonly functions?: FunctionService | undefined;
   readonly listen: ListenOn;
@@ -42,15 +45,14 @@ const firstSyncMs = 2000;
 const drainMs = 5000;
 
 /**
- * Starts the control plane: clears creates that a killed process left behind, brings records and runner together,
+ * Starts the control plane: clears what a killed process left behind, brings records and runner together,
  * then listens. Throws `host_not_ready` when the address is taken.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { config, records, runner, functions, logger, clock = systemClock } = options;
+  const { config, records, runner, functions, files, logger, clock = systemClock } = options;
   const stop = new AbortController();
-  const context = createContext({ config, records, runner, functions, logger, clock }, stop.signal);
-  const left = await records.sandboxes.clearCreations();
-  if (left > 0) logger.warn({ creations: left }, 'creates were interrupted by the last stop');
+  const context = createContext({ config, records, runner, functions, files, logger, clock }, stop.signal);
+  await clearLeftovers(context);
   const app = await createApp(context);
   addRoutes(app, context);
   const follower = followRunnerEvents(context);
@@ -59,6 +61,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   const dispose = async (): Promise<void> => {
     stop.abort();
     await closeApp(app);
+    await context.builder[Symbol.asyncDispose]();
     await follower[Symbol.asyncDispose]();
     await purge;
     await deliveries;
@@ -72,6 +75,14 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await dispose();
     throw thrown;
   }
+}
+
+/** What a process that was killed had begun: nobody goes on with it. */
+async function clearLeftovers({ records, logger, clock }: ApiContext): Promise<void> {
+  const creations = await records.sandboxes.clearCreations();
+  const builds = await records.builds.failUnderway(stoppedReason, clock.now());
+  const uploads = await records.buildFiles.clearReserved();
+  if (creations + builds + uploads > 0) logger.warn({ creations, builds, uploads }, 'interrupted by the last stop');
 }
 
 async function listen(app: ApiApp, where: ListenOn): Promise<string> {

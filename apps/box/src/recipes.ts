@@ -1,5 +1,6 @@
+import { mcpGatewayRecipe } from '@soulbox/mcp-gateway/recipe';
 import { baseRecipe, desktopRecipe, edgeRecipe } from '@soulbox/templates';
 import type { Recipe } from '@soulbox/templates';
 
 /** The templates that SoulBox makes itself, when they are first asked for or by `soulbox template make`. */
-export const recipes: readonly Recipe[] = [baseRecipe, desktopRecipe, edgeRecipe];
+export const recipes: readonly Recipe[] = [baseRecipe, desktopRecipe, edgeRecipe, mcpGatewayRecipe];

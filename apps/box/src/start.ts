@@ -75,6 +75,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
     if (!ready && adopted === 0) await network.close();
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
+  const files = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'uploads') }));
   const states = started.use(await openStateStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
     await startRunner({
@@ -86,6 +87,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       templates,
       recipes,
       runtime,
+      files,
       defaultTemplate,
       logger: logger.child({ part: 'runner' }),
     }),
@@ -122,6 +124,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       records,
       runner: runnerClient,
       functions: functions.service,
+      files,
       listen: { socketPath: apiSocket },
       logger: logger.child({ part: 'api' }),
     }),

@@ -4,6 +4,10 @@ import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { LogEntrySchema, RunnerService } from '@soulbox/contract/runner';
+import type { RunBuildRequest } from '@soulbox/contract/runner';
+import { isListed } from '@soulbox/templates';
+import { buildFromMessage } from './builds/from-message.ts';
+import { streamBuild } from './builds/stream-build.ts';
 import type { RunnerContext } from './context.ts';
 import { isolationOf } from './context.ts';
 import { createFromMessage, forkFromMessage, parseDurability } from './sandboxes/from-message.ts';
@@ -14,6 +18,7 @@ import { setDeadline } from './sandboxes/set-deadline.ts';
 import { pauseSandbox } from './sandboxes/sleep/pause.ts';
 import { resumeSandbox } from './sandboxes/sleep/resume.ts';
 import { isTenants } from './sandboxes/table.ts';
+import { isStarted } from './templates/started.ts';
 import { templateToMessage } from './templates/to-message.ts';
 import { outcomeToMessage, sandboxToMessage, snapshotToMessage } from './sandboxes/to-message.ts';
 
@@ -44,6 +49,10 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
         throw new SoulBoxError('template_not_found', `Template "${request.templateId}" was not found.`);
       }
       const isolation = request.isolation === '' ? isolationOf(context.host.config, template) : request.isolation;
+      if (template.startCommand !== undefined) {
+        const snapshotId = await context.started.snapshotOf(template, isolation);
+        return { sandbox: sandboxToMessage(await createFromSnapshot(context, snapshotId, wanted)) };
+      }
       const sandbox = await createSandbox(context, { template, isolation }, wanted);
       return { sandbox: sandboxToMessage(sandbox) };
     }),
@@ -79,7 +88,12 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     deleteSnapshot: answer(async (request) => ({ existed: await deleteSnapshot(context, request.snapshotId) })),
 
     listSnapshots: answer(async () =>
-      Promise.resolve({ snapshots: context.snapshots.list().map((snapshot) => snapshotToMessage(snapshot)) }),
+      Promise.resolve({
+        snapshots: context.snapshots
+          .list()
+          .filter(({ snapshotId }) => !isStarted(snapshotId))
+          .map((snapshot) => snapshotToMessage(snapshot)),
+      }),
     ),
 
     forkSandbox: answer(async (request) => ({
@@ -135,7 +149,7 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     }),
 
     listTemplates: answer(async () => ({
-      templates: (await templates.list()).map(templateToMessage),
+      templates: (await templates.list()).filter(isListed).map(templateToMessage),
       makeable: await context.maker.makeable(),
     })),
 
@@ -144,6 +158,10 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
       if ('templateId' in made) return { template: templateToMessage(made) };
       return { step: made.step, elapsedSeconds: Math.round(made.elapsedMs / 1000) };
     }),
+    async *runBuild(request: RunBuildRequest, handler: HandlerContext) {
+      const spec = await answer((message: RunBuildRequest) => Promise.resolve(buildFromMessage(message)))(request);
+      yield* streamBuild(context, spec, handler.signal);
+    },
 
     async *watchEvents(_request: unknown, handler: HandlerContext) {
       const present = table.tenants().map((sandbox) => ({

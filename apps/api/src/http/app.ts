@@ -7,8 +7,9 @@ import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { authenticate } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
-import { bodyBytesMax, pathSegmentMax } from '../limits.ts';
+import { bodyBytesMax, pathSegmentMax, uploadMs } from '../limits.ts';
 import { collectAllowedMethods } from './allowed-methods.ts';
+import { limitBodyTime } from './body-time.ts';
 import { answerError } from './error-answer.ts';
 import { collectOpenApi } from './openapi.ts';
 import { answerBrokenRequest } from './raw-error.ts';
@@ -32,7 +33,8 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   const app = fastify({
     logger: false,
     bodyLimit: bodyBytesMax,
-    requestTimeout: requestTimeoutMs,
+    // For uploads; other bodies have less time, see limitBodyTime.
+    requestTimeout: uploadMs,
     keepAliveTimeout: keepAliveTimeoutMs,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
@@ -58,6 +60,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
 
   app.addHook('onRequest', async (request, reply) => {
     startRequest(request, reply);
+    if (request.routeOptions.config.body !== 'upload') limitBodyTime(request, reply, requestTimeoutMs);
     if (context.stopping.aborted) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
     await authenticate(request, context);
   });

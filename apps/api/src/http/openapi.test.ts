@@ -53,7 +53,7 @@ describe('the OpenAPI document', () => {
     expect(marked.map(([name]) => name)).toEqual(
       expect.arrayContaining([
         'put /sandboxes/{sandboxID}/network',
-        'post /v3/templates',
+        'post /templates/{templateID}',
         'get /secrets',
         'get /volumes',
       ]),

@@ -9,7 +9,7 @@ const errorSchema = z
   })
   .meta({ id: 'Error', description: 'An error.' });
 
-export type ErrorStatus = 400 | 401 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 500 | 501 | 503 | 504;
+export type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 500 | 501 | 503 | 504;
 
 /** What any route may answer, whatever it does. */
 const always = [401, 408, 429, 500] as const satisfies ErrorStatus[];
@@ -29,6 +29,9 @@ export const timeSchema = z.iso.datetime();
 export function timeToWire(ms: number): string {
   return new Date(ms).toISOString();
 }
+
+/** A time in a query. */
+export const unixMs = z.coerce.number().int().min(0).max(253_402_300_799_000);
 
 export const sandboxParams = z.object({ sandboxID: z.string().describe('`i` and 20 of `[a-z0-9]`') });
 

@@ -9,16 +9,14 @@ import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { runnerCreateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
-import { findSource } from '../snapshots/find.ts';
-import type { Source } from '../snapshots/find.ts';
-import { makeMissing } from '../templates/make-missing.ts';
-import { templateNotFound } from '../templates/routes.ts';
 import { checkTimeout } from './deadline.ts';
 import { lifecycleToRunner, refuseContradictions } from './lifecycle.ts';
 import { newSandboxSchema, newSandboxV2Schema } from './new-sandbox-schema.ts';
 import type { NewSandbox } from './new-sandbox-schema.ts';
 import { withPlaces } from './places.ts';
 import { sandboxSchema } from './schemas.ts';
+import { getSource } from './source.ts';
+import type { Source } from './source.ts';
 import { sandboxToWire } from './to-wire.ts';
 import { refuseUnavailable } from './unavailable.ts';
 
@@ -30,7 +28,7 @@ const errorCodes: Partial<Record<Reason, string>> = {
   runner_unavailable: 'sandbox_placement_timeout',
 };
 
-const response = { 201: sandboxSchema, ...errors(400, 404, 409, 413, 415, 501, 503, 504) };
+const response = { 201: sandboxSchema, ...errors(400, 403, 404, 409, 413, 415, 501, 503, 504) };
 
 export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
   app.post(
@@ -62,20 +60,25 @@ async function createSandbox(context: ApiContext, caller: Caller, body: NewSandb
   checkTimeout(context, body.timeout);
   refuseContradictions(body);
   refuseUnavailable(body);
-  const source = await findOrMakeSource(context, caller, body.templateID);
-  const wanted = { id: randomUUID(), templateId: source.templateId, places: 1 };
-  const create = () => askRunner(context, caller, source, body);
-  const sandbox = await withPlaces(context, caller, wanted, create, (made) => [made]);
+  const source = await getSource(context, caller.team, body.templateID);
+  const sandbox = await createFrom(context, caller, source, body).catch(async (thrown: unknown) => {
+    // A tag that moved meanwhile took the build with it that it had pointed at.
+    const again = hasVanished(thrown) ? await getSource(context, caller.team, body.templateID) : source;
+    if (again.snapshotId === source.snapshotId) throw thrown;
+    return await createFrom(context, caller, again, body);
+  });
+  if (source.isBuilt) await context.records.templates.noteSpawn(source.templateId, context.clock.now());
   context.logger.info({ sandboxId: sandbox.sandboxId, team: caller.team.id }, 'sandbox created');
   return sandbox;
 }
 
-async function findOrMakeSource(context: ApiContext, { team }: Caller, text: string): Promise<Source> {
-  const present = await findSource(context, team, text);
-  if (present !== undefined) return present;
-  const source = (await makeMissing(context, text)) ? await findSource(context, team, text) : undefined;
-  if (source === undefined) throw templateNotFound(text);
-  return source;
+const hasVanished = (thrown: unknown): boolean =>
+  thrown instanceof SoulBoxError && thrown.reason === 'snapshot_not_found';
+
+async function createFrom(context: ApiContext, caller: Caller, source: Source, body: NewSandbox): Promise<Sandbox> {
+  const wanted = { id: randomUUID(), templateId: source.templateId, places: 1 };
+  const create = () => askRunner(context, caller, source, body);
+  return await withPlaces(context, caller, wanted, create, (made) => [made]);
 }
 
 async function askRunner(context: ApiContext, caller: Caller, source: Source, body: NewSandbox): Promise<Sandbox> {
@@ -89,8 +92,9 @@ async function askRunner(context: ApiContext, caller: Caller, source: Source, bo
 
 function requestToRunner(caller: Caller, source: Source, body: NewSandbox) {
   const { network } = body;
+  const { templateId, alias, snapshotId } = source;
   return {
-    ...source,
+    ...{ templateId, alias, snapshotId },
     teamId: caller.team.id,
     timeoutSeconds: body.timeout,
     metadata: body.metadata ?? {},

@@ -6,6 +6,7 @@ import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
+import { findTemplateId } from '../templates/find.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
 import { aliveAfter } from './find.ts';
 import { parseMetadataFilter } from './metadata-filter.ts';
@@ -102,6 +103,5 @@ async function templateOf(context: ApiContext, caller: Caller, text: string): Pr
   if (text.includes(':') || reference?.tag !== undefined)
     throw new SoulBoxError('bad_request', 'template: name it without a tag.');
   if (reference === undefined) return text;
-  const found = await context.templates.find(caller.team, text);
-  return found?.template.templateId ?? reference.name;
+  return (await findTemplateId(context, caller.team, text)) ?? reference.name;
 }

@@ -3,7 +3,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
-import { errors, sandboxParams, timeSchema, timeToWire } from '../http/schemas.ts';
+import { errors, sandboxParams, timeSchema, timeToWire, unixMs } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
 import { getLive, withRow } from './find.ts';
 import { logFromRunner, selectLogs } from './log-entries.ts';
@@ -13,7 +13,6 @@ import { logEntrySchema, logLevels } from './schemas.ts';
 /** Entries of one answer (E2B's limit). */
 const entriesMax = 1000;
 
-const unixMs = z.coerce.number().int().min(0).max(253_402_300_799_000);
 const limit = z.coerce.number().int().min(0).max(entriesMax).default(entriesMax);
 
 const oldLogsSchema = z

@@ -34,21 +34,3 @@ export async function getSnapshot(context: ApiContext, team: TeamRecord, text: s
 export function snapshotNotFound(text: string): SoulBoxError {
   return new SoulBoxError('snapshot_not_found', `snapshot ${shown(text)} not found`);
 }
-
-/** What a create is made from, in the runner's words. */
-export interface Source {
-  /** Shown as `templateID`: a template's id, or the snapshot's. */
-  readonly templateId: string;
-  /** Shown as `alias`; empty for one without a name. */
-  readonly alias: string;
-  /** Empty for a template. */
-  readonly snapshotId: string;
-}
-
-/** The snapshot or template that a create names. As at E2B, the team's own things come before those of all. */
-export async function findSource(context: ApiContext, team: TeamRecord, text: string): Promise<Source | undefined> {
-  const snapshot = await findSnapshot(context, team, text);
-  if (snapshot !== undefined) return { templateId: snapshot.id, alias: snapshot.name, snapshotId: snapshot.id };
-  const found = await context.templates.find(team, text);
-  return found && { templateId: found.template.templateId, alias: found.alias, snapshotId: '' };
-}

@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { TeamRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 import { shown } from '../http/shown.ts';
-import { defaultTag, isOwnNamespace, namespaceOf, parseTemplateReference } from '../templates/reference.ts';
+import { defaultTag, isOwnNamespace, namespaceOf, parseTag, parseTemplateReference } from '../templates/reference.ts';
 
 export interface SnapshotName {
   /** Empty for a snapshot without one. */
@@ -10,12 +10,9 @@ export interface SnapshotName {
   readonly tag: string;
 }
 
-/** E2B refuses such a tag: build ids look like that. */
-const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 /**
  * The name that a new snapshot is to have: `[team/]name[:tag]`. Throws `bad_request` for other forms and for another
- * team's namespace, `name_taken` for the name of a template of the server.
+ * team's namespace, `name_taken` for the name of a template of the server or the team.
  */
 export async function parseSnapshotName(
   context: ApiContext,
@@ -24,11 +21,11 @@ export async function parseSnapshotName(
 ): Promise<SnapshotName> {
   if (text === undefined) return { name: '', tag: defaultTag };
   const reference = parseTemplateReference(text);
-  if (reference === undefined || uuidForm.test(reference.tag ?? ''))
+  if (reference === undefined || parseTag(reference.tag ?? defaultTag) === undefined)
     throw badName(text, 'must be [team/]name[:tag] of a-z, 0-9, - and _, at most 128 characters, the tag no UUID');
   if (!isOwnNamespace(team, reference.namespace))
     throw badName(text, `names another team; yours is ${shown(namespaceOf(team))}`);
-  await refuseTemplateName(context, reference.name);
+  await refuseTemplateName(context, team, reference.name);
   return { name: reference.name, tag: reference.tag ?? defaultTag };
 }
 
@@ -37,8 +34,9 @@ function badName(text: string, fault: string): SoulBoxError {
 }
 
 /** A snapshot of this name would silently take the template's place in the team's creates. */
-async function refuseTemplateName(context: ApiContext, name: string): Promise<void> {
-  const templates = await context.templates.list();
-  if (templates.some((template) => template.templateId === name || template.names.includes(name)))
+async function refuseTemplateName(context: ApiContext, team: TeamRecord, name: string): Promise<void> {
+  if (await context.templates.isTaken(name))
     throw new SoulBoxError('name_taken', `name: ${shown(name)} is a template of the server; choose another.`);
+  if ((await context.records.templates.findByName(team.id, name)) !== undefined)
+    throw new SoulBoxError('name_taken', `name: ${shown(name)} is a template of the team; choose another.`);
 }

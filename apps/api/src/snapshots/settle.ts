@@ -1,5 +1,7 @@
 import type { Snapshot } from '@soulbox/contract/runner';
 import type { SnapshotRecord } from '@soulbox/storage';
+import { isBuildSnapshot } from '../builds/ids.ts';
+import { listExpectedBuilds, settleBuilds } from '../builds/settle.ts';
 import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
 import { msFromTimestamp } from '../runner/sandbox-facts.ts';
@@ -7,7 +9,7 @@ import { defaultTag } from '../templates/reference.ts';
 import { forgetQuietly } from './forget.ts';
 
 /**
- * Brings the rows of snapshots and the runner together after either was away: intents become snapshots or nothing, deletions
+ * Brings the rows of snapshots, those of builds and the runner together after either was away: intents become snapshots or nothing, deletions
  * are finished, rows whose snapshot is gone go, snapshots without a row are adopted. What a request works on now is left to
  * it. Never throws: the next connection tries again.
  */
@@ -15,11 +17,14 @@ export async function settleSnapshots(context: ApiContext): Promise<void> {
   try {
     // Rows first: what is made between the two questions is unknown to the first, and adopting a known one does nothing.
     const rows = await context.records.snapshots.listAll();
+    const builds = await listExpectedBuilds(context);
     const { snapshots } = await callRunner((options) => context.runner.listSnapshots({}, options));
     const present = new Map(snapshots.map((snapshot) => [snapshot.snapshotId, snapshot]));
     for (const row of rows) if (!context.snapshotsUnderway.has(row.id)) await settle(context, row, present.get(row.id));
     const known = new Set(rows.map((row) => row.id));
-    for (const snapshot of snapshots) if (!known.has(snapshot.snapshotId)) await adopt(context, snapshot);
+    for (const snapshot of snapshots)
+      if (!known.has(snapshot.snapshotId) && !isBuildSnapshot(snapshot.snapshotId)) await adopt(context, snapshot);
+    await settleBuilds(context, builds, snapshots);
   } catch (thrown) {
     context.logger.warn({ err: thrown }, 'snapshots could not be compared with the runner');
   }

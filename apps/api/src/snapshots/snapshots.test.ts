@@ -219,7 +219,7 @@ describe('deleting snapshots', () => {
   });
 
   it('touches no template of the server', async () => {
-    expect((await remove('base')).json).toMatchObject({ code: 501 });
+    expect((await remove('base')).json).toMatchObject({ code: 403 });
     expect((await remove('base', '/snapshots')).status).toBe(404);
     expect((await remove('nope')).json).toEqual({ code: 404, message: "template 'nope' not found" });
   });

@@ -8,7 +8,8 @@ import { defaultTag, isOwnNamespace, parseTemplateReference } from './reference.
 /** How long a list of templates is good for creates; a new template is found at once all the same. Milliseconds. */
 const freshMs = 1000;
 
-export interface FoundTemplate {
+/** A template of the runner's store, which all teams may use. */
+export interface StoreTemplate {
   readonly template: Template;
   /** What lists show as `alias`: the name without namespace and tag; empty for a template without a name. */
   readonly alias: string;
@@ -17,7 +18,9 @@ export interface FoundTemplate {
 export interface TemplateCatalogue {
   list(): Promise<readonly Template[]>;
   /** By id, `name`, `name:default` or `team/name` with the caller's own team (its name or id). */
-  find(team: TeamRecord, reference: string): Promise<FoundTemplate | undefined>;
+  find(team: TeamRecord, reference: string): Promise<StoreTemplate | undefined>;
+  /** Whether a template of the store has this name or id, or one that can be made would have it. */
+  isTaken(name: string): Promise<boolean>;
   /** Names of the server's own templates that are not there yet. */
   makeable(): Promise<readonly string[]>;
 }
@@ -47,14 +50,17 @@ export function createTemplateCatalogue(runner: Runner, clock: Clock): TemplateC
       const found = fresh ? findIn(known, team, reference) : undefined;
       return found ?? findIn(await read(), team, reference);
     },
+    isTaken: async (name) =>
+      (await read()).some((template) => template.templateId === name || template.names.includes(name)) ||
+      makeable.includes(name),
   };
 }
 
-function findIn(templates: readonly Template[], team: TeamRecord, text: string): FoundTemplate | undefined {
+function findIn(templates: readonly Template[], team: TeamRecord, text: string): StoreTemplate | undefined {
   const parsed = parseTemplateReference(text);
   if (parsed === undefined) return undefined;
   const { namespace, name, tag } = parsed;
-  // Templates have one build until they can be built here.
+  // What stands in the store has one build.
   if (tag !== undefined && tag !== defaultTag) return undefined;
   if (!isOwnNamespace(team, namespace)) return undefined;
   const named = templates.find((template) => template.names.includes(name));

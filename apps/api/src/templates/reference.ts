@@ -13,6 +13,16 @@ export const defaultTag = 'default';
 const referenceMax = 128;
 const referenceForm = /^(?:([a-z0-9-_]+)\/)?([a-z0-9-_]+)(?::([a-z0-9-_.]+))?$/;
 
+/** E2B refuses such a tag: build ids look like that. */
+const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const tagForm = /^[a-z0-9-_.]+$/;
+
+/** A tag as it is kept; undefined for a text that cannot be one. */
+export function parseTag(text: string): string | undefined {
+  const tag = text.trim().toLowerCase();
+  return text.length <= referenceMax && tagForm.test(tag) && !uuidForm.test(tag) ? tag : undefined;
+}
+
 /** Undefined when the text cannot name a template. */
 export function parseTemplateReference(text: string): TemplateReference | undefined {
   if (text.length > referenceMax) return undefined;

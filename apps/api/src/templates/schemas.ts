@@ -1,27 +1,57 @@
 import { z } from 'zod';
 import { timeSchema } from '../http/schemas.ts';
 
+export const buildStatusSchema = z.enum(['building', 'waiting', 'ready', 'error']);
+
+const common = {
+  templateID: z.string(),
+  public: z.boolean().describe('Whether other teams may make sandboxes from it.'),
+  aliases: z.array(z.string()),
+  names: z.array(z.string()).describe('`<team>/<name>`; of a template of the server its plain names.'),
+  createdAt: timeSchema,
+  updatedAt: timeSchema,
+  lastSpawnedAt: timeSchema.nullable(),
+  spawnCount: z.int(),
+};
+
 export const templateSchema = z
   .object({
-    templateID: z.string(),
-    buildID: z.string(),
+    ...common,
+    buildID: z.string().describe('Of the build that its tag `default` points at, else of its newest.'),
     cpuCount: z.int(),
     memoryMB: z.int().describe('MiB'),
     diskSizeMB: z.int().describe('MiB'),
-    public: z.boolean(),
-    aliases: z.array(z.string()),
-    names: z.array(z.string()),
-    createdAt: timeSchema,
-    updatedAt: timeSchema,
     createdBy: z.null(),
-    lastSpawnedAt: timeSchema.nullable(),
-    spawnCount: z.int(),
     buildCount: z.int(),
     envdVersion: z.string(),
-    buildStatus: z.enum(['building', 'waiting', 'ready', 'error']),
+    buildStatus: buildStatusSchema.describe('Of that build.'),
+    tags: z.array(z.string()).describe("SoulBox's own."),
   })
   .meta({ id: 'Template' });
+
+const templateBuildSchema = z
+  .object({
+    buildID: z.string(),
+    status: buildStatusSchema,
+    createdAt: timeSchema,
+    updatedAt: timeSchema,
+    finishedAt: timeSchema.optional(),
+    cpuCount: z.int(),
+    memoryMB: z.int().describe('MiB'),
+    diskSizeMB: z.int().optional().describe('MiB'),
+    envdVersion: z.string().optional(),
+    tags: z.array(z.string()).describe("Those that point at it. SoulBox's own."),
+  })
+  .meta({ id: 'TemplateBuild' });
+
+export const templateWithBuildsSchema = z
+  .object({ ...common, builds: z.array(templateBuildSchema) })
+  .meta({ id: 'TemplateWithBuilds' });
 
 export const templateAliasSchema = z
   .object({ templateID: z.string(), public: z.boolean() })
   .meta({ id: 'TemplateAliasResponse' });
+
+export const templateTagSchema = z
+  .object({ tag: z.string(), buildID: z.string(), createdAt: timeSchema })
+  .meta({ id: 'TemplateTag' });

@@ -21,6 +21,8 @@ import type {
   WatchEventsResponse,
 } from '@soulbox/contract/runner';
 import type { Runner } from '../context.ts';
+import { createScriptedBuilds } from './scripted-builds.ts';
+import type { ScriptedBuild } from './scripted-builds.ts';
 import { moveTo, stateCalls } from './scripted-states.ts';
 
 type Event = WatchEventsResponse['event'];
@@ -33,6 +35,8 @@ export interface ScriptedRunner {
   readonly logs: Map<string, LogEntry[]>;
   readonly metrics: Map<string, Metric[]>;
   readonly snapshots: Map<string, Snapshot>;
+  /** Builds that were begun, by the runner's id; a test says how they go on. */
+  readonly builds: ReadonlyMap<string, ScriptedBuild>;
   /** Calls about states with their requests, in order. */
   readonly stateRequests: { readonly call: string; readonly request: object }[];
   /** Thrown by every call while it is set. */
@@ -105,6 +109,8 @@ export function createScriptedRunner(): ScriptedRunner {
     return made;
   };
 
+  const builds = createScriptedBuilds(snapshots);
+
   const states = stateCalls({
     snapshots,
     get,
@@ -121,6 +127,7 @@ export function createScriptedRunner(): ScriptedRunner {
   const transport = createRouterTransport(({ service }) => {
     service(RunnerService, {
       ...states,
+      runBuild: builds.runBuild,
       createSandbox: async (request) => {
         failIfTold();
         creates.push(request);
@@ -244,6 +251,7 @@ export function createScriptedRunner(): ScriptedRunner {
     sandboxes,
     creates,
     snapshots,
+    builds: builds.builds,
     stateRequests,
     logs,
     metrics,

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger, loadConfig } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
-import { createApiKey, ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
-import type { Records } from '@soulbox/storage';
+import { createApiKey, ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
+import type { BlobStore, Records } from '@soulbox/storage';
 import { apiConfigSchema } from '../config.ts';
 import type { ApiConfig } from '../config.ts';
 import { startApi } from '../start.ts';
@@ -35,6 +35,8 @@ export interface TestApi extends AsyncDisposable {
   readonly teamId: string;
   readonly otherTeamId: string;
   readonly records: Records;
+  /** Uploads for builds. */
+  readonly files: BlobStore;
   readonly runner: ScriptedRunner;
   ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** All that was logged so far. */
@@ -52,12 +54,14 @@ export async function startTestApi(options: { config?: Partial<ApiConfig>; clock
   const key = (await createApiKey(records, team, 'first')).key.reveal();
   const otherKey = (await createApiKey(records, other, 'second')).key.reveal();
   const runner = createScriptedRunner();
+  const files = await openDiskBlobs({ directory: join(folder, 'uploads') });
   const logFile = join(folder, 'api.log');
   const start = () =>
     startApi({
       config: loadConfig(apiConfigSchema, {}, options.config),
       records,
       runner: runner.client,
+      files,
       listen: { host: '127.0.0.1', port: 0 },
       logger: createLogger({ level: 'debug', file: logFile }),
       ...(options.clock === undefined ? {} : { clock: options.clock }),
@@ -89,7 +93,7 @@ export async function startTestApi(options: { config?: Partial<ApiConfig>; clock
     get url() {
       return api.address;
     },
-    ...{ key, otherKey, teamId: team.id, otherTeamId: other.id, records, runner, ask },
+    ...{ key, otherKey, teamId: team.id, otherTeamId: other.id, records, files, runner, ask },
     readLog: () => readFile(logFile, 'utf8'),
     restart: async () => {
       await api[Symbol.asyncDispose]();

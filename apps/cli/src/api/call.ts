@@ -6,7 +6,7 @@ import type { ApiConnection } from './connection.ts';
 const timeoutMs = 600_000;
 
 export interface ApiCall {
-  readonly method?: 'GET' | 'POST' | 'DELETE';
+  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Begins with a slash; its variable parts are encoded by the caller. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | undefined>>;

@@ -40,3 +40,32 @@ export interface ApiWebhook {
   readonly enabled: boolean;
   readonly events: readonly string[];
 }
+
+export interface ApiTemplate {
+  readonly templateID: string;
+  readonly names: readonly string[];
+  readonly tags: readonly string[];
+  readonly public: boolean;
+  readonly buildStatus: string;
+  readonly cpuCount: number;
+  /** MiB */
+  readonly memoryMB: number;
+  readonly buildCount: number;
+  readonly spawnCount: number;
+}
+
+export interface ApiTemplateWithBuilds {
+  readonly templateID: string;
+  readonly names: readonly string[];
+  readonly aliases: readonly string[];
+  readonly public: boolean;
+  readonly builds: readonly {
+    readonly buildID: string;
+    readonly status: string;
+    readonly tags: readonly string[];
+    readonly cpuCount: number;
+    /** MiB */
+    readonly memoryMB: number;
+    readonly createdAt: string;
+  }[];
+}

@@ -16,6 +16,18 @@ const listed = {
   startedAt: '2026-01-01T00:00:00Z',
   endAt: '2026-01-01T00:05:00Z',
 };
+const build = {
+  buildID: 'b1',
+  status: 'ready',
+  tags: ['default', 'v1'],
+  cpuCount: 2,
+  memoryMB: 512,
+  createdAt: 'then',
+};
+const template = {
+  ...{ templateID: 't1', names: ['default/mine'], aliases: ['mine'], public: true, buildStatus: 'ready', cpuCount: 2 },
+  ...{ memoryMB: 512, buildCount: 3, spawnCount: 7, tags: ['default', 'v1'] },
+};
 const webhook = { id: 'w1', name: 'ci', url: 'https://x', enabled: true, events: ['sandbox.lifecycle.paused'] };
 
 // What the person types, what the API is asked, what it answers, and what the person reads.
@@ -83,6 +95,55 @@ test.each([
   ],
   ['snapshot delete s:1', 'DELETE /snapshots/s%3A1', undefined, 204, undefined, /^Deleted s:1\.\n$/],
   ['snapshot fork s:1 --timeout 7', 'POST /snapshots/s%3A1/fork', { timeout: 7 }, 201, [{ sandbox }], /^i1\n$/],
+  [
+    'template list',
+    'GET /templates',
+    undefined,
+    200,
+    [template],
+    /default\/mine +t1 +ready +default, v1 +yes +2 +512 MiB +3 +7\n$/,
+  ],
+  [
+    'template show mine',
+    'GET /templates/mine',
+    undefined,
+    200,
+    { ...template, builds: [build] },
+    /^public: +true[^]*b1 +ready +default, v1 +2 +512 MiB +then\n$/m,
+  ],
+  ['template delete a/mine', 'DELETE /templates/a%2Fmine', undefined, 204, undefined, /^Deleted a\/mine\.\n$/],
+  [
+    'template tag mine:v1 stable,latest',
+    'POST /templates/tags',
+    { target: 'mine:v1', tags: ['stable', 'latest'] },
+    201,
+    { buildID: 'b1', tags: [] },
+    /^stable, latest: assigned\.\n$/,
+  ],
+  [
+    'template tag mine v1 --remove',
+    'DELETE /templates/tags',
+    { name: 'mine', tags: ['v1'] },
+    204,
+    undefined,
+    /^v1: removed\.\n$/,
+  ],
+  [
+    'template publish mine',
+    'PATCH /v2/templates/mine',
+    { public: true },
+    200,
+    { names: ['default/mine'] },
+    /^default\/mine: public\.\n$/,
+  ],
+  [
+    'template unpublish mine',
+    'PATCH /v2/templates/mine',
+    { public: false },
+    200,
+    { names: ['default/mine'] },
+    /^default\/mine: for the team only\.\n$/,
+  ],
   ['webhook list', 'GET /events/webhooks', undefined, 200, [webhook], /w1 +ci +on +https:\/\/x +paused/],
   ['webhook delete w1', 'DELETE /events/webhooks/w1', undefined, 204, undefined, /^Deleted w1\.\n$/],
 ])('%s', async (line, asked, body, status, answer, shown) => {

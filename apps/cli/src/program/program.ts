@@ -74,11 +74,20 @@ export const program = defineCommand({
       },
     }),
     template: defineCommand({
-      meta: { name: 'template', description: 'Templates: list, make, import, remove' },
+      meta: {
+        name: 'template',
+        description: 'Templates: build, list, show, tag, publish, unpublish, delete; on the host: make, import, remove',
+      },
       subCommands: {
+        build: async () => (await import('../commands/template/build.ts')).buildTemplate,
         list: async () => (await import('../commands/template/list.ts')).listTemplates,
-        import: async () => (await import('../commands/template/import.ts')).importCommand,
+        show: async () => (await import('../commands/template/show.ts')).showTemplate,
+        tag: async () => (await import('../commands/template/tag.ts')).tagTemplate,
+        publish: async () => (await import('../commands/template/publish.ts')).publishTemplate,
+        unpublish: async () => (await import('../commands/template/publish.ts')).unpublishTemplate,
+        delete: async () => (await import('../commands/template/delete.ts')).deleteTemplate,
         make: async () => (await import('../commands/template/make.ts')).make,
+        import: async () => (await import('../commands/template/import.ts')).importCommand,
         remove: async () => (await import('../commands/template/remove.ts')).removeTemplate,
       },
     }),

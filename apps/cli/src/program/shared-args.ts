@@ -19,6 +19,12 @@ export const sandboxArg = { type: 'positional', required: true, description: 'Id
 
 export const snapshotArg = { type: 'positional', required: true, description: 'Id or name of the snapshot' } as const;
 
+export const builtTemplateArg = {
+  type: 'positional',
+  required: true,
+  description: 'Id or name of the template',
+} as const;
+
 export const timeoutArg = {
   type: 'string',
   description: 'Seconds to live, from now (default 300)',

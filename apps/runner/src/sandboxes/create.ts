@@ -15,6 +15,8 @@ import { sandboxToMessage } from './to-message.ts';
 export interface CreateRequest {
   readonly teamId: string;
   readonly alias: string;
+  /** See Tenant. */
+  readonly shownTemplateId?: string;
   readonly lifecycle: Lifecycle;
   readonly metadata: Readonly<Record<string, string>>;
   readonly envVars: Readonly<Record<string, string>>;
@@ -92,10 +94,11 @@ function tenantFromRequest(request: CreateRequest, sandboxId: string, template: 
 }
 
 function tenantsOwn(request: CreateRequest): Omit<Tenant, 'startedAtMs' | 'endAtMs' | 'settings'> {
-  const { teamId, alias, metadata, network, lifecycle, secure } = request;
+  const { teamId, alias, shownTemplateId, metadata, network, lifecycle, secure } = request;
   return {
     teamId,
     alias,
+    ...(shownTemplateId === undefined ? {} : { shownTemplateId }),
     metadata: { ...metadata },
     network,
     lifecycle,

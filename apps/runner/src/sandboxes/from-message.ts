@@ -15,6 +15,7 @@ export function createFromMessage(request: CreateSandboxRequest): CreateRequest 
   return {
     teamId: request.teamId,
     alias: request.alias,
+    ...(request.snapshotId === '' ? {} : { shownTemplateId: request.templateId }),
     metadata: request.metadata,
     envVars: request.envVars,
     network: networkFromMessage(request.network),

@@ -49,6 +49,8 @@ const settingsSchema = z.object({
 const tenantSchema = z.object({
   teamId: z.string(),
   alias: z.string(),
+  /** What its template is called to the outside, if it was made from a snapshot. Absent: by the id of the record. */
+  shownTemplateId: z.string().optional(),
   /** Milliseconds since the Unix epoch, like `endAtMs`. */
   startedAtMs: z.number(),
   /** The deadline. It means nothing while the sandbox is paused; a resume sets another. */

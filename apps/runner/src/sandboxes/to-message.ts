@@ -24,7 +24,7 @@ export function sandboxToMessage(sandbox: TenantSandbox): Sandbox {
   return create(SandboxSchema, {
     sandboxId: record.sandboxId,
     teamId: tenant.teamId,
-    templateId: record.templateId,
+    templateId: tenant.shownTemplateId ?? record.templateId,
     alias: tenant.alias,
     startedAt: timestampFromMs(tenant.startedAtMs),
     // A paused sandbox has no deadline: as with E2B, its end is when it was paused.
@@ -51,7 +51,7 @@ export function snapshotToMessage(snapshot: SnapshotRecord): Snapshot {
     snapshotId: snapshot.snapshotId,
     teamId: snapshot.tenant.teamId,
     sandboxId: snapshot.sandboxId,
-    templateId: snapshot.templateId,
+    templateId: snapshot.tenant.shownTemplateId ?? snapshot.templateId,
     createdAt: timestampFromMs(snapshot.createdAtMs),
     cpuCount: snapshot.cpuCount,
     memoryMb: snapshot.memoryMb,

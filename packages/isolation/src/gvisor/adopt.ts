@@ -1,7 +1,8 @@
 import { findRecord } from '../container/record.ts';
 import { instanceOf } from '../container/start.ts';
 import type { SandboxInstance } from '../driver.ts';
-import { initRuns, readBootId } from '../host/init-process.ts';
+import { readBootId } from '../host/init-process.ts';
+import { isSandboxAlive } from './alive.ts';
 import type { Host } from './host.ts';
 import { layoutOf } from './layout.ts';
 
@@ -14,5 +15,6 @@ export async function adoptSandbox(
   const record = await findRecord(layoutOf(host.instance, sandboxId, directory).record);
   if (record?.state !== 'running' || record.bootId !== readBootId()) return undefined;
   const { initPid, initStartTicks } = record;
-  return initRuns(record) ? instanceOf(sandboxId, directory, initPid, initStartTicks) : undefined;
+  const instance = instanceOf(sandboxId, directory, initPid, initStartTicks);
+  return isSandboxAlive(host, instance) ? instance : undefined;
 }

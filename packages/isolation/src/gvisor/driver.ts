@@ -1,12 +1,12 @@
 import type { Logger } from '@soulbox/base';
 import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
-import { initRuns } from '../host/init-process.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
 import { cgroupOf, traceName } from '../root/layout.ts';
 import { adoptSandbox } from './adopt.ts';
+import { isSandboxAlive } from './alive.ts';
 import { checkpointSandbox } from './checkpoint.ts';
 import { destroySandbox } from './destroy.ts';
 import { freezeSandbox, thawSandbox } from './freeze.ts';
@@ -51,7 +51,7 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
         orClean(host, spec, signal, 'sandbox_start_failed', () => startSandbox(host, spec, signal)),
       ),
     adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
-    isAlive: initRuns,
+    isAlive: (instance) => isSandboxAlive(host, instance),
     // The host's kernel sees one process, and has ended it.
     whyEnded: async (sandboxId) =>
       await Promise.resolve(

@@ -1,9 +1,9 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { ResourceSample, SandboxInstance } from '../driver.ts';
-import { initRuns } from '../host/init-process.ts';
 import { readDiskSpace } from '../root/disk-space.ts';
 import { readDiskTraffic } from '../root/disk-traffic.ts';
 import { cgroupOf } from '../root/layout.ts';
+import { isSandboxAlive } from './alive.ts';
 import type { Host } from './host.ts';
 import { layoutOf } from './layout.ts';
 import { readRuntimeState } from './runtime-state.ts';
@@ -14,7 +14,8 @@ import { readRuntimeState } from './runtime-state.ts';
  */
 export function sampleSandbox(host: Host, instance: SandboxInstance): ResourceSample {
   const { sandboxId, directory } = instance;
-  if (!initRuns(instance)) throw new SoulBoxError('sandbox_not_found', `Sandbox ${sandboxId} does not run any more.`);
+  if (!isSandboxAlive(host, instance))
+    throw new SoulBoxError('sandbox_not_found', `Sandbox ${sandboxId} does not run any more.`);
   return {
     ...host.cgroups.readUsage(cgroupOf(host.instance, sandboxId)),
     // Its disk is mounted nowhere else: the sandbox's kernel itself sees an empty root.

@@ -1,10 +1,13 @@
 import type { ApiKeyRecords } from './api-keys.ts';
+import type { BuildFileRecords } from './build-files.ts';
+import type { BuildRecords } from './builds.ts';
 import type { EventRecords } from './events.ts';
 import type { FunctionRecords } from './functions.ts';
 import type { KvRecords } from './kv.ts';
 import type { SandboxRecords } from './sandboxes.ts';
 import type { SnapshotRecords } from './snapshots.ts';
 import type { TeamRecords } from './teams.ts';
+import type { TemplateRecords } from './templates.ts';
 import type { DeliveryRecords, WebhookRecords } from './webhooks.ts';
 
 /**
@@ -16,6 +19,9 @@ export interface Records extends AsyncDisposable {
   readonly apiKeys: ApiKeyRecords;
   readonly sandboxes: SandboxRecords;
   readonly snapshots: SnapshotRecords;
+  readonly templates: TemplateRecords;
+  readonly builds: BuildRecords;
+  readonly buildFiles: BuildFileRecords;
   readonly events: EventRecords;
   readonly webhooks: WebhookRecords;
   readonly deliveries: DeliveryRecords;

@@ -72,6 +72,11 @@ function factsOf({ startCommand, readyCommand, cpuCount, memoryMb, diskMb }: Rec
   };
 }
 
+/** Whether the template was made by this very revision of the recipe. */
+export function isMadeBy(template: Template, recipe: Recipe): boolean {
+  return template.source === sourceOf(recipe);
+}
+
 /** The template of a recipe; made when there is none, and anew when ours is of an older revision. One of the user's own is left alone. */
 export async function ensureTemplate(
   store: TemplateStore,
@@ -79,7 +84,7 @@ export async function ensureTemplate(
   options: MakeTemplateOptions,
 ): Promise<Template> {
   const found = await store.find(recipe.name);
-  const outdated = found !== undefined && found.source !== sourceOf(recipe) && /^(?:debian|recipe):/.test(found.source);
+  const outdated = found !== undefined && !isMadeBy(found, recipe) && /^(?:debian|recipe):/.test(found.source);
   if (found !== undefined && !outdated) return found;
   return await makeTemplate(store, recipe, { ...options, replace: outdated || options.replace === true });
 }

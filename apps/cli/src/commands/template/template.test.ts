@@ -22,22 +22,22 @@ afterEach(async () => {
 });
 
 test('a template is imported, listed, replaced and removed', async () => {
-  expect((await template('list', '--json')).stdout).toBe('[]\n');
+  expect((await template('list', '--host', '--json')).stdout).toBe('[]\n');
   const imported = await template('import', 'mine', `tar:${archive}`, '--memory-mb', '256', '--json');
   expect(imported.code).toBe(0);
   const made = JSON.parse(imported.stdout) as { templateId: string };
   expect(made).toMatchObject({ names: ['mine'], memoryMb: 256, cpuCount: 2, defaultUser: 'user' });
-  expect((await template('list')).stdout).toMatch(new RegExp(`${made.templateId}  mine .*256 MiB`));
+  expect((await template('list', '--host')).stdout).toMatch(new RegExp(`${made.templateId}  mine .*256 MiB`));
 
   const taken = await template('import', 'mine', `tar:${archive}`);
   expect(taken.code).toBe(1);
   expect(taken.stderr).toContain('--force');
   expect((await template('import', 'mine', `tar:${archive}`, '--force')).code).toBe(0);
-  expect((await template('list')).stdout).toContain('(replaced)');
+  expect((await template('list', '--host')).stdout).toContain('(replaced)');
 
   expect((await template('remove', made.templateId)).code).toBe(0);
   expect((await template('remove', 'mine')).code).toBe(0);
-  expect((await template('list', '--json')).stdout).toBe('[]\n');
+  expect((await template('list', '--host', '--json')).stdout).toBe('[]\n');
 });
 
 test.each([

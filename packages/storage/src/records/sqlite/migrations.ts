@@ -148,6 +148,77 @@ export const migrations: readonly string[] = [
    CREATE INDEX deliveries_event ON deliveries (sequence);
    CREATE INDEX deliveries_due ON deliveries (due_at);`,
 
+  // Templates that are built here.
+  `CREATE TABLE templates (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     name TEXT NOT NULL,
+     is_public INTEGER NOT NULL,
+     created_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL,
+     last_spawned_at INTEGER,
+     spawn_count INTEGER NOT NULL,
+     UNIQUE (team_id, name)
+   ) STRICT;
+   CREATE INDEX templates_public ON templates (name) WHERE is_public = 1;
+
+   CREATE TABLE builds (
+     id TEXT PRIMARY KEY,
+     template_id TEXT NOT NULL REFERENCES templates (id) ON DELETE CASCADE,
+     tags TEXT NOT NULL,
+     status TEXT NOT NULL CHECK (status IN ('waiting', 'building', 'ready', 'error')),
+     reason TEXT,
+     reason_step TEXT,
+     cpu_count INTEGER NOT NULL,
+     memory_mb INTEGER NOT NULL,
+     min_free_disk_mb INTEGER NOT NULL,
+     disk_size_mb INTEGER NOT NULL DEFAULT 0,
+     envd_version TEXT NOT NULL DEFAULT '',
+     start_command TEXT NOT NULL DEFAULT '',
+     ready_command TEXT NOT NULL DEFAULT '',
+     created_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL,
+     finished_at INTEGER
+   ) STRICT;
+   CREATE INDEX builds_template ON builds (template_id, created_at, id);
+   CREATE INDEX builds_underway ON builds (status) WHERE status IN ('waiting', 'building');
+   CREATE INDEX builds_finished ON builds (finished_at) WHERE finished_at IS NOT NULL;
+
+   CREATE TABLE template_tags (
+     template_id TEXT NOT NULL REFERENCES templates (id) ON DELETE CASCADE,
+     tag TEXT NOT NULL,
+     build_id TEXT NOT NULL REFERENCES builds (id) ON DELETE CASCADE,
+     created_at INTEGER NOT NULL,
+     PRIMARY KEY (template_id, tag)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX template_tags_build ON template_tags (build_id);
+
+   CREATE TABLE build_logs (
+     build_id TEXT NOT NULL REFERENCES builds (id) ON DELETE CASCADE,
+     sequence INTEGER NOT NULL,
+     at INTEGER NOT NULL,
+     level TEXT NOT NULL,
+     step TEXT NOT NULL,
+     message TEXT NOT NULL,
+     PRIMARY KEY (build_id, sequence)
+   ) STRICT, WITHOUT ROWID;
+
+   CREATE TABLE build_files (
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     hash TEXT NOT NULL,
+     size_bytes INTEGER NOT NULL,
+     used_at INTEGER NOT NULL,
+     PRIMARY KEY (team_id, hash)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX build_files_used ON build_files (used_at);
+
+   CREATE TABLE build_uploads (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     hash TEXT NOT NULL,
+     size_bytes INTEGER NOT NULL
+   ) STRICT;`,
+
   // Edge functions and their key-value namespaces.
   `CREATE TABLE functions (
      id TEXT PRIMARY KEY,

@@ -2,6 +2,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Records } from '../records.ts';
 import { sqliteApiKeys } from './api-keys.ts';
+import { sqliteBuildFiles } from './build-files.ts';
+import { sqliteBuilds } from './builds.ts';
 import { sqliteDeliveries } from './deliveries.ts';
 import { createEventLog } from './event-log.ts';
 import { sqliteEvents } from './events.ts';
@@ -11,6 +13,7 @@ import { migrate } from './migrations.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
 import { sqliteSnapshots } from './snapshots.ts';
 import { sqliteTeams } from './teams.ts';
+import { sqliteTemplates } from './templates.ts';
 import { sqliteWebhooks } from './webhooks.ts';
 
 /** Another process (the CLI making a key) may hold the write lock this long before we give up. Milliseconds. */
@@ -29,6 +32,9 @@ export function openSqliteRecords(path: string): Records {
     apiKeys: sqliteApiKeys(db),
     sandboxes: sqliteSandboxes(db, log),
     snapshots: sqliteSnapshots(db, log),
+    templates: sqliteTemplates(db),
+    builds: sqliteBuilds(db),
+    buildFiles: sqliteBuildFiles(db),
     events: sqliteEvents(db, log),
     webhooks: sqliteWebhooks(db),
     deliveries: sqliteDeliveries(db, log),

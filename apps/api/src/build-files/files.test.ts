@@ -1,0 +1,204 @@
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { Clock } from '@soulbox/base';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { requestBuild, startBuild } from '../testing/build-template.ts';
+import type { Requested } from '../testing/build-template.ts';
+import { startTestApi, until } from '../testing/test-api.ts';
+import type { TestApi } from '../testing/test-api.ts';
+
+const hash = 'a'.repeat(64);
+const otherHash = 'b'.repeat(64);
+let now: number;
+const clock: Clock = { now: () => now };
+let api: TestApi;
+let build: Requested;
+beforeEach(async () => {
+  now = Date.now();
+  api = await startTestApi({ clock, config: { buildFileMaxMb: 1, teamBuildFilesMb: 2, requestTimeoutSeconds: 1 } });
+  build = await requestBuild(api, 'mine');
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+interface Link {
+  readonly present: boolean;
+  readonly url: string;
+}
+const ask = (of = hash, key = api.key, templateID = build.templateID, headers: Record<string, string> = {}) =>
+  api.ask('GET', `/templates/${templateID}/files/${of}`, { key, headers });
+const link = async (of = hash): Promise<Link> => (await ask(of)).json as Link;
+const put = async (url: string, body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}) => {
+  const answer = await fetch(url, { method: 'PUT', body, headers });
+  const said = await answer.text();
+  return { status: answer.status, json: said === '' ? undefined : (JSON.parse(said) as { message: string }) };
+};
+const stored = async (of = hash): Promise<string | undefined> => {
+  const stream = await api.files.read(`${api.teamId}/${of}`);
+  return stream && (await text(stream));
+};
+const blobs = async () => (await api.files.list('')).map(({ key }) => key);
+
+describe('uploading the files of a build', () => {
+  it('goes to the link that was given, without a key, and is known afterwards', async () => {
+    const answer = await ask();
+    expect([answer.status, (answer.json as Link).present]).toEqual([201, false]);
+    expect(await put((answer.json as Link).url, 'archive')).toEqual({ status: 204, json: undefined });
+    expect(await stored()).toBe('archive');
+    expect((await link()).present).toBe(true);
+  });
+
+  it('may happen twice: the second takes the place of the first as a whole', async () => {
+    const { url } = await link();
+    await put(url, 'first');
+    expect((await put((await link()).url, 'second')).status).toBe(204);
+    expect(await stored()).toBe('second');
+    expect(await blobs()).toHaveLength(1);
+  });
+
+  it('is what the runner is told to unpack', async () => {
+    await put((await link()).url, 'archive');
+    const steps = [{ type: 'COPY', args: ['src', '/dst', '', ''], filesHash: hash, force: false }];
+    expect((await startBuild(api, build, { start: { steps } })).request.steps).toMatchObject([
+      { type: 'COPY', args: ['src', '/dst', '', ''], filesHash: hash, filesBlobKey: `${api.teamId}/${hash}` },
+    ]);
+  });
+
+  it('is of one team: another neither sees nor uses it', async () => {
+    await put((await link()).url, 'archive');
+    expect((await ask(hash, api.otherKey)).status).toBe(404);
+    const theirs = await requestBuild(api, 'theirs', { key: api.otherKey });
+    expect((await ask(hash, api.otherKey, theirs.templateID)).json).toMatchObject({ present: false });
+  });
+
+  it('takes bytes of any type as they are', async () => {
+    const bytes = new Uint8Array(300_000).map((_, index) => index * 7);
+    const { url } = await link();
+    for (const type of ['application/json', 'application/gzip', 'text/plain'])
+      expect((await put(url, bytes, { 'content-type': type })).status).toBe(204);
+    expect((await api.files.stat(`${api.teamId}/${hash}`))?.sizeBytes).toBe(300_000);
+  });
+
+  it('is given a link to where the caller reached the server', async () => {
+    const url = async (headers: Record<string, string>) =>
+      ((await ask(hash, api.key, undefined, headers)).json as Link).url;
+    expect(await url({ 'x-forwarded-proto': 'https' })).toMatch(/^https:\/\/127\.0\.0\.1:\d+\/templates\//);
+    expect(await url({ 'x-forwarded-proto': 'gopher' })).toMatch(/^http:\/\//);
+    await using configured = await startTestApi({ config: { apiUrl: 'https://box.example/api' } });
+    const mine = await requestBuild(configured, 'mine');
+    const answer = await configured.ask('GET', `/templates/${mine.templateID}/files/${hash}`);
+    expect((answer.json as Link).url).toMatch(/^https:\/\/box\.example\/api\/templates\//);
+  });
+
+  it('may take longer than other requests, for as long as bytes come', async () => {
+    const { url } = await link();
+    const upload = httpRequest(url, { method: 'PUT', headers: { 'content-length': '5' } });
+    const answered = once(upload, 'response') as Promise<[{ statusCode: number; resume(): void }]>;
+    for (const byte of 'bytes') {
+      upload.write(byte);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    upload.end();
+    const [answer] = await answered;
+    answer.resume();
+    expect([answer.statusCode, await stored()]).toEqual([204, 'bytes']);
+  });
+});
+
+describe('an upload is refused', () => {
+  it.each([
+    ['without a signature', (url: URL) => url.searchParams.delete('signature'), 400],
+    ['with another signature', (url: URL) => url.searchParams.set('signature', 'x'.repeat(43)), 401],
+    ['with a later end', (url: URL) => url.searchParams.set('expires', '9999999999999'), 401],
+    ['with an end that is no number', (url: URL) => url.searchParams.set('expires', 'never'), 400],
+    ['for another hash', (url: URL) => (url.pathname = url.pathname.replace(hash, otherHash)), 401],
+    ['for a hash that is none', (url: URL) => (url.pathname = url.pathname.replace(hash, '..%2f..%2fetc')), 400],
+    ['for another template', (url: URL) => (url.pathname = url.pathname.replace(/templates\/\w+/, 'templates/x')), 401],
+  ])('%s', async (_what, change, status) => {
+    const url = new URL((await link()).url);
+    change(url);
+    const answer = await put(url.href, 'archive');
+    expect([answer.status, answer.json]).toEqual([status, { code: status, message: expect.any(String) as string }]);
+    expect(await blobs()).toEqual([]);
+  });
+
+  it('after an hour, and after a restart', async () => {
+    const { url } = await link();
+    now += 3600_001;
+    expect((await put(url, 'archive')).json?.message).toMatch(/expired/);
+    const fresh = new URL((await link()).url);
+    await api.restart();
+    fresh.port = new URL(api.url).port;
+    expect((await put(fresh.href, 'archive')).status).toBe(401);
+  });
+
+  it('when it is too large, or says no length', async () => {
+    const { url } = await link();
+    expect((await put(url, 'x'.repeat(1024 * 1024 + 1))).status).toBe(413);
+    const chunked = httpRequest(url, { method: 'PUT', headers: { 'transfer-encoding': 'chunked' } });
+    chunked.end('archive');
+    const [answer] = (await once(chunked, 'response')) as [{ statusCode: number; resume(): void }];
+    answer.resume();
+    expect(answer.statusCode).toBe(400);
+    expect(await blobs()).toEqual([]);
+  });
+
+  it("when the team's files would take more than they may; others are not concerned", async () => {
+    const mebibyte = 'x'.repeat(1024 * 1024);
+    expect((await put((await link()).url, mebibyte)).status).toBe(204);
+    expect((await put((await link(otherHash)).url, mebibyte)).status).toBe(204);
+    expect((await put((await link('c'.repeat(64))).url, 'x')).status).toBe(429);
+    expect((await put((await link(otherHash)).url, mebibyte)).status).toBe(204);
+    const theirs = await requestBuild(api, 'theirs', { key: api.otherKey });
+    const their = (await ask(hash, api.otherKey, theirs.templateID)).json as Link;
+    expect((await put(their.url, 'x')).status).toBe(204);
+  });
+
+  it('when it breaks off, and leaves neither bytes nor a reservation', async () => {
+    const url = new URL((await link()).url);
+    const socket = connect(Number(url.port), url.hostname);
+    await once(socket, 'connect');
+    socket.write(`PUT ${url.pathname}${url.search} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\npart`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    socket.destroy();
+    await until(async () => (await api.records.buildFiles.clearReserved()) === 0);
+    expect(await blobs()).toEqual([]);
+    expect((await link()).present).toBe(false);
+  });
+
+  it.each(['x', 'A'.repeat(64), 'a'.repeat(63), 'a'.repeat(65), `${'a'.repeat(63)}g`, '..%2F..', '%00'])(
+    'already when its link is asked for, for the hash %j',
+    async (bad) => {
+      expect((await ask(bad)).json).toMatchObject({ code: 400 });
+    },
+  );
+
+  it('already when its link is asked for, under a host that is none', async () => {
+    const { hostname, port } = new URL(api.url);
+    const socket = connect(Number(port), hostname);
+    let said = '';
+    socket.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
+    const path = `/templates/${build.templateID}/files/${hash}`;
+    socket.write(`GET ${path} HTTP/1.1\r\nhost: a@b/c?\r\nx-api-key: ${api.key}\r\nconnection: close\r\n\r\n`);
+    await once(socket, 'close');
+    expect(said).toMatch(/^HTTP\/1\.1 400 /);
+  });
+});
+
+it('no link is in the log', async () => {
+  const { url } = await link();
+  await put(url, 'archive');
+  expect(await api.readLog()).not.toContain(new URL(url).searchParams.get('signature'));
+});
+
+it('what nobody uses for long is deleted', async () => {
+  await put((await link()).url, 'old');
+  now += 8 * 24 * 3600 * 1000;
+  await put((await link(otherHash)).url, 'new');
+  // The next start looks at once.
+  await api.restart();
+  await until(async () => (await blobs()).length === 1);
+  expect(await stored(otherHash)).toBe('new');
+  expect((await link()).present).toBe(false);
+});

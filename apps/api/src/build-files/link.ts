@@ -1,0 +1,56 @@
+import type { FastifyRequest } from 'fastify';
+import { SoulBoxError } from '@soulbox/base';
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import { fileHashSchema } from '../builds/start-schema.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+import { uploadLinkMs } from '../limits.ts';
+import { getOwnTemplate } from '../templates/find.ts';
+import { findFile } from './find.ts';
+
+export const fileParams = z.object({ templateID: z.string(), hash: fileHashSchema });
+
+const linkSchema = z
+  .object({
+    present: z.boolean().describe('Whether the team has uploaded it before.'),
+    url: z
+      .string()
+      .describe('PUT a tar archive, gzipped or not, with its Content-Length, within an hour. Needs no key.'),
+  })
+  .meta({ id: 'TemplateBuildFileUpload' });
+
+export function addFileLinkRoute(app: ApiApp, context: ApiContext): void {
+  app.get(
+    '/templates/:templateID/files/:hash',
+    {
+      schema: {
+        tags: ['templates'],
+        summary: "Where to upload the files of a COPY step; the hash is the client's digest of them",
+        params: fileParams,
+        response: { 201: linkSchema, ...errors(400, 404) },
+      },
+    },
+    async (request, reply) => {
+      const { team } = callerOf(request);
+      const { hash } = request.params;
+      const { id: templateId } = await getOwnTemplate(context, team, request.params.templateID);
+      const expiresAt = context.clock.now() + uploadLinkMs;
+      const signature = context.uploadSigner.sign({ teamId: team.id, templateId, hash, expiresAt });
+      const query = new URLSearchParams({ expires: String(expiresAt), signature });
+      const url = `${baseUrlOf(context, request)}/templates/${templateId}/files/${hash}?${query.toString()}`;
+      return reply.code(201).send({ present: await findFile(context, team, hash), url });
+    },
+  );
+}
+
+const hostForm = /^[a-z0-9._-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i;
+
+/** Where the caller reached us, as the gateway tells it, unless the operator says better. */
+function baseUrlOf({ config }: ApiContext, request: FastifyRequest): string {
+  if (config.apiUrl !== '') return config.apiUrl;
+  const { host = '', 'x-forwarded-proto': scheme } = request.headers;
+  if (!hostForm.test(host)) throw new SoulBoxError('bad_request', 'The Host header names no host.');
+  return `${scheme === 'https' ? 'https' : 'http'}://${host}`;
+}

@@ -1,0 +1,96 @@
+import type { IncomingMessage } from 'node:http';
+import { randomId, SoulBoxError } from '@soulbox/base';
+import type { TeamRecord } from '@soulbox/storage';
+import { z } from 'zod';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { uploadIdleMs } from '../limits.ts';
+import { fileKeyOf } from './find.ts';
+import { fileParams } from './link.ts';
+
+const query = z.object({
+  expires: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
+  signature: z.string().max(128),
+});
+
+/**
+ * Takes the bytes of an archive and keeps them as they are; they are unpacked inside a sandbox only. The signature in the URL
+ * stands for the key. Not in the OpenAPI document: clients use the URL that they were given.
+ */
+export function addFileUploadRoute(app: ApiApp, context: ApiContext): void {
+  void app.register((scope: ApiApp, _options, done) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', (_request, payload, parsed) => parsed(null, payload));
+    scope.put(
+      '/templates/:templateID/files/:hash',
+      { config: { auth: 'none', body: 'upload' }, schema: { hide: true, params: fileParams, querystring: query } },
+      async (request, reply) => {
+        const { templateID, hash } = request.params;
+        const team = await getUploader(context, { templateId: templateID, hash, ...request.query });
+        const sizeBytes = lengthOf(context, request.headers['content-length']);
+        await takeFile(context, team, { hash, sizeBytes, body: request.raw });
+        return reply.code(204).send();
+      },
+    );
+    done();
+  });
+}
+
+/** Throws `unauthorized`. */
+async function getUploader(
+  context: ApiContext,
+  link: { templateId: string; hash: string; expires: number; signature: string },
+): Promise<TeamRecord> {
+  const { templateId, hash, expires: expiresAt, signature } = link;
+  const template = await context.records.templates.findById(templateId);
+  const team = template && (await context.records.teams.find(template.teamId));
+  const grant = { teamId: team?.id ?? '', templateId, hash, expiresAt };
+  if (!context.uploadSigner.isValid(grant, signature) || team === undefined)
+    throw new SoulBoxError('unauthorized', 'Unauthorized, this is not a link for an upload. Ask for another.');
+  if (expiresAt > context.clock.now()) return team;
+  throw new SoulBoxError('unauthorized', 'Unauthorized, the link for this upload has expired. Ask for another.');
+}
+
+/** Throws `bad_request` for an upload that does not say its length, `body_too_large`. */
+function lengthOf({ config }: ApiContext, header: string | undefined): number {
+  if (header === undefined) throw new SoulBoxError('bad_request', 'An upload must have a Content-Length.');
+  const sizeBytes = Number(header);
+  if (sizeBytes <= config.buildFileMaxMb * 1024 * 1024) return sizeBytes;
+  throw new SoulBoxError('body_too_large', `The archive is larger than ${config.buildFileMaxMb} MiB.`);
+}
+
+interface Upload {
+  readonly hash: string;
+  readonly sizeBytes: number;
+  readonly body: IncomingMessage;
+}
+
+/** The same file again replaces the one before as a whole. Throws `limit_exceeded`, `disk_full`. */
+async function takeFile(context: ApiContext, team: TeamRecord, { hash, sizeBytes, body }: Upload): Promise<void> {
+  const { buildFiles } = context.records;
+  const id = randomId(20);
+  const limitMb = context.config.teamBuildFilesMb;
+  if (!(await buildFiles.reserve({ id, teamId: team.id, hash, sizeBytes }, limitMb * 1024 * 1024)))
+    throw new SoulBoxError('limit_exceeded', `The files of the team's builds would take more than ${limitMb} MiB.`);
+  try {
+    await context.files.put(fileKeyOf(team, hash), arriving(body));
+    await buildFiles.complete(id, context.clock.now());
+    context.logger.info({ team: team.id, hash, sizeBytes }, 'build file uploaded');
+  } finally {
+    await buildFiles.abandon(id);
+  }
+}
+
+/** The bytes as they come; a sender that falls silent is cut off. Node sees to it that they are as many as announced. */
+async function* arriving(body: IncomingMessage): AsyncGenerator<Uint8Array> {
+  const silence = new SoulBoxError('request_timeout', 'The upload stopped in the middle.');
+  const idle = setTimeout(() => body.destroy(silence), uploadIdleMs);
+  try {
+    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+      idle.refresh();
+      yield chunk;
+    }
+  } finally {
+    clearTimeout(idle);
+  }
+}

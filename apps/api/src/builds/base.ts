@@ -1,0 +1,50 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { RegistryCredentialsSchema, RunBuildRequestSchema } from '@soulbox/contract/runner';
+import type { BuildRecord, TeamRecord } from '@soulbox/storage';
+import type { ApiContext } from '../context.ts';
+import { shown } from '../http/shown.ts';
+import { findSnapshot } from '../snapshots/find.ts';
+import { getOrMakeTemplate } from '../templates/make-missing.ts';
+import { getTaggedBuild } from './find.ts';
+import { runnerIdOf } from './ids.ts';
+import type { BuildStart } from './start-schema.ts';
+
+export interface BuildBase {
+  readonly base: NonNullable<MessageInitShape<typeof RunBuildRequestSchema>['base']>;
+  /** Whose commands are inherited; undefined when it is none of ours. */
+  readonly build: BuildRecord | undefined;
+}
+
+/** What a build begins from. Throws `bad_request`, `template_not_found` and `forbidden`. */
+export async function findBase(context: ApiContext, team: TeamRecord, body: BuildStart): Promise<BuildBase> {
+  const { fromImage, fromTemplate, fromImageRegistry } = body;
+  if (fromTemplate !== undefined) return await baseOfTemplate(context, team, fromTemplate);
+  const credentials = fromImageRegistry === undefined ? {} : { credentials: credentialsToRunner(fromImageRegistry) };
+  return { base: { case: 'image', value: { reference: fromImage ?? '', ...credentials } }, build: undefined };
+}
+
+async function baseOfTemplate(context: ApiContext, team: TeamRecord, text: string): Promise<BuildBase> {
+  if ((await findSnapshot(context, team, text)) !== undefined)
+    throw new SoulBoxError('bad_request', `fromTemplate: ${shown(text)} is a snapshot; builds begin from templates.`);
+  const found = await getOrMakeTemplate(context, team, text);
+  if (found.kind === 'store')
+    return { base: { case: 'baseTemplateId', value: found.template.templateId }, build: undefined };
+  const build = await getTaggedBuild(context, found.template, found.tag, text);
+  return { base: { case: 'baseBuildId', value: runnerIdOf(build.id) }, build };
+}
+
+function credentialsToRunner(
+  registry: NonNullable<BuildStart['fromImageRegistry']>,
+): MessageInitShape<typeof RegistryCredentialsSchema> {
+  switch (registry.type) {
+    case 'registry':
+      return { kind: { case: 'basic', value: { username: registry.username, password: registry.password } } };
+    case 'aws': {
+      const { awsAccessKeyId: accessKeyId, awsSecretAccessKey: secretAccessKey, awsRegion: region } = registry;
+      return { kind: { case: 'aws', value: { accessKeyId, secretAccessKey, region } } };
+    }
+    case 'gcp':
+      return { kind: { case: 'gcp', value: { serviceAccountJson: registry.serviceAccountJson } } };
+  }
+}

@@ -1,0 +1,373 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { buildTemplate, requestBuild, runnerSide, startBuild, statusOf } from '../testing/build-template.ts';
+import type { Requested } from '../testing/build-template.ts';
+import { startTestApi, until } from '../testing/test-api.ts';
+import type { TestApi } from '../testing/test-api.ts';
+
+let api: TestApi;
+beforeEach(async () => {
+  api = await startTestApi({ config: { teamBuildLimit: 3 } });
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+const start = (build: Requested, body: object) =>
+  api.ask('POST', `/v2/templates/${build.templateID}/builds/${build.buildID}`, { body });
+const settled = (build: Requested) => until(async () => (await statusOf(api, build)).status !== 'building');
+const snapshots = () => [...api.runner.snapshots.keys()];
+const runnerId = ({ buildID }: Requested) => buildID.replaceAll('-', '');
+
+describe('a build', () => {
+  it('waits, is building at once after its start, and is ready with its tags when the runner is done', async () => {
+    const build = await requestBuild(api, 'mine', { request: { tags: ['v1', 'v2'], cpuCount: 4, memoryMB: 2048 } });
+    expect(await statusOf(api, build)).toEqual({
+      ...{ templateID: build.templateID, buildID: build.buildID, status: 'waiting', logs: [], logEntries: [] },
+    });
+    const steps = [
+      { type: 'RUN', args: ['echo hi', 'root'], force: true, forceUpload: null, gzip: true },
+      { type: 'ENV', args: ['A', '1', 'B', ''] },
+      { type: 'ARG', args: ['C', 'x'] },
+      { type: 'WORKDIR', args: ['/srv'] },
+      { type: 'USER', args: ['app'], filesHash: null },
+    ];
+    const body = { fromImage: 'python:3', startCmd: 'serve', readyCmd: 'test', force: true, steps };
+    expect((await start(build, body)).status).toBe(202);
+    expect((await statusOf(api, build)).status).toBe('building');
+    const runner = await runnerSide(api, build.buildID);
+    expect(runner.request).toMatchObject({
+      ...{ buildId: runnerId(build), teamId: api.teamId, templateId: build.templateID, force: true },
+      ...{ startCommand: 'serve', readyCommand: 'test', cpuCount: 4, memoryMb: 2048, minFreeDiskMb: 0 },
+      base: { case: 'image', value: { reference: 'python:3' } },
+      steps: [
+        { type: 'RUN', args: ['echo hi', 'root'], force: true },
+        { type: 'ENV', args: ['A', '1', 'B', ''], force: false },
+        { type: 'ENV', args: ['C', 'x'] },
+        { type: 'WORKDIR', args: ['/srv'] },
+        { type: 'USER', args: ['app'] },
+      ],
+    });
+    runner.finish();
+    await settled(build);
+    expect((await statusOf(api, build)).status).toBe('ready');
+    const tags = (await api.ask('GET', `/templates/${build.templateID}/tags`)).json;
+    expect(tags).toMatchObject([
+      { tag: 'v1', buildID: build.buildID },
+      { tag: 'v2', buildID: build.buildID },
+    ]);
+  });
+
+  it.each([
+    ['of a step', '3', { message: 'no such user', step: '3' }],
+    ['of the base', 'base', { message: 'no such user', step: 'base' }],
+    ['of no step', '', { message: 'no such user' }],
+    ['of a step that makes no sense', '<script>', { message: 'no such user' }],
+  ])('that fails because %s says why and where', async (_what, step, reason) => {
+    const build = await requestBuild(api, 'mine');
+    (await startBuild(api, build)).fail('no such user', step);
+    await settled(build);
+    expect(await statusOf(api, build)).toMatchObject({ status: 'error', reason: { ...reason, logEntries: [] } });
+    expect((await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'mine' } })).status).toBe(404);
+  });
+
+  it('waits while the host runs as many as it may', async () => {
+    const build = await requestBuild(api, 'mine');
+    const first = await startBuild(api, build);
+    first.fail('This host runs its limit.', '', 'too_many_builds');
+    await until(() => api.runner.builds.get(runnerId(build)) !== first);
+    expect(await statusOf(api, build)).toMatchObject({ status: 'building', logEntries: [{ message: /Waiting/ }] });
+    api.runner.builds.get(runnerId(build))?.finish();
+    await settled(build);
+    expect((await statusOf(api, build)).status).toBe('ready');
+  });
+
+  it('that ends without a result has failed', async () => {
+    const build = await requestBuild(api, 'mine');
+    (await startBuild(api, build)).vanish();
+    await settled(build);
+    expect((await statusOf(api, build)).reason?.message).toMatch(/without a result/);
+  });
+
+  it('cancels the one before of the same name and tag, and leaves others alone', async () => {
+    const [first, other] = [await requestBuild(api, 'mine'), await requestBuild(api, 'mine:v2')];
+    const [runner, otherRunner] = [await startBuild(api, first), await startBuild(api, other)];
+    const second = await requestBuild(api, 'mine');
+    expect((await statusOf(api, first)).status).toBe('building');
+    const secondRunner = await startBuild(api, second);
+    expect(await statusOf(api, first)).toMatchObject({ status: 'error', reason: { message: /cancelled/ } });
+    await until(() => runner.dropped.aborted);
+    expect(otherRunner.dropped.aborted).toBe(false);
+    secondRunner.finish();
+    await settled(second);
+    expect((await statusOf(api, second)).status).toBe('ready');
+  });
+
+  it('that was replaced at the last moment leaves nothing in the runner', async () => {
+    const first = await requestBuild(api, 'mine');
+    const runner = await startBuild(api, first);
+    await api.records.builds.fail(first.buildID, { message: 'replaced', step: '' }, 1);
+    runner.finish();
+    await until(async () => (await api.readLog()).includes('"build finished"'));
+    await until(() => snapshots().length === 0);
+    expect((await statusOf(api, first)).status).toBe('error');
+  });
+
+  it('takes the place of the last one, whose snapshot goes once nothing points at it', async () => {
+    const first = await buildTemplate(api, 'mine', { request: { tags: ['default', 'stable'] } });
+    const second = await buildTemplate(api, 'mine');
+    expect(snapshots().sort()).toEqual([runnerId(first), runnerId(second)].sort());
+    const third = await buildTemplate(api, 'mine', { request: { tags: ['default', 'stable'] } });
+    await until(() => snapshots().length === 1);
+    expect(snapshots()).toEqual([runnerId(third)]);
+  });
+
+  it('keeps the one it begins from until it is done', async () => {
+    const base = await buildTemplate(api, 'base-of-mine');
+    const mine = await requestBuild(api, 'mine');
+    const runner = await startBuild(api, mine, { start: { fromImage: undefined, fromTemplate: 'base-of-mine' } });
+    expect(runner.request.base).toEqual({ case: 'baseBuildId', value: runnerId(base) });
+    const next = await buildTemplate(api, 'base-of-mine');
+    expect(snapshots()).toContain(runnerId(base));
+    runner.finish();
+    await until(() => !snapshots().includes(runnerId(base)));
+    expect(snapshots().sort()).toEqual([runnerId(mine), runnerId(next)].sort());
+  });
+
+  it('is refused with 429 when the team has too many under way, and may be started later', async () => {
+    const builds = [];
+    for (const name of ['a', 'b', 'c', 'd']) builds.push(await requestBuild(api, name));
+    const [a, b, c, d] = builds as [Requested, Requested, Requested, Requested];
+    const runners = [await startBuild(api, a), await startBuild(api, b), await startBuild(api, c)];
+    const answer = await start(d, { fromImage: 'x' });
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([429, '1']);
+    runners[0]?.finish();
+    await settled(a);
+    expect((await start(d, { fromImage: 'x' })).status).toBe(202);
+  });
+
+  it('cannot be started twice', async () => {
+    const build = await requestBuild(api, 'mine');
+    await startBuild(api, build);
+    expect((await start(build, { fromImage: 'x' })).json).toMatchObject({ code: 400, message: /started before/ });
+  });
+
+  it('fails when the server stops, and when it dies and comes back', async () => {
+    const [stopped, killed] = [await requestBuild(api, 'a'), await requestBuild(api, 'b')];
+    const runner = await startBuild(api, stopped);
+    await api.restart();
+    expect(runner.dropped.aborted).toBe(true);
+    expect(await statusOf(api, stopped)).toMatchObject({ status: 'error', reason: { message: /server stopped/ } });
+    // As a kill leaves it: the record says building, and nobody is at it.
+    const commands = { startCommand: '', readyCommand: '' };
+    await api.records.builds.start(killed.buildID, commands, 9, { message: '', step: '' }, 1);
+    await api.restart();
+    expect(await statusOf(api, killed)).toMatchObject({ status: 'error', reason: { message: /server stopped/ } });
+  });
+
+  it('whose snapshot the runner has lost is lost; what only the runner has goes', async () => {
+    const build = await buildTemplate(api, 'mine');
+    api.runner.snapshots.delete(runnerId(build));
+    const orphan = 'f'.repeat(32);
+    api.runner.snapshots.set(orphan, { snapshotId: orphan, teamId: api.teamId } as never);
+    await api.restart();
+    await until(async () => (await statusOf(api, build)).status === 'error');
+    await until(() => snapshots().length === 0);
+    expect((await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'mine' } })).status).toBe(404);
+    expect((await api.ask('GET', '/snapshots')).json).toEqual([]);
+  });
+});
+
+describe('where a build begins', () => {
+  const begin = async (body: object): Promise<unknown> => {
+    const build = await requestBuild(api, 'mine');
+    const answer = await start(build, body);
+    return answer.status === 202 ? (await runnerSide(api, build.buildID)).request : answer.json;
+  };
+
+  it('may be a template of the server', async () => {
+    expect(await begin({ fromTemplate: 'base' })).toMatchObject({ base: { case: 'baseTemplateId', value: 'tbase' } });
+  });
+
+  it('may be an image of a private registry, whose credentials are neither kept nor logged', async () => {
+    const request = async (fromImageRegistry: object) => await begin({ fromImage: 'r.example/x:1', fromImageRegistry });
+    const basic = await request({ type: 'registry', username: 'u', password: 'hunter22' });
+    const value = {
+      reference: 'r.example/x:1',
+      credentials: { kind: { case: 'basic', value: { password: 'hunter22' } } },
+    };
+    expect(basic).toMatchObject({ base: { case: 'image', value } });
+    const aws = { awsAccessKeyId: 'a', awsSecretAccessKey: 'hunter22', awsRegion: 'r' };
+    expect(await request({ type: 'aws', ...aws })).toMatchObject({
+      base: { value: { credentials: { kind: { case: 'aws', value: { accessKeyId: 'a', region: 'r' } } } } },
+    });
+    expect(await request({ type: 'gcp', serviceAccountJson: '{"k":"hunter22"}' })).toMatchObject({
+      base: { value: { credentials: { kind: { case: 'gcp', value: { serviceAccountJson: '{"k":"hunter22"}' } } } } },
+    });
+    expect(await api.readLog()).not.toContain('hunter22');
+  });
+
+  it.each([
+    [{}, 'serve', 'test'],
+    [{ readyCmd: 'other' }, 'serve', 'other'],
+    [{ startCmd: 'own' }, 'own', ''],
+    [{ startCmd: '' }, '', ''],
+  ])('gives its commands on unless they are replaced: %j', async (body, startCommand, readyCommand) => {
+    await buildTemplate(api, 'parent', { start: { startCmd: 'serve', readyCmd: 'test' } });
+    expect(await begin({ fromTemplate: 'parent', ...body })).toMatchObject({ startCommand, readyCommand });
+  });
+
+  it('is not a template that is missing, unfinished or of another team, and no snapshot', async () => {
+    await requestBuild(api, 'unfinished');
+    await buildTemplate(api, 'theirs', { key: api.otherKey });
+    const sandbox = (await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } })).json;
+    const path = `/sandboxes/${(sandbox as { sandboxID: string }).sandboxID}/snapshots`;
+    await api.ask('POST', path, { body: { name: 'snap' } });
+    for (const [fromTemplate, code] of [
+      ...([
+        ['nope', 404],
+        ['unfinished', 404],
+        ['theirs', 404],
+        ['other/theirs', 403],
+      ] as const),
+      ...([
+        ['base:v9', 404],
+        ['snap', 400],
+        ['a/b/c', 404],
+      ] as const),
+    ])
+      expect([fromTemplate, await begin({ fromTemplate })]).toMatchObject([fromTemplate, { code }]);
+    await api.ask('PATCH', '/v2/templates/theirs', { key: api.otherKey, body: { public: true } });
+    expect(await begin({ fromTemplate: 'other/theirs' })).toMatchObject({ base: { case: 'baseBuildId' } });
+  });
+});
+
+describe('what cannot be built', () => {
+  it.each<[string, object, RegExp]>([
+    ['nothing to begin from', {}, /either fromImage or fromTemplate/],
+    ['two things to begin from', { fromImage: 'a', fromTemplate: 'b' }, /either fromImage or fromTemplate/],
+    ['an empty image', { fromImage: ' ' }, /fromImage/],
+    ['an image that is no text', { fromImage: 5 }, /fromImage/],
+    ['an endless image', { fromImage: 'x'.repeat(2000) }, /fromImage/],
+    ['a command with NUL', { fromImage: 'a', startCmd: 'a\0b' }, /startCmd/],
+    ['an endless command', { fromImage: 'a', startCmd: 'x'.repeat(200_000) }, /startCmd/],
+    ['a registry of no kind', { fromImage: 'a', fromImageRegistry: { type: 'ftp' } }, /fromImageRegistry/],
+    [
+      'a registry without password',
+      { fromImage: 'a', fromImageRegistry: { type: 'registry', username: 'u' } },
+      /password/,
+    ],
+    ['steps that are no list', { fromImage: 'a', steps: 'RUN x' }, /steps/],
+    ['too many steps', { fromImage: 'a', steps: Array(501).fill({ type: 'RUN', args: ['x'] }) }, /steps/],
+    ['a force that is no flag', { fromImage: 'a', force: 'yes' }, /force/],
+  ])('%s', async (_what, body, message) => {
+    const build = await requestBuild(api, 'mine');
+    expect((await start(build, body)).json).toMatchObject({ code: 400, message });
+    expect((await statusOf(api, build)).status).toBe('waiting');
+    expect(api.runner.builds.size).toBe(0);
+  });
+
+  it.each<[object, RegExp]>([
+    [{ type: 'HEALTHCHECK', args: ['x'] }, /type/],
+    [{ type: 'run', args: ['x'] }, /type/],
+    [{ args: ['x'] }, /type/],
+    [{ type: 'RUN' }, /step 2: RUN takes a command/],
+    [{ type: 'RUN', args: [''] }, /step 2: RUN takes a command/],
+    [{ type: 'RUN', args: ['a', 'b', 'c'] }, /step 2: RUN takes a command/],
+    [{ type: 'RUN', args: ['a\0'] }, /args/],
+    [{ type: 'RUN', args: [5] }, /args/],
+    [{ type: 'RUN', args: 'x' }, /args/],
+    [{ type: 'ENV', args: [] }, /step 2: ENV takes names and values/],
+    [{ type: 'ENV', args: ['A'] }, /step 2: ENV takes names and values/],
+    [{ type: 'ENV', args: ['', 'x'] }, /step 2: ENV takes names and values/],
+    [{ type: 'ARG', args: ['A', 'x', 'B'] }, /step 2: ARG takes names and values/],
+    [{ type: 'WORKDIR', args: ['/a', '/b'] }, /step 2: WORKDIR takes a path/],
+    [{ type: 'USER', args: [] }, /step 2: USER takes a name/],
+    [{ type: 'COPY', args: ['a', 'b'] }, /step 2: COPY needs filesHash/],
+    [{ type: 'ADD', args: ['a', 'b'], filesHash: 'a'.repeat(64) }, /step 2: ADD names files that were not uploaded/],
+    [{ type: 'COPY', args: ['a', 'b'], filesHash: '../x' }, /filesHash/],
+    [{ type: 'COPY', args: ['a', 'b'], filesHash: 'A'.repeat(64) }, /filesHash/],
+    [{ type: 'COPY', args: ['a'], filesHash: 'a'.repeat(64) }, /step 2: COPY takes source/],
+  ])('the step %j', async (step, message) => {
+    const build = await requestBuild(api, 'mine');
+    const answer = await start(build, { fromImage: 'a', steps: [{ type: 'RUN', args: ['ok'] }, step] });
+    expect(answer.json).toMatchObject({ code: 400, message });
+    expect((await statusOf(api, build)).status).toBe('waiting');
+  });
+
+  it("another team's, an unknown one, or one of another template", async () => {
+    const [build, other] = [await requestBuild(api, 'mine'), await requestBuild(api, 'second')];
+    const path = (templateID: string, buildID: string, rest = '') =>
+      `/templates/${templateID}/builds/${buildID}${rest}`;
+    const body = { fromImage: 'a' };
+    const of = async (method: string, url: string, more: object) => (await api.ask(method, url, more)).status;
+    for (const [templateID, buildID, key] of [
+      [build.templateID, other.buildID, api.key],
+      [build.templateID, '00000000-0000-0000-0000-000000000000', api.key],
+      [build.templateID, "' OR 1=1 --", api.key],
+      ['nope', build.buildID, api.key],
+      [build.templateID, build.buildID, api.otherKey],
+    ] as const) {
+      const url = path(encodeURIComponent(templateID), encodeURIComponent(buildID));
+      expect(await of('POST', `/v2${url}`, { body, key })).toBe(404);
+      expect(await of('GET', `${url}/status`, { key })).toBe(404);
+      expect(await of('GET', `${url}/logs`, { key })).toBe(404);
+    }
+  });
+});
+
+describe('the log of a build', () => {
+  let build: Requested;
+  const messages = async (query = '') => (await statusOf(api, build, query)).logEntries.map((entry) => entry.message);
+  const logs = async (query = '') => {
+    const answer = await api.ask('GET', `/templates/${build.templateID}/builds/${build.buildID}/logs${query}`);
+    return (answer.json as { logs: { message: string }[] }).logs.map((entry) => entry.message);
+  };
+  beforeEach(async () => {
+    build = await requestBuild(api, 'mine');
+    const runner = await startBuild(api, build);
+    runner.log('base', { level: 'debug', step: 'base', atMs: 1000 });
+    for (let n = 1; n <= 150; n++) runner.log(`line ${n}`, { step: '1', atMs: 1000 + n });
+    runner.log('odd', { level: 'shout', step: '99999999', atMs: 2000 });
+    runner.log('x'.repeat(20_000), { level: 'error', step: 'finalize', atMs: 2001 });
+    runner.finish();
+    await settled(build);
+  });
+
+  it('is read on from where the caller is, in pages of 100', async () => {
+    const first = await messages();
+    expect([first.length, first[0], first[99]]).toEqual([100, 'base', 'line 99']);
+    expect(await messages('?logsOffset=149&limit=2')).toEqual(['line 149', 'line 150']);
+    expect(await messages('?logsOffset=153')).toEqual([]);
+    expect(await messages('?logsOffset=0&level=warn')).toHaveLength(1);
+    expect((await statusOf(api, build)).logEntries[0]).toEqual({
+      ...{ timestamp: new Date(1000).toISOString(), message: 'base', level: 'debug', step: 'base' },
+    });
+  });
+
+  it('is bounded, and what it does not know in an entry is dropped', async () => {
+    const [odd, long] = (await statusOf(api, build, '?logsOffset=151')).logEntries;
+    expect(odd).toEqual({ timestamp: new Date(2000).toISOString(), message: 'odd', level: 'info' });
+    expect(long?.message).toHaveLength(8193);
+  });
+
+  it('is read by time, either way', async () => {
+    expect(await logs('?cursor=1149&limit=2')).toEqual(['line 149', 'line 150']);
+    expect(await logs('?direction=backward&cursor=1002&source=persistent')).toEqual(['line 2', 'line 1', 'base']);
+    expect((await logs('?direction=backward&limit=1'))[0]).toMatch(/^x/);
+    expect(await logs('?level=error')).toHaveLength(1);
+  });
+
+  it.each(['logsOffset=-1', 'logsOffset=1.5', 'logsOffset=x', 'limit=101', 'limit=-1', 'level=loud'])(
+    'refuses %s',
+    async (query) => {
+      const answer = await api.ask('GET', `/templates/${build.templateID}/builds/${build.buildID}/status?${query}`);
+      expect(answer.json).toMatchObject({ code: 400 });
+    },
+  );
+
+  it.each(['cursor=-1', 'cursor=x', 'direction=up', 'source=other', 'limit=1000', 'level=loud'])(
+    'refuses %s when it is read by time',
+    async (query) => {
+      const answer = await api.ask('GET', `/templates/${build.templateID}/builds/${build.buildID}/logs?${query}`);
+      expect(answer.json).toMatchObject({ code: 400 });
+    },
+  );
+});

@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { buildLimits } from '../limits.ts';
+
+/** Texts that become arguments of programs, and those end at a NUL. */
+const text = z
+  .string()
+  .max(buildLimits.textChars)
+  .refine((value) => !value.includes('\0'), 'must not contain NUL');
+const maybe = <T>(schema: z.ZodType<T>) => schema.nullish().transform((value) => value ?? undefined);
+const flag = z
+  .boolean()
+  .nullish()
+  .transform((value) => value ?? false);
+
+/** What the clients' builders say; `ADD` and `ARG` are other words for `COPY` and `ENV`. */
+export const stepTypes = ['RUN', 'COPY', 'ADD', 'WORKDIR', 'USER', 'ENV', 'ARG'] as const;
+
+export const fileHashSchema = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hex digits');
+
+const stepSchema = z
+  .object({
+    type: z.enum(stepTypes),
+    args: z
+      .array(text)
+      .max(buildLimits.stepArgs)
+      .nullish()
+      .transform((args) => args ?? []),
+    force: flag.describe('This step and those after it run although they are cached.'),
+    filesHash: maybe(fileHashSchema).describe('Of the archive that a COPY unpacks.'),
+  })
+  .meta({ id: 'TemplateStep' });
+
+const word = z.string().min(1).max(4096);
+const registrySchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('registry'), username: word, password: word }),
+  z.object({ type: z.literal('aws'), awsAccessKeyId: word, awsSecretAccessKey: word, awsRegion: word }),
+  z.object({ type: z.literal('gcp'), serviceAccountJson: z.string().min(2).max(65_536) }),
+]);
+
+export const buildStartSchema = z
+  .object({
+    fromImage: maybe(z.string().trim().min(1).max(1024)).describe('Reference of a container image.'),
+    fromTemplate: maybe(z.string().min(1).max(256)).describe('Id or name of a template; not together with an image.'),
+    fromImageRegistry: maybe(registrySchema).describe('How to reach a private registry. Not kept.'),
+    startCmd: maybe(text).describe('Runs when the steps are done; its processes are alive in every sandbox.'),
+    readyCmd: maybe(text).describe('Succeeds once the start command is ready.'),
+    force: flag.describe('Nothing is taken from the cache.'),
+    steps: z
+      .array(stepSchema)
+      .max(buildLimits.steps)
+      .nullish()
+      .transform((steps) => steps ?? []),
+  })
+  .refine((body) => (body.fromImage === undefined) !== (body.fromTemplate === undefined), {
+    error: 'name either fromImage or fromTemplate',
+  })
+  .meta({ id: 'TemplateBuildStartV2' });
+
+export type BuildStart = z.infer<typeof buildStartSchema>;
+export type BuildStep = BuildStart['steps'][number];

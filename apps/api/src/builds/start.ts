@@ -1,0 +1,82 @@
+import { SoulBoxError } from '@soulbox/base';
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+import { shown } from '../http/shown.ts';
+import { replacedReason } from '../templates/request-build.ts';
+import { findBase } from './base.ts';
+import type { BuildBase } from './base.ts';
+import { buildParams, getOwnBuild } from './find.ts';
+import { runnerIdOf } from './ids.ts';
+import { buildStartSchema } from './start-schema.ts';
+import type { BuildStart } from './start-schema.ts';
+import { stepsToRunner } from './steps.ts';
+
+export function addStartBuildRoute(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/v2/templates/:templateID/builds/:buildID',
+    {
+      schema: {
+        tags: ['templates'],
+        summary: 'Start a build that was asked for',
+        description: 'Cancels an earlier one of the same template and tag. Its progress is in the status.',
+        params: buildParams,
+        body: buildStartSchema,
+        response: {
+          202: z.null().optional().describe('Accepted; no content.'),
+          ...errors(400, 403, 404, 413, 415, 503),
+        },
+      },
+    },
+    async (request, reply) => {
+      await startBuild(context, callerOf(request), request.params, request.body);
+      return reply.code(202).send(undefined);
+    },
+  );
+}
+
+async function startBuild(
+  context: ApiContext,
+  { team }: Caller,
+  params: z.infer<typeof buildParams>,
+  body: BuildStart,
+): Promise<void> {
+  const { template, build } = await getOwnBuild(context, team, params);
+  if (build.status !== 'waiting') throw notWaiting(build.id);
+  const from = await findBase(context, team, body);
+  const steps = await stepsToRunner(context, team, body.steps);
+  const commands = commandsOf(body, from);
+  const limit = context.config.teamBuildLimit;
+  const now = context.clock.now();
+  const start = await context.records.builds.start(build.id, commands, limit, replacedReason, now);
+  if (start.outcome === 'too_many')
+    throw new SoulBoxError('limit_exceeded', `The team has the maximum number of builds under way (${limit}).`);
+  if (start.outcome !== 'started') throw notWaiting(build.id);
+  for (const replaced of start.replaced) context.builder.cancel(replaced);
+  const { cpuCount, memoryMb, minFreeDiskMb } = build;
+  context.builder.begin({
+    buildId: build.id,
+    baseBuildId: from.build?.id,
+    request: {
+      ...{ buildId: runnerIdOf(build.id), teamId: team.id, templateId: template.id, base: from.base, steps },
+      ...{ force: body.force, ...commands, cpuCount, memoryMb, minFreeDiskMb },
+    },
+  });
+  context.logger.info({ team: team.id, buildId: build.id, steps: steps.length }, 'build started');
+}
+
+function notWaiting(buildId: string): SoulBoxError {
+  return new SoulBoxError('bad_request', `build ${shown(buildId)} was started before, or given up`);
+}
+
+/** A template takes over the commands of the one it is made from, each unless it has its own start command. */
+function commandsOf({ startCmd, readyCmd }: BuildStart, { build }: BuildBase) {
+  const inherited = startCmd === undefined ? build : undefined;
+  return {
+    startCommand: startCmd ?? inherited?.startCommand ?? '',
+    readyCommand: readyCmd ?? inherited?.readyCommand ?? '',
+  };
+}

@@ -1,0 +1,55 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { BuildStepSchema } from '@soulbox/contract/runner';
+import type { TeamRecord } from '@soulbox/storage';
+import { fileKeyOf, findFile } from '../build-files/find.ts';
+import type { ApiContext } from '../context.ts';
+import type { BuildStep, stepTypes } from './start-schema.ts';
+
+type StepType = (typeof stepTypes)[number];
+
+/** How the runner calls each type, and which numbers of arguments it takes. */
+const forms: Record<StepType, { type: string; takes: string; fits: (args: readonly string[]) => boolean }> = {
+  RUN: { type: 'RUN', takes: 'a command, and a user if need be', fits: (args) => isBetween(args, 1, 2) },
+  COPY: { type: 'COPY', takes: 'source, destination, owner and mode', fits: (args) => isBetween(args, 2, 4) },
+  ADD: { type: 'COPY', takes: 'source, destination, owner and mode', fits: (args) => isBetween(args, 2, 4) },
+  WORKDIR: { type: 'WORKDIR', takes: 'a path', fits: (args) => isBetween(args, 1, 1) },
+  USER: { type: 'USER', takes: 'a name', fits: (args) => isBetween(args, 1, 1) },
+  ENV: { type: 'ENV', takes: 'names and values in turn', fits: arePairs },
+  ARG: { type: 'ENV', takes: 'names and values in turn', fits: arePairs },
+};
+
+function isBetween(args: readonly string[], min: number, max: number): boolean {
+  return args.length >= min && args.length <= max && args[0] !== '';
+}
+
+function arePairs(args: readonly string[]): boolean {
+  return args.length > 0 && args.length % 2 === 0 && args.every((arg, index) => index % 2 === 1 || arg !== '');
+}
+
+/** The steps in the runner's words. Throws `bad_request` with the number of the first one that cannot be done. */
+export async function stepsToRunner(
+  context: ApiContext,
+  team: TeamRecord,
+  steps: readonly BuildStep[],
+): Promise<MessageInitShape<typeof BuildStepSchema>[]> {
+  const present = new Set<string>();
+  const refuse = (index: number, fault: string): never => {
+    throw new SoulBoxError('bad_request', `step ${index + 1}: ${steps[index]?.type ?? ''} ${fault}.`);
+  };
+  const result: MessageInitShape<typeof BuildStepSchema>[] = [];
+  for (const [index, { type, args, force, filesHash }] of steps.entries()) {
+    const form = forms[type];
+    if (!form.fits(args)) refuse(index, `takes ${form.takes}`);
+    const step = { type: form.type, args, force };
+    if (form.type !== 'COPY') result.push(step);
+    else if (filesHash === undefined) refuse(index, 'needs filesHash');
+    else {
+      if (!present.has(filesHash) && !(await findFile(context, team, filesHash)))
+        refuse(index, `names files that were not uploaded (${filesHash})`);
+      present.add(filesHash);
+      result.push({ ...step, filesHash, filesBlobKey: fileKeyOf(team, filesHash) });
+    }
+  }
+  return result;
+}

@@ -1,0 +1,21 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { answerBrokenRequest } from './raw-error.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** `upload`: its body may take as long as Node lets any request take. */
+    body?: 'upload';
+  }
+}
+
+/** Ends a request whose body has not arrived completely in time: Node's own limit is one for all routes. */
+export function limitBodyTime(request: FastifyRequest, reply: FastifyReply, timeoutMs: number): void {
+  const { raw } = request;
+  if (raw.complete) return;
+  const late = setTimeout(() => {
+    if (raw.complete) return;
+    if (reply.raw.headersSent) raw.socket.destroy();
+    else answerBrokenRequest(Object.assign(new Error(), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), raw.socket);
+  }, timeoutMs);
+  raw.once('close', () => clearTimeout(late));
+}

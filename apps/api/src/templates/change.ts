@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+import { getOwnTemplate, templateParams } from './find.ts';
+import { fullNameOf } from './names.ts';
+
+const changeSchema = z
+  .object({ public: z.boolean().describe('Whether other teams may make sandboxes from it.') })
+  .meta({ id: 'TemplateUpdateRequest' });
+
+export function addChangeTemplateRoutes(app: ApiApp, context: ApiContext): void {
+  const change = async ({ team }: Caller, templateId: string, isPublic: boolean): Promise<string[]> => {
+    const template = await getOwnTemplate(context, team, templateId);
+    await context.records.templates.setPublic(template.id, isPublic, context.clock.now());
+    context.logger.info({ team: team.id, templateId: template.id, isPublic }, 'template changed');
+    return [fullNameOf(team, template.name)];
+  };
+  const common = { tags: ['templates'], params: templateParams, body: changeSchema };
+  const failures = errors(400, 404, 413, 415);
+
+  app.patch(
+    '/v2/templates/:templateID',
+    {
+      schema: {
+        ...common,
+        summary: "Publish one of the team's templates, or take that back",
+        response: {
+          200: z.object({ names: z.array(z.string()) }).meta({ id: 'TemplateUpdateResponse' }),
+          ...failures,
+        },
+      },
+    },
+    async (request) => ({
+      names: await change(callerOf(request), request.params.templateID, request.body.public),
+    }),
+  );
+
+  app.patch(
+    '/templates/:templateID',
+    {
+      schema: {
+        ...common,
+        summary: "Publish one of the team's templates, or take that back (older clients)",
+        response: { 200: z.object({}), ...failures },
+      },
+    },
+    async (request) => {
+      await change(callerOf(request), request.params.templateID, request.body.public);
+      return {};
+    },
+  );
+}

@@ -1,0 +1,58 @@
+import { headers } from '@soulbox/contract';
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import { buildIdFromRunner, runnerIdOf } from '../builds/ids.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors, pageQuery } from '../http/schemas.ts';
+import { positionFromToken, tokenFromPosition } from '../sandboxes/page-token.ts';
+import { getOwnTemplate, getTemplate, templateParams } from './find.ts';
+import { templateAliasSchema, templateWithBuildsSchema } from './schemas.ts';
+import { withBuildsToWire } from './to-wire.ts';
+
+export function addGetTemplateRoutes(app: ApiApp, context: ApiContext): void {
+  app.get(
+    '/templates/:templateID',
+    {
+      schema: {
+        tags: ['templates'],
+        summary: 'Show a template of the team with its builds by page, newest first',
+        description: 'Header of the answer: `X-Next-Token` when there is another page.',
+        params: templateParams,
+        querystring: z.object(pageQuery),
+        response: { 200: templateWithBuildsSchema, ...errors(400, 404) },
+      },
+    },
+    async (request, reply) => {
+      const { team } = callerOf(request);
+      const template = await getOwnTemplate(context, team, request.params.templateID);
+      const { limit, nextToken } = request.query;
+      const after = nextToken === undefined ? undefined : positionFromToken(nextToken, 'desc');
+      const position = after && { createdAt: after.startedAt, id: buildIdFromRunner(after.id) };
+      const { builds, next } = await context.records.builds.list(template.id, position, limit);
+      if (next !== undefined) {
+        const token = tokenFromPosition({ startedAt: next.createdAt, id: runnerIdOf(next.id) }, 'desc');
+        void reply.header(headers.nextToken, token);
+      }
+      return withBuildsToWire(team, template, builds, await context.records.templates.listTags(template.id));
+    },
+  );
+
+  app.get(
+    '/templates/aliases/:alias',
+    {
+      schema: {
+        tags: ['templates'],
+        summary: 'Find a template by its name',
+        params: z.object({ alias: z.string() }),
+        response: { 200: templateAliasSchema, ...errors(400, 403, 404, 503) },
+      },
+    },
+    async (request) => {
+      const found = await getTemplate(context, callerOf(request).team, request.params.alias);
+      return found.kind === 'store'
+        ? { templateID: found.template.templateId, public: true }
+        : { templateID: found.template.id, public: found.template.isPublic };
+    },
+  );
+}

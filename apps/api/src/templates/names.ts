@@ -1,0 +1,56 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { TeamRecord } from '@soulbox/storage';
+import type { ApiContext } from '../context.ts';
+import { shown } from '../http/shown.ts';
+import { defaultTag, isOwnNamespace, namespaceOf, parseTag, parseTemplateReference } from './reference.ts';
+
+/** How others name a team's template. */
+export function fullNameOf(team: TeamRecord, name: string): string {
+  return `${namespaceOf(team)}/${name}`;
+}
+
+/**
+ * What a new build is to be called: the name of its template and its tags. A tag in the name is one of them; none at all
+ * means `default`. Throws `bad_request` for a text of another form, `forbidden` for another team's namespace, `name_taken`
+ * for what means something else already.
+ */
+export async function parseNewName(
+  context: ApiContext,
+  team: TeamRecord,
+  text: string,
+  moreTags: readonly string[],
+): Promise<{ name: string; tags: string[] }> {
+  const reference = parseTemplateReference(text);
+  if (reference === undefined)
+    throw new SoulBoxError(
+      'bad_request',
+      `name: ${shown(text)} must be [team/]name[:tag] of a-z, 0-9, - and _, at most 128 characters.`,
+    );
+  if (!isOwnNamespace(team, reference.namespace))
+    throw new SoulBoxError(
+      'forbidden',
+      `name: ${shown(text)} names another team; yours is ${shown(namespaceOf(team))}.`,
+    );
+  const given = [...(reference.tag === undefined ? [] : [reference.tag]), ...moreTags].map(getTag);
+  await refuseTaken(context, team, reference.name);
+  return { name: reference.name, tags: given.length === 0 ? [defaultTag] : [...new Set(given)] };
+}
+
+/** A tag as it is kept. Throws `bad_request`. */
+export function getTag(text: string): string {
+  const tag = parseTag(text);
+  if (tag !== undefined) return tag;
+  throw new SoulBoxError('bad_request', `tag: ${shown(text)} must be of a-z, 0-9, -, _ and ., and no UUID.`);
+}
+
+async function refuseTaken(context: ApiContext, team: TeamRecord, name: string): Promise<void> {
+  if (await context.templates.isTaken(name))
+    throw new SoulBoxError('name_taken', `name: ${shown(name)} is a template of the server; choose another.`);
+  const all = { teamId: team.id, sandboxId: undefined, tag: undefined, after: undefined };
+  const { snapshots } = await context.records.snapshots.list({ ...all, name, limit: 1 });
+  if (snapshots.length > 0)
+    throw new SoulBoxError(
+      'name_taken',
+      `name: ${shown(name)} is a snapshot of the team; choose another or delete it.`,
+    );
+}

@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto';
+import { randomId, SoulBoxError } from '@soulbox/base';
+import type { TeamRecord, TemplateRecord } from '@soulbox/storage';
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+import { cpuMax, diskMbMax, memoryMbMax, memoryMbMin, tagsMax, waitingBuildsMax } from '../limits.ts';
+import { fullNameOf, parseNewName } from './names.ts';
+
+const filled = <T>(schema: z.ZodType<T>, value: NoInfer<T>) => schema.nullish().transform((given) => given ?? value);
+
+const cpuCount = z
+  .int()
+  .min(1)
+  .max(cpuMax)
+  .refine((count) => count === 1 || count % 2 === 0, 'must be 1 or even');
+
+const requestSchema = z
+  .object({
+    name: z.string().max(256).nullish().describe('`[team/]name[:tag]`. An existing template gets another build.'),
+    alias: z.string().max(256).nullish().describe('Deprecated: what older clients say for `name`.'),
+    tags: filled(z.array(z.string().max(128)).max(tagsMax), []).describe('Without one, also in the name: `default`.'),
+    cpuCount: filled(cpuCount, 2).describe('1 or even.'),
+    memoryMB: filled(z.int().min(memoryMbMin).max(memoryMbMax), 1024).describe('MiB'),
+    minFreeDiskMb: filled(z.int().min(0).max(diskMbMax), 0).describe(
+      'MiB that are free when it is built; 0: as the base.',
+    ),
+  })
+  .meta({ id: 'TemplateBuildRequestV3' });
+
+const requestedSchema = z
+  .object({
+    templateID: z.string(),
+    buildID: z.string(),
+    public: z.boolean(),
+    names: z.array(z.string()),
+    tags: z.array(z.string()),
+    aliases: z.array(z.string()),
+  })
+  .meta({ id: 'TemplateRequestResponseV3' });
+
+/** What the older of two requests for one tag ends with. */
+export const replacedReason = {
+  message: 'The build was cancelled: a newer one for the same name and tag was begun.',
+  step: '',
+};
+
+export function addRequestBuildRoutes(app: ApiApp, context: ApiContext): void {
+  for (const url of ['/v3/templates', '/v2/templates'])
+    app.post(
+      url,
+      {
+        schema: {
+          tags: ['templates'],
+          summary: `Ask for a build, to be started when its files are there${url === '/v2/templates' ? ' (older clients)' : ''}`,
+          body: requestSchema,
+          response: { 202: requestedSchema, ...errors(400, 403, 409, 413, 415, 503) },
+        },
+      },
+      async (request, reply) => {
+        const answer = await requestBuild(context, callerOf(request).team, request.body);
+        return reply.code(202).send(answer);
+      },
+    );
+}
+
+async function requestBuild(context: ApiContext, team: TeamRecord, body: z.infer<typeof requestSchema>) {
+  const text = body.name ?? body.alias;
+  if (text === undefined || text === null) throw new SoulBoxError('bad_request', 'name: is missing.');
+  const { name, tags } = await parseNewName(context, team, text, body.tags);
+  if (tags.length > tagsMax) throw new SoulBoxError('bad_request', `tags: at most ${tagsMax}.`);
+  const template = await ensureTemplate(context, team, name);
+  const { cpuCount: cpus, memoryMB: memoryMb, minFreeDiskMb } = body;
+  const build = { id: randomUUID(), templateId: template.id, tags, cpuCount: cpus, memoryMb, minFreeDiskMb };
+  const createdAt = context.clock.now();
+  if (!(await context.records.builds.request({ ...build, createdAt }, waitingBuildsMax, replacedReason)))
+    throw new SoulBoxError('limit_exceeded', `The team has ${waitingBuildsMax} builds that were never started.`);
+  context.logger.info({ team: team.id, templateId: template.id, buildId: build.id }, 'build requested');
+  return {
+    templateID: template.id,
+    buildID: build.id,
+    public: template.isPublic,
+    names: [fullNameOf(team, name)],
+    tags,
+    aliases: [name],
+  };
+}
+
+async function ensureTemplate(context: ApiContext, team: TeamRecord, name: string): Promise<TemplateRecord> {
+  const limit = context.config.teamTemplateLimit;
+  const wanted = { id: randomId(20), teamId: team.id, name, createdAt: context.clock.now() };
+  const template = await context.records.templates.ensure(wanted, limit);
+  if (template !== undefined) return template;
+  throw new SoulBoxError('limit_exceeded', `The team has the maximum number of templates (${limit}); delete some.`);
+}

@@ -1,0 +1,106 @@
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
+import { defineCommand } from 'citty';
+import { ApiError } from '../../api/api-error.ts';
+import { findApi } from '../../api/connection.ts';
+import { createBuildLogPrinter } from '../../output/build-log.ts';
+import { apiDataDirArg, jsonArg, parseNumberFlag } from '../../program/shared-args.ts';
+import { UsageError } from '../../program/usage-error.ts';
+
+/** In this order, as the official CLI looks for them. */
+const fileNames = ['e2b.Dockerfile', 'Dockerfile'] as const;
+
+export const buildTemplate = defineCommand({
+  meta: { name: 'build', description: 'Build a template from a Dockerfile, in a sandbox; shows the log' },
+  args: {
+    path: {
+      type: 'positional',
+      required: true,
+      description: 'A Dockerfile, or a folder with one; COPY takes from there',
+    },
+    name: { type: 'positional', required: true, description: 'NAME or NAME:TAG: a-z, 0-9, - and _' },
+    tags: { type: 'string', description: 'More tags, separated by commas', valueHint: 'TAG,TAG' },
+    cpus: { type: 'string', description: 'CPUs of its sandboxes, 1 or even (default 2)', valueHint: 'N' },
+    'memory-mb': { type: 'string', description: 'Memory of its sandboxes in MiB (default 1024)', valueHint: 'MIB' },
+    'free-disk-mb': { type: 'string', description: 'MiB that are free on their disk at least', valueHint: 'MIB' },
+    'start-command': {
+      type: 'string',
+      description: 'Instead of CMD: is running in every sandbox',
+      valueHint: 'COMMAND',
+    },
+    'ready-command': { type: 'string', description: 'Succeeds once that is ready', valueHint: 'COMMAND' },
+    force: { type: 'boolean', description: 'Take nothing from the cache' },
+    verbose: { type: 'boolean', description: 'Show entries of the level debug too' },
+    'data-dir': apiDataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const cpuCount = parseNumberFlag('cpus', args.cpus, 1, 32);
+    const memoryMB = parseNumberFlag('memory-mb', args['memory-mb'], 128, 1_048_576);
+    const minFreeDiskMb = parseNumberFlag('free-disk-mb', args['free-disk-mb'], 0, 16_777_216);
+    const commands = { start: args['start-command'], ready: args['ready-command'] };
+    if (commands.start !== undefined && commands.ready === undefined)
+      throw new UsageError('--start-command needs --ready-command.');
+    const dockerfile = await readDockerfile(args.path);
+    const api = await findApi(args['data-dir']);
+    const { Template } = await import('e2b');
+    const fromFile = parseDockerfile(() =>
+      Template({ fileContextPath: dockerfile.folder }).fromDockerfile(dockerfile.text),
+    );
+    const template =
+      commands.start !== undefined
+        ? fromFile.setStartCmd(commands.start, commands.ready ?? '')
+        : commands.ready !== undefined
+          ? fromFile.setReadyCmd(commands.ready)
+          : fromFile;
+    const print = createBuildLogPrinter(args.verbose === true);
+    const building = Template.build(template, args.name, {
+      ...{ apiUrl: api.url, apiKey: api.key.reveal(), skipCache: args.force === true, onBuildLogs: print },
+      ...(args.tags === undefined ? {} : { tags: args.tags.split(',').map((tag) => tag.trim()) }),
+      ...(cpuCount === undefined ? {} : { cpuCount }),
+      ...(memoryMB === undefined ? {} : { memoryMB }),
+      ...(minFreeDiskMb === undefined ? {} : { minFreeDiskMb }),
+    });
+    const { name, tags, templateId: templateID, buildId: buildID } = await building.catch(rethrow);
+    console.log(args.json === true ? JSON.stringify({ name, tags, templateID, buildID }) : templateID);
+  },
+});
+
+async function readDockerfile(path: string): Promise<{ folder: string; text: string }> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) throw new SoulBoxError('file_not_found', `There is no ${path}.`);
+  if (!found.isDirectory()) return { folder: dirname(path), text: await readFile(path, 'utf8') };
+  for (const name of fileNames) {
+    const text = await readIfThere(join(path, name));
+    if (text !== undefined) return { folder: path, text };
+  }
+  throw new SoulBoxError('file_not_found', `There is no ${fileNames.join(' or ')} in the folder ${basename(path)}.`);
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** The client's parser throws plain errors, such as for a second FROM. */
+function parseDockerfile<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new SoulBoxError('bad_request', `The Dockerfile cannot be used: ${messageOf(error)}.`);
+  }
+}
+
+/** The client says the status of an answer in front of its text; what else it throws tells how the build failed. */
+function rethrow(error: unknown): never {
+  const [, status, message] = /^(\d{3}): (.*)$/s.exec(messageOf(error)) ?? [];
+  if (status !== undefined && message !== undefined) throw new ApiError(Number(status), message);
+  throw new SoulBoxError('build_failed', messageOf(error));
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

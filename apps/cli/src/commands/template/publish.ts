@@ -1,0 +1,31 @@
+import { defineCommand } from 'citty';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import { apiDataDirArg, builtTemplateArg, jsonArg } from '../../program/shared-args.ts';
+
+export const publishTemplate = defineCommand({
+  meta: { name: 'publish', description: 'Let all teams of the server make sandboxes from a template' },
+  args: { template: builtTemplateArg, 'data-dir': apiDataDirArg, json: jsonArg },
+  run: async ({ args }) => await setPublic(args, true),
+});
+
+export const unpublishTemplate = defineCommand({
+  meta: { name: 'unpublish', description: 'Keep a template to the team again' },
+  args: { template: builtTemplateArg, 'data-dir': apiDataDirArg, json: jsonArg },
+  run: async ({ args }) => await setPublic(args, false),
+});
+
+interface Args {
+  readonly template: string;
+  readonly 'data-dir'?: string | undefined;
+  readonly json?: boolean | undefined;
+}
+
+async function setPublic(args: Args, isPublic: boolean): Promise<void> {
+  const path = `/v2/templates/${encodeURIComponent(args.template)}`;
+  const body = { public: isPublic };
+  const answer = await callApi<{ names: string[] }>(await findApi(args['data-dir']), { method: 'PATCH', path, body });
+  const { names } = answer.body;
+  if (args.json === true) console.log(JSON.stringify({ names, public: isPublic }));
+  else console.log(`${names.join(', ')}: ${isPublic ? 'public' : 'for the team only'}.`);
+}

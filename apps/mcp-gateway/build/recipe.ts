@@ -1,0 +1,20 @@
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bundleProgram } from '@soulbox/templates';
+import type { Recipe } from '@soulbox/templates';
+
+const program = 'usr/local/bin/mcp-gateway';
+
+/** What the client's `mcp` option needs: the program that it calls, and servers from npm that work without a network. */
+export const mcpGatewayRecipe: Recipe = {
+  name: 'mcp-gateway',
+  revision: 1,
+  description: 'MCP servers behind one URL, for the mcp option of the clients',
+  packages: [],
+  npm: [{ lock: new URL('../servers/', import.meta.url), target: '/opt/mcp-gateway' }],
+  finish: async (rootfs) => {
+    await bundleProgram(fileURLToPath(new URL('../src/main.ts', import.meta.url)), join(rootfs, program));
+    await chmod(join(rootfs, program), 0o755);
+  },
+};
