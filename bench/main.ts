@@ -7,6 +7,7 @@ import type { Figure, Measurement, Skipped } from './measurement.ts';
 import { burst } from './measurements/burst.ts';
 import { create } from './measurements/create.ts';
 import { fork } from './measurements/fork.ts';
+import { functions } from './measurements/functions.ts';
 import { idleCpu } from './measurements/idle-cpu.ts';
 import { memory } from './measurements/memory.ts';
 import { pool } from './measurements/pool.ts';
@@ -25,6 +26,7 @@ const measurements: readonly Measurement[] = [
   sleepAndWake,
   fork,
   pool,
+  functions,
   burst,
   idleCpu,
 ];
