@@ -8,6 +8,7 @@ import { build } from './measurements/build.ts';
 import { burst } from './measurements/burst.ts';
 import { create } from './measurements/create.ts';
 import { fork } from './measurements/fork.ts';
+import { functions } from './measurements/functions.ts';
 import { idleCpu } from './measurements/idle-cpu.ts';
 import { memory } from './measurements/memory.ts';
 import { pool } from './measurements/pool.ts';
@@ -27,6 +28,7 @@ const measurements: readonly Measurement[] = [
   fork,
   pool,
   build,
+  functions,
   burst,
   idleCpu,
 ];
