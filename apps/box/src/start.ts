@@ -85,6 +85,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       templates,
       recipes,
       runtime,
+      files,
       defaultTemplate,
       logger: logger.child({ part: 'runner' }),
     }),

@@ -2,11 +2,17 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { key, wholeNumber } from '@soulbox/base';
 import type { ConfigOf } from '@soulbox/base';
+import { defaultImageMap, imageMapSchema } from './builds/images/map-image.ts';
 
 const nameServers: z.ZodType<readonly string[]> = z
   .string()
   .transform((text) => text.split(',').map((entry) => entry.trim()))
   .pipe(z.array(z.ipv4()).max(3));
+
+const names: z.ZodType<readonly string[]> = z
+  .string()
+  .transform((text) => text.split(',').map((entry) => entry.trim()))
+  .pipe(z.array(z.string().min(1)));
 
 /** Settings of the runner. One number, text or list each; docs/config.md is generated from this table. */
 export const runnerConfigSchema = {
@@ -85,6 +91,57 @@ export const runnerConfigSchema = {
     z.enum(['container', 'gvisor']),
     'container',
     'How sandboxes are walled off when neither their creator nor their template says.',
+  ),
+  maxBuilds: key(
+    'SOULBOX_MAX_BUILDS',
+    wholeNumber(1, 64),
+    availableParallelism(),
+    'Template builds that may run at once; more of them wait. Default: the number of CPUs.',
+  ),
+  buildTimeoutMinutes: key(
+    'SOULBOX_BUILD_TIMEOUT_MINUTES',
+    wholeNumber(1, 10_080),
+    60,
+    'Minutes after which a template build is given up.',
+  ),
+  buildReadySeconds: key(
+    'SOULBOX_BUILD_READY_SECONDS',
+    wholeNumber(1, 86_400),
+    600,
+    'Seconds that the ready command of a template build has to succeed after the start command.',
+  ),
+  buildCacheMb: key(
+    'SOULBOX_BUILD_CACHE_MB',
+    wholeNumber(0, 1_073_741_824),
+    20_480,
+    'MiB that the cache of template builds may take: finished steps, results, roots of images. What was not used for longest goes ' +
+      'first; what templates need is not counted.',
+  ),
+  buildCacheHours: key(
+    'SOULBOX_BUILD_CACHE_HOURS',
+    wholeNumber(1, 87_600),
+    168,
+    'Hours that what the cache of template builds holds stays there without being used.',
+  ),
+  images: key(
+    'SOULBOX_IMAGES',
+    imageMapSchema,
+    defaultImageMap,
+    'Where template builds take images from, as pattern=target, separated by commas; the first that matches counts. A pattern such as ' +
+      '`debian:*` is for the name with its tag. A target is `template:NAME` or another image, in which `*` is what the ' +
+      "pattern's matched.",
+  ),
+  privateRegistries: key(
+    'SOULBOX_PRIVATE_REGISTRIES',
+    names,
+    [],
+    'Registries, as host or host:port separated by commas, that template builds may use although they are at private addresses.',
+  ),
+  insecureRegistries: key(
+    'SOULBOX_INSECURE_REGISTRIES',
+    names,
+    [],
+    'Likewise, and they speak plain HTTP or have a certificate that nobody vouches for.',
   ),
   maxProcesses: key(
     'SOULBOX_MAX_PROCESSES',

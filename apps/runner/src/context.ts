@@ -7,6 +7,11 @@ import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { StateStore } from '@soulbox/states';
 import type { Recipe, TemplateStore } from '@soulbox/templates';
+import type { BlobReader } from './builds/blob-reader.ts';
+import { createBuilds } from './builds/builds.ts';
+import type { BuildContext } from './builds/builds.ts';
+import { openLayerCache } from './builds/cache/layer-cache.ts';
+import { createCacheSweeper } from './builds/cache/sweep-cache.ts';
 import type { RunnerConfig } from './config.ts';
 import { rehearse } from './envd/rehearse.ts';
 import { createEvents } from './events.ts';
@@ -54,6 +59,8 @@ export interface RunnerOptions {
   /** By which templates that are missing can be made. */
   readonly recipes: readonly Recipe[];
   readonly runtime: EnvdRuntime;
+  /** Where the files of template builds are. */
+  readonly files: BlobReader;
   /** The template whose spares are kept from the start and for good. */
   readonly defaultTemplate: string;
   readonly logger: Logger;
@@ -61,7 +68,7 @@ export interface RunnerOptions {
 }
 
 /** Everything the runner's routes use; constructed here and nowhere else. */
-export interface RunnerContext extends CreateContext, AsyncDisposable {
+export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposable {
   readonly maker: TemplateMaker;
   readonly router: Router;
   readonly logger: Logger;
@@ -84,6 +91,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
 
   const archivist = createArchivist(context, options.config.archiveAfterSeconds * 1000);
   const leisure = createLeisure(context);
+  const sweepCache = createCacheSweeper(context);
   const keeper = startKeeper({
     ...context,
     pool,
@@ -93,6 +101,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       await retryEndings(context);
       await retrySteps(context, end);
       context.background.start(async (stopping) => await archivist.sweep(stopping));
+      context.background.start(sweepCache);
       leisure.goOn();
       await dropDamagedStates(context);
     },
@@ -117,6 +126,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       context.metrics[Symbol.dispose]();
       stopping.abort();
       await pool.close();
+      await context.builds[Symbol.asyncDispose]();
       await context.background[Symbol.asyncDispose]();
       for (const sandbox of context.table.all()) letGo(sandbox);
     },
@@ -129,7 +139,7 @@ async function dropDamagedStates({ host, clock }: OperationContext): Promise<voi
 }
 
 interface Operations {
-  readonly context: OperationContext;
+  readonly context: BuildContext;
   readonly router: Router;
   readonly end: RunnerContext['end'];
 }
@@ -140,6 +150,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   const host = await createSandboxHost(options);
   const table = createSandboxTable(host.store);
   const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger);
+  const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger);
   const activity = createActivity(clock);
   const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
   const end: RunnerContext['end'] = async (sandboxId, cause) => {
@@ -152,7 +163,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     host,
     table,
     snapshots,
-    keepsakes: createKeepsakes(states, table, snapshots, logger, clock),
+    keepsakes: createKeepsakes(states, table, snapshots, logger, clock, () => cache.holding()),
     templates: options.templates,
     admission: createAdmission(options.config, () => table.tenants()),
     events: createEvents(),
@@ -166,7 +177,8 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
       await end(sandboxId, 'unconfirmed');
     },
   };
-  return { context, router, end };
+  const builds = createBuilds({ ...options, cache, clock, stopping });
+  return { context: { ...context, builds }, router, end };
 }
 
 async function createSandboxHost(options: RunnerOptions): Promise<SandboxHost> {

@@ -4,6 +4,10 @@ import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { LogEntrySchema, RunnerService } from '@soulbox/contract/runner';
+import type { RunBuildRequest } from '@soulbox/contract/runner';
+import { isListed } from '@soulbox/templates';
+import { buildFromMessage } from './builds/from-message.ts';
+import { streamBuild } from './builds/stream-build.ts';
 import type { RunnerContext } from './context.ts';
 import { isolationOf } from './context.ts';
 import { createFromMessage, forkFromMessage, parseDurability } from './sandboxes/from-message.ts';
@@ -135,7 +139,7 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     }),
 
     listTemplates: answer(async () => ({
-      templates: (await templates.list()).map(templateToMessage),
+      templates: (await templates.list()).filter(isListed).map(templateToMessage),
       makeable: await context.maker.makeable(),
     })),
 
@@ -144,6 +148,10 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
       if ('templateId' in made) return { template: templateToMessage(made) };
       return { step: made.step, elapsedSeconds: Math.round(made.elapsedMs / 1000) };
     }),
+    async *runBuild(request: RunBuildRequest, handler: HandlerContext) {
+      const spec = await answer((message: RunBuildRequest) => Promise.resolve(buildFromMessage(message)))(request);
+      yield* streamBuild(context, spec, handler.signal);
+    },
 
     async *watchEvents(_request: unknown, handler: HandlerContext) {
       const present = table.tenants().map((sandbox) => ({

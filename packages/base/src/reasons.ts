@@ -29,10 +29,6 @@ export const reasons = {
     help: 'No template of this id or name. List them with `soulbox template list`.',
   },
   build_not_found: { code: 'not_found', help: 'No build of this id belongs to the template.' },
-  build_failed: {
-    code: 'failed_precondition',
-    help: 'A step of the template build failed; the message says which command and how it ended, the log what it printed.',
-  },
   template_in_use: {
     code: 'invalid_argument',
     help: 'Sandboxes of the template run or are paused. End them, then delete it.',
@@ -73,6 +69,26 @@ export const reasons = {
   too_many_sandboxes: {
     code: 'resource_exhausted',
     help: 'The team or the host is at its limit of sandboxes. Kill some, or retry later.',
+  },
+  too_many_builds: {
+    code: 'resource_exhausted',
+    help: 'The host runs as many template builds as it may at once. Retry when one has ended.',
+  },
+  build_failed: {
+    code: 'failed_precondition',
+    help: 'A step of the template build failed; the message says which command and how it ended, the log what it printed.',
+  },
+  build_canceled: {
+    code: 'canceled',
+    help: 'Somebody canceled the template build, or began another one of the same template and tag.',
+  },
+  build_timeout: {
+    code: 'deadline_exceeded',
+    help: 'The template build took longer than `SOULBOX_BUILD_TIMEOUT_MINUTES`.',
+  },
+  image_unavailable: {
+    code: 'failed_precondition',
+    help: 'The image of the template build cannot be had: the message has the words of its registry.',
   },
   limit_exceeded: { code: 'resource_exhausted', help: 'A documented limit was reached; the message names it.' },
   not_implemented: { code: 'unimplemented', help: 'This version of SoulBox does not offer the call yet.' },

@@ -1,7 +1,7 @@
 import type { AddressPlan } from './address-plan.ts';
 import { firstSlot, inner, lastSlot } from './address-plan.ts';
 import type { Cidr } from './cidr.ts';
-import { textFromCidr } from './cidr.ts';
+import { findCidr, overlaps, textFromCidr } from './cidr.ts';
 import { isOpen } from './policy.ts';
 import type { ParsedPolicy } from './policy.ts';
 
@@ -20,6 +20,13 @@ export const builtInDenied = [
   '224.0.0.0/4', // multicast
   '240.0.0.0/4', // reserved, and the limited broadcast 255.255.255.255
 ] as const;
+
+/** Whether an address is one that no sandbox reaches. Of IPv6, which sandboxes do not have, only what is routed world-wide is open. */
+export function isClosedToSandboxes(address: string): boolean {
+  if (address.includes(':')) return !/^[23]/.test(address);
+  const range = findCidr(address);
+  return range === undefined || builtInDenied.some((denied) => overlaps(findCidr(denied) ?? range, range));
+}
 
 export interface RulesetOptions {
   readonly plan: AddressPlan;

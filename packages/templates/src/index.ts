@@ -1,6 +1,6 @@
 export { openTemplateStore } from './store/template-store.ts';
 export type { AddTemplate, TemplateFacts, TemplateStore } from './store/template-store.ts';
-export { parseTemplateName } from './store/template.ts';
+export { isListed, parseTemplateName } from './store/template.ts';
 export type { Template } from './store/template.ts';
 export type { TemplateDraft } from './store/template-draft.ts';
 export { baseRecipe, baseTemplateName } from './recipes/base.ts';
@@ -9,5 +9,6 @@ export { desktopRecipe } from './recipes/desktop.ts';
 export { ensureTemplate, isMadeBy, makeTemplate } from './recipes/make-template.ts';
 export type { MakeTemplateOptions } from './recipes/make-template.ts';
 export type { NpmTree, Recipe } from './recipes/recipe.ts';
-export { defaultImportLimits, importTemplate } from './import/import-template.ts';
+export { findImageDigest } from './import/find-image-digest.ts';
+export { defaultImportLimits, importImage, importTemplate } from './import/import-template.ts';
 export type { ImportLimits, ImportOptions } from './import/import-template.ts';

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { CommandError } from '@soulbox/base';
 
 export interface LinesOptions {
@@ -9,19 +10,23 @@ export interface LinesOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Aborted: ended as at the time limit. */
   readonly signal?: AbortSignal;
+  /** Open in the program as its descriptor 3. */
+  readonly descriptor?: number;
 }
 
 const keptLines = 40;
 const killAfterMs = 5000;
+/** Of what it writes to its standard output. */
+const maxOutputLength = 4 * 1024 * 1024;
 
 /**
- * Runs a long host program and reports its standard error as it comes. Throws CommandError with the last lines. At the
- * time limit the whole process group gets SIGTERM, so that the program can unmount what it mounted, then SIGKILL.
+ * Runs a long host program, reports its standard error as it comes, and gives its standard output. Throws CommandError with the last
+ * lines. At the time limit the whole process group gets SIGTERM, so that the program can unmount what it mounted, then SIGKILL.
  */
-export async function runWithLines(command: string, args: readonly string[], options: LinesOptions): Promise<void> {
+export async function runWithLines(command: string, args: readonly string[], options: LinesOptions): Promise<string> {
   const last: string[] = [];
   const child = spawn(command, [...args], {
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', options.descriptor ?? 'ignore'],
     detached: true,
     ...(options.env === undefined ? {} : { env: options.env }),
   });
@@ -29,7 +34,11 @@ export async function runWithLines(command: string, args: readonly string[], opt
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     process.kill(-child.pid, signal);
   };
-  const lines = createInterface({ input: child.stderr });
+  let output = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    if (output.length < maxOutputLength) output += text;
+  });
+  const lines = createInterface({ input: child.stderr as Readable });
   lines.on('line', (line) => {
     last.push(line.slice(0, 1000));
     if (last.length > keptLines) last.shift();
@@ -56,6 +65,7 @@ export async function runWithLines(command: string, args: readonly string[], opt
         else reject(new CommandError([command, ...args], code ?? undefined, last.join('\n'), undefined));
       });
     });
+    return output;
   } finally {
     for (const timer of timers) clearTimeout(timer);
     process.off('exit', onExit);

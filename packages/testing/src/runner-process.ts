@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { nodeProgram } from './server-process.ts';
+import { nodeProgram, testTemplatesDirectory } from './server-process.ts';
 
 const program = fileURLToPath(new URL('./runner-program.ts', import.meta.url));
 
@@ -10,7 +10,8 @@ const program = fileURLToPath(new URL('./runner-program.ts', import.meta.url));
 export interface RunnerProcess {
   /**
    * A method of spec/runner by its name there, in JSON form both ways; or with a `sandboxId` `ask`: whether its envd answers,
-   * `fill`: gives it a large disk, and `wake`: the gateway's way to wake it. Rejects with the runner's message, and when the runner is killed.
+   * `fill`: gives it a large disk, and `wake`: the gateway's way to wake it. `runBuild` answers with all its `events`, and `cancelBuild`
+   * drops its stream; `shell` gives what a `command` prints in a sandbox. Rejects with the runner's message, and when the runner is killed.
    */
   call(method: string, request: object): Promise<Record<string, unknown>>;
   /** SIGKILL, wherever it is. Its sandboxes go on. */
@@ -19,10 +20,24 @@ export interface RunnerProcess {
   stop(): Promise<void>;
 }
 
+export interface RunnerProcessOptions {
+  /** Default: the folder that all tests share. */
+  readonly templatesDirectory?: string;
+  /** Settings of the runner, as `SOULBOX_*`. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 /** Starts one on a data folder, whatever an earlier one left there. */
-export async function startRunnerProcess(instance: number, dataDirectory: string): Promise<RunnerProcess> {
-  const args = ['--conditions=soulbox-source', program, String(instance), dataDirectory];
-  const child = spawn(nodeProgram, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+export async function startRunnerProcess(
+  instance: number,
+  dataDirectory: string,
+  { templatesDirectory = testTemplatesDirectory, environment = {} }: RunnerProcessOptions = {},
+): Promise<RunnerProcess> {
+  const args = ['--conditions=soulbox-source', program, String(instance), dataDirectory, templatesDirectory];
+  const child = spawn(nodeProgram, args, {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, ...environment },
+  });
   const waiting = new Map<number, PromiseWithResolvers<Record<string, unknown>>>();
   const wait = async (id: number): Promise<Record<string, unknown>> => {
     const waiter = Promise.withResolvers<Record<string, unknown>>();

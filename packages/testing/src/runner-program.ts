@@ -1,36 +1,43 @@
 // A runner with the real drivers and the real envd, as a process that a test may kill: does what the JSON lines on its standard input
-// say, and answers each. Arguments: instance number, data folder.
+// say, and answers each. Arguments: instance number, data folder, folder of the templates. Reads the environment as a server does.
 import { randomBytes } from 'node:crypto';
+import { Agent } from 'node:http';
+import type { AgentOptions } from 'node:http';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
-import type { DescMessage, Message } from '@bufbuild/protobuf';
-import { toJson } from '@bufbuild/protobuf';
+import type { Duplex } from 'node:stream';
+import type { DescMessage, JsonValue, Message } from '@bufbuild/protobuf';
+import { fromJson, toJson } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
 import { createLogger, loadConfig, silentLogger } from '@soulbox/base';
 import { createDrivers, defaultTemplate } from '@soulbox/box';
 import { envdPort } from '@soulbox/contract';
-import { RunnerService } from '@soulbox/contract/runner';
+import { RunBuildRequestSchema, RunBuildResponseSchema, RunnerService } from '@soulbox/contract/runner';
+import { Process } from '@soulbox/contract/process';
 import { buildEnvdRuntime } from '@soulbox/envd/build';
 import { openNetwork } from '@soulbox/network';
 import { runnerConfigSchema, startRunner } from '@soulbox/runner';
 import { openStateStore } from '@soulbox/states';
+import { openDiskBlobs } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
-import { testTemplatesDirectory } from './server-process.ts';
 
-const [instanceText = '', dataDirectory = ''] = process.argv.slice(2);
+const [instanceText = '', dataDirectory = '', templatesDirectory = ''] = process.argv.slice(2);
 const instance = Number(instanceText);
 const logger = createLogger({ level: 'info', file: join(dataDirectory, 'runner.log') });
 const network = await openNetwork({ instance, logger, nameServers: ['1.1.1.1'] });
 const states = await openStateStore({ directory: dataDirectory, logger });
+const files = await openDiskBlobs({ directory: join(dataDirectory, 'uploads') });
 const runner = await startRunner({
-  config: { ...loadConfig(runnerConfigSchema, {}), instance, poolSize: 0 },
+  config: { ...loadConfig(runnerConfigSchema, process.env), instance, poolSize: 0 },
   dataDirectory,
   drivers: await createDrivers(instance, logger),
   network,
   states,
-  templates: openTemplateStore(testTemplatesDirectory, silentLogger),
+  templates: openTemplateStore(templatesDirectory, silentLogger),
   recipes: [],
   runtime: await buildEnvdRuntime(join(dataDirectory, 'runtime')),
+  files,
   defaultTemplate,
   logger,
 });
@@ -68,6 +75,7 @@ async function askEnvd(sandboxId: string, request: string, body = Buffer.alloc(0
 async function stop(): Promise<void> {
   await runner[Symbol.asyncDispose]();
   await states[Symbol.asyncDispose]();
+  await files[Symbol.asyncDispose]();
   await network.close();
 }
 
@@ -81,7 +89,50 @@ const own = {
   stop,
 } satisfies Record<string, (sandboxId: string) => Promise<unknown>>;
 
+/** What a command prints in a sandbox without an access token, run as its default user through envd as the official clients do. */
+async function shell({ sandboxId, command }: { sandboxId: string; command: string }): Promise<{ output: string }> {
+  const createConnection = (
+    _options: AgentOptions,
+    callback?: (error: Error | null, stream: Duplex) => void,
+  ): undefined => {
+    runner.router.dial(sandboxId, envdPort).then(
+      (socket) => callback?.(null, socket),
+      (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
+    );
+    return undefined;
+  };
+  const agent = Object.assign(new Agent(), { createConnection });
+  const transport = createConnectTransport({ baseUrl: 'http://envd', httpVersion: '1.1', nodeOptions: { agent } });
+  const decoder = new TextDecoder();
+  let output = '';
+  const process = { cmd: '/bin/sh', args: ['-l', '-c', `{ ${command}; } 2>&1`] };
+  for await (const { event } of createClient(Process, transport).start({ process }))
+    if (event?.event.case === 'data' && event.event.value.output.case === 'stdout')
+      output += decoder.decode(event.event.value.output.value, { stream: true });
+  return { output };
+}
+
+const builds = new Map<string, AbortController>();
+
+/** All events of a build, in JSON form. */
+async function runBuild(request: object): Promise<{ events: unknown[] }> {
+  const message = fromJson(RunBuildRequestSchema, request as JsonValue);
+  const cancel = new AbortController();
+  builds.set(message.buildId, cancel);
+  const events: unknown[] = [];
+  try {
+    for await (const event of client.runBuild(message, { signal: cancel.signal }))
+      events.push(toJson(RunBuildResponseSchema, event));
+  } finally {
+    builds.delete(message.buildId);
+  }
+  return { events };
+}
+
 async function perform(method: string, request: object): Promise<unknown> {
+  if (method === 'runBuild') return await runBuild(request);
+  if (method === 'shell') return await shell(request as { sandboxId: string; command: string });
+  if (method === 'cancelBuild') return builds.get((request as { buildId: string }).buildId)?.abort();
   if (method in own) return await own[method as keyof typeof own]((request as { sandboxId: string }).sandboxId);
   const call = client[method as Method] as (request: object) => Promise<Message>;
   return toJson(RunnerService.method[method as Method].output as DescMessage, await call(request));

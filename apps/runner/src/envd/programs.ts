@@ -1,5 +1,6 @@
 import { Agent, request as httpRequest } from 'node:http';
 import type { AgentOptions } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createClient } from '@connectrpc/connect';
@@ -44,6 +45,8 @@ export interface Programs {
   startDetached(program: Omit<Program, 'stdin' | 'signal'>): Promise<number>;
   /** Writes a file through envd, as the user. Throws `disk_full` and `bad_request` as envd says. */
   upload(path: string, user: string, content: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /** Cuts every connection: calls under way fail, programs go on. */
+  close(): void;
 }
 
 /** envd sends output in pieces of 32 KiB. */
@@ -53,13 +56,19 @@ const maxAnswerBytes = 64 * 1024;
 
 /** `accessToken` is what the sandbox's envd demands of its tenant; empty when it demands none. */
 export function createPrograms(dial: Dial, accessToken: string): Programs {
-  const agent = createAgent(dial);
+  const open = new Set<Socket>();
+  const agent = createAgent(async (port) => {
+    const socket = await dial(port);
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    return socket;
+  });
   const client = createClient(
     Process,
     createConnectTransport({
       baseUrl: 'http://envd',
       httpVersion: '1.1',
-      useBinaryFormat: false,
+      useBinaryFormat: true,
       readMaxBytes: maxMessageBytes,
       nodeOptions: { agent },
     }),
@@ -168,6 +177,10 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
       if (status === 200) return;
       if (status === 507) throw new SoulBoxError('disk_full', 'The disk of the sandbox is full.');
       throw new SoulBoxError('bad_request', `The file could not be written: ${text.slice(0, 200)}`);
+    },
+
+    close() {
+      for (const socket of open) socket.destroy(new Error('the sandbox is not served any more'));
     },
   };
 }

@@ -6,13 +6,17 @@ import type { SandboxHost } from './host.ts';
 import { startProcesses, waitForEnvd } from './live.ts';
 import type { Blueprint } from './pool.ts';
 import type { SandboxRecord } from './record.ts';
-import type { LiveSandbox } from './table.ts';
+import type { LiveSandbox, RecordChange } from './table.ts';
 
 /**
- * Makes a sandbox of the template and waits until its envd answers. On any failure all that was made is removed again and
+ * Makes a sandbox of the template and waits until its envd answers. `own` is what its record has besides. On any failure all that was made is removed again and
  * `sandbox_start_failed` is thrown.
  */
-export async function bootSandbox(host: SandboxHost, { template, isolation }: Blueprint): Promise<LiveSandbox> {
+export async function bootSandbox(
+  host: SandboxHost,
+  { template, isolation }: Blueprint,
+  own: RecordChange = {},
+): Promise<LiveSandbox> {
   const sandboxId = createSandboxId();
   const record: SandboxRecord = {
     formatVersion: 1,
@@ -32,6 +36,7 @@ export async function bootSandbox(host: SandboxHost, { template, isolation }: Bl
     layers: [],
     disk: 'new',
     pagesFrom: '',
+    ...own,
   };
   const startedAt = performance.now();
   try {

@@ -33,6 +33,7 @@ export function createKeepsakes(
   snapshots: SnapshotStore,
   logger: Logger,
   clock: Clock,
+  cached: () => Required<Holding>,
 ): Keepsakes {
   const holdings = new Set<Holding>();
   const lastUses = new Map<string, number>();
@@ -51,7 +52,7 @@ export function createKeepsakes(
       pagesFrom,
     ]);
     const namedLayers = records.flatMap(({ layers, work }) => [...layers, work?.layerId ?? '']);
-    const held = [...holdings];
+    const held = [...holdings, cached()];
     return {
       states: new Set([
         ...namedStates,

@@ -4,16 +4,17 @@ import type { SandboxState } from './lifecycle.ts';
 
 /** Row: from. Column: to. The order is that of `sandboxStates`. */
 const table = {
-  booting: '.W.......E',
-  warm: '..C......E',
-  claiming: '...R.....E',
-  running: '....P..S.E',
-  pausing: '...R.D...E',
-  paused: '......US.E',
-  resuming: '...R.D...E',
-  snapshotting: '...R.D...E',
-  restoring: '...R.....E',
-  ending: '..........',
+  booting: '.WB.......E',
+  warm: '...C......E',
+  building: '..........E',
+  claiming: '....R.....E',
+  running: '.....P..S.E',
+  pausing: '....R.D...E',
+  paused: '.......US.E',
+  resuming: '....R.D...E',
+  snapshotting: '....R.D...E',
+  restoring: '....R.....E',
+  ending: '...........',
 } satisfies Record<SandboxState, string>;
 
 const steps = sandboxStates.flatMap((from) =>

@@ -7,6 +7,7 @@ import { SoulBoxError } from '@soulbox/base';
  *                                        |  ^                           ^  |
  *     restoring (a copy) ----------------|--+---- resuming <------------|--+
  *                                        +------> pausing --------------+
+ *     booting --> building (the sandbox of a template build, nobody's to the end)
  *
  * Every one may go to `ending`, and from there only to no record at all. `pausing`, `resuming` and `snapshotting` lead back
  * to where they came from when they fail, and a snapshot whose source cannot go on leaves it paused.
@@ -16,6 +17,7 @@ import { SoulBoxError } from '@soulbox/base';
 export const sandboxStates = [
   'booting',
   'warm',
+  'building',
   'claiming',
   'running',
   'pausing',
@@ -29,8 +31,9 @@ export const sandboxStates = [
 export type SandboxState = (typeof sandboxStates)[number];
 
 const legalSteps = {
-  booting: ['warm', 'ending'],
+  booting: ['warm', 'building', 'ending'],
   warm: ['claiming', 'ending'],
+  building: ['ending'],
   claiming: ['running', 'ending'],
   running: ['pausing', 'snapshotting', 'ending'],
   pausing: ['paused', 'running', 'ending'],

@@ -11,7 +11,7 @@ const keptCapabilities = ['chown', 'dac_override', 'fowner', 'fsetid', 'mknod', 
 export async function runConfined(
   command: string,
   args: readonly string[],
-  options: { what: string; timeoutMs: number },
+  options: { what: string; timeoutMs: number; signal?: AbortSignal },
 ): Promise<void> {
   const bounding = `-all,${keptCapabilities.map((name) => `+${name}`).join(',')}`;
   const wall = ['--net', '--ipc', '--', 'setpriv', `--bounding-set=${bounding}`, '--no-new-privs', '--'];
@@ -19,14 +19,15 @@ export async function runConfined(
     await runWithLines('unshare', [...wall, command, ...args], {
       timeoutMs: options.timeoutMs,
       onLine: () => undefined,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
   });
 }
 
 /** Runs `work` and turns a program's failure into an error for the person who imports `what`. */
-export async function explainFaults(what: string, work: () => Promise<void>): Promise<void> {
+export async function explainFaults<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
-    await work();
+    return await work();
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     if (/no space left on device/i.test(error.stderr)) {

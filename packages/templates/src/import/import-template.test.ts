@@ -7,7 +7,7 @@ import { readRootfsFile } from '../rootfs/files.ts';
 import { openTemplateStore } from '../store/template-store.ts';
 import type { TemplateStore } from '../store/template-store.ts';
 import { makeBusyboxRootfs, makeImage } from '../testing/image.ts';
-import { startRegistry } from '../testing/registry.ts';
+import { bcrypt, startRegistry } from '../testing/registry.ts';
 import { makeTar } from '../testing/tar.ts';
 import type { TarEntry } from '../testing/tar.ts';
 import { importTemplate } from './import-template.ts';
@@ -159,8 +159,7 @@ describe('an image from a registry', () => {
   });
 
   test('with a password needs the auth file', async (context) => {
-    // What htpasswd -B would print: docker-registry takes bcrypt only.
-    const password = (await run('python3', ['-c', bcryptScript]).catch(() => '')).trim();
+    const password = await bcrypt('secret');
     context.skip(password === '', 'libcrypt here cannot make a bcrypt hash');
     await using registry = await startRegistry(join(directory, 'registry-auth'), `alice:${password}\n`);
     const credentials = Buffer.from('alice:secret').toString('base64');
@@ -183,13 +182,6 @@ describe('an image from a registry', () => {
     await expectNothingLeft();
   });
 });
-
-const bcryptScript = `
-import ctypes, ctypes.util
-crypt = ctypes.CDLL(ctypes.util.find_library('crypt')).crypt
-crypt.restype = ctypes.c_char_p
-print(crypt(b'secret', b'$2y$05$abcdefghijklmnopqrstuu').decode())
-`;
 
 describe('a tar file', () => {
   async function importTar(

@@ -6,16 +6,17 @@ import type { Account } from '../rootfs/accounts.ts';
 import { parsePasswd } from '../rootfs/accounts.ts';
 import { existsInRootfs, makeRootfsDirectory, readRootfsFile } from '../rootfs/files.ts';
 import { prepareRootfs } from '../rootfs/prepare-rootfs.ts';
+import { resolveInRootfs } from '../rootfs/resolve.ts';
 import { openScratchDisk, releaseScratchDisk } from '../store/scratch-disk.ts';
 import type { TemplateDraft } from '../store/template-draft.ts';
-import type { TemplateFacts, TemplateStore } from '../store/template-store.ts';
+import type { AddTemplate, TemplateFacts, TemplateStore } from '../store/template-store.ts';
 import type { Template } from '../store/template.ts';
 import { emptyImageConfig } from './image-config.ts';
 import type { ImageConfig } from './image-config.ts';
 import { parseSource } from './parse-source.ts';
 import type { ImportSource } from './parse-source.ts';
 import { unpackImage } from './unpack-image.ts';
-import type { RegistryOptions } from './unpack-image.ts';
+import type { RegistryOptions } from './skopeo.ts';
 import { unpackTar } from './unpack-tar.ts';
 
 export interface ImportLimits {
@@ -56,13 +57,50 @@ export async function importTemplate(
   options: ImportOptions,
 ): Promise<Template> {
   const source = parseSource(sourceText);
-  const startedAt = Date.now();
-  const template = await store.add({
+  return await addTemplate(store, source, options, {
     name,
-    source: source.text,
     replace: options.replace ?? false,
     fill: async (draft) => ({ ...(await fillFromSource(draft, source, options)), ...options.defaults }),
   });
+}
+
+/**
+ * Makes the root that builds of templates begin with of the image that `reference`, such as `docker://HOST/NAME@sha256:...`, names by its
+ * digest. Throws as `importTemplate`.
+ */
+export async function importImage(
+  store: TemplateStore,
+  reference: string,
+  imageDigest: string,
+  options: ImportOptions,
+): Promise<Template> {
+  const source = parseSource(reference);
+  return await addTemplate(store, source, options, {
+    fill: async (draft) => {
+      const facts = await fillFromSource(draft, source, options);
+      await openForBuilds(draft.rootfs);
+      return { ...facts, ...options.defaults, imageDigest };
+    },
+  });
+}
+
+/** As E2B's templates are: `user` may install into /usr/local without sudo, and /code is everybody's. */
+async function openForBuilds(rootfs: string): Promise<void> {
+  await makeRootfsDirectory(rootfs, '/code', 0o777);
+  await makeRootfsDirectory(rootfs, '/usr/local', 0o755);
+  const local = await resolveInRootfs(rootfs, '/usr/local');
+  // find follows no link, and nothing else changes the tree meanwhile.
+  if (local !== undefined) await run('find', [local, '-xdev', '!', '-type', 'l', '-exec', 'chmod', '777', '{}', '+']);
+}
+
+async function addTemplate(
+  store: TemplateStore,
+  source: ImportSource,
+  options: ImportOptions,
+  request: Omit<AddTemplate, 'source'>,
+): Promise<Template> {
+  const startedAt = Date.now();
+  const template = await store.add({ ...request, source: source.text });
   const { templateId, sizeBytes } = template;
   if (!(await existsInRootfs(template.rootfs, '/bin/bash'))) {
     options.logger.warn({ templateId }, 'no /bin/bash in it, with which the E2B clients run commands');
@@ -85,7 +123,10 @@ async function fillFromSource(
       : { rootfs: await unpackTar(source.file, scratch, unpacking), config: emptyImageConfig };
   await dropDevices(rootfs);
   options.onProgress('copying');
-  await run('cp', ['--archive', '--no-target-directory', '--', rootfs, draft.rootfs], { timeoutMs: limits.timeoutMs });
+  await run('cp', ['--archive', '--no-target-directory', '--', rootfs, draft.rootfs], {
+    timeoutMs: limits.timeoutMs,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
   await releaseScratchDisk(draft.directory);
   await rm(join(draft.directory, 'scratch'), { recursive: true });
   // The root folder of an archive may have any owner and mode, and a sandbox whose `/` only root may enter is useless.

@@ -23,11 +23,13 @@ export type TemplateFacts = Partial<
     | 'isolation'
     | 'startCommand'
     | 'readyCommand'
+    | 'imageDigest'
   >
 >;
 
 export interface AddTemplate {
-  readonly name: string;
+  /** Absent: it is found by its id only. */
+  readonly name?: string;
   readonly source: string;
   /** Take the name away from the template that has it. That one stays under its id, for the sandboxes that use it. */
   readonly replace?: boolean;
@@ -88,6 +90,7 @@ export function openTemplateStore(directory: string, logger: Logger = silentLogg
   }
 
   async function refuseTakenName(request: AddTemplate): Promise<Template | undefined> {
+    if (request.name === undefined) return undefined;
     const holder = await find(request.name);
     if (holder === undefined || request.replace === true) return holder;
     throw new SoulBoxError(
@@ -97,7 +100,7 @@ export function openTemplateStore(directory: string, logger: Logger = silentLogg
   }
 
   async function add(request: AddTemplate): Promise<Template> {
-    parseTemplateName(request.name);
+    if (request.name !== undefined) parseTemplateName(request.name);
     // Asked before the work, so that nobody waits minutes for a refusal, and again under the lock.
     await refuseTakenName(request);
     const templateId = randomId(20);
@@ -107,7 +110,7 @@ export function openTemplateStore(directory: string, logger: Logger = silentLogg
       const file: TemplateFile = {
         formatVersion: 1,
         templateId,
-        names: [request.name],
+        names: request.name === undefined ? [] : [request.name],
         createdAt: new Date().toISOString(),
         source: request.source,
         defaultWorkdir: facts.defaultUser === 'root' ? '/root' : `/home/${facts.defaultUser}`,
@@ -119,7 +122,7 @@ export function openTemplateStore(directory: string, logger: Logger = silentLogg
       await withStoreLock(directory, async () => {
         const holder = await refuseTakenName(request);
         await rename(draft.directory, target);
-        if (holder !== undefined) await dropName(holder, request.name);
+        if (holder !== undefined) await dropName(holder, request.name ?? '');
       });
       await removeTree(join(target, 'owner.json'));
       return { ...file, rootfs: join(target, 'rootfs') };

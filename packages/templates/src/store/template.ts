@@ -25,6 +25,11 @@ const templateFile = z.object({
   readyCommand: z.string().min(1).max(65_536).optional(),
   /** How its sandboxes are walled off when their creator does not say. Absent: as the server is set. */
   isolation: z.enum(['container', 'gvisor']).optional(),
+  /** Set on the root of an image that builds of templates begin with. It is nobody's template, and no list shows it. */
+  imageDigest: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .optional(),
   /** Size of rootfs/ on the disk when it was made. */
   sizeBytes: z.number().int().nonnegative(),
 });
@@ -35,6 +40,11 @@ export type TemplateFile = z.infer<typeof templateFile>;
 export interface Template extends Readonly<TemplateFile> {
   /** Host folder: the sandbox's root, owners 0-based, never written once it is published. */
   readonly rootfs: string;
+}
+
+/** Whether it is one that people make sandboxes of. */
+export function isListed(template: Template): boolean {
+  return template.imageDigest === undefined;
 }
 
 /** Throws `bad_request` for a name that no template may have. */

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { sleep } from '@soulbox/base';
+import { run, sleep } from '@soulbox/base';
 import { unpackDebianPackage } from './debian-package.ts';
 
 export interface Registry extends AsyncDisposable {
@@ -58,4 +58,16 @@ async function waitUntilUp(address: string): Promise<void> {
     await sleep(50);
   }
   throw new Error(`docker-registry did not answer on ${address}`);
+}
+
+const bcryptScript = `
+import ctypes, ctypes.util, sys
+crypt = ctypes.CDLL(ctypes.util.find_library('crypt')).crypt
+crypt.restype = ctypes.c_char_p
+print(crypt(sys.argv[1].encode(), b'$2y$05$abcdefghijklmnopqrstuu').decode())
+`;
+
+/** What htpasswd -B would print of a password: docker-registry takes bcrypt only. Empty where libcrypt cannot make it. */
+export async function bcrypt(password: string): Promise<string> {
+  return (await run('python3', ['-c', bcryptScript, password]).catch(() => '')).trim();
 }

@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { openTemplateStore } from '@soulbox/templates';
+import { isListed, openTemplateStore } from '@soulbox/templates';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiTemplate } from '../../api/wire.ts';
@@ -44,7 +44,8 @@ export const listTemplates = defineCommand({
 });
 
 async function listOnHost(dataDirFlag: string | undefined, json: boolean): Promise<void> {
-  const templates = await openTemplateStore(resolveFolders(dataDirFlag).templatesDirectory).list();
+  const store = openTemplateStore(resolveFolders(dataDirFlag).templatesDirectory);
+  const templates = (await store.list()).filter(isListed);
   if (json) {
     console.log(JSON.stringify(templates));
     return;

@@ -3,7 +3,7 @@ import type { OperationContext } from '../operation.ts';
 import { checkLayers } from '../sleep/check-state.ts';
 
 /** A sandbox with this many frozen disks gets one in their place before another comes on top: the kernel looks in each in turn. */
-const maxLayers = 8;
+const maxTenantLayers = 8;
 
 /** One layer that shows what a chain shows. It is kept until disposed, and then by the records that name it. */
 export interface ShortChain extends Disposable {
@@ -15,7 +15,11 @@ export interface ShortChain extends Disposable {
  * Merges the layers of a sandbox into one if there are too many, while it goes on. Its own disk stays on the old ones: an
  * overlay remembers what it was made on. Only a fresh disk can be put on the new one.
  */
-export async function shortenChain(context: OperationContext, layers: readonly string[]): Promise<ShortChain> {
+export async function shortenChain(
+  context: OperationContext,
+  layers: readonly string[],
+  maxLayers = maxTenantLayers,
+): Promise<ShortChain> {
   if (layers.length < maxLayers) return { below: (present) => present, [Symbol.dispose]: () => undefined };
   const layerId = randomId(20);
   const hold = context.keepsakes.hold({ layers: [...layers, layerId] });

@@ -34,6 +34,8 @@ const snapshotSchema = copySourceSchema.extend({
   createdAtMs: z.number(),
   /** On the host's disk, layers that others share included. */
   sizeBytes: z.number(),
+  /** Of a template build, for builds that begin with it; no sandbox sees them. Absent: it is no build's. */
+  variables: z.record(z.string(), z.string()).optional(),
 });
 
 export type SnapshotRecord = z.infer<typeof snapshotSchema>;

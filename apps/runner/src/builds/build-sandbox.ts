@@ -1,0 +1,94 @@
+import type { Template } from '@soulbox/templates';
+import { createPrograms } from '../envd/programs.ts';
+import type { Programs } from '../envd/programs.ts';
+import { bootSandbox } from '../sandboxes/boot.ts';
+import { takeDisk } from '../sandboxes/copies/take-disk.ts';
+import { endSandbox } from '../sandboxes/end.ts';
+import type { OperationContext } from '../sandboxes/operation.ts';
+import { plainLifecycle } from '../sandboxes/record.ts';
+import type { Tenant } from '../sandboxes/record.ts';
+import { endProcesses } from '../sandboxes/sleep/finish-pause.ts';
+import { tellSettings } from '../sandboxes/sleep/settle-in.ts';
+import type { LiveSandbox, RunningSandbox } from '../sandboxes/table.ts';
+
+/** What a sandbox of a build is booted on, and how large it is. */
+export interface BuildPlace {
+  readonly template: Template;
+  readonly isolation: string;
+  /** Frozen disks over the template, topmost first. */
+  readonly layers: readonly string[];
+  readonly teamId: string;
+  readonly cpuCount: number;
+  readonly memoryMb: number;
+  readonly diskMb: number;
+}
+
+/**
+ * A sandbox in which a part of a build runs. It is nobody's: neither lists nor events nor the gateway know it. Its record is on
+ * the disk before it is, and the next server removes it.
+ */
+export interface BuildSandbox {
+  readonly sandbox: RunningSandbox;
+  readonly programs: Programs;
+  /** Ends its processes and makes its disk a layer, not sealed yet. Then only `end` is left to do. */
+  takeLayer(layerId: string): Promise<void>;
+  /** Ends and removes it. Never throws; nothing happens when it is gone. */
+  end(): Promise<void>;
+}
+
+/** Boots one and tells its envd the settings. Whoever calls has checked the layers. Throws `sandbox_start_failed`. */
+export async function openBuildSandbox(
+  context: OperationContext,
+  place: BuildPlace,
+  settings: Tenant['settings'],
+): Promise<BuildSandbox> {
+  const { host, table, clock } = context;
+  const { template, isolation, layers, cpuCount, memoryMb, diskMb, teamId } = place;
+  const tenant = tenantOf(teamId, settings, clock.now());
+  const own = { layers: [...layers], cpuCount, memoryMb, diskMb, tenant };
+  const sandbox = await bootSandbox(host, { template, isolation }, own);
+  table.add(sandbox);
+  const programs = createPrograms(sandbox.live.dial, '');
+  const end = async (): Promise<void> => {
+    programs.close();
+    await endSandbox(context, sandbox.record.sandboxId, 'killed');
+  };
+  try {
+    await table.step(sandbox, 'building');
+    if (!hasTenant(sandbox)) throw new Error('the record of a build sandbox lost its settings');
+    await tellSettings(context, sandbox, sandbox.live);
+    return {
+      sandbox,
+      programs,
+      async takeLayer(layerId) {
+        programs.close();
+        await endProcesses(host, sandbox);
+        await takeDisk(context, sandbox, layerId);
+      },
+      end,
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+function hasTenant(sandbox: LiveSandbox): sandbox is RunningSandbox {
+  return sandbox.record.tenant !== undefined;
+}
+
+/** Whoever asks finds no deadline: the build has one of its own. */
+function tenantOf(teamId: string, settings: Tenant['settings'], nowMs: number): Tenant {
+  return {
+    teamId,
+    alias: '',
+    startedAtMs: nowMs,
+    endAtMs: nowMs,
+    metadata: {},
+    network: { allowOut: [], denyOut: [], maskRequestHost: '' },
+    envdAccessToken: '',
+    trafficAccessToken: '',
+    lifecycle: plainLifecycle,
+    settings,
+  };
+}

@@ -1,0 +1,71 @@
+import { join } from 'node:path';
+import { SoulBoxError } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
+import type { TemplateStore } from '@soulbox/templates';
+import type { RunnerConfig } from '../config.ts';
+import type { OperationContext } from '../sandboxes/operation.ts';
+import type { BlobReader } from './blob-reader.ts';
+import type { LayerCache } from './cache/layer-cache.ts';
+import { createImageStore } from './images/image-store.ts';
+import type { ImageStore } from './images/image-store.ts';
+
+/** What all builds of a host share. Disposing waits until those under way have ended. */
+export interface Builds extends AsyncDisposable {
+  readonly cache: LayerCache;
+  readonly images: ImageStore;
+  readonly files: BlobReader;
+  /** Runs a build when there is room for one more. Throws `too_many_builds`. `signal` aborts when the server stops, or `time` is over. */
+  run<T>(build: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /** Keeps the root of an image from being removed until disposed. */
+  holdTemplate(templateId: string): Disposable;
+  isHeld(templateId: string): boolean;
+}
+
+export interface BuildContext extends OperationContext {
+  readonly builds: Builds;
+}
+
+export interface BuildsOptions {
+  readonly config: RunnerConfig;
+  readonly cache: LayerCache;
+  readonly templates: TemplateStore;
+  readonly files: BlobReader;
+  readonly dataDirectory: string;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly stopping: AbortSignal;
+}
+
+export function createBuilds(options: BuildsOptions): Builds {
+  const { config, cache, templates, files, dataDirectory, logger, stopping } = options;
+  const { privateRegistries, insecureRegistries, maxBuilds, buildTimeoutMinutes } = config;
+  const directory = join(dataDirectory, 'run', 'images');
+  const underWay = new Set<Promise<unknown>>();
+  const held: string[] = [];
+  return {
+    cache,
+    files,
+    images: createImageStore({ templates, cache, directory, logger, privateRegistries, insecureRegistries }),
+    async run(build) {
+      if (underWay.size >= maxBuilds)
+        throw new SoulBoxError('too_many_builds', `This host runs its limit of ${maxBuilds} builds. Retry later.`);
+      const time = AbortSignal.timeout(buildTimeoutMinutes * 60_000);
+      const running = build(AbortSignal.any([stopping, time]));
+      const ended = running.catch(() => undefined);
+      underWay.add(ended);
+      try {
+        return await running;
+      } finally {
+        underWay.delete(ended);
+      }
+    },
+    holdTemplate(templateId) {
+      held.push(templateId);
+      return { [Symbol.dispose]: () => void held.splice(held.indexOf(templateId), 1) };
+    },
+    isHeld: (templateId) => held.includes(templateId),
+    async [Symbol.asyncDispose]() {
+      await Promise.all(underWay);
+    },
+  };
+}

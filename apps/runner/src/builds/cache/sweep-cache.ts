@@ -1,0 +1,94 @@
+import { stat } from 'node:fs/promises';
+import type { BuildContext } from '../builds.ts';
+import { layersOf } from './layer-cache.ts';
+import type { CacheItem } from './layer-cache.ts';
+
+/** A round looks at every file of the cache. */
+const everyMs = 60_000;
+
+/**
+ * Keeps the cache below its limits of age and size, and removes roots of images that nobody needs. What is called may come
+ * as often as it likes; it does nothing most times.
+ */
+export function createCacheSweeper(context: BuildContext): () => Promise<void> {
+  let sweptAtMs = -Infinity;
+  return async () => {
+    if (context.clock.now() - sweptAtMs < everyMs) return;
+    sweptAtMs = context.clock.now();
+    await sweepCache(context);
+  };
+}
+
+/** Once, now. */
+export async function sweepCache(context: BuildContext): Promise<void> {
+  const { builds, host, clock, keepsakes } = context;
+  const oldestMs = clock.now() - host.config.buildCacheHours * 3_600_000;
+  const old = builds.cache.list().filter(({ usedAtMs }) => usedAtMs < oldestMs);
+  for (const { key } of old) await builds.cache.remove(key);
+  const large = await findTooMuch(context, host.config.buildCacheMb * 2 ** 20);
+  for (const { key } of large) await builds.cache.remove(key);
+  const count = old.length + large.length;
+  if (count > 0) {
+    host.logger.info({ count }, 'entries of the layer cache removed');
+    await keepsakes.collect();
+  }
+  await removeUnneededImages(context);
+}
+
+/** What has to go, last used first, and of what was used at the same time what lies on most layers. */
+async function findTooMuch(context: BuildContext, maxBytes: number): Promise<CacheItem[]> {
+  const newestFirst = context.builds.cache
+    .list()
+    .toSorted((a, b) => b.usedAtMs - a.usedAtMs || layersOf(a.entry).length - layersOf(b.entry).length);
+  const measure = createMeasure(context);
+  let bytes = 0;
+  const tooMuch: CacheItem[] = [];
+  for (const item of newestFirst) {
+    bytes += await measure(item);
+    if (bytes > maxBytes) tooMuch.push(item);
+  }
+  return tooMuch;
+}
+
+/** Bytes that an item takes beside those measured before and what templates and sandboxes need anyway. */
+function createMeasure({ host, snapshots, table, templates }: BuildContext): (item: CacheItem) => Promise<number> {
+  const counted = new Set([
+    ...snapshots.list().flatMap(({ layers, stateId }) => [...layers, stateId]),
+    ...table.all().flatMap(({ record }) => record.layers),
+  ]);
+  const once = async (id: string, measure: () => Promise<number>): Promise<number> => {
+    if (counted.has(id)) return 0;
+    counted.add(id);
+    return await measure().catch(() => 0);
+  };
+  return async ({ entry }) => {
+    let bytes = 0;
+    for (const id of layersOf(entry))
+      bytes += await once(id, async () => (await stat(host.states.layerPath(id))).blocks * 512);
+    if (entry.kind === 'result')
+      bytes += await once(entry.source.stateId, async () => (await host.states.open(entry.source.stateId)).sizeBytes);
+    if (entry.kind === 'image')
+      bytes += await once(entry.templateId, async () => (await templates.find(entry.templateId))?.sizeBytes ?? 0);
+    return bytes;
+  };
+}
+
+/** A root stays as long as anything lies on it. */
+async function removeUnneededImages({ builds, host, snapshots, table, templates, clock }: BuildContext): Promise<void> {
+  const isNeeded = (templateId: string): boolean =>
+    builds.isHeld(templateId) ||
+    builds.cache.list().some(({ entry }) => entry.kind !== 'step' && idOf(entry) === templateId) ||
+    snapshots.list().some((snapshot) => snapshot.templateId === templateId) ||
+    table.all().some(({ record }) => record.templateId === templateId);
+  for (const { templateId, imageDigest, createdAt } of await templates.list()) {
+    // One that has just been made gets its entry in the cache in a moment.
+    const isNew = clock.now() - Date.parse(createdAt) < everyMs;
+    if (imageDigest === undefined || isNew || isNeeded(templateId)) continue;
+    await templates.remove(templateId, isNeeded);
+    host.logger.info({ templateId, imageDigest }, 'root of an image removed');
+  }
+}
+
+function idOf(entry: Exclude<CacheItem['entry'], { kind: 'step' }>): string {
+  return entry.kind === 'image' ? entry.templateId : entry.source.templateId;
+}

@@ -1,0 +1,45 @@
+import { stat } from 'node:fs/promises';
+import { randomId } from '@soulbox/base';
+import type { CopySource } from '../sandboxes/copies/snapshot-store.ts';
+import { sourceFrom } from '../sandboxes/copies/source-at-hand.ts';
+import type { OperationContext } from '../sandboxes/operation.ts';
+import { explainSaveFailure } from '../sandboxes/sleep/pause.ts';
+import { checkRoom, saveState } from '../sandboxes/sleep/save.ts';
+import { standStill } from '../sandboxes/sleep/stand-still.ts';
+import type { BuildSandbox } from './build-sandbox.ts';
+
+/** What a build ends as, and what it takes on the host's disk, layers that others share included. */
+export interface Captured {
+  readonly source: CopySource;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Keeps a sandbox of a build as it stands, its processes alive in every copy, and ends it. `hold` is told of state and layer before
+ * they are made. Throws `checkpoint_failed`, `disk_full`.
+ */
+export async function capture(
+  context: OperationContext,
+  { sandbox, programs, ...own }: BuildSandbox,
+  hold: (stateId: string, layerId: string) => void,
+): Promise<Captured> {
+  const { states } = context.host;
+  const [stateId, layerId] = [randomId(20), randomId(20)];
+  const layers = [layerId, ...sandbox.record.layers];
+  const keepMemory = sandbox.live.driver.capabilities.checkpoint;
+  hold(stateId, layerId);
+  await checkRoom(context, sandbox, keepMemory);
+  programs.close();
+  try {
+    await standStill(context, sandbox);
+    await saveState(context, sandbox, { stateId, keepMemory, layers });
+  } catch (error) {
+    throw explainSaveFailure(error);
+  }
+  await own.takeLayer(layerId);
+  await states.sealLayer(layerId);
+  const source = sourceFrom(sandbox, { stateId, hasMemory: keepMemory }, layers);
+  const stats = await Promise.all(layers.map(async (id) => await stat(states.layerPath(id))));
+  const sizeBytes = stats.reduce((sum, { blocks }) => sum + blocks * 512, (await states.open(stateId)).sizeBytes);
+  return { source, sizeBytes };
+}

@@ -1,0 +1,82 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { Template } from '@soulbox/templates';
+import type { BuildLog } from './build-log.ts';
+import type { BuildBase, StepContext } from './build-spec.ts';
+import type { BuildContext } from './builds.ts';
+import { parseImageName, shortName } from './images/image-name.ts';
+import { mapImage } from './images/map-image.ts';
+
+/** What a build begins with. */
+export interface Base {
+  readonly template: Template;
+  readonly layers: readonly string[];
+  readonly isolation: string | undefined;
+  readonly diskMb: number;
+  readonly context: StepContext;
+  /** What its sandboxes have in their environment besides. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Throws `template_not_found`, `snapshot_not_found`, `image_unavailable`. */
+export async function findBase(
+  context: BuildContext,
+  base: BuildBase,
+  log: BuildLog,
+  signal: AbortSignal,
+): Promise<Base> {
+  switch (base.kind) {
+    case 'template':
+      return baseFromTemplate(await getTemplate(context, base.templateId));
+    case 'build':
+      return await baseFromBuild(context, base.buildId);
+    case 'image':
+      return await baseFromImage(context, base, log, signal);
+  }
+}
+
+async function getTemplate({ templates }: BuildContext, idOrName: string): Promise<Template> {
+  const template = await templates.find(idOrName);
+  if (template !== undefined) return template;
+  throw new SoulBoxError('template_not_found', `Template "${idOrName.slice(0, 128)}" is not on this host.`);
+}
+
+function baseFromTemplate(template: Template): Base {
+  const { defaultUser, defaultWorkdir, environment, isolation, diskMb } = template;
+  const context = { user: defaultUser, workdir: defaultWorkdir, variables: {} };
+  return { template, layers: [], isolation, diskMb, context, environment };
+}
+
+async function baseFromBuild(context: BuildContext, buildId: string): Promise<Base> {
+  const { tenant, templateId, layers, driver, diskMb, variables } = context.snapshots.get(buildId);
+  const { defaultUser, defaultWorkdir, envVars } = tenant.settings;
+  return {
+    template: await getTemplate(context, templateId),
+    layers,
+    isolation: driver,
+    diskMb,
+    // An inherited start command needs the variables that it was written for.
+    context: { user: defaultUser, workdir: defaultWorkdir, variables: variables ?? {} },
+    environment: Object.fromEntries(Object.entries(envVars).filter(([name]) => !name.startsWith('E2B_'))),
+  };
+}
+
+async function baseFromImage(
+  context: BuildContext,
+  image: Extract<BuildBase, { kind: 'image' }>,
+  log: BuildLog,
+  signal: AbortSignal,
+): Promise<Base> {
+  const name = shortName(parseImageName(image.reference));
+  const target = mapImage(context.host.config.images, name);
+  if (target?.startsWith('template:') === true) {
+    log.write('base', 'info', `${name} is the template ${target.slice('template:'.length)} here`);
+    return baseFromTemplate(await getTemplate(context, target.slice('template:'.length)));
+  }
+  const reference = target ?? image.reference;
+  if (target !== undefined) log.write('base', 'info', `${name} is taken from ${target}`);
+  // Credentials are for the registry that their owner wrote, not for the one the host takes the image from instead.
+  const wanted = target === undefined ? image : { kind: 'image' as const, reference };
+  const template = await context.builds.images.get(wanted, signal, (line) => log.write('base', 'info', line));
+  // As with E2B the user of the image means nothing: its sandboxes belong to `user`.
+  return { ...baseFromTemplate(template), context: { user: 'user', workdir: '', variables: {} } };
+}

@@ -1,0 +1,154 @@
+import { SoulBoxError } from '@soulbox/base';
+import { rehearse } from '../envd/rehearse.ts';
+import { readCpuType } from '../host/cpu-type.ts';
+import type { CopySource, SnapshotRecord } from '../sandboxes/copies/snapshot-store.ts';
+import { getDriver } from '../sandboxes/host.ts';
+import type { Tenant } from '../sandboxes/record.ts';
+import { tellSettings } from '../sandboxes/sleep/settle-in.ts';
+import type { BuildSandbox } from './build-sandbox.ts';
+import type { BuildContext } from './builds.ts';
+import type { CachedResult } from './cache/layer-cache.ts';
+import { resultKey } from './cache/step-key.ts';
+import { capture } from './capture.ts';
+import { startAndWait } from './start-and-wait.ts';
+import { findHome } from './steps/home.ts';
+import { runScript, script } from './steps/shell.ts';
+import type { Workshop, WorkshopOptions } from './workshop.ts';
+
+export interface FinishOptions extends WorkshopOptions {
+  /** Of the last step. */
+  readonly key: string;
+  /** Nothing may come from the cache. */
+  readonly isForced: boolean;
+  readonly workshop: Workshop;
+}
+
+/** Starts what is to be alive in every sandbox and keeps a snapshot of it; or takes the one that an equal build has made. */
+export async function finishBuild(context: BuildContext, options: FinishOptions): Promise<SnapshotRecord> {
+  const { builds, host } = context;
+  const { log } = options;
+  const key = await keyOfResult(context, options);
+  const cached = options.isForced ? undefined : builds.cache.find(key, 'result');
+  if (cached !== undefined && (await isUsable(context, options, cached))) {
+    log.write('finalize', 'info', 'CACHED');
+    const snapshot = await writeSnapshot(context, options, cached);
+    await builds.cache.touch([key]);
+    return snapshot;
+  }
+  const made = await makeResult(context, options);
+  const snapshot = await writeSnapshot(context, options, made);
+  await builds.cache.write(key, made).catch((err: unknown) => {
+    host.logger.warn({ buildId: options.spec.buildId, err }, 'result of a build not cached');
+  });
+  return snapshot;
+}
+
+/** All that decides a result: also what could not be brought back by the present envd, driver or CPU. */
+async function keyOfResult({ host }: BuildContext, { key, spec, isolation, workshop }: FinishOptions): Promise<string> {
+  const { teamId, templateId, startCommand, readyCommand, cpuCount, memoryMb, minFreeDiskMb } = spec;
+  return resultKey(key, {
+    ...{ teamId, templateId, startCommand, readyCommand, cpuCount, memoryMb, minFreeDiskMb, isolation },
+    context: workshop.context,
+    runtime: host.runtime.directory,
+    driver: await getDriver(host, isolation).readVersion(),
+    cpuType: await readCpuType(),
+  });
+}
+
+async function isUsable(
+  { host }: BuildContext,
+  { workshop }: FinishOptions,
+  { source }: CachedResult,
+): Promise<boolean> {
+  workshop.hold(source.stateId, '');
+  for (const layerId of source.layers) workshop.hold(source.stateId, layerId);
+  try {
+    await host.states.open(source.stateId);
+    for (const layerId of source.layers) await host.states.verifyLayer(layerId);
+    return true;
+  } catch (err) {
+    host.logger.warn({ stateId: source.stateId, err }, 'cached result of a build cannot be used');
+    return false;
+  }
+}
+
+async function makeResult(context: BuildContext, options: FinishOptions): Promise<CachedResult> {
+  const { spec, log, signal, workshop } = options;
+  await workshop.shorten();
+  const { user, workdir, variables } = workshop.context;
+  const sandbox = await workshop.open(settingsOf(options, user, workdir));
+  const defaultWorkdir = workdir === '' ? await findHome(sandbox.programs, user, signal) : workdir;
+  await leaveMark(sandbox, spec.templateId, spec.buildId, signal);
+  await rehearse(sandbox.sandbox.live.envd, user);
+  await settle(context, sandbox, settingsOf(options, user, defaultWorkdir));
+  await startAndWait(sandbox, {
+    ...spec,
+    context: workshop.context,
+    readyTimeoutMs: context.host.config.buildReadySeconds * 1000,
+    log,
+    signal,
+  });
+  signal.throwIfAborted();
+  checkCapability(sandbox, spec.startCommand);
+  log.write('finalize', 'info', 'keeping a snapshot');
+  const { source, sizeBytes } = await capture(context, sandbox, workshop.hold.bind(workshop));
+  return { kind: 'result', source, sizeBytes, sandboxId: sandbox.sandbox.record.sandboxId, variables };
+}
+
+/** Record and envd: copies are given what the record says, and envd remembers user and folder. */
+async function settle(context: BuildContext, { sandbox }: BuildSandbox, settings: Tenant['settings']): Promise<void> {
+  await context.table.update(sandbox, { tenant: { ...sandbox.record.tenant, settings } });
+  await tellSettings(context, sandbox, sandbox.live);
+}
+
+/** What every program of a sandbox sees; the variables of the build are not among them. */
+function settingsOf({ base, spec }: FinishOptions, user: string, workdir: string): Tenant['settings'] {
+  const { templateId, teamId } = spec;
+  const own = { E2B_SANDBOX: 'true', E2B_TEMPLATE_ID: templateId, E2B_TEAM_ID: teamId };
+  return { envVars: { ...base.environment, ...own }, defaultUser: user, defaultWorkdir: workdir };
+}
+
+/** As E2B's builds leave it: programs inside can tell what they are in. */
+const markScript = `
+mkdir -p /code
+[ "$(stat -c %a /code)" = 777 ] || chmod 777 /code
+printf 'ENV_ID=%s\\nTEMPLATE_ID=%s\\nBUILD_ID=%s\\n' "$1" "$1" "$2" >/.e2b
+`;
+
+async function leaveMark(
+  { programs }: BuildSandbox,
+  templateId: string,
+  buildId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { exitCode, stderr } = await runScript(programs, script(markScript, [templateId, buildId]), signal);
+  if (exitCode !== 0) throw new SoulBoxError('build_failed', `/.e2b cannot be written: ${stderr.trim().slice(0, 500)}`);
+}
+
+function checkCapability({ sandbox: { live } }: BuildSandbox, startCommand: string): void {
+  if (startCommand === '' || live.driver.capabilities.checkpoint) return;
+  throw new SoulBoxError(
+    'capability_missing',
+    `The isolation "${live.driver.name}" cannot save memory here, so a start command would not be alive in sandboxes.`,
+  );
+}
+
+async function writeSnapshot(
+  context: BuildContext,
+  { spec }: FinishOptions,
+  { source, sizeBytes, sandboxId, variables }: Omit<CachedResult, 'kind'> & { readonly source: CopySource },
+): Promise<SnapshotRecord> {
+  const { snapshots, clock } = context;
+  snapshots.checkFree(spec.buildId);
+  const snapshot: SnapshotRecord = {
+    ...source,
+    formatVersion: 1,
+    snapshotId: spec.buildId,
+    sandboxId,
+    createdAtMs: clock.now(),
+    sizeBytes,
+    variables,
+  };
+  await snapshots.write(snapshot);
+  return snapshot;
+}

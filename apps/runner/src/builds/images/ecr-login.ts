@@ -1,0 +1,45 @@
+import { z } from 'zod';
+import { SoulBoxError } from '@soulbox/base';
+import type { RegistryCredentials } from '../build-spec.ts';
+import { amzDate, signAwsRequest } from './sign-aws-request.ts';
+
+const answerSchema = z.object({ authorizationData: z.array(z.object({ authorizationToken: z.string() })).min(1) });
+
+const timeoutMs = 30_000;
+
+/**
+ * Asks Amazon's registry for a password of some hours: its API GetAuthorizationToken. Gives `name:password`. Throws
+ * `image_unavailable`. `ask` is the network, for tests.
+ */
+export async function fetchEcrLogin(
+  credentials: Extract<RegistryCredentials, { kind: 'aws' }>,
+  signal: AbortSignal,
+  ask: typeof fetch = fetch,
+): Promise<string> {
+  if (!/^[a-z]{2}(-[a-z0-9]+)+$/.test(credentials.region))
+    throw new SoulBoxError('image_unavailable', 'The AWS region of the registry has a form that no region has.');
+  const host = `api.ecr.${credentials.region}.amazonaws.com`;
+  const headers = {
+    host,
+    'content-type': 'application/x-amz-json-1.1',
+    'x-amz-target': 'AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken',
+  };
+  const now = new Date();
+  const request = { method: 'POST', path: '/', query: '', headers, body: '{}' };
+  const authorization = signAwsRequest(request, { ...credentials, service: 'ecr' }, now);
+  const { host: _, ...sent } = headers;
+  const answer = await ask(`https://${host}/`, {
+    method: 'POST',
+    headers: { ...sent, 'x-amz-date': amzDate(now), authorization },
+    body: '{}',
+    redirect: 'error',
+    signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+  }).catch((cause: unknown) => {
+    throw new SoulBoxError('image_unavailable', `${host} cannot be reached.`, { cause });
+  });
+  const body: unknown = await answer.json().catch(() => undefined);
+  const parsed = answerSchema.safeParse(body);
+  if (!answer.ok || !parsed.success)
+    throw new SoulBoxError('image_unavailable', `${host} refused the AWS credentials (status ${answer.status}).`);
+  return Buffer.from(parsed.data.authorizationData[0]?.authorizationToken ?? '', 'base64').toString('utf8');
+}

@@ -1,0 +1,44 @@
+import { SoulBoxError } from '@soulbox/base';
+
+/** The reference of an image, taken apart: `host/path` with a tag or a digest. */
+export interface ImageName {
+  /** As in the reference; `docker.io` when it names none. */
+  readonly host: string;
+  readonly path: string;
+  /** `:tag` or `@sha256:...`; `:latest` when it names none. */
+  readonly version: string;
+}
+
+const maxLength = 500;
+const hostForm = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?::[0-9]{1,5})?$/i;
+const pathForm = /^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$/;
+const versionForm = /^(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$/;
+
+/** Parses a reference as its user wrote it, such as `debian:stable`. Throws `image_unavailable` for what cannot be one. */
+export function parseImageName(reference: string): ImageName {
+  const [, name = '', tag = '', digest = ''] = /^([^@]*?)(:[^:/@]*)?(@.*)?$/.exec(reference.trim()) ?? [];
+  const [first = '', ...rest] = name.split('/');
+  const hasHost = rest.length > 0 && (/[.:]/.test(first) || first === 'localhost');
+  const host = hasHost ? first : 'docker.io';
+  const path = hasHost ? rest.join('/') : name;
+  // A digest says it all; the tag beside it is for people.
+  const version = digest !== '' ? digest : tag === '' ? ':latest' : tag;
+  const isName =
+    reference.length <= maxLength && hostForm.test(host) && pathForm.test(path) && versionForm.test(version);
+  if (!isName)
+    throw new SoulBoxError(
+      'image_unavailable',
+      `${JSON.stringify(reference.slice(0, 100))} is not the name of an image.`,
+    );
+  return { host, path: host === 'docker.io' ? path.replace(/^library\//, '') : path, version };
+}
+
+/** As people write it: the default host left out. */
+export function shortName({ host, path, version }: ImageName): string {
+  return `${host === 'docker.io' ? '' : `${host}/`}${path}${version}`;
+}
+
+/** As skopeo takes it. */
+export function fullName({ host, path, version }: ImageName): string {
+  return `docker://${host}/${host === 'docker.io' && !path.includes('/') ? 'library/' : ''}${path}${version}`;
+}

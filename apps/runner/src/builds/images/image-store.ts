@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { SoulBoxError } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import { findImageDigest, importImage } from '@soulbox/templates';
+import type { Template, TemplateStore } from '@soulbox/templates';
+import type { BuildBase } from '../build-spec.ts';
+import type { LayerCache } from '../cache/layer-cache.ts';
+import { checkRegistry, isInsecure } from './check-registry.ts';
+import type { KnownRegistries } from './check-registry.ts';
+import { fullName, parseImageName } from './image-name.ts';
+import type { ImageName } from './image-name.ts';
+import { registryLogin } from './registry-login.ts';
+
+/** A registry that does not answer in this time is called unreachable. */
+const digestTimeoutMs = 60_000;
+
+export interface ImageStore {
+  /**
+   * The root of an image, fetched unless this host has it: the registry is asked in any case, for a tag moves, and whoever may not
+   * fetch the image must not get it. Throws `image_unavailable`, `limit_exceeded`, and the signal's reason when it aborts.
+   */
+  get(
+    image: Extract<BuildBase, { kind: 'image' }>,
+    signal: AbortSignal,
+    tell: (line: string) => void,
+  ): Promise<Template>;
+}
+
+export interface ImageStoreOptions extends KnownRegistries {
+  readonly templates: TemplateStore;
+  readonly cache: LayerCache;
+  /** For temporary files; nothing in it outlives a call. */
+  readonly directory: string;
+  readonly logger: Logger;
+}
+
+interface Import {
+  readonly done: Promise<Template>;
+  readonly abort: AbortController;
+  waiters: number;
+}
+
+export function createImageStore(options: ImageStoreOptions): ImageStore {
+  const { templates, cache, directory, logger } = options;
+  const imports = new Map<string, Import>();
+
+  const findImported = async (digest: string): Promise<Template | undefined> => {
+    const entry = cache.find(keyOf(digest), 'image');
+    return entry === undefined ? undefined : await templates.find(entry.templateId);
+  };
+
+  const forget = (digest: string, one: Import): void => {
+    if (imports.get(digest) === one) imports.delete(digest);
+  };
+
+  const startImport = (name: ImageName, digest: string, access: Access, tell: (line: string) => void): Import => {
+    const abort = new AbortController();
+    const reference = fullName({ ...name, version: `@${digest}` });
+    const work = async (): Promise<Template> => {
+      const template = await importImage(templates, reference, digest, {
+        ...access,
+        signal: abort.signal,
+        onProgress: tell,
+        logger,
+      });
+      await cache.write(keyOf(digest), { kind: 'image', templateId: template.templateId });
+      return template;
+    };
+    const one: Import = { done: work(), abort, waiters: 0 };
+    one.done.catch(() => undefined).finally(() => forget(digest, one));
+    return one;
+  };
+
+  /** Several builds may wait for one import; it is given up when none does any more. */
+  const waitFor = async (digest: string, one: Import, signal: AbortSignal): Promise<Template> => {
+    one.waiters += 1;
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = (): void => aborted.reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      signal.throwIfAborted();
+      return await Promise.race([one.done, aborted.promise]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      one.waiters -= 1;
+      if (one.waiters === 0) {
+        forget(digest, one);
+        one.abort.abort();
+        // Nothing of it is left when this returns.
+        await one.done.catch(() => undefined);
+      }
+    }
+  };
+
+  return {
+    async get({ reference, credentials }, signal, tell) {
+      const name = parseImageName(reference);
+      await checkRegistry(options, name.host);
+      const access: Access = {
+        credentials: await registryLogin(name.host, credentials, signal),
+        tlsVerify: !isInsecure(options, name.host),
+      };
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      try {
+        const asking = { ...access, signal, timeoutMs: digestTimeoutMs };
+        const digest = await findImageDigest(fullName(name), directory, asking);
+        signal.throwIfAborted();
+        const known = await findImported(digest);
+        if (known !== undefined) return known;
+        tell(`fetching ${digest}`);
+        const one = imports.get(digest) ?? startImport(name, digest, access, tell);
+        imports.set(digest, one);
+        const template = await waitFor(digest, one, signal);
+        await cache.touch([keyOf(digest)]);
+        return template;
+      } catch (error) {
+        signal.throwIfAborted();
+        throw explain(error);
+      }
+    },
+  };
+}
+
+interface Access {
+  readonly credentials: Awaited<ReturnType<typeof registryLogin>>;
+  readonly tlsVerify: boolean;
+}
+
+function keyOf(digest: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify(['image', 1, digest]))
+    .digest('hex');
+}
+
+/** The words of the registry are for the builder; what is a fault of ours stays one. */
+function explain(error: unknown): unknown {
+  if (!(error instanceof SoulBoxError) || error.reason !== 'bad_request') return error;
+  return new SoulBoxError('image_unavailable', error.message, { cause: error });
+}

@@ -1,0 +1,32 @@
+import { Secret, SoulBoxError } from '@soulbox/base';
+import type { RegistryCredentials } from '../build-spec.ts';
+import { fetchEcrLogin } from './ecr-login.ts';
+
+/**
+ * The text of a containers-auth.json(5) file for one registry. Without credentials it is one without any: what the host's own
+ * administrator may fetch is nobody else's. Throws `image_unavailable`.
+ */
+export async function registryLogin(
+  host: string,
+  credentials: RegistryCredentials | undefined,
+  signal: AbortSignal,
+): Promise<Secret> {
+  const login = credentials === undefined ? undefined : await loginOf(credentials, signal);
+  const auths = login === undefined ? {} : { [host]: { auth: Buffer.from(login).toString('base64') } };
+  return new Secret(JSON.stringify({ auths }));
+}
+
+/** `name:password`. */
+async function loginOf(credentials: RegistryCredentials, signal: AbortSignal): Promise<string> {
+  switch (credentials.kind) {
+    case 'basic':
+      if (credentials.username.includes(':'))
+        throw new SoulBoxError('image_unavailable', 'A user name of a registry has no colon.');
+      return `${credentials.username}:${credentials.password}`;
+    case 'gcp':
+      // Google's registries take the key of a service account as the password of this user.
+      return `_json_key:${credentials.serviceAccountJson}`;
+    case 'aws':
+      return await fetchEcrLogin(credentials, signal);
+  }
+}

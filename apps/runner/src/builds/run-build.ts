@@ -1,0 +1,123 @@
+import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import type { SnapshotRecord } from '../sandboxes/copies/snapshot-store.ts';
+import { checkLayers } from '../sandboxes/sleep/check-state.ts';
+import { createBuildLog } from './build-log.ts';
+import type { BuildLog } from './build-log.ts';
+import type { BuildLogEntry, BuildSpec } from './build-spec.ts';
+import type { BuildContext } from './builds.ts';
+import { baseKey, stepKey } from './cache/step-key.ts';
+import { findBase } from './find-base.ts';
+import { finishBuild } from './finish-build.ts';
+import { parseStep } from './steps/parse-step.ts';
+import type { Step } from './steps/step.ts';
+import { openWorkshop } from './workshop.ts';
+
+export type BuildOutcome =
+  | { readonly kind: 'done'; readonly snapshot: SnapshotRecord; readonly cachedSteps: number }
+  | {
+      readonly kind: 'failed';
+      readonly error: SoulBoxError;
+      /** As in a log entry. */
+      readonly step: string;
+    };
+
+/**
+ * Makes what sandboxes of a template are made from, in sandboxes of its own, and keeps it as the snapshot of the build's id. Every
+ * step becomes a frozen layer, which the layer cache keeps for the next build (docs/decisions/014). An abort of `signal` ends it
+ * at once. Never throws: what went wrong is the outcome, and then nothing is left but cached steps.
+ */
+export async function runBuild(
+  context: BuildContext,
+  spec: BuildSpec,
+  onEntry: (entry: BuildLogEntry) => void,
+  signal: AbortSignal,
+): Promise<BuildOutcome> {
+  const { host, clock, builds } = context;
+  const { buildId, templateId, teamId } = spec;
+  const startedAt = performance.now();
+  const progress = { step: 'base' };
+  const log = createBuildLog(onEntry, clock);
+  let why: AbortSignal = signal;
+  try {
+    const done = await builds.run(async (limits) => {
+      why = AbortSignal.any([signal, limits]);
+      return await build(context, spec, { log, progress, signal: why });
+    });
+    const durationMs = Math.round(performance.now() - startedAt);
+    host.logger.info({ buildId, templateId, teamId, cachedSteps: done.cachedSteps, durationMs }, 'template built');
+    return { kind: 'done', ...done };
+  } catch (thrown) {
+    const error = why.aborted ? explainAbort(signal, why) : errorFromUnknown(thrown);
+    const { step } = progress;
+    if (error.code === 'internal') host.logger.error({ buildId, step, err: thrown }, 'template build failed');
+    else
+      host.logger.info({ buildId, templateId, teamId, step, reason: error.reason, err: thrown }, 'template not built');
+    return { kind: 'failed', error, step };
+  }
+}
+
+interface Course {
+  readonly log: BuildLog;
+  /** The step that is under way. */
+  readonly progress: { step: string };
+  readonly signal: AbortSignal;
+}
+
+async function build(
+  context: BuildContext,
+  spec: BuildSpec,
+  { log, progress, signal }: Course,
+): Promise<{ snapshot: SnapshotRecord; cachedSteps: number }> {
+  context.snapshots.checkFree(spec.buildId);
+  const steps = parseSteps(spec, progress);
+  progress.step = 'base';
+  const base = await findBase(context, spec.base, log, signal);
+  using _hold = context.builds.holdTemplate(base.template.templateId);
+  await checkLayers(context.host, base.layers);
+  const isolation = spec.isolation === '' ? (base.isolation ?? context.host.config.isolation) : spec.isolation;
+  await using workshop = openWorkshop(context, { spec, base, isolation, log, signal });
+  const { template, layers } = base;
+  let key = baseKey({ teamId: spec.teamId, templateId: template.templateId, layers, isolation, ...base.context });
+  const keys: string[] = [];
+  let cachedSteps = 0;
+  let isForced = spec.force;
+  for (const [index, step] of steps.entries()) {
+    signal.throwIfAborted();
+    progress.step = String(index + 1);
+    key = stepKey(key, step);
+    keys.push(key);
+    isForced ||= step.force;
+    const isCached = !isForced && (await workshop.takeCached(key));
+    if (isCached) cachedSteps += 1;
+    log.write(progress.step, 'info', `${isCached ? 'CACHED ' : ''}${describe(step)}`);
+    if (!isCached) await workshop.perform(key, step, progress.step);
+  }
+  progress.step = 'finalize';
+  const snapshot = await finishBuild(context, { spec, base, isolation, log, signal, key, isForced, workshop });
+  await context.builds.cache.touch(keys);
+  return { snapshot, cachedSteps };
+}
+
+/** All before any of them runs: nobody waits minutes for a refusal. */
+function parseSteps(spec: BuildSpec, progress: { step: string }): Step[] {
+  return spec.steps.map((step, index) => {
+    progress.step = String(index + 1);
+    return parseStep(step);
+  });
+}
+
+const shownLength = 500;
+
+/** Variables may be secrets: of ENV the names only. */
+function describe({ type, args }: Step): string {
+  const shown = type === 'ENV' ? args.filter((_, index) => index % 2 === 0) : args.filter((arg) => arg !== '');
+  return `${type} ${shown.join(' ')}`.slice(0, shownLength);
+}
+
+/** `signal` is the caller's, `all` that one, the server's and the time limit. */
+function explainAbort(signal: AbortSignal, all: AbortSignal): SoulBoxError {
+  if (signal.aborted) return new SoulBoxError('build_canceled', 'The build was canceled.');
+  const isTime = all.reason instanceof DOMException && all.reason.name === 'TimeoutError';
+  if (isTime) return new SoulBoxError('build_timeout', 'The build took longer than the server allows.');
+  return new SoulBoxError('shutting_down', 'The server is stopping; its finished steps are cached for the next build.');
+}

@@ -1,0 +1,155 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { StepContext } from '../build-spec.ts';
+import type { Programs } from '../../envd/programs.ts';
+import { findHome } from './home.ts';
+import { runScript, script } from './shell.ts';
+import type { PerformStep, Step, StepTools } from './step.ts';
+
+/** On the disk of the sandbox, where only its root may enter. */
+const stage = '/.soulbox-copy';
+const archive = `${stage}/archive`;
+
+const makeStage = `rm -rf "$1" && mkdir -m 0700 "$1"`;
+
+/** Unpacks the archive $2 (gzip: $3) into the folder \`files\` beside it. */
+const unpack = `
+cd "$1"
+mkdir -m 0755 files
+command -v tar >/dev/null || { echo 'the image has no tar' >&2; exit 1; }
+case $3 in gzip) flags=-xpzf ;; *) flags=-xpf ;; esac
+tar -C files "$flags" "$2"
+rm -f "$2"
+`;
+
+/**
+ * Moves what lies at $1 to $2, owned by $3 and, when $4 is not empty, of that mode. A folder's content is merged: what is there of
+ * the same name is replaced, but folders stay what they are. Links are moved as links.
+ */
+const place = `
+source=$1 target=$2 owner=$3 mode=$4
+
+own_new_folders() {
+  if [ -z "$1" ] || [ -d "$1" ]; then return; fi
+  own_new_folders "\${1%/*}"
+  mkdir "$1"
+  chown "$owner" "$1"
+}
+put() {
+  if [ -d "$2" ] && [ ! -L "$2" ]; then
+    echo "$2 is a folder and cannot be replaced by a file" >&2
+    exit 1
+  fi
+  rm -f -- "$2"
+  mv -- "$1" "$2"
+}
+merge() {
+  for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+    if [ ! -e "$entry" ] && [ ! -L "$entry" ]; then continue; fi
+    if [ -d "$entry" ] && [ ! -L "$entry" ] && [ -d "$2/\${entry##*/}" ]; then merge "$entry" "$2/\${entry##*/}"
+    else put "$entry" "$2/\${entry##*/}"
+    fi
+  done
+}
+
+if [ ! -e "$source" ] && [ ! -L "$source" ]; then
+  echo 'the uploaded archive has no such file' >&2
+  exit 1
+fi
+chown -R -h "$owner" "$source"
+if [ -n "$mode" ]; then chmod -R "$mode" "$source"; fi
+if [ -d "$source" ] && [ ! -L "$source" ]; then
+  own_new_folders "\${target%/}"
+  merge "$source" "\${target%/}"
+else
+  case $target in
+    */) own_new_folders "\${target%/}"; put "$source" "$target\${source##*/}" ;;
+    *) if [ -d "$target" ]; then put "$source" "$target/\${source##*/}"
+       else own_new_folders "\${target%/*}"; put "$source" "$target"
+       fi ;;
+  esac
+fi
+`;
+
+/** COPY [source, target, owner or "", mode or ""]: the archive holds what the source names, under the same relative path. */
+export const performCopy: PerformStep = async (tools, step) => {
+  const { context, signal } = tools;
+  const [source = '', target = '', owner = '', mode = ''] = step.args;
+  const inside = await tools.programs();
+  const perform = async (text: string, args: readonly string[]): Promise<void> => {
+    const { exitCode, stderr } = await runScript(inside, script(text, args), signal);
+    if (exitCode !== 0) throw copyFailed(step, stderr);
+  };
+  const from = `${stage}/files/${sourcePath(source)}`.replace(/\/$/, '');
+  const to = await targetPath(inside, context, target, signal);
+  await perform(makeStage, [stage]);
+  const kind = await sendArchive(tools, inside, step);
+  await perform(unpack, [stage, archive, kind]);
+  await perform(place, [from, to, ownerOf(owner, context), modeOf(mode)]);
+  await perform('rm -rf "$1"', [stage]);
+  return { context, changed: true };
+};
+
+function copyFailed({ args: [source = '', target = ''] }: Step, stderr: string): SoulBoxError {
+  if (/no space left on device|disk quota exceeded/i.test(stderr))
+    return new SoulBoxError('disk_full', 'The files do not fit on the disk of the build.');
+  const words = stderr.trim().split('\n').slice(-3).join(' ').slice(0, 500);
+  return new SoulBoxError('build_failed', `failed to copy '${source}' to '${target}': ${words}`);
+}
+
+/** Where the source lies in the archive: without what a shell would match, and never above it. */
+export function sourcePath(source: string): string {
+  const parts = source.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..'))
+    throw new SoulBoxError('build_failed', `'${source.slice(0, 200)}' leads out of the folder.`);
+  const glob = parts.findIndex((part) => /[*?[\]{}]/.test(part));
+  return (glob === -1 ? parts : parts.slice(0, glob)).join('/');
+}
+
+async function targetPath(
+  programs: Programs,
+  context: StepContext,
+  target: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const from = context.workdir === '' ? await findHome(programs, context.user, signal) : context.workdir;
+  const path = target.startsWith('/') ? target : `${from}/${target}`;
+  // A last dot means the folder itself.
+  return /(^|\/)\.?$/.test(path) ? `${path.replace(/\.$/, '').replace(/\/+$/, '')}/` : path;
+}
+
+function ownerOf(owner: string, { user }: StepContext): string {
+  const name = owner === '' ? user : owner;
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$/.test(name))
+    throw new SoulBoxError('build_failed', `${JSON.stringify(name.slice(0, 80))} is not an owner of files.`);
+  // A user's group need not have the user's name.
+  return name.includes(':') ? name : `${name}:`;
+}
+
+function modeOf(mode: string): string {
+  if (mode === '' || /^[0-7]{3,5}$/.test(mode)) return mode;
+  throw new SoulBoxError(
+    'build_failed',
+    `${JSON.stringify(mode.slice(0, 20))} is not a mode of files in octal digits.`,
+  );
+}
+
+/** Writes it to the disk of the sandbox, as it is. Gives how it is packed. */
+async function sendArchive({ blobs, signal }: StepTools, programs: Programs, step: Step): Promise<'gzip' | 'plain'> {
+  const blob = await blobs.read(step.filesBlobKey);
+  if (blob === undefined)
+    throw new SoulBoxError('build_failed', `The files of COPY '${step.args[0] ?? ''}' were not uploaded.`);
+  let head = Buffer.alloc(0);
+  async function* watched(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const piece of content) {
+      if (head.length < 2) head = Buffer.concat([head, piece.subarray(0, 2)]);
+      yield piece;
+    }
+  }
+  try {
+    await programs.upload(archive, 'root', watched(blob), signal);
+  } finally {
+    blob.destroy();
+  }
+  // RFC 1952: what every gzip file begins with.
+  return head[0] === 0x1f && head[1] === 0x8b ? 'gzip' : 'plain';
+}

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { run } from '@soulbox/base';
+import { expandVariables, namesIn } from './expand-variables.ts';
+import { sourcePath } from './copy.ts';
+
+const variables: Record<string, string> = { A: 'one', EMPTY: '', LONG_1: 'x y' };
+const find = (name: string): string | undefined => variables[name];
+
+// What sh makes of the same text within double quotes decides.
+test.each([
+  'plain',
+  '$A',
+  '${A}b$A',
+  'x$LONG_1/y',
+  '$NONE.',
+  '${NONE:-word}',
+  '${EMPTY:-word}',
+  '${EMPTY-word}',
+  '${A:+word}',
+  '${EMPTY:+word}',
+  '${EMPTY+word}',
+  '${NONE+word}',
+  String.raw`\$A \\ \" \x`,
+  '$',
+  '100$ %',
+])('%j becomes what a shell makes of it', async (text) => {
+  const shell = await run('sh', ['-c', `printf %s "${text}"`], { env: variables });
+  expect(expandVariables(text, find)).toBe(shell);
+});
+
+test.each(['$(id)', '`id`', '$((1+1))', '${A:-$(id)}', '${!A}', '${A#o}', '$1', '$@'])('%j stays as it is', (text) => {
+  expect(expandVariables(text, find)).toBe(text);
+});
+
+test('the names that a text needs are known', () => {
+  expect(namesIn('$A ${B:-c} \\$D $(E)')).toEqual(['A', 'B']);
+});
+
+test.each([
+  ['a/b', 'a/b'],
+  ['./a/', 'a'],
+  ['.', ''],
+  ['/a', 'a'],
+  ['a/*.txt', 'a'],
+  ['*.txt', ''],
+  ['a/**/b', 'a'],
+  ['a[1]/b', ''],
+])('the source %j lies at %j in the archive', (source, path) => {
+  expect(sourcePath(source)).toBe(path);
+});

@@ -1,0 +1,29 @@
+import { SoulBoxError } from '@soulbox/base';
+import { commandIn, runInBuild } from './shell.ts';
+import type { PerformStep } from './step.ts';
+
+/** A longer command is not repeated whole in a message. */
+const shownLength = 1000;
+
+/** RUN [command, user?] */
+export const performRun: PerformStep = async ({ context, output, signal, programs }, { args }) => {
+  const [command = '', user = ''] = args;
+  const program = commandIn(context, command, user === '' ? context.user : user);
+  const inside = await programs();
+  try {
+    const { exitCode, status } = await runInBuild(inside, { ...program, signal }, output.take);
+    if (exitCode !== 0) throw new SoulBoxError('build_failed', status);
+  } catch (error) {
+    throw nameCommand(command, error);
+  } finally {
+    output.end();
+  }
+  return { context, changed: true };
+};
+
+/** The error with the command in its message, in the words that clients look for. */
+export function nameCommand(command: string, error: unknown): unknown {
+  if (!(error instanceof SoulBoxError) || error.reason !== 'build_failed') return error;
+  const shown = command.length > shownLength ? `${command.slice(0, shownLength)}…` : command;
+  return new SoulBoxError('build_failed', `failed to run command '${shown}': ${error.message}`, { cause: error });
+}

@@ -1,0 +1,34 @@
+import { SoulBoxError } from '@soulbox/base';
+import { findAccount } from './home.ts';
+import { runScript, script } from './shell.ts';
+import type { PerformStep } from './step.ts';
+
+/** As useradd(8) accepts them; nothing that a program reads as an option. */
+const nameForm = /^[a-z_][a-z0-9_-]{0,31}$/;
+
+/** Distributions have one of two programs. */
+const addUser = `
+shell=/bin/sh
+if [ -x /bin/bash ]; then shell=/bin/bash; fi
+if command -v useradd >/dev/null; then useradd --create-home --shell "$shell" -- "$1"
+else adduser -D -s "$shell" "$1"
+fi
+`;
+
+/** USER [name]: made with a home and bash when it is missing. */
+export const performUser: PerformStep = async ({ context, signal, programs }, { args }) => {
+  // A group after a colon is Docker's; our programs get the user's own groups.
+  const [wanted = ''] = (args[0] ?? '').split(':');
+  const inside = await programs();
+  const account = await findAccount(inside, wanted, signal);
+  if (account !== undefined) return { context: { ...context, user: account.name }, changed: false };
+  if (!nameForm.test(wanted))
+    throw new SoulBoxError(
+      'build_failed',
+      `There is no user ${JSON.stringify(wanted.slice(0, 40))}, and none can be made.`,
+    );
+  const { exitCode, stderr } = await runScript(inside, script(addUser, [wanted]), signal);
+  if (exitCode !== 0)
+    throw new SoulBoxError('build_failed', `The user ${wanted} cannot be made: ${stderr.trim().slice(0, 500)}`);
+  return { context: { ...context, user: wanted }, changed: true };
+};

@@ -1,0 +1,37 @@
+import { SoulBoxError } from '@soulbox/base';
+import { explainFaults } from './confined.ts';
+import { parseSource } from './parse-source.ts';
+import { runSkopeo } from './skopeo.ts';
+import type { RegistryOptions } from './skopeo.ts';
+
+const digestForm = /^sha256:[0-9a-f]{64}$/;
+
+/**
+ * Asks a registry which image `docker://IMAGE` is now. `directory` is for temporary files. Throws `bad_request` with the words of the
+ * registry, and `limit_exceeded` when it does not answer in time.
+ */
+export async function findImageDigest(
+  reference: string,
+  directory: string,
+  options: RegistryOptions & { readonly timeoutMs: number },
+): Promise<string> {
+  const source = parseSource(reference);
+  if (source.kind !== 'image') throw new SoulBoxError('bad_request', `${reference} is not an image.`);
+  const flags = [
+    '--no-tags',
+    '--format',
+    '{{.Digest}}',
+    ...(options.tlsVerify === false ? ['--tls-verify=false'] : []),
+  ];
+  const output = await explainFaults(source.text, async () =>
+    runSkopeo(
+      directory,
+      (auth) => ['inspect', ...flags, ...auth.flatMap((path) => ['--authfile', path]), source.reference],
+      options,
+    ),
+  );
+  const digest = output.trim();
+  if (!digestForm.test(digest))
+    throw new SoulBoxError('bad_request', `${source.text} has no digest of the usual form.`);
+  return digest;
+}
