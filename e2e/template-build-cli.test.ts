@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import { Sandbox, Template } from 'e2b';
 import { expect, test } from 'vitest';
-import { runCli } from './harness/cli.ts';
+import { runCli, runNode } from './harness/cli.ts';
 import { server } from './harness/server.ts';
 import { folderWith, templateName } from './harness/build.ts';
 
+const ourCli = join(import.meta.dirname, '../apps/cli/src/main.ts');
 const cli = async (...args: string[]) => await runCli(args, server.plain);
 
 test('the official CLI creates, lists, publishes and deletes a template', async () => {
@@ -41,4 +43,27 @@ test('the official CLI tells what fails', async () => {
   const { code, stdout, stderr } = await cli('template', 'create', templateName(), '-p', folder);
   expect(code).toBe(1);
   expect(stdout + stderr).toContain("failed to run command 'echo before; false'");
+});
+
+test("our CLI builds, shows, tags and deletes one, and lists the server's own beside it", async () => {
+  const name = templateName();
+  const folder = await folderWith({
+    Dockerfile: 'FROM e2bdev/base\nCOPY a.txt /opt/a.txt\nRUN echo built\n',
+    'a.txt': 'five.',
+  });
+  const soulbox = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await runNode([ourCli, 'template', ...args], server.plain);
+    expect(code, stdout + stderr).toBe(0);
+    return stdout + stderr;
+  };
+  expect(await soulbox('build', folder, `${name}:v1`)).toMatch(/^[a-z0-9]{20}\n[^]* RUN echo built\n/);
+  await soulbox('tag', `${name}:v1`, 'stable');
+  expect(await soulbox('show', name)).toMatch(/ready +stable, v1/);
+  const listed = await soulbox('list');
+  expect(listed).toContain(`default/${name}`);
+  expect(listed).toMatch(/^base +/m);
+  const sandbox = await Sandbox.create(`${name}:stable`);
+  expect(await sandbox.files.read('/opt/a.txt')).toBe('five.');
+  await sandbox.kill();
+  expect(await soulbox('delete', name)).toBe(`Deleted ${name}.\n`);
 });

