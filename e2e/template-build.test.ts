@@ -206,3 +206,27 @@ test('an image that cannot be had, and a base that is none, are said to be so', 
   // Others are unharmed.
   expect(await run(await createSandbox(), 'echo fine')).toBe('fine');
 });
+
+test('more builds at once than the host carries wait for each other', async () => {
+  const names = Array.from({ length: 4 }, () => templateName());
+  const builds = await Promise.all(
+    names.map(
+      async (name) => await Template.buildInBackground(Template().fromBaseImage().runCmd(`echo ${name}`), name),
+    ),
+  );
+  const ends = await Promise.all(
+    builds.map(
+      async (build) =>
+        await until(
+          `the build of ${build.name}`,
+          async () => {
+            const status = await Template.getBuildStatus(build);
+            return (status.status === 'ready' || status.status === 'error') && status;
+          },
+          60_000,
+        ),
+    ),
+  );
+  expect(ends.map(({ status, reason }) => [status, reason?.message])).toEqual(names.map(() => ['ready', undefined]));
+  expect(ends.some(({ logEntries }) => logEntries[0]?.message.startsWith('Waiting'))).toBe(true);
+});
