@@ -6,7 +6,16 @@ const noShellStrings = {
   importNames: ['exec', 'execSync'],
   message: 'Argument arrays only, never a shell string.',
 };
-const ourApps = ['@soulbox/api', '@soulbox/runner', '@soulbox/gateway', '@soulbox/box', '@soulbox/envd', 'soulbox'];
+const ourApps = [
+  '@soulbox/api',
+  '@soulbox/runner',
+  '@soulbox/gateway',
+  '@soulbox/functions',
+  '@soulbox/edge-worker',
+  '@soulbox/box',
+  '@soulbox/envd',
+  'soulbox',
+];
 
 /** The import rules of a part of the tree: never a shell string, and none of `packages`. */
 function restrictImports(packages: readonly string[], message: string) {
@@ -52,7 +61,7 @@ export default defineConfig(
     rules: restrictImports(ourApps, 'Packages never import apps.'),
   },
   {
-    files: ['apps/{api,runner,gateway,envd}/src/**/*.ts'],
+    files: ['apps/{api,runner,gateway,functions,edge-worker,envd}/src/**/*.ts'],
     rules: restrictImports(ourApps, 'Apps meet on the wire; only box and testing import apps.'),
   },
   {

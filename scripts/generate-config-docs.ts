@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { apiConfigSchema } from '../apps/api/src/config.ts';
 import { boxConfigSchema } from '../apps/box/src/config.ts';
+import { functionsConfigSchema } from '../apps/functions/src/config.ts';
 import { gatewayConfigSchema } from '../apps/gateway/src/config.ts';
 import { runnerConfigSchema } from '../apps/runner/src/config.ts';
 import type { ConfigSchema } from '@soulbox/base';
@@ -14,6 +15,7 @@ const rooms: readonly (readonly [title: string, schema: ConfigSchema])[] = [
   ['Gateway', gatewayConfigSchema],
   ['API', apiConfigSchema],
   ['Runner', runnerConfigSchema],
+  ['Functions', functionsConfigSchema],
 ];
 
 const intro = `# Configuration

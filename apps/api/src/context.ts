@@ -1,5 +1,6 @@
 import type { Client } from '@connectrpc/connect';
 import type { Clock, Logger } from '@soulbox/base';
+import type { FunctionService } from '@soulbox/contract/function-service';
 import type { RunnerService } from '@soulbox/contract/runner';
 import type { BlobStore, Records } from '@soulbox/storage';
 import { createKeyUse } from './auth/key-use.ts';
@@ -23,6 +24,8 @@ export interface ApiContext {
   readonly config: ApiConfig;
   readonly records: Records;
   readonly runner: Runner;
+  /** Absent: this server has no functions. */
+  readonly functions: FunctionService | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
   /** Archives that were uploaded for builds; the runner reads them too. */
@@ -45,6 +48,8 @@ export interface ApiParts {
   readonly records: Records;
   readonly runner: Runner;
   readonly files: BlobStore;
+  /** Absent: this server has no functions. */
+  readonly functions: FunctionService | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
 }

@@ -2,6 +2,7 @@ import { chmod, lstat, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { isNodeError, sleep, SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
+import type { FunctionService } from '@soulbox/contract/function-service';
 import type { BlobStore, Records } from '@soulbox/storage';
 import { stoppedReason } from './builds/follow.ts';
 import type { ApiConfig } from './config.ts';
@@ -25,6 +26,8 @@ export interface ApiOptions {
   readonly runner: Runner;
   /** Where archives for builds go; the caller's too, and the one that the runner reads from. */
   readonly files: BlobStore;
+  /** Absent: functions answer 501. */
+  readonly functions?: FunctionService | undefined;
   readonly listen: ListenOn;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -46,9 +49,9 @@ const drainMs = 5000;
  * then listens. Throws `host_not_ready` when the address is taken.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { config, records, runner, files, logger, clock = systemClock } = options;
+  const { config, records, runner, functions, files, logger, clock = systemClock } = options;
   const stop = new AbortController();
-  const context = createContext({ config, records, runner, files, logger, clock }, stop.signal);
+  const context = createContext({ config, records, runner, functions, files, logger, clock }, stop.signal);
   await clearLeftovers(context);
   const app = await createApp(context);
   addRoutes(app, context);

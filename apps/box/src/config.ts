@@ -4,6 +4,8 @@ import { apiConfigSchema } from '@soulbox/api';
 import type { ApiConfig } from '@soulbox/api';
 import { findUnknownKeys, key, loadConfig, SoulBoxError } from '@soulbox/base';
 import type { ConfigOf } from '@soulbox/base';
+import { functionsConfigSchema } from '@soulbox/functions';
+import type { FunctionsConfig } from '@soulbox/functions';
 import { gatewayConfigSchema } from '@soulbox/gateway';
 import type { GatewayConfig } from '@soulbox/gateway';
 import { runnerConfigSchema } from '@soulbox/runner';
@@ -39,6 +41,7 @@ export const boxConfigSchema = {
 /** The settings of a whole server on one machine. */
 export interface BoxConfig extends ConfigOf<typeof boxConfigSchema> {
   readonly api: ApiConfig;
+  readonly functions: FunctionsConfig;
   readonly gateway: GatewayConfig;
   readonly runner: RunnerConfig;
 }
@@ -61,7 +64,7 @@ export function loadBoxConfig(
   overrides: BoxOverrides = {},
 ): BoxConfig {
   const unknown = findUnknownKeys(
-    [boxConfigSchema, apiConfigSchema, gatewayConfigSchema, runnerConfigSchema],
+    [boxConfigSchema, apiConfigSchema, functionsConfigSchema, gatewayConfigSchema, runnerConfigSchema],
     environment,
   );
   if (unknown.length > 0) {
@@ -75,6 +78,7 @@ export function loadBoxConfig(
     ...box,
     templatesDirectory: box.templatesDirectory === '' ? join(box.dataDirectory, 'templates') : box.templatesDirectory,
     api: loadConfig(apiConfigSchema, environment),
+    functions: loadConfig(functionsConfigSchema, environment),
     gateway: loadConfig(gatewayConfigSchema, environment, defined({ host, port, tlsPort, tlsDirectory })),
     runner: loadConfig(runnerConfigSchema, environment, defined({ instance, poolSize, isolation })),
   };

@@ -4,7 +4,9 @@ import { createClient } from '@connectrpc/connect';
 import { startApi } from '@soulbox/api';
 import type { Logger, Secret } from '@soulbox/base';
 import { RunnerService } from '@soulbox/contract/runner';
+import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
 import { buildEnvdRuntime, removeOldRuntimes } from '@soulbox/envd/build';
+import { openVault, startFunctions } from '@soulbox/functions';
 import { startGateway } from '@soulbox/gateway';
 import type { Gateway } from '@soulbox/gateway';
 import { openStateStore } from '@soulbox/states';
@@ -74,6 +76,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
   const files = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'uploads') }));
+  const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
   const states = started.use(await openStateStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
     await startRunner({
@@ -83,6 +86,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       network,
       states,
       templates,
+      dependencyBlobs,
       recipes,
       runtime,
       files,
@@ -99,13 +103,29 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
     if (!ready) await runner.endSpares();
   });
 
+  const runnerClient = createClient(RunnerService, runner.transport);
+  const functions = started.use(
+    await startFunctions({
+      config: config.functions,
+      teamSandboxLimit: config.api.teamSandboxLimit,
+      records,
+      blobs: started.use(await openDiskBlobs({ directory: join(dataDirectory, 'functions') })),
+      runner: runnerClient,
+      router: runner.router,
+      supervisor: await bundleEdgeWorker(),
+      vault: await openVault(join(dataDirectory, 'secrets', 'functions-key')),
+      logger: logger.child({ part: 'functions' }),
+    }),
+  );
+
   const apiSocket = join(dataDirectory, 'run', 'api.sock');
   await rm(apiSocket, { force: true });
   started.use(
     await startApi({
       config: config.api,
       records,
-      runner: createClient(RunnerService, runner.transport),
+      runner: runnerClient,
+      functions: functions.service,
       files,
       listen: { socketPath: apiSocket },
       logger: logger.child({ part: 'api' }),
@@ -115,6 +135,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
     await startGateway({
       config: config.gateway,
       router: runner.router,
+      functions: functions.router,
       api: { socketPath: apiSocket },
       logger: logger.child({ part: 'gateway' }),
     }),

@@ -11,7 +11,7 @@ export function logExchange(
   options: { level: 'debug' | 'info'; logger: Logger; target: Target },
 ): void {
   const { target } = options;
-  const facts = target.kind === 'sandbox' ? { sandboxId: target.sandboxId, port: target.port } : {};
+  const facts = factsOf(target);
   const startedAt = performance.now();
   exchange.onClose(() => {
     options.logger[options.level](
@@ -28,4 +28,9 @@ export function logExchange(
       'request',
     );
   });
+}
+
+function factsOf(target: Target): object {
+  if (target.kind === 'sandbox') return { sandboxId: target.sandboxId, port: target.port };
+  return target.kind === 'function' ? { function: target.name } : {};
 }

@@ -1,6 +1,7 @@
-import { systemClock } from '@soulbox/base';
+import { SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
+import type { FunctionRouter } from '@soulbox/contract/function-service';
 import type { GatewayConfig } from './config.ts';
 import { createApiUpstream } from './forward/api.ts';
 import type { ApiAddress } from './forward/api.ts';
@@ -11,6 +12,7 @@ import { createSandboxTable } from './sandboxes/sandbox-table.ts';
 export function createContext(options: {
   config: GatewayConfig;
   router: SandboxRouter;
+  functions?: FunctionRouter | undefined;
   api: ApiAddress;
   logger: Logger;
   clock?: Clock;
@@ -19,9 +21,14 @@ export function createContext(options: {
   return {
     config,
     router,
+    functions: options.functions ?? noFunctions,
     clock,
     logger,
     sandboxes: createSandboxTable({ config, router }),
     api: createApiUpstream(options.api, config.poolIdleTimeoutMs),
   };
 }
+
+const noFunctions: FunctionRouter = {
+  open: (name) => Promise.reject(new SoulBoxError('function_not_found', `function '${name}' not found`)),
+};

@@ -1,9 +1,10 @@
 import type { Clock, Logger } from '@soulbox/base';
 import { envdPort } from '@soulbox/contract';
 import type { SandboxRouter } from '@soulbox/contract';
+import type { FunctionRouter } from '@soulbox/contract/function-service';
 import { logExchange } from './access-log.ts';
 import type { GatewayConfig } from './config.ts';
-import { internalFault, sandboxNotFound, sendBadRequest, sendEdgeError } from './errors/edge-error.ts';
+import { functionFault, internalFault, sandboxNotFound, sendBadRequest, sendEdgeError } from './errors/edge-error.ts';
 import type { Exchange } from './exchange/exchange.ts';
 import { forwardToApi } from './forward/api.ts';
 import { findFramingFault } from './forward/headers.ts';
@@ -17,6 +18,7 @@ import type { SandboxTable } from './sandboxes/sandbox-table.ts';
 export interface RouteContext {
   readonly config: GatewayConfig;
   readonly router: SandboxRouter;
+  readonly functions: FunctionRouter;
   readonly sandboxes: SandboxTable;
   readonly api: Upstream;
   readonly clock: Clock;
@@ -25,7 +27,7 @@ export interface RouteContext {
 
 /** Where every exchange of every listener arrives: reads its target and passes it on, or answers it. */
 export function createRoutes(context: RouteContext): (exchange: Exchange) => void {
-  const { config, router, sandboxes, api, clock, logger } = context;
+  const { config, router, functions, sandboxes, api, clock, logger } = context;
   const { idleTimeoutMs, wakeTimeoutMs } = config;
   const common = { router, sandboxes, idleTimeoutMs, wakeTimeoutMs, clock, logger };
 
@@ -50,6 +52,21 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     else forwardToSandbox(exchange, { ...common, route, port: envdPort, path });
   };
 
+  /** What a client sends meanwhile waits in its socket, as for a sandbox that wakes. */
+  const toFunction = async (exchange: Exchange, { name, path }: Target & { kind: 'function' }): Promise<void> => {
+    try {
+      const { sandboxId, port } = await functions.open(name);
+      const route = router.find(sandboxId);
+      if (exchange.closed) return;
+      if (route === undefined) sendEdgeError(exchange, sandboxNotFound(sandboxId));
+      // The traffic token of its sandbox keeps strangers from its other ports; this one is for everybody.
+      else forwardToSandbox(exchange, { ...common, route: { ...route, trafficAccessToken: undefined }, port, path });
+    } catch (error) {
+      logger.debug({ function: name, err: error }, 'a function could not be reached');
+      sendEdgeError(exchange, functionFault(name, error));
+    }
+  };
+
   const route = (exchange: Exchange): void => {
     const target = parseTarget(exchange, config.domain);
     if (config.accessLog !== 'off') logExchange(exchange, { level: config.accessLog, logger, target });
@@ -57,6 +74,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     if (fault !== undefined) sendBadRequest(exchange, fault);
     else if (target.kind === 'refused') sendBadRequest(exchange, target.message);
     else if (target.kind === 'sandbox') toSandbox(exchange, target);
+    else if (target.kind === 'function') void toFunction(exchange, target);
     else if (target.kind === 'shared') toSignedFile(exchange, target.path);
     else toApi(exchange, target.path);
   };

@@ -1,6 +1,7 @@
 import { systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
+import type { FunctionRouter } from '@soulbox/contract/function-service';
 import type { GatewayConfig } from './config.ts';
 import { createContext } from './context.ts';
 import type { ApiAddress } from './forward/api.ts';
@@ -15,6 +16,8 @@ import { startRenewal } from './tls/renewal.ts';
 export interface GatewayOptions {
   readonly config: GatewayConfig;
   readonly router: SandboxRouter;
+  /** Absent: there are no functions. */
+  readonly functions?: FunctionRouter | undefined;
   readonly api: ApiAddress;
   readonly logger: Logger;
   readonly clock?: Clock;

@@ -6,6 +6,7 @@ import type { Cause } from '@soulbox/contract';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { StateStore } from '@soulbox/states';
+import type { BlobStore } from '@soulbox/storage';
 import type { Recipe, TemplateStore } from '@soulbox/templates';
 import type { BlobReader } from './builds/blob-reader.ts';
 import { createBuilds } from './builds/builds.ts';
@@ -35,6 +36,8 @@ import { createPool } from './sandboxes/pool.ts';
 import type { Pool } from './sandboxes/pool.ts';
 import { createRecordStore } from './sandboxes/record.ts';
 import { recoverSandboxes } from './sandboxes/recover.ts';
+import { openDependencyCache } from './run/dependency-cache.ts';
+import type { DependencyCache } from './run/dependency-cache.ts';
 import { createRouter } from './sandboxes/router.ts';
 import type { Router } from './sandboxes/router.ts';
 import { resumeForTraffic } from './sandboxes/sleep/resume-for-traffic.ts';
@@ -44,6 +47,8 @@ import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
 import { createTemplateMaker } from './templates/maker.ts';
 import type { TemplateMaker } from './templates/maker.ts';
+import { createStartedTemplates } from './templates/started.ts';
+import type { StartedTemplates } from './templates/started.ts';
 import { createTimeUp } from './sandboxes/time-up.ts';
 
 export interface RunnerOptions {
@@ -56,6 +61,8 @@ export interface RunnerOptions {
   /** On the same file system as `dataDirectory`. */
   readonly states: StateStore;
   readonly templates: TemplateStore;
+  /** For dependencies that sandboxes of a team share. Of a folder of its own. */
+  readonly dependencyBlobs: BlobStore;
   /** By which templates that are missing can be made. */
   readonly recipes: readonly Recipe[];
   readonly runtime: EnvdRuntime;
@@ -70,7 +77,10 @@ export interface RunnerOptions {
 /** Everything the runner's routes use; constructed here and nowhere else. */
 export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposable {
   readonly maker: TemplateMaker;
+  readonly started: StartedTemplates;
   readonly router: Router;
+  /** Undefined when it is switched off. */
+  readonly dependencies: DependencyCache | undefined;
   readonly logger: Logger;
   /** Aborts when the runner stops. */
   readonly stopping: AbortSignal;
@@ -92,6 +102,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   const archivist = createArchivist(context, options.config.archiveAfterSeconds * 1000);
   const leisure = createLeisure(context);
   const sweepCache = createCacheSweeper(context);
+  const started = createStartedTemplates(context, stopping.signal);
   const keeper = startKeeper({
     ...context,
     pool,
@@ -102,6 +113,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       await retrySteps(context, end);
       context.background.start(async (stopping) => await archivist.sweep(stopping));
       context.background.start(sweepCache);
+      context.background.start(async () => await started.sweep());
       leisure.goOn();
       await dropDamagedStates(context);
     },
@@ -111,6 +123,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   return {
     ...context,
     pool,
+    started,
     maker: createTemplateMaker({
       ...context,
       store: options.templates,
@@ -118,6 +131,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       logger,
     }),
     router,
+    dependencies: await openDependencies(options, context),
     logger,
     stopping: stopping.signal,
     end,
@@ -131,6 +145,21 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       for (const sandbox of context.table.all()) letGo(sandbox);
     },
   };
+}
+
+async function openDependencies(
+  { config, dataDirectory, dependencyBlobs, logger }: RunnerOptions,
+  { clock }: OperationContext,
+): Promise<DependencyCache | undefined> {
+  if (config.dependencyCacheMb === 0) return undefined;
+  return await openDependencyCache({
+    blobs: dependencyBlobs,
+    scratchDirectory: join(dataDirectory, 'dependencies-new'),
+    limitBytes: config.dependencyCacheMb * 1024 * 1024,
+    maxAgeMs: config.dependencyCacheHours * 3_600_000,
+    clock,
+    logger,
+  });
 }
 
 async function dropDamagedStates({ host, clock }: OperationContext): Promise<void> {

@@ -29,6 +29,10 @@ export const reasons = {
     help: 'No template of this id or name. List them with `soulbox template list`.',
   },
   build_not_found: { code: 'not_found', help: 'No build of this id belongs to the template.' },
+  build_failed: {
+    code: 'failed_precondition',
+    help: 'A step of the template build failed; the message says which command and how it ended, the log what it printed.',
+  },
   template_in_use: {
     code: 'invalid_argument',
     help: 'Sandboxes of the template run or are paused. End them, then delete it.',
@@ -74,10 +78,6 @@ export const reasons = {
     code: 'resource_exhausted',
     help: 'The host runs as many template builds as it may at once. Retry when one has ended.',
   },
-  build_failed: {
-    code: 'failed_precondition',
-    help: 'A step of the template build failed; the message says which command and how it ended, the log what it printed.',
-  },
   build_canceled: {
     code: 'canceled',
     help: 'Somebody canceled the template build, or began another one of the same template and tag.',
@@ -114,6 +114,14 @@ export const reasons = {
   snapshot_not_found: { code: 'not_found', help: 'No snapshot of this id or name belongs to the team.' },
   event_not_found: { code: 'not_found', help: 'No event of this id.' },
   webhook_not_found: { code: 'not_found', help: 'No webhook of this id belongs to the team.' },
+  function_not_found: { code: 'not_found', help: 'No function of this name belongs to the team.' },
+  version_not_found: { code: 'not_found', help: 'The function has no such version, or none before the active one.' },
+  secret_not_found: { code: 'not_found', help: 'The function has no secret of this name.' },
+  namespace_not_found: { code: 'not_found', help: 'The team has no key-value namespace of this name.' },
+  function_broken: {
+    code: 'invalid_argument',
+    help: "The function's code could not be started; the message is what its engine said. The version before goes on.",
+  },
   already_paused: { code: 'already_exists', help: 'The sandbox is paused already.' },
   checkpoint_failed: {
     code: 'unavailable',
@@ -134,6 +142,18 @@ export const reasons = {
   capability_missing: {
     code: 'unimplemented',
     help: 'The isolation of this sandbox cannot do this; the message names both.',
+  },
+  runtime_not_found: {
+    code: 'invalid_argument',
+    help: 'Nothing says which runtime runs it; the message names what was looked at. Name the language or the entry.',
+  },
+  runtime_not_installed: {
+    code: 'failed_precondition',
+    help: 'The sandbox lacks the runtime. The message names what it needs and the template that has it.',
+  },
+  dependencies_failed: {
+    code: 'failed_precondition',
+    help: 'The dependencies of a project could not be installed; the message ends with the last words of the installer.',
   },
   process_timeout: {
     code: 'deadline_exceeded',

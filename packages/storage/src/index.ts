@@ -12,6 +12,8 @@ export type { TemplateRecord, TemplateTag } from './records/templates.ts';
 export { buildLogLevels } from './records/builds.ts';
 export type { BuildLog, BuildLogQuery, BuildReason, BuildRecord } from './records/builds.ts';
 export type { Delivery, WebhookChanges, WebhookRecord } from './records/webhooks.ts';
+export type { FunctionLimits, FunctionRecord, FunctionVersionRecord } from './records/functions.ts';
+export type { KvEntry, KvLimits, KvNamespaceRecord } from './records/kv.ts';
 export type { Records } from './records/records.ts';
 export { openDiskBlobs } from './blobs/disk/open.ts';
 export type { BlobInfo, BlobStore, BlobStream, ByteRange } from './blobs/blobs.ts';

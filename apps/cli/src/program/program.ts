@@ -14,6 +14,7 @@ export const program = defineCommand({
     env: async () => (await import('../commands/server/env.ts')).env,
     doctor: async () => (await import('../commands/host/doctor.ts')).doctor,
     setup: async () => (await import('../commands/host/setup.ts')).setup,
+    run: async () => (await import('../commands/run/run.ts')).run,
     sandbox: defineCommand({
       meta: { name: 'sandbox', description: 'Sandboxes: list, info, create, pause, resume, fork, snapshot, kill' },
       subCommands: {
@@ -43,6 +44,17 @@ export const program = defineCommand({
       subCommands: {
         list: async () => (await import('../commands/damaged/list.ts')).listDamaged,
         delete: async () => (await import('../commands/damaged/delete.ts')).deleteDamaged,
+      },
+    }),
+    function: defineCommand({
+      meta: { name: 'function', description: 'Edge functions: deploy, list, invoke, logs, rollback, delete' },
+      subCommands: {
+        deploy: async () => (await import('../commands/function/deploy.ts')).deployFunction,
+        list: async () => (await import('../commands/function/list.ts')).listFunctions,
+        invoke: async () => (await import('../commands/function/invoke.ts')).invokeFunction,
+        logs: async () => (await import('../commands/function/logs.ts')).functionLogs,
+        rollback: async () => (await import('../commands/function/rollback.ts')).rollbackFunction,
+        delete: async () => (await import('../commands/function/delete.ts')).deleteFunction,
       },
     }),
     events: async () => (await import('../commands/events/events.ts')).events,

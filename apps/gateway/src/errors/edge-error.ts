@@ -1,4 +1,5 @@
-import { headers } from '@soulbox/contract';
+import { errorFromUnknown } from '@soulbox/base';
+import { headers, httpStatusFromError } from '@soulbox/contract';
 import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
 import { errorPage } from './error-page.ts';
@@ -49,6 +50,18 @@ export const tooManyStreams = (sandboxId: string): EdgeError => ({
 });
 
 export const internalFault: EdgeError = { code: 500, message: 'The gateway failed. The server log has the details.' };
+
+/** Whoever asks for a function by its URL is a stranger: what its code said when it failed stands in its log. */
+export function functionFault(name: string, thrown: unknown): EdgeError {
+  const error = errorFromUnknown(thrown);
+  if (error.reason === 'function_not_found') return { code: 404, message: `There is no function "${name}" here.` };
+  if (error.reason === 'function_broken')
+    return { code: 503, message: 'The function cannot be started. Its log says why.' };
+  const status = httpStatusFromError(error);
+  if (status === 429 || status === 503)
+    return { code: status, message: `The function cannot be started now: ${error.message}` };
+  return { code: 502, message: 'The function cannot be reached. The server log has the details.' };
+}
 
 export const internalRoute = (path: string): EdgeError => ({ message: 'Route not found', path, code: 404 });
 

@@ -140,7 +140,11 @@ function answerGone(exchange: Exchange, forward: SandboxForward): void {
   const route = forward.router.find(sandboxId);
   if (route?.state !== 'paused') sendEdgeError(exchange, sandboxNotFound(sandboxId));
   else if (forward.isRepeated === true || !isRepeatable(exchange)) sendEdgeError(exchange, sandboxPaused(sandboxId));
-  else forwardToSandbox(exchange, { ...forward, route, isRepeated: true });
+  else {
+    // What guards the port was decided before the first try.
+    const { trafficAccessToken } = forward.route;
+    forwardToSandbox(exchange, { ...forward, route: { ...route, trafficAccessToken }, isRepeated: true });
+  }
 }
 
 /** Node refused to write what the client sent: HTTP/2 can say what HTTP/1.1 cannot. */

@@ -6,6 +6,7 @@ import { parseHost, parsePort } from './host.ts';
 /** Where a request wants to go. `path` is its target in origin form, query included (or `*`). */
 export type Target =
   | { readonly kind: 'sandbox'; readonly sandboxId: string; readonly port: number; readonly path: string }
+  | { readonly kind: 'function'; readonly name: string; readonly path: string }
   /** No sandbox is named: the API, or the sandbox whose signature the URL carries. */
   | { readonly kind: 'shared'; readonly path: string }
   | { readonly kind: 'api'; readonly path: string }
@@ -25,15 +26,27 @@ export function parseTarget(request: Request, domain: string): Target {
   const path = originForm(request, authority);
   if (path === undefined) return refused('invalid request target');
 
-  if (host === `api.${domain}`) return { kind: 'api', path };
+  if (host === `api.${domain}`) return findFunctionPath(path) ?? { kind: 'api', path };
   const label = host.split('.', 1)[0] ?? '';
+  const name = functionLabel.exec(label)?.[1];
+  if (name !== undefined && host === `${label}.${domain}`) return { kind: 'function', name, path };
   if (/^[0-9]+-/.test(label)) return sandboxTarget(label, path);
   const sandboxId = findHeader(request.headers, names.sandboxId);
   const port = findHeader(request.headers, names.sandboxPort);
-  if (sandboxId === undefined && port === undefined) return { kind: 'shared', path };
+  if (sandboxId === undefined && port === undefined) return findFunctionPath(path) ?? { kind: 'shared', path };
   if (sandboxId === undefined || port === undefined) return refused('missing header');
   if (hasDuplicates(request)) return refused('more than one routing header');
   return sandboxTarget(`${port}-${sandboxId}`, path);
+}
+
+const functionLabel = /^fn-([a-z0-9-]{1,40})$/;
+/** For machines without wildcard DNS. The function sees what follows its name as its path. */
+const functionPath = /^\/functions-http\/([a-z0-9-]{1,40})(?=[/?]|$)(.*)$/;
+
+function findFunctionPath(path: string): Target | undefined {
+  const [, name, rest = ''] = functionPath.exec(path) ?? [];
+  if (name === undefined) return undefined;
+  return { kind: 'function', name, path: rest.startsWith('/') ? rest : `/${rest}` };
 }
 
 /** `<port>-<id>`; the old form `<port>-<id>-<client>` is accepted as the API accepts it. */

@@ -2,11 +2,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isNodeError } from '@soulbox/base';
+import { isStarted } from '../templates/started.ts';
 
 const templateSchema = z.object({ templateId: z.string() });
 
 /**
- * Ids of the templates that sandboxes, paused ones too, and snapshots of a data folder lie on. It only reads files, so it may be
+ * Ids of the templates that sandboxes, paused ones too, and snapshots of a data folder lie on, but for snapshots that the server has
+ * made of a template for itself. It only reads files, so it may be
  * asked beside a running server. Throws for a file that cannot be read: what it needs is not known.
  */
 export async function findTemplatesInUse(dataDirectory: string): Promise<Set<string>> {
@@ -17,7 +19,9 @@ export async function findTemplatesInUse(dataDirectory: string): Promise<Set<str
 
 async function listRecords(dataDirectory: string, folder: string): Promise<string[]> {
   const names = await unlessMissing(readdir(join(dataDirectory, folder)));
-  return (names ?? []).filter((name) => name.endsWith('.json')).map((name) => join(dataDirectory, folder, name));
+  return (names ?? [])
+    .filter((name) => name.endsWith('.json') && !isStarted(name.slice(0, -'.json'.length)))
+    .map((name) => join(dataDirectory, folder, name));
 }
 
 /** Undefined for a record that went meanwhile. */

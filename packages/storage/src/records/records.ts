@@ -2,6 +2,8 @@ import type { ApiKeyRecords } from './api-keys.ts';
 import type { BuildFileRecords } from './build-files.ts';
 import type { BuildRecords } from './builds.ts';
 import type { EventRecords } from './events.ts';
+import type { FunctionRecords } from './functions.ts';
+import type { KvRecords } from './kv.ts';
 import type { SandboxRecords } from './sandboxes.ts';
 import type { SnapshotRecords } from './snapshots.ts';
 import type { TeamRecords } from './teams.ts';
@@ -23,4 +25,6 @@ export interface Records extends AsyncDisposable {
   readonly events: EventRecords;
   readonly webhooks: WebhookRecords;
   readonly deliveries: DeliveryRecords;
+  readonly functions: FunctionRecords;
+  readonly kv: KvRecords;
 }

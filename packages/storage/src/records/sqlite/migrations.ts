@@ -218,6 +218,56 @@ export const migrations: readonly string[] = [
      hash TEXT NOT NULL,
      size_bytes INTEGER NOT NULL
    ) STRICT;`,
+
+  // Edge functions and their key-value namespaces.
+  `CREATE TABLE functions (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     name TEXT NOT NULL UNIQUE,
+     kind TEXT NOT NULL CHECK (kind IN ('workers', 'edge')),
+     environment TEXT NOT NULL,
+     sealed_secrets TEXT NOT NULL,
+     kv_bindings TEXT NOT NULL,
+     limits TEXT NOT NULL,
+     compatibility_date TEXT NOT NULL,
+     compatibility_flags TEXT NOT NULL,
+     active_version INTEGER NOT NULL,
+     sandbox_id TEXT,
+     created_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX functions_team ON functions (team_id, name);
+
+   CREATE TABLE function_versions (
+     function_id TEXT NOT NULL REFERENCES functions (id) ON DELETE CASCADE,
+     number INTEGER NOT NULL,
+     digest TEXT NOT NULL,
+     size_bytes INTEGER NOT NULL,
+     created_at INTEGER NOT NULL,
+     PRIMARY KEY (function_id, number)
+   ) STRICT;
+   CREATE INDEX function_versions_digest ON function_versions (digest);
+
+   CREATE TABLE kv_namespaces (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     name TEXT NOT NULL,
+     created_at INTEGER NOT NULL,
+     key_count INTEGER NOT NULL,
+     size_bytes INTEGER NOT NULL,
+     UNIQUE (team_id, name)
+   ) STRICT;
+
+   CREATE TABLE kv_entries (
+     namespace_id TEXT NOT NULL REFERENCES kv_namespaces (id) ON DELETE CASCADE,
+     key TEXT NOT NULL,
+     blob_key TEXT NOT NULL,
+     size_bytes INTEGER NOT NULL,
+     metadata TEXT,
+     expires_at INTEGER,
+     PRIMARY KEY (namespace_id, key)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX kv_entries_expiry ON kv_entries (expires_at) WHERE expires_at IS NOT NULL;`,
 ];
 
 /** Brings the schema to the last of `steps`, all in one transaction. Throws `config_invalid` for a newer one. */

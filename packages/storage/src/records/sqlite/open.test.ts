@@ -7,7 +7,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeBuilds } from '../builds-contract.ts';
 import { ensureDefaultTeam } from '../first-start.ts';
+import { describeFunctions } from '../functions-contract.ts';
 import { describeHistory } from '../history-contract.ts';
+import { describeKv } from '../kv-contract.ts';
 import { describeRecords } from '../records-contract.ts';
 import { describeSnapshots } from '../snapshots-contract.ts';
 import { listQuery } from '../testing.ts';
@@ -19,6 +21,8 @@ describeRecords('SQLite', openIn);
 describeSnapshots('SQLite', openIn);
 describeHistory('SQLite', openIn);
 describeBuilds('SQLite', openIn);
+describeFunctions('SQLite', openIn);
+describeKv('SQLite', openIn);
 
 describe('opening a records file', () => {
   let folder: string;

@@ -7,6 +7,8 @@ import { sqliteBuilds } from './builds.ts';
 import { sqliteDeliveries } from './deliveries.ts';
 import { createEventLog } from './event-log.ts';
 import { sqliteEvents } from './events.ts';
+import { sqliteFunctions } from './functions.ts';
+import { sqliteKv } from './kv.ts';
 import { migrate } from './migrations.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
 import { sqliteSnapshots } from './snapshots.ts';
@@ -36,6 +38,8 @@ export function openSqliteRecords(path: string): Records {
     events: sqliteEvents(db, log),
     webhooks: sqliteWebhooks(db),
     deliveries: sqliteDeliveries(db, log),
+    functions: sqliteFunctions(db),
+    kv: sqliteKv(db),
     [Symbol.asyncDispose]: () => {
       if (db.isOpen) db.close();
       return Promise.resolve();

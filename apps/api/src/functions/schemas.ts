@@ -1,0 +1,190 @@
+import { Secret } from '@soulbox/base';
+import { functionKinds } from '@soulbox/contract/functions';
+import type { DeployWish, FunctionInfo, FunctionVersionInfo } from '@soulbox/contract/function-service';
+import { z } from 'zod';
+import { timeSchema, timeToWire } from '../http/schemas.ts';
+import { stringMap } from '../sandboxes/string-map.ts';
+
+/** Bytes of a body that carries code: 5 MiB of it, escaped. */
+export const deployBodyBytesMax = 16 * 1024 * 1024;
+const sourceMax = 5 * 1024 * 1024;
+const variableLimits = { entries: 128, keyBytes: 128, valueBytes: 32 * 1024 } as const;
+const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+const hasVariableNames = (map: Readonly<Record<string, string>>): boolean =>
+  Object.keys(map).every((name) => variableName.test(name));
+const namesFault = 'has a name that is not of the form [A-Za-z_][A-Za-z0-9_]*';
+
+export const functionName = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, 'must be 1 to 40 of a-z, 0-9 and -, with no - at either end')
+  .describe('Unique on the server: the function answers at `fn-<name>.<domain>`.');
+
+/** Of a namespace that a binding means. */
+export const namespaceName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'must be 1 to 64 of A-Z, a-z, 0-9, _ and -');
+
+export const functionParams = z.object({ name: z.string() });
+export const secretParams = z.object({ name: z.string(), secret: z.string() });
+
+const secretsMap = stringMap(variableLimits, 'Encrypted at rest, never shown again.').refine(
+  hasVariableNames,
+  namesFault,
+);
+
+const limitsSchema = z.object({
+  requestTimeoutMs: z.int().min(100).max(900_000).optional().describe('Milliseconds to the head of an answer.'),
+  memoryMb: z.int().min(16).optional().describe("Megabytes beyond the engine's own."),
+  maxBodyBytes: z.int().min(0).optional(),
+  idleSeconds: z.int().min(1).max(86_400).optional().describe('Seconds without a request until it sleeps.'),
+});
+
+const wish = {
+  source: z
+    .string()
+    .min(1)
+    .max(sourceMax)
+    .refine((text) => text.isWellFormed(), 'must be well-formed text')
+    .describe('One JavaScript module with its imports bundled; the CLI makes it.'),
+  environment: stringMap(variableLimits, 'Absent: as it was.').refine(hasVariableNames, namesFault).optional(),
+  secrets: secretsMap.optional().describe('Added to those that there are.'),
+  kv: z
+    .record(z.string().regex(variableName).max(128), namespaceName)
+    .refine((map) => Object.keys(map).length <= 16, 'has more than 16 entries')
+    .optional()
+    .describe("Names of the team's key-value namespaces by binding; kind workers only."),
+  limits: limitsSchema.optional(),
+  compatibilityDate: z.iso.date().optional().describe("workerd's; kind workers only."),
+  compatibilityFlags: z
+    .array(z.string().regex(/^[a-z0-9_]{1,64}$/))
+    .max(32)
+    .optional(),
+};
+
+export const newFunctionSchema = z
+  .object({ name: functionName, kind: z.enum(functionKinds).default('workers'), ...wish })
+  .meta({ id: 'NewFunction' });
+export const newVersionSchema = z.object(wish).meta({ id: 'NewFunctionVersion' });
+export const newSecretsSchema = z.object({ secrets: secretsMap }).meta({ id: 'FunctionSecrets' });
+export const rollbackSchema = z
+  .object({ version: z.int().min(1).optional().describe('Absent: the one before the active one.') })
+  .meta({ id: 'FunctionRollback' });
+
+export const functionSchema = z
+  .object({
+    name: z.string(),
+    kind: z.enum(functionKinds),
+    activeVersion: z.int(),
+    environment: z.record(z.string(), z.string()),
+    secrets: z.array(z.string()).describe('Names only.'),
+    kv: z.record(z.string(), z.string()),
+    limits: z.object({
+      requestTimeoutMs: z.int(),
+      memoryMb: z.int(),
+      maxBodyBytes: z.int(),
+      idleSeconds: z.int(),
+    }),
+    compatibilityDate: z.string(),
+    compatibilityFlags: z.array(z.string()),
+    state: z.enum(['running', 'asleep', 'none']).describe('`none`: the next request starts a sandbox.'),
+    sandboxID: z.string().nullable(),
+    createdAt: timeSchema,
+    updatedAt: timeSchema,
+  })
+  .meta({ id: 'Function' });
+
+export const versionSchema = z
+  .object({
+    version: z.int(),
+    digest: z.string().describe('SHA-256 of the bundle.'),
+    sizeBytes: z.int(),
+    active: z.boolean(),
+    createdAt: timeSchema,
+  })
+  .meta({ id: 'FunctionVersion' });
+
+export const invokeSchema = z
+  .object({
+    method: z
+      .string()
+      .regex(/^[A-Z]{1,16}$/)
+      .default('GET'),
+    path: z
+      .string()
+      .max(8192)
+      .regex(/^\/[\x21-\x7e]*$/, 'must begin with / and be plain ASCII')
+      .default('/'),
+    headers: stringMap({ entries: 64, keyBytes: 128, valueBytes: 8192 }, 'Of the request.')
+      .refine(isHeaderMap, 'holds something that is no HTTP header')
+      .default({}),
+    body: z
+      .string()
+      .max(1024 * 1024)
+      .default('')
+      .describe('Text, or base64 with `encoding`.'),
+    encoding: z.enum(['utf8', 'base64']).default('utf8'),
+  })
+  .meta({ id: 'FunctionCall' });
+
+function isHeaderMap(map: Readonly<Record<string, string>>): boolean {
+  return Object.entries(map).every(
+    ([name, value]) =>
+      /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) &&
+      /^[\t\x20-\x7e\x80-\xff]*$/.test(value) &&
+      !/^(host|connection|content-length|transfer-encoding|upgrade|expect|te|trailer)$/i.test(name),
+  );
+}
+
+export const answerSchema = z
+  .object({
+    status: z.int(),
+    headers: z.array(z.tuple([z.string(), z.string()])),
+    body: z.string(),
+    encoding: z.enum(['utf8', 'base64']).describe('`base64` when the body is no UTF-8 text.'),
+  })
+  .meta({ id: 'FunctionAnswer' });
+
+export const functionLogQuery = z.object({
+  cursor: z.coerce.number().int().min(0).default(0).describe('`cursor` of the answer before: only what is newer.'),
+  limit: z.coerce.number().int().min(1).max(1000).default(1000),
+});
+
+export const functionLogSchema = z
+  .object({
+    entries: z.array(
+      z.object({
+        timestamp: timeSchema,
+        level: z.enum(['debug', 'info', 'warn', 'error']),
+        source: z.enum(['console', 'request', 'system']),
+        message: z.string(),
+      }),
+    ),
+    cursor: z.int(),
+  })
+  .meta({ id: 'FunctionLog' });
+
+export function wishFromBody({ kv, secrets, ...rest }: z.infer<typeof newVersionSchema>): DeployWish {
+  return { ...rest, kvBindings: kv, secrets: secrets === undefined ? undefined : secretsFromBody(secrets) };
+}
+
+export function secretsFromBody(map: Readonly<Record<string, string>>): Record<string, Secret> {
+  return Object.fromEntries(Object.entries(map).map(([name, value]) => [name, new Secret(value)]));
+}
+
+export function functionToWire(info: FunctionInfo): z.infer<typeof functionSchema> {
+  const { sandboxId, secretNames, kvBindings, createdAt, updatedAt, compatibilityFlags, ...same } = info;
+  return {
+    ...same,
+    secrets: [...secretNames],
+    kv: { ...kvBindings },
+    compatibilityFlags: [...compatibilityFlags],
+    sandboxID: sandboxId ?? null,
+    createdAt: timeToWire(createdAt),
+    updatedAt: timeToWire(updatedAt),
+  };
+}
+
+export function versionToWire({ number, createdAt, ...same }: FunctionVersionInfo): z.infer<typeof versionSchema> {
+  return { ...same, version: number, createdAt: timeToWire(createdAt) };
+}

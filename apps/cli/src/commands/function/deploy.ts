@@ -1,0 +1,106 @@
+import { defineCommand } from 'citty';
+import { ApiError } from '../../api/api-error.ts';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import type { ApiConnection } from '../../api/connection.ts';
+import { environment } from '../../config.ts';
+import { pairsFlag, repeatedFlag } from '../../program/repeated-flags.ts';
+import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
+import { UsageError } from '../../program/usage-error.ts';
+import type { ApiFunction } from './shared.ts';
+import { pathOf } from './shared.ts';
+
+export const deployFunction = defineCommand({
+  meta: { name: 'deploy', description: 'Bundle a file or folder and serve it; the answer comes when it serves' },
+  args: {
+    path: {
+      type: 'positional',
+      required: true,
+      description: 'File, or folder with wrangler.toml, package.json or index.ts',
+    },
+    name: { type: 'string', description: "Name (default: that of the folder's configuration)", valueHint: 'NAME' },
+    kind: {
+      type: 'string',
+      description: 'Cloudflare Workers module (default) or Vercel Edge function',
+      valueHint: 'workers|edge',
+    },
+    env: {
+      type: 'string',
+      description: 'A variable; may be repeated, and replaces those of before',
+      valueHint: 'NAME=VALUE',
+    },
+    secret: {
+      type: 'string',
+      description: 'A variable of this shell to be kept secret; may be repeated',
+      valueHint: 'NAME',
+    },
+    kv: {
+      type: 'string',
+      description: 'A key-value namespace by its binding; may be repeated',
+      valueHint: 'BINDING=NAMESPACE',
+    },
+    'timeout-ms': { type: 'string', description: 'Milliseconds it has to begin an answer', valueHint: 'MS' },
+    'memory-mb': { type: 'string', description: "Megabytes beyond the engine's own", valueHint: 'MB' },
+    'idle-timeout': { type: 'string', description: 'Seconds without a request until it sleeps', valueHint: 'SECONDS' },
+    'compatibility-date': { type: 'string', description: "workerd's, YYYY-MM-DD", valueHint: 'DATE' },
+    'data-dir': apiDataDirArg,
+    json: jsonArg,
+  },
+  async run({ args, rawArgs }) {
+    const kind = parseChoiceFlag('kind', args.kind, ['workers', 'edge']) ?? 'workers';
+    const requestTimeoutMs = parseNumberFlag('timeout-ms', args['timeout-ms'], 100, 900_000);
+    const memoryMb = parseNumberFlag('memory-mb', args['memory-mb'], 16, 65_536);
+    const idleSeconds = parseNumberFlag('idle-timeout', args['idle-timeout'], 1, 86_400);
+    const secrets = secretsOf(repeatedFlag(rawArgs, 'secret'));
+    const api = await findApi(args['data-dir']);
+    // Loaded here: no other command needs the bundler.
+    const { readProject } = await import('../../bundle/read-project.ts');
+    const { bundleFunction } = await import('../../bundle/bundle-function.ts');
+    const project = await readProject(args.path);
+    const name = args.name ?? project.name;
+    if (name === undefined) throw new UsageError('A single file has no name of its own: give one with --name.');
+    const wish = {
+      source: await bundleFunction(project.entry, kind),
+      environment: filled({ ...project.environment, ...pairsFlag(rawArgs, 'env') }),
+      secrets: filled(secrets),
+      kv: filled({ ...project.kv, ...pairsFlag(rawArgs, 'kv') }),
+      limits: filled({ requestTimeoutMs, memoryMb, idleSeconds }),
+      compatibilityDate: args['compatibility-date'] ?? project.compatibilityDate,
+      compatibilityFlags: project.compatibilityFlags,
+    };
+    const deployed = await deploy(api, name, kind, wish);
+    const url = `${api.url}/functions-http/${name}/`;
+    console.log(
+      args.json === true
+        ? JSON.stringify({ ...deployed, url })
+        : `Deployed ${name}, version ${deployed.activeVersion}: ${url}`,
+    );
+  },
+});
+
+async function deploy(api: ApiConnection, name: string, kind: string, wish: object): Promise<ApiFunction> {
+  try {
+    const path = pathOf(name, '/versions');
+    return (await callApi<ApiFunction>(api, { method: 'POST', path, body: wish })).body;
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    const body = { name, kind, ...wish };
+    return (await callApi<ApiFunction>(api, { method: 'POST', path: '/functions', body })).body;
+  }
+}
+
+/** From this shell's environment: a value in the command line would stay in its history. */
+function secretsOf(names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    names.map((name) => {
+      const value = environment[name];
+      if (value === undefined) throw new UsageError(`--secret ${name}: this shell has no variable of that name.`);
+      return [name, value];
+    }),
+  );
+}
+
+/** Nothing said means that nothing changes. */
+function filled<T extends object>(values: T): T | undefined {
+  return Object.values(values).some((value) => value !== undefined) ? values : undefined;
+}

@@ -1,0 +1,44 @@
+import { defineCommand } from 'citty';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import { exitCodes } from '../../program/exit-codes.ts';
+import { pairsFlag } from '../../program/repeated-flags.ts';
+import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { functionArg, pathOf } from './shared.ts';
+
+interface ApiFunctionAnswer {
+  readonly status: number;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly body: string;
+  readonly encoding: 'utf8' | 'base64';
+}
+
+export const invokeFunction = defineCommand({
+  meta: { name: 'invoke', description: 'Send a function one request and print its answer; fails from status 400 on' },
+  args: {
+    function: functionArg,
+    path: { type: 'positional', required: false, description: 'Path with query (default /)' },
+    method: { type: 'string', description: 'Method (default GET, with --data POST)', valueHint: 'METHOD' },
+    data: { type: 'string', description: 'Body of the request', valueHint: 'TEXT' },
+    header: { type: 'string', description: 'A header; may be repeated', valueHint: 'NAME:VALUE' },
+    'data-dir': apiDataDirArg,
+    json: jsonArg,
+  },
+  async run({ args, rawArgs }) {
+    const api = await findApi(args['data-dir']);
+    const body = {
+      method: args.method ?? (args.data === undefined ? 'GET' : 'POST'),
+      path: args.path ?? '/',
+      headers: pairsFlag(rawArgs, 'header', ':'),
+      body: args.data,
+    };
+    const { body: answer } = await callApi<ApiFunctionAnswer>(api, {
+      method: 'POST',
+      path: pathOf(args.function, '/invoke'),
+      body,
+    });
+    if (args.json === true) console.log(JSON.stringify(answer));
+    else process.stdout.write(Buffer.from(answer.body, answer.encoding));
+    return answer.status < 400 ? exitCodes.ok : exitCodes.failed;
+  },
+});

@@ -1,0 +1,50 @@
+import { defineCommand } from 'citty';
+import { sleep } from '@soulbox/base';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import { apiDataDirArg } from '../../program/shared-args.ts';
+import { functionArg, pathOf } from './shared.ts';
+
+interface ApiFunctionLog {
+  readonly entries: readonly {
+    readonly timestamp: string;
+    readonly level: string;
+    readonly source: string;
+    readonly message: string;
+  }[];
+  readonly cursor: number;
+}
+
+const followEveryMs = 1000;
+
+export const functionLogs = defineCommand({
+  meta: { name: 'logs', description: 'Print what a function wrote to its console and was asked, oldest first' },
+  args: {
+    function: functionArg,
+    follow: { type: 'boolean', alias: 'f', description: 'Go on with new lines until Ctrl-C' },
+    'data-dir': apiDataDirArg,
+    json: { type: 'boolean', description: 'Print one JSON object a line' },
+  },
+  async run({ args }) {
+    const api = await findApi(args['data-dir']);
+    let cursor = 0;
+    for (;;) {
+      const { body: log } = await callApi<ApiFunctionLog>(api, {
+        path: pathOf(args.function, '/logs'),
+        query: { cursor },
+      });
+      for (const entry of log.entries) {
+        const { timestamp, level, source, message } = entry;
+        console.log(
+          args.json === true
+            ? JSON.stringify(entry)
+            : `${timestamp}  ${level.padEnd(5)}  ${source.padEnd(7)}  ${message}`,
+        );
+      }
+      cursor = log.cursor;
+      if (log.entries.length > 0) continue;
+      if (args.follow !== true) return;
+      await sleep(followEveryMs);
+    }
+  },
+});

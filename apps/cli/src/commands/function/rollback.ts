@@ -1,0 +1,23 @@
+import { defineCommand } from 'citty';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import { apiDataDirArg, jsonArg, parseNumberFlag } from '../../program/shared-args.ts';
+import type { ApiFunction } from './shared.ts';
+import { functionArg, pathOf } from './shared.ts';
+
+export const rollbackFunction = defineCommand({
+  meta: { name: 'rollback', description: 'Serve an earlier version of a function' },
+  args: {
+    function: functionArg,
+    version: { type: 'string', description: 'Which (default: the one before the active one)', valueHint: 'N' },
+    'data-dir': apiDataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const version = parseNumberFlag('version', args.version, 1, 999_999_999);
+    const api = await findApi(args['data-dir']);
+    const call = { method: 'POST', path: pathOf(args.function, '/rollback'), body: { version } } as const;
+    const { body } = await callApi<ApiFunction>(api, call);
+    console.log(args.json === true ? JSON.stringify(body) : `${body.name} serves version ${body.activeVersion}.`);
+  },
+});

@@ -1,0 +1,24 @@
+import { parseArgs } from 'node:util';
+import { UsageError } from './usage-error.ts';
+
+/** All values of a flag that may be given more than once; the parser of commands keeps the last only. */
+export function repeatedFlag(rawArgs: readonly string[], name: string): string[] {
+  const { values } = parseArgs({
+    args: [...rawArgs],
+    options: { [name]: { type: 'string', multiple: true } },
+    allowPositionals: true,
+    strict: false,
+  });
+  return ([values[name]].flat() as (string | undefined)[]).filter((value) => value !== undefined);
+}
+
+/** `KEY=VALUE` of such a flag; `separator` stands between the two. Throws UsageError. */
+export function pairsFlag(rawArgs: readonly string[], name: string, separator = '='): Record<string, string> {
+  return Object.fromEntries(
+    repeatedFlag(rawArgs, name).map((text) => {
+      const at = text.indexOf(separator);
+      if (at < 1) throw new UsageError(`--${name} must be NAME${separator}VALUE, not ${JSON.stringify(text)}.`);
+      return [text.slice(0, at), text.slice(at + 1).trimStart()];
+    }),
+  );
+}

@@ -1,0 +1,18 @@
+import { readFile } from 'node:fs/promises';
+
+export interface Account {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Whom a function's code runs as. */
+const userName = 'user';
+
+/** The unprivileged user of the template. Without one nothing is started: the code never runs as root. */
+export async function findAccount(): Promise<Account> {
+  for (const line of (await readFile('/etc/passwd', 'utf8')).split('\n')) {
+    const [name, , uid, gid] = line.split(':');
+    if (name === userName) return { uid: Number(uid), gid: Number(gid) };
+  }
+  throw new Error(`The template has no user "${userName}".`);
+}

@@ -1,0 +1,20 @@
+import { edgeProgramMode } from './edge-settings.ts';
+import type { EdgeSettings } from './edge-settings.ts';
+import type { PrepareEngine } from './engine.ts';
+
+/** This very program once more, as the engine: one file to bring into the sandbox. */
+export const prepareEdge: PrepareEngine = async (settings, place) => {
+  const told: EdgeSettings = {
+    source: settings.source,
+    variables: settings.variables,
+    requests: place.requests,
+    ping: place.ping,
+  };
+  const flags = ['--no-warnings', '--experimental-vm-modules', `--max-old-space-size=${settings.memoryMb}`];
+  const [, script = ''] = process.argv;
+  return Promise.resolve({
+    command: process.execPath,
+    args: [...flags, script, edgeProgramMode],
+    input: JSON.stringify(told),
+  });
+};

@@ -1,0 +1,103 @@
+import type { FunctionServed, FunctionSettings } from '@soulbox/contract/functions';
+import type { Link } from '../link/link.ts';
+import { createKvBindings } from '../link/kv-bindings.ts';
+import type { FunctionLog } from '../log/function-log.ts';
+import { EngineFault } from './engine.ts';
+import type { Engine } from './engine.ts';
+import { startEngine } from './start-engine.ts';
+import { watchEngine } from './watch-engine.ts';
+
+/** A failed start is not tried again sooner: code that cannot start must not keep the sandbox busy. */
+const retryAfterMs = 1000;
+
+/** Keeps the engine of one function alive: started when it is needed, killed when it does not behave. */
+export interface Keeper {
+  /** Undefined until the host has said what to serve. */
+  readonly settings: FunctionSettings | undefined;
+  serve(settings: FunctionSettings): Promise<FunctionServed>;
+  /** A serving engine; started when there is none. Throws `EngineFault`. */
+  ready(): Promise<Engine>;
+  /** A request is open until it is disposed: meanwhile the engine is watched. */
+  enter(): Disposable;
+  /** A request got no answer in time: an engine that does not even answer a ping is killed, before this resolves. */
+  suspect(): Promise<void>;
+  /** Why the last engine was killed or ended, for the requests it left without an answer. */
+  lastFault(): string;
+}
+
+type State =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'starting'; readonly starting: Promise<Engine> }
+  | { readonly kind: 'running'; readonly engine: Engine }
+  | { readonly kind: 'broken'; readonly fault: EngineFault; readonly untilMs: number };
+
+export function createKeeper(log: FunctionLog, link: Link): Keeper {
+  const kv = createKvBindings(link);
+  let settings: FunctionSettings | undefined;
+  let state: State = { kind: 'idle' };
+  let fault = 'The function ended unexpectedly.';
+  const watch = watchEngine({
+    engine: () => (state.kind === 'running' ? state.engine : undefined),
+    settings: () => settings,
+    kill: (engine, why) => {
+      fault = why;
+      log.add({ source: 'system', level: 'error', message: why });
+      engine.kill();
+    },
+  });
+
+  const start = async (wanted: FunctionSettings): Promise<Engine> => {
+    try {
+      const engine = await startEngine(wanted, log, kv);
+      await watch.begin(engine);
+      state = { kind: 'running', engine };
+      void engine.exited.then(() => {
+        if (state.kind !== 'running' || state.engine !== engine) return;
+        state = { kind: 'idle' };
+        if (watch.killed(engine)) return;
+        fault = 'The function ended unexpectedly: it ran out of memory, or its engine failed.';
+        log.add({ source: 'system', level: 'error', message: fault });
+      });
+      return engine;
+    } catch (thrown) {
+      const broken =
+        thrown instanceof EngineFault
+          ? thrown
+          : new EngineFault(`The function could not be started: ${String(thrown)}`);
+      log.add({ source: 'system', level: 'error', message: broken.message });
+      state = { kind: 'broken', fault: broken, untilMs: performance.now() + retryAfterMs };
+      throw broken;
+    }
+  };
+
+  const ready = async (): Promise<Engine> => {
+    if (settings === undefined) throw new EngineFault('The function is not deployed yet.');
+    if (state.kind === 'running' && !state.engine.gone) return state.engine;
+    if (state.kind === 'starting') return await state.starting;
+    if (state.kind === 'broken' && performance.now() < state.untilMs) throw state.fault;
+    const starting = start(settings);
+    state = { kind: 'starting', starting };
+    return await starting;
+  };
+
+  return {
+    get settings() {
+      return settings;
+    },
+    async serve(wanted) {
+      if (state.kind === 'running') state.engine.kill();
+      settings = wanted;
+      state = { kind: 'idle' };
+      try {
+        await ready();
+        return { state: 'ready' };
+      } catch (thrown) {
+        return { state: 'broken', message: thrown instanceof Error ? thrown.message : String(thrown) };
+      }
+    },
+    ready,
+    enter: () => watch.enter(),
+    suspect: () => watch.suspect(),
+    lastFault: () => fault,
+  };
+}

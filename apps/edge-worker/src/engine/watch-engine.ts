@@ -1,0 +1,111 @@
+import { readFile } from 'node:fs/promises';
+import type { FunctionSettings } from '@soulbox/contract/functions';
+import type { Engine } from './engine.ts';
+
+/** Fast enough for code that fills 1 GB/s, and only while requests are open: an idle sandbox must sleep. */
+const lookEveryMs = 100;
+/** An event loop that turns answers a ping at once. */
+const stuckMs = 1000;
+/** Even a loop that turns needs a moment to answer. */
+const graceMs = 50;
+
+interface Watched {
+  /** The engine that serves now. */
+  engine(): Engine | undefined;
+  settings(): FunctionSettings | undefined;
+  kill(engine: Engine, why: string): void;
+}
+
+/** Watches memory and event loop of the engine while requests are open. */
+export interface Watch {
+  /** Notes what the engine uses before its code does anything. */
+  begin(engine: Engine): Promise<void>;
+  enter(): Disposable;
+  /** Resolves when the engine has answered a ping or is killed. */
+  suspect(): Promise<void>;
+  killed(engine: Engine): boolean;
+}
+
+export function watchEngine(watched: Watched): Watch {
+  const baselines = new WeakMap<Engine, number>();
+  const killed = new WeakSet<Engine>();
+  let open = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let pinged: { readonly engine: Engine; readonly sinceMs: number } | undefined;
+
+  const kill = (engine: Engine, why: string): void => {
+    if (engine.gone) return;
+    killed.add(engine);
+    watched.kill(engine, why);
+  };
+  const killStuck = (engine: Engine): void =>
+    kill(engine, 'The function used the CPU without a pause and answered nobody. It was stopped.');
+
+  const lookAtMemory = async (engine: Engine, limitMb: number): Promise<void> => {
+    const used = await residentMb(engine.pid);
+    if (used - (baselines.get(engine) ?? used) > limitMb)
+      kill(engine, `The function used more than ${limitMb} MB of memory. It was stopped.`);
+  };
+  const lookAtLoop = (engine: Engine, limitMs: number): void => {
+    if (pinged?.engine === engine) {
+      if (performance.now() - pinged.sinceMs > limitMs) killStuck(engine);
+      return;
+    }
+    const sent = { engine, sinceMs: performance.now() };
+    pinged = sent;
+    const answered = (): void => {
+      if (pinged === sent) pinged = undefined;
+    };
+    engine.ping().then(answered, answered);
+  };
+  const look = (): void => {
+    const engine = watched.engine();
+    const settings = watched.settings();
+    if (engine === undefined || settings === undefined || engine.gone) return;
+    lookAtLoop(engine, Math.max(stuckMs, settings.requestTimeoutMs));
+    void lookAtMemory(engine, settings.memoryMb);
+  };
+
+  return {
+    async begin(engine) {
+      baselines.set(engine, await residentMb(engine.pid));
+    },
+    enter() {
+      open += 1;
+      timer ??= setInterval(look, lookEveryMs);
+      let isOpen = true;
+      return {
+        [Symbol.dispose]() {
+          if (!isOpen) return;
+          isOpen = false;
+          open -= 1;
+          if (open > 0) return;
+          clearInterval(timer);
+          timer = undefined;
+        },
+      };
+    },
+    async suspect() {
+      const engine = watched.engine();
+      if (engine === undefined || engine.gone) return;
+      const stuckSinceMs = pinged?.engine === engine ? performance.now() - pinged.sinceMs : 0;
+      const late = new Promise<'late'>((resolve) => {
+        setTimeout(resolve, Math.max(graceMs, stuckMs - stuckSinceMs), 'late');
+      });
+      const answered = engine.ping().catch(() => undefined);
+      if ((await Promise.race([answered, late])) === 'late') killStuck(engine);
+    },
+    killed: (engine) => killed.has(engine),
+  };
+}
+
+/** Memory of the process's own, the pages of its program file left out where the kernel tells them apart. 0 when it is gone. */
+async function residentMb(pid: number): Promise<number> {
+  try {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    const found = /^RssAnon:\s+(\d+) kB$/m.exec(status) ?? /^VmRSS:\s+(\d+) kB$/m.exec(status);
+    return Number(found?.[1] ?? 0) / 1024;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,69 @@
+import { basename } from 'node:path';
+import type { FunctionSettings } from '@soulbox/contract/functions';
+import type { EnginePlace } from './engine.ts';
+
+/**
+ * Stands before the function: what its code throws becomes an answer that says so, not workerd's bare text. Upgrades and
+ * streams pass through.
+ */
+const frontSource = `export default {
+  async fetch(request, env) {
+    try {
+      return await env.FUNCTION.fetch(request);
+    } catch (error) {
+      return Response.json({ code: 500, message: 'The function threw: ' + String(error && error.message || error) }, { status: 500 });
+    }
+  },
+};`;
+
+const pingSource = `export default { fetch: () => new Response(null, { status: 204 }) };`;
+const ownDate = '2026-01-01';
+
+/** Text as Cap'n Proto's schema language quotes it (capnproto.org/language.html): bytes other than plain ASCII are escaped. */
+export function quoted(text: string): string {
+  let result = '"';
+  for (const byte of Buffer.from(text, 'utf8')) {
+    const plain = byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c;
+    result += plain ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
+  }
+  return `${result}"`;
+}
+
+/** Configuration of a workerd that serves one function (workerd.capnp of its npm package). */
+export function workerdConfig(settings: FunctionSettings, place: EnginePlace, sourceFile: string): string {
+  const kv = [...place.kv].map(([binding, path], index) => ({ binding, path, service: `kv${index}` }));
+  const bindings = [
+    ...Object.entries(settings.variables).map(([name, value]) => `(name = ${quoted(name)}, text = ${quoted(value)})`),
+    ...kv.map(({ binding, service }) => `(name = ${quoted(binding)}, kvNamespace = ${quoted(service)})`),
+  ];
+  const services = [
+    '(name = "main", worker = .main)',
+    `(name = "front", worker = (modules = [(name = "front.js", esModule = ${quoted(frontSource)})], compatibilityDate = "${ownDate}", bindings = [(name = "FUNCTION", service = "main")]))`,
+    `(name = "ping", worker = (modules = [(name = "ping.js", esModule = ${quoted(pingSource)})], compatibilityDate = "${ownDate}"))`,
+    // The sandbox's network decides what is reachable; this keeps the code from the supervisor beside it.
+    '(name = "outside", network = (allow = ["public"], tlsOptions = (trustBrowserCas = true)))',
+    ...kv.map(
+      ({ path, service }) => `(name = "${service}", external = (address = ${quoted(`unix:${path}`)}, http = ()))`,
+    ),
+  ];
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    ${services.join(',\n    ')}
+  ],
+  sockets = [
+    (name = "requests", address = ${quoted(`unix:${place.requests}`)}, http = (forwardedProtoHeader = "X-Forwarded-Proto"), service = "front"),
+    (name = "ping", address = ${quoted(`unix:${place.ping}`)}, http = (), service = "ping")
+  ],
+  structuredLogging = true,
+  v8Flags = [${quoted(`--max-old-space-size=${settings.memoryMb}`)}]
+);
+const main :Workerd.Worker = (
+  modules = [(name = "function.js", esModule = embed ${quoted(basename(sourceFile))})],
+  compatibilityDate = ${quoted(settings.compatibilityDate)},
+  compatibilityFlags = [${settings.compatibilityFlags.map(quoted).join(', ')}],
+  bindings = [${bindings.join(', ')}],
+  globalOutbound = "outside"
+);
+`;
+}

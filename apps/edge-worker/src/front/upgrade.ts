@@ -1,0 +1,52 @@
+import type { IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Keeper } from '../engine/keeper.ts';
+import type { FunctionLog } from '../log/function-log.ts';
+import { upgradeHeaders } from './headers.ts';
+import { countRequest } from './request-line.ts';
+
+interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+}
+
+/** Hands the connection to the engine, which accepts the WebSocket or refuses it. */
+export async function passUpgrade({ request, socket, head }: Upgrade, keeper: Keeper, log: FunctionLog): Promise<void> {
+  using _open = keeper.enter();
+  const line = countRequest(request, log);
+  socket.on('error', () => undefined);
+  try {
+    const engine = await keeper.ready();
+    const upstream = connect(engine.requests);
+    upstream.setNoDelay(true);
+    upstream.write(requestHead(request));
+    if (head.length > 0) upstream.write(head);
+    upstream.pipe(socket);
+    socket.pipe(upstream);
+    upstream.on('error', () => socket.destroy());
+    await new Promise<void>((resolve) => {
+      upstream.once('close', resolve);
+      socket.once('close', resolve);
+    });
+    upstream.destroy();
+    socket.destroy();
+    line(101);
+  } catch (thrown) {
+    const body = JSON.stringify({ code: 503, message: thrown instanceof Error ? thrown.message : String(thrown) });
+    socket.end(
+      `HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    );
+    line(503);
+  }
+}
+
+/** Node's parser has taken it apart and found it good; it is written as it was, one line each. */
+function requestHead(request: IncomingMessage): string {
+  const headers = upgradeHeaders(request);
+  let head = `${request.method ?? 'GET'} ${request.url ?? '/'} HTTP/1.1\r\n`;
+  for (let index = 0; index < headers.length; index += 2)
+    head += `${headers[index] ?? ''}: ${headers[index + 1] ?? ''}\r\n`;
+  return `${head}\r\n`;
+}

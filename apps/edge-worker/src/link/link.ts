@@ -1,0 +1,84 @@
+import { connect, constants } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
+import { createServer } from 'node:net';
+import type { Server } from 'node:net';
+import { functionLinkPaths } from '@soulbox/contract/functions';
+import type { FunctionLog } from '../log/function-log.ts';
+
+/** The host links when it wakes a sandbox for a request: whoever asks meanwhile waits a moment. */
+const waitForHostMs = 5000;
+/** Lines are sent together. */
+const sendLogAfterMs = 20;
+const refusedBy = constants.NGHTTP2_CANCEL;
+
+/** The way to the host. The host has opened the connection and serves HTTP/2 on it; here is the client. */
+export interface Link {
+  /** Takes the host's connections; the newest is used. */
+  readonly server: Server;
+  /** Opens a stream to the host. Rejects when no host links in time. */
+  request(headers: OutgoingHttpHeaders): Promise<ClientHttp2Stream>;
+}
+
+export function openLink(log: FunctionLog): Link {
+  let session: ClientHttp2Session | undefined;
+  let waiting: (() => void)[] = [];
+
+  const server = createServer((socket) => {
+    socket.setNoDelay(true);
+    const linked = connect('http://host', { createConnection: () => socket, settings: { enablePush: false } });
+    // A pause cuts the connection. What was open on it fails for itself.
+    linked.on('error', () => undefined);
+    linked.on('close', () => {
+      if (session === linked) session = undefined;
+    });
+    session?.destroy();
+    session = linked;
+    for (const tell of waiting) tell();
+    waiting = [];
+    sendLog(0);
+  });
+  server.on('error', () => undefined);
+
+  const linked = async (): Promise<ClientHttp2Session> => {
+    if (session === undefined || session.destroyed) {
+      await new Promise<void>((resolve) => {
+        waiting.push(resolve);
+        setTimeout(resolve, waitForHostMs);
+      });
+    }
+    if (session === undefined || session.destroyed) throw new Error('The server does not listen to this sandbox now.');
+    return session;
+  };
+
+  let sentSeq = 0;
+  let timer: NodeJS.Timeout | undefined;
+  /** Sends what is newer than `seq`; the host knows what it has already. */
+  const sendLog = (seq: number): void => {
+    const lines = log.after(seq);
+    if (session === undefined || session.destroyed || lines.length === 0) return;
+    sentSeq = lines.at(-1)?.seq ?? seq;
+    const stream = session.request({ ':method': 'POST', ':path': functionLinkPaths.logs });
+    stream.on('error', () => undefined);
+    stream.resume();
+    stream.end(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  };
+  log.onAdded(() => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      sendLog(sentSeq);
+    }, sendLogAfterMs);
+  });
+
+  return {
+    server,
+    async request(headers) {
+      const current = await linked();
+      return current.request(headers);
+    },
+  };
+}
+
+/** Gives a stream up from this side. */
+export function giveUp(stream: ClientHttp2Stream): void {
+  stream.close(refusedBy);
+}

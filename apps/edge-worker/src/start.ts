@@ -1,0 +1,34 @@
+import { createServer } from 'node:http';
+import { functionPorts } from '@soulbox/contract/functions';
+import { handleControl } from './control.ts';
+import { createKeeper } from './engine/keeper.ts';
+import { createFront } from './front/front.ts';
+import { openLink } from './link/link.ts';
+import { createFunctionLog } from './log/function-log.ts';
+
+/** The supervisor of one function: it serves nothing until the host has told it what. It runs until its sandbox ends. */
+export async function startSupervisor(): Promise<void> {
+  const log = createFunctionLog();
+  const link = openLink(log);
+  const keeper = createKeeper(log, link);
+  const control = createServer((request, response) => void handleControl(request, response, keeper));
+  const front = createFront(keeper, log);
+  await Promise.all([
+    listen(front, functionPorts.requests),
+    listen(link.server, functionPorts.link),
+    // Last: who finds it open finds the others open too.
+  ]);
+  await listen(control, functionPorts.control);
+}
+
+interface Listening {
+  listen(port: number, host: string, done: () => void): unknown;
+  once(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+async function listen(server: Listening, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '0.0.0.0', resolve);
+  });
+}

@@ -1,0 +1,33 @@
+import type { Client } from '@connectrpc/connect';
+import type { Clock, Logger } from '@soulbox/base';
+import type { SandboxRouter } from '@soulbox/contract';
+import type { RunnerService } from '@soulbox/contract/runner';
+import type { BlobStore, Records } from '@soulbox/storage';
+import type { FunctionsConfig } from './config.ts';
+import type { LogBook } from './log/log-book.ts';
+import type { Links } from './link/links.ts';
+import type { Locks } from './locks.ts';
+import type { Vault } from './vault.ts';
+
+/** Everything this room works with; constructed in `start.ts`. */
+export interface FunctionsContext {
+  readonly config: FunctionsConfig;
+  /** How many sandboxes a team may run: those of functions count. */
+  readonly teamSandboxLimit: number;
+  readonly records: Records;
+  /** `bundles/<digest>` and `kv/<namespace>/<id>`. */
+  readonly blobs: BlobStore;
+  readonly runner: Client<typeof RunnerService>;
+  readonly router: SandboxRouter;
+  /** The program that is brought into each sandbox. */
+  readonly supervisor: string;
+  readonly vault: Vault;
+  readonly logBook: LogBook;
+  readonly links: Links;
+  /** One change or start of a function at a time, by its name. */
+  readonly locks: Locks;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Aborts when the server stops. */
+  readonly stopping: AbortSignal;
+}

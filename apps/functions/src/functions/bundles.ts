@@ -1,0 +1,33 @@
+import { createHash } from 'node:crypto';
+import { text } from 'node:stream/consumers';
+import { Readable } from 'node:stream';
+import { SoulBoxError } from '@soulbox/base';
+import type { BlobStore } from '@soulbox/storage';
+
+const keyOf = (digest: string): string => `bundles/${digest}`;
+
+export interface Bundle {
+  readonly digest: string;
+  readonly sizeBytes: number;
+}
+
+/** Keeps a bundle under its digest; the same code is kept once. */
+export async function putBundle(blobs: BlobStore, source: string): Promise<Bundle> {
+  const bytes = Buffer.from(source, 'utf8');
+  const digest = createHash('sha256').update(bytes).digest('hex');
+  if ((await blobs.stat(keyOf(digest))) === undefined) await blobs.put(keyOf(digest), Readable.from([bytes]));
+  return { digest, sizeBytes: bytes.length };
+}
+
+/** Throws `state_damaged` when it is gone or is not what its digest says. */
+export async function readBundle(blobs: BlobStore, digest: string): Promise<string> {
+  const stream = await blobs.read(keyOf(digest));
+  const source = stream === undefined ? undefined : await text(stream);
+  if (source === undefined || createHash('sha256').update(source).digest('hex') !== digest)
+    throw new SoulBoxError('state_damaged', 'The bundle of this version is missing or altered. Deploy it anew.');
+  return source;
+}
+
+export async function dropBundles(blobs: BlobStore, digests: readonly string[]): Promise<void> {
+  for (const digest of digests) await blobs.delete(keyOf(digest));
+}

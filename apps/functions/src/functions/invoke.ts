@@ -1,0 +1,44 @@
+import type { FunctionAnswer, FunctionCall } from '@soulbox/contract/function-service';
+import type { FunctionsContext } from '../context.ts';
+import { callPort } from '../sandboxes/call-port.ts';
+import type { LiveFunctions } from '../sandboxes/live.ts';
+import { getOwn } from './find.ts';
+
+/** What an answer may weigh that is passed on inside JSON. */
+const maxAnswerBytes = 6 * 1024 * 1024;
+/** Beyond the function's own limit, for its start. */
+const graceMs = 15_000;
+/** Names the function for itself: there is no host that the caller asked. */
+const hostName = 'function.invoke';
+
+/** One request through the control plane, both bodies in memory. */
+export async function invoke(
+  context: FunctionsContext,
+  live: LiveFunctions,
+  teamId: string,
+  name: string,
+  call: FunctionCall,
+): Promise<FunctionAnswer> {
+  const record = await getOwn(context, teamId, name);
+  const { sandboxId, port } = await live.open(name);
+  await context.router.wake(sandboxId);
+  using _open = context.router.enter(sandboxId);
+  const { status, rawHeaders, body } = await callPort(await context.router.dial(sandboxId, port), {
+    method: call.method,
+    path: call.path,
+    headers: { ...call.headers, host: hostName },
+    ...(call.body.length === 0 ? {} : { body: call.body }),
+    timeoutMs: record.limits.requestTimeoutMs + graceMs,
+    maxAnswerBytes,
+  });
+  return { status, headers: withoutConnection(rawHeaders), body };
+}
+
+function withoutConnection(raw: readonly string[]): [string, string][] {
+  const result: [string, string][] = [];
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = (raw[index] ?? '').toLowerCase();
+    if (!['connection', 'keep-alive', 'transfer-encoding'].includes(name)) result.push([name, raw[index + 1] ?? '']);
+  }
+  return result;
+}

@@ -1,0 +1,86 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { Secret } from '@soulbox/base';
+import type { DeployWish, FunctionLimitsWish } from '@soulbox/contract/function-service';
+import type { FunctionSettings } from '@soulbox/contract/functions';
+import type { FunctionLimits, FunctionRecord } from '@soulbox/storage';
+import type { FunctionsConfig } from '../config.ts';
+import type { FunctionsContext } from '../context.ts';
+
+/** What Workers that name none get: the behaviour of workerd as of the server's release. */
+export const defaultCompatibilityDate = '2026-11-01';
+
+export function defaultLimits(config: FunctionsConfig): FunctionLimits {
+  return {
+    requestTimeoutMs: config.functionTimeoutMs,
+    memoryMb: config.functionMemoryMb,
+    maxBodyBytes: config.functionBodyMaxBytes,
+    idleSeconds: config.functionIdleSeconds,
+  };
+}
+
+/** The record as it will be. Throws `limit_exceeded` for limits above the server's. */
+export function withWish(
+  { config, vault }: FunctionsContext,
+  record: FunctionRecord,
+  wish: Omit<DeployWish, 'source'>,
+): FunctionRecord {
+  const secrets = Object.entries(wish.secrets ?? {});
+  const wished: FunctionRecord = {
+    ...record,
+    environment: wish.environment ?? record.environment,
+    sealedSecrets: {
+      ...record.sealedSecrets,
+      ...Object.fromEntries(secrets.map(([name, secret]) => [name, vault.seal(secret, placeOf(record, name))])),
+    },
+    kvBindings: wish.kvBindings ?? record.kvBindings,
+    limits: withLimits(config, record.limits, wish.limits ?? {}),
+    compatibilityDate: wish.compatibilityDate ?? record.compatibilityDate,
+    compatibilityFlags: wish.compatibilityFlags ?? record.compatibilityFlags,
+  };
+  refuseContradictions(wished);
+  return wished;
+}
+
+/** Throws `bad_request`. */
+function refuseContradictions({ kind, kvBindings, environment, sealedSecrets }: FunctionRecord): void {
+  const bindings = Object.keys(kvBindings);
+  if (kind === 'edge' && bindings.length > 0)
+    throw new SoulBoxError('bad_request', 'Key-value bindings are for functions of kind workers.');
+  const taken = bindings.find((name) => Object.hasOwn(environment, name) || Object.hasOwn(sealedSecrets, name));
+  if (taken !== undefined)
+    throw new SoulBoxError('bad_request', `'${taken}' is the name of a key-value binding and of a variable or secret.`);
+}
+
+function withLimits(config: FunctionsConfig, limits: FunctionLimits, wish: FunctionLimitsWish): FunctionLimits {
+  const wished = Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
+  const result: FunctionLimits = { ...limits, ...(wished as Partial<FunctionLimits>) };
+  if (result.memoryMb > config.functionMemoryMaxMb)
+    throw new SoulBoxError('limit_exceeded', `A function may use up to ${config.functionMemoryMaxMb} MB of memory.`);
+  if (result.maxBodyBytes > config.functionBodyMaxBytes)
+    throw new SoulBoxError('limit_exceeded', `A function may take bodies up to ${config.functionBodyMaxBytes} bytes.`);
+  return result;
+}
+
+const placeOf = (record: Pick<FunctionRecord, 'id'>, name: string): string => `function:${record.id}:${name}`;
+
+/** What its supervisor is told. Secrets win over variables of the same name; they leave the vault here. */
+export function settingsOf({ vault }: FunctionsContext, record: FunctionRecord, source: string): FunctionSettings {
+  const secrets = Object.entries(record.sealedSecrets).map(([name, sealed]): [string, Secret] => [
+    name,
+    vault.open(sealed, placeOf(record, name)),
+  ]);
+  return {
+    kind: record.kind,
+    source,
+    variables: {
+      ...record.environment,
+      ...Object.fromEntries(secrets.map(([name, secret]) => [name, secret.reveal()])),
+    },
+    kvBindings: Object.keys(record.kvBindings),
+    requestTimeoutMs: record.limits.requestTimeoutMs,
+    memoryMb: record.limits.memoryMb,
+    maxBodyBytes: record.limits.maxBodyBytes,
+    compatibilityDate: record.compatibilityDate,
+    compatibilityFlags: record.compatibilityFlags,
+  };
+}

@@ -1,0 +1,6 @@
+export { startFunctions } from './start.ts';
+export type { Functions, FunctionsOptions } from './start.ts';
+export { functionsConfigSchema } from './config.ts';
+export type { FunctionsConfig } from './config.ts';
+export { openVault } from './vault.ts';
+export type { Vault } from './vault.ts';

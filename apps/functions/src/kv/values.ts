@@ -1,0 +1,85 @@
+import { randomId, SoulBoxError } from '@soulbox/base';
+import type { BlobStream, KvEntry } from '@soulbox/storage';
+import type { FunctionsContext } from '../context.ts';
+
+export interface NamespaceName {
+  readonly teamId: string;
+  readonly namespace: string;
+}
+
+interface NewValue extends Pick<KvEntry, 'key' | 'metadata' | 'expiresAt'> {
+  readonly content: AsyncIterable<Uint8Array>;
+}
+
+interface Value extends Pick<KvEntry, 'sizeBytes' | 'metadata'> {
+  readonly content: BlobStream;
+}
+
+/** The id of a team's namespace; made when a function first uses it. Throws `limit_exceeded`. */
+export async function openNamespace(context: FunctionsContext, { teamId, namespace }: NamespaceName): Promise<string> {
+  const { records, config, clock } = context;
+  const wanted = { id: randomId(20), teamId, name: namespace, createdAt: clock.now() };
+  const found = await records.kv.ensureNamespace(wanted, config.kvNamespaceLimit);
+  if (found !== undefined) return found.id;
+  throw new SoulBoxError(
+    'limit_exceeded',
+    `The team has the maximum number of key-value namespaces (${config.kvNamespaceLimit}).`,
+  );
+}
+
+/** Throws `body_too_large` for a value above the limit, `limit_exceeded` when the namespace is full. */
+export async function putValue(context: FunctionsContext, namespace: string, value: NewValue): Promise<void> {
+  const { records, blobs, config } = context;
+  const { key, metadata, expiresAt } = value;
+  const blobKey = `kv/${namespace}/${randomId(24)}`;
+  const { sizeBytes } = await blobs.put(blobKey, limited(value.content, config.kvValueMaxBytes));
+  const limits = { keys: config.kvKeyLimit, sizeBytes: config.kvNamespaceMaxBytes };
+  const put = await records.kv.put(namespace, { key, blobKey, sizeBytes, metadata, expiresAt }, limits);
+  if (put.done) {
+    if (put.replaced !== undefined) await blobs.delete(put.replaced);
+    return;
+  }
+  await blobs.delete(blobKey);
+  if (put.why === 'gone') throw new SoulBoxError('namespace_not_found', 'The namespace was removed in this moment.');
+  throw new SoulBoxError(
+    'limit_exceeded',
+    `The namespace is full: it holds up to ${limits.keys} keys and ${limits.sizeBytes} bytes.`,
+  );
+}
+
+async function* limited(content: AsyncIterable<Uint8Array>, maxBytes: number): AsyncIterable<Uint8Array> {
+  let size = 0;
+  for await (const chunk of content) {
+    size += chunk.length;
+    if (size > maxBytes) throw new SoulBoxError('body_too_large', `A value has at most ${maxBytes} bytes.`);
+    yield chunk;
+  }
+}
+
+export async function readValue(
+  { records, blobs, clock }: FunctionsContext,
+  namespace: string,
+  key: string,
+): Promise<Value | undefined> {
+  // A write between the two reads takes the blob away: then there is a newer one.
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    const entry = await records.kv.get(namespace, key, clock.now());
+    if (entry === undefined) return undefined;
+    const content = await blobs.read(entry.blobKey);
+    if (content !== undefined) return { content, sizeBytes: entry.sizeBytes, metadata: entry.metadata };
+  }
+  return undefined;
+}
+
+export async function deleteValue({ records, blobs }: FunctionsContext, namespace: string, key: string): Promise<void> {
+  const blobKey = await records.kv.remove(namespace, key);
+  if (blobKey !== undefined) await blobs.delete(blobKey);
+}
+
+export async function listValues(
+  { records, clock }: FunctionsContext,
+  namespace: string,
+  query: { prefix: string; after: string | undefined; limit: number },
+): Promise<KvEntry[]> {
+  return await records.kv.list(namespace, { ...query, now: clock.now() });
+}

@@ -1,0 +1,51 @@
+import { SoulBoxError } from '@soulbox/base';
+
+/** Limits of Workers KV (its documentation, "Limits"). */
+const keyBytesMax = 512;
+const metadataBytesMax = 1024;
+const lifeSecondsMin = 60;
+
+export const metadataHeader = 'cf-kv-metadata';
+
+/** The key of `/<percent-encoded key>`. */
+export function keyFromPath(path: string): string {
+  let key: string;
+  try {
+    key = decodeURIComponent(path.slice(1));
+  } catch (cause) {
+    throw new SoulBoxError('bad_request', 'The key is not valid UTF-8.', { cause });
+  }
+  if (key === '.' || key === '..') throw new SoulBoxError('bad_request', `"${key}" cannot be a key.`);
+  if (key === '' || !key.isWellFormed() || key.includes('\0') || Buffer.byteLength(key) > keyBytesMax)
+    throw new SoulBoxError('bad_request', `A key has 1 to ${keyBytesMax} bytes.`);
+  return key;
+}
+
+/** When a value ends, in milliseconds; undefined when it stays. */
+export function expiryFromQuery(query: URLSearchParams, now: number): number | undefined {
+  const life = wholeNumber(query.get('expiration_ttl'), 'expirationTtl');
+  const end = wholeNumber(query.get('expiration'), 'expiration');
+  const expiresAt = life === undefined ? (end === undefined ? undefined : end * 1000) : now + life * 1000;
+  if (expiresAt !== undefined && expiresAt < now + lifeSecondsMin * 1000)
+    throw new SoulBoxError('bad_request', `A value that expires lives at least ${lifeSecondsMin} seconds.`);
+  return expiresAt;
+}
+
+function wholeNumber(text: string | null, name: string): number | undefined {
+  if (text === null) return undefined;
+  if (!/^\d{1,12}$/.test(text)) throw new SoulBoxError('bad_request', `${name} must be a whole number of seconds.`);
+  return Number(text);
+}
+
+/** JSON text, checked. */
+export function metadataFromHeader(header: string | string[] | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const text = String(header);
+  if (Buffer.byteLength(text) > metadataBytesMax)
+    throw new SoulBoxError('bad_request', `Metadata has at most ${metadataBytesMax} bytes as JSON.`);
+  try {
+    return JSON.stringify(JSON.parse(text));
+  } catch (cause) {
+    throw new SoulBoxError('bad_request', 'Metadata must be JSON.', { cause });
+  }
+}

@@ -1,0 +1,71 @@
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { SoulBoxError } from '@soulbox/base';
+
+export interface PortCall {
+  readonly method: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | string;
+  readonly timeoutMs: number;
+  /** What answers is hostile: more than this is cut off. */
+  readonly maxAnswerBytes: number;
+  /** Whether enough of the body has come; the rest is not waited for. Absent: all of it. */
+  readonly isEnough?: (body: Buffer) => boolean;
+}
+
+export interface PortAnswer {
+  readonly status: number;
+  readonly rawHeaders: readonly string[];
+  readonly body: Buffer;
+}
+
+/** One HTTP/1.1 request over a connection that was dialed for it. Throws `sandbox_unreachable`. */
+export async function callPort(connection: Duplex, call: PortCall): Promise<PortAnswer> {
+  try {
+    return await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`no answer within ${call.timeoutMs} ms`)), call.timeoutMs);
+      const settle = (answer: PortAnswer): void => {
+        clearTimeout(timer);
+        resolve(answer);
+      };
+      connection.on('error', reject);
+      const body = call.body === undefined ? undefined : Buffer.from(call.body);
+      const outgoing = request({
+        createConnection: () => connection,
+        method: call.method,
+        path: call.path,
+        headers: {
+          host: 'sandbox',
+          ...call.headers,
+          connection: 'close',
+          ...(body === undefined ? {} : { 'content-length': body.length }),
+        },
+      });
+      outgoing.on('error', reject);
+      outgoing.on('response', (incoming) => {
+        readBody(incoming, call).then((bytes) => {
+          settle({ status: incoming.statusCode ?? 0, rawHeaders: incoming.rawHeaders, body: bytes });
+        }, reject);
+      });
+      outgoing.end(body);
+    });
+  } catch (cause) {
+    throw new SoulBoxError('sandbox_unreachable', "The function's sandbox did not answer.", { cause });
+  } finally {
+    connection.destroy();
+  }
+}
+
+async function readBody(incoming: IncomingMessage, { maxAnswerBytes, isEnough }: PortCall): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxAnswerBytes) throw new Error(`the answer is larger than ${maxAnswerBytes} bytes`);
+    chunks.push(chunk);
+    if (isEnough?.(Buffer.concat(chunks)) === true) break;
+  }
+  return Buffer.concat(chunks);
+}

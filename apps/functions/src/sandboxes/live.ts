@@ -1,0 +1,102 @@
+import type { FunctionRoute, FunctionRouter } from '@soulbox/contract/function-service';
+import { functionPorts } from '@soulbox/contract/functions';
+import { SoulBoxError } from '@soulbox/base';
+import type { FunctionRecord } from '@soulbox/storage';
+import type { FunctionsContext } from '../context.ts';
+import { readBundle } from '../functions/bundles.ts';
+import { functionNotFound } from '../functions/find.ts';
+import { settingsOf } from '../functions/settings.ts';
+import { createLinkHandler } from '../link/serve-link.ts';
+import { isHealthy, killSandbox, startFunctionSandbox } from './start-sandbox.ts';
+
+/** Which sandbox answers for which function right now. */
+export interface LiveFunctions extends FunctionRouter {
+  /** From now on this sandbox answers. The one before is left to the caller. */
+  use(record: FunctionRecord, sandboxId: string): void;
+  /** Nothing answers any more. */
+  forget(name: string): void;
+  /** Its supervisor is gone: the next request looks after it. */
+  suspect(sandboxId: string): void;
+}
+
+interface Live {
+  readonly record: FunctionRecord;
+  readonly sandboxId: string;
+  isSuspect: boolean;
+}
+
+export function createLiveFunctions(context: () => FunctionsContext): LiveFunctions {
+  const byName = new Map<string, Live>();
+  const starting = new Map<string, Promise<Live>>();
+
+  const use = (record: FunctionRecord, sandboxId: string): Live => {
+    const live = { record, sandboxId, isSuspect: false };
+    byName.set(record.name, live);
+    void link(context(), live);
+    return live;
+  };
+
+  const find = async (name: string): Promise<Live> => {
+    const record = await context().records.functions.find(name);
+    if (record === undefined) throw functionNotFound(name);
+    const { sandboxId } = record;
+    if (sandboxId !== undefined && (await isAlive(context(), sandboxId))) return use(record, sandboxId);
+    if (sandboxId !== undefined) await killSandbox(context(), sandboxId);
+    return use(record, await startActive(context(), record));
+  };
+
+  const findOnce = async (name: string): Promise<Live> => {
+    const mine =
+      starting.get(name) ??
+      context()
+        .locks.alone(name, () => find(name))
+        .finally(() => starting.delete(name));
+    starting.set(name, mine);
+    return await mine;
+  };
+
+  return {
+    async open(name): Promise<FunctionRoute> {
+      const known = byName.get(name);
+      const isUsable = known !== undefined && !known.isSuspect && context().router.find(known.sandboxId) !== undefined;
+      const live = isUsable ? known : await findOnce(name);
+      if (!context().links.has(live.sandboxId)) void link(context(), live);
+      return { sandboxId: live.sandboxId, port: functionPorts.requests };
+    },
+    use: (record, sandboxId) => void use(record, sandboxId),
+    forget: (name) => void byName.delete(name),
+    suspect(sandboxId) {
+      for (const live of byName.values()) if (live.sandboxId === sandboxId) live.isSuspect = true;
+    },
+  };
+}
+
+/** A paused one is: its processes come back as they were. */
+async function isAlive(context: FunctionsContext, sandboxId: string): Promise<boolean> {
+  const route = context.router.find(sandboxId);
+  if (route === undefined) return false;
+  return route.state === 'paused' || (await isHealthy(context, sandboxId));
+}
+
+/** Lays the line, waking the sandbox: whoever calls has a request for it. Never throws. */
+async function link(context: FunctionsContext, live: Live): Promise<void> {
+  const { router, links, logger } = context;
+  const { sandboxId, record } = live;
+  try {
+    if (router.find(sandboxId)?.state === 'paused') await router.wake(sandboxId);
+    if (!(await links.open(sandboxId, createLinkHandler(context, record, sandboxId)))) live.isSuspect = true;
+  } catch (err) {
+    // The request itself meets the same fault and tells its client.
+    logger.debug({ sandboxId, err }, "a function's sandbox could not be woken");
+  }
+}
+
+async function startActive(context: FunctionsContext, record: FunctionRecord): Promise<string> {
+  const versions = await context.records.functions.listVersions(record.id);
+  const active = versions.find(({ number }) => number === record.activeVersion);
+  if (active === undefined) throw new SoulBoxError('version_not_found', `The function has no version to serve.`);
+  const source = await readBundle(context.blobs, active.digest);
+  const sandboxId = await startFunctionSandbox(context, record, settingsOf(context, record, source));
+  await context.records.functions.setSandbox(record.id, sandboxId);
+  return sandboxId;
+}

@@ -1,0 +1,188 @@
+import { randomUUID } from 'node:crypto';
+import { sleep, SoulBoxError } from '@soulbox/base';
+import { errorFromConnect } from '@soulbox/contract';
+import { functionPorts } from '@soulbox/contract/functions';
+import type { FunctionServed, FunctionSettings } from '@soulbox/contract/functions';
+import type { Sandbox } from '@soulbox/contract/runner';
+import type { FunctionRecord } from '@soulbox/storage';
+import { z } from 'zod';
+import type { FunctionsContext } from '../context.ts';
+import { callPort } from './call-port.ts';
+import { createSandboxPrograms } from './envd.ts';
+
+export const edgeTemplate = 'edge';
+/** Marks a function's sandbox in lists, and finds it again after a crash. */
+export const functionMetadataKey = 'soulbox.function';
+/** Resumed by every request after a pause; so long may one life without a pause last. */
+const lifeSeconds = 24 * 3600;
+const createMs = 60_000;
+/** Making the template takes minutes the first time; a client waits this long, then asks again. */
+const templateWaitMs = 50_000;
+/** The engine has 5 s to start the code; what is slower is a sandbox that does not answer. */
+const serveMs = 20_000;
+const startMs = 10_000;
+const supervisorFile = '/usr/local/lib/soulbox/edge-worker.mjs';
+const maxAnswerBytes = 64 * 1024;
+/** A function that is marked dead answers a control call in this time, or is. */
+const healthMs = 2000;
+
+const servedSchema = z.union([
+  z.object({ state: z.literal('ready') }),
+  z.object({ state: z.literal('broken'), message: z.string() }),
+]) satisfies z.ZodType<FunctionServed>;
+
+/**
+ * Makes a sandbox that serves the settings and gives its id. Throws `function_broken` with what the code said; then, as after any failure,
+ * nothing is left.
+ */
+export async function startFunctionSandbox(
+  context: FunctionsContext,
+  owner: Pick<FunctionRecord, 'teamId' | 'name' | 'limits'>,
+  settings: FunctionSettings,
+): Promise<string> {
+  const startedAt = context.clock.now();
+  const sandbox = await createSandbox(context, owner);
+  const { sandboxId } = sandbox;
+  try {
+    await startSupervisor(context, sandbox);
+    const served = await serve(context, sandboxId, settings);
+    if (served.state === 'broken') throw new SoulBoxError('function_broken', served.message.slice(0, 4000));
+  } catch (error) {
+    await killSandbox(context, sandboxId);
+    throw error;
+  }
+  const durationMs = context.clock.now() - startedAt;
+  context.logger.info({ function: owner.name, sandboxId, durationMs }, 'function started');
+  return sandboxId;
+}
+
+async function createSandbox(
+  context: FunctionsContext,
+  { teamId, name, limits }: Pick<FunctionRecord, 'teamId' | 'name' | 'limits'>,
+): Promise<Sandbox> {
+  const { runner, records, clock } = context;
+  const templateId = await findTemplate(context);
+  const id = randomUUID();
+  const creation = { id, teamId, templateId, places: 1, startedAt: clock.now() };
+  const limit = context.teamSandboxLimit;
+  if (!(await records.sandboxes.beginCreation(creation, limit, clock.now())))
+    throw new SoulBoxError(
+      'too_many_sandboxes',
+      `The function needs a sandbox, and the team has the maximum number of running ones (${limit}).`,
+    );
+  try {
+    const wanted = {
+      teamId,
+      templateId,
+      alias: edgeTemplate,
+      timeoutSeconds: lifeSeconds,
+      metadata: { [functionMetadataKey]: name },
+      secure: true,
+      network: { allowPublicTraffic: false },
+      lifecycle: {
+        pauseOnTimeout: true,
+        pauseMemory: true,
+        autoResume: true,
+        idleTimeoutSeconds: limits.idleSeconds,
+        timeoutSeconds: lifeSeconds,
+      },
+    };
+    const { sandbox } = await call(() => runner.createSandbox(wanted, { timeoutMs: createMs }));
+    if (sandbox === undefined) throw new SoulBoxError('internal', 'The runner answered without a sandbox.');
+    return sandbox;
+  } finally {
+    // The sandbox's own row comes with the runner's event.
+    await records.sandboxes.abandonCreation(id);
+  }
+}
+
+async function findTemplate({ runner }: FunctionsContext): Promise<string> {
+  const { templates, makeable } = await call(() => runner.listTemplates({}));
+  const present = templates.find((template) => template.names.includes(edgeTemplate));
+  if (present !== undefined) return present.templateId;
+  if (!makeable.includes(edgeTemplate))
+    throw new SoulBoxError(
+      'template_not_found',
+      `This server has no template "${edgeTemplate}", which functions need.`,
+    );
+  const wait = { name: edgeTemplate, waitMs: templateWaitMs };
+  const made = await call(() => runner.makeTemplate(wait, { timeoutMs: templateWaitMs + 5000 }));
+  if (made.template !== undefined) return made.template.templateId;
+  const { step, elapsedSeconds } = made;
+  throw new SoulBoxError(
+    'template_being_made',
+    `The template "${edgeTemplate}" is being made: ${step}, ${elapsedSeconds} s so far. Retry.`,
+  );
+}
+
+async function startSupervisor({ router, supervisor }: FunctionsContext, sandbox: Sandbox): Promise<void> {
+  const { sandboxId, envdAccessToken } = sandbox;
+  const programs = createSandboxPrograms((port) => router.dial(sandboxId, port), envdAccessToken);
+  await programs.writeFile(supervisorFile, supervisor);
+  // It holds bodies and lines in flight, no more.
+  await programs.start('/usr/bin/node', ['--max-old-space-size=96', supervisorFile]);
+}
+
+async function serve(
+  context: FunctionsContext,
+  sandboxId: string,
+  settings: FunctionSettings,
+): Promise<FunctionServed> {
+  const giveUpAt = performance.now() + startMs;
+  while (!(await isHealthy(context, sandboxId))) {
+    if (performance.now() > giveUpAt)
+      throw new SoulBoxError('sandbox_unreachable', "The supervisor of the function's sandbox did not start.");
+    await sleep(10, context.stopping);
+  }
+  const { status, body } = await callPort(await context.router.dial(sandboxId, functionPorts.control), {
+    method: 'POST',
+    path: '/serve',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(settings),
+    timeoutMs: serveMs,
+    maxAnswerBytes,
+  });
+  const served = status === 200 ? servedSchema.safeParse(parseJson(body.toString('utf8'))).data : undefined;
+  if (served === undefined)
+    throw new SoulBoxError(
+      'sandbox_unreachable',
+      "The supervisor of the function's sandbox gave no answer to be understood.",
+    );
+  return served;
+}
+
+/** Whether the supervisor answers. Never throws. */
+export async function isHealthy({ router }: FunctionsContext, sandboxId: string): Promise<boolean> {
+  try {
+    const connection = await router.dial(sandboxId, functionPorts.control);
+    const ask = { method: 'GET', path: '/health', timeoutMs: healthMs, maxAnswerBytes };
+    return (await callPort(connection, ask)).status === 204;
+  } catch {
+    return false;
+  }
+}
+
+/** Never throws: one that is left is found and ended at the next start. */
+export async function killSandbox({ runner, logger }: FunctionsContext, sandboxId: string): Promise<void> {
+  try {
+    await runner.killSandbox({ sandboxId });
+  } catch (err) {
+    logger.warn({ sandboxId, err }, "a function's sandbox could not be ended");
+  }
+}
+
+async function call<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    throw errorFromConnect(thrown);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

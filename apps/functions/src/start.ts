@@ -1,0 +1,89 @@
+import type { Client } from '@connectrpc/connect';
+import { sleep, systemClock } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
+import type { SandboxRouter } from '@soulbox/contract';
+import type { FunctionRouter, FunctionService } from '@soulbox/contract/function-service';
+import type { RunnerService } from '@soulbox/contract/runner';
+import type { BlobStore, Records } from '@soulbox/storage';
+import type { FunctionsConfig } from './config.ts';
+import type { FunctionsContext } from './context.ts';
+import { createLinks } from './link/links.ts';
+import { createLocks } from './locks.ts';
+import { createLogBook } from './log/log-book.ts';
+import { createLiveFunctions } from './sandboxes/live.ts';
+import { functionMetadataKey, killSandbox } from './sandboxes/start-sandbox.ts';
+import { createFunctionService } from './service.ts';
+import type { Vault } from './vault.ts';
+
+export interface FunctionsOptions {
+  readonly config: FunctionsConfig;
+  readonly teamSandboxLimit: number;
+  /** Stay the caller's. */
+  readonly records: Records;
+  readonly blobs: BlobStore;
+  readonly runner: Client<typeof RunnerService>;
+  readonly router: SandboxRouter;
+  readonly supervisor: string;
+  readonly vault: Vault;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+}
+
+export interface Functions extends AsyncDisposable {
+  readonly service: FunctionService;
+  readonly router: FunctionRouter;
+}
+
+const sweepEveryMs = 60_000;
+const sweepBatch = 500;
+
+/** Ends sandboxes that a crash left between two versions, then serves. Nothing is started before it is asked for. */
+export async function startFunctions(options: FunctionsOptions): Promise<Functions> {
+  const { router, logger, clock = systemClock } = options;
+  const stop = new AbortController();
+  const live = createLiveFunctions(() => context);
+  const context: FunctionsContext = {
+    ...options,
+    clock,
+    logBook: createLogBook(),
+    links: createLinks(router, logger, (sandboxId) => live.suspect(sandboxId)),
+    locks: createLocks(),
+    stopping: stop.signal,
+  };
+  await endStrays(context);
+  const stopListening = router.onGone((sandboxId) => context.links.close(sandboxId));
+  const sweeping = sweepUntilStop(context);
+  return {
+    service: createFunctionService(context, live),
+    router: live,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      stopListening();
+      context.links.closeAll();
+      await sweeping;
+    },
+  };
+}
+
+async function endStrays(context: FunctionsContext): Promise<void> {
+  const own = new Set(await context.records.functions.listSandboxIds());
+  const { sandboxes } = await context.runner.listSandboxes({});
+  for (const { sandboxId, metadata } of sandboxes) {
+    if (metadata[functionMetadataKey] === undefined || own.has(sandboxId)) continue;
+    context.logger.info({ sandboxId }, 'sandbox of no function any more');
+    await killSandbox(context, sandboxId);
+  }
+}
+
+/** Values that have expired are gone for readers at once; here they leave the disk. */
+async function sweepUntilStop({ records, blobs, clock, logger, stopping }: FunctionsContext): Promise<void> {
+  const stopped = (): boolean => stopping.aborted;
+  while (!stopped()) {
+    try {
+      for (const blobKey of await records.kv.removeExpired(clock.now(), sweepBatch)) await blobs.delete(blobKey);
+    } catch (err) {
+      logger.warn({ err }, 'expired values could not be removed');
+    }
+    await sleep(sweepEveryMs, stopping).catch(() => undefined);
+  }
+}

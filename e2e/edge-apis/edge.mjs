@@ -1,0 +1,3 @@
+import { runCase } from './run-case.mjs';
+
+export default (request, context) => runCase(request, {}, context);

@@ -1,0 +1,88 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ensureDefaultTeam } from './first-start.ts';
+import type { KvEntry } from './kv.ts';
+import type { Records } from './records.ts';
+
+const limits = { keys: 100, sizeBytes: 1000 };
+
+/** What every implementation of KvRecords must do. */
+export function describeKv(name: string, open: (folder: string) => Promise<Records>): void {
+  describe(`key-value namespaces in ${name}`, () => {
+    let folder: string;
+    let records: Records;
+    let team: string;
+
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'soulbox-kv-'));
+      records = await open(folder);
+      team = (await ensureDefaultTeam(records)).id;
+      await ensure('n1', 'first');
+    });
+    afterEach(async () => {
+      await records[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    });
+
+    const ensure = (id: string, namespace: string, limit = 10) =>
+      records.kv.ensureNamespace({ id, teamId: team, name: namespace, createdAt: 1 }, limit);
+    const entry = (key: string, more: Partial<KvEntry> = {}): KvEntry => ({
+      ...{ key, blobKey: `blob-${key.length}`, sizeBytes: 10, metadata: undefined, expiresAt: undefined, ...more },
+    });
+    const put = (key: string, more: Partial<KvEntry> = {}, bounds = limits) =>
+      records.kv.put('n1', entry(key, more), bounds);
+    const keysOf = async (more: { prefix?: string; after?: string; limit?: number; now?: number } = {}) =>
+      (await records.kv.list('n1', { prefix: '', after: undefined, limit: 100, now: 0, ...more })).map(
+        ({ key }) => key,
+      );
+
+    it('are made once for a name, up to a limit', async () => {
+      expect((await ensure('n2', 'first'))?.id).toBe('n1');
+      expect(await ensure('n2', 'second', 1)).toBeUndefined();
+      expect((await ensure('n2', 'second'))?.id).toBe('n2');
+      expect((await records.kv.listNamespaces(team)).map((namespace) => namespace.name)).toEqual(['first', 'second']);
+    });
+
+    it('keep entries with metadata, and count what they hold', async () => {
+      const wanted = entry('ä/ö %_', { metadata: '{"a":"é"}', expiresAt: 50 });
+      expect(await records.kv.put('n1', wanted, limits)).toEqual({ done: true, replaced: undefined });
+      expect(await records.kv.get('n1', wanted.key, 49)).toEqual(wanted);
+      expect(await records.kv.get('n1', wanted.key, 50)).toBeUndefined();
+      expect(await put(wanted.key, { blobKey: 'new', sizeBytes: 4 })).toEqual({ done: true, replaced: wanted.blobKey });
+      expect(await records.kv.listNamespaces(team)).toMatchObject([{ keyCount: 1, sizeBytes: 4 }]);
+      expect(await records.kv.remove('n1', wanted.key)).toBe('new');
+      expect(await records.kv.remove('n1', wanted.key)).toBeUndefined();
+      expect(await records.kv.listNamespaces(team)).toMatchObject([{ keyCount: 0, sizeBytes: 0 }]);
+    });
+
+    it('refuse what would exceed the limits; replacing counts the difference', async () => {
+      await put('a', { sizeBytes: 900 });
+      expect(await put('b', { sizeBytes: 101 })).toEqual({ done: false, why: 'full' });
+      expect(await put('a', { sizeBytes: 1000 })).toMatchObject({ done: true });
+      expect(await put('b', { sizeBytes: 0 }, { keys: 1, sizeBytes: 5000 })).toEqual({ done: false, why: 'full' });
+      expect(await records.kv.put('nowhere', entry('a'), limits)).toEqual({ done: false, why: 'gone' });
+    });
+
+    it('list by the bytes of keys, by prefix and in pages; what has expired is left out', async () => {
+      for (const key of ['b', 'a%', 'aa', 'a_', 'é', '😀', 'a']) await put(key);
+      await put('ab', { expiresAt: 5 });
+      expect(await keysOf({ now: 5 })).toEqual(['a', 'a%', 'a_', 'aa', 'b', 'é', '😀']);
+      expect(await keysOf({ prefix: 'a' })).toEqual(['a', 'a%', 'a_', 'aa', 'ab']);
+      expect(await keysOf({ prefix: 'a_' })).toEqual(['a_']);
+      expect(await keysOf({ prefix: 'a', after: 'a%', limit: 2 })).toEqual(['a_', 'aa']);
+      expect(await keysOf({ prefix: '😀' })).toEqual(['😀']);
+    });
+
+    it('give the blobs of what expired and of what was removed', async () => {
+      await put('a', { blobKey: 'one', expiresAt: 5 });
+      await put('b', { blobKey: 'two', expiresAt: 9 });
+      await put('c', { blobKey: 'three' });
+      expect(await records.kv.removeExpired(5, 10)).toEqual(['one']);
+      expect(await records.kv.removeNamespace(team, 'first')).toEqual(['two', 'three']);
+      expect(await records.kv.removeNamespace(team, 'first')).toBeUndefined();
+      expect(await keysOf()).toEqual([]);
+    });
+  });
+}
