@@ -20,6 +20,8 @@ const messageMax = 400;
 
 /** envd is hostile: a reason of its own that would mean something to the server, such as an ended sandbox, is not passed on. */
 export function errorFromEnvd(thrown: unknown): SoulBoxError {
+  // Not envd's: one of this side's own.
+  if (thrown instanceof SoulBoxError) return thrown;
   const error = errorFromConnect(thrown);
   if (believed.has(error.reason)) {
     return new SoulBoxError(error.reason, error.message.slice(0, messageMax), { cause: thrown });

@@ -9,7 +9,6 @@ import { SoulBoxError } from '@soulbox/base';
 import { envdPort } from '@soulbox/contract';
 import { Process, Signal } from '@soulbox/contract/process';
 import type { Dial } from './envd-client.ts';
-import { errorFromEnvd } from './error-from-envd.ts';
 import { tenantHeaders } from './tenant-headers.ts';
 
 /** What the runner has a sandbox run, as an argument array. */
@@ -131,8 +130,6 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
             return { exitCode: message.value.exitCode, status: message.value.status };
           }
         }
-      } catch (error) {
-        throw errorFromEnvd(error);
       } finally {
         signal?.removeEventListener('abort', kill);
         await feeding;

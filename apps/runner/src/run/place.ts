@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import { createClosableDial } from '../envd/closable-dial.ts';
+import { errorFromEnvd } from '../envd/error-from-envd.ts';
 import type { Files } from '../envd/files.ts';
 import { createFiles } from '../envd/files.ts';
 import type { Programs } from '../envd/programs.ts';
@@ -19,10 +20,17 @@ export function openPlace(sandbox: RunningSandbox, wantedUser: string): Place {
   const { envdAccessToken, settings } = sandbox.record.tenant;
   const user = wantedUser === '' ? settings.defaultUser : wantedUser;
   const way = createClosableDial(sandbox.live.dial);
+  const programs = createPrograms(way.dial, envdAccessToken);
   return {
     sandbox,
     files: createFiles(way.dial, envdAccessToken, user),
-    programs: createPrograms(way.dial, envdAccessToken),
+    programs: {
+      ...programs,
+      run: async (program, onOutput) =>
+        await programs.run(program, onOutput).catch((thrown: unknown) => {
+          throw errorFromEnvd(thrown);
+        }),
+    },
     user,
     [Symbol.dispose]() {
       way[Symbol.dispose]();
