@@ -34,6 +34,8 @@ test("another team's key works for its own sandboxes and sees none of ours", asy
   expect(await Sandbox.kill(id, stranger)).toBe(false);
   for (const path of [`/sandboxes/${id}/logs`, `/v2/sandboxes/${id}/logs`])
     expect((await askApi('GET', path, undefined, { 'x-api-key': strangerKey })).status).toBe(404);
+  const program = { code: 'true', language: 'bash' };
+  expect((await askApi('POST', `/sandboxes/${id}/run`, program, { 'x-api-key': strangerKey })).status).toBe(404);
   const many = await askApi('GET', `/sandboxes/metrics?sandbox_ids=${id}`, undefined, { 'x-api-key': strangerKey });
   expect(JSON.stringify(many.json)).not.toContain(id);
   expect(await ours.isRunning()).toBe(true);

@@ -50,5 +50,28 @@ export const webhooksMax = 20;
 export const runnerCallMs = 10_000;
 export const runnerCreateMs = 60_000;
 export const runnerStateMs = 300_000;
+
+/**
+ * One run of a program. What is larger is uploaded as a file. An answer as a whole is held in memory, and must come before the
+ * gateway takes a silent connection for dead (600 s); a streamed one is only passed on.
+ */
+export const runLimits = {
+  codeBytes: 512 * 1024,
+  stdinBytes: 256 * 1024,
+  args: 1000,
+  /** Linux's for one argument (MAX_ARG_STRLEN), its NUL left out. */
+  argBytes: 128 * 1024 - 1,
+  /** Linux's (PATH_MAX), its NUL left out. */
+  pathBytes: 4095,
+  permissionEntries: 100,
+  /** Less is no program but an error message. */
+  memoryMbMin: 16,
+  memoryMbMax: 1_048_576,
+  answeredSeconds: 540,
+  streamedSeconds: 86_400,
+  answeredOutputBytes: 1024 * 1024,
+  streamedOutputBytes: 1024 * 1024 * 1024,
+  keepaliveMs: 30_000,
+} as const;
 /** How long a create waits for a template that is made for it: the official clients give up after 60 s. */
 export const templateMakeMs = 40_000;

@@ -12,6 +12,7 @@ import type { ApiApp } from './http/app.ts';
 import { addOpenApiRoute } from './http/openapi.ts';
 import { addLaterRoutes } from './later-routes.ts';
 import { addPrometheusRoute } from './prometheus/routes.ts';
+import { addRunRoutes } from './runs/routes.ts';
 import { addConnectRoutes } from './sandboxes/connect.ts';
 import { addCreateRoutes } from './sandboxes/create.ts';
 import { addForkRoutes } from './sandboxes/fork.ts';
@@ -45,6 +46,7 @@ export function addRoutes(app: ApiApp, context: ApiContext): void {
   addConnectRoutes(app, context);
   addForkRoutes(app, context);
   addTimeoutRoutes(app, context);
+  addRunRoutes(app, context);
   addMetricRoutes(app, context);
   addLogRoutes(app, context);
   addMakeSnapshotRoute(app, context);

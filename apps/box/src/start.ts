@@ -76,6 +76,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
   const files = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'uploads') }));
+  const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
   const states = started.use(await openStateStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
     await startRunner({
@@ -85,6 +86,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       network,
       states,
       templates,
+      dependencyBlobs,
       recipes,
       runtime,
       files,

@@ -149,6 +149,18 @@ export const runnerConfigSchema = {
     2048,
     'Processes and threads one sandbox may have.',
   ),
+  dependencyCacheMb: key(
+    'SOULBOX_DEPENDENCY_CACHE_MB',
+    wholeNumber(0, 1_048_576),
+    2048,
+    'Mebibytes of installed dependencies kept for each team, for runs that ask to share them. 0 keeps none.',
+  ),
+  dependencyCacheHours: key(
+    'SOULBOX_DEPENDENCY_CACHE_HOURS',
+    wholeNumber(1, 8760),
+    168,
+    'Hours after which kept dependencies are installed anew.',
+  ),
   nameServers: key(
     'SOULBOX_NAME_SERVERS',
     nameServers,

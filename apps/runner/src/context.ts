@@ -6,6 +6,7 @@ import type { Cause } from '@soulbox/contract';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { StateStore } from '@soulbox/states';
+import type { BlobStore } from '@soulbox/storage';
 import type { Recipe, TemplateStore } from '@soulbox/templates';
 import type { BlobReader } from './builds/blob-reader.ts';
 import { createBuilds } from './builds/builds.ts';
@@ -35,6 +36,8 @@ import { createPool } from './sandboxes/pool.ts';
 import type { Pool } from './sandboxes/pool.ts';
 import { createRecordStore } from './sandboxes/record.ts';
 import { recoverSandboxes } from './sandboxes/recover.ts';
+import { openDependencyCache } from './run/dependency-cache.ts';
+import type { DependencyCache } from './run/dependency-cache.ts';
 import { createRouter } from './sandboxes/router.ts';
 import type { Router } from './sandboxes/router.ts';
 import { resumeForTraffic } from './sandboxes/sleep/resume-for-traffic.ts';
@@ -58,6 +61,8 @@ export interface RunnerOptions {
   /** On the same file system as `dataDirectory`. */
   readonly states: StateStore;
   readonly templates: TemplateStore;
+  /** For dependencies that sandboxes of a team share. Of a folder of its own. */
+  readonly dependencyBlobs: BlobStore;
   /** By which templates that are missing can be made. */
   readonly recipes: readonly Recipe[];
   readonly runtime: EnvdRuntime;
@@ -74,6 +79,8 @@ export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposa
   readonly maker: TemplateMaker;
   readonly started: StartedTemplates;
   readonly router: Router;
+  /** Undefined when it is switched off. */
+  readonly dependencies: DependencyCache | undefined;
   readonly logger: Logger;
   /** Aborts when the runner stops. */
   readonly stopping: AbortSignal;
@@ -84,7 +91,14 @@ export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposa
 export async function createRunnerContext(options: RunnerOptions): Promise<RunnerContext> {
   const { logger } = options;
   const stopping = new AbortController();
-  const { context, router, end } = await createOperations(options, stopping.signal);
+  const { context: operations, router, end } = await createOperations(options, stopping.signal);
+  const maker = createTemplateMaker({
+    ...operations,
+    store: options.templates,
+    recipes: options.config.makeTemplates === 'never' ? [] : options.recipes,
+    logger,
+  });
+  const context = { ...operations, maker };
   const pool = createRunnerPool(options, context, end);
 
   const recovery = await recoverSandboxes(context, pool);
@@ -117,13 +131,8 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     ...context,
     pool,
     started,
-    maker: createTemplateMaker({
-      ...context,
-      store: options.templates,
-      recipes: options.config.makeTemplates === 'never' ? [] : options.recipes,
-      logger,
-    }),
     router,
+    dependencies: await openDependencies(options, context),
     logger,
     stopping: stopping.signal,
     end,
@@ -139,13 +148,28 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   };
 }
 
+async function openDependencies(
+  { config, dataDirectory, dependencyBlobs, logger }: RunnerOptions,
+  { clock }: OperationContext,
+): Promise<DependencyCache | undefined> {
+  if (config.dependencyCacheMb === 0) return undefined;
+  return await openDependencyCache({
+    blobs: dependencyBlobs,
+    scratchDirectory: join(dataDirectory, 'dependencies-new'),
+    limitBytes: config.dependencyCacheMb * 1024 * 1024,
+    maxAgeMs: config.dependencyCacheHours * 3_600_000,
+    clock,
+    logger,
+  });
+}
+
 async function dropDamagedStates({ host, clock }: OperationContext): Promise<void> {
   const dropped = await host.states.dropDamaged(clock.now() - host.config.damagedStateHours * 3_600_000);
   if (dropped.length > 0) host.logger.info({ stateIds: dropped }, 'damaged states removed');
 }
 
 interface Operations {
-  readonly context: BuildContext;
+  readonly context: Omit<BuildContext, 'maker'>;
   readonly router: Router;
   readonly end: RunnerContext['end'];
 }

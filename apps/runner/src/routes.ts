@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate, timestampMs } from '@bufbuild/protobuf/wkt';
-import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
+import type { ConnectError, ConnectRouter, HandlerContext } from '@connectrpc/connect';
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { LogEntrySchema, RunnerService } from '@soulbox/contract/runner';
@@ -11,6 +11,11 @@ import { streamBuild } from './builds/stream-build.ts';
 import type { RunnerContext } from './context.ts';
 import { isolationOf } from './context.ts';
 import { createFromMessage, forkFromMessage, parseDurability } from './sandboxes/from-message.ts';
+import { streamOf } from './run/event-stream.ts';
+import { runFromMessage } from './run/from-message.ts';
+import { runEventToMessage } from './run/run-event.ts';
+import type { RunEvent } from './run/run-event.ts';
+import { runProgram } from './run/run-program.ts';
 import { forkSandbox } from './sandboxes/copies/fork.ts';
 import { deleteSnapshot, makeSnapshot } from './sandboxes/copies/snapshot.ts';
 import { createFromSnapshot, createSandbox } from './sandboxes/create.ts';
@@ -26,15 +31,19 @@ import { outcomeToMessage, sandboxToMessage, snapshotToMessage } from './sandbox
 export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): void {
   const { table, events, templates, metrics, logBook } = context;
 
+  const translated = (thrown: unknown): ConnectError => {
+    const error = errorFromUnknown(thrown);
+    if (error.code === 'internal') context.logger.error({ err: thrown }, 'runner call failed');
+    return connectErrorFromError(error);
+  };
+
   const answer =
     <Request, Response>(handle: (request: Request) => Promise<Response>) =>
     async (request: Request): Promise<Response> => {
       try {
         return await handle(request);
       } catch (thrown) {
-        const error = errorFromUnknown(thrown);
-        if (error.code === 'internal') context.logger.error({ err: thrown }, 'runner call failed');
-        throw connectErrorFromError(error);
+        throw translated(thrown);
       }
     };
 
@@ -153,6 +162,16 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
       makeable: await context.maker.makeable(),
     })),
 
+    async *runProgram(request, handler) {
+      try {
+        const wish = runFromMessage(request);
+        const gone = AbortSignal.any([handler.signal, context.stopping]);
+        const events = streamOf<RunEvent>(async (emit, left) => await runProgram(context, wish, emit, left), gone);
+        for await (const event of events) yield runEventToMessage(event);
+      } catch (thrown) {
+        throw translated(thrown);
+      }
+    },
     makeTemplate: answer(async ({ name, waitMs }) => {
       const made = await context.maker.make(name, waitMs);
       if ('templateId' in made) return { template: templateToMessage(made) };

@@ -143,6 +143,18 @@ export const reasons = {
     code: 'unimplemented',
     help: 'The isolation of this sandbox cannot do this; the message names both.',
   },
+  runtime_not_found: {
+    code: 'invalid_argument',
+    help: 'Nothing says which runtime runs it; the message names what was looked at. Name the language or the entry.',
+  },
+  runtime_not_installed: {
+    code: 'failed_precondition',
+    help: 'The sandbox lacks the runtime. The message names what it needs and the template that has it.',
+  },
+  dependencies_failed: {
+    code: 'failed_precondition',
+    help: 'The dependencies of a project could not be installed; the message ends with the last words of the installer.',
+  },
   process_timeout: {
     code: 'deadline_exceeded',
     help: 'The process reached the time limit of its call and was killed.',

@@ -8,6 +8,7 @@ export { bundleProgram } from './recipes/bundle-program.ts';
 export { desktopRecipe } from './recipes/desktop.ts';
 export { edgeRecipe } from './recipes/edge.ts';
 export { ensureTemplate, isMadeBy, makeTemplate } from './recipes/make-template.ts';
+export { runtimesRecipe } from './recipes/runtimes.ts';
 export type { MakeTemplateOptions } from './recipes/make-template.ts';
 export type { NpmTree, Recipe } from './recipes/recipe.ts';
 export { findImageDigest } from './import/find-image-digest.ts';

@@ -35,6 +35,7 @@ const runner = await startRunner({
   network,
   states,
   templates: openTemplateStore(templatesDirectory, silentLogger),
+  dependencyBlobs: await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }),
   recipes: [],
   runtime: await buildEnvdRuntime(join(dataDirectory, 'runtime')),
   files,

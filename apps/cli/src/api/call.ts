@@ -12,6 +12,9 @@ export interface ApiCall {
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   /** Sent as JSON; what is undefined in it is left out. */
   readonly body?: object;
+  readonly accept?: string;
+  /** Absent: it is given up after ten minutes. */
+  readonly signal?: AbortSignal;
 }
 
 export interface ApiAnswer<T> {
@@ -25,30 +28,38 @@ export interface ApiAnswer<T> {
  * answer that is no success, `host_not_ready` when there is no answer.
  */
 export async function callApi<T>(api: ApiConnection, call: ApiCall): Promise<ApiAnswer<T>> {
-  const { response, text } = await exchange(api, call);
-  if (!response.ok) throw errorFrom(response.status, text);
+  const response = await openApi(api, call);
+  const text = await response.text().catch((error: unknown) => {
+    throw unreachable(api, error);
+  });
   const body = (text === '' ? undefined : JSON.parse(text)) as T;
   return { status: response.status, headers: response.headers, body };
 }
 
-async function exchange(api: ApiConnection, call: ApiCall): Promise<{ response: Response; text: string }> {
-  try {
-    const response = await fetch(urlOf(api, call), {
-      method: call.method ?? 'GET',
-      headers: {
-        'x-api-key': api.key.reveal(),
-        ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      signal: AbortSignal.timeout(timeoutMs),
-      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
-    });
-    return { response, text: await response.text() };
-  } catch (error) {
-    // Node's fetch says only that it failed; why is in its cause.
-    const { cause = error } = error as { cause?: unknown };
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new SoulBoxError('host_not_ready', `${api.url} does not answer: ${why}`, { cause: error });
-  }
+/** The same, with its answer still to be read. */
+export async function openApi(api: ApiConnection, call: ApiCall): Promise<Response> {
+  const { accept, signal = AbortSignal.timeout(timeoutMs) } = call;
+  const response = await fetch(urlOf(api, call), {
+    method: call.method ?? 'GET',
+    headers: {
+      'x-api-key': api.key.reveal(),
+      ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(accept === undefined ? {} : { accept }),
+    },
+    signal,
+    ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+  }).catch((error: unknown) => {
+    throw unreachable(api, error);
+  });
+  if (!response.ok) throw errorFrom(response.status, await response.text());
+  return response;
+}
+
+function unreachable(api: ApiConnection, error: unknown): SoulBoxError {
+  // Node's fetch says only that it failed; why is in its cause.
+  const { cause = error } = error as { cause?: unknown };
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new SoulBoxError('host_not_ready', `${api.url} does not answer: ${why}`, { cause: error });
 }
 
 function urlOf(api: ApiConnection, { path, query = {} }: ApiCall): URL {

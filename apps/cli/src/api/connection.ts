@@ -8,6 +8,8 @@ export interface ApiConnection {
   /** Without a slash at its end. */
   readonly url: string;
   readonly key: Secret;
+  /** Where a port of a sandbox is reached, for requests that also carry the two routing headers. */
+  sandboxUrl(sandboxId: string, port: number): string;
 }
 
 /**
@@ -31,6 +33,12 @@ export async function findApi(dataDirFlag: string | undefined): Promise<ApiConne
 /** As the official clients read them: a URL wins over a domain. */
 function connectionFrom(variables: Readonly<Record<string, string | undefined>>): ApiConnection | undefined {
   const { E2B_API_URL: apiUrl = '', E2B_DOMAIN: domain = '', E2B_API_KEY: key = '' } = variables;
+  const { E2B_SANDBOX_URL: sandboxUrl = apiUrl } = variables;
   const url = apiUrl === '' && domain !== '' ? `https://api.${domain}` : apiUrl;
-  return url === '' || key === '' ? undefined : { url: url.replace(/\/+$/, ''), key: new Secret(key) };
+  if (url === '' || key === '') return undefined;
+  return {
+    url: url.replace(/\/+$/, ''),
+    key: new Secret(key),
+    sandboxUrl: (sandboxId, port) => (sandboxUrl === '' ? `https://${port}-${sandboxId}.${domain}` : sandboxUrl),
+  };
 }

@@ -69,3 +69,22 @@ export interface ApiTemplateWithBuilds {
     readonly createdAt: string;
   }[];
 }
+
+/** How a run ended; the whole answer has its output too. */
+export interface ApiRunEnd {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly timedOut: boolean;
+  readonly memoryExceeded: boolean;
+  readonly stdoutTruncated: boolean;
+  readonly stderrTruncated: boolean;
+}
+
+/** One line of a streamed run. */
+export type ApiRunEvent =
+  | { readonly type: 'detected' | 'keepalive' }
+  | { readonly type: 'log'; readonly text: string }
+  | { readonly type: 'started'; readonly pid: number }
+  | { readonly type: 'stdout' | 'stderr'; readonly data: string }
+  | ({ readonly type: 'result' } & ApiRunEnd)
+  | { readonly type: 'error'; readonly code: number; readonly message: string };

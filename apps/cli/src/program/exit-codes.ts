@@ -4,4 +4,10 @@ export const exitCodes = {
   usage: 2,
   /** As init scripts say it: the server is not running. */
   notRunning: 3,
+  /** `soulbox run`, as timeout(1) has it: the program took too long. */
+  timedOut: 124,
+  /** A program that a signal ended: this and its number. */
+  signalBase: 128,
+  /** Ctrl-C. */
+  interrupted: 130,
 } as const;

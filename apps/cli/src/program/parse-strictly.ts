@@ -22,7 +22,8 @@ export function checkArguments(rawArgs: readonly string[], definitions: ArgsDef)
   const required = positionals.filter(([, definition]) => definition.required !== false);
   const missing = required[words.length];
   if (missing !== undefined) throw new UsageError(`Missing argument ${missing[0].toUpperCase()}.`);
-  const surplus = words[positionals.length];
+  // `args` are those of another program: any number, and what follows `--`.
+  const surplus = positionals.at(-1)?.[0] === 'args' ? undefined : words[positionals.length];
   if (surplus !== undefined) throw new UsageError(`Unexpected argument ${JSON.stringify(surplus)}.`);
 }
 

@@ -14,6 +14,7 @@ export const program = defineCommand({
     env: async () => (await import('../commands/server/env.ts')).env,
     doctor: async () => (await import('../commands/host/doctor.ts')).doctor,
     setup: async () => (await import('../commands/host/setup.ts')).setup,
+    run: async () => (await import('../commands/run/run.ts')).run,
     sandbox: defineCommand({
       meta: { name: 'sandbox', description: 'Sandboxes: list, info, create, pause, resume, fork, snapshot, kill' },
       subCommands: {

@@ -54,6 +54,15 @@ test('a full listener makes the process wait until it has taken enough', async (
   expect(await isSettled(ready)).toBe(true);
 });
 
+test('standard output and errors both go on when there is room again', async () => {
+  const hub = createHub();
+  const events = hub.subscribe(never);
+  hub.publish('a', 12);
+  const waits = [hub.ready(), hub.ready()];
+  await events.next();
+  for (const wait of waits) expect(await isSettled(wait)).toBe(true);
+});
+
 test('the slowest listener decides', async () => {
   const hub = createHub();
   const fast = hub.subscribe(never);

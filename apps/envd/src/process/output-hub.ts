@@ -44,7 +44,11 @@ export function createOutputHub<Event>(options: OutputHubOptions): OutputHub<Eve
   const listeners = new Set<Listener<Event>>();
   const endListeners: (() => void)[] = [];
   let isEnded = false;
-  let roomMade = (): void => undefined;
+  /** One for each wait: standard output and errors are read side by side. */
+  const waits = new Set<() => void>();
+  const roomMade = (): void => {
+    if (full().length === 0) for (const proceed of waits) proceed();
+  };
   const full = (): Listener<Event>[] => [...listeners].filter((one) => one.queuedBytes >= options.highWaterBytes);
 
   function leave(listener: Listener<Event>, state: 'ended' | 'dropped'): void {
@@ -62,15 +66,16 @@ export function createOutputHub<Event>(options: OutputHubOptions): OutputHub<Eve
   async function waitForRoom(): Promise<void> {
     const before = new Map(full().map((one) => [one, one.taken]));
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
-        for (const [one, taken] of before) if (one.taken === taken) leave(one, 'dropped');
-        resolve();
-      }, options.stallMs);
-      roomMade = () => {
-        if (full().length > 0) return;
+      const proceed = (): void => {
         clearTimeout(timer);
+        waits.delete(proceed);
         resolve();
       };
+      const timer = setTimeout(() => {
+        for (const [one, taken] of before) if (one.taken === taken) leave(one, 'dropped');
+        proceed();
+      }, options.stallMs);
+      waits.add(proceed);
     });
   }
 

@@ -36,8 +36,8 @@ export interface Workshop extends AsyncDisposable {
   shorten(): Promise<void>;
   /** A sandbox on what the steps have left, with settings of its own. It is ended with the workshop. */
   open(settings: Tenant['settings']): Promise<BuildSandbox>;
-  /** Keeps a state and a layer until the workshop is disposed. */
-  hold(stateId: string, layerId: string): void;
+  /** Keeps a state and layers until the workshop is disposed. */
+  hold(stateId: string, layers: readonly string[]): void;
   /** MiB of the disk of sandboxes. */
   diskMb(): Promise<number>;
 }
@@ -158,9 +158,9 @@ export function openWorkshop(context: BuildContext, options: WorkshopOptions): W
       await shortenTo();
     },
     open,
-    hold(stateId, layerId) {
+    hold(stateId, layerIds) {
       held.states.push(stateId);
-      held.layers.push(layerId);
+      held.layers.push(...layerIds);
     },
     diskMb,
     async [Symbol.asyncDispose]() {

@@ -6,9 +6,10 @@ import { pipeline } from 'node:stream/promises';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { SoulBoxError } from '@soulbox/base';
-import { envdPort, headers } from '@soulbox/contract';
+import { envdPort } from '@soulbox/contract';
 import { Process, Signal } from '@soulbox/contract/process';
 import type { Dial } from './envd-client.ts';
+import { tenantHeaders } from './tenant-headers.ts';
 
 /** What the runner has a sandbox run, as an argument array. */
 export interface Program {
@@ -22,10 +23,12 @@ export interface Program {
   readonly user?: string;
   /** envd kills it then, and `run` throws `deadline_exceeded`. Absent: never. */
   readonly timeoutMs?: number;
-  /** Given to it whole, then its standard input is closed. Absent: /dev/null. */
-  readonly stdin?: Uint8Array;
+  /** Given to it whole, then its standard input is closed. `open`: whoever learns its pid feeds it. Absent: /dev/null. */
+  readonly stdin?: Uint8Array | 'open';
   /** Aborted: it is killed. */
   readonly signal?: AbortSignal;
+  /** Told its pid when it has begun. */
+  readonly onStart?: (pid: number) => void | Promise<void>;
 }
 
 export interface ProgramEnd {
@@ -42,7 +45,7 @@ export interface Programs {
   /** Resolves when it has ended and its output is read. `onOutput` is waited for, so that a slow taker slows it down. */
   run(program: Program, onOutput?: ProgramOutput): Promise<ProgramEnd>;
   /** Resolves with its pid when it has begun. It goes on by itself, its output unheard. */
-  startDetached(program: Omit<Program, 'stdin' | 'signal'>): Promise<number>;
+  startDetached(program: Omit<Program, 'stdin' | 'signal' | 'onStart'>): Promise<number>;
   /** Writes a file through envd, as the user. Throws `disk_full` and `bad_request` as envd says. */
   upload(path: string, user: string, content: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
   /** Cuts every connection: calls under way fail, programs go on. */
@@ -73,10 +76,7 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
       nodeOptions: { agent },
     }),
   );
-  const headersFor = (user: string | undefined): Record<string, string> => ({
-    ...(accessToken === '' ? {} : { [headers.accessToken]: accessToken }),
-    ...(user === undefined ? {} : { authorization: `Basic ${Buffer.from(`${user}:`).toString('base64')}` }),
-  });
+  const headersFor = (user: string | undefined): Record<string, string> => tenantHeaders(accessToken, user);
   const start = (program: Program, signal: AbortSignal | undefined) => {
     const { command, args, env = {}, cwd, timeoutMs, user, stdin } = program;
     const config = { cmd: command, args: [...args], envs: { ...env }, ...(cwd === undefined ? {} : { cwd }) };
@@ -105,7 +105,7 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
 
   return {
     async run(program, onOutput) {
-      const { signal, stdin } = program;
+      const { signal, stdin, onStart } = program;
       let pid = 0;
       let feeding: Promise<unknown> | undefined;
       const kill = (): void => {
@@ -121,7 +121,8 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
             if (signal?.aborted === true) kill();
             signal?.addEventListener('abort', kill);
             // Programs may end without reading what they are given.
-            if (stdin !== undefined) feeding = feed(pid, stdin).catch(() => undefined);
+            if (stdin !== undefined && stdin !== 'open') feeding = feed(pid, stdin).catch(() => undefined);
+            await onStart?.(pid);
           } else if (message?.case === 'data') {
             const { case: channel, value } = message.value.output;
             if (channel === 'stdout' || channel === 'stderr') await onOutput?.(channel, value);
@@ -186,7 +187,7 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
 }
 
 /** Opens each connection inside the sandbox; keeps none. */
-function createAgent(dial: Dial): Agent {
+export function createAgent(dial: Dial): Agent {
   class SandboxAgent extends Agent {
     override createConnection(
       _options: AgentOptions,

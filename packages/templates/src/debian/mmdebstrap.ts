@@ -25,6 +25,9 @@ const progressByLine: readonly (readonly [RegExp, string])[] = [
   [/cleaning package lists/, 'cleaning up'],
 ];
 
+// Packages that register a manual page among alternatives, such as Java's, fail where its folder is not. mmdebstrap gives the root as $1.
+const makeManualFolders = 'for section in 1 2 3 4 5 6 7 8 9; do mkdir -p "$1/usr/share/man/man$section"; done';
+
 export interface BootstrapOptions {
   /** For files that are needed on the way. */
   readonly directory: string;
@@ -50,6 +53,7 @@ export async function bootstrapDebian(options: BootstrapOptions): Promise<void> 
     '--dpkgopt=force-unsafe-io',
     ...excludedPaths.map((path) => `--dpkgopt=path-exclude=${path}`),
     '--dpkgopt=path-include=/usr/share/doc/*/copyright',
+    `--extract-hook=${makeManualFolders}`,
     ...(await aptOptionsOfHost()),
     baseSuite,
     rootfs,

@@ -1593,6 +1593,393 @@ export declare type RunBuildResponse_Failed = Message<"soulbox.runner.v1.RunBuil
 export declare const RunBuildResponse_FailedSchema: GenMessage<RunBuildResponse_Failed>;
 
 /**
+ * What a program may do where its runtime asks (Deno). Absent: nothing.
+ *
+ * @generated from message soulbox.runner.v1.RunPermission
+ */
+export declare type RunPermission = Message<"soulbox.runner.v1.RunPermission"> & {
+  /**
+   * net, read, write, env, run, sys, import or ffi.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Empty: all of it. Else what, in the runtime's words; no commas.
+   *
+   * @generated from field: repeated string only = 2;
+   */
+  only: string[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunPermission.
+ * Use `create(RunPermissionSchema)` to create a new message.
+ */
+export declare const RunPermissionSchema: GenMessage<RunPermission>;
+
+/**
+ * @generated from message soulbox.runner.v1.RunProgramRequest
+ */
+export declare type RunProgramRequest = Message<"soulbox.runner.v1.RunProgramRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * Paths are the sandbox's. A relative one begins at `cwd`, else at the sandbox's default folder.
+   *
+   * @generated from oneof soulbox.runner.v1.RunProgramRequest.subject
+   */
+  subject: {
+    /**
+     * @generated from field: string code = 2;
+     */
+    value: string;
+    case: "code";
+  } | {
+    /**
+     * @generated from field: string file = 3;
+     */
+    value: string;
+    case: "file";
+  } | {
+    /**
+     * @generated from field: string project = 4;
+     */
+    value: string;
+    case: "project";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The file of the project that is run. Empty: the project decides.
+   *
+   * @generated from field: string entry = 5;
+   */
+  entry: string;
+
+  /**
+   * A word of packages/runtimes/src/names.ts. Empty: found out.
+   *
+   * @generated from field: string language = 6;
+   */
+  language: string;
+
+  /**
+   * @generated from field: string runtime = 7;
+   */
+  runtime: string;
+
+  /**
+   * @generated from field: repeated string args = 8;
+   */
+  args: string[];
+
+  /**
+   * @generated from field: map<string, string> env_vars = 9;
+   */
+  envVars: { [key: string]: string };
+
+  /**
+   * Empty: the project, the file's folder, or for code the default folder.
+   *
+   * @generated from field: string cwd = 10;
+   */
+  cwd: string;
+
+  /**
+   * Empty: the sandbox's default user.
+   *
+   * @generated from field: string user = 11;
+   */
+  user: string;
+
+  /**
+   * @generated from oneof soulbox.runner.v1.RunProgramRequest.input
+   */
+  input: {
+    /**
+     * All of its standard input.
+     *
+     * @generated from field: bytes stdin = 12;
+     */
+    value: Uint8Array;
+    case: "stdin";
+  } | {
+    /**
+     * It stays open: whoever called sends input to the pid of `started`.
+     *
+     * @generated from field: bool stdin_open = 13;
+     */
+    value: boolean;
+    case: "stdinOpen";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: uint32 timeout_ms = 14;
+   */
+  timeoutMs: number;
+
+  /**
+   * Bytes of each of stdout and stderr that are passed on; the rest is dropped.
+   *
+   * @generated from field: uint64 output_limit_bytes = 15;
+   */
+  outputLimitBytes: bigint;
+
+  /**
+   * 0: the sandbox's.
+   *
+   * @generated from field: uint32 memory_mb = 16;
+   */
+  memoryMb: number;
+
+  /**
+   * @generated from field: repeated soulbox.runner.v1.RunPermission permissions = 17;
+   */
+  permissions: RunPermission[];
+
+  /**
+   * False: dependencies are not installed.
+   *
+   * @generated from field: bool install = 18;
+   */
+  install: boolean;
+
+  /**
+   * Installed dependencies are taken from, and kept for, other sandboxes of the team.
+   *
+   * @generated from field: bool share_dependencies = 19;
+   */
+  shareDependencies: boolean;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunProgramRequest.
+ * Use `create(RunProgramRequestSchema)` to create a new message.
+ */
+export declare const RunProgramRequestSchema: GenMessage<RunProgramRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.RunProgramResponse
+ */
+export declare type RunProgramResponse = Message<"soulbox.runner.v1.RunProgramResponse"> & {
+  /**
+   * @generated from oneof soulbox.runner.v1.RunProgramResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: soulbox.runner.v1.RunProgramResponse.Detected detected = 1;
+     */
+    value: RunProgramResponse_Detected;
+    case: "detected";
+  } | {
+    /**
+     * @generated from field: soulbox.runner.v1.RunProgramResponse.Log log = 2;
+     */
+    value: RunProgramResponse_Log;
+    case: "log";
+  } | {
+    /**
+     * @generated from field: soulbox.runner.v1.RunProgramResponse.Started started = 3;
+     */
+    value: RunProgramResponse_Started;
+    case: "started";
+  } | {
+    /**
+     * @generated from field: soulbox.runner.v1.RunProgramResponse.Output output = 4;
+     */
+    value: RunProgramResponse_Output;
+    case: "output";
+  } | {
+    /**
+     * @generated from field: soulbox.runner.v1.RunProgramResponse.Done done = 5;
+     */
+    value: RunProgramResponse_Done;
+    case: "done";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunProgramResponse.
+ * Use `create(RunProgramResponseSchema)` to create a new message.
+ */
+export declare const RunProgramResponseSchema: GenMessage<RunProgramResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.RunProgramResponse.Detected
+ */
+export declare type RunProgramResponse_Detected = Message<"soulbox.runner.v1.RunProgramResponse.Detected"> & {
+  /**
+   * @generated from field: string runtime = 1;
+   */
+  runtime: string;
+
+  /**
+   * @generated from field: string language = 2;
+   */
+  language: string;
+
+  /**
+   * 0 to 1.
+   *
+   * @generated from field: double sureness = 3;
+   */
+  sureness: number;
+
+  /**
+   * @generated from field: repeated string reasons = 4;
+   */
+  reasons: string[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunProgramResponse.Detected.
+ * Use `create(RunProgramResponse_DetectedSchema)` to create a new message.
+ */
+export declare const RunProgramResponse_DetectedSchema: GenMessage<RunProgramResponse_Detected>;
+
+/**
+ * What the installation of dependencies prints.
+ *
+ * @generated from message soulbox.runner.v1.RunProgramResponse.Log
+ */
+export declare type RunProgramResponse_Log = Message<"soulbox.runner.v1.RunProgramResponse.Log"> & {
+  /**
+   * @generated from field: bytes text = 1;
+   */
+  text: Uint8Array;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunProgramResponse.Log.
+ * Use `create(RunProgramResponse_LogSchema)` to create a new message.
+ */
+export declare const RunProgramResponse_LogSchema: GenMessage<RunProgramResponse_Log>;
+
+/**
+ * @generated from message soulbox.runner.v1.RunProgramResponse.Started
+ */
+export declare type RunProgramResponse_Started = Message<"soulbox.runner.v1.RunProgramResponse.Started"> & {
+  /**
+   * Of envd.
+   *
+   * @generated from field: uint32 pid = 1;
+   */
+  pid: number;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunProgramResponse.Started.
+ * Use `create(RunProgramResponse_StartedSchema)` to create a new message.
+ */
+export declare const RunProgramResponse_StartedSchema: GenMessage<RunProgramResponse_Started>;
+
+/**
+ * @generated from message soulbox.runner.v1.RunProgramResponse.Output
+ */
+export declare type RunProgramResponse_Output = Message<"soulbox.runner.v1.RunProgramResponse.Output"> & {
+  /**
+   * @generated from oneof soulbox.runner.v1.RunProgramResponse.Output.channel
+   */
+  channel: {
+    /**
+     * @generated from field: bytes stdout = 1;
+     */
+    value: Uint8Array;
+    case: "stdout";
+  } | {
+    /**
+     * @generated from field: bytes stderr = 2;
+     */
+    value: Uint8Array;
+    case: "stderr";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunProgramResponse.Output.
+ * Use `create(RunProgramResponse_OutputSchema)` to create a new message.
+ */
+export declare const RunProgramResponse_OutputSchema: GenMessage<RunProgramResponse_Output>;
+
+/**
+ * @generated from message soulbox.runner.v1.RunProgramResponse.Done
+ */
+export declare type RunProgramResponse_Done = Message<"soulbox.runner.v1.RunProgramResponse.Done"> & {
+  /**
+   * Absent when a signal ended it.
+   *
+   * @generated from field: optional int32 exit_code = 1;
+   */
+  exitCode?: number | undefined;
+
+  /**
+   * Such as SIGKILL; empty when it exited.
+   *
+   * @generated from field: string signal = 2;
+   */
+  signal: string;
+
+  /**
+   * @generated from field: bool timed_out = 3;
+   */
+  timedOut: boolean;
+
+  /**
+   * @generated from field: bool memory_exceeded = 4;
+   */
+  memoryExceeded: boolean;
+
+  /**
+   * @generated from field: bool stdout_truncated = 5;
+   */
+  stdoutTruncated: boolean;
+
+  /**
+   * @generated from field: bool stderr_truncated = 6;
+   */
+  stderrTruncated: boolean;
+
+  /**
+   * @generated from field: double detect_ms = 7;
+   */
+  detectMs: number;
+
+  /**
+   * @generated from field: double prepare_ms = 8;
+   */
+  prepareMs: number;
+
+  /**
+   * @generated from field: double execute_ms = 9;
+   */
+  executeMs: number;
+
+  /**
+   * Of its largest process. 0: not measured.
+   *
+   * @generated from field: uint64 peak_memory_bytes = 10;
+   */
+  peakMemoryBytes: bigint;
+
+  /**
+   * Where dependencies came from: none, present, cache or installed.
+   *
+   * @generated from field: string dependencies = 11;
+   */
+  dependencies: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RunProgramResponse.Done.
+ * Use `create(RunProgramResponse_DoneSchema)` to create a new message.
+ */
+export declare const RunProgramResponse_DoneSchema: GenMessage<RunProgramResponse_Done>;
+
+/**
  * @generated from message soulbox.runner.v1.WatchEventsRequest
  */
 export declare type WatchEventsRequest = Message<"soulbox.runner.v1.WatchEventsRequest"> & {
@@ -1927,6 +2314,17 @@ export declare const RunnerService: GenService<{
     methodKind: "server_streaming";
     input: typeof RunBuildRequestSchema;
     output: typeof RunBuildResponseSchema;
+  },
+  /**
+   * Runs code, a file or a project in a running sandbox, which an automatic resume may bring back for it. Fails before the first
+   * message when it cannot be run; the last message is `done`, also for a program that failed. Whoever drops the stream kills it.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.RunProgram
+   */
+  runProgram: {
+    methodKind: "server_streaming";
+    input: typeof RunProgramRequestSchema;
+    output: typeof RunProgramResponseSchema;
   },
   /**
    * First an event `snapshot_done` after the present sandboxes as `created`, then every change.

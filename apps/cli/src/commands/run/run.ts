@@ -1,0 +1,115 @@
+import { defineCommand } from 'citty';
+import type { ApiConnection } from '../../api/connection.ts';
+import { findApi } from '../../api/connection.ts';
+import { callApi } from '../../api/call.ts';
+import { openEnvd } from '../../api/envd.ts';
+import type { Envd } from '../../api/envd.ts';
+import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { exitCodes } from '../../program/exit-codes.ts';
+import { feedInput } from './feed-input.ts';
+import { wishFrom } from './wish.ts';
+import type { RunWish } from './wish.ts';
+import { readTarget } from './read-target.ts';
+import type { Target } from './read-target.ts';
+import { runAtOnce, runStreamed } from './show.ts';
+import { templateFor } from './template-for.ts';
+import { upload } from './upload.ts';
+
+/** A sandbox made for one run also has to live through its installation. */
+const installSeconds = 600;
+const spareSeconds = 60;
+
+interface OwnSandbox {
+  readonly sandboxID: string;
+  readonly envdAccessToken?: string | null;
+}
+
+export const run = defineCommand({
+  meta: { name: 'run', description: 'Run a file or a folder in a sandbox; exits as the program does' },
+  args: {
+    target: { type: 'positional', required: true, description: 'FILE, DIR, or - for code on standard input' },
+    args: { type: 'positional', required: false, description: "The program's arguments; after -- if they are options" },
+    language: { type: 'string', description: 'What it is written in (default: found out)', valueHint: 'NAME' },
+    runtime: { type: 'string', description: 'What runs it (default: found out)', valueHint: 'NAME' },
+    entry: { type: 'string', description: 'The file of DIR to run (default: found out)', valueHint: 'FILE' },
+    template: {
+      type: 'string',
+      description: 'Template of the sandbox (default: base, or runtimes for what base cannot run)',
+      valueHint: 'NAME',
+    },
+    sandbox: { type: 'string', description: 'Run in this sandbox, which stays', valueHint: 'ID' },
+    keep: { type: 'boolean', description: 'Keep the sandbox that was made for it; its id is printed' },
+    env: { type: 'string', description: 'A variable; may be given several times', valueHint: 'NAME=VALUE' },
+    timeout: { type: 'string', description: 'Seconds the program may take (default 60)', valueHint: 'SECONDS' },
+    memory: { type: 'string', description: 'Mebibytes it may hold', valueHint: 'MB' },
+    allow: {
+      type: 'string',
+      description: 'What Deno allows, such as net or read=/tmp; may be given several times (default: nothing)',
+      valueHint: 'NAME[=WHAT,...]',
+    },
+    'skip-install': { type: 'boolean', description: "Do not install the project's dependencies" },
+    'data-dir': apiDataDirArg,
+    json: { ...jsonArg, description: 'Print the result as JSON, output included' },
+  },
+  async run({ args, rawArgs }) {
+    const wish = wishFrom(args, rawArgs);
+    const target = await readTarget(wish.target, wish);
+    const api = await findApi(args['data-dir']);
+    const leaving = new AbortController();
+    const leave = (): void => leaving.abort();
+    process.once('SIGINT', leave).once('SIGTERM', leave);
+    const sandbox = await takeSandbox(api, wish, target);
+    try {
+      const envd = openEnvd(api, sandbox.sandboxID, sandbox.envdAccessToken ?? '');
+      return await runThere(api, envd, { wish, target, sandbox, signal: leaving.signal });
+    } catch (error) {
+      if (leaving.signal.aborted) return exitCodes.interrupted;
+      throw error;
+    } finally {
+      process.off('SIGINT', leave).off('SIGTERM', leave);
+      if (wish.sandboxId === undefined) await letGo(api, sandbox.sandboxID, wish.keep);
+    }
+  },
+});
+
+interface There {
+  readonly wish: RunWish;
+  readonly target: Target;
+  readonly sandbox: OwnSandbox;
+  readonly signal: AbortSignal;
+}
+
+async function runThere(api: ApiConnection, envd: Envd, { wish, target, sandbox, signal }: There): Promise<number> {
+  const subject = target.kind === 'code' ? { code: target.code } : await upload(envd, target);
+  const body = {
+    ...wish.body,
+    ...subject,
+    // Nobody has used it before: what is installed in it is what the lock file says.
+    shareDependencies: wish.sandboxId === undefined,
+  };
+  const path = `/sandboxes/${encodeURIComponent(sandbox.sandboxID)}/run`;
+  // Standard input is the code itself, or the program's.
+  const hasInput = target.kind !== 'code' || !target.isFromInput;
+  if (wish.json) return await runAtOnce(api, { path, body, hasInput, signal });
+  return await runStreamed(api, {
+    path,
+    body: { ...body, stdinOpen: hasInput },
+    signal,
+    onStart: (pid) => (hasInput ? feedInput(envd, pid) : undefined),
+  });
+}
+
+async function takeSandbox(api: ApiConnection, wish: RunWish, target: Target): Promise<OwnSandbox> {
+  if (wish.sandboxId !== undefined) {
+    const path = `/sandboxes/${encodeURIComponent(wish.sandboxId)}`;
+    return (await callApi<OwnSandbox>(api, { path })).body;
+  }
+  const timeout = Math.ceil(wish.timeoutSeconds) + spareSeconds + (target.kind === 'folder' ? installSeconds : 0);
+  const body = { templateID: wish.template ?? templateFor(target, wish), timeout };
+  return (await callApi<OwnSandbox>(api, { method: 'POST', path: '/v2/sandboxes', body })).body;
+}
+
+async function letGo(api: ApiConnection, sandboxId: string, keep: boolean): Promise<void> {
+  if (keep) console.error(`The sandbox is ${sandboxId}.`);
+  else await callApi(api, { method: 'DELETE', path: `/sandboxes/${encodeURIComponent(sandboxId)}` });
+}

@@ -1,0 +1,45 @@
+"""Runs an IPython kernel in this process."""
+
+import os
+import random
+import signal
+import sys
+
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+from traitlets.config import Config
+
+from soulbox_kernel import formats
+
+def run_kernel(request):
+    os.environ.update(request["variables"])
+    os.chdir(request["cwd"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    reseed()
+    sys.argv = ["python3"]
+    # As a notebook has it: modules beside the code can be imported.
+    sys.path = ["", *(entry for entry in sys.path if entry not in ("", os.path.dirname(os.path.dirname(__file__))))]
+    IPKernelApp.clear_instance()
+    app = IPKernelApp.instance(config=kernel_config(), kernel_class=IPythonKernel)
+    app.initialize(["-f", request["connectionFile"]])
+    formats.install(app.shell)
+    app.start()
+
+
+def reseed():
+    """The zygote's generators are in every kernel. A copy of the sandbox seeds them by the preload, which the zygote has loaded."""
+    random.seed()
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+
+
+def kernel_config():
+    config = Config()
+    config.InteractiveShell.colors = "NoColor"
+    config.InteractiveShell.history_length = 0
+    config.HistoryManager.enabled = False
+    config.PlainTextFormatter.max_seq_length = 0
+    config.InlineBackend.figure_formats = {"png"}
+    # Nobody can edit a cell again here.
+    config.IPKernelApp.matplotlib = None
+    return config

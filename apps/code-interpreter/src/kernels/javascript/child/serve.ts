@@ -1,0 +1,82 @@
+import { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import type { Request } from '../kernel.ts';
+import { describeError, interrupted, syntaxError } from './describe-error.ts';
+import { requestsFd } from './descriptors.ts';
+import { bundleOf } from './display.ts';
+import type { Evaluator, Outcome } from './evaluate.ts';
+import { createEvaluator } from './evaluate.ts';
+import { rewriteImports } from './rewrite-imports.ts';
+import { environment } from './environment.ts';
+import { reply, writeText } from './write.ts';
+
+type Execute = Extract<Request, { type: 'execute' }>;
+
+/** Answers requests, one after the other; the next comes only after `done`. Ends the process with the pipe. */
+export function serveRequests(acknowledged: Int32Array): void {
+  const evaluator = createEvaluator();
+  let interrupt: (() => void) | undefined;
+  const take = (request: Request): void => {
+    switch (request.type) {
+      case 'interrupt':
+        Atomics.add(acknowledged, 0, 1);
+        Atomics.notify(acknowledged, 0);
+        interrupt?.();
+        break;
+      case 'variables':
+        setVariables(request.variables);
+        reply({ type: 'done' });
+        break;
+      case 'execute': {
+        const broken = new Promise<typeof interrupted>((resolve) => (interrupt = () => resolve(interrupted)));
+        void Promise.race([execute(evaluator, request), broken]).then((outcome) => {
+          interrupt = undefined;
+          finish(outcome, request.mark);
+        });
+      }
+    }
+  };
+  createInterface({ input: new Socket({ fd: requestsFd }) }).on('line', (line) => take(JSON.parse(line) as Request));
+  reply({ type: 'ready' });
+  // 3 MB of WebAssembly: loaded while nobody waits, so that it is there in the template's snapshot.
+  void compile('const warm: number = 1').catch(() => undefined);
+}
+
+async function execute(evaluator: Evaluator, { code, isTypescript }: Execute): Promise<Outcome> {
+  let script = code;
+  if (isTypescript) {
+    try {
+      script = await compile(code);
+    } catch (error) {
+      return { error: syntaxError(error) };
+    }
+  }
+  return await evaluator(rewriteImports(script));
+}
+
+async function compile(code: string): Promise<string> {
+  const { transformSync } = await import('amaro');
+  return transformSync(code, { mode: 'transform', sourceMap: false }).code;
+}
+
+function finish(outcome: Outcome, mark: string): void {
+  try {
+    if ('name' in outcome) reply({ type: 'error', ...outcome });
+    else if ('error' in outcome) reply({ type: 'error', ...describeError(outcome.error) });
+    // undefined is what statements and most calls give: nobody wants to see it.
+    else if (outcome.value !== undefined) reply({ type: 'result', isMain: true, bundle: bundleOf(outcome.value) });
+  } catch (error) {
+    // A value can throw while it is shown.
+    reply({ type: 'error', ...describeError(error) });
+  }
+  writeText(1, mark);
+  writeText(2, mark);
+  reply({ type: 'done' });
+}
+
+function setVariables(variables: Readonly<Record<string, string | null>>): void {
+  for (const [name, value] of Object.entries(variables)) {
+    if (value === null) Reflect.deleteProperty(environment, name);
+    else environment[name] = value;
+  }
+}

@@ -1,0 +1,24 @@
+import { writeSync } from 'node:fs';
+import type { Reply } from '../kernel.ts';
+import { repliesFd } from './descriptors.ts';
+
+// Bound here: code may put others in their place.
+const [write, stringify, bytesOf] = [writeSync, JSON.stringify, Buffer.from.bind(Buffer)];
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+export function reply(message: Reply): void {
+  writeText(repliesFd, `${stringify(message)}\n`);
+}
+
+/** All of it, also when the pipe is full: then the code waits, as it would at a terminal. */
+export function writeText(fd: number, text: string): void {
+  const bytes = bytesOf(text);
+  for (let done = 0; done < bytes.length;) {
+    try {
+      done += write(fd, bytes, done);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+      Atomics.wait(pause, 0, 0, 1);
+    }
+  }
+}

@@ -1,0 +1,140 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readConfig } from '../config.ts';
+import type { Kernel, Output } from './kernel.ts';
+import type { Language } from './languages.ts';
+import { createKernelStarter } from './languages.ts';
+
+const config = readConfig(['--home', '/tmp'], join(import.meta.dirname, '../main.ts'));
+const succeeds = (command: string, ...args: string[]): boolean => spawnSync(command, args).status === 0;
+const isInstalled: Readonly<Record<Language, boolean>> = {
+  python: succeeds(config.programs.python, '-c', 'import ipykernel, matplotlib'),
+  javascript: true,
+  bash: existsSync(config.programs.bash),
+  r: succeeds(config.programs.r, '--slave', '-e', 'library(IRkernel)'),
+  java: succeeds(config.programs.java, '--list-modules'),
+};
+const missing = Object.entries(isInstalled).flatMap(([language, is]) => (is ? [] : [language]));
+// The reporter shows no reasons.
+// eslint-disable-next-line no-console -- in a test
+if (missing.length > 0) console.log(`kernels.test.ts: skipped, not installed on this host: ${missing.join(', ')}`);
+
+interface Words {
+  readonly language: Language;
+  /** Sets n to 7 and prints "out". */
+  readonly first: string;
+  /** Gives or prints n. */
+  readonly second: string;
+  readonly endless: string;
+  readonly fail: string;
+  /** Prints the variable CALL. */
+  readonly variable: string;
+}
+
+const cases: readonly Words[] = [
+  {
+    language: 'python',
+    first: 'n = 7; print("out")',
+    second: 'print(n)',
+    endless: 'while True: pass',
+    fail: '1/0',
+    variable: 'import os; print(os.environ.get("CALL"))',
+  },
+  {
+    language: 'javascript',
+    first: 'const n = 7; console.log("out")',
+    second: 'console.log(n)',
+    endless: 'while (true) {}',
+    fail: 'throw new Error("x")',
+    variable: 'console.log(process.env.CALL)',
+  },
+  {
+    language: 'bash',
+    first: 'n=7; echo out',
+    second: 'echo $n',
+    endless: 'while :; do :; done',
+    fail: 'false',
+    variable: 'echo $CALL',
+  },
+  {
+    language: 'r',
+    first: 'n <- 7; cat("out\\n")',
+    second: 'cat(n)',
+    endless: 'while (TRUE) {}',
+    fail: 'stop("x")',
+    variable: 'cat(Sys.getenv("CALL"))',
+  },
+  {
+    language: 'java',
+    first: 'int n = 7; System.out.println("out");',
+    second: 'System.out.println(n);',
+    endless: 'while (true) {}',
+    fail: 'throw new Exception("x");',
+    variable: 'System.out.println(System.getProperty("CALL"));',
+  },
+];
+
+describe.each(cases.filter(({ language }) => isInstalled[language]))('the kernel of $language', (words) => {
+  const start = createKernelStarter(config);
+  let kernel: Kernel;
+  beforeAll(async () => {
+    kernel = await start(words.language, { cwd: '/tmp', variables: {} });
+  });
+  afterAll(async () => {
+    await kernel[Symbol.asyncDispose]();
+  });
+  const run = async (code: string): Promise<Output[]> => {
+    const outputs: Output[] = [];
+    await kernel.execute(
+      code,
+      (output) => {
+        outputs.push(output);
+        return undefined;
+      },
+      { isTypescript: false },
+    );
+    return outputs;
+  };
+  const printed = async (code: string): Promise<string> =>
+    (await run(code)).flatMap((output) => (output.type === 'stdout' ? [output.text] : [])).join('');
+
+  test('counts, prints and remembers', async () => {
+    expect((await run(words.first))[0]).toEqual({ type: 'started', executionCount: 1 });
+    expect(await printed(words.first)).toBe('out\n');
+    expect((await printed(words.second)).trim()).toBe('7');
+  });
+
+  test('tells of an error', async () => {
+    expect((await run(words.fail)).map(({ type }) => type)).toContain('error');
+  });
+
+  test('sets variables and takes them away', async () => {
+    await kernel.setVariables({ CALL: 'ü "\' $x' });
+    expect(await printed(words.variable)).toContain('ü "\' $x');
+    await kernel.setVariables({ CALL: null });
+    expect(await printed(words.variable)).not.toContain('$x');
+  });
+
+  test('is interrupted in the middle of a loop, and remembers', async () => {
+    const running = run(words.endless);
+    setTimeout(() => kernel.interrupt(), 300);
+    await running;
+    expect((await printed(words.second)).trim()).toBe('7');
+  });
+
+  test('an interrupt while nothing runs does nothing', async () => {
+    kernel.interrupt();
+    expect((await printed(words.second)).trim()).toBe('7');
+  });
+
+  test('its end is an error for who waits, and for who comes later', async () => {
+    const other = await start(words.language, { cwd: '/tmp', variables: {} });
+    const running = other.execute(words.endless, () => undefined, { isTypescript: false });
+    setTimeout(() => void other[Symbol.asyncDispose](), 200);
+    await expect(running).rejects.toThrow();
+    await expect(other.execute(words.second, () => undefined, { isTypescript: false })).rejects.toThrow();
+    expect(await other.ended).toMatch(/killed by SIGKILL/);
+  });
+});

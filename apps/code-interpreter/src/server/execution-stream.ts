@@ -1,0 +1,96 @@
+import type { ServerResponse } from 'node:http';
+import type { Output } from '../kernels/kernel.ts';
+import { asciiJson } from './ascii-json.ts';
+import { resultLine } from './result-line.ts';
+
+/** Sent after this long without anything else, so that proxies and clients see that the connection lives. */
+const keepaliveMs = 5000;
+/** What is kept for a client that reads slowly. Beyond it the code is held up. */
+const maxBufferedBytes = 1024 * 1024;
+/** Characters of one line's text: a client parses line by line. */
+const maxTextLength = 64 * 1024;
+
+/** The answer to an execution: one object per line, as it happens. */
+export interface ExecutionStream {
+  emit(output: Output): Promise<void> | undefined;
+  end(): void;
+}
+
+export function openExecutionStream(response: ServerResponse): ExecutionStream {
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.flushHeaders();
+  let count: number | undefined;
+  const timer = setInterval(() => write({ type: 'keepalive' }), keepaliveMs);
+  const stopTimer = (): void => clearInterval(timer);
+  response.once('close', stopTimer);
+
+  const write = (line: object): void => {
+    timer.refresh();
+    if (!response.destroyed) response.write(`${asciiJson(line)}\n`);
+  };
+  /** The number comes first, also when the kernel never got as far as to give one. */
+  const number = (executionCount: number): void => {
+    if (count !== undefined) return;
+    count = executionCount;
+    write({ type: 'number_of_executions', execution_count: count });
+  };
+  return {
+    emit: (output) => {
+      if (output.type === 'started') number(output.executionCount);
+      else number(0);
+      for (const line of linesOf(output)) write(line);
+      return response.writableLength > maxBufferedBytes ? untilDrained(response) : undefined;
+    },
+    end: () => {
+      stopTimer();
+      number(0);
+      write({ type: 'end_of_execution' });
+      response.end();
+    },
+  };
+}
+
+function linesOf(output: Output): object[] {
+  switch (output.type) {
+    case 'started':
+      return [];
+    case 'stdout':
+    case 'stderr': {
+      const timestamp = new Date().toISOString();
+      return pieces(output.text).map((text) => ({ type: output.type, text, timestamp }));
+    }
+    case 'result':
+      return [resultLine(output.bundle, output.isMain)];
+    case 'error': {
+      const { name, value, traceback } = output;
+      return [{ type: 'error', name, value, traceback }];
+    }
+  }
+}
+
+/** Never cuts a character in two: a client may join pieces only after decoding them. */
+function pieces(text: string): string[] {
+  const found: string[] = [];
+  for (let start = 0; start < text.length;) {
+    let end = Math.min(start + maxTextLength, text.length);
+    const last = text.charCodeAt(end - 1);
+    if (end < text.length && last >= 0xd800 && last <= 0xdbff) end--;
+    found.push(text.slice(start, end));
+    start = end;
+  }
+  return found;
+}
+
+/** Resolves also when the client is gone: nobody is behind then. */
+async function untilDrained(response: ServerResponse): Promise<void> {
+  if (response.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done);
+    response.on('close', done);
+  });
+}

@@ -1,0 +1,36 @@
+import type { Socket } from 'node:net';
+import { SoulBoxError } from '@soulbox/base';
+import type { Dial } from './envd-client.ts';
+
+/** A way into a sandbox that can be closed for good. */
+export interface ClosableDial extends Disposable {
+  readonly dial: Dial;
+}
+
+/**
+ * Disposing cuts every connection and opens none any more: one that reached a sandbox while it is being saved would stand in the
+ * way of that.
+ */
+export function createClosableDial(dialOut: Dial): ClosableDial {
+  const open = new Set<Socket>();
+  let isClosed = false;
+  const checkOpen = (socket?: Socket): void => {
+    if (!isClosed) return;
+    socket?.destroy();
+    throw new SoulBoxError('sandbox_unreachable', 'The sandbox is not served any more.');
+  };
+  return {
+    async dial(port) {
+      checkOpen();
+      const socket = await dialOut(port);
+      checkOpen(socket);
+      open.add(socket);
+      socket.once('close', () => open.delete(socket));
+      return socket;
+    },
+    [Symbol.dispose]() {
+      isClosed = true;
+      for (const socket of open) socket.destroy();
+    },
+  };
+}

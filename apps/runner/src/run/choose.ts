@@ -1,0 +1,112 @@
+import { SoulBoxError } from '@soulbox/base';
+import { detect, equallySure, fullTemplate, getRuntime, parseVersion, runs } from '@soulbox/runtimes';
+import type { Detection, Language, RuntimeName, Sight } from '@soulbox/runtimes';
+import type { KnownSandbox } from '../sandboxes/table.ts';
+import type { Place } from './place.ts';
+
+/** `java --version` starts a virtual machine. */
+const versionTimeoutMs = 15_000;
+const maxVersionBytes = 4096;
+/** Names of a folder that an error repeats. */
+const namesShown = 12;
+
+/**
+ * The versions that were found in a sandbox. What was not found is looked for again: somebody may have installed it.
+ * Forgotten with the sandbox.
+ */
+const known = new WeakMap<KnownSandbox, Map<RuntimeName, string>>();
+
+/** The version of a runtime in the sandbox; undefined when it is not there. */
+export async function findVersion(place: Place, name: RuntimeName): Promise<string | undefined> {
+  const versions = known.get(place.sandbox) ?? new Map<RuntimeName, string>();
+  known.set(place.sandbox, versions);
+  const found = versions.get(name) ?? (await askVersion(place, name));
+  if (found !== undefined) versions.set(name, found);
+  return found;
+}
+
+async function askVersion(place: Place, name: RuntimeName): Promise<string | undefined> {
+  const [command, ...args] = getRuntime(name).versionCommand;
+  let text = '';
+  try {
+    const { exitCode } = await place.programs.run(
+      { command, args, user: place.user, timeoutMs: versionTimeoutMs },
+      (_channel, bytes) => {
+        if (text.length < maxVersionBytes) text += Buffer.from(bytes).toString('latin1');
+      },
+    );
+    return exitCode === 0 ? (parseVersion(text) ?? 'unknown') : undefined;
+  } catch (error) {
+    if (error instanceof SoulBoxError && error.reason === 'bad_request') return undefined;
+    throw error;
+  }
+}
+
+/** What the caller said about it. */
+export interface Wish {
+  readonly runtime: RuntimeName | undefined;
+  readonly language: Language | undefined;
+}
+
+/** The runtime for what was looked at. Throws `runtime_not_found` and `runtime_not_installed`, which say what to do. */
+export async function chooseRuntime(place: Place, sight: Sight, wish: Wish): Promise<Detection> {
+  const candidates = wish.runtime === undefined ? equallySure(detect(sight)) : [asAsked(wish.runtime, sight)];
+  const [first, ...others] = candidates;
+  if (first === undefined) throw notFound(sight);
+  // Whether it is there shows when it is started; asking beforehand would cost every run a process.
+  if (others.length === 0 && needsNoVersion(first)) return first;
+  const tried: string[] = [];
+  for (const candidate of candidates) {
+    const version = await findVersion(place, candidate.runtime);
+    const runtime = getRuntime(candidate.runtime);
+    if (version !== undefined && runs(runtime, candidate.language, version === 'unknown' ? undefined : version))
+      return candidate;
+    tried.push(version === undefined ? `no ${candidate.runtime}` : `${candidate.runtime} ${version}`);
+  }
+  throw notInstalled(place, candidates, tried);
+}
+
+function needsNoVersion({ runtime, language }: Detection): boolean {
+  return getRuntime(runtime).features.languages.some((support) => support.language === language && !support.since);
+}
+
+function asAsked(name: RuntimeName, sight: Sight): Detection {
+  const { languages } = getRuntime(name).features;
+  const wanted = sight.language ?? detect(sight).find(({ runtime }) => runtime === name)?.language;
+  const support = languages.find(({ language }) => language === wanted) ?? languages[0];
+  if (support === undefined || (sight.language !== undefined && support.language !== sight.language))
+    throw new SoulBoxError('bad_request', `The runtime ${name} does not run ${sight.language ?? 'it'}.`);
+  return { runtime: name, language: support.language, sureness: 1, reasons: [`the runtime ${name} was asked for`] };
+}
+
+function notFound({ fileName, firstLine, folder }: Sight): SoulBoxError {
+  const names = [...folder.names].sort();
+  const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : '';
+  const seen =
+    fileName !== undefined
+      ? `the name ${JSON.stringify(fileName.slice(0, 80))} and the first line`
+      : firstLine !== ''
+        ? 'the first line of the code'
+        : names.length === 0
+          ? 'the folder, which is empty,'
+          : `the folder with ${names.slice(0, namesShown).join(', ').slice(0, 200)}${more}`;
+  return new SoulBoxError('runtime_not_found', `No runtime was found for it: ${seen} says nothing. Name the language.`);
+}
+
+export function notInstalled(place: Place, candidates: readonly Detection[], tried: readonly string[]): SoulBoxError {
+  const language = candidates[0]?.language ?? 'it';
+  const { templateId, tenant } = place.sandbox.record;
+  const found = tried.length === 0 ? '' : ` It has ${tried.join(', ')}.`;
+  const needed = candidates.map((candidate) => nameWithSince(candidate)).join(' or ');
+  const isOffered = candidates.some((one) => !fullTemplate.lacks.some((lacking) => lacking === one.runtime));
+  const advice = isOffered ? `Template "${fullTemplate.name}" has it.` : 'No template of SoulBox has it.';
+  return new SoulBoxError(
+    'runtime_not_installed',
+    `This sandbox (template ${tenant.alias || templateId}) cannot run ${language}: it needs ${needed}.${found} ${advice}`,
+  );
+}
+
+function nameWithSince({ runtime, language }: Detection): string {
+  const since = getRuntime(runtime).features.languages.find((support) => support.language === language)?.since;
+  return since === undefined ? runtime : `${runtime} ${since} or later`;
+}

@@ -1,0 +1,202 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join, posix } from 'node:path';
+import { once } from 'node:events';
+import { randomId, SoulBoxError } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
+import type { BlobStore } from '@soulbox/storage';
+import type { Place } from './place.ts';
+
+/** What is kept of one project, and where in the sandbox it lies. */
+export interface Kept {
+  readonly place: Place;
+  /** Of `prepareProject`: it holds the team. */
+  readonly key: string;
+  /** Absolute path of the project. */
+  readonly folder: string;
+  /** Folders of the project. */
+  readonly names: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Installed dependencies that sandboxes of one team take from each other. Their content was made by a tenant and is opened in
+ * that tenant's sandboxes only: on the host it is a file of bytes, never unpacked (docs/decisions/016). Nothing that fails
+ * here fails a run.
+ */
+export interface DependencyCache {
+  /** Unpacks what is kept, in the sandbox. False: there is nothing, or it was damaged. */
+  restore(wanted: Kept): Promise<boolean>;
+  /** Keeps what the sandbox has installed, if it is not too large. */
+  keep(made: Kept): Promise<void>;
+}
+
+export interface DependencyCacheOptions {
+  readonly blobs: BlobStore;
+  /** For files that are not complete yet; emptied at the start. On the file system of the blobs. */
+  readonly scratchDirectory: string;
+  /** Of one team. */
+  readonly limitBytes: number;
+  readonly maxAgeMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** One project may not push out all others. */
+const entryShare = 4;
+const unpackTimeoutMs = 300_000;
+
+/** A kept archive: `<team>/<key>/<digest of its bytes>-<when, Unix milliseconds>`. The name is all that is known of it. */
+interface Entry {
+  readonly blobKey: string;
+  readonly digest: string;
+  readonly createdAtMs: number;
+  readonly sizeBytes: number;
+}
+
+export async function openDependencyCache(options: DependencyCacheOptions): Promise<DependencyCache> {
+  const { blobs, scratchDirectory, limitBytes, maxAgeMs, clock, logger } = options;
+  await rm(scratchDirectory, { recursive: true, force: true });
+  await mkdir(scratchDirectory, { recursive: true, mode: 0o700 });
+
+  const entries = async (prefix: string): Promise<Entry[]> =>
+    (await blobs.list(prefix)).flatMap((info) => entryOf(info)).sort((a, b) => b.createdAtMs - a.createdAtMs);
+
+  /** Removes what is too old, and the oldest until the rest fits. */
+  async function trim(team: string): Promise<void> {
+    let total = 0;
+    for (const { blobKey, sizeBytes, createdAtMs } of await entries(`${team}/`)) {
+      total += sizeBytes;
+      if (total > limitBytes || createdAtMs < clock.now() - maxAgeMs) await blobs.delete(blobKey);
+    }
+  }
+
+  return {
+    async restore({ place, key, folder, signal }) {
+      try {
+        const found = (await entries(`${teamOf(place)}/${key}/`)).find(
+          ({ createdAtMs }) => createdAtMs >= clock.now() - maxAgeMs,
+        );
+        if (found === undefined) return false;
+        if (await unpack(blobs, found, place, folder, signal)) return true;
+        logger.warn({ blobKey: found.blobKey }, 'kept dependencies were damaged and are removed');
+        await blobs.delete(found.blobKey);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        logger.warn({ err: error }, 'kept dependencies could not be used');
+      }
+      return false;
+    },
+    async keep({ place, key, folder, names, signal }) {
+      const path = join(scratchDirectory, randomId(16));
+      try {
+        const digest = await pack(path, Math.floor(limitBytes / entryShare), { place, folder, names, signal });
+        if (digest === undefined) return;
+        const team = teamOf(place);
+        await blobs.putFile(`${team}/${key}/${digest}-${clock.now()}`, path);
+        await trim(team);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        logger.warn({ err: error }, 'dependencies could not be kept');
+      } finally {
+        await rm(path, { force: true });
+      }
+    },
+  };
+}
+
+/** A team's id may hold anything; its digest is a part of a blob's key. */
+function teamOf({ sandbox }: Place): string {
+  return createHash('sha256').update(sandbox.record.tenant.teamId).digest('hex').slice(0, 32);
+}
+
+function entryOf({ key, sizeBytes }: { key: string; sizeBytes: number }): Entry[] {
+  const match = /\/([0-9a-f]{64})-(\d{1,15})$/.exec(key);
+  if (match === null) return [];
+  const [, digest = '', createdAt] = match;
+  return [{ blobKey: key, digest, createdAtMs: Number(createdAt), sizeBytes }];
+}
+
+/** Writes an archive of the folders to a file of the host. Undefined when it would be larger than `maxBytes`. */
+async function pack(
+  path: string,
+  maxBytes: number,
+  { place, folder, names, signal }: Pick<Kept, 'place' | 'folder' | 'names' | 'signal'>,
+): Promise<string | undefined> {
+  const present = await Promise.all(
+    names.map(async (name) => {
+      const found = await place.files.stat(posix.join(folder, name)).catch(() => undefined);
+      return found?.kind === 'folder' ? [name] : [];
+    }),
+  );
+  if (present.flat().length === 0) return undefined;
+  const hash = createHash('sha256');
+  const file = createWriteStream(path, { flags: 'wx', mode: 0o600 });
+  const tooLarge = new AbortController();
+  let size = 0;
+  const program = {
+    command: 'tar',
+    args: ['--create', '--file=-', `--directory=${folder}`, '--', ...present.flat()],
+    user: place.user,
+    timeoutMs: unpackTimeoutMs,
+    signal: AbortSignal.any([signal, tooLarge.signal]),
+  };
+  try {
+    const { exitCode } = await place.programs.run(program, async (channel, bytes) => {
+      if (channel === 'stderr' || tooLarge.signal.aborted) return;
+      size += bytes.length;
+      if (size > maxBytes) {
+        tooLarge.abort();
+        return;
+      }
+      hash.update(bytes);
+      if (!file.write(bytes)) await once(file, 'drain');
+    });
+    return exitCode === 0 && !tooLarge.signal.aborted ? hash.digest('hex') : undefined;
+  } finally {
+    const closed = once(file, 'close');
+    file.end();
+    await closed;
+  }
+}
+
+/** False when the bytes are not those that were kept; then nothing has been unpacked. */
+async function unpack(
+  blobs: BlobStore,
+  { blobKey, digest }: Entry,
+  place: Place,
+  folder: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const content = await blobs.read(blobKey);
+  if (content === undefined) return false;
+  const archive = `/tmp/.soulbox-dependencies-${randomId(16)}`;
+  try {
+    const hash = createHash('sha256');
+    await place.programs.upload(archive, place.user, hashed(content, hash), signal);
+    if (hash.digest('hex') !== digest) return false;
+    const { exitCode, status } = await place.programs.run({
+      command: 'tar',
+      args: ['--extract', '--no-same-owner', `--file=${archive}`, `--directory=${folder}`],
+      user: place.user,
+      timeoutMs: unpackTimeoutMs,
+      signal,
+    });
+    if (exitCode !== 0) throw new SoulBoxError('dependencies_failed', `Kept dependencies: tar ended with ${status}.`);
+    return true;
+  } finally {
+    content.destroy();
+    await place.files.remove(archive).catch(() => undefined);
+  }
+}
+
+async function* hashed(
+  content: AsyncIterable<Uint8Array>,
+  hash: { update(bytes: Uint8Array): unknown },
+): AsyncGenerator<Uint8Array> {
+  for await (const bytes of content) {
+    hash.update(bytes);
+    yield bytes;
+  }
+}

@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import { streamOf } from './event-stream.ts';
+
+test('a reader gets every event in order, and the work waits for it', async () => {
+  const taken: string[] = [];
+  const stream = streamOf<string>(async (emit) => {
+    for (const event of ['a', 'b', 'c']) {
+      await emit(event);
+      taken.push(event);
+    }
+  });
+  expect((await stream.next()).value).toBe('a');
+  expect(taken).toEqual([]);
+  expect((await stream.next()).value).toBe('b');
+  expect(taken).toEqual(['a']);
+  expect((await stream.next()).value).toBe('c');
+  expect((await stream.next()).done).toBe(true);
+  expect(taken).toEqual(['a', 'b', 'c']);
+});
+
+test('events that were emitted at once are all delivered', async () => {
+  const seen: number[] = [];
+  for await (const event of streamOf<number>(async (emit) => {
+    await Promise.all([1, 2, 3].map(emit));
+  }))
+    seen.push(event);
+  expect(seen).toEqual([1, 2, 3]);
+});
+
+test('what the work throws comes after what it emitted', async () => {
+  const stream = streamOf<string>(async (emit) => {
+    await emit('a');
+    throw new Error('broken');
+  });
+  expect((await stream.next()).value).toBe('a');
+  await expect(stream.next()).rejects.toThrow('broken');
+});
+
+test('a reader that leaves aborts the work, and is let go when that has ended', async () => {
+  const end: string[] = [];
+  const stream = streamOf<number>(async (emit, left) => {
+    void emit(1);
+    void emit(2);
+    await emit(3);
+    if (!left.aborted) await new Promise((resolve) => left.addEventListener('abort', resolve));
+    await emit(4);
+    end.push('ended');
+  });
+  for await (const event of stream) if (event === 2) break;
+  expect(end).toEqual(['ended']);
+});
+
+test('a reader of whom only a signal says that it is gone holds nobody up', async () => {
+  const gone = new AbortController();
+  const end: string[] = [];
+  const stream = streamOf<number>(async (emit) => {
+    await emit(1);
+    await emit(2);
+    end.push('ended');
+  }, gone.signal);
+  // It never asks for the second event.
+  expect((await stream.next()).value).toBe(1);
+  gone.abort();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(end).toEqual(['ended']);
+});

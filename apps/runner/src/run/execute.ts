@@ -1,0 +1,136 @@
+import { randomId, SoulBoxError } from '@soulbox/base';
+import type { Detection, Execution } from '@soulbox/runtimes';
+import type { Program, ProgramEnd } from '../envd/programs.ts';
+import { notInstalled } from './choose.ts';
+import type { Emit } from './event-stream.ts';
+import type { RunWish } from './from-message.ts';
+import { launched, launcherProgram, maxReportBytes, parseReport } from './launcher.ts';
+import type { LaunchReport } from './launcher.ts';
+import type { Place } from './place.ts';
+import type { RunEvent } from './run-event.ts';
+
+export interface Outcome {
+  /** Undefined when a signal ended it. */
+  readonly exitCode: number | undefined;
+  /** Such as SIGKILL; empty when it exited. */
+  readonly signal: string;
+  readonly timedOut: boolean;
+  readonly memoryExceeded: boolean;
+  readonly stdoutTruncated: boolean;
+  readonly stderrTruncated: boolean;
+  readonly executeMs: number;
+  /** 0: not measured. */
+  readonly peakMemoryBytes: number;
+}
+
+export interface Running {
+  readonly place: Place;
+  readonly wish: RunWish;
+  readonly cwd: string;
+  readonly detection: Detection;
+  readonly execution: Execution;
+  readonly left: AbortSignal;
+}
+
+/** The launcher ends a program at its time limit; without its word by then the runner does. */
+const launcherGraceMs = 1000;
+/** envd itself does, should the runner be gone by then. */
+const envdGraceMs = 5000;
+
+/** Runs the program to its end. What it prints is emitted as it comes. */
+export async function execute(running: Running, emit: Emit<RunEvent>): Promise<Outcome> {
+  const { place, wish, left } = running;
+  const hasLauncher = await place.files.stat(launcherProgram).then(
+    ({ kind }) => kind === 'file',
+    () => false,
+  );
+  if (!hasLauncher && wish.memoryMb !== 0) {
+    throw new SoulBoxError(
+      'capability_missing',
+      `A memory limit needs ${launcherProgram}, which this sandbox has not.`,
+    );
+  }
+  const reportPath = `/tmp/.soulbox-run-${randomId(24)}`;
+  const overtime = new AbortController();
+  const limitMs = wish.timeoutMs + (hasLauncher ? launcherGraceMs : 0);
+  const timer = setTimeout(() => overtime.abort(), limitMs);
+  const output = { stdout: 0, stderr: 0 };
+  const startedAt = performance.now();
+  try {
+    const end = await place.programs.run(
+      {
+        ...programOf(running, hasLauncher ? reportPath : undefined),
+        timeoutMs: limitMs + envdGraceMs,
+        signal: AbortSignal.any([left, overtime.signal]),
+        onStart: async (pid) => await emit({ kind: 'started', pid }),
+      },
+      async (channel, bytes) => {
+        const room = Math.max(0, wish.outputLimitBytes - output[channel]);
+        output[channel] += bytes.length;
+        if (room > 0) await emit({ kind: channel, bytes: bytes.subarray(0, room) });
+      },
+    );
+    const executeMs = performance.now() - startedAt;
+    const report = hasLauncher ? await readReport(place, reportPath) : undefined;
+    if (report !== undefined && report.errno !== 0) throw notInstalled(place, [running.detection], []);
+    return {
+      ...endOf(end),
+      timedOut: report?.timedOut === true || overtime.signal.aborted,
+      memoryExceeded: report?.memoryExceeded ?? false,
+      stdoutTruncated: output.stdout > wish.outputLimitBytes,
+      stderrTruncated: output.stderr > wish.outputLimitBytes,
+      executeMs,
+      peakMemoryBytes: report?.peakBytes ?? 0,
+    };
+  } catch (error) {
+    // envd does not find the program.
+    const isMissing = !hasLauncher && error instanceof SoulBoxError && error.reason === 'bad_request';
+    throw isMissing ? notInstalled(place, [running.detection], []) : error;
+  } finally {
+    clearTimeout(timer);
+    if (hasLauncher) await place.files.remove(reportPath).catch(() => undefined);
+  }
+}
+
+function programOf({ place, wish, cwd, execution }: Running, reportPath: string | undefined): Program {
+  const [command, ...args] = execution.command;
+  const start =
+    reportPath === undefined
+      ? { command, args }
+      : launched(execution.command, reportPath, { timeoutMs: wish.timeoutMs, memoryMb: wish.memoryMb });
+  return {
+    ...start,
+    env: { ...execution.env, ...wish.env },
+    cwd,
+    user: place.user,
+    ...(wish.stdin === undefined ? {} : { stdin: wish.stdin }),
+  };
+}
+
+async function readReport(place: Place, path: string): Promise<LaunchReport | undefined> {
+  const bytes = await place.files.read(path, maxReportBytes).catch(() => undefined);
+  return bytes === undefined ? undefined : parseReport(bytes.toString('latin1'));
+}
+
+/** envd's words are `exit status 1` and `signal: killed`. */
+const signalNames: Readonly<Record<string, string>> = {
+  aborted: 'SIGABRT',
+  'alarm clock': 'SIGALRM',
+  'bus error': 'SIGBUS',
+  'floating point exception': 'SIGFPE',
+  hangup: 'SIGHUP',
+  'illegal instruction': 'SIGILL',
+  interrupt: 'SIGINT',
+  killed: 'SIGKILL',
+  'broken pipe': 'SIGPIPE',
+  quit: 'SIGQUIT',
+  'segmentation fault': 'SIGSEGV',
+  terminated: 'SIGTERM',
+  'trace/breakpoint trap': 'SIGTRAP',
+};
+
+function endOf({ exitCode, status }: ProgramEnd): Pick<Outcome, 'exitCode' | 'signal'> {
+  const text = /^signal: ([a-z/ ]{1,40}|signal \d{1,3})/.exec(status)?.[1]?.trim();
+  if (text === undefined) return { exitCode, signal: '' };
+  return { exitCode: undefined, signal: signalNames[text] ?? text };
+}

@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto';
+import { posix } from 'node:path';
+import { SoulBoxError } from '@soulbox/base';
+import { getRuntime } from '@soulbox/runtimes';
+import type { Folder, Preparation, RuntimeName } from '@soulbox/runtimes';
+import { findVersion } from './choose.ts';
+import type { DependencyCache } from './dependency-cache.ts';
+import type { Place } from './place.ts';
+
+/** Where a project's dependencies came from. */
+export type Dependencies = 'none' | 'skipped' | 'present' | 'cache' | 'installed';
+
+/** For all commands of one preparation. */
+const installTimeoutMs = 600_000;
+/** Of a lock file; a longer one is hashed up to here and never kept. */
+const maxLockBytes = 16 * 1024 * 1024;
+/** What an error repeats of the installer's last words. */
+const tailChars = 300;
+/** Names what a project was prepared from; its content is the key. */
+const stampFile = '.soulbox/prepared';
+const keyVersion = 1;
+
+export interface PrepareOptions {
+  readonly place: Place;
+  readonly runtime: RuntimeName;
+  readonly project: { readonly path: string; readonly folder: Folder };
+  readonly cache: DependencyCache | undefined;
+  /** What the installer prints. */
+  readonly onLog: (text: Uint8Array) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** Installs what the project needs, unless it is there already or the cache has it. Throws `dependencies_failed`. */
+export async function prepareProject(options: PrepareOptions): Promise<Dependencies> {
+  const preparation = getRuntime(options.runtime).prepare(options.project.folder, options.project.path);
+  if (preparation === undefined) return 'none';
+  const key = await keyOf(options, preparation);
+  if (key === undefined) {
+    await install(options, preparation);
+    return 'installed';
+  }
+  const { place, project, cache } = options;
+  const stampPath = posix.join(project.path, stampFile);
+  const stamp = await place.files.read(stampPath, key.length).catch(() => undefined);
+  if (stamp?.toString('latin1') === key) return 'present';
+  const target = { place, key, folder: project.path, names: preparation.results, signal: options.signal };
+  const isRestored = (await cache?.restore(target)) ?? false;
+  if (!isRestored) await install(options, preparation);
+  await place.programs.upload(stampPath, place.user, once(Buffer.from(key)), options.signal);
+  if (isRestored) return 'cache';
+  await cache?.keep(target);
+  return 'installed';
+}
+
+/** Everything that decides what an installation gives. Undefined for one that is made anew each time. */
+async function keyOf(
+  { place, runtime, project }: PrepareOptions,
+  preparation: Preparation,
+): Promise<string | undefined> {
+  if (preparation.results.length === 0) return undefined;
+  const names = preparation.decidedBy.filter((name) => project.folder.names.has(name));
+  const files = await Promise.all(
+    names.map(async (name) => {
+      const content = await place.files.read(posix.join(project.path, name), maxLockBytes);
+      return content.length >= maxLockBytes ? undefined : [name, createHash('sha256').update(content).digest('hex')];
+    }),
+  );
+  if (files.includes(undefined)) return undefined;
+  const { templateId, tenant } = place.sandbox.record;
+  const version = await findVersion(place, runtime);
+  const parts = [keyVersion, tenant.teamId, templateId, runtime, version, process.arch, preparation.commands, files];
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
+async function install({ place, project, onLog, signal }: PrepareOptions, preparation: Preparation): Promise<void> {
+  const deadline = Date.now() + installTimeoutMs;
+  for (const [command, ...args] of preparation.commands) {
+    let tail = '';
+    const program = { command, args, env: preparation.env, cwd: project.path, user: place.user, signal };
+    const end = await place.programs
+      .run({ ...program, timeoutMs: Math.max(1, deadline - Date.now()) }, async (_channel, bytes) => {
+        tail = `${tail}${Buffer.from(bytes).toString('utf8')}`.slice(-tailChars);
+        await onLog(bytes);
+      })
+      .catch((error: unknown) => {
+        throw commandError(command, error, deadline);
+      });
+    if (end.exitCode !== 0) {
+      throw new SoulBoxError(
+        'dependencies_failed',
+        `The dependencies could not be installed: ${[command, ...args.slice(0, 3)].join(' ')} ended with ${end.status}: ` +
+          tail.trim(),
+      );
+    }
+  }
+}
+
+function commandError(command: string, error: unknown, deadline: number): unknown {
+  if (Date.now() >= deadline)
+    return new SoulBoxError(
+      'process_timeout',
+      `Installing took more than ${installTimeoutMs / 1000} s and was stopped.`,
+    );
+  if (error instanceof SoulBoxError && error.reason === 'bad_request')
+    return new SoulBoxError('dependencies_failed', `The sandbox cannot run ${command}, which installs dependencies.`);
+  return error;
+}
+
+async function* once(content: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(content);
+}
