@@ -224,4 +224,19 @@ describe.skipIf(!isMade)('the processes of the template', () => {
       expect(execution.text).toBe('forgotten');
     }
   });
+
+  test('a package that was installed meanwhile is what the next context imports, also one that was loaded beforehand', async () => {
+    const sandbox = await createInterpreter();
+    const folder = '/usr/local/lib/python3.13/dist-packages/PIL';
+    await sandbox.files.write(`${folder}/__init__.py`, "__version__ = 'own'\n", { user: 'root' });
+    const version = 'import PIL; PIL.__version__';
+    expect((await sandbox.runCode(version)).text).not.toBe('own');
+    const contexts = await Promise.all([sandbox.createCodeContext(), sandbox.createCodeContext()]);
+    for (const context of contexts) expect((await sandbox.runCode(version, { context })).text).toBe('own');
+    const zygotes = await sandbox.commands.run(
+      "ps -eo ppid,args | grep '[j]upyter server' | grep -c \"^ *$(pgrep -f '[u]vicorn main:app') \"",
+    );
+    // The first stays for the kernel that it made.
+    expect(zygotes.stdout.trim()).toBe('2');
+  });
 });
