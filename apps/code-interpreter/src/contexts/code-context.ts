@@ -154,7 +154,8 @@ export class CodeContext implements AsyncDisposable {
     if (hasVariables) await kernel.setVariables(variables);
     const stopWatching = interruptWhenAborted(kernel, signal);
     try {
-      await kernel.execute(code, emit, dialect);
+      // The client may have gone while variables were set: an interrupt finds nothing to break off then.
+      if (!signal.aborted) await kernel.execute(code, emit, dialect);
     } finally {
       stopWatching();
     }
@@ -184,7 +185,6 @@ function interruptWhenAborted(kernel: Kernel, signal: AbortSignal): () => void {
     timers.push(setTimeout(() => void kernel[Symbol.asyncDispose](), killAfterMs));
   };
   signal.addEventListener('abort', interrupt, { once: true });
-  if (signal.aborted) interrupt();
   return () => {
     signal.removeEventListener('abort', interrupt);
     for (const timer of timers) clearTimeout(timer);

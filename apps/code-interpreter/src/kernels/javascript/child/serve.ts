@@ -28,8 +28,14 @@ export function serveRequests(acknowledged: Int32Array): void {
         reply({ type: 'done' });
         break;
       case 'execute': {
-        const broken = new Promise<typeof interrupted>((resolve) => (interrupt = () => resolve(interrupted)));
-        void Promise.race([execute(evaluator, request), broken]).then((outcome) => {
+        let isBroken = false;
+        const broken = new Promise<typeof interrupted>((resolve) => {
+          interrupt = () => {
+            isBroken = true;
+            resolve(interrupted);
+          };
+        });
+        void Promise.race([execute(evaluator, request, () => isBroken), broken]).then((outcome) => {
           interrupt = undefined;
           finish(outcome, request.mark);
         });
@@ -42,7 +48,11 @@ export function serveRequests(acknowledged: Int32Array): void {
   void compile('const warm: number = 1').catch(() => undefined);
 }
 
-async function execute(evaluator: Evaluator, { code, isTypescript }: Execute): Promise<Outcome> {
+async function execute(
+  evaluator: Evaluator,
+  { code, isTypescript }: Execute,
+  isBroken: () => boolean,
+): Promise<Outcome> {
   let script = code;
   if (isTypescript) {
     try {
@@ -51,7 +61,8 @@ async function execute(evaluator: Evaluator, { code, isTypescript }: Execute): P
       return { error: syntaxError(error) };
     }
   }
-  return await evaluator(rewriteImports(script));
+  // An interrupt that came while types were taken out.
+  return isBroken() ? interrupted : await evaluator(rewriteImports(script));
 }
 
 async function compile(code: string): Promise<string> {
