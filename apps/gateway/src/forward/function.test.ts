@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { SoulBoxError } from '@soulbox/base';
 import type { FunctionRoute } from '@soulbox/contract/function-service';
@@ -83,6 +84,17 @@ describe('a function', () => {
     world.router.pause(sandboxId);
     expect((await at('/', 'fn-shop.soulbox.localhost')).status).toBe(200);
     expect(world.router.wakes).toEqual([sandboxId]);
+  });
+
+  test('that was about to be paused when a request came is woken for it, whatever it asks', async () => {
+    // The gateway has seen it as paused already, and is told only then that it is not served any more.
+    world.router.pause(sandboxId, { delayMs: 60 });
+    const headers = { host: 'fn-shop.soulbox.localhost' };
+    const asked = ask(`${world.url}/late`, { method: 'POST', headers, body: 'body' });
+    await delay(20);
+    world.router.pause(sandboxId);
+    const answer = await asked;
+    expect([answer.status, JSON.parse(answer.body)]).toMatchObject([200, { url: '/late' }]);
   });
 
   test.each([
