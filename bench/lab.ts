@@ -95,7 +95,7 @@ async function callApi(server: ServerProcess, method: string, path: string, body
 }
 
 /** The client's options for a server, so that several can be talked to from one process. */
-function connectionTo(server: ServerProcess): { apiKey: string; apiUrl: string; sandboxUrl: string } {
+export function connectionTo(server: ServerProcess): { apiKey: string; apiUrl: string; sandboxUrl: string } {
   const { E2B_API_KEY: apiKey, E2B_API_URL: apiUrl, E2B_SANDBOX_URL: sandboxUrl } = server.clientEnvironment;
   if (apiKey === undefined || apiUrl === undefined || sandboxUrl === undefined)
     throw new Error(`The server of instance ${server.instance} did not say how to reach it.`);

@@ -12,6 +12,7 @@ import { functions } from './measurements/functions.ts';
 import { idleCpu } from './measurements/idle-cpu.ts';
 import { memory } from './measurements/memory.ts';
 import { pool } from './measurements/pool.ts';
+import { runCode } from './measurements/run-code.ts';
 import { runTrue } from './measurements/run-true.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
 import { transfer } from './measurements/transfer.ts';
@@ -23,6 +24,7 @@ const measurements: readonly Measurement[] = [
   memory,
   create,
   runTrue,
+  runCode,
   transfer,
   sleepAndWake,
   fork,

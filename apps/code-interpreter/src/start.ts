@@ -20,7 +20,7 @@ export async function startCodeInterpreter(config: Config): Promise<CodeInterpre
   server.maxConnections = maxConnections;
   // The gateway keeps connections; one that closes here in the moment it is used would look like a failed request.
   server.keepAliveTimeout = 120_000;
-  server.listen(config.port, '::');
+  server.listen(config.port);
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,

@@ -31,33 +31,36 @@ const reseedFolder = '/.soulbox/reseed/python';
  */
 export function createZygote(options: ZygoteOptions): Zygote {
   let current: Promise<Process> | undefined;
-  const get = async (): Promise<Process> => {
-    current ??= startProcess(options);
-    const started = current;
-    try {
-      const process = await started;
-      void process.ended.then(() => {
-        if (current !== started) return;
-        current = undefined;
+  /** Whoever comes later gets another one, also where several find out at once. */
+  const drop = (process: Promise<Process>): boolean => {
+    if (current !== process) return false;
+    current = undefined;
+    return true;
+  };
+  const get = (): Promise<Process> => {
+    if (current !== undefined) return current;
+    const started = startProcess(options);
+    current = started;
+    started.then(
+      async ({ ended }) => {
+        await ended;
         // Without being asked, as a service would be: it takes a second that nobody should wait for.
-        setTimeout(() => void get().catch(() => undefined), restartDelayMs);
-      });
-      return process;
-    } catch (error) {
-      if (current === started) current = undefined;
-      throw error;
-    }
+        if (drop(started)) setTimeout(() => void get().catch(() => undefined), restartDelayMs);
+      },
+      () => drop(started),
+    );
+    return started;
   };
   return {
     fork: async (request) => {
-      const first = await get();
-      const forked = await first.fork(request);
-      if (forked !== 'outdated') return forked;
-      first.retire();
-      current = undefined;
-      const second = await (await get()).fork(request);
-      if (second === 'outdated') throw new Error('The packages of Python change all the time.');
-      return second;
+      for (let attempt = 0; attempt < 3; attempt++) {
+        const started = get();
+        const process = await started;
+        const forked = await process.fork(request);
+        if (forked !== 'outdated') return forked;
+        if (drop(started)) process.retire();
+      }
+      throw new Error('The packages of Python change all the time.');
     },
   };
 }
