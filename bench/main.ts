@@ -10,6 +10,7 @@ import { fork } from './measurements/fork.ts';
 import { idleCpu } from './measurements/idle-cpu.ts';
 import { memory } from './measurements/memory.ts';
 import { pool } from './measurements/pool.ts';
+import { runPrograms } from './measurements/run-programs.ts';
 import { runTrue } from './measurements/run-true.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
 import { transfer } from './measurements/transfer.ts';
@@ -21,6 +22,7 @@ const measurements: readonly Measurement[] = [
   memory,
   create,
   runTrue,
+  runPrograms,
   transfer,
   sleepAndWake,
   fork,
