@@ -12,6 +12,7 @@ export interface LabOptions {
   readonly rounds: number;
   readonly instance: number;
   readonly coldInstance: number;
+  readonly buildInstance: number;
   /** Of all sandboxes. */
   readonly isolation: Isolation;
 }
@@ -20,6 +21,8 @@ export interface LabOptions {
 export interface Lab extends AsyncDisposable {
   readonly rounds: number;
   readonly isolation: Isolation;
+  /** For a runner of a measurement's own. */
+  readonly buildInstance: number;
   /** A server with a warm pool. */
   readonly warm: ServerProcess;
   /** A server that boots every sandbox on demand; started when first asked for. */
@@ -54,6 +57,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   return {
     rounds: options.rounds,
     isolation: options.isolation,
+    buildInstance: options.buildInstance,
     warm,
     cold: async () => await (cold ??= start(options.coldInstance, 0)),
     create: async (server, templateId = 'base') =>

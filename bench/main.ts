@@ -4,9 +4,11 @@ import { parseArgs } from 'node:util';
 import { describeHost, readHostFacts } from './host.ts';
 import { openLab } from './lab.ts';
 import type { Figure, Measurement, Skipped } from './measurement.ts';
+import { build } from './measurements/build.ts';
 import { burst } from './measurements/burst.ts';
 import { create } from './measurements/create.ts';
 import { fork } from './measurements/fork.ts';
+import { functions } from './measurements/functions.ts';
 import { idleCpu } from './measurements/idle-cpu.ts';
 import { memory } from './measurements/memory.ts';
 import { pool } from './measurements/pool.ts';
@@ -27,6 +29,8 @@ const measurements: readonly Measurement[] = [
   sleepAndWake,
   fork,
   pool,
+  build,
+  functions,
   burst,
   idleCpu,
 ];
@@ -37,6 +41,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '100' },
     instance: { type: 'string', default: '3' },
     'cold-instance': { type: 'string', default: '4' },
+    'build-instance': { type: 'string', default: '5' },
     isolation: { type: 'string', default: 'container' },
     help: { type: 'boolean', default: false },
   },
@@ -45,7 +50,8 @@ const names = measurements.map(({ name }) => name);
 const unknown = positionals.filter((name) => !names.includes(name));
 const { isolation } = values;
 if (values.help || unknown.length > 0 || (isolation !== 'container' && isolation !== 'gvisor')) {
-  const options = '[--rounds 100] [--instance 3] [--cold-instance 4] [--isolation container|gvisor]';
+  const options =
+    '[--rounds 100] [--instance 3] [--cold-instance 4] [--build-instance 5] [--isolation container|gvisor]';
   console.error(`usage: npm run bench -- ${options} [${names.join(' | ')}] ...`);
   process.exit(values.help ? 0 : 2);
 }
@@ -57,6 +63,7 @@ const results: (Figure | Skipped)[] = [];
     rounds: Number(values.rounds),
     instance: Number(values.instance),
     coldInstance: Number(values['cold-instance']),
+    buildInstance: Number(values['build-instance']),
     isolation,
   });
   for (const [name, code] of [

@@ -24,7 +24,7 @@ export function summarize(figure: Figure): Summary {
 }
 
 function isRate(unit: Unit): boolean {
-  return unit === 'MiB/s';
+  return unit === 'MiB/s' || unit === 'requests/s';
 }
 
 /** `met`, or by how much it was missed; empty when nothing was promised. */

@@ -218,6 +218,14 @@ describe.skipIf(!isMade)('a Worker', () => {
     expect((await show(name)).sandboxID).not.toBe(sandboxID);
   });
 
+  test('has a sandbox that is not copied, and that nobody can pass theirs off for', async () => {
+    const { sandboxID } = await show(name);
+    for (const what of ['fork', 'snapshots'])
+      expect((await askApi('POST', `/sandboxes/${sandboxID}/${what}`)).status).toBe(400);
+    const wish = { templateID: 'base', metadata: { 'soulbox.function': name } };
+    expect((await askApi('POST', '/v2/sandboxes', wish)).status).toBe(400);
+  });
+
   test('is reached by strangers at its own port only', async () => {
     const { sandboxID } = await show(name);
     for (const port of ['8785', '8786', '8787']) {

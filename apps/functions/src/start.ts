@@ -3,15 +3,17 @@ import { sleep, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter, FunctionService } from '@soulbox/contract/function-service';
+import { functionMetadataKey } from '@soulbox/contract/functions';
 import type { RunnerService } from '@soulbox/contract/runner';
 import type { BlobStore, Records } from '@soulbox/storage';
 import type { FunctionsConfig } from './config.ts';
 import type { FunctionsContext } from './context.ts';
+import { dropBundles, listBundles } from './functions/bundles.ts';
 import { createLinks } from './link/links.ts';
 import { createLocks } from './locks.ts';
 import { createLogBook } from './log/log-book.ts';
 import { createLiveFunctions } from './sandboxes/live.ts';
-import { functionMetadataKey, killSandbox } from './sandboxes/start-sandbox.ts';
+import { killSandbox } from './sandboxes/start-sandbox.ts';
 import { createFunctionService } from './service.ts';
 import type { Vault } from './vault.ts';
 
@@ -37,7 +39,7 @@ export interface Functions extends AsyncDisposable {
 const sweepEveryMs = 60_000;
 const sweepBatch = 500;
 
-/** Ends sandboxes that a crash left between two versions, then serves. Nothing is started before it is asked for. */
+/** Ends sandboxes and removes blobs that a crash left between two steps, then serves. Nothing is started before it is asked for. */
 export async function startFunctions(options: FunctionsOptions): Promise<Functions> {
   const { router, logger, clock = systemClock } = options;
   const stop = new AbortController();
@@ -51,6 +53,7 @@ export async function startFunctions(options: FunctionsOptions): Promise<Functio
     stopping: stop.signal,
   };
   await endStrays(context);
+  await dropStrayBlobs(context);
   const stopListening = router.onGone((sandboxId) => context.links.close(sandboxId));
   const sweeping = sweepUntilStop(context);
   return {
@@ -73,6 +76,16 @@ async function endStrays(context: FunctionsContext): Promise<void> {
     context.logger.info({ sandboxId }, 'sandbox of no function any more');
     await killSandbox(context, sandboxId);
   }
+}
+
+/** Nothing is written yet: what no row names now is nobody's. */
+async function dropStrayBlobs({ records, blobs, logger }: FunctionsContext): Promise<void> {
+  const bundles = await records.functions.findUnused(await listBundles(blobs));
+  const values = await records.kv.findUnused((await blobs.list('kv/')).map(({ key }) => key));
+  await dropBundles(blobs, bundles);
+  for (const key of values) await blobs.delete(key);
+  const dropped = bundles.length + values.length;
+  if (dropped > 0) logger.info({ dropped }, 'blobs of no function removed');
 }
 
 /** Values that have expired are gone for readers at once; here they leave the disk. */

@@ -91,7 +91,14 @@ export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposa
 export async function createRunnerContext(options: RunnerOptions): Promise<RunnerContext> {
   const { logger } = options;
   const stopping = new AbortController();
-  const { context, router, end } = await createOperations(options, stopping.signal);
+  const { context: operations, router, end } = await createOperations(options, stopping.signal);
+  const maker = createTemplateMaker({
+    ...operations,
+    store: options.templates,
+    recipes: options.config.makeTemplates === 'never' ? [] : options.recipes,
+    logger,
+  });
+  const context = { ...operations, maker };
   const pool = createRunnerPool(options, context, end);
 
   const recovery = await recoverSandboxes(context, pool);
@@ -124,12 +131,6 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     ...context,
     pool,
     started,
-    maker: createTemplateMaker({
-      ...context,
-      store: options.templates,
-      recipes: options.config.makeTemplates === 'never' ? [] : options.recipes,
-      logger,
-    }),
     router,
     dependencies: await openDependencies(options, context),
     logger,
@@ -168,7 +169,7 @@ async function dropDamagedStates({ host, clock }: OperationContext): Promise<voi
 }
 
 interface Operations {
-  readonly context: BuildContext;
+  readonly context: Omit<BuildContext, 'maker'>;
   readonly router: Router;
   readonly end: RunnerContext['end'];
 }

@@ -1,3 +1,7 @@
+/** In the metadata of a function's sandbox, with its name. Keys of this prefix are nobody else's. */
+export const ownMetadataPrefix = 'soulbox.';
+export const functionMetadataKey = 'soulbox.function';
+
 /** Ports of the supervisor inside a function's sandbox. Only `requests` is for strangers. */
 export const functionPorts = {
   /** HTTP for the function itself. */

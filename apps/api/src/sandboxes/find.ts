@@ -1,5 +1,6 @@
 import { SoulBoxError, sleep } from '@soulbox/base';
 import { parseSandboxId } from '@soulbox/contract';
+import { functionMetadataKey } from '@soulbox/contract/functions';
 import type { SandboxRecord } from '@soulbox/storage';
 import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
@@ -45,6 +46,13 @@ export async function getLive(context: ApiContext, caller: Caller, idText: strin
   if (record === undefined) throw sandboxNotFound(idText);
   if (isLive(record, context)) return record;
   throw sandboxEnded(record.state === 'ended' ? record : { ...record, cause: 'timeout', stateSince: record.endAt });
+}
+
+/** Throws `bad_request` for the sandbox of a function: a copy would hold its secrets and serve nobody. */
+export function refuseFunctions({ metadata }: SandboxRecord): void {
+  const name = metadata[functionMetadataKey];
+  if (name === undefined) return;
+  throw new SoulBoxError('bad_request', `This is the sandbox of the function ${shown(name)}; it is not copied.`);
 }
 
 /** Runs a call about one sandbox. If the runner does not know it, the row is ended too, so that lists heal. */

@@ -13,7 +13,7 @@ import { forksMax, runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { getSnapshot, snapshotParams } from '../snapshots/find.ts';
 import { checkTimeout } from './deadline.ts';
-import { getLive, withRow } from './find.ts';
+import { getLive, refuseFunctions, withRow } from './find.ts';
 import { withPlaces } from './places.ts';
 import { sandboxSchema } from './schemas.ts';
 import { sandboxToWire } from './to-wire.ts';
@@ -51,6 +51,7 @@ export function addForkRoutes(app: ApiApp, context: ApiContext): void {
       const caller = callerOf(request);
       checkTimeout(context, request.body.timeout);
       const record = await getLive(context, caller, request.params.sandboxID);
+      refuseFunctions(record);
       const source = { case: 'sandboxId', value: record.id } as const;
       const results = await withRow(context, record, () => fork(context, caller, source, request.body));
       return reply.code(201).send(results);

@@ -1,3 +1,4 @@
+import { ownMetadataPrefix } from '@soulbox/contract/functions';
 import { z } from 'zod';
 import { envLimits, idleTimeoutMax, metadataLimits } from '../limits.ts';
 import { networkSchema } from './network-schema.ts';
@@ -32,7 +33,12 @@ const common = {
     .describe("What walls it off. Absent: the template's or the server's choice. SoulBox's own."),
   allow_internet_access: z.boolean().optional().describe('False closes every way out, DNS included.'),
   network: networkSchema.optional(),
-  metadata: stringMap(metadataLimits, 'Shown in lists, which can be filtered by it.').optional(),
+  metadata: stringMap(metadataLimits, 'Shown in lists, which can be filtered by it.')
+    .refine(
+      (map) => !Object.keys(map).some((key) => key.startsWith(ownMetadataPrefix)),
+      `has a key that begins with ${ownMetadataPrefix}`,
+    )
+    .optional(),
   envVars: stringMap(envLimits, 'Environment of every command in the sandbox.')
     .refine((map) => Object.keys(map).every((name) => !name.includes('=')), 'has a name with =')
     .optional(),

@@ -7,7 +7,7 @@ import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
 import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
-import { getLive, withRow } from '../sandboxes/find.ts';
+import { getLive, refuseFunctions, withRow } from '../sandboxes/find.ts';
 import { forgetQuietly } from './forget.ts';
 import { parseSnapshotName } from './name.ts';
 import type { SnapshotName } from './name.ts';
@@ -40,6 +40,7 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
       const caller = callerOf(request);
       const name = await parseSnapshotName(context, caller.team, request.body?.name);
       const sandbox = await getLive(context, caller, request.params.sandboxID);
+      refuseFunctions(sandbox);
       const snapshot = await makeSnapshot(context, sandbox, name);
       return reply.code(201).send(snapshotToWire(snapshot, caller.team));
     },

@@ -4,7 +4,8 @@ import { Readable } from 'node:stream';
 import { SoulBoxError } from '@soulbox/base';
 import type { BlobStore } from '@soulbox/storage';
 
-const keyOf = (digest: string): string => `bundles/${digest}`;
+const prefix = 'bundles/';
+const keyOf = (digest: string): string => prefix + digest;
 
 export interface Bundle {
   readonly digest: string;
@@ -30,4 +31,9 @@ export async function readBundle(blobs: BlobStore, digest: string): Promise<stri
 
 export async function dropBundles(blobs: BlobStore, digests: readonly string[]): Promise<void> {
   for (const digest of digests) await blobs.delete(keyOf(digest));
+}
+
+/** Digests of all bundles, used or not. */
+export async function listBundles(blobs: BlobStore): Promise<string[]> {
+  return (await blobs.list(prefix)).map(({ key }) => key.slice(prefix.length));
 }

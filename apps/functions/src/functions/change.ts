@@ -12,6 +12,8 @@ import { defaultCompatibilityDate, defaultLimits, settingsOf, withWish } from '.
 
 /** The sandbox of the version before may end its answers for this long. */
 const retireAfterMs = 10_000;
+/** No function's name has a blank. */
+const bundlesLock = 'all bundles';
 
 /** What changes a function: everything starts a sandbox for what shall be, and only when that serves does anything change. */
 export interface Changes {
@@ -35,20 +37,38 @@ export function createChanges(context: FunctionsContext, live: LiveFunctions): C
     );
   };
 
-  /** Serves `wanted` and makes it what the function is. */
-  const activate = async (
-    old: FunctionRecord,
+  /**
+   * Guards the span from a bundle to the row that names it, and from "nobody names it" to its removal: the same code may be
+   * that of two functions.
+   */
+  const withBundles = async <T>(work: () => Promise<T>): Promise<T> => await locks.alone(bundlesLock, work);
+
+  /** Starts a sandbox for `wanted` and has `write` make it the function's; killed when that fails. */
+  const start = async (
     wanted: FunctionRecord,
     source: string,
-    version?: FunctionVersionRecord,
+    write: (record: FunctionRecord) => Promise<void>,
   ): Promise<FunctionRecord> => {
     const sandboxId = await startFunctionSandbox(context, wanted, settingsOf(context, wanted, source));
     const record = { ...wanted, sandboxId, updatedAt: clock.now() };
-    if (!(await records.functions.save(record, version))) {
+    try {
+      await write(record);
+    } catch (error) {
       await killSandbox(context, sandboxId);
-      throw new SoulBoxError('function_not_found', `function '${wanted.name}' was deleted meanwhile`);
+      throw error;
     }
     live.use(record, sandboxId);
+    return record;
+  };
+
+  const save = async (record: FunctionRecord, version?: FunctionVersionRecord): Promise<void> => {
+    if (await records.functions.save(record, version)) return;
+    throw new SoulBoxError('function_not_found', `function '${record.name}' was deleted meanwhile`);
+  };
+
+  /** What is served changes, no version comes to be. */
+  const restart = async (old: FunctionRecord, wanted: FunctionRecord, source: string): Promise<FunctionRecord> => {
+    const record = await start(wanted, source, save);
     retire(old.sandboxId);
     return record;
   };
@@ -71,22 +91,13 @@ export function createChanges(context: FunctionsContext, live: LiveFunctions): C
     };
     const wanted = withWish(context, blank, wish);
     await refuseTooMany(context, teamId);
-    const bundle = await putBundle(blobs, wish.source);
-    try {
-      const sandboxId = await startFunctionSandbox(context, wanted, settingsOf(context, wanted, wish.source));
-      const record = { ...wanted, sandboxId };
-      const version = { functionId: id, number: 1, ...bundle, createdAt: now };
-      const created = await records.functions.create(record, version, context.config.functionLimit);
-      if (created !== 'created') {
-        await killSandbox(context, sandboxId);
-        throw created === 'name_taken' ? nameTaken(name) : tooMany(context);
-      }
-      live.use(record, sandboxId);
-      return record;
-    } catch (error) {
-      await dropBundles(blobs, await records.functions.findUnused([bundle.digest]));
-      throw error;
-    }
+    return await start(wanted, wish.source, async (record) => {
+      await withBundles(async () => {
+        const version = { functionId: id, number: 1, ...(await putBundle(blobs, wish.source)), createdAt: now };
+        const created = await records.functions.create(record, version, context.config.functionLimit);
+        if (created !== 'created') throw created === 'name_taken' ? nameTaken(name) : tooMany(context);
+      });
+    });
   };
 
   const deploy: Changes['deploy'] = async (teamId, name, wish) => {
@@ -94,28 +105,27 @@ export function createChanges(context: FunctionsContext, live: LiveFunctions): C
     const [newest] = await records.functions.listVersions(old.id);
     const number = (newest?.number ?? 0) + 1;
     const wanted = { ...withWish(context, old, wish), activeVersion: number };
-    const bundle = await putBundle(blobs, wish.source);
-    try {
-      const version = { functionId: old.id, number, ...bundle, createdAt: clock.now() };
-      const record = await activate(old, wanted, wish.source, version);
-      await dropBundles(blobs, await records.functions.pruneVersions(old.id, context.config.functionVersionsKept));
-      return record;
-    } catch (error) {
-      await dropBundles(blobs, await records.functions.findUnused([bundle.digest]));
-      throw error;
-    }
+    const record = await start(wanted, wish.source, async (served) => {
+      await withBundles(async () => {
+        const bundle = await putBundle(blobs, wish.source);
+        await save(served, { functionId: old.id, number, ...bundle, createdAt: clock.now() });
+        await dropBundles(blobs, await records.functions.pruneVersions(old.id, context.config.functionVersionsKept));
+      });
+    });
+    retire(old.sandboxId);
+    return record;
   };
 
   const rollback: Changes['rollback'] = async (teamId, name, version) => {
     const old = await getOwn(context, teamId, name);
     const target = version ?? (await numberBefore(context, old));
     if (target === old.activeVersion) return old;
-    return await activate(old, { ...old, activeVersion: target }, await activeSource(old, target));
+    return await restart(old, { ...old, activeVersion: target }, await activeSource(old, target));
   };
 
   const setSecrets: Changes['setSecrets'] = async (teamId, name, secrets) => {
     const old = await getOwn(context, teamId, name);
-    return await activate(old, withWish(context, old, { secrets }), await activeSource(old));
+    return await restart(old, withWish(context, old, { secrets }), await activeSource(old));
   };
 
   const removeSecret: Changes['removeSecret'] = async (teamId, name, secret) => {
@@ -123,7 +133,7 @@ export function createChanges(context: FunctionsContext, live: LiveFunctions): C
     if (!Object.hasOwn(old.sealedSecrets, secret))
       throw new SoulBoxError('secret_not_found', `function '${name}' has no secret '${secret}'`);
     const { [secret]: _, ...sealedSecrets } = old.sealedSecrets;
-    return await activate(old, { ...old, sealedSecrets }, await activeSource(old));
+    return await restart(old, { ...old, sealedSecrets }, await activeSource(old));
   };
 
   const remove: Changes['remove'] = async (teamId, name) => {
@@ -133,7 +143,7 @@ export function createChanges(context: FunctionsContext, live: LiveFunctions): C
     live.forget(name);
     if (old.sandboxId !== undefined) await killSandbox(context, old.sandboxId);
     context.logBook.forget(old.id);
-    await dropBundles(blobs, await records.functions.findUnused(digests));
+    await withBundles(async () => dropBundles(blobs, await records.functions.findUnused(digests)));
   };
 
   const alone =

@@ -19,6 +19,9 @@ export interface LiveFunctions extends FunctionRouter {
   suspect(sandboxId: string): void;
 }
 
+/** Anybody may ask for a function. One that cannot start is not tried again for each of them: a start costs a sandbox. */
+const retryAfterMs = 10_000;
+
 interface Live {
   readonly record: FunctionRecord;
   readonly sandboxId: string;
@@ -28,10 +31,12 @@ interface Live {
 export function createLiveFunctions(context: () => FunctionsContext): LiveFunctions {
   const byName = new Map<string, Live>();
   const starting = new Map<string, Promise<Live>>();
+  const failed = new Map<string, { readonly error: unknown; readonly untilMs: number }>();
 
   const use = (record: FunctionRecord, sandboxId: string): Live => {
     const live = { record, sandboxId, isSuspect: false };
     byName.set(record.name, live);
+    failed.delete(record.name);
     void link(context(), live);
     return live;
   };
@@ -42,7 +47,18 @@ export function createLiveFunctions(context: () => FunctionsContext): LiveFuncti
     const { sandboxId } = record;
     if (sandboxId !== undefined && (await isAlive(context(), sandboxId))) return use(record, sandboxId);
     if (sandboxId !== undefined) await killSandbox(context(), sandboxId);
-    return use(record, await startActive(context(), record));
+    return use(record, await start(record));
+  };
+
+  const start = async (record: FunctionRecord): Promise<string> => {
+    const before = failed.get(record.name);
+    if (before !== undefined && performance.now() < before.untilMs) throw before.error;
+    try {
+      return await startActive(context(), record);
+    } catch (error) {
+      failed.set(record.name, { error, untilMs: performance.now() + retryAfterMs });
+      throw error;
+    }
   };
 
   const findOnce = async (name: string): Promise<Live> => {
@@ -64,7 +80,10 @@ export function createLiveFunctions(context: () => FunctionsContext): LiveFuncti
       return { sandboxId: live.sandboxId, port: functionPorts.requests };
     },
     use: (record, sandboxId) => void use(record, sandboxId),
-    forget: (name) => void byName.delete(name),
+    forget(name) {
+      byName.delete(name);
+      failed.delete(name);
+    },
     suspect(sandboxId) {
       for (const live of byName.values()) if (live.sandboxId === sandboxId) live.isSuspect = true;
     },

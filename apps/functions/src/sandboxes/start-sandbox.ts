@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sleep, SoulBoxError } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
-import { functionPorts } from '@soulbox/contract/functions';
+import { functionMetadataKey, functionPorts } from '@soulbox/contract/functions';
 import type { FunctionServed, FunctionSettings } from '@soulbox/contract/functions';
 import type { Sandbox } from '@soulbox/contract/runner';
 import type { FunctionRecord } from '@soulbox/storage';
@@ -10,11 +10,9 @@ import type { FunctionsContext } from '../context.ts';
 import { callPort } from './call-port.ts';
 import { createSandboxPrograms } from './envd.ts';
 
-export const edgeTemplate = 'edge';
-/** Marks a function's sandbox in lists, and finds it again after a crash. */
-export const functionMetadataKey = 'soulbox.function';
-/** Resumed by every request after a pause; so long may one life without a pause last. */
-const lifeSeconds = 24 * 3600;
+const edgeTemplate = 'edge';
+/** It ends by its idle timeout, not by this: a function that is never idle must not stop once a day. */
+const lifeSeconds = 365 * 24 * 3600;
 const createMs = 60_000;
 /** Making the template takes minutes the first time; a client waits this long, then asks again. */
 const templateWaitMs = 50_000;

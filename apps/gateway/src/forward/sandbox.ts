@@ -67,9 +67,23 @@ async function wakeAndPassOn(
   const failure = await wakeSandbox(router, sandboxId, { timeoutMs: wakeTimeoutMs, logger });
   if (exchange.closed) return;
   if (failure !== undefined) sendEdgeError(exchange, failure);
-  else if (connections.gone)
-    sendEdgeError(exchange, router.find(sandboxId) === undefined ? sandboxNotFound(sandboxId) : pausedAgain(sandboxId));
+  else if (connections.gone) goneWhileWaiting(exchange, forward);
   else passOn(exchange, forward, connections);
+}
+
+/** It came while the sandbox was about to be paused, and waited. Nothing of it was sent, so it begins anew, once. */
+function goneWhileWaiting(exchange: Exchange, forward: SandboxForward): void {
+  const { sandboxId } = forward.route;
+  const route = forward.router.find(sandboxId);
+  if (route === undefined) sendEdgeError(exchange, sandboxNotFound(sandboxId));
+  else if (forward.isRepeated === true) sendEdgeError(exchange, pausedAgain(sandboxId));
+  else repeat(exchange, forward, route);
+}
+
+/** What guards the port was decided before the first try. */
+function repeat(exchange: Exchange, forward: SandboxForward, route: SandboxRoute): void {
+  const { trafficAccessToken } = forward.route;
+  forwardToSandbox(exchange, { ...forward, route: { ...route, trafficAccessToken }, isRepeated: true });
 }
 
 function passOn(exchange: Exchange, forward: SandboxForward, connections: SandboxConnections): void {
@@ -140,11 +154,7 @@ function answerGone(exchange: Exchange, forward: SandboxForward): void {
   const route = forward.router.find(sandboxId);
   if (route?.state !== 'paused') sendEdgeError(exchange, sandboxNotFound(sandboxId));
   else if (forward.isRepeated === true || !isRepeatable(exchange)) sendEdgeError(exchange, sandboxPaused(sandboxId));
-  else {
-    // What guards the port was decided before the first try.
-    const { trafficAccessToken } = forward.route;
-    forwardToSandbox(exchange, { ...forward, route: { ...route, trafficAccessToken }, isRepeated: true });
-  }
+  else repeat(exchange, forward, route);
 }
 
 /** Node refused to write what the client sent: HTTP/2 can say what HTTP/1.1 cannot. */

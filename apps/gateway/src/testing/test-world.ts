@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, silentLogger } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
+import type { FunctionRouter } from '@soulbox/contract/function-service';
 import { gatewayConfigSchema } from '../config.ts';
 import type { GatewayConfig } from '../config.ts';
 import { startGateway } from '../start.ts';
@@ -35,6 +36,7 @@ export async function startTestWorld(
   options: {
     config?: Partial<GatewayConfig>;
     api?: RequestListener;
+    functions?: FunctionRouter;
     apiAddress?: { host: string; port: number } | { socketPath: string };
     logger?: Logger;
     clock?: Clock;
@@ -76,6 +78,7 @@ export async function startTestWorld(
   const starting = startGateway({
     config,
     router,
+    functions: options.functions,
     api: options.apiAddress ?? { socketPath },
     logger: options.logger ?? silentLogger,
     ...(options.clock === undefined ? {} : { clock: options.clock }),

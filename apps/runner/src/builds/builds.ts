@@ -4,6 +4,7 @@ import type { Clock, Logger } from '@soulbox/base';
 import type { TemplateStore } from '@soulbox/templates';
 import type { RunnerConfig } from '../config.ts';
 import type { OperationContext } from '../sandboxes/operation.ts';
+import type { TemplateMaker } from '../templates/maker.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { LayerCache } from './cache/layer-cache.ts';
 import { createImageStore } from './images/image-store.ts';
@@ -23,6 +24,8 @@ export interface Builds extends AsyncDisposable {
 
 export interface BuildContext extends OperationContext {
   readonly builds: Builds;
+  /** Makes templates of the server's own that are missing. */
+  readonly maker: Pick<TemplateMaker, 'make'>;
 }
 
 export interface BuildsOptions {

@@ -21,13 +21,13 @@ export interface Captured {
 export async function capture(
   context: OperationContext,
   { sandbox, programs, ...own }: BuildSandbox,
-  hold: (stateId: string, layerId: string) => void,
+  hold: (stateId: string, layers: readonly string[]) => void,
 ): Promise<Captured> {
   const { states } = context.host;
   const [stateId, layerId] = [randomId(20), randomId(20)];
   const layers = [layerId, ...sandbox.record.layers];
   const keepMemory = sandbox.live.driver.capabilities.checkpoint;
-  hold(stateId, layerId);
+  hold(stateId, layers);
   await checkRoom(context, sandbox, keepMemory);
   programs.close();
   try {

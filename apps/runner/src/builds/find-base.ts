@@ -1,4 +1,3 @@
-import { SoulBoxError } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import type { BuildLog } from './build-log.ts';
 import type { BuildBase, StepContext } from './build-spec.ts';
@@ -15,62 +14,78 @@ export interface Base {
   readonly context: StepContext;
   /** What its sandboxes have in their environment besides. */
   readonly environment: Readonly<Record<string, string>>;
+  /** For builds that name none; empty: none. The control plane knows those of earlier builds. */
+  readonly startCommand: string;
+  readonly readyCommand: string;
+}
+
+/** How long one question waits whether a template is made; then the log tells how far it is. */
+const makeWaitMs = 5000;
+
+export interface Search {
+  readonly log: BuildLog;
+  readonly signal: AbortSignal;
+  /** Keeps layers from being removed, from before anybody can. */
+  readonly hold: (layers: readonly string[]) => void;
 }
 
 /** Throws `template_not_found`, `snapshot_not_found`, `image_unavailable`. */
-export async function findBase(
-  context: BuildContext,
-  base: BuildBase,
-  log: BuildLog,
-  signal: AbortSignal,
-): Promise<Base> {
+export async function findBase(context: BuildContext, base: BuildBase, search: Search): Promise<Base> {
   switch (base.kind) {
     case 'template':
-      return baseFromTemplate(await getTemplate(context, base.templateId));
+      return baseFromTemplate(await getTemplate(context, base.templateId, search));
     case 'build':
-      return await baseFromBuild(context, base.buildId);
+      return await baseFromBuild(context, base.buildId, search);
     case 'image':
-      return await baseFromImage(context, base, log, signal);
+      return await baseFromImage(context, base, search);
   }
 }
 
-async function getTemplate({ templates }: BuildContext, idOrName: string): Promise<Template> {
-  const template = await templates.find(idOrName);
-  if (template !== undefined) return template;
-  throw new SoulBoxError('template_not_found', `Template "${idOrName.slice(0, 128)}" is not on this host.`);
+/** One of the server's own is made first when it is missing. */
+async function getTemplate({ maker }: BuildContext, idOrName: string, { log, signal }: Search): Promise<Template> {
+  for (;;) {
+    const made = await maker.make(idOrName, makeWaitMs);
+    if ('templateId' in made) return made;
+    signal.throwIfAborted();
+    log.write('base', 'info', `the template ${idOrName} is made first: ${made.step}`);
+  }
 }
 
 function baseFromTemplate(template: Template): Base {
   const { defaultUser, defaultWorkdir, environment, isolation, diskMb } = template;
+  const { startCommand = '', readyCommand = '' } = template;
   const context = { user: defaultUser, workdir: defaultWorkdir, variables: {} };
-  return { template, layers: [], isolation, diskMb, context, environment };
+  return { template, layers: [], isolation, diskMb, context, environment, startCommand, readyCommand };
 }
 
-async function baseFromBuild(context: BuildContext, buildId: string): Promise<Base> {
+async function baseFromBuild(context: BuildContext, buildId: string, search: Search): Promise<Base> {
   const { tenant, templateId, layers, driver, diskMb, variables } = context.snapshots.get(buildId);
+  search.hold(layers);
   const { defaultUser, defaultWorkdir, envVars } = tenant.settings;
   return {
-    template: await getTemplate(context, templateId),
+    template: await getTemplate(context, templateId, search),
     layers,
     isolation: driver,
     diskMb,
     // An inherited start command needs the variables that it was written for.
     context: { user: defaultUser, workdir: defaultWorkdir, variables: variables ?? {} },
     environment: Object.fromEntries(Object.entries(envVars).filter(([name]) => !name.startsWith('E2B_'))),
+    startCommand: '',
+    readyCommand: '',
   };
 }
 
 async function baseFromImage(
   context: BuildContext,
   image: Extract<BuildBase, { kind: 'image' }>,
-  log: BuildLog,
-  signal: AbortSignal,
+  search: Search,
 ): Promise<Base> {
+  const { log, signal } = search;
   const name = shortName(parseImageName(image.reference));
   const target = mapImage(context.host.config.images, name);
   if (target?.startsWith('template:') === true) {
     log.write('base', 'info', `${name} is the template ${target.slice('template:'.length)} here`);
-    return baseFromTemplate(await getTemplate(context, target.slice('template:'.length)));
+    return baseFromTemplate(await getTemplate(context, target.slice('template:'.length), search));
   }
   const reference = target ?? image.reference;
   if (target !== undefined) log.write('base', 'info', `${name} is taken from ${target}`);

@@ -60,8 +60,7 @@ async function isUsable(
   { workshop }: FinishOptions,
   { source }: CachedResult,
 ): Promise<boolean> {
-  workshop.hold(source.stateId, '');
-  for (const layerId of source.layers) workshop.hold(source.stateId, layerId);
+  workshop.hold(source.stateId, source.layers);
   try {
     await host.states.open(source.stateId);
     for (const layerId of source.layers) await host.states.verifyLayer(layerId);

@@ -7,6 +7,7 @@ import type { BuildLogEntry, BuildSpec } from './build-spec.ts';
 import type { BuildContext } from './builds.ts';
 import { baseKey, stepKey } from './cache/step-key.ts';
 import { findBase } from './find-base.ts';
+import type { Base } from './find-base.ts';
 import { finishBuild } from './finish-build.ts';
 import { parseStep } from './steps/parse-step.ts';
 import type { Step } from './steps/step.ts';
@@ -50,8 +51,8 @@ export async function runBuild(
     const error = why.aborted ? explainAbort(signal, why) : errorFromUnknown(thrown);
     const { step } = progress;
     if (error.code === 'internal') host.logger.error({ buildId, step, err: thrown }, 'template build failed');
-    else
-      host.logger.info({ buildId, templateId, teamId, step, reason: error.reason, err: thrown }, 'template not built');
+    // Its message repeats commands of the build's author, in which there may be secrets.
+    else host.logger.info({ buildId, templateId, teamId, step, reason: error.reason }, 'template not built');
     return { kind: 'failed', error, step };
   }
 }
@@ -65,13 +66,17 @@ interface Course {
 
 async function build(
   context: BuildContext,
-  spec: BuildSpec,
+  asked: BuildSpec,
   { log, progress, signal }: Course,
 ): Promise<{ snapshot: SnapshotRecord; cachedSteps: number }> {
-  context.snapshots.checkFree(spec.buildId);
-  const steps = parseSteps(spec, progress);
+  context.snapshots.checkFree(asked.buildId);
+  const steps = parseSteps(asked, progress);
   progress.step = 'base';
-  const base = await findBase(context, spec.base, log, signal);
+  const layersOfBase: string[] = [];
+  using _early = context.keepsakes.hold({ layers: layersOfBase });
+  const hold = (layers: readonly string[]): void => void layersOfBase.push(...layers);
+  const base = await findBase(context, asked.base, { log, signal, hold });
+  const spec = withStartOf(base, asked);
   using _hold = context.builds.holdTemplate(base.template.templateId);
   await checkLayers(context.host, base.layers);
   const isolation = spec.isolation === '' ? (base.isolation ?? context.host.config.isolation) : spec.isolation;
@@ -96,6 +101,11 @@ async function build(
   const snapshot = await finishBuild(context, { spec, base, isolation, log, signal, key, isForced, workshop });
   await context.builds.cache.touch(keys);
   return { snapshot, cachedSteps };
+}
+
+/** What begins with a template that starts something starts it too, unless it says otherwise. */
+function withStartOf({ startCommand, readyCommand }: Base, spec: BuildSpec): BuildSpec {
+  return spec.startCommand === '' && spec.readyCommand === '' ? { ...spec, startCommand, readyCommand } : spec;
 }
 
 /** All before any of them runs: nobody waits minutes for a refusal. */

@@ -11,8 +11,8 @@ import type { Base } from './find-base.ts';
 import { performStep } from './steps/perform-step.ts';
 import type { Step } from './steps/step.ts';
 
-/** Sandboxes of a build may lie on more layers than those of tenants: they live for seconds. */
-const maxLayersOfSteps = 32;
+/** Sandboxes of a build may lie on more layers than those of tenants: each takes some 20 ms of a boot, merging them reads them all. */
+const maxLayersOfSteps = 16;
 
 export interface WorkshopOptions {
   readonly spec: BuildSpec;
@@ -36,8 +36,8 @@ export interface Workshop extends AsyncDisposable {
   shorten(): Promise<void>;
   /** A sandbox on what the steps have left, with settings of its own. It is ended with the workshop. */
   open(settings: Tenant['settings']): Promise<BuildSandbox>;
-  /** Keeps a state and a layer until the workshop is disposed. */
-  hold(stateId: string, layerId: string): void;
+  /** Keeps a state and layers until the workshop is disposed. */
+  hold(stateId: string, layers: readonly string[]): void;
   /** MiB of the disk of sandboxes. */
   diskMb(): Promise<number>;
 }
@@ -158,9 +158,9 @@ export function openWorkshop(context: BuildContext, options: WorkshopOptions): W
       await shortenTo();
     },
     open,
-    hold(stateId, layerId) {
+    hold(stateId, layerIds) {
       held.states.push(stateId);
-      held.layers.push(layerId);
+      held.layers.push(...layerIds);
     },
     diskMb,
     async [Symbol.asyncDispose]() {

@@ -171,7 +171,9 @@ test('an upload whose answer never ends is given up', async () => {
   const programs = await openPrograms({
     onFile: (request, response) => {
       request.resume();
-      const write = (): void => void (response.write('x'.repeat(16_384)) && setImmediate(write));
+      const write = (): void => {
+        if (response.write('x'.repeat(16_384))) setImmediate(write);
+      };
       response.on('drain', write);
       write();
     },

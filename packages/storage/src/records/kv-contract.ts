@@ -79,6 +79,7 @@ export function describeKv(name: string, open: (folder: string) => Promise<Recor
       await put('a', { blobKey: 'one', expiresAt: 5 });
       await put('b', { blobKey: 'two', expiresAt: 9 });
       await put('c', { blobKey: 'three' });
+      expect(await records.kv.findUnused(['one', 'four', 'three'])).toEqual(['four']);
       expect(await records.kv.removeExpired(5, 10)).toEqual(['one']);
       expect(await records.kv.removeNamespace(team, 'first')).toEqual(['two', 'three']);
       expect(await records.kv.removeNamespace(team, 'first')).toBeUndefined();

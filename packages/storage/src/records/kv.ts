@@ -55,6 +55,8 @@ export interface KvRecords {
   remove(namespaceId: string, key: string): Promise<string | undefined>;
   /** In the order of the keys' UTF-8 bytes. */
   list(namespaceId: string, query: KvListQuery): Promise<KvEntry[]>;
+  /** Those of `blobKeys` that no entry names. */
+  findUnused(blobKeys: readonly string[]): Promise<string[]>;
   /** Drops what has expired, `limit` at most. */
   removeExpired(now: number, limit: number): Promise<string[]>;
 }

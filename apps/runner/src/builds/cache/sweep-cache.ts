@@ -3,6 +3,8 @@ import type { BuildContext } from '../builds.ts';
 import { layersOf } from './layer-cache.ts';
 import type { CacheItem } from './layer-cache.ts';
 
+type SweepContext = Omit<BuildContext, 'maker'>;
+
 /** A round looks at every file of the cache. */
 const everyMs = 60_000;
 
@@ -10,7 +12,7 @@ const everyMs = 60_000;
  * Keeps the cache below its limits of age and size, and removes roots of images that nobody needs. What is called may come
  * as often as it likes; it does nothing most times.
  */
-export function createCacheSweeper(context: BuildContext): () => Promise<void> {
+export function createCacheSweeper(context: SweepContext): () => Promise<void> {
   let sweptAtMs = -Infinity;
   return async () => {
     if (context.clock.now() - sweptAtMs < everyMs) return;
@@ -20,7 +22,7 @@ export function createCacheSweeper(context: BuildContext): () => Promise<void> {
 }
 
 /** Once, now. */
-export async function sweepCache(context: BuildContext): Promise<void> {
+export async function sweepCache(context: SweepContext): Promise<void> {
   const { builds, host, clock, keepsakes } = context;
   const oldestMs = clock.now() - host.config.buildCacheHours * 3_600_000;
   const old = builds.cache.list().filter(({ usedAtMs }) => usedAtMs < oldestMs);
@@ -36,7 +38,7 @@ export async function sweepCache(context: BuildContext): Promise<void> {
 }
 
 /** What has to go, last used first, and of what was used at the same time what lies on most layers. */
-async function findTooMuch(context: BuildContext, maxBytes: number): Promise<CacheItem[]> {
+async function findTooMuch(context: SweepContext, maxBytes: number): Promise<CacheItem[]> {
   const newestFirst = context.builds.cache
     .list()
     .toSorted((a, b) => b.usedAtMs - a.usedAtMs || layersOf(a.entry).length - layersOf(b.entry).length);
@@ -51,7 +53,7 @@ async function findTooMuch(context: BuildContext, maxBytes: number): Promise<Cac
 }
 
 /** Bytes that an item takes beside those measured before and what templates and sandboxes need anyway. */
-function createMeasure({ host, snapshots, table, templates }: BuildContext): (item: CacheItem) => Promise<number> {
+function createMeasure({ host, snapshots, table, templates }: SweepContext): (item: CacheItem) => Promise<number> {
   const counted = new Set([
     ...snapshots.list().flatMap(({ layers, stateId }) => [...layers, stateId]),
     ...table.all().flatMap(({ record }) => record.layers),
@@ -74,7 +76,7 @@ function createMeasure({ host, snapshots, table, templates }: BuildContext): (it
 }
 
 /** A root stays as long as anything lies on it. */
-async function removeUnneededImages({ builds, host, snapshots, table, templates, clock }: BuildContext): Promise<void> {
+async function removeUnneededImages({ builds, host, snapshots, table, templates, clock }: SweepContext): Promise<void> {
   const isNeeded = (templateId: string): boolean =>
     builds.isHeld(templateId) ||
     builds.cache.list().some(({ entry }) => entry.kind !== 'step' && idOf(entry) === templateId) ||

@@ -8,7 +8,10 @@ import type { RunnerProcess } from '@soulbox/testing';
 
 interface Event {
   readonly log?: { readonly step: string; readonly level: string; readonly message: string };
-  readonly done?: { readonly cachedSteps?: number; readonly snapshot: { readonly snapshotId: string } };
+  readonly done?: {
+    readonly cachedSteps?: number;
+    readonly snapshot: { readonly snapshotId: string; readonly sizeBytes: string };
+  };
   readonly failed?: { readonly reason: string; readonly message: string; readonly step: string };
 }
 
@@ -46,6 +49,8 @@ export interface BuildLab extends AsyncDisposable {
     args: readonly string[],
     archive: { readonly folder: string; readonly gzip?: boolean } | Buffer,
   ): Promise<StepDraft>;
+  /** The orderly end of the runner, and the next one. */
+  stop(): Promise<void>;
   /** kill -9 of the runner, and the next one. */
   crash(): Promise<void>;
   /** Kernel objects and folders of sandboxes that should be gone. */
@@ -96,6 +101,10 @@ export async function openBuildLab(instance: number, environment: Readonly<Recor
       const key = `test/${randomId(20)}`;
       await files.put(key, once(Buffer.isBuffer(archive) ? archive : await pack(directory, archive)));
       return { type: 'COPY', args, filesBlobKey: key, filesHash: key };
+    },
+    async stop() {
+      await runner.stop();
+      runner = await startRunnerProcess(instance, directory, options);
     },
     async crash() {
       await runner.kill();

@@ -49,6 +49,7 @@ export function sqliteKv(db: DatabaseSync): KvRecords {
        AND (expires_at IS NULL OR expires_at > ?4)
      ORDER BY key LIMIT ?5`,
   );
+  const withBlob = db.prepare('SELECT 1 FROM kv_entries WHERE blob_key = ?');
   const expired = db.prepare('SELECT * FROM kv_entries WHERE expires_at <= ? ORDER BY expires_at LIMIT ?');
 
   const drop = (namespaceId: string, entry: KvEntry): string => {
@@ -102,6 +103,7 @@ export function sqliteKv(db: DatabaseSync): KvRecords {
       }),
     list: async (namespaceId, { prefix, after, limit, now }) =>
       list.all(namespaceId, prefix, after ?? '', now, limit).map(entryFromRow),
+    findUnused: async (blobKeys) => blobKeys.filter((blobKey) => withBlob.get(blobKey) === undefined),
     removeExpired: async (now, limit) =>
       inTransaction(db, () =>
         expired.all(now, limit).map((row) => drop(String(row['namespace_id']), entryFromRow(row))),

@@ -268,6 +268,9 @@ export const migrations: readonly string[] = [
      PRIMARY KEY (namespace_id, key)
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX kv_entries_expiry ON kv_entries (expires_at) WHERE expires_at IS NOT NULL;`,
+
+  // Blobs that no entry names are found at the start.
+  `CREATE INDEX kv_entries_blob ON kv_entries (blob_key);`,
 ];
 
 /** Brings the schema to the last of `steps`, all in one transaction. Throws `config_invalid` for a newer one. */

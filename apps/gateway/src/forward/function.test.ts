@@ -1,0 +1,120 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { SoulBoxError } from '@soulbox/base';
+import type { FunctionRoute } from '@soulbox/contract/function-service';
+import { ask } from '../testing/http-client.ts';
+import { startTestWorld } from '../testing/test-world.ts';
+import type { TestWorld } from '../testing/test-world.ts';
+
+const sandboxId = 'ifunction';
+let world: TestWorld;
+let asked: string[];
+let open: (name: string) => Promise<FunctionRoute>;
+
+beforeAll(async () => {
+  const functions = {
+    open: async (name: string) => {
+      asked.push(name);
+      return await open(name);
+    },
+  };
+  world = await startTestWorld({ functions, config: { portClosedRetryDelayMs: 1 } });
+  // Its other ports are closed to whoever has no token.
+  world.router.add(sandboxId, { trafficToken: 'token', autoResume: true });
+  for (const port of [8787, 8786]) {
+    await world.serve(
+      port,
+      (request, response) => {
+        response.end(
+          JSON.stringify({
+            port,
+            url: request.url,
+            host: request.headers.host,
+            forged: request.headers['x-forwarded-for'],
+          }),
+        );
+      },
+      { sandboxId },
+    );
+  }
+});
+afterAll(async () => await world[Symbol.asyncDispose]());
+beforeEach(() => {
+  asked = [];
+  open = () => Promise.resolve({ sandboxId, port: 8787 });
+});
+
+const at = async (path: string, host: string, headers: Record<string, string> = {}) =>
+  await ask(`${world.url}${path}`, { headers: { host, ...headers } });
+
+describe('a function', () => {
+  test.each([
+    ['fn-shop.soulbox.localhost', '/a?b=1', '/a?b=1'],
+    ['FN-shop.soulbox.localhost:3000', '/', '/'],
+    ['api.soulbox.localhost', '/functions-http/shop/a/b?c', '/a/b?c'],
+    ['127.0.0.1', '/functions-http/shop', '/'],
+    ['127.0.0.1', '/functions-http/shop?x=1', '/?x=1'],
+    ['127.0.0.1', '/functions-http/shop//evil.example/', '//evil.example/'],
+  ])('is found at %s%s and sees %s', async (host, path, seen) => {
+    const answer = await at(path, host, { 'x-forwarded-for': '6.6.6.6' });
+    expect(JSON.parse(answer.body)).toEqual({ port: 8787, url: seen, host, forged: '127.0.0.1' });
+    expect(asked).toEqual(['shop']);
+  });
+
+  test.each([
+    ['fn-shop.example.com', '/'],
+    ['fn-shop.evil.soulbox.localhost', '/'],
+    ['fn-.soulbox.localhost', '/'],
+    [`fn-${'a'.repeat(41)}.soulbox.localhost`, '/'],
+    ['127.0.0.1', '/functions-http/'],
+    ['127.0.0.1', '/functions-http/Shop/'],
+    ['127.0.0.1', '/functions-httpx/shop/'],
+    ['127.0.0.1', `/functions-http/${'a'.repeat(41)}/`],
+  ])('is not meant by %s%s', async (host, path) => {
+    expect(JSON.parse((await at(path, host)).body)).toMatchObject({ api: true });
+    expect(asked).toEqual([]);
+  });
+
+  test('opens its own port and no other to strangers', async () => {
+    for (const port of ['8787', '8786'])
+      expect((await at('/', '127.0.0.1', { 'e2b-sandbox-id': sandboxId, 'e2b-sandbox-port': port })).status).toBe(403);
+  });
+
+  test('is woken by a request', async () => {
+    world.router.pause(sandboxId);
+    expect((await at('/', 'fn-shop.soulbox.localhost')).status).toBe(200);
+    expect(world.router.wakes).toEqual([sandboxId]);
+  });
+
+  test('that was about to be paused when a request came is woken for it, whatever it asks', async () => {
+    // The gateway has seen it as paused already, and is told only then that it is not served any more.
+    world.router.pause(sandboxId, { delayMs: 60 });
+    const headers = { host: 'fn-shop.soulbox.localhost' };
+    const asked = ask(`${world.url}/late`, { method: 'POST', headers, body: 'body' });
+    await delay(20);
+    world.router.pause(sandboxId);
+    const answer = await asked;
+    expect([answer.status, JSON.parse(answer.body)]).toMatchObject([200, { url: '/late' }]);
+  });
+
+  test.each([
+    [new SoulBoxError('function_not_found', 'x'), 404, 'There is no function "shop" here.'],
+    [
+      new SoulBoxError('function_broken', 'secret of the code'),
+      503,
+      'The function cannot be started. Its log says why.',
+    ],
+    [new SoulBoxError('too_many_sandboxes', 'full'), 429, 'The function cannot be started now: full'],
+    [new SoulBoxError('template_being_made', 'soon'), 503, 'The function cannot be started now: soon'],
+    [new Error('secret of the host'), 502, 'The function cannot be reached. The server log has the details.'],
+  ])('that cannot be had is told without what is not for strangers: %s', async (error, code, message) => {
+    open = () => Promise.reject(error);
+    const answer = await at('/', 'fn-shop.soulbox.localhost');
+    expect([answer.status, JSON.parse(answer.body)]).toEqual([code, { code, message }]);
+  });
+
+  test('whose sandbox ended this moment answers 502', async () => {
+    open = () => Promise.resolve({ sandboxId: 'igone', port: 8787 });
+    expect((await at('/', 'fn-shop.soulbox.localhost')).status).toBe(502);
+  });
+});

@@ -1,0 +1,60 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree, sleep } from '@soulbox/base';
+
+const workerdInTemplate = 'opt/soulbox/edge/node_modules/@cloudflare/workerd-linux-64/bin/workerd';
+const startTimeoutMs = 10_000;
+
+/** The workerd of the template, on the host and without a sandbox: what a function is measured beside. */
+export interface BareWorkerd extends AsyncDisposable {
+  readonly port: number;
+}
+
+export async function startBareWorkerd(rootfs: string, source: string): Promise<BareWorkerd> {
+  const folder = await mkdtemp(join(tmpdir(), 'soulbox-bench-workerd-'));
+  const port = await freePort();
+  await writeFile(join(folder, 'function.js'), source);
+  await writeFile(
+    join(folder, 'config.capnp'),
+    `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = (modules = [(name = "f", esModule = embed "function.js")], compatibilityDate = "2026-11-01"))],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")]
+);
+`,
+  );
+  const child = spawn(join(rootfs, workerdInTemplate), ['serve', join(folder, 'config.capnp')], { stdio: 'ignore' });
+  const ended = once(child, 'exit');
+  const giveUpAt = Date.now() + startTimeoutMs;
+  while (
+    !(await fetch(`http://127.0.0.1:${port}/`).then(
+      (response) => response.ok,
+      () => false,
+    ))
+  ) {
+    if (Date.now() > giveUpAt || child.exitCode !== null) throw new Error('workerd did not start on the host');
+    await sleep(10);
+  }
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await ended;
+      await removeTree(folder);
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
