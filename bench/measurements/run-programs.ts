@@ -106,7 +106,13 @@ async function bareMs(
     ['--mount', 'sh', '-c', bareScript, 'sh', rootfs, 'bash', '-c', timingScript, 'bash', count, ...execution.command],
     {
       timeoutMs: 600_000,
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin', HOME: '/tmp', ...execution.env, CODE: code, NAME: fileName },
+      env: {
+        PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin',
+        HOME: '/tmp',
+        ...execution.env,
+        CODE: code,
+        NAME: fileName,
+      },
     },
   );
   const samples = output
