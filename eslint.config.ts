@@ -61,7 +61,7 @@ export default defineConfig(
     rules: restrictImports(ourApps, 'Packages never import apps.'),
   },
   {
-    files: ['apps/{api,runner,gateway,functions,edge-worker,envd}/src/**/*.ts'],
+    files: ['apps/{api,runner,gateway,functions,edge-worker,envd,code-interpreter}/src/**/*.ts'],
     rules: restrictImports(ourApps, 'Apps meet on the wire; only box and testing import apps.'),
   },
   {

@@ -32,7 +32,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
     async (language) => {
       const code = endless[language] ?? '';
       await isAlive(language);
-      await expect(sandbox().runCode(code, { language, timeoutMs: 500 })).rejects.toThrow(/timed out/i);
+      await expect(sandbox().runCode(code, { language, timeoutMs: 400 })).rejects.toThrow(/timed out/i);
       await isAlive(language);
     },
   );
@@ -66,8 +66,6 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
         Number((await sandbox().commands.run("ps -o rss= -p $(pgrep -f '[u]vicorn main:app')")).stdout) / 1024;
       await isAlive(language);
       const before = await memory();
-      const url = sandbox().getHost(49999);
-      expect(url).toContain('49999');
       const gone = new AbortController();
       const { port } = new URL(process.env['E2B_SANDBOX_URL'] ?? '');
       const response = await fetch(`http://127.0.0.1:${port}/execute`, {
@@ -77,7 +75,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
         signal: gone.signal,
       });
       expect(response.status).toBe(200);
-      await new Promise((resolve) => setTimeout(resolve, 1500));
+      await new Promise((resolve) => setTimeout(resolve, 800));
       expect((await memory()) - before).toBeLessThan(150);
       gone.abort();
       await isAlive(language);
@@ -125,7 +123,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
   test('code that forks without end harms neither the server nor other contexts for long', async () => {
     const own = await createInterpreter();
     const context = await own.createCodeContext({ language: 'bash' });
-    await own.runCode('f() { f | f & }; f', { context, timeoutMs: 2000 }).catch(() => undefined);
+    await own.runCode('f() { f | f & }; f', { context, timeoutMs: 500 }).catch(() => undefined);
     await own.commands.run('pkill -9 -P 1 bash; pkill -9 bash; true', { user: 'root' }).catch(() => undefined);
     await own.removeCodeContext(context);
     await until(

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { answers, createInterpreter, isMade, sharedInterpreter } from './harness/code-interpreter.ts';
-import { askApi } from './harness/http.ts';
 import { until } from './harness/until.ts';
 
 describe.skipIf(!isMade)('code by @e2b/code-interpreter', () => {
@@ -160,14 +159,15 @@ all.join('|')`;
     await Promise.all([sandbox().removeCodeContext(first), sandbox().removeCodeContext(second)]);
   });
 
-  test('a pause keeps what a context knows', async (context) => {
+  test('a pause keeps what a context knows', async () => {
     await sandbox().runCode('before = [1, 2]; import numpy; array = numpy.arange(5)');
     await sandbox().runCode('var before = 5', { language: 'js' });
+    await sandbox().runCode('before <- 5', { language: 'r' });
     await sandbox().pause();
     await sandbox().connect();
-    context.signal.throwIfAborted();
     expect((await sandbox().runCode('before, int(array.sum())')).text).toBe('([1, 2], 10)');
     expect((await sandbox().runCode('before', { language: 'js' })).text).toBe('5');
+    expect((await sandbox().runCode('before', { language: 'r' })).text).toBe('[1] 5');
   });
 });
 
@@ -193,13 +193,8 @@ describe.skipIf(!isMade)('variables of code', () => {
     const both = async (envs: Record<string, string>) =>
       (await sandbox.runCode('import os; os.environ["BOTH"]', { envs })).text;
     expect([await both({}), await both({ BOTH: 'call' }), await both({})]).toEqual(['global', 'call', 'global']);
-  });
-
-  test('they reach what the code starts, and a secure sandbox gives them only to the client with the token', async () => {
-    const sandbox = await createInterpreter({ GLOBAL: 'g' });
-    expect((await sandbox.runCode('!echo $GLOBAL $CALL', { envs: { CALL: 'c' } })).logs.stdout.join('').trim()).toBe(
-      'g c',
-    );
+    const started = await sandbox.runCode('!echo $GLOBAL $CALL', { envs: { CALL: 'c' } });
+    expect(started.logs.stdout.join('').trim()).toBe('g c');
   });
 });
 
@@ -226,12 +221,5 @@ describe.skipIf(!isMade)('the processes of the template', () => {
       });
       expect(execution.text).toBe('forgotten');
     }
-  });
-
-  test('the control plane sees an ordinary sandbox', async () => {
-    const sandbox = await createInterpreter();
-    expect((await askApi('GET', `/sandboxes/${sandbox.sandboxId}`)).json).toMatchObject({
-      alias: 'code-interpreter-v1',
-    });
   });
 });

@@ -49,8 +49,14 @@ describe.skipIf(!isMade)('a desktop, driven by @e2b/desktop', () => {
     await desktop.open(path);
     const windows = async () => await desktop.getApplicationWindows('mousepad').catch(() => []);
     await until('a window', async () => (await windows()).length > 0, 20_000);
-    const [window = ''] = await windows();
-    await until('its title', async () => (await desktop.getWindowTitle(window)).includes('note.txt'));
+    // Keys go to whichever window has the focus, which comes a moment after the window.
+    await until('the focus', async () => {
+      const title = await desktop
+        .getCurrentWindowId()
+        .then(async (id) => await desktop.getWindowTitle(id))
+        .catch(() => '');
+      return title.includes('note.txt');
+    });
     await desktop.press(['ctrl', 'end']);
     await desktop.write('Grüße, world! $HOME "quoted"');
     await desktop.press(['ctrl', 's']);

@@ -1,7 +1,10 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
 import { listHostTraces, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox, Template } from 'e2b';
+import type { LogEntry } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { server as shared } from './harness/server.ts';
 import { until } from './harness/until.ts';
@@ -26,13 +29,15 @@ afterAll(async () => {
 });
 
 test('a build that the server died under has failed, and built again it takes its finished steps from the cache', async () => {
-  const template = Template().fromBaseImage().runCmd('echo first > /opt/first', { user: 'root' }).runCmd('sleep 60');
-  const build = await Template.buildInBackground(template, 'mine', connection());
+  const word = Math.random().toString(36).slice(2);
+  const begun = () => Template().fromBaseImage().runCmd(`echo ${word} > /opt/first`, { user: 'root' });
+  const build = await Template.buildInBackground(begun().runCmd('sleep 60'), 'mine', connection());
   await until(
-    'it is at its second step',
+    'it is at its second step, and its first is cached',
     async () => {
       const { logEntries } = await Template.getBuildStatus(build, connection());
-      return logEntries.some(({ message }) => message.includes('sleep 60'));
+      const cached = await readdir(join(server.dataDirectory, 'build-cache'));
+      return cached.length > 0 && logEntries.some(({ message }) => message.includes('sleep 60'));
     },
     30_000,
   );
@@ -45,10 +50,10 @@ test('a build that the server died under has failed, and built again it takes it
   });
 
   const lines: string[] = [];
-  const short = Template().fromBaseImage().runCmd('echo first > /opt/first', { user: 'root' }).runCmd('echo second');
-  await Template.build(short, 'mine', { ...connection(), onBuildLogs: ({ message }) => lines.push(message) });
+  const onBuildLogs = ({ message }: LogEntry): void => void lines.push(message);
+  await Template.build(begun().runCmd('echo second'), 'mine', { ...connection(), onBuildLogs });
   expect(lines.filter((line) => line.includes('CACHED'))).toHaveLength(1);
   const sandbox = await Sandbox.create('mine', connection());
-  expect((await sandbox.commands.run('cat /opt/first')).stdout).toBe('first\n');
+  expect((await sandbox.commands.run('cat /opt/first')).stdout).toBe(`${word}\n`);
   await sandbox.kill();
 });

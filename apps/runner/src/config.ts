@@ -96,7 +96,7 @@ export const runnerConfigSchema = {
     'SOULBOX_MAX_BUILDS',
     wholeNumber(1, 64),
     availableParallelism(),
-    'Template builds that may run at once. Above it a build answers 429. Default: the number of CPUs.',
+    'Template builds that may run at once; more of them wait. Default: the number of CPUs.',
   ),
   buildTimeoutMinutes: key(
     'SOULBOX_BUILD_TIMEOUT_MINUTES',

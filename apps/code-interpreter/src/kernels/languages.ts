@@ -38,7 +38,7 @@ export function createKernelStarter({ assets, env, programs, hasReseed }: Config
   const starts: Readonly<Record<Language, (options: KernelOptions) => Promise<Kernel>>> = {
     python: async (options) => await startPythonKernel(zygote, options),
     javascript: async (options) => await startJavascriptKernel(javascript, options, hasReseed),
-    r: async (options) => await startRKernel({ program: programs.r, env }, options),
+    r: async (options) => await startRKernel({ program: programs.r, script: join(assets, 'r/kernel.R'), env }, options),
     java: async (options) => await startJavaKernel({ command: javaCommand(programs.java, assets), env }, options),
     bash: async (options) => await startBashKernel({ program: programs.bash, env }, options),
   };

@@ -450,7 +450,8 @@ describe('builds', () => {
 
   it('are not seen among sandboxes while they run', async () => {
     const { told } = lab.start([sh('sleep 2')]);
-    await sleep(1000);
+    while ((await readdir(join(lab.directory, 'sandboxes'))).length === 0) await sleep(20);
+    await sleep(500);
     expect((await lab.runner().call('listSandboxes', {}))['sandboxes']).toBeUndefined();
     expect(await readdir(join(lab.directory, 'sandboxes'))).not.toEqual([]);
     await told;
@@ -466,9 +467,12 @@ describe('builds', () => {
 
   it('are gone without a trace after the runner was killed, their finished steps cached', async () => {
     const done = sh('echo done >/tmp/done');
+    const countEntries = async (): Promise<number> => (await readdir(join(lab.directory, 'build-cache'))).length;
+    const before = await countEntries();
     const { told } = lab.start([done, sh('sleep 100')]);
     const outcome = expect(told).rejects.toThrow('the runner ended');
-    await sleep(2500);
+    while ((await countEntries()) === before) await sleep(20);
+    await sleep(200);
     await lab.crash();
     await outcome;
     expect(await lab.leftovers()).toEqual([]);

@@ -11,8 +11,8 @@ import type { Base } from './find-base.ts';
 import { performStep } from './steps/perform-step.ts';
 import type { Step } from './steps/step.ts';
 
-/** Sandboxes of a build may lie on more layers than those of tenants: they live for seconds. */
-const maxLayersOfSteps = 32;
+/** Sandboxes of a build may lie on more layers than those of tenants: each takes some 20 ms of a boot, merging them reads them all. */
+const maxLayersOfSteps = 16;
 
 export interface WorkshopOptions {
   readonly spec: BuildSpec;

@@ -49,6 +49,8 @@ export const deno: Runtime = {
       command: ['deno', 'run', '--quiet', '--no-prompt', ...memory, ...permissionFlags(permissions), path, ...args],
       env: {
         DENO_NO_UPDATE_CHECK: '1',
+        // It colours its errors for whatever reads them.
+        NO_COLOR: '1',
         ...(project === undefined ? {} : { DENO_DIR: `${project.path}/${cache}` }),
       },
     };

@@ -4,14 +4,19 @@ import { startJupyterKernel } from './kernel.ts';
 
 export interface RProgram {
   readonly program: string;
+  /** assets/r/kernel.R */
+  readonly script: string;
   readonly env: NodeJS.ProcessEnv;
 }
 
 /** R by IRkernel, which knows the transport ipc as well. */
-export async function startRKernel({ program, env }: RProgram, { cwd, variables }: KernelOptions): Promise<Kernel> {
+export async function startRKernel(
+  { program, script, env }: RProgram,
+  { cwd, variables }: KernelOptions,
+): Promise<Kernel> {
   const kernel = await startJupyterKernel({
     start: async (connectionFile) =>
-      await spawnGroup([program, '--slave', '-e', 'IRkernel::main()', '--args', connectionFile], {
+      await spawnGroup([program, '--slave', '--no-restore', `--file=${script}`, '--args', connectionFile], {
         cwd,
         env: { ...env, ...variables },
         stdio: ['ignore', 'ignore', 'inherit'],
