@@ -13,6 +13,7 @@ import { idleCpu } from './measurements/idle-cpu.ts';
 import { memory } from './measurements/memory.ts';
 import { pool } from './measurements/pool.ts';
 import { runCode } from './measurements/run-code.ts';
+import { runPrograms } from './measurements/run-programs.ts';
 import { runTrue } from './measurements/run-true.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
 import { transfer } from './measurements/transfer.ts';
@@ -25,6 +26,7 @@ const measurements: readonly Measurement[] = [
   create,
   runTrue,
   runCode,
+  runPrograms,
   transfer,
   sleepAndWake,
   fork,

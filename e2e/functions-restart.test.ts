@@ -1,8 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
 import { listHostTraces, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { skipWithout } from './harness/needs.ts';
 import { server as shared } from './harness/server.ts';
 import { hasTemplate } from './harness/template.ts';
 import { until } from './harness/until.ts';
@@ -91,6 +93,16 @@ describe.skipIf(!isMade)('a function outlives', () => {
     process.kill(supervisor, 'SIGKILL');
     await until('an answer of the next sandbox', async () => (await ask()) === '1 kept', 20_000);
     expect(await ask('/kv')).toBe('3');
+  });
+
+  test('the loss of its saved memory: it begins anew', async (context) => {
+    skipWithout('checkpoint', context);
+    const { sandboxID } = JSON.parse((await api('GET', '/functions/lasting')).text) as { sandboxID: string };
+    await ask();
+    expect((await api('POST', `/sandboxes/${sandboxID}/pause`)).status).toBe(204);
+    const states = join(server.dataDirectory, 'states');
+    for (const state of await readdir(states)) await writeFile(join(states, state, 'manifest.json'), '{}');
+    await until('an answer of the next sandbox', async () => (await ask()) === '1 kept', 20_000);
   });
 
   test('a stop in the middle of a deployment: what it left is ended at the next start', async () => {

@@ -21,8 +21,8 @@ export async function invoke(
 ): Promise<FunctionAnswer> {
   const record = await getOwn(context, teamId, name);
   const { sandboxId, port } = await live.open(name);
-  await context.router.wake(sandboxId);
   using _open = context.router.enter(sandboxId);
+  await context.router.wake(sandboxId);
   const { status, rawHeaders, body } = await callPort(await context.router.dial(sandboxId, port), {
     method: call.method,
     path: call.path,

@@ -1,6 +1,7 @@
 import type { FunctionRoute, FunctionRouter } from '@soulbox/contract/function-service';
 import { functionPorts } from '@soulbox/contract/functions';
 import { SoulBoxError } from '@soulbox/base';
+import type { Reason } from '@soulbox/base';
 import type { FunctionRecord } from '@soulbox/storage';
 import type { FunctionsContext } from '../context.ts';
 import { readBundle } from '../functions/bundles.ts';
@@ -25,8 +26,13 @@ const retryAfterMs = 10_000;
 interface Live {
   readonly record: FunctionRecord;
   readonly sandboxId: string;
+  /** Its supervisor may be gone: the next request asks it. */
   isSuspect: boolean;
+  /** Its memory cannot be brought back. Code that can be started anew is not kept from its callers by that. */
+  isLost: boolean;
 }
+
+const lostReasons: ReadonlySet<Reason> = new Set(['state_damaged', 'state_incompatible', 'sandbox_resume_failed']);
 
 export function createLiveFunctions(context: () => FunctionsContext): LiveFunctions {
   const byName = new Map<string, Live>();
@@ -34,7 +40,7 @@ export function createLiveFunctions(context: () => FunctionsContext): LiveFuncti
   const failed = new Map<string, { readonly error: unknown; readonly untilMs: number }>();
 
   const use = (record: FunctionRecord, sandboxId: string): Live => {
-    const live = { record, sandboxId, isSuspect: false };
+    const live = { record, sandboxId, isSuspect: false, isLost: false };
     byName.set(record.name, live);
     failed.delete(record.name);
     void link(context(), live);
@@ -45,7 +51,9 @@ export function createLiveFunctions(context: () => FunctionsContext): LiveFuncti
     const record = await context().records.functions.find(name);
     if (record === undefined) throw functionNotFound(name);
     const { sandboxId } = record;
-    if (sandboxId !== undefined && (await isAlive(context(), sandboxId))) return use(record, sandboxId);
+    const known = byName.get(name);
+    const isLost = known?.sandboxId === sandboxId && known?.isLost === true;
+    if (sandboxId !== undefined && !isLost && (await isAlive(context(), sandboxId))) return use(record, sandboxId);
     if (sandboxId !== undefined) await killSandbox(context(), sandboxId);
     return use(record, await start(record));
   };
@@ -74,7 +82,8 @@ export function createLiveFunctions(context: () => FunctionsContext): LiveFuncti
   return {
     async open(name): Promise<FunctionRoute> {
       const known = byName.get(name);
-      const isUsable = known !== undefined && !known.isSuspect && context().router.find(known.sandboxId) !== undefined;
+      const isDoubtful = known === undefined || known.isSuspect || known.isLost;
+      const isUsable = !isDoubtful && context().router.find(known.sandboxId) !== undefined;
       const live = isUsable ? known : await findOnce(name);
       if (!context().links.has(live.sandboxId)) void link(context(), live);
       return { sandboxId: live.sandboxId, port: functionPorts.requests };
@@ -106,6 +115,7 @@ async function link(context: FunctionsContext, live: Live): Promise<void> {
     if (!(await links.open(sandboxId, createLinkHandler(context, record, sandboxId)))) live.isSuspect = true;
   } catch (err) {
     // The request itself meets the same fault and tells its client.
+    live.isLost = err instanceof SoulBoxError && lostReasons.has(err.reason);
     logger.debug({ sandboxId, err }, "a function's sandbox could not be woken");
   }
 }

@@ -41,6 +41,8 @@ export async function startFunctionSandbox(
   const startedAt = context.clock.now();
   const sandbox = await createSandbox(context, owner);
   const { sandboxId } = sandbox;
+  // A short idle timeout must not put it to sleep before it serves.
+  using _open = context.router.enter(sandboxId);
   try {
     await startSupervisor(context, sandbox);
     const served = await serve(context, sandboxId, settings);

@@ -1,4 +1,4 @@
-import { randomId, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
 import type { Detection, Execution } from '@soulbox/runtimes';
 import type { Program, ProgramEnd } from '../envd/programs.ts';
 import { notInstalled } from './choose.ts';
@@ -30,6 +30,8 @@ export interface Running {
   readonly detection: Detection;
   readonly execution: Execution;
   readonly left: AbortSignal;
+  /** In the sandbox, for what the launcher saw. Whoever named it removes it. */
+  readonly reportPath: string;
 }
 
 /** The launcher ends a program at its time limit; without its word by then the runner does. */
@@ -39,18 +41,14 @@ const envdGraceMs = 5000;
 
 /** Runs the program to its end. What it prints is emitted as it comes. */
 export async function execute(running: Running, emit: Emit<RunEvent>): Promise<Outcome> {
-  const { place, wish, left } = running;
-  const hasLauncher = await place.files.stat(launcherProgram).then(
-    ({ kind }) => kind === 'file',
-    () => false,
-  );
+  const { place, wish, left, reportPath } = running;
+  const hasLauncher = await place.hasLauncher;
   if (!hasLauncher && wish.memoryMb !== 0) {
     throw new SoulBoxError(
       'capability_missing',
       `A memory limit needs ${launcherProgram}, which this sandbox has not.`,
     );
   }
-  const reportPath = `/tmp/.soulbox-run-${randomId(24)}`;
   const overtime = new AbortController();
   const limitMs = wish.timeoutMs + (hasLauncher ? launcherGraceMs : 0);
   const timer = setTimeout(() => overtime.abort(), limitMs);
@@ -88,7 +86,6 @@ export async function execute(running: Running, emit: Emit<RunEvent>): Promise<O
     throw isMissing ? notInstalled(place, [running.detection], []) : error;
   } finally {
     clearTimeout(timer);
-    if (hasLauncher) await place.files.remove(reportPath).catch(() => undefined);
   }
 }
 

@@ -6,6 +6,7 @@ import type { Files } from '../envd/files.ts';
 import { createFiles } from '../envd/files.ts';
 import type { Programs } from '../envd/programs.ts';
 import { createPrograms } from '../envd/programs.ts';
+import { launcherProgram } from './launcher.ts';
 import type { RunningSandbox } from '../sandboxes/table.ts';
 
 /** Where a program is run: one user in one sandbox. Disposed, nothing reaches it any more. */
@@ -14,6 +15,8 @@ export interface Place extends Disposable {
   readonly files: Files;
   readonly programs: Programs;
   readonly user: string;
+  /** Whether the sandbox has what launches and measures programs. */
+  readonly hasLauncher: Promise<boolean>;
 }
 
 export function openPlace(sandbox: RunningSandbox, wantedUser: string): Place {
@@ -21,9 +24,10 @@ export function openPlace(sandbox: RunningSandbox, wantedUser: string): Place {
   const user = wantedUser === '' ? settings.defaultUser : wantedUser;
   const way = createClosableDial(sandbox.live.dial);
   const programs = createPrograms(way.dial, envdAccessToken);
+  const files = createFiles(way.dial, envdAccessToken, user);
   return {
     sandbox,
-    files: createFiles(way.dial, envdAccessToken, user),
+    files,
     programs: {
       ...programs,
       run: async (program, onOutput) =>
@@ -32,6 +36,11 @@ export function openPlace(sandbox: RunningSandbox, wantedUser: string): Place {
         }),
     },
     user,
+    // Asked while the program is looked at.
+    hasLauncher: files.stat(launcherProgram).then(
+      ({ kind }) => kind === 'file',
+      () => false,
+    ),
     [Symbol.dispose]() {
       way[Symbol.dispose]();
     },

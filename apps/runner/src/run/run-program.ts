@@ -65,6 +65,7 @@ async function runIn(
 ): Promise<void> {
   const startedAt = performance.now();
   const subject = await lookAt(place, wish, left);
+  const reportPath = `/tmp/.soulbox-run-${randomId(24)}`;
   try {
     const detectMs = performance.now() - startedAt;
     await emit({ kind: 'detected', detection: subject.detection });
@@ -73,13 +74,14 @@ async function runIn(
     const prepareMs = performance.now() - preparedAt;
     const { cwd } = subject;
     const outcome = await execute(
-      { place, wish, cwd, detection: subject.detection, execution: executionOf(subject, wish), left },
+      { place, wish, cwd, detection: subject.detection, execution: executionOf(subject, wish), left, reportPath },
       emit,
     );
     await emit({ kind: 'done', outcome, dependencies, detectMs, prepareMs });
     context.logBook.write(wish.sandboxId, 'program run', { runtime: subject.detection.runtime });
   } finally {
-    if (subject.written !== undefined) await place.files.remove(subject.written).catch(() => undefined);
+    const written = [reportPath, subject.written].filter((path) => path !== undefined);
+    await Promise.all(written.map(async (path) => await place.files.remove(path).catch(() => undefined)));
   }
 }
 

@@ -1,6 +1,7 @@
 import { defineCommand } from 'citty';
 import type { ApiConnection } from '../../api/connection.ts';
 import { findApi } from '../../api/connection.ts';
+import { ApiError } from '../../api/api-error.ts';
 import { callApi } from '../../api/call.ts';
 import { openEnvd } from '../../api/envd.ts';
 import type { Envd } from '../../api/envd.ts';
@@ -18,6 +19,8 @@ import { upload } from './upload.ts';
 /** A sandbox made for one run also has to live through its installation. */
 const installSeconds = 600;
 const spareSeconds = 60;
+/** Of the largest template, over a slow line. */
+const templateMakeMs = 30 * 60_000;
 
 interface OwnSandbox {
   readonly sandboxID: string;
@@ -106,7 +109,21 @@ async function takeSandbox(api: ApiConnection, wish: RunWish, target: Target): P
   }
   const timeout = Math.ceil(wish.timeoutSeconds) + spareSeconds + (target.kind === 'folder' ? installSeconds : 0);
   const body = { templateID: wish.template ?? templateFor(target, wish), timeout };
-  return (await callApi<OwnSandbox>(api, { method: 'POST', path: '/v2/sandboxes', body })).body;
+  return await createPatiently(api, body);
+}
+
+/** The first sandbox of a template waits while the template is made; each call waits for some of that. */
+async function createPatiently(api: ApiConnection, body: object): Promise<OwnSandbox> {
+  const giveUpAt = Date.now() + templateMakeMs;
+  for (;;) {
+    try {
+      return (await callApi<OwnSandbox>(api, { method: 'POST', path: '/v2/sandboxes', body })).body;
+    } catch (error) {
+      const isBeingMade = error instanceof ApiError && error.status === 503 && /is being made/.test(error.message);
+      if (!isBeingMade || Date.now() > giveUpAt) throw error;
+      console.error(error.message.replace(/ Retry\.$/, ''));
+    }
+  }
 }
 
 async function letGo(api: ApiConnection, sandboxId: string, keep: boolean): Promise<void> {
