@@ -150,6 +150,13 @@ plt.title('T'); plt.xlabel('Time (s)'); plt.ylabel('Speed [m/s]')`);
     });
   });
 
+  test('texts of any alphabet are drawn', async () => {
+    const code = "import matplotlib.pyplot as plt\nplt.title('Grüße, 世界, 한국')\nplt.plot([1, 2])\nplt.show()";
+    const { logs, results } = await sandbox().runCode(code);
+    expect(logs.stderr).toEqual([]);
+    expect(results[0]?.chart?.title).toBe('Grüße, 世界, 한국');
+  });
+
   test('a scatter chart', async () => {
     expect(await chartOf('plt.scatter([1, 2], [3, 4], label="s"); plt.xlabel("Mass (kg)")')).toMatchObject({
       type: 'scatter',

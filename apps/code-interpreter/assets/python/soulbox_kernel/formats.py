@@ -1,11 +1,15 @@
 """Result formats beyond IPython's: data frames as data, figures as charts, lists and dicts as JSON, saved images shown."""
 
 import json
+import os
 
 from IPython.core.formatters import BaseFormatter
 from traitlets import ObjectName, Unicode
 
 from soulbox_kernel.data import data_of_frame
+
+# Of Debian's fonts-noto-cjk.
+CJK_FONTS = "/usr/share/fonts/opentype/noto"
 
 
 class DataFormatter(BaseFormatter):
@@ -63,6 +67,7 @@ def show_saved_images(shell):
 
 def use_inline_figures(shell):
     try:
+        from matplotlib import rcParams
         from matplotlib.figure import Figure
         from matplotlib_inline.backend_inline import configure_inline_support
 
@@ -71,6 +76,9 @@ def use_inline_figures(shell):
     except ImportError:
         return
     recordings.install()
+    if os.path.isdir(CJK_FONTS):
+        # matplotlib goes on to the next family for what one has no glyph for.
+        rcParams["font.family"] = ["sans-serif", "Noto Sans CJK JP"]
     # A method and no printer: the inline backend takes away all printers of figures whenever it is configured.
     Figure._repr_e2b_chart_ = chart_of_figure
     configure_inline_support(shell, "module://matplotlib_inline.backend_inline")

@@ -1,5 +1,7 @@
 """A figure as `e2b/chart`."""
 
+import warnings
+
 from matplotlib.collections import PathCollection
 from matplotlib.container import BarContainer
 from matplotlib.lines import Line2D
@@ -13,8 +15,10 @@ MAX_POINTS = 200_000
 
 
 def chart_of_figure(figure):
-    # Ticks get their texts when they are drawn.
-    figure.canvas.draw()
+    # Ticks get their texts when they are drawn. What drawing warns of, the picture has warned of already.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figure.canvas.draw()
     charts = [chart_of_axes(axes) for axes in figure.axes if not is_color_bar(axes) and axes.has_data()]
     if len(charts) == 0:
         return {}
