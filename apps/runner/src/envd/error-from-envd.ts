@@ -1,6 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
+import { printable } from './printable.ts';
 
 /** What envd may say of a call that was made in the tenant's name. */
 const believed = new Set<Reason>([
@@ -24,7 +25,7 @@ export function errorFromEnvd(thrown: unknown): SoulBoxError {
   if (thrown instanceof SoulBoxError) return thrown;
   const error = errorFromConnect(thrown);
   if (believed.has(error.reason)) {
-    return new SoulBoxError(error.reason, error.message.slice(0, messageMax), { cause: thrown });
+    return new SoulBoxError(error.reason, printable(error.message.slice(0, messageMax)), { cause: thrown });
   }
   return new SoulBoxError('sandbox_unreachable', "The sandbox's envd did not answer as it should.", { cause: thrown });
 }

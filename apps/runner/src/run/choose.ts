@@ -1,6 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import { detect, equallySure, fullTemplate, getRuntime, parseVersion, runs } from '@soulbox/runtimes';
 import type { Detection, Language, RuntimeName, Sight } from '@soulbox/runtimes';
+import { printable } from '../envd/printable.ts';
 import type { KnownSandbox } from '../sandboxes/table.ts';
 import type { Place } from './place.ts';
 
@@ -89,7 +90,7 @@ function notFound({ fileName, firstLine, folder }: Sight): SoulBoxError {
         ? 'the first line of the code'
         : names.length === 0
           ? 'the folder, which is empty,'
-          : `the folder with ${names.slice(0, namesShown).join(', ').slice(0, 200)}${more}`;
+          : `the folder with ${printable(names.slice(0, namesShown).join(', ').slice(0, 200))}${more}`;
   return new SoulBoxError('runtime_not_found', `No runtime was found for it: ${seen} says nothing. Name the language.`);
 }
 

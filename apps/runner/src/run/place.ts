@@ -5,6 +5,7 @@ import { errorFromEnvd } from '../envd/error-from-envd.ts';
 import type { Files } from '../envd/files.ts';
 import { createFiles } from '../envd/files.ts';
 import type { Programs } from '../envd/programs.ts';
+import { printable } from '../envd/printable.ts';
 import { createPrograms } from '../envd/programs.ts';
 import { launcherProgram } from './launcher.ts';
 import type { RunningSandbox } from '../sandboxes/table.ts';
@@ -55,14 +56,15 @@ export function pathFrom(folder: string, path: string): string {
 /** The absolute path of what must be a folder. */
 export async function getFolder(files: Files, path: string): Promise<string> {
   const found = await files.stat(path);
-  if (found.kind !== 'folder') throw new SoulBoxError('not_a_directory', `${found.path} is not a folder.`);
+  if (found.kind !== 'folder') throw new SoulBoxError('not_a_directory', `${printable(found.path)} is not a folder.`);
   return found.path;
 }
 
 /** The absolute path of what must be a plain file. */
 export async function getFile(files: Files, path: string): Promise<string> {
   const found = await files.stat(path);
-  if (found.kind === 'folder') throw new SoulBoxError('bad_path', `${found.path} is a folder; run it as a project.`);
-  if (found.kind !== 'file') throw new SoulBoxError('bad_path', `${found.path} is not a plain file.`);
+  if (found.kind === 'folder')
+    throw new SoulBoxError('bad_path', `${printable(found.path)} is a folder; run it as a project.`);
+  if (found.kind !== 'file') throw new SoulBoxError('bad_path', `${printable(found.path)} is not a plain file.`);
   return found.path;
 }

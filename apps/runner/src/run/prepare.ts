@@ -3,6 +3,7 @@ import { posix } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import { getRuntime } from '@soulbox/runtimes';
 import type { Folder, Preparation, RuntimeName } from '@soulbox/runtimes';
+import { printable } from '../envd/printable.ts';
 import { findVersion } from './choose.ts';
 import type { DependencyCache } from './dependency-cache.ts';
 import type { Place } from './place.ts';
@@ -89,7 +90,7 @@ async function install({ place, project, onLog, signal }: PrepareOptions, prepar
       throw new SoulBoxError(
         'dependencies_failed',
         `The dependencies could not be installed: ${[command, ...args.slice(0, 3)].join(' ')} ended with ${end.status}: ` +
-          tail.trim(),
+          printable(tail).trim(),
       );
     }
   }

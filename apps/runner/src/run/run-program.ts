@@ -2,6 +2,7 @@ import { posix } from 'node:path';
 import { randomId, SoulBoxError } from '@soulbox/base';
 import { emptyFolder, getRuntime } from '@soulbox/runtimes';
 import type { Detection, Execution, Folder } from '@soulbox/runtimes';
+import { printable } from '../envd/printable.ts';
 import { isTenants, looksPaused, sandboxNotFound } from '../sandboxes/table.ts';
 import { chooseRuntime } from './choose.ts';
 import type { RunContext } from './context.ts';
@@ -179,7 +180,7 @@ function executionOf({ detection, file, project }: Subject, wish: RunWish): Exec
   const names = [...(project?.folder ?? emptyFolder).names].sort().slice(0, 12).join(', ').slice(0, 200);
   throw new SoulBoxError(
     'runtime_not_found',
-    `The project is for ${runtime}, but has nothing that SoulBox would begin with: name its file as the entry. It has ${names}.`,
+    `The project is for ${runtime}, but has nothing that SoulBox would begin with: name its file as the entry. It has ${printable(names)}.`,
   );
 }
 

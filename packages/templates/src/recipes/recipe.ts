@@ -11,7 +11,7 @@ export interface NpmTree {
 /** How a template of our own is made: what the base template has, and more. */
 export interface Recipe {
   readonly name: string;
-  /** Raised when the recipe changes, so that the template is made anew when it is needed next. */
+  /** Raised when the recipe or a program of ours in it changes, so that the template is made anew when it is needed next. */
   readonly revision: number;
   /** One sentence for people. */
   readonly description: string;
