@@ -1,13 +1,28 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 // Tests start real sandboxes on two cores: one file at a time per project keeps their timings honest.
 // Many tests promise times (deadlines, latencies under load) on machines that others share: one slow moment is no fault,
 // two in a row of the same test are. Vitest prints every retry.
 const retry = 1;
 
+/** Files of a minute and more: begun last, they would run alone while the second worker has nothing left. */
+const longFiles = [
+  ...['isolation/src/gvisor/driver', 'isolation/src/container/driver', 'isolation/src/container/pager/late-sandbox'],
+  ...['runner/src/sandboxes/crash', 'runner/src/builds/run-build', 'runner/src/templates/maker'],
+].map((name) => `/${name}.test.ts`);
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification): boolean => longFiles.some((name) => moduleId.endsWith(name));
+    return (await super.sort(files)).toSorted((one, other) => Number(isLong(other)) - Number(isLong(one)));
+  }
+}
+
 export default defineConfig({
   test: {
     reporters: ['default'],
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

@@ -37,7 +37,10 @@ const expectGone = async (spec: SandboxSpec): Promise<void> => {
 
 test('a tool killed at any moment fails the start and leaves nothing', async () => {
   let failed = 0;
-  for (let delayMs = 0; delayMs < 60; delayMs += 3) {
+  // When a tool runs differs from machine to machine: moments between those of before are tried until enough were met.
+  const moments = [0, 1, 2].flatMap((offset) => Array.from({ length: 20 }, (_, step) => offset + step * 3));
+  for (const [index, delayMs] of moments.entries()) {
+    if (index >= 20 && failed > 3) break;
     const spec = await bench.createSpec();
     const starting = driver.start(spec).then(
       () => 'started',
