@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { installPackages } from '@soulbox/host';
 
 /** Where tests and benchmarks keep their data; the same folder as in packages/testing. */
 export const testDirectory = '/var/lib/soulbox-test';
@@ -23,15 +25,18 @@ export async function runVisibly(command: string, args: readonly string[]): Prom
 const soulbox = async (...args: string[]): Promise<number> =>
   await runVisibly(process.execPath, ['apps/cli/src/main.ts', ...args]);
 
-/** Templates that take half a minute; tests of the others are skipped where these have not been made. */
-const quickTemplates = ['mcp-gateway'];
-
-/** Prepares host and templates for tests; gives the exit code of what failed. */
+/** Prepares the host for tests, with what only they need; gives the exit code of what failed. */
 export async function prepareForTests(): Promise<number> {
-  const place = ['--data-dir', testDirectory];
-  let code = await soulbox('setup', '--install', ...place);
-  for (const name of quickTemplates) code ||= await soulbox('template', 'make', name, ...place);
+  const code = await soulbox('setup', '--install', '--data-dir', testDirectory);
+  // One test looks at a desktop through a browser; where it cannot be installed that test says so and is skipped.
+  if (code === 0 && !existsSync('/usr/bin/chromium'))
+    await installPackages(['chromium'], (step) => console.log(`For the tests: ${step}`)).catch(console.error);
   return code;
+}
+
+/** Makes the templates of ours that tests look for and that are missing. */
+export async function makeTestTemplates(): Promise<number> {
+  return await soulbox('template', 'make', '--all', '--data-dir', testDirectory);
 }
 
 /** Prepares the host and makes the templates of ours that are missing. */

@@ -8,4 +8,5 @@ export { findCriu } from './criu/find-criu.ts';
 export type { Criu } from './criu/find-criu.ts';
 export { protection } from './protection.ts';
 export type { Protection } from './protection.ts';
+export { installPackages } from './install-packages.ts';
 export type { Finding, Fix, HostSubject } from './finding.ts';
