@@ -7,6 +7,9 @@ import { createSandbox } from './harness/sandbox.ts';
 import { server } from './harness/server.ts';
 import { until } from './harness/until.ts';
 
+// Some hosts take memory from their guests, and envd's pages have to come back from the disk first.
+const timeout = 150_000;
+
 async function answerMs(sandbox: Sandbox): Promise<number> {
   const startedAt = performance.now();
   await sandbox.files.list('/');
@@ -33,7 +36,7 @@ test('a sandbox that does not survive being out of memory ends, and its owner le
   expect([status, JSON.stringify(json)]).toEqual([404, expect.stringContaining('out_of_memory')]);
 });
 
-test('envd answers while every CPU burns and all memory is eaten again and again', async (context) => {
+test('envd answers while every CPU burns and all memory is eaten again and again', { timeout }, async (context) => {
   skipWithout('survivesOutOfMemory', context);
   const sandbox = await createSandbox();
   const { memoryMB, cpuCount } = await sandbox.getInfo();
@@ -45,11 +48,12 @@ while :; do python3 -c "x = b'x' * (${String(memoryMB)} * 2 * 1024 * 1024)"; don
   await sandbox.commands.run('bash /home/user/burn.sh', { background: true, timeoutMs: 0 });
   const times: number[] = [];
   for (let count = 0; count < 30; count++) times.push(await answerMs(sandbox));
-  expect(Math.max(...times)).toBeLessThan(5000);
+  expect(times.filter((ms) => ms > 1000).length).toBeLessThan(5);
+  expect(Math.max(...times)).toBeLessThan(20_000);
   expect((await sandbox.commands.run('echo alive', { timeoutMs: 20_000 })).stdout).toBe('alive\n');
 });
 
-test('a fork bomb hits its limit; envd, the host and other sandboxes go on', async () => {
+test('a fork bomb hits its limit; envd, the host and other sandboxes go on', { timeout }, async () => {
   const [bombed, other] = await Promise.all([createSandbox(), createSandbox()]);
   await bombed.files.write('/home/user/bomb.py', 'import os\nwhile True:\n  try: os.fork()\n  except OSError: pass\n');
   await bombed.commands.run('python3 /home/user/bomb.py', { background: true, timeoutMs: 0 });
