@@ -1,0 +1,53 @@
+// What only this driver can get into: a program of the runtime stops and starts its sandboxes, and can be killed at it.
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { silentLogger, sleep } from '@soulbox/base';
+import { prepareCgroups } from '../cgroup/prepare.ts';
+import { buildStandIn, findOrMakeTestRoot } from '../contract/build-stand-in.ts';
+import type { TestBench } from '../contract/test-sandbox.ts';
+import { openTestBench } from '../contract/test-sandbox.ts';
+import { createGvisorDriver } from './driver.ts';
+import { testInstance } from './test-instance.ts';
+
+const stack = new AsyncDisposableStack();
+const driver = createGvisorDriver({ logger: silentLogger, instance: testInstance });
+let bench: TestBench;
+
+beforeAll(async () => {
+  await prepareCgroups();
+  const runtime = stack.use(await buildStandIn());
+  const rootfs = await findOrMakeTestRoot();
+  bench = stack.use(await openTestBench({ driver, instanceNumber: testInstance, rootfs, runtime, firstNumber: 500 }));
+}, 900_000);
+afterAll(async () => {
+  await stack.disposeAsync();
+});
+
+const killResume = (sandboxId: string): void => void spawnSync('pkill', ['-9', '-f', `resume ${sandboxId}$`]);
+
+test('a runsc that is killed while it lets a sandbox go on does not leave it stopped', async () => {
+  await using sandbox = await bench.start();
+  for (let delayMs = 0; delayMs < 60; delayMs += 4) {
+    await driver.freeze(sandbox.instance);
+    const thawing = driver.thaw(sandbox.instance);
+    await sleep(delayMs);
+    killResume(sandbox.spec.sandboxId);
+    await thawing;
+    expect((await sandbox.sh('echo on')).stdout).toBe('on\n');
+  }
+}, 120_000);
+
+test('one that cannot go on is ended, not left standing', async () => {
+  await using sandbox = await bench.start();
+  await driver.freeze(sandbox.instance);
+  const outcome = driver.thaw(sandbox.instance).then(
+    () => 'thawed',
+    () => 'given up',
+  );
+  for (let isOver = false; !isOver;) {
+    killResume(sandbox.spec.sandboxId);
+    isOver = await Promise.race([outcome.then(() => true), sleep(1).then(() => false)]);
+  }
+  if ((await outcome) === 'thawed') expect((await sandbox.sh('echo on')).stdout).toBe('on\n');
+  else await expect.poll(() => driver.isAlive(sandbox.instance)).toBe(false);
+}, 120_000);
