@@ -4,12 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { SoulBoxError } from '@soulbox/base';
 import { silentLogger, sleep } from '@soulbox/base';
-import { prepareCgroups } from '../cgroup/prepare.ts';
-import { buildStandIn, findOrMakeTestRoot } from '../contract/build-stand-in.ts';
 import { hostTraces } from '../contract/host-traces.ts';
 import type { SandboxSpec } from '../driver.ts';
+import { openPreparedBench } from '../contract/prepared-bench.ts';
 import type { TestBench, TestSandbox } from '../contract/test-sandbox.ts';
-import { openTestBench } from '../contract/test-sandbox.ts';
 import { createContainerDriver } from './driver.ts';
 import { endHostTools } from '../host/host-tool.ts';
 import { traceName } from '../root/layout.ts';
@@ -21,10 +19,7 @@ const driver = createContainerDriver({ logger: silentLogger, instance: testInsta
 let bench: TestBench;
 
 beforeAll(async () => {
-  await prepareCgroups();
-  const runtime = stack.use(await buildStandIn());
-  const rootfs = await findOrMakeTestRoot();
-  bench = stack.use(await openTestBench({ driver, instanceNumber: testInstance, rootfs, runtime, firstNumber: 500 }));
+  bench = await openPreparedBench(stack, { driver, instanceNumber: testInstance, firstNumber: 500 });
 }, 900_000);
 afterAll(async () => {
   await stack.disposeAsync();

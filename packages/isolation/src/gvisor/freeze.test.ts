@@ -2,10 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { silentLogger, sleep } from '@soulbox/base';
-import { prepareCgroups } from '../cgroup/prepare.ts';
-import { buildStandIn, findOrMakeTestRoot } from '../contract/build-stand-in.ts';
+import { openPreparedBench } from '../contract/prepared-bench.ts';
 import type { TestBench } from '../contract/test-sandbox.ts';
-import { openTestBench } from '../contract/test-sandbox.ts';
 import { createGvisorDriver } from './driver.ts';
 import { testInstance } from './test-instance.ts';
 
@@ -14,10 +12,7 @@ const driver = createGvisorDriver({ logger: silentLogger, instance: testInstance
 let bench: TestBench;
 
 beforeAll(async () => {
-  await prepareCgroups();
-  const runtime = stack.use(await buildStandIn());
-  const rootfs = await findOrMakeTestRoot();
-  bench = stack.use(await openTestBench({ driver, instanceNumber: testInstance, rootfs, runtime, firstNumber: 500 }));
+  bench = await openPreparedBench(stack, { driver, instanceNumber: testInstance, firstNumber: 500 });
 }, 900_000);
 afterAll(async () => {
   await stack.disposeAsync();

@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { run, silentLogger, sleep, SoulBoxError } from '@soulbox/base';
-import { prepareCgroups } from '../../cgroup/prepare.ts';
-import { buildStandIn, findOrMakeTestRoot } from '../../contract/build-stand-in.ts';
 import { hostTraces } from '../../contract/host-traces.ts';
 import { freezeInto, pause, savedMemory, stopAndSave } from '../../contract/saved-sandboxes.ts';
+import { openPreparedBench } from '../../contract/prepared-bench.ts';
 import type { TestBench, TestSandbox } from '../../contract/test-sandbox.ts';
-import { openTestBench, usualLimits } from '../../contract/test-sandbox.ts';
+import { usualLimits } from '../../contract/test-sandbox.ts';
 import type { SandboxSpec, SavedMemory } from '../../driver.ts';
 import { endHostTools } from '../../host/host-tool.ts';
 import { traceName } from '../../root/layout.ts';
@@ -25,10 +24,7 @@ const startProgram = fileURLToPath(new URL('../start-program.ts', import.meta.ur
 let bench: TestBench;
 
 beforeAll(async () => {
-  await prepareCgroups();
-  const runtime = stack.use(await buildStandIn());
-  const rootfs = await findOrMakeTestRoot();
-  bench = stack.use(await openTestBench({ driver, instanceNumber: testInstance, rootfs, runtime, firstNumber: 600 }));
+  bench = await openPreparedBench(stack, { driver, instanceNumber: testInstance, firstNumber: 600 });
 }, 900_000);
 afterAll(async () => {
   await stack.disposeAsync();

@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randomId, silentLogger, sleep } from '@soulbox/base';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { prepareCgroups } from '../../cgroup/prepare.ts';
-import { buildStandIn, findOrMakeTestRoot } from '../../contract/build-stand-in.ts';
 import { hostTraces } from '../../contract/host-traces.ts';
 import { freezeInto, pause, stopAndSave } from '../../contract/saved-sandboxes.ts';
+import { openPreparedBench } from '../../contract/prepared-bench.ts';
 import type { TestBench, TestSandbox } from '../../contract/test-sandbox.ts';
-import { openTestBench, usualLimits } from '../../contract/test-sandbox.ts';
+import { usualLimits } from '../../contract/test-sandbox.ts';
 import type { SandboxSpec, SavedMemory } from '../../driver.ts';
 import { criu } from '../checkpoint/test-criu.ts';
 import { createContainerDriver } from '../driver.ts';
@@ -32,11 +31,8 @@ const startProgram = fileURLToPath(new URL('../start-program.ts', import.meta.ur
 let bench: TestBench;
 
 beforeAll(async () => {
-  await prepareCgroups();
-  const runtime = stack.use(await buildStandIn());
-  const rootfs = await findOrMakeTestRoot();
-  const options = { driver, instanceNumber: testInstance, rootfs, runtime, firstNumber: 700, lateMemory: true };
-  bench = stack.use(await openTestBench(options));
+  const options = { driver, instanceNumber: testInstance, firstNumber: 700, lateMemory: true };
+  bench = await openPreparedBench(stack, options);
 }, 900_000);
 afterAll(async () => {
   await stack.disposeAsync();
