@@ -6,7 +6,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 // two in a row of the same test are. Vitest prints every retry.
 const retry = 1;
 
-/** Files of a minute and more: begun last, they would run alone while the other workers have nothing left. */
+/** Files of a minute and more: begun last, they would run alone while the second worker has nothing left. */
 const longFiles = [
   ...['isolation/src/gvisor/driver', 'isolation/src/container/driver', 'isolation/src/container/pager/late-sandbox'],
   ...['runner/src/sandboxes/crash', 'runner/src/builds/run-build', 'runner/src/templates/maker'],
@@ -36,8 +36,7 @@ export default defineConfig({
           ],
           testTimeout: 30_000,
           hookTimeout: 120_000,
-          // Many files wait more than they work.
-          maxWorkers: 3,
+          maxWorkers: 2,
         },
       },
       {

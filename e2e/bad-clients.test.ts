@@ -4,17 +4,18 @@ import { Sandbox } from 'e2b';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { readdirSync, readFileSync } from 'node:fs';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, type TestContext } from 'vitest';
 import { createSandbox, sharedSandbox } from './harness/sandbox.ts';
 import { apiKey, server } from './harness/server.ts';
 import { until } from './harness/until.ts';
 
 const sandbox = sharedSandbox();
 
-async function open(): Promise<Socket> {
+/** Tests that run side by side have to say which of them it is for. */
+async function open(test: Pick<TestContext, 'onTestFinished'> = { onTestFinished }): Promise<Socket> {
   const socket = connect(server.port, '127.0.0.1');
   socket.on('error', () => undefined);
-  onTestFinished(() => {
+  test.onTestFinished(() => {
     socket.destroy();
   });
   await new Promise((resolve) => socket.once('connect', resolve));
@@ -56,30 +57,39 @@ test('a client that hangs up at any step of a create leaves no sandbox that nobo
   expect((await sandbox().commands.run('echo fine')).stdout).toBe('fine\n');
 }, 60_000);
 
-test('a head that comes byte by byte is cut in time, others are served meanwhile', async () => {
-  const socket = await open();
-  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-  socket.resume();
-  const timer = setInterval(() => {
-    if (socket.writable) socket.write('x');
-  }, 500);
-  onTestFinished(() => clearInterval(timer));
-  socket.write('GET /health HTTP/1.1\r\nX-Slow: ');
-  expect((await sandbox().commands.run('echo served')).stdout).toBe('served\n');
-  const startedAt = Date.now();
-  await closed;
-  expect(Date.now() - startedAt).toBeLessThan(40_000);
-}, 60_000);
+// Side by side, for both wait for a time limit of the server.
+test.concurrent(
+  'a head that comes byte by byte is cut in time, others are served meanwhile',
+  async (context) => {
+    const socket = await open(context);
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    socket.resume();
+    const timer = setInterval(() => {
+      if (socket.writable) socket.write('x');
+    }, 500);
+    context.onTestFinished(() => clearInterval(timer));
+    socket.write('GET /health HTTP/1.1\r\nX-Slow: ');
+    expect((await sandbox().commands.run('echo served')).stdout).toBe('served\n');
+    const startedAt = Date.now();
+    await closed;
+    expect(Date.now() - startedAt).toBeLessThan(40_000);
+  },
+  60_000,
+);
 
-test('a create body that never ends coming is cut in time', async () => {
-  const socket = await open();
-  let reply = '';
-  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-  socket.on('data', (data) => (reply += data.toString()));
-  socket.write([...createHead, 'Content-Length: 1000', '', '{'].join('\r\n'));
-  await closed;
-  if (reply !== '') expect(reply).toMatch(/^HTTP\/1\.1 4\d\d /);
-}, 90_000);
+test.concurrent(
+  'a create body that never ends coming is cut in time',
+  async (context) => {
+    const socket = await open(context);
+    let reply = '';
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    socket.on('data', (data) => (reply += data.toString()));
+    socket.write([...createHead, 'Content-Length: 1000', '', '{'].join('\r\n'));
+    await closed;
+    if (reply !== '') expect(reply).toMatch(/^HTTP\/1\.1 4\d\d /);
+  },
+  90_000,
+);
 
 test('a client that does not read an endless answer does not fill the server', async () => {
   const before = memoryMb();

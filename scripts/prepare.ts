@@ -35,7 +35,10 @@ export async function prepareForTests(): Promise<number> {
 }
 
 /** Those that tests look for, in two lanes of about the same length: making one keeps one processor busy. */
-const templateLanes = [['code-interpreter-v1'], ['desktop', 'edge', 'mcp-gateway', 'runtimes']];
+const templateLanes = [
+  ['code-interpreter-v1', 'mcp-gateway'],
+  ['desktop', 'edge', 'runtimes'],
+];
 
 /** Makes those that are missing; gives the exit code of the first that failed. */
 export async function makeTestTemplates(): Promise<number> {

@@ -86,7 +86,7 @@ async function expectNothingLeft(): Promise<void> {
 }
 
 describe('a runner that is killed', () => {
-  it.each([0, 10, 25, 45, 70, 100, 140])('%i ms into a pause leaves its sandbox running or paused', async (afterMs) => {
+  it.each([0, 25, 45, 70, 140])('%i ms into a pause leaves its sandbox running or paused', async (afterMs) => {
     const sandboxId = await create();
     const told = await crashDuring('pauseSandbox', { sandboxId, keepMemory: true }, afterMs);
     const state = await expectAlive(sandboxId);
@@ -104,10 +104,7 @@ describe('a runner that is killed', () => {
     await expectNothingLeft();
   });
 
-  const momentsOfSnapshots = [0, 30, 70, 110, 160, 220, 300].flatMap((ms) => [
-    [ms, 'small'] as const,
-    [ms, 'large'] as const,
-  ]);
+  const momentsOfSnapshots = [0, 70, 110, 160, 300].flatMap((ms) => [[ms, 'small'] as const, [ms, 'large'] as const]);
   it.each(momentsOfSnapshots)(
     '%i ms into a snapshot leaves its source with a %s disk usable',
     async (afterMs, disk) => {
@@ -131,10 +128,7 @@ describe('a runner that is killed', () => {
     await expectNothingLeft();
   });
 
-  const momentsOfForks = [50, 100, 150, 200, 250, 350].flatMap((ms) => [
-    [ms, 'small'] as const,
-    [ms, 'large'] as const,
-  ]);
+  const momentsOfForks = [50, 150, 250, 350].flatMap((ms) => [[ms, 'small'] as const, [ms, 'large'] as const]);
   it.each(momentsOfForks)(
     '%i ms into a fork leaves its source with a %s disk, and whole copies or none',
     async (afterMs, disk) => {
