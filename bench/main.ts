@@ -10,6 +10,7 @@ import { create } from './measurements/create.ts';
 import { fork } from './measurements/fork.ts';
 import { functions } from './measurements/functions.ts';
 import { idleCpu } from './measurements/idle-cpu.ts';
+import { image } from './measurements/image.ts';
 import { memory } from './measurements/memory.ts';
 import { pool } from './measurements/pool.ts';
 import { runCode } from './measurements/run-code.ts';
@@ -32,6 +33,7 @@ const measurements: readonly Measurement[] = [
   fork,
   pool,
   build,
+  image,
   functions,
   burst,
   idleCpu,

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'no
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { removeTree, run, sleep } from '@soulbox/base';
-import { bcrypt, makeBusyboxRootfs, makeImage, makeTar, startRegistry } from '@soulbox/templates/testing';
+import { bcrypt, makeBusyboxRootfs, makeImage, makeTar, pushImage, startRegistry } from '@soulbox/templates/testing';
 import type { Registry, TarEntry } from '@soulbox/templates/testing';
 import { testDirectory } from '@soulbox/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -253,10 +253,6 @@ describe('an image', () => {
     baseTemplateId: undefined,
     image: { reference, ...more },
   });
-  const push = async (layout: string, name: string, flags: readonly string[] = []): Promise<void> => {
-    const copy = ['--insecure-policy', 'copy', '--dest-tls-verify=false', ...flags];
-    await run('skopeo', [...copy, layout, `docker://${name}`]);
-  };
   let layout: string;
 
   beforeAll(async () => {
@@ -268,7 +264,7 @@ describe('an image', () => {
       user: 'app',
       environment: ['FROM_IMAGE=yes'],
     });
-    await push(layout, `${registry.address}/boxes/box:1`);
+    await pushImage(layout, `${registry.address}/boxes/box:1`);
   });
 
   it('is fetched once, and gives sandboxes of `user`', async () => {
@@ -295,7 +291,7 @@ describe('an image', () => {
     const image = await makeImage(join(registryDirectory, 'rootfs'), join(registryDirectory, 'layout-canceled'), {
       environment: ['CANCELED=1'],
     });
-    await push(image, `${registry.address}/boxes/canceled:1`);
+    await pushImage(image, `${registry.address}/boxes/canceled:1`);
     for (const afterMs of [100, 250, 400]) {
       const { buildId, told } = lab.start([], fromImage(`${registry.address}/boxes/canceled:1`));
       const outcome = expect(told).rejects.toThrow(/abort|cancel/i);
@@ -330,11 +326,10 @@ describe('an image of a registry with a password', () => {
     if (locked === undefined) return context.skip('libcrypt here cannot make a bcrypt hash');
     const { address } = locked;
     const login = ['--dest-creds', 'alice:secret-of-alice'];
-    const copy = ['--insecure-policy', 'copy', '--dest-tls-verify=false', ...login];
     // Another image than the one above, or it would not have to be fetched.
     const rootfs = join(registryDirectory, 'rootfs');
     const image = await makeImage(rootfs, join(registryDirectory, 'layout-locked'), { environment: ['LOCKED=1'] });
-    await run('skopeo', [...copy, image, `docker://${address}/box:1`]);
+    await pushImage(image, `${address}/box:1`, login);
     const build = async (password: string | undefined): Promise<Told> => {
       const credentials = password === undefined ? {} : { credentials: { basic: { username: 'alice', password } } };
       return await lab.build([], {

@@ -40,6 +40,12 @@ export async function startRegistry(directory: string, htpasswd?: string): Promi
   };
 }
 
+/** Copies an image such as `makeImage` gives to `HOST:PORT/NAME:TAG`; `flags` are skopeo's, such as those of a login. */
+export async function pushImage(image: string, name: string, flags: readonly string[] = []): Promise<void> {
+  const copy = ['--insecure-policy', 'copy', '--dest-tls-verify=false', ...flags];
+  await run('skopeo', [...copy, image, `docker://${name}`], { timeoutMs: 300_000 });
+}
+
 async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
