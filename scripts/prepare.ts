@@ -28,10 +28,17 @@ const soulbox = async (...args: string[]): Promise<number> =>
 /** Prepares the host for tests, with what only they need; gives the exit code of what failed. */
 export async function prepareForTests(): Promise<number> {
   const code = await soulbox('setup', '--install', '--data-dir', testDirectory);
-  // One test looks at a desktop through a browser; where it cannot be installed that test says so and is skipped.
-  if (code === 0 && !existsSync('/usr/bin/chromium'))
-    await installPackages(['chromium'], (step) => console.log(`For the tests: ${step}`)).catch(console.error);
+  if (code === 0 && !existsSync('/usr/bin/chromium')) await installBrowser();
   return code;
+}
+
+/** One test looks at a desktop through it; where it cannot be installed that test says so and is skipped. */
+async function installBrowser(): Promise<void> {
+  try {
+    await installPackages(['chromium'], (step) => console.log(`For a test: ${step}`));
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+  }
 }
 
 /** Those that tests look for, in two lanes of about the same length: making one keeps one processor busy. */

@@ -1,29 +1,21 @@
 // Half-made and damaged states that only this driver can be in.
 import { readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { SoulBoxError } from '@soulbox/base';
 import { silentLogger, sleep } from '@soulbox/base';
 import { hostTraces } from '../contract/host-traces.ts';
 import type { SandboxSpec } from '../driver.ts';
 import { openPreparedBench } from '../contract/prepared-bench.ts';
-import type { TestBench, TestSandbox } from '../contract/test-sandbox.ts';
+import type { TestSandbox } from '../contract/test-sandbox.ts';
 import { createContainerDriver } from './driver.ts';
 import { endHostTools } from '../host/host-tool.ts';
 import { traceName } from '../root/layout.ts';
 import { layoutOf, runtimeRoot } from './layout.ts';
 import { testInstance } from './test-instance.ts';
 
-const stack = new AsyncDisposableStack();
 const driver = createContainerDriver({ logger: silentLogger, instance: testInstance });
-let bench: TestBench;
-
-beforeAll(async () => {
-  bench = await openPreparedBench(stack, { driver, instanceNumber: testInstance, firstNumber: 500 });
-}, 900_000);
-afterAll(async () => {
-  await stack.disposeAsync();
-});
+const bench = await openPreparedBench({ driver, instanceNumber: testInstance, firstNumber: 500 });
 
 const expectGone = async (spec: SandboxSpec): Promise<void> => {
   expect(await hostTraces(spec)).toEqual([]);

@@ -1,13 +1,15 @@
+import { afterAll } from 'vitest';
 import { prepareCgroups } from '../cgroup/prepare.ts';
 import { buildStandIn, findOrMakeTestRoot } from './build-stand-in.ts';
 import type { BenchOptions, TestBench } from './test-sandbox.ts';
 import { openTestBench } from './test-sandbox.ts';
 
-/** A bench with the stand-in for envd on the usual root, for a test file of one driver; it ends with `stack`. */
-export async function openPreparedBench(
-  stack: AsyncDisposableStack,
-  options: Omit<BenchOptions, 'rootfs' | 'runtime'>,
-): Promise<TestBench> {
+/** A bench with the stand-in for envd on the usual root, for a test file of one driver; it ends with the file. */
+export async function openPreparedBench(options: Omit<BenchOptions, 'rootfs' | 'runtime'>): Promise<TestBench> {
+  const stack = new AsyncDisposableStack();
+  afterAll(async () => {
+    await stack.disposeAsync();
+  });
   await prepareCgroups();
   const runtime = stack.use(await buildStandIn());
   const rootfs = await findOrMakeTestRoot();

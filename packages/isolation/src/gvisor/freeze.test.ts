@@ -1,22 +1,13 @@
 // What only this driver can get into: a program of the runtime stops and starts its sandboxes, and can be killed at it.
 import { spawnSync } from 'node:child_process';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { silentLogger, sleep } from '@soulbox/base';
 import { openPreparedBench } from '../contract/prepared-bench.ts';
-import type { TestBench } from '../contract/test-sandbox.ts';
 import { createGvisorDriver } from './driver.ts';
 import { testInstance } from './test-instance.ts';
 
-const stack = new AsyncDisposableStack();
 const driver = createGvisorDriver({ logger: silentLogger, instance: testInstance });
-let bench: TestBench;
-
-beforeAll(async () => {
-  bench = await openPreparedBench(stack, { driver, instanceNumber: testInstance, firstNumber: 500 });
-}, 900_000);
-afterAll(async () => {
-  await stack.disposeAsync();
-});
+const bench = await openPreparedBench({ driver, instanceNumber: testInstance, firstNumber: 500 });
 
 const killResume = (sandboxId: string): void => void spawnSync('pkill', ['-9', '-f', `resume ${sandboxId}$`]);
 

@@ -25,6 +25,7 @@ export async function thawSandbox(host: Host, instance: SandboxInstance): Promis
   for (let left = attempts - 1; isPaused(host, instance); left--) {
     try {
       await runRunsc(host, instance, ['resume', instance.sandboxId]);
+      return;
     } catch (error) {
       if (left > 0) continue;
       await endProcesses(host, instance.sandboxId);

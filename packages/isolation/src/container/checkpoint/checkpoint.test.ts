@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { run, silentLogger, sleep, SoulBoxError } from '@soulbox/base';
 import { hostTraces } from '../../contract/host-traces.ts';
 import { freezeInto, pause, savedMemory, stopAndSave } from '../../contract/saved-sandboxes.ts';
 import { openPreparedBench } from '../../contract/prepared-bench.ts';
-import type { TestBench, TestSandbox } from '../../contract/test-sandbox.ts';
+import type { TestSandbox } from '../../contract/test-sandbox.ts';
 import { usualLimits } from '../../contract/test-sandbox.ts';
 import type { SandboxSpec, SavedMemory } from '../../driver.ts';
 import { endHostTools } from '../../host/host-tool.ts';
@@ -18,17 +18,9 @@ import { layoutOf } from '../layout.ts';
 import { testInstance } from '../test-instance.ts';
 import { criu } from './test-criu.ts';
 
-const stack = new AsyncDisposableStack();
 const driver = createContainerDriver({ logger: silentLogger, instance: testInstance, criu });
 const startProgram = fileURLToPath(new URL('../start-program.ts', import.meta.url));
-let bench: TestBench;
-
-beforeAll(async () => {
-  bench = await openPreparedBench(stack, { driver, instanceNumber: testInstance, firstNumber: 600 });
-}, 900_000);
-afterAll(async () => {
-  await stack.disposeAsync();
-});
+const bench = await openPreparedBench({ driver, instanceNumber: testInstance, firstNumber: 600 });
 
 const python = async (sandbox: TestSandbox, program: string): Promise<void> => {
   await sandbox.sh(`cat > /program.py << 'END'\n${program}\nopen("/ready", "w"); time.sleep(600)\nEND`);

@@ -4,11 +4,11 @@ import { cp, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randomId, silentLogger, sleep } from '@soulbox/base';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { hostTraces } from '../../contract/host-traces.ts';
 import { freezeInto, pause, stopAndSave } from '../../contract/saved-sandboxes.ts';
 import { openPreparedBench } from '../../contract/prepared-bench.ts';
-import type { TestBench, TestSandbox } from '../../contract/test-sandbox.ts';
+import type { TestSandbox } from '../../contract/test-sandbox.ts';
 import { usualLimits } from '../../contract/test-sandbox.ts';
 import type { SandboxSpec, SavedMemory } from '../../driver.ts';
 import { criu } from '../checkpoint/test-criu.ts';
@@ -23,20 +23,11 @@ const pagesPerMib = mib / 4096;
 const timeout = 60_000;
 /** By a gap of a second in its time the program knows that it has been away. */
 const pauseMs = 1_200;
-const stack = new AsyncDisposableStack();
 const newDriver = (): ReturnType<typeof createContainerDriver> =>
   createContainerDriver({ logger: silentLogger, instance: testInstance, criu });
 const driver = newDriver();
 const startProgram = fileURLToPath(new URL('../start-program.ts', import.meta.url));
-let bench: TestBench;
-
-beforeAll(async () => {
-  const options = { driver, instanceNumber: testInstance, firstNumber: 700, lateMemory: true };
-  bench = await openPreparedBench(stack, options);
-}, 900_000);
-afterAll(async () => {
-  await stack.disposeAsync();
-});
+const bench = await openPreparedBench({ driver, instanceNumber: testInstance, firstNumber: 700, lateMemory: true });
 
 /** A sandbox with a program that has `sizeMib` of memory and does `task` as soon as it is restored. */
 async function startHolder(sizeMib: number, task: string, memoryMb = sizeMib + 200): Promise<TestSandbox> {
