@@ -63,8 +63,7 @@ function unreachable(api: ApiConnection, error: unknown): SoulBoxError {
 }
 
 function urlOf(api: ApiConnection, { path, query = {} }: ApiCall): URL {
-  const url = URL.parse(`${api.url}${path}`);
-  if (url === null) throw unreachable(api, new Error('Invalid URL'));
+  const url = new URL(`${api.url}${path}`);
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) url.searchParams.set(name, String(value));
   }

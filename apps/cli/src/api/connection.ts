@@ -30,12 +30,16 @@ export async function findApi(dataDirFlag: string | undefined): Promise<ApiConne
   );
 }
 
-/** As the official clients read them: a URL wins over a domain. */
+/** As the official clients read them: a URL wins over a domain. Throws `config_invalid` when that is none. */
 function connectionFrom(variables: Readonly<Record<string, string | undefined>>): ApiConnection | undefined {
   const { E2B_API_URL: apiUrl = '', E2B_DOMAIN: domain = '', E2B_API_KEY: key = '' } = variables;
   const { E2B_SANDBOX_URL: sandboxUrl = apiUrl } = variables;
   const url = apiUrl === '' && domain !== '' ? `https://api.${domain}` : apiUrl;
   if (url === '' || key === '') return undefined;
+  if (!URL.canParse(url)) {
+    const name = apiUrl === '' ? 'E2B_DOMAIN' : 'E2B_API_URL';
+    throw new SoulBoxError('config_invalid', `${name} makes no URL: ${url}`);
+  }
   return {
     url: url.replace(/\/+$/, ''),
     key: new Secret(key),
