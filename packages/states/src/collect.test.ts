@@ -46,11 +46,13 @@ test('what is made while the caller is asked is not up for removal', async () =>
   await shop.store.open('s1');
 });
 
-test('no layer goes while a draft is open: it may be about to name it', async () => {
+test('what an open draft will name stays, and no other layer waits for its end', async () => {
   await makeLayer('l1');
+  await makeLayer('l2');
   {
-    await using draft = await shop.store.begin('s1');
-    expect((await shop.store.collect(needed())).removedLayers).toEqual([]);
+    await using draft = await shop.store.begin('s1', ['l1']);
+    expect((await shop.store.collect(needed())).removedLayers).toEqual(['l2']);
+    await expect(draft.seal(testFacts({ layers: ['l1', 'l2'] }))).rejects.toMatchObject({ reason: 'internal' });
     await draft.seal(testFacts({ layers: ['l1'] }));
   }
   expect((await shop.store.collect(needed(['s1']))).removedLayers).toEqual([]);

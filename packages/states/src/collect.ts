@@ -9,8 +9,8 @@ export interface Shelves {
   readonly store: Pick<StateStore, 'list' | 'remove'>;
   readonly layers: Layers;
   readonly logger: Logger;
-  /** Whether a draft is open: what it will name is not known yet. */
-  hasDrafts(): boolean;
+  /** What the drafts that are open will name. */
+  layersOfDrafts(): readonly string[];
   statePath(stateId: string): string;
 }
 
@@ -34,13 +34,14 @@ async function findUnneeded(
   layers: readonly string[],
   needed: ReadonlySet<string>,
 ): Promise<string[]> {
-  const named = new Set(needed);
+  // Before the list: one that is sealed in between is a state by then.
+  const named = new Set([...needed, ...shelves.layersOfDrafts()]);
   for (const stateId of await shelves.store.list()) {
     const found = await findLayers(shelves, stateId);
     if (found === undefined) return [];
     for (const layerId of found) named.add(layerId);
   }
-  return shelves.hasDrafts() ? [] : layers.filter((id) => !named.has(id));
+  return layers.filter((id) => !named.has(id));
 }
 
 /** Undefined when the state cannot be read: any layer may be one of its own. */

@@ -1,6 +1,6 @@
 import { rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errorFromNode, removeTree } from '@soulbox/base';
+import { errorFromNode, removeTree, SoulBoxError } from '@soulbox/base';
 import { blockBytes, blockCountOf } from './digests/digest-job.ts';
 import type { Digester } from './digests/digester.ts';
 import { forEachAtOnce } from './digests/for-each-at-once.ts';
@@ -18,19 +18,30 @@ import type { State, StateDraft } from './state-store.ts';
 /** Files flushed at once: the file system then commits many with one write of its journal. */
 const flushesAtOnce = 64;
 
-/** `directory` exists and is empty; `target` is what `seal` renames it to. */
+export interface DraftPlan {
+  readonly stateId: string;
+  /** All that its manifest may name. */
+  readonly layers: readonly string[];
+  /** Exists and is empty. */
+  readonly directory: string;
+  /** What `seal` renames it to. */
+  readonly target: string;
+}
+
 export class Draft implements StateDraft {
   readonly stateId: string;
   readonly directory: string;
+  readonly #layers: readonly string[];
   readonly #target: string;
   readonly #digester: Digester;
   readonly #onEnd: () => void;
   #follower: Follower | undefined;
   #sealed = false;
 
-  constructor(stateId: string, directory: string, target: string, digester: Digester, onEnd: () => void) {
+  constructor({ stateId, layers, directory, target }: DraftPlan, digester: Digester, onEnd: () => void) {
     this.stateId = stateId;
     this.directory = directory;
+    this.#layers = layers;
     this.#target = target;
     this.#digester = digester;
     this.#onEnd = onEnd;
@@ -41,6 +52,10 @@ export class Draft implements StateDraft {
   }
 
   async seal(facts: StateFacts): Promise<State> {
+    // A collection may have removed it.
+    const unknown = facts.layers.find((layerId) => !this.#layers.includes(layerId));
+    if (unknown !== undefined)
+      throw new SoulBoxError('internal', `Layer ${unknown} was not named when the draft began.`);
     try {
       await this.#follower?.stop();
       const parts = await this.#digestAndFlush(await listPartFiles(this.directory));

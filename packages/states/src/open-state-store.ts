@@ -72,7 +72,8 @@ class DiskStateStore implements StateStore {
   readonly #digester = new Digester();
   readonly #layers: Layers;
   readonly #archive: Archive | undefined;
-  readonly #drafts = new Set<string>();
+  /** The layers that each may name. */
+  readonly #drafts = new Map<string, readonly string[]>();
   readonly #packing = new Map<string, { readonly abort: AbortController; readonly ended: Promise<unknown> }>();
   readonly #unpacking = new Map<string, Promise<State>>();
 
@@ -95,12 +96,12 @@ class DiskStateStore implements StateStore {
     await this.#archive?.sweep(new Map((await this.list()).map((id) => [id, this.#paths.state(id)])));
   }
 
-  async begin(stateId: string): Promise<StateDraft> {
+  async begin(stateId: string, layers: readonly string[] = []): Promise<StateDraft> {
     const target = this.#paths.state(stateId);
     if (this.#drafts.has(stateId) || (await exists(target)))
       throw new SoulBoxError('name_taken', `State ${stateId} exists already, or is being written.`);
     const directory = target + draftSuffix;
-    this.#drafts.add(stateId);
+    this.#drafts.set(stateId, layers);
     this.#digester.start();
     try {
       await mkdir(directory, { mode: 0o700 });
@@ -108,7 +109,8 @@ class DiskStateStore implements StateStore {
       this.#drafts.delete(stateId);
       throw errorFromNode(error, `No folder could be made for state ${stateId} on the disk of the host.`);
     }
-    return new Draft(stateId, directory, target, this.#digester, () => this.#drafts.delete(stateId));
+    const onEnd = (): boolean => this.#drafts.delete(stateId);
+    return new Draft({ stateId, layers, directory, target }, this.#digester, onEnd);
   }
 
   async open(stateId: string): Promise<State> {
@@ -227,7 +229,7 @@ class DiskStateStore implements StateStore {
       store: this,
       layers: this.#layers,
       logger: this.#logger,
-      hasDrafts: () => this.#drafts.size > 0,
+      layersOfDrafts: () => [...this.#drafts.values()].flat(),
       statePath: (stateId: string) => this.#paths.state(stateId),
     };
     return await collect(shelves, findNeeded);

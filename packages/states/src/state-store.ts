@@ -11,8 +11,11 @@ import type { DiskDigests, Manifest, StampedDisk, StateFacts } from './manifest.
  * is under way.
  */
 export interface StateStore extends AsyncDisposable {
-  /** A folder for a driver to save into. It becomes a state by `seal`; until then it is nobody's. Throws `name_taken`. */
-  begin(stateId: string): Promise<StateDraft>;
+  /**
+   * A folder for a driver to save into. It becomes a state by `seal`; until then it is nobody's. `layers` are all that its manifest
+   * may name: they are needed as long as the draft is open. Default: none. Throws `name_taken`.
+   */
+  begin(stateId: string, layers?: readonly string[]): Promise<StateDraft>;
   /**
    * Reads and checks the manifest, and that the folder holds every part in its size and nothing else. Throws
    * `snapshot_not_found`, `state_damaged`, `state_incompatible`.
@@ -72,7 +75,7 @@ export interface StateStore extends AsyncDisposable {
   /**
    * Removes every state and layer that nobody needs. `findNeeded` is asked after the store has looked at what there is: a
    * caller that names a state or layer in its records before it makes it cannot lose it to a collection under way. Layers
-   * that a kept state names are needed too. While a draft is open, or a kept state cannot be read, no layer is removed.
+   * that a kept state or an open draft names are needed too. While a kept state cannot be read, no layer is removed.
    */
   collect(findNeeded: () => Needed | Promise<Needed>): Promise<Collection>;
 }
@@ -97,7 +100,7 @@ export interface StateDraft extends AsyncDisposable {
    * to. A part that is written in another order must not be named here: its digests would be wrong. Optional.
    */
   follow(isAppendOnly: (partName: string) => boolean): void;
-  /** Digests every part, flushes all to the disk and writes the manifest last. Call it once. Throws `disk_full`. */
+  /** Digests every part, flushes all to the disk and writes the manifest last. Call it once. Throws `disk_full`, and `internal` for layers that `begin` was not told of. */
   seal(facts: StateFacts): Promise<State>;
 }
 

@@ -68,7 +68,7 @@ export async function openTestStore(): Promise<TestStore> {
 }
 
 export async function sealTestState(store: StateStore, stateId: string, facts = testFacts()): Promise<State> {
-  await using draft = await store.begin(stateId);
+  await using draft = await store.begin(stateId, facts.layers);
   for (const [name, content] of Object.entries(testParts)) await writeFile(join(draft.directory, name), content);
   return await draft.seal(facts);
 }

@@ -35,15 +35,12 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
     using _hold = context.keepsakes.hold({ states: [snapshot.stateId], layers: snapshot.layers });
     return await makeCopies(context, sealedSource(context.host, snapshot), request, request.teamId);
   }
-  const outcomes = await withSource(context, source.sandboxId, async (atHand) => {
+  return await withSource(context, source.sandboxId, async (atHand) => {
     const { teamId } = atHand.source.tenant;
     const done = await makeSealedCopies(context, atHand, { count, timeoutSeconds }, teamId);
     context.events.emit({ event: { case: 'checkpointed', value: { sandboxId: source.sandboxId, snapshotId: '' } } });
     return done;
   });
-  // A running source was saved for these copies only.
-  context.background.start(async () => await context.keepsakes.collect());
-  return outcomes;
 }
 
 /** While the copies are made their common disk is sealed; where that fails nobody hears of them. */

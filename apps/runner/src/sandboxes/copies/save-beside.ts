@@ -44,7 +44,7 @@ export async function saveBeside(
   const facts = await factsOf(context, sandbox, { stateId, keepMemory: true, layers });
   await using parts = new AsyncDisposableStack();
   parts.use(keepsakes.hold({ states: [stateId], layers }));
-  const draft = parts.use(await host.states.begin(stateId));
+  const draft = parts.use(await host.states.begin(stateId, layers));
   // The record does not name the layer: the sandbox never lies on it.
   const work = { from: 'running' as const, stateId, layerId: '', keepMemory: true, promised: false };
   await table.step(sandbox, 'snapshotting', { work: { ...work, bootId: readBootId() } });

@@ -19,6 +19,8 @@ export async function withSource<T>(context: OperationContext, sandboxId: string
   const { table } = context;
   const { record } = table.getTenants(sandboxId);
   checkSource(record);
+  // By the end nothing is held any more: what was saved in vain, or for copies that are made now, can go.
+  using _collection = afterwards(context);
   using chain = await shortenChain(context, record.layers);
   await using kept = new AsyncDisposableStack();
   const outcome = await table.alone(sandboxId, async () => {
@@ -29,6 +31,10 @@ export async function withSource<T>(context: OperationContext, sandboxId: string
     return { beside: kept.use(await saveBeside(context, sandbox, chain)) };
   });
   return 'done' in outcome ? outcome.done : await use(outcome.beside);
+}
+
+function afterwards({ background, keepsakes }: OperationContext): Disposable {
+  return { [Symbol.dispose]: () => background.start(async () => await keepsakes.collect()) };
 }
 
 function checkSource(record: SandboxRecord): void {
