@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
 import { NotEnoughSpaceError, Sandbox, TimeoutError } from 'e2b';
 import { expect, test } from 'vitest';
+import { readCpuSeconds } from './harness/host-cpu.ts';
 import { askApi } from './harness/http.ts';
 import { skipWithout } from './harness/needs.ts';
 import { createSandbox } from './harness/sandbox.ts';
@@ -67,6 +69,19 @@ test('a fork bomb hits its limit; envd, the host and other sandboxes go on', { t
   if (server.capabilities.survivesOutOfMemory) expect(await bombed.kill()).toBe(true);
   const fresh = await createSandbox();
   expect((await fresh.commands.run('echo fresh')).stdout).toBe('fresh\n');
+});
+
+test('what sandboxes do together leaves the host its share of every CPU', async () => {
+  const burn = 'for i in $(seq 8); do (while :; do :; done) & done; wait';
+  const busy = await Promise.all(Array.from({ length: 3 }, async () => await createSandbox()));
+  for (const sandbox of busy) await sandbox.commands.run(burn, { background: true, timeoutMs: 0 });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const used = (): number => readCpuSeconds(server.instance);
+  const [before, startedAt] = [used(), performance.now()];
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  const share = ((used() - before) * 1000) / (performance.now() - startedAt) / cpus().length;
+  expect(share).toBeGreaterThan(0.5);
+  expect(share).toBeLessThan(0.96);
 });
 
 test('a full disk is told as such and is usable again afterwards', async () => {

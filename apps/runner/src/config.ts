@@ -149,6 +149,13 @@ export const runnerConfigSchema = {
     2048,
     'Processes and threads one sandbox may have.',
   ),
+  hostCpuPercent: key(
+    'SOULBOX_HOST_CPU_PERCENT',
+    wholeNumber(0, 90),
+    5,
+    'Percent of all CPU time that sandboxes together leave to the server and to everything else on the host. With 0 they can take all ' +
+      'of it, which on many kernels lets a busy sandbox starve the host.',
+  ),
   dependencyCacheMb: key(
     'SOULBOX_DEPENDENCY_CACHE_MB',
     wholeNumber(0, 1_048_576),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
+import { limitSandboxesTogether } from '@soulbox/isolation';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { StateStore } from '@soulbox/states';
@@ -28,6 +29,7 @@ import { endSandbox, retryEndings } from './sandboxes/end.ts';
 import { getDriver } from './sandboxes/host.ts';
 import type { SandboxHost } from './sandboxes/host.ts';
 import { startKeeper } from './sandboxes/keeper.ts';
+import { sharedCpus } from './host/shared-cpus.ts';
 import { createKeepsakes } from './sandboxes/keepsakes.ts';
 import { letGo } from './sandboxes/live.ts';
 import { createLogBook } from './sandboxes/log-book.ts';
@@ -89,7 +91,8 @@ export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposa
 
 /** Recovers what an earlier server left, then starts the pool, the keeper and the metrics. */
 export async function createRunnerContext(options: RunnerOptions): Promise<RunnerContext> {
-  const { logger } = options;
+  const { logger, config } = options;
+  await limitSandboxesTogether(config.instance, sharedCpus(config));
   const stopping = new AbortController();
   const { context: operations, router, end } = await createOperations(options, stopping.signal);
   const maker = createTemplateMaker({

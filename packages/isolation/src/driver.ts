@@ -2,8 +2,8 @@ import type { Secret } from '@soulbox/base';
 
 /** What a sandbox may use. Every limit is enforced by the kernel, not by envd. */
 export interface SandboxLimits {
-  /** Whole CPUs' worth of time, 1 to 64. */
-  readonly cpuCount: number;
+  /** CPUs' worth of time, up to 64; a fraction where all sandboxes together may not use that much. */
+  readonly cpus: number;
   /** MiB of memory, page cache included. */
   readonly memoryMb: number;
   /** MiB of the writable layer. */

@@ -16,4 +16,5 @@ export { createGvisorDriver } from './gvisor/driver.ts';
 export { hasFastGroupMoves, makeGroupMovesFast } from './cgroup/fast-moves.ts';
 export { detectCgroupLayout } from './cgroup/layout.ts';
 export type { CgroupLayout } from './cgroup/layout.ts';
+export { limitSandboxesTogether } from './root/limit-together.ts';
 export { prepareCgroups } from './cgroup/prepare.ts';

@@ -6,6 +6,7 @@ import type { Namespace } from '@soulbox/network';
 import type { Dial } from '../envd/envd-client.ts';
 import { createEnvdClient } from '../envd/envd-client.ts';
 import { createForwardedDial } from '../envd/forwarded-dial.ts';
+import { sharedCpus } from '../host/shared-cpus.ts';
 import { getDriver } from './host.ts';
 import type { SandboxHost } from './host.ts';
 import type { SandboxRecord } from './record.ts';
@@ -66,7 +67,7 @@ async function createSpec(
     runtime: { ...host.runtime, directory: record.runtimeDirectory },
     idBase: idBaseOf(host.config.instance, record.slot),
     limits: {
-      cpuCount: record.cpuCount,
+      cpus: Math.min(record.cpuCount, sharedCpus(host.config)),
       memoryMb: record.memoryMb,
       diskMb: record.diskMb,
       maxProcesses: host.config.maxProcesses,

@@ -18,9 +18,8 @@ export interface CgroupUsage {
 /** What a group may use, in the kernel's terms. */
 export interface CgroupLimits {
   readonly memoryBytes: number;
-  readonly cpuPeriodMicros: number;
-  /** CPU time in each period. */
-  readonly cpuQuotaMicros: number;
+  /** CPUs' worth of time. */
+  readonly cpus: number;
   readonly maxProcesses: number;
   /** What `devices.allow` takes, all else is forbidden. v1 only: on v2 a filter is a BPF program. */
   readonly devices: readonly string[];
@@ -33,6 +32,11 @@ export interface Cgroups {
   directoriesOf(group: string): readonly string[];
   /** Makes a group that holds no process yet, and its parents. One that exists gets the limits. */
   create(group: string, limits: CgroupLimits): Promise<void>;
+  /**
+   * Limits the CPU time of all groups below `parent` together, in CPUs; Infinity takes the limit away. Makes the group. Groups below
+   * that may use more than this get it as their own limit.
+   */
+  limitTogether(parent: string, cpus: number): Promise<void>;
   /** The folder that CRIU freezes by. */
   freezerOf(group: string): string;
   /** Stops every process in the group. Safe to repeat. Throws `checkpoint_failed` after 5 s, thawed again. */

@@ -43,6 +43,33 @@ describe.skipIf(!usable)('v1 control groups', () => {
     expect(usage.memoryRssBytes).toBeGreaterThanOrEqual(0);
   });
 
+  test('groups together use no more than their parent may, those that had more before too', async () => {
+    const busy = `${group}/busy`;
+    for (const directory of cgroups.directoriesOf(busy)) await mkdir(directory);
+    const cpuFile = (of: string, name: string): string => join(v1.get('cpu') ?? '', of, name);
+    await writeFile(cpuFile(busy, 'cpu.cfs_period_us'), '20000');
+    await writeFile(cpuFile(busy, 'cpu.cfs_quota_us'), '40000');
+    await cgroups.limitTogether(group, 0.3);
+    expect(await readFile(cpuFile(busy, 'cpu.cfs_quota_us'), 'latin1')).toBe('6000\n');
+
+    const loops = spawn('sh', ['-c', 'read go; while :; do :; done & while :; do :; done'], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    for (const directory of cgroups.directoriesOf(busy))
+      await writeFile(join(directory, 'cgroup.procs'), String(loops.pid));
+    loops.stdin.end('go\n');
+    await sleep(300);
+    const used = (): number => cgroups.readUsage(group).cpuUsedSeconds;
+    const [before, startedAt] = [used(), performance.now()];
+    await sleep(1000);
+    const cpus = ((used() - before) * 1000) / (performance.now() - startedAt);
+    expect(cpus).toBeGreaterThan(0.05);
+    expect(cpus).toBeLessThan(0.45);
+
+    await cgroups.limitTogether(group, Infinity);
+    expect(await readFile(cpuFile(group, 'cpu.cfs_quota_us'), 'latin1')).toBe('-1\n');
+  });
+
   test('killing ends all processes, also in a frozen group and in one below', async () => {
     const pid = await startInside('sleep 600 & sleep 600 & wait');
     await sleep(50);

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import type { CgroupLimits, Cgroups, CgroupUsage } from './cgroups.ts';
+import { cpuTimeOf } from './cpu-time.ts';
 import { readCounter, readFlatKeyed, readNumber } from './flat-keyed.ts';
 import { freezeGroup, writeIfThere } from './freeze.ts';
 import { killPids, listGroups, listPids, removeGroup, strikeUntilEmpty } from './tree.ts';
@@ -37,6 +38,9 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
     directoriesOf: (group) => roots.map((root) => join(root, group)),
     create: async (group, limits) => {
       await Promise.resolve().then(() => createV1Group(trees, fileOf, group, limits));
+    },
+    limitTogether: async (parent, cpus) => {
+      await Promise.resolve().then(() => limitV1Groups(fileOf, parent, cpus));
     },
     freezerOf: (group) => fileOf('freezer', group, ''),
     freeze: (group) => freezeGroup(fileOf('freezer', group, 'freezer.state'), 'FROZEN', 'THAWED', isFrozen),
@@ -94,13 +98,36 @@ function createV1Group(trees: ReadonlyMap<string, string>, fileOf: FileOf, group
   set('memory', 'memory.limit_in_bytes', limits.memoryBytes);
   // Not there when the kernel does not account for swap.
   if (existsSync(fileOf('memory', group, memoryAndSwap))) set('memory', memoryAndSwap, limits.memoryBytes);
-  set('cpu', 'cpu.cfs_period_us', limits.cpuPeriodMicros);
-  set('cpu', 'cpu.cfs_quota_us', limits.cpuQuotaMicros);
+  const { period, quota } = cpuTimeOf(limits.cpus);
+  set('cpu', 'cpu.cfs_period_us', period);
+  set('cpu', 'cpu.cfs_quota_us', quota);
   set('pids', 'pids.max', limits.maxProcesses);
   set('devices', 'devices.deny', 'a');
   for (const device of limits.devices) set('devices', 'devices.allow', device);
   const cpusets = trees.get('cpuset');
   if (cpusets !== undefined) fillCpusets(cpusets, group.split('/').filter(Boolean));
+}
+
+/** v1 refuses a group less than one below it has: those come first when it gets less. */
+function limitV1Groups(fileOf: FileOf, parent: string, cpus: number): void {
+  const { period, quota } = cpuTimeOf(cpus);
+  const fileIn = (group: string, file: string): string => fileOf('cpu', group, file);
+  const set = (group: string): void => {
+    writeFileSync(fileIn(group, 'cpu.cfs_period_us'), String(period), { flag: 'r+' });
+    writeFileSync(fileIn(group, 'cpu.cfs_quota_us'), String(quota), { flag: 'r+' });
+  };
+  mkdirSync(fileIn(parent, ''), { recursive: true });
+  if (cpus === Infinity) {
+    writeFileSync(fileIn(parent, 'cpu.cfs_quota_us'), '-1', { flag: 'r+' });
+    return;
+  }
+  const below = readdirSync(fileIn(parent, ''), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const { name } of below) {
+    const group = `${parent}/${name}`;
+    const share = readNumber(fileIn(group, 'cpu.cfs_quota_us')) / readNumber(fileIn(group, 'cpu.cfs_period_us'));
+    if (share < 0 || share > quota / period) set(group);
+  }
+  set(parent);
 }
 
 /** Passes on from parent to child what the tree of `cpuset` leaves empty in new groups. */

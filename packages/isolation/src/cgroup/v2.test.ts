@@ -37,6 +37,14 @@ test('usage is read from the files of the unified tree', () => {
   });
 });
 
+test('what groups together may use is one limit of their parent', async () => {
+  await writeFile(join(root, 'soulbox-0/cpu.max'), 'max 100000\n');
+  await createV2Cgroups(root).limitTogether('/soulbox-0', 1.9);
+  expect(await readFile(join(root, 'soulbox-0/cpu.max'), 'utf8')).toBe('38000 20000');
+  await createV2Cgroups(root).limitTogether('/soulbox-0', Infinity);
+  expect(await readFile(join(root, 'soulbox-0/cpu.max'), 'utf8')).toMatch(/^max 20000/);
+});
+
 test('a working set never becomes negative, and no limit is infinite', async () => {
   await writeFile(join(root, 'soulbox-0/i1/memory.current'), '1000\n');
   await writeFile(join(root, 'soulbox-0/i1/memory.max'), 'max\n');
@@ -83,8 +91,7 @@ test('controllers are passed on once', async () => {
 
 const limits = {
   memoryBytes: 1024,
-  cpuPeriodMicros: 20_000,
-  cpuQuotaMicros: 40_000,
+  cpus: 2,
   maxProcesses: 7,
   devices: ['c 1:3 rw'],
 };

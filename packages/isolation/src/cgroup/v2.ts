@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isNodeError } from '@soulbox/base';
 import type { CgroupLimits, Cgroups, CgroupUsage } from './cgroups.ts';
+import { cpuTimeOf } from './cpu-time.ts';
 import { readCounter, readFlatKeyed, readNumber } from './flat-keyed.ts';
 import { freezeGroup, writeIfThere } from './freeze.ts';
 import { neededControllers } from './layout.ts';
@@ -15,6 +16,10 @@ export function createV2Cgroups(root: string): Cgroups {
     version: 2,
     directoriesOf: (group) => [join(root, group)],
     create: (group, limits) => createV2Group(root, group, limits),
+    limitTogether: async (parent, cpus) => {
+      await mkdir(join(root, parent), { recursive: true });
+      await writeFile(join(root, parent, 'cpu.max'), cpuMaxOf(cpus), { flag: 'r+' });
+    },
     freezerOf: (group) => join(root, group),
     freeze: (group) => {
       const [control, events] = ['cgroup.freeze', 'cgroup.events'].map((file) => join(root, group, file));
@@ -55,6 +60,11 @@ function readUsage(directory: string): CgroupUsage {
   };
 }
 
+function cpuMaxOf(cpus: number): string {
+  const { period, quota } = cpuTimeOf(cpus);
+  return `${quota === Infinity ? 'max' : quota} ${period}`;
+}
+
 /** Kernels without CONFIG_SWAP have no such file. */
 function readSwap(directory: string): number {
   try {
@@ -74,6 +84,6 @@ async function createV2Group(root: string, group: string, limits: CgroupLimits):
   const set = (file: string, value: string): Promise<void> => writeFile(join(directory, file), value, { flag: 'r+' });
   await set('memory.max', String(limits.memoryBytes));
   await writeIfThere(join(directory, 'memory.swap.max'), '0');
-  await set('cpu.max', `${limits.cpuQuotaMicros} ${limits.cpuPeriodMicros}`);
+  await set('cpu.max', cpuMaxOf(limits.cpus));
   await set('pids.max', String(limits.maxProcesses));
 }

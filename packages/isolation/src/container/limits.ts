@@ -1,8 +1,7 @@
 import type { CgroupLimits } from '../cgroup/cgroups.ts';
 import type { SandboxLimits } from '../driver.ts';
 
-/** Microseconds. For this and what follows see docs/decisions/004. */
-const cpuPeriodMicros = 20_000;
+// For what follows see docs/decisions/004.
 const bytesPerMb = 1024 * 1024;
 
 /** Character devices a sandbox may open: null, zero, full, random, urandom, tty, ptmx and the terminals of devpts. */
@@ -29,8 +28,7 @@ export function processesOfUser({ maxProcesses }: SandboxLimits): number {
 export function groupLimits(limits: SandboxLimits): CgroupLimits {
   return {
     memoryBytes: limits.memoryMb * bytesPerMb,
-    cpuPeriodMicros,
-    cpuQuotaMicros: limits.cpuCount * cpuPeriodMicros,
+    cpus: limits.cpus,
     maxProcesses: limits.maxProcesses,
     devices: allowedDevices.map(([major, minor]) => `c ${major}:${minor ?? '*'} rw`),
   };

@@ -1,3 +1,4 @@
+import { cpuTimeOf } from '../cgroup/cpu-time.ts';
 import type { SandboxSpec } from '../driver.ts';
 import { idCount } from '../root/id-map.ts';
 import type { SandboxLayout } from './layout.ts';
@@ -84,7 +85,7 @@ function createResources(spec: SandboxSpec): object {
   const limits = groupLimits(spec.limits);
   return {
     memory: { limit: limits.memoryBytes, swap: limits.memoryBytes },
-    cpu: { period: limits.cpuPeriodMicros, quota: limits.cpuQuotaMicros },
+    cpu: cpuTimeOf(limits.cpus),
     pids: { limit: limits.maxProcesses },
     devices: [
       { allow: false, access: 'rwm' },

@@ -50,7 +50,7 @@ export function describeFailures(stage: Stage): void {
           },
         },
       ],
-      ['a disk too small for a file system', { limits: { cpuCount: 1, memoryMb: 128, diskMb: 0, maxProcesses: 100 } }],
+      ['a disk too small for a file system', { limits: { cpus: 1, memoryMb: 128, diskMb: 0, maxProcesses: 100 } }],
     ] as const)('%s fails the start and leaves nothing', async (_, changes) => {
       const spec = await stage.bench.createSpec(changes);
       await expect(stage.bench.driver.start(spec)).rejects.toMatchObject({ reason: 'sandbox_start_failed' });

@@ -5,7 +5,7 @@ import { randomId, run, Secret, sleep } from '@soulbox/base';
 import type { Driver, EnvdRuntime, SandboxInstance, SandboxLimits, SandboxSpec, SavedMemory } from '../driver.ts';
 
 /** What the suite gives every sandbox, unless a test says otherwise. */
-export const usualLimits: SandboxLimits = { cpuCount: 1, memoryMb: 256, diskMb: 256, maxProcesses: 256 };
+export const usualLimits: SandboxLimits = { cpus: 1, memoryMb: 256, diskMb: 256, maxProcesses: 256 };
 /** The id of an ordinary user inside. */
 export const ordinaryUser = 1000;
 const answerTimeoutMs = 15_000;

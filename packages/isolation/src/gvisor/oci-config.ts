@@ -1,3 +1,4 @@
+import { cpuTimeOf } from '../cgroup/cpu-time.ts';
 import { sandboxCapabilities } from '../container/capabilities.ts';
 import { processesOfUser } from '../container/limits.ts';
 import type { SandboxLimits, SandboxSpec } from '../driver.ts';
@@ -6,8 +7,6 @@ import { gvisorMounts } from './gvisor-mounts.ts';
 import type { SandboxLayout } from './layout.ts';
 import { createSeccompProfile } from './seccomp-profile.ts';
 
-/** Microseconds, see docs/decisions/004. */
-const cpuPeriodMicros = 20_000;
 /**
  * Processes and threads of the host: one stands for each of the sandbox's, and gVisor's kernel and its opener of files have
  * theirs. A kernel that cannot make one more ends the sandbox, so this limit lies above what root and a user may start.
@@ -69,7 +68,7 @@ function createResources(spec: SandboxSpec): object {
   const memoryBytes = spec.limits.memoryMb * 1024 * 1024;
   return {
     memory: { limit: memoryBytes, swap: memoryBytes },
-    cpu: { period: cpuPeriodMicros, quota: spec.limits.cpuCount * cpuPeriodMicros },
+    cpu: cpuTimeOf(spec.limits.cpus),
     pids: { limit: hostProcesses(spec.limits) },
   };
 }
