@@ -12,6 +12,7 @@ export type {
   SavedMemory,
 } from './driver.ts';
 export { createContainerDriver } from './container/driver.ts';
+export { removeLeftRoots } from './container/checkpoint/left-roots.ts';
 export { createGvisorDriver } from './gvisor/driver.ts';
 export { hasFastGroupMoves, makeGroupMovesFast } from './cgroup/fast-moves.ts';
 export { detectCgroupLayout } from './cgroup/layout.ts';

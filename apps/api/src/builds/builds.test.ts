@@ -68,6 +68,18 @@ describe('a build', () => {
     expect((await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'mine' } })).status).toBe(404);
   });
 
+  it('tells with the reason what the step that failed said at last', async () => {
+    const build = await requestBuild(api, 'mine');
+    const runner = await startBuild(api, build);
+    runner.log('before', { step: '1', atMs: 1 });
+    for (let n = 1; n <= 30; n++) runner.log(`line ${n}`, { step: '2', atMs: n + 1 });
+    runner.fail('it exited with 7', '2');
+    await settled(build);
+    const { reason } = await statusOf(api, build);
+    expect(reason?.logEntries).toHaveLength(20);
+    expect(reason?.logEntries.at(-1)).toMatchObject({ message: 'line 30', step: '2' });
+  });
+
   it('waits while the host runs as many as it may', async () => {
     const build = await requestBuild(api, 'mine');
     const first = await startBuild(api, build);

@@ -27,9 +27,12 @@ const statusSchema = z
     reason: z
       .object({ message: z.string(), step: z.string().optional(), logEntries: z.array(logEntrySchema) })
       .optional()
-      .describe('Why it failed.'),
+      .describe('Why it failed, with the last entries of the log of that step.'),
   })
   .meta({ id: 'TemplateBuildInfo' });
+
+/** Entries of its own log that the reason of a failed build carries. */
+const maxLastWords = 20;
 
 const limit = z.coerce.number().int().min(0).max(100).default(100);
 const level = z.enum(buildLogLevels).optional().describe('The least level.');
@@ -38,6 +41,15 @@ export function addBuildStatusRoutes(app: ApiApp, context: ApiContext): void {
   const readLogs = async (buildId: string, query: Partial<BuildLogQuery> & { limit: number }) => {
     const all = { level: undefined, order: 'asc', cursor: undefined, offset: 0 } as const;
     return (await context.records.builds.listLogs(buildId, { ...all, ...query })).map(logToWire);
+  };
+
+  /** What the step that failed told at last, oldest first. */
+  const readLastWords = async (buildId: string, step: string) => {
+    const newest = await readLogs(buildId, { limit: 100, order: 'desc' });
+    return newest
+      .filter((entry) => (entry.step ?? '') === step)
+      .slice(0, maxLastWords)
+      .toReversed();
   };
 
   app.get(
@@ -65,7 +77,11 @@ export function addBuildStatusRoutes(app: ApiApp, context: ApiContext): void {
         status: build.status,
         logs: [],
         logEntries: await readLogs(build.id, { offset, limit: query.limit, level: query.level }),
-        ...(build.reason === undefined ? {} : { reason: { ...reasonToWire(build.reason), logEntries: [] } }),
+        ...(build.reason === undefined
+          ? {}
+          : {
+              reason: { ...reasonToWire(build.reason), logEntries: await readLastWords(build.id, build.reason.step) },
+            }),
       };
     },
   );

@@ -48,7 +48,7 @@ export interface Status {
   readonly status: string;
   readonly logs: unknown[];
   readonly logEntries: { timestamp: string; message: string; level: string; step?: string }[];
-  readonly reason?: { message: string; step?: string };
+  readonly reason?: { message: string; step?: string; logEntries: { message: string; step?: string }[] };
 }
 
 export async function statusOf(api: TestApi, { templateID, buildID }: Requested, query = ''): Promise<Status> {
