@@ -1,8 +1,9 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomId, run, Secret, sleep } from '@soulbox/base';
 import type { Driver, EnvdRuntime, SandboxInstance, SandboxLimits, SandboxSpec, SavedMemory } from '../driver.ts';
+import { limitSandboxesTogether } from '../root/limit-together.ts';
 
 /** What the suite gives every sandbox, unless a test says otherwise. */
 export const usualLimits: SandboxLimits = { cpus: 1, memoryMb: 256, diskMb: 256, maxProcesses: 256 };
@@ -54,6 +55,8 @@ export interface BenchOptions {
 }
 
 export async function openTestBench(options: BenchOptions): Promise<TestBench> {
+  // As a server does, or busy sandboxes may keep the tests themselves from running.
+  await limitSandboxesTogether(options.instanceNumber, 0.95 * cpus().length);
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-driver-'));
   const numbers = new Map<string, number>();
   const specs: SandboxSpec[] = [];
