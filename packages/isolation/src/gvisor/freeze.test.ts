@@ -1,15 +1,21 @@
 // What only this driver can get into: a program of the runtime stops and starts its sandboxes, and can be killed at it.
 import { spawnSync } from 'node:child_process';
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { silentLogger, sleep } from '@soulbox/base';
 import { openPreparedBench } from '../contract/prepared-bench.ts';
 import { createGvisorDriver } from './driver.ts';
+import { areAllStopped, isKernelStopped } from './kernel-stopped.ts';
+import { runtimeRoot } from './layout.ts';
+import { mendRuntimeState, readRuntimeState } from './runtime-state.ts';
 import { testInstance } from './test-instance.ts';
 
 const driver = createGvisorDriver({ logger: silentLogger, instance: testInstance });
 const bench = await openPreparedBench({ driver, instanceNumber: testInstance, firstNumber: 500 });
 
-const killResume = (sandboxId: string): void => void spawnSync('pkill', ['-9', '-f', `resume ${sandboxId}$`]);
+const kill = (command: string, sandboxId: string): void =>
+  void spawnSync('pkill', ['-9', '-f', `${command} ${sandboxId}$`]);
 
 test('a runsc that is killed while it lets a sandbox go on does not leave it stopped', async () => {
   await using sandbox = await bench.start();
@@ -17,11 +23,60 @@ test('a runsc that is killed while it lets a sandbox go on does not leave it sto
     await driver.freeze(sandbox.instance);
     const thawing = driver.thaw(sandbox.instance);
     await sleep(delayMs);
-    killResume(sandbox.spec.sandboxId);
+    kill('resume', sandbox.spec.sandboxId);
     await thawing;
     expect((await sandbox.sh('echo on')).stdout).toBe('on\n');
   }
 }, 120_000);
+
+test('a runsc that is killed while it stops a sandbox has either stopped it or not, and it can go on', async () => {
+  await using sandbox = await bench.start();
+  for (let delayMs = 0; delayMs < 60; delayMs += 4) {
+    const freezing = driver.freeze(sandbox.instance).then(
+      () => 'stopped',
+      (error: unknown) => (error as { reason?: string }).reason,
+    );
+    await sleep(delayMs);
+    kill('pause', sandbox.spec.sandboxId);
+    const outcome = await freezing;
+    expect(['stopped', 'checkpoint_failed']).toContain(outcome);
+    expect(await isKernelStopped(testInstance, sandbox.spec.sandboxId)).toBe(outcome === 'stopped');
+    await driver.thaw(sandbox.instance);
+    expect((await sandbox.sh('echo on')).stdout).toBe('on\n');
+  }
+}, 120_000);
+
+test('what the state file says is put right by what the kernel says', async () => {
+  await using sandbox = await bench.start();
+  const { sandboxId } = sandbox.spec;
+  const running = readRuntimeState(testInstance, sandboxId);
+  await driver.freeze(sandbox.instance);
+  // As a `pause` leaves it that was killed when the kernel stood still.
+  await mendRuntimeState(testInstance, sandboxId, running, false);
+  await driver.thaw(sandbox.instance);
+  expect((await sandbox.sh('echo on')).stdout).toBe('on\n');
+  expect(readRuntimeState(testInstance, sandboxId)).toMatchObject({ isPaused: false, goferPid: running.goferPid });
+});
+
+test('a state file that a killed runsc left empty comes back as it was', async () => {
+  await using sandbox = await bench.start();
+  const { sandboxId } = sandbox.spec;
+  const before = readRuntimeState(testInstance, sandboxId);
+  const [name = ''] = (await readdir(runtimeRoot(testInstance))).filter(
+    (file) => file.includes(sandboxId) && file.endsWith('.state'),
+  );
+  await writeFile(join(runtimeRoot(testInstance), name), '');
+  await mendRuntimeState(testInstance, sandboxId, before);
+  expect(readRuntimeState(testInstance, sandboxId)).toEqual(before);
+});
+
+test('tasks are counted by where their threads of control are', () => {
+  const task = (stopped: boolean): string =>
+    `goroutine 1\n${stopped ? 'gvisor.dev/gvisor/pkg/sentry/kernel.(*Task).doStop(0x1)\n' : ''}gvisor.dev/gvisor/pkg/sentry/kernel.(*Task).run(0x1)\n`;
+  expect(areAllStopped(task(true) + task(true))).toBe(true);
+  expect(areAllStopped(task(true) + task(false))).toBe(false);
+  expect(areAllStopped('goroutine 1\n')).toBeUndefined();
+});
 
 test('one that cannot go on is ended, not left standing', async () => {
   await using sandbox = await bench.start();
@@ -31,7 +86,7 @@ test('one that cannot go on is ended, not left standing', async () => {
     () => 'given up',
   );
   for (let isOver = false; !isOver;) {
-    killResume(sandbox.spec.sandboxId);
+    kill('resume', sandbox.spec.sandboxId);
     isOver = await Promise.race([outcome.then(() => true), sleep(1).then(() => false)]);
   }
   if ((await outcome) === 'thawed') expect((await sandbox.sh('echo on')).stdout).toBe('on\n');

@@ -2,31 +2,39 @@ import { SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../driver.ts';
 import { endProcesses } from './end.ts';
 import type { Host } from './host.ts';
+import { isKernelStopped } from './kernel-stopped.ts';
 import { runRunsc } from './runsc.ts';
-import { readRuntimeState } from './runtime-state.ts';
+import type { RuntimeState } from './runtime-state.ts';
+import { mendRuntimeState, readRuntimeState } from './runtime-state.ts';
 
 const attempts = 5;
 
 /** gVisor stops its tasks; it itself goes on, and can be asked for a checkpoint. Throws `checkpoint_failed`. */
 export async function freezeSandbox(host: Host, instance: SandboxInstance): Promise<void> {
-  if (isPaused(host, instance)) return;
+  const before = readState(host, instance);
+  if (before.isPaused) return;
   try {
     await runRunsc(host, instance, ['pause', instance.sandboxId]);
   } catch (error) {
+    // One that was killed may have done it.
+    if (await askKernel(host, instance, before)) return;
     throw new SoulBoxError('checkpoint_failed', 'The sandbox could not be stopped.', { cause: error });
   }
 }
 
 /**
- * A runsc that is killed at it leaves the sandbox stopped: another one is asked. When none succeeds the sandbox is ended, for
- * otherwise it would count as running and stand still for ever.
+ * A runsc that is killed at it leaves the sandbox stopped, or has let it go on without noting so: its kernel is asked, and another
+ * runsc if need be. When none succeeds the sandbox is ended, for otherwise it would count as running and stand still for ever.
  */
 export async function thawSandbox(host: Host, instance: SandboxInstance): Promise<void> {
-  for (let left = attempts - 1; isPaused(host, instance); left--) {
+  const before = readState(host, instance);
+  if (!before.isPaused && (await askKernel(host, instance, before)) !== true) return;
+  for (let left = attempts - 1; ; left--) {
     try {
       await runRunsc(host, instance, ['resume', instance.sandboxId]);
       return;
     } catch (error) {
+      if ((await askKernel(host, instance, before)) === false) return;
       if (left > 0) continue;
       await endProcesses(host, instance.sandboxId);
       throw error;
@@ -34,9 +42,26 @@ export async function thawSandbox(host: Host, instance: SandboxInstance): Promis
   }
 }
 
-function isPaused(host: Host, { sandboxId }: SandboxInstance): boolean {
+/**
+ * Whether the kernel of the sandbox stands still; from then on runsc's state file says so too. To let a kernel go on that goes on
+ * already would end it. Undefined when it does not tell. `before`: what the file said before the last runsc, which may have been
+ * killed while it wrote it.
+ */
+async function askKernel(
+  host: Host,
+  { sandboxId }: SandboxInstance,
+  before: RuntimeState,
+): Promise<boolean | undefined> {
+  // runsc reads the file before it talks to a kernel.
+  await mendRuntimeState(host.instance, sandboxId, before);
+  const isStopped = await isKernelStopped(host.instance, sandboxId);
+  if (isStopped !== undefined) await mendRuntimeState(host.instance, sandboxId, before, isStopped);
+  return isStopped;
+}
+
+function readState(host: Host, { sandboxId }: SandboxInstance): RuntimeState {
   try {
-    return readRuntimeState(host.instance, sandboxId).isPaused;
+    return readRuntimeState(host.instance, sandboxId);
   } catch (error) {
     throw new SoulBoxError('checkpoint_failed', `Sandbox ${sandboxId} does not run any more.`, { cause: error });
   }

@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeFileAtomic } from '@soulbox/base';
 import { runtimeRoot } from './layout.ts';
 
 /** What this driver reads of a state file of runsc (gVisor: runsc/container/state_file.go). */
-interface RuntimeState {
+export interface RuntimeState {
   /** Host pid of the process that opens files for the sandbox; its root is the sandbox's. 0 before it runs. */
   readonly goferPid: number;
   readonly isPaused: boolean;
+  /** The file as it is. */
+  readonly text: string;
 }
 
 const stateSuffix = '.state';
@@ -23,12 +26,40 @@ function fileNames(sandboxId: string): { readonly state: string; readonly all: r
 export function readRuntimeState(instance: number, sandboxId: string): RuntimeState {
   const text = readFileSync(join(runtimeRoot(instance), fileNames(sandboxId).state), 'utf8');
   const { goferPid = 0, status } = JSON.parse(text) as { goferPid?: number; status?: string };
-  return { goferPid, isPaused: status === 'paused' };
+  return { goferPid, isPaused: status === 'paused', text };
+}
+
+/**
+ * Writes the file anew, as it was `before` and with another status if one is given, unless it says so already. runsc does not replace
+ * the file in one step: one that is killed may leave it empty. As text, for its numbers are too large for JavaScript.
+ */
+export async function mendRuntimeState(
+  instance: number,
+  sandboxId: string,
+  before: RuntimeState,
+  isPaused?: boolean,
+): Promise<void> {
+  const now = tryRead(instance, sandboxId);
+  if (now !== undefined && (isPaused ?? now.isPaused) === now.isPaused) return;
+  const status = (isPaused ?? before.isPaused) ? 'paused' : 'running';
+  const text = before.text.replace(/"status":"(?:paused|running)"/, `"status":"${status}"`);
+  await writeFileAtomic(join(runtimeRoot(instance), fileNames(sandboxId).state), text);
+}
+
+function tryRead(instance: number, sandboxId: string): RuntimeState | undefined {
+  try {
+    return readRuntimeState(instance, sandboxId);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Lets runsc forget a sandbox whose processes have ended. Safe to repeat. */
 export async function removeRuntimeState(instance: number, sandboxId: string): Promise<void> {
-  for (const name of fileNames(sandboxId).all) await rm(join(runtimeRoot(instance), name), { force: true });
+  const { state, all } = fileNames(sandboxId);
+  // Beside the state file a half-written new one, where a server was killed while it mended it.
+  const halves = (await readdir(runtimeRoot(instance)).catch(() => [])).filter((name) => name.startsWith(`${state}.`));
+  for (const name of [...all, ...halves]) await rm(join(runtimeRoot(instance), name), { force: true });
 }
 
 /** Ids of the sandboxes that runsc has a file of. */

@@ -1,0 +1,26 @@
+import { CommandError, run } from '@soulbox/base';
+import { runtimeRoot } from './layout.ts';
+
+const timeoutMs = 10_000;
+
+/**
+ * Whether gVisor's kernel has stopped all tasks, by what its own threads of control are in: each task runs in `(*Task).run`, and one
+ * that is stopped waits in `(*Task).doStop` (gVisor: pkg/sentry/kernel/task_run.go, task_stop.go). 30 ms. Undefined when the kernel does
+ * not answer, or another version of it names them otherwise.
+ */
+export async function isKernelStopped(instance: number, sandboxId: string): Promise<boolean | undefined> {
+  try {
+    const root = `--root=${runtimeRoot(instance)}`;
+    return areAllStopped(await run('runsc', [root, 'debug', '--stacks', sandboxId], { timeoutMs }));
+  } catch (error) {
+    if (error instanceof CommandError) return undefined;
+    throw error;
+  }
+}
+
+/** `stacks`: what `runsc debug --stacks` prints. */
+export function areAllStopped(stacks: string): boolean | undefined {
+  const count = (name: string): number => stacks.split(`kernel.(*Task).${name}(`).length - 1;
+  const tasks = count('run');
+  return tasks === 0 ? undefined : count('doStop') >= tasks;
+}
