@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree, silentLogger, sleep } from '@soulbox/base';
+import { removeTree, run, silentLogger, sleep } from '@soulbox/base';
 import { openTemplateStore } from '@soulbox/templates';
 import { listHostTraces, startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import type { RunnerProcess } from '@soulbox/testing';
@@ -172,6 +172,25 @@ describe('a runner that is killed', () => {
     await runner.kill();
     runner = await startRunnerProcess(instance, directory);
     expect(await expectAlive(sandboxId)).toBe('SANDBOX_STATE_PAUSED');
+    await expectNothingLeft();
+  });
+});
+
+describe('a sandbox that stands frozen after a pause in the background', () => {
+  it('comes back from what was saved when its processes were killed meanwhile', async () => {
+    const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: false, isolation: 'gvisor' };
+    const { sandboxId } = (await runner.call('createSandbox', request))['sandbox'] as Shown;
+    const shell = async (command: string): Promise<unknown> =>
+      (await runner.call('shell', { sandboxId, command }))['output'];
+    await shell('setsid sleep 4321 > /dev/null 2>&1 & echo');
+    expect(await shell('pgrep -fc "^sleep 4321"')).toBe('1\n');
+    await runner.call('pauseSandbox', { sandboxId, keepMemory: true, durability: 'in-background' });
+    const isSaved = async (): Promise<boolean> =>
+      (await readdir(join(directory, 'states'))).some((name) => !name.includes('.'));
+    for (let tries = 0; tries < 100 && !(await isSaved()); tries++) await sleep(50);
+    await run('pkill', ['-9', '-f', `runsc-sandbox .*${sandboxId}`]);
+    await runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 600, withMemory: true });
+    expect(await shell('pgrep -fc "^sleep 4321"')).toBe('1\n');
     await expectNothingLeft();
   });
 });

@@ -10,13 +10,28 @@ export async function goOn(
   sandbox: TenantSandbox,
   change: RecordChange = {},
 ): Promise<void> {
-  const { live, record } = sandbox;
+  await tryThaw(context, sandbox);
+  await noteRunning(context, sandbox, change);
+}
+
+/** False when its processes do not go on. */
+export async function tryThaw({ host }: OperationContext, { live, record }: TenantSandbox): Promise<boolean> {
   try {
     await live?.driver.thaw(live.instance);
+    return true;
   } catch (err) {
-    context.host.logger.error({ sandboxId: record.sandboxId, err }, 'sandbox not thawed');
+    host.logger.error({ sandboxId: record.sandboxId, err }, 'sandbox not thawed');
+    return false;
   }
-  const stateId = record.work?.stateId ?? '';
-  await context.table.step(sandbox, 'running', { ...change, work: undefined });
-  context.background.start(async () => await context.keepsakes.drop(stateId));
+}
+
+/** Its saved state, whole or not, is needed no more. */
+export async function noteRunning(
+  { table, background, keepsakes }: OperationContext,
+  sandbox: TenantSandbox,
+  change: RecordChange,
+): Promise<void> {
+  const stateId = sandbox.record.work?.stateId ?? '';
+  await table.step(sandbox, 'running', { ...change, work: undefined });
+  background.start(async () => await keepsakes.drop(stateId));
 }

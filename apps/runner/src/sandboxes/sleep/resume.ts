@@ -6,7 +6,7 @@ import { tellUpdated } from '../operation.ts';
 import type { RecordChange, RunningSandbox, TenantSandbox } from '../table.ts';
 import { isRunning } from '../table.ts';
 import { finishPause } from './finish-pause.ts';
-import { goOn } from './go-on.ts';
+import { noteRunning, tryThaw } from './go-on.ts';
 import { wakeUp } from './wake.ts';
 
 export interface ResumeRequest {
@@ -55,7 +55,8 @@ async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, re
   const { sandboxId } = sandbox.record;
   const change = changeFor(context, sandbox, request);
   const isFrozen = sandbox.record.state === 'pausing' && sandbox.live !== undefined;
-  if (isFrozen && request.withMemory) await goOn(context, sandbox, change);
+  const thawed = isFrozen && request.withMemory && (await thawIfPossible(context, sandbox));
+  if (thawed) await noteRunning(context, sandbox, change);
   else {
     if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
     const { state } = sandbox.record;
@@ -65,9 +66,20 @@ async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, re
     await wakeUp(context, sandbox, request.withMemory, change);
   }
   const durationMs = Math.round(performance.now() - startedAt);
-  context.host.logger.info({ sandboxId, ...request, thawed: isFrozen, durationMs }, 'sandbox resumed');
+  context.host.logger.info({ sandboxId, ...request, thawed, durationMs }, 'sandbox resumed');
   context.logBook.write(sandboxId, 'sandbox resumed', { cause: request.cause });
   tellUpdated(context, sandbox);
+}
+
+/**
+ * One that does not go on, because a process or a tool was killed, can be brought back from its state if that is whole: then false.
+ * Otherwise it counts as thawed, and the keeper ends it.
+ */
+async function thawIfPossible(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { live, record } = sandbox;
+  const goesOn = (await tryThaw(context, sandbox)) && live?.driver.isAlive(live.instance) === true;
+  if (goesOn || record.work === undefined) return true;
+  return (await context.host.states.find(record.work.stateId)) === undefined;
 }
 
 /** A resume sets another deadline; the timeout is remembered for a resume by traffic. */
