@@ -1,3 +1,4 @@
+import { isNodeError, SoulBoxError } from '@soulbox/base';
 import { openCgroups } from '../cgroup/cgroups.ts';
 import { cgroupParent } from './layout.ts';
 
@@ -6,5 +7,15 @@ import { cgroupParent } from './layout.ts';
  * sandboxes that run already too. Throws `host_not_ready`.
  */
 export async function limitSandboxesTogether(instance: number, cpus: number): Promise<void> {
-  await openCgroups().limitTogether(cgroupParent(instance), cpus);
+  const parent = cgroupParent(instance);
+  try {
+    await openCgroups().limitTogether(parent, cpus);
+  } catch (error) {
+    if (!isNodeError(error)) throw error;
+    throw new SoulBoxError(
+      'host_not_ready',
+      `The CPU time of all sandboxes together could not be limited in the control group ${parent}: ${error.message}. Run \`soulbox doctor\`.`,
+      { cause: error },
+    );
+  }
 }

@@ -10,10 +10,11 @@ const oldMs = 10 * 60_000;
 
 /**
  * Removes the empty folders that each CRIU which was killed in the middle of a restore has left in `/tmp`. Only root's own, and
- * only empty ones: anybody may write there.
+ * only empty ones: anybody may write there. Never throws for what it cannot remove: no server is to stay down for that.
  */
 export async function removeLeftRoots(directory = '/tmp', nowMs = Date.now()): Promise<void> {
-  for (const name of (await readdir(directory)).filter((name) => form.test(name))) {
+  const names = await readdir(directory).catch(() => []);
+  for (const name of names.filter((name) => form.test(name))) {
     const path = join(directory, name);
     try {
       const { mtimeMs, uid } = await lstat(path);
