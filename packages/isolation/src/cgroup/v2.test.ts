@@ -38,9 +38,12 @@ test('usage is read from the files of the unified tree', () => {
 });
 
 test('what groups together may use is one limit of their parent', async () => {
+  await writeFile(join(root, 'cgroup.subtree_control'), '');
   await writeFile(join(root, 'soulbox-0/cpu.max'), 'max 100000\n');
   await createV2Cgroups(root).limitTogether('/soulbox-0', 1.9);
   expect(await readFile(join(root, 'soulbox-0/cpu.max'), 'utf8')).toBe('38000 20000');
+  // Or the kernel would show no such file.
+  expect(await readFile(join(root, 'cgroup.subtree_control'), 'utf8')).toContain('+cpu');
   await createV2Cgroups(root).limitTogether('/soulbox-0', Infinity);
   expect(await readFile(join(root, 'soulbox-0/cpu.max'), 'utf8')).toMatch(/^max 20000/);
 });

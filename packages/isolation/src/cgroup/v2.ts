@@ -17,7 +17,7 @@ export function createV2Cgroups(root: string): Cgroups {
     directoriesOf: (group) => [join(root, group)],
     create: (group, limits) => createV2Group(root, group, limits),
     limitTogether: async (parent, cpus) => {
-      await mkdir(join(root, parent), { recursive: true });
+      await makeGroup(join(root, parent));
       await writeFile(join(root, parent, 'cpu.max'), cpuMaxOf(cpus), { flag: 'r+' });
     },
     freezerOf: (group) => join(root, group),
@@ -75,12 +75,17 @@ function readSwap(directory: string): number {
   }
 }
 
-/** The parent passes the controllers on; without swap beside memory, as crun is told. */
-async function createV2Group(root: string, group: string, limits: CgroupLimits): Promise<void> {
-  const directory = join(root, group);
+/** A group whose parent passes the controllers on: without that it has no files to set limits in. */
+async function makeGroup(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
   const controllers = neededControllers.v2.map((name) => `+${name}`).join(' ');
   await writeFile(join(dirname(directory), 'cgroup.subtree_control'), controllers, { flag: 'r+' });
+}
+
+/** Without swap beside memory, as crun is told. */
+async function createV2Group(root: string, group: string, limits: CgroupLimits): Promise<void> {
+  const directory = join(root, group);
+  await makeGroup(directory);
   const set = (file: string, value: string): Promise<void> => writeFile(join(directory, file), value, { flag: 'r+' });
   await set('memory.max', String(limits.memoryBytes));
   await writeIfThere(join(directory, 'memory.swap.max'), '0');
