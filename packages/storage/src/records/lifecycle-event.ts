@@ -64,6 +64,11 @@ export function eventOfEnd(before: SandboxRecord, after: SandboxRecord): NewLife
   return before.state === 'running' ? { ...ended, execution: executionOf(before, after.stateSince) } : ended;
 }
 
+/** It had been told of as lost, and was there all the time. */
+export function eventOfReturn(after: SandboxRecord, now: number): NewLifecycleEvent {
+  return eventOf('updated', after, now, 'recovered');
+}
+
 /** A copy of its state was kept, as a snapshot (then with its id) or for forks. */
 export function eventOfCheckpoint(
   sandbox: SandboxRecord,

@@ -49,7 +49,7 @@ export async function withRunning<T>(
   };
   const [outcome] = await Promise.allSettled([useTop(layers, layerId, () => use(atHand)), sealed]);
   await sealed;
-  await context.table.update(sandbox, { work: undefined });
+  await context.table.note(sandbox, { work: undefined });
   if (outcome.status === 'rejected') throw outcome.reason;
   return outcome.value;
 }
@@ -123,7 +123,7 @@ async function parkDisk(
   } catch (err) {
     host.logger.error({ sandboxId, err }, 'disk not turned into a layer');
   }
-  await table.update(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
+  await table.note(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
   // The kernel takes 10 ms and more to remove an interface. One that a server did not get to is removed by the next.
   background.start(async () => await freeSlot(host, slot));
 }
@@ -139,7 +139,7 @@ async function continueSource(context: OperationContext, sandbox: TenantSandbox,
     const pagesFrom = comesLate(memory) ? state.stateId : '';
     await revive(context, sandbox, { memory, change: { cause, stateSinceMs, pagesFrom } });
   } catch (error) {
-    await context.table.update(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });
+    await context.table.note(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });
     tellUpdated(context, sandbox);
     throw error;
   }

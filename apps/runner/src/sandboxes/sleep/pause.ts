@@ -31,7 +31,9 @@ export async function pauseSandbox(
   request: PauseRequest,
 ): Promise<TenantSandbox> {
   const { table } = context;
-  checkPause(sandboxId, table.getTenants(sandboxId).record.state);
+  const { state } = table.getTenants(sandboxId).record;
+  // Whatever else is under way is waited for.
+  if (state === 'paused') checkPause(sandboxId, state);
   return await table.alone(sandboxId, async () => {
     checkPause(sandboxId, table.getTenants(sandboxId).record.state);
     const sandbox = table.getRunning(sandboxId);
