@@ -2,11 +2,12 @@ import type { Logger } from '@soulbox/base';
 import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
 import { initRuns } from '../host/init-process.ts';
+import { toolsOf } from '../host/host-tool.ts';
 import type { RunningStarts } from '../host/running-starts.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
-import { cgroupOf, traceName } from '../root/layout.ts';
+import { cgroupOf } from '../root/layout.ts';
 import { adoptSandbox } from './adopt.ts';
 import type { Criu } from './checkpoint/criu.ts';
 import { checkpointSandbox, outwaitSave } from './checkpoint/dump.ts';
@@ -98,8 +99,7 @@ function checkpoints(host: Host, running: RunningStarts): Checkpoints {
     copyDisk: async (instance, layer) => {
       const { sandboxId, directory } = instance;
       const layout = layoutOf(host.instance, sandboxId, directory);
-      const trace = traceName(host.instance, sandboxId);
-      await running.run(sandboxId, (signal) => copyDisk(layout, instance, trace, layer, signal));
+      await running.run(sandboxId, (signal) => copyDisk(layout, instance, toolsOf(host, sandboxId), layer, signal));
     },
     takeDisk: async (sandboxId, directory, layer) => await moveDisk(diskPath(sandboxId, directory), layer),
     restore: async (spec, memory) => {

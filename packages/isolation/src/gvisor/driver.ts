@@ -1,10 +1,11 @@
 import type { Logger } from '@soulbox/base';
 import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
+import { toolsOf } from '../host/host-tool.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
-import { cgroupOf, traceName } from '../root/layout.ts';
+import { cgroupOf } from '../root/layout.ts';
 import { adoptSandbox } from './adopt.ts';
 import { isSandboxAlive } from './alive.ts';
 import { checkpointSandbox } from './checkpoint.ts';
@@ -69,8 +70,7 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
     copyDisk: async (instance, layer) => {
       const { sandboxId, directory } = instance;
       const layout = layoutOf(host.instance, sandboxId, directory);
-      const trace = traceName(host.instance, sandboxId);
-      await starts.run(sandboxId, (signal) => copyDisk(layout, instance, trace, layer, signal));
+      await starts.run(sandboxId, (signal) => copyDisk(layout, instance, toolsOf(host, sandboxId), layer, signal));
     },
     takeDisk: (sandboxId, directory, layer) => moveDisk(diskPath(sandboxId, directory), layer),
     restore: async (spec, { directory: memory }) =>

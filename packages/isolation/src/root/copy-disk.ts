@@ -2,6 +2,7 @@ import { chmod, readFile, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { CommandError, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../driver.ts';
+import type { ToolGroup } from '../host/host-tool.ts';
 import { runHostTool } from '../host/host-tool.ts';
 import { findDiskDevice } from './disk-traffic.ts';
 import type { RootLayout } from './layout.ts';
@@ -18,11 +19,11 @@ const partSuffix = '.tmp';
 export async function copyDisk(
   layout: RootLayout,
   instance: SandboxInstance,
-  traceName: string,
+  tools: ToolGroup,
   layer: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const tool = { directory: instance.directory, traceName, signal, timeoutMs: copyTimeoutMs };
+  const tool = { directory: instance.directory, tools, signal, timeoutMs: copyTimeoutMs };
   const part = layer + partSuffix;
   try {
     await runHostTool('blockdev', ['--flushbufs', await findNode(layout)], tool);

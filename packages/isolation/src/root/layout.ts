@@ -62,6 +62,15 @@ export function cgroupParent(instance: number): string {
   return `/soulbox-${instance}`;
 }
 
+/** Parent of the groups of host programs. Beside the parent of the sandboxes' groups, whose limits are not theirs. */
+export function toolGroupParent(instance: number): string {
+  return `${cgroupParent(instance)}-tools`;
+}
+
+export function toolGroupOf(instance: number, sandboxId: string): string {
+  return `${toolGroupParent(instance)}/${sandboxId}`;
+}
+
 export function cgroupOf(instance: number, sandboxId: string): string {
   return `${cgroupParent(instance)}/${sandboxId}`;
 }

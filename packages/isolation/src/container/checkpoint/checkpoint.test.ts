@@ -11,8 +11,8 @@ import { openPreparedBench } from '../../contract/prepared-bench.ts';
 import type { TestSandbox } from '../../contract/test-sandbox.ts';
 import { usualLimits } from '../../contract/test-sandbox.ts';
 import type { SandboxSpec, SavedMemory } from '../../driver.ts';
-import { endHostTools } from '../../host/host-tool.ts';
-import { traceName } from '../../root/layout.ts';
+import { openCgroups } from '../../cgroup/cgroups.ts';
+import { endHostTools, toolsOf } from '../../host/host-tool.ts';
 import { createContainerDriver } from '../driver.ts';
 import { layoutOf } from '../layout.ts';
 import { testInstance } from '../test-instance.ts';
@@ -92,7 +92,7 @@ test('CRIU killed at any moment of a checkpoint leaves the sandbox whole, or end
       (error: unknown) => error,
     );
     await sleep(delayMs);
-    await endHostTools(traceName(testInstance, sandbox.spec.sandboxId));
+    await endHostTools(toolsOf({ instance: testInstance, cgroups: openCgroups() }, sandbox.spec.sandboxId));
     const failure = await saving;
     if (failure !== undefined) failed++;
     if (failure !== undefined) expect(failure).toMatchObject({ reason: 'checkpoint_failed' });
@@ -124,7 +124,7 @@ test('CRIU killed at any moment of a restore fails it and leaves nothing', async
       (error: unknown) => error,
     );
     await sleep(delayMs);
-    await endHostTools(traceName(testInstance, spec.sandboxId));
+    await endHostTools(toolsOf({ instance: testInstance, cgroups: openCgroups() }, spec.sandboxId));
     const failure = await restoring;
     if (failure !== undefined) failed++;
     if (failure !== undefined) await expectGone(spec);

@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec, SavedMemory } from '../../driver.ts';
 import { readBootId } from '../../host/init-process.ts';
-import { runHostTool } from '../../host/host-tool.ts';
+import { runHostTool, toolsOf } from '../../host/host-tool.ts';
 import { writeDiskOrigin } from '../../root/disk-traffic.ts';
-import { cgroupOf, traceName } from '../../root/layout.ts';
+import { cgroupOf } from '../../root/layout.ts';
 import { writeSkeleton } from '../../root/skeleton.ts';
 import type { Host } from '../host.ts';
 import type { SandboxLayout } from '../layout.ts';
@@ -109,7 +109,7 @@ async function bringBack(
   const lists = [...groups, '--', ...limited];
   await runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
     directory: spec.directory,
-    traceName: traceName(host.instance, spec.sandboxId),
+    tools: toolsOf(host, spec.sandboxId),
     timeoutMs: restoreTimeoutMs,
     signal,
     whenReady: async (_, said) => await attachNetwork(spec, Number(said)),
