@@ -1,12 +1,13 @@
 import type { Logger } from '@soulbox/base';
 import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
-import { initRuns } from '../host/init-process.ts';
+import { initRuns, refuseDoomed } from '../host/init-process.ts';
 import { toolsOf } from '../host/host-tool.ts';
 import type { RunningStarts } from '../host/running-starts.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
+import { hasRunAgain } from '../root/ran-again.ts';
 import { cgroupOf } from '../root/layout.ts';
 import { adoptSandbox } from './adopt.ts';
 import type { Criu } from './checkpoint/criu.ts';
@@ -74,7 +75,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
 
 type Checkpoints = Pick<
   Driver,
-  'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'diskPath' | 'copyDisk' | 'takeDisk' | 'restore'
+  'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'diskPath' | 'copyDisk' | 'takeDisk' | 'restore' | 'hasRunAgain'
 >;
 
 function checkpoints(host: Host, running: RunningStarts): Checkpoints {
@@ -85,6 +86,7 @@ function checkpoints(host: Host, running: RunningStarts): Checkpoints {
     freeze: async (instance) => await host.cgroups.freeze(groupOf(instance)),
     thaw: async (instance) => {
       await outwaitSave(host, layoutOf(host.instance, instance.sandboxId, instance.directory), instance.sandboxId);
+      refuseDoomed(instance);
       await host.cgroups.thaw(groupOf(instance));
     },
     checkpoint: async (instance, directory) => {
@@ -101,6 +103,8 @@ function checkpoints(host: Host, running: RunningStarts): Checkpoints {
       const layout = layoutOf(host.instance, sandboxId, directory);
       await running.run(sandboxId, (signal) => copyDisk(layout, instance, toolsOf(host, sandboxId), layer, signal));
     },
+    hasRunAgain: async (sandboxId, directory, generation) =>
+      await hasRunAgain(layoutOf(host.instance, sandboxId, directory), generation),
     takeDisk: async (sandboxId, directory, layer) => await moveDisk(diskPath(sandboxId, directory), layer),
     restore: async (spec, memory) => {
       const criu = getCriu(host);

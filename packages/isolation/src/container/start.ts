@@ -71,6 +71,7 @@ async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout):
 
 /** Makes the image file, or finds the one that was kept. */
 export async function prepareDisk(spec: SandboxSpec, layout: RootLayout): Promise<void> {
+  await rm(layout.ranMark, { force: true });
   if (spec.disk === 'kept') await access(layout.image);
   else await makeImageFile(layout.image, await freshDiskMb(spec.limits.diskMb, spec.layers));
 }

@@ -5,6 +5,7 @@ import { toolsOf } from '../host/host-tool.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
+import { hasRunAgain } from '../root/ran-again.ts';
 import { cgroupOf } from '../root/layout.ts';
 import { adoptSandbox } from './adopt.ts';
 import { isSandboxAlive } from './alive.ts';
@@ -72,6 +73,8 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       const layout = layoutOf(host.instance, sandboxId, directory);
       await starts.run(sandboxId, (signal) => copyDisk(layout, instance, toolsOf(host, sandboxId), layer, signal));
     },
+    hasRunAgain: (sandboxId, directory, generation) =>
+      hasRunAgain(layoutOf(host.instance, sandboxId, directory), generation),
     takeDisk: (sandboxId, directory, layer) => moveDisk(diskPath(sandboxId, directory), layer),
     restore: async (spec, { directory: memory }) =>
       await starts.run(spec.sandboxId, (signal) =>

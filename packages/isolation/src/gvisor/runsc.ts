@@ -35,7 +35,7 @@ export async function runRunsc(
   host: Host,
   target: Target,
   args: readonly string[],
-  options: Pick<ToolOptions, 'signal' | 'whenReady' | 'timeoutMs'> & { readonly before?: readonly string[] } = {},
+  options: Pick<ToolOptions, 'signal' | 'onLine' | 'timeoutMs'> & { readonly before?: readonly string[] } = {},
 ): Promise<void> {
   const { sandboxId, directory } = target;
   const { runtimeLog } = layoutOf(host.instance, sandboxId, directory);

@@ -20,7 +20,7 @@ test('a tool that stops halfway goes on when it is told to', async () => {
   const pids: number[] = [];
   await runHostTool('sh', halfway, {
     ...options,
-    whenReady: (pid) => {
+    onLine: (pid) => {
       pids.push(pid);
       return Promise.resolve();
     },
@@ -28,10 +28,30 @@ test('a tool that stops halfway goes on when it is told to', async () => {
   expect(pids).toEqual([expect.any(Number)]);
 });
 
+test('a tool that stops twice is asked for each time, in order', async () => {
+  const said: string[] = [];
+  await runHostTool('sh', ['-c', 'echo one; read -r a; echo "two $a"; read -r b; [ "$a$b" = gogo ]'], {
+    ...options,
+    onLine: (_, line) => Promise.resolve(void said.push(line)),
+  });
+  expect(said).toEqual(['one', 'two go']);
+});
+
+test('a tool that is killed fails at once, though what it started holds its streams', async () => {
+  const startedAt = performance.now();
+  const failed = runHostTool('sh', ['-c', 'sleep 60 & echo ready; read -r a; kill -KILL $$'], {
+    ...options,
+    onLine: () => Promise.resolve(),
+  });
+  await expect(failed).rejects.toThrow('SIGKILL');
+  expect(performance.now() - startedAt).toBeLessThan(5000);
+  await endHostTools(tools);
+});
+
 test('a tool that is not let go on is killed, and the reason is the result', async () => {
   const refused = runHostTool('sh', ['-c', 'echo ready; exec sleep 60'], {
     ...options,
-    whenReady: () => Promise.reject(new Error('not today')),
+    onLine: () => Promise.reject(new Error('not today')),
   });
   await expect(refused).rejects.toThrow('not today');
 });
@@ -41,12 +61,12 @@ test.each([
   ['while it waits', ['-c', 'echo ready; exit 4'], 'exit 4'],
   ['with a signal', ['-c', 'echo ready; kill -KILL $$'], 'SIGKILL'],
 ])('a tool that ends %s has failed', async (_, args, message) => {
-  const failed = runHostTool('sh', args, { ...options, whenReady: () => Promise.resolve() });
+  const failed = runHostTool('sh', args, { ...options, onLine: () => Promise.resolve() });
   await expect(failed).rejects.toThrow(message);
 });
 
 test('a program that is not there has failed', async () => {
-  const failed = runHostTool('/nowhere', [], { ...options, whenReady: () => Promise.resolve() });
+  const failed = runHostTool('/nowhere', [], { ...options, onLine: () => Promise.resolve() });
   await expect(failed).rejects.toThrow('/nowhere');
 });
 

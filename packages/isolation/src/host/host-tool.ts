@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { CommandError, sleep } from '@soulbox/base';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import { killPids, listPids, removeGroup } from '../cgroup/tree.ts';
@@ -41,10 +42,10 @@ export interface ToolOptions {
   /** Default 30 s. */
   readonly timeoutMs?: number;
   /**
-   * For a tool that stops halfway: called with its pid and what it said when it has written something. When it
-   * resolves the tool is sent a line and goes on; when it rejects the tool is killed and its error is the result.
+   * For a tool that stops on its way: called with its pid for each line it writes, one after the other. When it resolves the tool
+   * is sent a line and goes on; when it rejects the tool is killed and its error is the result.
    */
-  readonly whenReady?: (pid: number, said: string) => Promise<void>;
+  readonly onLine?: (pid: number, line: string) => Promise<void>;
 }
 
 /** Runs a host program for one sandbox. Throws CommandError on anything but exit 0, or when its time is up. */
@@ -54,13 +55,13 @@ export async function runHostTool(command: string, args: readonly string[], opti
   const child = spawn('sh', ['-c', entering, folder, command, ...args], {
     cwd: options.directory,
     env: { PATH: path, LC_ALL: 'C', SOULBOX_TOOL_FOR: owner },
-    stdio: options.whenReady === undefined ? ['ignore', 'ignore', 'pipe'] : 'pipe',
+    stdio: options.onLine === undefined ? ['ignore', 'ignore', 'pipe'] : 'pipe',
     timeout: options.timeoutMs ?? usualTimeoutMs,
     killSignal: 'SIGKILL',
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   // Both are waited for: nothing of a failed tool goes on in the background.
-  const steps = [letGoOn(child, options.whenReady), waitForEnd(child, [command, ...args])];
+  const steps = [letGoOn(child, options.onLine), waitForEnd(child, [command, ...args])];
   const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
 }
@@ -88,19 +89,22 @@ function closeStreams({ stdin, stdout, stderr }: ChildProcess): void {
   for (const stream of [stdin, stdout, stderr]) stream?.destroy();
 }
 
-/** Does nothing for a tool that ends before it is ready. */
-async function letGoOn(child: ChildProcess, whenReady: ToolOptions['whenReady']): Promise<void> {
+/** Resolves when the tool says no more. */
+async function letGoOn(child: ChildProcess, onLine: ToolOptions['onLine']): Promise<void> {
   const { stdin, stdout, pid } = child;
-  if (whenReady === undefined || stdin === null || stdout === null) return;
+  if (onLine === undefined || stdin === null || stdout === null) return;
   // It may end at any moment; how is told by `waitForEnd`.
   stdin.on('error', () => undefined);
-  const said = await new Promise<string>((resolve) => {
-    stdout.once('data', (data: Buffer) => resolve(data.toString('latin1'))).once('close', () => resolve(''));
-  });
-  if (said === '' || pid === undefined) return;
+  stdout.on('error', () => undefined);
+  const lines = createInterface({ input: stdout });
+  // A stream that is destroyed has no end, for which the lines would be waited for.
+  stdout.once('close', () => lines.close());
   try {
-    await whenReady(pid, said);
-    stdin.end('go\n');
+    for await (const line of lines) {
+      if (pid === undefined) return;
+      await onLine(pid, line);
+      stdin.write('go\n');
+    }
   } catch (error) {
     child.kill('SIGKILL');
     throw error;

@@ -16,6 +16,8 @@ export interface RootLayout {
   readonly mountTable: string;
   /** What the loop device had counted before this sandbox got it. */
   readonly diskOrigin: string;
+  /** The generation of a restore whose processes have run on the disk, or may have: see ran-again.ts. Stays beside a kept disk. */
+  readonly ranMark: string;
 }
 
 /** Folders and files in the root of the image. */
@@ -35,10 +37,12 @@ export function rootLayoutOf(instance: number, sandboxId: string, directory: str
     skeleton: join(directory, 'skeleton'),
     mountTable: join(directory, 'mounts'),
     diskOrigin: join(directory, 'disk-origin'),
+    ranMark: join(directory, ranMarkName),
   };
 }
 
 export const imageSuffix = '.img';
+export const ranMarkName = 'ran';
 
 /** What marks an object of the host as belonging to a sandbox of a server. */
 export function traceName(instance: number, sandboxId: string): string {
