@@ -77,6 +77,8 @@ const workSchema = z.object({
   keepMemory: z.boolean(),
   /** The caller has been told that it is paused: the pause must be completed. */
   promised: z.boolean(),
+  /** Set before its processes may run on: from then on what was saved of them does not belong to the disk. */
+  mayRun: z.boolean().default(false),
 });
 
 const savedSchema = z.object({
@@ -146,8 +148,8 @@ export function createRecordStore(directory: string): RecordStore {
   return {
     directoryOf: (sandboxId) => join(directory, sandboxId),
     async write(record) {
-      // A paused sandbox outlives its host's crash; of all others nothing would be left anyway.
-      const durable = record.state === 'paused';
+      // A paused sandbox outlives its host's crash; so must the word that its disk is written to again. Of all others nothing is left.
+      const durable = record.state === 'paused' || record.state === 'resuming';
       try {
         await writeFileAtomic(fileOf(record.sandboxId), `${JSON.stringify(record)}\n`, { durable });
         if (durable) await syncDirectory(directory);

@@ -10,8 +10,8 @@ import type { SandboxLayout } from './layout.ts';
 import { layoutOf } from './layout.ts';
 import { noteLaunched } from './start.ts';
 
-/** Reading back the memory of a large sandbox takes its time. */
-const launchPatienceMs = 120_000;
+/** Reading back the memory of a large sandbox takes its time, about a second for each GiB, and other sandboxes wait. */
+const launchPatienceMs = 30_000;
 
 /** The sandbox that an earlier server started, or began to start, if its very kernel runs. */
 export async function adoptSandbox(

@@ -83,11 +83,11 @@ async function takeApart(context: OperationContext, sandbox: RunningSandbox, cha
     layerId: randomId(20),
     keepMemory: true,
     promised: false,
+    mayRun: false,
   };
   await table.step(sandbox, 'snapshotting', { work });
   const below = chain.below(sandbox.record.layers);
   const state = await saveStanding(context, sandbox, work, below);
-  await table.update(sandbox, { saved: savedFrom(state) });
   await parkDisk(context, sandbox, work, below);
   return state;
 }
@@ -101,8 +101,12 @@ async function saveStanding(
   const layers = [work.layerId, ...below];
   try {
     await standStill(context, sandbox);
-    return await saveState(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
+    const state = await saveState(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
+    await context.table.update(sandbox, { saved: savedFrom(state) });
+    return state;
   } catch (error) {
+    // Before it runs on: a server that finds a sealed state takes the sandbox for one that has to be brought back from it.
+    await context.host.states.remove(work.stateId);
     await goOn(context, sandbox);
     throw explainSaveFailure(error);
   }

@@ -17,7 +17,8 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
   try {
     const state = await context.host.states.open(work?.stateId ?? '');
     const disk = await layToRest(context, sandbox);
-    const saved = { ...savedFrom(state), disk };
+    const { hasMemory, ...rest } = savedFrom(state);
+    const saved = { ...rest, hasMemory: hasMemory && work?.mayRun !== true, disk };
     await context.table.step(sandbox, 'paused', { saved, slot: 0, disk: 'kept', pagesFrom: '', work: undefined });
     context.activity.forget(sandboxId);
     context.background.start(async () => await context.keepsakes.drop(pagesFrom));
