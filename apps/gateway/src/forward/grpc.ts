@@ -1,5 +1,6 @@
 import { constants } from 'node:http2';
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import { createInterimBudget } from '@soulbox/base';
 import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
 import type { Http2Sessions } from '../sandboxes/http2-sessions.ts';
@@ -38,6 +39,12 @@ export async function forwardGrpc(exchange: Exchange, forward: GrpcForward): Pro
   stream.on('error', (error: Error) => {
     failure = error;
   });
+  const interim = createInterimBudget();
+  const countInterim = (rawHeaders: RawHeaders): void => {
+    if (!interim.spend(rawHeaders)) stream.close(NGHTTP2_CANCEL);
+  };
+  stream.on('continue', () => countInterim([]));
+  stream.on('headers', (_headers: IncomingHttpHeaders, _flags: number, raw: string[]) => countInterim(raw));
   exchange.onClose(() => {
     if (!stream.closed) stream.close(NGHTTP2_CANCEL);
   });

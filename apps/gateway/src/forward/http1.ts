@@ -55,11 +55,12 @@ function attempt(exchange: Exchange, forward: Http1Forward, options: { repeatabl
     if (options.repeatable && outgoing.reusedSocket) attempt(exchange, forward, { repeatable: false, pooled: false });
     else forward.onFailure(error);
   });
-  outgoing.on('continue', () => {
+  outgoing.once('continue', () => {
     if (exchange.expectsContinue && !exchange.headSent) exchange.sendContinue();
   });
+  // Their number and size are bounded for every request of the process: see startGateway.
   outgoing.on('information', (interim) => {
-    if (interim.statusCode === 103) exchange.sendEarlyHints(interim.rawHeaders);
+    if (interim.statusCode === 103 && !outgoing.destroyed) exchange.sendEarlyHints(interim.rawHeaders);
   });
   outgoing.on('upgrade', (_incoming, connection) => {
     // Nobody asked for one. Without a listener Node would drop the request in silence.
