@@ -60,7 +60,10 @@ afterAll(async () => await cleanup.disposeAsync());
 
 async function serve(server: Server): Promise<number> {
   const open = new Set<Socket>();
-  server.on('connection', (socket: Socket) => open.add(socket.on('close', () => open.delete(socket))));
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.on('close', () => open.delete(socket));
+  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   cleanup.defer(() => {
