@@ -20,3 +20,4 @@ export { key, wholeNumber, flag, loadConfig, findUnknownKeys } from './config.ts
 export type { ConfigKey, ConfigSchema, ConfigOf } from './config.ts';
 export { boundInterimAnswers, createInterimBudget } from './interim-answers.ts';
 export { addressGroup } from './address-group.ts';
+export { createByteCollector } from './byte-collector.ts';

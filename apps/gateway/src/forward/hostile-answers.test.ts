@@ -93,7 +93,9 @@ const requestTo = (port: number, more = ''): string =>
 async function growthUnder(sockets: readonly Socket[]): Promise<number> {
   const before = gateway.memoryMib();
   let most = 0;
-  for (const giveUpAt = Date.now() + attackMs; Date.now() < giveUpAt; await sleep(50)) {
+  const giveUpAt = Date.now() + attackMs;
+  while (Date.now() < giveUpAt) {
+    await sleep(50);
     most = Math.max(most, gateway.memoryMib() - before);
     if (most > 4 * growthMax) break;
   }
