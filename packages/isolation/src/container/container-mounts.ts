@@ -16,7 +16,7 @@ export const deviceNodes = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
 
 /**
  * Host folders of kernel knobs, firmware tables and figures of disks, hidden by an empty folder; those the host lacks are left
- * out. So are the disks' own folders, which `hardwareFolders` finds.
+ * out. Those of its real disks are found by `hardwareFolders`.
  */
 export const hiddenFolders = [
   '/proc/acpi',
@@ -57,15 +57,9 @@ export const maskedFiles = [
 ];
 
 /** The boot id again: crun makes /proc/sys read-only through a second mount, below which that file would be writable. */
-export const readOnlyPaths = [
-  '/proc/bus',
-  '/proc/irq',
-  '/proc/sys',
-  ownFiles['boot-id'],
-  '/proc/sysrq-trigger',
-];
+export const readOnlyPaths = ['/proc/bus', '/proc/irq', '/proc/sys', ownFiles['boot-id'], '/proc/sysrq-trigger'];
 
-/** In order. Everything of a sandbox's own comes from its disk, so no host path shows in /proc/self/mountinfo. */
+/** In order. Everything comes from its disk or an overlay of its own, so no host path shows in /proc/self/mountinfo. */
 export function containerMounts(
   spec: SandboxSpec,
   layout: SandboxLayout,
