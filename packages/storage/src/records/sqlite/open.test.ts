@@ -83,7 +83,9 @@ describe('opening a records file', () => {
   it('is for its owner alone, with the files beside it, also one that was open to others', async () => {
     const modes = async (): Promise<string[]> =>
       await Promise.all(
-        (await readdir(folder)).map(async (name) => `${name} ${((await stat(join(folder, name))).mode & 0o777).toString(8)}`),
+        (await readdir(folder)).map(
+          async (name) => `${name} ${((await stat(join(folder, name))).mode & 0o777).toString(8)}`,
+        ),
       );
     const files = ['records.sqlite 600', 'records.sqlite-shm 600', 'records.sqlite-wal 600'];
     const umask = process.umask(0);
