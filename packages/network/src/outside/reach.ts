@@ -63,7 +63,7 @@ async function openThrough(proxy: URL, address: string, port: number): Promise<S
       if (answer.statusCode === 200) {
         socket.setTimeout(0);
         if (head.length > 0) socket.unshift(head);
-        resolve(socket as Socket);
+        resolve(socket);
         return;
       }
       socket.destroy();
