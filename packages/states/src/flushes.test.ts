@@ -17,7 +17,7 @@ beforeEach(async () => {
   flushed = [];
   const prototype = await prototypeOfHandles();
   for (const method of ['sync', 'datasync'] as const) {
-    const original = Reflect.get(prototype, method) as () => Promise<void>;
+    const original = Reflect.get<FileHandle, typeof method>(prototype, method);
     vi.spyOn(prototype, method).mockImplementation(async function (this: FileHandle) {
       const path = readlinkSync(`/proc/self/fd/${this.fd}`);
       await original.call(this);

@@ -39,13 +39,13 @@ describe('the network of processes that start or come back', () => {
   });
 
   it('is not attached before the pages of the memory are known to be what was saved', async () => {
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
     const memory = await memoryWith(promise);
     const { record } = await bench.addLeft({}, 'none');
     const started = startProcesses(bench.context.host, record, '/rootfs', memory);
     await expect.poll(() => bench.driver.calls).toEqual([`restore ${record.sandboxId}`]);
     expect(bench.network.policies.has(record.slot)).toBe(false);
-    resolve();
+    resolve(undefined);
     (await started).namespace.close();
     expect(bench.network.policies.has(record.slot)).toBe(true);
   });

@@ -32,8 +32,8 @@ it('begins at once when nobody holds the lock, and keeps sandboxes apart', () =>
 
 it('whoever comes while others wait comes after all of them', async () => {
   const locks = createLocks();
-  const first = Promise.withResolvers<void>();
-  const second = Promise.withResolvers<void>();
+  const first = Promise.withResolvers<undefined>();
+  const second = Promise.withResolvers<undefined>();
   const seen: string[] = [];
   const one = locks.alone('i1', async () => await first.promise);
   const two = locks.alone('i1', async () => {
@@ -41,7 +41,7 @@ it('whoever comes while others wait comes after all of them', async () => {
     await second.promise;
     seen.push('two out');
   });
-  first.resolve();
+  first.resolve(undefined);
   await one;
   // The first is through, the second is inside: the lock is held.
   expect(locks.isBusy('i1')).toBe(true);
@@ -51,7 +51,7 @@ it('whoever comes while others wait comes after all of them', async () => {
   });
   await Promise.resolve();
   expect(seen).toEqual(['two in']);
-  second.resolve();
+  second.resolve(undefined);
   await Promise.all([two, three]);
   expect(seen).toEqual(['two in', 'two out', 'three in']);
   expect(locks.isBusy('i1')).toBe(false);

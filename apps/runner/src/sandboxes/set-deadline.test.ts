@@ -41,12 +41,12 @@ it.each([true, false])('leaves it as it is without a time (only to extend: %s)',
 });
 
 it('waits for the step that the sandbox is in', async () => {
-  const { promise, resolve } = Promise.withResolvers<void>();
+  const { promise, resolve } = Promise.withResolvers<undefined>();
   const step = bench.context.table.alone(sandboxId, async () => await promise);
   const moved = setDeadline(bench.context, sandboxId, endAtMs + 5, false);
-  await Promise.resolve();
+  await Promise.resolve(undefined);
   expect(bench.context.table.getRunning(sandboxId).record.tenant.endAtMs).toBe(endAtMs);
-  resolve();
+  resolve(undefined);
   await Promise.all([step, moved]);
   expect(await deadlines()).toEqual([endAtMs + 5, endAtMs + 5]);
 });

@@ -148,7 +148,9 @@ async function createParts(
     logBook: createLogBook(table, clock),
     background: createBackground(stopping, logger),
     cutOff: (sandboxId) => void cutOff.push(sandboxId),
-    abandon: async (sandboxId) => void (await endSandbox(context, sandboxId, 'unconfirmed')),
+    abandon: async (sandboxId) => {
+      await endSandbox(context, sandboxId, 'unconfirmed');
+    },
   };
   return { context, events, cutOff };
 }

@@ -54,8 +54,12 @@ async function startNamespace(): Promise<StandInNamespace> {
   };
   return {
     path: `/proc/${child.pid ?? 0}/ns/net`,
-    answer: async (path, status) => void (await ask({ answer: { path, status } })),
+    answer: async (path, status) => {
+      await ask({ answer: { path, status } });
+    },
     requests: async () => (await ask({ list: true })) as EnvdRequest[],
-    forget: async () => void (await ask({ forget: true })),
+    forget: async () => {
+      await ask({ forget: true });
+    },
   };
 }
