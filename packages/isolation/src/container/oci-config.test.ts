@@ -115,7 +115,10 @@ describe('folders of the kernel', () => {
     const disks = readdirSync('/sys/class/block').map((name) => realpathSync(`/sys/class/block/${name}`));
     for (const disk of disks)
       if (!disk.startsWith('/sys/devices/virtual/'))
-        expect(maskedFolders.some((folder) => disk.startsWith(`${folder}/`)), disk).toBe(true);
+        expect(
+          maskedFolders.some((folder) => disk.startsWith(`${folder}/`)),
+          disk,
+        ).toBe(true);
     expect(maskedFolders).not.toContain('/sys/devices/virtual');
   });
 
@@ -126,15 +129,12 @@ describe('folders of the kernel', () => {
   });
 });
 
-test.each([
-  '/proc/bus',
-  '/proc/irq',
-  '/proc/sys',
-  '/proc/sysrq-trigger',
-  '/proc/sys/kernel/random/boot_id',
-])('%s is read-only', (path) => {
-  expect(config.linux.readonlyPaths).toContain(path);
-});
+test.each(['/proc/bus', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger', '/proc/sys/kernel/random/boot_id'])(
+  '%s is read-only',
+  (path) => {
+    expect(config.linux.readonlyPaths).toContain(path);
+  },
+);
 
 test('/proc/sys is made read-only before the boot id below it, which would be writable otherwise', () => {
   const { readonlyPaths } = config.linux;
