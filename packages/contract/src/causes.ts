@@ -10,7 +10,8 @@ export const causes = {
   failed: 'Its first process ended by itself, for instance because root inside killed it.',
   out_of_memory: 'It used more memory than it has, where that ends the whole sandbox (isolation gvisor).',
   pause_failed: 'A pause in the background could not be completed, so the sandbox runs on.',
-  resume_failed: 'It could not go on when it was brought back, so it is paused: as it was last, or with its files alone.',
+  resume_failed:
+    'It could not go on when it was brought back, so it is paused: as it was last, or with its files alone.',
   unconfirmed: 'Its envd did not confirm in time that the sandbox is what it should be, so it was not served.',
   damaged: 'A stored page of its memory did not match its digest when it was needed, so it was stopped first.',
   interrupted:
