@@ -7,6 +7,7 @@ import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
 import { cgroupOf, traceName } from '../root/layout.ts';
+import { openSandboxDisk } from '../root/sandbox-disk.ts';
 import { adoptSandbox } from './adopt.ts';
 import type { Criu } from './checkpoint/criu.ts';
 import { checkpointSandbox, outwaitSave } from './checkpoint/dump.ts';
@@ -62,6 +63,13 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     isAlive: initRuns,
     whyEnded: (sandboxId, directory) => whyEnded(layoutOf(host.instance, sandboxId, directory).restore),
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
+    openDisk: (instance) =>
+      openSandboxDisk(instance, {
+        layout: layoutOf(host.instance, instance.sandboxId, instance.directory),
+        rootPid: instance.initPid,
+        isAlive: () => initRuns(instance),
+        traceName: traceName(host.instance, instance.sandboxId),
+      }),
     ...checkpoints(host, running),
     destroy: async (sandboxId, directory) => {
       await running.cancel(sandboxId);
