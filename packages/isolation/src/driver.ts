@@ -228,6 +228,8 @@ export interface Driver {
    * sandbox is suspended.
    */
   diskPath(sandboxId: string, directory: string): string;
+  /** How that disk stands to the host's. Throws `state_damaged` when it is none. */
+  readKeptDisk(sandboxId: string, directory: string): Promise<DiskReading>;
   /**
    * Copies the disk of a frozen sandbox to `layer`, a path on the same file system, to be used in `layers`. The sandbox stays
    * frozen and keeps its disk. Takes a millisecond for each MiB that the disk holds, unless the host's file system can share

@@ -21,4 +21,4 @@ export { detectCgroupLayout } from './cgroup/layout.ts';
 export type { CgroupLayout } from './cgroup/layout.ts';
 export { limitSandboxesTogether } from './root/limit-together.ts';
 export { prepareCgroups } from './cgroup/prepare.ts';
-export { readUnmountedDisk, tableBytes } from './root/disk.ts';
+export { tableBytes } from './root/disk.ts';

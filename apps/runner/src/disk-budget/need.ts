@@ -1,4 +1,4 @@
-import { readUnmountedDisk, tableBytes } from '@soulbox/isolation';
+import { tableBytes } from '@soulbox/isolation';
 import { getDriver } from '../sandboxes/host.ts';
 import type { SandboxHost } from '../sandboxes/host.ts';
 import type { SandboxRecord } from '../sandboxes/record.ts';
@@ -33,7 +33,7 @@ export async function diskNeedOf(host: SandboxHost, record: SandboxRecord): Prom
   if (record.disk === 'new')
     return { bytes: tableBytes(record.diskMb) + costOf(promisedBytes), growthBytes: promisedBytes };
   const directory = host.store.directoryOf(record.sandboxId);
-  const reading = await readUnmountedDisk(getDriver(host, record.driver).diskPath(record.sandboxId, directory));
+  const reading = await getDriver(host, record.driver).readKeptDisk(record.sandboxId, directory);
   const written = Math.max(0, usedBytes(reading) - reading.tableBytes);
   // Even one that has had all that it was promised must be able to start.
   const growthBytes = Math.min(reading.freeBytes, Math.max(promisedBytes - written, spareGrowthBytes));

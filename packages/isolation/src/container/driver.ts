@@ -5,6 +5,7 @@ import { initRuns } from '../host/init-process.ts';
 import type { RunningStarts } from '../host/running-starts.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
+import { readUnmountedDisk } from '../root/disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
 import { cgroupOf, traceName } from '../root/layout.ts';
 import { openSandboxDisk } from '../root/sandbox-disk.ts';
@@ -81,7 +82,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
 
 type Checkpoints = Pick<
   Driver,
-  'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'diskPath' | 'copyDisk' | 'takeDisk' | 'restore'
+  'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'diskPath' | 'readKeptDisk' | 'copyDisk' | 'takeDisk' | 'restore'
 >;
 
 function checkpoints(host: Host, running: RunningStarts): Checkpoints {
@@ -103,6 +104,7 @@ function checkpoints(host: Host, running: RunningStarts): Checkpoints {
       await suspendSandbox(host, sandboxId, directory);
     },
     diskPath,
+    readKeptDisk: (sandboxId, directory) => readUnmountedDisk(diskPath(sandboxId, directory)),
     copyDisk: async (instance, layer) => {
       const { sandboxId, directory } = instance;
       const layout = layoutOf(host.instance, sandboxId, directory);

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { DiskReading } from '../driver.ts';
-import { readUnmountedDisk, tableBytes } from '../root/disk.ts';
+import { tableBytes } from '../root/disk.ts';
 import type { Stage } from './driver-contract.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 import { ordinaryUser, usualLimits } from './test-sandbox.ts';
@@ -98,7 +98,7 @@ export function describeDiskGrowth(stage: Stage): void {
       await stage.bench.driver.suspend(sandboxId, directory);
       expect(open.read()).toBeUndefined();
       const image = stage.bench.driver.diskPath(sandboxId, directory);
-      const kept = await readUnmountedDisk(image);
+      const kept = await stage.bench.driver.readKeptDisk(sandboxId, directory);
       expect(Math.abs(kept.freeBytes - freeBytes)).toBeLessThan(mib);
       expect(kept.allocatedBytes).toBe((await stat(image)).blocks * 512);
       await using second = await stage.bench.startOnKeptDisk({

@@ -3,6 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
+import { readUnmountedDisk } from '../root/disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
 import { cgroupOf, traceName } from '../root/layout.ts';
 import { openSandboxDisk } from '../root/sandbox-disk.ts';
@@ -76,6 +77,7 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       await suspendSandbox(host, sandboxId, directory);
     },
     diskPath,
+    readKeptDisk: (sandboxId, directory) => readUnmountedDisk(diskPath(sandboxId, directory)),
     copyDisk: async (instance, layer) => {
       const { sandboxId, directory } = instance;
       const layout = layoutOf(host.instance, sandboxId, directory);
