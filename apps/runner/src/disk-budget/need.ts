@@ -27,6 +27,11 @@ export function needOfNew(host: Pick<SandboxHost, 'config'>, diskMb: number): nu
   return tableBytes(diskMb) + costOf(promiseTo(host.config, diskMb));
 }
 
+/** Of a sandbox without a tenant, which has had its own already or gets it when it boots, as it gets one. */
+export function needOfClaim(host: Pick<SandboxHost, 'config'>, diskMb: number): number {
+  return costOf(Math.max(0, promiseTo(host.config, diskMb) - spareGrowthBytes));
+}
+
 /** Of a start of the sandbox: a kept disk has used some of its promise, and may owe the host more than a new one. */
 export async function diskNeedOf(host: SandboxHost, record: SandboxRecord): Promise<DiskNeed> {
   const { promisedBytes } = standingOf(host, record);

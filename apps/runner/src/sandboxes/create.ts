@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Template } from '@soulbox/templates';
-import { needOfNew } from '../disk-budget/need.ts';
+import { needOfClaim } from '../disk-budget/need.ts';
 import { makeCopy } from './copies/make-copy.ts';
 import { orderCopies } from './copies/order-copies.ts';
 import { sealedSource } from './copies/source-at-hand.ts';
@@ -38,7 +38,7 @@ export async function createSandbox(
   const { host, pool, table } = context;
   getDriver(host, blueprint.isolation);
   using _place = context.admission.enter();
-  using _room = host.disks.admit(needOfNew(host, blueprint.template.diskMb), 'The disk of a new sandbox');
+  using _room = host.disks.admit(needOfClaim(host, blueprint.template.diskMb), 'What is promised to a new sandbox');
   const sandbox = await pool.take(blueprint);
   const { sandboxId } = sandbox.record;
   try {
