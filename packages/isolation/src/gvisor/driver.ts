@@ -4,9 +4,11 @@ import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
 import { toolsOf } from '../host/host-tool.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
+import { readUnmountedDisk } from '../root/disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
 import { hasRunAgain } from '../root/ran-again.ts';
 import { cgroupOf } from '../root/layout.ts';
+import { openSandboxDisk } from '../root/sandbox-disk.ts';
 import { adoptSandbox } from './adopt.ts';
 import { isSandboxAlive } from './alive.ts';
 import { checkpointSandbox } from './checkpoint.ts';
@@ -17,6 +19,7 @@ import { createHost } from './host.ts';
 import { layoutOf } from './layout.ts';
 import { listTraces } from './list-traces.ts';
 import { probeHost } from './probe.ts';
+import { readRuntimeState } from './runtime-state.ts';
 import { sampleSandbox } from './sample.ts';
 import { restoreSandbox, startSandbox } from './start.ts';
 import { suspendSandbox } from './suspend.ts';
@@ -60,6 +63,14 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
         host.cgroups.countOutOfMemory(cgroupOf(host.instance, sandboxId)) > 0 ? 'out_of_memory' : undefined,
       ),
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
+    openDisk: (instance) =>
+      openSandboxDisk(instance, {
+        layout: layoutOf(host.instance, instance.sandboxId, instance.directory),
+        // The sandbox's kernel itself sees an empty root.
+        rootPid: readRuntimeState(host.instance, instance.sandboxId).goferPid,
+        isAlive: () => isSandboxAlive(host, instance),
+        tools: toolsOf(host, instance.sandboxId),
+      }),
     freeze: (instance) => freezeSandbox(host, instance),
     thaw: (instance) => thawSandbox(host, instance),
     checkpoint: (instance, directory) => checkpointSandbox(host, instance, directory),
@@ -68,6 +79,7 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       await suspendSandbox(host, sandboxId, directory);
     },
     diskPath,
+    readKeptDisk: (sandboxId, directory) => readUnmountedDisk(diskPath(sandboxId, directory)),
     copyDisk: async (instance, layer) => {
       const { sandboxId, directory } = instance;
       const layout = layoutOf(host.instance, sandboxId, directory);

@@ -3,12 +3,13 @@
 # Runs in a mount and a network namespace of its own: runsc takes mounts and network into the sandbox, and what is left
 # goes when this shell ends.
 # Arguments: folder of the scripts about disks, what to do with the disk (`make` or `renew`), image, skeleton, mount table,
-# folder for the mount points, first id of the sandbox, the host's network settings (`hide` or `show`), file that says that the
-# sandbox is up, file that says which restore has run, generation of the restore (empty: it is a start), runsc command.
+# folder for the mount points, first id of the sandbox, the host's network settings (`hide` or `show`), blocks that the disk may
+# grow by, file that says that the sandbox is up, file that says which restore has run, generation of the restore (empty: it is a
+# start), runsc command.
 set -e
 . "$1/disk.sh"
-step=$2 image=$3 skeleton=$4 table=$5 folder=$6 base=$7 settings=$8
-shift 8
+step=$2 image=$3 skeleton=$4 table=$5 folder=$6 base=$7 settings=$8 growth=$9
+shift 9
 launched=$1 mark=$2 generation=$3
 shift 3
 # The namespaces exist: the host attaches the network meanwhile, and answers when it is there.
@@ -18,6 +19,7 @@ echo ready
 mount -t tmpfs -o size=64k,mode=711 none "$folder"
 cd "$folder"
 mount --no-mtab --all --fstab "$table"
+limit_growth disk "$growth"
 [ "$step" != renew ] || renew_own_files disk "$skeleton" "$base"
 read -r _
 

@@ -15,11 +15,12 @@ import { digestKeptDisk } from './kept-disk.ts';
 export async function finishPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { sandboxId, work, pagesFrom } = sandbox.record;
   try {
-    const state = await context.host.states.open(work?.stateId ?? '');
+    const sealed = await context.host.states.open(work?.stateId ?? '');
     const disk = await layToRest(context, sandbox);
-    const { hasMemory, ...rest } = savedFrom(state);
-    const saved = { ...rest, hasMemory: hasMemory && work?.mayRun !== true, disk };
-    await context.table.step(sandbox, 'paused', { saved, slot: 0, disk: 'kept', pagesFrom: '', work: undefined });
+    const { hasMemory, ...state } = savedFrom(sealed);
+    const saved = { ...state, hasMemory: hasMemory && work?.mayRun !== true, disk };
+    const rest = { slot: 0, disk: 'kept', pagesFrom: '', work: undefined, waitsForRoom: false } as const;
+    await context.table.step(sandbox, 'paused', { saved, ...rest });
     context.activity.forget(sandboxId);
     context.background.start(async () => await context.keepsakes.drop(pagesFrom));
     return true;

@@ -2,7 +2,7 @@ import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
-import type { Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';
+import type { DiskReading, Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';
 
 interface Guest {
   readonly instance: SandboxInstance;
@@ -17,15 +17,25 @@ export interface StandInDriver extends Driver {
   stateOf(sandboxId: string): 'running' | 'frozen' | 'none';
   /** The processes of a sandbox are gone, as after a crash of theirs. */
   kill(sandboxId: string): void;
+  /** Something of the restore with this generation has run. */
+  noteRun(sandboxId: string, generation: string): void;
   /** The next call of this name throws this. */
   failNext(call: string, error: Error): void;
 }
+
+/** Of each sandbox: 64 MiB with nothing in them. */
+const diskReading: DiskReading = {
+  ...{ sizeBytes: 65 * 2 ** 20, freeBytes: 64 * 2 ** 20, tableBytes: 2 ** 20 },
+  ...{ heldBackBytes: 0, allocatedBytes: 4096 },
+};
 
 /** `namespacePath` is the network namespace of them all. */
 export function createStandInDriver(namespacePath: string): StandInDriver {
   const guests = new Map<string, Guest>();
   const failures = new Map<string, Error>();
   const calls: string[] = [];
+  /** Generations of the restores that ran, by sandbox. */
+  const ran = new Map<string, string>();
   let pids = 0;
   const note = (call: string, sandboxId: string): void => {
     calls.push(`${call} ${sandboxId}`);
@@ -86,8 +96,12 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
       const parts = await readdir(memory.directory);
       if (!parts.includes('pages-1.img'))
         throw new SoulBoxError('sandbox_resume_failed', 'There is no memory to restore.');
-      return await begin(spec, `disk of ${spec.sandboxId}`);
+      const instance = await begin(spec, `disk of ${spec.sandboxId}`);
+      ran.set(spec.sandboxId, spec.generation);
+      return instance;
     },
+    hasRunAgain: (sandboxId, _directory, generation) => Promise.resolve(ran.get(sandboxId) === generation),
+    noteRun: (sandboxId, generation) => void ran.set(sandboxId, generation),
     adopt(sandboxId) {
       note('adopt', sandboxId);
       return Promise.resolve(guests.get(sandboxId)?.instance);
@@ -100,6 +114,12 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
         ...{ memoryWorkingSetBytes: 1024, memoryLimitBytes: 2 ** 20, diskUsedBytes: 1, diskTotalBytes: 2 ** 20 },
         ...{ diskReadBytes: 0, diskWrittenBytes: 0 },
       }),
+    openDisk: ({ sandboxId }) => ({
+      countAllocated: () => diskReading.allocatedBytes,
+      read: () => (guests.has(sandboxId) ? diskReading : undefined),
+      allow: () => undefined,
+      flush: () => Promise.resolve(),
+    }),
     freeze({ sandboxId }) {
       note('freeze', sandboxId);
       getGuest(sandboxId).frozen = true;
@@ -123,6 +143,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
       return Promise.resolve();
     },
     diskPath,
+    readKeptDisk: () => Promise.resolve(diskReading),
     async copyDisk({ sandboxId, directory }, layer) {
       note('copyDisk', sandboxId);
       await cp(diskPath(sandboxId, directory), layer);

@@ -3,19 +3,22 @@
 # own; the latter becomes the sandbox's. All mount points are in a /run that only this shell sees, for CRIU opens them as
 # the sandbox's root, who may not enter the data folder.
 # Arguments: folder of the scripts about disks, what to do with the disk (`make` or `keep`), image, skeleton, file with
-# CRIU's facts about this kernel, mount table, host name, generation, file that gets it when the processes run; folders of the
-# control group and `--`; CRIU command.
+# CRIU's facts about this kernel, mount table, host name, generation, file that gets it when the processes run; blocks that the
+# disk may grow by; folders of the control group and `--`; CRIU command.
 set -e
 . "$1/disk.sh"
 . "${0%/*}/kernel-facts.sh"
 step=$2 image=$3 skeleton=$4 facts=$5 table=$6 name=$7 generation=$8 mark=$9
 shift 9
+growth=$1
+shift
 [ "$step" = keep ] || make_disk "$image" "$skeleton"
 
 enter_private_run "$facts"
 # The overlay's folders are relative to here.
 cd /run
 mount --no-mtab --all --fstab "$table"
+limit_growth disk "$growth"
 echo "$name" >/proc/sys/kernel/hostname
 
 # What network-gate.sh says and hears. Both are held open here, so that nobody waits for a reader or a writer that never comes; each

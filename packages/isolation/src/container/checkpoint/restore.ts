@@ -5,6 +5,7 @@ import { findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec, SavedMemory } from '../../driver.ts';
 import { initRuns, readBootId } from '../../host/init-process.ts';
 import { runHostTool, toolsOf } from '../../host/host-tool.ts';
+import { growthBlocks } from '../../root/disk.ts';
 import { writeDiskOrigin } from '../../root/disk-traffic.ts';
 import { cgroupOf } from '../../root/layout.ts';
 import { hasRunAgain } from '../../root/ran-again.ts';
@@ -96,7 +97,8 @@ async function bringBack(
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
   const command = criuCommand(criu, 'restore', restoreOptions(layout, isLazy), sourcesOfMounts());
   const limited = [...leavingRootHalf(), ...command];
-  const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname, spec.generation, layout.ranMark];
+  const own = [spec.hostname, spec.generation, layout.ranMark, growthBlocks(spec)];
+  const parts = [diskScripts, step, image, skeleton, facts, mountTable, ...own];
   const lists = [...groups, '--', ...limited];
   const restored = Promise.withResolvers<SandboxInstance>();
   const tool = runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
