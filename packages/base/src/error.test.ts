@@ -20,6 +20,23 @@ describe('errors', () => {
     expect(error.cause).toBe(cause);
   });
 
+  it('say that the disk is full whoever met it, and whatever step it stood in the way of', () => {
+    const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    const quota = Object.assign(new Error('EDQUOT'), { code: 'EDQUOT' });
+    const program = new CommandError(['cp', 'a', 'b'], 1, "cp: error writing 'b': No space left on device", undefined);
+    for (const cause of [full, quota, program, new Error('step', { cause: full }), new AggregateError([quota])]) {
+      expect(errorFromUnknown(cause)).toMatchObject({ reason: 'disk_full', cause });
+      const vague = new SoulBoxError('sandbox_start_failed', 'no start', { cause });
+      expect(errorFromUnknown(vague).reason).toBe('disk_full');
+      const exact = new SoulBoxError('state_damaged', 'damaged', { cause });
+      expect(errorFromUnknown(exact)).toBe(exact);
+    }
+    expect(errorFromUnknown(new SoulBoxError('sandbox_start_failed', 'no start')).reason).toBe('sandbox_start_failed');
+    const loop = new Error('loop');
+    loop.cause = loop;
+    expect(errorFromUnknown(loop).reason).toBe('internal');
+  });
+
   it('are translated from what Node throws', async () => {
     const missing = await open('/does/not/exist').catch((error: unknown) => errorFromNode(error, 'no such file'));
     expect(missing).toMatchObject({ reason: 'file_not_found', message: 'no such file' });

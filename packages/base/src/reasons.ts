@@ -68,7 +68,9 @@ export const reasons = {
   link_loop: { code: 'failed_precondition', help: 'Symbolic links lead in a circle.' },
   disk_full: {
     code: 'resource_exhausted',
-    help: 'The disk of the sandbox is full. Delete files, or use a template with a larger disk.',
+    help:
+      'A disk is full. From inside a sandbox it is its own: delete files, or use a template with a larger disk. From the API it ' +
+      'is that of the server: nothing was changed, kills and deletes still work, and all else does once there is room (docs/full-disk.md).',
   },
   too_many_sandboxes: {
     code: 'resource_exhausted',
