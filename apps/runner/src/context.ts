@@ -7,7 +7,7 @@ import { limitSandboxesTogether } from '@soulbox/isolation';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { StateStore } from '@soulbox/states';
-import type { BlobStore } from '@soulbox/storage';
+import type { BlobStore, DiskReserve } from '@soulbox/storage';
 import type { Recipe, TemplateStore } from '@soulbox/templates';
 import type { BlobReader } from './builds/blob-reader.ts';
 import { createBuilds } from './builds/builds.ts';
@@ -68,6 +68,8 @@ export interface RunnerOptions {
   /** By which templates that are missing can be made. */
   readonly recipes: readonly Recipe[];
   readonly runtime: EnvdRuntime;
+  /** Of the disk of `dataDirectory`. */
+  readonly reserve: DiskReserve;
   /** Where the files of template builds are. */
   readonly files: BlobReader;
   /** The template whose spares are kept from the start and for good. */
@@ -218,11 +220,11 @@ async function createSandboxHost(options: RunnerOptions): Promise<SandboxHost> {
   const directory = join(options.dataDirectory, 'sandboxes');
   await mkdir(directory, { recursive: true, mode: 0o700 });
   getDriver(options, options.config.isolation);
-  return { ...options, slots: createSlots(), store: createRecordStore(directory) };
+  return { ...options, slots: createSlots(), store: createRecordStore(directory, options.reserve) };
 }
 
 function createRunnerPool(
-  { config, logger }: RunnerOptions,
+  { config, logger, reserve }: RunnerOptions,
   { host, table }: OperationContext,
   end: RunnerContext['end'],
 ): Pool {
@@ -231,6 +233,7 @@ function createRunnerPool(
     bootConcurrency: config.bootConcurrency,
     idleMs: config.poolIdleSeconds * 1000,
     boot: async (blueprint) => {
+      reserve.check();
       const sandbox = await bootSandbox(host, blueprint);
       table.add(sandbox);
       await table.step(sandbox, 'warm');

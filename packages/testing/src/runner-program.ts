@@ -19,7 +19,7 @@ import { buildEnvdRuntime } from '@soulbox/envd/build';
 import { openNetwork } from '@soulbox/network';
 import { runnerConfigSchema, startRunner } from '@soulbox/runner';
 import { openStateStore } from '@soulbox/states';
-import { openDiskBlobs } from '@soulbox/storage';
+import { openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 
 const [instanceText = '', dataDirectory = '', templatesDirectory = ''] = process.argv.slice(2);
@@ -39,6 +39,7 @@ const runner = await startRunner({
   recipes: [],
   runtime: await buildEnvdRuntime(join(dataDirectory, 'runtime')),
   files,
+  reserve: openDiskReserve(join(dataDirectory, 'reserve')),
   defaultTemplate,
   logger,
 });
