@@ -35,7 +35,7 @@ export function createLogger(options: { level: LogLevel; file?: string | undefin
 }
 
 function openLog(file: string): number {
-  mkdirSync(dirname(file), { recursive: true });
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   return openSync(file, 'a', 0o600);
 }
 

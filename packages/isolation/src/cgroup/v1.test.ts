@@ -1,5 +1,6 @@
 // Against the real control groups of the host, where it has v1 ones.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -41,6 +42,24 @@ describe.skipIf(!usable)('v1 control groups', () => {
     expect(usage.cpuUsedSeconds).toBeGreaterThan(0.02);
     expect(usage.memoryLimitBytes).toBe(Infinity);
     expect(usage.memoryRssBytes).toBeGreaterThanOrEqual(0);
+  });
+
+  test('a new group has every limit before anything is in it', async () => {
+    const own = `${group}/own`;
+    const devices = ['c 1:3 rw', 'c 136:* rw'];
+    const memoryBytes = 64 * 1024 * 1024;
+    await cgroups.create(own, { memoryBytes, cpus: 1.5, maxProcesses: 7, devices });
+    const read = async (controller: string, file: string): Promise<string> =>
+      (await readFile(join(v1.get(controller) ?? '', own, file), 'latin1')).trim();
+    expect(await read('memory', 'memory.limit_in_bytes')).toBe(String(memoryBytes));
+    expect(await read('cpu', 'cpu.cfs_period_us')).toBe('20000');
+    expect(await read('cpu', 'cpu.cfs_quota_us')).toBe('30000');
+    expect(await read('pids', 'pids.max')).toBe('7');
+    expect(await read('devices', 'devices.list')).toBe(devices.join('\n'));
+    const memoryAndSwap = 'memory.memsw.limit_in_bytes';
+    // A kernel that accounts for no swap has no such file.
+    if (existsSync(join(v1.get('memory') ?? '', own, memoryAndSwap)))
+      expect(await read('memory', memoryAndSwap)).toBe(String(memoryBytes));
   });
 
   test('groups together use no more than their parent may, those that had more before too', async () => {

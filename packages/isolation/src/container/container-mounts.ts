@@ -14,10 +14,14 @@ interface OciMount {
 /** Listed one by one: nodes that crun binds by itself cannot be checkpointed (CRIU 4.2). */
 export const deviceNodes = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
 
-/** Host folder of kernel knobs and firmware tables, hidden by an empty folder; those the host lacks are left out. */
+/**
+ * Host folders of kernel knobs, firmware tables and figures of disks, hidden by an empty folder; those the host lacks are left
+ * out. Those of its real disks are found by `hardwareFolders`.
+ */
 export const hiddenFolders = [
   '/proc/acpi',
   '/proc/asound',
+  '/proc/fs',
   '/proc/scsi',
   '/sys/firmware',
   '/sys/devices/virtual/powercap',
@@ -26,12 +30,15 @@ export const hiddenFolders = [
   '/sys/kernel/debug',
   '/sys/kernel/security',
   '/sys/kernel/tracing',
-  '/sys/fs/cgroup',
+  '/sys/fs',
 ];
 
 /** Files only: a masked folder would become a tmpfs, and each costs a checkpoint 2.5 ms. */
 export const maskedFiles = [
+  '/proc/bootconfig',
+  '/proc/cmdline',
   '/proc/config.gz',
+  '/proc/diskstats',
   '/proc/interrupts',
   '/proc/kallsyms',
   '/proc/kcore',
@@ -41,22 +48,18 @@ export const maskedFiles = [
   '/proc/kpagecount',
   '/proc/kpageflags',
   '/proc/latency_stats',
+  '/proc/mdstat',
+  '/proc/partitions',
   '/proc/sched_debug',
+  '/proc/swaps',
   '/proc/timer_list',
   '/proc/timer_stats',
 ];
 
 /** The boot id again: crun makes /proc/sys read-only through a second mount, below which that file would be writable. */
-export const readOnlyPaths = [
-  '/proc/bus',
-  '/proc/fs',
-  '/proc/irq',
-  '/proc/sys',
-  ownFiles['boot-id'],
-  '/proc/sysrq-trigger',
-];
+export const readOnlyPaths = ['/proc/bus', '/proc/irq', '/proc/sys', ownFiles['boot-id'], '/proc/sysrq-trigger'];
 
-/** In order. Everything of a sandbox's own comes from its disk, so no host path shows in /proc/self/mountinfo. */
+/** In order. Everything comes from its disk or an overlay of its own, so no host path shows in /proc/self/mountinfo. */
 export function containerMounts(
   spec: SandboxSpec,
   layout: SandboxLayout,
@@ -77,7 +80,7 @@ export function containerMounts(
       bind(fromDisk(diskFolders.etc, name), destination, 'ro', 'nosuid', 'nodev', 'noexec'),
     ),
     bind(fromDisk(diskFolders.run), '/run/soulbox', 'rw', 'nosuid', 'nodev', 'noexec'),
-    bind(spec.runtime.directory, spec.runtime.mountPoint, 'ro', 'nosuid', 'nodev'),
+    bind(layout.runtime, spec.runtime.mountPoint, 'ro', 'nosuid', 'nodev'),
     ...hidden.map((folder) => bind(fromDisk(diskFolders.empty), folder, 'ro', 'nosuid', 'nodev', 'noexec')),
   ];
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '@soulbox/base';
 import type { Cgroups } from '../cgroup/cgroups.ts';
@@ -63,6 +63,24 @@ function readHostFacts(): HostFacts {
   return {
     openFilesMax: Number(openFiles),
     oomScore: Number(readFileSync('/proc/self/oom_score_adj', 'latin1')),
-    maskedFolders: hiddenFolders.filter((folder) => existsSync(folder)),
+    maskedFolders: [...hiddenFolders.filter((folder) => existsSync(folder)), ...hardwareFolders()],
   };
+}
+
+/**
+ * Where the kernel shows the host's disks with their traffic: the roots of the device tree, such as /sys/devices/pci0000:00, that
+ * have one. The files of /sys/block are links into them. Virtual disks have a folder of their own, which is hidden by its name.
+ */
+function hardwareFolders(): string[] {
+  const disks = '/sys/class/block';
+  if (!existsSync(disks)) return [];
+  const roots = readdirSync(disks).map((name) => {
+    try {
+      return /^\.\.\/\.\.\/devices\/([^/]+)\//.exec(readlinkSync(join(disks, name)))?.[1] ?? 'virtual';
+    } catch {
+      // Taken away in this moment: it has nothing to hide.
+      return 'virtual';
+    }
+  });
+  return [...new Set(roots)].filter((root) => root !== 'virtual').map((root) => join('/sys/devices', root));
 }

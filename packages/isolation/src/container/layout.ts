@@ -4,6 +4,8 @@ import { rootLayoutOf, runFolder } from '../root/layout.ts';
 
 /** Where this driver keeps what in a sandbox's folder, beside the parts of its root. */
 export interface SandboxLayout extends RootLayout {
+  /** Where the runtime is mounted before the sandbox gets it. */
+  readonly runtime: string;
   readonly config: string;
   readonly record: string;
   readonly pidFile: string;
@@ -17,6 +19,7 @@ export interface SandboxLayout extends RootLayout {
 export function layoutOf(instance: number, sandboxId: string, directory: string): SandboxLayout {
   return {
     ...rootLayoutOf(instance, sandboxId, directory),
+    runtime: join(directory, 'runtime'),
     // crun wants this very name in the bundle folder.
     config: join(directory, 'config.json'),
     record: join(directory, 'container.json'),

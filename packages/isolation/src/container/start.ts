@@ -12,7 +12,7 @@ import type { SandboxLayout } from './layout.ts';
 import type { RootLayout } from '../root/layout.ts';
 import { cgroupOf, rootsFolder, runFolder, traceName } from '../root/layout.ts';
 import { layoutOf, runtimeRoot } from './layout.ts';
-import { rootTable, writeMountTable } from '../root/mount-table.ts';
+import { rootTable, runtimeTable, writeMountTable } from '../root/mount-table.ts';
 import { createOciConfig } from './oci-config.ts';
 import { writeRecord } from './record.ts';
 import { writeSkeleton } from '../root/skeleton.ts';
@@ -77,8 +77,11 @@ export async function prepareDisk(spec: SandboxSpec, layout: RootLayout): Promis
 
 async function prepareMounts(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
   const points = { folder: spec.directory, rootfs: layout.rootfs };
-  const lines = rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId));
-  await writeMountTable(layout.mountTable, lines);
+  const name = traceName(host.instance, spec.sandboxId);
+  await writeMountTable(layout.mountTable, [
+    ...rootTable(spec, layout.image, points, name),
+    ...runtimeTable(spec, points.folder, layout.runtime, name),
+  ]);
 }
 
 /** Makes the folder for what all sandboxes of the instance share. */

@@ -56,12 +56,26 @@ export function describeWalls(stage: Stage): void {
       expect((await one.sh(`ls /proc/${one.instance.initPid}`)).exitCode).not.toBe(0);
     });
 
-    test('no path of the host shows, but the runtime folder', async () => {
+    test('no path of the host shows, nor the device that has its files', async () => {
       const { stdout } = await one.sh('cat /proc/self/mountinfo /proc/mounts /proc/self/cgroup /proc/1/environ');
-      const lines = stdout.split('\n').filter((line) => !line.includes(one.spec.runtime.directory));
-      expect(lines.filter((line) => line.includes(one.spec.rootfs))).toEqual([]);
-      expect(lines.filter((line) => line.includes(one.spec.directory))).toEqual([]);
+      const lines = stdout.split('\n');
+      const { runtime, rootfs, directory } = one.spec;
+      for (const path of [runtime.directory, rootfs, directory])
+        expect(lines.filter((line) => line.includes(path))).toEqual([]);
+      const hostDevice = (await run('findmnt', ['-n', '-o', 'SOURCE', '--target', runtime.directory])).trim();
+      expect(lines.filter((line) => line.includes(hostDevice))).toEqual([]);
       expect((await one.sh(`cat /sys/block/loop*/loop/backing_file /sys/class/block/loop*/loop/*`)).stdout).toBe('');
+    });
+
+    test('what the host was booted with, its disks and their traffic do not show', async () => {
+      for (const file of ['/proc/cmdline', '/proc/diskstats', '/proc/partitions', '/proc/swaps']) {
+        const ofHost = await readFile(file, 'utf8').catch(() => '');
+        if (ofHost !== '') expect((await one.sh(`cat ${file}`)).stdout, file).not.toBe(ofHost);
+      }
+      expect((await one.sh('cat /proc/diskstats /proc/partitions')).stdout).toBe('');
+      const places = '/sys/block/*/ /sys/class/block/*/ /sys/dev/block/*/ /sys/fs /proc/fs';
+      expect((await one.sh(`find ${places} -type f 2>/dev/null`)).stdout).toBe('');
+      expect((await one.sh('find /sys/devices -path "*/block/*" 2>/dev/null')).stdout).toBe('');
     });
 
     test('two sandboxes share no file and no IPC object', async () => {

@@ -25,7 +25,7 @@ export interface RootMountPoints {
   readonly rootfs: string;
 }
 
-const names = { disk: 'disk', lower: 'lower' } as const;
+const names = { disk: 'disk', lower: 'lower', runtime: 'runtime-source' } as const;
 const layerName = (index: number): string => `l${index}`;
 
 /**
@@ -54,6 +54,18 @@ export function rootTable(
     // No nosuid here nor on the overlay: sudo must work.
     { source: spec.rootfs, target: at(names.lower), type: 'none', options: `bind,ro,nodev,X-mount.idmap=${map}` },
     { source: traceName, target: points.rootfs, type: 'overlay', options: overlayOptions(spec) },
+  ];
+}
+
+/**
+ * The runtime as a file system of its own. A bind mount of the folder would tell /proc/self/mountinfo where on which device
+ * of the host it stands. Comes after `rootTable`, for an overlay of one folder alone needs another beside it.
+ */
+export function runtimeTable(spec: SandboxSpec, folder: string, target: string, traceName: string): TableLine[] {
+  const lower = [names.runtime, join(names.disk, diskFolders.empty)].join(':');
+  return [
+    { source: spec.runtime.directory, target: join(folder, names.runtime), type: 'none', options: 'bind,ro' },
+    { source: traceName, target, type: 'overlay', options: `lowerdir=${lower},xino=on,metacopy=off,ro,nosuid,nodev` },
   ];
 }
 

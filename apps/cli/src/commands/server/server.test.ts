@@ -74,6 +74,10 @@ test.skipIf(!hasTemplate)('a detached server serves, is found, refuses a second 
   expect(started).toMatchObject({ code: 0, stderr: '' });
   expect(started.stdout).toMatch(/^export E2B_API_URL=http:\/\/127\.0\.0\.1:\d+$/m);
 
+  const log = await readFile(join(directory, 'logs/server.log'), 'utf8');
+  expect(log).toContain('server ready');
+  expect(log).not.toMatch(/e2b_[0-9a-f]{40}/);
+
   const status = JSON.parse((await cli('status', '--json')).stdout) as { port: number };
   expect(status).toMatchObject({ running: true, state: 'ready', instance, sandboxes: 0 });
   expect((await cli('status')).stdout).toContain('is ready');

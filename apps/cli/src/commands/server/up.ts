@@ -59,7 +59,7 @@ export const up = defineCommand({
     await prepareEverything(folders, { install: args.install === true, logger: createLogger({ level: 'warn' }) });
     if (args.detach === true) {
       const server = await startDetached(folders.dataDirectory, flagsFrom(overrides));
-      await announce(folders.dataDirectory, server, args.json === true);
+      tell(server, await readClientEnvironment(folders.dataDirectory, server, false), args.json === true);
       return exitCodes.ok;
     }
     return await runInForeground(folders.dataDirectory, overrides, {
@@ -88,13 +88,17 @@ async function runInForeground(
   const box = await Promise.race([runServer(overrides, logFile), orders.impatient]);
   if (box === true) return exitCodes.failed;
   const server = await findServer(dataDirectory);
-  if (server !== undefined) await announce(dataDirectory, server, options.json);
+  if (server !== undefined) {
+    const variables = await readClientEnvironment(dataDirectory, server, false);
+    // What is no terminal is a log or a journal, which is kept and sent around.
+    if (!process.stdout.isTTY) delete variables['E2B_API_KEY'];
+    tell(server, variables, options.json);
+  }
   if (process.stdout.isTTY) console.error('\nCtrl-C ends the server and its sandboxes.');
   return (await orders.obey(box)) ? exitCodes.failed : exitCodes.ok;
 }
 
-async function announce(dataDirectory: string, server: ServerFile, json: boolean): Promise<void> {
-  const variables = await readClientEnvironment(dataDirectory, server, false);
+function tell(server: ServerFile, variables: Readonly<Record<string, string>>, json: boolean): void {
   if (json)
     console.log(
       JSON.stringify({ pid: server.pid, port: server.port, tlsPort: server.tlsPort, environment: variables }),

@@ -5,8 +5,10 @@ import { diskFolders } from '../../root/layout.ts';
 import { ownFiles } from '../../root/own-files.ts';
 import { deviceNodes } from '../container-mounts.ts';
 
-/** Made anew by CRIU itself: the root, which it is given, and what the kernel fills. */
-const restoredByItself = new Set(['overlay', 'proc', 'sysfs', 'devpts']);
+/** Made anew by CRIU itself: what the kernel fills, and the root, which it is given. */
+const filledByKernel = new Set(['proc', 'sysfs', 'devpts']);
+const isRestoredByItself = ({ fileSystem, mountPoint }: MountEntry): boolean =>
+  mountPoint === '/' || filledByKernel.has(fileSystem);
 
 /**
  * What a sandbox has mounted from outside: a key by mount point, for `--external` of a dump. The saved memory names these
@@ -14,7 +16,7 @@ const restoredByItself = new Set(['overlay', 'proc', 'sysfs', 'devpts']);
  * from the kernel, because links in a template may have moved them; a sandbox cannot mount.
  */
 export function keysOfMounts(mountInfo: string, diskDevice: string): ReadonlyMap<string, string> {
-  const mounts = parseMountInfo(mountInfo).filter(({ fileSystem }) => !restoredByItself.has(fileSystem));
+  const mounts = parseMountInfo(mountInfo).filter((mount) => !isRestoredByItself(mount));
   return new Map(mounts.map((mount) => [mount.mountPoint, keyOf(mount, diskDevice)]));
 }
 

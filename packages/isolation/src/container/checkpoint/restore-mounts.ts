@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { SandboxSpec } from '../../driver.ts';
 import { diskFolders, traceName } from '../../root/layout.ts';
 import type { TableLine } from '../../root/mount-table.ts';
-import { rootTable, writeMountTable } from '../../root/mount-table.ts';
+import { rootTable, runtimeTable, writeMountTable } from '../../root/mount-table.ts';
 import type { Host } from '../host.ts';
 import type { SandboxLayout } from '../layout.ts';
 import { privateFolders } from './external-mounts.ts';
@@ -28,22 +28,23 @@ export async function prepareRestoreMounts(
   await writeFile(own, await userNamespaceImage(memory, name, spec.idBase));
   // As the other images, see dump.sh; the server's umask does not count.
   await chmod(own, 0o644);
+  const trace = traceName(host.instance, spec.sandboxId);
   await writeMountTable(layout.mountTable, [
-    ...rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId)),
-    ...ownFolders(spec),
+    ...rootTable(spec, layout.image, points, trace),
+    ...ownFolders(),
+    ...runtimeTable(spec, points.folder, privateFolders.runtime, trace),
     bind(memory, images, readOnly),
     bind(own, join(images, name), readOnly),
   ]);
 }
 
-function ownFolders(spec: SandboxSpec): TableLine[] {
+function ownFolders(): TableLine[] {
   const onDisk = (name: string): string => join(points.folder, 'disk', name);
   return [
     // CRIU gives the mounts their saved options, read-only among them; it cannot take noexec back, which one of them lacks.
     bind(onDisk(diskFolders.etc), privateFolders.etc, 'bind,nosuid,nodev'),
     bind(onDisk(diskFolders.empty), privateFolders.empty, readOnly),
     bind(onDisk(diskFolders.run), privateFolders.run, 'bind,nosuid,nodev,noexec'),
-    bind(spec.runtime.directory, privateFolders.runtime, 'bind,ro,nosuid,nodev'),
   ];
 }
 

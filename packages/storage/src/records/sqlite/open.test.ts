@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -78,6 +78,28 @@ describe('opening a records file', () => {
     await writeFile(path, 'not a database, but long enough to be looked at as one'.repeat(100));
     expect(() => openSqliteRecords(path)).toThrow(/cannot be opened/);
     expect(() => openSqliteRecords(join(folder, 'missing', 'records.sqlite'))).toThrow(/cannot be opened/);
+  });
+
+  it('is for its owner alone, with the files beside it, also one that was open to others', async () => {
+    const modes = async (): Promise<string[]> =>
+      await Promise.all(
+        (await readdir(folder)).map(
+          async (name) => `${name} ${((await stat(join(folder, name))).mode & 0o777).toString(8)}`,
+        ),
+      );
+    const files = ['records.sqlite 600', 'records.sqlite-shm 600', 'records.sqlite-wal 600'];
+    const umask = process.umask(0);
+    try {
+      await using first = openSqliteRecords(path);
+      await ensureDefaultTeam(first);
+      expect((await modes()).sort()).toEqual(files);
+      for (const name of await readdir(folder)) await chmod(join(folder, name), 0o644);
+      await using second = openSqliteRecords(path);
+      await ensureDefaultTeam(second);
+      expect((await modes()).sort()).toEqual(files);
+    } finally {
+      process.umask(umask);
+    }
   });
 
   it('lets two processes share it: a key made by one is seen by the other', async () => {

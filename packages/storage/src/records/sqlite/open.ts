@@ -1,3 +1,5 @@
+import { chmodSync, closeSync, existsSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { DiskReserve } from '../../reserve/disk-reserve.ts';
@@ -55,6 +57,7 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
 function openDatabase(path: string): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
+    makePrivate(path);
     db = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: busyTimeoutMs });
     db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
     migrate(db);
@@ -68,4 +71,14 @@ function openDatabase(path: string): DatabaseSync {
       });
     throw errorFromUnknown(thrown);
   }
+}
+
+/**
+ * Hashes of keys and values of tenants are for root alone, whatever the umask says. SQLite gives the files beside it the mode of
+ * the file itself; those that were open to others are closed. A folder that is missing is SQLite's to complain of.
+ */
+function makePrivate(path: string): void {
+  if (!existsSync(dirname(path))) return;
+  closeSync(openSync(path, 'a', 0o600));
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600);
 }

@@ -1,0 +1,96 @@
+// Each wall of the configuration by itself: in a running sandbox another wall often gives the same outcome.
+import { describe, expect, test } from 'vitest';
+import { sandboxCapabilities } from '../container/capabilities.ts';
+import { sampleSpec } from '../testing/sample-spec.ts';
+import { layoutOf } from './layout.ts';
+import { createOciConfig } from './oci-config.ts';
+import { createSeccompProfile } from './seccomp-profile.ts';
+
+interface Mount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+const spec = sampleSpec();
+const layout = layoutOf(11, spec.sandboxId, spec.directory);
+const config = createOciConfig(spec, layout, '/soulbox-11/isample', 4096) as {
+  readonly mounts: readonly Mount[];
+  readonly process: Readonly<Record<string, unknown>>;
+  readonly linux: Readonly<Record<string, unknown>>;
+};
+
+describe('mounts', () => {
+  test.each([
+    ['/proc', 'proc', ['nosuid', 'noexec', 'nodev']],
+    ['/sys', 'sysfs', ['nosuid', 'noexec', 'nodev', 'ro']],
+    ['/dev', 'tmpfs', ['nosuid', 'noexec']],
+    ['/dev/pts', 'devpts', ['nosuid', 'noexec']],
+    // Half of its memory, or filling it would end the sandbox.
+    ['/dev/shm', 'tmpfs', ['nosuid', 'nodev', 'noexec', 'size=256m']],
+    ['/etc/resolv.conf', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
+    ['/etc/hosts', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
+    ['/etc/hostname', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
+    ['/etc/machine-id', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
+    ['/proc/sys/kernel/random/boot_id', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
+    ['/run/soulbox', 'bind', ['nosuid', 'nodev', 'noexec']],
+    ['/.soulbox', 'bind', ['ro', 'nosuid', 'nodev']],
+  ])('%s is a %s with %j', (destination, type, options) => {
+    const mounts = config.mounts.filter((mount) => mount.destination === destination);
+    expect(mounts).toEqual([expect.objectContaining({ type, options: expect.arrayContaining(options) as unknown })]);
+  });
+
+  test('nothing is bound but what lies within the root that is mounted for it', () => {
+    for (const { source } of config.mounts.filter(({ type }) => type === 'bind'))
+      expect(source.startsWith(`${layout.rootfs}/`), source).toBe(true);
+  });
+});
+
+describe('limits', () => {
+  const bytes = 512 * 1024 * 1024;
+
+  test('memory has a limit, and no swap beside it', () => {
+    expect(config.linux['resources']).toMatchObject({ memory: { limit: bytes, swap: bytes } });
+  });
+
+  test('processor time has one', () => {
+    expect(config.linux['resources']).toMatchObject({ cpu: { period: 20_000, quota: 40_000 } });
+  });
+
+  test('processes on the host have one, above what those inside may use up', () => {
+    expect(config.linux['resources']).toMatchObject({ pids: { limit: 1056 } });
+  });
+
+  test.each([
+    ['RLIMIT_CORE', 0, 0],
+    ['RLIMIT_NOFILE', 1024, 4096],
+    ['RLIMIT_NPROC', 336, 336],
+  ])('%s is %i, at most %i', (type, soft, hard) => {
+    const limits = config.process['rlimits'] as readonly { readonly type: string }[];
+    expect(limits.filter((limit) => limit.type === type)).toEqual([{ type, soft, hard }]);
+  });
+});
+
+describe('identity', () => {
+  test('every namespace is new, the network that of launch.sh', () => {
+    expect(config.linux['namespaces']).toEqual([
+      ...['pid', 'mount', 'ipc', 'uts', 'user'].map((type) => ({ type })),
+      { type: 'network', path: '/proc/self/ns/net' },
+    ]);
+  });
+
+  test('root is the first id of the own range, without new privileges and with the capabilities of a container', () => {
+    const mapping = [{ containerID: 0, hostID: 655_360, size: 65_536 }];
+    expect(config.linux).toMatchObject({ uidMappings: mapping, gidMappings: mapping });
+    expect(config.process).toMatchObject({ noNewPrivileges: true, capabilities: sandboxCapabilities });
+  });
+
+  test('envd learns that the kernel is its own', () => {
+    expect(config.process['env']).toEqual(expect.arrayContaining(['ENVD=1', 'OWN_KERNEL=1']));
+  });
+
+  test('the control group and the list of calls are there', () => {
+    expect(config.linux).toMatchObject({ cgroupsPath: '/soulbox-11/isample', seccomp: createSeccompProfile() });
+  });
+});

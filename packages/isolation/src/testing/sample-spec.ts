@@ -1,0 +1,27 @@
+import { Secret } from '@soulbox/base';
+import type { SandboxSpec } from '../driver.ts';
+
+/** What a driver would be asked for, for tests of what it writes: nothing of it exists on the host. */
+export function sampleSpec(): SandboxSpec {
+  return {
+    sandboxId: 'isample',
+    directory: '/data/sandboxes/isample',
+    rootfs: '/data/templates/base/rootfs',
+    layers: [],
+    disk: 'new',
+    generation: 'first',
+    runtime: {
+      directory: '/data/runtime/hash',
+      mountPoint: '/.soulbox',
+      command: ['/.soulbox/envd', '--serve'],
+      environment: ['ENVD=1'],
+      forOwnKernel: ['OWN_KERNEL=1'],
+    },
+    idBase: 655_360,
+    limits: { cpus: 2, memoryMb: 512, diskMb: 1024, maxProcesses: 400 },
+    hostname: 'sandbox',
+    nameServers: [],
+    hostToken: new Secret('token'),
+    attachNetwork: () => Promise.resolve(),
+  };
+}

@@ -1,0 +1,227 @@
+// Each wall of the packet filter by itself: for a packet on the wire another one often gives the same outcome.
+import { describe, expect, test } from 'vitest';
+import { createAddressPlan } from './address-plan.ts';
+import { findCidr } from './cidr.ts';
+import { parseEgressPolicy } from './policy.ts';
+import { clearPolicyText, isClosedToSandboxes, policyText, rulesetText } from './ruleset.ts';
+
+const plan = createAddressPlan(3);
+const text = rulesetText({
+  plan,
+  denied: ['10.0.0.0/8', '169.254.0.0/16'].map((range) => findCidr(range) ?? { address: 0, prefix: 0 }),
+  resolvers: ['10.9.9.9'],
+  maxFlows: 77,
+});
+
+/** The lines of a chain, in order, where it is filled: the first mention only declares it. */
+function rulesOf(chain: string): string[] {
+  const bodies = [...text.matchAll(new RegExp(`^  chain ${chain} \\{([^}]*(?:\\{[^}]*\\}[^}]*)*?)\\}$`, 'gm'))];
+  const body = bodies.at(-1)?.[1] ?? '';
+  return body
+    .split(/[\n;]/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+}
+
+describe('ranges that no sandbox reaches', () => {
+  test.each([
+    ['this network', '0.0.0.0', '0.255.255.255'],
+    ['private (10)', '10.0.0.0', '10.255.255.255'],
+    ['carrier-grade NAT', '100.64.0.0', '100.127.255.255'],
+    ['loopback', '127.0.0.0', '127.255.255.255'],
+    ["Azure's WireServer", '168.63.129.16', '168.63.129.16'],
+    ['link-local', '169.254.0.0', '169.254.255.255'],
+    ['private (172)', '172.16.0.0', '172.31.255.255'],
+    ['protocol assignments', '192.0.0.0', '192.0.0.255'],
+    ["Oracle's metadata service", '192.0.0.192', '192.0.0.192'],
+    ['private (192)', '192.168.0.0', '192.168.255.255'],
+    ['benchmarking', '198.18.0.0', '198.19.255.255'],
+    ['multicast', '224.0.0.0', '239.255.255.255'],
+    ['reserved', '240.0.0.0', '255.255.255.255'],
+  ])('%s, from %s to %s', (_, first, last) => {
+    expect([isClosedToSandboxes(first), isClosedToSandboxes(last)]).toEqual([true, true]);
+  });
+
+  test.each(['1.0.0.0', '9.255.255.255', '11.0.0.0', '100.63.255.255', '100.128.0.0', '126.255.255.255', '128.0.0.0'])(
+    '%s, beside one of them, is open',
+    (address) => {
+      expect(isClosedToSandboxes(address)).toBe(false);
+    },
+  );
+
+  test.each(['168.63.129.15', '168.63.129.17', '169.253.255.255', '172.15.255.255', '172.32.0.0', '191.255.255.255'])(
+    '%s, beside one of them, is open',
+    (address) => {
+      expect(isClosedToSandboxes(address)).toBe(false);
+    },
+  );
+
+  test.each(['192.0.1.0', '192.167.255.255', '192.169.0.0', '198.17.255.255', '198.20.0.0', '223.255.255.255'])(
+    '%s, beside one of them, is open',
+    (address) => {
+      expect(isClosedToSandboxes(address)).toBe(false);
+    },
+  );
+
+  test.each(['::', '::1', '::ffff:10.0.0.1', 'fe80::1', 'fc00::1', 'fd00::1', 'ff02::1', '64:ff9b::a00:1'])(
+    '%s, of IPv6',
+    (address) => {
+      expect(isClosedToSandboxes(address)).toBe(true);
+    },
+  );
+
+  test('what is no address is closed, world-wide IPv6 is open', () => {
+    for (const name of ['', 'localhost', '10.0.0', '1.2.3.4.5']) expect(isClosedToSandboxes(name), name).toBe(true);
+    for (const address of ['2606:4700::1111', '3fff::1']) expect(isClosedToSandboxes(address), address).toBe(false);
+  });
+
+  test('the set of the table holds what it is given', () => {
+    expect(text).toMatch(/^ {2}set denied .* elements = \{ 10\.0\.0\.0\/8, 169\.254\.0\.0\/16 \}; \}$/m);
+  });
+});
+
+describe('where the kernel asks', () => {
+  test.each([
+    ['translate_in', 'type filter hook prerouting priority raw'],
+    ['input', 'type filter hook input priority filter'],
+    ['output', 'type filter hook output priority filter'],
+    ['forward', 'type filter hook forward priority filter'],
+    ['masquerade_out', 'type nat hook postrouting priority srcnat'],
+    ['translate_out', 'type filter hook postrouting priority srcnat + 10'],
+  ])('%s is a %s', (chain, hook) => {
+    expect(text).toContain(`  chain ${chain} { ${hook}; policy accept; }`);
+  });
+
+  test('every chain is emptied before it is filled, and policies are not', () => {
+    const flushed = [...text.matchAll(/^flush chain inet soulbox_3 (\S+)$/gm)].map(([, chain]) => chain);
+    const declared = [...text.matchAll(/^ {2}chain (\S+) \{ (?:type|\})/gm)].map(([, chain]) => chain);
+    expect([...new Set(flushed)].sort()).toEqual([...new Set(declared)].sort());
+    for (const set of ['addresses', 'denied', 'resolvers'])
+      expect(text).toMatch(new RegExp(`^flush (set|map) inet soulbox_3 ${set}$`, 'm'));
+    expect(text).not.toMatch(/^flush \S+ inet soulbox_3 (policies|flows)$/m);
+  });
+});
+
+describe('walls', () => {
+  test.each([
+    ['translate_in', 'meta nfproto != ipv4 drop', 'IPv6 of a sandbox'],
+    ['translate_in', 'ip saddr != 10.11.0.2 drop', 'forged sources'],
+    ['translate_in', 'ip saddr set iifname map @addresses', 'one sandbox that takes the name of another'],
+    ['input', 'iifname "sb3x*" goto refuse', 'the host itself'],
+    ['output', 'oifname "sb3x*" ct state != { established, related } drop', 'connections of the host into a sandbox'],
+    ['forward', 'iifname "sb3x*" jump from_sandbox', 'all that a sandbox sends'],
+    ['forward', 'oifname "sb3x*" jump to_sandbox', 'all that a sandbox gets'],
+    ['from_sandbox', 'meta nfproto != ipv4 drop', 'IPv6'],
+    ['from_sandbox', 'ct state invalid,untracked drop', 'packets of no connection'],
+    ['from_sandbox', 'ct direction reply drop', 'answers to a connection from outside'],
+    ['from_sandbox', 'oifname "sb3x*" goto refuse', 'other sandboxes'],
+    ['from_sandbox', 'ip daddr @denied goto refuse', 'closed ranges'],
+    ['permitted', 'ct original ip saddr vmap @policies', 'what the policy forbids'],
+    ['permitted', 'ct state new add @flows { ip saddr ct count over 77 } goto refuse', 'too many connections'],
+    ['to_sandbox', 'meta nfproto != ipv4 drop', 'IPv6 from outside'],
+    ['to_sandbox', 'ct state != { established, related } drop', 'connections from outside'],
+    ['to_sandbox', 'ct direction original drop', 'connections from outside that were let in before'],
+    ['to_sandbox', 'ct original ip saddr vmap @policies', 'answers on a flow that the policy forbids now'],
+    ['refuse', 'iifname "sb3x*" meta l4proto tcp reject with tcp reset', 'a wait for nothing'],
+    ['refuse', 'drop', 'the rest'],
+    [
+      'masquerade_out',
+      'ip saddr 10.203.0.0/16 oifname != "sb3x*" masquerade',
+      'addresses that nobody outside can answer',
+    ],
+    ['translate_out', 'oifname "sb3x*" ip daddr 10.203.0.0/16 ip daddr set 10.11.0.2', 'an address unknown inside'],
+  ])('%s: `%s` keeps off %s', (chain, rule) => {
+    expect(rulesOf(chain)).toContain(rule);
+  });
+
+  test('only packets of a sandbox are translated', () => {
+    expect(rulesOf('translate_in')[0]).toBe('iifname != "sb3x*" return');
+  });
+
+  test('nothing is permitted before every wall but those for resolvers was passed, and nothing is accepted elsewhere', () => {
+    const rules = rulesOf('from_sandbox');
+    const resolvers = rules.indexOf('ip daddr . meta l4proto . th dport @resolvers goto permitted');
+    const permits = rules.filter((rule) => rule.endsWith('goto permitted'));
+    expect(permits).toEqual([rules[resolvers], 'goto permitted']);
+    expect(rules.at(-1)).toBe('goto permitted');
+    expect(rules.indexOf('ip daddr @denied goto refuse')).toBe(resolvers + 1);
+    expect(rules.slice(0, resolvers)).toEqual([
+      'meta nfproto != ipv4 drop',
+      'ct state invalid,untracked drop',
+      'ct direction reply drop',
+      'oifname "sb3x*" goto refuse',
+    ]);
+    for (const chain of ['translate_in', 'input', 'output', 'forward', 'from_sandbox', 'to_sandbox', 'refuse'])
+      expect(rulesOf(chain).filter((rule) => /\baccept\b/.test(rule))).toEqual([]);
+  });
+
+  test('the policy and the share of connections are asked before a packet is let out', () => {
+    const rules = rulesOf('permitted');
+    expect(rules.at(-1)).toBe('accept');
+    expect(rules[0]).toBe('ct original ip saddr vmap @policies');
+    expect(rules[1]).toContain('@flows');
+  });
+
+  test('a resolver is open by TCP and UDP on port 53; without one there is no such set to fill', () => {
+    expect(text).toContain('elements = { 10.9.9.9 . tcp . 53, 10.9.9.9 . udp . 53 }');
+    expect(rulesetText({ plan, denied: [], resolvers: [], maxFlows: 1 }).match(/set resolvers/g)).toHaveLength(1);
+  });
+
+  test('every slot has its address', () => {
+    const elements = /map addresses .*elements = \{ (.*) \}; \}/.exec(text)?.[1]?.split(', ') ?? [];
+    expect(elements).toHaveLength(4095);
+    expect([elements[0], elements[256], elements.at(-1)]).toEqual([
+      '"sb3x1" : 10.203.0.1',
+      '"sb3x257" : 10.203.1.1',
+      '"sb3x4095" : 10.203.15.255',
+    ]);
+  });
+});
+
+describe('the policy of a slot', () => {
+  const rulesFor = (policy: Parameters<typeof parseEgressPolicy>[0]): string[] =>
+    policyText(plan, 5, parseEgressPolicy(policy))
+      .split('\n')
+      .filter((line) => line.startsWith('add rule '))
+      .map((line) => line.replace('add rule inet soulbox_3 policy_5 ', ''));
+
+  test('closed refuses everything', () => {
+    expect(rulesFor({ allowInternetAccess: false })).toEqual(['goto refuse']);
+  });
+
+  test('what is allowed is let by first, judged by the destination that the sandbox chose', () => {
+    expect(rulesFor({ allowInternetAccess: false, allowOut: ['8.8.8.8', '1.1.1.0/24'] })).toEqual([
+      'ct original ip daddr { 1.1.1.0/24, 8.8.8.8 } return',
+      'goto refuse',
+    ]);
+    expect(rulesFor({ allowOut: ['8.8.8.8'], denyOut: ['8.8.0.0/16'] })).toEqual([
+      'ct original ip daddr { 8.8.8.8 } return',
+      'ct original ip daddr { 8.8.0.0/16 } goto refuse',
+    ]);
+  });
+
+  test('the chain is emptied, filled and then asked for the address of the slot, in one transaction', () => {
+    const lines = policyText(plan, 5, parseEgressPolicy({ allowInternetAccess: false })).split('\n');
+    expect(lines).toEqual([
+      'add chain inet soulbox_3 policy_5',
+      'flush chain inet soulbox_3 policy_5',
+      'add rule inet soulbox_3 policy_5 goto refuse',
+      'add element inet soulbox_3 policies { 10.203.0.5 : jump policy_5 }',
+      '',
+    ]);
+  });
+
+  test('an open one leaves neither chain nor element', () => {
+    const cleared = clearPolicyText(plan, 5);
+    expect(policyText(plan, 5, parseEgressPolicy({}))).toBe(cleared);
+    const lines = cleared.split('\n');
+    expect(lines).toEqual([
+      'add chain inet soulbox_3 policy_5',
+      'add element inet soulbox_3 policies { 10.203.0.5 : jump policy_5 }',
+      'delete element inet soulbox_3 policies { 10.203.0.5 : jump policy_5 }',
+      'flush chain inet soulbox_3 policy_5',
+      'delete chain inet soulbox_3 policy_5',
+      '',
+    ]);
+  });
+});
