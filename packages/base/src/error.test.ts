@@ -80,4 +80,20 @@ describe('replacing a file', () => {
       await rm(directory, { recursive: true });
     }
   });
+
+  it('leaves nothing of a try that did not fit on the disk', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'soulbox-atomic-'));
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory]);
+    try {
+      await writeFileAtomic(join(directory, 'a'), 'one');
+      await expect(writeFileAtomic(join(directory, 'a'), Buffer.alloc(100_000))).rejects.toMatchObject({
+        code: 'ENOSPC',
+      });
+      expect(await readdir(directory)).toEqual(['a']);
+      expect(await readFile(join(directory, 'a'), 'utf8')).toBe('one');
+    } finally {
+      await run('umount', ['--', directory]);
+      await rm(directory, { recursive: true });
+    }
+  });
 });
