@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { isNodeError, sleep, SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
+import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { stoppedReason } from './builds/follow.ts';
 import type { ApiConfig } from './config.ts';
@@ -32,6 +33,8 @@ export interface ApiOptions {
   readonly droppedLogLines?: () => number;
   /** Absent: functions answer 501. */
   readonly functions?: FunctionService | undefined;
+  /** Which addresses a tenant may have the host connect to. */
+  readonly outside: OutsidePolicy;
   readonly listen: ListenOn;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -53,11 +56,11 @@ const drainMs = 5000;
  * then listens. Throws `host_not_ready` when the address is taken.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { config, records, runner, functions, files, reserve, logger, clock = systemClock } = options;
+  const { config, records, runner, functions, files, reserve, outside, logger, clock = systemClock } = options;
   const { droppedLogLines = () => 0 } = options;
   const stop = new AbortController();
   const context = createContext(
-    { config, records, runner, functions, files, reserve, droppedLogLines, logger, clock },
+    { config, records, runner, functions, files, reserve, droppedLogLines, outside, logger, clock },
     stop.signal,
   );
   await clearLeftovers(context);

@@ -11,6 +11,7 @@ import { startGateway } from '@soulbox/gateway';
 import type { Gateway } from '@soulbox/gateway';
 import { openStateStore } from '@soulbox/states';
 import { openNetwork } from '@soulbox/network';
+import { createOutsidePolicy } from '@soulbox/network/outside';
 import { startRunner } from '@soulbox/runner';
 import { openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
@@ -71,9 +72,11 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
   const network = await openNetwork({
     instance: config.runner.instance,
     nameServers: config.runner.nameServers,
+    denied: config.deniedRanges,
     ...(config.networkCidr === '' ? {} : { base: config.networkCidr }),
     logger,
   });
+  const outside = createOutsidePolicy(config.deniedRanges);
   let adopted = 0;
   started.defer(async () => {
     if (!ready && adopted === 0) await network.close();
@@ -95,6 +98,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
       runtime,
       files,
       reserve,
+      outside,
       defaultTemplate,
       logger: logger.child({ part: 'runner' }),
     }),
@@ -134,6 +138,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
       files,
       reserve,
       droppedLogLines: () => logger.droppedLines(),
+      outside,
       listen: { socketPath: apiSocket },
       logger: logger.child({ part: 'api' }),
     }),

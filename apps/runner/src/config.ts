@@ -9,6 +9,8 @@ const nameServers: z.ZodType<readonly string[]> = z
   .transform((text) => text.split(',').map((entry) => entry.trim()))
   .pipe(z.array(z.ipv4()).max(3));
 
+const proxyUrl: z.ZodType<string> = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
+
 const names: z.ZodType<readonly string[]> = z
   .string()
   .transform((text) => text.split(',').map((entry) => entry.trim()))
@@ -135,13 +137,21 @@ export const runnerConfigSchema = {
     'SOULBOX_PRIVATE_REGISTRIES',
     names,
     [],
-    'Registries, as host or host:port separated by commas, that template builds may use although they are at private addresses.',
+    'Registries, as host or host:port separated by commas, that template builds may use although they are at private addresses or on ' +
+      'this host; also the hosts to which such a registry sends for logins and layers.',
   ),
   insecureRegistries: key(
     'SOULBOX_INSECURE_REGISTRIES',
     names,
     [],
     'Likewise, and they speak plain HTTP or have a certificate that nobody vouches for.',
+  ),
+  registryProxy: key(
+    'SOULBOX_REGISTRY_PROXY',
+    proxyUrl,
+    '',
+    'URL of an HTTP proxy by which registries are reached, but for those of the two lists. It is asked for addresses, not for names. ' +
+      'Empty: what `HTTPS_PROXY` says.',
   ),
   maxProcesses: key(
     'SOULBOX_MAX_PROCESSES',

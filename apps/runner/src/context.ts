@@ -6,6 +6,7 @@ import type { Cause } from '@soulbox/contract';
 import { limitSandboxesTogether } from '@soulbox/isolation';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
+import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { StateStore } from '@soulbox/states';
 import type { BlobStore, DiskReserve } from '@soulbox/storage';
 import type { Recipe, TemplateStore } from '@soulbox/templates';
@@ -72,6 +73,8 @@ export interface RunnerOptions {
   readonly reserve: DiskReserve;
   /** Where the files of template builds are. */
   readonly files: BlobReader;
+  /** Which addresses a tenant may have the host connect to. */
+  readonly outside: OutsidePolicy;
   /** The template whose spares are kept from the start and for good. */
   readonly defaultTemplate: string;
   readonly logger: Logger;

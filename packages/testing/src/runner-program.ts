@@ -17,6 +17,7 @@ import { RunBuildRequestSchema, RunBuildResponseSchema, RunnerService } from '@s
 import { Process } from '@soulbox/contract/process';
 import { buildEnvdRuntime } from '@soulbox/envd/build';
 import { openNetwork } from '@soulbox/network';
+import { createOutsidePolicy } from '@soulbox/network/outside';
 import { runnerConfigSchema, startRunner } from '@soulbox/runner';
 import { openStateStore } from '@soulbox/states';
 import { openDiskBlobs, openDiskReserve } from '@soulbox/storage';
@@ -40,6 +41,7 @@ const runner = await startRunner({
   runtime: await buildEnvdRuntime(join(dataDirectory, 'runtime')),
   files,
   reserve: openDiskReserve(join(dataDirectory, 'reserve')),
+  outside: createOutsidePolicy(),
   defaultTemplate,
   logger,
 });

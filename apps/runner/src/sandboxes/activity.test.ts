@@ -75,4 +75,36 @@ describe('what counts as activity', () => {
   it('nothing is known of a sandbox that was never observed', () => {
     expect(activity.idleMs('other')).toBe(0);
   });
+
+  it('a stream that is open over a pause keeps it awake afterwards, until it is closed', () => {
+    const stream = activity.enter('i');
+    activity.forget('i');
+    cpuUsedSeconds = 0;
+    for (let count = 0; count < 3; count++) second();
+    expect(activity.idleMs('i')).toBe(0);
+    stream[Symbol.dispose]();
+    second();
+    expect(activity.idleMs('i')).toBe(1000);
+  });
+
+  it('one that is forgotten with nothing open is not known any more', () => {
+    second();
+    expect(activity.idleMs('i')).toBe(1000);
+    activity.forget('i');
+    expect(activity.idleMs('i')).toBe(0);
+    activity.forget('never seen');
+  });
+
+  it('as much as its driver takes by itself is no activity, that much and a little is', () => {
+    second(0.0099);
+    expect(activity.idleMs('i')).toBe(1000);
+    second(0.0101);
+    expect(activity.idleMs('i')).toBe(0);
+  });
+
+  it('two readings at the same moment say nothing of CPU', () => {
+    second();
+    activity.observe('i', { cpuUsedSeconds: cpuUsedSeconds + 5, transferredBytes, idleCpus: 0.01 });
+    expect(activity.idleMs('i')).toBe(1000);
+  });
 });

@@ -29,3 +29,30 @@ it('begins at once when nobody holds the lock, and keeps sandboxes apart', () =>
   }
   expect(begun).toEqual(['i1', 'i2']);
 });
+
+it('whoever comes while others wait comes after all of them', async () => {
+  const locks = createLocks();
+  const first = Promise.withResolvers<undefined>();
+  const second = Promise.withResolvers<undefined>();
+  const seen: string[] = [];
+  const one = locks.alone('i1', async () => await first.promise);
+  const two = locks.alone('i1', async () => {
+    seen.push('two in');
+    await second.promise;
+    seen.push('two out');
+  });
+  first.resolve(undefined);
+  await one;
+  // The first is through, the second is inside: the lock is held.
+  expect(locks.isBusy('i1')).toBe(true);
+  const three = locks.alone('i1', async () => {
+    seen.push('three in');
+    await Promise.resolve();
+  });
+  await Promise.resolve();
+  expect(seen).toEqual(['two in']);
+  second.resolve(undefined);
+  await Promise.all([two, three]);
+  expect(seen).toEqual(['two in', 'two out', 'three in']);
+  expect(locks.isBusy('i1')).toBe(false);
+});

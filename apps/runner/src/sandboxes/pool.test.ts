@@ -110,17 +110,24 @@ describe('the warm pool', () => {
   });
 
   it('serves waiters in their order, and before refilling another template', async () => {
-    const made = setUp({ size: 1, bootConcurrency: 1 });
+    const made = setUp({ size: 3, bootConcurrency: 1 });
     pool = made.pool;
     pool.keep(templateOf('a'), { pinned: true });
-    const first = pool.take(templateOf('b'));
-    const second = pool.take(templateOf('b'));
+    const served: string[] = [];
+    const take = async (who: string): Promise<void> => {
+      served.push(`${who} ${(await made.pool.take(templateOf('b'))).record.sandboxId}`);
+    };
+    const all = [take('first'), take('second')];
     await finishNext(made.boots);
-    expect(made.boots[0]?.templateId).toBe('b');
+    // Two spares of `a` are still missing, and its shelf stands first.
+    expect(made.boots.map(({ templateId }) => templateId)).toEqual(['b']);
     await finishNext(made.boots);
+    expect(served).toEqual(['first i2']);
+    expect(made.boots.map(({ templateId }) => templateId)).toEqual(['b']);
     await finishNext(made.boots);
-    const ids = [(await first).record.sandboxId, (await second).record.sandboxId];
-    expect(ids).toEqual(['i2', 'i3']);
+    await Promise.all(all);
+    expect(served).toEqual(['first i2', 'second i3']);
+    expect(made.boots.map(({ templateId }) => templateId)).toEqual(['a']);
   });
 
   it('gives a failed boot to the one who waits for it, and goes on', async () => {
@@ -178,15 +185,74 @@ describe('the warm pool', () => {
     expect((await waiting).record.sandboxId).toBe('i2');
   });
 
-  it('refuses waiters when it closes', async () => {
+  it('refuses waiters when it closes, and is closed when no boot is under way any more', async () => {
     const made = setUp({ size: 0 });
     pool = made.pool;
     const waiting = pool.take(templateOf('a'));
     const refused = expect(waiting).rejects.toThrow('The server is stopping');
-    const closed = pool.close();
+    let isClosed = false;
+    const closed = pool.close().then(() => (isClosed = true));
     await refused;
-    made.boots.shift()?.finish();
+    await sleep(5);
+    // What is being booted would be left behind half-made.
+    expect(isClosed).toBe(false);
+    await finishNext(made.boots);
     await closed;
+    expect(made.boots).toHaveLength(0);
+    expect(pool.readyCount()).toBe(1);
     await expect(pool.take(templateOf('a'))).rejects.toThrow('The server is stopping');
+  });
+
+  it('each waiter has one boot', async () => {
+    const made = setUp({ size: 0, bootConcurrency: 8 });
+    pool = made.pool;
+    const waiting = [pool.take(templateOf('a')), pool.take(templateOf('a'))];
+    expect(made.boots).toHaveLength(2);
+    await finishNext(made.boots);
+    await finishNext(made.boots);
+    await Promise.all(waiting);
+    expect(made.boots).toHaveLength(0);
+  });
+
+  it('a spare that is put back serves whoever waits, before its own boot is ready', async () => {
+    const made = setUp({ size: 0 });
+    pool = made.pool;
+    const waiting = pool.take(templateOf('a'));
+    pool.put(templateOf('a'), { record: { sandboxId: 'iback' } } as LiveSandbox);
+    expect((await waiting).record.sandboxId).toBe('iback');
+    await finishNext(made.boots);
+    expect(pool.readyCount()).toBe(1);
+  });
+
+  it('takes the oldest spare first', async () => {
+    const made = setUp({ size: 2 });
+    pool = made.pool;
+    pool.keep(templateOf('a'), { pinned: true });
+    await finishNext(made.boots);
+    await finishNext(made.boots);
+    expect((await pool.take(templateOf('a'))).record.sandboxId).toBe('i1');
+    expect((await pool.take(templateOf('a'))).record.sandboxId).toBe('i2');
+  });
+
+  it('one that was kept for good stays so, whoever keeps it afterwards', async () => {
+    const made = setUp({ size: 1 });
+    pool = made.pool;
+    pool.keep(templateOf('a'), { pinned: true });
+    pool.keep(templateOf('a'), { pinned: false });
+    await finishNext(made.boots);
+    await pool.sweep(Date.now() + 1_000_000);
+    expect(made.discarded).toEqual([]);
+  });
+
+  it('spares of a template in use stay', async () => {
+    const made = setUp({ size: 1, idleMs: 50 });
+    pool = made.pool;
+    pool.keep(templateOf('a'), { pinned: false });
+    await finishNext(made.boots);
+    await sleep(60);
+    await pool.take(templateOf('a'));
+    await finishNext(made.boots);
+    await pool.sweep(Date.now());
+    expect([made.discarded, pool.readyCount()]).toEqual([[], 1]);
   });
 });

@@ -1,0 +1,53 @@
+// Names with several addresses: DNS is the far network here.
+import type { LookupAddress } from 'node:dns';
+import { beforeEach, expect, it, vi } from 'vitest';
+import { createOutsidePolicy } from '@soulbox/network/outside';
+import { createTargetPolicy } from './target.ts';
+
+const answers: LookupAddress[] = [];
+vi.mock('node:dns', async (original) => ({
+  ...(await original<object>()),
+  lookup: (_name: string, _options: object, done: (error: null, addresses: LookupAddress[]) => void) =>
+    done(null, [...answers]),
+}));
+
+beforeEach(() => void answers.splice(0));
+
+const publicOne = { address: '8.8.8.8', family: 4 };
+const publicTwo = { address: '2606:4700::1111', family: 6 };
+const privateOne = { address: '10.0.0.1', family: 4 };
+
+/** What a connection would be made to, or the text of the error. */
+async function resolve(hostname: string, all: boolean, allowed: readonly string[] = []): Promise<unknown> {
+  return await new Promise((done) => {
+    createTargetPolicy(allowed, createOutsidePolicy()).lookup(hostname, { all }, (error, address) =>
+      done(error?.message ?? address),
+    );
+  });
+}
+
+it.each([
+  ['first', [privateOne, publicOne]],
+  ['last', [publicOne, publicTwo, privateOne]],
+  ['in the middle', [publicOne, privateOne, publicTwo]],
+])('a name one of whose addresses is private (%s) is refused whole', async (_, addresses) => {
+  answers.push(...addresses);
+  for (const all of [true, false]) expect(await resolve('hooks.test', all)).toMatch(/private, local or reserved/);
+});
+
+it('a name that is public everywhere is given as it was checked', async () => {
+  answers.push(publicOne, publicTwo);
+  expect(await resolve('hooks.test', true)).toEqual([publicOne, publicTwo]);
+  expect(await resolve('hooks.test', false)).toBe('8.8.8.8');
+});
+
+it('a name without any address is refused', async () => {
+  for (const all of [true, false]) expect(await resolve('hooks.test', all)).not.toEqual([]);
+});
+
+it('private addresses that the configuration allows may stand beside public ones', async () => {
+  answers.push(publicOne, privateOne);
+  expect(await resolve('hooks.test', true, ['10.0.0.0/8'])).toEqual([publicOne, privateOne]);
+  expect(await resolve('hooks.test', true, ['hooks.test'])).toEqual([publicOne, privateOne]);
+  expect(await resolve('hooks.test', true, ['10.1.0.0/16', 'other.test'])).toMatch(/private/);
+});

@@ -1,0 +1,87 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { create } from '@bufbuild/protobuf';
+import { ProcessSelectorSchema } from '@soulbox/contract/process';
+import type { ManagedProcess } from './managed-process.ts';
+import { createProcessTable } from './process-table.ts';
+import type { ProcessTable } from './process-table.ts';
+
+let table: ProcessTable;
+beforeEach(() => {
+  vi.useFakeTimers();
+  table = createProcessTable();
+});
+afterEach(() => void vi.useRealTimers());
+
+/** The table looks at pid and tag only. */
+function processOf(pid: number, tag?: string): ManagedProcess {
+  return { pid, tag } as ManagedProcess;
+}
+const byPid = (value: number) => create(ProcessSelectorSchema, { selector: { case: 'pid', value } });
+const byTag = (value: string) => create(ProcessSelectorSchema, { selector: { case: 'tag', value } });
+const notFound = expect.objectContaining({ reason: 'process_not_found' }) as Error;
+
+describe('a pid that the kernel used again', () => {
+  test('means the process that runs, not the one that ended', () => {
+    const [ended, runs] = [processOf(7), processOf(7)];
+    table.add(ended);
+    table.retire(ended);
+    table.add(runs);
+    expect(table.get(byPid(7))).toBe(runs);
+    expect(table.getAlive(byPid(7))).toBe(runs);
+  });
+
+  test('means, of several that ended, the last', () => {
+    const processes = [processOf(7, 'first'), processOf(7, 'second'), processOf(7, 'third')];
+    for (const each of processes) {
+      table.add(each);
+      table.retire(each);
+    }
+    expect(table.get(byPid(7)).tag).toBe('third');
+  });
+});
+
+test('one is found by its pid and by its tag, and nothing by what no process has', () => {
+  table.add(processOf(7, 'server'));
+  table.add(processOf(8));
+  expect(table.getAlive(byTag('server')).pid).toBe(7);
+  expect(table.getAlive(byPid(8)).pid).toBe(8);
+  expect(() => table.get(byPid(9))).toThrow(notFound);
+  expect(() => table.get(byTag(''))).toThrow(notFound);
+});
+
+test.each([undefined, create(ProcessSelectorSchema, {})])('a selector that names nothing is a bad request', (none) => {
+  expect(() => table.get(none)).toThrow(expect.objectContaining({ reason: 'bad_request' }) as Error);
+});
+
+test('one that ended is found for 30 s, and is no more among those that run', () => {
+  const process = processOf(7);
+  table.add(process);
+  table.retire(process);
+  expect(table.alive()).toEqual([]);
+  expect(() => table.getAlive(byPid(7))).toThrow(notFound);
+  vi.advanceTimersByTime(29_999);
+  expect(table.get(byPid(7))).toBe(process);
+  vi.advanceTimersByTime(1);
+  expect(() => table.get(byPid(7))).toThrow(notFound);
+});
+
+test('of those that ended the oldest are forgotten first when there are too many', () => {
+  for (let pid = 1; pid <= 1025; pid += 1) {
+    const process = processOf(pid);
+    table.add(process);
+    table.retire(process);
+  }
+  expect(() => table.get(byPid(1))).toThrow(notFound);
+  expect(table.get(byPid(2)).pid).toBe(2);
+  expect(table.get(byPid(1025)).pid).toBe(1025);
+});
+
+test('one more than 4096 may not start, and may when one has ended', () => {
+  const processes = Array.from({ length: 4096 }, (_, index) => processOf(index + 1));
+  for (const each of processes.slice(1)) table.add(each);
+  table.checkRoom();
+  table.add(processes[0] as ManagedProcess);
+  expect(() => table.checkRoom()).toThrow(expect.objectContaining({ reason: 'limit_exceeded' }) as Error);
+  table.retire(processes[0] as ManagedProcess);
+  table.checkRoom();
+});

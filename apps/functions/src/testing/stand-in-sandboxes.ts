@@ -1,0 +1,67 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { FunctionServed, FunctionSettings } from '@soulbox/contract/functions';
+import type { FunctionsContext } from '../context.ts';
+
+/** Sandboxes that exist as far as this room asks: a runner that counts them, and a local server for what is inside. */
+export interface StandInSandboxes extends AsyncDisposable {
+  readonly runner: FunctionsContext['runner'];
+  readonly router: FunctionsContext['router'];
+  /** What each supervisor was told to serve, the latest last. */
+  readonly served: FunctionSettings[];
+  /** Ids of those that run, in the order of their making. */
+  readonly running: Set<string>;
+  /** What the next supervisors answer. */
+  answer: FunctionServed;
+}
+
+export async function startStandInSandboxes(): Promise<StandInSandboxes> {
+  const running = new Set<string>();
+  const served: FunctionSettings[] = [];
+  let count = 0;
+  const server = createServer((request, response) => void serve(request, response));
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const body = await text(request);
+    if (request.url === '/health') response.writeHead(204).end();
+    else if (request.url === '/serve') {
+      served.push(JSON.parse(body) as FunctionSettings);
+      response.end(JSON.stringify(sandboxes.answer));
+    } else response.end('{"event":{"start":{"pid":7}}}');
+  };
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const sandboxes: StandInSandboxes = {
+    runner: {
+      listTemplates: () => Promise.resolve({ templates: [{ names: ['edge'], templateId: 'tedge' }], makeable: [] }),
+      createSandbox: () => {
+        const sandboxId = `i${++count}`;
+        running.add(sandboxId);
+        return Promise.resolve({ sandbox: { sandboxId, envdAccessToken: 'token' } });
+      },
+      killSandbox: ({ sandboxId }: { sandboxId: string }) => Promise.resolve({ existed: running.delete(sandboxId) }),
+    } as unknown as FunctionsContext['runner'],
+    router: {
+      dial: async () => {
+        const socket = connect(port, '127.0.0.1');
+        await once(socket, 'connect');
+        return socket;
+      },
+      enter: () => ({ [Symbol.dispose]: () => undefined }),
+      find: (sandboxId: string) => (running.has(sandboxId) ? { sandboxId, state: 'running' } : undefined),
+    } as unknown as FunctionsContext['router'],
+    served,
+    running,
+    answer: { state: 'ready' },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+  return sandboxes;
+}

@@ -1,0 +1,66 @@
+import { expect, it } from 'vitest';
+import { createAdmission } from './admission.ts';
+import type { SandboxRecord } from './record.ts';
+import type { TenantSandbox } from './table.ts';
+
+type State = SandboxRecord['state'];
+
+/** Admission looks at the state and at what is under way, no more. */
+function sandboxIn(state: State, work?: object): TenantSandbox {
+  return { record: { state, work }, live: undefined } as unknown as TenantSandbox;
+}
+
+function open(maxSandboxes: number, maxPaused: number, ...sandboxes: TenantSandbox[]) {
+  return createAdmission({ maxSandboxes, maxPaused }, () => sandboxes);
+}
+
+const full = expect.objectContaining({ reason: 'too_many_sandboxes' }) as Error;
+const paused = sandboxIn('paused');
+
+it('lets as many run as the host may run, and not one more', () => {
+  const admission = open(3, 9, sandboxIn('running'), sandboxIn('running'));
+  using place = admission.enter();
+  expect(() => admission.enter()).toThrow(full);
+  place[Symbol.dispose]();
+  admission.enter();
+});
+
+it('counts those that are under way', () => {
+  const admission = open(2, 9);
+  const places = [admission.enter(), admission.enter()];
+  expect(() => admission.enter()).toThrow(full);
+  places[0]?.[Symbol.dispose]();
+  admission.enter();
+  expect(() => admission.enter()).toThrow(full);
+});
+
+it('takes places for all of a fork at once, or none', () => {
+  const admission = open(10, 9, sandboxIn('running'));
+  expect(() => admission.enter(10)).toThrow(full);
+  const copies = admission.enter(9);
+  expect(() => admission.enter()).toThrow(full);
+  copies[Symbol.dispose]();
+  admission.enter(9);
+});
+
+it.each([
+  ['running', undefined, true],
+  ['pausing', { promised: false }, true],
+  ['pausing', { promised: true }, false],
+  ['snapshotting', { from: 'running' }, true],
+  ['snapshotting', { from: 'paused' }, false],
+  ['paused', undefined, false],
+  ['resuming', undefined, false],
+] as const)('one that is %s (%j) takes a place: %s', (state, work, takes) => {
+  const enter = () => open(1, 9, sandboxIn(state, work)).enter();
+  if (takes) expect(enter).toThrow(full);
+  else enter();
+});
+
+it('keeps as many paused ones as the host may keep', () => {
+  open(1, 2, paused, sandboxIn('running')).checkPaused();
+  expect(() => open(1, 2, paused, paused).checkPaused()).toThrow(
+    expect.objectContaining({ reason: 'limit_exceeded' }) as Error,
+  );
+  expect(() => open(1, 0).checkPaused()).toThrow(expect.objectContaining({ reason: 'limit_exceeded' }) as Error);
+});

@@ -1,0 +1,191 @@
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readBootId } from '../host/boot-id.ts';
+import { readCpuType } from '../host/cpu-type.ts';
+import type { SandboxRecord, Work } from './record.ts';
+import { recoverStep } from './recover-step.ts';
+import { createOperationBench } from './testing/operation-bench.ts';
+import type { OperationBench } from './testing/operation-bench.ts';
+import type { TenantSandbox } from './table.ts';
+
+let bench: OperationBench;
+beforeEach(async () => {
+  bench = await createOperationBench();
+});
+afterEach(() => bench[Symbol.asyncDispose]());
+
+const work = (more: Partial<Work> = {}): Work => ({
+  ...{ from: 'running', bootId: readBootId(), stateId: '', layerId: '', keepMemory: true, promised: false },
+  ...more,
+});
+const otherBoot = 'another boot of the host';
+
+/** A sealed state with the memory of nobody in particular. */
+async function seal(stateId: string): Promise<void> {
+  await using draft = await bench.context.host.states.begin(stateId);
+  await writeFile(`${draft.directory}/pages-1.img`, 'memory');
+  await draft.seal({
+    ...{ createdAtMs: 0, driver: 'container', driverVersion: '', hasMemory: true, cpuType: await readCpuType() },
+    ...{ templateId: 'base', runtimeName: '', cpuCount: 1, memoryMb: 1, diskMb: 1, layers: [], tenant: null },
+  });
+}
+
+/** The sandbox that a dead server left; with a disk in its folder, as every one has. */
+async function left(record: Partial<SandboxRecord>, processes: 'running' | 'none'): Promise<TenantSandbox> {
+  const sandbox = await bench.addLeft(record, processes);
+  if (processes === 'none') await giveDisk(sandbox.record.sandboxId);
+  return sandbox;
+}
+
+async function giveDisk(sandboxId: string): Promise<void> {
+  const { host } = bench.context;
+  const directory = host.store.directoryOf(sandboxId);
+  await mkdir(directory, { recursive: true });
+  await writeFile(bench.driver.diskPath(sandboxId, directory), 'disk');
+}
+
+const savedAs = (stateId: string) => ({ stateId, hasMemory: true, sizeBytes: 6 });
+const onDisk = async ({ record }: TenantSandbox) => await bench.readRecord(record.sandboxId);
+
+describe('a pause that was cut off', () => {
+  it('is completed when its state is sealed and the processes are gone, as after a crash of the server alone', async () => {
+    await seal('s1');
+    const sandbox = await left({ state: 'pausing', disk: 'kept', work: work({ stateId: 's1' }) }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's1' }, slot: 0 });
+  });
+
+  // The host has crashed: what the memory takes for written may never have come to the disk.
+  it('is not when the host has booted since: old memory must not meet a disk that lost its last writes', async () => {
+    await seal('s1');
+    const lost = work({ stateId: 's1', bootId: otherBoot });
+    const sandbox = await left({ state: 'pausing', disk: 'kept', work: lost }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(false);
+    expect((await onDisk(sandbox))?.state).toBe('pausing');
+  });
+
+  it('goes on running when nothing was sealed', async () => {
+    const sandbox = await left({ state: 'pausing', work: work({ stateId: 's1' }) }, 'running');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'running', cause: 'interrupted' });
+    expect(bench.driver.calls).toContain(`thaw ${sandbox.record.sandboxId}`);
+  });
+
+  it('is completed when it was promised, though nothing was sealed', async () => {
+    const sandbox = await left({ state: 'pausing', work: work({ stateId: 's1', promised: true }) }, 'running');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's1' } });
+  });
+
+  it('is lost without processes and without a state', async () => {
+    const sandbox = await left({ state: 'pausing', work: work({ stateId: 's1' }) }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(false);
+  });
+});
+
+describe('a resume that was cut off', () => {
+  const record = (): Partial<SandboxRecord> => ({
+    ...{ state: 'resuming', saved: savedAs('s1'), work: work({ from: 'paused', promised: true }) },
+  });
+
+  it('is completed when what came back confirms that it is what it should be', async () => {
+    await seal('s1');
+    const sandbox = await left(record(), 'running');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    const after = await onDisk(sandbox);
+    expect(after).toMatchObject({ state: 'running', cause: 'interrupted' });
+    expect(after?.saved).toBeUndefined();
+    const { hostToken, sandboxId, generation } = sandbox.record;
+    expect(await bench.envd.requests()).toMatchObject([
+      { path: '/resumed', hostToken, body: { sandboxId, generation, isCopy: false } },
+    ]);
+  });
+
+  it.each([500, 404, 0])(
+    'is undone when it does not (%i): it is paused as it was, with all that was saved',
+    async (status) => {
+      await seal('s1');
+      await bench.envd.answer('/resumed', status);
+      const sandbox = await left(record(), 'running');
+      expect(await recoverStep(bench.context, sandbox)).toBe(true);
+      expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's1' }, slot: 0 });
+      expect(bench.driver.stateOf(sandbox.record.sandboxId)).toBe('none');
+      expect(await bench.context.host.states.find('s1')).toBeDefined();
+    },
+  );
+
+  it('of one that starts afresh is confirmed by its settings', async () => {
+    const afresh = { ...record(), work: work({ from: 'paused', keepMemory: false }) };
+    const sandbox = await left(afresh, 'running');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect((await bench.envd.requests()).map(({ path }) => path)).toEqual(['/health', '/init']);
+    expect((await onDisk(sandbox))?.state).toBe('running');
+  });
+});
+
+describe('layers that were made a moment before the server died', () => {
+  it('get their digests when their sandbox is taken over, so that it can sleep later', async () => {
+    const { states } = bench.context.host;
+    await writeFile(states.layerPath('l1'), 'a disk that froze');
+    const sandbox = await left({ state: 'running', layers: ['l1'] }, 'running');
+    expect(await states.isSealedLayer('l1')).toBe(false);
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await states.isSealedLayer('l1')).toBe(true);
+    await bench.reopenStates();
+    await bench.context.host.states.verifyLayer('l1');
+  });
+
+  it('of a disk that became one in the step that was cut off are named and sealed', async () => {
+    const { states } = bench.context.host;
+    await writeFile(states.layerPath('l9'), 'a disk that froze');
+    const step = work({ layerId: 'l9', from: 'paused' });
+    const sandbox = await left({ state: 'snapshotting', disk: 'kept', saved: savedAs('s1'), work: step }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', layers: ['l9'], disk: 'new' });
+    expect(await states.isSealedLayer('l9')).toBe(true);
+  });
+
+  it('that never came to be are not named', async () => {
+    const step = work({ layerId: 'l9', from: 'paused' });
+    const sandbox = await left({ state: 'snapshotting', disk: 'kept', saved: savedAs('s1'), work: step }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', layers: [], disk: 'kept' });
+  });
+});
+
+describe('a snapshot that was cut off', () => {
+  it('lets its source go on from where it stands', async () => {
+    const sandbox = await left({ state: 'snapshotting', work: work({ stateId: 's1' }) }, 'running');
+    await bench.driver.freeze(sandbox.live?.instance as never);
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(bench.driver.stateOf(sandbox.record.sandboxId)).toBe('running');
+    expect((await onDisk(sandbox))?.state).toBe('running');
+  });
+
+  it('brings a source without processes back from its sealed state', async () => {
+    await seal('s1');
+    const sandbox = await left({ state: 'snapshotting', disk: 'kept', work: work({ stateId: 's1' }) }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect((await onDisk(sandbox))?.state).toBe('running');
+  });
+
+  it('does not when the host has booted since', async () => {
+    await seal('s1');
+    const lost = work({ stateId: 's1', bootId: otherBoot });
+    const sandbox = await left({ state: 'snapshotting', disk: 'kept', work: lost }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(false);
+  });
+});
+
+it('one that ran and whose processes are gone is lost', async () => {
+  expect(await recoverStep(bench.context, await left({ state: 'running' }, 'none'))).toBe(false);
+});
+
+it('a paused one gets the digests of its disk that it lacks', async () => {
+  const sandbox = await left({ state: 'paused', disk: 'kept', saved: savedAs('s1'), slot: 0 }, 'none');
+  expect(await recoverStep(bench.context, sandbox)).toBe(true);
+  expect((await onDisk(sandbox))?.saved?.disk).toBeDefined();
+  const directory = bench.context.host.store.directoryOf(sandbox.record.sandboxId);
+  expect(existsSync(bench.driver.diskPath(sandbox.record.sandboxId, directory))).toBe(true);
+});

@@ -1,0 +1,142 @@
+import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { SoulBoxError } from '@soulbox/base';
+import type { Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';
+
+interface Guest {
+  readonly instance: SandboxInstance;
+  frozen: boolean;
+}
+
+/** A driver whose sandboxes are a file for a disk and an entry in a map; what it promises in its interface it keeps. */
+export interface StandInDriver extends Driver {
+  /** What was asked, such as `restore i1`, in order. */
+  readonly calls: string[];
+  /** Whether a sandbox has processes, and whether they stand still. */
+  stateOf(sandboxId: string): 'running' | 'frozen' | 'none';
+  /** The processes of a sandbox are gone, as after a crash of theirs. */
+  kill(sandboxId: string): void;
+  /** The next call of this name throws this. */
+  failNext(call: string, error: Error): void;
+}
+
+/** `namespacePath` is the network namespace of them all. */
+export function createStandInDriver(namespacePath: string): StandInDriver {
+  const guests = new Map<string, Guest>();
+  const failures = new Map<string, Error>();
+  const calls: string[] = [];
+  let pids = 0;
+  const note = (call: string, sandboxId: string): void => {
+    calls.push(`${call} ${sandboxId}`);
+    const failure = failures.get(call);
+    failures.delete(call);
+    if (failure !== undefined) throw failure;
+  };
+  const diskPath = (_sandboxId: string, directory: string): string => join(directory, 'disk.img');
+  const getGuest = (sandboxId: string): Guest => {
+    const guest = guests.get(sandboxId);
+    if (guest === undefined) throw new Error(`${sandboxId} has no processes`);
+    return guest;
+  };
+
+  /** On an error nothing is left but a kept disk. */
+  const begin = async (spec: SandboxSpec, disk: string): Promise<SandboxInstance> => {
+    const { sandboxId, directory } = spec;
+    const path = diskPath(sandboxId, directory);
+    if (spec.disk === 'kept' && !existsSync(path)) throw new Error(`the disk of ${sandboxId} is not there`);
+    try {
+      if (spec.disk === 'new') await writeFile(path, disk);
+      await spec.attachNetwork(namespacePath);
+    } catch (error) {
+      if (spec.disk === 'new') await rm(directory, { recursive: true });
+      throw error;
+    }
+    const instance: SandboxInstance = {
+      ...{ sandboxId, directory, address: { kind: 'namespace', path: namespacePath } },
+      ...{ initPid: ++pids, initStartTicks: 1 },
+    };
+    guests.set(sandboxId, { instance, frozen: false });
+    return instance;
+  };
+
+  return {
+    name: 'container',
+    capabilities: {
+      ...{ ownKernel: false, setuid: true, survivesOutOfMemory: true, sharedMemoryOnDisk: true },
+      ...{ hidesEnvironments: true, fileAttributes: true, checkpoint: true, deletedFiles: true },
+      ...{ restoredTerminal: true, lazyRestore: false },
+    },
+    idleCpus: 0.01,
+    calls,
+    stateOf(sandboxId) {
+      const guest = guests.get(sandboxId);
+      return guest === undefined ? 'none' : guest.frozen ? 'frozen' : 'running';
+    },
+    kill: (sandboxId) => void guests.delete(sandboxId),
+    failNext: (call, error) => void failures.set(call, error),
+    readVersion: () => Promise.resolve('stand-in 1'),
+    probe: () => Promise.resolve([]),
+    async start(spec) {
+      note('start', spec.sandboxId);
+      return await begin(spec, `disk of ${spec.sandboxId}`);
+    },
+    async restore(spec, memory) {
+      note('restore', spec.sandboxId);
+      const parts = await readdir(memory.directory);
+      if (!parts.includes('pages-1.img'))
+        throw new SoulBoxError('sandbox_resume_failed', 'There is no memory to restore.');
+      return await begin(spec, `disk of ${spec.sandboxId}`);
+    },
+    adopt(sandboxId) {
+      note('adopt', sandboxId);
+      return Promise.resolve(guests.get(sandboxId)?.instance);
+    },
+    isAlive: ({ sandboxId, initPid }) => guests.get(sandboxId)?.instance.initPid === initPid,
+    whyEnded: () => Promise.resolve(undefined),
+    sample: () =>
+      Promise.resolve({
+        ...{ cpuUsedSeconds: 0, memoryRssBytes: 1024, memoryCacheBytes: 0, memorySwapBytes: 0 },
+        ...{ memoryWorkingSetBytes: 1024, memoryLimitBytes: 2 ** 20, diskUsedBytes: 1, diskTotalBytes: 2 ** 20 },
+        ...{ diskReadBytes: 0, diskWrittenBytes: 0 },
+      }),
+    freeze({ sandboxId }) {
+      note('freeze', sandboxId);
+      getGuest(sandboxId).frozen = true;
+      return Promise.resolve();
+    },
+    thaw({ sandboxId }) {
+      note('thaw', sandboxId);
+      const guest = guests.get(sandboxId);
+      if (guest !== undefined) guest.frozen = false;
+      return Promise.resolve();
+    },
+    async checkpoint({ sandboxId }, directory) {
+      note('checkpoint', sandboxId);
+      if (!getGuest(sandboxId).frozen) throw new Error(`${sandboxId} does not stand still`);
+      await writeFile(join(directory, 'pages-1.img'), `memory of ${sandboxId}`);
+      await writeFile(join(directory, 'core-1.img'), `processes of ${sandboxId}`);
+    },
+    suspend(sandboxId) {
+      note('suspend', sandboxId);
+      guests.delete(sandboxId);
+      return Promise.resolve();
+    },
+    diskPath,
+    async copyDisk({ sandboxId, directory }, layer) {
+      note('copyDisk', sandboxId);
+      await cp(diskPath(sandboxId, directory), layer);
+    },
+    async takeDisk(sandboxId, directory, layer) {
+      note('takeDisk', sandboxId);
+      await rename(diskPath(sandboxId, directory), layer);
+    },
+    async destroy(sandboxId, directory) {
+      note('destroy', sandboxId);
+      guests.delete(sandboxId);
+      await rm(directory, { recursive: true, force: true });
+      await mkdir(join(directory, '..'), { recursive: true });
+    },
+    listTraces: () => Promise.resolve([...guests.keys()]),
+  };
+}

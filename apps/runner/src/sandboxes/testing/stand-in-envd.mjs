@@ -1,0 +1,40 @@
+// Plays the envd of every sandbox of a bench, in a network namespace of its own. Each line on standard input is a command, and
+// has one line as its answer: {"answer":{"path":"/resumed","status":500}}, {"list":true} or {"forget":true}.
+import { execFileSync } from 'node:child_process';
+import { createServer } from 'node:http';
+import { createInterface } from 'node:readline';
+
+const [, , port] = process.argv;
+const statuses = new Map();
+const requests = [];
+
+execFileSync('ip', ['link', 'set', 'lo', 'up']);
+createServer((request, response) => {
+  let body = '';
+  request.setEncoding('utf8');
+  request.on('data', (chunk) => (body += chunk));
+  request.on('end', () => {
+    const path = request.url?.split('?')[0] ?? '';
+    requests.push({
+      path,
+      hostToken: request.headers['x-soulbox-host-token'] ?? '',
+      body: body === '' ? null : JSON.parse(body),
+    });
+    const status = statuses.get(path) ?? 204;
+    // 0: it hangs up without an answer.
+    if (status === 0) request.socket.destroy();
+    else response.writeHead(status).end();
+  });
+}).listen(Number(port), '127.0.0.1', () => process.stdout.write('ready\n'));
+
+createInterface({ input: process.stdin })
+  .on('line', (line) => {
+    const { answer, forget } = JSON.parse(line);
+    if (answer !== undefined) statuses.set(answer.path, answer.status);
+    if (forget === true) {
+      statuses.clear();
+      requests.length = 0;
+    }
+    process.stdout.write(`${JSON.stringify(requests)}\n`);
+  })
+  .on('close', () => process.exit());

@@ -1,0 +1,41 @@
+import type { EgressPolicy, Network } from '@soulbox/network';
+
+/** A network that notes which policy stands for which slot, and what was closed. */
+export interface StandInNetwork extends Network {
+  /** By slot, since its interface was attached. */
+  readonly policies: ReadonlyMap<number, EgressPolicy>;
+  /** Paths of namespaces whose connections to the outside were ended, in order. */
+  readonly closed: readonly string[];
+}
+
+export function createStandInNetwork(): StandInNetwork {
+  const policies = new Map<number, EgressPolicy>();
+  const closed: string[] = [];
+  return {
+    policies,
+    closed,
+    attach(slot, _namespacePath, policy = {}) {
+      policies.set(slot, policy);
+      return Promise.resolve();
+    },
+    detach(slot) {
+      policies.delete(slot);
+      return Promise.resolve();
+    },
+    setPolicy(slot, policy) {
+      policies.set(slot, policy);
+      return Promise.resolve();
+    },
+    clearPolicy(slot) {
+      policies.set(slot, {});
+      return Promise.resolve();
+    },
+    closeOutside(namespacePath) {
+      closed.push(namespacePath);
+      return 0;
+    },
+    listTraces: () => [...policies.keys()],
+    counters: () => new Map(),
+    close: () => Promise.resolve(),
+  };
+}
