@@ -69,8 +69,8 @@ export const reasons = {
   disk_full: {
     code: 'resource_exhausted',
     help:
-      'A disk is full. From inside a sandbox it is its own: delete files, or use a template with a larger disk. From the API it ' +
-      'is that of the server: nothing was changed, kills and deletes still work, and all else does once there is room (docs/full-disk.md).',
+      'The disk of the sandbox is full, or the host has no room for what was asked; the message says which. Delete files or use a ' +
+      'template with a larger disk; on the host, end or delete sandboxes and snapshots, or free space (docs/full-disk.md).',
   },
   too_many_sandboxes: {
     code: 'resource_exhausted',
