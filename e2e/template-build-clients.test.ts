@@ -105,7 +105,7 @@ test('another team makes sandboxes from what was published, as its own, and sees
     Template().fromBaseImage().setEnvs({ HIDDEN: 'word' }).runCmd('true'),
     name,
   );
-  await expect(Sandbox.create(`default/${name}`, { apiKey })).rejects.toThrow(/^403/);
+  await expect(Sandbox.create(`default/${name}`, { apiKey })).rejects.toThrow(/^404/);
   await expect(Sandbox.create(name, { apiKey })).rejects.toThrow(/^404/);
 
   const published = await runCli(['template', 'publish', templateId, '-y'], server.plain);

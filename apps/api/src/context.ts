@@ -2,6 +2,7 @@ import type { Client } from '@connectrpc/connect';
 import type { Clock, Logger } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { RunnerService } from '@soulbox/contract/runner';
+import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, Records } from '@soulbox/storage';
 import { createKeyUse } from './auth/key-use.ts';
 import type { KeyUse } from './auth/key-use.ts';
@@ -32,6 +33,8 @@ export interface ApiContext {
   readonly files: BlobStore;
   /** Those of the runner's store. */
   readonly templates: TemplateCatalogue;
+  /** Where webhooks may go. */
+  readonly outside: OutsidePolicy;
   readonly builder: Builder;
   readonly uploadSigner: UploadSigner;
   readonly keyUse: KeyUse;
@@ -50,6 +53,7 @@ export interface ApiParts {
   readonly files: BlobStore;
   /** Absent: this server has no functions. */
   readonly functions: FunctionService | undefined;
+  readonly outside: OutsidePolicy;
   readonly logger: Logger;
   readonly clock: Clock;
 }

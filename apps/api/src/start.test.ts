@@ -5,6 +5,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, silentLogger } from '@soulbox/base';
+import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
 import type { BlobStore, Records } from '@soulbox/storage';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -32,7 +33,8 @@ afterEach(async () => {
 
 const start = (listen: Parameters<typeof startApi>[0]['listen'] = { socketPath }): Promise<Api> => {
   const config = loadConfig(apiConfigSchema, {});
-  return startApi({ config, records, runner: runner.client, files, listen, logger: silentLogger });
+  const outside = createOutsidePolicy();
+  return startApi({ config, records, runner: runner.client, files, outside, listen, logger: silentLogger });
 };
 
 async function ask(method: string, path: string, headers: Record<string, string> = {}, body = ''): Promise<number> {

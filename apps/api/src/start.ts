@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { isNodeError, sleep, SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
+import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, Records } from '@soulbox/storage';
 import { stoppedReason } from './builds/follow.ts';
 import type { ApiConfig } from './config.ts';
@@ -28,6 +29,8 @@ export interface ApiOptions {
   readonly files: BlobStore;
   /** Absent: functions answer 501. */
   readonly functions?: FunctionService | undefined;
+  /** Which addresses a tenant may have the host connect to. */
+  readonly outside: OutsidePolicy;
   readonly listen: ListenOn;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -49,9 +52,9 @@ const drainMs = 5000;
  * then listens. Throws `host_not_ready` when the address is taken.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { config, records, runner, functions, files, logger, clock = systemClock } = options;
+  const { config, records, runner, functions, files, outside, logger, clock = systemClock } = options;
   const stop = new AbortController();
-  const context = createContext({ config, records, runner, functions, files, logger, clock }, stop.signal);
+  const context = createContext({ config, records, runner, functions, files, outside, logger, clock }, stop.signal);
   await clearLeftovers(context);
   const app = await createApp(context);
   addRoutes(app, context);

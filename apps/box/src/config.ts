@@ -8,8 +8,14 @@ import { functionsConfigSchema } from '@soulbox/functions';
 import type { FunctionsConfig } from '@soulbox/functions';
 import { gatewayConfigSchema } from '@soulbox/gateway';
 import type { GatewayConfig } from '@soulbox/gateway';
+import { isNetwork } from '@soulbox/network/outside';
 import { runnerConfigSchema } from '@soulbox/runner';
 import type { RunnerConfig } from '@soulbox/runner';
+
+const ranges: z.ZodType<readonly string[]> = z
+  .string()
+  .transform((text) => text.split(',').map((entry) => entry.trim()))
+  .pipe(z.array(z.string().refine(isNetwork, 'must be addresses or CIDR networks')).max(1000));
 
 export const boxConfigSchema = {
   dataDirectory: key(
@@ -29,6 +35,13 @@ export const boxConfigSchema = {
     z.string(),
     '',
     'IPv4 /16 for the host side of sandboxes. Empty: 10.(200 + instance).0.0/16.',
+  ),
+  deniedRanges: key(
+    'SOULBOX_DENIED_RANGES',
+    ranges,
+    [],
+    'Addresses and CIDR networks, separated by commas, that no sandbox, webhook or image registry may lead to, besides the private ' +
+      "and local ones and the host's own addresses. Such as the public address of a host behind address translation, or its neighbours.",
   ),
   logLevel: key(
     'SOULBOX_LOG_LEVEL',
@@ -80,8 +93,19 @@ export function loadBoxConfig(
     api: loadConfig(apiConfigSchema, environment),
     functions: loadConfig(functionsConfigSchema, environment),
     gateway: loadConfig(gatewayConfigSchema, environment, defined({ host, port, tlsPort, tlsDirectory })),
-    runner: loadConfig(runnerConfigSchema, environment, defined({ instance, poolSize, isolation })),
+    runner: loadConfig(
+      runnerConfigSchema,
+      { SOULBOX_REGISTRY_PROXY: findHostProxy(environment), ...environment },
+      defined({ instance, poolSize, isolation }),
+    ),
   };
+}
+
+/** The proxy that other programs of the host go by, if it is one that we can. */
+function findHostProxy(environment: Readonly<Record<string, string | undefined>>): string | undefined {
+  const text = environment['HTTPS_PROXY'] ?? environment['https_proxy'] ?? '';
+  const url = URL.parse(text.includes('://') ? text : `http://${text}`);
+  return url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '' ? url.href : undefined;
 }
 
 type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

@@ -11,6 +11,7 @@ import { startGateway } from '@soulbox/gateway';
 import type { Gateway } from '@soulbox/gateway';
 import { openStateStore } from '@soulbox/states';
 import { openNetwork } from '@soulbox/network';
+import { createOutsidePolicy } from '@soulbox/network/outside';
 import { startRunner } from '@soulbox/runner';
 import { openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
@@ -67,9 +68,11 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   const network = await openNetwork({
     instance: config.runner.instance,
     nameServers: config.runner.nameServers,
+    denied: config.deniedRanges,
     ...(config.networkCidr === '' ? {} : { base: config.networkCidr }),
     logger,
   });
+  const outside = createOutsidePolicy(config.deniedRanges);
   let adopted = 0;
   started.defer(async () => {
     if (!ready && adopted === 0) await network.close();
@@ -90,6 +93,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       recipes,
       runtime,
       files,
+      outside,
       defaultTemplate,
       logger: logger.child({ part: 'runner' }),
     }),
@@ -127,6 +131,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       runner: runnerClient,
       functions: functions.service,
       files,
+      outside,
       listen: { socketPath: apiSocket },
       logger: logger.child({ part: 'api' }),
     }),

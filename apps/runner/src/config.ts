@@ -9,6 +9,8 @@ const nameServers: z.ZodType<readonly string[]> = z
   .transform((text) => text.split(',').map((entry) => entry.trim()))
   .pipe(z.array(z.ipv4()).max(3));
 
+const proxyUrl: z.ZodType<string> = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
+
 const names: z.ZodType<readonly string[]> = z
   .string()
   .transform((text) => text.split(',').map((entry) => entry.trim()))
@@ -135,13 +137,21 @@ export const runnerConfigSchema = {
     'SOULBOX_PRIVATE_REGISTRIES',
     names,
     [],
-    'Registries, as host or host:port separated by commas, that template builds may use although they are at private addresses.',
+    'Registries, as host or host:port separated by commas, that template builds may use although they are at private addresses or on ' +
+      'this host; also the hosts to which such a registry sends for logins and layers.',
   ),
   insecureRegistries: key(
     'SOULBOX_INSECURE_REGISTRIES',
     names,
     [],
     'Likewise, and they speak plain HTTP or have a certificate that nobody vouches for.',
+  ),
+  registryProxy: key(
+    'SOULBOX_REGISTRY_PROXY',
+    proxyUrl,
+    '',
+    'URL of an HTTP proxy by which registries are reached, but for those of the two lists. It is asked for addresses, not for names. ' +
+      'Empty: what `HTTPS_PROXY` says.',
   ),
   maxProcesses: key(
     'SOULBOX_MAX_PROCESSES',
@@ -155,6 +165,26 @@ export const runnerConfigSchema = {
     5,
     'Percent of all CPU time that sandboxes together leave to the server and to everything else on the host. With 0 they can take all ' +
       'of it, which on many kernels lets a busy sandbox starve the host.',
+  ),
+  diskReserveMb: key(
+    'SOULBOX_DISK_RESERVE_MB',
+    wholeNumber(64, 10_485_760),
+    512,
+    'Mebibytes of the disk of the data folder that sandboxes never get, whatever they write. The larger of this and the next counts.',
+  ),
+  diskReservePercent: key(
+    'SOULBOX_DISK_RESERVE_PERCENT',
+    wholeNumber(0, 90),
+    2,
+    'Percent of that disk that sandboxes never get.',
+  ),
+  diskOvercommit: key(
+    'SOULBOX_DISK_OVERCOMMIT',
+    wholeNumber(1, 1000),
+    40,
+    'How many times more disk sandboxes are told to have than is promised to each: of a disk of 10 GiB, 40 promises 256 MiB. A create ' +
+      'that the promise cannot be kept to answers 507. What is free beyond all promises is shared by those that write. With 1 every ' +
+      'sandbox has all of its disk for certain.',
   ),
   dependencyCacheMb: key(
     'SOULBOX_DEPENDENCY_CACHE_MB',

@@ -1,9 +1,16 @@
 import { closeSync, fstatSync, openSync, readlinkSync, writeFileSync } from 'node:fs';
 import koffi from 'koffi';
 import { SoulBoxError, isNodeError } from '@soulbox/base';
+import { numberFromAddress } from './cidr.ts';
 
 // The process's own symbols: works with every libc that Node itself was linked against.
 const libc = koffi.load(null);
+const unshare = libc.func('int unshare(int flags)') as (flags: number) => number;
+const bind = libc.func('int bind(int fd, const void *address, uint32_t size)') as (
+  fd: number,
+  address: Buffer,
+  size: number,
+) => number;
 const setns = libc.func('int setns(int fd, int nstype)') as (fd: number, type: number) => number;
 const socket = libc.func('int socket(int domain, int type, int protocol)') as (
   domain: number,
@@ -57,7 +64,7 @@ export function openNamespaceFd(path: string): number {
  * network. About 2 µs of overhead. Threads of the libuv pool stay on the host, but `/proc/self/net` follows this
  * thread: read that with synchronous calls only.
  */
-function within<T>(fd: number, act: () => T): T {
+export function within<T>(fd: number, act: () => T): T {
   const back = hostNamespace();
   if (setns(fd, CLONE_NEWNET) !== 0)
     throw new SoulBoxError('sandbox_unreachable', 'The network namespace of the sandbox cannot be entered.', {
@@ -69,6 +76,32 @@ function within<T>(fd: number, act: () => T): T {
     // A server that goes on in a sandbox's network would listen and dial there. Nothing sane can follow.
     if (setns(back, CLONE_NEWNET) !== 0) process.abort();
   }
+}
+
+/** Makes a network namespace without a link to any other and gives its descriptor, which the caller closes. Needs root. */
+export function makeNamespace(): number {
+  const back = hostNamespace();
+  if (unshare(CLONE_NEWNET) !== 0) throw new Error(`unshare: errno ${koffi.errno()}`);
+  try {
+    return openSync('/proc/thread-self/ns/net', 'r');
+  } finally {
+    // As in `within`.
+    if (setns(back, CLONE_NEWNET) !== 0) process.abort();
+  }
+}
+
+/** A TCP socket that belongs to the namespace and has an IPv4 address of it, for a server to listen on. */
+export function createBoundSocketIn(namespaceFd: number, address: string, port: number): number {
+  const fd = createSocketIn(namespaceFd, addressFamily.v4);
+  if (fd < 0) throw new Error(`socket: errno ${-fd}`);
+  // struct sockaddr_in: the family in the machine's order, port and address in the network's.
+  const name = Buffer.alloc(16);
+  name.writeUInt16LE(addressFamily.v4, 0);
+  name.writeUInt16BE(port, 2);
+  name.writeUInt32BE(numberFromAddress(address), 4);
+  if (bind(fd, name, name.length) === 0) return fd;
+  closeSync(fd);
+  throw new Error(`bind to ${address}:${port}: errno ${koffi.errno()}`);
 }
 
 /** A TCP socket that belongs to the namespace, not yet connected; a negative errno when the kernel refuses. */

@@ -3,6 +3,6 @@ export type { Network, NetworkOptions } from './network.ts';
 export type { NetworkCounters } from './device-counters.ts';
 export { parseEgressPolicy } from './policy.ts';
 export type { EgressPolicy, ParsedPolicy } from './policy.ts';
-export { isClosedToSandboxes } from './ruleset.ts';
+export { openClosedNamespace } from './closed-namespace.ts';
 export { openNamespace } from './dial.ts';
 export type { Namespace } from './dial.ts';

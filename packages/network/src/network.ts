@@ -14,7 +14,8 @@ import { createLink, deleteLink } from './link.ts';
 import { createNftWriter, writeOnce } from './nft-writer.ts';
 import { isOpen, parseEgressPolicy } from './policy.ts';
 import type { EgressPolicy } from './policy.ts';
-import { builtInDenied, clearPolicyText, policyText, rulesetText } from './ruleset.ts';
+import { forbiddenIpv4 } from './outside/forbidden-ranges.ts';
+import { clearPolicyText, policyText, rulesetText } from './ruleset.ts';
 
 export interface NetworkOptions {
   /** 0 to 14; decides every name and, without `base`, the addresses. */
@@ -24,7 +25,7 @@ export interface NetworkOptions {
   readonly base?: string | undefined;
   /** What sandboxes use. One in a private range is opened for port 53 only; one of the host's own is refused. */
   readonly nameServers: readonly string[];
-  /** CIDR that no sandbox may reach, besides the built-in ones. */
+  /** Addresses and CIDR networks that no sandbox may reach, besides the built-in ones. Sandboxes have no IPv6. */
   readonly denied?: readonly string[];
   /** Connections that one sandbox may have open through the host. Default 4096; the host's table is shared by all. */
   readonly maxFlows?: number;
@@ -121,7 +122,8 @@ export async function removeNetwork(instance: number): Promise<void> {
 }
 
 function readRanges(plan: AddressPlan, options: NetworkOptions): { denied: Cidr[]; resolvers: string[] } {
-  const denied = [...builtInDenied, ...(options.denied ?? []), textFromCidr(plan.base)].map((text) => {
+  const wanted = (options.denied ?? []).filter((text) => !text.includes(':'));
+  const denied = [...forbiddenIpv4, ...wanted, textFromCidr(plan.base)].map((text) => {
     const range = findCidr(text);
     if (range !== undefined) return range;
     throw new SoulBoxError('config_invalid', `The denied range '${text}' is no IPv4 address or CIDR.`);

@@ -1,36 +1,13 @@
 import type { AddressPlan } from './address-plan.ts';
 import { firstSlot, inner, lastSlot } from './address-plan.ts';
 import type { Cidr } from './cidr.ts';
-import { findCidr, overlaps, textFromCidr } from './cidr.ts';
+import { textFromCidr } from './cidr.ts';
 import { isOpen } from './policy.ts';
 import type { ParsedPolicy } from './policy.ts';
 
-/** What no sandbox reaches, whatever its policy says (the host's own addresses are a matter of the input hook). */
-export const builtInDenied = [
-  '0.0.0.0/8', // this network
-  '10.0.0.0/8', // private, RFC 1918
-  '100.64.0.0/10', // carrier-grade NAT, RFC 6598; Alibaba's metadata service 100.100.100.200 too
-  '127.0.0.0/8', // loopback
-  '168.63.129.16', // Azure's WireServer, a public address that means the host's platform
-  '169.254.0.0/16', // link-local: the metadata services of most clouds
-  '172.16.0.0/12', // private
-  '192.0.0.0/24', // IETF protocol assignments; Oracle's metadata service 192.0.0.192
-  '192.168.0.0/16', // private
-  '198.18.0.0/15', // benchmarking, RFC 2544
-  '224.0.0.0/4', // multicast
-  '240.0.0.0/4', // reserved, and the limited broadcast 255.255.255.255
-] as const;
-
-/** Whether an address is one that no sandbox reaches. Of IPv6, which sandboxes do not have, only what is routed world-wide is open. */
-export function isClosedToSandboxes(address: string): boolean {
-  if (address.includes(':')) return !/^[23]/.test(address);
-  const range = findCidr(address);
-  return range === undefined || builtInDenied.some((denied) => overlaps(findCidr(denied) ?? range, range));
-}
-
 export interface RulesetOptions {
   readonly plan: AddressPlan;
-  /** Refused besides the built-in ranges, without overlaps. */
+  /** What no sandbox reaches, whatever its policy says. The host's own addresses are a matter of the input hook. */
   readonly denied: readonly Cidr[];
   /** Name servers in denied ranges that are opened, port 53 only. */
   readonly resolvers: readonly string[];

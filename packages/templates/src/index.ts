@@ -11,6 +11,7 @@ export { ensureTemplate, isMadeBy, makeTemplate } from './recipes/make-template.
 export { runtimesRecipe } from './recipes/runtimes.ts';
 export type { MakeTemplateOptions } from './recipes/make-template.ts';
 export type { NpmTree, Recipe } from './recipes/recipe.ts';
+export type { RegistryNetwork } from './import/skopeo.ts';
 export { findImageDigest } from './import/find-image-digest.ts';
 export { defaultImportLimits, importImage, importTemplate } from './import/import-template.ts';
 export type { ImportLimits, ImportOptions } from './import/import-template.ts';

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { CommandError } from '@soulbox/base';
@@ -10,6 +11,8 @@ export interface LinesOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Aborted: ended as at the time limit. */
   readonly signal?: AbortSignal;
+  /** Runs the start of the program, to have it born elsewhere than this process is. */
+  readonly enter?: <T>(act: () => T) => T;
   /** Open in the program as its descriptor 3. */
   readonly descriptor?: number;
 }
@@ -25,11 +28,13 @@ const maxOutputLength = 4 * 1024 * 1024;
  */
 export async function runWithLines(command: string, args: readonly string[], options: LinesOptions): Promise<string> {
   const last: string[] = [];
-  const child = spawn(command, [...args], {
-    stdio: ['ignore', 'pipe', 'pipe', options.descriptor ?? 'ignore'],
-    detached: true,
-    ...(options.env === undefined ? {} : { env: options.env }),
-  });
+  const start = (): ChildProcess =>
+    spawn(command, [...args], {
+      stdio: ['ignore', 'pipe', 'pipe', options.descriptor ?? 'ignore'],
+      detached: true,
+      ...(options.env === undefined ? {} : { env: options.env }),
+    });
+  const child = options.enter === undefined ? start() : options.enter(start);
   const signalGroup = (signal: NodeJS.Signals): void => {
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     process.kill(-child.pid, signal);

@@ -17,6 +17,7 @@ import { RunBuildRequestSchema, RunBuildResponseSchema, RunnerService } from '@s
 import { Process } from '@soulbox/contract/process';
 import { buildEnvdRuntime } from '@soulbox/envd/build';
 import { openNetwork } from '@soulbox/network';
+import { createOutsidePolicy } from '@soulbox/network/outside';
 import { runnerConfigSchema, startRunner } from '@soulbox/runner';
 import { openStateStore } from '@soulbox/states';
 import { openDiskBlobs } from '@soulbox/storage';
@@ -39,6 +40,7 @@ const runner = await startRunner({
   recipes: [],
   runtime: await buildEnvdRuntime(join(dataDirectory, 'runtime')),
   files,
+  outside: createOutsidePolicy(),
   defaultTemplate,
   logger,
 });

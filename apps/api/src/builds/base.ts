@@ -16,7 +16,7 @@ export interface BuildBase {
   readonly build: BuildRecord | undefined;
 }
 
-/** What a build begins from. Throws `bad_request`, `template_not_found` and `forbidden`. */
+/** What a build begins from. Throws `bad_request` and `template_not_found`. */
 export async function findBase(context: ApiContext, team: TeamRecord, body: BuildStart): Promise<BuildBase> {
   const { fromImage, fromTemplate, fromImageRegistry } = body;
   if (fromTemplate !== undefined) return await baseOfTemplate(context, team, fromTemplate);

@@ -237,7 +237,7 @@ describe('where a build begins', () => {
         ['nope', 404],
         ['unfinished', 404],
         ['theirs', 404],
-        ['other/theirs', 403],
+        ['other/theirs', 404],
       ] as const),
       ...([
         ['base:v9', 404],

@@ -27,7 +27,7 @@ export function addStartBuildRoute(app: ApiApp, context: ApiContext): void {
         body: buildStartSchema,
         response: {
           202: z.null().optional().describe('Accepted; no content.'),
-          ...errors(400, 403, 404, 413, 415, 503),
+          ...errors(400, 404, 413, 415, 503),
         },
       },
     },

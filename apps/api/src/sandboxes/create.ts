@@ -28,7 +28,7 @@ const errorCodes: Partial<Record<Reason, string>> = {
   runner_unavailable: 'sandbox_placement_timeout',
 };
 
-const response = { 201: sandboxSchema, ...errors(400, 403, 404, 409, 413, 415, 501, 503, 504) };
+const response = { 201: sandboxSchema, ...errors(400, 404, 409, 413, 415, 501, 503, 504) };
 
 export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
   app.post(

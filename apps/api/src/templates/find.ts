@@ -14,13 +14,6 @@ export function templateNotFound(reference: string): SoulBoxError {
   return new SoulBoxError('template_not_found', `template ${shown(reference)} not found`);
 }
 
-function isPrivate(reference: string): SoulBoxError {
-  return new SoulBoxError(
-    'forbidden',
-    `template ${shown(reference)} belongs to another team, which has not published it`,
-  );
-}
-
 /** A template that was built here, or one of the runner's store. */
 export type FoundTemplate =
   | { readonly kind: 'built'; readonly template: TemplateRecord; readonly tag: string }
@@ -31,7 +24,8 @@ type PrivateTemplate = { readonly kind: 'private'; readonly template: TemplateRe
 
 /**
  * The template that `id`, `name`, `name:tag` or `team/name:tag` means to a team. As at E2B, the team's own come first, then
- * those for all: the server's, then what other teams published. Throws `forbidden` for another team's that is not public.
+ * those for all: the server's, then what other teams published. Another team's that is not public is as good as none: whoever
+ * may not use it need not learn that it exists.
  */
 export async function findTemplate(
   context: ApiContext,
@@ -39,8 +33,7 @@ export async function findTemplate(
   text: string,
 ): Promise<FoundTemplate | undefined> {
   const named = await findNamed(context, team, text);
-  if (named?.kind === 'private') throw isPrivate(text);
-  return named;
+  return named?.kind === 'private' ? undefined : named;
 }
 
 /** The id of the template that a text means, whoever may use it; undefined when it means none. */

@@ -45,7 +45,7 @@ export function addGetTemplateRoutes(app: ApiApp, context: ApiContext): void {
         tags: ['templates'],
         summary: 'Find a template by its name',
         params: z.object({ alias: z.string() }),
-        response: { 200: templateAliasSchema, ...errors(400, 403, 404, 503) },
+        response: { 200: templateAliasSchema, ...errors(400, 404, 503) },
       },
     },
     async (request) => {

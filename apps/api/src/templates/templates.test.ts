@@ -235,20 +235,16 @@ describe('between teams', () => {
 
   it('a template is for its own until it is published, and again when that is taken back', async () => {
     const build = await buildTemplate(api, 'mine');
-    for (const [name, code] of [
-      ...([
-        ['mine', 404],
-        ['default/mine', 403],
-        [build.templateID, 403],
-      ] as const),
-    ]) {
-      expect([name, (await create(name, other())).status]).toEqual([name, code]);
-      expect([
-        name,
-        await statusOf('GET', `/templates/aliases/${encodeURIComponent(name)}`, undefined, other()),
-      ]).toEqual([...[name, code]]);
-      expect([name, await statusOf('GET', path(name, '/tags'), undefined, other())]).toEqual([name, code]);
-    }
+    // Word for word as for one that does not exist: nobody learns of names by asking.
+    const answers = async (name: string): Promise<unknown[]> => {
+      const made = await create(name, other());
+      const found = await ask('GET', `/templates/aliases/${encodeURIComponent(name)}`, undefined, other());
+      const tags = await ask('GET', path(name, '/tags'), undefined, other());
+      return [made, found, tags].map(({ status, json }) => [status, JSON.stringify(json).replaceAll(name, 'NAME')]);
+    };
+    const unknown = await answers('nonesuch');
+    for (const name of ['mine', 'default/mine', build.templateID]) expect(await answers(name), name).toEqual(unknown);
+    expect(unknown.map((answer) => (answer as unknown[])[0])).toEqual([404, 404, 404]);
     expect(await publish('mine')).toEqual({ status: 200, json: { names: ['default/mine'] } });
     for (const name of ['mine', 'default/mine', build.templateID]) {
       expect((await create(name, other())).status).toBe(201);

@@ -18,7 +18,7 @@ const lookAgainMs = 30_000;
  * server was killed is sent again after the next start, with the same id (at least once, not in order).
  */
 export async function deliverUntilStop(context: ApiContext): Promise<void> {
-  const policy = createTargetPolicy(context.config.webhookAllowPrivate);
+  const policy = createTargetPolicy(context.config.webhookAllowPrivate, context.outside);
   const underway = new Map<string, { webhookId: string; done: Promise<void> }>();
   const alarm = createAlarm(context.stopping);
   const unsubscribe = context.records.deliveries.onAdded(() => alarm.ring());

@@ -1,6 +1,7 @@
 // Names with several addresses: DNS is the far network here.
 import type { LookupAddress } from 'node:dns';
 import { beforeEach, expect, it, vi } from 'vitest';
+import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createTargetPolicy } from './target.ts';
 
 const answers: LookupAddress[] = [];
@@ -19,7 +20,9 @@ const privateOne = { address: '10.0.0.1', family: 4 };
 /** What a connection would be made to, or the text of the error. */
 async function resolve(hostname: string, all: boolean, allowed: readonly string[] = []): Promise<unknown> {
   return await new Promise((done) => {
-    createTargetPolicy(allowed).lookup(hostname, { all }, (error, address) => done(error?.message ?? address));
+    createTargetPolicy(allowed, createOutsidePolicy()).lookup(hostname, { all }, (error, address) =>
+      done(error?.message ?? address),
+    );
   });
 }
 

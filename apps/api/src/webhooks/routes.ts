@@ -13,7 +13,7 @@ import { createTargetPolicy } from './target.ts';
 
 export function addWebhookRoutes(app: ApiApp, context: ApiContext): void {
   const { webhooks } = context.records;
-  const policy = createTargetPolicy(context.config.webhookAllowPrivate);
+  const policy = createTargetPolicy(context.config.webhookAllowPrivate, context.outside);
 
   app.get(
     '/events/webhooks',

@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Secret } from '@soulbox/base';
+import { createOutsidePolicy } from '@soulbox/network/outside';
 import type { Delivery } from '@soulbox/storage';
 import { sendDelivery } from './send.ts';
 import { createTargetPolicy } from './target.ts';
@@ -48,20 +49,28 @@ function deliveryTo(url: string): Delivery {
 it.each(['127.0.0.1', '[::ffff:127.0.0.1]', '2130706433', 'localhost'])(
   'a delivery to %s, which the policy does not allow any more, is not sent',
   async (host) => {
-    const sent = sendDelivery(deliveryTo(`http://${host}:${port}/hook`), createTargetPolicy([]), stopping);
+    const sent = sendDelivery(
+      deliveryTo(`http://${host}:${port}/hook`),
+      createTargetPolicy([], createOutsidePolicy()),
+      stopping,
+    );
     await expect(sent).rejects.toThrow(/private, local or reserved/);
     expect(received).toBe(0);
   },
 );
 
 it('one to a target that is allowed arrives', async () => {
-  await sendDelivery(deliveryTo(`http://127.0.0.1:${port}/hook`), createTargetPolicy(['127.0.0.1']), stopping);
+  await sendDelivery(
+    deliveryTo(`http://127.0.0.1:${port}/hook`),
+    createTargetPolicy(['127.0.0.1'], createOutsidePolicy()),
+    stopping,
+  );
   expect(received).toBe(1);
 });
 
 it.each([300, 302, 307, 404, 500])('an answer of %i is a failure, and nothing follows it', async (answer) => {
   status = answer;
-  const policy = createTargetPolicy(['127.0.0.1']);
+  const policy = createTargetPolicy(['127.0.0.1'], createOutsidePolicy());
   await expect(sendDelivery(deliveryTo(`http://127.0.0.1:${port}/hook`), policy, stopping)).rejects.toThrow(
     `The receiver answered ${answer}.`,
   );

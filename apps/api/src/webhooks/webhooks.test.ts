@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders, Server, ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { run } from '@soulbox/base';
 import { startTestApi, until } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
@@ -71,6 +72,32 @@ async function letRetryComeDue(): Promise<void> {
 }
 const deliveriesOf = (sandboxId: string) => received.filter(({ body }) => body.includes(`"${sandboxId}"`));
 
+describe('an address of this host that looks public', () => {
+  const address = '203.0.113.92';
+  beforeEach(async () => {
+    await run('ip', ['link', 'add', 'sbhook0', 'type', 'veth', 'peer', 'name', 'sbhook1']);
+    await run('ip', ['link', 'set', 'sbhook0', 'up']);
+  });
+  afterEach(async () => {
+    await run('ip', ['link', 'del', 'sbhook0']);
+  });
+
+  it('gets no webhook: not when it is made, nor when the host got the address afterwards', async () => {
+    const { port } = server.address() as AddressInfo;
+    const target = { url: `http://${address}:${port}/hook` };
+    expect((await add(target)).status).toBe(201);
+    server.closeAllConnections();
+    server.close();
+    await run('ip', ['addr', 'add', `${address}/32`, 'dev', 'sbhook0']);
+    server.listen(port, address);
+    await once(server, 'listening');
+    expect((await add(target)).status).toBe(400);
+    await create();
+    await until(async () => /webhook not delivered/.test(await api.readLog()));
+    expect(received).toEqual([]);
+  });
+});
+
 describe('managing webhooks', () => {
   it('makes, shows, lists, changes and deletes them, and never shows the secret', async () => {
     const made = await add();
@@ -108,6 +135,7 @@ describe('managing webhooks', () => {
     ['a name with a line break', { name: 'a\nb' }],
     ['enabled as text', { enabled: 'yes' }],
     ['a private address', { url: 'http://10.0.0.1/' }],
+    ["the platform's own address", { url: 'http://168.63.129.16/' }],
     ['the metadata service', { url: 'http://169.254.169.254/latest' }],
     ['this machine by another name', { url: 'http://localhost/' }],
     ['this machine as IPv6', { url: 'http://[::1]/' }],

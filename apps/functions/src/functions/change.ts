@@ -179,5 +179,5 @@ function tooMany({ config }: FunctionsContext): SoulBoxError {
 }
 
 function nameTaken(name: string): SoulBoxError {
-  return new SoulBoxError('name_taken', `There is a function '${name}' on this server. Choose another name.`);
+  return new SoulBoxError('name_taken', `The name '${name}' is not free on this server. Choose another name.`);
 }

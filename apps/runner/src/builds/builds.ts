@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
+import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { TemplateStore } from '@soulbox/templates';
 import type { RunnerConfig } from '../config.ts';
 import type { OperationContext } from '../sandboxes/operation.ts';
@@ -33,6 +34,7 @@ export interface BuildsOptions {
   readonly cache: LayerCache;
   readonly templates: TemplateStore;
   readonly files: BlobReader;
+  readonly outside: OutsidePolicy;
   readonly dataDirectory: string;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -41,14 +43,15 @@ export interface BuildsOptions {
 
 export function createBuilds(options: BuildsOptions): Builds {
   const { config, cache, templates, files, dataDirectory, logger, stopping } = options;
-  const { privateRegistries, insecureRegistries, maxBuilds, buildTimeoutMinutes } = config;
+  const { maxBuilds, buildTimeoutMinutes } = config;
   const directory = join(dataDirectory, 'run', 'images');
   const underWay = new Set<Promise<unknown>>();
   const held: string[] = [];
+  const images = createImageStore({ ...config, outside: options.outside, templates, cache, directory, logger });
   return {
     cache,
     files,
-    images: createImageStore({ templates, cache, directory, logger, privateRegistries, insecureRegistries }),
+    images,
     async run(build) {
       if (underWay.size >= maxBuilds)
         throw new SoulBoxError('too_many_builds', `This host runs its limit of ${maxBuilds} builds. Retry later.`);
@@ -69,6 +72,7 @@ export function createBuilds(options: BuildsOptions): Builds {
     isHeld: (templateId) => held.includes(templateId),
     async [Symbol.asyncDispose]() {
       await Promise.all(underWay);
+      await images[Symbol.asyncDispose]();
     },
   };
 }

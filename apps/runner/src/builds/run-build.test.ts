@@ -322,7 +322,7 @@ describe('an image', () => {
     expect(await reasons('--bad name')).toMatch(/is not the name of an image/);
     expect(await reasons('127.0.0.1:1/a/b')).toMatch(/is at a private address/);
     expect(await reasons('no.such.host.invalid/a/b')).toMatch(/cannot be found/);
-    expect(await reasons('127.0.0.1:9/a/b')).toMatch(/connection refused/);
+    expect(await reasons('127.0.0.1:9/a/b')).toMatch(/cannot be reached/);
     expect(await readdir(join(lab.directory, 'run/images'))).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 // Each wall of the configuration by itself: in a running sandbox another wall often gives the same outcome.
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { silentLogger } from '@soulbox/base';
 import { describe, expect, test } from 'vitest';
 import { sampleSpec } from '../testing/sample-spec.ts';
@@ -59,7 +59,10 @@ function mountAt(destination: string): Mount {
 
 describe('files of /proc that tell of the host', () => {
   test.each([
+    'bootconfig',
+    'cmdline',
     'config.gz',
+    'diskstats',
     'interrupts',
     'kallsyms',
     'kcore',
@@ -69,7 +72,10 @@ describe('files of /proc that tell of the host', () => {
     'kpagecount',
     'kpageflags',
     'latency_stats',
+    'mdstat',
+    'partitions',
     'sched_debug',
+    'swaps',
     'timer_list',
     'timer_stats',
   ])('/proc/%s is masked', (name) => {
@@ -81,6 +87,7 @@ describe('folders of the kernel', () => {
   const folders = [
     '/proc/acpi',
     '/proc/asound',
+    '/proc/fs',
     '/proc/scsi',
     '/sys/firmware',
     '/sys/devices/virtual/powercap',
@@ -89,7 +96,7 @@ describe('folders of the kernel', () => {
     '/sys/kernel/debug',
     '/sys/kernel/security',
     '/sys/kernel/tracing',
-    '/sys/fs/cgroup',
+    '/sys/fs',
   ];
 
   test.each(folders)('%s is hidden behind an empty folder of the disk', (folder) => {
@@ -103,6 +110,18 @@ describe('folders of the kernel', () => {
     for (const folder of folders) expect(maskedFolders.includes(folder), folder).toBe(existsSync(folder));
   });
 
+  test('so is every root of the device tree that has a disk of the host, but the one of virtual devices', () => {
+    const { maskedFolders } = createHost(silentLogger, 11, undefined).facts;
+    const disks = readdirSync('/sys/class/block').map((name) => realpathSync(`/sys/class/block/${name}`));
+    for (const disk of disks)
+      if (!disk.startsWith('/sys/devices/virtual/'))
+        expect(
+          maskedFolders.some((folder) => disk.startsWith(`${folder}/`)),
+          disk,
+        ).toBe(true);
+    expect(maskedFolders).not.toContain('/sys/devices/virtual');
+  });
+
   test('what hides comes after what it hides', () => {
     const order = config.mounts.map(({ destination }) => destination);
     for (const folder of folders)
@@ -110,16 +129,12 @@ describe('folders of the kernel', () => {
   });
 });
 
-test.each([
-  '/proc/bus',
-  '/proc/fs',
-  '/proc/irq',
-  '/proc/sys',
-  '/proc/sysrq-trigger',
-  '/proc/sys/kernel/random/boot_id',
-])('%s is read-only', (path) => {
-  expect(config.linux.readonlyPaths).toContain(path);
-});
+test.each(['/proc/bus', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger', '/proc/sys/kernel/random/boot_id'])(
+  '%s is read-only',
+  (path) => {
+    expect(config.linux.readonlyPaths).toContain(path);
+  },
+);
 
 test('/proc/sys is made read-only before the boot id below it, which would be writable otherwise', () => {
   const { readonlyPaths } = config.linux;
@@ -146,7 +161,8 @@ describe('mounts', () => {
     const sources = config.mounts.filter(({ type }) => type === 'bind').map(({ source }) => source);
     const ofHost = sources.filter((source) => !source.startsWith(`${layout.disk}/`));
     const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map((name) => `/dev/${name}`);
-    expect(ofHost).toEqual([...devices, spec.runtime.directory]);
+    // An overlay of its own: a bind of the host's folder would show where that is.
+    expect(ofHost).toEqual([...devices, layout.runtime]);
     for (const device of devices) expect(mountAt(device).options).toEqual(expect.arrayContaining(['nosuid', 'noexec']));
   });
 

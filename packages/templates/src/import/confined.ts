@@ -11,21 +11,36 @@ const keptCapabilities = ['chown', 'dac_override', 'fowner', 'fsetid', 'mknod', 
 export async function runConfined(
   command: string,
   args: readonly string[],
-  options: { what: string; timeoutMs: number; signal?: AbortSignal },
+  options: { what: string; scratch: string; timeoutMs: number; signal?: AbortSignal },
 ): Promise<void> {
   const bounding = `-all,${keptCapabilities.map((name) => `+${name}`).join(',')}`;
   const wall = ['--net', '--ipc', '--', 'setpriv', `--bounding-set=${bounding}`, '--no-new-privs', '--'];
-  await explainFaults(options.what, async () => {
+  // Whoever asked for the image need not know where on the host it was unpacked.
+  const explain = (words: string): string => lastWords(words).replaceAll(options.scratch, '');
+  const work = async (): Promise<void> => {
     await runWithLines('unshare', [...wall, command, ...args], {
       timeoutMs: options.timeoutMs,
       onLine: () => undefined,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
-  });
+  };
+  await explainFaults(options.what, work, explain);
 }
 
-/** Runs `work` and turns a program's failure into an error for the person who imports `what`. */
-export async function explainFaults<T>(what: string, work: () => Promise<T>): Promise<T> {
+/** What a program said at last, for those who may read all of it. */
+export function lastWords(words: string): string {
+  return words.trim().split('\n').slice(-3).join(' ');
+}
+
+/**
+ * Runs `work` and turns a program's failure into an error for the person who imports `what`; `explain` makes of the program's words
+ * what that person may read.
+ */
+export async function explainFaults<T>(
+  what: string,
+  work: () => Promise<T>,
+  explain: (words: string) => string,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -38,7 +53,6 @@ export async function explainFaults<T>(what: string, work: () => Promise<T>): Pr
     if (error.exitCode === undefined && error.stderr === '') {
       throw new SoulBoxError('limit_exceeded', `${what} took too long to unpack.`, { cause: error });
     }
-    const words = error.stderr.trim().split('\n').slice(-3).join(' ');
-    throw new SoulBoxError('bad_request', `${what} cannot be imported: ${words || error.message}`, { cause: error });
+    throw new SoulBoxError('bad_request', `${what} cannot be imported: ${explain(error.stderr)}`, { cause: error });
   }
 }

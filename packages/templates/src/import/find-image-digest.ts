@@ -1,7 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import { explainFaults } from './confined.ts';
 import { parseSource } from './parse-source.ts';
-import { runSkopeo } from './skopeo.ts';
+import { explainerFor, runSkopeo } from './skopeo.ts';
 import type { RegistryOptions } from './skopeo.ts';
 
 const digestForm = /^sha256:[0-9a-f]{64}$/;
@@ -23,13 +23,13 @@ export async function findImageDigest(
     '{{.Digest}}',
     ...(options.tlsVerify === false ? ['--tls-verify=false'] : []),
   ];
-  const output = await explainFaults(source.text, async () =>
-    runSkopeo(
+  const work = async (): Promise<string> =>
+    await runSkopeo(
       directory,
       (auth) => ['inspect', ...flags, ...auth.flatMap((path) => ['--authfile', path]), source.reference],
       options,
-    ),
-  );
+    );
+  const output = await explainFaults(source.text, work, explainerFor(options));
   const digest = output.trim();
   if (!digestForm.test(digest))
     throw new SoulBoxError('bad_request', `${source.text} has no digest of the usual form.`);

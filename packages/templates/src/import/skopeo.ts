@@ -4,6 +4,16 @@ import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import type { Secret } from '@soulbox/base';
 import { runWithLines } from '../run-with-lines.ts';
+import { lastWords } from './confined.ts';
+import { explainRegistry } from './registry-words.ts';
+
+/** A network of its own for skopeo, which follows wherever a registry sends it. */
+export interface RegistryNetwork {
+  /** Runs `act`, so that a program which it spawns is in that network. */
+  readonly enter: <T>(act: () => T) => T;
+  /** The HTTP proxy through which everything there is reached. */
+  readonly proxyUrl: string;
+}
 
 export interface RegistryOptions {
   /** False accepts a registry without TLS or with a certificate nobody vouches for. Default true. */
@@ -12,8 +22,15 @@ export interface RegistryOptions {
   readonly authFile?: string;
   /** The text of such a file; it comes before the file, and stands on the disk under no name. */
   readonly credentials?: Secret;
+  /** Where skopeo is, and how it gets out. Default: the host's own network, with the proxies of the host's environment. */
+  readonly network?: RegistryNetwork;
   /** Aborted: what is under way is ended, and nothing stays. */
   readonly signal?: AbortSignal;
+}
+
+/** Who works on the host itself reads all that skopeo says; others what it means. */
+export function explainerFor({ network }: RegistryOptions): (words: string) => string {
+  return network === undefined ? lastWords : explainRegistry;
 }
 
 const policyFile = '/etc/containers/policy.json';
@@ -24,16 +41,25 @@ export async function runSkopeo(
   args: (authFlags: readonly string[]) => readonly string[],
   options: RegistryOptions & { readonly timeoutMs: number },
 ): Promise<string> {
-  const { authFile, credentials, timeoutMs, signal } = options;
+  const { authFile, credentials, timeoutMs, signal, network } = options;
   if (authFile?.startsWith('-') === true) throw new SoulBoxError('bad_request', 'The auth file must be a path.');
   await using file = credentials === undefined ? undefined : await openNameless(directory, credentials);
   const path = file === undefined ? authFile : '/proc/self/fd/3';
-  return await runWithLines('skopeo', [...(await globalFlags(directory)), ...args(path === undefined ? [] : [path])], {
+  const skopeo = ['skopeo', ...(await globalFlags(directory)), ...args(path === undefined ? [] : [path])];
+  const [command = '', ...rest] = network === undefined ? skopeo : [...throughProxy(network.proxyUrl), ...skopeo];
+  return await runWithLines(command, rest, {
     timeoutMs,
+    ...(network === undefined ? {} : { enter: network.enter }),
     onLine: () => undefined,
     ...(signal === undefined ? {} : { signal }),
     ...(file === undefined ? {} : { descriptor: file.fd }),
   });
+}
+
+/** Go takes the names in capitals first, and asks no proxy for what NO_PROXY names. */
+function throughProxy(url: string): string[] {
+  const set = ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy'].map((name) => `${name}=${url}`);
+  return ['env', '-u', 'NO_PROXY', '-u', 'no_proxy', ...set];
 }
 
 /** A file that nobody but the holder of its descriptor can open, and that is gone with it, whatever happens to this process. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { explainFaults, runConfined } from './confined.ts';
 import { parseImageConfig } from './image-config.ts';
 import type { ImageConfig } from './image-config.ts';
-import { runSkopeo } from './skopeo.ts';
+import { explainerFor, runSkopeo } from './skopeo.ts';
 import type { RegistryOptions } from './skopeo.ts';
 
 /** Fetches an image into the scratch disk and unpacks it to `<scratch>/bundle/rootfs`, owners as in the image. */
@@ -17,19 +17,19 @@ export async function unpackImage(
   await mkdir(temporary);
   options.onProgress('fetching the image');
   const copyFlags = ['--quiet', '--retry-times=2', ...(options.tlsVerify === false ? ['--src-tls-verify=false'] : [])];
-  await explainFaults(options.what, async () => {
+  const fetch = async (): Promise<string> =>
     await runSkopeo(
       temporary,
       (auth) => ['copy', ...copyFlags, ...auth.flatMap((path) => ['--src-authfile', path]), reference, `oci:${layout}`],
       options,
     );
-  });
+  await explainFaults(options.what, fetch, explainerFor(options));
   const inspect = ['inspect', '--config', `oci:${layout}`];
   const config = parseImageConfig(
     await runSkopeo(temporary, () => inspect, { timeoutMs: options.timeoutMs }),
     options.what,
   );
   options.onProgress('unpacking the image');
-  await runConfined('umoci', ['unpack', '--image', layout, join(scratch, 'bundle')], options);
+  await runConfined('umoci', ['unpack', '--image', layout, join(scratch, 'bundle')], { ...options, scratch });
   return { rootfs: join(scratch, 'bundle/rootfs'), config };
 }

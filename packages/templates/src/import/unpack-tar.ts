@@ -19,6 +19,9 @@ export async function unpackTar(
   const rootfs = join(scratch, 'rootfs');
   await mkdir(rootfs);
   options.onProgress('unpacking the archive');
-  await runConfined('bsdtar', ['-x', '-p', '--numeric-owner', '--chroot', '-f', file, '-C', rootfs], options);
+  await runConfined('bsdtar', ['-x', '-p', '--numeric-owner', '--chroot', '-f', file, '-C', rootfs], {
+    ...options,
+    scratch,
+  });
   return rootfs;
 }

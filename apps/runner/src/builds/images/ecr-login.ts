@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { SoulBoxError } from '@soulbox/base';
+import type { Reach } from '@soulbox/network/outside';
 import type { RegistryCredentials } from '../build-spec.ts';
+import { postJson } from './post-json.ts';
 import { amzDate, signAwsRequest } from './sign-aws-request.ts';
 
 const answerSchema = z.object({ authorizationData: z.array(z.object({ authorizationToken: z.string() })).min(1) });
@@ -13,8 +15,9 @@ const timeoutMs = 30_000;
  */
 export async function fetchEcrLogin(
   credentials: Extract<RegistryCredentials, { kind: 'aws' }>,
+  reach: Reach,
   signal: AbortSignal,
-  ask: typeof fetch = fetch,
+  ask: typeof postJson = postJson,
 ): Promise<string> {
   if (!/^[a-z]{2}(-[a-z0-9]+)+$/.test(credentials.region))
     throw new SoulBoxError('image_unavailable', 'The AWS region of the registry has a form that no region has.');
@@ -28,18 +31,15 @@ export async function fetchEcrLogin(
   const request = { method: 'POST', path: '/', query: '', headers, body: '{}' };
   const authorization = signAwsRequest(request, { ...credentials, service: 'ecr' }, now);
   const { host: _, ...sent } = headers;
-  const answer = await ask(`https://${host}/`, {
-    method: 'POST',
+  const { status, json } = await ask(reach, host, {
     headers: { ...sent, 'x-amz-date': amzDate(now), authorization },
     body: '{}',
-    redirect: 'error',
     signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
   }).catch((cause: unknown) => {
     throw new SoulBoxError('image_unavailable', `${host} cannot be reached.`, { cause });
   });
-  const body: unknown = await answer.json().catch(() => undefined);
-  const parsed = answerSchema.safeParse(body);
-  if (!answer.ok || !parsed.success)
-    throw new SoulBoxError('image_unavailable', `${host} refused the AWS credentials (status ${answer.status}).`);
+  const parsed = answerSchema.safeParse(json);
+  if (status !== 200 || !parsed.success)
+    throw new SoulBoxError('image_unavailable', `${host} refused the AWS credentials (status ${status}).`);
   return Buffer.from(parsed.data.authorizationData[0]?.authorizationToken ?? '', 'base64').toString('utf8');
 }

@@ -3,11 +3,16 @@ import { mkdir } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { findImageDigest, importImage } from '@soulbox/templates';
-import type { Template, TemplateStore } from '@soulbox/templates';
+import { createReach } from '@soulbox/network/outside';
+import type { OutsidePolicy } from '@soulbox/network/outside';
+import type { RegistryNetwork, Template, TemplateStore } from '@soulbox/templates';
 import type { BuildBase } from '../build-spec.ts';
 import type { LayerCache } from '../cache/layer-cache.ts';
-import { checkRegistry, isInsecure } from './check-registry.ts';
-import type { KnownRegistries } from './check-registry.ts';
+import { checkRegistry } from './check-registry.ts';
+import { isInsecure, isKnown } from './known-registries.ts';
+import type { KnownRegistries } from './known-registries.ts';
+import { openImageNetwork } from './registry-network.ts';
+import type { ImageNetwork } from './registry-network.ts';
 import { fullName, parseImageName } from './image-name.ts';
 import type { ImageName } from './image-name.ts';
 import { registryLogin } from './registry-login.ts';
@@ -15,7 +20,7 @@ import { registryLogin } from './registry-login.ts';
 /** A registry that does not answer in this time is called unreachable. */
 const digestTimeoutMs = 60_000;
 
-export interface ImageStore {
+export interface ImageStore extends AsyncDisposable {
   /**
    * The root of an image, fetched unless this host has it: the registry is asked in any case, for a tag moves, and whoever may not
    * fetch the image must not get it. Throws `image_unavailable`, `limit_exceeded`, and the signal's reason when it aborts.
@@ -30,6 +35,9 @@ export interface ImageStore {
 export interface ImageStoreOptions extends KnownRegistries {
   readonly templates: TemplateStore;
   readonly cache: LayerCache;
+  readonly outside: OutsidePolicy;
+  /** URL of an HTTP proxy by which registries are reached; empty: none. */
+  readonly registryProxy: string;
   /** For temporary files; nothing in it outlives a call. */
   readonly directory: string;
   readonly logger: Logger;
@@ -44,6 +52,12 @@ interface Import {
 export function createImageStore(options: ImageStoreOptions): ImageStore {
   const { templates, cache, directory, logger } = options;
   const imports = new Map<string, Import>();
+  const reach = createReach({
+    policy: options.outside,
+    isKnown: (host, port) => isKnown(options, host, port),
+    proxy: options.registryProxy === '' ? undefined : new URL(options.registryProxy),
+  });
+  let network: Promise<ImageNetwork> | undefined;
 
   const findImported = async (digest: string): Promise<Template | undefined> => {
     const entry = cache.find(keyOf(digest), 'image');
@@ -96,10 +110,11 @@ export function createImageStore(options: ImageStoreOptions): ImageStore {
   return {
     async get({ reference, credentials }, signal, tell) {
       const name = parseImageName(reference);
-      await checkRegistry(options, name.host);
+      await checkRegistry(options, options.outside, name.host);
       const access: Access = {
-        credentials: await registryLogin(name.host, credentials, signal),
+        credentials: await registryLogin(name.host, credentials, reach, signal),
         tlsVerify: !isInsecure(options, name.host),
+        network: await (network ??= openImageNetwork(options, reach)),
       };
       await mkdir(directory, { recursive: true, mode: 0o700 });
       try {
@@ -116,8 +131,13 @@ export function createImageStore(options: ImageStoreOptions): ImageStore {
         return template;
       } catch (error) {
         signal.throwIfAborted();
-        throw explain(error);
+        const explained = explain(error);
+        if (explained instanceof SoulBoxError) logger.info({ err: error }, 'an image could not be fetched');
+        throw explained;
       }
+    },
+    async [Symbol.asyncDispose]() {
+      await (await network?.catch(() => undefined))?.[Symbol.asyncDispose]();
     },
   };
 }
@@ -125,6 +145,7 @@ export function createImageStore(options: ImageStoreOptions): ImageStore {
 interface Access {
   readonly credentials: Awaited<ReturnType<typeof registryLogin>>;
   readonly tlsVerify: boolean;
+  readonly network: RegistryNetwork;
 }
 
 function keyOf(digest: string): string {
@@ -133,7 +154,7 @@ function keyOf(digest: string): string {
     .digest('hex');
 }
 
-/** The words of the registry are for the builder; what is a fault of ours stays one. */
+/** What an import cannot be made of is the builder's concern; what is a fault of ours stays one. */
 function explain(error: unknown): unknown {
   if (!(error instanceof SoulBoxError) || error.reason !== 'bad_request') return error;
   return new SoulBoxError('image_unavailable', error.message, { cause: error });

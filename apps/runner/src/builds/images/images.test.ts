@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import type { Reach } from '@soulbox/network/outside';
 import { fetchEcrLogin } from './ecr-login.ts';
 import { fullName, parseImageName, shortName } from './image-name.ts';
 import { defaultImageMap, imageMapSchema, mapImage } from './map-image.ts';
+import type { postJson } from './post-json.ts';
 import { registryLogin } from './registry-login.ts';
 
 const never = new AbortController().signal;
+const nowhere: Reach = () => Promise.reject(new Error('nothing is to be asked'));
 const digest = `sha256:${'a'.repeat(64)}`;
 
 describe('the name of an image', () => {
@@ -65,23 +68,25 @@ describe('the login of a registry', () => {
 
   it('is for that registry only, and none when there are no credentials', async () => {
     const basic = { kind: 'basic', username: 'a', password: 'b:c' } as const;
-    expect(decode((await registryLogin('reg', basic, never)).reveal())).toEqual([['reg', 'a:b:c']]);
+    expect(decode((await registryLogin('reg', basic, nowhere, never)).reveal())).toEqual([['reg', 'a:b:c']]);
     const gcp = { kind: 'gcp', serviceAccountJson: '{"k":1}' } as const;
-    expect(decode((await registryLogin('gcr.io', gcp, never)).reveal())).toEqual([['gcr.io', '_json_key:{"k":1}']]);
-    expect(decode((await registryLogin('reg', undefined, never)).reveal())).toEqual([]);
+    expect(decode((await registryLogin('gcr.io', gcp, nowhere, never)).reveal())).toEqual([
+      ['gcr.io', '_json_key:{"k":1}'],
+    ]);
+    expect(decode((await registryLogin('reg', undefined, nowhere, never)).reveal())).toEqual([]);
   });
 
   const aws = { kind: 'aws', accessKeyId: 'AKID', secretAccessKey: 'S3', region: 'eu-west-1' } as const;
 
   it('of Amazon is asked for with a signature, and the secret is not sent', async () => {
-    const sent: { url: string; init: RequestInit | undefined }[] = [];
+    const sent: { host: string; post: object }[] = [];
     const token = Buffer.from('AWS:pw').toString('base64');
-    const ask: typeof fetch = (url, init) => {
-      sent.push({ url: url as string, init });
-      return Promise.resolve(Response.json({ authorizationData: [{ authorizationToken: token }] }));
+    const ask: typeof postJson = (_, host, post) => {
+      sent.push({ host, post });
+      return Promise.resolve({ status: 200, json: { authorizationData: [{ authorizationToken: token }] } });
     };
-    expect(await fetchEcrLogin(aws, never, ask)).toBe('AWS:pw');
-    expect(sent[0]?.url).toBe('https://api.ecr.eu-west-1.amazonaws.com/');
+    expect(await fetchEcrLogin(aws, nowhere, never, ask)).toBe('AWS:pw');
+    expect(sent[0]?.host).toBe('api.ecr.eu-west-1.amazonaws.com');
     expect(JSON.stringify(sent)).toMatch(/AWS4-HMAC-SHA256 Credential=AKID\/\d{8}\/eu-west-1\/ecr\/aws4_request/);
     expect(JSON.stringify(sent)).not.toContain('S3');
   });
@@ -90,7 +95,9 @@ describe('the login of a registry', () => {
     ['a region that is a host', { ...aws, region: 'evil.example/' }, 200],
     ['credentials that Amazon refuses', aws, 400],
   ])('fails with %s', async (_, credentials, status) => {
-    const ask: typeof fetch = () => Promise.resolve(Response.json({}, { status }));
-    await expect(fetchEcrLogin(credentials, never, ask)).rejects.toMatchObject({ reason: 'image_unavailable' });
+    const ask: typeof postJson = () => Promise.resolve({ status, json: {} });
+    await expect(fetchEcrLogin(credentials, nowhere, never, ask)).rejects.toMatchObject({
+      reason: 'image_unavailable',
+    });
   });
 });

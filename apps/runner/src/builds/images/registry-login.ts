@@ -1,4 +1,5 @@
 import { Secret, SoulBoxError } from '@soulbox/base';
+import type { Reach } from '@soulbox/network/outside';
 import type { RegistryCredentials } from '../build-spec.ts';
 import { fetchEcrLogin } from './ecr-login.ts';
 
@@ -9,15 +10,16 @@ import { fetchEcrLogin } from './ecr-login.ts';
 export async function registryLogin(
   host: string,
   credentials: RegistryCredentials | undefined,
+  reach: Reach,
   signal: AbortSignal,
 ): Promise<Secret> {
-  const login = credentials === undefined ? undefined : await loginOf(credentials, signal);
+  const login = credentials === undefined ? undefined : await loginOf(credentials, reach, signal);
   const auths = login === undefined ? {} : { [host]: { auth: Buffer.from(login).toString('base64') } };
   return new Secret(JSON.stringify({ auths }));
 }
 
 /** `name:password`. */
-async function loginOf(credentials: RegistryCredentials, signal: AbortSignal): Promise<string> {
+async function loginOf(credentials: RegistryCredentials, reach: Reach, signal: AbortSignal): Promise<string> {
   switch (credentials.kind) {
     case 'basic':
       if (credentials.username.includes(':'))
@@ -27,6 +29,6 @@ async function loginOf(credentials: RegistryCredentials, signal: AbortSignal): P
       // Google's registries take the key of a service account as the password of this user.
       return `_json_key:${credentials.serviceAccountJson}`;
     case 'aws':
-      return await fetchEcrLogin(credentials, signal);
+      return await fetchEcrLogin(credentials, reach, signal);
   }
 }
