@@ -28,14 +28,19 @@ const soulbox = async (...args: string[]): Promise<number> =>
 /** Prepares the host for tests, with what only they need; gives the exit code of what failed. */
 export async function prepareForTests(): Promise<number> {
   const code = await soulbox('setup', '--install', '--data-dir', testDirectory);
-  if (code === 0 && !existsSync('/usr/bin/chromium')) await installBrowser();
+  if (code === 0) for (const name of testPrograms) if (!existsSync(`/usr/bin/${name}`)) await installForTests(name);
   return code;
 }
 
-/** One test looks at a desktop through it; where it cannot be installed that test says so and is skipped. */
-async function installBrowser(): Promise<void> {
+/**
+ * One test looks at a desktop through a browser, and says so and is skipped where there is none. The one that kills servers in the
+ * place of a system call needs strace.
+ */
+const testPrograms = ['chromium', 'strace'];
+
+async function installForTests(name: string): Promise<void> {
   try {
-    await installPackages(['chromium'], (step) => console.log(`For a test: ${step}`));
+    await installPackages([name], (step) => console.log(`For a test: ${step}`));
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
   }
