@@ -4,7 +4,7 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadConfig, silentLogger } from '@soulbox/base';
+import { loadConfig, Secret, silentLogger } from '@soulbox/base';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
 import type { BlobStore, Records } from '@soulbox/storage';
@@ -34,7 +34,9 @@ afterEach(async () => {
 const start = (listen: Parameters<typeof startApi>[0]['listen'] = { socketPath }): Promise<Api> => {
   const config = loadConfig(apiConfigSchema, {});
   const outside = createOutsidePolicy();
-  return startApi({ config, records, runner: runner.client, files, outside, listen, logger: silentLogger });
+  const metricsToken = new Secret('metrics');
+  const parts = { config, records, runner: runner.client, files, outside, metricsToken };
+  return startApi({ ...parts, listen, logger: silentLogger });
 };
 
 async function ask(method: string, path: string, headers: Record<string, string> = {}, body = ''): Promise<number> {
