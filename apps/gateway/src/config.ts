@@ -68,6 +68,24 @@ export const gatewayConfigSchema = {
     20_000,
     'Client connections per listening port; more are closed at once.',
   ),
+  maxApiRequests: key(
+    'SOULBOX_GATEWAY_MAX_API_REQUESTS',
+    wholeNumber(1, 1_000_000),
+    1000,
+    'Requests to the API that one key, or one address, may have under way at once; more get 429.',
+  ),
+  unreadMb: key(
+    'SOULBOX_GATEWAY_UNREAD_MB',
+    wholeNumber(1, 1024 * 1024),
+    512,
+    'MiB that may wait in memory for readers that are slow; over that the longest wait is reset.',
+  ),
+  unreadPerOwnerMb: key(
+    'SOULBOX_GATEWAY_UNREAD_PER_OWNER_MB',
+    wholeNumber(1, 1024 * 1024),
+    128,
+    'The same for what belongs to one sandbox or one API key.',
+  ),
   portClosedRetries: key(
     'SOULBOX_GATEWAY_PORT_CLOSED_RETRIES',
     wholeNumber(0, 100),

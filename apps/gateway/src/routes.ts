@@ -17,6 +17,7 @@ import { forwardToApi } from './forward/api.ts';
 import { findFramingFault } from './forward/headers.ts';
 import { forwardToSandbox } from './forward/sandbox.ts';
 import { isServiceWorkerScript, onSharedOrigin } from './forward/shared-origin.ts';
+import { createUnread } from './forward/unread.ts';
 import type { Upstream } from './forward/upstream.ts';
 import { parseSignedFile } from './routing/signed-file.ts';
 import { parseTarget } from './routing/target.ts';
@@ -33,14 +34,18 @@ export interface RouteContext {
   readonly logger: Logger;
 }
 
+const mib = 1024 * 1024;
+
 /** Where every exchange of every listener arrives: reads its target and passes it on, or answers it. */
 export function createRoutes(context: RouteContext): (exchange: Exchange) => void {
   const { config, router, functions, sandboxes, api, clock, logger } = context;
   const { idleTimeoutMs, wakeTimeoutMs } = config;
-  const common = { router, sandboxes, idleTimeoutMs, wakeTimeoutMs, clock, logger };
+  const unread = createUnread({ totalBytes: config.unreadMb * mib, ownerBytes: config.unreadPerOwnerMb * mib });
+  const common = { router, sandboxes, unread, idleTimeoutMs, wakeTimeoutMs, clock, logger };
+  const apiCommon = { upstream: api, places: new Map(), maxRequests: config.maxApiRequests };
 
   const toApi = (exchange: Exchange, path: string): void =>
-    forwardToApi(exchange, { upstream: api, path, idleTimeoutMs, logger });
+    forwardToApi(exchange, { ...apiCommon, unread, path, idleTimeoutMs, logger });
 
   /** Gives what a tenant's code is to be reached by; undefined: it was answered. */
   const guard = (exchange: Exchange, target: { origin: 'own' | 'shared'; saved?: boolean }): Exchange | undefined => {

@@ -1,4 +1,4 @@
-import { systemClock } from '@soulbox/base';
+import { boundInterimAnswers, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
@@ -40,6 +40,7 @@ export interface Gateway extends AsyncDisposable {
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, logger } = options;
+  boundInterimAnswers();
   const context = createContext(options);
   const servers = createHttpServers(config, createRoutes(context));
   await using cleanup = new AsyncDisposableStack();

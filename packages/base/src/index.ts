@@ -18,3 +18,6 @@ export { findProcess, isRunning } from './process-identity.ts';
 export type { ProcessIdentity } from './process-identity.ts';
 export { key, wholeNumber, flag, loadConfig, findUnknownKeys } from './config.ts';
 export type { ConfigKey, ConfigSchema, ConfigOf } from './config.ts';
+export { boundInterimAnswers, createInterimBudget } from './interim-answers.ts';
+export { addressGroup } from './address-group.ts';
+export { createByteCollector } from './byte-collector.ts';

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { RequestOptions } from 'node:https';
+import { boundInterimAnswers } from '@soulbox/base';
 import type { Secret } from '@soulbox/base';
 import type { Delivery } from '@soulbox/storage';
 import { eventToWire } from '../events/to-wire.ts';
@@ -42,6 +43,7 @@ export async function sendDelivery(delivery: Delivery, policy: TargetPolicy, sto
 }
 
 function post(url: URL, body: string, options: RequestOptions): Promise<number> {
+  boundInterimAnswers();
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
     // No agent: a connection that was checked for one delivery is not used for another.

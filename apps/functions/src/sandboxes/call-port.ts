@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { SoulBoxError } from '@soulbox/base';
+import { boundInterimAnswers, createByteCollector, SoulBoxError } from '@soulbox/base';
 
 export interface PortCall {
   readonly method: string;
@@ -23,6 +23,7 @@ export interface PortAnswer {
 
 /** One HTTP/1.1 request over a connection that was dialed for it. Throws `sandbox_unreachable`. */
 export async function callPort(connection: Duplex, call: PortCall): Promise<PortAnswer> {
+  boundInterimAnswers();
   try {
     return await new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`no answer within ${call.timeoutMs} ms`)), call.timeoutMs);
@@ -59,13 +60,10 @@ export async function callPort(connection: Duplex, call: PortCall): Promise<Port
 }
 
 async function readBody(incoming: IncomingMessage, { maxAnswerBytes, isEnough }: PortCall): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
+  const body = createByteCollector(maxAnswerBytes);
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxAnswerBytes) throw new Error(`the answer is larger than ${maxAnswerBytes} bytes`);
-    chunks.push(chunk);
-    if (isEnough?.(Buffer.concat(chunks)) === true) break;
+    if (!body.add(chunk)) throw new Error(`the answer is larger than ${maxAnswerBytes} bytes, or in too many pieces`);
+    if (isEnough?.(body.bytes()) === true) break;
   }
-  return Buffer.concat(chunks);
+  return body.bytes();
 }

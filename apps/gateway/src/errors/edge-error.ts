@@ -49,6 +49,11 @@ export const tooManyStreams = (sandboxId: string): EdgeError => ({
   code: 429,
 });
 
+export const tooManyRequests: EdgeError = {
+  code: 429,
+  message: 'Too many requests of this API key or address are under way. Retry when some are answered.',
+};
+
 export const internalFault: EdgeError = { code: 500, message: 'The gateway failed. The server log has the details.' };
 
 /** Whoever asks for a function by its URL is a stranger: what its code said when it failed stands in its log. */
@@ -76,6 +81,9 @@ export function sendEdgeError(exchange: Exchange, error: EdgeError): void {
   else send(exchange, error.code, 'application/json; charset=utf-8', JSON.stringify(error));
 }
 
+/** The official clients wait that long and try again. */
+const retryAfterSeconds = '1';
+
 /** What E2B's proxy answers to a request it cannot read. */
 export function sendBadRequest(exchange: Exchange, message: string): void {
   send(exchange, 400, 'text/plain; charset=utf-8', message);
@@ -90,6 +98,7 @@ function send(exchange: Exchange, status: number, type: string, body: string): v
   const headersOfAnswer = ['Content-Type', type, 'Content-Length', String(Buffer.byteLength(body))];
   headersOfAnswer.push('Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff');
   headersOfAnswer.push('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'");
+  if (status === 429) headersOfAnswer.push('Retry-After', retryAfterSeconds);
   // Where a request could not be read, the next one on the connection may not be one.
   if (status === 400 && exchange.protocol !== 'http/2') headersOfAnswer.push('Connection', 'close');
   try {

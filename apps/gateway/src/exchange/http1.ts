@@ -16,8 +16,7 @@ export function exchangeFromRequest(
   response.on('finish', () => {
     if (request.complete) return;
     // The answer is out, the client still sends. Take a little more, so that it can read the answer, then cut it off.
-    request.unpipe();
-    request.resume();
+    request.removeAllListeners('data').resume();
     const timer = setTimeout(() => resetSocket(request.socket), lingerMs);
     request.once('close', () => clearTimeout(timer));
   });

@@ -170,8 +170,7 @@ function sendInterim(stream: ServerHttp2Stream, status: number, headers: RawHead
 /** The answer is out, but the client may still send: take a little more, then tell it to stop. */
 function lingerAfterAnswer(stream: ServerHttp2Stream): void {
   if (stream.destroyed || stream.readableEnded) return;
-  stream.unpipe();
-  stream.resume();
+  stream.removeAllListeners('data').resume();
   const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), lingerMs);
   stream.once('close', () => clearTimeout(timer));
 }

@@ -1,10 +1,13 @@
 import { Agent } from 'node:http';
-import { isNodeError } from '@soulbox/base';
+import { addressGroup, isNodeError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { sendEdgeError } from '../errors/edge-error.ts';
+import { headers as names } from '@soulbox/contract';
+import { sendEdgeError, tooManyRequests } from '../errors/edge-error.ts';
+import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { forwardedHeaders } from './headers.ts';
 import { forwardHttp1 } from './http1.ts';
+import type { Unread } from './unread.ts';
 import { forwardUpgrade } from './upgrade.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -20,14 +23,32 @@ export function createApiUpstream(address: ApiAddress, poolIdleTimeoutMs: number
   };
 }
 
-export function forwardToApi(
-  exchange: Exchange,
-  options: { upstream: Upstream; path: string; idleTimeoutMs: number; logger: Logger },
-): void {
+/** Requests under way of each key and each address. */
+export type ApiPlaces = Map<string, number>;
+
+export interface ApiForward {
+  readonly upstream: Upstream;
+  readonly path: string;
+  readonly idleTimeoutMs: number;
+  readonly unread: Unread;
+  readonly places: ApiPlaces;
+  readonly maxRequests: number;
+  readonly logger: Logger;
+}
+
+export function forwardToApi(exchange: Exchange, options: ApiForward): void {
+  const callers = callersOf(exchange);
+  if (!takePlace(exchange, callers, options)) {
+    sendEdgeError(exchange, tooManyRequests);
+    return;
+  }
   const forward = {
     upstream: options.upstream,
     path: options.path,
     headers: forwardedHeaders(exchange, { forwarded: true }),
+    // The first is the key, if there is one: without a good one there are no large answers.
+    holding: options.unread.open(exchange, callers[0]),
+    isOurs: true,
     onFailure: (error: Error) => {
       options.logger.warn({ err: error }, 'the API did not answer');
       const away = isNodeError(error) && (error.code === 'ECONNREFUSED' || error.code === 'ENOENT');
@@ -41,4 +62,28 @@ export function forwardToApi(
   };
   if (exchange.upgrade === undefined) forwardHttp1(exchange, forward);
   else forwardUpgrade(exchange, forward, options.idleTimeoutMs);
+}
+
+/** Whom a request counts for, before anybody has looked whether the key is one. */
+function callersOf(exchange: Exchange): [string, ...string[]] {
+  const address = `address ${addressGroup(exchange.remoteAddress)}`;
+  const key = findHeader(exchange.headers, names.apiKey) ?? findHeader(exchange.headers, 'authorization');
+  return key === undefined ? [address] : [`key ${key.slice(0, keyChars)}`, address];
+}
+
+/** Ours have 44; so many tell any two apart. */
+const keyChars = 64;
+
+/** Counts the request until it closes; false when one of its callers has too many. */
+function takePlace(exchange: Exchange, callers: readonly string[], { places, maxRequests }: ApiForward): boolean {
+  if (callers.some((caller) => (places.get(caller) ?? 0) >= maxRequests)) return false;
+  for (const caller of callers) places.set(caller, (places.get(caller) ?? 0) + 1);
+  exchange.onClose(() => {
+    for (const caller of callers) {
+      const left = (places.get(caller) ?? 0) - 1;
+      if (left > 0) places.set(caller, left);
+      else places.delete(caller);
+    }
+  });
+  return true;
 }

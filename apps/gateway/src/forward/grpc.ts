@@ -1,9 +1,12 @@
 import { constants } from 'node:http2';
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import { createInterimBudget } from '@soulbox/base';
 import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
 import type { Http2Sessions } from '../sandboxes/http2-sessions.ts';
 import { answerHeaders, safeTrailers } from './headers.ts';
+import { passOn } from './pass-on.ts';
+import type { Holding } from './unread.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = constants;
 
@@ -12,6 +15,7 @@ export interface GrpcForward {
   readonly port: number;
   readonly path: string;
   readonly headers: RawHeaders;
+  readonly holding: Holding;
   /** Called when no answer came; it may send one. */
   readonly onFailure: (error: Error) => void;
 }
@@ -38,13 +42,22 @@ export async function forwardGrpc(exchange: Exchange, forward: GrpcForward): Pro
   stream.on('error', (error: Error) => {
     failure = error;
   });
+  const interim = createInterimBudget();
+  const countInterim = (rawHeaders: RawHeaders): void => {
+    if (!interim.spend(rawHeaders)) stream.close(NGHTTP2_CANCEL);
+  };
+  stream.on('continue', () => countInterim([]));
+  stream.on('headers', (_headers: IncomingHttpHeaders, _flags: number, raw: string[]) => countInterim(raw));
   exchange.onClose(() => {
     if (!stream.closed) stream.close(NGHTTP2_CANCEL);
   });
   if (exchange.closed) return;
-  if (exchange.hasBody) exchange.body.pipe(stream);
+  if (exchange.hasBody) {
+    passOn(exchange.body, stream, forward.holding);
+    exchange.body.once('end', () => stream.end());
+  }
   stream.on('response', (headers, flags, rawHeaders) => {
-    passAnswer(exchange, stream, { status: headers[':status'] ?? 0, rawHeaders, flags });
+    passAnswer(exchange, stream, { status: headers[':status'] ?? 0, rawHeaders, flags, holding: forward.holding });
   });
   stream.on('close', () => {
     if (exchange.closed) return;
@@ -56,7 +69,7 @@ export async function forwardGrpc(exchange: Exchange, forward: GrpcForward): Pro
 function passAnswer(
   exchange: Exchange,
   stream: ClientHttp2Stream,
-  head: { status: number; rawHeaders: RawHeaders; flags: number },
+  head: { status: number; rawHeaders: RawHeaders; flags: number; holding: Holding },
 ): void {
   try {
     const answer = exchange.sendHead(head.status, '', answerHeaders(withoutPseudo(head.rawHeaders)));
@@ -67,7 +80,8 @@ function passAnswer(
     stream.on('trailers', (_headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
       exchange.setTrailers(safeTrailers(raw));
     });
-    stream.pipe(answer);
+    passOn(stream, answer, head.holding);
+    stream.once('end', () => answer.end());
   } catch {
     // Node refused a header that came out of the sandbox.
     stream.close(NGHTTP2_CANCEL);

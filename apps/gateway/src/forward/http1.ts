@@ -2,8 +2,9 @@ import { request as httpRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Exchange } from '../exchange/exchange.ts';
 import { answerHeaders, framingHeaders, safeTrailers } from './headers.ts';
+import { passOn } from './pass-on.ts';
+import type { Holding } from './unread.ts';
 import type { Upstream } from './upstream.ts';
-import { countYoungBuffers } from './young-buffers.ts';
 
 /** Upper bound for the head of an answer, as for requests. */
 export const maxHeaderBytes = 32 * 1024;
@@ -13,6 +14,10 @@ export interface Http1Forward {
   readonly path: string;
   /** All but the headers that frame the body. */
   readonly headers: readonly string[];
+  /** Where what waits for a slow reader is counted. */
+  readonly holding: Holding;
+  /** Whether the body of the answer lies in this server's memory until it is read. */
+  readonly isOurs?: boolean;
   /** Called when no answer came; it may send one. An answer that breaks off later is reset without it. */
   readonly onFailure: (error: Error) => void;
 }
@@ -55,11 +60,12 @@ function attempt(exchange: Exchange, forward: Http1Forward, options: { repeatabl
     if (options.repeatable && outgoing.reusedSocket) attempt(exchange, forward, { repeatable: false, pooled: false });
     else forward.onFailure(error);
   });
-  outgoing.on('continue', () => {
+  outgoing.once('continue', () => {
     if (exchange.expectsContinue && !exchange.headSent) exchange.sendContinue();
   });
+  // Their number and size are bounded for every request of the process: see startGateway.
   outgoing.on('information', (interim) => {
-    if (interim.statusCode === 103) exchange.sendEarlyHints(interim.rawHeaders);
+    if (interim.statusCode === 103 && !outgoing.destroyed) exchange.sendEarlyHints(interim.rawHeaders);
   });
   outgoing.on('upgrade', (_incoming, connection) => {
     // Nobody asked for one. Without a listener Node would drop the request in silence.
@@ -70,24 +76,23 @@ function attempt(exchange: Exchange, forward: Http1Forward, options: { repeatabl
   outgoing.on('response', (incoming) => {
     answered = true;
     try {
-      sendAnswer(exchange, incoming);
+      sendAnswer(exchange, forward, incoming);
     } catch (error) {
       // Node refused the status or a header: the service does not speak HTTP as we can pass it on.
       outgoing.destroy();
       forward.onFailure(error as Error);
     }
   });
-  sendBody(exchange, outgoing);
+  sendBody(exchange, forward, outgoing);
 }
 
-function sendBody(exchange: Exchange, outgoing: ClientRequest): void {
+function sendBody(exchange: Exchange, { holding }: Http1Forward, outgoing: ClientRequest): void {
   if (!exchange.hasBody) {
     outgoing.end();
     return;
   }
   const { body } = exchange;
-  countYoungBuffers(body);
-  body.pipe(outgoing, { end: false });
+  passOn(body, outgoing, holding);
   body.once('end', () => {
     const trailers = safeTrailers(exchange.bodyTrailers());
     try {
@@ -99,7 +104,7 @@ function sendBody(exchange: Exchange, outgoing: ClientRequest): void {
   });
 }
 
-function sendAnswer(exchange: Exchange, incoming: IncomingMessage): void {
+function sendAnswer(exchange: Exchange, { holding, isOurs = false }: Http1Forward, incoming: IncomingMessage): void {
   incoming.on('error', () => exchange.reset());
   if (exchange.closed) {
     incoming.destroy();
@@ -110,8 +115,8 @@ function sendAnswer(exchange: Exchange, incoming: IncomingMessage): void {
     incoming.statusMessage ?? '',
     answerHeaders(incoming.rawHeaders),
   );
-  countYoungBuffers(incoming);
-  incoming.pipe(answer, { end: false });
+  if (isOurs && exchange.method !== 'HEAD') holdUnsent(incoming, holding);
+  passOn(incoming, answer, holding);
   incoming.once('end', () => {
     if (!incoming.complete) {
       exchange.reset();
@@ -125,6 +130,13 @@ function sendAnswer(exchange: Exchange, incoming: IncomingMessage): void {
       exchange.reset();
     }
   });
+}
+
+/** What the API has made of an answer and nobody has asked for yet is memory like any other. */
+function holdUnsent(incoming: IncomingMessage, holding: Holding): void {
+  const length = Number(incoming.headers['content-length'] ?? 0);
+  holding.add(length);
+  incoming.on('data', (chunk: Uint8Array) => holding.release(Math.min(chunk.byteLength, length)));
 }
 
 function pairs(flat: readonly string[]): [string, string][] {

@@ -24,6 +24,7 @@ import { wakeSandbox } from '../sandboxes/wake.ts';
 import { forwardGrpc, isGrpc } from './grpc.ts';
 import { forwardedHeaders } from './headers.ts';
 import { forwardHttp1, isRepeatable } from './http1.ts';
+import type { Unread } from './unread.ts';
 import { forwardUpgrade } from './upgrade.ts';
 
 export interface SandboxForward {
@@ -32,6 +33,7 @@ export interface SandboxForward {
   readonly path: string;
   readonly router: SandboxRouter;
   readonly sandboxes: SandboxTable;
+  readonly unread: Unread;
   readonly idleTimeoutMs: number;
   readonly wakeTimeoutMs: number;
   readonly clock: Clock;
@@ -91,6 +93,7 @@ function passOn(exchange: Exchange, forward: SandboxForward, connections: Sandbo
   const common = {
     path: forward.path,
     headers: sandboxHeaders(exchange, route, port),
+    holding: forward.unread.open(exchange, `sandbox ${route.sandboxId}`),
     onFailure: (error: Error) => answerFailure(exchange, forward, connections, error),
   };
   if (isGrpc(exchange)) {

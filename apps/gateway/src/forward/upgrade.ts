@@ -7,7 +7,8 @@ import { resetSocket } from '../exchange/reset-socket.ts';
 import { answerHeaders } from './headers.ts';
 import { maxHeaderBytes } from './http1.ts';
 import type { Http1Forward } from './http1.ts';
-import { countYoungBuffers } from './young-buffers.ts';
+import { passOn } from './pass-on.ts';
+import type { Holding } from './unread.ts';
 
 /**
  * Passes a protocol switch on: HTTP/1.1 Upgrade, or the extended CONNECT of HTTP/2 as one. A service that refuses
@@ -50,7 +51,7 @@ export function forwardUpgrade(exchange: Exchange, forward: Http1Forward, idleTi
     if (head.length > 0) connection.unshift(head);
     try {
       const client = exchange.acceptUpgrade(switchHeaders(incoming, overHttp2, protocol));
-      joinTunnel(client, connection, idleTimeoutMs, () => exchange.reset());
+      joinTunnel(client, connection, { idleTimeoutMs, holding: forward.holding, resetClient: () => exchange.reset() });
     } catch {
       // Node refused a header that came out of the sandbox, or the client left in this very moment.
       connection.destroy();
@@ -62,7 +63,9 @@ export function forwardUpgrade(exchange: Exchange, forward: Http1Forward, idleTi
     incoming.on('error', () => exchange.reset());
     try {
       const headers = answerHeaders(incoming.rawHeaders);
-      incoming.pipe(exchange.sendHead(incoming.statusCode ?? 0, incoming.statusMessage ?? '', headers));
+      const answer = exchange.sendHead(incoming.statusCode ?? 0, incoming.statusMessage ?? '', headers);
+      passOn(incoming, answer, forward.holding);
+      incoming.once('end', () => answer.end());
     } catch (error) {
       outgoing.destroy();
       forward.onFailure(error as Error);
@@ -78,11 +81,16 @@ function switchHeaders(incoming: IncomingMessage, overHttp2: boolean, protocol: 
 }
 
 /** Copies both ways until both sides ended; one that breaks breaks the other. */
-function joinTunnel(client: Duplex, service: Duplex, idleTimeoutMs: number, resetClient: () => void): void {
-  countYoungBuffers(client);
-  client.pipe(service);
-  countYoungBuffers(service);
-  service.pipe(client);
+function joinTunnel(
+  client: Duplex,
+  service: Duplex,
+  options: { idleTimeoutMs: number; holding: Holding; resetClient: () => void },
+): void {
+  const { idleTimeoutMs, holding, resetClient } = options;
+  passOn(client, service, holding);
+  client.once('end', () => service.end());
+  passOn(service, client, holding);
+  service.once('end', () => client.end());
   client.on('error', () => service.destroy());
   client.on('close', () => {
     if (client.readableEnded && client.writableFinished) service.destroy();

@@ -1,5 +1,5 @@
 import { createServer as createHttp1Server } from 'node:http';
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createHttp2Server } from 'node:http2';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
@@ -11,6 +11,7 @@ import { exchangeFromStream } from '../exchange/http2.ts';
 import { resetSocket } from '../exchange/reset-socket.ts';
 import { maxHeaderBytes } from '../forward/http1.ts';
 import { connectionWindowBytes, sessionMemoryMib, streamWindowBytes } from './http2-settings.ts';
+import { createTurns } from './turns.ts';
 
 /** As many as fit; the size of the list is the limit. Node's default of 128 is less than file metadata may need. */
 const maxHeaderPairs = 8192;
@@ -108,14 +109,17 @@ function createHttp1(config: GatewayConfig, begin: (exchange: Exchange) => void)
   // Node drops what is over this count without a word; the size of the head is the limit.
   server.maxHeadersCount = 0;
   server.setTimeout(config.idleTimeoutMs, (socket) => resetSocket(socket));
-  server.on('request', (request, response) =>
-    begin(exchangeFromRequest(request, response, { expectsContinue: false })),
-  );
+  const turns = createTurns();
+  const take = (request: IncomingMessage, response: ServerResponse, options: { expectsContinue: boolean }): void =>
+    turns.take(request.socket, response, () => begin(exchangeFromRequest(request, response, options)));
+  server.on('request', (request, response) => take(request, response, { expectsContinue: false }));
   server.on('checkContinue', (request: IncomingMessage, response) =>
-    begin(exchangeFromRequest(request, response, { expectsContinue: true })),
+    take(request, response, { expectsContinue: true }),
   );
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    begin(exchangeFromUpgrade(request, socket, head));
+    // Node has let go of the connection, so the answers before this one cannot go out any more.
+    if (turns.isBusy(socket)) resetSocket(socket);
+    else begin(exchangeFromUpgrade(request, socket, head));
   });
   server.on('connect', (_request, socket: Duplex) => {
     socket.on('error', () => undefined);

@@ -1,5 +1,5 @@
 import { Agent } from 'node:http';
-import type { AgentOptions, ClientRequestArgs } from 'node:http';
+import type { AgentOptions, ClientRequest, ClientRequestArgs } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
@@ -39,6 +39,18 @@ export class SandboxAgent extends Agent {
     if (!(socket instanceof Socket)) return false;
     // The declared type says void, but the answer decides whether the socket is kept (Node's documentation of it).
     const keep = super.keepSocketAlive.bind(this) as unknown as (kept: Duplex) => boolean;
-    return keep(socket);
+    if (!keep(socket)) return false;
+    // Nobody asked for it: an answer to no request, or an endless one that would keep the connection from ageing.
+    socket.once('data', destroyThis);
+    return true;
   }
+
+  override reuseSocket(socket: Duplex, request: ClientRequest): void {
+    socket.off('data', destroyThis);
+    super.reuseSocket(socket, request);
+  }
+}
+
+function destroyThis(this: Duplex): void {
+  this.destroy();
 }

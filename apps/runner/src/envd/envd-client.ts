@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import { z } from 'zod';
-import { SoulBoxError } from '@soulbox/base';
+import { boundInterimAnswers, createByteCollector, SoulBoxError } from '@soulbox/base';
 import type { Secret } from '@soulbox/base';
 import { envdPort, headers } from '@soulbox/contract';
 
@@ -75,6 +75,7 @@ export interface EnvdClient {
 }
 
 export function createEnvdClient(dialOut: Dial, hostToken: Secret): EnvdClient {
+  boundInterimAnswers();
   const open = new Set<Socket>();
   const dial: Dial = async (port) => {
     const socket = await dialOut(port);
@@ -179,18 +180,15 @@ async function callEnvd(
     });
     outgoing.on('error', fail);
     outgoing.on('response', (response) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
+      const answer = createByteCollector(maxAnswerBytes);
       response.on('error', fail);
       response.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > maxAnswerBytes) fail(new Error('the answer is too large'));
-        else chunks.push(chunk);
+        if (!socket.destroyed && !answer.add(chunk)) fail(new Error('the answer is too large'));
       });
       response.on('end', () => {
         clearTimeout(timer);
         socket.destroy();
-        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') });
+        resolve({ status: response.statusCode ?? 0, text: answer.bytes().toString('utf8') });
       });
     });
     outgoing.end(payload);

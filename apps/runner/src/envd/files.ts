@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
-import { SoulBoxError } from '@soulbox/base';
+import { createByteCollector, SoulBoxError } from '@soulbox/base';
 import { FileType, Filesystem } from '@soulbox/contract/filesystem';
 import type { Dial } from './envd-client.ts';
 import { errorFromEnvd } from './error-from-envd.ts';
@@ -78,19 +78,19 @@ export function createFiles(dial: Dial, accessToken: string, user: string): File
       outgoing.on('error', fail);
       outgoing.on('response', (response) => {
         const { statusCode = 0 } = response;
-        const chunks: Buffer[] = [];
-        let size = 0;
+        const start = createByteCollector(maxBytes);
         const finish = (): void => {
           response.destroy();
-          if (statusCode === 200) resolve(Buffer.concat(chunks).subarray(0, maxBytes));
+          if (statusCode === 200) resolve(start.bytes());
           else if (statusCode === 404) reject(new SoulBoxError('file_not_found', `${path} does not exist.`));
           else reject(new SoulBoxError('bad_path', `${path} cannot be read.`));
         };
         response.on('error', fail);
         response.on('data', (chunk: Buffer) => {
-          chunks.push(chunk);
-          size += chunk.length;
-          if (size >= maxBytes) finish();
+          if (response.destroyed) return;
+          const isTaken = start.add(chunk.subarray(0, maxBytes - start.size));
+          if (!isTaken) fail(new Error('the answer comes in too many pieces'));
+          if (!isTaken || start.size === maxBytes) finish();
         });
         response.on('end', finish);
       });

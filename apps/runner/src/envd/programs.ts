@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
-import { SoulBoxError } from '@soulbox/base';
+import { boundInterimAnswers, SoulBoxError } from '@soulbox/base';
 import { envdPort } from '@soulbox/contract';
 import { Process, Signal } from '@soulbox/contract/process';
 import type { Dial } from './envd-client.ts';
@@ -54,6 +54,8 @@ export interface Programs {
 
 /** envd sends output in pieces of 32 KiB. */
 const maxMessageBytes = 1024 * 1024;
+/** How long a program that was killed may take to end; then nobody waits for its envd to say so. */
+const endWaitMs = 10_000;
 /** An upload's answer names one file. */
 const maxAnswerBytes = 64 * 1024;
 
@@ -107,16 +109,23 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
     async run(program, onOutput) {
       const { signal, stdin, onStart } = program;
       let pid = 0;
+      let hasBegun = false;
       let feeding: Promise<unknown> | undefined;
+      const connection = new AbortController();
+      let givingUp: NodeJS.Timeout | undefined;
       const kill = (): void => {
+        givingUp ??= setTimeout(() => connection.abort(), endWaitMs);
         // A dropped connection leaves the program running (E2B's rule), so it is told.
         const request = { process: byPid(pid), signal: Signal.SIGKILL };
         client.sendSignal(request, { headers: headersFor(undefined) }).catch(() => undefined);
       };
       try {
-        for await (const { event } of start(program, undefined)) {
+        for await (const { event } of start(program, connection.signal)) {
           const message = event?.event;
           if (message?.case === 'start') {
+            if (hasBegun)
+              throw new SoulBoxError('sandbox_unreachable', "The sandbox's envd said twice that a program began.");
+            hasBegun = true;
             pid = message.value.pid;
             if (signal?.aborted === true) kill();
             signal?.addEventListener('abort', kill);
@@ -131,6 +140,8 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
           }
         }
       } finally {
+        clearTimeout(givingUp);
+        connection.abort();
         signal?.removeEventListener('abort', kill);
         await feeding;
       }
@@ -188,6 +199,7 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
 
 /** Opens each connection inside the sandbox; keeps none. */
 export function createAgent(dial: Dial): Agent {
+  boundInterimAnswers();
   class SandboxAgent extends Agent {
     override createConnection(
       _options: AgentOptions,

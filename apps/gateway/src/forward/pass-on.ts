@@ -1,0 +1,33 @@
+import type { Readable, Writable } from 'node:stream';
+import type { Holding } from './unread.ts';
+import { countYoungBuffers } from './young-buffers.ts';
+
+/** What a chunk costs beside its bytes: objects of Node's streams. A sender of single bytes would go uncounted without it. */
+const chunkOverheadBytes = 512;
+/** Nothing more is read from the sender while so much waits for the reader. */
+const waitingMaxBytes = 128 * 1024;
+
+/**
+ * Gives `sink` all that comes out of `source`, at the pace of the slower side, and counts what waits between them. Unlike `pipe` it counts
+ * chunks too, and it leaves the end of `source` to the caller.
+ */
+export function passOn(source: Readable, sink: Writable, holding: Holding): void {
+  let waiting = 0;
+  const goOn = (): void => {
+    if (source.isPaused() && !sink.writableNeedDrain && waiting < waitingMaxBytes) source.resume();
+  };
+  countYoungBuffers(source);
+  source.on('data', (chunk: Uint8Array) => {
+    if (sink.destroyed || sink.writableEnded) return;
+    const cost = chunk.byteLength + chunkOverheadBytes;
+    waiting += cost;
+    holding.add(cost);
+    const hasRoom = sink.write(chunk, () => {
+      waiting -= cost;
+      holding.release(cost);
+      goOn();
+    });
+    if (!hasRoom || waiting >= waitingMaxBytes) source.pause();
+  });
+  sink.on('drain', goOn);
+}

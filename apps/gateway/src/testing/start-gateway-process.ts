@@ -1,0 +1,42 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { GatewayConfig } from '../config.ts';
+
+export interface GatewayProcessOptions {
+  readonly config?: Partial<GatewayConfig>;
+  /** Port inside the sandbox to port of a local server that stands for it. */
+  readonly ports?: Readonly<Record<number, number>>;
+  /** Local port of a server that stands for the API. */
+  readonly apiPort?: number;
+}
+
+/** A gateway in a process of its own. */
+export interface GatewayProcess extends AsyncDisposable {
+  readonly port: number;
+  /** What it holds in memory now, in MiB. */
+  memoryMib(): number;
+  descriptors(): number;
+}
+
+export async function startGatewayProcess(options: GatewayProcessOptions): Promise<GatewayProcess> {
+  const program = fileURLToPath(new URL('gateway-process.ts', import.meta.url));
+  const child = fork(program, [JSON.stringify(options)], { execArgv: [], stdio: 'inherit' });
+  const exited = once(child, 'exit');
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  return {
+    port,
+    memoryMib() {
+      const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1];
+      return Number(kib) / 1024;
+    },
+    descriptors: () => readdirSync(`/proc/${child.pid}/fd`).length,
+    async [Symbol.asyncDispose]() {
+      child.disconnect();
+      const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
+      await exited;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,84 @@
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Secret } from '@soulbox/base';
+import { createEnvdClient } from './envd-client.ts';
+import type { Dial } from './envd-client.ts';
+import { createFiles } from './files.ts';
+import { createPrograms } from './programs.ts';
+
+// An envd that sends what no real one does, as fast as it is taken.
+const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
+const scripts = {
+  'interim answers': { head: '', endless: 'HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n' },
+  continues: { head: '', endless: 'HTTP/1.1 100 Continue\r\n\r\n' },
+  headers: { head: 'HTTP/1.1 200 OK\r\n', endless: 'X-Header: aaaaaaaaaaaaaaaa\r\n' },
+  trailers: { head: `${chunked}1\r\na\r\n0\r\n`, endless: 'X-Trailer: aaaaaaaaaaaaaaaa\r\n' },
+  'single bytes': { head: chunked, endless: '1\r\na\r\n' },
+  'a body': { head: chunked, endless: `1000\r\n${'a'.repeat(4096)}\r\n` },
+};
+
+let script: { head: string; endless: string };
+let sockets: Socket[];
+const server = createServer((socket) => {
+  sockets.push(socket);
+  socket.on('error', () => undefined);
+  socket.once('data', () => {
+    socket.on('data', () => undefined);
+    const piece = Buffer.from(script.endless.repeat(Math.ceil(30_000 / script.endless.length)));
+    const send = (): void => {
+      while (!socket.destroyed && socket.write(piece));
+    };
+    socket.write(script.head);
+    socket.on('drain', send);
+    send();
+  });
+});
+const dial: Dial = async () => await Promise.resolve(connect((server.address() as AddressInfo).port, '127.0.0.1'));
+
+beforeEach(async () => {
+  sockets = [];
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+});
+afterEach(() => {
+  server.close();
+  for (const socket of sockets) socket.destroy();
+});
+
+const calls: Readonly<Record<string, () => Promise<unknown>>> = {
+  'envd.init': () => createEnvdClient(dial, new Secret('t')).init({ envVars: {}, timestamp: '' }),
+  'envd.isHealthy': () => createEnvdClient(dial, new Secret('t')).isHealthy(),
+  'files.stat': () => createFiles(dial, 't', 'user').stat('/a'),
+  'files.read': () => createFiles(dial, 't', 'user').read('/a', 2_000_000),
+  'programs.run': () => createPrograms(dial, 't').run({ command: 'true', args: [] }),
+  'programs.startDetached': () => createPrograms(dial, 't').startDetached({ command: 'true', args: [] }),
+  'programs.upload': () =>
+    createPrograms(dial, 't').upload(
+      '/a',
+      'user',
+      (async function* () {
+        yield await Promise.resolve(Buffer.from('a'));
+      })(),
+    ),
+};
+
+describe.each(Object.keys(scripts))('an envd that sends %s without end', (name) => {
+  test.each(Object.keys(calls))('ends %s soon, at little cost', async (call) => {
+    script = scripts[name as keyof typeof scripts];
+    const before = process.memoryUsage.rss();
+    let most = 0;
+    const meter = setInterval(() => (most = Math.max(most, process.memoryUsage.rss() - before)), 50);
+    const outcome = await Promise.race([
+      calls[call]?.().then(
+        () => 'ended',
+        () => 'ended',
+      ),
+      new Promise((resolve) => setTimeout(resolve, 8000)),
+    ]);
+    clearInterval(meter);
+    expect(outcome).toBe('ended');
+    expect(most / 1024 / 1024).toBeLessThan(150);
+  });
+});
