@@ -14,7 +14,7 @@ export async function readDefaultApiKey(dataDirectory: string): Promise<Secret |
 
 /**
  * The token by which the operator's Prometheus reads the server's figures: the one that is set, else that of DATA/secrets/metrics-token,
- * which is made at the first start (0600).
+ * which is made at the first start (0600). Where there is no room for it, nobody knows the token until a later start.
  */
 export async function ensureMetricsToken(dataDirectory: string, wanted: string): Promise<Secret> {
   if (wanted !== '') return new Secret(wanted);
@@ -22,7 +22,9 @@ export async function ensureMetricsToken(dataDirectory: string, wanted: string):
   const existing = await readSecretFile(file);
   if (existing !== undefined) return existing;
   const token = new Secret(randomBytes(32).toString('base64url'));
-  await writeSecretFile(file, token);
+  await writeSecretFile(file, token).catch((error: unknown) => {
+    if (!isNodeError(error) || (error.code !== 'ENOSPC' && error.code !== 'EDQUOT')) throw error;
+  });
   return token;
 }
 

@@ -5,6 +5,7 @@ import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
 import { aliveAfter } from '../sandboxes/find.ts';
+import { diskFamilies } from './disk-families.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
 import type { MeasuredSandbox } from './sandbox-families.ts';
 import { formatMetrics, prometheusContentType } from './text-format.ts';
@@ -87,6 +88,7 @@ async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
       type: 'gauge',
       samples: [{ labels: {}, value: Math.round(performance.timeOrigin) / 1000 }],
     },
+    ...diskFamilies(context),
     context.durations.family(),
   ];
 }
