@@ -44,7 +44,7 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   const body = httpBodyFromError(error);
   if (body.code >= 500 && body.code !== 501)
     context.logger.error({ requestId: request.id, route: request.routeOptions.url, err: error }, 'request failed');
-  if (body.code === 429) void reply.header('retry-after', retryAfterSeconds);
+  if (body.code === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', retryAfterSeconds);
   const message =
     error.reason === 'internal' ? 'An internal error occurred. The server log has the details.' : error.message;
   const errorCode =
