@@ -4,7 +4,14 @@ import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
 import { logExchange } from './access-log.ts';
 import type { GatewayConfig } from './config.ts';
-import { functionFault, internalFault, sandboxNotFound, sendBadRequest, sendEdgeError } from './errors/edge-error.ts';
+import {
+  functionFault,
+  internalFault,
+  sandboxNotFound,
+  sendBadRequest,
+  sendEdgeError,
+  tooManySignatures,
+} from './errors/edge-error.ts';
 import type { Exchange } from './exchange/exchange.ts';
 import { forwardToApi } from './forward/api.ts';
 import { findFramingFault } from './forward/headers.ts';
@@ -12,6 +19,7 @@ import { forwardToSandbox } from './forward/sandbox.ts';
 import { createUnread } from './forward/unread.ts';
 import type { Upstream } from './forward/upstream.ts';
 import { parseSignedFile } from './routing/signed-file.ts';
+import { createSignatureSearch } from './routing/signature-search.ts';
 import { parseTarget } from './routing/target.ts';
 import type { Target } from './routing/target.ts';
 import type { SandboxTable } from './sandboxes/sandbox-table.ts';
@@ -33,6 +41,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
   const { config, router, functions, sandboxes, api, clock, logger } = context;
   const { idleTimeoutMs, wakeTimeoutMs } = config;
   const unread = createUnread({ totalBytes: config.unreadMb * mib, ownerBytes: config.unreadPerOwnerMb * mib });
+  const signatures = createSignatureSearch(router, clock);
   const common = { router, sandboxes, unread, idleTimeoutMs, wakeTimeoutMs, clock, logger };
   const apiCommon = { upstream: api, places: new Map(), maxRequests: config.maxApiRequests };
 
@@ -52,8 +61,9 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
       toApi(exchange, path);
       return;
     }
-    const route = router.findBySignature(signed.file, signed.signature);
-    if (route === undefined) sendEdgeError(exchange, { code: 401, message: 'invalid signature' });
+    const route = signatures.find(signed, exchange.remoteAddress);
+    if (route === 'none') sendEdgeError(exchange, { code: 401, message: 'invalid signature' });
+    else if (route === 'later') sendEdgeError(exchange, tooManySignatures);
     else forwardToSandbox(exchange, { ...common, route, port: envdPort, path });
   };
 
