@@ -166,6 +166,26 @@ export const runnerConfigSchema = {
     'Percent of all CPU time that sandboxes together leave to the server and to everything else on the host. With 0 they can take all ' +
       'of it, which on many kernels lets a busy sandbox starve the host.',
   ),
+  diskReserveMb: key(
+    'SOULBOX_DISK_RESERVE_MB',
+    wholeNumber(64, 10_485_760),
+    512,
+    'Mebibytes of the disk of the data folder that sandboxes never get, whatever they write. The larger of this and the next counts.',
+  ),
+  diskReservePercent: key(
+    'SOULBOX_DISK_RESERVE_PERCENT',
+    wholeNumber(0, 90),
+    2,
+    'Percent of that disk that sandboxes never get.',
+  ),
+  diskOvercommit: key(
+    'SOULBOX_DISK_OVERCOMMIT',
+    wholeNumber(1, 1000),
+    40,
+    'How many times more disk sandboxes are told to have than is promised to each: of a disk of 10 GiB, 40 promises 256 MiB. A create ' +
+      'that the promise cannot be kept to answers 507. What is free beyond all promises is shared by those that write. With 1 every ' +
+      'sandbox has all of its disk for certain.',
+  ),
   dependencyCacheMb: key(
     'SOULBOX_DEPENDENCY_CACHE_MB',
     wholeNumber(0, 1_048_576),

@@ -16,6 +16,10 @@ import type { BuildContext } from './builds/builds.ts';
 import { openLayerCache } from './builds/cache/layer-cache.ts';
 import { createCacheSweeper } from './builds/cache/sweep-cache.ts';
 import type { RunnerConfig } from './config.ts';
+import { createDiskBudget } from './disk-budget/budget.ts';
+import type { DiskBudgetOptions } from './disk-budget/budget.ts';
+import { startDiskGuard } from './disk-budget/guard.ts';
+import { standingOf } from './disk-budget/need.ts';
 import { rehearse } from './envd/rehearse.ts';
 import { createEvents } from './events.ts';
 import { createSandboxMetrics } from './metrics/sandbox-metrics.ts';
@@ -48,6 +52,7 @@ import { createLeisure } from './sandboxes/sleep/leisure.ts';
 import { retrySteps } from './sandboxes/retry-steps.ts';
 import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
+import type { SandboxTable } from './sandboxes/table.ts';
 import { createTemplateMaker } from './templates/maker.ts';
 import type { TemplateMaker } from './templates/maker.ts';
 import { createStartedTemplates } from './templates/started.ts';
@@ -109,6 +114,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
 
   const recovery = await recoverSandboxes(context, pool);
   logger.info({ ...recovery }, 'sandboxes recovered');
+  const guard = startDiskGuard(context);
   for (const sandbox of context.table.tenants()) context.metrics.add(sandbox);
   await keepDefaultTemplate(options, pool);
 
@@ -144,6 +150,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     end,
     async [Symbol.asyncDispose]() {
       keeper[Symbol.dispose]();
+      await guard[Symbol.asyncDispose]();
       context.metrics[Symbol.dispose]();
       stopping.abort();
       await pool.close();
@@ -183,8 +190,10 @@ interface Operations {
 async function createOperations(options: RunnerOptions, stopping: AbortSignal): Promise<Operations> {
   const { network, logger, states } = options;
   const clock = options.clock ?? systemClock;
-  const host = await createSandboxHost(options);
-  const table = createSandboxTable(host.store);
+  const host = await createSandboxHost(options, clock, (sandboxId) =>
+    standingOf(options, table.find(sandboxId)?.record),
+  );
+  const table: SandboxTable = createSandboxTable(host.store);
   const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger);
   const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger);
   const activity = createActivity(clock);
@@ -217,11 +226,17 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   return { context: { ...context, builds }, router, end };
 }
 
-async function createSandboxHost(options: RunnerOptions): Promise<SandboxHost> {
+async function createSandboxHost(
+  options: RunnerOptions,
+  clock: Clock,
+  standing: DiskBudgetOptions['standingOf'],
+): Promise<SandboxHost> {
   const directory = join(options.dataDirectory, 'sandboxes');
   await mkdir(directory, { recursive: true, mode: 0o700 });
   getDriver(options, options.config.isolation);
-  return { ...options, slots: createSlots(), store: createRecordStore(directory) };
+  const { config: policy, logger } = options;
+  const disks = createDiskBudget({ policy, directory, standingOf: standing, clock, logger });
+  return { ...options, slots: createSlots(), store: createRecordStore(directory), disks };
 }
 
 function createRunnerPool(

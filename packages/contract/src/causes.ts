@@ -15,6 +15,9 @@ export const causes = {
   damaged: 'A stored page of its memory did not match its digest when it was needed, so it was stopped first.',
   interrupted:
     'The server, or what brings back a memory, died in the middle of a step; it was completed or undone, or the sandbox ended.',
+  host_disk_full:
+    'The disk of the host was nearly full, so it was stopped where it stood; it goes on when there is room.',
+  host_disk_free: 'There was room on the disk of the host again, so it goes on.',
   lost: 'The runner did not know it any more when control plane and runner compared their lists.',
 } as const satisfies Record<string, string>;
 

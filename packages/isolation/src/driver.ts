@@ -37,6 +37,11 @@ export interface SandboxSpec {
   readonly layers: readonly string[];
   /** `new`: a disk is made. `kept`: the one that `suspend` left in `directory` is used again. */
   readonly disk: 'new' | 'kept';
+  /**
+   * What the disk may take more of its host than it has when it is mounted; holds before anything in the sandbox runs, and until
+   * `SandboxDisk.allow` says otherwise.
+   */
+  readonly diskGrowthBytes: number;
   /** Differs for each copy of a sandbox and changes when memory of the past comes back; in /run/soulbox/generation. */
   readonly generation: string;
   readonly runtime: EnvdRuntime;
@@ -84,6 +89,35 @@ export interface ResourceSample {
   readonly diskTotalBytes: number;
   readonly diskReadBytes: number;
   readonly diskWrittenBytes: number;
+}
+
+/** How a sandbox's disk, a sparse image, stands to the disk of the host. */
+export interface DiskReading {
+  /** Of the image, its file system's own tables included. */
+  readonly sizeBytes: number;
+  /** Of its file system: all but this may have to be on the host's disk. */
+  readonly freeBytes: number;
+  /** Its inode tables, which count as used and are written as they are used. */
+  readonly tableBytes: number;
+  /** What of the free part may not be used for now. */
+  readonly heldBackBytes: number;
+  /** What the image takes on the host's disk. */
+  readonly allocatedBytes: number;
+}
+
+/** The disk of a sandbox that runs, as the host's side sees it. Reads and writes are synchronous, and none of them waits. */
+export interface SandboxDisk {
+  /** What the image takes on the host's disk; undefined when it is not where it was. */
+  countAllocated(): number | undefined;
+  /**
+   * Undefined once nothing has the disk mounted any more. Of one whose processes have just ended it gives what it gave before, until
+   * all that they left unwritten is written.
+   */
+  read(): DiskReading | undefined;
+  /** Lets the file system grow by so much more than `reading` says, and by no more, whoever in it writes. */
+  allow(growthBytes: number, reading: DiskReading): void;
+  /** Writes out what the kernel still holds of it. */
+  flush(signal: AbortSignal): Promise<void>;
 }
 
 /** What a driver can do beyond the contract's core. A test of a missing capability is skipped with this as its reason. */
@@ -171,6 +205,8 @@ export interface Driver {
    */
   whyEnded(sandboxId: string, directory: string): Promise<'damaged' | 'interrupted' | 'out_of_memory' | undefined>;
   sample(instance: SandboxInstance): Promise<ResourceSample>;
+  /** Throws `sandbox_not_found` when its disk is not mounted. */
+  openDisk(instance: SandboxInstance): SandboxDisk;
   /** Stops every process where it stands; resolves when all have stopped. Safe to repeat. Throws `checkpoint_failed`. */
   freeze(instance: SandboxInstance): Promise<void>;
   /** Lets a frozen sandbox go on. Safe to repeat. */
@@ -192,6 +228,8 @@ export interface Driver {
    * sandbox is suspended.
    */
   diskPath(sandboxId: string, directory: string): string;
+  /** How that disk stands to the host's. Throws `state_damaged` when it is none. */
+  readKeptDisk(sandboxId: string, directory: string): Promise<DiskReading>;
   /**
    * Copies the disk of a frozen sandbox to `layer`, a path on the same file system, to be used in `layers`. The sandbox stays
    * frozen and keeps its disk. Takes a millisecond for each MiB that the disk holds, unless the host's file system can share

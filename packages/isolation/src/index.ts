@@ -1,11 +1,13 @@
 export type {
   BlockDigests,
+  DiskReading,
   Driver,
   DriverCapabilities,
   DriverFinding,
   EnvdRuntime,
   ResourceSample,
   SandboxAddress,
+  SandboxDisk,
   SandboxInstance,
   SandboxLimits,
   SandboxSpec,
@@ -19,3 +21,4 @@ export { detectCgroupLayout } from './cgroup/layout.ts';
 export type { CgroupLayout } from './cgroup/layout.ts';
 export { limitSandboxesTogether } from './root/limit-together.ts';
 export { prepareCgroups } from './cgroup/prepare.ts';
+export { tableBytes } from './root/disk.ts';

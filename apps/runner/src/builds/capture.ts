@@ -4,7 +4,7 @@ import type { CopySource } from '../sandboxes/copies/snapshot-store.ts';
 import { sourceFrom } from '../sandboxes/copies/source-at-hand.ts';
 import type { OperationContext } from '../sandboxes/operation.ts';
 import { explainSaveFailure } from '../sandboxes/sleep/pause.ts';
-import { checkRoom, saveState } from '../sandboxes/sleep/save.ts';
+import { holdRoom, saveState } from '../sandboxes/sleep/save.ts';
 import { standStill } from '../sandboxes/sleep/stand-still.ts';
 import type { BuildSandbox } from './build-sandbox.ts';
 
@@ -28,7 +28,7 @@ export async function capture(
   const layers = [layerId, ...sandbox.record.layers];
   const keepMemory = sandbox.live.driver.capabilities.checkpoint;
   hold(stateId, layers);
-  await checkRoom(context, sandbox, keepMemory);
+  using _room = await holdRoom(context, sandbox, keepMemory);
   programs.close();
   try {
     await standStill(context, sandbox);

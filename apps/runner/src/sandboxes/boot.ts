@@ -36,6 +36,7 @@ export async function bootSandbox(
     layers: [],
     disk: 'new',
     pagesFrom: '',
+    waitsForRoom: false,
     ...own,
   };
   const startedAt = performance.now();
@@ -50,7 +51,7 @@ export async function bootSandbox(
     host.logger.error({ sandboxId, err: cause }, 'sandbox boot failed');
     await removeSandbox(host, record);
     // What this host lacks is the caller's to know; the rest names steps and paths of the server.
-    if (cause instanceof SoulBoxError && cause.reason === 'capability_missing') throw cause;
+    if (cause instanceof SoulBoxError && ['capability_missing', 'disk_full'].includes(cause.reason)) throw cause;
     throw new SoulBoxError('sandbox_start_failed', 'The sandbox could not be started. The server log names the step.', {
       cause,
     });

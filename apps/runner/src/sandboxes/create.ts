@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Template } from '@soulbox/templates';
+import { needOfClaim } from '../disk-budget/need.ts';
 import { makeCopy } from './copies/make-copy.ts';
 import { orderCopies } from './copies/order-copies.ts';
 import { sealedSource } from './copies/source-at-hand.ts';
@@ -37,6 +38,7 @@ export async function createSandbox(
   const { host, pool, table } = context;
   getDriver(host, blueprint.isolation);
   using _place = context.admission.enter();
+  using _room = host.disks.admit(needOfClaim(host, blueprint.template.diskMb), 'What is promised to a new sandbox');
   const sandbox = await pool.take(blueprint);
   const { sandboxId } = sandbox.record;
   try {
@@ -55,6 +57,7 @@ export async function createSandbox(
 
 async function claim({ host, table, clock }: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
   await table.step(sandbox, 'claiming', { tenant });
+  host.disks.settle(sandbox.record.sandboxId);
   await host.network.setPolicy(sandbox.record.slot, tenant.network);
   await sandbox.live.envd.init({
     ...tenant.settings,

@@ -4,6 +4,7 @@ import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { StateStore } from '@soulbox/states';
 import type { RunnerConfig } from '../config.ts';
+import type { DiskBudget } from '../disk-budget/budget.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
 import type { Slots } from './slots.ts';
 
@@ -17,6 +18,7 @@ export interface SandboxHost {
   readonly slots: Slots;
   readonly store: RecordStore;
   readonly states: StateStore;
+  readonly disks: DiskBudget;
   readonly logger: Logger;
 }
 

@@ -6,6 +6,7 @@ import type { Namespace } from '@soulbox/network';
 import type { Dial } from '../envd/envd-client.ts';
 import { createEnvdClient } from '../envd/envd-client.ts';
 import { createForwardedDial } from '../envd/forwarded-dial.ts';
+import { diskNeedOf } from '../disk-budget/need.ts';
 import { sharedCpus } from '../host/shared-cpus.ts';
 import { getDriver } from './host.ts';
 import type { SandboxHost } from './host.ts';
@@ -38,10 +39,13 @@ export async function startProcesses(
     await host.network.attach(record.slot, path, record.tenant?.network ?? {});
     namespace = openNamespace(path);
   };
-  const spec = await createSpec(host, record, rootfs, attachNetwork);
+  const need = await diskNeedOf(host, record);
+  using _room = host.disks.admit(need.bytes, 'The disk of the sandbox');
+  const spec = await createSpec(host, record, rootfs, attachNetwork, need.growthBytes);
   try {
     const instance = memory === undefined ? await driver.start(spec) : await driver.restore(spec, memory);
     if (namespace === undefined) throw new Error('the driver did not attach the network');
+    host.disks.watch(record.sandboxId, () => driver.openDisk(instance));
     return liveFrom(record, driver, instance, namespace);
   } catch (error) {
     namespace?.close();
@@ -54,6 +58,7 @@ async function createSpec(
   record: SandboxRecord,
   rootfs: string,
   attachNetwork: SandboxSpec['attachNetwork'],
+  diskGrowthBytes: number,
 ): Promise<SandboxSpec> {
   const directory = host.store.directoryOf(record.sandboxId);
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -63,6 +68,7 @@ async function createSpec(
     rootfs,
     layers: record.layers.map((layerId) => host.states.layerPath(layerId)),
     disk: record.disk,
+    diskGrowthBytes,
     generation: record.generation,
     runtime: { ...host.runtime, directory: record.runtimeDirectory },
     idBase: idBaseOf(host.config.instance, record.slot),

@@ -23,6 +23,7 @@ const record: SandboxRecord = {
   layers: ['l2', 'l1'],
   disk: 'kept',
   pagesFrom: '',
+  waitsForRoom: false,
 };
 
 describe('sandbox records on disk', () => {

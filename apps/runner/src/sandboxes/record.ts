@@ -119,6 +119,8 @@ const recordSchema = z.object({
   work: workSchema.optional(),
   /** The state whose pages its memory may still be reading, where a restore is lazy. Empty: none. */
   pagesFrom: z.string().default(''),
+  /** It stands still until there is room on the host's disk. */
+  waitsForRoom: z.boolean().default(false),
   /** Set from `claiming` on. */
   tenant: tenantSchema.optional(),
 });

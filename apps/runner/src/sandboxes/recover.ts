@@ -1,4 +1,5 @@
 import { openNamespace } from '@soulbox/network';
+import { keepStopped } from '../disk-budget/brake.ts';
 import { keepDamaged } from './end.ts';
 import { getDriver, removeSandbox } from './host.ts';
 import { liveFrom } from './live.ts';
@@ -6,7 +7,7 @@ import type { OperationContext } from './operation.ts';
 import type { Pool } from './pool.ts';
 import type { SandboxRecord } from './record.ts';
 import { recoverStep } from './recover-step.ts';
-import { isTenants } from './table.ts';
+import { isRunning, isTenants } from './table.ts';
 import type { KnownSandbox, Live, TenantSandbox } from './table.ts';
 
 export interface Recovery {
@@ -54,6 +55,7 @@ async function adopt({ host }: OperationContext, record: SandboxRecord): Promise
   const driver = getDriver(host, record.driver);
   const instance = await driver.adopt(record.sandboxId, host.store.directoryOf(record.sandboxId));
   if (instance?.address.kind !== 'namespace') return undefined;
+  host.disks.watch(record.sandboxId, () => driver.openDisk(instance));
   return liveFrom(record, driver, instance, openNamespace(instance.address.path));
 }
 
@@ -65,6 +67,7 @@ async function takeOver(context: OperationContext, sandbox: TenantSandbox): Prom
   // A no-op, unless the packet filter had to be made anew: then the sandbox was closed until now.
   if (sandbox.live !== undefined) await host.network.setPolicy(slot, tenant.network);
   const isKept = await tryRecoverStep(context, sandbox);
+  if (isRunning(sandbox) && sandbox.record.waitsForRoom) await keepStopped(sandbox);
   if (isKept) host.logger.info({ sandboxId, from: state, to: sandbox.record.state }, 'sandbox taken over');
   else {
     sandbox.live?.namespace.close();

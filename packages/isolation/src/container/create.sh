@@ -3,13 +3,14 @@
 # 300 MB heap needs 4 ms to fork, this shell a quarter of one. Runs in a mount namespace of its own, so that the mounts
 # are nobody else's: crun takes them into the sandbox's namespace, and what is left goes when this shell ends.
 # Arguments: folder of the scripts about disks, what to do with the disk (`make`, `make-over-layers`, `renew`), image,
-# skeleton, mount table, folder of the mounted disk, root, first id of the sandbox, crun command.
+# skeleton, mount table, folder of the mounted disk, root, first id of the sandbox, blocks that the disk may grow by, crun command.
 set -e
 . "$1/disk.sh"
-step=$2 image=$3 skeleton=$4 table=$5 disk=$6 root=$7 base=$8
-shift 8
+step=$2 image=$3 skeleton=$4 table=$5 disk=$6 root=$7 base=$8 growth=$9
+shift 9
 [ "$step" = renew ] || make_disk "$image" "$skeleton"
 mount --no-mtab --all --fstab "$table"
+limit_growth "$disk" "$growth"
 [ "$step" != renew ] || renew_own_files "$disk" "$skeleton" "$base"
 [ "$step" = make ] || empty_shared_memory "$root" "$base"
 

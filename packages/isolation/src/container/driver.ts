@@ -5,8 +5,10 @@ import { initRuns } from '../host/init-process.ts';
 import type { RunningStarts } from '../host/running-starts.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
+import { readUnmountedDisk } from '../root/disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
 import { cgroupOf, traceName } from '../root/layout.ts';
+import { openSandboxDisk } from '../root/sandbox-disk.ts';
 import { adoptSandbox } from './adopt.ts';
 import type { Criu } from './checkpoint/criu.ts';
 import { checkpointSandbox, outwaitSave } from './checkpoint/dump.ts';
@@ -62,6 +64,13 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     isAlive: initRuns,
     whyEnded: (sandboxId, directory) => whyEnded(layoutOf(host.instance, sandboxId, directory).restore),
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
+    openDisk: (instance) =>
+      openSandboxDisk(instance, {
+        layout: layoutOf(host.instance, instance.sandboxId, instance.directory),
+        rootPid: instance.initPid,
+        isAlive: () => initRuns(instance),
+        traceName: traceName(host.instance, instance.sandboxId),
+      }),
     ...checkpoints(host, running),
     destroy: async (sandboxId, directory) => {
       await running.cancel(sandboxId);
@@ -73,7 +82,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
 
 type Checkpoints = Pick<
   Driver,
-  'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'diskPath' | 'copyDisk' | 'takeDisk' | 'restore'
+  'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'diskPath' | 'readKeptDisk' | 'copyDisk' | 'takeDisk' | 'restore'
 >;
 
 function checkpoints(host: Host, running: RunningStarts): Checkpoints {
@@ -95,6 +104,7 @@ function checkpoints(host: Host, running: RunningStarts): Checkpoints {
       await suspendSandbox(host, sandboxId, directory);
     },
     diskPath,
+    readKeptDisk: (sandboxId, directory) => readUnmountedDisk(diskPath(sandboxId, directory)),
     copyDisk: async (instance, layer) => {
       const { sandboxId, directory } = instance;
       const layout = layoutOf(host.instance, sandboxId, directory);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommandError, findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec } from '../driver.ts';
-import { freshDiskMb, makeImageFile } from '../root/disk.ts';
+import { freshDiskMb, growthBlocks, makeImageFile } from '../root/disk.ts';
 import { writeDiskOrigin } from '../root/disk-traffic.ts';
 import type { Host } from './host.ts';
 import { initRuns, readBootId } from '../host/init-process.ts';
@@ -109,7 +109,7 @@ async function createContainer(
   const args = ['create', '--bundle', spec.directory, '--pid-file', layout.pidFile, spec.sandboxId];
   const { image, skeleton, mountTable, disk, rootfs } = layout;
   const parts = [diskScripts, diskStep(spec), image, skeleton, mountTable, disk, rootfs, String(spec.idBase)];
-  const script = ['unshare', '--mount', 'sh', createScript, ...parts];
+  const script = ['unshare', '--mount', 'sh', createScript, ...parts, growthBlocks(spec)];
   await runStep(host, spec, signal, script, args);
   const initPid = Number(await readFile(layout.pidFile, 'latin1'));
   await completeAll([writeDiskOrigin(layout, initPid), rm(layout.skeleton, { recursive: true })]);

@@ -4,6 +4,7 @@ import { buildStandIn, findOrMakeTestRoot } from './build-stand-in.ts';
 import { describeCheckpointFailures } from './checkpoint-failures.ts';
 import { describeCheckpoint } from './checkpoint.ts';
 import { describeCopies } from './copies.ts';
+import { describeDiskGrowth } from './disk-growth.ts';
 import { describeFailures } from './failures.ts';
 import { describeKeptDisks } from './kept-disks.ts';
 import { describeLifecycle } from './lifecycle.ts';
@@ -64,6 +65,7 @@ function describeRunning(stage: Stage): void {
   describeWalls(stage);
   describePrivileges(stage);
   describeLimits(stage);
+  describeDiskGrowth(stage);
   describeLifecycle(stage);
   describeFailures(stage);
 }

@@ -73,6 +73,8 @@ export async function openTestBench(options: BenchOptions): Promise<TestBench> {
       rootfs: options.rootfs,
       layers: [],
       disk: 'new',
+      // More than it can hold: whoever tests the limit says so.
+      diskGrowthBytes: 2 ** 40,
       generation: randomId(20),
       runtime: options.runtime,
       idBase: (options.instanceNumber + 1) * 2 ** 28 + number * 65_536,

@@ -3,8 +3,10 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
+import { readUnmountedDisk } from '../root/disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
 import { cgroupOf, traceName } from '../root/layout.ts';
+import { openSandboxDisk } from '../root/sandbox-disk.ts';
 import { adoptSandbox } from './adopt.ts';
 import { isSandboxAlive } from './alive.ts';
 import { checkpointSandbox } from './checkpoint.ts';
@@ -15,6 +17,7 @@ import { createHost } from './host.ts';
 import { layoutOf } from './layout.ts';
 import { listTraces } from './list-traces.ts';
 import { probeHost } from './probe.ts';
+import { readRuntimeState } from './runtime-state.ts';
 import { sampleSandbox } from './sample.ts';
 import { restoreSandbox, startSandbox } from './start.ts';
 import { suspendSandbox } from './suspend.ts';
@@ -58,6 +61,14 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
         host.cgroups.countOutOfMemory(cgroupOf(host.instance, sandboxId)) > 0 ? 'out_of_memory' : undefined,
       ),
     sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
+    openDisk: (instance) =>
+      openSandboxDisk(instance, {
+        layout: layoutOf(host.instance, instance.sandboxId, instance.directory),
+        // The sandbox's kernel itself sees an empty root.
+        rootPid: readRuntimeState(host.instance, instance.sandboxId).goferPid,
+        isAlive: () => isSandboxAlive(host, instance),
+        traceName: traceName(host.instance, instance.sandboxId),
+      }),
     freeze: (instance) => freezeSandbox(host, instance),
     thaw: (instance) => thawSandbox(host, instance),
     checkpoint: (instance, directory) => checkpointSandbox(host, instance, directory),
@@ -66,6 +77,7 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
       await suspendSandbox(host, sandboxId, directory);
     },
     diskPath,
+    readKeptDisk: (sandboxId, directory) => readUnmountedDisk(diskPath(sandboxId, directory)),
     copyDisk: async (instance, layer) => {
       const { sandboxId, directory } = instance;
       const layout = layoutOf(host.instance, sandboxId, directory);

@@ -3,11 +3,12 @@
 # Runs in a mount and a network namespace of its own: runsc takes mounts and network into the sandbox, and what is left
 # goes when this shell ends.
 # Arguments: folder of the scripts about disks, what to do with the disk (`make` or `renew`), image, skeleton, mount table,
-# folder for the mount points, first id of the sandbox, the host's network settings (`hide` or `show`), runsc command.
+# folder for the mount points, first id of the sandbox, the host's network settings (`hide` or `show`), blocks that
+# the disk may grow by, runsc command.
 set -e
 . "$1/disk.sh"
-step=$2 image=$3 skeleton=$4 table=$5 folder=$6 base=$7 settings=$8
-shift 8
+step=$2 image=$3 skeleton=$4 table=$5 folder=$6 base=$7 settings=$8 growth=$9
+shift 9
 # The namespaces exist: the host attaches the network meanwhile, and answers when it is there.
 echo ready
 [ "$step" = renew ] || make_disk "$image" "$skeleton"
@@ -15,6 +16,7 @@ echo ready
 mount -t tmpfs -o size=64k,mode=711 none "$folder"
 cd "$folder"
 mount --no-mtab --all --fstab "$table"
+limit_growth disk "$growth"
 [ "$step" != renew ] || renew_own_files disk "$skeleton" "$base"
 read -r _
 

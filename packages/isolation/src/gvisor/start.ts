@@ -6,6 +6,7 @@ import { writeRecord } from '../container/record.ts';
 import { completeAll, diskScripts, instanceOf, prepareDisk } from '../container/start.ts';
 import type { SandboxInstance, SandboxSpec } from '../driver.ts';
 import { initRuns, readBootId } from '../host/init-process.ts';
+import { growthBlocks } from '../root/disk.ts';
 import { writeDiskOrigin } from '../root/disk-traffic.ts';
 import { cgroupOf, diskFolders, traceName } from '../root/layout.ts';
 import type { TableLine } from '../root/mount-table.ts';
@@ -109,7 +110,8 @@ async function runLaunchScript(
   const { image, skeleton, mountTable, rootfs, pidFile } = layout;
   const settings = (await host.hidesNetworkSettings()) ? 'hide' : 'show';
   const step = spec.disk === 'new' ? 'make' : 'renew';
-  const script = [launchScript, diskScripts, step, image, skeleton, mountTable, rootfs, String(spec.idBase), settings];
+  const disk = [diskScripts, step, image, skeleton, mountTable, rootfs, String(spec.idBase)];
+  const script = [launchScript, ...disk, settings, growthBlocks(spec)];
   await runRunsc(host, spec, [...command, '-pid-file', pidFile, '-bundle', spec.directory, spec.sandboxId], {
     before: ['unshare', '--mount', '--net', '--cgroup', 'sh', ...script],
     // The script's pid: the namespace is its own, and becomes the sandbox's.

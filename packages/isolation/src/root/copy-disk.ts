@@ -1,10 +1,10 @@
-import { chmod, readFile, rename, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { chmod, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { CommandError, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../driver.ts';
 import { runHostTool } from '../host/host-tool.ts';
-import { findDiskDevice } from './disk-traffic.ts';
 import type { RootLayout } from './layout.ts';
+import { findLoopName } from './loop-name.ts';
 
 const copyTimeoutMs = 120_000;
 /** Of a copy that is not whole yet: the state store removes what a crash left of one. */
@@ -13,7 +13,8 @@ const partSuffix = '.tmp';
 /**
  * Copies the disk of a sandbox that stands still to `layer`, which appears whole or not at all. What the kernel still
  * holds of its file system is written into the image first, through the block device: no path of the sandbox is touched. Holes
- * stay holes, and where the host's file system can share blocks nothing is copied. Throws `disk_full`.
+ * stay holes. No block is shared with the copy: to write to a shared one takes another of the host's, which no budget has seen.
+ * Throws `disk_full`.
  */
 export async function copyDisk(
   layout: RootLayout,
@@ -25,8 +26,8 @@ export async function copyDisk(
   const tool = { directory: instance.directory, traceName, signal, timeoutMs: copyTimeoutMs };
   const part = layer + partSuffix;
   try {
-    await runHostTool('blockdev', ['--flushbufs', await findNode(layout)], tool);
-    await runHostTool('cp', ['--reflink=auto', '--sparse=auto', layout.image, part], tool);
+    await runHostTool('blockdev', ['--flushbufs', findNode(layout)], tool);
+    await runHostTool('cp', ['--reflink=never', '--sparse=auto', layout.image, part], tool);
     await chmod(part, 0o400);
     await rename(part, layer);
   } catch (error) {
@@ -40,13 +41,8 @@ export async function copyDisk(
 }
 
 /** The loop device's node, by the kernel's own name for it; and only if it is the one of this very image. */
-async function findNode(layout: RootLayout): Promise<string> {
-  const folder = join('/sys/dev/block', findDiskDevice(layout) ?? 'none');
-  const [image, uevent] = await Promise.all(
-    ['loop/backing_file', 'uevent'].map((name) => readFile(join(folder, name), 'utf8').catch(() => '')),
-  );
-  const [, name] = /^DEVNAME=(loop\d+)$/m.exec(uevent ?? '') ?? [];
-  if (name === undefined || basename(image?.trimEnd() ?? '') !== basename(layout.image))
-    throw new SoulBoxError('checkpoint_failed', 'The disk of the sandbox is not mounted.');
+export function findNode(layout: RootLayout): string {
+  const name = findLoopName(layout);
+  if (name === undefined) throw new SoulBoxError('checkpoint_failed', 'The disk of the sandbox is not mounted.');
   return join('/dev', name);
 }

@@ -27,7 +27,7 @@ export async function writeDiskOrigin(layout: RootLayout, initPid: number): Prom
 }
 
 /** The loop device of the sandbox as `major:minor`; undefined before it has one. */
-export function findDiskDevice(layout: RootLayout): string | undefined {
+export function findDiskDevice(layout: Pick<RootLayout, 'diskOrigin'>): string | undefined {
   try {
     return readFileSync(layout.diskOrigin, 'utf8').split(' ')[0];
   } catch {

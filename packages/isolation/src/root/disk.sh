@@ -1,11 +1,20 @@
 # What the drivers' scripts do to the disk of a sandbox; they source it. No process of the sandbox exists meanwhile, but
 # what an earlier one left on the disk may be anything: no path below leads through a link that it could have made.
 
-# make_disk IMAGE SKELETON: an ext4 with the skeleton's content. 4096-byte blocks and an inode per 16 KiB also for small
+# make_disk IMAGE SKELETON: an ext4 with the skeleton's content. 4096-byte blocks and an inode per 32 KiB also for small
 # disks. No journal (docs/decisions/003), no room for a later resize (it would make mkfs write 4 MiB), nothing kept for root.
 make_disk() {
-  mkfs.ext4 -q -F -b 4096 -I 256 -i 16384 -m 0 -O ^has_journal,^resize_inode -E lazy_itable_init=1,nodiscard \
+  mkfs.ext4 -q -F -b 4096 -I 256 -i 32768 -m 0 -O ^has_journal,^resize_inode -E lazy_itable_init=1,nodiscard \
     -d "$2" "$1"
+}
+
+# limit_growth DISK BLOCKS: from now on the file system may take so many blocks more and no other, whoever writes, until the server
+# gives it more (docs/decisions/019). Before anything that runs in the sandbox can write.
+limit_growth() {
+  device=$(readlink "/sys/dev/block/$(mountpoint -d "$1")")
+  held=$(($(stat -f -c %f "$1") - $2))
+  [ "$held" -gt 0 ] || held=0
+  echo "$held" >"/sys/fs/ext4/${device##*/}/reserved_clusters"
 }
 
 # renew_own_files DISK SKELETON BASE: what names a sandbox and lets it be trusted, new on a disk that was used before.

@@ -9,6 +9,7 @@ export function sampleSpec(): SandboxSpec {
     rootfs: '/data/templates/base/rootfs',
     layers: [],
     disk: 'new',
+    diskGrowthBytes: 16 * 2 ** 20,
     generation: 'first',
     runtime: {
       directory: '/data/runtime/hash',

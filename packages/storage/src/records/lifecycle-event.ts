@@ -35,6 +35,9 @@ export interface NewLifecycleEvent {
   readonly snapshotId: string | undefined;
 }
 
+/** Of what happens to a sandbox that runs before and after. */
+const updatingCauses: ReadonlySet<Cause> = new Set(['host_disk_full', 'host_disk_free']);
+
 /**
  * What a change of a live sandbox's row means to somebody who follows it: one event, none, or two for one that is paused
  * already when the records first hear of it. `now` is the time of changes that carry none of their own.
@@ -54,6 +57,7 @@ export function eventsOfChange(
   // A later start of the same state: it was paused and resumed while nobody told us.
   if (before.state === 'paused' || stateSince > before.stateSince)
     return [eventOf('resumed', after, stateSince, cause)];
+  if (cause !== before.cause && updatingCauses.has(cause)) return [eventOf('updated', after, now, cause)];
   const same = before.endAt === after.endAt && isSameMap(before.metadata, after.metadata);
   return same ? [] : [eventOf('updated', after, now, 'request')];
 }

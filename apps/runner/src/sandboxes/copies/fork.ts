@@ -1,4 +1,5 @@
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import { needOfNew } from '../../disk-budget/need.ts';
 import type { OperationContext } from '../operation.ts';
 import type { RunningSandbox } from '../table.ts';
 import { makeCopy } from './make-copy.ts';
@@ -30,6 +31,7 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
     throw new SoulBoxError('bad_request', `The count of copies must be 1 to ${maxCount}.`);
   }
   using _places = context.admission.enter(count);
+  checkRoomForCopies(context, request);
   if ('snapshotId' in source) {
     const snapshot = context.snapshots.get(source.snapshotId);
     using _hold = context.keepsakes.hold({ states: [snapshot.stateId], layers: snapshot.layers });
@@ -41,6 +43,13 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
     context.events.emit({ event: { case: 'checkpointed', value: { sandboxId: source.sandboxId, snapshotId: '' } } });
     return done;
   });
+}
+
+/** All of them or none: each takes its own when it starts. */
+function checkRoomForCopies({ host, table, snapshots }: OperationContext, { source, count }: ForkRequest): void {
+  const { diskMb } =
+    'snapshotId' in source ? snapshots.get(source.snapshotId) : table.getTenants(source.sandboxId).record;
+  host.disks.admit(count * needOfNew(host, diskMb), `The disks of ${count} copies`)[Symbol.dispose]();
 }
 
 /** While the copies are made their common disk is sealed; where that fails nobody hears of them. */

@@ -69,6 +69,7 @@ function createRecord(
     layers: source.layers,
     disk: 'new',
     pagesFrom: '',
+    waitsForRoom: false,
     tenant,
   };
 }

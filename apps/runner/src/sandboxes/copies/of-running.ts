@@ -10,7 +10,7 @@ import { endProcesses, savedFrom } from '../sleep/finish-pause.ts';
 import { goOn } from '../sleep/go-on.ts';
 import { revive } from '../sleep/revive.ts';
 import { explainSaveFailure } from '../sleep/pause.ts';
-import { checkRoom, saveState } from '../sleep/save.ts';
+import { holdRoom, saveState } from '../sleep/save.ts';
 import { standStill } from '../sleep/stand-still.ts';
 import type { RunningSandbox, TenantSandbox } from '../table.ts';
 import type { ShortChain } from './shorten-chain.ts';
@@ -75,7 +75,7 @@ async function sealTop(context: OperationContext, layers: readonly string[], lay
  */
 async function takeApart(context: OperationContext, sandbox: RunningSandbox, chain: ShortChain): Promise<State> {
   const { table } = context;
-  await checkRoom(context, sandbox, true);
+  using _room = await holdRoom(context, sandbox, true);
   const work: Work = {
     from: 'running',
     bootId: readBootId(),

@@ -5,7 +5,7 @@ import type { OperationContext } from '../operation.ts';
 import type { CheckedMemory } from '../sleep/check-state.ts';
 import { goOn } from '../sleep/go-on.ts';
 import { explainSaveFailure } from '../sleep/pause.ts';
-import { checkRoom, factsOf } from '../sleep/save.ts';
+import { holdRoom, factsOf } from '../sleep/save.ts';
 import { standStill } from '../sleep/stand-still.ts';
 import type { RunningSandbox } from '../table.ts';
 import type { ShortChain } from './shorten-chain.ts';
@@ -37,7 +37,7 @@ export async function saveBeside(
   const startedAt = performance.now();
   const { host, table, keepsakes } = context;
   const { sandboxId } = sandbox.record;
-  await checkRoom(context, sandbox, true);
+  using _room = await holdRoom(context, sandbox, true, copiedDiskMaxBytes);
   const stateId = randomId(20);
   const layerId = randomId(20);
   const layers = [layerId, ...chain.below(sandbox.record.layers)];

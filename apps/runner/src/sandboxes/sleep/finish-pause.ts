@@ -18,7 +18,8 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
     const state = await context.host.states.open(work?.stateId ?? '');
     const disk = await layToRest(context, sandbox);
     const saved = { ...savedFrom(state), disk };
-    await context.table.step(sandbox, 'paused', { saved, slot: 0, disk: 'kept', pagesFrom: '', work: undefined });
+    const rest = { slot: 0, disk: 'kept', pagesFrom: '', work: undefined, waitsForRoom: false } as const;
+    await context.table.step(sandbox, 'paused', { saved, ...rest });
     context.activity.forget(sandboxId);
     context.background.start(async () => await context.keepsakes.drop(pagesFrom));
     return true;

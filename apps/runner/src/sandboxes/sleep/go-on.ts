@@ -32,6 +32,6 @@ export async function noteRunning(
   change: RecordChange,
 ): Promise<void> {
   const stateId = sandbox.record.work?.stateId ?? '';
-  await table.step(sandbox, 'running', { ...change, work: undefined });
+  await table.step(sandbox, 'running', { ...change, work: undefined, waitsForRoom: false });
   background.start(async () => await keepsakes.drop(stateId));
 }

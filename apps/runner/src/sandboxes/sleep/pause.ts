@@ -8,7 +8,7 @@ import type { RunningSandbox, TenantSandbox } from '../table.ts';
 import { completeLater } from './complete-later.ts';
 import { finishPause } from './finish-pause.ts';
 import { goOn } from './go-on.ts';
-import { checkRoom, saveState } from './save.ts';
+import { holdRoom, saveState } from './save.ts';
 import { standStill } from './stand-still.ts';
 
 export type Durability = 'on-return' | 'in-background';
@@ -37,7 +37,7 @@ export async function pauseSandbox(
     const sandbox = table.getRunning(sandboxId);
     checkCapability(sandbox, request.keepMemory);
     context.admission.checkPaused();
-    await checkRoom(context, sandbox, request.keepMemory);
+    using _room = await holdRoom(context, sandbox, request.keepMemory);
     await pauseAlone(context, sandbox, request);
     return sandbox;
   });

@@ -1,13 +1,8 @@
-import { statfs } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { SoulBoxError } from '@soulbox/base';
 import type { State, StateFacts } from '@soulbox/states';
 import { readCpuType } from '../../host/cpu-type.ts';
 import type { OperationContext } from '../operation.ts';
 import type { RunningSandbox } from '../table.ts';
-
-/** What stays free for the records, logs and disks of all the others. */
-const reserveBytes = 512 * 2 ** 20;
 
 export interface Save {
   readonly stateId: string;
@@ -60,18 +55,16 @@ export async function factsOf(context: OperationContext, sandbox: RunningSandbox
   };
 }
 
-/** Throws `disk_full` unless the host's disk has room for all the memory that the sandbox uses now. */
-export async function checkRoom(
-  context: OperationContext,
-  sandbox: RunningSandbox,
+/**
+ * Sets room aside on the host's disk for all the memory that the sandbox uses now, and for `besides`, until disposed. Throws
+ * `disk_full`.
+ */
+export async function holdRoom(
+  { host }: OperationContext,
+  { live }: RunningSandbox,
   keepMemory: boolean,
-): Promise<void> {
-  const { bavail, bsize } = await statfs(context.host.store.directoryOf(sandbox.record.sandboxId));
-  const used = keepMemory ? (await sandbox.live.driver.sample(sandbox.live.instance)).memoryRssBytes : 0;
-  if (bavail * bsize >= used + reserveBytes) return;
-  const [needed, free] = [used + reserveBytes, bavail * bsize].map((bytes) => Math.round(bytes / 2 ** 20));
-  throw new SoulBoxError(
-    'disk_full',
-    `The host has ${free} MiB of disk left, and saving the sandbox may take ${needed} MiB. The sandbox goes on running.`,
-  );
+  besidesBytes = 0,
+): Promise<Disposable> {
+  const used = keepMemory ? (await live.driver.sample(live.instance)).memoryRssBytes : 0;
+  return host.disks.admit(used + besidesBytes, 'Saving the sandbox');
 }

@@ -9,6 +9,8 @@ import type { StateStore } from '@soulbox/states';
 import type { Template, TemplateStore } from '@soulbox/templates';
 import { runnerConfigSchema } from '../../config.ts';
 import type { RunnerConfig } from '../../config.ts';
+import { createDiskBudget } from '../../disk-budget/budget.ts';
+import { standingOf } from '../../disk-budget/need.ts';
 import { createEvents } from '../../events.ts';
 import type { RunnerEvent } from '../../events.ts';
 import { createSandboxMetrics } from '../../metrics/sandbox-metrics.ts';
@@ -77,6 +79,13 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     slots: createSlots(),
     store: createRecordStore(join(folder, 'sandboxes')),
     states: await openStates(),
+    disks: createDiskBudget({
+      policy: loadConfig(runnerConfigSchema, {}, config),
+      directory: folder,
+      standingOf: (sandboxId) => standingOf(host, parts.context.table.find(sandboxId)?.record),
+      clock: { now: () => bench.nowMs },
+      logger: silentLogger,
+    }),
     logger: silentLogger,
   };
   cleanup.defer(() => host.states[Symbol.asyncDispose]());
@@ -178,7 +187,7 @@ function createRecord(
     ...{ formatVersion: 1, sandboxId: createSandboxId(), state: 'running', cause: 'request', stateSinceMs: startMs },
     ...{ slot: record.slot ?? host.slots.take(), templateId: 'base', driver: 'container', generation: 'first' },
     ...{ runtimeDirectory: host.runtime.directory, hostToken: randomBytes(8).toString('hex') },
-    ...{ cpuCount: 1, memoryMb: 128, diskMb: 64, layers: [], disk: 'new', pagesFrom: '' },
+    ...{ cpuCount: 1, memoryMb: 128, diskMb: 64, layers: [], disk: 'new', pagesFrom: '', waitsForRoom: false },
     ...record,
     tenant: {
       ...{ teamId: 'team', alias: 'base', startedAtMs: startMs, endAtMs: startMs + 60_000, metadata: {} },

@@ -2,7 +2,7 @@ import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
-import type { Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';
+import type { DiskReading, Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';
 
 interface Guest {
   readonly instance: SandboxInstance;
@@ -20,6 +20,12 @@ export interface StandInDriver extends Driver {
   /** The next call of this name throws this. */
   failNext(call: string, error: Error): void;
 }
+
+/** Of each sandbox: 64 MiB with nothing in them. */
+const diskReading: DiskReading = {
+  ...{ sizeBytes: 65 * 2 ** 20, freeBytes: 64 * 2 ** 20, tableBytes: 2 ** 20 },
+  ...{ heldBackBytes: 0, allocatedBytes: 4096 },
+};
 
 /** `namespacePath` is the network namespace of them all. */
 export function createStandInDriver(namespacePath: string): StandInDriver {
@@ -100,6 +106,12 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
         ...{ memoryWorkingSetBytes: 1024, memoryLimitBytes: 2 ** 20, diskUsedBytes: 1, diskTotalBytes: 2 ** 20 },
         ...{ diskReadBytes: 0, diskWrittenBytes: 0 },
       }),
+    openDisk: ({ sandboxId }) => ({
+      countAllocated: () => diskReading.allocatedBytes,
+      read: () => (guests.has(sandboxId) ? diskReading : undefined),
+      allow: () => undefined,
+      flush: () => Promise.resolve(),
+    }),
     freeze({ sandboxId }) {
       note('freeze', sandboxId);
       getGuest(sandboxId).frozen = true;
@@ -123,6 +135,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
       return Promise.resolve();
     },
     diskPath,
+    readKeptDisk: () => Promise.resolve(diskReading),
     async copyDisk({ sandboxId, directory }, layer) {
       note('copyDisk', sandboxId);
       await cp(diskPath(sandboxId, directory), layer);

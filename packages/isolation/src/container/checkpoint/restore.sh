@@ -3,18 +3,19 @@
 # own; the latter becomes the sandbox's. All mount points are in a /run that only this shell sees, for CRIU opens them as
 # the sandbox's root, who may not enter the data folder.
 # Arguments: folder of the scripts about disks, what to do with the disk (`make` or `keep`), image, skeleton, file with
-# CRIU's facts about this kernel, mount table, host name; folders of the control group and `--`; CRIU command.
+# CRIU's facts about this kernel, mount table, host name, blocks that the disk may grow by; folders of the control group and `--`; CRIU command.
 set -e
 . "$1/disk.sh"
 . "${0%/*}/kernel-facts.sh"
-step=$2 image=$3 skeleton=$4 facts=$5 table=$6 name=$7
-shift 7
+step=$2 image=$3 skeleton=$4 facts=$5 table=$6 name=$7 growth=$8
+shift 8
 [ "$step" = keep ] || make_disk "$image" "$skeleton"
 
 enter_private_run "$facts"
 # The overlay's folders are relative to here.
 cd /run
 mount --no-mtab --all --fstab "$table"
+limit_growth disk "$growth"
 echo "$name" >/proc/sys/kernel/hostname
 
 # Between network-gate.sh and the server. When the server is gone, the answer is empty and the restore fails.

@@ -5,6 +5,7 @@ import { findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec, SavedMemory } from '../../driver.ts';
 import { readBootId } from '../../host/init-process.ts';
 import { runHostTool } from '../../host/host-tool.ts';
+import { growthBlocks } from '../../root/disk.ts';
 import { writeDiskOrigin } from '../../root/disk-traffic.ts';
 import { cgroupOf, traceName } from '../../root/layout.ts';
 import { writeSkeleton } from '../../root/skeleton.ts';
@@ -105,7 +106,7 @@ async function bringBack(
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
   const command = criuCommand(criu, 'restore', restoreOptions(layout, isLazy), sourcesOfMounts());
   const limited = [...leavingRootHalf(), ...command];
-  const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname];
+  const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname, growthBlocks(spec)];
   const lists = [...groups, '--', ...limited];
   await runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
     directory: spec.directory,

@@ -1,0 +1,182 @@
+import { statfsSync } from 'node:fs';
+import type { Clock, Logger } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import type { SandboxDisk } from '@soulbox/isolation';
+import type { DiskPolicy } from './policy.ts';
+import { reserveOf } from './policy.ts';
+import type { DiskDemand } from './shares.ts';
+import { committedTo, costOf, shareOut, sumOf } from './shares.ts';
+import type { Standing, WatchedDisk } from './watched-disk.ts';
+import { watchDisk } from './watched-disk.ts';
+
+const mib = 2 ** 20;
+/** What is handed out is that much less than there is: a new sandbox, or a file of somebody else's, then moves no other's limit. */
+const floatShare = 0.05;
+const floatMaxBytes = 1024 * mib;
+/** Growth is not raised for less: each change is a write. */
+const leastRaiseBytes = 4 * mib;
+
+export interface DiskFigures {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  readonly reserveBytes: number;
+  /** What the host must still be able to give: to sandboxes that run, and to what is being saved or started. */
+  readonly committedBytes: number;
+  /** Sizes of the disks of all sandboxes that run, as they see them. */
+  readonly toldBytes: number;
+  readonly disks: number;
+  readonly stopped: number;
+}
+
+/** What the watchdog goes by. */
+export interface DiskState {
+  readonly reserveBytes: number;
+  /** What is left when every sandbox has all that is promised and owed; negative: the promises cannot be kept. */
+  readonly roomBytes: number;
+  readonly disks: readonly (Standing & { readonly disk: WatchedDisk })[];
+}
+
+export interface DiskBudgetOptions {
+  readonly policy: DiskPolicy;
+  /** On the file system of all disks. */
+  readonly directory: string;
+  /** Asked each time, for it changes as a sandbox gets a tenant. */
+  readonly standingOf: (sandboxId: string) => Standing;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Keeps this always true: what all sandboxes' disks may still take of the host, allowed growth and all that counts as written, is no
+ * more than the host has free above its reserve. The limits are the kernel's, so it stays true when nobody looks after them.
+ */
+export interface DiskBudget {
+  /** Sets room aside for something new until disposed. Throws `disk_full`, with nothing changed; `what` begins its message. */
+  admit(bytes: number, what: string): Disposable;
+  /** From now on until nothing has the disk mounted. */
+  watch(sandboxId: string, open: () => SandboxDisk): void;
+  /** Gives a sandbox at once what it is promised now. */
+  settle(sandboxId: string): void;
+  /** Looks at all disks that may have changed and shares out anew. Called several times a second. */
+  look(): DiskState;
+  figures(): DiskFigures;
+}
+
+export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
+  const { policy, directory, clock, logger } = options;
+  const disks = new Map<string, WatchedDisk>();
+  const holds = new Set<number[]>();
+  let isShort = false;
+
+  const readHost = (): { freeBytes: number; totalBytes: number; reserveBytes: number } => {
+    const { bavail, blocks, bsize } = statfsSync(directory);
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, reserveBytes: reserveOf(policy, blocks * bsize) };
+  };
+  const demandOf = (disk: WatchedDisk): DiskDemand => disk.demand(options.standingOf(disk.sandboxId), clock.now());
+  const heldBytes = (): number => sumOf([...holds], ([bytes = 0]) => bytes);
+  const committedBytes = (): number => sumOf([...disks.values()], (disk) => committedTo(demandOf(disk)));
+
+  /** Moves the limits to where they belong. Those that fall do so first: at no moment is more allowed than there is. */
+  const share = (freeBytes: number, reserveBytes: number): void => {
+    const all = [...disks.values()].map((disk) => ({ disk, demand: demandOf(disk) }));
+    const room = freeBytes - reserveBytes - heldBytes() - sumOf(all, ({ demand }) => demand.owedBytes);
+    const float = Math.min(Math.max(0, room) * floatShare, floatMaxBytes);
+    const growths = shareOut(
+      all.map(({ demand }) => demand),
+      room - float,
+    );
+    const taken = sumOf(all, ({ demand }) => costOf(demand.allowedBytes));
+    const moves = all.map((entry, index) => ({ ...entry, growth: growths[index] ?? 0 }));
+    const starving = moves.some(
+      ({ demand, growth }) => growth - demand.allowedBytes > Math.max(leastRaiseBytes, demand.allowedBytes),
+    );
+    if (taken <= room - float / 4 && !starving) return;
+    for (const { disk, demand, growth } of moves) if (growth < demand.allowedBytes) tryAllow(disk, growth);
+    for (const { disk, demand, growth } of moves)
+      if (growth - demand.allowedBytes > Math.max(leastRaiseBytes, demand.allowedBytes / 8) || isLast(demand, growth))
+        tryAllow(disk, growth);
+  };
+
+  const tryAllow = (disk: WatchedDisk, growthBytes: number): void => {
+    try {
+      disk.allow(growthBytes);
+    } catch (err) {
+      // It was unmounted this moment; the next look notices.
+      logger.debug({ sandboxId: disk.sandboxId, err }, 'growth of a disk not set');
+    }
+  };
+
+  /** Those written between two readings of the host are counted as theirs and the host's: on the safe side both ways. */
+  const lookAtAll = (inAnyCase: boolean): ReturnType<typeof readHost> => {
+    const before = readHost();
+    const now = clock.now();
+    for (const disk of disks.values()) if (!disk.look(now, inAnyCase)) disks.delete(disk.sandboxId);
+    const after = readHost();
+    return before.freeBytes < after.freeBytes ? before : after;
+  };
+
+  return {
+    admit(bytes, what) {
+      const { freeBytes, reserveBytes } = lookAtAll(false);
+      const room = freeBytes - reserveBytes - committedBytes() - heldBytes();
+      if (bytes > room) throw noRoom(what, bytes, room);
+      const hold = [bytes];
+      holds.add(hold);
+      share(freeBytes, reserveBytes);
+      return {
+        [Symbol.dispose]() {
+          holds.delete(hold);
+        },
+      };
+    },
+    watch(sandboxId, open) {
+      try {
+        const watched = watchDisk(sandboxId, open(), clock.now());
+        if (watched !== undefined) disks.set(sandboxId, watched);
+      } catch (err) {
+        // It has died already, and keeps what its start was given.
+        logger.warn({ sandboxId, err }, 'disk of a sandbox not found');
+      }
+    },
+    settle(sandboxId) {
+      disks.get(sandboxId)?.look(clock.now(), true);
+      const { freeBytes, reserveBytes } = lookAtAll(false);
+      share(freeBytes, reserveBytes);
+    },
+    look() {
+      const { freeBytes, reserveBytes } = lookAtAll(isShort);
+      share(freeBytes, reserveBytes);
+      const roomBytes = freeBytes - reserveBytes - committedBytes();
+      isShort = roomBytes < 0;
+      return {
+        reserveBytes,
+        roomBytes,
+        disks: [...disks.values()].map((disk) => ({ disk, ...options.standingOf(disk.sandboxId) })),
+      };
+    },
+    figures() {
+      const { freeBytes, totalBytes, reserveBytes } = readHost();
+      const all = [...disks.values()];
+      return {
+        ...{ totalBytes, freeBytes, reserveBytes },
+        committedBytes: committedBytes() + heldBytes(),
+        toldBytes: sumOf(all, ({ reading }) => reading.sizeBytes - reading.tableBytes),
+        disks: all.length,
+        stopped: all.filter(({ sandboxId }) => options.standingOf(sandboxId).isStopped).length,
+      };
+    },
+  };
+}
+
+/** What a disk that is full but for this can use. */
+function isLast({ wantedBytes, allowedBytes }: DiskDemand, growth: number): boolean {
+  return growth > allowedBytes && growth >= wantedBytes;
+}
+
+function noRoom(what: string, bytes: number, room: number): SoulBoxError {
+  const [needed, left] = [bytes, Math.max(0, room)].map((count) => Math.ceil(count / mib));
+  return new SoulBoxError(
+    'disk_full',
+    `${what} may take ${needed} MiB of the host's disk, and ${left} MiB are neither reserved nor promised to other sandboxes.`,
+  );
+}

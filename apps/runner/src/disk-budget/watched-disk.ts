@@ -1,0 +1,94 @@
+import type { DiskReading, SandboxDisk } from '@soulbox/isolation';
+import type { DiskDemand } from './shares.ts';
+import { owedBytes, usedBytes } from './shares.ts';
+
+/** One that nobody has written to for so long is idle. */
+const activeMs = 3_000;
+/** A fresh look is taken at an idle disk this often, or when its image has changed. */
+const idleLookMs = 1_000;
+/** Less is what a system writes by itself. */
+const activeBytes = 64 * 1024;
+
+/** What its sandbox is, which changes while the disk does not. */
+export interface Standing {
+  /** What it may write whatever others do. */
+  readonly promisedBytes: number;
+  /** Its processes stand still for want of room: it can use nothing. */
+  readonly isStopped: boolean;
+}
+
+/** A disk that the budget looks after, with what is known of it. */
+export interface WatchedDisk {
+  readonly sandboxId: string;
+  readonly reading: DiskReading;
+  /** Bytes that it has grown in the last seconds, inside or on the host. */
+  readonly recentBytes: number;
+  /** What is written inside and not yet on the host's disk, and files that reserved their space. */
+  readonly unwrittenBytes: number;
+  /** Takes a look if it is due, or in any case; false once nothing has the disk mounted. */
+  look(nowMs: number, inAnyCase: boolean): boolean;
+  demand(standing: Standing, nowMs: number): DiskDemand;
+  /** Allows so much growth. */
+  allow(growthBytes: number): void;
+  flush(signal: AbortSignal): Promise<void>;
+}
+
+/** Undefined when it is not mounted (any more). */
+export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): WatchedDisk | undefined {
+  const first = disk.read();
+  if (first === undefined) return undefined;
+  let reading = first;
+  let lookedAtMs = nowMs;
+  let activeAtMs = -Infinity;
+  let recentBytes = 0;
+
+  const note = (next: DiskReading, atMs: number): void => {
+    const grown = Math.max(usedBytes(next) - usedBytes(reading), next.allocatedBytes - reading.allocatedBytes, 0);
+    if (atMs - activeAtMs > activeMs) recentBytes = 0;
+    if (grown >= activeBytes) {
+      activeAtMs = atMs;
+      recentBytes += grown;
+    }
+    reading = next;
+    lookedAtMs = atMs;
+  };
+
+  return {
+    sandboxId,
+    get reading() {
+      return reading;
+    },
+    get recentBytes() {
+      return recentBytes;
+    },
+    get unwrittenBytes() {
+      // Tables are the same in all, and empty in most.
+      return Math.max(0, usedBytes(reading) - reading.tableBytes - reading.allocatedBytes);
+    },
+    look(atMs, inAnyCase) {
+      const isDue = inAnyCase || atMs - activeAtMs <= activeMs || atMs - lookedAtMs >= idleLookMs;
+      if (!isDue && disk.countAllocated() === reading.allocatedBytes) return true;
+      const next = disk.read();
+      if (next === undefined) return false;
+      note(next, atMs);
+      return true;
+    },
+    demand({ promisedBytes, isStopped }, atMs) {
+      const { freeBytes, heldBackBytes, tableBytes } = reading;
+      const written = Math.max(0, usedBytes(reading) - tableBytes);
+      const left = Math.min(freeBytes, Math.max(0, promisedBytes - written));
+      return {
+        owedBytes: owedBytes(reading),
+        allowedBytes: Math.max(0, freeBytes - heldBackBytes),
+        promisedBytes: isStopped ? 0 : left,
+        wantedBytes: isStopped ? 0 : freeBytes,
+        isActive: atMs - activeAtMs <= activeMs,
+      };
+    },
+    allow(growthBytes) {
+      disk.allow(growthBytes, reading);
+      reading = { ...reading, heldBackBytes: Math.max(0, reading.freeBytes - growthBytes) };
+    },
+    flush: async (signal) => await disk.flush(signal),
+  };
+}

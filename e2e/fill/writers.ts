@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sleep } from '@soulbox/base';
+import type { CommandHandle } from 'e2b';
+import { Sandbox } from 'e2b';
+
+type Mode = 'plain' | 'fsync';
+
+/** A sandbox that writes. The server may die meanwhile: it is asked by its id anew each time. */
+export interface Writer {
+  readonly sandboxId: string;
+  readonly pid: number;
+  readonly mode: Mode;
+}
+
+export interface Verdict {
+  readonly good: number;
+  readonly bad: number;
+  readonly refused: number;
+  /** What is wrong, in words. */
+  readonly faults: readonly string[];
+}
+
+const script = '/tmp/writer.pl';
+const folder = '/home/user/written';
+
+/** All are there before the first writes: a disk that is full has no room for a new sandbox. */
+export async function startWriters(count: number): Promise<Writer[]> {
+  const sandboxes = await Promise.all(Array.from({ length: count }, async () => await createWithScript()));
+  return await Promise.all(sandboxes.map(async (sandbox, number) => await startWriter(sandbox, number)));
+}
+
+async function createWithScript(): Promise<Sandbox> {
+  const sandbox = await Sandbox.create({ timeoutMs: 3_600_000 });
+  await sandbox.files.write(script, await readFile(join(import.meta.dirname, 'writer.pl'), 'utf8'));
+  return sandbox;
+}
+
+async function startWriter(sandbox: Sandbox, number: number): Promise<Writer> {
+  const mode = number % 2 === 0 ? 'plain' : 'fsync';
+  const command = `perl ${script} ${folder} ${mode}`;
+  const { pid } = await sandbox.commands.run(command, { background: true, timeoutMs: 0 });
+  return { sandboxId: sandbox.sandboxId, pid, mode };
+}
+
+/** Has it stop writing. Resolves when it has. */
+export async function stopWriting(writer: Writer): Promise<void> {
+  const sandbox = await Sandbox.connect(writer.sandboxId, { timeoutMs: 3_600_000 });
+  await exchange(sandbox, writer, (line) => line === 'still');
+}
+
+/** Has it read back all that was taken. */
+export async function verify(writer: Writer): Promise<Verdict> {
+  const sandbox = await Sandbox.connect(writer.sandboxId, { timeoutMs: 3_600_000 });
+  const lines = await exchange(sandbox, writer, (line) => line.startsWith('read '));
+  const count = (name: string): number => Number(new RegExp(`${name}=(\\d+)`).exec(lines.at(-1) ?? '')?.[1]);
+  const faults = lines.slice(0, -1).map((line) => `${writer.sandboxId} (${writer.mode}): ${line}`);
+  return { good: count('good'), bad: count('bad'), refused: count('refused'), faults };
+}
+
+/** Sends the signal that takes it a step on, and gives all it says until `isLast`. */
+async function exchange(sandbox: Sandbox, { pid }: Writer, isLast: (line: string) => boolean): Promise<string[]> {
+  const lines: string[] = [];
+  let rest = '';
+  const done = Promise.withResolvers<undefined>();
+  const handle: CommandHandle = await sandbox.commands.connect(pid, {
+    timeoutMs: 0,
+    onStdout: (text) => {
+      const parts = (rest + text).split('\n');
+      rest = parts.pop() ?? '';
+      lines.push(...parts);
+      if (parts.some((line) => isLast(line) || line.startsWith('fault:'))) done.resolve(undefined);
+    },
+  });
+  const ended = handle.wait().then(
+    () => done.resolve(undefined),
+    () => done.resolve(undefined),
+  );
+  // The stream is there when the process is told.
+  await sleep(100);
+  await sandbox.commands.run(`kill -USR1 ${pid}`);
+  await done.promise;
+  await handle.disconnect();
+  await ended;
+  const fault = lines.find((line) => line.startsWith('fault:'));
+  if (fault !== undefined) throw new Error(`the writer in ${sandbox.sandboxId} met a ${fault}`);
+  if (!lines.some(isLast)) throw new Error(`the writer in ${sandbox.sandboxId} ended: ${lines.join('\n')}`);
+  return lines;
+}

@@ -1,0 +1,111 @@
+import { stat } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import type { DiskReading } from '../driver.ts';
+import { tableBytes } from '../root/disk.ts';
+import type { Stage } from './driver-contract.ts';
+import type { TestSandbox } from './test-sandbox.ts';
+import { ordinaryUser, usualLimits } from './test-sandbox.ts';
+
+const mib = 2 ** 20;
+/** Beside what was asked for a file system may take a few blocks of its own. */
+const toleranceBytes = mib;
+
+/** How much a disk may take of its host, as the host's side sets it. */
+export function describeDiskGrowth(stage: Stage): void {
+  const readDisk = ({ instance }: TestSandbox): DiskReading => {
+    const reading = stage.bench.driver.openDisk(instance).read();
+    if (reading === undefined) throw new Error('the disk is not mounted');
+    return reading;
+  };
+  /** MiB that could be written to a new file, and the complaint that ended it. */
+  const fill = async (sandbox: TestSandbox, name: string, uid?: number): Promise<{ mb: number; said: string }> => {
+    const { stderr } = await sandbox.sh(`head -c 100M /dev/urandom > ${name}`, uid);
+    const { stdout } = await sandbox.sh(`stat -c %s ${name}`);
+    return { mb: Math.round(Number(stdout) / mib), said: stderr };
+  };
+
+  describe('growth of the disk', () => {
+    test.each([
+      ['root', 0],
+      ['a user', ordinaryUser],
+    ])('%s can write what is allowed, byte for byte, and is told at once that there is no more', async (_who, uid) => {
+      await using sandbox = await stage.bench.start({ diskGrowthBytes: 20 * mib });
+      await sandbox.sh('mkdir -m 777 /all');
+      const { mb, said } = await fill(sandbox, '/all/file', uid);
+      expect(mb).toBeGreaterThanOrEqual(19);
+      expect(mb).toBeLessThanOrEqual(20);
+      expect(said).toMatch(/No space left/);
+      // A program's word for "all of it is safe" is true of what was taken.
+      expect((await sandbox.sh('sync /all/file', uid)).exitCode).toBe(0);
+      const { allocatedBytes } = readDisk(sandbox);
+      expect(allocatedBytes).toBeLessThan(20 * mib + tableBytes(usualLimits.diskMb) + toleranceBytes);
+    });
+
+    test('what a program reserves counts as written, and df tells what is left', async () => {
+      await using sandbox = await stage.bench.start({ diskGrowthBytes: 20 * mib });
+      const left = async (): Promise<number> =>
+        Number((await sandbox.sh('df -B1 --output=avail /tmp')).stdout.split('\n')[1]);
+      expect(await left()).toBeLessThanOrEqual(20 * mib);
+      await sandbox.sh('fallocate -l 12M /reserved || head -c 12M /dev/zero > /reserved');
+      expect(await left()).toBeLessThanOrEqual(8 * mib);
+      expect((await fill(sandbox, '/file')).mb).toBeLessThanOrEqual(8);
+    });
+
+    test('more can be allowed and all be taken back while it runs; what was deleted can be written again', async () => {
+      await using sandbox = await stage.bench.start({ diskGrowthBytes: 8 * mib });
+      const disk = stage.bench.driver.openDisk(sandbox.instance);
+      await fill(sandbox, '/first');
+      disk.allow(16 * mib, readDisk(sandbox));
+      expect((await fill(sandbox, '/second')).mb).toBeGreaterThanOrEqual(15);
+      disk.allow(16 * mib, readDisk(sandbox));
+      disk.allow(0, readDisk(sandbox));
+      expect((await fill(sandbox, '/third')).mb).toBe(0);
+      await sandbox.sh('rm /first /third');
+      const { mb } = await fill(sandbox, '/third');
+      expect(mb).toBeGreaterThanOrEqual(7);
+      expect(mb).toBeLessThanOrEqual(8);
+    });
+
+    test('a limit that falls below what is not written yet loses none of it', async () => {
+      await using sandbox = await stage.bench.start({ diskGrowthBytes: 64 * mib });
+      const disk = stage.bench.driver.openDisk(sandbox.instance);
+      await sandbox.sh('head -c 30M /dev/urandom > /file; sha256sum /file > /sum');
+      disk.allow(0, readDisk(sandbox));
+      await disk.flush(AbortSignal.timeout(10_000));
+      const { freeBytes, sizeBytes, allocatedBytes } = readDisk(sandbox);
+      expect(allocatedBytes).toBeGreaterThanOrEqual(30 * mib);
+      // All but the tables is there.
+      expect(sizeBytes - freeBytes - allocatedBytes).toBeLessThanOrEqual(tableBytes(usualLimits.diskMb));
+      expect((await sandbox.sh('sha256sum -c /sum')).stdout).toBe('/file: OK\n');
+    });
+
+    test.each([64, 256, 1000, 10_240])(
+      'the tables of a disk of %i MiB take no more than they are taken for',
+      async (diskMb) => {
+        await using sandbox = await stage.bench.start({ limits: { ...usualLimits, diskMb } });
+        const { sizeBytes, freeBytes } = readDisk(sandbox);
+        expect(sizeBytes - freeBytes).toBeLessThanOrEqual(tableBytes(diskMb) + toleranceBytes);
+        expect(sizeBytes - freeBytes).toBeGreaterThan(tableBytes(diskMb) * 0.7);
+      },
+    );
+
+    test('a kept disk says by itself how much it may still take, and a start on it is limited too', async () => {
+      const first = await stage.bench.start();
+      await first.sh('head -c 10M /dev/urandom > /file; fallocate -l 30M /reserved || true');
+      const { sandboxId, directory } = first.spec;
+      const open = stage.bench.driver.openDisk(first.instance);
+      const { freeBytes } = readDisk(first);
+      await stage.bench.driver.suspend(sandboxId, directory);
+      expect(open.read()).toBeUndefined();
+      const image = stage.bench.driver.diskPath(sandboxId, directory);
+      const kept = await stage.bench.driver.readKeptDisk(sandboxId, directory);
+      expect(Math.abs(kept.freeBytes - freeBytes)).toBeLessThan(mib);
+      expect(kept.allocatedBytes).toBe((await stat(image)).blocks * 512);
+      await using second = await stage.bench.startOnKeptDisk({
+        ...first,
+        spec: { ...first.spec, diskGrowthBytes: 5 * mib },
+      });
+      expect((await fill(second, '/more')).mb).toBeLessThanOrEqual(5);
+    });
+  });
+}
