@@ -1,7 +1,10 @@
 import { Sandbox } from 'e2b';
+import { sleep } from '@soulbox/base';
 
 /** Ports of the hostile sandbox: each answers whoever asks in its own bad way, for as long as it is taken. */
 export const hostilePorts = { interim: 7001, body: 7002, trailers: 7003, head: 7004, silent: 7005 } as const;
+
+const openMs = 20_000;
 
 const program = `
 import socket, threading
@@ -33,5 +36,19 @@ export async function createHostileSandbox(): Promise<Sandbox> {
   const sandbox = await Sandbox.create({ timeoutMs: 24 * 3600 * 1000 });
   await sandbox.files.write('/home/user/hostile.py', program);
   await sandbox.commands.run('python3 /home/user/hostile.py', { background: true, timeoutMs: 0 });
+  await awaitOpen(sandbox.sandboxId);
   return sandbox;
+}
+
+/** An attack with ports that are closed would be none. */
+async function awaitOpen(sandboxId: string): Promise<void> {
+  const giveUpAt = Date.now() + openMs;
+  for (;;) {
+    const headers = { 'E2b-Sandbox-Id': sandboxId, 'E2b-Sandbox-Port': String(hostilePorts.body) };
+    const { status, body } = await fetch(process.env['E2B_SANDBOX_URL'] ?? '', { headers });
+    await body?.cancel();
+    if (status === 200) return;
+    if (Date.now() > giveUpAt) throw new Error(`the hostile program does not answer (status ${status})`);
+    await sleep(100);
+  }
 }

@@ -12,6 +12,7 @@ import { collectAllowedMethods } from './allowed-methods.ts';
 import { limitBodyTime } from './body-time.ts';
 import { answerError } from './error-answer.ts';
 import { collectOpenApi } from './openapi.ts';
+import { needsRoom } from './needs-room.ts';
 import { answerBrokenRequest } from './raw-error.ts';
 import { createRequestRates } from './request-rates.ts';
 import { logRequest, requestIdFrom, startRequest } from './request-log.ts';
@@ -68,6 +69,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     if (request.routeOptions.url !== '/health') await rates.checkAddress(request, reply);
     await authenticate(request, context);
     if (request.caller !== null) await rates.checkKey(request, reply);
+    if (needsRoom(request)) context.reserve.check();
   });
   app.addHook('onSend', (_request, reply, payload, done) => {
     // A kept connection would hold up the stop until the client lets go of it.

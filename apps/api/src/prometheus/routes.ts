@@ -6,6 +6,7 @@ import { errors } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
 import { aliveAfter } from '../sandboxes/find.ts';
 import { readPages } from '../sandboxes/read-pages.ts';
+import { diskFamilies } from './disk-families.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
 import type { MeasuredSandbox } from './sandbox-families.ts';
 import { formatMetrics, prometheusContentType } from './text-format.ts';
@@ -75,6 +76,7 @@ function serverFamilies(context: ApiContext, running: number): MetricFamily[] {
       type: 'gauge',
       samples: [{ labels: {}, value: Math.round(performance.timeOrigin) / 1000 }],
     },
+    ...diskFamilies(context),
     context.durations.family(),
   ];
 }
