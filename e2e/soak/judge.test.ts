@@ -7,7 +7,7 @@ const fine = {
   latencies: { alone: times(1000, 40), attacked: times(1000, 70) },
   start: figures,
   end: { ...figures, descriptors: 70 },
-  memory: [...times(100, 150), ...times(300, 240)],
+  memory: [...times(600, 150), ...times(1800, 240)],
 };
 
 test('a soak that stayed within its bounds has no faults', () => {
@@ -16,7 +16,8 @@ test('a soak that stayed within its bounds has no faults', () => {
 
 test.each([
   ['slow calls', { ...fine, latencies: { alone: times(1000, 40), attacked: [...times(985, 40), ...times(15, 90)] } }],
-  ['memory that grows', { ...fine, memory: Array.from({ length: 400 }, (_, n) => 200 + n / 2) }],
+  ['memory that grows', { ...fine, memory: Array.from({ length: 2400 }, (_, n) => 200 + n / 12) }],
+  ['memory that grows fast', { ...fine, memory: Array.from({ length: 180 }, (_, n) => 200 + 3 * n) }],
   ['memory that was far too much', { ...fine, memory: [...times(400, 200), 1500] }],
   ['descriptors', { ...fine, end: { ...figures, descriptors: 100 } }],
   ['a mount', { ...fine, end: { ...figures, objects: { mount: 5, process: 6 } } }],
