@@ -97,6 +97,18 @@ export const apiConfigSchema = {
     'Host names, addresses and CIDR networks, separated by commas, that webhooks may reach although they are private ' +
       'or this machine. Empty: webhooks reach public addresses only.',
   ),
+  keyRequestRate: key(
+    'SOULBOX_API_KEY_RATE',
+    wholeNumber(0, 10_000_000),
+    5000,
+    'Requests to the API that one key may make within ten seconds; more get 429. 0: any number.',
+  ),
+  addressRequestRate: key(
+    'SOULBOX_API_ADDRESS_RATE',
+    wholeNumber(0, 10_000_000),
+    10_000,
+    'The same for one client address, or one IPv6 network of 64 bits. Behind a proxy all clients have its address.',
+  ),
   requestTimeoutSeconds: key(
     'SOULBOX_API_REQUEST_TIMEOUT_SECONDS',
     wholeNumber(1, 3600),

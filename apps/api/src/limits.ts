@@ -40,6 +40,11 @@ export const buildLogBytesMax = 24 * 1024 * 1024;
 export const buildLogMessageMax = 8192;
 /** Copies of one fork (E2B's limit). */
 export const forksMax = 100;
+/**
+ * Characters of what the rows of one answer hold. A page ends there, and says where the next begins; with the largest metadata that is
+ * after four sandboxes.
+ */
+export const pageCharsMax = 1024 * 1024;
 /** Webhooks of a team. */
 export const webhooksMax = 20;
 

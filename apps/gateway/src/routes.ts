@@ -11,6 +11,7 @@ import {
   sandboxNotFound,
   sendBadRequest,
   sendEdgeError,
+  tooManySignatures,
 } from './errors/edge-error.ts';
 import type { Exchange } from './exchange/exchange.ts';
 import { forwardToApi } from './forward/api.ts';
@@ -20,6 +21,7 @@ import { isServiceWorkerScript, onSharedOrigin } from './forward/shared-origin.t
 import { createUnread } from './forward/unread.ts';
 import type { Upstream } from './forward/upstream.ts';
 import { parseSignedFile } from './routing/signed-file.ts';
+import { createSignatureSearch } from './routing/signature-search.ts';
 import { parseTarget } from './routing/target.ts';
 import type { Target } from './routing/target.ts';
 import type { SandboxTable } from './sandboxes/sandbox-table.ts';
@@ -41,6 +43,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
   const { config, router, functions, sandboxes, api, clock, logger } = context;
   const { idleTimeoutMs, wakeTimeoutMs } = config;
   const unread = createUnread({ totalBytes: config.unreadMb * mib, ownerBytes: config.unreadPerOwnerMb * mib });
+  const signatures = createSignatureSearch(router, clock);
   const common = { router, sandboxes, unread, idleTimeoutMs, wakeTimeoutMs, clock, logger };
   const apiCommon = { upstream: api, places: new Map(), maxRequests: config.maxApiRequests };
 
@@ -69,8 +72,9 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
       toApi(exchange, path);
       return;
     }
-    const route = router.findBySignature(signed.file, signed.signature);
-    if (route === undefined) sendEdgeError(exchange, { code: 401, message: 'invalid signature' });
+    const route = signatures.find(signed, exchange.remoteAddress);
+    if (route === 'none') sendEdgeError(exchange, { code: 401, message: 'invalid signature' });
+    else if (route === 'later') sendEdgeError(exchange, tooManySignatures);
     else {
       const guarded = guard(exchange, { origin: 'shared', saved: true });
       if (guarded !== undefined) forwardToSandbox(guarded, { ...common, route, port: envdPort, path });

@@ -93,6 +93,10 @@ export const reasons = {
     help: 'The image of the template build cannot be had: the message says why.',
   },
   limit_exceeded: { code: 'resource_exhausted', help: 'A documented limit was reached; the message names it.' },
+  rate_exceeded: {
+    code: 'resource_exhausted',
+    help: 'The API key or the address sends too many requests; `Retry-After` says when to go on. Settings: `SOULBOX_API_KEY_RATE`, `SOULBOX_API_ADDRESS_RATE`.',
+  },
   not_implemented: { code: 'unimplemented', help: 'This version of SoulBox does not offer the call yet.' },
   port_closed: { code: 'unavailable', help: 'Nothing in the sandbox listens on this port.' },
   sandbox_unreachable: { code: 'unavailable', help: 'The sandbox runs, but its envd did not answer in time.' },

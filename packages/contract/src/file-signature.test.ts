@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fileSignature } from './file-signature.ts';
+import { createFileSigner, fileSignature, isFileSignature } from './file-signature.ts';
 
 const request = { path: 'hello.txt', operation: 'read', username: 'user', expiration: undefined } as const;
 const token = '0tQG31xiMp0IOQfaz9dcwi72L1CPo8e0';
@@ -7,6 +7,19 @@ const token = '0tQG31xiMp0IOQfaz9dcwi72L1CPo8e0';
 describe('the v1 signature of a file URL', () => {
   it('is what the official clients compute', () => {
     expect(fileSignature(request, token)).toBe('v1_gUtH/s9YCJWgCizjfUxuWfhFE4QSydOWEIIvfLwDr6E');
+  });
+
+  it('is the same for one token of many', () => {
+    const sign = createFileSigner({ ...request, expiration: '17' });
+    for (const one of [token, '', 'other'])
+      expect(sign(one)).toBe(fileSignature({ ...request, expiration: '17' }, one));
+    expect(new Set([sign('a'), sign('b'), sign('a')]).size).toBe(2);
+  });
+
+  it('is told from what is none', () => {
+    expect(isFileSignature(fileSignature(request, token))).toBe(true);
+    for (const text of ['', 'v1_', `v2_${'a'.repeat(43)}`, `v1_${'a'.repeat(44)}`, `v1_${'a'.repeat(42)}=`])
+      expect(isFileSignature(text)).toBe(false);
   });
 
   it('changes with every part', () => {

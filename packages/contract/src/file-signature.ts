@@ -11,10 +11,29 @@ export interface SignedFileRequest {
   readonly expiration: string | undefined;
 }
 
+const prefix = 'v1_';
+/** SHA-256 in base64 without padding. */
+const signaturePattern = /^v1_[A-Za-z0-9+/]{43}$/;
+
+/** Whether the text can be a signature at all. */
+export function isFileSignature(text: string): boolean {
+  return signaturePattern.test(text);
+}
+
 /** E2B's `v1_` signature: SHA-256 over the parts and the sandbox's token, base64 without padding. */
 export function fileSignature(request: SignedFileRequest, accessToken: string): string {
-  const parts = [request.path, request.operation, request.username, accessToken];
-  if (request.expiration !== undefined) parts.push(request.expiration);
-  const digest = createHash('sha256').update(parts.join(':')).digest('base64');
-  return `v1_${digest.replace(/=+$/, '')}`;
+  return createFileSigner(request)(accessToken);
+}
+
+/** Signs one request with several tokens: what stands before the token is hashed once. */
+export function createFileSigner(request: SignedFileRequest): (accessToken: string) => string {
+  const start = createHash('sha256').update(`${request.path}:${request.operation}:${request.username}:`);
+  const end = request.expiration === undefined ? '' : `:${request.expiration}`;
+  return (accessToken) => {
+    const digest = start
+      .copy()
+      .update(accessToken + end)
+      .digest('base64');
+    return prefix + digest.replace(/=+$/, '');
+  };
 }

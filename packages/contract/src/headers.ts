@@ -6,6 +6,9 @@ export const headers = {
   sandboxPort: 'e2b-sandbox-port',
   trafficAccessToken: 'e2b-traffic-access-token',
   nextToken: 'x-next-token',
+  /** Where the next page of events begins: the `after`, or the `offset`, to ask with. */
+  nextAfter: 'x-next-after',
+  nextOffset: 'x-next-offset',
   totalRunning: 'x-total-running',
   keepalivePingInterval: 'keepalive-ping-interval',
   requestId: 'x-request-id',

@@ -26,6 +26,8 @@ export interface SandboxRouter {
   find(sandboxId: string): SandboxRoute | undefined;
   /** The sandbox whose access token made this signature: a signed URL on a shared host names no sandbox. */
   findBySignature(request: SignedFileRequest, signature: string): SandboxRoute | undefined;
+  /** How many tokens that tries. */
+  signatureTokens(): number;
   /**
    * Opens a connection to a port inside the sandbox, also one that is bound to 127.0.0.1 or [::1] only.
    * Throws `port_closed`, or `sandbox_not_found` when the sandbox ended meanwhile.

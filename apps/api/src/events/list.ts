@@ -1,10 +1,12 @@
-import { parseSandboxId } from '@soulbox/contract';
+import { headers, parseSandboxId } from '@soulbox/contract';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
+import { pageCharsMax } from '../limits.ts';
 import { eventSchema, eventToWire, eventTypeSchema } from './to-wire.ts';
 
 /** Further back nobody pages by offset: `after` costs the same everywhere. */
@@ -28,6 +30,10 @@ const listQuery = z.object({
 
 type ListQuery = z.infer<typeof listQuery>;
 
+const moreDescription =
+  'A page has fewer events than `limit` when they carry much metadata. `X-Next-After` (oldest first) or `X-Next-Offset` (newest first) ' +
+  'tells where the next page begins; without it there is none.';
+
 const response = { 200: z.array(eventSchema), ...errors(400) };
 
 export function addEventRoutes(app: ApiApp, context: ApiContext): void {
@@ -37,11 +43,13 @@ export function addEventRoutes(app: ApiApp, context: ApiContext): void {
       schema: {
         tags: ['events'],
         summary: "Lifecycle events of the team's sandboxes, newest first",
+        description: moreDescription,
         querystring: listQuery,
         response,
       },
     },
-    (request) => listEvents(context, callerOf(request), undefined, request.query),
+    (request, reply) =>
+      listEvents(context, { caller: callerOf(request), sandboxId: undefined, query: request.query }, reply),
   );
 
   app.get(
@@ -51,23 +59,36 @@ export function addEventRoutes(app: ApiApp, context: ApiContext): void {
         tags: ['events'],
         summary: 'Lifecycle events of one sandbox, also of one that ended; empty for an unknown one',
         params: sandboxParams,
+        description: moreDescription,
         querystring: listQuery,
         response,
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const sandboxId = parseSandboxId(request.params.sandboxID);
-      return sandboxId === undefined ? [] : await listEvents(context, callerOf(request), sandboxId, request.query);
+      if (sandboxId === undefined) return [];
+      return await listEvents(context, { caller: callerOf(request), sandboxId, query: request.query }, reply);
     },
   );
 }
 
-async function listEvents(context: ApiContext, caller: Caller, sandboxId: string | undefined, query: ListQuery) {
+/** Where the next page begins, told when there is one: a page ends early when its events carry much. */
+async function listEvents(
+  context: ApiContext,
+  { caller, sandboxId, query }: { caller: Caller; sandboxId: string | undefined; query: ListQuery },
+  reply: FastifyReply,
+) {
   const { offset, limit, types, after, orderAsc = after !== undefined } = query;
-  const events = await context.records.events.list({
+  const { events, hasMore } = await context.records.events.list({
     ...{ teamId: caller.team.id, sandboxId, types, offset, limit },
     after: after ?? 0,
     order: orderAsc ? 'asc' : 'desc',
+    maxChars: pageCharsMax,
   });
+  const last = events.at(-1);
+  if (hasMore && last !== undefined) {
+    if (orderAsc) void reply.header(headers.nextAfter, String(last.sequence));
+    else void reply.header(headers.nextOffset, String(offset + events.length));
+  }
   return events.map(eventToWire);
 }

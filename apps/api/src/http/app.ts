@@ -14,6 +14,7 @@ import { answerError } from './error-answer.ts';
 import { collectOpenApi } from './openapi.ts';
 import { needsRoom } from './needs-room.ts';
 import { answerBrokenRequest } from './raw-error.ts';
+import { createRequestRates } from './request-rates.ts';
 import { logRequest, requestIdFrom, startRequest } from './request-log.ts';
 
 /** A fastify server whose routes are typed by their zod schemas. */
@@ -59,6 +60,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   readJsonOnly(app);
   const allowed = collectAllowedMethods(app);
   await collectOpenApi(app);
+  const rates = await createRequestRates(app, context.config);
 
   app.addHook('onRequest', async (request, reply) => {
     startRequest(request, reply);
@@ -66,7 +68,10 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     void reply.header('x-content-type-options', 'nosniff');
     if (request.routeOptions.config.body !== 'upload') limitBodyTime(request, reply, requestTimeoutMs);
     if (context.stopping.aborted) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
+    // A probe must hear that the server lives, whatever else comes from its address.
+    if (request.routeOptions.url !== '/health') await rates.checkAddress(request, reply);
     await authenticate(request, context);
+    if (request.caller !== null) await rates.checkKey(request, reply);
     if (needsRoom(request)) context.reserve.check();
   });
   app.addHook('onSend', (_request, reply, payload, done) => {

@@ -48,7 +48,7 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   const body = httpBodyFromError(error);
   if (body.code >= 500 && body.code !== 501)
     context.logger.error({ requestId: request.id, route: request.routeOptions.url, err: error }, 'request failed');
-  if (body.code === 429) void reply.header('retry-after', retryAfterSeconds);
+  if (body.code === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', retryAfterSeconds);
   const { message } = errorForCaller(error);
   const errorCode = request.routeOptions.config.errorCodes?.[error.reason] ?? errorCodes[error.reason];
   void reply.code(body.code).send({

@@ -30,11 +30,14 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
   });
 }
 
-/** The document, made once: routes do not change while the server runs. */
+/** The document, made once, when all routes are there: they do not change while the server runs. */
 export function addOpenApiRoute(app: FastifyInstance): void {
-  let text: string | undefined;
+  let text = Buffer.alloc(0);
+  app.addHook('onReady', (done) => {
+    text = Buffer.from(JSON.stringify(app.swagger()));
+    done();
+  });
   app.get('/openapi.json', { config: { auth: 'none' }, schema: { hide: true } }, (_request, reply) => {
-    text ??= JSON.stringify(app.swagger());
     return reply.type('application/json; charset=utf-8').send(text);
   });
 }

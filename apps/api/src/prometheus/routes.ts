@@ -5,6 +5,7 @@ import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
 import { aliveAfter } from '../sandboxes/find.ts';
+import { readPages } from '../sandboxes/read-pages.ts';
 import { diskFamilies } from './disk-families.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
 import type { MeasuredSandbox } from './sandbox-families.ts';
@@ -41,19 +42,15 @@ export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
 }
 
 async function measure(context: ApiContext, teamId: string): Promise<MeasuredSandbox[]> {
-  const page = await context.records.sandboxes.list({
-    ...{ teamId, aliveAfter: aliveAfter(context), metadata: {}, template: undefined, startedAfter: undefined },
-    ...{ states: ['running'], order: 'desc', after: undefined, limit: sandboxesMax },
-  });
-  const sandboxIds = page.sandboxes.map((sandbox) => sandbox.id);
+  const query = { teamId, aliveAfter: aliveAfter(context), metadata: {}, template: undefined, startedAfter: undefined };
+  const sandboxes: { id: string; template: string }[] = [];
+  for await (const page of readPages(context, { ...query, states: ['running'], order: 'desc' }, sandboxesMax))
+    sandboxes.push(...page.map(({ id, alias, templateId }) => ({ id, template: alias === '' ? templateId : alias })));
+  const sandboxIds = sandboxes.map(({ id }) => id);
   if (sandboxIds.length === 0) return [];
   const { series } = await callRunner((options) => context.runner.getMetrics({ sandboxIds }, options));
   const newest = new Map(series.map((entry) => [entry.sandboxId, entry.metrics.at(-1)]));
-  return page.sandboxes.map((record) => ({
-    id: record.id,
-    template: record.alias === '' ? record.templateId : record.alias,
-    metric: newest.get(record.id),
-  }));
+  return sandboxes.map((sandbox) => ({ ...sandbox, metric: newest.get(sandbox.id) }));
 }
 
 function teamFamilies(sandboxes: readonly MeasuredSandbox[]): MetricFamily[] {

@@ -1,16 +1,20 @@
+import { Readable } from 'node:stream';
 import { SoulBoxError } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
+import type { SandboxListQuery } from '@soulbox/storage';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
+import { pageCharsMax } from '../limits.ts';
 import { findTemplateId } from '../templates/find.ts';
 import { parseTemplateReference } from '../templates/reference.ts';
 import { aliveAfter } from './find.ts';
 import { parseMetadataFilter } from './metadata-filter.ts';
 import { positionFromToken, tokenFromPosition } from './page-token.ts';
+import { readPages } from './read-pages.ts';
 import { listedSandboxSchema } from './schemas.ts';
 import { listedToWire } from './to-wire.ts';
 
@@ -42,15 +46,11 @@ export function addListRoutes(app: ApiApp, context: ApiContext): void {
         response: { 200: z.array(listedSandboxSchema), ...errors(400) },
       },
     },
-    async (request) => {
-      const page = await context.records.sandboxes.list({
-        ...(await filterOf(context, callerOf(request), request.query)),
-        states: ['running'],
-        order: 'desc',
-        after: undefined,
-        limit: unpagedMax,
-      });
-      return page.sandboxes.map(listedToWire);
+    async (request, reply) => {
+      const filter = await filterOf(context, callerOf(request), request.query);
+      const pages = Readable.from(unpagedJson(context, { ...filter, states: ['running'], order: 'desc' }));
+      // Fastify sends a stream as it is; the schema only tells what is in it.
+      return reply.type('application/json; charset=utf-8').send(pages as never);
     },
   );
 
@@ -74,11 +74,33 @@ export function addListRoutes(app: ApiApp, context: ApiContext): void {
       const total = await context.records.sandboxes.count({ ...filter, states: ['running'] });
       void reply.header(headers.totalRunning, String(total));
       const { order, limit, state = ['running', 'paused'] } = query;
-      const page = await context.records.sandboxes.list({ ...filter, states: state, order, limit, after });
+      const page = await context.records.sandboxes.list({
+        ...filter,
+        states: state,
+        order,
+        limit,
+        after,
+        maxChars: pageCharsMax,
+      });
       if (page.next !== undefined) void reply.header(headers.nextToken, tokenFromPosition(page.next, order));
       return page.sandboxes.map(listedToWire);
     },
   );
+}
+
+/** The old list as one text, page by page as it is read: it may be far larger than what should be held for a slow reader. */
+async function* unpagedJson(
+  context: ApiContext,
+  query: Omit<SandboxListQuery, 'after' | 'limit' | 'maxChars'>,
+): AsyncGenerator<string> {
+  let before = '[';
+  for await (const sandboxes of readPages(context, query, unpagedMax)) {
+    for (const sandbox of sandboxes) {
+      yield before + JSON.stringify(listedToWire(sandbox));
+      before = ',';
+    }
+  }
+  yield before === '[' ? '[]' : ']';
 }
 
 interface Filter {

@@ -54,6 +54,11 @@ export const tooManyRequests: EdgeError = {
   message: 'Too many requests of this API key or address are under way. Retry when some are answered.',
 };
 
+export const tooManySignatures: EdgeError = {
+  code: 429,
+  message: 'Too many signed URLs that name no sandbox. Retry in a moment, or name it by its host or header.',
+};
+
 export const internalFault: EdgeError = { code: 500, message: 'The gateway failed. The server log has the details.' };
 
 /** Whoever asks for a function by its URL is a stranger: what its code said when it failed stands in its log. */

@@ -121,10 +121,10 @@ function findRefusal(exchange: Exchange, { route, port, path }: SandboxForward):
 
 /** Only for paused sandboxes. `/health` asks whether it runs, and the answer to a stranger is no, as it is to anybody. */
 function findWakeRefusal(exchange: Exchange, forward: SandboxForward): EdgeError | undefined {
-  const { route, path, router } = forward;
+  const { route, path } = forward;
   if (route.state === 'running') return undefined;
   if (!route.autoResume) return sandboxPaused(route.sandboxId);
-  if (mayWake(exchange, forward, { router, now: forward.clock.now() })) return undefined;
+  if (mayWake(exchange, forward, forward.clock.now())) return undefined;
   return path.split('?', 1)[0] === '/health' ? sandboxPaused(route.sandboxId) : wakeForbidden(route.sandboxId);
 }
 

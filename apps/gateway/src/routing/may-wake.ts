@@ -1,5 +1,6 @@
-import { envdPort, headers as names } from '@soulbox/contract';
-import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
+import { constantTimeEqual } from '@soulbox/base';
+import { envdPort, fileSignature, headers as names } from '@soulbox/contract';
+import type { SandboxRoute } from '@soulbox/contract';
 import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { parseSignedFile } from './signed-file.ts';
@@ -12,15 +13,15 @@ import { parseSignedFile } from './signed-file.ts';
 export function mayWake(
   exchange: Pick<Exchange, 'method' | 'headers'>,
   request: { route: SandboxRoute; port: number; path: string },
-  options: { router: SandboxRouter; now: number },
+  now: number,
 ): boolean {
   const { route } = request;
   if (request.port !== envdPort || route.envdAccessToken === undefined) return true;
   const token = findHeader(exchange.headers, names.accessToken);
   if (token !== undefined) return route.envdAccessToken.equals(token);
   const signed = parseSignedFile(exchange, request.path);
-  if (signed === undefined || isExpired(signed.file.expiration, options.now)) return false;
-  return options.router.findBySignature(signed.file, signed.signature)?.sandboxId === route.sandboxId;
+  if (signed === undefined || isExpired(signed.file.expiration, now)) return false;
+  return constantTimeEqual(fileSignature(signed.file, route.envdAccessToken.reveal()), signed.signature);
 }
 
 /** As envd judges it: what is no number has expired. */

@@ -119,6 +119,7 @@ export function createTestRouter(): TestRouter {
         if (fileSignature(request, accessToken) === signature) return route;
       return undefined;
     },
+    signatureTokens: () => sandboxes.size,
     async wake(sandboxId) {
       const sandbox = get(sandboxId);
       if (sandbox.route.state === 'running') return;

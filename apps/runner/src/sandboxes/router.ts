@@ -1,5 +1,5 @@
 import { constantTimeEqual, SoulBoxError } from '@soulbox/base';
-import { fileSignature } from '@soulbox/contract';
+import { createFileSigner } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 import type { Activity } from './activity.ts';
 import type { SandboxTable, TenantSandbox } from './table.ts';
@@ -37,14 +37,16 @@ export function createRouter(
       return sandbox !== undefined && isTenants(sandbox) ? routeOf(sandbox) : undefined;
     },
     findBySignature(request, signature) {
-      // Tries every token, each in constant time: tens of microseconds for a full host.
+      // Tries every token, each in constant time: 2 µs each. The gateway bounds how often.
+      const sign = createFileSigner(request);
       let found: TenantSandbox | undefined;
       for (const sandbox of table.tenants()) {
         const token = sandbox.record.tenant.envdAccessToken;
-        if (token !== '' && constantTimeEqual(fileSignature(request, token), signature)) found = sandbox;
+        if (token !== '' && constantTimeEqual(sign(token), signature)) found = sandbox;
       }
       return found === undefined ? undefined : routeOf(found);
     },
+    signatureTokens: () => table.tenants().length,
     async wake(sandboxId) {
       if (isRunning(table.getTenants(sandboxId))) return;
       const wait =

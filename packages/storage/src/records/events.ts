@@ -26,11 +26,19 @@ export interface EventQuery {
   readonly order: 'asc' | 'desc';
   readonly offset: number;
   readonly limit: number;
+  /** What the events carry may be so many characters in all; one event is always given. */
+  readonly maxChars: number;
+}
+
+export interface EventPage {
+  readonly events: LifecycleEvent[];
+  /** There are further ones, in the order that was asked for. */
+  readonly hasMore: boolean;
 }
 
 /** Lifecycle events. They are written together with the row that they are about, never apart from it. */
 export interface EventRecords {
-  list(query: EventQuery): Promise<LifecycleEvent[]>;
+  list(query: EventQuery): Promise<EventPage>;
   /** Writes that a sandbox was checkpointed for forks. False when there is no such row. */
   addCheckpoint(sandboxId: string, at: number): Promise<boolean>;
   /** Deletes at most `limit` events from before `before`, and what was still to be delivered of them. Gives their number. */

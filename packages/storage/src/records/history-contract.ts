@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
@@ -32,10 +32,11 @@ export function describeHistory(name: string, open: (folder: string) => Promise<
 
     const put = (id: string, more: Partial<LiveSandbox> = {}, now = 5) =>
       records.sandboxes.put(facts(id, team, 1, more), now);
-    const events = (more: Partial<EventQuery> = {}) => {
+    const eventPage = (more: Partial<EventQuery> = {}) => {
       const all = { teamId: team, sandboxId: undefined, types: [], after: 0, order: 'asc', offset: 0, limit: 100 };
-      return records.events.list({ ...all, ...more } as EventQuery);
+      return records.events.list({ ...all, maxChars: 1e9, ...more } as EventQuery);
     };
+    const events = async (more: Partial<EventQuery> = {}) => (await eventPage(more)).events;
     const types = async (more: Partial<EventQuery> = {}) =>
       (await events(more)).map((event) => event.type.replace('sandbox.lifecycle.', ''));
 
@@ -120,6 +121,39 @@ export function describeHistory(name: string, open: (folder: string) => Promise<
         ).rejects.toThrow();
         expect(await events()).toEqual([]);
         expect(await records.events.addCheckpoint('ia', 1)).toBe(false);
+      });
+
+      it('carry what the sandbox carried then, kept once for all that carry the same', async () => {
+        const large = { a: 'x'.repeat(200_000) };
+        const other = { a: 'y'.repeat(100) };
+        for (let n = 0; n < 300; n++) await put('ia', { metadata: large, endAt: 100 + n }, n);
+        await put('ia', { metadata: other, endAt: 900 }, 900);
+        await put('ia', { metadata: large, endAt: 901 }, 901);
+        const carried = (await events({ limit: 1000 })).map(({ metadata }) => metadata['a']?.[0]);
+        expect(carried.join('')).toBe(`${'x'.repeat(300)}yx`);
+        let bytes = 0;
+        for (const name of await readdir(folder)) bytes += (await stat(join(folder, name))).size;
+        // The write-ahead log keeps what the row of the sandbox was rewritten by, up to 4 MiB or a little more.
+        expect(bytes).toBeLessThan(12_000_000);
+      });
+
+      it('are given up to a size, and one of any size', async () => {
+        for (let n = 0; n < 10; n++) await put(`i${n}`, { metadata: { a: 'x'.repeat(10_000) } });
+        const read: string[] = [];
+        for (let after = 0, pages = 0; ; pages++) {
+          const { events: page, hasMore } = await eventPage({ after, maxChars: 35_000 });
+          expect(page.length).toBeGreaterThan(0);
+          read.push(...page.map(({ sandboxId }) => sandboxId));
+          if (!hasMore) {
+            expect(pages).toBe(3);
+            break;
+          }
+          after = page.at(-1)?.sequence ?? 0;
+        }
+        expect(read).toEqual(Array.from({ length: 10 }, (_, n) => `i${n}`));
+        expect((await eventPage({ maxChars: 1 })).events).toHaveLength(1);
+        expect((await eventPage({ limit: 10 })).hasMore).toBe(false);
+        expect((await eventPage({ limit: 9 })).hasMore).toBe(true);
       });
 
       it('are purged by age, a bounded number at a time, and numbers are never used again', async () => {

@@ -39,6 +39,8 @@ export interface SandboxListQuery {
   readonly order: 'asc' | 'desc';
   readonly after: SandboxPosition | undefined;
   readonly limit: number;
+  /** What their rows hold may be so many characters in all; one is always given. */
+  readonly maxChars: number;
 }
 
 export interface SandboxPage {
@@ -84,7 +86,7 @@ export interface SandboxRecords {
   /** Running and paused ones only. */
   list(query: SandboxListQuery): Promise<SandboxPage>;
   /** How many `list` would give without its page. */
-  count(query: Omit<SandboxListQuery, 'order' | 'after' | 'limit'>): Promise<number>;
+  count(query: Omit<SandboxListQuery, 'order' | 'after' | 'limit' | 'maxChars'>): Promise<number>;
   /** Running and paused ones of all teams, whatever their `endAt`: what the runner's own list is compared with. */
   listLive(): Promise<SandboxRecord[]>;
   /**

@@ -62,8 +62,8 @@ export function describeSnapshots(name: string, open: (folder: string) => Promis
       await records.sandboxes.put(facts('ia', team, 1), 1);
       await make('s1', 7);
       await make('s2', 8, { sandboxId: 'igone' });
-      const query = { teamId: team, sandboxId: undefined, types: [], after: 1, offset: 0, limit: 10 };
-      expect(await records.events.list({ ...query, order: 'asc' })).toMatchObject([
+      const query = { teamId: team, sandboxId: undefined, types: [], after: 1, offset: 0, limit: 10, maxChars: 1e6 };
+      expect((await records.events.list({ ...query, order: 'asc' })).events).toMatchObject([
         { type: 'sandbox.lifecycle.checkpointed', sandboxId: 'ia', snapshotId: 's1', at: 7 },
       ]);
     });

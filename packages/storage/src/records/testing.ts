@@ -43,6 +43,7 @@ export function listQuery(teamId: string, more: Partial<SandboxListQuery> = {}):
     order: 'desc',
     after: undefined,
     limit: 100,
+    maxChars: 1e9,
     ...more,
   };
 }

@@ -1,5 +1,6 @@
 import { defineCommand } from 'citty';
 import { sleep } from '@soulbox/base';
+import { headers as headerNames } from '@soulbox/contract';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiConnection } from '../../api/connection.ts';
@@ -42,10 +43,12 @@ async function* readAfter(api: ApiConnection, path: string, after: number): Asyn
   let from = after;
   for (;;) {
     const query = { after: from, limit: pageSize, orderAsc: 'true' };
-    const { body: page } = await callApi<readonly ApiEvent[]>(api, { path, query });
+    const { body: page, headers } = await callApi<readonly ApiEvent[]>(api, { path, query });
     yield* page;
     const last = page.at(-1);
-    if (last === undefined || page.length < pageSize) return;
+    // A page is short when its events carry much; then it says where the next begins.
+    const isLast = page.length < pageSize && !headers.has(headerNames.nextAfter);
+    if (last === undefined || isLast) return;
     from = last.sequence;
   }
 }

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { Delivery, DeliveryRecords } from '../webhooks.ts';
 import type { EventLog } from './event-log.ts';
-import { eventFromRow } from './events.ts';
+import { eventFromRow, eventRowsSql } from './events.ts';
 import { webhookFromRow } from './webhook-row.ts';
 
 const dueSql = `
@@ -17,7 +17,7 @@ export function sqliteDeliveries(db: DatabaseSync, log: EventLog): DeliveryRecor
   const finish = db.prepare('DELETE FROM deliveries WHERE id = ?');
   const postpone = db.prepare('UPDATE deliveries SET failures = failures + 1, due_at = ? WHERE id = ?');
   const webhook = db.prepare('SELECT * FROM webhooks WHERE id = ?');
-  const event = db.prepare('SELECT * FROM events WHERE sequence = ?');
+  const event = db.prepare(`${eventRowsSql} WHERE sequence = ?`);
 
   // Foreign keys promise that both parents exist.
   const deliveryFromRow = (row: Record<string, SQLOutputValue>): Delivery => ({

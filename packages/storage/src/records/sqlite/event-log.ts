@@ -25,9 +25,19 @@ export function createEventLog(db: DatabaseSync): EventLog {
   const listeners = new Set<() => void>();
   const insert = db.prepare(
     `INSERT INTO events
-       (id, team_id, sandbox_id, template_id, execution_id, type, at, cause, metadata, execution, snapshot_id)
+       (id, team_id, sandbox_id, template_id, execution_id, type, at, cause, metadata_id, execution, snapshot_id)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
+  const newest = db.prepare(
+    `SELECT m.id, m.body FROM events JOIN event_metadata AS m ON m.id = metadata_id
+     WHERE sandbox_id = ? ORDER BY sequence DESC LIMIT 1`,
+  );
+  const keep = db.prepare('INSERT INTO event_metadata (body) VALUES (?)');
+  /** The row that holds what the sandbox carries. One for all its events: it may be large, and it seldom changes. */
+  const metadataId = (sandboxId: string, body: string): number | bigint => {
+    const row = newest.get(sandboxId);
+    return row?.['body'] === body ? Number(row['id']) : keep.run(body).lastInsertRowid;
+  };
   const wanted = db.prepare(wantedSql);
   const queue = db.prepare(
     'INSERT INTO deliveries (id, webhook_id, sequence, failures, due_at) VALUES (?, ?, ?, 0, 0)',
@@ -45,7 +55,8 @@ export function createEventLog(db: DatabaseSync): EventLog {
     append: ({ sandbox, type, at, cause, execution, snapshotId }) => {
       const sequence = insert.run(
         ...[randomUUID(), sandbox.teamId, sandbox.id, sandbox.templateId],
-        ...[`${sandbox.id}-${sandbox.executionStartedAt}`, type, at, cause, JSON.stringify(sandbox.metadata)],
+        ...[`${sandbox.id}-${sandbox.executionStartedAt}`, type, at, cause],
+        metadataId(sandbox.id, JSON.stringify(sandbox.metadata)),
         ...[execution === undefined ? null : JSON.stringify(execution), snapshotId ?? null],
       ).lastInsertRowid;
       for (const webhook of wanted.all(sandbox.teamId, type, queueMax)) {

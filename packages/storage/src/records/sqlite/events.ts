@@ -5,8 +5,13 @@ import { eventOfCheckpoint } from '../lifecycle-event.ts';
 import type { Execution, LifecycleEventType } from '../lifecycle-event.ts';
 import type { EventLog } from './event-log.ts';
 import { sandboxFromRow } from './sandbox-row.ts';
+import { takeRows } from './take-rows.ts';
 
-/** A row of `events` to the record. The JSON columns were written by the event log and are trusted. */
+/** Rows for `eventFromRow`, each with what its sandbox carried. */
+export const eventRowsSql =
+  'SELECT events.*, body AS metadata FROM events JOIN event_metadata AS m ON m.id = metadata_id';
+
+/** A row of `eventRowsSql` to the record. The JSON columns were written by the event log and are trusted. */
 export function eventFromRow(row: Record<string, SQLOutputValue>): LifecycleEvent {
   return {
     sequence: Number(row['sequence']),
@@ -48,8 +53,10 @@ export function sqliteEvents(db: DatabaseSync, log: EventLog): EventRecords {
     list: async (query) => {
       const { where, values } = filterOf(query);
       const order = query.order === 'asc' ? 'ASC' : 'DESC';
-      const statement = db.prepare(`SELECT * FROM events WHERE ${where} ORDER BY sequence ${order} LIMIT ? OFFSET ?`);
-      return statement.all(...values, query.limit, query.offset).map(eventFromRow);
+      const statement = db.prepare(`${eventRowsSql} WHERE ${where} ORDER BY sequence ${order} LIMIT ? OFFSET ?`);
+      const rows = statement.iterate(...values, query.limit + 1, query.offset);
+      const { rows: kept, isCut } = takeRows(rows, query);
+      return { events: kept.map(eventFromRow), hasMore: isCut };
     },
     addCheckpoint: async (sandboxId, at) =>
       log.change(() => {

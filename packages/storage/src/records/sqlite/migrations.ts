@@ -272,6 +272,23 @@ export const migrations: readonly string[] = [
 
   // Blobs that no entry names are found at the start.
   `CREATE INDEX kv_entries_blob ON kv_entries (blob_key);`,
+
+  // What a sandbox carried at an event is kept once for all its events, until it carries something else.
+  `CREATE TABLE event_metadata (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     body TEXT NOT NULL
+   ) STRICT;
+   ALTER TABLE events ADD COLUMN metadata_id INTEGER REFERENCES event_metadata (id);
+   INSERT INTO event_metadata (id, body) SELECT min(sequence), metadata FROM events GROUP BY sandbox_id, metadata;
+   UPDATE events SET metadata_id = same.first FROM (
+     SELECT sequence, min(sequence) OVER (PARTITION BY sandbox_id, metadata) AS first FROM events
+   ) AS same WHERE same.sequence = events.sequence;
+   ALTER TABLE events DROP COLUMN metadata;
+   CREATE INDEX events_metadata ON events (metadata_id);
+   CREATE TRIGGER events_metadata_unused AFTER DELETE ON events BEGIN
+     DELETE FROM event_metadata WHERE id = OLD.metadata_id
+       AND NOT EXISTS (SELECT 1 FROM events WHERE metadata_id = OLD.metadata_id);
+   END;`,
 ];
 
 /** Brings the schema to the last of `steps`, all in one transaction. Throws `config_invalid` for a newer one. */

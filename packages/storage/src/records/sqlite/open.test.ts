@@ -16,6 +16,9 @@ import { listQuery } from '../testing.ts';
 import { migrate, migrations } from './migrations.ts';
 import { openSqliteRecords } from './open.ts';
 
+/** Migrations before the one that keeps metadata of events once. */
+const eventMetadataStep = migrations.findIndex((step) => step.includes('CREATE TABLE event_metadata'));
+
 const openIn = (folder: string) => Promise.resolve(openSqliteRecords(join(folder, 'records.sqlite')));
 describeRecords('SQLite', openIn);
 describeSnapshots('SQLite', openIn);
@@ -62,6 +65,38 @@ describe('opening a records file', () => {
     expect(await records.sandboxes.find('ib')).toMatchObject({ state: 'ended', cause: 'timeout', stateSince: 50 });
     expect((await records.sandboxes.list(listQuery('t1'))).sandboxes.map((row) => row.id)).toEqual(['ia']);
     expect(await records.sandboxes.clearCreations()).toBe(1);
+  });
+
+  it('takes over the events of a file that kept a copy of the metadata with each', async () => {
+    const db = new DatabaseSync(path, { enableForeignKeyConstraints: true });
+    migrate(db, migrations.slice(0, eventMetadataStep));
+    db.exec(`INSERT INTO teams VALUES ('t1', 'default', 1, 1)`);
+    const insert = db.prepare(
+      `INSERT INTO events (id, team_id, sandbox_id, template_id, execution_id, type, at, cause, metadata)
+       VALUES (?, 't1', ?, 'tbase', 'x', 'sandbox.lifecycle.updated', ?, 'request', ?)`,
+    );
+    const carried = ['a', 'a', 'b', 'a', 'b'];
+    for (const [n, value] of carried.entries()) {
+      insert.run(`one${n}`, 'ia', n, JSON.stringify({ k: value }));
+      insert.run(`two${n}`, 'ib', n, JSON.stringify({ k: value }));
+    }
+    db.close();
+    await using records = openSqliteRecords(path);
+    const query = { teamId: 't1', types: [], after: 0, order: 'asc', offset: 0, limit: 100, maxChars: 1e9 } as const;
+    const read = async () => (await records.events.list({ ...query, sandboxId: 'ia' })).events;
+    expect((await read()).map(({ metadata }) => metadata['k'])).toEqual(carried);
+    const count = (): unknown => {
+      const reader = new DatabaseSync(path, { readOnly: true });
+      const row = reader.prepare('SELECT count(*) AS n FROM event_metadata').get();
+      reader.close();
+      return row?.['n'];
+    };
+    expect(count()).toBe(4);
+    expect(await records.events.purge(3, 100)).toBe(6);
+    expect((await read()).map(({ metadata }) => metadata['k'])).toEqual(['a', 'b']);
+    expect(count()).toBe(4);
+    expect(await records.events.purge(100, 100)).toBe(4);
+    expect(count()).toBe(0);
   });
 
   it('leaves a file alone whose change to this version fails half way', async () => {

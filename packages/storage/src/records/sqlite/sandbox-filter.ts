@@ -11,7 +11,7 @@ export interface SqlFilter {
 export const runsSql = "(state = 'running' AND (end_at > ? OR lifecycle ->> 'onTimeout' = 'pause'))";
 
 /** Live sandboxes of the team that match, without paging. Values are always bound, never part of the text. */
-export function filterFromQuery(query: Omit<SandboxListQuery, 'order' | 'after' | 'limit'>): SqlFilter {
+export function filterFromQuery(query: Omit<SandboxListQuery, 'order' | 'after' | 'limit' | 'maxChars'>): SqlFilter {
   const where = ["state <> 'ended'", 'team_id = ?', `(state = 'paused' OR ${runsSql})`];
   const values: SQLInputValue[] = [query.teamId, query.aliveAfter];
   where.push('state IN (SELECT value FROM json_each(?))');

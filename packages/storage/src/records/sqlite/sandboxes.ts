@@ -6,6 +6,7 @@ import type { EventLog } from './event-log.ts';
 import { sandboxChanges } from './sandbox-changes.ts';
 import { filterFromPage, filterFromQuery, runsSql } from './sandbox-filter.ts';
 import { sandboxFromRow } from './sandbox-row.ts';
+import { takeRows } from './take-rows.ts';
 
 const beginSql = `
   INSERT INTO creations (id, team_id, template_id, started_at, places)
@@ -68,12 +69,11 @@ export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords
         `SELECT * FROM sandboxes WHERE ${where} ORDER BY started_at ${query.order}, id ${query.order} LIMIT ?`,
       );
       // One more than the page tells whether there is a next one.
-      const rows = statement.all(...values, query.limit + 1).map(sandboxFromRow);
+      const { rows, isCut } = takeRows(statement.iterate(...values, query.limit + 1), query);
       // The filter lets live ones through only.
-      const sandboxes = rows.slice(0, query.limit) as LiveSandbox[];
+      const sandboxes = rows.map(sandboxFromRow) as LiveSandbox[];
       const last = sandboxes.at(-1);
-      const next =
-        rows.length > query.limit && last !== undefined ? { startedAt: last.startedAt, id: last.id } : undefined;
+      const next = isCut && last !== undefined ? { startedAt: last.startedAt, id: last.id } : undefined;
       return { sandboxes, next };
     },
     count: async (query) => {

@@ -1,0 +1,45 @@
+import rateLimit from '@fastify/rate-limit';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { addressGroup, SoulBoxError } from '@soulbox/base';
+import type { ApiConfig } from '../config.ts';
+
+const windowMs = 10_000;
+/** Keys and addresses that are counted at once; the least recent is forgotten. */
+const countedMax = 10_000;
+
+/** How often one address and one key may ask. Throws `rate_exceeded`, with `Retry-After` set. */
+export interface RequestRates {
+  /** Before anything is looked up. */
+  checkAddress(request: FastifyRequest, reply: FastifyReply): Promise<void>;
+  /** When the caller is known. */
+  checkKey(request: FastifyRequest, reply: FastifyReply): Promise<void>;
+}
+
+export async function createRequestRates(app: FastifyInstance, config: ApiConfig): Promise<RequestRates> {
+  await app.register(rateLimit, { global: false, cache: countedMax });
+
+  const limiter = (max: number, what: string, nameOf: (request: FastifyRequest) => string) => {
+    const keyGenerator = (request: FastifyRequest): string => `${what} ${nameOf(request)}`;
+    const count = app.createRateLimit({ max, timeWindow: windowMs, keyGenerator });
+    return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+      if (max === 0) return;
+      const state = await count(request);
+      if (state.isAllowed || !state.isExceeded) return;
+      void reply.header('retry-after', String(Math.max(1, state.ttlInSeconds)));
+      throw new SoulBoxError(
+        'rate_exceeded',
+        `More than ${max} requests of this ${what} within ${windowMs / 1000} s. Retry in a moment.`,
+      );
+    };
+  };
+  return {
+    checkAddress: limiter(config.addressRequestRate, 'address', (request) => addressGroup(addressOf(request))),
+    checkKey: limiter(config.keyRequestRate, 'API key', (request) => request.caller?.keyId ?? ''),
+  };
+}
+
+/** The gateway says who asked it, in place of what the client may have sent. A unix socket has no address. */
+function addressOf(request: FastifyRequest): string {
+  const forwarded = request.headers['x-forwarded-for'];
+  return typeof forwarded === 'string' ? forwarded : (request.socket.remoteAddress ?? '');
+}

@@ -1,0 +1,22 @@
+import type { LiveSandbox, SandboxListQuery, SandboxPosition } from '@soulbox/storage';
+import type { ApiContext } from '../context.ts';
+import { pageCharsMax } from '../limits.ts';
+
+const pageSize = 100;
+
+/** Up to `max` sandboxes, page by page: whoever needs little of each need not hold all that all of them carry. */
+export async function* readPages(
+  { records }: ApiContext,
+  query: Omit<SandboxListQuery, 'after' | 'limit' | 'maxChars'>,
+  max: number,
+): AsyncGenerator<LiveSandbox[]> {
+  let after: SandboxPosition | undefined;
+  for (let left = max; left > 0;) {
+    const limit = Math.min(pageSize, left);
+    const { sandboxes, next } = await records.sandboxes.list({ ...query, after, limit, maxChars: pageCharsMax });
+    yield sandboxes;
+    if (next === undefined) return;
+    left -= sandboxes.length;
+    after = next;
+  }
+}

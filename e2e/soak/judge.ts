@@ -1,0 +1,50 @@
+import type { HostFigures } from './host-figures.ts';
+import type { SoakResult } from './messages.ts';
+import { percentile } from './probe.ts';
+
+/** A normal call beside the attack takes this many times as long as alone, at the 99th percentile, and no more. */
+const slowdownMax = 2;
+/** Below so many milliseconds a slowdown is the machine's, not the server's. */
+const noiseMs = 25;
+/** Memory that a collector keeps for later, and connections that a pool keeps. */
+const growthMaxMib = 64;
+/** A young process grows until its first full collections, attacked or not (measured: by 170 MiB in two minutes of normal calls alone). */
+const youngSeconds = 1200;
+const youngGrowthMaxMib = 192;
+const descriptorsMax = 24;
+/** However hard the attack is. */
+const peakMaxMib = 1024;
+
+export interface Measured extends Pick<SoakResult, 'latencies'> {
+  readonly start: HostFigures;
+  readonly end: HostFigures;
+  readonly memory: readonly number[];
+}
+
+/** What of the figures breaks a promise, in words. */
+export function findFaults({ latencies, start, end, memory }: Measured): string[] {
+  const [alone, attacked] = [percentile(latencies.alone, 0.99), percentile(latencies.attacked, 0.99)];
+  const faults: string[] = [];
+  if (attacked > slowdownMax * Math.max(alone, noiseMs))
+    faults.push(`p99 of normal calls is ${attacked.toFixed(0)} ms beside the attack, ${alone.toFixed(0)} ms alone`);
+  const growth = memoryGrowth(memory);
+  const growthAllowed = memory.length < youngSeconds ? youngGrowthMaxMib : growthMaxMib;
+  if (growth > growthAllowed)
+    faults.push(`memory grew by ${growth.toFixed(0)} MiB from the second quarter to the last`);
+  const peak = Math.max(0, ...memory);
+  if (peak > peakMaxMib) faults.push(`memory was ${peak.toFixed(0)} MiB at most`);
+  if (end.descriptors > start.descriptors + descriptorsMax)
+    faults.push(`descriptors: ${start.descriptors} at the start, ${end.descriptors} at the end`);
+  for (const [kind, count] of Object.entries(end.objects)) {
+    const before = start.objects[kind] ?? 0;
+    if (count > before) faults.push(`${kind}: ${before} at the start, ${count} at the end`);
+  }
+  return faults;
+}
+
+/** The first quarter is left out: code is loaded and pools fill. */
+export function memoryGrowth(memory: readonly number[]): number {
+  const quarter = Math.floor(memory.length / 4);
+  const median = (from: number, to: number): number => percentile(memory.slice(from, to), 0.5);
+  return median(3 * quarter, memory.length) - median(quarter, 2 * quarter);
+}

@@ -1,0 +1,133 @@
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findProcess, sleep } from '@soulbox/base';
+import { nodeProgram, startServer } from '@soulbox/testing';
+import type { ServerProcess } from '@soulbox/testing';
+import { listLeftovers } from '../chaos/leftovers.ts';
+import { readFigures, readMemoryMib } from './host-figures.ts';
+import type { HostFigures } from './host-figures.ts';
+import { findFaults } from './judge.ts';
+import type { SoakMessage, SoakOrder, SoakResult } from './messages.ts';
+
+export interface SoakOptions {
+  readonly instance: number;
+  readonly minutes: number;
+  readonly connections: number;
+  readonly lanes: number;
+  readonly seed: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (text: string) => void;
+}
+
+export interface SoakReport extends SoakResult {
+  readonly start: HostFigures;
+  readonly end: HostFigures;
+  /** MiB, once a second while the clients were at work. */
+  readonly memory: readonly number[];
+  /** Kept when something went wrong. */
+  readonly dataDirectory: string | undefined;
+}
+
+/** Longer rounds of the long form: attackers come and go often enough. */
+const roundSecondsMax = 60;
+const roundsMin = 2;
+const aloneShare = 1 / 3;
+/** Warm sandboxes: few, so that their number is soon what it was. */
+const poolSize = 2;
+/** How long what was ended may take to leave the host, and spares to be booted anew. */
+const settleMs = 30_000;
+
+/** Uses a server as a good client does, while bad ones do what they can; then compares. */
+export async function runSoak(options: SoakOptions): Promise<SoakReport> {
+  const server = await startServer({ instance: options.instance, poolSize });
+  let worker: ChildProcess | undefined;
+  let stopped = false;
+  const atWork = new AbortController();
+  try {
+    const start = await settled(server);
+    worker = startWorker(server, orderOf(server, options));
+    const memory: number[] = [];
+    const [result] = await Promise.all([
+      awaitResult(worker, options).finally(() => atWork.abort()),
+      measureMemory(server, memory, atWork.signal),
+    ]);
+    const end = await settled(server, start);
+    await server.stop();
+    stopped = true;
+    const leftovers = await listLeftovers(server.instance, server.dataDirectory);
+    const violations = [...result.violations, ...findFaults({ ...result, start, end, memory }), ...leftovers];
+    if (violations.length === 0) await rm(server.dataDirectory, { recursive: true });
+    const dataDirectory = violations.length === 0 ? undefined : server.dataDirectory;
+    return { ...result, violations, start, end, memory, dataDirectory };
+  } finally {
+    atWork.abort();
+    worker?.kill('SIGKILL');
+    if (!stopped) {
+      if (findProcess(server.pid) === undefined) await server.restart();
+      await server.stop();
+    }
+  }
+}
+
+function orderOf(server: ServerProcess, { minutes, connections, lanes, seed }: SoakOptions): SoakOrder {
+  const seconds = minutes * 60;
+  const rounds = Math.max(roundsMin, Math.round(seconds / roundSecondsMax));
+  const aloneSeconds = (seconds / rounds) * aloneShare;
+  const attackedSeconds = seconds / rounds - aloneSeconds;
+  return { port: server.port, seed, connections, lanes, rounds, aloneSeconds, attackedSeconds };
+}
+
+function startWorker(server: ServerProcess, order: SoakOrder): ChildProcess {
+  return fork(join(import.meta.dirname, 'worker.ts'), [JSON.stringify(order)], {
+    execPath: nodeProgram,
+    execArgv: [],
+    env: { ...process.env, ...server.clientEnvironment },
+  });
+}
+
+async function awaitResult(worker: ChildProcess, { signal, onProgress }: SoakOptions): Promise<SoakResult> {
+  const done = new Promise<SoakResult>((resolve) => {
+    worker.on('message', (message: SoakMessage) => {
+      if (message.type === 'done') resolve(message);
+      else onProgress?.(`round ${message.round} is over`);
+    });
+  });
+  const ended = once(worker, 'exit').then(() => {
+    throw new Error('the worker of the soak ended by itself; see its output above');
+  });
+  const interrupted = new Promise<never>((_resolve, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason as Error));
+  });
+  ended.catch(() => undefined);
+  return await Promise.race([done, ended, interrupted]);
+}
+
+/** Once a second until told to stop. Throws when the server is dead. */
+async function measureMemory(server: ServerProcess, memory: number[], stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) {
+    if (findProcess(server.pid) === undefined) throw new Error(`The server died:\n${await server.readLog(20)}`);
+    memory.push(readMemoryMib(server.pid));
+    await sleep(1000);
+  }
+}
+
+/** The figures of a server at rest: when they stand still, or when they are what they were at the start. */
+async function settled(server: ServerProcess, start?: HostFigures): Promise<HostFigures> {
+  const giveUpAt = Date.now() + settleMs;
+  let figures = await readFigures(server);
+  for (;;) {
+    await sleep(1000);
+    const later = await readFigures(server);
+    const expected = start ?? figures;
+    const isStill = JSON.stringify(later.objects) === JSON.stringify(expected.objects) && hasSpares(later);
+    figures = later;
+    if (isStill || Date.now() > giveUpAt) return figures;
+  }
+}
+
+function hasSpares({ objects }: HostFigures): boolean {
+  return (objects['cgroup'] ?? 0) >= poolSize;
+}
