@@ -57,8 +57,8 @@ export const apiConfigSchema = {
     'SOULBOX_TEAM_DISK_MB',
     wholeNumber(1, 1024 * 1024 * 1024),
     1024 * 1024,
-    'MiB that the disks of the sandboxes of a team, paused ones included, and its snapshots may take of the host together. A create, fork, ' +
-      'resume or snapshot beyond that answers 429.',
+    'MiB that the disks of the sandboxes of a team, paused ones included, and its snapshots may take of the host together. A create, fork ' +
+      'or snapshot beyond that answers 429.',
   ),
   teamPausedMemoryMb: key(
     'SOULBOX_TEAM_PAUSED_MEMORY_MB',
