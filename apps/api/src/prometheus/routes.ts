@@ -6,6 +6,8 @@ import { errors } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
 import { aliveAfter } from '../sandboxes/find.ts';
 import { diskFamilies } from './disk-families.ts';
+import { teamFamilies } from './team-families.ts';
+import { readUsage } from '../teams/usage.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
 import type { MeasuredSandbox } from './sandbox-families.ts';
 import { formatMetrics, prometheusContentType } from './text-format.ts';
@@ -29,8 +31,14 @@ export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const sandboxes = await measure(context, callerOf(request).team.id);
-      const text = formatMetrics([...serverFamilies(context, sandboxes.length), ...sandboxFamilies(sandboxes)]);
+      const { team } = callerOf(request);
+      const sandboxes = await measure(context, team.id);
+      const usage = teamFamilies(await readUsage(context, team.id));
+      const text = formatMetrics([
+        ...serverFamilies(context, sandboxes.length),
+        ...usage,
+        ...sandboxFamilies(sandboxes),
+      ]);
       return reply.type(prometheusContentType).send(text);
     },
   );

@@ -16,7 +16,7 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   templates: ['remove', 'removeTags'],
   builds: ['complete', 'fail', 'failUnderway', 'lose', 'giveUp', 'purge'],
   buildFiles: ['complete', 'abandon', 'clearReserved', 'remove'],
-  events: ['addCheckpoint', 'purge'],
+  events: ['addCheckpoint', 'purge', 'purgeBeyond'],
   webhooks: ['remove'],
   deliveries: ['finish', 'postpone'],
   functions: ['setSandbox', 'remove', 'pruneVersions'],

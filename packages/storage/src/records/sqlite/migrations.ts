@@ -272,6 +272,19 @@ export const migrations: readonly string[] = [
 
   // Blobs that no entry names are found at the start.
   `CREATE INDEX kv_entries_blob ON kv_entries (blob_key);`,
+
+  // How many events a team has, without counting them.
+  `CREATE TABLE team_counts (
+     team_id TEXT PRIMARY KEY,
+     events INTEGER NOT NULL
+   ) STRICT;
+   INSERT INTO team_counts SELECT team_id, count(*) FROM events GROUP BY team_id;
+   CREATE TRIGGER events_counted AFTER INSERT ON events BEGIN
+     INSERT INTO team_counts VALUES (NEW.team_id, 1) ON CONFLICT (team_id) DO UPDATE SET events = events + 1;
+   END;
+   CREATE TRIGGER events_discounted AFTER DELETE ON events BEGIN
+     UPDATE team_counts SET events = events - 1 WHERE team_id = OLD.team_id;
+   END;`,
 ];
 
 /** Brings the schema to the last of `steps`, all in one transaction. Throws `config_invalid` for a newer one. */
