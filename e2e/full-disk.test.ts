@@ -158,6 +158,12 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
     buildID: string;
   };
 
+  const [team] = (await ask('GET', '/teams')).json as { teamID: string }[];
+  const usage = (await ask('GET', `/teams/${team?.teamID ?? ''}/usage`)).json as Record<string, { used: number }>;
+  expect(usage['disk_bytes']?.used).toBeGreaterThan(2 * mib);
+  expect(usage['paused_memory_bytes']?.used).toBeGreaterThan(2 * mib);
+  expect(usage['events']?.used).toBeGreaterThan(5);
+
   await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
   await fillDisk();
   await new Promise((resolve) => setTimeout(resolve, 3000));
