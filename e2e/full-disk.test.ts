@@ -158,6 +158,8 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
     buildID: string;
   };
 
+  const hash = 'a'.repeat(64);
+  const link = (await ask('GET', `/templates/${template.templateID}/files/${hash}`)).json as { url: string };
   const [team] = (await ask('GET', '/teams')).json as { teamID: string }[];
   const usage = (await ask('GET', `/teams/${team?.teamID ?? ''}/usage`)).json as Record<string, { used: number }>;
   expect(usage['disk_bytes']?.used).toBeGreaterThan(2 * mib);
@@ -201,6 +203,8 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
       'disk_full',
     ]);
   }
+  const upload = await fetch(link.url, { method: 'PUT', body: Buffer.alloc(1000) });
+  expect([upload.status, await upload.json()]).toEqual([507, expect.objectContaining({ error_code: 'disk_full' })]);
   expect(await readLists()).toEqual(before);
   await expectTruth();
 
