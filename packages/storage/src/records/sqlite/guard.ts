@@ -11,7 +11,7 @@ type Parts = Omit<Records, typeof Symbol.asyncDispose>;
 const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   teams: [],
   apiKeys: ['remove'],
-  sandboxes: ['completeCreation', 'abandonCreation', 'clearCreations', 'put', 'end', 'purgeEnded'],
+  sandboxes: ['completeCreation', 'abandonCreation', 'clearCreations', 'put', 'takeBack', 'end', 'purgeEnded'],
   snapshots: ['complete', 'adopt', 'beginDelete', 'abandonDelete', 'remove'],
   templates: ['remove', 'removeTags'],
   builds: ['complete', 'fail', 'failUnderway', 'lose', 'giveUp', 'purge'],
