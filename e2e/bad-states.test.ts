@@ -1,11 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
-import { createApiKey, openSqliteRecords } from '@soulbox/storage';
 import { Sandbox } from 'e2b';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { askApi } from './harness/http.ts';
 import { createSandbox } from './harness/sandbox.ts';
-import { server } from './harness/server.ts';
+import { createStrangerKey } from './harness/stranger.ts';
 import { until } from './harness/until.ts';
 
 // What nobody should ask of states, and steps that meet each other.
@@ -13,11 +10,7 @@ import { until } from './harness/until.ts';
 let strangerKey = '';
 
 beforeAll(async () => {
-  const records = openSqliteRecords(join(server.dataDirectory, 'records.sqlite'));
-  const team = { id: randomUUID(), name: 'strangers of states', isDefault: false, createdAt: Date.now() };
-  await records.teams.create(team);
-  strangerKey = (await createApiKey(records, team, 'e2e')).key.reveal();
-  await records[Symbol.asyncDispose]();
+  strangerKey = await createStrangerKey('strangers of states');
 });
 
 const steps = ['pause', 'resume', 'connect', 'fork', 'snapshots'] as const;

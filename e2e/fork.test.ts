@@ -3,6 +3,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { askApi } from './harness/http.ts';
 import { needs } from './harness/needs.ts';
 import { createSandbox } from './harness/sandbox.ts';
+import { createStrangerKey } from './harness/stranger.ts';
 import { until } from './harness/until.ts';
 
 needs('checkpoint');
@@ -131,8 +132,19 @@ test.each([0, 101, -1, 1.5, 'x', null])('count %j is refused with 400 before any
   expect(unknown.status).toBe(400);
 });
 
-test('secrets of other teams stay theirs: a foreign sandbox cannot be forked', async () => {
+test("another team's key, which is a good one, forks no sandbox of ours and learns nothing of it", async () => {
   const sandbox = await createSandbox();
-  const { status } = await askApi('POST', `/sandboxes/${sandbox.sandboxId}/fork`, {}, { 'x-api-key': 'e2b_00' });
-  expect(status).toBe(401);
+  const key = { 'x-api-key': await createStrangerKey('strangers of forks') };
+  const ours = await askApi('POST', `/sandboxes/${sandbox.sandboxId}/fork`, { count: 1 }, key);
+  const none = await askApi('POST', '/sandboxes/i00000000000000000000/fork', { count: 1 }, key);
+  expect([ours.status, none.status]).toEqual([404, 404]);
+  const withoutId = (json: unknown, id: string): string => JSON.stringify(json).replaceAll(id, 'ID');
+  expect(withoutId(ours.json, sandbox.sandboxId)).toBe(withoutId(none.json, 'i00000000000000000000'));
+  expect((await askApi('GET', '/v2/sandboxes', undefined, key)).json).toEqual([]);
+});
+
+test('a key that is none is refused before anything is looked for', async () => {
+  const sandbox = await createSandbox();
+  const key = { 'x-api-key': 'e2b_00' };
+  expect((await askApi('POST', `/sandboxes/${sandbox.sandboxId}/fork`, {}, key)).status).toBe(401);
 });

@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { NotEnoughSpaceError, Sandbox, TimeoutError } from 'e2b';
 import { expect, test } from 'vitest';
 import { readCpuSeconds } from './harness/host-cpu.ts';
+import { findEnvd } from './harness/envd-process.ts';
 import { askApi } from './harness/http.ts';
 import { skipWithout } from './harness/needs.ts';
 import { createSandbox } from './harness/sandbox.ts';
@@ -101,18 +102,46 @@ test('a full disk is told as such and is usable again afterwards', async () => {
 
 test('the limits are those that the API names', async () => {
   const sandbox = await createSandbox();
-  const { memoryMB } = await sandbox.getInfo();
+  const { json } = await askApi('GET', `/sandboxes/${sandbox.sandboxId}`);
+  const { memoryMB, cpuCount, diskSizeMB } = json as Record<'memoryMB' | 'cpuCount' | 'diskSizeMB', number>;
   const { stdout } = await sandbox.commands.run('df -B1M --output=size / | tail -1');
-  expect(Number(stdout)).toBeGreaterThan(1000);
-  expect(memoryMB).toBeGreaterThanOrEqual(128);
+  // What the file system keeps for itself.
+  expect(Math.abs(Number(stdout) - diskSizeMB)).toBeLessThanOrEqual(diskSizeMB * 0.02);
+  // As the kernel of the host counts them for its group.
+  const [sample] = await until('a sample', async () => {
+    const samples = await sandbox.getMetrics();
+    return samples.length > 0 && samples;
+  });
+  expect(sample).toMatchObject({ memTotal: memoryMB * 1024 * 1024, cpuCount });
+  expect(Math.abs((sample?.diskTotal ?? 0) / 1024 / 1024 - diskSizeMB)).toBeLessThanOrEqual(diskSizeMB * 0.02);
 });
 
-test('a sandbox whose envd is killed from inside by its root ends', async () => {
+test('root inside cannot end or stop its envd by a signal that envd does not handle', async () => {
   const sandbox = await createSandbox();
-  await sandbox.commands.run('kill -9 1; sleep 5', { user: 'root', timeoutMs: 3000 }).catch(() => undefined);
-  const alive = await sandbox.isRunning();
-  if (alive) return;
-  await until('the API knows', async () => !(await Sandbox.kill(sandbox.sandboxId)), 5000);
+  await sandbox.commands.run('kill -KILL 1; kill -STOP 1; kill -TERM 1; true', { user: 'root' });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(await sandbox.isRunning()).toBe(true);
+  expect((await sandbox.commands.run('echo alive')).stdout).toBe('alive\n');
+});
+
+test('one whose root ends envd by a signal that envd handles is gone for its owner, too', async ({ skip }) => {
+  if (server.capabilities.ownKernel) skip('gVisor lets nobody inside signal init');
+  const sandbox = await createSandbox();
+  await sandbox.commands.run('kill -ABRT 1; sleep 5', { user: 'root', timeoutMs: 3000 }).catch(() => undefined);
+  await until('the end', async () => (await askApi('GET', `/sandboxes/${sandbox.sandboxId}`)).status === 404);
+  expect(await Sandbox.kill(sandbox.sandboxId)).toBe(false);
+});
+
+test('a sandbox whose envd is killed on the host ends, and its owner learns it', async ({ skip }) => {
+  if (server.capabilities.ownKernel) skip('processes inside gVisor cannot be killed one by one from the host');
+  const sandbox = await createSandbox();
+  process.kill(findEnvd(sandbox.sandboxId), 'SIGKILL');
+  const answer = await until('its end', async () => {
+    const { status, json } = await askApi('GET', `/sandboxes/${sandbox.sandboxId}`);
+    return status === 404 && json;
+  });
+  expect(JSON.stringify(answer)).toContain('failed');
+  expect(await Sandbox.kill(sandbox.sandboxId)).toBe(false);
 });
 
 test('a sandbox that loses the process that opens its files ends, and its owner learns it', async (context) => {

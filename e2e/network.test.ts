@@ -1,16 +1,24 @@
 import { createServer } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import type { AddressInfo } from 'node:net';
+import { run } from '@soulbox/base';
 import type { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openOutside } from './harness/outside.ts';
 import type { Outside } from './harness/outside.ts';
 import { createSandbox, sharedSandbox } from './harness/sandbox.ts';
 import { server } from './harness/server.ts';
+import { until } from './harness/until.ts';
 
 const publicAddresses = ['45.67.89.10', '45.67.89.11'];
 // One address of each range that no sandbox may reach (docs/decisions/005-network.md).
-const forbidden = ['169.254.169.254', '192.168.77.7', '172.16.5.5', '100.100.100.200', '10.77.0.7', '192.0.0.192'];
+const forbidden = [
+  ...['169.254.169.254', '192.168.77.7', '172.16.5.5', '100.100.100.200', '10.77.0.7', '192.0.0.192', '168.63.129.16'],
+  ...['198.19.7.7'],
+];
+
+/** The first two bytes of the addresses that the server's sandboxes have on this host. */
+const ownRange = `10.${String(200 + server.instance)}`;
 
 const sandbox = sharedSandbox();
 let outside: Outside;
@@ -64,23 +72,32 @@ test('neither this host nor the API is reached, by any of its addresses', async 
 test('sandboxes do not reach each other', async () => {
   const other = await createSandbox();
   await other.commands.run('python3 -m http.server 8000', { background: true, timeoutMs: 0 });
-  const prefix = `10.${String(200 + 1)}.0.`;
+  const prefix = ownRange + '.0.';
   const scan = `import socket
 def open_(host):
   try: socket.create_connection((host, 8000), 0.3).close(); return True
   except OSError: return False
-print([h for h in ['${prefix}%d' % i for i in range(1, 40)] if open_(h)])`;
-  await sandbox().files.write('/tmp/scan.py', scan);
-  expect((await sandbox().commands.run('python3 /tmp/scan.py')).stdout).toBe('[]\n');
+print([h for h in ['127.0.0.1'] + ['${prefix}%d' % i for i in range(1, 40)] if open_(h)])`;
+  // Each has a server of its own on that port, so that the scan is known to find what it may reach.
+  await sandbox().commands.run('python3 -m http.server 8000', { background: true, timeoutMs: 0 });
+  for (const from of [sandbox(), other]) {
+    await until('its server', async () => (await get(from, 'http://127.0.0.1:8000/')) !== 'unreachable');
+    await from.files.write('/tmp/scan.py', scan);
+    expect((await from.commands.run('python3 /tmp/scan.py')).stdout).toBe("['127.0.0.1']\n");
+  }
+  // The addresses are those of the two, or nothing was scanned.
+  const routes = (await run('ip', ['route'])).split('\n').filter((line) => line.startsWith(prefix));
+  expect(routes.length).toBeGreaterThanOrEqual(2);
+  for (const line of routes) expect(Number(/\.(\d+) /.exec(line)?.[1])).toBeLessThan(40);
 });
 
 test('root inside cannot take another address or route around the rules', async () => {
-  const script = `ip addr add 10.201.0.2/32 dev eth0; ip route add 169.254.169.254 dev eth0; iptables -F; nft flush ruleset
-curl -s -m 2 --interface 10.201.0.2 http://45.67.89.10/ || echo spoof refused
+  const script = `ip addr add ${ownRange}.0.2/32 dev eth0; ip route add 169.254.169.254 dev eth0; iptables -F; nft flush ruleset
+curl -s -m 2 --interface ${ownRange}.0.2 http://45.67.89.10/ || echo spoof refused
 curl -s -m 2 http://169.254.169.254/ || echo metadata refused`;
   const { stdout } = await sandbox().commands.run(`{ ${script} ; } 2>/dev/null`, { user: 'root' });
   expect(stdout.replace(/^caller.*$/m, '')).toContain('metadata refused');
-  expect(stdout).not.toContain('caller 10.201');
+  expect(stdout).not.toContain(`caller ${ownRange}`);
 });
 
 test('a closed sandbox reaches nothing, names included, but still answers', async () => {
@@ -113,7 +130,7 @@ test('a denied block is closed, the rest stays open', async () => {
 
 test('allowing a private address does not open this host', async () => {
   const tricky = await createSandbox({ network: { allowOut: ['127.0.0.1', '198.18.0.1', '10.0.0.0/8'] } });
-  for (const address of ['198.18.0.1', '127.0.0.1', '10.201.0.1']) {
+  for (const address of ['198.18.0.1', '127.0.0.1', `${ownRange}.0.1`]) {
     expect(await get(tricky, `http://${address}:${String(server.port)}/health`), address).toBe('unreachable');
   }
 });

@@ -1,21 +1,13 @@
-import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
-import { createApiKey, openSqliteRecords } from '@soulbox/storage';
 import { AuthenticationError, Sandbox, SandboxNotFoundError } from 'e2b';
 import { beforeAll, expect, test } from 'vitest';
 import { askApi } from './harness/http.ts';
 import { createSandbox } from './harness/sandbox.ts';
-import { server } from './harness/server.ts';
+import { createStrangerKey } from './harness/stranger.ts';
 
 let strangerKey = '';
 
 beforeAll(async () => {
-  // No command makes a second team yet; the records are the same that the server reads.
-  const records = openSqliteRecords(join(server.dataDirectory, 'records.sqlite'));
-  const team = { id: randomUUID(), name: 'strangers', isDefault: false, createdAt: Date.now() };
-  await records.teams.create(team);
-  strangerKey = (await createApiKey(records, team, 'e2e')).key.reveal();
-  await records[Symbol.asyncDispose]();
+  strangerKey = await createStrangerKey('strangers');
 });
 
 test("another team's key works for its own sandboxes and sees none of ours", async () => {

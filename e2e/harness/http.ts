@@ -34,6 +34,36 @@ export async function ask({ method = 'GET', path, headers = {}, body }: Ask): Pr
   });
 }
 
+/**
+ * What a server says to a request that announces a body of `announcedBytes` and sends no more than `sentBytes` of it: the status of
+ * the answer that comes all the same. Throws when none does.
+ */
+export async function askWithoutBody(
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  announcedBytes: number,
+  sentBytes: number,
+): Promise<number> {
+  const outgoing = request({
+    ...{ host: '127.0.0.1', port: server.port, method: 'POST', path, agent: false },
+    headers: { ...headers, 'content-length': String(announcedBytes) },
+  });
+  try {
+    return await new Promise((resolve, reject) => {
+      outgoing.setTimeout(20_000, () => reject(new Error('no answer within 20 s')));
+      outgoing.on('error', reject);
+      outgoing.on('response', (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      });
+      outgoing.write(Buffer.alloc(sentBytes, 0x20));
+    });
+  } finally {
+    outgoing.on('error', () => undefined);
+    outgoing.destroy();
+  }
+}
+
 /** A request to the control plane with the key of the default team, JSON both ways. */
 export async function askApi(
   method: string,

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { run } from '@soulbox/base';
 import { nodeProgram } from '@soulbox/testing';
 
@@ -13,6 +14,9 @@ const insideAddress = '198.18.0.2';
 export interface Outside extends AsyncDisposable {
   /** Where this host appears to it: what a sandbox's packets carry after NAT. */
   readonly hostAddress: string;
+  /** What datagrams and requests it has heard, each text once. A connection without a request is `connection`. */
+  heard(): Promise<readonly string[]>;
+  forget(): Promise<void>;
 }
 
 /**
@@ -39,12 +43,22 @@ export async function openOutside(addresses: readonly string[]): Promise<Outside
     }
     const program = join(import.meta.dirname, '../fixtures/outside.mjs');
     const server = spawn('ip', ['netns', 'exec', namespace, nodeProgram, program, addresses[0] ?? ''], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'inherit'],
     });
     const ended = once(server, 'exit');
-    await Promise.race([once(server.stdout, 'data'), ended]);
+    const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
+    await Promise.race([lines.next(), ended]);
+    const say = async (command: string): Promise<readonly string[]> => {
+      server.stdin.write(`${command}\n`);
+      const { value } = (await lines.next()) as { value: string };
+      return JSON.parse(value) as string[];
+    };
     return {
       hostAddress,
+      heard: async () => await say('heard'),
+      async forget() {
+        await say('forget');
+      },
       async [Symbol.asyncDispose]() {
         server.kill('SIGKILL');
         await ended;

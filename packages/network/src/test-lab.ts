@@ -90,8 +90,8 @@ export async function joinToHost(
 }
 
 /**
- * Addresses, routes and the packet filter of the host, for a comparison before and after. What other instances own is
- * left out: they may come and go meanwhile.
+ * Addresses, routes and the packet filter of the host as far as they are the instance's, for a comparison before and after;
+ * and which of the host's own tables there are. What other servers and tests of this host have comes and goes meanwhile.
  */
 export async function readHostNetwork(instance: number): Promise<string> {
   const listings = await Promise.all([
@@ -99,13 +99,17 @@ export async function readHostNetwork(instance: number): Promise<string> {
     run('ip', ['route']),
     run('ip', ['neigh', 'show', 'nud', 'permanent']),
   ]);
-  const isForeign = (line: string): boolean => /(?:^|dev )sb/.test(line) && !line.includes(`sb${instance}x`);
-  const lines = listings.flatMap((listing) => listing.split('\n').filter((line) => !isForeign(line)));
+  // Interfaces of the instance and of its lab, and those that are no virtual pair at all.
+  const isMeant = (line: string): boolean => {
+    const [, device = ''] = /^([^ @]+)/.exec(/(?:^| dev )(\S+)/.exec(line)?.[1] ?? '') ?? [];
+    return device.startsWith(`sb${instance}x`) || device.startsWith(`sl${instance}`) || /^(lo|en|eth)/.test(device);
+  };
+  const lines = listings.flatMap((listing) => listing.split('\n').filter(isMeant));
   const tables = (await run('nft', ['list', 'tables'])).split('\n').map((line) => line.split(' '));
   for (const [, family = '', table = ''] of tables) {
-    if (table === '' || (table.startsWith('soulbox_') && table !== `soulbox_${instance}`)) continue;
-    // Without the elements: those of `flows` come and go with the connections.
-    lines.push(await run('nft', ['--terse', 'list', 'table', family, table]));
+    if (table === '' || (table.startsWith('soulbox') && table !== `soulbox_${instance}`)) continue;
+    // Without the elements: those of `flows` come and go with the connections. Another test's table may be gone by now.
+    lines.push(await run('nft', ['--terse', 'list', 'table', family, table]).catch(() => ''));
   }
   return lines.join('\n');
 }

@@ -1,0 +1,12 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { createApiKey, openSqliteRecords } from '@soulbox/storage';
+import { server } from './server.ts';
+
+/** A key of another team of the server, as good as ours. No command makes a second team yet: this writes the server's records. */
+export async function createStrangerKey(teamName: string): Promise<string> {
+  await using records = openSqliteRecords(join(server.dataDirectory, 'records.sqlite'));
+  const team = { id: randomUUID(), name: teamName, isDefault: false, createdAt: Date.now() };
+  await records.teams.create(team);
+  return (await createApiKey(records, team, 'e2e')).key.reveal();
+}
