@@ -82,7 +82,10 @@ describe('pausing', () => {
     ['disk_full', 507],
   ] as const)('that fails with %s is %i with the reason, and the sandbox runs on', async (reason, status) => {
     api.runner.beforeStep = () => Promise.reject(connectErrorFromError(new SoulBoxError(reason, 'because of this')));
-    expect((await post('/pause')).json).toEqual({ code: status, message: 'because of this' });
+    expect((await post('/pause')).json).toEqual({
+      ...{ code: status, message: 'because of this' },
+      ...(status === 507 ? { error_code: reason } : {}),
+    });
     expect((await idsIn('?state=running')).ids).toEqual([id]);
   });
 
