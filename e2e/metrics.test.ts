@@ -60,6 +60,9 @@ test('Prometheus reads the server, with a key only', async () => {
   const text = await (await fetch(`${apiUrl}/metrics`, { headers: { 'x-api-key': apiKey } })).text();
   expect(text).toMatch(/^# TYPE soulbox_\w+ (?:gauge|counter|histogram)$/m);
   expect(text).not.toContain(apiKey);
+  for (const name of ['total', 'free', 'reserve', 'committed', 'told'])
+    expect(text).toMatch(new RegExp(`^soulbox_host_disk_${name}_bytes [1-9]\\d*$`, 'm'));
+  expect(text).toMatch(/^soulbox_host_sandboxes_stopped 0$/m);
   expect((await fetch(`${apiUrl}/metrics`)).status).toBe(401);
 });
 

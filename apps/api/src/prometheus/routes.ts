@@ -6,6 +6,7 @@ import { errors } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
 import { aliveAfter } from '../sandboxes/find.ts';
 import { diskFamilies } from './disk-families.ts';
+import { hostDiskFamilies } from './host-disk-families.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
 import type { MeasuredSandbox } from './sandbox-families.ts';
 import { formatMetrics, prometheusContentType } from './text-format.ts';
@@ -30,7 +31,11 @@ export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const sandboxes = await measure(context, callerOf(request).team.id);
-      const text = formatMetrics([...serverFamilies(context, sandboxes.length), ...sandboxFamilies(sandboxes)]);
+      const text = formatMetrics([
+        ...serverFamilies(context, sandboxes.length),
+        ...(await hostDiskFamilies(context)),
+        ...sandboxFamilies(sandboxes),
+      ]);
       return reply.type(prometheusContentType).send(text);
     },
   );
