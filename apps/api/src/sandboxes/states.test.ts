@@ -102,6 +102,13 @@ describe('pausing', () => {
     expect(foreign.json).toEqual({ code: 404, message: `sandbox '${id}' not found` });
   });
 
+  it('that the runner does not find and has a moment later is 409, and no sandbox is lost for it', async () => {
+    api.runner.beforeStep = () =>
+      Promise.reject(connectErrorFromError(new SoulBoxError('sandbox_not_found', 'not in that state')));
+    expect((await post('/pause')).status).toBe(409);
+    expect((await idsIn('?state=running')).ids).toEqual([id]);
+  });
+
   it('names the true cause though the runner forgets the sandbox before its event comes', async () => {
     api.runner.beforeStep = () => {
       api.runner.sandboxes.delete(id);

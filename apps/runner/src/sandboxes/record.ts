@@ -78,6 +78,8 @@ const workSchema = z.object({
   keepMemory: z.boolean(),
   /** The caller has been told that it is paused: the pause must be completed. */
   promised: z.boolean(),
+  /** Set before its processes may run on: from then on what was saved of them does not belong to the disk. */
+  mayRun: z.boolean().default(false),
 });
 
 const savedSchema = z.object({
@@ -152,8 +154,8 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
   return {
     directoryOf: (sandboxId) => join(directory, sandboxId),
     async write(record) {
-      // A paused sandbox outlives its host's crash; of all others nothing would be left anyway.
-      const durable = record.state === 'paused';
+      // A paused sandbox outlives its host's crash; so must the word that its disk is written to again. Of all others nothing is left.
+      const durable = record.state === 'paused' || record.state === 'resuming';
       const write = async (): Promise<void> => {
         await writeFileAtomic(fileOf(record.sandboxId), `${JSON.stringify(record)}\n`, { durable });
         if (durable) await syncDirectory(directory);
