@@ -3,12 +3,13 @@ import { runFill } from './run-fill.ts';
 
 /** Enough to fill a small disk in every way; `npm run fill` has twenty sandboxes on a larger one. */
 test(
-  'nothing that a sandbox was told is written is lost on a full disk, whoever filled it and whoever died',
+  'nothing that was taken is lost when sandboxes fill the disk of the host, though the server dies meanwhile',
   { timeout: 180_000 },
   async () => {
     const report = await runFill({
-      ...{ instance: 4, isolation: 'container', sandboxes: 4, hostMb: 1300, partMs: 2_000 },
-      attacks: ['server', 'foreign'],
+      ...{ instance: 2, isolation: 'container', sandboxes: 4, hostMb: 1300, partMs: 2_000 },
+      // Whoever fills a disk this small from outside is quicker than the reserve is large (decision 019).
+      attacks: ['server'],
       environment: { SOULBOX_DISK_OVERCOMMIT: '200', SOULBOX_DISK_RESERVE_MB: '128' },
     });
     expect(report.violations).toEqual([]);

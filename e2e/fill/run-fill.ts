@@ -173,9 +173,12 @@ function endOfAll({ instance, isolation }: FillOptions, server: ServerProcess): 
     async [Symbol.asyncDispose]() {
       await server.kill9().catch(() => undefined);
       const driver = (await createDrivers(instance, silentLogger)).get(isolation);
-      for (const sandboxId of await listSandboxes(server))
-        await driver?.destroy(sandboxId, join(server.dataDirectory, 'sandboxes', sandboxId));
-      await until('nothing uses the disk', async () => (await driver?.listTraces())?.length === 0);
+      const ids = await listSandboxes(server);
+      for (const id of ids) await driver?.destroy(id, join(server.dataDirectory, 'sandboxes', id));
+      await until('nothing uses the disk', async () => {
+        const traces = new Set(await driver?.listTraces());
+        return ids.every((id) => !traces.has(id));
+      });
     },
   };
 }
