@@ -3,7 +3,7 @@ import { runFill } from './run-fill.ts';
 
 /** Enough to fill a small disk in every way; `npm run fill` has twenty sandboxes on a larger one. */
 test(
-  'nothing that was taken is lost when sandboxes fill the disk of the host, though the server dies meanwhile',
+  'nothing that was taken is lost on a full disk, whoever filled it and whoever died',
   { timeout: 180_000 },
   async () => {
     const report = await runFill({
