@@ -7,6 +7,7 @@ import { callRunner } from '../runner/call.ts';
 import { aliveAfter } from '../sandboxes/find.ts';
 import { readPages } from '../sandboxes/read-pages.ts';
 import { diskFamilies } from './disk-families.ts';
+import { hostDiskFamilies } from './host-disk-families.ts';
 import { teamFamilies } from './team-families.ts';
 import { readUsage } from '../teams/usage.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
@@ -93,6 +94,7 @@ async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
       samples: [{ labels: {}, value: Math.round(performance.timeOrigin) / 1000 }],
     },
     ...diskFamilies(context),
+    ...(await hostDiskFamilies(context)),
     context.durations.family(),
   ];
 }

@@ -176,6 +176,11 @@ export function createScriptedRunner(): ScriptedRunner {
       },
       listSandboxes: () => ({ sandboxes: [...sandboxes.values()] }),
       getTeamUsage: () => usage,
+      getHostDisk: () =>
+        Promise.resolve({
+          ...{ totalBytes: 1000n, freeBytes: 600n, reserveBytes: 100n, committedBytes: 200n, toldBytes: 4500n },
+          ...{ overcommit: 40, disks: 3, stopped: 1 },
+        }),
       getMetrics: ({ sandboxIds, start, end }) => {
         failIfTold();
         return {
