@@ -28,19 +28,21 @@ const soulbox = async (...args: string[]): Promise<number> =>
 /** Prepares the host for tests, with what only they need; gives the exit code of what failed. */
 export async function prepareForTests(): Promise<number> {
   const code = await soulbox('setup', '--install', '--data-dir', testDirectory);
-  if (code === 0) for (const name of testPrograms) if (!existsSync(`/usr/bin/${name}`)) await installForTests(name);
+  for (const { proof, names } of testPrograms) if (code === 0 && !existsSync(proof)) await installForTests(names);
   return code;
 }
 
-/**
- * One test looks at a desktop through a browser, and says so and is skipped where there is none. The one that kills servers in the
- * place of a system call needs strace.
- */
-const testPrograms = ['chromium', 'strace'];
+/** By a file that shows that it is there: a browser for a desktop, what kills servers in the place of a system call, a real kernel. */
+const testPrograms = [
+  { proof: '/usr/bin/chromium', names: ['chromium'] },
+  { proof: '/usr/bin/strace', names: ['strace'] },
+  { proof: '/usr/lib/python3/dist-packages/ipykernel', names: ['python3-ipykernel', 'python3-matplotlib'] },
+] as const;
 
-async function installForTests(name: string): Promise<void> {
+/** A few tests need them; where they cannot be installed those tests say so and are left out, or fail in CI. */
+async function installForTests(names: readonly string[]): Promise<void> {
   try {
-    await installPackages([name], (step) => console.log(`For a test: ${step}`));
+    await installPackages(names, (step) => console.log(`For a test: ${step}`));
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
   }
