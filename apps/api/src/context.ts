@@ -3,7 +3,7 @@ import type { Clock, Logger } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { RunnerService } from '@soulbox/contract/runner';
 import type { OutsidePolicy } from '@soulbox/network/outside';
-import type { BlobStore, Records } from '@soulbox/storage';
+import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { createKeyUse } from './auth/key-use.ts';
 import type { KeyUse } from './auth/key-use.ts';
 import { createWrongKeyBudget } from './auth/wrong-key-budget.ts';
@@ -31,6 +31,10 @@ export interface ApiContext {
   readonly clock: Clock;
   /** Archives that were uploaded for builds; the runner reads them too. */
   readonly files: BlobStore;
+  /** Of the server's disk. */
+  readonly reserve: DiskReserve;
+  /** Lines that the server's log could not take. */
+  readonly droppedLogLines: () => number;
   /** Those of the runner's store. */
   readonly templates: TemplateCatalogue;
   /** Where webhooks may go. */
@@ -51,6 +55,8 @@ export interface ApiParts {
   readonly records: Records;
   readonly runner: Runner;
   readonly files: BlobStore;
+  readonly reserve: DiskReserve;
+  readonly droppedLogLines: () => number;
   /** Absent: this server has no functions. */
   readonly functions: FunctionService | undefined;
   readonly outside: OutsidePolicy;
@@ -65,7 +71,7 @@ export function createContext(parts: ApiParts, stopping: AbortSignal): ApiContex
     templates: createTemplateCatalogue(parts.runner, parts.clock),
     builder: createBuilder(parts, stopping),
     uploadSigner: createUploadSigner(),
-    keyUse: createKeyUse(parts.records, parts.clock),
+    keyUse: createKeyUse(parts.records, parts.clock, parts.logger),
     wrongKeys: createWrongKeyBudget(parts.clock),
     durations: createRequestDurations(),
     snapshotsUnderway: new Set(),

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, silentLogger } from '@soulbox/base';
 import { createOutsidePolicy } from '@soulbox/network/outside';
-import { createApiKey, ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
+import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import type { BlobStore, Records } from '@soulbox/storage';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { apiConfigSchema, startApi } from './index.ts';
@@ -33,8 +33,9 @@ afterEach(async () => {
 
 const start = (listen: Parameters<typeof startApi>[0]['listen'] = { socketPath }): Promise<Api> => {
   const config = loadConfig(apiConfigSchema, {});
+  const reserve = openDiskReserve(join(folder, 'reserve'));
   const outside = createOutsidePolicy();
-  return startApi({ config, records, runner: runner.client, files, outside, listen, logger: silentLogger });
+  return startApi({ config, records, runner: runner.client, files, reserve, outside, listen, logger: silentLogger });
 };
 
 async function ask(method: string, path: string, headers: Record<string, string> = {}, body = ''): Promise<number> {

@@ -4,7 +4,7 @@ import { isNodeError, sleep, SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { OutsidePolicy } from '@soulbox/network/outside';
-import type { BlobStore, Records } from '@soulbox/storage';
+import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { stoppedReason } from './builds/follow.ts';
 import type { ApiConfig } from './config.ts';
 import { createContext } from './context.ts';
@@ -27,6 +27,10 @@ export interface ApiOptions {
   readonly runner: Runner;
   /** Where archives for builds go; the caller's too, and the one that the runner reads from. */
   readonly files: BlobStore;
+  /** Of the disk that records and files are on. */
+  readonly reserve: DiskReserve;
+  /** Lines that the server's log could not take; for the metrics. */
+  readonly droppedLogLines?: () => number;
   /** Absent: functions answer 501. */
   readonly functions?: FunctionService | undefined;
   /** Which addresses a tenant may have the host connect to. */
@@ -52,9 +56,13 @@ const drainMs = 5000;
  * then listens. Throws `host_not_ready` when the address is taken.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { config, records, runner, functions, files, outside, logger, clock = systemClock } = options;
+  const { config, records, runner, functions, files, reserve, outside, logger, clock = systemClock } = options;
+  const { droppedLogLines = () => 0 } = options;
   const stop = new AbortController();
-  const context = createContext({ config, records, runner, functions, files, outside, logger, clock }, stop.signal);
+  const context = createContext(
+    { config, records, runner, functions, files, reserve, droppedLogLines, outside, logger, clock },
+    stop.signal,
+  );
   await clearLeftovers(context);
   const app = await createApp(context);
   addRoutes(app, context);

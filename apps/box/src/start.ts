@@ -2,7 +2,7 @@ import { chmod, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from '@connectrpc/connect';
 import { startApi } from '@soulbox/api';
-import type { Logger, Secret } from '@soulbox/base';
+import type { RootLogger, Secret } from '@soulbox/base';
 import { RunnerService } from '@soulbox/contract/runner';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
 import { buildEnvdRuntime, removeOldRuntimes } from '@soulbox/envd/build';
@@ -13,12 +13,13 @@ import { openStateStore } from '@soulbox/states';
 import { openNetwork } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { startRunner } from '@soulbox/runner';
-import { openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
+import { openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import type { BoxConfig } from './config.ts';
 import { ensureDefaultApiKey } from './credentials.ts';
 import { createDrivers } from './drivers.ts';
 import { recipes } from './recipes.ts';
+import { keepReserve } from './keep-reserve.ts';
 import { claimInstance } from './instance-lock.ts';
 import { claimDataDirectory, removeServerFile, writeServerFile } from './server-file.ts';
 
@@ -43,12 +44,15 @@ export interface Box extends AsyncDisposable {
  * Starts a whole server in this process: runner, API, gateway. The host must be prepared (`soulbox setup`).
  * On an error everything that was started is stopped again.
  */
-export async function startBox(options: { config: BoxConfig; logger: Logger }): Promise<Box> {
+export async function startBox(options: { config: BoxConfig; logger: RootLogger }): Promise<Box> {
   const { config, logger } = options;
   const { dataDirectory } = config;
   await using started = new AsyncDisposableStack();
   let ready = false;
 
+  await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
+  const reserve = openDiskReserve(join(dataDirectory, 'reserve'));
+  reserve.makeRoom();
   await mkdir(join(dataDirectory, 'run'), { recursive: true, mode: 0o700 });
   await chmod(dataDirectory, 0o700);
   const place = { instance: config.runner.instance, host: config.gateway.host };
@@ -58,7 +62,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   });
   started.use(await claimInstance(config.runner.instance, dataDirectory));
 
-  const records = openSqliteRecords(join(dataDirectory, 'records.sqlite'));
+  const records = openSqliteRecords(join(dataDirectory, 'records.sqlite'), { reserve });
   started.use(records);
   const apiKey = await ensureDefaultApiKey(dataDirectory, records);
 
@@ -93,6 +97,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       recipes,
       runtime,
       files,
+      reserve,
       outside,
       defaultTemplate,
       logger: logger.child({ part: 'runner' }),
@@ -131,6 +136,8 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
       runner: runnerClient,
       functions: functions.service,
       files,
+      reserve,
+      droppedLogLines: () => logger.droppedLines(),
       outside,
       listen: { socketPath: apiSocket },
       logger: logger.child({ part: 'api' }),
@@ -150,6 +157,7 @@ export async function startBox(options: { config: BoxConfig; logger: Logger }): 
   const { E2B_API_KEY: _, ...client } = { ...clientEnvironment, ...tlsEnvironment };
   const ports = { port: gateway.port, tlsPort: gateway.tlsPort ?? 0 };
   await writeServerFile(dataDirectory, { ...place, ...ports, state: 'ready', client });
+  started.use(keepReserve(reserve, logger));
   ready = true;
   logger.info(ports, 'server ready');
 

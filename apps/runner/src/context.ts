@@ -8,7 +8,7 @@ import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { StateStore } from '@soulbox/states';
-import type { BlobStore } from '@soulbox/storage';
+import type { BlobStore, DiskReserve } from '@soulbox/storage';
 import type { Recipe, TemplateStore } from '@soulbox/templates';
 import type { BlobReader } from './builds/blob-reader.ts';
 import { createBuilds } from './builds/builds.ts';
@@ -74,6 +74,8 @@ export interface RunnerOptions {
   /** By which templates that are missing can be made. */
   readonly recipes: readonly Recipe[];
   readonly runtime: EnvdRuntime;
+  /** Of the disk of `dataDirectory`. */
+  readonly reserve: DiskReserve;
   /** Where the files of template builds are. */
   readonly files: BlobReader;
   /** Which addresses a tenant may have the host connect to. */
@@ -236,11 +238,11 @@ async function createSandboxHost(
   getDriver(options, options.config.isolation);
   const { config: policy, logger } = options;
   const disks = createDiskBudget({ policy, directory, standingOf: standing, clock, logger });
-  return { ...options, slots: createSlots(), store: createRecordStore(directory), disks };
+  return { ...options, slots: createSlots(), store: createRecordStore(directory, options.reserve), disks };
 }
 
 function createRunnerPool(
-  { config, logger }: RunnerOptions,
+  { config, logger, reserve }: RunnerOptions,
   { host, table }: OperationContext,
   end: RunnerContext['end'],
 ): Pool {
@@ -249,6 +251,7 @@ function createRunnerPool(
     bootConcurrency: config.bootConcurrency,
     idleMs: config.poolIdleSeconds * 1000,
     boot: async (blueprint) => {
+      reserve.check();
       const sandbox = await bootSandbox(host, blueprint);
       table.add(sandbox);
       await table.step(sandbox, 'warm');

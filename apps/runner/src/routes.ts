@@ -68,8 +68,9 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
 
     killSandbox: answer(async (request) => {
       const known = table.find(request.sandboxId);
-      if (known === undefined || !isTenants(known)) return { existed: false };
-      return { existed: await context.end(request.sandboxId, 'killed') };
+      // Of two kills at once the second waits for the first, so that both are answered when it is gone.
+      const isKillable = known !== undefined && (isTenants(known) || known.record.state === 'ending');
+      return { existed: isKillable && (await context.end(request.sandboxId, 'killed')) };
     }),
 
     pauseSandbox: answer(async (request) => {

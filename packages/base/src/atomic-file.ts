@@ -1,4 +1,4 @@
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 
 /**
  * Replaces `path` by `content` so that a reader or a crash sees the old file or the new one, never a part.
@@ -12,10 +12,16 @@ export async function writeFileAtomic(
   const temporary = `${path}.${String(process.pid)}.${String(process.hrtime.bigint())}.tmp`;
   const file = await open(temporary, 'wx', options.mode ?? 0o600);
   try {
-    await file.writeFile(content);
-    if (options.durable === true) await file.sync();
-  } finally {
-    await file.close();
+    try {
+      await file.writeFile(content);
+      if (options.durable === true) await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    // On a full disk each failed attempt would cost another file.
+    await rm(temporary, { force: true });
+    throw error;
   }
-  await rename(temporary, path);
 }

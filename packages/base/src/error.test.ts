@@ -20,6 +20,23 @@ describe('errors', () => {
     expect(error.cause).toBe(cause);
   });
 
+  it('say that the disk is full whoever met it, and whatever step it stood in the way of', () => {
+    const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    const quota = Object.assign(new Error('EDQUOT'), { code: 'EDQUOT' });
+    const program = new CommandError(['cp', 'a', 'b'], 1, "cp: error writing 'b': No space left on device", undefined);
+    for (const cause of [full, quota, program, new Error('step', { cause: full }), new AggregateError([quota])]) {
+      expect(errorFromUnknown(cause)).toMatchObject({ reason: 'disk_full', cause });
+      const vague = new SoulBoxError('sandbox_start_failed', 'no start', { cause });
+      expect(errorFromUnknown(vague).reason).toBe('disk_full');
+      const exact = new SoulBoxError('state_damaged', 'damaged', { cause });
+      expect(errorFromUnknown(exact)).toBe(exact);
+    }
+    expect(errorFromUnknown(new SoulBoxError('sandbox_start_failed', 'no start')).reason).toBe('sandbox_start_failed');
+    const loop = new Error('loop');
+    loop.cause = loop;
+    expect(errorFromUnknown(loop).reason).toBe('internal');
+  });
+
   it('are translated from what Node throws', async () => {
     const missing = await open('/does/not/exist').catch((error: unknown) => errorFromNode(error, 'no such file'));
     expect(missing).toMatchObject({ reason: 'file_not_found', message: 'no such file' });
@@ -60,6 +77,22 @@ describe('replacing a file', () => {
       expect(['two', 'three']).toContain(await readFile(join(directory, 'a'), 'utf8'));
       expect(await readdir(directory)).toEqual(['a']);
     } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  it('leaves nothing of a try that did not fit on the disk', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'soulbox-atomic-'));
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory]);
+    try {
+      await writeFileAtomic(join(directory, 'a'), 'one');
+      await expect(writeFileAtomic(join(directory, 'a'), Buffer.alloc(100_000))).rejects.toMatchObject({
+        code: 'ENOSPC',
+      });
+      expect(await readdir(directory)).toEqual(['a']);
+      expect(await readFile(join(directory, 'a'), 'utf8')).toBe('one');
+    } finally {
+      await run('umount', ['--', directory]);
       await rm(directory, { recursive: true });
     }
   });

@@ -1,3 +1,4 @@
+import { isDiskFull } from './disk-full.ts';
 import type { Reason } from './reasons.ts';
 import { reasons } from './reasons.ts';
 
@@ -37,8 +38,17 @@ export class SoulBoxError extends Error {
   }
 }
 
-/** Turns anything thrown into a SoulBoxError; what is unknown becomes `internal` with a bland message. */
+/** Reasons that only say which step failed: that the disk is full says more. */
+const vague: readonly Reason[] = ['internal', 'sandbox_start_failed', 'checkpoint_failed', 'sandbox_resume_failed'];
+
+/**
+ * Turns anything thrown into a SoulBoxError; what is unknown becomes `internal` with a bland message, unless a full disk is
+ * behind it: then it is `disk_full`, whoever met it.
+ */
 export function errorFromUnknown(thrown: unknown): SoulBoxError {
+  if (thrown instanceof SoulBoxError && !vague.includes(thrown.reason)) return thrown;
+  if (isDiskFull(thrown))
+    return new SoulBoxError('disk_full', 'There is no room left on the disk. Retry when there is.', { cause: thrown });
   if (thrown instanceof SoulBoxError) return thrown;
   return new SoulBoxError('internal', 'An internal error occurred. The server log has the details.', { cause: thrown });
 }

@@ -68,7 +68,9 @@ export const reasons = {
   link_loop: { code: 'failed_precondition', help: 'Symbolic links lead in a circle.' },
   disk_full: {
     code: 'resource_exhausted',
-    help: 'The disk of the sandbox is full, or the host has no room for what was asked; the message says which. Delete files or use a template with a larger disk; on the host, end or delete sandboxes and snapshots, or free space.',
+    help:
+      'The disk of the sandbox is full, or the host has no room for what was asked; the message says which. Delete files or use a ' +
+      'template with a larger disk; on the host, end or delete sandboxes and snapshots, or free space (docs/full-disk.md).',
   },
   too_many_sandboxes: {
     code: 'resource_exhausted',

@@ -19,6 +19,8 @@ export interface Finding {
   readonly protects?: string;
   /** Present when status is not ok. */
   readonly fix?: Fix;
+  /** A failure with which a server can start all the same: it says in `detail` what it can do then. */
+  readonly startsAnyway?: boolean;
 }
 
 /** What checks need to know; passed in, so that they read no environment. */

@@ -1,6 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { run } from '@soulbox/base';
+import { removeTree, run } from '@soulbox/base';
 import { chooseFix, prepareHost } from './prepare-host.ts';
 import { probe } from './probe.ts';
 import { runChecks } from './run-checks.ts';
@@ -25,6 +27,23 @@ test('a prepared host is left as it is', async () => {
   const findings = await prepareHost({ ...quiet, onProgress: (step) => steps.push(step) });
   expect(steps).toEqual([]);
   expect(findings.filter(({ status }) => status === 'fail')).toEqual([]);
+});
+
+test('a disk that is nearly full keeps a first server from its start, and not one that can free room', async () => {
+  const disk = await mkdtemp(join(tmpdir(), 'soulbox-host-'));
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', disk]);
+  try {
+    const full = { ...quiet, dataDirectory: join(disk, 'data') };
+    await expect(prepareHost(full)).rejects.toThrow(/Free disk: 0.1 GiB/);
+    await mkdir(full.dataDirectory);
+    await writeFile(join(full.dataDirectory, 'records.sqlite'), '');
+    const finding = (await prepareHost(full)).find(({ id }) => id === 'disk-space');
+    expect(finding).toMatchObject({ status: 'fail', startsAnyway: true });
+    expect(finding?.detail).toContain('all but kills and deletes');
+  } finally {
+    await run('umount', ['--', disk]);
+    await removeTree(disk);
+  }
 });
 
 test('a kernel setting that is too low is raised again', async () => {

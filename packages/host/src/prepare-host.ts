@@ -17,7 +17,7 @@ export interface PrepareOptions extends HostSubject {
  * Makes this host fit to run sandboxes: packages (with `install`, on Debian and Ubuntu), kernel settings, control groups.
  * All but the packages lasts until the next boot. Takes about 100 ms when everything is there.
  *
- * Gives the findings that are left, none of them a failure; throws `host_not_ready` with all failures and their fixes.
+ * Gives the findings that are left, none of them a failure that keeps a server from its start; throws `host_not_ready` with all failures and their fixes.
  */
 export async function prepareHost(options: PrepareOptions): Promise<Finding[]> {
   let findings = await runChecks(options);
@@ -58,7 +58,7 @@ async function raiseSysctls(findings: readonly Finding[]): Promise<void> {
 }
 
 async function refuseFailures(findings: Finding[]): Promise<Finding[]> {
-  const failures = findings.filter((finding) => finding.status === 'fail');
+  const failures = findings.filter((finding) => finding.status === 'fail' && finding.startsAnyway !== true);
   if (failures.length === 0) return findings;
   const family = await readSystemFamily();
   const lines = failures.map(

@@ -194,7 +194,10 @@ export interface Driver {
    * empty /dev/shm. On an error nothing is left but that disk.
    */
   start(spec: SandboxSpec): Promise<SandboxInstance>;
-  /** Finds a sandbox that an earlier process started; undefined when it does not run any more. */
+  /**
+   * Finds a sandbox that an earlier process started; undefined when it does not run any more. Waits for a start or restore that the
+   * earlier process began and that goes on without it.
+   */
   adopt(sandboxId: string, directory: string): Promise<SandboxInstance | undefined>;
   /** Whether the very process still runs. Cheap and synchronous; called every second for each sandbox. */
   isAlive(instance: SandboxInstance): boolean;
@@ -209,7 +212,7 @@ export interface Driver {
   openDisk(instance: SandboxInstance): SandboxDisk;
   /** Stops every process where it stands; resolves when all have stopped. Safe to repeat. Throws `checkpoint_failed`. */
   freeze(instance: SandboxInstance): Promise<void>;
-  /** Lets a frozen sandbox go on. Safe to repeat. */
+  /** Lets a frozen sandbox go on. Safe to repeat. When it rejects nothing of the sandbox has run. */
   thaw(instance: SandboxInstance): Promise<void>;
   /**
    * Saves memory and processes of a frozen sandbox into `directory`, which is empty and in a folder that only root may enter:
@@ -241,9 +244,15 @@ export interface Driver {
   /**
    * Like `start`, but what runs is what `checkpoint` saved, of this sandbox or as a copy of another; `disk` and `layers` must
    * bring the files it had. A new disk has an identity of its own, a kept one keeps its own. On an error nothing is
-   * left but, with a kept disk, that disk. Throws `sandbox_resume_failed`.
+   * left but, with a kept disk, that disk; `hasRunAgain` tells whether it is still as it was. Whoever calls this and dies leaves either
+   * nothing that runs, or something that `adopt` finds. Throws `sandbox_resume_failed`.
    */
   restore(spec: SandboxSpec, memory: SavedMemory): Promise<SandboxInstance>;
+  /**
+   * Whether anything of the restore with this `generation` has run, or may have: then the memory that it came from does not belong
+   * to the kept disk any more. Also after `suspend`, until the next start or restore on that disk.
+   */
+  hasRunAgain(sandboxId: string, directory: string, generation: string): Promise<boolean>;
   /** Ends whatever is left of a sandbox: processes, mounts, cgroups, devices, and `directory` itself. Safe to repeat. */
   destroy(sandboxId: string, directory: string): Promise<void>;
   /** Ids that have left anything on this host outside their directory (cgroups, processes), for the sweep at start. */

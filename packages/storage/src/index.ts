@@ -15,5 +15,7 @@ export type { Delivery, WebhookChanges, WebhookRecord } from './records/webhooks
 export type { FunctionLimits, FunctionRecord, FunctionVersionRecord } from './records/functions.ts';
 export type { KvEntry, KvLimits, KvNamespaceRecord } from './records/kv.ts';
 export type { Records } from './records/records.ts';
+export { openDiskReserve } from './reserve/disk-reserve.ts';
+export type { DiskReserve } from './reserve/disk-reserve.ts';
 export { openDiskBlobs } from './blobs/disk/open.ts';
 export type { BlobInfo, BlobStore, BlobStream, ByteRange } from './blobs/blobs.ts';

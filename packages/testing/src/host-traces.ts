@@ -30,7 +30,7 @@ async function listProcesses(instance: number): Promise<string[]> {
     pids.map(async (pid) => {
       const [status, groups] = await Promise.all([readText(`/proc/${pid}/status`), readText(`/proc/${pid}/cgroup`)]);
       const uid = Number(/^Uid:\s+(\d+)/m.exec(status)?.[1]);
-      const group = /\/soulbox-(\d+)\//.exec(groups)?.[1];
+      const group = /\/soulbox-(\d+)(?:-tools)?\//.exec(groups)?.[1];
       // The group decides; the uid finds those that got out of theirs.
       const owned = group === undefined ? uid >= first && uid < first + idsPerInstance : group === String(instance);
       // A zombie holds nothing but its pid until this host's init collects it.
@@ -45,11 +45,12 @@ async function listProcesses(instance: number): Promise<string[]> {
 async function listGroups(instance: number): Promise<string[]> {
   const roots = (await readMountTable()).filter(({ type }) => type === 'cgroup' || type === 'cgroup2');
   const lines = await Promise.all(
-    roots.map(async ({ target }) => {
-      const parent = join(target, `soulbox-${instance}`);
-      const entries = await readdir(parent, { withFileTypes: true }).catch(() => []);
-      return entries.filter((entry) => entry.isDirectory()).map(({ name }) => `cgroup ${join(parent, name)}`);
-    }),
+    roots
+      .flatMap(({ target }) => ['', '-tools'].map((kind) => join(target, `soulbox-${instance}${kind}`)))
+      .map(async (parent) => {
+        const entries = await readdir(parent, { withFileTypes: true }).catch(() => []);
+        return entries.filter((entry) => entry.isDirectory()).map(({ name }) => `cgroup ${join(parent, name)}`);
+      }),
   );
   return lines.flat();
 }

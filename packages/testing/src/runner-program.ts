@@ -20,7 +20,7 @@ import { openNetwork } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { runnerConfigSchema, startRunner } from '@soulbox/runner';
 import { openStateStore } from '@soulbox/states';
-import { openDiskBlobs } from '@soulbox/storage';
+import { openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 
 const [instanceText = '', dataDirectory = '', templatesDirectory = ''] = process.argv.slice(2);
@@ -40,6 +40,7 @@ const runner = await startRunner({
   recipes: [],
   runtime: await buildEnvdRuntime(join(dataDirectory, 'runtime')),
   files,
+  reserve: openDiskReserve(join(dataDirectory, 'reserve')),
   outside: createOutsidePolicy(),
   defaultTemplate,
   logger,

@@ -23,10 +23,14 @@ export function addFileUploadRoute(app: ApiApp, context: ApiContext): void {
     scope.addContentTypeParser('*', (_request, payload, parsed) => parsed(null, payload));
     scope.put(
       '/templates/:templateID/files/:hash',
-      { config: { auth: 'none', body: 'upload' }, schema: { hide: true, params: fileParams, querystring: query } },
+      {
+        config: { auth: 'none', body: 'upload', room: 'own' },
+        schema: { hide: true, params: fileParams, querystring: query },
+      },
       async (request, reply) => {
         const { templateID, hash } = request.params;
         const team = await getUploader(context, { templateId: templateID, hash, ...request.query });
+        context.reserve.check();
         const sizeBytes = lengthOf(context, request.headers['content-length']);
         await takeFile(context, team, { hash, sizeBytes, body: request.raw });
         return reply.code(204).send();

@@ -232,6 +232,7 @@ function addUseRoutes(app: ApiApp, context: ApiContext): void {
   app.post(
     '/functions/:name/invoke',
     {
+      config: { room: 'own' },
       schema: {
         tags,
         summary: 'Send a function one request through the control plane',

@@ -12,6 +12,7 @@ import { collectAllowedMethods } from './allowed-methods.ts';
 import { limitBodyTime } from './body-time.ts';
 import { answerError } from './error-answer.ts';
 import { collectOpenApi } from './openapi.ts';
+import { needsRoom } from './needs-room.ts';
 import { answerBrokenRequest } from './raw-error.ts';
 import { logRequest, requestIdFrom, startRequest } from './request-log.ts';
 
@@ -63,6 +64,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     if (request.routeOptions.config.body !== 'upload') limitBodyTime(request, reply, requestTimeoutMs);
     if (context.stopping.aborted) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
     await authenticate(request, context);
+    if (needsRoom(request)) context.reserve.check();
   });
   app.addHook('onSend', (_request, reply, payload, done) => {
     // A kept connection would hold up the stop until the client lets go of it.

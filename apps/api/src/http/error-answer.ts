@@ -1,4 +1,5 @@
 import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
+import type { Reason } from '@soulbox/base';
 import { httpBodyFromError } from '@soulbox/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
@@ -10,6 +11,9 @@ import { startRequest } from './request-log.ts';
 const messageMax = 500;
 /** Whole seconds; the official JS client waits that long and tries again, up to three times. */
 const retryAfterSeconds = '1';
+
+/** What every route says besides the status, which alone would not tell it from others. */
+const errorCodes: Partial<Record<Reason, string>> = { internal: 'internal_server_error', disk_full: 'disk_full' };
 
 /** Turns what fastify itself throws into ours. Undefined for anything else. */
 function errorFromFastify(thrown: unknown): SoulBoxError | undefined {
@@ -47,8 +51,7 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   if (body.code === 429) void reply.header('retry-after', retryAfterSeconds);
   const message =
     error.reason === 'internal' ? 'An internal error occurred. The server log has the details.' : error.message;
-  const errorCode =
-    error.reason === 'internal' ? 'internal_server_error' : request.routeOptions.config.errorCodes?.[error.reason];
+  const errorCode = request.routeOptions.config.errorCodes?.[error.reason] ?? errorCodes[error.reason];
   void reply.code(body.code).send({
     code: body.code,
     message: message.length > messageMax ? `${message.slice(0, messageMax)}…` : message,

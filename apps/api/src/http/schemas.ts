@@ -5,14 +5,17 @@ const errorSchema = z
   .object({
     code: z.int().describe('The HTTP status again.'),
     message: z.string(),
-    error_code: z.string().optional().describe('A finer word, where E2B has one.'),
+    error_code: z
+      .string()
+      .optional()
+      .describe("A finer word, where E2B has one, and `disk_full` when the server's disk is."),
   })
   .meta({ id: 'Error', description: 'An error.' });
 
-export type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 500 | 501 | 503 | 504;
+export type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 500 | 501 | 503 | 504 | 507;
 
 /** What any route may answer, whatever it does. */
-const always = [401, 408, 429, 500] as const satisfies ErrorStatus[];
+const always = [401, 408, 429, 500, 507] as const satisfies ErrorStatus[];
 
 type ErrorResponses = Record<ErrorStatus, typeof errorSchema>;
 

@@ -5,6 +5,7 @@ import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
 import { aliveAfter } from '../sandboxes/find.ts';
+import { diskFamilies } from './disk-families.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
 import type { MeasuredSandbox } from './sandbox-families.ts';
 import { formatMetrics, prometheusContentType } from './text-format.ts';
@@ -78,6 +79,7 @@ function serverFamilies(context: ApiContext, running: number): MetricFamily[] {
       type: 'gauge',
       samples: [{ labels: {}, value: Math.round(performance.timeOrigin) / 1000 }],
     },
+    ...diskFamilies(context),
     context.durations.family(),
   ];
 }

@@ -103,12 +103,47 @@ describe('records and runner', () => {
     expect(await ids(api.otherKey)).toEqual([id]);
   });
 
-  it('leave a sandbox of an unknown team alone', async () => {
-    api.runner.plant({ teamId: 'nobody' });
+  it('keep a sandbox of an unknown team, whose team is made anew without keys', async () => {
+    const { sandboxId } = api.runner.plant({ teamId: 'nobody' });
     await api.restart();
     expect(await ids()).toEqual([]);
     expect(api.runner.sandboxes.size).toBe(1);
     expect(await api.readLog()).toContain('sandbox of an unknown team');
+    expect(await api.records.sandboxes.find(sandboxId)).toMatchObject({ state: 'running', teamId: 'nobody' });
+    expect(await api.records.apiKeys.list('nobody')).toEqual([]);
+  });
+
+  it.each(['running', 'paused'] as const)('take back a %s sandbox that was taken for lost', async (state) => {
+    const id = await create();
+    if (state === 'paused') api.runner.move(id, 'paused', 'request');
+    await until(async () => (await api.records.sandboxes.find(id))?.state === state);
+    await api.records.sandboxes.end(id, 'lost', Date.now());
+    expect(await ids()).toEqual([]);
+    await api.restart();
+    expect(await api.records.sandboxes.find(id)).toMatchObject({ id, state });
+    const events = await api.ask('GET', `/events/sandboxes/${id}?limit=1`);
+    expect(events.json).toMatchObject([{ type: 'sandbox.lifecycle.updated', eventData: { cause: 'recovered' } }]);
+  });
+
+  it.each(['killed', 'timeout', 'idle'] as const)(
+    'end what ran on though its owner was told of its end (%s)',
+    async (cause) => {
+      const id = await create();
+      const stays = await create();
+      await api.records.sandboxes.end(id, cause, Date.now());
+      await api.restart();
+      expect([...api.runner.sandboxes.keys()]).toEqual([stays]);
+      expect(await ids()).toEqual([stays]);
+    },
+  );
+
+  it('do not end what the runner did not name at first, and has when it is asked', async () => {
+    const id = await create();
+    const sandbox = api.runner.sandboxes.get(id);
+    if (sandbox === undefined) throw new Error('no sandbox');
+    api.runner.hidden.add(id);
+    await api.restart();
+    expect(await ids()).toEqual([id]);
   });
 
   it('never bring an ended sandbox back', async () => {

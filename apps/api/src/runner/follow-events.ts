@@ -1,10 +1,10 @@
 import { SoulBoxError, sleep } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
-import type { Sandbox, WatchEventsResponse } from '@soulbox/contract/runner';
-import type { SandboxRecord } from '@soulbox/storage';
+import type { WatchEventsResponse } from '@soulbox/contract/runner';
 import type { ApiContext } from '../context.ts';
 import { settleSnapshots } from '../snapshots/settle.ts';
-import { causeFromRunner, factsFromRunner } from './sandbox-facts.ts';
+import { compareUntil, endMissing, putSandbox, takeIn } from './reconcile.ts';
+import { causeFromRunner } from './sandbox-facts.ts';
 
 const backOffMinMs = 100;
 const backOffMaxMs = 5000;
@@ -17,11 +17,11 @@ export interface EventFollower extends AsyncDisposable {
 /**
  * Keeps the records true to what the runner says, for as long as the server runs.
  *
- * Each connection begins with the runner's present sandboxes: those without a row are adopted, and rows without a
- * sandbox are ended. Only rows seen *before* the connection are ended that way; a sandbox that is created meanwhile may be
- * missing from the list without being gone. Then snapshots are compared. After that every change is applied as it comes,
- * row and lifecycle events in one step. When the stream breaks, rows stay as they are (deadlines still hold) and the next
- * connection compares again.
+ * Each connection begins with the runner's present sandboxes, which are brought together with the rows (reconcile.ts). Only rows
+ * seen *before* the connection are ended that way; a sandbox that is created meanwhile may be missing from the list without
+ * being gone. Then snapshots are compared. After that every change is applied as it comes, row and lifecycle events in one
+ * step. When the stream breaks, rows stay as they are (deadlines still hold) and the next connection compares again; while it
+ * holds, the lists are compared once a minute.
  */
 export function followRunnerEvents(context: ApiContext): EventFollower {
   const stop = new AbortController();
@@ -29,12 +29,13 @@ export function followRunnerEvents(context: ApiContext): EventFollower {
   const synced = new Promise<void>((resolve) => {
     markSynced = resolve;
   });
-  const loop = followUntil(context, AbortSignal.any([stop.signal, context.stopping]), () => markSynced());
+  const stopped = AbortSignal.any([stop.signal, context.stopping]);
+  const loops = [followUntil(context, stopped, () => markSynced()), compareUntil(context, stopped)];
   return {
     synced,
     [Symbol.asyncDispose]: async () => {
       stop.abort();
-      await loop;
+      await Promise.all(loops);
       markSynced();
     },
   };
@@ -65,10 +66,12 @@ async function followOnce(context: ApiContext, signal: AbortSignal, onSynced: ()
   let syncing = true;
   try {
     for await (const { event } of context.runner.watchEvents({}, { signal })) {
-      if (syncing && event.case === 'created') missing.delete(event.value.sandbox?.sandboxId ?? '');
-      if (event.case === 'snapshotDone' && syncing) {
+      if (syncing && event.case === 'created' && event.value.sandbox !== undefined) {
+        missing.delete(event.value.sandbox.sandboxId);
+        await takeIn(context, event.value.sandbox);
+      } else if (syncing && event.case === 'snapshotDone') {
         syncing = false;
-        await endMissing(context, missing);
+        await endMissing(context, missing.values());
         onSynced();
         await settleSnapshots(context);
       } else await applyEvent(context, event);
@@ -77,16 +80,6 @@ async function followOnce(context: ApiContext, signal: AbortSignal, onSynced: ()
     throw errorFromConnect(thrown);
   }
   if (!signal.aborted) throw new SoulBoxError('runner_unavailable', 'The runner ended the stream of events.');
-}
-
-async function endMissing(context: ApiContext, missing: ReadonlyMap<string, SandboxRecord>): Promise<void> {
-  const now = context.clock.now();
-  for (const { id, state, endAt, lifecycle } of missing.values()) {
-    const expired = state === 'running' && lifecycle.onTimeout === 'kill' && endAt <= now;
-    const cause = expired ? 'timeout' : 'lost';
-    if (await context.records.sandboxes.end(id, cause, expired ? endAt : now))
-      context.logger.info({ sandboxId: id, cause }, 'sandbox gone from the runner');
-  }
 }
 
 async function applyEvent(context: ApiContext, event: WatchEventsResponse['event']): Promise<void> {
@@ -108,10 +101,4 @@ async function applyEvent(context: ApiContext, event: WatchEventsResponse['event
       return;
     default:
   }
-}
-
-async function putSandbox(context: ApiContext, sandbox: Sandbox): Promise<void> {
-  if (await context.records.sandboxes.put(factsFromRunner(sandbox), context.clock.now())) return;
-  const { sandboxId, teamId } = sandbox;
-  context.logger.warn({ sandboxId, team: teamId }, 'sandbox of an unknown team; it lives until its deadline');
 }

@@ -19,6 +19,8 @@ export function addRunRoutes(app: ApiApp, context: ApiContext): void {
   app.post(
     '/sandboxes/:sandboxID/run',
     {
+      // It runs on the disk of the sandbox.
+      config: { room: 'own' },
       schema: {
         tags: ['sandboxes'],
         summary: "Run code, a file or a project without naming its runtime. SoulBox's own.",

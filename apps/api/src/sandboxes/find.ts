@@ -7,6 +7,7 @@ import type { ApiContext } from '../context.ts';
 import { timeToWire } from '../http/schemas.ts';
 import { shown } from '../http/shown.ts';
 import { endGraceMs, lostAfterMs } from '../limits.ts';
+import { endMissing } from '../runner/reconcile.ts';
 
 /** Sandboxes that end later than this still count as running. */
 export function aliveAfter(context: ApiContext): number {
@@ -55,7 +56,7 @@ export function refuseFunctions({ metadata }: SandboxRecord): void {
   throw new SoulBoxError('bad_request', `This is the sandbox of the function ${shown(name)}; it is not copied.`);
 }
 
-/** Runs a call about one sandbox. If the runner does not know it, the row is ended too, so that lists heal. */
+/** Runs a call about one sandbox. If the runner has lost it, the row is ended too, so that lists heal. */
 export async function withRow<T>(context: ApiContext, record: SandboxRecord, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -66,16 +67,28 @@ export async function withRow<T>(context: ApiContext, record: SandboxRecord, wor
 }
 
 /**
- * What to tell when the runner does not know a sandbox. Its event with the true cause may be on the way and is waited for a
- * moment; after that the sandbox counts as lost.
+ * What to tell when the runner did not know a sandbox. Its event with the true cause may be on the way and is waited for a
+ * moment. After that the runner is asked once more: what it has then is no loss, and what it has not is ended.
  */
-export async function goneFromRunner(context: ApiContext, { id, teamId }: SandboxRecord): Promise<SoulBoxError> {
+export async function goneFromRunner(context: ApiContext, record: SandboxRecord): Promise<SoulBoxError> {
   const giveUpAt = performance.now() + lostAfterMs;
-  for (let waitMs = 5; ; waitMs *= 2) {
-    const present = await context.records.sandboxes.findOwn(teamId, id);
-    if (present === undefined) return sandboxNotFound(id);
-    if (present.state === 'ended') return sandboxEnded(present);
-    if (performance.now() >= giveUpAt) await context.records.sandboxes.end(id, 'lost', context.clock.now());
-    else await sleep(waitMs);
+  for (let waitMs = 5; performance.now() < giveUpAt; waitMs *= 2) {
+    const present = await endOf(context, record);
+    if (present !== undefined) return present;
+    await sleep(waitMs);
   }
+  await endMissing(context, [record]);
+  return (await endOf(context, record)) ?? changedMeanwhile(record.id);
+}
+
+/** Undefined while the row says that it lives. */
+async function endOf(context: ApiContext, { id, teamId }: SandboxRecord): Promise<SoulBoxError | undefined> {
+  const present = await context.records.sandboxes.findOwn(teamId, id);
+  if (present === undefined) return sandboxNotFound(id);
+  return present.state === 'ended' ? sandboxEnded(present) : undefined;
+}
+
+function changedMeanwhile(id: string): SoulBoxError {
+  const message = `sandbox ${shown(id)} changed its state while the request was carried out: try again`;
+  return new SoulBoxError('illegal_transition', message);
 }

@@ -82,7 +82,10 @@ describe('pausing', () => {
     ['disk_full', 507],
   ] as const)('that fails with %s is %i with the reason, and the sandbox runs on', async (reason, status) => {
     api.runner.beforeStep = () => Promise.reject(connectErrorFromError(new SoulBoxError(reason, 'because of this')));
-    expect((await post('/pause')).json).toEqual({ code: status, message: 'because of this' });
+    expect((await post('/pause')).json).toEqual({
+      ...{ code: status, message: 'because of this' },
+      ...(status === 507 ? { error_code: reason } : {}),
+    });
     expect((await idsIn('?state=running')).ids).toEqual([id]);
   });
 
@@ -97,6 +100,13 @@ describe('pausing', () => {
     });
     const foreign = await api.ask('POST', `/sandboxes/${id}/pause`, { key: api.otherKey });
     expect(foreign.json).toEqual({ code: 404, message: `sandbox '${id}' not found` });
+  });
+
+  it('that the runner does not find and has a moment later is 409, and no sandbox is lost for it', async () => {
+    api.runner.beforeStep = () =>
+      Promise.reject(connectErrorFromError(new SoulBoxError('sandbox_not_found', 'not in that state')));
+    expect((await post('/pause')).status).toBe(409);
+    expect((await idsIn('?state=running')).ids).toEqual([id]);
   });
 
   it('names the true cause though the runner forgets the sandbox before its event comes', async () => {

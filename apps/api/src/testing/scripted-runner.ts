@@ -31,6 +31,8 @@ type Event = WatchEventsResponse['event'];
 export interface ScriptedRunner {
   readonly client: Runner;
   readonly sandboxes: Map<string, Sandbox>;
+  /** Ids that the stream of events leaves out at its begin, as one does that began in the middle of a step. */
+  readonly hidden: Set<string>;
   readonly creates: CreateSandboxRequest[];
   readonly logs: Map<string, LogEntry[]>;
   readonly metrics: Map<string, Metric[]>;
@@ -63,6 +65,7 @@ export interface ScriptedRunner {
 export function createScriptedRunner(): ScriptedRunner {
   const streams = new Set<{ push: (event: Event | undefined) => void }>();
   const sandboxes = new Map<string, Sandbox>();
+  const hidden = new Set<string>();
   const state: Pick<ScriptedRunner, 'failure' | 'beforeCreate' | 'beforeStep' | 'failingForks'> = {
     failure: undefined,
     beforeCreate: () => Promise.resolve(),
@@ -225,7 +228,8 @@ export function createScriptedRunner(): ScriptedRunner {
           },
         };
         signal.addEventListener('abort', () => stream.push(undefined));
-        for (const sandbox of sandboxes.values()) queue.push({ case: 'created', value: { sandbox } as never });
+        const shown = [...sandboxes.values()].filter(({ sandboxId }) => !hidden.has(sandboxId));
+        for (const sandbox of shown) queue.push({ case: 'created', value: { sandbox } as never });
         queue.push({ case: 'snapshotDone', value: {} as never });
         streams.add(stream);
         try {
@@ -249,6 +253,7 @@ export function createScriptedRunner(): ScriptedRunner {
   return Object.assign(state, {
     client: createClient(RunnerService, transport),
     sandboxes,
+    hidden,
     creates,
     snapshots,
     builds: builds.builds,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createLogger, loadConfig } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import { createOutsidePolicy } from '@soulbox/network/outside';
-import { createApiKey, ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
+import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import type { BlobStore, Records } from '@soulbox/storage';
 import { apiConfigSchema } from '../config.ts';
 import type { ApiConfig } from '../config.ts';
@@ -63,6 +63,7 @@ export async function startTestApi(options: { config?: Partial<ApiConfig>; clock
       records,
       runner: runner.client,
       files,
+      reserve: openDiskReserve(join(folder, 'reserve')),
       outside: createOutsidePolicy(),
       listen: { host: '127.0.0.1', port: 0 },
       logger: createLogger({ level: 'debug', file: logFile }),

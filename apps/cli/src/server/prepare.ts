@@ -11,7 +11,13 @@ export async function prepareEverything(
 ): Promise<void> {
   {
     using progress = createProgress('Preparing the host:');
-    await prepareHost({ ...folders, install: options.install, onProgress: (step) => progress.step(step) });
+    const findings = await prepareHost({
+      ...folders,
+      install: options.install,
+      onProgress: (step) => progress.step(step),
+    });
+    for (const { title, detail, startsAnyway } of findings)
+      if (startsAnyway === true) console.error(`Warning: ${title}: ${detail}.`);
   }
   using progress = createProgress('Building the base template:');
   const store = openTemplateStore(folders.templatesDirectory, options.logger);

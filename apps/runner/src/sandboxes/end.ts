@@ -23,8 +23,9 @@ export interface EndContext {
 
 /**
  * Ends a sandbox, whatever it was doing; a pause, resume or snapshot under way comes to its end first. Gives false when there
- * is none (or it is ending already). Order: nobody reaches it any more, the intent is on disk, then processes, mounts, network
- * and folder go, the record, and what it alone had saved.
+ * is none (or it is ending already). Order: nobody reaches it any more, the intent is on disk, then it is told, and processes,
+ * mounts, network and folder go, the record, and what it alone had saved. Told before the record, it would run on after a crash
+ * in between, and nobody would know of it.
  */
 export async function endSandbox(context: EndContext, sandboxId: string, cause: Cause): Promise<boolean> {
   return await context.table.alone(sandboxId, async () => await endAlone(context, sandboxId, cause));
@@ -36,19 +37,36 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
   if (sandbox === undefined || sandbox.record.state === 'ending') return false;
   const startedAt = performance.now();
   const wasTenants = isTenants(sandbox);
+  const tell = (): void => {
+    if (wasTenants) events.emit({ event: { case: 'ended', value: { sandboxId, cause } } });
+  };
   const recorded = table.step(sandbox, 'ending', { cause });
   context.cutOff(sandboxId);
-  if (wasTenants) events.emit({ event: { case: 'ended', value: { sandboxId, cause } } });
+  const isRecorded = await isDone(recorded, (err) => {
+    // On a full disk an end must work too: with its processes and its record gone nothing is left to be taken over.
+    host.logger.error({ sandboxId, cause, err }, 'end of a sandbox not recorded before it');
+  });
+  if (isRecorded) tell();
   try {
-    await recorded;
     letGo(sandbox);
     await removeWholly(context, sandbox);
     host.logger.info({ sandboxId, cause, durationMs: Math.round(performance.now() - startedAt) }, 'sandbox ended');
   } catch (err) {
-    // The record says `ending`: the next sweep of the keeper or the next start tries again.
+    // In memory, and where it could be written on the disk too, it is `ending`: the keeper or the next start tries again.
     host.logger.error({ sandboxId, cause, err }, 'sandbox not wholly removed');
   }
+  if (!isRecorded) tell();
   return true;
+}
+
+async function isDone(step: Promise<void>, onFailure: (error: unknown) => void): Promise<boolean> {
+  try {
+    await step;
+    return true;
+  } catch (error) {
+    onFailure(error);
+    return false;
+  }
 }
 
 async function removeWholly(context: EndContext, { record }: KnownSandbox): Promise<void> {

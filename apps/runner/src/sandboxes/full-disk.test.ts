@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, open, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, run, silentLogger } from '@soulbox/base';
+import { openDiskReserve } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import { startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import type { RunnerProcess } from '@soulbox/testing';
@@ -29,6 +30,7 @@ beforeAll(async () => {
   await run('mount', ['-t', 'ext4', '-o', 'loop', image, disk]);
   await mkdir(join(disk, 'data'), { mode: 0o700 });
   templateId = (await openTemplateStore(testTemplatesDirectory, silentLogger).find('base'))?.templateId ?? '';
+  await openDiskReserve(join(disk, 'data', 'reserve')).restore();
   runner = await startRunnerProcess(instance, join(disk, 'data'));
 });
 
@@ -92,6 +94,9 @@ const snapshot = async (): Promise<unknown> => await runner.call('makeSnapshot',
 const fork = async (): Promise<unknown> =>
   await runner.call('forkSandbox', { source: { case: 'sandboxId', value: sandboxId }, count: 2 });
 
+/** Of the reason `disk_full`, and no other. */
+const noRoom = /^\[resource_exhausted\] .*disk/;
+
 async function expectRunning(): Promise<void> {
   expect(await list()).toEqual([expect.objectContaining({ sandboxId, state: 'SANDBOX_STATE_RUNNING' })]);
   expect(await runner.call('ask', { sandboxId })).toBe(true);
@@ -104,7 +109,7 @@ describe.each(exhaustions)('a disk of the host that %s', (_what, exhaust) => {
     ['a fork', fork],
   ])('fails %s with that as its reason, the sandbox goes on, and it works once there is room', async (_step, act) => {
     await exhaust();
-    await expect(act()).rejects.toThrow(/disk|space|room/);
+    await expect(act()).rejects.toThrow(noRoom);
     await freeDisk();
     await expectRunning();
     await act();
@@ -113,17 +118,33 @@ describe.each(exhaustions)('a disk of the host that %s', (_what, exhaust) => {
     expect(await runner.call('ask', { sandboxId })).toBe(true);
   });
 
-  it('fails a resume or not, keeps the state, and the sandbox is whole once there is room', async () => {
+  it('fails a resume with that as its reason, keeps the state, and the sandbox is whole once there is room', async () => {
     await pause();
     await exhaust();
-    const outcome = await resume().then(
-      () => 'resumed',
-      (error: unknown) => String(error),
-    );
-    if (outcome !== 'resumed') expect(outcome).toMatch(/disk|space|room|could not be|saved state is kept/);
+    await expect(resume()).rejects.toThrow(noRoom);
+    expect(await list()).toEqual([expect.objectContaining({ sandboxId, state: 'SANDBOX_STATE_PAUSED' })]);
     await freeDisk();
     await resume();
     await expectRunning();
+  });
+
+  it('fails a create with that as its reason, and nothing is left of it', async () => {
+    await exhaust();
+    const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: true };
+    await expect(runner.call('createSandbox', request)).rejects.toThrow(noRoom);
+    await expectRunning();
+    expect((await readdir(join(disk, 'data', 'sandboxes'))).sort()).toEqual([sandboxId, `${sandboxId}.json`]);
+  });
+
+  it.each([
+    ['running', () => Promise.resolve()],
+    ['paused', pause],
+  ])('ends a %s sandbox at once, with all that it had on the disk', async (_state, prepare) => {
+    await prepare();
+    await exhaust();
+    expect(await runner.call('killSandbox', { sandboxId })).toEqual({ existed: true });
+    expect(await list()).toEqual([]);
+    expect(await readdir(join(disk, 'data', 'sandboxes'))).toEqual([]);
   });
 });
 

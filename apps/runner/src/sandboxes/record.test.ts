@@ -1,3 +1,4 @@
+import { openDiskReserve } from '@soulbox/storage';
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,14 +37,14 @@ describe('sandbox records on disk', () => {
   });
 
   it('come back as they were written, readable by their owner only', async () => {
-    const store = createRecordStore(directory);
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     await store.write(record);
     expect(await store.load()).toEqual({ records: [record], strays: [] });
     expect((await stat(join(directory, 'iabc.json'))).mode & 0o777).toBe(0o600);
   });
 
   it('of the first version, which knew neither drivers nor states, can still be read', async () => {
-    const store = createRecordStore(directory);
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     const { sandboxId, slot, templateId, runtimeDirectory, hostToken, cpuCount, memoryMb, diskMb } = record;
     const limits = { cpuCount, memoryMb, diskMb };
     const old = {
@@ -61,7 +62,7 @@ describe('sandbox records on disk', () => {
   });
 
   it('name folders without a record and unreadable records as strays', async () => {
-    const store = createRecordStore(directory);
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     await store.write(record);
     await mkdir(store.directoryOf('iabc'));
     await mkdir(store.directoryOf('ilost'));
@@ -73,14 +74,14 @@ describe('sandbox records on disk', () => {
   });
 
   it('leave no temporary file of a killed writer behind', async () => {
-    const store = createRecordStore(directory);
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     await writeFile(join(directory, 'iabc.json.12.34.tmp'), 'half');
     await store.load();
     expect(await readdir(directory)).toEqual([]);
   });
 
   it('can be removed twice', async () => {
-    const store = createRecordStore(directory);
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     await store.write(record);
     await store.remove('iabc');
     await store.remove('iabc');

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { errorFromNode, isNodeError, writeFileAtomic } from '@soulbox/base';
 import { causes } from '@soulbox/contract';
 import type { Cause } from '@soulbox/contract';
+import type { DiskReserve } from '@soulbox/storage';
 import { diskDigestsSchema } from '@soulbox/states';
 import { sandboxStates } from './lifecycle.ts';
 import { lastSlot } from './slots.ts';
@@ -77,6 +78,8 @@ const workSchema = z.object({
   keepMemory: z.boolean(),
   /** The caller has been told that it is paused: the pause must be completed. */
   promised: z.boolean(),
+  /** Set before its processes may run on: from then on what was saved of them does not belong to the disk. */
+  mayRun: z.boolean().default(false),
 });
 
 const savedSchema = z.object({
@@ -143,16 +146,22 @@ export interface RecordStore {
   load(): Promise<{ records: SandboxRecord[]; strays: string[] }>;
 }
 
-export function createRecordStore(directory: string): RecordStore {
+/** What has happened, or must: these may use the reserve when the disk is full. All others are intents, and nothing is done of them then. */
+const urgent: readonly SandboxRecord['state'][] = ['running', 'paused', 'ending'];
+
+export function createRecordStore(directory: string, reserve: DiskReserve): RecordStore {
   const fileOf = (sandboxId: string): string => join(directory, `${sandboxId}.json`);
   return {
     directoryOf: (sandboxId) => join(directory, sandboxId),
     async write(record) {
-      // A paused sandbox outlives its host's crash; of all others nothing would be left anyway.
-      const durable = record.state === 'paused';
-      try {
+      // A paused sandbox outlives its host's crash; so must the word that its disk is written to again. Of all others nothing is left.
+      const durable = record.state === 'paused' || record.state === 'resuming';
+      const write = async (): Promise<void> => {
         await writeFileAtomic(fileOf(record.sandboxId), `${JSON.stringify(record)}\n`, { durable });
         if (durable) await syncDirectory(directory);
+      };
+      try {
+        await (urgent.includes(record.state) ? reserve.spend(write) : write());
       } catch (error) {
         throw errorFromNode(
           error,

@@ -17,6 +17,7 @@ afterEach(() => bench[Symbol.asyncDispose]());
 
 const work = (more: Partial<Work> = {}): Work => ({
   ...{ from: 'running', bootId: readBootId(), stateId: '', layerId: '', keepMemory: true, promised: false },
+  mayRun: false,
   ...more,
 });
 const otherBoot = 'another boot of the host';
@@ -33,8 +34,10 @@ async function seal(stateId: string): Promise<void> {
 
 /** The sandbox that a dead server left; with a disk in its folder, as every one has. */
 async function left(record: Partial<SandboxRecord>, processes: 'running' | 'none'): Promise<TenantSandbox> {
-  const sandbox = await bench.addLeft(record, processes);
+  const { disk, ...rest } = record;
+  const sandbox = await bench.addLeft(processes === 'running' ? { ...rest, disk: 'new' } : record, processes);
   if (processes === 'none') await giveDisk(sandbox.record.sandboxId);
+  else if (disk !== undefined) await bench.context.table.update(sandbox, { disk });
   return sandbox;
 }
 
@@ -57,12 +60,31 @@ describe('a pause that was cut off', () => {
   });
 
   // The host has crashed: what the memory takes for written may never have come to the disk.
-  it('is not when the host has booted since: old memory must not meet a disk that lost its last writes', async () => {
+  it('leaves the files alone when the host has booted since: old memory must not meet a disk that lost its last writes', async () => {
     await seal('s1');
     const lost = work({ stateId: 's1', bootId: otherBoot });
     const sandbox = await left({ state: 'pausing', disk: 'kept', work: lost }, 'none');
-    expect(await recoverStep(bench.context, sandbox)).toBe(false);
-    expect((await onDisk(sandbox))?.state).toBe('pausing');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { hasMemory: false } });
+  });
+
+  it('goes on when it was about to be thawed, though its state is sealed: it may have run since', async () => {
+    await seal('s1');
+    const sandbox = await left(
+      { state: 'pausing', work: work({ stateId: 's1', promised: true, mayRun: true }) },
+      'running',
+    );
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'running', cause: 'interrupted' });
+    expect(bench.driver.calls.filter((call) => call.startsWith('suspend'))).toEqual([]);
+  });
+
+  it('leaves the files alone when it was about to be thawed and its processes are gone', async () => {
+    await seal('s1');
+    const thawing = work({ stateId: 's1', promised: true, mayRun: true });
+    const sandbox = await left({ state: 'pausing', disk: 'kept', work: thawing }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { hasMemory: false } });
   });
 
   it('goes on running when nothing was sealed', async () => {
@@ -103,17 +125,73 @@ describe('a resume that was cut off', () => {
   });
 
   it.each([500, 404, 0])(
-    'is undone when it does not (%i): it is paused as it was, with all that was saved',
+    'is saved anew when it does not (%i): it has run, so that the old memory does not belong to its disk',
     async (status) => {
       await seal('s1');
       await bench.envd.answer('/resumed', status);
-      const sandbox = await left(record(), 'running');
+      const sandbox = await left({ ...record(), disk: 'kept' }, 'running');
       expect(await recoverStep(bench.context, sandbox)).toBe(true);
-      expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's1' }, slot: 0 });
+      const after = await onDisk(sandbox);
+      expect(after).toMatchObject({ state: 'paused', cause: 'resume_failed', saved: { hasMemory: true }, slot: 0 });
+      expect(after?.saved?.stateId).not.toBe('s1');
+      expect(await bench.context.host.states.find(after?.saved?.stateId ?? '')).toBeDefined();
       expect(bench.driver.stateOf(sandbox.record.sandboxId)).toBe('none');
-      expect(await bench.context.host.states.find('s1')).toBeDefined();
     },
   );
+
+  it('keeps its files alone when what ran can neither confirm nor be saved', async () => {
+    await seal('s1');
+    await bench.envd.answer('/resumed', 500);
+    const sandbox = await left({ ...record(), disk: 'kept' }, 'running');
+    bench.driver.noteRun(sandbox.record.sandboxId, sandbox.record.generation);
+    bench.driver.failNext('checkpoint', new Error('no'));
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { hasMemory: false }, slot: 0 });
+    expect(bench.driver.stateOf(sandbox.record.sandboxId)).toBe('none');
+  });
+
+  it('whose new save was sealed is paused with that, whatever runs', async () => {
+    await seal('s1');
+    await seal('s2');
+    const cut = work({ from: 'paused', promised: true, stateId: 's2' });
+    const sandbox = await left({ ...record(), disk: 'kept', work: cut }, 'running');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's2', hasMemory: true } });
+  });
+
+  describe('of which nothing runs', () => {
+    const found = async (more: Partial<SandboxRecord>, hasRun: boolean): Promise<SandboxRecord | undefined> => {
+      await seal('s1');
+      const sandbox = await left({ ...record(), disk: 'kept', ...more }, 'none');
+      const { sandboxId, generation } = sandbox.record;
+      bench.driver.noteRun(sandboxId, hasRun ? generation : 'that of an earlier restore');
+      expect(await recoverStep(bench.context, sandbox)).toBe(true);
+      expect(await bench.context.host.states.find('s1')).toBeDefined();
+      return await onDisk(sandbox);
+    };
+
+    it('is paused as it was if nothing of it has run', async () => {
+      expect(await found({}, false)).toMatchObject({ state: 'paused', saved: { stateId: 's1', hasMemory: true } });
+    });
+
+    it('keeps its files alone if something has', async () => {
+      expect(await found({}, true)).toMatchObject({ saved: { hasMemory: false }, cause: 'resume_failed' });
+    });
+
+    it('is paused as it was if its disk was made for it', async () => {
+      expect(await found({ disk: 'new' }, true)).toMatchObject({ saved: { stateId: 's1', hasMemory: true } });
+    });
+
+    it('keeps its files alone if it was to start afresh', async () => {
+      const afresh = work({ from: 'paused', keepMemory: false });
+      expect(await found({ work: afresh }, false)).toMatchObject({ saved: { hasMemory: false } });
+    });
+
+    it('keeps its files alone if the host has booted since', async () => {
+      const before = work({ from: 'paused', bootId: otherBoot });
+      expect(await found({ work: before }, false)).toMatchObject({ saved: { hasMemory: false } });
+    });
+  });
 
   it('of one that starts afresh is confirmed by its settings', async () => {
     const afresh = { ...record(), work: work({ from: 'paused', keepMemory: false }) };

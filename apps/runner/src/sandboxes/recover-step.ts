@@ -4,10 +4,11 @@ import { readBootId } from '../host/boot-id.ts';
 import { layersAfter } from './copies/take-disk.ts';
 import type { OperationContext } from './operation.ts';
 import { confirmResumed } from './sleep/confirm.ts';
-import { finishPause, savedFrom } from './sleep/finish-pause.ts';
-import { goOn } from './sleep/go-on.ts';
+import { finishPause, layToRest, savedFrom } from './sleep/finish-pause.ts';
+import { goOn, tryThaw } from './sleep/go-on.ts';
 import { digestKeptDisk } from './sleep/kept-disk.ts';
 import { clearRevival, undoRevival } from './sleep/revive.ts';
+import { saveAnew } from './sleep/save-anew.ts';
 import { saveState } from './sleep/save.ts';
 import { settleIn } from './sleep/settle-in.ts';
 import { wakeUp } from './sleep/wake.ts';
@@ -43,9 +44,9 @@ async function sealLayer(context: OperationContext, sandbox: TenantSandbox): Pro
   const { work } = sandbox.record;
   if (work === undefined || work.layerId === '') return;
   const after = layersAfter(context, sandbox, work.layerId);
-  await context.table.update(sandbox, after);
+  await context.table.note(sandbox, after);
   if (after.layers.includes(work.layerId)) await context.host.states.sealLayer(work.layerId);
-  if (sandbox.record.state === 'running') await context.table.update(sandbox, { work: undefined });
+  if (sandbox.record.state === 'running') await context.table.note(sandbox, { work: undefined });
 }
 
 /** A copy that was made a moment before the server died may lie on a layer that has no digests yet. */
@@ -65,8 +66,15 @@ async function digestLate({ host, table }: OperationContext, sandbox: TenantSand
 async function recoverPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { work, layers } = sandbox.record;
   const isSealed = (await findState(context, work?.stateId)) !== undefined;
+  if (isRunningOn(sandbox) && work?.mayRun === true) {
+    // It was about to go on, or does already.
+    await goOn(context, sandbox, interruption(context));
+    return true;
+  }
+  if (!isRunningOn(sandbox) && !isSealed) return false;
   // The disk of a host that crashed may lack what the memory takes for written.
-  if (!isRunningOn(sandbox) && (!isSealed || isOtherBoot(sandbox))) return false;
+  if (work !== undefined && isOtherBoot(sandbox))
+    await context.table.update(sandbox, { work: { ...work, mayRun: true } });
   if (!isRunningOn(sandbox) || isSealed) {
     // What fails of it is tried again (retrySteps): the state is there.
     await finishPause(context, sandbox);
@@ -86,12 +94,29 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
   return true;
 }
 
-/** What came back is kept when its envd confirms; else it is paused as it was. */
+/**
+ * What came back is kept when its envd confirms. Else it is paused: as it is now if it runs, as it was if it never ran, and with its
+ * files alone if nobody can tell.
+ */
 async function recoverResume(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
-  if (isRunningOn(sandbox) && (await confirms(context, sandbox, sandbox.live))) {
+  const { work } = sandbox.record;
+  const savedAnew = await findState(context, work?.stateId);
+  if (savedAnew !== undefined) await restOn(context, sandbox, savedAnew);
+  else if (isRunningOn(sandbox) && (await goesOn(context, sandbox)))
     await context.table.step(sandbox, 'running', { ...interruption(context), saved: undefined, work: undefined });
-  } else await undoRevival(context, sandbox);
+  else if (!(await saveAnew(context, sandbox))) await undoRevival(context, sandbox);
   return true;
+}
+
+/** It stands frozen if the server died while it saved it. */
+async function goesOn(context: OperationContext, sandbox: RunningSandbox): Promise<boolean> {
+  return (await tryThaw(context, sandbox)) && (await confirms(context, sandbox, sandbox.live));
+}
+
+async function restOn(context: OperationContext, sandbox: TenantSandbox, state: State): Promise<void> {
+  const disk = await layToRest(context, sandbox);
+  const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
+  await context.table.step(sandbox, 'paused', { ...interruption(context), ...change });
 }
 
 /** A source goes on: from where it stands frozen, or from its sealed state, and in the worst case it is paused with that. */
@@ -103,16 +128,21 @@ async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox
     return true;
   }
   if (isRunningOn(sandbox)) {
-    await sandbox.live.driver.thaw(sandbox.live.instance);
-    if (sandbox.record.saved === undefined || (await confirms(context, sandbox, sandbox.live))) {
+    // On the disk it had, it is the source itself, which stood still; on a new one it is what was brought back on the layer.
+    const isSource = sandbox.record.disk === 'kept';
+    if (isSource && work !== undefined) await table.note(sandbox, { work: { ...work, mayRun: true } });
+    if ((await tryThaw(context, sandbox)) && (isSource || (await confirms(context, sandbox, sandbox.live)))) {
       await goOn(context, sandbox, { saved: undefined });
       return true;
     }
   }
   const state = await findState(context, work?.stateId);
   if (state === undefined || isOtherBoot(sandbox)) return false;
-  const saved = { ...savedFrom(state), disk: await clearRevival(context, sandbox) };
+  const { hasMemory, ...rest } = savedFrom(state);
+  const disk = await clearRevival(context, sandbox);
   const { cause } = sandbox.record;
+  const isSpoiled = sandbox.record.disk === 'kept' && sandbox.record.work?.mayRun === true;
+  const saved = { ...rest, hasMemory: hasMemory && !isSpoiled, disk };
   await table.step(sandbox, 'paused', { ...interruption(context), saved, slot: 0, work: undefined });
   await wakeAgain(context, sandbox, cause);
   return true;

@@ -2,6 +2,7 @@ import { openNamespace } from '@soulbox/network';
 import { keepStopped } from '../disk-budget/brake.ts';
 import { keepDamaged } from './end.ts';
 import { getDriver, removeSandbox } from './host.ts';
+import { isTenantState } from './lifecycle.ts';
 import { liveFrom } from './live.ts';
 import type { OperationContext } from './operation.ts';
 import type { Pool } from './pool.ts';
@@ -31,7 +32,9 @@ export async function recoverSandboxes(context: OperationContext, pool: Pool): P
   const spares: KnownSandbox[] = [];
   for (const record of records) {
     if (doomed.includes(record)) continue;
-    const sandbox = { record, live: await adopt(context, record) };
+    // Of all others nobody has been told, or they are as good as gone.
+    const isWanted = isTenantState(record.state) || record.state === 'warm';
+    const sandbox = { record, live: isWanted ? await adopt(context, record) : undefined };
     if (isTenants(sandbox) && (await takeOver(context, sandbox))) continue;
     if (record.state === 'warm' && (await putBack(context, pool, sandbox))) spares.push(sandbox);
     else doomed.push(sandbox.record);

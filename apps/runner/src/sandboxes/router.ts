@@ -3,7 +3,7 @@ import { fileSignature } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 import type { Activity } from './activity.ts';
 import type { SandboxTable, TenantSandbox } from './table.ts';
-import { isRunning, isTenants, looksPaused, secretOrNone } from './table.ts';
+import { isRunning, isTenants, looksPaused, sandboxNotFound, secretOrNone } from './table.ts';
 
 /** The gateway's view of this host's sandboxes, and the switch that takes one out of it. */
 export interface Router extends SandboxRouter {
@@ -57,7 +57,9 @@ export function createRouter(
     },
     enter: (sandboxId) => activity.enter(sandboxId),
     async dial(sandboxId, port) {
-      return await table.getRunning(sandboxId).live.dial(port);
+      const sandbox = table.find(sandboxId);
+      if (sandbox === undefined || !isRunning(sandbox)) throw sandboxNotFound(sandboxId);
+      return await sandbox.live.dial(port);
     },
     onGone(listener) {
       listeners.add(listener);

@@ -4,7 +4,7 @@ import type { RunningSandbox } from './table.ts';
 
 /**
  * Moves the deadline of a running sandbox; one in the middle of a step is waited for. `endAtMs` undefined leaves it as it is.
- * Throws `sandbox_not_found` for a paused one, which has none.
+ * Throws `illegal_transition` for a paused one, which has none.
  */
 export async function setDeadline(
   context: OperationContext,

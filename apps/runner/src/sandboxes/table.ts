@@ -61,15 +61,20 @@ export interface SandboxTable extends Locks {
   find(sandboxId: string): KnownSandbox | undefined;
   /** The sandbox if a tenant knows it; throws `sandbox_not_found` otherwise. */
   getTenants(sandboxId: string): TenantSandbox;
-  /** The sandbox if it runs for a tenant; throws `sandbox_not_found` otherwise. */
+  /**
+   * The sandbox if it runs for a tenant. Throws `sandbox_not_found` if no tenant knows it, and `illegal_transition` in any other
+   * state: who is told that a sandbox is not there strikes it off.
+   */
   getRunning(sandboxId: string): RunningSandbox;
   tenants(): TenantSandbox[];
   running(): RunningSandbox[];
   all(): KnownSandbox[];
   /** Takes one legal step: in memory at once, then on disk. Throws `illegal_transition`, and `disk_full` with the step not taken. */
   step(sandbox: KnownSandbox, to: SandboxState, change?: RecordChange): Promise<void>;
-  /** Changes the record without a step. */
+  /** Changes the record without a step. Throws `disk_full` with nothing changed. */
   update(sandbox: KnownSandbox, change: RecordChange): Promise<void>;
+  /** The same for what is so already: when it cannot be written it still holds in memory, and the next write brings it along. */
+  note(sandbox: KnownSandbox, change: RecordChange): Promise<void>;
   /** Forgets a sandbox that is wholly gone. */
   delete(sandboxId: string): void;
 }
@@ -81,21 +86,22 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
   const save = async (sandbox: KnownSandbox): Promise<void> => {
     await writes.alone(sandbox.record.sandboxId, async () => await store.write(sandbox.record));
   };
+  const getTenants = (sandboxId: string): TenantSandbox => {
+    const sandbox = sandboxes.get(sandboxId);
+    if (sandbox === undefined || !isTenants(sandbox)) throw sandboxNotFound(sandboxId);
+    return sandbox;
+  };
   const table: SandboxTable = {
     ...createLocks(),
     add(sandbox) {
       sandboxes.set(sandbox.record.sandboxId, sandbox);
     },
     find: (sandboxId) => sandboxes.get(sandboxId),
-    getTenants(sandboxId) {
-      const sandbox = sandboxes.get(sandboxId);
-      if (sandbox === undefined || !isTenants(sandbox)) throw sandboxNotFound(sandboxId);
-      return sandbox;
-    },
+    getTenants,
     getRunning(sandboxId) {
-      const sandbox = sandboxes.get(sandboxId);
-      if (sandbox === undefined || !isRunning(sandbox)) throw sandboxNotFound(sandboxId);
-      return sandbox;
+      const sandbox = getTenants(sandboxId);
+      if (isRunning(sandbox)) return sandbox;
+      throw new SoulBoxError('illegal_transition', `Sandbox ${sandboxId} is ${sandbox.record.state}, not running.`);
     },
     tenants: () => [...sandboxes.values()].filter(isTenants),
     running: () => [...sandboxes.values()].filter(isRunning),
@@ -114,6 +120,17 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
       }
     },
     async update(sandbox, change) {
+      const before = sandbox.record;
+      const after = { ...before, ...change };
+      sandbox.record = after;
+      try {
+        await save(sandbox);
+      } catch (error) {
+        if (sandbox.record === after) sandbox.record = before;
+        throw error;
+      }
+    },
+    async note(sandbox, change) {
       sandbox.record = { ...sandbox.record, ...change };
       await save(sandbox);
     },

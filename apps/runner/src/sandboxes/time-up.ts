@@ -23,7 +23,7 @@ export function createTimeUp(
     const count = failures.get(sandboxId) ?? 0;
     failures.set(sandboxId, count + 1);
     const endAtMs = context.clock.now() + Math.min(firstRespiteMs * 2 ** count, longestRespiteMs);
-    await context.table.update(sandbox, { cause: 'pause_failed', tenant: { ...tenant, endAtMs } });
+    await context.table.note(sandbox, { cause: 'pause_failed', tenant: { ...tenant, endAtMs } });
     context.logBook.write(sandboxId, 'pause failed, the sandbox runs on');
     tellUpdated(context, sandbox);
   };

@@ -1,6 +1,6 @@
 import type { StatsFs } from 'node:fs';
-import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { access, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Check, HostSubject } from '../finding.ts';
 import { sameFix } from '../finding.ts';
 
@@ -18,12 +18,21 @@ export const checkDiskSpace: Check = async (subject: HostSubject) => {
   const detail = `${(free / gib).toFixed(1)} GiB and ${stats.files > 0 ? String(stats.ffree) : 'unlimited'} inodes free in ${path}`;
   const base = { id: 'disk-space', title: 'Free disk', detail, protects: 'templates and the disks of sandboxes' };
   if (free >= warnBelowBytes && !inodesShort) return { ...base, status: 'ok' };
-  return {
-    ...base,
-    status: free < failBelowBytes ? 'fail' : 'warn',
-    fix: sameFix('free some space, or put the data elsewhere with --data-dir'),
-  };
+  const fix = sameFix('free some space, or put the data elsewhere with --data-dir');
+  if (free >= failBelowBytes) return { ...base, status: 'warn', fix };
+  // A folder that was served before has its template and its records: its server starts, to free room if nothing else.
+  if (!(await isServed(subject.dataDirectory))) return { ...base, status: 'fail', fix };
+  const can =
+    'a server starts, but creates and pauses may answer 507, and below some MiB all but kills and deletes does';
+  return { ...base, detail: `${detail}: ${can}`, status: 'fail', startsAnyway: true, fix };
 };
+
+async function isServed(dataDirectory: string): Promise<boolean> {
+  return await access(join(dataDirectory, 'records.sqlite')).then(
+    () => true,
+    () => false,
+  );
+}
 
 async function statfsOfNearest(path: string): Promise<{ stats: StatsFs; path: string }> {
   try {

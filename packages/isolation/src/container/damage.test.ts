@@ -10,8 +10,8 @@ import type { SandboxSpec } from '../driver.ts';
 import { openPreparedBench } from '../contract/prepared-bench.ts';
 import type { TestSandbox } from '../contract/test-sandbox.ts';
 import { createContainerDriver } from './driver.ts';
-import { endHostTools } from '../host/host-tool.ts';
-import { traceName } from '../root/layout.ts';
+import { openCgroups } from '../cgroup/cgroups.ts';
+import { endHostTools, toolsOf } from '../host/host-tool.ts';
 import { layoutOf, runtimeRoot } from './layout.ts';
 import { testInstance } from './test-instance.ts';
 
@@ -35,7 +35,7 @@ test('a tool killed at any moment fails the start and leaves nothing', async () 
       (error: unknown) => error,
     );
     await sleep(delayMs);
-    await endHostTools(traceName(testInstance, spec.sandboxId));
+    await endHostTools(toolsOf({ instance: testInstance, cgroups: openCgroups() }, spec.sandboxId));
     const outcome = await starting;
     if (outcome !== 'started') failed++;
     if (outcome !== 'started') await expectGone(spec);

@@ -1,13 +1,15 @@
 import type { Logger } from '@soulbox/base';
 import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
-import { initRuns } from '../host/init-process.ts';
+import { initRuns, refuseDoomed } from '../host/init-process.ts';
+import { toolsOf } from '../host/host-tool.ts';
 import type { RunningStarts } from '../host/running-starts.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
 import { readUnmountedDisk } from '../root/disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
-import { cgroupOf, traceName } from '../root/layout.ts';
+import { hasRunAgain } from '../root/ran-again.ts';
+import { cgroupOf } from '../root/layout.ts';
 import { openSandboxDisk } from '../root/sandbox-disk.ts';
 import { adoptSandbox } from './adopt.ts';
 import type { Criu } from './checkpoint/criu.ts';
@@ -69,7 +71,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
         layout: layoutOf(host.instance, instance.sandboxId, instance.directory),
         rootPid: instance.initPid,
         isAlive: () => initRuns(instance),
-        traceName: traceName(host.instance, instance.sandboxId),
+        tools: toolsOf(host, instance.sandboxId),
       }),
     ...checkpoints(host, running),
     destroy: async (sandboxId, directory) => {
@@ -82,7 +84,16 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
 
 type Checkpoints = Pick<
   Driver,
-  'freeze' | 'thaw' | 'checkpoint' | 'suspend' | 'diskPath' | 'readKeptDisk' | 'copyDisk' | 'takeDisk' | 'restore'
+  | 'freeze'
+  | 'thaw'
+  | 'checkpoint'
+  | 'suspend'
+  | 'diskPath'
+  | 'readKeptDisk'
+  | 'copyDisk'
+  | 'takeDisk'
+  | 'restore'
+  | 'hasRunAgain'
 >;
 
 function checkpoints(host: Host, running: RunningStarts): Checkpoints {
@@ -93,6 +104,7 @@ function checkpoints(host: Host, running: RunningStarts): Checkpoints {
     freeze: async (instance) => await host.cgroups.freeze(groupOf(instance)),
     thaw: async (instance) => {
       await outwaitSave(host, layoutOf(host.instance, instance.sandboxId, instance.directory), instance.sandboxId);
+      refuseDoomed(instance);
       await host.cgroups.thaw(groupOf(instance));
     },
     checkpoint: async (instance, directory) => {
@@ -108,9 +120,10 @@ function checkpoints(host: Host, running: RunningStarts): Checkpoints {
     copyDisk: async (instance, layer) => {
       const { sandboxId, directory } = instance;
       const layout = layoutOf(host.instance, sandboxId, directory);
-      const trace = traceName(host.instance, sandboxId);
-      await running.run(sandboxId, (signal) => copyDisk(layout, instance, trace, layer, signal));
+      await running.run(sandboxId, (signal) => copyDisk(layout, instance, toolsOf(host, sandboxId), layer, signal));
     },
+    hasRunAgain: async (sandboxId, directory, generation) =>
+      await hasRunAgain(layoutOf(host.instance, sandboxId, directory), generation),
     takeDisk: async (sandboxId, directory, layer) => await moveDisk(diskPath(sandboxId, directory), layer),
     restore: async (spec, memory) => {
       const criu = getCriu(host);

@@ -1,14 +1,12 @@
-import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { endHostTools } from '../host/host-tool.ts';
+import { endHostTools, toolsOf } from '../host/host-tool.ts';
 import { findDiskDevice } from '../root/disk-traffic.ts';
-import { cgroupOf, traceName } from '../root/layout.ts';
+import { cgroupOf } from '../root/layout.ts';
 import { waitUntilReleased } from '../root/loop-devices.ts';
 import { removeFolder } from '../root/remove-folder.ts';
 import type { Host } from './host.ts';
 import { layoutOf } from './layout.ts';
 import { endPager } from './pager/pagers.ts';
-import { findRecord } from './record.ts';
 import { runtimeStateOf } from './start.ts';
 
 /**
@@ -20,9 +18,7 @@ import { runtimeStateOf } from './start.ts';
 export async function endSandbox(host: Host, sandboxId: string, directory: string): Promise<boolean> {
   const layout = layoutOf(host.instance, sandboxId, directory);
   const cgroup = cgroupOf(host.instance, sandboxId);
-  const record = await findRecord(layout.record);
-  const toolsMayRun = record?.state !== 'running' || existsSync(layout.criu);
-  if (toolsMayRun) await endHostTools(traceName(host.instance, sandboxId));
+  await endHostTools(toolsOf(host, sandboxId));
   await host.cgroups.kill(cgroup);
   await endPager(layout.restore);
   const released = await waitUntilReleased(layout.image, findDiskDevice(layout));

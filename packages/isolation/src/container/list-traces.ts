@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import type { Host } from './host.ts';
-import { cgroupParent, imageSuffix, rootsFolder, tracePrefix } from '../root/layout.ts';
+import { cgroupParent, imageSuffix, rootsFolder, toolGroupParent, tracePrefix } from '../root/layout.ts';
 import { runtimeRoot } from './layout.ts';
 import { listLoopImages } from '../root/loop-devices.ts';
 
@@ -11,6 +11,7 @@ export async function listTraces(host: Host): Promise<string[]> {
   const ids = [
     ...images.map((name) => name.slice(prefix.length, -imageSuffix.length)),
     ...(await host.cgroups.listChildren(cgroupParent(host.instance))),
+    ...(await host.cgroups.listChildren(toolGroupParent(host.instance))),
     ...(await listNames(rootsFolder(host.instance))),
     ...(await listNames(runtimeRoot(host.instance))),
   ];

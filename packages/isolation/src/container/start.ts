@@ -7,7 +7,7 @@ import { freshDiskMb, growthBlocks, makeImageFile } from '../root/disk.ts';
 import { writeDiskOrigin } from '../root/disk-traffic.ts';
 import type { Host } from './host.ts';
 import { initRuns, readBootId } from '../host/init-process.ts';
-import { runHostTool } from '../host/host-tool.ts';
+import { runHostTool, toolsOf } from '../host/host-tool.ts';
 import type { SandboxLayout } from './layout.ts';
 import type { RootLayout } from '../root/layout.ts';
 import { cgroupOf, rootsFolder, runFolder, traceName } from '../root/layout.ts';
@@ -71,6 +71,7 @@ async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout):
 
 /** Makes the image file, or finds the one that was kept. */
 export async function prepareDisk(spec: SandboxSpec, layout: RootLayout): Promise<void> {
+  await rm(layout.ranMark, { force: true });
   if (spec.disk === 'kept') await access(layout.image);
   else await makeImageFile(layout.image, await freshDiskMb(spec.limits.diskMb, spec.layers));
 }
@@ -162,7 +163,7 @@ async function runStep(
 ): Promise<void> {
   const { runtimeLog } = layoutOf(host.instance, spec.sandboxId, spec.directory);
   const crun = ['crun', '--root', runtimeRoot(host.instance), '--cgroup-manager', 'cgroupfs', '--log', runtimeLog];
-  const tool = { directory: spec.directory, traceName: traceName(host.instance, spec.sandboxId), signal };
+  const tool = { directory: spec.directory, tools: toolsOf(host, spec.sandboxId), signal };
   const [command = '', ...args] = [...before, ...crun, ...crunArgs];
   try {
     await runHostTool(command, args, tool);

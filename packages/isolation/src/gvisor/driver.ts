@@ -1,11 +1,13 @@
 import type { Logger } from '@soulbox/base';
 import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
+import { toolsOf } from '../host/host-tool.ts';
 import { createRunningStarts } from '../host/running-starts.ts';
 import { copyDisk } from '../root/copy-disk.ts';
 import { readUnmountedDisk } from '../root/disk.ts';
 import { moveDisk } from '../root/kept-disk.ts';
-import { cgroupOf, traceName } from '../root/layout.ts';
+import { hasRunAgain } from '../root/ran-again.ts';
+import { cgroupOf } from '../root/layout.ts';
 import { openSandboxDisk } from '../root/sandbox-disk.ts';
 import { adoptSandbox } from './adopt.ts';
 import { isSandboxAlive } from './alive.ts';
@@ -67,7 +69,7 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
         // The sandbox's kernel itself sees an empty root.
         rootPid: readRuntimeState(host.instance, instance.sandboxId).goferPid,
         isAlive: () => isSandboxAlive(host, instance),
-        traceName: traceName(host.instance, instance.sandboxId),
+        tools: toolsOf(host, instance.sandboxId),
       }),
     freeze: (instance) => freezeSandbox(host, instance),
     thaw: (instance) => thawSandbox(host, instance),
@@ -81,9 +83,10 @@ export function createGvisorDriver(options: { logger: Logger; instance: number }
     copyDisk: async (instance, layer) => {
       const { sandboxId, directory } = instance;
       const layout = layoutOf(host.instance, sandboxId, directory);
-      const trace = traceName(host.instance, sandboxId);
-      await starts.run(sandboxId, (signal) => copyDisk(layout, instance, trace, layer, signal));
+      await starts.run(sandboxId, (signal) => copyDisk(layout, instance, toolsOf(host, sandboxId), layer, signal));
     },
+    hasRunAgain: (sandboxId, directory, generation) =>
+      hasRunAgain(layoutOf(host.instance, sandboxId, directory), generation),
     takeDisk: (sandboxId, directory, layer) => moveDisk(diskPath(sandboxId, directory), layer),
     restore: async (spec, { directory: memory }) =>
       await starts.run(spec.sandboxId, (signal) =>

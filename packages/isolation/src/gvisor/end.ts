@@ -1,7 +1,6 @@
-import { findRecord } from '../container/record.ts';
-import { endHostTools } from '../host/host-tool.ts';
+import { endHostTools, toolsOf } from '../host/host-tool.ts';
 import { findDiskDevice } from '../root/disk-traffic.ts';
-import { cgroupOf, traceName } from '../root/layout.ts';
+import { cgroupOf } from '../root/layout.ts';
 import { waitUntilReleased } from '../root/loop-devices.ts';
 import { removeFolder } from '../root/remove-folder.ts';
 import type { Host } from './host.ts';
@@ -15,8 +14,7 @@ import { removeRuntimeState } from './runtime-state.ts';
  */
 export async function endSandbox(host: Host, sandboxId: string, directory: string): Promise<boolean> {
   const layout = layoutOf(host.instance, sandboxId, directory);
-  const record = await findRecord(layout.record);
-  if (record?.state !== 'running') await endHostTools(traceName(host.instance, sandboxId));
+  await endHostTools(toolsOf(host, sandboxId));
   await endProcesses(host, sandboxId);
   const released = await waitUntilReleased(layout.image, findDiskDevice(layout));
   if (!released) host.logger.warn({ sandboxId }, 'a foreign mount namespace holds the disk of a sandbox');

@@ -13,6 +13,8 @@ export interface SandboxLayout extends RootLayout {
   readonly ownImage: string;
   readonly record: string;
   readonly pidFile: string;
+  /** Is there when launch.sh has brought the sandbox up. */
+  readonly launched: string;
   readonly runtimeLog: string;
 }
 
@@ -28,6 +30,7 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
     ownImage: join(directory, 'own-image'),
     record: join(directory, 'gvisor.json'),
     pidFile: join(directory, 'pid'),
+    launched: join(directory, 'launched'),
     runtimeLog: join(directory, 'runsc.log'),
   };
 }

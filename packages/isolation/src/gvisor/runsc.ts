@@ -1,8 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { CommandError } from '@soulbox/base';
 import type { ToolOptions } from '../host/host-tool.ts';
-import { runHostTool } from '../host/host-tool.ts';
-import { traceName } from '../root/layout.ts';
+import { runHostTool, toolsOf } from '../host/host-tool.ts';
 import type { Host } from './host.ts';
 import { layoutOf, runtimeRoot } from './layout.ts';
 
@@ -36,7 +35,7 @@ export async function runRunsc(
   host: Host,
   target: Target,
   args: readonly string[],
-  options: Pick<ToolOptions, 'signal' | 'whenReady' | 'timeoutMs'> & { readonly before?: readonly string[] } = {},
+  options: Pick<ToolOptions, 'signal' | 'onLine' | 'timeoutMs'> & { readonly before?: readonly string[] } = {},
 ): Promise<void> {
   const { sandboxId, directory } = target;
   const { runtimeLog } = layoutOf(host.instance, sandboxId, directory);
@@ -45,7 +44,7 @@ export async function runRunsc(
   const said = await sizeOf(runtimeLog);
   const [command = '', ...rest] = [...before, ...runscCommand(runtimeRoot(host.instance), runtimeLog), ...args];
   try {
-    await runHostTool(command, rest, { directory, traceName: traceName(host.instance, sandboxId), ...toolOptions });
+    await runHostTool(command, rest, { directory, tools: toolsOf(host, sandboxId), ...toolOptions });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     const log = await readFile(runtimeLog).catch(() => Buffer.alloc(0));

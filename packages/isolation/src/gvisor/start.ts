@@ -25,11 +25,9 @@ const launchScript = fileURLToPath(new URL('launch.sh', import.meta.url));
 /** Reading back the memory of a large sandbox takes its time. */
 const launchTimeoutMs = 120_000;
 
-type Init = Pick<SandboxInstance, 'initPid' | 'initStartTicks'>;
-
 /** Boots envd. What a failed or interrupted step leaves is for `destroySandbox`. */
 export async function startSandbox(host: Host, spec: SandboxSpec, signal: AbortSignal): Promise<SandboxInstance> {
-  return await launch(host, spec, signal, ['run', '-detach']);
+  return await launch(host, spec, signal, '', ['run', '-detach']);
 }
 
 /** Goes on with what `checkpoint` saved into `memory`. */
@@ -41,15 +39,15 @@ export async function restoreSandbox(
 ): Promise<SandboxInstance> {
   const { ownImage } = layoutOf(host.instance, spec.sandboxId, spec.directory);
   await makeOwnImage(ownImage, memory, spec.hostname);
-  const instance = await launch(host, spec, signal, ['restore', '-detach', '-image-path', ownImage]);
-  await rm(ownImage, { recursive: true });
-  return instance;
+  return await launch(host, spec, signal, spec.generation, ['restore', '-detach', '-image-path', ownImage]);
 }
 
+/** `generation`: of a restore; empty for a start. */
 async function launch(
   host: Host,
   spec: SandboxSpec,
   signal: AbortSignal,
+  generation: string,
   command: readonly string[],
 ): Promise<SandboxInstance> {
   await requireRunsc(host);
@@ -57,9 +55,29 @@ async function launch(
   // The intent first: whoever finds it knows that host tools may still be at work.
   await writeRecord(layout.record, { state: 'starting' });
   await writeParts(host, spec, layout);
-  const init = await runLaunchScript(host, spec, layout, signal, command);
+  await runLaunchScript(host, spec, layout, signal, generation, command);
+  const instance = await noteLaunched(host, spec.sandboxId, spec.directory);
+  if (instance === undefined) throw new SoulBoxError('sandbox_start_failed', 'The sandbox ended before it was up.');
+  return instance;
+}
+
+/**
+ * What launch.sh has brought up, noted so that it is found from now on; undefined when it does not run. Safe to repeat: a server
+ * that died before it came to this leaves it to the next one.
+ */
+export async function noteLaunched(
+  host: Host,
+  sandboxId: string,
+  directory: string,
+): Promise<SandboxInstance | undefined> {
+  const layout = layoutOf(host.instance, sandboxId, directory);
+  const initPid = Number(await readFile(layout.pidFile, 'latin1'));
+  const init = { initPid, initStartTicks: findProcess(initPid)?.startTicks ?? -1 };
+  if (!initRuns(init)) return undefined;
+  await writeDiskOrigin(layout, readRuntimeState(host.instance, sandboxId).goferPid);
+  for (const folder of [layout.skeleton, layout.ownImage]) await rm(folder, { recursive: true, force: true });
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init });
-  return instanceOf(spec.sandboxId, spec.directory, init.initPid, init.initStartTicks);
+  return instanceOf(sandboxId, directory, init.initPid, init.initStartTicks);
 }
 
 /** Its absence is the one fault that the caller of an API can be told by name. */
@@ -105,24 +123,19 @@ async function runLaunchScript(
   spec: SandboxSpec,
   layout: SandboxLayout,
   signal: AbortSignal,
+  generation: string,
   command: readonly string[],
-): Promise<Init> {
-  const { image, skeleton, mountTable, rootfs, pidFile } = layout;
+): Promise<void> {
+  const { image, skeleton, mountTable, rootfs, pidFile, ranMark, launched } = layout;
   const settings = (await host.hidesNetworkSettings()) ? 'hide' : 'show';
   const step = spec.disk === 'new' ? 'make' : 'renew';
   const disk = [diskScripts, step, image, skeleton, mountTable, rootfs, String(spec.idBase)];
-  const script = [launchScript, ...disk, settings, growthBlocks(spec)];
+  const script = [launchScript, ...disk, settings, growthBlocks(spec), launched, ranMark, generation];
   await runRunsc(host, spec, [...command, '-pid-file', pidFile, '-bundle', spec.directory, spec.sandboxId], {
     before: ['unshare', '--mount', '--net', '--cgroup', 'sh', ...script],
     // The script's pid: the namespace is its own, and becomes the sandbox's.
-    whenReady: async (pid) => await spec.attachNetwork(`/proc/${pid}/ns/net`),
+    onLine: async (pid) => await spec.attachNetwork(`/proc/${pid}/ns/net`),
     signal,
     timeoutMs: launchTimeoutMs,
   });
-  const initPid = Number(await readFile(pidFile, 'latin1'));
-  await writeDiskOrigin(layout, readRuntimeState(host.instance, spec.sandboxId).goferPid);
-  await rm(layout.skeleton, { recursive: true });
-  const init = { initPid, initStartTicks: findProcess(initPid)?.startTicks ?? -1 };
-  if (!initRuns(init)) throw new SoulBoxError('sandbox_start_failed', 'The sandbox ended before it was up.');
-  return init;
 }

@@ -1,14 +1,26 @@
-import { expect, test } from 'vitest';
-import { runHostTool } from './host-tool.ts';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { run, sleep } from '@soulbox/base';
+import { afterAll, expect, test, vi } from 'vitest';
+import { openCgroups } from '../cgroup/cgroups.ts';
+import { listPids } from '../cgroup/tree.ts';
+import { testInstance } from '../container/test-instance.ts';
+import { toolGroupParent } from '../root/layout.ts';
+import { endHostTools, outwaitHostTools, runHostTool, toolsOf } from './host-tool.ts';
+
+const cgroups = openCgroups();
+const tools = toolsOf({ instance: testInstance, cgroups }, 'itool');
+afterAll(() => cgroups.remove(toolGroupParent(testInstance)));
 
 const halfway = ['-c', 'echo ready; read -r line && [ "$line" = go ]'];
-const options = { directory: '/', traceName: 'soulbox-test-tool' };
+const options = { directory: '/', tools };
 
 test('a tool that stops halfway goes on when it is told to', async () => {
   const pids: number[] = [];
   await runHostTool('sh', halfway, {
     ...options,
-    whenReady: (pid) => {
+    onLine: (pid) => {
       pids.push(pid);
       return Promise.resolve();
     },
@@ -16,10 +28,30 @@ test('a tool that stops halfway goes on when it is told to', async () => {
   expect(pids).toEqual([expect.any(Number)]);
 });
 
+test('a tool that stops twice is asked for each time, in order', async () => {
+  const said: string[] = [];
+  await runHostTool('sh', ['-c', 'echo one; read -r a; echo "two $a"; read -r b; [ "$a$b" = gogo ]'], {
+    ...options,
+    onLine: (_, line) => Promise.resolve(void said.push(line)),
+  });
+  expect(said).toEqual(['one', 'two go']);
+});
+
+test('a tool that is killed fails at once, though what it started holds its streams', async () => {
+  const startedAt = performance.now();
+  const failed = runHostTool('sh', ['-c', 'sleep 60 & echo ready; read -r a; kill -KILL $$'], {
+    ...options,
+    onLine: () => Promise.resolve(),
+  });
+  await expect(failed).rejects.toThrow('SIGKILL');
+  expect(performance.now() - startedAt).toBeLessThan(5000);
+  await endHostTools(tools);
+});
+
 test('a tool that is not let go on is killed, and the reason is the result', async () => {
   const refused = runHostTool('sh', ['-c', 'echo ready; exec sleep 60'], {
     ...options,
-    whenReady: () => Promise.reject(new Error('not today')),
+    onLine: () => Promise.reject(new Error('not today')),
   });
   await expect(refused).rejects.toThrow('not today');
 });
@@ -29,11 +61,51 @@ test.each([
   ['while it waits', ['-c', 'echo ready; exit 4'], 'exit 4'],
   ['with a signal', ['-c', 'echo ready; kill -KILL $$'], 'SIGKILL'],
 ])('a tool that ends %s has failed', async (_, args, message) => {
-  const failed = runHostTool('sh', args, { ...options, whenReady: () => Promise.resolve() });
+  const failed = runHostTool('sh', args, { ...options, onLine: () => Promise.resolve() });
   await expect(failed).rejects.toThrow(message);
 });
 
 test('a program that is not there has failed', async () => {
-  const failed = runHostTool('/nowhere', [], { ...options, whenReady: () => Promise.resolve() });
-  await expect(failed).rejects.toThrow('ENOENT');
+  const failed = runHostTool('/nowhere', [], { ...options, onLine: () => Promise.resolve() });
+  await expect(failed).rejects.toThrow('/nowhere');
+});
+
+test('what a dead server left at work is found by its group alone, its children too, and nothing else is', async () => {
+  const other = toolsOf({ instance: testInstance, cgroups }, 'iother');
+  const left = runHostTool('sh', ['-c', 'sleep 4711 & sleep 4712 & wait'], options).catch(() => 'ended');
+  const others = runHostTool('sleep', ['4713'], { directory: '/', tools: other }).catch(() => 'ended');
+  await vi.waitUntil(async () => (await listPids(tools.folder)).length === 3);
+  await vi.waitUntil(async () => (await listPids(other.folder)).length === 1);
+  // A mark in an environment makes no tool of a process: a sandbox can write one.
+  const stranger = spawn('sleep', ['4714'], { env: { SOULBOX_TOOL_FOR: tools.traceName }, stdio: 'ignore' });
+  await endHostTools(tools);
+  expect(await left).toBe('ended');
+  expect(existsSync(tools.folder)).toBe(false);
+  expect(await listPids(other.folder)).toHaveLength(1);
+  expect(stranger.exitCode ?? stranger.signalCode).toBeNull();
+  stranger.kill('SIGKILL');
+  await once(stranger, 'exit');
+  await endHostTools(other);
+  expect(await others).toBe('ended');
+});
+
+test('waiting for what is at work ends with it, or with the time', async () => {
+  const tool = runHostTool('sleep', ['0.3'], options);
+  await vi.waitUntil(async () => (await listPids(tools.folder)).length === 1);
+  expect(await outwaitHostTools(tools, 50)).toBe(false);
+  expect(await outwaitHostTools(tools, 5000)).toBe(true);
+  await tool;
+});
+
+test('ending tools costs the same however many processes the host has', async () => {
+  const crowd = spawn('sh', ['-c', 'for n in $(seq 400); do sleep 600 & done; wait'], {
+    stdio: 'ignore',
+    detached: true,
+  });
+  await sleep(500);
+  const startedAt = performance.now();
+  for (let n = 0; n < 50; n++) await endHostTools(tools);
+  const eachMs = (performance.now() - startedAt) / 50;
+  await run('pkill', ['-KILL', '-g', String(crowd.pid)]);
+  expect(eachMs).toBeLessThan(5);
 });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isRunning } from '@soulbox/base';
+import { isRunning, SoulBoxError } from '@soulbox/base';
 
 /** The first process of a sandbox, as its record and its instance name it. */
 export interface InitProcess {
@@ -10,6 +10,23 @@ export interface InitProcess {
 /** Whether the very process still runs. Synchronous: one read of a pseudo file, about 15 µs. */
 export function initRuns({ initPid, initStartTicks }: InitProcess): boolean {
   return isRunning({ pid: initPid, startTicks: initStartTicks });
+}
+
+/**
+ * Throws `sandbox_not_found` for a frozen sandbox whose init has ended, or will as soon as it goes on: SIGKILL waits for that with
+ * control groups v1 (proc(5), SigPnd and ShdPnd; bit n stands for signal n + 1). What the others wrote in that moment would be lost.
+ */
+export function refuseDoomed(init: InitProcess & { readonly sandboxId: string }): void {
+  if (initRuns(init) && !isToBeKilled(init.initPid)) return;
+  throw new SoulBoxError('sandbox_not_found', `Sandbox ${init.sandboxId} was killed while it stood still.`);
+}
+
+function isToBeKilled(pid: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  const masks = [...status.matchAll(/^(?:SigPnd|ShdPnd):\s+([0-9a-f]+)$/gm)].map(([, mask = '0']) =>
+    BigInt(`0x${mask}`),
+  );
+  return masks.some((mask) => (mask & (1n << 8n)) !== 0n);
 }
 
 /** Differs after each boot, so that a pid and start time of the last one cannot match by chance. */

@@ -2,6 +2,7 @@ import { chmod, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommandError, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../driver.ts';
+import type { ToolGroup } from '../host/host-tool.ts';
 import { runHostTool } from '../host/host-tool.ts';
 import type { RootLayout } from './layout.ts';
 import { findLoopName } from './loop-name.ts';
@@ -19,11 +20,11 @@ const partSuffix = '.tmp';
 export async function copyDisk(
   layout: RootLayout,
   instance: SandboxInstance,
-  traceName: string,
+  tools: ToolGroup,
   layer: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const tool = { directory: instance.directory, traceName, signal, timeoutMs: copyTimeoutMs };
+  const tool = { directory: instance.directory, tools, signal, timeoutMs: copyTimeoutMs };
   const part = layer + partSuffix;
   try {
     await runHostTool('blockdev', ['--flushbufs', findNode(layout)], tool);

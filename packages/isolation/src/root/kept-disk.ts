@@ -2,6 +2,7 @@ import { chmod, open, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 import { waitUntilReleased } from './loop-devices.ts';
+import { ranMarkName } from './layout.ts';
 import { removeFolder } from './remove-folder.ts';
 
 /** Flushes a file, or the names in a folder, to the host's disk. */
@@ -23,10 +24,10 @@ export async function moveDisk(image: string, layer: string): Promise<void> {
   for (const folder of [dirname(image), dirname(layer)]) await flush(folder);
 }
 
-/** Removes everything but the image, flushed, from the folder of a sandbox that has ended. It may have neither. */
+/** Removes everything but the image, flushed, and the mark beside it from the folder of a sandbox that has ended. */
 export async function keepOnlyDisk(image: string, directory: string): Promise<void> {
   for (const name of await readdir(directory).catch(() => [] as string[]))
-    if (name !== basename(image)) await removeFolder(join(directory, name));
+    if (name !== basename(image) && name !== ranMarkName) await removeFolder(join(directory, name));
   try {
     await flush(image);
     await flush(directory);

@@ -16,6 +16,8 @@ export interface RootLayout {
   readonly mountTable: string;
   /** What the loop device had counted before this sandbox got it. */
   readonly diskOrigin: string;
+  /** The generation of a restore whose processes have run on the disk, or may have: see ran-again.ts. Stays beside a kept disk. */
+  readonly ranMark: string;
 }
 
 /** Folders and files in the root of the image. */
@@ -35,10 +37,12 @@ export function rootLayoutOf(instance: number, sandboxId: string, directory: str
     skeleton: join(directory, 'skeleton'),
     mountTable: join(directory, 'mounts'),
     diskOrigin: join(directory, 'disk-origin'),
+    ranMark: join(directory, ranMarkName),
   };
 }
 
 export const imageSuffix = '.img';
+export const ranMarkName = 'ran';
 
 /** What marks an object of the host as belonging to a sandbox of a server. */
 export function traceName(instance: number, sandboxId: string): string {
@@ -60,6 +64,15 @@ export function runFolder(instance: number): string {
 
 export function cgroupParent(instance: number): string {
   return `/soulbox-${instance}`;
+}
+
+/** Parent of the groups of host programs. Beside the parent of the sandboxes' groups, whose limits are not theirs. */
+export function toolGroupParent(instance: number): string {
+  return `${cgroupParent(instance)}-tools`;
+}
+
+export function toolGroupOf(instance: number, sandboxId: string): string {
+  return `${toolGroupParent(instance)}/${sandboxId}`;
 }
 
 export function cgroupOf(instance: number, sandboxId: string): string {

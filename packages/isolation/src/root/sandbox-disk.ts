@@ -2,6 +2,7 @@ import { readFileSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import type { DiskReading, SandboxDisk, SandboxInstance } from '../driver.ts';
+import type { ToolGroup } from '../host/host-tool.ts';
 import { runHostTool } from '../host/host-tool.ts';
 import { blockSize, inodeSize } from './disk.ts';
 import type { RootLayout } from './layout.ts';
@@ -12,7 +13,7 @@ export interface DiskPlace {
   /** A process whose root is on the disk, as long as `isAlive` says so. */
   readonly rootPid: number;
   readonly isAlive: () => boolean;
-  readonly traceName: string;
+  readonly tools: ToolGroup;
 }
 
 /**
@@ -21,7 +22,7 @@ export interface DiskPlace {
  * allocation asks before it takes a page (docs/decisions/019).
  */
 export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace): SandboxDisk {
-  const { layout, rootPid, isAlive, traceName } = place;
+  const { layout, rootPid, isAlive, tools } = place;
   const name = findLoopName(layout);
   if (name === undefined)
     throw new SoulBoxError('sandbox_not_found', `The disk of sandbox ${sandboxId} is not mounted.`);
@@ -63,7 +64,7 @@ export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace
     },
     async flush(signal) {
       if (!isBehind(name, image)) return;
-      await runHostTool('blockdev', ['--flushbufs', join('/dev', name)], { directory: '/', traceName, signal });
+      await runHostTool('blockdev', ['--flushbufs', join('/dev', name)], { directory: '/', tools, signal });
     },
   };
 }

@@ -53,7 +53,7 @@ export function eventsOfChange(
     const created = eventOf('created', after, after.startedAt, paused ? 'interrupted' : cause);
     return paused ? [created, pauseOf(after, after)] : [created];
   }
-  if (paused) return before.state === 'paused' ? [] : [pauseOf(before, after)];
+  if (paused) return before.state === 'paused' ? newsOfPaused(before, after, now) : [pauseOf(before, after)];
   // A later start of the same state: it was paused and resumed while nobody told us.
   if (before.state === 'paused' || stateSince > before.stateSince)
     return [eventOf('resumed', after, stateSince, cause)];
@@ -62,10 +62,21 @@ export function eventsOfChange(
   return same ? [] : [eventOf('updated', after, now, 'request')];
 }
 
+/** A resume that failed after its processes had run leaves another state than the one before. */
+function newsOfPaused(before: SandboxRecord, after: SandboxRecord, now: number): NewLifecycleEvent[] {
+  const isNews = after.cause === 'resume_failed' && after.stateSince > before.stateSince;
+  return isNews ? [eventOf('updated', after, now, after.cause)] : [];
+}
+
 /** The end of a sandbox, whatever the cause. */
 export function eventOfEnd(before: SandboxRecord, after: SandboxRecord): NewLifecycleEvent {
   const ended = eventOf('killed', after, after.stateSince, after.cause);
   return before.state === 'running' ? { ...ended, execution: executionOf(before, after.stateSince) } : ended;
+}
+
+/** It had been told of as lost, and was there all the time. */
+export function eventOfReturn(after: SandboxRecord, now: number): NewLifecycleEvent {
+  return eventOf('updated', after, now, 'recovered');
 }
 
 /** A copy of its state was kept, as a snapshot (then with its id) or for forks. */

@@ -72,6 +72,11 @@ export interface SandboxRecords {
    * replaces: two kills at once must not make one look lost. False when nothing changed.
    */
   end(id: string, cause: Cause, endedAt: number): Promise<boolean>;
+  /**
+   * Brings back a sandbox whose row had ended as `lost`, and writes an event that says so. False when its row says anything else, or
+   * is another team's.
+   */
+  takeBack(sandbox: LiveSandbox, now: number): Promise<boolean>;
   /** The sandbox of this id in any state, if it is the team's. */
   findOwn(teamId: string, id: string): Promise<SandboxRecord | undefined>;
   /** In any state, of any team. */

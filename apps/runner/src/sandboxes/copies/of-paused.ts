@@ -35,6 +35,7 @@ async function shareDisk(context: OperationContext, sandbox: TenantSandbox, chai
     layerId,
     keepMemory: true,
     promised: false,
+    mayRun: false,
   };
   await table.step(sandbox, 'snapshotting', { work });
   try {

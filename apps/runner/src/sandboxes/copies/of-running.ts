@@ -49,7 +49,7 @@ export async function withRunning<T>(
   };
   const [outcome] = await Promise.allSettled([useTop(layers, layerId, () => use(atHand)), sealed]);
   await sealed;
-  await context.table.update(sandbox, { work: undefined });
+  await context.table.note(sandbox, { work: undefined });
   if (outcome.status === 'rejected') throw outcome.reason;
   return outcome.value;
 }
@@ -83,11 +83,11 @@ async function takeApart(context: OperationContext, sandbox: RunningSandbox, cha
     layerId: randomId(20),
     keepMemory: true,
     promised: false,
+    mayRun: false,
   };
   await table.step(sandbox, 'snapshotting', { work });
   const below = chain.below(sandbox.record.layers);
   const state = await saveStanding(context, sandbox, work, below);
-  await table.update(sandbox, { saved: savedFrom(state) });
   await parkDisk(context, sandbox, work, below);
   return state;
 }
@@ -101,8 +101,12 @@ async function saveStanding(
   const layers = [work.layerId, ...below];
   try {
     await standStill(context, sandbox);
-    return await saveState(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
+    const state = await saveState(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
+    await context.table.update(sandbox, { saved: savedFrom(state) });
+    return state;
   } catch (error) {
+    // Before it runs on: a server that finds a sealed state takes the sandbox for one that has to be brought back from it.
+    await context.host.states.remove(work.stateId);
     await goOn(context, sandbox);
     throw explainSaveFailure(error);
   }
@@ -123,7 +127,7 @@ async function parkDisk(
   } catch (err) {
     host.logger.error({ sandboxId, err }, 'disk not turned into a layer');
   }
-  await table.update(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
+  await table.note(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
   // The kernel takes 10 ms and more to remove an interface. One that a server did not get to is removed by the next.
   background.start(async () => await freeSlot(host, slot));
 }
@@ -139,7 +143,7 @@ async function continueSource(context: OperationContext, sandbox: TenantSandbox,
     const pagesFrom = comesLate(memory) ? state.stateId : '';
     await revive(context, sandbox, { memory, change: { cause, stateSinceMs, pagesFrom } });
   } catch (error) {
-    await context.table.update(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });
+    await context.table.note(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });
     tellUpdated(context, sandbox);
     throw error;
   }

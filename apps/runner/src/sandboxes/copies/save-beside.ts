@@ -46,7 +46,7 @@ export async function saveBeside(
   parts.use(keepsakes.hold({ states: [stateId], layers }));
   const draft = parts.use(await host.states.begin(stateId, layers));
   // The record does not name the layer: the sandbox never lies on it.
-  const work = { from: 'running' as const, stateId, layerId: '', keepMemory: true, promised: false };
+  const work = { from: 'running' as const, stateId, layerId: '', keepMemory: true, promised: false, mayRun: false };
   await table.step(sandbox, 'snapshotting', { work: { ...work, bootId: readBootId() } });
   try {
     await standStill(context, sandbox);

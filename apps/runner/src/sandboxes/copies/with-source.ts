@@ -1,6 +1,8 @@
+import { SoulBoxError } from '@soulbox/base';
 import { illegalStep } from '../lifecycle.ts';
 import type { OperationContext } from '../operation.ts';
 import type { SandboxRecord } from '../record.ts';
+import { finishPause } from '../sleep/finish-pause.ts';
 import { isRunning } from '../table.ts';
 import { withPaused } from './of-paused.ts';
 import { withRunning } from './of-running.ts';
@@ -13,18 +15,19 @@ export type UseSource<T> = (atHand: SourceAtHand) => Promise<T>;
 /**
  * Calls `use` with what copies of a sandbox are made of, and keeps that until it is done. A running sandbox with a small disk
  * goes on before; one with a large disk goes on at the same time, as a copy of itself, and may not be paused or ended
- * meanwhile (docs/decisions/013). Throws `illegal_transition` for a sandbox in the middle of something else.
+ * meanwhile (docs/decisions/013). What is under way for the sandbox is waited for, and a pause that its caller has been told of is
+ * completed first. Throws `checkpoint_failed` when that cannot be done yet.
  */
 export async function withSource<T>(context: OperationContext, sandboxId: string, use: UseSource<T>): Promise<T> {
   const { table } = context;
   const { record } = table.getTenants(sandboxId);
-  checkSource(record);
   // By the end nothing is held any more: what was saved in vain, or for copies that are made now, can go.
   using _collection = afterwards(context);
   using chain = await shortenChain(context, record.layers);
   await using kept = new AsyncDisposableStack();
   const outcome = await table.alone(sandboxId, async () => {
     const sandbox = table.getTenants(sandboxId);
+    if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
     checkSource(sandbox.record);
     if (!isRunning(sandbox)) return { done: await withPaused(context, sandbox, chain, use) };
     if (!(await hasSmallDisk(sandbox))) return { done: await withRunning(context, sandbox, chain, use) };
@@ -39,5 +42,6 @@ function afterwards({ background, keepsakes }: OperationContext): Disposable {
 
 function checkSource(record: SandboxRecord): void {
   if (record.state === 'running' || record.state === 'paused') return;
-  throw illegalStep(record.sandboxId, record.state, 'snapshotting');
+  if (record.state !== 'pausing') throw illegalStep(record.sandboxId, record.state, 'snapshotting');
+  throw new SoulBoxError('checkpoint_failed', `Sandbox ${record.sandboxId} is still being paused; try again.`);
 }

@@ -15,9 +15,10 @@ import { digestKeptDisk } from './kept-disk.ts';
 export async function finishPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { sandboxId, work, pagesFrom } = sandbox.record;
   try {
-    const state = await context.host.states.open(work?.stateId ?? '');
+    const sealed = await context.host.states.open(work?.stateId ?? '');
     const disk = await layToRest(context, sandbox);
-    const saved = { ...savedFrom(state), disk };
+    const { hasMemory, ...state } = savedFrom(sealed);
+    const saved = { ...state, hasMemory: hasMemory && work?.mayRun !== true, disk };
     const rest = { slot: 0, disk: 'kept', pagesFrom: '', work: undefined, waitsForRoom: false } as const;
     await context.table.step(sandbox, 'paused', { saved, ...rest });
     context.activity.forget(sandboxId);

@@ -31,7 +31,9 @@ export async function pauseSandbox(
   request: PauseRequest,
 ): Promise<TenantSandbox> {
   const { table } = context;
-  checkPause(sandboxId, table.getTenants(sandboxId).record.state);
+  const { state } = table.getTenants(sandboxId).record;
+  // Whatever else is under way is waited for.
+  if (state === 'paused') checkPause(sandboxId, state);
   return await table.alone(sandboxId, async () => {
     checkPause(sandboxId, table.getTenants(sandboxId).record.state);
     const sandbox = table.getRunning(sandboxId);
@@ -57,22 +59,25 @@ async function pauseAlone(context: OperationContext, sandbox: RunningSandbox, re
     keepMemory: request.keepMemory,
     // The caller is told as soon as it stands still: one record says what is under way and that it will be done.
     promised: inBackground,
+    mayRun: false,
   };
   const change = { cause: request.cause, stateSinceMs: context.clock.now() };
   await table.step(sandbox, 'pausing', { work, ...(inBackground ? change : {}) });
   try {
     await standStill(context, sandbox);
     const { layers } = sandbox.record;
-    if (!inBackground) await saveState(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
+    if (!inBackground) {
+      await saveState(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
+      await table.update(sandbox, { ...change, work: { ...work, promised: true } });
+    }
   } catch (error) {
+    // Before it runs on: a server that finds a sealed state completes the pause.
+    await host.states.remove(stateId);
     await goOn(context, sandbox, { cause, stateSinceMs });
     throw explainSaveFailure(error);
   }
   if (inBackground) completeLater(context, sandbox);
-  else {
-    await table.update(sandbox, { ...change, work: { ...work, promised: true } });
-    await finishPause(context, sandbox);
-  }
+  else await finishPause(context, sandbox);
   const durationMs = Math.round(performance.now() - startedAt);
   host.logger.info({ sandboxId, ...request, durationMs }, 'sandbox paused');
   context.logBook.write(sandboxId, 'sandbox paused', { cause: request.cause });

@@ -55,7 +55,7 @@ async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, re
   const { sandboxId } = sandbox.record;
   const change = changeFor(context, sandbox, request);
   const isFrozen = sandbox.record.state === 'pausing' && sandbox.live !== undefined;
-  const thawed = isFrozen && request.withMemory && (await thawIfPossible(context, sandbox));
+  const thawed = isFrozen && request.withMemory && (await thawInGrace(context, sandbox));
   if (thawed) await noteRunning(context, sandbox, change);
   else {
     if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
@@ -72,14 +72,19 @@ async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, re
 }
 
 /**
- * One that does not go on, because a process or a tool was killed, can be brought back from its state if that is whole: then false.
- * Otherwise it counts as thawed, and the keeper ends it.
+ * Lets a sandbox that stands frozen go on. The record gives up what was saved of it before anything runs. One that cannot go on,
+ * because a process or a tool was killed, is brought back from its state if that is whole: then false. Otherwise it counts as
+ * thawed, and the keeper ends it.
  */
-async function thawIfPossible(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
-  const { live, record } = sandbox;
-  const goesOn = (await tryThaw(context, sandbox)) && live?.driver.isAlive(live.instance) === true;
-  if (goesOn || record.work === undefined) return true;
-  return (await context.host.states.find(record.work.stateId)) === undefined;
+async function thawInGrace(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { table, host } = context;
+  const { work } = sandbox.record;
+  if (work === undefined) return true;
+  await table.update(sandbox, { work: { ...work, mayRun: true } });
+  if (await tryThaw(context, sandbox)) return true;
+  // Nothing of it has run.
+  await table.note(sandbox, { work });
+  return (await host.states.find(work.stateId)) === undefined;
 }
 
 /** A resume sets another deadline; the timeout is remembered for a resume by traffic. */

@@ -5,12 +5,15 @@ import { readBootId } from '../../host/boot-id.ts';
 import { getDriver } from '../host.ts';
 import { startProcesses } from '../live.ts';
 import type { OperationContext } from '../operation.ts';
+import { tellUpdated } from '../operation.ts';
 import type { Work } from '../record.ts';
 import type { RecordChange, TenantSandbox } from '../table.ts';
 import type { CheckedMemory } from './check-state.ts';
 import { confirmResumed } from './confirm.ts';
 import { layToRest } from './finish-pause.ts';
+import { saveAnew } from './save-anew.ts';
 import { settleIn } from './settle-in.ts';
+import { isMemorySpoiled, withoutMemory } from './spoiled.ts';
 
 export interface Revival {
   /** Undefined: envd starts afresh on the files. */
@@ -34,8 +37,8 @@ export async function revive(context: OperationContext, sandbox: TenantSandbox, 
     else await confirmResumed(context, sandbox, live, false);
   } catch (error) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err: error }, 'sandbox not resumed');
-    await undoRevival(context, sandbox);
-    throw explainResumeFailure(error);
+    if (!(await saveAnew(context, sandbox))) await undoRevival(context, sandbox);
+    throw explainResumeFailure(error, sandbox);
   }
   const work = sandbox.record.work?.from === 'running' ? sandbox.record.work : undefined;
   await table.step(sandbox, 'running', { ...revival.change, disk: 'kept', saved: undefined, work });
@@ -56,15 +59,25 @@ async function beginRevival({ host, table }: OperationContext, sandbox: TenantSa
 }
 
 function resumeWork(keepMemory: boolean): Work {
-  return { from: 'paused', bootId: readBootId(), stateId: '', layerId: '', keepMemory, promised: true };
+  const nothing = { stateId: '', layerId: '', mayRun: false };
+  return { from: 'paused', bootId: readBootId(), ...nothing, keepMemory, promised: true };
 }
 
-/** Also for what an earlier server left half revived. A kept disk has been mounted meanwhile, so it is digested anew. */
+/**
+ * Also for what an earlier server left half revived. A kept disk has been mounted meanwhile, so it is digested anew. Memory that does
+ * not belong to it any more is dropped, and the sandbox keeps its files.
+ */
 export async function undoRevival(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
-  const { saved } = sandbox.record;
+  const { saved, sandboxId } = sandbox.record;
   const disk = await clearRevival(context, sandbox);
-  const change = saved === undefined ? {} : { saved: { ...saved, disk } };
-  await context.table.step(sandbox, 'paused', { ...change, slot: 0, work: undefined });
+  const isSpoiled = await isMemorySpoiled(context, sandbox);
+  const unchanged = saved === undefined ? {} : { saved: { ...saved, disk } };
+  const change = isSpoiled ? withoutMemory(context, sandbox, disk) : unchanged;
+  await context.table.step(sandbox, 'paused', { ...change, slot: 0, pagesFrom: '', work: undefined });
+  if (!isSpoiled) return;
+  context.host.logger.error({ sandboxId }, 'memory dropped: the disk was written to after it was saved');
+  context.logBook.write(sandboxId, 'memory dropped after a failed resume; the files are kept');
+  tellUpdated(context, sandbox);
 }
 
 /** Leaves a kept disk, and gives its digests. One that was made for the revival holds nothing yet and goes. */
@@ -89,7 +102,12 @@ async function findRootfs({ templates }: OperationContext, { record }: TenantSan
 }
 
 /** What the caller may read; the step that failed is in the cause, for the log. */
-function explainResumeFailure(error: unknown): SoulBoxError {
+function explainResumeFailure(error: unknown, { record }: TenantSandbox): SoulBoxError {
+  if (record.saved?.hasMemory === false) {
+    const message =
+      'The sandbox could not be brought back. Its processes are gone, its files are kept: the next resume starts on them.';
+    return new SoulBoxError('sandbox_resume_failed', message, { cause: error });
+  }
   if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
   return new SoulBoxError('sandbox_resume_failed', 'The sandbox could not be brought back; its saved state is kept.', {
     cause: error,

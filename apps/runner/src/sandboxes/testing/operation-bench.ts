@@ -6,6 +6,7 @@ import { loadConfig, silentLogger } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
 import { openStateStore } from '@soulbox/states';
 import type { StateStore } from '@soulbox/states';
+import { openDiskReserve } from '@soulbox/storage';
 import type { Template, TemplateStore } from '@soulbox/templates';
 import { runnerConfigSchema } from '../../config.ts';
 import type { RunnerConfig } from '../../config.ts';
@@ -77,7 +78,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     network,
     runtime: { directory: folder, mountPoint: '/.soulbox', command: [], environment: [], forOwnKernel: [] },
     slots: createSlots(),
-    store: createRecordStore(join(folder, 'sandboxes')),
+    store: createRecordStore(join(folder, 'sandboxes'), openDiskReserve(join(folder, 'reserve'))),
     states: await openStates(),
     disks: createDiskBudget({
       policy: loadConfig(runnerConfigSchema, {}, config),

@@ -17,6 +17,8 @@ export interface StandInDriver extends Driver {
   stateOf(sandboxId: string): 'running' | 'frozen' | 'none';
   /** The processes of a sandbox are gone, as after a crash of theirs. */
   kill(sandboxId: string): void;
+  /** Something of the restore with this generation has run. */
+  noteRun(sandboxId: string, generation: string): void;
   /** The next call of this name throws this. */
   failNext(call: string, error: Error): void;
 }
@@ -32,6 +34,8 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
   const guests = new Map<string, Guest>();
   const failures = new Map<string, Error>();
   const calls: string[] = [];
+  /** Generations of the restores that ran, by sandbox. */
+  const ran = new Map<string, string>();
   let pids = 0;
   const note = (call: string, sandboxId: string): void => {
     calls.push(`${call} ${sandboxId}`);
@@ -92,8 +96,12 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
       const parts = await readdir(memory.directory);
       if (!parts.includes('pages-1.img'))
         throw new SoulBoxError('sandbox_resume_failed', 'There is no memory to restore.');
-      return await begin(spec, `disk of ${spec.sandboxId}`);
+      const instance = await begin(spec, `disk of ${spec.sandboxId}`);
+      ran.set(spec.sandboxId, spec.generation);
+      return instance;
     },
+    hasRunAgain: (sandboxId, _directory, generation) => Promise.resolve(ran.get(sandboxId) === generation),
+    noteRun: (sandboxId, generation) => void ran.set(sandboxId, generation),
     adopt(sandboxId) {
       note('adopt', sandboxId);
       return Promise.resolve(guests.get(sandboxId)?.instance);

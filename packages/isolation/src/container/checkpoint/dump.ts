@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../../driver.ts';
-import { endHostTools, outwaitHostTools, runHostTool } from '../../host/host-tool.ts';
+import type { ToolGroup } from '../../host/host-tool.ts';
+import { endHostTools, outwaitHostTools, runHostTool, toolsOf } from '../../host/host-tool.ts';
 import { findDiskDevice } from '../../root/disk-traffic.ts';
-import { cgroupOf, traceName } from '../../root/layout.ts';
+import { cgroupOf } from '../../root/layout.ts';
 import type { Host } from '../host.ts';
 import type { SandboxLayout } from '../layout.ts';
 import { layoutOf } from '../layout.ts';
@@ -41,7 +42,7 @@ export async function checkpointSandbox(
   signal: AbortSignal,
 ): Promise<void> {
   const layout = layoutOf(host.instance, instance.sandboxId, instance.directory);
-  const trace = traceName(host.instance, instance.sandboxId);
+  const tools = toolsOf(host, instance.sandboxId);
   const record = await findRecord(layout.record);
   if (record?.state !== 'running' || record.namespaceOwner === undefined)
     throw new SoulBoxError('checkpoint_failed', 'The sandbox does not run.');
@@ -52,7 +53,7 @@ export async function checkpointSandbox(
     await dump(host, criu, instance, layout, record.namespaceOwner, directory, signal);
     await leaveLargeMappingsUnreserved(directory);
   } catch (error) {
-    await (signal.aborted ? endHostTools(trace) : outwaitOrEnd(trace));
+    await (signal.aborted ? endHostTools(tools) : outwaitOrEnd(tools));
     signal.throwIfAborted();
     throw await failureOf(error, join(directory, logName));
   } finally {
@@ -67,12 +68,12 @@ export async function checkpointSandbox(
  */
 export async function outwaitSave(host: Host, layout: SandboxLayout, sandboxId: string): Promise<void> {
   if (!existsSync(layout.criu)) return;
-  await outwaitOrEnd(traceName(host.instance, sandboxId));
+  await outwaitOrEnd(toolsOf(host, sandboxId));
   await rm(layout.criu, { recursive: true, force: true });
 }
 
-async function outwaitOrEnd(trace: string): Promise<void> {
-  if (!(await outwaitHostTools(trace, patienceMs))) await endHostTools(trace);
+async function outwaitOrEnd(tools: ToolGroup): Promise<void> {
+  if (!(await outwaitHostTools(tools, patienceMs))) await endHostTools(tools);
 }
 
 /** CRIU would save what is still missing as zeros. A frozen sandbox gets its memory as well. */
@@ -116,7 +117,7 @@ async function dump(
   const whoDumps = namespaceOwner === 0 ? [] : asNamespaceOwner(namespaceOwner);
   await runHostTool('unshare', ['--mount', 'sh', dumpScript, ...parts, ...whoDumps, ...command], {
     directory: instance.directory,
-    traceName: traceName(host.instance, sandboxId),
+    tools: toolsOf(host, sandboxId),
     timeoutMs: dumpTimeoutMs,
     signal,
   });

@@ -1,13 +1,14 @@
-import { mkdir, readFile, readlink, rm } from 'node:fs/promises';
+import { mkdir, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec, SavedMemory } from '../../driver.ts';
-import { readBootId } from '../../host/init-process.ts';
-import { runHostTool } from '../../host/host-tool.ts';
+import { initRuns, readBootId } from '../../host/init-process.ts';
+import { runHostTool, toolsOf } from '../../host/host-tool.ts';
 import { growthBlocks } from '../../root/disk.ts';
 import { writeDiskOrigin } from '../../root/disk-traffic.ts';
-import { cgroupOf, traceName } from '../../root/layout.ts';
+import { cgroupOf } from '../../root/layout.ts';
+import { hasRunAgain } from '../../root/ran-again.ts';
 import { writeSkeleton } from '../../root/skeleton.ts';
 import type { Host } from '../host.ts';
 import type { SandboxLayout } from '../layout.ts';
@@ -31,7 +32,6 @@ const restoreTimeoutMs = 600_000;
 /** A pager that ends the restored processes says why a moment later. */
 const verdictTimeoutMs = 300;
 const restoreLog = 'restore.log';
-const pidName = 'pid';
 
 /**
  * Brings a saved memory back, step by step; what a failed or interrupted step leaves is for `destroySandbox`. Afterwards
@@ -51,19 +51,10 @@ export async function restoreSandbox(
   const verified = isLazy ? verifyEagerBlocks(memory.directory, memory.digests) : Promise.resolve();
   await completeAll([writeParts(host, spec, layout, memory), verified]);
   if (isLazy) await openPager(host, spec, layout, memory);
-  await bringBack(host, criu, spec, layout, isLazy, signal);
-  const initPid = Number(await readFile(join(layout.restore, pidName), 'latin1'));
-  const initStartTicks = findProcess(initPid)?.startTicks;
-  if (initStartTicks === undefined) throw new SoulBoxError('sandbox_resume_failed', 'The sandbox ended as it resumed.');
-  favorInit(initPid, envdNice);
-  await completeAll([
-    writeDiskOrigin(layout, initPid),
-    ...[layout.skeleton, layout.criu].map((path) => rm(path, { recursive: true, force: true })),
-  ]);
-  const init = { initPid, initStartTicks };
-  await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init, namespaceOwner: 0 });
+  const instance = await bringBack(host, criu, spec, layout, isLazy, signal);
+  await rm(layout.criu, { recursive: true, force: true });
   if (isLazy) host.pagers.fill();
-  return instanceOf(spec.sandboxId, spec.directory, initPid, initStartTicks);
+  return instance;
 }
 
 /** Whether parts of it come as they are touched. */
@@ -99,27 +90,65 @@ async function bringBack(
   layout: SandboxLayout,
   isLazy: boolean,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<SandboxInstance> {
   const { image, skeleton, mountTable } = layout;
   const facts = kernelFactsFile(host.instance);
   const step = spec.disk === 'new' ? 'make' : 'keep';
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
   const command = criuCommand(criu, 'restore', restoreOptions(layout, isLazy), sourcesOfMounts());
   const limited = [...leavingRootHalf(), ...command];
-  const parts = [diskScripts, step, image, skeleton, facts, mountTable, spec.hostname, growthBlocks(spec)];
+  const own = [spec.hostname, spec.generation, layout.ranMark, growthBlocks(spec)];
+  const parts = [diskScripts, step, image, skeleton, facts, mountTable, ...own];
   const lists = [...groups, '--', ...limited];
-  await runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
+  const restored = Promise.withResolvers<SandboxInstance>();
+  const tool = runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
     directory: spec.directory,
-    traceName: traceName(host.instance, spec.sandboxId),
+    tools: toolsOf(host, spec.sandboxId),
     timeoutMs: restoreTimeoutMs,
     signal,
-    whenReady: async (_, said) => await attachNetwork(spec, Number(said)),
+    onLine: async (_, line) => {
+      const [stage, initPid] = line.split(' ');
+      if (stage === 'setup-namespaces') await attachNetwork(spec, Number(initPid));
+      else restored.resolve(await noteRestored(spec, layout, Number(initPid)));
+    },
   });
+  return await whatRuns(host, spec, layout, tool, restored.promise);
+}
+
+/** What runs is kept though a tool was killed after it had let it run: it has written to the disk. */
+async function whatRuns(
+  host: Host,
+  spec: SandboxSpec,
+  layout: SandboxLayout,
+  tool: Promise<void>,
+  restored: Promise<SandboxInstance>,
+): Promise<SandboxInstance> {
+  try {
+    await tool;
+  } catch (err) {
+    if (!(await hasRunAgain(layout, spec.generation)) || !initRuns(await restored)) throw err;
+    host.logger.warn({ sandboxId: spec.sandboxId, err }, 'sandbox restored, though a tool did not end well');
+  }
+  return await restored;
+}
+
+/**
+ * Everything is there again and stands still: from here on a new server can adopt it. After this nothing of a restore may fail, for
+ * what runs has written to the disk.
+ */
+async function noteRestored(spec: SandboxSpec, layout: SandboxLayout, initPid: number): Promise<SandboxInstance> {
+  const initStartTicks = findProcess(initPid)?.startTicks;
+  if (initStartTicks === undefined) throw new SoulBoxError('sandbox_resume_failed', 'The sandbox ended as it resumed.');
+  favorInit(initPid, envdNice);
+  await completeAll([writeDiskOrigin(layout, initPid), rm(layout.skeleton, { recursive: true, force: true })]);
+  const init = { initPid, initStartTicks };
+  await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init, namespaceOwner: 0 });
+  return instanceOf(spec.sandboxId, spec.directory, initPid, initStartTicks);
 }
 
 function restoreOptions(layout: SandboxLayout, isLazy: boolean): readonly string[] {
   return [
-    ...['-D', '/run/images', '-W', layout.restore, '-o', restoreLog, '--pidfile', pidName, '--restore-detached'],
+    ...['-D', '/run/images', '-W', layout.restore, '-o', restoreLog, '--restore-detached'],
     ...['--root', '/run/root', '--action-script', networkGate],
     ...(isLazy ? ['--lazy-pages'] : []),
   ];

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { SoulBoxError } from '@soulbox/base';
+import { rollBack } from './transaction.ts';
 
 /** Numbered from 1. Never change one that was released; add the next. */
 export const migrations: readonly string[] = [
@@ -294,7 +295,7 @@ export function migrate(db: DatabaseSync, steps: readonly string[] = migrations)
     }
     db.exec('COMMIT');
   } catch (thrown) {
-    db.exec('ROLLBACK');
+    rollBack(db);
     throw thrown;
   }
 }

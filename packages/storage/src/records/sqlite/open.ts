@@ -2,15 +2,18 @@ import { chmodSync, closeSync, existsSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
+import type { DiskReserve } from '../../reserve/disk-reserve.ts';
 import type { Records } from '../records.ts';
 import { sqliteApiKeys } from './api-keys.ts';
 import { sqliteBuildFiles } from './build-files.ts';
 import { sqliteBuilds } from './builds.ts';
 import { sqliteDeliveries } from './deliveries.ts';
+import { errorFromSqlite } from './errors.ts';
 import { createEventLog } from './event-log.ts';
 import { sqliteEvents } from './events.ts';
 import { sqliteFunctions } from './functions.ts';
 import { sqliteKv } from './kv.ts';
+import { guardRecords } from './guard.ts';
 import { migrate } from './migrations.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
 import { sqliteSnapshots } from './snapshots.ts';
@@ -24,12 +27,13 @@ const busyTimeoutMs = 5000;
 /**
  * Opens or makes the records file. WAL with `synchronous = NORMAL`: a crash of the process loses nothing, a crash of the
  * host may lose the last commits, and the runner's list brings those sandboxes back.
- * Throws `config_invalid` for a file of a newer version or one that is no records file.
+ * Throws `config_invalid` for a file of a newer version or one that is no records file, and `disk_full`. With a reserve, that is
+ * used by what must not fail for want of room (guard.ts).
  */
-export function openSqliteRecords(path: string): Records {
-  const db = openDatabase(path);
+export function openSqliteRecords(path: string, { reserve }: { readonly reserve?: DiskReserve } = {}): Records {
+  const db = reserve === undefined ? openDatabase(path) : reserve.spendSync(() => openDatabase(path));
   const log = createEventLog(db);
-  return {
+  const records: Records = {
     teams: sqliteTeams(db),
     apiKeys: sqliteApiKeys(db),
     sandboxes: sqliteSandboxes(db, log),
@@ -47,6 +51,7 @@ export function openSqliteRecords(path: string): Records {
       return Promise.resolve();
     },
   };
+  return guardRecords(records, path, reserve);
 }
 
 function openDatabase(path: string): DatabaseSync {
@@ -57,8 +62,9 @@ function openDatabase(path: string): DatabaseSync {
     db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
     migrate(db);
     return db;
-  } catch (thrown) {
+  } catch (error) {
     db?.close();
+    const thrown = errorFromSqlite(error, path);
     if (isNodeError(thrown) && thrown.code === 'ERR_SQLITE_ERROR')
       throw new SoulBoxError('config_invalid', `The records file ${path} cannot be opened: ${thrown.message}.`, {
         cause: thrown,

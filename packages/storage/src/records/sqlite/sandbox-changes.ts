@@ -1,15 +1,17 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Cause } from '@soulbox/contract';
-import { eventOfEnd, eventsOfChange } from '../lifecycle-event.ts';
+import { eventOfEnd, eventOfReturn, eventsOfChange } from '../lifecycle-event.ts';
 import type { LiveSandbox, SandboxRecord } from '../sandbox-record.ts';
 import type { EventLog } from './event-log.ts';
 import { rowFromSandbox, sandboxFromRow, writeSandboxSql } from './sandbox-row.ts';
 
-/** The two ways in which a row changes, each with its events. Both belong inside a transaction of the log. */
+/** The ways in which a row changes, each with its events. All belong inside a transaction of the log. */
 export interface SandboxChanges {
   put(sandbox: LiveSandbox, now: number): void;
   /** False when nothing changed. */
   end(id: string, cause: Cause, endedAt: number): boolean;
+  /** False when nothing changed. */
+  takeBack(sandbox: LiveSandbox, now: number): boolean;
 }
 
 export function sandboxChanges(db: DatabaseSync, log: EventLog): SandboxChanges {
@@ -37,6 +39,14 @@ export function sandboxChanges(db: DatabaseSync, log: EventLog): SandboxChanges 
       write.run(...rowFromSandbox(after));
       // Its end was told already, by the cause that was known then.
       if (!learned) log.append(eventOfEnd(before, after));
+      return true;
+    },
+    takeBack: (sandbox, now) => {
+      const before = find(sandbox.id);
+      if (before?.state !== 'ended' || before.cause !== 'lost' || before.teamId !== sandbox.teamId) return false;
+      const after = { ...sandbox, executionStartedAt: executionStart(before, sandbox) };
+      write.run(...rowFromSandbox(after));
+      log.append(eventOfReturn(after, now));
       return true;
     },
   };

@@ -53,6 +53,7 @@ export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords
       }
     },
     end: async (id, cause, endedAt) => log.change(() => changes.end(id, cause, endedAt)),
+    takeBack: async (sandbox, now) => log.change(() => changes.takeBack(sandbox, now)),
     findOwn: async (teamId, id) => {
       const row = own.get(id, teamId);
       return row === undefined ? undefined : sandboxFromRow(row);

@@ -8,7 +8,12 @@ export function inTransaction<T>(db: DatabaseSync, work: () => T): T {
     db.exec('COMMIT');
     return result;
   } catch (thrown) {
-    db.exec('ROLLBACK');
+    rollBack(db);
     throw thrown;
   }
+}
+
+/** After some errors, a full disk among them, SQLite has done it itself; a second time would hide the error behind another. */
+export function rollBack(db: DatabaseSync): void {
+  if (db.isTransaction) db.exec('ROLLBACK');
 }

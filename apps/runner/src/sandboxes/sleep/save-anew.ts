@@ -1,0 +1,38 @@
+import { randomId } from '@soulbox/base';
+import type { OperationContext } from '../operation.ts';
+import { tellUpdated } from '../operation.ts';
+import type { LiveSandbox, TenantSandbox } from '../table.ts';
+import { layToRest, savedFrom } from './finish-pause.ts';
+import { saveState } from './save.ts';
+import { standStill } from './stand-still.ts';
+
+/**
+ * Pauses a sandbox whose processes run again but may not be served, because their envd did not confirm: as they are now, for the
+ * disk is written to since. False, with a word in the log, when that cannot be done. Called in `resuming`, with the lock held.
+ */
+export async function saveAnew(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { table, host, keepsakes, background, clock } = context;
+  const { record } = sandbox;
+  const { work, saved, layers, sandboxId } = record;
+  if (!isAlive(sandbox) || work === undefined || saved === undefined || record.disk === 'new') return false;
+  if (!sandbox.live.driver.capabilities.checkpoint) return false;
+  const stateId = randomId(20);
+  try {
+    await table.update(sandbox, { work: { ...work, stateId } });
+    await standStill(context, sandbox);
+    const state = await saveState(context, sandbox, { stateId, keepMemory: true, layers });
+    const disk = await layToRest(context, sandbox);
+    const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
+    await table.step(sandbox, 'paused', { ...change, cause: 'resume_failed', stateSinceMs: clock.now() });
+  } catch (err) {
+    host.logger.error({ sandboxId, err }, 'sandbox that does not answer could not be saved');
+    return false;
+  }
+  tellUpdated(context, sandbox);
+  background.start(async () => await keepsakes.drop(saved.stateId));
+  return true;
+}
+
+function isAlive(sandbox: TenantSandbox): sandbox is TenantSandbox & LiveSandbox {
+  return sandbox.live?.driver.isAlive(sandbox.live.instance) === true;
+}

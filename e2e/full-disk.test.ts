@@ -1,0 +1,218 @@
+import { once } from 'node:events';
+import { mkdir, mkdtemp, open, readdir, rm, statfs } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { removeTree, run } from '@soulbox/base';
+import { startServer, testDirectory } from '@soulbox/testing';
+import type { ServerProcess } from '@soulbox/testing';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { server as shared } from './harness/server.ts';
+import { until } from './harness/until.ts';
+
+const instance = 2;
+const mib = 2 ** 20;
+const diskMib = 3072;
+let folder: string;
+/** A file system of its own, with the data folder and nothing else. */
+let disk: string;
+let server: ServerProcess;
+
+beforeAll(async () => {
+  await mkdir(testDirectory, { recursive: true, mode: 0o700 });
+  folder = await mkdtemp(join(testDirectory, 'full-disk-'));
+  disk = join(folder, 'disk');
+  const image = join(folder, 'image');
+  const file = await open(image, 'wx');
+  await file.truncate(diskMib * mib);
+  await file.close();
+  await run('mkfs.ext4', ['-q', '-F', '-m', '0', image]);
+  await mkdir(disk);
+  await run('mount', ['-t', 'ext4', '-o', 'loop', image, disk]);
+  const environment = { SOULBOX_ISOLATION: shared.isolation, SOULBOX_WEBHOOK_ALLOW_PRIVATE: '127.0.0.1' };
+  server = await startServer({ instance, dataDirectory: join(disk, 'data'), poolSize: 2, environment });
+});
+afterAll(async () => {
+  await rm(ballast(), { force: true });
+  await server.stop();
+  await run('umount', ['--', disk]);
+  await removeTree(folder);
+});
+
+const ballast = (): string => join(disk, 'ballast');
+const makeRoom = async (): Promise<void> => await rm(ballast(), { force: true });
+const connection = (): { apiUrl: string; sandboxUrl: string; apiKey: string } => ({
+  apiUrl: server.clientEnvironment['E2B_API_URL'] ?? '',
+  sandboxUrl: server.clientEnvironment['E2B_SANDBOX_URL'] ?? '',
+  apiKey: server.clientEnvironment['E2B_API_KEY'] ?? '',
+});
+
+/** From outside, as a neighbour of the server on the host would: to the last block. */
+async function fillDisk(): Promise<void> {
+  const { bavail, bsize } = await statfs(disk);
+  await run('fallocate', ['--length', String(bavail * bsize - 8 * mib), ballast()]);
+  await expect(run('dd', ['if=/dev/zero', `of=${ballast()}`, 'bs=4k', 'oflag=append', 'conv=notrunc'])).rejects.toThrow(
+    'No space left',
+  );
+  const left = await statfs(disk);
+  expect(left.bavail * left.bsize).toBeLessThan(64 * 1024);
+}
+
+interface Answer {
+  readonly status: number;
+  readonly json: unknown;
+  readonly text: string;
+}
+
+async function ask(method: string, path: string, body?: unknown): Promise<Answer> {
+  const answer = await fetch(connection().apiUrl + path, {
+    method,
+    headers: {
+      'x-api-key': connection().apiKey,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await answer.text();
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    json = undefined;
+  }
+  return { status: answer.status, json, text };
+}
+
+/** All that a team can see of what it has. */
+async function readLists(): Promise<Record<string, unknown>> {
+  const paths = ['/v2/sandboxes', '/snapshots', '/templates', '/api-keys', '/events/webhooks', '/functions', '/kv'];
+  const lists = await Promise.all(paths.map(async (path) => [path, await ask('GET', path)] as const));
+  for (const [path, { status }] of lists) expect([path, status]).toEqual([path, 200]);
+  return Object.fromEntries(lists.map(([path, { json }]) => [path, withoutTimes(json)]));
+}
+
+/** When a key was last used may be noted later. */
+function withoutTimes(json: unknown): unknown {
+  return JSON.parse(JSON.stringify(json, (name, value: unknown) => (name === 'lastUsed' ? null : value)));
+}
+
+async function expectTruth(): Promise<void> {
+  const listed = ((await ask('GET', '/v2/sandboxes?state=running')).json as { sandboxID: string }[]).map(
+    (each) => each.sandboxID,
+  );
+  for (const id of listed) expect(await isAlive(id)).toBe(true);
+}
+
+async function isAlive(id: string): Promise<boolean> {
+  const answer = await fetch(`${connection().sandboxUrl}/health`, {
+    headers: { 'E2b-Sandbox-Id': id, 'E2b-Sandbox-Port': '49983' },
+  });
+  await answer.arrayBuffer();
+  return answer.status === 204;
+}
+
+test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a reason and changes nothing', async () => {
+  const receiver = createServer((_request, response) => response.end()).listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  const url = `http://127.0.0.1:${String((receiver.address() as { port: number }).port)}/`;
+  const create = async (): Promise<string> => (await Sandbox.create({ ...connection(), timeoutMs: 600_000 })).sandboxId;
+  const running = await create();
+  const doomed = await create();
+  const paused = await create();
+  expect((await ask('POST', `/sandboxes/${paused}/pause`)).status).toBe(204);
+  const doomedPaused = await create();
+  expect((await ask('POST', `/sandboxes/${doomedPaused}/pause`)).status).toBe(204);
+  const snapshot = (await ask('POST', `/sandboxes/${running}/snapshots`, { name: 'kept' })).json as {
+    snapshotID: string;
+  };
+  const key = (await ask('POST', '/api-keys', { name: 'to be revoked' })).json as { id: string };
+  const webhook = (
+    await ask('POST', '/events/webhooks', {
+      name: 'w',
+      url,
+      enabled: true,
+      events: ['sandbox.lifecycle.killed'],
+      signatureSecret: 'x'.repeat(32),
+    })
+  ).json as { id: string };
+  const template = (await ask('POST', '/v3/templates', { name: 'asked-for' })).json as {
+    templateID: string;
+    buildID: string;
+  };
+
+  await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
+  await fillDisk();
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  const before = await readLists();
+
+  const refused: [string, string, unknown?][] = [
+    ['POST', '/sandboxes', { templateID: 'base' }],
+    ['POST', '/v2/sandboxes', { templateID: 'base' }],
+    ['POST', `/sandboxes/${running}/pause`],
+    ['POST', `/sandboxes/${running}/connect`, { timeout: 60 }],
+    ['POST', `/v2/sandboxes/${paused}/connect`, { timeout: 60 }],
+    ['POST', `/sandboxes/${paused}/resume`, {}],
+    ['POST', `/sandboxes/${running}/timeout`, { timeout: 60 }],
+    ['POST', `/sandboxes/${running}/refreshes`, { duration: 60 }],
+    ['POST', `/sandboxes/${running}/snapshots`, { name: 'new' }],
+    ['POST', `/sandboxes/${running}/fork`, {}],
+    ['POST', `/snapshots/${encodeURIComponent(snapshot.snapshotID)}/fork`, {}],
+    ['POST', '/v3/templates', { name: 'new' }],
+    ['POST', `/v2/templates/${template.templateID}/builds/${template.buildID}`, { fromTemplate: 'base', steps: [] }],
+    ['PATCH', `/v2/templates/${template.templateID}`, { public: true }],
+    ['POST', '/templates/tags', { target: 'asked-for:x', tags: ['y'] }],
+    ['POST', '/api-keys', { name: 'new' }],
+    ['PATCH', `/api-keys/${key.id}`, { name: 'renamed' }],
+    ['POST', '/events/webhooks', { name: 'n', url, enabled: true, events: [], signatureSecret: 'x'.repeat(32) }],
+    ['PATCH', `/events/webhooks/${webhook.id}`, { enabled: false }],
+    ['POST', '/functions', { name: 'f', files: {} }],
+    ['PUT', '/functions/f/secrets', { a: 'b' }],
+  ];
+  for (const [method, path, body] of refused) {
+    const answer = await ask(method, path, body);
+    expect([method, path, answer.status, (answer.json as { error_code?: string }).error_code]).toEqual([
+      method,
+      path,
+      507,
+      'disk_full',
+    ]);
+  }
+  expect(await readLists()).toEqual(before);
+  await expectTruth();
+
+  // What runs goes on, on its own disk.
+  const sandbox = await Sandbox.connect(running, connection()).catch((error: unknown) => error);
+  expect(sandbox).toBeInstanceOf(Error);
+  expect((await ask('GET', '/metrics')).text).toContain('soulbox_disk_full 1');
+
+  for (const path of [
+    `/sandboxes/${doomed}`,
+    `/sandboxes/${doomedPaused}`,
+    `/snapshots/${encodeURIComponent(snapshot.snapshotID)}`,
+    `/api-keys/${key.id}`,
+    `/events/webhooks/${webhook.id}`,
+    `/templates/${template.templateID}`,
+  ]) {
+    const answer = await ask('DELETE', path);
+    expect([path, answer.status, answer.text]).toEqual([path, answer.status === 200 ? 200 : 204, answer.text]);
+  }
+  expect(await isAlive(doomed)).toBe(false);
+  expect((await ask('GET', `/sandboxes/${doomed}`)).status).toBe(404);
+  expect((await ask('GET', `/sandboxes/${doomedPaused}`)).status).toBe(404);
+  await expectTruth();
+
+  // The server dies and comes back on the full disk.
+  await makeRoom();
+  await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
+  await fillDisk();
+  await server.kill9();
+  await server.restart();
+  expect(await isAlive(running)).toBe(true);
+  expect((await ask('POST', '/api-keys', { name: 'new' })).status).toBe(507);
+
+  await makeRoom();
+  await until('room', async () => (await ask('POST', '/api-keys', { name: 'again' })).status === 201);
+  await (await Sandbox.connect(paused, connection())).commands.run('true');
+  for (const id of [running, paused]) expect((await ask('DELETE', `/sandboxes/${id}`)).status).toBe(204);
+  receiver.close();
+});

@@ -1,0 +1,85 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { createLogger } from './logger.ts';
+import { removeTree } from './remove-tree.ts';
+import { run } from './run.ts';
+
+let disk: string;
+const ballast = (): string => join(disk, 'ballast');
+const logFile = (): string => join(disk, 'server.log');
+
+/** A real file system of 1 MiB. */
+beforeEach(async () => {
+  disk = await mkdtemp(join(tmpdir(), 'soulbox-log-'));
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk]);
+});
+afterEach(async () => {
+  await run('umount', ['--lazy', '--', disk]);
+  await removeTree(disk);
+});
+
+const fill = async (): Promise<void> =>
+  await expect(writeFile(ballast(), Buffer.alloc(2 ** 21, 1))).rejects.toMatchObject({ code: 'ENOSPC' });
+
+interface Line {
+  readonly msg: string;
+  readonly number?: number;
+  readonly lines?: number;
+}
+const readLines = async (): Promise<Line[]> =>
+  (await readFile(logFile(), 'utf8'))
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Line);
+
+it('outlives a full disk: lines wait, then are dropped and counted, and the count is logged when there is room', async () => {
+  const logger = createLogger({ level: 'info', file: logFile() });
+  logger.info({ number: -1 }, 'before');
+  await expect.poll(async () => (await readLines()).length).toBe(1);
+  await fill();
+  const text = 'x'.repeat(1000);
+  for (let number = 0; number < 6000; number += 1) logger.info({ number, text }, 'while it is full');
+  await expect.poll(() => logger.droppedLines()).toBeGreaterThan(1000);
+  const dropped = logger.droppedLines();
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+
+  await rm(ballast());
+  await run('mount', ['-o', 'remount,size=32m', disk]);
+  await expect.poll(async () => (await readLines()).at(-1), { timeout: 5000 }).toMatchObject({ lines: dropped });
+  const lines = await readLines();
+  expect(lines.filter(({ msg }) => msg === 'while it is full').map(({ number }) => number)).toEqual(
+    Array.from({ length: 6000 - dropped }, (_, number) => number),
+  );
+  logger.info({}, 'afterwards');
+  await expect.poll(async () => (await readLines()).at(-1)?.msg).toBe('afterwards');
+  expect(logger.droppedLines()).toBe(dropped);
+});
+
+it('does not make a process exit with an error because its last lines do not fit', async () => {
+  await writeFile(logFile(), '');
+  await fill();
+  const program = `
+    import { createLogger } from ${JSON.stringify(join(import.meta.dirname, 'logger.ts'))};
+    const logger = createLogger({ level: 'info', file: process.argv[1] });
+    logger.info({ text: 'x'.repeat(100_000) }, 'too long');
+    setTimeout(() => process.exit(0), 100);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program, logFile()], { stdio: 'inherit' });
+  expect(await once(child, 'exit')).toEqual([0, null]);
+});
+
+it('writes what waits when the process exits, each line once', async () => {
+  const program = `
+    import { createLogger } from ${JSON.stringify(join(import.meta.dirname, 'logger.ts'))};
+    const logger = createLogger({ level: 'info', file: process.argv[1] });
+    for (let number = 0; number < 500; number += 1) logger.info({ number }, 'line');
+    setImmediate(() => process.exit(0));`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program, logFile()], { stdio: 'inherit' });
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  const numbers = (await readLines()).map(({ number }) => number ?? -1);
+  expect(numbers).toEqual([...new Set(numbers)]);
+  expect(numbers.at(-1)).toBe(499);
+});

@@ -1,0 +1,33 @@
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
+
+/** Primary result codes of sqlite.org/rescode.html; extended ones have them in their low byte. */
+const sqliteFull = 13;
+/** What a full disk also looks like: no room to grow the shared index, or to make the log beside the file. */
+const maybeFull: readonly number[] = [10, 14];
+/** Less than this is no room for a file of SQLite's to grow. */
+const noRoomBytes = 1024 * 1024;
+
+/** Errors of SQLite that mean a full disk become `disk_full`; everything else stays what it is. */
+export function errorFromSqlite(thrown: unknown, path: string): unknown {
+  if (!isNodeError(thrown) || thrown.code !== 'ERR_SQLITE_ERROR') return thrown;
+  const code = Number((thrown as { errcode?: unknown }).errcode) & 0xff;
+  if (code !== sqliteFull && !(maybeFull.includes(code) && hasNoRoom(path))) return thrown;
+  return new SoulBoxError(
+    'disk_full',
+    "The server's disk is full: its records take no more, and nothing was changed.",
+    {
+      cause: thrown,
+    },
+  );
+}
+
+function hasNoRoom(path: string): boolean {
+  try {
+    const { bavail, bsize, files, ffree } = statfsSync(dirname(path));
+    return bavail * bsize < noRoomBytes || (files > 0 && ffree === 0);
+  } catch {
+    return false;
+  }
+}
