@@ -3,7 +3,7 @@ import { mutatedRooms } from './scripts/mutated-rooms.ts';
 
 export default {
   testRunner: 'vitest',
-  vitest: { configFile: 'vitest.mutants.config.ts', related: false },
+  vitest: { configFile: 'vitest.mutants.config.ts', related: true },
   mutate: [...new Set(mutatedRooms.map(({ code }) => code))],
   coverageAnalysis: 'perTest',
   concurrency: 2,
