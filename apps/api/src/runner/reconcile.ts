@@ -41,7 +41,10 @@ export async function endMissing(context: ApiContext, missing: Iterable<SandboxR
 export async function takeIn(context: ApiContext, sandbox: Sandbox): Promise<void> {
   const { sandboxId } = sandbox;
   const row = await context.records.sandboxes.find(sandboxId);
-  if (row?.state !== 'ended') return await putSandbox(context, sandbox);
+  if (row?.state !== 'ended') {
+    await putSandbox(context, sandbox);
+    return;
+  }
   // It may have ended a moment ago, after the runner's list was made.
   const present = await findInRunner(context, sandboxId);
   if (present === undefined) return;
