@@ -19,7 +19,15 @@ beforeEach(async () => {
 afterEach(() => bench[Symbol.asyncDispose]());
 
 const work: Work = {
-  ...{ from: 'running', bootId: 'the boot before', stateId: 's1', layerId: '', keepMemory: true, promised: true },
+  ...{
+    from: 'running',
+    bootId: 'the boot before',
+    stateId: 's1',
+    layerId: '',
+    keepMemory: true,
+    promised: true,
+    mayRun: false,
+  },
 };
 
 async function seal(stateId: string): Promise<void> {
