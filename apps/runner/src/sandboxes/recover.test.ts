@@ -19,7 +19,15 @@ beforeEach(async () => {
 afterEach(() => bench[Symbol.asyncDispose]());
 
 const work: Work = {
-  ...{ from: 'running', bootId: 'the boot before', stateId: 's1', layerId: '', keepMemory: true, promised: true },
+  ...{
+    from: 'running',
+    bootId: 'the boot before',
+    stateId: 's1',
+    layerId: '',
+    keepMemory: true,
+    promised: true,
+    mayRun: false,
+  },
 };
 
 async function seal(stateId: string): Promise<void> {
@@ -68,11 +76,14 @@ it.each(['running', 'snapshotting', 'claiming', 'restoring', 'booting', 'warm', 
   },
 );
 
-it('one whose pause was sealed, though not yet completed, is gone: its disk may lack what its memory takes for written', async () => {
+it('one whose pause was sealed, though not completed, keeps its files only: they may lack what its memory takes for written', async () => {
   await seal('s1');
-  await left({ state: 'pausing', work });
-  expect(await recover()).toEqual({});
-  expect(await bench.context.host.states.find('s1')).toBeUndefined();
+  const sandboxId = await left({ state: 'pausing', work });
+  expect(await recover()).toEqual({ [sandboxId]: 'paused' });
+  expect((await bench.readRecord(sandboxId))?.saved?.hasMemory).toBe(false);
+  await resumeForTraffic(bench.context, sandboxId);
+  expect(bench.driver.calls).toContain(`start ${sandboxId}`);
+  expect(bench.driver.calls).not.toContain(`restore ${sandboxId}`);
 });
 
 it('one that was being resumed is paused as it was, with all that was saved', async () => {
