@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { mkdir, mkdtemp, open, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run, silentLogger } from '@soulbox/base';
