@@ -17,6 +17,15 @@ test('a signed URL reads a file without any header', async () => {
   expect([response.status, await response.text()]).toEqual([200, 'for everyone with the URL']);
 });
 
+test('a page behind a signed URL is saved by a browser and never a page of the API', async () => {
+  await sandbox().files.write('page.html', '<script>1</script>');
+  const { status, headers } = await fetch(await sandbox().downloadUrl('page.html'));
+  expect([status, headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')]);
+  expect(headers.get('content-disposition')).toMatch(/^attachment; filename="?page\.html"?$/);
+  expect(headers.get('content-security-policy')).toMatch(/^sandbox(?!.*allow-same-origin)/);
+  expect(headers.get('x-content-type-options')).toBe('nosniff');
+});
+
 test('a signed URL writes a file, as a form and as plain bytes', async () => {
   const form = new FormData();
   form.append('file', new Blob(['by form']), 'ignored.txt');

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, open, readdir, rm, statfs } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, statfs } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { removeTree, run } from '@soulbox/base';
@@ -183,7 +183,9 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
   // What runs goes on, on its own disk.
   const sandbox = await Sandbox.connect(running, connection()).catch((error: unknown) => error);
   expect(sandbox).toBeInstanceOf(Error);
-  expect((await ask('GET', '/metrics')).text).toContain('soulbox_disk_full 1');
+  const token = (await readFile(join(server.dataDirectory, 'secrets/metrics-token'), 'utf8')).trim();
+  const figures = await fetch(`${connection().apiUrl}/metrics`, { headers: { authorization: `Bearer ${token}` } });
+  expect(await figures.text()).toContain('soulbox_disk_full 1');
 
   for (const path of [
     `/sandboxes/${doomed}`,

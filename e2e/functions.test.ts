@@ -112,6 +112,11 @@ describe.skipIf(!isMade)('a Worker', () => {
     const answer = await call(name, '/echo', { method: 'POST', body });
     expect(answer).toMatchObject({ status: 200, body, headers: { 'x-one': '1', 'set-cookie': ['a=1', 'b=2'] } });
     expect(await call(name, '/echo', { method: 'POST', body: 'x'.repeat(100_001) })).toMatchObject({ status: 413 });
+    // By its path it shares the API's origin, which it may set nothing for.
+    const byPath = await ask({ path: `/functions-http/${name}/echo`, method: 'POST', body });
+    expect(byPath).toMatchObject({ status: 200, body, headers: { 'x-one': '1', 'x-content-type-options': 'nosniff' } });
+    expect(byPath.headers['set-cookie']).toBeUndefined();
+    expect(byPath.headers['content-security-policy']).toMatch(/^sandbox(?!.*allow-same-origin)/);
   });
 
   test('keeps its secrets from everybody', async () => {

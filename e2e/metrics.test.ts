@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { sleep } from '@soulbox/base';
 import { expect, test } from 'vitest';
 import { askApi } from './harness/http.ts';
 import { sharedSandbox } from './harness/sandbox.ts';
-import { apiKey, apiUrl } from './harness/server.ts';
+import { apiKey, apiUrl, server } from './harness/server.ts';
 import { until } from './harness/until.ts';
 
 const sandbox = sharedSandbox();
@@ -56,10 +58,17 @@ test('metrics of many sandboxes come in one call', async () => {
   expect((await askApi('GET', `/sandboxes/metrics?sandbox_ids=${many}`)).status).toBe(400);
 });
 
-test('Prometheus reads the server, with a key only', async () => {
-  const text = await (await fetch(`${apiUrl}/metrics`, { headers: { 'x-api-key': apiKey } })).text();
-  expect(text).toMatch(/^# TYPE soulbox_\w+ (?:gauge|counter|histogram)$/m);
-  expect(text).not.toContain(apiKey);
+test("Prometheus reads a team's sandboxes with its key, and the server with the operator's token", async () => {
+  const token = (await readFile(join(server.dataDirectory, 'secrets/metrics-token'), 'utf8')).trim();
+  for (const [secret, shown, hidden] of [
+    [apiKey, sandbox().sandboxId, 'process_resident_memory_bytes'],
+    [token, 'process_resident_memory_bytes', sandbox().sandboxId],
+  ] as const) {
+    const text = await (await fetch(`${apiUrl}/metrics`, { headers: { authorization: `Bearer ${secret}` } })).text();
+    expect(text).toMatch(/^# TYPE soulbox_\w+ (?:gauge|counter|histogram)$/m);
+    expect(text).toContain(shown);
+    for (const other of [hidden, secret]) expect(text).not.toContain(other);
+  }
   expect((await fetch(`${apiUrl}/metrics`)).status).toBe(401);
 });
 

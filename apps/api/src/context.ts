@@ -1,5 +1,5 @@
 import type { Client } from '@connectrpc/connect';
-import type { Clock, Logger } from '@soulbox/base';
+import type { Clock, Logger, Secret } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { RunnerService } from '@soulbox/contract/runner';
 import type { OutsidePolicy } from '@soulbox/network/outside';
@@ -39,6 +39,8 @@ export interface ApiContext {
   readonly templates: TemplateCatalogue;
   /** Where webhooks may go. */
   readonly outside: OutsidePolicy;
+  /** Who shows it reads the server's own figures. */
+  readonly metricsToken: Secret;
   readonly builder: Builder;
   readonly uploadSigner: UploadSigner;
   readonly keyUse: KeyUse;
@@ -60,6 +62,7 @@ export interface ApiParts {
   /** Absent: this server has no functions. */
   readonly functions: FunctionService | undefined;
   readonly outside: OutsidePolicy;
+  readonly metricsToken: Secret;
   readonly logger: Logger;
   readonly clock: Clock;
 }

@@ -4,7 +4,7 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadConfig, silentLogger } from '@soulbox/base';
+import { loadConfig, Secret, silentLogger } from '@soulbox/base';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import type { BlobStore, Records } from '@soulbox/storage';
@@ -35,7 +35,9 @@ const start = (listen: Parameters<typeof startApi>[0]['listen'] = { socketPath }
   const config = loadConfig(apiConfigSchema, {});
   const reserve = openDiskReserve(join(folder, 'reserve'));
   const outside = createOutsidePolicy();
-  return startApi({ config, records, runner: runner.client, files, reserve, outside, listen, logger: silentLogger });
+  const metricsToken = new Secret('metrics');
+  const parts = { config, records, runner: runner.client, files, reserve, outside, metricsToken };
+  return startApi({ ...parts, listen, logger: silentLogger });
 };
 
 async function ask(method: string, path: string, headers: Record<string, string> = {}, body = ''): Promise<number> {

@@ -1,7 +1,7 @@
 import { chmod, lstat, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { isNodeError, sleep, SoulBoxError, systemClock } from '@soulbox/base';
-import type { Clock, Logger } from '@soulbox/base';
+import type { Clock, Logger, Secret } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
@@ -35,6 +35,8 @@ export interface ApiOptions {
   readonly functions?: FunctionService | undefined;
   /** Which addresses a tenant may have the host connect to. */
   readonly outside: OutsidePolicy;
+  /** Who shows it reads the server's own figures at `/metrics`. */
+  readonly metricsToken: Secret;
   readonly listen: ListenOn;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -56,11 +58,11 @@ const drainMs = 5000;
  * then listens. Throws `host_not_ready` when the address is taken.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { config, records, runner, functions, files, reserve, outside, logger, clock = systemClock } = options;
-  const { droppedLogLines = () => 0 } = options;
+  const { config, records, runner, functions, files, reserve, outside, metricsToken } = options;
+  const { logger, clock = systemClock, droppedLogLines = () => 0 } = options;
   const stop = new AbortController();
   const context = createContext(
-    { config, records, runner, functions, files, reserve, droppedLogLines, outside, logger, clock },
+    { config, records, runner, functions, files, reserve, droppedLogLines, outside, metricsToken, logger, clock },
     stop.signal,
   );
   await clearLeftovers(context);

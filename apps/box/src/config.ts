@@ -43,6 +43,13 @@ export const boxConfigSchema = {
     'Addresses and CIDR networks, separated by commas, that no sandbox, webhook or image registry may lead to, besides the private ' +
       "and local ones and the host's own addresses. Such as the public address of a host behind address translation, or its neighbours.",
   ),
+  metricsToken: key(
+    'SOULBOX_METRICS_TOKEN',
+    z.string().regex(/^[\w.~+/=-]{16,256}$/, 'must be 16 to 256 characters of a bearer token'),
+    '',
+    "Bearer token with which `GET /metrics` shows the server's own figures; an API key shows the sandboxes of its team. Empty: the one of " +
+      '`secrets/metrics-token` in the data folder, which is made at the first start.',
+  ),
   logLevel: key(
     'SOULBOX_LOG_LEVEL',
     z.enum(['debug', 'info', 'warn', 'error', 'silent']),

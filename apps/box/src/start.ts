@@ -16,7 +16,7 @@ import { startRunner } from '@soulbox/runner';
 import { openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import type { BoxConfig } from './config.ts';
-import { ensureDefaultApiKey } from './credentials.ts';
+import { ensureDefaultApiKey, ensureMetricsToken } from './credentials.ts';
 import { createDrivers } from './drivers.ts';
 import { recipes } from './recipes.ts';
 import { keepReserve } from './keep-reserve.ts';
@@ -139,6 +139,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
       reserve,
       droppedLogLines: () => logger.droppedLines(),
       outside,
+      metricsToken: await ensureMetricsToken(dataDirectory, config.metricsToken),
       listen: { socketPath: apiSocket },
       logger: logger.child({ part: 'api' }),
     }),

@@ -7,6 +7,7 @@ import type { GatewayConfig } from './config.ts';
 import {
   functionFault,
   internalFault,
+  noServiceWorker,
   sandboxNotFound,
   sendBadRequest,
   sendEdgeError,
@@ -16,6 +17,7 @@ import type { Exchange } from './exchange/exchange.ts';
 import { forwardToApi } from './forward/api.ts';
 import { findFramingFault } from './forward/headers.ts';
 import { forwardToSandbox } from './forward/sandbox.ts';
+import { isServiceWorkerScript, onSharedOrigin } from './forward/shared-origin.ts';
 import { createUnread } from './forward/unread.ts';
 import type { Upstream } from './forward/upstream.ts';
 import { parseSignedFile } from './routing/signed-file.ts';
@@ -48,6 +50,15 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
   const toApi = (exchange: Exchange, path: string): void =>
     forwardToApi(exchange, { ...apiCommon, unread, path, idleTimeoutMs, logger });
 
+  /** Gives what a tenant's code is to be reached by; undefined: it was answered. */
+  const guard = (exchange: Exchange, target: { origin: 'own' | 'shared'; saved?: boolean }): Exchange | undefined => {
+    if (target.origin === 'own') return exchange;
+    const guarded = onSharedOrigin(exchange, target);
+    if (!isServiceWorkerScript(exchange)) return guarded;
+    sendEdgeError(guarded, noServiceWorker);
+    return undefined;
+  };
+
   const toSandbox = (exchange: Exchange, target: Target & { kind: 'sandbox' }): void => {
     const { sandboxId, port, path } = target;
     const route = router.find(sandboxId);
@@ -64,7 +75,10 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     const route = signatures.find(signed, exchange.remoteAddress);
     if (route === 'none') sendEdgeError(exchange, { code: 401, message: 'invalid signature' });
     else if (route === 'later') sendEdgeError(exchange, tooManySignatures);
-    else forwardToSandbox(exchange, { ...common, route, port: envdPort, path });
+    else {
+      const guarded = guard(exchange, { origin: 'shared', saved: true });
+      if (guarded !== undefined) forwardToSandbox(guarded, { ...common, route, port: envdPort, path });
+    }
   };
 
   /** What a client sends meanwhile waits in its socket, as for a sandbox that wakes. */
@@ -82,14 +96,20 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     }
   };
 
+  const toTenant = (exchange: Exchange, target: Target & { kind: 'sandbox' | 'function' }): void => {
+    const guarded = guard(exchange, target);
+    if (guarded === undefined) return;
+    if (target.kind === 'sandbox') toSandbox(guarded, target);
+    else void toFunction(guarded, target);
+  };
+
   const route = (exchange: Exchange): void => {
     const target = parseTarget(exchange, config.domain);
     if (config.accessLog !== 'off') logExchange(exchange, { level: config.accessLog, logger, target });
     const fault = findFramingFault(exchange);
     if (fault !== undefined) sendBadRequest(exchange, fault);
     else if (target.kind === 'refused') sendBadRequest(exchange, target.message);
-    else if (target.kind === 'sandbox') toSandbox(exchange, target);
-    else if (target.kind === 'function') void toFunction(exchange, target);
+    else if (target.kind === 'sandbox' || target.kind === 'function') toTenant(exchange, target);
     else if (target.kind === 'shared') toSignedFile(exchange, target.path);
     else toApi(exchange, target.path);
   };

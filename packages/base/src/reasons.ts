@@ -90,7 +90,7 @@ export const reasons = {
   },
   image_unavailable: {
     code: 'failed_precondition',
-    help: 'The image of the template build cannot be had: the message has the words of its registry.',
+    help: 'The image of the template build cannot be had: the message says why.',
   },
   limit_exceeded: { code: 'resource_exhausted', help: 'A documented limit was reached; the message names it.' },
   rate_exceeded: {

@@ -1,4 +1,5 @@
-import type { ErrorCode, Reason, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import type { ErrorCode, Reason } from '@soulbox/base';
 
 const statusByCode = {
   invalid_argument: 400,
@@ -34,6 +35,14 @@ export interface HttpErrorBody {
 /** Status of an error on HTTP. */
 export function httpStatusFromError(error: SoulBoxError): number {
   return statusByReason[error.reason] ?? statusByCode[error.code];
+}
+
+/**
+ * The error as whoever called may see it: one that nobody expected says what the host knows, paths and all, to the log only.
+ */
+export function errorForCaller(error: SoulBoxError): SoulBoxError {
+  if (error.reason !== 'internal') return error;
+  return new SoulBoxError('internal', 'An internal error occurred. The server log has the details.', { cause: error });
 }
 
 /** The body that every official client reads: the status again as a number, and the text. Exactly these keys. */

@@ -1,6 +1,6 @@
 export { envdForwardPort, envdPort, envdVersion, forwardAnswers, headers } from './headers.ts';
 export { createSandboxId, parseSandboxId } from './ids.ts';
-export { httpBodyFromError, httpStatusFromError } from './error-to-http.ts';
+export { errorForCaller, httpBodyFromError, httpStatusFromError } from './error-to-http.ts';
 export type { HttpErrorBody } from './error-to-http.ts';
 export { connectErrorFromError, reasonHeader } from './error-to-connect.ts';
 export { errorFromConnect } from './error-from-connect.ts';

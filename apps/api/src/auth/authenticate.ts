@@ -10,9 +10,10 @@ import type { ApiContext } from '../context.ts';
  *
  * - `key`: the API key in `X-API-Key`.
  * - `key-or-bearer`: there, or as `Authorization: Bearer` (Prometheus and the CLI's login can send nothing else).
+ * - `key-or-operator`: so, or the operator's token for metrics in the same places.
  * - `none`: the route is open.
  */
-export type AuthRule = 'key' | 'key-or-bearer' | 'none';
+export type AuthRule = 'key' | 'key-or-bearer' | 'key-or-operator' | 'none';
 
 /** Who calls: the team that the key belongs to. */
 export interface Caller {
@@ -30,6 +31,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Undefined where fastify answers without having run a hook: paths that its router refuses. */
     caller: Caller | null | undefined;
+    /** The operator calls, for no team: only where the route's rule allows it. */
+    isOperator: boolean;
   }
 }
 
@@ -47,14 +50,15 @@ export async function authenticate(request: FastifyRequest, context: ApiContext)
   const presented = presentedKey(request, rule);
   if (presented === undefined)
     throw new SoulBoxError('unauthorized', 'Unauthorized, the API key is missing. Send it as X-API-Key.');
-  request.caller = await findCaller(presented, context);
+  if (rule === 'key-or-operator' && context.metricsToken.equals(presented)) request.isOperator = true;
+  else request.caller = await findCaller(presented, context);
 }
 
 /** The key as it was sent, from the place that the route documents. */
 export function presentedKey(request: FastifyRequest, rule: AuthRule): string | undefined {
   const key = request.headers[headers.apiKey];
   if (typeof key === 'string' && key !== '') return key;
-  if (rule !== 'key-or-bearer') return undefined;
+  if (rule !== 'key-or-bearer' && rule !== 'key-or-operator') return undefined;
   return /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
 }
 

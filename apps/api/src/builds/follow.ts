@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { SoulBoxError, sleep } from '@soulbox/base';
-import { errorFromConnect } from '@soulbox/contract';
+import { errorForCaller, errorFromConnect } from '@soulbox/contract';
 import type { RunBuildRequestSchema, RunBuildResponse_Done } from '@soulbox/contract/runner';
 import { buildLogLevels } from '@soulbox/storage';
 import type { BuildLog, BuildReason } from '@soulbox/storage';
@@ -46,7 +46,7 @@ export async function followBuild(parts: ApiParts, job: BuildJob, ends: Ends): P
     if (ends.stopping.aborted) return failed(stoppedReason.message);
     const error = errorFromConnect(thrown);
     parts.logger.error({ buildId, err: error }, 'a build was interrupted');
-    return failed(error.message);
+    return failed(errorForCaller(error).message);
   }
 }
 

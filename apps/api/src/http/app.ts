@@ -56,6 +56,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.decorateRequest('caller', null);
+  app.decorateRequest('isOperator', false);
   readJsonOnly(app);
   const allowed = collectAllowedMethods(app);
   await collectOpenApi(app);
@@ -63,6 +64,8 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
 
   app.addHook('onRequest', async (request, reply) => {
     startRequest(request, reply);
+    // Names, logs and metadata in answers are tenants' words: a browser must not take them for a page.
+    void reply.header('x-content-type-options', 'nosniff');
     if (request.routeOptions.config.body !== 'upload') limitBodyTime(request, reply, requestTimeoutMs);
     if (context.stopping.aborted) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
     // A probe must hear that the server lives, whatever else comes from its address.

@@ -1,6 +1,6 @@
 import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
-import { httpBodyFromError } from '@soulbox/contract';
+import { errorForCaller, httpBodyFromError } from '@soulbox/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import type { ApiContext } from '../context.ts';
@@ -49,8 +49,7 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   if (body.code >= 500 && body.code !== 501)
     context.logger.error({ requestId: request.id, route: request.routeOptions.url, err: error }, 'request failed');
   if (body.code === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', retryAfterSeconds);
-  const message =
-    error.reason === 'internal' ? 'An internal error occurred. The server log has the details.' : error.message;
+  const { message } = errorForCaller(error);
   const errorCode = request.routeOptions.config.errorCodes?.[error.reason] ?? errorCodes[error.reason];
   void reply.code(body.code).send({
     code: body.code,

@@ -19,10 +19,13 @@ export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
   app.get(
     '/metrics',
     {
-      config: { auth: 'key-or-bearer' },
+      config: { auth: 'key-or-operator' },
       schema: {
         tags: ['metrics'],
-        summary: "The server's and the team's sandboxes' measurements for Prometheus",
+        summary: "Measurements for Prometheus: of the team's sandboxes, or with the operator's token of the server",
+        description:
+          "A team's API key shows its own sandboxes and nothing of the server or of others. The server's figures are for the token of " +
+          'its operator (`SOULBOX_METRICS_TOKEN`, else the file `secrets/metrics-token` of the data folder), as a bearer token.',
         response: {
           200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: z.string() } } },
           ...errors(503),
@@ -30,9 +33,10 @@ export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const sandboxes = await measure(context, callerOf(request).team.id);
-      const text = formatMetrics([...serverFamilies(context, sandboxes.length), ...sandboxFamilies(sandboxes)]);
-      return reply.type(prometheusContentType).send(text);
+      const families = request.isOperator
+        ? await serverFamilies(context)
+        : teamFamilies(await measure(context, callerOf(request).team.id));
+      return reply.type(prometheusContentType).send(formatMetrics(families));
     },
   );
 }
@@ -49,15 +53,20 @@ async function measure(context: ApiContext, teamId: string): Promise<MeasuredSan
   return sandboxes.map((sandbox) => ({ ...sandbox, metric: newest.get(sandbox.id) }));
 }
 
-function serverFamilies(context: ApiContext, running: number): MetricFamily[] {
+function teamFamilies(sandboxes: readonly MeasuredSandbox[]): MetricFamily[] {
+  return [runningFamily('Running sandboxes of the team.', sandboxes.length), ...sandboxFamilies(sandboxes)];
+}
+
+function runningFamily(help: string, running: number): MetricFamily {
+  return { name: 'soulbox_sandboxes_running', help, type: 'gauge', samples: [{ labels: {}, value: running }] };
+}
+
+async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
   const memory = process.memoryUsage();
+  const live = await context.records.sandboxes.listLive();
+  const running = live.filter(({ state }) => state === 'running').length;
   return [
-    {
-      name: 'soulbox_sandboxes_running',
-      help: 'Running sandboxes of the team.',
-      type: 'gauge',
-      samples: [{ labels: {}, value: running }],
-    },
+    runningFamily('Running sandboxes of all teams.', running),
     {
       name: 'process_resident_memory_bytes',
       help: 'Memory of the server process.',

@@ -1,7 +1,7 @@
 import type { RunProgramResponse } from '@soulbox/contract/runner';
-import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import { errorFromUnknown } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { httpBodyFromError } from '@soulbox/contract';
+import { errorForCaller, httpBodyFromError } from '@soulbox/contract';
 import { runLimits } from '../limits.ts';
 import { createDecoder, endedFrom } from './follow.ts';
 import type { Decoder } from './follow.ts';
@@ -34,11 +34,7 @@ export async function* linesOf(
   } catch (thrown) {
     const error = errorFromUnknown(thrown);
     if (error.reason === 'internal') logger.error({ err: thrown }, 'a run failed');
-    const shown =
-      error.reason === 'internal'
-        ? new SoulBoxError('internal', 'An internal error occurred. The server log has the details.')
-        : error;
-    yield line({ type: 'error', ...httpBodyFromError(shown) });
+    yield line({ type: 'error', ...httpBodyFromError(errorForCaller(error)) });
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
-import { httpBodyFromError } from '@soulbox/contract';
+import { errorForCaller, httpBodyFromError } from '@soulbox/contract';
 import type { ForkSandboxResponse_Outcome } from '@soulbox/contract/runner';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
@@ -104,5 +104,5 @@ function outcomeToWire(
   if (outcome.case === 'sandbox') return { sandbox: sandboxToWire(outcome.value, context.config) };
   const { reason = '', message = '' } = outcome.value ?? {};
   const known = Object.hasOwn(reasons, reason) ? (reason as Reason) : 'internal';
-  return { error: { ...httpBodyFromError(new SoulBoxError(known, message)) } };
+  return { error: { ...httpBodyFromError(errorForCaller(new SoulBoxError(known, message))) } };
 }

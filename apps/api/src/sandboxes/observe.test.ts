@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { logEntry, metric } from '../testing/scripted-runner.ts';
-import { startTestApi } from '../testing/test-api.ts';
+import { metricsToken, startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
 let api: TestApi;
@@ -127,7 +127,7 @@ describe('logs of a sandbox', () => {
 });
 
 describe('the Prometheus text', () => {
-  it("holds the team's sandboxes and the server, and takes the key as a bearer token", async () => {
+  it("holds the team's sandboxes and takes the key as a bearer token", async () => {
     api.runner.metrics.set(id, [metric(1000, 12.5)]);
     const answer = await api.ask('GET', '/metrics', { key: null, headers: { authorization: `Bearer ${api.key}` } });
     expect(answer.status).toBe(200);
@@ -135,9 +135,6 @@ describe('the Prometheus text', () => {
     expect(answer.text).toContain(`soulbox_sandbox_cpu_used_percent{sandbox_id="${id}",template="base"} 12.5\n`);
     expect(answer.text).toContain(`soulbox_sandbox_network_sent_bytes_total{sandbox_id="${id}",template="base"} 7\n`);
     expect(answer.text).toContain('soulbox_sandboxes_running 1\n');
-    expect(answer.text).toMatch(
-      /soulbox_api_request_duration_seconds_bucket\{method="POST",route="\/v2\/sandboxes",status="201",le="\+Inf"\} 1\n/,
-    );
     for (const line of answer.text.trimEnd().split('\n'))
       expect(line).toMatch(/^(# (HELP|TYPE) .+|[a-z_]+(\{([a-z_]+="[^"]*",?)+\})? -?[0-9.e+-]+)$/);
   });
@@ -147,6 +144,31 @@ describe('the Prometheus text', () => {
     const answer = await api.ask('GET', '/metrics', { key: api.otherKey });
     expect(answer.text).not.toContain(id);
     expect(answer.text).toContain('soulbox_sandboxes_running 0\n');
+  });
+
+  it("shows the server's own figures to the operator's token, and nothing of a team's", async () => {
+    api.runner.metrics.set(id, [metric(1000, 12.5)]);
+    const ofServer = /process_|soulbox_api_|heap/;
+    for (const key of [api.key, api.otherKey])
+      expect((await api.ask('GET', '/metrics', { key })).text).not.toMatch(ofServer);
+    const headers = { authorization: `Bearer ${metricsToken}` };
+    const { status, text } = await api.ask('GET', '/metrics', { key: null, headers });
+    expect(status).toBe(200);
+    expect(text).toMatch(
+      /soulbox_api_request_duration_seconds_bucket\{method="POST",route="\/v2\/sandboxes",status="201",le="\+Inf"\} 1\n/,
+    );
+    expect(text).toMatch(/^process_resident_memory_bytes \d+$/m);
+    expect(text).toContain('soulbox_sandboxes_running 1\n');
+    expect(text).not.toContain(id);
+  });
+
+  it("takes the operator's token nowhere else, and no other token for it", async () => {
+    const token = { key: null, headers: { authorization: `Bearer ${metricsToken}` } };
+    for (const path of ['/teams', '/v2/sandboxes', '/api-keys'])
+      for (const options of [token, { key: metricsToken }])
+        expect((await api.ask('GET', path, options)).status, path).toBe(401);
+    for (const key of [`${metricsToken}0`, metricsToken.slice(0, -1), metricsToken.toUpperCase()])
+      expect((await api.ask('GET', '/metrics', { key })).status).toBe(401);
   });
 
   it('needs a key', async () => {

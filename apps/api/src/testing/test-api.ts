@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLogger, loadConfig } from '@soulbox/base';
+import { createLogger, loadConfig, Secret } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
@@ -46,6 +46,9 @@ export interface TestApi extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
+/** The operator's. */
+export const metricsToken = 'a-token-for-the-metrics';
+
 export async function startTestApi(options: { config?: Partial<ApiConfig>; clock?: Clock } = {}): Promise<TestApi> {
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-api-'));
   const records = openSqliteRecords(join(folder, 'records.sqlite'));
@@ -65,6 +68,7 @@ export async function startTestApi(options: { config?: Partial<ApiConfig>; clock
       files,
       reserve: openDiskReserve(join(folder, 'reserve')),
       outside: createOutsidePolicy(),
+      metricsToken: new Secret(metricsToken),
       listen: { host: '127.0.0.1', port: 0 },
       logger: createLogger({ level: 'debug', file: logFile }),
       ...(options.clock === undefined ? {} : { clock: options.clock }),

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders, Server, ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { run } from '@soulbox/base';
+import { run, sleep } from '@soulbox/base';
 import { startTestApi, until } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
@@ -91,6 +91,8 @@ describe('an address of this host that looks public', () => {
     await run('ip', ['addr', 'add', `${address}/32`, 'dev', 'sbhook0']);
     server.listen(port, address);
     await once(server, 'listening');
+    // Until the last reading of the host's addresses is too old.
+    await sleep(150);
     expect((await add(target)).status).toBe(400);
     await create();
     await until(async () => /webhook not delivered/.test(await api.readLog()));

@@ -73,6 +73,11 @@ export function functionFault(name: string, thrown: unknown): EdgeError {
   return { code: 502, message: 'The function cannot be reached. The server log has the details.' };
 }
 
+export const noServiceWorker: EdgeError = {
+  code: 403,
+  message: "A service worker needs a host name of its own, such as fn-NAME or PORT-SANDBOX under the server's domain.",
+};
+
 export const internalRoute = (path: string): EdgeError => ({ message: 'Route not found', path, code: 404 });
 
 /** Sends it as JSON, or as a page when a browser navigated here. Resets the exchange if an answer is on its way already. */
@@ -97,6 +102,7 @@ function send(exchange: Exchange, status: number, type: string, body: string): v
   }
   const headersOfAnswer = ['Content-Type', type, 'Content-Length', String(Buffer.byteLength(body))];
   headersOfAnswer.push('Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff');
+  headersOfAnswer.push('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'");
   if (status === 429) headersOfAnswer.push('Retry-After', retryAfterSeconds);
   // Where a request could not be read, the next one on the connection may not be one.
   if (status === 400 && exchange.protocol !== 'http/2') headersOfAnswer.push('Connection', 'close');

@@ -3,10 +3,19 @@ import { findHeader, headerValues } from '../exchange/exchange.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { parseHost, parsePort } from './host.ts';
 
+/** Whose host name was asked, for what a browser makes of the answer: one of the tenant's code alone, or that of the API and of all. */
+type Origin = 'own' | 'shared';
+
 /** Where a request wants to go. `path` is its target in origin form, query included (or `*`). */
 export type Target =
-  | { readonly kind: 'sandbox'; readonly sandboxId: string; readonly port: number; readonly path: string }
-  | { readonly kind: 'function'; readonly name: string; readonly path: string }
+  | {
+      readonly kind: 'sandbox';
+      readonly sandboxId: string;
+      readonly port: number;
+      readonly path: string;
+      readonly origin: Origin;
+    }
+  | { readonly kind: 'function'; readonly name: string; readonly path: string; readonly origin: Origin }
   /** No sandbox is named: the API, or the sandbox whose signature the URL carries. */
   | { readonly kind: 'shared'; readonly path: string }
   | { readonly kind: 'api'; readonly path: string }
@@ -29,14 +38,14 @@ export function parseTarget(request: Request, domain: string): Target {
   if (host === `api.${domain}`) return findFunctionPath(path) ?? { kind: 'api', path };
   const label = host.split('.', 1)[0] ?? '';
   const name = functionLabel.exec(label)?.[1];
-  if (name !== undefined && host === `${label}.${domain}`) return { kind: 'function', name, path };
-  if (/^[0-9]+-/.test(label)) return sandboxTarget(label, path);
+  if (name !== undefined && host === `${label}.${domain}`) return { kind: 'function', name, path, origin: 'own' };
+  if (/^[0-9]+-/.test(label)) return sandboxTarget(label, path, 'own');
   const sandboxId = findHeader(request.headers, names.sandboxId);
   const port = findHeader(request.headers, names.sandboxPort);
   if (sandboxId === undefined && port === undefined) return findFunctionPath(path) ?? { kind: 'shared', path };
   if (sandboxId === undefined || port === undefined) return refused('missing header');
   if (hasDuplicates(request)) return refused('more than one routing header');
-  return sandboxTarget(`${port}-${sandboxId}`, path);
+  return sandboxTarget(`${port}-${sandboxId}`, path, 'shared');
 }
 
 const functionLabel = /^fn-([a-z0-9-]{1,40})$/;
@@ -46,17 +55,17 @@ const functionPath = /^\/functions-http\/([a-z0-9-]{1,40})(?=[/?]|$)(.*)$/;
 function findFunctionPath(path: string): Target | undefined {
   const [, name, rest = ''] = functionPath.exec(path) ?? [];
   if (name === undefined) return undefined;
-  return { kind: 'function', name, path: rest.startsWith('/') ? rest : `/${rest}` };
+  return { kind: 'function', name, path: rest.startsWith('/') ? rest : `/${rest}`, origin: 'shared' };
 }
 
 /** `<port>-<id>`; the old form `<port>-<id>-<client>` is accepted as the API accepts it. */
-function sandboxTarget(label: string, path: string): Target {
+function sandboxTarget(label: string, path: string, origin: Origin): Target {
   const dash = label.indexOf('-');
   const port = parsePort(label.slice(0, dash));
   if (port === undefined) return refused('invalid sandbox port');
   const sandboxId = parseSandboxId(label.slice(dash + 1));
   if (sandboxId === undefined) return refused('invalid sandbox id');
-  return { kind: 'sandbox', sandboxId, port, path };
+  return { kind: 'sandbox', sandboxId, port, path, origin };
 }
 
 function hasDuplicates(request: Request): boolean {

@@ -1,4 +1,5 @@
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import { errorForCaller } from '@soulbox/contract';
 import type { SnapshotRecord } from '../sandboxes/copies/snapshot-store.ts';
 import { checkLayers } from '../sandboxes/sleep/check-state.ts';
 import { createBuildLog } from './build-log.ts';
@@ -53,7 +54,7 @@ export async function runBuild(
     if (error.code === 'internal') host.logger.error({ buildId, step, err: thrown }, 'template build failed');
     // Its message repeats commands of the build's author, in which there may be secrets.
     else host.logger.info({ buildId, templateId, teamId, step, reason: error.reason }, 'template not built');
-    return { kind: 'failed', error, step };
+    return { kind: 'failed', error: errorForCaller(error), step };
   }
 }
 

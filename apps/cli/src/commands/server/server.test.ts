@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -42,6 +42,22 @@ async function createSandbox(): Promise<Response> {
     headers: { 'x-api-key': variables['E2B_API_KEY'] ?? '', 'content-type': 'application/json' },
     body: JSON.stringify({ templateID: 'base', timeout: 300 }),
   });
+}
+
+/**
+ * What of a data folder others could read if they could enter it, as with a backup that keeps modes: what stands in a folder that is its
+ * owner's alone is not looked at. The runtime is for sandboxes, ca.pem for whoever is to trust it.
+ */
+async function listOpenPaths(folder: string, below = ''): Promise<string[]> {
+  const open: string[] = [];
+  for (const name of (await readdir(join(folder, below))).sort()) {
+    const path = join(below, name);
+    const { mode } = await stat(join(folder, path));
+    if ((mode & 0o077) === 0) continue;
+    open.push(path);
+    if ((mode & 0o170_000) === 0o040_000 && path !== 'runtime') open.push(...(await listOpenPaths(folder, path)));
+  }
+  return open;
 }
 
 test('without a server: status says so with code 3, down is content, env fails', async () => {
@@ -94,6 +110,7 @@ test.skipIf(!hasTemplate)('a detached server serves, is found, refuses a second 
 
   expect((await createSandbox()).status).toBe(201);
   expect(JSON.parse((await cli('status', '--json')).stdout)).toMatchObject({ sandboxes: 1 });
+  expect(await listOpenPaths(directory)).toEqual(['runtime', 'tls', 'tls/ca.pem']);
   expect((await cli('down')).stdout).toMatch(/^Server \d+ stopped\.\n$/);
   expect((await cli('status')).code).toBe(3);
   expect(await listHostTraces(instance, directory)).toEqual([]);

@@ -5,7 +5,7 @@ import { createServer, request as httpRequest } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { removeTree, run } from '@soulbox/base';
+import { removeTree, run, sleep } from '@soulbox/base';
 import { makeBusyboxRootfs, makeImage, pushImage, startRegistry } from '@soulbox/templates/testing';
 import type { Registry } from '@soulbox/templates/testing';
 import { testDirectory } from '@soulbox/testing';
@@ -118,7 +118,9 @@ test('the error says that it leads astray, and neither where things are on the h
 test("the host's own public address is no registry, whenever it got it", async () => {
   const place = await serveSecret(own);
   expect((await fromImage(`${place}/a/b`)).failed?.message).toMatch(/is at a private address/);
-  await run('ip', ['addr', 'add', '203.0.113.91/32', 'dev', link]);
+  await run('ip', ['addr', 'replace', '203.0.113.91/32', 'dev', link]);
+  // Until the last reading of the host's addresses is too old.
+  await sleep(150);
   const late = await serveSecret('203.0.113.91');
   expect((await fromImage(`${late}/a/b`)).failed?.message).toMatch(/is at a private address/);
   expect(asked).toEqual([]);
