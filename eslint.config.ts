@@ -24,7 +24,17 @@ function restrictImports(packages: readonly string[], message: string) {
 }
 
 export default defineConfig(
-  { ignores: ['**/gen/**', 'node_modules/**', '**/dist/**', '**/*.mjs', 'bench/results/**', '.soulbox/**'] },
+  {
+    ignores: [
+      '**/gen/**',
+      'node_modules/**',
+      '**/dist/**',
+      '**/*.mjs',
+      'bench/results/**',
+      '.soulbox/**',
+      '.stryker-tmp/**',
+    ],
+  },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: {

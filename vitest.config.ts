@@ -6,6 +6,11 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 // two in a row of the same test are. Vitest prints every retry.
 const retry = 1;
 
+/** Files that begin with `@module-tag violation`: scripts/second-chances.test.ts says which must. */
+const tags = [
+  { name: 'violation', description: 'Looks for what must never be seen: a failure is not tried again.', retry: 0 },
+];
+
 /** Files of a minute and more: begun last, they would run alone while the second worker has nothing left. */
 const longFiles = [
   ...['isolation/src/gvisor/driver', 'isolation/src/container/driver', 'isolation/src/container/pager/late-sandbox'],
@@ -21,13 +26,14 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    reporters: ['default'],
+    reporters: ['default', './scripts/skip-reporter.ts'],
     sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
           name: 'unit',
           retry,
+          tags,
           include: [
             'apps/*/src/**/*.test.ts',
             'apps/*/build/**/*.test.ts',
@@ -43,6 +49,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           retry,
+          tags,
           include: ['e2e/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 180_000,
@@ -55,6 +62,7 @@ export default defineConfig({
         test: {
           name: 'e2e-gvisor',
           retry,
+          tags,
           include: ['e2e/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 180_000,

@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { open, readdir, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Sandbox } from 'e2b';

@@ -1,7 +1,8 @@
 import { Sandbox } from 'e2b';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { needs } from './harness/needs.ts';
 import { createSandbox } from './harness/sandbox.ts';
+import { hasTemplate } from './harness/template.ts';
 import { until } from './harness/until.ts';
 
 needs('checkpoint');
@@ -86,6 +87,80 @@ test.each([
   await startProgram(source, command);
   await readWhenThere(source, '/tmp/ready');
   expect(differing(await drawInEach(await forkTwice(source)))).toEqual(expected);
+});
+
+/** OpenSSL as programs in C use it: in memory, whatever Python does around it. */
+const opensslProgram = `
+import ctypes, glob, json, os, time
+ssl = ctypes.CDLL(sorted(glob.glob('/usr/lib/*/libcrypto.so.3'))[0])
+def bytes_():
+    buffer = ctypes.create_string_buffer(8)
+    assert ssl.RAND_bytes(buffer, 8) == 1
+    return buffer.raw.hex()
+def draw():
+    drawn = {'bytes': bytes_()}
+    ssl.RAND_poll()
+    drawn['polled'] = bytes_()
+    return drawn
+bytes_(); open('/tmp/ready', 'w').write('yes')
+while not os.path.exists('/tmp/go'): time.sleep(0.05)
+open('/tmp/drawn.new', 'w').write(json.dumps(draw())); os.rename('/tmp/drawn.new', '/tmp/drawn')`;
+
+test('OpenSSL in a program of another language draws the same, until it asks the kernel', async () => {
+  const source = await createSandbox();
+  await source.files.write('draw', opensslProgram);
+  await startProgram(source, 'python3 draw');
+  await readWhenThere(source, '/tmp/ready');
+  expect(differing(await drawInEach(await forkTwice(source)))).toEqual(['polled']);
+});
+
+const goProgram = `package main
+
+import ("crypto/rand"; "encoding/hex"; "encoding/json"; mrand "math/rand"; "os"; "strconv"; "time")
+
+func draw() map[string]string {
+\tb := make([]byte, 8)
+\trand.Read(b)
+\treturn map[string]string{"kernel": hex.EncodeToString(b), "math": strconv.FormatInt(seeded.Int63(), 10)}
+}
+
+// Of a seed that no one knows, as the one that math/rand gives itself when it starts.
+var seeded = mrand.New(mrand.NewSource(time.Now().UnixNano()))
+
+func main() {
+\tdraw()
+\tos.WriteFile("/tmp/ready", []byte("yes"), 0644)
+\tfor { if _, err := os.Stat("/tmp/go"); err == nil { break }; time.Sleep(50 * time.Millisecond) }
+\ttext, _ := json.Marshal(draw())
+\tos.WriteFile("/tmp/drawn.new", text, 0644)
+\tos.Rename("/tmp/drawn.new", "/tmp/drawn")
+}
+`;
+
+const bunProgram = `
+import crypto from 'node:crypto'; import fs from 'node:fs';
+const draw = () => ({ bytes: crypto.randomBytes(8).toString('hex'), uuid: crypto.randomUUID(), math: String(Math.random()),
+  web: Buffer.from(globalThis.crypto.getRandomValues(new Uint8Array(8))).toString('hex'), int: String(crypto.randomInt(2 ** 40)),
+  key: crypto.generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'der' }).toString('hex') });
+draw(); fs.writeFileSync('/tmp/ready', 'yes');
+setInterval(() => { if (!fs.existsSync('/tmp/go')) return;
+  fs.writeFileSync('/tmp/drawn.new', JSON.stringify(draw())); fs.renameSync('/tmp/drawn.new', '/tmp/drawn'); process.exit(); }, 50);`;
+
+describe.skipIf(!(await hasTemplate('runtimes')))('random state of other runtimes, as docs/fork.md has it', () => {
+  test.each([
+    ['Bun', 'draw.mjs', bunProgram, 'true', 'bun draw.mjs', ['bytes', 'key']],
+    ['Go', 'draw.go', goProgram, 'go build -o drawer draw.go', './drawer', ['kernel']],
+  ])('%s', { timeout: 240_000 }, async (_name, file, text, build, command, expected) => {
+    const source = await Sandbox.create('runtimes', { timeoutMs: 300_000 });
+    onTestFinished(async () => {
+      await source.kill();
+    });
+    await source.files.write(file, text);
+    await source.commands.run(build, { timeoutMs: 180_000 });
+    await startProgram(source, command);
+    await readWhenThere(source, '/tmp/ready');
+    expect(differing(await drawInEach(await forkTwice(source)))).toEqual(expected);
+  });
 });
 
 test('processes that start in a copy draw their own numbers', async () => {

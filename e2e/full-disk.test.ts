@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readdir, readFile, rm, statfs } from 'node:fs/promises';
 import { createServer } from 'node:http';

@@ -69,6 +69,10 @@ test("Prometheus reads a team's sandboxes with its key, and the server with the 
     expect(text).toContain(shown);
     for (const other of [hidden, secret]) expect(text).not.toContain(other);
   }
+  const figures = await (await fetch(`${apiUrl}/metrics`, { headers: { authorization: `Bearer ${token}` } })).text();
+  for (const name of ['total', 'free', 'reserve', 'committed', 'told'])
+    expect(figures).toMatch(new RegExp(`^soulbox_host_disk_${name}_bytes [1-9]\\d*$`, 'm'));
+  expect(figures).toMatch(/^soulbox_host_sandboxes_stopped 0$/m);
   expect((await fetch(`${apiUrl}/metrics`)).status).toBe(401);
 });
 

@@ -28,14 +28,16 @@ const soulbox = async (...args: string[]): Promise<number> =>
 /** Prepares the host for tests, with what only they need; gives the exit code of what failed. */
 export async function prepareForTests(): Promise<number> {
   const code = await soulbox('setup', '--install', '--data-dir', testDirectory);
-  if (code === 0 && !existsSync('/usr/bin/chromium')) await installBrowser();
+  if (code === 0 && !existsSync('/usr/bin/chromium')) await installForTests(['chromium']);
+  if (code === 0 && !existsSync('/usr/lib/python3/dist-packages/ipykernel'))
+    await installForTests(['python3-ipykernel', 'python3-matplotlib']);
   return code;
 }
 
-/** One test looks at a desktop through it; where it cannot be installed that test says so and is skipped. */
-async function installBrowser(): Promise<void> {
+/** A few tests need them; where they cannot be installed those tests say so and are left out, or fail in CI. */
+async function installForTests(names: readonly string[]): Promise<void> {
   try {
-    await installPackages(['chromium'], (step) => console.log(`For a test: ${step}`));
+    await installPackages(names, (step) => console.log(`For a test: ${step}`));
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
   }

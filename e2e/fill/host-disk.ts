@@ -8,7 +8,11 @@ const mib = 2 ** 20;
 export interface HostDisk extends AsyncDisposable {
   readonly path: string;
   freeBytes(): Promise<number>;
+  /** Gives back what was kept from everybody: a full disk may have no room to look at what is left of it. */
+  releaseCushion(): Promise<void>;
 }
+
+const cushionMb = 64;
 
 /** Makes one of so many MiB in `folder`, which must not exist and is removed with it. */
 export async function makeHostDisk(folder: string, sizeMb: number): Promise<HostDisk> {
@@ -20,8 +24,11 @@ export async function makeHostDisk(folder: string, sizeMb: number): Promise<Host
   await run('mkfs.ext4', ['-q', '-F', '-m', '0', image]);
   await mkdir(path, { mode: 0o700 });
   await run('mount', ['-t', 'ext4', '-o', 'loop,discard', image, path]);
+  const cushion = join(path, 'cushion');
+  await run('fallocate', ['-l', `${cushionMb}M`, cushion]);
   return {
     path,
+    releaseCushion: async () => await rm(cushion),
     async freeBytes() {
       const { bavail, bsize } = await statfs(path);
       return bavail * bsize;

@@ -22,11 +22,18 @@ sub fail { my ($what) = @_; print "fault: $what: $!\n"; exit 1 }
 # A refused write is what this is about; anything else is not.
 sub refuse { my ($what) = @_; fail($what) unless $! == ENOSPC; $refused++; select(undef, undef, undef, 0.02); return 0 }
 
+# A part of it is taken where there is room for a part.
+sub writeAll {
+  my ($file, $text) = @_;
+  my $done = syswrite($file, $text);
+  $! = ENOSPC if defined $done && $done < length($text);
+  return defined $done && $done == length($text);
+}
+
 sub writeBlock {
   my ($file, $path, $number, $size) = @_;
   my $text = content($path, $number, $size);
-  my $done = syswrite($file, $text);
-  return refuse("write $path") unless defined $done && $done == $size;
+  return refuse("write $path") unless writeAll($file, $text);
   return refuse("fsync $path") if $mode eq 'fsync' && !$file->sync;
   return 1;
 }
@@ -70,8 +77,7 @@ sub smallFiles {
     my $path = "$name/$number";
     sysopen(my $file, $path, O_CREAT | O_WRONLY | O_TRUNC) or return refuse("create $path");
     my $text = content($path, 0, 512);
-    my $done = syswrite($file, $text);
-    return refuse("write $path") unless defined $done && $done == 512;
+    return refuse("write $path") unless writeAll($file, $text);
     $taken{$path} = -1 if $mode ne 'fsync' || $file->sync;
     close($file) or return refuse("close $path");
   }
@@ -101,7 +107,7 @@ my ($good, $bad) = (0, 0);
 for my $path (sort keys %taken) {
   my ($count, $size) = $taken{$path} < 0 ? (1, 512) : ($taken{$path}, $block);
   my $file;
-  unless (sysopen($file, $path, O_RDONLY)) { $bad += $count; print "lost: $path: $!\n"; next }
+  unless (sysopen($file, $path, O_RDONLY)) { print "lost: $path: $!\n" if $bad < 5; $bad += $count; next }
   for my $number (0 .. $count - 1) {
     my $done = sysread($file, my $text, $size);
     if (defined $done && $done == $size && $text eq content($path, $number, $size)) { $good++ }

@@ -6,8 +6,9 @@ import { Sandbox } from 'e2b';
 
 type Mode = 'plain' | 'fsync';
 
-/** A sandbox that writes. The server may die meanwhile: it is asked by its id anew each time. */
+/** A sandbox that writes. Only its envd is talked to afterwards: on a full disk the control plane may refuse. */
 export interface Writer {
+  readonly sandbox: Sandbox;
   readonly sandboxId: string;
   readonly pid: number;
   readonly mode: Mode;
@@ -40,26 +41,24 @@ async function startWriter(sandbox: Sandbox, number: number): Promise<Writer> {
   const mode = number % 2 === 0 ? 'plain' : 'fsync';
   const command = `perl ${script} ${folder} ${mode}`;
   const { pid } = await sandbox.commands.run(command, { background: true, timeoutMs: 0 });
-  return { sandboxId: sandbox.sandboxId, pid, mode };
+  return { sandbox, sandboxId: sandbox.sandboxId, pid, mode };
 }
 
 /** Has it stop writing. Resolves when it has. */
 export async function stopWriting(writer: Writer): Promise<void> {
-  const sandbox = await Sandbox.connect(writer.sandboxId, { timeoutMs: 3_600_000 });
-  await exchange(sandbox, writer, (line) => line === 'still');
+  await exchange(writer, (line) => line === 'still');
 }
 
 /** Has it read back all that was taken. */
 export async function verify(writer: Writer): Promise<Verdict> {
-  const sandbox = await Sandbox.connect(writer.sandboxId, { timeoutMs: 3_600_000 });
-  const lines = await exchange(sandbox, writer, (line) => line.startsWith('read '));
+  const lines = await exchange(writer, (line) => line.startsWith('read '));
   const count = (name: string): number => Number(new RegExp(`${name}=(\\d+)`).exec(lines.at(-1) ?? '')?.[1]);
   const faults = lines.slice(0, -1).map((line) => `${writer.sandboxId} (${writer.mode}): ${line}`);
   return { good: count('good'), bad: count('bad'), refused: count('refused'), faults };
 }
 
 /** Sends the signal that takes it a step on, and gives all it says until `isLast`. */
-async function exchange(sandbox: Sandbox, { pid }: Writer, isLast: (line: string) => boolean): Promise<string[]> {
+async function exchange({ sandbox, pid }: Writer, isLast: (line: string) => boolean): Promise<string[]> {
   const lines: string[] = [];
   let rest = '';
   const done = Promise.withResolvers<undefined>();

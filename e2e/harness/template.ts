@@ -1,8 +1,7 @@
 import { silentLogger } from '@soulbox/base';
 import { recipes } from '@soulbox/box/recipes';
 import { isMadeBy, openTemplateStore } from '@soulbox/templates';
-import { testDirectory, testTemplatesDirectory } from '@soulbox/testing';
-import { expect } from 'vitest';
+import { isThere, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 
 /**
  * Whether a template of the server's own has been made on this machine, by the present recipe. Making one takes minutes, so tests of
@@ -12,8 +11,6 @@ export async function hasTemplate(name: string): Promise<boolean> {
   const found = await openTemplateStore(testTemplatesDirectory, silentLogger).find(name);
   const recipe = recipes.find((one) => one.name === name);
   if (found !== undefined && recipe !== undefined && isMadeBy(found, recipe)) return true;
-  const file = expect.getState().testPath?.split('/').at(-1) ?? 'tests';
   const command = `soulbox template make ${name} --data-dir ${testDirectory}`;
-  console.log(`${file}: skipped, the template has not been made by the present recipe: ${command}`);
-  return false;
+  return isThere(`template ${name} by the present recipe (${command})`, false);
 }

@@ -4,14 +4,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isThere } from '@soulbox/testing/is-there';
 import { readConfig } from './config.ts';
 import type { CodeInterpreter } from './start.ts';
 import { startCodeInterpreter } from './start.ts';
 
 const python = '/usr/bin/python3';
-const hasPython = spawnSync(python, ['-c', 'import ipykernel']).status === 0;
-// eslint-disable-next-line no-console -- the reporter shows no reasons
-if (!hasPython) console.log('start.test.ts: skipped, python3-ipykernel is not installed on this host');
+const hasPython = isThere('python3-ipykernel', spawnSync(python, ['-c', 'import ipykernel']).status === 0);
 
 type Line = Readonly<Record<string, unknown>>;
 

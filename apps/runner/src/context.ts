@@ -116,7 +116,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
 
   const recovery = await recoverSandboxes(context, pool);
   logger.info({ ...recovery }, 'sandboxes recovered');
-  const guard = startDiskGuard(context);
+  const guard = startDiskGuard(context, options.dataDirectory);
   for (const sandbox of context.table.tenants()) context.metrics.add(sandbox);
   await keepDefaultTemplate(options, pool);
 

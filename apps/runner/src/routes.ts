@@ -149,6 +149,21 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
       });
     }),
 
+    getHostDisk: answer(async () => {
+      const { host } = context;
+      const figures = host.disks.figures();
+      return await Promise.resolve({
+        totalBytes: BigInt(figures.totalBytes),
+        freeBytes: BigInt(figures.freeBytes),
+        reserveBytes: BigInt(Math.round(figures.reserveBytes)),
+        committedBytes: BigInt(Math.round(figures.committedBytes)),
+        toldBytes: BigInt(figures.toldBytes),
+        overcommit: host.config.diskOvercommit,
+        disks: figures.disks,
+        stopped: figures.stopped,
+      });
+    }),
+
     getLogs: answer(async (request) => {
       const lines = await logBook.read(request.sandboxId);
       return {

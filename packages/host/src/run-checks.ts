@@ -1,6 +1,7 @@
 import { checkCgroupMoves } from './checks/cgroup-moves.ts';
 import { checkCgroups } from './checks/cgroups.ts';
 import { checkCriu } from './checks/criu.ts';
+import { checkDiskBudget } from './checks/disk-budget.ts';
 import { checkDiskSpace } from './checks/disk-space.ts';
 import { checkKernelVersion } from './checks/kernel-version.ts';
 import { checkLocalhostNames } from './checks/localhost-names.ts';
@@ -34,6 +35,7 @@ const checks: readonly Check[] = [
   checkOtherFirewalls,
   checkLocalhostNames,
   checkDiskSpace,
+  checkDiskBudget,
   checkOpenFiles,
   checkNodeVersion,
   checkCriu,

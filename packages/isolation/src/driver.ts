@@ -107,8 +107,8 @@ export interface DiskReading {
 
 /** The disk of a sandbox that runs, as the host's side sees it. Reads and writes are synchronous, and none of them waits. */
 export interface SandboxDisk {
-  /** What the image takes on the host's disk; undefined when it is not where it was. */
-  countAllocated(): number | undefined;
+  /** What changes from one moment to the next, in some microseconds; undefined when that cannot be seen just now. */
+  peek(): Pick<DiskReading, 'freeBytes' | 'allocatedBytes'> | undefined;
   /**
    * Undefined once nothing has the disk mounted any more. Of one whose processes have just ended it gives what it gave before, until
    * all that they left unwritten is written.

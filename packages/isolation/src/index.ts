@@ -22,3 +22,4 @@ export type { CgroupLayout } from './cgroup/layout.ts';
 export { limitSandboxesTogether } from './root/limit-together.ts';
 export { prepareCgroups } from './cgroup/prepare.ts';
 export { tableBytes } from './root/disk.ts';
+export { runFolder } from './root/layout.ts';

@@ -90,5 +90,22 @@ describe('policies', () => {
   test('a list has a limit', () => {
     const denyOut = Array.from({ length: 1001 }, (_, index) => `8.8.${index >> 8}.${index & 255}`);
     expect(() => parseEgressPolicy({ denyOut })).toThrow(expect.objectContaining({ reason: 'limit_exceeded' }));
+    expect(parseEgressPolicy({ denyOut: denyOut.slice(1) }).denied).toHaveLength(1000);
+  });
+
+  test('everything in the allow list opens what is closed, whatever stands beside it', () => {
+    for (const allowOut of [
+      ['8.8.8.8', '0.0.0.0/0'],
+      ['0.0.0.0/0', '8.8.8.8'],
+    ])
+      expect(parseEgressPolicy({ allowInternetAccess: false, allowOut }).closed).toBe(false);
+    expect(parseEgressPolicy({ allowInternetAccess: false, allowOut: ['128.0.0.0/1'] }).closed).toBe(true);
+  });
+
+  test('a message names the list, and no more of a bad entry than helps', () => {
+    expect(() => parseEgressPolicy({ denyOut: ['x'.repeat(500)] })).toThrow(/^denyOut has "x{100}", which is neither/);
+    expect(() => parseEgressPolicy({ allowOut: ['a.b'] })).toThrow(/^allowOut names the domain "a\.b"/);
+    expect(() => parseEgressPolicy({ allowOut: ['a.b!'] })).toThrow(/^allowOut has "a\.b!", which is neither/);
+    expect(() => parseEgressPolicy({ allowOut: ['!a.b'] })).toThrow(/^allowOut has "!a\.b", which is neither/);
   });
 });

@@ -7,6 +7,7 @@ import { callRunner } from '../runner/call.ts';
 import { aliveAfter } from '../sandboxes/find.ts';
 import { readPages } from '../sandboxes/read-pages.ts';
 import { diskFamilies } from './disk-families.ts';
+import { hostDiskFamilies } from './host-disk-families.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
 import type { MeasuredSandbox } from './sandbox-families.ts';
 import { formatMetrics, prometheusContentType } from './text-format.ts';
@@ -34,7 +35,7 @@ export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const families = request.isOperator
-        ? await serverFamilies(context)
+        ? [...(await serverFamilies(context)), ...(await hostDiskFamilies(context))]
         : teamFamilies(await measure(context, callerOf(request).team.id));
       return reply.type(prometheusContentType).send(formatMetrics(families));
     },

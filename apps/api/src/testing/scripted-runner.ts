@@ -172,6 +172,11 @@ export function createScriptedRunner(): ScriptedRunner {
         return { sandbox: get(sandboxId) };
       },
       listSandboxes: () => ({ sandboxes: [...sandboxes.values()] }),
+      getHostDisk: () =>
+        Promise.resolve({
+          ...{ totalBytes: 1000n, freeBytes: 600n, reserveBytes: 100n, committedBytes: 200n, toldBytes: 4500n },
+          ...{ overcommit: 40, disks: 3, stopped: 1 },
+        }),
       getMetrics: ({ sandboxIds, start, end }) => {
         failIfTold();
         return {

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isThere } from '@soulbox/testing/is-there';
 import { readConfig } from '../config.ts';
 import type { Kernel, Output } from './kernel.ts';
 import type { Language } from './languages.ts';
@@ -10,7 +11,10 @@ import { createKernelStarter } from './languages.ts';
 const config = readConfig(['--home', '/tmp'], join(import.meta.dirname, '../main.ts'));
 const succeeds = (command: string, ...args: string[]): boolean => spawnSync(command, args).status === 0;
 const isInstalled: Readonly<Record<Language, boolean>> = {
-  python: succeeds(config.programs.python, '-c', 'import ipykernel, matplotlib'),
+  python: isThere(
+    'python3-ipykernel with python3-matplotlib',
+    succeeds(config.programs.python, '-c', 'import ipykernel, matplotlib'),
+  ),
   javascript: true,
   bash: existsSync(config.programs.bash),
   r: succeeds(config.programs.r, '--slave', '-e', 'library(IRkernel)'),

@@ -23,6 +23,7 @@ export async function stopForRoom(context: BrakeContext, sandboxId: string): Pro
 export async function goOnWithRoom(context: BrakeContext, sandboxId: string): Promise<void> {
   await withIdle(context, sandboxId, async (sandbox) => {
     if (!sandbox.record.waitsForRoom) return;
+    context.host.disks.release(sandboxId);
     await sandbox.live.driver.thaw(sandbox.live.instance);
     await change(context, sandbox, false);
     context.host.logger.info({ sandboxId }, 'sandbox goes on: there is room on the disk of the host');

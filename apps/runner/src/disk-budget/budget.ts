@@ -28,12 +28,20 @@ export interface DiskFigures {
   readonly stopped: number;
 }
 
+export interface DiskStanding {
+  readonly disk: WatchedDisk;
+  readonly isStopped: boolean;
+  /** What it takes of the room when it goes on. */
+  readonly leftBytes: number;
+}
+
 /** What the watchdog goes by. */
 export interface DiskState {
-  readonly reserveBytes: number;
   /** What is left when every sandbox has all that is promised and owed; negative: the promises cannot be kept. */
   readonly roomBytes: number;
-  readonly disks: readonly (Standing & { readonly disk: WatchedDisk })[];
+  /** For how long it has not been negative. */
+  readonly roomForMs: number;
+  readonly disks: readonly DiskStanding[];
 }
 
 export interface DiskBudgetOptions {
@@ -55,8 +63,10 @@ export interface DiskBudget {
   admit(bytes: number, what: string): Disposable;
   /** From now on until nothing has the disk mounted. */
   watch(sandboxId: string, open: () => SandboxDisk): void;
-  /** Gives a sandbox at once what it is promised now. */
-  settle(sandboxId: string): void;
+  /** Shares out at once, for a sandbox that has just got a tenant. */
+  settle(): void;
+  /** Gives one that stands still what it is promised, before it goes on. */
+  release(sandboxId: string): void;
   /** Looks at all disks that may have changed and shares out anew. Called several times a second. */
   look(): DiskState;
   figures(): DiskFigures;
@@ -66,13 +76,18 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
   const { policy, directory, clock, logger } = options;
   const disks = new Map<string, WatchedDisk>();
   const holds = new Set<number[]>();
-  let isShort = false;
+  let shortAtMs = -Infinity;
 
   const readHost = (): { freeBytes: number; totalBytes: number; reserveBytes: number } => {
     const { bavail, blocks, bsize } = statfsSync(directory);
     return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, reserveBytes: reserveOf(policy, blocks * bsize) };
   };
   const demandOf = (disk: WatchedDisk): DiskDemand => disk.demand(options.standingOf(disk.sandboxId), clock.now());
+  const isStopped = ({ sandboxId }: WatchedDisk): boolean => options.standingOf(sandboxId).isStopped;
+  const standing = (disk: WatchedDisk): DiskStanding => {
+    const { promisedBytes } = options.standingOf(disk.sandboxId);
+    return { disk, isStopped: isStopped(disk), leftBytes: costOf(disk.promiseLeft(promisedBytes)) };
+  };
   const heldBytes = (): number => sumOf([...holds], ([bytes = 0]) => bytes);
   const committedBytes = (): number => sumOf([...disks.values()], (disk) => committedTo(demandOf(disk)));
 
@@ -81,8 +96,10 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
     const all = [...disks.values()].map((disk) => ({ disk, demand: demandOf(disk) }));
     const room = freeBytes - reserveBytes - heldBytes() - sumOf(all, ({ demand }) => demand.owedBytes);
     const float = Math.min(Math.max(0, room) * floatShare, floatMaxBytes);
+    // What is left beyond promises is first for those that stand still.
+    const isScarce = all.some(({ disk }) => isStopped(disk));
     const growths = shareOut(
-      all.map(({ demand }) => demand),
+      all.map(({ demand }) => (isScarce ? { ...demand, wantedBytes: demand.promisedBytes } : demand)),
       room - float,
     );
     const taken = sumOf(all, ({ demand }) => costOf(demand.allowedBytes));
@@ -107,17 +124,17 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
   };
 
   /** Those written between two readings of the host are counted as theirs and the host's: on the safe side both ways. */
-  const lookAtAll = (inAnyCase: boolean): ReturnType<typeof readHost> => {
+  const lookAtAll = (): ReturnType<typeof readHost> => {
     const before = readHost();
     const now = clock.now();
-    for (const disk of disks.values()) if (!disk.look(now, inAnyCase)) disks.delete(disk.sandboxId);
+    for (const disk of disks.values()) if (!disk.look(now)) disks.delete(disk.sandboxId);
     const after = readHost();
     return before.freeBytes < after.freeBytes ? before : after;
   };
 
   return {
     admit(bytes, what) {
-      const { freeBytes, reserveBytes } = lookAtAll(false);
+      const { freeBytes, reserveBytes } = lookAtAll();
       const room = freeBytes - reserveBytes - committedBytes() - heldBytes();
       if (bytes > room) throw noRoom(what, bytes, room);
       const hold = [bytes];
@@ -138,21 +155,22 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
         logger.warn({ sandboxId, err }, 'disk of a sandbox not found');
       }
     },
-    settle(sandboxId) {
-      disks.get(sandboxId)?.look(clock.now(), true);
-      const { freeBytes, reserveBytes } = lookAtAll(false);
+    settle() {
+      const { freeBytes, reserveBytes } = lookAtAll();
       share(freeBytes, reserveBytes);
     },
+    release(sandboxId) {
+      const disk = disks.get(sandboxId);
+      if (disk?.look(clock.now()) !== true) return;
+      tryAllow(disk, disk.promiseLeft(options.standingOf(sandboxId).promisedBytes));
+    },
     look() {
-      const { freeBytes, reserveBytes } = lookAtAll(isShort);
+      const now = clock.now();
+      const { freeBytes, reserveBytes } = lookAtAll();
       share(freeBytes, reserveBytes);
       const roomBytes = freeBytes - reserveBytes - committedBytes();
-      isShort = roomBytes < 0;
-      return {
-        reserveBytes,
-        roomBytes,
-        disks: [...disks.values()].map((disk) => ({ disk, ...options.standingOf(disk.sandboxId) })),
-      };
+      if (roomBytes < 0) shortAtMs = now;
+      return { roomBytes, roomForMs: now - shortAtMs, disks: [...disks.values()].map(standing) };
     },
     figures() {
       const { freeBytes, totalBytes, reserveBytes } = readHost();
@@ -162,7 +180,7 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
         committedBytes: committedBytes() + heldBytes(),
         toldBytes: sumOf(all, ({ reading }) => reading.sizeBytes - reading.tableBytes),
         disks: all.length,
-        stopped: all.filter(({ sandboxId }) => options.standingOf(sandboxId).isStopped).length,
+        stopped: all.filter(isStopped).length,
       };
     },
   };

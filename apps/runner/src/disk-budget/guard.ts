@@ -1,5 +1,6 @@
 import type { BrakeContext } from './brake.ts';
 import { goOnWithRoom, stopForRoom } from './brake.ts';
+import { writeFigures } from './figures-file.ts';
 import { judge } from './watchdog.ts';
 import type { WatchdogOrders } from './watchdog.ts';
 
@@ -7,11 +8,13 @@ import type { WatchdogOrders } from './watchdog.ts';
 const lookEveryMs = 200;
 /** What a kernel has in memory of one disk is written out in less, or there is no use in waiting. */
 const flushTimeoutMs = 30_000;
+/** `soulbox doctor` tells figures that are so old at most. */
+const figuresEveryMs = 5_000;
 /** Looks that fail alike are told of once in this time. */
 const complainEveryMs = 60_000;
 
 /** Looks after the disks of all sandboxes until it is disposed; what they may take then stays as it is. */
-export function startDiskGuard(context: BrakeContext): AsyncDisposable {
+export function startDiskGuard(context: BrakeContext, dataDirectory: string): AsyncDisposable {
   const { host } = context;
   const underWay = new Map<string, Promise<void>>();
   let complainedAtMs = -Infinity;
@@ -22,7 +25,7 @@ export function startDiskGuard(context: BrakeContext): AsyncDisposable {
     if (underWay.has(key)) return;
     const done = work()
       .catch((err: unknown) => {
-        host.logger.error({ sandboxId, err }, `${name} failed for want of room on the disk of the host`);
+        host.logger.error({ sandboxId, err }, `disk budget: ${name} failed`);
       })
       .finally(() => underWay.delete(key));
     underWay.set(key, done);
@@ -45,10 +48,18 @@ export function startDiskGuard(context: BrakeContext): AsyncDisposable {
     }
   };
 
+  const tell = async (): Promise<void> => {
+    const { instance, diskOvercommit: overcommit } = host.config;
+    await writeFigures(instance, dataDirectory, { ...host.disks.figures(), overcommit });
+  };
+
   const timer = setInterval(look, lookEveryMs);
+  const teller = setInterval(() => start('figures', '', tell), figuresEveryMs);
+  start('figures', '', tell);
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
+      clearInterval(teller);
       while (underWay.size > 0) await Promise.all(underWay.values());
     },
   };

@@ -8,8 +8,8 @@ const writerBytes = 4 * mib;
 const flushBytes = mib;
 /** Sandboxes that are stopped in one round, worst first: a freeze takes some milliseconds, and few may be enough. */
 const stopsAtOnce = 4;
-/** Room that must be there beyond all promises before sandboxes go on, as a share of the reserve: or they would stop again at once. */
-const goOnShare = 0.1;
+/** Room must have been there for so long before a sandbox goes on: whoever fills a disk may go on doing so. */
+const goOnAfterMs = 1_000;
 
 /** What is to be done about a host whose disk somebody else has filled. */
 export interface WatchdogOrders {
@@ -25,7 +25,7 @@ const none: WatchdogOrders = { stop: [], goOn: [], flush: [] };
  * Sandboxes alone never come to this: they are given no more than there is. When the promises made to them cannot be kept any more,
  * those that write stop where they stand, the worst first, and go on one by one when there is room again.
  */
-export function judge({ roomBytes, reserveBytes, disks }: DiskState): WatchdogOrders {
+export function judge({ roomBytes, roomForMs, disks }: DiskState): WatchdogOrders {
   if (roomBytes < 0) {
     const writers = disks.filter(({ isStopped, disk }) => !isStopped && disk.recentBytes > writerBytes);
     const worstFirst = writers.map(({ disk }) => disk).sort((one, other) => badness(other) - badness(one));
@@ -36,7 +36,7 @@ export function judge({ roomBytes, reserveBytes, disks }: DiskState): WatchdogOr
     };
   }
   const [next] = disks.filter(({ isStopped }) => isStopped);
-  if (next === undefined || roomBytes < next.promisedBytes + reserveBytes * goOnShare) return none;
+  if (next === undefined || roomForMs < goOnAfterMs || roomBytes < next.leftBytes) return none;
   return { ...none, goOn: [next.disk.sandboxId] };
 }
 

@@ -4,8 +4,8 @@ import { owedBytes, usedBytes } from './shares.ts';
 
 /** One that nobody has written to for so long is idle. */
 const activeMs = 3_000;
-/** A fresh look is taken at an idle disk this often, or when its image has changed. */
-const idleLookMs = 1_000;
+/** Whether a disk is still mounted, and what holds there, is looked at this often. */
+const wholeLookMs = 1_000;
 /** Less is what a system writes by itself. */
 const activeBytes = 64 * 1024;
 
@@ -25,8 +25,10 @@ export interface WatchedDisk {
   readonly recentBytes: number;
   /** What is written inside and not yet on the host's disk, and files that reserved their space. */
   readonly unwrittenBytes: number;
-  /** Takes a look if it is due, or in any case; false once nothing has the disk mounted. */
-  look(nowMs: number, inAnyCase: boolean): boolean;
+  /** False once nothing has the disk mounted. */
+  look(nowMs: number): boolean;
+  /** What it has not had yet of what it is promised. */
+  promiseLeft(promisedBytes: number): number;
   demand(standing: Standing, nowMs: number): DiskDemand;
   /** Allows so much growth. */
   allow(growthBytes: number): void;
@@ -38,7 +40,7 @@ export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): 
   const first = disk.read();
   if (first === undefined) return undefined;
   let reading = first;
-  let lookedAtMs = nowMs;
+  let wholeLookAtMs = nowMs;
   let activeAtMs = -Infinity;
   let recentBytes = 0;
 
@@ -50,7 +52,6 @@ export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): 
       recentBytes += grown;
     }
     reading = next;
-    lookedAtMs = atMs;
   };
 
   return {
@@ -65,22 +66,28 @@ export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): 
       // Tables are the same in all, and empty in most.
       return Math.max(0, usedBytes(reading) - reading.tableBytes - reading.allocatedBytes);
     },
-    look(atMs, inAnyCase) {
-      const isDue = inAnyCase || atMs - activeAtMs <= activeMs || atMs - lookedAtMs >= idleLookMs;
-      if (!isDue && disk.countAllocated() === reading.allocatedBytes) return true;
+    look(atMs) {
+      const now = atMs - wholeLookAtMs < wholeLookMs ? disk.peek() : undefined;
+      if (now !== undefined) {
+        note({ ...reading, ...now }, atMs);
+        return true;
+      }
+      wholeLookAtMs = atMs;
       const next = disk.read();
       if (next === undefined) return false;
       note(next, atMs);
       return true;
     },
+    promiseLeft(promisedBytes) {
+      const written = Math.max(0, usedBytes(reading) - reading.tableBytes);
+      return Math.min(reading.freeBytes, Math.max(0, promisedBytes - written));
+    },
     demand({ promisedBytes, isStopped }, atMs) {
-      const { freeBytes, heldBackBytes, tableBytes } = reading;
-      const written = Math.max(0, usedBytes(reading) - tableBytes);
-      const left = Math.min(freeBytes, Math.max(0, promisedBytes - written));
+      const { freeBytes, heldBackBytes } = reading;
       return {
         owedBytes: owedBytes(reading),
         allowedBytes: Math.max(0, freeBytes - heldBackBytes),
-        promisedBytes: isStopped ? 0 : left,
+        promisedBytes: isStopped ? 0 : this.promiseLeft(promisedBytes),
         wantedBytes: isStopped ? 0 : freeBytes,
         isActive: atMs - activeAtMs <= activeMs,
       };

@@ -57,7 +57,7 @@ export async function createSandbox(
 
 async function claim({ host, table, clock }: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
   await table.step(sandbox, 'claiming', { tenant });
-  host.disks.settle(sandbox.record.sandboxId);
+  host.disks.settle();
   await host.network.setPolicy(sandbox.record.slot, tenant.network);
   await sandbox.live.envd.init({
     ...tenant.settings,

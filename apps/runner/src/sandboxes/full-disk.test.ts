@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { mkdir, mkdtemp, open, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, run, silentLogger } from '@soulbox/base';

@@ -20,9 +20,14 @@ let cached: Required<Holding>;
 let removed: string[];
 let aside: string[];
 let nowMs: number;
+/** Whether the disk takes no change. */
+let failing: boolean;
 let keepsakes: Keepsakes;
 
+const fail = (): Promise<never> => Promise.reject(new Error('the disk is broken'));
+
 beforeEach(() => {
+  failing = false;
   [rounds, records, snapshots, removed, aside, nowMs] = [[], [], [], [], [], 1000];
   cached = { states: [], layers: [] };
   const states = {
@@ -34,8 +39,8 @@ beforeEach(() => {
           fail: () => reject(new Error('cannot read')),
         });
       }),
-    remove: (stateId: string) => Promise.resolve(void removed.push(stateId)),
-    setAside: (stateId: string) => Promise.resolve(void aside.push(stateId)),
+    remove: (stateId: string) => (failing ? fail() : Promise.resolve(void removed.push(stateId))),
+    setAside: (stateId: string) => (failing ? fail() : Promise.resolve(void aside.push(stateId))),
   };
   const table = {
     all: () => records.map((record) => ({ record: { pagesFrom: '', layers: [], ...record }, live: undefined })),
@@ -132,6 +137,15 @@ describe('a state that is dropped', () => {
     await keepsakes.drop('held');
     expect(removed).toEqual(['held']);
   });
+});
+
+it('what cannot be removed or set aside is no failure of who asked', async () => {
+  const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as SandboxRecord;
+  failing = true;
+  await keepsakes.drop('s1');
+  records = [record];
+  await keepsakes.setAside(record, 5);
+  expect([removed, aside]).toEqual([[], []]);
 });
 
 it('a damaged state is set aside, unless somebody else needs it where it is', async () => {

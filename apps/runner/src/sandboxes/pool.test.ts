@@ -255,4 +255,29 @@ describe('the warm pool', () => {
     await pool.sweep(Date.now());
     expect([made.discarded, pool.readyCount()]).toEqual([[], 1]);
   });
+
+  it('lets 2000 creates wait, and refuses one more', async () => {
+    const made = setUp({ size: 0, bootConcurrency: 1 });
+    pool = made.pool;
+    const waiting = Array.from(
+      { length: 2000 },
+      async () => await made.pool.take(templateOf('a')).catch(() => undefined),
+    );
+    await expect(pool.take(templateOf('a'))).rejects.toMatchObject({ reason: 'too_many_sandboxes' });
+    const closed = pool.close();
+    await finishNext(made.boots);
+    await Promise.all([...waiting, closed]);
+  });
+
+  it('a boot that failed for one who waited makes room for the next', async () => {
+    const made = setUp({ size: 0, bootConcurrency: 4 });
+    pool = made.pool;
+    const first = expect(pool.take(templateOf('a'))).rejects.toThrow('no disk');
+    made.boots.shift()?.fail(new Error('no disk'));
+    await first;
+    const second = pool.take(templateOf('a'));
+    expect(made.boots).toHaveLength(1);
+    await finishNext(made.boots);
+    expect((await second).record.sandboxId).toBe('i1');
+  });
 });

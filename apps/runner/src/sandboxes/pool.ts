@@ -28,6 +28,8 @@ export interface PoolOptions {
 const maxWaiting = 2000;
 /** Pause after a failed refill, so that a broken host does not boot and fail without end. */
 const refillPauseMs = 2000;
+/** The same while the host's disk has no room for a spare, which passes more slowly. */
+const fullPauseMs = 30_000;
 
 /**
  * A refill waits this long while most spares are there: a boot takes some 100 ms of CPU, and the tenant who has just
@@ -71,6 +73,10 @@ export interface Pool {
   sweep(nowMs: number): Promise<void>;
   /** Stops booting and waits for what is under way. Spares stay for the next server. */
   close(): Promise<void>;
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof SoulBoxError && error.reason === 'disk_full';
 }
 
 export function createPool(options: PoolOptions): Pool {
@@ -132,7 +138,7 @@ export function createPool(options: PoolOptions): Pool {
       shelf.booting--;
       const waiter = shelf.waiters.shift();
       if (waiter !== undefined) waiter.reject(error);
-      else restRefills(shelf, refillPauseMs);
+      else restRefills(shelf, isDiskFull(error) ? fullPauseMs : refillPauseMs);
     }
   };
 

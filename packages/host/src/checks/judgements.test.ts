@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { judgeTier } from '../check-tiers.ts';
 import { judgeCriu } from './criu.ts';
+import { judgeDiskBudget } from './disk-budget.ts';
 import { judgeFirewalls } from './other-firewalls.ts';
 import { checkProgram } from './programs.ts';
 
@@ -75,4 +76,29 @@ test('a FORWARD chain that accepts is fine, and firewalld is a warning', () => {
   expect(judgeFirewalls('chain FORWARD { policy accept; }', '')).toMatchObject({ status: 'ok' });
   expect(judgeFirewalls('', '')).toMatchObject({ status: 'ok' });
   expect(judgeFirewalls('', 'chain filter_FORWARD { reject with icmpx admin-prohibited }').status).toBe('warn');
+});
+
+const gib = 1024 ** 3;
+const disk = {
+  ...{ totalBytes: 100 * gib, freeBytes: 50 * gib, reserveBytes: 2 * gib, committedBytes: 10 * gib },
+  ...{ toldBytes: 196 * gib, overcommit: 40, disks: 20, stopped: 0, atMs: 1_000 },
+};
+
+test('a disk budget whose promises can be kept is ok, and tells all its figures', () => {
+  const finding = judgeDiskBudget(disk, 4_000);
+  expect(finding.status).toBe('ok');
+  expect(finding.detail).toBe(
+    '50.0 GiB of 100.0 GiB free, 2.0 GiB reserved, 10.0 GiB committed; 20 disks told 196.0 GiB, 2.0 times what there is for them; ' +
+      'a 40th of each is promised; 0 sandboxes stopped (3 s ago)',
+  );
+});
+
+test.each([
+  ['the promises cannot be kept', { freeBytes: 11 * gib }],
+  ['sandboxes stand still', { stopped: 1 }],
+])('it is a warning when %s', (_what, change) => {
+  expect(judgeDiskBudget({ ...disk, ...change }, 4_000)).toMatchObject({
+    status: 'warn',
+    fix: expect.anything() as unknown,
+  });
 });

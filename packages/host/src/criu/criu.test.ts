@@ -2,6 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { isThere } from '@soulbox/testing/is-there';
 import { removeTree, run } from '@soulbox/base';
 import { readSystemFamily } from '../system.ts';
 import { unpackFromUnstable } from './debian-unstable.ts';
@@ -11,7 +12,7 @@ import { installCriu } from './install-criu.ts';
 import { tryCriu } from './trial.ts';
 
 const working = await findCriu();
-if (working === undefined) process.stderr.write('skipped: this host has no CRIU that works; soulbox doctor says why\n');
+isThere('CRIU that works, and soulbox doctor says why', working !== undefined);
 const debian = (await readSystemFamily()) === 'debian';
 
 let directory: string;

@@ -1,3 +1,4 @@
+/** @module-tag violation */
 // Half-made and damaged states that only this driver can be in.
 import { readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -105,7 +105,7 @@ describe('folders of the kernel', () => {
     expect(options).toEqual(expect.arrayContaining(['bind', 'ro', 'nosuid', 'nodev', 'noexec']));
   });
 
-  test('those that this host has are all hidden on it, and no other', () => {
+  test('those that this host has are all hidden on it, and none that it lacks', () => {
     const { maskedFolders } = createHost(silentLogger, 11, undefined).facts;
     for (const folder of folders) expect(maskedFolders.includes(folder), folder).toBe(existsSync(folder));
   });
@@ -157,7 +157,7 @@ describe('mounts', () => {
     expect(mountAt(destination).options).toEqual(expect.arrayContaining(options));
   });
 
-  test('nothing of the host is mounted but its devices and the runtime', () => {
+  test('nothing of the host is mounted but its devices; the runtime comes by way of a mount of its own', () => {
     const sources = config.mounts.filter(({ type }) => type === 'bind').map(({ source }) => source);
     const ofHost = sources.filter((source) => !source.startsWith(`${layout.disk}/`));
     const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map((name) => `/dev/${name}`);

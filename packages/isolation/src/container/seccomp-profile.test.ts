@@ -136,3 +136,11 @@ describe('calls that depend on their arguments', () => {
 test('the profile is for the architecture that it runs on, so that no 32-bit call gets around it', () => {
   expect(profile.architectures).toEqual([process.arch === 'x64' ? 'SCMP_ARCH_X86_64' : 'SCMP_ARCH_AARCH64']);
 });
+
+// One of each purpose: an empty list would keep everybody out.
+test.each(['read', 'epoll_wait', 'execve', 'futex', 'mmap', 'clock_gettime', 'connect', 'shmget'])(
+  '%s is allowed',
+  (name) => {
+    expect(answerOf(profile, name)).toBe(allowed);
+  },
+);

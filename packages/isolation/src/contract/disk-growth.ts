@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { DiskReading } from '../driver.ts';
 import { tableBytes } from '../root/disk.ts';
 import type { Stage } from './driver-contract.ts';
+import { stopAndSave } from './saved-sandboxes.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 import { ordinaryUser, usualLimits } from './test-sandbox.ts';
 
@@ -106,6 +107,23 @@ export function describeDiskGrowth(stage: Stage): void {
         spec: { ...first.spec, diskGrowthBytes: 5 * mib },
       });
       expect((await fill(second, '/more')).mb).toBeLessThanOrEqual(5);
+    });
+
+    test('what is restored is limited before it goes on', async ({ skip }) => {
+      if (!stage.bench.driver.capabilities.checkpoint) skip('this driver does not restore');
+      const source = await stage.bench.start();
+      await source.sh(
+        `setsid sh -c 'while :; do head -c 200k /dev/zero >> /grows 2>/dev/null || true; sleep 0.02; done' >/dev/null 2>&1 &`,
+      );
+      const before = readDisk(source).freeBytes;
+      await expect.poll(() => before - readDisk(source).freeBytes).toBeGreaterThan(mib);
+      const memory = await stopAndSave(stage.bench, source.instance);
+      await stage.bench.driver.suspend(source.spec.sandboxId, source.spec.directory);
+      const { freeBytes } = await stage.bench.driver.readKeptDisk(source.spec.sandboxId, source.spec.directory);
+      const spec = { ...source.spec, disk: 'kept', diskGrowthBytes: 2 * mib } as const;
+      await using restored = await stage.bench.restore(memory, spec);
+      await expect.poll(() => freeBytes - readDisk(restored).freeBytes).toBeGreaterThan(mib);
+      expect(freeBytes - readDisk(restored).freeBytes).toBeLessThanOrEqual(2 * mib + toleranceBytes);
     });
   });
 }

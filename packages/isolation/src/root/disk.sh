@@ -9,9 +9,15 @@ make_disk() {
 }
 
 # limit_growth DISK BLOCKS: from now on the file system may take so many blocks more and no other, whoever writes, until the server
-# gives it more (docs/decisions/019). Before anything that runs in the sandbox can write.
+# gives it more (docs/decisions/019). Before anything that runs in the sandbox can write. Of what is written the kernel keeps no more
+# than 8 MiB in memory (kernels before 6.2: as much as of any disk): when somebody else fills the host's disk, that much is at stake.
 limit_growth() {
-  device=$(readlink "/sys/dev/block/$(mountpoint -d "$1")")
+  number=$(mountpoint -d "$1")
+  device=$(readlink "/sys/dev/block/$number")
+  if [ -e "/sys/class/bdi/$number/max_bytes" ]; then
+    echo 1 >"/sys/class/bdi/$number/strict_limit"
+    echo 8388608 >"/sys/class/bdi/$number/max_bytes"
+  fi
   held=$(($(stat -f -c %f "$1") - $2))
   [ "$held" -gt 0 ] || held=0
   echo "$held" >"/sys/fs/ext4/${device##*/}/reserved_clusters"

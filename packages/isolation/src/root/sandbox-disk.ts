@@ -27,30 +27,31 @@ export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace
   if (name === undefined)
     throw new SoulBoxError('sandbox_not_found', `The disk of sandbox ${sandboxId} is not mounted.`);
   const { image } = layout;
+  const root = `/proc/${rootPid}/root`;
   const control = join('/sys/fs/ext4', name, 'reserved_clusters');
-  const countAllocated = (): number | undefined => {
-    try {
-      return statSync(image).blocks * 512;
-    } catch {
-      return undefined;
-    }
-  };
   const { size: sizeBytes } = statSync(image);
   let last: DiskReading | undefined;
 
   return {
-    countAllocated,
+    peek() {
+      try {
+        const { bfree } = statfsSync(root);
+        return { freeBytes: bfree * blockSize, allocatedBytes: statSync(image).blocks * 512 };
+      } catch {
+        return undefined;
+      }
+    },
     read() {
       if (!isBehind(name, image)) return undefined;
       // Its processes are gone, and the kernel is about to let go of the disk.
       if (!isAlive()) return last;
       try {
-        const { bfree, files } = statfsSync(`/proc/${rootPid}/root`);
+        const { bfree, files } = statfsSync(root);
         const heldBackBytes = Number(readFileSync(control, 'latin1')) * blockSize;
         last = {
           ...{ sizeBytes, heldBackBytes, tableBytes: files * inodeSize },
           freeBytes: bfree * blockSize,
-          allocatedBytes: countAllocated() ?? last?.allocatedBytes ?? 0,
+          allocatedBytes: statSync(image).blocks * 512,
         };
       } catch {
         // They went this moment.

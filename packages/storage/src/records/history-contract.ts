@@ -68,6 +68,15 @@ export function describeHistory(name: string, open: (folder: string) => Promise<
         expect(new Set(numbers).size).toBe(6);
       });
 
+      it('tell that a sandbox stopped for want of room on the disk of the host, and that it went on, once each', async () => {
+        await put('ia');
+        for (const cause of ['host_disk_full', 'host_disk_full', 'host_disk_free', 'host_disk_free'] as const)
+          await put('ia', { cause }, 7);
+        expect((await events()).map(({ type, cause }) => `${type.replace('sandbox.lifecycle.', '')} ${cause}`)).toEqual(
+          ['created request', 'updated host_disk_full', 'updated host_disk_free'],
+        );
+      });
+
       it('are not repeated when the same is reported again, or something older', async () => {
         for (let n = 0; n < 3; n++) await put('ia');
         for (let n = 0; n < 3; n++) await put('ia', { state: 'paused', stateSince: 20 });

@@ -2,13 +2,14 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { run } from '@soulbox/base';
+import { isThere } from '@soulbox/testing/is-there';
 import { readRootfsFile } from '../rootfs/files.ts';
 import { openTemplateStore } from '../store/template-store.ts';
 
 // Building takes half a minute: the template that `npm test` made is looked at.
 const store = '/var/lib/soulbox-test/templates';
 const template = await openTemplateStore(store).find('base');
-if (template === undefined) process.stderr.write(`skipped: no base template in ${store}; npm test makes it\n`);
+const isMade = isThere(`base template in ${store}, which npm test makes`, template !== undefined);
 const rootfs = template?.rootfs ?? '';
 
 // In a mount namespace of its own and read-only: npm alone would leave logs in a template that all tests share.
@@ -18,7 +19,7 @@ const env = ['/usr/bin/env', '-i', 'PATH=/usr/local/bin:/usr/bin:/usr/sbin', 'HO
 const inside = async (...command: string[]): Promise<string> =>
   await run('unshare', ['--mount', 'sh', '-c', script, 'sh', rootfs, ...env, ...command]);
 
-describe.skipIf(template === undefined)('the base template', () => {
+describe.skipIf(!isMade)('the base template', () => {
   test('has the documented defaults and a bounded size', () => {
     expect(template).toMatchObject({ defaultUser: 'user', defaultWorkdir: '/home/user', cpuCount: 2, memoryMb: 1024 });
     expect(template?.sizeBytes).toBeLessThan(600_000_000);

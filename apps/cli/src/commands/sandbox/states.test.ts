@@ -2,13 +2,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { removeTree } from '@soulbox/base';
 import { findCriu } from '@soulbox/host';
 import { openTemplateStore } from '@soulbox/templates';
-import { startServer, testTemplatesDirectory } from '@soulbox/testing';
+import { isThere, startServer, testTemplatesDirectory } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { runCli } from '../../testing/run-cli.ts';
 
-const ready =
-  (await openTemplateStore(testTemplatesDirectory).find('base')) !== undefined && (await findCriu()) !== undefined;
-if (!ready) process.stderr.write('skipped: needs the base template and CRIU; npm test brings both\n');
+const ready = isThere(
+  'base template or no CRIU; npm test brings both',
+  (await openTemplateStore(testTemplatesDirectory).find('base')) !== undefined && (await findCriu()) !== undefined,
+);
 
 let server: ServerProcess | undefined;
 beforeAll(async () => {

@@ -6,14 +6,16 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { removeTree, run } from '@soulbox/base';
 import { findServer } from '@soulbox/box/server-file';
-import { listHostTraces, testTemplatesDirectory } from '@soulbox/testing';
+import { isThere, listHostTraces, testTemplatesDirectory } from '@soulbox/testing';
 import { openTemplateStore } from '@soulbox/templates';
 import { runCli } from '../../testing/run-cli.ts';
 import type { CliResult } from '../../testing/run-cli.ts';
 
 const instance = 9;
-const hasTemplate = (await openTemplateStore(testTemplatesDirectory).find('base')) !== undefined;
-if (!hasTemplate) process.stderr.write('skipped: servers need the base template; npm test makes it\n');
+const hasTemplate = isThere(
+  'base template, which npm test makes',
+  (await openTemplateStore(testTemplatesDirectory).find('base')) !== undefined,
+);
 
 const environment = { SOULBOX_TEMPLATES_DIR: testTemplatesDirectory, SOULBOX_POOL_SIZE: '1' };
 const anyPorts = ['--port', '0', '--tls-port', '0', '--instance', String(instance)];

@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { hash } from 'node:crypto';
 import { mkdir, mkdtemp, open, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -115,7 +115,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
         ...{ diskReadBytes: 0, diskWrittenBytes: 0 },
       }),
     openDisk: ({ sandboxId }) => ({
-      countAllocated: () => diskReading.allocatedBytes,
+      peek: () => (guests.has(sandboxId) ? diskReading : undefined),
       read: () => (guests.has(sandboxId) ? diskReading : undefined),
       allow: () => undefined,
       flush: () => Promise.resolve(),

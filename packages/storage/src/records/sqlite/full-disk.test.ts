@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { mkdir, mkdtemp, open, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

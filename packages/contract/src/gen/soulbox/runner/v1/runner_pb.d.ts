@@ -1001,6 +1001,81 @@ export declare type GetMetricsResponse_Series = Message<"soulbox.runner.v1.GetMe
 export declare const GetMetricsResponse_SeriesSchema: GenMessage<GetMetricsResponse_Series>;
 
 /**
+ * @generated from message soulbox.runner.v1.GetHostDiskRequest
+ */
+export declare type GetHostDiskRequest = Message<"soulbox.runner.v1.GetHostDiskRequest"> & {
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetHostDiskRequest.
+ * Use `create(GetHostDiskRequestSchema)` to create a new message.
+ */
+export declare const GetHostDiskRequestSchema: GenMessage<GetHostDiskRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetHostDiskResponse
+ */
+export declare type GetHostDiskResponse = Message<"soulbox.runner.v1.GetHostDiskResponse"> & {
+  /**
+   * @generated from field: uint64 total_bytes = 1;
+   */
+  totalBytes: bigint;
+
+  /**
+   * @generated from field: uint64 free_bytes = 2;
+   */
+  freeBytes: bigint;
+
+  /**
+   * What sandboxes never get.
+   *
+   * @generated from field: uint64 reserve_bytes = 3;
+   */
+  reserveBytes: bigint;
+
+  /**
+   * What the host must still be able to give: to sandboxes that run, and to what is being saved or started.
+   *
+   * @generated from field: uint64 committed_bytes = 4;
+   */
+  committedBytes: bigint;
+
+  /**
+   * Sizes of the disks of all sandboxes that run, as they see them.
+   *
+   * @generated from field: uint64 told_bytes = 5;
+   */
+  toldBytes: bigint;
+
+  /**
+   * How many times more may be told than is promised: a setting.
+   *
+   * @generated from field: double overcommit = 6;
+   */
+  overcommit: number;
+
+  /**
+   * Disks of sandboxes that run, spares included.
+   *
+   * @generated from field: uint32 disks = 7;
+   */
+  disks: number;
+
+  /**
+   * Sandboxes that stand still until there is room.
+   *
+   * @generated from field: uint32 stopped = 8;
+   */
+  stopped: number;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetHostDiskResponse.
+ * Use `create(GetHostDiskResponseSchema)` to create a new message.
+ */
+export declare const GetHostDiskResponseSchema: GenMessage<GetHostDiskResponse>;
+
+/**
  * @generated from message soulbox.runner.v1.LogEntry
  */
 export declare type LogEntry = Message<"soulbox.runner.v1.LogEntry"> & {
@@ -2276,6 +2351,16 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof GetMetricsRequestSchema;
     output: typeof GetMetricsResponseSchema;
+  },
+  /**
+   * How the disk of the host stands to what its sandboxes may take of it.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.GetHostDisk
+   */
+  getHostDisk: {
+    methodKind: "unary";
+    input: typeof GetHostDiskRequestSchema;
+    output: typeof GetHostDiskResponseSchema;
   },
   /**
    * @generated from rpc soulbox.runner.v1.RunnerService.GetLogs

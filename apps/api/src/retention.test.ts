@@ -1,0 +1,59 @@
+// What the configuration says is kept for so long is there until then, and gone afterwards.
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { startTestApi, until } from './testing/test-api.ts';
+import type { TestApi } from './testing/test-api.ts';
+
+const hour = 3_600_000;
+let api: TestApi;
+let aheadMs: number;
+
+beforeEach(async () => {
+  aheadMs = 0;
+  api = await startTestApi({
+    config: { eventRetentionHours: 3, endedRetentionHours: 5 },
+    clock: { now: () => Date.now() + aheadMs },
+  });
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+/** At its start the API forgets what is old enough. */
+async function later(ms: number): Promise<void> {
+  aheadMs += ms;
+  await api.restart();
+}
+
+async function makeAndKill(): Promise<string> {
+  const made = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } });
+  const { sandboxID } = made.json as { sandboxID: string };
+  expect((await api.ask('DELETE', `/sandboxes/${sandboxID}`)).status).toBe(204);
+  await until(async () => (await typesOf(sandboxID)).length === 2);
+  return sandboxID;
+}
+
+async function typesOf(sandboxId: string): Promise<string[]> {
+  const { json } = await api.ask('GET', `/events/sandboxes/${sandboxId}`);
+  return (json as { type: string }[]).map(({ type }) => type);
+}
+
+const isRecorded = async (sandboxId: string): Promise<boolean> =>
+  (await api.records.sandboxes.find(sandboxId)) !== undefined;
+
+it('events are read for their hours and no longer; the record of what has ended stays for its own', async () => {
+  const sandboxId = await makeAndKill();
+  await later(3 * hour - 60_000);
+  expect(await typesOf(sandboxId)).toHaveLength(2);
+  await later(2 * 60_000);
+  await until(async () => (await typesOf(sandboxId)).length === 0);
+  expect(await isRecorded(sandboxId)).toBe(true);
+  await later(2 * hour);
+  await until(async () => !(await isRecorded(sandboxId)));
+});
+
+it('a sandbox that lives is not forgotten, however old it is', async () => {
+  const made = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base', timeout: 86_400 } });
+  const { sandboxID } = made.json as { sandboxID: string };
+  await makeAndKill();
+  await later(20 * hour);
+  await until(async () => (await typesOf(sandboxID)).length === 0);
+  expect(await isRecorded(sandboxID)).toBe(true);
+});

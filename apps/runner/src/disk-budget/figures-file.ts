@@ -1,0 +1,19 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomic } from '@soulbox/base';
+import { runFolder } from '@soulbox/isolation';
+import type { DiskFigures } from './budget.ts';
+
+/**
+ * Leaves the figures in memory of the host, where `soulbox doctor` finds them with or without a server: not on the disk that they
+ * are about.
+ */
+export async function writeFigures(
+  instance: number,
+  dataDirectory: string,
+  figures: DiskFigures & { readonly overcommit: number },
+): Promise<void> {
+  await mkdir(runFolder(instance), { recursive: true });
+  const text = JSON.stringify({ dataDirectory, atMs: Date.now(), ...figures });
+  await writeFileAtomic(join(runFolder(instance), 'disk.json'), text);
+}

@@ -1,0 +1,112 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { silentLogger } from '@soulbox/base';
+import { openDiskBlobs } from '@soulbox/storage';
+import type { BlobStore } from '@soulbox/storage';
+import { openDependencyCache } from './dependency-cache.ts';
+import type { DependencyCache, Kept } from './dependency-cache.ts';
+import type { Place } from './place.ts';
+
+const hour = 3_600_000;
+let cleanup: AsyncDisposableStack;
+let blobs: BlobStore;
+let cache: DependencyCache;
+let nowMs: number;
+let scratchDirectory: string;
+/** What was unpacked in which team's sandbox. */
+let unpacked: string[];
+
+beforeEach(async () => {
+  cleanup = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'soulbox-dependencies-'));
+  cleanup.defer(() => rm(folder, { recursive: true }));
+  blobs = cleanup.use(await openDiskBlobs({ directory: join(folder, 'blobs') }));
+  scratchDirectory = join(folder, 'new');
+  nowMs = 1_800_000_000_000;
+  unpacked = [];
+  const options = { limitBytes: 4000, maxAgeMs: hour, clock: { now: () => nowMs }, logger: silentLogger };
+  cache = await openDependencyCache({ blobs, scratchDirectory, ...options });
+});
+afterEach(() => cleanup.disposeAsync());
+
+/** A sandbox of a team in which `tar` writes `content`, and notes what it is given. */
+function placeOf(teamId: string, content = ''): Place {
+  return {
+    sandbox: { record: { tenant: { teamId } } },
+    user: 'user',
+    files: { stat: () => Promise.resolve({ kind: 'folder' }), remove: () => Promise.resolve() },
+    programs: {
+      run: async (
+        { args }: { args: readonly string[] },
+        onOutput?: (channel: string, bytes: Uint8Array) => Promise<void>,
+      ) => {
+        if (args[0] === '--create') await onOutput?.('stdout', Buffer.from(content));
+        return { exitCode: 0, status: 'exit status 0' };
+      },
+      upload: async (_path: string, _user: string, bytes: AsyncIterable<Uint8Array>) => {
+        unpacked.push(`${teamId}: ${(await buffer(bytes)).toString()}`);
+      },
+    },
+  } as unknown as Place;
+}
+
+const signal = new AbortController().signal;
+const wanted = (place: Place, key = 'same project'.replace(' ', '-')): Kept => ({
+  ...{ place, key, folder: '/home/user/p', names: ['node_modules'], signal },
+});
+
+describe('dependencies that were kept', () => {
+  it('are taken by sandboxes of the same team', async () => {
+    await cache.keep(wanted(placeOf('ours', 'our packages')));
+    expect(await cache.restore(wanted(placeOf('ours')))).toBe(true);
+    expect(unpacked).toEqual(['ours: our packages']);
+  });
+
+  // The key is a digest of what the project says: two teams with the same lock file have the same.
+  it.each(['theirs', 'our', 'ours ', 'OURS', 'ours/', '../ours', ''])(
+    'never reach the team %j, whose project is the very same',
+    async (teamId) => {
+      await cache.keep(wanted(placeOf('ours', 'our packages, with what we put in')));
+      expect(await cache.restore(wanted(placeOf(teamId)))).toBe(false);
+      expect(unpacked).toEqual([]);
+      await cache.keep(wanted(placeOf(teamId, 'poison')));
+      expect(await cache.restore(wanted(placeOf('ours')))).toBe(true);
+      expect(unpacked).toEqual(['ours: our packages, with what we put in']);
+    },
+  );
+
+  it('of another project are not taken', async () => {
+    await cache.keep(wanted(placeOf('ours', 'packages')));
+    expect(await cache.restore(wanted(placeOf('ours'), 'another'))).toBe(false);
+  });
+
+  it('are forgotten after their time', async () => {
+    await cache.keep(wanted(placeOf('ours', 'packages')));
+    nowMs += hour;
+    expect(await cache.restore(wanted(placeOf('ours')))).toBe(true);
+    nowMs += 1;
+    expect(await cache.restore(wanted(placeOf('ours')))).toBe(false);
+    await cache.keep(wanted(placeOf('ours', 'others'), 'another'));
+    expect(await blobs.list('')).toHaveLength(1);
+  });
+
+  it('of one team push out its own oldest, and never those of another', async () => {
+    await cache.keep(wanted(placeOf('theirs', 't'.repeat(900))));
+    for (let count = 0; count < 6; count++) {
+      nowMs += 1;
+      await cache.keep(wanted(placeOf('ours', 'x'.repeat(900)), `project-${count}`));
+    }
+    expect(await blobs.list('')).toHaveLength(5);
+    expect(await cache.restore(wanted(placeOf('ours'), 'project-0'))).toBe(false);
+    expect(await cache.restore(wanted(placeOf('ours'), 'project-5'))).toBe(true);
+    expect(await cache.restore(wanted(placeOf('theirs')))).toBe(true);
+  });
+
+  it('are not kept when one project would take more than a quarter', async () => {
+    await cache.keep(wanted(placeOf('ours', 'x'.repeat(1001))));
+    expect([await blobs.list(''), await readdir(scratchDirectory)]).toEqual([[], []]);
+  });
+});

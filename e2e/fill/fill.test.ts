@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { runFill } from './run-fill.ts';
+
+/** Enough to fill a small disk in every way; `npm run fill` has twenty sandboxes on a larger one. */
+test(
+  'nothing that was taken is lost on a full disk, whoever filled it and whoever died',
+  { timeout: 180_000 },
+  async () => {
+    const report = await runFill({
+      ...{ instance: 2, isolation: 'container', sandboxes: 4, hostMb: 1300, partMs: 2_000 },
+      // Whoever fills a disk this small from outside is quicker than the reserve is large (decision 019).
+      attacks: ['server'],
+      environment: { SOULBOX_DISK_OVERCOMMIT: '200', SOULBOX_DISK_RESERVE_MB: '128' },
+    });
+    expect(report.violations).toEqual([]);
+    expect(report.bad).toBe(0);
+    expect(report.refused).toBeGreaterThan(0);
+    expect(report.good).toBeGreaterThan(1000);
+    expect(report.leastFreeBytes).toBeGreaterThanOrEqual(128 * 2 ** 20);
+  },
+);

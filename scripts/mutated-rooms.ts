@@ -1,0 +1,27 @@
+/** A file of pure logic and the test beside it: what `npm run test:mutants` changes, and what is to notice. */
+export interface MutatedRoom {
+  readonly code: string;
+  readonly test: string;
+}
+
+const beside = (folder: string, ...names: string[]): MutatedRoom[] =>
+  names.map((name) => ({ code: `${folder}/${name}.ts`, test: `${folder}/${name}.test.ts` }));
+const together = (folder: string, test: string, ...names: string[]): MutatedRoom[] =>
+  names.map((name) => ({ code: `${folder}/${name}.ts`, test: `${folder}/${test}.test.ts` }));
+
+export const mutatedRooms: readonly MutatedRoom[] = [
+  ...beside('apps/runner/src/sandboxes', 'lifecycle', 'locks', 'pool', 'activity', 'admission', 'keepsakes'),
+  ...beside('apps/runner/src/sandboxes/copies', 'tenant-of-copy'),
+  ...beside('packages/network/src', 'ruleset', 'policy'),
+  ...together('packages/network/src', 'policy', 'cidr'),
+  ...beside('packages/isolation/src/container', 'seccomp-profile', 'oci-config'),
+  ...together('packages/isolation/src/container', 'seccomp-profile', 'seccomp-syscalls'),
+  ...together('packages/isolation/src/container', 'oci-config', 'container-mounts', 'limits', 'capabilities'),
+  ...beside('packages/isolation/src/gvisor', 'seccomp-profile', 'oci-config'),
+  ...together('packages/isolation/src/gvisor', 'oci-config', 'gvisor-mounts'),
+  ...beside('packages/isolation/src/container/pager', 'missing-memory', 'page-map'),
+  ...beside('packages/contract/src', 'file-signature'),
+  ...beside('packages/states/src', 'collect'),
+  ...beside('packages/runtimes/src', 'detect', 'version'),
+  ...together('packages/runtimes/src', 'detect', 'clues', 'script-clues', 'package-json', 'project-file'),
+];

@@ -1,0 +1,21 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const repository = join(import.meta.dirname, '..');
+const files = globSync(['apps/*/{src,build}/**/*.test.ts', 'packages/*/src/**/*.test.ts', 'e2e/**/*.test.ts'], {
+  cwd: repository,
+  exclude: ['**/node_modules/**'],
+});
+
+/** By its name, or because it draws its cases: what fails in it once has been seen. */
+function looksForViolations(file: string, text: string): boolean {
+  return /crash|chaos|damage|soak|fill|full-disk|property/.test(file) || text.includes("from 'fast-check'");
+}
+
+test.each(files.filter((file) => looksForViolations(file, readFileSync(join(repository, file), 'utf8'))))(
+  '%s gets no second chance: it begins with the tag that says so',
+  (file) => {
+    expect(readFileSync(join(repository, file), 'utf8').split('\n', 1)[0]).toBe('/** @module-tag violation */');
+  },
+);
