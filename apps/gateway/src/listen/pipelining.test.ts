@@ -89,7 +89,8 @@ describe('requests that a client sends without waiting for answers', () => {
       expect(gateway.descriptors() - descriptors).toBeLessThan(40);
       await sleep(50);
     }
-    expect(Math.max(...waits)).toBeLessThan(500);
+    // Without turns nobody else was answered for 18 s.
+    expect(Math.max(...waits)).toBeLessThan(1000);
     expect(gateway.memoryMib() - memory).toBeLessThan(64);
     for (const socket of sockets) socket.destroy();
   });
