@@ -1,10 +1,12 @@
 /** @module-tag violation */
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readdir, readFile, rm, statfs } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { removeTree, run } from '@soulbox/base';
-import { startServer, testDirectory } from '@soulbox/testing';
+import { listHostTraces, nodeProgram, startServer, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -84,6 +86,21 @@ async function ask(method: string, path: string, body?: unknown): Promise<Answer
   return { status: answer.status, json, text };
 }
 
+async function cli(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const main = join(import.meta.dirname, '../apps/cli/bin/soulbox.mjs');
+  const environment = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: folder,
+    SOULBOX_TEMPLATES_DIR: testTemplatesDirectory,
+  };
+  const all = [main, ...args, '--data-dir', server.dataDirectory];
+  try {
+    return { code: 0, ...(await promisify(execFile)(nodeProgram, all, { env: environment })) };
+  } catch (error) {
+    return error as { code: number; stdout: string; stderr: string };
+  }
+}
+
 /** All that a team can see of what it has. */
 async function readLists(): Promise<Record<string, unknown>> {
   const paths = ['/v2/sandboxes', '/snapshots', '/templates', '/api-keys', '/events/webhooks', '/functions', '/kv'];
@@ -126,6 +143,7 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
   const snapshot = (await ask('POST', `/sandboxes/${running}/snapshots`, { name: 'kept' })).json as {
     snapshotID: string;
   };
+  await ask('POST', '/api-keys', { name: 'second' });
   const key = (await ask('POST', '/api-keys', { name: 'to be revoked' })).json as { id: string };
   const webhook = (
     await ask('POST', '/events/webhooks', {
@@ -140,6 +158,14 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
     templateID: string;
     buildID: string;
   };
+
+  const hash = 'a'.repeat(64);
+  const link = (await ask('GET', `/templates/${template.templateID}/files/${hash}`)).json as { url: string };
+  const [team] = (await ask('GET', '/teams')).json as { teamID: string }[];
+  const usage = (await ask('GET', `/teams/${team?.teamID ?? ''}/usage`)).json as Record<string, { used: number }>;
+  expect(usage['disk_bytes']?.used).toBeGreaterThan(2 * mib);
+  expect(usage['paused_memory_bytes']?.used).toBeGreaterThan(2 * mib);
+  expect(usage['events']?.used).toBeGreaterThan(5);
 
   await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
   await fillDisk();
@@ -178,6 +204,8 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
       'disk_full',
     ]);
   }
+  const upload = await fetch(link.url, { method: 'PUT', body: Buffer.alloc(1000) });
+  expect([upload.status, await upload.json()]).toEqual([507, expect.objectContaining({ error_code: 'disk_full' })]);
   expect(await readLists()).toEqual(before);
   await expectTruth();
 
@@ -209,6 +237,16 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
   await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
   await fillDisk();
   await server.kill9();
+  // Nobody is left running without a word.
+  const left = `1 sandbox (${running}) and 2 spares still run without their server`;
+  expect(await cli('status')).toMatchObject({ code: 3, stdout: expect.stringContaining(left) as string });
+  expect(await cli('down')).toMatchObject({ code: 1, stderr: expect.stringContaining(left) as string });
+  const doctor = await cli('doctor');
+  expect(doctor.code).toBe(1);
+  expect(doctor.stdout).toContain(left);
+  expect(doctor.stdout).toMatch(/FAIL +Free disk: 0.0 GiB .* all but kills and deletes/);
+  expect(await cli('key', 'create', 'x')).toMatchObject({ code: 1, stderr: expect.stringContaining('disk') as string });
+  expect(await cli('key', 'revoke', 'second')).toMatchObject({ code: 0 });
   await server.restart();
   expect(await isAlive(running)).toBe(true);
   expect((await ask('POST', '/api-keys', { name: 'new' })).status).toBe(507);
@@ -216,6 +254,16 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
   await makeRoom();
   await until('room', async () => (await ask('POST', '/api-keys', { name: 'again' })).status === 201);
   await (await Sandbox.connect(paused, connection())).commands.run('true');
-  for (const id of [running, paused]) expect((await ask('DELETE', `/sandboxes/${id}`)).status).toBe(204);
+  expect((await ask('DELETE', `/sandboxes/${paused}`)).status).toBe(204);
   receiver.close();
+
+  // Sandboxes of a server that died are ended without another one, as a server would, also on a full disk.
+  await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
+  await fillDisk();
+  await server.kill9();
+  expect(await cli('down', '--end-sandboxes')).toMatchObject({ code: 0, stderr: '' });
+  expect(await listHostTraces(instance)).toEqual([]);
+  expect((await cli('down')).code).toBe(0);
+  await server.restart();
+  expect((await ask('GET', `/sandboxes/${running}`)).text).toContain('(killed)');
 });

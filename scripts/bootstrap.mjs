@@ -1,4 +1,4 @@
-// What `npm start`, `npm test`, `npm run bench`, `npm run chaos`, `npm run soak` and `npm run fill` run first, under whatever Node the system has
+// What the commands of the table below (`npm start`, `npm test`, `npm run chaos` ...) run first, under whatever Node the system has
 // (20 or later) and before anything is installed: so plain JavaScript without dependencies. It installs the packages of
 // package-lock.json when they are missing or others, then hands over to a script under the Node that the workspace pins.
 import { spawn } from 'node:child_process';
@@ -15,6 +15,8 @@ const scripts = {
   templates: ['scripts/templates.ts'],
   bench: ['scripts/run-prepared.ts', 'bench/main.ts'],
   chaos: ['scripts/run-prepared.ts', 'e2e/chaos/main.ts'],
+  crash: ['scripts/run-prepared.ts', 'e2e/crash/main.ts'],
+  moments: ['scripts/run-prepared.ts', 'e2e/moments/main.ts'],
   soak: ['scripts/run-prepared.ts', 'e2e/soak/main.ts'],
   fill: ['scripts/run-prepared.ts', 'e2e/fill/main.ts'],
 };

@@ -28,11 +28,16 @@ const soulbox = async (...args: string[]): Promise<number> =>
 /** Prepares the host for tests, with what only they need; gives the exit code of what failed. */
 export async function prepareForTests(): Promise<number> {
   const code = await soulbox('setup', '--install', '--data-dir', testDirectory);
-  if (code === 0 && !existsSync('/usr/bin/chromium')) await installForTests(['chromium']);
-  if (code === 0 && !existsSync('/usr/lib/python3/dist-packages/ipykernel'))
-    await installForTests(['python3-ipykernel', 'python3-matplotlib']);
+  for (const { proof, names } of testPrograms) if (code === 0 && !existsSync(proof)) await installForTests(names);
   return code;
 }
+
+/** By a file that shows that it is there: a browser for a desktop, what kills servers in the place of a system call, a real kernel. */
+const testPrograms = [
+  { proof: '/usr/bin/chromium', names: ['chromium'] },
+  { proof: '/usr/bin/strace', names: ['strace'] },
+  { proof: '/usr/lib/python3/dist-packages/ipykernel', names: ['python3-ipykernel', 'python3-matplotlib'] },
+] as const;
 
 /** A few tests need them; where they cannot be installed those tests say so and are left out, or fail in CI. */
 async function installForTests(names: readonly string[]): Promise<void> {

@@ -53,6 +53,32 @@ export const apiConfigSchema = {
     10 * 1024,
     'MiB of all archives that a team has uploaded for its builds. An upload beyond that answers 429.',
   ),
+  teamDiskMb: key(
+    'SOULBOX_TEAM_DISK_MB',
+    wholeNumber(1, 1024 * 1024 * 1024),
+    1024 * 1024,
+    'MiB that the disks of the sandboxes of a team, paused ones included, and its snapshots may take of the host together. A create, fork ' +
+      'or snapshot beyond that answers 429.',
+  ),
+  teamPausedMemoryMb: key(
+    'SOULBOX_TEAM_PAUSED_MEMORY_MB',
+    wholeNumber(1, 1024 * 1024 * 1024),
+    256 * 1024,
+    'MiB of saved memory that the paused sandboxes of a team may take of the disk. A pause beyond that answers 429; one at a ' +
+      'deadline is made all the same.',
+  ),
+  teamKvMb: key(
+    'SOULBOX_TEAM_KV_MB',
+    wholeNumber(1, 1024 * 1024 * 1024),
+    10 * 1024,
+    'MiB of all values of all key-value namespaces of a team. A value beyond that is refused with 429.',
+  ),
+  teamEventLimit: key(
+    'SOULBOX_TEAM_EVENT_LIMIT',
+    wholeNumber(1000, 1_000_000_000),
+    1_000_000,
+    'Lifecycle events that are kept for a team. Of more, the oldest go before their time.',
+  ),
   buildFileRetentionHours: key(
     'SOULBOX_BUILD_FILE_RETENTION_HOURS',
     wholeNumber(1, 24 * 365),

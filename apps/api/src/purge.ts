@@ -17,6 +17,7 @@ export async function purgeUntilStop(context: ApiContext): Promise<void> {
     try {
       await purgeOlder(context, config.endedRetentionHours, (...args) => records.sandboxes.purgeEnded(...args));
       await purgeOlder(context, config.eventRetentionHours, (...args) => records.events.purge(...args));
+      await purgeBeyond(context);
       await purgeOlder(context, config.buildRetentionHours, (...args) => records.builds.purge(...args));
       await purgeOlder(context, config.buildFileRetentionHours, (...args) => purgeFiles(context, ...args));
       await records.builds.giveUp(context.clock.now() - waitingBuildMs, neverStarted, context.clock.now());
@@ -32,4 +33,14 @@ type Purge = (before: number, limit: number) => Promise<number>;
 async function purgeOlder(context: ApiContext, hours: number, purge: Purge): Promise<void> {
   const before = context.clock.now() - hours * 3600 * 1000;
   while ((await purge(before, batch)) === batch) await sleep(50, context.stopping);
+}
+
+/** A team that makes events without end keeps its newest. */
+async function purgeBeyond({ records, config, logger, stopping }: ApiContext): Promise<void> {
+  let dropped = 0;
+  for (let count = batch; count > 0; dropped += count) {
+    count = await records.events.purgeBeyond(config.teamEventLimit, batch);
+    if (count === batch) await sleep(50, stopping);
+  }
+  if (dropped > 0) logger.warn({ dropped }, 'events dropped before their time: a team has more than its limit');
 }

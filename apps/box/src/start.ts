@@ -117,6 +117,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
     await startFunctions({
       config: config.functions,
       teamSandboxLimit: config.api.teamSandboxLimit,
+      teamKvBytes: config.api.teamKvMb * 1024 * 1024,
       records,
       blobs: started.use(await openDiskBlobs({ directory: join(dataDirectory, 'functions') })),
       runner: runnerClient,

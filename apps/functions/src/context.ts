@@ -14,6 +14,8 @@ export interface FunctionsContext {
   readonly config: FunctionsConfig;
   /** How many sandboxes a team may run: those of functions count. */
   readonly teamSandboxLimit: number;
+  /** Bytes that the values of a team may have in all its key-value namespaces. */
+  readonly teamKvBytes: number;
   readonly records: Records;
   /** `bundles/<digest>` and `kv/<namespace>/<id>`. */
   readonly blobs: BlobStore;

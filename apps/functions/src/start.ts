@@ -20,6 +20,7 @@ import type { Vault } from './vault.ts';
 export interface FunctionsOptions {
   readonly config: FunctionsConfig;
   readonly teamSandboxLimit: number;
+  readonly teamKvBytes: number;
   /** Stay the caller's. */
   readonly records: Records;
   readonly blobs: BlobStore;

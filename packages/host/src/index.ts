@@ -9,4 +9,5 @@ export type { Criu } from './criu/find-criu.ts';
 export { protection } from './protection.ts';
 export type { Protection } from './protection.ts';
 export { installPackages } from './install-packages.ts';
+export { sameFix } from './finding.ts';
 export type { Finding, Fix, HostSubject } from './finding.ts';

@@ -1,6 +1,12 @@
-export { nodeProgram, startServer, testDirectory, testTemplatesDirectory } from './server-process.ts';
+export {
+  makeTestDirectory,
+  nodeProgram,
+  startServer,
+  testDirectory,
+  testTemplatesDirectory,
+} from './server-process.ts';
 export type { ServerOptions, ServerProcess } from './server-process.ts';
 export { isThere } from './is-there.ts';
 export { listHostTraces } from './host-traces.ts';
 export { startRunnerProcess } from './runner-process.ts';
-export type { RunnerProcess } from './runner-process.ts';
+export type { RunnerEvent, RunnerProcess } from './runner-process.ts';

@@ -10,14 +10,23 @@ const program = fileURLToPath(new URL('./runner-program.ts', import.meta.url));
 export interface RunnerProcess {
   /**
    * A method of spec/runner by its name there, in JSON form both ways; or with a `sandboxId` `ask`: whether its envd answers,
-   * `fill`: gives it a large disk, and `wake`: the gateway's way to wake it. `runBuild` answers with all its `events`, and `cancelBuild`
+   * `fill`: gives it a large disk, and `wake`: the gateway's way to wake it. `moveDeadline` takes `endAtMs`. `runBuild` answers with all its `events`, and `cancelBuild`
    * drops its stream; `shell` gives what a `command` prints in a sandbox. Rejects with the runner's message, and when the runner is killed.
    */
   call(method: string, request: object): Promise<Record<string, unknown>>;
+  readonly pid: number;
+  /** What it has told of its sandboxes so far (spec/runner, WatchEvents), in JSON form; those it had at its start first. */
+  readonly events: readonly RunnerEvent[];
   /** SIGKILL, wherever it is. Its sandboxes go on. */
   kill(): Promise<void>;
   /** Leaves nothing of the runner but sandboxes. */
   stop(): Promise<void>;
+}
+
+export interface RunnerEvent {
+  readonly created?: { readonly sandbox: { readonly sandboxId: string; readonly state: string } };
+  readonly updated?: { readonly sandbox: { readonly sandboxId: string; readonly state: string } };
+  readonly ended?: { readonly sandboxId: string; readonly cause: string };
 }
 
 export interface RunnerProcessOptions {
@@ -38,6 +47,7 @@ export async function startRunnerProcess(
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, ...environment },
   });
+  const events: RunnerEvent[] = [];
   const waiting = new Map<number, PromiseWithResolvers<Record<string, unknown>>>();
   const wait = async (id: number): Promise<Record<string, unknown>> => {
     const waiter = Promise.withResolvers<Record<string, unknown>>();
@@ -45,8 +55,10 @@ export async function startRunnerProcess(
     return await waiter.promise;
   };
   createInterface({ input: child.stdout }).on('line', (line) => {
-    const { id, result, error } = JSON.parse(line) as { id: number; result?: object; error?: string };
-    if (error === undefined) waiting.get(id)?.resolve(result as Record<string, unknown>);
+    const message = JSON.parse(line) as { id: number; result?: object; error?: string; event?: RunnerEvent };
+    const { id, result, error, event } = message;
+    if (event !== undefined) events.push(event);
+    else if (error === undefined) waiting.get(id)?.resolve(result as Record<string, unknown>);
     else waiting.get(id)?.reject(new Error(error));
     waiting.delete(id);
   });
@@ -67,6 +79,8 @@ export async function startRunnerProcess(
     await ended;
   };
   return {
+    pid: child.pid ?? 0,
+    events,
     call,
     kill,
     stop: async () => {

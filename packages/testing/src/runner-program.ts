@@ -8,12 +8,18 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { DescMessage, JsonValue, Message } from '@bufbuild/protobuf';
 import { fromJson, toJson } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { createLogger, loadConfig, silentLogger } from '@soulbox/base';
 import { createDrivers, defaultTemplate } from '@soulbox/box';
 import { envdPort } from '@soulbox/contract';
-import { RunBuildRequestSchema, RunBuildResponseSchema, RunnerService } from '@soulbox/contract/runner';
+import {
+  RunBuildRequestSchema,
+  RunBuildResponseSchema,
+  RunnerService,
+  WatchEventsResponseSchema,
+} from '@soulbox/contract/runner';
 import { Process } from '@soulbox/contract/process';
 import { buildEnvdRuntime } from '@soulbox/envd/build';
 import { openNetwork } from '@soulbox/network';
@@ -133,9 +139,16 @@ async function runBuild(request: object): Promise<{ events: unknown[] }> {
   return { events };
 }
 
+/** `setDeadline` with a time that JSON can say. */
+async function moveDeadline({ sandboxId, endAtMs }: { sandboxId: string; endAtMs: number }): Promise<object> {
+  await client.setDeadline({ sandboxId, endAt: timestampFromMs(endAtMs) });
+  return {};
+}
+
 async function perform(method: string, request: object): Promise<unknown> {
   if (method === 'runBuild') return await runBuild(request);
   if (method === 'shell') return await shell(request as { sandboxId: string; command: string });
+  if (method === 'moveDeadline') return await moveDeadline(request as { sandboxId: string; endAtMs: number });
   if (method === 'cancelBuild') return builds.get((request as { buildId: string }).buildId)?.abort();
   if (method in own) return await own[method as keyof typeof own]((request as { sandboxId: string }).sandboxId);
   const call = client[method as Method] as (request: object) => Promise<Message>;
@@ -150,4 +163,10 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     (error: unknown) => answer({ error: error instanceof Error ? error.message : String(error) }),
   );
 });
+/** As the control plane follows them. */
+async function tellEvents(): Promise<void> {
+  for await (const event of client.watchEvents({}))
+    process.stdout.write(`${JSON.stringify({ event: toJson(WatchEventsResponseSchema, event) })}\n`);
+}
+void tellEvents().catch(() => undefined);
 process.stdout.write('{"id":0}\n');

@@ -50,7 +50,7 @@ export interface ServerProcess {
 
 /** Starts `soulbox up` and resolves when it is ready. Throws with the end of its log when it dies or takes over 60 s. */
 export async function startServer(options: ServerOptions): Promise<ServerProcess> {
-  const dataDirectory = options.dataDirectory ?? (await makeDataDirectory(options.instance));
+  const dataDirectory = options.dataDirectory ?? (await makeTestDirectory(`data-${options.instance}-`));
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   let server = await launch(options, dataDirectory, { port: 0, tlsPort: 0 });
   const clients = await clientEnvironments(dataDirectory, server);
@@ -76,9 +76,10 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
   };
 }
 
-async function makeDataDirectory(instance: number): Promise<string> {
+/** A folder of the caller's own beside those of other tests. */
+export async function makeTestDirectory(prefix: string): Promise<string> {
   await mkdir(testDirectory, { recursive: true, mode: 0o700 });
-  return await mkdtemp(join(testDirectory, `data-${instance}-`));
+  return await mkdtemp(join(testDirectory, prefix));
 }
 
 async function launch(

@@ -8,6 +8,8 @@ import { aliveAfter } from '../sandboxes/find.ts';
 import { readPages } from '../sandboxes/read-pages.ts';
 import { diskFamilies } from './disk-families.ts';
 import { hostDiskFamilies } from './host-disk-families.ts';
+import { teamFamilies } from './team-families.ts';
+import { readUsage } from '../teams/usage.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
 import type { MeasuredSandbox } from './sandbox-families.ts';
 import { formatMetrics, prometheusContentType } from './text-format.ts';
@@ -35,8 +37,8 @@ export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const families = request.isOperator
-        ? [...(await serverFamilies(context)), ...(await hostDiskFamilies(context))]
-        : teamFamilies(await measure(context, callerOf(request).team.id));
+        ? await serverFamilies(context)
+        : await familiesOfTeam(context, callerOf(request).team.id);
       return reply.type(prometheusContentType).send(formatMetrics(families));
     },
   );
@@ -54,8 +56,13 @@ async function measure(context: ApiContext, teamId: string): Promise<MeasuredSan
   return sandboxes.map((sandbox) => ({ ...sandbox, metric: newest.get(sandbox.id) }));
 }
 
-function teamFamilies(sandboxes: readonly MeasuredSandbox[]): MetricFamily[] {
-  return [runningFamily('Running sandboxes of the team.', sandboxes.length), ...sandboxFamilies(sandboxes)];
+async function familiesOfTeam(context: ApiContext, teamId: string): Promise<MetricFamily[]> {
+  const sandboxes = await measure(context, teamId);
+  return [
+    runningFamily('Running sandboxes of the team.', sandboxes.length),
+    ...teamFamilies(await readUsage(context, teamId)),
+    ...sandboxFamilies(sandboxes),
+  ];
 }
 
 function runningFamily(help: string, running: number): MetricFamily {
@@ -87,6 +94,7 @@ async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
       samples: [{ labels: {}, value: Math.round(performance.timeOrigin) / 1000 }],
     },
     ...diskFamilies(context),
+    ...(await hostDiskFamilies(context)),
     context.durations.family(),
   ];
 }

@@ -13,6 +13,7 @@ import { checkTimeout } from './deadline.ts';
 import { lifecycleToRunner, refuseContradictions } from './lifecycle.ts';
 import { newSandboxSchema, newSandboxV2Schema } from './new-sandbox-schema.ts';
 import type { NewSandbox } from './new-sandbox-schema.ts';
+import { checkUsage } from '../teams/usage.ts';
 import { withPlaces } from './places.ts';
 import { sandboxSchema } from './schemas.ts';
 import { getSource } from './source.ts';
@@ -61,6 +62,7 @@ async function createSandbox(context: ApiContext, caller: Caller, body: NewSandb
   refuseContradictions(body);
   refuseUnavailable(body);
   const source = await getSource(context, caller.team, body.templateID);
+  await checkUsage(context, caller.team.id, 'disk_bytes');
   const sandbox = await createFrom(context, caller, source, body).catch(async (thrown: unknown) => {
     // A tag that moved meanwhile took the build with it that it had pointed at.
     const again = hasVanished(thrown) ? await getSource(context, caller.team, body.templateID) : source;

@@ -14,6 +14,7 @@ import { callRunner } from '../runner/call.ts';
 import { getSnapshot, snapshotParams } from '../snapshots/find.ts';
 import { checkTimeout } from './deadline.ts';
 import { getLive, refuseFunctions, withRow } from './find.ts';
+import { checkUsage } from '../teams/usage.ts';
 import { withPlaces } from './places.ts';
 import { sandboxSchema } from './schemas.ts';
 import { sandboxToWire } from './to-wire.ts';
@@ -83,6 +84,7 @@ type ForkSource = { readonly case: 'sandboxId' | 'snapshotId'; readonly value: s
 
 async function fork(context: ApiContext, caller: Caller, source: ForkSource, wish: z.infer<typeof forkSchema>) {
   const { count, timeout: timeoutSeconds } = wish;
+  await checkUsage(context, caller.team.id, 'disk_bytes');
   const ask = { source, count, timeoutSeconds, teamId: caller.team.id };
   const wanted = { id: randomUUID(), templateId: source.value, places: count };
   const { outcomes } = await withPlaces(

@@ -4,6 +4,7 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, noContent, sandboxParams } from '../http/schemas.ts';
 import { runnerStateMs } from '../limits.ts';
+import { checkUsage } from '../teams/usage.ts';
 import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import { getLive, goneFromRunner, withRow } from './find.ts';
@@ -36,6 +37,7 @@ export function addPauseRoute(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const { memory = true, durability = '' } = request.body ?? {};
       const record = await getLive(context, callerOf(request), request.params.sandboxID);
+      await checkUsage(context, record.teamId, 'paused_memory_bytes');
       // Whether the step is legal is the runner's to say: only it knows what is under way.
       const wish = { sandboxId: record.id, keepMemory: memory, durability };
       const { sandbox } = await withRow(context, record, () =>

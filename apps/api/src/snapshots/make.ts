@@ -8,6 +8,7 @@ import { errors, sandboxParams } from '../http/schemas.ts';
 import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { getLive, refuseFunctions, withRow } from '../sandboxes/find.ts';
+import { checkUsage } from '../teams/usage.ts';
 import { forgetQuietly } from './forget.ts';
 import { parseSnapshotName } from './name.ts';
 import type { SnapshotName } from './name.ts';
@@ -41,6 +42,7 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
       const name = await parseSnapshotName(context, caller.team, request.body?.name);
       const sandbox = await getLive(context, caller, request.params.sandboxID);
       refuseFunctions(sandbox);
+      await checkUsage(context, caller.team.id, 'disk_bytes');
       const snapshot = await makeSnapshot(context, sandbox, name);
       return reply.code(201).send(snapshotToWire(snapshot, caller.team));
     },

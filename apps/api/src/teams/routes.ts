@@ -6,6 +6,7 @@ import type { ApiApp } from '../http/app.ts';
 import { errors, timeSchema, timeToWire } from '../http/schemas.ts';
 import { shown } from '../http/shown.ts';
 import { teamMetrics } from './metrics.ts';
+import { readUsage } from './usage.ts';
 
 const teamSchema = z
   .object({
@@ -25,6 +26,18 @@ const teamMetricSchema = z
   })
   .meta({ id: 'TeamMetric' });
 
+const figureSchema = z.object({ used: z.int(), limit: z.int() });
+const usageSchema = z
+  .object({
+    disk_bytes: figureSchema.describe('Disks of sandboxes, paused ones included, and snapshots.'),
+    paused_memory_bytes: figureSchema.describe('Saved memory of paused sandboxes.'),
+    snapshots: figureSchema,
+    upload_bytes: figureSchema.describe('Archives for template builds.'),
+    kv_bytes: figureSchema.describe('Values of key-value namespaces.'),
+    events: figureSchema.describe('Of more than the limit, the oldest go before their time.'),
+  })
+  .meta({ id: 'TeamUsage' });
+
 const unixSeconds = z.coerce.number().int().min(0).max(253_402_300_799);
 /** What is shown when no span is asked for. */
 const spanDefaultMs = 3600 * 1000;
@@ -40,6 +53,24 @@ export function addTeamRoutes(app: ApiApp, context: ApiContext): void {
       const { team } = callerOf(request);
       const apiKey = presentedKey(request, 'key-or-bearer') ?? '';
       return [{ teamID: team.id, name: team.name, apiKey, isDefault: team.isDefault }];
+    },
+  );
+
+  app.get(
+    '/teams/:teamID/usage',
+    {
+      schema: {
+        tags: ['teams'],
+        summary: "What the team has of everything that has a limit. SoulBox's own.",
+        params: z.object({ teamID: z.string() }),
+        response: { 200: usageSchema, ...errors(404, 503) },
+      },
+    },
+    async (request) => {
+      const { team } = callerOf(request);
+      const { teamID } = request.params;
+      if (teamID !== team.id) throw new SoulBoxError('team_not_found', `team ${shown(teamID)} not found`);
+      return await readUsage(context, team.id);
     },
   );
 

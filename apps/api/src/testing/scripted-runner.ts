@@ -41,6 +41,8 @@ export interface ScriptedRunner {
   readonly builds: ReadonlyMap<string, ScriptedBuild>;
   /** Calls about states with their requests, in order. */
   readonly stateRequests: { readonly call: string; readonly request: object }[];
+  /** What every team takes of the host. */
+  readonly usage: { diskBytes: bigint; pausedMemoryBytes: bigint };
   /** Thrown by every call while it is set. */
   failure: unknown;
   /** Runs inside each call about states, before anything is done; a throw fails the call. */
@@ -73,6 +75,7 @@ export function createScriptedRunner(): ScriptedRunner {
     failingForks: 0,
   };
   const snapshots = new Map<string, Snapshot>();
+  const usage = { diskBytes: 0n, pausedMemoryBytes: 0n };
   const stateRequests: ScriptedRunner['stateRequests'] = [];
   const creates: CreateSandboxRequest[] = [];
   const made: string[] = [];
@@ -172,6 +175,7 @@ export function createScriptedRunner(): ScriptedRunner {
         return { sandbox: get(sandboxId) };
       },
       listSandboxes: () => ({ sandboxes: [...sandboxes.values()] }),
+      getTeamUsage: () => usage,
       getHostDisk: () =>
         Promise.resolve({
           ...{ totalBytes: 1000n, freeBytes: 600n, reserveBytes: 100n, committedBytes: 200n, toldBytes: 4500n },
@@ -262,6 +266,7 @@ export function createScriptedRunner(): ScriptedRunner {
     creates,
     snapshots,
     builds: builds.builds,
+    usage,
     stateRequests,
     logs,
     metrics,

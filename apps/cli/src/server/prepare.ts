@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import type { Logger } from '@soulbox/base';
 import { prepareHost } from '@soulbox/host';
+import { openDiskReserve } from '@soulbox/storage';
 import { baseRecipe, ensureTemplate, openTemplateStore } from '@soulbox/templates';
 import type { Folders } from '../config.ts';
 import { createProgress } from '../output/progress.ts';
@@ -9,6 +11,7 @@ export async function prepareEverything(
   folders: Folders,
   options: { install: boolean; logger: Logger },
 ): Promise<void> {
+  openDiskReserve(join(folders.dataDirectory, 'reserve')).makeRoom();
   {
     using progress = createProgress('Preparing the host:');
     const findings = await prepareHost({

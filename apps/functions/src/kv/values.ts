@@ -1,5 +1,5 @@
 import { randomId, SoulBoxError } from '@soulbox/base';
-import type { BlobStream, KvEntry } from '@soulbox/storage';
+import type { BlobStream, KvEntry, KvLimits } from '@soulbox/storage';
 import type { FunctionsContext } from '../context.ts';
 
 export interface NamespaceName {
@@ -27,24 +27,36 @@ export async function openNamespace(context: FunctionsContext, { teamId, namespa
   );
 }
 
-/** Throws `body_too_large` for a value above the limit, `limit_exceeded` when the namespace is full. */
+/** Throws `body_too_large` for a value above the limit, `limit_exceeded` when the namespace or the team is full. */
 export async function putValue(context: FunctionsContext, namespace: string, value: NewValue): Promise<void> {
-  const { records, blobs, config } = context;
+  const { blobs, config } = context;
   const { key, metadata, expiresAt } = value;
   const blobKey = `kv/${namespace}/${randomId(24)}`;
   const { sizeBytes } = await blobs.put(blobKey, limited(value.content, config.kvValueMaxBytes));
-  const limits = { keys: config.kvKeyLimit, sizeBytes: config.kvNamespaceMaxBytes };
-  const put = await records.kv.put(namespace, { key, blobKey, sizeBytes, metadata, expiresAt }, limits);
+  const limits = { keys: config.kvKeyLimit, sizeBytes: config.kvNamespaceMaxBytes, teamBytes: context.teamKvBytes };
+  const put = await noteValue(context, namespace, { key, blobKey, sizeBytes, metadata, expiresAt }, limits);
   if (put.done) {
     if (put.replaced !== undefined) await blobs.delete(put.replaced);
     return;
   }
   await blobs.delete(blobKey);
   if (put.why === 'gone') throw new SoulBoxError('namespace_not_found', 'The namespace was removed in this moment.');
+  if (put.why === 'team_full')
+    throw new SoulBoxError('limit_exceeded', `The team's key-value data would be more than ${limits.teamBytes} bytes.`);
   throw new SoulBoxError(
     'limit_exceeded',
     `The namespace is full: it holds up to ${limits.keys} keys and ${limits.sizeBytes} bytes.`,
   );
+}
+
+/** A blob that cannot be noted would be nobody's. */
+async function noteValue({ records, blobs }: FunctionsContext, namespace: string, entry: KvEntry, limits: KvLimits) {
+  try {
+    return await records.kv.put(namespace, entry, limits);
+  } catch (error) {
+    await blobs.delete(entry.blobKey);
+    throw error;
+  }
 }
 
 async function* limited(content: AsyncIterable<Uint8Array>, maxBytes: number): AsyncIterable<Uint8Array> {

@@ -68,7 +68,7 @@ export function functionFault(name: string, thrown: unknown): EdgeError {
   if (error.reason === 'function_broken')
     return { code: 503, message: 'The function cannot be started. Its log says why.' };
   const status = httpStatusFromError(error);
-  if (status === 429 || status === 503)
+  if (status === 429 || status === 503 || status === 507)
     return { code: status, message: `The function cannot be started now: ${error.message}` };
   return { code: 502, message: 'The function cannot be reached. The server log has the details.' };
 }

@@ -1,4 +1,4 @@
-import { SoulBoxError } from '@soulbox/base';
+import { errorFromUnknown } from '@soulbox/base';
 import { httpStatusFromError } from '@soulbox/contract';
 import type { EdgeError } from './edge-error.ts';
 import { sandboxNotFound } from './edge-error.ts';
@@ -28,12 +28,13 @@ export const pausedAgain = (sandboxId: string): EdgeError => ({
   code: 409,
 });
 
-/** What a failed wake means for a client: 429, 409 and 503 can be tried again, 502 needs somebody to look. */
-export function wakeFailed(sandboxId: string, error: unknown): EdgeError {
-  if (!(error instanceof SoulBoxError) || error.reason === 'internal')
+/** What a failed wake means for a client: 429, 409, 503 and 507 can be tried again, 502 needs somebody to look. */
+export function wakeFailed(sandboxId: string, thrown: unknown): EdgeError {
+  const error = errorFromUnknown(thrown);
+  if (error.reason === 'internal')
     return { sandboxId, message: 'The sandbox could not be resumed. The server log has the details.', code: 502 };
   if (error.reason === 'sandbox_not_found') return sandboxNotFound(sandboxId);
   const status = httpStatusFromError(error);
-  const code = status === 409 || status === 429 || status === 503 ? status : 502;
+  const code = [409, 429, 503, 507].includes(status) ? status : 502;
   return { sandboxId, message: `The sandbox could not be resumed: ${error.message}`, code };
 }

@@ -258,6 +258,7 @@ describe('a wake that fails', () => {
   const failures: [Reason, number][] = [
     ['sandbox_resume_failed', 503],
     ['runner_unavailable', 503],
+    ['disk_full', 507],
     ['state_damaged', 502],
     ['state_incompatible', 409],
     ['illegal_transition', 409],

@@ -43,4 +43,6 @@ export interface EventRecords {
   addCheckpoint(sandboxId: string, at: number): Promise<boolean>;
   /** Deletes at most `limit` events from before `before`, and what was still to be delivered of them. Gives their number. */
   purge(before: number, limit: number): Promise<number>;
+  /** Deletes the oldest events of teams that have more than `kept`, `limit` at most. Gives their number. */
+  purgeBeyond(kept: number, limit: number): Promise<number>;
 }

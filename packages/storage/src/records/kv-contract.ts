@@ -6,7 +6,7 @@ import { ensureDefaultTeam } from './first-start.ts';
 import type { KvEntry } from './kv.ts';
 import type { Records } from './records.ts';
 
-const limits = { keys: 100, sizeBytes: 1000 };
+const limits = { keys: 100, sizeBytes: 1000, teamBytes: 10_000 };
 
 /** What every implementation of KvRecords must do. */
 export function describeKv(name: string, open: (folder: string) => Promise<Records>): void {
@@ -61,7 +61,17 @@ export function describeKv(name: string, open: (folder: string) => Promise<Recor
       await put('a', { sizeBytes: 900 });
       expect(await put('b', { sizeBytes: 101 })).toEqual({ done: false, why: 'full' });
       expect(await put('a', { sizeBytes: 1000 })).toMatchObject({ done: true });
-      expect(await put('b', { sizeBytes: 0 }, { keys: 1, sizeBytes: 5000 })).toEqual({ done: false, why: 'full' });
+      expect(await put('b', { sizeBytes: 0 }, { ...limits, keys: 1, sizeBytes: 5000 })).toEqual({
+        done: false,
+        why: 'full',
+      });
+      // Of all namespaces of the team together; less of what is there is never too much.
+      const tight = { ...limits, teamBytes: 500 };
+      expect(await put('b', { sizeBytes: 1 }, { ...tight, sizeBytes: 5000 })).toEqual({
+        done: false,
+        why: 'team_full',
+      });
+      expect(await put('a', { sizeBytes: 600 }, tight)).toMatchObject({ done: true });
       expect(await records.kv.put('nowhere', entry('a'), limits)).toEqual({ done: false, why: 'gone' });
     });
 

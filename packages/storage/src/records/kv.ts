@@ -32,6 +32,8 @@ export interface KvListQuery {
 export interface KvLimits {
   readonly keys: number;
   readonly sizeBytes: number;
+  /** Of all namespaces of the team. */
+  readonly teamBytes: number;
 }
 
 /**
@@ -49,7 +51,7 @@ export interface KvRecords {
   /** The blobs of its entries; undefined when there is no such namespace. */
   removeNamespace(teamId: string, name: string): Promise<string[] | undefined>;
   get(namespaceId: string, key: string, now: number): Promise<KvEntry | undefined>;
-  /** Writes or replaces. `full` when the namespace would exceed its limits, `gone` when there is none. */
+  /** Writes or replaces. `full` when the namespace would exceed its limits, `team_full` when the team would, `gone` when there is none. */
   put(namespaceId: string, entry: KvEntry, limits: KvLimits): Promise<KvPut>;
   /** The blob of what was there. */
   remove(namespaceId: string, key: string): Promise<string | undefined>;
@@ -63,4 +65,4 @@ export interface KvRecords {
 
 export type KvPut =
   | { readonly done: true; readonly replaced: string | undefined }
-  | { readonly done: false; readonly why: 'full' | 'gone' };
+  | { readonly done: false; readonly why: 'full' | 'team_full' | 'gone' };

@@ -8,6 +8,17 @@ export interface TeamRecord {
   readonly createdAt: number;
 }
 
+export interface TeamRecordsUsage {
+  readonly snapshots: number;
+  /** Layers that several share counted for each. */
+  readonly snapshotBytes: number;
+  /** Archives for builds. */
+  readonly uploadBytes: number;
+  /** Values of key-value namespaces. */
+  readonly kvBytes: number;
+  readonly events: number;
+}
+
 export interface TeamRecords {
   /** Throws `name_taken` when the id exists, or when there is a default team already and this is another one. */
   create(team: TeamRecord): Promise<void>;
@@ -15,4 +26,6 @@ export interface TeamRecords {
   findDefault(): Promise<TeamRecord | undefined>;
   /** Oldest first. */
   list(): Promise<TeamRecord[]>;
+  /** What a team has in the records and under them. Cheap: asked before every create. */
+  readUsage(id: string): Promise<TeamRecordsUsage>;
 }

@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
-import { readdirSync, statfsSync, unlinkSync } from 'node:fs';
+import { existsSync, readdirSync, statfsSync, unlinkSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 
 const mib = 1024 * 1024;
@@ -113,14 +113,9 @@ export function openDiskReserve(directory: string): DiskReserve {
   };
 }
 
-/** The folder, or the one that will hold it. */
+/** The folder, or the nearest one above it that is there. */
 function nearest(directory: string): string {
-  try {
-    readdirSync(directory);
-    return directory;
-  } catch {
-    return join(directory, '..');
-  }
+  return existsSync(directory) ? directory : nearest(dirname(directory));
 }
 
 async function fill(directory: string, mayTake: () => boolean): Promise<void> {

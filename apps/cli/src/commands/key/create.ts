@@ -18,7 +18,7 @@ export const createKey = defineCommand({
   async run({ args }) {
     if (!nameForm.test(args.name))
       throw new UsageError('NAME must have 1 to 100 characters, none of them a control character.');
-    const { records, team } = await openRecords(resolveFolders(args['data-dir']).dataDirectory);
+    const { records, team } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: true });
     await using _ = records;
     const { key, record } = await createApiKey(records, team, args.name);
     if (args.json === true) console.log(JSON.stringify({ id: record.id, name: record.name, key: key.reveal() }));

@@ -8,7 +8,7 @@ export const listKeys = defineCommand({
   meta: { name: 'list', description: 'List the API keys, without their values' },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
-    const { records, team } = await openRecords(resolveFolders(args['data-dir']).dataDirectory);
+    const { records, team } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });
     await using _ = records;
     const keys = (await records.apiKeys.list(team.id)).map((key) => ({
       id: key.id,

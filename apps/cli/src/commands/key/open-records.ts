@@ -1,11 +1,19 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
+import { ensureDefaultTeam, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import type { Records, TeamRecord } from '@soulbox/storage';
 
-/** Opens the records of a data folder beside a running server (SQLite in WAL mode allows it), and its default team. */
-export async function openRecords(dataDirectory: string): Promise<{ records: Records; team: TeamRecord }> {
+/**
+ * Opens the records of a data folder beside a running server (SQLite in WAL mode allows it), and its default team. With `adds` it
+ * throws `disk_full` when there is no room for anything new.
+ */
+export async function openRecords(
+  dataDirectory: string,
+  { adds }: { readonly adds: boolean },
+): Promise<{ records: Records; team: TeamRecord }> {
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
-  const records = openSqliteRecords(join(dataDirectory, 'records.sqlite'));
+  const reserve = openDiskReserve(join(dataDirectory, 'reserve'));
+  if (adds) reserve.check();
+  const records = openSqliteRecords(join(dataDirectory, 'records.sqlite'), { reserve });
   return { records, team: await ensureDefaultTeam(records) };
 }

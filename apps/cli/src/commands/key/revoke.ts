@@ -12,7 +12,7 @@ export const revokeKey = defineCommand({
     json: jsonArg,
   },
   async run({ args }) {
-    const { records, team } = await openRecords(resolveFolders(args['data-dir']).dataDirectory);
+    const { records, team } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });
     await using _ = records;
     const matches = (await records.apiKeys.list(team.id)).filter((key) => key.id === args.key || key.name === args.key);
     const [match] = matches;

@@ -1,8 +1,11 @@
 import { defineCommand } from 'citty';
 import { isRunning, sleep, SoulBoxError } from '@soulbox/base';
 import { findServer } from '@soulbox/box/server-file';
+import { findUnmanaged } from '@soulbox/box/unmanaged';
 import { resolveFolders } from '../../config.ts';
+import { exitCodes } from '../../program/exit-codes.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { describeUnmanaged, endUnmanaged, unmanagedFix } from '../../server/unmanaged.ts';
 
 // Ending a thousand sandboxes takes a while; the server itself bounds each step.
 const timeoutMs = 120_000;
@@ -14,6 +17,10 @@ export const down = defineCommand({
     'keep-sandboxes': {
       type: 'boolean',
       description: 'Leave sandboxes running for the next server to adopt; nobody enforces their timeouts meanwhile',
+    },
+    'end-sandboxes': {
+      type: 'boolean',
+      description: 'End also the sandboxes that a server which is gone left running',
     },
     json: jsonArg,
   },
@@ -31,8 +38,20 @@ export const down = defineCommand({
         await sleep(20);
       }
     }
-    const answer = { stopped: server !== undefined, keptSandboxes: server !== undefined && keepSandboxes };
-    if (args.json === true) console.log(JSON.stringify(answer));
-    else console.log(server === undefined ? `No server uses ${dataDirectory}.` : `Server ${server.pid} stopped.`);
+    // Kept on purpose: whoever asked for it knows of them.
+    const left = keepSandboxes ? [] : await findUnmanaged(dataDirectory);
+    const isToEnd = left.length > 0 && args['end-sandboxes'] === true;
+    if (isToEnd) await endUnmanaged(dataDirectory, left);
+    const unmanaged = isToEnd ? await findUnmanaged(dataDirectory) : left;
+    if (args.json === true) {
+      const stopped = server !== undefined;
+      const unmanagedSandboxes = unmanaged.map(({ sandboxId }) => sandboxId);
+      console.log(JSON.stringify({ stopped, keptSandboxes: stopped && keepSandboxes, unmanagedSandboxes }));
+    } else {
+      console.log(server === undefined ? `No server uses ${dataDirectory}.` : `Server ${server.pid} stopped.`);
+      if (isToEnd) console.log(`Ended what a server that is gone left running: ${left.length}.`);
+      if (unmanaged.length > 0) console.error(`${describeUnmanaged(unmanaged)}: ${unmanagedFix}.`);
+    }
+    return unmanaged.length > 0 ? exitCodes.failed : exitCodes.ok;
   },
 });

@@ -64,8 +64,16 @@ async function listOpenPaths(folder: string, below = ''): Promise<string[]> {
 
 test('without a server: status says so with code 3, down is content, env fails', async () => {
   expect(await cli('status')).toMatchObject({ code: 3, stdout: expect.stringContaining('No server uses') as string });
-  expect(JSON.parse((await cli('status', '--json')).stdout)).toEqual({ running: false, dataDirectory: directory });
-  expect(JSON.parse((await cli('down', '--json')).stdout)).toEqual({ stopped: false, keptSandboxes: false });
+  expect(JSON.parse((await cli('status', '--json')).stdout)).toEqual({
+    running: false,
+    dataDirectory: directory,
+    unmanagedSandboxes: [],
+  });
+  expect(JSON.parse((await cli('down', '--json')).stdout)).toEqual({
+    stopped: false,
+    keptSandboxes: false,
+    unmanagedSandboxes: [],
+  });
   expect(await cli('env')).toMatchObject({ code: 1, stdout: '' });
 });
 
@@ -122,7 +130,7 @@ test.skipIf(!hasTemplate)('down --keep-sandboxes leaves them to the next server'
   await cli('up', '--detach', ...anyPorts);
   const created = (await (await createSandbox()).json()) as { sandboxID: string };
   const stopped = await cli('down', '--keep-sandboxes', '--json');
-  expect(JSON.parse(stopped.stdout)).toEqual({ stopped: true, keptSandboxes: true });
+  expect(JSON.parse(stopped.stdout)).toEqual({ stopped: true, keptSandboxes: true, unmanagedSandboxes: [] });
   expect(await listHostTraces(instance, directory)).not.toEqual([]);
 
   await cli('up', '--detach', ...anyPorts);

@@ -2,9 +2,11 @@ import { defineCommand } from 'citty';
 import { readDefaultApiKey } from '@soulbox/box/credentials';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
+import { findUnmanaged } from '@soulbox/box/unmanaged';
 import { resolveFolders } from '../../config.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { describeUnmanaged, unmanagedFix } from '../../server/unmanaged.ts';
 
 export const status = defineCommand({
   meta: { name: 'status', description: 'Say whether the server runs; exit code 3 when it does not' },
@@ -13,8 +15,13 @@ export const status = defineCommand({
     const { dataDirectory } = resolveFolders(args['data-dir']);
     const server = await findServer(dataDirectory);
     if (server === undefined) {
-      if (args.json === true) console.log(JSON.stringify({ running: false, dataDirectory }));
-      else console.log(`No server uses ${dataDirectory}. Start one with "soulbox up".`);
+      const unmanaged = await findUnmanaged(dataDirectory);
+      const unmanagedSandboxes = unmanaged.map(({ sandboxId }) => sandboxId);
+      if (args.json === true) console.log(JSON.stringify({ running: false, dataDirectory, unmanagedSandboxes }));
+      else {
+        console.log(`No server uses ${dataDirectory}. Start one with "soulbox up".`);
+        if (unmanaged.length > 0) console.log(`${describeUnmanaged(unmanaged)}: ${unmanagedFix}.`);
+      }
       return exitCodes.notRunning;
     }
     const { pid, state, host, port, tlsPort, instance } = server;

@@ -49,6 +49,10 @@ export function sqliteEvents(db: DatabaseSync, log: EventLog): EventRecords {
   const purge = db.prepare(
     'DELETE FROM events WHERE sequence IN (SELECT sequence FROM events WHERE at < ? ORDER BY at LIMIT ?)',
   );
+  const overfull = db.prepare('SELECT team_id, events - ?1 AS extra FROM team_counts WHERE events > ?1 LIMIT 1');
+  const purgeOldest = db.prepare(
+    'DELETE FROM events WHERE sequence IN (SELECT sequence FROM events WHERE team_id = ? ORDER BY sequence LIMIT ?)',
+  );
   return {
     list: async (query) => {
       const { where, values } = filterOf(query);
@@ -64,6 +68,11 @@ export function sqliteEvents(db: DatabaseSync, log: EventLog): EventRecords {
         if (row !== undefined) log.append(eventOfCheckpoint(sandboxFromRow(row), at, undefined));
         return row !== undefined;
       }),
+    purgeBeyond: async (kept, limit) => {
+      const team = overfull.get(kept);
+      if (team === undefined) return 0;
+      return Number(purgeOldest.run(String(team['team_id']), Math.min(Number(team['extra']), limit)).changes);
+    },
     purge: async (before, limit) => Number(purge.run(before, limit).changes),
   };
 }

@@ -38,6 +38,7 @@ export function sqliteKv(db: DatabaseSync): KvRecords {
   const grow = db.prepare(
     'UPDATE kv_namespaces SET key_count = key_count + ?, size_bytes = size_bytes + ? WHERE id = ?',
   );
+  const teamBytes = db.prepare('SELECT coalesce(sum(size_bytes), 0) AS bytes FROM kv_namespaces WHERE team_id = ?');
   const blobs = db.prepare('SELECT blob_key FROM kv_entries WHERE namespace_id = ?');
   const find = db.prepare('SELECT * FROM kv_entries WHERE namespace_id = ? AND key = ?');
   const replace = db.prepare('INSERT OR REPLACE INTO kv_entries VALUES (?, ?, ?, ?, ?, ?)');
@@ -91,6 +92,8 @@ export function sqliteKv(db: DatabaseSync): KvRecords {
         const more = { keys: old === undefined ? 1 : 0, bytes: entry.sizeBytes - (old?.sizeBytes ?? 0) };
         if (keyCount + more.keys > limits.keys || sizeBytes + more.bytes > limits.sizeBytes)
           return { done: false, why: 'full' };
+        const ofTeam = Number(teamBytes.get(row['team_id'] ?? null)?.['bytes']);
+        if (more.bytes > 0 && ofTeam + more.bytes > limits.teamBytes) return { done: false, why: 'team_full' };
         const { key, blobKey, metadata, expiresAt } = entry;
         replace.run(namespaceId, key, blobKey, entry.sizeBytes, metadata ?? null, expiresAt ?? null);
         grow.run(more.keys, more.bytes, namespaceId);

@@ -289,6 +289,19 @@ export const migrations: readonly string[] = [
      DELETE FROM event_metadata WHERE id = OLD.metadata_id
        AND NOT EXISTS (SELECT 1 FROM events WHERE metadata_id = OLD.metadata_id);
    END;`,
+
+  // How many events a team has, without counting them.
+  `CREATE TABLE team_counts (
+     team_id TEXT PRIMARY KEY,
+     events INTEGER NOT NULL
+   ) STRICT;
+   INSERT INTO team_counts SELECT team_id, count(*) FROM events GROUP BY team_id;
+   CREATE TRIGGER events_counted AFTER INSERT ON events BEGIN
+     INSERT INTO team_counts VALUES (NEW.team_id, 1) ON CONFLICT (team_id) DO UPDATE SET events = events + 1;
+   END;
+   CREATE TRIGGER events_discounted AFTER DELETE ON events BEGIN
+     UPDATE team_counts SET events = events - 1 WHERE team_id = OLD.team_id;
+   END;`,
 ];
 
 /** Brings the schema to the last of `steps`, all in one transaction. Throws `config_invalid` for a newer one. */

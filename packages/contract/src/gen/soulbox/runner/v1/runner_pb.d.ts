@@ -1001,6 +1001,47 @@ export declare type GetMetricsResponse_Series = Message<"soulbox.runner.v1.GetMe
 export declare const GetMetricsResponse_SeriesSchema: GenMessage<GetMetricsResponse_Series>;
 
 /**
+ * @generated from message soulbox.runner.v1.GetTeamUsageRequest
+ */
+export declare type GetTeamUsageRequest = Message<"soulbox.runner.v1.GetTeamUsageRequest"> & {
+  /**
+   * @generated from field: string team_id = 1;
+   */
+  teamId: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetTeamUsageRequest.
+ * Use `create(GetTeamUsageRequestSchema)` to create a new message.
+ */
+export declare const GetTeamUsageRequestSchema: GenMessage<GetTeamUsageRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetTeamUsageResponse
+ */
+export declare type GetTeamUsageResponse = Message<"soulbox.runner.v1.GetTeamUsageResponse"> & {
+  /**
+   * Blocks of the disks of its sandboxes, paused ones included. Layers that several share are not counted.
+   *
+   * @generated from field: uint64 disk_bytes = 1;
+   */
+  diskBytes: bigint;
+
+  /**
+   * Saved memory of its paused sandboxes.
+   *
+   * @generated from field: uint64 paused_memory_bytes = 2;
+   */
+  pausedMemoryBytes: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetTeamUsageResponse.
+ * Use `create(GetTeamUsageResponseSchema)` to create a new message.
+ */
+export declare const GetTeamUsageResponseSchema: GenMessage<GetTeamUsageResponse>;
+
+/**
  * @generated from message soulbox.runner.v1.GetHostDiskRequest
  */
 export declare type GetHostDiskRequest = Message<"soulbox.runner.v1.GetHostDiskRequest"> & {
@@ -2351,6 +2392,16 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof GetMetricsRequestSchema;
     output: typeof GetMetricsResponseSchema;
+  },
+  /**
+   * What the sandboxes of a team take of the host's disk.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.GetTeamUsage
+   */
+  getTeamUsage: {
+    methodKind: "unary";
+    input: typeof GetTeamUsageRequestSchema;
+    output: typeof GetTeamUsageResponseSchema;
   },
   /**
    * How the disk of the host stands to what its sandboxes may take of it.

@@ -1,0 +1,16 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { SoulBoxError } from '@soulbox/base';
+import { startTestApi } from '../testing/test-api.ts';
+import type { TestApi } from '../testing/test-api.ts';
+
+let api: TestApi;
+beforeEach(async () => {
+  api = await startTestApi();
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+it('a key whose use cannot be noted is good all the same, and the log tells', async () => {
+  api.records.apiKeys.touch = () => Promise.reject(new SoulBoxError('disk_full', 'no room'));
+  expect((await api.ask('GET', '/v2/sandboxes')).status).toBe(200);
+  expect(await api.readLog()).toContain('use of an API key not noted');
+});

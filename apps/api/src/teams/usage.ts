@@ -1,0 +1,47 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { ApiContext } from '../context.ts';
+import { callRunner } from '../runner/call.ts';
+
+/** What is counted of a team. */
+export const usageNames = [
+  'disk_bytes',
+  'paused_memory_bytes',
+  'snapshots',
+  'upload_bytes',
+  'kv_bytes',
+  'events',
+] as const;
+export type UsageName = (typeof usageNames)[number];
+export type Usage = Readonly<Record<UsageName, { readonly used: number; readonly limit: number }>>;
+
+const mib = 1024 * 1024;
+
+/** What a team has of everything that has a limit, read off records and files: a restart changes nothing of it. */
+export async function readUsage({ records, runner, config }: ApiContext, teamId: string): Promise<Usage> {
+  const kept = await records.teams.readUsage(teamId);
+  const host = await callRunner((options) => runner.getTeamUsage({ teamId }, options));
+  return {
+    disk_bytes: { used: Number(host.diskBytes) + kept.snapshotBytes, limit: config.teamDiskMb * mib },
+    paused_memory_bytes: { used: Number(host.pausedMemoryBytes), limit: config.teamPausedMemoryMb * mib },
+    snapshots: { used: kept.snapshots, limit: config.teamSnapshotLimit },
+    upload_bytes: { used: kept.uploadBytes, limit: config.teamBuildFilesMb * mib },
+    kv_bytes: { used: kept.kvBytes, limit: config.teamKvMb * mib },
+    events: { used: kept.events, limit: config.teamEventLimit },
+  };
+}
+
+const words = {
+  disk_bytes: 'the disks of its sandboxes and its snapshots take',
+  paused_memory_bytes: 'the saved memory of its paused sandboxes takes',
+} as const satisfies Partial<Record<UsageName, string>>;
+
+/** Throws `limit_exceeded`, naming what was reached, when the team has as much of it as it may. */
+export async function checkUsage(context: ApiContext, teamId: string, name: keyof typeof words): Promise<void> {
+  const { used, limit } = (await readUsage(context, teamId))[name];
+  if (used < limit) return;
+  const [usedMb, limitMb] = [used, limit].map((bytes) => Math.round(bytes / mib));
+  throw new SoulBoxError(
+    'limit_exceeded',
+    `The team is at its limit: ${words[name]} ${usedMb} MiB of the disk, and ${limitMb} MiB are allowed. Delete what is not needed.`,
+  );
+}

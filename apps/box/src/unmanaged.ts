@@ -1,0 +1,56 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { findServer } from './server-file.ts';
+
+const recordSchema = z.object({ sandboxId: z.string(), tenant: z.unknown().optional() });
+
+/** A sandbox whose processes run although no server serves its data folder. */
+export interface UnmanagedSandbox {
+  readonly sandboxId: string;
+  /** Of the server that left it. */
+  readonly instance: number;
+  /** A warm one that nobody has asked for. */
+  readonly isSpare: boolean;
+}
+
+/**
+ * What a server that is gone left running: nobody ends it at its deadline. Reads files and /proc only, so that it works on a full
+ * disk, too. Empty when there is a server.
+ */
+export async function findUnmanaged(dataDirectory: string): Promise<UnmanagedSandbox[]> {
+  if ((await findServer(dataDirectory)) !== undefined) return [];
+  const directory = join(dataDirectory, 'sandboxes');
+  const names = await readdir(directory).catch(() => []);
+  const ids = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length));
+  if (ids.length === 0) return [];
+  const running = await findRunning();
+  const found: UnmanagedSandbox[] = [];
+  for (const sandboxId of ids) {
+    const instance = running.get(sandboxId);
+    if (instance === undefined) continue;
+    found.push({ sandboxId, instance, isSpare: await isSpare(join(directory, `${sandboxId}.json`)) });
+  }
+  return found;
+}
+
+/** Instance by id of every sandbox on this host that has a process: its control group has the names of both. */
+async function findRunning(): Promise<Map<string, number>> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const running = new Map<string, number>();
+  for (const pid of pids) {
+    const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
+    const [, instance, sandboxId] = /\/soulbox-(\d+)\/([a-z0-9]+)/.exec(groups) ?? [];
+    if (sandboxId !== undefined) running.set(sandboxId, Number(instance));
+  }
+  return running;
+}
+
+async function isSpare(path: string): Promise<boolean> {
+  try {
+    const record = recordSchema.safeParse(JSON.parse(await readFile(path, 'utf8'))).data;
+    return record !== undefined && record.tenant === undefined;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,33 @@
+import { join } from 'node:path';
+import type { UnmanagedSandbox } from '@soulbox/box/unmanaged';
+import { openDiskReserve } from '@soulbox/storage';
+
+/** Ids that are named; more are only counted. */
+const namedMax = 20;
+
+/** What a server that is gone left running, and what to do about it. */
+export function describeUnmanaged(sandboxes: readonly UnmanagedSandbox[]): string {
+  const tenants = sandboxes.filter(({ isSpare }) => !isSpare).map(({ sandboxId }) => sandboxId);
+  const spares = sandboxes.length - tenants.length;
+  const named = tenants.slice(0, namedMax).join(', ') + (tenants.length > namedMax ? ', ...' : '');
+  const who = [
+    ...(tenants.length > 0 ? [`${tenants.length} ${tenants.length === 1 ? 'sandbox' : 'sandboxes'} (${named})`] : []),
+    ...(spares > 0 ? [`${spares} ${spares === 1 ? 'spare' : 'spares'}`] : []),
+  ].join(' and ');
+  return `${who} still run without their server, which is gone: nobody ends them at their timeouts`;
+}
+
+export const unmanagedFix = '"soulbox up" takes them over, "soulbox down --end-sandboxes" ends them';
+
+/**
+ * Ends them as a server does: one takes them over, on ports that nobody knows, and stops. So steps that were under way are
+ * completed or undone, paused sandboxes stay, and the records say what happened.
+ */
+export async function endUnmanaged(dataDirectory: string, sandboxes: readonly UnmanagedSandbox[]): Promise<void> {
+  openDiskReserve(join(dataDirectory, 'reserve')).makeRoom();
+  const { runServer } = await import('./run-server.ts');
+  const instance = sandboxes[0]?.instance ?? 0;
+  const overrides = { dataDirectory, instance, host: '127.0.0.1', port: 0, tlsPort: 0, poolSize: 0 };
+  const box = await runServer(overrides, join(dataDirectory, 'logs/server.log'));
+  await box.close({ keepSandboxes: false });
+}

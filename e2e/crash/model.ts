@@ -1,0 +1,132 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RunnerEvent, RunnerProcess } from '@soulbox/testing';
+import type { Operation, Subject } from './operations.ts';
+import { askWitness } from './witness.ts';
+
+/** What is known of an operation that was cut off, or not. */
+export interface Round {
+  readonly subject: Subject;
+  /** Its caller was answered. */
+  readonly isDone: boolean;
+  /** What the runner told the control plane meanwhile. */
+  readonly events: readonly RunnerEvent[];
+}
+
+interface Shown {
+  readonly sandboxId: string;
+  readonly state: string;
+}
+
+const paused = 'SANDBOX_STATE_PAUSED';
+
+/** What the runner that came after makes of a round, in words; nothing when all is as it should be. */
+export async function checkModel(
+  runner: RunnerProcess,
+  directory: string,
+  operation: Operation,
+  round: Round,
+): Promise<string[]> {
+  const sandboxes = await listSandboxes(runner);
+  return [
+    ...(await findHidden(directory, sandboxes)),
+    ...findBrokenWords(round, operation, sandboxes),
+    ...(await checkContents(runner, operation, round, sandboxes)),
+    ...(await checkSnapshots(runner, operation, round)),
+  ];
+}
+
+/** Ends everything but the sandbox that is kept for the next round, which runs. */
+export async function clearAway(runner: RunnerProcess, kept: string | undefined): Promise<void> {
+  for (const { sandboxId } of await listSandboxes(runner))
+    if (sandboxId !== kept) await runner.call('killSandbox', { sandboxId });
+  for (const snapshotId of await listSnapshots(runner)) await runner.call('deleteSnapshot', { snapshotId });
+}
+
+/** Records on the disk that no list shows: without spares each one is a tenant's. */
+async function findHidden(directory: string, sandboxes: readonly Shown[]): Promise<string[]> {
+  const names = await readdir(join(directory, 'sandboxes'));
+  const recorded = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length));
+  const shown = new Set(sandboxes.map(({ sandboxId }) => sandboxId));
+  return recorded.filter((sandboxId) => !shown.has(sandboxId)).map((sandboxId) => `${sandboxId} is hidden`);
+}
+
+/** What was told to somebody must hold: an answer to its caller, an event to the control plane. */
+function findBrokenWords(
+  { subject, isDone, events }: Round,
+  operation: Operation,
+  sandboxes: readonly Shown[],
+): string[] {
+  const find = (sandboxId: string): Shown | undefined => sandboxes.find((sandbox) => sandbox.sandboxId === sandboxId);
+  const present = find(subject.sandboxId) !== undefined;
+  const ended = new Set(events.flatMap((event) => (event.ended === undefined ? [] : [event.ended.sandboxId])));
+  const lastState = events.flatMap((event) => (event.updated === undefined ? [] : [event.updated.sandbox])).at(-1);
+  return [
+    ...(present || operation.ends ? [] : ['the sandbox is gone']),
+    ...(present && operation.ends && isDone ? ['its kill was answered, and it is there'] : []),
+    ...sandboxes
+      .filter(({ sandboxId }) => ended.has(sandboxId))
+      .map(({ sandboxId }) => `${sandboxId} was told to have ended`),
+    ...(lastState?.state === paused && find(lastState.sandboxId)?.state !== paused
+      ? ['it was told to be paused, and is not']
+      : []),
+  ];
+}
+
+/** Every sandbox can be had running, and its witness agrees with itself. */
+async function checkContents(
+  runner: RunnerProcess,
+  operation: Operation,
+  { subject }: Round,
+  sandboxes: readonly Shown[],
+): Promise<string[]> {
+  const complaints = await Promise.all(
+    sandboxes.map(async ({ sandboxId }) => {
+      const name = sandboxId === subject.sandboxId ? 'the sandbox' : `the copy ${sandboxId}`;
+      const mayBeFresh = operation.startsAfresh && sandboxId === subject.sandboxId;
+      return (await checkContent(runner, sandboxId, mayBeFresh)).map((text) => `${name}: ${text}`);
+    }),
+  );
+  return complaints.flat();
+}
+
+async function checkContent(runner: RunnerProcess, sandboxId: string, mayBeFresh: boolean): Promise<string[]> {
+  try {
+    await runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 3600, withMemory: true });
+    const testimony = await askWitness(runner, sandboxId);
+    if (testimony === 'agrees' || (testimony === 'fresh' && mayBeFresh)) return [];
+    return [testimony === 'fresh' ? 'its memory is gone' : testimony.complaint];
+  } catch (error) {
+    return [`cannot be had running: ${error instanceof Error ? error.message : String(error)}`];
+  }
+}
+
+/** A snapshot that is listed can be used; one that its caller was told of is listed. */
+async function checkSnapshots(
+  runner: RunnerProcess,
+  { name }: Operation,
+  { subject, isDone }: Round,
+): Promise<string[]> {
+  const snapshots = await listSnapshots(runner);
+  const wanted = name.startsWith('snapshot') && isDone && !snapshots.includes(subject.snapshotId);
+  const complaints = wanted ? ['the snapshot was told of, and is gone'] : [];
+  for (const snapshotId of snapshots) {
+    try {
+      const request = { teamId: 't', templateId: 'x', snapshotId, timeoutSeconds: 3600 };
+      const { sandboxId } = (await runner.call('createSandbox', request))['sandbox'] as Shown;
+      complaints.push(...(await checkContent(runner, sandboxId, false)).map((text) => `the snapshot: ${text}`));
+    } catch (error) {
+      complaints.push(`the snapshot cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return complaints;
+}
+
+async function listSandboxes(runner: RunnerProcess): Promise<readonly Shown[]> {
+  return ((await runner.call('listSandboxes', {}))['sandboxes'] ?? []) as Shown[];
+}
+
+async function listSnapshots(runner: RunnerProcess): Promise<readonly string[]> {
+  const { snapshots = [] } = (await runner.call('listSnapshots', {})) as { snapshots?: { snapshotId: string }[] };
+  return snapshots.map(({ snapshotId }) => snapshotId);
+}

@@ -1,0 +1,99 @@
+import type { RunnerProcess } from '@soulbox/testing';
+
+/** The sandbox that an operation is about, and what the run has made for it. */
+export interface Subject {
+  readonly sandboxId: string;
+  readonly snapshotId: string;
+}
+
+/** One operation of the runner that is cut off. */
+export interface Operation {
+  readonly name: string;
+  /** What the sandbox's disk holds: a large one is copied in another way (docs/decisions/013). */
+  readonly disk: 'small' | 'large';
+  /** Brings a running sandbox to where the operation begins. */
+  readonly prepare: (runner: RunnerProcess, subject: Subject) => Promise<void>;
+  readonly act: (runner: RunnerProcess, subject: Subject) => Promise<unknown>;
+  /** Whether its sandbox may be gone afterwards. */
+  readonly ends: boolean;
+  /** Whether the memory may be gone afterwards: it was asked to be dropped. */
+  readonly startsAfresh: boolean;
+}
+
+const nothing = (): Promise<void> => Promise.resolve();
+const lifeSeconds = 3600;
+
+async function pause(runner: RunnerProcess, { sandboxId }: Subject, more: object = {}): Promise<void> {
+  await runner.call('pauseSandbox', { sandboxId, keepMemory: true, durability: 'on-return', ...more });
+}
+
+async function resume(runner: RunnerProcess, { sandboxId }: Subject, withMemory = true): Promise<void> {
+  await runner.call('resumeSandbox', { sandboxId, timeoutSeconds: lifeSeconds, withMemory });
+}
+
+const fork = async (runner: RunnerProcess, { sandboxId }: Subject): Promise<unknown> =>
+  await runner.call('forkSandbox', {
+    source: { case: 'sandboxId', value: sandboxId },
+    ...{ count: 2, timeoutSeconds: lifeSeconds, teamId: 't' },
+  });
+
+const snapshot = async (runner: RunnerProcess, { sandboxId, snapshotId }: Subject): Promise<unknown> =>
+  await runner.call('makeSnapshot', { sandboxId, snapshotId });
+
+const kill = async (runner: RunnerProcess, { sandboxId }: Subject): Promise<unknown> =>
+  await runner.call('killSandbox', { sandboxId });
+
+const usual = { disk: 'small', prepare: nothing, ends: false, startsAfresh: false } as const;
+
+export const operations: readonly Operation[] = [
+  { ...usual, name: 'pause', act: pause },
+  {
+    ...usual,
+    name: 'pause in the background',
+    act: (runner, one) => pause(runner, one, { durability: 'in-background' }),
+  },
+  {
+    ...usual,
+    name: 'thaw',
+    prepare: async (runner, one) => await pause(runner, one, { durability: 'in-background' }),
+    act: resume,
+  },
+  { ...usual, name: 'resume', prepare: pause, act: resume },
+  {
+    ...usual,
+    name: 'start afresh',
+    prepare: pause,
+    act: (runner, one) => resume(runner, one, false),
+    startsAfresh: true,
+  },
+  { ...usual, name: 'snapshot', act: snapshot },
+  { ...usual, name: 'snapshot of a large disk', disk: 'large', act: snapshot },
+  { ...usual, name: 'snapshot of a paused one', prepare: pause, act: snapshot },
+  { ...usual, name: 'fork', act: fork },
+  { ...usual, name: 'fork of a large disk', disk: 'large', act: fork },
+  { ...usual, name: 'fork of a paused one', prepare: pause, act: fork },
+  {
+    ...usual,
+    name: 'create from a snapshot',
+    prepare: async (runner, one) => {
+      await snapshot(runner, one);
+    },
+    act: (runner, { snapshotId }) =>
+      runner.call('createSandbox', { teamId: 't', templateId: 'x', snapshotId, timeoutSeconds: lifeSeconds }),
+  },
+  {
+    ...usual,
+    name: 'delete of a snapshot',
+    prepare: async (runner, one) => {
+      await snapshot(runner, one);
+    },
+    act: (runner, { snapshotId }) => runner.call('deleteSnapshot', { snapshotId }),
+  },
+  {
+    ...usual,
+    name: 'deadline',
+    act: (runner, { sandboxId }) => runner.call('moveDeadline', { sandboxId, endAtMs: Date.now() + 7_200_000 }),
+  },
+  { ...usual, name: 'kill', act: kill, ends: true },
+  { ...usual, name: 'kill of a paused one', prepare: pause, act: kill, ends: true },
+];

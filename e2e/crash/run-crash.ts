@@ -1,0 +1,166 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { removeTree, silentLogger } from '@soulbox/base';
+import { openTemplateStore } from '@soulbox/templates';
+import { listHostTraces, makeTestDirectory, startRunnerProcess, testTemplatesDirectory } from '@soulbox/testing';
+import type { RunnerProcess } from '@soulbox/testing';
+import { createRandom } from '../chaos/random.ts';
+import type { Random } from '../chaos/random.ts';
+import type { Boundary } from './boundaries.ts';
+import { traceProcess } from './boundaries.ts';
+import type { Operation, Subject } from './operations.ts';
+import { operations } from './operations.ts';
+import { checkModel, clearAway } from './model.ts';
+import type { Round } from './model.ts';
+import { startWitness } from './witness.ts';
+
+export interface CrashOptions {
+  readonly instance: number;
+  readonly isolation: 'container' | 'gvisor';
+  /** Boundaries of each operation that a kill is tried at, chosen by the seed. Infinity: all. */
+  readonly perOperation: number;
+  readonly seed: number;
+  /** Operations whose name has this in it. */
+  readonly only: string;
+  readonly onProgress: (text: string) => void;
+}
+
+export interface CrashReport {
+  readonly rounds: number;
+  /** Rounds in which the call that was chosen was made. */
+  readonly kills: number;
+  /** By operation: how many boundaries there are. */
+  readonly boundaries: Readonly<Record<string, number>>;
+  readonly violations: readonly string[];
+  readonly leftovers: readonly string[];
+}
+
+/**
+ * Kills a runner in the place of one call into the kernel after the other, in every operation, and looks afterwards at what the next
+ * runner makes of it: content, memory against disk, nothing hidden, nothing double.
+ */
+export async function runCrash(options: CrashOptions): Promise<CrashReport> {
+  const lab = await openLab(options);
+  const random = createRandom(options.seed);
+  const report = { rounds: 0, kills: 0, boundaries: {} as Record<string, number>, violations: [] as string[] };
+  try {
+    for (const operation of operations.filter(({ name }) => name.includes(options.only))) {
+      const all = await lab.listBoundaries(operation);
+      report.boundaries[operation.name] = all.length;
+      const chosen = choose(all, options.perOperation, random);
+      for (const [index, boundary] of chosen.entries()) {
+        const { killed, violations } = await lab.tryAt(operation, boundary);
+        report.rounds++;
+        if (killed) report.kills++;
+        const where = `${operation.name}, thread ${boundary.thread}, ${boundary.name} ${boundary.call}`;
+        report.violations.push(...violations.map((text) => `${where}: ${text}`));
+        for (const text of violations) options.onProgress(`VIOLATION ${where}: ${text}`);
+        if (index % 10 === 9) options.onProgress(`${operation.name}: ${index + 1} of ${chosen.length}`);
+      }
+      options.onProgress(`${operation.name}: ${chosen.length} of ${all.length} boundaries tried`);
+    }
+    await lab.stop();
+    return { ...report, leftovers: await listHostTraces(options.instance, lab.directory) };
+  } finally {
+    await lab[Symbol.asyncDispose]();
+  }
+}
+
+/** So many of them, in their order. */
+function choose(all: readonly Boundary[], count: number, random: Random): readonly Boundary[] {
+  if (all.length <= count) return all;
+  const places = new Set<number>();
+  while (places.size < count) places.add(Math.floor(random.between(0, all.length)));
+  return all.filter((_, index) => places.has(index));
+}
+
+interface Lab extends AsyncDisposable {
+  readonly directory: string;
+  listBoundaries(operation: Operation): Promise<readonly Boundary[]>;
+  tryAt(operation: Operation, boundary: Boundary): Promise<{ killed: boolean; violations: string[] }>;
+  stop(): Promise<void>;
+}
+
+async function openLab({ instance, isolation }: CrashOptions): Promise<Lab> {
+  const directory = await makeTestDirectory('crash-');
+  const template = await openTemplateStore(testTemplatesDirectory, silentLogger).find('base');
+  const start = async (): Promise<RunnerProcess> =>
+    await startRunnerProcess(instance, directory, {
+      // One worker, so that the calls of an operation are the same ones each time. A pause in the background is completed by itself.
+      environment: { UV_THREADPOOL_SIZE: '1', SOULBOX_PAUSE_GRACE_SECONDS: '5', SOULBOX_ISOLATION: isolation },
+    });
+  let runner = await start();
+  let subject: Subject | undefined;
+  let snapshots = 0;
+
+  /** A running sandbox with a witness: the one of the round before, if it is still whole. */
+  const getSubject = async (operation: Operation): Promise<Subject> => {
+    const snapshotId = `s${++snapshots}`;
+    if (subject !== undefined && operation.disk === 'small') return { ...subject, snapshotId };
+    const request = { teamId: 't', templateId: template?.templateId ?? '', timeoutSeconds: 3600, secure: false };
+    const { sandboxId } = (await runner.call('createSandbox', request))['sandbox'] as { sandboxId: string };
+    if (operation.disk === 'large') await runner.call('fill', { sandboxId });
+    await startWitness(runner, sandboxId);
+    subject = { sandboxId, snapshotId };
+    return subject;
+  };
+
+  const begin = async (operation: Operation): Promise<Subject> => {
+    const one = await getSubject(operation);
+    await operation.prepare(runner, one);
+    return one;
+  };
+
+  const conclude = async (operation: Operation, round: Round): Promise<string[]> => {
+    const violations = await checkModel(runner, directory, operation, round);
+    const isWhole = violations.length === 0 && !operation.ends && !operation.startsAfresh && operation.disk === 'small';
+    await clearAway(runner, isWhole ? round.subject.sandboxId : undefined);
+    subject = isWhole ? round.subject : undefined;
+    return violations;
+  };
+
+  return {
+    directory,
+    async listBoundaries(operation) {
+      const one = await begin(operation);
+      const seen = runner.events.length;
+      let boundaries: readonly Boundary[];
+      {
+        await using trace = await traceProcess(runner.pid);
+        await operation.act(runner, one);
+        boundaries = [...trace.boundaries()];
+      }
+      const violations = await conclude(operation, { subject: one, isDone: true, events: runner.events.slice(seen) });
+      if (violations.length > 0) throw new Error(`${operation.name} without a kill: ${violations.join('; ')}`);
+      return boundaries;
+    },
+    async tryAt(operation, boundary) {
+      const one = await begin(operation);
+      const before = runner;
+      const seen = before.events.length;
+      let isDone: boolean;
+      {
+        await using _trace = await traceProcess(before.pid, boundary);
+        isDone = await operation.act(before, one).then(
+          () => true,
+          () => false,
+        );
+      }
+      const killed = !isDone;
+      await before.kill();
+      runner = await start();
+      const events = before.events.slice(seen);
+      return { killed, violations: await conclude(operation, { subject: one, isDone, events }) };
+    },
+    async stop() {
+      await clearAway(runner, undefined);
+      await runner.stop();
+    },
+    async [Symbol.asyncDispose]() {
+      await runner.kill();
+      const isEmpty = (await readdir(join(directory, 'sandboxes')).catch(() => [])).length === 0;
+      // What is left of a failure is for whoever looks for its reason.
+      if (isEmpty) await removeTree(directory);
+    },
+  };
+}

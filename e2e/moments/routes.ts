@@ -1,0 +1,53 @@
+/** A route of the API as its own document names it. */
+export interface Route {
+  readonly method: string;
+  /** With `{sandboxID}` and others in their places. */
+  readonly path: string;
+}
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** Bodies of the routes that take one. A route that is not here is called without. */
+const bodies: Readonly<Record<string, Body>> = {
+  'POST /sandboxes/{sandboxID}/timeout': { timeout: 600 },
+  'POST /sandboxes/{sandboxID}/refreshes': { duration: 600 },
+  'POST /sandboxes/{sandboxID}/connect': { timeout: 600 },
+  'POST /v2/sandboxes/{sandboxID}/connect': { timeout: 600 },
+  'POST /sandboxes/{sandboxID}/resume': { timeout: 600 },
+  'POST /sandboxes/{sandboxID}/fork': { timeout: 60, count: 1 },
+  'POST /sandboxes/{sandboxID}/run': { code: 'echo on', language: 'bash' },
+  'POST /snapshots/{snapshotID}/fork': { timeout: 60, count: 1 },
+};
+
+/** What changes more than what a case is about, or needs more than a case has. */
+const left: readonly RegExp[] = [
+  /^\/api-keys/,
+  /^\/events\/webhooks/,
+  /^\/functions/,
+  /^\/kv/,
+  /\/templates/,
+  /^\/v2\/templates/,
+];
+
+/** Routes that end the sandbox when they are answered well. */
+export function ends({ method, path }: Route): boolean {
+  return method === 'DELETE' && path === '/sandboxes/{sandboxID}';
+}
+
+export function bodyOf({ method, path }: Route): Body | undefined {
+  return bodies[`${method} ${path}`];
+}
+
+/** Every route of the server's own document that can be about a sandbox or a snapshot, or lists them. */
+export async function listRoutes(apiUrl: string): Promise<Route[]> {
+  const response = await fetch(`${apiUrl}/openapi.json`);
+  const { paths } = (await response.json()) as { paths: Record<string, Record<string, unknown>> };
+  const routes = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path })),
+  );
+  // A create is no call about a sandbox; the cases make some hundred of them anyway.
+  return routes.filter(
+    ({ method, path }) =>
+      !left.some((form) => form.test(path)) && !(method === 'POST' && /^(\/v2)?\/sandboxes$/.test(path)),
+  );
+}
