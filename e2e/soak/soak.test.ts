@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { expect, test } from 'vitest';
 import { renderReport } from './render-report.ts';
 import { runSoak } from './run-soak.ts';
