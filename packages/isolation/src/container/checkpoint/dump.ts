@@ -18,6 +18,7 @@ import type { Criu } from './criu.ts';
 import { asNamespaceOwner, criuCommand, kernelFactsFile } from './criu.ts';
 import { keysOfMounts } from './external-mounts.ts';
 import { leaveLargeMappingsUnreserved } from './large-mappings.ts';
+import { letStopLater } from './stopped-programs.ts';
 
 const dumpScript = fileURLToPath(new URL('dump.sh', import.meta.url));
 /** 2 GiB a second are usual; a slow disk under a large sandbox has this long. */
@@ -49,6 +50,7 @@ export async function checkpointSandbox(
   await waitForMemory(layout, signal);
   await outwaitSave(host, layout, instance.sandboxId);
   await mkdir(layout.criu, { recursive: true });
+  await letStopLater(host.cgroups, cgroupOf(host.instance, instance.sandboxId));
   try {
     await dump(host, criu, instance, layout, record.namespaceOwner, directory, signal);
     await leaveLargeMappingsUnreserved(directory);
