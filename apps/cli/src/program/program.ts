@@ -26,6 +26,7 @@ export const program = defineCommand({
         fork: async () => (await import('../commands/sandbox/fork.ts')).forkSandbox,
         snapshot: async () => (await import('../commands/sandbox/snapshot.ts')).snapshotSandbox,
         kill: async () => (await import('../commands/sandbox/kill.ts')).killSandbox,
+        recover: async () => (await import('../commands/sandbox/recover.ts')).recoverSandboxes,
       },
     }),
     snapshot: defineCommand({
