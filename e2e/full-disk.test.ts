@@ -38,7 +38,14 @@ beforeAll(async () => {
 afterAll(async () => {
   await rm(ballast(), { force: true });
   await server.stop();
-  await run('umount', ['--', disk]);
+  expect(await listHostTraces(instance)).toEqual([]);
+  // The kernel lets go of the loop devices of its sandboxes a moment later.
+  const unmount = async (): Promise<boolean> =>
+    await run('umount', ['--', disk]).then(
+      () => true,
+      () => false,
+    );
+  await until('the disk to be let go', unmount);
   await removeTree(folder);
 });
 
