@@ -2,11 +2,16 @@ import type { Sandbox } from 'e2b';
 import type { CycleContext } from './cycle.ts';
 import { runPatiently } from './cycle.ts';
 
-// A word that a process inside holds in its memory and on no disk. As long as it is told, the memory is the old one.
+// A word that a process inside holds in its memory and on no disk. As long as it is told, the memory is the old one. It also
+// counts, in its memory and in a file, and looks each time whether the two agree: memory of one moment on a disk of another differs.
 
 /** Starts the process. A call that is made again starts it twice, which does no harm. */
 export async function remember(context: CycleContext, sandbox: Sandbox, word: string): Promise<boolean> {
-  const loop = `word=${word}; while sleep 0.05; do [ -e /tmp/ask ] && { rm -f /tmp/ask; printf %s "$word" > /tmp/told; }; done`;
+  const count = 'n=$((n + 1)); echo $n >> $log';
+  const compare =
+    '[ "$(tail -n 1 $log) $(wc -l < $log)" = "$n $n" ] || echo "memory $n, file $(tail -n 1 $log)" > /tmp/broken';
+  const tell = '[ -e /tmp/ask ] && { rm -f /tmp/ask; printf %s "$word" > /tmp/told; }';
+  const loop = `word=${word}; n=0; log=/tmp/log.$BASHPID; while sleep 0.05; do ${count}; ${compare}; ${tell}; done`;
   const output = await runPatiently(
     context,
     sandbox,
@@ -21,6 +26,6 @@ export async function recall(context: CycleContext, sandbox: Sandbox): Promise<s
   return await runPatiently(
     context,
     sandbox,
-    `rm -f /tmp/told; touch /tmp/ask; ${wait}; cat /tmp/told 2>/dev/null || true`,
+    `rm -f /tmp/told; touch /tmp/ask; ${wait}; cat /tmp/told /tmp/broken 2>/dev/null || true`,
   );
 }

@@ -7,6 +7,7 @@ import { findProcess } from '@soulbox/base';
 import { nodeProgram, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { excuseVictims } from './excuse.ts';
+import { findHidden } from './hidden.ts';
 import type { KillCounts } from './killer.ts';
 import { keepKilling } from './killer.ts';
 import { listLeftovers } from './leftovers.ts';
@@ -66,7 +67,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
         stop.abort();
       }),
     ]);
-    const { counts, violations: told } = await verify(worker);
+    const hidden = await findHidden(server);
+    const { counts, violations: found } = await verify(worker);
+    const told = [...hidden, ...found];
     const { violations, excused } = await excuseVictims(told, victims, server.clientEnvironment);
     await server.stop();
     stopped = true;
