@@ -2,11 +2,14 @@ import { SoulBoxError, sleep } from '@soulbox/base';
 import type { Sandbox } from '@soulbox/contract/runner';
 import type { SandboxRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
+import { errorFromConnect } from '@soulbox/contract';
 import { callRunner } from './call.ts';
 import { factsFromRunner } from './sandbox-facts.ts';
 
 /** How often the records are compared with the runner's list while their connection holds. Milliseconds. */
 const compareEveryMs = 60_000;
+/** For the list of a host full of sandboxes. */
+const listTimeoutMs = 30_000;
 
 /**
  * The sandbox as the runner has it now, undefined when it has none of this id: neither asked for it nor in its list. Only after
@@ -18,8 +21,25 @@ export async function findInRunner(context: ApiContext, sandboxId: string): Prom
   } catch (thrown) {
     if (!(thrown instanceof SoulBoxError) || thrown.reason !== 'sandbox_not_found') throw thrown;
   }
-  const { sandboxes } = await callRunner((options) => context.runner.listSandboxes({}, options));
-  return sandboxes.find((sandbox) => sandbox.sandboxId === sandboxId);
+  for await (const sandbox of listInRunner(context)) if (sandbox.sandboxId === sandboxId) return sandbox;
+  return undefined;
+}
+
+/** The runner's whole list, one at a time: what tenants attach to sandboxes can be large. */
+async function* listInRunner(context: ApiContext): AsyncGenerator<Sandbox> {
+  const done = new AbortController();
+  const signal = AbortSignal.any([done.signal, context.stopping, AbortSignal.timeout(listTimeoutMs)]);
+  try {
+    for await (const { event } of context.runner.watchEvents({}, { signal })) {
+      if (event.case === 'snapshotDone') return;
+      if (event.case === 'created' && event.value.sandbox !== undefined) yield event.value.sandbox;
+    }
+    throw new SoulBoxError('runner_unavailable', 'The runner ended the list of its sandboxes.');
+  } catch (thrown) {
+    throw errorFromConnect(thrown);
+  } finally {
+    done.abort();
+  }
 }
 
 /** Ends rows of sandboxes that the runner was seen without, each after the runner was asked for it once more. */
@@ -93,12 +113,8 @@ export async function compareUntil(context: ApiContext, signal: AbortSignal): Pr
 async function compare(context: ApiContext): Promise<void> {
   // Rows first: what is made between the two questions has no row yet, and a missing row is only asked for.
   const rows = await context.records.sandboxes.listLive();
-  const { sandboxes } = await callRunner((options) => context.runner.listSandboxes({}, options));
-  const present = new Set(sandboxes.map(({ sandboxId }) => sandboxId));
-  await endMissing(
-    context,
-    rows.filter(({ id }) => !present.has(id)),
-  );
-  const known = new Set(rows.map(({ id }) => id));
-  for (const sandbox of sandboxes) if (!known.has(sandbox.sandboxId)) await takeIn(context, sandbox);
+  const missing = new Map(rows.map((row) => [row.id, row]));
+  for await (const sandbox of listInRunner(context))
+    if (!missing.delete(sandbox.sandboxId)) await takeIn(context, sandbox);
+  await endMissing(context, missing.values());
 }
