@@ -124,6 +124,7 @@ describe('the unmodified e2b client', () => {
     await expect(Template.assignTags('mine:nope', 'x', options)).rejects.toThrow(/^404/);
     const theirs = { ...options, apiKey: api.otherKey };
     expect(await Template.exists('mine', theirs)).toBe(false);
-    expect(await Template.exists('default/mine', theirs)).toBe(true);
+    // A private one of another team is as one that does not exist.
+    expect(await Template.exists('default/mine', theirs)).toBe(false);
   });
 });
