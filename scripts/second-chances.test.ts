@@ -10,7 +10,7 @@ const files = globSync(['apps/*/{src,build}/**/*.test.ts', 'packages/*/src/**/*.
 
 /** By its name, or because it draws its cases: what fails in it once has been seen. */
 function looksForViolations(file: string, text: string): boolean {
-  return /crash|chaos|damage|soak|fill|full-disk|property/.test(file) || text.includes("from 'fast-check'");
+  return /crash|chaos|moments|damage|soak|fill|full-disk|property/.test(file) || text.includes("from 'fast-check'");
 }
 
 test.each(files.filter((file) => looksForViolations(file, readFileSync(join(repository, file), 'utf8'))))(

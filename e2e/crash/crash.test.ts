@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { expect, inject, test } from 'vitest';
 import { runCrash } from './run-crash.ts';
 
@@ -6,7 +7,7 @@ const perOperation = 2;
 
 test(
   'a runner killed in the middle of any operation leaves nothing lost, hidden or double',
-  { timeout: 600_000, retry: 0 },
+  { timeout: 600_000 },
   async () => {
     const { isolation } = inject('server');
     // Another choice each time: what a run has tried is found again by its seed.

@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { expect, test } from 'vitest';
 import { runFill } from './run-fill.ts';
 

@@ -1,10 +1,11 @@
+/** @module-tag violation */
 import { expect, test } from 'vitest';
 import { runMoments } from './run-moments.ts';
 
 /** Of some thousand; `npm run moments` tries them all. */
 const cases = 40;
 
-test('a route called in the middle of a transition loses no sandbox', { timeout: 300_000, retry: 0 }, async () => {
+test('a route called in the middle of a transition loses no sandbox', { timeout: 300_000 }, async () => {
   // Another choice each time: what a run has tried is found again by its seed.
   const seed = Math.floor(Math.random() * 2 ** 31);
   const report = await runMoments({

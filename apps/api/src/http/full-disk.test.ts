@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { SoulBoxError } from '@soulbox/base';
 import { startTestApi } from '../testing/test-api.ts';
