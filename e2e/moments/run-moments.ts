@@ -111,7 +111,7 @@ async function tryCase(
   const sandbox = await Sandbox.create({ timeoutMs: 600_000 });
   // What says that memory and processes are the old ones.
   const { stdout: pid } = await sandbox.commands.run(
-    'setsid sh -c "echo \\$\\$ > /tmp/pid; exec sleep 100000" > /dev/null 2>&1 & sleep 0.05; cat /tmp/pid',
+    'setsid sh -c "echo \\$\\$ > /tmp/pid; exec sleep 100000" > /dev/null 2>&1 & for n in 1 2 3 4 5 6 7 8 9; do [ -s /tmp/pid ] && break; sleep 0.1; done; cat /tmp/pid',
   );
   const snapshotId = route.path.includes('{snapshotID}') ? (await sandbox.createSnapshot()).snapshotId : '';
   await transition.prepare(sandbox);
@@ -163,11 +163,12 @@ async function judge(
 }
 
 async function judgeEnd(sandboxId: string): Promise<string[]> {
-  const url = `${process.env['E2B_API_URL'] ?? ''}/events/sandboxes/${sandboxId}?limit=1`;
+  const url = `${process.env['E2B_API_URL'] ?? ''}/events/sandboxes/${sandboxId}?limit=100`;
   const response = await fetch(url, { headers: { 'X-API-Key': process.env['E2B_API_KEY'] ?? '' } });
-  const [last] = (await response.json()) as { type: string; eventData: { cause: string } }[];
-  const isTold = last?.type === 'sandbox.lifecycle.killed' && last.eventData.cause === 'killed';
-  return isTold ? [] : [`its last event is ${last?.type ?? 'none'} (${last?.eventData.cause ?? ''})`];
+  const events = (await response.json()) as { type: string; eventData: { cause: string } }[];
+  // That a snapshot of it was made may be told afterwards.
+  const end = events.find(({ type }) => type === 'sandbox.lifecycle.killed');
+  return end?.eventData.cause === 'killed' ? [] : [`its end was told as ${end?.eventData.cause ?? 'nothing'}`];
 }
 
 /** Copies end by themselves. */
