@@ -33,8 +33,10 @@ export function getDriver(host: Pick<SandboxHost, 'drivers'>, name: string): Dri
 /** Removes everything of a sandbox, its record last, and frees its slot. Safe to repeat. */
 export async function removeSandbox(host: SandboxHost, record: SandboxRecord): Promise<void> {
   await getDriver(host, record.driver).destroy(record.sandboxId, host.store.directoryOf(record.sandboxId));
-  await freeSlot(host, record.slot);
+  if (record.slot !== 0) await host.network.detach(record.slot);
   await host.store.remove(record.sandboxId);
+  // Not before: the next sandbox in this slot writes a record of its own.
+  if (record.slot !== 0) host.slots.release(record.slot);
 }
 
 /** Takes the network of a slot away and gives the slot back. 0 is none. */

@@ -1,4 +1,5 @@
 // What is left of each sandbox when the host itself went down: no process lives, and the boot is another one.
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { readCpuType } from '../host/cpu-type.ts';
@@ -93,6 +94,20 @@ it('one that was being resumed is paused as it was, with all that was saved', as
   expect(await recover()).toEqual({ [sandboxId]: 'paused' });
   expect(await bench.context.host.states.find('s1')).toBeDefined();
 });
+
+it.each(['ending', 'booting', 'paused'] as const)(
+  'one that names the slot of another (%s) is not removed for that, and its disk stays',
+  async (state) => {
+    await seal('s1');
+    const resuming = { state: 'resuming', saved: { stateId: 's1', hasMemory: true, sizeBytes: 6 }, work } as const;
+    // By name the first is looked at first.
+    await left({ sandboxId: 'a1', state, slot: 7, ...(state === 'paused' ? { saved: resuming.saved } : {}) });
+    const sandboxId = await left({ sandboxId: 'b1', slot: 7, ...resuming, work: { ...work, stateId: '' } });
+    expect((await recover())[sandboxId]).toBe('paused');
+    const directory = bench.context.host.store.directoryOf(sandboxId);
+    expect(existsSync(bench.driver.diskPath(sandboxId, directory))).toBe(true);
+  },
+);
 
 it('what no record names is removed, and what a record names is not', async () => {
   await Promise.all([seal('s1'), seal('s2')]);

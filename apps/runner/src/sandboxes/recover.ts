@@ -2,6 +2,7 @@ import { openNamespace } from '@soulbox/network';
 import { keepStopped } from '../disk-budget/brake.ts';
 import { keepDamaged } from './end.ts';
 import { getDriver, removeSandbox } from './host.ts';
+import type { SandboxHost } from './host.ts';
 import { isTenantState } from './lifecycle.ts';
 import { liveFrom } from './live.ts';
 import type { OperationContext } from './operation.ts';
@@ -27,14 +28,11 @@ export interface Recovery {
 export async function recoverSandboxes(context: OperationContext, pool: Pool): Promise<Recovery> {
   const { host, table } = context;
   const { records, strays } = await host.store.load();
-  // Before any sandbox gets another slot, and before anything is made in a slot that is somebody's.
-  const doomed = records.filter(({ slot }) => slot !== 0 && !host.slots.claim(slot));
+  const doomed: SandboxRecord[] = [];
   const spares: KnownSandbox[] = [];
-  for (const record of records) {
-    if (doomed.includes(record)) continue;
-    // Of all others nobody has been told, or they are as good as gone.
-    const isWanted = isTenantState(record.state) || record.state === 'warm';
-    const sandbox = { record, live: isWanted ? await adopt(context, record) : undefined };
+  // Before any sandbox gets another slot, and before anything is made in a slot that is somebody's.
+  for (const sandbox of claimSlots(host, await findLeft(context, records))) {
+    const { record } = sandbox;
     if (isTenants(sandbox) && (await takeOver(context, sandbox))) continue;
     if (record.state === 'warm' && (await putBack(context, pool, sandbox))) spares.push(sandbox);
     else doomed.push(sandbox.record);
@@ -46,6 +44,30 @@ export async function recoverSandboxes(context: OperationContext, pool: Pool): P
   const removedStrays = await removeStrays(context, strays);
   await context.keepsakes.collect();
   return { adopted: table.tenants().length, spares: spares.length, removed: doomed.length + removedStrays };
+}
+
+async function findLeft(context: OperationContext, records: readonly SandboxRecord[]): Promise<KnownSandbox[]> {
+  const left: KnownSandbox[] = [];
+  for (const record of records) {
+    // Of all others nobody has been told, or they are as good as gone.
+    const isWanted = isTenantState(record.state) || record.state === 'warm';
+    left.push({ record, live: isWanted ? await adopt(context, record) : undefined });
+  }
+  return left;
+}
+
+/**
+ * Two records may name one slot: a sandbox without processes has given its slot back, the next has taken it, and the server died
+ * before the first record said so. It belongs to the one whose processes are in it, or else to a tenant's; the other has none.
+ */
+function claimSlots(host: SandboxHost, left: readonly KnownSandbox[]): readonly KnownSandbox[] {
+  const rank = ({ record, live }: KnownSandbox): number =>
+    live !== undefined ? 0 : isTenantState(record.state) ? 1 : 2;
+  for (const sandbox of left.toSorted((one, other) => rank(one) - rank(other))) {
+    const { slot } = sandbox.record;
+    if (slot !== 0 && !host.slots.claim(slot)) sandbox.record = { ...sandbox.record, slot: 0 };
+  }
+  return left;
 }
 
 /** Also while no server ran. */
