@@ -67,10 +67,17 @@ describe('sandbox records on disk', () => {
     await mkdir(store.directoryOf('iabc'));
     await mkdir(store.directoryOf('ilost'));
     await writeFile(join(directory, 'itorn.json'), '{"formatVersion":1,');
-    await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, formatVersion: 2 }));
+    await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, slot: 'none' }));
     const { records, strays } = await store.load();
     expect(records).toEqual([record]);
     expect(strays.toSorted()).toEqual(['ilost', 'iother', 'itorn']);
+  });
+
+  it('of a newer version are refused, not taken for strays', async () => {
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
+    await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, formatVersion: 2 }));
+    await expect(store.load()).rejects.toMatchObject({ reason: 'config_invalid' });
+    expect(await readdir(directory)).toContain('iother.json');
   });
 
   it('leave no temporary file of a killed writer behind', async () => {

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { errorFromNode, isNodeError, writeFileAtomic } from '@soulbox/base';
+import { errorFromNode, isNodeError, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import { causes } from '@soulbox/contract';
 import type { Cause } from '@soulbox/contract';
 import type { DiskReserve } from '@soulbox/storage';
@@ -142,7 +142,10 @@ export interface RecordStore {
   directoryOf(sandboxId: string): string;
   write(record: SandboxRecord): Promise<void>;
   remove(sandboxId: string): Promise<void>;
-  /** Every readable record, and the ids of folders and files that have no readable one. */
+  /**
+   * Every readable record, and the ids of folders and files that have no readable one. Throws `config_invalid` for a record of a
+   * newer version: what this one cannot read it must not remove.
+   */
   load(): Promise<{ records: SandboxRecord[]; strays: string[] }>;
 }
 
@@ -194,9 +197,20 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
 
 async function readRecord(path: string): Promise<SandboxRecord | undefined> {
   try {
-    return recordSchema.safeParse(JSON.parse(await readFile(path, 'utf8'))).data;
+    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+    refuseNewer(path, value);
+    return recordSchema.safeParse(value).data;
   } catch (error) {
+    if (error instanceof SoulBoxError) throw error;
     if (error instanceof SyntaxError || isNodeError(error)) return undefined;
     throw error;
   }
+}
+
+function refuseNewer(path: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null || !('formatVersion' in value)) return;
+  const { formatVersion } = value;
+  if (typeof formatVersion !== 'number' || formatVersion <= recordSchema.shape.formatVersion.value) return;
+  const message = `${path} was written by a newer SoulBox (format ${formatVersion}). Start that one, or use another data folder.`;
+  throw new SoulBoxError('config_invalid', message);
 }
