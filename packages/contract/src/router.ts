@@ -15,6 +15,8 @@ export interface SandboxRoute {
   readonly state: 'running' | 'paused';
   /** Whether a request may wake it. */
   readonly autoResume: boolean;
+  /** It runs, and stands still until there is room on the host's disk: nothing in it would answer. */
+  readonly waitsForRoom: boolean;
 }
 
 /**

@@ -52,6 +52,28 @@ describe('a sandbox that is not there', () => {
   });
 });
 
+describe('a sandbox that is stopped because the disk of its host is full', () => {
+  beforeAll(() => world.router.add('istopped', { waitsForRoom: true, trafficToken: 'right' }));
+  const expected = {
+    sandboxId: 'istopped',
+    message: 'The sandbox is stopped until there is room on the disk of its host',
+    code: 507,
+  };
+
+  test('is 507 at once, with a hint to come again, on every port', async () => {
+    const envd = await ask(world.url, { headers: { host: '49983-istopped.soulbox.localhost' } });
+    expect([envd.status, json(envd.body), envd.headers['retry-after']]).toEqual([507, expected, '1']);
+    const headers = { host: '8080-istopped.soulbox.localhost', 'e2b-traffic-access-token': 'right' };
+    const port = await ask(world.url, { headers });
+    expect([port.status, json(port.body)]).toEqual([507, expected]);
+  });
+
+  test('tells that only to those who may reach the port', async () => {
+    const answer = await ask(world.url, { headers: { host: '8080-istopped.soulbox.localhost' } });
+    expect(answer.status).toBe(403);
+  });
+});
+
 describe('a port that nothing listens on', () => {
   test('is 502 with the port, after a few tries', async () => {
     const before = world.router.dials.length;

@@ -31,6 +31,12 @@ export const badAnswer = (sandboxId: string, port: number): EdgeError => ({
   code: 502,
 });
 
+export const stoppedForRoom = (sandboxId: string): EdgeError => ({
+  sandboxId,
+  message: 'The sandbox is stopped until there is room on the disk of its host',
+  code: 507,
+});
+
 export const trafficTokenMissing = (sandboxId: string): EdgeError => ({
   sandboxId,
   message: `Sandbox is secured with traffic access token. Token header '${headers.trafficAccessToken}' is missing`,
@@ -103,7 +109,7 @@ function send(exchange: Exchange, status: number, type: string, body: string): v
   const headersOfAnswer = ['Content-Type', type, 'Content-Length', String(Buffer.byteLength(body))];
   headersOfAnswer.push('Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff');
   headersOfAnswer.push('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'");
-  if (status === 429) headersOfAnswer.push('Retry-After', retryAfterSeconds);
+  if (status === 429 || status === 507) headersOfAnswer.push('Retry-After', retryAfterSeconds);
   // Where a request could not be read, the next one on the connection may not be one.
   if (status === 400 && exchange.protocol !== 'http/2') headersOfAnswer.push('Connection', 'close');
   try {

@@ -9,6 +9,7 @@ import {
   sandboxNotFound,
   sendBadRequest,
   sendEdgeError,
+  stoppedForRoom,
   tooManyStreams,
   trafficTokenInvalid,
   trafficTokenMissing,
@@ -48,7 +49,7 @@ export interface SandboxForward {
  */
 export function forwardToSandbox(exchange: Exchange, forward: SandboxForward): void {
   const { route } = forward;
-  const refusal = findRefusal(exchange, forward) ?? findWakeRefusal(exchange, forward);
+  const refusal = findRefusal(exchange, forward) ?? findStateRefusal(exchange, forward);
   if (refusal !== undefined) {
     sendEdgeError(exchange, refusal);
     return;
@@ -119,9 +120,11 @@ function findRefusal(exchange: Exchange, { route, port, path }: SandboxForward):
   return route.trafficAccessToken.equals(token) ? undefined : trafficTokenInvalid(route.sandboxId);
 }
 
-/** Only for paused sandboxes. `/health` asks whether it runs, and the answer to a stranger is no, as it is to anybody. */
-function findWakeRefusal(exchange: Exchange, forward: SandboxForward): EdgeError | undefined {
+/** `/health` asks whether a paused one runs, and the answer to a stranger is no, as it is to anybody. */
+function findStateRefusal(exchange: Exchange, forward: SandboxForward): EdgeError | undefined {
   const { route, path } = forward;
+  // It would hold the request, and the client its patience, for as long as the disk is full.
+  if (route.waitsForRoom) return stoppedForRoom(route.sandboxId);
   if (route.state === 'running') return undefined;
   if (!route.autoResume) return sandboxPaused(route.sandboxId);
   if (mayWake(exchange, forward, forward.clock.now())) return undefined;

@@ -13,6 +13,7 @@ interface TestFacts {
   /** Whether envd demands the access token; it makes the signatures in any case. */
   readonly secure?: boolean;
   readonly autoResume?: boolean;
+  readonly waitsForRoom?: boolean;
 }
 
 interface TestSandbox {
@@ -88,6 +89,7 @@ export function createTestRouter(): TestRouter {
         maskRequestHost: facts.maskRequestHost,
         state: 'running',
         autoResume: facts.autoResume ?? false,
+        waitsForRoom: facts.waitsForRoom ?? false,
       };
       sandboxes.set(sandboxId, {
         route,

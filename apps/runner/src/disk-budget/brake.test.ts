@@ -3,6 +3,7 @@ import { createOperationBench } from '../sandboxes/testing/operation-bench.ts';
 import type { OperationBench } from '../sandboxes/testing/operation-bench.ts';
 import { endSandbox } from '../sandboxes/end.ts';
 import { recoverSandboxes } from '../sandboxes/recover.ts';
+import { createRouter } from '../sandboxes/router.ts';
 import { pauseSandbox } from '../sandboxes/sleep/pause.ts';
 import type { RunningSandbox } from '../sandboxes/table.ts';
 import { goOnWithRoom, stopForRoom } from './brake.ts';
@@ -33,6 +34,15 @@ test('a sandbox that is stopped stands still, its record and an event say why, a
   });
   expect(told()).toEqual(['host_disk_full']);
   expect(bench.context.host.disks.figures()).toMatchObject({ disks: 1, stopped: 1 });
+});
+
+test('the gateway knows that nothing in it would answer', async () => {
+  const router = createRouter(bench.context.table, bench.context.activity, async () => await Promise.resolve());
+  expect(router.find(sandboxId)).toMatchObject({ state: 'running', waitsForRoom: false });
+  await stopForRoom(bench.context, sandboxId);
+  expect(router.find(sandboxId)).toMatchObject({ state: 'running', waitsForRoom: true });
+  await goOnWithRoom(bench.context, sandboxId);
+  expect(router.find(sandboxId)).toMatchObject({ waitsForRoom: false });
 });
 
 test('it goes on, once, and that is told too', async () => {

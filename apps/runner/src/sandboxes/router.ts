@@ -78,7 +78,7 @@ export function createRouter(
  * needs more than waiting, and that the sandbox allows or not.
  */
 function routeOf(sandbox: TenantSandbox): SandboxRoute {
-  const { sandboxId, state, tenant, saved, work } = sandbox.record;
+  const { sandboxId, state, tenant, saved, work, waitsForRoom } = sandbox.record;
   const { envdAccessToken, trafficAccessToken, network, lifecycle } = tenant;
   // As with E2B: what would begin anew, its processes gone, is left to somebody who asks for that.
   const hasMemory = saved?.hasMemory ?? work?.keepMemory ?? true;
@@ -87,6 +87,7 @@ function routeOf(sandbox: TenantSandbox): SandboxRoute {
     sandboxId,
     state: isRunning(sandbox) ? 'running' : 'paused',
     autoResume: comesBack || (lifecycle.autoResume && hasMemory),
+    waitsForRoom: isRunning(sandbox) && waitsForRoom,
     envdAccessToken: secretOrNone(envdAccessToken),
     trafficAccessToken: secretOrNone(trafficAccessToken),
     maskRequestHost: network.maskRequestHost === '' ? undefined : network.maskRequestHost,
