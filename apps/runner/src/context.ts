@@ -107,6 +107,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   const { context: operations, router, end } = await createOperations(options, stopping.signal);
   const maker = createTemplateMaker({
     ...operations,
+    disks: operations.host.disks,
     store: options.templates,
     recipes: options.config.makeTemplates === 'never' ? [] : options.recipes,
     logger,
@@ -224,7 +225,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
       await end(sandboxId, 'unconfirmed');
     },
   };
-  const builds = createBuilds({ ...options, cache, clock, stopping });
+  const builds = createBuilds({ ...options, disks: context.host.disks, cache, clock, stopping });
   return { context: { ...context, builds }, router, end };
 }
 

@@ -170,6 +170,11 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
       });
     }),
 
+    checkHostRoom: answer(async ({ bytes, what }) => {
+      context.host.disks.admit(Number(bytes), what)[Symbol.dispose]();
+      return await Promise.resolve({});
+    }),
+
     getLogs: answer(async (request) => {
       const lines = await logBook.read(request.sandboxId);
       return {

@@ -57,6 +57,17 @@ describe('uploading the files of a build', () => {
     expect(await blobs()).toHaveLength(1);
   });
 
+  it('is not begun when it would take what is reserved, or promised to sandboxes', async () => {
+    const { url } = await link();
+    api.runner.roomBytes = 6;
+    expect(await put(url, 'archive')).toMatchObject({
+      status: 507,
+      json: { message: 'The archive may take 7 bytes.' },
+    });
+    expect(await blobs()).toEqual([]);
+    expect((await put(url, 'archiv')).status).toBe(204);
+  });
+
   it('is what the runner is told to unpack', async () => {
     await put((await link()).url, 'archive');
     const steps = [{ type: 'COPY', args: ['src', '/dst', '', ''], filesHash: hash, force: false }];

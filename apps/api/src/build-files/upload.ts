@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { uploadIdleMs } from '../limits.ts';
+import { callRunner } from '../runner/call.ts';
 import { fileKeyOf } from './find.ts';
 import { fileParams } from './link.ts';
 
@@ -32,6 +33,8 @@ export function addFileUploadRoute(app: ApiApp, context: ApiContext): void {
         const team = await getUploader(context, { templateId: templateID, hash, ...request.query });
         context.reserve.check();
         const sizeBytes = lengthOf(context, request.headers['content-length']);
+        const room = { bytes: BigInt(sizeBytes), what: 'The archive' };
+        await callRunner((options) => context.runner.checkHostRoom(room, options));
         await takeFile(context, team, { hash, sizeBytes, body: request.raw });
         return reply.code(204).send();
       },

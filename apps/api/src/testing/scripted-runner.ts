@@ -43,6 +43,8 @@ export interface ScriptedRunner {
   readonly stateRequests: { readonly call: string; readonly request: object }[];
   /** What every team takes of the host. */
   readonly usage: { diskBytes: bigint; pausedMemoryBytes: bigint };
+  /** What of the host's disk is neither reserved nor promised. */
+  roomBytes: number;
   /** Thrown by every call while it is set. */
   failure: unknown;
   /** Runs inside each call about states, before anything is done; a throw fails the call. */
@@ -68,7 +70,8 @@ export function createScriptedRunner(): ScriptedRunner {
   const streams = new Set<{ push: (event: Event | undefined) => void }>();
   const sandboxes = new Map<string, Sandbox>();
   const hidden = new Set<string>();
-  const state: Pick<ScriptedRunner, 'failure' | 'beforeCreate' | 'beforeStep' | 'failingForks'> = {
+  const state: Pick<ScriptedRunner, 'failure' | 'beforeCreate' | 'beforeStep' | 'failingForks' | 'roomBytes'> = {
+    roomBytes: Infinity,
     failure: undefined,
     beforeCreate: () => Promise.resolve(),
     beforeStep: () => Promise.resolve(),
@@ -181,6 +184,10 @@ export function createScriptedRunner(): ScriptedRunner {
           ...{ totalBytes: 1000n, freeBytes: 600n, reserveBytes: 100n, committedBytes: 200n, toldBytes: 4500n },
           ...{ overcommit: 40, disks: 3, stopped: 1 },
         }),
+      checkHostRoom: ({ bytes, what }) => {
+        if (bytes <= state.roomBytes) return {};
+        throw connectErrorFromError(new SoulBoxError('disk_full', `${what} may take ${bytes} bytes.`));
+      },
       getMetrics: ({ sandboxIds, start, end }) => {
         failIfTold();
         return {

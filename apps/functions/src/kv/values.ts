@@ -1,4 +1,5 @@
 import { randomId, SoulBoxError } from '@soulbox/base';
+import { errorFromConnect } from '@soulbox/contract';
 import type { BlobStream, KvEntry, KvLimits } from '@soulbox/storage';
 import type { FunctionsContext } from '../context.ts';
 
@@ -27,11 +28,12 @@ export async function openNamespace(context: FunctionsContext, { teamId, namespa
   );
 }
 
-/** Throws `body_too_large` for a value above the limit, `limit_exceeded` when the namespace or the team is full. */
+/** Throws `body_too_large` for a value above the limit, `limit_exceeded` when the namespace or the team is full, `disk_full`. */
 export async function putValue(context: FunctionsContext, namespace: string, value: NewValue): Promise<void> {
   const { blobs, config } = context;
   const { key, metadata, expiresAt } = value;
   const blobKey = `kv/${namespace}/${randomId(24)}`;
+  await checkRoom(context);
   const { sizeBytes } = await blobs.put(blobKey, limited(value.content, config.kvValueMaxBytes));
   const limits = { keys: config.kvKeyLimit, sizeBytes: config.kvNamespaceMaxBytes, teamBytes: context.teamKvBytes };
   const put = await noteValue(context, namespace, { key, blobKey, sizeBytes, metadata, expiresAt }, limits);
@@ -47,6 +49,15 @@ export async function putValue(context: FunctionsContext, namespace: string, val
     'limit_exceeded',
     `The namespace is full: it holds up to ${limits.keys} keys and ${limits.sizeBytes} bytes.`,
   );
+}
+
+/** How large a value is shows only when it is written. */
+async function checkRoom({ runner, config }: FunctionsContext): Promise<void> {
+  try {
+    await runner.checkHostRoom({ bytes: BigInt(config.kvValueMaxBytes), what: 'A value' });
+  } catch (thrown) {
+    throw errorFromConnect(thrown);
+  }
 }
 
 /** A blob that cannot be noted would be nobody's. */

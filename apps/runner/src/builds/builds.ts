@@ -8,6 +8,7 @@ import type { OperationContext } from '../sandboxes/operation.ts';
 import type { TemplateMaker } from '../templates/maker.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { LayerCache } from './cache/layer-cache.ts';
+import type { DiskBudget } from '../disk-budget/budget.ts';
 import { createImageStore } from './images/image-store.ts';
 import type { ImageStore } from './images/image-store.ts';
 
@@ -35,6 +36,7 @@ export interface BuildsOptions {
   readonly templates: TemplateStore;
   readonly files: BlobReader;
   readonly outside: OutsidePolicy;
+  readonly disks: DiskBudget;
   readonly dataDirectory: string;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -42,12 +44,12 @@ export interface BuildsOptions {
 }
 
 export function createBuilds(options: BuildsOptions): Builds {
-  const { config, cache, templates, files, dataDirectory, logger, stopping } = options;
+  const { config, cache, files, dataDirectory, stopping } = options;
   const { maxBuilds, buildTimeoutMinutes } = config;
   const directory = join(dataDirectory, 'run', 'images');
   const underWay = new Set<Promise<unknown>>();
   const held: string[] = [];
-  const images = createImageStore({ ...config, outside: options.outside, templates, cache, directory, logger });
+  const images = createImageStore({ ...config, ...options, directory });
   return {
     cache,
     files,

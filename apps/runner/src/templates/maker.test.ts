@@ -5,6 +5,7 @@ import { openTemplateStore } from '@soulbox/templates';
 import type { Recipe, TemplateStore } from '@soulbox/templates';
 import { testDirectory } from '@soulbox/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createDiskBudget } from '../disk-budget/budget.ts';
 import { createBackground } from '../sandboxes/background.ts';
 import type { Background } from '../sandboxes/background.ts';
 import { createTemplateMaker } from './maker.ts';
@@ -19,6 +20,7 @@ let store: TemplateStore;
 let stopping: AbortController;
 let background: Background;
 let maker: TemplateMaker;
+let policy: { diskReserveMb: number; diskReservePercent: number; diskOvercommit: number };
 
 beforeEach(async () => {
   await mkdir(testDirectory, { recursive: true, mode: 0o700 });
@@ -26,9 +28,13 @@ beforeEach(async () => {
   store = openTemplateStore(directory);
   stopping = new AbortController();
   background = createBackground(stopping.signal, silentLogger);
+  policy = { diskReserveMb: 0, diskReservePercent: 0, diskOvercommit: 40 };
+  const nobodys = { promisedBytes: 0, isStopped: false };
+  const budget = { policy, directory, standingOf: () => nobodys, clock: systemClock, logger: silentLogger };
   maker = createTemplateMaker({
     store,
     recipes: [small, impossible],
+    disks: createDiskBudget(budget),
     background,
     clock: systemClock,
     logger: silentLogger,
@@ -69,3 +75,18 @@ test('a server that stops leaves nothing of a template that is being made', { ti
   await background[Symbol.asyncDispose]();
   expect(await readdir(directory)).toEqual([]);
 });
+
+test(
+  'one that would take what is reserved is not begun, or given up, and leaves nothing',
+  { timeout: 60_000 },
+  async () => {
+    policy.diskReservePercent = 100;
+    await expect(maker.make('small', 10_000)).rejects.toMatchObject({ reason: 'disk_full' });
+    policy.diskReservePercent = 0;
+    await maker.make('small', 2000);
+    const waiting = maker.make('small', 30_000);
+    policy.diskReservePercent = 100;
+    await expect(waiting).rejects.toMatchObject({ reason: 'disk_full' });
+    expect(await readdir(directory)).toEqual([]);
+  },
+);

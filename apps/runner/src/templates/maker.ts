@@ -2,6 +2,7 @@ import { sleep, SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { makeTemplate } from '@soulbox/templates';
 import type { Recipe, Template, TemplateStore } from '@soulbox/templates';
+import { whileRoom } from '../disk-budget/host-work.ts';
 import type { Background } from '../sandboxes/background.ts';
 
 /** How far a template is that is being made. */
@@ -25,6 +26,7 @@ export interface TemplateMaker {
 interface MakerOptions {
   readonly store: TemplateStore;
   readonly recipes: readonly Recipe[];
+  readonly disks: Parameters<typeof whileRoom>[0];
   readonly background: Background;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -36,7 +38,8 @@ interface Underway {
   readonly done: Promise<Template>;
 }
 
-export function createTemplateMaker({ store, recipes, background, clock, logger }: MakerOptions): TemplateMaker {
+export function createTemplateMaker(options: MakerOptions): TemplateMaker {
+  const { store, recipes, disks, background, clock, logger } = options;
   const underway = new Map<string, Underway>();
 
   // One at a time: each unpacks a whole system with all the disk and processors it can get.
@@ -57,7 +60,12 @@ export function createTemplateMaker({ store, recipes, background, clock, logger 
       try {
         await turn;
         signal.throwIfAborted();
-        resolve(await makeTemplate(store, recipe, { logger, onProgress, signal }));
+        const made = { what: `Making the template "${recipe.name}"`, signal };
+        resolve(
+          await whileRoom(disks, made, async (signal) => {
+            return await makeTemplate(store, recipe, { logger, onProgress, signal });
+          }),
+        );
       } catch (err) {
         logger.error({ template: recipe.name, step: making.step, err }, 'template not made');
         reject(err);

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { findImageDigest, importImage } from '@soulbox/templates';
+import { whileRoom } from '../../disk-budget/host-work.ts';
 import { createReach } from '@soulbox/network/outside';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { RegistryNetwork, Template, TemplateStore } from '@soulbox/templates';
@@ -36,6 +37,7 @@ export interface ImageStoreOptions extends KnownRegistries {
   readonly templates: TemplateStore;
   readonly cache: LayerCache;
   readonly outside: OutsidePolicy;
+  readonly disks: Parameters<typeof whileRoom>[0];
   /** URL of an HTTP proxy by which registries are reached; empty: none. */
   readonly registryProxy: string;
   /** For temporary files; nothing in it outlives a call. */
@@ -72,11 +74,9 @@ export function createImageStore(options: ImageStoreOptions): ImageStore {
     const abort = new AbortController();
     const reference = fullName({ ...name, version: `@${digest}` });
     const work = async (): Promise<Template> => {
-      const template = await importImage(templates, reference, digest, {
-        ...access,
-        signal: abort.signal,
-        onProgress: tell,
-        logger,
+      const fetched = { what: 'Fetching the image', signal: abort.signal };
+      const template = await whileRoom(options.disks, fetched, async (signal) => {
+        return await importImage(templates, reference, digest, { ...access, signal, onProgress: tell, logger });
       });
       await cache.write(keyOf(digest), { kind: 'image', templateId: template.templateId });
       return template;

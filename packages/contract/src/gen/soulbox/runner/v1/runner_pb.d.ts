@@ -1054,6 +1054,41 @@ export declare type GetHostDiskRequest = Message<"soulbox.runner.v1.GetHostDiskR
 export declare const GetHostDiskRequestSchema: GenMessage<GetHostDiskRequest>;
 
 /**
+ * @generated from message soulbox.runner.v1.CheckHostRoomRequest
+ */
+export declare type CheckHostRoomRequest = Message<"soulbox.runner.v1.CheckHostRoomRequest"> & {
+  /**
+   * @generated from field: uint64 bytes = 1;
+   */
+  bytes: bigint;
+
+  /**
+   * Begins the message of the error: what would take so much.
+   *
+   * @generated from field: string what = 2;
+   */
+  what: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.CheckHostRoomRequest.
+ * Use `create(CheckHostRoomRequestSchema)` to create a new message.
+ */
+export declare const CheckHostRoomRequestSchema: GenMessage<CheckHostRoomRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.CheckHostRoomResponse
+ */
+export declare type CheckHostRoomResponse = Message<"soulbox.runner.v1.CheckHostRoomResponse"> & {
+};
+
+/**
+ * Describes the message soulbox.runner.v1.CheckHostRoomResponse.
+ * Use `create(CheckHostRoomResponseSchema)` to create a new message.
+ */
+export declare const CheckHostRoomResponseSchema: GenMessage<CheckHostRoomResponse>;
+
+/**
  * @generated from message soulbox.runner.v1.GetHostDiskResponse
  */
 export declare type GetHostDiskResponse = Message<"soulbox.runner.v1.GetHostDiskResponse"> & {
@@ -2412,6 +2447,16 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof GetHostDiskRequestSchema;
     output: typeof GetHostDiskResponseSchema;
+  },
+  /**
+   * Fails with `disk_full` when so much would take what is reserved, or promised to sandboxes.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.CheckHostRoom
+   */
+  checkHostRoom: {
+    methodKind: "unary";
+    input: typeof CheckHostRoomRequestSchema;
+    output: typeof CheckHostRoomResponseSchema;
   },
   /**
    * @generated from rpc soulbox.runner.v1.RunnerService.GetLogs

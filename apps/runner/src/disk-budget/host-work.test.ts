@@ -1,0 +1,71 @@
+import { sleep } from '@soulbox/base';
+import { expect, test } from 'vitest';
+import type { DiskBudget, DiskFigures } from './budget.ts';
+import { whileRoom } from './host-work.ts';
+
+const mib = 2 ** 20;
+const nobody = new AbortController().signal;
+
+/** A disk of which a hold is part of what is committed, as in the budget. */
+function disk(freeMib: number): Pick<DiskBudget, 'admit' | 'figures'> & { freeMib: number; heldMib: number } {
+  const reserveMib = 100;
+  return {
+    freeMib,
+    heldMib: 0,
+    admit(bytes) {
+      if (bytes / mib > this.freeMib - reserveMib - this.heldMib) throw new Error('no room');
+      this.heldMib += bytes / mib;
+      return { [Symbol.dispose]: () => void (this.heldMib -= bytes / mib) };
+    },
+    figures() {
+      const bytes = {
+        freeBytes: this.freeMib * mib,
+        reserveBytes: reserveMib * mib,
+        committedBytes: this.heldMib * mib,
+      };
+      return bytes as DiskFigures;
+    },
+  };
+}
+
+const untilAborted = async (signal: AbortSignal): Promise<never> => {
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  throw new Error('killed by SIGTERM');
+};
+
+test('work is done, and its room is anybody’s again', async () => {
+  const host = disk(1000);
+  const result = await whileRoom(host, { what: 'It', signal: nobody }, async () => {
+    expect(host.heldMib).toBe(256);
+    return await Promise.resolve('done');
+  });
+  expect([result, host.heldMib]).toEqual(['done', 0]);
+});
+
+test('without room it is not begun', async () => {
+  let begun = false;
+  const work = async (): Promise<void> => await Promise.resolve(void (begun = true));
+  await expect(whileRoom(disk(300), { what: 'It', signal: nobody }, work)).rejects.toThrow('no room');
+  expect(begun).toBe(false);
+});
+
+test('it is given up before it takes what is promised, and says why', async () => {
+  const host = disk(1000);
+  const work = whileRoom(host, { what: 'The image', signal: nobody }, untilAborted);
+  await sleep(300);
+  expect(host.heldMib).toBe(256);
+  host.freeMib = 355;
+  await expect(work).rejects.toMatchObject({
+    reason: 'disk_full',
+    message: "The image was given up: what is left of the host's disk is reserved or promised to sandboxes.",
+  });
+  expect(host.heldMib).toBe(0);
+});
+
+test('whoever asked for it can abort it, and what it fails with by itself is told as it is', async () => {
+  const host = disk(1000);
+  const stop = new AbortController();
+  const work = whileRoom(host, { what: 'It', signal: stop.signal }, untilAborted);
+  stop.abort();
+  await expect(work).rejects.toThrow('killed by SIGTERM');
+});
