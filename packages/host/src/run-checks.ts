@@ -2,6 +2,7 @@ import { checkCgroupMoves } from './checks/cgroup-moves.ts';
 import { checkCgroups } from './checks/cgroups.ts';
 import { checkCriu } from './checks/criu.ts';
 import { checkDiskBudget } from './checks/disk-budget.ts';
+import { checkDiskGuarantees } from './checks/disk-guarantees.ts';
 import { checkDiskSpace } from './checks/disk-space.ts';
 import { checkKernelVersion } from './checks/kernel-version.ts';
 import { checkLocalhostNames } from './checks/localhost-names.ts';
@@ -36,6 +37,7 @@ const checks: readonly Check[] = [
   checkLocalhostNames,
   checkDiskSpace,
   checkDiskBudget,
+  checkDiskGuarantees,
   checkOpenFiles,
   checkNodeVersion,
   checkCriu,

@@ -34,7 +34,8 @@ async function isServed(dataDirectory: string): Promise<boolean> {
   );
 }
 
-async function statfsOfNearest(path: string): Promise<{ stats: StatsFs; path: string }> {
+/** Of the folder, or of the nearest one above it that is there. */
+export async function statfsOfNearest(path: string): Promise<{ stats: StatsFs; path: string }> {
   try {
     return { stats: await statfs(path), path };
   } catch (error) {

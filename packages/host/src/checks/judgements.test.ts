@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { judgeTier } from '../check-tiers.ts';
 import { judgeCriu } from './criu.ts';
 import { judgeDiskBudget } from './disk-budget.ts';
+import { judgeFileSystem, judgeUnwrittenBound } from './disk-guarantees.ts';
 import { judgeFirewalls } from './other-firewalls.ts';
 import { checkProgram } from './programs.ts';
 
@@ -101,4 +102,21 @@ test.each([
     status: 'warn',
     fix: expect.anything() as unknown,
   });
+});
+
+test('a file system that does not write in place, or is not known to, is warned of by name', () => {
+  expect(judgeFileSystem(0xef53)).toMatchObject({ status: 'ok', detail: 'ext4' });
+  expect(judgeFileSystem(0x58465342)).toMatchObject({ status: 'ok', detail: 'XFS' });
+  const btrfs = judgeFileSystem(0x9123683e);
+  expect(btrfs).toMatchObject({ status: 'warn', detail: expect.stringMatching(/^Btrfs: /) as string });
+  expect(btrfs.fix?.debian).toContain('ext4 or XFS');
+  expect(judgeFileSystem(0x1234)).toMatchObject({
+    status: 'warn',
+    detail: expect.stringMatching(/^type 0x1234: /) as string,
+  });
+});
+
+test('a kernel that cannot bound what waits in memory is warned of', () => {
+  expect(judgeUnwrittenBound(true)).toMatchObject({ status: 'ok' });
+  expect(judgeUnwrittenBound(false)).toMatchObject({ status: 'warn', id: 'unwritten-bound' });
 });

@@ -1,0 +1,52 @@
+import { readdir } from 'node:fs/promises';
+import type { Check, Finding, HostSubject } from '../finding.ts';
+import { sameFix } from '../finding.ts';
+import { statfsOfNearest } from './disk-space.ts';
+
+/** statfs(2), `f_type`: those that write in place, so that a written block of a disk's image needs no new one. */
+const inPlace: Readonly<Record<number, string>> = { 0xef53: 'ext4', 0x58465342: 'XFS' };
+const others: Readonly<Record<number, string>> = {
+  0x9123683e: 'Btrfs',
+  0x2fc12fc1: 'ZFS',
+  0xca451a4e: 'bcachefs',
+  0x01021994: 'tmpfs',
+  0x794c7630: 'overlayfs',
+  0x6969: 'NFS',
+  0x65735546: 'FUSE',
+};
+
+const protects = "sandboxes' disks when the host's disk is full";
+
+/** What the disk budget stands on (decision 019): a file system that writes in place, and a kernel that bounds what waits in memory. */
+export const checkDiskGuarantees: Check = async ({ dataDirectory }: HostSubject) => {
+  const { stats } = await statfsOfNearest(dataDirectory);
+  const devices = await readdir('/sys/class/bdi').catch(() => []);
+  const first = devices[0];
+  const bounds = first === undefined ? [] : await readdir(`/sys/class/bdi/${first}`).catch(() => []);
+  return [judgeFileSystem(stats.type), judgeUnwrittenBound(bounds.includes('max_bytes'))];
+};
+
+export function judgeFileSystem(type: number): Finding {
+  const known = inPlace[type];
+  const base = { id: 'data-file-system', title: 'File system of the data folder', protects };
+  if (known !== undefined) return { ...base, status: 'ok', detail: known };
+  const name = others[type] ?? `type 0x${type.toString(16)}`;
+  return {
+    ...base,
+    status: 'warn',
+    detail: `${name}: not known to write in place, so on a full disk even a block that a sandbox has may not be writable again`,
+    fix: sameFix('put the data folder on ext4 or XFS with --data-dir'),
+  };
+}
+
+export function judgeUnwrittenBound(isThere: boolean): Finding {
+  const base = { id: 'unwritten-bound', title: 'Bound of unwritten pages', protects };
+  if (isThere) return { ...base, status: 'ok', detail: 'the kernel holds 8 MiB of each disk at most' };
+  return {
+    ...base,
+    status: 'warn',
+    detail:
+      'this kernel has no /sys/class/bdi/*/max_bytes: a process of the host that fills the disk can cost sandboxes what they have not synced',
+    fix: sameFix('use Linux 6.2 or later, or give the data folder a file system that nothing else writes to'),
+  };
+}
