@@ -11,8 +11,10 @@ clients expect them:
     HTTP:     {"code": 404, "message": "Sandbox \\"ix3k\\" was not found."}
     Connect:  {"code": "not_found", "message": "..."}
 
-The message says what failed, with which value, and what to do. The reason itself stands in the server's log, with the
-cause. The gateway's edge (no such sandbox, closed port) answers with E2B's own statuses and bodies: apps/gateway/src/errors.
+The message says what failed, with which value, and what to do. The reason is in the server's log, with the cause. Bodies of
+the REST API also have an \`error_code\` for \`disk_full\` (the same word), for \`internal\` (\`internal_server_error\`), and for a create
+that failed on the host (\`sandbox_create_failed\`, \`sandbox_placement_timeout\`). The gateway's edge (no such sandbox, closed
+port) answers with E2B's own statuses and bodies: apps/gateway/src/errors.
 
 This page is generated: \`node scripts/generate-errors-docs.ts\`. A test compares it with packages/base/src/reasons.ts.
 

@@ -135,7 +135,7 @@ export const reasons = {
   },
   sandbox_resume_failed: {
     code: 'unavailable',
-    help: 'The paused sandbox could not be brought back. It is paused: as it was, or as its programs left it where they had run already. The message says why.',
+    help: 'The paused sandbox could not be brought back. It is paused: as it was; where its programs had run again, as they left it; and where that could not be saved, with its files only. The message says why.',
   },
   state_damaged: {
     code: 'data_loss',
