@@ -64,6 +64,7 @@ function findBrokenWords(
   return [
     ...(present || operation.ends ? [] : ['the sandbox is gone']),
     ...(present && operation.ends && isDone ? ['its kill was answered, and it is there'] : []),
+    ...(operation.makesFresh && isDone && sandboxes.length < 2 ? ['its create was answered, and it is not there'] : []),
     ...sandboxes
       .filter(({ sandboxId }) => ended.has(sandboxId))
       .map(({ sandboxId }) => `${sandboxId} was told to have ended`),
@@ -83,7 +84,7 @@ async function checkContents(
   const complaints = await Promise.all(
     sandboxes.map(async ({ sandboxId }) => {
       const name = sandboxId === subject.sandboxId ? 'the sandbox' : `the copy ${sandboxId}`;
-      const mayBeFresh = operation.startsAfresh && sandboxId === subject.sandboxId;
+      const mayBeFresh = sandboxId === subject.sandboxId ? operation.startsAfresh : operation.makesFresh;
       return (await checkContent(runner, sandboxId, mayBeFresh)).map((text) => `${name}: ${text}`);
     }),
   );

@@ -4,6 +4,8 @@ import type { RunnerProcess } from '@soulbox/testing';
 export interface Subject {
   readonly sandboxId: string;
   readonly snapshotId: string;
+  /** What it was made from. */
+  readonly templateId: string;
 }
 
 /** One operation of the runner that is cut off. */
@@ -18,6 +20,8 @@ export interface Operation {
   readonly ends: boolean;
   /** Whether the memory may be gone afterwards: it was asked to be dropped. */
   readonly startsAfresh: boolean;
+  /** Whether it makes sandboxes that have no witness. */
+  readonly makesFresh: boolean;
 }
 
 const nothing = (): Promise<void> => Promise.resolve();
@@ -43,9 +47,16 @@ const snapshot = async (runner: RunnerProcess, { sandboxId, snapshotId }: Subjec
 const kill = async (runner: RunnerProcess, { sandboxId }: Subject): Promise<unknown> =>
   await runner.call('killSandbox', { sandboxId });
 
-const usual = { disk: 'small', prepare: nothing, ends: false, startsAfresh: false } as const;
+const usual = { disk: 'small', prepare: nothing, ends: false, startsAfresh: false, makesFresh: false } as const;
 
 export const operations: readonly Operation[] = [
+  {
+    ...usual,
+    name: 'create',
+    act: (runner, { templateId }) =>
+      runner.call('createSandbox', { teamId: 't', templateId, timeoutSeconds: lifeSeconds, secure: false }),
+    makesFresh: true,
+  },
   { ...usual, name: 'pause', act: pause },
   {
     ...usual,

@@ -83,7 +83,7 @@ interface Lab extends AsyncDisposable {
 
 async function openLab({ instance, isolation }: CrashOptions): Promise<Lab> {
   const directory = await makeTestDirectory('crash-');
-  const template = await openTemplateStore(testTemplatesDirectory, silentLogger).find('base');
+  const templateId = (await openTemplateStore(testTemplatesDirectory, silentLogger).find('base'))?.templateId ?? '';
   const start = async (): Promise<RunnerProcess> =>
     await startRunnerProcess(instance, directory, {
       // One worker, so that the calls of an operation are the same ones each time. A pause in the background is completed by itself.
@@ -97,11 +97,11 @@ async function openLab({ instance, isolation }: CrashOptions): Promise<Lab> {
   const getSubject = async (operation: Operation): Promise<Subject> => {
     const snapshotId = `s${++snapshots}`;
     if (subject !== undefined && operation.disk === 'small') return { ...subject, snapshotId };
-    const request = { teamId: 't', templateId: template?.templateId ?? '', timeoutSeconds: 3600, secure: false };
+    const request = { teamId: 't', templateId, timeoutSeconds: 3600, secure: false };
     const { sandboxId } = (await runner.call('createSandbox', request))['sandbox'] as { sandboxId: string };
     if (operation.disk === 'large') await runner.call('fill', { sandboxId });
     await startWitness(runner, sandboxId);
-    subject = { sandboxId, snapshotId };
+    subject = { sandboxId, snapshotId, templateId };
     return subject;
   };
 

@@ -14,6 +14,8 @@ import type { SoakMessage, SoakOrder, SoakResult } from './messages.ts';
 
 export interface SoakOptions {
   readonly instance: number;
+  /** Of all sandboxes. */
+  readonly isolation: 'container' | 'gvisor';
   readonly minutes: number;
   readonly connections: number;
   readonly lanes: number;
@@ -42,7 +44,8 @@ const settleMs = 30_000;
 
 /** Uses a server as a good client does, while bad ones do what they can; then compares. */
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
-  const server = await startServer({ instance: options.instance, poolSize });
+  const environment = { SOULBOX_ISOLATION: options.isolation };
+  const server = await startServer({ instance: options.instance, poolSize, environment });
   let worker: ChildProcess | undefined;
   let stopped = false;
   const atWork = new AbortController();
