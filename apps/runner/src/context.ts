@@ -35,6 +35,7 @@ import { getDriver } from './sandboxes/host.ts';
 import type { SandboxHost } from './sandboxes/host.ts';
 import { startKeeper } from './sandboxes/keeper.ts';
 import { sharedCpus } from './host/shared-cpus.ts';
+import { keepAllWhileUnreadable } from './sandboxes/keep-all-states.ts';
 import { createKeepsakes } from './sandboxes/keepsakes.ts';
 import { letGo } from './sandboxes/live.ts';
 import { createLogBook } from './sandboxes/log-book.ts';
@@ -191,7 +192,7 @@ interface Operations {
 }
 
 async function createOperations(options: RunnerOptions, stopping: AbortSignal): Promise<Operations> {
-  const { network, logger, states } = options;
+  const { network, logger } = options;
   const clock = options.clock ?? systemClock;
   const host = await createSandboxHost(options, clock, (sandboxId) =>
     standingOf(options, table.find(sandboxId)?.record),
@@ -200,6 +201,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger);
   const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger);
   const activity = createActivity(clock);
+  const states = keepAllWhileUnreadable(options.states, host.store, snapshots, logger);
   const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
   const end: RunnerContext['end'] = async (sandboxId, cause) => {
     const isEnded = await endSandbox(context, sandboxId, cause);

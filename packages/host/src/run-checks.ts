@@ -16,6 +16,7 @@ import { checkPrograms } from './checks/programs.ts';
 import { checkRoot } from './checks/root.ts';
 import { checkSeccomp } from './checks/seccomp.ts';
 import { checkSysctls } from './checks/sysctls.ts';
+import { checkUnreadableRecords } from './checks/unreadable-records.ts';
 import { checkUserNamespaces } from './checks/user-namespaces.ts';
 import { checkVirtualization } from './checks/virtualization.ts';
 import type { Check, Finding, HostSubject } from './finding.ts';
@@ -38,6 +39,7 @@ const checks: readonly Check[] = [
   checkDiskSpace,
   checkDiskBudget,
   checkDiskGuarantees,
+  checkUnreadableRecords,
   checkOpenFiles,
   checkNodeVersion,
   checkCriu,

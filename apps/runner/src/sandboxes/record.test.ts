@@ -39,7 +39,7 @@ describe('sandbox records on disk', () => {
   it('come back as they were written, readable by their owner only', async () => {
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     await store.write(record);
-    expect(await store.load()).toEqual({ records: [record], strays: [] });
+    expect(await store.load()).toEqual({ records: [record], unreadable: [], strays: [] });
     expect((await stat(join(directory, 'iabc.json'))).mode & 0o777).toBe(0o600);
   });
 
@@ -61,16 +61,18 @@ describe('sandbox records on disk', () => {
     expect(await store.load()).toMatchObject({ records: [{ ...old, driver: 'container', layers: [], disk: 'kept' }] });
   });
 
-  it('name folders without a record and unreadable records as strays', async () => {
+  it('name folders without a record, and what cannot be read', async () => {
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     await store.write(record);
     await mkdir(store.directoryOf('iabc'));
     await mkdir(store.directoryOf('ilost'));
     await writeFile(join(directory, 'itorn.json'), '{"formatVersion":1,');
     await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, slot: 'none' }));
-    const { records, strays } = await store.load();
+    await mkdir(store.directoryOf('itorn'));
+    const { records, unreadable, strays } = await store.load();
     expect(records).toEqual([record]);
-    expect(strays.toSorted()).toEqual(['ilost', 'iother', 'itorn']);
+    expect(unreadable.toSorted()).toEqual(['iother', 'itorn']);
+    expect(strays).toEqual(['ilost']);
   });
 
   it('of a newer version are refused, not taken for strays', async () => {
@@ -92,6 +94,6 @@ describe('sandbox records on disk', () => {
     await store.write(record);
     await store.remove('iabc');
     await store.remove('iabc');
-    expect(await store.load()).toEqual({ records: [], strays: [] });
+    expect(await store.load()).toEqual({ records: [], unreadable: [], strays: [] });
   });
 });

@@ -1,5 +1,5 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { errorFromNode, isNodeError, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import { causes } from '@soulbox/contract';
@@ -143,10 +143,14 @@ export interface RecordStore {
   write(record: SandboxRecord): Promise<void>;
   remove(sandboxId: string): Promise<void>;
   /**
-   * Every readable record, and the ids of folders and files that have no readable one. Throws `config_invalid` for a record of a
-   * newer version: what this one cannot read it must not remove.
+   * Every readable record, the ids of those that cannot be read, and of folders without one. Throws `config_invalid` for a record of
+   * a newer version: what this one cannot read it must not remove.
    */
-  load(): Promise<{ records: SandboxRecord[]; strays: string[] }>;
+  load(): Promise<{ records: SandboxRecord[]; unreadable: string[]; strays: string[] }>;
+  /** Moves the record and the folder of a sandbox to where nobody removes them. Gives that place. */
+  setAside(sandboxId: string): Promise<string>;
+  /** Whether there are any. */
+  hasSetAside(): Promise<boolean>;
 }
 
 /** What has happened, or must: these may use the reserve when the disk is full. All others are intents, and nothing is done of them then. */
@@ -154,6 +158,8 @@ const urgent: readonly SandboxRecord['state'][] = ['running', 'paused', 'ending'
 
 export function createRecordStore(directory: string, reserve: DiskReserve): RecordStore {
   const fileOf = (sandboxId: string): string => join(directory, `${sandboxId}.json`);
+  // As `soulbox doctor` expects it.
+  const aside = `${directory}-unreadable`;
   return {
     directoryOf: (sandboxId) => join(directory, sandboxId),
     async write(record) {
@@ -177,7 +183,7 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
     },
     async load() {
       const records: SandboxRecord[] = [];
-      const strays = new Set<string>();
+      const [unreadable, strays] = [new Set<string>(), new Set<string>()];
       for (const entry of await readdir(directory, { withFileTypes: true })) {
         if (entry.name.endsWith('.tmp')) {
           await rm(join(directory, entry.name), { force: true });
@@ -185,14 +191,40 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
           strays.add(entry.name);
         } else if (entry.name.endsWith('.json')) {
           const record = await readRecord(join(directory, entry.name));
-          if (record === undefined) strays.add(entry.name.slice(0, -'.json'.length));
+          if (record === undefined) unreadable.add(entry.name.slice(0, -'.json'.length));
           else records.push(record);
         }
       }
-      for (const record of records) strays.delete(record.sandboxId);
-      return { records, strays: [...strays] };
+      for (const sandboxId of [...records.map((record) => record.sandboxId), ...unreadable]) strays.delete(sandboxId);
+      return { records, unreadable: [...unreadable], strays: [...strays] };
+    },
+    async setAside(sandboxId) {
+      await mkdir(aside, { recursive: true, mode: 0o700 });
+      // The folder first: as long as the record is there, the next server does it again.
+      for (const path of [join(directory, sandboxId), fileOf(sandboxId)]) await moveInto(aside, path);
+      return aside;
+    },
+    async hasSetAside() {
+      return (await readNames(aside)).length > 0;
     },
   };
+}
+
+async function moveInto(directory: string, path: string): Promise<void> {
+  try {
+    await rename(path, join(directory, basename(path)));
+  } catch (error) {
+    if (!isNodeError(error) || error.code !== 'ENOENT') throw error;
+  }
+}
+
+async function readNames(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 async function readRecord(path: string): Promise<SandboxRecord | undefined> {

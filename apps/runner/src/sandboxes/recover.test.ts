@@ -1,6 +1,7 @@
 // What is left of each sandbox when the host itself went down: no process lives, and the boot is another one.
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { readCpuType } from '../host/cpu-type.ts';
 import type { Pool } from './pool.ts';
@@ -116,4 +117,28 @@ it('what no record names is removed, and what a record names is not', async () =
   await recover();
   expect(await bench.context.host.states.list()).toEqual(['s1']);
   expect(bench.driver.calls).toContain('destroy istray');
+});
+
+it('what a record that cannot be read belongs to is kept aside, and no state is removed until somebody has looked', async () => {
+  await seal('s1');
+  const torn = await left({ state: 'paused', slot: 0, saved: { stateId: 's1', hasMemory: true, sizeBytes: 6 } });
+  const { host } = bench.context;
+  const directory = host.store.directoryOf(torn);
+  const record = await readFile(`${directory}.json`);
+  await writeFile(`${directory}.json`, record.subarray(0, 100));
+  expect(await recover()).toEqual({});
+  const aside = join(directory, '../../sandboxes-unreadable');
+  expect((await readdir(aside)).toSorted()).toEqual([torn, `${torn}.json`]);
+  expect(await readFile(bench.driver.diskPath(torn, join(aside, torn)), 'utf8')).toBe('disk');
+  expect(bench.driver.calls).toContain(`suspend ${torn}`);
+  expect(bench.driver.calls).not.toContain(`destroy ${torn}`);
+  await bench.context.keepsakes.drop('s1');
+  expect(await host.states.list()).toEqual(['s1']);
+
+  // It was mended, and put back.
+  await writeFile(`${directory}.json`, record);
+  await rename(join(aside, torn), directory);
+  await rm(join(aside, `${torn}.json`));
+  expect(await recover()).toEqual({ [torn]: 'paused' });
+  expect(await host.states.list()).toEqual(['s1']);
 });

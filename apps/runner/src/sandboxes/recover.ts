@@ -27,7 +27,8 @@ export interface Recovery {
  */
 export async function recoverSandboxes(context: OperationContext, pool: Pool): Promise<Recovery> {
   const { host, table } = context;
-  const { records, strays } = await host.store.load();
+  const { records, unreadable, strays } = await host.store.load();
+  for (const sandboxId of unreadable) await setAside(host, sandboxId);
   const doomed: SandboxRecord[] = [];
   const spares: KnownSandbox[] = [];
   // Before any sandbox gets another slot, and before anything is made in a slot that is somebody's.
@@ -128,6 +129,16 @@ async function putBack(
   }
   live?.namespace.close();
   return false;
+}
+
+/**
+ * What a damaged file of the host names is a tenant's still: its disk and its record are kept for somebody to look at, and nothing of
+ * it runs meanwhile.
+ */
+async function setAside(host: SandboxHost, sandboxId: string): Promise<void> {
+  for (const driver of host.drivers.values()) await driver.suspend(sandboxId, host.store.directoryOf(sandboxId));
+  const place = await host.store.setAside(sandboxId);
+  host.logger.error({ sandboxId, place }, 'the record of a sandbox cannot be read: it is set aside with its disk');
 }
 
 /** Folders without a record, and traces in the kernel without a folder. */

@@ -1,10 +1,14 @@
-import { expect, test } from 'vitest';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { judgeTier } from '../check-tiers.ts';
 import { judgeCriu } from './criu.ts';
 import { judgeDiskBudget } from './disk-budget.ts';
 import { judgeFileSystem, judgeUnwrittenBound } from './disk-guarantees.ts';
 import { judgeFirewalls } from './other-firewalls.ts';
 import { checkProgram } from './programs.ts';
+import { checkUnreadableRecords } from './unreadable-records.ts';
 
 const program = {
   name: 'mount',
@@ -119,4 +123,18 @@ test('a file system that does not write in place, or is not known to, is warned 
 test('a kernel that cannot bound what waits in memory is warned of', () => {
   expect(judgeUnwrittenBound(true)).toMatchObject({ status: 'ok' });
   expect(judgeUnwrittenBound(false)).toMatchObject({ status: 'warn', id: 'unwritten-bound' });
+});
+
+test('records that a server set aside, and snapshots that cannot be read, are named', async () => {
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'soulbox-doctor-'));
+  onTestFinished(() => rm(dataDirectory, { recursive: true }));
+  await mkdir(join(dataDirectory, 'snapshots'));
+  await writeFile(join(dataDirectory, 'snapshots/good.json'), '{}');
+  expect(await checkUnreadableRecords({ dataDirectory })).toEqual([]);
+  await writeFile(join(dataDirectory, 'snapshots/torn.json'), '{');
+  await mkdir(join(dataDirectory, 'sandboxes-unreadable/iabc'), { recursive: true });
+  const finding = await checkUnreadableRecords({ dataDirectory });
+  expect(finding).toMatchObject({ id: 'unreadable-records', status: 'warn' });
+  const { detail } = finding as { detail: string };
+  expect(detail).toContain(`${dataDirectory}/sandboxes-unreadable/iabc, ${dataDirectory}/snapshots/torn.json: `);
 });

@@ -43,6 +43,8 @@ export type SnapshotRecord = z.infer<typeof snapshotSchema>;
 /** The snapshots of one host: `<directory>/<snapshotId>.json`, mode 0600, for they hold a tenant's variables. */
 export interface SnapshotStore {
   list(): readonly SnapshotRecord[];
+  /** Whether any could not be read: nobody knows what it names. */
+  hasUnreadable(): boolean;
   /** Throws `snapshot_not_found`. */
   get(snapshotId: string): SnapshotRecord;
   /** Throws `bad_request` for an id that cannot be one and `name_taken` for one that exists. */
@@ -53,11 +55,12 @@ export interface SnapshotStore {
   remove(snapshotId: string): Promise<boolean>;
 }
 
-/** Reads all snapshots; one that cannot be read is left where it is and logged, its state is kept. */
+/** Reads all snapshots; one that cannot be read is left where it is and logged. */
 export async function openSnapshotStore(directory: string, logger: Logger): Promise<SnapshotStore> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const fileOf = (snapshotId: string): string => join(directory, `${snapshotId}.json`);
   const snapshots = new Map<string, SnapshotRecord>();
+  let unreadable = 0;
   for (const name of await readdir(directory)) {
     if (name.endsWith('.tmp')) await rm(join(directory, name), { force: true });
     if (!name.endsWith('.json')) continue;
@@ -65,11 +68,13 @@ export async function openSnapshotStore(directory: string, logger: Logger): Prom
       const snapshot = snapshotSchema.parse(JSON.parse(await readFile(join(directory, name), 'utf8')));
       snapshots.set(snapshot.snapshotId, snapshot);
     } catch (err) {
+      unreadable += 1;
       logger.error({ file: name, err }, 'snapshot cannot be read');
     }
   }
   return {
     list: () => [...snapshots.values()],
+    hasUnreadable: () => unreadable > 0,
     get(snapshotId) {
       const snapshot = snapshots.get(snapshotId);
       if (snapshot !== undefined) return snapshot;

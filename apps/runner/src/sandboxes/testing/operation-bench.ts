@@ -21,6 +21,7 @@ import { createBackground } from '../background.ts';
 import { openSnapshotStore } from '../copies/snapshot-store.ts';
 import { endSandbox } from '../end.ts';
 import type { SandboxHost } from '../host.ts';
+import { keepAllWhileUnreadable } from '../keep-all-states.ts';
 import { createKeepsakes } from '../keepsakes.ts';
 import { letGo, startProcesses } from '../live.ts';
 import { createLogBook } from '../log-book.ts';
@@ -150,7 +151,17 @@ async function createParts(
   const [events, cutOff]: [RunnerEvent[], string[]] = [[], []];
   const context: OperationContext = {
     ...{ host, table, snapshots, activity, clock },
-    keepsakes: createKeepsakes(statesOf(host), table, snapshots, logger, clock, () => ({ states: [], layers: [] })),
+    keepsakes: createKeepsakes(
+      keepAllWhileUnreadable(statesOf(host), host.store, snapshots, logger),
+      table,
+      snapshots,
+      logger,
+      clock,
+      () => ({
+        states: [],
+        layers: [],
+      }),
+    ),
     templates: { find: (id: string) => Promise.resolve(templateOf(id, folder)) } as unknown as TemplateStore,
     admission: createAdmission(config, () => table.tenants()),
     events: { ...createEvents(), emit: (event) => void events.push(event) },

@@ -1,0 +1,60 @@
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { silentLogger } from '@soulbox/base';
+import type { Collection } from '@soulbox/states';
+import { keepAllWhileUnreadable } from '../keep-all-states.ts';
+import { createOperationBench } from '../testing/operation-bench.ts';
+import { openSnapshotStore } from './snapshot-store.ts';
+import type { SnapshotRecord } from './snapshot-store.ts';
+
+let snapshot: SnapshotRecord;
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'soulbox-snapshots-'));
+  await using bench = await createOperationBench();
+  const { tenant } = (await bench.addRunning()).record;
+  snapshot = {
+    ...{ formatVersion: 1, snapshotId: 's1', sandboxId: 'iabc', stateId: 'state1', hasMemory: true, layers: ['l1'] },
+    ...{ driver: 'container', templateId: 'base', runtimeDirectory: '', cpuCount: 1, memoryMb: 1, diskMb: 1, tenant },
+    ...{ createdAtMs: 1, sizeBytes: 1 },
+  };
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+test('while one cannot be read it stays where it is, the others are there, and no state is removed', async () => {
+  await (await openSnapshotStore(directory, silentLogger)).write(snapshot);
+  await writeFile(join(directory, 'torn.json'), '{"formatVersion":1,');
+  const snapshots = await openSnapshotStore(directory, silentLogger);
+  expect(snapshots.list()).toMatchObject([{ snapshotId: 's1' }]);
+  expect(await readdir(directory)).toContain('torn.json');
+
+  const removed: string[] = [];
+  const states = {
+    collect: () => Promise.resolve<Collection>({ removedStates: ['state2'], removedLayers: [] }),
+    remove: (stateId: string) => Promise.resolve(void removed.push(stateId)),
+    setAside: () => Promise.resolve(),
+  };
+  const none = { hasSetAside: () => Promise.resolve(false) };
+  const careful = keepAllWhileUnreadable(states, none, snapshots, silentLogger);
+  expect(await careful.collect(() => ({ states: new Set(), layers: new Set() }))).toEqual({
+    ...{ removedStates: [], removedLayers: [] },
+  });
+  await careful.remove('state2');
+  expect(removed).toEqual([]);
+
+  await rm(join(directory, 'torn.json'));
+  const usual = keepAllWhileUnreadable(states, none, await openSnapshotStore(directory, silentLogger), silentLogger);
+  await usual.remove('state2');
+  expect(removed).toEqual(['state2']);
+  expect((await usual.collect(() => ({ states: new Set(), layers: new Set() }))).removedStates).toEqual(['state2']);
+});
+
+test('one is readable by its owner only, and comes back as it was written', async () => {
+  await (await openSnapshotStore(directory, silentLogger)).write(snapshot);
+  const snapshots = await openSnapshotStore(directory, silentLogger);
+  expect(snapshots.get('s1')).toMatchObject({ stateId: 'state1', layers: ['l1'] });
+  expect((await stat(join(directory, 's1.json'))).mode & 0o777).toBe(0o600);
+  expect(snapshots.hasUnreadable()).toBe(false);
+});
