@@ -19,6 +19,15 @@ export interface CycleContext {
   readonly violations: string[];
 }
 
+/** Of all lanes together, before they begin. */
+export function createTally(): Omit<CycleContext, 'random'> {
+  const counts = {
+    ...{ cycles: 0, commands: 0, killed: 0, expired: 0, kept: 0, createsCutOff: 0, retries: 0 },
+    ...{ slept: 0, pauses: 0, forks: 0, copiesFailed: 0, snapshots: 0, copies: 0 },
+  };
+  return { counts, kept: [], violations: [] };
+}
+
 const longTimeoutMs = 1_800_000;
 /** Kept ones stay until the end of the run. */
 const keepShare = 0.06;

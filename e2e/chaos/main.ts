@@ -1,23 +1,18 @@
 import { parseArgs } from 'node:util';
+import { getIsolation, placeOptions, progressOf, seedOption, untilToldToEnd } from '../harness/long-run.ts';
 import { renderReport } from './render-report.ts';
 import { runChaos } from './run-chaos.ts';
 
 const { values } = parseArgs({
   options: {
+    ...placeOptions,
+    ...seedOption,
     cycles: { type: 'string', default: '300' },
     lanes: { type: 'string', default: '6' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     'max-kills': { type: 'string', default: '1000000' },
-    instance: { type: 'string', default: '4' },
-    isolation: { type: 'string', default: 'container' },
   },
 });
-const { isolation } = values;
-if (isolation !== 'container' && isolation !== 'gvisor') throw new Error('--isolation is container or gvisor');
-const interrupted = new AbortController();
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(name, () => interrupted.abort(new Error(`ended by ${name}`)));
-}
+const isolation = getIsolation(values.isolation);
 const report = await runChaos({
   cycles: Number(values.cycles),
   lanes: Number(values.lanes),
@@ -25,10 +20,8 @@ const report = await runChaos({
   maxKills: Number(values['max-kills']),
   instance: Number(values.instance),
   isolation,
-  signal: interrupted.signal,
-  onProgress: (text) => {
-    console.error(`chaos: ${text}`);
-  },
+  signal: untilToldToEnd(),
+  onProgress: progressOf('chaos'),
 });
 console.log(`seed ${values.seed}\n${renderReport(report)}`);
 process.exit(report.violations.length === 0 && report.leftovers.length === 0 ? 0 : 1);

@@ -1,5 +1,5 @@
 import type { CycleContext } from './cycle.ts';
-import { runCycle } from './cycle.ts';
+import { createTally, runCycle } from './cycle.ts';
 import type { Order, Report } from './messages.ts';
 import { createRandom } from './random.ts';
 import { endEverything, verifyKept } from './verify.ts';
@@ -8,14 +8,7 @@ import { endEverything, verifyKept } from './verify.ts';
 // does not. Started by run-chaos.ts with the variables of a client.
 
 const contexts: CycleContext[] = [];
-const shared = {
-  counts: {
-    ...{ cycles: 0, commands: 0, killed: 0, expired: 0, kept: 0, createsCutOff: 0, retries: 0 },
-    ...{ slept: 0, pauses: 0, forks: 0, copiesFailed: 0, snapshots: 0, copies: 0 },
-  },
-  kept: [],
-  violations: [] as string[],
-};
+const shared = createTally();
 
 function report(message: Report): void {
   process.send?.(message);

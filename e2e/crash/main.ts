@@ -1,24 +1,22 @@
 import { parseArgs } from 'node:util';
+import { getIsolation, placeOptions, progressOf, seedOption } from '../harness/long-run.ts';
 import { runCrash } from './run-crash.ts';
 
 const { values } = parseArgs({
   options: {
+    ...placeOptions,
+    ...seedOption,
     'per-operation': { type: 'string', default: 'all' },
     only: { type: 'string', default: '' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
-    instance: { type: 'string', default: '4' },
-    isolation: { type: 'string', default: 'container' },
   },
 });
-const { isolation, only, seed } = values;
-if (isolation !== 'container' && isolation !== 'gvisor') throw new Error('--isolation is container or gvisor');
+const { only, seed } = values;
+const isolation = getIsolation(values.isolation);
 const startedAt = performance.now();
 const report = await runCrash({
   ...{ isolation, only, instance: Number(values.instance), seed: Number(seed) },
   perOperation: values['per-operation'] === 'all' ? Infinity : Number(values['per-operation']),
-  onProgress: (text) => {
-    console.error(`crash: ${text}`);
-  },
+  onProgress: progressOf('crash'),
 });
 const { rounds, kills, violations, leftovers } = report;
 console.log(

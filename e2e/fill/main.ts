@@ -1,18 +1,17 @@
 import { parseArgs } from 'node:util';
+import { placeOptions, getIsolation, progressOf } from '../harness/long-run.ts';
 import { runFill } from './run-fill.ts';
 
 const { values } = parseArgs({
   options: {
+    ...placeOptions,
     sandboxes: { type: 'string', default: '20' },
     'host-mb': { type: 'string', default: '6000' },
     seconds: { type: 'string', default: '20' },
-    instance: { type: 'string', default: '4' },
-    isolation: { type: 'string', default: 'container' },
     attacks: { type: 'string', default: 'server,foreign' },
   },
 });
-const { isolation } = values;
-if (isolation !== 'container' && isolation !== 'gvisor') throw new Error('--isolation is container or gvisor');
+const isolation = getIsolation(values.isolation);
 const attacks = values.attacks.split(',').filter((name) => name !== '');
 if (!attacks.every((name) => name === 'server' || name === 'foreign'))
   throw new Error('--attacks names server, foreign or both, with a comma');
@@ -25,9 +24,7 @@ const report = await runFill({
   attacks,
   // A tenth of a gibibyte for each sandbox, besides its tables.
   environment: { SOULBOX_DISK_OVERCOMMIT: '100', SOULBOX_DISK_RESERVE_MB: '256' },
-  onProgress: (text) => {
-    console.error(`fill: ${text}`);
-  },
+  onProgress: progressOf('fill'),
 });
 console.log(JSON.stringify(report, undefined, 2));
 process.exit(report.violations.length === 0 && report.bad === 0 ? 0 : 1);

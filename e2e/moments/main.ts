@@ -1,26 +1,24 @@
 import { parseArgs } from 'node:util';
+import { getIsolation, placeOptions, progressOf, seedOption } from '../harness/long-run.ts';
 import { runMoments } from './run-moments.ts';
 
 const { values } = parseArgs({
   options: {
+    ...placeOptions,
+    ...seedOption,
     moments: { type: 'string', default: '5' },
     cases: { type: 'string', default: 'all' },
     lanes: { type: 'string', default: '4' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
-    instance: { type: 'string', default: '4' },
-    isolation: { type: 'string', default: 'container' },
   },
 });
-const { isolation, seed } = values;
-if (isolation !== 'container' && isolation !== 'gvisor') throw new Error('--isolation is container or gvisor');
+const { seed } = values;
+const isolation = getIsolation(values.isolation);
 const startedAt = performance.now();
 const { cases, violations, statuses } = await runMoments({
   ...{ isolation, instance: Number(values.instance), seed: Number(seed), lanes: Number(values.lanes) },
   moments: Number(values.moments),
   cases: values.cases === 'all' ? Infinity : Number(values.cases),
-  onProgress: (text) => {
-    console.error(`moments: ${text}`);
-  },
+  onProgress: progressOf('moments'),
 });
 console.log(`seed ${seed}, ${isolation}: ${cases} cases in ${Math.round((performance.now() - startedAt) / 1000)} s`);
 console.log(

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { Sandbox } from 'e2b';
 import { sleep } from '@soulbox/base';
+import { createTally } from '../chaos/cycle.ts';
 import type { CycleContext } from '../chaos/cycle.ts';
 import { createRandom } from '../chaos/random.ts';
 import { endEverything } from '../chaos/verify.ts';
@@ -14,14 +15,7 @@ import { keepProbing } from './probe.ts';
 // The clients of a soak, good ones here and bad ones in a process of theirs. Started by run-soak.ts with the variables of a client.
 const order = JSON.parse(process.argv[2] ?? '') as SoakOrder;
 const latencies = { alone: [] as number[], attacked: [] as number[] };
-const shared = {
-  counts: {
-    ...{ cycles: 0, commands: 0, killed: 0, expired: 0, kept: 0, createsCutOff: 0, retries: 0 },
-    ...{ slept: 0, pauses: 0, forks: 0, copiesFailed: 0, snapshots: 0, copies: 0 },
-  },
-  kept: [],
-  violations: [] as string[],
-};
+const shared = createTally();
 
 function report(message: SoakMessage): void {
   // Nobody listens any more when the soak was given up.

@@ -1,0 +1,30 @@
+/** Of a run that draws its cases, for `parseArgs`. */
+export const seedOption = {
+  seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+} as const;
+
+/** Of every long run. */
+export const placeOptions = {
+  instance: { type: 'string', default: '4' },
+  isolation: { type: 'string', default: 'container' },
+} as const;
+
+export function getIsolation(name: string): 'container' | 'gvisor' {
+  if (name === 'container' || name === 'gvisor') return name;
+  throw new Error('--isolation is container or gvisor');
+}
+
+/** Aborts when the process is told to end: what it started is to be ended first. */
+export function untilToldToEnd(): AbortSignal {
+  const told = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.once(name, () => told.abort(new Error(`ended by ${name}`)));
+  return told.signal;
+}
+
+/** Progress goes to standard error, the report to standard output. */
+export function progressOf(run: string): (text: string) => void {
+  return (text) => {
+    console.error(`${run}: ${text}`);
+  };
+}
