@@ -64,6 +64,15 @@ export const operations: readonly Operation[] = [
     act: (runner, one) => pause(runner, one, { durability: 'in-background' }),
   },
   {
+    // The save goes on after the answer, and whoever resumes waits for it.
+    ...usual,
+    name: 'save in the background',
+    act: async (runner, one) => {
+      await pause(runner, one, { durability: 'in-background' });
+      await resume(runner, one);
+    },
+  },
+  {
     ...usual,
     name: 'thaw',
     prepare: async (runner, one) => await pause(runner, one, { durability: 'in-background' }),
