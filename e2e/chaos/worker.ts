@@ -10,8 +10,8 @@ import { endEverything, verifyKept } from './verify.ts';
 const contexts: CycleContext[] = [];
 const shared = createTally();
 
-function report(message: Report): void {
-  process.send?.(message);
+function report(message: Report, sent?: () => void): void {
+  process.send?.(message, undefined, undefined, sent);
 }
 
 async function runLanes({ cycles, lanes, seed }: { cycles: number; lanes: number; seed: number }): Promise<void> {
@@ -35,8 +35,7 @@ async function verify(): Promise<void> {
   const [context] = contexts;
   if (context !== undefined) await verifyKept(context);
   await endEverything();
-  report({ type: 'result', counts: shared.counts, violations: shared.violations });
-  process.disconnect();
+  report({ type: 'result', counts: shared.counts, violations: shared.violations }, () => process.disconnect());
 }
 
 process.on('message', (order: Order) => {

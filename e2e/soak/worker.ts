@@ -17,9 +17,10 @@ const order = JSON.parse(process.argv[2] ?? '') as SoakOrder;
 const latencies = { alone: [] as number[], attacked: [] as number[] };
 const shared = createTally();
 
-function report(message: SoakMessage): void {
+/** Calls back when it is sent: the latencies of an hour are more than a pipe takes at once. */
+function report(message: SoakMessage, sent?: () => void): void {
   // Nobody listens any more when the soak was given up.
-  if (process.connected) process.send?.(message);
+  if (process.connected) process.send?.(message, undefined, undefined, sent);
 }
 
 /** Good traffic for so long, its calls measured. */
@@ -71,5 +72,4 @@ const { counts, violations } = shared;
 const again = counts.retries + counts.createsCutOff + counts.copiesFailed;
 if (again > 0) violations.push(`${again} calls had to be made again`);
 await endEverything();
-report({ type: 'done', counts, latencies, violations });
-process.disconnect();
+report({ type: 'done', counts, latencies, violations }, () => process.disconnect());
