@@ -11,14 +11,18 @@ const respiteMs = 60_000;
 
 /**
  * Completes a pause that the caller has been told of: saves the frozen sandbox, keeps it frozen for the grace period, in which
- * a resume is a mere thaw, and ends it then. When saving fails it runs again, and its record says why.
+ * a resume is a mere thaw, and ends it then. When saving fails it runs again, and its record says why. `room` on the host's disk
+ * is kept for it until it is saved.
  */
-export function completeLater(context: OperationContext, sandbox: RunningSandbox): void {
+export function completeLater(context: OperationContext, sandbox: RunningSandbox, room: Disposable): void {
   context.background.start(async (stopping) => {
     const { sandboxId, work } = sandbox.record;
     const isOurs = (): boolean => sandbox.record.state === 'pausing' && sandbox.record.work?.stateId === work?.stateId;
-    const saved = await context.table.alone(sandboxId, async () => isOurs() && (await saveOrGoOn(context, sandbox)));
-    if (!saved) return;
+    const save = async (): Promise<boolean> => {
+      using _room = room;
+      return await context.table.alone(sandboxId, async () => isOurs() && (await saveOrGoOn(context, sandbox)));
+    };
+    if (!(await save())) return;
     const graceMs = context.host.config.pauseGraceSeconds * 1000;
     await delay(graceMs, undefined, { signal: stopping }).catch(() => undefined);
     // Left frozen: the next server finds the sealed state and completes the pause.
