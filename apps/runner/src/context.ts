@@ -167,11 +167,12 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
 
 async function openDependencies(
   { config, dataDirectory, dependencyBlobs, logger }: RunnerOptions,
-  { clock }: OperationContext,
+  { clock, host: { disks } }: OperationContext,
 ): Promise<DependencyCache | undefined> {
   if (config.dependencyCacheMb === 0) return undefined;
   return await openDependencyCache({
     blobs: dependencyBlobs,
+    disks,
     scratchDirectory: join(dataDirectory, 'dependencies-new'),
     limitBytes: config.dependencyCacheMb * 1024 * 1024,
     maxAgeMs: config.dependencyCacheHours * 3_600_000,

@@ -6,7 +6,7 @@ import { loadConfig, silentLogger, SoulBoxError } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
 import { openStateStore } from '@soulbox/states';
 import type { StateStore } from '@soulbox/states';
-import { openDiskReserve } from '@soulbox/storage';
+import { openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import type { Template, TemplateStore } from '@soulbox/templates';
 import { runnerConfigSchema } from '../../config.ts';
 import type { RunnerConfig } from '../../config.ts';
@@ -77,7 +77,9 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
   await mkdir(join(folder, 'sandboxes'));
   const envd = await freshNamespace();
   const [driver, network] = [createStandInDriver(envd.path), createStandInNetwork()];
-  const openStates = async (): Promise<StateStore> => await openStateStore({ directory: folder, logger: silentLogger });
+  const blobs = await openDiskBlobs({ directory: join(folder, 'blobs') });
+  const openStates = async (): Promise<StateStore> =>
+    await openStateStore({ directory: folder, logger: silentLogger, blobs });
   const roomFor: string[] = [];
   const host: { -readonly [K in keyof SandboxHost]: SandboxHost[K] } = {
     config: loadConfig(runnerConfigSchema, {}, config),
