@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { ConnectError, ConnectRouter, HandlerContext } from '@connectrpc/connect';
@@ -170,10 +171,17 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
       });
     }),
 
-    checkHostRoom: answer(async ({ bytes, what }) => {
-      context.host.disks.admit(Number(bytes), what)[Symbol.dispose]();
-      return await Promise.resolve({});
-    }),
+    async *holdHostRoom({ bytes, what }, handler) {
+      const admit = answer((size: number) => Promise.resolve(context.host.disks.admit(size, what)));
+      const room = await admit(Number(bytes));
+      const over = AbortSignal.any([handler.signal, context.stopping]);
+      // Not after the message: a caller that reads no further leaves the generator where it is.
+      const ended = (over.aborted ? Promise.resolve() : once(over, 'abort')).then(() => {
+        room[Symbol.dispose]();
+      });
+      yield {};
+      await ended;
+    },
 
     getLogs: answer(async (request) => {
       const lines = await logBook.read(request.sandboxId);
