@@ -24,7 +24,6 @@ import { setDeadline } from './sandboxes/set-deadline.ts';
 import { pauseSandbox } from './sandboxes/sleep/pause.ts';
 import { resumeSandbox } from './sandboxes/sleep/resume.ts';
 import { isTenants } from './sandboxes/table.ts';
-import { readTeamUsage } from './sandboxes/team-usage.ts';
 import { isStarted } from './templates/started.ts';
 import { templateToMessage } from './templates/to-message.ts';
 import { outcomeToMessage, sandboxToMessage, snapshotToMessage } from './sandboxes/to-message.ts';
@@ -152,8 +151,8 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     }),
 
     getTeamUsage: answer(async ({ teamId }) => {
-      const { diskBytes, pausedMemoryBytes } = await readTeamUsage(context, teamId);
-      return { diskBytes: BigInt(diskBytes), pausedMemoryBytes: BigInt(pausedMemoryBytes) };
+      const { diskBytes, pausedMemoryBytes } = context.usageOf(teamId);
+      return await Promise.resolve({ diskBytes: BigInt(diskBytes), pausedMemoryBytes: BigInt(pausedMemoryBytes) });
     }),
 
     getHostDisk: answer(async () => {

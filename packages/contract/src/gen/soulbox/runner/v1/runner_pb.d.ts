@@ -1021,7 +1021,8 @@ export declare const GetTeamUsageRequestSchema: GenMessage<GetTeamUsageRequest>;
  */
 export declare type GetTeamUsageResponse = Message<"soulbox.runner.v1.GetTeamUsageResponse"> & {
   /**
-   * Blocks of the disks of its sandboxes, paused ones included. Layers that several share are not counted.
+   * Blocks of the disks of its sandboxes, paused ones included, of the layers that they and its snapshots use, each once, and memory of
+   * its snapshots. Layers of finished builds are not counted.
    *
    * @generated from field: uint64 disk_bytes = 1;
    */
@@ -2429,7 +2430,7 @@ export declare const RunnerService: GenService<{
     output: typeof GetMetricsResponseSchema;
   },
   /**
-   * What the sandboxes of a team take of the host's disk.
+   * What the sandboxes and snapshots of a team take of the host's disk.
    *
    * @generated from rpc soulbox.runner.v1.RunnerService.GetTeamUsage
    */
