@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { retrySteps } from '../retry-steps.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
 import { pauseSandbox } from './pause.ts';
@@ -46,6 +47,18 @@ it('it is given back when the save fails, and when a resume was quicker', async 
   ]);
   await expect.poll(() => bench.roomFor).toEqual([]);
   expect(bench.driver.stateOf(resumed)).toBe('running');
+});
+
+// Somebody else may fill the disk meanwhile. Running, it could meet its deadline, though its tenant was told that it is paused.
+it('a save that meets a full disk all the same leaves the sandbox frozen, and is made when there is room', async () => {
+  const { sandboxId } = (await bench.addRunning()).record;
+  bench.driver.failNext('checkpoint', Object.assign(new Error('full'), { code: 'ENOSPC' }));
+  await pauseSandbox(bench.context, sandboxId, pause);
+  await expect.poll(() => bench.context.table.isBusy(sandboxId)).toBe(false);
+  const sandbox = bench.context.table.getTenants(sandboxId);
+  expect([sandbox.record.state, bench.driver.stateOf(sandboxId), bench.roomFor]).toEqual(['pausing', 'frozen', []]);
+  await retrySteps(bench.context, () => Promise.reject(new Error('it is lost')));
+  expect(await bench.readRecord(sandboxId)).toMatchObject({ state: 'paused', saved: { hasMemory: true } });
 });
 
 it('without room the call says so, and nothing has stood still', async () => {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { isDiskFull } from '@soulbox/base';
 import type { OperationContext } from '../operation.ts';
 import { tellUpdated } from '../operation.ts';
 import type { RunningSandbox, TenantSandbox } from '../table.ts';
@@ -11,8 +12,8 @@ const respiteMs = 60_000;
 
 /**
  * Completes a pause that the caller has been told of: saves the frozen sandbox, keeps it frozen for the grace period, in which
- * a resume is a mere thaw, and ends it then. When saving fails it runs again, and its record says why. `room` on the host's disk
- * is kept for it until it is saved.
+ * a resume is a mere thaw, and ends it then. When saving fails it runs again, and its record says why; on a full disk it stays
+ * frozen until there is room. `room` on the host's disk is kept for it until it is saved.
  */
 export function completeLater(context: OperationContext, sandbox: RunningSandbox, room: Disposable): void {
   context.background.start(async (stopping) => {
@@ -42,6 +43,8 @@ async function saveOrGoOn(context: OperationContext, sandbox: RunningSandbox): P
     return true;
   } catch (err) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'pause in the background failed');
+    // Its tenant takes it for paused: running, it could meet its deadline. `retrySteps` saves it once there is room.
+    if (isDiskFull(err)) return false;
     await endPromise(context, sandbox);
     return false;
   }
