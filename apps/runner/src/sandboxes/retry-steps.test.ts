@@ -5,6 +5,8 @@ import { resumeSandbox } from './sleep/resume.ts';
 import { createOperationBench } from './testing/operation-bench.ts';
 import type { OperationBench } from './testing/operation-bench.ts';
 
+/** A save waits for the disk. */
+const savedWithin = { timeout: 10_000 };
 let bench: OperationBench;
 beforeEach(async () => {
   bench = await createOperationBench();
@@ -17,7 +19,7 @@ const resume = { timeoutSeconds: 60, withMemory: true, cause: 'request' } as con
 it('a sandbox in its grace period stands frozen, and a resume is a thaw', async () => {
   const { sandboxId } = (await bench.addRunning()).record;
   await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'in-background', cause: 'request' });
-  await expect.poll(() => bench.context.table.isBusy(sandboxId)).toBe(false);
+  await expect.poll(() => bench.context.table.isBusy(sandboxId), savedWithin).toBe(false);
   await retrySteps(bench.context, neverEnd);
   expect([bench.context.table.getTenants(sandboxId).record.state, bench.driver.stateOf(sandboxId)]).toEqual([
     'pausing',

@@ -5,6 +5,8 @@ import type { OperationBench } from '../testing/operation-bench.ts';
 import { pauseSandbox } from './pause.ts';
 import { resumeSandbox } from './resume.ts';
 
+/** A save waits for the disk. */
+const savedWithin = { timeout: 10_000 };
 let bench: OperationBench;
 beforeEach(async () => {
   bench = await createOperationBench({ pauseGraceSeconds: 0 });
@@ -30,7 +32,7 @@ it('room for a save in the background is set aside before the call answers, unti
   const seen = watchSaving();
   const { sandboxId } = (await bench.addRunning()).record;
   await pauseSandbox(bench.context, sandboxId, pause);
-  await expect.poll(() => bench.context.table.getTenants(sandboxId).record.state).toBe('paused');
+  await expect.poll(() => bench.context.table.getTenants(sandboxId).record.state, savedWithin).toBe('paused');
   expect(seen).toEqual([[saving], [saving]]);
   expect(bench.roomFor).toEqual([]);
 });
@@ -39,13 +41,13 @@ it('it is given back when the save fails, and when a resume was quicker', async 
   const failed = (await bench.addRunning()).record.sandboxId;
   bench.driver.failNext('checkpoint', new Error('no'));
   await pauseSandbox(bench.context, failed, pause);
-  await expect.poll(() => bench.context.table.getTenants(failed).record.cause).toBe('pause_failed');
+  await expect.poll(() => bench.context.table.getTenants(failed).record.cause, savedWithin).toBe('pause_failed');
   const resumed = (await bench.addRunning()).record.sandboxId;
   await Promise.all([
     pauseSandbox(bench.context, resumed, pause),
     resumeSandbox(bench.context, resumed, { timeoutSeconds: 60, withMemory: true, cause: 'request' }),
   ]);
-  await expect.poll(() => bench.roomFor).toEqual([]);
+  await expect.poll(() => bench.roomFor, savedWithin).toEqual([]);
   expect(bench.driver.stateOf(resumed)).toBe('running');
 });
 
@@ -54,7 +56,7 @@ it('a save that meets a full disk all the same leaves the sandbox frozen, and is
   const { sandboxId } = (await bench.addRunning()).record;
   bench.driver.failNext('checkpoint', Object.assign(new Error('full'), { code: 'ENOSPC' }));
   await pauseSandbox(bench.context, sandboxId, pause);
-  await expect.poll(() => bench.context.table.isBusy(sandboxId)).toBe(false);
+  await expect.poll(() => bench.context.table.isBusy(sandboxId), savedWithin).toBe(false);
   const sandbox = bench.context.table.getTenants(sandboxId);
   expect([sandbox.record.state, bench.driver.stateOf(sandboxId), bench.roomFor]).toEqual(['pausing', 'frozen', []]);
   await retrySteps(bench.context, () => Promise.reject(new Error('it is lost')));
