@@ -26,6 +26,8 @@ export interface FunctionsContext {
   readonly vault: Vault;
   readonly logBook: LogBook;
   readonly links: Links;
+  /** Bytes that the values under way may have, by team. */
+  readonly arriving: Map<string, number>;
   /** One change or start of a function at a time, by its name. */
   readonly locks: Locks;
   readonly clock: Clock;

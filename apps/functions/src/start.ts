@@ -51,6 +51,7 @@ export async function startFunctions(options: FunctionsOptions): Promise<Functio
     logBook: createLogBook(),
     links: createLinks(router, logger, (sandboxId) => live.suspect(sandboxId)),
     locks: createLocks(),
+    arriving: new Map(),
     stopping: stop.signal,
   };
   await endStrays(context);

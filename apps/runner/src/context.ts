@@ -58,6 +58,8 @@ import { createTemplateMaker } from './templates/maker.ts';
 import type { TemplateMaker } from './templates/maker.ts';
 import { createStartedTemplates } from './templates/started.ts';
 import type { StartedTemplates } from './templates/started.ts';
+import { createTeamUsage } from './sandboxes/team-usage.ts';
+import type { TeamUsage } from './sandboxes/team-usage.ts';
 import { createTimeUp } from './sandboxes/time-up.ts';
 
 export interface RunnerOptions {
@@ -94,6 +96,8 @@ export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposa
   readonly router: Router;
   /** Undefined when it is switched off. */
   readonly dependencies: DependencyCache | undefined;
+  /** What a team takes of the host's disk. */
+  readonly usageOf: (teamId: string) => TeamUsage;
   readonly logger: Logger;
   /** Aborts when the runner stops. */
   readonly stopping: AbortSignal;
@@ -149,6 +153,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     started,
     router,
     dependencies: await openDependencies(options, context),
+    usageOf: createTeamUsage(context),
     logger,
     stopping: stopping.signal,
     end,
@@ -167,11 +172,12 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
 
 async function openDependencies(
   { config, dataDirectory, dependencyBlobs, logger }: RunnerOptions,
-  { clock }: OperationContext,
+  { clock, host: { disks } }: OperationContext,
 ): Promise<DependencyCache | undefined> {
   if (config.dependencyCacheMb === 0) return undefined;
   return await openDependencyCache({
     blobs: dependencyBlobs,
+    disks,
     scratchDirectory: join(dataDirectory, 'dependencies-new'),
     limitBytes: config.dependencyCacheMb * 1024 * 1024,
     maxAgeMs: config.dependencyCacheHours * 3_600_000,

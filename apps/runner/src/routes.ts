@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { ConnectError, ConnectRouter, HandlerContext } from '@connectrpc/connect';
@@ -23,7 +24,6 @@ import { setDeadline } from './sandboxes/set-deadline.ts';
 import { pauseSandbox } from './sandboxes/sleep/pause.ts';
 import { resumeSandbox } from './sandboxes/sleep/resume.ts';
 import { isTenants } from './sandboxes/table.ts';
-import { readTeamUsage } from './sandboxes/team-usage.ts';
 import { isStarted } from './templates/started.ts';
 import { templateToMessage } from './templates/to-message.ts';
 import { outcomeToMessage, sandboxToMessage, snapshotToMessage } from './sandboxes/to-message.ts';
@@ -151,8 +151,8 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     }),
 
     getTeamUsage: answer(async ({ teamId }) => {
-      const { diskBytes, pausedMemoryBytes } = await readTeamUsage(context, teamId);
-      return { diskBytes: BigInt(diskBytes), pausedMemoryBytes: BigInt(pausedMemoryBytes) };
+      const { diskBytes, pausedMemoryBytes } = context.usageOf(teamId);
+      return await Promise.resolve({ diskBytes: BigInt(diskBytes), pausedMemoryBytes: BigInt(pausedMemoryBytes) });
     }),
 
     getHostDisk: answer(async () => {
@@ -170,10 +170,17 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
       });
     }),
 
-    checkHostRoom: answer(async ({ bytes, what }) => {
-      context.host.disks.admit(Number(bytes), what)[Symbol.dispose]();
-      return await Promise.resolve({});
-    }),
+    async *holdHostRoom({ bytes, what }, handler) {
+      const admit = answer((size: number) => Promise.resolve(context.host.disks.admit(size, what)));
+      const room = await admit(Number(bytes));
+      const over = AbortSignal.any([handler.signal, context.stopping]);
+      // Not after the message: a caller that reads no further leaves the generator where it is.
+      const ended = (over.aborted ? Promise.resolve() : once(over, 'abort')).then(() => {
+        room[Symbol.dispose]();
+      });
+      yield {};
+      await ended;
+    },
 
     getLogs: answer(async (request) => {
       const lines = await logBook.read(request.sandboxId);

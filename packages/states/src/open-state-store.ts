@@ -145,8 +145,8 @@ class DiskStateStore implements StateStore {
     }
   }
 
-  async unpack(stateId: string): Promise<State> {
-    const unpacked = this.#unpacking.get(stateId) ?? this.#unpack(stateId);
+  async unpack(stateId: string, admit?: (bytes: number) => Disposable): Promise<State> {
+    const unpacked = this.#unpacking.get(stateId) ?? this.#unpack(stateId, admit);
     this.#unpacking.set(stateId, unpacked);
     try {
       return await unpacked;
@@ -155,10 +155,13 @@ class DiskStateStore implements StateStore {
     }
   }
 
-  async #unpack(stateId: string): Promise<State> {
+  async #unpack(stateId: string, admit?: (bytes: number) => Disposable): Promise<State> {
     await this.#interruptPacking(stateId);
     const state = await this.open(stateId);
-    return state.isPacked ? await this.#requireArchive().unpack(state) : state;
+    if (!state.isPacked) return state;
+    const { parts, packed } = state.manifest;
+    using _room = admit?.(Object.keys(packed).reduce((sum, name) => sum + (parts[name]?.sizeBytes ?? 0), 0));
+    return await this.#requireArchive().unpack(state);
   }
 
   /** Whoever waits for a state waits no longer than it takes to stop. */

@@ -33,9 +33,10 @@ export interface StateStore extends AsyncDisposable {
   compress(stateId: string, signal?: AbortSignal): Promise<State | undefined>;
   /**
    * Makes all parts files again, checked; needed before any restore. Several calls at once share the work. About a second for
-   * each GiB that was packed. Throws as `open`.
+   * each GiB that was packed. `admit` is called, once for all of them, before so many bytes are written, and what it gives is
+   * disposed afterwards; nothing happens when it throws. Throws as `open`.
    */
-  unpack(stateId: string): Promise<State>;
+  unpack(stateId: string, admit?: (bytes: number) => Disposable): Promise<State>;
   /** Nothing happens when there is none. */
   remove(stateId: string): Promise<void>;
   /**

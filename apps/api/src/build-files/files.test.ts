@@ -68,6 +68,26 @@ describe('uploading the files of a build', () => {
     expect((await put(url, 'archiv')).status).toBe(204);
   });
 
+  it('takes of the room what others under way have left of it, until it is over', async () => {
+    const { url } = await link();
+    api.runner.roomBytes = 9;
+    const first = httpRequest(url, { method: 'PUT', headers: { 'content-length': '5' } });
+    const answered = once(first, 'response') as Promise<[{ statusCode: number; resume(): void }]>;
+    first.write('by');
+    await expect.poll(async () => (await put((await link()).url, 'other')).status).toBe(507);
+    first.end('tes');
+    const [response] = await answered;
+    response.resume();
+    expect(response.statusCode).toBe(204);
+    await expect.poll(async () => (await put((await link()).url, 'other')).status).toBe(204);
+    const broken = httpRequest((await link()).url, { method: 'PUT', headers: { 'content-length': '5' } });
+    broken.on('error', () => undefined);
+    broken.write('by');
+    await expect.poll(async () => (await put((await link()).url, 'other')).status).toBe(507);
+    broken.destroy();
+    await expect.poll(async () => (await put((await link()).url, 'other')).status).toBe(204);
+  });
+
   it('is what the runner is told to unpack', async () => {
     await put((await link()).url, 'archive');
     const steps = [{ type: 'COPY', args: ['src', '/dst', '', ''], filesHash: hash, force: false }];

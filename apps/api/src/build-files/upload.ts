@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { randomId, SoulBoxError } from '@soulbox/base';
+import { holdHostRoom } from '@soulbox/contract';
 import type { TeamRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { uploadIdleMs } from '../limits.ts';
-import { callRunner } from '../runner/call.ts';
 import { fileKeyOf } from './find.ts';
 import { fileParams } from './link.ts';
 
@@ -33,8 +33,6 @@ export function addFileUploadRoute(app: ApiApp, context: ApiContext): void {
         const team = await getUploader(context, { templateId: templateID, hash, ...request.query });
         context.reserve.check();
         const sizeBytes = lengthOf(context, request.headers['content-length']);
-        const room = { bytes: BigInt(sizeBytes), what: 'The archive' };
-        await callRunner((options) => context.runner.checkHostRoom(room, options));
         await takeFile(context, team, { hash, sizeBytes, body: request.raw });
         return reply.code(204).send();
       },
@@ -80,6 +78,7 @@ async function takeFile(context: ApiContext, team: TeamRecord, { hash, sizeBytes
   if (!(await buildFiles.reserve({ id, teamId: team.id, hash, sizeBytes }, limitMb * 1024 * 1024)))
     throw new SoulBoxError('limit_exceeded', `The files of the team's builds would take more than ${limitMb} MiB.`);
   try {
+    using _room = await holdHostRoom(context.runner, { bytes: sizeBytes, what: 'The archive' });
     await context.files.put(fileKeyOf(team, hash), arriving(body));
     await buildFiles.complete(id, context.clock.now());
     context.logger.info({ team: team.id, hash, sizeBytes }, 'build file uploaded');

@@ -37,7 +37,8 @@ export function addPauseRoute(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const { memory = true, durability = '' } = request.body ?? {};
       const record = await getLive(context, callerOf(request), request.params.sandboxID);
-      await checkUsage(context, record.teamId, 'paused_memory_bytes');
+      // One that is paused already takes no more: it is told so.
+      if (record.state !== 'paused') await checkUsage(context, record.teamId, 'paused_memory_bytes');
       // Whether the step is legal is the runner's to say: only it knows what is under way.
       const wish = { sandboxId: record.id, keepMemory: memory, durability };
       const { sandbox } = await withRow(context, record, () =>

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
@@ -30,7 +30,7 @@ describe('what a team has', () => {
       upload_bytes: { used: 0, limit: 10 * 1024 * Number(mib) },
       kv_bytes: { used: 0, limit: Number(7n * mib) },
     });
-    expect(disk?.used).toBeGreaterThan(Number(3n * mib));
+    expect(disk).toEqual({ used: Number(3n * mib), limit: 100 * Number(mib) });
     expect(events?.used).toBeGreaterThan(0);
     expect((await api.ask('GET', `/teams/${api.otherTeamId}/usage`)).status).toBe(404);
     const { text } = await api.ask('GET', '/metrics');
@@ -56,6 +56,19 @@ describe('what a team has', () => {
     expect(api.runner.sandboxes.size).toBe(1);
     expect((await post(`/sandboxes/${id}/pause`)).status).toBe(204);
     expect((await api.ask('DELETE', `/sandboxes/${id}`)).status).toBe(204);
+  });
+
+  it('is asked of the runner alone before a step that takes more', async () => {
+    const readRecords = vi.spyOn(api.records.teams, 'readUsage');
+    expect((await post('/sandboxes', { templateID: 'base' })).status).toBe(201);
+    expect((await post(`/sandboxes/${id}/pause`)).status).toBe(204);
+    expect(readRecords).not.toHaveBeenCalled();
+  });
+
+  it('does not hide that a sandbox is paused already', async () => {
+    expect((await post(`/sandboxes/${id}/pause`)).status).toBe(204);
+    api.runner.usage.pausedMemoryBytes = 10n * mib;
+    expect((await post(`/sandboxes/${id}/pause`)).status).toBe(409);
   });
 
   it('is limited: no pause by request beyond its saved memory, and the sandbox runs on', async () => {

@@ -17,16 +17,27 @@ export type Usage = Readonly<Record<UsageName, { readonly used: number; readonly
 const mib = 1024 * 1024;
 
 /** What a team has of everything that has a limit, read off records and files: a restart changes nothing of it. */
-export async function readUsage({ records, runner, config }: ApiContext, teamId: string): Promise<Usage> {
+export async function readUsage(context: ApiContext, teamId: string): Promise<Usage> {
+  const { records, config } = context;
   const kept = await records.teams.readUsage(teamId);
-  const host = await callRunner((options) => runner.getTeamUsage({ teamId }, options));
   return {
-    disk_bytes: { used: Number(host.diskBytes) + kept.snapshotBytes, limit: config.teamDiskMb * mib },
-    paused_memory_bytes: { used: Number(host.pausedMemoryBytes), limit: config.teamPausedMemoryMb * mib },
+    ...(await readHostUsage(context, teamId)),
     snapshots: { used: kept.snapshots, limit: config.teamSnapshotLimit },
     upload_bytes: { used: kept.uploadBytes, limit: config.teamBuildFilesMb * mib },
     kv_bytes: { used: kept.kvBytes, limit: config.teamKvMb * mib },
     events: { used: kept.events, limit: config.teamEventLimit },
+  };
+}
+
+/** The part of it that only the runner knows. */
+async function readHostUsage(
+  { runner, config }: ApiContext,
+  teamId: string,
+): Promise<Pick<Usage, 'disk_bytes' | 'paused_memory_bytes'>> {
+  const host = await callRunner((options) => runner.getTeamUsage({ teamId }, options));
+  return {
+    disk_bytes: { used: Number(host.diskBytes), limit: config.teamDiskMb * mib },
+    paused_memory_bytes: { used: Number(host.pausedMemoryBytes), limit: config.teamPausedMemoryMb * mib },
   };
 }
 
@@ -37,7 +48,7 @@ const words = {
 
 /** Throws `limit_exceeded`, naming what was reached, when the team has as much of it as it may. */
 export async function checkUsage(context: ApiContext, teamId: string, name: keyof typeof words): Promise<void> {
-  const { used, limit } = (await readUsage(context, teamId))[name];
+  const { used, limit } = (await readHostUsage(context, teamId))[name];
   if (used < limit) return;
   const [usedMb, limitMb] = [used, limit].map((bytes) => Math.round(bytes / mib));
   throw new SoulBoxError(

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { create } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
@@ -184,9 +185,14 @@ export function createScriptedRunner(): ScriptedRunner {
           ...{ totalBytes: 1000n, freeBytes: 600n, reserveBytes: 100n, committedBytes: 200n, toldBytes: 4500n },
           ...{ overcommit: 40, disks: 3, stopped: 1 },
         }),
-      checkHostRoom: ({ bytes, what }) => {
-        if (bytes <= state.roomBytes) return {};
-        throw connectErrorFromError(new SoulBoxError('disk_full', `${what} may take ${bytes} bytes.`));
+      async *holdHostRoom({ bytes, what }, { signal }) {
+        const size = Number(bytes);
+        if (size > state.roomBytes)
+          throw connectErrorFromError(new SoulBoxError('disk_full', `${what} may take ${size} bytes.`));
+        state.roomBytes -= size;
+        const ended = once(signal, 'abort').then(() => (state.roomBytes += size));
+        yield {};
+        await ended;
       },
       getMetrics: ({ sandboxIds, start, end }) => {
         failIfTold();

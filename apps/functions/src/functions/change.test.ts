@@ -39,7 +39,15 @@ beforeEach(async () => {
   context = {
     ...{ config: loadConfig(functionsConfigSchema, {}, { functionVersionsKept: 3 }), teamSandboxLimit: 100 },
     teamKvBytes: 1_000_000,
-    ...{ records, blobs, runner: sandboxes.runner, router: sandboxes.router, supervisor: '', stopping: stop.signal },
+    ...{
+      records,
+      blobs,
+      runner: sandboxes.runner,
+      router: sandboxes.router,
+      supervisor: '',
+      arriving: new Map(),
+      stopping: stop.signal,
+    },
     ...{ vault: createVault(Buffer.alloc(32, 7)), logBook: createLogBook(), locks: createLocks() },
     ...{ clock: systemClock, logger: silentLogger, links: undefined as never },
   };

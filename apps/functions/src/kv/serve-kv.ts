@@ -42,12 +42,17 @@ export async function serveKv(
       await get(context, namespace, keyFromPath(path), response);
       return;
     case 'PUT key':
-      await putValue(context, namespace, {
-        key: keyFromPath(path),
-        metadata: metadataFromHeader(request.headers[metadataHeader]),
-        expiresAt: expiryFromQuery(query, context.clock.now()),
-        content: request as AsyncIterable<Uint8Array>,
-      });
+      await putValue(
+        context,
+        { teamId: name.teamId, namespace },
+        {
+          key: keyFromPath(path),
+          announcedBytes: Number(request.headers['content-length'] ?? Infinity),
+          metadata: metadataFromHeader(request.headers[metadataHeader]),
+          expiresAt: expiryFromQuery(query, context.clock.now()),
+          content: request as AsyncIterable<Uint8Array>,
+        },
+      );
       response.writeHead(200).end();
       return;
     case 'DELETE key':

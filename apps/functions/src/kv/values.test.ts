@@ -1,10 +1,13 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { loadConfig, SoulBoxError, systemClock } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
+import { RunnerService } from '@soulbox/contract/runner';
 import { ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { functionsConfigSchema } from '../config.ts';
@@ -15,7 +18,10 @@ import { openNamespace, putValue, readValue } from './values.ts';
 let cleanup: AsyncDisposableStack;
 let context: FunctionsContext;
 let namespace: string;
+let teamId: string;
 let asked: bigint[];
+/** Room that is set aside now. */
+let held: Set<bigint>;
 let isFull: boolean;
 
 beforeEach(async () => {
@@ -24,22 +30,32 @@ beforeEach(async () => {
   cleanup.defer(() => rm(folder, { recursive: true }));
   const records = cleanup.use(openSqliteRecords(join(folder, 'records.sqlite')));
   const blobs = cleanup.use(await openDiskBlobs({ directory: join(folder, 'blobs') }));
-  [asked, isFull] = [[], false];
-  const checkHostRoom = async ({ bytes }: { bytes: bigint }): Promise<object> => {
-    asked.push(bytes);
-    if (isFull) throw connectErrorFromError(new SoulBoxError('disk_full', 'A value may take 1 MiB.'));
-    return await Promise.resolve({});
-  };
+  [asked, held, isFull] = [[], new Set(), false];
+  const transport = createRouterTransport(({ rpc }) => {
+    rpc(RunnerService.method.holdHostRoom, async function* ({ bytes }, { signal }) {
+      asked.push(bytes);
+      if (isFull) throw connectErrorFromError(new SoulBoxError('disk_full', 'A value may take 1 MiB.'));
+      held.add(bytes);
+      const ended = once(signal, 'abort').then(() => held.delete(bytes));
+      yield {};
+      await ended;
+    });
+  });
   const config = loadConfig(functionsConfigSchema, {}, { kvValueMaxBytes: 1000 });
-  const runner = { checkHostRoom } as unknown as FunctionsContext['runner'];
-  context = { config, teamKvBytes: 1500, records, blobs, runner, clock: systemClock } as unknown as FunctionsContext;
-  namespace = await openNamespace(context, { teamId: (await ensureDefaultTeam(records)).id, namespace: 'n' });
+  const runner = createClient(RunnerService, transport);
+  const parts = { config, teamKvBytes: 1500, records, blobs, runner, arriving: new Map(), clock: systemClock };
+  context = parts as unknown as FunctionsContext;
+  teamId = (await ensureDefaultTeam(records)).id;
+  namespace = await openNamespace(context, { teamId, namespace: 'n' });
 });
 afterEach(() => cleanup.disposeAsync());
 
-const put = async (key: string, value: string): Promise<void> => {
-  const content = Readable.from([Buffer.from(value)]);
-  await putValue(context, namespace, { key, metadata: undefined, expiresAt: undefined, content });
+const putFrom = async (key: string, content: Readable, announcedBytes = Infinity): Promise<void> => {
+  const value = { key, metadata: undefined, expiresAt: undefined, announcedBytes, content };
+  await putValue(context, { teamId, namespace }, value);
+};
+const put = async (key: string, value: string, announcedBytes?: number): Promise<void> => {
+  await putFrom(key, Readable.from([Buffer.from(value)]), announcedBytes);
 };
 const read = async (key: string): Promise<string | undefined> => {
   const value = await readValue(context, namespace, key);
@@ -53,6 +69,32 @@ test('a value is not taken when the largest one would use what is reserved or pr
   expect(asked).toEqual([1000n, 1000n]);
   expect(await read('key')).toBe('before');
   expect(await context.blobs.list('')).toHaveLength(1);
+});
+
+test('room for a value is set aside until it is there, of the size that is announced', async () => {
+  const content = new Readable({ read: () => undefined });
+  const under = putFrom('key', content, 5);
+  await expect.poll(() => [...held]).toEqual([5n]);
+  content.push('value');
+  content.push(null);
+  await under;
+  await expect.poll(() => [...held]).toEqual([]);
+  await expect(put('key', 'longer', 5)).rejects.toMatchObject({ reason: 'body_too_large' });
+  await expect(put('key', 'a'.repeat(1001), 2000)).rejects.toMatchObject({ reason: 'body_too_large' });
+  expect(asked).toEqual([5n, 5n, 1000n]);
+  await expect.poll(() => [...held]).toEqual([]);
+});
+
+test('values that do not arrive hold no more room than the team may have', async () => {
+  const content = new Readable({ read: () => undefined });
+  const under = putFrom('slow', content);
+  await expect.poll(() => [...held]).toEqual([1000n]);
+  await expect(put('key', 'value')).rejects.toMatchObject({ reason: 'limit_exceeded' });
+  await put('key', 'value', 5);
+  content.destroy(new Error('gone'));
+  await expect(under).rejects.toThrow('gone');
+  await put('key', 'other');
+  expect(await read('key')).toBe('other');
 });
 
 test('a value that is too large, or more than the team may have, leaves nothing', async () => {

@@ -1,5 +1,5 @@
 import { randomId, SoulBoxError } from '@soulbox/base';
-import { errorFromConnect } from '@soulbox/contract';
+import { holdHostRoom } from '@soulbox/contract';
 import type { BlobStream, KvEntry, KvLimits } from '@soulbox/storage';
 import type { FunctionsContext } from '../context.ts';
 
@@ -9,6 +9,8 @@ export interface NamespaceName {
 }
 
 interface NewValue extends Pick<KvEntry, 'key' | 'metadata' | 'expiresAt'> {
+  /** As its sender announced; Infinity: not at all. */
+  readonly announcedBytes: number;
   readonly content: AsyncIterable<Uint8Array>;
 }
 
@@ -29,12 +31,18 @@ export async function openNamespace(context: FunctionsContext, { teamId, namespa
 }
 
 /** Throws `body_too_large` for a value above the limit, `limit_exceeded` when the namespace or the team is full, `disk_full`. */
-export async function putValue(context: FunctionsContext, namespace: string, value: NewValue): Promise<void> {
+export async function putValue(
+  context: FunctionsContext,
+  { teamId, namespace }: { readonly teamId: string; /** Its id. */ readonly namespace: string },
+  value: NewValue,
+): Promise<void> {
   const { blobs, config } = context;
   const { key, metadata, expiresAt } = value;
   const blobKey = `kv/${namespace}/${randomId(24)}`;
-  await checkRoom(context);
-  const { sizeBytes } = await blobs.put(blobKey, limited(value.content, config.kvValueMaxBytes));
+  const maxBytes = Math.min(value.announcedBytes, config.kvValueMaxBytes);
+  using _share = arrive(context, teamId, maxBytes);
+  using _room = await holdHostRoom(context.runner, { bytes: maxBytes, what: 'A value' });
+  const { sizeBytes } = await blobs.put(blobKey, limited(value.content, maxBytes));
   const limits = { keys: config.kvKeyLimit, sizeBytes: config.kvNamespaceMaxBytes, teamBytes: context.teamKvBytes };
   const put = await noteValue(context, namespace, { key, blobKey, sizeBytes, metadata, expiresAt }, limits);
   if (put.done) {
@@ -51,13 +59,19 @@ export async function putValue(context: FunctionsContext, namespace: string, val
   );
 }
 
-/** How large a value is shows only when it is written. */
-async function checkRoom({ runner, config }: FunctionsContext): Promise<void> {
-  try {
-    await runner.checkHostRoom({ bytes: BigInt(config.kvValueMaxBytes), what: 'A value' });
-  } catch (thrown) {
-    throw errorFromConnect(thrown);
-  }
+/** Values that never arrive hold room on the host: no more of it than the team may have. */
+function arrive({ arriving, teamKvBytes }: FunctionsContext, teamId: string, bytes: number): Disposable {
+  const others = arriving.get(teamId) ?? 0;
+  if (others > 0 && others + bytes > teamKvBytes)
+    throw new SoulBoxError('limit_exceeded', `The team's values under way may be larger than ${teamKvBytes} bytes.`);
+  arriving.set(teamId, others + bytes);
+  return {
+    [Symbol.dispose]() {
+      const left = (arriving.get(teamId) ?? 0) - bytes;
+      if (left > 0) arriving.set(teamId, left);
+      else arriving.delete(teamId);
+    },
+  };
 }
 
 /** A blob that cannot be noted would be nobody's. */

@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises';
 import { randomId } from '@soulbox/base';
+import { sizeOfLayers } from '../sandboxes/copies/size-of-layers.ts';
 import type { CopySource } from '../sandboxes/copies/snapshot-store.ts';
 import { sourceFrom } from '../sandboxes/copies/source-at-hand.ts';
 import type { OperationContext } from '../sandboxes/operation.ts';
@@ -39,7 +39,5 @@ export async function capture(
   await own.takeLayer(layerId);
   await states.sealLayer(layerId);
   const source = sourceFrom(sandbox, { stateId, hasMemory: keepMemory }, layers);
-  const stats = await Promise.all(layers.map(async (id) => await stat(states.layerPath(id))));
-  const sizeBytes = stats.reduce((sum, { blocks }) => sum + blocks * 512, (await states.open(stateId)).sizeBytes);
-  return { source, sizeBytes };
+  return { source, sizeBytes: (await states.open(stateId)).sizeBytes + (await sizeOfLayers(states, layers)) };
 }

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger, SoulBoxError } from '@soulbox/base';
 import { openDiskBlobs } from '@soulbox/storage';
 import type { BlobStore } from '@soulbox/storage';
+import type { DiskFigures } from '../disk-budget/budget.ts';
 import { openDependencyCache } from './dependency-cache.ts';
 import type { DependencyCache, Kept } from './dependency-cache.ts';
 import type { Place } from './place.ts';
@@ -16,6 +17,9 @@ let blobs: BlobStore;
 let cache: DependencyCache;
 let nowMs: number;
 let scratchDirectory: string;
+/** The host's disk. */
+let hasRoom: boolean;
+let heldBytes: number;
 /** What was unpacked in which team's sandbox. */
 let unpacked: string[];
 
@@ -27,7 +31,16 @@ beforeEach(async () => {
   scratchDirectory = join(folder, 'new');
   nowMs = 1_800_000_000_000;
   unpacked = [];
-  const options = { limitBytes: 4000, maxAgeMs: hour, clock: { now: () => nowMs }, logger: silentLogger };
+  [hasRoom, heldBytes] = [true, 0];
+  const disks = {
+    admit: (bytes: number): Disposable => {
+      if (!hasRoom) throw new SoulBoxError('disk_full', 'There is no room.');
+      heldBytes += bytes;
+      return { [Symbol.dispose]: () => void (heldBytes -= bytes) };
+    },
+    figures: () => ({ freeBytes: Infinity, reserveBytes: 0, committedBytes: heldBytes }) as DiskFigures,
+  };
+  const options = { disks, limitBytes: 4000, maxAgeMs: hour, clock: { now: () => nowMs }, logger: silentLogger };
   cache = await openDependencyCache({ blobs, scratchDirectory, ...options });
 });
 afterEach(() => cleanup.disposeAsync());
@@ -56,6 +69,23 @@ function placeOf(teamId: string, content = ''): Place {
 const signal = new AbortController().signal;
 const wanted = (place: Place, key = 'same project'.replace(' ', '-')): Kept => ({
   ...{ place, key, folder: '/home/user/p', names: ['node_modules'], signal },
+});
+
+it('dependencies are kept while there is room for them on the host, and a run goes on without', async () => {
+  const during: number[] = [];
+  const place = placeOf('ours', 'our packages');
+  const run = place.programs.run.bind(place.programs);
+  place.programs.run = async (...given) => {
+    during.push(heldBytes);
+    return await run(...given);
+  };
+  hasRoom = false;
+  await cache.keep(wanted(place));
+  expect([await blobs.list(''), during]).toEqual([[], []]);
+  hasRoom = true;
+  await cache.keep(wanted(place));
+  expect(await blobs.list('')).toHaveLength(1);
+  expect([during, heldBytes]).toEqual([[256 * 2 ** 20], 0]);
 });
 
 describe('dependencies that were kept', () => {

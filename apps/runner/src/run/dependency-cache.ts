@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { randomId, SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { BlobStore } from '@soulbox/storage';
+import { whileRoom } from '../disk-budget/host-work.ts';
 import type { Place } from './place.ts';
 
 /** What is kept of one project, and where in the sandbox it lies. */
@@ -34,6 +35,8 @@ export interface DependencyCache {
 
 export interface DependencyCacheOptions {
   readonly blobs: BlobStore;
+  /** The budget of the host's disk. */
+  readonly disks: Parameters<typeof whileRoom>[0];
   /** For files that are not complete yet; emptied at the start. On the file system of the blobs. */
   readonly scratchDirectory: string;
   /** Of one team. */
@@ -91,7 +94,10 @@ export async function openDependencyCache(options: DependencyCacheOptions): Prom
     async keep({ place, key, folder, names, signal }) {
       const path = join(scratchDirectory, randomId(16));
       try {
-        const digest = await pack(path, Math.floor(limitBytes / entryShare), { place, folder, names, signal });
+        const what = 'Keeping dependencies';
+        const digest = await whileRoom(options.disks, { what, signal }, async (still) => {
+          return await pack(path, Math.floor(limitBytes / entryShare), { place, folder, names, signal: still });
+        });
         if (digest === undefined) return;
         const team = teamOf(place);
         await blobs.putFile(`${team}/${key}/${digest}-${clock.now()}`, path);

@@ -1,3 +1,5 @@
+import { isDiskFull } from '@soulbox/base';
+import { whileRoom } from '../disk-budget/host-work.ts';
 import type { OperationContext } from './operation.ts';
 
 export interface Archivist {
@@ -12,18 +14,22 @@ type ArchivistContext = Pick<OperationContext, 'host' | 'table' | 'snapshots' | 
 
 /**
  * Keeps the memory of sandboxes that were paused, and of snapshots that were last used, more than `afterMs` ago in the archive
- * (docs/decisions/011). Whoever wants one meanwhile interrupts it: the state store sees to that. 0 archives nothing.
+ * (docs/decisions/011). Whoever wants one meanwhile interrupts it: the state store sees to that. 0 archives nothing. Without room
+ * on the disk it is left for a later sweep.
  */
 export function createArchivist(context: ArchivistContext, afterMs: number): Archivist {
   /** When it was looked at: it need not be again before somebody has used it. */
   const done = new Map<string, number>();
   let isSweeping = false;
 
-  const archive = async (stateId: string, stopping: AbortSignal): Promise<void> => {
+  /** False: there is no room for it at present. */
+  const archive = async (stateId: string, stopping: AbortSignal): Promise<boolean> => {
     const startedAtMs = context.clock.now();
+    const { disks, states } = context.host;
     try {
-      const state = await context.host.states.compress(stateId, stopping);
-      if (state === undefined) return;
+      const work = { what: 'Archiving memory', signal: stopping };
+      const state = await whileRoom(disks, work, async (signal) => await states.compress(stateId, signal));
+      if (state === undefined) return true;
       done.set(stateId, startedAtMs);
       const { sizeBytes, isPacked } = state;
       context.host.logger.info(
@@ -31,10 +37,12 @@ export function createArchivist(context: ArchivistContext, afterMs: number): Arc
         'state archived',
       );
     } catch (err) {
+      if (isDiskFull(err)) return false;
       // Not again in this server's life: it stays as it is, and its next use says what is wrong with it.
       done.set(stateId, Infinity);
       context.host.logger.error({ stateId, err }, 'state not archived');
     }
+    return true;
   };
 
   return {
@@ -48,7 +56,7 @@ export function createArchivist(context: ArchivistContext, afterMs: number): Arc
           if (stopping.aborted) return;
           const isDone = (done.get(stateId) ?? -Infinity) >= sinceMs;
           if (isDone || context.clock.now() - sinceMs < afterMs || isWanted(context, stateId)) continue;
-          await archive(stateId, stopping);
+          if (!(await archive(stateId, stopping))) return;
         }
       } finally {
         isSweeping = false;

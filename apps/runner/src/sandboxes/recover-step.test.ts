@@ -5,6 +5,7 @@ import { readBootId } from '../host/boot-id.ts';
 import { readCpuType } from '../host/cpu-type.ts';
 import type { SandboxRecord, Work } from './record.ts';
 import { recoverStep } from './recover-step.ts';
+import { retrySteps } from './retry-steps.ts';
 import { createOperationBench } from './testing/operation-bench.ts';
 import type { OperationBench } from './testing/operation-bench.ts';
 import type { TenantSandbox } from './table.ts';
@@ -21,6 +22,7 @@ const work = (more: Partial<Work> = {}): Work => ({
   ...more,
 });
 const otherBoot = 'another boot of the host';
+const neverEnd = (sandboxId: string): Promise<boolean> => Promise.reject(new Error(`${sandboxId} is lost`));
 
 /** A sealed state with the memory of nobody in particular. */
 async function seal(stateId: string): Promise<void> {
@@ -100,6 +102,22 @@ describe('a pause that was cut off', () => {
     expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's1' } });
   });
 
+  // Its deadline may be over already: if it ran, it could be killed by it, though its tenant was told that it is paused.
+  it('stands still when it was promised and there is no room to save it, until there is', async () => {
+    const pausing = { state: 'pausing', work: work({ stateId: 's1', promised: true }) } as const;
+    const sandbox = await left(pausing, 'running');
+    bench.noRoomFor = 'Saving the sandbox';
+    await expect(recoverStep(bench.context, sandbox)).rejects.toMatchObject({ reason: 'disk_full' });
+    const { sandboxId } = sandbox.record;
+    expect([(await onDisk(sandbox))?.state, bench.driver.stateOf(sandboxId)]).toEqual(['pausing', 'frozen']);
+    await retrySteps(bench.context, neverEnd);
+    expect(bench.driver.stateOf(sandboxId)).toBe('frozen');
+    bench.noRoomFor = '';
+    await retrySteps(bench.context, neverEnd);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's1', hasMemory: true } });
+    expect(bench.roomFor).toEqual([]);
+  });
+
   it('is lost without processes and without a state', async () => {
     const sandbox = await left({ state: 'pausing', work: work({ stateId: 's1' }) }, 'none');
     expect(await recoverStep(bench.context, sandbox)).toBe(false);
@@ -138,6 +156,22 @@ describe('a resume that was cut off', () => {
       expect(bench.driver.stateOf(sandbox.record.sandboxId)).toBe('none');
     },
   );
+
+  it('stands still when it does not and there is no room to save it: its memory is nowhere else', async () => {
+    await seal('s1');
+    await bench.envd.answer('/resumed', 500);
+    const sandbox = await left({ ...record(), disk: 'kept' }, 'running');
+    const { sandboxId, generation } = sandbox.record;
+    bench.driver.noteRun(sandboxId, generation);
+    bench.noRoomFor = 'Saving the sandbox';
+    await expect(recoverStep(bench.context, sandbox)).rejects.toMatchObject({ reason: 'disk_full' });
+    expect([(await onDisk(sandbox))?.state, bench.driver.stateOf(sandboxId)]).toEqual(['resuming', 'frozen']);
+    bench.noRoomFor = '';
+    await retrySteps(bench.context, neverEnd);
+    const after = await onDisk(sandbox);
+    expect(after).toMatchObject({ state: 'paused', cause: 'resume_failed', saved: { hasMemory: true } });
+    expect(after?.saved?.stateId).not.toBe('s1');
+  });
 
   it('keeps its files alone when what ran can neither confirm nor be saved', async () => {
     await seal('s1');

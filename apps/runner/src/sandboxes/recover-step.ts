@@ -1,3 +1,4 @@
+import { isDiskFull } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { State } from '@soulbox/states';
 import { readBootId } from '../host/boot-id.ts';
@@ -9,14 +10,15 @@ import { goOn, tryThaw } from './sleep/go-on.ts';
 import { digestKeptDisk } from './sleep/kept-disk.ts';
 import { clearRevival, undoRevival } from './sleep/revive.ts';
 import { saveAnew } from './sleep/save-anew.ts';
-import { saveState } from './sleep/save.ts';
+import { holdRoom, saveState } from './sleep/save.ts';
 import { settleIn } from './sleep/settle-in.ts';
 import { wakeUp } from './sleep/wake.ts';
 import type { Live, RecordChange, RunningSandbox, TenantSandbox } from './table.ts';
 
 /**
  * Completes or undoes the step that a dead server left a tenant's sandbox in (decision 009). Afterwards it runs or is paused;
- * false when there is nothing left of it to go on with.
+ * false when there is nothing left of it to go on with. Throws `disk_full` when it must be saved and cannot: then it stands frozen
+ * in its step, to be tried again.
  */
 export async function recoverStep(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   await sealLayer(context, sandbox);
@@ -83,10 +85,13 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
   if (work?.promised === true) {
     try {
       await sandbox.live.driver.freeze(sandbox.live.instance);
+      using _room = await holdRoom(context, sandbox, work.keepMemory);
       await saveState(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
       await finishPause(context, sandbox);
       return true;
     } catch (err) {
+      // Its tenant takes it for paused: running, it could meet its deadline. It stands still until there is room.
+      if (isDiskFull(err)) throw err;
       context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'promised pause not completed');
     }
   }

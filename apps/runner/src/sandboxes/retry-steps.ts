@@ -1,14 +1,16 @@
 import type { OperationContext } from './operation.ts';
+import { tellUpdated } from './operation.ts';
 import { recoverStep } from './recover-step.ts';
 import type { SandboxState } from './lifecycle.ts';
 import { finishPause } from './sleep/finish-pause.ts';
+import { isRunning, isTenants } from './table.ts';
 import type { TenantSandbox } from './table.ts';
 
 const stuckStates: readonly SandboxState[] = ['pausing', 'resuming', 'snapshotting'];
 
 /**
- * Tries again to complete pauses whose last part failed, and what could not be recovered when this server started, for instance
- * because a foreign mount held a disk. `end` is for what turns out to be lost.
+ * Tries again to complete pauses whose last part failed, what could not be recovered when this server started, for instance
+ * because a foreign mount held a disk, and what stands still until there is room to save it. `end` is for what turns out to be lost.
  */
 export async function retrySteps(
   context: OperationContext,
@@ -17,15 +19,13 @@ export async function retrySteps(
   const { table, host } = context;
   for (const { record } of table.tenants()) {
     const { sandboxId } = record;
-    // With processes it is frozen for its grace period, or under way, and somebody else completes it.
-    const findStuck = (): TenantSandbox | undefined => {
-      const sandbox = table.find(sandboxId);
-      const isStuck = sandbox?.live === undefined && stuckStates.includes(sandbox?.record.state ?? 'running');
-      return isStuck ? table.getTenants(sandboxId) : undefined;
-    };
-    if (findStuck() === undefined || table.isBusy(sandboxId)) continue;
+    if (!stuckStates.includes(record.state) || table.isBusy(sandboxId)) continue;
     try {
-      const isKept = await table.alone(sandboxId, async () => await retry(context, findStuck()));
+      const isKept = await table.alone(sandboxId, async () => {
+        const sandbox = table.find(sandboxId);
+        if (sandbox === undefined || !isTenants(sandbox) || !(await isStuck(context, sandbox))) return true;
+        return await retry(context, sandbox);
+      });
       if (!isKept) await end(sandboxId, 'lost');
     } catch (err) {
       host.logger.error({ sandboxId, err }, 'sandbox still not recovered');
@@ -33,9 +33,25 @@ export async function retrySteps(
   }
 }
 
+/**
+ * Called with the lock held, so that nobody else is at it. One that is saved and has processes is frozen for its grace period, and
+ * somebody else completes its pause.
+ */
+async function isStuck({ host }: OperationContext, { record, live }: TenantSandbox): Promise<boolean> {
+  if (!stuckStates.includes(record.state)) return false;
+  if (live === undefined || record.state === 'resuming') return true;
+  return record.state === 'pausing' && (await host.states.find(record.work?.stateId ?? '')) === undefined;
+}
+
 /** False when the sandbox is lost. */
-async function retry(context: OperationContext, sandbox: TenantSandbox | undefined): Promise<boolean> {
-  if (sandbox?.record.state !== 'pausing') return sandbox === undefined || (await recoverStep(context, sandbox));
-  await finishPause(context, sandbox);
+async function retry(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  if (sandbox.record.state === 'pausing' && sandbox.live === undefined) {
+    await finishPause(context, sandbox);
+    return true;
+  }
+  const isKept = await recoverStep(context, sandbox);
+  if (!isRunning(sandbox)) return isKept;
+  context.metrics.add(sandbox);
+  tellUpdated(context, sandbox);
   return true;
 }

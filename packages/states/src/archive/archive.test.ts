@@ -109,6 +109,42 @@ test('a server that stops leaves a state as it was', async () => {
   await expectRaw();
 });
 
+test('room for what is unpacked is asked for first, once for all that want it, and given back in any case', async () => {
+  const [asked, held]: [number[], number[]] = [[], []];
+  const admit = (bytes: number): Disposable => {
+    asked.push(bytes);
+    held.push(bytes);
+    return { [Symbol.dispose]: () => void held.pop() };
+  };
+  await compress();
+  await Promise.all([store.unpack('s1', admit), store.unpack('s1', admit)]);
+  await store.unpack('s1', admit);
+  expect([asked, held]).toEqual([[5.5 * mib], []]);
+  await compress();
+  await blobs.put(key, Readable.from([randomBytes(1000)]));
+  await expect(store.unpack('s1', admit)).rejects.toMatchObject({ reason: 'state_damaged' });
+  expect(held).toEqual([]);
+});
+
+test('without room nothing is unpacked, and what failed half-way leaves nothing', async () => {
+  await compress();
+  const admit = (): never => {
+    throw new Error('no room');
+  };
+  await expect(store.unpack('s1', admit)).rejects.toThrow('no room');
+  expect((await store.open('s1')).isPacked).toBe(true);
+  await blobs.put(
+    key,
+    Readable.from([zstdCompressSync((parts['pages-1.img'] ?? Buffer.alloc(0)).subarray(0, 5 * mib))]),
+  );
+  await expect(store.unpack('s1')).rejects.toMatchObject({ reason: 'state_damaged' });
+  expect((await readdir(join(folder, 'store', 'states', 's1'))).sort()).toEqual([
+    'core-1.img',
+    'manifest.json',
+    'pages-2.img',
+  ]);
+});
+
 test('without an archive nothing can be compressed', async () => {
   await using plain = await openStateStore({ directory: join(folder, 'other'), logger: silentLogger });
   await (await plain.begin('s1')).seal(testFacts());

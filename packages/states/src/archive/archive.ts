@@ -60,7 +60,9 @@ export class Archive {
   async unpack(state: State): Promise<State> {
     const { stateId, manifest, directory } = state;
     for (const name of Object.keys(manifest.packed)) {
-      await unpackPart(this.#blobs, partOf(manifest, name), join(directory, name)).catch((error: unknown) => {
+      const path = join(directory, name);
+      await unpackPart(this.#blobs, partOf(manifest, name), path).catch(async (error: unknown) => {
+        await rm(path, { force: true });
         throw errorFromNode(error, `State ${stateId} could not be unpacked.`);
       });
     }

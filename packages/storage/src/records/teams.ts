@@ -10,8 +10,6 @@ export interface TeamRecord {
 
 export interface TeamRecordsUsage {
   readonly snapshots: number;
-  /** Layers that several share counted for each. */
-  readonly snapshotBytes: number;
   /** Archives for builds. */
   readonly uploadBytes: number;
   /** Values of key-value namespaces. */
@@ -26,6 +24,6 @@ export interface TeamRecords {
   findDefault(): Promise<TeamRecord | undefined>;
   /** Oldest first. */
   list(): Promise<TeamRecord[]>;
-  /** What a team has in the records and under them. Cheap: asked before every create. */
+  /** What a team has in the records and under them. */
   readUsage(id: string): Promise<TeamRecordsUsage>;
 }

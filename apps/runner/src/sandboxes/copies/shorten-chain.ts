@@ -1,9 +1,13 @@
 import { randomId } from '@soulbox/base';
+import { costOf } from '../../disk-budget/shares.ts';
 import type { OperationContext } from '../operation.ts';
 import { checkLayers } from '../sleep/check-state.ts';
+import { sizeOfLayers } from './size-of-layers.ts';
 
 /** A sandbox with this many frozen disks gets one in their place before another comes on top: the kernel looks in each in turn. */
 const maxTenantLayers = 8;
+/** Tables of the merged file system, at most. */
+const tablesBytes = 32 * 2 ** 20;
 
 /** One layer that shows what a chain shows. It is kept until disposed, and then by the records that name it. */
 export interface ShortChain extends Disposable {
@@ -13,7 +17,7 @@ export interface ShortChain extends Disposable {
 
 /**
  * Merges the layers of a sandbox into one if there are too many, while it goes on. Its own disk stays on the old ones: an
- * overlay remembers what it was made on. Only a fresh disk can be put on the new one.
+ * overlay remembers what it was made on. Only a fresh disk can be put on the new one. Throws `disk_full`.
  */
 export async function shortenChain(
   context: OperationContext,
@@ -42,6 +46,8 @@ export async function shortenChain(
 async function merge({ host }: OperationContext, layers: readonly string[], layerId: string): Promise<void> {
   const startedAt = performance.now();
   await checkLayers(host, layers);
+  const bytes = costOf(await sizeOfLayers(host.states, layers)) + tablesBytes;
+  using _room = host.disks.admit(bytes, 'Merging layers');
   await host.states.flatten(layers, layerId);
   const durationMs = Math.round(performance.now() - startedAt);
   host.logger.info({ layerId, count: layers.length, durationMs }, 'layers merged');

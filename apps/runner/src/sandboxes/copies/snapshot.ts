@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises';
 import type { OperationContext } from '../operation.ts';
+import { sizeOfLayers } from './size-of-layers.ts';
 import type { CopySource, SnapshotRecord } from './snapshot-store.ts';
 import { withSource } from './with-source.ts';
 
@@ -34,11 +34,9 @@ export async function makeSnapshot(
   });
 }
 
-/** Bytes on the host's disk: layers are sparse files. */
+/** Bytes on the host's disk. */
 async function measure({ host }: OperationContext, { stateId, layers }: CopySource): Promise<number> {
-  const state = await host.states.open(stateId);
-  const stats = await Promise.all(layers.map(async (layerId) => await stat(host.states.layerPath(layerId))));
-  return stats.reduce((sum, { blocks }) => sum + blocks * 512, state.sizeBytes);
+  return (await host.states.open(stateId)).sizeBytes + (await sizeOfLayers(host.states, layers));
 }
 
 /** False when there was none. Sandboxes made from it are not touched: their records name what they need. */

@@ -1,6 +1,6 @@
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { readCpuType } from '../../host/cpu-type.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
@@ -74,6 +74,20 @@ it('nor one of whose parts was altered; pages are told of while all else goes on
   await expect(memory.pagesChecked).rejects.toMatchObject(damaged);
   await damage(join(directory, 'core-1.img'));
   await expect(check()).rejects.toMatchObject(damaged);
+});
+
+it('one from the archive is unpacked when there is room for it, which is set aside meanwhile', async () => {
+  await save(4 * mib);
+  const { host } = bench.context;
+  await host.states.compress('s1');
+  const admit = vi.spyOn(host.disks, 'admit');
+  bench.noRoomFor = 'Unpacking the saved memory';
+  await expect(check()).rejects.toMatchObject({ reason: 'disk_full' });
+  expect((await host.states.open('s1')).isPacked).toBe(true);
+  bench.noRoomFor = '';
+  await check();
+  expect(admit.mock.lastCall).toEqual([4 * mib, 'Unpacking the saved memory']);
+  expect(bench.roomFor).toEqual([]);
 });
 
 it('nor one that has a part more', async () => {

@@ -33,10 +33,10 @@ export type MemoryOwner = 'itself' | 'copies';
 /**
  * The saved memory, checked: nothing is started from a state that is incomplete, altered or made for another host. Its pages
  * may be checked while all else is prepared, and those of one that comes late are left for the driver to check. Throws
- * `state_damaged`, `state_incompatible`.
+ * `state_damaged`, `state_incompatible`, `disk_full` for one that must be unpacked first.
  */
 export async function checkMemory(host: SandboxHost, use: StateUse, owner: MemoryOwner): Promise<CheckedMemory> {
-  const state = await host.states.unpack(use.stateId);
+  const state = await host.states.unpack(use.stateId, (bytes) => host.disks.admit(bytes, 'Unpacking the saved memory'));
   await checkFit(state, use);
   await checkLayers(host, use.layers);
   const memory = memoryOf(host, use.driver, state, owner);

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { isDiskFull } from '@soulbox/base';
 import type { OperationContext } from '../operation.ts';
 import { tellUpdated } from '../operation.ts';
 import type { RunningSandbox, TenantSandbox } from '../table.ts';
@@ -11,14 +12,18 @@ const respiteMs = 60_000;
 
 /**
  * Completes a pause that the caller has been told of: saves the frozen sandbox, keeps it frozen for the grace period, in which
- * a resume is a mere thaw, and ends it then. When saving fails it runs again, and its record says why.
+ * a resume is a mere thaw, and ends it then. When saving fails it runs again, and its record says why; on a full disk it stays
+ * frozen until there is room. `room` on the host's disk is kept for it until it is saved.
  */
-export function completeLater(context: OperationContext, sandbox: RunningSandbox): void {
+export function completeLater(context: OperationContext, sandbox: RunningSandbox, room: Disposable): void {
   context.background.start(async (stopping) => {
     const { sandboxId, work } = sandbox.record;
     const isOurs = (): boolean => sandbox.record.state === 'pausing' && sandbox.record.work?.stateId === work?.stateId;
-    const saved = await context.table.alone(sandboxId, async () => isOurs() && (await saveOrGoOn(context, sandbox)));
-    if (!saved) return;
+    const save = async (): Promise<boolean> => {
+      using _room = room;
+      return await context.table.alone(sandboxId, async () => isOurs() && (await saveOrGoOn(context, sandbox)));
+    };
+    if (!(await save())) return;
     const graceMs = context.host.config.pauseGraceSeconds * 1000;
     await delay(graceMs, undefined, { signal: stopping }).catch(() => undefined);
     // Left frozen: the next server finds the sealed state and completes the pause.
@@ -38,6 +43,8 @@ async function saveOrGoOn(context: OperationContext, sandbox: RunningSandbox): P
     return true;
   } catch (err) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'pause in the background failed');
+    // Its tenant takes it for paused: running, it could meet its deadline. `retrySteps` saves it once there is room.
+    if (isDiskFull(err)) return false;
     await endPromise(context, sandbox);
     return false;
   }

@@ -39,13 +39,20 @@ export async function pauseSandbox(
     const sandbox = table.getRunning(sandboxId);
     checkCapability(sandbox, request.keepMemory);
     context.admission.checkPaused();
-    using _room = await holdRoom(context, sandbox, request.keepMemory);
-    await pauseAlone(context, sandbox, request);
+    using room = new DisposableStack();
+    room.use(await holdRoom(context, sandbox, request.keepMemory));
+    await pauseAlone(context, sandbox, request, room);
     return sandbox;
   });
 }
 
-async function pauseAlone(context: OperationContext, sandbox: RunningSandbox, request: PauseRequest): Promise<void> {
+/** `room` for what is saved is the caller's, unless it is taken: a save in the background keeps it to its end. */
+async function pauseAlone(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  request: PauseRequest,
+  room: DisposableStack,
+): Promise<void> {
   const { table, host } = context;
   const { sandboxId, cause, stateSinceMs } = sandbox.record;
   const startedAt = performance.now();
@@ -76,7 +83,7 @@ async function pauseAlone(context: OperationContext, sandbox: RunningSandbox, re
     await goOn(context, sandbox, { cause, stateSinceMs });
     throw explainSaveFailure(error);
   }
-  if (inBackground) completeLater(context, sandbox);
+  if (inBackground) completeLater(context, sandbox, room.move());
   else await finishPause(context, sandbox);
   const durationMs = Math.round(performance.now() - startedAt);
   host.logger.info({ sandboxId, ...request, durationMs }, 'sandbox paused');

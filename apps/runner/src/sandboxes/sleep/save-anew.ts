@@ -1,14 +1,15 @@
-import { randomId } from '@soulbox/base';
+import { isDiskFull, randomId } from '@soulbox/base';
 import type { OperationContext } from '../operation.ts';
 import { tellUpdated } from '../operation.ts';
 import type { LiveSandbox, TenantSandbox } from '../table.ts';
 import { layToRest, savedFrom } from './finish-pause.ts';
-import { saveState } from './save.ts';
+import { holdRoom, saveState } from './save.ts';
 import { standStill } from './stand-still.ts';
 
 /**
  * Pauses a sandbox whose processes run again but may not be served, because their envd did not confirm: as they are now, for the
  * disk is written to since. False, with a word in the log, when that cannot be done. Called in `resuming`, with the lock held.
+ * Throws `disk_full`: then it stands frozen, for its memory is nowhere else, and `retrySteps` tries again.
  */
 export async function saveAnew(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { table, host, keepsakes, background, clock } = context;
@@ -20,11 +21,14 @@ export async function saveAnew(context: OperationContext, sandbox: TenantSandbox
   try {
     await table.update(sandbox, { work: { ...work, stateId } });
     await standStill(context, sandbox);
+    using _room = await holdRoom(context, sandbox, true);
     const state = await saveState(context, sandbox, { stateId, keepMemory: true, layers });
     const disk = await layToRest(context, sandbox);
     const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
     await table.step(sandbox, 'paused', { ...change, cause: 'resume_failed', stateSinceMs: clock.now() });
   } catch (err) {
+    // The source of a snapshot has a step of its own to come to an end.
+    if (record.state === 'resuming' && isDiskFull(err)) throw err;
     host.logger.error({ sandboxId, err }, 'sandbox that does not answer could not be saved');
     return false;
   }

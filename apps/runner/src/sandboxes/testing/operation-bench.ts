@@ -2,15 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadConfig, silentLogger } from '@soulbox/base';
+import { loadConfig, silentLogger, SoulBoxError } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
 import { openStateStore } from '@soulbox/states';
 import type { StateStore } from '@soulbox/states';
-import { openDiskReserve } from '@soulbox/storage';
+import { openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import type { Template, TemplateStore } from '@soulbox/templates';
 import { runnerConfigSchema } from '../../config.ts';
 import type { RunnerConfig } from '../../config.ts';
 import { createDiskBudget } from '../../disk-budget/budget.ts';
+import type { DiskBudget } from '../../disk-budget/budget.ts';
 import { standingOf } from '../../disk-budget/need.ts';
 import { createEvents } from '../../events.ts';
 import type { RunnerEvent } from '../../events.ts';
@@ -51,6 +52,10 @@ export interface OperationBench extends AsyncDisposable {
   readonly events: readonly RunnerEvent[];
   /** Ids of sandboxes that were cut off. */
   readonly cutOff: readonly string[];
+  /** What room is set aside for on the host's disk, as it is now. */
+  readonly roomFor: readonly string[];
+  /** For this, as `admit` names it, the host's disk has no room. */
+  noRoomFor: string;
   /** Milliseconds since the epoch, as the bench's clock has it. */
   nowMs: number;
   /** A sandbox of a tenant that runs. */
@@ -72,7 +77,10 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
   await mkdir(join(folder, 'sandboxes'));
   const envd = await freshNamespace();
   const [driver, network] = [createStandInDriver(envd.path), createStandInNetwork()];
-  const openStates = async (): Promise<StateStore> => await openStateStore({ directory: folder, logger: silentLogger });
+  const blobs = await openDiskBlobs({ directory: join(folder, 'blobs') });
+  const openStates = async (): Promise<StateStore> =>
+    await openStateStore({ directory: folder, logger: silentLogger, blobs });
+  const roomFor: string[] = [];
   const host: { -readonly [K in keyof SandboxHost]: SandboxHost[K] } = {
     config: loadConfig(runnerConfigSchema, {}, config),
     drivers: new Map([[driver.name, driver]]),
@@ -81,13 +89,17 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     slots: createSlots(),
     store: createRecordStore(join(folder, 'sandboxes'), openDiskReserve(join(folder, 'reserve'))),
     states: await openStates(),
-    disks: createDiskBudget({
-      policy: loadConfig(runnerConfigSchema, {}, config),
-      directory: folder,
-      standingOf: (sandboxId) => standingOf(host, parts.context.table.find(sandboxId)?.record),
-      clock: { now: () => bench.nowMs },
-      logger: silentLogger,
-    }),
+    disks: noted(
+      createDiskBudget({
+        policy: loadConfig(runnerConfigSchema, {}, config),
+        directory: folder,
+        standingOf: (sandboxId) => standingOf(host, parts.context.table.find(sandboxId)?.record),
+        clock: { now: () => bench.nowMs },
+        logger: silentLogger,
+      }),
+      roomFor,
+      () => bench.noRoomFor,
+    ),
     logger: silentLogger,
   };
   cleanup.defer(() => host.states[Symbol.asyncDispose]());
@@ -107,7 +119,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     return sandbox;
   };
   const bench: OperationBench = {
-    ...{ ...parts, driver, network, envd, nowMs: startMs },
+    ...{ ...parts, driver, network, envd, roomFor, noRoomFor: '', nowMs: startMs },
     async addRunning(tenant = {}, record = {}) {
       const sandbox = await start(createRecord(host, { state: 'running', ...record }, tenant));
       table.add(sandbox);
@@ -129,6 +141,24 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
   };
   return bench;
+}
+
+/** Tells in `roomFor` what room is set aside for, and has none for what `noRoomFor` names. */
+function noted(disks: DiskBudget, roomFor: string[], noRoomFor: () => string): DiskBudget {
+  return {
+    ...disks,
+    admit(bytes, what) {
+      if (what === noRoomFor()) throw new SoulBoxError('disk_full', `${what} finds no room.`);
+      const hold = disks.admit(bytes, what);
+      roomFor.push(what);
+      return {
+        [Symbol.dispose]() {
+          hold[Symbol.dispose]();
+          roomFor.splice(roomFor.indexOf(what), 1);
+        },
+      };
+    },
+  };
 }
 
 interface Parts {

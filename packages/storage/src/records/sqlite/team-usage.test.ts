@@ -51,7 +51,6 @@ it('counts what each team has, over restarts, and keeps the newest events of a t
   expect(events).toBeGreaterThanOrEqual(15);
   expect(await records.teams.readUsage(team)).toEqual({
     snapshots: 0,
-    snapshotBytes: 0,
     uploadBytes: 30,
     kvBytes: 7,
     events,

@@ -1021,7 +1021,8 @@ export declare const GetTeamUsageRequestSchema: GenMessage<GetTeamUsageRequest>;
  */
 export declare type GetTeamUsageResponse = Message<"soulbox.runner.v1.GetTeamUsageResponse"> & {
   /**
-   * Blocks of the disks of its sandboxes, paused ones included. Layers that several share are not counted.
+   * Blocks of the disks of its sandboxes, paused ones included, of the layers that they and its snapshots use, each once, and memory of
+   * its snapshots. Layers of finished builds are not counted.
    *
    * @generated from field: uint64 disk_bytes = 1;
    */
@@ -1054,9 +1055,9 @@ export declare type GetHostDiskRequest = Message<"soulbox.runner.v1.GetHostDiskR
 export declare const GetHostDiskRequestSchema: GenMessage<GetHostDiskRequest>;
 
 /**
- * @generated from message soulbox.runner.v1.CheckHostRoomRequest
+ * @generated from message soulbox.runner.v1.HoldHostRoomRequest
  */
-export declare type CheckHostRoomRequest = Message<"soulbox.runner.v1.CheckHostRoomRequest"> & {
+export declare type HoldHostRoomRequest = Message<"soulbox.runner.v1.HoldHostRoomRequest"> & {
   /**
    * @generated from field: uint64 bytes = 1;
    */
@@ -1071,22 +1072,22 @@ export declare type CheckHostRoomRequest = Message<"soulbox.runner.v1.CheckHostR
 };
 
 /**
- * Describes the message soulbox.runner.v1.CheckHostRoomRequest.
- * Use `create(CheckHostRoomRequestSchema)` to create a new message.
+ * Describes the message soulbox.runner.v1.HoldHostRoomRequest.
+ * Use `create(HoldHostRoomRequestSchema)` to create a new message.
  */
-export declare const CheckHostRoomRequestSchema: GenMessage<CheckHostRoomRequest>;
+export declare const HoldHostRoomRequestSchema: GenMessage<HoldHostRoomRequest>;
 
 /**
- * @generated from message soulbox.runner.v1.CheckHostRoomResponse
+ * @generated from message soulbox.runner.v1.HoldHostRoomResponse
  */
-export declare type CheckHostRoomResponse = Message<"soulbox.runner.v1.CheckHostRoomResponse"> & {
+export declare type HoldHostRoomResponse = Message<"soulbox.runner.v1.HoldHostRoomResponse"> & {
 };
 
 /**
- * Describes the message soulbox.runner.v1.CheckHostRoomResponse.
- * Use `create(CheckHostRoomResponseSchema)` to create a new message.
+ * Describes the message soulbox.runner.v1.HoldHostRoomResponse.
+ * Use `create(HoldHostRoomResponseSchema)` to create a new message.
  */
-export declare const CheckHostRoomResponseSchema: GenMessage<CheckHostRoomResponse>;
+export declare const HoldHostRoomResponseSchema: GenMessage<HoldHostRoomResponse>;
 
 /**
  * @generated from message soulbox.runner.v1.GetHostDiskResponse
@@ -2429,7 +2430,7 @@ export declare const RunnerService: GenService<{
     output: typeof GetMetricsResponseSchema;
   },
   /**
-   * What the sandboxes of a team take of the host's disk.
+   * What the sandboxes and snapshots of a team take of the host's disk.
    *
    * @generated from rpc soulbox.runner.v1.RunnerService.GetTeamUsage
    */
@@ -2449,14 +2450,15 @@ export declare const RunnerService: GenService<{
     output: typeof GetHostDiskResponseSchema;
   },
   /**
-   * Fails with `disk_full` when so much would take what is reserved, or promised to sandboxes.
+   * Sets room aside for something that the caller writes to the disk of the host, for as long as the stream is open. Its one message
+   * says that it is. Fails with `disk_full` when so much would take what is reserved, or promised to sandboxes.
    *
-   * @generated from rpc soulbox.runner.v1.RunnerService.CheckHostRoom
+   * @generated from rpc soulbox.runner.v1.RunnerService.HoldHostRoom
    */
-  checkHostRoom: {
-    methodKind: "unary";
-    input: typeof CheckHostRoomRequestSchema;
-    output: typeof CheckHostRoomResponseSchema;
+  holdHostRoom: {
+    methodKind: "server_streaming";
+    input: typeof HoldHostRoomRequestSchema;
+    output: typeof HoldHostRoomResponseSchema;
   },
   /**
    * @generated from rpc soulbox.runner.v1.RunnerService.GetLogs
