@@ -1,5 +1,6 @@
 import { timestampMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runnerStateMs } from '../limits.ts';
 import { startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
@@ -78,6 +79,12 @@ describe('kill', () => {
     expect(api.runner.sandboxes.size).toBe(0);
   });
 
+  it('waits as long as a pause, resume, snapshot or fork may take that the runner finishes first', async () => {
+    await api.ask('DELETE', `/sandboxes/${id}`);
+    expect(lastCall()).toMatchObject({ call: 'killSandbox', request: { sandboxId: id } });
+    expect(lastCall()?.timeoutMs).toBeGreaterThan(runnerStateMs - 1000);
+  });
+
   it('answers 404 when the runner had lost it', async () => {
     api.runner.sandboxes.delete(id);
     expect((await api.ask('DELETE', `/sandboxes/${id}`)).status).toBe(404);
@@ -110,6 +117,11 @@ describe('timeout', () => {
     expect((await api.ask('GET', '/v2/sandboxes')).json).toMatchObject([
       { endAt: new Date(await endAtOf()).toISOString() },
     ]);
+  });
+
+  it('waits for a step under way as a kill does', async () => {
+    await setTimeoutTo(10);
+    expect(lastCall()?.timeoutMs).toBeGreaterThan(runnerStateMs - 1000);
   });
 
   it('of 0 ends it at once', async () => {
