@@ -49,7 +49,7 @@ async function sealLayer(context: OperationContext, sandbox: TenantSandbox): Pro
   if (sandbox.record.state === 'running') await context.table.note(sandbox, { work: undefined });
 }
 
-/** A copy that was made a moment before the server died may lie on a layer that has no digests yet. */
+/** A copy that a server of an earlier version made may lie on a layer that has no digests. */
 async function sealNewLayers({ host }: OperationContext, { record }: TenantSandbox): Promise<void> {
   for (const layerId of record.layers)
     if (!(await host.states.isSealedLayer(layerId))) await host.states.sealLayer(layerId);
