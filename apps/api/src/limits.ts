@@ -50,7 +50,8 @@ export const webhooksMax = 20;
 
 /**
  * Waits for the runner, in milliseconds. A cold create boots a sandbox; a pause, resume, snapshot or fork moves its whole
- * memory, up to gigabytes on a slow disk; everything else answers from memory.
+ * memory, up to gigabytes on a slow disk, and a kill or another deadline waits until such a step has come to its end; everything else
+ * answers from memory.
  */
 export const runnerCallMs = 10_000;
 export const runnerCreateMs = 60_000;

@@ -212,7 +212,10 @@ export interface Driver {
   openDisk(instance: SandboxInstance): SandboxDisk;
   /** Stops every process where it stands; resolves when all have stopped. Safe to repeat. Throws `checkpoint_failed`. */
   freeze(instance: SandboxInstance): Promise<void>;
-  /** Lets a frozen sandbox go on. Safe to repeat. When it rejects nothing of the sandbox has run. */
+  /**
+   * Lets a frozen sandbox go on. Safe to repeat. Throws `sandbox_resume_failed` when it does not and nothing of it has run, and
+   * anything else when it does not and may have run before it ended.
+   */
   thaw(instance: SandboxInstance): Promise<void>;
   /**
    * Saves memory and processes of a frozen sandbox into `directory`, which is empty and in a folder that only root may enter:

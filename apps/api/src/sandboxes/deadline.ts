@@ -3,6 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { SandboxRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 import { shown } from '../http/shown.ts';
+import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import { goneFromRunner, withRow } from './find.ts';
@@ -42,8 +43,9 @@ export async function moveDeadline(
 ): Promise<void> {
   refusePaused(record);
   const endAt = timestampFromMs(Math.min(context.clock.now() + timeoutSeconds * 1000, latestEnd(context, record)));
+  const wish = { sandboxId: record.id, endAt, onlyExtend };
   const { sandbox } = await withRow(context, record, () =>
-    callRunner((options) => context.runner.setDeadline({ sandboxId: record.id, endAt, onlyExtend }, options)),
+    callRunner((options) => context.runner.setDeadline(wish, options), runnerStateMs),
   );
   if (sandbox === undefined) throw await goneFromRunner(context, record);
   await context.records.sandboxes.put(factsFromRunner(sandbox), context.clock.now());

@@ -1,8 +1,10 @@
+import type { CallOptions } from '@connectrpc/connect';
 import type { SandboxRecord } from '@soulbox/storage';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, noContent, sandboxParams } from '../http/schemas.ts';
+import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { getLive, goneFromRunner } from './find.ts';
 
@@ -25,13 +27,17 @@ export function addKillRoute(app: ApiApp, context: ApiContext): void {
   );
 }
 
-/** Ends it in the runner, then in the records. Throws `sandbox_not_found` when the runner did not have it any more. */
+/**
+ * Ends it in the runner, when a step under way has come to its end, then in the records. Throws `sandbox_not_found` when the runner
+ * did not have it any more.
+ */
 export async function killSandbox(
   context: ApiContext,
   record: SandboxRecord,
   cause: 'killed' | 'timeout',
 ): Promise<void> {
-  const { existed } = await callRunner((options) => context.runner.killSandbox({ sandboxId: record.id }, options));
+  const kill = (options: CallOptions) => context.runner.killSandbox({ sandboxId: record.id }, options);
+  const { existed } = await callRunner(kill, runnerStateMs);
   if (!existed) throw await goneFromRunner(context, record);
   await context.records.sandboxes.end(record.id, cause, context.clock.now());
 }

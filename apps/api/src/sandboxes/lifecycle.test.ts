@@ -1,5 +1,6 @@
 import { timestampMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runnerStateMs } from '../limits.ts';
 import { startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
@@ -17,6 +18,8 @@ const endAtOf = async (): Promise<number> => {
   return Date.parse((info.json as { endAt: string }).endAt);
 };
 const secondsLeft = async (): Promise<number> => Math.round((await endAtOf()) / 1000 - Date.now() / 1000);
+/** What the runner was asked last. */
+const lastCall = () => api.runner.stateRequests.at(-1);
 const notFound = (name = id) => ({ code: 404, message: `sandbox '${name}' not found` });
 /** What the owner is told of a sandbox that was there. */
 const ended = (cause: string) => ({
@@ -76,6 +79,12 @@ describe('kill', () => {
     expect(api.runner.sandboxes.size).toBe(0);
   });
 
+  it('waits as long as a pause, resume, snapshot or fork may take that the runner finishes first', async () => {
+    await api.ask('DELETE', `/sandboxes/${id}`);
+    expect(lastCall()).toMatchObject({ call: 'killSandbox', request: { sandboxId: id } });
+    expect(lastCall()?.timeoutMs).toBeGreaterThan(runnerStateMs - 1000);
+  });
+
   it('answers 404 when the runner had lost it', async () => {
     api.runner.sandboxes.delete(id);
     expect((await api.ask('DELETE', `/sandboxes/${id}`)).status).toBe(404);
@@ -101,12 +110,18 @@ describe('timeout', () => {
 
   it('shortens and lengthens', async () => {
     expect((await setTimeoutTo(10)).status).toBe(204);
+    expect(lastCall()).toMatchObject({ call: 'setDeadline', request: { sandboxId: id, onlyExtend: false } });
     expect(await secondsLeft()).toBe(10);
     expect((await setTimeoutTo(1000)).status).toBe(204);
     expect(await secondsLeft()).toBe(1000);
     expect((await api.ask('GET', '/v2/sandboxes')).json).toMatchObject([
       { endAt: new Date(await endAtOf()).toISOString() },
     ]);
+  });
+
+  it('waits for a step under way as a kill does', async () => {
+    await setTimeoutTo(10);
+    expect(lastCall()?.timeoutMs).toBeGreaterThan(runnerStateMs - 1000);
   });
 
   it('of 0 ends it at once', async () => {
@@ -161,11 +176,16 @@ describe('connect', () => {
 });
 
 describe('refreshes', () => {
-  it('only lengthen, 15 s without a duration', async () => {
-    expect((await api.ask('POST', `/sandboxes/${id}/refreshes`)).status).toBe(204);
-    expect(await secondsLeft()).toBe(100);
-    await api.ask('POST', `/sandboxes/${id}/refreshes`, { body: { duration: 600 } });
-    expect(await secondsLeft()).toBe(600);
+  it.each([
+    [undefined, 15],
+    [{ duration: 600 }, 600],
+  ])('with the body %j have the runner extend the life to %i s, never shorten it', async (body, seconds) => {
+    expect((await api.ask('POST', `/sandboxes/${id}/refreshes`, { body })).status).toBe(204);
+    expect(lastCall()).toMatchObject({ call: 'setDeadline', request: { sandboxId: id, onlyExtend: true } });
+    expect(await secondsLeft()).toBe(seconds);
+  });
+
+  it('by more than an hour are refused', async () => {
     expect((await api.ask('POST', `/sandboxes/${id}/refreshes`, { body: { duration: 3601 } })).status).toBe(400);
   });
 });

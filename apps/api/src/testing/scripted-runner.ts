@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
+import type { HandlerContext } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError, createSandboxId, envdVersion } from '@soulbox/contract';
 import {
@@ -40,8 +41,8 @@ export interface ScriptedRunner {
   readonly snapshots: Map<string, Snapshot>;
   /** Builds that were begun, by the runner's id; a test says how they go on. */
   readonly builds: ReadonlyMap<string, ScriptedBuild>;
-  /** Calls about states with their requests, in order. */
-  readonly stateRequests: { readonly call: string; readonly request: object }[];
+  /** Calls about states and deadlines with their requests, in order, and how long each is waited for. */
+  readonly stateRequests: { readonly call: string; readonly request: object; readonly timeoutMs: number | undefined }[];
   /** What every team takes of the host. */
   readonly usage: { diskBytes: bigint; pausedMemoryBytes: bigint };
   /** What of the host's disk is neither reserved nor promised. */
@@ -97,6 +98,11 @@ export function createScriptedRunner(): ScriptedRunner {
   const failIfTold = (): void => {
     if (state.failure !== undefined) throw state.failure as Error;
   };
+  const enter = async (call: string, request: object, context: HandlerContext): Promise<void> => {
+    failIfTold();
+    stateRequests.push({ call, request, timeoutMs: context.timeoutMs() });
+    await state.beforeStep(call);
+  };
   const plant = (sandbox: MessageInitShape<typeof SandboxSchema>): Sandbox => {
     const now = Date.now();
     const made = create(SandboxSchema, {
@@ -126,11 +132,7 @@ export function createScriptedRunner(): ScriptedRunner {
     get,
     plant,
     tell: (name, value) => tell({ case: name, value: structuredClone(value) as never }),
-    enter: async (call, request) => {
-      failIfTold();
-      stateRequests.push({ call, request });
-      await state.beforeStep(call);
-    },
+    enter,
     failingForks: () => state.failingForks,
   });
 
@@ -160,17 +162,18 @@ export function createScriptedRunner(): ScriptedRunner {
         tell({ case: 'created', value: { sandbox } as never });
         return { sandbox };
       },
-      killSandbox: ({ sandboxId }) => {
-        failIfTold();
+      killSandbox: async (request, context) => {
+        await enter('killSandbox', request, context);
+        const { sandboxId } = request;
         const existed = sandboxes.delete(sandboxId);
         if (existed) tell({ case: 'ended', value: { sandboxId, cause: 'killed' } as never });
         return { existed };
       },
-      setDeadline: ({ sandboxId, endAt, onlyExtend }) => {
-        failIfTold();
-        const sandbox = get(sandboxId);
-        const earlier = timestampMs(endAt ?? timestampFromMs(0)) < timestampMs(sandbox.endAt ?? timestampFromMs(0));
-        if (endAt !== undefined && !(onlyExtend && earlier)) sandbox.endAt = endAt;
+      setDeadline: async (request, context) => {
+        await enter('setDeadline', request, context);
+        const sandbox = get(request.sandboxId);
+        // To leave a later end alone is the runner's part: whether it was told to is in the request.
+        if (request.endAt !== undefined) sandbox.endAt = request.endAt;
         tell({ case: 'updated', value: { sandbox } as never });
         return { sandbox };
       },

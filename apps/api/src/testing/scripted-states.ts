@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
-import type { ServiceImpl } from '@connectrpc/connect';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { SandboxState, SnapshotSchema } from '@soulbox/contract/runner';
@@ -20,7 +20,7 @@ export interface StateHost {
   plant(sandbox: MessageInitShape<typeof SandboxSchema>): Sandbox;
   tell(event: 'created' | 'updated' | 'checkpointed', value: object): void;
   /** Notes the call; waits and fails as the test wants. */
-  enter(call: string, request: object): Promise<void>;
+  enter(call: string, request: object, context: HandlerContext): Promise<void>;
   /** How many copies of a fork fail, counted from the last. */
   failingForks(): number;
 }
@@ -48,8 +48,8 @@ export function stateCalls(host: StateHost): StateCalls {
   };
 
   return {
-    pauseSandbox: async (request) => {
-      await host.enter('pauseSandbox', request);
+    pauseSandbox: async (request, context) => {
+      await host.enter('pauseSandbox', request, context);
       const sandbox = host.get(request.sandboxId);
       if (sandbox.state === SandboxState.PAUSED)
         fail('already_paused', `sandbox '${sandbox.sandboxId}' is paused: it cannot go from paused to pausing`);
@@ -57,8 +57,8 @@ export function stateCalls(host: StateHost): StateCalls {
       host.tell('updated', { sandbox });
       return { sandbox };
     },
-    resumeSandbox: async (request) => {
-      await host.enter('resumeSandbox', request);
+    resumeSandbox: async (request, context) => {
+      await host.enter('resumeSandbox', request, context);
       const sandbox = host.get(request.sandboxId);
       const endAt = Date.now() + request.timeoutSeconds * 1000;
       const resumed = sandbox.state === SandboxState.PAUSED;
@@ -67,8 +67,8 @@ export function stateCalls(host: StateHost): StateCalls {
       host.tell('updated', { sandbox });
       return { sandbox, resumed };
     },
-    makeSnapshot: async (request) => {
-      await host.enter('makeSnapshot', request);
+    makeSnapshot: async (request, context) => {
+      await host.enter('makeSnapshot', request, context);
       const { sandboxId, teamId, templateId, cpuCount, memoryMb, diskSizeMb, isolation } = host.get(request.sandboxId);
       const snapshot = create(SnapshotSchema, {
         ...{ snapshotId: request.snapshotId, sandboxId, teamId, templateId, cpuCount, memoryMb, diskSizeMb, isolation },
@@ -79,16 +79,16 @@ export function stateCalls(host: StateHost): StateCalls {
       host.tell('checkpointed', { sandboxId, snapshotId: request.snapshotId });
       return { snapshot };
     },
-    deleteSnapshot: async (request) => {
-      await host.enter('deleteSnapshot', request);
+    deleteSnapshot: async (request, context) => {
+      await host.enter('deleteSnapshot', request, context);
       return { existed: host.snapshots.delete(request.snapshotId) };
     },
-    listSnapshots: async (request) => {
-      await host.enter('listSnapshots', request);
+    listSnapshots: async (request, context) => {
+      await host.enter('listSnapshots', request, context);
       return { snapshots: [...host.snapshots.values()] };
     },
-    forkSandbox: async (request) => {
-      await host.enter('forkSandbox', request);
+    forkSandbox: async (request, context) => {
+      await host.enter('forkSandbox', request, context);
       const { source, count, timeoutSeconds } = request;
       const origin = source.case === 'snapshotId' ? host.snapshots.get(source.value) : host.get(source.value ?? '');
       if (origin === undefined) return fail('snapshot_not_found', 'no such snapshot');

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { shellQuote } from '../output/shell-quote.ts';
 
 export interface CliResult {
   readonly code: number | null;
@@ -16,7 +17,24 @@ export async function runCli(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): Promise<CliResult> {
-  const child = spawn(process.execPath, [launcher, ...args], {
+  return await runProgram(process.execPath, [launcher, ...args], environment);
+}
+
+/** The same at a terminal, whose every line ends with CR LF; errors are among the output. */
+export async function runCliAtTerminal(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<CliResult> {
+  const command = [process.execPath, launcher, ...args].map(shellQuote).join(' ');
+  return await runProgram('script', ['--quiet', '--return', '--command', command, '/dev/null'], environment);
+}
+
+async function runProgram(
+  program: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<CliResult> {
+  const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...environment },
   });

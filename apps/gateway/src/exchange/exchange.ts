@@ -34,7 +34,8 @@ export interface Exchange {
   readonly status: number;
   readonly closed: boolean;
   sendContinue(): void;
-  sendEarlyHints(headers: RawHeaders): void;
+  /** Values of Link, the only header of an early hint that is passed on: what guards the headers of answers does not see these. */
+  sendEarlyHints(links: readonly string[]): void;
   /** Sends the status and gives the stream the body goes to. Throws on a status or header Node refuses. */
   sendHead(status: number, statusText: string, headers: RawHeaders): Writable;
   /** Trailers that go out when the stream of `sendHead` ends. */

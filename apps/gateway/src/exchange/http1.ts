@@ -83,7 +83,7 @@ function createExchange(
       return closed;
     },
     sendContinue: () => response.writeContinue(),
-    sendEarlyHints: (headers) => sendEarlyHints(request, response, headers),
+    sendEarlyHints: (links) => sendEarlyHints(request, response, links),
     sendHead(status: number, statusText: string, headers: RawHeaders): Writable {
       return response.writeHead(status, statusText, [...headers]);
     },
@@ -111,12 +111,11 @@ function createExchange(
   };
 }
 
-function sendEarlyHints(request: IncomingMessage, response: ServerResponse, headers: RawHeaders): void {
-  const link = findHeader(headers, 'link');
+function sendEarlyHints(request: IncomingMessage, response: ServerResponse, links: readonly string[]): void {
   // HTTP/1.0 has no interim answers.
-  if (link === undefined || request.httpVersion === '1.0' || response.headersSent) return;
+  if (links.length === 0 || request.httpVersion === '1.0' || response.headersSent) return;
   try {
-    response.writeEarlyHints({ link });
+    response.writeEarlyHints({ link: [...links] });
   } catch {
     // Node refused a value that came out of the sandbox; hints are optional.
   }

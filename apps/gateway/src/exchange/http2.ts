@@ -1,5 +1,5 @@
 import { constants } from 'node:http2';
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Duplex, Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { Exchange, RawHeaders } from './exchange.ts';
@@ -59,8 +59,10 @@ export function exchangeFromStream(
     get closed() {
       return closed;
     },
-    sendContinue: () => sendInterim(stream, 100, []),
-    sendEarlyHints: (hints) => sendInterim(stream, 103, hints),
+    sendContinue: () => sendInterim(stream, { ':status': 100 }),
+    sendEarlyHints: (links) => {
+      if (links.length > 0) sendInterim(stream, { ':status': 103, link: [...links] });
+    },
     sendHead(answerStatus: number, _statusText: string, answer: RawHeaders): Writable {
       stream.respond({ ...headersToObject(answer), ':status': answerStatus }, { waitForTrailers: true });
       status = answerStatus;
@@ -158,10 +160,10 @@ const singleValued: ReadonlySet<string> = new Set([
   'x-content-type-options',
 ]);
 
-function sendInterim(stream: ServerHttp2Stream, status: number, headers: RawHeaders): void {
+function sendInterim(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders): void {
   if (stream.destroyed || stream.headersSent) return;
   try {
-    stream.additionalHeaders({ ...headersToObject(headers), ':status': status });
+    stream.additionalHeaders(headers);
   } catch {
     // Node refused a value that came out of the sandbox; interim answers are optional.
   }

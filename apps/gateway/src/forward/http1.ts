@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import { headerValues } from '../exchange/exchange.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { answerHeaders, framingHeaders, safeTrailers } from './headers.ts';
 import { passOn } from './pass-on.ts';
@@ -65,7 +66,8 @@ function attempt(exchange: Exchange, forward: Http1Forward, options: { repeatabl
   });
   // Their number and size are bounded for every request of the process: see startGateway.
   outgoing.on('information', (interim) => {
-    if (interim.statusCode === 103 && !outgoing.destroyed) exchange.sendEarlyHints(interim.rawHeaders);
+    if (interim.statusCode === 103 && !outgoing.destroyed)
+      exchange.sendEarlyHints(headerValues(interim.rawHeaders, 'link'));
   });
   outgoing.on('upgrade', (_incoming, connection) => {
     // Nobody asked for one. Without a listener Node would drop the request in silence.

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { envdPort, fileSignature } from '@soulbox/contract';
 import { ask, askHttp2 } from '../testing/http-client.ts';
@@ -12,6 +13,8 @@ let world: TestWorld;
 /** What the code in the sandbox was asked with, and answers with. */
 let seen: IncomingMessage | undefined;
 let answered: OutgoingHttpHeaders;
+/** The lines of an early hint that it sends before, as they stand on the wire. */
+let hinted: readonly string[];
 
 const page = '<script>parent.document.title</script>';
 /** Each sets something for all of an origin. */
@@ -34,6 +37,7 @@ beforeAll(async () => {
   for (const port of [8787, envdPort]) {
     const server = await world.serve(port, (request, response) => {
       seen = request;
+      if (hinted.length > 0) response.socket?.write(`HTTP/1.1 103 Early Hints\r\n${hinted.join('\r\n')}\r\n\r\n`);
       response.writeHead(200, answered).end(page);
     });
     server.on('upgrade', (_request, socket) => {
@@ -43,6 +47,7 @@ beforeAll(async () => {
 });
 afterAll(async () => await world[Symbol.asyncDispose]());
 beforeEach(() => {
+  hinted = [];
   answered = { 'content-type': 'text/html', 'x-kept': 'yes', 'content-security-policy': "img-src 'none'", ...ruling };
 });
 
@@ -54,6 +59,29 @@ function signedPath(): string {
   const signature = fileSignature(file, `token-of-${sandboxId}`);
   return `/files?path=${encodeURIComponent(file.path)}&signature=${encodeURIComponent(signature)}`;
 }
+
+type InterimAnswer = Record<string, unknown>;
+
+async function hintsOverHttp1(path: string, host: string, headers: OutgoingHttpHeaders): Promise<InterimAnswer> {
+  const asked = httpRequest(`${world.url}${path}`, { headers: { host, ...headers }, agent: false }).end();
+  asked.on('response', (answer) => answer.resume());
+  const [interim] = (await once(asked, 'information')) as [{ statusCode: number; headers: InterimAnswer }];
+  expect(interim.statusCode).toBe(103);
+  return interim.headers;
+}
+
+async function hintsOverHttp2(path: string, host: string, headers: OutgoingHttpHeaders): Promise<InterimAnswer> {
+  const session = connectHttp2(world.url);
+  try {
+    const stream = session.request({ ':path': path, ':authority': host, ...headers });
+    const [interim] = (await once(stream.resume(), 'headers')) as [InterimAnswer];
+    expect(interim[':status']).toBe(103);
+    return Object.fromEntries(Object.entries(interim).filter(([name]) => name !== ':status'));
+  } finally {
+    session.destroy();
+  }
+}
+
 const routed = { 'e2b-sandbox-id': sandboxId, 'e2b-sandbox-port': '8787' };
 const shared: [string, string, () => string, OutgoingHttpHeaders][] = [
   ['a function by its path', '127.0.0.1', () => '/functions-http/shop/', {}],
@@ -108,6 +136,21 @@ describe.each(shared)('%s', (_, host, path, headers) => {
     const [answer, socket] = (await once(asked, 'upgrade')) as [IncomingMessage, { destroy(): void }];
     socket.destroy();
     expect([answer.statusCode, answer.headers['set-cookie']]).toEqual([101, undefined]);
+  });
+});
+
+describe.each([
+  ...shared,
+  ['a host name of its own', 'fn-shop.soulbox.localhost', () => '/', {}],
+] satisfies typeof shared)('an early hint of %s', (_, host, path, headers) => {
+  test.each([
+    ['HTTP/1.1', hintsOverHttp1],
+    ['HTTP/2', hintsOverHttp2],
+  ])('is its links and nothing else over %s', async (_protocol, hintsOver) => {
+    const links = ['</a.css>; rel=preload; as=style', '</b.js>; rel=preload'];
+    const others = Object.entries({ ...ruling, 'x-soulbox-host-token': 'forged', 'x-other': 'y' });
+    hinted = [...links.map((link) => `Link: ${link}`), ...others.map(([name, value]) => `${name}: ${String(value)}`)];
+    expect(await hintsOver(path(), host, headers)).toEqual({ link: links.join(', ') });
   });
 });
 

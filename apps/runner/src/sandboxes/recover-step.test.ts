@@ -81,6 +81,15 @@ describe('a pause that was cut off', () => {
     expect(bench.driver.calls.filter((call) => call.startsWith('suspend'))).toEqual([]);
   });
 
+  it('leaves the files alone when it was about to be thawed and cannot be', async () => {
+    await seal('s1');
+    const thawing = work({ stateId: 's1', promised: true, mayRun: true });
+    const sandbox = await left({ state: 'pausing', work: thawing }, 'running');
+    bench.driver.failNext('thaw', new Error('runsc was killed'));
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { hasMemory: false } });
+  });
+
   it('leaves the files alone when it was about to be thawed and its processes are gone', async () => {
     await seal('s1');
     const thawing = work({ stateId: 's1', promised: true, mayRun: true });

@@ -6,7 +6,7 @@ import { layersAfter } from './copies/take-disk.ts';
 import type { OperationContext } from './operation.ts';
 import { confirmResumed } from './sleep/confirm.ts';
 import { finishPause, layToRest, savedFrom } from './sleep/finish-pause.ts';
-import { goOn, tryThaw } from './sleep/go-on.ts';
+import { goOn, noteRunning, tryThaw } from './sleep/go-on.ts';
 import { digestKeptDisk } from './sleep/kept-disk.ts';
 import { clearRevival, undoRevival } from './sleep/revive.ts';
 import { saveAnew } from './sleep/save-anew.ts';
@@ -51,7 +51,7 @@ async function sealLayer(context: OperationContext, sandbox: TenantSandbox): Pro
   if (sandbox.record.state === 'running') await context.table.note(sandbox, { work: undefined });
 }
 
-/** A copy that was made a moment before the server died may lie on a layer that has no digests yet. */
+/** A copy that a server of an earlier version made may lie on a layer that has no digests. */
 async function sealNewLayers({ host }: OperationContext, { record }: TenantSandbox): Promise<void> {
   for (const layerId of record.layers)
     if (!(await host.states.isSealedLayer(layerId))) await host.states.sealLayer(layerId);
@@ -69,9 +69,12 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
   const { work, layers } = sandbox.record;
   const isSealed = (await findState(context, work?.stateId)) !== undefined;
   if (isRunningOn(sandbox) && work?.mayRun === true) {
-    // It was about to go on, or does already.
-    await goOn(context, sandbox, interruption(context));
-    return true;
+    // It was about to go on, or does already. One that cannot is paused with its files.
+    const thawed = await tryThaw(context, sandbox);
+    if (thawed === 'goes-on' || !isSealed) {
+      await noteRunning(context, sandbox, interruption(context));
+      return true;
+    }
   }
   if (!isRunningOn(sandbox) && !isSealed) return false;
   // The disk of a host that crashed may lack what the memory takes for written.
@@ -115,7 +118,7 @@ async function recoverResume(context: OperationContext, sandbox: TenantSandbox):
 
 /** It stands frozen if the server died while it saved it. */
 async function goesOn(context: OperationContext, sandbox: RunningSandbox): Promise<boolean> {
-  return (await tryThaw(context, sandbox)) && (await confirms(context, sandbox, sandbox.live));
+  return (await tryThaw(context, sandbox)) === 'goes-on' && (await confirms(context, sandbox, sandbox.live));
 }
 
 async function restOn(context: OperationContext, sandbox: TenantSandbox, state: State): Promise<void> {
@@ -136,7 +139,8 @@ async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox
     // On the disk it had, it is the source itself, which stood still; on a new one it is what was brought back on the layer.
     const isSource = sandbox.record.disk === 'kept';
     if (isSource && work !== undefined) await table.note(sandbox, { work: { ...work, mayRun: true } });
-    if ((await tryThaw(context, sandbox)) && (isSource || (await confirms(context, sandbox, sandbox.live)))) {
+    const thawed = await tryThaw(context, sandbox);
+    if (thawed === 'goes-on' && (isSource || (await confirms(context, sandbox, sandbox.live)))) {
       await goOn(context, sandbox, { saved: undefined });
       return true;
     }

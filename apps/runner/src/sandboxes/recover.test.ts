@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { sleep } from '@soulbox/base';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { readCpuType } from '../host/cpu-type.ts';
 import type { Pool } from './pool.ts';
 import type { SandboxRecord, Work } from './record.ts';
@@ -142,3 +143,18 @@ it('what a record that cannot be read belongs to is kept aside, and no state is 
   expect(await recover()).toEqual({ [torn]: 'paused' });
   expect(await host.states.list()).toEqual(['s1']);
 });
+
+// A gVisor restore that was cut off is waited for, up to 30 s.
+it('what may run of many is looked for at the same time, but not of all of them', async () => {
+  for (let slot = 1; slot <= 70; slot++) await left({ state: 'warm' });
+  let underWay = 0;
+  let most = 0;
+  vi.spyOn(bench.driver, 'adopt').mockImplementation(async () => {
+    most = Math.max(most, ++underWay);
+    await sleep(20);
+    underWay--;
+    return undefined;
+  });
+  expect(await recover()).toEqual({});
+  expect(most).toBe(64);
+}, 60_000);

@@ -12,6 +12,9 @@ import { recoverStep } from './recover-step.ts';
 import { isRunning, isTenants } from './table.ts';
 import type { KnownSandbox, Live, TenantSandbox } from './table.ts';
 
+/** More would only take descriptors: what is waited for is done by processes that run already. */
+const adoptedAtOnce = 64;
+
 export interface Recovery {
   /** Tenants' sandboxes that go on, paused ones included. */
   readonly adopted: number;
@@ -47,13 +50,18 @@ export async function recoverSandboxes(context: OperationContext, pool: Pool): P
   return { adopted: table.tenants().length, spares: spares.length, removed: doomed.length + removedStrays };
 }
 
+/** In the order of the records. They are looked at independently of each other, for a driver may have to wait for one. */
 async function findLeft(context: OperationContext, records: readonly SandboxRecord[]): Promise<KnownSandbox[]> {
-  const left: KnownSandbox[] = [];
-  for (const record of records) {
-    // Of all others nobody has been told, or they are as good as gone.
-    const isWanted = isTenantState(record.state) || record.state === 'warm';
-    left.push({ record, live: isWanted ? await adopt(context, record) : undefined });
-  }
+  const left: KnownSandbox[] = records.map((record) => ({ record, live: undefined }));
+  const queue = left.values();
+  const worker = async (): Promise<void> => {
+    for (const sandbox of queue) {
+      const { state } = sandbox.record;
+      // Of all others nobody has been told, or they are as good as gone.
+      if (isTenantState(state) || state === 'warm') sandbox.live = await adopt(context, sandbox.record);
+    }
+  };
+  await Promise.all(Array.from({ length: adoptedAtOnce }, worker));
   return left;
 }
 

@@ -11,20 +11,40 @@ import { runtimeRoot } from './layout.ts';
 import { mendRuntimeState, readRuntimeState } from './runtime-state.ts';
 import { testInstance } from './test-instance.ts';
 
-/** Commands of runsc that are killed before they do anything, every time. */
+/** Commands of runsc that are killed before they do anything, and after they have done all, every time. */
 const killed = new Set<string>();
+const killedLate = new Set<string>();
+/** Commands of runsc that were begun. */
+const begun: string[] = [];
 vi.mock('./runsc.ts', async (original) => {
   const { runRunsc, ...others } = await original<typeof import('./runsc.ts')>();
   return {
     ...others,
     runRunsc: async (...call: Parameters<typeof runRunsc>) => {
       const [, , args] = call;
-      if (killed.has(args[0] ?? '')) throw new CommandError(['runsc', ...args], undefined, '', 'killed');
-      await runRunsc(...call);
+      const [command = ''] = args;
+      begun.push(command);
+      if (!killed.has(command)) await runRunsc(...call);
+      if (killed.has(command) || killedLate.has(command))
+        throw new CommandError(['runsc', ...args], undefined, '', 'killed');
     },
   };
 });
-afterEach(() => killed.clear());
+/** How many of the next questions to a kernel get no answer, because the runsc that asks is killed. */
+let unanswered = 0;
+vi.mock('./kernel-stopped.ts', async (original) => {
+  const { isKernelStopped, ...others } = await original<typeof import('./kernel-stopped.ts')>();
+  return {
+    ...others,
+    isKernelStopped: async (...call: Parameters<typeof isKernelStopped>) =>
+      unanswered-- > 0 ? undefined : await isKernelStopped(...call),
+  };
+});
+afterEach(() => {
+  killed.clear();
+  killedLate.clear();
+  unanswered = 0;
+});
 
 const driver = createGvisorDriver({ logger: silentLogger, instance: testInstance });
 const bench = await openPreparedBench({ driver, instanceNumber: testInstance, firstNumber: 500 });
@@ -97,7 +117,38 @@ test('one that cannot go on is ended, not left standing', async () => {
   await using sandbox = await bench.start();
   await driver.freeze(sandbox.instance);
   killed.add('resume');
+  // Nothing of it has run: the kernel said each time that it stands still.
+  await expect(driver.thaw(sandbox.instance)).rejects.toMatchObject({ reason: 'sandbox_resume_failed' });
+  await expect.poll(() => driver.isAlive(sandbox.instance)).toBe(false);
+}, 120_000);
+
+test('one that has ended while it stood still has not run', async () => {
+  await using sandbox = await bench.start();
+  await driver.freeze(sandbox.instance);
+  process.kill(sandbox.instance.initPid, 'SIGKILL');
+  await expect.poll(() => driver.isAlive(sandbox.instance)).toBe(false);
+  await expect(driver.thaw(sandbox.instance)).rejects.toMatchObject({ reason: 'sandbox_resume_failed' });
+}, 120_000);
+
+test('a kernel that does not tell whether it goes on is asked again, not let go on a second time', async () => {
+  await using sandbox = await bench.start();
+  await driver.freeze(sandbox.instance);
+  killedLate.add('resume');
+  unanswered = 2;
+  begun.length = 0;
+  await driver.thaw(sandbox.instance);
+  expect(begun).toEqual(['resume']);
+  expect((await sandbox.sh('echo on')).stdout).toBe('on\n');
+}, 120_000);
+
+test('one that never tells is ended, and may have run', async () => {
+  await using sandbox = await bench.start();
+  await driver.freeze(sandbox.instance);
+  killedLate.add('resume');
+  unanswered = Infinity;
+  begun.length = 0;
   await expect(driver.thaw(sandbox.instance)).rejects.toThrow(CommandError);
+  expect(begun).toEqual(['resume']);
   await expect.poll(() => driver.isAlive(sandbox.instance)).toBe(false);
 }, 120_000);
 

@@ -1,5 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../driver.ts';
+import { isSandboxAlive } from './alive.ts';
 import { endProcesses } from './end.ts';
 import type { Host } from './host.ts';
 import { isKernelStopped } from './kernel-stopped.ts';
@@ -8,6 +9,8 @@ import type { RuntimeState } from './runtime-state.ts';
 import { mendRuntimeState, readRuntimeState } from './runtime-state.ts';
 
 const attempts = 5;
+/** How often a kernel is asked that does not tell: the runsc that asks may have been killed, too. */
+const questions = 3;
 
 /** gVisor stops its tasks; it itself goes on, and can be asked for a checkpoint. Throws `checkpoint_failed`. */
 export async function freezeSandbox(host: Host, instance: SandboxInstance): Promise<void> {
@@ -24,22 +27,38 @@ export async function freezeSandbox(host: Host, instance: SandboxInstance): Prom
 
 /**
  * A runsc that is killed at it leaves the sandbox stopped, or has let it go on without noting so: its kernel is asked, and another
- * runsc if need be. When none succeeds the sandbox is ended, for otherwise it would count as running and stand still for ever.
+ * runsc if it stands still. When none succeeds, or the kernel does not tell, the sandbox is ended, for otherwise it would count as
+ * running and stand still for ever. Throws `sandbox_resume_failed` when nothing of it has run, anything else when it may have.
  */
 export async function thawSandbox(host: Host, instance: SandboxInstance): Promise<void> {
   const before = readState(host, instance);
+  if (before.isPaused && !isSandboxAlive(host, instance)) throw hasNotRun(undefined);
   if (!before.isPaused && (await askKernel(host, instance, before)) !== true) return;
   for (let left = attempts - 1; ; left--) {
     try {
       await runRunsc(host, instance, ['resume', instance.sandboxId]);
       return;
     } catch (error) {
-      if ((await askKernel(host, instance, before)) === false) return;
-      if (left > 0) continue;
+      const isStopped = await askUntilTold(host, instance, before);
+      if (isStopped === false) return;
+      if (isStopped === true && left > 0) continue;
       await endProcesses(host, instance.sandboxId);
-      throw error;
+      throw isStopped === true ? hasNotRun(error) : error;
     }
   }
+}
+
+function hasNotRun(cause: unknown): SoulBoxError {
+  return new SoulBoxError('sandbox_resume_failed', 'The sandbox has ended while it stood still.', { cause });
+}
+
+/** Undefined when the kernel has ended, or does not tell. */
+async function askUntilTold(host: Host, instance: SandboxInstance, before: RuntimeState): Promise<boolean | undefined> {
+  for (let left = questions; left > 0 && isSandboxAlive(host, instance); left--) {
+    const isStopped = await askKernel(host, instance, before);
+    if (isStopped !== undefined) return isStopped;
+  }
+  return undefined;
 }
 
 /**

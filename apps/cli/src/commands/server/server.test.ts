@@ -8,7 +8,7 @@ import { removeTree, run } from '@soulbox/base';
 import { findServer } from '@soulbox/box/server-file';
 import { isThere, listHostTraces, testTemplatesDirectory } from '@soulbox/testing';
 import { openTemplateStore } from '@soulbox/templates';
-import { runCli } from '../../testing/run-cli.ts';
+import { runCli, runCliAtTerminal } from '../../testing/run-cli.ts';
 import type { CliResult } from '../../testing/run-cli.ts';
 
 const instance = 9;
@@ -125,6 +125,23 @@ test.skipIf(!hasTemplate)('a detached server serves, is found, refuses a second 
   expect((await cli('status')).code).toBe(3);
   expect(await listHostTraces(instance, directory)).toEqual([]);
 });
+
+test.skipIf(!hasTemplate)(
+  'a detached start prints the default key to a terminal only, soulbox env to all',
+  async () => {
+    const key = /e2b_[0-9a-f]{40}/;
+    const up = ['up', '--detach', ...anyPorts, '--data-dir', directory];
+    for (const form of [[], ['--json']]) {
+      const started = await runCli([...up, ...form], environment);
+      expect([started.code, started.stdout]).toEqual([0, expect.stringContaining('E2B_API_URL')]);
+      expect(started.stdout).not.toMatch(key);
+      expect((await cli('env')).stdout).toMatch(key);
+      await cli('down');
+    }
+    const shown = await runCliAtTerminal(up, environment);
+    expect(shown).toMatchObject({ code: 0, stdout: expect.stringMatching(key) as string });
+  },
+);
 
 test.skipIf(!hasTemplate)('down --keep-sandboxes leaves them to the next server', async () => {
   await cli('up', '--detach', ...anyPorts);

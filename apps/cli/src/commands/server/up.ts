@@ -89,21 +89,18 @@ async function runInForeground(
   if (box === true) return exitCodes.failed;
   const server = await findServer(dataDirectory);
   if (server !== undefined) {
-    const variables = await readClientEnvironment(dataDirectory, server, false);
-    // What is no terminal is a log or a journal, which is kept and sent around.
-    if (!process.stdout.isTTY) delete variables['E2B_API_KEY'];
-    tell(server, variables, options.json);
+    tell(server, await readClientEnvironment(dataDirectory, server, false), options.json);
   }
   if (process.stdout.isTTY) console.error('\nCtrl-C ends the server and its sandboxes.');
   return (await orders.obey(box)) ? exitCodes.failed : exitCodes.ok;
 }
 
 function tell(server: ServerFile, variables: Readonly<Record<string, string>>, json: boolean): void {
-  if (json)
-    console.log(
-      JSON.stringify({ pid: server.pid, port: server.port, tlsPort: server.tlsPort, environment: variables }),
-    );
-  else console.log(toShellLines(variables, false));
+  const { pid, port, tlsPort } = server;
+  const { E2B_API_KEY, ...others } = variables;
+  // What is no terminal is a log or a journal, which is kept and sent around.
+  const environment = process.stdout.isTTY ? variables : others;
+  console.log(json ? JSON.stringify({ pid, port, tlsPort, environment }) : toShellLines(environment, false));
 }
 
 function flagsFrom(overrides: BoxOverrides): string[] {

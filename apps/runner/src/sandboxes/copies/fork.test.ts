@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SoulBoxError } from '@soulbox/base';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { pauseSandbox } from '../sleep/pause.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
@@ -96,6 +97,46 @@ describe('a copy', () => {
     expect(madeOf(await fork(2))).toHaveLength(2);
     const after = await bench.readRecord(sandboxId);
     expect([after?.state, after?.saved?.stateId]).toEqual(['paused', before]);
+  });
+});
+
+// A small disk is copied beside the running source; a large one becomes a layer, on which the source goes on.
+describe.each([
+  ['small', 1],
+  ['large', 2 ** 30],
+])('until the %s disk of the source is sealed', (_size, diskUsedBytes) => {
+  beforeEach(async () => {
+    const sample = await bench.driver.sample(source.live.instance);
+    vi.spyOn(bench.driver, 'sample').mockResolvedValue({ ...sample, diskUsedBytes });
+  });
+  const tenants = (): string[] => bench.context.table.tenants().map(({ record }) => record.sandboxId);
+
+  it('nobody hears of its copies, though they are up', async () => {
+    const { promise: sealed, resolve: seal } = Promise.withResolvers<undefined>();
+    const { states } = bench.context.host;
+    const sealLayer = states.sealLayer.bind(states);
+    vi.spyOn(states, 'sealLayer').mockImplementation(async (layerId) => {
+      await sealed;
+      await sealLayer(layerId);
+    });
+    const made = fork(2);
+    const confirmed = async (): Promise<number> =>
+      (await bench.envd.requests()).filter(({ path, body }) => path === '/resumed' && body?.['isCopy'] === true).length;
+    await expect.poll(confirmed, { timeout: 5000 }).toBe(2);
+    expect([casesOfEvents(), tenants()]).toEqual([[], [source.record.sandboxId]]);
+    seal(undefined);
+    const copies = madeOf(await made).map(({ record }) => record.sandboxId);
+    expect(new Set(tenants())).toEqual(new Set([source.record.sandboxId, ...copies]));
+    expect(casesOfEvents()).toEqual(['created', 'created', 'checkpointed']);
+  });
+
+  it('which fails, nobody has heard of them, and nothing is left of them', async () => {
+    const full = new SoulBoxError('disk_full', 'no room for digests');
+    vi.spyOn(bench.context.host.states, 'sealLayer').mockRejectedValue(full);
+    await expect(fork(2)).rejects.toMatchObject({ reason: 'disk_full' });
+    expect([casesOfEvents(), tenants()]).toEqual([[], [source.record.sandboxId]]);
+    expect(bench.context.table.all()).toHaveLength(1);
+    expect((await bench.context.host.store.load()).records).toHaveLength(1);
   });
 });
 

@@ -1,8 +1,8 @@
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import { needOfNew } from '../../disk-budget/need.ts';
 import type { OperationContext } from '../operation.ts';
-import type { RunningSandbox } from '../table.ts';
-import { makeCopy } from './make-copy.ts';
+import type { RunningSandbox, TenantSandbox } from '../table.ts';
+import { serveCopy, startCopy } from './make-copy.ts';
 import { orderCopies } from './order-copies.ts';
 import { tenantOfCopy } from './tenant-of-copy.ts';
 import { sealedSource } from './source-at-hand.ts';
@@ -39,7 +39,7 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
   }
   return await withSource(context, source.sandboxId, async (atHand) => {
     const { teamId } = atHand.source.tenant;
-    const done = await makeSealedCopies(context, atHand, { count, timeoutSeconds }, teamId);
+    const done = await makeCopies(context, atHand, { count, timeoutSeconds }, teamId);
     context.events.emit({ event: { case: 'checkpointed', value: { sandboxId: source.sandboxId, snapshotId: '' } } });
     return done;
   });
@@ -52,44 +52,49 @@ function checkRoomForCopies({ host, table, snapshots }: OperationContext, { sour
   host.disks.admit(count * needOfNew(host, diskMb), `The disks of ${count} copies`)[Symbol.dispose]();
 }
 
-/** While the copies are made their common disk is sealed; where that fails nobody hears of them. */
-async function makeSealedCopies(
+/** While the copies are started their common disk is sealed. Where that fails none is served, and nobody hears of them. */
+async function makeCopies(
   context: OperationContext,
   atHand: SourceAtHand,
   wanted: Wanted,
   teamId: string,
 ): Promise<ForkOutcome[]> {
-  const copies = makeCopies(context, atHand, wanted, teamId);
-  const [made, sealed] = await Promise.allSettled([copies, atHand.sealDisk()]);
-  if (made.status === 'rejected') throw made.reason;
-  if (sealed.status === 'fulfilled') return made.value;
-  for (const outcome of made.value) if ('sandbox' in outcome) await context.abandon(outcome.sandbox.record.sandboxId);
+  const [started, sealed] = await Promise.allSettled([startCopies(context, atHand, wanted, teamId), atHand.sealDisk()]);
+  if (started.status === 'rejected') throw started.reason;
+  if (sealed.status === 'fulfilled') return await Promise.all(started.value.map((copy) => serveStarted(context, copy)));
+  for (const copy of started.value) if ('sandbox' in copy) await context.abandon(copy.sandbox.record.sandboxId);
   throw sealed.reason;
 }
 
-async function makeCopies(
+type Started = { readonly sandbox: TenantSandbox } | { readonly failure: SoulBoxError };
+
+async function startCopies(
   context: OperationContext,
   atHand: SourceAtHand,
   { count, timeoutSeconds }: Wanted,
   teamId: string,
-): Promise<ForkOutcome[]> {
+): Promise<Started[]> {
   const { source } = atHand;
   const order = await orderCopies(context, atHand, 'fork');
   const lifecycle = { ...source.tenant.lifecycle, timeoutSeconds };
   const tenantOf = (sandboxId: string): ReturnType<typeof tenantOfCopy> =>
     tenantOfCopy(source.tenant, sandboxId, { teamId, lifecycle }, context.clock.now());
-  const outcomes: ForkOutcome[] = [];
+  const started: Started[] = [];
   let left = count;
   const worker = async (): Promise<void> => {
-    while (left-- > 0) outcomes.push(await tryCopy(async () => await makeCopy(context, order, tenantOf)));
+    while (left-- > 0) started.push(await orFailure(startCopy(context, order, tenantOf)));
   };
   await Promise.all(Array.from({ length: Math.min(count, context.host.config.bootConcurrency) }, worker));
-  return outcomes;
+  return started;
 }
 
-async function tryCopy(make: () => Promise<RunningSandbox>): Promise<ForkOutcome> {
+async function serveStarted(context: OperationContext, copy: Started): Promise<ForkOutcome> {
+  return 'failure' in copy ? copy : await orFailure(serveCopy(context, copy.sandbox));
+}
+
+async function orFailure<T>(making: Promise<T>): Promise<{ readonly sandbox: T } | { readonly failure: SoulBoxError }> {
   try {
-    return { sandbox: await make() };
+    return { sandbox: await making };
   } catch (error) {
     return { failure: errorFromUnknown(error) };
   }

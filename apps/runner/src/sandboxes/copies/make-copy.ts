@@ -9,15 +9,24 @@ import type { RunningSandbox, TenantSandbox } from '../table.ts';
 import { sandboxToMessage } from '../to-message.ts';
 import type { CopyOrder } from './order-copies.ts';
 
-/**
- * Makes one copy: a sandbox of its own in everything but memory and files. It is served only after its envd has confirmed
- * that it knows whose it is; one that does not is removed. Throws `sandbox_resume_failed` and others of a start.
- */
+/** Makes one copy of what is sealed already. Throws what its two steps throw. */
 export async function makeCopy(
   context: OperationContext,
   order: CopyOrder,
   tenantOf: (sandboxId: string) => Tenant,
 ): Promise<RunningSandbox> {
+  return await serveCopy(context, await startCopy(context, order, tenantOf));
+}
+
+/**
+ * Starts one copy: a sandbox of its own in everything but memory and files, whose envd has confirmed that it knows whose it is. One
+ * that does not is removed. Nobody hears of it before `serveCopy`. Throws `sandbox_resume_failed` and others of a start.
+ */
+export async function startCopy(
+  context: OperationContext,
+  order: CopyOrder,
+  tenantOf: (sandboxId: string) => Tenant,
+): Promise<TenantSandbox> {
   const { host, table } = context;
   const startedAt = performance.now();
   const sandboxId = createSandboxId();
@@ -27,15 +36,30 @@ export async function makeCopy(
   try {
     await table.update(sandbox, {});
     await bringUp(context, sandbox, order);
-    await table.step(sandbox, 'running', { disk: 'kept' });
   } catch (err) {
-    host.logger.error({ sandboxId, cause: 'unconfirmed', err }, 'copy not made');
-    await context.abandon(sandboxId);
+    await giveUp(context, sandboxId, err);
     throw err;
   }
   const durationMs = Math.round(performance.now() - startedAt);
   host.logger.info({ sandboxId, cause: order.cause, durationMs }, 'sandbox copied');
-  return announce(context, table.getRunning(sandboxId));
+  return sandbox;
+}
+
+/** Makes a copy its tenant's, and tells of it. Called when the layers that it lies on are sealed. Throws `disk_full`. */
+export async function serveCopy(context: OperationContext, sandbox: TenantSandbox): Promise<RunningSandbox> {
+  const { sandboxId } = sandbox.record;
+  try {
+    await context.table.step(sandbox, 'running', { disk: 'kept' });
+  } catch (err) {
+    await giveUp(context, sandboxId, err);
+    throw err;
+  }
+  return announce(context, context.table.getRunning(sandboxId));
+}
+
+async function giveUp(context: OperationContext, sandboxId: string, err: unknown): Promise<void> {
+  context.host.logger.error({ sandboxId, cause: 'unconfirmed', err }, 'copy not made');
+  await context.abandon(sandboxId);
 }
 
 async function bringUp(context: OperationContext, sandbox: TenantSandbox, order: CopyOrder): Promise<void> {

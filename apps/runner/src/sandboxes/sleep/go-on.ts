@@ -1,3 +1,4 @@
+import { SoulBoxError } from '@soulbox/base';
 import type { OperationContext } from '../operation.ts';
 import type { RecordChange, TenantSandbox } from '../table.ts';
 
@@ -14,14 +15,17 @@ export async function goOn(
   await noteRunning(context, sandbox, change);
 }
 
-/** False when its processes do not go on. */
-export async function tryThaw({ host }: OperationContext, { live, record }: TenantSandbox): Promise<boolean> {
+/** What became of processes that stood still. A thaw that failed for a reason we do not know may have let them run. */
+export type Thawed = 'goes-on' | 'has-not-run' | 'may-have-run';
+
+/** Never throws. */
+export async function tryThaw({ host }: OperationContext, { live, record }: TenantSandbox): Promise<Thawed> {
   try {
     await live?.driver.thaw(live.instance);
-    return true;
+    return 'goes-on';
   } catch (err) {
     host.logger.error({ sandboxId: record.sandboxId, err }, 'sandbox not thawed');
-    return false;
+    return err instanceof SoulBoxError && err.reason === 'sandbox_resume_failed' ? 'has-not-run' : 'may-have-run';
   }
 }
 

@@ -7,6 +7,7 @@ import type { RecordChange, RunningSandbox, TenantSandbox } from '../table.ts';
 import { isRunning } from '../table.ts';
 import { finishPause } from './finish-pause.ts';
 import { noteRunning, tryThaw } from './go-on.ts';
+import { memoryDroppedError, tellMemoryDropped } from './spoiled.ts';
 import { wakeUp } from './wake.ts';
 
 export interface ResumeRequest {
@@ -74,17 +75,27 @@ async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, re
 /**
  * Lets a sandbox that stands frozen go on. The record gives up what was saved of it before anything runs. One that cannot go on,
  * because a process or a tool was killed, is brought back from its state if that is whole: then false. Otherwise it counts as
- * thawed, and the keeper ends it.
+ * thawed, and the keeper ends it. Throws `sandbox_resume_failed` when it may have run: then it is paused with its files alone.
  */
 async function thawInGrace(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { table, host } = context;
   const { work } = sandbox.record;
   if (work === undefined) return true;
   await table.update(sandbox, { work: { ...work, mayRun: true } });
-  if (await tryThaw(context, sandbox)) return true;
-  // Nothing of it has run.
-  await table.note(sandbox, { work });
-  return (await host.states.find(work.stateId)) === undefined;
+  const thawed = await tryThaw(context, sandbox);
+  if (thawed === 'goes-on') return true;
+  if (thawed === 'has-not-run') await table.note(sandbox, { work });
+  if ((await host.states.find(work.stateId)) === undefined) return true;
+  if (thawed === 'may-have-run' && work.keepMemory) await restOnFiles(context, sandbox);
+  return false;
+}
+
+/** The memory that was saved must not run again: the sandbox may have written to its disk since. */
+async function restOnFiles(context: OperationContext, sandbox: TenantSandbox): Promise<never> {
+  await context.table.note(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });
+  await finishPause(context, sandbox);
+  tellMemoryDropped(context, sandbox);
+  throw memoryDroppedError(undefined);
 }
 
 /** A resume sets another deadline; the timeout is remembered for a resume by traffic. */

@@ -5,7 +5,6 @@ import { readBootId } from '../../host/boot-id.ts';
 import { getDriver } from '../host.ts';
 import { startProcesses } from '../live.ts';
 import type { OperationContext } from '../operation.ts';
-import { tellUpdated } from '../operation.ts';
 import type { Work } from '../record.ts';
 import type { RecordChange, TenantSandbox } from '../table.ts';
 import type { CheckedMemory } from './check-state.ts';
@@ -13,7 +12,7 @@ import { confirmResumed } from './confirm.ts';
 import { layToRest } from './finish-pause.ts';
 import { saveAnew } from './save-anew.ts';
 import { settleIn } from './settle-in.ts';
-import { isMemorySpoiled, withoutMemory } from './spoiled.ts';
+import { isMemorySpoiled, memoryDroppedError, tellMemoryDropped, withoutMemory } from './spoiled.ts';
 
 export interface Revival {
   /** Undefined: envd starts afresh on the files. */
@@ -68,16 +67,13 @@ function resumeWork(keepMemory: boolean): Work {
  * not belong to it any more is dropped, and the sandbox keeps its files.
  */
 export async function undoRevival(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
-  const { saved, sandboxId } = sandbox.record;
+  const { saved } = sandbox.record;
   const disk = await clearRevival(context, sandbox);
   const isSpoiled = await isMemorySpoiled(context, sandbox);
   const unchanged = saved === undefined ? {} : { saved: { ...saved, disk } };
   const change = isSpoiled ? withoutMemory(context, sandbox, disk) : unchanged;
   await context.table.step(sandbox, 'paused', { ...change, slot: 0, pagesFrom: '', work: undefined });
-  if (!isSpoiled) return;
-  context.host.logger.error({ sandboxId }, 'memory dropped: the disk was written to after it was saved');
-  context.logBook.write(sandboxId, 'memory dropped after a failed resume; the files are kept');
-  tellUpdated(context, sandbox);
+  if (isSpoiled) tellMemoryDropped(context, sandbox);
 }
 
 /** Leaves a kept disk, and gives its digests. One that was made for the revival holds nothing yet and goes. */
@@ -103,11 +99,7 @@ async function findRootfs({ templates }: OperationContext, { record }: TenantSan
 
 /** What the caller may read; the step that failed is in the cause, for the log. */
 function explainResumeFailure(error: unknown, { record }: TenantSandbox): SoulBoxError {
-  if (record.saved?.hasMemory === false) {
-    const message =
-      'The sandbox could not be brought back. Its processes are gone, its files are kept: the next resume starts on them.';
-    return new SoulBoxError('sandbox_resume_failed', message, { cause: error });
-  }
+  if (record.saved?.hasMemory === false) return memoryDroppedError(error);
   if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
   return new SoulBoxError('sandbox_resume_failed', 'The sandbox could not be brought back; its saved state is kept.', {
     cause: error,

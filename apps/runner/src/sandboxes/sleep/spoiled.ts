@@ -1,7 +1,9 @@
+import { SoulBoxError } from '@soulbox/base';
 import type { DiskDigests } from '@soulbox/states';
 import { readBootId } from '../../host/boot-id.ts';
 import { getDriver } from '../host.ts';
 import type { OperationContext } from '../operation.ts';
+import { tellUpdated } from '../operation.ts';
 import type { RecordChange, TenantSandbox } from '../table.ts';
 
 /**
@@ -31,4 +33,19 @@ export function withoutMemory(
   if (record.saved === undefined) return {};
   const saved = { ...record.saved, hasMemory: false, disk };
   return { saved, cause: 'resume_failed', stateSinceMs: clock.now() };
+}
+
+/** Called when the record says so. */
+export function tellMemoryDropped(context: OperationContext, sandbox: TenantSandbox): void {
+  const { sandboxId } = sandbox.record;
+  context.host.logger.error({ sandboxId }, 'memory dropped: the disk may have been written to after it was saved');
+  context.logBook.write(sandboxId, 'memory dropped after a failed resume; the files are kept');
+  tellUpdated(context, sandbox);
+}
+
+/** What the caller may read; the step that failed is in the cause, for the log. */
+export function memoryDroppedError(cause: unknown): SoulBoxError {
+  const message =
+    'The sandbox could not be brought back. Its processes are gone, its files are kept: the next resume starts on them.';
+  return new SoulBoxError('sandbox_resume_failed', message, { cause });
 }
