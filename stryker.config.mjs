@@ -5,6 +5,8 @@ export default {
   testRunner: 'vitest',
   vitest: { configFile: 'vitest.mutants.config.ts', related: true },
   mutate: [...new Set(mutatedRooms.map(({ code }) => code))],
+  appendPlugins: ['./scripts/log-messages.ts'],
+  ignorers: ['log-messages'],
   coverageAnalysis: 'perTest',
   concurrency: 2,
   timeoutMS: 5000,

@@ -1,0 +1,31 @@
+// A plugin of Stryker (docs: "Using an ignore-plugin"): leaves the messages of log calls as they are. They are prose, and a test
+// that repeats them notices no fault. The facts beside them, and whether anything is logged, are changed like all else.
+
+/** The few parts of a Babel path that are looked at (babel-types: CallExpression, MemberExpression). */
+interface Node {
+  readonly type: string;
+  readonly name?: string;
+  readonly callee?: Node;
+  readonly object?: Node;
+  readonly property?: Node;
+}
+interface NodePath {
+  readonly node: Node;
+  readonly parent?: Node;
+}
+
+const levels = ['debug', 'info', 'warn', 'error'];
+
+/** `logger.warn`, `context.logger.warn`. */
+function isLogMethod({ object, property }: Node): boolean {
+  const logger = object?.type === 'MemberExpression' ? object.property : object;
+  return logger?.name === 'logger' && levels.includes(property?.name ?? '');
+}
+
+function shouldIgnore({ node, parent }: NodePath): string | undefined {
+  const isText = node.type === 'StringLiteral' || node.type === 'TemplateLiteral';
+  const isLogged = parent?.type === 'CallExpression' && parent.callee !== undefined && isLogMethod(parent.callee);
+  return isText && isLogged ? 'the message of a log line' : undefined;
+}
+
+export const strykerPlugins = [{ kind: 'Ignore', name: 'log-messages', value: { shouldIgnore } }];
