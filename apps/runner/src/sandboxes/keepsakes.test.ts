@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { silentLogger } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
 import type { Collection, Needed } from '@soulbox/states';
 import type { SnapshotStore } from './copies/snapshot-store.ts';
 import { createKeepsakes } from './keepsakes.ts';
@@ -18,17 +18,28 @@ let records: Partial<SandboxRecord>[];
 let snapshots: { stateId: string; layers: string[] }[];
 let cached: Required<Holding>;
 let removed: string[];
-let aside: string[];
+let aside: { stateId: string; facts: object }[];
+/** Level and facts of what was logged. */
+let logged: [level: string, facts: object][];
 let nowMs: number;
 /** Whether the disk takes no change. */
 let failing: boolean;
 let keepsakes: Keepsakes;
 
-const fail = (): Promise<never> => Promise.reject(new Error('the disk is broken'));
+const broken = new Error('the disk is broken');
+const fail = (): Promise<never> => Promise.reject(broken);
+const logAs =
+  (level: string): Logger['info'] =>
+  (facts) =>
+    void logged.push([level, facts]);
+const logger: Logger = {
+  ...{ debug: logAs('debug'), info: logAs('info'), warn: logAs('warn'), error: logAs('error') },
+  child: () => logger,
+};
 
 beforeEach(() => {
   failing = false;
-  [rounds, records, snapshots, removed, aside, nowMs] = [[], [], [], [], [], 1000];
+  [rounds, records, snapshots, removed, aside, logged, nowMs] = [[], [], [], [], [], [], 1000];
   cached = { states: [], layers: [] };
   const states = {
     collect: async (findNeeded: () => Needed | Promise<Needed>) =>
@@ -36,21 +47,29 @@ beforeEach(() => {
         rounds.push({
           needed: findNeeded as () => Needed,
           finish: (collection) => resolve({ removedStates: [], removedLayers: [], ...collection }),
-          fail: () => reject(new Error('cannot read')),
+          fail: () => reject(broken),
         });
       }),
     remove: (stateId: string) => (failing ? fail() : Promise.resolve(void removed.push(stateId))),
-    setAside: (stateId: string) => (failing ? fail() : Promise.resolve(void aside.push(stateId))),
+    setAside: (stateId: string, facts: object) =>
+      failing ? fail() : Promise.resolve(void aside.push({ stateId, facts })),
   };
   const table = {
     all: () => records.map((record) => ({ record: { pagesFrom: '', layers: [], ...record }, live: undefined })),
   } as unknown as SandboxTable;
   const store = { list: () => snapshots } as unknown as SnapshotStore;
-  keepsakes = createKeepsakes(states, table, store, silentLogger, { now: () => nowMs }, () => cached);
+  keepsakes = createKeepsakes(states, table, store, logger, { now: () => nowMs }, () => cached);
 });
 
 /** Lets all that can run come to its end. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** By name; a record that names nothing gives the empty one, which no state has. */
+function neededIn(round: Round | undefined): { states: string[]; layers: string[] } {
+  const { states, layers } = round?.needed() ?? { states: new Set<string>(), layers: new Set<string>() };
+  const named = (ids: ReadonlySet<string>): string[] => [...ids].filter((id) => id !== '').sort();
+  return { states: named(states), layers: named(layers) };
+}
 
 describe('a collection', () => {
   it('needs what records, snapshots, holders and the cache name, whatever the name is for', async () => {
@@ -64,10 +83,17 @@ describe('a collection', () => {
     using _hold = keepsakes.hold({ states: ['held'], layers: ['used'] });
     void keepsakes.collect();
     await settle();
-    const { states, layers } = rounds[0]?.needed() ?? { states: new Set(), layers: new Set() };
-    for (const id of ['saved', 'made', 'read', 'kept', 'built', 'held']) expect(states.has(id), id).toBe(true);
-    for (const id of ['below', 'frozen', 'shared', 'step', 'used']) expect(layers.has(id), id).toBe(true);
-    expect(states.has('other')).toBe(false);
+    const { states, layers } = neededIn(rounds[0]);
+    expect(states).toEqual(['built', 'held', 'kept', 'made', 'read', 'saved']);
+    expect(layers).toEqual(['below', 'frozen', 'shared', 'step', 'used']);
+  });
+
+  it('needs no state for a holder of layers, and no layer for a holder of states', async () => {
+    using _layers = keepsakes.hold({ layers: ['used'] });
+    using _states = keepsakes.hold({ states: ['held'] });
+    void keepsakes.collect();
+    await settle();
+    expect(neededIn(rounds[0])).toEqual({ states: ['held'], layers: ['used'] });
   });
 
   it('looks at what is named when it is asked, not when it began', async () => {
@@ -118,6 +144,27 @@ describe('a collection', () => {
     rounds[1]?.finish();
     await second;
     expect(rounds).toHaveLength(2);
+    expect(logged).toEqual([['error', { err: broken }]]);
+  });
+
+  it.each([
+    [['s1'], []],
+    [[], ['l1']],
+    [['s1'], ['l1']],
+  ])('that removes the states %j and the layers %j says so', async (removedStates, removedLayers) => {
+    const round = keepsakes.collect();
+    await settle();
+    rounds[0]?.finish({ removedStates, removedLayers });
+    await round;
+    expect(logged).toEqual([['info', { removedStates, removedLayers }]]);
+  });
+
+  it('that removes nothing says nothing', async () => {
+    const round = keepsakes.collect();
+    await settle();
+    rounds[0]?.finish();
+    await round;
+    expect(logged).toEqual([]);
   });
 });
 
@@ -137,15 +184,31 @@ describe('a state that is dropped', () => {
     await keepsakes.drop('held');
     expect(removed).toEqual(['held']);
   });
+
+  it('without a name is none', async () => {
+    await keepsakes.drop('');
+    expect(removed).toEqual([]);
+  });
+
+  it('is forgotten: one of the same name was never used', async () => {
+    keepsakes.hold({ states: ['s1'] })[Symbol.dispose]();
+    expect(keepsakes.lastUseMs('s1')).toBe(1000);
+    await keepsakes.drop('s1');
+    expect(keepsakes.lastUseMs('s1')).toBe(0);
+  });
 });
 
-it('what cannot be removed or set aside is no failure of who asked', async () => {
+it('what cannot be removed or set aside is no failure of who asked, and is logged as an error', async () => {
   const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as SandboxRecord;
   failing = true;
   await keepsakes.drop('s1');
   records = [record];
   await keepsakes.setAside(record, 5);
   expect([removed, aside]).toEqual([[], []]);
+  expect(logged).toEqual([
+    ['error', { stateId: 's1', err: broken }],
+    ['error', { sandboxId: 'i1', stateId: 's1', err: broken }],
+  ]);
 });
 
 it('a damaged state is set aside, unless somebody else needs it where it is', async () => {
@@ -154,9 +217,18 @@ it('a damaged state is set aside, unless somebody else needs it where it is', as
   await keepsakes.setAside(record, 5);
   await keepsakes.setAside({ ...record, pagesFrom: '' }, 5);
   expect(aside).toEqual([]);
+  records = [{ ...record, pagesFrom: '' }];
+  await keepsakes.setAside({ ...record, pagesFrom: '' }, 5);
+  expect(aside).toEqual([]);
   records = [record];
   await keepsakes.setAside(record, 5);
-  expect(aside).toEqual(['s1']);
+  expect(aside).toEqual([{ stateId: 's1', facts: { sandboxId: 'i1', templateId: 't', foundAtMs: 5 } }]);
+  expect(logged).toEqual([['warn', { sandboxId: 'i1', stateId: 's1' }]]);
+});
+
+it('a holder of layers alone uses no state', () => {
+  using _hold = keepsakes.hold({ layers: ['used'] });
+  expect(keepsakes.lastUseMs('s1')).toBe(0);
 });
 
 it('the last use of a state counts from the end of its last holder, and is forgotten with it', async () => {
