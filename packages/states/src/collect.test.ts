@@ -1,6 +1,9 @@
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { silentLogger, SoulBoxError } from '@soulbox/base';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { collect } from './collect.ts';
+import type { Shelves } from './collect.ts';
 import type { Needed } from './state-store.ts';
 import type { TestStore } from './testing/test-store.ts';
 import { openTestStore, sealTestState, testFacts } from './testing/test-store.ts';
@@ -99,4 +102,32 @@ test('names that are needed but not there do no harm', async () => {
     removedStates: [],
     removedLayers: [],
   });
+});
+
+/** A store with the state `s1`, which is asked for its place, and the layer `l1`. */
+function shelvesWith(statePath: Shelves['statePath'], warnings: object[] = []): Shelves {
+  return {
+    store: { list: () => Promise.resolve(['s1']), remove: () => Promise.reject(new Error('s1 is needed')) },
+    layers: { list: () => Promise.resolve(['l1']), remove: () => Promise.reject(new Error('l1 may be needed')) },
+    logger: { ...silentLogger, warn: (facts) => void warnings.push(facts) },
+    layersOfDrafts: () => [],
+    statePath,
+  };
+}
+
+test('who keeps every layer from going is logged: the disk fills until somebody looks at it', async () => {
+  const warnings: object[] = [];
+  await collect(
+    shelvesWith(() => join(shop.directory, 'nowhere'), warnings),
+    needed(['s1']),
+  );
+  expect(warnings).toEqual([{ stateId: 's1', err: expect.any(SoulBoxError) as unknown }]);
+});
+
+test('a fault of the program is not taken for a state that cannot be read', async () => {
+  const fault = new TypeError('no such function');
+  const shelves = shelvesWith(() => {
+    throw fault;
+  });
+  await expect(collect(shelves, needed(['s1']))).rejects.toBe(fault);
 });

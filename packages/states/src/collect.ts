@@ -7,7 +7,7 @@ import type { Collection, Needed, StateStore } from './state-store.ts';
 /** What a collection needs of the store beside its states. */
 export interface Shelves {
   readonly store: Pick<StateStore, 'list' | 'remove'>;
-  readonly layers: Layers;
+  readonly layers: Pick<Layers, 'list' | 'remove'>;
   readonly logger: Logger;
   /** What the drafts that are open will name. */
   layersOfDrafts(): readonly string[];
