@@ -16,6 +16,8 @@ interface Mount {
 const spec = sampleSpec();
 const layout = layoutOf(11, spec.sandboxId, spec.directory);
 const config = createOciConfig(spec, layout, '/soulbox-11/isample', 4096) as {
+  readonly ociVersion: string;
+  readonly root: unknown;
   readonly mounts: readonly Mount[];
   readonly process: Readonly<Record<string, unknown>>;
   readonly linux: Readonly<Record<string, unknown>>;
@@ -70,6 +72,33 @@ describe('limits', () => {
     const limits = config.process['rlimits'] as readonly { readonly type: string }[];
     expect(limits.filter((limit) => limit.type === type)).toEqual([{ type, soft, hard }]);
   });
+});
+
+describe('the first process', () => {
+  test('is root at /, without a terminal, and what it makes others may not write', () => {
+    expect(config.process).toMatchObject({
+      ...{ user: { uid: 0, gid: 0, umask: 0o022 }, cwd: '/', terminal: false },
+      args: spec.runtime.command,
+    });
+  });
+
+  test('finds programs where images have them, local ones first, and has a home and an encoding', () => {
+    const variables = new Map((config.process['env'] as string[]).map((text) => text.split('=') as [string, string]));
+    const folders = (variables.get('PATH') ?? '').split(':');
+    for (const folder of ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin']) expect(folders).toContain(folder);
+    expect(folders.indexOf('/usr/local/bin')).toBeLessThan(folders.indexOf('/usr/bin'));
+    expect(variables.get('HOME')).toBe('/root');
+    expect(variables.get('LANG')).toMatch(/UTF-8$/);
+  });
+
+  test('has the files of the sandbox as its root, and may write them', () => {
+    expect(config.root).toEqual({ path: layout.root, readonly: false });
+  });
+});
+
+// runtime-spec 1.2, config.md: required, and a semantic version.
+test('the configuration names the version of its format', () => {
+  expect(config.ociVersion).toMatch(/^1\.\d+\.\d+$/);
 });
 
 describe('identity', () => {
