@@ -1,6 +1,9 @@
+import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { integerOf, parseMessage, splitImage, varint } from '../pager/image-file.ts';
-import { markLargeMappings } from './large-mappings.ts';
+import { leaveLargeMappingsUnreserved, markLargeMappings } from './large-mappings.ts';
 
 const [small, large] = [2 ** 20, 2 ** 42];
 const [shared, privately, unreserved] = [0x21, 0x22, 0x4022];
@@ -42,9 +45,47 @@ test('large private mappings get the mark, all else stays', () => {
   expect(markLargeMappings(marked, 'test')).toBe(marked);
 });
 
+test('a mapping is large by its length, wherever it stands', () => {
+  const gib = 2 ** 30;
+  const lengths = [gib, gib + 4096];
+  const saved = image(...lengths.map((bytes, index) => mapping(2 ** 46 + index * 2 ** 32, bytes, privately)));
+  expect(flagsOf(markLargeMappings(saved, 'test'))).toEqual([privately, unreserved]);
+});
+
 test('an image without large mappings is left alone', () => {
   const saved = image(mapping(4096, small, privately));
   expect(markLargeMappings(saved, 'test')).toBe(saved);
+  expect(markLargeMappings(image(), 'test')).toEqual(image());
+  const noMessage = saved.subarray(0, 8);
+  expect(markLargeMappings(noMessage, 'test')).toBe(noMessage);
+});
+
+test('a mapping that is a number is refused, with the name of the image', () => {
+  expect(() => markLargeMappings(image([14 << 3, 1]), 'mm-7.img')).toThrow('mm-7.img has a mapping that is a number');
+});
+
+test('in a saved memory the mappings of every process are marked, and no other file is touched', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'soulbox-mappings-'));
+  const [withLarge, withoutLarge] = [image(mapping(4096, large, privately)), image(mapping(4096, small, privately))];
+  const files = {
+    ...{ 'mm-1.img': withLarge, 'mm-4711.img': withLarge, 'mm-2.img': withoutLarge },
+    // Not what CRIU reads.
+    ...{ 'mm-1.img.old': withLarge, 'old-mm-1.img': withLarge, 'mm-x.img': withLarge, 'core-1.img': Buffer.from('x') },
+  };
+  for (const [name, bytes] of Object.entries(files)) {
+    await writeFile(join(directory, name), bytes);
+    await utimes(join(directory, name), 1, 1);
+  }
+  await leaveLargeMappingsUnreserved(directory);
+  const written: string[] = [];
+  for (const [name, bytes] of Object.entries(files)) {
+    const now = await readFile(join(directory, name));
+    if ((await stat(join(directory, name))).mtimeMs !== 1000) written.push(name);
+    if (written.includes(name)) expect(flagsOf(now), name).toEqual([unreserved]);
+    else expect(now.equals(bytes), name).toBe(true);
+  }
+  expect(written).toEqual(['mm-1.img', 'mm-4711.img']);
+  await rm(directory, { recursive: true });
 });
 
 test.each([0, 7, 11, 40])('an image cut after %i bytes is refused', (length) => {

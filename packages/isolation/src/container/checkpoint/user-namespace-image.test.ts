@@ -23,7 +23,7 @@ test('the magic numbers stay, the maps are those of the new range', async () => 
 });
 
 test('it is found by its name', async () => {
-  for (const name of ['userns-12.img', 'core-1.img', 'userns.img', 'userns-1.img.old'])
+  for (const name of ['userns-12.img', 'core-1.img', 'userns.img', 'userns-1.img.old', 'old-userns-1.img'])
     await writeFile(join(folder, name), '');
   expect(await findUserNamespaceImage(folder)).toBe('userns-12.img');
 });
