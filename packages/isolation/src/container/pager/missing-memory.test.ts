@@ -37,6 +37,44 @@ test('a run is cut where its file has a new block', () => {
   expect(memory.find(20 * page)).toBeUndefined();
 });
 
+test('a range may begin and end within a piece: what lies around it is still missing', () => {
+  const memory = memoryOf(newBlocks(), [[0, 4]]);
+  memory.drop(page, 2 * page);
+  expect([...contentOf(memory)]).toEqual([
+    [0, 0],
+    [2, 2],
+    [3, 3],
+  ]);
+  memory.move(2 * page, 50 * page, page);
+  expect([...contentOf(memory)]).toEqual([
+    [0, 0],
+    [3, 3],
+    [50, 2],
+  ]);
+});
+
+test('a memory is complete when all of it has been given, and not before', () => {
+  const memory = memoryOf(newBlocks(), [[0, 2]]);
+  expect(memory.isComplete).toBe(false);
+  memory.drop(0, page);
+  expect(memory.isComplete).toBe(false);
+  memory.drop(page, 2 * page);
+  expect(memory.isComplete).toBe(true);
+});
+
+test('a block is the same for all who wait for it, and another in another place or file', () => {
+  const blocks = newBlocks();
+  const block = blocks.get('pages-1.img', 1);
+  expect(blocks.get('pages-1.img', 1)).toBe(block);
+  expect(blocks.get('pages-1.img', 2)).not.toBe(block);
+  expect(blocks.get('pages-2.img', 1)).not.toBe(block);
+  // Of one content two processes wait for one block, so that it is read once for both.
+  const one = new MissingMemory(blocks);
+  const other = new MissingMemory(blocks);
+  for (const memory of [one, other]) memory.add('pages-3.img', [{ start: page, end: 2 * page, offset: 0, lazy: true }]);
+  expect(one.find(page)?.block).toBe(other.find(page)?.block);
+});
+
 test('a block is waited for until every process has its part', () => {
   const blocks = newBlocks();
   const parent = memoryOf(blocks, [[0, 4]]);
@@ -75,18 +113,32 @@ test('a child does not miss what was unmapped before its fork began, nor what wa
   expect([...contentOf(memory.fork()).keys()]).toEqual([4, 5, 6, 7]);
 });
 
-test('a child never gets two contents for one page', () => {
+test.each([0, 30])('a child never gets two contents for one page: page %i', (number) => {
   const memory = memoryOf(newBlocks(), [
-    [0, 2],
+    [number, number + 2],
     [10, 12],
   ]);
-  memory.unmap(0, 2 * page);
-  memory.move(10 * page, 0, 2 * page);
+  memory.unmap(number * page, (number + 2) * page);
+  memory.move(10 * page, number * page, 2 * page);
   const child = memory.fork();
-  expect(contentOf(child).get(0)).toBe(2);
+  expect(contentOf(child).get(number)).toBe(2);
+  // Giving it ends the wait: no second piece is left behind.
+  child.drop(number * page, (number + 2) * page);
+  expect(child.find(number * page)).toBeUndefined();
   child.drop(0, Infinity);
   expect(child.isComplete).toBe(true);
 });
+
+/** Page numbers as runs: neighbours are one, so that ranges begin and end within pieces. */
+function runsOf(numbers: readonly number[]): [start: number, end: number][] {
+  const runs: [start: number, end: number][] = [];
+  for (const number of numbers.toSorted((one, other) => one - other)) {
+    const last = runs.at(-1);
+    if (last?.[1] === number) last[1] = number + 1;
+    else runs.push([number, number + 1]);
+  }
+  return runs;
+}
 
 const range = fc.tuple(fc.nat(pages - 1), fc.integer({ min: 1, max: 12 }));
 const step = fc.oneof(
@@ -101,10 +153,7 @@ test('whatever is unmapped, moved or given, each missing page is known at its pl
       fc.array(step, { maxLength: 20 }),
       (start, steps) => {
         const blocks = newBlocks();
-        const memory = memoryOf(
-          blocks,
-          start.sort((one, other) => one - other).map((number) => [number, number + 1]),
-        );
+        const memory = memoryOf(blocks, runsOf(start));
         let model = contentOf(memory);
         for (const {
           kind,

@@ -1,0 +1,66 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from '@soulbox/base';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { waitReadable } from './poll-set.ts';
+import type * as SystemCalls from './system-calls.ts';
+
+/** The error that the kernel refuses to wait with; 0: it is asked. */
+const refusal = vi.hoisted(() => ({ errno: 0 }));
+vi.mock('./system-calls.ts', async (original) => {
+  const actual = await original<typeof SystemCalls>();
+  return {
+    ...actual,
+    poll: (...args: Parameters<typeof actual.poll>) => (refusal.errno === 0 ? actual.poll(...args) : -1),
+    lastErrno: () => (refusal.errno === 0 ? actual.lastErrno() : refusal.errno),
+  };
+});
+
+let directory: string;
+/** Pipes that hold nothing yet; each descriptor is both ends of one. */
+let pipes: number[];
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'soulbox-poll-'));
+  const paths = ['a', 'b', 'c'].map((name) => join(directory, name));
+  await run('mkfifo', paths);
+  pipes = paths.map((path) => openSync(path, 'r+'));
+});
+afterEach(async () => {
+  refusal.errno = 0;
+  for (const fd of pipes) closeSync(fd);
+  await rm(directory, { recursive: true });
+});
+
+test('those that have something to read are told, and no others', () => {
+  const [, second = -1, third = -1] = pipes;
+  writeSync(second, 'x');
+  expect(waitReadable(pipes, 0)).toEqual([second]);
+  writeSync(third, 'x');
+  expect(waitReadable(pipes, -1)).toEqual([second, third]);
+});
+
+test('when none has, it waits as long as it may', () => {
+  const startedAt = performance.now();
+  expect(waitReadable(pipes, 50)).toEqual([]);
+  expect(performance.now() - startedAt).toBeGreaterThan(45);
+});
+
+test('a wait that a signal ends has found none: the caller looks again', () => {
+  const [first = -1] = pipes;
+  writeSync(first, 'x');
+  refusal.errno = 4;
+  expect(waitReadable(pipes, 0)).toEqual([]);
+});
+
+test('a wait that the kernel refuses is a fault that says what was refused', () => {
+  refusal.errno = 22;
+  expect(() => waitReadable(pipes, 0)).toThrow(/^poll: errno/);
+});
+
+test('one that has been closed is told: who reads it sees the fault', () => {
+  const fd = openSync('/dev/null', 'r');
+  closeSync(fd);
+  expect(waitReadable([fd], 0)).toEqual([fd]);
+});

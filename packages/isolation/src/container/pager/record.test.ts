@@ -1,0 +1,43 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { findPagerRecord, removePagerRecord, writePagerRecord } from './record.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'soulbox-pager-record-'));
+});
+afterEach(async () => {
+  await rm(directory, { recursive: true });
+});
+
+const identity = { pid: 7, startTicks: 8 };
+const loading = { state: 'loading', guard: identity, worker: identity, sharer: identity } as const;
+
+test('what is written is found, the last one only', () => {
+  expect(findPagerRecord(directory)).toBeUndefined();
+  writePagerRecord(directory, loading);
+  expect(findPagerRecord(directory)).toEqual(loading);
+  writePagerRecord(directory, { state: 'damaged', detail: 'block 3' });
+  expect(findPagerRecord(directory)).toEqual({ state: 'damaged', detail: 'block 3' });
+});
+
+test('it is where and as guard.sh looks for it, for root alone, and nothing else stays', async () => {
+  writePagerRecord(directory, loading);
+  expect(await readdir(directory)).toEqual(['pager.json']);
+  expect(await readFile(join(directory, 'pager.json'), 'utf8')).toContain('"state":"loading"');
+  expect((await stat(join(directory, 'pager.json'))).mode & 0o777).toBe(0o600);
+});
+
+test('one that is not whole is none', async () => {
+  await writeFile(join(directory, 'pager.json'), '{"state":"load');
+  expect(findPagerRecord(directory)).toBeUndefined();
+});
+
+test('one that is removed is gone, and may have been gone before', () => {
+  writePagerRecord(directory, loading);
+  removePagerRecord(directory);
+  expect(findPagerRecord(directory)).toBeUndefined();
+  removePagerRecord(directory);
+});

@@ -1,0 +1,230 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { Blocks, MissingMemory } from './missing-memory.ts';
+import { Task } from './task.ts';
+import { UserFault } from './user-fault.ts';
+import type { Filling, UserFaultEvent } from './user-fault.ts';
+
+const page = 4096;
+
+/** The kernel's end, played: answers each call with the next of `answers`, and with success when there is none. */
+class PlayedFault extends UserFault {
+  events: UserFaultEvent[] = [];
+  answers: Filling[] = [];
+  /** What was asked for, in its order. */
+  readonly calls: [name: string, ...numbers: number[]][] = [];
+
+  override takeEvents(): UserFaultEvent[] {
+    return this.events.splice(0);
+  }
+
+  override copy(start: number, source: bigint, length: number): Filling {
+    this.calls.push(['copy', start / page, Number(source), length / page]);
+    return this.answers.shift() ?? { done: length };
+  }
+
+  override zero(start: number): Filling {
+    this.calls.push(['zero', start / page]);
+    return this.answers.shift() ?? { done: page };
+  }
+
+  override wake(start: number): void {
+    this.calls.push(['wake', start / page]);
+  }
+
+  override close(): void {
+    this.calls.push(['close']);
+  }
+}
+
+let blocks: Blocks;
+let fault: PlayedFault;
+let task: Task;
+
+/** A task that misses the pages 0 to 7. */
+beforeEach(() => {
+  blocks = new Blocks(8 * page);
+  fault = new PlayedFault(9);
+  task = new Task(fault, new MissingMemory(blocks));
+  task.memory.add('pages-1.img', [{ start: 0, end: 8 * page, offset: 0, lazy: true }]);
+});
+
+/** Numbers of the pages that a memory misses. */
+function missing(memory = task.memory): number[] {
+  return [...Array(20).keys()].filter((number) => memory.find(number * page) !== undefined);
+}
+
+/** Pages whose munmap a fork under way would not have seen. */
+const missingOfChild = (): number[] => missing(task.memory.fork());
+
+describe('what a process has done', () => {
+  test('changes what it misses, and nothing is asked of the kernel before it is asked for', () => {
+    fault.events = [
+      { kind: 'remove', start: 0, end: page },
+      { kind: 'unmap', start: page, end: 2 * page },
+      { kind: 'move', from: 2 * page, to: 12 * page, length: page },
+    ];
+    expect(task.takeEvents()).toEqual([]);
+    expect(missing()).toEqual([3, 4, 5, 6, 7, 12]);
+    expect(task.memory.find(12 * page)?.offset).toBe(2 * page);
+    expect([...task.wanted]).toEqual([]);
+    expect(fault.calls).toEqual([]);
+  });
+
+  test('threads that stand still are noted by page, each once', () => {
+    const at = (number: number): UserFaultEvent => ({ kind: 'fault', address: number * page });
+    fault.events = [at(3), at(1), at(3)];
+    task.takeEvents();
+    expect([...task.wanted]).toEqual([3 * page, page]);
+    expect(missing()).toHaveLength(8);
+  });
+
+  test('a child misses what its parent missed when it was forked', () => {
+    const child = new PlayedFault(9);
+    fault.events = [
+      { kind: 'remove', start: 0, end: 4 * page },
+      { kind: 'fork', child },
+      { kind: 'remove', start: 4 * page, end: 6 * page },
+    ];
+    const [born, ...others] = task.takeEvents();
+    expect(others).toEqual([]);
+    expect(born?.fault).toBe(child);
+    expect(missing(born?.memory)).toEqual([4, 5, 6, 7]);
+    expect(missing()).toEqual([6, 7]);
+  });
+});
+
+describe('a range', () => {
+  test('is given at once, and missed no more', () => {
+    expect(task.give(2 * page, 6 * page, 5000n, true)).toBe('given');
+    expect(fault.calls).toEqual([['copy', 2, 5000, 4]]);
+    expect(missing()).toEqual([0, 1, 6, 7]);
+  });
+
+  test('that is given in parts goes on where the kernel stopped', () => {
+    fault.answers = [{ done: page }, { done: 2 * page }];
+    expect(task.give(0, 4 * page, 5000n, true)).toBe('given');
+    expect(fault.calls).toEqual([
+      ['copy', 0, 5000, 4],
+      ['copy', 1, 5000 + page, 3],
+      ['copy', 3, 5000 + 3 * page, 1],
+    ]);
+    expect(missing()).toEqual([4, 5, 6, 7]);
+  });
+
+  test.each(['again', 'ended'] as const)('is left where it stands when the kernel says %s', (filling) => {
+    fault.answers = [{ done: page }, filling];
+    expect(task.give(0, 4 * page, 0n, true)).toBe(filling);
+    expect(fault.calls).toHaveLength(2);
+    expect(missing()).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  test('has a page that is there already: its threads look for themselves, and the next one is given', () => {
+    fault.answers = ['exists'];
+    expect(task.give(0, 2 * page, 5000n, true)).toBe('given');
+    expect(fault.calls).toEqual([
+      ['copy', 0, 5000, 2],
+      ['wake', 0],
+      ['copy', 1, 5000 + page, 1],
+    ]);
+    expect(missing()).toEqual([2, 3, 4, 5, 6, 7]);
+  });
+
+  test('over two mappings is given page by page', () => {
+    fault.answers = ['unmapped', { done: page }];
+    expect(task.give(0, 3 * page, 0n, true)).toBe('given');
+    expect(fault.calls).toEqual([
+      ['copy', 0, 0, 3],
+      ['copy', 0, 0, 1],
+      ['copy', 1, page, 2],
+    ]);
+  });
+
+  test('whose mapping is gone is missed no more, and who waits for it looks again', () => {
+    fault.answers = ['unmapped', 'unmapped', 'unmapped'];
+    expect(task.give(0, 2 * page, 0n, true)).toBe('given');
+    expect(fault.calls).toEqual([
+      ['copy', 0, 0, 2],
+      ['copy', 0, 0, 1],
+      ['wake', 0],
+      // A single page is not asked for twice.
+      ['copy', 1, page, 1],
+      ['wake', 1],
+    ]);
+    expect(missing()).toEqual([2, 3, 4, 5, 6, 7]);
+  });
+
+  test('is given while CRIU registers others still', () => {
+    fault.answers = [{ done: page }, 'exists'];
+    expect(task.give(0, 2 * page, 0n, false)).toBe('given');
+    expect(missing()).toEqual([2, 3, 4, 5, 6, 7]);
+  });
+
+  test('that CRIU has not registered yet is missed still, and tried again', () => {
+    fault.answers = ['unmapped', 'unmapped'];
+    expect(task.give(0, 2 * page, 0n, false)).toBe('again');
+    expect(missing()).toHaveLength(8);
+    expect(fault.calls.filter(([name]) => name === 'wake')).toEqual([]);
+  });
+});
+
+describe('a page where nothing was saved', () => {
+  test('is made one of zeros', () => {
+    expect(task.giveZeros(9 * page)).toBe('given');
+    expect(fault.calls).toEqual([['zero', 9]]);
+  });
+
+  test.each(['exists', 'unmapped'] as const)('that is %s is left to the thread that waits for it', (filling) => {
+    fault.answers = [filling];
+    expect(task.giveZeros(9 * page)).toBe('given');
+    expect(fault.calls).toEqual([
+      ['zero', 9],
+      ['wake', 9],
+    ]);
+  });
+
+  test.each(['again', 'ended'] as const)('is tried or given up as the kernel says: %s', (filling) => {
+    fault.answers = [filling];
+    expect(task.giveZeros(9 * page)).toBe(filling);
+    expect(fault.calls).toEqual([['zero', 9]]);
+  });
+});
+
+describe('a munmap', () => {
+  beforeEach(() => {
+    fault.events = [{ kind: 'unmap', start: 0, end: page }];
+    task.takeEvents();
+  });
+
+  test('may be newer than a fork under way, until the kernel fills a page', () => {
+    expect(missingOfChild()).toContain(0);
+    task.giveZeros(9 * page);
+    expect(missingOfChild()).not.toContain(0);
+  });
+
+  test('may be so still after the kernel has refused for now', () => {
+    fault.answers = ['again', 'again'];
+    task.giveZeros(9 * page);
+    task.give(2 * page, 3 * page, 0n, true);
+    expect(missingOfChild()).toContain(0);
+  });
+
+  test('is older than any fork once a copy says anything else', () => {
+    fault.answers = ['exists'];
+    task.give(2 * page, 3 * page, 0n, true);
+    expect(missingOfChild()).not.toContain(0);
+  });
+});
+
+test('a task that is closed waits for no block, and its descriptor goes', () => {
+  expect(blocks.first()).toBeDefined();
+  task.close();
+  expect(task.memory.isComplete).toBe(true);
+  expect(blocks.first()).toBeUndefined();
+  expect(fault.calls).toEqual([['close']]);
+});
+
+test('a task begins with nothing that it misses, and with the descriptor that it was given', () => {
+  const started = Task.start(7, blocks);
+  expect(started.fault.fd).toBe(7);
+  expect(started.memory.isComplete).toBe(true);
+});
