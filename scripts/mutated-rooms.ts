@@ -24,6 +24,5 @@ export const mutatedRooms: readonly MutatedRoom[] = [
   ...beside('packages/isolation/src/container/checkpoint', 'large-mappings', 'user-namespace-image'),
   ...beside('packages/contract/src', 'file-signature'),
   ...beside('packages/states/src', 'collect'),
-  ...beside('packages/runtimes/src', 'detect', 'version'),
-  ...together('packages/runtimes/src', 'detect', 'clues', 'script-clues', 'package-json', 'project-file'),
+  ...beside('packages/runtimes/src', 'detect', 'version', 'clues', 'script-clues', 'package-json', 'project-file'),
 ];

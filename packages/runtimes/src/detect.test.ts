@@ -89,6 +89,13 @@ test('without a word about it, TypeScript may be run by any of three', () => {
   expect(found.map(({ runtime }) => runtime)).toEqual(['node', 'bun', 'deno']);
 });
 
+test('those that are less sure than the best are not as good', () => {
+  const found = detect({ ...nothing, fileName: 'a.ts', folder: folder({ 'bun.lock': true }) });
+  expect(found.map(({ runtime }) => runtime)).toEqual(['bun', 'node', 'deno']);
+  expect(equallySure(found).map(({ runtime }) => runtime)).toEqual(['bun']);
+  expect(equallySure([])).toEqual([]);
+});
+
 test('nothing is found where there is nothing to see', () => {
   expect(detect(nothing)).toEqual([]);
   expect(detect({ ...nothing, fileName: 'README.md' })).toEqual([]);
