@@ -54,6 +54,13 @@ describe('policies', () => {
     expect(isOpen(parseEgressPolicy({ denyOut: ['1.1.1.1'], allowOut: ['0.0.0.0/0'] }))).toBe(true);
   });
 
+  test('whatever is denied needs a rule, unless all is allowed', () => {
+    expect(isOpen(parseEgressPolicy({ denyOut: ['1.1.1.1'] }))).toBe(false);
+    expect(isOpen(parseEgressPolicy({ denyOut: ['1.1.1.1'], allowOut: ['8.8.8.0/24'] }))).toBe(false);
+    expect(isOpen(parseEgressPolicy({ allowInternetAccess: false }))).toBe(false);
+    expect(isOpen(parseEgressPolicy({ allowInternetAccess: false, allowOut: ['8.8.8.8', '8.8.4.4'] }))).toBe(false);
+  });
+
   test('no internet access and a denied 0.0.0.0/0 both mean closed', () => {
     expect(parseEgressPolicy({ allowInternetAccess: false }).closed).toBe(true);
     expect(parseEgressPolicy({ denyOut: ['0.0.0.0/0'], allowOut: ['8.8.8.8'] }).closed).toBe(true);
