@@ -17,8 +17,17 @@ describe('the v1 signature of a file URL', () => {
   });
 
   it('is told from what is none', () => {
-    expect(isFileSignature(fileSignature(request, token))).toBe(true);
-    for (const text of ['', 'v1_', `v2_${'a'.repeat(43)}`, `v1_${'a'.repeat(44)}`, `v1_${'a'.repeat(42)}=`])
+    const signature = fileSignature(request, token);
+    expect(isFileSignature(signature)).toBe(true);
+    for (const text of [
+      '',
+      ` ${signature}`,
+      `${signature}\n`,
+      'v1_',
+      `v2_${'a'.repeat(43)}`,
+      `v1_${'a'.repeat(44)}`,
+      `v1_${'a'.repeat(42)}=`,
+    ])
       expect(isFileSignature(text)).toBe(false);
   });
 
