@@ -24,6 +24,7 @@ interface Mount {
 
 /** The parts of an OCI configuration that hold something back (runtime-spec 1.2: config.md, config-linux.md). */
 interface Config {
+  readonly ociVersion: string;
   readonly root: unknown;
   readonly mounts: readonly Mount[];
   readonly process: {
@@ -32,6 +33,8 @@ interface Config {
     readonly rlimits: readonly { readonly type: string }[];
     readonly scheduler: unknown;
     readonly oomScoreAdj: number;
+    readonly env: readonly string[];
+    readonly [key: string]: unknown;
   };
   readonly linux: {
     readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
@@ -166,6 +169,17 @@ describe('mounts', () => {
     for (const device of devices) expect(mountAt(device).options).toEqual(expect.arrayContaining(['nosuid', 'noexec']));
   });
 
+  // devpts(5): a terminal is its user's and, to write to, that of the group tty, which has this number in every image.
+  test.each([
+    ['/proc', 'proc', []],
+    ['/sys', 'sysfs', []],
+    ['/dev/pts', 'devpts', ['ptmxmode=0666', 'mode=0620', 'gid=5']],
+  ])('%s is a %s of the sandbox itself, with %j', (destination, type, options) => {
+    const mount = mountAt(destination);
+    expect(mount.type).toBe(type);
+    expect(mount.options).toEqual(expect.arrayContaining(options));
+  });
+
   test('what is mounted stays in the sandbox', () => {
     expect(config.linux['rootfsPropagation']).toBe('private');
   });
@@ -236,6 +250,33 @@ describe('limits', () => {
       ...{ policy: 'SCHED_OTHER', nice: -10, flags: ['SCHED_FLAG_RESET_ON_FORK'] },
     });
   });
+});
+
+describe('the first process', () => {
+  test('is envd at /, without a terminal', () => {
+    expect(config.process).toMatchObject({ cwd: '/', terminal: false, args: spec.runtime.command });
+  });
+
+  test('does not keep sudo from its work', () => {
+    expect(config.process['noNewPrivileges']).toBe(false);
+  });
+
+  test('finds programs where images have them, local ones first, and has a home, an encoding and what envd is told', () => {
+    const variables = new Map(config.process.env.map((text) => text.split('=') as [string, string]));
+    const folders = (variables.get('PATH') ?? '').split(':');
+    for (const folder of ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin']) expect(folders).toContain(folder);
+    expect(folders.indexOf('/usr/local/bin')).toBeLessThan(folders.indexOf('/usr/bin'));
+    expect(variables.get('HOME')).toBe('/root');
+    expect(variables.get('LANG')).toMatch(/UTF-8$/);
+    expect(variables.get('ENVD')).toBe('1');
+    // The kernel is the host's.
+    expect(variables.has('OWN_KERNEL')).toBe(false);
+  });
+});
+
+// runtime-spec 1.2, config.md: required, and a semantic version.
+test('the configuration names the version of its format', () => {
+  expect(config.ociVersion).toMatch(/^1\.\d+\.\d+$/);
 });
 
 describe('identity', () => {

@@ -30,7 +30,7 @@ describe('mounts', () => {
     ['/dev', 'tmpfs', ['nosuid', 'noexec']],
     ['/dev/pts', 'devpts', ['nosuid', 'noexec']],
     // Half of its memory, or filling it would end the sandbox.
-    ['/dev/shm', 'tmpfs', ['nosuid', 'nodev', 'noexec', 'size=256m']],
+    ['/dev/shm', 'tmpfs', ['nosuid', 'nodev', 'noexec', 'mode=1777', 'size=256m']],
     ['/etc/resolv.conf', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
     ['/etc/hosts', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
     ['/etc/hostname', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
