@@ -177,21 +177,33 @@ describe('a runner that is killed', () => {
   });
 });
 
+/** Host pids of what is in its control group. */
+async function processesOf(sandboxId: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const groups = await Promise.all(
+    pids.map(async (pid) => [Number(pid), await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '')] as const),
+  );
+  return groups.filter(([, text]) => text.includes(`/soulbox-${instance}/${sandboxId}`)).map(([pid]) => pid);
+}
+
 describe('a sandbox that stands frozen after a pause in the background', () => {
-  it('comes back from what was saved when its processes were killed meanwhile', async () => {
-    const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: false, isolation: 'gvisor' };
-    const { sandboxId } = (await runner.call('createSandbox', request))['sandbox'] as Shown;
-    const shell = async (command: string): Promise<unknown> =>
-      (await runner.call('shell', { sandboxId, command }))['output'];
-    await shell('setsid sleep 4321 > /dev/null 2>&1 & echo');
-    expect(await shell('pgrep -fc "^sleep 4321"')).toBe('1\n');
-    await runner.call('pauseSandbox', { sandboxId, keepMemory: true, durability: 'in-background' });
-    const isSaved = async (): Promise<boolean> =>
-      (await readdir(join(directory, 'states'))).some((name) => !name.includes('.'));
-    for (let tries = 0; tries < 100 && !(await isSaved()); tries++) await sleep(50);
-    await run('pkill', ['-9', '-f', `runsc-sandbox .*${sandboxId}`]);
-    await runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 600, withMemory: true });
-    expect(await shell('pgrep -fc "^sleep 4321"')).toBe('1\n');
-    await expectNothingLeft();
-  });
+  it.each(['container', 'gvisor'])(
+    'comes back from what was saved when its processes were killed (%s)',
+    async (isolation) => {
+      const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: false, isolation };
+      const { sandboxId } = (await runner.call('createSandbox', request))['sandbox'] as Shown;
+      const shell = async (command: string): Promise<unknown> =>
+        (await runner.call('shell', { sandboxId, command }))['output'];
+      await shell('setsid sleep 4321 > /dev/null 2>&1 & echo');
+      expect(await shell('pgrep -fc "^sleep 4321"')).toBe('1\n');
+      await runner.call('pauseSandbox', { sandboxId, keepMemory: true, durability: 'in-background' });
+      const isSaved = async (): Promise<boolean> =>
+        (await readdir(join(directory, 'states'))).some((name) => !name.includes('.'));
+      for (let tries = 0; tries < 100 && !(await isSaved()); tries++) await sleep(50);
+      for (const pid of await processesOf(sandboxId)) process.kill(pid, 'SIGKILL');
+      await runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 600, withMemory: true });
+      expect(await shell('pgrep -fc "^sleep 4321"')).toBe('1\n');
+      await expectNothingLeft();
+    },
+  );
 });

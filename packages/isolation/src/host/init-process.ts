@@ -13,12 +13,12 @@ export function initRuns({ initPid, initStartTicks }: InitProcess): boolean {
 }
 
 /**
- * Throws `sandbox_not_found` for a frozen sandbox whose init has ended, or will as soon as it goes on: SIGKILL waits for that with
+ * Throws `sandbox_resume_failed`, for nothing of it has run, for a frozen sandbox whose init has ended, or will as soon as it goes on: SIGKILL waits for that with
  * control groups v1 (proc(5), SigPnd and ShdPnd; bit n stands for signal n + 1). What the others wrote in that moment would be lost.
  */
 export function refuseDoomed(init: InitProcess & { readonly sandboxId: string }): void {
   if (initRuns(init) && !isToBeKilled(init.initPid)) return;
-  throw new SoulBoxError('sandbox_not_found', `Sandbox ${init.sandboxId} was killed while it stood still.`);
+  throw new SoulBoxError('sandbox_resume_failed', `Sandbox ${init.sandboxId} was killed while it stood still.`);
 }
 
 function isToBeKilled(pid: number): boolean {
