@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree, run, silentLogger, sleep } from '@soulbox/base';
+import { removeTree, silentLogger, sleep } from '@soulbox/base';
 import { openTemplateStore } from '@soulbox/templates';
 import { listHostTraces, startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import type { RunnerProcess } from '@soulbox/testing';
