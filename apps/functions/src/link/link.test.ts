@@ -16,6 +16,11 @@ import { createLinks } from './links.ts';
 import type { Links } from './links.ts';
 import { createLinkHandler } from './serve-link.ts';
 
+/** A host that has room for everything. */
+async function* holdHostRoom(): AsyncGenerator<object> {
+  yield await Promise.resolve({});
+}
+
 // The sandbox is a local server here; records, blobs and both ends of HTTP/2 are real.
 let cleanup: AsyncDisposableStack;
 let context: FunctionsContext;
@@ -51,8 +56,9 @@ beforeEach(async () => {
     {},
     { kvValueMaxBytes: 1000, kvKeyLimit: 3, kvNamespaceMaxBytes: 2500 },
   );
-  const parts = { config, records, blobs, clock: systemClock, logger: silentLogger, logBook: createLogBook() };
-  context = parts as unknown as FunctionsContext;
+  const runner = { holdHostRoom } as unknown as FunctionsContext['runner'];
+  const parts = { config, records, blobs, clock: systemClock, logger: silentLogger, logBook: createLogBook(), runner };
+  context = { ...parts, teamKvBytes: 1_000_000, arriving: new Map() } as unknown as FunctionsContext;
   const owner = { id: 'f1', teamId: team.id, kvBindings: { STORE: 'mine' } };
   const accepted = once(sandbox, 'connection');
   expect(await links.open('ia', createLinkHandler(context, owner, 'ia'))).toBe(true);
