@@ -11,7 +11,7 @@ import { openTemplateStore } from '@soulbox/templates';
 import { runCli, runCliAtTerminal } from '../../testing/run-cli.ts';
 import type { CliResult } from '../../testing/run-cli.ts';
 
-const instance = 9;
+const instance = 6;
 const hasTemplate = isThere(
   'base template, which npm test makes',
   (await openTemplateStore(testTemplatesDirectory).find('base')) !== undefined,

@@ -42,7 +42,7 @@ beforeAll(async () => {
   };
   hostile = [await serve('127.0.0.1', sendAway), await serve(elsewhere, sendAway)];
   fronts = [await serve('127.0.0.1', frontOf), await serve(elsewhere, frontOf)];
-  lab = await openBuildLab(10, {
+  lab = await openBuildLab(1, {
     SOULBOX_INSECURE_REGISTRIES: [registry.address, ...hostile, ...fronts].join(),
   });
 });

@@ -9,7 +9,7 @@ import type { RunnerProcess } from '@soulbox/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SandboxRecord } from '../record.ts';
 
-const instance = 12;
+const instance = 3;
 let directory: string;
 let runner: RunnerProcess;
 let templateId: string;
