@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Sandbox } from 'e2b';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { needs } from './harness/needs.ts';
@@ -146,9 +147,12 @@ draw(); fs.writeFileSync('/tmp/ready', 'yes');
 setInterval(() => { if (!fs.existsSync('/tmp/go')) return;
   fs.writeFileSync('/tmp/drawn.new', JSON.stringify(draw())); fs.renameSync('/tmp/drawn.new', '/tmp/drawn'); process.exit(); }, 50);`;
 
+/** BoringSSL, which Bun has, mixes in what RDRAND gives on processors of Intel only (crypto/fipsmodule/rand: have_fast_rdrand). */
+const asksTheProcessor = readFileSync('/proc/cpuinfo', 'latin1').includes('GenuineIntel');
+
 describe.skipIf(!(await hasTemplate('runtimes')))('random state of other runtimes, as docs/fork.md has it', () => {
   test.each([
-    ['Bun', 'draw.mjs', bunProgram, 'true', 'bun draw.mjs', ['bytes', 'key']],
+    ['Bun', 'draw.mjs', bunProgram, 'true', 'bun draw.mjs', asksTheProcessor ? ['bytes', 'key'] : []],
     ['Go', 'draw.go', goProgram, 'go build -o drawer draw.go', './drawer', ['kernel']],
   ])('%s', { timeout: 240_000 }, async (_name, file, text, build, command, expected) => {
     const source = await Sandbox.create('runtimes', { timeoutMs: 300_000 });
