@@ -105,6 +105,32 @@ describe('uploading', () => {
     expect(await response.json()).toEqual([{ path: '/tmp/named', name: 'named', type: 'file' }]);
   });
 
+  test('a part named file needs no file name where the query has the path', async () => {
+    const form = new FormData();
+    form.append('file', 'content');
+    const response = await fetch(url({ path: '/tmp/plain' }), { method: 'POST', body: form });
+    expect(await response.json()).toEqual([{ path: '/tmp/plain', name: 'plain', type: 'file' }]);
+    expect(await shell('cat /tmp/plain')).toBe('content');
+  });
+
+  test('a part named file with neither a file name nor a path is refused, and nothing is dropped in silence', async () => {
+    const form = new FormData();
+    form.append('file', 'content');
+    const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', body: form });
+    expect([response.status, await response.json()]).toEqual([
+      400,
+      { code: 400, message: 'A part named file has no file name, and the query has no path.' },
+    ]);
+  });
+
+  test('any kind of multipart is taken', async () => {
+    const part = '--b\r\nContent-Disposition: form-data; name="file"; filename="/tmp/mixed"\r\n\r\nmixed\r\n--b--\r\n';
+    const headers = { 'content-type': 'multipart/mixed; boundary=b' };
+    const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', headers, body: part });
+    expect(response.status).toBe(200);
+    expect(await shell('cat /tmp/mixed')).toBe('mixed');
+  });
+
   test('two parts of one path are refused', async () => {
     const form = new FormData();
     form.append('file', new Blob(['x']), '/tmp/twice');

@@ -56,7 +56,7 @@ async function receivePart(
   seen: Set<string>,
   target: MultipartTarget,
 ): Promise<WrittenFile> {
-  if (path === '') throw new SoulBoxError('bad_request', 'A part named file has no file name.');
+  if (path === '') throw new SoulBoxError('bad_request', 'A part named file has no file name, and the query has no path.');
   const absolute = target.resolve(path);
   if (seen.has(absolute))
     throw new SoulBoxError('bad_request', `you cannot upload multiple files to the same path '${path}'`);
@@ -75,11 +75,14 @@ async function* partChunks(stream: Readable): AsyncGenerator<Uint8Array, void> {
 function createParser(headers: IncomingHttpHeaders): BusboyInstance {
   try {
     return new Busboy({
-      headers: { ...headers, 'content-type': headers['content-type'] ?? '' },
+      // All kinds of multipart have the same form (RFC 2046, section 5.1); the parser knows one by name.
+      headers: { ...headers, 'content-type': (headers['content-type'] ?? '').replace(/^[^;]*/, 'multipart/form-data') },
       // The official clients send the whole path as the file name.
       preservePath: true,
       highWaterMark: 1024 * 1024,
       fileHwm: 1024 * 1024,
+      // By default a part without a file name is a field, which would be dropped.
+      isPartAFile: () => true,
       limits: { parts: maxParts, headerPairs: maxHeaderPairs },
     });
   } catch (error) {

@@ -48,7 +48,7 @@ async function receive(context: Context, request: IncomingMessage, target: Uploa
       async () => await writeFileFrom(located.path, located.user, chunks, target.metadata),
     );
   };
-  if (type === 'multipart/form-data') {
+  if (type?.startsWith('multipart/') === true) {
     const resolve = (path: string): string => locateFile(context, target.username, path).path;
     return await writeMultipart(request.headers, body, { path: target.path ?? undefined, resolve, write });
   }
