@@ -56,7 +56,8 @@ async function receivePart(
   seen: Set<string>,
   target: MultipartTarget,
 ): Promise<WrittenFile> {
-  if (path === '') throw new SoulBoxError('bad_request', 'A part named file has no file name, and the query has no path.');
+  if (path === '')
+    throw new SoulBoxError('bad_request', 'A part named file has no file name, and the query has no path.');
   const absolute = target.resolve(path);
   if (seen.has(absolute))
     throw new SoulBoxError('bad_request', `you cannot upload multiple files to the same path '${path}'`);
