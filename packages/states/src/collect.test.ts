@@ -1,3 +1,4 @@
+import { renameSync } from 'node:fs';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { silentLogger, SoulBoxError } from '@soulbox/base';
@@ -130,4 +131,36 @@ test('a fault of the program is not taken for a state that cannot be read', asyn
     throw fault;
   });
   await expect(collect(shelves, needed(['s1']))).rejects.toBe(fault);
+});
+
+test('a state that goes between list and read holds up nothing, and nobody is told that it is damaged', async () => {
+  for (const id of ['l1', 'l2']) await makeLayer(id);
+  await sealWith('goes', ['l1']);
+  await sealWith('stays', ['l2']);
+  const warnings: string[] = [];
+  let reads = 0;
+  const store = {
+    list: async () => await shop.store.list(),
+    remove: async (stateId: string) => await shop.store.remove(stateId),
+  };
+  const layers = {
+    list: async () => (await layerFiles()).filter((name) => name.endsWith('.img')).map((name) => name.slice(0, -4)),
+    remove: () => Promise.resolve(),
+  };
+  const collection = await collect(
+    {
+      ...{ store, layers, layersOfDrafts: () => [] },
+      logger: {
+        ...silentLogger,
+        warn: (...all: unknown[]) => void warnings.push(String(all.at(-1))),
+      },
+      statePath(stateId) {
+        // Both were listed; the first is removed by somebody else before it is read.
+        if (reads++ === 0) renameSync(join(shop.directory, 'states', 'goes'), join(shop.directory, 'states-gone'));
+        return join(shop.directory, 'states', stateId);
+      },
+    },
+    needed(['goes', 'stays']),
+  );
+  expect([collection.removedLayers, warnings]).toEqual([['l1'], []]);
 });

@@ -38,19 +38,20 @@ async function findUnneeded(
   const named = new Set([...needed, ...shelves.layersOfDrafts()]);
   for (const stateId of await shelves.store.list()) {
     const found = await findLayers(shelves, stateId);
-    if (found === undefined) return [];
+    if (found === 'unreadable') return [];
     for (const layerId of found) named.add(layerId);
   }
   return layers.filter((id) => !named.has(id));
 }
 
-/** Undefined when the state cannot be read: any layer may be one of its own. */
-async function findLayers(shelves: Shelves, stateId: string): Promise<readonly string[] | undefined> {
+/** Of one that cannot be read any layer may be its own; one that was removed meanwhile has none. */
+async function findLayers(shelves: Shelves, stateId: string): Promise<readonly string[] | 'unreadable'> {
   try {
     return (await readManifest(stateId, shelves.statePath(stateId))).facts.layers;
   } catch (error) {
     if (!(error instanceof SoulBoxError)) throw error;
+    if (!(await shelves.store.list()).includes(stateId)) return [];
     shelves.logger.warn({ stateId, err: error }, 'a kept state cannot be read: no layer is removed until it is');
-    return undefined;
+    return 'unreadable';
   }
 }
