@@ -8,7 +8,7 @@ import { errors, pageQuery } from '../http/schemas.ts';
 import { positionFromToken, tokenFromPosition } from '../sandboxes/page-token.ts';
 import { getOwnTemplate, getTemplate, templateParams } from './find.ts';
 import { templateAliasSchema, templateWithBuildsSchema } from './schemas.ts';
-import { withBuildsToWire } from './to-wire.ts';
+import { storeWithBuildsToWire, withBuildsToWire } from './to-wire.ts';
 
 export function addGetTemplateRoutes(app: ApiApp, context: ApiContext): void {
   app.get(
@@ -16,15 +16,17 @@ export function addGetTemplateRoutes(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['templates'],
-        summary: 'Show a template of the team with its builds by page, newest first',
+        summary: 'Show a template of the team, or of the server, with its builds by page, newest first',
         description: 'Header of the answer: `X-Next-Token` when there is another page.',
         params: templateParams,
         querystring: z.object(pageQuery),
-        response: { 200: templateWithBuildsSchema, ...errors(400, 404) },
+        response: { 200: templateWithBuildsSchema, ...errors(400, 404, 503) },
       },
     },
     async (request, reply) => {
       const { team } = callerOf(request);
+      const found = await getTemplate(context, team, request.params.templateID);
+      if (found.kind === 'store') return storeWithBuildsToWire(found.template);
       const template = await getOwnTemplate(context, team, request.params.templateID);
       const { limit, nextToken } = request.query;
       const after = nextToken === undefined ? undefined : positionFromToken(nextToken, 'desc');

@@ -1,5 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import { z } from 'zod';
+import { storeTime } from './to-wire.ts';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
@@ -85,7 +86,7 @@ export function addTemplateTagRoutes(app: ApiApp, context: ApiContext): void {
       const { team } = callerOf(request);
       const found = await getTemplate(context, team, request.params.templateID);
       if (found.kind === 'store')
-        return [{ tag: defaultTag, buildID: found.template.templateId, createdAt: timeToWire(0) }];
+        return [{ tag: defaultTag, buildID: found.template.templateId, createdAt: storeTime(found.template) }];
       if (found.template.teamId !== team.id)
         throw new SoulBoxError('forbidden', `template ${shown(request.params.templateID)} belongs to another team`);
       const tags = await templates.listTags(found.template.id);

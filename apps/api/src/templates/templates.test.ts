@@ -307,6 +307,18 @@ describe('showing templates', () => {
     ]);
   });
 
+  it('tells when those of the server were made, and shows one of them with its one build', async () => {
+    const createdAt = '2026-01-02T00:00:00.000Z';
+    expect((await ask('GET', '/templates')).json).toMatchObject([{ createdAt, updatedAt: createdAt }, {}]);
+    for (const reference of ['base', 'tbase'])
+      expect((await ask('GET', `/templates/${reference}`)).json).toMatchObject({
+        ...{ templateID: 'tbase', names: ['base'], public: true, createdAt },
+        builds: [{ buildID: 'tbase', status: 'ready', createdAt, cpuCount: 2, memoryMB: 1024, tags: ['default'] }],
+      });
+    expect((await ask('GET', '/templates/base/tags')).json).toMatchObject([{ tag: 'default', createdAt }]);
+    expect((await ask('GET', '/templates/nope')).status).toBe(404);
+  });
+
   it('gives the build of the default tag', async () => {
     await requestBuild(api, 'mine');
     const row = async () => ((await ask('GET', '/templates')).json as unknown[])[0];
@@ -327,7 +339,7 @@ describe('showing templates', () => {
     });
   });
 
-  it('gives them by page without gaps, those of the server last', async () => {
+  it('gives them by page without gaps, those that nobody knows the age of last', async () => {
     for (let n = 0; n < 9; n++) await requestBuild(api, `t${n}`);
     const seen: string[] = [];
     let token: string | null = '';
@@ -367,7 +379,7 @@ describe('showing templates', () => {
     },
   );
 
-  it.each(['nope', 'base', 'mine:default', 'other/mine', '..', '%00', 'a/b/c'])('does not show %j', async (name) => {
+  it.each(['nope', 'base:other', 'mine:default', 'other/mine', '..', '%00', 'a/b/c'])('does not show %j', async (name) => {
     await requestBuild(api, 'mine');
     expect(await statusOf('GET', path(name))).toBe(404);
   });

@@ -1,3 +1,4 @@
+import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { envdVersion } from '@soulbox/contract';
 import type { Template } from '@soulbox/contract/runner';
 import type { BuildRecord, TeamRecord, TemplateRecord, TemplateTag } from '@soulbox/storage';
@@ -71,7 +72,23 @@ export function withBuildsToWire(
   };
 }
 
-/** The store knows no times and counts; the documented fields get neutral values. */
+/** When a template of the store was made. */
+export function storeTime({ createdAt }: Template): string {
+  return timeToWire(createdAt === undefined ? 0 : timestampMs(createdAt));
+}
+
+/** A template of the store has one build, as old as itself. It is nobody's, so nobody counts its sandboxes. */
+export function storeWithBuildsToWire(template: Template): z.infer<typeof templateWithBuildsSchema> {
+  const { templateId, cpuCount, memoryMb, diskSizeMb } = template;
+  const { templateID, names, aliases, createdAt, updatedAt, lastSpawnedAt, spawnCount } = storeToWire(template);
+  const facts = { cpuCount, memoryMB: memoryMb, diskSizeMB: diskSizeMb, envdVersion, tags: [defaultTag] };
+  return {
+    ...{ templateID, public: true, names, aliases, createdAt, updatedAt, lastSpawnedAt, spawnCount },
+    builds: [{ buildID: templateId, status: 'ready', createdAt, updatedAt, finishedAt: createdAt, ...facts }],
+  };
+}
+
+/** The store knows no counts; the documented fields get neutral values. */
 export function storeToWire(template: Template): TemplateWire {
   return {
     templateID: template.templateId,
@@ -82,8 +99,8 @@ export function storeToWire(template: Template): TemplateWire {
     public: true,
     aliases: template.names,
     names: template.names,
-    createdAt: timeToWire(0),
-    updatedAt: timeToWire(0),
+    createdAt: storeTime(template),
+    updatedAt: storeTime(template),
     createdBy: null,
     lastSpawnedAt: null,
     spawnCount: 0,

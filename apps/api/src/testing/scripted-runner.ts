@@ -223,7 +223,10 @@ export function createScriptedRunner(): ScriptedRunner {
         failIfTold();
         return {
           templates: [
-            { templateId: 'tbase', names: ['base'], cpuCount: 2, memoryMb: 1024, diskSizeMb: 10_240 },
+            {
+              ...{ templateId: 'tbase', names: ['base'], cpuCount: 2, memoryMb: 1024, diskSizeMb: 10_240 },
+              createdAt: timestampFromMs(Date.UTC(2026, 0, 2)),
+            },
             { templateId: 'tnameless', names: [], cpuCount: 1, memoryMb: 512, diskSizeMb: 1024 },
             ...made.map((name) => ({
               templateId: `t${name}`,

@@ -1252,6 +1252,11 @@ export declare type Template = Message<"soulbox.runner.v1.Template"> & {
    * @generated from field: uint32 disk_size_mb = 5;
    */
   diskSizeMb: number;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 6;
+   */
+  createdAt?: Timestamp | undefined;
 };
 
 /**
