@@ -379,10 +379,13 @@ describe('showing templates', () => {
     },
   );
 
-  it.each(['nope', 'base:other', 'mine:default', 'other/mine', '..', '%00', 'a/b/c'])('does not show %j', async (name) => {
-    await requestBuild(api, 'mine');
-    expect(await statusOf('GET', path(name))).toBe(404);
-  });
+  it.each(['nope', 'base:other', 'mine:default', 'other/mine', '..', '%00', 'a/b/c'])(
+    'does not show %j',
+    async (name) => {
+      await requestBuild(api, 'mine');
+      expect(await statusOf('GET', path(name))).toBe(404);
+    },
+  );
 
   it('tells whether a name exists', async () => {
     const { templateID } = await requestBuild(api, 'mine');
