@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { FunctionsContext } from '../context.ts';
 import { deleteValue, listValues, openNamespace, putValue, readValue } from './values.ts';
 import type { NamespaceName } from './values.ts';
-import { expiryFromQuery, keyFromPath, metadataHeader, metadataFromHeader } from './wire.ts';
+import { bytesFromHeader, expiryFromQuery, keyFromPath, metadataHeader, metadataFromHeader } from './wire.ts';
 
 const listLimit = 1000;
 const bulkKeysMax = 100;
@@ -47,7 +47,7 @@ export async function serveKv(
         { teamId: name.teamId, namespace },
         {
           key: keyFromPath(path),
-          announcedBytes: Number(request.headers['content-length'] ?? Infinity),
+          announcedBytes: bytesFromHeader(request.headers['content-length']),
           metadata: metadataFromHeader(request.headers[metadataHeader]),
           expiresAt: expiryFromQuery(query, context.clock.now()),
           content: request as AsyncIterable<Uint8Array>,

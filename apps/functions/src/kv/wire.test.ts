@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { expiryFromQuery, keyFromPath, metadataFromHeader } from './wire.ts';
+import { bytesFromHeader, expiryFromQuery, keyFromPath, metadataFromHeader } from './wire.ts';
 
 const refusal = expect.objectContaining({ reason: 'bad_request' }) as Error;
 
@@ -45,4 +45,17 @@ test('metadata is JSON of a bounded size', () => {
   expect(metadataFromHeader('{ "a": [1] }')).toBe('{"a":[1]}');
   expect(() => metadataFromHeader('{a}')).toThrow(refusal);
   expect(() => metadataFromHeader(JSON.stringify('x'.repeat(1023)))).toThrow(refusal);
+});
+
+test.each([
+  ['0', 0],
+  ['25', 25],
+  [undefined, Infinity],
+  ['', Infinity],
+  ['-5', Infinity],
+  ['1e3', Infinity],
+  ['NaN', Infinity],
+  ['9'.repeat(30), Infinity],
+])('a body announced as %j may have %d bytes', (header, bytes) => {
+  expect(bytesFromHeader(header)).toBe(bytes);
 });

@@ -49,3 +49,8 @@ export function metadataFromHeader(header: string | string[] | undefined): strin
     throw new SoulBoxError('bad_request', 'Metadata must be JSON.', { cause });
   }
 }
+
+/** Infinity for a body that does not say its length, or not as RFC 9110, section 8.6, has it. */
+export function bytesFromHeader(contentLength: string | undefined): number {
+  return contentLength !== undefined && /^\d{1,15}$/.test(contentLength) ? Number(contentLength) : Infinity;
+}
