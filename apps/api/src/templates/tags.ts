@@ -1,6 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
 import { z } from 'zod';
-import { storeTime } from './to-wire.ts';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
@@ -11,6 +10,7 @@ import { getOwnTemplate, getTemplate, templateNotFound, templateParams } from '.
 import { getTag } from './names.ts';
 import { defaultTag, parseTemplateReference } from './reference.ts';
 import { templateTagSchema } from './schemas.ts';
+import { storeTime } from './to-wire.ts';
 
 const names = z.array(z.string().max(128)).min(1).max(tagsMax);
 const assignSchema = z

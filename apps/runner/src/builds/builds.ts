@@ -6,9 +6,9 @@ import type { TemplateStore } from '@soulbox/templates';
 import type { RunnerConfig } from '../config.ts';
 import type { OperationContext } from '../sandboxes/operation.ts';
 import type { TemplateMaker } from '../templates/maker.ts';
+import type { HostRoom } from '../disk-budget/host-work.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { LayerCache } from './cache/layer-cache.ts';
-import type { DiskBudget } from '../disk-budget/budget.ts';
 import { createImageStore } from './images/image-store.ts';
 import type { ImageStore } from './images/image-store.ts';
 
@@ -36,7 +36,7 @@ export interface BuildsOptions {
   readonly templates: TemplateStore;
   readonly files: BlobReader;
   readonly outside: OutsidePolicy;
-  readonly disks: DiskBudget;
+  readonly disks: HostRoom;
   readonly dataDirectory: string;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -44,12 +44,12 @@ export interface BuildsOptions {
 }
 
 export function createBuilds(options: BuildsOptions): Builds {
-  const { config, cache, files, dataDirectory, stopping } = options;
+  const { config, cache, templates, files, outside, disks, dataDirectory, logger, stopping } = options;
   const { maxBuilds, buildTimeoutMinutes } = config;
   const directory = join(dataDirectory, 'run', 'images');
   const underWay = new Set<Promise<unknown>>();
   const held: string[] = [];
-  const images = createImageStore({ ...config, ...options, directory });
+  const images = createImageStore({ ...config, outside, disks, templates, cache, directory, logger });
   return {
     cache,
     files,

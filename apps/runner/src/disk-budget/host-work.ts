@@ -6,13 +6,16 @@ const mib = 2 ** 20;
 const marginBytes = 256 * mib;
 const lookMs = 200;
 
+/** The part of the budget that such work asks. */
+export type HostRoom = Pick<DiskBudget, 'admit' | 'figures'>;
+
 /**
  * Work of the host for a tenant that writes to the same disk by itself: fetching an image, making a template. It is not begun without
  * room, and is given up before it takes what is promised to sandboxes, or the reserve: `work` gets a signal that aborts then, too.
  * Throws `disk_full`; `what` begins its message.
  */
 export async function whileRoom<T>(
-  disks: Pick<DiskBudget, 'admit' | 'figures'>,
+  disks: HostRoom,
   { what, signal }: { what: string; signal: AbortSignal },
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {

@@ -7,6 +7,7 @@ import { randomId, SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { BlobStore } from '@soulbox/storage';
 import { whileRoom } from '../disk-budget/host-work.ts';
+import type { HostRoom } from '../disk-budget/host-work.ts';
 import type { Place } from './place.ts';
 
 /** What is kept of one project, and where in the sandbox it lies. */
@@ -35,8 +36,7 @@ export interface DependencyCache {
 
 export interface DependencyCacheOptions {
   readonly blobs: BlobStore;
-  /** The budget of the host's disk. */
-  readonly disks: Parameters<typeof whileRoom>[0];
+  readonly disks: HostRoom;
   /** For files that are not complete yet; emptied at the start. On the file system of the blobs. */
   readonly scratchDirectory: string;
   /** Of one team. */

@@ -3,6 +3,7 @@ import type { Clock, Logger } from '@soulbox/base';
 import { makeTemplate } from '@soulbox/templates';
 import type { Recipe, Template, TemplateStore } from '@soulbox/templates';
 import { whileRoom } from '../disk-budget/host-work.ts';
+import type { HostRoom } from '../disk-budget/host-work.ts';
 import type { Background } from '../sandboxes/background.ts';
 
 /** How far a template is that is being made. */
@@ -26,7 +27,7 @@ export interface TemplateMaker {
 interface MakerOptions {
   readonly store: TemplateStore;
   readonly recipes: readonly Recipe[];
-  readonly disks: Parameters<typeof whileRoom>[0];
+  readonly disks: HostRoom;
   readonly background: Background;
   readonly clock: Clock;
   readonly logger: Logger;

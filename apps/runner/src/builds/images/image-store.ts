@@ -3,10 +3,11 @@ import { mkdir } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { findImageDigest, importImage } from '@soulbox/templates';
-import { whileRoom } from '../../disk-budget/host-work.ts';
 import { createReach } from '@soulbox/network/outside';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { RegistryNetwork, Template, TemplateStore } from '@soulbox/templates';
+import { whileRoom } from '../../disk-budget/host-work.ts';
+import type { HostRoom } from '../../disk-budget/host-work.ts';
 import type { BuildBase } from '../build-spec.ts';
 import type { LayerCache } from '../cache/layer-cache.ts';
 import { checkRegistry } from './check-registry.ts';
@@ -37,7 +38,7 @@ export interface ImageStoreOptions extends KnownRegistries {
   readonly templates: TemplateStore;
   readonly cache: LayerCache;
   readonly outside: OutsidePolicy;
-  readonly disks: Parameters<typeof whileRoom>[0];
+  readonly disks: HostRoom;
   /** URL of an HTTP proxy by which registries are reached; empty: none. */
   readonly registryProxy: string;
   /** For temporary files; nothing in it outlives a call. */
