@@ -207,7 +207,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger);
   const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger);
   const activity = createActivity(clock);
-  const states = keepAllWhileUnreadable(options.states, host.store, snapshots, logger);
+  const states = keepAllWhileUnreadable(options.states, [host.store, snapshots], logger);
   const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
   const end: RunnerContext['end'] = async (sandboxId, cause) => {
     const isEnded = await endSandbox(context, sandboxId, cause);

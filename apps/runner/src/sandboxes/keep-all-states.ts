@@ -1,19 +1,17 @@
 import type { Logger } from '@soulbox/base';
 import type { StateStore } from '@soulbox/states';
-import type { SnapshotStore } from './copies/snapshot-store.ts';
-import type { RecordStore } from './record.ts';
 
 type Removing = Pick<StateStore, 'collect' | 'remove' | 'setAside'>;
 
-/** While the record of a sandbox or a snapshot cannot be read, nobody knows which states and layers it names: none is removed. */
+/** While a record is set aside because it cannot be read, nobody knows which states and layers it names: none is removed. */
 export function keepAllWhileUnreadable(
   states: Removing,
-  records: Pick<RecordStore, 'hasSetAside'>,
-  snapshots: Pick<SnapshotStore, 'hasUnreadable'>,
+  stores: readonly { hasSetAside(): Promise<boolean> }[],
   logger: Logger,
 ): Removing {
   const keepsAll = async (): Promise<boolean> => {
-    if (!snapshots.hasUnreadable() && !(await records.hasSetAside())) return false;
+    const aside = await Promise.all(stores.map(async (store) => await store.hasSetAside()));
+    if (!aside.includes(true)) return false;
     logger.warn({}, 'no state is removed while a record cannot be read ("soulbox doctor" says which)');
     return true;
   };

@@ -1,5 +1,5 @@
 import { openDiskReserve } from '@soulbox/storage';
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -73,6 +73,23 @@ describe('sandbox records on disk', () => {
     expect(records).toEqual([record]);
     expect(unreadable.toSorted()).toEqual(['iother', 'itorn']);
     expect(strays).toEqual(['ilost']);
+  });
+
+  it('are set aside with their folder, and beside what was set aside before', async () => {
+    const sandboxes = join(directory, 'sandboxes');
+    const store = createRecordStore(sandboxes, openDiskReserve(join(directory, 'reserve')));
+    for (const content of ['first', 'second']) {
+      await mkdir(store.directoryOf('itorn'), { recursive: true });
+      await writeFile(join(store.directoryOf('itorn'), 'disk'), content);
+      await writeFile(`${store.directoryOf('itorn')}.json`, content);
+      await store.setAside('itorn');
+    }
+    expect(await readdir(sandboxes)).toEqual([]);
+    const aside = `${sandboxes}-unreadable`;
+    const names = (await readdir(aside)).map((name) => name.replace(/[.][a-z0-9]{6}$/, '.again'));
+    expect(names.toSorted()).toEqual(['itorn', 'itorn.again', 'itorn.json', 'itorn.json.again']);
+    expect(await readFile(join(aside, 'itorn/disk'), 'utf8')).toBe('first');
+    expect(await store.hasSetAside()).toBe(true);
   });
 
   it('of a newer version are refused, not taken for strays', async () => {

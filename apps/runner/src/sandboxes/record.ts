@@ -1,12 +1,13 @@
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { z } from 'zod';
-import { errorFromNode, isNodeError, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { errorFromNode, writeFileAtomic } from '@soulbox/base';
 import { causes } from '@soulbox/contract';
 import type { Cause } from '@soulbox/contract';
 import type { DiskReserve } from '@soulbox/storage';
 import { diskDigestsSchema } from '@soulbox/states';
 import { sandboxStates } from './lifecycle.ts';
+import { isAnythingAside, readRecordFile, setAside } from './record-files.ts';
 import { lastSlot } from './slots.ts';
 import { syncDirectory } from './sync-directory.ts';
 
@@ -158,8 +159,6 @@ const urgent: readonly SandboxRecord['state'][] = ['running', 'paused', 'ending'
 
 export function createRecordStore(directory: string, reserve: DiskReserve): RecordStore {
   const fileOf = (sandboxId: string): string => join(directory, `${sandboxId}.json`);
-  // As `soulbox doctor` expects it.
-  const aside = `${directory}-unreadable`;
   return {
     directoryOf: (sandboxId) => join(directory, sandboxId),
     async write(record) {
@@ -190,7 +189,7 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
         } else if (entry.isDirectory()) {
           strays.add(entry.name);
         } else if (entry.name.endsWith('.json')) {
-          const record = await readRecord(join(directory, entry.name));
+          const record = await readRecordFile(join(directory, entry.name), recordSchema);
           if (record === undefined) unreadable.add(entry.name.slice(0, -'.json'.length));
           else records.push(record);
         }
@@ -198,51 +197,8 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
       for (const sandboxId of [...records.map((record) => record.sandboxId), ...unreadable]) strays.delete(sandboxId);
       return { records, unreadable: [...unreadable], strays: [...strays] };
     },
-    async setAside(sandboxId) {
-      await mkdir(aside, { recursive: true, mode: 0o700 });
-      // The folder first: as long as the record is there, the next server does it again.
-      for (const path of [join(directory, sandboxId), fileOf(sandboxId)]) await moveInto(aside, path);
-      return aside;
-    },
-    async hasSetAside() {
-      return (await readNames(aside)).length > 0;
-    },
+    // The folder first: as long as the record is there, the next server does it again.
+    setAside: async (sandboxId) => await setAside(directory, [sandboxId, `${sandboxId}.json`]),
+    hasSetAside: async () => await isAnythingAside(directory),
   };
-}
-
-async function moveInto(directory: string, path: string): Promise<void> {
-  try {
-    await rename(path, join(directory, basename(path)));
-  } catch (error) {
-    if (!isNodeError(error) || error.code !== 'ENOENT') throw error;
-  }
-}
-
-async function readNames(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (isNodeError(error) && error.code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-async function readRecord(path: string): Promise<SandboxRecord | undefined> {
-  try {
-    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
-    refuseNewer(path, value);
-    return recordSchema.safeParse(value).data;
-  } catch (error) {
-    if (error instanceof SoulBoxError) throw error;
-    if (error instanceof SyntaxError || isNodeError(error)) return undefined;
-    throw error;
-  }
-}
-
-function refuseNewer(path: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null || !('formatVersion' in value)) return;
-  const { formatVersion } = value;
-  if (typeof formatVersion !== 'number' || formatVersion <= recordSchema.shape.formatVersion.value) return;
-  const message = `${path} was written by a newer SoulBox (format ${formatVersion}). Start that one, or use another data folder.`;
-  throw new SoulBoxError('config_invalid', message);
 }

@@ -125,16 +125,17 @@ test('a kernel that cannot bound what waits in memory is warned of', () => {
   expect(judgeUnwrittenBound(false)).toMatchObject({ status: 'warn', id: 'unwritten-bound' });
 });
 
-test('records that a server set aside, and snapshots that cannot be read, are named', async () => {
+test('records that a server has set aside are named', async () => {
   const dataDirectory = await mkdtemp(join(tmpdir(), 'soulbox-doctor-'));
   onTestFinished(() => rm(dataDirectory, { recursive: true }));
-  await mkdir(join(dataDirectory, 'snapshots'));
-  await writeFile(join(dataDirectory, 'snapshots/good.json'), '{}');
   expect(await checkUnreadableRecords({ dataDirectory })).toEqual([]);
-  await writeFile(join(dataDirectory, 'snapshots/torn.json'), '{');
+  await mkdir(join(dataDirectory, 'snapshots-unreadable'));
+  await writeFile(join(dataDirectory, 'snapshots-unreadable/torn.json'), '{');
   await mkdir(join(dataDirectory, 'sandboxes-unreadable/iabc'), { recursive: true });
   const finding = await checkUnreadableRecords({ dataDirectory });
   expect(finding).toMatchObject({ id: 'unreadable-records', status: 'warn' });
   const { detail } = finding as { detail: string };
-  expect(detail).toContain(`${dataDirectory}/sandboxes-unreadable/iabc, ${dataDirectory}/snapshots/torn.json: `);
+  expect(detail).toContain(
+    `${dataDirectory}/sandboxes-unreadable/iabc, ${dataDirectory}/snapshots-unreadable/torn.json: `,
+  );
 });

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Check, Finding, HostSubject } from '../finding.ts';
 import { sameFix } from '../finding.ts';
@@ -6,16 +6,12 @@ import { sameFix } from '../finding.ts';
 /** More are not named. */
 const namedMax = 5;
 
-/** Files that a server could not read: what they name is kept, and nothing is cleared away until somebody has looked. */
+/** What a server could not read and has set aside (the runner's record-files.ts): nothing is cleared away until somebody has looked. */
 export const checkUnreadableRecords: Check = async ({ dataDirectory }: HostSubject) => {
-  // As the runner's record store sets them aside.
-  const aside = join(dataDirectory, 'sandboxes-unreadable');
-  const sandboxes = await namesIn(aside);
-  const snapshots = join(dataDirectory, 'snapshots');
-  const torn: string[] = [];
-  for (const name of (await namesIn(snapshots)).filter((each) => each.endsWith('.json')))
-    if (!(await isJson(join(snapshots, name)))) torn.push(join(snapshots, name));
-  return judgeUnreadableRecords([...sandboxes.map((name) => join(aside, name)), ...torn]);
+  const paths: string[] = [];
+  for (const folder of ['sandboxes-unreadable', 'snapshots-unreadable'])
+    for (const name of await namesIn(join(dataDirectory, folder))) paths.push(join(dataDirectory, folder, name));
+  return judgeUnreadableRecords(paths);
 };
 
 export function judgeUnreadableRecords(paths: readonly string[]): Finding | [] {
@@ -28,20 +24,11 @@ export function judgeUnreadableRecords(paths: readonly string[]): Finding | [] {
     detail: `${paths.slice(0, namedMax).join(', ')}${more}: saved memory and disks are not cleared away while they are there`,
     protects: 'sandboxes and snapshots whose records are damaged',
     fix: sameFix(
-      'stop the server, then mend each file and move it back with its folder (ID and ID.json into sandboxes/), or delete it to give the sandbox up',
+      'stop the server; then mend each file and move it back to sandboxes/ (with its folder) or snapshots/, or delete it to give up what it is about',
     ),
   };
 }
 
 async function namesIn(directory: string): Promise<string[]> {
   return await readdir(directory).catch(() => []);
-}
-
-async function isJson(path: string): Promise<boolean> {
-  try {
-    JSON.parse(await readFile(path, 'utf8'));
-    return true;
-  } catch {
-    return false;
-  }
 }

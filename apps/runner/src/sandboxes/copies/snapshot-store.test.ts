@@ -10,9 +10,11 @@ import { openSnapshotStore } from './snapshot-store.ts';
 import type { SnapshotRecord } from './snapshot-store.ts';
 
 let snapshot: SnapshotRecord;
+let folder: string;
 let directory: string;
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'soulbox-snapshots-'));
+  folder = await mkdtemp(join(tmpdir(), 'soulbox-snapshots-'));
+  directory = join(folder, 'snapshots');
   await using bench = await createOperationBench();
   const { tenant } = (await bench.addRunning()).record;
   snapshot = {
@@ -21,14 +23,15 @@ beforeEach(async () => {
     ...{ createdAtMs: 1, sizeBytes: 1 },
   };
 });
-afterEach(() => rm(directory, { recursive: true }));
+afterEach(() => rm(folder, { recursive: true }));
 
-test('while one cannot be read it stays where it is, the others are there, and no state is removed', async () => {
+test('one that cannot be read is set aside, the others are there, and no state is removed', async () => {
   await (await openSnapshotStore(directory, silentLogger)).write(snapshot);
   await writeFile(join(directory, 'torn.json'), '{"formatVersion":1,');
   const snapshots = await openSnapshotStore(directory, silentLogger);
   expect(snapshots.list()).toMatchObject([{ snapshotId: 's1' }]);
-  expect(await readdir(directory)).toContain('torn.json');
+  expect(await readdir(directory)).toEqual(['s1.json']);
+  expect(await readdir(`${directory}-unreadable`)).toEqual(['torn.json']);
 
   const removed: string[] = [];
   const states = {
@@ -37,18 +40,18 @@ test('while one cannot be read it stays where it is, the others are there, and n
     setAside: () => Promise.resolve(),
   };
   const none = { hasSetAside: () => Promise.resolve(false) };
-  const careful = keepAllWhileUnreadable(states, none, snapshots, silentLogger);
+  const careful = keepAllWhileUnreadable(states, [none, snapshots], silentLogger);
   expect(await careful.collect(() => ({ states: new Set(), layers: new Set() }))).toEqual({
     ...{ removedStates: [], removedLayers: [] },
   });
   await careful.remove('state2');
   expect(removed).toEqual([]);
 
-  await rm(join(directory, 'torn.json'));
-  const usual = keepAllWhileUnreadable(states, none, await openSnapshotStore(directory, silentLogger), silentLogger);
-  await usual.remove('state2');
+  // Somebody has looked; no server has to be started anew for that.
+  await rm(join(`${directory}-unreadable`, 'torn.json'));
+  await careful.remove('state2');
   expect(removed).toEqual(['state2']);
-  expect((await usual.collect(() => ({ states: new Set(), layers: new Set() }))).removedStates).toEqual(['state2']);
+  expect((await careful.collect(() => ({ states: new Set(), layers: new Set() }))).removedStates).toEqual(['state2']);
 });
 
 test('one is readable by its owner only, and comes back as it was written', async () => {
@@ -56,5 +59,11 @@ test('one is readable by its owner only, and comes back as it was written', asyn
   const snapshots = await openSnapshotStore(directory, silentLogger);
   expect(snapshots.get('s1')).toMatchObject({ stateId: 'state1', layers: ['l1'] });
   expect((await stat(join(directory, 's1.json'))).mode & 0o777).toBe(0o600);
-  expect(snapshots.hasUnreadable()).toBe(false);
+  expect(await snapshots.hasSetAside()).toBe(false);
+});
+
+test('one of a newer version is refused, and nothing is moved', async () => {
+  await (await openSnapshotStore(directory, silentLogger)).write({ ...snapshot, formatVersion: 2 } as never);
+  await expect(openSnapshotStore(directory, silentLogger)).rejects.toMatchObject({ reason: 'config_invalid' });
+  expect(await readdir(directory)).toEqual(['s1.json']);
 });

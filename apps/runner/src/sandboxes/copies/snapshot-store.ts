@@ -1,9 +1,10 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { tenantSchema } from '../record.ts';
+import { isAnythingAside, readRecordFile, setAside } from '../record-files.ts';
 import { syncDirectory } from '../sync-directory.ts';
 
 const snapshotForm = /^[a-z0-9]{1,64}$/;
@@ -43,8 +44,8 @@ export type SnapshotRecord = z.infer<typeof snapshotSchema>;
 /** The snapshots of one host: `<directory>/<snapshotId>.json`, mode 0600, for they hold a tenant's variables. */
 export interface SnapshotStore {
   list(): readonly SnapshotRecord[];
-  /** Whether any could not be read: nobody knows what it names. */
-  hasUnreadable(): boolean;
+  /** Whether any was set aside because it could not be read. */
+  hasSetAside(): Promise<boolean>;
   /** Throws `snapshot_not_found`. */
   get(snapshotId: string): SnapshotRecord;
   /** Throws `bad_request` for an id that cannot be one and `name_taken` for one that exists. */
@@ -55,26 +56,25 @@ export interface SnapshotStore {
   remove(snapshotId: string): Promise<boolean>;
 }
 
-/** Reads all snapshots; one that cannot be read is left where it is and logged. */
+/** Reads all snapshots; one that cannot be read is set aside and logged. Throws `config_invalid` for one of a newer version. */
 export async function openSnapshotStore(directory: string, logger: Logger): Promise<SnapshotStore> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const fileOf = (snapshotId: string): string => join(directory, `${snapshotId}.json`);
   const snapshots = new Map<string, SnapshotRecord>();
-  let unreadable = 0;
   for (const name of await readdir(directory)) {
     if (name.endsWith('.tmp')) await rm(join(directory, name), { force: true });
     if (!name.endsWith('.json')) continue;
-    try {
-      const snapshot = snapshotSchema.parse(JSON.parse(await readFile(join(directory, name), 'utf8')));
-      snapshots.set(snapshot.snapshotId, snapshot);
-    } catch (err) {
-      unreadable += 1;
-      logger.error({ file: name, err }, 'snapshot cannot be read');
-    }
+    const snapshot = await readRecordFile(join(directory, name), snapshotSchema);
+    if (snapshot !== undefined) snapshots.set(snapshot.snapshotId, snapshot);
+    else
+      logger.error(
+        { file: name, place: await setAside(directory, [name]) },
+        'snapshot cannot be read: it is set aside',
+      );
   }
   return {
     list: () => [...snapshots.values()],
-    hasUnreadable: () => unreadable > 0,
+    hasSetAside: async () => await isAnythingAside(directory),
     get(snapshotId) {
       const snapshot = snapshots.get(snapshotId);
       if (snapshot !== undefined) return snapshot;

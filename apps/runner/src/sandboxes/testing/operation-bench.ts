@@ -182,7 +182,7 @@ async function createParts(
   const context: OperationContext = {
     ...{ host, table, snapshots, activity, clock },
     keepsakes: createKeepsakes(
-      keepAllWhileUnreadable(statesOf(host), host.store, snapshots, logger),
+      keepAllWhileUnreadable(statesOf(host), [host.store, snapshots], logger),
       table,
       snapshots,
       logger,
