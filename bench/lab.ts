@@ -33,6 +33,8 @@ export interface Lab extends AsyncDisposable {
   call(server: ServerProcess, method: string, path: string, body?: object): Promise<number>;
   /** Waits until the pool is full and nothing else boots or ends, so that samples do not disturb each other. */
   settle(server: ServerProcess, sandboxCount?: number): Promise<void>;
+  /** Waits until the server's sandboxes have stayed the same for a while, however many there are. */
+  quiet(server: ServerProcess): Promise<void>;
   progress(text: string): void;
   /** Ends `part` with the lab, also when the bench is interrupted. */
   use(part: AsyncDisposable): void;
@@ -40,6 +42,8 @@ export interface Lab extends AsyncDisposable {
 
 const poolSize = 8;
 const settleTimeoutMs = 60_000;
+/** Longer than a pool waits before it fills up again. */
+const quietMs = 600;
 
 export async function openLab(options: LabOptions): Promise<Lab> {
   const parts = new AsyncDisposableStack();
@@ -69,6 +73,16 @@ export async function openLab(options: LabOptions): Promise<Lab> {
       while (!(await isSettled(server, wanted))) {
         if (Date.now() > giveUpAt) throw new Error(`instance ${server.instance} did not settle at ${wanted} sandboxes`);
         await sleep(10);
+      }
+    },
+    quiet: async (server) => {
+      const giveUpAt = Date.now() + settleTimeoutMs;
+      let [seen, since] = ['', performance.now()];
+      while (performance.now() - since < quietMs) {
+        const now = await describeSandboxes(server);
+        if (now !== seen) [seen, since] = [now, performance.now()];
+        if (Date.now() > giveUpAt) throw new Error(`instance ${server.instance} did not come to rest`);
+        await sleep(20);
       }
     },
     use: (part) => {
@@ -102,11 +116,23 @@ export function connectionTo(server: ServerProcess): { apiKey: string; apiUrl: s
   return { apiKey, apiUrl, sandboxUrl };
 }
 
-/** Looks at the runner's records on disk: `wanted` of them, each either warm or running. */
+/** Whether there are so many sandboxes, each either warm or running. */
 async function isSettled(server: ServerProcess, wanted: number): Promise<boolean> {
+  const states = await readStates(server);
+  return states.size === wanted && [...states.values()].every((state) => state === 'warm' || state === 'running');
+}
+
+/** The runner's records on disk: the state of each sandbox by its id. */
+async function readStates(server: ServerProcess): Promise<ReadonlyMap<string, string>> {
   const folder = join(server.dataDirectory, 'sandboxes');
   const names = (await readdir(folder)).filter((name) => name.endsWith('.json'));
-  if (names.length !== wanted) return false;
-  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8').catch(() => '')));
-  return texts.every((text) => /"state":"(?:warm|running)"/.test(text));
+  const states = names.toSorted().map(async (name): Promise<readonly [string, string]> => {
+    const text = await readFile(join(folder, name), 'utf8').catch(() => '');
+    return [name, /"state":"(\w+)"/.exec(text)?.[1] ?? ''];
+  });
+  return new Map(await Promise.all(states));
+}
+
+async function describeSandboxes(server: ServerProcess): Promise<string> {
+  return [...(await readStates(server))].flat().join(' ');
 }

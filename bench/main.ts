@@ -17,6 +17,7 @@ import { runCode } from './measurements/run-code.ts';
 import { runPrograms } from './measurements/run-programs.ts';
 import { runTrue } from './measurements/run-true.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
+import { templates } from './measurements/templates.ts';
 import { transfer } from './measurements/transfer.ts';
 import { judge, summarize } from './statistics.ts';
 import { renderTable } from './table.ts';
@@ -32,6 +33,7 @@ const measurements: readonly Measurement[] = [
   sleepAndWake,
   fork,
   pool,
+  templates,
   build,
   image,
   functions,

@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { z } from 'zod';
 import { key, wholeNumber } from '@soulbox/base';
 import type { ConfigOf } from '@soulbox/base';
@@ -28,13 +28,21 @@ export const runnerConfigSchema = {
     'SOULBOX_POOL_SIZE',
     wholeNumber(0, 1000),
     4,
-    'Warm sandboxes kept ready for each template in use. 0 boots every sandbox on demand.',
+    'Warm sandboxes kept ready of the default template. Of any other one, or of a snapshot, that was used at least twice of late there are as ' +
+      'many as the largest burst of creates took, up to four times this number. 0 makes every sandbox on demand.',
+  ),
+  poolMemoryMb: key(
+    'SOULBOX_POOL_MEMORY_MB',
+    wholeNumber(0, 1_073_741_824),
+    Math.floor(totalmem() / 2 ** 20 / 8),
+    'MiB of memory that warm sandboxes of all but the default template may take together. Where more are wanted, those of what was not ' +
+      'used for longest go. Default: an eighth of the host’s memory.',
   ),
   poolIdleSeconds: key(
     'SOULBOX_POOL_IDLE_SECONDS',
     wholeNumber(1, 604_800),
     600,
-    'Seconds without a create after which the spares of a template other than the default one are removed.',
+    'Seconds without a create after which the spares of a template or snapshot are removed, those of the default template excepted.',
   ),
   bootConcurrency: key(
     'SOULBOX_BOOT_CONCURRENCY',

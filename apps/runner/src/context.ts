@@ -20,14 +20,12 @@ import { createDiskBudget } from './disk-budget/budget.ts';
 import type { DiskBudgetOptions } from './disk-budget/budget.ts';
 import { startDiskGuard } from './disk-budget/guard.ts';
 import { standingOf } from './disk-budget/need.ts';
-import { rehearse } from './envd/rehearse.ts';
 import { createEvents } from './events.ts';
 import { createSandboxMetrics } from './metrics/sandbox-metrics.ts';
 import { createActivity } from './sandboxes/activity.ts';
 import { createAdmission } from './sandboxes/admission.ts';
 import { createArchivist } from './sandboxes/archivist.ts';
 import { createBackground } from './sandboxes/background.ts';
-import { bootSandbox } from './sandboxes/boot.ts';
 import { openSnapshotStore } from './sandboxes/copies/snapshot-store.ts';
 import type { CreateContext } from './sandboxes/create.ts';
 import { endSandbox, retryEndings } from './sandboxes/end.ts';
@@ -40,8 +38,10 @@ import { createKeepsakes } from './sandboxes/keepsakes.ts';
 import { letGo } from './sandboxes/live.ts';
 import { createLogBook } from './sandboxes/log-book.ts';
 import type { OperationContext } from './sandboxes/operation.ts';
-import { createPool } from './sandboxes/pool.ts';
-import type { Pool } from './sandboxes/pool.ts';
+import type { Blueprint } from './sandboxes/pool/blueprint.ts';
+import { createSpareMaker } from './sandboxes/pool/make-spare.ts';
+import { createPool } from './sandboxes/pool/pool.ts';
+import type { Pool } from './sandboxes/pool/pool.ts';
 import { createRecordStore } from './sandboxes/record.ts';
 import { recoverSandboxes } from './sandboxes/recover.ts';
 import { openDependencyCache } from './run/dependency-cache.ts';
@@ -61,6 +61,9 @@ import type { StartedTemplates } from './templates/started.ts';
 import { createTeamUsage } from './sandboxes/team-usage.ts';
 import type { TeamUsage } from './sandboxes/team-usage.ts';
 import { createTimeUp } from './sandboxes/time-up.ts';
+
+/** Of a template that bursts of creates use there are so many times as many spares as of the default one, at most. */
+const sparesByUse = 4;
 
 export interface RunnerOptions {
   readonly config: RunnerConfig;
@@ -135,6 +138,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     pool,
     end,
     timeUp: createTimeUp(context, end),
+    isGone: (blueprint) => isGone(context, blueprint),
     retry: async () => {
       await retryEndings(context);
       await retrySteps(context, end);
@@ -252,23 +256,16 @@ async function createSandboxHost(
 
 function createRunnerPool(
   { config, logger, reserve }: RunnerOptions,
-  { host, table }: OperationContext,
+  context: OperationContext,
   end: RunnerContext['end'],
 ): Pool {
   return createPool({
     size: config.poolSize,
+    maxByUse: config.poolSize * sparesByUse,
+    memoryLimitBytes: config.poolMemoryMb * 2 ** 20,
     bootConcurrency: config.bootConcurrency,
     idleMs: config.poolIdleSeconds * 1000,
-    boot: async (blueprint) => {
-      reserve.check();
-      const sandbox = await bootSandbox(host, blueprint);
-      table.add(sandbox);
-      await table.step(sandbox, 'warm');
-      return sandbox;
-    },
-    rehearse: async ({ live }, { template }) => {
-      await rehearse(live.envd, template.defaultUser);
-    },
+    ...createSpareMaker(context, reserve),
     discard: async ({ record }) => {
       await end(record.sandboxId, 'killed');
     },
@@ -276,10 +273,15 @@ function createRunnerPool(
   });
 }
 
+/** Whoever deletes a snapshot wants its memory and disk to go. */
+function isGone({ snapshots }: OperationContext, blueprint: Blueprint): boolean {
+  return blueprint.kind === 'snapshot' && !snapshots.has(blueprint.snapshotId);
+}
+
 async function keepDefaultTemplate({ templates, defaultTemplate, config }: RunnerOptions, pool: Pool): Promise<void> {
   const template = await templates.find(defaultTemplate);
   if (template === undefined) return;
-  pool.keep({ template, isolation: isolationOf(config, template) }, { pinned: true });
+  pool.pin({ kind: 'template', template, isolation: isolationOf(config, template) });
 }
 
 /** What the template says, else what the server says. */

@@ -5,7 +5,7 @@ import { createRunnerContext } from './context.ts';
 import type { RunnerOptions } from './context.ts';
 import { addRunnerRoutes } from './routes.ts';
 import type { KnownSandbox } from './sandboxes/table.ts';
-import { isTenants, looksPaused } from './sandboxes/table.ts';
+import { isSpare, isTenants, looksPaused } from './sandboxes/table.ts';
 
 export interface Runner extends AsyncDisposable {
   /** The way of the control plane to this runner, in memory. */
@@ -45,7 +45,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       ]),
     runningCount: () => context.table.running().length,
     endAll: async () => await end((sandbox) => !(isTenants(sandbox) && looksPaused(sandbox))),
-    endSpares: async () => await end(({ record }) => record.state === 'warm'),
+    endSpares: async () => await end(isSpare),
     async [Symbol.asyncDispose]() {
       await context[Symbol.asyncDispose]();
     },

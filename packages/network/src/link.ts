@@ -40,8 +40,8 @@ const innerSettings = {
 } as const;
 
 /**
- * Makes the pair, one end in the namespace at `path`, both with addresses and up. On an error nothing is left. By netlink and
- * not by ip(8): a spawn holds this thread up for milliseconds.
+ * Makes the pair, one end in the namespace at `path` with its address and up. The host's end stays down, and no packet passes,
+ * before `plugLink`. On an error nothing is left. By netlink and not by ip(8): a spawn holds this thread up for milliseconds.
  */
 export async function createLink(plan: AddressPlan, slot: number, path: string, mtu: number): Promise<void> {
   const name = plan.interfaceOf(slot);
@@ -49,10 +49,9 @@ export async function createLink(plan: AddressPlan, slot: number, path: string, 
   const fd = openNamespaceFd(path);
   try {
     writeSettingsIn(fd, innerSettings);
-    await setUpOuter(name, plan.addressOf(slot), fd, mtu);
+    await makeEnds(name, fd, mtu);
     writeSetting(`ipv6/conf/${name}/disable_ipv6`, '1');
     await setUpInner(fd);
-    await waitUntilUp(name);
   } catch (error) {
     await deleteLink(name);
     throw error;
@@ -62,22 +61,29 @@ export async function createLink(plan: AddressPlan, slot: number, path: string, 
 }
 
 /**
- * No ARP: a sandbox could fill the host's neighbour table with requests. The neighbour is the translated address, since the
+ * Brings the host's end of a pair up. No ARP: a sandbox could fill the host's neighbour table with requests. The neighbour is the translated address, since the
  * kernel looks it up after the last hook.
  */
-async function setUpOuter(name: string, address: string, namespaceFd: number, mtu: number): Promise<void> {
+export async function plugLink(plan: AddressPlan, slot: number): Promise<void> {
+  const name = plan.interfaceOf(slot);
+  using socket = new RouteSocket(createNetlinkSocket(NETLINK_ROUTE));
+  const [found] = await socket.ask([findLink(name)]);
+  const index = indexFrom(found);
+  await socket.ask([
+    setFlags(index, interfaceFlags.up | interfaceFlags.noArp),
+    addHostRoute(index, plan.addressOf(slot)),
+    addNeighbour(index, inner.address, inner.mac),
+  ]);
+  await waitUntilUp(name);
+}
+
+async function makeEnds(name: string, namespaceFd: number, mtu: number): Promise<void> {
   using socket = new RouteSocket(createNetlinkSocket(NETLINK_ROUTE));
   const [own, peer] = [
     { name, mac: inner.gatewayMac },
     { name: inner.interfaceName, mac: inner.mac },
   ];
-  const [, found] = await socket.ask([makePair(own, peer, namespaceFd, mtu), findLink(name)]);
-  const index = indexFrom(found);
-  await socket.ask([
-    setFlags(index, interfaceFlags.up | interfaceFlags.noArp),
-    addHostRoute(index, address),
-    addNeighbour(index, inner.address, inner.mac),
-  ]);
+  await socket.ask([makePair(own, peer, namespaceFd, mtu)]);
 }
 
 async function setUpInner(namespaceFd: number): Promise<void> {
@@ -93,8 +99,8 @@ async function setUpInner(namespaceFd: number): Promise<void> {
 }
 
 /**
- * The host end came up before its peer, so the kernel starts its queue from a work item of its own a moment later and
- * drops what is sent until then: the answer to a sandbox's first packet, which TCP sends again after a whole second.
+ * The kernel starts the queue of the end that came up first from a work item of its own, a moment later, and drops what is sent until
+ * then. TCP sends that again after a whole second.
  */
 async function waitUntilUp(name: string): Promise<void> {
   for (let waitedMs = 0; waitedMs < upTimeoutMs; waitedMs += 2) {

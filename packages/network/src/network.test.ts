@@ -353,6 +353,24 @@ describe('life of an interface', () => {
     expect(await run('nft', ['list', 'table', 'inet', 'soulbox_12'])).not.toContain('policy_7');
   });
 
+  test('no packet passes one that is attached unplugged, and the first one does after it was plugged in', async () => {
+    const guest = await start();
+    await network.attachUnplugged(13, guest.path);
+    expect(await guest.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('timeout');
+    await network.setPolicy(13, { allowInternetAccess: false });
+    await network.plug(13);
+    expect(await guest.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('ECONNREFUSED');
+    await network.setPolicy(13, {});
+    const next = await start();
+    await network.attachUnplugged(14, next.path);
+    await network.plug(14);
+    const startedAt = performance.now();
+    expect(await next.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
+    // TCP would send a lost packet again after a second.
+    expect(performance.now() - startedAt).toBeLessThan(800);
+    for (const slot of [13, 14]) await network.detach(slot);
+  });
+
   test('a sandbox that dies takes its interface along; detach and a new attach work', async () => {
     const guest = await startLabNamespace();
     await network.attach(8, guest.path);

@@ -10,7 +10,7 @@ import { readDeviceCounters } from './device-counters.ts';
 import type { NetworkCounters } from './device-counters.ts';
 import { allowForwarding, checkOverlap, findMtu, hostAddresses, readRoutes, warnOfForeignDrop } from './host-state.ts';
 import { flushFlows } from './flush-flows.ts';
-import { createLink, deleteLink } from './link.ts';
+import { createLink, deleteLink, plugLink } from './link.ts';
 import { createNftWriter, writeOnce } from './nft-writer.ts';
 import { isOpen, parseEgressPolicy } from './policy.ts';
 import type { EgressPolicy } from './policy.ts';
@@ -35,8 +35,13 @@ export interface NetworkOptions {
 export interface Network {
   /**
    * Gives the namespace at `namespacePath` its interface: eth0, 10.11.0.2, a way out, and `policy` (default: open).
-   * What an earlier owner of the slot left is removed first. On an error nothing is left.
+   * What an earlier owner of the slot left is removed first. On an error nothing is left. No packet passes it before `plug`, so
+   * that one whose owner is not known yet can wait for its policy at no cost.
    */
+  attachUnplugged(slot: number, namespacePath: string, policy?: EgressPolicy): Promise<void>;
+  /** Lets packets through an interface that is attached unplugged. */
+  plug(slot: number): Promise<void>;
+  /** Both at once. */
   attach(slot: number, namespacePath: string, policy?: EgressPolicy): Promise<void>;
   /** Removes the slot's interface and policy. Safe to repeat. */
   detach(slot: number): Promise<void>;
@@ -78,6 +83,16 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
 
   const network: Network = {
     attach: async (slot, namespacePath, policy = {}) => {
+      await network.attachUnplugged(slot, namespacePath, policy);
+      try {
+        await network.plug(slot);
+      } catch (error) {
+        await network.detach(slot);
+        throw error;
+      }
+    },
+    plug: async (slot) => await plugLink(plan, slot),
+    attachUnplugged: async (slot, namespacePath, policy = {}) => {
       if (slots().has(slot)) await deleteLink(plan.interfaceOf(slot));
       await network.setPolicy(slot, policy);
       try {

@@ -4,7 +4,7 @@ import { createSandboxId } from '@soulbox/contract';
 import { removeSandbox } from './host.ts';
 import type { SandboxHost } from './host.ts';
 import { startProcesses, waitForEnvd } from './live.ts';
-import type { Blueprint } from './pool.ts';
+import type { TemplateBlueprint } from './pool/blueprint.ts';
 import type { SandboxRecord } from './record.ts';
 import type { LiveSandbox, RecordChange } from './table.ts';
 
@@ -14,7 +14,7 @@ import type { LiveSandbox, RecordChange } from './table.ts';
  */
 export async function bootSandbox(
   host: SandboxHost,
-  { template, isolation }: Blueprint,
+  { template, isolation }: Pick<TemplateBlueprint, 'template' | 'isolation'>,
   own: RecordChange = {},
 ): Promise<LiveSandbox> {
   const sandboxId = createSandboxId();

@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { Template } from '@soulbox/templates';
 import { needOfClaim } from '../disk-budget/need.ts';
-import { makeCopy } from './copies/make-copy.ts';
-import { orderCopies } from './copies/order-copies.ts';
-import { sealedSource } from './copies/source-at-hand.ts';
+import { giveUp, hasTenant, serveCopy, tellCopy } from './copies/make-copy.ts';
 import { tenantOfCopy } from './copies/tenant-of-copy.ts';
 import { getDriver } from './host.ts';
 import type { OperationContext } from './operation.ts';
-import type { Blueprint, Pool } from './pool.ts';
+import type { TemplateBlueprint } from './pool/blueprint.ts';
+import type { Pool } from './pool/pool.ts';
 import type { Lifecycle, Tenant, TenantNetwork } from './record.ts';
-import type { LiveSandbox, RunningSandbox } from './table.ts';
+import type { LiveSandbox, RunningSandbox, TenantSandbox } from './table.ts';
 import { sandboxToMessage } from './to-message.ts';
 
 /** What a tenant asks for; already validated by the control plane. */
@@ -32,14 +31,14 @@ export interface CreateContext extends OperationContext {
 /** Takes a warm sandbox and makes it the tenant's. The network is closed as asked before envd hears of the tenant. */
 export async function createSandbox(
   context: CreateContext,
-  blueprint: Blueprint,
+  blueprint: Omit<TemplateBlueprint, 'kind'>,
   request: CreateRequest,
 ): Promise<RunningSandbox> {
   const { host, pool, table } = context;
   getDriver(host, blueprint.isolation);
   using _place = context.admission.enter();
   using _room = host.disks.admit(needOfClaim(host, blueprint.template.diskMb), 'What is promised to a new sandbox');
-  const sandbox = await pool.take(blueprint);
+  const sandbox = await pool.take({ kind: 'template', ...blueprint });
   const { sandboxId } = sandbox.record;
   try {
     await claim(context, sandbox, tenantFromRequest(request, sandboxId, blueprint.template, context.clock.now()));
@@ -55,10 +54,9 @@ export async function createSandbox(
   return running;
 }
 
-async function claim({ host, table, clock }: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
-  await table.step(sandbox, 'claiming', { tenant });
-  host.disks.settle();
-  await host.network.setPolicy(sandbox.record.slot, tenant.network);
+async function claim(context: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
+  const { clock } = context;
+  await beginClaim(context, sandbox, tenant);
   await sandbox.live.envd.init({
     ...tenant.settings,
     ...(tenant.envdAccessToken === '' ? {} : { accessToken: tenant.envdAccessToken }),
@@ -66,24 +64,58 @@ async function claim({ host, table, clock }: CreateContext, sandbox: LiveSandbox
   });
 }
 
-/** Makes a copy of a snapshot the tenant's, with all that the request says and the memory and files of the snapshot. */
+async function beginClaim({ host, table }: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
+  await table.step(sandbox, 'claiming', { tenant });
+  host.disks.settle();
+  await host.network.setPolicy(sandbox.record.slot, tenant.network);
+}
+
+/**
+ * Makes a copy of a snapshot the tenant's, with all that the request says and the memory and files of the snapshot. Throws
+ * `state_damaged`, `state_incompatible` and `sandbox_resume_failed`.
+ */
 export async function createFromSnapshot(
   context: CreateContext,
   snapshotId: string,
   request: CreateRequest,
 ): Promise<RunningSandbox> {
+  const { host, pool } = context;
   const snapshot = context.snapshots.get(snapshotId);
   using _place = context.admission.enter();
-  using _hold = context.keepsakes.hold({ states: [snapshot.stateId], layers: snapshot.layers });
-  const order = await orderCopies(context, sealedSource(context.host, snapshot), 'snapshot');
+  using _room = host.disks.admit(needOfClaim(host, snapshot.diskMb), 'What is promised to a new sandbox');
+  const startedAt = performance.now();
+  const sandbox = await pool.take({ kind: 'snapshot', snapshotId });
+  const { sandboxId } = sandbox.record;
   const { settings } = snapshot.tenant;
   const own = {
     ...tenantsOwn(request),
     settings: { ...settings, envVars: { ...settings.envVars, ...request.envVars } },
   };
-  return await makeCopy(context, order, (sandboxId) =>
-    tenantOfCopy(snapshot.tenant, sandboxId, own, context.clock.now()),
-  );
+  const tenant = tenantOfCopy(snapshot.tenant, sandboxId, own, context.clock.now());
+  const copy = await claimCopy(context, sandbox, tenant, snapshot.hasMemory);
+  const durationMs = Math.round(performance.now() - startedAt);
+  host.logger.info({ sandboxId, cause: 'snapshot', durationMs }, 'sandbox copied');
+  return await serveCopy(context, copy);
+}
+
+/** Nothing of it runs on before its network is as the tenant wants it, and nobody reaches it before its envd has confirmed. */
+async function claimCopy(
+  context: CreateContext,
+  sandbox: LiveSandbox,
+  tenant: Tenant,
+  hasMemory: boolean,
+): Promise<TenantSandbox> {
+  try {
+    await beginClaim(context, sandbox, tenant);
+    if (!hasTenant(sandbox)) throw new Error('the record of a copy lost its tenant');
+    await context.host.network.plug(sandbox.record.slot);
+    await sandbox.live.driver.thaw(sandbox.live.instance);
+    await tellCopy(context, sandbox, hasMemory);
+    return sandbox;
+  } catch (err) {
+    await giveUp(context, sandbox.record.sandboxId, err);
+    throw err;
+  }
 }
 
 function tenantFromRequest(request: CreateRequest, sandboxId: string, template: Template, nowMs: number): Tenant {

@@ -1,8 +1,10 @@
 import type { Clock, Logger } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { Activity } from './activity.ts';
-import type { Pool } from './pool.ts';
-import type { Live, RunningSandbox, SandboxTable } from './table.ts';
+import type { Blueprint } from './pool/blueprint.ts';
+import type { Pool } from './pool/pool.ts';
+import { isSpare } from './table.ts';
+import type { KnownSandbox, Live, RunningSandbox, SandboxTable } from './table.ts';
 
 export interface KeeperOptions {
   readonly table: SandboxTable;
@@ -12,6 +14,8 @@ export interface KeeperOptions {
   readonly end: (sandboxId: string, cause: Cause) => Promise<boolean>;
   /** What a sandbox wants to happen at its deadline, or when it was idle for long. */
   readonly timeUp: (sandbox: RunningSandbox, cause: 'timeout' | 'idle') => Promise<void>;
+  /** Whether nobody can ask for spares of it any more. */
+  readonly isGone: (blueprint: Blueprint) => boolean;
   /** Tries again what failed half-way: endings and pauses. */
   readonly retry: () => Promise<void>;
   readonly logger: Logger;
@@ -44,8 +48,9 @@ export function startKeeper(options: KeeperOptions): Disposable {
   }, deadlineEveryMs);
 
   const lives = setInterval(() => {
-    for (const { record, live } of table.all()) {
-      if (record.state !== 'running' && record.state !== 'warm') continue;
+    for (const sandbox of table.all()) {
+      const { record, live } = sandbox;
+      if (record.state !== 'running' && !isWaiting(sandbox)) continue;
       if (live?.driver.isAlive(live.instance) === true) continue;
       logger.warn({ sandboxId: record.sandboxId }, 'sandbox died');
       pool.drop(record.sandboxId);
@@ -54,7 +59,7 @@ export function startKeeper(options: KeeperOptions): Disposable {
   }, liveEveryMs);
 
   const sweeps = setInterval(() => {
-    watch(pool.sweep(clock.now()));
+    watch(pool.sweep(clock.now(), options.isGone));
     watch(options.retry());
   }, sweepEveryMs);
 
@@ -65,6 +70,11 @@ export function startKeeper(options: KeeperOptions): Disposable {
       clearInterval(sweeps);
     },
   };
+}
+
+/** A spare that is still being made has no processes that could have died. */
+function isWaiting(sandbox: KnownSandbox): boolean {
+  return isSpare(sandbox) && sandbox.live !== undefined;
 }
 
 async function endDead({ end }: KeeperOptions, sandboxId: string, live: Live | undefined): Promise<void> {

@@ -6,6 +6,7 @@ import { SoulBoxError } from '@soulbox/base';
  *     booting --> warm --> claiming --> running <--> snapshotting <--> paused
  *                                        |  ^                           ^  |
  *     restoring (a copy) ----------------|--+---- resuming <------------|--+
+ *     restoring (a spare of a snapshot) --> claiming
  *                                        +------> pausing --------------+
  *     booting --> building (the sandbox of a template build, nobody's to the end)
  *
@@ -40,7 +41,7 @@ const legalSteps = {
   paused: ['resuming', 'snapshotting', 'ending'],
   resuming: ['running', 'paused', 'ending'],
   snapshotting: ['running', 'paused', 'ending'],
-  restoring: ['running', 'ending'],
+  restoring: ['claiming', 'running', 'ending'],
   ending: [],
 } as const satisfies Record<SandboxState, readonly SandboxState[]>;
 

@@ -36,7 +36,7 @@ export async function startProcesses(
   const attachNetwork = async (path: string): Promise<void> => {
     // No process runs yet, and none does unless this resolves.
     await memory?.pagesChecked;
-    await host.network.attach(record.slot, path, record.tenant?.network ?? {});
+    await attachTo(host, record, path);
     namespace = openNamespace(path);
   };
   const need = await diskNeedOf(host, record);
@@ -51,6 +51,12 @@ export async function startProcesses(
     namespace?.close();
     throw error;
   }
+}
+
+/** Programs that come back while their sandbox is nobody's reach nothing: its tenant may not want them to. */
+async function attachTo({ network }: SandboxHost, { slot, state, tenant }: SandboxRecord, path: string): Promise<void> {
+  if (state === 'restoring' && tenant === undefined) await network.attachUnplugged(slot, path);
+  else await network.attach(slot, path, tenant?.network ?? {});
 }
 
 async function createSpec(

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { sleep } from '@soulbox/base';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { readCpuType } from '../host/cpu-type.ts';
-import type { Pool } from './pool.ts';
+import type { Pool } from './pool/pool.ts';
 import type { SandboxRecord, Work } from './record.ts';
 import { recoverSandboxes } from './recover.ts';
 import { resumeForTraffic } from './sleep/resume-for-traffic.ts';

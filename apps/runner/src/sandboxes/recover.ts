@@ -6,7 +6,7 @@ import type { SandboxHost } from './host.ts';
 import { isTenantState } from './lifecycle.ts';
 import { liveFrom } from './live.ts';
 import type { OperationContext } from './operation.ts';
-import type { Pool } from './pool.ts';
+import type { Pool } from './pool/pool.ts';
 import type { SandboxRecord } from './record.ts';
 import { recoverStep } from './recover-step.ts';
 import { isRunning, isTenants } from './table.ts';
@@ -132,7 +132,7 @@ async function putBack(
   if (live !== undefined && template !== undefined && record.runtimeDirectory === host.runtime.directory) {
     const spare = { record, live };
     table.add(spare);
-    pool.put({ template, isolation: record.driver }, spare);
+    pool.put({ kind: 'template', template, isolation: record.driver }, spare);
     return true;
   }
   live?.namespace.close();

@@ -41,6 +41,11 @@ export function isTenants(sandbox: KnownSandbox): sandbox is TenantSandbox {
   return isTenantState(sandbox.record.state) && sandbox.record.tenant !== undefined;
 }
 
+/** Whether it waits for a tenant, or is being made for one that is not known yet. */
+export function isSpare({ record }: KnownSandbox): boolean {
+  return record.state === 'warm' || (record.state === 'restoring' && record.tenant === undefined);
+}
+
 export function isRunning(sandbox: KnownSandbox): sandbox is RunningSandbox {
   return sandbox.record.state === 'running' && isTenants(sandbox) && sandbox.live !== undefined;
 }

@@ -43,7 +43,7 @@ export function createStartedTemplates(context: BuildContext, stopping: AbortSig
   return {
     async snapshotOf(template, isolation) {
       const snapshotId = `started${template.templateId}${isolation}`;
-      if (snapshots.list().some((snapshot) => snapshot.snapshotId === snapshotId)) return snapshotId;
+      if (snapshots.has(snapshotId)) return snapshotId;
       const making =
         underway.get(snapshotId) ??
         make(snapshotId, template, isolation).finally(() => {

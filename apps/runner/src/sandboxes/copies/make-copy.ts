@@ -1,22 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createSandboxId } from '@soulbox/contract';
-import { startProcesses } from '../live.ts';
+import { startProcesses, waitForEnvd } from '../live.ts';
 import type { OperationContext } from '../operation.ts';
 import type { SandboxRecord, Tenant } from '../record.ts';
 import { confirmResumed } from '../sleep/confirm.ts';
-import { settleIn } from '../sleep/settle-in.ts';
-import type { RunningSandbox, TenantSandbox } from '../table.ts';
+import { tellSettings } from '../sleep/settle-in.ts';
+import type { KnownSandbox, LiveSandbox, RunningSandbox, TenantSandbox } from '../table.ts';
 import { sandboxToMessage } from '../to-message.ts';
 import type { CopyOrder } from './order-copies.ts';
-
-/** Makes one copy of what is sealed already. Throws what its two steps throw. */
-export async function makeCopy(
-  context: OperationContext,
-  order: CopyOrder,
-  tenantOf: (sandboxId: string) => Tenant,
-): Promise<RunningSandbox> {
-  return await serveCopy(context, await startCopy(context, order, tenantOf));
-}
 
 /**
  * Starts one copy: a sandbox of its own in everything but memory and files, whose envd has confirmed that it knows whose it is. One
@@ -27,29 +18,64 @@ export async function startCopy(
   order: CopyOrder,
   tenantOf: (sandboxId: string) => Tenant,
 ): Promise<TenantSandbox> {
-  const { host, table } = context;
   const startedAt = performance.now();
-  const sandboxId = createSandboxId();
-  const record = createRecord(context, order, sandboxId, tenantOf(sandboxId));
-  const sandbox: TenantSandbox = { record, live: undefined };
-  table.add(sandbox);
+  const sandbox = await restoreCopy(context, order, tenantOf);
+  const { sandboxId } = sandbox.record;
   try {
-    await table.update(sandbox, {});
-    await bringUp(context, sandbox, order);
+    if (!hasTenant(sandbox)) throw new Error('the record of a copy lost its tenant');
+    await tellCopy(context, sandbox, order.memory !== undefined);
+    const durationMs = Math.round(performance.now() - startedAt);
+    context.host.logger.info({ sandboxId, cause: order.cause, durationMs }, 'sandbox copied');
+    return sandbox;
   } catch (err) {
     await giveUp(context, sandboxId, err);
     throw err;
   }
-  const durationMs = Math.round(performance.now() - startedAt);
-  host.logger.info({ sandboxId, cause: order.cause, durationMs }, 'sandbox copied');
-  return sandbox;
+}
+
+/**
+ * The processes of a copy. Without a tenant it is a spare, whose network is not plugged in: programs that were saved run in it. Its envd
+ * knows nothing yet but what was saved. On an error nothing is left.
+ */
+export async function restoreCopy(
+  context: OperationContext,
+  order: CopyOrder,
+  tenantOf?: (sandboxId: string) => Tenant,
+): Promise<LiveSandbox> {
+  const sandboxId = createSandboxId();
+  const sandbox: KnownSandbox = { record: createRecord(context, order, sandboxId, tenantOf), live: undefined };
+  context.table.add(sandbox);
+  try {
+    await context.table.update(sandbox, {});
+    const live = await startProcesses(context.host, sandbox.record, order.rootfs, order.memory);
+    const started = Object.assign(sandbox, { live });
+    if (order.memory === undefined) await waitForEnvd(live);
+    return started;
+  } catch (err) {
+    await giveUp(context, sandboxId, err);
+    throw err;
+  }
+}
+
+/** Tells the envd of a copy whose it is, and waits until it has made what is in it a sandbox of its own. */
+export async function tellCopy(
+  context: OperationContext,
+  sandbox: LiveSandbox & TenantSandbox,
+  hasMemory: boolean,
+): Promise<void> {
+  if (hasMemory) await confirmResumed(context, sandbox, sandbox.live, true);
+  else await tellSettings(context, sandbox, sandbox.live);
+}
+
+export function hasTenant(sandbox: LiveSandbox): sandbox is LiveSandbox & TenantSandbox {
+  return sandbox.record.tenant !== undefined;
 }
 
 /** Makes a copy its tenant's, and tells of it. Called when the layers that it lies on are sealed. Throws `disk_full`. */
 export async function serveCopy(context: OperationContext, sandbox: TenantSandbox): Promise<RunningSandbox> {
   const { sandboxId } = sandbox.record;
   try {
-    await context.table.step(sandbox, 'running', { disk: 'kept' });
+    await context.table.step(sandbox, 'running', { disk: 'kept', stateSinceMs: context.clock.now() });
   } catch (err) {
     await giveUp(context, sandboxId, err);
     throw err;
@@ -57,24 +83,18 @@ export async function serveCopy(context: OperationContext, sandbox: TenantSandbo
   return announce(context, context.table.getRunning(sandboxId));
 }
 
-async function giveUp(context: OperationContext, sandboxId: string, err: unknown): Promise<void> {
+/** Removes a copy that nobody has been told of. */
+export async function giveUp(context: OperationContext, sandboxId: string, err: unknown): Promise<void> {
   context.host.logger.error({ sandboxId, cause: 'unconfirmed', err }, 'copy not made');
   await context.abandon(sandboxId);
-}
-
-async function bringUp(context: OperationContext, sandbox: TenantSandbox, order: CopyOrder): Promise<void> {
-  const live = await startProcesses(context.host, sandbox.record, order.rootfs, order.memory);
-  sandbox.live = live;
-  if (order.memory === undefined) await settleIn(context, sandbox, live);
-  else await confirmResumed(context, sandbox, live, true);
 }
 
 function createRecord(
   { host, clock }: OperationContext,
   { source, cause, memory }: CopyOrder,
   sandboxId: string,
-  tenant: Tenant,
-): SandboxRecord & { tenant: Tenant } {
+  tenantOf: ((sandboxId: string) => Tenant) | undefined,
+): SandboxRecord {
   return {
     formatVersion: 1,
     sandboxId,
@@ -94,7 +114,7 @@ function createRecord(
     disk: 'new',
     pagesFrom: '',
     waitsForRoom: false,
-    tenant,
+    ...(tenantOf === undefined ? {} : { tenant: tenantOf(sandboxId) }),
   };
 }
 

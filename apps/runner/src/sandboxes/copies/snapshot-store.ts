@@ -48,6 +48,7 @@ export interface SnapshotStore {
   hasSetAside(): Promise<boolean>;
   /** Throws `snapshot_not_found`. */
   get(snapshotId: string): SnapshotRecord;
+  has(snapshotId: string): boolean;
   /** Throws `bad_request` for an id that cannot be one and `name_taken` for one that exists. */
   checkFree(snapshotId: string): void;
   /** On the disk when it resolves. Replaces one of the same id. */
@@ -75,6 +76,7 @@ export async function openSnapshotStore(directory: string, logger: Logger): Prom
   return {
     list: () => [...snapshots.values()],
     hasSetAside: async () => await isAnythingAside(directory),
+    has: (snapshotId) => snapshots.has(snapshotId),
     get(snapshotId) {
       const snapshot = snapshots.get(snapshotId);
       if (snapshot !== undefined) return snapshot;

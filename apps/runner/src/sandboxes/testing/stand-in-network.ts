@@ -4,22 +4,36 @@ import type { EgressPolicy, Network } from '@soulbox/network';
 export interface StandInNetwork extends Network {
   /** By slot, since its interface was attached. */
   readonly policies: ReadonlyMap<number, EgressPolicy>;
+  /** Slots whose interfaces let packets through. */
+  readonly plugged: ReadonlySet<number>;
   /** Paths of namespaces whose connections to the outside were ended, in order. */
   readonly closed: readonly string[];
 }
 
 export function createStandInNetwork(): StandInNetwork {
   const policies = new Map<number, EgressPolicy>();
+  const plugged = new Set<number>();
   const closed: string[] = [];
   return {
     policies,
+    plugged,
     closed,
     attach(slot, _namespacePath, policy = {}) {
       policies.set(slot, policy);
+      plugged.add(slot);
+      return Promise.resolve();
+    },
+    attachUnplugged(slot, _namespacePath, policy = {}) {
+      policies.set(slot, policy);
+      return Promise.resolve();
+    },
+    plug(slot) {
+      plugged.add(slot);
       return Promise.resolve();
     },
     detach(slot) {
       policies.delete(slot);
+      plugged.delete(slot);
       return Promise.resolve();
     },
     setPolicy(slot, policy) {

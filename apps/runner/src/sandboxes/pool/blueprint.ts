@@ -1,0 +1,24 @@
+import type { Template } from '@soulbox/templates';
+
+/** A sandbox that is booted from a template of the store. */
+export interface TemplateBlueprint {
+  readonly kind: 'template';
+  readonly template: Template;
+  /** Name of the driver. */
+  readonly isolation: string;
+}
+
+/** One that is restored from a snapshot, such as what a team's template build has left. */
+export interface SnapshotBlueprint {
+  readonly kind: 'snapshot';
+  readonly snapshotId: string;
+}
+
+/** What spares are made of; those of one shelf are all alike. */
+export type Blueprint = TemplateBlueprint | SnapshotBlueprint;
+
+/** The same for all blueprints of one shelf. */
+export function shelfNameOf(blueprint: Blueprint): string {
+  if (blueprint.kind === 'snapshot') return `snapshot ${blueprint.snapshotId}`;
+  return `template ${blueprint.template.templateId} ${blueprint.isolation}`;
+}
