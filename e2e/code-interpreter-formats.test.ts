@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { isMade, sharedInterpreter } from './harness/code-interpreter.ts';
+import { ask, routes } from './harness/http.ts';
 
 describe.skipIf(!isMade)('results of code', () => {
   const sandbox = sharedInterpreter();
@@ -53,6 +54,46 @@ display({'image/png': 'iVBORw==', 'image/jpeg': '/9j/', 'application/pdf': 'JVBE
     expect((await one('"a \'quoted\' text"')).text).toBe("a 'quoted' text");
     expect((await one('list(range(5000))')).text).toMatch(/4998,\s+4999\]$/);
     expect((await one('{"nan": float("nan")}')).formats()).not.toContain('json');
+  });
+
+  // The JavaScript client reads all numbers as its own, so this looks at the line that it gets.
+  const lineOf = async (code: string, language: string): Promise<string> => {
+    const headers = { ...routes.headers(sandbox().sandboxId, 49_999), 'content-type': 'application/json' };
+    const request = { method: 'POST', path: '/execute', headers, body: JSON.stringify({ code, language }) };
+    const { body } = await ask(request);
+    const line = body.split('\n').find((one) => one.includes('"type":"result"'));
+    if (line === undefined) throw new Error(`no result: ${body}`);
+    return line;
+  };
+
+  test.each([
+    ['a list', '[1.0, 12345678901234567890, -0.0, 1e22]', '"json":[1.0, 12345678901234567890, -0.0, 1e+22]'],
+    [
+      'a data frame',
+      `import pandas as pd; pd.DataFrame({'2': [1.0, 2.5], '1': [12345678901234567890, 1]})`,
+      '"data":{"2": [1.0, 2.5], "1": [12345678901234567890, 1]}',
+    ],
+    [
+      'a type without a name',
+      `display({'application/x-own': {'a': 1.0}}, raw=True)`,
+      '"extra":{"application/x-own":{"a": 1.0}}',
+    ],
+    ['a chart', 'import matplotlib.pyplot as plt; plt.plot([1.0, 2.0]); plt.show()', '[1.0, 2.0]'],
+  ])('numbers of Python arrive as its kernel wrote them: %s', async (_what, code, expected) => {
+    expect((await lineOf(code, 'python')).replaceAll(/([:,]) */g, '$1')).toContain(
+      expected.replaceAll(/([:,]) */g, '$1'),
+    );
+  });
+
+  test('numbers of JavaScript arrive as JavaScript writes them', async () => {
+    expect(await lineOf('({ a: [1e21, 0.1, 9007199254740993] })', 'javascript')).toContain(
+      '"json":{"a":[1e+21,0.1,9007199254740992]}',
+    );
+  });
+
+  test('numbers of R arrive as its kernel wrote them', async () => {
+    const code = `IRdisplay::publish_mimebundle(list('application/json' = list(a = I(c(1.5, 12345678901)))))`;
+    expect(await lineOf(code, 'r')).toContain('12345678901');
   });
 
   test('a data frame is data: a list for each column, dates in ISO form', async () => {

@@ -201,14 +201,20 @@ describe.skipIf(!isMade)('variables of code', () => {
 });
 
 describe.skipIf(!isMade)('the processes of the template', () => {
-  test('each is found by the name that tools know, and comes back when it is killed', async () => {
+  test('none pretends to be a program that is not there', async () => {
+    const { stdout } = await (await createInterpreter()).commands.run('ps -eo args');
+    expect(stdout).toContain('/opt/code-interpreter/server.cjs');
+    expect(stdout).not.toMatch(/uvicorn|jupyter/);
+  });
+
+  test('each comes back when it is killed, as the guide says', async () => {
     const sandbox = await createInterpreter();
-    for (const name of ['jupyter server', 'uvicorn main:app']) {
+    for (const file of ['python/zygote.py', 'server.cjs']) {
       await sandbox.runCode('x = 1');
       // The shell that asks has the words in its own command line.
-      const find = `pgrep -f '[${name.slice(0, 1)}]${name.slice(1)}'`;
+      const find = `pgrep -f '/opt/code-interpreter/[${file.slice(0, 1)}]${file.slice(1)}'`;
       const { stdout: pid } = await sandbox.commands.run(find);
-      await sandbox.commands.run(`kill -9 $(${find})`, { user: 'root' });
+      await sandbox.commands.run(`sudo pkill -9 -f '/opt/code-interpreter/[${file.slice(0, 1)}]${file.slice(1)}'`);
       await until(
         'another',
         async () => {
@@ -234,7 +240,7 @@ describe.skipIf(!isMade)('the processes of the template', () => {
     const contexts = await Promise.all([sandbox.createCodeContext(), sandbox.createCodeContext()]);
     for (const context of contexts) expect((await sandbox.runCode(version, { context })).text).toBe('own');
     const zygotes = await sandbox.commands.run(
-      "ps -eo ppid,args | grep '[j]upyter server' | grep -c \"^ *$(pgrep -f '[u]vicorn main:app') \"",
+      "ps -eo ppid,args | grep '[z]ygote.py' | grep -c \"^ *$(pgrep -f 'node .*/[s]erver.cjs') \"",
     );
     // The first stays for the kernel that it made.
     expect(zygotes.stdout.trim()).toBe('2');

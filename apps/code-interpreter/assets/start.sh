@@ -16,7 +16,6 @@ if [ ! -e "$folder/java/JavaKernel.class" ] && command -v javac >/dev/null; then
 fi
 
 while :; do
-  # The last word is for people and tools that know E2B's template: they look for `uvicorn main:app`.
-  NODE_OPTIONS=$options node "$folder/server.cjs" 'uvicorn main:app'
+  NODE_OPTIONS=$options node "$folder/server.cjs"
   sleep 0.5
 done

@@ -30,14 +30,10 @@ export interface Config {
 
 const reseedFolder = '/.soulbox/reseed';
 
-/**
- * Reads `--port`, `--envd-url`, `--home` and the environment. Other words are allowed, and mean nothing: tools that know E2B's
- * template look for this process by its command line.
- */
+/** Reads `--port`, `--envd-url`, `--home` and the environment. */
 export function readConfig(args = process.argv.slice(2), program = process.argv[1] ?? ''): Config {
   const { values } = parseArgs({
     args,
-    allowPositionals: true,
     options: {
       port: { type: 'string', default: '49999' },
       'envd-url': { type: 'string', default: `http://127.0.0.1:${envdPort}` },

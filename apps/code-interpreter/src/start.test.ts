@@ -26,7 +26,7 @@ describe.skipIf(!hasPython)('the server', () => {
     envd.listen(0, '127.0.0.1');
     await once(envd, 'listening');
     const envdUrl = `http://127.0.0.1:${(envd.address() as AddressInfo).port}`;
-    const args = ['--port', '0', '--home', '/tmp', '--envd-url', envdUrl, 'uvicorn main:app'];
+    const args = ['--port', '0', '--home', '/tmp', '--envd-url', envdUrl];
     server = await startCodeInterpreter(readConfig(args, join(import.meta.dirname, 'main.ts')));
     url = `http://127.0.0.1:${server.port}`;
   });

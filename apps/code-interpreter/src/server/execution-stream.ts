@@ -24,9 +24,9 @@ export function openExecutionStream(response: ServerResponse): ExecutionStream {
   const stopTimer = (): void => clearInterval(timer);
   response.once('close', stopTimer);
 
-  const write = (line: object): void => {
+  const write = (line: object | string): void => {
     timer.refresh();
-    if (!response.destroyed) response.write(`${asciiJson(line)}\n`);
+    if (!response.destroyed) response.write(`${typeof line === 'string' ? line : asciiJson(line)}\n`);
   };
   /** The number comes first, also when the kernel never got as far as to give one. */
   const number = (executionCount: number): void => {
@@ -50,7 +50,8 @@ export function openExecutionStream(response: ServerResponse): ExecutionStream {
   };
 }
 
-function linesOf(output: Output): object[] {
+/** As objects, or as JSON in ASCII. */
+function linesOf(output: Output): (object | string)[] {
   switch (output.type) {
     case 'started':
       return [];

@@ -3,14 +3,26 @@ import { asciiJson } from './ascii-json.ts';
 import { resultLine } from './result-line.ts';
 
 test('MIME types get their names, and what has none goes under extra', () => {
-  const bundle = { 'text/plain': 't', 'text/html': 'h', 'image/png': 'aW\n1n', 'e2b/data': { a: [1] }, 'x/y': 'z' };
-  expect(resultLine(bundle, true)).toEqual({
+  const data = { json: '{"a":[1]}' };
+  const bundle = [
+    ...([
+      ['text/plain', 't'],
+      ['text/html', 'h'],
+      ['image/png', 'aW\n1n'],
+      ['e2b/data', data],
+    ] as const),
+    ...([
+      ['x/y', 'z'],
+      ['__proto__', { json: '1' }],
+    ] as const),
+  ];
+  expect(JSON.parse(resultLine(bundle, true))).toEqual({
     type: 'result',
     text: 't',
     html: 'h',
     png: 'aW1n',
     data: { a: [1] },
-    extra: { 'x/y': 'z' },
+    extra: { 'x/y': 'z', ['__proto__']: 1 },
     is_main_result: true,
   });
 });
@@ -24,7 +36,26 @@ test.each([
   [`''a''`, `'a'`],
   [`'a' + 'b'`, `a' + 'b`],
 ])('one pair of quotes around a text is taken off: %s', (text, expected) => {
-  expect(resultLine({ 'text/plain': text }, false)).toMatchObject({ text: expected });
+  expect(JSON.parse(resultLine([['text/plain', text]], false))).toMatchObject({ text: expected });
+});
+
+test('what the kernel wrote as JSON stands in the line as it wrote it', () => {
+  const json = '{"2": [1.0, -0.0, 1e400, 12345678901234567890], "1": 0.10}';
+  expect(
+    resultLine(
+      [
+        ['e2b/data', { json }],
+        ['x/n', { json: '1.0' }],
+      ],
+      true,
+    ),
+  ).toBe(`{"type":"result","data":${json},"extra":{"x/n":1.0},"is_main_result":true}`);
+});
+
+test('it is one line in ASCII, whatever stands between the values of the kernel', () => {
+  const line = resultLine([['application/json', { json: '{\r\n  "ü": "\u2028\\n"\n}' }]], false);
+  expect(line).toMatch(/^[ -~]*$/);
+  expect(JSON.parse(line)).toMatchObject({ json: { ü: '\u2028\n' } });
 });
 
 test('JSON is ASCII, and the same value', () => {

@@ -1,41 +1,46 @@
 import type { Bundle } from '../kernels/kernel.ts';
+import type { JsonText } from '../kernels/json-text.ts';
+import { asciiText } from './ascii-json.ts';
 
 /** The wire's names of MIME types; all others go under `extra`. */
-const namesByType: Readonly<Record<string, string>> = {
-  'text/plain': 'text',
-  'text/html': 'html',
-  'text/markdown': 'markdown',
-  'image/svg+xml': 'svg',
-  'image/png': 'png',
-  'image/jpeg': 'jpeg',
-  'application/pdf': 'pdf',
-  'text/latex': 'latex',
-  'application/json': 'json',
-  'application/javascript': 'javascript',
-  'e2b/data': 'data',
-  'e2b/chart': 'chart',
-};
+const namesByType: ReadonlyMap<string, string> = new Map([
+  ['text/plain', 'text'],
+  ['text/html', 'html'],
+  ['text/markdown', 'markdown'],
+  ['image/svg+xml', 'svg'],
+  ['image/png', 'png'],
+  ['image/jpeg', 'jpeg'],
+  ['application/pdf', 'pdf'],
+  ['text/latex', 'latex'],
+  ['application/json', 'json'],
+  ['application/javascript', 'javascript'],
+  ['e2b/data', 'data'],
+  ['e2b/chart', 'chart'],
+]);
 const base64Names = new Set(['png', 'jpeg', 'pdf']);
 
-/** A value as a line of the stream. */
-export function resultLine(bundle: Bundle, isMain: boolean): object {
-  const formats: Record<string, unknown> = {};
-  const extra: Record<string, unknown> = {};
-  for (const [type, value] of Object.entries(bundle)) {
-    const name = namesByType[type];
-    if (name === undefined) extra[type] = value;
-    else formats[name] = formatted(name, value);
+/** A value as a line of the stream, in ASCII. What the kernel wrote as JSON stands in it as the kernel wrote it. */
+export function resultLine(bundle: Bundle, isMain: boolean): string {
+  const formats: string[] = [];
+  const extra: string[] = [];
+  for (const [type, value] of bundle) {
+    const name = namesByType.get(type);
+    if (name === undefined) extra.push(member(type, value));
+    else formats.push(member(name, typeof value === 'string' ? formatted(name, value) : value));
   }
-  return {
-    type: 'result',
-    ...formats,
-    ...(Object.keys(extra).length === 0 ? {} : { extra }),
-    is_main_result: isMain,
-  };
+  const members = ['"type":"result"', ...formats];
+  if (extra.length > 0) members.push(`"extra":{${extra.join(',')}}`);
+  members.push(`"is_main_result":${isMain}`);
+  return asciiText(`{${members.join(',')}}`);
 }
 
-function formatted(name: string, value: unknown): unknown {
-  if (typeof value !== 'string') return value;
+function member(name: string, value: string | JsonText): string {
+  // A line break in JSON stands between values, and would end the line of the stream.
+  const json = typeof value === 'string' ? JSON.stringify(value) : value.json.replaceAll(/[\r\n]/g, ' ');
+  return `${JSON.stringify(name)}:${json}`;
+}
+
+function formatted(name: string, value: string): string {
   if (name === 'text') return withoutQuotes(value);
   return base64Names.has(name) ? value.replaceAll(/\s/g, '') : value;
 }

@@ -80,7 +80,7 @@ function outputFromWords([type, ...words]: readonly string[]): Output | undefine
     case 'stderr':
       return { type, text: first };
     case 'result':
-      return { type: 'result', isMain: true, bundle: { 'text/plain': first } };
+      return { type: 'result', isMain: true, bundle: [['text/plain', first]] };
     case 'error':
       return { type: 'error', name: first, value: second, traceback: third };
     default:

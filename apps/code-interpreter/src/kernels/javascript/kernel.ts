@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { Readable, Writable } from 'node:stream';
-import type { Bundle, Kernel, KernelOptions } from '../kernel.ts';
+import { bundleFromMember } from '../json-text.ts';
+import type { Kernel, KernelOptions, Output } from '../kernel.ts';
 import { KernelEnded } from '../kernel.ts';
 import { spawnGroup } from '../process/group.ts';
 import { MarkedStream } from '../process/marked-stream.ts';
@@ -22,8 +23,11 @@ export type Request =
 export type Reply =
   | { readonly type: 'ready' }
   | { readonly type: 'done' }
-  | { readonly type: 'result'; readonly isMain: boolean; readonly bundle: Bundle }
+  | { readonly type: 'result'; readonly isMain: boolean; readonly bundle: Shown }
   | { readonly type: 'error'; readonly name: string; readonly value: string; readonly traceback: string };
+
+/** MIME types and what stands for them. */
+export type Shown = Readonly<Record<string, unknown>>;
 
 /** The preload that makes a copy of the sandbox draw other random numbers (docs/fork.md). */
 const reseedFile = '/.soulbox/reseed/node.cjs';
@@ -47,7 +51,7 @@ export async function startJavascriptKernel(
   for (const pipe of [requests, interrupts]) pipe.on('error', () => undefined);
   replies.on('error', () => undefined);
   const outputs = { stdout: new MarkedStream(stdout), stderr: new MarkedStream(stderr) };
-  let listen: ((reply: Reply) => void) | undefined;
+  let listen: ((reply: Heard) => void) | undefined;
   let count = 0;
   createInterface({ input: replies }).on('line', (line) => {
     const reply = parseReply(line);
@@ -59,7 +63,7 @@ export async function startJavascriptKernel(
   gone.catch(() => undefined);
 
   /** Resolves with the reply that ends it. */
-  const until = async (type: 'ready' | 'done', take: (reply: Reply) => void, request?: Request): Promise<void> => {
+  const until = async (type: 'ready' | 'done', take: (reply: Heard) => void, request?: Request): Promise<void> => {
     const answered = new Promise<void>((resolve) => {
       listen = (reply) => (reply.type === type ? resolve() : take(reply));
     });
@@ -114,11 +118,16 @@ export async function startJavascriptKernel(
   };
 }
 
+/** A reply whose values stay as the child wrote them. */
+type Heard = Exclude<Reply, { type: 'result' }> | (Output & { readonly type: 'result' });
+
 /** The child runs hostile code, which can write here too; it is the same tenant's, so a nonsense line is only dropped. */
-function parseReply(line: string): Reply | undefined {
+function parseReply(line: string): Heard | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null && 'type' in value ? (value as Reply) : undefined;
+    if (typeof value !== 'object' || value === null || !('type' in value)) return undefined;
+    const reply = value as Reply;
+    return reply.type === 'result' ? { ...reply, bundle: bundleFromMember(line, 'bundle') } : reply;
   } catch {
     return undefined;
   }

@@ -6,6 +6,8 @@ export interface JupyterMessage {
   /** The id of the request that caused it. */
   readonly parentId: string | undefined;
   readonly content: Readonly<Record<string, unknown>>;
+  /** The same as the kernel wrote it. */
+  readonly contentText: string;
 }
 
 const delimiter = '<IDS|MSG>';
@@ -34,10 +36,12 @@ export function decodeMessage(frames: readonly Buffer[]): JupyterMessage | undef
     const type = asRecord(JSON.parse(header.toString('utf8')))['msg_type'];
     const parentId = asRecord(JSON.parse(parent.toString('utf8')))['msg_id'];
     if (typeof type !== 'string') return undefined;
+    const contentText = content.toString('utf8');
     return {
       type,
       parentId: typeof parentId === 'string' ? parentId : undefined,
-      content: asRecord(JSON.parse(content.toString('utf8'))),
+      content: asRecord(JSON.parse(contentText)),
+      contentText,
     };
   } catch {
     return undefined;

@@ -1,8 +1,9 @@
-import type { Bundle, Output } from '../kernel.ts';
+import { bundleFromMember } from '../json-text.ts';
+import type { Output } from '../kernel.ts';
 import type { JupyterMessage } from './message.ts';
 
 /** What a message of a kernel shows, undefined for one that shows nothing. */
-export function outputFromMessage({ type, content }: JupyterMessage): Output | undefined {
+export function outputFromMessage({ type, content, contentText }: JupyterMessage): Output | undefined {
   switch (type) {
     case 'execute_input':
       return { type: 'started', executionCount: Number(content['execution_count'] ?? 0) };
@@ -10,7 +11,7 @@ export function outputFromMessage({ type, content }: JupyterMessage): Output | u
       return { type: content['name'] === 'stderr' ? 'stderr' : 'stdout', text: text(content['text']) };
     case 'display_data':
     case 'execute_result':
-      return { type: 'result', isMain: type === 'execute_result', bundle: (content['data'] ?? {}) as Bundle };
+      return { type: 'result', isMain: type === 'execute_result', bundle: bundleFromMember(contentText, 'data') };
     case 'error':
       return errorFromContent(content);
     case 'execute_reply':

@@ -47,7 +47,7 @@ async function executeWithMain(kernel: Kernel, code: string, emit: Emit, dialect
     },
     dialect,
   );
-  await flush(held !== undefined && !Object.keys(held.bundle).some((type) => type.startsWith('image/')));
+  await flush(held !== undefined && !held.bundle.some(([type]) => type.startsWith('image/')));
 }
 
 export function rVariables(variables: Variables): string {

@@ -81,8 +81,7 @@ type Answer =
   | { readonly ended: number; readonly status: number };
 
 async function startProcess({ python, assets, env }: ZygoteOptions): Promise<Process> {
-  // The last argument is for people: tools that know E2B's template look for this process by it (`pgrep -f 'jupyter server'`).
-  const command = [python, join(assets, 'python/zygote.py'), 'jupyter server'];
+  const command = [python, join(assets, 'python/zygote.py')];
   const { child, ended } = await spawnGroup(command, {
     cwd: '/',
     env: { ...env, PYTHONPATH: reseedFolder },

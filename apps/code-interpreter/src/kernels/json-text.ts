@@ -1,0 +1,80 @@
+import type { Bundle } from './kernel.ts';
+
+/**
+ * JSON as a kernel wrote it. JavaScript has one kind of number: `1.0` read and written again is `1`, and long integers lose
+ * digits. (Node 20 of the template has no JSON.rawJSON.)
+ */
+export interface JsonText {
+  readonly json: string;
+}
+
+/** The bundle that is the member `name` of an object, under the same condition as membersOf. */
+export function bundleFromMember(text: string, name: string): Bundle {
+  // As for JSON.parse, the last of a name counts.
+  const [, shown = ''] = membersOf(text).findLast(([member]) => member === name) ?? [];
+  return membersOf(shown).map(([type, json]) => [type, json.startsWith('"') ? (JSON.parse(json) as string) : { json }]);
+}
+
+/**
+ * Names and the texts of their values, in the order in which they stand; empty for what is no object. Only for text that JSON.parse has
+ * read: what is no JSON is not noticed here.
+ */
+export function membersOf(text: string): [name: string, json: string][] {
+  const members: [string, string][] = [];
+  let at = skipSpace(text, 0);
+  if (text[at] !== '{') return members;
+  at = skipSpace(text, at + 1);
+  while (text[at] !== '}') {
+    const nameEnd = endOfText(text, at);
+    const start = skipSpace(text, skipSpace(text, nameEnd) + 1);
+    const end = endOfValue(text, start);
+    members.push([JSON.parse(text.slice(at, nameEnd)) as string, text.slice(start, end).trimEnd()]);
+    at = text[end] === ',' ? skipSpace(text, end + 1) : end;
+  }
+  return members;
+}
+
+function skipSpace(text: string, from: number): number {
+  let at = from;
+  while (isSpace(text.charCodeAt(at))) at++;
+  return at;
+}
+
+const isSpace = (unit: number): boolean => unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
+
+/** Where the value ends that begins at `from`: at the comma or bracket behind it. */
+function endOfValue(text: string, from: number): number {
+  let depth = 0;
+  for (let at = from; at < text.length; at++) {
+    switch (text[at]) {
+      case '"':
+        at = endOfText(text, at) - 1;
+        break;
+      case '{':
+      case '[':
+        depth++;
+        break;
+      case '}':
+      case ']':
+        if (depth === 0) return at;
+        depth--;
+        break;
+      case ',':
+        if (depth === 0) return at;
+    }
+  }
+  return text.length;
+}
+
+/** `from` is at the opening quote; the end is behind the closing one. A picture is one text of megabytes. */
+function endOfText(text: string, from: number): number {
+  let quote = text.indexOf('"', from + 1);
+  while (isEscaped(text, quote)) quote = text.indexOf('"', quote + 1);
+  return quote + 1;
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let backslashes = 0;
+  while (text[at - 1 - backslashes] === '\\') backslashes++;
+  return backslashes % 2 === 1;
+}
