@@ -32,7 +32,7 @@ test('a killed sandbox leaves the list at once', async () => {
   expect(listed.map(({ sandboxId }) => sandboxId)).not.toContain(sandbox.sandboxId);
 });
 
-test('a kill resets the stream of a running command, and the client reads it as the end of the sandbox', async () => {
+test('a kill ends the stream of a running command, and the client reads it as the end of the sandbox', async () => {
   const sandbox = await createSandbox();
   const handle = await sandbox.commands.run('sleep 100', { background: true, timeoutMs: 0 });
   const failure = handle.wait().then(

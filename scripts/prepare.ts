@@ -32,10 +32,12 @@ export async function prepareForTests(): Promise<number> {
   return code;
 }
 
-/** By a file that shows that it is there: a browser for a desktop, what kills servers in the place of a system call, a real kernel. */
+/** By a file that shows that it is there: a browser for a desktop, what kills servers in the place of a system call, the HTTP library of Python's
+ * clients, a real kernel. */
 const testPrograms = [
   { proof: '/usr/bin/chromium', names: ['chromium'] },
   { proof: '/usr/bin/strace', names: ['strace'] },
+  { proof: '/usr/lib/python3/dist-packages/httpx', names: ['python3-httpx'] },
   { proof: '/usr/lib/python3/dist-packages/ipykernel', names: ['python3-ipykernel', 'python3-matplotlib'] },
 ] as const;
 

@@ -1,9 +1,11 @@
 import { constants } from 'node:http2';
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import type { Writable } from 'node:stream';
 import { createInterimBudget } from '@soulbox/base';
 import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
 import type { Http2Sessions } from '../sandboxes/http2-sessions.ts';
+import { endSoon, grpcFarewell } from './farewell.ts';
 import { answerHeaders, safeTrailers } from './headers.ts';
 import { passOn } from './pass-on.ts';
 import type { Holding } from './unread.ts';
@@ -16,6 +18,8 @@ export interface GrpcForward {
   readonly path: string;
   readonly headers: RawHeaders;
   readonly holding: Holding;
+  /** Takes how the answer is to be broken off when the sandbox is gone, where the client can be told. */
+  readonly onAnswer?: ((breakOff: () => void) => void) | undefined;
   /** Called when no answer came; it may send one. */
   readonly onFailure: (error: Error) => void;
 }
@@ -39,6 +43,7 @@ export async function forwardGrpc(exchange: Exchange, forward: GrpcForward): Pro
     return;
   }
   let failure: Error | undefined;
+  let isOver = false;
   stream.on('error', (error: Error) => {
     failure = error;
   });
@@ -57,35 +62,46 @@ export async function forwardGrpc(exchange: Exchange, forward: GrpcForward): Pro
     exchange.body.once('end', () => stream.end());
   }
   stream.on('response', (headers, flags, rawHeaders) => {
-    passAnswer(exchange, stream, { status: headers[':status'] ?? 0, rawHeaders, flags, holding: forward.holding });
+    const { holding } = forward;
+    const answer = passAnswer(exchange, stream, { status: headers[':status'] ?? 0, rawHeaders, flags, holding });
+    if (answer === undefined) return;
+    forward.onAnswer?.(() => {
+      isOver = true;
+      exchange.setTrailers(grpcFarewell);
+      answer.end();
+      endSoon(exchange, answer);
+    });
   });
   stream.on('close', () => {
     if (exchange.closed) return;
     if (!exchange.headSent) forward.onFailure(failure ?? new Error('The service closed the stream without an answer.'));
-    else if (!stream.readableEnded || stream.rstCode !== 0) exchange.reset();
+    else if (!isOver && (!stream.readableEnded || stream.rstCode !== 0)) exchange.reset();
   });
 }
 
+/** Gives the answer while more of it is to come. */
 function passAnswer(
   exchange: Exchange,
   stream: ClientHttp2Stream,
   head: { status: number; rawHeaders: RawHeaders; flags: number; holding: Holding },
-): void {
+): Writable | undefined {
   try {
     const answer = exchange.sendHead(head.status, '', answerHeaders(withoutPseudo(head.rawHeaders)));
     if ((head.flags & NGHTTP2_FLAG_END_STREAM) !== 0) {
       answer.end();
-      return;
+      return undefined;
     }
     stream.on('trailers', (_headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
       exchange.setTrailers(safeTrailers(raw));
     });
     passOn(stream, answer, head.holding);
     stream.once('end', () => answer.end());
+    return answer;
   } catch {
     // Node refused a header that came out of the sandbox.
     stream.close(NGHTTP2_CANCEL);
     exchange.reset();
+    return undefined;
   }
 }
 

@@ -1,9 +1,10 @@
 import { request as httpRequest } from 'node:http';
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { ClientRequest } from 'node:http';
 import { headerValues } from '../exchange/exchange.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import { answerHeaders, framingHeaders, safeTrailers } from './headers.ts';
+import { framingHeaders, safeTrailers } from './headers.ts';
 import { passOn } from './pass-on.ts';
+import { sendAnswer } from './send-answer.ts';
 import type { Holding } from './unread.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -19,6 +20,8 @@ export interface Http1Forward {
   readonly holding: Holding;
   /** Whether the body of the answer lies in this server's memory until it is read. */
   readonly isOurs?: boolean;
+  /** Takes how the answer is to be broken off when the sandbox is gone, where the client can be told. */
+  readonly onAnswer?: ((breakOff: () => void) => void) | undefined;
   /** Called when no answer came; it may send one. An answer that breaks off later is reset without it. */
   readonly onFailure: (error: Error) => void;
 }
@@ -104,41 +107,6 @@ function sendBody(exchange: Exchange, { holding }: Http1Forward, outgoing: Clien
       outgoing.destroy(error as Error);
     }
   });
-}
-
-function sendAnswer(exchange: Exchange, { holding, isOurs = false }: Http1Forward, incoming: IncomingMessage): void {
-  incoming.on('error', () => exchange.reset());
-  if (exchange.closed) {
-    incoming.destroy();
-    return;
-  }
-  const answer = exchange.sendHead(
-    incoming.statusCode ?? 0,
-    incoming.statusMessage ?? '',
-    answerHeaders(incoming.rawHeaders),
-  );
-  if (isOurs && exchange.method !== 'HEAD') holdUnsent(incoming, holding);
-  passOn(incoming, answer, holding);
-  incoming.once('end', () => {
-    if (!incoming.complete) {
-      exchange.reset();
-      return;
-    }
-    try {
-      const trailers = safeTrailers(incoming.rawTrailers);
-      if (trailers.length > 0) exchange.setTrailers(trailers);
-      answer.end();
-    } catch {
-      exchange.reset();
-    }
-  });
-}
-
-/** What the API has made of an answer and nobody has asked for yet is memory like any other. */
-function holdUnsent(incoming: IncomingMessage, holding: Holding): void {
-  const length = Number(incoming.headers['content-length'] ?? 0);
-  holding.add(length);
-  incoming.on('data', (chunk: Uint8Array) => holding.release(Math.min(chunk.byteLength, length)));
 }
 
 function pairs(flat: readonly string[]): [string, string][] {

@@ -9,25 +9,33 @@ const waitingMaxBytes = 128 * 1024;
 
 /**
  * Gives `sink` all that comes out of `source`, at the pace of the slower side, and counts what waits between them. Unlike `pipe` it counts
- * chunks too, and it leaves the end of `source` to the caller.
+ * chunks too, and it leaves the end of `source` to the caller. `cut` may hold something of a chunk back until later ones come.
  */
-export function passOn(source: Readable, sink: Writable, holding: Holding): void {
+export function passOn(
+  source: Readable,
+  sink: Writable,
+  holding: Holding,
+  cut: (chunk: Buffer) => readonly Uint8Array[] = (chunk) => [chunk],
+): void {
   let waiting = 0;
   const goOn = (): void => {
     if (source.isPaused() && !sink.writableNeedDrain && waiting < waitingMaxBytes) source.resume();
   };
-  countYoungBuffers(source);
-  source.on('data', (chunk: Uint8Array) => {
-    if (sink.destroyed || sink.writableEnded) return;
-    const cost = chunk.byteLength + chunkOverheadBytes;
+  const write = (piece: Uint8Array): void => {
+    const cost = piece.byteLength + chunkOverheadBytes;
     waiting += cost;
     holding.add(cost);
-    const hasRoom = sink.write(chunk, () => {
+    const hasRoom = sink.write(piece, () => {
       waiting -= cost;
       holding.release(cost);
       goOn();
     });
     if (!hasRoom || waiting >= waitingMaxBytes) source.pause();
+  };
+  countYoungBuffers(source);
+  source.on('data', (chunk: Buffer) => {
+    if (sink.destroyed || sink.writableEnded) return;
+    for (const piece of cut(chunk)) write(piece);
   });
   sink.on('drain', goOn);
 }

@@ -95,6 +95,8 @@ function passOn(exchange: Exchange, forward: SandboxForward, connections: Sandbo
     path: forward.path,
     headers: sandboxHeaders(exchange, route, port),
     holding: forward.unread.open(exchange, `sandbox ${route.sandboxId}`),
+    // Its clients know how to read the end of a stream. Those of other ports are told as any connection tells it.
+    onAnswer: port === envdPort ? (breakOff: () => void) => connections.breakOffWith(exchange, breakOff) : undefined,
     onFailure: (error: Error) => answerFailure(exchange, forward, connections, error),
   };
   if (isGrpc(exchange)) {

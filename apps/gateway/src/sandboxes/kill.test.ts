@@ -66,6 +66,117 @@ describe.each([
   });
 });
 
+/** A frame of Connect. */
+function frame(text: string, flags = 0): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt8(flags, 0);
+  head.writeUInt32BE(Buffer.byteLength(text), 1);
+  return Buffer.concat([head, Buffer.from(text)]);
+}
+const farewell = frame(
+  '{"error":{"code":"unavailable","message":"the sandbox was paused, killed or reached its end of life"}}',
+  2,
+);
+
+describe.each([
+  ['killed', () => world.router.kill(sandboxId)],
+  ['paused', () => world.router.pause(sandboxId)],
+])('when the sandbox is %s, a stream of Connect', (_what, go) => {
+  /** What comes of an answer that begins with `head` and `first`, over both protocols. */
+  const bodies = async (head: Record<string, string>, first: Buffer): Promise<(Buffer | Error)[]> => {
+    await world.serve(49983, (_request, response) => {
+      response.writeHead(200, head).flushHeaders();
+      if (first.length > 0) response.write(first);
+    });
+    const read = [false, true].map(async (secure) => Buffer.from(await (await official(secure, '/x')).arrayBuffer()));
+    await expect.poll(() => world.router.dials.length).toBe(2);
+    await delay(100);
+    go();
+    return (await Promise.allSettled(read)).map((one) =>
+      one.status === 'fulfilled' ? one.value : new Error('broken off', { cause: one.reason }),
+    );
+  };
+
+  test.each(['application/connect+json', 'application/connect+proto'])(
+    'ends with a message that says so: %s',
+    async (type) => {
+      const whole = Buffer.concat([frame('{"a":1}'), farewell]);
+      expect(await bodies({ 'content-type': type }, frame('{"a":1}'))).toEqual([whole, whole]);
+    },
+  );
+
+  test('ends so before its first message', async () => {
+    expect(await bodies({ 'content-type': 'application/connect+json' }, Buffer.alloc(0))).toEqual([farewell, farewell]);
+  });
+
+  test('ends so in the middle of a message, which is left out', async () => {
+    const first = Buffer.concat([frame('{"a":1}'), frame('{"b":2}').subarray(0, 8)]);
+    const whole = Buffer.concat([frame('{"a":1}'), farewell]);
+    expect(await bodies({ 'content-type': 'application/connect+json' }, first)).toEqual([whole, whole]);
+  });
+
+  test.each([
+    ['in a message longer than those of ours', {}, frame('x'.repeat(500_000)).subarray(0, 490_000)],
+    ['that is compressed as a whole', { 'content-encoding': 'x-own' }, frame('{}')],
+    ['that has announced its length', { 'content-length': '1000' }, frame('{}')],
+  ])('is broken off %s', async (_name, head, first) => {
+    const got = await bodies({ 'content-type': 'application/connect+json', ...head }, first);
+    expect(got).toEqual([expect.any(Error), expect.any(Error)]);
+  });
+});
+
+test('a reader that takes nothing does not keep the stream of a killed sandbox open', async () => {
+  await world.serve(49983, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/connect+json' });
+    const write = (): void => {
+      while (response.write(frame('x'.repeat(60_000))));
+    };
+    response.on('drain', write);
+    write();
+  });
+  const socket = connect({ host: '127.0.0.1', port: world.gateway.port });
+  socket.on('error', () => undefined);
+  socket.write(`GET / HTTP/1.1\r\nHost: 49983-${sandboxId}.x\r\n\r\n`);
+  socket.pause();
+  await expect.poll(() => world.router.visits).toEqual([sandboxId]);
+  await delay(300);
+  world.router.kill(sandboxId);
+  await expect.poll(() => world.router.visits, { timeout: 5000 }).toEqual([]);
+  socket.destroy();
+});
+
+test('a stream of another port is broken off, whatever it calls itself', async () => {
+  await world.serve(8080, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/connect+json' }).write(frame('{}'));
+  });
+  const { url, host } = world.urlOf(8080);
+  const asked = ask(url, { headers: { host } });
+  await expect.poll(() => world.router.dials.length).toBe(1);
+  await delay(100);
+  world.router.kill(sandboxId);
+  await expect(asked).rejects.toThrow();
+});
+
+test('a stream of gRPC ends with its status', async () => {
+  const { connect: connectHttp2, createServer } = await import('node:http2');
+  const server = createServer().on('stream', (stream) => {
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.write('begun');
+  });
+  await world.serveNet(49983, server);
+  const session = connectHttp2(world.url);
+  const stream = session.request({
+    ...{ ':path': '/process.Process/Start', ':method': 'POST', ':authority': `49983-${sandboxId}.x` },
+    'content-type': 'application/grpc',
+  });
+  await once(stream, 'data');
+  stream.resume();
+  const trailers = once(stream, 'trailers') as Promise<[Record<string, string>]>;
+  world.router.kill(sandboxId);
+  expect((await trailers)[0]).toMatchObject({ 'grpc-status': '14' });
+  session.destroy();
+});
+
 test('only the streams of the killed sandbox end on a shared HTTP/2 connection', async () => {
   const { connect: connectHttp2 } = await import('node:http2');
   world.router.add('iother');

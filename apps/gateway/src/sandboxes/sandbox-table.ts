@@ -11,7 +11,10 @@ export interface SandboxConnections {
   readonly pooled: SandboxAgent;
   readonly fresh: SandboxAgent;
   readonly http2: Http2Sessions;
-  readonly exchanges: Set<Exchange>;
+  /** With how each is broken off when the sandbox goes. */
+  readonly exchanges: Map<Exchange, () => void>;
+  /** In place of a reset. */
+  breakOffWith(exchange: Exchange, breakOff: () => void): void;
   /** Set once, when the router says so; a later sandbox of the same id gets new connections. */
   gone: boolean;
 }
@@ -36,7 +39,7 @@ export function createSandboxTable(options: { config: GatewayConfig; router: San
     bySandbox.delete(sandboxId);
     connections.gone = true;
     // An answer in progress must not look complete; a request without one yet gets its 502 when its connection breaks.
-    for (const exchange of connections.exchanges) if (exchange.headSent) exchange.reset();
+    for (const [exchange, breakOff] of [...connections.exchanges]) if (exchange.headSent) breakOff();
     connections.pooled.destroy();
     connections.fresh.destroy();
     connections.http2.destroy();
@@ -48,7 +51,7 @@ export function createSandboxTable(options: { config: GatewayConfig; router: San
       const connections = bySandbox.get(route.sandboxId) ?? createConnections(config, router, route.sandboxId);
       if (connections.exchanges.size >= config.maxStreamsPerSandbox) return undefined;
       bySandbox.set(route.sandboxId, connections);
-      connections.exchanges.add(exchange);
+      connections.exchanges.set(exchange, () => exchange.reset());
       const visit = router.enter(route.sandboxId);
       exchange.onClose(() => {
         connections.exchanges.delete(exchange);
@@ -78,7 +81,10 @@ function createConnections(config: GatewayConfig, router: SandboxRouter, sandbox
     }),
     fresh: new SandboxAgent(dial, { keepAlive: false }),
     http2: createHttp2Sessions(dial, config.poolIdleTimeoutMs),
-    exchanges: new Set(),
+    exchanges: new Map(),
+    breakOffWith(exchange, breakOff) {
+      if (connections.exchanges.has(exchange)) connections.exchanges.set(exchange, breakOff);
+    },
     gone: false,
   };
   return connections;
