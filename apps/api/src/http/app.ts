@@ -14,6 +14,7 @@ import { answerError } from './error-answer.ts';
 import { collectOpenApi } from './openapi.ts';
 import { needsRoom } from './needs-room.ts';
 import { answerBrokenRequest } from './raw-error.ts';
+import { withWholeName } from './whole-names.ts';
 import { createRequestRates } from './request-rates.ts';
 import { logRequest, requestIdFrom, startRequest } from './request-log.ts';
 
@@ -45,6 +46,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     // The sweep for late requests runs this often; the default of 30 s would make the limit coarse.
     http: { headersTimeout: requestTimeoutMs, connectionsCheckingInterval: 1000 },
     genReqId: (request) => requestIdFrom(request.headers[headers.requestId]),
+    rewriteUrl: ({ method = '', url = '' }) => withWholeName(method, url),
     clientErrorHandler: answerBrokenRequest,
     // Paths that the router refuses meet no hook.
     frameworkErrors: (error, request, reply) => {

@@ -211,6 +211,14 @@ describe('deleting snapshots', () => {
     expect((await createFrom(name)).status).toBe(404);
   });
 
+  it.each(['mine', 'mine:v1'])('works with the full name of %s as Python clients up to 2.40 write it', async (name) => {
+    const full = await made({ name });
+    expect(full).toMatch(/^default\/mine:/);
+    expect((await api.ask('DELETE', `/templates/${full}`)).status).toBe(204);
+    expect((await api.ask('DELETE', `/templates/${full}`)).status).toBe(404);
+    expect(api.runner.snapshots.size).toBe(0);
+  });
+
   it('by 50 at once succeeds once', async () => {
     const name = await made();
     const answers = await Promise.all(Array.from({ length: 50 }, () => remove(name)));

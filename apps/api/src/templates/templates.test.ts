@@ -424,6 +424,18 @@ describe('changing and deleting templates', () => {
     expect((await buildTemplate(api, 'mine')).templateID).not.toBe(build.templateID);
   });
 
+  it('knows a full name in which the slash is not escaped', async () => {
+    const build = await buildTemplate(api, 'mine', { request: { tags: ['default', 'v1'] } });
+    const { templateID } = build;
+    expect((await ask('GET', '/templates/default/mine')).json).toMatchObject({ templateID });
+    expect((await ask('GET', '/templates/aliases/default/mine')).json).toMatchObject({ templateID });
+    expect((await ask('GET', '/templates/aliases/default/mine:v1')).json).toMatchObject({ templateID });
+    expect((await ask('GET', '/templates/default/mine/tags')).json).toHaveLength(2);
+    expect(await statusOf('DELETE', '/templates/other/mine')).toBe(404);
+    expect(await statusOf('DELETE', '/templates/default/mine')).toBe(204);
+    expect(await statusOf('GET', '/templates/aliases/mine')).toBe(404);
+  });
+
   it('stops what is being built', async () => {
     const build = await requestBuild(api, 'mine');
     const runner = await startBuild(api, build);
