@@ -72,6 +72,7 @@ test("our CLI builds, shows, tags and deletes one, and lists the server's own be
   expect(await soulbox('build', folder, `${name}:v1`)).toMatch(/^[a-z0-9]{20}\n[^]* RUN echo built\n/);
   await soulbox('tag', `${name}:v1`, 'stable');
   expect(await soulbox('show', name)).toMatch(/ready +stable, v1/);
+  expect(await soulbox('show', 'base')).toMatch(/createdAt: +20[0-9-]+T[^]*ready +default +2 +1024 MiB +20/);
   const listed = await soulbox('list');
   expect(listed).toContain(`default/${name}`);
   expect(listed).toMatch(/^base +/m);

@@ -51,7 +51,10 @@ export async function runBuild(
   } catch (thrown) {
     const error = why.aborted ? explainAbort(signal, why) : errorFromUnknown(thrown);
     const { step } = progress;
-    if (error.code === 'internal') host.logger.error({ buildId, step, err: thrown }, 'template build failed');
+    // It is asked for again every second until there is room.
+    if (error.reason === 'too_many_builds')
+      host.logger.debug({ buildId, templateId, teamId }, 'a build waits for others');
+    else if (error.code === 'internal') host.logger.error({ buildId, step, err: thrown }, 'template build failed');
     // Its message repeats commands of the build's author, in which there may be secrets.
     else host.logger.info({ buildId, templateId, teamId, step, reason: error.reason }, 'template not built');
     return { kind: 'failed', error: errorForCaller(error), step };
