@@ -1,4 +1,4 @@
-import { Sandbox } from 'e2b';
+import { Sandbox, TimeoutError } from 'e2b';
 import { expect, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
 import { ask, askApi, routes } from './harness/http.ts';
@@ -78,6 +78,21 @@ createServer().on('upgrade', (request, socket) => {
   expect(word).toBe('awake');
 });
 
+test('the question whether it runs does not wake it, in any form; a client whose command the pause cut off asks it', async () => {
+  const sandbox = await createSandbox({ lifecycle });
+  const running = sandbox.commands.run('sleep 100', { timeoutMs: 0 }).catch((error: unknown) => error);
+  await until('the command', async () => (await sandbox.commands.list()).length === 1);
+  await sandbox.pause();
+  expect(await running).toBeInstanceOf(TimeoutError);
+  expect(await sandbox.isRunning()).toBe(false);
+  const token = { 'x-access-token': (sandbox as unknown as { envdAccessToken: string }).envdAccessToken };
+  for (const form of [routes.host(sandbox.sandboxId, 49_983), routes.headers(sandbox.sandboxId, 49_983), {}])
+    expect((await ask({ path: '/health', headers: { ...form, ...token } })).status).toBe(502);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  expect(await stateOf(sandbox)).toBe('paused');
+  expect(await causesOf(sandbox.sandboxId, 'resumed')).toEqual([]);
+});
+
 test('an unauthorized request does not wake it', async () => {
   const sandbox = await createSandbox({ lifecycle, network: { allowPublicTraffic: false } });
   await sandbox.pause();
@@ -108,7 +123,13 @@ test('an idle sandbox is paused, a busy one is not', { timeout: 90_000 }, async 
   await new Promise((resolve) => setTimeout(resolve, 6000));
   expect(await stateOf(sandbox)).toBe('running');
   await sandbox.commands.kill(busy.pid);
-  await until('the pause', async () => (await stateOf(sandbox)) === 'paused', 20_000);
+  // Whoever asks whether it runs does not use it.
+  const paused = async (): Promise<boolean> => {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await sandbox.isRunning();
+    return (await stateOf(sandbox)) === 'paused';
+  };
+  await until('the pause', paused, 20_000);
   const causes = await until('its event', async () => {
     const told = await causesOf(sandboxID, 'paused');
     return told.length > 0 ? told : undefined;

@@ -1,7 +1,27 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Sandbox as Sandbox214 } from 'e2b-2.14';
 import { Sandbox as Sandbox245 } from 'e2b-2.45';
+import { ask } from './harness/http.ts';
+import { createSandbox } from './harness/sandbox.ts';
 import './harness/server.ts';
+
+test('the clients 2.7.0 to 2.14.0 name no sandbox on /files and /health in the plain form, only its token', async () => {
+  const sandbox = await createSandbox({ lifecycle: { onTimeout: 'pause', autoResume: true } });
+  const token = (sandbox as unknown as { envdAccessToken: string }).envdAccessToken;
+  const headers = { 'x-access-token': token, 'content-type': 'application/octet-stream' };
+  const path = '/files?path=plain.txt';
+  const health = async (): Promise<number> => (await ask({ path: '/health', headers })).status;
+  expect((await ask({ method: 'POST', path, headers, body: 'plain' })).status).toBe(200);
+  expect(await sandbox.files.read('plain.txt')).toBe('plain');
+  expect(await health()).toBe(204);
+  await sandbox.pause();
+  expect(await health()).toBe(502);
+  expect((await ask({ path, headers })).body).toBe('plain');
+  expect(await health()).toBe(204);
+  expect((await ask({ path, headers: { 'x-access-token': `${token}x` } })).status).toBe(502);
+  await sandbox.kill();
+  expect([await health(), (await ask({ path, headers })).status]).toEqual([502, 502]);
+});
 
 describe('the client 2.45.0', () => {
   test('creates, runs, writes, lists and kills', async () => {

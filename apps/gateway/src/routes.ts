@@ -12,6 +12,7 @@ import {
   sendBadRequest,
   sendEdgeError,
   tooManySignatures,
+  unknownToken,
 } from './errors/edge-error.ts';
 import type { Exchange } from './exchange/exchange.ts';
 import { forwardToApi } from './forward/api.ts';
@@ -20,6 +21,7 @@ import { forwardToSandbox } from './forward/sandbox.ts';
 import { isServiceWorkerScript, onSharedOrigin } from './forward/shared-origin.ts';
 import { createUnread } from './forward/unread.ts';
 import type { Upstream } from './forward/upstream.ts';
+import { findShownToken } from './routing/envd-request.ts';
 import { parseSignedFile } from './routing/signed-file.ts';
 import { createSignatureSearch } from './routing/signature-search.ts';
 import { parseTarget } from './routing/target.ts';
@@ -66,6 +68,19 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     else forwardToSandbox(exchange, { ...common, route, port, path });
   };
 
+  /** By what a request shows of a sandbox that it does not name. */
+  const toShown = (exchange: Exchange, path: string): void => {
+    const token = findShownToken(exchange, path);
+    const route = token === undefined ? undefined : router.findByAccessToken(token);
+    if (token === undefined) toSignedFile(exchange, path);
+    // In the form of a sandbox that is gone, as it mostly is.
+    else if (route === undefined) sendEdgeError(exchange, unknownToken);
+    else {
+      const guarded = guard(exchange, { origin: 'shared' });
+      if (guarded !== undefined) forwardToSandbox(guarded, { ...common, route, port: envdPort, path });
+    }
+  };
+
   const toSignedFile = (exchange: Exchange, path: string): void => {
     const signed = parseSignedFile(exchange, path);
     if (signed === undefined) {
@@ -110,7 +125,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     if (fault !== undefined) sendBadRequest(exchange, fault);
     else if (target.kind === 'refused') sendBadRequest(exchange, target.message);
     else if (target.kind === 'sandbox' || target.kind === 'function') toTenant(exchange, target);
-    else if (target.kind === 'shared') toSignedFile(exchange, target.path);
+    else if (target.kind === 'shared') toShown(exchange, target.path);
     else toApi(exchange, target.path);
   };
 

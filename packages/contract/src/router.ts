@@ -15,6 +15,8 @@ export interface SandboxRoute {
   readonly state: 'running' | 'paused';
   /** Whether a request may wake it. */
   readonly autoResume: boolean;
+  /** `paused`, and a step under way lets it run again in a moment, without being woken. */
+  readonly comesBack: boolean;
   /** It runs, and stands still until there is room on the host's disk: nothing in it would answer. */
   readonly waitsForRoom: boolean;
 }
@@ -30,6 +32,8 @@ export interface SandboxRouter {
   findBySignature(request: SignedFileRequest, signature: string): SandboxRoute | undefined;
   /** How many tokens that tries. */
   signatureTokens(): number;
+  /** The sandbox whose access token this is, at the same cost for any number of sandboxes. */
+  findByAccessToken(token: string): SandboxRoute | undefined;
   /**
    * Opens a connection to a port inside the sandbox, also one that is bound to 127.0.0.1 or [::1] only.
    * Throws `port_closed`, or `sandbox_not_found` when the sandbox ended meanwhile.
@@ -40,6 +44,8 @@ export interface SandboxRouter {
    * running sandbox resolves at once. Throws `sandbox_not_found`, or why it could not be resumed.
    */
   wake(sandboxId: string): Promise<void>;
+  /** Resolves when the step is over that is under way on the sandbox, if there is one. */
+  settled(sandboxId: string): Promise<void>;
   /** Tells that a request or stream is open, until it is disposed: an idle timeout counts from the last one's end. */
   enter(sandboxId: string): Disposable;
   /** Called as soon as a sandbox stops being served (it ends or is paused), before its processes are killed. Gives the unsubscribe. */

@@ -65,6 +65,8 @@ export const tooManySignatures: EdgeError = {
   message: 'Too many signed URLs that name no sandbox. Retry in a moment, or name it by its host or header.',
 };
 
+export const unknownToken: EdgeError = { code: 502, message: 'The sandbox of this access token was not found' };
+
 export const internalFault: EdgeError = { code: 500, message: 'The gateway failed. The server log has the details.' };
 
 /** Whoever asks for a function by its URL is a stranger: what its code said when it failed stands in its log. */

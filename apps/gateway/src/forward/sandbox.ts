@@ -18,6 +18,7 @@ import type { EdgeError } from '../errors/edge-error.ts';
 import { pausedAgain, sandboxPaused, wakeForbidden } from '../errors/wake-error.ts';
 import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import { asksForHealth } from '../routing/envd-request.ts';
 import { isHostOnlyPath } from '../routing/host-only-path.ts';
 import { mayWake } from '../routing/may-wake.ts';
 import type { SandboxConnections, SandboxTable } from '../sandboxes/sandbox-table.ts';
@@ -54,7 +55,7 @@ export function forwardToSandbox(exchange: Exchange, forward: SandboxForward): v
     sendEdgeError(exchange, refusal);
     return;
   }
-  const connections = forward.sandboxes.enter(route, exchange);
+  const connections = forward.sandboxes.enter(route, exchange, { isUse: !asksForHealth(forward) });
   if (connections === undefined) sendEdgeError(exchange, tooManyStreams(route.sandboxId));
   else if (route.state === 'paused') void wakeAndPassOn(exchange, forward, connections);
   else passOn(exchange, forward, connections);
@@ -67,7 +68,8 @@ async function wakeAndPassOn(
 ): Promise<void> {
   const { router, wakeTimeoutMs, logger } = forward;
   const { sandboxId } = forward.route;
-  const failure = await wakeSandbox(router, sandboxId, { timeoutMs: wakeTimeoutMs, logger });
+  const how = asksForHealth(forward) ? 'settled' : 'wake';
+  const failure = await wakeSandbox(router, sandboxId, { how, timeoutMs: wakeTimeoutMs, logger });
   if (exchange.closed) return;
   if (failure !== undefined) sendEdgeError(exchange, failure);
   else if (connections.gone) goneWhileWaiting(exchange, forward);
@@ -122,15 +124,18 @@ function findRefusal(exchange: Exchange, { route, port, path }: SandboxForward):
   return route.trafficAccessToken.equals(token) ? undefined : trafficTokenInvalid(route.sandboxId);
 }
 
-/** `/health` asks whether a paused one runs, and the answer to a stranger is no, as it is to anybody. */
+/**
+ * Whether a paused sandbox runs is answered with no, to anybody: a client whose stream a pause has cut off asks, and the answer must not
+ * wake it. Only the end of a step that lets it run again is waited for.
+ */
 function findStateRefusal(exchange: Exchange, forward: SandboxForward): EdgeError | undefined {
-  const { route, path } = forward;
+  const { route } = forward;
   // It would hold the request, and the client its patience, for as long as the disk is full.
   if (route.waitsForRoom) return stoppedForRoom(route.sandboxId);
   if (route.state === 'running') return undefined;
+  if (asksForHealth(forward)) return route.comesBack ? undefined : sandboxPaused(route.sandboxId);
   if (!route.autoResume) return sandboxPaused(route.sandboxId);
-  if (mayWake(exchange, forward, forward.clock.now())) return undefined;
-  return path.split('?', 1)[0] === '/health' ? sandboxPaused(route.sandboxId) : wakeForbidden(route.sandboxId);
+  return mayWake(exchange, forward, forward.clock.now()) ? undefined : wakeForbidden(route.sandboxId);
 }
 
 function sandboxHeaders(exchange: Exchange, route: SandboxRoute, port: number): string[] {

@@ -95,8 +95,8 @@ describe('a request for a paused sandbox that resumes by itself', () => {
   test('gets fresh connections after each wake, never one that was kept before', async () => {
     for (const expected of [1, 2, 3]) {
       world.router.pause(sleeper);
-      expect((await ask(`${world.url}/health`, { headers: { ...at(49983), ...token } })).status).toBe(204);
-      expect((await ask(`${world.url}/health`, { headers: { ...at(49983), ...token } })).status).toBe(204);
+      expect((await ask(`${world.url}/metrics`, { headers: { ...at(49983), ...token } })).status).toBe(200);
+      expect((await ask(`${world.url}/metrics`, { headers: { ...at(49983), ...token } })).status).toBe(200);
       expect(world.router.dials.length).toBe(expected);
     }
   });
@@ -193,8 +193,18 @@ describe('who may not have it does not wake it:', () => {
     },
   );
 
-  test('the question whether it runs, which nobody has to authorize', async () => {
-    expect((await ask(`${world.url}/health`, { headers: at(49983) })).status).toBe(502);
+  test.each([
+    ['by its own host', at(49983)],
+    ['by its own host, with the token', { ...at(49983), ...token }],
+    ['by headers', { 'e2b-sandbox-id': sleeper, 'e2b-sandbox-port': '49983' }],
+    ['by headers, with the token', { 'e2b-sandbox-id': sleeper, 'e2b-sandbox-port': '49983', ...token }],
+    ['by its token alone', token],
+  ])('the question whether it runs, %s: the answer is no', async (_form, headers) => {
+    for (const path of ['/health', '/health?x']) {
+      const answer = await ask(`${world.url}${path}`, { headers });
+      expect([answer.status, answer.body]).toEqual([502, expect.stringContaining('paused') as string]);
+    }
+    expect(world.router.visits).toEqual([]);
   });
 
   test.each(['/init', '/resumed', '/soulbox/logs', '//init', '/%69nit', '/freeze'])(
@@ -233,7 +243,12 @@ describe('who may have it wakes it:', () => {
   afterEach(() => expect(world.router.wakes).toEqual([sleeper]));
 
   test('with the access token', async () => {
-    expect((await ask(`${world.url}/health`, { headers: { ...at(49983), ...token } })).status).toBe(204);
+    expect((await ask(`${world.url}/metrics`, { headers: { ...at(49983), ...token } })).status).toBe(200);
+  });
+
+  test.each(['/files?path=a', '/files'])('with the access token alone: %s', async (path) => {
+    const answer = await ask(`${world.url}${path}`, { method: 'POST', headers: token, body: 'data' });
+    expect([answer.status, answer.body]).toEqual([200, 'data']);
   });
 
   test.each([
@@ -336,6 +351,41 @@ describe('while a request waits', () => {
     small.router.pause(sleeper, { delayMs: 200 });
     const answers = await Promise.all([1, 2, 3].map(async () => await ask(small.url, { headers: at(8080) })));
     expect(answers.map(({ status }) => status).toSorted()).toEqual([429, 502, 502]);
+  });
+});
+
+describe('the question whether a sandbox runs', () => {
+  const isRunning = async (): Promise<boolean> => {
+    const { status } = await ask(`${world.url}/health`, { headers: { ...at(49983), ...token } });
+    expect([204, 502]).toContain(status);
+    return status === 204;
+  };
+
+  test('is no use of one that runs', async () => {
+    await world.serve(49983, () => undefined, { sandboxId: sleeper });
+    const asked = ask(`${world.url}/health`, { headers: { ...at(49983), ...token } });
+    await expect.poll(() => world.router.dials.length).toBe(1);
+    expect(world.router.visits).toEqual([]);
+    world.router.kill(sleeper);
+    expect((await asked).status).toBe(502);
+  });
+
+  test('waits for the end of a step after which it runs, and wakes nothing', async () => {
+    world.router.add('ibusy', { autoResume: true, comesBack: true });
+    await world.serve(49983, (_request, response) => response.writeHead(204).end(), { sandboxId: 'ibusy' });
+    world.router.pause('ibusy', { delayMs: 100 });
+    expect((await ask(`${world.url}/health`, { headers: at(49983, 'ibusy') })).status).toBe(204);
+    expect(world.router.wakes).toEqual([]);
+  });
+
+  test('is answered with no when a pause comes first', async () => {
+    await world.serve(49983, () => undefined, { sandboxId: sleeper });
+    const answer = isRunning();
+    await expect.poll(() => world.router.dials.length).toBe(1);
+    await delay(50);
+    world.router.pause(sleeper);
+    expect(await answer).toBe(false);
+    expect(world.router.wakes).toEqual([]);
   });
 });
 

@@ -229,6 +229,54 @@ describe('the request target', () => {
   });
 });
 
+describe('a request on a shared host that shows an access token and names no sandbox', () => {
+  const token = { 'x-access-token': 'token of isecure' };
+  beforeAll(async () => {
+    world.router.add('isecure', { secure: true, accessToken: 'token of isecure' });
+    await world.serve(49983, (request, response) => response.end(`envd ${request.method ?? ''} ${request.url ?? ''}`), {
+      sandboxId: 'isecure',
+    });
+  });
+
+  test.each([
+    ['GET', '/health'],
+    ['GET', '/files?path=a'],
+    ['POST', '/files'],
+    ['HEAD', '/files?path=a'],
+  ])('leads to the envd that it belongs to: %s %s', async (method, path) => {
+    const answer = await ask(`${world.url}${path}`, { method, headers: token });
+    expect(answer.status).toBe(200);
+    if (method !== 'HEAD') expect(answer.body).toBe(`envd ${method} ${path}`);
+  });
+
+  test('is preferred to a signature, as by envd', async () => {
+    const answer = await ask(`${world.url}/files?path=f&signature=v1_x`, { headers: token });
+    expect(answer.body).toBe('envd GET /files?path=f&signature=v1_x');
+  });
+
+  test.each(['/health', '/files?path=a'])('is 502 for a token of nobody: %s', async (path) => {
+    for (const wrong of ['', 'wrong', `token-of-${sandboxId}`]) {
+      const answer = await ask(`${world.url}${path}`, { headers: { 'x-access-token': wrong } });
+      expect([answer.status, JSON.parse(answer.body)]).toEqual([
+        502,
+        { code: 502, message: 'The sandbox of this access token was not found' },
+      ]);
+    }
+  });
+
+  test.each(['/sandboxes', '/health/x', '/files/x', '/process.Process/List', '/init'])(
+    'is the API for any other path: %s',
+    async (path) => {
+      expect(JSON.parse((await ask(`${world.url}${path}`, { headers: token })).body)).toMatchObject({ api: true });
+    },
+  );
+
+  test.each(['/health', '/files'])('is the API by its own host name: %s', async (path) => {
+    const answer = await ask(`${world.url}${path}`, { headers: { ...token, host: 'api.soulbox.localhost' } });
+    expect(JSON.parse(answer.body)).toMatchObject({ api: true });
+  });
+});
+
 describe('a signed file URL on a shared host', () => {
   const sign = (path: string, operation: 'read' | 'write', expiration?: string): string => {
     const file = { path, operation, username: 'user', expiration };

@@ -16,7 +16,7 @@ export type Target =
       readonly origin: Origin;
     }
   | { readonly kind: 'function'; readonly name: string; readonly path: string; readonly origin: Origin }
-  /** No sandbox is named: the API, or the sandbox whose signature the URL carries. */
+  /** No sandbox is named: the API, or the sandbox whose token the request shows or whose signature the URL carries. */
   | { readonly kind: 'shared'; readonly path: string }
   | { readonly kind: 'api'; readonly path: string }
   | { readonly kind: 'refused'; readonly message: string };

@@ -21,11 +21,11 @@ export interface SandboxConnections {
 
 export interface SandboxTable {
   /**
-   * Counts the exchange as one of the sandbox until it closes, and tells the router. Undefined when the sandbox has
-   * too many already.
+   * Counts the exchange as one of the sandbox until it closes, and tells the router of it if it is a use. Undefined when the sandbox
+   * has too many already.
    * The route must come from the router in the same tick, or the end of the sandbox could be missed.
    */
-  enter(route: SandboxRoute, exchange: Exchange): SandboxConnections | undefined;
+  enter(route: SandboxRoute, exchange: Exchange, options: { isUse: boolean }): SandboxConnections | undefined;
   [Symbol.dispose](): void;
 }
 
@@ -47,15 +47,15 @@ export function createSandboxTable(options: { config: GatewayConfig; router: San
   const unsubscribe = router.onGone(end);
 
   return {
-    enter(route, exchange) {
+    enter(route, exchange, { isUse }) {
       const connections = bySandbox.get(route.sandboxId) ?? createConnections(config, router, route.sandboxId);
       if (connections.exchanges.size >= config.maxStreamsPerSandbox) return undefined;
       bySandbox.set(route.sandboxId, connections);
       connections.exchanges.set(exchange, () => exchange.reset());
-      const visit = router.enter(route.sandboxId);
+      const visit = isUse ? router.enter(route.sandboxId) : undefined;
       exchange.onClose(() => {
         connections.exchanges.delete(exchange);
-        visit[Symbol.dispose]();
+        visit?.[Symbol.dispose]();
       });
       return connections;
     },

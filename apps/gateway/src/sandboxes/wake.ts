@@ -4,19 +4,19 @@ import type { EdgeError } from '../errors/edge-error.ts';
 import { wakeFailed, wakeTooSlow } from '../errors/wake-error.ts';
 
 /**
- * Waits until a paused sandbox can be dialled, for `timeoutMs` at most; then it goes on waking, but nobody waits. Undefined when it
+ * Waits until a paused sandbox can be dialled, or (`settled`) only until a step under way is over, for `timeoutMs` at most; then it goes on waking, but nobody waits. Undefined when it
  * is awake, else what to tell the client. Never throws.
  */
 export async function wakeSandbox(
   router: SandboxRouter,
   sandboxId: string,
-  options: { timeoutMs: number; logger: Logger },
+  options: { how: 'wake' | 'settled'; timeoutMs: number; logger: Logger },
 ): Promise<EdgeError | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const tooSlow = new Promise<EdgeError>((resolve) => {
     timer = setTimeout(() => resolve(wakeTooSlow(sandboxId)), options.timeoutMs);
   });
-  const woken = router.wake(sandboxId).then(
+  const woken = router[options.how](sandboxId).then(
     () => undefined,
     (error: unknown) => {
       options.logger.warn({ sandboxId, err: error }, 'a request could not wake the sandbox');

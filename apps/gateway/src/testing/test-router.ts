@@ -13,6 +13,7 @@ interface TestFacts {
   /** Whether envd demands the access token; it makes the signatures in any case. */
   readonly secure?: boolean;
   readonly autoResume?: boolean;
+  readonly comesBack?: boolean;
   readonly waitsForRoom?: boolean;
 }
 
@@ -89,6 +90,7 @@ export function createTestRouter(): TestRouter {
         maskRequestHost: facts.maskRequestHost,
         state: 'running',
         autoResume: facts.autoResume ?? false,
+        comesBack: facts.comesBack ?? false,
         waitsForRoom: facts.waitsForRoom ?? false,
       };
       sandboxes.set(sandboxId, {
@@ -122,11 +124,18 @@ export function createTestRouter(): TestRouter {
       return undefined;
     },
     signatureTokens: () => sandboxes.size,
+    findByAccessToken: (token) =>
+      [...sandboxes.values()].find(({ route }) => route.envdAccessToken?.equals(token) === true)?.route,
     async wake(sandboxId) {
       const sandbox = get(sandboxId);
       if (sandbox.route.state === 'running') return;
       sandbox.wake ??= wakeOnce(sandbox).finally(() => (sandbox.wake = undefined));
       await sandbox.wake;
+    },
+    async settled(sandboxId) {
+      const sandbox = get(sandboxId);
+      await delay(sandbox.waking.delayMs ?? 0);
+      if (sandbox.route.comesBack) sandbox.route = { ...sandbox.route, state: 'running' };
     },
     enter(sandboxId) {
       visits.push(sandboxId);

@@ -47,6 +47,11 @@ export function createRouter(
       return found === undefined ? undefined : routeOf(found);
     },
     signatureTokens: () => table.tenants().length,
+    findByAccessToken(token) {
+      const sandbox = table.findByToken(token);
+      if (sandbox === undefined || !isTenants(sandbox)) return undefined;
+      return constantTimeEqual(sandbox.record.tenant.envdAccessToken, token) ? routeOf(sandbox) : undefined;
+    },
     async wake(sandboxId) {
       if (isRunning(table.getTenants(sandboxId))) return;
       const wait =
@@ -57,6 +62,7 @@ export function createRouter(
       waking.set(sandboxId, wait);
       await wait;
     },
+    settled: async (sandboxId) => await table.alone(sandboxId, async () => await Promise.resolve()),
     enter: (sandboxId) => activity.enter(sandboxId),
     async dial(sandboxId, port) {
       const sandbox = table.find(sandboxId);
@@ -86,6 +92,7 @@ function routeOf(sandbox: TenantSandbox): SandboxRoute {
   return {
     sandboxId,
     state: isRunning(sandbox) ? 'running' : 'paused',
+    comesBack,
     autoResume: comesBack || (lifecycle.autoResume && hasMemory),
     waitsForRoom: isRunning(sandbox) && waitsForRoom,
     envdAccessToken: secretOrNone(envdAccessToken),

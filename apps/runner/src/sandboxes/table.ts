@@ -7,6 +7,7 @@ import type { SandboxState } from './lifecycle.ts';
 import { createLocks } from './locks.ts';
 import type { Locks } from './locks.ts';
 import type { RecordStore, SandboxRecord, Tenant } from './record.ts';
+import { createTokenIndex } from './token-index.ts';
 
 /** What exists of a sandbox only while its processes do. */
 export interface Live {
@@ -64,6 +65,8 @@ export type RecordChange = Partial<Omit<SandboxRecord, 'state' | 'sandboxId' | '
 export interface SandboxTable extends Locks {
   add(sandbox: KnownSandbox): void;
   find(sandboxId: string): KnownSandbox | undefined;
+  /** The sandbox with this access token of envd's. */
+  findByToken(token: string): KnownSandbox | undefined;
   /** The sandbox if a tenant knows it; throws `sandbox_not_found` otherwise. */
   getTenants(sandboxId: string): TenantSandbox;
   /**
@@ -86,11 +89,19 @@ export interface SandboxTable extends Locks {
 
 export function createSandboxTable(store: RecordStore): SandboxTable {
   const sandboxes = new Map<string, KnownSandbox>();
+  const tokens = createTokenIndex();
   const writes = createLocks();
   /** One at a time for each sandbox, and always the newest: of two that overtake each other the older one would stay. */
   const save = async (sandbox: KnownSandbox): Promise<void> => {
     await writes.alone(sandbox.record.sandboxId, async () => await store.write(sandbox.record));
   };
+  const setRecord = (sandbox: KnownSandbox, record: SandboxRecord): void => {
+    const isAnother = record.tenant !== sandbox.record.tenant;
+    sandbox.record = record;
+    if (isAnother) indexToken(sandbox);
+  };
+  const indexToken = ({ record }: KnownSandbox): void =>
+    tokens.put(record.sandboxId, record.tenant?.envdAccessToken ?? '');
   const getTenants = (sandboxId: string): TenantSandbox => {
     const sandbox = sandboxes.get(sandboxId);
     if (sandbox === undefined || !isTenants(sandbox)) throw sandboxNotFound(sandboxId);
@@ -100,8 +111,13 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
     ...createLocks(),
     add(sandbox) {
       sandboxes.set(sandbox.record.sandboxId, sandbox);
+      indexToken(sandbox);
     },
     find: (sandboxId) => sandboxes.get(sandboxId),
+    findByToken(token) {
+      const sandboxId = tokens.find(token);
+      return sandboxId === undefined ? undefined : sandboxes.get(sandboxId);
+    },
     getTenants,
     getRunning(sandboxId) {
       const sandbox = getTenants(sandboxId);
@@ -116,31 +132,32 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
       // In memory first and without a wait: of two callers that race for a step the second must see it taken.
       const before = sandbox.record;
       const after = { ...before, ...change, state: to };
-      sandbox.record = after;
+      setRecord(sandbox, after);
       try {
         await save(sandbox);
       } catch (error) {
-        if (!isDoneAnyway(to) && sandbox.record === after) sandbox.record = before;
+        if (!isDoneAnyway(to) && sandbox.record === after) setRecord(sandbox, before);
         throw error;
       }
     },
     async update(sandbox, change) {
       const before = sandbox.record;
       const after = { ...before, ...change };
-      sandbox.record = after;
+      setRecord(sandbox, after);
       try {
         await save(sandbox);
       } catch (error) {
-        if (sandbox.record === after) sandbox.record = before;
+        if (sandbox.record === after) setRecord(sandbox, before);
         throw error;
       }
     },
     async note(sandbox, change) {
-      sandbox.record = { ...sandbox.record, ...change };
+      setRecord(sandbox, { ...sandbox.record, ...change });
       await save(sandbox);
     },
     delete(sandboxId) {
       sandboxes.delete(sandboxId);
+      tokens.remove(sandboxId);
     },
   };
   return table;

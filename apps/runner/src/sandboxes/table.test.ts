@@ -1,0 +1,48 @@
+import { SoulBoxError } from '@soulbox/base';
+import { beforeEach, expect, test } from 'vitest';
+import type { RecordStore, Tenant } from './record.ts';
+import { createSandboxTable } from './table.ts';
+import type { KnownSandbox, SandboxTable } from './table.ts';
+
+const sandboxId = 'iaaaaaaaaaaaaaaaaaaaa';
+const tenantWith = (envdAccessToken: string): Tenant => ({ envdAccessToken }) as Tenant;
+
+let isFull: boolean;
+let table: SandboxTable;
+let sandbox: KnownSandbox;
+beforeEach(() => {
+  isFull = false;
+  const write = async (): Promise<void> => {
+    if (isFull) throw new SoulBoxError('disk_full', 'no room');
+    await Promise.resolve();
+  };
+  table = createSandboxTable({ write } as unknown as RecordStore);
+  sandbox = { record: { sandboxId, state: 'warm' } as KnownSandbox['record'], live: undefined };
+  table.add(sandbox);
+});
+
+test('a spare is found by no token, a claimed one by its own until it is deleted', async () => {
+  expect([table.findByToken(''), table.findByToken('right')]).toEqual([undefined, undefined]);
+  await table.step(sandbox, 'claiming', { tenant: tenantWith('right') });
+  await table.step(sandbox, 'running');
+  expect([table.findByToken('right'), table.findByToken('wrong')]).toEqual([sandbox, undefined]);
+  table.delete(sandboxId);
+  expect(table.findByToken('right')).toBeUndefined();
+});
+
+test('one that comes with a tenant is found by its token: a copy, or one that an earlier server left', () => {
+  const other = { record: { ...sandbox.record, sandboxId: 'ib', state: 'paused', tenant: tenantWith('other') } };
+  table.add({ ...other, live: undefined } as KnownSandbox);
+  expect(table.findByToken('other')?.record.sandboxId).toBe('ib');
+});
+
+test('a claim that cannot be written gives the sandbox no token', async () => {
+  isFull = true;
+  await expect(table.step(sandbox, 'claiming', { tenant: tenantWith('right') })).rejects.toThrow('no room');
+  expect(table.findByToken('right')).toBeUndefined();
+});
+
+test('a sandbox without a token is found by none', async () => {
+  await table.step(sandbox, 'claiming', { tenant: tenantWith('') });
+  expect(table.findByToken('')).toBeUndefined();
+});

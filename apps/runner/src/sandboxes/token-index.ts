@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto';
+
+/**
+ * Whose access token a text is. It is looked up by the token's digest: that costs the same for any number of sandboxes, and how long it
+ * takes says nothing of a token.
+ */
+export interface TokenIndex {
+  /** Takes the place of the sandbox's last one; empty text is none. */
+  put(sandboxId: string, token: string): void;
+  remove(sandboxId: string): void;
+  find(token: string): string | undefined;
+}
+
+export function createTokenIndex(): TokenIndex {
+  const sandboxes = new Map<string, string>();
+  const digests = new Map<string, string>();
+  const remove = (sandboxId: string): void => {
+    const digest = digests.get(sandboxId);
+    if (digest === undefined) return;
+    digests.delete(sandboxId);
+    if (sandboxes.get(digest) === sandboxId) sandboxes.delete(digest);
+  };
+  return {
+    put(sandboxId, token) {
+      remove(sandboxId);
+      if (token === '') return;
+      const digest = digestOf(token);
+      digests.set(sandboxId, digest);
+      sandboxes.set(digest, sandboxId);
+    },
+    remove,
+    find: (token) => (token === '' ? undefined : sandboxes.get(digestOf(token))),
+  };
+}
+
+const digestOf = (token: string): string => createHash('sha256').update(token).digest('base64');
