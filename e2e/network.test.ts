@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import type { AddressInfo } from 'node:net';
 import { run } from '@soulbox/base';
-import type { Sandbox } from 'e2b';
+import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openOutside } from './harness/outside.ts';
 import type { Outside } from './harness/outside.ts';
@@ -115,6 +115,45 @@ except OSError: print('no answer')`;
   expect(lookup.stdout).toBe('no name\n');
   expect((await closed.getInfo()).allowInternetAccess).toBe(false);
 });
+
+/** Milliseconds until a name is not found: by the C library, by Node's own resolver, and over TCP to an address. */
+async function failures(from: Sandbox): Promise<Record<string, number>> {
+  const script = `const start = process.hrtime.bigint(); const done = (name) => console.log(name, Number(process.hrtime.bigint() - start) / 1e6);
+require('dns').lookup('example.com', () => done('libc'));
+new (require('dns').Resolver)().resolve4('example.com', () => done('cares'));
+require('net').connect(443, '45.67.89.10').on('error', () => done('tcp')).on('connect', () => done('open'));`;
+  const { stdout } = await from.commands.run(`node -e "$SCRIPT"`, { envs: { SCRIPT: script }, timeoutMs: 60_000 });
+  return Object.fromEntries(
+    stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' ') as [string, string])
+      .map(([name, milliseconds]) => [name, Number(milliseconds)]),
+  );
+}
+
+function expectSoon(measured: Record<string, number>): void {
+  expect(Object.keys(measured).toSorted()).toEqual(['cares', 'libc', 'tcp']);
+  for (const [name, milliseconds] of Object.entries(measured)) expect(milliseconds, name).toBeLessThan(1000);
+}
+
+test('a closed sandbox is told at once that it reaches nothing, also after a pause and in copies', async () => {
+  const closed = await createSandbox({ allowInternetAccess: false });
+  expectSoon(await failures(closed));
+  await closed.pause();
+  await closed.connect();
+  expectSoon(await failures(closed));
+  const { snapshotId } = await closed.createSnapshot();
+  const copies = [await Sandbox.create(snapshotId, { allowInternetAccess: false }), ...(await closed.fork())];
+  try {
+    for (const copy of copies) {
+      if (copy instanceof Error) throw copy;
+      expectSoon(await failures(copy));
+    }
+  } finally {
+    for (const copy of copies) if (!(copy instanceof Error)) await copy.kill();
+  }
+}, 120_000);
 
 test('allowed addresses stay open in a closed sandbox', async () => {
   const half = await createSandbox({ network: { allowOut: ['45.67.89.11'], denyOut: ['0.0.0.0/0'] } });

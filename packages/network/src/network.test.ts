@@ -88,7 +88,7 @@ beforeAll(async () => {
     await server.ask({ op: 'listen', host: '0.0.0.0', port: 53 });
     await server.ask({ op: 'listen', host: '0.0.0.0', port: 9000, sink: true });
   }
-  await outside.ask({ op: 'listenUdp', host: outsideHost, port: 53 });
+  for (const host of [outsideHost, otherOutside]) await outside.ask({ op: 'listenUdp', host, port: 53 });
   for (const host of [...privateHosts, resolver]) await inside.ask({ op: 'listenUdp', host, port: 53 });
   network = await openNetwork(options);
   await Promise.all([network.attach(1, sandbox.path), network.attach(258, neighbour.path)]);
@@ -262,15 +262,33 @@ describe('policies', () => {
     return answer.startsWith('open') ? 'open' : answer;
   };
 
+  const reachUdp = async (host: string): Promise<string> =>
+    await sandbox.ask({ op: 'sendUdp', host, port: 53, timeoutMs: 400, isConnected: true });
+
   test('without internet access everything is closed, name servers included, and only for this sandbox', async () => {
     await network.setPolicy(1, { allowInternetAccess: false });
     expect(await reach(outsideHost)).toBe('ECONNREFUSED');
-    expect(await sandbox.ask({ op: 'sendUdp', host: outsideHost, port: 53, timeoutMs: 200 })).toBe('timeout');
-    expect(await sandbox.ask({ op: 'sendUdp', host: resolver, port: 53, timeoutMs: 200 })).toBe('timeout');
+    expect(await reachUdp(outsideHost)).toBe('ECONNREFUSED');
+    expect(await reachUdp(resolver)).toBe('ECONNREFUSED');
+    expect(await reachUdp('192.0.2.1')).toBe('ECONNREFUSED');
     expect(await sandbox.ask({ op: 'connect', host: resolver, port: 53 })).toBe('ECONNREFUSED');
     expect(await neighbour.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
     await network.clearPolicy(1);
     expect(await reach(outsideHost)).toBe('open');
+  });
+
+  test('a policy that is there from the start refuses too, and goes with the sandbox', async () => {
+    const guest = await start();
+    const ask = { op: 'sendUdp', host: outsideHost, port: 53, timeoutMs: 400, isConnected: true } as const;
+    await network.attach(5, guest.path, { allowInternetAccess: false });
+    expect(await guest.ask(ask)).toBe('ECONNREFUSED');
+    await network.detach(5);
+    expect(await run('nft', ['list', 'tables'])).toContain('netdev soulbox_12');
+    expect(await run('nft', ['list', 'table', 'netdev', 'soulbox_12'])).not.toContain('refuse_5');
+    const next = await start();
+    await network.attach(5, next.path);
+    expect(await next.ask(ask)).toBe('echo');
+    await network.detach(5);
   });
 
   test('closing ends an open connection, and opens none again by itself', async () => {
@@ -295,12 +313,15 @@ describe('policies', () => {
   test('the allow list works without internet access, and beats the deny list', async () => {
     await network.setPolicy(1, { allowInternetAccess: false, allowOut: [otherOutside] });
     expect([await reach(outsideHost), await reach(otherOutside)]).toEqual(['ECONNREFUSED', 'open']);
+    expect([await reachUdp(outsideHost), await reachUdp(otherOutside)]).toEqual(['ECONNREFUSED', 'echo']);
     await network.setPolicy(1, { allowOut: ['203.0.113.8/29'], denyOut: ['0.0.0.0/0'] });
     expect([await reach(outsideHost), await reach(otherOutside)]).toEqual(['open', 'ECONNREFUSED']);
     await network.setPolicy(1, { denyOut: ['203.0.113.0/24', '203.0.113.10', '203.0.113.10/32'] });
     expect([await reach(outsideHost), await reach(otherOutside)]).toEqual(['ECONNREFUSED', 'open']);
+    expect([await reachUdp(outsideHost), await reachUdp(otherOutside)]).toEqual(['ECONNREFUSED', 'echo']);
     await network.setPolicy(1, { allowOut: ['0.0.0.0/0'], denyOut: ['203.0.113.0/24'] });
     expect([await reach(outsideHost), await reach(otherOutside)]).toEqual(['open', 'open']);
+    expect([await reachUdp(outsideHost), await reachUdp(otherOutside)]).toEqual(['echo', 'echo']);
     await network.clearPolicy(1);
   });
 
@@ -430,8 +451,11 @@ describe('life of an interface', () => {
     network = await openNetwork(options);
     expect(await sandbox.ask({ op: 'ping', name: 'through' })).toBe('alive');
     expect(await neighbour.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('ECONNREFUSED');
+    const udp = { op: 'sendUdp', host: outsideHost, port: 53, timeoutMs: 400, isConnected: true } as const;
+    expect(await neighbour.ask(udp)).toBe('ECONNREFUSED');
     await network.setPolicy(258, {});
     expect(await neighbour.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
+    expect(await neighbour.ask(udp)).toBe('echo');
   });
 
   test('a table of another shape is made anew, with every running sandbox closed until its policy is set', async () => {

@@ -15,6 +15,7 @@ import { createNftWriter, writeOnce } from './nft-writer.ts';
 import { isOpen, parseEgressPolicy } from './policy.ts';
 import type { EgressPolicy } from './policy.ts';
 import { forbiddenIpv4 } from './outside/forbidden-ranges.ts';
+import { openUdpRefusals } from './udp-refusals.ts';
 import { clearPolicyText, policyText, rulesetText } from './ruleset.ts';
 
 export interface NetworkOptions {
@@ -80,6 +81,8 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   // A slot without a policy, the usual case, needs no nft process to stay so.
   const withPolicy = await onHost(async () => await readPolicySlots(plan));
   const slots = (): Map<number, NetworkCounters> => readDeviceCounters(plan);
+  const hasInterface = (slot: number): boolean => slots().has(slot);
+  const refusals = await openUdpRefusals({ plan, writer, logger, hasInterface });
 
   const network: Network = {
     attach: async (slot, namespacePath, policy = {}) => {
@@ -93,12 +96,15 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     },
     plug: async (slot) => await plugLink(plan, slot),
     attachUnplugged: async (slot, namespacePath, policy = {}) => {
-      if (slots().has(slot)) await deleteLink(plan.interfaceOf(slot));
+      if (hasInterface(slot)) await deleteLink(plan.interfaceOf(slot));
       await network.setPolicy(slot, policy);
       try {
         await flushFlows(plan.addressOf(slot));
         await createLink(plan, slot, namespacePath, mtu);
+        const parsed = parseEgressPolicy(policy);
+        if (!isOpen(parsed)) await refusals.set(slot, parsed);
       } catch (error) {
+        await deleteLink(plan.interfaceOf(slot));
         await network.clearPolicy(slot);
         throw error;
       }
@@ -114,11 +120,11 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
         return;
       }
       withPolicy.add(slot);
-      await writer.apply(policyText(plan, slot, parsed));
+      await Promise.all([writer.apply(policyText(plan, slot, parsed)), refusals.set(slot, parsed)]);
     },
     clearPolicy: async (slot) => {
       if (!withPolicy.has(slot)) return;
-      await writer.apply(clearPolicyText(plan, slot));
+      await Promise.all([writer.apply(clearPolicyText(plan, slot)), refusals.clear(slot)]);
       withPolicy.delete(slot);
     },
     closeOutside: (namespacePath) => closeOutside(namespacePath),
@@ -134,6 +140,9 @@ export async function removeNetwork(instance: number): Promise<void> {
   const plan = createAddressPlan(instance);
   for (const slot of readDeviceCounters(plan).keys()) await deleteLink(plan.interfaceOf(slot));
   await writeOnce(`add table inet ${plan.table}\ndelete table inet ${plan.table}\n`);
+  // Only there where the kernel knows the family.
+  const tables = await run('nft', ['list', 'tables']);
+  if (tables.includes(`table netdev ${plan.table}\n`)) await writeOnce(`delete table netdev ${plan.table}\n`);
 }
 
 function readRanges(plan: AddressPlan, options: NetworkOptions): { denied: Cidr[]; resolvers: string[] } {

@@ -12,7 +12,15 @@ export type AgentCommand =
   /** `open SEEN-ADDRESS`, or the error's code, or `timeout`. */
   | { op: 'connect'; host: string; port: number; localAddress?: string; timeoutMs?: number }
   /** The echo, or the error's code, or `timeout`. */
-  | { op: 'sendUdp'; host: string; port: number; localAddress?: string; timeoutMs?: number }
+  | {
+      op: 'sendUdp';
+      host: string;
+      port: number;
+      localAddress?: string;
+      timeoutMs?: number;
+      /** As resolvers do: who has connected is told of ICMP errors. */
+      isConnected?: boolean;
+    }
   | { op: 'upload'; host: string; port: number; bytes: number }
   /** Keeps a connection open under a name. */
   | { op: 'hold'; name: string; host: string; port: number }
@@ -79,6 +87,10 @@ async function sendUdp(command: Extract<AgentCommand, { op: 'sendUdp' }>): Promi
     socket.once('error', (error) => finish(codeOf(error)));
     socket.once('message', (message) => finish(message.toString()));
     socket.bind(0, command.localAddress, () => {
+      if (command.isConnected === true) {
+        socket.connect(command.port, command.host, () => socket.send('echo'));
+        return;
+      }
       socket.setBroadcast(true);
       socket.send('echo', command.port, command.host);
     });

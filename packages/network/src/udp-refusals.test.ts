@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest';
+import { createAddressPlan } from './address-plan.ts';
+import { parseEgressPolicy } from './policy.ts';
+import type { EgressPolicy } from './policy.ts';
+import { refusalText } from './udp-refusals.ts';
+
+const rulesOf = (policy: EgressPolicy): string[] =>
+  refusalText(createAddressPlan(3), 7, parseEgressPolicy(policy))
+    .split('\n')
+    .filter((line) => line.startsWith('add rule'))
+    .map((line) => line.replace('add rule netdev soulbox_3 refuse_7 ', ''));
+
+test('what is closed is refused, but for what is allowed', () => {
+  expect(rulesOf({ allowInternetAccess: false })).toEqual(['ip protocol udp reject']);
+  expect(rulesOf({ allowInternetAccess: false, allowOut: ['8.8.8.8', '1.1.1.0/24'] })).toEqual([
+    'ip daddr { 1.1.1.0/24, 8.8.8.8 } accept',
+    'ip protocol udp reject',
+  ]);
+});
+
+test('what is denied is refused, but for what is allowed', () => {
+  expect(rulesOf({ denyOut: ['9.0.0.0/8'], allowOut: ['9.9.9.9'] })).toEqual([
+    'ip daddr { 9.9.9.9 } accept',
+    'ip daddr { 9.0.0.0/8 } ip protocol udp reject',
+  ]);
+});
+
+test("the chain is at the slot's own interface, and takes the place of the last one", () => {
+  const lines = refusalText(createAddressPlan(3), 7, parseEgressPolicy({ allowInternetAccess: false })).split('\n');
+  expect(lines.slice(0, 5)).toEqual([
+    'add table netdev soulbox_3',
+    'add chain netdev soulbox_3 refuse_7',
+    'flush chain netdev soulbox_3 refuse_7',
+    'delete chain netdev soulbox_3 refuse_7',
+    'add chain netdev soulbox_3 refuse_7 { type filter hook ingress device "sb3x7" priority 0; policy accept; }',
+  ]);
+});
