@@ -209,12 +209,12 @@ describe.skipIf(!isMade)('the processes of the template', () => {
 
   test('each comes back when it is killed, as the guide says', async () => {
     const sandbox = await createInterpreter();
-    for (const file of ['python/zygote.py', 'server.cjs']) {
+    for (const file of ['[z]ygote.py', '[s]erver.cjs']) {
       await sandbox.runCode('x = 1');
       // The shell that asks has the words in its own command line.
-      const find = `pgrep -f '/opt/code-interpreter/[${file.slice(0, 1)}]${file.slice(1)}'`;
+      const find = `pgrep -f '${file}'`;
       const { stdout: pid } = await sandbox.commands.run(find);
-      await sandbox.commands.run(`sudo pkill -9 -f '/opt/code-interpreter/[${file.slice(0, 1)}]${file.slice(1)}'`);
+      await sandbox.commands.run(`sudo pkill -f '${file}'`);
       await until(
         'another',
         async () => {

@@ -127,7 +127,9 @@ function parseReply(line: string): Heard | undefined {
     const value: unknown = JSON.parse(line);
     if (typeof value !== 'object' || value === null || !('type' in value)) return undefined;
     const reply = value as Reply;
-    return reply.type === 'result' ? { ...reply, bundle: bundleFromMember(line, 'bundle') } : reply;
+    if (reply.type !== 'result') return reply;
+    const isMain: unknown = reply.isMain;
+    return { type: 'result', isMain: isMain === true, bundle: bundleFromMember(line, 'bundle') };
   } catch {
     return undefined;
   }
