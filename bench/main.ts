@@ -1,9 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeHost, readHostFacts } from './host.ts';
 import { openLab } from './lab.ts';
-import type { Figure, Measurement, Skipped } from './measurement.ts';
+import type { Measurement, Result } from './measurement.ts';
 import { build } from './measurements/build.ts';
 import { burst } from './measurements/burst.ts';
 import { create } from './measurements/create.ts';
@@ -19,7 +17,7 @@ import { runTrue } from './measurements/run-true.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
 import { templates } from './measurements/templates.ts';
 import { transfer } from './measurements/transfer.ts';
-import { judge, summarize } from './statistics.ts';
+import { openResultsFile, readResults, resultsOf } from './results.ts';
 import { renderTable } from './table.ts';
 
 // Memory first: the server's heap grows with what it has done.
@@ -49,6 +47,7 @@ const { values, positionals } = parseArgs({
     'cold-instance': { type: 'string', default: '4' },
     'build-instance': { type: 'string', default: '5' },
     isolation: { type: 'string', default: 'container' },
+    compare: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -57,13 +56,15 @@ const unknown = positionals.filter((name) => !names.includes(name));
 const { isolation } = values;
 if (values.help || unknown.length > 0 || (isolation !== 'container' && isolation !== 'gvisor')) {
   const options =
-    '[--rounds 100] [--instance 3] [--cold-instance 4] [--build-instance 5] [--isolation container|gvisor]';
+    '[--rounds 100] [--instance 3] [--cold-instance 4] [--build-instance 5] [--isolation container|gvisor] [--compare RESULTS.json]';
   console.error(`usage: npm run bench -- ${options} [${names.join(' | ')}] ...`);
   process.exit(values.help ? 0 : 2);
 }
 
 const host = await readHostFacts();
-const results: (Figure | Skipped)[] = [];
+const before = values.compare === undefined ? undefined : await readResults(values.compare);
+const results: Result[] = [];
+const file = await openResultsFile(host, isolation);
 {
   await using lab = await openLab({
     rounds: Number(values.rounds),
@@ -82,16 +83,14 @@ const results: (Figure | Skipped)[] = [];
   }
   for (const measurement of measurements) {
     if (positionals.length > 0 && !positionals.includes(measurement.name)) continue;
-    results.push(...(await measurement.run(lab)));
+    for await (const result of resultsOf(measurement, lab)) {
+      results.push(result);
+      await file.write(results);
+    }
   }
 }
-console.log(`${renderTable(results)}\n\nisolation ${isolation}, ${describeHost(host)}`);
-
-const folder = join(import.meta.dirname, 'results');
-const file = join(folder, `${new Date().toISOString().replaceAll(':', '-')}.json`);
-await mkdir(folder, { recursive: true });
-const stored = results.map((result) =>
-  'skipped' in result ? result : { ...result, ...summarize(result), verdict: judge(result) },
-);
-await writeFile(file, `${JSON.stringify({ host, isolation, results: stored }, null, 2)}\n`);
-console.log(`results: ${file}`);
+console.log(`${renderTable(results, before)}\n\nisolation ${isolation}, ${describeHost(host)}`);
+if (before !== undefined)
+  console.log(`before: ${values.compare ?? ''}, isolation ${before.isolation}\n${describeHost(before.host)}`);
+console.log(`results: ${file.path}`);
+process.exit(results.some((result) => 'failed' in result) ? 1 : 0);

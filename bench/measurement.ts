@@ -28,5 +28,18 @@ export interface Skipped {
 export interface Measurement {
   /** What `npm run bench -- NAME` calls it. */
   readonly name: string;
-  run(lab: Lab): Promise<readonly (Figure | Skipped)[]>;
+  /** Gives each figure as soon as it is there: what fails later does not lose it. */
+  run(lab: Lab): AsyncIterable<Figure | Skipped>;
+}
+
+/** What a measurement failed at; the figures before it stand. */
+export interface Failed {
+  readonly what: string;
+  readonly failed: string;
+}
+
+export type Result = Figure | Skipped | Failed;
+
+export function isFigure(result: Result): result is Figure {
+  return 'samples' in result;
 }

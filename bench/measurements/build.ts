@@ -25,7 +25,7 @@ function stepsOf(round: number): readonly { type: string; args: string[] }[] {
 
 export const build: Measurement = {
   name: 'build',
-  async run(lab) {
+  async *run(lab) {
     await using builds = await startBuilds(lab);
     const base = await openTemplateStore(testTemplatesDirectory, silentLogger).find('base');
     const cold: number[] = [];
@@ -35,7 +35,7 @@ export const build: Measurement = {
       for (const samples of [cold, cached])
         samples.push(await builds.time({ baseTemplateId: base?.templateId, steps: stepsOf(round) }));
     }
-    return [
+    yield* [
       { what: 'build of 10 steps', unit: 'ms', samples: cold },
       { what: 'the same, all of it cached', unit: 'ms', samples: cached, aims: [{ at: 'p99', atMost: 1000 }] },
     ];

@@ -5,7 +5,7 @@ const rounds = 3;
 
 export const burst: Measurement = {
   name: 'burst',
-  async run(lab) {
+  async *run(lab) {
     const whole: number[] = [];
     const single: number[] = [];
     for (let round = 0; round < rounds; round++) {
@@ -22,7 +22,7 @@ export const burst: Measurement = {
       whole.push(performance.now() - startedAt);
       await Promise.all(sandboxes.map(async (sandbox) => await sandbox.kill()));
     }
-    return [
+    yield* [
       {
         what: `${count} creates at once, until the last`,
         unit: 'ms',

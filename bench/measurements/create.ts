@@ -10,7 +10,7 @@ const warmUpRounds = 3;
 
 export const create: Measurement = {
   name: 'create',
-  async run(lab) {
+  async *run(lab) {
     const cold = await lab.cold();
     const engines: Engine[] = [];
     const skipped: Skipped[] = [];
@@ -35,7 +35,7 @@ export const create: Measurement = {
         if (round >= 0) samples[index]?.push(elapsed);
       }
     }
-    return [
+    yield* [
       ...contestants.map(({ what }, index): Figure => ({
         what,
         unit: 'ms',

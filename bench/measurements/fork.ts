@@ -18,15 +18,14 @@ const sizes = [
 /** Copies of a sandbox of about 110 MiB, until a program in every copy has answered through the gateway. */
 export const fork: Measurement = {
   name: 'fork',
-  async run(lab) {
+  async *run(lab) {
     const sandboxUrl = lab.warm.clientEnvironment['E2B_SANDBOX_URL'] ?? '';
     const source = await lab.create(lab.warm);
     await fillMemory(source, sandboxUrl, residentMb);
-    const figures: Figure[] = [];
-    for (const { count, atMost } of sizes) figures.push(...(await measure(lab, source, count, atMost, sandboxUrl)));
-    figures.push(...(await measureSnapshot(lab, source, sandboxUrl)), await measureWake(lab, sandboxUrl));
+    for (const { count, atMost } of sizes) yield* await measure(lab, source, count, atMost, sandboxUrl);
+    yield* await measureSnapshot(lab, source, sandboxUrl);
+    yield await measureWake(lab, sandboxUrl);
     await source.kill();
-    return figures;
   },
 };
 

@@ -22,22 +22,24 @@ interface Target {
 
 export const functions: Measurement = {
   name: 'functions',
-  async run(lab) {
+  async *run(lab) {
     const template = await openTemplateStore(testTemplatesDirectory, silentLogger).find('edge');
-    if (template === undefined) return [{ what: 'edge functions', skipped: 'the template edge has not been made' }];
+    if (template === undefined) {
+      yield { what: 'edge functions', skipped: 'the template edge has not been made' };
+      return;
+    }
     const { warm } = lab;
     const target = { port: warm.port, host: 'fn-bench.soulbox.localhost' };
     // The first deployment fills the pool of the template.
     await deploy(warm);
     await remove(warm);
-    const cold = await measureDeploys(lab, target);
+    yield await measureDeploys(lab, target);
     const sandboxId = await deploy(warm);
-    const [alone, rates] = await measureRequests(lab, target, 'function');
+    yield* await measureRequests(lab, target, 'function');
     await using bare = await startBareWorkerd(template.rootfs, source);
-    const [bareAlone, bareRates] = await measureRequests(lab, { port: bare.port, host: 'localhost' }, 'bare workerd');
-    const wakes = await measureWakes(lab, target, sandboxId);
+    yield* await measureRequests(lab, { port: bare.port, host: 'localhost' }, 'bare workerd');
+    yield await measureWakes(lab, target, sandboxId);
     await remove(warm);
-    return [cold, alone, bareAlone, rates, bareRates, wakes];
   },
 };
 

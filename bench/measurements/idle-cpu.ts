@@ -9,7 +9,7 @@ const restMs = 45_000;
 
 export const idleCpu: Measurement = {
   name: 'idle',
-  async run(lab) {
+  async *run(lab) {
     await lab.settle(lab.warm);
     const sandboxes = [];
     for (let index = 0; index < count; index++) sandboxes.push(await lab.create(lab.warm));
@@ -32,7 +32,7 @@ export const idleCpu: Measurement = {
     const percent = (seconds: number): number => (seconds / elapsedSeconds) * 100;
     const server = percent(after.server - before.server);
     const inside = percent(after.inside - before.inside);
-    return [
+    yield* [
       {
         what: `${count} idle sandboxes and the server`,
         unit: '% of a core',

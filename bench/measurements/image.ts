@@ -17,7 +17,7 @@ const fileBytes = 16 * 2 ** 20;
  */
 export const image: Measurement = {
   name: 'image',
-  async run(lab) {
+  async *run(lab) {
     const directory = await mkdtemp(join(testDirectory, 'bench-image-'));
     lab.use({ [Symbol.asyncDispose]: async () => await removeTree(directory) });
     const registry = await startRegistry(join(directory, 'registry'));
@@ -36,7 +36,7 @@ export const image: Measurement = {
         samples.push(await builds.time({ image: { reference: name }, steps: [] }));
       }
     }
-    return [
+    yield* [
       { what: 'build from an image of 1 GiB', unit: 'ms', samples: first },
       { what: 'the same image again', unit: 'ms', samples: again },
     ];

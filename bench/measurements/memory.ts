@@ -8,7 +8,7 @@ const restMs = 5000;
 
 export const memory: Measurement = {
   name: 'memory',
-  async run(lab) {
+  async *run(lab) {
     await lab.settle(lab.warm);
     await sleep(restMs);
     const before = privateMb(lab.warm.pid);
@@ -24,7 +24,7 @@ export const memory: Measurement = {
     );
     const server = (privateMb(lab.warm.pid) - before) / count;
     await Promise.all(sandboxes.map(async (sandbox) => await sandbox.kill()));
-    return [
+    yield* [
       { what: 'idle sandbox, private memory', unit: 'MiB', samples: perSandbox, aims: [{ at: 'p50', atMost: 15 }] },
       {
         what: 'server, private memory per sandbox',

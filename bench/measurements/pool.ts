@@ -18,17 +18,14 @@ const settleMs = 2000;
  */
 export const pool: Measurement = {
   name: 'pool',
-  async run(lab) {
+  async *run(lab) {
     const cold = await lab.cold();
     const source = await lab.create(cold);
     await source.commands.run('true');
     const { snapshotId } = await source.createSnapshot();
     const templateOf = { 'booted on demand': 'base', 'restored from a snapshot': snapshotId } as const;
-    const figures: Figure[] = [];
-    for (const [way, template] of Object.entries(templateOf))
-      figures.push(...(await measure(lab, cold, way, template)));
+    for (const [way, template] of Object.entries(templateOf)) yield* await measure(lab, cold, way, template);
     await source.kill();
-    return figures;
   },
 };
 

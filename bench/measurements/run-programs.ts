@@ -3,7 +3,7 @@ import type { Language, RuntimeName } from '@soulbox/runtimes';
 import { run } from '@soulbox/base';
 import { findTemplateFolder } from '../engines/base-rootfs.ts';
 import type { Lab } from '../lab.ts';
-import type { Figure, Measurement, Skipped } from '../measurement.ts';
+import type { Measurement } from '../measurement.ts';
 import { percentile } from '../statistics.ts';
 import { timeMs } from '../time.ts';
 
@@ -28,22 +28,23 @@ const programs: readonly (readonly [RuntimeName, Language, code: string])[] = [
 /** Hello world through `POST /sandboxes/{id}/run`, beside the same program of the same template started on the host. */
 export const runPrograms: Measurement = {
   name: 'run-programs',
-  async run(lab) {
+  async *run(lab) {
     const folder = await findTemplateFolder(template);
     if (folder === undefined) {
-      return [
-        { what: 'hello world by run', skipped: `the template has not been made: soulbox template make ${template}` },
-      ];
+      yield {
+        what: 'hello world by run',
+        skipped: `the template has not been made: soulbox template make ${template}`,
+      };
+      return;
     }
     const rounds = Math.max(5, Math.floor(lab.rounds / 5));
     const sandbox = await lab.create(lab.warm, template);
-    const figures: (Figure | Skipped)[] = [];
     for (const program of programs) {
       lab.progress(`hello world of ${program[0]}, ${rounds} times`);
       const bare = await bareMs(`${folder}/rootfs`, program, rounds);
       const through = await throughMs(lab, sandbox.sandboxId, program, rounds);
       const base = percentile(bare, 0.5);
-      figures.push(
+      yield* [
         { what: `hello world of ${program[0]}, bare on the host`, unit: 'ms', samples: bare },
         {
           what: `hello world of ${program[0]} by run, above that`,
@@ -51,10 +52,9 @@ export const runPrograms: Measurement = {
           samples: through.map((elapsed) => elapsed - base),
           aims: [{ at: 'p50', atMost: 30 }],
         },
-      );
+      ];
     }
     await sandbox.kill();
-    return figures;
   },
 };
 

@@ -21,11 +21,9 @@ const aims = {
 /** Pause and resume by resident memory; a resume counts until a program inside has answered. */
 export const sleepAndWake: Measurement = {
   name: 'sleep',
-  async run(lab) {
+  async *run(lab) {
     await ensureLargeTemplate();
-    const figures: Figure[] = [];
-    for (const residentMb of sizesMb) figures.push(...(await measure(lab, residentMb)));
-    return figures;
+    for (const residentMb of sizesMb) yield* await measure(lab, residentMb);
   },
 };
 

@@ -18,7 +18,7 @@ const codeTemplate = 'code-interpreter-v1';
 /** What most users do: sandboxes of a template that a team has built, beside those of `base`, in turns. */
 export const templates: Measurement = {
   name: 'templates',
-  async run(lab) {
+  async *run(lab) {
     const cold = await lab.cold();
     lab.progress('templates, building one with a server in it on both servers');
     const [warmName, coldName] = [await buildOn(lab.warm), await buildOn(cold)];
@@ -35,8 +35,9 @@ export const templates: Measurement = {
         aim: 150,
       },
     ];
-    const singles = await takeTurns(lab, contestants, lab.rounds);
-    return [...singles, await measureBurst(lab, warmName), ...(await measureCode(lab))];
+    yield* await takeTurns(lab, contestants, lab.rounds);
+    yield await measureBurst(lab, warmName);
+    yield* await measureCode(lab);
   },
 };
 

@@ -20,18 +20,16 @@ const large = { name: '256 MiB', bytes: 256 * mib, rounds: 6 };
 
 export const transfer: Measurement = {
   name: 'transfer',
-  async run(lab) {
+  async *run(lab) {
     const sandbox = await lab.create(lab.warm);
     await lab.settle(lab.warm, 1);
-    const figures: Figure[] = [];
     for (const size of small) {
       lab.progress(`upload and download of ${size.name}`);
-      figures.push(...(await transferWhole(sandbox, size)));
+      yield* await transferWhole(sandbox, size);
     }
     lab.progress(`upload and download of ${large.name}`);
-    figures.push(...(await transferStream(sandbox)));
+    yield* await transferStream(sandbox);
     await sandbox.kill();
-    return figures;
   },
 };
 
