@@ -50,6 +50,7 @@ import { createRouter } from './sandboxes/router.ts';
 import type { Router } from './sandboxes/router.ts';
 import { resumeForTraffic } from './sandboxes/sleep/resume-for-traffic.ts';
 import { createLeisure } from './sandboxes/sleep/leisure.ts';
+import type { Leisure } from './sandboxes/sleep/leisure.ts';
 import { retrySteps } from './sandboxes/retry-steps.ts';
 import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
@@ -96,6 +97,7 @@ export interface RunnerOptions {
 export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposable {
   readonly maker: TemplateMaker;
   readonly started: StartedTemplates;
+  readonly leisure: Leisure;
   readonly router: Router;
   /** Undefined when it is switched off. */
   readonly dependencies: DependencyCache | undefined;
@@ -155,6 +157,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     ...context,
     pool,
     started,
+    leisure,
     router,
     dependencies: await openDependencies(options, context),
     usageOf: createTeamUsage(context),

@@ -4,6 +4,7 @@ import type { SandboxRouter } from '@soulbox/contract';
 import { createRunnerContext } from './context.ts';
 import type { RunnerOptions } from './context.ts';
 import { addRunnerRoutes } from './routes.ts';
+import { runtimeDirectoryOf } from './sandboxes/host.ts';
 import type { KnownSandbox } from './sandboxes/table.ts';
 import { isSpare, isTenants, looksPaused } from './sandboxes/table.ts';
 
@@ -18,7 +19,7 @@ export interface Runner extends AsyncDisposable {
   runtimesInUse(): Set<string>;
   /** Sandboxes that run for tenants. */
   runningCount(): number;
-  /** Ends every sandbox that runs, spares included: for a shutdown that leaves no processes. Paused ones stay. */
+  /** Ends every sandbox that runs, spares included: for a shutdown that leaves no processes. Paused ones stay, with digests of their disks. */
   endAll(): Promise<void>;
   /** Ends the spares only: for a start that failed later on, when sandboxes of tenants were already adopted. */
   endSpares(): Promise<void>;
@@ -40,11 +41,14 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     readyCount: () => context.pool.readyCount(),
     runtimesInUse: () =>
       new Set([
-        ...context.table.all().map(({ record }) => record.runtimeDirectory),
-        ...context.snapshots.list().map(({ runtimeDirectory }) => runtimeDirectory),
+        ...context.table.all().map(({ record }) => runtimeDirectoryOf(context.host, record.runtimeName)),
+        ...context.snapshots.list().map(({ runtimeName }) => runtimeDirectoryOf(context.host, runtimeName)),
       ]),
     runningCount: () => context.table.running().length,
-    endAll: async () => await end((sandbox) => !(isTenants(sandbox) && looksPaused(sandbox))),
+    endAll: async () => {
+      await end((sandbox) => !(isTenants(sandbox) && looksPaused(sandbox)));
+      await context.leisure.finish();
+    },
     endSpares: async () => await end(isSpare),
     async [Symbol.asyncDispose]() {
       await context[Symbol.asyncDispose]();

@@ -141,7 +141,7 @@ async function writeSnapshot(
   snapshots.checkFree(spec.buildId);
   const snapshot: SnapshotRecord = {
     ...source,
-    formatVersion: 1,
+    formatVersion: 2,
     snapshotId: spec.buildId,
     sandboxId,
     createdAtMs: clock.now(),

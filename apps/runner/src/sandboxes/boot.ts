@@ -1,8 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
-import { removeSandbox } from './host.ts';
+import { removeSandbox, runtimeNameOf } from './host.ts';
 import type { SandboxHost } from './host.ts';
+import { readGround } from './ground.ts';
 import { startProcesses, waitForEnvd } from './live.ts';
 import type { TemplateBlueprint } from './pool/blueprint.ts';
 import type { SandboxRecord } from './record.ts';
@@ -19,7 +20,7 @@ export async function bootSandbox(
 ): Promise<LiveSandbox> {
   const sandboxId = createSandboxId();
   const record: SandboxRecord = {
-    formatVersion: 1,
+    formatVersion: 2,
     sandboxId,
     state: 'booting',
     cause: 'request',
@@ -27,7 +28,7 @@ export async function bootSandbox(
     slot: host.slots.take(),
     templateId: template.templateId,
     driver: isolation,
-    runtimeDirectory: host.runtime.directory,
+    runtimeName: runtimeNameOf(host),
     hostToken: randomBytes(32).toString('hex'),
     generation: randomUUID(),
     cpuCount: template.cpuCount,
@@ -35,6 +36,7 @@ export async function bootSandbox(
     diskMb: template.diskMb,
     layers: [],
     disk: 'new',
+    ground: readGround(template.rootfs),
     pagesFrom: '',
     waitsForRoom: false,
     ...own,

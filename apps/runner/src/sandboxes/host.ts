@@ -1,3 +1,4 @@
+import { basename, dirname, join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
@@ -28,6 +29,16 @@ export function getDriver(host: Pick<SandboxHost, 'drivers'>, name: string): Dri
   if (driver !== undefined) return driver;
   const offered = [...host.drivers.keys()].join(', ');
   throw new SoulBoxError('capability_missing', `This server has no isolation "${name}"; it offers: ${offered}.`);
+}
+
+/** Records name versions of envd, not folders: the data folder may be another by now. */
+export function runtimeNameOf({ runtime }: Pick<SandboxHost, 'runtime'>): string {
+  return basename(runtime.directory);
+}
+
+/** Where the version of envd with this name is, if this host has it. */
+export function runtimeDirectoryOf({ runtime }: Pick<SandboxHost, 'runtime'>, runtimeName: string): string {
+  return join(dirname(runtime.directory), runtimeName);
 }
 
 /** Removes everything of a sandbox, its record last, and frees its slot. Safe to repeat. */

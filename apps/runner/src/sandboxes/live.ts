@@ -8,7 +8,7 @@ import { createEnvdClient } from '../envd/envd-client.ts';
 import { createForwardedDial } from '../envd/forwarded-dial.ts';
 import { diskNeedOf } from '../disk-budget/need.ts';
 import { sharedCpus } from '../host/shared-cpus.ts';
-import { getDriver } from './host.ts';
+import { getDriver, runtimeDirectoryOf } from './host.ts';
 import type { SandboxHost } from './host.ts';
 import type { SandboxRecord } from './record.ts';
 import type { CheckedMemory } from './sleep/check-state.ts';
@@ -76,7 +76,7 @@ async function createSpec(
     disk: record.disk,
     diskGrowthBytes,
     generation: record.generation,
-    runtime: { ...host.runtime, directory: record.runtimeDirectory },
+    runtime: { ...host.runtime, directory: runtimeDirectoryOf(host, record.runtimeName) },
     idBase: idBaseOf(host.config.instance, record.slot),
     limits: {
       cpus: Math.min(record.cpuCount, sharedCpus(host.config)),

@@ -1,9 +1,9 @@
 import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { isNodeError, randomId, SoulBoxError } from '@soulbox/base';
 import type { z } from 'zod';
 
-/** What every kind of record has: older forms are read by the schema's defaults, newer ones by no earlier version. */
+/** What every kind of record has: older forms are read by `upgrade` and the schema's defaults, newer ones by no earlier version. */
 type RecordSchema = z.ZodType & { readonly shape: { readonly formatVersion: { readonly value: number } } };
 
 /**
@@ -14,12 +14,20 @@ export async function readRecordFile<S extends RecordSchema>(path: string, schem
   try {
     const value: unknown = JSON.parse(await readFile(path, 'utf8'));
     refuseNewer(path, value, schema.shape.formatVersion.value);
-    return schema.safeParse(value).data;
+    return schema.safeParse(upgrade(value)).data;
   } catch (error) {
     const isDamaged = error instanceof SyntaxError || (isNodeError(error) && damages.has(error.code ?? ''));
     if (isDamaged) return undefined;
     throw error;
   }
+}
+
+/** The first version named the folder of an envd, which is another one after a move; it stands beside the present one of its host. */
+export function upgrade(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('runtimeDirectory' in value)) return value;
+  const { runtimeDirectory, ...rest } = value;
+  const runtimeName = typeof runtimeDirectory === 'string' ? basename(runtimeDirectory) : runtimeDirectory;
+  return { ...rest, ...('formatVersion' in rest ? { formatVersion: 2 } : {}), runtimeName };
 }
 
 /** A bad block, and a folder in the place of a file. */

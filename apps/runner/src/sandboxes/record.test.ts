@@ -7,7 +7,7 @@ import { createRecordStore } from './record.ts';
 import type { SandboxRecord } from './record.ts';
 
 const record: SandboxRecord = {
-  formatVersion: 1,
+  formatVersion: 2,
   sandboxId: 'iabc',
   state: 'warm',
   cause: 'request',
@@ -15,7 +15,7 @@ const record: SandboxRecord = {
   slot: 3,
   templateId: 'tttt',
   driver: 'gvisor',
-  runtimeDirectory: '/runtime/x',
+  runtimeName: 'x',
   hostToken: 'secret',
   generation: 'g1',
   cpuCount: 2,
@@ -23,6 +23,7 @@ const record: SandboxRecord = {
   diskMb: 1024,
   layers: ['l2', 'l1'],
   disk: 'kept',
+  ground: '5:7',
   pagesFrom: '',
   waitsForRoom: false,
 };
@@ -45,7 +46,7 @@ describe('sandbox records on disk', () => {
 
   it('of the first version, which knew neither drivers nor states, can still be read', async () => {
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
-    const { sandboxId, slot, templateId, runtimeDirectory, hostToken, cpuCount, memoryMb, diskMb } = record;
+    const { sandboxId, slot, templateId, hostToken, cpuCount, memoryMb, diskMb } = record;
     const limits = { cpuCount, memoryMb, diskMb };
     const old = {
       formatVersion: 1,
@@ -53,12 +54,15 @@ describe('sandbox records on disk', () => {
       state: 'warm',
       slot,
       templateId,
-      runtimeDirectory,
+      runtimeDirectory: '/old/data/runtime/x',
       hostToken,
       ...limits,
     };
     await writeFile(join(directory, 'iabc.json'), JSON.stringify(old));
-    expect(await store.load()).toMatchObject({ records: [{ ...old, driver: 'container', layers: [], disk: 'kept' }] });
+    const { runtimeDirectory, ...same } = old;
+    const now = { formatVersion: 2, runtimeName: 'x', driver: 'container', layers: [], disk: 'kept', ground: '' };
+    expect((await store.load()).records).toMatchObject([{ ...same, ...now }]);
+    expect((await store.load()).records[0]).not.toHaveProperty('runtimeDirectory', runtimeDirectory);
   });
 
   it('name folders without a record, and what cannot be read', async () => {
@@ -94,7 +98,7 @@ describe('sandbox records on disk', () => {
 
   it('of a newer version are refused, not taken for strays', async () => {
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
-    await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, formatVersion: 2 }));
+    await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, formatVersion: 3 }));
     await expect(store.load()).rejects.toMatchObject({ reason: 'config_invalid' });
     expect(await readdir(directory)).toContain('iother.json');
   });

@@ -95,7 +95,7 @@ const causeNames = Object.keys(causes) as [Cause, ...Cause[]];
 
 /** What has a default is not in records of the first version. */
 const recordSchema = z.object({
-  formatVersion: z.literal(1),
+  formatVersion: z.literal(2),
   sandboxId: z.string().regex(/^[a-z0-9]{1,64}$/),
   state: z.enum(sandboxStates),
   /** Why it is in its state; nothing before it is a tenant's. */
@@ -107,8 +107,8 @@ const recordSchema = z.object({
   templateId: z.string(),
   /** Name of the driver that walls it off. */
   driver: z.string().default('container'),
-  /** Folder of the envd it runs; a spare of an older envd is not handed out. */
-  runtimeDirectory: z.string(),
+  /** Version of the envd it runs; a spare of an older envd is not handed out. */
+  runtimeName: z.string(),
   hostToken: z.string(),
   generation: z.string().default(''),
   cpuCount: z.number(),
@@ -118,6 +118,8 @@ const recordSchema = z.object({
   layers: z.array(z.string()).default([]),
   /** `kept`: a disk of its own stands in its folder. `new`: it became a layer, and the next start makes another. */
   disk: z.enum(['kept', 'new']).default('kept'),
+  /** The root folder that its disk was made on, as `readGround` knows it. Empty: nobody knows. */
+  ground: z.string().default(''),
   /** Set while it is paused, and until a resume is complete. */
   saved: savedSchema.optional(),
   work: workSchema.optional(),

@@ -1,7 +1,7 @@
 import { openNamespace } from '@soulbox/network';
 import { keepStopped } from '../disk-budget/brake.ts';
 import { keepDamaged } from './end.ts';
-import { getDriver, removeSandbox } from './host.ts';
+import { getDriver, removeSandbox, runtimeNameOf } from './host.ts';
 import type { SandboxHost } from './host.ts';
 import { isTenantState } from './lifecycle.ts';
 import { liveFrom } from './live.ts';
@@ -129,7 +129,7 @@ async function putBack(
 ): Promise<boolean> {
   const { record, live } = sandbox;
   const template = await templates.find(record.templateId);
-  if (live !== undefined && template !== undefined && record.runtimeDirectory === host.runtime.directory) {
+  if (live !== undefined && template !== undefined && record.runtimeName === runtimeNameOf(host)) {
     const spare = { record, live };
     table.add(spare);
     pool.put({ kind: 'template', template, isolation: record.driver }, spare);

@@ -69,8 +69,8 @@ it('layers of finished builds are nobody’s, until the build is gone', async ()
   const { record } = await bench.addRunning({ teamId: 'ours' }, { layers });
   const build = { stateId: 's9', hasMemory: false, layers: ['built'], driver: 'container', templateId: 'base' };
   await bench.context.snapshots.write({
-    ...{ ...build, runtimeDirectory: '', cpuCount: 1, memoryMb: 1, diskMb: 1, tenant: record.tenant },
-    ...{ formatVersion: 1, snapshotId: 'b1', sandboxId: 'x', createdAtMs: 0, sizeBytes: 4 * mib, variables: {} },
+    ...{ ...build, runtimeName: '', cpuCount: 1, memoryMb: 1, diskMb: 1, tenant: record.tenant },
+    ...{ formatVersion: 2, snapshotId: 'b1', sandboxId: 'x', createdAtMs: 0, sizeBytes: 4 * mib, variables: {} },
   });
   expect(diskMb('ours')).toBe(2);
   await bench.context.snapshots.remove('b1');

@@ -1,6 +1,7 @@
 import type { SandboxInstance } from '../driver.ts';
 import type { Host } from './host.ts';
 import { initRuns, readBootId } from '../host/init-process.ts';
+import { claimImage } from '../root/claim-image.ts';
 import { layoutOf } from './layout.ts';
 import { findRecord } from './record.ts';
 import { instanceOf } from './start.ts';
@@ -11,7 +12,9 @@ export async function adoptSandbox(
   sandboxId: string,
   directory: string,
 ): Promise<SandboxInstance | undefined> {
-  const record = await findRecord(layoutOf(host.instance, sandboxId, directory).record);
+  const layout = layoutOf(host.instance, sandboxId, directory);
+  await claimImage(layout, sandboxId, directory);
+  const record = await findRecord(layout.record);
   if (record?.state !== 'running' || record.bootId !== readBootId()) return undefined;
   if (!initRuns(record)) return undefined;
   return instanceOf(sandboxId, directory, record.initPid, record.initStartTicks);

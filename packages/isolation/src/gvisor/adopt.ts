@@ -4,6 +4,7 @@ import { instanceOf } from '../container/start.ts';
 import type { SandboxInstance } from '../driver.ts';
 import { outwaitHostTools, toolsOf } from '../host/host-tool.ts';
 import { readBootId } from '../host/init-process.ts';
+import { claimImage } from '../root/claim-image.ts';
 import { isSandboxAlive } from './alive.ts';
 import type { Host } from './host.ts';
 import type { SandboxLayout } from './layout.ts';
@@ -20,6 +21,7 @@ export async function adoptSandbox(
   directory: string,
 ): Promise<SandboxInstance | undefined> {
   const layout = layoutOf(host.instance, sandboxId, directory);
+  await claimImage(layout, sandboxId, directory);
   const record = await findRecord(layout.record);
   if (record?.state === 'starting') return await adoptLaunched(host, layout, sandboxId, directory);
   if (record?.state !== 'running' || record.bootId !== readBootId()) return undefined;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { writeFileAtomic } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { copySourceSchema } from '../../sandboxes/copies/snapshot-store.ts';
+import { upgrade } from '../../sandboxes/record-files.ts';
 
 const contextSchema = z.object({
   user: z.string(),
@@ -22,7 +23,7 @@ const stepSchema = z.object({
 /** A build that was done. */
 const resultSchema = z.object({
   kind: z.literal('result'),
-  source: copySourceSchema,
+  source: z.preprocess(upgrade, copySourceSchema),
   /** Of the sandbox it was made of. */
   sandboxId: z.string(),
   sizeBytes: z.number(),

@@ -1,5 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createSandboxId } from '@soulbox/contract';
+import { readGround } from '../ground.ts';
+import { runtimeNameOf } from '../host.ts';
 import { startProcesses, waitForEnvd } from '../live.ts';
 import type { OperationContext } from '../operation.ts';
 import type { SandboxRecord, Tenant } from '../record.ts';
@@ -91,12 +93,12 @@ export async function giveUp(context: OperationContext, sandboxId: string, err: 
 
 function createRecord(
   { host, clock }: OperationContext,
-  { source, cause, memory }: CopyOrder,
+  { source, cause, memory, rootfs }: CopyOrder,
   sandboxId: string,
   tenantOf: ((sandboxId: string) => Tenant) | undefined,
 ): SandboxRecord {
   return {
-    formatVersion: 1,
+    formatVersion: 2,
     sandboxId,
     state: 'restoring',
     cause,
@@ -104,7 +106,7 @@ function createRecord(
     slot: host.slots.take(),
     templateId: source.templateId,
     driver: source.driver,
-    runtimeDirectory: memory === undefined ? host.runtime.directory : source.runtimeDirectory,
+    runtimeName: memory === undefined ? runtimeNameOf(host) : source.runtimeName,
     hostToken: randomBytes(32).toString('hex'),
     generation: randomUUID(),
     cpuCount: source.cpuCount,
@@ -112,6 +114,7 @@ function createRecord(
     diskMb: source.diskMb,
     layers: source.layers,
     disk: 'new',
+    ground: readGround(rootfs),
     pagesFrom: '',
     waitsForRoom: false,
     ...(tenantOf === undefined ? {} : { tenant: tenantOf(sandboxId) }),

@@ -1,11 +1,9 @@
-import { randomId } from '@soulbox/base';
-import { readBootId } from '../../host/boot-id.ts';
 import type { OperationContext } from '../operation.ts';
 import { checkKeptDisk } from '../sleep/kept-disk.ts';
 import type { TenantSandbox } from '../table.ts';
 import type { ShortChain } from './shorten-chain.ts';
 import { sealedSource, sourceFrom } from './source-at-hand.ts';
-import { layersAfter, takeDisk } from './take-disk.ts';
+import { turnDiskToLayer } from './turn-disk-to-layer.ts';
 import type { UseSource } from './with-source.ts';
 
 /** Calls `use` with what a paused sandbox left, which stays as it is. Called with the lock held. Throws `state_damaged`. */
@@ -22,27 +20,9 @@ export async function withPaused<T>(
   return await use(sealedSource(context.host, sourceFrom(sandbox, saved)));
 }
 
-/** The disk becomes a layer; all else stays. One that was altered would be sealed as it is, so it is refused. */
+/** One that was altered would be sealed as it is, so it is refused. */
 async function shareDisk(context: OperationContext, sandbox: TenantSandbox, chain: ShortChain): Promise<void> {
-  const { table } = context;
   if (sandbox.record.disk === 'new') return;
   await checkKeptDisk(context.host, sandbox.record);
-  const layerId = randomId(20);
-  const work = {
-    from: 'paused' as const,
-    bootId: readBootId(),
-    stateId: '',
-    layerId,
-    keepMemory: true,
-    promised: false,
-    mayRun: false,
-  };
-  await table.step(sandbox, 'snapshotting', { work });
-  try {
-    await takeDisk(context, sandbox, layerId);
-    await context.host.states.sealLayer(layerId);
-  } finally {
-    const below = chain.below(sandbox.record.layers);
-    await table.step(sandbox, 'paused', { ...layersAfter(context, sandbox, layerId, below), work: undefined });
-  }
+  await turnDiskToLayer(context, sandbox, chain);
 }

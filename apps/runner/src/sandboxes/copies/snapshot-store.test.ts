@@ -18,8 +18,8 @@ beforeEach(async () => {
   await using bench = await createOperationBench();
   const { tenant } = (await bench.addRunning()).record;
   snapshot = {
-    ...{ formatVersion: 1, snapshotId: 's1', sandboxId: 'iabc', stateId: 'state1', hasMemory: true, layers: ['l1'] },
-    ...{ driver: 'container', templateId: 'base', runtimeDirectory: '', cpuCount: 1, memoryMb: 1, diskMb: 1, tenant },
+    ...{ formatVersion: 2, snapshotId: 's1', sandboxId: 'iabc', stateId: 'state1', hasMemory: true, layers: ['l1'] },
+    ...{ driver: 'container', templateId: 'base', runtimeName: '', cpuCount: 1, memoryMb: 1, diskMb: 1, tenant },
     ...{ createdAtMs: 1, sizeBytes: 1 },
   };
 });
@@ -63,7 +63,7 @@ test('one is readable by its owner only, and comes back as it was written', asyn
 });
 
 test('one of a newer version is refused, and nothing is moved', async () => {
-  await (await openSnapshotStore(directory, silentLogger)).write({ ...snapshot, formatVersion: 2 } as never);
+  await (await openSnapshotStore(directory, silentLogger)).write({ ...snapshot, formatVersion: 3 } as never);
   await expect(openSnapshotStore(directory, silentLogger)).rejects.toMatchObject({ reason: 'config_invalid' });
   expect(await readdir(directory)).toEqual(['s1.json']);
 });

@@ -17,7 +17,7 @@ export const copySourceSchema = z.object({
   layers: z.array(z.string()),
   driver: z.string(),
   templateId: z.string(),
-  runtimeDirectory: z.string(),
+  runtimeName: z.string(),
   cpuCount: z.number(),
   memoryMb: z.number(),
   diskMb: z.number(),
@@ -28,7 +28,7 @@ export const copySourceSchema = z.object({
 export type CopySource = z.infer<typeof copySourceSchema>;
 
 const snapshotSchema = copySourceSchema.extend({
-  formatVersion: z.literal(1),
+  formatVersion: z.literal(2),
   snapshotId: z.string().regex(snapshotForm),
   /** Of the sandbox it was made of. */
   sandboxId: z.string(),

@@ -21,7 +21,7 @@ export async function makeSnapshot(
     const sizeBytes = await measure(context, source);
     const snapshot = {
       ...source,
-      formatVersion: 1,
+      formatVersion: 2,
       snapshotId,
       sandboxId,
       createdAtMs: clock.now(),

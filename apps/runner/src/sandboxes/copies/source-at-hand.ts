@@ -38,8 +38,8 @@ export function sourceFrom(
   memory: Pick<CopySource, 'stateId' | 'hasMemory'>,
   layers: readonly string[] = record.layers,
 ): CopySource {
-  const { driver, templateId, runtimeDirectory, cpuCount, memoryMb, diskMb, tenant } = record;
+  const { driver, templateId, runtimeName, cpuCount, memoryMb, diskMb, tenant } = record;
   const { stateId, hasMemory } = memory;
   const has = { stateId, hasMemory, layers: [...layers] };
-  return { ...has, driver, templateId, runtimeDirectory, cpuCount, memoryMb, diskMb, tenant };
+  return { ...has, driver, templateId, runtimeName, cpuCount, memoryMb, diskMb, tenant };
 }

@@ -2,6 +2,7 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { readCpuType } from '../../host/cpu-type.ts';
+import { runtimeNameOf } from '../host.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
 import { checkLayers, checkMemory, comesLate } from './check-state.ts';
@@ -14,12 +15,12 @@ let memoryMb: number;
 beforeEach(async () => {
   bench = await createOperationBench();
   memoryMb = 512;
-  const { states, runtime } = bench.context.host;
+  const { states } = bench.context.host;
   for (const layerId of ['l2', 'l1']) {
     await writeFile(states.layerPath(layerId), `content of ${layerId}`);
     await states.sealLayer(layerId);
   }
-  use = { stateId: 's1', layers: ['l2', 'l1'], driver: 'container', runtimeDirectory: runtime.directory };
+  use = { stateId: 's1', layers: ['l2', 'l1'], driver: 'container', runtimeName: runtimeNameOf(bench.context.host) };
 });
 afterEach(() => bench[Symbol.asyncDispose]());
 
@@ -106,7 +107,7 @@ it.each([
 
 it('one that needs an envd which is gone does not fit', async () => {
   await save(1000);
-  use = { ...use, runtimeDirectory: '/nowhere' };
+  use = { ...use, runtimeName: 'nowhere' };
   await expect(check()).rejects.toMatchObject(incompatible);
 });
 

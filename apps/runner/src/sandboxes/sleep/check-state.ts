@@ -3,7 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { SavedMemory } from '@soulbox/isolation';
 import type { State } from '@soulbox/states';
 import { readCpuType } from '../../host/cpu-type.ts';
-import { getDriver } from '../host.ts';
+import { getDriver, runtimeDirectoryOf } from '../host.ts';
 import type { SandboxHost } from '../host.ts';
 import { isPages } from './save.ts';
 
@@ -13,7 +13,8 @@ export interface StateUse {
   /** Frozen disks below, topmost first. */
   readonly layers: readonly string[];
   readonly driver: string;
-  readonly runtimeDirectory: string;
+  /** Of its envd. */
+  readonly runtimeName: string;
 }
 
 /** A saved memory that may be restored already, though its pages are still being checked. */
@@ -37,7 +38,7 @@ export type MemoryOwner = 'itself' | 'copies';
  */
 export async function checkMemory(host: SandboxHost, use: StateUse, owner: MemoryOwner): Promise<CheckedMemory> {
   const state = await host.states.unpack(use.stateId, (bytes) => host.disks.admit(bytes, 'Unpacking the saved memory'));
-  await checkFit(state, use);
+  await checkFit(host, state, use);
   await checkLayers(host, use.layers);
   const memory = memoryOf(host, use.driver, state, owner);
   await state.verify((partName) => !isPages(partName));
@@ -70,7 +71,7 @@ export async function checkLayers(host: SandboxHost, layers: readonly string[]):
   await Promise.all(layers.map(async (layerId) => await host.states.verifyLayer(layerId)));
 }
 
-async function checkFit({ stateId, manifest }: State, use: StateUse): Promise<void> {
+async function checkFit(host: SandboxHost, { stateId, manifest }: State, use: StateUse): Promise<void> {
   const { driver, cpuType } = manifest.facts;
   const refuse = (what: string): never => {
     throw new SoulBoxError('state_incompatible', `State ${stateId} ${what}`);
@@ -78,7 +79,7 @@ async function checkFit({ stateId, manifest }: State, use: StateUse): Promise<vo
   if (driver !== use.driver) refuse(`was saved by the isolation "${driver}", not "${use.driver}".`);
   if (cpuType !== (await readCpuType())) refuse('was saved on a host whose CPU has other features.');
   try {
-    await access(use.runtimeDirectory);
+    await access(runtimeDirectoryOf(host, use.runtimeName));
   } catch {
     refuse('needs a version of envd that this host does not have any more.');
   }

@@ -10,7 +10,14 @@ const asleepForMs = 15_000;
 export interface Leisure {
   /** Begins with the next of them, if none is under way: reads its large disk, so that its digests are known. */
   goOn(): void;
+  /**
+   * Reads what is left to read, for a server that stops: the data folder may be copied then, and of a copy of a disk nothing is known
+   * but its digests. Gives up after a minute. Never throws.
+   */
+  finish(): Promise<void>;
 }
+
+const finishMs = 60_000;
 
 export function createLeisure(context: OperationContext): Leisure {
   const { host, table, clock, background } = context;
@@ -44,6 +51,16 @@ export function createLeisure(context: OperationContext): Leisure {
   };
 
   return {
+    async finish() {
+      const giveUpAt = performance.now() + finishMs;
+      for (const { record } of table.tenants()) {
+        const disk = findStampedDisk(record);
+        if (disk === undefined) continue;
+        await digestAtLeisure(host, record, disk, () => performance.now() < giveUpAt).catch((err: unknown) => {
+          host.logger.warn({ sandboxId: record.sandboxId, err }, 'disk of a paused sandbox not read');
+        });
+      }
+    },
     goOn() {
       const next = isBusy ? undefined : findNext();
       if (next !== undefined) background.start(async (stopping) => await work(...next, stopping));

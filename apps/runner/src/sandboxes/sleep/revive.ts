@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
 import type { DiskDigests } from '@soulbox/states';
 import { readBootId } from '../../host/boot-id.ts';
-import { getDriver } from '../host.ts';
+import { settleOnGround } from '../copies/settle-on-ground.ts';
+import { readGround } from '../ground.ts';
+import { getDriver, runtimeNameOf } from '../host.ts';
 import { startProcesses } from '../live.ts';
 import type { OperationContext } from '../operation.ts';
 import type { Work } from '../record.ts';
@@ -28,7 +30,11 @@ export interface Revival {
 export async function revive(context: OperationContext, sandbox: TenantSandbox, revival: Revival): Promise<void> {
   const { table } = context;
   const rootfs = await findRootfs(context, sandbox);
-  await beginRevival(context, sandbox, revival.memory === undefined);
+  await settleOnGround(context, sandbox, rootfs).catch((error: unknown) => {
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err: error }, 'moved disk not made a layer');
+    throw explainResumeFailure(error, sandbox);
+  });
+  await beginRevival(context, sandbox, rootfs, revival.memory === undefined);
   try {
     const live = await startProcesses(context.host, sandbox.record, rootfs, revival.memory);
     sandbox.live = live;
@@ -45,9 +51,15 @@ export async function revive(context: OperationContext, sandbox: TenantSandbox, 
 }
 
 /** The intent, with the slot and the generation that the processes will have. */
-async function beginRevival({ host, table }: OperationContext, sandbox: TenantSandbox, afresh: boolean): Promise<void> {
-  const runtime = afresh ? { runtimeDirectory: host.runtime.directory } : {};
-  const change = { slot: host.slots.take(), generation: randomUUID(), ...runtime };
+async function beginRevival(
+  { host, table }: OperationContext,
+  sandbox: TenantSandbox,
+  rootfs: string,
+  afresh: boolean,
+): Promise<void> {
+  const runtime = afresh ? { runtimeName: runtimeNameOf(host) } : {};
+  const ground = sandbox.record.disk === 'new' ? { ground: readGround(rootfs) } : {};
+  const change = { slot: host.slots.take(), generation: randomUUID(), ...runtime, ...ground };
   try {
     if (sandbox.record.state === 'snapshotting') await table.update(sandbox, change);
     else await table.step(sandbox, 'resuming', { ...change, work: resumeWork(!afresh) });

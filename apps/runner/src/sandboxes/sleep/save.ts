@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import type { State, StateFacts } from '@soulbox/states';
 import { readCpuType } from '../../host/cpu-type.ts';
 import type { OperationContext } from '../operation.ts';
@@ -46,7 +45,7 @@ export async function factsOf(context: OperationContext, sandbox: RunningSandbox
     hasMemory: save.keepMemory,
     cpuType: await readCpuType(),
     templateId: record.templateId,
-    runtimeName: basename(record.runtimeDirectory),
+    runtimeName: record.runtimeName,
     cpuCount: record.cpuCount,
     memoryMb: record.memoryMb,
     diskMb: record.diskMb,

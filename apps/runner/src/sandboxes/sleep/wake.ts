@@ -16,7 +16,7 @@ export async function wakeUp(
   change: RecordChange,
 ): Promise<void> {
   const { host, keepsakes, background } = context;
-  const { saved, layers, driver, runtimeDirectory } = sandbox.record;
+  const { saved, layers, driver, runtimeName } = sandbox.record;
   if (saved === undefined) throw new Error('a paused sandbox names no state');
   const { stateId, hasMemory } = saved;
   using _place = context.admission.enter();
@@ -24,7 +24,7 @@ export async function wakeUp(
     using _hold = keepsakes.hold({ states: [stateId], layers });
     if (withMemory && hasMemory) {
       const [memory] = await Promise.all([
-        checkMemory(host, { stateId, layers, driver, runtimeDirectory }, 'itself'),
+        checkMemory(host, { stateId, layers, driver, runtimeName }, 'itself'),
         checkKeptDisk(host, sandbox.record),
       ]);
       const pagesFrom = comesLate(memory) ? stateId : '';

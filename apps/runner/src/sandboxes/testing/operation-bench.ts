@@ -21,6 +21,8 @@ import { createAdmission } from '../admission.ts';
 import { createBackground } from '../background.ts';
 import { openSnapshotStore } from '../copies/snapshot-store.ts';
 import { endSandbox } from '../end.ts';
+import { readGround } from '../ground.ts';
+import { runtimeNameOf } from '../host.ts';
 import type { SandboxHost } from '../host.ts';
 import { keepAllWhileUnreadable } from '../keep-all-states.ts';
 import { createKeepsakes } from '../keepsakes.ts';
@@ -226,10 +228,11 @@ function createRecord(
   tenant: Partial<Tenant>,
 ): SandboxRecord & { tenant: Tenant } {
   return {
-    ...{ formatVersion: 1, sandboxId: createSandboxId(), state: 'running', cause: 'request', stateSinceMs: startMs },
+    ...{ formatVersion: 2, sandboxId: createSandboxId(), state: 'running', cause: 'request', stateSinceMs: startMs },
     ...{ slot: record.slot ?? host.slots.take(), templateId: 'base', driver: 'container', generation: 'first' },
-    ...{ runtimeDirectory: host.runtime.directory, hostToken: randomBytes(8).toString('hex') },
+    ...{ runtimeName: runtimeNameOf(host), hostToken: randomBytes(8).toString('hex') },
     ...{ cpuCount: 1, memoryMb: 128, diskMb: 64, layers: [], disk: 'new', pagesFrom: '', waitsForRoom: false },
+    ground: readGround(host.runtime.directory),
     ...record,
     tenant: {
       ...{ teamId: 'team', alias: 'base', startedAtMs: startMs, endAtMs: startMs + 60_000, metadata: {} },
