@@ -20,6 +20,12 @@ import type { TemplateCatalogue } from './templates/catalogue.ts';
 
 export type Runner = Client<typeof RunnerService>;
 
+/** Puts all that the server has into the stage of a backup, telling of each sandbox and snapshot. `left`: nobody waits for it any more. */
+export type StageBackup = (
+  report: (staged: { readonly what: 'sandbox' | 'snapshot'; readonly id: string; readonly leftOut?: string }) => void,
+  left: AbortSignal,
+) => Promise<void>;
+
 /** Everything a route may use. Made once per server. */
 export interface ApiContext {
   readonly config: ApiConfig;
@@ -27,6 +33,8 @@ export interface ApiContext {
   readonly runner: Runner;
   /** Absent: this server has no functions. */
   readonly functions: FunctionService | undefined;
+  /** Absent: this server makes no backups. */
+  readonly stageBackup: StageBackup | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
   /** Archives that were uploaded for builds; the runner reads them too. */
@@ -61,6 +69,8 @@ export interface ApiParts {
   readonly droppedLogLines: () => number;
   /** Absent: this server has no functions. */
   readonly functions: FunctionService | undefined;
+  /** Absent: this server makes no backups. */
+  readonly stageBackup: StageBackup | undefined;
   readonly outside: OutsidePolicy;
   readonly metricsToken: Secret;
   readonly logger: Logger;

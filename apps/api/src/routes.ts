@@ -7,6 +7,7 @@ import type { ApiContext } from './context.ts';
 import { addEventRoutes } from './events/list.ts';
 import { addFunctionRoutes } from './functions/routes.ts';
 import { addKvRoutes } from './functions/kv-routes.ts';
+import { addStageBackupRoute } from './host/stage-backup.ts';
 import { addHealthRoute } from './health.ts';
 import type { ApiApp } from './http/app.ts';
 import { addOpenApiRoute } from './http/openapi.ts';
@@ -69,6 +70,7 @@ export function addRoutes(app: ApiApp, context: ApiContext): void {
   addFunctionRoutes(app, context);
   addKvRoutes(app, context);
   addPrometheusRoute(app, context);
+  addStageBackupRoute(app, context);
   addLaterRoutes(app);
   if (context.config.openApi) addOpenApiRoute(app);
 }

@@ -8,7 +8,7 @@ import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { stoppedReason } from './builds/follow.ts';
 import type { ApiConfig } from './config.ts';
 import { createContext } from './context.ts';
-import type { ApiContext, Runner } from './context.ts';
+import type { ApiContext, Runner, StageBackup } from './context.ts';
 import { createApp } from './http/app.ts';
 import type { ApiApp } from './http/app.ts';
 import { purgeUntilStop } from './purge.ts';
@@ -35,7 +35,9 @@ export interface ApiOptions {
   readonly functions?: FunctionService | undefined;
   /** Which addresses a tenant may have the host connect to. */
   readonly outside: OutsidePolicy;
-  /** Who shows it reads the server's own figures at `/metrics`. */
+  /** Fills the stage of a backup. Absent: this server makes none. */
+  readonly stageBackup?: StageBackup | undefined;
+  /** The operator: who shows it reads the server's own figures at `/metrics`, and has backups made. */
   readonly metricsToken: Secret;
   readonly listen: ListenOn;
   readonly logger: Logger;
@@ -58,11 +60,24 @@ const drainMs = 5000;
  * then listens. Throws `host_not_ready` when the address is taken.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { config, records, runner, functions, files, reserve, outside, metricsToken } = options;
+  const { config, records, runner, functions, stageBackup, files, reserve, outside, metricsToken } = options;
   const { logger, clock = systemClock, droppedLogLines = () => 0 } = options;
   const stop = new AbortController();
   const context = createContext(
-    { config, records, runner, functions, files, reserve, droppedLogLines, outside, metricsToken, logger, clock },
+    {
+      config,
+      records,
+      runner,
+      functions,
+      stageBackup,
+      files,
+      reserve,
+      droppedLogLines,
+      outside,
+      metricsToken,
+      logger,
+      clock,
+    },
     stop.signal,
   );
   await clearLeftovers(context);

@@ -28,6 +28,11 @@ export async function ensureMetricsToken(dataDirectory: string, wanted: string):
   return token;
 }
 
+/** That token, for a command of the host. Undefined before the first start. */
+export async function readMetricsToken(dataDirectory: string, wanted: string): Promise<Secret | undefined> {
+  return wanted === '' ? await readSecretFile(join(dataDirectory, 'secrets', 'metrics-token')) : new Secret(wanted);
+}
+
 /** The key of the default team for this machine's own use; made at the first start, and anew when it was revoked. */
 export async function ensureDefaultApiKey(dataDirectory: string, records: Records): Promise<Secret> {
   const team = await ensureDefaultTeam(records);

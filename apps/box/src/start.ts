@@ -13,8 +13,11 @@ import { openStateStore } from '@soulbox/states';
 import { openNetwork } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { startRunner } from '@soulbox/runner';
-import { openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
+import { holdableBlobs, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
+import { refuseHalfRestored } from './backup/restore.ts';
+import { createStage } from './backup/stage.ts';
+import { sweepStage } from './backup/stage-folder.ts';
 import type { BoxConfig } from './config.ts';
 import { ensureDefaultApiKey, ensureMetricsToken } from './credentials.ts';
 import { createDrivers } from './drivers.ts';
@@ -51,6 +54,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
   let ready = false;
 
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
+  await refuseHalfRestored(dataDirectory);
   const reserve = openDiskReserve(join(dataDirectory, 'reserve'));
   reserve.makeRoom();
   await mkdir(join(dataDirectory, 'run'), { recursive: true, mode: 0o700 });
@@ -61,6 +65,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
     await removeServerFile(dataDirectory);
   });
   started.use(await claimInstance(config.runner.instance, dataDirectory));
+  await sweepStage(dataDirectory);
 
   const records = openSqliteRecords(join(dataDirectory, 'records.sqlite'), { reserve });
   started.use(records);
@@ -82,7 +87,10 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
     if (!ready && adopted === 0) await network.close();
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
-  const files = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'uploads') }));
+  const files = started.use(holdableBlobs(await openDiskBlobs({ directory: join(dataDirectory, 'uploads') })));
+  const functionBlobs = started.use(
+    holdableBlobs(await openDiskBlobs({ directory: join(dataDirectory, 'functions') })),
+  );
   const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
   const states = started.use(await openStateStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
@@ -119,7 +127,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
       teamSandboxLimit: config.api.teamSandboxLimit,
       teamKvBytes: config.api.teamKvMb * 1024 * 1024,
       records,
-      blobs: started.use(await openDiskBlobs({ directory: join(dataDirectory, 'functions') })),
+      blobs: functionBlobs,
       runner: runnerClient,
       router: runner.router,
       supervisor: await bundleEdgeWorker(),
@@ -138,6 +146,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
       functions: functions.service,
       files,
       reserve,
+      stageBackup: createStage({ dataDirectory, runner, functionBlobs, uploads: files }),
       droppedLogLines: () => logger.droppedLines(),
       outside,
       metricsToken: await ensureMetricsToken(dataDirectory, config.metricsToken),

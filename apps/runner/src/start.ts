@@ -1,6 +1,9 @@
 import { createRouterTransport } from '@connectrpc/connect';
 import type { Transport } from '@connectrpc/connect';
 import type { SandboxRouter } from '@soulbox/contract';
+import { stageSandboxes } from './backup/stage-sandboxes.ts';
+import type { Report } from './backup/staged.ts';
+import { stageSnapshots } from './backup/stage-snapshots.ts';
 import { createRunnerContext } from './context.ts';
 import type { RunnerOptions } from './context.ts';
 import { addRunnerRoutes } from './routes.ts';
@@ -19,6 +22,9 @@ export interface Runner extends AsyncDisposable {
   runtimesInUse(): Set<string>;
   /** Sandboxes that run for tenants. */
   runningCount(): number;
+  /** For a backup: see `stageSandboxes` and `stageSnapshots`. */
+  stageSandboxes(directory: string, report: Report, signal: AbortSignal): Promise<void>;
+  stageSnapshots(directory: string, report: Report): Promise<void>;
   /** Ends every sandbox that runs, spares included: for a shutdown that leaves no processes. Paused ones stay, with digests of their disks. */
   endAll(): Promise<void>;
   /** Ends the spares only: for a start that failed later on, when sandboxes of tenants were already adopted. */
@@ -45,6 +51,10 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
         ...context.snapshots.list().map(({ runtimeName }) => runtimeDirectoryOf(context.host, runtimeName)),
       ]),
     runningCount: () => context.table.running().length,
+    stageSandboxes: async (directory, report, signal) => {
+      await stageSandboxes(context, directory, report, AbortSignal.any([signal, context.stopping]));
+    },
+    stageSnapshots: async (directory, report) => await stageSnapshots(context, directory, report),
     endAll: async () => {
       await end((sandbox) => !(isTenants(sandbox) && looksPaused(sandbox)));
       await context.leisure.finish();

@@ -141,6 +141,10 @@ export const reasons = {
     code: 'data_loss',
     help: 'A saved state is incomplete or altered. Nothing was started from it; it is kept for inspection.',
   },
+  backup_unusable: {
+    code: 'failed_precondition',
+    help: 'A backup is incomplete, damaged or of a newer SoulBox, or a restore was not completed; the message names the part.',
+  },
   state_incompatible: {
     code: 'failed_precondition',
     help: 'A saved state was made by another format version, CPU type or isolation than this host has.',

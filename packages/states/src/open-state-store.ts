@@ -13,6 +13,7 @@ import { tryLock } from './try-lock.ts';
 import { digestDisk, verifyDisk } from './disk-digests.ts';
 import { Draft } from './draft.ts';
 import { Layers } from './layers.ts';
+import { linkLayer, linkState } from './link-into.ts';
 import type { StorePaths } from './names.ts';
 import { draftSuffix, isId, removedSuffix, storePaths } from './names.ts';
 import { openState } from './open-state.ts';
@@ -169,6 +170,15 @@ class DiskStateStore implements StateStore {
     const packing = this.#packing.get(stateId);
     packing?.abort.abort();
     await Promise.allSettled([packing?.ended]);
+  }
+
+  async linkInto(directory: string, states: readonly string[], layers: readonly string[]): Promise<void> {
+    const target = storePaths(directory);
+    for (const stateId of states) {
+      await this.#interruptPacking(stateId);
+      await linkState(stateId, this.#paths, directory, this.#archive);
+    }
+    for (const layerId of layers) await linkLayer(layerId, this.#paths, target);
   }
 
   async remove(stateId: string): Promise<void> {

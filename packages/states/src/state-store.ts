@@ -37,6 +37,11 @@ export interface StateStore extends AsyncDisposable {
    * disposed afterwards; nothing happens when it throws. Throws as `open`.
    */
   unpack(stateId: string, admit?: (bytes: number) => Disposable): Promise<State>;
+  /**
+   * Puts states and sealed layers, as they are, into the folder `directory` of the same file system, as a store has them there. By hard
+   * links, so nothing is copied, and they stay there whatever becomes of them here. Safe to repeat. Throws as `open`.
+   */
+  linkInto(directory: string, states: readonly string[], layers: readonly string[]): Promise<void>;
   /** Nothing happens when there is none. */
   remove(stateId: string): Promise<void>;
   /**

@@ -1,4 +1,5 @@
 export { openSqliteRecords } from './records/sqlite/open.ts';
+export { backupSqliteRecords } from './records/sqlite/backup.ts';
 export { createApiKey, ensureDefaultTeam, hashApiKey } from './records/first-start.ts';
 export type { ApiKeyMask, ApiKeyRecord, ApiKeyRecords } from './records/api-keys.ts';
 export type { TeamRecord, TeamRecords, TeamRecordsUsage } from './records/teams.ts';
@@ -18,4 +19,6 @@ export type { Records } from './records/records.ts';
 export { openDiskReserve } from './reserve/disk-reserve.ts';
 export type { DiskReserve } from './reserve/disk-reserve.ts';
 export { openDiskBlobs } from './blobs/disk/open.ts';
+export { holdableBlobs } from './blobs/hold-deletes.ts';
+export type { HoldableBlobs } from './blobs/hold-deletes.ts';
 export type { BlobInfo, BlobStore, BlobStream, ByteRange } from './blobs/blobs.ts';

@@ -11,9 +11,10 @@ import type { ApiContext } from '../context.ts';
  * - `key`: the API key in `X-API-Key`.
  * - `key-or-bearer`: there, or as `Authorization: Bearer` (Prometheus and the CLI's login can send nothing else).
  * - `key-or-operator`: so, or the operator's token for metrics in the same places.
+ * - `operator`: that token alone.
  * - `none`: the route is open.
  */
-export type AuthRule = 'key' | 'key-or-bearer' | 'key-or-operator' | 'none';
+export type AuthRule = 'key' | 'key-or-bearer' | 'key-or-operator' | 'operator' | 'none';
 
 /** Who calls: the team that the key belongs to. */
 export interface Caller {
@@ -50,7 +51,9 @@ export async function authenticate(request: FastifyRequest, context: ApiContext)
   const presented = presentedKey(request, rule);
   if (presented === undefined)
     throw new SoulBoxError('unauthorized', 'Unauthorized, the API key is missing. Send it as X-API-Key.');
-  if (rule === 'key-or-operator' && context.metricsToken.equals(presented)) request.isOperator = true;
+  const isOperators = rule === 'key-or-operator' || rule === 'operator';
+  if (isOperators && context.metricsToken.equals(presented)) request.isOperator = true;
+  else if (rule === 'operator') throw wrongKey(context);
   else request.caller = await findCaller(presented, context);
 }
 
@@ -58,7 +61,7 @@ export async function authenticate(request: FastifyRequest, context: ApiContext)
 export function presentedKey(request: FastifyRequest, rule: AuthRule): string | undefined {
   const key = request.headers[headers.apiKey];
   if (typeof key === 'string' && key !== '') return key;
-  if (rule !== 'key-or-bearer' && rule !== 'key-or-operator') return undefined;
+  if (rule === 'key' || rule === 'none') return undefined;
   return /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
 }
 

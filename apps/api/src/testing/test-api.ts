@@ -8,11 +8,12 @@ import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSq
 import type { BlobStore, Records } from '@soulbox/storage';
 import { apiConfigSchema } from '../config.ts';
 import type { ApiConfig } from '../config.ts';
+import type { StageBackup } from '../context.ts';
 import { startApi } from '../start.ts';
 import { createScriptedRunner } from './scripted-runner.ts';
 import type { ScriptedRunner } from './scripted-runner.ts';
 
-interface Answer {
+export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -49,7 +50,13 @@ export interface TestApi extends AsyncDisposable {
 /** The operator's. */
 export const metricsToken = 'a-token-for-the-metrics';
 
-export async function startTestApi(options: { config?: Partial<ApiConfig>; clock?: Clock } = {}): Promise<TestApi> {
+export interface TestApiOptions {
+  readonly config?: Partial<ApiConfig>;
+  readonly clock?: Clock;
+  readonly stageBackup?: StageBackup;
+}
+
+export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-api-'));
   const records = openSqliteRecords(join(folder, 'records.sqlite'));
   const team = await ensureDefaultTeam(records);
@@ -69,6 +76,7 @@ export async function startTestApi(options: { config?: Partial<ApiConfig>; clock
       reserve: openDiskReserve(join(folder, 'reserve')),
       outside: createOutsidePolicy(),
       metricsToken: new Secret(metricsToken),
+      stageBackup: options.stageBackup,
       listen: { host: '127.0.0.1', port: 0 },
       logger: createLogger({ level: 'debug', file: logFile }),
       ...(options.clock === undefined ? {} : { clock: options.clock }),

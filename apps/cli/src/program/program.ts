@@ -37,6 +37,13 @@ export const program = defineCommand({
         delete: async () => (await import('../commands/snapshot/delete.ts')).deleteSnapshot,
       },
     }),
+    backup: defineCommand({
+      meta: { name: 'backup', description: 'Everything of a server: create a backup, restore one' },
+      subCommands: {
+        create: async () => (await import('../commands/backup/create.ts')).createBackup,
+        restore: async () => (await import('../commands/backup/restore.ts')).restoreBackup,
+      },
+    }),
     damaged: defineCommand({
       meta: {
         name: 'damaged',

@@ -71,6 +71,12 @@ export class Archive {
     return await openState(stateId, directory, this.#digester);
   }
 
+  /** Gives the names of the parts of a state that are kept in `directory` afterwards, too. */
+  async copyInto(directory: string, stateId: string): Promise<ReadonlySet<string>> {
+    const keys = await this.#blobs.copyInto(directory, `${keyPrefix}${stateId}/`);
+    return new Set(keys.map((key) => (key.split('/')[2] ?? '').replace(/\.zst$/, '')));
+  }
+
   /** Removes what is kept of a state. */
   async remove(stateId: string): Promise<void> {
     for (const { key } of await this.#blobs.list(`${keyPrefix}${stateId}/`)) await this.#blobs.delete(key);

@@ -5,6 +5,7 @@ import { buffer, text } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import type { BlobStore, BlobStream } from './blobs.ts';
+import { openDiskBlobs } from './disk/open.ts';
 
 const oneOf = (content: string | Buffer): AsyncIterable<Uint8Array> => Readable.from([Buffer.from(content)]);
 
@@ -94,6 +95,18 @@ export function describeBlobs(name: string, open: (folder: string) => Promise<Bl
       expect(await list('')).toEqual(['a', 'b', 'b.c', 'b/1', 'b/2', 'bb/1']);
       expect(await list('b/')).toEqual(['b/1', 'b/2']);
       expect(await list('c')).toEqual([]);
+    });
+
+    it('copies those of a prefix into a folder, where they stay when they are deleted here', async () => {
+      for (const key of ['a/1', 'a/2', 'b']) await blobs.put(key, oneOf(key));
+      const copies = join(folder, 'copies');
+      expect(await blobs.copyInto(copies, 'a/')).toEqual(['a/1', 'a/2']);
+      await blobs.delete('a/1');
+      await blobs.put('a/2', oneOf('newer'));
+      await using other = await openDiskBlobs({ directory: copies });
+      expect((await other.list('')).map(({ key }) => key)).toEqual(['a/1', 'a/2']);
+      expect(await text((await other.read('a/1')) as BlobStream)).toBe('a/1');
+      expect(await text((await other.read('a/2')) as BlobStream)).toBe('a/2');
     });
 
     it('deletes one and only that, and a second time without an error', async () => {

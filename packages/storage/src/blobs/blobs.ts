@@ -18,6 +18,11 @@ export interface BlobStore extends AsyncDisposable {
   stat(key: string): Promise<BlobInfo | undefined>;
   /** All blobs whose key begins with `prefix`, by key. The empty prefix means all. */
   list(prefix: string): Promise<readonly BlobInfo[]>;
+  /**
+   * Makes every blob whose key begins with `prefix` one of the store of files in `directory`, too, and gives their keys; without
+   * copying where both are on one file system. One that is deleted meanwhile may be left out.
+   */
+  copyInto(directory: string, prefix: string): Promise<readonly string[]>;
   /** Nothing happens when there is none. */
   delete(key: string): Promise<void>;
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { defineCommand } from 'citty';
 import { createLogger, SoulBoxError } from '@soulbox/base';
 import type { BoxOverrides } from '@soulbox/box';
+import { refuseHalfRestored } from '@soulbox/box/backup';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
 import { environment, resolveFolders } from '../../config.ts';
@@ -46,6 +47,7 @@ export const up = defineCommand({
       ...(args.host === undefined ? {} : { host: args.host }),
       ...(isolation === undefined ? {} : { isolation }),
     };
+    await refuseHalfRestored(folders.dataDirectory);
     // Before minutes of preparation: a bad setting would be told after them.
     await checkSettings(overrides);
     const running = await findServer(folders.dataDirectory);

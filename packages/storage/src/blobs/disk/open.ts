@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { SoulBoxError, errorFromNode, isNodeError, randomId } from '@soulbox/base';
@@ -86,6 +86,16 @@ class DiskBlobs implements BlobStore {
     return found.filter((info) => info !== undefined);
   }
 
+  async copyInto(directory: string, prefix: string): Promise<readonly string[]> {
+    const target = new DiskBlobs(directory);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const copied: string[] = [];
+    for (const { key } of await this.list(prefix)) {
+      if (await linkOrCopy(this.#pathOf(key), target.#pathOf(key))) copied.push(key);
+    }
+    return copied;
+  }
+
   async delete(key: string): Promise<void> {
     await rm(this.#pathOf(key), { force: true });
   }
@@ -114,6 +124,22 @@ async function writeDurably(path: string, content: AsyncIterable<Uint8Array>): P
     return (await file.stat()).size;
   } finally {
     await file.close();
+  }
+}
+
+/** False when there is no such file any more. */
+async function linkOrCopy(path: string, target: string): Promise<boolean> {
+  try {
+    await link(path, target).catch(async (error: unknown) => {
+      if (!isNodeError(error) || error.code !== 'EXDEV') throw error;
+      await copyFile(path, target);
+    });
+    return true;
+  } catch (error) {
+    if (!isNodeError(error)) throw error;
+    if (error.code === 'EEXIST') return true;
+    if (error.code === 'ENOENT') return false;
+    throw errorFromNode(error, `${target} could not be written.`);
   }
 }
 

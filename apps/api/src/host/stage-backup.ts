@@ -1,0 +1,61 @@
+import { PassThrough } from 'node:stream';
+import { z } from 'zod';
+import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import type { ApiContext, StageBackup } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+
+const streamType = 'application/x-ndjson';
+
+export function addStageBackupRoute(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/host/backup-stage',
+    {
+      config: { auth: 'operator' },
+      schema: {
+        // Of the command line on the server's host; no client's.
+        hide: true,
+        tags: ['host'],
+        summary:
+          "Save every sandbox for a backup. For `soulbox backup create` on the server's host, with the operator's token",
+        description:
+          'A stream of lines: `{"what", "id"}` for each that was saved, with `leftOut` and the reason for one that could not be; then ' +
+          '`{"done": true}` or `{"error"}`. A client that leaves ends it.',
+        response: {
+          200: { description: 'The lines.', content: { [streamType]: { schema: z.string() } } },
+          ...errors(501, 503),
+        },
+      },
+    },
+    async (_request, reply) => {
+      const { stageBackup } = context;
+      if (stageBackup === undefined) throw new SoulBoxError('not_implemented', 'This server makes no backups.');
+      const left = new AbortController();
+      reply.raw.once('close', () => {
+        if (!reply.raw.writableFinished) left.abort(new Error('the client left'));
+      });
+      const lines = new PassThrough();
+      void write(context, stageBackup, lines, left.signal);
+      return await reply.type(streamType).send(lines as never);
+    },
+  );
+}
+
+/** Never throws. */
+async function write(
+  { logger }: ApiContext,
+  stageBackup: StageBackup,
+  lines: PassThrough,
+  left: AbortSignal,
+): Promise<void> {
+  const say = (line: object): boolean => lines.write(`${JSON.stringify(line)}\n`);
+  try {
+    await stageBackup(say, left);
+    say({ done: true });
+  } catch (thrown) {
+    const { code, reason, message } = errorFromUnknown(thrown);
+    if (code === 'internal') logger.error({ err: thrown }, 'backup failed');
+    say({ error: { reason, message } });
+  }
+  lines.end();
+}

@@ -1,0 +1,92 @@
+import { stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SoulBoxError } from '@soulbox/base';
+import { readCpuType } from '@soulbox/runner';
+import type { Report } from '@soulbox/runner';
+import { emptyFolder, flushFolder, openTarget } from './folders.ts';
+import type { Backup, BackupPart } from './manifest.ts';
+import { backupFormat, writeBackupManifest } from './manifest.ts';
+import { writePart } from './part-file.ts';
+import { findSavers, list, planParts } from './plan-parts.ts';
+import type { PlannedPart } from './plan-parts.ts';
+import { claimStage, stageIn } from './stage-folder.ts';
+
+export interface CreateBackup {
+  readonly dataDirectory: string;
+  readonly templatesDirectory: string;
+  /** Missing or empty. */
+  readonly target: string;
+  /** Has the server fill the stage. */
+  readonly fillStage: (report: Report) => Promise<void>;
+  readonly onStep: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** On the disk of a server so much stays free, whatever a backup takes: as it is by default for sandboxes (decision 019). */
+const reserveBytes = 512 * 2 ** 20;
+const reserveShare = 0.02;
+
+/**
+ * Makes a backup in `target`: a part for each thing, and last the manifest that says that it is complete. Whatever fails, nothing of
+ * it stays. Throws `disk_full`, `bad_path` for a target that holds something, `illegal_transition` while another is made.
+ */
+export async function createBackup(options: CreateBackup): Promise<Backup> {
+  const { dataDirectory, target, fillStage, onStep, signal } = options;
+  await using _stage = await claimStage(dataDirectory);
+  await openTarget(target);
+  try {
+    const leftOut: Backup['leftOut'] = [];
+    onStep('saving sandboxes');
+    await fillStage(({ what, id, leftOut: reason }) => {
+      if (reason !== undefined) leftOut.push({ what, id, reason });
+      onStep(reason === undefined ? `saved ${what} ${id}` : `left out ${what} ${id}: ${reason}`);
+    });
+    const folders = { ...options, stage: stageIn(dataDirectory) };
+    const planned = await planParts(folders);
+    await checkRoom(options, planned);
+    const backup: Backup = {
+      format: backupFormat,
+      createdAtMs: Date.now(),
+      cpuType: await readCpuType(),
+      savers: await findSavers(folders.stage),
+      sandboxCount: (await list(folders.stage, 'sandboxes')).length,
+      snapshotCount: (await list(folders.stage, 'snapshots')).length,
+      leftOut,
+      parts: await writeParts(planned, target, onStep, signal),
+    };
+    signal.throwIfAborted();
+    await flushFolder(target);
+    await writeBackupManifest(target, backup);
+    await flushFolder(target);
+    return backup;
+  } catch (error) {
+    await emptyFolder(target);
+    throw error;
+  }
+}
+
+async function writeParts(
+  planned: readonly PlannedPart[],
+  target: string,
+  onStep: (text: string) => void,
+  signal: AbortSignal,
+): Promise<BackupPart[]> {
+  const parts: BackupPart[] = [];
+  for (const [index, { source, ...part }] of planned.entries()) {
+    onStep(`${index + 1} of ${planned.length}: ${part.name}`);
+    parts.push({ ...part, ...(await writePart(source, join(target, part.file), signal)) });
+  }
+  return parts;
+}
+
+/** A backup on the disk of the server must not take the room that sandboxes were promised. Elsewhere a full disk ends it. */
+async function checkRoom({ dataDirectory, target }: CreateBackup, planned: readonly PlannedPart[]): Promise<void> {
+  if ((await stat(target)).dev !== (await stat(dataDirectory)).dev) return;
+  const needBytes = planned.reduce((sum, { contentBytes }) => sum + contentBytes, 0);
+  const { bavail, bsize, blocks } = await statfs(target);
+  if (bavail * bsize - needBytes >= Math.max(reserveBytes, blocks * bsize * reserveShare)) return;
+  throw new SoulBoxError(
+    'disk_full',
+    `The backup may take ${Math.ceil(needBytes / 2 ** 20)} MiB, which the disk of the server has no room for. Name a target on another disk.`,
+  );
+}

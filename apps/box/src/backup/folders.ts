@@ -1,0 +1,29 @@
+import { mkdir, open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorFromNode, removeTree, SoulBoxError } from '@soulbox/base';
+
+/** Makes a folder to be filled, 0700. Throws `bad_path` for one that holds something. */
+export async function openTarget(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    if ((await readdir(directory)).filter((name) => name !== 'lost+found').length === 0) return;
+  } catch (error) {
+    throw errorFromNode(error, `The folder ${directory} cannot be made.`);
+  }
+  throw new SoulBoxError('bad_path', `${directory} is not empty. Name a new folder, or empty it first.`);
+}
+
+/** Removes all that is in it; the folder may be a mount. */
+export async function emptyFolder(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) if (name !== 'lost+found') await removeTree(join(directory, name));
+}
+
+/** The names in a folder are on the disk afterwards. */
+export async function flushFolder(directory: string): Promise<void> {
+  const folder = await open(directory, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,108 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { run } from '@soulbox/base';
+import { readSealedJson } from '@soulbox/states';
+import { isListed, openTemplateStore } from '@soulbox/templates';
+import type { Backup, BackupPart } from './manifest.ts';
+import type { PartSource } from './part-file.ts';
+
+/** A part that is to be written. */
+export interface PlannedPart extends Pick<BackupPart, 'name' | 'into' | 'file' | 'contentBytes'> {
+  readonly source: PartSource;
+}
+
+export interface Folders {
+  readonly dataDirectory: string;
+  readonly templatesDirectory: string;
+  /** What the server has put together, in the form of a data folder. */
+  readonly stage: string;
+}
+
+const recordSchema = z.object({ templateId: z.string(), runtimeName: z.string() });
+const factsSchema = z.object({
+  facts: z.object({ driver: z.string(), driverVersion: z.string(), hasMemory: z.boolean() }),
+});
+
+/** Everything of a server that cannot be made anew: caches, logs and what was set aside are left out. */
+export async function planParts({ dataDirectory, templatesDirectory, stage }: Folders): Promise<PlannedPart[]> {
+  const records = await readRecords(stage);
+  const templateIds = await findTemplates(templatesDirectory, new Set(records.map(({ templateId }) => templateId)));
+  const runtimes = [...new Set(records.map(({ runtimeName }) => join('runtime', runtimeName)))];
+  const plans = [
+    plan('records', stage, ['records.sqlite', 'sandboxes', 'snapshots']),
+    plan('secrets', dataDirectory, ['secrets', 'tls']),
+    ...['functions', 'uploads', 'archive'].map((name) => plan(name, stage, [name])),
+    ...(await list(stage, 'states')).map((id) => plan(`states/${id}`, stage, [`states/${id}`])),
+    ...(await list(stage, 'layers'))
+      .filter((name) => name.endsWith('.img'))
+      .map((name) => name.slice(0, -'.img'.length))
+      .map((id) => plan(`layers/${id}`, stage, [`layers/${id}.img`, `layers/${id}.json`])),
+    ...runtimes.map((name) => plan(name, dataDirectory, [name])),
+    ...templateIds.map((id) => plan(`templates/${id}`, templatesDirectory, [id], 'templates')),
+  ];
+  const planned = await Promise.all(plans);
+  return planned.filter((part) => part !== undefined);
+}
+
+/** Undefined for one of which nothing is there. */
+async function plan(
+  name: string,
+  directory: string,
+  names: readonly string[],
+  into: BackupPart['into'] = '.',
+): Promise<PlannedPart | undefined> {
+  const present: string[] = [];
+  for (const entry of names) {
+    const folder = join(directory, entry, '..');
+    if ((await list(folder)).includes(entry.split('/').at(-1) ?? '')) present.push(entry);
+  }
+  if (present.length === 0) return undefined;
+  const file = `${name.replaceAll('/', '-')}.tar.zst`;
+  return { name, into, file, contentBytes: await measure(directory, present), source: { directory, names: present } };
+}
+
+/** What it takes on the disk, holes left out. */
+async function measure(directory: string, names: readonly string[]): Promise<number> {
+  const options = ['--summarize', '--total', '--block-size=1', '--one-file-system'];
+  const output = await run('du', [...options, '--', ...names.map((name) => join(directory, name))], {
+    timeoutMs: 600_000,
+  });
+  return Number(/^(\d+)\ttotal$/m.exec(output)?.[1]);
+}
+
+async function readRecords(stage: string): Promise<z.infer<typeof recordSchema>[]> {
+  const paths = await Promise.all(
+    ['sandboxes', 'snapshots'].map(async (folder) =>
+      (await list(stage, folder)).map((name) => join(stage, folder, name)),
+    ),
+  );
+  return await Promise.all(
+    paths.flat().map(async (path) => recordSchema.parse(JSON.parse(await readFile(path, 'utf8')))),
+  );
+}
+
+/** Roots of images are a cache, unless something lies on them. */
+async function findTemplates(templatesDirectory: string, needed: ReadonlySet<string>): Promise<string[]> {
+  const templates = await openTemplateStore(templatesDirectory).list();
+  return templates
+    .filter((template) => isListed(template) || needed.has(template.templateId))
+    .map(({ templateId }) => templateId);
+}
+
+/** What has saved the memories that are in the stage. */
+export async function findSavers(stage: string): Promise<Backup['savers']> {
+  const counts = new Map<string, Backup['savers'][number]>();
+  for (const stateId of await list(stage, 'states')) {
+    const { facts } = factsSchema.parse(await readSealedJson(join(stage, 'states', stateId, 'manifest.json')));
+    if (!facts.hasMemory) continue;
+    const { driver, driverVersion: version } = facts;
+    const before = counts.get(`${driver} ${version}`)?.count ?? 0;
+    counts.set(`${driver} ${version}`, { driver, version, count: before + 1 });
+  }
+  return [...counts.values()];
+}
+
+export async function list(...parts: readonly string[]): Promise<string[]> {
+  return (await readdir(join(...parts)).catch(() => [] as string[])).sort();
+}

@@ -1,0 +1,87 @@
+import { lstat, mkdir, rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorFromNode, run, silentLogger, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { readCpuType } from '@soulbox/runner';
+import { createDrivers } from '../drivers.ts';
+import { emptyFolder, flushFolder, openTarget } from './folders.ts';
+import type { Backup } from './manifest.ts';
+import { readBackupManifest } from './manifest.ts';
+import { readPart } from './part-file.ts';
+
+export interface RestoreBackup {
+  readonly source: string;
+  /** The data folder: missing or empty. */
+  readonly target: string;
+  readonly onStep: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface Restored {
+  readonly backup: Backup;
+  /** What of it this host cannot bring back. */
+  readonly warnings: readonly string[];
+}
+
+/** Stands in a data folder for as long as it lacks something of its backup. */
+const markName = 'restore-incomplete';
+
+/**
+ * Makes a data folder of a backup. Every part is compared with its digest; whatever fails, nothing stays. Throws `backup_unusable`,
+ * `bad_path` for a target that holds something, `disk_full` before anything is written.
+ */
+export async function restoreBackup({ source, target, onStep, signal }: RestoreBackup): Promise<Restored> {
+  const backup = await readBackupManifest(source);
+  await refuseHalfRestored(target);
+  await openTarget(target);
+  await checkRoom(backup, target);
+  try {
+    await writeFileAtomic(join(target, markName), '', { durable: true });
+    await mkdir(join(target, 'templates'), { mode: 0o700 });
+    for (const [index, part] of backup.parts.entries()) {
+      onStep(`${index + 1} of ${backup.parts.length}: ${part.name}`);
+      await readPart(join(source, part.file), part, join(target, part.into), signal);
+    }
+    onStep('writing it to the disk');
+    await run('sync', ['--file-system', target], { timeoutMs: 600_000 });
+    await rm(join(target, markName));
+    await flushFolder(target);
+  } catch (error) {
+    await emptyFolder(target);
+    throw errorFromNode(error, `The backup could not be restored to ${target}.`);
+  }
+  return { backup, warnings: await findMisfits(backup) };
+}
+
+/** A server must not start on what is not whole: it would take what is missing for gone. Throws `backup_unusable`. */
+export async function refuseHalfRestored(dataDirectory: string): Promise<void> {
+  if ((await lstat(join(dataDirectory, markName)).catch(() => undefined)) === undefined) return;
+  throw new SoulBoxError(
+    'backup_unusable',
+    `A restore into ${dataDirectory} was not completed. Remove the folder and restore the backup again.`,
+  );
+}
+
+async function checkRoom({ parts }: Backup, target: string): Promise<void> {
+  const needBytes = parts.reduce((sum, { contentBytes }) => sum + contentBytes, 0);
+  const { bavail, bsize } = await statfs(target);
+  if (bavail * bsize >= needBytes) return;
+  const [need, free] = [needBytes, bavail * bsize].map((bytes) => Math.ceil(bytes / 2 ** 20));
+  throw new SoulBoxError('disk_full', `The backup takes ${need} MiB; the disk of ${target} has ${free} MiB free.`);
+}
+
+/** Sandboxes whose memory cannot go on here are restored all the same: their files can (`resume` without memory). */
+async function findMisfits({ cpuType, savers }: Backup): Promise<string[]> {
+  const count = savers.reduce((sum, saver) => sum + saver.count, 0);
+  if (count > 0 && cpuType !== (await readCpuType()))
+    return [`This host's CPU has other features: ${count} saved memories cannot be resumed here, only their files.`];
+  const drivers = await createDrivers(0, silentLogger);
+  const warnings: string[] = [];
+  for (const saver of savers) {
+    const here = await drivers.get(saver.driver)?.readVersion();
+    if (here !== saver.version)
+      warnings.push(
+        `${saver.count} memories were saved by ${saver.version}; this host has ${here === undefined || here === '' ? 'none' : here}, which may not bring them back.`,
+      );
+  }
+  return warnings;
+}

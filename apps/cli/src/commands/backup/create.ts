@@ -1,0 +1,56 @@
+import { resolve } from 'node:path';
+import { defineCommand } from 'citty';
+import { SoulBoxError } from '@soulbox/base';
+import { createBackup as makeBackup } from '@soulbox/box/backup';
+import type { Backup } from '@soulbox/box/backup';
+import { findServer } from '@soulbox/box/server-file';
+import { resolveFolders } from '../../config.ts';
+import { createProgress } from '../../output/progress.ts';
+import { showBytes } from '../../output/table.ts';
+import { exitCodes } from '../../program/exit-codes.ts';
+import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { abortOnSignal } from './abort-on-signal.ts';
+import { fillStage } from './ask-server.ts';
+
+export const createBackup = defineCommand({
+  meta: {
+    name: 'create',
+    description: 'Save everything of a running server into a new folder; exit code 1 when something had to be left out',
+  },
+  args: {
+    target: { type: 'positional', required: true, description: 'Folder for the backup: missing, or empty' },
+    'data-dir': dataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const folders = resolveFolders(args['data-dir']);
+    const { dataDirectory } = folders;
+    if ((await findServer(dataDirectory))?.state !== 'ready')
+      throw new SoulBoxError(
+        'host_not_ready',
+        `No server uses ${dataDirectory}. Start it with "soulbox up", or copy the folder as it is (docs/backup.md).`,
+      );
+    const target = resolve(args.target);
+    const signal = abortOnSignal();
+    const backup = await (async () => {
+      using progress = createProgress('Backup:');
+      return await makeBackup({
+        ...{ ...folders, target, signal },
+        fillStage: async (report) => {
+          await fillStage(dataDirectory, report, signal);
+        },
+        onStep: (text) => progress.step(text),
+      });
+    })();
+    if (args.json === true) console.log(JSON.stringify({ target, ...backup }));
+    else print(target, backup);
+    return backup.leftOut.length === 0 ? exitCodes.ok : exitCodes.failed;
+  },
+});
+
+function print(target: string, { parts, sandboxCount, snapshotCount, leftOut }: Backup): void {
+  const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
+  const counts = `${sandboxCount} sandboxes, ${snapshotCount} snapshots and templates`;
+  console.log(`Backup in ${target}: ${counts}, ${showBytes(sizeBytes)}. It holds keys and secrets of the server.`);
+  for (const { what, id, reason } of leftOut) console.error(`Left out: ${what} ${id}: ${reason}`);
+}

@@ -1,0 +1,38 @@
+import { resolve } from 'node:path';
+import { defineCommand } from 'citty';
+import { restoreBackup as restore } from '@soulbox/box/backup';
+import { resolveFolders } from '../../config.ts';
+import { createProgress } from '../../output/progress.ts';
+import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { abortOnSignal } from './abort-on-signal.ts';
+
+export const restoreBackup = defineCommand({
+  meta: {
+    name: 'restore',
+    description: 'Make a data folder of a backup, checked; then start a server on it with `up`',
+  },
+  args: {
+    source: { type: 'positional', required: true, description: 'Folder of the backup' },
+    'data-dir': { ...dataDirArg, description: 'Folder to fill: missing, or empty (default /var/lib/soulbox)' },
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const { dataDirectory } = resolveFolders(args['data-dir']);
+    const { backup, warnings } = await (async () => {
+      using progress = createProgress('Restore:');
+      return await restore({
+        ...{ source: resolve(args.source), target: dataDirectory, signal: abortOnSignal() },
+        onStep: (text) => progress.step(text),
+      });
+    })();
+    const { sandboxCount, snapshotCount, leftOut } = backup;
+    if (args.json === true)
+      console.log(JSON.stringify({ dataDirectory, sandboxCount, snapshotCount, leftOut, warnings }));
+    else {
+      const from = new Date(backup.createdAtMs).toISOString();
+      const counts = `${sandboxCount} sandboxes, all paused, ${snapshotCount} snapshots and templates`;
+      console.log(`${dataDirectory} is what the server had on ${from}: ${counts}.`);
+      for (const warning of warnings) console.error(`Warning: ${warning}`);
+    }
+  },
+});

@@ -1,0 +1,83 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorFromUnknown, isDiskFull, writeFileAtomic } from '@soulbox/base';
+import type { CopySource } from '../sandboxes/copies/snapshot-store.ts';
+import { withSource } from '../sandboxes/copies/with-source.ts';
+import type { OperationContext } from '../sandboxes/operation.ts';
+import type { SandboxRecord } from '../sandboxes/record.ts';
+import type { Report, Staged } from './staged.ts';
+
+/** Each stands still while its memory is saved; more at once would make that longer. */
+const atOnce = 2;
+
+/**
+ * Puts every sandbox of a tenant, as it is now, into a folder of the same file system: as a paused one, with its memory if it has any. One
+ * that runs goes on, as the source of a snapshot does. One that cannot be saved is left out, and told of with the reason. Throws
+ * `disk_full`, and the reason of `signal`.
+ */
+export async function stageSandboxes(
+  context: OperationContext,
+  directory: string,
+  report: Report,
+  signal: AbortSignal,
+): Promise<void> {
+  await mkdir(join(directory, 'sandboxes'), { recursive: true, mode: 0o700 });
+  const queue = context.table
+    .tenants()
+    .map(({ record }) => record.sandboxId)
+    .values();
+  const worker = async (): Promise<void> => {
+    for (const sandboxId of queue) {
+      signal.throwIfAborted();
+      const staged = await tryStage(context, directory, sandboxId);
+      if (staged !== undefined) report(staged);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+}
+
+/** Undefined for one that has ended meanwhile. */
+async function tryStage(context: OperationContext, directory: string, sandboxId: string): Promise<Staged | undefined> {
+  try {
+    await stageSandbox(context, directory, sandboxId);
+    return { what: 'sandbox', id: sandboxId };
+  } catch (error) {
+    if (isDiskFull(error)) throw error;
+    if (context.table.find(sandboxId) === undefined) return undefined;
+    context.host.logger.warn({ sandboxId, err: error }, 'sandbox left out of a backup');
+    return { what: 'sandbox', id: sandboxId, leftOut: errorFromUnknown(error).message };
+  }
+}
+
+async function stageSandbox(context: OperationContext, directory: string, sandboxId: string): Promise<void> {
+  const { host, keepsakes, table } = context;
+  await withSource(context, sandboxId, async ({ source, sealDisk, sealMemory }) => {
+    await Promise.all([sealDisk(), sealMemory()]);
+    using _hold = keepsakes.hold({ states: [source.stateId], layers: source.layers });
+    const { record } = table.getTenants(sandboxId);
+    const { sizeBytes } = await host.states.open(source.stateId);
+    await host.states.linkInto(directory, [source.stateId], source.layers);
+    const staged = JSON.stringify(asPaused(record, source, sizeBytes));
+    await writeFileAtomic(join(directory, 'sandboxes', `${sandboxId}.json`), `${staged}\n`);
+  });
+}
+
+/** The sandbox as a record has it whose disk became a layer while it slept. */
+function asPaused(record: SandboxRecord, source: CopySource, sizeBytes: number): SandboxRecord {
+  const { stateId, hasMemory, layers } = source;
+  return {
+    ...record,
+    ...{
+      state: 'paused',
+      slot: 0,
+      layers,
+      disk: 'new',
+      ground: '',
+      pagesFrom: '',
+      waitsForRoom: false,
+      work: undefined,
+    },
+    runtimeName: source.runtimeName,
+    saved: { stateId, hasMemory, sizeBytes },
+  };
+}

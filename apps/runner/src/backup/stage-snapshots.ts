@@ -1,0 +1,40 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import type { SnapshotRecord } from '../sandboxes/copies/snapshot-store.ts';
+import type { OperationContext } from '../sandboxes/operation.ts';
+import { isStarted } from '../templates/started.ts';
+import type { Report } from './staged.ts';
+
+/**
+ * Puts all snapshots, those of template builds too, into a folder of the same file system. What the server makes anew is left out
+ * silently; one that is damaged is told of. Throws `disk_full`.
+ */
+export async function stageSnapshots(context: OperationContext, directory: string, report: Report): Promise<void> {
+  await mkdir(join(directory, 'snapshots'), { recursive: true, mode: 0o700 });
+  for (const snapshot of context.snapshots.list().filter(({ snapshotId }) => !isStarted(snapshotId)))
+    await stageSnapshot(context, directory, snapshot, report);
+}
+
+async function stageSnapshot(
+  { host, keepsakes, snapshots }: OperationContext,
+  directory: string,
+  snapshot: SnapshotRecord,
+  report: Report,
+): Promise<void> {
+  const { snapshotId, stateId, layers } = snapshot;
+  using _hold = keepsakes.hold({ states: [stateId], layers });
+  // Somebody may have deleted it while those before it were staged.
+  if (!snapshots.list().some((present) => present.snapshotId === snapshotId)) return;
+  try {
+    await host.states.linkInto(directory, [stateId], layers);
+  } catch (error) {
+    // Damaged where it is, too; all others are worth a backup.
+    if (!(error instanceof SoulBoxError) || error.reason === 'disk_full') throw error;
+    host.logger.warn({ snapshotId, err: error }, 'snapshot left out of a backup');
+    report({ what: 'snapshot', id: snapshotId, leftOut: error.message });
+    return;
+  }
+  await writeFileAtomic(join(directory, 'snapshots', `${snapshotId}.json`), `${JSON.stringify(snapshot)}\n`);
+  report({ what: 'snapshot', id: snapshotId });
+}

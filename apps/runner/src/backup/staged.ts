@@ -1,0 +1,9 @@
+/** What became of a sandbox or snapshot in the making of a backup. */
+export interface Staged {
+  readonly what: 'sandbox' | 'snapshot';
+  readonly id: string;
+  /** Why it is not in the backup. Absent: it is. */
+  readonly leftOut?: string;
+}
+
+export type Report = (staged: Staged) => void;

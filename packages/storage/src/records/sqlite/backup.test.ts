@@ -1,0 +1,38 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { run } from '@soulbox/base';
+import { ensureDefaultTeam } from '../first-start.ts';
+import { backupSqliteRecords } from './backup.ts';
+import { openSqliteRecords } from './open.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'soulbox-records-backup-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+test('what is committed is copied, also while the records are open, for root alone', async () => {
+  const [path, target] = [join(folder, 'records.sqlite'), join(folder, 'copy.sqlite')];
+  await using records = openSqliteRecords(path);
+  const team = await ensureDefaultTeam(records);
+  await backupSqliteRecords(path, target);
+  expect((await stat(target)).mode & 0o777).toBe(0o600);
+  await records.teams.create({ id: 'later', name: 'later', isDefault: false, createdAt: 1 });
+  await using copy = openSqliteRecords(target);
+  expect(await copy.teams.list()).toEqual([team]);
+});
+
+test('a full disk is said to be full', async () => {
+  const small = join(folder, 'small');
+  await run('mkdir', [small]);
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'soulbox-test', small]);
+  try {
+    await using _records = openSqliteRecords(join(folder, 'records.sqlite'));
+    const copied = backupSqliteRecords(join(folder, 'records.sqlite'), join(small, 'copy.sqlite'));
+    await expect(copied).rejects.toMatchObject({ reason: 'disk_full' });
+  } finally {
+    await run('umount', ['--', small]);
+  }
+});
