@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { removeTree } from '@soulbox/base';
+import { nodeProgram } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { afterAll, expect, test } from 'vitest';
 import { runNode } from './harness/cli.ts';
@@ -54,6 +57,18 @@ test('a folder is copied without what does not belong there, and a link is not f
   const { code, stdout } = await run([join(folder, 'p')]);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^hello (?!.*(\.git|link)).*index\.js,node_modules,/);
+});
+
+test('whoever stops reading the output ends the program and its sandbox', async () => {
+  const before = await countSandboxes();
+  const path = await write('endless.py', 'while True: print("x" * 1000)');
+  const command = `"$0" "$1" run "$2" | head -c 3000 | wc -c; echo "\${PIPESTATUS[0]}"`;
+  const { stdout } = await promisify(execFile)('bash', ['-c', command, nodeProgram, cliMain, path], {
+    env: { PATH: process.env['PATH'], ...server.plain },
+    timeout: 50_000,
+  });
+  expect(stdout).toBe('3000\n141\n');
+  expect(await countSandboxes()).toBe(before);
 });
 
 test('standard input is the code of -', async () => {

@@ -42,7 +42,7 @@ const child = spawn(node, [...scripts[mode].map((name) => (name.endsWith('.ts') 
   stdio: 'inherit',
   env: { ...process.env, PATH: path },
 });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
 
 /** Whether node_modules holds what package-lock.json says, version by version: dates lie after a checkout or a copy. */

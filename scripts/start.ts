@@ -17,7 +17,7 @@ const repository = join(import.meta.dirname, '..');
 const logFile = join(dataDirectory, 'logs/server.log');
 const server = runNode(['apps/cli/src/main.ts', 'up', '--install', '--log-file', logFile, ...flags]);
 const stopped = once(server, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => server.kill(signal));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => server.kill(signal));
 
 const ready = await Promise.race([waitUntilReady(), stopped.then(() => undefined)]);
 if (ready !== undefined) await demonstrate(ready);

@@ -2,12 +2,13 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { apiConfigSchema } from '@soulbox/api';
 import type { ApiConfig } from '@soulbox/api';
-import { findUnknownKeys, key, loadConfig, SoulBoxError } from '@soulbox/base';
-import type { ConfigOf } from '@soulbox/base';
+import { findUnknownKeys, key, readConfig, refuseFaults, wholeNumber } from '@soulbox/base';
+import type { ConfigOf, ConfigSchema } from '@soulbox/base';
 import { functionsConfigSchema } from '@soulbox/functions';
 import type { FunctionsConfig } from '@soulbox/functions';
 import { gatewayConfigSchema } from '@soulbox/gateway';
 import type { GatewayConfig } from '@soulbox/gateway';
+import { findNameServerFault } from '@soulbox/network';
 import { isNetwork } from '@soulbox/network/outside';
 import { runnerConfigSchema } from '@soulbox/runner';
 import type { RunnerConfig } from '@soulbox/runner';
@@ -32,7 +33,7 @@ export const boxConfigSchema = {
   ),
   networkCidr: key(
     'SOULBOX_NETWORK_CIDR',
-    z.string(),
+    z.string().regex(/^(?:25[0-5]|2[0-4]\d|1?\d?\d)\.(?:25[0-5]|2[0-4]\d|1?\d?\d)\.0\.0\/16$/, 'must be a.b.0.0/16'),
     '',
     'IPv4 /16 for the host side of sandboxes. Empty: 10.(200 + instance).0.0/16.',
   ),
@@ -56,6 +57,14 @@ export const boxConfigSchema = {
     'info',
     'Least important log lines that are written.',
   ),
+  logMaxMb: key(
+    'SOULBOX_LOG_MAX_MB',
+    wholeNumber(0, 1024 * 1024),
+    100,
+    'MiB of a log file (`--log-file`, `logs/server.log`), after which it becomes `server.log.1` and a new one begins. 0: never; move it ' +
+      'away yourself, then send SIGHUP.',
+  ),
+  logFiles: key('SOULBOX_LOG_FILES', wholeNumber(1, 1000), 5, 'How many such older log files are kept.'),
 } as const;
 
 /** The settings of a whole server on one machine. */
@@ -78,34 +87,39 @@ export interface BoxOverrides {
   readonly isolation?: RunnerConfig['isolation'];
 }
 
-/** Reads the settings of all parts. Throws `config_invalid` for bad values and for `SOULBOX_*` keys nobody knows. */
+/**
+ * Reads the settings of all parts. Throws one `config_invalid` that names everything that is wrong: bad values, contradictions and
+ * `SOULBOX_*` keys nobody knows.
+ */
 export function loadBoxConfig(
   environment: Readonly<Record<string, string | undefined>>,
   overrides: BoxOverrides = {},
 ): BoxConfig {
-  const unknown = findUnknownKeys(
+  const faults = findUnknownKeys(
     [boxConfigSchema, apiConfigSchema, functionsConfigSchema, gatewayConfigSchema, runnerConfigSchema],
     environment,
-  );
-  if (unknown.length > 0) {
-    throw new SoulBoxError('config_invalid', `Unknown settings: ${unknown.join(', ')}. docs/config.md lists all.`);
-  }
+  ).map((name) => `${name}: there is no such setting; docs/config.md lists all`);
   const { host, port, tlsPort, instance, poolSize, isolation, dataDirectory, templatesDirectory } = overrides;
-  const box = loadConfig(boxConfigSchema, environment, defined({ dataDirectory, templatesDirectory }));
+  const read = <S extends ConfigSchema>(schema: S, values: Partial<ConfigOf<S>> = {}): ConfigOf<S> =>
+    readConfig(schema, environment, { overrides: values, faults });
+  const box = read(boxConfigSchema, defined({ dataDirectory, templatesDirectory }));
   const tlsDirectory =
     environment[gatewayConfigSchema.tlsDirectory.env] === undefined ? join(box.dataDirectory, 'tls') : undefined;
-  return {
-    ...box,
-    templatesDirectory: box.templatesDirectory === '' ? join(box.dataDirectory, 'templates') : box.templatesDirectory,
-    api: loadConfig(apiConfigSchema, environment),
-    functions: loadConfig(functionsConfigSchema, environment),
-    gateway: loadConfig(gatewayConfigSchema, environment, defined({ host, port, tlsPort, tlsDirectory })),
-    runner: loadConfig(
-      runnerConfigSchema,
-      { SOULBOX_REGISTRY_PROXY: findHostProxy(environment), ...environment },
-      defined({ instance, poolSize, isolation }),
-    ),
-  };
+  const api = read(apiConfigSchema);
+  const functions = read(functionsConfigSchema);
+  const gateway = read(gatewayConfigSchema, defined({ host, port, tlsPort, tlsDirectory }));
+  const runner = readConfig(
+    runnerConfigSchema,
+    { SOULBOX_REGISTRY_PROXY: findHostProxy(environment), ...environment },
+    { overrides: defined({ instance, poolSize, isolation }), faults },
+  );
+  if ((gateway.tlsCertFile === '') !== (gateway.tlsKeyFile === ''))
+    faults.push('SOULBOX_TLS_CERT, SOULBOX_TLS_KEY: only useful together');
+  const nameServerFaults = runner.nameServers.map(findNameServerFault).filter((fault) => fault !== undefined);
+  faults.push(...nameServerFaults.map((fault) => `SOULBOX_NAME_SERVERS: ${fault}`));
+  refuseFaults(faults);
+  const templates = box.templatesDirectory === '' ? join(box.dataDirectory, 'templates') : box.templatesDirectory;
+  return { ...box, templatesDirectory: templates, api, functions, gateway, runner };
 }
 
 /** The proxy that other programs of the host go by, if it is one that we can. */

@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { findProcess, isRunning, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { findProcess, isNodeError, isRunning, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 
 const serverSchema = z.object({
   pid: z.number().int().positive(),
@@ -22,9 +22,12 @@ export type ServerFile = z.infer<typeof serverSchema>;
 
 const fileIn = (dataDirectory: string): string => join(dataDirectory, 'run', 'server.json');
 
-/** The server of a data folder if its process lives; undefined when there is none, or only the file of a dead one. */
+/**
+ * The server of a data folder if its process lives; undefined when there is none, or only the file of a dead one. Throws `forbidden`
+ * when this user may not know: that is another thing than no server.
+ */
 export async function findServer(dataDirectory: string): Promise<ServerFile | undefined> {
-  const text = await readFile(fileIn(dataDirectory), 'utf8').catch(() => undefined);
+  const text = await readServerFile(fileIn(dataDirectory));
   if (text === undefined) return undefined;
   const server = serverSchema.safeParse(parseJson(text)).data;
   return server !== undefined && isRunning(server) ? server : undefined;
@@ -56,6 +59,17 @@ export async function writeServerFile(
 
 export async function removeServerFile(dataDirectory: string): Promise<void> {
   await rm(fileIn(dataDirectory), { force: true });
+}
+
+async function readServerFile(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    if (isNodeError(cause) && (cause.code === 'EACCES' || cause.code === 'EPERM'))
+      throw new SoulBoxError('forbidden', `This user cannot read ${file}; use sudo.`, { cause });
+    if (isNodeError(cause) && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')) return undefined;
+    throw cause;
+  }
 }
 
 function parseJson(text: string): unknown {

@@ -13,6 +13,7 @@ if (!existsSync(node)) {
   process.stderr.write('error: Node 24 is not installed in the workspace. Run `npm ci` (or `npm start`) first.\n');
   process.exit(1);
 }
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'];
 const args = [main, ...process.argv.slice(2)];
 // Replaces this process where the system's Node can do that: one process less, and signals need no forwarding.
 if (typeof process.execve === 'function') {
@@ -23,13 +24,13 @@ if (typeof process.execve === 'function') {
   }
 }
 const child = spawn(node, args, { stdio: 'inherit' });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+for (const signal of signals) process.on(signal, () => child.kill(signal));
 child.on('error', (error) => {
   process.stderr.write(`error: ${error.message}\n`);
   process.exit(1);
 });
 child.on('exit', (code, signal) => {
   if (signal === null) process.exit(code ?? 1);
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.removeAllListeners(name);
+  for (const name of signals) process.removeAllListeners(name);
   process.kill(process.pid, signal);
 });

@@ -5,6 +5,7 @@ import type { FunctionRouter } from '@soulbox/contract/function-service';
 import type { GatewayConfig } from './config.ts';
 import { createContext } from './context.ts';
 import type { ApiAddress } from './forward/api.ts';
+import { findExposures } from './exposure.ts';
 import { createHttpServers } from './listen/http-servers.ts';
 import type { HttpServers } from './listen/http-servers.ts';
 import { openPlainPort } from './listen/plain-port.ts';
@@ -54,6 +55,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const plain = await openPlainPort(config, servers);
   cleanup.defer(() => plain.stop());
 
+  for (const exposure of await findExposures(config, (options.clock ?? systemClock).now()))
+    logger.warn({ exposure }, 'clients reach the gateway in a way that is not safe');
   const owned = cleanup.move();
   logger.info({ host: config.host, port: plain.port, tlsPort: tls?.port, domain: config.domain }, 'gateway is up');
   return {

@@ -33,6 +33,17 @@ export function loadConfig<S extends ConfigSchema>(
   overrides: Partial<ConfigOf<S>> = {},
 ): ConfigOf<S> {
   const faults: string[] = [];
+  const config = readConfig(schema, environment, { overrides, faults });
+  refuseFaults(faults);
+  return config;
+}
+
+/** The same for one of several schemas: what is wrong is added to `faults`, and the result is of use only if there are none. */
+export function readConfig<S extends ConfigSchema>(
+  schema: S,
+  environment: Readonly<Record<string, string | undefined>>,
+  { overrides = {}, faults }: { readonly overrides?: Partial<ConfigOf<S>>; readonly faults: string[] },
+): ConfigOf<S> {
   const values: Record<string, unknown> = {};
   for (const [name, entry] of Object.entries(schema)) {
     const override = overrides[name as keyof S];
@@ -42,12 +53,19 @@ export function loadConfig<S extends ConfigSchema>(
     else {
       const parsed = entry.schema.safeParse(text);
       if (parsed.success) values[name] = parsed.data;
-      else faults.push(`${entry.env}: ${parsed.error.issues.map((issue) => issue.message).join('; ')}`);
+      else {
+        values[name] = entry.default;
+        faults.push(`${entry.env}: ${parsed.error.issues.map((issue) => issue.message).join('; ')}`);
+      }
     }
   }
+  return values as ConfigOf<S>;
+}
+
+/** Throws `config_invalid` with all of them, if there are any. */
+export function refuseFaults(faults: readonly string[]): void {
   if (faults.length > 0)
     throw new SoulBoxError('config_invalid', `The configuration is not valid:\n  ${faults.join('\n  ')}`);
-  return values as ConfigOf<S>;
 }
 
 /** The `SOULBOX_*` variables that no schema knows: a typing error must stop the start, not pass in silence. */

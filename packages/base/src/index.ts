@@ -17,7 +17,7 @@ export { writeFileAtomic } from './atomic-file.ts';
 export { removeTree } from './remove-tree.ts';
 export { findProcess, isRunning } from './process-identity.ts';
 export type { ProcessIdentity } from './process-identity.ts';
-export { key, wholeNumber, flag, loadConfig, findUnknownKeys } from './config.ts';
+export { key, wholeNumber, flag, loadConfig, readConfig, refuseFaults, findUnknownKeys } from './config.ts';
 export type { ConfigKey, ConfigSchema, ConfigOf } from './config.ts';
 export { boundInterimAnswers, createInterimBudget } from './interim-answers.ts';
 export { addressGroup } from './address-group.ts';

@@ -1,4 +1,5 @@
 import { write, writeSync } from 'node:fs';
+import type { LogFile } from './log-file.ts';
 
 /** Bytes of lines that wait for the file. Those that come when so many wait are dropped and counted. */
 const waitingBytesMax = 4 * 1024 * 1024;
@@ -25,16 +26,19 @@ export interface LogDestination {
   write(line: string): void;
   /** Lines lost so far. */
   droppedLines(): number;
+  /** Opens the file anew before the next line is written. */
+  reopen(): void;
 }
 
 /**
- * Writes lines to an open file in the background. A file that takes none (its disk is full, or nobody reads the pipe) is tried again
+ * Writes lines to a log file in the background, and turns it over between two lines when that is due. A file that takes none (its disk is full, or nobody reads the pipe) is tried again
  * without end, while lines wait, then are dropped: it never stops the process, nor its exit. `onRoom` is told how many were lost
  * once there is room again.
  *
- * pino's own destination does neither: it has an `error` event that kills the process, and at the exit it tries to write for ever.
+ * pino's own destination (sonic-boom, which pino-roll builds on) does neither: it has an `error` event that kills the process, and at
+ * the exit it tries to write for ever.
  */
-export function createLogDestination(fd: number, onRoom: (lostLines: number) => void): LogDestination {
+export function createLogDestination(file: LogFile, onRoom: (lostLines: number) => void): LogDestination {
   const waiting: string[] = [];
   let waitingBytes = 0;
   /** Taken from `waiting`, and not all of it written. */
@@ -56,14 +60,20 @@ export function createLogDestination(fd: number, onRoom: (lostLines: number) => 
   const wrote = (count: number): void => {
     current = current.subarray(count);
     waitingBytes -= count;
+    file.wrote(count);
   };
 
   const goOn = (): void => {
+    if (current.length === 0 && waiting.length > 0 && file.isDue()) {
+      busy = true;
+      void file.turn().then(goOn);
+      return;
+    }
     if (current.length === 0) current = take();
     busy = current.length > 0;
     if (busy) {
       inFlight = true;
-      write(fd, current, 0, current.length, null, written);
+      write(file.fd(), current, 0, current.length, null, written);
     } else if (dropped > reported) {
       const lost = dropped - reported;
       reported = dropped;
@@ -82,7 +92,7 @@ export function createLogDestination(fd: number, onRoom: (lostLines: number) => 
     // A write in flight reaches the file or not, without us.
     if (inFlight || current.length === 0) current = take();
     while (current.length > 0) {
-      wrote(writeSync(fd, current));
+      wrote(writeSync(file.fd(), current));
       if (current.length === 0) current = take();
     }
   });
@@ -99,5 +109,6 @@ export function createLogDestination(fd: number, onRoom: (lostLines: number) => 
       if (!busy) goOn();
     },
     droppedLines: () => dropped,
+    reopen: () => file.wantReopened(),
   };
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -30,11 +30,14 @@ interface Line {
   readonly number?: number;
   readonly lines?: number;
 }
-const readLines = async (): Promise<Line[]> =>
-  (await readFile(logFile(), 'utf8'))
+const readLines = async (suffix = ''): Promise<Line[]> =>
+  (await readFile(`${logFile()}${suffix}`, 'utf8'))
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Line);
+
+const readAll = async (suffixes: readonly string[]): Promise<Line[]> =>
+  (await Promise.all(suffixes.map(async (suffix) => await readLines(suffix)))).flat();
 
 it('outlives a full disk: lines wait, then are dropped and counted, and the count is logged when there is room', async () => {
   const logger = createLogger({ level: 'info', file: logFile() });
@@ -57,6 +60,59 @@ it('outlives a full disk: lines wait, then are dropped and counted, and the coun
   logger.info({}, 'afterwards');
   await expect.poll(async () => (await readLines()).at(-1)?.msg).toBe('afterwards');
   expect(logger.droppedLines()).toBe(dropped);
+});
+
+it('begins a new file when one is large enough, between two lines, and keeps as many older ones as are wanted', async () => {
+  await run('mount', ['-o', 'remount,size=32m', disk]);
+  const logger = createLogger({ level: 'info', file: logFile(), limits: { maxBytes: 100_000, keptFiles: 2 } });
+  const text = 'x'.repeat(1000);
+  for (let number = 0; number < 1000; number += 1) {
+    logger.info({ number, text }, 'line');
+    if (number % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await expect.poll(async () => (await readFile(logFile(), 'utf8')).length).toBeLessThan(200_000);
+  await expect.poll(async () => (await readLines()).at(-1)?.number).toBe(999);
+  expect((await readdir(disk)).sort()).toEqual(['server.log', 'server.log.1', 'server.log.2']);
+  const numbers = (await readAll(['.2', '.1', ''])).map(({ number }) => number ?? -1);
+  expect(numbers[0]).toBeGreaterThan(0);
+  expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index));
+  expect((await stat(`${logFile()}.1`)).mode & 0o777).toBe(0o600);
+  expect(logger.droppedLines()).toBe(0);
+});
+
+it('opens its file anew when somebody else has moved it away', async () => {
+  const logger = createLogger({ level: 'info', file: logFile() });
+  logger.info({ number: 1 }, 'line');
+  await expect.poll(async () => (await readLines()).length).toBe(1);
+  await rename(logFile(), join(disk, 'moved'));
+  logger.info({ number: 2 }, 'line');
+  await expect.poll(async () => await readFile(join(disk, 'moved'), 'utf8')).toContain('"number":2');
+  logger.reopen();
+  logger.info({ number: 3 }, 'line');
+  await expect.poll(async () => (await readLines()).at(-1)?.number).toBe(3);
+  expect(await readFile(join(disk, 'moved'), 'utf8')).not.toContain('"number":3');
+});
+
+it('goes on with the old file when a new one cannot be opened', async () => {
+  const logger = createLogger({ level: 'info', file: logFile(), limits: { maxBytes: 1000, keptFiles: 1 } });
+  await rename(logFile(), join(disk, 'moved'));
+  await mkdir(logFile());
+  logger.reopen();
+  logger.info({ number: 1, text: 'x'.repeat(2000) }, 'line');
+  logger.info({ number: 2 }, 'line');
+  await expect.poll(async () => await readFile(join(disk, 'moved'), 'utf8')).toContain('"number":2');
+});
+
+it('begins a new file on a full disk, too: what goes makes room', async () => {
+  const logger = createLogger({ level: 'info', file: logFile(), limits: { maxBytes: 300_000, keptFiles: 1 } });
+  const text = 'x'.repeat(1000);
+  for (let number = 0; number < 3000; number += 1) {
+    logger.info({ number, text }, 'line');
+    if (number % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  // Two files of 300 kB fit into the megabyte, three megabytes of lines do not.
+  await expect.poll(async () => (await readLines()).at(-1)?.number, { timeout: 5000 }).toBe(2999);
+  expect(logger.droppedLines()).toBe(0);
 });
 
 it('does not make a process exit with an error because its last lines do not fit', async () => {

@@ -152,16 +152,19 @@ function readRanges(plan: AddressPlan, options: NetworkOptions): { denied: Cidr[
     if (range !== undefined) return range;
     throw new SoulBoxError('config_invalid', `The denied range '${text}' is no IPv4 address or CIDR.`);
   });
-  const own = new Set(hostAddresses());
   for (const address of options.nameServers) {
-    if (!isIPv4(address)) throw new SoulBoxError('config_invalid', `The name server '${address}' is no IPv4 address.`);
-    if (own.has(address) || address.startsWith('127.'))
-      throw new SoulBoxError(
-        'config_invalid',
-        `The name server ${address} is this host, which sandboxes cannot reach. Configure one outside.`,
-      );
+    const fault = findNameServerFault(address);
+    if (fault !== undefined) throw new SoulBoxError('config_invalid', fault);
   }
   return { denied, resolvers: options.nameServers.filter((address) => isDenied(address, denied)) };
+}
+
+/** Why sandboxes cannot have it for a name server; undefined when they can. */
+export function findNameServerFault(address: string): string | undefined {
+  if (!isIPv4(address)) return `The name server '${address}' is no IPv4 address.`;
+  return address.startsWith('127.') || hostAddresses().includes(address)
+    ? `The name server ${address} is this host, which sandboxes cannot reach. Configure one outside.`
+    : undefined;
 }
 
 function isDenied(address: string, denied: readonly Cidr[]): boolean {

@@ -67,7 +67,7 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
       await end(server, 'SIGKILL');
     },
     stop: async ({ keepSandboxes = false } = {}) => {
-      await end(server, keepSandboxes ? 'SIGHUP' : 'SIGTERM');
+      await end(server, keepSandboxes ? 'SIGUSR2' : 'SIGTERM');
     },
     restart: async () => {
       server = await launch(options, dataDirectory, server);

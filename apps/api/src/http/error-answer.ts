@@ -12,6 +12,24 @@ const messageMax = 500;
 /** Whole seconds; the official JS client waits that long and tries again, up to three times. */
 const retryAfterSeconds = '1';
 
+/** Failures that are as they should be: the server says what it is doing, or that a limit of the machine was met. */
+const expected: Partial<Record<Reason, 'info' | 'warn'>> = {
+  template_being_made: 'info',
+  shutting_down: 'info',
+  disk_full: 'warn',
+  // What runs in a sandbox brings these about.
+  port_closed: 'info',
+  sandbox_unreachable: 'warn',
+};
+
+function logFailure(error: SoulBoxError, request: FastifyRequest, { logger }: ApiContext): void {
+  const { reason, message } = error;
+  const facts = { requestId: request.id, route: request.routeOptions.url };
+  const level = expected[reason];
+  if (level === undefined) logger.error({ ...facts, err: error }, 'request failed');
+  else logger[level]({ ...facts, reason, detail: message }, 'request turned away');
+}
+
 /** What every route says besides the status, which alone would not tell it from others. */
 const errorCodes: Partial<Record<Reason, string>> = { internal: 'internal_server_error', disk_full: 'disk_full' };
 
@@ -46,8 +64,7 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   // without it Node reads the rest and drops it, for as long as the request may take.
   void reply.removeHeader('connection');
   const body = httpBodyFromError(error);
-  if (body.code >= 500 && body.code !== 501)
-    context.logger.error({ requestId: request.id, route: request.routeOptions.url, err: error }, 'request failed');
+  if (body.code >= 500 && body.code !== 501) logFailure(error, request, context);
   if (body.code === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', retryAfterSeconds);
   const { message } = errorForCaller(error);
   const errorCode = request.routeOptions.config.errorCodes?.[error.reason] ?? errorCodes[error.reason];

@@ -25,6 +25,10 @@ it('one that takes long is answered with what is done right now', async () => {
     code: 503,
     message: 'The template "slow" is being made: unpacking, 12 s so far. Retry.',
   });
+  const requestId = answer.headers.get('x-request-id') ?? '?';
+  const lines = (await api.readLog()).split('\n').filter((line) => line.includes(requestId));
+  expect(lines.join('\n')).toContain('template_being_made');
+  expect(lines.filter((line) => /"level":[56]0/.test(line))).toEqual([]);
 });
 
 it.each(['other', 'someone/quick', 'quick:v2', 'tquick'])('nothing is made for %j', async (name) => {

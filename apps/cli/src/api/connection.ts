@@ -14,7 +14,7 @@ export interface ApiConnection {
 
 /**
  * The server of `--data-dir` when it is given; else the one that the E2B variables name, as they do for every other client;
- * else the server of the default data folder. Throws `host_not_ready` when there is none.
+ * else the server of the default data folder. Throws `host_not_ready` when there is none, `config_invalid` for half an address.
  */
 export async function findApi(dataDirFlag: string | undefined): Promise<ApiConnection> {
   const named = dataDirFlag === undefined ? connectionFrom(environment) : undefined;
@@ -35,7 +35,15 @@ function connectionFrom(variables: Readonly<Record<string, string | undefined>>)
   const { E2B_API_URL: apiUrl = '', E2B_DOMAIN: domain = '', E2B_API_KEY: key = '' } = variables;
   const { E2B_SANDBOX_URL: sandboxUrl = apiUrl } = variables;
   const url = apiUrl === '' && domain !== '' ? `https://api.${domain}` : apiUrl;
-  if (url === '' || key === '') return undefined;
+  if (url === '') return undefined;
+  if (key === '') {
+    // Another server than the one that was named would be asked in silence, with a key that opens it.
+    const name = apiUrl === '' ? 'E2B_DOMAIN' : 'E2B_API_URL';
+    throw new SoulBoxError(
+      'config_invalid',
+      `${name} is set, but E2B_API_KEY is not. Set it too, unset ${name}, or name a server of this host by --data-dir.`,
+    );
+  }
   if (!URL.canParse(url)) {
     const name = apiUrl === '' ? 'E2B_DOMAIN' : 'E2B_API_URL';
     throw new SoulBoxError('config_invalid', `${name} makes no URL: ${url}`);

@@ -30,6 +30,25 @@ const template = {
 };
 const webhook = { id: 'w1', name: 'ci', url: 'https://x', enabled: true, events: ['sandbox.lifecycle.paused'] };
 
+test.each(['E2B_API_URL', 'E2B_DOMAIN'])('%s without a key asks no other server in its place', async (name) => {
+  const { code, stderr } = await runCli(['sandbox', 'list'], { [name]: 'http://127.0.0.1:1' });
+  expect(code).toBe(1);
+  expect(stderr).toContain(`${name} is set, but E2B_API_KEY is not.`);
+  expect(stderr).toContain('(config_invalid)');
+});
+
+test('a create waits for a template that is being made, and says how far it is', async () => {
+  const making = {
+    status: 503,
+    body: { code: 503, message: 'The template "desktop" is being made: apt, 9 s so far. Retry.' },
+  };
+  await using api = await startScriptedApi([making, making, { status: 201, body: sandbox }]);
+  const created = await runCli(['sandbox', 'create', 'desktop'], api.environment);
+  expect(created).toMatchObject({ code: 0, stdout: 'i1\n' });
+  expect(created.stderr).toBe('The template "desktop" is being made: apt, 9 s so far.\n'.repeat(2));
+  expect(api.seen).toHaveLength(3);
+});
+
 // What the person types, what the API is asked, what it answers, and what the person reads.
 test.each([
   ['sandbox create', 'POST /v2/sandboxes', { templateID: 'base' }, 201, sandbox, /^i1\n$/],

@@ -6,11 +6,11 @@ export interface Progress extends Disposable {
 }
 
 /**
- * Shows on standard error what long work is at: on a terminal one line with a running clock, elsewhere a line per step.
- * Disposing clears the line.
+ * Shows on standard error what long work is at: on a terminal one line with a running clock, elsewhere, and beside other work, a line
+ * per step. Disposing clears the line.
  */
-export function createProgress(label: string): Progress {
-  const terminal = process.stderr.isTTY;
+export function createProgress(label: string, { isAlone = true }: { readonly isAlone?: boolean } = {}): Progress {
+  const terminal = process.stderr.isTTY && isAlone;
   const startedAt = Date.now();
   let current = '';
   const draw = (): void => {

@@ -10,4 +10,6 @@ export const exitCodes = {
   signalBase: 128,
   /** Ctrl-C. */
   interrupted: 130,
+  /** What read our output is gone: as a program that SIGPIPE ended. */
+  unread: 141,
 } as const;

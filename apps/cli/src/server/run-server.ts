@@ -1,26 +1,33 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { createLogger } from '@soulbox/base';
 import { loadBoxConfig, startBox } from '@soulbox/box';
 import type { Box, BoxOverrides } from '@soulbox/box';
 import { environment } from '../config.ts';
 
-/** Starts the server in this process. Its log goes to `logFile`, or to standard error when there is none. */
+const mib = 1024 * 1024;
+
+/**
+ * Starts the server in this process. Its log goes to `logFile`, which SIGHUP opens anew, or to standard error when there is none.
+ */
 export async function runServer(overrides: BoxOverrides, logFile: string | undefined): Promise<Box> {
   const config = loadBoxConfig(environment, overrides);
-  if (logFile !== undefined) await mkdir(dirname(logFile), { recursive: true, mode: 0o700 });
-  return await startBox({ config, logger: createLogger({ level: config.logLevel, file: logFile }) });
+  const limits = { maxBytes: config.logMaxMb * mib, keptFiles: config.logFiles };
+  const logger = createLogger({ level: config.logLevel, file: logFile, limits });
+  process.on('SIGHUP', () => logger.reopen());
+  return await startBox({ config, logger });
 }
 
 // A terminal sends Ctrl-C to every process of ours at once and our parents pass it on too: those are one, not two.
 const secondSignalAfterMs = 500;
+
+/** Stops the server and leaves its sandboxes. Node keeps SIGUSR1 for its debugger. */
+const keepSignal = 'SIGUSR2';
 
 /** Orders to stop, from the moment on that `listenForStop` was called: none is lost while the server still starts. */
 export interface StopOrders {
   /** True when a second order came: the wait for an orderly start or stop is to be given up. */
   readonly impatient: Promise<true>;
   /**
-   * Waits for the order to stop, then stops. SIGINT and SIGTERM end the sandboxes too; SIGHUP leaves them for the next
+   * Waits for the order to stop, then stops. SIGINT and SIGTERM end the sandboxes too; SIGUSR2 leaves them for the next
    * server to adopt. True means that it was given up.
    */
   obey(box: Box): Promise<boolean>;
@@ -34,16 +41,18 @@ export function listenForStop(): StopOrders {
     if (orderedAt === undefined) {
       orderedAt = Date.now();
       first.resolve(signal);
-    } else if (signal !== 'SIGHUP' && Date.now() - orderedAt > secondSignalAfterMs) {
+    } else if (signal !== keepSignal && Date.now() - orderedAt > secondSignalAfterMs) {
       impatient.resolve(true);
     }
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM', keepSignal] as const) process.on(signal, onSignal);
+  // Its default is the end of the process. What it means to a server is `runServer`'s.
+  process.on('SIGHUP', () => undefined);
   return {
     impatient: impatient.promise,
     async obey(box) {
       const signal = await first.promise;
-      const closed = box.close({ keepSandboxes: signal === 'SIGHUP' }).then(() => false);
+      const closed = box.close({ keepSandboxes: signal === keepSignal }).then(() => false);
       return await Promise.race([closed, impatient.promise]);
     },
   };

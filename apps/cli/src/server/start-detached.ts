@@ -7,22 +7,27 @@ import type { ServerFile } from '@soulbox/box/server-file';
 
 const readyTimeoutMs = 60_000;
 const pollMs = 25;
-const shownLogLines = 20;
+const shownLines = 20;
 
-/** Starts `soulbox up` with these flags as a process of its own and waits until it serves. Its log is DATA/logs/server.log. */
-export async function startDetached(dataDirectory: string, flags: readonly string[]): Promise<ServerFile> {
+/**
+ * Starts `soulbox up` with these flags as a process of its own and waits until it serves. What it prints itself, such as why it did not
+ * start, goes to DATA/logs/server.out, which each start begins anew: the log is a file that is turned over.
+ */
+export async function startDetached(
+  dataDirectory: string,
+  { logFile, flags }: { readonly logFile: string; readonly flags: readonly string[] },
+): Promise<ServerFile> {
   const directory = join(dataDirectory, 'logs');
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const logFile = join(directory, 'server.log');
-  const log = await open(logFile, 'a', 0o600);
+  const printFile = join(directory, 'server.out');
+  const print = await open(printFile, 'w', 0o600);
   const main = join(import.meta.dirname, '../main.ts');
-  const child = spawn(process.execPath, [main, 'up', '--data-dir', dataDirectory, ...flags], {
+  const child = spawn(process.execPath, [main, 'up', '--data-dir', dataDirectory, '--log-file', logFile, ...flags], {
     cwd: '/',
     detached: true,
-    stdio: ['ignore', log.fd, log.fd],
+    stdio: ['ignore', print.fd, print.fd],
   });
-  const logStart = (await log.stat()).size;
-  await log.close();
+  await print.close();
   child.unref();
   const fate: { text?: string } = {};
   child.once('error', (error) => (fate.text = error.message));
@@ -36,8 +41,11 @@ export async function startDetached(dataDirectory: string, flags: readonly strin
   }
   if (fate.text === undefined) child.kill('SIGTERM');
   const why = fate.text ?? `not ready within ${readyTimeoutMs / 1000} s`;
-  const tail = await readTail(logFile, logStart);
-  throw new SoulBoxError('host_not_ready', `The server did not start (${why}). ${logFile} ends:\n${tail}`);
+  const tail = await readTail(printFile);
+  throw new SoulBoxError(
+    'host_not_ready',
+    `The server did not start (${why}); its log is ${logFile}. It said:\n${tail}`,
+  );
 }
 
 async function isHealthy(server: ServerFile): Promise<boolean> {
@@ -51,7 +59,6 @@ async function isHealthy(server: ServerFile): Promise<boolean> {
   }
 }
 
-async function readTail(logFile: string, from: number): Promise<string> {
-  const text = (await readFile(logFile)).subarray(from).toString('utf8').trimEnd();
-  return text.split('\n').slice(-shownLogLines).join('\n');
+async function readTail(file: string): Promise<string> {
+  return (await readFile(file, 'utf8')).trimEnd().split('\n').slice(-shownLines).join('\n');
 }

@@ -29,6 +29,12 @@ export async function runCliAtTerminal(
   return await runProgram('script', ['--quiet', '--return', '--command', command, '/dev/null'], environment);
 }
 
+/** The same for root without its powers, who reads what is root's or everybody's. */
+export async function runCliPowerless(args: readonly string[]): Promise<CliResult> {
+  const powerless = ['--bounding-set', '-all', '--inh-caps', '-all', '--ambient-caps', '-all'];
+  return await runProgram('setpriv', [...powerless, process.execPath, launcher, ...args], {});
+}
+
 async function runProgram(
   program: string,
   args: readonly string[],

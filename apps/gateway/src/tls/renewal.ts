@@ -1,5 +1,7 @@
+import { X509Certificate } from 'node:crypto';
 import type { Clock, Logger } from '@soulbox/base';
 import type { GatewayConfig } from '../config.ts';
+import { judgeExpiry } from '../exposure.ts';
 import type { Certificate } from './certificate.ts';
 import { openCertificate } from './open-certificate.ts';
 
@@ -21,9 +23,15 @@ export function startRenewal(options: {
   logger: Logger;
 }): Renewal {
   let { current } = options;
+  const tellExpiry = ({ certPem, caFile }: Certificate): void => {
+    const isOwn = caFile !== undefined;
+    const exposure = isOwn ? undefined : judgeExpiry(new X509Certificate(certPem), options.clock.now());
+    if (exposure !== undefined) options.logger.warn({ exposure }, 'the certificate is not renewed in time');
+  };
   const check = async (): Promise<void> => {
     try {
       const next = await openCertificate(options.config, options.clock);
+      tellExpiry(next);
       if (next.certPem === current.certPem && next.keyPem === current.keyPem) return;
       options.use(next);
       current = next;

@@ -1,11 +1,14 @@
 import { styleText } from 'node:util';
 import { defineCommand } from 'citty';
 import { isDiskFull } from '@soulbox/base';
+import { loadBoxConfig } from '@soulbox/box/config';
+import { warnOf, warnOfServer } from '@soulbox/box/exposure';
+import { findServer } from '@soulbox/box/server-file';
 import { openTrialRuntime } from '@soulbox/box/trial-runtime';
 import { findUnmanaged } from '@soulbox/box/unmanaged';
 import { checkTiers, chooseFix, protection, readSystemFamily, runChecks, sameFix } from '@soulbox/host';
 import type { Finding } from '@soulbox/host';
-import { resolveFolders } from '../../config.ts';
+import { environment, resolveFolders } from '../../config.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { describeUnmanaged, unmanagedFix } from '../../server/unmanaged.ts';
@@ -20,6 +23,7 @@ export const doctor = defineCommand({
     const folders = resolveFolders(args['data-dir']);
     const findings = [
       ...(await runChecks(folders)),
+      ...(await checkExposure(folders.dataDirectory)),
       ...(await checkUnmanaged(folders.dataDirectory)),
       ...(await tryTiers(folders.dataDirectory)),
     ];
@@ -40,6 +44,25 @@ async function tryTiers(dataDirectory: string): Promise<readonly Finding[]> {
     const detail = 'could not be tried: there is no room left on the disk';
     const fix = sameFix('free some space and run "soulbox doctor" again');
     return [{ id: 'isolation', title: 'Isolation', status: 'warn', detail, fix }];
+  }
+}
+
+/** Of the server that runs, or else of the one that these settings would start. */
+async function checkExposure(dataDirectory: string): Promise<readonly Finding[]> {
+  const server = await findServer(dataDirectory).catch(() => undefined);
+  const base = { id: 'exposure', title: 'Way to the server', protects: 'keys and data of clients on their way' };
+  try {
+    const warnings =
+      server?.state === 'ready'
+        ? await warnOfServer(server)
+        : await warnOf(loadBoxConfig(environment, { dataDirectory }));
+    if (warnings.length > 0)
+      return warnings.map((detail) => ({ ...base, status: 'warn', detail, fix: sameFix('see docs/operations.md') }));
+    return [{ ...base, status: 'ok', detail: 'no plain HTTP beyond this machine, no certificate near its end' }];
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    const fix = sameFix('correct the environment variables that the message names');
+    return [{ ...base, title: 'Settings', status: 'warn', detail, fix }];
   }
 }
 

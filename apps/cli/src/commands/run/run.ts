@@ -1,11 +1,12 @@
 import { defineCommand } from 'citty';
 import type { ApiConnection } from '../../api/connection.ts';
 import { findApi } from '../../api/connection.ts';
-import { ApiError } from '../../api/api-error.ts';
 import { callApi } from '../../api/call.ts';
+import { createPatiently } from '../../api/create-patiently.ts';
 import { openEnvd } from '../../api/envd.ts';
 import type { Envd } from '../../api/envd.ts';
 import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { onUnread } from '../../output/reader.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
 import { feedInput } from './feed-input.ts';
 import { wishFrom } from './wish.ts';
@@ -19,8 +20,8 @@ import { upload } from './upload.ts';
 /** A sandbox made for one run also has to live through its installation. */
 const installSeconds = 600;
 const spareSeconds = 60;
-/** Of the largest template, over a slow line. */
-const templateMakeMs = 30 * 60_000;
+/** Whatever ends this program also ends the sandbox that it made. */
+const leaveSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 interface OwnSandbox {
   readonly sandboxID: string;
@@ -59,17 +60,22 @@ export const run = defineCommand({
     const target = await readTarget(wish.target, wish);
     const api = await findApi(args['data-dir']);
     const leaving = new AbortController();
+    let left: number = exitCodes.interrupted;
     const leave = (): void => leaving.abort();
-    process.once('SIGINT', leave).once('SIGTERM', leave);
+    using _ = onUnread(() => {
+      left = exitCodes.unread;
+      leave();
+    });
+    for (const signal of leaveSignals) process.once(signal, leave);
     const sandbox = await takeSandbox(api, wish, target);
     try {
       const envd = openEnvd(api, sandbox.sandboxID, sandbox.envdAccessToken ?? '');
       return await runThere(api, envd, { wish, target, sandbox, signal: leaving.signal });
     } catch (error) {
-      if (leaving.signal.aborted) return exitCodes.interrupted;
+      if (leaving.signal.aborted) return left;
       throw error;
     } finally {
-      process.off('SIGINT', leave).off('SIGTERM', leave);
+      for (const signal of leaveSignals) process.off(signal, leave);
       if (wish.sandboxId === undefined) await letGo(api, sandbox.sandboxID, wish.keep);
     }
   },
@@ -109,21 +115,7 @@ async function takeSandbox(api: ApiConnection, wish: RunWish, target: Target): P
   }
   const timeout = Math.ceil(wish.timeoutSeconds) + spareSeconds + (target.kind === 'folder' ? installSeconds : 0);
   const body = { templateID: wish.template ?? templateFor(target, wish), timeout };
-  return await createPatiently(api, body);
-}
-
-/** The first sandbox of a template waits while the template is made; each call waits for some of that. */
-async function createPatiently(api: ApiConnection, body: object): Promise<OwnSandbox> {
-  const giveUpAt = Date.now() + templateMakeMs;
-  for (;;) {
-    try {
-      return (await callApi<OwnSandbox>(api, { method: 'POST', path: '/v2/sandboxes', body })).body;
-    } catch (error) {
-      const isBeingMade = error instanceof ApiError && error.status === 503 && /is being made/.test(error.message);
-      if (!isBeingMade || Date.now() > giveUpAt) throw error;
-      console.error(error.message.replace(/ Retry\.$/, ''));
-    }
-  }
+  return await createPatiently<OwnSandbox>(api, body);
 }
 
 async function letGo(api: ApiConnection, sandboxId: string, keep: boolean): Promise<void> {

@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { callApi } from '../../api/call.ts';
+import { createPatiently } from '../../api/create-patiently.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiSandbox } from '../../api/wire.ts';
 import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag, timeoutArg } from '../../program/shared-args.ts';
@@ -35,7 +35,7 @@ export const createSandbox = defineCommand({
       autoResume: args['auto-resume'] === true ? { enabled: true } : undefined,
     };
     const api = await findApi(args['data-dir']);
-    const { body: sandbox } = await callApi<ApiSandbox>(api, { method: 'POST', path: '/v2/sandboxes', body });
+    const sandbox = await createPatiently<ApiSandbox>(api, body);
     console.log(args.json === true ? JSON.stringify(sandbox) : sandbox.sandboxID);
   },
 });

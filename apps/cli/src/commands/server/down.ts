@@ -29,7 +29,7 @@ export const down = defineCommand({
     const keepSandboxes = args['keep-sandboxes'] === true;
     const server = await findServer(dataDirectory);
     if (server !== undefined) {
-      process.kill(server.pid, keepSandboxes ? 'SIGHUP' : 'SIGTERM');
+      process.kill(server.pid, keepSandboxes ? 'SIGUSR2' : 'SIGTERM');
       const giveUpAt = Date.now() + timeoutMs;
       while (isRunning(server)) {
         if (Date.now() > giveUpAt) {

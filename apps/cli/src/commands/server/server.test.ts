@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -181,6 +181,74 @@ test.skipIf(!hasTemplate)('a setting that is wrong is told before anything is st
   expect(odd.stderr).toContain('SOULBOX_NO_SUCH_THING');
   expect((await cli('status')).code).toBe(3);
 });
+
+test.skipIf(!hasTemplate)(
+  'a way to the server that is not safe is told at the start, in the log and by doctor',
+  async () => {
+    const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
+    const subject = ['-subj', '/CN=box.example', '-days', '1', '-out', cert, '-keyout', key];
+    await run('openssl', [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-noenc',
+      ...subject,
+    ]);
+    const settings = { ...environment, SOULBOX_TLS_CERT: cert, SOULBOX_TLS_KEY: key };
+    const up = ['up', '--detach', ...anyPorts, '--host', '0.0.0.0', '--data-dir', directory];
+    const { code, stderr } = await runCli(up, settings);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^Warning: plain HTTP on 0\.0\.0\.0 .*\nWarning: the TLS certificate expires on .*\n$/);
+    const log = await readFile(join(directory, 'logs/server.log'), 'utf8');
+    expect(log.match(/"level":40.*"exposure":"(?:plain HTTP|the TLS certificate)/g)).toHaveLength(2);
+    // Its settings are the server's; doctor is asked without them.
+    const { findings } = JSON.parse((await cli('doctor', '--json')).stdout) as {
+      findings: { id: string; detail: string }[];
+    };
+    const told = findings.filter(({ id }) => id === 'exposure').map(({ detail }) => detail);
+    expect(told).toEqual([
+      expect.stringMatching(/^plain HTTP on 0\.0\.0\.0:\d+ /),
+      expect.stringContaining('certificate expires'),
+    ]);
+  },
+);
+
+test.skipIf(!hasTemplate)('a server in the foreground outlives whoever read its first lines', async () => {
+  const command = `("$0" "$1" up ${anyPorts.join(' ')} --data-dir "$2" 2>&1 &) | head -n 1`;
+  const args = ['-c', command, process.execPath, join(import.meta.dirname, '../../main.ts'), directory];
+  expect(await run('bash', args, { env: { ...environment, PATH: process.env['PATH'] } })).toContain('recovered');
+  await expect.poll(async () => (await findServer(directory))?.state, { timeout: 30_000 }).toBe('ready');
+  const url = (await findServer(directory))?.client['E2B_API_URL'] ?? '';
+  for (let request = 0; request < 3; request += 1) expect((await fetch(`${url}/v2/sandboxes`)).status).toBe(401);
+  expect(await findServer(directory)).toBeDefined();
+});
+
+test.skipIf(!hasTemplate)(
+  'a log has the file that is wanted, SIGHUP opens it anew, and it grows to its limit',
+  async () => {
+    const logFile = join(directory, 'elsewhere', 'box.log');
+    const settings = { ...environment, SOULBOX_LOG_MAX_MB: '1', SOULBOX_LOG_FILES: '1' };
+    const up = ['up', '--detach', ...anyPorts, '--data-dir', directory, '--log-file', logFile];
+    expect(await runCli(up, settings)).toMatchObject({ code: 0 });
+    expect(await readFile(logFile, 'utf8')).toContain('server ready');
+    await rename(logFile, `${logFile}.moved`);
+    const { pid = 0, client } = (await findServer(directory)) ?? {};
+    process.kill(pid, 'SIGHUP');
+    await expect.poll(async () => await readFile(logFile, 'utf8').catch(() => '')).toContain('log opened anew');
+    expect((await findServer(directory))?.pid).toBe(pid);
+
+    const url = client?.['E2B_API_URL'] ?? '';
+    const ask = async (): Promise<unknown> => await (await fetch(`${url}/v2/sandboxes`)).text();
+    const isTurned = async (): Promise<boolean> => (await readdir(join(directory, 'elsewhere'))).includes('box.log.1');
+    for (let round = 0; round < 400 && !(await isTurned()); round += 1)
+      await Promise.all(Array.from({ length: 50 }, ask));
+    expect((await readdir(join(directory, 'elsewhere'))).sort()).toEqual(['box.log', 'box.log.1', 'box.log.moved']);
+    expect((await stat(`${logFile}.1`)).size).toBeLessThan(1.2 * 2 ** 20);
+  },
+);
 
 /** Starts a server on a port that someone else has. */
 async function startOnTakenPort(): Promise<{ port: number; result: CliResult }> {

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { defineCommand } from 'citty';
 import { createLogger, SoulBoxError } from '@soulbox/base';
 import type { BoxOverrides } from '@soulbox/box';
@@ -6,6 +6,7 @@ import { refuseHalfRestored } from '@soulbox/box/backup';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
 import { environment, resolveFolders } from '../../config.ts';
+import { onUnread } from '../../output/reader.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
 import { dataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
 import { readClientEnvironment, toShellLines } from '../../server/client-lines.ts';
@@ -27,13 +28,16 @@ export const up = defineCommand({
     isolation: { type: 'string', description: 'Wall of sandboxes that name none', valueHint: 'container|gvisor' },
     'log-file': {
       type: 'string',
-      description: 'Log to this file (default: DATA/logs/server.log at a terminal, else standard error)',
+      description:
+        'Log to this file (default: DATA/logs/server.log at a terminal and with --detach, else standard error)',
       valueHint: 'FILE',
     },
     install: { type: 'boolean', description: 'Install missing packages first (Debian and Ubuntu)' },
     json: jsonArg,
   },
   async run({ args }) {
+    // Whoever read the first lines may go: the server is to stay.
+    using _ = onUnread(() => undefined);
     const folders = resolveFolders(args['data-dir']);
     const port = parseNumberFlag('port', args.port, 0, 65_535);
     const tlsPort = parseNumberFlag('tls-port', args['tls-port'], 0, 65_535);
@@ -49,7 +53,7 @@ export const up = defineCommand({
     };
     await refuseHalfRestored(folders.dataDirectory);
     // Before minutes of preparation: a bad setting would be told after them.
-    await checkSettings(overrides);
+    await checkSettings(overrides, { warns: args.detach === true || process.stderr.isTTY });
     const running = await findServer(folders.dataDirectory);
     if (running !== undefined) {
       throw new SoulBoxError(
@@ -60,7 +64,8 @@ export const up = defineCommand({
     }
     await prepareEverything(folders, { install: args.install === true, logger: createLogger({ level: 'warn' }) });
     if (args.detach === true) {
-      const server = await startDetached(folders.dataDirectory, flagsFrom(overrides));
+      const logFile = resolve(args['log-file'] ?? join(folders.dataDirectory, 'logs/server.log'));
+      const server = await startDetached(folders.dataDirectory, { logFile, flags: flagsFrom(overrides) });
       tell(server, await readClientEnvironment(folders.dataDirectory, server, false), args.json === true);
       return exitCodes.ok;
     }
@@ -71,10 +76,12 @@ export const up = defineCommand({
   },
 });
 
-/** Throws `config_invalid`. */
-async function checkSettings(overrides: BoxOverrides): Promise<void> {
-  const { loadBoxConfig } = await import('@soulbox/box');
-  loadBoxConfig(environment, overrides);
+/** Throws `config_invalid`. Warns of what is allowed and dangerous, where standard error is not the log, which tells it anyway. */
+async function checkSettings(overrides: BoxOverrides, { warns }: { readonly warns: boolean }): Promise<void> {
+  const { loadBoxConfig } = await import('@soulbox/box/config');
+  const config = loadBoxConfig(environment, overrides);
+  const { warnOf } = await import('@soulbox/box/exposure');
+  if (warns) for (const words of await warnOf(config)) console.error(`Warning: ${words}.`);
 }
 
 async function runInForeground(

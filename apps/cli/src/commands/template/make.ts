@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineCommand } from 'citty';
 import { createLogger, SoulBoxError } from '@soulbox/base';
 import { recipes } from '@soulbox/box/recipes';
@@ -7,6 +8,7 @@ import { resolveFolders } from '../../config.ts';
 import { createProgress } from '../../output/progress.ts';
 import { renderTable } from '../../output/table.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { sideBySide } from './side-by-side.ts';
 
 export const make = defineCommand({
   meta: { name: 'make', description: 'Make a template of ours from Debian packages; without a name: list them' },
@@ -21,8 +23,7 @@ export const make = defineCommand({
     const store = openTemplateStore(resolveFolders(args['data-dir']).templatesDirectory);
     await store.sweep();
     const wanted = args.all === true ? recipes : args.name === undefined ? [] : [findRecipe(args.name)];
-    const made: Template[] = [];
-    for (const recipe of wanted) made.push(await makeWithProgress(store, recipe, args.force === true));
+    const made = await makeAll(store, wanted, args.force === true);
     if (wanted.length === 0) await list(store, args.json === true);
     else if (args.json === true) console.log(JSON.stringify(args.all === true ? made : made[0]));
     else for (const { templateId, names } of made) console.log(`${templateId}  ${names.join(', ')}`);
@@ -36,8 +37,31 @@ function findRecipe(name: string): Recipe {
   throw new SoulBoxError('template_not_found', `SoulBox has no recipe for a template "${name}". It has: ${names}.`);
 }
 
-async function makeWithProgress(store: TemplateStore, recipe: Recipe, replace: boolean): Promise<Template> {
-  using progress = createProgress(`Making the template ${recipe.name}:`);
+/** One that fails stops no other, and is told when it does. */
+async function makeAll(store: TemplateStore, wanted: readonly Recipe[], replace: boolean): Promise<Template[]> {
+  const isAlone = wanted.length === 1;
+  return await sideBySide(wanted, availableParallelism(), async (recipe) => {
+    try {
+      return await makeWithProgress(store, recipe, { replace, isAlone });
+    } catch (error) {
+      if (!isAlone) console.error(`The template ${recipe.name} could not be made.`);
+      throw error;
+    }
+  });
+}
+
+interface MakeWish {
+  readonly replace: boolean;
+  /** Nobody else writes on the terminal meanwhile. */
+  readonly isAlone: boolean;
+}
+
+async function makeWithProgress(
+  store: TemplateStore,
+  recipe: Recipe,
+  { replace, isAlone }: MakeWish,
+): Promise<Template> {
+  using progress = createProgress(`Making the template ${recipe.name}:`, { isAlone });
   return await (replace ? makeTemplate : ensureTemplate)(store, recipe, {
     replace,
     logger: createLogger({ level: 'warn' }),

@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { loadBoxConfig } from './config.ts';
+
+test('everything that is wrong in any part is told at once', () => {
+  const load = () =>
+    loadBoxConfig({
+      SOULBOX_PROT: '3000',
+      SOULBOX_LOG_LEVEL: 'loud',
+      SOULBOX_API_KEY_RATE: '-1',
+      SOULBOX_PORT: '70000',
+      SOULBOX_POOL_SIZE: 'many',
+      SOULBOX_NETWORK_CIDR: '10.1.2.0/24',
+      SOULBOX_NAME_SERVERS: '127.0.0.1',
+      SOULBOX_TLS_CERT: '/cert.pem',
+    });
+  for (const name of [
+    'PROT',
+    'LOG_LEVEL',
+    'API_KEY_RATE',
+    'PORT',
+    'POOL_SIZE',
+    'NETWORK_CIDR',
+    'NAME_SERVERS',
+    'TLS_CERT',
+  ])
+    expect(load, name).toThrow(new RegExp(`\n  SOULBOX_${name}[:,]`));
+});
+
+test('what is right is taken, of every part', () => {
+  const config = loadBoxConfig({ SOULBOX_NETWORK_CIDR: '10.250.0.0/16', SOULBOX_PORT: '8080' }, { poolSize: 3 });
+  expect([config.networkCidr, config.gateway.port, config.runner.poolSize]).toEqual(['10.250.0.0/16', 8080, 3]);
+  expect(config.templatesDirectory).toBe('/var/lib/soulbox/templates');
+});

@@ -1,0 +1,20 @@
+import { ApiError } from './api-error.ts';
+import { callApi } from './call.ts';
+import type { ApiConnection } from './connection.ts';
+
+/** Of the largest template, over a slow line. */
+const templateMakeMs = 30 * 60_000;
+
+/** Creates a sandbox. The first one of a template waits while the template is made; each call waits for some of that. */
+export async function createPatiently<T>(api: ApiConnection, body: object): Promise<T> {
+  const giveUpAt = Date.now() + templateMakeMs;
+  for (;;) {
+    try {
+      return (await callApi<T>(api, { method: 'POST', path: '/v2/sandboxes', body })).body;
+    } catch (error) {
+      const isBeingMade = error instanceof ApiError && error.status === 503 && /is being made/.test(error.message);
+      if (!isBeingMade || Date.now() > giveUpAt) throw error;
+      console.error(error.message.replace(/ Retry\.$/, ''));
+    }
+  }
+}

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { sleep } from '@soulbox/base';
+import { sideBySide } from './side-by-side.ts';
+
+test('as many as there are lanes are under way, and results come in the order of the items', async () => {
+  let underway = 0;
+  let most = 0;
+  const results = await sideBySide([40, 10, 30, 10, 0], 2, async (delayMs) => {
+    most = Math.max(most, (underway += 1));
+    await sleep(delayMs);
+    underway -= 1;
+    return delayMs;
+  });
+  expect([most, results]).toEqual([2, [40, 10, 30, 10, 0]]);
+});
+
+test('one that fails stops no other, and its fault is told at the end', async () => {
+  const done: number[] = [];
+  const work = async (item: number): Promise<void> => {
+    if (item === 1) throw new Error('the first');
+    await sleep(5);
+    done.push(item);
+  };
+  await expect(sideBySide([1, 2, 3], 2, work)).rejects.toThrow('the first');
+  expect(done).toEqual([2, 3]);
+});
