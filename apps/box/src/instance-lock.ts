@@ -21,14 +21,7 @@ export async function claimInstance(
   const file = join(folder, 'server.json');
   const self = findProcess(process.pid);
   if (self === undefined) throw new Error('/proc is not mounted');
-  const owner = await findOwner(file);
-  if (owner !== undefined && owner.dataDirectory !== dataDirectory) {
-    throw new SoulBoxError(
-      'illegal_transition',
-      `Another server (pid ${owner.pid}, data in ${owner.dataDirectory}) is instance ${instance} of this host. ` +
-        'Stop it, or give this one a number of its own: --instance 0 to 14.',
-    );
-  }
+  await refuseOtherOwner(instance, dataDirectory, directory);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await writeFileAtomic(file, `${JSON.stringify({ ...self, dataDirectory })}\n`);
   return {
@@ -36,6 +29,21 @@ export async function claimInstance(
       if ((await findOwner(file))?.pid === process.pid) await rm(file, { force: true });
     },
   };
+}
+
+/** Throws `illegal_transition` when a server of another data folder has this instance number. */
+export async function refuseOtherOwner(
+  instance: number,
+  dataDirectory: string,
+  directory = instancesDirectory,
+): Promise<void> {
+  const owner = await findOwner(join(directory, `soulbox-${instance}`, 'server.json'));
+  if (owner === undefined || owner.dataDirectory === dataDirectory) return;
+  throw new SoulBoxError(
+    'illegal_transition',
+    `Another server (pid ${owner.pid}, data in ${owner.dataDirectory}) is instance ${instance} of this host. ` +
+      'Stop it, or give this one a number of its own: --instance 0 to 14.',
+  );
 }
 
 /** The owner of the file if its process lives. */

@@ -94,7 +94,7 @@ const savedSchema = z.object({
 const causeNames = Object.keys(causes) as [Cause, ...Cause[]];
 
 /** What has a default is not in records of the first version. */
-const recordSchema = z.object({
+export const recordSchema = z.object({
   formatVersion: z.literal(2),
   sandboxId: z.string().regex(/^[a-z0-9]{1,64}$/),
   state: z.enum(sandboxStates),

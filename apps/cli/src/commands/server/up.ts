@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { defineCommand } from 'citty';
 import { createLogger, SoulBoxError } from '@soulbox/base';
-import type { BoxOverrides } from '@soulbox/box';
+import type { BoxConfig, BoxOverrides } from '@soulbox/box';
 import { refuseHalfRestored } from '@soulbox/box/backup';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
@@ -53,7 +53,7 @@ export const up = defineCommand({
     };
     await refuseHalfRestored(folders.dataDirectory);
     // Before minutes of preparation: a bad setting would be told after them.
-    await checkSettings(overrides, { warns: args.detach === true || process.stderr.isTTY });
+    const config = await checkSettings(overrides, { warns: args.detach === true || process.stderr.isTTY });
     const running = await findServer(folders.dataDirectory);
     if (running !== undefined) {
       throw new SoulBoxError(
@@ -62,6 +62,8 @@ export const up = defineCommand({
           'Stop it with "soulbox down", or name another --data-dir, --instance and ports.',
       );
     }
+    const { checkStartable } = await import('@soulbox/box/check-startable');
+    await checkStartable(config);
     await prepareEverything(folders, { install: args.install === true, logger: createLogger({ level: 'warn' }) });
     if (args.detach === true) {
       const logFile = resolve(args['log-file'] ?? join(folders.dataDirectory, 'logs/server.log'));
@@ -77,11 +79,12 @@ export const up = defineCommand({
 });
 
 /** Throws `config_invalid`. Warns of what is allowed and dangerous, where standard error is not the log, which tells it anyway. */
-async function checkSettings(overrides: BoxOverrides, { warns }: { readonly warns: boolean }): Promise<void> {
+async function checkSettings(overrides: BoxOverrides, { warns }: { readonly warns: boolean }): Promise<BoxConfig> {
   const { loadBoxConfig } = await import('@soulbox/box/config');
   const config = loadBoxConfig(environment, overrides);
   const { warnOf } = await import('@soulbox/box/exposure');
   if (warns) for (const words of await warnOf(config)) console.error(`Warning: ${words}.`);
+  return config;
 }
 
 async function runInForeground(

@@ -27,7 +27,7 @@ export const copySourceSchema = z.object({
 
 export type CopySource = z.infer<typeof copySourceSchema>;
 
-const snapshotSchema = copySourceSchema.extend({
+export const snapshotSchema = copySourceSchema.extend({
   formatVersion: z.literal(2),
   snapshotId: z.string().regex(snapshotForm),
   /** Of the sandbox it was made of. */

@@ -304,6 +304,16 @@ export const migrations: readonly string[] = [
    END;`,
 ];
 
+/** Throws `config_invalid`. */
+export function refuseNewer(present: number, known: number): void {
+  if (present > known)
+    throw new SoulBoxError(
+      'config_invalid',
+      `The records file has schema version ${present}, this SoulBox knows up to ${known}. ` +
+        'Start the newer SoulBox that wrote it, or use another data folder.',
+    );
+}
+
 /** Brings the schema to the last of `steps`, all in one transaction. Throws `config_invalid` for a newer one. */
 export function migrate(db: DatabaseSync, steps: readonly string[] = migrations): void {
   db.exec('CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT');
@@ -311,12 +321,7 @@ export function migrate(db: DatabaseSync, steps: readonly string[] = migrations)
   db.exec('BEGIN IMMEDIATE');
   try {
     const present = Number(latest.get()?.['number']);
-    if (present > steps.length)
-      throw new SoulBoxError(
-        'config_invalid',
-        `The records file has schema version ${present}, this SoulBox knows up to ${steps.length}. ` +
-          'Start the newer SoulBox that wrote it, or use another data folder.',
-      );
+    refuseNewer(present, steps.length);
     const insert = db.prepare('INSERT INTO migrations (number, applied_at) VALUES (?, ?)');
     for (const [index, sql] of steps.entries()) {
       if (index < present) continue;

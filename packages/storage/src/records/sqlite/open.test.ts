@@ -13,6 +13,7 @@ import { describeKv } from '../kv-contract.ts';
 import { describeRecords } from '../records-contract.ts';
 import { describeSnapshots } from '../snapshots-contract.ts';
 import { listQuery } from '../testing.ts';
+import { checkSqliteSchema } from './check-schema.ts';
 import { migrate, migrations } from './migrations.ts';
 import { openSqliteRecords } from './open.ts';
 
@@ -41,8 +42,23 @@ describe('opening a records file', () => {
     const db = new DatabaseSync(path);
     db.exec('INSERT INTO migrations (number, applied_at) VALUES (999, 0)');
     db.close();
+    expect(() => checkSqliteSchema(path)).toThrow(/schema version 999/);
     expect(() => openSqliteRecords(path)).toThrow(/schema version 999/);
     expect(() => openSqliteRecords(path)).toThrow(expect.objectContaining({ reason: 'config_invalid' }) as Error);
+  });
+
+  it('looks at the schema without changing anything, also beside a server', async () => {
+    checkSqliteSchema(path);
+    expect(await readdir(folder)).toEqual([]);
+    const db = new DatabaseSync(path);
+    migrate(db, migrations.slice(0, 1));
+    checkSqliteSchema(path);
+    expect(db.prepare('SELECT max(number) AS number FROM migrations').get()?.['number']).toBe(1);
+    db.close();
+    await using _ = openSqliteRecords(path);
+    checkSqliteSchema(path);
+    await writeFile(path, 'no records file');
+    checkSqliteSchema(path);
   });
 
   it('takes a file of the first version over, with what runs and what ended', async () => {
