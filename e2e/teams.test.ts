@@ -1,9 +1,15 @@
-import { AuthenticationError, Sandbox, SandboxNotFoundError } from 'e2b';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AuthenticationError, Sandbox, SandboxNotFoundError, Template } from 'e2b';
 import { beforeAll, expect, test } from 'vitest';
+import { runNode } from './harness/cli.ts';
+import type { Output } from './harness/cli.ts';
 import { askApi } from './harness/http.ts';
 import { createSandbox } from './harness/sandbox.ts';
+import { server } from './harness/server.ts';
 import { createStrangerKey } from './harness/stranger.ts';
 
+const cliMain = join(import.meta.dirname, '../apps/cli/src/main.ts');
 let strangerKey = '';
 
 beforeAll(async () => {
@@ -30,6 +36,32 @@ test("another team's key works for its own sandboxes and sees none of ours", asy
   expect((await askApi('POST', `/sandboxes/${id}/run`, program, { 'x-api-key': strangerKey })).status).toBe(404);
   const many = await askApi('GET', `/sandboxes/metrics?sandbox_ids=${id}`, undefined, { 'x-api-key': strangerKey });
   expect(JSON.stringify(many.json)).not.toContain(id);
+  expect(await ours.isRunning()).toBe(true);
+});
+
+test('a team deleted by force loses its keys, its sandboxes, its snapshots and its templates, and nobody else anything', async () => {
+  const soulbox = async (...args: string[]): Promise<Output> =>
+    await runNode([cliMain, ...args, '--data-dir', server.dataDirectory], {});
+  expect((await soulbox('team', 'create', 'shortlived')).code).toBe(0);
+  const apiKey = (await soulbox('key', 'create', 'ci', '--team', 'shortlived')).stdout.trim();
+  const ours = await createSandbox();
+  const [running, paused] = await Promise.all([Sandbox.create({ apiKey }), Sandbox.create({ apiKey })]);
+  await running.createSnapshot();
+  await paused.pause();
+  await Template.build(Template().fromTemplate('base').runCmd('true'), 'shortlived-template', { apiKey });
+
+  const refused = await soulbox('team', 'delete', 'shortlived');
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain('has 2 sandboxes, 1 snapshots, 1 templates');
+  expect(await running.isRunning()).toBe(true);
+
+  expect(await soulbox('team', 'delete', 'shortlived', '--force')).toMatchObject({ code: 0, stderr: '' });
+  await expect(Sandbox.list({ apiKey }).nextItems()).rejects.toThrow(AuthenticationError);
+  await expect
+    .poll(async () => await readdir(join(server.dataDirectory, 'sandboxes')))
+    .not.toContain(`${running.sandboxId}.json`);
+  expect(await readdir(join(server.dataDirectory, 'sandboxes'))).not.toContain(`${paused.sandboxId}.json`);
+  expect((await soulbox('team', 'list')).stdout).not.toContain('shortlived');
   expect(await ours.isRunning()).toBe(true);
 });
 

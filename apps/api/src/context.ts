@@ -15,6 +15,7 @@ import type { Builder } from './builds/builder.ts';
 import type { ApiConfig } from './config.ts';
 import { createRequestDurations } from './prometheus/request-durations.ts';
 import type { RequestDurations } from './prometheus/request-durations.ts';
+import { nameActors } from './http/actor.ts';
 import { createTemplateCatalogue } from './templates/catalogue.ts';
 import type { TemplateCatalogue } from './templates/catalogue.ts';
 
@@ -77,7 +78,8 @@ export interface ApiParts {
   readonly clock: Clock;
 }
 
-export function createContext(parts: ApiParts, stopping: AbortSignal): ApiContext {
+export function createContext(given: ApiParts, stopping: AbortSignal): ApiContext {
+  const parts = { ...given, logger: nameActors(given.logger) };
   return {
     ...parts,
     stopping,

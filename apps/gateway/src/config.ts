@@ -7,6 +7,11 @@ const hostName = z
   .toLowerCase()
   .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'must be a host name without scheme and port');
 
+const networks: z.ZodType<readonly string[]> = z
+  .string()
+  .transform((text) => text.split(',').map((entry) => entry.trim()))
+  .pipe(z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'must be addresses or CIDR networks')).max(100));
+
 export const gatewayConfigSchema = {
   host: key('SOULBOX_HOST', z.string().min(1), '127.0.0.1', 'Address both ports listen on.'),
   port: key('SOULBOX_PORT', wholeNumber(0, 65_535), 3000, 'Port for HTTP/1.1 and h2c; 0 takes a free one.'),
@@ -26,6 +31,13 @@ export const gatewayConfigSchema = {
     'PEM chain to use instead of the own CA; needs SOULBOX_TLS_KEY.',
   ),
   tlsKeyFile: key('SOULBOX_TLS_KEY', z.string(), '', 'PEM private key that belongs to SOULBOX_TLS_CERT.'),
+  trustedProxies: key(
+    'SOULBOX_TRUSTED_PROXIES',
+    networks,
+    [],
+    'Addresses and CIDR networks, separated by commas, of load balancers in front of the server. Of them, and of nobody else, ' +
+      '`X-Forwarded-For` and `X-Forwarded-Proto` are believed: for limits by address and for the log.',
+  ),
   idleTimeoutMs: key(
     'SOULBOX_GATEWAY_IDLE_TIMEOUT_MS',
     wholeNumber(100, 86_400_000),

@@ -45,6 +45,10 @@ export const reasons = {
   watcher_not_found: { code: 'not_found', help: 'No watcher of this id; it was removed or never made.' },
   key_not_found: { code: 'not_found', help: 'No API key of this id in the team.' },
   team_not_found: { code: 'not_found', help: 'No team of this id exists for the key.' },
+  team_in_use: {
+    code: 'failed_precondition',
+    help: 'The team has sandboxes, snapshots, templates or functions. `soulbox team delete --force` ends and deletes them first.',
+  },
   route_not_found: { code: 'not_found', help: 'The server has no such route.' },
   method_not_allowed: {
     code: 'invalid_argument',

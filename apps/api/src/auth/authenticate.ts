@@ -4,6 +4,7 @@ import { hashApiKey } from '@soulbox/storage';
 import type { TeamRecord } from '@soulbox/storage';
 import type { FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
+import { noteKey } from '../http/actor.ts';
 
 /**
  * How a route knows its caller.
@@ -54,7 +55,10 @@ export async function authenticate(request: FastifyRequest, context: ApiContext)
   const isOperators = rule === 'key-or-operator' || rule === 'operator';
   if (isOperators && context.metricsToken.equals(presented)) request.isOperator = true;
   else if (rule === 'operator') throw wrongKey(context);
-  else request.caller = await findCaller(presented, context);
+  else {
+    request.caller = await findCaller(presented, context);
+    noteKey(request.caller.keyId);
+  }
 }
 
 /** The key as it was sent, from the place that the route documents. */

@@ -8,6 +8,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { authenticate } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import { bodyBytesMax, pathSegmentMax, uploadMs } from '../limits.ts';
+import { actAs, addressOf } from './actor.ts';
 import { collectAllowedMethods } from './allowed-methods.ts';
 import { limitBodyTime } from './body-time.ts';
 import { answerError } from './error-answer.ts';
@@ -64,6 +65,9 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   await collectOpenApi(app);
   const rates = await createRequestRates(app, context.config);
 
+  app.addHook('onRequest', (request, _reply, done) => {
+    actAs({ requestId: request.id, address: addressOf(request), by: undefined }, done);
+  });
   app.addHook('onRequest', async (request, reply) => {
     startRequest(request, reply);
     // Names, logs and metadata in answers are tenants' words: a browser must not take them for a page.

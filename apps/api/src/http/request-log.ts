@@ -3,6 +3,7 @@ import type { Reason } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
+import { addressOf } from './actor.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -22,9 +23,15 @@ export function startRequest(request: FastifyRequest, reply: FastifyReply): void
   void reply.header(headers.requestId, request.id);
 }
 
-/** One line for each request. Route patterns only: a path may hold what a caller typed by mistake. */
+const changing: readonly string[] = ['POST', 'PUT', 'PATCH', 'DELETE'];
+
+/**
+ * One line for each request: who asked for what. Route patterns only, for a path may hold what a caller typed by mistake; but what was
+ * changed has its name told.
+ */
 export function logRequest(request: FastifyRequest, reply: FastifyReply, context: ApiContext): void {
   const route = request.routeOptions.url ?? 'none';
+  const hasChanged = changing.includes(request.method) && reply.statusCode < 400;
   const durationMs = Math.round(reply.elapsedTime * 100) / 100;
   context.durations.observe(request.method, route, reply.statusCode, durationMs / 1000);
   context.logger.info(
@@ -34,7 +41,9 @@ export function logRequest(request: FastifyRequest, reply: FastifyReply, context
       route,
       status: reply.statusCode,
       durationMs,
-      ...(request.caller ? { team: request.caller.team.id } : {}),
+      address: addressOf(request),
+      ...(request.caller ? { team: request.caller.team.id, by: request.caller.keyId } : {}),
+      ...(hasChanged ? { target: request.params } : {}),
     },
     'request',
   );

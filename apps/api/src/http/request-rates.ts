@@ -2,6 +2,7 @@ import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { addressGroup, SoulBoxError } from '@soulbox/base';
 import type { ApiConfig } from '../config.ts';
+import { addressOf } from './actor.ts';
 
 const windowMs = 10_000;
 /** Keys and addresses that are counted at once; the least recent is forgotten. */
@@ -36,10 +37,4 @@ export async function createRequestRates(app: FastifyInstance, config: ApiConfig
     checkAddress: limiter(config.addressRequestRate, 'address', (request) => addressGroup(addressOf(request))),
     checkKey: limiter(config.keyRequestRate, 'API key', (request) => request.caller?.keyId ?? ''),
   };
-}
-
-/** The gateway says who asked it, in place of what the client may have sent. A unix socket has no address. */
-function addressOf(request: FastifyRequest): string {
-  const forwarded = request.headers['x-forwarded-for'];
-  return typeof forwarded === 'string' ? forwarded : (request.socket.remoteAddress ?? '');
 }

@@ -74,6 +74,14 @@ export const program = defineCommand({
         delete: async () => (await import('../commands/webhook/delete.ts')).deleteWebhook,
       },
     }),
+    team: defineCommand({
+      meta: { name: 'team', description: 'Teams, each with keys and sandboxes of its own: create, list, delete' },
+      subCommands: {
+        create: async () => (await import('../commands/team/create.ts')).createTeam,
+        list: async () => (await import('../commands/team/list.ts')).listTeams,
+        delete: async () => (await import('../commands/team/delete.ts')).deleteTeam,
+      },
+    }),
     key: defineCommand({
       meta: { name: 'key', description: 'API keys: create, list, revoke' },
       subCommands: {

@@ -15,6 +15,12 @@ export const apiDataDirArg = {
   description: 'Ask the server of this folder (default: E2B_API_URL with E2B_API_KEY, else /var/lib/soulbox)',
 } as const;
 
+export const teamArg = {
+  type: 'string',
+  description: 'Id or name of the team (default: the default team)',
+  valueHint: 'TEAM',
+} as const;
+
 export const sandboxArg = { type: 'positional', required: true, description: 'Id of the sandbox' } as const;
 
 export const snapshotArg = { type: 'positional', required: true, description: 'Id or name of the snapshot' } as const;

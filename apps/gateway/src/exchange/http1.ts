@@ -2,6 +2,7 @@ import { ServerResponse } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex, Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import type { ClientReader } from './client.ts';
 import { findHeader } from './exchange.ts';
 import type { Exchange, RawHeaders } from './exchange.ts';
 import { lingerMs } from './linger.ts';
@@ -11,7 +12,7 @@ import { resetSocket } from './reset-socket.ts';
 export function exchangeFromRequest(
   request: IncomingMessage,
   response: ServerResponse,
-  options: { expectsContinue: boolean },
+  options: { expectsContinue: boolean; clientOf: ClientReader },
 ): Exchange {
   response.on('finish', () => {
     if (request.complete) return;
@@ -25,7 +26,11 @@ export function exchangeFromRequest(
 }
 
 /** The exchange of an upgrade: Node has let go of the socket, so the answer and the end of the connection are ours. */
-export function exchangeFromUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Exchange {
+export function exchangeFromUpgrade(
+  request: IncomingMessage,
+  socket: Duplex,
+  { head, clientOf }: { head: Buffer; clientOf: ClientReader },
+): Exchange {
   socket.on('error', () => undefined);
   if (head.length > 0) socket.unshift(head);
   const response = new ServerResponse(request);
@@ -36,7 +41,7 @@ export function exchangeFromUpgrade(request: IncomingMessage, socket: Duplex, he
     request.socket.destroySoon();
   });
   const upgrade = request.headers.upgrade;
-  return createExchange(request, response, { expectsContinue: false, hasBody: false, upgrade });
+  return createExchange(request, response, { expectsContinue: false, hasBody: false, upgrade, clientOf });
 }
 
 function declaresLength(request: IncomingMessage): boolean {
@@ -47,7 +52,10 @@ function declaresLength(request: IncomingMessage): boolean {
 function createExchange(
   request: IncomingMessage,
   response: ServerResponse,
-  facts: { expectsContinue: boolean; hasBody: boolean; upgrade: string | undefined },
+  {
+    clientOf,
+    ...facts
+  }: { expectsContinue: boolean; hasBody: boolean; upgrade: string | undefined; clientOf: ClientReader },
 ): Exchange {
   const { socket } = request;
   const closeListeners: (() => void)[] = [];
@@ -61,15 +69,15 @@ function createExchange(
   response.on('close', close);
   response.on('error', () => undefined);
   request.on('error', () => undefined);
+  const connection = { remoteAddress: socket.remoteAddress ?? '', secure: socket instanceof TLSSocket };
   return {
     ...facts,
+    ...clientOf(connection, request.rawHeaders),
     method: request.method ?? 'GET',
     target: request.url ?? '/',
     authority: request.headers.host,
     headers: request.rawHeaders,
     protocol: request.httpVersion === '1.0' ? 'http/1.0' : 'http/1.1',
-    secure: socket instanceof TLSSocket,
-    remoteAddress: socket.remoteAddress ?? '',
     body: request,
     bodyTrailers: () => request.rawTrailers,
     get headSent() {

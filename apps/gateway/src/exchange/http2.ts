@@ -2,6 +2,7 @@ import { constants } from 'node:http2';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Duplex, Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import type { ClientReader } from './client.ts';
 import type { Exchange, RawHeaders } from './exchange.ts';
 import { lingerMs } from './linger.ts';
 
@@ -11,7 +12,7 @@ const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 export function exchangeFromStream(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
-  rawHeaders: RawHeaders,
+  { rawHeaders, clientOf }: { rawHeaders: RawHeaders; clientOf: ClientReader },
 ): Exchange {
   const closeListeners: (() => void)[] = [];
   let closed = false;
@@ -42,8 +43,7 @@ export function exchangeFromStream(
     authority: authorityOf(headers),
     headers: regularHeaders(rawHeaders),
     protocol: 'http/2',
-    secure: socket instanceof TLSSocket,
-    remoteAddress: socket?.remoteAddress ?? '',
+    ...clientOf({ remoteAddress: socket?.remoteAddress ?? '', secure: socket instanceof TLSSocket }, rawHeaders),
     body: stream,
     bodyTrailers: () => bodyTrailers,
     hasBody: !stream.endAfterHeaders,

@@ -5,6 +5,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { GatewayConfig } from '../config.ts';
+import { createClientReader } from '../exchange/client.ts';
+import type { ClientReader } from '../exchange/client.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { exchangeFromRequest, exchangeFromUpgrade } from '../exchange/http1.ts';
 import { exchangeFromStream } from '../exchange/http2.ts';
@@ -39,7 +41,8 @@ export function createHttpServers(config: GatewayConfig, handle: (exchange: Exch
     handle(exchange);
   };
 
-  const http1 = createHttp1(config, begin);
+  const clientOf = createClientReader(config.trustedProxies);
+  const http1 = createHttp1(config, clientOf, begin);
   const http2 = createHttp2Server({
     settings: {
       enableConnectProtocol: true,
@@ -60,7 +63,7 @@ export function createHttpServers(config: GatewayConfig, handle: (exchange: Exch
   http2.on(
     'stream',
     (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) => {
-      const exchange = exchangeFromStream(stream, headers, rawHeaders);
+      const exchange = exchangeFromStream(stream, headers, { rawHeaders, clientOf });
       stream.setTimeout(config.idleTimeoutMs, () => exchange.reset());
       begin(exchange);
     },
@@ -96,7 +99,7 @@ export function createHttpServers(config: GatewayConfig, handle: (exchange: Exch
   };
 }
 
-function createHttp1(config: GatewayConfig, begin: (exchange: Exchange) => void): Server {
+function createHttp1(config: GatewayConfig, clientOf: ClientReader, begin: (exchange: Exchange) => void): Server {
   const server = createHttp1Server({
     maxHeaderSize: maxHeaderBytes,
     headersTimeout: config.headersTimeoutMs,
@@ -111,7 +114,7 @@ function createHttp1(config: GatewayConfig, begin: (exchange: Exchange) => void)
   server.setTimeout(config.idleTimeoutMs, (socket) => resetSocket(socket));
   const turns = createTurns();
   const take = (request: IncomingMessage, response: ServerResponse, options: { expectsContinue: boolean }): void =>
-    turns.take(request.socket, response, () => begin(exchangeFromRequest(request, response, options)));
+    turns.take(request.socket, response, () => begin(exchangeFromRequest(request, response, { ...options, clientOf })));
   server.on('request', (request, response) => take(request, response, { expectsContinue: false }));
   server.on('checkContinue', (request: IncomingMessage, response) =>
     take(request, response, { expectsContinue: true }),
@@ -119,7 +122,7 @@ function createHttp1(config: GatewayConfig, begin: (exchange: Exchange) => void)
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // Node has let go of the connection, so the answers before this one cannot go out any more.
     if (turns.isBusy(socket)) resetSocket(socket);
-    else begin(exchangeFromUpgrade(request, socket, head));
+    else begin(exchangeFromUpgrade(request, socket, { head, clientOf }));
   });
   server.on('connect', (_request, socket: Duplex) => {
     socket.on('error', () => undefined);

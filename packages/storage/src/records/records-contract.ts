@@ -44,6 +44,35 @@ export function describeRecords(name: string, open: (folder: string) => Promise<
         });
       });
 
+      it('are deleted with what is theirs, but not while they hold a sandbox, and never the default one', async () => {
+        const other = { id: 'other', name: 'other', isDefault: false, createdAt: 1 };
+        await records.teams.create(other);
+        const { record } = await createApiKey(records, other, 'key');
+        await put(facts('i1', 'other', 1));
+        await records.sandboxes.beginCreation(
+          { id: 'c1', teamId: 'other', templateId: 't', startedAt: 1, places: 1 },
+          9,
+          0,
+        );
+        expect(await records.teams.readHoldings('other')).toEqual({
+          sandboxes: 2,
+          snapshots: 0,
+          templates: 0,
+          functions: 0,
+        });
+        expect(await records.teams.remove('other')).toBe(false);
+        await records.sandboxes.abandonCreation('c1');
+        await records.sandboxes.end('i1', 'killed', 9);
+        expect(await records.teams.remove('other')).toBe(true);
+        expect(await records.teams.remove('other')).toBe(false);
+        expect([await records.teams.find('other'), await records.apiKeys.findByHash(record.hash)]).toEqual([
+          undefined,
+          undefined,
+        ]);
+        expect((await records.teams.readUsage('other')).events).toBe(0);
+        expect(await records.teams.remove(team)).toBe(false);
+      });
+
       it('give undefined for an unknown id', async () => {
         expect(await records.teams.find("' OR 1=1 --")).toBeUndefined();
       });

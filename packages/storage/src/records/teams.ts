@@ -17,6 +17,15 @@ export interface TeamRecordsUsage {
   readonly events: number;
 }
 
+/** What keeps a team from being deleted. */
+export interface TeamHoldings {
+  /** Running, paused, or being made. */
+  readonly sandboxes: number;
+  readonly snapshots: number;
+  readonly templates: number;
+  readonly functions: number;
+}
+
 export interface TeamRecords {
   /** Throws `name_taken` when the id exists, or when there is a default team already and this is another one. */
   create(team: TeamRecord): Promise<void>;
@@ -26,4 +35,10 @@ export interface TeamRecords {
   list(): Promise<TeamRecord[]>;
   /** What a team has in the records and under them. */
   readUsage(id: string): Promise<TeamRecordsUsage>;
+  readHoldings(id: string): Promise<TeamHoldings>;
+  /**
+   * Deletes it with its keys, webhooks, key-value data, history and uploads' rows. False, and nothing done, while it holds anything; it
+   * is the default team, which stays; or there is none.
+   */
+  remove(id: string): Promise<boolean>;
 }

@@ -1,15 +1,17 @@
 import { defineCommand } from 'citty';
 import { resolveFolders } from '../../config.ts';
 import { renderTable } from '../../output/table.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg, teamArg } from '../../program/shared-args.ts';
+import { getTeam } from '../team/find-team.ts';
 import { openRecords } from './open-records.ts';
 
 export const listKeys = defineCommand({
   meta: { name: 'list', description: 'List the API keys, without their values' },
-  args: { 'data-dir': dataDirArg, json: jsonArg },
+  args: { team: teamArg, 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
-    const { records, team } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });
+    const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });
     await using _ = records;
+    const team = await getTeam(records, args.team);
     const keys = (await records.apiKeys.list(team.id)).map((key) => ({
       id: key.id,
       name: key.name,

@@ -1,19 +1,20 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureDefaultTeam, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
-import type { Records, TeamRecord } from '@soulbox/storage';
+import type { Records } from '@soulbox/storage';
 
 /**
- * Opens the records of a data folder beside a running server (SQLite in WAL mode allows it), and its default team. With `adds` it
+ * Opens the records of a data folder beside a running server (SQLite in WAL mode allows it); they have a default team. With `adds` it
  * throws `disk_full` when there is no room for anything new.
  */
 export async function openRecords(
   dataDirectory: string,
   { adds }: { readonly adds: boolean },
-): Promise<{ records: Records; team: TeamRecord }> {
+): Promise<{ records: Records }> {
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   const reserve = openDiskReserve(join(dataDirectory, 'reserve'));
   if (adds) reserve.check();
   const records = openSqliteRecords(join(dataDirectory, 'records.sqlite'), { reserve });
-  return { records, team: await ensureDefaultTeam(records) };
+  await ensureDefaultTeam(records);
+  return { records };
 }

@@ -1,19 +1,22 @@
 import { defineCommand } from 'citty';
 import { SoulBoxError } from '@soulbox/base';
 import { resolveFolders } from '../../config.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg, teamArg } from '../../program/shared-args.ts';
+import { getTeam } from '../team/find-team.ts';
 import { openRecords } from './open-records.ts';
 
 export const revokeKey = defineCommand({
   meta: { name: 'revoke', description: 'Make an API key invalid at once' },
   args: {
     key: { type: 'positional', required: true, description: 'Its id, or its name when only one has it' },
+    team: teamArg,
     'data-dir': dataDirArg,
     json: jsonArg,
   },
   async run({ args }) {
-    const { records, team } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });
+    const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });
     await using _ = records;
+    const team = await getTeam(records, args.team);
     const matches = (await records.apiKeys.list(team.id)).filter((key) => key.id === args.key || key.name === args.key);
     const [match] = matches;
     if (match === undefined) {

@@ -9,7 +9,7 @@ type Parts = Omit<Records, typeof Symbol.asyncDispose>;
  * transaction, so that it can be run again after it failed.
  */
 const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
-  teams: [],
+  teams: ['remove'],
   apiKeys: ['remove'],
   sandboxes: ['completeCreation', 'abandonCreation', 'clearCreations', 'put', 'takeBack', 'end', 'purgeEnded'],
   snapshots: ['complete', 'adopt', 'beginDelete', 'abandonDelete', 'remove'],

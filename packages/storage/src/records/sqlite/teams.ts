@@ -1,7 +1,8 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { SoulBoxError } from '@soulbox/base';
-import type { TeamRecord, TeamRecords, TeamRecordsUsage } from '../teams.ts';
+import type { TeamHoldings, TeamRecord, TeamRecords, TeamRecordsUsage } from '../teams.ts';
 import { isDuplicate } from './constraint.ts';
+import { inTransaction } from './transaction.ts';
 
 const usageSql = `
   SELECT
@@ -9,6 +10,23 @@ const usageSql = `
     (SELECT coalesce(sum(size_bytes), 0) FROM build_files WHERE team_id = :team) AS upload_bytes,
     (SELECT coalesce(sum(size_bytes), 0) FROM kv_namespaces WHERE team_id = :team) AS kv_bytes,
     (SELECT coalesce(sum(events), 0) FROM team_counts WHERE team_id = :team) AS events`;
+
+const holdingsSql = `
+  SELECT
+    (SELECT count(*) FROM sandboxes WHERE team_id = :team AND state <> 'ended')
+      + (SELECT count(*) FROM creations WHERE team_id = :team) AS sandboxes,
+    (SELECT count(*) FROM snapshots WHERE team_id = :team) AS snapshots,
+    (SELECT count(*) FROM templates WHERE team_id = :team) AS templates,
+    (SELECT count(*) FROM functions WHERE team_id = :team) AS functions`;
+
+function holdingsFromRow(row: Record<string, SQLOutputValue> = {}): TeamHoldings {
+  return {
+    sandboxes: Number(row['sandboxes']),
+    snapshots: Number(row['snapshots']),
+    templates: Number(row['templates']),
+    functions: Number(row['functions']),
+  };
+}
 
 function usageFromRow(row: Record<string, SQLOutputValue> = {}): TeamRecordsUsage {
   return {
@@ -34,6 +52,9 @@ export function sqliteTeams(db: DatabaseSync): TeamRecords {
   const byId = db.prepare('SELECT * FROM teams WHERE id = ?');
   const byDefault = db.prepare('SELECT * FROM teams WHERE is_default = 1');
   const usage = db.prepare(usageSql);
+  const holdings = db.prepare(holdingsSql);
+  const remove = db.prepare('DELETE FROM teams WHERE id = ? AND is_default = 0');
+  const forgetCount = db.prepare('DELETE FROM team_counts WHERE team_id = ?');
   const all = db.prepare('SELECT * FROM teams ORDER BY created_at, id');
 
   return {
@@ -55,5 +76,14 @@ export function sqliteTeams(db: DatabaseSync): TeamRecords {
     },
     list: async () => all.all().map(teamFromRow),
     readUsage: async (id) => usageFromRow(usage.get({ team: id })),
+    readHoldings: async (id) => holdingsFromRow(holdings.get({ team: id })),
+    remove: async (id) =>
+      inTransaction(db, () => {
+        const held = holdingsFromRow(holdings.get({ team: id }));
+        if (Object.values(held).some((count) => count > 0)) return false;
+        const { changes } = remove.run(id);
+        if (changes === 1) forgetCount.run(id);
+        return changes === 1;
+      }),
   };
 }

@@ -1,0 +1,29 @@
+import { randomUUID } from 'node:crypto';
+import { defineCommand } from 'citty';
+import { SoulBoxError } from '@soulbox/base';
+import { resolveFolders } from '../../config.ts';
+import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { UsageError } from '../../program/usage-error.ts';
+import { openRecords } from '../key/open-records.ts';
+
+/** It is the namespace of the team's templates, in lower case. */
+const nameForm = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+
+export const createTeam = defineCommand({
+  meta: { name: 'create', description: 'Make a team, whose sandboxes and templates no other sees; prints its id' },
+  args: {
+    name: { type: 'positional', required: true, description: 'a-z, 0-9, - and _; the namespace of its templates' },
+    'data-dir': dataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    if (!nameForm.test(args.name)) throw new UsageError('NAME must be 1 to 64 of a-z, 0-9, - and _.');
+    const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: true });
+    await using _ = records;
+    if ((await records.teams.list()).some(({ id, name }) => name === args.name || id === args.name))
+      throw new SoulBoxError('name_taken', `A team is named ${args.name} already.`);
+    const team = { id: randomUUID(), name: args.name, isDefault: false, createdAt: Date.now() };
+    await records.teams.create(team);
+    console.log(args.json === true ? JSON.stringify({ id: team.id, name: team.name }) : team.id);
+  },
+});

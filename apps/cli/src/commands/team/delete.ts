@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import { defineCommand } from 'citty';
+import { SoulBoxError } from '@soulbox/base';
+import { openDiskBlobs } from '@soulbox/storage';
+import type { TeamHoldings } from '@soulbox/storage';
+import { resolveFolders } from '../../config.ts';
+import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { openRecords } from '../key/open-records.ts';
+import { emptyTeam } from './empty-team.ts';
+import { getTeam } from './find-team.ts';
+
+export const deleteTeam = defineCommand({
+  meta: { name: 'delete', description: 'Delete a team with its keys, webhooks, key-value data and history' },
+  args: {
+    team: { type: 'positional', required: true, description: 'Its id, or its name when only one has it' },
+    force: {
+      type: 'boolean',
+      description:
+        'End its sandboxes and delete its snapshots, templates and functions first; its keys are revoked before that',
+    },
+    'data-dir': dataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const { dataDirectory } = resolveFolders(args['data-dir']);
+    const { records } = await openRecords(dataDirectory, { adds: false });
+    await using _ = records;
+    const team = await getTeam(records, args.team);
+    if (team.isDefault)
+      throw new SoulBoxError('forbidden', 'The default team stays: the server makes it at its start.');
+    if (args.force === true && isHolding(await records.teams.readHoldings(team.id)))
+      await emptyTeam(dataDirectory, records, team);
+    if (!(await records.teams.remove(team.id))) {
+      const held = describe(await records.teams.readHoldings(team.id));
+      throw new SoulBoxError('team_in_use', `The team ${team.name} has ${held}. Delete them, or use --force.`);
+    }
+    await deleteUploads(dataDirectory, team.id);
+    if (args.json === true) console.log(JSON.stringify({ id: team.id, name: team.name, deleted: true }));
+    else console.log(`Deleted the team ${team.name} (${team.id}).`);
+  },
+});
+
+const isHolding = (holdings: TeamHoldings): boolean => Object.values(holdings).some((count) => Number(count) > 0);
+
+function describe(holdings: TeamHoldings): string {
+  return Object.entries(holdings)
+    .filter(([, count]) => Number(count) > 0)
+    .map(([what, count]) => `${String(count)} ${what}`)
+    .join(', ');
+}
+
+/** Archives for builds; no row names them any more. */
+async function deleteUploads(dataDirectory: string, teamId: string): Promise<void> {
+  await using files = await openDiskBlobs({ directory: join(dataDirectory, 'uploads') });
+  for (const { key } of await files.list(`${teamId}/`)) await files.delete(key);
+}

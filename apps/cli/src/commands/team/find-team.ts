@@ -1,0 +1,16 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { Records, TeamRecord } from '@soulbox/storage';
+
+/** The team of this id or name; the default one for undefined. Throws `team_not_found`, and `bad_request` when several have the name. */
+export async function getTeam(records: Records, text: string | undefined): Promise<TeamRecord> {
+  const teams = await records.teams.list();
+  const matches = teams.filter(({ id, name, isDefault }) =>
+    text === undefined ? isDefault : id === text || name === text,
+  );
+  const [team] = matches;
+  if (team === undefined)
+    throw new SoulBoxError('team_not_found', `No team has the id or name ${JSON.stringify(text ?? 'default')}.`);
+  if (matches.length > 1)
+    throw new SoulBoxError('bad_request', `${matches.length} teams are named ${JSON.stringify(text)}: use the id.`);
+  return team;
+}

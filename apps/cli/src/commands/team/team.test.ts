@@ -1,0 +1,62 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { removeTree } from '@soulbox/base';
+import { openSqliteRecords } from '@soulbox/storage';
+import { runCli } from '../../testing/run-cli.ts';
+import type { CliResult } from '../../testing/run-cli.ts';
+
+let directory: string;
+let cli: (...args: string[]) => Promise<CliResult>;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'cli-team-'));
+  cli = async (...args) => await runCli([...args, '--data-dir', directory]);
+});
+afterEach(async () => await removeTree(directory));
+
+test('a team is made, has keys of its own, is listed and deleted with them', async () => {
+  const id = (await cli('team', 'create', 'blue')).stdout.trim();
+  expect(id).toMatch(/^[0-9a-f-]{36}$/);
+  expect(await cli('team', 'create', 'blue')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('name_taken') as string,
+  });
+  expect((await cli('key', 'create', 'ci', '--team', 'blue')).stdout).toMatch(/^e2b_[0-9a-f]{40}\n$/);
+  const namesOf = async (...team: string[]): Promise<string[]> =>
+    (JSON.parse((await cli('key', 'list', '--json', ...team)).stdout) as { name: string }[]).map(({ name }) => name);
+  expect(await namesOf('--team', id)).toEqual(['ci']);
+  expect(await namesOf()).toEqual([]);
+  expect((await cli('team', 'list')).stdout).toMatch(new RegExp(`^${id} +blue +\\S+ +1 +0 +0 +0 +0$`, 'm'));
+  expect((await cli('team', 'delete', 'blue')).stdout).toBe(`Deleted the team blue (${id}).\n`);
+  expect((await cli('team', 'list')).stdout).not.toContain('blue');
+  expect(await cli('key', 'list', '--team', 'blue')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('team_not_found') as string,
+  });
+});
+
+test('a team that holds something is not deleted, and without a server not by force', async () => {
+  const id = (await cli('team', 'create', 'busy')).stdout.trim();
+  {
+    await using records = openSqliteRecords(join(directory, 'records.sqlite'));
+    await records.templates.ensure({ id: 't'.repeat(20), teamId: id, name: 'mine', createdAt: 1 }, 9);
+  }
+  const refused = await cli('team', 'delete', 'busy');
+  expect(refused).toMatchObject({
+    code: 1,
+    stderr: 'error: The team busy has 1 templates. Delete them, or use --force. (team_in_use)\n',
+  });
+  const forced = await cli('team', 'delete', 'busy', '--force');
+  expect(forced).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('Only a server can end sandboxes') as string,
+  });
+  expect((await cli('team', 'list')).stdout).toContain('busy');
+});
+
+test('the default team stays, and names are such that templates can have them', async () => {
+  expect((await cli('team', 'delete', 'default')).stderr).toContain('(forbidden)');
+  for (const name of ['Blue', 'a/b', '-x', '', 'x'.repeat(65)])
+    expect((await cli('team', 'create', '--', name)).code, name).toBe(2);
+});
