@@ -13,6 +13,10 @@ import type { UploadSigner } from './build-files/signature.ts';
 import { createBuilder } from './builds/builder.ts';
 import type { Builder } from './builds/builder.ts';
 import type { ApiConfig } from './config.ts';
+import { measureLoopLag } from './prometheus/loop-lag.ts';
+import type { LoopLag } from './prometheus/loop-lag.ts';
+import { createRequestFailures } from './prometheus/request-failures.ts';
+import type { RequestFailures } from './prometheus/request-failures.ts';
 import { createRequestDurations } from './prometheus/request-durations.ts';
 import type { RequestDurations } from './prometheus/request-durations.ts';
 import { nameActors } from './http/actor.ts';
@@ -55,6 +59,8 @@ export interface ApiContext {
   readonly keyUse: KeyUse;
   readonly wrongKeys: WrongKeyBudget;
   readonly durations: RequestDurations;
+  readonly failures: RequestFailures;
+  readonly loopLag: LoopLag;
   /** Ids of the snapshots that a request is making or deleting right now: the comparison with the runner leaves them alone. */
   readonly snapshotsUnderway: Set<string>;
   /** Aborted when the server stops: new requests are turned away, loops end. */
@@ -89,6 +95,8 @@ export function createContext(given: ApiParts, stopping: AbortSignal): ApiContex
     keyUse: createKeyUse(parts.records, parts.clock, parts.logger),
     wrongKeys: createWrongKeyBudget(parts.clock),
     durations: createRequestDurations(),
+    failures: createRequestFailures(),
+    loopLag: measureLoopLag(stopping),
     snapshotsUnderway: new Set(),
   };
 }

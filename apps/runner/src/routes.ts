@@ -155,6 +155,11 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
       return await Promise.resolve({ diskBytes: BigInt(diskBytes), pausedMemoryBytes: BigInt(pausedMemoryBytes) });
     }),
 
+    getPool: answer(async () => {
+      const { failedBoots, ...figures } = context.pool.figures();
+      return await Promise.resolve({ ...figures, failedBoots: BigInt(failedBoots) });
+    }),
+
     getHostDisk: answer(async () => {
       const { host } = context;
       const figures = host.disks.figures();

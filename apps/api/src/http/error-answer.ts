@@ -22,7 +22,8 @@ const expected: Partial<Record<Reason, 'info' | 'warn'>> = {
   sandbox_unreachable: 'warn',
 };
 
-function logFailure(error: SoulBoxError, request: FastifyRequest, { logger }: ApiContext): void {
+function noteFailure(error: SoulBoxError, request: FastifyRequest, { failures, logger }: ApiContext): void {
+  failures.note(error.reason);
   const { reason, message } = error;
   const facts = { requestId: request.id, route: request.routeOptions.url };
   const level = expected[reason];
@@ -64,7 +65,7 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   // without it Node reads the rest and drops it, for as long as the request may take.
   void reply.removeHeader('connection');
   const body = httpBodyFromError(error);
-  if (body.code >= 500 && body.code !== 501) logFailure(error, request, context);
+  if (body.code >= 500 && body.code !== 501) noteFailure(error, request, context);
   if (body.code === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', retryAfterSeconds);
   const { message } = errorForCaller(error);
   const errorCode = request.routeOptions.config.errorCodes?.[error.reason] ?? errorCodes[error.reason];

@@ -1,13 +1,10 @@
 import type { ApiContext } from '../context.ts';
+import { gauge } from './text-format.ts';
 import type { MetricFamily } from './text-format.ts';
 
 /** What an operator is woken by before the disk is full, and looks at while it is. */
 export function diskFamilies({ reserve, droppedLogLines }: ApiContext): MetricFamily[] {
   const { bytes, isShort } = reserve.room();
-  const gauge = (name: string, help: string, value: number): MetricFamily => ({
-    ...{ name, help, type: 'gauge' },
-    samples: [{ labels: {}, value }],
-  });
   return [
     gauge('soulbox_disk_room_bytes', "Free bytes of the data folder's disk, the server's reserve left out.", bytes),
     gauge('soulbox_disk_reserve_bytes', 'Bytes that are set aside for kills and deletes.', reserve.heldBytes()),

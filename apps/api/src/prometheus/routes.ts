@@ -12,7 +12,9 @@ import { teamFamilies } from './team-families.ts';
 import { readUsage } from '../teams/usage.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
 import type { MeasuredSandbox } from './sandbox-families.ts';
-import { formatMetrics, prometheusContentType } from './text-format.ts';
+import { poolFamilies } from './pool-families.ts';
+import { processFamilies } from './process-families.ts';
+import { formatMetrics, gauge, prometheusContentType } from './text-format.ts';
 import type { MetricFamily } from './text-format.ts';
 
 /** Sandboxes in one scrape; the newest win. */
@@ -66,33 +68,18 @@ async function familiesOfTeam(context: ApiContext, teamId: string): Promise<Metr
 }
 
 function runningFamily(help: string, running: number): MetricFamily {
-  return { name: 'soulbox_sandboxes_running', help, type: 'gauge', samples: [{ labels: {}, value: running }] };
+  return gauge('soulbox_sandboxes_running', help, running);
 }
 
 async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
-  const memory = process.memoryUsage();
   const live = await context.records.sandboxes.listLive();
   const running = live.filter(({ state }) => state === 'running').length;
   return [
     runningFamily('Running sandboxes of all teams.', running),
-    {
-      name: 'process_resident_memory_bytes',
-      help: 'Memory of the server process.',
-      type: 'gauge',
-      samples: [{ labels: {}, value: memory.rss }],
-    },
-    {
-      name: 'soulbox_api_heap_used_bytes',
-      help: 'JavaScript heap in use.',
-      type: 'gauge',
-      samples: [{ labels: {}, value: memory.heapUsed }],
-    },
-    {
-      name: 'process_start_time_seconds',
-      help: 'Unix time at which the server process started.',
-      type: 'gauge',
-      samples: [{ labels: {}, value: Math.round(performance.timeOrigin) / 1000 }],
-    },
+    gauge('soulbox_sandboxes_paused', 'Paused sandboxes of all teams.', live.length - running),
+    ...(await poolFamilies(context)),
+    ...(await processFamilies(context.loopLag)),
+    context.failures.family(),
     ...diskFamilies(context),
     ...(await hostDiskFamilies(context)),
     context.durations.family(),

@@ -11,11 +11,21 @@ export interface MetricFamily {
   }[];
 }
 
+/** One number that goes up and down. */
+export function gauge(name: string, help: string, value: number): MetricFamily {
+  return { name, help, type: 'gauge', samples: [{ labels: {}, value }] };
+}
+
 export const prometheusContentType = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Label values may be a tenant's words: backslash, quote and newline are escaped, or they could forge series. */
 function escapeLabel(value: string): string {
   return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}
+
+/** As Go writes it, which JavaScript does for finite numbers. */
+function showValue(value: number): string {
+  return value === Infinity ? '+Inf' : String(value);
 }
 
 export function formatMetrics(families: readonly MetricFamily[]): string {
@@ -26,7 +36,7 @@ export function formatMetrics(families: readonly MetricFamily[]): string {
       `# TYPE ${family.name} ${family.type}`,
       ...family.samples.map(({ suffix = '', labels, value }) => {
         const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escapeLabel(text)}"`);
-        return `${family.name}${suffix}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}`;
+        return `${family.name}${suffix}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${showValue(value)}`;
       }),
     ]);
   return `${lines.join('\n')}\n`;

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { logEntry, metric } from '../testing/scripted-runner.ts';
 import { metricsToken, startTestApi } from '../testing/test-api.ts';
@@ -160,6 +162,36 @@ describe('the Prometheus text', () => {
     expect(text).toMatch(/^process_resident_memory_bytes \d+$/m);
     expect(text).toContain('soulbox_sandboxes_running 1\n');
     expect(text).not.toContain(id);
+  });
+
+  it('shows the operator what tells of trouble to come', async () => {
+    const headers = { authorization: `Bearer ${metricsToken}` };
+    await api.ask('POST', `/sandboxes/${id}/pause`);
+    await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'slow' } });
+    const { text } = await api.ask('GET', '/metrics', { key: null, headers });
+    for (const line of [
+      ...['soulbox_sandboxes_running 0', 'soulbox_sandboxes_paused 1', 'soulbox_pool_ready 3', 'soulbox_pool_wanted 4'],
+      ...['soulbox_pool_booting 1', 'soulbox_pool_waiting 2', 'soulbox_sandbox_start_failures_total 5'],
+      'soulbox_request_failures_total{reason="template_being_made"} 1',
+    ])
+      expect(text).toContain(`${line}\n`);
+    const valueOf = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+    expect(valueOf('process_open_fds')).toBeGreaterThan(5);
+    expect(valueOf('process_max_fds')).toBeGreaterThan(valueOf('process_open_fds'));
+    expect(valueOf('nodejs_eventloop_lag_max_seconds')).toBeGreaterThanOrEqual(
+      valueOf('nodejs_eventloop_lag_p50_seconds'),
+    );
+    for (const family of text.matchAll(/^# TYPE (\S+) (\S+)$/gm))
+      expect(family[1]?.endsWith('_total')).toBe(family[2] === 'counter');
+  });
+
+  it('tells each metric of the operator in the table of docs/operations.md, and no other', async () => {
+    const headers = { authorization: `Bearer ${metricsToken}` };
+    const { text } = await api.ask('GET', '/metrics', { key: null, headers });
+    const shown = [...text.matchAll(/^# TYPE (\S+) /gm)].map((match) => match[1]);
+    const page = await readFile(join(import.meta.dirname, '../../../../docs/operations.md'), 'utf8');
+    const told = [...page.matchAll(/^\| `((?:soulbox|process|nodejs)_\w+)/gm)].map((match) => match[1]);
+    expect(told.sort()).toEqual([...shown, 'soulbox_request_failures_total'].sort());
   });
 
   it("takes the operator's token nowhere else, and no other token for it", async () => {

@@ -99,6 +99,19 @@ describe('the warm pool', () => {
     expect(pool.readyCount()).toBe(3);
   });
 
+  it('tells how it keeps up, and counts boots that failed', async () => {
+    const made = setUp({ size: 3 });
+    pool = made.pool;
+    pool.pin(templateOf('a'));
+    await finishNext(made.boots);
+    made.boots.shift()?.fail(new Error('no'));
+    await expect.poll(() => pool?.figures().failedBoots).toBe(1);
+    const waiting = Array.from({ length: 3 }, async () => await pool?.take(templateOf('a')));
+    expect(pool.figures()).toEqual({ ready: 0, wanted: 3, booting: 2, waiting: 2, failedBoots: 1 });
+    for (let boot = 0; boot < 2; boot++) await finishNext(made.boots);
+    await Promise.all(waiting);
+  });
+
   it('hands out a spare at once and boots its successor', async () => {
     const made = setUp({ size: 1 });
     pool = made.pool;

@@ -42,6 +42,17 @@ const longPauseMs = 30_000;
  */
 const refillDelayMs = 300;
 
+/** Over all blueprints. */
+export interface PoolFigures {
+  readonly ready: number;
+  /** How many there are to be right now. */
+  readonly wanted: number;
+  readonly booting: number;
+  readonly waiting: number;
+  /** Since the start, those of spares included. */
+  readonly failedBoots: number;
+}
+
 /**
  * Warm sandboxes by blueprint. A create takes a spare if there is one, else it waits for the next boot that finishes:
  * whoever waits longest is served first, and boots for waiters come before refills.
@@ -57,6 +68,7 @@ export interface Pool {
   drop(sandboxId: string): void;
   /** Spares that are ready, over all blueprints. */
   readyCount(): number;
+  figures(): PoolFigures;
   /** Removes the spares of what has not been used for long, or what `isGone` says is there no more. Called now and then. */
   sweep(nowMs: number, isGone?: (blueprint: Blueprint) => boolean): Promise<void>;
   /** Stops booting and waits for what is under way. Spares stay for the next server. */
@@ -73,6 +85,7 @@ export function createPool(options: PoolOptions): Pool {
   const shelves = new Map<string, Shelf>();
   const boots = new Set<Promise<void>>();
   let closed = false;
+  let failedBoots = 0;
 
   const shelfOf = (blueprint: Blueprint): Shelf => {
     const name = shelfNameOf(blueprint);
@@ -137,6 +150,7 @@ export function createPool(options: PoolOptions): Pool {
       hand(shelf, sandbox, bytes);
     } catch (error) {
       shelf.booting--;
+      failedBoots++;
       const waiter = shelf.waiters.shift();
       if (waiter !== undefined) waiter.reject(error);
       else restRefills(shelf, pauseAfter(error, shelf.blueprint));
@@ -161,6 +175,10 @@ export function createPool(options: PoolOptions): Pool {
     shelf.spareBytes = Math.max(shelf.spareBytes, bytes);
     shelf.spares.push({ sandbox, bytes });
   };
+
+  const sumOf = (count: (shelf: Shelf) => number): number =>
+    [...shelves.values()].reduce((sum, shelf) => sum + count(shelf), 0);
+  const readyCount = (): number => sumOf((shelf) => shelf.spares.length);
 
   return {
     pin(blueprint) {
@@ -196,7 +214,14 @@ export function createPool(options: PoolOptions): Pool {
       }
       startBoots();
     },
-    readyCount: () => [...shelves.values()].reduce((sum, shelf) => sum + shelf.spares.length, 0),
+    readyCount,
+    figures: () => ({
+      ready: readyCount(),
+      wanted: sumOf(wantedOn),
+      booting: boots.size,
+      waiting: sumOf((shelf) => shelf.waiters.length),
+      failedBoots,
+    }),
     async sweep(nowMs, isGone = () => false) {
       for (const [name, shelf] of shelves) {
         const isUnused = nowMs - shelf.usedAtMs >= idleMs || isGone(shelf.blueprint);

@@ -1055,6 +1055,64 @@ export declare type GetHostDiskRequest = Message<"soulbox.runner.v1.GetHostDiskR
 export declare const GetHostDiskRequestSchema: GenMessage<GetHostDiskRequest>;
 
 /**
+ * @generated from message soulbox.runner.v1.GetPoolRequest
+ */
+export declare type GetPoolRequest = Message<"soulbox.runner.v1.GetPoolRequest"> & {
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetPoolRequest.
+ * Use `create(GetPoolRequestSchema)` to create a new message.
+ */
+export declare const GetPoolRequestSchema: GenMessage<GetPoolRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetPoolResponse
+ */
+export declare type GetPoolResponse = Message<"soulbox.runner.v1.GetPoolResponse"> & {
+  /**
+   * Warm sandboxes that nobody has yet, over all templates.
+   *
+   * @generated from field: uint32 ready = 1;
+   */
+  ready: number;
+
+  /**
+   * How many there are to be right now.
+   *
+   * @generated from field: uint32 wanted = 2;
+   */
+  wanted: number;
+
+  /**
+   * Boots under way.
+   *
+   * @generated from field: uint32 booting = 3;
+   */
+  booting: number;
+
+  /**
+   * Creates that wait for a boot.
+   *
+   * @generated from field: uint32 waiting = 4;
+   */
+  waiting: number;
+
+  /**
+   * Boots that failed since the start, those of spares included.
+   *
+   * @generated from field: uint64 failed_boots = 5;
+   */
+  failedBoots: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetPoolResponse.
+ * Use `create(GetPoolResponseSchema)` to create a new message.
+ */
+export declare const GetPoolResponseSchema: GenMessage<GetPoolResponse>;
+
+/**
  * @generated from message soulbox.runner.v1.HoldHostRoomRequest
  */
 export declare type HoldHostRoomRequest = Message<"soulbox.runner.v1.HoldHostRoomRequest"> & {
@@ -2453,6 +2511,16 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof GetHostDiskRequestSchema;
     output: typeof GetHostDiskResponseSchema;
+  },
+  /**
+   * How warm sandboxes are kept up with those that are asked for.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.GetPool
+   */
+  getPool: {
+    methodKind: "unary";
+    input: typeof GetPoolRequestSchema;
+    output: typeof GetPoolResponseSchema;
   },
   /**
    * Sets room aside for something that the caller writes to the disk of the host, for as long as the stream is open. Its one message

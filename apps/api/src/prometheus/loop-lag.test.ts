@@ -1,0 +1,15 @@
+import { expect, test } from 'vitest';
+import { sleep } from '@soulbox/base';
+import { measureLoopLag } from './loop-lag.ts';
+
+test('a loop that is held up is seen, and one that is free is not', async () => {
+  using stop = { controller: new AbortController(), [Symbol.dispose]: () => stop.controller.abort() };
+  const lag = measureLoopLag(stop.controller.signal);
+  await sleep(200);
+  const until = performance.now() + 300;
+  while (performance.now() < until);
+  await sleep(100);
+  const { p50, max } = lag.read();
+  expect(max).toBeGreaterThan(0.2);
+  expect(p50).toBeLessThan(0.15);
+});

@@ -1,0 +1,33 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+/** A span is long enough for a 99th percentile of 500 samples. Milliseconds. */
+const spanMs = 10_000;
+const resolutionMs = 20;
+
+/** Seconds that turns of the event loop came late, in the last whole span: however many ask, all see the same. */
+export interface LoopLag {
+  read(): { readonly p50: number; readonly p99: number; readonly max: number };
+}
+
+/** Measures until `stopping` is aborted. */
+export function measureLoopLag(stopping: AbortSignal): LoopLag {
+  const delays = monitorEventLoopDelay({ resolution: resolutionMs });
+  // The histogram counts nanoseconds from one sample to the next, of which the resolution is no lag.
+  const seconds = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - resolutionMs / 1e3);
+  const summarize = () => ({
+    p50: seconds(delays.percentile(50)),
+    p99: seconds(delays.percentile(99)),
+    max: seconds(delays.max),
+  });
+  let last: ReturnType<typeof summarize> | undefined;
+  delays.enable();
+  const timer = setInterval(() => {
+    last = summarize();
+    delays.reset();
+  }, spanMs).unref();
+  stopping.addEventListener('abort', () => {
+    clearInterval(timer);
+    delays.disable();
+  });
+  return { read: () => last ?? summarize() };
+}

@@ -1,0 +1,21 @@
+import type { Reason } from '@soulbox/base';
+import type { MetricFamily } from './text-format.ts';
+
+/** Answers of 500 and more by reason, of which there are as many as docs/errors.md has. */
+export interface RequestFailures {
+  note(reason: Reason): void;
+  family(): MetricFamily;
+}
+
+export function createRequestFailures(): RequestFailures {
+  const counts = new Map<Reason, number>();
+  return {
+    note: (reason) => void counts.set(reason, (counts.get(reason) ?? 0) + 1),
+    family: () => ({
+      name: 'soulbox_request_failures_total',
+      help: 'Answers of the API with a status of 500 and more, by reason.',
+      type: 'counter',
+      samples: [...counts].map(([reason, value]) => ({ labels: { reason }, value })),
+    }),
+  };
+}
