@@ -39,8 +39,8 @@ async function demonstrate(found: ServerFile): Promise<void> {
   const [demoCode] = (await once(demo, 'exit')) as [number | null];
   if (server.exitCode !== null || server.signalCode !== null) return;
   if (demoCode !== 0)
-    console.error(`\nThe demonstration failed. The log is ${logFile}; \`npx soulbox doctor\` may know more.`);
-  console.log('\nThe server stays up. In another terminal: eval "$(npx soulbox env)". Ctrl-C ends it.');
+    console.error(`\nThe demonstration failed. The log is ${logFile}; \`sudo soulbox doctor\` may know more.`);
+  console.log('\nThe server stays up. In another terminal: eval "$(sudo soulbox env)". Ctrl-C ends it.');
 }
 
 function runNode(args: readonly string[], variables: Readonly<Record<string, string>> = {}): ChildProcess {

@@ -56,5 +56,5 @@ test('the claim ends with the server', async () => {
     expect(claim).toBeDefined();
     expect(await readdir(join(directory, 'soulbox-3'))).toEqual(['server.json']);
   }
-  expect(await readdir(join(directory, 'soulbox-3'))).toEqual([]);
+  expect(await readdir(directory)).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { findProcess, isRunning, SoulBoxError, writeFileAtomic } from '@soulbox/base';
@@ -26,7 +26,10 @@ export async function claimInstance(
   await writeFileAtomic(file, `${JSON.stringify({ ...self, dataDirectory })}\n`);
   return {
     async [Symbol.asyncDispose]() {
-      if ((await findOwner(file))?.pid === process.pid) await rm(file, { force: true });
+      if ((await findOwner(file))?.pid !== process.pid) return;
+      await rm(file, { force: true });
+      // Kept while anything of the instance is in it.
+      await rmdir(folder).catch(() => undefined);
     },
   };
 }
@@ -37,13 +40,21 @@ export async function refuseOtherOwner(
   dataDirectory: string,
   directory = instancesDirectory,
 ): Promise<void> {
-  const owner = await findOwner(join(directory, `soulbox-${instance}`, 'server.json'));
+  const owner = await findInstanceOwner(instance, directory);
   if (owner === undefined || owner.dataDirectory === dataDirectory) return;
   throw new SoulBoxError(
     'illegal_transition',
     `Another server (pid ${owner.pid}, data in ${owner.dataDirectory}) is instance ${instance} of this host. ` +
       'Stop it, or give this one a number of its own: --instance 0 to 14.',
   );
+}
+
+/** The process and the data folder of the server that has this instance number, if it runs. */
+export async function findInstanceOwner(
+  instance: number,
+  directory = instancesDirectory,
+): Promise<z.infer<typeof ownerSchema> | undefined> {
+  return await findOwner(join(directory, `soulbox-${instance}`, 'server.json'));
 }
 
 /** The owner of the file if its process lives. */

@@ -9,6 +9,7 @@ import { buildEnvdRuntime, removeOldRuntimes } from '@soulbox/envd/build';
 import { openVault, startFunctions } from '@soulbox/functions';
 import { startGateway } from '@soulbox/gateway';
 import type { Gateway } from '@soulbox/gateway';
+import { removeInstanceTraces } from '@soulbox/isolation';
 import { openStateStore } from '@soulbox/states';
 import { openNetwork } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
@@ -65,6 +66,9 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
     await removeServerFile(dataDirectory);
   });
   started.use(await claimInstance(config.runner.instance, dataDirectory));
+  /** What is to be removed while the claim still keeps others away. */
+  let removeLast = async (): Promise<void> => await Promise.resolve();
+  started.defer(async () => await removeLast());
   await sweepStage(dataDirectory);
 
   const records = openSqliteRecords(join(dataDirectory, 'records.sqlite'), { reserve });
@@ -174,9 +178,14 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
 
   const parts = started.move();
   const close = async ({ keepSandboxes }: { keepSandboxes: boolean }): Promise<void> => {
-    if (!keepSandboxes) await runner.endAll();
+    if (!keepSandboxes) {
+      await runner.endAll();
+      removeLast = async () => {
+        await network.close();
+        await removeInstanceTraces(config.runner.instance);
+      };
+    }
     await parts.disposeAsync();
-    if (!keepSandboxes) await network.close();
   };
   return {
     ...ports,

@@ -9,8 +9,9 @@ type OnProgress = (step: string) => void;
 /**
  * Installs what the findings of these ids lack, on Debian and Ubuntu. Throws `host_not_ready` for what no sandbox starts
  * without; the rest is tried, for a release may not have it, and what then is missing is reported by the next look.
+ * Gives the packages that were asked for.
  */
-export async function installMissing(findingIds: readonly string[], onProgress: OnProgress): Promise<void> {
+export async function installMissing(findingIds: readonly string[], onProgress: OnProgress): Promise<string[]> {
   const missing = programs.filter(({ name }) => findingIds.includes(programId(name)));
   const required = packagesOf(missing.filter((program) => program.required));
   const optional = packagesOf(missing.filter((program) => !program.required));
@@ -21,6 +22,7 @@ export async function installMissing(findingIds: readonly string[], onProgress: 
   if (findingIds.includes('criu') && (await locateCriu()) === undefined) {
     await installCriu(onProgress).catch((error: unknown) => onProgress(`going on without CRIU: ${messageOf(error)}`));
   }
+  return [...required, ...optional];
 }
 
 function packagesOf(wanted: readonly Program[]): string[] {

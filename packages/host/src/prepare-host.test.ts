@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { removeTree, run } from '@soulbox/base';
+import { readHostChanges } from './changes/host-changes.ts';
 import { chooseFix, prepareHost } from './prepare-host.ts';
 import { probe } from './probe.ts';
 import { runChecks } from './run-checks.ts';
 
 const subject = { dataDirectory: '/var/lib/soulbox-test/not/there/yet' };
-const quiet = { ...subject, install: false, onProgress: () => undefined };
+const changesFile = join(await mkdtemp(join(tmpdir(), 'soulbox-changes-')), 'changes.json');
+const quiet = { ...subject, install: false, onProgress: () => undefined, changesFile };
 
 test('every check has an id of its own, and what is wrong has a fix for each system', async () => {
   const findings = await runChecks(subject);
@@ -57,6 +59,10 @@ test('a kernel setting that is too low is raised again', async () => {
     await prepareHost({ ...quiet, onProgress: (step) => steps.push(step) });
     expect(steps).toEqual(['setting kernel parameters']);
     expect(await readFile(path, 'utf8')).toBe('4194304\n');
+    expect((await readHostChanges(changesFile)).sysctls['kernel.pid_max']).toEqual({
+      before: '4000000',
+      set: '4194304',
+    });
   } finally {
     await writeFile(path, before);
   }

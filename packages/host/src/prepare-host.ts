@@ -1,16 +1,20 @@
 import { writeFile } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
-import { makeGroupMovesFast, prepareCgroups } from '@soulbox/isolation';
+import { makeGroupMovesFast, prepareCgroups, readHostCgroups } from '@soulbox/isolation';
+import type { HostCgroups } from '@soulbox/isolation';
+import { noteHostChanges } from './changes/host-changes.ts';
 import type { Finding, Fix, HostSubject } from './finding.ts';
 import { installMissing } from './install-missing.ts';
 import { runChecks } from './run-checks.ts';
-import { readSystemFamily } from './system.ts';
+import { readSetting, readSystemFamily } from './system.ts';
 import { sysctlPath, sysctls } from './sysctls.ts';
 
 export interface PrepareOptions extends HostSubject {
   /** Whether missing packages may be installed. Only ever done on Debian and Ubuntu. */
   readonly install: boolean;
   readonly onProgress: (step: string) => void;
+  /** Where changes are noted for the day when they are undone; by default /var/lib/soulbox-host/changes.json. */
+  readonly changesFile?: string;
 }
 
 /**
@@ -27,18 +31,21 @@ export async function prepareHost(options: PrepareOptions): Promise<Finding[]> {
 
   const missing = findings.filter(wrong).map((finding) => finding.id);
   if (options.install && (await readSystemFamily()) === 'debian') {
-    await installMissing(missing, options.onProgress);
+    const packages = await installMissing(missing, options.onProgress);
+    if (packages.length > 0) await noteHostChanges({ packages }, options.changesFile);
   }
   if (missing.some((id) => id.startsWith('sysctl-'))) {
     options.onProgress('setting kernel parameters');
-    await raiseSysctls(findings);
+    await raiseSysctls(findings, options.changesFile);
   }
+  const groupsBefore = readHostCgroups();
   if (missing.includes('cgroups')) {
     options.onProgress('arranging control groups');
     // What is still wrong afterwards is reported by the second look.
     await prepareCgroups().catch(() => undefined);
   }
   if (missing.includes('cgroup-moves')) await makeGroupMovesFast().catch(() => undefined);
+  await noteCgroupChanges(groupsBefore, options.changesFile);
   findings = await runChecks(options);
   return refuseFailures(findings);
 }
@@ -48,10 +55,23 @@ const isMendable = (id: string): boolean =>
   id.startsWith('sysctl-') ||
   ['cgroups', 'cgroup-moves', 'localhost-names', 'criu'].includes(id);
 
-async function raiseSysctls(findings: readonly Finding[]): Promise<void> {
+async function noteCgroupChanges(before: HostCgroups, changesFile: string | undefined): Promise<void> {
+  const now = readHostCgroups();
+  const cgroupMounts = now.mounts.filter((mount) => !before.mounts.includes(mount));
+  const cgroupControllers = now.controllers.filter((name) => !before.controllers.includes(name));
+  const fastGroupMoves = now.fastMoves && !before.fastMoves;
+  if (cgroupMounts.length + cgroupControllers.length > 0 || fastGroupMoves)
+    await noteHostChanges({ cgroupMounts, cgroupControllers, fastGroupMoves }, changesFile);
+}
+
+async function raiseSysctls(findings: readonly Finding[], changesFile: string | undefined): Promise<void> {
   for (const { name, atLeast } of sysctls) {
     const finding = findings.find((candidate) => candidate.title === name);
     if (finding === undefined || finding.status === 'ok') continue;
+    const before = await readSetting(sysctlPath(name));
+    if (before === undefined) continue;
+    // Noted first: a crash in between leaves a note of a change that was not made, and undoing that does nothing.
+    await noteHostChanges({ sysctls: { [name]: { before, set: String(atLeast) } } }, changesFile);
     // A container without the right to it: the check says so afterwards.
     await writeFile(sysctlPath(name), String(atLeast)).catch(() => undefined);
   }

@@ -59,7 +59,7 @@ export function findMtu(routes: readonly Route[]): number {
   return Math.min(Math.max(mtu, 1280), 65_535);
 }
 
-/** Lets the host forward. It stays on when SoulBox is removed: others may have come to need it. */
+/** Lets the host forward, where set-up has not done it; only what set-up did is taken back by `soulbox uninstall`. */
 export function allowForwarding(): void {
   const path = '/proc/sys/net/ipv4/ip_forward';
   if (readFileSync(path, 'utf8').trim() !== '1') writeFileSync(path, '1');

@@ -1,4 +1,4 @@
-export { findNameServerFault, openNetwork, removeNetwork } from './network.ts';
+export { findNameServerFault, hasNetwork, openNetwork, removeNetwork } from './network.ts';
 export type { Network, NetworkOptions } from './network.ts';
 export type { NetworkCounters } from './device-counters.ts';
 export { parseEgressPolicy } from './policy.ts';

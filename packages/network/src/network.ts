@@ -145,6 +145,14 @@ export async function removeNetwork(instance: number): Promise<void> {
   if (tables.includes(`table netdev ${plan.table}\n`)) await writeOnce(`delete table netdev ${plan.table}\n`);
 }
 
+/** Whether an instance has interfaces or a table on this host. */
+export async function hasNetwork(instance: number): Promise<boolean> {
+  const plan = createAddressPlan(instance);
+  if (readDeviceCounters(plan).size > 0) return true;
+  const tables = await run('nft', ['list', 'tables', 'inet']).catch(() => '');
+  return tables.split('\n').some((line) => line.endsWith(` ${plan.table}`));
+}
+
 function readRanges(plan: AddressPlan, options: NetworkOptions): { denied: Cidr[]; resolvers: string[] } {
   const wanted = (options.denied ?? []).filter((text) => !text.includes(':'));
   const denied = [...forbiddenIpv4, ...wanted, textFromCidr(plan.base)].map((text) => {

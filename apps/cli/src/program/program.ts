@@ -14,6 +14,7 @@ export const program = defineCommand({
     env: async () => (await import('../commands/server/env.ts')).env,
     doctor: async () => (await import('../commands/host/doctor.ts')).doctor,
     setup: async () => (await import('../commands/host/setup.ts')).setup,
+    uninstall: async () => (await import('../commands/host/uninstall.ts')).uninstall,
     run: async () => (await import('../commands/run/run.ts')).run,
     sandbox: defineCommand({
       meta: { name: 'sandbox', description: 'Sandboxes: list, info, create, pause, resume, fork, snapshot, kill' },
@@ -113,12 +114,12 @@ export const program = defineCommand({
 
 export const epilogue = `EXAMPLE
 
-  sudo npx soulbox up --detach          start the server; the first time it prepares the host and makes a template
-  eval "$(sudo npx soulbox env)"        tell the E2B clients where it is
+  sudo soulbox up --detach              start the server; the first time it prepares the host and makes a template
+  eval "$(sudo soulbox env)"            tell the E2B clients where it is
   node --input-type=module -e "
     import { Sandbox } from 'e2b';
     const sandbox = await Sandbox.create();
     console.log((await sandbox.commands.run('python3 -c \\"print(6 * 7)\\"')).stdout);
     await sandbox.kill();"
-  sudo npx soulbox down                 end the server and its sandboxes
+  sudo soulbox down                     end the server and its sandboxes
 `;

@@ -1,15 +1,26 @@
 import { join } from 'node:path';
 import type { Logger } from '@soulbox/base';
-import { prepareHost } from '@soulbox/host';
+import { installLauncher, launcherPath, prepareHost } from '@soulbox/host';
 import { openDiskReserve } from '@soulbox/storage';
 import { baseRecipe, ensureTemplate, openTemplateStore } from '@soulbox/templates';
 import type { Folders } from '../config.ts';
 import { createProgress } from '../output/progress.ts';
 
+const repository = join(import.meta.dirname, '../../../..');
+
+/** So that `sudo soulbox` works in any folder. */
+async function offerLauncher(): Promise<void> {
+  const state = await installLauncher(repository);
+  if (state === 'installed') console.error(`Installed ${launcherPath}.`);
+  if (state === 'foreign') console.error(`Warning: ${launcherPath} is not SoulBox's and was left alone.`);
+  if (state === 'other-clone')
+    console.error(`Warning: ${launcherPath} runs another clone of SoulBox and was left alone.`);
+}
+
 /** Prepares the host and makes the base template if there is none. Takes 0.1 s when nothing is to be done. */
 export async function prepareEverything(
   folders: Folders,
-  options: { install: boolean; logger: Logger },
+  options: { install: boolean; logger: Logger; launcher: boolean },
 ): Promise<void> {
   openDiskReserve(join(folders.dataDirectory, 'reserve')).makeRoom();
   {
@@ -22,6 +33,7 @@ export async function prepareEverything(
     for (const { title, detail, startsAnyway } of findings)
       if (startsAnyway === true) console.error(`Warning: ${title}: ${detail}.`);
   }
+  if (options.launcher) await offerLauncher();
   using progress = createProgress('Building the base template:');
   const store = openTemplateStore(folders.templatesDirectory, options.logger);
   await store.sweep();

@@ -19,10 +19,19 @@ export function hasFastGroupMoves(mounts: readonly MountEntry[] = readMounts()):
  * measurable where we looked). As root. Throws CommandError where the kernel or a container does not allow it.
  */
 export async function makeGroupMovesFast(): Promise<void> {
+  await remount((options) => [...options, option]);
+}
+
+/** The way back. */
+export async function makeGroupMovesSlow(): Promise<void> {
+  await remount((options) => options.filter((name) => name !== option));
+}
+
+async function remount(change: (options: readonly string[]) => readonly string[]): Promise<void> {
   const tree = findUnifiedTree(readMounts());
   if (tree === undefined) return;
   // All of them: a remount takes away what it does not name.
-  const options = [...tree.superOptions.filter((name) => name !== ''), option].join(',');
+  const options = change(tree.superOptions.filter((name) => name !== '')).join(',');
   await run('mount', ['-o', `remount,${options}`, tree.source, tree.mountPoint]);
 }
 

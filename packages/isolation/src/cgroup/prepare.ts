@@ -4,6 +4,9 @@ import { isNodeError, run } from '@soulbox/base';
 import type { CgroupLayout } from './layout.ts';
 import { neededControllers, readCgroupMounts } from './layout.ts';
 
+/** Below the root of a v2 tree whose processes had to leave it. */
+export const hostGroup = 'soulbox-host';
+
 /**
  * Makes the host's control groups usable, as root, and gives the layout it ends with. Safe to repeat.
  *
@@ -39,12 +42,12 @@ export async function delegateControllers(root: string): Promise<void> {
     await writeFile(control, wanted);
   } catch (error) {
     if (!isNodeError(error) || error.code !== 'EBUSY') throw error;
-    await moveProcesses(root, join(root, 'soulbox-host'));
+    await moveProcesses(root, join(root, hostGroup));
     await writeFile(control, wanted);
   }
 }
 
-async function moveProcesses(from: string, to: string): Promise<void> {
+export async function moveProcesses(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true });
   for (const pid of (await readFile(join(from, 'cgroup.procs'), 'utf8')).split('\n').filter(Boolean)) {
     try {

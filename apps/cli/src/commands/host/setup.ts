@@ -5,7 +5,11 @@ import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { prepareEverything } from '../../server/prepare.ts';
 
 export const setup = defineCommand({
-  meta: { name: 'setup', description: 'Prepare the host (kernel settings, control groups) and make the base template' },
+  meta: {
+    name: 'setup',
+    description:
+      'Prepare the host (kernel settings, control groups, the command in /usr/local/bin) and make the base template',
+  },
   args: {
     'data-dir': dataDirArg,
     install: { type: 'boolean', description: 'Install missing packages too (Debian and Ubuntu)' },
@@ -13,7 +17,8 @@ export const setup = defineCommand({
   },
   async run({ args }) {
     const folders = resolveFolders(args['data-dir']);
-    await prepareEverything(folders, { install: args.install === true, logger: createLogger({ level: 'warn' }) });
+    const logger = createLogger({ level: 'warn' });
+    await prepareEverything(folders, { install: args.install === true, logger, launcher: true });
     if (args.json === true) console.log(JSON.stringify({ ready: true, ...folders }));
     else console.log('The host is ready.');
   },

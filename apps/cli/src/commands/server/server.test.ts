@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { removeTree, run } from '@soulbox/base';
+import { listHostInstances } from '@soulbox/box/host-instances';
 import { findServer } from '@soulbox/box/server-file';
 import { isThere, listHostTraces, testTemplatesDirectory } from '@soulbox/testing';
 import { openTemplateStore } from '@soulbox/templates';
@@ -124,6 +125,8 @@ test.skipIf(!hasTemplate)('a detached server serves, is found, refuses a second 
   expect((await cli('down')).stdout).toMatch(/^Server \d+ stopped\.\n$/);
   expect((await cli('status')).code).toBe(3);
   expect(await listHostTraces(instance, directory)).toEqual([]);
+  // Neither its control groups nor its folder in /run.
+  expect((await listHostInstances()).filter((entry) => entry.instance === instance)).toEqual([]);
 });
 
 test.skipIf(!hasTemplate)(
@@ -149,6 +152,8 @@ test.skipIf(!hasTemplate)('down --keep-sandboxes leaves them to the next server'
   const stopped = await cli('down', '--keep-sandboxes', '--json');
   expect(JSON.parse(stopped.stdout)).toEqual({ stopped: true, keptSandboxes: true, unmanagedSandboxes: [] });
   expect(await listHostTraces(instance, directory)).not.toEqual([]);
+  const refused = await cli('uninstall', '--dry-run');
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/(?:still run|Servers run)/) as string });
 
   await cli('up', '--detach', ...anyPorts);
   const variables = JSON.parse((await cli('env', '--json')).stdout) as Record<string, string>;

@@ -32,7 +32,10 @@ export const up = defineCommand({
         'Log to this file (default: DATA/logs/server.log at a terminal and with --detach, else standard error)',
       valueHint: 'FILE',
     },
-    install: { type: 'boolean', description: 'Install missing packages first (Debian and Ubuntu)' },
+    install: {
+      type: 'boolean',
+      description: 'Install missing packages (Debian and Ubuntu) and the command in /usr/local/bin first',
+    },
     json: jsonArg,
   },
   async run({ args }) {
@@ -64,7 +67,8 @@ export const up = defineCommand({
     }
     const { checkStartable } = await import('@soulbox/box/check-startable');
     await checkStartable(config);
-    await prepareEverything(folders, { install: args.install === true, logger: createLogger({ level: 'warn' }) });
+    const install = args.install === true;
+    await prepareEverything(folders, { install, logger: createLogger({ level: 'warn' }), launcher: install });
     if (args.detach === true) {
       const logFile = resolve(args['log-file'] ?? join(folders.dataDirectory, 'logs/server.log'));
       const server = await startDetached(folders.dataDirectory, { logFile, flags: flagsFrom(overrides) });

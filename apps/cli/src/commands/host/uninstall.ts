@@ -1,0 +1,102 @@
+import { readdir } from 'node:fs/promises';
+import { defineCommand } from 'citty';
+import { removeTree, SoulBoxError } from '@soulbox/base';
+import { listHostInstances, removeHostInstance } from '@soulbox/box/host-instances';
+import type { HostInstance } from '@soulbox/box/host-instances';
+import { findServer } from '@soulbox/box/server-file';
+import { forgetHostChanges, planHostUndo } from '@soulbox/host';
+import type { UndoPlan, UndoStep } from '@soulbox/host';
+import { resolveFolders } from '../../config.ts';
+import { exitCodes } from '../../program/exit-codes.ts';
+import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+
+export const uninstall = defineCommand({
+  meta: { name: 'uninstall', description: 'Undo what set-up changed on this host, and say what stays' },
+  args: {
+    data: { type: 'boolean', description: 'Delete the data folder, too: sandboxes, snapshots, templates, keys' },
+    'dry-run': { type: 'boolean', description: 'Only say what would be done' },
+    'data-dir': dataDirArg,
+    json: jsonArg,
+  },
+  async run({ args }) {
+    const { dataDirectory } = resolveFolders(args['data-dir']);
+    if (process.getuid?.() !== 0) throw new SoulBoxError('forbidden', 'Only root can undo what set-up did; use sudo.');
+    const instances = await listHostInstances();
+    await refuseWhileUsed(dataDirectory, instances);
+    const plan = await planAll(dataDirectory, instances, args.data === true);
+    const isDry = args['dry-run'] === true;
+    const failed = isDry ? [] : await undo(plan.steps);
+    if (!isDry && failed.length === 0) await forgetHostChanges();
+    const done = plan.steps.map(({ what }) => what);
+    if (args.json === true) console.log(JSON.stringify({ dryRun: isDry, steps: done, failed, left: plan.left }));
+    else tell({ isDry, done, failed, left: plan.left });
+    return failed.length > 0 ? exitCodes.failed : exitCodes.ok;
+  },
+});
+
+/** Throws `illegal_transition`: what runs would lose its network and its limits. */
+async function refuseWhileUsed(dataDirectory: string, instances: readonly HostInstance[]): Promise<void> {
+  const pids = new Set(instances.map(({ server }) => server).filter((pid) => pid !== undefined));
+  const own = await findServer(dataDirectory);
+  if (own !== undefined) pids.add(own.pid);
+  if (pids.size > 0)
+    throw new SoulBoxError(
+      'illegal_transition',
+      `Servers run on this host (pid ${[...pids].join(', ')}). Stop each with "soulbox down", then uninstall.`,
+    );
+  const busy = instances.filter(({ isBusy }) => isBusy).map(({ instance }) => instance);
+  if (busy.length > 0)
+    throw new SoulBoxError(
+      'illegal_transition',
+      `Sandboxes of instance ${busy.join(', ')} still run without a server. End them with "soulbox down --end-sandboxes", then uninstall.`,
+    );
+}
+
+async function planAll(
+  dataDirectory: string,
+  instances: readonly HostInstance[],
+  deletesData: boolean,
+): Promise<UndoPlan> {
+  const host = await planHostUndo();
+  const ofInstances = instances.map(({ instance, traces }): UndoStep => ({
+    what: `remove what instance ${instance} has left: ${traces.join(', ')}`,
+    run: async () => await removeHostInstance(instance),
+  }));
+  const steps = [...ofInstances, ...host.steps];
+  const names = await readdir(dataDirectory).catch(() => undefined);
+  if (names === undefined) return { steps, left: host.left };
+  if (!deletesData) return { steps, left: [`the data folder ${dataDirectory} (--data deletes it)`, ...host.left] };
+  // A folder that was named by mistake must not go.
+  if (!names.includes('records.sqlite') && !names.includes('templates') && names.length > 0)
+    throw new SoulBoxError('bad_request', `${dataDirectory} is no data folder of SoulBox: it has no records.sqlite.`);
+  const data: UndoStep = { what: `delete ${dataDirectory}`, run: async () => (await removeTree(dataDirectory), []) };
+  return { steps: [...steps, data], left: host.left };
+}
+
+/** Each on its own: what one cannot do is no reason to leave the rest. */
+async function undo(steps: readonly UndoStep[]): Promise<string[]> {
+  const failed: string[] = [];
+  for (const { what, run } of steps) {
+    try {
+      failed.push(...(await run()));
+    } catch (error) {
+      failed.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return failed;
+}
+
+interface Report {
+  readonly isDry: boolean;
+  readonly done: readonly string[];
+  readonly failed: readonly string[];
+  readonly left: readonly string[];
+}
+
+function tell({ isDry, done, failed, left }: Report): void {
+  if (done.length === 0) console.log('Nothing of SoulBox has to be undone on this host.');
+  else console.log([isDry ? 'This would be done:' : 'Done:', ...done.map((what) => `  ${what}`)].join('\n'));
+  if (left.length > 0) console.log(['What stays:', ...left.map((what) => `  ${what}`)].join('\n'));
+  if (failed.length > 0)
+    console.error(['error: This could not be undone:', ...failed.map((what) => `  ${what}`)].join('\n'));
+}

@@ -1,0 +1,68 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { isNodeError, writeFileAtomic } from '@soulbox/base';
+import { z } from 'zod';
+
+/** Apart from the data, of which a host may have several folders, and which may go before the rest does. */
+export const hostChangesFile = '/var/lib/soulbox-host/changes.json';
+
+const changesSchema = z.object({
+  formatVersion: z.literal(1),
+  /** Of the boot in which the kernel was changed: the next one knows nothing of it. */
+  bootId: z.string(),
+  /** By name: the value that was there before the first change, and the one that was set last. */
+  sysctls: z.record(z.string(), z.object({ before: z.string(), set: z.string() })),
+  /** Mount points of v1 controllers that set-up mounted. */
+  cgroupMounts: z.array(z.string()),
+  /** Controllers that it passed on below the root of the v2 tree. */
+  cgroupControllers: z.array(z.string()),
+  fastGroupMoves: z.boolean(),
+  /** Debian packages that it installed, in any boot. What they needed came with them. */
+  packages: z.array(z.string()),
+});
+
+/** What set-up changed on this host, as far as it has to be undone from memory. */
+export type HostChanges = Omit<z.infer<typeof changesSchema>, 'formatVersion' | 'bootId'>;
+
+const none: HostChanges = {
+  sysctls: {},
+  cgroupMounts: [],
+  cgroupControllers: [],
+  fastGroupMoves: false,
+  packages: [],
+};
+
+/** Of this boot, and packages. Throws for a file that is not of its form: what cannot be read must not be taken for nothing. */
+export async function readHostChanges(file = hostChangesFile): Promise<HostChanges> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (isNodeError(error) && error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (text === undefined) return none;
+  const { bootId, formatVersion: _, ...changes } = changesSchema.parse(JSON.parse(text));
+  return bootId === (await readBootId()) ? changes : { ...none, packages: changes.packages };
+}
+
+/** Adds to what is known. A kernel parameter keeps the value that it had before the first change. */
+export async function noteHostChanges(more: Partial<HostChanges>, file = hostChangesFile): Promise<void> {
+  const known = await readHostChanges(file);
+  const sysctls = { ...known.sysctls };
+  for (const [name, { before, set }] of Object.entries(more.sysctls ?? {}))
+    sysctls[name] = { before: sysctls[name]?.before ?? before, set };
+  const union = (one: readonly string[], other: readonly string[] = []): string[] => [...new Set([...one, ...other])];
+  const changes: z.infer<typeof changesSchema> = {
+    formatVersion: 1,
+    bootId: await readBootId(),
+    sysctls,
+    cgroupMounts: union(known.cgroupMounts, more.cgroupMounts),
+    cgroupControllers: union(known.cgroupControllers, more.cgroupControllers),
+    fastGroupMoves: known.fastGroupMoves || more.fastGroupMoves === true,
+    packages: union(known.packages, more.packages),
+  };
+  await mkdir(dirname(file), { recursive: true, mode: 0o755 });
+  await writeFileAtomic(file, `${JSON.stringify(changes, undefined, 2)}\n`, { mode: 0o644, durable: true });
+}
+
+async function readBootId(): Promise<string> {
+  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+}
