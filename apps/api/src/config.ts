@@ -133,7 +133,8 @@ export const apiConfigSchema = {
     'SOULBOX_API_ADDRESS_RATE',
     wholeNumber(0, 10_000_000),
     10_000,
-    'The same for one client address, or one IPv6 network of 64 bits. Behind a proxy all clients have its address.',
+    'The same for one client address, or one IPv6 network of 64 bits. Behind a proxy all clients have its address, ' +
+      'unless `SOULBOX_TRUSTED_PROXIES` names it.',
   ),
   requestTimeoutSeconds: key(
     'SOULBOX_API_REQUEST_TIMEOUT_SECONDS',

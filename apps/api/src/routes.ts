@@ -12,6 +12,8 @@ import { addHealthRoute } from './health.ts';
 import type { ApiApp } from './http/app.ts';
 import { addOpenApiRoute } from './http/openapi.ts';
 import { addLaterRoutes } from './later-routes.ts';
+import { addFrontPage } from './pages/front-page.ts';
+import { addInspectPage } from './pages/inspect-sandbox.ts';
 import { addPrometheusRoute } from './prometheus/routes.ts';
 import { addRunRoutes } from './runs/routes.ts';
 import { addConnectRoutes } from './sandboxes/connect.ts';
@@ -37,7 +39,9 @@ import { addTemplateTagRoutes } from './templates/tags.ts';
 import { addWebhookRoutes } from './webhooks/routes.ts';
 
 /** The whole surface of the control plane. */
-export function addRoutes(app: ApiApp, context: ApiContext): void {
+export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void> {
+  await addFrontPage(app, context);
+  addInspectPage(app, context);
   addHealthRoute(app);
   addCreateRoutes(app, context);
   addListRoutes(app, context);

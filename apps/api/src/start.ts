@@ -82,7 +82,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   );
   await clearLeftovers(context);
   const app = await createApp(context);
-  addRoutes(app, context);
+  await addRoutes(app, context);
   const follower = followRunnerEvents(context);
   const purge = purgeUntilStop(context);
   const deliveries = deliverUntilStop(context);

@@ -5,6 +5,7 @@ import type { TeamRecord } from '@soulbox/storage';
 import type { FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
 import { noteKey } from '../http/actor.ts';
+import { readKeyCookie } from '../pages/key-cookie.ts';
 
 /**
  * How a route knows its caller.
@@ -13,9 +14,10 @@ import { noteKey } from '../http/actor.ts';
  * - `key-or-bearer`: there, or as `Authorization: Bearer` (Prometheus and the CLI's login can send nothing else).
  * - `key-or-operator`: so, or the operator's token for metrics in the same places.
  * - `operator`: that token alone.
+ * - `cookie`: in the cookie of a browser's page; without a good one the route has no caller, and asks for a key.
  * - `none`: the route is open.
  */
-export type AuthRule = 'key' | 'key-or-bearer' | 'key-or-operator' | 'operator' | 'none';
+export type AuthRule = 'key' | 'key-or-bearer' | 'key-or-operator' | 'operator' | 'cookie' | 'none';
 
 /** Who calls: the team that the key belongs to. */
 export interface Caller {
@@ -49,15 +51,33 @@ export function callerOf(request: FastifyRequest): Caller {
 export async function authenticate(request: FastifyRequest, context: ApiContext): Promise<void> {
   const rule = request.routeOptions.config.auth ?? 'key';
   if (request.is404 || rule === 'none') return;
+  if (rule === 'cookie') {
+    const key = readKeyCookie(request);
+    if (key !== undefined) accept(request, await tryKey(key, context));
+    return;
+  }
   const presented = presentedKey(request, rule);
   if (presented === undefined)
     throw new SoulBoxError('unauthorized', 'Unauthorized, the API key is missing. Send it as X-API-Key.');
   const isOperators = rule === 'key-or-operator' || rule === 'operator';
   if (isOperators && context.metricsToken.equals(presented)) request.isOperator = true;
   else if (rule === 'operator') throw wrongKey(context);
-  else {
-    request.caller = await findCaller(presented, context);
-    noteKey(request.caller.keyId);
+  else accept(request, await findCaller(presented, context));
+}
+
+function accept(request: FastifyRequest, caller: Caller | undefined): void {
+  if (caller === undefined) return;
+  request.caller = caller;
+  noteKey(caller.keyId);
+}
+
+/** Undefined for a key that is none. Throws `limit_exceeded` when too many are tried. */
+export async function tryKey(presented: string, context: ApiContext): Promise<Caller | undefined> {
+  try {
+    return await findCaller(presented, context);
+  } catch (error) {
+    if (error instanceof SoulBoxError && error.reason === 'unauthorized') return undefined;
+    throw error;
   }
 }
 

@@ -1,0 +1,37 @@
+import { SoulBoxError } from '@soulbox/base';
+import { z } from 'zod';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { markup, pageHeaders, renderPage } from './html.ts';
+import { readOwnDocuments } from './own-documents.ts';
+
+/** What a person sees who opens the server's address in a browser: open to everybody, and the same for all. */
+export async function addFrontPage(app: ApiApp, { config }: ApiContext): Promise<void> {
+  const documents = await readOwnDocuments();
+  const page = renderFrontPage([...documents.keys()], config.openApi);
+  app.get('/', { config: { auth: 'none' }, schema: { hide: true } }, (_request, reply) =>
+    reply.headers(pageHeaders).send(page),
+  );
+  app.get(
+    '/docs/:name',
+    { config: { auth: 'none' }, schema: { hide: true, params: z.object({ name: z.string() }) } },
+    (request, reply) => {
+      const text = documents.get(request.params.name);
+      if (text === undefined) throw new SoulBoxError('route_not_found', 'There is no such page.');
+      return reply.headers({ ...pageHeaders, 'content-type': 'text/plain; charset=utf-8' }).send(text);
+    },
+  );
+}
+
+function renderFrontPage(documents: readonly string[], openApi: boolean): string {
+  const links = documents.map((name) => markup`<li><a href="/docs/${name}">${name}</a></li>`);
+  const document = markup`<p>The API is described by <a href="/openapi.json">/openapi.json</a>.</p>`;
+  return renderPage(
+    'SoulBox',
+    markup`<p>This is a SoulBox server: isolated sandboxes for AI agents. It is made for programs, which speak to it with the official
+E2B clients (<a href="https://e2b.dev/docs">their documentation</a>) and an API key.</p>
+<p>A sandbox is shown at <code>/dashboard/inspect/sandbox/ID</code>, behind the key.</p>
+${openApi ? document : ''}
+${links.length === 0 ? '' : markup`<h2>Documents of this server</h2>\n<ul>${links}</ul>`}`,
+  );
+}
