@@ -194,7 +194,8 @@ describe('every route', () => {
   it('that does not exist answers 404, whatever comes with it', async () => {
     for (const path of [
       '/nope',
-      '/',
+      '/docs',
+      '/dashboard',
       '/sandboxes/',
       '//sandboxes',
       '/sandboxes/a/b/c',

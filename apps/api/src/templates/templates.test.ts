@@ -379,7 +379,7 @@ describe('showing templates', () => {
     },
   );
 
-  it.each(['nope', 'base:other', 'mine:default', 'other/mine', '..', '%00', 'a/b/c'])(
+  it.each(['nope', 'base:other', 'mine:default', 'other/mine', '..%2F..', '%00', 'a/b/c'])(
     'does not show %j',
     async (name) => {
       await requestBuild(api, 'mine');
@@ -466,7 +466,7 @@ describe('changing and deleting templates', () => {
     ['tbase', 403],
     ['nope', 404],
     ['mine:default', 404],
-    ['..', 404],
+    ['..%2F..', 404],
     ["' OR 1=1 --", 404],
   ])('does not delete %j (%i)', async (name, code) => {
     await buildTemplate(api, 'mine');
