@@ -68,6 +68,23 @@ test('a kernel setting that is too low is raised again', async () => {
   }
 });
 
+test('a note that cannot be written keeps no host from being prepared', async () => {
+  const path = '/proc/sys/kernel/pid_max';
+  const before = await readFile(path, 'utf8');
+  const damaged = `${changesFile}.damaged`;
+  await writeFile(damaged, '{');
+  try {
+    await writeFile(path, '4000000');
+    const steps: string[] = [];
+    await prepareHost({ ...quiet, changesFile: damaged, onProgress: (step) => steps.push(step) });
+    expect(steps.join()).toContain('going on without a note for "soulbox uninstall"');
+    expect(await readFile(path, 'utf8')).toBe('4194304\n');
+    expect(await readFile(damaged, 'utf8')).toBe('{');
+  } finally {
+    await writeFile(path, before);
+  }
+});
+
 test('without root nothing is changed, and the error says so', async () => {
   const module = new URL('./prepare-host.ts', import.meta.url).href;
   const script = `

@@ -3,6 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { makeGroupMovesFast, prepareCgroups, readHostCgroups } from '@soulbox/isolation';
 import type { HostCgroups } from '@soulbox/isolation';
 import { noteHostChanges } from './changes/host-changes.ts';
+import type { HostChanges } from './changes/host-changes.ts';
 import type { Finding, Fix, HostSubject } from './finding.ts';
 import { installMissing } from './install-missing.ts';
 import { runChecks } from './run-checks.ts';
@@ -32,11 +33,11 @@ export async function prepareHost(options: PrepareOptions): Promise<Finding[]> {
   const missing = findings.filter(wrong).map((finding) => finding.id);
   if (options.install && (await readSystemFamily()) === 'debian') {
     const packages = await installMissing(missing, options.onProgress);
-    if (packages.length > 0) await noteHostChanges({ packages }, options.changesFile);
+    if (packages.length > 0) await note({ packages }, options);
   }
   if (missing.some((id) => id.startsWith('sysctl-'))) {
     options.onProgress('setting kernel parameters');
-    await raiseSysctls(findings, options.changesFile);
+    await raiseSysctls(findings, options);
   }
   const groupsBefore = readHostCgroups();
   if (missing.includes('cgroups')) {
@@ -45,7 +46,7 @@ export async function prepareHost(options: PrepareOptions): Promise<Finding[]> {
     await prepareCgroups().catch(() => undefined);
   }
   if (missing.includes('cgroup-moves')) await makeGroupMovesFast().catch(() => undefined);
-  await noteCgroupChanges(groupsBefore, options.changesFile);
+  await noteCgroupChanges(groupsBefore, options);
   findings = await runChecks(options);
   return refuseFailures(findings);
 }
@@ -55,23 +56,31 @@ const isMendable = (id: string): boolean =>
   id.startsWith('sysctl-') ||
   ['cgroups', 'cgroup-moves', 'localhost-names', 'criu'].includes(id);
 
-async function noteCgroupChanges(before: HostCgroups, changesFile: string | undefined): Promise<void> {
+/** A note that cannot be written (its disk is full, it is damaged) keeps no server from its start. */
+async function note(changes: Partial<HostChanges>, { changesFile, onProgress }: PrepareOptions): Promise<void> {
+  await noteHostChanges(changes, changesFile).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    onProgress(`going on without a note for "soulbox uninstall": ${why}`);
+  });
+}
+
+async function noteCgroupChanges(before: HostCgroups, options: PrepareOptions): Promise<void> {
   const now = readHostCgroups();
   const cgroupMounts = now.mounts.filter((mount) => !before.mounts.includes(mount));
   const cgroupControllers = now.controllers.filter((name) => !before.controllers.includes(name));
   const fastGroupMoves = now.fastMoves && !before.fastMoves;
   if (cgroupMounts.length + cgroupControllers.length > 0 || fastGroupMoves)
-    await noteHostChanges({ cgroupMounts, cgroupControllers, fastGroupMoves }, changesFile);
+    await note({ cgroupMounts, cgroupControllers, fastGroupMoves }, options);
 }
 
-async function raiseSysctls(findings: readonly Finding[], changesFile: string | undefined): Promise<void> {
+async function raiseSysctls(findings: readonly Finding[], options: PrepareOptions): Promise<void> {
   for (const { name, atLeast } of sysctls) {
     const finding = findings.find((candidate) => candidate.title === name);
     if (finding === undefined || finding.status === 'ok') continue;
     const before = await readSetting(sysctlPath(name));
     if (before === undefined) continue;
     // Noted first: a crash in between leaves a note of a change that was not made, and undoing that does nothing.
-    await noteHostChanges({ sysctls: { [name]: { before, set: String(atLeast) } } }, changesFile);
+    await note({ sysctls: { [name]: { before, set: String(atLeast) } } }, options);
     // A container without the right to it: the check says so afterwards.
     await writeFile(sysctlPath(name), String(atLeast)).catch(() => undefined);
   }

@@ -42,5 +42,5 @@ test('the kernel of the next boot was not changed, and packages are still there'
 test('a damaged note is not taken for none', async () => {
   await noteHostChanges({ packages: ['crun'] }, file);
   await writeFile(file, '{"formatVersion":2}');
-  await expect(readHostChanges(file)).rejects.toThrow();
+  await expect(readHostChanges(file)).rejects.toMatchObject({ reason: 'config_invalid' });
 });

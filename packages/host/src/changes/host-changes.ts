@@ -1,6 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { isNodeError, writeFileAtomic } from '@soulbox/base';
+import { isNodeError, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import { z } from 'zod';
 
 /** Apart from the data, of which a host may have several folders, and which may go before the rest does. */
@@ -32,15 +32,24 @@ const none: HostChanges = {
   packages: [],
 };
 
-/** Of this boot, and packages. Throws for a file that is not of its form: what cannot be read must not be taken for nothing. */
+/** Of this boot, and packages. Throws `config_invalid` for a file that is not of its form: that must not be taken for nothing. */
 export async function readHostChanges(file = hostChangesFile): Promise<HostChanges> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     if (isNodeError(error) && error.code === 'ENOENT') return undefined;
     throw error;
   });
   if (text === undefined) return none;
-  const { bootId, formatVersion: _, ...changes } = changesSchema.parse(JSON.parse(text));
+  const { bootId, formatVersion: _, ...changes } = parseChanges(file, text);
   return bootId === (await readBootId()) ? changes : { ...none, packages: changes.packages };
+}
+
+function parseChanges(file: string, text: string): z.infer<typeof changesSchema> {
+  try {
+    return changesSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    const message = `${file} cannot be read, so what set-up changed on this host is not known. Delete it to go on without it.`;
+    throw new SoulBoxError('config_invalid', message, { cause });
+  }
 }
 
 /** Adds to what is known. A kernel parameter keeps the value that it had before the first change. */
