@@ -1,6 +1,6 @@
 import { isInstanceBusy, listInstanceTraces, removeInstanceTraces } from '@soulbox/isolation';
 import { hasNetwork, removeNetwork } from '@soulbox/network';
-import { findInstanceOwner } from './instance-lock.ts';
+import { dropDeadClaim, findInstanceOwner, wasInstanceOf } from './instance-lock.ts';
 
 /** Instance numbers go from 0 to 14. */
 const instanceCount = 15;
@@ -31,6 +31,14 @@ export async function listHostInstances(): Promise<HostInstance[]> {
 /** Removes what an instance without processes has: network, control groups, its folder in /run. Gives what is still there. */
 export async function removeHostInstance(instance: number): Promise<readonly string[]> {
   await removeNetwork(instance);
+  await dropDeadClaim(instance);
   await removeInstanceTraces(instance);
   return await listInstanceTraces(instance);
+}
+
+/** The same for instances whose server, that of this data folder, died without leaving anything that runs. */
+export async function removeDeadInstances(dataDirectory: string): Promise<void> {
+  for (const { instance, server, isBusy } of await listHostInstances())
+    if (server === undefined && !isBusy && (await wasInstanceOf(dataDirectory, instance)))
+      await removeHostInstance(instance);
 }

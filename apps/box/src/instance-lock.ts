@@ -57,6 +57,26 @@ export async function findInstanceOwner(
   return await findOwner(join(directory, `soulbox-${instance}`, 'server.json'));
 }
 
+/** Removes the claim of a server that died; that of one that runs stays. */
+export async function dropDeadClaim(instance: number, directory = instancesDirectory): Promise<void> {
+  if ((await findInstanceOwner(instance, directory)) !== undefined) return;
+  await rm(join(directory, `soulbox-${instance}`, 'server.json'), { force: true });
+}
+
+/** Whether the last server of the instance, running or dead, was that of a data folder. */
+export async function wasInstanceOf(
+  dataDirectory: string,
+  instance: number,
+  directory = instancesDirectory,
+): Promise<boolean> {
+  try {
+    const text = await readFile(join(directory, `soulbox-${instance}`, 'server.json'), 'utf8');
+    return ownerSchema.safeParse(JSON.parse(text)).data?.dataDirectory === dataDirectory;
+  } catch {
+    return false;
+  }
+}
+
 /** The owner of the file if its process lives. */
 async function findOwner(file: string): Promise<z.infer<typeof ownerSchema> | undefined> {
   try {

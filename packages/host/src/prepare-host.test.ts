@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { removeTree, run } from '@soulbox/base';
 import { readHostChanges } from './changes/host-changes.ts';
 import { chooseFix, prepareHost } from './prepare-host.ts';
@@ -9,7 +9,9 @@ import { probe } from './probe.ts';
 import { runChecks } from './run-checks.ts';
 
 const subject = { dataDirectory: '/var/lib/soulbox-test/not/there/yet' };
-const changesFile = join(await mkdtemp(join(tmpdir(), 'soulbox-changes-')), 'changes.json');
+const notes = await mkdtemp(join(tmpdir(), 'soulbox-changes-'));
+afterAll(async () => await removeTree(notes));
+const changesFile = join(notes, 'changes.json');
 const quiet = { ...subject, install: false, onProgress: () => undefined, changesFile };
 
 test('every check has an id of its own, and what is wrong has a fix for each system', async () => {

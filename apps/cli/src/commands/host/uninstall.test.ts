@@ -25,6 +25,8 @@ END
 nft 'add table inet soulbox_3'
 ip link add sb3x1 type veth peer name peer
 mkdir -p /run/soulbox-3/roots
+# Of a server that died.
+echo '{"pid":1,"startTicks":0,"dataDirectory":"/var/lib/box"}' > /run/soulbox-3/server.json
 printf '#!/bin/sh\\n# Made by soulbox setup; soulbox uninstall removes it.\\n# clone: "/x"\\nexec x\\n' > /usr/local/bin/soulbox
 touch /var/lib/box/records.sqlite /usr/local/lib/soulbox/criu/criu
 look() {
@@ -103,6 +105,18 @@ test('what somebody else has changed since is left, and so is a launcher that is
   expect(output).toContain('the kernel parameter net.ipv4.ip_forward: somebody has changed it since, to 2');
   expect(output).toContain('forward 2\n');
   expect(output).toContain(' /usr/local/bin/soulbox ');
+});
+
+test('down clears up after a server that died, and not after that of another folder', async () => {
+  const output = await onFreshHost(`${setUp}
+    soulbox down --data-dir /var/lib/other
+    look
+    soulbox down --data-dir /var/lib/box
+    look`);
+  const [before = '', after = ''] = output.split('No server uses /var/lib/box.\n');
+  expect(before).toContain('/run/soulbox-3/server.json');
+  expect(before).toContain('table inet soulbox_3');
+  expect(after).toMatch(/tables \nlinks 0\nfiles \/usr\/local/);
 });
 
 test('it refuses while a server runs, and undoes nothing', async () => {

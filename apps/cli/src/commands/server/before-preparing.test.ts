@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -61,5 +61,7 @@ test('so is another server of the instance number', async () => {
     await expectRefused(/data in \/srv\/first\) is instance 14/);
   } finally {
     await rm(join(run, 'server.json'));
+    // What else is in it belongs to others.
+    await rmdir(run).catch(() => undefined);
   }
 });

@@ -1,5 +1,6 @@
 import { defineCommand } from 'citty';
 import { isRunning, sleep, SoulBoxError } from '@soulbox/base';
+import { removeDeadInstances } from '@soulbox/box/host-instances';
 import { findServer } from '@soulbox/box/server-file';
 import { findUnmanaged } from '@soulbox/box/unmanaged';
 import { resolveFolders } from '../../config.ts';
@@ -43,6 +44,7 @@ export const down = defineCommand({
     const isToEnd = left.length > 0 && args['end-sandboxes'] === true;
     if (isToEnd) await endUnmanaged(dataDirectory, left);
     const unmanaged = isToEnd ? await findUnmanaged(dataDirectory) : left;
+    if (!keepSandboxes && unmanaged.length === 0) await removeDeadInstances(dataDirectory);
     if (args.json === true) {
       const stopped = server !== undefined;
       const unmanagedSandboxes = unmanaged.map(({ sandboxId }) => sandboxId);
