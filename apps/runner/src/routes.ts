@@ -52,7 +52,9 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     createSandbox: answer(async (request) => {
       const wanted = createFromMessage(request);
       if (request.snapshotId !== '') {
-        return { sandbox: sandboxToMessage(await createFromSnapshot(context, request.snapshotId, wanted)) };
+        return {
+          sandbox: sandboxToMessage(await createFromSnapshot(context, request.snapshotId, wanted, request.isolation)),
+        };
       }
       const template = await templates.find(request.templateId);
       if (template === undefined) {
@@ -61,7 +63,7 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
       const isolation = request.isolation === '' ? isolationOf(context.host.config, template) : request.isolation;
       if (template.startCommand !== undefined) {
         const snapshotId = await context.started.snapshotOf(template, isolation);
-        return { sandbox: sandboxToMessage(await createFromSnapshot(context, snapshotId, wanted)) };
+        return { sandbox: sandboxToMessage(await createFromSnapshot(context, snapshotId, wanted, isolation)) };
       }
       const sandbox = await createSandbox(context, { template, isolation }, wanted);
       return { sandbox: sandboxToMessage(sandbox) };

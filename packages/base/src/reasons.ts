@@ -151,7 +151,7 @@ export const reasons = {
   },
   state_incompatible: {
     code: 'failed_precondition',
-    help: 'A saved state was made by another format version, CPU type or isolation than this host has.',
+    help: 'A saved state was made by another format version, CPU type or isolation than this host has, or than was asked for.',
   },
   capability_missing: {
     code: 'unimplemented',

@@ -12,6 +12,8 @@ export const headers = {
   totalRunning: 'x-total-running',
   keepalivePingInterval: 'keepalive-ping-interval',
   requestId: 'x-request-id',
+  /** Ours: the wall that a create or a build asks for. */
+  isolation: 'x-soulbox-isolation',
   /** Ours: proves to envd that the runner calls. Stripped by the gateway from every tenant's request. */
   hostToken: 'x-soulbox-host-token',
 } as const;

@@ -1,3 +1,5 @@
+export { isIsolation, isolationMetadataKey, isolations } from './isolation.ts';
+export type { Isolation } from './isolation.ts';
 export { envdForwardPort, envdPort, envdVersion, forwardAnswers, headers } from './headers.ts';
 export { createSandboxId, parseSandboxId } from './ids.ts';
 export { errorForCaller, httpBodyFromError, httpStatusFromError } from './error-to-http.ts';

@@ -23,6 +23,7 @@ describe('API keys', () => {
       createdAt: expect.any(String) as string,
       createdBy: null,
       lastUsed: null,
+      isolation: null,
     });
     const listed = await api.ask('GET', '/api-keys', { key });
     expect(listed.json).toHaveLength(2);

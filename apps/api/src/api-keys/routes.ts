@@ -1,4 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
+import { isolations } from '@soulbox/contract';
 import { createApiKey } from '@soulbox/storage';
 import type { ApiKeyRecord } from '@soulbox/storage';
 import { z } from 'zod';
@@ -15,7 +16,17 @@ const nameSchema = z
   .max(128)
   .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must not hold control characters');
 
-const newKeySchema = z.object({ name: nameSchema }).meta({ id: 'NewTeamAPIKey' });
+const newKeySchema = z
+  .object({
+    name: nameSchema,
+    isolation: z
+      .enum(isolations)
+      .optional()
+      .describe("What walls off sandboxes and builds of this key that do not say it themselves. SoulBox's own."),
+  })
+  .meta({ id: 'NewTeamAPIKey' });
+
+const renameKeySchema = z.object({ name: nameSchema }).meta({ id: 'UpdateTeamAPIKey' });
 
 const maskSchema = z.object({
   prefix: z.string(),
@@ -32,6 +43,7 @@ const keySchema = z
     createdAt: timeSchema,
     createdBy: z.null(),
     lastUsed: timeSchema.nullable().describe('True to a minute.'),
+    isolation: z.string().nullable().describe("Null: the key decides nothing. SoulBox's own."),
   })
   .meta({ id: 'TeamAPIKey' });
 
@@ -66,7 +78,7 @@ export function addApiKeyRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const { team } = callerOf(request);
-      const { key, record } = await createApiKey(context.records, team, request.body.name);
+      const { key, record } = await createApiKey(context.records, team, request.body.name, request.body.isolation);
       context.logger.info({ team: team.id, keyId: record.id }, 'API key created');
       return reply.code(201).send({ ...keyToWire(record), key: key.reveal() });
     },
@@ -79,7 +91,7 @@ export function addApiKeyRoutes(app: ApiApp, context: ApiContext): void {
         tags: ['api keys'],
         summary: 'Rename an API key',
         params: keyParams,
-        body: newKeySchema,
+        body: renameKeySchema,
         response: { 200: noContent, ...errors(400, 404, 413, 415) },
       },
     },
@@ -123,5 +135,6 @@ function keyToWire(record: ApiKeyRecord): z.infer<typeof keySchema> {
     createdAt: timeToWire(record.createdAt),
     createdBy: null,
     lastUsed: record.lastUsedAt === undefined ? null : timeToWire(record.lastUsedAt),
+    isolation: record.isolation === '' ? null : record.isolation,
   };
 }

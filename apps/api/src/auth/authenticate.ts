@@ -23,6 +23,8 @@ export type AuthRule = 'key' | 'key-or-bearer' | 'key-or-operator' | 'operator' 
 export interface Caller {
   readonly team: TeamRecord;
   readonly keyId: string;
+  /** The wall that the key decides on for what does not say it itself; empty: none. */
+  readonly isolation: string;
 }
 
 /** Longer ones are refused before they are hashed. Ours have 44 characters. */
@@ -97,7 +99,7 @@ async function findCaller(presented: string, context: ApiContext): Promise<Calle
   const team = await context.records.teams.find(key.teamId);
   if (team === undefined) throw wrongKey(context);
   await context.keyUse.note(key);
-  return { team, keyId: key.id };
+  return { team, keyId: key.id, isolation: key.isolation };
 }
 
 function wrongKey(context: ApiContext): SoulBoxError {

@@ -17,7 +17,11 @@ export interface BuildBase {
 }
 
 /** What a build begins from. Throws `bad_request` and `template_not_found`. */
-export async function findBase(context: ApiContext, team: TeamRecord, body: BuildStart): Promise<BuildBase> {
+export async function findBase(
+  context: ApiContext,
+  team: TeamRecord,
+  body: Omit<BuildStart, 'isolation'>,
+): Promise<BuildBase> {
   const { fromImage, fromTemplate, fromImageRegistry } = body;
   if (fromTemplate !== undefined) return await baseOfTemplate(context, team, fromTemplate);
   const credentials = fromImageRegistry === undefined ? {} : { credentials: credentialsToRunner(fromImageRegistry) };

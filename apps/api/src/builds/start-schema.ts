@@ -1,3 +1,4 @@
+import { isolations } from '@soulbox/contract';
 import { z } from 'zod';
 import { buildLimits } from '../limits.ts';
 
@@ -45,6 +46,10 @@ export const buildStartSchema = z
     startCmd: maybe(text).describe('Runs when the steps are done; its processes are alive in every sandbox.'),
     readyCmd: maybe(text).describe('Succeeds once the start command is ready.'),
     force: flag.describe('Nothing is taken from the cache.'),
+    isolation: maybe(z.enum(isolations)).describe(
+      'What walls off the build and all sandboxes of the template; also as the header `X-Soulbox-Isolation`. ' +
+        "Absent: the key's, the base's or the server's choice. SoulBox's own.",
+    ),
     steps: z
       .array(stepSchema)
       .max(buildLimits.steps)

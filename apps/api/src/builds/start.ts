@@ -6,6 +6,7 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { shown } from '../http/shown.ts';
+import { wishedIsolation } from '../sandboxes/wished-isolation.ts';
 import { replacedReason } from '../templates/request-build.ts';
 import { findBase } from './base.ts';
 import type { BuildBase } from './base.ts';
@@ -32,7 +33,8 @@ export function addStartBuildRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      await startBuild(context, callerOf(request), request.params, request.body);
+      const isolation = wishedIsolation(request, request.body);
+      await startBuild(context, callerOf(request), request.params, { ...request.body, isolation });
       return reply.code(202).send(undefined);
     },
   );
@@ -42,7 +44,7 @@ async function startBuild(
   context: ApiContext,
   { team }: Caller,
   params: z.infer<typeof buildParams>,
-  body: BuildStart,
+  body: Omit<BuildStart, 'isolation'> & { readonly isolation: string },
 ): Promise<void> {
   const { template, build } = await getOwnBuild(context, team, params);
   if (build.status !== 'waiting') throw notWaiting(build.id);
@@ -62,7 +64,7 @@ async function startBuild(
     baseBuildId: from.build?.id,
     request: {
       ...{ buildId: runnerIdOf(build.id), teamId: team.id, templateId: template.id, base: from.base, steps },
-      ...{ force: body.force, ...commands, cpuCount, memoryMb, minFreeDiskMb },
+      ...{ force: body.force, isolation: body.isolation, ...commands, cpuCount, memoryMb, minFreeDiskMb },
     },
   });
   context.logger.info({ team: team.id, buildId: build.id, steps: steps.length }, 'build started');
@@ -73,7 +75,7 @@ function notWaiting(buildId: string): SoulBoxError {
 }
 
 /** A template takes over the commands of the one it is made from, each unless it has its own start command. */
-function commandsOf({ startCmd, readyCmd }: BuildStart, { build }: BuildBase) {
+function commandsOf({ startCmd, readyCmd }: Pick<BuildStart, 'startCmd' | 'readyCmd'>, { build }: BuildBase) {
   const inherited = startCmd === undefined ? build : undefined;
   return {
     startCommand: startCmd ?? inherited?.startCommand ?? '',

@@ -29,6 +29,7 @@ describe('creating a sandbox', () => {
       envdAccessToken: 'access-token',
       trafficAccessToken: null,
       domain: null,
+      isolation: 'container',
     });
     expect(api.runner.creates[0]).toMatchObject({
       timeoutSeconds: 300,

@@ -20,6 +20,10 @@ import { getSource } from './source.ts';
 import type { Source } from './source.ts';
 import { sandboxToWire } from './to-wire.ts';
 import { refuseUnavailable } from './unavailable.ts';
+import { wishedIsolation } from './wished-isolation.ts';
+
+/** As the body says it, with the wall that all places together ask for; empty: none of them does. */
+type Wish = Omit<NewSandbox, 'isolation'> & { readonly isolation: string };
 
 /** E2B's `error_code` for failures of a create. */
 const errorCodes: Partial<Record<Reason, string>> = {
@@ -39,7 +43,8 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
       schema: { tags: ['sandboxes'], summary: 'Create a sandbox (older clients)', body: newSandboxSchema, response },
     },
     async (request, reply) => {
-      const sandbox = await createSandbox(context, callerOf(request), request.body);
+      const isolation = wishedIsolation(request, request.body);
+      const sandbox = await createSandbox(context, callerOf(request), { ...request.body, isolation });
       return reply.code(201).send(sandboxToWire(sandbox, context.config));
     },
   );
@@ -51,13 +56,14 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
       schema: { tags: ['sandboxes'], summary: 'Create a sandbox', body: newSandboxV2Schema, response },
     },
     async (request, reply) => {
-      const sandbox = await createSandbox(context, callerOf(request), { ...request.body, secure: true });
+      const wish = { ...request.body, secure: true, isolation: wishedIsolation(request, request.body) };
+      const sandbox = await createSandbox(context, callerOf(request), wish);
       return reply.code(201).send(sandboxToWire(sandbox, context.config));
     },
   );
 }
 
-async function createSandbox(context: ApiContext, caller: Caller, body: NewSandbox): Promise<Sandbox> {
+async function createSandbox(context: ApiContext, caller: Caller, body: Wish): Promise<Sandbox> {
   checkTimeout(context, body.timeout);
   refuseContradictions(body);
   refuseUnavailable(body);
@@ -77,13 +83,13 @@ async function createSandbox(context: ApiContext, caller: Caller, body: NewSandb
 const hasVanished = (thrown: unknown): boolean =>
   thrown instanceof SoulBoxError && thrown.reason === 'snapshot_not_found';
 
-async function createFrom(context: ApiContext, caller: Caller, source: Source, body: NewSandbox): Promise<Sandbox> {
+async function createFrom(context: ApiContext, caller: Caller, source: Source, body: Wish): Promise<Sandbox> {
   const wanted = { id: randomUUID(), templateId: source.templateId, places: 1 };
   const create = () => askRunner(context, caller, source, body);
   return await withPlaces(context, caller, wanted, create, (made) => [made]);
 }
 
-async function askRunner(context: ApiContext, caller: Caller, source: Source, body: NewSandbox): Promise<Sandbox> {
+async function askRunner(context: ApiContext, caller: Caller, source: Source, body: Wish): Promise<Sandbox> {
   const { sandbox } = await callRunner(
     (options) => context.runner.createSandbox(requestToRunner(caller, source, body), options),
     runnerCreateMs,
@@ -92,7 +98,7 @@ async function askRunner(context: ApiContext, caller: Caller, source: Source, bo
   return sandbox;
 }
 
-function requestToRunner(caller: Caller, source: Source, body: NewSandbox) {
+function requestToRunner(caller: Caller, source: Source, body: Wish) {
   const { network } = body;
   const { templateId, alias, snapshotId } = source;
   return {
@@ -110,6 +116,6 @@ function requestToRunner(caller: Caller, source: Source, body: NewSandbox) {
     },
     secure: body.secure,
     lifecycle: lifecycleToRunner(body),
-    isolation: body.isolation ?? '',
+    isolation: body.isolation,
   };
 }

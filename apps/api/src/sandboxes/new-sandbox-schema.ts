@@ -1,3 +1,4 @@
+import { isolationMetadataKey, isolations } from '@soulbox/contract';
 import { ownMetadataPrefix } from '@soulbox/contract/functions';
 import { z } from 'zod';
 import { envLimits, idleTimeoutMax, metadataLimits } from '../limits.ts';
@@ -28,14 +29,17 @@ const common = {
         "0: never. SoulBox's own.",
     ),
   isolation: z
-    .enum(['container', 'gvisor'])
+    .enum(isolations)
     .optional()
-    .describe("What walls it off. Absent: the template's or the server's choice. SoulBox's own."),
+    .describe(
+      'What walls it off; also as the header `X-Soulbox-Isolation` or the metadata `soulbox.isolation`. ' +
+        "Absent: the key's, the template's or the server's choice. SoulBox's own.",
+    ),
   allow_internet_access: z.boolean().optional().describe('False closes every way out, DNS included.'),
   network: networkSchema.optional(),
   metadata: stringMap(metadataLimits, 'Shown in lists, which can be filtered by it.')
     .refine(
-      (map) => !Object.keys(map).some((key) => key.startsWith(ownMetadataPrefix)),
+      (map) => !Object.keys(map).some((key) => key.startsWith(ownMetadataPrefix) && key !== isolationMetadataKey),
       `has a key that begins with ${ownMetadataPrefix}`,
     )
     .optional(),

@@ -7,6 +7,8 @@ import { networkDetailSchema } from './network-schema.ts';
 /** A word of docs/events.md. */
 export const causeSchema = z.enum(Object.keys(causes) as [Cause, ...Cause[]]);
 
+const isolationSchema = z.string().describe("What walls it off; empty for one of an older version. SoulBox's own.");
+
 /** The answer of create, connect, resume and fork. */
 export const sandboxSchema = z
   .object({
@@ -18,6 +20,7 @@ export const sandboxSchema = z
     envdAccessToken: z.string().optional().describe('For `X-Access-Token`; absent for an insecure sandbox.'),
     trafficAccessToken: z.string().nullable().describe('Null while public traffic is allowed.'),
     domain: z.string().nullable().describe("Null: the client's own domain."),
+    isolation: isolationSchema,
   })
   .meta({ id: 'Sandbox' });
 
@@ -34,7 +37,7 @@ const listed = {
   metadata: z.record(z.string(), z.string()),
   state: z.enum(['running', 'paused']),
   envdVersion: z.string(),
-  isolation: z.string().describe("What walls it off; empty for one of an older version. SoulBox's own."),
+  isolation: isolationSchema,
   idleTimeout: z.int().describe("Seconds without activity after which it ends or pauses; 0: never. SoulBox's own."),
   cause: causeSchema.describe("Why it is in its state. SoulBox's own."),
   stateSince: timeSchema.describe("SoulBox's own."),

@@ -26,6 +26,7 @@ export function sandboxToWire(sandbox: Sandbox, config: ApiConfig): z.infer<type
     ...unlessEmpty('envdAccessToken', sandbox.envdAccessToken),
     trafficAccessToken: sandbox.trafficAccessToken === '' ? null : sandbox.trafficAccessToken,
     domain: domainOf(config),
+    isolation: sandbox.isolation,
   };
 }
 

@@ -6,7 +6,9 @@ const isFilled = (value: object | null | undefined): boolean =>
   value !== null && value !== undefined && Object.keys(value).length > 0;
 
 /** Documented wishes that this version cannot fulfil. Refusing them is honest; ignoring them would not be. */
-const unavailable: readonly [name: string, asked: (body: Omit<NewSandbox, 'secure'>) => boolean][] = [
+type Wishes = Omit<NewSandbox, 'secure' | 'isolation'>;
+
+const unavailable: readonly [name: string, asked: (body: Wishes) => boolean][] = [
   ['iam.tokens', (body) => isFilled(body.iam?.tokens)],
   ['volumeMounts', (body) => isFilled(body.volumeMounts)],
   ['network.rules', (body) => isFilled(body.network?.rules)],
@@ -16,7 +18,7 @@ const unavailable: readonly [name: string, asked: (body: Omit<NewSandbox, 'secur
 ];
 
 /** Throws `not_implemented` with the name of the first such wish. */
-export function refuseUnavailable(body: Omit<NewSandbox, 'secure'>): void {
+export function refuseUnavailable(body: Wishes): void {
   const found = unavailable.find(([, asked]) => asked(body));
   if (found === undefined) return;
   throw new SoulBoxError('not_implemented', `${found[0]} is not available in this version of SoulBox.`);

@@ -39,10 +39,20 @@ export function moveTo(sandbox: Sandbox, state: SandboxState, cause: string): Sa
 }
 
 export function stateCalls(host: StateHost): StateCalls {
-  const copyOf = (source: { teamId: string; templateId: string }, timeoutSeconds: number): Sandbox => {
+  const copyOf = (
+    source: { teamId: string; templateId: string; isolation: string },
+    timeoutSeconds: number,
+  ): Sandbox => {
     const endAt = timestampFromMs(Date.now() + timeoutSeconds * 1000);
-    const { teamId, templateId } = source;
-    const sandbox = host.plant({ teamId, templateId, endAt, cause: 'fork', envdAccessToken: 'access-token' });
+    const { teamId, templateId, isolation } = source;
+    const sandbox = host.plant({
+      teamId,
+      templateId,
+      isolation,
+      endAt,
+      cause: 'fork',
+      envdAccessToken: 'access-token',
+    });
     host.tell('created', { sandbox });
     return sandbox;
   };

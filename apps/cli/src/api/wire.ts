@@ -12,6 +12,8 @@ export interface ListedApiSandbox extends ApiSandbox {
   /** MiB */
   readonly memoryMB: number;
   readonly state: 'running' | 'paused';
+  /** Empty for one of an older version. */
+  readonly isolation: string;
 }
 
 export interface ApiSnapshot {

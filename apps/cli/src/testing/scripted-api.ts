@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { headers as headerNames } from '@soulbox/contract';
 import { text } from 'node:stream/consumers';
 
 export interface SeenCall {
@@ -8,6 +9,8 @@ export interface SeenCall {
   readonly line: string;
   readonly key: string | undefined;
   readonly body: unknown;
+  /** As the header says it. */
+  readonly isolation: string | undefined;
 }
 
 /** An answer of the scripted API; an object is sent as JSON. */
@@ -34,6 +37,7 @@ export async function startScriptedApi(answers: readonly ScriptedAnswer[]): Prom
         line: `${request.method ?? ''} ${request.url ?? ''}`,
         key: typeof key === 'string' ? key : undefined,
         body: body === '' ? undefined : JSON.parse(body),
+        isolation: request.headers[headerNames.isolation]?.toString(),
       });
       response.writeHead(status, { ...headers });
       response.end(typeof answer === 'object' ? JSON.stringify(answer) : answer);

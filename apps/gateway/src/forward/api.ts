@@ -45,7 +45,7 @@ export function forwardToApi(exchange: Exchange, options: ApiForward): void {
   const forward = {
     upstream: options.upstream,
     path: options.path,
-    headers: forwardedHeaders(exchange, { forwarded: true }),
+    headers: forwardedHeaders(exchange, { forwarded: true, keep: [names.isolation] }),
     // The first is the key, if there is one: without a good one there are no large answers.
     holding: options.unread.open(exchange, callers[0]),
     isOurs: true,

@@ -30,7 +30,7 @@ const ours: ReadonlySet<string> = new Set([
   names.trafficAccessToken,
 ]);
 
-/** Every name of this prefix is spoken between SoulBox's own processes. */
+/** Names of this prefix are spoken between SoulBox's own processes, but for those that `keep` allows. */
 const internalPrefix = 'x-soulbox-';
 
 export interface RequestHeaderOptions {
@@ -40,6 +40,8 @@ export interface RequestHeaderOptions {
   readonly forwarded: boolean;
   /** More names to leave out, in lower case. */
   readonly omit?: readonly string[];
+  /** Names of the internal prefix that a client may say to this next hop, in lower case. */
+  readonly keep?: readonly string[];
 }
 
 /** Headers of the request to the next hop, but for those that frame its body. */
@@ -49,7 +51,7 @@ export function forwardedHeaders(exchange: Exchange, options: RequestHeaderOptio
   const result: string[] = ['Host', host];
   forEachHeader(exchange.headers, (name, value, lowerName) => {
     if (hopByHop.has(lowerName) || ours.has(lowerName) || dropped.has(lowerName)) return;
-    if (lowerName.startsWith(internalPrefix)) return;
+    if (lowerName.startsWith(internalPrefix) && options.keep?.includes(lowerName) !== true) return;
     result.push(name, value);
   });
   if (options.forwarded) {

@@ -159,6 +159,15 @@ describe('the API', () => {
     expect(await echo('/', { host: 'api.soulbox.localhost', ...routing('8080') })).toMatchObject({ api: true });
   });
 
+  test('hears which wall a client asks for, and a sandbox does not', async () => {
+    const said = { 'x-soulbox-isolation': 'gvisor', 'x-soulbox-host-token': 'forged' };
+    const { headers } = await echo('/v2/sandboxes', said);
+    expect([headers['x-soulbox-isolation'], headers['x-soulbox-host-token']]).toEqual(['gvisor', undefined]);
+    const inside = await echo('/', { host: `8080-${sandboxId}.soulbox.localhost`, ...said });
+    expect(inside).toMatchObject({ sandbox: true });
+    expect(inside.headers['x-soulbox-isolation']).toBeUndefined();
+  });
+
   test('gets an HTTP/1.0 request without a host', async () => {
     expect(await askRaw(world.gateway.port, 'GET /health HTTP/1.0\r\n\r\n')).toContain('"url":"/health"');
   });

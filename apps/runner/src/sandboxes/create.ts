@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { SoulBoxError } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import { needOfClaim } from '../disk-budget/need.ts';
 import { giveUp, hasTenant, serveCopy, tellCopy } from './copies/make-copy.ts';
@@ -72,15 +73,18 @@ async function beginClaim({ host, table }: CreateContext, sandbox: LiveSandbox, 
 
 /**
  * Makes a copy of a snapshot the tenant's, with all that the request says and the memory and files of the snapshot. Throws
- * `state_damaged`, `state_incompatible` and `sandbox_resume_failed`.
+ * `state_damaged`, `sandbox_resume_failed`, and `state_incompatible`, also when `isolation` is not empty and another than that of the
+ * snapshot.
  */
 export async function createFromSnapshot(
   context: CreateContext,
   snapshotId: string,
   request: CreateRequest,
+  isolation = '',
 ): Promise<RunningSandbox> {
   const { host, pool } = context;
   const snapshot = context.snapshots.get(snapshotId);
+  if (isolation !== '' && isolation !== snapshot.driver) throw otherWall(snapshot.driver, isolation);
   using _place = context.admission.enter();
   using _room = host.disks.admit(needOfClaim(host, snapshot.diskMb), 'What is promised to a new sandbox');
   const startedAt = performance.now();
@@ -116,6 +120,14 @@ async function claimCopy(
     await giveUp(context, sandbox.record.sandboxId, err);
     throw err;
   }
+}
+
+/** Saved memory is that of one driver. Another wall than the one asked for would be found out too late. */
+function otherWall(own: string, wanted: string): SoulBoxError {
+  return new SoulBoxError(
+    'state_incompatible',
+    `It was saved with the isolation "${own}", and sandboxes of it have no other: "${wanted}" needs a template that is built with it.`,
+  );
 }
 
 function tenantFromRequest(request: CreateRequest, sandboxId: string, template: Template, nowMs: number): Tenant {

@@ -18,6 +18,8 @@ export interface ApiKeyRecord {
   readonly hash: string;
   readonly mask: ApiKeyMask;
   readonly createdAt: number;
+  /** What walls off sandboxes and builds that do not say it themselves; empty: nothing is decided by the key. */
+  readonly isolation: string;
   /** True to a minute; undefined while the key was never used. */
   readonly lastUsedAt: number | undefined;
 }

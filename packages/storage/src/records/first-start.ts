@@ -22,11 +22,12 @@ export function hashApiKey(key: string): string {
   return createHash('sha256').update(key).digest('hex');
 }
 
-/** Makes a key of a team. `key` is the only sight of its value: just the hash and a mask are stored. */
+/** Makes a key of a team. `key` is the only sight of its value: just the hash and a mask are stored. `isolation`: see ApiKeyRecord. */
 export async function createApiKey(
   records: Records,
   team: Pick<TeamRecord, 'id'>,
   name: string,
+  isolation = '',
 ): Promise<{ key: Secret; record: ApiKeyRecord }> {
   const value = randomBytes(keyBytes).toString('hex');
   const key = keyPrefix + value;
@@ -42,6 +43,7 @@ export async function createApiKey(
       maskedValueSuffix: value.slice(-4),
     },
     createdAt: Date.now(),
+    isolation,
     lastUsedAt: undefined,
   };
   await records.apiKeys.create(record);

@@ -1,7 +1,8 @@
 import { defineCommand } from 'citty';
+import { isolations } from '@soulbox/contract';
 import { createApiKey } from '@soulbox/storage';
 import { resolveFolders } from '../../config.ts';
-import { dataDirArg, jsonArg, teamArg } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg, parseChoiceFlag, teamArg } from '../../program/shared-args.ts';
 import { UsageError } from '../../program/usage-error.ts';
 import { getTeam } from '../team/find-team.ts';
 import { openRecords } from './open-records.ts';
@@ -14,16 +15,22 @@ export const createKey = defineCommand({
   args: {
     name: { type: 'positional', required: true, description: 'What it is for, such as ci or laptop' },
     team: teamArg,
+    isolation: {
+      type: 'string',
+      description: 'Wall of its sandboxes and builds that do not say it themselves',
+      valueHint: isolations.join('|'),
+    },
     'data-dir': dataDirArg,
     json: jsonArg,
   },
   async run({ args }) {
     if (!nameForm.test(args.name))
       throw new UsageError('NAME must have 1 to 100 characters, none of them a control character.');
+    const isolation = parseChoiceFlag('isolation', args.isolation, isolations);
     const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: true });
     await using _ = records;
     const team = await getTeam(records, args.team);
-    const { key, record } = await createApiKey(records, team, args.name);
+    const { key, record } = await createApiKey(records, team, args.name, isolation);
     if (args.json === true) console.log(JSON.stringify({ id: record.id, name: record.name, key: key.reveal() }));
     else console.log(key.reveal());
   },

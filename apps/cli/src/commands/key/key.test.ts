@@ -44,6 +44,20 @@ test('a key is revoked by name or by id', async () => {
   expect(await list()).toEqual([]);
 });
 
+test('a key can decide on the wall of its sandboxes', async () => {
+  expect((await key('create', 'walled', '--isolation', 'gvisor')).code).toBe(0);
+  await key('create', 'open');
+  const listed = JSON.parse((await key('list', '--json')).stdout) as { name: string; isolation: string | null }[];
+  expect(listed.map(({ name, isolation }) => [name, isolation])).toEqual([
+    ['walled', 'gvisor'],
+    ['open', null],
+  ]);
+  expect((await key('list')).stdout).toMatch(/ISOLATION[\s\S]*gvisor/);
+  const refused = await key('create', 'x', '--isolation', 'paper');
+  expect(refused.code).not.toBe(0);
+  expect(refused.stderr).toMatch(/container.*gvisor/);
+});
+
 test('revoking says why it did nothing', async () => {
   await key('create', 'same');
   await key('create', 'same');

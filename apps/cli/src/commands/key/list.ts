@@ -16,13 +16,21 @@ export const listKeys = defineCommand({
       id: key.id,
       name: key.name,
       key: `${key.mask.prefix}${key.mask.maskedValuePrefix}...${key.mask.maskedValueSuffix}`,
+      isolation: key.isolation === '' ? null : key.isolation,
       createdAt: new Date(key.createdAt).toISOString(),
       lastUsedAt: key.lastUsedAt === undefined ? null : new Date(key.lastUsedAt).toISOString(),
     }));
     if (args.json === true) console.log(JSON.stringify(keys));
     else {
-      const rows = keys.map((key) => [key.id, key.name, key.key, key.createdAt, key.lastUsedAt ?? 'never']);
-      console.log(renderTable(['ID', 'NAME', 'KEY', 'CREATED', 'LAST USED'], rows));
+      const rows = keys.map((key) => [
+        key.id,
+        key.name,
+        key.key,
+        key.isolation ?? '',
+        key.createdAt,
+        key.lastUsedAt ?? 'never',
+      ]);
+      console.log(renderTable(['ID', 'NAME', 'KEY', 'ISOLATION', 'CREATED', 'LAST USED'], rows));
     }
   },
 });

@@ -1,4 +1,5 @@
 import { defineCommand } from 'citty';
+import { isolations } from '@soulbox/contract';
 import { createPatiently } from '../../api/create-patiently.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiSandbox } from '../../api/wire.ts';
@@ -20,7 +21,11 @@ export const createSandbox = defineCommand({
       valueHint: 'SECONDS',
     },
     'auto-resume': { type: 'boolean', description: 'Resume it by itself when a request comes for it' },
-    isolation: { type: 'string', description: "Its wall (default: the server's)", valueHint: 'container|gvisor' },
+    isolation: {
+      type: 'string',
+      description: "Its wall (default: the key's, the template's, the server's)",
+      valueHint: isolations.join('|'),
+    },
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
@@ -30,7 +35,7 @@ export const createSandbox = defineCommand({
       templateID: args.template ?? 'base',
       timeout: parseNumberFlag('timeout', args.timeout, 1, 999_999_999),
       idleTimeout: parseNumberFlag('idle-timeout', args['idle-timeout'], 1, 999_999_999),
-      isolation: parseChoiceFlag('isolation', args.isolation, ['container', 'gvisor']),
+      isolation: parseChoiceFlag('isolation', args.isolation, isolations),
       autoPause: onTimeout === undefined ? undefined : onTimeout === 'pause',
       autoResume: args['auto-resume'] === true ? { enabled: true } : undefined,
     };

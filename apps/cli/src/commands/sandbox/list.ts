@@ -24,11 +24,12 @@ export const listSandboxes = defineCommand({
       sandbox.sandboxID,
       sandbox.alias ?? sandbox.templateID,
       sandbox.state,
+      sandbox.isolation,
       `${sandbox.cpuCount}`,
       `${sandbox.memoryMB} MiB`,
       sandbox.startedAt,
       sandbox.endAt,
     ]);
-    console.log(renderTable(['ID', 'TEMPLATE', 'STATE', 'CPU', 'MEMORY', 'STARTED', 'ENDS'], rows));
+    console.log(renderTable(['ID', 'TEMPLATE', 'STATE', 'ISOLATION', 'CPU', 'MEMORY', 'STARTED', 'ENDS'], rows));
   },
 });

@@ -30,7 +30,12 @@ const status = (state: string, logEntries: object[], more: object = {}): Scripte
 async function build(answers: readonly ScriptedAnswer[], ...args: string[]) {
   await using api = await startScriptedApi(answers);
   const result = await runCli(['template', 'build', ...args], api.environment);
-  return { ...result, asked: api.seen.map(({ line }) => line), bodies: api.seen.map(({ body }) => body) };
+  return {
+    ...result,
+    asked: api.seen.map(({ line }) => line),
+    walls: api.seen.map(({ isolation }) => isolation),
+    bodies: api.seen.map(({ body }) => body),
+  };
 }
 
 test('a folder with a Dockerfile is built, its log shown as it comes', async () => {
@@ -59,6 +64,15 @@ test('a Dockerfile by its own name, commands of the caller, and JSON', async () 
   expect(JSON.parse(result.stdout)).toEqual({ name: 'mine', tags: ['v1'], templateID: 't1', buildID: 'b1' });
   expect(result.bodies[1]).toMatchObject({ startCmd: 'own', readyCmd: 'test' });
   expect(result.stderr).toContain('shown');
+});
+
+test('a build can have another wall than the server decides', async () => {
+  await writeFile(join(folder, 'Dockerfile'), 'FROM debian:stable\n');
+  const answers = [requested, started, status('ready', []), status('ready', [])];
+  const { code, walls } = await build(answers, folder, 'mine', '--isolation', 'gvisor');
+  expect([code, walls[1]]).toEqual([0, 'gvisor']);
+  const refused = await build([], folder, 'mine', '--isolation', 'paper');
+  expect(refused.stderr).toMatch(/container.*gvisor/);
 });
 
 describe('what fails is one clear line', () => {

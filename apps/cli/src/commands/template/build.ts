@@ -1,11 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
+import { headers, isolations } from '@soulbox/contract';
 import { defineCommand } from 'citty';
 import { ApiError } from '../../api/api-error.ts';
 import { findApi } from '../../api/connection.ts';
 import { createBuildLogPrinter } from '../../output/build-log.ts';
-import { apiDataDirArg, jsonArg, parseNumberFlag } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
 import { UsageError } from '../../program/usage-error.ts';
 
 /** In this order, as the official CLI looks for them. */
@@ -30,6 +31,11 @@ export const buildTemplate = defineCommand({
       valueHint: 'COMMAND',
     },
     'ready-command': { type: 'string', description: 'Succeeds once that is ready', valueHint: 'COMMAND' },
+    isolation: {
+      type: 'string',
+      description: "Wall of the build and of all its sandboxes (default: the key's, the base's, the server's)",
+      valueHint: isolations.join('|'),
+    },
     force: { type: 'boolean', description: 'Take nothing from the cache' },
     verbose: { type: 'boolean', description: 'Show entries of the level debug too' },
     'data-dir': apiDataDirArg,
@@ -39,6 +45,7 @@ export const buildTemplate = defineCommand({
     const cpuCount = parseNumberFlag('cpus', args.cpus, 1, 32);
     const memoryMB = parseNumberFlag('memory-mb', args['memory-mb'], 128, 1_048_576);
     const minFreeDiskMb = parseNumberFlag('free-disk-mb', args['free-disk-mb'], 0, 16_777_216);
+    const isolation = parseChoiceFlag('isolation', args.isolation, isolations);
     const commands = { start: args['start-command'], ready: args['ready-command'] };
     if (commands.start !== undefined && commands.ready === undefined)
       throw new UsageError('--start-command needs --ready-command.');
@@ -58,6 +65,7 @@ export const buildTemplate = defineCommand({
     const building = Template.build(template, args.name, {
       ...{ apiUrl: api.url, apiKey: api.key.reveal(), skipCache: args.force === true, onBuildLogs: print },
       ...(args.tags === undefined ? {} : { tags: args.tags.split(',').map((tag) => tag.trim()) }),
+      ...(isolation === undefined ? {} : { apiHeaders: { [headers.isolation]: isolation } }),
       ...(cpuCount === undefined ? {} : { cpuCount }),
       ...(memoryMB === undefined ? {} : { memoryMB }),
       ...(minFreeDiskMb === undefined ? {} : { minFreeDiskMb }),

@@ -1,5 +1,6 @@
 import { defineCommand } from 'citty';
 import { createLogger } from '@soulbox/base';
+import { isolations } from '@soulbox/contract';
 import { importTemplate, openTemplateStore } from '@soulbox/templates';
 import { resolveFolders } from '../../config.ts';
 import { createProgress } from '../../output/progress.ts';
@@ -18,7 +19,7 @@ export const importCommand = defineCommand({
     isolation: {
       type: 'string',
       description: "Wall of its sandboxes (default: the server's)",
-      valueHint: 'container|gvisor',
+      valueHint: isolations.join('|'),
     },
     'tls-verify': {
       type: 'string',
@@ -39,7 +40,7 @@ export const importCommand = defineCommand({
     const cpuCount = parseNumberFlag('cpus', args.cpus, 1, 64);
     const memoryMb = parseNumberFlag('memory-mb', args['memory-mb'], 128, 1_048_576);
     const diskMb = parseNumberFlag('disk-mb', args['disk-mb'], 64, 16_777_216);
-    const isolation = parseChoiceFlag('isolation', args.isolation, ['container', 'gvisor']);
+    const isolation = parseChoiceFlag('isolation', args.isolation, isolations);
     const store = openTemplateStore(resolveFolders(args['data-dir']).templatesDirectory);
     await store.sweep();
     using progress = createProgress(`Importing ${args.name}:`);

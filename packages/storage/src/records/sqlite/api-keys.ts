@@ -16,6 +16,7 @@ function keyFromRow(row: Record<string, SQLOutputValue>): ApiKeyRecord {
       maskedValueSuffix: String(row['masked_suffix']),
     },
     createdAt: Number(row['created_at']),
+    isolation: String(row['isolation']),
     lastUsedAt: row['last_used_at'] === null ? undefined : Number(row['last_used_at']),
   };
 }
@@ -24,8 +25,8 @@ function keyFromRow(row: Record<string, SQLOutputValue>): ApiKeyRecord {
 export function sqliteApiKeys(db: DatabaseSync): ApiKeyRecords {
   const insert = db.prepare(
     `INSERT INTO api_keys
-       (id, team_id, name, hash, prefix, value_length, masked_prefix, masked_suffix, created_at, last_used_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       (id, team_id, name, hash, prefix, value_length, masked_prefix, masked_suffix, created_at, last_used_at, isolation)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const byHash = db.prepare('SELECT * FROM api_keys WHERE hash = ?');
   const byId = db.prepare('SELECT * FROM api_keys WHERE team_id = ? AND id = ?');
@@ -41,7 +42,7 @@ export function sqliteApiKeys(db: DatabaseSync): ApiKeyRecords {
         insert.run(
           ...[key.id, key.teamId, key.name, key.hash],
           ...[mask.prefix, mask.valueLength, mask.maskedValuePrefix, mask.maskedValueSuffix],
-          ...[key.createdAt, key.lastUsedAt ?? null],
+          ...[key.createdAt, key.lastUsedAt ?? null, key.isolation],
         );
       } catch (thrown) {
         if (!isDuplicate(thrown)) throw thrown;

@@ -302,6 +302,8 @@ export const migrations: readonly string[] = [
    CREATE TRIGGER events_discounted AFTER DELETE ON events BEGIN
      UPDATE team_counts SET events = events - 1 WHERE team_id = OLD.team_id;
    END;`,
+  // What walls off the sandboxes of a key that do not say it themselves.
+  `ALTER TABLE api_keys ADD COLUMN isolation TEXT NOT NULL DEFAULT '';`,
 ];
 
 /** Throws `config_invalid`. */

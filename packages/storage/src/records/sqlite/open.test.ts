@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeBuilds } from '../builds-contract.ts';
-import { ensureDefaultTeam } from '../first-start.ts';
+import { createApiKey, ensureDefaultTeam } from '../first-start.ts';
 import { describeFunctions } from '../functions-contract.ts';
 import { describeHistory } from '../history-contract.ts';
 import { describeKv } from '../kv-contract.ts';
@@ -81,6 +81,22 @@ describe('opening a records file', () => {
     expect(await records.sandboxes.find('ib')).toMatchObject({ state: 'ended', cause: 'timeout', stateSince: 50 });
     expect((await records.sandboxes.list(listQuery('t1'))).sandboxes.map((row) => row.id)).toEqual(['ia']);
     expect(await records.sandboxes.clearCreations()).toBe(1);
+  });
+
+  it('takes over keys of a file from before keys had a wall', async () => {
+    const step = migrations.findIndex((sql) => sql.includes('api_keys ADD COLUMN isolation'));
+    const db = new DatabaseSync(path);
+    migrate(db, migrations.slice(0, step));
+    db.exec(`
+      INSERT INTO teams VALUES ('t1', 'default', 1, 1);
+      INSERT INTO api_keys VALUES ('k1', 't1', 'old', 'aa', 'e2b_', 40, 'ab', 'cdef', 5, 6);`);
+    db.close();
+    await using records = openSqliteRecords(path);
+    const old = await records.apiKeys.findByHash('aa');
+    expect(old).toMatchObject({ id: 'k1', name: 'old', isolation: '', createdAt: 5, lastUsedAt: 6 });
+    const { record } = await createApiKey(records, { id: 't1' }, 'new', 'gvisor');
+    expect((await records.apiKeys.list('t1')).map(({ isolation }) => isolation)).toEqual(['', 'gvisor']);
+    expect(await records.apiKeys.findByHash(record.hash)).toEqual(record);
   });
 
   it('takes over the events of a file that kept a copy of the metadata with each', async () => {

@@ -1,0 +1,39 @@
+import { SoulBoxError } from '@soulbox/base';
+import { headers, isIsolation, isolationMetadataKey, isolations } from '@soulbox/contract';
+import type { FastifyRequest } from 'fastify';
+import { callerOf } from '../auth/authenticate.ts';
+import { shown } from '../http/shown.ts';
+
+interface Wish {
+  readonly isolation?: string | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/**
+ * The wall that a request asks for: by the field `isolation`, or as the official clients can say it, by a header or in the metadata;
+ * else the one that its key decides on. Empty: the template or the server decides. Throws `bad_request` for a wall that there is not,
+ * and where two places name different ones.
+ */
+export function wishedIsolation(request: FastifyRequest, body: Wish): string {
+  const said = [
+    { place: 'the field isolation', value: body.isolation },
+    { place: `the header ${headers.isolation}`, value: headerOf(request) },
+    { place: `the metadata ${isolationMetadataKey}`, value: body.metadata?.[isolationMetadataKey] },
+  ].flatMap(({ place, value }) => (value === undefined ? [] : [{ place, value }]));
+  for (const { place, value } of said)
+    if (!isIsolation(value))
+      throw new SoulBoxError('bad_request', `${place} says ${shown(value)}: it can be ${isolations.join(' or ')}`);
+  const [first] = said;
+  if (first === undefined) return callerOf(request).isolation;
+  const other = said.find(({ value }) => value !== first.value);
+  if (other === undefined) return first.value;
+  throw new SoulBoxError(
+    'bad_request',
+    `${first.place} says ${first.value}, but ${other.place} says ${other.value}: name one isolation`,
+  );
+}
+
+function headerOf(request: FastifyRequest): string | undefined {
+  const value = request.headers[headers.isolation];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
