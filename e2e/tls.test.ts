@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { join } from 'node:path';
@@ -72,6 +73,19 @@ test('without the CA nobody is fooled', async () => {
   const { code, stderr } = await runNode([program], { E2B_API_KEY, E2B_DOMAIN });
   expect(code).not.toBe(0);
   expect(stderr).toMatch(/certificate|fetch failed/i);
+});
+
+test('what clients are to trust can be read by every user of the host, and the bundle has the authorities of the system too', () => {
+  const nobody = 65_534;
+  const read = (file: string): string =>
+    execFileSync('cat', [file], { uid: nobody, gid: nobody, encoding: 'utf8', maxBuffer: 2 ** 24 });
+  const { SSL_CERT_FILE: bundleFile = '', REQUESTS_CA_BUNDLE: other } = server.tls;
+  expect(other).toBe(bundleFile);
+  const own = read(authorityFile);
+  const bundle = read(bundleFile);
+  expect(bundle.endsWith(own)).toBe(true);
+  expect(bundle).toContain(readFileSync('/etc/ssl/certs/ca-certificates.crt', 'utf8'));
+  expect(() => read(join(server.dataDirectory, 'tls/ca.pem'))).toThrow();
 });
 
 test('the CA names itself as one, and its key is kept from others', () => {

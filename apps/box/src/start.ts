@@ -26,6 +26,8 @@ import { recipes } from './recipes.ts';
 import { keepReserve } from './keep-reserve.ts';
 import { claimInstance } from './instance-lock.ts';
 import { claimDataDirectory, removeServerFile, writeServerFile } from './server-file.ts';
+import { keepTrust } from './trust.ts';
+import type { Trust } from './trust.ts';
 
 /** The template a create gets when the client names none, kept warm from the start. */
 export const defaultTemplate = 'base';
@@ -168,7 +170,11 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
     }),
   );
 
-  const { clientEnvironment, tlsEnvironment } = environments(config, gateway, apiKey);
+  const trust =
+    gateway.caFile === undefined
+      ? undefined
+      : started.use(await keepTrust(config.runner.instance, gateway.caFile, logger));
+  const { clientEnvironment, tlsEnvironment } = environments(config, gateway, { apiKey, trust });
   const { E2B_API_KEY: _, ...client } = { ...clientEnvironment, ...tlsEnvironment };
   const ports = { port: gateway.port, tlsPort: gateway.tlsPort ?? 0 };
   await writeServerFile(dataDirectory, { ...place, ...ports, state: 'ready', client });
@@ -199,10 +205,15 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
   };
 }
 
+/** Node.js adds authorities to its own. Python's httpx and requests each read a variable, for a file in place of their own. */
+function trustVariables({ caFile, bundleFile }: Trust): Record<string, string> {
+  return { NODE_EXTRA_CA_CERTS: caFile, SSL_CERT_FILE: bundleFile, REQUESTS_CA_BUNDLE: bundleFile };
+}
+
 function environments(
   config: BoxConfig,
   gateway: Gateway,
-  apiKey: Secret,
+  { apiKey, trust }: { readonly apiKey: Secret; readonly trust: Trust | undefined },
 ): Pick<Box, 'clientEnvironment' | 'tlsEnvironment'> {
   const host = config.gateway.host === '0.0.0.0' ? '127.0.0.1' : config.gateway.host;
   const url = `http://${host}:${gateway.port}`;
@@ -211,7 +222,7 @@ function environments(
   const tlsEnvironment = {
     E2B_DOMAIN: `${config.gateway.domain}:${gateway.tlsPort}`,
     E2B_API_KEY: apiKey.reveal(),
-    ...(gateway.caFile === undefined ? {} : { NODE_EXTRA_CA_CERTS: gateway.caFile }),
+    ...(trust === undefined ? {} : trustVariables(trust)),
   };
   return { clientEnvironment, tlsEnvironment };
 }

@@ -135,10 +135,11 @@ async function clientEnvironments(
   const only = (names: readonly string[]): Record<string, string> => ({
     ...Object.fromEntries(Object.entries(server.client).filter(([name]) => names.includes(name))),
     E2B_API_KEY: key.reveal(),
+    E2B_ACCESS_TOKEN: key.reveal(),
   });
   return {
     clientEnvironment: only(['E2B_API_URL', 'E2B_SANDBOX_URL']),
-    tlsEnvironment: only(['E2B_DOMAIN', 'NODE_EXTRA_CA_CERTS']),
+    tlsEnvironment: only(['E2B_DOMAIN', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE']),
   };
 }
 

@@ -17,7 +17,8 @@ export async function readClientEnvironment(
     throw new SoulBoxError('config_invalid', 'The server runs without TLS (SOULBOX_TLS=false).');
   }
   const wanted = Object.entries(server.client).filter(([name]) => !tls || !plainNames.includes(name));
-  return { ...Object.fromEntries(wanted), E2B_API_KEY: key.reveal() };
+  // The CLI of E2B up to 2.10 asks for an access token too; any key of ours is one.
+  return { ...Object.fromEntries(wanted), E2B_API_KEY: key.reveal(), E2B_ACCESS_TOKEN: key.reveal() };
 }
 
 /** Lines for `eval`. With `tls` they also take back what an earlier `eval` for plain HTTP has set. */

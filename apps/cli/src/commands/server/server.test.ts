@@ -109,6 +109,12 @@ test.skipIf(!hasTemplate)('a detached server serves, is found, refuses a second 
   expect(status).toMatchObject({ running: true, state: 'ready', instance, sandboxes: 0 });
   expect((await cli('status')).stdout).toContain('is ready');
 
+  const variables = JSON.parse((await cli('env', '--json', '--tls')).stdout) as Record<string, string>;
+  expect(Object.keys(variables).sort()).toEqual([
+    ...['E2B_ACCESS_TOKEN', 'E2B_API_KEY', 'E2B_DOMAIN'],
+    ...['NODE_EXTRA_CA_CERTS', 'REQUESTS_CA_BUNDLE', 'SSL_CERT_FILE'],
+  ]);
+  expect(variables['E2B_ACCESS_TOKEN']).toBe(variables['E2B_API_KEY']);
   const shell = 'eval "$1"; echo "$E2B_API_URL $E2B_DOMAIN $E2B_API_KEY"';
   const plain = await run('sh', ['-c', shell, 'sh', (await cli('env')).stdout]);
   expect(plain).toMatch(new RegExp(`^http://127.0.0.1:${status.port} soulbox.localhost:\\d+ e2b_[0-9a-f]{40}\n$`));

@@ -113,7 +113,7 @@ async function runInForeground(
 
 function tell(server: ServerFile, variables: Readonly<Record<string, string>>, json: boolean): void {
   const { pid, port, tlsPort } = server;
-  const { E2B_API_KEY, ...others } = variables;
+  const { E2B_API_KEY: _key, E2B_ACCESS_TOKEN: _token, ...others } = variables;
   // What is no terminal is a log or a journal, which is kept and sent around.
   const environment = process.stdout.isTTY ? variables : others;
   console.log(json ? JSON.stringify({ pid, port, tlsPort, environment }) : toShellLines(environment, false));

@@ -1,0 +1,54 @@
+import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree } from '@soulbox/base';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { trustFiles, writeTrust } from './trust.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'box-trust-'));
+  await writeFile(join(directory, 'own.pem'), 'OURS\n', { mode: 0o600 });
+});
+afterEach(async () => {
+  await removeTree(directory);
+});
+
+const system = (): string => join(directory, 'system.crt');
+const publish = async (bundles = [join(directory, 'missing'), system()]): Promise<string> => {
+  const folder = join(directory, 'trust');
+  await writeTrust(folder, join(directory, 'own.pem'), bundles);
+  return await readFile(trustFiles(folder).bundleFile, 'utf8');
+};
+
+test('the bundle holds the authorities of the system and ours, the other file ours alone', async () => {
+  await writeFile(system(), 'THEIRS');
+  expect(await publish()).toBe('THEIRS\nOURS\n');
+  expect(await readFile(trustFiles(join(directory, 'trust')).caFile, 'utf8')).toBe('OURS\n');
+});
+
+test('it follows when either changes', async () => {
+  await writeFile(system(), 'THEIRS\n');
+  await publish();
+  await writeFile(system(), 'OTHERS\n');
+  expect(await publish()).toBe('OTHERS\nOURS\n');
+  await writeFile(join(directory, 'own.pem'), 'NEW\n');
+  expect(await publish()).toBe('OTHERS\nNEW\n');
+});
+
+test('a system without authorities leaves ours', async () => {
+  expect(await publish([])).toBe('OURS\n');
+});
+
+test('every user of the host can read them, whatever the umask of the server', async () => {
+  const umask = process.umask(0o077);
+  try {
+    await publish();
+  } finally {
+    process.umask(umask);
+  }
+  const folder = join(directory, 'trust');
+  const { caFile, bundleFile } = trustFiles(folder);
+  const modes = await Promise.all([folder, caFile, bundleFile].map(async (path) => await stat(path)));
+  expect(modes.map(({ mode }) => mode & 0o777)).toEqual([0o755, 0o644, 0o644]);
+});
