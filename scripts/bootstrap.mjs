@@ -19,6 +19,7 @@ const scripts = {
   moments: ['scripts/run-prepared.ts', 'e2e/moments/main.ts'],
   soak: ['scripts/run-prepared.ts', 'e2e/soak/main.ts'],
   fill: ['scripts/run-prepared.ts', 'e2e/fill/main.ts'],
+  'test:clients': ['scripts/run-prepared.ts', 'e2e/clients/main.ts'],
 };
 
 const [mode = '', ...rest] = process.argv.slice(2);

@@ -6,7 +6,7 @@ import { removeTree } from '@soulbox/base';
 import { nodeProgram } from '@soulbox/testing';
 
 const cliProgram = join(import.meta.dirname, '../../node_modules/@e2b/cli/dist/index.js');
-const timeoutMs = 60_000;
+const usualTimeoutMs = 60_000;
 
 export interface Output {
   readonly code: number | null;
@@ -19,6 +19,7 @@ export async function runNode(
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
   input = '',
+  timeoutMs = usualTimeoutMs,
 ): Promise<Output> {
   const home = await mkdtemp(join(tmpdir(), 'soulbox-e2e-home-'));
   const path = process.env['PATH'] ?? '/usr/bin:/bin';

@@ -1,0 +1,39 @@
+/** One client package, or one that is built on one: its scenario, and the versions that are run. */
+export interface ClientPackage {
+  readonly name: string;
+  /** A file in `scenarios/`. */
+  readonly scenario: string;
+  /** Whether the scenario takes the path of a program, not a module. */
+  readonly isProgram: boolean;
+  /** What a program that uses it installs besides, with the range of versions. */
+  readonly besides: Readonly<Record<string, string>>;
+  /** Every stable version since 1.0.0, or the newest alone, whatever its number. */
+  readonly versions: 'all' | 'newest';
+  /** In CI, besides the newest; none: only in `npm run test:clients`. */
+  readonly inCi: readonly string[];
+}
+
+/** Versions at which something of the wire changed. */
+const turningPoints = ['1.0.1', '1.13.2', '2.0.1', '2.5.0', '2.6.4', '2.7.0', '2.14.0', '2.14.1', '2.24.0', '2.38.3'];
+
+const library = { isProgram: false, besides: {}, versions: 'all', inCi: [] } as const;
+/** Of others, who follow the clients: what they published last is what their users have. */
+const ontop = { ...library, versions: 'newest' } as const;
+
+export const clientPackages: readonly ClientPackage[] = [
+  { ...library, name: 'e2b', scenario: 'e2b.mjs', inCi: turningPoints },
+  { ...library, name: '@e2b/code-interpreter', scenario: 'code-interpreter.mjs' },
+  { ...library, name: '@e2b/desktop', scenario: 'desktop.mjs' },
+  { ...library, name: '@e2b/cli', scenario: 'cli.mjs', isProgram: true },
+  {
+    ...ontop,
+    name: '@openai/agents-extensions',
+    scenario: 'agents-extensions.mjs',
+    besides: { '@openai/agents': '*', e2b: '^2.14.1', zod: '^4.0.0' },
+  },
+  { ...ontop, name: '@mastra/e2b', scenario: 'mastra.mjs', besides: { '@mastra/core': '*' } },
+  { ...ontop, name: '@computesdk/e2b', scenario: 'computesdk.mjs' },
+  { ...ontop, name: '@evolvingmachines/e2b', scenario: 'evolve.mjs' },
+  { ...ontop, name: '@llamaindex/tools', scenario: 'llamaindex.mjs' },
+  { ...ontop, name: '@modelcontextprotocol/sdk', scenario: 'mcp.mjs', besides: { e2b: '*' } },
+];
