@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { membersOf } from './json-text.ts';

@@ -13,7 +13,7 @@ const table = {
   paused: '.......US.E',
   resuming: '....R.D...E',
   snapshotting: '....R.D...E',
-  restoring: '....R.....E',
+  restoring: '...CR.....E',
   ending: '...........',
 } satisfies Record<SandboxState, string>;
 
