@@ -63,7 +63,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
     '%s that prints without end to a client that does not read is held up, not kept in memory',
     async (language, code) => {
       const memory = async (): Promise<number> =>
-        Number((await sandbox().commands.run("ps -o rss= -p $(pgrep -f '[u]vicorn main:app')")).stdout) / 1024;
+        Number((await sandbox().commands.run("ps -o rss= -p $(pgrep -f 'node .*/[s]erver.cjs')")).stdout) / 1024;
       await isAlive(language);
       const before = await memory();
       const gone = new AbortController();
