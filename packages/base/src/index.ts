@@ -22,3 +22,4 @@ export type { ConfigKey, ConfigSchema, ConfigOf } from './config.ts';
 export { boundInterimAnswers, createInterimBudget } from './interim-answers.ts';
 export { addressGroup } from './address-group.ts';
 export { createByteCollector } from './byte-collector.ts';
+export { escapeHtml } from './escape-html.ts';

@@ -1,12 +1,5 @@
 import { createHash } from 'node:crypto';
-
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
+import { escapeHtml } from '@soulbox/base';
 
 /** Text that is HTML already: what `markup` made. */
 export class Html {
@@ -24,7 +17,7 @@ export function markup(parts: TemplateStringsArray, ...values: readonly Value[])
   const show = (value: Value): string => {
     if (value instanceof Html) return value.text;
     if (typeof value === 'object') return value.map(({ text }) => text).join('');
-    return String(value).replace(/[&<>"']/g, (character) => entities[character] ?? '');
+    return escapeHtml(String(value));
   };
   return new Html(parts.map((part, index) => part + (index < values.length ? show(values[index] ?? '') : '')).join(''));
 }

@@ -1,3 +1,4 @@
+import { escapeHtml } from '@soulbox/base';
 import type { EdgeError } from './edge-error.ts';
 
 const titles: Readonly<Record<number, string>> = {
@@ -40,16 +41,4 @@ dd { margin: 0; font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 </body>
 </html>
 `;
-}
-
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => entities[character] ?? '');
 }
