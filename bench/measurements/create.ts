@@ -1,8 +1,7 @@
-import type { ServerProcess } from '@soulbox/testing';
 import type { Engine } from '../engines/engine.ts';
 import { openDocker } from '../engines/docker.ts';
 import { openPodman } from '../engines/podman.ts';
-import type { Lab } from '../lab.ts';
+import { firstOutput } from '../first-output.ts';
 import type { Figure, Measurement, Skipped } from '../measurement.ts';
 
 /** First rounds that are thrown away: connections open, code is compiled, files come into the page cache. */
@@ -54,18 +53,3 @@ const aims = [
   ],
   [{ at: 'p50', atMost: 250 }],
 ] as const;
-
-/** From the call of `create` to the first byte that a command in the new sandbox writes. */
-async function firstOutput(lab: Lab, server: ServerProcess): Promise<number> {
-  await lab.settle(server);
-  const startedAt = performance.now();
-  const sandbox = await lab.create(server);
-  let firstByteAt = Number.NaN;
-  await sandbox.commands.run('echo ready', {
-    onStdout: () => {
-      if (Number.isNaN(firstByteAt)) firstByteAt = performance.now();
-    },
-  });
-  await sandbox.kill();
-  return firstByteAt - startedAt;
-}

@@ -5,6 +5,7 @@ import { silentLogger } from '@soulbox/base';
 import { openTemplateStore } from '@soulbox/templates';
 import { testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
+import { firstOutput } from '../first-output.ts';
 import { connectionTo } from '../lab.ts';
 import type { Lab } from '../lab.ts';
 import type { Figure, Measurement, Skipped } from '../measurement.ts';
@@ -72,20 +73,6 @@ async function buildOn(server: ServerProcess): Promise<string> {
     .setStartCmd('python3 -m http.server 8000', waitForPort(8000));
   await Template.build(template, name, { ...connectionTo(server), cpuCount: 1, memoryMB: 512 });
   return name;
-}
-
-async function firstOutput(lab: Lab, server: ServerProcess, template: string): Promise<number> {
-  await lab.quiet(server);
-  const startedAt = performance.now();
-  const sandbox = await lab.create(server, template);
-  let firstByteAt = Number.NaN;
-  await sandbox.commands.run('echo ready', {
-    onStdout: () => {
-      if (Number.isNaN(firstByteAt)) firstByteAt = performance.now();
-    },
-  });
-  await sandbox.kill();
-  return firstByteAt - startedAt;
 }
 
 async function measureBurst(lab: Lab, template: string): Promise<Figure> {

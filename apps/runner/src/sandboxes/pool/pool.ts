@@ -1,4 +1,4 @@
-import { SoulBoxError } from '@soulbox/base';
+import { isDiskFull, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import type { LiveSandbox } from '../table.ts';
 import { shelfNameOf } from './blueprint.ts';
@@ -76,8 +76,7 @@ export interface Pool {
 }
 
 function pauseAfter(error: unknown, { kind }: Blueprint): number {
-  const isLong = kind === 'snapshot' || (error instanceof SoulBoxError && error.reason === 'disk_full');
-  return isLong ? longPauseMs : refillPauseMs;
+  return kind === 'snapshot' || isDiskFull(error) ? longPauseMs : refillPauseMs;
 }
 
 export function createPool(options: PoolOptions): Pool {

@@ -1,0 +1,17 @@
+import type { ServerProcess } from '@soulbox/testing';
+import type { Lab } from './lab.ts';
+
+/** From the call of `create` to the first byte that a command in the new sandbox writes, in ms. Other sandboxes are at rest before. */
+export async function firstOutput(lab: Lab, server: ServerProcess, template = 'base'): Promise<number> {
+  await lab.quiet(server);
+  const startedAt = performance.now();
+  const sandbox = await lab.create(server, template);
+  let firstByteAt = Number.NaN;
+  await sandbox.commands.run('echo ready', {
+    onStdout: () => {
+      if (Number.isNaN(firstByteAt)) firstByteAt = performance.now();
+    },
+  });
+  await sandbox.kill();
+  return firstByteAt - startedAt;
+}
