@@ -5,8 +5,8 @@ import { recall, remember } from './memory.ts';
 import { untilAnswered } from './patience.ts';
 
 const timeoutMs = 1_800_000;
-/** Of copies: when nobody is told of one that was made, it ends by itself. */
-const copyTimeoutMs = 60_000;
+/** Of copies: when nobody is told of one that was made, it ends by itself. On a busy host a copy is asked a minute after it was made. */
+const copyTimeoutMs = 180_000;
 /** A fork takes longer than the server mostly lives. */
 const attempts = 6;
 
