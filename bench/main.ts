@@ -62,7 +62,7 @@ if (values.help || unknown.length > 0 || (isolation !== 'container' && isolation
 }
 
 const host = await readHostFacts();
-const before = values.compare === undefined ? undefined : await readResults(values.compare);
+const before = values.compare === undefined ? undefined : await readResults(values.compare).catch(giveUp);
 const results: Result[] = [];
 const file = await openResultsFile(host, isolation);
 {
@@ -94,3 +94,8 @@ if (before !== undefined)
   console.log(`before: ${values.compare ?? ''}, isolation ${before.isolation}\n${describeHost(before.host)}`);
 console.log(`results: ${file.path}`);
 process.exit(results.some((result) => 'failed' in result) ? 1 : 0);
+
+function giveUp(error: unknown): never {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(2);
+}

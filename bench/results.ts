@@ -42,16 +42,22 @@ export async function openResultsFile(
   };
 }
 
-/** Throws for a file that is none of these. */
+/** Throws, with what is wrong, for a file that is none of these. */
 export async function readResults(path: string): Promise<EarlierResults> {
-  const { host, isolation, results } = JSON.parse(await readFile(path, 'utf8')) as {
-    host: HostFacts;
-    isolation: string;
-    results: Result[];
-  };
-  return {
-    host,
-    isolation,
-    figures: new Map(results.filter(isFigure).map((figure) => [figure.what, summarize(figure)])),
-  };
+  try {
+    const { host, isolation, results } = JSON.parse(await readFile(path, 'utf8')) as Stored;
+    return {
+      host,
+      isolation,
+      figures: new Map(results.filter(isFigure).map((figure) => [figure.what, summarize(figure)])),
+    };
+  } catch (cause) {
+    throw new Error(`${path} cannot be read as a result file of the bench: ${String(cause)}`, { cause });
+  }
+}
+
+interface Stored {
+  readonly host: HostFacts;
+  readonly isolation: string;
+  readonly results: readonly Result[];
 }
