@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { copyFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, run } from '@soulbox/base';
-import { readSealedJson, writeSealedJson } from '@soulbox/states';
+import { readSealedJson, writeSealedJson } from '@soulbox/checkpoints';
 import { listHostTraces, makeTestDirectory, nodeProgram } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';

@@ -24,6 +24,6 @@ export const mutatedRooms: readonly MutatedRoom[] = [
   ...beside('packages/isolation/src/container/pager', 'verified-pages', 'task', 'user-fault', 'poll-set', 'record'),
   ...beside('packages/isolation/src/container/checkpoint', 'large-mappings', 'user-namespace-image'),
   ...beside('packages/contract/src', 'file-signature'),
-  ...beside('packages/states/src', 'collect'),
+  ...beside('packages/checkpoints/src', 'collect'),
   ...beside('packages/runtimes/src', 'detect', 'version', 'clues', 'script-clues', 'package-json', 'project-file'),
 ];

@@ -10,7 +10,7 @@ import { openVault, startFunctions } from '@soulbox/functions';
 import { startGateway } from '@soulbox/gateway';
 import type { Gateway } from '@soulbox/gateway';
 import { removeInstanceTraces } from '@soulbox/isolation';
-import { openStateStore } from '@soulbox/states';
+import { openCheckpointStore } from '@soulbox/checkpoints';
 import { openNetwork } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { startRunner } from '@soulbox/runner';
@@ -98,7 +98,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
     holdableBlobs(await openDiskBlobs({ directory: join(dataDirectory, 'functions') })),
   );
   const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
-  const states = started.use(await openStateStore({ directory: dataDirectory, logger, blobs }));
+  const states = started.use(await openCheckpointStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
     await startRunner({
       config: config.runner,

@@ -7,7 +7,7 @@ import { limitSandboxesTogether } from '@soulbox/isolation';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { OutsidePolicy } from '@soulbox/network/outside';
-import type { StateStore } from '@soulbox/states';
+import type { CheckpointStore } from '@soulbox/checkpoints';
 import type { BlobStore, DiskReserve } from '@soulbox/storage';
 import type { Recipe, TemplateStore } from '@soulbox/templates';
 import type { BlobReader } from './builds/blob-reader.ts';
@@ -24,17 +24,17 @@ import { createEvents } from './events.ts';
 import { createSandboxMetrics } from './metrics/sandbox-metrics.ts';
 import { createActivity } from './sandboxes/activity.ts';
 import { createAdmission } from './sandboxes/admission.ts';
-import { createArchivist } from './sandboxes/archivist.ts';
+import { createArchiveSweep } from './sandboxes/archive-sweep.ts';
 import { createBackground } from './sandboxes/background.ts';
 import { openSnapshotStore } from './sandboxes/copies/snapshot-store.ts';
 import type { CreateContext } from './sandboxes/create.ts';
 import { endSandbox, retryEndings } from './sandboxes/end.ts';
 import { getDriver } from './sandboxes/host.ts';
 import type { SandboxHost } from './sandboxes/host.ts';
-import { startKeeper } from './sandboxes/keeper.ts';
+import { startDeadlineLoop } from './sandboxes/deadline-loop.ts';
 import { sharedCpus } from './host/shared-cpus.ts';
-import { keepAllWhileUnreadable } from './sandboxes/keep-all-states.ts';
-import { createKeepsakes } from './sandboxes/keepsakes.ts';
+import { keepAllWhileUnreadable } from './sandboxes/keep-all-checkpoints.ts';
+import { createReferences } from './sandboxes/references.ts';
 import { letGo } from './sandboxes/live.ts';
 import { createLogBook } from './sandboxes/log-book.ts';
 import type { OperationContext } from './sandboxes/operation.ts';
@@ -49,19 +49,19 @@ import type { DependencyCache } from './run/dependency-cache.ts';
 import { createRouter } from './sandboxes/router.ts';
 import type { Router } from './sandboxes/router.ts';
 import { resumeForTraffic } from './sandboxes/sleep/resume-for-traffic.ts';
-import { createLeisure } from './sandboxes/sleep/leisure.ts';
-import type { Leisure } from './sandboxes/sleep/leisure.ts';
+import { createBackgroundDigest } from './sandboxes/sleep/background-digest.ts';
+import type { BackgroundDigest } from './sandboxes/sleep/background-digest.ts';
 import { retrySteps } from './sandboxes/retry-steps.ts';
 import { createSlots } from './sandboxes/slots.ts';
 import { createSandboxTable } from './sandboxes/table.ts';
 import type { SandboxTable } from './sandboxes/table.ts';
 import { createTemplateMaker } from './templates/maker.ts';
 import type { TemplateMaker } from './templates/maker.ts';
-import { createStartedTemplates } from './templates/started.ts';
-import type { StartedTemplates } from './templates/started.ts';
+import { createStartedTemplates } from './templates/started-templates.ts';
+import type { StartedTemplates } from './templates/started-templates.ts';
 import { createTeamUsage } from './sandboxes/team-usage.ts';
 import type { TeamUsage } from './sandboxes/team-usage.ts';
-import { createTimeUp } from './sandboxes/time-up.ts';
+import { createOnDeadline } from './sandboxes/on-deadline.ts';
 
 /** Of a template that bursts of creates use there are so many times as many spares as of the default one, at most. */
 const sparesByUse = 4;
@@ -74,7 +74,7 @@ export interface RunnerOptions {
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;
   /** On the same file system as `dataDirectory`. */
-  readonly states: StateStore;
+  readonly states: CheckpointStore;
   readonly templates: TemplateStore;
   /** For dependencies that sandboxes of a team share. Of a folder of its own. */
   readonly dependencyBlobs: BlobStore;
@@ -97,7 +97,7 @@ export interface RunnerOptions {
 export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposable {
   readonly maker: TemplateMaker;
   readonly started: StartedTemplates;
-  readonly leisure: Leisure;
+  readonly backgroundDigest: BackgroundDigest;
   readonly router: Router;
   /** Undefined when it is switched off. */
   readonly dependencies: DependencyCache | undefined;
@@ -131,24 +131,24 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   for (const sandbox of context.table.tenants()) context.metrics.add(sandbox);
   await keepDefaultTemplate(options, pool);
 
-  const archivist = createArchivist(context, options.config.archiveAfterSeconds * 1000);
-  const leisure = createLeisure(context);
+  const archiveSweep = createArchiveSweep(context, options.config.archiveAfterSeconds * 1000);
+  const backgroundDigest = createBackgroundDigest(context);
   const sweepCache = createCacheSweeper(context);
   const started = createStartedTemplates(context, stopping.signal);
-  const keeper = startKeeper({
+  const keeper = startDeadlineLoop({
     ...context,
     pool,
     end,
-    timeUp: createTimeUp(context, end),
+    onDeadline: createOnDeadline(context, end),
     isGone: (blueprint) => isGone(context, blueprint),
     retry: async () => {
       await retryEndings(context);
       await retrySteps(context, end);
-      context.background.start(async (stopping) => await archivist.sweep(stopping));
+      context.background.start(async (stopping) => await archiveSweep.sweep(stopping));
       context.background.start(sweepCache);
       context.background.start(async () => await started.sweep());
-      leisure.goOn();
-      await dropDamagedStates(context);
+      backgroundDigest.goOn();
+      await dropDamagedCheckpoints(context);
     },
     logger,
   });
@@ -157,7 +157,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     ...context,
     pool,
     started,
-    leisure,
+    backgroundDigest,
     router,
     dependencies: await openDependencies(options, context),
     usageOf: createTeamUsage(context),
@@ -193,7 +193,7 @@ async function openDependencies(
   });
 }
 
-async function dropDamagedStates({ host, clock }: OperationContext): Promise<void> {
+async function dropDamagedCheckpoints({ host, clock }: OperationContext): Promise<void> {
   const dropped = await host.states.dropDamaged(clock.now() - host.config.damagedStateHours * 3_600_000);
   if (dropped.length > 0) host.logger.info({ stateIds: dropped }, 'damaged states removed');
 }
@@ -226,7 +226,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     host,
     table,
     snapshots,
-    keepsakes: createKeepsakes(states, table, snapshots, logger, clock, () => cache.holding()),
+    references: createReferences(states, table, snapshots, logger, clock, () => cache.holding()),
     templates: options.templates,
     admission: createAdmission(options.config, () => table.tenants()),
     events: createEvents(),

@@ -24,7 +24,7 @@ import { setDeadline } from './sandboxes/set-deadline.ts';
 import { pauseSandbox } from './sandboxes/sleep/pause.ts';
 import { resumeSandbox } from './sandboxes/sleep/resume.ts';
 import { isTenants } from './sandboxes/table.ts';
-import { isStarted } from './templates/started.ts';
+import { isStarted } from './templates/started-templates.ts';
 import { templateToMessage } from './templates/to-message.ts';
 import { outcomeToMessage, sandboxToMessage, snapshotToMessage } from './sandboxes/to-message.ts';
 

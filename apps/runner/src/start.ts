@@ -57,7 +57,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     stageSnapshots: async (directory, report) => await stageSnapshots(context, directory, report),
     endAll: async () => {
       await end((sandbox) => !(isTenants(sandbox) && looksPaused(sandbox)));
-      await context.leisure.finish();
+      await context.backgroundDigest.finish();
     },
     endSpares: async () => await end(isSpare),
     async [Symbol.asyncDispose]() {

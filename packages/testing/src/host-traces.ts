@@ -17,7 +17,7 @@ export async function listHostTraces(instance: number, dataDirectory?: string): 
     listInterfaces(instance),
     listTables(instance),
     listLoopDevices(instance),
-    listRuntimeStates(instance),
+    listRuntimeCheckpoints(instance),
     dataDirectory === undefined ? [] : listFolders(dataDirectory),
   ]);
   return found.flat().sort();
@@ -87,7 +87,7 @@ async function listLoopDevices(instance: number): Promise<string[]> {
   return lines.filter((line) => line !== undefined);
 }
 
-async function listRuntimeStates(instance: number): Promise<string[]> {
+async function listRuntimeCheckpoints(instance: number): Promise<string[]> {
   const names = await readdir(`/run/soulbox-${instance}/crun`).catch(() => []);
   return names.filter((name) => !name.startsWith('.')).map((name) => `crun ${name}`);
 }

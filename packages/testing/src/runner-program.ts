@@ -25,7 +25,7 @@ import { buildEnvdRuntime } from '@soulbox/envd/build';
 import { openNetwork } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { runnerConfigSchema, startRunner } from '@soulbox/runner';
-import { openStateStore } from '@soulbox/states';
+import { openCheckpointStore } from '@soulbox/checkpoints';
 import { openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 
@@ -33,7 +33,7 @@ const [instanceText = '', dataDirectory = '', templatesDirectory = ''] = process
 const instance = Number(instanceText);
 const logger = createLogger({ level: 'info', file: join(dataDirectory, 'runner.log') });
 const network = await openNetwork({ instance, logger, nameServers: ['1.1.1.1'] });
-const states = await openStateStore({ directory: dataDirectory, logger });
+const states = await openCheckpointStore({ directory: dataDirectory, logger });
 const files = await openDiskBlobs({ directory: join(dataDirectory, 'uploads') });
 const runner = await startRunner({
   config: { ...loadConfig(runnerConfigSchema, process.env), instance, poolSize: 0 },

@@ -7,7 +7,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, noContent, timeSchema, timeToWire } from '../http/schemas.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 
 const nameSchema = z
   .string()
@@ -124,7 +124,7 @@ export function addApiKeyRoutes(app: ApiApp, context: ApiContext): void {
 }
 
 function keyNotFound(id: string): SoulBoxError {
-  return new SoulBoxError('key_not_found', `API key ${shown(id)} not found`);
+  return new SoulBoxError('key_not_found', `API key ${quoteForError(id)} not found`);
 }
 
 function keyToWire(record: ApiKeyRecord): z.infer<typeof keySchema> {

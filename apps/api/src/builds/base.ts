@@ -3,7 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { RegistryCredentialsSchema, RunBuildRequestSchema } from '@soulbox/contract/runner';
 import type { BuildRecord, TeamRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { findSnapshot } from '../snapshots/find.ts';
 import { getOrMakeTemplate } from '../templates/make-missing.ts';
 import { getTaggedBuild } from './find.ts';
@@ -30,7 +30,10 @@ export async function findBase(
 
 async function baseOfTemplate(context: ApiContext, team: TeamRecord, text: string): Promise<BuildBase> {
   if ((await findSnapshot(context, team, text)) !== undefined)
-    throw new SoulBoxError('bad_request', `fromTemplate: ${shown(text)} is a snapshot; builds begin from templates.`);
+    throw new SoulBoxError(
+      'bad_request',
+      `fromTemplate: ${quoteForError(text)} is a snapshot; builds begin from templates.`,
+    );
   const found = await getOrMakeTemplate(context, team, text);
   if (found.kind === 'store')
     return { base: { case: 'baseTemplateId', value: found.template.templateId }, build: undefined };

@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { BuildRecord, TeamRecord, TemplateRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import type { ApiContext } from '../context.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { getOwnTemplate } from '../templates/find.ts';
 
 export const buildParams = z.object({
@@ -19,7 +19,7 @@ export async function getOwnBuild(
   const template = await getOwnTemplate(context, team, templateID);
   const build = await context.records.builds.find(buildID.toLowerCase());
   if (build?.templateId === template.id) return { template, build };
-  throw new SoulBoxError('build_not_found', `build ${shown(buildID)} not found`);
+  throw new SoulBoxError('build_not_found', `build ${quoteForError(buildID)} not found`);
 }
 
 /** The finished build that a tag points at. Throws `template_not_found`; `text` is how the caller named it. */
@@ -32,5 +32,8 @@ export async function getTaggedBuild(
   const pointer = await context.records.templates.findTag(id, tag);
   const build = pointer && (await context.records.builds.find(pointer.buildId));
   if (build !== undefined) return build;
-  throw new SoulBoxError('template_not_found', `template ${shown(text)} has no finished build with the tag '${tag}'`);
+  throw new SoulBoxError(
+    'template_not_found',
+    `template ${quoteForError(text)} has no finished build with the tag '${tag}'`,
+  );
 }

@@ -5,7 +5,7 @@ import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { wishedIsolation } from '../sandboxes/wished-isolation.ts';
 import { replacedReason } from '../templates/request-build.ts';
 import { findBase } from './base.ts';
@@ -71,7 +71,7 @@ async function startBuild(
 }
 
 function notWaiting(buildId: string): SoulBoxError {
-  return new SoulBoxError('bad_request', `build ${shown(buildId)} was started before, or given up`);
+  return new SoulBoxError('bad_request', `build ${quoteForError(buildId)} was started before, or given up`);
 }
 
 /** A template takes over the commands of the one it is made from, each unless it has its own start command. */

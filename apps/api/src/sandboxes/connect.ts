@@ -4,7 +4,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { resumeSandbox } from './resume.ts';
 import { sandboxSchema } from './schemas.ts';
 import { sandboxToWire } from './to-wire.ts';
@@ -98,6 +98,6 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
 function alreadyRunning(id: string): SoulBoxError {
   return new SoulBoxError(
     'illegal_transition',
-    `sandbox ${shown(id)} is running: it cannot go from running to running`,
+    `sandbox ${quoteForError(id)} is running: it cannot go from running to running`,
   );
 }

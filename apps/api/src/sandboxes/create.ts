@@ -14,7 +14,7 @@ import { lifecycleToRunner, refuseContradictions } from './lifecycle.ts';
 import { newSandboxSchema, newSandboxV2Schema } from './new-sandbox-schema.ts';
 import type { NewSandbox } from './new-sandbox-schema.ts';
 import { checkUsage } from '../teams/usage.ts';
-import { withPlaces } from './places.ts';
+import { withReservations } from './reservations.ts';
 import { sandboxSchema } from './schemas.ts';
 import { getSource } from './source.ts';
 import type { Source } from './source.ts';
@@ -86,7 +86,7 @@ const hasVanished = (thrown: unknown): boolean =>
 async function createFrom(context: ApiContext, caller: Caller, source: Source, body: Wish): Promise<Sandbox> {
   const wanted = { id: randomUUID(), templateId: source.templateId, places: 1 };
   const create = () => askRunner(context, caller, source, body);
-  return await withPlaces(context, caller, wanted, create, (made) => [made]);
+  return await withReservations(context, caller, wanted, create, (made) => [made]);
 }
 
 async function askRunner(context: ApiContext, caller: Caller, source: Source, body: Wish): Promise<Sandbox> {

@@ -2,7 +2,7 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { SoulBoxError } from '@soulbox/base';
 import type { SandboxRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
@@ -27,7 +27,7 @@ export function refusePaused({ id, state }: SandboxRecord): void {
   if (state !== 'paused') return;
   throw new SoulBoxError(
     'illegal_transition',
-    `sandbox ${shown(id)} is paused and has no timeout: connect to it to go from paused to running`,
+    `sandbox ${quoteForError(id)} is paused and has no timeout: connect to it to go from paused to running`,
   );
 }
 

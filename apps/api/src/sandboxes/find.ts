@@ -5,7 +5,7 @@ import type { SandboxRecord } from '@soulbox/storage';
 import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import { timeToWire } from '../http/schemas.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { endGraceMs, lostAfterMs } from '../limits.ts';
 import { endMissing } from '../runner/reconcile.ts';
 
@@ -16,12 +16,12 @@ export function aliveAfter(context: ApiContext): number {
 
 /** A sandbox that nobody of this team ever had, or whose row was purged. */
 export function sandboxNotFound(id: string): SoulBoxError {
-  return new SoulBoxError('sandbox_not_found', `sandbox ${shown(id)} not found`);
+  return new SoulBoxError('sandbox_not_found', `sandbox ${quoteForError(id)} not found`);
 }
 
 /** The same, telling the owner why and when it ended. */
 function sandboxEnded({ id, cause, stateSince }: Pick<SandboxRecord, 'id' | 'cause' | 'stateSince'>): SoulBoxError {
-  const message = `sandbox ${shown(id)} not found: it ended at ${timeToWire(stateSince)} (${cause})`;
+  const message = `sandbox ${quoteForError(id)} not found: it ended at ${timeToWire(stateSince)} (${cause})`;
   return new SoulBoxError('sandbox_not_found', message);
 }
 
@@ -53,7 +53,10 @@ export async function getLive(context: ApiContext, caller: Caller, idText: strin
 export function refuseFunctions({ metadata }: SandboxRecord): void {
   const name = metadata[functionMetadataKey];
   if (name === undefined) return;
-  throw new SoulBoxError('bad_request', `This is the sandbox of the function ${shown(name)}; it is not copied.`);
+  throw new SoulBoxError(
+    'bad_request',
+    `This is the sandbox of the function ${quoteForError(name)}; it is not copied.`,
+  );
 }
 
 /** Runs a call about one sandbox. If the runner has lost it, the row is ended too, so that lists heal. */
@@ -89,6 +92,6 @@ async function endOf(context: ApiContext, { id, teamId }: SandboxRecord): Promis
 }
 
 function changedMeanwhile(id: string): SoulBoxError {
-  const message = `sandbox ${shown(id)} changed its state while the request was carried out: try again`;
+  const message = `sandbox ${quoteForError(id)} changed its state while the request was carried out: try again`;
   return new SoulBoxError('illegal_transition', message);
 }

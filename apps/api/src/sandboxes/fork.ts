@@ -15,7 +15,7 @@ import { getSnapshot, snapshotParams } from '../snapshots/find.ts';
 import { checkTimeout } from './deadline.ts';
 import { getLive, refuseFunctions, withRow } from './find.ts';
 import { checkUsage } from '../teams/usage.ts';
-import { withPlaces } from './places.ts';
+import { withReservations } from './reservations.ts';
 import { sandboxSchema } from './schemas.ts';
 import { sandboxToWire } from './to-wire.ts';
 
@@ -87,7 +87,7 @@ async function fork(context: ApiContext, caller: Caller, source: ForkSource, wis
   await checkUsage(context, caller.team.id, 'disk_bytes');
   const ask = { source, count, timeoutSeconds, teamId: caller.team.id };
   const wanted = { id: randomUUID(), templateId: source.value, places: count };
-  const { outcomes } = await withPlaces(
+  const { outcomes } = await withReservations(
     context,
     caller,
     wanted,

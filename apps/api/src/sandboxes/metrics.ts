@@ -10,7 +10,7 @@ import { callRunner } from '../runner/call.ts';
 import { msFromTimestamp } from '../runner/sandbox-facts.ts';
 import { findOwn, getLive, isLive, withRow } from './find.ts';
 import { metricSchema } from './schemas.ts';
-import { thin } from './thin.ts';
+import { downsample } from './downsample.ts';
 
 /** Samples of one answer; more are thinned out evenly. */
 const samplesMax = 1000;
@@ -46,7 +46,7 @@ export function addMetricRoutes(app: ApiApp, context: ApiContext): void {
         callRunner((options) => context.runner.getMetrics({ sandboxIds: [record.id], ...span }, options)),
       );
       const own = series.find((entry) => entry.sandboxId === record.id);
-      return thin(own?.metrics ?? [], samplesMax).map(metricToWire);
+      return downsample(own?.metrics ?? [], samplesMax).map(metricToWire);
     },
   );
 

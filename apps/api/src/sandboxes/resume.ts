@@ -7,7 +7,7 @@ import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import { checkTimeout, latestEnd } from './deadline.ts';
 import { getLive, goneFromRunner, withRow } from './find.ts';
-import { withPlaces } from './places.ts';
+import { withReservations } from './reservations.ts';
 
 export interface ResumeWish {
   /** Seconds from now. Of a running sandbox an earlier end than the present one is ignored. */
@@ -34,7 +34,7 @@ export async function resumeSandbox(
   if (record.state !== 'paused') return extend(context, record, wish);
   const wanted = { id: record.id, templateId: record.templateId, places: 1 };
   const resume = () => askRunner(context, record, wish);
-  const answer = await withPlaces(context, caller, wanted, resume, ({ sandbox }) => [sandbox]);
+  const answer = await withReservations(context, caller, wanted, resume, ({ sandbox }) => [sandbox]);
   if (answer.resumed) context.logger.info({ sandboxId: record.id }, 'sandbox resumed');
   return answer;
 }

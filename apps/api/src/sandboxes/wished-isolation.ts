@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { headers, isIsolation, isolationMetadataKey, isolations } from '@soulbox/contract';
 import type { FastifyRequest } from 'fastify';
 import { callerOf } from '../auth/authenticate.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 
 interface Wish {
   readonly isolation?: string | undefined;
@@ -22,7 +22,10 @@ export function wishedIsolation(request: FastifyRequest, body: Wish): string {
   ].flatMap(({ place, value }) => (value === undefined ? [] : [{ place, value }]));
   for (const { place, value } of said)
     if (!isIsolation(value))
-      throw new SoulBoxError('bad_request', `${place} says ${shown(value)}: it can be ${isolations.join(' or ')}`);
+      throw new SoulBoxError(
+        'bad_request',
+        `${place} says ${quoteForError(value)}: it can be ${isolations.join(' or ')}`,
+      );
   const [first] = said;
   if (first === undefined) return callerOf(request).isolation;
   const other = said.find(({ value }) => value !== first.value);

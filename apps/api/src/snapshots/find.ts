@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { SnapshotRecord, TeamRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import type { ApiContext } from '../context.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { defaultTag, isOwnNamespace, parseTemplateReference } from '../templates/reference.ts';
 
 export const snapshotParams = z.object({ snapshotID: z.string().describe('As the list gives it, percent-encoded.') });
@@ -32,5 +32,5 @@ export async function getSnapshot(context: ApiContext, team: TeamRecord, text: s
 }
 
 export function snapshotNotFound(text: string): SoulBoxError {
-  return new SoulBoxError('snapshot_not_found', `snapshot ${shown(text)} not found`);
+  return new SoulBoxError('snapshot_not_found', `snapshot ${quoteForError(text)} not found`);
 }

@@ -1,7 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { TeamRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { defaultTag, isOwnNamespace, namespaceOf, parseTag, parseTemplateReference } from '../templates/reference.ts';
 
 export interface SnapshotName {
@@ -24,19 +24,19 @@ export async function parseSnapshotName(
   if (reference === undefined || parseTag(reference.tag ?? defaultTag) === undefined)
     throw badName(text, 'must be [team/]name[:tag] of a-z, 0-9, - and _, at most 128 characters, the tag no UUID');
   if (!isOwnNamespace(team, reference.namespace))
-    throw badName(text, `names another team; yours is ${shown(namespaceOf(team))}`);
+    throw badName(text, `names another team; yours is ${quoteForError(namespaceOf(team))}`);
   await refuseTemplateName(context, team, reference.name);
   return { name: reference.name, tag: reference.tag ?? defaultTag };
 }
 
 function badName(text: string, fault: string): SoulBoxError {
-  return new SoulBoxError('bad_request', `name: ${shown(text)} ${fault}.`);
+  return new SoulBoxError('bad_request', `name: ${quoteForError(text)} ${fault}.`);
 }
 
 /** A snapshot of this name would silently take the template's place in the team's creates. */
 async function refuseTemplateName(context: ApiContext, team: TeamRecord, name: string): Promise<void> {
   if (await context.templates.isTaken(name))
-    throw new SoulBoxError('name_taken', `name: ${shown(name)} is a template of the server; choose another.`);
+    throw new SoulBoxError('name_taken', `name: ${quoteForError(name)} is a template of the server; choose another.`);
   if ((await context.records.templates.findByName(team.id, name)) !== undefined)
-    throw new SoulBoxError('name_taken', `name: ${shown(name)} is a template of the team; choose another.`);
+    throw new SoulBoxError('name_taken', `name: ${quoteForError(name)} is a template of the team; choose another.`);
 }

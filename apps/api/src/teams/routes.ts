@@ -4,7 +4,7 @@ import { callerOf, presentedKey } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, timeSchema, timeToWire } from '../http/schemas.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { teamMetrics } from './metrics.ts';
 import { readUsage } from './usage.ts';
 
@@ -69,7 +69,7 @@ export function addTeamRoutes(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const { team } = callerOf(request);
       const { teamID } = request.params;
-      if (teamID !== team.id) throw new SoulBoxError('team_not_found', `team ${shown(teamID)} not found`);
+      if (teamID !== team.id) throw new SoulBoxError('team_not_found', `team ${quoteForError(teamID)} not found`);
       return await readUsage(context, team.id);
     },
   );
@@ -91,7 +91,7 @@ export function addTeamRoutes(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const { team } = callerOf(request);
       const { teamID } = request.params;
-      if (teamID !== team.id) throw new SoulBoxError('team_not_found', `team ${shown(teamID)} not found`);
+      if (teamID !== team.id) throw new SoulBoxError('team_not_found', `team ${quoteForError(teamID)} not found`);
       const endMs = request.query.end === undefined ? context.clock.now() : request.query.end * 1000;
       const startMs = request.query.start === undefined ? endMs - spanDefaultMs : request.query.start * 1000;
       if (startMs > endMs) throw new SoulBoxError('bad_request', 'start must not be after end.');

@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { TeamRecord, TemplateRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import type { ApiContext } from '../context.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import type { StoreTemplate } from './catalogue.ts';
 import { defaultTag, isOwnNamespace, parseTemplateReference } from './reference.ts';
 
@@ -11,7 +11,7 @@ export const templateParams = z.object({
 });
 
 export function templateNotFound(reference: string): SoulBoxError {
-  return new SoulBoxError('template_not_found', `template ${shown(reference)} not found`);
+  return new SoulBoxError('template_not_found', `template ${quoteForError(reference)} not found`);
 }
 
 /** A template that was built here, or one of the runner's store. */

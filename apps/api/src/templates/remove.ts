@@ -4,7 +4,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, noContent } from '../http/schemas.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { aliveAfter } from '../sandboxes/find.ts';
 import { findSnapshot } from '../snapshots/find.ts';
 import { removeSnapshot } from '../snapshots/remove.ts';
@@ -39,7 +39,7 @@ async function notDeletable(context: ApiContext, team: TeamRecord, text: string)
   if ((await context.templates.find(team, text)) === undefined) return templateNotFound(text);
   return new SoulBoxError(
     'forbidden',
-    `template ${shown(text)} belongs to the server; its operator removes it with "soulbox template remove"`,
+    `template ${quoteForError(text)} belongs to the server; its operator removes it with "soulbox template remove"`,
   );
 }
 
@@ -50,7 +50,7 @@ async function removeTemplate(context: ApiContext, { id, name, teamId }: Templat
   if (builds === 'in_use')
     throw new SoulBoxError(
       'template_in_use',
-      `template ${shown(name)} has running or paused sandboxes; end them first`,
+      `template ${quoteForError(name)} has running or paused sandboxes; end them first`,
     );
   context.logger.info({ team: teamId, templateId: id }, 'template deleted');
   for (const buildId of builds) {

@@ -4,7 +4,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, noContent, timeToWire } from '../http/schemas.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { tagsMax } from '../limits.ts';
 import { getOwnTemplate, getTemplate, templateNotFound, templateParams } from './find.ts';
 import { getTag } from './names.ts';
@@ -65,7 +65,7 @@ export function addTemplateTagRoutes(app: ApiApp, context: ApiContext): void {
       if (left === undefined)
         throw new SoulBoxError(
           'template_not_found',
-          `template ${shown(template.name)} does not have all of these tags`,
+          `template ${quoteForError(template.name)} does not have all of these tags`,
         );
       for (const buildId of left) await context.builder.forget(buildId);
       return reply.code(204).send(null);
@@ -88,7 +88,10 @@ export function addTemplateTagRoutes(app: ApiApp, context: ApiContext): void {
       if (found.kind === 'store')
         return [{ tag: defaultTag, buildID: found.template.templateId, createdAt: storeTime(found.template) }];
       if (found.template.teamId !== team.id)
-        throw new SoulBoxError('forbidden', `template ${shown(request.params.templateID)} belongs to another team`);
+        throw new SoulBoxError(
+          'forbidden',
+          `template ${quoteForError(request.params.templateID)} belongs to another team`,
+        );
       const tags = await templates.listTags(found.template.id);
       return tags.map(({ tag, buildId, createdAt }) => ({ tag, buildID: buildId, createdAt: timeToWire(createdAt) }));
     },
@@ -98,7 +101,8 @@ export function addTemplateTagRoutes(app: ApiApp, context: ApiContext): void {
 /** `[team/]name:tag` in two. Throws `bad_request`. */
 function splitTarget(target: string): { name: string; tag: string } {
   const reference = parseTemplateReference(target);
-  if (reference === undefined) throw new SoulBoxError('bad_request', `target: ${shown(target)} must be name:tag.`);
+  if (reference === undefined)
+    throw new SoulBoxError('bad_request', `target: ${quoteForError(target)} must be name:tag.`);
   const { namespace, name, tag = defaultTag } = reference;
   return { name: namespace === undefined ? name : `${namespace}/${name}`, tag };
 }

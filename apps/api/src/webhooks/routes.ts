@@ -6,7 +6,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, noContent } from '../http/schemas.ts';
-import { shown } from '../http/shown.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { webhooksMax } from '../limits.ts';
 import { changesSchema, newWebhookSchema, webhookParams, webhookSchema, webhookToWire } from './schemas.ts';
 import { createTargetPolicy } from './target.ts';
@@ -106,7 +106,7 @@ export function addWebhookRoutes(app: ApiApp, context: ApiContext): void {
 }
 
 function webhookNotFound(id: string): SoulBoxError {
-  return new SoulBoxError('webhook_not_found', `webhook ${shown(id)} not found`);
+  return new SoulBoxError('webhook_not_found', `webhook ${quoteForError(id)} not found`);
 }
 
 /** Absent members stay absent: an undefined one would be written. */

@@ -2,7 +2,7 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SoulBoxError } from '@soulbox/base';
-import { readSealedJson, writeSealedJson } from '@soulbox/states';
+import { readSealedJson, writeSealedJson } from '@soulbox/checkpoints';
 
 /** A backup of another version is refused. */
 const backupFormat = 1;

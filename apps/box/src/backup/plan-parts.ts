@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { run } from '@soulbox/base';
-import { readSealedJson } from '@soulbox/states';
+import { readSealedJson } from '@soulbox/checkpoints';
 import { isListed, openTemplateStore } from '@soulbox/templates';
 import type { Backup, BackupPart } from './manifest.ts';
 import type { PartSource } from './part-file.ts';

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Holding } from './unread.ts';
-import { countYoungBuffers } from './young-buffers.ts';
+import { countYoungBuffers } from './minor-gc.ts';
 
 /** What a chunk costs beside its bytes: objects of Node's streams. A sender of single bytes would go uncounted without it. */
 const chunkOverheadBytes = 512;

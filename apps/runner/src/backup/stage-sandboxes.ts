@@ -50,10 +50,10 @@ async function tryStage(context: OperationContext, directory: string, sandboxId:
 }
 
 async function stageSandbox(context: OperationContext, directory: string, sandboxId: string): Promise<void> {
-  const { host, keepsakes, table } = context;
+  const { host, references, table } = context;
   await withSource(context, sandboxId, async ({ source, sealDisk, sealMemory }) => {
     await Promise.all([sealDisk(), sealMemory()]);
-    using _hold = keepsakes.hold({ states: [source.stateId], layers: source.layers });
+    using _hold = references.hold({ states: [source.stateId], layers: source.layers });
     const { record } = table.getTenants(sandboxId);
     const { sizeBytes } = await host.states.open(source.stateId);
     await host.states.linkInto(directory, [source.stateId], source.layers);

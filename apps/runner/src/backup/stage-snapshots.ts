@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import type { SnapshotRecord } from '../sandboxes/copies/snapshot-store.ts';
 import type { OperationContext } from '../sandboxes/operation.ts';
-import { isStarted } from '../templates/started.ts';
+import { isStarted } from '../templates/started-templates.ts';
 import type { Report } from './staged.ts';
 
 /**
@@ -17,13 +17,13 @@ export async function stageSnapshots(context: OperationContext, directory: strin
 }
 
 async function stageSnapshot(
-  { host, keepsakes, snapshots }: OperationContext,
+  { host, references, snapshots }: OperationContext,
   directory: string,
   snapshot: SnapshotRecord,
   report: Report,
 ): Promise<void> {
   const { snapshotId, stateId, layers } = snapshot;
-  using _hold = keepsakes.hold({ states: [stateId], layers });
+  using _hold = references.hold({ states: [stateId], layers });
   // Somebody may have deleted it while those before it were staged.
   if (!snapshots.list().some((present) => present.snapshotId === snapshotId)) return;
   try {

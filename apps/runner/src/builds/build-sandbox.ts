@@ -8,7 +8,7 @@ import type { OperationContext } from '../sandboxes/operation.ts';
 import { plainLifecycle } from '../sandboxes/record.ts';
 import type { Tenant } from '../sandboxes/record.ts';
 import { endProcesses } from '../sandboxes/sleep/finish-pause.ts';
-import { tellSettings } from '../sandboxes/sleep/settle-in.ts';
+import { tellSettings } from '../sandboxes/sleep/reinitialize.ts';
 import type { LiveSandbox, RunningSandbox } from '../sandboxes/table.ts';
 
 /** What a sandbox of a build is booted on, and how large it is. */

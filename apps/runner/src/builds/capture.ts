@@ -5,7 +5,7 @@ import { sourceFrom } from '../sandboxes/copies/source-at-hand.ts';
 import type { OperationContext } from '../sandboxes/operation.ts';
 import { explainSaveFailure } from '../sandboxes/sleep/pause.ts';
 import { holdRoom, saveState } from '../sandboxes/sleep/save.ts';
-import { standStill } from '../sandboxes/sleep/stand-still.ts';
+import { freeze } from '../sandboxes/sleep/freeze.ts';
 import type { BuildSandbox } from './build-sandbox.ts';
 
 /** What a build ends as, and what it takes on the host's disk, layers that others share included. */
@@ -31,7 +31,7 @@ export async function capture(
   using _room = await holdRoom(context, sandbox, keepMemory);
   programs.close();
   try {
-    await standStill(context, sandbox);
+    await freeze(context, sandbox);
     await saveState(context, sandbox, { stateId, keepMemory, layers });
   } catch (error) {
     throw explainSaveFailure(error);

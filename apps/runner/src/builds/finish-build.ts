@@ -4,7 +4,7 @@ import { readCpuType } from '../host/cpu-type.ts';
 import type { CopySource, SnapshotRecord } from '../sandboxes/copies/snapshot-store.ts';
 import { getDriver } from '../sandboxes/host.ts';
 import type { Tenant } from '../sandboxes/record.ts';
-import { tellSettings } from '../sandboxes/sleep/settle-in.ts';
+import { tellSettings } from '../sandboxes/sleep/reinitialize.ts';
 import type { BuildSandbox } from './build-sandbox.ts';
 import type { BuildContext } from './builds.ts';
 import type { CachedResult } from './cache/layer-cache.ts';
@@ -13,14 +13,14 @@ import { capture } from './capture.ts';
 import { startAndWait } from './start-and-wait.ts';
 import { findHome } from './steps/home.ts';
 import { runScript, script } from './steps/shell.ts';
-import type { Workshop, WorkshopOptions } from './workshop.ts';
+import type { StepRunner, StepRunnerOptions } from './step-runner.ts';
 
-export interface FinishOptions extends WorkshopOptions {
+export interface FinishOptions extends StepRunnerOptions {
   /** Of the last step. */
   readonly key: string;
   /** Nothing may come from the cache. */
   readonly isForced: boolean;
-  readonly workshop: Workshop;
+  readonly stepRunner: StepRunner;
 }
 
 /** Starts what is to be alive in every sandbox and keeps a snapshot of it; or takes the one that an equal build has made. */
@@ -44,11 +44,14 @@ export async function finishBuild(context: BuildContext, options: FinishOptions)
 }
 
 /** All that decides a result: also what could not be brought back by the present envd, driver or CPU. */
-async function keyOfResult({ host }: BuildContext, { key, spec, isolation, workshop }: FinishOptions): Promise<string> {
+async function keyOfResult(
+  { host }: BuildContext,
+  { key, spec, isolation, stepRunner }: FinishOptions,
+): Promise<string> {
   const { teamId, templateId, startCommand, readyCommand, cpuCount, memoryMb, minFreeDiskMb } = spec;
   return resultKey(key, {
     ...{ teamId, templateId, startCommand, readyCommand, cpuCount, memoryMb, minFreeDiskMb, isolation },
-    context: workshop.context,
+    context: stepRunner.context,
     runtime: host.runtime.directory,
     driver: await getDriver(host, isolation).readVersion(),
     cpuType: await readCpuType(),
@@ -57,10 +60,10 @@ async function keyOfResult({ host }: BuildContext, { key, spec, isolation, works
 
 async function isUsable(
   { host }: BuildContext,
-  { workshop }: FinishOptions,
+  { stepRunner }: FinishOptions,
   { source }: CachedResult,
 ): Promise<boolean> {
-  workshop.hold(source.stateId, source.layers);
+  stepRunner.hold(source.stateId, source.layers);
   try {
     await host.states.open(source.stateId);
     for (const layerId of source.layers) await host.states.verifyLayer(layerId);
@@ -72,17 +75,17 @@ async function isUsable(
 }
 
 async function makeResult(context: BuildContext, options: FinishOptions): Promise<CachedResult> {
-  const { spec, log, signal, workshop } = options;
-  await workshop.shorten();
-  const { user, workdir, variables } = workshop.context;
-  const sandbox = await workshop.open(settingsOf(options, user, workdir));
+  const { spec, log, signal, stepRunner } = options;
+  await stepRunner.shorten();
+  const { user, workdir, variables } = stepRunner.context;
+  const sandbox = await stepRunner.open(settingsOf(options, user, workdir));
   const defaultWorkdir = workdir === '' ? await findHome(sandbox.programs, user, signal) : workdir;
   await leaveMark(sandbox, spec.templateId, spec.buildId, signal);
   await rehearse(sandbox.sandbox.live.envd, user);
   await settle(context, sandbox, settingsOf(options, user, defaultWorkdir));
   await startAndWait(sandbox, {
     ...spec,
-    context: workshop.context,
+    context: stepRunner.context,
     readyTimeoutMs: context.host.config.buildReadySeconds * 1000,
     log,
     signal,
@@ -90,7 +93,7 @@ async function makeResult(context: BuildContext, options: FinishOptions): Promis
   signal.throwIfAborted();
   checkCapability(sandbox, spec.startCommand);
   log.write('finalize', 'info', 'keeping a snapshot');
-  const { source, sizeBytes } = await capture(context, sandbox, workshop.hold.bind(workshop));
+  const { source, sizeBytes } = await capture(context, sandbox, stepRunner.hold.bind(stepRunner));
   return { kind: 'result', source, sizeBytes, sandboxId: sandbox.sandbox.record.sandboxId, variables };
 }
 

@@ -12,7 +12,7 @@ import type { Base } from './find-base.ts';
 import { finishBuild } from './finish-build.ts';
 import { parseStep } from './steps/parse-step.ts';
 import type { Step } from './steps/step.ts';
-import { openWorkshop } from './workshop.ts';
+import { openStepRunner } from './step-runner.ts';
 
 export type BuildOutcome =
   | { readonly kind: 'done'; readonly snapshot: SnapshotRecord; readonly cachedSteps: number }
@@ -77,14 +77,14 @@ async function build(
   const steps = parseSteps(asked, progress);
   progress.step = 'base';
   const layersOfBase: string[] = [];
-  using _early = context.keepsakes.hold({ layers: layersOfBase });
+  using _early = context.references.hold({ layers: layersOfBase });
   const hold = (layers: readonly string[]): void => void layersOfBase.push(...layers);
   const base = await findBase(context, asked.base, { log, signal, hold });
   const spec = withStartOf(base, asked);
   using _hold = context.builds.holdTemplate(base.template.templateId);
   await checkLayers(context.host, base.layers);
   const isolation = spec.isolation === '' ? (base.isolation ?? context.host.config.isolation) : spec.isolation;
-  await using workshop = openWorkshop(context, { spec, base, isolation, log, signal });
+  await using stepRunner = openStepRunner(context, { spec, base, isolation, log, signal });
   const { template, layers } = base;
   let key = baseKey({ teamId: spec.teamId, templateId: template.templateId, layers, isolation, ...base.context });
   const keys: string[] = [];
@@ -96,13 +96,13 @@ async function build(
     key = stepKey(key, step);
     keys.push(key);
     isForced ||= step.force;
-    const isCached = !isForced && (await workshop.takeCached(key));
+    const isCached = !isForced && (await stepRunner.takeCached(key));
     if (isCached) cachedSteps += 1;
     log.write(progress.step, 'info', `${isCached ? 'CACHED ' : ''}${describe(step)}`);
-    if (!isCached) await workshop.perform(key, step, progress.step);
+    if (!isCached) await stepRunner.perform(key, step, progress.step);
   }
   progress.step = 'finalize';
-  const snapshot = await finishBuild(context, { spec, base, isolation, log, signal, key, isForced, workshop });
+  const snapshot = await finishBuild(context, { spec, base, isolation, log, signal, key, isForced, stepRunner });
   await context.builds.cache.touch(keys);
   return { snapshot, cachedSteps };
 }

@@ -3,7 +3,7 @@ import { detect, equallySure, fullTemplate, getRuntime, parseVersion, runs } fro
 import type { Detection, Language, RuntimeName, Sight } from '@soulbox/runtimes';
 import { printable } from '../envd/printable.ts';
 import type { KnownSandbox } from '../sandboxes/table.ts';
-import type { Place } from './place.ts';
+import type { Place } from './run-session.ts';
 
 /** `java --version` starts a virtual machine. */
 const versionTimeoutMs = 15_000;

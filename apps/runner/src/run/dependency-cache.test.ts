@@ -9,7 +9,7 @@ import type { BlobStore } from '@soulbox/storage';
 import type { DiskFigures } from '../disk-budget/budget.ts';
 import { openDependencyCache } from './dependency-cache.ts';
 import type { DependencyCache, Kept } from './dependency-cache.ts';
-import type { Place } from './place.ts';
+import type { Place } from './run-session.ts';
 
 const hour = 3_600_000;
 let cleanup: AsyncDisposableStack;

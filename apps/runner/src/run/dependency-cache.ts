@@ -8,7 +8,7 @@ import type { Clock, Logger } from '@soulbox/base';
 import type { BlobStore } from '@soulbox/storage';
 import { whileRoom } from '../disk-budget/host-work.ts';
 import type { HostRoom } from '../disk-budget/host-work.ts';
-import type { Place } from './place.ts';
+import type { Place } from './run-session.ts';
 
 /** What is kept of one project, and where in the sandbox it lies. */
 export interface Kept {

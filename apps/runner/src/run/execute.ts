@@ -6,7 +6,7 @@ import type { Emit } from './event-stream.ts';
 import type { RunWish } from './from-message.ts';
 import { launched, launcherProgram, maxReportBytes, parseReport } from './launcher.ts';
 import type { LaunchReport } from './launcher.ts';
-import type { Place } from './place.ts';
+import type { Place } from './run-session.ts';
 import type { RunEvent } from './run-event.ts';
 
 export interface Outcome {

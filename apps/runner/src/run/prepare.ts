@@ -6,7 +6,7 @@ import type { Folder, Preparation, RuntimeName } from '@soulbox/runtimes';
 import { printable } from '../envd/printable.ts';
 import { findVersion } from './choose.ts';
 import type { DependencyCache } from './dependency-cache.ts';
-import type { Place } from './place.ts';
+import type { Place } from './run-session.ts';
 
 /** Where a project's dependencies came from. */
 export type Dependencies = 'none' | 'skipped' | 'present' | 'cache' | 'installed';

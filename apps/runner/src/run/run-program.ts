@@ -10,9 +10,9 @@ import type { Emit } from './event-stream.ts';
 import { execute } from './execute.ts';
 import type { RunEvent } from './run-event.ts';
 import type { RunWish } from './from-message.ts';
-import { lookAtCode, lookAtFile, lookAtProject } from './look.ts';
-import type { Place } from './place.ts';
-import { getFile, getFolder, openPlace, pathFrom } from './place.ts';
+import { inspectCode, inspectFile, inspectProject } from './inspect.ts';
+import type { Place } from './run-session.ts';
+import { getFile, getFolder, openRunSession, pathFrom } from './run-session.ts';
 import { prepareProject } from './prepare.ts';
 import type { Dependencies } from './prepare.ts';
 
@@ -41,7 +41,7 @@ export async function runProgram(
   await context.router.wake(sandboxId);
   const sandbox = context.table.getRunning(sandboxId);
   using _use = context.activity.enter(sandboxId);
-  using place = openPlace(sandbox, wish.user);
+  using place = openRunSession(sandbox, wish.user);
   const gone = new AbortController();
   const stopListening = context.router.onGone((goneId) => {
     if (goneId !== sandboxId) return;
@@ -92,7 +92,7 @@ async function lookAt(place: Place, wish: RunWish, left: AbortSignal): Promise<S
   if (kind === 'code') return await writeCode(place, wish, base, left);
   if (kind === 'file') {
     const file = await getFile(place.files, pathFrom(base, value));
-    const detection = await chooseRuntime(place, await lookAtFile(place.files, file, wish.language), wish);
+    const detection = await chooseRuntime(place, await inspectFile(place.files, file, wish.language), wish);
     checkPermissions(detection, wish);
     return { detection, file, project: undefined, cwd: cwdOf(wish, base, posix.dirname(file)), written: undefined };
   }
@@ -101,7 +101,7 @@ async function lookAt(place: Place, wish: RunWish, left: AbortSignal): Promise<S
 
 async function writeCode(place: Place, wish: RunWish, base: string, left: AbortSignal): Promise<Subject> {
   const code = wish.subject.value;
-  const detection = await chooseRuntime(place, lookAtCode(code, wish.language), wish);
+  const detection = await chooseRuntime(place, inspectCode(code, wish.language), wish);
   checkPermissions(detection, wish);
   const codeFile = getRuntime(detection.runtime).codeFile(detection.language);
   if (codeFile === undefined) {
@@ -121,10 +121,10 @@ async function writeCode(place: Place, wish: RunWish, base: string, left: AbortS
 async function lookAtWhole(place: Place, wish: RunWish, base: string): Promise<Subject> {
   const path = await getFolder(place.files, pathFrom(base, wish.subject.value));
   const file = wish.entry === undefined ? undefined : await entryFile(place, path, wish.entry);
-  const whole = await lookAtProject(place.files, path, wish.language);
+  const whole = await inspectProject(place.files, path, wish.language);
   // The name of the entry says more than the folder, which may hold several languages.
   const sight =
-    file === undefined ? whole : { ...(await lookAtFile(place.files, file, wish.language)), folder: whole.folder };
+    file === undefined ? whole : { ...(await inspectFile(place.files, file, wish.language)), folder: whole.folder };
   const detection = await chooseRuntime(place, sight, wish);
   checkPermissions(detection, wish);
   const project = { path, folder: whole.folder };

@@ -4,7 +4,7 @@ import type { Events } from '../events.ts';
 import type { Background } from './background.ts';
 import { removeSandbox } from './host.ts';
 import type { SandboxHost } from './host.ts';
-import type { Keepsakes } from './keepsakes.ts';
+import type { References } from './references.ts';
 import { letGo } from './live.ts';
 import type { SandboxRecord } from './record.ts';
 import type { KnownSandbox, SandboxTable } from './table.ts';
@@ -13,7 +13,7 @@ import { isTenants } from './table.ts';
 export interface EndContext {
   readonly host: SandboxHost;
   readonly table: SandboxTable;
-  readonly keepsakes: Keepsakes;
+  readonly references: References;
   readonly events: Events;
   readonly background: Background;
   readonly clock: Clock;
@@ -75,15 +75,15 @@ async function removeWholly(context: EndContext, { record }: KnownSandbox): Prom
   context.table.delete(record.sandboxId);
   const { saved, work, layers, pagesFrom } = record;
   const hadStates = saved !== undefined || work !== undefined || pagesFrom !== '';
-  if (hadStates || layers.length > 0) context.background.start(async () => await context.keepsakes.collect());
+  if (hadStates || layers.length > 0) context.background.start(async () => await context.references.collect());
 }
 
 /** Before anything is removed: it is the only trace of what happened to the sandbox. */
 export async function keepDamaged(
-  { host, keepsakes, clock }: Pick<EndContext, 'host' | 'keepsakes' | 'clock'>,
+  { host, references, clock }: Pick<EndContext, 'host' | 'references' | 'clock'>,
   record: SandboxRecord,
 ): Promise<void> {
-  if (host.config.damagedStateHours > 0) await keepsakes.setAside(record, clock.now());
+  if (host.config.damagedStateHours > 0) await references.setAside(record, clock.now());
 }
 
 /** Tries again to remove sandboxes whose end failed half-way. */

@@ -3,7 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
-import type { StateStore } from '@soulbox/states';
+import type { CheckpointStore } from '@soulbox/checkpoints';
 import type { RunnerConfig } from '../config.ts';
 import type { DiskBudget } from '../disk-budget/budget.ts';
 import type { RecordStore, SandboxRecord } from './record.ts';
@@ -18,7 +18,7 @@ export interface SandboxHost {
   readonly runtime: EnvdRuntime;
   readonly slots: Slots;
   readonly store: RecordStore;
-  readonly states: StateStore;
+  readonly states: CheckpointStore;
   readonly disks: DiskBudget;
   readonly logger: Logger;
 }

@@ -8,7 +8,7 @@ import type { Background } from './background.ts';
 import type { SandboxHost } from './host.ts';
 import type { LogBook } from './log-book.ts';
 import type { SnapshotStore } from './copies/snapshot-store.ts';
-import type { Keepsakes } from './keepsakes.ts';
+import type { References } from './references.ts';
 import type { SandboxTable, TenantSandbox } from './table.ts';
 import { sandboxToMessage } from './to-message.ts';
 
@@ -17,7 +17,7 @@ export interface OperationContext {
   readonly host: SandboxHost;
   readonly table: SandboxTable;
   readonly snapshots: SnapshotStore;
-  readonly keepsakes: Keepsakes;
+  readonly references: References;
   readonly templates: TemplateStore;
   readonly admission: Admission;
   readonly events: Events;

@@ -5,7 +5,7 @@ import { errorFromNode, writeFileAtomic } from '@soulbox/base';
 import { causes } from '@soulbox/contract';
 import type { Cause } from '@soulbox/contract';
 import type { DiskReserve } from '@soulbox/storage';
-import { diskDigestsSchema } from '@soulbox/states';
+import { diskDigestsSchema } from '@soulbox/checkpoints';
 import { sandboxStates } from './lifecycle.ts';
 import { isAnythingAside, readRecordFile, setAside } from './record-files.ts';
 import { lastSlot } from './slots.ts';

@@ -1,17 +1,17 @@
 import { isDiskFull } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
-import type { State } from '@soulbox/states';
+import type { State } from '@soulbox/checkpoints';
 import { readBootId } from '../host/boot-id.ts';
 import { layersAfter } from './copies/take-disk.ts';
 import type { OperationContext } from './operation.ts';
 import { confirmResumed } from './sleep/confirm.ts';
 import { finishPause, layToRest, savedFrom } from './sleep/finish-pause.ts';
-import { goOn, noteRunning, tryThaw } from './sleep/go-on.ts';
+import { goOn, noteRunning, tryThaw } from './sleep/thaw.ts';
 import { digestKeptDisk } from './sleep/kept-disk.ts';
 import { clearRevival, undoRevival } from './sleep/revive.ts';
 import { saveAnew } from './sleep/save-anew.ts';
 import { holdRoom, saveState } from './sleep/save.ts';
-import { settleIn } from './sleep/settle-in.ts';
+import { reinitialize } from './sleep/reinitialize.ts';
 import { wakeUp } from './sleep/wake.ts';
 import type { Live, RecordChange, RunningSandbox, TenantSandbox } from './table.ts';
 
@@ -167,7 +167,7 @@ async function wakeAgain(context: OperationContext, sandbox: TenantSandbox, caus
 
 async function confirms(context: OperationContext, sandbox: TenantSandbox, live: Live): Promise<boolean> {
   try {
-    if (sandbox.record.work?.keepMemory === false) await settleIn(context, sandbox, live);
+    if (sandbox.record.work?.keepMemory === false) await reinitialize(context, sandbox, live);
     else await confirmResumed(context, sandbox, live, false);
     return true;
   } catch (err) {

@@ -133,7 +133,7 @@ it('what a record that cannot be read belongs to is kept aside, and no state is 
   expect(await readFile(bench.driver.diskPath(torn, join(aside, torn)), 'utf8')).toBe('disk');
   expect(bench.driver.calls).toContain(`suspend ${torn}`);
   expect(bench.driver.calls).not.toContain(`destroy ${torn}`);
-  await bench.context.keepsakes.drop('s1');
+  await bench.context.references.drop('s1');
   expect(await host.states.list()).toEqual(['s1']);
 
   // It was mended, and put back.

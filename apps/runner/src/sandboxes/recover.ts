@@ -46,7 +46,7 @@ export async function recoverSandboxes(context: OperationContext, pool: Pool): P
     await removeSandbox(host, record);
   }
   const removedStrays = await removeStrays(context, strays);
-  await context.keepsakes.collect();
+  await context.references.collect();
   return { adopted: table.tenants().length, spares: spares.length, removed: doomed.length + removedStrays };
 }
 

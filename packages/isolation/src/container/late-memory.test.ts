@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@soulbox/base';
 import { prepareCgroups } from '../cgroup/prepare.ts';
-import { describeDriver } from '../contract/driver-contract.ts';
+import { describeDriver } from '../conformance/driver-contract.ts';
 import { criu } from './checkpoint/test-criu.ts';
 import { createContainerDriver } from './driver.ts';
 import { testInstance } from './test-instance.ts';

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@soulbox/base';
 import { prepareCgroups } from '../cgroup/prepare.ts';
-import { describeDriver } from '../contract/driver-contract.ts';
+import { describeDriver } from '../conformance/driver-contract.ts';
 import { createGvisorDriver } from './driver.ts';
 import { readRuntimeState } from './runtime-state.ts';
 import { testInstance } from './test-instance.ts';

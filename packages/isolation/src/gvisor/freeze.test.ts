@@ -4,7 +4,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { CommandError, silentLogger, sleep } from '@soulbox/base';
-import { openPreparedBench } from '../contract/prepared-bench.ts';
+import { openPreparedBench } from '../conformance/prepared-bench.ts';
 import { createGvisorDriver } from './driver.ts';
 import { areAllStopped, isKernelStopped } from './kernel-stopped.ts';
 import { runtimeRoot } from './layout.ts';

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { cgroupParent, imageSuffix, rootsFolder, toolGroupParent, tracePrefix } from '../root/layout.ts';
 import { listLoopImages } from '../root/loop-devices.ts';
 import type { Host } from './host.ts';
-import { listRuntimeStates } from './runtime-state.ts';
+import { listRuntimeCheckpoints } from './runtime-state.ts';
 
 /** Ids of sandboxes that have a control group, a file of runsc, a mount point or a loop device on this host. */
 export async function listTraces(host: Host): Promise<string[]> {
@@ -13,7 +13,7 @@ export async function listTraces(host: Host): Promise<string[]> {
     ...(await host.cgroups.listChildren(cgroupParent(host.instance))),
     ...(await host.cgroups.listChildren(toolGroupParent(host.instance))),
     ...(await readdir(rootsFolder(host.instance)).catch(() => [])),
-    ...(await listRuntimeStates(host.instance)),
+    ...(await listRuntimeCheckpoints(host.instance)),
   ];
   return [...new Set(ids)];
 }

@@ -63,7 +63,7 @@ export async function removeRuntimeState(instance: number, sandboxId: string): P
 }
 
 /** Ids of the sandboxes that runsc has a file of. */
-export async function listRuntimeStates(instance: number): Promise<string[]> {
+export async function listRuntimeCheckpoints(instance: number): Promise<string[]> {
   const names = await readdir(runtimeRoot(instance)).catch(() => []);
   return names.map((name) => /^(?:runsc-)?([a-z0-9]+)/.exec(name)?.[1] ?? '').filter((id) => id !== '');
 }

@@ -1,6 +1,6 @@
 import { defineCommand } from 'citty';
 import { SoulBoxError } from '@soulbox/base';
-import { openDamagedStates } from '@soulbox/states';
+import { openDamagedCheckpoints } from '@soulbox/checkpoints';
 import { resolveFolders } from '../../config.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 
@@ -12,7 +12,7 @@ export const deleteDamaged = defineCommand({
     json: jsonArg,
   },
   async run({ args }) {
-    const shelf = openDamagedStates(resolveFolders(args['data-dir']).dataDirectory);
+    const shelf = openDamagedCheckpoints(resolveFolders(args['data-dir']).dataDirectory);
     if (!(await shelf.remove(args.state)))
       throw new SoulBoxError('file_not_found', `No damaged state ${JSON.stringify(args.state)} is kept here.`);
     if (args.json === true) console.log(JSON.stringify({ stateId: args.state, deleted: true }));

@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { openDamagedStates } from '@soulbox/states';
+import { openDamagedCheckpoints } from '@soulbox/checkpoints';
 import { resolveFolders } from '../../config.ts';
 import { renderTable, showBytes } from '../../output/table.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
@@ -8,7 +8,7 @@ export const listDamaged = defineCommand({
   meta: { name: 'list', description: 'List the saved memories that turned out damaged, oldest first' },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
-    const states = await openDamagedStates(resolveFolders(args['data-dir']).dataDirectory).list();
+    const states = await openDamagedCheckpoints(resolveFolders(args['data-dir']).dataDirectory).list();
     if (args.json === true) {
       console.log(JSON.stringify(states));
       return;

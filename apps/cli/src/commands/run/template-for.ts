@@ -1,7 +1,7 @@
 import { detect, fullTemplate } from '@soulbox/runtimes';
 import type { Sight } from '@soulbox/runtimes';
 import type { Target } from './read-target.ts';
-import type { RunWish } from './wish.ts';
+import type { RunWish } from './run-request.ts';
 
 const baseTemplate = 'base';
 

@@ -76,7 +76,7 @@ async function sweep(
       logger: silentLogger,
     },
     clock,
-    keepsakes: { collect: () => Promise.resolve() },
+    references: { collect: () => Promise.resolve() },
     snapshots: { list: () => [{ layers: kept, stateId: 's', templateId: 'base' }] },
     table: { all: () => [] },
     templates: {

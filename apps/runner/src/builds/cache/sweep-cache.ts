@@ -23,7 +23,7 @@ export function createCacheSweeper(context: SweepContext): () => Promise<void> {
 
 /** Once, now. */
 export async function sweepCache(context: SweepContext): Promise<void> {
-  const { builds, host, clock, keepsakes } = context;
+  const { builds, host, clock, references } = context;
   const oldestMs = clock.now() - host.config.buildCacheHours * 3_600_000;
   const old = builds.cache.list().filter(({ usedAtMs }) => usedAtMs < oldestMs);
   for (const { key } of old) await builds.cache.remove(key);
@@ -32,7 +32,7 @@ export async function sweepCache(context: SweepContext): Promise<void> {
   const count = old.length + large.length;
   if (count > 0) {
     host.logger.info({ count }, 'entries of the layer cache removed');
-    await keepsakes.collect();
+    await references.collect();
   }
   await removeUnneededImages(context);
 }

@@ -34,7 +34,7 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
   checkRoomForCopies(context, request);
   if ('snapshotId' in source) {
     const snapshot = context.snapshots.get(source.snapshotId);
-    using _hold = context.keepsakes.hold({ states: [snapshot.stateId], layers: snapshot.layers });
+    using _hold = context.references.hold({ states: [snapshot.stateId], layers: snapshot.layers });
     return await makeCopies(context, sealedSource(context.host, snapshot), request, request.teamId);
   }
   return await withSource(context, source.sandboxId, async (atHand) => {

@@ -6,7 +6,7 @@ import { startProcesses, waitForEnvd } from '../live.ts';
 import type { OperationContext } from '../operation.ts';
 import type { SandboxRecord, Tenant } from '../record.ts';
 import { confirmResumed } from '../sleep/confirm.ts';
-import { tellSettings } from '../sleep/settle-in.ts';
+import { tellSettings } from '../sleep/reinitialize.ts';
 import type { KnownSandbox, LiveSandbox, RunningSandbox, TenantSandbox } from '../table.ts';
 import { sandboxToMessage } from '../to-message.ts';
 import type { CopyOrder } from './order-copies.ts';

@@ -1,5 +1,5 @@
 import { randomId, SoulBoxError } from '@soulbox/base';
-import type { State } from '@soulbox/states';
+import type { State } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import { freeSlot } from '../host.ts';
 import type { OperationContext } from '../operation.ts';
@@ -7,11 +7,11 @@ import { tellUpdated } from '../operation.ts';
 import type { Work } from '../record.ts';
 import { comesLate, memoryOf } from '../sleep/check-state.ts';
 import { endProcesses, savedFrom } from '../sleep/finish-pause.ts';
-import { goOn } from '../sleep/go-on.ts';
+import { goOn } from '../sleep/thaw.ts';
 import { revive } from '../sleep/revive.ts';
 import { explainSaveFailure } from '../sleep/pause.ts';
 import { holdRoom, saveState } from '../sleep/save.ts';
-import { standStill } from '../sleep/stand-still.ts';
+import { freeze } from '../sleep/freeze.ts';
 import type { RunningSandbox, TenantSandbox } from '../table.ts';
 import type { ShortChain } from './shorten-chain.ts';
 import { sourceFrom } from './source-at-hand.ts';
@@ -33,7 +33,7 @@ export async function withRunning<T>(
   const state = await takeApart(context, sandbox, chain);
   const { sandboxId, layers, driver, work } = sandbox.record;
   const layerId = work?.layerId ?? '';
-  using _hold = context.keepsakes.hold({ states: [state.stateId], layers });
+  using _hold = context.references.hold({ states: [state.stateId], layers });
   const goesOn = continueSource(context, sandbox, state).then(
     () => context.host.logger.info({ sandboxId, durationMs: since(startedAt) }, 'sandbox saved while it runs'),
     (err: unknown) => context.host.logger.error({ sandboxId, err }, 'sandbox saved, but paused now'),
@@ -100,7 +100,7 @@ async function saveStanding(
 ): Promise<State> {
   const layers = [work.layerId, ...below];
   try {
-    await standStill(context, sandbox);
+    await freeze(context, sandbox);
     const state = await saveState(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
     await context.table.update(sandbox, { saved: savedFrom(state) });
     return state;
@@ -147,5 +147,5 @@ async function continueSource(context: OperationContext, sandbox: TenantSandbox,
     tellUpdated(context, sandbox);
     throw error;
   }
-  context.background.start(async () => await context.keepsakes.drop(before));
+  context.background.start(async () => await context.references.drop(before));
 }

@@ -1,12 +1,12 @@
 import { randomId } from '@soulbox/base';
-import type { StateDraft } from '@soulbox/states';
+import type { CheckpointDraft } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import type { OperationContext } from '../operation.ts';
 import type { CheckedMemory } from '../sleep/check-state.ts';
-import { goOn } from '../sleep/go-on.ts';
+import { goOn } from '../sleep/thaw.ts';
 import { explainSaveFailure } from '../sleep/pause.ts';
 import { holdRoom, factsOf } from '../sleep/save.ts';
-import { standStill } from '../sleep/stand-still.ts';
+import { freeze } from '../sleep/freeze.ts';
 import type { RunningSandbox } from '../table.ts';
 import type { ShortChain } from './shorten-chain.ts';
 import type { SourceAtHand } from './source-at-hand.ts';
@@ -35,7 +35,7 @@ export async function saveBeside(
   chain: ShortChain,
 ): Promise<SourceAtHand & AsyncDisposable> {
   const startedAt = performance.now();
-  const { host, table, keepsakes } = context;
+  const { host, table, references } = context;
   const { sandboxId } = sandbox.record;
   using _room = await holdRoom(context, sandbox, true, copiedDiskMaxBytes);
   const stateId = randomId(20);
@@ -43,13 +43,13 @@ export async function saveBeside(
   const layers = [layerId, ...chain.below(sandbox.record.layers)];
   const facts = await factsOf(context, sandbox, { stateId, keepMemory: true, layers });
   await using parts = new AsyncDisposableStack();
-  parts.use(keepsakes.hold({ states: [stateId], layers }));
+  parts.use(references.hold({ states: [stateId], layers }));
   const draft = parts.use(await host.states.begin(stateId, layers));
   // The record does not name the layer: the sandbox never lies on it.
   const work = { from: 'running' as const, stateId, layerId: '', keepMemory: true, promised: false, mayRun: false };
   await table.step(sandbox, 'snapshotting', { work: { ...work, bootId: readBootId() } });
   try {
-    await standStill(context, sandbox);
+    await freeze(context, sandbox);
     await saveParts(sandbox, draft, host.states.layerPath(layerId));
   } catch (error) {
     throw explainSaveFailure(error);
@@ -72,12 +72,12 @@ export async function saveBeside(
   };
 }
 
-function unsealedMemory({ directory }: StateDraft): CheckedMemory {
+function unsealedMemory({ directory }: CheckpointDraft): CheckedMemory {
   return { directory, digests: { blockBytes: 1, parts: {} }, pagesChecked: Promise.resolve() };
 }
 
 /** Waits for both even when one fails: the sandbox may not go on under the other. */
-async function saveParts({ live }: RunningSandbox, draft: StateDraft, layer: string): Promise<void> {
+async function saveParts({ live }: RunningSandbox, draft: CheckpointDraft, layer: string): Promise<void> {
   const { driver, instance } = live;
   const steps = [driver.checkpoint(instance, draft.directory), driver.copyDisk(instance, layer)];
   const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');

@@ -26,7 +26,7 @@ export async function shortenChain(
 ): Promise<ShortChain> {
   if (layers.length < maxLayers) return { below: (present) => present, [Symbol.dispose]: () => undefined };
   const layerId = randomId(20);
-  const hold = context.keepsakes.hold({ layers: [...layers, layerId] });
+  const hold = context.references.hold({ layers: [...layers, layerId] });
   try {
     await merge(context, layers, layerId);
   } catch (error) {

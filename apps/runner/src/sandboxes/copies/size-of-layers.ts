@@ -1,11 +1,14 @@
 import { stat } from 'node:fs/promises';
-import type { StateStore } from '@soulbox/states';
+import type { CheckpointStore } from '@soulbox/checkpoints';
 
 /** stat(2) counts blocks of so many bytes, whatever the file system's are. */
 export const statBlockBytes = 512;
 
 /** Bytes that frozen disks take of the host's: they are sparse files. */
-export async function sizeOfLayers(states: Pick<StateStore, 'layerPath'>, layers: readonly string[]): Promise<number> {
+export async function sizeOfLayers(
+  states: Pick<CheckpointStore, 'layerPath'>,
+  layers: readonly string[],
+): Promise<number> {
   const stats = await Promise.all(layers.map(async (layerId) => await stat(states.layerPath(layerId))));
   return stats.reduce((sum, { blocks }) => sum + blocks * statBlockBytes, 0);
 }

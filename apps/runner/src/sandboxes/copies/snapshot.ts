@@ -12,11 +12,11 @@ export async function makeSnapshot(
   sandboxId: string,
   snapshotId: string,
 ): Promise<SnapshotRecord> {
-  const { snapshots, keepsakes, events, clock } = context;
+  const { snapshots, references, events, clock } = context;
   snapshots.checkFree(snapshotId);
   return await withSource(context, sandboxId, async ({ source, sealDisk, sealMemory }) => {
     await Promise.all([sealDisk(), sealMemory()]);
-    using _hold = keepsakes.hold({ states: [source.stateId], layers: source.layers });
+    using _hold = references.hold({ states: [source.stateId], layers: source.layers });
     snapshots.checkFree(snapshotId);
     const sizeBytes = await measure(context, source);
     const snapshot = {
@@ -42,6 +42,6 @@ async function measure({ host }: OperationContext, { stateId, layers }: CopySour
 /** False when there was none. Sandboxes made from it are not touched: their records name what they need. */
 export async function deleteSnapshot(context: OperationContext, snapshotId: string): Promise<boolean> {
   const existed = await context.snapshots.remove(snapshotId);
-  if (existed) context.background.start(async () => await context.keepsakes.collect());
+  if (existed) context.background.start(async () => await context.references.collect());
   return existed;
 }

@@ -36,8 +36,8 @@ export async function withSource<T>(context: OperationContext, sandboxId: string
   return 'done' in outcome ? outcome.done : await use(outcome.beside);
 }
 
-function afterwards({ background, keepsakes }: OperationContext): Disposable {
-  return { [Symbol.dispose]: () => background.start(async () => await keepsakes.collect()) };
+function afterwards({ background, references }: OperationContext): Disposable {
+  return { [Symbol.dispose]: () => background.start(async () => await references.collect()) };
 }
 
 function checkSource(record: SandboxRecord): void {

@@ -37,7 +37,7 @@ async function bootSpare({ host, table }: OperationContext, blueprint: TemplateB
 /** It stays `restoring` until it is claimed: the next server removes it, whatever its version. */
 async function restoreSpare(context: OperationContext, { snapshotId }: SnapshotBlueprint): Promise<LiveSandbox> {
   const snapshot = context.snapshots.get(snapshotId);
-  using _hold = context.keepsakes.hold({ states: [snapshot.stateId], layers: snapshot.layers });
+  using _hold = context.references.hold({ states: [snapshot.stateId], layers: snapshot.layers });
   const order = await orderCopies(context, sealedSource(context.host, snapshot), 'snapshot');
   return await restoreCopy(context, order);
 }

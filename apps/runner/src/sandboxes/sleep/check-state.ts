@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
 import type { SavedMemory } from '@soulbox/isolation';
-import type { State } from '@soulbox/states';
+import type { State } from '@soulbox/checkpoints';
 import { readCpuType } from '../../host/cpu-type.ts';
 import { getDriver, runtimeDirectoryOf } from '../host.ts';
 import type { SandboxHost } from '../host.ts';

@@ -4,7 +4,7 @@ import type { OperationContext } from '../operation.ts';
 import { tellUpdated } from '../operation.ts';
 import type { RunningSandbox, TenantSandbox } from '../table.ts';
 import { finishPause } from './finish-pause.ts';
-import { goOn } from './go-on.ts';
+import { goOn } from './thaw.ts';
 import { saveState } from './save.ts';
 
 /** What a sandbox gets whose deadline passed while a pause of it failed, before the next try. */

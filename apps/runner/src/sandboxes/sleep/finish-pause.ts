@@ -1,4 +1,4 @@
-import type { DiskDigests, State } from '@soulbox/states';
+import type { DiskDigests, State } from '@soulbox/checkpoints';
 import { freeSlot, getDriver } from '../host.ts';
 import type { SandboxHost } from '../host.ts';
 import { letGo } from '../live.ts';
@@ -22,7 +22,7 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
     const rest = { slot: 0, disk: 'kept', pagesFrom: '', work: undefined, waitsForRoom: false } as const;
     await context.table.step(sandbox, 'paused', { saved, ...rest });
     context.activity.forget(sandboxId);
-    context.background.start(async () => await context.keepsakes.drop(pagesFrom));
+    context.background.start(async () => await context.references.drop(pagesFrom));
     return true;
   } catch (err) {
     context.host.logger.error({ sandboxId, err }, 'pause not completed yet');

@@ -1,4 +1,4 @@
-import type { DiskDigests, StampedDisk } from '@soulbox/states';
+import type { DiskDigests, StampedDisk } from '@soulbox/checkpoints';
 import { getDriver } from '../host.ts';
 import type { SandboxHost } from '../host.ts';
 import type { SandboxRecord } from '../record.ts';

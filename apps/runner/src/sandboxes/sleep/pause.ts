@@ -7,9 +7,9 @@ import { tellUpdated } from '../operation.ts';
 import type { RunningSandbox, TenantSandbox } from '../table.ts';
 import { completeLater } from './complete-later.ts';
 import { finishPause } from './finish-pause.ts';
-import { goOn } from './go-on.ts';
+import { goOn } from './thaw.ts';
 import { holdRoom, saveState } from './save.ts';
-import { standStill } from './stand-still.ts';
+import { freeze } from './freeze.ts';
 
 export type Durability = 'on-return' | 'in-background';
 
@@ -71,7 +71,7 @@ async function pauseAlone(
   const change = { cause: request.cause, stateSinceMs: context.clock.now() };
   await table.step(sandbox, 'pausing', { work, ...(inBackground ? change : {}) });
   try {
-    await standStill(context, sandbox);
+    await freeze(context, sandbox);
     const { layers } = sandbox.record;
     if (!inBackground) {
       await saveState(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });

@@ -6,7 +6,7 @@ import { tellUpdated } from '../operation.ts';
 import type { RecordChange, RunningSandbox, TenantSandbox } from '../table.ts';
 import { isRunning } from '../table.ts';
 import { finishPause } from './finish-pause.ts';
-import { noteRunning, tryThaw } from './go-on.ts';
+import { noteRunning, tryThaw } from './thaw.ts';
 import { memoryDroppedError, tellMemoryDropped } from './spoiled.ts';
 import { wakeUp } from './wake.ts';
 

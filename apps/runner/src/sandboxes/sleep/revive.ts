@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
-import type { DiskDigests } from '@soulbox/states';
+import type { DiskDigests } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import { settleOnGround } from '../copies/settle-on-ground.ts';
 import { readGround } from '../ground.ts';
@@ -13,7 +13,7 @@ import type { CheckedMemory } from './check-state.ts';
 import { confirmResumed } from './confirm.ts';
 import { layToRest } from './finish-pause.ts';
 import { saveAnew } from './save-anew.ts';
-import { settleIn } from './settle-in.ts';
+import { reinitialize } from './reinitialize.ts';
 import { isMemorySpoiled, memoryDroppedError, tellMemoryDropped, withoutMemory } from './spoiled.ts';
 
 export interface Revival {
@@ -38,7 +38,7 @@ export async function revive(context: OperationContext, sandbox: TenantSandbox, 
   try {
     const live = await startProcesses(context.host, sandbox.record, rootfs, revival.memory);
     sandbox.live = live;
-    if (revival.memory === undefined) await settleIn(context, sandbox, live);
+    if (revival.memory === undefined) await reinitialize(context, sandbox, live);
     else await confirmResumed(context, sandbox, live, false);
   } catch (error) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err: error }, 'sandbox not resumed');

@@ -4,7 +4,7 @@ import { tellUpdated } from '../operation.ts';
 import type { LiveSandbox, TenantSandbox } from '../table.ts';
 import { layToRest, savedFrom } from './finish-pause.ts';
 import { holdRoom, saveState } from './save.ts';
-import { standStill } from './stand-still.ts';
+import { freeze } from './freeze.ts';
 
 /**
  * Pauses a sandbox whose processes run again but may not be served, because their envd did not confirm: as they are now, for the
@@ -12,7 +12,7 @@ import { standStill } from './stand-still.ts';
  * Throws `disk_full`: then it stands frozen, for its memory is nowhere else, and `retrySteps` tries again.
  */
 export async function saveAnew(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
-  const { table, host, keepsakes, background, clock } = context;
+  const { table, host, references, background, clock } = context;
   const { record } = sandbox;
   const { work, saved, layers, sandboxId } = record;
   if (!isAlive(sandbox) || work === undefined || saved === undefined || record.disk === 'new') return false;
@@ -20,7 +20,7 @@ export async function saveAnew(context: OperationContext, sandbox: TenantSandbox
   const stateId = randomId(20);
   try {
     await table.update(sandbox, { work: { ...work, stateId } });
-    await standStill(context, sandbox);
+    await freeze(context, sandbox);
     using _room = await holdRoom(context, sandbox, true);
     const state = await saveState(context, sandbox, { stateId, keepMemory: true, layers });
     const disk = await layToRest(context, sandbox);
@@ -33,7 +33,7 @@ export async function saveAnew(context: OperationContext, sandbox: TenantSandbox
     return false;
   }
   tellUpdated(context, sandbox);
-  background.start(async () => await keepsakes.drop(saved.stateId));
+  background.start(async () => await references.drop(saved.stateId));
   return true;
 }
 

@@ -1,4 +1,4 @@
-import type { State, StateFacts } from '@soulbox/states';
+import type { State, StateFacts } from '@soulbox/checkpoints';
 import { readCpuType } from '../../host/cpu-type.ts';
 import type { OperationContext } from '../operation.ts';
 import type { RunningSandbox } from '../table.ts';

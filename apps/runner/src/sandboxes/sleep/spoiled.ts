@@ -1,5 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
-import type { DiskDigests } from '@soulbox/states';
+import type { DiskDigests } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import { getDriver } from '../host.ts';
 import type { OperationContext } from '../operation.ts';

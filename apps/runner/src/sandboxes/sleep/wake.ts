@@ -15,13 +15,13 @@ export async function wakeUp(
   withMemory: boolean,
   change: RecordChange,
 ): Promise<void> {
-  const { host, keepsakes, background } = context;
+  const { host, references, background } = context;
   const { saved, layers, driver, runtimeName } = sandbox.record;
   if (saved === undefined) throw new Error('a paused sandbox names no state');
   const { stateId, hasMemory } = saved;
   using _place = context.admission.enter();
   {
-    using _hold = keepsakes.hold({ states: [stateId], layers });
+    using _hold = references.hold({ states: [stateId], layers });
     if (withMemory && hasMemory) {
       const [memory] = await Promise.all([
         checkMemory(host, { stateId, layers, driver, runtimeName }, 'itself'),
@@ -34,5 +34,5 @@ export async function wakeUp(
       await revive(context, sandbox, { memory: undefined, change });
     }
   }
-  background.start(async () => await keepsakes.drop(stateId));
+  background.start(async () => await references.drop(stateId));
 }

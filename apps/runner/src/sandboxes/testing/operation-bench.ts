@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, silentLogger, SoulBoxError } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
-import { openStateStore } from '@soulbox/states';
-import type { StateStore } from '@soulbox/states';
+import { openCheckpointStore } from '@soulbox/checkpoints';
+import type { CheckpointStore } from '@soulbox/checkpoints';
 import { openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import type { Template, TemplateStore } from '@soulbox/templates';
 import { runnerConfigSchema } from '../../config.ts';
@@ -24,8 +24,8 @@ import { endSandbox } from '../end.ts';
 import { readGround } from '../ground.ts';
 import { runtimeNameOf } from '../host.ts';
 import type { SandboxHost } from '../host.ts';
-import { keepAllWhileUnreadable } from '../keep-all-states.ts';
-import { createKeepsakes } from '../keepsakes.ts';
+import { keepAllWhileUnreadable } from '../keep-all-checkpoints.ts';
+import { createReferences } from '../references.ts';
 import { letGo, startProcesses } from '../live.ts';
 import { createLogBook } from '../log-book.ts';
 import type { OperationContext } from '../operation.ts';
@@ -80,8 +80,8 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
   const envd = await freshNamespace();
   const [driver, network] = [createStandInDriver(envd.path), createStandInNetwork()];
   const blobs = await openDiskBlobs({ directory: join(folder, 'blobs') });
-  const openStates = async (): Promise<StateStore> =>
-    await openStateStore({ directory: folder, logger: silentLogger, blobs });
+  const openStates = async (): Promise<CheckpointStore> =>
+    await openCheckpointStore({ directory: folder, logger: silentLogger, blobs });
   const roomFor: string[] = [];
   const host: { -readonly [K in keyof SandboxHost]: SandboxHost[K] } = {
     config: loadConfig(runnerConfigSchema, {}, config),
@@ -183,7 +183,7 @@ async function createParts(
   const [events, cutOff]: [RunnerEvent[], string[]] = [[], []];
   const context: OperationContext = {
     ...{ host, table, snapshots, activity, clock },
-    keepsakes: createKeepsakes(
+    references: createReferences(
       keepAllWhileUnreadable(statesOf(host), [host.store, snapshots], logger),
       table,
       snapshots,
@@ -209,7 +209,7 @@ async function createParts(
 }
 
 /** The store of the moment: a bench may open another. */
-function statesOf(host: SandboxHost): Pick<StateStore, 'collect' | 'remove' | 'setAside'> {
+function statesOf(host: SandboxHost): Pick<CheckpointStore, 'collect' | 'remove' | 'setAside'> {
   return {
     collect: (findNeeded) => host.states.collect(findNeeded),
     remove: (stateId) => host.states.remove(stateId),

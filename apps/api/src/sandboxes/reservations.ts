@@ -1,0 +1,48 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { Sandbox } from '@soulbox/contract/runner';
+import type { Caller } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import { factsFromRunner } from '../runner/sandbox-facts.ts';
+import { aliveAfter } from './find.ts';
+
+export interface Wanted {
+  /** Of the intent. Steps of the same id at the same time take the places together, once. */
+  readonly id: string;
+  readonly templateId: string;
+  /** Sandboxes that will run afterwards and do not yet. */
+  readonly places: number;
+}
+
+/**
+ * Intent, runner, rows. A kill of this process between any two steps leaves either an intent, which the next start
+ * clears, or sandboxes without a row, which it adopts. A caller who hangs up meanwhile gets no answer, but the
+ * sandboxes stand in the list and end at their deadline. Throws `too_many_sandboxes`, or what `work` throws.
+ */
+export async function withReservations<T>(
+  context: ApiContext,
+  caller: Caller,
+  wanted: Wanted,
+  work: () => Promise<T>,
+  sandboxesOf: (answer: T) => readonly Sandbox[],
+): Promise<T> {
+  await begin(context, caller, wanted);
+  try {
+    const answer = await work();
+    const facts = sandboxesOf(answer).map(factsFromRunner);
+    await context.records.sandboxes.completeCreation(wanted.id, facts, context.clock.now());
+    return answer;
+  } catch (thrown) {
+    await context.records.sandboxes.abandonCreation(wanted.id);
+    throw thrown;
+  }
+}
+
+async function begin(context: ApiContext, caller: Caller, wanted: Wanted): Promise<void> {
+  const creation = { ...wanted, teamId: caller.team.id, startedAt: context.clock.now() };
+  const limit = context.config.teamSandboxLimit;
+  if (await context.records.sandboxes.beginCreation(creation, limit, aliveAfter(context))) return;
+  throw new SoulBoxError(
+    'too_many_sandboxes',
+    `you have reached the maximum number of concurrent sandboxes (${limit}); kill some or retry later`,
+  );
+}

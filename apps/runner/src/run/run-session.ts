@@ -1,0 +1,70 @@
+import { posix } from 'node:path';
+import { SoulBoxError } from '@soulbox/base';
+import { createClosableDial } from '../envd/closable-dial.ts';
+import { errorFromEnvd } from '../envd/error-from-envd.ts';
+import type { Files } from '../envd/files.ts';
+import { createFiles } from '../envd/files.ts';
+import type { Programs } from '../envd/programs.ts';
+import { printable } from '../envd/printable.ts';
+import { createPrograms } from '../envd/programs.ts';
+import { launcherProgram } from './launcher.ts';
+import type { RunningSandbox } from '../sandboxes/table.ts';
+
+/** Where a program is run: one user in one sandbox. Disposed, nothing reaches it any more. */
+export interface Place extends Disposable {
+  readonly sandbox: RunningSandbox;
+  readonly files: Files;
+  readonly programs: Programs;
+  readonly user: string;
+  /** Whether the sandbox has what launches and measures programs. */
+  readonly hasLauncher: Promise<boolean>;
+}
+
+export function openRunSession(sandbox: RunningSandbox, wantedUser: string): Place {
+  const { envdAccessToken, settings } = sandbox.record.tenant;
+  const user = wantedUser === '' ? settings.defaultUser : wantedUser;
+  const way = createClosableDial(sandbox.live.dial);
+  const programs = createPrograms(way.dial, envdAccessToken);
+  const files = createFiles(way.dial, envdAccessToken, user);
+  return {
+    sandbox,
+    files,
+    programs: {
+      ...programs,
+      run: async (program, onOutput) =>
+        await programs.run(program, onOutput).catch((thrown: unknown) => {
+          throw errorFromEnvd(thrown);
+        }),
+    },
+    user,
+    // Asked while the program is looked at.
+    hasLauncher: files.stat(launcherProgram).then(
+      ({ kind }) => kind === 'file',
+      () => false,
+    ),
+    [Symbol.dispose]() {
+      way[Symbol.dispose]();
+    },
+  };
+}
+
+/** A path as the sandbox means it: absolute, beginning at `folder` when it is relative. `~` is left to envd. */
+export function pathFrom(folder: string, path: string): string {
+  return path.startsWith('~') ? path : posix.resolve(folder, path);
+}
+
+/** The absolute path of what must be a folder. */
+export async function getFolder(files: Files, path: string): Promise<string> {
+  const found = await files.stat(path);
+  if (found.kind !== 'folder') throw new SoulBoxError('not_a_directory', `${printable(found.path)} is not a folder.`);
+  return found.path;
+}
+
+/** The absolute path of what must be a plain file. */
+export async function getFile(files: Files, path: string): Promise<string> {
+  const found = await files.stat(path);
+  if (found.kind === 'folder')
+    throw new SoulBoxError('bad_path', `${printable(found.path)} is a folder; run it as a project.`);
+  if (found.kind !== 'file') throw new SoulBoxError('bad_path', `${printable(found.path)} is not a plain file.`);
+  return found.path;
+}

@@ -1,0 +1,27 @@
+import type { Logger } from '@soulbox/base';
+import type { CheckpointStore } from '@soulbox/checkpoints';
+
+type Removing = Pick<CheckpointStore, 'collect' | 'remove' | 'setAside'>;
+
+/** While a record is set aside because it cannot be read, nobody knows which states and layers it names: none is removed. */
+export function keepAllWhileUnreadable(
+  states: Removing,
+  stores: readonly { hasSetAside(): Promise<boolean> }[],
+  logger: Logger,
+): Removing {
+  const keepsAll = async (): Promise<boolean> => {
+    const aside = await Promise.all(stores.map(async (store) => await store.hasSetAside()));
+    if (!aside.includes(true)) return false;
+    logger.warn({}, 'no state is removed while a record cannot be read ("soulbox doctor" says which)');
+    return true;
+  };
+  return {
+    async collect(findNeeded) {
+      return (await keepsAll()) ? { removedStates: [], removedLayers: [] } : await states.collect(findNeeded);
+    },
+    async remove(stateId) {
+      if (!(await keepsAll())) await states.remove(stateId);
+    },
+    setAside: async (...args) => await states.setAside(...args),
+  };
+}

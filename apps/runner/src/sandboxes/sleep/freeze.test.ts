@@ -1,0 +1,46 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { createOperationBench } from '../testing/operation-bench.ts';
+import type { OperationBench } from '../testing/operation-bench.ts';
+import { freeze } from './freeze.ts';
+
+let bench: OperationBench;
+beforeEach(async () => {
+  bench = await createOperationBench();
+});
+afterEach(() => bench[Symbol.asyncDispose]());
+
+it('connections to the outside are ended, once nothing inside can open another', async () => {
+  const sandbox = await bench.addRunning();
+  const { sandboxId } = sandbox.record;
+  const { network, driver } = bench;
+  const states: string[] = [];
+  const closeOutside = network.closeOutside.bind(network);
+  network.closeOutside = (path) => {
+    states.push(driver.stateOf(sandboxId));
+    return closeOutside(path);
+  };
+  await freeze(bench.context, sandbox);
+  expect(network.closed).toEqual([bench.envd.path]);
+  expect(states).toEqual(['frozen']);
+});
+
+it('the gateway’s and the runner’s connections are cut before it stops', async () => {
+  const sandbox = await bench.addRunning();
+  const order: string[] = [];
+  const { live } = sandbox;
+  const close = live.envd.close.bind(live.envd);
+  live.envd.close = () => {
+    order.push('envd', `${bench.cutOff.length} cut off`, bench.driver.stateOf(sandbox.record.sandboxId));
+    close();
+  };
+  await freeze(bench.context, sandbox);
+  expect(order).toEqual(['envd', '1 cut off', 'running']);
+  expect(bench.cutOff).toEqual([sandbox.record.sandboxId]);
+});
+
+it('one that does not stop is an error, and nothing outside is told that it has', async () => {
+  const sandbox = await bench.addRunning();
+  bench.driver.failNext('freeze', new Error('does not stop'));
+  await expect(freeze(bench.context, sandbox)).rejects.toThrow('does not stop');
+  expect(bench.network.closed).toEqual([]);
+});

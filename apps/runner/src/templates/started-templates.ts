@@ -1,0 +1,68 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { Template } from '@soulbox/templates';
+import type { BuildContext } from '../builds/builds.ts';
+import { runBuild } from '../builds/run-build.ts';
+
+const idForm = /^started([a-z0-9]{20})(?:container|gvisor)$/;
+
+/** Whether a snapshot is one of ours: made by the server for a template, and no team's. */
+export function isStarted(snapshotId: string): boolean {
+  return idForm.test(snapshotId);
+}
+
+/** Templates of the store whose start command has run: what sandboxes of them are copies of. */
+export interface StartedTemplates {
+  /**
+   * Id of the snapshot of a sandbox in which the template's start command runs. The first who asks has it made, which takes as long as
+   * that command needs; all others wait for the same. Throws what a build throws.
+   */
+  snapshotOf(template: Template, isolation: string): Promise<string>;
+  /** Removes those of templates that are gone or have lost their name to a newer one. */
+  sweep(): Promise<void>;
+}
+
+export function createStartedTemplates(context: BuildContext, stopping: AbortSignal): StartedTemplates {
+  const { snapshots, templates, references, background, host } = context;
+  const underway = new Map<string, Promise<void>>();
+
+  const make = async (snapshotId: string, template: Template, isolation: string): Promise<void> => {
+    const { templateId, startCommand = '', readyCommand = '', cpuCount, memoryMb } = template;
+    const what = { templateId, startCommand, readyCommand, cpuCount, memoryMb, isolation };
+    const base = { kind: 'template' as const, templateId };
+    const spec = { ...what, buildId: snapshotId, teamId: '', base, steps: [], force: false, minFreeDiskMb: 0 };
+    const outcome = await runBuild(context, spec, () => undefined, stopping);
+    if (outcome.kind === 'done') return;
+    host.logger.error({ templateId, isolation, err: outcome.error }, 'start command of a template failed');
+    throw new SoulBoxError(
+      outcome.error.reason,
+      `The template "${template.names[0] ?? templateId}" could not be started: ${outcome.error.message}`,
+      { cause: outcome.error },
+    );
+  };
+
+  return {
+    async snapshotOf(template, isolation) {
+      const snapshotId = `started${template.templateId}${isolation}`;
+      if (snapshots.has(snapshotId)) return snapshotId;
+      const making =
+        underway.get(snapshotId) ??
+        make(snapshotId, template, isolation).finally(() => {
+          underway.delete(snapshotId);
+        });
+      underway.set(snapshotId, making);
+      await making;
+      return snapshotId;
+    },
+    async sweep() {
+      const wanted = new Set(
+        (await templates.list()).filter(({ names }) => names.length > 0).map((one) => one.templateId),
+      );
+      for (const { snapshotId } of snapshots.list()) {
+        const templateId = idForm.exec(snapshotId)?.[1];
+        if (templateId === undefined || wanted.has(templateId)) continue;
+        await snapshots.remove(snapshotId);
+        background.start(async () => await references.collect());
+      }
+    },
+  };
+}

@@ -1,0 +1,130 @@
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorFromNode } from '@soulbox/base';
+import type { BlobStore } from '@soulbox/storage';
+import { blockBytes } from '../digests/digest-job.ts';
+import type { Digester } from '../digests/digester.ts';
+import { flush } from '../flush.ts';
+import type { Manifest } from '../manifest.ts';
+import { draftSuffix, manifestName } from '../names.ts';
+import { openState, readManifest } from '../open-checkpoint.ts';
+import { writeSealedJson } from '../sealed-json.ts';
+import type { State } from '../checkpoint-store.ts';
+import type { PackedPart } from './packed-part.ts';
+import { packPart, readBlocks, unpackPart } from './packed-part.ts';
+
+/** Smaller parts are not worth a blob. */
+const minPartBytes = blockBytes;
+/** A packed part must be this much smaller, else it stays raw. */
+const minSaving = 0.1;
+
+const keyPrefix = 'states/';
+const keyOf = (stateId: string, name: string): string => `${keyPrefix}${stateId}/${name}.zst`;
+
+/**
+ * Keeps large parts of states as compressed blobs. The manifest says which: it changes, in one step, only when the other form
+ * is whole, checked and on the disk. What a crash leaves of the form that does not count is removed by `sweep`.
+ */
+export class Archive {
+  readonly #blobs: BlobStore;
+  readonly #digester: Digester;
+
+  constructor(blobs: BlobStore, digester: Digester) {
+    this.#blobs = blobs;
+    this.#digester = digester;
+  }
+
+  /** When `signal` aborts, it throws and the state is as it was. */
+  async compress(state: State, signal: AbortSignal): Promise<State> {
+    const { stateId, manifest, directory } = state;
+    const worthIt = (name: string): boolean =>
+      (manifest.parts[name]?.sizeBytes ?? 0) >= minPartBytes && !(name in manifest.packed);
+    await state.verify(worthIt);
+    const packed = { ...manifest.packed };
+    const names = Object.keys(manifest.parts).filter(worthIt);
+    try {
+      for (const name of names) {
+        const sizeBytes = await this.#pack(partOf(manifest, name), join(directory, name), signal);
+        if (sizeBytes !== undefined) packed[name] = { sizeBytes };
+      }
+      signal.throwIfAborted();
+    } catch (error) {
+      for (const name of names) await this.#blobs.delete(keyOf(stateId, name));
+      throw error;
+    }
+    await this.#replaceManifest(directory, { ...manifest, packed });
+    for (const name of Object.keys(packed)) await rm(join(directory, name), { force: true });
+    return await openState(stateId, directory, this.#digester);
+  }
+
+  async unpack(state: State): Promise<State> {
+    const { stateId, manifest, directory } = state;
+    for (const name of Object.keys(manifest.packed)) {
+      const path = join(directory, name);
+      await unpackPart(this.#blobs, partOf(manifest, name), path).catch(async (error: unknown) => {
+        await rm(path, { force: true });
+        throw errorFromNode(error, `State ${stateId} could not be unpacked.`);
+      });
+    }
+    await this.#replaceManifest(directory, { ...manifest, packed: {} });
+    await this.remove(stateId);
+    return await openState(stateId, directory, this.#digester);
+  }
+
+  /** Gives the names of the parts of a state that are kept in `directory` afterwards, too. */
+  async copyInto(directory: string, stateId: string): Promise<ReadonlySet<string>> {
+    const keys = await this.#blobs.copyInto(directory, `${keyPrefix}${stateId}/`);
+    return new Set(keys.map((key) => (key.split('/')[2] ?? '').replace(/\.zst$/, '')));
+  }
+
+  /** Removes what is kept of a state. */
+  async remove(stateId: string): Promise<void> {
+    for (const { key } of await this.#blobs.list(`${keyPrefix}${stateId}/`)) await this.#blobs.delete(key);
+  }
+
+  /** Removes forms that no manifest counts on. A state whose manifest cannot be read keeps all. */
+  async sweep(directories: ReadonlyMap<string, string>): Promise<void> {
+    for (const { key } of await this.#blobs.list(keyPrefix)) {
+      const stateId = key.split('/')[1] ?? '';
+      if (!directories.has(stateId)) await this.#blobs.delete(key);
+    }
+    for (const [stateId, directory] of directories) {
+      const manifest = await readManifest(stateId, directory).catch(() => undefined);
+      if (manifest !== undefined) await this.#sweepState(manifest, directory);
+    }
+  }
+
+  async #sweepState({ stateId, packed }: Manifest, directory: string): Promise<void> {
+    for (const name of Object.keys(packed)) await rm(join(directory, name), { force: true });
+    const counted = new Set(Object.keys(packed).map((name) => keyOf(stateId, name)));
+    for (const { key } of await this.#blobs.list(`${keyPrefix}${stateId}/`)) {
+      if (!counted.has(key)) await this.#blobs.delete(key);
+    }
+  }
+
+  /** Size of the blob, read back and compared; undefined, and no blob, when it does not pay. */
+  async #pack(part: PackedPart, path: string, signal: AbortSignal): Promise<number | undefined> {
+    const sizeBytes = await packPart(this.#blobs, part, path, signal);
+    if (sizeBytes > part.raw.sizeBytes * (1 - minSaving)) {
+      await this.#blobs.delete(part.key);
+      return undefined;
+    }
+    for await (const _block of readBlocks(this.#blobs, part)) signal.throwIfAborted();
+    return sizeBytes;
+  }
+
+  /** Written outside the folder, where a leftover of a crash would look like a part. */
+  async #replaceManifest(directory: string, manifest: Manifest): Promise<void> {
+    const draft = `${directory}.manifest${draftSuffix}`;
+    await flush(directory);
+    await writeSealedJson(draft, manifest);
+    await rename(draft, join(directory, manifestName));
+    await flush(directory);
+  }
+}
+
+function partOf({ stateId, parts }: Manifest, name: string): PackedPart {
+  const raw = parts[name];
+  if (raw === undefined) throw new Error(`state ${stateId} packs ${name}, which is no part`);
+  return { what: `${name} of state ${stateId}`, key: keyOf(stateId, name), raw };
+}

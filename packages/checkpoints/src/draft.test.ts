@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { silentLogger } from '@soulbox/base';
+import { openCheckpointStore } from './open-checkpoint-store.ts';
+import type { TestStore } from './testing/test-store.ts';
+import { mib, openTestStore, patternOf, sealTestState, testFacts } from './testing/test-store.ts';
+
+let shop: TestStore;
+beforeEach(async () => {
+  shop = await openTestStore();
+});
+afterEach(() => shop[Symbol.asyncDispose]());
+
+const statesIn = (): Promise<string[]> => readdir(join(shop.directory, 'states'));
+
+/** Computed in another way than the store's. */
+function digestsOf(content: Buffer): string[] {
+  const blocks = Array.from({ length: Math.ceil(content.length / mib) }, (_, i) =>
+    content.subarray(i * mib, (i + 1) * mib),
+  );
+  return blocks.map((block) => createHash('sha256').update(block).digest('hex'));
+}
+
+test('a draft is nobody’s: neither listed nor found, and gone when it is disposed', async () => {
+  {
+    await using draft = await shop.store.begin('s1');
+    await writeFile(join(draft.directory, 'a.img'), 'a');
+    expect(await shop.store.list()).toEqual([]);
+    expect(await shop.store.find('s1')).toBeUndefined();
+  }
+  expect(await statesIn()).toEqual([]);
+});
+
+test('a draft that a crash left is removed when the store opens', async () => {
+  await sealTestState(shop.store, 's1');
+  await mkdir(join(shop.directory, 'states', 's2.draft'));
+  await writeFile(join(shop.directory, 'states', 's2.draft', 'manifest.json'), '{}');
+  await mkdir(join(shop.directory, 'states', 's3.removed'));
+  await writeFile(join(shop.directory, 'layers', 'l1.json.1.2.tmp'), '{');
+  const store = await shop.reopen();
+  expect(await statesIn()).toEqual(['s1']);
+  expect(await readdir(join(shop.directory, 'layers'))).toEqual([]);
+  await (await store.open('s1')).verify();
+});
+
+test('an id is given once: not to two drafts, and not to one beside a sealed state', async () => {
+  await using draft = await shop.store.begin('s1');
+  await expect(shop.store.begin('s1')).rejects.toMatchObject({ reason: 'name_taken' });
+  await draft.seal(testFacts());
+  await expect(shop.store.begin('s1')).rejects.toMatchObject({ reason: 'name_taken' });
+});
+
+test('an id is free again when its draft was given up', async () => {
+  await (await shop.store.begin('s1'))[Symbol.asyncDispose]();
+  await sealTestState(shop.store, 's1');
+});
+
+test('disposing a sealed draft leaves the state alone', async () => {
+  const draft = await shop.store.begin('s1');
+  await draft.seal(testFacts());
+  await draft[Symbol.asyncDispose]();
+  await (await shop.store.open('s1')).verify();
+});
+
+test.for(['', '.', '..', '../s', 'a/b', '/etc', 'a.draft', 'a\0b', 'ä', 'x'.repeat(65), 'a b', 'a\n'])(
+  '%j is refused as an id everywhere',
+  async (id) => {
+    const { store } = shop;
+    const refused = { reason: 'bad_request' };
+    await expect(store.begin(id)).rejects.toMatchObject(refused);
+    await expect(store.open(id)).rejects.toMatchObject(refused);
+    await expect(store.find(id)).rejects.toMatchObject(refused);
+    await expect(store.remove(id)).rejects.toMatchObject(refused);
+    await expect(store.sealLayer(id)).rejects.toMatchObject(refused);
+    await expect(store.verifyLayer(id)).rejects.toMatchObject(refused);
+    expect(() => store.layerPath(id)).toThrow(expect.objectContaining(refused) as Error);
+  },
+);
+
+describe('what is no plain part stops a seal, and nothing is published', () => {
+  const strange: Readonly<Record<string, (directory: string) => Promise<void>>> = {
+    'a folder': (directory) => mkdir(join(directory, 'folder')).then(() => undefined),
+    'a link': (directory) => symlink('/etc/passwd', join(directory, 'link.img')),
+    'a hidden file': (directory) => writeFile(join(directory, '.x'), ''),
+    'a name with a line feed': (directory) => writeFile(join(directory, 'a\nb'), ''),
+    'a name that objects have already': (directory) => writeFile(join(directory, '__proto__'), ''),
+  };
+  test.for(Object.keys(strange))('%s', async (kind) => {
+    {
+      await using draft = await shop.store.begin('s1');
+      await strange[kind]?.(draft.directory);
+      await expect(draft.seal(testFacts())).rejects.toMatchObject({ reason: 'internal' });
+    }
+    expect(await statesIn()).toEqual([]);
+  });
+});
+
+test('a manifest that a driver left in its folder is replaced, not believed', async () => {
+  await using draft = await shop.store.begin('s1');
+  await writeFile(join(draft.directory, 'manifest.json'), '{}');
+  expect((await draft.seal(testFacts())).manifest.parts).toEqual({});
+});
+
+describe('following a driver that still writes', () => {
+  const content = patternOf(20.3 * mib, 5);
+
+  /** Appends `content` in pieces that do not fit blocks. */
+  async function append(path: string, bytes: Buffer): Promise<void> {
+    const file = await open(path, 'a');
+    for (let at = 0; at < bytes.length; at += 700_001) {
+      await file.write(bytes.subarray(at, at + 700_001));
+      await delay(2);
+    }
+    await file.close();
+  }
+
+  test('gives the same digests as reading the finished parts', async () => {
+    await using draft = await shop.store.begin('s1');
+    draft.follow((name) => name.startsWith('pages'));
+    const other = content.subarray(0, 3 * mib + 1);
+    await Promise.all([
+      append(join(draft.directory, 'pages-1.img'), content),
+      append(join(draft.directory, 'pages-2.img'), other),
+      append(join(draft.directory, 'core.img'), other),
+    ]);
+    const state = await draft.seal(testFacts());
+    expect(state.manifest.parts).toEqual({
+      'pages-1.img': { sizeBytes: content.length, digests: digestsOf(content) },
+      'pages-2.img': { sizeBytes: other.length, digests: digestsOf(other) },
+      'core.img': { sizeBytes: other.length, digests: digestsOf(other) },
+    });
+  });
+
+  test('forgets a part that was begun anew', async () => {
+    await using draft = await shop.store.begin('s1');
+    draft.follow(() => true);
+    const path = join(draft.directory, 'pages-1.img');
+    await append(path, content);
+    await delay(50);
+    await truncate(path, 0);
+    await append(path, content.subarray(1, 2 * mib));
+    const state = await draft.seal(testFacts());
+    expect(state.manifest.parts['pages-1.img']?.digests).toEqual(digestsOf(content.subarray(1, 2 * mib)));
+  });
+
+  test('sealing at once after it began, and giving up while it reads, both work', async () => {
+    await using first = await shop.store.begin('s1');
+    await writeFile(join(first.directory, 'pages-1.img'), content);
+    first.follow(() => true);
+    await (await first.seal(testFacts())).verify();
+    const second = await shop.store.begin('s2');
+    second.follow(() => true);
+    await writeFile(join(second.directory, 'pages-1.img'), content);
+    await second[Symbol.asyncDispose]();
+    expect(await statesIn()).toEqual(['s1']);
+  });
+});
+
+test('two stores do not share a folder, and the second may have it when the first is closed', async () => {
+  const options = { directory: shop.directory, logger: silentLogger };
+  await using draft = await shop.store.begin('s1');
+  await expect(openCheckpointStore(options)).rejects.toMatchObject({ reason: 'name_taken' });
+  expect(await readdir(draft.directory)).toEqual([]);
+  await draft.seal(testFacts());
+  await (await shop.reopen()).open('s1');
+});
+
+test('removing is safe to repeat and to do for what never was', async () => {
+  await sealTestState(shop.store, 's1');
+  await shop.store.remove('s1');
+  await shop.store.remove('s1');
+  await shop.store.remove('never');
+  expect(await statesIn()).toEqual([]);
+});
+
+test('a manifest is readable by the owner only', async () => {
+  const state = await sealTestState(shop.store, 's1');
+  const file = await open(join(state.directory, 'manifest.json'));
+  expect((await file.stat()).mode & 0o777).toBe(0o600);
+  await file.close();
+  expect(await readFile(join(state.directory, 'manifest.json'), 'utf8')).toContain('"format":1');
+});

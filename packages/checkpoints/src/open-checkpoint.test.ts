@@ -1,0 +1,144 @@
+import { lstat, mkdir, open, readFile, readdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { writeSealedJson } from './sealed-json.ts';
+import type { State } from './checkpoint-store.ts';
+import type { TestStore } from './testing/test-store.ts';
+import { mib, openTestStore, sealTestState, testFacts, testParts } from './testing/test-store.ts';
+
+let shop: TestStore;
+let state: State;
+
+beforeEach(async () => {
+  shop = await openTestStore();
+  state = await sealTestState(shop.store, 's1');
+});
+afterEach(() => shop[Symbol.asyncDispose]());
+
+const inState = (name: string): string => join(shop.directory, 'states', 's1', name);
+
+async function flipByte(path: string, at: number): Promise<void> {
+  const file = await open(path, 'r+');
+  const byte = Buffer.alloc(1);
+  await file.read(byte, 0, 1, at);
+  byte[0] = (byte[0] ?? 0) ^ 1;
+  await file.write(byte, 0, 1, at);
+  await file.close();
+}
+
+test('what was sealed is read back whole by a later store: facts, parts and digests', async () => {
+  const store = await shop.reopen();
+  const found = await store.open('s1');
+  await found.verify();
+  expect(found.manifest.facts).toEqual(testFacts());
+  expect((await readFile(inState('pages-1.img'))).equals(testParts['pages-1.img'] ?? Buffer.alloc(0))).toBe(true);
+  expect(found.digestsOf((name) => name.startsWith('pages')).parts).toEqual({
+    'pages-1.img': found.manifest.parts['pages-1.img']?.digests,
+  });
+  expect(found.manifest.parts['pages-1.img']?.digests).toHaveLength(3);
+  expect(found.sizeBytes).toBe(1000 + 2.5 * mib);
+});
+
+test('a state that does not exist is undefined to find and an error to open', async () => {
+  expect(await shop.store.find('s2')).toBeUndefined();
+  await expect(shop.store.open('s2')).rejects.toMatchObject({ reason: 'snapshot_not_found' });
+});
+
+describe('a damaged state is refused, and kept', () => {
+  test.for([
+    ['core-1.img', 999, 0],
+    ['pages-1.img', 0, 0],
+    ['pages-1.img', mib, 1],
+    ['pages-1.img', 2.5 * mib - 1, 2],
+  ] as const)('a flipped bit of %s at %i is found in block %i', async ([name, at, block]) => {
+    await flipByte(inState(name), at);
+    const opened = await shop.store.open('s1');
+    await expect(opened.verify()).rejects.toMatchObject({
+      reason: 'state_damaged',
+      message: expect.stringContaining(`${name} of state s1 is altered in block ${block}`) as string,
+    });
+    await opened.verify((part) => part !== name);
+    expect(await lstat(inState(name))).toBeDefined();
+  });
+
+  test('every single flipped bit of the manifest is found', async () => {
+    const manifest = inState('manifest.json');
+    const { size } = await lstat(manifest);
+    for (let at = 0; at < size; at += 1) {
+      await flipByte(manifest, at);
+      await expect(shop.store.open('s1'), `byte ${at}`).rejects.toMatchObject({ reason: 'state_damaged' });
+      await flipByte(manifest, at);
+    }
+    await (await shop.store.open('s1')).verify();
+  });
+
+  const breakages: Readonly<Record<string, () => Promise<void>>> = {
+    'a part is missing': () => rm(inState('core-1.img')),
+    'a part is cut short': () => truncate(inState('pages-1.img'), 2 * mib),
+    'a part has one byte more': () => truncate(inState('empty.img'), 1),
+    'there is a file more': () => writeFile(inState('extra.img'), ''),
+    'there is a folder more': () => mkdir(inState('extra')),
+    'there is a hidden file more': () => writeFile(inState('.hidden'), ''),
+    'a part is a link to the same content': async () => {
+      await rename(inState('core-1.img'), join(shop.directory, 'moved'));
+      await symlink(join(shop.directory, 'moved'), inState('core-1.img'));
+    },
+    'the manifest is missing': () => rm(inState('manifest.json')),
+    'the manifest is half written': () => truncate(inState('manifest.json'), 300),
+    'the manifest is empty': () => truncate(inState('manifest.json'), 0),
+    'the manifest is a folder': async () => {
+      await rm(inState('manifest.json'));
+      await mkdir(inState('manifest.json'));
+    },
+    'the manifest is a link': async () => {
+      await rename(inState('manifest.json'), join(shop.directory, 'moved'));
+      await symlink(join(shop.directory, 'moved'), inState('manifest.json'));
+    },
+    'the manifest is enormous': () => truncate(inState('manifest.json'), 1024 ** 4),
+    'the manifest lacks a field': () => writeSealedJson(inState('manifest.json'), { format: 1, stateId: 's1' }),
+    'the manifest lacks a digest': () =>
+      writeSealedJson(inState('manifest.json'), {
+        ...state.manifest,
+        parts: { ...state.manifest.parts, 'core-1.img': { sizeBytes: 1000, digests: [] } },
+      }),
+    'the manifest names a part outside the folder': () =>
+      writeSealedJson(inState('manifest.json'), {
+        ...state.manifest,
+        parts: { ...state.manifest.parts, '../../x': { sizeBytes: 0, digests: [] } },
+      }),
+    'the folder was renamed to another id': async () => {
+      await sealTestState(shop.store, 's2');
+      await rm(join(shop.directory, 'states', 's1'), { recursive: true });
+      await rename(join(shop.directory, 'states', 's2'), join(shop.directory, 'states', 's1'));
+    },
+  };
+
+  test.for(Object.keys(breakages))('%s', async (what) => {
+    await breakages[what]?.();
+    const before = await readdir(join(shop.directory, 'states', 's1'));
+    await expect(shop.store.open('s1')).rejects.toMatchObject({ reason: 'state_damaged' });
+    const later = await shop.reopen();
+    expect(await later.list()).toEqual(['s1']);
+    expect(await readdir(join(shop.directory, 'states', 's1'))).toEqual(before);
+  });
+
+  test('a part that shrinks between open and verify is found', async () => {
+    await truncate(inState('pages-1.img'), mib);
+    await expect(state.verify()).rejects.toMatchObject({ reason: 'state_damaged' });
+  });
+
+  test('a part that is gone by the time of verify is found', async () => {
+    await rm(inState('pages-1.img'));
+    await expect(state.verify()).rejects.toMatchObject({ reason: 'state_damaged' });
+  });
+
+  test('no message tells what a part or the manifest holds', async () => {
+    await flipByte(inState('manifest.json'), 200);
+    await expect(shop.store.open('s1')).rejects.toThrow(/^(?!.*secret-of).*manifest of state s1/);
+  });
+});
+
+test.for([2, 0, '1', null])('a state of format %j is incompatible, not damaged', async (format) => {
+  await writeSealedJson(inState('manifest.json'), { format, somethingElse: true });
+  await expect(shop.store.open('s1')).rejects.toMatchObject({ reason: 'state_incompatible' });
+});

@@ -1,0 +1,105 @@
+import { join } from 'node:path';
+import { SoulBoxError, isNodeError } from '@soulbox/base';
+import { damaged, verifyFile } from './damage.ts';
+import type { Digester } from './digests/digester.ts';
+import { blockBytes, blockCountOf } from './digests/digest-job.ts';
+import { forEachAtOnce } from './digests/for-each-at-once.ts';
+import type { Manifest } from './manifest.ts';
+import { manifestFormat, manifestSchema } from './manifest.ts';
+import { manifestName } from './names.ts';
+import { listPartFiles } from './part-files.ts';
+import { readSealedJson } from './sealed-json.ts';
+import type { PartDigests, State } from './checkpoint-store.ts';
+
+/** Reads the state in `directory`, which exists. Throws `state_damaged`, `state_incompatible`. */
+export async function openState(stateId: string, directory: string, digester: Digester): Promise<State> {
+  const manifest = await readManifest(stateId, directory);
+  await checkParts(manifest, directory);
+  return {
+    stateId,
+    manifest,
+    directory,
+    sizeBytes: sizeOf(manifest),
+    isPacked: Object.keys(manifest.packed).length > 0,
+    verify: (isMeant = () => true) => verifyParts(manifest, directory, isMeant, digester),
+    digestsOf: (isMeant) => digestsOf(manifest, isMeant),
+  };
+}
+
+function sizeOf({ parts, packed }: Manifest): number {
+  const sizes = Object.entries(parts).map(([name, part]) => (packed[name] ?? part).sizeBytes);
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+export async function readManifest(stateId: string, directory: string): Promise<Manifest> {
+  const content = await readSealedJson(join(directory, manifestName)).catch((error: unknown) => {
+    throw damaged(`The manifest of state ${stateId} cannot be read`, error);
+  });
+  if (content === undefined) throw damaged(`The manifest of state ${stateId} is incomplete or altered`);
+  checkFormat(stateId, content);
+  const parsed = manifestSchema.safeParse(content);
+  if (!parsed.success) throw damaged(`The manifest of state ${stateId} lacks something`, parsed.error);
+  checkManifest(stateId, parsed.data);
+  return parsed.data;
+}
+
+function checkFormat(stateId: string, content: unknown): void {
+  const format = (content as { format?: unknown } | null)?.format;
+  if (format === manifestFormat) return;
+  throw new SoulBoxError(
+    'state_incompatible',
+    `State ${stateId} has the format ${JSON.stringify(format)}; this version reads ${manifestFormat}.`,
+  );
+}
+
+function checkManifest(stateId: string, manifest: Manifest): void {
+  if (manifest.stateId !== stateId) throw damaged(`The manifest of state ${stateId} belongs to another state`);
+  if (manifest.blockBytes !== blockBytes) throw damaged(`The manifest of state ${stateId} has blocks of another size`);
+  const stray = Object.keys(manifest.packed).find((name) => !(name in manifest.parts));
+  if (stray !== undefined) throw damaged(`The manifest of state ${stateId} packs what is no part`);
+  for (const [name, part] of Object.entries(manifest.parts)) {
+    if (part.digests.length === blockCountOf(part.sizeBytes)) continue;
+    throw damaged(`The manifest of state ${stateId} lacks digests of ${name}`);
+  }
+}
+
+/** Compares what is in the folder with what the manifest names. */
+async function checkParts({ stateId, parts, packed }: Manifest, directory: string): Promise<void> {
+  const files = await listPartFiles(directory).catch((error: unknown) => {
+    if (isNodeError(error)) throw error;
+    throw damaged(`State ${stateId} holds something that is no part`, error);
+  });
+  const missing = new Map(Object.entries(parts).filter(([name]) => !(name in packed)));
+  for (const { name, sizeBytes } of files) {
+    // What a crash left of a file that was packed, or of one that was being unpacked.
+    if (name in packed) continue;
+    const part = missing.get(name);
+    if (part === undefined) throw damaged(`State ${stateId} holds ${name}, which its manifest does not name`);
+    if (part.sizeBytes !== sizeBytes) throw damaged(`${name} of state ${stateId} has another size than it had`);
+    missing.delete(name);
+  }
+  const [name] = missing.keys();
+  if (name !== undefined) throw damaged(`${name} of state ${stateId} is missing`);
+}
+
+async function verifyParts(
+  { stateId, parts, packed }: Manifest,
+  directory: string,
+  isMeant: (partName: string) => boolean,
+  digester: Digester,
+): Promise<void> {
+  const meant = Object.entries(parts).filter(([name]) => isMeant(name));
+  const unreadable = meant.find(([name]) => name in packed)?.[0];
+  if (unreadable !== undefined) throw new Error(`${unreadable} of state ${stateId} is packed: unpack it first`);
+  await forEachAtOnce(digester.threadCount, meant, ([name, part]) =>
+    verifyFile(`${name} of state ${stateId}`, join(directory, name), part, digester),
+  );
+}
+
+function digestsOf(manifest: Manifest, isMeant: (partName: string) => boolean): PartDigests {
+  const meant = Object.entries(manifest.parts).filter(([name]) => isMeant(name));
+  return {
+    blockBytes: manifest.blockBytes,
+    parts: Object.fromEntries(meant.map(([name, part]) => [name, part.digests])),
+  };
+}
