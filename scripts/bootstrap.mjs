@@ -13,13 +13,13 @@ const scripts = {
   start: ['scripts/start.ts'],
   test: ['scripts/test.ts'],
   templates: ['scripts/templates.ts'],
-  bench: ['scripts/run-prepared.ts', 'bench/main.ts'],
+  bench: ['scripts/run-prepared.ts', '--templates', 'bench/main.ts'],
   chaos: ['scripts/run-prepared.ts', 'e2e/chaos/main.ts'],
   crash: ['scripts/run-prepared.ts', 'e2e/crash/main.ts'],
   moments: ['scripts/run-prepared.ts', 'e2e/moments/main.ts'],
   soak: ['scripts/run-prepared.ts', 'e2e/soak/main.ts'],
   fill: ['scripts/run-prepared.ts', 'e2e/fill/main.ts'],
-  'test:clients': ['scripts/run-prepared.ts', 'e2e/clients/main.ts'],
+  'test:clients': ['scripts/run-prepared.ts', '--templates', 'e2e/clients/main.ts'],
 };
 
 const [mode = '', ...rest] = process.argv.slice(2);

@@ -1,5 +1,13 @@
-import { prepareForTests, runVisibly } from './prepare.ts';
+import { makeTestTemplates, prepareForTests, runVisibly } from './prepare.ts';
 
 // `npm run bench`, `chaos`, `crash`, `moments`, `soak`, `fill` and `test:clients`: prepares as `npm test` does, then runs the script given first.
-const prepared = await prepareForTests();
-process.exitCode = prepared === 0 ? await runVisibly(process.execPath, process.argv.slice(2)) : prepared;
+// `--templates` before it also makes the server's own templates that are missing: a client gives up before the first create has made one.
+const given = process.argv.slice(2);
+const needsTemplates = given[0] === '--templates';
+const script = needsTemplates ? given.slice(1) : given;
+
+process.exitCode = (await prepare()) || (await runVisibly(process.execPath, script));
+
+async function prepare(): Promise<number> {
+  return (await prepareForTests()) || (needsTemplates ? await makeTestTemplates() : 0);
+}
