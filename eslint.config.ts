@@ -6,23 +6,6 @@ const noShellStrings = {
   importNames: ['exec', 'execSync'],
   message: 'Argument arrays only, never a shell string.',
 };
-const ourApps = [
-  '@soulbox/api',
-  '@soulbox/runner',
-  '@soulbox/gateway',
-  '@soulbox/functions',
-  '@soulbox/edge-worker',
-  '@soulbox/box',
-  '@soulbox/envd',
-  'soulbox',
-];
-
-/** The import rules of a part of the tree: never a shell string, and none of `packages`. */
-function restrictImports(packages: readonly string[], message: string) {
-  const patterns = packages.length === 0 ? [] : [{ group: [...packages], message }];
-  return { 'no-restricted-imports': ['error', { paths: [noShellStrings], patterns }] as ['error', object] };
-}
-
 export default defineConfig(
   {
     ignores: [
@@ -62,17 +45,8 @@ export default defineConfig(
         { object: 'process', property: 'env', message: 'Only config.ts reads the environment.' },
         { object: 'process', property: 'exit', message: 'Only main.ts ends the process.' },
       ],
-      ...restrictImports([], ''),
+      'no-restricted-imports': ['error', { paths: [noShellStrings] }],
     },
-  },
-  {
-    files: ['packages/*/src/**/*.ts'],
-    ignores: ['packages/testing/**'],
-    rules: restrictImports(ourApps, 'Packages never import apps.'),
-  },
-  {
-    files: ['apps/{api,runner,gateway,functions,edge-worker,envd,code-interpreter}/src/**/*.ts'],
-    rules: restrictImports(ourApps, 'Apps meet on the wire; only box and testing import apps.'),
   },
   {
     files: [

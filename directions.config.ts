@@ -1,0 +1,99 @@
+/**
+ * What may import what. `npm run directions`, a part of `npm run check`, compares it with every import, type-only ones included.
+ * Files never import each other in a circle; that needs no entry here.
+ */
+
+/** Each part and the parts that it may import, `*` standing for any name. A folder inside a part can be a part of its own. */
+export const parts: Readonly<Record<string, readonly string[]>> = {
+  'packages/base': [],
+  'packages/contract': ['packages/base'],
+  'packages/network': ['packages/base'],
+  'packages/runtimes': [],
+  'packages/templates': ['packages/base'],
+  'packages/storage': ['packages/base', 'packages/contract'],
+  'packages/checkpoints': ['packages/base', 'packages/storage'],
+  'packages/isolation': ['packages/base', 'packages/contract'],
+  'packages/host': ['packages/base', 'packages/isolation'],
+  'packages/testing': ['packages/*', 'apps/*'],
+
+  // Runs beside hostile code: it gets no more of ours than it needs.
+  'apps/envd': ['packages/base', 'packages/contract'],
+  'apps/edge-worker': ['packages/contract'],
+  'apps/code-interpreter': ['packages/base', 'packages/contract'],
+  'apps/mcp-gateway': [],
+  // Run on the host to build what runs in sandboxes.
+  'apps/envd/build': ['packages/base', 'packages/isolation', 'apps/envd'],
+  'apps/edge-worker/build': ['apps/edge-worker'],
+  'apps/code-interpreter/build': ['packages/base', 'packages/templates', 'apps/code-interpreter'],
+  'apps/mcp-gateway/build': ['packages/templates', 'apps/mcp-gateway'],
+
+  // Apps meet on the wire.
+  'apps/gateway': ['packages/base', 'packages/contract'],
+  'apps/functions': ['packages/base', 'packages/contract', 'packages/storage'],
+  'apps/api': ['packages/base', 'packages/contract', 'packages/network', 'packages/runtimes', 'packages/storage'],
+  'apps/runner': [
+    ...['packages/base', 'packages/contract', 'packages/network', 'packages/runtimes', 'packages/storage'],
+    ...['packages/checkpoints', 'packages/isolation', 'packages/templates'],
+  ],
+  // One machine's server: it starts the others.
+  'apps/box': ['packages/*', 'apps/*'],
+  'apps/cli': ['packages/*', 'apps/box'],
+
+  bench: ['packages/*', 'apps/*'],
+  e2e: ['packages/*', 'apps/*'],
+  scripts: ['packages/*', 'apps/*'],
+};
+
+/** What tests (`*.test.ts`, and files in a folder `testing`) may import beside that. */
+export const testParts: readonly string[] = ['packages/testing', 'apps/envd/build'];
+
+/**
+ * The rooms of a folder, its files and folders, in rows from bottom to top. A room imports rooms of rows before its own, never one of the
+ * same row or after. Every room stands in a row. Tests (`*.test.ts`) may import any.
+ */
+export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  'apps/code-interpreter/src': [
+    ['config'],
+    ['kernels'],
+    ['server'],
+    ['contexts'],
+    ['context'],
+    ['routes'],
+    ['start'],
+    ['main'],
+  ],
+  'apps/edge-worker/src': [['log'], ['link'], ['engine'], ['control', 'front'], ['start'], ['main']],
+  'apps/mcp-gateway/src': [['config'], ['upstream'], ['merged-server'], ['serve'], ['main']],
+};
+
+/** Imports against these rules that stand today, as `from -> to`. The list only shrinks: an entry that is not needed is an error. */
+export const exceptions: readonly string[] = [
+  'apps/api/src/context.ts -> apps/api/src/builds/builder.ts',
+  'apps/api/src/context.ts -> apps/api/src/templates/catalogue.ts',
+  'apps/code-interpreter/src/kernels/json-text.ts -> apps/code-interpreter/src/kernels/kernel.ts',
+  'apps/envd/src/filesystem/filesystem-service.ts -> apps/envd/src/watch/watch-methods.ts',
+  'apps/envd/src/watch/watch-hub.ts -> apps/envd/src/watch/watched-tree.ts',
+  'apps/gateway/src/errors/edge-error.ts -> apps/gateway/src/errors/error-page.ts',
+  'apps/gateway/src/forward/http1.ts -> apps/gateway/src/forward/send-answer.ts',
+  'apps/runner/src/builds/build-log.ts -> apps/runner/src/builds/build-spec.ts',
+  'apps/runner/src/run/execute.ts -> apps/runner/src/run/run-event.ts',
+  'apps/runner/src/sandboxes/copies/of-paused.ts -> apps/runner/src/sandboxes/copies/with-source.ts',
+  'apps/runner/src/sandboxes/copies/of-running.ts -> apps/runner/src/sandboxes/copies/with-source.ts',
+  'apps/runner/src/sandboxes/to-message.ts -> apps/runner/src/sandboxes/copies/fork.ts',
+  'e2e/chaos/cycle.ts -> e2e/chaos/sleep-cycle.ts',
+  'packages/base/src/error.ts -> packages/base/src/reasons.ts',
+  'packages/host/src/criu/find-criu.ts -> packages/host/src/criu/trial.ts',
+  'packages/isolation/src/cgroup/cgroups.ts -> packages/isolation/src/cgroup/v1.ts',
+  'packages/isolation/src/cgroup/cgroups.ts -> packages/isolation/src/cgroup/v2.ts',
+  'packages/isolation/src/conformance/checkpoint-failures.ts -> packages/isolation/src/conformance/driver-contract.ts',
+  'packages/isolation/src/conformance/checkpoint.ts -> packages/isolation/src/conformance/driver-contract.ts',
+  'packages/isolation/src/conformance/copies.ts -> packages/isolation/src/conformance/driver-contract.ts',
+  'packages/isolation/src/conformance/disk-growth.ts -> packages/isolation/src/conformance/driver-contract.ts',
+  'packages/isolation/src/conformance/driver-contract.ts -> packages/isolation/src/conformance/failures.ts',
+  'packages/isolation/src/conformance/driver-contract.ts -> packages/isolation/src/conformance/kept-disks.ts',
+  'packages/isolation/src/conformance/driver-contract.ts -> packages/isolation/src/conformance/lifecycle.ts',
+  'packages/isolation/src/conformance/driver-contract.ts -> packages/isolation/src/conformance/limits.ts',
+  'packages/isolation/src/conformance/driver-contract.ts -> packages/isolation/src/conformance/privileges.ts',
+  'packages/isolation/src/conformance/driver-contract.ts -> packages/isolation/src/conformance/walls.ts',
+  'packages/isolation/src/gvisor/host.ts -> packages/isolation/src/gvisor/network-trap.ts',
+];
