@@ -14,7 +14,7 @@ const tags = [
 /** Files of a minute and more: begun last, they would run alone while the second worker has nothing left. */
 const longFiles = [
   ...['isolation/src/gvisor/driver', 'isolation/src/container/driver', 'isolation/src/container/pager/late-sandbox'],
-  ...['runner/src/sandboxes/crash', 'runner/src/builds/run-build', 'runner/src/templates/maker'],
+  ...['runner/src/upkeep/crash', 'runner/src/builds/run-build', 'runner/src/templates/maker'],
 ].map((name) => `/${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {

@@ -10,9 +10,10 @@ const together = (folder: string, test: string, ...names: string[]): MutatedRoom
   names.map((name) => ({ code: `${folder}/${name}.ts`, test: `${folder}/${test}.test.ts` }));
 
 export const mutatedRooms: readonly MutatedRoom[] = [
-  ...beside('apps/runner/src/sandboxes', 'lifecycle', 'locks', 'activity', 'admission', 'keepsakes'),
-  ...beside('apps/runner/src/sandboxes/pool', 'pool', 'demand'),
-  ...beside('apps/runner/src/sandboxes/copies', 'tenant-of-copy'),
+  ...beside('apps/runner/src/registry', 'lifecycle', 'locks', 'admission', 'references'),
+  ...beside('apps/runner/src/metrics', 'activity'),
+  ...beside('apps/runner/src/pool', 'pool', 'demand'),
+  ...beside('apps/runner/src/operations/copies', 'tenant-of-copy'),
   ...beside('packages/network/src', 'ruleset', 'policy'),
   ...together('packages/network/src', 'policy', 'cidr'),
   ...beside('packages/isolation/src/container', 'seccomp-profile', 'oci-config', 'limits'),

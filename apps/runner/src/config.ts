@@ -2,7 +2,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { z } from 'zod';
 import { key, wholeNumber } from '@soulbox/base';
 import type { ConfigOf } from '@soulbox/base';
-import { defaultImageMap, imageMapSchema } from './builds/images/map-image.ts';
+import { defaultImageMap, imageMapSchema } from './image-map.ts';
 
 const nameServers: z.ZodType<readonly string[]> = z
   .string()

@@ -5,4 +5,4 @@ export type { Runner } from './start.ts';
 export type { RunnerOptions } from './context.ts';
 export { runnerConfigSchema } from './config.ts';
 export type { RunnerConfig } from './config.ts';
-export { findTemplatesInUse } from './sandboxes/templates-in-use.ts';
+export { findTemplatesInUse } from './registry/templates-in-use.ts';

@@ -6,10 +6,10 @@ import type { Report } from './backup/staged.ts';
 import { stageSnapshots } from './backup/stage-snapshots.ts';
 import { createRunnerContext } from './context.ts';
 import type { RunnerOptions } from './context.ts';
-import { addRunnerRoutes } from './routes.ts';
-import { runtimeDirectoryOf } from './sandboxes/host.ts';
-import type { KnownSandbox } from './sandboxes/table.ts';
-import { isSpare, isTenants, looksPaused } from './sandboxes/table.ts';
+import { addRunnerRoutes } from './serve/routes.ts';
+import { runtimeDirectoryOf } from './processes/sandbox-host.ts';
+import type { KnownSandbox } from './registry/table.ts';
+import { isSpare, isTenants, looksPaused } from './registry/table.ts';
 
 export interface Runner extends AsyncDisposable {
   /** The way of the control plane to this runner, in memory. */

@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorFromUnknown, isDiskFull, writeFileAtomic } from '@soulbox/base';
-import type { CopySource } from '../sandboxes/copies/snapshot-store.ts';
-import { withSource } from '../sandboxes/copies/with-source.ts';
-import type { OperationContext } from '../sandboxes/operation.ts';
-import type { SandboxRecord } from '../sandboxes/record.ts';
+import type { CopySource } from '../registry/snapshot-store.ts';
+import { withSource } from '../operations/copies/with-source.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
+import type { SandboxRecord } from '../registry/record.ts';
 import type { Report, Staged } from './staged.ts';
 
 /** Each stands still while its memory is saved; more at once would make that longer. */

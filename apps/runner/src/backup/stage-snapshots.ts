@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SoulBoxError, writeFileAtomic } from '@soulbox/base';
-import type { SnapshotRecord } from '../sandboxes/copies/snapshot-store.ts';
-import type { OperationContext } from '../sandboxes/operation.ts';
+import type { SnapshotRecord } from '../registry/snapshot-store.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
 import { isStarted } from '../templates/started-templates.ts';
 import type { Report } from './staged.ts';
 

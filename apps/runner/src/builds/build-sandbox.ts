@@ -1,15 +1,15 @@
 import type { Template } from '@soulbox/templates';
 import { createPrograms } from '../envd/programs.ts';
 import type { Programs } from '../envd/programs.ts';
-import { bootSandbox } from '../sandboxes/boot.ts';
-import { takeDisk } from '../sandboxes/copies/take-disk.ts';
-import { endSandbox } from '../sandboxes/end.ts';
-import type { OperationContext } from '../sandboxes/operation.ts';
-import { plainLifecycle } from '../sandboxes/record.ts';
-import type { Tenant } from '../sandboxes/record.ts';
-import { endProcesses } from '../sandboxes/sleep/finish-pause.ts';
-import { tellSettings } from '../sandboxes/sleep/reinitialize.ts';
-import type { LiveSandbox, RunningSandbox } from '../sandboxes/table.ts';
+import { bootSandbox } from '../processes/boot.ts';
+import { takeDisk } from '../processes/take-disk.ts';
+import { endSandbox } from '../operations/end.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
+import { plainLifecycle } from '../registry/record.ts';
+import type { Tenant } from '../registry/record.ts';
+import { endProcesses } from '../operations/pause/finish-pause.ts';
+import { tellSettings } from '../processes/reinitialize.ts';
+import type { LiveSandbox, RunningSandbox } from '../registry/table.ts';
 
 /** What a sandbox of a build is booted on, and how large it is. */
 export interface BuildPlace {

@@ -4,7 +4,7 @@ import type { Clock, Logger } from '@soulbox/base';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { TemplateStore } from '@soulbox/templates';
 import type { RunnerConfig } from '../config.ts';
-import type { OperationContext } from '../sandboxes/operation.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
 import type { TemplateMaker } from '../templates/maker.ts';
 import type { HostRoom } from '../disk-budget/host-work.ts';
 import type { BlobReader } from './blob-reader.ts';

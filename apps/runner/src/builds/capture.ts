@@ -1,11 +1,11 @@
 import { randomId } from '@soulbox/base';
-import { sizeOfLayers } from '../sandboxes/copies/size-of-layers.ts';
-import type { CopySource } from '../sandboxes/copies/snapshot-store.ts';
-import { sourceFrom } from '../sandboxes/copies/source-at-hand.ts';
-import type { OperationContext } from '../sandboxes/operation.ts';
-import { explainSaveFailure } from '../sandboxes/sleep/pause.ts';
-import { holdRoom, saveState } from '../sandboxes/sleep/save.ts';
-import { freeze } from '../sandboxes/sleep/freeze.ts';
+import { sizeOfLayers } from '../operations/layers/size-of-layers.ts';
+import type { CopySource } from '../registry/snapshot-store.ts';
+import { sourceFrom } from '../operations/copies/source-at-hand.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
+import { explainSaveFailure } from '../operations/pause/pause.ts';
+import { holdRoom, saveState } from '../processes/save-checkpoint.ts';
+import { freeze } from '../processes/freeze.ts';
 import type { BuildSandbox } from './build-sandbox.ts';
 
 /** What a build ends as, and what it takes on the host's disk, layers that others share included. */

@@ -3,7 +3,7 @@ import type { BuildLog } from './build-log.ts';
 import type { BuildBase, StepContext } from './build-spec.ts';
 import type { BuildContext } from './builds.ts';
 import { parseImageName, shortName } from './images/image-name.ts';
-import { mapImage } from './images/map-image.ts';
+import { mapImage } from '../image-map.ts';
 
 /** What a build begins with. */
 export interface Base {

@@ -1,10 +1,10 @@
 import { SoulBoxError } from '@soulbox/base';
 import { rehearse } from '../envd/rehearse.ts';
 import { readCpuType } from '../host/cpu-type.ts';
-import type { CopySource, SnapshotRecord } from '../sandboxes/copies/snapshot-store.ts';
-import { getDriver } from '../sandboxes/host.ts';
-import type { Tenant } from '../sandboxes/record.ts';
-import { tellSettings } from '../sandboxes/sleep/reinitialize.ts';
+import type { CopySource, SnapshotRecord } from '../registry/snapshot-store.ts';
+import { getDriver } from '../processes/sandbox-host.ts';
+import type { Tenant } from '../registry/record.ts';
+import { tellSettings } from '../processes/reinitialize.ts';
 import type { BuildSandbox } from './build-sandbox.ts';
 import type { BuildContext } from './builds.ts';
 import type { CachedResult } from './cache/layer-cache.ts';

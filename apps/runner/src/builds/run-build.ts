@@ -1,7 +1,7 @@
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import { errorForCaller } from '@soulbox/contract';
-import type { SnapshotRecord } from '../sandboxes/copies/snapshot-store.ts';
-import { checkLayers } from '../sandboxes/sleep/check-state.ts';
+import type { SnapshotRecord } from '../registry/snapshot-store.ts';
+import { checkLayers } from '../processes/check-memory.ts';
 import { createBuildLog } from './build-log.ts';
 import type { BuildLog } from './build-log.ts';
 import type { BuildLogEntry, BuildSpec } from './build-spec.ts';

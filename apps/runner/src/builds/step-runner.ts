@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { randomId } from '@soulbox/base';
-import type { Tenant } from '../sandboxes/record.ts';
-import { shortenChain } from '../sandboxes/copies/shorten-chain.ts';
+import type { Tenant } from '../registry/record.ts';
+import { shortenChain } from '../operations/layers/shorten-chain.ts';
 import type { BuildLog } from './build-log.ts';
 import { openBuildSandbox } from './build-sandbox.ts';
 import type { BuildSandbox } from './build-sandbox.ts';

@@ -2,8 +2,8 @@ import { silentLogger } from '@soulbox/base';
 import type { ResourceSample } from '@soulbox/isolation';
 import type { NetworkCounters } from '@soulbox/network';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Usage } from '../sandboxes/activity.ts';
-import type { KnownSandbox } from '../sandboxes/table.ts';
+import type { Usage } from './activity.ts';
+import type { KnownSandbox } from '../registry/table.ts';
 import { createSandboxMetrics } from './sandbox-metrics.ts';
 import type { SandboxMetrics } from './sandbox-metrics.ts';
 

@@ -5,8 +5,8 @@ import { MetricSchema } from '@soulbox/contract/runner';
 import type { Metric } from '@soulbox/contract/runner';
 import type { ResourceSample } from '@soulbox/isolation';
 import type { NetworkCounters, Network } from '@soulbox/network';
-import type { Usage } from '../sandboxes/activity.ts';
-import type { KnownSandbox } from '../sandboxes/table.ts';
+import type { Usage } from './activity.ts';
+import type { KnownSandbox } from '../registry/table.ts';
 import { createSampleRing } from './sample-ring.ts';
 import type { Sample, SampleRing } from './sample-ring.ts';
 

@@ -1,5 +1,5 @@
-import type { OperationContext } from '../sandboxes/operation.ts';
-import type { Router } from '../sandboxes/router.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
+import type { Router } from '../serve/router.ts';
 import type { DependencyCache } from './dependency-cache.ts';
 
 /** What a run uses. */

@@ -3,11 +3,11 @@ import type { Detection, Execution } from '@soulbox/runtimes';
 import type { Program, ProgramEnd } from '../envd/programs.ts';
 import { notInstalled } from './choose.ts';
 import type { Emit } from './event-stream.ts';
-import type { RunWish } from './from-message.ts';
+import type { RunWish } from '../serve/run-from-message.ts';
 import { launched, launcherProgram, maxReportBytes, parseReport } from './launcher.ts';
 import type { LaunchReport } from './launcher.ts';
 import type { Place } from './run-session.ts';
-import type { RunEvent } from './run-event.ts';
+import type { RunEvent } from '../serve/run-event-to-message.ts';
 
 export interface Outcome {
   /** Undefined when a signal ended it. */

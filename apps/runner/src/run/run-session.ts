@@ -8,7 +8,7 @@ import type { Programs } from '../envd/programs.ts';
 import { printable } from '../envd/printable.ts';
 import { createPrograms } from '../envd/programs.ts';
 import { launcherProgram } from './launcher.ts';
-import type { RunningSandbox } from '../sandboxes/table.ts';
+import type { RunningSandbox } from '../registry/table.ts';
 
 /** Where a program is run: one user in one sandbox. Disposed, nothing reaches it any more. */
 export interface Place extends Disposable {

@@ -6,8 +6,8 @@ import type { Recipe, TemplateStore } from '@soulbox/templates';
 import { testDirectory } from '@soulbox/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createDiskBudget } from '../disk-budget/budget.ts';
-import { createBackground } from '../sandboxes/background.ts';
-import type { Background } from '../sandboxes/background.ts';
+import { createBackground } from '../background.ts';
+import type { Background } from '../background.ts';
 import { createTemplateMaker } from './maker.ts';
 import type { TemplateMaker } from './maker.ts';
 

@@ -4,7 +4,7 @@ import { makeTemplate } from '@soulbox/templates';
 import type { Recipe, Template, TemplateStore } from '@soulbox/templates';
 import { whileRoom } from '../disk-budget/host-work.ts';
 import type { HostRoom } from '../disk-budget/host-work.ts';
-import type { Background } from '../sandboxes/background.ts';
+import type { Background } from '../background.ts';
 
 /** How far a template is that is being made. */
 export interface Making {

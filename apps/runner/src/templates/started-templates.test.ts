@@ -5,7 +5,7 @@ import { testTemplatesDirectory } from '@soulbox/testing';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { openBuildLab } from '../builds/testing/build-lab.ts';
 import type { BuildLab } from '../builds/testing/build-lab.ts';
-import { findTemplatesInUse } from '../sandboxes/templates-in-use.ts';
+import { findTemplatesInUse } from '../registry/templates-in-use.ts';
 
 let lab: BuildLab;
 const made: string[] = [];

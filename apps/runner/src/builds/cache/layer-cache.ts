@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomic } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
-import { copySourceSchema } from '../../sandboxes/copies/snapshot-store.ts';
-import { upgrade } from '../../sandboxes/record-files.ts';
+import { copySourceSchema } from '../../registry/snapshot-store.ts';
+import { upgrade } from '../../registry/record-files.ts';
 
 const contextSchema = z.object({
   user: z.string(),

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Reach } from '@soulbox/network/outside';
 import { fetchEcrLogin } from './ecr-login.ts';
 import { fullName, parseImageName, shortName } from './image-name.ts';
-import { defaultImageMap, imageMapSchema, mapImage } from './map-image.ts';
+import { defaultImageMap, imageMapSchema, mapImage } from '../../image-map.ts';
 import type { postJson } from './post-json.ts';
 import { registryLogin } from './registry-login.ts';
 

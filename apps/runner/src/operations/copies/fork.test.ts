@@ -1,0 +1,148 @@
+import { SoulBoxError } from '@soulbox/base';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { pauseSandbox } from '../pause/pause.ts';
+import { createOperationBench } from '../../testing/operation-bench.ts';
+import type { OperationBench } from '../../testing/operation-bench.ts';
+import type { RunningSandbox } from '../../registry/table.ts';
+import { forkSandbox } from './fork.ts';
+import type { ForkOutcome } from './fork.ts';
+
+let bench: OperationBench;
+let source: RunningSandbox;
+beforeEach(async () => {
+  bench = await createOperationBench({ maxSandboxes: 5 });
+  const network = { allowInternetAccess: false, allowOut: [], denyOut: [], maskRequestHost: '' };
+  const tokens = { envdAccessToken: 'a'.repeat(64), trafficAccessToken: 'b'.repeat(64) };
+  source = await bench.addRunning({ network, ...tokens });
+});
+afterEach(() => bench[Symbol.asyncDispose]());
+
+const fork = (count: number): Promise<ForkOutcome[]> =>
+  forkSandbox(bench.context, {
+    source: { sandboxId: source.record.sandboxId },
+    count,
+    timeoutSeconds: 30,
+    teamId: 't',
+  });
+const madeOf = (outcomes: ForkOutcome[]): RunningSandbox[] =>
+  outcomes.flatMap((outcome) => ('sandbox' in outcome ? [outcome.sandbox] : []));
+const casesOfEvents = (): unknown[] => bench.events.map(({ event }) => event?.case);
+
+describe('the limit of the host', () => {
+  it('holds for all copies at once: one too many and none is made', async () => {
+    await expect(fork(5)).rejects.toMatchObject({ reason: 'too_many_sandboxes' });
+    expect(bench.driver.calls.filter((call) => !call.startsWith('start'))).toEqual([]);
+    expect(bench.context.table.running()).toHaveLength(1);
+    expect(madeOf(await fork(4))).toHaveLength(4);
+    await expect(fork(1)).rejects.toMatchObject({ reason: 'too_many_sandboxes' });
+  });
+
+  it('counts copies that are being made', async () => {
+    const made = fork(3);
+    await expect(fork(2)).rejects.toMatchObject({ reason: 'too_many_sandboxes' });
+    expect(madeOf(await made)).toHaveLength(3);
+  });
+
+  it('is free again after a fork that failed', async () => {
+    bench.driver.failNext('freeze', new Error('does not stop'));
+    await expect(fork(4)).rejects.toThrow();
+    expect(madeOf(await fork(4))).toHaveLength(4);
+  });
+});
+
+it.each([0, -1, 101, 1.5, NaN])('a count of %d is refused', async (count) => {
+  await expect(fork(count)).rejects.toMatchObject({ reason: 'bad_request' });
+});
+
+describe('a copy', () => {
+  it('has tokens of its own, of which its envd is told before it is served', async () => {
+    const copies = madeOf(await fork(2));
+    const requests = (await bench.envd.requests()).filter(({ path }) => path === '/resumed');
+    expect(requests).toHaveLength(2);
+    for (const { record } of copies) {
+      const told = requests.find(({ hostToken }) => hostToken === record.hostToken)?.body;
+      expect(told).toMatchObject({
+        ...{ sandboxId: record.sandboxId, isCopy: true, generation: record.generation },
+        accessToken: record.tenant.envdAccessToken,
+      });
+    }
+    const tokens = [source, ...copies].flatMap(({ record: { tenant, hostToken, generation } }) => [
+      ...[tenant.envdAccessToken, tenant.trafficAccessToken, hostToken, generation],
+    ]);
+    expect(new Set(tokens).size).toBe(12);
+  });
+
+  it('has the policy of its source', async () => {
+    for (const { record } of madeOf(await fork(2)))
+      expect(bench.network.policies.get(record.slot)).toMatchObject({ allowInternetAccess: false });
+  });
+
+  it.each([500, 401, 0])(
+    'whose envd does not confirm (%i) is not served, and nothing is left of it',
+    async (status) => {
+      await bench.envd.answer('/resumed', status);
+      const outcomes = await fork(2);
+      for (const outcome of outcomes) expect(outcome).toMatchObject({ failure: { reason: 'sandbox_resume_failed' } });
+      expect(bench.context.table.all().map(({ record }) => record.sandboxId)).toEqual([source.record.sandboxId]);
+      expect((await bench.context.host.store.load()).records).toHaveLength(1);
+      expect([...bench.network.policies.keys()]).toEqual([source.record.slot]);
+      expect(casesOfEvents()).not.toContain('created');
+    },
+  );
+
+  it('of a paused sandbox comes from what that left, which stays as it is', async () => {
+    const { sandboxId } = source.record;
+    await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
+    const before = (await bench.readRecord(sandboxId))?.saved?.stateId;
+    expect(madeOf(await fork(2))).toHaveLength(2);
+    const after = await bench.readRecord(sandboxId);
+    expect([after?.state, after?.saved?.stateId]).toEqual(['paused', before]);
+  });
+});
+
+// A small disk is copied beside the running source; a large one becomes a layer, on which the source goes on.
+describe.each([
+  ['small', 1],
+  ['large', 2 ** 30],
+])('until the %s disk of the source is sealed', (_size, diskUsedBytes) => {
+  beforeEach(async () => {
+    const sample = await bench.driver.sample(source.live.instance);
+    vi.spyOn(bench.driver, 'sample').mockResolvedValue({ ...sample, diskUsedBytes });
+  });
+  const tenants = (): string[] => bench.context.table.tenants().map(({ record }) => record.sandboxId);
+
+  it('nobody hears of its copies, though they are up', async () => {
+    const { promise: sealed, resolve: seal } = Promise.withResolvers<undefined>();
+    const { states } = bench.context.host;
+    const sealLayer = states.sealLayer.bind(states);
+    vi.spyOn(states, 'sealLayer').mockImplementation(async (layerId) => {
+      await sealed;
+      await sealLayer(layerId);
+    });
+    const made = fork(2);
+    const confirmed = async (): Promise<number> =>
+      (await bench.envd.requests()).filter(({ path, body }) => path === '/resumed' && body?.['isCopy'] === true).length;
+    await expect.poll(confirmed, { timeout: 5000 }).toBe(2);
+    expect([casesOfEvents(), tenants()]).toEqual([[], [source.record.sandboxId]]);
+    seal(undefined);
+    const copies = madeOf(await made).map(({ record }) => record.sandboxId);
+    expect(new Set(tenants())).toEqual(new Set([source.record.sandboxId, ...copies]));
+    expect(casesOfEvents()).toEqual(['created', 'created', 'checkpointed']);
+  });
+
+  it('which fails, nobody has heard of them, and nothing is left of them', async () => {
+    const full = new SoulBoxError('disk_full', 'no room for digests');
+    vi.spyOn(bench.context.host.states, 'sealLayer').mockRejectedValue(full);
+    await expect(fork(2)).rejects.toMatchObject({ reason: 'disk_full' });
+    expect([casesOfEvents(), tenants()]).toEqual([[], [source.record.sandboxId]]);
+    expect(bench.context.table.all()).toHaveLength(1);
+    expect((await bench.context.host.store.load()).records).toHaveLength(1);
+  });
+});
+
+it('the source goes on, whatever becomes of its copies', async () => {
+  await bench.envd.answer('/resumed', 500);
+  await fork(3);
+  expect(source.record.state).toBe('running');
+  expect(bench.driver.stateOf(source.record.sandboxId)).toBe('running');
+});

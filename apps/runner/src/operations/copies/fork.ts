@@ -1,0 +1,101 @@
+import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import { needOfNew } from '../../processes/disk-need.ts';
+import type { OperationContext } from '../operation-context.ts';
+import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
+import { serveCopy, startCopy } from './make-copy.ts';
+import { orderCopies } from './order-copies.ts';
+import { tenantOfCopy } from './tenant-of-copy.ts';
+import { sealedSource } from './source-at-hand.ts';
+import type { SourceAtHand } from './source-at-hand.ts';
+import { withSource } from './with-source.ts';
+
+const maxCount = 100;
+
+export interface ForkRequest {
+  readonly source: { readonly sandboxId: string } | { readonly snapshotId: string };
+  /** 1 to 100. */
+  readonly count: number;
+  readonly timeoutSeconds: number;
+  /** Who owns the copies of a snapshot. */
+  readonly teamId: string;
+}
+
+type Wanted = Pick<ForkRequest, 'count' | 'timeoutSeconds'>;
+
+export type ForkOutcome = { readonly sandbox: RunningSandbox } | { readonly failure: SoulBoxError };
+
+/** Makes copies of a sandbox, running or paused, or of a snapshot, several at once. One outcome for each. */
+export async function forkSandbox(context: OperationContext, request: ForkRequest): Promise<ForkOutcome[]> {
+  const { count, source, timeoutSeconds } = request;
+  if (!Number.isInteger(count) || count < 1 || count > maxCount) {
+    throw new SoulBoxError('bad_request', `The count of copies must be 1 to ${maxCount}.`);
+  }
+  using _places = context.admission.enter(count);
+  checkRoomForCopies(context, request);
+  if ('snapshotId' in source) {
+    const snapshot = context.snapshots.get(source.snapshotId);
+    using _hold = context.references.hold({ states: [snapshot.stateId], layers: snapshot.layers });
+    return await makeCopies(context, sealedSource(context.host, snapshot), request, request.teamId);
+  }
+  return await withSource(context, source.sandboxId, async (atHand) => {
+    const { teamId } = atHand.source.tenant;
+    const done = await makeCopies(context, atHand, { count, timeoutSeconds }, teamId);
+    context.events.emit({ event: { case: 'checkpointed', value: { sandboxId: source.sandboxId, snapshotId: '' } } });
+    return done;
+  });
+}
+
+/** All of them or none: each takes its own when it starts. */
+function checkRoomForCopies({ host, table, snapshots }: OperationContext, { source, count }: ForkRequest): void {
+  const { diskMb } =
+    'snapshotId' in source ? snapshots.get(source.snapshotId) : table.getTenants(source.sandboxId).record;
+  host.disks.admit(count * needOfNew(host, diskMb), `The disks of ${count} copies`)[Symbol.dispose]();
+}
+
+/** While the copies are started their common disk is sealed. Where that fails none is served, and nobody hears of them. */
+async function makeCopies(
+  context: OperationContext,
+  atHand: SourceAtHand,
+  wanted: Wanted,
+  teamId: string,
+): Promise<ForkOutcome[]> {
+  const [started, sealed] = await Promise.allSettled([startCopies(context, atHand, wanted, teamId), atHand.sealDisk()]);
+  if (started.status === 'rejected') throw started.reason;
+  if (sealed.status === 'fulfilled') return await Promise.all(started.value.map((copy) => serveStarted(context, copy)));
+  for (const copy of started.value) if ('sandbox' in copy) await context.abandon(copy.sandbox.record.sandboxId);
+  throw sealed.reason;
+}
+
+type Started = { readonly sandbox: TenantSandbox } | { readonly failure: SoulBoxError };
+
+async function startCopies(
+  context: OperationContext,
+  atHand: SourceAtHand,
+  { count, timeoutSeconds }: Wanted,
+  teamId: string,
+): Promise<Started[]> {
+  const { source } = atHand;
+  const order = await orderCopies(context, atHand, 'fork');
+  const lifecycle = { ...source.tenant.lifecycle, timeoutSeconds };
+  const tenantOf = (sandboxId: string): ReturnType<typeof tenantOfCopy> =>
+    tenantOfCopy(source.tenant, sandboxId, { teamId, lifecycle }, context.clock.now());
+  const started: Started[] = [];
+  let left = count;
+  const worker = async (): Promise<void> => {
+    while (left-- > 0) started.push(await orFailure(startCopy(context, order, tenantOf)));
+  };
+  await Promise.all(Array.from({ length: Math.min(count, context.host.config.bootConcurrency) }, worker));
+  return started;
+}
+
+async function serveStarted(context: OperationContext, copy: Started): Promise<ForkOutcome> {
+  return 'failure' in copy ? copy : await orFailure(serveCopy(context, copy.sandbox));
+}
+
+async function orFailure<T>(making: Promise<T>): Promise<{ readonly sandbox: T } | { readonly failure: SoulBoxError }> {
+  try {
+    return { sandbox: await making };
+  } catch (error) {
+    return { failure: errorFromUnknown(error) };
+  }
+}

@@ -1,0 +1,130 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { createSandboxId } from '@soulbox/contract';
+import { readGround } from '../../processes/ground.ts';
+import { runtimeNameOf } from '../../processes/sandbox-host.ts';
+import { startProcesses, waitForEnvd } from '../../processes/start-processes.ts';
+import type { OperationContext } from '../operation-context.ts';
+import type { SandboxRecord, Tenant } from '../../registry/record.ts';
+import { confirmResumed } from '../../processes/confirm.ts';
+import { tellSettings } from '../../processes/reinitialize.ts';
+import type { KnownSandbox, LiveSandbox, RunningSandbox, TenantSandbox } from '../../registry/table.ts';
+import { sandboxToMessage } from '../../serve/to-message.ts';
+import type { CopyOrder } from './order-copies.ts';
+
+/**
+ * Starts one copy: a sandbox of its own in everything but memory and files, whose envd has confirmed that it knows whose it is. One
+ * that does not is removed. Nobody hears of it before `serveCopy`. Throws `sandbox_resume_failed` and others of a start.
+ */
+export async function startCopy(
+  context: OperationContext,
+  order: CopyOrder,
+  tenantOf: (sandboxId: string) => Tenant,
+): Promise<TenantSandbox> {
+  const startedAt = performance.now();
+  const sandbox = await restoreCopy(context, order, tenantOf);
+  const { sandboxId } = sandbox.record;
+  try {
+    if (!hasTenant(sandbox)) throw new Error('the record of a copy lost its tenant');
+    await tellCopy(context, sandbox, order.memory !== undefined);
+    const durationMs = Math.round(performance.now() - startedAt);
+    context.host.logger.info({ sandboxId, cause: order.cause, durationMs }, 'sandbox copied');
+    return sandbox;
+  } catch (err) {
+    await giveUp(context, sandboxId, err);
+    throw err;
+  }
+}
+
+/**
+ * The processes of a copy. Without a tenant it is a spare, whose network is not plugged in: programs that were saved run in it. Its envd
+ * knows nothing yet but what was saved. On an error nothing is left.
+ */
+export async function restoreCopy(
+  context: OperationContext,
+  order: CopyOrder,
+  tenantOf?: (sandboxId: string) => Tenant,
+): Promise<LiveSandbox> {
+  const sandboxId = createSandboxId();
+  const sandbox: KnownSandbox = { record: createRecord(context, order, sandboxId, tenantOf), live: undefined };
+  context.table.add(sandbox);
+  try {
+    await context.table.update(sandbox, {});
+    const live = await startProcesses(context.host, sandbox.record, order.rootfs, order.memory);
+    const started = Object.assign(sandbox, { live });
+    if (order.memory === undefined) await waitForEnvd(live);
+    return started;
+  } catch (err) {
+    await giveUp(context, sandboxId, err);
+    throw err;
+  }
+}
+
+/** Tells the envd of a copy whose it is, and waits until it has made what is in it a sandbox of its own. */
+export async function tellCopy(
+  context: OperationContext,
+  sandbox: LiveSandbox & TenantSandbox,
+  hasMemory: boolean,
+): Promise<void> {
+  if (hasMemory) await confirmResumed(context, sandbox, sandbox.live, true);
+  else await tellSettings(context, sandbox, sandbox.live);
+}
+
+export function hasTenant(sandbox: LiveSandbox): sandbox is LiveSandbox & TenantSandbox {
+  return sandbox.record.tenant !== undefined;
+}
+
+/** Makes a copy its tenant's, and tells of it. Called when the layers that it lies on are sealed. Throws `disk_full`. */
+export async function serveCopy(context: OperationContext, sandbox: TenantSandbox): Promise<RunningSandbox> {
+  const { sandboxId } = sandbox.record;
+  try {
+    await context.table.step(sandbox, 'running', { disk: 'kept', stateSinceMs: context.clock.now() });
+  } catch (err) {
+    await giveUp(context, sandboxId, err);
+    throw err;
+  }
+  return announce(context, context.table.getRunning(sandboxId));
+}
+
+/** Removes a copy that nobody has been told of. */
+export async function giveUp(context: OperationContext, sandboxId: string, err: unknown): Promise<void> {
+  context.host.logger.error({ sandboxId, cause: 'unconfirmed', err }, 'copy not made');
+  await context.abandon(sandboxId);
+}
+
+function createRecord(
+  { host, clock }: OperationContext,
+  { source, cause, memory, rootfs }: CopyOrder,
+  sandboxId: string,
+  tenantOf: ((sandboxId: string) => Tenant) | undefined,
+): SandboxRecord {
+  return {
+    formatVersion: 2,
+    sandboxId,
+    state: 'restoring',
+    cause,
+    stateSinceMs: clock.now(),
+    slot: host.slots.take(),
+    templateId: source.templateId,
+    driver: source.driver,
+    runtimeName: memory === undefined ? runtimeNameOf(host) : source.runtimeName,
+    hostToken: randomBytes(32).toString('hex'),
+    generation: randomUUID(),
+    cpuCount: source.cpuCount,
+    memoryMb: source.memoryMb,
+    diskMb: source.diskMb,
+    layers: source.layers,
+    disk: 'new',
+    ground: readGround(rootfs),
+    pagesFrom: '',
+    waitsForRoom: false,
+    ...(tenantOf === undefined ? {} : { tenant: tenantOf(sandboxId) }),
+  };
+}
+
+function announce(context: OperationContext, sandbox: RunningSandbox): RunningSandbox {
+  const { sandboxId, templateId } = sandbox.record;
+  context.metrics.add(sandbox);
+  context.logBook.write(sandboxId, 'sandbox created', { templateID: templateId });
+  context.events.emit({ event: { case: 'created', value: { sandbox: sandboxToMessage(sandbox) } } });
+  return sandbox;
+}

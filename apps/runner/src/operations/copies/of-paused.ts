@@ -1,0 +1,28 @@
+import type { OperationContext } from '../operation-context.ts';
+import { checkKeptDisk } from '../../processes/kept-disk.ts';
+import type { TenantSandbox } from '../../registry/table.ts';
+import type { ShortChain } from '../layers/shorten-chain.ts';
+import { sealedSource, sourceFrom } from './source-at-hand.ts';
+import { turnDiskToLayer } from '../layers/turn-disk-to-layer.ts';
+import type { UseSource } from './with-source.ts';
+
+/** Calls `use` with what a paused sandbox left, which stays as it is. Called with the lock held. Throws `state_damaged`. */
+export async function withPaused<T>(
+  context: OperationContext,
+  sandbox: TenantSandbox,
+  chain: ShortChain,
+  use: UseSource<T>,
+): Promise<T> {
+  const { saved } = sandbox.record;
+  if (saved === undefined) throw new Error('a paused sandbox names no state');
+  await shareDisk(context, sandbox, chain);
+  using _hold = context.references.hold({ states: [saved.stateId], layers: sandbox.record.layers });
+  return await use(sealedSource(context.host, sourceFrom(sandbox, saved)));
+}
+
+/** One that was altered would be sealed as it is, so it is refused. */
+async function shareDisk(context: OperationContext, sandbox: TenantSandbox, chain: ShortChain): Promise<void> {
+  if (sandbox.record.disk === 'new') return;
+  await checkKeptDisk(context.host, sandbox.record);
+  await turnDiskToLayer(context, sandbox, chain);
+}

@@ -1,0 +1,151 @@
+import { randomId, SoulBoxError } from '@soulbox/base';
+import type { State } from '@soulbox/checkpoints';
+import { readBootId } from '../../host/boot-id.ts';
+import { freeSlot } from '../../processes/sandbox-host.ts';
+import type { OperationContext } from '../operation-context.ts';
+import { tellUpdated } from '../operation-context.ts';
+import type { Work } from '../../registry/record.ts';
+import { comesLate, memoryOf } from '../../processes/check-memory.ts';
+import { endProcesses, savedFrom } from '../pause/finish-pause.ts';
+import { goOn } from '../pause/thaw.ts';
+import { revive } from '../resume/revive.ts';
+import { explainSaveFailure } from '../pause/pause.ts';
+import { holdRoom, saveState } from '../../processes/save-checkpoint.ts';
+import { freeze } from '../../processes/freeze.ts';
+import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
+import type { ShortChain } from '../layers/shorten-chain.ts';
+import { sourceFrom } from './source-at-hand.ts';
+import { layersAfter, takeDisk } from '../../processes/take-disk.ts';
+import type { UseSource } from './with-source.ts';
+
+/**
+ * Makes of a running sandbox what copies are made of, and lets it go on as one of them while `use` makes the others. One that
+ * cannot go on is paused then, which its record, its log and an event say: what was made of it stays. Called with the lock
+ * held. Throws `checkpoint_failed` and others as a pause does, with the sandbox running on.
+ */
+export async function withRunning<T>(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  chain: ShortChain,
+  use: UseSource<T>,
+): Promise<T> {
+  const startedAt = performance.now();
+  const state = await takeApart(context, sandbox, chain);
+  const { sandboxId, layers, driver, work } = sandbox.record;
+  const layerId = work?.layerId ?? '';
+  using _hold = context.references.hold({ states: [state.stateId], layers });
+  const goesOn = continueSource(context, sandbox, state).then(
+    () => context.host.logger.info({ sandboxId, durationMs: since(startedAt) }, 'sandbox saved while it runs'),
+    (err: unknown) => context.host.logger.error({ sandboxId, err }, 'sandbox saved, but paused now'),
+  );
+  // Afterwards, because nobody waits for digests as much as for the source.
+  const sealed = goesOn.then(async () => await sealTop(context, layers, layerId));
+  const atHand = {
+    source: sourceFrom(sandbox, { stateId: state.stateId, hasMemory: true }),
+    getMemory: () => Promise.resolve(memoryOf(context.host, driver, state, 'copies')),
+    sealDisk: async () => await sealed,
+    // It was, or the source could not have gone on from it.
+    sealMemory: () => Promise.resolve(),
+  };
+  const [outcome] = await Promise.allSettled([useTop(layers, layerId, () => use(atHand)), sealed]);
+  await sealed;
+  await context.table.note(sandbox, { work: undefined });
+  if (outcome.status === 'rejected') throw outcome.reason;
+  return outcome.value;
+}
+
+/** Memory without the disk it was saved with is of no use to a copy. */
+async function useTop<T>(layers: readonly string[], layerId: string, use: () => Promise<T>): Promise<T> {
+  if (layers.includes(layerId)) return await use();
+  throw new SoulBoxError('checkpoint_failed', 'The disk of the sandbox could not be shared; it goes on with it.');
+}
+
+function since(startedAt: number): number {
+  return Math.round(performance.now() - startedAt);
+}
+
+/** The layer is there only if the disk could be turned into one. */
+async function sealTop(context: OperationContext, layers: readonly string[], layerId: string): Promise<void> {
+  if (layers.includes(layerId)) await context.host.states.sealLayer(layerId);
+}
+
+/**
+ * Its memory becomes a state, its disk the topmost layer. It has no processes afterwards and must go on by `continueSource`.
+ * The layer is not sealed yet; `work` in the record says so until it is.
+ */
+async function takeApart(context: OperationContext, sandbox: RunningSandbox, chain: ShortChain): Promise<State> {
+  const { table } = context;
+  using _room = await holdRoom(context, sandbox, true);
+  const work: Work = {
+    from: 'running',
+    bootId: readBootId(),
+    stateId: randomId(20),
+    layerId: randomId(20),
+    keepMemory: true,
+    promised: false,
+    mayRun: false,
+  };
+  await table.step(sandbox, 'snapshotting', { work });
+  const below = chain.below(sandbox.record.layers);
+  const state = await saveStanding(context, sandbox, work, below);
+  await parkDisk(context, sandbox, work, below);
+  return state;
+}
+
+async function saveStanding(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  work: Work,
+  below: readonly string[],
+): Promise<State> {
+  const layers = [work.layerId, ...below];
+  try {
+    await freeze(context, sandbox);
+    const state = await saveState(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
+    await context.table.update(sandbox, { saved: savedFrom(state) });
+    return state;
+  } catch (error) {
+    // Before it runs on: a server that finds a sealed state takes the sandbox for one that has to be brought back from it.
+    await context.host.states.remove(work.stateId);
+    await goOn(context, sandbox);
+    throw explainSaveFailure(error);
+  }
+}
+
+/** Ends the processes and turns the disk into the layer, if it can be; the source goes on either way. */
+async function parkDisk(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  work: Work,
+  below: readonly string[],
+): Promise<void> {
+  const { host, table, background } = context;
+  const { sandboxId, slot } = sandbox.record;
+  try {
+    await endProcesses(host, sandbox);
+    await takeDisk(context, sandbox, work.layerId);
+  } catch (err) {
+    host.logger.error({ sandboxId, err }, 'disk not turned into a layer');
+  }
+  await table.note(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
+  // The kernel takes 10 ms and more to remove an interface. One that a server did not get to is removed by the next.
+  background.start(async () => await freeSlot(host, slot));
+}
+
+/**
+ * Lets the source go on as a copy of itself, on a fresh disk. Its memory was saved a moment ago by this process, so nothing of
+ * it needs to be checked. Throws `sandbox_resume_failed` when it could not go on and is paused now.
+ */
+async function continueSource(context: OperationContext, sandbox: TenantSandbox, state: State): Promise<void> {
+  const { driver, cause, stateSinceMs, pagesFrom: before } = sandbox.record;
+  try {
+    const memory = memoryOf(context.host, driver, state, 'itself');
+    const pagesFrom = comesLate(memory) ? state.stateId : '';
+    await revive(context, sandbox, { memory, change: { cause, stateSinceMs, pagesFrom } });
+  } catch (error) {
+    await context.table.note(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });
+    tellUpdated(context, sandbox);
+    throw error;
+  }
+  context.background.start(async () => await context.references.drop(before));
+}

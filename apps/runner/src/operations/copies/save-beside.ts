@@ -1,0 +1,85 @@
+import { randomId } from '@soulbox/base';
+import type { CheckpointDraft } from '@soulbox/checkpoints';
+import { readBootId } from '../../host/boot-id.ts';
+import type { OperationContext } from '../operation-context.ts';
+import type { CheckedMemory } from '../../processes/check-memory.ts';
+import { goOn } from '../pause/thaw.ts';
+import { explainSaveFailure } from '../pause/pause.ts';
+import { holdRoom, factsOf } from '../../processes/save-checkpoint.ts';
+import { freeze } from '../../processes/freeze.ts';
+import type { RunningSandbox } from '../../registry/table.ts';
+import type { ShortChain } from '../layers/shorten-chain.ts';
+import type { SourceAtHand } from './source-at-hand.ts';
+import { sourceFrom } from './source-at-hand.ts';
+
+/**
+ * A disk that holds no more is copied while the memory is saved, which takes as long or longer; a larger one would hold the
+ * sandbox up (docs/decisions/013).
+ */
+const copiedDiskMaxBytes = 64 * 2 ** 20;
+
+/** Whether `saveBeside` is the way to copy this sandbox. */
+export async function hasSmallDisk({ live }: RunningSandbox): Promise<boolean> {
+  const { diskUsedBytes } = await live.driver.sample(live.instance);
+  return diskUsedBytes <= copiedDiskMaxBytes;
+}
+
+/**
+ * Saves memory and disk of a sandbox beside it: its processes stand still for that and go on, as they were, on the disk they
+ * have. What is saved is there for the caller until disposed; nothing of it outlives the server unless it is sealed. Called
+ * with the lock held. Throws `checkpoint_failed` and others as a pause does; the sandbox goes on in any case.
+ */
+export async function saveBeside(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  chain: ShortChain,
+): Promise<SourceAtHand & AsyncDisposable> {
+  const startedAt = performance.now();
+  const { host, table, references } = context;
+  const { sandboxId } = sandbox.record;
+  using _room = await holdRoom(context, sandbox, true, copiedDiskMaxBytes);
+  const stateId = randomId(20);
+  const layerId = randomId(20);
+  const layers = [layerId, ...chain.below(sandbox.record.layers)];
+  const facts = await factsOf(context, sandbox, { stateId, keepMemory: true, layers });
+  await using parts = new AsyncDisposableStack();
+  parts.use(references.hold({ states: [stateId], layers }));
+  const draft = parts.use(await host.states.begin(stateId, layers));
+  // The record does not name the layer: the sandbox never lies on it.
+  const work = { from: 'running' as const, stateId, layerId: '', keepMemory: true, promised: false, mayRun: false };
+  await table.step(sandbox, 'snapshotting', { work: { ...work, bootId: readBootId() } });
+  try {
+    await freeze(context, sandbox);
+    await saveParts(sandbox, draft, host.states.layerPath(layerId));
+  } catch (error) {
+    throw explainSaveFailure(error);
+  } finally {
+    await goOn(context, sandbox);
+  }
+  const durationMs = Math.round(performance.now() - startedAt);
+  host.logger.info({ sandboxId, durationMs }, 'sandbox saved while it runs');
+  const kept = parts.move();
+  return {
+    source: sourceFrom(sandbox, { stateId, hasMemory: true }, layers),
+    getMemory: () => Promise.resolve(unsealedMemory(draft)),
+    sealDisk: async () => await host.states.sealLayer(layerId),
+    sealMemory: async () => {
+      await draft.seal(facts);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await kept.disposeAsync();
+    },
+  };
+}
+
+function unsealedMemory({ directory }: CheckpointDraft): CheckedMemory {
+  return { directory, digests: { blockBytes: 1, parts: {} }, pagesChecked: Promise.resolve() };
+}
+
+/** Waits for both even when one fails: the sandbox may not go on under the other. */
+async function saveParts({ live }: RunningSandbox, draft: CheckpointDraft, layer: string): Promise<void> {
+  const { driver, instance } = live;
+  const steps = [driver.checkpoint(instance, draft.directory), driver.copyDisk(instance, layer)];
+  const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}

@@ -1,0 +1,47 @@
+import type { OperationContext } from '../operation-context.ts';
+import { sizeOfLayers } from '../layers/size-of-layers.ts';
+import type { CopySource, SnapshotRecord } from '../../registry/snapshot-store.ts';
+import { withSource } from './with-source.ts';
+
+/**
+ * Keeps the present state of a sandbox, running or paused, for copies to be made of it whenever. The sandbox goes on, its
+ * connections cut. On the disk when it resolves. Throws what `withSource` and `checkFree` throw.
+ */
+export async function makeSnapshot(
+  context: OperationContext,
+  sandboxId: string,
+  snapshotId: string,
+): Promise<SnapshotRecord> {
+  const { snapshots, references, events, clock } = context;
+  snapshots.checkFree(snapshotId);
+  return await withSource(context, sandboxId, async ({ source, sealDisk, sealMemory }) => {
+    await Promise.all([sealDisk(), sealMemory()]);
+    using _hold = references.hold({ states: [source.stateId], layers: source.layers });
+    snapshots.checkFree(snapshotId);
+    const sizeBytes = await measure(context, source);
+    const snapshot = {
+      ...source,
+      formatVersion: 2,
+      snapshotId,
+      sandboxId,
+      createdAtMs: clock.now(),
+      sizeBytes,
+    } as const;
+    await snapshots.write(snapshot);
+    context.logBook.write(sandboxId, 'snapshot made', { snapshotID: snapshotId });
+    events.emit({ event: { case: 'checkpointed', value: { sandboxId, snapshotId } } });
+    return snapshot;
+  });
+}
+
+/** Bytes on the host's disk. */
+async function measure({ host }: OperationContext, { stateId, layers }: CopySource): Promise<number> {
+  return (await host.states.open(stateId)).sizeBytes + (await sizeOfLayers(host.states, layers));
+}
+
+/** False when there was none. Sandboxes made from it are not touched: their records name what they need. */
+export async function deleteSnapshot(context: OperationContext, snapshotId: string): Promise<boolean> {
+  const existed = await context.snapshots.remove(snapshotId);
+  if (existed) context.background.start(async () => await context.references.collect());
+  return existed;
+}

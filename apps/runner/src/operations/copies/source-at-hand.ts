@@ -1,0 +1,45 @@
+import type { SandboxHost } from '../../processes/sandbox-host.ts';
+import { checkLayers, checkMemory } from '../../processes/check-memory.ts';
+import type { CheckedMemory } from '../../processes/check-memory.ts';
+import type { TenantSandbox } from '../../registry/table.ts';
+import type { CopySource } from '../../registry/snapshot-store.ts';
+
+/** What copies are made of, kept from being removed until whoever has it is done. */
+export interface SourceAtHand {
+  readonly source: CopySource;
+  /**
+   * The saved memory; undefined when copies start afresh on the files. One that this server has saved a moment ago is not
+   * checked. Throws `state_damaged`, `state_incompatible`.
+   */
+  readonly getMemory: () => Promise<CheckedMemory | undefined>;
+  /** Puts the layers on the disk with their digests. Every copy needs that before it can sleep. Throws `disk_full`. */
+  readonly sealDisk: () => Promise<void>;
+  /** Likewise the memory, for copies that are made later. */
+  readonly sealMemory: () => Promise<void>;
+}
+
+/** One that was sealed before. */
+export function sealedSource(host: SandboxHost, source: CopySource): SourceAtHand {
+  return {
+    source,
+    getMemory: async () => {
+      if (source.hasMemory) return await checkMemory(host, source, 'copies');
+      await checkLayers(host, source.layers);
+      return undefined;
+    },
+    sealDisk: () => Promise.resolve(),
+    sealMemory: () => Promise.resolve(),
+  };
+}
+
+/** What copies of a sandbox are made of besides the memory that `memory` names. */
+export function sourceFrom(
+  { record }: TenantSandbox,
+  memory: Pick<CopySource, 'stateId' | 'hasMemory'>,
+  layers: readonly string[] = record.layers,
+): CopySource {
+  const { driver, templateId, runtimeName, cpuCount, memoryMb, diskMb, tenant } = record;
+  const { stateId, hasMemory } = memory;
+  const has = { stateId, hasMemory, layers: [...layers] };
+  return { ...has, driver, templateId, runtimeName, cpuCount, memoryMb, diskMb, tenant };
+}

@@ -1,0 +1,44 @@
+import { expect, it } from 'vitest';
+import { plainLifecycle } from '../../registry/record.ts';
+import type { Tenant } from '../../registry/record.ts';
+import { tenantOfCopy } from './tenant-of-copy.ts';
+
+const source: Tenant = {
+  ...{ teamId: 'theirs', alias: 'base', startedAtMs: 1, endAtMs: 2, metadata: { name: 'source' } },
+  network: { allowOut: ['8.8.8.8'], denyOut: [], allowInternetAccess: false, maskRequestHost: 'x' },
+  ...{ envdAccessToken: 'a'.repeat(64), trafficAccessToken: 'b'.repeat(64) },
+  lifecycle: { ...plainLifecycle, timeoutSeconds: 30 },
+  settings: {
+    envVars: { E2B_SANDBOX_ID: 'isource', E2B_TEAM_ID: 'theirs', OWN: '1' },
+    ...{ defaultUser: 'user', defaultWorkdir: '/home/user' },
+  },
+};
+const copy = tenantOfCopy(source, 'icopy', { teamId: 'ours' }, 1000);
+
+it.each(['envdAccessToken', 'trafficAccessToken'] as const)('a copy has an %s of its own, each another', (token) => {
+  const other = tenantOfCopy(source, 'iother', {}, 1000);
+  const tokens = [source[token], copy[token], other[token]];
+  expect(new Set(tokens).size).toBe(3);
+  for (const each of tokens) expect(each).toMatch(/^[0-9a-f]{64}$|^[ab]{64}$/);
+  expect(copy.envdAccessToken).not.toBe(copy.trafficAccessToken);
+});
+
+it('one whose source asks for no token asks for none', () => {
+  const open = tenantOfCopy({ ...source, envdAccessToken: '', trafficAccessToken: '' }, 'icopy', {}, 1000);
+  expect([open.envdAccessToken, open.trafficAccessToken]).toEqual(['', '']);
+});
+
+it('it knows its own id and team, and all else of its source', () => {
+  expect(copy.settings).toEqual({
+    ...source.settings,
+    envVars: { E2B_SANDBOX_ID: 'icopy', E2B_TEAM_ID: 'ours', OWN: '1' },
+  });
+  expect(copy).toMatchObject({ teamId: 'ours', metadata: { name: 'source' }, network: source.network });
+  expect(source.settings.envVars['E2B_SANDBOX_ID']).toBe('isource');
+});
+
+it('its time begins now, and lasts as long as it or its source wants', () => {
+  expect([copy.startedAtMs, copy.endAtMs]).toEqual([1000, 31_000]);
+  const own = { lifecycle: { ...plainLifecycle, timeoutSeconds: 5 } };
+  expect(tenantOfCopy(source, 'icopy', own, 1000).endAtMs).toBe(6000);
+});

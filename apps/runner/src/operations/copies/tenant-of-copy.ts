@@ -1,0 +1,20 @@
+import { randomBytes } from 'node:crypto';
+import type { Tenant } from '../../registry/record.ts';
+
+/** What a copy takes from its source, and what is its own. `sandboxId` is the copy's. */
+export function tenantOfCopy(source: Tenant, sandboxId: string, own: Partial<Tenant>, nowMs: number): Tenant {
+  const tenant = { ...source, startedAtMs: nowMs, ...own };
+  const { settings } = tenant;
+  return {
+    ...tenant,
+    endAtMs: nowMs + tenant.lifecycle.timeoutSeconds * 1000,
+    envdAccessToken: freshToken(tenant.envdAccessToken),
+    trafficAccessToken: freshToken(tenant.trafficAccessToken),
+    settings: { ...settings, envVars: { ...settings.envVars, E2B_SANDBOX_ID: sandboxId, E2B_TEAM_ID: tenant.teamId } },
+  };
+}
+
+/** A token where there was one; never the same. */
+function freshToken(token: string): string {
+  return token === '' ? '' : randomBytes(32).toString('hex');
+}

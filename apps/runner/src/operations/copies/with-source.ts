@@ -1,0 +1,47 @@
+import { SoulBoxError } from '@soulbox/base';
+import { illegalStep } from '../../registry/lifecycle.ts';
+import type { OperationContext } from '../operation-context.ts';
+import type { SandboxRecord } from '../../registry/record.ts';
+import { finishPause } from '../pause/finish-pause.ts';
+import { isRunning } from '../../registry/table.ts';
+import { withPaused } from './of-paused.ts';
+import { withRunning } from './of-running.ts';
+import { hasSmallDisk, saveBeside } from './save-beside.ts';
+import { shortenChain } from '../layers/shorten-chain.ts';
+import type { SourceAtHand } from './source-at-hand.ts';
+
+export type UseSource<T> = (atHand: SourceAtHand) => Promise<T>;
+
+/**
+ * Calls `use` with what copies of a sandbox are made of, and keeps that until it is done. A running sandbox with a small disk
+ * goes on before; one with a large disk goes on at the same time, as a copy of itself, and may not be paused or ended
+ * meanwhile (docs/decisions/013). What is under way for the sandbox is waited for, and a pause that its caller has been told of is
+ * completed first. Throws `checkpoint_failed` when that cannot be done yet.
+ */
+export async function withSource<T>(context: OperationContext, sandboxId: string, use: UseSource<T>): Promise<T> {
+  const { table } = context;
+  const { record } = table.getTenants(sandboxId);
+  // By the end nothing is held any more: what was saved in vain, or for copies that are made now, can go.
+  using _collection = afterwards(context);
+  using chain = await shortenChain(context, record.layers);
+  await using kept = new AsyncDisposableStack();
+  const outcome = await table.alone(sandboxId, async () => {
+    const sandbox = table.getTenants(sandboxId);
+    if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
+    checkSource(sandbox.record);
+    if (!isRunning(sandbox)) return { done: await withPaused(context, sandbox, chain, use) };
+    if (!(await hasSmallDisk(sandbox))) return { done: await withRunning(context, sandbox, chain, use) };
+    return { beside: kept.use(await saveBeside(context, sandbox, chain)) };
+  });
+  return 'done' in outcome ? outcome.done : await use(outcome.beside);
+}
+
+function afterwards({ background, references }: OperationContext): Disposable {
+  return { [Symbol.dispose]: () => background.start(async () => await references.collect()) };
+}
+
+function checkSource(record: SandboxRecord): void {
+  if (record.state === 'running' || record.state === 'paused') return;
+  if (record.state !== 'pausing') throw illegalStep(record.sandboxId, record.state, 'snapshotting');
+  throw new SoulBoxError('checkpoint_failed', `Sandbox ${record.sandboxId} is still being paused; try again.`);
+}

@@ -1,0 +1,171 @@
+import { randomBytes } from 'node:crypto';
+import { SoulBoxError } from '@soulbox/base';
+import type { Template } from '@soulbox/templates';
+import { needOfClaim } from '../processes/disk-need.ts';
+import { giveUp, hasTenant, serveCopy, tellCopy } from './copies/make-copy.ts';
+import { tenantOfCopy } from './copies/tenant-of-copy.ts';
+import { getDriver } from '../processes/sandbox-host.ts';
+import type { OperationContext } from './operation-context.ts';
+import type { TemplateBlueprint } from '../processes/blueprint.ts';
+import type { Pool } from '../pool/pool.ts';
+import type { Lifecycle, Tenant, TenantNetwork } from '../registry/record.ts';
+import type { LiveSandbox, RunningSandbox, TenantSandbox } from '../registry/table.ts';
+import { sandboxToMessage } from '../serve/to-message.ts';
+
+/** What a tenant asks for; already validated by the control plane. */
+export interface CreateRequest {
+  readonly teamId: string;
+  readonly alias: string;
+  /** See Tenant. */
+  readonly shownTemplateId?: string;
+  readonly lifecycle: Lifecycle;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly envVars: Readonly<Record<string, string>>;
+  readonly network: TenantNetwork;
+  readonly secure: boolean;
+}
+
+export interface CreateContext extends OperationContext {
+  readonly pool: Pool;
+}
+
+/** Takes a warm sandbox and makes it the tenant's. The network is closed as asked before envd hears of the tenant. */
+export async function createSandbox(
+  context: CreateContext,
+  blueprint: Omit<TemplateBlueprint, 'kind'>,
+  request: CreateRequest,
+): Promise<RunningSandbox> {
+  const { host, pool, table } = context;
+  getDriver(host, blueprint.isolation);
+  using _place = context.admission.enter();
+  using _room = host.disks.admit(needOfClaim(host, blueprint.template.diskMb), 'What is promised to a new sandbox');
+  const sandbox = await pool.take({ kind: 'template', ...blueprint });
+  const { sandboxId } = sandbox.record;
+  try {
+    await claim(context, sandbox, tenantFromRequest(request, sandboxId, blueprint.template, context.clock.now()));
+    await table.step(sandbox, 'running', { cause: 'request', stateSinceMs: context.clock.now() });
+  } catch (error) {
+    await context.abandon(sandboxId);
+    throw error;
+  }
+  const running = table.getRunning(sandboxId);
+  context.metrics.add(running);
+  context.logBook.write(sandboxId, 'sandbox created', { templateID: blueprint.template.templateId });
+  context.events.emit({ event: { case: 'created', value: { sandbox: sandboxToMessage(running) } } });
+  return running;
+}
+
+async function claim(context: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
+  const { clock } = context;
+  await beginClaim(context, sandbox, tenant);
+  await sandbox.live.envd.init({
+    ...tenant.settings,
+    ...(tenant.envdAccessToken === '' ? {} : { accessToken: tenant.envdAccessToken }),
+    timestamp: new Date(clock.now()).toISOString(),
+  });
+}
+
+async function beginClaim({ host, table }: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
+  await table.step(sandbox, 'claiming', { tenant });
+  host.disks.settle();
+  await host.network.setPolicy(sandbox.record.slot, tenant.network);
+}
+
+/**
+ * Makes a copy of a snapshot the tenant's, with all that the request says and the memory and files of the snapshot. Throws
+ * `state_damaged`, `sandbox_resume_failed`, and `state_incompatible`, also when `isolation` is not empty and another than that of the
+ * snapshot.
+ */
+export async function createFromSnapshot(
+  context: CreateContext,
+  snapshotId: string,
+  request: CreateRequest,
+  isolation = '',
+): Promise<RunningSandbox> {
+  const { host, pool } = context;
+  const snapshot = context.snapshots.get(snapshotId);
+  if (isolation !== '' && isolation !== snapshot.driver) throw otherWall(snapshot.driver, isolation);
+  using _place = context.admission.enter();
+  using _room = host.disks.admit(needOfClaim(host, snapshot.diskMb), 'What is promised to a new sandbox');
+  const startedAt = performance.now();
+  const sandbox = await pool.take({ kind: 'snapshot', snapshotId });
+  const { sandboxId } = sandbox.record;
+  const { settings } = snapshot.tenant;
+  const own = {
+    ...tenantsOwn(request),
+    settings: { ...settings, envVars: { ...settings.envVars, ...request.envVars } },
+  };
+  const tenant = tenantOfCopy(snapshot.tenant, sandboxId, own, context.clock.now());
+  const copy = await claimCopy(context, sandbox, tenant, snapshot.hasMemory);
+  const durationMs = Math.round(performance.now() - startedAt);
+  host.logger.info({ sandboxId, cause: 'snapshot', durationMs }, 'sandbox copied');
+  return await serveCopy(context, copy);
+}
+
+/** Nothing of it runs on before its network is as the tenant wants it, and nobody reaches it before its envd has confirmed. */
+async function claimCopy(
+  context: CreateContext,
+  sandbox: LiveSandbox,
+  tenant: Tenant,
+  hasMemory: boolean,
+): Promise<TenantSandbox> {
+  try {
+    await beginClaim(context, sandbox, tenant);
+    if (!hasTenant(sandbox)) throw new Error('the record of a copy lost its tenant');
+    await context.host.network.plug(sandbox.record.slot);
+    await sandbox.live.driver.thaw(sandbox.live.instance);
+    await tellCopy(context, sandbox, hasMemory);
+    return sandbox;
+  } catch (err) {
+    await giveUp(context, sandbox.record.sandboxId, err);
+    throw err;
+  }
+}
+
+/** Saved memory is that of one driver. Another wall than the one asked for would be found out too late. */
+function otherWall(own: string, wanted: string): SoulBoxError {
+  return new SoulBoxError(
+    'state_incompatible',
+    `It was saved with the isolation "${own}", and sandboxes of it have no other: "${wanted}" needs a template that is built with it.`,
+  );
+}
+
+function tenantFromRequest(request: CreateRequest, sandboxId: string, template: Template, nowMs: number): Tenant {
+  const { defaultUser, defaultWorkdir } = template;
+  return {
+    ...tenantsOwn(request),
+    startedAtMs: nowMs,
+    endAtMs: nowMs + request.lifecycle.timeoutSeconds * 1000,
+    settings: { envVars: globalVariables(request, sandboxId, template), defaultUser, defaultWorkdir },
+  };
+}
+
+function tenantsOwn(request: CreateRequest): Omit<Tenant, 'startedAtMs' | 'endAtMs' | 'settings'> {
+  const { teamId, alias, shownTemplateId, metadata, network, lifecycle, secure } = request;
+  return {
+    teamId,
+    alias,
+    ...(shownTemplateId === undefined ? {} : { shownTemplateId }),
+    metadata: { ...metadata },
+    network,
+    lifecycle,
+    envdAccessToken: secure ? createToken() : '',
+    trafficAccessToken: network.allowPublicTraffic === false ? createToken() : '',
+  };
+}
+
+function createToken(): string {
+  return randomBytes(32).toString('hex');
+}
+
+/** The variables every program inside sees: the template's, E2B's documented names, the tenant's own last. */
+function globalVariables(request: CreateRequest, sandboxId: string, template: Template): Record<string, string> {
+  return {
+    ...template.environment,
+    E2B_SANDBOX: 'true',
+    E2B_SANDBOX_ID: sandboxId,
+    E2B_TEMPLATE_ID: template.templateId,
+    E2B_TEAM_ID: request.teamId,
+    ...request.envVars,
+  };
+}

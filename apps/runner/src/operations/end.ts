@@ -1,0 +1,100 @@
+import type { Clock } from '@soulbox/base';
+import type { Cause } from '@soulbox/contract';
+import type { Events } from '../registry/events.ts';
+import type { Background } from '../background.ts';
+import { removeSandbox } from '../processes/sandbox-host.ts';
+import type { SandboxHost } from '../processes/sandbox-host.ts';
+import type { References } from '../registry/references.ts';
+import { letGo } from '../processes/start-processes.ts';
+import type { SandboxRecord } from '../registry/record.ts';
+import type { KnownSandbox, SandboxTable } from '../registry/table.ts';
+import { isTenants } from '../registry/table.ts';
+
+export interface EndContext {
+  readonly host: SandboxHost;
+  readonly table: SandboxTable;
+  readonly references: References;
+  readonly events: Events;
+  readonly background: Background;
+  readonly clock: Clock;
+  /** Stops serving a sandbox: its routes are gone and its open streams are reset. */
+  readonly cutOff: (sandboxId: string) => void;
+}
+
+/**
+ * Ends a sandbox, whatever it was doing; a pause, resume or snapshot under way comes to its end first. Gives false when there
+ * is none (or it is ending already). Order: nobody reaches it any more, the intent is on disk, then it is told, and processes,
+ * mounts, network and folder go, the record, and what it alone had saved. Told before the record, it would run on after a crash
+ * in between, and nobody would know of it.
+ */
+export async function endSandbox(context: EndContext, sandboxId: string, cause: Cause): Promise<boolean> {
+  return await context.table.alone(sandboxId, async () => await endAlone(context, sandboxId, cause));
+}
+
+async function endAlone(context: EndContext, sandboxId: string, cause: Cause): Promise<boolean> {
+  const { host, table, events } = context;
+  const sandbox = table.find(sandboxId);
+  if (sandbox === undefined || sandbox.record.state === 'ending') return false;
+  const startedAt = performance.now();
+  const wasTenants = isTenants(sandbox);
+  const tell = (): void => {
+    if (wasTenants) events.emit({ event: { case: 'ended', value: { sandboxId, cause } } });
+  };
+  const recorded = table.step(sandbox, 'ending', { cause });
+  context.cutOff(sandboxId);
+  const isRecorded = await isDone(recorded, (err) => {
+    // On a full disk an end must work too: with its processes and its record gone nothing is left to be taken over.
+    host.logger.error({ sandboxId, cause, err }, 'end of a sandbox not recorded before it');
+  });
+  if (isRecorded) tell();
+  try {
+    letGo(sandbox);
+    await removeWholly(context, sandbox);
+    host.logger.info({ sandboxId, cause, durationMs: Math.round(performance.now() - startedAt) }, 'sandbox ended');
+  } catch (err) {
+    // In memory, and where it could be written on the disk too, it is `ending`: the keeper or the next start tries again.
+    host.logger.error({ sandboxId, cause, err }, 'sandbox not wholly removed');
+  }
+  if (!isRecorded) tell();
+  return true;
+}
+
+async function isDone(step: Promise<void>, onFailure: (error: unknown) => void): Promise<boolean> {
+  try {
+    await step;
+    return true;
+  } catch (error) {
+    onFailure(error);
+    return false;
+  }
+}
+
+async function removeWholly(context: EndContext, { record }: KnownSandbox): Promise<void> {
+  if (record.cause === 'damaged') await keepDamaged(context, record);
+  await removeSandbox(context.host, record);
+  context.table.delete(record.sandboxId);
+  const { saved, work, layers, pagesFrom } = record;
+  const hadStates = saved !== undefined || work !== undefined || pagesFrom !== '';
+  if (hadStates || layers.length > 0) context.background.start(async () => await context.references.collect());
+}
+
+/** Before anything is removed: it is the only trace of what happened to the sandbox. */
+export async function keepDamaged(
+  { host, references, clock }: Pick<EndContext, 'host' | 'references' | 'clock'>,
+  record: SandboxRecord,
+): Promise<void> {
+  if (host.config.damagedStateHours > 0) await references.setAside(record, clock.now());
+}
+
+/** Tries again to remove sandboxes whose end failed half-way. */
+export async function retryEndings(context: EndContext): Promise<void> {
+  for (const sandbox of context.table.all()) {
+    const { sandboxId, state } = sandbox.record;
+    if (state !== 'ending' || context.table.isBusy(sandboxId)) continue;
+    try {
+      await removeWholly(context, sandbox);
+    } catch (err) {
+      context.host.logger.error({ sandboxId, err }, 'sandbox still not removed');
+    }
+  }
+}

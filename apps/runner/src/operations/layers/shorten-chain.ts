@@ -1,0 +1,54 @@
+import { randomId } from '@soulbox/base';
+import { costOf } from '../../disk-budget/shares.ts';
+import type { OperationContext } from '../operation-context.ts';
+import { checkLayers } from '../../processes/check-memory.ts';
+import { sizeOfLayers } from './size-of-layers.ts';
+
+/** A sandbox with this many frozen disks gets one in their place before another comes on top: the kernel looks in each in turn. */
+const maxTenantLayers = 8;
+/** Tables of the merged file system, at most. */
+const tablesBytes = 32 * 2 ** 20;
+
+/** One layer that shows what a chain shows. It is kept until disposed, and then by the records that name it. */
+export interface ShortChain extends Disposable {
+  /** What lies under a fresh disk from now on, given what lay under the old one, topmost first. */
+  below(layers: readonly string[]): readonly string[];
+}
+
+/**
+ * Merges the layers of a sandbox into one if there are too many, while it goes on. Its own disk stays on the old ones: an
+ * overlay remembers what it was made on. Only a fresh disk can be put on the new one. Throws `disk_full`.
+ */
+export async function shortenChain(
+  context: OperationContext,
+  layers: readonly string[],
+  maxLayers = maxTenantLayers,
+): Promise<ShortChain> {
+  if (layers.length < maxLayers) return { below: (present) => present, [Symbol.dispose]: () => undefined };
+  const layerId = randomId(20);
+  const hold = context.references.hold({ layers: [...layers, layerId] });
+  try {
+    await merge(context, layers, layerId);
+  } catch (error) {
+    hold[Symbol.dispose]();
+    throw error;
+  }
+  const chain = layers.join();
+  return {
+    // Somebody else's snapshot may have been faster.
+    below: (present) => (present.join() === chain ? [layerId] : present),
+    [Symbol.dispose]: () => {
+      hold[Symbol.dispose]();
+    },
+  };
+}
+
+async function merge({ host }: OperationContext, layers: readonly string[], layerId: string): Promise<void> {
+  const startedAt = performance.now();
+  await checkLayers(host, layers);
+  const bytes = costOf(await sizeOfLayers(host.states, layers)) + tablesBytes;
+  using _room = host.disks.admit(bytes, 'Merging layers');
+  await host.states.flatten(layers, layerId);
+  const durationMs = Math.round(performance.now() - startedAt);
+  host.logger.info({ layerId, count: layers.length, durationMs }, 'layers merged');
+}

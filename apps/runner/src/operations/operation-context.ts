@@ -1,0 +1,38 @@
+import type { Clock } from '@soulbox/base';
+import type { TemplateStore } from '@soulbox/templates';
+import type { Events } from '../registry/events.ts';
+import type { SandboxMetrics } from '../metrics/sandbox-metrics.ts';
+import type { Activity } from '../metrics/activity.ts';
+import type { Admission } from '../registry/admission.ts';
+import type { Background } from '../background.ts';
+import type { SandboxHost } from '../processes/sandbox-host.ts';
+import type { LogBook } from '../processes/log-book.ts';
+import type { SnapshotStore } from '../registry/snapshot-store.ts';
+import type { References } from '../registry/references.ts';
+import type { SandboxTable, TenantSandbox } from '../registry/table.ts';
+import { sandboxToMessage } from '../serve/to-message.ts';
+
+/** What every operation on tenants' sandboxes uses. */
+export interface OperationContext {
+  readonly host: SandboxHost;
+  readonly table: SandboxTable;
+  readonly snapshots: SnapshotStore;
+  readonly references: References;
+  readonly templates: TemplateStore;
+  readonly admission: Admission;
+  readonly events: Events;
+  readonly metrics: SandboxMetrics;
+  readonly activity: Activity;
+  readonly logBook: LogBook;
+  readonly clock: Clock;
+  readonly background: Background;
+  /** Stops serving a sandbox: open streams and connections through the gateway are reset. */
+  readonly cutOff: (sandboxId: string) => void;
+  /** Ends and removes a sandbox that nobody has been told of. */
+  readonly abandon: (sandboxId: string) => Promise<void>;
+}
+
+/** Tells watchers how a sandbox is now. */
+export function tellUpdated(context: Pick<OperationContext, 'events'>, sandbox: TenantSandbox): void {
+  context.events.emit({ event: { case: 'updated', value: { sandbox: sandboxToMessage(sandbox) } } });
+}

@@ -1,0 +1,64 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { isDiskFull } from '@soulbox/base';
+import type { OperationContext } from '../operation-context.ts';
+import { tellUpdated } from '../operation-context.ts';
+import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
+import { finishPause } from './finish-pause.ts';
+import { goOn } from './thaw.ts';
+import { saveState } from '../../processes/save-checkpoint.ts';
+
+/** What a sandbox gets whose deadline passed while a pause of it failed, before the next try. */
+const respiteMs = 60_000;
+
+/**
+ * Completes a pause that the caller has been told of: saves the frozen sandbox, keeps it frozen for the grace period, in which
+ * a resume is a mere thaw, and ends it then. When saving fails it runs again, and its record says why; on a full disk it stays
+ * frozen until there is room. `room` on the host's disk is kept for it until it is saved.
+ */
+export function completeLater(context: OperationContext, sandbox: RunningSandbox, room: Disposable): void {
+  context.background.start(async (stopping) => {
+    const { sandboxId, work } = sandbox.record;
+    const isOurs = (): boolean => sandbox.record.state === 'pausing' && sandbox.record.work?.stateId === work?.stateId;
+    const save = async (): Promise<boolean> => {
+      using _room = room;
+      return await context.table.alone(sandboxId, async () => isOurs() && (await saveOrGoOn(context, sandbox)));
+    };
+    if (!(await save())) return;
+    const graceMs = context.host.config.pauseGraceSeconds * 1000;
+    await delay(graceMs, undefined, { signal: stopping }).catch(() => undefined);
+    // Left frozen: the next server finds the sealed state and completes the pause.
+    if (stopping.aborted) return;
+    await context.table.alone(sandboxId, async () => {
+      if (isOurs()) await finishPause(context, sandbox);
+    });
+  });
+}
+
+/** Called with the lock held. */
+async function saveOrGoOn(context: OperationContext, sandbox: RunningSandbox): Promise<boolean> {
+  const { work, layers } = sandbox.record;
+  if (work === undefined) return false;
+  try {
+    await saveState(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
+    return true;
+  } catch (err) {
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'pause in the background failed');
+    // Its tenant takes it for paused: running, it could meet its deadline. `retrySteps` saves it once there is room.
+    if (isDiskFull(err)) return false;
+    await endPromise(context, sandbox);
+    return false;
+  }
+}
+
+/** Takes back the promise of a pause. */
+async function endPromise(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
+  const now = context.clock.now();
+  const { tenant } = sandbox.record;
+  await goOn(context, sandbox, {
+    cause: 'pause_failed',
+    stateSinceMs: now,
+    tenant: { ...tenant, endAtMs: Math.max(tenant.endAtMs, now + respiteMs) },
+  });
+  context.logBook.write(sandbox.record.sandboxId, 'pause failed, the sandbox runs on');
+  tellUpdated(context, sandbox);
+}

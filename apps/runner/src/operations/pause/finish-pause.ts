@@ -1,0 +1,52 @@
+import type { DiskDigests, State } from '@soulbox/checkpoints';
+import { freeSlot, getDriver } from '../../processes/sandbox-host.ts';
+import type { SandboxHost } from '../../processes/sandbox-host.ts';
+import { letGo } from '../../processes/start-processes.ts';
+import type { OperationContext } from '../operation-context.ts';
+import type { SandboxRecord } from '../../registry/record.ts';
+import type { TenantSandbox } from '../../registry/table.ts';
+import { digestKeptDisk } from '../../processes/kept-disk.ts';
+
+/**
+ * The last part of a pause, once its state is sealed: ends the processes and gives back all that the sandbox held but its
+ * disk. The record says `paused` only when the disk is written out and digested. Never throws: what fails is tried again by
+ * the keeper, by a resume, or by the next server. False when that will be so.
+ */
+export async function finishPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { sandboxId, work, pagesFrom } = sandbox.record;
+  try {
+    const sealed = await context.host.states.open(work?.stateId ?? '');
+    const disk = await layToRest(context, sandbox);
+    const { hasMemory, ...state } = savedFrom(sealed);
+    const saved = { ...state, hasMemory: hasMemory && work?.mayRun !== true, disk };
+    const rest = { slot: 0, disk: 'kept', pagesFrom: '', work: undefined, waitsForRoom: false } as const;
+    await context.table.step(sandbox, 'paused', { saved, ...rest });
+    context.activity.forget(sandboxId);
+    context.background.start(async () => await context.references.drop(pagesFrom));
+    return true;
+  } catch (err) {
+    context.host.logger.error({ sandboxId, err }, 'pause not completed yet');
+    return false;
+  }
+}
+
+/** Ends processes and network, and keeps and digests the disk: only now nobody writes to it any more. Safe to repeat. */
+export async function layToRest(
+  { host }: Pick<OperationContext, 'host'>,
+  sandbox: TenantSandbox,
+): Promise<DiskDigests | undefined> {
+  await endProcesses(host, sandbox);
+  const [disk] = await Promise.all([digestKeptDisk(host, sandbox.record), freeSlot(host, sandbox.record.slot)]);
+  return disk;
+}
+
+/** Ends processes, and keeps disk and slot. Safe to repeat. */
+export async function endProcesses(host: SandboxHost, sandbox: TenantSandbox): Promise<void> {
+  const { sandboxId, driver } = sandbox.record;
+  letGo(sandbox);
+  await getDriver(host, driver).suspend(sandboxId, host.store.directoryOf(sandboxId));
+}
+
+export function savedFrom(state: State): NonNullable<SandboxRecord['saved']> {
+  return { stateId: state.stateId, hasMemory: state.manifest.facts.hasMemory, sizeBytes: state.sizeBytes };
+}

@@ -1,0 +1,106 @@
+import { randomId, SoulBoxError } from '@soulbox/base';
+import type { Cause } from '@soulbox/contract';
+import { readBootId } from '../../host/boot-id.ts';
+import { checkPause } from '../../registry/lifecycle.ts';
+import type { OperationContext } from '../operation-context.ts';
+import { tellUpdated } from '../operation-context.ts';
+import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
+import { completeLater } from './complete-later.ts';
+import { finishPause } from './finish-pause.ts';
+import { goOn } from './thaw.ts';
+import { holdRoom, saveState } from '../../processes/save-checkpoint.ts';
+import { freeze } from '../../processes/freeze.ts';
+
+export type Durability = 'on-return' | 'in-background';
+
+export interface PauseRequest {
+  /** False: only the files are kept. */
+  readonly keepMemory: boolean;
+  /** When the call answers: once the state is safe on the disk, or as soon as the sandbox stands still. */
+  readonly durability: Durability;
+  readonly cause: Cause;
+}
+
+/**
+ * Saves a sandbox and ends its processes; id, tokens, variables and files stay. Throws `already_paused`, `illegal_transition`,
+ * `checkpoint_failed`, `disk_full`, `limit_exceeded`: after each the sandbox runs as before, its connections cut.
+ */
+export async function pauseSandbox(
+  context: OperationContext,
+  sandboxId: string,
+  request: PauseRequest,
+): Promise<TenantSandbox> {
+  const { table } = context;
+  const { state } = table.getTenants(sandboxId).record;
+  // Whatever else is under way is waited for.
+  if (state === 'paused') checkPause(sandboxId, state);
+  return await table.alone(sandboxId, async () => {
+    checkPause(sandboxId, table.getTenants(sandboxId).record.state);
+    const sandbox = table.getRunning(sandboxId);
+    checkCapability(sandbox, request.keepMemory);
+    context.admission.checkPaused();
+    using room = new DisposableStack();
+    room.use(await holdRoom(context, sandbox, request.keepMemory));
+    await pauseAlone(context, sandbox, request, room);
+    return sandbox;
+  });
+}
+
+/** `room` for what is saved is the caller's, unless it is taken: a save in the background keeps it to its end. */
+async function pauseAlone(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  request: PauseRequest,
+  room: DisposableStack,
+): Promise<void> {
+  const { table, host } = context;
+  const { sandboxId, cause, stateSinceMs } = sandbox.record;
+  const startedAt = performance.now();
+  const stateId = randomId(20);
+  const inBackground = request.durability === 'in-background';
+  const work = {
+    from: 'running' as const,
+    bootId: readBootId(),
+    stateId,
+    layerId: '',
+    keepMemory: request.keepMemory,
+    // The caller is told as soon as it stands still: one record says what is under way and that it will be done.
+    promised: inBackground,
+    mayRun: false,
+  };
+  const change = { cause: request.cause, stateSinceMs: context.clock.now() };
+  await table.step(sandbox, 'pausing', { work, ...(inBackground ? change : {}) });
+  try {
+    await freeze(context, sandbox);
+    const { layers } = sandbox.record;
+    if (!inBackground) {
+      await saveState(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
+      await table.update(sandbox, { ...change, work: { ...work, promised: true } });
+    }
+  } catch (error) {
+    // Before it runs on: a server that finds a sealed state completes the pause.
+    await host.states.remove(stateId);
+    await goOn(context, sandbox, { cause, stateSinceMs });
+    throw explainSaveFailure(error);
+  }
+  if (inBackground) completeLater(context, sandbox, room.move());
+  else await finishPause(context, sandbox);
+  const durationMs = Math.round(performance.now() - startedAt);
+  host.logger.info({ sandboxId, ...request, durationMs }, 'sandbox paused');
+  context.logBook.write(sandboxId, 'sandbox paused', { cause: request.cause });
+  tellUpdated(context, sandbox);
+}
+
+function checkCapability({ live }: RunningSandbox, keepMemory: boolean): void {
+  if (!keepMemory || live.driver.capabilities.checkpoint) return;
+  throw new SoulBoxError(
+    'capability_missing',
+    `The isolation "${live.driver.name}" cannot save memory. Pause with memory: false to keep the files.`,
+  );
+}
+
+/** What is safe for the caller stays; anything else is told as a failed pause, with its cause for the log. */
+export function explainSaveFailure(error: unknown): SoulBoxError {
+  if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
+  return new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved; it goes on running.', { cause: error });
+}

@@ -1,0 +1,42 @@
+import { isDiskFull, randomId } from '@soulbox/base';
+import type { OperationContext } from '../operation-context.ts';
+import { tellUpdated } from '../operation-context.ts';
+import type { LiveSandbox, TenantSandbox } from '../../registry/table.ts';
+import { layToRest, savedFrom } from './finish-pause.ts';
+import { holdRoom, saveState } from '../../processes/save-checkpoint.ts';
+import { freeze } from '../../processes/freeze.ts';
+
+/**
+ * Pauses a sandbox whose processes run again but may not be served, because their envd did not confirm: as they are now, for the
+ * disk is written to since. False, with a word in the log, when that cannot be done. Called in `resuming`, with the lock held.
+ * Throws `disk_full`: then it stands frozen, for its memory is nowhere else, and `retrySteps` tries again.
+ */
+export async function saveAnew(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { table, host, references, background, clock } = context;
+  const { record } = sandbox;
+  const { work, saved, layers, sandboxId } = record;
+  if (!isAlive(sandbox) || work === undefined || saved === undefined || record.disk === 'new') return false;
+  if (!sandbox.live.driver.capabilities.checkpoint) return false;
+  const stateId = randomId(20);
+  try {
+    await table.update(sandbox, { work: { ...work, stateId } });
+    await freeze(context, sandbox);
+    using _room = await holdRoom(context, sandbox, true);
+    const state = await saveState(context, sandbox, { stateId, keepMemory: true, layers });
+    const disk = await layToRest(context, sandbox);
+    const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
+    await table.step(sandbox, 'paused', { ...change, cause: 'resume_failed', stateSinceMs: clock.now() });
+  } catch (err) {
+    // The source of a snapshot has a step of its own to come to an end.
+    if (record.state === 'resuming' && isDiskFull(err)) throw err;
+    host.logger.error({ sandboxId, err }, 'sandbox that does not answer could not be saved');
+    return false;
+  }
+  tellUpdated(context, sandbox);
+  background.start(async () => await references.drop(saved.stateId));
+  return true;
+}
+
+function isAlive(sandbox: TenantSandbox): sandbox is TenantSandbox & LiveSandbox {
+  return sandbox.live?.driver.isAlive(sandbox.live.instance) === true;
+}

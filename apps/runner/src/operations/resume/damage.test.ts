@@ -1,0 +1,237 @@
+/** @module-tag violation */
+import { hash } from 'node:crypto';
+import { mkdir, mkdtemp, open, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { removeTree, silentLogger, sleep } from '@soulbox/base';
+import { openTemplateStore } from '@soulbox/templates';
+import { startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
+import type { RunnerProcess } from '@soulbox/testing';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { SandboxRecord } from '../../registry/record.ts';
+
+const instance = 3;
+let directory: string;
+let runner: RunnerProcess;
+let templateId: string;
+let sandboxId: string;
+
+beforeAll(async () => {
+  await mkdir(testDirectory, { recursive: true, mode: 0o700 });
+  directory = await mkdtemp(join(testDirectory, 'damage-'));
+  templateId = (await openTemplateStore(testTemplatesDirectory, silentLogger).find('base'))?.templateId ?? '';
+  runner = await startRunnerProcess(instance, directory);
+});
+
+afterAll(async () => {
+  await runner.stop();
+  await removeTree(directory);
+});
+
+beforeEach(async () => {
+  const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: true };
+  ({ sandboxId } = (await runner.call('createSandbox', request))['sandbox'] as { sandboxId: string });
+});
+
+afterEach(async () => {
+  await runner.call('killSandbox', { sandboxId });
+});
+
+async function pause(): Promise<void> {
+  await runner.call('pauseSandbox', { sandboxId, keepMemory: true });
+}
+
+async function resume(withMemory = true): Promise<void> {
+  await runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 600, withMemory });
+}
+
+async function expectResumes(): Promise<void> {
+  await resume();
+  expect(await runner.call('ask', { sandboxId })).toBe(true);
+}
+
+const recordPath = (): string => join(directory, 'sandboxes', `${sandboxId}.json`);
+const diskPath = (): string => join(directory, 'sandboxes', sandboxId, `soulbox-${instance}-${sandboxId}.img`);
+const manifestPath = ({ saved }: SandboxRecord): string =>
+  join(directory, 'states', saved?.stateId ?? '', 'manifest.json');
+
+async function readRecord(): Promise<SandboxRecord> {
+  return JSON.parse(await readFile(recordPath(), 'utf8')) as SandboxRecord;
+}
+
+/** What nobody may change of a sandbox whose resume is refused. */
+async function describeDisk(): Promise<object> {
+  const { size, mtimeMs, blocks } = await stat(diskPath());
+  const record = await readRecord();
+  return { size, mtimeMs, blocks, record, manifest: await readFile(manifestPath(record), 'utf8') };
+}
+
+async function expectRefused(step: Promise<unknown>, message: string): Promise<void> {
+  await expect(step).rejects.toThrow(message);
+  expect(await readRecord()).toMatchObject({ state: 'paused', disk: 'kept', slot: 0 });
+}
+
+/** Gives the byte that was there. */
+async function changeByte(at: number, change: (byte: number) => number): Promise<number> {
+  const disk = await open(diskPath(), 'r+');
+  try {
+    const byte = Buffer.alloc(1);
+    await disk.read(byte, 0, 1, at);
+    const before = byte.readUInt8();
+    await disk.write(Buffer.from([change(before)]), 0, 1, at);
+    return before;
+  } finally {
+    await disk.close();
+  }
+}
+
+/** Numbers of the blocks of 1 MiB that hold something. */
+async function findData(): Promise<number[]> {
+  const disk = (await readRecord()).saved?.disk;
+  if (disk?.checked !== 'content') throw new Error('the disk has no digests');
+  return Object.keys(disk.blocks).map(Number);
+}
+
+describe('the disk of a paused sandbox', () => {
+  beforeEach(pause);
+
+  it.each(['first', 'last'])(
+    'with a byte flipped in its %s data is not used, and is when the byte is back',
+    async (which) => {
+      const block = (await findData()).at(which === 'first' ? 0 : -1) ?? 0;
+      const at = block * 2 ** 20 + 2000;
+      const before = await changeByte(at, (byte) => byte ^ 1);
+      const found = await describeDisk();
+      await expectRefused(resume(), `The disk of the paused sandbox is altered in block ${block}. Nothing was started`);
+      await expectRefused(resume(false), `The disk of the paused sandbox is altered in block ${block}.`);
+      expect(await describeDisk()).toEqual(found);
+      await changeByte(at, () => before);
+      await expectResumes();
+    },
+  );
+
+  it('with a byte where nothing was is not used, and is when a zero stands there', async () => {
+    const { size } = await stat(diskPath());
+    const data = await findData();
+    const block =
+      Array.from({ length: Math.floor(size / 2 ** 20) }, (_, at) => at).find((at) => !data.includes(at)) ?? 0;
+    await changeByte(block * 2 ** 20, () => 1);
+    await expectRefused(resume(), `is altered in block ${block}`);
+    await changeByte(block * 2 ** 20, () => 0);
+    await expectResumes();
+  });
+
+  it('that is missing is not made anew, and is used when it is back', async () => {
+    await rename(diskPath(), `${diskPath()}.away`);
+    await expectRefused(resume(), 'The disk of the paused sandbox is missing');
+    await expectRefused(resume(false), 'The disk of the paused sandbox is missing');
+    await rename(`${diskPath()}.away`, diskPath());
+    await expectResumes();
+  });
+
+  it('that was cut short is not used, and is when it is whole', async () => {
+    const { size } = await stat(diskPath());
+    await truncate(diskPath(), size - 1);
+    await expectRefused(resume(), 'The disk of the paused sandbox has another size than it had');
+    await truncate(diskPath(), size);
+    await expectResumes();
+  });
+
+  it('does not become a layer when it is altered', async () => {
+    const before = await changeByte(2000, (byte) => byte ^ 1);
+    const source = { case: 'sandboxId', value: sandboxId };
+    await expectRefused(runner.call('forkSandbox', { source, count: 2 }), 'is altered in block 0');
+    await expectRefused(runner.call('makeSnapshot', { sandboxId, snapshotId: 's1' }), 'is altered in block 0');
+    await changeByte(2000, () => before);
+    await expectResumes();
+  });
+
+  it('is digested by the next server when its record lacks the digests', async () => {
+    await runner.kill();
+    const { saved, ...record } = await readRecord();
+    const { disk, ...without } = saved ?? {};
+    await writeFile(recordPath(), JSON.stringify({ ...record, saved: without }));
+    runner = await startRunnerProcess(instance, directory);
+    expect((await readRecord()).saved?.disk).toEqual(disk);
+    await changeByte(2000, (byte) => byte ^ 1);
+    await expectRefused(resume(), 'is altered in block 0');
+  });
+});
+
+/** Kills the runner when of a sandbox's folder only the disk is left, which is when its processes have ended. */
+async function killWhenSuspended(): Promise<void> {
+  const folder = join(directory, 'sandboxes', sandboxId);
+  for (;;) {
+    const isSuspended = await stat(join(folder, 'container.json')).then(
+      () => false,
+      () => true,
+    );
+    if (isSuspended) break;
+    await sleep(1);
+  }
+  await runner.kill();
+}
+
+describe('a runner that is killed between the end of the processes and the digests of the disk', () => {
+  it('leaves a pause that the next one completes, digests included', async () => {
+    const told = pause().catch(() => undefined);
+    await killWhenSuspended();
+    await told;
+    expect((await readRecord()).state).toBe('pausing');
+    runner = await startRunnerProcess(instance, directory);
+    expect(await readRecord()).toMatchObject({ state: 'paused', saved: { disk: { checked: 'content' } } });
+    await changeByte(2000, (byte) => byte ^ 1);
+    await expectRefused(resume(), 'is altered in block 0');
+    await changeByte(2000, (byte) => byte ^ 1);
+    await expectResumes();
+  });
+});
+
+describe('the state of a paused sandbox', () => {
+  beforeEach(pause);
+
+  /** Seals the manifest again with other content, so that nothing about it is damaged. */
+  async function reseal(change: (content: Manifest) => Manifest): Promise<() => Promise<void>> {
+    const path = manifestPath(await readRecord());
+    const sealed = await readFile(path, 'utf8');
+    const text = JSON.stringify(change((JSON.parse(sealed) as { content: Manifest }).content));
+    await writeFile(path, `{"sha256":"${hash('sha256', text)}","content":${text}}\n`);
+    return async () => await writeFile(path, sealed);
+  }
+
+  interface Manifest {
+    readonly format: number;
+    readonly facts: Readonly<Record<string, unknown>>;
+  }
+
+  it('names the CRIU it was saved with', async () => {
+    const { content } = JSON.parse(await readFile(manifestPath(await readRecord()), 'utf8')) as { content: Manifest };
+    expect(content.facts['driver']).toBe('container');
+    expect(content.facts['driverVersion']).toMatch(/^criu \d+\.\d+/);
+  });
+
+  it.each([
+    ['another CPU type', { cpuType: 'c0ffee' }, 'was saved on a host whose CPU has other features.'],
+    ['another driver', { driver: 'gvisor' }, 'was saved by the isolation "gvisor", not "container".'],
+  ])('of %s is refused, and goes on where it fits', async (_what, facts, message) => {
+    const restore = await reseal((content) => ({ ...content, facts: { ...content.facts, ...facts } }));
+    await expectRefused(resume(), message);
+    await restore();
+    await expectResumes();
+  });
+
+  it('of another format version is refused, and goes on where it is known', async () => {
+    const restore = await reseal((content) => ({ ...content, format: content.format + 1 }));
+    await expectRefused(resume(), 'has the format 2; this version reads 1.');
+    await restore();
+    await expectResumes();
+  });
+
+  it('with an altered manifest is refused', async () => {
+    const path = manifestPath(await readRecord());
+    const sealed = await readFile(path, 'utf8');
+    await writeFile(path, sealed.replace('"memoryMb":', '"memoryMB":'));
+    await expectRefused(resume(), 'is incomplete or altered');
+    await writeFile(path, sealed);
+    await expectResumes();
+  });
+});

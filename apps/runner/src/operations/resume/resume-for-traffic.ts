@@ -1,0 +1,15 @@
+import type { OperationContext } from '../operation-context.ts';
+import { resumeSandbox } from './resume.ts';
+
+/** Whoever wakes a sandbox by a request has at least this long to go on, as with E2B. */
+const leastTimeoutSeconds = 300;
+
+/** Resumes a paused sandbox for a request, with the timeout that its creator or last resumer asked for. */
+export async function resumeForTraffic(context: OperationContext, sandboxId: string): Promise<void> {
+  const { timeoutSeconds } = context.table.getTenants(sandboxId).record.tenant.lifecycle;
+  await resumeSandbox(context, sandboxId, {
+    timeoutSeconds: Math.max(timeoutSeconds, leastTimeoutSeconds),
+    withMemory: true,
+    cause: 'traffic',
+  });
+}

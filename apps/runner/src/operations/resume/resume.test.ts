@@ -1,0 +1,63 @@
+import { SoulBoxError } from '@soulbox/base';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createOperationBench } from '../../testing/operation-bench.ts';
+import type { OperationBench } from '../../testing/operation-bench.ts';
+import { pauseSandbox } from '../pause/pause.ts';
+import { resumeSandbox } from './resume.ts';
+import type { Resumed } from './resume.ts';
+
+let bench: OperationBench;
+let sandboxId: string;
+beforeEach(async () => {
+  bench = await createOperationBench();
+  sandboxId = (await bench.addRunning()).record.sandboxId;
+});
+afterEach(() => bench[Symbol.asyncDispose]());
+
+/** Until it stands frozen, its state saved or about to be. */
+async function pause(keepMemory = true): Promise<void> {
+  await pauseSandbox(bench.context, sandboxId, { keepMemory, durability: 'in-background', cause: 'request' });
+  expect(bench.driver.stateOf(sandboxId)).toBe('frozen');
+}
+const resume = async (): Promise<Resumed> =>
+  await resumeSandbox(bench.context, sandboxId, { timeoutSeconds: 60, withMemory: true, cause: 'request' });
+const callsOf = (call: string): string[] => bench.driver.calls.filter((made) => made === `${call} ${sandboxId}`);
+
+describe('a thaw that fails', () => {
+  it('before anything has run brings the sandbox back with its memory', async () => {
+    await pause();
+    bench.driver.failNext('thaw', new SoulBoxError('sandbox_resume_failed', 'does not go on'));
+    expect((await resume()).resumed).toBe(true);
+    expect(callsOf('restore')).toHaveLength(1);
+    expect(await bench.readRecord(sandboxId)).toMatchObject({ state: 'running', cause: 'request' });
+  });
+
+  // A tool was killed: the kernel of the sandbox may have written to the disk before it ended.
+  it('when nobody can tell whether anything ran keeps the files, drops the memory, and says so', async () => {
+    await pause();
+    bench.nowMs += 5000;
+    bench.driver.failNext('thaw', new Error('runsc was killed'));
+    await expect(resume()).rejects.toMatchObject({
+      reason: 'sandbox_resume_failed',
+      message: expect.stringContaining('its files are kept') as string,
+    });
+    expect(callsOf('restore')).toEqual([]);
+    expect(await bench.readRecord(sandboxId)).toMatchObject({
+      ...{ state: 'paused', cause: 'resume_failed', stateSinceMs: bench.nowMs, disk: 'kept', slot: 0 },
+      saved: { hasMemory: false },
+    });
+    expect(bench.events.at(-1)).toMatchObject({
+      event: { case: 'updated', value: { sandbox: { cause: 'resume_failed' } } },
+    });
+    await resume();
+    expect([callsOf('restore'), callsOf('start')]).toEqual([[], expect.objectContaining({ length: 2 })]);
+    expect(bench.driver.stateOf(sandboxId)).toBe('running');
+  });
+
+  it('starts on the files when these alone were to be kept', async () => {
+    await pause(false);
+    bench.driver.failNext('thaw', new Error('runsc was killed'));
+    expect((await resume()).resumed).toBe(true);
+    expect([callsOf('restore'), bench.driver.stateOf(sandboxId)]).toEqual([[], 'running']);
+  });
+});

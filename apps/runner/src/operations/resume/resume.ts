@@ -1,0 +1,108 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { Cause } from '@soulbox/contract';
+import { illegalStep } from '../../registry/lifecycle.ts';
+import type { OperationContext } from '../operation-context.ts';
+import { tellUpdated } from '../operation-context.ts';
+import type { RecordChange, RunningSandbox, TenantSandbox } from '../../registry/table.ts';
+import { isRunning } from '../../registry/table.ts';
+import { finishPause } from '../pause/finish-pause.ts';
+import { noteRunning, tryThaw } from '../pause/thaw.ts';
+import { memoryDroppedError, tellMemoryDropped } from './spoiled.ts';
+import { wakeUp } from './wake.ts';
+
+export interface ResumeRequest {
+  readonly timeoutSeconds: number;
+  /** False: the saved memory is dropped and envd starts afresh on the files. */
+  readonly withMemory: boolean;
+  readonly cause: Cause;
+}
+
+export interface Resumed {
+  readonly sandbox: RunningSandbox;
+  /** False: it was running; its deadline may have been lengthened. */
+  readonly resumed: boolean;
+}
+
+/**
+ * Has a sandbox running, whatever it was doing: waits for a pause or snapshot under way, thaws a sandbox that still stands
+ * frozen, and does nothing but lengthen the deadline of one that runs. On an error it is paused as before.
+ */
+export async function resumeSandbox(
+  context: OperationContext,
+  sandboxId: string,
+  request: ResumeRequest,
+): Promise<Resumed> {
+  const { table } = context;
+  table.getTenants(sandboxId);
+  return await table.alone(sandboxId, async () => {
+    const sandbox = table.getTenants(sandboxId);
+    const resumed = !isRunning(sandbox);
+    if (isRunning(sandbox)) await lengthen(context, sandbox, request.timeoutSeconds);
+    else await resumeAlone(context, sandbox, request);
+    return { sandbox: table.getRunning(sandboxId), resumed };
+  });
+}
+
+async function lengthen(context: OperationContext, sandbox: RunningSandbox, seconds: number): Promise<void> {
+  const { tenant } = sandbox.record;
+  const endAtMs = context.clock.now() + seconds * 1000;
+  if (endAtMs <= tenant.endAtMs) return;
+  await context.table.update(sandbox, { tenant: { ...tenant, endAtMs } });
+  tellUpdated(context, sandbox);
+}
+
+async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, request: ResumeRequest): Promise<void> {
+  const startedAt = performance.now();
+  const { sandboxId } = sandbox.record;
+  const change = changeFor(context, sandbox, request);
+  const isFrozen = sandbox.record.state === 'pausing' && sandbox.live !== undefined;
+  const thawed = isFrozen && request.withMemory && (await thawInGrace(context, sandbox));
+  if (thawed) await noteRunning(context, sandbox, change);
+  else {
+    if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
+    const { state } = sandbox.record;
+    if (state === 'pausing' || state === 'resuming')
+      throw new SoulBoxError('sandbox_resume_failed', `Sandbox ${sandboxId} is still being paused; try again.`);
+    if (state !== 'paused') throw illegalStep(sandboxId, state, 'resuming');
+    await wakeUp(context, sandbox, request.withMemory, change);
+  }
+  const durationMs = Math.round(performance.now() - startedAt);
+  context.host.logger.info({ sandboxId, ...request, thawed, durationMs }, 'sandbox resumed');
+  context.logBook.write(sandboxId, 'sandbox resumed', { cause: request.cause });
+  tellUpdated(context, sandbox);
+}
+
+/**
+ * Lets a sandbox that stands frozen go on. The record gives up what was saved of it before anything runs. One that cannot go on,
+ * because a process or a tool was killed, is brought back from its state if that is whole: then false. Otherwise it counts as
+ * thawed, and the keeper ends it. Throws `sandbox_resume_failed` when it may have run: then it is paused with its files alone.
+ */
+async function thawInGrace(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { table, host } = context;
+  const { work } = sandbox.record;
+  if (work === undefined) return true;
+  await table.update(sandbox, { work: { ...work, mayRun: true } });
+  const thawed = await tryThaw(context, sandbox);
+  if (thawed === 'goes-on') return true;
+  if (thawed === 'has-not-run') await table.note(sandbox, { work });
+  if ((await host.states.find(work.stateId)) === undefined) return true;
+  if (thawed === 'may-have-run' && work.keepMemory) await restOnFiles(context, sandbox);
+  return false;
+}
+
+/** The memory that was saved must not run again: the sandbox may have written to its disk since. */
+async function restOnFiles(context: OperationContext, sandbox: TenantSandbox): Promise<never> {
+  await context.table.note(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });
+  await finishPause(context, sandbox);
+  tellMemoryDropped(context, sandbox);
+  throw memoryDroppedError(undefined);
+}
+
+/** A resume sets another deadline; the timeout is remembered for a resume by traffic. */
+function changeFor(context: OperationContext, { record }: TenantSandbox, request: ResumeRequest): RecordChange {
+  const now = context.clock.now();
+  const { tenant } = record;
+  const lifecycle = { ...tenant.lifecycle, timeoutSeconds: request.timeoutSeconds };
+  const endAtMs = now + request.timeoutSeconds * 1000;
+  return { cause: request.cause, stateSinceMs: now, tenant: { ...tenant, lifecycle, endAtMs } };
+}

@@ -1,0 +1,43 @@
+import type { DiskReserve } from '@soulbox/storage';
+import { rehearse } from '../envd/rehearse.ts';
+import { bootSandbox } from '../processes/boot.ts';
+import { restoreCopy } from '../operations/copies/make-copy.ts';
+import { orderCopies } from '../operations/copies/order-copies.ts';
+import { sealedSource } from '../operations/copies/source-at-hand.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
+import type { LiveSandbox } from '../registry/table.ts';
+import type { SnapshotBlueprint, TemplateBlueprint } from '../processes/blueprint.ts';
+import type { PoolOptions } from './pool.ts';
+
+/** How sandboxes that are nobody's yet are made, and how they wait. */
+export function createSpareMaker(context: OperationContext, reserve: DiskReserve): Pick<PoolOptions, 'boot' | 'rest'> {
+  return {
+    boot: async (blueprint) => {
+      reserve.check();
+      return blueprint.kind === 'template'
+        ? await bootSpare(context, blueprint)
+        : await restoreSpare(context, blueprint);
+    },
+    rest: async ({ live }, blueprint) => {
+      if (blueprint.kind === 'template') await rehearse(live.envd, blueprint.template.defaultUser);
+      // Programs of the template run in it, and are to be for its tenant what they were when they were saved.
+      else await live.driver.freeze(live.instance);
+      return (await live.driver.sample(live.instance)).memoryWorkingSetBytes;
+    },
+  };
+}
+
+async function bootSpare({ host, table }: OperationContext, blueprint: TemplateBlueprint): Promise<LiveSandbox> {
+  const sandbox = await bootSandbox(host, blueprint);
+  table.add(sandbox);
+  await table.step(sandbox, 'warm');
+  return sandbox;
+}
+
+/** It stays `restoring` until it is claimed: the next server removes it, whatever its version. */
+async function restoreSpare(context: OperationContext, { snapshotId }: SnapshotBlueprint): Promise<LiveSandbox> {
+  const snapshot = context.snapshots.get(snapshotId);
+  using _hold = context.references.hold({ states: [snapshot.stateId], layers: snapshot.layers });
+  const order = await orderCopies(context, sealedSource(context.host, snapshot), 'snapshot');
+  return await restoreCopy(context, order);
+}

@@ -1,0 +1,61 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { SoulBoxError } from '@soulbox/base';
+import { createSandboxId } from '@soulbox/contract';
+import { removeSandbox, runtimeNameOf } from './sandbox-host.ts';
+import type { SandboxHost } from './sandbox-host.ts';
+import { readGround } from './ground.ts';
+import { startProcesses, waitForEnvd } from './start-processes.ts';
+import type { TemplateBlueprint } from './blueprint.ts';
+import type { SandboxRecord } from '../registry/record.ts';
+import type { LiveSandbox, RecordChange } from '../registry/table.ts';
+
+/**
+ * Makes a sandbox of the template and waits until its envd answers. `own` is what its record has besides. On any failure all that was made is removed again and
+ * `sandbox_start_failed` is thrown.
+ */
+export async function bootSandbox(
+  host: SandboxHost,
+  { template, isolation }: Pick<TemplateBlueprint, 'template' | 'isolation'>,
+  own: RecordChange = {},
+): Promise<LiveSandbox> {
+  const sandboxId = createSandboxId();
+  const record: SandboxRecord = {
+    formatVersion: 2,
+    sandboxId,
+    state: 'booting',
+    cause: 'request',
+    stateSinceMs: 0,
+    slot: host.slots.take(),
+    templateId: template.templateId,
+    driver: isolation,
+    runtimeName: runtimeNameOf(host),
+    hostToken: randomBytes(32).toString('hex'),
+    generation: randomUUID(),
+    cpuCount: template.cpuCount,
+    memoryMb: template.memoryMb,
+    diskMb: template.diskMb,
+    layers: [],
+    disk: 'new',
+    ground: readGround(template.rootfs),
+    pagesFrom: '',
+    waitsForRoom: false,
+    ...own,
+  };
+  const startedAt = performance.now();
+  try {
+    await host.store.write(record);
+    const live = await startProcesses(host, record, template.rootfs);
+    await waitForEnvd(live);
+    const durationMs = Math.round(performance.now() - startedAt);
+    host.logger.info({ sandboxId, templateId: template.templateId, durationMs }, 'sandbox booted');
+    return { record: { ...record, disk: 'kept' }, live };
+  } catch (cause) {
+    host.logger.error({ sandboxId, err: cause }, 'sandbox boot failed');
+    await removeSandbox(host, record);
+    // What this host lacks is the caller's to know; the rest names steps and paths of the server.
+    if (cause instanceof SoulBoxError && ['capability_missing', 'disk_full'].includes(cause.reason)) throw cause;
+    throw new SoulBoxError('sandbox_start_failed', 'The sandbox could not be started. The server log names the step.', {
+      cause,
+    });
+  }
+}

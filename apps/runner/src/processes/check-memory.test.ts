@@ -1,0 +1,128 @@
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { readCpuType } from '../host/cpu-type.ts';
+import { runtimeNameOf } from './sandbox-host.ts';
+import { createOperationBench } from '../testing/operation-bench.ts';
+import type { OperationBench } from '../testing/operation-bench.ts';
+import { checkLayers, checkMemory, comesLate } from './check-memory.ts';
+import type { CheckedMemory, StateUse } from './check-memory.ts';
+
+const mib = 2 ** 20;
+let bench: OperationBench;
+let use: StateUse;
+let memoryMb: number;
+beforeEach(async () => {
+  bench = await createOperationBench();
+  memoryMb = 512;
+  const { states } = bench.context.host;
+  for (const layerId of ['l2', 'l1']) {
+    await writeFile(states.layerPath(layerId), `content of ${layerId}`);
+    await states.sealLayer(layerId);
+  }
+  use = { stateId: 's1', layers: ['l2', 'l1'], driver: 'container', runtimeName: runtimeNameOf(bench.context.host) };
+});
+afterEach(() => bench[Symbol.asyncDispose]());
+
+async function save(pagesBytes: number, facts: object = {}): Promise<string> {
+  await using draft = await bench.context.host.states.begin('s1', use.layers);
+  await writeFile(join(draft.directory, 'core-1.img'), 'processes');
+  await writeFile(join(draft.directory, 'pages-1.img'), Buffer.alloc(pagesBytes, 7));
+  const { directory } = await draft.seal({
+    ...{ createdAtMs: 0, driver: 'container', driverVersion: '', hasMemory: true, cpuType: await readCpuType() },
+    ...{ templateId: 'base', runtimeName: '', cpuCount: 1, memoryMb, diskMb: 1, layers: [...use.layers], tenant: null },
+    ...facts,
+  });
+  return directory;
+}
+
+async function damage(path: string): Promise<void> {
+  const bytes = await readFile(path);
+  bytes[0] = (bytes[0] ?? 0) ^ 1;
+  await writeFile(path, bytes);
+}
+
+const check = (): Promise<CheckedMemory> => checkMemory(bench.context.host, use, 'itself');
+const damaged = { reason: 'state_damaged' };
+const incompatible = { reason: 'state_incompatible' };
+
+it('a whole state with whole layers is checked', async () => {
+  await save(1000);
+  await bench.reopenStates();
+  await (
+    await check()
+  ).pagesChecked;
+});
+
+it.each(['l1', 'l2'])('a memory whose layer %s was altered is not restored', async (layerId) => {
+  await save(1000);
+  await damage(bench.context.host.states.layerPath(layerId));
+  await bench.reopenStates();
+  await expect(check()).rejects.toMatchObject(damaged);
+  await expect(checkLayers(bench.context.host, use.layers)).rejects.toMatchObject(damaged);
+});
+
+it('nor is one whose layer is gone', async () => {
+  await save(1000);
+  use = { ...use, layers: ['l2', 'gone'] };
+  await expect(check()).rejects.toMatchObject(damaged);
+});
+
+it('nor one of whose parts was altered; pages are told of while all else goes on', async () => {
+  const directory = await save(1000);
+  await damage(join(directory, 'pages-1.img'));
+  const memory = await check();
+  await expect(memory.pagesChecked).rejects.toMatchObject(damaged);
+  await damage(join(directory, 'core-1.img'));
+  await expect(check()).rejects.toMatchObject(damaged);
+});
+
+it('one from the archive is unpacked when there is room for it, which is set aside meanwhile', async () => {
+  await save(4 * mib);
+  const { host } = bench.context;
+  await host.states.compress('s1');
+  const admit = vi.spyOn(host.disks, 'admit');
+  bench.noRoomFor = 'Unpacking the saved memory';
+  await expect(check()).rejects.toMatchObject({ reason: 'disk_full' });
+  expect((await host.states.open('s1')).isPacked).toBe(true);
+  bench.noRoomFor = '';
+  await check();
+  expect(admit.mock.lastCall).toEqual([4 * mib, 'Unpacking the saved memory']);
+  expect(bench.roomFor).toEqual([]);
+});
+
+it('nor one that has a part more', async () => {
+  const directory = await save(1000);
+  await appendFile(join(directory, 'pages-2.img'), 'more');
+  await expect(check()).rejects.toMatchObject(damaged);
+});
+
+it.each([
+  ['by another isolation', { driver: 'gvisor' }],
+  ['on a host with other CPU features', { cpuType: 'another' }],
+])('one that was saved %s does not fit', async (_, facts) => {
+  await save(1000, facts);
+  await expect(check()).rejects.toMatchObject(incompatible);
+});
+
+it('one that needs an envd which is gone does not fit', async () => {
+  await save(1000);
+  use = { ...use, runtimeName: 'nowhere' };
+  await expect(check()).rejects.toMatchObject(incompatible);
+});
+
+it.each([
+  ['small', 63 * mib, 512, true, 'itself', false],
+  ['large', 64 * mib, 512, true, 'itself', true],
+  ['large, for copies', 64 * mib, 512, true, 'copies', false],
+  ['large, with a driver that reads all at once', 64 * mib, 512, false, 'itself', false],
+  ['as much as leaves a quarter free', 72 * mib, 96, true, 'itself', true],
+  ['more than leaves a quarter free', 73 * mib, 96, true, 'itself', false],
+] as const)('a memory that is %s comes late: %6$s', async (_, pagesBytes, megabytes, lazyRestore, owner, isLate) => {
+  memoryMb = megabytes;
+  await save(pagesBytes);
+  Object.assign(bench.driver.capabilities, { lazyRestore });
+  const memory = await checkMemory(bench.context.host, use, owner);
+  expect(comesLate(memory)).toBe(isLate);
+  await memory.pagesChecked;
+});

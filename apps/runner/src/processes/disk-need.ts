@@ -1,0 +1,46 @@
+import { tableBytes } from '@soulbox/isolation';
+import { getDriver } from './sandbox-host.ts';
+import type { SandboxHost } from './sandbox-host.ts';
+import type { SandboxRecord } from '../registry/record.ts';
+import { promiseTo, spareGrowthBytes } from '../disk-budget/policy.ts';
+import { costOf, owedBytes, usedBytes } from '../disk-budget/shares.ts';
+import type { Standing } from '../disk-budget/watched-disk.ts';
+
+export interface DiskNeed {
+  /** What the host must have room for. */
+  readonly bytes: number;
+  /** What of it is growth, at first. */
+  readonly growthBytes: number;
+}
+
+/** What a sandbox is to the budget; one that has no tenant yet is promised little. */
+export function standingOf(host: Pick<SandboxHost, 'config'>, record: SandboxRecord | undefined): Standing {
+  const isTenants = record?.tenant !== undefined;
+  return {
+    promisedBytes: isTenants ? promiseTo(host.config, record.diskMb) : spareGrowthBytes,
+    isStopped: record?.waitsForRoom === true,
+  };
+}
+
+/** Of a new sandbox of a tenant. */
+export function needOfNew(host: Pick<SandboxHost, 'config'>, diskMb: number): number {
+  return tableBytes(diskMb) + costOf(promiseTo(host.config, diskMb));
+}
+
+/** Of a sandbox without a tenant, which has had its own already or gets it when it boots, as it gets one. */
+export function needOfClaim(host: Pick<SandboxHost, 'config'>, diskMb: number): number {
+  return costOf(Math.max(0, promiseTo(host.config, diskMb) - spareGrowthBytes));
+}
+
+/** Of a start of the sandbox: a kept disk has used some of its promise, and may owe the host more than a new one. */
+export async function diskNeedOf(host: SandboxHost, record: SandboxRecord): Promise<DiskNeed> {
+  const { promisedBytes } = standingOf(host, record);
+  if (record.disk === 'new')
+    return { bytes: tableBytes(record.diskMb) + costOf(promisedBytes), growthBytes: promisedBytes };
+  const directory = host.store.directoryOf(record.sandboxId);
+  const reading = await getDriver(host, record.driver).readKeptDisk(record.sandboxId, directory);
+  const written = Math.max(0, usedBytes(reading) - reading.tableBytes);
+  // Even one that has had all that it was promised must be able to start.
+  const growthBytes = Math.min(reading.freeBytes, Math.max(promisedBytes - written, spareGrowthBytes));
+  return { bytes: owedBytes(reading) + costOf(growthBytes), growthBytes };
+}

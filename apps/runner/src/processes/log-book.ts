@@ -1,0 +1,70 @@
+import type { Clock } from '@soulbox/base';
+import type { EnvdLogEntry } from '../envd/envd-client.ts';
+import type { SandboxTable } from '../registry/table.ts';
+
+/** Entries kept per sandbox; the oldest go first. */
+const maxEntries = 2000;
+/** Ended sandboxes whose log is still kept. */
+const maxEnded = 500;
+
+export type LogLine = Omit<EnvdLogEntry, 'seq'>;
+
+interface Book {
+  readonly lines: LogLine[];
+  /** The newest entry of envd's that has been fetched. */
+  envdSeq: number;
+}
+
+/**
+ * The log of each sandbox: what the runner did with it, and what its envd tells. envd is asked when somebody reads,
+ * so an idle sandbox costs nothing.
+ */
+export interface LogBook {
+  write(sandboxId: string, message: string, fields?: Record<string, string>): void;
+  /** Oldest first. Empty for a sandbox nobody knows. */
+  read(sandboxId: string): Promise<LogLine[]>;
+}
+
+export function createLogBook(table: SandboxTable, clock: Clock): LogBook {
+  const books = new Map<string, Book>();
+  const bookOf = (sandboxId: string): Book => {
+    const known = books.get(sandboxId);
+    if (known !== undefined) return known;
+    const book: Book = { lines: [], envdSeq: 0 };
+    books.set(sandboxId, book);
+    forgetOldest();
+    return book;
+  };
+  const forgetOldest = (): void => {
+    const ended = [...books.keys()].filter((sandboxId) => table.find(sandboxId) === undefined);
+    for (const sandboxId of ended.slice(0, Math.max(0, ended.length - maxEnded))) books.delete(sandboxId);
+  };
+  const append = (book: Book, lines: readonly LogLine[]): void => {
+    book.lines.push(...lines);
+    book.lines.splice(0, Math.max(0, book.lines.length - maxEntries));
+  };
+
+  return {
+    write(sandboxId, message, fields = {}) {
+      const timestamp = new Date(clock.now()).toISOString();
+      append(bookOf(sandboxId), [{ timestamp, level: 'info', logger: 'runner', message, fields }]);
+    },
+    async read(sandboxId) {
+      const sandbox = table.find(sandboxId);
+      if (sandbox === undefined) return books.get(sandboxId)?.lines ?? [];
+      const book = bookOf(sandboxId);
+      // A frozen envd would not answer.
+      const isAwake = sandbox.record.state === 'running';
+      const fresh = isAwake ? ((await sandbox.live?.envd.logs(book.envdSeq).catch(() => [])) ?? []) : [];
+      book.envdSeq = fresh.reduce((newest, entry) => Math.max(newest, entry.seq), book.envdSeq);
+      // Before its claim a spare has had a rehearsal, which is nobody's business.
+      const startedAtMs = sandbox.record.tenant?.startedAtMs ?? 0;
+      const tenants = fresh.filter(({ timestamp }) => Date.parse(timestamp) >= startedAtMs);
+      append(
+        book,
+        tenants.map(({ seq: _seq, ...line }) => line),
+      );
+      return [...book.lines].sort((a, b) => Date.parse(a.timestamp) - Date.parse(b.timestamp));
+    },
+  };
+}

@@ -1,0 +1,58 @@
+import { basename, dirname, join } from 'node:path';
+import { SoulBoxError } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import type { Driver, EnvdRuntime } from '@soulbox/isolation';
+import type { Network } from '@soulbox/network';
+import type { CheckpointStore } from '@soulbox/checkpoints';
+import type { RunnerConfig } from '../config.ts';
+import type { DiskBudget } from '../disk-budget/budget.ts';
+import type { RecordStore, SandboxRecord } from '../registry/record.ts';
+import type { Slots } from '../registry/slots.ts';
+
+/** What making, adopting and removing sandboxes needs. */
+export interface SandboxHost {
+  readonly config: RunnerConfig;
+  /** Ways to wall a sandbox off, by name. */
+  readonly drivers: ReadonlyMap<string, Driver>;
+  readonly network: Network;
+  readonly runtime: EnvdRuntime;
+  readonly slots: Slots;
+  readonly store: RecordStore;
+  readonly states: CheckpointStore;
+  readonly disks: DiskBudget;
+  readonly logger: Logger;
+}
+
+/** Throws `capability_missing` for a name that this server has no driver for. */
+export function getDriver(host: Pick<SandboxHost, 'drivers'>, name: string): Driver {
+  const driver = host.drivers.get(name);
+  if (driver !== undefined) return driver;
+  const offered = [...host.drivers.keys()].join(', ');
+  throw new SoulBoxError('capability_missing', `This server has no isolation "${name}"; it offers: ${offered}.`);
+}
+
+/** Records name versions of envd, not folders: the data folder may be another by now. */
+export function runtimeNameOf({ runtime }: Pick<SandboxHost, 'runtime'>): string {
+  return basename(runtime.directory);
+}
+
+/** Where the version of envd with this name is, if this host has it. */
+export function runtimeDirectoryOf({ runtime }: Pick<SandboxHost, 'runtime'>, runtimeName: string): string {
+  return join(dirname(runtime.directory), runtimeName);
+}
+
+/** Removes everything of a sandbox, its record last, and frees its slot. Safe to repeat. */
+export async function removeSandbox(host: SandboxHost, record: SandboxRecord): Promise<void> {
+  await getDriver(host, record.driver).destroy(record.sandboxId, host.store.directoryOf(record.sandboxId));
+  if (record.slot !== 0) await host.network.detach(record.slot);
+  await host.store.remove(record.sandboxId);
+  // Not before: the next sandbox in this slot writes a record of its own.
+  if (record.slot !== 0) host.slots.release(record.slot);
+}
+
+/** Takes the network of a slot away and gives the slot back. 0 is none. */
+export async function freeSlot(host: Pick<SandboxHost, 'network' | 'slots'>, slot: number): Promise<void> {
+  if (slot === 0) return;
+  await host.network.detach(slot);
+  host.slots.release(slot);
+}

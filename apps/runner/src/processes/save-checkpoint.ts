@@ -1,0 +1,69 @@
+import type { State, StateFacts } from '@soulbox/checkpoints';
+import { readCpuType } from '../host/cpu-type.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
+import type { RunningSandbox } from '../registry/table.ts';
+
+export interface Save {
+  readonly stateId: string;
+  readonly keepMemory: boolean;
+  /** Frozen disks that belong to the state, topmost first. */
+  readonly layers: readonly string[];
+}
+
+/** Saves a sandbox that stands still as a state, on the disk and sealed. It stands still afterwards, too, whatever happens. */
+export async function saveState(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<State> {
+  await using draft = await context.host.states.begin(save.stateId, save.layers);
+  if (save.keepMemory) {
+    draft.follow((partName) => isPages(partName));
+    await saveMemory(context, sandbox, draft.directory);
+  }
+  return await draft.seal(await factsOf(context, sandbox, save));
+}
+
+/** What stood in the way is logged here: on its way to the caller an error loses its cause. */
+async function saveMemory(context: OperationContext, sandbox: RunningSandbox, directory: string): Promise<void> {
+  const { driver, instance } = sandbox.live;
+  try {
+    await driver.checkpoint(instance, directory);
+  } catch (err) {
+    context.host.logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox not saved');
+    throw err;
+  }
+}
+
+/** The large parts of a saved memory. CRIU and runsc write them from first to last and never go back. */
+export function isPages(partName: string): boolean {
+  return /^pages(-\d+)?\.img$/.test(partName);
+}
+
+export async function factsOf(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<StateFacts> {
+  const { record, live } = sandbox;
+  return {
+    createdAtMs: context.clock.now(),
+    driver: live.driver.name,
+    driverVersion: await live.driver.readVersion(),
+    hasMemory: save.keepMemory,
+    cpuType: await readCpuType(),
+    templateId: record.templateId,
+    runtimeName: record.runtimeName,
+    cpuCount: record.cpuCount,
+    memoryMb: record.memoryMb,
+    diskMb: record.diskMb,
+    layers: [...save.layers],
+    tenant: null,
+  };
+}
+
+/**
+ * Sets room aside on the host's disk for all the memory that the sandbox uses now, and for `besides`, until disposed. Throws
+ * `disk_full`.
+ */
+export async function holdRoom(
+  { host }: OperationContext,
+  { live }: RunningSandbox,
+  keepMemory: boolean,
+  besidesBytes = 0,
+): Promise<Disposable> {
+  const used = keepMemory ? (await live.driver.sample(live.instance)).memoryRssBytes : 0;
+  return host.disks.admit(used + besidesBytes, 'Saving the sandbox');
+}

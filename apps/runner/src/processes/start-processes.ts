@@ -1,0 +1,122 @@
+import { mkdir } from 'node:fs/promises';
+import { Secret, sleep } from '@soulbox/base';
+import type { Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';
+import { openNamespace } from '@soulbox/network';
+import type { Namespace } from '@soulbox/network';
+import type { Dial } from '../envd/envd-client.ts';
+import { createEnvdClient } from '../envd/envd-client.ts';
+import { createForwardedDial } from '../envd/forwarded-dial.ts';
+import { diskNeedOf } from './disk-need.ts';
+import { sharedCpus } from '../host/shared-cpus.ts';
+import { getDriver, runtimeDirectoryOf } from './sandbox-host.ts';
+import type { SandboxHost } from './sandbox-host.ts';
+import type { SandboxRecord } from '../registry/record.ts';
+import type { CheckedMemory } from './check-memory.ts';
+import { idBaseOf } from '../registry/slots.ts';
+import type { KnownSandbox, Live } from '../registry/table.ts';
+
+/** envd answers 40 ms after it was started at the earliest; a host under heavy load gets more time. */
+const bootTimeoutMs = 20_000;
+/** A call that nobody answers costs the server half a millisecond of CPU: none before it can succeed. */
+const firstPollMs = 25;
+const pollMs = 4;
+
+/**
+ * Starts the processes that the record describes: anew, or with `memory` as they were when it was saved, once its pages are
+ * known to be what was saved. Its network has the tenant's policy before the first packet. On an error nothing is left but a kept disk.
+ */
+export async function startProcesses(
+  host: SandboxHost,
+  record: SandboxRecord,
+  rootfs: string,
+  memory?: CheckedMemory,
+): Promise<Live> {
+  const driver = getDriver(host, record.driver);
+  let namespace: Namespace | undefined;
+  const attachNetwork = async (path: string): Promise<void> => {
+    // No process runs yet, and none does unless this resolves.
+    await memory?.pagesChecked;
+    await attachTo(host, record, path);
+    namespace = openNamespace(path);
+  };
+  const need = await diskNeedOf(host, record);
+  using _room = host.disks.admit(need.bytes, 'The disk of the sandbox');
+  const spec = await createSpec(host, record, rootfs, attachNetwork, need.growthBytes);
+  try {
+    const instance = memory === undefined ? await driver.start(spec) : await driver.restore(spec, memory);
+    if (namespace === undefined) throw new Error('the driver did not attach the network');
+    host.disks.watch(record.sandboxId, () => driver.openDisk(instance));
+    return liveFrom(record, driver, instance, namespace);
+  } catch (error) {
+    namespace?.close();
+    throw error;
+  }
+}
+
+/** Programs that come back while their sandbox is nobody's reach nothing: its tenant may not want them to. */
+async function attachTo({ network }: SandboxHost, { slot, state, tenant }: SandboxRecord, path: string): Promise<void> {
+  if (state === 'restoring' && tenant === undefined) await network.attachUnplugged(slot, path);
+  else await network.attach(slot, path, tenant?.network ?? {});
+}
+
+async function createSpec(
+  host: SandboxHost,
+  record: SandboxRecord,
+  rootfs: string,
+  attachNetwork: SandboxSpec['attachNetwork'],
+  diskGrowthBytes: number,
+): Promise<SandboxSpec> {
+  const directory = host.store.directoryOf(record.sandboxId);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return {
+    sandboxId: record.sandboxId,
+    directory,
+    rootfs,
+    layers: record.layers.map((layerId) => host.states.layerPath(layerId)),
+    disk: record.disk,
+    diskGrowthBytes,
+    generation: record.generation,
+    runtime: { ...host.runtime, directory: runtimeDirectoryOf(host, record.runtimeName) },
+    idBase: idBaseOf(host.config.instance, record.slot),
+    limits: {
+      cpus: Math.min(record.cpuCount, sharedCpus(host.config)),
+      memoryMb: record.memoryMb,
+      diskMb: record.diskMb,
+      maxProcesses: host.config.maxProcesses,
+    },
+    hostname: record.sandboxId,
+    nameServers: host.config.nameServers,
+    hostToken: new Secret(record.hostToken),
+    attachNetwork,
+  };
+}
+
+export function liveFrom(record: SandboxRecord, driver: Driver, instance: SandboxInstance, namespace: Namespace): Live {
+  const hostToken = new Secret(record.hostToken);
+  const direct: Dial = async (port) => await namespace.dial(port);
+  return {
+    driver,
+    instance,
+    namespace,
+    dial: driver.capabilities.ownKernel ? createForwardedDial(direct, hostToken) : direct,
+    envd: createEnvdClient(direct, hostToken),
+  };
+}
+
+/** Stops talking to a sandbox's processes: the runner's own connections into it are gone afterwards. */
+export function letGo(sandbox: KnownSandbox): void {
+  sandbox.live?.envd.close();
+  sandbox.live?.namespace.close();
+  sandbox.live = undefined;
+}
+
+/** Throws when envd ends or does not answer in time. */
+export async function waitForEnvd({ driver, instance, envd }: Live): Promise<void> {
+  const giveUpAt = performance.now() + bootTimeoutMs;
+  await sleep(firstPollMs);
+  while (!(await envd.isHealthy())) {
+    if (!driver.isAlive(instance)) throw new Error('envd ended before it answered');
+    if (performance.now() > giveUpAt) throw new Error(`envd did not answer within ${bootTimeoutMs} ms`);
+    await sleep(pollMs);
+  }
+}

@@ -1,0 +1,25 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isNodeError } from '@soulbox/base';
+import { snapshotSchema } from './snapshot-store.ts';
+import { recordSchema } from './record.ts';
+import { readRecordFile } from './record-files.ts';
+
+/**
+ * Throws `config_invalid` when a data folder has records of a newer version, which no start of this one gets past. Changes nothing;
+ * what is damaged is no matter of this.
+ */
+export async function refuseNewerRecords(dataDirectory: string): Promise<void> {
+  for (const path of await listRecords(join(dataDirectory, 'sandboxes'))) await readRecordFile(path, recordSchema);
+  for (const path of await listRecords(join(dataDirectory, 'snapshots'))) await readRecordFile(path, snapshotSchema);
+}
+
+async function listRecords(directory: string): Promise<string[]> {
+  try {
+    const names = await readdir(directory);
+    return names.filter((name) => name.endsWith('.json')).map((name) => join(directory, name));
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}

@@ -1,0 +1,248 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { Logger } from '@soulbox/base';
+import type { Collection, Needed } from '@soulbox/checkpoints';
+import type { SnapshotStore } from './snapshot-store.ts';
+import { createReferences } from './references.ts';
+import type { Holding, References } from './references.ts';
+import type { SandboxRecord } from './record.ts';
+import type { SandboxTable } from './table.ts';
+
+interface Round {
+  readonly needed: () => Needed;
+  finish(collection?: Partial<Collection>): void;
+  fail(): void;
+}
+
+let rounds: Round[];
+let records: Partial<SandboxRecord>[];
+let snapshots: { stateId: string; layers: string[] }[];
+let cached: Required<Holding>;
+let removed: string[];
+let aside: { stateId: string; facts: object }[];
+/** Level and facts of what was logged. */
+let logged: [level: string, facts: object][];
+let nowMs: number;
+/** Whether the disk takes no change. */
+let failing: boolean;
+let references: References;
+
+const broken = new Error('the disk is broken');
+const fail = (): Promise<never> => Promise.reject(broken);
+const logAs =
+  (level: string): Logger['info'] =>
+  (facts) =>
+    void logged.push([level, facts]);
+const logger: Logger = {
+  ...{ debug: logAs('debug'), info: logAs('info'), warn: logAs('warn'), error: logAs('error') },
+  child: () => logger,
+};
+
+beforeEach(() => {
+  failing = false;
+  [rounds, records, snapshots, removed, aside, logged, nowMs] = [[], [], [], [], [], [], 1000];
+  cached = { states: [], layers: [] };
+  const states = {
+    collect: async (findNeeded: () => Needed | Promise<Needed>) =>
+      await new Promise<Collection>((resolve, reject) => {
+        rounds.push({
+          needed: findNeeded as () => Needed,
+          finish: (collection) => resolve({ removedStates: [], removedLayers: [], ...collection }),
+          fail: () => reject(broken),
+        });
+      }),
+    remove: (stateId: string) => (failing ? fail() : Promise.resolve(void removed.push(stateId))),
+    setAside: (stateId: string, facts: object) =>
+      failing ? fail() : Promise.resolve(void aside.push({ stateId, facts })),
+  };
+  const table = {
+    all: () => records.map((record) => ({ record: { pagesFrom: '', layers: [], ...record }, live: undefined })),
+  } as unknown as SandboxTable;
+  const store = { list: () => snapshots } as unknown as SnapshotStore;
+  references = createReferences(states, table, store, logger, { now: () => nowMs }, () => cached);
+});
+
+/** Lets all that can run come to its end. */
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** By name; a record that names nothing gives the empty one, which no state has. */
+function neededIn(round: Round | undefined): { states: string[]; layers: string[] } {
+  const { states, layers } = round?.needed() ?? { states: new Set<string>(), layers: new Set<string>() };
+  const named = (ids: ReadonlySet<string>): string[] => [...ids].filter((id) => id !== '').sort();
+  return { states: named(states), layers: named(layers) };
+}
+
+describe('a collection', () => {
+  it('needs what records, snapshots, holders and the cache name, whatever the name is for', async () => {
+    records = [
+      { sandboxId: 'i1', saved: { stateId: 'saved', hasMemory: true, sizeBytes: 0 }, layers: ['below'] },
+      { sandboxId: 'i2', work: { stateId: 'made', layerId: 'frozen' } as SandboxRecord['work'] },
+      { sandboxId: 'i3', pagesFrom: 'read' },
+    ];
+    snapshots = [{ stateId: 'kept', layers: ['shared'] }];
+    cached = { states: ['built'], layers: ['step'] };
+    using _hold = references.hold({ states: ['held'], layers: ['used'] });
+    void references.collect();
+    await settle();
+    const { states, layers } = neededIn(rounds[0]);
+    expect(states).toEqual(['built', 'held', 'kept', 'made', 'read', 'saved']);
+    expect(layers).toEqual(['below', 'frozen', 'shared', 'step', 'used']);
+  });
+
+  it('needs no state for a holder of layers, and no layer for a holder of states', async () => {
+    using _layers = references.hold({ layers: ['used'] });
+    using _states = references.hold({ states: ['held'] });
+    void references.collect();
+    await settle();
+    expect(neededIn(rounds[0])).toEqual({ states: ['held'], layers: ['used'] });
+  });
+
+  it('looks at what is named when it is asked, not when it began', async () => {
+    void references.collect();
+    await settle();
+    const hold = references.hold({ states: ['late'] });
+    expect(rounds[0]?.needed().states.has('late')).toBe(true);
+    hold[Symbol.dispose]();
+    expect(rounds[0]?.needed().states.has('late')).toBe(false);
+  });
+
+  it('asked for by many at once is one round', async () => {
+    const all = Promise.all([references.collect(), references.collect(), references.collect()]);
+    await settle();
+    expect(rounds).toHaveLength(1);
+    rounds[0]?.finish();
+    await all;
+    expect(rounds).toHaveLength(1);
+  });
+
+  it('asked for while one goes on is another afterwards, which all who came meanwhile share', async () => {
+    const first = references.collect();
+    await settle();
+    const outcomes: string[] = [];
+    const later = [references.collect(), references.collect(), references.collect()].map(async (round, index) => {
+      await round;
+      outcomes.push(`later ${index}`);
+    });
+    await settle();
+    expect(rounds).toHaveLength(1);
+    rounds[0]?.finish();
+    await first;
+    await settle();
+    // The first may have looked before they asked: they are not answered by it.
+    expect([rounds.length, outcomes]).toEqual([2, []]);
+    rounds[1]?.finish();
+    await Promise.all(later);
+    expect(rounds).toHaveLength(2);
+  });
+
+  it('that fails is no failure of who asked, and no end of collections', async () => {
+    const first = references.collect();
+    await settle();
+    rounds[0]?.fail();
+    await first;
+    const second = references.collect();
+    await settle();
+    rounds[1]?.finish();
+    await second;
+    expect(rounds).toHaveLength(2);
+    expect(logged).toEqual([['error', { err: broken }]]);
+  });
+
+  it.each([
+    [['s1'], []],
+    [[], ['l1']],
+    [['s1'], ['l1']],
+  ])('that removes the states %j and the layers %j says so', async (removedStates, removedLayers) => {
+    const round = references.collect();
+    await settle();
+    rounds[0]?.finish({ removedStates, removedLayers });
+    await round;
+    expect(logged).toEqual([['info', { removedStates, removedLayers }]]);
+  });
+
+  it('that removes nothing says nothing', async () => {
+    const round = references.collect();
+    await settle();
+    rounds[0]?.finish();
+    await round;
+    expect(logged).toEqual([]);
+  });
+});
+
+describe('a state that is dropped', () => {
+  it('goes when nobody names it', async () => {
+    await references.drop('s1');
+    expect(removed).toEqual(['s1']);
+  });
+
+  it('stays while a record, a snapshot or a holder names it', async () => {
+    records = [{ sandboxId: 'i1', pagesFrom: 'read' }];
+    snapshots = [{ stateId: 'kept', layers: [] }];
+    const hold = references.hold({ states: ['held'] });
+    for (const stateId of ['read', 'kept', 'held', '']) await references.drop(stateId);
+    expect(removed).toEqual([]);
+    hold[Symbol.dispose]();
+    await references.drop('held');
+    expect(removed).toEqual(['held']);
+  });
+
+  it('without a name is none', async () => {
+    await references.drop('');
+    expect(removed).toEqual([]);
+  });
+
+  it('is forgotten: one of the same name was never used', async () => {
+    references.hold({ states: ['s1'] })[Symbol.dispose]();
+    expect(references.lastUseMs('s1')).toBe(1000);
+    await references.drop('s1');
+    expect(references.lastUseMs('s1')).toBe(0);
+  });
+});
+
+it('what cannot be removed or set aside is no failure of who asked, and is logged as an error', async () => {
+  const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as SandboxRecord;
+  failing = true;
+  await references.drop('s1');
+  records = [record];
+  await references.setAside(record, 5);
+  expect([removed, aside]).toEqual([[], []]);
+  expect(logged).toEqual([
+    ['error', { stateId: 's1', err: broken }],
+    ['error', { sandboxId: 'i1', stateId: 's1', err: broken }],
+  ]);
+});
+
+it('a damaged state is set aside, unless somebody else needs it where it is', async () => {
+  const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as SandboxRecord;
+  records = [record, { sandboxId: 'i2', pagesFrom: 's1' }];
+  await references.setAside(record, 5);
+  await references.setAside({ ...record, pagesFrom: '' }, 5);
+  expect(aside).toEqual([]);
+  records = [{ ...record, pagesFrom: '' }];
+  await references.setAside({ ...record, pagesFrom: '' }, 5);
+  expect(aside).toEqual([]);
+  records = [record];
+  await references.setAside(record, 5);
+  expect(aside).toEqual([{ stateId: 's1', facts: { sandboxId: 'i1', templateId: 't', foundAtMs: 5 } }]);
+  expect(logged).toEqual([['warn', { sandboxId: 'i1', stateId: 's1' }]]);
+});
+
+it('a holder of layers alone uses no state', () => {
+  using _hold = references.hold({ layers: ['used'] });
+  expect(references.lastUseMs('s1')).toBe(0);
+});
+
+it('the last use of a state counts from the end of its last holder, and is forgotten with it', async () => {
+  expect(references.lastUseMs('s1')).toBe(0);
+  const [one, two] = [references.hold({ states: ['s1'] }), references.hold({ states: ['s1'] })];
+  nowMs = 2000;
+  one[Symbol.dispose]();
+  expect(references.lastUseMs('s1')).toBeUndefined();
+  nowMs = 3000;
+  two[Symbol.dispose]();
+  expect(references.lastUseMs('s1')).toBe(3000);
+  const round = references.collect();
+  await settle();
+  rounds[0]?.finish({ removedStates: ['s1'] });
+  await round;
+  expect(references.lastUseMs('s1')).toBe(0);
+});

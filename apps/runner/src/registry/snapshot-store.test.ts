@@ -1,0 +1,69 @@
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { silentLogger } from '@soulbox/base';
+import type { Collection } from '@soulbox/checkpoints';
+import { keepAllWhileUnreadable } from './keep-all-checkpoints.ts';
+import { createOperationBench } from '../testing/operation-bench.ts';
+import { openSnapshotStore } from './snapshot-store.ts';
+import type { SnapshotRecord } from './snapshot-store.ts';
+
+let snapshot: SnapshotRecord;
+let folder: string;
+let directory: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'soulbox-snapshots-'));
+  directory = join(folder, 'snapshots');
+  await using bench = await createOperationBench();
+  const { tenant } = (await bench.addRunning()).record;
+  snapshot = {
+    ...{ formatVersion: 2, snapshotId: 's1', sandboxId: 'iabc', stateId: 'state1', hasMemory: true, layers: ['l1'] },
+    ...{ driver: 'container', templateId: 'base', runtimeName: '', cpuCount: 1, memoryMb: 1, diskMb: 1, tenant },
+    ...{ createdAtMs: 1, sizeBytes: 1 },
+  };
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+test('one that cannot be read is set aside, the others are there, and no state is removed', async () => {
+  await (await openSnapshotStore(directory, silentLogger)).write(snapshot);
+  await writeFile(join(directory, 'torn.json'), '{"formatVersion":1,');
+  const snapshots = await openSnapshotStore(directory, silentLogger);
+  expect(snapshots.list()).toMatchObject([{ snapshotId: 's1' }]);
+  expect(await readdir(directory)).toEqual(['s1.json']);
+  expect(await readdir(`${directory}-unreadable`)).toEqual(['torn.json']);
+
+  const removed: string[] = [];
+  const states = {
+    collect: () => Promise.resolve<Collection>({ removedStates: ['state2'], removedLayers: [] }),
+    remove: (stateId: string) => Promise.resolve(void removed.push(stateId)),
+    setAside: () => Promise.resolve(),
+  };
+  const none = { hasSetAside: () => Promise.resolve(false) };
+  const careful = keepAllWhileUnreadable(states, [none, snapshots], silentLogger);
+  expect(await careful.collect(() => ({ states: new Set(), layers: new Set() }))).toEqual({
+    ...{ removedStates: [], removedLayers: [] },
+  });
+  await careful.remove('state2');
+  expect(removed).toEqual([]);
+
+  // Somebody has looked; no server has to be started anew for that.
+  await rm(join(`${directory}-unreadable`, 'torn.json'));
+  await careful.remove('state2');
+  expect(removed).toEqual(['state2']);
+  expect((await careful.collect(() => ({ states: new Set(), layers: new Set() }))).removedStates).toEqual(['state2']);
+});
+
+test('one is readable by its owner only, and comes back as it was written', async () => {
+  await (await openSnapshotStore(directory, silentLogger)).write(snapshot);
+  const snapshots = await openSnapshotStore(directory, silentLogger);
+  expect(snapshots.get('s1')).toMatchObject({ stateId: 'state1', layers: ['l1'] });
+  expect((await stat(join(directory, 's1.json'))).mode & 0o777).toBe(0o600);
+  expect(await snapshots.hasSetAside()).toBe(false);
+});
+
+test('one of a newer version is refused, and nothing is moved', async () => {
+  await (await openSnapshotStore(directory, silentLogger)).write({ ...snapshot, formatVersion: 3 } as never);
+  await expect(openSnapshotStore(directory, silentLogger)).rejects.toMatchObject({ reason: 'config_invalid' });
+  expect(await readdir(directory)).toEqual(['s1.json']);
+});

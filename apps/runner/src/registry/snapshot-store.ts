@@ -1,0 +1,104 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import { tenantSchema } from './record.ts';
+import { isAnythingAside, readRecordFile, setAside } from './record-files.ts';
+import { syncDirectory } from './sync-directory.ts';
+
+const snapshotForm = /^[a-z0-9]{1,64}$/;
+
+/** What copies are made of: a saved memory, the frozen disks under it, and what the sandbox was. */
+export const copySourceSchema = z.object({
+  stateId: z.string(),
+  hasMemory: z.boolean(),
+  /** Topmost first. */
+  layers: z.array(z.string()),
+  driver: z.string(),
+  templateId: z.string(),
+  runtimeName: z.string(),
+  cpuCount: z.number(),
+  memoryMb: z.number(),
+  diskMb: z.number(),
+  /** The source's; tokens in it are never given to a copy. */
+  tenant: tenantSchema,
+});
+
+export type CopySource = z.infer<typeof copySourceSchema>;
+
+export const snapshotSchema = copySourceSchema.extend({
+  formatVersion: z.literal(2),
+  snapshotId: z.string().regex(snapshotForm),
+  /** Of the sandbox it was made of. */
+  sandboxId: z.string(),
+  createdAtMs: z.number(),
+  /** On the host's disk, layers that others share included. */
+  sizeBytes: z.number(),
+  /** Of a template build, for builds that begin with it; no sandbox sees them. Absent: it is no build's. */
+  variables: z.record(z.string(), z.string()).optional(),
+});
+
+export type SnapshotRecord = z.infer<typeof snapshotSchema>;
+
+/** The snapshots of one host: `<directory>/<snapshotId>.json`, mode 0600, for they hold a tenant's variables. */
+export interface SnapshotStore {
+  list(): readonly SnapshotRecord[];
+  /** Whether any was set aside because it could not be read. */
+  hasSetAside(): Promise<boolean>;
+  /** Throws `snapshot_not_found`. */
+  get(snapshotId: string): SnapshotRecord;
+  has(snapshotId: string): boolean;
+  /** Throws `bad_request` for an id that cannot be one and `name_taken` for one that exists. */
+  checkFree(snapshotId: string): void;
+  /** On the disk when it resolves. Replaces one of the same id. */
+  write(snapshot: SnapshotRecord): Promise<void>;
+  /** False when there was none. */
+  remove(snapshotId: string): Promise<boolean>;
+}
+
+/** Reads all snapshots; one that cannot be read is set aside and logged. Throws `config_invalid` for one of a newer version. */
+export async function openSnapshotStore(directory: string, logger: Logger): Promise<SnapshotStore> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const fileOf = (snapshotId: string): string => join(directory, `${snapshotId}.json`);
+  const snapshots = new Map<string, SnapshotRecord>();
+  for (const name of await readdir(directory)) {
+    if (name.endsWith('.tmp')) await rm(join(directory, name), { force: true });
+    if (!name.endsWith('.json')) continue;
+    const snapshot = await readRecordFile(join(directory, name), snapshotSchema);
+    if (snapshot !== undefined) snapshots.set(snapshot.snapshotId, snapshot);
+    else
+      logger.error(
+        { file: name, place: await setAside(directory, [name]) },
+        'snapshot cannot be read: it is set aside',
+      );
+  }
+  return {
+    list: () => [...snapshots.values()],
+    hasSetAside: async () => await isAnythingAside(directory),
+    has: (snapshotId) => snapshots.has(snapshotId),
+    get(snapshotId) {
+      const snapshot = snapshots.get(snapshotId);
+      if (snapshot !== undefined) return snapshot;
+      throw new SoulBoxError('snapshot_not_found', `Snapshot "${snapshotId.slice(0, 64)}" was not found.`);
+    },
+    checkFree(snapshotId) {
+      if (!snapshotForm.test(snapshotId)) {
+        throw new SoulBoxError('bad_request', 'A snapshot id has 1 to 64 characters of a-z and 0-9.');
+      }
+      if (snapshots.has(snapshotId)) {
+        throw new SoulBoxError('name_taken', `A snapshot with the id ${snapshotId} exists already.`);
+      }
+    },
+    async write(snapshot) {
+      await writeFileAtomic(fileOf(snapshot.snapshotId), `${JSON.stringify(snapshot)}\n`, { durable: true });
+      await syncDirectory(directory);
+      snapshots.set(snapshot.snapshotId, snapshot);
+    },
+    async remove(snapshotId) {
+      if (!snapshots.delete(snapshotId)) return false;
+      await rm(fileOf(snapshotId), { force: true });
+      return true;
+    },
+  };
+}

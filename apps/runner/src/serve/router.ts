@@ -1,0 +1,102 @@
+import { constantTimeEqual, SoulBoxError } from '@soulbox/base';
+import { createFileSigner } from '@soulbox/contract';
+import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
+import type { Activity } from '../metrics/activity.ts';
+import type { SandboxTable, TenantSandbox } from '../registry/table.ts';
+import { isRunning, isTenants, looksPaused, sandboxNotFound, secretOrNone } from '../registry/table.ts';
+
+/** The gateway's view of this host's sandboxes, and the switch that takes one out of it. */
+export interface Router extends SandboxRouter {
+  /** Tells the gateway that a sandbox is not served any more. */
+  cutOff(sandboxId: string): void;
+}
+
+/** `wake` resumes a paused sandbox; it is called once for all requests that wait. */
+export function createRouter(
+  table: SandboxTable,
+  activity: Activity,
+  wake: (sandboxId: string) => Promise<void>,
+): Router {
+  const listeners = new Set<(sandboxId: string) => void>();
+  const waking = new Map<string, Promise<void>>();
+
+  const wakeOnce = async (sandboxId: string): Promise<void> => {
+    // A pause, resume or snapshot under way decides first whether there is anything left to do.
+    await table.alone(sandboxId, async () => await Promise.resolve());
+    const sandbox = table.getTenants(sandboxId);
+    if (isRunning(sandbox)) return;
+    if (!sandbox.record.tenant.lifecycle.autoResume) {
+      throw new SoulBoxError('illegal_transition', `Sandbox ${sandboxId} is paused and does not resume by itself.`);
+    }
+    await wake(sandboxId);
+  };
+
+  return {
+    find(sandboxId) {
+      const sandbox = table.find(sandboxId);
+      return sandbox !== undefined && isTenants(sandbox) ? routeOf(sandbox) : undefined;
+    },
+    findBySignature(request, signature) {
+      // Tries every token, each in constant time: 2 µs each. The gateway bounds how often.
+      const sign = createFileSigner(request);
+      let found: TenantSandbox | undefined;
+      for (const sandbox of table.tenants()) {
+        const token = sandbox.record.tenant.envdAccessToken;
+        if (token !== '' && constantTimeEqual(sign(token), signature)) found = sandbox;
+      }
+      return found === undefined ? undefined : routeOf(found);
+    },
+    signatureTokens: () => table.tenants().length,
+    findByAccessToken(token) {
+      const sandbox = table.findByToken(token);
+      if (sandbox === undefined || !isTenants(sandbox)) return undefined;
+      return constantTimeEqual(sandbox.record.tenant.envdAccessToken, token) ? routeOf(sandbox) : undefined;
+    },
+    async wake(sandboxId) {
+      if (isRunning(table.getTenants(sandboxId))) return;
+      const wait =
+        waking.get(sandboxId) ??
+        wakeOnce(sandboxId).finally(() => {
+          waking.delete(sandboxId);
+        });
+      waking.set(sandboxId, wait);
+      await wait;
+    },
+    settled: async (sandboxId) => await table.alone(sandboxId, async () => await Promise.resolve()),
+    enter: (sandboxId) => activity.enter(sandboxId),
+    async dial(sandboxId, port) {
+      const sandbox = table.find(sandboxId);
+      if (sandbox === undefined || !isRunning(sandbox)) throw sandboxNotFound(sandboxId);
+      return await sandbox.live.dial(port);
+    },
+    onGone(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    cutOff(sandboxId) {
+      for (const listener of listeners) listener(sandboxId);
+    },
+  };
+}
+
+/**
+ * Whoever asks for a sandbox in the middle of a step waits for its end: after a snapshot or a resume it runs. Only a pause
+ * needs more than waiting, and that the sandbox allows or not.
+ */
+function routeOf(sandbox: TenantSandbox): SandboxRoute {
+  const { sandboxId, state, tenant, saved, work, waitsForRoom } = sandbox.record;
+  const { envdAccessToken, trafficAccessToken, network, lifecycle } = tenant;
+  // As with E2B: what would begin anew, its processes gone, is left to somebody who asks for that.
+  const hasMemory = saved?.hasMemory ?? work?.keepMemory ?? true;
+  const comesBack = state === 'resuming' || (state === 'snapshotting' && !looksPaused(sandbox));
+  return {
+    sandboxId,
+    state: isRunning(sandbox) ? 'running' : 'paused',
+    comesBack,
+    autoResume: comesBack || (lifecycle.autoResume && hasMemory),
+    waitsForRoom: isRunning(sandbox) && waitsForRoom,
+    envdAccessToken: secretOrNone(envdAccessToken),
+    trafficAccessToken: secretOrNone(trafficAccessToken),
+    maskRequestHost: network.maskRequestHost === '' ? undefined : network.maskRequestHost,
+  };
+}

@@ -1,0 +1,78 @@
+import { create } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { envdVersion } from '@soulbox/contract';
+import {
+  LifecycleSchema,
+  NetworkPolicySchema,
+  SandboxSchema,
+  SandboxState,
+  SnapshotSchema,
+} from '@soulbox/contract/runner';
+import type { ForkSandboxResponse_OutcomeSchema, NetworkPolicy, Sandbox, Snapshot } from '@soulbox/contract/runner';
+import type { ForkOutcome } from '../operations/copies/fork.ts';
+import type { SnapshotRecord } from '../registry/snapshot-store.ts';
+import type { TenantNetwork } from '../registry/record.ts';
+import { looksPaused } from '../registry/table.ts';
+import type { TenantSandbox } from '../registry/table.ts';
+
+/** The wire form of a sandbox, as spec/runner has it. */
+export function sandboxToMessage(sandbox: TenantSandbox): Sandbox {
+  const { record } = sandbox;
+  const { tenant } = record;
+  const isPaused = looksPaused(sandbox);
+  return create(SandboxSchema, {
+    sandboxId: record.sandboxId,
+    teamId: tenant.teamId,
+    templateId: tenant.shownTemplateId ?? record.templateId,
+    alias: tenant.alias,
+    startedAt: timestampFromMs(tenant.startedAtMs),
+    // A paused sandbox has no deadline: as with E2B, its end is when it was paused.
+    endAt: timestampFromMs(isPaused ? record.stateSinceMs : tenant.endAtMs),
+    cpuCount: record.cpuCount,
+    memoryMb: record.memoryMb,
+    diskSizeMb: record.diskMb,
+    metadata: tenant.metadata,
+    envdVersion,
+    network: networkToMessage(tenant.network),
+    envdAccessToken: tenant.envdAccessToken,
+    trafficAccessToken: tenant.trafficAccessToken,
+    state: isPaused ? SandboxState.PAUSED : SandboxState.RUNNING,
+    lifecycle: create(LifecycleSchema, tenant.lifecycle),
+    isolation: record.driver,
+    cause: record.cause,
+    stateSince: timestampFromMs(record.stateSinceMs),
+    stateBytes: BigInt(record.saved?.sizeBytes ?? 0),
+  });
+}
+
+export function snapshotToMessage(snapshot: SnapshotRecord): Snapshot {
+  return create(SnapshotSchema, {
+    snapshotId: snapshot.snapshotId,
+    teamId: snapshot.tenant.teamId,
+    sandboxId: snapshot.sandboxId,
+    templateId: snapshot.tenant.shownTemplateId ?? snapshot.templateId,
+    createdAt: timestampFromMs(snapshot.createdAtMs),
+    cpuCount: snapshot.cpuCount,
+    memoryMb: snapshot.memoryMb,
+    diskSizeMb: snapshot.diskMb,
+    isolation: snapshot.driver,
+    sizeBytes: BigInt(snapshot.sizeBytes),
+  });
+}
+
+function networkToMessage(network: TenantNetwork): NetworkPolicy {
+  const { allowInternetAccess, allowPublicTraffic, ...rest } = network;
+  return create(NetworkPolicySchema, {
+    ...rest,
+    ...(allowInternetAccess === undefined ? {} : { allowInternetAccess }),
+    ...(allowPublicTraffic === undefined ? {} : { allowPublicTraffic }),
+  });
+}
+
+/** One outcome of a fork. */
+export function outcomeToMessage(outcome: ForkOutcome): MessageInitShape<typeof ForkSandboxResponse_OutcomeSchema> {
+  if ('sandbox' in outcome) return { outcome: { case: 'sandbox', value: sandboxToMessage(outcome.sandbox) } };
+  const { reason, message } = outcome.failure;
+  return { outcome: { case: 'failure', value: { reason, message } } };
+}

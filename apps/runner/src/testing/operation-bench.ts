@@ -1,0 +1,245 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig, silentLogger, SoulBoxError } from '@soulbox/base';
+import { createSandboxId } from '@soulbox/contract';
+import { openCheckpointStore } from '@soulbox/checkpoints';
+import type { CheckpointStore } from '@soulbox/checkpoints';
+import { openDiskBlobs, openDiskReserve } from '@soulbox/storage';
+import type { Template, TemplateStore } from '@soulbox/templates';
+import { runnerConfigSchema } from '../config.ts';
+import type { RunnerConfig } from '../config.ts';
+import { createDiskBudget } from '../disk-budget/budget.ts';
+import type { DiskBudget } from '../disk-budget/budget.ts';
+import { standingOf } from '../processes/disk-need.ts';
+import { createEvents } from '../registry/events.ts';
+import type { RunnerEvent } from '../registry/events.ts';
+import { createSandboxMetrics } from '../metrics/sandbox-metrics.ts';
+import { createActivity } from '../metrics/activity.ts';
+import { createAdmission } from '../registry/admission.ts';
+import { createBackground } from '../background.ts';
+import { openSnapshotStore } from '../registry/snapshot-store.ts';
+import { endSandbox } from '../operations/end.ts';
+import { readGround } from '../processes/ground.ts';
+import { runtimeNameOf } from '../processes/sandbox-host.ts';
+import type { SandboxHost } from '../processes/sandbox-host.ts';
+import { keepAllWhileUnreadable } from '../registry/keep-all-checkpoints.ts';
+import { createReferences } from '../registry/references.ts';
+import { letGo, startProcesses } from '../processes/start-processes.ts';
+import { createLogBook } from '../processes/log-book.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
+import { createRecordStore, plainLifecycle } from '../registry/record.ts';
+import type { SandboxRecord, Tenant } from '../registry/record.ts';
+import { createSlots } from '../registry/slots.ts';
+import { createSandboxTable } from '../registry/table.ts';
+import type { RunningSandbox, TenantSandbox } from '../registry/table.ts';
+import { createStandInDriver } from './stand-in-driver.ts';
+import type { StandInDriver } from './stand-in-driver.ts';
+import { freshNamespace } from './stand-in-namespace.ts';
+import type { StandInNamespace } from './stand-in-namespace.ts';
+import { createStandInNetwork } from './stand-in-network.ts';
+import type { StandInNetwork } from './stand-in-network.ts';
+
+/**
+ * All that an operation works with: records, states, snapshots, locks and limits are the real ones, on a disk; only what
+ * makes processes and interfaces is played, and envd is a program in a network namespace.
+ */
+export interface OperationBench extends AsyncDisposable {
+  readonly context: OperationContext;
+  readonly driver: StandInDriver;
+  readonly network: StandInNetwork;
+  readonly envd: StandInNamespace;
+  /** Whatever watchers were told, by case, oldest first. */
+  readonly events: readonly RunnerEvent[];
+  /** Ids of sandboxes that were cut off. */
+  readonly cutOff: readonly string[];
+  /** What room is set aside for on the host's disk, as it is now. */
+  readonly roomFor: readonly string[];
+  /** For this, as `admit` names it, the host's disk has no room. */
+  noRoomFor: string;
+  /** Milliseconds since the epoch, as the bench's clock has it. */
+  nowMs: number;
+  /** A sandbox of a tenant that runs. */
+  addRunning(tenant?: Partial<Tenant>, record?: Partial<SandboxRecord>): Promise<RunningSandbox>;
+  /** What a dead server left: a record, with processes or without. */
+  addLeft(record: Partial<SandboxRecord>, processes: 'running' | 'none'): Promise<TenantSandbox>;
+  /** The store of states as a new server has it: it knows nothing of what it made before. */
+  reopenStates(): Promise<void>;
+  /** Its record as the disk has it. */
+  readRecord(sandboxId: string): Promise<SandboxRecord | undefined>;
+}
+
+const startMs = 1_800_000_000_000;
+
+export async function createOperationBench(config: Partial<RunnerConfig> = {}): Promise<OperationBench> {
+  const cleanup = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'soulbox-operations-'));
+  cleanup.defer(() => rm(folder, { recursive: true }));
+  await mkdir(join(folder, 'sandboxes'));
+  const envd = await freshNamespace();
+  const [driver, network] = [createStandInDriver(envd.path), createStandInNetwork()];
+  const blobs = await openDiskBlobs({ directory: join(folder, 'blobs') });
+  const openStates = async (): Promise<CheckpointStore> =>
+    await openCheckpointStore({ directory: folder, logger: silentLogger, blobs });
+  const roomFor: string[] = [];
+  const host: { -readonly [K in keyof SandboxHost]: SandboxHost[K] } = {
+    config: loadConfig(runnerConfigSchema, {}, config),
+    drivers: new Map([[driver.name, driver]]),
+    network,
+    runtime: { directory: folder, mountPoint: '/.soulbox', command: [], environment: [], forOwnKernel: [] },
+    slots: createSlots(),
+    store: createRecordStore(join(folder, 'sandboxes'), openDiskReserve(join(folder, 'reserve'))),
+    states: await openStates(),
+    disks: noted(
+      createDiskBudget({
+        policy: loadConfig(runnerConfigSchema, {}, config),
+        directory: folder,
+        standingOf: (sandboxId) => standingOf(host, parts.context.table.find(sandboxId)?.record),
+        clock: { now: () => bench.nowMs },
+        logger: silentLogger,
+      }),
+      roomFor,
+      () => bench.noRoomFor,
+    ),
+    logger: silentLogger,
+  };
+  cleanup.defer(() => host.states[Symbol.asyncDispose]());
+  const stop = new AbortController();
+  const parts = await createParts(host, folder, stop.signal, () => bench.nowMs);
+  cleanup.use(parts.context.metrics);
+  cleanup.use(parts.context.background);
+  cleanup.defer(() => {
+    stop.abort();
+    for (const sandbox of parts.context.table.all()) letGo(sandbox);
+  });
+
+  const { table } = parts.context;
+  const start = async (record: SandboxRecord & { tenant: Tenant }): Promise<TenantSandbox> => {
+    const sandbox: TenantSandbox = { record, live: await startProcesses(host, record, folder) };
+    record.disk = 'kept';
+    return sandbox;
+  };
+  const bench: OperationBench = {
+    ...{ ...parts, driver, network, envd, roomFor, noRoomFor: '', nowMs: startMs },
+    async addRunning(tenant = {}, record = {}) {
+      const sandbox = await start(createRecord(host, { state: 'running', ...record }, tenant));
+      table.add(sandbox);
+      await table.update(sandbox, {});
+      return table.getRunning(sandbox.record.sandboxId);
+    },
+    async addLeft(record, processes) {
+      const whole = createRecord(host, record, record.tenant ?? {});
+      const sandbox = processes === 'running' ? await start(whole) : { record: whole, live: undefined };
+      table.add(sandbox);
+      await table.update(sandbox, {});
+      return sandbox;
+    },
+    async reopenStates() {
+      await host.states[Symbol.asyncDispose]();
+      host.states = await openStates();
+    },
+    readRecord: async (sandboxId) => (await host.store.load()).records.find((record) => record.sandboxId === sandboxId),
+    [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
+  };
+  return bench;
+}
+
+/** Tells in `roomFor` what room is set aside for, and has none for what `noRoomFor` names. */
+function noted(disks: DiskBudget, roomFor: string[], noRoomFor: () => string): DiskBudget {
+  return {
+    ...disks,
+    admit(bytes, what) {
+      if (what === noRoomFor()) throw new SoulBoxError('disk_full', `${what} finds no room.`);
+      const hold = disks.admit(bytes, what);
+      roomFor.push(what);
+      return {
+        [Symbol.dispose]() {
+          hold[Symbol.dispose]();
+          roomFor.splice(roomFor.indexOf(what), 1);
+        },
+      };
+    },
+  };
+}
+
+interface Parts {
+  readonly context: OperationContext;
+  readonly events: RunnerEvent[];
+  readonly cutOff: string[];
+}
+
+async function createParts(
+  host: SandboxHost,
+  folder: string,
+  stopping: AbortSignal,
+  now: () => number,
+): Promise<Parts> {
+  const { config, logger, network } = host;
+  const clock = { now };
+  const table = createSandboxTable(host.store);
+  const snapshots = await openSnapshotStore(join(folder, 'snapshots'), logger);
+  const activity = createActivity(clock);
+  const [events, cutOff]: [RunnerEvent[], string[]] = [[], []];
+  const context: OperationContext = {
+    ...{ host, table, snapshots, activity, clock },
+    references: createReferences(
+      keepAllWhileUnreadable(statesOf(host), [host.store, snapshots], logger),
+      table,
+      snapshots,
+      logger,
+      clock,
+      () => ({
+        states: [],
+        layers: [],
+      }),
+    ),
+    templates: { find: (id: string) => Promise.resolve(templateOf(id, folder)) } as unknown as TemplateStore,
+    admission: createAdmission(config, () => table.tenants()),
+    events: { ...createEvents(), emit: (event) => void events.push(event) },
+    metrics: createSandboxMetrics({ network, clock, logger, observe: activity.observe.bind(activity) }),
+    logBook: createLogBook(table, clock),
+    background: createBackground(stopping, logger),
+    cutOff: (sandboxId) => void cutOff.push(sandboxId),
+    abandon: async (sandboxId) => {
+      await endSandbox(context, sandboxId, 'unconfirmed');
+    },
+  };
+  return { context, events, cutOff };
+}
+
+/** The store of the moment: a bench may open another. */
+function statesOf(host: SandboxHost): Pick<CheckpointStore, 'collect' | 'remove' | 'setAside'> {
+  return {
+    collect: (findNeeded) => host.states.collect(findNeeded),
+    remove: (stateId) => host.states.remove(stateId),
+    setAside: (stateId, note) => host.states.setAside(stateId, note),
+  };
+}
+
+/** There is one template, `base`. */
+function templateOf(templateId: string, rootfs: string): Template | undefined {
+  return templateId === 'base' ? ({ templateId, rootfs } as Template) : undefined;
+}
+
+function createRecord(
+  host: SandboxHost,
+  record: Partial<SandboxRecord>,
+  tenant: Partial<Tenant>,
+): SandboxRecord & { tenant: Tenant } {
+  return {
+    ...{ formatVersion: 2, sandboxId: createSandboxId(), state: 'running', cause: 'request', stateSinceMs: startMs },
+    ...{ slot: record.slot ?? host.slots.take(), templateId: 'base', driver: 'container', generation: 'first' },
+    ...{ runtimeName: runtimeNameOf(host), hostToken: randomBytes(8).toString('hex') },
+    ...{ cpuCount: 1, memoryMb: 128, diskMb: 64, layers: [], disk: 'new', pagesFrom: '', waitsForRoom: false },
+    ground: readGround(host.runtime.directory),
+    ...record,
+    tenant: {
+      ...{ teamId: 'team', alias: 'base', startedAtMs: startMs, endAtMs: startMs + 60_000, metadata: {} },
+      network: { allowOut: [], denyOut: [], maskRequestHost: '' },
+      ...{ envdAccessToken: '', trafficAccessToken: '', lifecycle: { ...plainLifecycle, timeoutSeconds: 60 } },
+      settings: { envVars: {}, defaultUser: 'root', defaultWorkdir: '/' },
+      ...tenant,
+    },
+  };
+}

@@ -1,0 +1,60 @@
+import type { OperationContext } from '../operations/operation-context.ts';
+import { tellUpdated } from '../operations/operation-context.ts';
+import type { RunningSandbox } from '../registry/table.ts';
+import { isRunning } from '../registry/table.ts';
+
+export type BrakeContext = Pick<OperationContext, 'table' | 'events' | 'logBook' | 'host'>;
+
+/**
+ * Stops a sandbox where it stands until there is room on the host's disk; nothing of it is saved, for that would take room. One that
+ * is busy with a step is left alone this time. The record says so first: whoever comes next knows why it stands still.
+ */
+export async function stopForRoom(context: BrakeContext, sandboxId: string): Promise<void> {
+  await withIdle(context, sandboxId, async (sandbox) => {
+    if (sandbox.record.waitsForRoom) return;
+    await change(context, sandbox, true);
+    await sandbox.live.driver.freeze(sandbox.live.instance);
+    context.host.logger.warn({ sandboxId }, 'sandbox stopped: the disk of the host is nearly full');
+    context.logBook.write(sandboxId, 'sandbox stopped, for the disk of the host is nearly full');
+  });
+}
+
+/** Lets it go on, and says so afterwards: a server that dies between finds one that is to go on. */
+export async function goOnWithRoom(context: BrakeContext, sandboxId: string): Promise<void> {
+  await withIdle(context, sandboxId, async (sandbox) => {
+    if (!sandbox.record.waitsForRoom) return;
+    context.host.disks.release(sandboxId);
+    await sandbox.live.driver.thaw(sandbox.live.instance);
+    await change(context, sandbox, false);
+    context.host.logger.info({ sandboxId }, 'sandbox goes on: there is room on the disk of the host');
+    context.logBook.write(sandboxId, 'sandbox goes on, there is room on the disk of the host');
+  });
+}
+
+/** One that an earlier server stopped: it may have died between the record and the deed. */
+export async function keepStopped(sandbox: RunningSandbox): Promise<void> {
+  await sandbox.live.driver.freeze(sandbox.live.instance);
+}
+
+async function withIdle(
+  { table }: BrakeContext,
+  sandboxId: string,
+  act: (sandbox: RunningSandbox) => Promise<void>,
+): Promise<void> {
+  if (table.isBusy(sandboxId)) return;
+  await table.alone(sandboxId, async () => {
+    const sandbox = table.find(sandboxId);
+    if (sandbox !== undefined && isRunning(sandbox)) await act(sandbox);
+  });
+}
+
+async function change(context: BrakeContext, sandbox: RunningSandbox, waitsForRoom: boolean): Promise<void> {
+  const before = sandbox.record;
+  try {
+    await context.table.update(sandbox, { waitsForRoom, cause: waitsForRoom ? 'host_disk_full' : 'host_disk_free' });
+  } catch (error) {
+    sandbox.record = before;
+    throw error;
+  }
+  tellUpdated(context, sandbox);
+}

@@ -1,0 +1,66 @@
+import type { BrakeContext } from './brake.ts';
+import { goOnWithRoom, stopForRoom } from './brake.ts';
+import { writeFigures } from '../disk-budget/figures-file.ts';
+import { judge } from '../disk-budget/watchdog.ts';
+import type { WatchdogOrders } from '../disk-budget/watchdog.ts';
+
+/** Growth that is used up is noticed after so long: a page cache takes some 200 MiB meanwhile. */
+const lookEveryMs = 200;
+/** What a kernel has in memory of one disk is written out in less, or there is no use in waiting. */
+const flushTimeoutMs = 30_000;
+/** `soulbox doctor` tells figures that are so old at most. */
+const figuresEveryMs = 5_000;
+/** Looks that fail alike are told of once in this time. */
+const complainEveryMs = 60_000;
+
+/** Looks after the disks of all sandboxes until it is disposed; what they may take then stays as it is. */
+export function startDiskGuard(context: BrakeContext, dataDirectory: string): AsyncDisposable {
+  const { host } = context;
+  const underWay = new Map<string, Promise<void>>();
+  let complainedAtMs = -Infinity;
+
+  /** One thing at a time for each sandbox and kind, whatever the next rounds say. */
+  const start = (name: string, sandboxId: string, work: () => Promise<void>): void => {
+    const key = `${name} ${sandboxId}`;
+    if (underWay.has(key)) return;
+    const done = work()
+      .catch((err: unknown) => {
+        host.logger.error({ sandboxId, err }, `disk budget: ${name} failed`);
+      })
+      .finally(() => underWay.delete(key));
+    underWay.set(key, done);
+  };
+
+  const follow = ({ stop, goOn, flush }: WatchdogOrders): void => {
+    for (const sandboxId of stop) start('stop', sandboxId, async () => await stopForRoom(context, sandboxId));
+    for (const sandboxId of goOn) start('thaw', sandboxId, async () => await goOnWithRoom(context, sandboxId));
+    for (const disk of flush)
+      start('flush', disk.sandboxId, async () => await disk.flush(AbortSignal.timeout(flushTimeoutMs)));
+  };
+
+  const look = (): void => {
+    try {
+      follow(judge(host.disks.look()));
+    } catch (err) {
+      if (performance.now() - complainedAtMs < complainEveryMs) return;
+      complainedAtMs = performance.now();
+      host.logger.error({ err }, 'disks not looked at');
+    }
+  };
+
+  const tell = async (): Promise<void> => {
+    const { instance, diskOvercommit: overcommit } = host.config;
+    await writeFigures(instance, dataDirectory, { ...host.disks.figures(), overcommit });
+  };
+
+  const timer = setInterval(look, lookEveryMs);
+  const teller = setInterval(() => start('figures', '', tell), figuresEveryMs);
+  start('figures', '', tell);
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      clearInterval(teller);
+      while (underWay.size > 0) await Promise.all(underWay.values());
+    },
+  };
+}

@@ -1,0 +1,312 @@
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readBootId } from '../host/boot-id.ts';
+import { readCpuType } from '../host/cpu-type.ts';
+import type { SandboxRecord, Work } from '../registry/record.ts';
+import { recoverStep } from './recover-step.ts';
+import { retrySteps } from './retry-steps.ts';
+import { createOperationBench } from '../testing/operation-bench.ts';
+import type { OperationBench } from '../testing/operation-bench.ts';
+import type { TenantSandbox } from '../registry/table.ts';
+
+let bench: OperationBench;
+beforeEach(async () => {
+  bench = await createOperationBench();
+});
+afterEach(() => bench[Symbol.asyncDispose]());
+
+const work = (more: Partial<Work> = {}): Work => ({
+  ...{ from: 'running', bootId: readBootId(), stateId: '', layerId: '', keepMemory: true, promised: false },
+  mayRun: false,
+  ...more,
+});
+const otherBoot = 'another boot of the host';
+const neverEnd = (sandboxId: string): Promise<boolean> => Promise.reject(new Error(`${sandboxId} is lost`));
+
+/** A sealed state with the memory of nobody in particular. */
+async function seal(stateId: string): Promise<void> {
+  await using draft = await bench.context.host.states.begin(stateId);
+  await writeFile(`${draft.directory}/pages-1.img`, 'memory');
+  await draft.seal({
+    ...{ createdAtMs: 0, driver: 'container', driverVersion: '', hasMemory: true, cpuType: await readCpuType() },
+    ...{ templateId: 'base', runtimeName: '', cpuCount: 1, memoryMb: 1, diskMb: 1, layers: [], tenant: null },
+  });
+}
+
+/** The sandbox that a dead server left; with a disk in its folder, as every one has. */
+async function left(record: Partial<SandboxRecord>, processes: 'running' | 'none'): Promise<TenantSandbox> {
+  const { disk, ...rest } = record;
+  const sandbox = await bench.addLeft(processes === 'running' ? { ...rest, disk: 'new' } : record, processes);
+  if (processes === 'none') await giveDisk(sandbox.record.sandboxId);
+  else if (disk !== undefined) await bench.context.table.update(sandbox, { disk });
+  return sandbox;
+}
+
+async function giveDisk(sandboxId: string): Promise<void> {
+  const { host } = bench.context;
+  const directory = host.store.directoryOf(sandboxId);
+  await mkdir(directory, { recursive: true });
+  await writeFile(bench.driver.diskPath(sandboxId, directory), 'disk');
+}
+
+const savedAs = (stateId: string) => ({ stateId, hasMemory: true, sizeBytes: 6 });
+const onDisk = async ({ record }: TenantSandbox) => await bench.readRecord(record.sandboxId);
+
+describe('a pause that was cut off', () => {
+  it('is completed when its state is sealed and the processes are gone, as after a crash of the server alone', async () => {
+    await seal('s1');
+    const sandbox = await left({ state: 'pausing', disk: 'kept', work: work({ stateId: 's1' }) }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's1' }, slot: 0 });
+  });
+
+  // The host has crashed: what the memory takes for written may never have come to the disk.
+  it('leaves the files alone when the host has booted since: old memory must not meet a disk that lost its last writes', async () => {
+    await seal('s1');
+    const lost = work({ stateId: 's1', bootId: otherBoot });
+    const sandbox = await left({ state: 'pausing', disk: 'kept', work: lost }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { hasMemory: false } });
+  });
+
+  it('goes on when it was about to be thawed, though its state is sealed: it may have run since', async () => {
+    await seal('s1');
+    const sandbox = await left(
+      { state: 'pausing', work: work({ stateId: 's1', promised: true, mayRun: true }) },
+      'running',
+    );
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'running', cause: 'interrupted' });
+    expect(bench.driver.calls.filter((call) => call.startsWith('suspend'))).toEqual([]);
+  });
+
+  it('leaves the files alone when it was about to be thawed and cannot be', async () => {
+    await seal('s1');
+    const thawing = work({ stateId: 's1', promised: true, mayRun: true });
+    const sandbox = await left({ state: 'pausing', work: thawing }, 'running');
+    bench.driver.failNext('thaw', new Error('runsc was killed'));
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { hasMemory: false } });
+  });
+
+  it('leaves the files alone when it was about to be thawed and its processes are gone', async () => {
+    await seal('s1');
+    const thawing = work({ stateId: 's1', promised: true, mayRun: true });
+    const sandbox = await left({ state: 'pausing', disk: 'kept', work: thawing }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { hasMemory: false } });
+  });
+
+  it('goes on running when nothing was sealed', async () => {
+    const sandbox = await left({ state: 'pausing', work: work({ stateId: 's1' }) }, 'running');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'running', cause: 'interrupted' });
+    expect(bench.driver.calls).toContain(`thaw ${sandbox.record.sandboxId}`);
+  });
+
+  it('is completed when it was promised, though nothing was sealed', async () => {
+    const sandbox = await left({ state: 'pausing', work: work({ stateId: 's1', promised: true }) }, 'running');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's1' } });
+  });
+
+  // Its deadline may be over already: if it ran, it could be killed by it, though its tenant was told that it is paused.
+  it('stands still when it was promised and there is no room to save it, until there is', async () => {
+    const pausing = { state: 'pausing', work: work({ stateId: 's1', promised: true }) } as const;
+    const sandbox = await left(pausing, 'running');
+    bench.noRoomFor = 'Saving the sandbox';
+    await expect(recoverStep(bench.context, sandbox)).rejects.toMatchObject({ reason: 'disk_full' });
+    const { sandboxId } = sandbox.record;
+    expect([(await onDisk(sandbox))?.state, bench.driver.stateOf(sandboxId)]).toEqual(['pausing', 'frozen']);
+    await retrySteps(bench.context, neverEnd);
+    expect(bench.driver.stateOf(sandboxId)).toBe('frozen');
+    bench.noRoomFor = '';
+    await retrySteps(bench.context, neverEnd);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's1', hasMemory: true } });
+    expect(bench.roomFor).toEqual([]);
+  });
+
+  it('is lost without processes and without a state', async () => {
+    const sandbox = await left({ state: 'pausing', work: work({ stateId: 's1' }) }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(false);
+  });
+});
+
+describe('a resume that was cut off', () => {
+  const record = (): Partial<SandboxRecord> => ({
+    ...{ state: 'resuming', saved: savedAs('s1'), work: work({ from: 'paused', promised: true }) },
+  });
+
+  it('is completed when what came back confirms that it is what it should be', async () => {
+    await seal('s1');
+    const sandbox = await left(record(), 'running');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    const after = await onDisk(sandbox);
+    expect(after).toMatchObject({ state: 'running', cause: 'interrupted' });
+    expect(after?.saved).toBeUndefined();
+    const { hostToken, sandboxId, generation } = sandbox.record;
+    expect(await bench.envd.requests()).toMatchObject([
+      { path: '/resumed', hostToken, body: { sandboxId, generation, isCopy: false } },
+    ]);
+  });
+
+  it.each([500, 404, 0])(
+    'is saved anew when it does not (%i): it has run, so that the old memory does not belong to its disk',
+    async (status) => {
+      await seal('s1');
+      await bench.envd.answer('/resumed', status);
+      const sandbox = await left({ ...record(), disk: 'kept' }, 'running');
+      expect(await recoverStep(bench.context, sandbox)).toBe(true);
+      const after = await onDisk(sandbox);
+      expect(after).toMatchObject({ state: 'paused', cause: 'resume_failed', saved: { hasMemory: true }, slot: 0 });
+      expect(after?.saved?.stateId).not.toBe('s1');
+      expect(await bench.context.host.states.find(after?.saved?.stateId ?? '')).toBeDefined();
+      expect(bench.driver.stateOf(sandbox.record.sandboxId)).toBe('none');
+    },
+  );
+
+  it('stands still when it does not and there is no room to save it: its memory is nowhere else', async () => {
+    await seal('s1');
+    await bench.envd.answer('/resumed', 500);
+    const sandbox = await left({ ...record(), disk: 'kept' }, 'running');
+    const { sandboxId, generation } = sandbox.record;
+    bench.driver.noteRun(sandboxId, generation);
+    bench.noRoomFor = 'Saving the sandbox';
+    await expect(recoverStep(bench.context, sandbox)).rejects.toMatchObject({ reason: 'disk_full' });
+    expect([(await onDisk(sandbox))?.state, bench.driver.stateOf(sandboxId)]).toEqual(['resuming', 'frozen']);
+    bench.noRoomFor = '';
+    await retrySteps(bench.context, neverEnd);
+    const after = await onDisk(sandbox);
+    expect(after).toMatchObject({ state: 'paused', cause: 'resume_failed', saved: { hasMemory: true } });
+    expect(after?.saved?.stateId).not.toBe('s1');
+  });
+
+  it('keeps its files alone when what ran can neither confirm nor be saved', async () => {
+    await seal('s1');
+    await bench.envd.answer('/resumed', 500);
+    const sandbox = await left({ ...record(), disk: 'kept' }, 'running');
+    bench.driver.noteRun(sandbox.record.sandboxId, sandbox.record.generation);
+    bench.driver.failNext('checkpoint', new Error('no'));
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { hasMemory: false }, slot: 0 });
+    expect(bench.driver.stateOf(sandbox.record.sandboxId)).toBe('none');
+  });
+
+  it('whose new save was sealed is paused with that, whatever runs', async () => {
+    await seal('s1');
+    await seal('s2');
+    const cut = work({ from: 'paused', promised: true, stateId: 's2' });
+    const sandbox = await left({ ...record(), disk: 'kept', work: cut }, 'running');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's2', hasMemory: true } });
+  });
+
+  describe('of which nothing runs', () => {
+    const found = async (more: Partial<SandboxRecord>, hasRun: boolean): Promise<SandboxRecord | undefined> => {
+      await seal('s1');
+      const sandbox = await left({ ...record(), disk: 'kept', ...more }, 'none');
+      const { sandboxId, generation } = sandbox.record;
+      bench.driver.noteRun(sandboxId, hasRun ? generation : 'that of an earlier restore');
+      expect(await recoverStep(bench.context, sandbox)).toBe(true);
+      expect(await bench.context.host.states.find('s1')).toBeDefined();
+      return await onDisk(sandbox);
+    };
+
+    it('is paused as it was if nothing of it has run', async () => {
+      expect(await found({}, false)).toMatchObject({ state: 'paused', saved: { stateId: 's1', hasMemory: true } });
+    });
+
+    it('keeps its files alone if something has', async () => {
+      expect(await found({}, true)).toMatchObject({ saved: { hasMemory: false }, cause: 'resume_failed' });
+    });
+
+    it('is paused as it was if its disk was made for it', async () => {
+      expect(await found({ disk: 'new' }, true)).toMatchObject({ saved: { stateId: 's1', hasMemory: true } });
+    });
+
+    it('keeps its files alone if it was to start afresh', async () => {
+      const afresh = work({ from: 'paused', keepMemory: false });
+      expect(await found({ work: afresh }, false)).toMatchObject({ saved: { hasMemory: false } });
+    });
+
+    it('keeps its files alone if the host has booted since', async () => {
+      const before = work({ from: 'paused', bootId: otherBoot });
+      expect(await found({ work: before }, false)).toMatchObject({ saved: { hasMemory: false } });
+    });
+  });
+
+  it('of one that starts afresh is confirmed by its settings', async () => {
+    const afresh = { ...record(), work: work({ from: 'paused', keepMemory: false }) };
+    const sandbox = await left(afresh, 'running');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect((await bench.envd.requests()).map(({ path }) => path)).toEqual(['/health', '/init']);
+    expect((await onDisk(sandbox))?.state).toBe('running');
+  });
+});
+
+describe('layers that were made a moment before the server died', () => {
+  it('get their digests when their sandbox is taken over, so that it can sleep later', async () => {
+    const { states } = bench.context.host;
+    await writeFile(states.layerPath('l1'), 'a disk that froze');
+    const sandbox = await left({ state: 'running', layers: ['l1'] }, 'running');
+    expect(await states.isSealedLayer('l1')).toBe(false);
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await states.isSealedLayer('l1')).toBe(true);
+    await bench.reopenStates();
+    await bench.context.host.states.verifyLayer('l1');
+  });
+
+  it('of a disk that became one in the step that was cut off are named and sealed', async () => {
+    const { states } = bench.context.host;
+    await writeFile(states.layerPath('l9'), 'a disk that froze');
+    const step = work({ layerId: 'l9', from: 'paused' });
+    const sandbox = await left({ state: 'snapshotting', disk: 'kept', saved: savedAs('s1'), work: step }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', layers: ['l9'], disk: 'new' });
+    expect(await states.isSealedLayer('l9')).toBe(true);
+  });
+
+  it('that never came to be are not named', async () => {
+    const step = work({ layerId: 'l9', from: 'paused' });
+    const sandbox = await left({ state: 'snapshotting', disk: 'kept', saved: savedAs('s1'), work: step }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', layers: [], disk: 'kept' });
+  });
+});
+
+describe('a snapshot that was cut off', () => {
+  it('lets its source go on from where it stands', async () => {
+    const sandbox = await left({ state: 'snapshotting', work: work({ stateId: 's1' }) }, 'running');
+    await bench.driver.freeze(sandbox.live?.instance as never);
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(bench.driver.stateOf(sandbox.record.sandboxId)).toBe('running');
+    expect((await onDisk(sandbox))?.state).toBe('running');
+  });
+
+  it('brings a source without processes back from its sealed state', async () => {
+    await seal('s1');
+    const sandbox = await left({ state: 'snapshotting', disk: 'kept', work: work({ stateId: 's1' }) }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect((await onDisk(sandbox))?.state).toBe('running');
+  });
+
+  it('does not when the host has booted since', async () => {
+    await seal('s1');
+    const lost = work({ stateId: 's1', bootId: otherBoot });
+    const sandbox = await left({ state: 'snapshotting', disk: 'kept', work: lost }, 'none');
+    expect(await recoverStep(bench.context, sandbox)).toBe(false);
+  });
+});
+
+it('one that ran and whose processes are gone is lost', async () => {
+  expect(await recoverStep(bench.context, await left({ state: 'running' }, 'none'))).toBe(false);
+});
+
+it('a paused one gets the digests of its disk that it lacks', async () => {
+  const sandbox = await left({ state: 'paused', disk: 'kept', saved: savedAs('s1'), slot: 0 }, 'none');
+  expect(await recoverStep(bench.context, sandbox)).toBe(true);
+  expect((await onDisk(sandbox))?.saved?.disk).toBeDefined();
+  const directory = bench.context.host.store.directoryOf(sandbox.record.sandboxId);
+  expect(existsSync(bench.driver.diskPath(sandbox.record.sandboxId, directory))).toBe(true);
+});

@@ -1,0 +1,199 @@
+import { isDiskFull } from '@soulbox/base';
+import type { Cause } from '@soulbox/contract';
+import type { State } from '@soulbox/checkpoints';
+import { readBootId } from '../host/boot-id.ts';
+import { layersAfter } from '../processes/take-disk.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
+import { confirmResumed } from '../processes/confirm.ts';
+import { finishPause, layToRest, savedFrom } from '../operations/pause/finish-pause.ts';
+import { goOn, noteRunning, tryThaw } from '../operations/pause/thaw.ts';
+import { digestKeptDisk } from '../processes/kept-disk.ts';
+import { clearRevival, undoRevival } from '../operations/resume/revive.ts';
+import { saveAnew } from '../operations/pause/save-anew.ts';
+import { holdRoom, saveState } from '../processes/save-checkpoint.ts';
+import { reinitialize } from '../processes/reinitialize.ts';
+import { wakeUp } from '../operations/resume/wake.ts';
+import type { Live, RecordChange, RunningSandbox, TenantSandbox } from '../registry/table.ts';
+
+/**
+ * Completes or undoes the step that a dead server left a tenant's sandbox in (decision 009). Afterwards it runs or is paused;
+ * false when there is nothing left of it to go on with. Throws `disk_full` when it must be saved and cannot: then it stands frozen
+ * in its step, to be tried again.
+ */
+export async function recoverStep(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  await sealLayer(context, sandbox);
+  switch (sandbox.record.state) {
+    case 'running':
+      if (sandbox.live === undefined) return false;
+      await sealNewLayers(context, sandbox);
+      return true;
+    case 'paused':
+      await digestLate(context, sandbox);
+      return true;
+    case 'pausing':
+      return await recoverPause(context, sandbox);
+    case 'resuming':
+      return await recoverResume(context, sandbox);
+    case 'snapshotting':
+      return await recoverSnapshot(context, sandbox);
+    default:
+      return false;
+  }
+}
+
+/** A layer gets its digests after the sandbox goes on; without them nothing would be started on it later. */
+async function sealLayer(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
+  const { work } = sandbox.record;
+  if (work === undefined || work.layerId === '') return;
+  const after = layersAfter(context, sandbox, work.layerId);
+  await context.table.note(sandbox, after);
+  if (after.layers.includes(work.layerId)) await context.host.states.sealLayer(work.layerId);
+  if (sandbox.record.state === 'running') await context.table.note(sandbox, { work: undefined });
+}
+
+/** A copy that a server of an earlier version made may lie on a layer that has no digests. */
+async function sealNewLayers({ host }: OperationContext, { record }: TenantSandbox): Promise<void> {
+  for (const layerId of record.layers)
+    if (!(await host.states.isSealedLayer(layerId))) await host.states.sealLayer(layerId);
+}
+
+/** The disk of one that was paused without digests of it: it could not be read then, or the server was of an older version. */
+async function digestLate({ host, table }: OperationContext, sandbox: TenantSandbox): Promise<void> {
+  const { saved, disk } = sandbox.record;
+  if (disk === 'new' || saved === undefined || saved.disk !== undefined) return;
+  await table.update(sandbox, { saved: { ...saved, disk: await digestKeptDisk(host, sandbox.record) } });
+}
+
+/** Paused on when its state is sealed or its caller was told so, else it runs again. */
+async function recoverPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { work, layers } = sandbox.record;
+  const isSealed = (await findState(context, work?.stateId)) !== undefined;
+  if (isRunningOn(sandbox) && work?.mayRun === true) {
+    // It was about to go on, or does already. One that cannot is paused with its files.
+    const thawed = await tryThaw(context, sandbox);
+    if (thawed === 'goes-on' || !isSealed) {
+      await noteRunning(context, sandbox, interruption(context));
+      return true;
+    }
+  }
+  if (!isRunningOn(sandbox) && !isSealed) return false;
+  // The disk of a host that crashed may lack what the memory takes for written.
+  if (work !== undefined && isOtherBoot(sandbox))
+    await context.table.update(sandbox, { work: { ...work, mayRun: true } });
+  if (!isRunningOn(sandbox) || isSealed) {
+    // What fails of it is tried again (retrySteps): the state is there.
+    await finishPause(context, sandbox);
+    return true;
+  }
+  if (work?.promised === true) {
+    try {
+      await sandbox.live.driver.freeze(sandbox.live.instance);
+      using _room = await holdRoom(context, sandbox, work.keepMemory);
+      await saveState(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
+      await finishPause(context, sandbox);
+      return true;
+    } catch (err) {
+      // Its tenant takes it for paused: running, it could meet its deadline. It stands still until there is room.
+      if (isDiskFull(err)) throw err;
+      context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'promised pause not completed');
+    }
+  }
+  await goOn(context, sandbox, interruption(context));
+  return true;
+}
+
+/**
+ * What came back is kept when its envd confirms. Else it is paused: as it is now if it runs, as it was if it never ran, and with its
+ * files alone if nobody can tell.
+ */
+async function recoverResume(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { work } = sandbox.record;
+  const savedAnew = await findState(context, work?.stateId);
+  if (savedAnew !== undefined) await restOn(context, sandbox, savedAnew);
+  else if (isRunningOn(sandbox) && (await goesOn(context, sandbox)))
+    await context.table.step(sandbox, 'running', { ...interruption(context), saved: undefined, work: undefined });
+  else if (!(await saveAnew(context, sandbox))) await undoRevival(context, sandbox);
+  return true;
+}
+
+/** It stands frozen if the server died while it saved it. */
+async function goesOn(context: OperationContext, sandbox: RunningSandbox): Promise<boolean> {
+  return (await tryThaw(context, sandbox)) === 'goes-on' && (await confirms(context, sandbox, sandbox.live));
+}
+
+async function restOn(context: OperationContext, sandbox: TenantSandbox, state: State): Promise<void> {
+  const disk = await layToRest(context, sandbox);
+  const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
+  await context.table.step(sandbox, 'paused', { ...interruption(context), ...change });
+}
+
+/** A source goes on: from where it stands frozen, or from its sealed state, and in the worst case it is paused with that. */
+async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { table } = context;
+  const { work } = sandbox.record;
+  if (work?.from === 'paused') {
+    await table.step(sandbox, 'paused', { work: undefined });
+    return true;
+  }
+  if (isRunningOn(sandbox)) {
+    // On the disk it had, it is the source itself, which stood still; on a new one it is what was brought back on the layer.
+    const isSource = sandbox.record.disk === 'kept';
+    if (isSource && work !== undefined) await table.note(sandbox, { work: { ...work, mayRun: true } });
+    const thawed = await tryThaw(context, sandbox);
+    if (thawed === 'goes-on' && (isSource || (await confirms(context, sandbox, sandbox.live)))) {
+      await goOn(context, sandbox, { saved: undefined });
+      return true;
+    }
+  }
+  const state = await findState(context, work?.stateId);
+  if (state === undefined || isOtherBoot(sandbox)) return false;
+  const { hasMemory, ...rest } = savedFrom(state);
+  const disk = await clearRevival(context, sandbox);
+  const { cause } = sandbox.record;
+  const isSpoiled = sandbox.record.disk === 'kept' && sandbox.record.work?.mayRun === true;
+  const saved = { ...rest, hasMemory: hasMemory && !isSpoiled, disk };
+  await table.step(sandbox, 'paused', { ...interruption(context), saved, slot: 0, work: undefined });
+  await wakeAgain(context, sandbox, cause);
+  return true;
+}
+
+async function wakeAgain(context: OperationContext, sandbox: TenantSandbox, cause: Cause): Promise<void> {
+  try {
+    await wakeUp(context, sandbox, true, { cause });
+  } catch (err) {
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox left paused');
+  }
+}
+
+async function confirms(context: OperationContext, sandbox: TenantSandbox, live: Live): Promise<boolean> {
+  try {
+    if (sandbox.record.work?.keepMemory === false) await reinitialize(context, sandbox, live);
+    else await confirmResumed(context, sandbox, live, false);
+    return true;
+  } catch (err) {
+    context.host.logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'half-resumed sandbox does not answer');
+    return false;
+  }
+}
+
+function isRunningOn(sandbox: TenantSandbox): sandbox is RunningSandbox {
+  return sandbox.live !== undefined;
+}
+
+/** Undefined for one that cannot be used, too: what is frozen goes on then. */
+async function findState({ host }: OperationContext, stateId = ''): Promise<State | undefined> {
+  try {
+    return stateId === '' ? undefined : await host.states.find(stateId);
+  } catch (err) {
+    host.logger.error({ stateId, err }, 'state of an interrupted step cannot be used');
+    return undefined;
+  }
+}
+
+function isOtherBoot({ record }: TenantSandbox): boolean {
+  return record.work?.bootId !== readBootId();
+}
+
+function interruption({ clock }: OperationContext): RecordChange {
+  return { cause: 'interrupted', stateSinceMs: clock.now() };
+}

@@ -1,0 +1,168 @@
+import { openNamespace } from '@soulbox/network';
+import { keepStopped } from './brake.ts';
+import { keepDamaged } from '../operations/end.ts';
+import { getDriver, removeSandbox, runtimeNameOf } from '../processes/sandbox-host.ts';
+import type { SandboxHost } from '../processes/sandbox-host.ts';
+import { isTenantState } from '../registry/lifecycle.ts';
+import { liveFrom } from '../processes/start-processes.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
+import type { Pool } from '../pool/pool.ts';
+import type { SandboxRecord } from '../registry/record.ts';
+import { recoverStep } from './recover-step.ts';
+import { isRunning, isTenants } from '../registry/table.ts';
+import type { KnownSandbox, Live, TenantSandbox } from '../registry/table.ts';
+
+/** More would only take descriptors: what is waited for is done by processes that run already. */
+const adoptedAtOnce = 64;
+
+export interface Recovery {
+  /** Tenants' sandboxes that go on, paused ones included. */
+  readonly adopted: number;
+  /** Warm spares that go on. */
+  readonly spares: number;
+  /** Half-made, half-ended, dead and stray ones that were removed. */
+  readonly removed: number;
+}
+
+/**
+ * What a new server does first: takes over every sandbox that runs or is paused, completes or undoes the steps that an
+ * earlier one left in the middle, and removes all else, including kernel objects that no record mentions.
+ */
+export async function recoverSandboxes(context: OperationContext, pool: Pool): Promise<Recovery> {
+  const { host, table } = context;
+  const { records, unreadable, strays } = await host.store.load();
+  for (const sandboxId of unreadable) await setAside(host, sandboxId);
+  const doomed: SandboxRecord[] = [];
+  const spares: KnownSandbox[] = [];
+  // Before any sandbox gets another slot, and before anything is made in a slot that is somebody's.
+  for (const sandbox of claimSlots(host, await findLeft(context, records))) {
+    const { record } = sandbox;
+    if (isTenants(sandbox) && (await takeOver(context, sandbox))) continue;
+    if (record.state === 'warm' && (await putBack(context, pool, sandbox))) spares.push(sandbox);
+    else doomed.push(sandbox.record);
+  }
+  for (const record of doomed) {
+    if (await endedDamaged(context, record)) await keepDamaged(context, record);
+    await removeSandbox(host, record);
+  }
+  const removedStrays = await removeStrays(context, strays);
+  await context.references.collect();
+  return { adopted: table.tenants().length, spares: spares.length, removed: doomed.length + removedStrays };
+}
+
+/** In the order of the records. They are looked at independently of each other, for a driver may have to wait for one. */
+async function findLeft(context: OperationContext, records: readonly SandboxRecord[]): Promise<KnownSandbox[]> {
+  const left: KnownSandbox[] = records.map((record) => ({ record, live: undefined }));
+  const queue = left.values();
+  const worker = async (): Promise<void> => {
+    for (const sandbox of queue) {
+      const { state } = sandbox.record;
+      // Of all others nobody has been told, or they are as good as gone.
+      if (isTenantState(state) || state === 'warm') sandbox.live = await adopt(context, sandbox.record);
+    }
+  };
+  await Promise.all(Array.from({ length: adoptedAtOnce }, worker));
+  return left;
+}
+
+/**
+ * Two records may name one slot: a sandbox without processes has given its slot back, the next has taken it, and the server died
+ * before the first record said so. It belongs to the one whose processes are in it, or else to a tenant's; the other has none.
+ */
+function claimSlots(host: SandboxHost, left: readonly KnownSandbox[]): readonly KnownSandbox[] {
+  const rank = ({ record, live }: KnownSandbox): number =>
+    live !== undefined ? 0 : isTenantState(record.state) ? 1 : 2;
+  for (const sandbox of left.toSorted((one, other) => rank(one) - rank(other))) {
+    const { slot } = sandbox.record;
+    if (slot !== 0 && !host.slots.claim(slot)) sandbox.record = { ...sandbox.record, slot: 0 };
+  }
+  return left;
+}
+
+/** Also while no server ran. */
+async function endedDamaged({ host }: OperationContext, { cause, driver, sandboxId }: SandboxRecord): Promise<boolean> {
+  if (cause === 'damaged') return true;
+  return (await getDriver(host, driver).whyEnded(sandboxId, host.store.directoryOf(sandboxId))) === 'damaged';
+}
+
+async function adopt({ host }: OperationContext, record: SandboxRecord): Promise<Live | undefined> {
+  const driver = getDriver(host, record.driver);
+  const instance = await driver.adopt(record.sandboxId, host.store.directoryOf(record.sandboxId));
+  if (instance?.address.kind !== 'namespace') return undefined;
+  host.disks.watch(record.sandboxId, () => driver.openDisk(instance));
+  return liveFrom(record, driver, instance, openNamespace(instance.address.path));
+}
+
+/** False when the sandbox is lost. */
+async function takeOver(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  const { table, host } = context;
+  const { sandboxId, state, slot, tenant } = sandbox.record;
+  table.add(sandbox);
+  // A no-op, unless the packet filter had to be made anew: then the sandbox was closed until now.
+  if (sandbox.live !== undefined) await host.network.setPolicy(slot, tenant.network);
+  const isKept = await tryRecoverStep(context, sandbox);
+  if (isRunning(sandbox) && sandbox.record.waitsForRoom) await keepStopped(sandbox);
+  if (isKept) host.logger.info({ sandboxId, from: state, to: sandbox.record.state }, 'sandbox taken over');
+  else {
+    sandbox.live?.namespace.close();
+    table.delete(sandboxId);
+    host.logger.error({ sandboxId, from: state }, 'sandbox lost: its processes are gone and no state of it was sealed');
+  }
+  return isKept;
+}
+
+/** What fails for a reason of the moment is tried again (retrySteps): no other sandbox waits for it, and nothing is given up. */
+async function tryRecoverStep(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+  try {
+    return await recoverStep(context, sandbox);
+  } catch (err) {
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox not recovered yet');
+    return true;
+  }
+}
+
+/** A spare that runs the present envd goes back on its shelf. */
+async function putBack(
+  { host, table, templates }: OperationContext,
+  pool: Pool,
+  sandbox: KnownSandbox,
+): Promise<boolean> {
+  const { record, live } = sandbox;
+  const template = await templates.find(record.templateId);
+  if (live !== undefined && template !== undefined && record.runtimeName === runtimeNameOf(host)) {
+    const spare = { record, live };
+    table.add(spare);
+    pool.put({ kind: 'template', template, isolation: record.driver }, spare);
+    return true;
+  }
+  live?.namespace.close();
+  return false;
+}
+
+/**
+ * What a damaged file of the host names is a tenant's still: its disk and its record are kept for somebody to look at, and nothing of
+ * it runs meanwhile.
+ */
+async function setAside(host: SandboxHost, sandboxId: string): Promise<void> {
+  for (const driver of host.drivers.values()) await driver.suspend(sandboxId, host.store.directoryOf(sandboxId));
+  const place = await host.store.setAside(sandboxId);
+  host.logger.error({ sandboxId, place }, 'the record of a sandbox cannot be read: it is set aside with its disk');
+}
+
+/** Folders without a record, and traces in the kernel without a folder. */
+async function removeStrays({ host, table }: OperationContext, strays: readonly string[]): Promise<number> {
+  const removed = new Set<string>();
+  for (const driver of host.drivers.values()) {
+    const unknown = [...strays, ...(await driver.listTraces())].filter((id) => table.find(id) === undefined);
+    for (const sandboxId of new Set(unknown)) {
+      host.logger.warn({ sandboxId, driver: driver.name }, 'removing what a stray sandbox left');
+      await driver.destroy(sandboxId, host.store.directoryOf(sandboxId));
+      await host.store.remove(sandboxId);
+      removed.add(sandboxId);
+    }
+  }
+  const slots = new Set(table.all().map(({ record }) => record.slot));
+  const strayInterfaces = host.network.listTraces().filter((slot) => !slots.has(slot));
+  for (const slot of strayInterfaces) await host.network.detach(slot);
+  return removed.size + strayInterfaces.length;
+}

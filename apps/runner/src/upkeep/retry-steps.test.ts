@@ -1,0 +1,63 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { retrySteps } from './retry-steps.ts';
+import { pauseSandbox } from '../operations/pause/pause.ts';
+import { resumeSandbox } from '../operations/resume/resume.ts';
+import { createOperationBench } from '../testing/operation-bench.ts';
+import type { OperationBench } from '../testing/operation-bench.ts';
+
+/** A save waits for the disk. */
+const savedWithin = { timeout: 10_000 };
+let bench: OperationBench;
+beforeEach(async () => {
+  bench = await createOperationBench();
+});
+afterEach(() => bench[Symbol.asyncDispose]());
+
+const neverEnd = (sandboxId: string): Promise<boolean> => Promise.reject(new Error(`${sandboxId} is lost`));
+const resume = { timeoutSeconds: 60, withMemory: true, cause: 'request' } as const;
+
+it('a sandbox in its grace period stands frozen, and a resume is a thaw', async () => {
+  const { sandboxId } = (await bench.addRunning()).record;
+  await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'in-background', cause: 'request' });
+  await expect.poll(() => bench.context.table.isBusy(sandboxId), savedWithin).toBe(false);
+  await retrySteps(bench.context, neverEnd);
+  expect([bench.context.table.getTenants(sandboxId).record.state, bench.driver.stateOf(sandboxId)]).toEqual([
+    'pausing',
+    'frozen',
+  ]);
+  await resumeSandbox(bench.context, sandboxId, resume);
+  expect(bench.driver.calls).not.toContain(`restore ${sandboxId}`);
+});
+
+it('one whose resume was not confirmed keeps its memory while there is no room to save it, and is paused with it then', async () => {
+  const { sandboxId } = (await bench.addRunning()).record;
+  await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
+  await bench.envd.answer('/resumed', 500);
+  bench.noRoomFor = 'Saving the sandbox';
+  await expect(resumeSandbox(bench.context, sandboxId, resume)).rejects.toMatchObject({ reason: 'disk_full' });
+  expect(bench.driver.stateOf(sandboxId)).toBe('frozen');
+  await expect(resumeSandbox(bench.context, sandboxId, resume)).rejects.toMatchObject({
+    reason: 'sandbox_resume_failed',
+    message: `Sandbox ${sandboxId} is still being paused; try again.`,
+  });
+  await retrySteps(bench.context, neverEnd);
+  expect(bench.driver.stateOf(sandboxId)).toBe('frozen');
+  bench.noRoomFor = '';
+  await retrySteps(bench.context, neverEnd);
+  expect(await bench.readRecord(sandboxId)).toMatchObject({ state: 'paused', saved: { hasMemory: true } });
+  await bench.envd.answer('/resumed', 204);
+  await resumeSandbox(bench.context, sandboxId, resume);
+  expect(bench.driver.stateOf(sandboxId)).toBe('running');
+});
+
+it('one that confirms late runs on', async () => {
+  const { sandboxId } = (await bench.addRunning()).record;
+  await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
+  await bench.envd.answer('/resumed', 500);
+  bench.noRoomFor = 'Saving the sandbox';
+  await expect(resumeSandbox(bench.context, sandboxId, resume)).rejects.toMatchObject({ reason: 'disk_full' });
+  await bench.envd.answer('/resumed', 204);
+  await retrySteps(bench.context, neverEnd);
+  expect(await bench.readRecord(sandboxId)).toMatchObject({ state: 'running' });
+  expect(bench.driver.stateOf(sandboxId)).toBe('running');
+});
