@@ -8,6 +8,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/base': [],
   'packages/contract': ['packages/base'],
   'packages/network': ['packages/base'],
+  'packages/rpc': ['packages/base', 'packages/contract'],
   'packages/runtimes': [],
   'packages/templates': ['packages/base'],
   'packages/storage': ['packages/base', 'packages/contract'],

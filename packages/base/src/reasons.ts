@@ -112,6 +112,10 @@ export const reasons = {
     code: 'unavailable',
     help: 'The runner, which owns the sandboxes, cannot be reached or did not answer in time. Retry.',
   },
+  control_unavailable: {
+    code: 'unavailable',
+    help: 'The control plane, which answers the REST API and starts functions, cannot be reached right now. Retry in a moment.',
+  },
   template_being_made: {
     code: 'unavailable',
     help: 'The template is made because somebody asked for it; the message says how far it is. Retry.',

@@ -3,8 +3,24 @@ import { reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
 import { reasonHeader } from './error-to-connect.ts';
 
-/** The way back: what a SoulBox process threw on the other side of a call. */
-export function errorFromConnect(thrown: unknown): SoulBoxError {
+/** What a caller is told of a process that cannot be reached. */
+interface Absence {
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+const runnerAway: Absence = {
+  reason: 'runner_unavailable',
+  message: 'The runner cannot be reached right now. Retry in a moment.',
+};
+
+export const controlAway: Absence = {
+  reason: 'control_unavailable',
+  message: 'The control plane cannot be reached right now. Retry in a moment.',
+};
+
+/** The way back: what a SoulBox process, by default the runner, threw on the other side of a call. */
+export function errorFromConnect(thrown: unknown, away: Absence = runnerAway): SoulBoxError {
   if (thrown instanceof SoulBoxError) return thrown;
   const error = ConnectError.from(thrown);
   const reason = error.metadata.get(reasonHeader);
@@ -12,8 +28,6 @@ export function errorFromConnect(thrown: unknown): SoulBoxError {
     return new SoulBoxError(reason as Reason, error.rawMessage, { cause: thrown });
   // No reason: not an answer of the other side, but of the way to it (refused, reset, past its deadline).
   if (error.code === Code.Unavailable || error.code === Code.DeadlineExceeded || error.code === Code.Canceled)
-    return new SoulBoxError('runner_unavailable', 'The runner cannot be reached right now. Retry in a moment.', {
-      cause: thrown,
-    });
+    return new SoulBoxError(away.reason, away.message, { cause: thrown });
   return new SoulBoxError('internal', 'An internal error occurred. The server log has the details.', { cause: thrown });
 }

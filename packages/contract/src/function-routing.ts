@@ -1,0 +1,42 @@
+import { createClient } from '@connectrpc/connect';
+import type { ConnectRouter, Transport } from '@connectrpc/connect';
+import { errorFromUnknown } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import { connectErrorFromError } from './error-to-connect.ts';
+import { errorForCaller } from './error-to-http.ts';
+import { controlAway, errorFromConnect } from './error-from-connect.ts';
+import type { FunctionRouter } from './function-service.ts';
+import { FunctionRoutingService } from '@soulbox/contract/control';
+
+/** A first start of a function makes a sandbox, and may wait for the template to be made (functions/start-sandbox.ts). */
+const openMs = 130_000;
+
+/** Serves the gateway's way from the name of a function to its sandbox. */
+export function addFunctionRoutes(router: ConnectRouter, functions: FunctionRouter, logger: Logger): void {
+  router.service(FunctionRoutingService, {
+    openFunction: async ({ name }) => {
+      try {
+        return await functions.open(name);
+      } catch (thrown) {
+        const error = errorForCaller(errorFromUnknown(thrown));
+        if (error.reason === 'internal') logger.error({ err: thrown }, 'function could not be opened');
+        throw connectErrorFromError(error);
+      }
+    },
+  });
+}
+
+/** The same for another process. Throws what the control plane threw, or that it cannot be reached. */
+export function createFunctionRouter(transport: Transport): FunctionRouter {
+  const client = createClient(FunctionRoutingService, transport);
+  return {
+    async open(name) {
+      try {
+        const { sandboxId, port } = await client.openFunction({ name }, { timeoutMs: openMs });
+        return { sandboxId, port };
+      } catch (thrown) {
+        throw errorFromConnect(thrown, controlAway);
+      }
+    },
+  };
+}

@@ -1,0 +1,39 @@
+import type { Socket } from 'node:net';
+import koffi from 'koffi';
+
+/** The process on the other side of a Unix socket, as the kernel noted it when the connection was made. */
+export interface Peer {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+// The process's own symbols: works with every libc that Node itself was linked against.
+const getsockopt = koffi
+  .load(null)
+  .func('int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *size)') as (
+  fd: number,
+  level: number,
+  name: number,
+  value: Buffer,
+  size: [number],
+) => number;
+
+// asm-generic/socket.h; the same numbers on x86-64 and arm64.
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+/** struct ucred: three 32-bit numbers. */
+const credentialsBytes = 12;
+
+/** Undefined for a connection that has closed already, and for one that is not of a Unix socket. */
+export function readPeer(socket: Socket): Peer | undefined {
+  const fd = (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+  if (fd < 0) return undefined;
+  const value = Buffer.alloc(credentialsBytes);
+  const size: [number] = [credentialsBytes];
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, size) !== 0 || size[0] !== credentialsBytes) return undefined;
+  // The kernel writes in the order of the machine; Node.js runs on little-endian ones alone.
+  const [pid, uid, gid] = [value.readInt32LE(0), value.readUInt32LE(4), value.readUInt32LE(8)];
+  // A connection of another family reports no process.
+  return pid > 0 ? { pid, uid, gid } : undefined;
+}

@@ -1,0 +1,127 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Code, createClient } from '@connectrpc/connect';
+import type { Client } from '@connectrpc/connect';
+import { removeTree, silentLogger } from '@soulbox/base';
+import { RunnerService } from '@soulbox/contract/runner';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Door } from './serve-socket.ts';
+import { serveSocket } from './serve-socket.ts';
+import { createSocketTransport } from './socket-transport.ts';
+
+let folder: string;
+let path: string;
+let runner: Client<typeof RunnerService>;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rpc-'));
+  path = join(folder, 'a.sock');
+  runner = createClient(RunnerService, createSocketTransport(path));
+});
+afterEach(async () => await removeTree(folder));
+
+const ownUid = process.getuid?.() ?? -1;
+const everyone: Door = {
+  name: 'everyone',
+  admits: () => true,
+  routes: (router) =>
+    router.service(RunnerService, {
+      getPool: () => ({ ready: 7 }),
+      async *watchEvents(_request, { signal }) {
+        yield { event: { case: 'snapshotDone', value: {} } };
+        await once(signal, 'abort');
+      },
+      getHostDisk: async (_request, { signal }) => {
+        await once(signal, 'abort');
+        return {};
+      },
+    }),
+};
+
+const serve = async (...doors: readonly Door[]): Promise<AsyncDisposable> =>
+  await serveSocket({ path, doors, logger: silentLogger });
+
+const codeOf = async (work: Promise<unknown>): Promise<Code | undefined> =>
+  await work.then(
+    () => undefined,
+    (thrown: unknown) => (thrown as { code: Code }).code,
+  );
+
+test('a call is answered, and the socket is its own user’s alone', async () => {
+  await using _server = await serve(everyone);
+  expect((await runner.getPool({})).ready).toBe(7);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+});
+
+test('many calls at once share one connection', async () => {
+  let connections = 0;
+  await using _server = await serve({ ...everyone, admits: () => ++connections > 0 });
+  await Promise.all(Array.from({ length: 500 }, async () => await runner.getPool({})));
+  expect(connections).toBe(1);
+});
+
+test('a door is chosen by the uid of the peer, and has no services of another', async () => {
+  const other: Door = { name: 'other', admits: ({ uid }) => uid === ownUid, routes: () => undefined };
+  await using _server = await serve(
+    { ...everyone, admits: ({ uid, pid }) => uid !== ownUid && pid === process.pid },
+    other,
+  );
+  expect(await codeOf(runner.getPool({}))).toBe(Code.Unimplemented);
+});
+
+test('whom no door admits is disconnected', async () => {
+  await using _server = await serve({ ...everyone, admits: () => false });
+  expect(await codeOf(runner.getPool({}))).toBe(Code.Unavailable);
+});
+
+test.skipIf(ownUid !== 0)('another user is told apart from root, whatever the modes of files let pass', async () => {
+  const seen: number[] = [];
+  const admits: Door['admits'] = ({ uid }) => {
+    seen.push(uid);
+    return uid === 0;
+  };
+  await using _server = await serve({ ...everyone, admits });
+  await chmod(folder, 0o711);
+  await chmod(path, 0o666);
+  const script = `const s = require('node:net').connect(${JSON.stringify(path)}); s.on('error', () => {}); s.on('close', () => console.log('closed'))`;
+  const child = spawn(process.execPath, ['-e', script], { uid: 12345, gid: 12345, cwd: '/' });
+  const [told] = (await once(child.stdout, 'data')) as [Buffer];
+  expect(told.toString()).toBe('closed\n');
+  expect(seen).toEqual([12345]);
+});
+
+test('a process that is away is unavailable at once, and reached as soon as it is back', async () => {
+  expect(await codeOf(runner.getPool({}))).toBe(Code.Unavailable);
+  {
+    await using _server = await serve(everyone);
+    expect((await runner.getPool({})).ready).toBe(7);
+  }
+  expect(await codeOf(runner.getPool({}))).toBe(Code.Unavailable);
+  await using _server = await serve(everyone);
+  expect((await runner.getPool({})).ready).toBe(7);
+});
+
+test('calls and streams under way are unavailable when the other process dies', async () => {
+  const script = `const server = require('node:http2').createServer();
+    server.on('stream', () => console.log('called'));
+    server.listen(${JSON.stringify(path)}, () => console.log('ready'))`;
+  const child = spawn(process.execPath, ['-e', script]);
+  await once(child.stdout, 'data');
+  const call = codeOf(runner.getHostDisk({}));
+  await once(child.stdout, 'data');
+  const stream = codeOf(runner.watchEvents({})[Symbol.asyncIterator]().next());
+  await once(child.stdout, 'data');
+  child.kill('SIGKILL');
+  expect([await call, await stream]).toEqual([Code.Unavailable, Code.Unavailable]);
+});
+
+test('an end in the middle of a stream is told apart from its end', async () => {
+  const server = await serve(everyone);
+  const events = runner.watchEvents({})[Symbol.asyncIterator]();
+  expect((await events.next()).value).toMatchObject({ event: { case: 'snapshotDone' } });
+  const next = codeOf(events.next());
+  await server[Symbol.asyncDispose]();
+  expect(await next).toBe(Code.Unavailable);
+});

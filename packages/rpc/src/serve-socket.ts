@@ -1,0 +1,108 @@
+import { lstat, rm } from 'node:fs/promises';
+import { createServer as createHttp2Server } from 'node:http2';
+import type { Http2Server, ServerHttp2Session } from 'node:http2';
+import { createServer } from 'node:net';
+import type { Server, Socket } from 'node:net';
+import type { ConnectRouter } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import { messageMaxBytes, sessionMemoryMib, sessionSettings } from './limits.ts';
+import { readPeer } from './peer.ts';
+import type { Peer } from './peer.ts';
+
+/** What one kind of peer may call. */
+export interface Door {
+  /** For the log. */
+  readonly name: string;
+  /** The first door that admits a peer serves it. */
+  readonly admits: (peer: Peer) => boolean;
+  readonly routes: (router: ConnectRouter) => void;
+}
+
+export interface ServeSocketOptions {
+  /** What is there of a server that was killed is replaced; anything but a socket is left alone. */
+  readonly path: string;
+  /** A peer that none of them admits is disconnected before a byte is read. */
+  readonly doors: readonly Door[];
+  /** Of the socket. Others than its user need write access to connect; the doors decide what they get. Default: 0600. */
+  readonly mode?: number;
+  readonly logger: Logger;
+}
+
+/** Calls under way may end for so long when the server stops. */
+const drainMs = 2000;
+
+/**
+ * Serves Connect over HTTP/2 on a Unix socket. The kernel says who a peer is: each door is an HTTP/2 server with the services of that
+ * door and no others. Disposing cuts what is open after 2 s. Throws
+ * `host_not_ready`.
+ */
+export async function serveSocket({ path, doors, mode = 0o600, logger }: ServeSocketOptions): Promise<AsyncDisposable> {
+  const sessions = new Set<ServerHttp2Session>();
+  const served = doors.map((door) => ({ door, server: createDoor(door, sessions, logger) }));
+  const server = createServer((socket) => {
+    const peer = readPeer(socket);
+    const entrance = peer === undefined ? undefined : served.find(({ door }) => door.admits(peer));
+    if (entrance !== undefined) {
+      entrance.server.emit('connection', socket);
+      return;
+    }
+    refuse(socket, peer, logger);
+  });
+  await listen(server, path, mode);
+  return {
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const session of sessions) session.close();
+      const late = setTimeout(() => {
+        for (const session of sessions) session.destroy();
+      }, drainMs);
+      await closed;
+      clearTimeout(late);
+    },
+  };
+}
+
+function createDoor(door: Door, sessions: Set<ServerHttp2Session>, logger: Logger): Http2Server {
+  const server = createHttp2Server(
+    { settings: sessionSettings, maxSessionMemory: sessionMemoryMib },
+    connectNodeAdapter({ routes: door.routes, readMaxBytes: messageMaxBytes, acceptCompression: [] }),
+  );
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
+  // A peer that is killed in the middle of a call.
+  server.on('sessionError', (err) => logger.debug({ door: door.name, err }, 'connection of a process broke'));
+  return server;
+}
+
+function refuse(socket: Socket, peer: Peer | undefined, logger: Logger): void {
+  socket.on('error', () => undefined);
+  socket.destroy();
+  logger.warn({ peer }, 'connection of a stranger refused');
+}
+
+async function listen(server: Server, path: string, mode: number): Promise<void> {
+  const present = await lstat(path).catch(() => undefined);
+  if (present?.isSocket() === true) await rm(path);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      // The socket is made before `listen` returns: its mode is right from the first moment.
+      const umask = process.umask(0o777 & ~mode);
+      try {
+        server.listen({ path }, () => {
+          server.off('error', reject);
+          resolve();
+        });
+      } finally {
+        process.umask(umask);
+      }
+    });
+  } catch (cause) {
+    const code = isNodeError(cause) ? (cause.code ?? '') : '';
+    throw new SoulBoxError('host_not_ready', `The server cannot listen on ${path}: ${code}.`, { cause });
+  }
+}
