@@ -1,12 +1,9 @@
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import type { Server } from 'node:net';
-import { createBoundSocketIn, createNetlinkSocketIn, makeNamespace, within } from './enter-namespace.ts';
+import { netlinkProtocol } from '@soulbox/linux/netlink';
+import { createBoundSocketIn, makeNamespace, openNetlinkIn, within } from './enter-namespace.ts';
 import { interfaceFlags, loopback, setFlags } from './route-requests.ts';
-import { RouteSocket } from './route-socket.ts';
-
-/** linux/netlink.h */
-const NETLINK_ROUTE = 0;
 
 /**
  * A network namespace with a loopback device and nothing else: a program in it reaches what listens there for it, and that alone. It
@@ -22,7 +19,7 @@ export interface ClosedNamespace extends Disposable {
 export async function openClosedNamespace(): Promise<ClosedNamespace> {
   const fd = makeNamespace();
   try {
-    using socket = new RouteSocket(createNetlinkSocketIn(fd, NETLINK_ROUTE));
+    using socket = openNetlinkIn(fd, netlinkProtocol.route);
     await socket.ask([setFlags(loopback, interfaceFlags.up)]);
   } catch (error) {
     closeSync(fd);

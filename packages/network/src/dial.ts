@@ -1,8 +1,9 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { SoulBoxError } from '@soulbox/base';
+import { addressFamily } from '@soulbox/linux/sockets';
 import { inner } from './address-plan.ts';
-import { addressFamily, createSocketIn, openNamespaceFd } from './enter-namespace.ts';
+import { createSocketIn, openNamespaceFd } from './enter-namespace.ts';
 
 /** A sandbox answers from its own memory; a full accept queue or a packet filter inside must not hold a caller. */
 const connectTimeoutMs = 5_000;
@@ -66,15 +67,11 @@ async function dialFirst(findFd: () => number | undefined, port: number, signal?
       if (deadline.signal.aborted) break;
       const fd = findFd();
       if (fd === undefined) throw new SoulBoxError('sandbox_unreachable', 'The sandbox has ended.');
-      const socketFd = createSocketIn(fd, target.family);
-      if (socketFd < 0) {
-        // A kernel without IPv6 refuses the family.
-        cause = new Error(`socket: errno ${-socketFd}`);
-        continue;
-      }
       try {
-        return await connect(socketFd, target.host, port, limit);
+        return await connect(createSocketIn(fd, target.family), target.host, port, limit);
       } catch (error) {
+        // A kernel without IPv6 refuses the family: the next may do.
+        if (error instanceof SoulBoxError) throw error;
         signal?.throwIfAborted();
         cause = error;
       }

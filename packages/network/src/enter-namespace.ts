@@ -1,31 +1,10 @@
 import { closeSync, fstatSync, openSync, readlinkSync, writeFileSync } from 'node:fs';
-import koffi from 'koffi';
 import { SoulBoxError, isNodeError } from '@soulbox/base';
+import { check } from '@soulbox/linux/libc';
+import { enterNetworkNamespace, enterNewNetworkNamespace } from '@soulbox/linux/namespaces';
+import { NetlinkSocket } from '@soulbox/linux/netlink';
+import { addressFamily, bind, createSocket, socketType } from '@soulbox/linux/sockets';
 import { numberFromAddress } from './cidr.ts';
-
-// The process's own symbols: works with every libc that Node itself was linked against.
-const libc = koffi.load(null);
-const unshare = libc.func('int unshare(int flags)') as (flags: number) => number;
-const bind = libc.func('int bind(int fd, const void *address, uint32_t size)') as (
-  fd: number,
-  address: Buffer,
-  size: number,
-) => number;
-const setns = libc.func('int setns(int fd, int nstype)') as (fd: number, type: number) => number;
-const socket = libc.func('int socket(int domain, int type, int protocol)') as (
-  domain: number,
-  type: number,
-  protocol: number,
-) => number;
-
-// linux/sched.h, bits/socket.h; the same numbers on every architecture Node runs on.
-const CLONE_NEWNET = 0x40000000;
-const AF_NETLINK = 16;
-const SOCK_STREAM = 1;
-const SOCK_RAW = 3;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-export const addressFamily = { v4: 2, v6: 10 } as const;
 
 let hostFd: number | undefined;
 
@@ -65,63 +44,65 @@ export function openNamespaceFd(path: string): number {
  * thread: read that with synchronous calls only.
  */
 export function within<T>(fd: number, act: () => T): T {
-  const back = hostNamespace();
-  if (setns(fd, CLONE_NEWNET) !== 0)
-    throw new SoulBoxError('sandbox_unreachable', 'The network namespace of the sandbox cannot be entered.', {
-      cause: new Error(`setns: errno ${koffi.errno()}`),
-    });
+  const host = hostNamespace();
+  try {
+    enterNetworkNamespace(fd);
+  } catch (error) {
+    const message = 'The network namespace of the sandbox cannot be entered.';
+    throw new SoulBoxError('sandbox_unreachable', message, { cause: error });
+  }
   try {
     return act();
   } finally {
-    // A server that goes on in a sandbox's network would listen and dial there. Nothing sane can follow.
-    if (setns(back, CLONE_NEWNET) !== 0) process.abort();
+    returnTo(host);
+  }
+}
+
+/** A server that goes on in a sandbox's network would listen and dial there: nothing sane can follow a failure. */
+function returnTo(hostNamespaceFd: number): void {
+  try {
+    enterNetworkNamespace(hostNamespaceFd);
+  } catch {
+    process.abort();
   }
 }
 
 /** Makes a network namespace without a link to any other and gives its descriptor, which the caller closes. Needs root. */
 export function makeNamespace(): number {
-  const back = hostNamespace();
-  if (unshare(CLONE_NEWNET) !== 0) throw new Error(`unshare: errno ${koffi.errno()}`);
+  const host = hostNamespace();
+  enterNewNetworkNamespace();
   try {
     return openSync('/proc/thread-self/ns/net', 'r');
   } finally {
-    // As in `within`.
-    if (setns(back, CLONE_NEWNET) !== 0) process.abort();
+    returnTo(host);
   }
 }
 
 /** A TCP socket that belongs to the namespace and has an IPv4 address of it, for a server to listen on. */
 export function createBoundSocketIn(namespaceFd: number, address: string, port: number): number {
   const fd = createSocketIn(namespaceFd, addressFamily.v4);
-  if (fd < 0) throw new Error(`socket: errno ${-fd}`);
   // struct sockaddr_in: the family in the machine's order, port and address in the network's.
   const name = Buffer.alloc(16);
   name.writeUInt16LE(addressFamily.v4, 0);
   name.writeUInt16BE(port, 2);
   name.writeUInt32BE(numberFromAddress(address), 4);
-  if (bind(fd, name, name.length) === 0) return fd;
-  closeSync(fd);
-  throw new Error(`bind to ${address}:${port}: errno ${koffi.errno()}`);
+  try {
+    check(`bind to ${address}:${port}`, bind(fd, name, name.length));
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
 }
 
-/** A TCP socket that belongs to the namespace, not yet connected; a negative errno when the kernel refuses. */
+/** A TCP socket that belongs to the namespace, not yet connected. Throws `SystemCallError` when the kernel refuses it. */
 export function createSocketIn(namespaceFd: number, family: number): number {
-  return within(namespaceFd, () => {
-    const fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return fd < 0 ? -koffi.errno() : fd;
-  });
+  return within(namespaceFd, () => createSocket(family, socketType.stream | socketType.nonBlock));
 }
 
-/** A netlink socket whose requests are about the namespace. The caller closes it. */
-export function createNetlinkSocketIn(namespaceFd: number, protocol: number): number {
-  return within(namespaceFd, () => createNetlinkSocket(protocol));
-}
-
-/** A netlink socket whose requests are about the host. The caller closes it. */
-export function createNetlinkSocket(protocol: number): number {
-  const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
-  if (fd < 0) throw new Error(`netlink socket: errno ${koffi.errno()}`);
-  return fd;
+/** A netlink socket whose requests are about the namespace. */
+export function openNetlinkIn(namespaceFd: number, protocol: number): NetlinkSocket {
+  return within(namespaceFd, () => new NetlinkSocket(protocol));
 }
 
 /** Writes kernel parameters of the namespace. `settings` maps a path below /proc/sys/net to its text. */

@@ -1,14 +1,10 @@
 import { closeSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { sleep } from '@soulbox/base';
+import { NetlinkError, NetlinkSocket, netlinkProtocol } from '@soulbox/linux/netlink';
 import type { AddressPlan } from './address-plan.ts';
 import { inner } from './address-plan.ts';
-import {
-  createNetlinkSocket,
-  createNetlinkSocketIn,
-  openNamespaceFd,
-  writeSetting,
-  writeSettingsIn,
-} from './enter-namespace.ts';
+import { openNamespaceFd, openNetlinkIn, writeSetting, writeSettingsIn } from './enter-namespace.ts';
 import {
   addAddress,
   addDefaultRoute,
@@ -22,11 +18,7 @@ import {
   removeLink,
   setFlags,
 } from './route-requests.ts';
-import { RouteError, RouteSocket } from './route-socket.ts';
 
-/** linux/netlink.h */
-const NETLINK_ROUTE = 0;
-const ENODEV = 19;
 const upTimeoutMs = 2_000;
 
 /** Kernel parameters of a sandbox's namespace, below /proc/sys/net. */
@@ -66,7 +58,7 @@ export async function createLink(plan: AddressPlan, slot: number, path: string, 
  */
 export async function plugLink(plan: AddressPlan, slot: number): Promise<void> {
   const name = plan.interfaceOf(slot);
-  using socket = new RouteSocket(createNetlinkSocket(NETLINK_ROUTE));
+  using socket = new NetlinkSocket(netlinkProtocol.route);
   const [found] = await socket.ask([findLink(name)]);
   const index = indexFrom(found);
   await socket.ask([
@@ -78,7 +70,7 @@ export async function plugLink(plan: AddressPlan, slot: number): Promise<void> {
 }
 
 async function makeEnds(name: string, namespaceFd: number, mtu: number): Promise<void> {
-  using socket = new RouteSocket(createNetlinkSocket(NETLINK_ROUTE));
+  using socket = new NetlinkSocket(netlinkProtocol.route);
   const [own, peer] = [
     { name, mac: inner.gatewayMac },
     { name: inner.interfaceName, mac: inner.mac },
@@ -87,7 +79,7 @@ async function makeEnds(name: string, namespaceFd: number, mtu: number): Promise
 }
 
 async function setUpInner(namespaceFd: number): Promise<void> {
-  using socket = new RouteSocket(createNetlinkSocketIn(namespaceFd, NETLINK_ROUTE));
+  using socket = openNetlinkIn(namespaceFd, netlinkProtocol.route);
   const [found] = await socket.ask([findLink(inner.interfaceName), setFlags(loopback, interfaceFlags.up)]);
   const index = indexFrom(found);
   await socket.ask([
@@ -111,10 +103,10 @@ async function waitUntilUp(name: string): Promise<void> {
 
 /** Removes a pair by its host end; one that does not exist (its namespace ended) is as good. */
 export async function deleteLink(name: string): Promise<void> {
-  using socket = new RouteSocket(createNetlinkSocket(NETLINK_ROUTE));
+  using socket = new NetlinkSocket(netlinkProtocol.route);
   try {
     await socket.ask([removeLink(name)]);
   } catch (error) {
-    if (!(error instanceof RouteError && error.errno === ENODEV)) throw error;
+    if (!(error instanceof NetlinkError && error.errno === constants.errno.ENODEV)) throw error;
   }
 }

@@ -1,6 +1,7 @@
+import { netlinkAttribute as attribute, netlinkFlags } from '@soulbox/linux/netlink';
+import { addressFamily } from '@soulbox/linux/sockets';
+import type { NetlinkMessage, NetlinkRequest } from '@soulbox/linux/netlink';
 import { numberFromAddress } from './cidr.ts';
-import type { RouteRequest } from './route-socket.ts';
-import { attribute } from './route-socket.ts';
 
 // linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h, linux/neighbour.h, linux/veth.h
 const RTM_NEWLINK = 16;
@@ -9,10 +10,6 @@ const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
 const RTM_NEWROUTE = 24;
 const RTM_NEWNEIGH = 28;
-const NLM_F_REQUEST = 1;
-const NLM_F_REQUEST_ACK = 1 | 4;
-const NLM_F_MAKE = NLM_F_REQUEST_ACK | 0x200 | 0x400;
-const AF_INET = 2;
 const IFLA = { address: 1, name: 3, mtu: 4, linkInfo: 18, namespaceFd: 28 } as const;
 const IFLA_INFO = { kind: 1, data: 2 } as const;
 const VETH_INFO_PEER = 1;
@@ -25,6 +22,9 @@ const RTPROT_BOOT = 3;
 const RTN_UNICAST = 1;
 const RT_SCOPE = { everywhere: 0, link: 253 } as const;
 
+const asked = netlinkFlags.request | netlinkFlags.acknowledge;
+const made = asked | netlinkFlags.exclusive | netlinkFlags.create;
+
 /** Bits of an interface (linux/if.h). */
 export const interfaceFlags = { up: 1, noArp: 0x80 } as const;
 /** The loopback interface's number in every namespace. */
@@ -36,55 +36,56 @@ export interface LinkEnd {
 }
 
 /** Makes a pair, its `peer` in the namespace of a descriptor of this process. */
-export function makePair(own: LinkEnd, peer: LinkEnd, peerNamespaceFd: number, mtu: number): RouteRequest {
+export function makePair(own: LinkEnd, peer: LinkEnd, peerNamespaceFd: number, mtu: number): NetlinkRequest {
   const other = [linkHeader(0, 0), endAttributes(peer, mtu), attribute(IFLA.namespaceFd, u32(peerNamespaceFd))];
   const data = attribute(IFLA_INFO.data, attribute(VETH_INFO_PEER, Buffer.concat(other)));
   const info = attribute(IFLA.linkInfo, Buffer.concat([attribute(IFLA_INFO.kind, text('veth')), data]));
   const body = Buffer.concat([linkHeader(0, 0), endAttributes(own, mtu), info]);
-  return { type: RTM_NEWLINK, flags: NLM_F_MAKE, body, what: `link add ${own.name}` };
+  return { type: RTM_NEWLINK, flags: made, body, what: `link add ${own.name}` };
 }
 
 /** Its answer is for `indexFrom`. */
-export function findLink(name: string): RouteRequest {
-  return { type: RTM_GETLINK, flags: NLM_F_REQUEST, body: named(name), what: `link show ${name}` };
+export function findLink(name: string): NetlinkRequest {
+  return { type: RTM_GETLINK, flags: netlinkFlags.request, body: named(name), what: `link show ${name}` };
 }
 
 /** The number of the interface that the answer to `findLink` tells of. */
-export function indexFrom(answer: Buffer | undefined): number {
+export function indexFrom(answer: NetlinkMessage | undefined): number {
   if (answer === undefined) throw new Error('no answer names the interface');
-  return answer.readInt32LE(20);
+  // struct ifinfomsg
+  return answer.body.readInt32LE(4);
 }
 
 /** Sets `flags`, and leaves the others. */
-export function setFlags(index: number, flags: number): RouteRequest {
-  return { type: RTM_NEWLINK, flags: NLM_F_REQUEST_ACK, body: linkHeader(index, flags), what: 'link set' };
+export function setFlags(index: number, flags: number): NetlinkRequest {
+  return { type: RTM_NEWLINK, flags: asked, body: linkHeader(index, flags), what: 'link set' };
 }
 
-export function removeLink(name: string): RouteRequest {
-  return { type: RTM_DELLINK, flags: NLM_F_REQUEST_ACK, body: named(name), what: `link delete ${name}` };
+export function removeLink(name: string): NetlinkRequest {
+  return { type: RTM_DELLINK, flags: asked, body: named(name), what: `link delete ${name}` };
 }
 
-export function addAddress(index: number, address: string, prefix: number): RouteRequest {
-  const header = Buffer.from([AF_INET, prefix, 0, RT_SCOPE.everywhere]);
+export function addAddress(index: number, address: string, prefix: number): NetlinkRequest {
+  const header = Buffer.from([addressFamily.v4, prefix, 0, RT_SCOPE.everywhere]);
   const own = [attribute(IFA.local, ip(address)), attribute(IFA.address, ip(address))];
   const body = Buffer.concat([header, u32(index), ...own]);
-  return { type: RTM_NEWADDR, flags: NLM_F_MAKE, body, what: 'addr add' };
+  return { type: RTM_NEWADDR, flags: made, body, what: 'addr add' };
 }
 
 /** `address` alone is at the interface. */
-export function addHostRoute(index: number, address: string): RouteRequest {
+export function addHostRoute(index: number, address: string): NetlinkRequest {
   const to = [attribute(RTA.destination, ip(address)), attribute(RTA.device, u32(index))];
   return route(32, RT_SCOPE.link, to);
 }
 
-export function addDefaultRoute(gateway: string): RouteRequest {
+export function addDefaultRoute(gateway: string): NetlinkRequest {
   return route(0, RT_SCOPE.everywhere, [attribute(RTA.gateway, ip(gateway))]);
 }
 
 /** Nobody needs to ask for the neighbour's address, nor can change it. */
-export function addNeighbour(index: number, address: string, mac: string): RouteRequest {
+export function addNeighbour(index: number, address: string, mac: string): NetlinkRequest {
   const header = Buffer.alloc(12);
-  header.writeUInt8(AF_INET, 0);
+  header.writeUInt8(addressFamily.v4, 0);
   header.writeInt32LE(index, 4);
   header.writeUInt16LE(NUD_PERMANENT, 8);
   const body = Buffer.concat([
@@ -92,12 +93,25 @@ export function addNeighbour(index: number, address: string, mac: string): Route
     attribute(NDA.destination, ip(address)),
     attribute(NDA.linkAddress, hardware(mac)),
   ]);
-  return { type: RTM_NEWNEIGH, flags: NLM_F_MAKE, body, what: 'neigh add' };
+  return { type: RTM_NEWNEIGH, flags: made, body, what: 'neigh add' };
 }
 
-function route(prefix: number, scope: number, attributes: readonly Buffer[]): RouteRequest {
-  const header = Buffer.from([AF_INET, prefix, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0, 0, 0, 0]);
-  return { type: RTM_NEWROUTE, flags: NLM_F_MAKE, body: Buffer.concat([header, ...attributes]), what: 'route add' };
+function route(prefix: number, scope: number, attributes: readonly Buffer[]): NetlinkRequest {
+  const header = Buffer.from([
+    addressFamily.v4,
+    prefix,
+    0,
+    0,
+    RT_TABLE_MAIN,
+    RTPROT_BOOT,
+    scope,
+    RTN_UNICAST,
+    0,
+    0,
+    0,
+    0,
+  ]);
+  return { type: RTM_NEWROUTE, flags: made, body: Buffer.concat([header, ...attributes]), what: 'route add' };
 }
 
 /** struct ifinfomsg. */

@@ -6,7 +6,7 @@ import { run } from '@soulbox/base';
 import { OverlayLab } from '../testing/overlay-lab.ts';
 import type { TestStore } from '../testing/test-store.ts';
 import { openTestStore } from '../testing/test-store.ts';
-import { listAttributes, removeAttribute, setAttribute } from './file-attributes.ts';
+import { listAttributes, removeAttribute, setAttribute } from '@soulbox/linux/file-attributes';
 import type { Entry } from './tree.ts';
 import { isWhiteout, listEntries } from './tree.ts';
 

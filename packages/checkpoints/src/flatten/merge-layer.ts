@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { unlinkSync } from 'node:fs';
-import { setTimes } from './file-attributes.ts';
+import { setTimes } from '@soulbox/linux/file-attributes';
 import { checkMarks, dropOwnAttributes, dropPassingMarks, isOpaque, setOpaque } from './overlay-marks.ts';
 import type { Entry } from './tree.ts';
 import { findEntry, isWhiteout, joinBytes, listEntries, removeContent, removeEntry } from './tree.ts';

@@ -1,4 +1,4 @@
-import { getAttribute, listAttributes, removeAttribute, setAttribute } from './file-attributes.ts';
+import { getAttribute, listAttributes, removeAttribute, setAttribute } from '@soulbox/linux/file-attributes';
 
 /** What overlayfs notes at files and folders of a layer; nobody in a sandbox can write it. */
 const prefix = 'trusted.overlay.';

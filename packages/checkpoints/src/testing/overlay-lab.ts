@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run, sleep } from '@soulbox/base';
-import { getAttribute, listAttributes } from '../flatten/file-attributes.ts';
+import { getAttribute, listAttributes } from '@soulbox/linux/file-attributes';
 import type { Entry } from '../flatten/tree.ts';
 import { listEntries } from '../flatten/tree.ts';
 

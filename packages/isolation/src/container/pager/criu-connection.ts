@@ -1,13 +1,16 @@
 import { closeSync, rmSync } from 'node:fs';
-import { accept, addressOf, bind, check, listen, recvmsg, socket } from './system-calls.ts';
+import { addressOf, check } from '@soulbox/linux/libc';
+import {
+  accept,
+  addressFamily,
+  bind,
+  createSocket,
+  listen,
+  message,
+  recvmsg,
+  socketType,
+} from '@soulbox/linux/sockets';
 
-const afUnix = 1;
-const sockStreamCloexec = 1 | 0o2000000;
-const sockCloexec = 0o2000000;
-const solSocket = 1;
-const scmRights = 1;
-const waitForAll = 0x100;
-const cmsgCloexec = 0x40000000;
 /** What CRIU sends in place of a pid once every process has been restored ("RSTF", CRIU: criu/uffd.c). */
 const restoreFinished = 0x52535446;
 
@@ -26,9 +29,9 @@ export type CriuMessage =
 export function listenForCriu(): number {
   rmSync(socketName, { force: true });
   const address = Buffer.alloc(110);
-  address.writeUInt16LE(afUnix, 0);
+  address.writeUInt16LE(addressFamily.unix, 0);
   address.write(socketName, 2);
-  const fd = check('socket', socket(afUnix, sockStreamCloexec, 0));
+  const fd = createSocket(addressFamily.unix, socketType.stream);
   check('bind', bind(fd, address, address.length));
   check('listen', listen(fd, 1));
   return fd;
@@ -36,7 +39,7 @@ export function listenForCriu(): number {
 
 /** Takes the one connection there will be, and the socket away. */
 export function acceptCriu(listener: number): number {
-  const fd = check('accept', accept(listener, null, null, sockCloexec));
+  const fd = check('accept', accept(listener, null, null, socketType.closeOnExec));
   closeSync(listener);
   rmSync(socketName, { force: true });
   return fd;
@@ -64,8 +67,8 @@ function receiveDescriptor(connection: number): number {
   const bytes = receive(connection, 1);
   const isOne =
     Number(header.readBigUInt64LE(40)) >= 20 &&
-    control.readInt32LE(8) === solSocket &&
-    control.readInt32LE(12) === scmRights;
+    control.readInt32LE(8) === message.socketLevel &&
+    control.readInt32LE(12) === message.descriptors;
   if (bytes !== 1 || !isOne) throw new Error('CRIU sent no descriptor.');
   return control.readInt32LE(16);
 }
@@ -80,5 +83,5 @@ function receive(connection: number, bytes: number): number {
   header.writeBigUInt64LE(1n, 24);
   header.writeBigUInt64LE(addressOf(control), 32);
   header.writeBigUInt64LE(BigInt(control.length), 40);
-  return check('recvmsg', recvmsg(connection, header, waitForAll | cmsgCloexec));
+  return check('recvmsg', recvmsg(connection, header, message.waitForAll | message.closeOnExec));
 }

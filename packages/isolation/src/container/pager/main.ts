@@ -5,12 +5,12 @@ import { readFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { ProcessIdentity } from '@soulbox/base';
+import { ignoreSignal, startSharer, waitpid } from '@soulbox/linux/processes';
 import { acceptCriu, listenForCriu } from './criu-connection.ts';
 import type { PagerJob } from './job.ts';
 import { PageService } from './page-service.ts';
 import { waitReadable } from './poll-set.ts';
 import { writePagerRecord } from './record.ts';
-import { ignoreSignal, startSharer, waitpid } from './system-calls.ts';
 import { DamagedError } from './verified-pages.ts';
 
 /** A restore that has not connected by then never will. */

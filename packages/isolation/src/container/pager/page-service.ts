@@ -1,11 +1,11 @@
 import { closeSync } from 'node:fs';
+import { addressOf } from '@soulbox/linux/libc';
 import type { BlockDigests } from '../../driver.ts';
 import { readMessage } from './criu-connection.ts';
 import type { Block, MissingMemory, Piece } from './missing-memory.ts';
 import { Blocks } from './missing-memory.ts';
 import { readLazyRuns } from './page-map.ts';
 import { waitReadable } from './poll-set.ts';
-import { addressOf } from './system-calls.ts';
 import type { Giving } from './task.ts';
 import { Task } from './task.ts';
 import { DamagedError, VerifiedPages } from './verified-pages.ts';

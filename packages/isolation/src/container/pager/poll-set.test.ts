@@ -3,19 +3,23 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '@soulbox/base';
+import type * as Descriptors from '@soulbox/linux/descriptors';
+import type * as Libc from '@soulbox/linux/libc';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { waitReadable } from './poll-set.ts';
-import type * as SystemCalls from './system-calls.ts';
 
 /** The error that the kernel refuses to wait with; 0: it is asked. */
 const refusal = vi.hoisted(() => ({ errno: 0 }));
-vi.mock('./system-calls.ts', async (original) => {
-  const actual = await original<typeof SystemCalls>();
+vi.mock('@soulbox/linux/descriptors', async (original) => {
+  const actual = await original<typeof Descriptors>();
   return {
     ...actual,
     poll: (...args: Parameters<typeof actual.poll>) => (refusal.errno === 0 ? actual.poll(...args) : -1),
-    lastErrno: () => (refusal.errno === 0 ? actual.lastErrno() : refusal.errno),
   };
+});
+vi.mock('@soulbox/linux/libc', async (original) => {
+  const actual = await original<typeof Libc>();
+  return { ...actual, lastErrno: () => (refusal.errno === 0 ? actual.lastErrno() : refusal.errno) };
 });
 
 let directory: string;

@@ -1,6 +1,7 @@
-import { check, errno, lastErrno, poll } from './system-calls.ts';
+import { constants } from 'node:os';
+import { poll, pollIn } from '@soulbox/linux/descriptors';
+import { check, lastErrno } from '@soulbox/linux/libc';
 
-const pollIn = 1;
 const entryBytes = 8;
 
 /** Waits until one of `fds` has something to read, at most `timeoutMs` (-1: without end). Gives those that have. */
@@ -11,7 +12,7 @@ export function waitReadable(fds: readonly number[], timeoutMs: number): number[
     entries.writeInt16LE(pollIn, index * entryBytes + 4);
   });
   const ready = poll(entries, fds.length, timeoutMs);
-  if (ready < 0 && lastErrno() === errno.interrupted) return [];
+  if (ready < 0 && lastErrno() === constants.errno.EINTR) return [];
   check('poll', ready);
   return fds.filter((_, index) => entries.readInt16LE(index * entryBytes + 6) !== 0);
 }

@@ -5,10 +5,11 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import type * as Descriptors from '@soulbox/linux/descriptors';
+import type * as Libc from '@soulbox/linux/libc';
+import { addressOf } from '@soulbox/linux/libc';
 import koffi from 'koffi';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import type * as SystemCalls from './system-calls.ts';
-import { addressOf } from './system-calls.ts';
 import { UserFault } from './user-fault.ts';
 import type { UserFaultEvent } from './user-fault.ts';
 
@@ -20,8 +21,8 @@ interface Refusal {
   readonly noted: number;
 }
 const played = vi.hoisted((): { refusal: Refusal | undefined } => ({ refusal: undefined }));
-vi.mock('./system-calls.ts', async (original) => {
-  const actual = await original<typeof SystemCalls>();
+vi.mock('@soulbox/linux/descriptors', async (original) => {
+  const actual = await original<typeof Descriptors>();
   return {
     ...actual,
     read: (...args: Parameters<typeof actual.read>) => (played.refusal === undefined ? actual.read(...args) : -1),
@@ -31,8 +32,11 @@ vi.mock('./system-calls.ts', async (original) => {
       argument.writeBigInt64LE(BigInt(played.refusal.noted), ((request >>> 16) & 0x3fff) - 8);
       return -1;
     },
-    lastErrno: () => played.refusal?.errno ?? actual.lastErrno(),
   };
+});
+vi.mock('@soulbox/linux/libc', async (original) => {
+  const actual = await original<typeof Libc>();
+  return { ...actual, lastErrno: () => played.refusal?.errno ?? actual.lastErrno() };
 });
 afterEach(() => {
   played.refusal = undefined;

@@ -1,6 +1,10 @@
 import { closeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { ioctl, read } from '@soulbox/linux/descriptors';
+import { check, lastErrno } from '@soulbox/linux/libc';
 import { pageBytes } from './page-map.ts';
-import { check, errno, ioctl, lastErrno, read } from './system-calls.ts';
+
+const { EAGAIN, EEXIST, EINTR, ENOENT, ENOMEM, ESRCH } = constants.errno;
 
 // linux/userfaultfd.h: _IOR and _IOWR of type 0xaa, whose encoding is the same on x86-64 and arm64.
 const wakeRequest = 0x8010aa02;
@@ -41,7 +45,7 @@ export class UserFault {
   /** Takes what the process has reported; none when there is nothing. Never waits. */
   takeEvents(): UserFaultEvent[] {
     const bytes = read(this.fd, messages, messages.length);
-    if (bytes < 0 && (lastErrno() === errno.again || lastErrno() === errno.interrupted)) return [];
+    if (bytes < 0 && (lastErrno() === EAGAIN || lastErrno() === EINTR)) return [];
     check('read of a userfaultfd', bytes);
     const events: UserFaultEvent[] = [];
     for (let at = 0; at < bytes; at += messageBytes) events.push(parseEvent(messages.subarray(at, at + messageBytes)));
@@ -103,15 +107,15 @@ function parseEvent(message: Buffer): UserFaultEvent {
 function fillingFrom(noted: number, error: number): Filling {
   if (noted > 0) return { done: noted };
   switch (noted < 0 ? -noted : error) {
-    case errno.again:
-    case errno.interrupted:
-    case errno.noMemory:
+    case EAGAIN:
+    case EINTR:
+    case ENOMEM:
       return 'again';
-    case errno.exists:
+    case EEXIST:
       return 'exists';
-    case errno.noEntry:
+    case ENOENT:
       return 'unmapped';
-    case errno.noProcess:
+    case ESRCH:
       return 'ended';
     default:
       throw new Error(`Filling pages failed: errno ${noted < 0 ? -noted : error}`);

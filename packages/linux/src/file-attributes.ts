@@ -1,33 +1,27 @@
 import type { BigIntStats } from 'node:fs';
-import koffi from 'koffi';
+import { check, libcFunction } from './libc.ts';
 
-// Paths are bytes here: what a sandbox calls its files need not be text. None of these calls follows a link.
-const libc = koffi.load(null);
-const llistxattr = libc.func('int64_t llistxattr(const uint8_t *path, uint8_t *list, size_t size)') as (
-  path: Buffer,
-  list: Buffer,
-  size: number,
-) => number;
-const lgetxattr = libc.func(
+// Paths are bytes here: a sandbox may name a file with bytes that are no UTF-8. None of these calls follows a link.
+const llistxattr = libcFunction<[path: Buffer, list: Buffer, size: number]>(
+  'int64_t llistxattr(const uint8_t *path, uint8_t *list, size_t size)',
+);
+const lgetxattr = libcFunction<[path: Buffer, name: string, value: Buffer, size: number]>(
   'int64_t lgetxattr(const uint8_t *path, const char *name, uint8_t *value, size_t size)',
-) as (path: Buffer, name: string, value: Buffer, size: number) => number;
-const lsetxattr = libc.func(
+);
+const lsetxattr = libcFunction<[path: Buffer, name: string, value: Buffer, size: number, flags: number]>(
   'int lsetxattr(const uint8_t *path, const char *name, const uint8_t *value, size_t size, int flags)',
-) as (path: Buffer, name: string, value: Buffer, size: number, flags: number) => number;
-const lremovexattr = libc.func('int lremovexattr(const uint8_t *path, const char *name)') as (
-  path: Buffer,
-  name: string,
-) => number;
-const utimensat = libc.func('int utimensat(int directory, const uint8_t *path, const int64_t *times, int flags)') as (
-  directory: number,
-  path: Buffer,
-  times: BigInt64Array,
-  flags: number,
-) => number;
+);
+const lremovexattr = libcFunction<[path: Buffer, name: string]>(
+  'int lremovexattr(const uint8_t *path, const char *name)',
+);
+const utimensat = libcFunction<[directory: number, path: Buffer, times: BigInt64Array, flags: number]>(
+  'int utimensat(int directory, const uint8_t *path, const int64_t *times, int flags)',
+);
 
-// fcntl.h, and the kernel's own bound of a list of names (XATTR_LIST_MAX).
+/** linux/fcntl.h */
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+/** XATTR_LIST_MAX of linux/limits.h: the kernel's own bound of a list of names. */
 const list = Buffer.alloc(65_536);
 const value = Buffer.alloc(256);
 
@@ -40,7 +34,7 @@ export function listAttributes(path: Buffer): string[] {
   return list.toString('latin1', 0, length).split('\0').slice(0, -1);
 }
 
-/** Value of a short attribute that is there. */
+/** Value of an existing attribute of at most 256 bytes. */
 export function getAttribute(path: Buffer, name: string): string {
   const length = check('lgetxattr', lgetxattr(cString(path), name, value, value.length));
   return value.toString('latin1', 0, length);
@@ -62,9 +56,4 @@ export function setTimes(path: Buffer, stats: BigIntStats): void {
     return [(time - nanoseconds) / second, nanoseconds];
   });
   check('utimensat', utimensat(AT_FDCWD, cString(path), BigInt64Array.from(parts), AT_SYMLINK_NOFOLLOW));
-}
-
-function check(call: string, result: number): number {
-  if (result < 0) throw new Error(`${call}: errno ${koffi.errno()}`);
-  return result;
 }

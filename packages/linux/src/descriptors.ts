@@ -1,0 +1,15 @@
+import { libcFunction } from './libc.ts';
+
+export const read = libcFunction<[fd: number, buffer: Buffer, size: number]>(
+  'long read(int fd, void *buffer, size_t size)',
+);
+export const ioctl = libcFunction<[fd: number, request: number, argument: Buffer]>(
+  'int ioctl(int fd, unsigned long request, void *argument)',
+);
+/** `fds` holds entries of struct pollfd (poll.h); `timeoutMs` -1 waits without end. */
+export const poll = libcFunction<[fds: Buffer, count: number, timeoutMs: number]>(
+  'int poll(void *fds, unsigned long count, int timeout)',
+);
+
+/** asm-generic/poll.h */
+export const pollIn = 1;

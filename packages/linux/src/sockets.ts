@@ -1,0 +1,34 @@
+import { check, libcFunction } from './libc.ts';
+
+/** linux/socket.h */
+export const addressFamily = { unix: 1, v4: 2, v6: 10, netlink: 16 } as const;
+/** linux/net.h; the flags are those of open(2), the same on x86-64 and arm64. */
+export const socketType = { stream: 1, raw: 3, nonBlock: 0o4000, closeOnExec: 0o2000000 } as const;
+/** linux/socket.h: flags of send(2) and recv(2), the level and the type of a message that carries descriptors. */
+export const message = {
+  doNotWait: 0x40,
+  waitForAll: 0x100,
+  closeOnExec: 0x4000_0000,
+  socketLevel: 1,
+  descriptors: 1,
+} as const;
+
+const socket = libcFunction<[family: number, type: number, protocol: number]>(
+  'int socket(int family, int type, int protocol)',
+);
+export const bind = libcFunction<[fd: number, address: Buffer, length: number]>(
+  'int bind(int fd, const void *address, uint32_t length)',
+);
+export const listen = libcFunction<[fd: number, backlog: number]>('int listen(int fd, int backlog)');
+export const accept = libcFunction<[fd: number, address: null, length: null, flags: number]>(
+  'int accept4(int fd, void *address, void *length, int flags)',
+);
+/** `header` is a struct msghdr. */
+export const recvmsg = libcFunction<[fd: number, header: Buffer, flags: number]>(
+  'long recvmsg(int fd, void *header, int flags)',
+);
+
+/** A socket that programs started later do not inherit. The caller closes it. Throws `SystemCallError`. */
+export function createSocket(family: number, type: number, protocol = 0): number {
+  return check('socket', socket(family, type | socketType.closeOnExec, protocol));
+}
