@@ -6,6 +6,11 @@ const noShellStrings = {
   importNames: ['exec', 'execSync'],
   message: 'Argument arrays only, never a shell string.',
 };
+const noMessages = {
+  name: '@soulbox/contract/runner',
+  message: 'Only serve/ knows the messages of spec/runner; the rooms below it have plain types.',
+};
+
 export default defineConfig(
   {
     ignores: [
@@ -62,4 +67,9 @@ export default defineConfig(
     rules: { 'no-restricted-properties': 'off' },
   },
   { files: ['apps/cli/**', 'scripts/**', 'bench/**', 'e2e/**'], rules: { 'no-console': 'off' } },
+  {
+    files: ['apps/runner/src/**'],
+    ignores: ['apps/runner/src/serve/**'],
+    rules: { 'no-restricted-imports': ['error', { paths: [noShellStrings, noMessages] }] },
+  },
 );

@@ -2,7 +2,6 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
-import type { Cause } from '@soulbox/contract';
 import { limitSandboxesTogether } from '@soulbox/isolation';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
@@ -14,7 +13,7 @@ import type { BlobReader } from './builds/blob-reader.ts';
 import { createBuilds } from './builds/builds.ts';
 import type { BuildContext } from './builds/builds.ts';
 import { openLayerCache } from './builds/cache/layer-cache.ts';
-import { createCacheSweeper } from './builds/cache/sweep-cache.ts';
+import { createCacheSweeper } from './upkeep/sweep-cache.ts';
 import type { RunnerConfig } from './config.ts';
 import { createDiskBudget } from './disk-budget/budget.ts';
 import type { DiskBudgetOptions } from './disk-budget/budget.ts';
@@ -27,9 +26,8 @@ import { createAdmission } from './registry/admission.ts';
 import { createArchiveSweep } from './upkeep/archive-sweep.ts';
 import { createBackground } from './background.ts';
 import { openSnapshotStore } from './registry/snapshot-store.ts';
-import type { CreateContext } from './operations/create.ts';
 import { endSandbox, retryEndings } from './operations/end.ts';
-import { getDriver } from './processes/sandbox-host.ts';
+import { getDriver, isolationOf } from './processes/sandbox-host.ts';
 import type { SandboxHost } from './processes/sandbox-host.ts';
 import { startDeadlineLoop } from './upkeep/deadline-loop.ts';
 import { sharedCpus } from './host/shared-cpus.ts';
@@ -48,6 +46,7 @@ import { openDependencyCache } from './run/dependency-cache.ts';
 import type { DependencyCache } from './run/dependency-cache.ts';
 import { createRouter } from './serve/router.ts';
 import type { Router } from './serve/router.ts';
+import type { ServeContext } from './serve/serve-context.ts';
 import { resumeForTraffic } from './operations/resume/resume-for-traffic.ts';
 import { createBackgroundDigest } from './upkeep/background-digest.ts';
 import type { BackgroundDigest } from './upkeep/background-digest.ts';
@@ -56,11 +55,8 @@ import { createSlots } from './registry/slots.ts';
 import { createSandboxTable } from './registry/table.ts';
 import type { SandboxTable } from './registry/table.ts';
 import { createTemplateMaker } from './templates/maker.ts';
-import type { TemplateMaker } from './templates/maker.ts';
-import { createStartedTemplates } from './templates/started-templates.ts';
-import type { StartedTemplates } from './templates/started-templates.ts';
+import { createStartedTemplates } from './builds/started-templates.ts';
 import { createTeamUsage } from './operations/team-usage.ts';
-import type { TeamUsage } from './operations/team-usage.ts';
 import { createOnDeadline } from './upkeep/on-deadline.ts';
 
 /** Of a template that bursts of creates use there are so many times as many spares as of the default one, at most. */
@@ -93,20 +89,9 @@ export interface RunnerOptions {
   readonly clock?: Clock;
 }
 
-/** Everything the runner's routes use; constructed here and nowhere else. */
-export interface RunnerContext extends CreateContext, BuildContext, AsyncDisposable {
-  readonly maker: TemplateMaker;
-  readonly started: StartedTemplates;
+/** Everything the runner works with; constructed here and nowhere else. */
+export interface RunnerContext extends ServeContext, AsyncDisposable {
   readonly backgroundDigest: BackgroundDigest;
-  readonly router: Router;
-  /** Undefined when it is switched off. */
-  readonly dependencies: DependencyCache | undefined;
-  /** What a team takes of the host's disk. */
-  readonly usageOf: (teamId: string) => TeamUsage;
-  readonly logger: Logger;
-  /** Aborts when the runner stops. */
-  readonly stopping: AbortSignal;
-  readonly end: (sandboxId: string, cause: Cause) => Promise<boolean>;
 }
 
 /** Recovers what an earlier server left, then starts the pool, the keeper and the metrics. */
@@ -285,9 +270,4 @@ async function keepDefaultTemplate({ templates, defaultTemplate, config }: Runne
   const template = await templates.find(defaultTemplate);
   if (template === undefined) return;
   pool.pin({ kind: 'template', template, isolation: isolationOf(config, template) });
-}
-
-/** What the template says, else what the server says. */
-export function isolationOf(config: RunnerConfig, template: { readonly isolation?: string | undefined }): string {
-  return template.isolation ?? config.isolation;
 }

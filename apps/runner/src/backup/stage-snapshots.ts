@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import type { SnapshotRecord } from '../registry/snapshot-store.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
-import { isStarted } from '../templates/started-templates.ts';
+import { isStarted } from '../registry/started-snapshot.ts';
 import type { Report } from './staged.ts';
 
 /**

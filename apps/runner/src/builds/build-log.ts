@@ -2,9 +2,17 @@ import { StringDecoder } from 'node:string_decoder';
 import { sleep } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import type { ProgramOutput } from '../envd/programs.ts';
-import type { BuildLogEntry } from './build-spec.ts';
 
 export type BuildLogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export interface BuildLogEntry {
+  /** Milliseconds since the Unix epoch. */
+  readonly atMs: number;
+  readonly level: BuildLogLevel;
+  /** `base`, `finalize`, or the number of the step, from 1 on. */
+  readonly step: string;
+  readonly message: string;
+}
 
 /** A longer line is told in pieces. */
 const maxLineLength = 4096;

@@ -1,5 +1,3 @@
-import type { BuildLogLevel } from './build-log.ts';
-
 /** What a template is made of; already validated by the control plane, but for the steps. */
 export interface BuildSpec {
   /** Id of the snapshot that the build becomes. */
@@ -55,13 +53,4 @@ export interface StepContext {
   /** Empty: the user's home. */
   readonly workdir: string;
   readonly variables: Readonly<Record<string, string>>;
-}
-
-export interface BuildLogEntry {
-  /** Milliseconds since the Unix epoch. */
-  readonly atMs: number;
-  readonly level: BuildLogLevel;
-  /** `base`, `finalize`, or the number of the step, from 1 on. */
-  readonly step: string;
-  readonly message: string;
 }

@@ -1,8 +1,4 @@
-import { create } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Clock, Logger } from '@soulbox/base';
-import { MetricSchema } from '@soulbox/contract/runner';
-import type { Metric } from '@soulbox/contract/runner';
 import type { ResourceSample } from '@soulbox/isolation';
 import type { NetworkCounters, Network } from '@soulbox/network';
 import type { Usage } from './activity.ts';
@@ -17,6 +13,11 @@ const capacity = 1800;
 const concurrency = 8;
 /** After this long a round waits for nobody any more: as many hanging sandboxes as there are workers would hold up the rest. */
 const patienceMs = 250;
+
+/** What a sandbox used at one moment. */
+export interface Metric extends Sample {
+  readonly cpuCount: number;
+}
 
 export interface SandboxMetrics extends Disposable {
   /** Begins to sample a sandbox, or goes on after a pause, in which there is nothing to sample. */
@@ -133,14 +134,6 @@ function usageFrom(sample: Sample): Omit<Usage, 'idleCpus'> {
   return { cpuUsedSeconds, transferredBytes };
 }
 
-function toMetric(sandbox: KnownSandbox, sample: Sample): Metric {
-  const { atMs, cpuUsedPct, cpuUsedSeconds, ...counts } = sample;
-  const whole = Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, BigInt(Math.round(value))]));
-  return create(MetricSchema, {
-    ...whole,
-    timestamp: timestampFromMs(atMs),
-    cpuCount: sandbox.record.cpuCount,
-    cpuUsedPct,
-    cpuUsedSeconds,
-  });
+function toMetric({ record }: KnownSandbox, sample: Sample): Metric {
+  return { ...sample, cpuCount: record.cpuCount };
 }

@@ -6,11 +6,9 @@ import { giveUp, hasTenant, serveCopy, tellCopy } from './copies/make-copy.ts';
 import { tenantOfCopy } from './copies/tenant-of-copy.ts';
 import { getDriver } from '../processes/sandbox-host.ts';
 import type { OperationContext } from './operation-context.ts';
-import type { TemplateBlueprint } from '../processes/blueprint.ts';
-import type { Pool } from '../pool/pool.ts';
+import type { Blueprint, TemplateBlueprint } from '../processes/blueprint.ts';
 import type { Lifecycle, Tenant, TenantNetwork } from '../registry/record.ts';
 import type { LiveSandbox, RunningSandbox, TenantSandbox } from '../registry/table.ts';
-import { sandboxToMessage } from '../serve/to-message.ts';
 
 /** What a tenant asks for; already validated by the control plane. */
 export interface CreateRequest {
@@ -26,7 +24,8 @@ export interface CreateRequest {
 }
 
 export interface CreateContext extends OperationContext {
-  readonly pool: Pool;
+  /** Where warm sandboxes come from. The one that is taken is the caller's alone. */
+  readonly pool: { take(blueprint: Blueprint): Promise<LiveSandbox> };
 }
 
 /** Takes a warm sandbox and makes it the tenant's. The network is closed as asked before envd hears of the tenant. */
@@ -51,7 +50,7 @@ export async function createSandbox(
   const running = table.getRunning(sandboxId);
   context.metrics.add(running);
   context.logBook.write(sandboxId, 'sandbox created', { templateID: blueprint.template.templateId });
-  context.events.emit({ event: { case: 'created', value: { sandbox: sandboxToMessage(running) } } });
+  context.events.emit({ kind: 'created', record: running.record });
   return running;
 }
 

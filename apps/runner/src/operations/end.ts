@@ -38,7 +38,7 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
   const startedAt = performance.now();
   const wasTenants = isTenants(sandbox);
   const tell = (): void => {
-    if (wasTenants) events.emit({ event: { case: 'ended', value: { sandboxId, cause } } });
+    if (wasTenants) events.emit({ kind: 'ended', sandboxId, cause });
   };
   const recorded = table.step(sandbox, 'ending', { cause });
   context.cutOff(sandboxId);

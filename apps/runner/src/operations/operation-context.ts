@@ -10,7 +10,6 @@ import type { LogBook } from '../processes/log-book.ts';
 import type { SnapshotStore } from '../registry/snapshot-store.ts';
 import type { References } from '../registry/references.ts';
 import type { SandboxTable, TenantSandbox } from '../registry/table.ts';
-import { sandboxToMessage } from '../serve/to-message.ts';
 
 /** What every operation on tenants' sandboxes uses. */
 export interface OperationContext {
@@ -34,5 +33,5 @@ export interface OperationContext {
 
 /** Tells watchers how a sandbox is now. */
 export function tellUpdated(context: Pick<OperationContext, 'events'>, sandbox: TenantSandbox): void {
-  context.events.emit({ event: { case: 'updated', value: { sandbox: sandboxToMessage(sandbox) } } });
+  context.events.emit({ kind: 'updated', record: sandbox.record });
 }

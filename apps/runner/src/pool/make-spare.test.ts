@@ -12,6 +12,7 @@ import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
 import { createSpareMaker } from './make-spare.ts';
 import { createPool } from './pool.ts';
+import type { Pool } from './pool.ts';
 
 const closed = { allowInternetAccess: false, allowOut: [], denyOut: [], maskRequestHost: '' };
 const request: CreateRequest = {
@@ -20,7 +21,7 @@ const request: CreateRequest = {
 };
 
 let bench: OperationBench;
-let context: CreateContext;
+let context: CreateContext & { readonly pool: Pool };
 beforeEach(async () => {
   bench = await createOperationBench();
   const source = await bench.addRunning({ envdAccessToken: 'a'.repeat(64) });
@@ -92,7 +93,7 @@ describe('a spare of a snapshot', () => {
     await expect(create()).rejects.toThrow();
     expect(bench.driver.stateOf(sandboxId)).toBe('none');
     expect(bench.context.table.find(sandboxId)).toBeUndefined();
-    expect(bench.events.filter(({ event }) => event?.case === 'created')).toHaveLength(2);
+    expect(bench.events.filter(({ kind }) => kind === 'created')).toHaveLength(2);
   });
 
   it('goes when its snapshot is gone', async () => {

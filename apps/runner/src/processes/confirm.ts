@@ -1,5 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
-import type { OperationContext } from '../operations/operation-context.ts';
+import type { Clock } from '@soulbox/base';
 import type { Live, TenantSandbox } from '../registry/table.ts';
 
 /**
@@ -7,7 +7,7 @@ import type { Live, TenantSandbox } from '../registry/table.ts';
  * Throws `sandbox_resume_failed`.
  */
 export async function confirmResumed(
-  context: Pick<OperationContext, 'clock'>,
+  context: { readonly clock: Clock },
   { record }: TenantSandbox,
   live: Live,
   isCopy: boolean,

@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
 import type { SandboxHost } from './sandbox-host.ts';
-import type { OperationContext } from '../operations/operation-context.ts';
 import type { RunningSandbox } from '../registry/table.ts';
 
 /**
@@ -9,7 +8,7 @@ import type { RunningSandbox } from '../registry/table.ts';
  * knowing it; connections between the sandbox's own processes stay. Throws `checkpoint_failed` and may leave it frozen.
  */
 export async function freeze(
-  context: Pick<OperationContext, 'cutOff'> & { readonly host: Pick<SandboxHost, 'network'> },
+  context: { readonly host: Pick<SandboxHost, 'network'>; readonly cutOff: (sandboxId: string) => void },
   { record, live }: RunningSandbox,
 ): Promise<void> {
   context.cutOff(record.sandboxId);

@@ -1,10 +1,10 @@
 import { waitForEnvd } from './start-processes.ts';
-import type { OperationContext } from '../operations/operation-context.ts';
+import type { Clock } from '@soulbox/base';
 import type { Live, TenantSandbox } from '../registry/table.ts';
 
 /** A fresh envd on used files hears what the tenant's creator said, and clears what a reboot clears. */
 export async function reinitialize(
-  context: Pick<OperationContext, 'clock'>,
+  context: { readonly clock: Clock },
   sandbox: TenantSandbox,
   live: Live,
 ): Promise<void> {
@@ -14,7 +14,7 @@ export async function reinitialize(
 
 /** The same for an envd that answers already. */
 export async function tellSettings(
-  context: Pick<OperationContext, 'clock'>,
+  context: { readonly clock: Clock },
   { record }: TenantSandbox,
   live: Live,
 ): Promise<void> {

@@ -31,6 +31,11 @@ export function getDriver(host: Pick<SandboxHost, 'drivers'>, name: string): Dri
   throw new SoulBoxError('capability_missing', `This server has no isolation "${name}"; it offers: ${offered}.`);
 }
 
+/** What the template says, else what the server says. */
+export function isolationOf(config: RunnerConfig, template: { readonly isolation?: string | undefined }): string {
+  return template.isolation ?? config.isolation;
+}
+
 /** Records name versions of envd, not folders: the data folder may be another by now. */
 export function runtimeNameOf({ runtime }: Pick<SandboxHost, 'runtime'>): string {
   return basename(runtime.directory);

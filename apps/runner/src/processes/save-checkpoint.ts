@@ -1,7 +1,13 @@
+import type { Clock } from '@soulbox/base';
 import type { State, StateFacts } from '@soulbox/checkpoints';
 import { readCpuType } from '../host/cpu-type.ts';
-import type { OperationContext } from '../operations/operation-context.ts';
+import type { SandboxHost } from './sandbox-host.ts';
 import type { RunningSandbox } from '../registry/table.ts';
+
+export interface SaveContext {
+  readonly host: SandboxHost;
+  readonly clock: Clock;
+}
 
 export interface Save {
   readonly stateId: string;
@@ -11,7 +17,7 @@ export interface Save {
 }
 
 /** Saves a sandbox that stands still as a state, on the disk and sealed. It stands still afterwards, too, whatever happens. */
-export async function saveState(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<State> {
+export async function saveState(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<State> {
   await using draft = await context.host.states.begin(save.stateId, save.layers);
   if (save.keepMemory) {
     draft.follow((partName) => isPages(partName));
@@ -21,7 +27,7 @@ export async function saveState(context: OperationContext, sandbox: RunningSandb
 }
 
 /** What stood in the way is logged here: on its way to the caller an error loses its cause. */
-async function saveMemory(context: OperationContext, sandbox: RunningSandbox, directory: string): Promise<void> {
+async function saveMemory(context: SaveContext, sandbox: RunningSandbox, directory: string): Promise<void> {
   const { driver, instance } = sandbox.live;
   try {
     await driver.checkpoint(instance, directory);
@@ -36,7 +42,7 @@ export function isPages(partName: string): boolean {
   return /^pages(-\d+)?\.img$/.test(partName);
 }
 
-export async function factsOf(context: OperationContext, sandbox: RunningSandbox, save: Save): Promise<StateFacts> {
+export async function factsOf(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<StateFacts> {
   const { record, live } = sandbox;
   return {
     createdAtMs: context.clock.now(),
@@ -59,7 +65,7 @@ export async function factsOf(context: OperationContext, sandbox: RunningSandbox
  * `disk_full`.
  */
 export async function holdRoom(
-  { host }: OperationContext,
+  { host }: Pick<SaveContext, 'host'>,
   { live }: RunningSandbox,
   keepMemory: boolean,
   besidesBytes = 0,

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { getDriver } from './sandbox-host.ts';
-import type { OperationContext } from '../operations/operation-context.ts';
+import type { SandboxHost } from './sandbox-host.ts';
 import type { SandboxRecord } from '../registry/record.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 
 /** Turns the disk of a sandbox without processes into the layer of this id. */
 export async function takeDisk(
-  { host }: Pick<OperationContext, 'host'>,
+  { host }: { readonly host: SandboxHost },
   { record }: TenantSandbox,
   layerId: string,
 ): Promise<void> {
@@ -20,7 +20,7 @@ export async function takeDisk(
  * lies under the next disk beside it.
  */
 export function layersAfter(
-  { host }: Pick<OperationContext, 'host'>,
+  { host }: { readonly host: SandboxHost },
   { record }: TenantSandbox,
   layerId: string,
   below: readonly string[] = record.layers,

@@ -1,7 +1,14 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { WatchEventsResponseSchema } from '@soulbox/contract/runner';
+import type { Cause } from '@soulbox/contract';
+import type { TenantRecord } from './table.ts';
 
-export type RunnerEvent = MessageInitShape<typeof WatchEventsResponseSchema>;
+/** A change that a tenant is told of. It carries the record of that moment: a later step makes another record. */
+export type RunnerEvent =
+  | { readonly kind: 'created' | 'updated'; readonly record: TenantRecord }
+  | { readonly kind: 'ended'; readonly sandboxId: string; readonly cause: Cause }
+  /** An empty `snapshotId` means that the checkpoint served a fork only. */
+  | { readonly kind: 'checkpointed'; readonly sandboxId: string; readonly snapshotId: string }
+  /** Every sandbox that was there when the watch began has been told. */
+  | { readonly kind: 'listed' };
 
 /** Events a watcher may lag behind before it is cut off; it reconnects and starts from a snapshot again. */
 const maxLag = 10_000;
@@ -9,8 +16,8 @@ const maxLag = 10_000;
 /** Tells watchers of every change, in order. A watcher that lags too far is ended rather than fed from memory. */
 export interface Events {
   emit(event: RunnerEvent): void;
-  /** Yields `snapshot` first, then every event emitted from this call on. Ends with the signal. */
-  watch(snapshot: readonly RunnerEvent[], signal: AbortSignal): AsyncGenerator<RunnerEvent>;
+  /** Yields `present` first, then every event emitted from this call on. Ends with the signal. */
+  watch(present: readonly RunnerEvent[], signal: AbortSignal): AsyncGenerator<RunnerEvent>;
 }
 
 export function createEvents(): Events {
@@ -22,8 +29,8 @@ export function createEvents(): Events {
         queue.wake();
       }
     },
-    async *watch(snapshot, signal) {
-      const queue = { waiting: [...snapshot], wake: (): void => undefined };
+    async *watch(present, signal) {
+      const queue = { waiting: [...present], wake: (): void => undefined };
       queues.add(queue);
       const onAbort = (): void => {
         queue.wake();

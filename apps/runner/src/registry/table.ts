@@ -31,9 +31,11 @@ export interface LiveSandbox extends KnownSandbox {
   live: Live;
 }
 
+export type TenantRecord = SandboxRecord & { readonly tenant: Tenant };
+
 /** A sandbox that belongs to a tenant, running or not. */
 export interface TenantSandbox extends KnownSandbox {
-  record: SandboxRecord & { tenant: Tenant };
+  record: TenantRecord;
 }
 
 export type RunningSandbox = LiveSandbox & TenantSandbox;
@@ -52,7 +54,7 @@ export function isRunning(sandbox: KnownSandbox): sandbox is RunningSandbox {
 }
 
 /** Whether its tenant is told that it is paused: from the promise of a pause to the end of a resume. */
-export function looksPaused({ record }: TenantSandbox): boolean {
+export function looksPaused({ record }: Pick<TenantSandbox, 'record'>): boolean {
   if (record.state === 'pausing') return record.work?.promised === true;
   if (record.state === 'snapshotting') return record.work?.from === 'paused';
   return record.state === 'paused' || record.state === 'resuming';

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isNodeError } from '@soulbox/base';
-import { isStarted } from '../templates/started-templates.ts';
+import { isStarted } from './started-snapshot.ts';
 
 const templateSchema = z.object({ templateId: z.string() });
 

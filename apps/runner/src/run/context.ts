@@ -1,10 +1,10 @@
 import type { OperationContext } from '../operations/operation-context.ts';
-import type { Router } from '../serve/router.ts';
+import type { SandboxRouter } from '@soulbox/contract';
 import type { DependencyCache } from './dependency-cache.ts';
 
 /** What a run uses. */
 export interface RunContext extends Pick<OperationContext, 'table' | 'activity' | 'logBook'> {
-  readonly router: Pick<Router, 'wake' | 'onGone'>;
+  readonly router: Pick<SandboxRouter, 'wake' | 'onGone'>;
   /** Undefined: this server keeps none. */
   readonly dependencies: DependencyCache | undefined;
 }

@@ -3,25 +3,11 @@ import type { Detection, Execution } from '@soulbox/runtimes';
 import type { Program, ProgramEnd } from '../envd/programs.ts';
 import { notInstalled } from './choose.ts';
 import type { Emit } from './event-stream.ts';
-import type { RunWish } from '../serve/run-from-message.ts';
+import type { RunWish } from './run-request.ts';
 import { launched, launcherProgram, maxReportBytes, parseReport } from './launcher.ts';
 import type { LaunchReport } from './launcher.ts';
 import type { Place } from './run-session.ts';
-import type { RunEvent } from '../serve/run-event-to-message.ts';
-
-export interface Outcome {
-  /** Undefined when a signal ended it. */
-  readonly exitCode: number | undefined;
-  /** Such as SIGKILL; empty when it exited. */
-  readonly signal: string;
-  readonly timedOut: boolean;
-  readonly memoryExceeded: boolean;
-  readonly stdoutTruncated: boolean;
-  readonly stderrTruncated: boolean;
-  readonly executeMs: number;
-  /** 0: not measured. */
-  readonly peakMemoryBytes: number;
-}
+import type { Outcome, RunEvent } from './run-event.ts';
 
 export interface Running {
   readonly place: Place;

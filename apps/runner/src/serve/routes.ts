@@ -9,13 +9,13 @@ import type { RunBuildRequest } from '@soulbox/contract/runner';
 import { isListed } from '@soulbox/templates';
 import { buildFromMessage } from './build-from-message.ts';
 import { streamBuild } from './stream-build.ts';
-import type { RunnerContext } from '../context.ts';
-import { isolationOf } from '../context.ts';
+import { isolationOf } from '../processes/sandbox-host.ts';
+import type { ServeContext } from './serve-context.ts';
 import { createFromMessage, forkFromMessage, parseDurability } from './from-message.ts';
 import { streamOf } from '../run/event-stream.ts';
 import { runFromMessage } from './run-from-message.ts';
 import { runEventToMessage } from './run-event-to-message.ts';
-import type { RunEvent } from './run-event-to-message.ts';
+import type { RunEvent } from '../run/run-event.ts';
 import { runProgram } from '../run/run-program.ts';
 import { forkSandbox } from '../operations/copies/fork.ts';
 import { deleteSnapshot, makeSnapshot } from '../operations/copies/snapshot.ts';
@@ -24,12 +24,14 @@ import { setDeadline } from '../operations/set-deadline.ts';
 import { pauseSandbox } from '../operations/pause/pause.ts';
 import { resumeSandbox } from '../operations/resume/resume.ts';
 import { isTenants } from '../registry/table.ts';
-import { isStarted } from '../templates/started-templates.ts';
+import { isStarted } from '../registry/started-snapshot.ts';
 import { templateToMessage } from './template-to-message.ts';
+import { eventToMessage } from './event-to-message.ts';
+import { metricToMessage } from './metric-to-message.ts';
 import { outcomeToMessage, sandboxToMessage, snapshotToMessage } from './to-message.ts';
 
 /** Serves spec/runner: translates messages, and errors once, at this border. */
-export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): void {
+export function addRunnerRoutes(router: ConnectRouter, context: ServeContext): void {
   const { table, events, templates, metrics, logBook } = context;
 
   const translated = (thrown: unknown): ConnectError => {
@@ -141,12 +143,14 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
             metrics: newestOnly
               ? latest === undefined
                 ? []
-                : [latest]
-              : metrics.range(
-                  sandboxId,
-                  start === undefined ? 0 : timestampMs(start),
-                  end === undefined ? Number.MAX_SAFE_INTEGER : timestampMs(end),
-                ),
+                : [metricToMessage(latest)]
+              : metrics
+                  .range(
+                    sandboxId,
+                    start === undefined ? 0 : timestampMs(start),
+                    end === undefined ? Number.MAX_SAFE_INTEGER : timestampMs(end),
+                  )
+                  .map(metricToMessage),
           };
         }),
       });
@@ -224,11 +228,9 @@ export function addRunnerRoutes(router: ConnectRouter, context: RunnerContext): 
     },
 
     async *watchEvents(_request: unknown, handler: HandlerContext) {
-      const present = table.tenants().map((sandbox) => ({
-        event: { case: 'created' as const, value: { sandbox: sandboxToMessage(sandbox) } },
-      }));
-      const done = { event: { case: 'snapshotDone' as const, value: {} } };
-      yield* events.watch([...present, done], AbortSignal.any([handler.signal, context.stopping]));
+      const present = table.tenants().map(({ record }) => ({ kind: 'created' as const, record }));
+      const over = AbortSignal.any([handler.signal, context.stopping]);
+      for await (const event of events.watch([...present, { kind: 'listed' }], over)) yield eventToMessage(event);
     },
   });
 }

@@ -1,22 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { RunProgramResponseSchema } from '@soulbox/contract/runner';
-import type { Detection } from '@soulbox/runtimes';
-import type { Outcome } from '../run/execute.ts';
-import type { Dependencies } from '../run/prepare.ts';
-
-/** What a run tells, in this order; `log`, `stdout` and `stderr` any number of times. */
-export type RunEvent =
-  | { readonly kind: 'detected'; readonly detection: Detection }
-  | { readonly kind: 'log'; readonly text: Uint8Array }
-  | { readonly kind: 'started'; readonly pid: number }
-  | { readonly kind: 'stdout' | 'stderr'; readonly bytes: Uint8Array }
-  | {
-      readonly kind: 'done';
-      readonly outcome: Outcome;
-      readonly dependencies: Dependencies;
-      readonly detectMs: number;
-      readonly prepareMs: number;
-    };
+import type { RunEvent } from '../run/run-event.ts';
 
 export function runEventToMessage(event: RunEvent): MessageInitShape<typeof RunProgramResponseSchema> {
   switch (event.kind) {

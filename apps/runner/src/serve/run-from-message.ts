@@ -1,30 +1,8 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { RunProgramRequest } from '@soulbox/contract/runner';
 import { languages, permissionNames, runtimeNames } from '@soulbox/runtimes';
-import type { Language, Permissions, RuntimeName } from '@soulbox/runtimes';
-
-/** A run as it was asked for, checked. */
-export interface RunWish {
-  readonly sandboxId: string;
-  readonly subject: { readonly kind: 'code' | 'file' | 'project'; readonly value: string };
-  /** Of a project. */
-  readonly entry: string | undefined;
-  readonly language: Language | undefined;
-  readonly runtime: RuntimeName | undefined;
-  readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  /** Empty: see runner.proto. */
-  readonly cwd: string;
-  readonly user: string;
-  readonly stdin: Uint8Array | 'open' | undefined;
-  readonly timeoutMs: number;
-  readonly outputLimitBytes: number;
-  /** 0: the sandbox's. */
-  readonly memoryMb: number;
-  readonly permissions: Permissions;
-  readonly install: boolean;
-  readonly shareDependencies: boolean;
-}
+import type { Permissions } from '@soulbox/runtimes';
+import type { RunWish } from '../run/run-request.ts';
 
 /** The longest that one run may take: a day. */
 const maxTimeoutMs = 86_400_000;

@@ -17,10 +17,9 @@ import { looksPaused } from '../registry/table.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 
 /** The wire form of a sandbox, as spec/runner has it. */
-export function sandboxToMessage(sandbox: TenantSandbox): Sandbox {
-  const { record } = sandbox;
+export function sandboxToMessage({ record }: Pick<TenantSandbox, 'record'>): Sandbox {
   const { tenant } = record;
-  const isPaused = looksPaused(sandbox);
+  const isPaused = looksPaused({ record });
   return create(SandboxSchema, {
     sandboxId: record.sandboxId,
     teamId: tenant.teamId,

@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 const told = (): (string | undefined)[] =>
-  bench.events.map(({ event }) => (event?.case === 'updated' ? event.value.sandbox?.cause : event?.case));
+  bench.events.map((event) => (event.kind === 'updated' ? event.record.cause : event.kind));
 const isStopped = async (): Promise<unknown> => (await bench.readRecord(sandboxId))?.waitsForRoom;
 
 test('a sandbox that is stopped stands still, its record and an event say why, and so does its log', async () => {

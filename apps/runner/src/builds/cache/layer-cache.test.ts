@@ -6,7 +6,7 @@ import type { Template } from '@soulbox/templates';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openLayerCache } from './layer-cache.ts';
 import type { LayerCache } from './layer-cache.ts';
-import { sweepCache } from './sweep-cache.ts';
+import { sweepCache } from '../../upkeep/sweep-cache.ts';
 
 let directory: string;
 let nowMs: number;

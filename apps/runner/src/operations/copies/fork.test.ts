@@ -26,7 +26,7 @@ const fork = (count: number): Promise<ForkOutcome[]> =>
   });
 const madeOf = (outcomes: ForkOutcome[]): RunningSandbox[] =>
   outcomes.flatMap((outcome) => ('sandbox' in outcome ? [outcome.sandbox] : []));
-const casesOfEvents = (): unknown[] => bench.events.map(({ event }) => event?.case);
+const kindsOfEvents = (): unknown[] => bench.events.map(({ kind }) => kind);
 
 describe('the limit of the host', () => {
   it('holds for all copies at once: one too many and none is made', async () => {
@@ -86,7 +86,7 @@ describe('a copy', () => {
       expect(bench.context.table.all().map(({ record }) => record.sandboxId)).toEqual([source.record.sandboxId]);
       expect((await bench.context.host.store.load()).records).toHaveLength(1);
       expect([...bench.network.policies.keys()]).toEqual([source.record.slot]);
-      expect(casesOfEvents()).not.toContain('created');
+      expect(kindsOfEvents()).not.toContain('created');
     },
   );
 
@@ -123,18 +123,18 @@ describe.each([
     const confirmed = async (): Promise<number> =>
       (await bench.envd.requests()).filter(({ path, body }) => path === '/resumed' && body?.['isCopy'] === true).length;
     await expect.poll(confirmed, { timeout: 5000 }).toBe(2);
-    expect([casesOfEvents(), tenants()]).toEqual([[], [source.record.sandboxId]]);
+    expect([kindsOfEvents(), tenants()]).toEqual([[], [source.record.sandboxId]]);
     seal(undefined);
     const copies = madeOf(await made).map(({ record }) => record.sandboxId);
     expect(new Set(tenants())).toEqual(new Set([source.record.sandboxId, ...copies]));
-    expect(casesOfEvents()).toEqual(['created', 'created', 'checkpointed']);
+    expect(kindsOfEvents()).toEqual(['created', 'created', 'checkpointed']);
   });
 
   it('which fails, nobody has heard of them, and nothing is left of them', async () => {
     const full = new SoulBoxError('disk_full', 'no room for digests');
     vi.spyOn(bench.context.host.states, 'sealLayer').mockRejectedValue(full);
     await expect(fork(2)).rejects.toMatchObject({ reason: 'disk_full' });
-    expect([casesOfEvents(), tenants()]).toEqual([[], [source.record.sandboxId]]);
+    expect([kindsOfEvents(), tenants()]).toEqual([[], [source.record.sandboxId]]);
     expect(bench.context.table.all()).toHaveLength(1);
     expect((await bench.context.host.store.load()).records).toHaveLength(1);
   });

@@ -40,7 +40,7 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
   return await withSource(context, source.sandboxId, async (atHand) => {
     const { teamId } = atHand.source.tenant;
     const done = await makeCopies(context, atHand, { count, timeoutSeconds }, teamId);
-    context.events.emit({ event: { case: 'checkpointed', value: { sandboxId: source.sandboxId, snapshotId: '' } } });
+    context.events.emit({ kind: 'checkpointed', sandboxId: source.sandboxId, snapshotId: '' });
     return done;
   });
 }

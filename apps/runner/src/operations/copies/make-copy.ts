@@ -8,7 +8,6 @@ import type { SandboxRecord, Tenant } from '../../registry/record.ts';
 import { confirmResumed } from '../../processes/confirm.ts';
 import { tellSettings } from '../../processes/reinitialize.ts';
 import type { KnownSandbox, LiveSandbox, RunningSandbox, TenantSandbox } from '../../registry/table.ts';
-import { sandboxToMessage } from '../../serve/to-message.ts';
 import type { CopyOrder } from './order-copies.ts';
 
 /**
@@ -125,6 +124,6 @@ function announce(context: OperationContext, sandbox: RunningSandbox): RunningSa
   const { sandboxId, templateId } = sandbox.record;
   context.metrics.add(sandbox);
   context.logBook.write(sandboxId, 'sandbox created', { templateID: templateId });
-  context.events.emit({ event: { case: 'created', value: { sandbox: sandboxToMessage(sandbox) } } });
+  context.events.emit({ kind: 'created', record: sandbox.record });
   return sandbox;
 }

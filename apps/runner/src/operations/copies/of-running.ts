@@ -16,7 +16,7 @@ import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
 import type { ShortChain } from '../layers/shorten-chain.ts';
 import { sourceFrom } from './source-at-hand.ts';
 import { layersAfter, takeDisk } from '../../processes/take-disk.ts';
-import type { UseSource } from './with-source.ts';
+import type { UseSource } from './source-at-hand.ts';
 
 /**
  * Makes of a running sandbox what copies are made of, and lets it go on as one of them while `use` makes the others. One that

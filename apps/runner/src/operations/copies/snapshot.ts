@@ -29,7 +29,7 @@ export async function makeSnapshot(
     } as const;
     await snapshots.write(snapshot);
     context.logBook.write(sandboxId, 'snapshot made', { snapshotID: snapshotId });
-    events.emit({ event: { case: 'checkpointed', value: { sandboxId, snapshotId } } });
+    events.emit({ kind: 'checkpointed', sandboxId, snapshotId });
     return snapshot;
   });
 }

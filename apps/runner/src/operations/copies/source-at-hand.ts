@@ -18,6 +18,8 @@ export interface SourceAtHand {
   readonly sealMemory: () => Promise<void>;
 }
 
+export type UseSource<T> = (atHand: SourceAtHand) => Promise<T>;
+
 /** One that was sealed before. */
 export function sealedSource(host: SandboxHost, source: CopySource): SourceAtHand {
   return {

@@ -8,9 +8,7 @@ import { withPaused } from './of-paused.ts';
 import { withRunning } from './of-running.ts';
 import { hasSmallDisk, saveBeside } from './save-beside.ts';
 import { shortenChain } from '../layers/shorten-chain.ts';
-import type { SourceAtHand } from './source-at-hand.ts';
-
-export type UseSource<T> = (atHand: SourceAtHand) => Promise<T>;
+import type { UseSource } from './source-at-hand.ts';
 
 /**
  * Calls `use` with what copies of a sandbox are made of, and keeps that until it is done. A running sandbox with a small disk

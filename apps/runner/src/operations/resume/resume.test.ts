@@ -46,9 +46,7 @@ describe('a thaw that fails', () => {
       ...{ state: 'paused', cause: 'resume_failed', stateSinceMs: bench.nowMs, disk: 'kept', slot: 0 },
       saved: { hasMemory: false },
     });
-    expect(bench.events.at(-1)).toMatchObject({
-      event: { case: 'updated', value: { sandbox: { cause: 'resume_failed' } } },
-    });
+    expect(bench.events.at(-1)).toMatchObject({ kind: 'updated', record: { cause: 'resume_failed' } });
     await resume();
     expect([callsOf('restore'), callsOf('start')]).toEqual([[], expect.objectContaining({ length: 2 })]);
     expect(bench.driver.stateOf(sandboxId)).toBe('running');

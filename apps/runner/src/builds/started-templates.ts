@@ -1,14 +1,8 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
-import type { BuildContext } from '../builds/builds.ts';
-import { runBuild } from '../builds/run-build.ts';
-
-const idForm = /^started([a-z0-9]{20})(?:container|gvisor)$/;
-
-/** Whether a snapshot is one of ours: made by the server for a template, and no team's. */
-export function isStarted(snapshotId: string): boolean {
-  return idForm.test(snapshotId);
-}
+import type { BuildContext } from './builds.ts';
+import { runBuild } from './run-build.ts';
+import { startedSnapshotId, templateOfStarted } from '../registry/started-snapshot.ts';
 
 /** Templates of the store whose start command has run: what sandboxes of them are copies of. */
 export interface StartedTemplates {
@@ -42,7 +36,7 @@ export function createStartedTemplates(context: BuildContext, stopping: AbortSig
 
   return {
     async snapshotOf(template, isolation) {
-      const snapshotId = `started${template.templateId}${isolation}`;
+      const snapshotId = startedSnapshotId(template.templateId, isolation);
       if (snapshots.has(snapshotId)) return snapshotId;
       const making =
         underway.get(snapshotId) ??
@@ -58,7 +52,7 @@ export function createStartedTemplates(context: BuildContext, stopping: AbortSig
         (await templates.list()).filter(({ names }) => names.length > 0).map((one) => one.templateId),
       );
       for (const { snapshotId } of snapshots.list()) {
-        const templateId = idForm.exec(snapshotId)?.[1];
+        const templateId = templateOfStarted(snapshotId);
         if (templateId === undefined || wanted.has(templateId)) continue;
         await snapshots.remove(snapshotId);
         background.start(async () => await references.collect());

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { randomId } from '@soulbox/base';
 import { testTemplatesDirectory } from '@soulbox/testing';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { openBuildLab } from '../builds/testing/build-lab.ts';
-import type { BuildLab } from '../builds/testing/build-lab.ts';
+import { openBuildLab } from './testing/build-lab.ts';
+import type { BuildLab } from './testing/build-lab.ts';
 import { findTemplatesInUse } from '../registry/templates-in-use.ts';
 
 let lab: BuildLab;

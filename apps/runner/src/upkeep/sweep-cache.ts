@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
-import type { BuildContext } from '../builds.ts';
-import { layersOf } from './layer-cache.ts';
-import type { CacheItem } from './layer-cache.ts';
+import type { BuildContext } from '../builds/builds.ts';
+import { layersOf } from '../builds/cache/layer-cache.ts';
+import type { CacheItem } from '../builds/cache/layer-cache.ts';
 
 type SweepContext = Omit<BuildContext, 'maker'>;
 

@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { sampleFields } from '../metrics/sample-ring.ts';
+import type { Sample } from '../metrics/sample-ring.ts';
+import { metricToMessage } from './metric-to-message.ts';
+
+const none = Object.fromEntries(sampleFields.map((name) => [name, 0])) as unknown as Sample;
+
+test('figures of bytes and packets are whole numbers on the wire, also above 2^53', () => {
+  const message = metricToMessage({ ...none, cpuCount: 2, memoryRssBytes: 10.4, diskTotalBytes: 10 * 2 ** 60 });
+  expect(message).toMatchObject({ cpuCount: 2, memoryRssBytes: 10n, diskTotalBytes: 10n * 2n ** 60n });
+});
+
+test('shares of a CPU and the time of the sample are kept as they are', () => {
+  const message = metricToMessage({
+    ...none,
+    cpuCount: 1,
+    atMs: 1_800_000_000_500,
+    cpuUsedPct: 50.5,
+    cpuUsedSeconds: 6.5,
+  });
+  expect(message).toMatchObject({ cpuUsedPct: 50.5, cpuUsedSeconds: 6.5 });
+  expect(message.timestamp).toMatchObject({ seconds: 1_800_000_000n, nanos: 500_000_000 });
+});

@@ -1,0 +1,26 @@
+import type { Logger } from '@soulbox/base';
+import type { Cause } from '@soulbox/contract';
+import type { BuildContext } from '../builds/builds.ts';
+import type { CreateContext } from '../operations/create.ts';
+import type { TeamUsage } from '../operations/team-usage.ts';
+import type { Pool } from '../pool/pool.ts';
+import type { DependencyCache } from '../run/dependency-cache.ts';
+import type { TemplateMaker } from '../templates/maker.ts';
+import type { StartedTemplates } from '../builds/started-templates.ts';
+import type { Router } from './router.ts';
+
+/** Everything the runner's routes use. */
+export interface ServeContext extends CreateContext, BuildContext {
+  readonly pool: Pool;
+  readonly maker: TemplateMaker;
+  readonly started: StartedTemplates;
+  readonly router: Router;
+  /** Undefined when it is switched off. */
+  readonly dependencies: DependencyCache | undefined;
+  /** What a team takes of the host's disk. */
+  readonly usageOf: (teamId: string) => TeamUsage;
+  readonly logger: Logger;
+  /** Aborts when the runner stops. */
+  readonly stopping: AbortSignal;
+  readonly end: (sandboxId: string, cause: Cause) => Promise<boolean>;
+}
