@@ -1,5 +1,6 @@
 import type { Client } from '@connectrpc/connect';
-import type { Clock, Logger, Secret } from '@soulbox/base';
+import { measureProcess } from '@soulbox/base';
+import type { Clock, Logger, ProcessFigures, Secret } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { RunnerService } from '@soulbox/contract/runner';
 import type { OutsidePolicy } from '@soulbox/network/outside';
@@ -13,8 +14,6 @@ import type { UploadSigner } from './build-files/signature.ts';
 import { createBuilder } from './builds/builder.ts';
 import type { Builder } from './builds/builder.ts';
 import type { ApiConfig } from './config.ts';
-import { measureLoopLag } from './prometheus/loop-lag.ts';
-import type { LoopLag } from './prometheus/loop-lag.ts';
 import { createRequestFailures } from './prometheus/request-failures.ts';
 import type { RequestFailures } from './prometheus/request-failures.ts';
 import { createRequestDurations } from './prometheus/request-durations.ts';
@@ -46,8 +45,6 @@ export interface ApiContext {
   readonly files: BlobStore;
   /** Of the server's disk. */
   readonly reserve: DiskReserve;
-  /** Lines that the server's log could not take. */
-  readonly droppedLogLines: () => number;
   /** Those of the runner's store. */
   readonly templates: TemplateCatalogue;
   /** Where webhooks may go. */
@@ -60,7 +57,8 @@ export interface ApiContext {
   readonly wrongKeys: WrongKeyBudget;
   readonly durations: RequestDurations;
   readonly failures: RequestFailures;
-  readonly loopLag: LoopLag;
+  /** What this process takes of the host. */
+  readonly measureProcess: () => Promise<ProcessFigures>;
   /** Ids of the snapshots that a request is making or deleting right now: the comparison with the runner leaves them alone. */
   readonly snapshotsUnderway: Set<string>;
   /** Aborted when the server stops: new requests are turned away, loops end. */
@@ -96,7 +94,7 @@ export function createContext(given: ApiParts, stopping: AbortSignal): ApiContex
     wrongKeys: createWrongKeyBudget(parts.clock),
     durations: createRequestDurations(),
     failures: createRequestFailures(),
-    loopLag: measureLoopLag(stopping),
+    measureProcess: measureProcess(stopping, given.droppedLogLines),
     snapshotsUnderway: new Set(),
   };
 }

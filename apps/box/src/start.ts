@@ -13,12 +13,11 @@ import { removeInstanceTraces } from '@soulbox/isolation';
 import { openCheckpointStore } from '@soulbox/checkpoints';
 import { openNetwork } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
-import { startRunner } from '@soulbox/runner';
+import { startRunner, sweepStage } from '@soulbox/runner';
 import { holdableBlobs, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import { refuseHalfRestored } from './backup/restore.ts';
 import { createStage } from './backup/stage.ts';
-import { sweepStage } from './backup/stage-folder.ts';
 import type { BoxConfig } from './config.ts';
 import { ensureDefaultApiKey, ensureMetricsToken } from './credentials.ts';
 import { createDrivers } from './drivers.ts';
@@ -113,6 +112,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
       files,
       reserve,
       outside,
+      droppedLogLines: () => logger.droppedLines(),
       defaultTemplate,
       logger: logger.child({ part: 'runner' }),
     }),
@@ -152,7 +152,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
       functions: functions.service,
       files,
       reserve,
-      stageBackup: createStage({ dataDirectory, runner, functionBlobs, uploads: files }),
+      stageBackup: createStage({ dataDirectory, runner: runnerClient, functionBlobs, uploads: files }),
       droppedLogLines: () => logger.droppedLines(),
       outside,
       metricsToken: await ensureMetricsToken(dataDirectory, config.metricsToken),

@@ -1,10 +1,11 @@
+import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
 import { sleep, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter, FunctionService } from '@soulbox/contract/function-service';
 import { functionMetadataKey } from '@soulbox/contract/functions';
-import type { RunnerService } from '@soulbox/contract/runner';
+import type { RunnerService, Sandbox } from '@soulbox/contract/runner';
 import type { BlobStore, Records } from '@soulbox/storage';
 import type { FunctionsConfig } from './config.ts';
 import type { FunctionsContext } from './context.ts';
@@ -39,8 +40,13 @@ export interface Functions extends AsyncDisposable {
 
 const sweepEveryMs = 60_000;
 const sweepBatch = 500;
+/** A deployment is over, one way or the other, long before. */
+const strayMs = 10 * 60_000;
 
-/** Ends sandboxes and removes blobs that a crash left between two steps, then serves. Nothing is started before it is asked for. */
+/**
+ * Removes blobs that a crash left between two steps, then serves; sandboxes that it left end as soon as the runner is there. Nothing is
+ * started before it is asked for.
+ */
 export async function startFunctions(options: FunctionsOptions): Promise<Functions> {
   const { router, logger, clock = systemClock } = options;
   const stop = new AbortController();
@@ -54,7 +60,6 @@ export async function startFunctions(options: FunctionsOptions): Promise<Functio
     arriving: new Map(),
     stopping: stop.signal,
   };
-  await endStrays(context);
   await dropStrayBlobs(context);
   const stopListening = router.onGone((sandboxId) => context.links.close(sandboxId));
   const sweeping = sweepUntilStop(context);
@@ -70,14 +75,37 @@ export async function startFunctions(options: FunctionsOptions): Promise<Functio
   };
 }
 
-async function endStrays(context: FunctionsContext): Promise<void> {
-  const own = new Set(await context.records.functions.listSandboxIds());
-  const { sandboxes } = await context.runner.listSandboxes({});
-  for (const { sandboxId, metadata } of sandboxes) {
-    if (metadata[functionMetadataKey] === undefined || own.has(sandboxId)) continue;
-    context.logger.info({ sandboxId }, 'sandbox of no function any more');
-    await killSandbox(context, sandboxId);
-  }
+/** Gives the sandboxes that were made for functions and are no function's: whoever made them was killed before they became one's. */
+async function findStrays({ runner, records }: FunctionsContext): Promise<Sandbox[]> {
+  const { sandboxes } = await runner.listSandboxes({});
+  // After the list: what became a function's meanwhile is among them.
+  const own = new Set(await records.functions.listSandboxIds());
+  return sandboxes.filter(
+    ({ sandboxId, metadata }) => metadata[functionMetadataKey] !== undefined && !own.has(sandboxId),
+  );
+}
+
+/**
+ * Ends strays: at first those of before this process began, then those that were strays `strayMs` ago too. A younger one may be about to
+ * become a function's, or serve its last requests for one.
+ */
+function createStraySweep(context: FunctionsContext): () => Promise<void> {
+  const { clock, logger } = context;
+  const startedAt = clock.now();
+  let known: ReadonlyMap<string, number> | undefined;
+  return async () => {
+    const now = clock.now();
+    const before = known;
+    const strays = await findStrays(context);
+    const since = (sandboxId: string): number => before?.get(sandboxId) ?? now;
+    known = new Map(strays.map(({ sandboxId }) => [sandboxId, since(sandboxId)]));
+    for (const { sandboxId, startedAt: madeAt } of strays) {
+      const isOld = before === undefined && madeAt !== undefined && timestampMs(madeAt) < startedAt;
+      if (!isOld && now - since(sandboxId) < strayMs) continue;
+      logger.info({ sandboxId }, 'sandbox of no function any more');
+      await killSandbox(context, sandboxId);
+    }
+  };
 }
 
 /** Nothing is written yet: what no row names now is nobody's. */
@@ -90,10 +118,17 @@ async function dropStrayBlobs({ records, blobs, logger }: FunctionsContext): Pro
   if (dropped > 0) logger.info({ dropped }, 'blobs of no function removed');
 }
 
-/** Values that have expired are gone for readers at once; here they leave the disk. */
-async function sweepUntilStop({ records, blobs, clock, logger, stopping }: FunctionsContext): Promise<void> {
+/** Values that have expired are gone for readers at once; here they leave the disk. Sandboxes that no function has end. */
+async function sweepUntilStop(context: FunctionsContext): Promise<void> {
+  const { records, blobs, clock, logger, stopping } = context;
   const stopped = (): boolean => stopping.aborted;
+  const endStrays = createStraySweep(context);
   while (!stopped()) {
+    try {
+      await endStrays();
+    } catch (err) {
+      logger.debug({ err }, 'sandboxes of no function could not be looked for');
+    }
     try {
       for (const blobKey of await records.kv.removeExpired(clock.now(), sweepBatch)) await blobs.delete(blobKey);
     } catch (err) {

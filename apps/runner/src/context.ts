@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemClock } from '@soulbox/base';
+import { measureProcess, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { limitSandboxesTogether } from '@soulbox/isolation';
 import type { Driver, EnvdRuntime } from '@soulbox/isolation';
@@ -86,6 +86,8 @@ export interface RunnerOptions {
   /** The template whose spares are kept from the start and for good. */
   readonly defaultTemplate: string;
   readonly logger: Logger;
+  /** Lines that the log of this process could not take. */
+  readonly droppedLogLines?: () => number;
   readonly clock?: Clock;
 }
 
@@ -146,6 +148,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     router,
     dependencies: await openDependencies(options, context),
     usageOf: createTeamUsage(context),
+    measureProcess: measureProcess(stopping.signal, options.droppedLogLines ?? (() => 0)),
     logger,
     stopping: stopping.signal,
     end,

@@ -1,9 +1,6 @@
 import { createRouterTransport } from '@connectrpc/connect';
-import type { Transport } from '@connectrpc/connect';
+import type { ConnectRouter, Transport } from '@connectrpc/connect';
 import type { SandboxRouter } from '@soulbox/contract';
-import { stageSandboxes } from './backup/stage-sandboxes.ts';
-import type { Report } from './backup/staged.ts';
-import { stageSnapshots } from './backup/stage-snapshots.ts';
 import { createRunnerContext } from './context.ts';
 import type { RunnerOptions } from './context.ts';
 import { addRunnerRoutes } from './serve/routes.ts';
@@ -12,7 +9,9 @@ import type { KnownSandbox } from './registry/table.ts';
 import { isSpare, isTenants, looksPaused } from './registry/table.ts';
 
 export interface Runner extends AsyncDisposable {
-  /** The way of the control plane to this runner, in memory. */
+  /** Serves what the control plane asks of it (spec/runner). */
+  addRoutes(router: ConnectRouter): void;
+  /** The same for callers in this process. */
   readonly transport: Transport;
   /** The way of the gateway to its sandboxes. */
   readonly router: SandboxRouter;
@@ -22,9 +21,6 @@ export interface Runner extends AsyncDisposable {
   runtimesInUse(): Set<string>;
   /** Sandboxes that run for tenants. */
   runningCount(): number;
-  /** For a backup: see `stageSandboxes` and `stageSnapshots`. */
-  stageSandboxes(directory: string, report: Report, signal: AbortSignal): Promise<void>;
-  stageSnapshots(directory: string, report: Report): Promise<void>;
   /** Ends every sandbox that runs, spares included: for a shutdown that leaves no processes. Paused ones stay, with digests of their disks. */
   endAll(): Promise<void>;
   /** Ends the spares only: for a start that failed later on, when sandboxes of tenants were already adopted. */
@@ -39,10 +35,10 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     const meant = context.table.all().filter(isMeant);
     await Promise.all(meant.map(async ({ record }) => await context.end(record.sandboxId, 'killed')));
   };
+  const addRoutes = (router: ConnectRouter): void => addRunnerRoutes(router, context);
   return {
-    transport: createRouterTransport((router) => {
-      addRunnerRoutes(router, context);
-    }),
+    addRoutes,
+    transport: createRouterTransport(addRoutes),
     router: context.router,
     readyCount: () => context.pool.readyCount(),
     runtimesInUse: () =>
@@ -51,10 +47,6 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
         ...context.snapshots.list().map(({ runtimeName }) => runtimeDirectoryOf(context.host, runtimeName)),
       ]),
     runningCount: () => context.table.running().length,
-    stageSandboxes: async (directory, report, signal) => {
-      await stageSandboxes(context, directory, report, AbortSignal.any([signal, context.stopping]));
-    },
-    stageSnapshots: async (directory, report) => await stageSnapshots(context, directory, report),
     endAll: async () => {
       await end((sandbox) => !(isTenants(sandbox) && looksPaused(sandbox)));
       await context.backgroundDigest.finish();

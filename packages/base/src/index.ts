@@ -11,6 +11,8 @@ export { randomId } from './ids.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
 export { sleep } from './sleep.ts';
+export { measureProcess } from './process-figures.ts';
+export type { ProcessFigures } from './process-figures.ts';
 export { CommandError, run } from './run.ts';
 export type { RunOptions } from './run.ts';
 export { writeFileAtomic } from './atomic-file.ts';

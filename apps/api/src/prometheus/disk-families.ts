@@ -3,17 +3,11 @@ import { gauge } from './text-format.ts';
 import type { MetricFamily } from './text-format.ts';
 
 /** What an operator is woken by before the disk is full, and looks at while it is. */
-export function diskFamilies({ reserve, droppedLogLines }: ApiContext): MetricFamily[] {
+export function diskFamilies({ reserve }: ApiContext): MetricFamily[] {
   const { bytes, isShort } = reserve.room();
   return [
     gauge('soulbox_disk_room_bytes', "Free bytes of the data folder's disk, the server's reserve left out.", bytes),
     gauge('soulbox_disk_reserve_bytes', 'Bytes that are set aside for kills and deletes.', reserve.heldBytes()),
     gauge('soulbox_disk_full', '1 while only kills and deletes work for want of room.', isShort ? 1 : 0),
-    {
-      name: 'soulbox_log_lines_dropped_total',
-      help: 'Log lines that were lost because the log could not be written.',
-      type: 'counter',
-      samples: [{ labels: {}, value: droppedLogLines() }],
-    },
   ];
 }

@@ -1,26 +1,66 @@
-import { readdir, readFile } from 'node:fs/promises';
-import type { LoopLag } from './loop-lag.ts';
-import { gauge } from './text-format.ts';
+import type { ProcessFigures } from '@soulbox/base';
+import type { ApiContext } from '../context.ts';
+import { callRunner } from '../runner/call.ts';
 import type { MetricFamily } from './text-format.ts';
 
-/** Of the server process, under the names that Prometheus' own clients use (prometheus.io/docs/instrumenting/writing_clientlibs). */
-export async function processFamilies(loopLag: LoopLag): Promise<MetricFamily[]> {
-  const memory = process.memoryUsage();
-  const lag = loopLag.read();
-  const limits = await readFile('/proc/self/limits', 'utf8');
-  const fdsMax = /^Max open files\s+(\S+)/m.exec(limits)?.[1] ?? '';
-  return [
-    gauge('process_resident_memory_bytes', 'Memory of the server process.', memory.rss),
-    gauge('soulbox_api_heap_used_bytes', 'JavaScript heap in use.', memory.heapUsed),
-    gauge(
-      'process_start_time_seconds',
-      'Unix time at which the server process started.',
-      Math.round(performance.timeOrigin) / 1000,
-    ),
-    gauge('process_open_fds', 'Open file descriptors.', (await readdir('/proc/self/fd')).length),
-    gauge('process_max_fds', 'How many it may have.', fdsMax === 'unlimited' ? Infinity : Number(fdsMax)),
-    gauge('nodejs_eventloop_lag_p50_seconds', 'Half of the turns of the event loop were less late, in 10 s.', lag.p50),
-    gauge('nodejs_eventloop_lag_p99_seconds', 'All but one of 100 turns were less late, in 10 s.', lag.p99),
-    gauge('nodejs_eventloop_lag_max_seconds', 'The latest turn, in 10 s.', lag.max),
+interface Measured {
+  readonly process: 'control' | 'runner';
+  readonly figures: ProcessFigures;
+}
+
+/** Of each process of the server, under the names that Prometheus' own clients use (prometheus.io/docs/instrumenting/writing_clientlibs). */
+export async function processFamilies(context: ApiContext): Promise<MetricFamily[]> {
+  const processes: Measured[] = [
+    { process: 'control', figures: await context.measureProcess() },
+    { process: 'runner', figures: await askRunner(context) },
   ];
+  const family = (
+    name: string,
+    help: string,
+    valueOf: (figures: ProcessFigures) => number,
+    type: MetricFamily['type'] = 'gauge',
+  ): MetricFamily => ({
+    name,
+    help,
+    type,
+    samples: processes.map(({ process, figures }) => ({ labels: { process }, value: valueOf(figures) })),
+  });
+  return [
+    family('process_resident_memory_bytes', 'Memory of a process of the server.', (of) => of.residentBytes),
+    family('soulbox_process_heap_used_bytes', 'JavaScript heap in use.', (of) => of.heapUsedBytes),
+    family('process_start_time_seconds', 'Unix time at which the process started.', (of) => of.startTimeSeconds),
+    family('process_open_fds', 'Open file descriptors.', (of) => of.openDescriptors),
+    family('process_max_fds', 'How many it may have.', (of) => of.maxDescriptors),
+    family(
+      'nodejs_eventloop_lag_p50_seconds',
+      'Half of the turns of the event loop were less late, in 10 s.',
+      (of) => of.loopLag.p50,
+    ),
+    family(
+      'nodejs_eventloop_lag_p99_seconds',
+      'All but one of 100 turns were less late, in 10 s.',
+      (of) => of.loopLag.p99,
+    ),
+    family('nodejs_eventloop_lag_max_seconds', 'The latest turn, in 10 s.', (of) => of.loopLag.max),
+    family(
+      'soulbox_log_lines_dropped_total',
+      'Log lines that were lost because the log could not be written.',
+      (of) => of.droppedLogLines,
+      'counter',
+    ),
+  ];
+}
+
+async function askRunner({ runner }: ApiContext): Promise<ProcessFigures> {
+  const answer = await callRunner((options) => runner.getProcess({}, options));
+  const most = Number(answer.maxDescriptors);
+  return {
+    residentBytes: Number(answer.residentMemoryBytes),
+    heapUsedBytes: Number(answer.heapUsedBytes),
+    startTimeSeconds: answer.startTimeSeconds,
+    openDescriptors: answer.openDescriptors,
+    maxDescriptors: most === 0 ? Infinity : most,
+    loopLag: { p50: answer.loopLagP50Seconds, p99: answer.loopLagP99Seconds, max: answer.loopLagMaxSeconds },
+    droppedLogLines: Number(answer.droppedLogLines),
+  };
 }

@@ -78,7 +78,7 @@ async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
     runningFamily('Running sandboxes of all teams.', running),
     gauge('soulbox_sandboxes_paused', 'Paused sandboxes of all teams.', live.length - running),
     ...(await poolFamilies(context)),
-    ...(await processFamilies(context.loopLag)),
+    ...(await processFamilies(context)),
     context.failures.family(),
     ...diskFamilies(context),
     ...(await hostDiskFamilies(context)),

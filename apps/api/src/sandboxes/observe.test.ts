@@ -159,7 +159,7 @@ describe('the Prometheus text', () => {
     expect(text).toMatch(
       /soulbox_api_request_duration_seconds_bucket\{method="POST",route="\/v2\/sandboxes",status="201",le="\+Inf"\} 1\n/,
     );
-    expect(text).toMatch(/^process_resident_memory_bytes \d+$/m);
+    expect(text).toMatch(/^process_resident_memory_bytes\{process="control"\} \d+$/m);
     expect(text).toContain('soulbox_sandboxes_running 1\n');
     expect(text).not.toContain(id);
   });
@@ -175,7 +175,8 @@ describe('the Prometheus text', () => {
       'soulbox_request_failures_total{reason="template_being_made"} 1',
     ])
       expect(text).toContain(`${line}\n`);
-    const valueOf = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+    const valueOf = (name: string): number =>
+      Number(new RegExp(`^${name}\\{process="control"\\} (\\S+)$`, 'm').exec(text)?.[1]);
     expect(valueOf('process_open_fds')).toBeGreaterThan(5);
     expect(valueOf('process_max_fds')).toBeGreaterThan(valueOf('process_open_fds'));
     expect(valueOf('nodejs_eventloop_lag_max_seconds')).toBeGreaterThanOrEqual(
@@ -183,6 +184,14 @@ describe('the Prometheus text', () => {
     );
     for (const family of text.matchAll(/^# TYPE (\S+) (\S+)$/gm))
       expect(family[1]?.endsWith('_total')).toBe(family[2] === 'counter');
+  });
+
+  it('tells what each process of the server takes', async () => {
+    const headers = { authorization: `Bearer ${metricsToken}` };
+    const { text } = await api.ask('GET', '/metrics', { key: null, headers });
+    expect(text).toMatch(/^process_resident_memory_bytes\{process="control"\} \d{8,}$/m);
+    expect(text).toMatch(/^process_resident_memory_bytes\{process="runner"\} 7000000$/m);
+    expect(text).toMatch(/^process_max_fds\{process="runner"\} \+Inf$/m);
   });
 
   it('tells each metric of the operator in the table of docs/operations.md, and no other', async () => {

@@ -184,6 +184,7 @@ export function createScriptedRunner(): ScriptedRunner {
       listSandboxes: () => ({ sandboxes: [...sandboxes.values()] }),
       getTeamUsage: () => usage,
       getPool: () => Promise.resolve({ ready: 3, wanted: 4, booting: 1, waiting: 2, failedBoots: 5n }),
+      getProcess: () => ({ residentMemoryBytes: 7_000_000n, openDescriptors: 9, droppedLogLines: 2n }),
       getHostDisk: () =>
         Promise.resolve({
           ...{ totalBytes: 1000n, freeBytes: 600n, reserveBytes: 100n, committedBytes: 200n, toldBytes: 4500n },

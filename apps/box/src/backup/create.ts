@@ -1,7 +1,7 @@
 import { stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
-import { readCpuType } from '@soulbox/runner';
+import { claimStage, readCpuType, stageIn } from '@soulbox/runner';
 import type { Report } from '@soulbox/runner';
 import { emptyFolder, flushFolder, openTarget } from './folders.ts';
 import type { Backup, BackupPart } from './manifest.ts';
@@ -9,7 +9,6 @@ import { backupFormat, writeBackupManifest } from './manifest.ts';
 import { writePart } from './part-file.ts';
 import { findSavers, list, planParts } from './plan-parts.ts';
 import type { PlannedPart } from './plan-parts.ts';
-import { claimStage, stageIn } from './stage-folder.ts';
 
 export interface CreateBackup {
   readonly dataDirectory: string;

@@ -1,13 +1,16 @@
 import { join } from 'node:path';
+import type { Client } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
-import type { Report, Runner } from '@soulbox/runner';
+import { errorFromConnect } from '@soulbox/contract';
+import type { RunnerService, Staged } from '@soulbox/contract/runner';
+import { stageIn } from '@soulbox/runner';
+import type { Report } from '@soulbox/runner';
 import { backupSqliteRecords } from '@soulbox/storage';
 import type { HoldableBlobs } from '@soulbox/storage';
-import { findStageOwner, stageIn } from './stage-folder.ts';
 
 export interface StageParts {
   readonly dataDirectory: string;
-  readonly runner: Runner;
+  readonly runner: Client<typeof RunnerService>;
   readonly functionBlobs: HoldableBlobs;
   readonly uploads: HoldableBlobs;
 }
@@ -25,20 +28,35 @@ export function createStage(parts: StageParts) {
   return async (report: Report, left: AbortSignal): Promise<void> => {
     const { dataDirectory, runner, functionBlobs, uploads } = parts;
     if (isBusy) throw new SoulBoxError('illegal_transition', 'A backup is under way already.');
-    if ((await findStageOwner(dataDirectory)) === undefined)
-      throw new SoulBoxError('illegal_transition', 'Backups are made by "soulbox backup create" on the host.');
     isBusy = true;
     try {
       const stage = stageIn(dataDirectory);
-      await runner.stageSandboxes(stage, report, AbortSignal.any([left, AbortSignal.timeout(timeoutMs)]));
+      const signal = AbortSignal.any([left, AbortSignal.timeout(timeoutMs)]);
+      await follow('sandbox', runner.stageSandboxes({}, { signal }), report, signal);
       await using _values = functionBlobs.holdDeletes();
       await using _uploads = uploads.holdDeletes();
       await backupSqliteRecords(join(dataDirectory, 'records.sqlite'), join(stage, 'records.sqlite'));
-      await runner.stageSnapshots(stage, report);
+      await follow('snapshot', runner.stageSnapshots({}, { signal }), report, signal);
       await functionBlobs.copyInto(join(stage, 'functions'), '');
       await uploads.copyInto(join(stage, 'uploads'), '');
     } finally {
       isBusy = false;
     }
   };
+}
+
+async function follow(
+  what: 'sandbox' | 'snapshot',
+  stream: AsyncIterable<{ readonly staged?: Staged | undefined }>,
+  report: Report,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    for await (const { staged } of stream)
+      if (staged !== undefined)
+        report({ what, id: staged.id, ...(staged.leftOut === '' ? {} : { leftOut: staged.leftOut }) });
+  } catch (thrown) {
+    signal.throwIfAborted();
+    throw errorFromConnect(thrown);
+  }
 }

@@ -12,6 +12,8 @@ import type { Slots } from '../registry/slots.ts';
 /** What making, adopting and removing sandboxes needs. */
 export interface SandboxHost {
   readonly config: RunnerConfig;
+  /** Where sandboxes live: `<dataDirectory>/sandboxes`. */
+  readonly dataDirectory: string;
   /** Ways to wall a sandbox off, by name. */
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;

@@ -9,6 +9,7 @@ import type { RunBuildRequest } from '@soulbox/contract/runner';
 import { isListed } from '@soulbox/templates';
 import { buildFromMessage } from './build-from-message.ts';
 import { streamBuild } from './stream-build.ts';
+import { streamStaging } from './stage-backup.ts';
 import { isolationOf } from '../processes/sandbox-host.ts';
 import type { ServeContext } from './serve-context.ts';
 import { createFromMessage, forkFromMessage, parseDurability } from './from-message.ts';
@@ -226,6 +227,38 @@ export function addRunnerRoutes(router: ConnectRouter, context: ServeContext): v
       const spec = await answer((message: RunBuildRequest) => Promise.resolve(buildFromMessage(message)))(request);
       yield* streamBuild(context, spec, handler.signal);
     },
+
+    async *stageSandboxes(_request: unknown, handler: HandlerContext) {
+      try {
+        yield* streamStaging(context, 'sandboxes', handler.signal);
+      } catch (thrown) {
+        throw translated(thrown);
+      }
+    },
+
+    async *stageSnapshots(_request: unknown, handler: HandlerContext) {
+      try {
+        yield* streamStaging(context, 'snapshots', handler.signal);
+      } catch (thrown) {
+        throw translated(thrown);
+      }
+    },
+
+    getProcess: answer(async () => {
+      const figures = await context.measureProcess();
+      const { loopLag, maxDescriptors } = figures;
+      return {
+        residentMemoryBytes: BigInt(figures.residentBytes),
+        heapUsedBytes: BigInt(figures.heapUsedBytes),
+        startTimeSeconds: figures.startTimeSeconds,
+        openDescriptors: figures.openDescriptors,
+        maxDescriptors: maxDescriptors === Infinity ? 0n : BigInt(maxDescriptors),
+        loopLagP50Seconds: loopLag.p50,
+        loopLagP99Seconds: loopLag.p99,
+        loopLagMaxSeconds: loopLag.max,
+        droppedLogLines: BigInt(figures.droppedLogLines),
+      };
+    }),
 
     async *watchEvents(_request: unknown, handler: HandlerContext) {
       const present = table.tenants().map(({ record }) => ({ kind: 'created' as const, record }));

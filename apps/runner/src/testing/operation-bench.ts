@@ -85,6 +85,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
   const roomFor: string[] = [];
   const host: { -readonly [K in keyof SandboxHost]: SandboxHost[K] } = {
     config: loadConfig(runnerConfigSchema, {}, config),
+    dataDirectory: folder,
     drivers: new Map([[driver.name, driver]]),
     network,
     runtime: { directory: folder, mountPoint: '/.soulbox', command: [], environment: [], forOwnKernel: [] },

@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { existsSync, readdirSync, statfsSync, unlinkSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 
 const mib = 1024 * 1024;
 /**
@@ -22,7 +22,7 @@ const piecesPerStep = 3;
  * Room that is set aside on the disk of a folder, as files of it: `<directory>/0` to `15`. Each is some blocks and an inode. They are
  * given back one at a time to what must not fail when nothing is left: ending, deleting, and recording what has happened.
  *
- * Nothing of it is in memory, so that a command beside a server may use it too.
+ * Nothing of it is in memory: every process of the server, and a command beside it, may give pieces back. Only one fills it up again.
  */
 export interface DiskReserve {
   /** Bytes that are set aside now; 64 MiB when it is whole. */
@@ -65,10 +65,16 @@ export function openDiskReserve(directory: string): DiskReserve {
   };
   /** False when none is left. */
   const giveBack = (): boolean => {
-    const name = held().at(-1);
-    if (name === undefined) return false;
-    unlinkSync(join(directory, name));
-    return true;
+    // Another process may take the same piece at the same moment: then it is the next one's turn.
+    for (const name of held().reverse()) {
+      try {
+        unlinkSync(join(directory, name));
+        return true;
+      } catch (thrown) {
+        if (!isNodeError(thrown) || thrown.code !== 'ENOENT') throw thrown;
+      }
+    }
+    return false;
   };
   const mayRetry = (thrown: unknown, tries: number): boolean =>
     errorFromUnknown(thrown).reason === 'disk_full' && tries < piecesPerStep && giveBack();
@@ -137,7 +143,8 @@ async function fill(directory: string, mayTake: () => boolean): Promise<void> {
 /** A piece has its name only once it is whole. */
 async function writePiece(path: string, block: Uint8Array): Promise<void> {
   const unfinished = `${path}.new`;
-  const file = await open(unfinished, 'w', 0o600);
+  await rm(unfinished, { force: true });
+  const file = await open(unfinished, 'wx', 0o600);
   try {
     for (let written = 0; written < pieceBytes; written += block.length) await file.writeFile(block);
     await rename(unfinished, path);

@@ -2349,6 +2349,161 @@ export declare type WatchEventsResponse_Checkpointed = Message<"soulbox.runner.v
 export declare const WatchEventsResponse_CheckpointedSchema: GenMessage<WatchEventsResponse_Checkpointed>;
 
 /**
+ * What became of a sandbox or snapshot in the making of a backup.
+ *
+ * @generated from message soulbox.runner.v1.Staged
+ */
+export declare type Staged = Message<"soulbox.runner.v1.Staged"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Why it is not in the backup. Empty: it is.
+   *
+   * @generated from field: string left_out = 2;
+   */
+  leftOut: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.Staged.
+ * Use `create(StagedSchema)` to create a new message.
+ */
+export declare const StagedSchema: GenMessage<Staged>;
+
+/**
+ * @generated from message soulbox.runner.v1.StageSandboxesRequest
+ */
+export declare type StageSandboxesRequest = Message<"soulbox.runner.v1.StageSandboxesRequest"> & {
+};
+
+/**
+ * Describes the message soulbox.runner.v1.StageSandboxesRequest.
+ * Use `create(StageSandboxesRequestSchema)` to create a new message.
+ */
+export declare const StageSandboxesRequestSchema: GenMessage<StageSandboxesRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.StageSandboxesResponse
+ */
+export declare type StageSandboxesResponse = Message<"soulbox.runner.v1.StageSandboxesResponse"> & {
+  /**
+   * @generated from field: soulbox.runner.v1.Staged staged = 1;
+   */
+  staged?: Staged | undefined;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.StageSandboxesResponse.
+ * Use `create(StageSandboxesResponseSchema)` to create a new message.
+ */
+export declare const StageSandboxesResponseSchema: GenMessage<StageSandboxesResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.StageSnapshotsRequest
+ */
+export declare type StageSnapshotsRequest = Message<"soulbox.runner.v1.StageSnapshotsRequest"> & {
+};
+
+/**
+ * Describes the message soulbox.runner.v1.StageSnapshotsRequest.
+ * Use `create(StageSnapshotsRequestSchema)` to create a new message.
+ */
+export declare const StageSnapshotsRequestSchema: GenMessage<StageSnapshotsRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.StageSnapshotsResponse
+ */
+export declare type StageSnapshotsResponse = Message<"soulbox.runner.v1.StageSnapshotsResponse"> & {
+  /**
+   * @generated from field: soulbox.runner.v1.Staged staged = 1;
+   */
+  staged?: Staged | undefined;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.StageSnapshotsResponse.
+ * Use `create(StageSnapshotsResponseSchema)` to create a new message.
+ */
+export declare const StageSnapshotsResponseSchema: GenMessage<StageSnapshotsResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetProcessRequest
+ */
+export declare type GetProcessRequest = Message<"soulbox.runner.v1.GetProcessRequest"> & {
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetProcessRequest.
+ * Use `create(GetProcessRequestSchema)` to create a new message.
+ */
+export declare const GetProcessRequestSchema: GenMessage<GetProcessRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetProcessResponse
+ */
+export declare type GetProcessResponse = Message<"soulbox.runner.v1.GetProcessResponse"> & {
+  /**
+   * @generated from field: uint64 resident_memory_bytes = 1;
+   */
+  residentMemoryBytes: bigint;
+
+  /**
+   * @generated from field: uint64 heap_used_bytes = 2;
+   */
+  heapUsedBytes: bigint;
+
+  /**
+   * @generated from field: double start_time_seconds = 3;
+   */
+  startTimeSeconds: number;
+
+  /**
+   * @generated from field: uint32 open_descriptors = 4;
+   */
+  openDescriptors: number;
+
+  /**
+   * 0: as many as it likes.
+   *
+   * @generated from field: uint64 max_descriptors = 5;
+   */
+  maxDescriptors: bigint;
+
+  /**
+   * By how much turns of the event loop came late, in the last 10 s. Seconds.
+   *
+   * @generated from field: double loop_lag_p50_seconds = 6;
+   */
+  loopLagP50Seconds: number;
+
+  /**
+   * @generated from field: double loop_lag_p99_seconds = 7;
+   */
+  loopLagP99Seconds: number;
+
+  /**
+   * @generated from field: double loop_lag_max_seconds = 8;
+   */
+  loopLagMaxSeconds: number;
+
+  /**
+   * Log lines that could not be written, since the start.
+   *
+   * @generated from field: uint64 dropped_log_lines = 9;
+   */
+  droppedLogLines: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetProcessResponse.
+ * Use `create(GetProcessResponseSchema)` to create a new message.
+ */
+export declare const GetProcessResponseSchema: GenMessage<GetProcessResponse>;
+
+/**
  * @generated from enum soulbox.runner.v1.SandboxState
  */
 export enum SandboxState {
@@ -2581,6 +2736,37 @@ export declare const RunnerService: GenService<{
     methodKind: "server_streaming";
     input: typeof RunProgramRequestSchema;
     output: typeof RunProgramResponseSchema;
+  },
+  /**
+   * Puts every sandbox of a tenant, as it is now, into the stage that a backup has made on the host. One message for each. Fails with
+   * illegal_transition when no backup is under way. Whoever drops the stream ends it.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.StageSandboxes
+   */
+  stageSandboxes: {
+    methodKind: "server_streaming";
+    input: typeof StageSandboxesRequestSchema;
+    output: typeof StageSandboxesResponseSchema;
+  },
+  /**
+   * The same for snapshots.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.StageSnapshots
+   */
+  stageSnapshots: {
+    methodKind: "server_streaming";
+    input: typeof StageSnapshotsRequestSchema;
+    output: typeof StageSnapshotsResponseSchema;
+  },
+  /**
+   * What the runner's process takes of the host.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.GetProcess
+   */
+  getProcess: {
+    methodKind: "unary";
+    input: typeof GetProcessRequestSchema;
+    output: typeof GetProcessResponseSchema;
   },
   /**
    * First an event `snapshot_done` after the present sandboxes as `created`, then every change.

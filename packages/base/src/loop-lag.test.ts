@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { sleep } from '@soulbox/base';
+import { sleep } from './sleep.ts';
 import { measureLoopLag } from './loop-lag.ts';
 
 test('a loop that is held up is seen, and one that is free is not', async () => {

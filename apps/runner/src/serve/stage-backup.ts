@@ -1,0 +1,33 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { SoulBoxError } from '@soulbox/base';
+import type { StagedSchema } from '@soulbox/contract/runner';
+import { findStageOwner, stageIn } from '../backup/stage-folder.ts';
+import { stageSandboxes } from '../backup/stage-sandboxes.ts';
+import { stageSnapshots } from '../backup/stage-snapshots.ts';
+import type { Report } from '../backup/staged.ts';
+import { streamOf } from '../run/event-stream.ts';
+import type { ServeContext } from './serve-context.ts';
+
+type StagedMessage = { staged: MessageInitShape<typeof StagedSchema> };
+
+/** Stages all sandboxes, or all snapshots, for the backup that is under way on this host. Throws `illegal_transition` when none is. */
+export async function* streamStaging(
+  context: ServeContext,
+  what: 'sandboxes' | 'snapshots',
+  signal: AbortSignal,
+): AsyncGenerator<StagedMessage> {
+  const { dataDirectory } = context.host;
+  // Where to is never said by the caller.
+  const stage = stageIn(dataDirectory);
+  if ((await findStageOwner(dataDirectory)) === undefined)
+    throw new SoulBoxError('illegal_transition', 'Backups are made by "soulbox backup create" on the host.');
+  yield* streamOf<StagedMessage>(
+    async (emit, left) => {
+      const report: Report = ({ id, leftOut = '' }) => void emit({ staged: { id, leftOut } });
+      await (what === 'sandboxes'
+        ? stageSandboxes(context, stage, report, left)
+        : stageSnapshots(context, stage, report));
+    },
+    AbortSignal.any([signal, context.stopping]),
+  );
+}
