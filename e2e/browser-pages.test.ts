@@ -12,7 +12,7 @@ const domain = server.tls['E2B_DOMAIN'] ?? '';
 
 let browser: Browser;
 beforeAll(async () => {
-  // Names below .localhost are this machine's; the server's own CA is not among those that a browser trusts.
+  // Names under .localhost are this machine's; the server's own CA is not among those that a browser trusts.
   if (hasBrowser) browser = await chromium.launch({ executablePath: program, args: ['--no-sandbox'] });
 });
 afterAll(async () => {
@@ -40,7 +40,7 @@ test.skipIf(!hasBrowser)("e2b's link leads a browser to the sandbox, once it has
     expect((await page.goto(url))?.status()).toBe(401);
     await page.getByLabel('API key').fill('e2b_wrong');
     await page.getByRole('button', { name: 'Show' }).click();
-    await page.getByText('This key is not valid.').waitFor();
+    await page.getByText('The API key is not valid.').waitFor();
     await page.getByLabel('API key').fill(server.plain['E2B_API_KEY'] ?? '');
     await page.getByRole('button', { name: 'Show' }).click();
     await page.getByRole('heading', { name: `Sandbox ${sandbox.sandboxId}` }).waitFor();

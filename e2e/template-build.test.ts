@@ -148,7 +148,7 @@ test('a build in the background is building at once, and ends when another of it
     const status = await Template.getBuildStatus(first);
     return status.status === 'error' && status;
   });
-  expect(end.reason?.message).toMatch(/cancelled/);
+  expect(end.reason?.message).toMatch(/canceled/);
   const done = await until(
     'the second is done',
     async () => {

@@ -6,19 +6,19 @@ import { errors } from './http/schemas.ts';
 /** Documented routes of the E2B API that this version does not offer: what they are called, method and path. */
 const laterRoutes: readonly (readonly [name: string, tag: string, method: HTTPMethods, path: string])[] = [
   ['Changing the network of a running sandbox', 'sandboxes', 'PUT', '/sandboxes/:sandboxID/network'],
-  ['The first way to build templates, by docker push,', 'templates', 'POST', '/templates'],
-  ['The first way to build templates, by docker push,', 'templates', 'POST', '/templates/:templateID'],
-  ['The first way to build templates, by docker push,', 'templates', 'POST', '/templates/:templateID/builds/:buildID'],
+  ['Building templates with docker push', 'templates', 'POST', '/templates'],
+  ['Building templates with docker push', 'templates', 'POST', '/templates/:templateID'],
+  ['Building templates with docker push', 'templates', 'POST', '/templates/:templateID/builds/:buildID'],
   ['Listing volumes', 'volumes', 'GET', '/volumes'],
-  ['Making volumes', 'volumes', 'POST', '/volumes'],
+  ['Creating volumes', 'volumes', 'POST', '/volumes'],
   ['Reading volumes', 'volumes', 'GET', '/volumes/:volumeID'],
   ['Deleting volumes', 'volumes', 'DELETE', '/volumes/:volumeID'],
   ['Listing secrets', 'secrets', 'GET', '/secrets'],
-  ['Making secrets', 'secrets', 'POST', '/secrets'],
+  ['Creating secrets', 'secrets', 'POST', '/secrets'],
   ['Reading secrets', 'secrets', 'GET', '/secrets/:secretID'],
   ['Changing secrets', 'secrets', 'POST', '/secrets/:secretID'],
   ['Deleting secrets', 'secrets', 'DELETE', '/secrets/:secretID'],
-  ['Peak figures of a team', 'teams', 'GET', '/teams/:teamID/metrics/max'],
+  ['Peak metrics of a team', 'teams', 'GET', '/teams/:teamID/metrics/max'],
 ];
 
 /** Each answers 501 in the error form of all others, after the key was checked. */

@@ -150,7 +150,7 @@ describe('the unmodified e2b client', () => {
 
   it('sees a wrong key, a full team and an unknown template as its own errors', async () => {
     await expect(Sandbox.create('base', { ...options, apiKey: 'e2b_00' })).rejects.toBeInstanceOf(AuthenticationError);
-    await expect(Sandbox.create('nope', options)).rejects.toThrow("404: template 'nope' not found");
+    await expect(Sandbox.create('nope', options)).rejects.toThrow('404: Template "nope" was not found.');
     await Promise.all(Array.from({ length: 5 }, () => Sandbox.create('base', options)));
     await expect(Sandbox.create('base', { ...options, retries: 0 })).rejects.toBeInstanceOf(RateLimitError);
   });

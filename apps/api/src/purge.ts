@@ -7,7 +7,7 @@ const everyMs = 10 * 60 * 1000;
 /** Rows of one statement: the database must not be locked for long. */
 const batch = 500;
 
-const neverStarted = { message: 'The build was given up: it was never started.', step: '' };
+const neverStarted = { message: 'The build was abandoned because it was never started.', step: '' };
 
 /** Forgets what is older than the configuration says, now and then until the server stops. */
 export async function purgeUntilStop(context: ApiContext): Promise<void> {

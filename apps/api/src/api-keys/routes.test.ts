@@ -69,7 +69,7 @@ describe('templates', () => {
     expect((await api.ask('GET', '/templates/aliases/default%2Fbase%3Adefault')).status).toBe(200);
     expect((await api.ask('GET', '/templates/aliases/nope')).json).toEqual({
       code: 404,
-      message: "template 'nope' not found",
+      message: 'Template "nope" was not found.',
     });
     expect((await api.ask('GET', '/templates/aliases/..%2F..%2Fetc')).status).toBe(404);
   });

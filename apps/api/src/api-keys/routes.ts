@@ -14,7 +14,7 @@ const nameSchema = z
   .trim()
   .min(1)
   .max(128)
-  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must not hold control characters');
+  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must not contain control characters');
 
 const newKeySchema = z
   .object({
@@ -124,7 +124,7 @@ export function addApiKeyRoutes(app: ApiApp, context: ApiContext): void {
 }
 
 function keyNotFound(id: string): SoulBoxError {
-  return new SoulBoxError('key_not_found', `API key ${quoteForError(id)} not found`);
+  return new SoulBoxError('key_not_found', `API key ${quoteForError(id)} was not found.`);
 }
 
 function keyToWire(record: ApiKeyRecord): z.infer<typeof keySchema> {

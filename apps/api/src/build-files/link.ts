@@ -51,6 +51,6 @@ const hostForm = /^[a-z0-9._-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i;
 function baseUrlOf({ config }: ApiContext, request: FastifyRequest): string {
   if (config.apiUrl !== '') return config.apiUrl;
   const { host = '', 'x-forwarded-proto': scheme } = request.headers;
-  if (!hostForm.test(host)) throw new SoulBoxError('bad_request', 'The Host header names no host.');
+  if (!hostForm.test(host)) throw new SoulBoxError('bad_request', 'The Host header does not name a host.');
   return `${scheme === 'https' ? 'https' : 'http'}://${host}`;
 }

@@ -51,14 +51,14 @@ async function getUploader(
   const team = template && (await context.records.teams.find(template.teamId));
   const grant = { teamId: team?.id ?? '', templateId, hash, expiresAt };
   if (!context.uploadSigner.isValid(grant, signature) || team === undefined)
-    throw new SoulBoxError('unauthorized', 'Unauthorized, this is not a link for an upload. Ask for another.');
+    throw new SoulBoxError('unauthorized', 'Unauthorized, the upload link is not valid. Request a new one.');
   if (expiresAt > context.clock.now()) return team;
-  throw new SoulBoxError('unauthorized', 'Unauthorized, the link for this upload has expired. Ask for another.');
+  throw new SoulBoxError('unauthorized', 'Unauthorized, the upload link has expired. Request a new one.');
 }
 
 /** Throws `bad_request` for an upload that does not say its length, `body_too_large`. */
 function lengthOf({ config }: ApiContext, header: string | undefined): number {
-  if (header === undefined) throw new SoulBoxError('bad_request', 'An upload must have a Content-Length.');
+  if (header === undefined) throw new SoulBoxError('bad_request', 'An upload must have a Content-Length header.');
   const sizeBytes = Number(header);
   if (sizeBytes <= config.buildFileMaxMb * 1024 * 1024) return sizeBytes;
   throw new SoulBoxError('body_too_large', `The archive is larger than ${config.buildFileMaxMb} MiB.`);
@@ -76,7 +76,10 @@ async function takeFile(context: ApiContext, team: TeamRecord, { hash, sizeBytes
   const id = randomId(20);
   const limitMb = context.config.teamBuildFilesMb;
   if (!(await buildFiles.reserve({ id, teamId: team.id, hash, sizeBytes }, limitMb * 1024 * 1024)))
-    throw new SoulBoxError('limit_exceeded', `The files of the team's builds would take more than ${limitMb} MiB.`);
+    throw new SoulBoxError(
+      'limit_exceeded',
+      `The build files of the team would exceed the limit of ${limitMb} MiB. Delete templates or retry later.`,
+    );
   try {
     using _room = await holdHostRoom(context.runner, { bytes: sizeBytes, what: 'The archive' });
     await context.files.put(fileKeyOf(team, hash), arriving(body));
@@ -89,7 +92,7 @@ async function takeFile(context: ApiContext, team: TeamRecord, { hash, sizeBytes
 
 /** The bytes as they come; a sender that falls silent is cut off. Node sees to it that they are as many as announced. */
 async function* arriving(body: IncomingMessage): AsyncGenerator<Uint8Array> {
-  const silence = new SoulBoxError('request_timeout', 'The upload stopped in the middle.');
+  const silence = new SoulBoxError('request_timeout', 'The upload stopped before it was complete. Retry.');
   const idle = setTimeout(() => body.destroy(silence), uploadIdleMs);
   try {
     for await (const chunk of body as AsyncIterable<Uint8Array>) {

@@ -32,7 +32,7 @@ async function baseOfTemplate(context: ApiContext, team: TeamRecord, text: strin
   if ((await findSnapshot(context, team, text)) !== undefined)
     throw new SoulBoxError(
       'bad_request',
-      `fromTemplate: ${quoteForError(text)} is a snapshot; builds begin from templates.`,
+      `fromTemplate: ${quoteForError(text)} is a snapshot. A build must start from a template.`,
     );
   const found = await getOrMakeTemplate(context, team, text);
   if (found.kind === 'store')

@@ -67,7 +67,7 @@ export function createBuilder(parts: ApiParts, stopping: AbortSignal): Builder {
 
   return {
     begin(job) {
-      if (underway.has(job.buildId)) throw new SoulBoxError('internal', `The build ${job.buildId} is under way.`);
+      if (underway.has(job.buildId)) throw new SoulBoxError('internal', `Build "${job.buildId}" is already running.`);
       const cancel = new AbortController();
       // Begun in a microtask, so that `underway` has it first.
       const ended = Promise.resolve().then(() => run(job, cancel.signal));

@@ -104,7 +104,7 @@ describe('a build', () => {
     const second = await requestBuild(api, 'mine');
     expect((await statusOf(api, first)).status).toBe('building');
     const secondRunner = await startBuild(api, second);
-    expect(await statusOf(api, first)).toMatchObject({ status: 'error', reason: { message: /cancelled/ } });
+    expect(await statusOf(api, first)).toMatchObject({ status: 'error', reason: { message: /canceled/ } });
     await until(() => runner.dropped.aborted);
     expect(otherRunner.dropped.aborted).toBe(false);
     secondRunner.finish();
@@ -158,7 +158,7 @@ describe('a build', () => {
   it('cannot be started twice', async () => {
     const build = await requestBuild(api, 'mine');
     await startBuild(api, build);
-    expect((await start(build, { fromImage: 'x' })).json).toMatchObject({ code: 400, message: /started before/ });
+    expect((await start(build, { fromImage: 'x' })).json).toMatchObject({ code: 400, message: /already started/ });
   });
 
   it('fails when the server stops, and when it dies and comes back', async () => {
@@ -292,7 +292,7 @@ describe('what cannot be built', () => {
     [{ type: 'ARG', args: ['A', 'x', 'B'] }, /step 2: ARG takes names and values/],
     [{ type: 'WORKDIR', args: ['/a', '/b'] }, /step 2: WORKDIR takes a path/],
     [{ type: 'USER', args: [] }, /step 2: USER takes a name/],
-    [{ type: 'COPY', args: ['a', 'b'] }, /step 2: COPY needs filesHash/],
+    [{ type: 'COPY', args: ['a', 'b'] }, /step 2: COPY requires filesHash/],
     [{ type: 'ADD', args: ['a', 'b'], filesHash: 'a'.repeat(64) }, /step 2: ADD names files that were not uploaded/],
     [{ type: 'COPY', args: ['a', 'b'], filesHash: '../x' }, /filesHash/],
     [{ type: 'COPY', args: ['a', 'b'], filesHash: 'A'.repeat(64) }, /filesHash/],

@@ -19,7 +19,7 @@ export async function getOwnBuild(
   const template = await getOwnTemplate(context, team, templateID);
   const build = await context.records.builds.find(buildID.toLowerCase());
   if (build?.templateId === template.id) return { template, build };
-  throw new SoulBoxError('build_not_found', `build ${quoteForError(buildID)} not found`);
+  throw new SoulBoxError('build_not_found', `Build ${quoteForError(buildID)} was not found.`);
 }
 
 /** The finished build that a tag points at. Throws `template_not_found`; `text` is how the caller named it. */
@@ -34,6 +34,6 @@ export async function getTaggedBuild(
   if (build !== undefined) return build;
   throw new SoulBoxError(
     'template_not_found',
-    `template ${quoteForError(text)} has no finished build with the tag '${tag}'`,
+    `Template ${quoteForError(text)} has no finished build with the tag "${tag}".`,
   );
 }

@@ -42,7 +42,7 @@ export async function followBuild(parts: ApiParts, job: BuildJob, ends: Ends): P
       await sleep(retryMs, signal);
     }
   } catch (thrown) {
-    if (ends.cancelled.aborted) return failed('The build was cancelled.');
+    if (ends.cancelled.aborted) return failed('The build was canceled.');
     if (ends.stopping.aborted) return failed(stoppedReason.message);
     const error = errorFromConnect(thrown);
     parts.logger.error({ buildId, err: error }, 'a build was interrupted');
@@ -74,14 +74,14 @@ async function followOnce(
 
 /** For builds that the server left behind, whichever way it ended. */
 export const stoppedReason: BuildReason = {
-  message: 'The server stopped while it built this. Build it again: steps that were finished are cached.',
+  message: 'The server stopped during this build. Build it again: finished steps are cached.',
   step: '',
 };
 
 const failed = (message: string, step = ''): BuildOutcome => ({ kind: 'failed', reason: { message, step } });
 
 function madeFrom({ snapshot, envdVersion }: RunBuildResponse_Done) {
-  if (snapshot === undefined) throw new SoulBoxError('internal', 'The runner answered without a snapshot.');
+  if (snapshot === undefined) throw new SoulBoxError('internal', 'The runner returned no snapshot.');
   const { cpuCount, memoryMb, diskSizeMb } = snapshot;
   return { cpuCount, memoryMb, diskSizeMb, envdVersion };
 }
@@ -112,7 +112,7 @@ function createLogWriter({ records }: ApiParts, buildId: string): LogWriter {
       bytesLeft -= log.message.length;
       const isFull = entriesLeft <= 0 || bytesLeft <= 0;
       if (isFull) entriesLeft = 0;
-      const message = 'The log of this build is full; what follows is left out.';
+      const message = 'The log of this build is full. Further lines are discarded.';
       await records.builds.appendLogs(buildId, [isFull ? { ...log, level: 'warn', message } : log]);
     },
   };

@@ -2,7 +2,7 @@ import type { Snapshot } from '@soulbox/contract/runner';
 import type { ApiContext } from '../context.ts';
 import { buildIdFromRunner, isBuildSnapshot, runnerIdOf } from './ids.ts';
 
-const lostReason = { message: 'What this build made is gone from the host. Build it again.', step: '' };
+const lostReason = { message: 'The result of this build is no longer on the host. Build it again.', step: '' };
 
 /** The builds of all teams that must be there, asked before the runner is. */
 export async function listExpectedBuilds(context: ApiContext): Promise<readonly string[]> {

@@ -55,7 +55,10 @@ async function startBuild(
   const now = context.clock.now();
   const start = await context.records.builds.start(build.id, commands, limit, replacedReason, now);
   if (start.outcome === 'too_many')
-    throw new SoulBoxError('limit_exceeded', `The team has the maximum number of builds under way (${limit}).`);
+    throw new SoulBoxError(
+      'limit_exceeded',
+      `The team has reached its limit of ${limit} concurrent builds. Retry when one has finished.`,
+    );
   if (start.outcome !== 'started') throw notWaiting(build.id);
   for (const replaced of start.replaced) context.builder.cancel(replaced);
   const { cpuCount, memoryMb, minFreeDiskMb } = build;
@@ -71,7 +74,10 @@ async function startBuild(
 }
 
 function notWaiting(buildId: string): SoulBoxError {
-  return new SoulBoxError('bad_request', `build ${quoteForError(buildId)} was started before, or given up`);
+  return new SoulBoxError(
+    'bad_request',
+    `Build ${quoteForError(buildId)} was already started or has been abandoned. Request a new build.`,
+  );
 }
 
 /** A template takes over the commands of the one it is made from, each unless it has its own start command. */

@@ -10,13 +10,21 @@ type StepType = (typeof stepTypes)[number];
 
 /** How the runner calls each type, and which numbers of arguments it takes. */
 const forms: Record<StepType, { type: string; takes: string; fits: (args: readonly string[]) => boolean }> = {
-  RUN: { type: 'RUN', takes: 'a command, and a user if need be', fits: (args) => isBetween(args, 1, 2) },
-  COPY: { type: 'COPY', takes: 'source, destination, owner and mode', fits: (args) => isBetween(args, 2, 4) },
-  ADD: { type: 'COPY', takes: 'source, destination, owner and mode', fits: (args) => isBetween(args, 2, 4) },
+  RUN: { type: 'RUN', takes: 'a command and optionally a user', fits: (args) => isBetween(args, 1, 2) },
+  COPY: {
+    type: 'COPY',
+    takes: 'a source, a destination and optionally an owner and a mode',
+    fits: (args) => isBetween(args, 2, 4),
+  },
+  ADD: {
+    type: 'COPY',
+    takes: 'a source, a destination and optionally an owner and a mode',
+    fits: (args) => isBetween(args, 2, 4),
+  },
   WORKDIR: { type: 'WORKDIR', takes: 'a path', fits: (args) => isBetween(args, 1, 1) },
   USER: { type: 'USER', takes: 'a name', fits: (args) => isBetween(args, 1, 1) },
-  ENV: { type: 'ENV', takes: 'names and values in turn', fits: arePairs },
-  ARG: { type: 'ENV', takes: 'names and values in turn', fits: arePairs },
+  ENV: { type: 'ENV', takes: 'pairs of a name and a value', fits: arePairs },
+  ARG: { type: 'ENV', takes: 'pairs of a name and a value', fits: arePairs },
 };
 
 function isBetween(args: readonly string[], min: number, max: number): boolean {
@@ -43,10 +51,10 @@ export async function stepsToRunner(
     if (!form.fits(args)) refuse(index, `takes ${form.takes}`);
     const step = { type: form.type, args, force };
     if (form.type !== 'COPY') result.push(step);
-    else if (filesHash === undefined) refuse(index, 'needs filesHash');
+    else if (filesHash === undefined) refuse(index, 'requires filesHash');
     else {
       if (!present.has(filesHash) && !(await findFile(context, team, filesHash)))
-        refuse(index, `names files that were not uploaded (${filesHash})`);
+        refuse(index, `refers to files that were not uploaded (${filesHash})`);
       present.add(filesHash);
       result.push({ ...step, filesHash, filesBlobKey: fileKeyOf(team, filesHash) });
     }

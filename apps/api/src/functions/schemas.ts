@@ -17,13 +17,16 @@ const namesFault = 'has a name that is not of the form [A-Za-z_][A-Za-z0-9_]*';
 
 export const functionName = z
   .string()
-  .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, 'must be 1 to 40 of a-z, 0-9 and -, with no - at either end')
+  .regex(
+    /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/,
+    'must have 1 to 40 characters of a-z, 0-9 and -, and must not start or end with -',
+  )
   .describe('Unique on the server: the function answers at `fn-<name>.<domain>`.');
 
 /** Of a namespace that a binding means. */
 export const namespaceName = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'must be 1 to 64 of A-Z, a-z, 0-9, _ and -');
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'must have 1 to 64 characters of A-Z, a-z, 0-9, _ and -');
 
 export const functionParams = z.object({ name: z.string() });
 export const secretParams = z.object({ name: z.string(), secret: z.string() });
@@ -113,10 +116,10 @@ export const invokeSchema = z
     path: z
       .string()
       .max(8192)
-      .regex(/^\/[\x21-\x7e]*$/, 'must begin with / and be plain ASCII')
+      .regex(/^\/[\x21-\x7e]*$/, 'must start with / and consist of ASCII characters')
       .default('/'),
     headers: stringMap({ entries: 64, keyBytes: 128, valueBytes: 8192 }, 'Of the request.')
-      .refine(isHeaderMap, 'holds something that is no HTTP header')
+      .refine(isHeaderMap, 'must contain valid HTTP headers only')
       .default({}),
     body: z
       .string()

@@ -4,6 +4,7 @@ import type { ApiContext } from '../context.ts';
 
 /** Throws `not_implemented` on a server without functions. */
 export function getFunctions({ functions }: ApiContext): FunctionService {
-  if (functions === undefined) throw new SoulBoxError('not_implemented', 'This server has no edge functions.');
+  if (functions === undefined)
+    throw new SoulBoxError('not_implemented', 'Edge functions are not available on this server.');
   return functions;
 }

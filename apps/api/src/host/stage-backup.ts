@@ -29,7 +29,8 @@ export function addStageBackupRoute(app: ApiApp, context: ApiContext): void {
     },
     async (_request, reply) => {
       const { stageBackup } = context;
-      if (stageBackup === undefined) throw new SoulBoxError('not_implemented', 'This server makes no backups.');
+      if (stageBackup === undefined)
+        throw new SoulBoxError('not_implemented', 'Backups are not available on this server.');
       const left = new AbortController();
       reply.raw.once('close', () => {
         if (!reply.raw.writableFinished) left.abort(new Error('the client left'));

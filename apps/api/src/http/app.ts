@@ -92,7 +92,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   app.setErrorHandler((thrown, request, reply) => answerError(thrown, request, reply, context));
   app.setNotFoundHandler((request, reply) => {
     const methods = allowed.of(request.url);
-    if (methods.length === 0) throw new SoulBoxError('route_not_found', 'There is no such route.');
+    if (methods.length === 0) throw new SoulBoxError('route_not_found', 'The route was not found.');
     void reply.header('allow', methods.join(', '));
     throw new SoulBoxError('method_not_allowed', `The method ${request.method} is not allowed for this route.`);
   });
@@ -108,7 +108,7 @@ function readJsonOnly(app: ApiApp): void {
     else
       void parse(request, body as string, (error, value) => {
         if (error === null) done(null, value);
-        else done(new SoulBoxError('bad_request', 'The body is not valid JSON.', { cause: error }));
+        else done(new SoulBoxError('bad_request', 'The request body is not valid JSON.', { cause: error }));
       });
   });
 }

@@ -41,17 +41,17 @@ function errorFromFastify(thrown: unknown): SoulBoxError | undefined {
     return new SoulBoxError('bad_request', `The request is not valid: ${(thrown as unknown as Error).message}`);
   switch (thrown.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new SoulBoxError('body_too_large', `The body is larger than ${bodyBytesMax} bytes.`);
+      return new SoulBoxError('body_too_large', `The request body is larger than ${bodyBytesMax} bytes.`);
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new SoulBoxError('unsupported_media_type', 'The Content-Type must be application/json.');
     case 'FST_ERR_MAX_PARAM_LENGTH':
-      return new SoulBoxError('route_not_found', 'A part of the path is too long.');
+      return new SoulBoxError('route_not_found', 'A segment of the path is too long.');
     case 'FST_ERR_BAD_URL':
       return new SoulBoxError('bad_request', 'The URL is not valid.');
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-      return new SoulBoxError('bad_request', 'The body does not have the length that Content-Length says.');
+      return new SoulBoxError('bad_request', 'The length of the request body does not match Content-Length.');
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
-      return new SoulBoxError('bad_request', 'The body is not valid JSON.');
+      return new SoulBoxError('bad_request', 'The request body is not valid JSON.');
     default:
       return undefined;
   }

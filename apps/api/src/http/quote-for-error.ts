@@ -1,5 +1,5 @@
 /** A value of a caller as error messages repeat it: in quotes, without control characters, at most 64 characters. */
 export function quoteForError(text: string): string {
   const short = text.length > 64 ? `${text.slice(0, 64)}…` : text;
-  return `'${short.toWellFormed().replace(/[^\P{C}]/gu, '?')}'`;
+  return `"${short.toWellFormed().replace(/[^\P{C}]/gu, '?')}"`;
 }

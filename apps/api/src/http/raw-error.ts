@@ -7,9 +7,9 @@ import { requestIdFrom } from './request-log.ts';
 /** Node's codes for requests that never became one (nodejs.org/api/http.html, event `clientError`). */
 function errorFromParser(code: string | undefined): SoulBoxError {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
-    return new SoulBoxError('request_timeout', 'The request did not arrive completely in time.');
+    return new SoulBoxError('request_timeout', 'The request was not received within the time limit.');
   if (code === 'HPE_HEADER_OVERFLOW') return new SoulBoxError('bad_request', 'The headers are larger than 16 KiB.');
-  return new SoulBoxError('bad_request', 'This is not a valid HTTP request.');
+  return new SoulBoxError('bad_request', 'The HTTP request is not valid.');
 }
 
 /** Answers on the bare socket, in the same form as every other error, and closes it. */

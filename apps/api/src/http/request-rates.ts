@@ -29,7 +29,7 @@ export async function createRequestRates(app: FastifyInstance, config: ApiConfig
       void reply.header('retry-after', String(Math.max(1, state.ttlInSeconds)));
       throw new SoulBoxError(
         'rate_exceeded',
-        `More than ${max} requests of this ${what} within ${windowMs / 1000} s. Retry in a moment.`,
+        `This ${what} sent more than ${max} requests within ${windowMs / 1000} s. Retry in a moment.`,
       );
     };
   };

@@ -17,7 +17,7 @@ export async function addFrontPage(app: ApiApp, { config }: ApiContext): Promise
     { config: { auth: 'none' }, schema: { hide: true, params: z.object({ name: z.string() }) } },
     (request, reply) => {
       const text = documents.get(request.params.name);
-      if (text === undefined) throw new SoulBoxError('route_not_found', 'There is no such page.');
+      if (text === undefined) throw new SoulBoxError('route_not_found', 'The page was not found.');
       return reply.headers({ ...pageHeaders, 'content-type': 'text/plain; charset=utf-8' }).send(text);
     },
   );

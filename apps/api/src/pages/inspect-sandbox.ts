@@ -46,7 +46,7 @@ export function addInspectPage(app: ApiApp, context: ApiContext): void {
       const { sandboxID } = request.params;
       const key = (request.body as { readonly key?: string } | undefined)?.key?.trim() ?? '';
       if (!canBeCookie(key) || (await tryKey(key, context)) === undefined)
-        return await sendForm(reply, sandboxID, { code: 401, fault: 'This key is not valid.' });
+        return await sendForm(reply, sandboxID, { code: 401, fault: 'The API key is not valid.' });
       // Seen by GET, so that a reload does not send the key again.
       return await reply
         .header('set-cookie', keyCookie(request, key))
@@ -66,7 +66,7 @@ function refuseOtherOrigins(request: FastifyRequest): void {
   const { origin, host } = request.headers;
   if (origin === undefined) return;
   if (!URL.canParse(origin) || new URL(origin).host !== host)
-    throw new SoulBoxError('forbidden', 'This form belongs to another page.');
+    throw new SoulBoxError('forbidden', 'The form was sent from another origin.');
 }
 
 async function sendForm(

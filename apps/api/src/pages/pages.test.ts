@@ -89,7 +89,7 @@ test.each(['e2b_0000000000000000000000000000000000000000', '', 'a b', `x\r\nset-
   async (key) => {
     const answer = await signIn({ key });
     expect([answer.status, answer.headers.get('set-cookie')]).toEqual([401, null]);
-    expect(await answer.text()).toContain('This key is not valid.');
+    expect(await answer.text()).toContain('The API key is not valid.');
   },
 );
 

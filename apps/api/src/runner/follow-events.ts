@@ -79,7 +79,7 @@ async function followOnce(context: ApiContext, signal: AbortSignal, onSynced: ()
   } catch (thrown) {
     throw errorFromConnect(thrown);
   }
-  if (!signal.aborted) throw new SoulBoxError('runner_unavailable', 'The runner ended the stream of events.');
+  if (!signal.aborted) throw new SoulBoxError('runner_unavailable', 'The runner closed the event stream.');
 }
 
 async function applyEvent(context: ApiContext, event: WatchEventsResponse['event']): Promise<void> {

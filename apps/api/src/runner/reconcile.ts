@@ -34,7 +34,7 @@ async function* listInRunner(context: ApiContext): AsyncGenerator<Sandbox> {
       if (event.case === 'snapshotDone') return;
       if (event.case === 'created' && event.value.sandbox !== undefined) yield event.value.sandbox;
     }
-    throw new SoulBoxError('runner_unavailable', 'The runner ended the list of its sandboxes.');
+    throw new SoulBoxError('runner_unavailable', 'The runner closed the list of its sandboxes before it was complete.');
   } catch (thrown) {
     throw errorFromConnect(thrown);
   } finally {

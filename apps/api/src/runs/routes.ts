@@ -52,7 +52,7 @@ export function addRunRoutes(app: ApiApp, context: ApiContext): void {
 
 function checkStreamed({ timeout, stdinOpen, outputLimit = 0 }: Run, isStreamed: boolean): void {
   if (isStreamed) return;
-  const needs = `needs a streamed answer (Accept: ${streamType})`;
+  const needs = `requires a streamed response (Accept: ${streamType})`;
   if (stdinOpen) throw new SoulBoxError('bad_request', `stdinOpen ${needs}.`);
   if (timeout > runLimits.answeredSeconds)
     throw new SoulBoxError('bad_request', `A timeout above ${runLimits.answeredSeconds} s ${needs}.`);

@@ -6,7 +6,10 @@ import { stringMap } from '../sandboxes/string-map.ts';
 const text = (maxBytes: number) =>
   z
     .string()
-    .refine((value) => value.isWellFormed() && !value.includes('\0'), 'holds a NUL or a broken surrogate pair')
+    .refine(
+      (value) => value.isWellFormed() && !value.includes('\0'),
+      'must not contain a NUL or a broken surrogate pair',
+    )
     .refine((value) => Buffer.byteLength(value) <= maxBytes, `is larger than ${maxBytes} bytes`);
 
 const path = text(runLimits.pathBytes).refine((value) => value !== '', 'must not be empty');
@@ -14,7 +17,9 @@ const path = text(runLimits.pathBytes).refine((value) => value !== '', 'must not
 const permission = z.union([
   z.boolean(),
   z
-    .array(text(runLimits.pathBytes).refine((value) => value !== '' && !value.includes(','), 'must not hold a comma'))
+    .array(
+      text(runLimits.pathBytes).refine((value) => value !== '' && !value.includes(','), 'must not contain a comma'),
+    )
     .max(runLimits.permissionEntries),
 ]);
 
@@ -34,7 +39,7 @@ export const runSchema = z
       .default(false)
       .describe('Its input stays open: feed the pid of `started` through envd. Streamed answers only.'),
     envVars: stringMap(envLimits, 'Added to the environment of the sandbox.')
-      .refine((map) => Object.keys(map).every((name) => !name.includes('=')), 'has a name with =')
+      .refine((map) => Object.keys(map).every((name) => !name.includes('=')), 'must not have a name that contains =')
       .default({}),
     cwd: path.optional().describe("Working folder. Absent: the project, the file's folder, or the default folder."),
     user: z.string().min(1).max(256).optional().describe("Absent: the sandbox's default user."),
@@ -74,7 +79,7 @@ export const runSchema = z
     ({ code, file, project }) => [code, file, project].filter((one) => one !== undefined).length === 1,
     'Exactly one of code, file and project must be given.',
   )
-  .refine(({ entry, project }) => entry === undefined || project !== undefined, 'An entry needs a project.')
+  .refine(({ entry, project }) => entry === undefined || project !== undefined, 'entry requires project.')
   .refine(({ stdin, stdinOpen }) => stdin === undefined || !stdinOpen, 'Give stdin or stdinOpen, not both.')
   .meta({ id: 'Run' });
 

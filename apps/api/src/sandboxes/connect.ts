@@ -96,8 +96,5 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
 }
 
 function alreadyRunning(id: string): SoulBoxError {
-  return new SoulBoxError(
-    'illegal_transition',
-    `sandbox ${quoteForError(id)} is running: it cannot go from running to running`,
-  );
+  return new SoulBoxError('illegal_transition', `Sandbox ${quoteForError(id)} is already running.`);
 }

@@ -87,7 +87,10 @@ describe('creating a sandbox', () => {
   ])('answers 404 for the template %j', async (templateID) => {
     const answer = await create({ templateID });
     expect(answer.status).toBe(404);
-    expect(answer.json).toEqual({ code: 404, message: expect.stringMatching(/^template '.*' not found$/) as string });
+    expect(answer.json).toEqual({
+      code: 404,
+      message: expect.stringMatching(/^Template ".*" was not found\.$/) as string,
+    });
   });
 
   it('omits the alias of a template without a name', async () => {

@@ -94,7 +94,7 @@ async function askRunner(context: ApiContext, caller: Caller, source: Source, bo
     (options) => context.runner.createSandbox(requestToRunner(caller, source, body), options),
     runnerCreateMs,
   );
-  if (sandbox === undefined) throw new SoulBoxError('internal', 'The runner answered without a sandbox.');
+  if (sandbox === undefined) throw new SoulBoxError('internal', 'The runner returned no sandbox.');
   return sandbox;
 }
 

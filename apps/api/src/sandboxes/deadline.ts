@@ -27,7 +27,7 @@ export function refusePaused({ id, state }: SandboxRecord): void {
   if (state !== 'paused') return;
   throw new SoulBoxError(
     'illegal_transition',
-    `sandbox ${quoteForError(id)} is paused and has no timeout: connect to it to go from paused to running`,
+    `Sandbox ${quoteForError(id)} is paused and has no timeout. Connect to it to resume it.`,
   );
 }
 

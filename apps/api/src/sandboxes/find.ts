@@ -16,12 +16,12 @@ export function aliveAfter(context: ApiContext): number {
 
 /** A sandbox that nobody of this team ever had, or whose row was purged. */
 export function sandboxNotFound(id: string): SoulBoxError {
-  return new SoulBoxError('sandbox_not_found', `sandbox ${quoteForError(id)} not found`);
+  return new SoulBoxError('sandbox_not_found', `Sandbox ${quoteForError(id)} was not found.`);
 }
 
 /** The same, telling the owner why and when it ended. */
 function sandboxEnded({ id, cause, stateSince }: Pick<SandboxRecord, 'id' | 'cause' | 'stateSince'>): SoulBoxError {
-  const message = `sandbox ${quoteForError(id)} not found: it ended at ${timeToWire(stateSince)} (${cause})`;
+  const message = `Sandbox ${quoteForError(id)} was not found. It ended at ${timeToWire(stateSince)} (${cause}).`;
   return new SoulBoxError('sandbox_not_found', message);
 }
 
@@ -55,7 +55,7 @@ export function refuseFunctions({ metadata }: SandboxRecord): void {
   if (name === undefined) return;
   throw new SoulBoxError(
     'bad_request',
-    `This is the sandbox of the function ${quoteForError(name)}; it is not copied.`,
+    `The sandbox belongs to the function ${quoteForError(name)} and cannot be copied.`,
   );
 }
 
@@ -92,6 +92,6 @@ async function endOf(context: ApiContext, { id, teamId }: SandboxRecord): Promis
 }
 
 function changedMeanwhile(id: string): SoulBoxError {
-  const message = `sandbox ${quoteForError(id)} changed its state while the request was carried out: try again`;
+  const message = `Sandbox ${quoteForError(id)} changed its state during the request. Retry.`;
   return new SoulBoxError('illegal_transition', message);
 }

@@ -20,12 +20,12 @@ const endAtOf = async (): Promise<number> => {
 const secondsLeft = async (): Promise<number> => Math.round((await endAtOf()) / 1000 - Date.now() / 1000);
 /** What the runner was asked last. */
 const lastCall = () => api.runner.stateRequests.at(-1);
-const notFound = (name = id) => ({ code: 404, message: `sandbox '${name}' not found` });
+const notFound = (name = id) => ({ code: 404, message: `Sandbox "${name}" was not found.` });
 /** What the owner is told of a sandbox that was there. */
 const ended = (cause: string) => ({
   code: 404,
   message: expect.stringMatching(
-    new RegExp(`^sandbox '${id}' not found: it ended at \\d{4}-[\\dT:.-]+Z \\(${cause}\\)$`),
+    new RegExp(`^Sandbox "${id}" was not found\\. It ended at \\d{4}-[\\dT:.-]+Z \\(${cause}\\)\\.$`),
   ) as string,
 });
 

@@ -8,7 +8,7 @@ export function refuseContradictions({ autoPause, autoPauseMemory, autoResume }:
   if (autoPause !== true || autoPauseMemory !== false || autoResume?.enabled !== true) return;
   throw new SoulBoxError(
     'bad_request',
-    'autoResume: a sandbox that is paused without its memory cannot be resumed by traffic; leave autoPauseMemory true.',
+    'autoResume: traffic cannot resume a sandbox that was paused without its memory. Leave autoPauseMemory true.',
   );
 }
 

@@ -123,7 +123,7 @@ async function filterOf(context: ApiContext, caller: Caller, query: Filter) {
 async function templateOf(context: ApiContext, caller: Caller, text: string): Promise<string> {
   const reference = parseTemplateReference(text);
   if (text.includes(':') || reference?.tag !== undefined)
-    throw new SoulBoxError('bad_request', 'template: name it without a tag.');
+    throw new SoulBoxError('bad_request', 'template: must not have a tag.');
   if (reference === undefined) return text;
   return (await findTemplateId(context, caller.team, text)) ?? reference.name;
 }

@@ -9,10 +9,10 @@ export function parseMetadataFilter(text: string | undefined): Record<string, st
   if (text === undefined || text === '') return {};
   const pairs = [...new URLSearchParams(text)];
   if (pairs.length > metadataLimits.entries)
-    throw new SoulBoxError('bad_request', `metadata: at most ${metadataLimits.entries} pairs can be asked for.`);
+    throw new SoulBoxError('bad_request', `metadata: a filter has at most ${metadataLimits.entries} pairs.`);
   try {
     return Object.fromEntries(pairs.map(([key, value]) => [decodeURIComponent(key), decodeURIComponent(value)]));
   } catch (thrown) {
-    throw new SoulBoxError('bad_request', 'metadata: the keys and values must be percent-encoded.', { cause: thrown });
+    throw new SoulBoxError('bad_request', 'metadata: keys and values must be percent-encoded.', { cause: thrown });
   }
 }

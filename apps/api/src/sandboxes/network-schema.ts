@@ -19,7 +19,10 @@ function isDomain(text: string): boolean {
 const destination = z
   .string()
   .max(255)
-  .refine((text) => !isIPv6(text.split('/')[0] ?? ''), 'IPv6 is not available: sandboxes have an IPv4 address only')
+  .refine(
+    (text) => !isIPv6(text.split('/')[0] ?? ''),
+    'must not be an IPv6 address: sandboxes have an IPv4 address only',
+  )
   .refine((text) => isIpv4Block(text) || isDomain(text), 'must be an IPv4 address, a CIDR block or a domain');
 
 const denied = z.string().refine(isIpv4Block, 'must be an IPv4 address or a CIDR block');

@@ -44,7 +44,7 @@ const common = {
     )
     .optional(),
   envVars: stringMap(envLimits, 'Environment of every command in the sandbox.')
-    .refine((map) => Object.keys(map).every((name) => !name.includes('=')), 'has a name with =')
+    .refine((map) => Object.keys(map).every((name) => !name.includes('=')), 'must not have a name that contains =')
     .optional(),
   mcp: z.record(z.string(), z.unknown()).nullish().describe('Used by the client; needs a template that serves it.'),
   iam: z

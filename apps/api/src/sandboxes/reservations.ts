@@ -43,6 +43,6 @@ async function begin(context: ApiContext, caller: Caller, wanted: Wanted): Promi
   if (await context.records.sandboxes.beginCreation(creation, limit, aliveAfter(context))) return;
   throw new SoulBoxError(
     'too_many_sandboxes',
-    `you have reached the maximum number of concurrent sandboxes (${limit}); kill some or retry later`,
+    `The team has reached the maximum number of concurrent sandboxes (${limit}). Kill some or retry later.`,
   );
 }

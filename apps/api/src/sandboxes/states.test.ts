@@ -66,7 +66,7 @@ describe('pausing', () => {
     const again = await post('/pause');
     expect(again.json).toEqual({
       code: 409,
-      message: `sandbox '${id}' is paused: it cannot go from paused to pausing`,
+      message: `Sandbox "${id}" is already paused.`,
     });
   });
 
@@ -91,15 +91,15 @@ describe('pausing', () => {
 
   it('of an unknown, foreign or ended one is 404; its owner is told why it ended', async () => {
     const unknown = await api.ask('POST', '/sandboxes/inone/pause');
-    expect(unknown.json).toEqual({ code: 404, message: "sandbox 'inone' not found" });
+    expect(unknown.json).toEqual({ code: 404, message: 'Sandbox "inone" was not found.' });
     api.runner.end(id, 'idle');
     await until(async () => (await api.records.sandboxes.find(id))?.state === 'ended');
     expect((await post('/pause')).json).toMatchObject({
       code: 404,
-      message: expect.stringMatching(/ \(idle\)$/) as string,
+      message: expect.stringMatching(/ \(idle\)\.$/) as string,
     });
     const foreign = await api.ask('POST', `/sandboxes/${id}/pause`, { key: api.otherKey });
-    expect(foreign.json).toEqual({ code: 404, message: `sandbox '${id}' not found` });
+    expect(foreign.json).toEqual({ code: 404, message: `Sandbox "${id}" was not found.` });
   });
 
   it('that the runner does not find and has a moment later is 409, and no sandbox is lost for it', async () => {
@@ -115,7 +115,7 @@ describe('pausing', () => {
       setTimeout(() => api.runner.end(id, 'damaged'), 50);
       return Promise.resolve();
     };
-    expect((await post('/pause')).json).toMatchObject({ message: expect.stringMatching(/ \(damaged\)$/) as string });
+    expect((await post('/pause')).json).toMatchObject({ message: expect.stringMatching(/ \(damaged\)\.$/) as string });
   });
 });
 
@@ -149,7 +149,7 @@ describe('resuming', () => {
     expect((await post('/connect', { timeout: 10 })).status).toBe(200);
     expect((await post('/resume')).json).toEqual({
       code: 409,
-      message: `sandbox '${id}' is running: it cannot go from running to running`,
+      message: `Sandbox "${id}" is already running.`,
     });
   });
 
@@ -202,7 +202,7 @@ describe('a paused sandbox', () => {
     const answer = await post(path, body);
     expect(answer.json).toEqual({
       code: 409,
-      message: `sandbox '${id}' is paused and has no timeout: connect to it to go from paused to running`,
+      message: `Sandbox "${id}" is paused and has no timeout. Connect to it to resume it.`,
     });
     expect((await idsIn('?state=paused')).ids).toEqual([id]);
   });

@@ -19,7 +19,7 @@ function faultOf(map: Readonly<Record<string, string>>, limits: StringMapLimits)
   if (pairs.length > limits.entries) return `has ${pairs.length} entries, at most ${limits.entries} are allowed`;
   for (const [key, value] of pairs) {
     if (key === '') return 'has an empty key';
-    if (!isCleanText(key) || !isCleanText(value)) return 'holds a NUL or a broken surrogate pair';
+    if (!isCleanText(key) || !isCleanText(value)) return 'must not contain a NUL or a broken surrogate pair';
     if (Buffer.byteLength(key) > limits.keyBytes) return `has a key of more than ${limits.keyBytes} bytes`;
     if (Buffer.byteLength(value) > limits.valueBytes) return `has a value of more than ${limits.valueBytes} bytes`;
   }

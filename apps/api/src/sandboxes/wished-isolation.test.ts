@@ -69,7 +69,7 @@ describe('the wall of a create', () => {
     ['header and metadata', { body: metadata('gvisor'), headers: header('container') }],
   ])('is refused when %s contradict each other', async (_what, ask) => {
     const answer = await create(ask);
-    expect(answer.json).toEqual({ code: 400, message: expect.stringContaining('name one isolation') as string });
+    expect(answer.json).toEqual({ code: 400, message: expect.stringContaining('Choose one isolation') as string });
     expect(api.runner.creates).toEqual([]);
   });
 

@@ -16,15 +16,15 @@ interface Wish {
  */
 export function wishedIsolation(request: FastifyRequest, body: Wish): string {
   const said = [
-    { place: 'the field isolation', value: body.isolation },
-    { place: `the header ${headers.isolation}`, value: headerOf(request) },
-    { place: `the metadata ${isolationMetadataKey}`, value: body.metadata?.[isolationMetadataKey] },
+    { place: 'The field isolation', value: body.isolation },
+    { place: `The header ${headers.isolation}`, value: headerOf(request) },
+    { place: `The metadata ${isolationMetadataKey}`, value: body.metadata?.[isolationMetadataKey] },
   ].flatMap(({ place, value }) => (value === undefined ? [] : [{ place, value }]));
   for (const { place, value } of said)
     if (!isIsolation(value))
       throw new SoulBoxError(
         'bad_request',
-        `${place} says ${quoteForError(value)}: it can be ${isolations.join(' or ')}`,
+        `${place}: ${quoteForError(value)} is not an isolation. Use ${isolations.join(' or ')}.`,
       );
   const [first] = said;
   if (first === undefined) return callerOf(request).isolation;
@@ -32,7 +32,7 @@ export function wishedIsolation(request: FastifyRequest, body: Wish): string {
   if (other === undefined) return first.value;
   throw new SoulBoxError(
     'bad_request',
-    `${first.place} says ${first.value}, but ${other.place} says ${other.value}: name one isolation`,
+    `${first.place} asks for ${first.value}, but ${other.place} asks for ${other.value}. Choose one isolation.`,
   );
 }
 

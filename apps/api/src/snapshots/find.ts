@@ -32,5 +32,5 @@ export async function getSnapshot(context: ApiContext, team: TeamRecord, text: s
 }
 
 export function snapshotNotFound(text: string): SoulBoxError {
-  return new SoulBoxError('snapshot_not_found', `snapshot ${quoteForError(text)} not found`);
+  return new SoulBoxError('snapshot_not_found', `Snapshot ${quoteForError(text)} was not found.`);
 }

@@ -74,7 +74,10 @@ async function begin(context: ApiContext, sandbox: SandboxRecord, named: Snapsho
   const intent = { ...named, ...size, teamId, sandboxId, templateId, createdAt: context.clock.now() };
   const limit = context.config.teamSnapshotLimit;
   if (await context.records.snapshots.begin(intent, limit)) return intent;
-  throw new SoulBoxError('limit_exceeded', `The team has the maximum number of snapshots (${limit}); delete some.`);
+  throw new SoulBoxError(
+    'limit_exceeded',
+    `The team has reached the maximum number of snapshots (${limit}). Delete some.`,
+  );
 }
 
 async function askRunner(context: ApiContext, sandbox: SandboxRecord, snapshotId: string) {
@@ -83,7 +86,7 @@ async function askRunner(context: ApiContext, sandbox: SandboxRecord, snapshotId
     const { snapshot } = await withRow(context, sandbox, () =>
       callRunner((options) => context.runner.makeSnapshot(wish, options), runnerStateMs),
     );
-    if (snapshot === undefined) throw new SoulBoxError('internal', 'The runner answered without a snapshot.');
+    if (snapshot === undefined) throw new SoulBoxError('internal', 'The runner returned no snapshot.');
     return madeFrom(snapshot);
   } catch (thrown) {
     // It may have been made all the same, and only the answer was lost.

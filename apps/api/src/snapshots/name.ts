@@ -22,9 +22,12 @@ export async function parseSnapshotName(
   if (text === undefined) return { name: '', tag: defaultTag };
   const reference = parseTemplateReference(text);
   if (reference === undefined || parseTag(reference.tag ?? defaultTag) === undefined)
-    throw badName(text, 'must be [team/]name[:tag] of a-z, 0-9, - and _, at most 128 characters, the tag no UUID');
+    throw badName(
+      text,
+      'must have the form [team/]name[:tag] with a-z, 0-9, - and _ and at most 128 characters. The tag must not be a UUID',
+    );
   if (!isOwnNamespace(team, reference.namespace))
-    throw badName(text, `names another team; yours is ${quoteForError(namespaceOf(team))}`);
+    throw badName(text, `belongs to another team. Yours is ${quoteForError(namespaceOf(team))}`);
   await refuseTemplateName(context, team, reference.name);
   return { name: reference.name, tag: reference.tag ?? defaultTag };
 }
@@ -36,7 +39,13 @@ function badName(text: string, fault: string): SoulBoxError {
 /** A snapshot of this name would silently take the template's place in the team's creates. */
 async function refuseTemplateName(context: ApiContext, team: TeamRecord, name: string): Promise<void> {
   if (await context.templates.isTaken(name))
-    throw new SoulBoxError('name_taken', `name: ${quoteForError(name)} is a template of the server; choose another.`);
+    throw new SoulBoxError(
+      'name_taken',
+      `name: ${quoteForError(name)} is a template of the server. Choose another name.`,
+    );
   if ((await context.records.templates.findByName(team.id, name)) !== undefined)
-    throw new SoulBoxError('name_taken', `name: ${quoteForError(name)} is a template of the team; choose another.`);
+    throw new SoulBoxError(
+      'name_taken',
+      `name: ${quoteForError(name)} is a template of the team. Choose another name.`,
+    );
 }

@@ -190,7 +190,7 @@ describe('using snapshots', () => {
     expect([answer.status, (answer.json as object[]).length]).toEqual([201, 4]);
     expect((await api.ask('POST', '/snapshots/none/fork')).json).toEqual({
       code: 404,
-      message: "snapshot 'none' not found",
+      message: 'Snapshot "none" was not found.',
     });
   });
 
@@ -229,7 +229,7 @@ describe('deleting snapshots', () => {
   it('touches no template of the server', async () => {
     expect((await remove('base')).json).toMatchObject({ code: 403 });
     expect((await remove('base', '/snapshots')).status).toBe(404);
-    expect((await remove('nope')).json).toEqual({ code: 404, message: "template 'nope' not found" });
+    expect((await remove('nope')).json).toEqual({ code: 404, message: 'Template "nope" was not found.' });
   });
 
   it('that the runner cannot do leaves the snapshot there', async () => {

@@ -69,7 +69,7 @@ export function addTeamRoutes(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const { team } = callerOf(request);
       const { teamID } = request.params;
-      if (teamID !== team.id) throw new SoulBoxError('team_not_found', `team ${quoteForError(teamID)} not found`);
+      if (teamID !== team.id) throw new SoulBoxError('team_not_found', `Team ${quoteForError(teamID)} was not found.`);
       return await readUsage(context, team.id);
     },
   );
@@ -91,7 +91,7 @@ export function addTeamRoutes(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const { team } = callerOf(request);
       const { teamID } = request.params;
-      if (teamID !== team.id) throw new SoulBoxError('team_not_found', `team ${quoteForError(teamID)} not found`);
+      if (teamID !== team.id) throw new SoulBoxError('team_not_found', `Team ${quoteForError(teamID)} was not found.`);
       const endMs = request.query.end === undefined ? context.clock.now() : request.query.end * 1000;
       const startMs = request.query.start === undefined ? endMs - spanDefaultMs : request.query.start * 1000;
       if (startMs > endMs) throw new SoulBoxError('bad_request', 'start must not be after end.');

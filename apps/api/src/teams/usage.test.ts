@@ -49,9 +49,7 @@ describe('what a team has', () => {
     for (const [path, body] of refusals) {
       const answer = await post(path, body);
       expect([path, answer.status]).toEqual([path, 429]);
-      expect(answer.text).toContain(
-        'the disks of its sandboxes and its snapshots take 100 MiB of the disk, and 100 MiB are allowed',
-      );
+      expect(answer.text).toContain('its sandbox disks and snapshots use 100 MiB of the allowed 100 MiB');
     }
     expect(api.runner.sandboxes.size).toBe(1);
     expect((await post(`/sandboxes/${id}/pause`)).status).toBe(204);

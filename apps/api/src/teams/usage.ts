@@ -42,8 +42,8 @@ async function readHostUsage(
 }
 
 const words = {
-  disk_bytes: 'the disks of its sandboxes and its snapshots take',
-  paused_memory_bytes: 'the saved memory of its paused sandboxes takes',
+  disk_bytes: 'its sandbox disks and snapshots use',
+  paused_memory_bytes: 'the saved memory of its paused sandboxes uses',
 } as const satisfies Partial<Record<UsageName, string>>;
 
 /** Throws `limit_exceeded`, naming what was reached, when the team has as much of it as it may. */
@@ -53,6 +53,6 @@ export async function checkUsage(context: ApiContext, teamId: string, name: keyo
   const [usedMb, limitMb] = [used, limit].map((bytes) => Math.round(bytes / mib));
   throw new SoulBoxError(
     'limit_exceeded',
-    `The team is at its limit: ${words[name]} ${usedMb} MiB of the disk, and ${limitMb} MiB are allowed. Delete what is not needed.`,
+    `The team has reached its limit: ${words[name]} ${usedMb} MiB of the allowed ${limitMb} MiB. Delete sandboxes or snapshots.`,
   );
 }

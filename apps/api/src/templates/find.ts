@@ -11,7 +11,7 @@ export const templateParams = z.object({
 });
 
 export function templateNotFound(reference: string): SoulBoxError {
-  return new SoulBoxError('template_not_found', `template ${quoteForError(reference)} not found`);
+  return new SoulBoxError('template_not_found', `Template ${quoteForError(reference)} was not found.`);
 }
 
 /** A template that was built here, or one of the runner's store. */

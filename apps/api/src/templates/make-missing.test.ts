@@ -23,7 +23,7 @@ it('one that takes long is answered with what is done right now', async () => {
   expect(answer.status).toBe(503);
   expect(answer.json).toMatchObject({
     code: 503,
-    message: 'The template "slow" is being made: unpacking, 12 s so far. Retry.',
+    message: 'Template "slow" is being built: unpacking, 12 s so far. Retry.',
   });
   const requestId = answer.headers.get('x-request-id') ?? '?';
   const lines = (await api.readLog()).split('\n').filter((line) => line.includes(requestId));

@@ -35,6 +35,6 @@ async function makeMissing(context: ApiContext, text: string): Promise<boolean> 
   if (template !== undefined) return true;
   throw new SoulBoxError(
     'template_being_made',
-    `The template "${name}" is being made: ${step}, ${elapsedSeconds} s so far. Retry.`,
+    `Template "${name}" is being built: ${step}, ${elapsedSeconds} s so far. Retry.`,
   );
 }

@@ -24,12 +24,12 @@ export async function parseNewName(
   if (reference === undefined)
     throw new SoulBoxError(
       'bad_request',
-      `name: ${quoteForError(text)} must be [team/]name[:tag] of a-z, 0-9, - and _, at most 128 characters.`,
+      `name: ${quoteForError(text)} must have the form [team/]name[:tag] with a-z, 0-9, - and _ and at most 128 characters.`,
     );
   if (!isOwnNamespace(team, reference.namespace))
     throw new SoulBoxError(
       'forbidden',
-      `name: ${quoteForError(text)} names another team; yours is ${quoteForError(namespaceOf(team))}.`,
+      `name: ${quoteForError(text)} belongs to another team. Yours is ${quoteForError(namespaceOf(team))}.`,
     );
   const given = [...(reference.tag === undefined ? [] : [reference.tag]), ...moreTags].map(getTag);
   await refuseTaken(context, team, reference.name);
@@ -40,17 +40,23 @@ export async function parseNewName(
 export function getTag(text: string): string {
   const tag = parseTag(text);
   if (tag !== undefined) return tag;
-  throw new SoulBoxError('bad_request', `tag: ${quoteForError(text)} must be of a-z, 0-9, -, _ and ., and no UUID.`);
+  throw new SoulBoxError(
+    'bad_request',
+    `tag: ${quoteForError(text)} must consist of a-z, 0-9, -, _ and . and must not be a UUID.`,
+  );
 }
 
 async function refuseTaken(context: ApiContext, team: TeamRecord, name: string): Promise<void> {
   if (await context.templates.isTaken(name))
-    throw new SoulBoxError('name_taken', `name: ${quoteForError(name)} is a template of the server; choose another.`);
+    throw new SoulBoxError(
+      'name_taken',
+      `name: ${quoteForError(name)} is a template of the server. Choose another name.`,
+    );
   const all = { teamId: team.id, sandboxId: undefined, tag: undefined, after: undefined };
   const { snapshots } = await context.records.snapshots.list({ ...all, name, limit: 1 });
   if (snapshots.length > 0)
     throw new SoulBoxError(
       'name_taken',
-      `name: ${quoteForError(name)} is a snapshot of the team; choose another or delete it.`,
+      `name: ${quoteForError(name)} is a snapshot of the team. Choose another name, or delete the snapshot.`,
     );
 }

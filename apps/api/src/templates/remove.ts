@@ -39,7 +39,7 @@ async function notDeletable(context: ApiContext, team: TeamRecord, text: string)
   if ((await context.templates.find(team, text)) === undefined) return templateNotFound(text);
   return new SoulBoxError(
     'forbidden',
-    `template ${quoteForError(text)} belongs to the server; its operator removes it with "soulbox template remove"`,
+    `Template ${quoteForError(text)} belongs to the server. Only the operator can remove it: \`soulbox template remove\`.`,
   );
 }
 
@@ -50,7 +50,7 @@ async function removeTemplate(context: ApiContext, { id, name, teamId }: Templat
   if (builds === 'in_use')
     throw new SoulBoxError(
       'template_in_use',
-      `template ${quoteForError(name)} has running or paused sandboxes; end them first`,
+      `Template ${quoteForError(name)} has running or paused sandboxes. Kill them first.`,
     );
   context.logger.info({ team: teamId, templateId: id }, 'template deleted');
   for (const buildId of builds) {

@@ -43,7 +43,7 @@ const requestedSchema = z
 
 /** What the older of two requests for one tag ends with. */
 export const replacedReason = {
-  message: 'The build was cancelled: a newer one for the same name and tag was begun.',
+  message: 'The build was canceled because a newer build for the same name and tag was requested.',
   step: '',
 };
 
@@ -68,15 +68,18 @@ export function addRequestBuildRoutes(app: ApiApp, context: ApiContext): void {
 
 async function requestBuild(context: ApiContext, team: TeamRecord, body: z.infer<typeof requestSchema>) {
   const text = body.name ?? body.alias;
-  if (text === undefined || text === null) throw new SoulBoxError('bad_request', 'name: is missing.');
+  if (text === undefined || text === null) throw new SoulBoxError('bad_request', 'name: is required.');
   const { name, tags } = await parseNewName(context, team, text, body.tags);
-  if (tags.length > tagsMax) throw new SoulBoxError('bad_request', `tags: at most ${tagsMax}.`);
+  if (tags.length > tagsMax) throw new SoulBoxError('bad_request', `tags: at most ${tagsMax} are allowed.`);
   const template = await ensureTemplate(context, team, name);
   const { cpuCount: cpus, memoryMB: memoryMb, minFreeDiskMb } = body;
   const build = { id: randomUUID(), templateId: template.id, tags, cpuCount: cpus, memoryMb, minFreeDiskMb };
   const createdAt = context.clock.now();
   if (!(await context.records.builds.request({ ...build, createdAt }, waitingBuildsMax, replacedReason)))
-    throw new SoulBoxError('limit_exceeded', `The team has ${waitingBuildsMax} builds that were never started.`);
+    throw new SoulBoxError(
+      'limit_exceeded',
+      `The team has ${waitingBuildsMax} requested builds that were never started. Start one of them, or retry later.`,
+    );
   context.logger.info({ team: team.id, templateId: template.id, buildId: build.id }, 'build requested');
   return {
     templateID: template.id,
@@ -93,5 +96,8 @@ async function ensureTemplate(context: ApiContext, team: TeamRecord, name: strin
   const wanted = { id: randomId(20), teamId: team.id, name, createdAt: context.clock.now() };
   const template = await context.records.templates.ensure(wanted, limit);
   if (template !== undefined) return template;
-  throw new SoulBoxError('limit_exceeded', `The team has the maximum number of templates (${limit}); delete some.`);
+  throw new SoulBoxError(
+    'limit_exceeded',
+    `The team has reached the maximum number of templates (${limit}). Delete some.`,
+  );
 }

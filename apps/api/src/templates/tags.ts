@@ -59,13 +59,13 @@ export function addTemplateTagRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const tags = [...new Set(request.body.tags.map(getTag))];
-      if (tags.includes(defaultTag)) throw new SoulBoxError('bad_request', `tags: '${defaultTag}' cannot be removed.`);
+      if (tags.includes(defaultTag)) throw new SoulBoxError('bad_request', `tags: "${defaultTag}" cannot be removed.`);
       const template = await getOwnTemplate(context, callerOf(request).team, request.body.name);
       const left = await templates.removeTags(template.id, tags, context.clock.now());
       if (left === undefined)
         throw new SoulBoxError(
           'template_not_found',
-          `template ${quoteForError(template.name)} does not have all of these tags`,
+          `Template ${quoteForError(template.name)} does not have all of these tags.`,
         );
       for (const buildId of left) await context.builder.forget(buildId);
       return reply.code(204).send(null);
@@ -90,7 +90,7 @@ export function addTemplateTagRoutes(app: ApiApp, context: ApiContext): void {
       if (found.template.teamId !== team.id)
         throw new SoulBoxError(
           'forbidden',
-          `template ${quoteForError(request.params.templateID)} belongs to another team`,
+          `Template ${quoteForError(request.params.templateID)} belongs to another team.`,
         );
       const tags = await templates.listTags(found.template.id);
       return tags.map(({ tag, buildId, createdAt }) => ({ tag, buildID: buildId, createdAt: timeToWire(createdAt) }));
@@ -102,7 +102,7 @@ export function addTemplateTagRoutes(app: ApiApp, context: ApiContext): void {
 function splitTarget(target: string): { name: string; tag: string } {
   const reference = parseTemplateReference(target);
   if (reference === undefined)
-    throw new SoulBoxError('bad_request', `target: ${quoteForError(target)} must be name:tag.`);
+    throw new SoulBoxError('bad_request', `target: ${quoteForError(target)} must have the form name:tag.`);
   const { namespace, name, tag = defaultTag } = reference;
   return { name: namespace === undefined ? name : `${namespace}/${name}`, tag };
 }

@@ -62,7 +62,7 @@ export function stateCalls(host: StateHost): StateCalls {
       await host.enter('pauseSandbox', request, context);
       const sandbox = host.get(request.sandboxId);
       if (sandbox.state === SandboxState.PAUSED)
-        fail('already_paused', `sandbox '${sandbox.sandboxId}' is paused: it cannot go from paused to pausing`);
+        fail('already_paused', `Sandbox "${sandbox.sandboxId}" is already paused.`);
       moveTo(sandbox, SandboxState.PAUSED, 'request');
       host.tell('updated', { sandbox });
       return { sandbox };

@@ -44,7 +44,10 @@ export function addWebhookRoutes(app: ApiApp, context: ApiContext): void {
       const own = { id: randomUUID(), teamId: team.id, createdAt: context.clock.now() };
       const webhook = { ...own, ...wish, signatureSecret: new Secret(signatureSecret) };
       if (!(await webhooks.create(webhook, webhooksMax)))
-        throw new SoulBoxError('limit_exceeded', `The team has the maximum number of webhooks (${webhooksMax}).`);
+        throw new SoulBoxError(
+          'limit_exceeded',
+          `The team has reached the maximum number of webhooks (${webhooksMax}). Delete one.`,
+        );
       context.logger.info({ team: team.id, webhookId: webhook.id }, 'webhook created');
       return reply.code(201).send(webhookToWire(webhook));
     },
@@ -106,7 +109,7 @@ export function addWebhookRoutes(app: ApiApp, context: ApiContext): void {
 }
 
 function webhookNotFound(id: string): SoulBoxError {
-  return new SoulBoxError('webhook_not_found', `webhook ${quoteForError(id)} not found`);
+  return new SoulBoxError('webhook_not_found', `Webhook ${quoteForError(id)} was not found.`);
 }
 
 /** Absent members stay absent: an undefined one would be written. */

@@ -11,7 +11,7 @@ const name = z
   .trim()
   .min(1)
   .max(512)
-  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must not hold control characters');
+  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must not contain control characters');
 
 const url = z
   .string()
@@ -29,7 +29,7 @@ const signatureSecret = z
   .string()
   .min(secretMin)
   .max(1024)
-  .refine((text) => text.isWellFormed(), 'must not hold a broken surrogate pair')
+  .refine((text) => text.isWellFormed(), 'must not contain a broken surrogate pair')
   .describe('Signs each delivery. Never shown again.');
 
 export const newWebhookSchema = z

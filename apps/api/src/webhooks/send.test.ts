@@ -72,7 +72,7 @@ it.each([300, 302, 307, 404, 500])('an answer of %i is a failure, and nothing fo
   status = answer;
   const policy = createTargetPolicy(['127.0.0.1'], createOutsidePolicy());
   await expect(sendDelivery(deliveryTo(`http://127.0.0.1:${port}/hook`), policy, stopping)).rejects.toThrow(
-    `The receiver answered ${answer}.`,
+    `The receiver returned status ${answer}.`,
   );
   expect(received).toBe(1);
 });

@@ -39,7 +39,7 @@ export async function sendDelivery(delivery: Delivery, policy: TargetPolicy, sto
     lookup: policy.lookup,
     signal: AbortSignal.any([stopping, AbortSignal.timeout(timeoutMs)]),
   });
-  if (status < 200 || status > 299) throw new Error(`The receiver answered ${status}.`);
+  if (status < 200 || status > 299) throw new Error(`The receiver returned status ${status}.`);
 }
 
 function post(url: URL, body: string, options: RequestOptions): Promise<number> {

@@ -213,7 +213,7 @@ describe('delivering', () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(deliveriesOf(id)).toHaveLength(4);
     expect(new Set(deliveriesOf(id).map(({ headers }) => headers['e2b-delivery-id'])).size).toBe(1);
-    expect(await api.readLog()).toContain('The receiver answered 500.');
+    expect(await api.readLog()).toContain('The receiver returned status 500.');
   });
 
   it('is done with a delivery that was taken at a later try', async () => {
@@ -233,7 +233,7 @@ describe('delivering', () => {
     await add();
     await create();
     await until(() => received.length === 1);
-    await until(async () => (await api.readLog()).includes('The receiver answered 307.'));
+    await until(async () => (await api.readLog()).includes('The receiver returned status 307.'));
     expect(received.map(({ path }) => path)).toEqual(['/hook']);
   });
 

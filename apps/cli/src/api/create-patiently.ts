@@ -12,7 +12,7 @@ export async function createPatiently<T>(api: ApiConnection, body: object): Prom
     try {
       return (await callApi<T>(api, { method: 'POST', path: '/v2/sandboxes', body })).body;
     } catch (error) {
-      const isBeingMade = error instanceof ApiError && error.status === 503 && /is being made/.test(error.message);
+      const isBeingMade = error instanceof ApiError && error.status === 503 && /is being built/.test(error.message);
       if (!isBeingMade || Date.now() > giveUpAt) throw error;
       console.error(error.message.replace(/ Retry\.$/, ''));
     }

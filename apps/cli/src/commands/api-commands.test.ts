@@ -41,12 +41,12 @@ test.each(['E2B_API_URL', 'E2B_DOMAIN'])('%s without a key asks no other server 
 test('a create waits for a template that is being made, and says how far it is', async () => {
   const making = {
     status: 503,
-    body: { code: 503, message: 'The template "desktop" is being made: apt, 9 s so far. Retry.' },
+    body: { code: 503, message: 'Template "desktop" is being built: apt, 9 s so far. Retry.' },
   };
   await using api = await startScriptedApi([making, making, { status: 201, body: sandbox }]);
   const created = await runCli(['sandbox', 'create', 'desktop'], api.environment);
   expect(created).toMatchObject({ code: 0, stdout: 'i1\n' });
-  expect(created.stderr).toBe('The template "desktop" is being made: apt, 9 s so far.\n'.repeat(2));
+  expect(created.stderr).toBe('Template "desktop" is being built: apt, 9 s so far.\n'.repeat(2));
   expect(api.seen).toHaveLength(3);
 });
 
@@ -280,7 +280,10 @@ test('a webhook gets a secret of its own, shown once, or the one of a file, not 
 });
 
 test.each([
-  [{ status: 404, body: { code: 404, message: 'sandbox "x" not found' } }, 'error: sandbox "x" not found (http_404)\n'],
+  [
+    { status: 404, body: { code: 404, message: 'Sandbox "x" was not found.' } },
+    'error: Sandbox "x" was not found. (http_404)\n',
+  ],
   [{ status: 502, body: '<html>' }, 'error: The server answered 502 without an explanation. (http_502)\n'],
   [{ status: 500, body: { code: 500 } }, 'error: The server answered 500 without an explanation. (http_500)\n'],
 ])('the refusal %j is one clear line', async (answer, line) => {
