@@ -164,8 +164,8 @@ test('no server starts on a restore that was killed', { timeout: 120_000 }, asyn
   const place = ['--port', '0', '--tls-port', '0', '--instance', String(otherInstance)];
   const started = await soulbox('up', ...place, '--data-dir', target);
   expect(started.code).toBe(1);
-  expect(started.stderr).toMatch(/was not completed.*backup_unusable/s);
-  expect((await restore(target)).stderr).toMatch(/was not completed/);
+  expect(started.stderr).toMatch(/did not finish.*backup_unusable/s);
+  expect((await restore(target)).stderr).toMatch(/did not finish/);
 });
 
 test('a restore takes no folder that holds something, and no backup of a newer version', async () => {

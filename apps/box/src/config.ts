@@ -98,7 +98,7 @@ export function loadBoxConfig(
   const faults = findUnknownKeys(
     [boxConfigSchema, apiConfigSchema, functionsConfigSchema, gatewayConfigSchema, runnerConfigSchema],
     environment,
-  ).map((name) => `${name}: there is no such setting; docs/config.md lists all`);
+  ).map((name) => `${name}: unknown setting. docs/config.md lists all settings`);
   const { host, port, tlsPort, instance, poolSize, isolation, dataDirectory, templatesDirectory } = overrides;
   const read = <S extends ConfigSchema>(schema: S, values: Partial<ConfigOf<S>> = {}): ConfigOf<S> =>
     readConfig(schema, environment, { overrides: values, faults });

@@ -44,8 +44,8 @@ export async function refuseOtherOwner(
   if (owner === undefined || owner.dataDirectory === dataDirectory) return;
   throw new SoulBoxError(
     'illegal_transition',
-    `Another server (pid ${owner.pid}, data in ${owner.dataDirectory}) is instance ${instance} of this host. ` +
-      'Stop it, or give this one a number of its own: --instance 0 to 14.',
+    `Another server (pid ${owner.pid}, data in ${owner.dataDirectory}) already is instance ${instance} on this host. ` +
+      'Stop it, or choose another instance number: --instance 0 to 14.',
   );
 }
 

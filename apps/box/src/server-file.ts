@@ -42,7 +42,7 @@ export async function claimDataDirectory(
   if (other !== undefined && other.pid !== process.pid) {
     throw new SoulBoxError(
       'illegal_transition',
-      `A server (pid ${other.pid}) already uses ${dataDirectory}. Stop it with "soulbox down", or name another --data-dir.`,
+      `A server (pid ${other.pid}) already uses ${dataDirectory}. Stop it with "soulbox down", or choose another --data-dir.`,
     );
   }
   await writeServerFile(dataDirectory, { ...facts, state: 'starting', client: {} });

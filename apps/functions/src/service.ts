@@ -38,7 +38,7 @@ export function createFunctionService(context: FunctionsContext, live: LiveFunct
     async removeNamespace(teamId, name) {
       const dropped = await records.kv.removeNamespace(teamId, name);
       if (dropped === undefined)
-        throw new SoulBoxError('namespace_not_found', `There is no key-value namespace '${name}'.`);
+        throw new SoulBoxError('namespace_not_found', `Key-value namespace "${name}" was not found.`);
       for (const blobKey of dropped) await blobs.delete(blobKey);
     },
   };

@@ -42,6 +42,6 @@ test('nothing opens that was moved, altered, cut or sealed by another key', asyn
 test('a key file that holds no key stops the start and is left alone', async () => {
   await openVault(file());
   await writeFile(file(), 'nonsense');
-  await expect(openVault(file())).rejects.toThrow(/does not hold a key/);
+  await expect(openVault(file())).rejects.toThrow(/does not contain a key/);
   expect(await readFile(file(), 'utf8')).toBe('nonsense');
 });

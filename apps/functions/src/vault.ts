@@ -39,7 +39,7 @@ export function createVault(key: Buffer): Vault {
         const opened = decipher.update(bytes.subarray(nonceBytes, -tagBytes));
         return new Secret(Buffer.concat([opened, decipher.final()]).toString('utf8'));
       } catch (cause) {
-        throw new SoulBoxError('state_damaged', 'A secret of the function cannot be decrypted. Set it anew.', {
+        throw new SoulBoxError('state_damaged', 'A secret of the function cannot be decrypted. Set it again.', {
           cause,
         });
       }
@@ -51,7 +51,10 @@ async function readKey(file: string): Promise<Buffer | undefined> {
   try {
     const key = Buffer.from((await readFile(file, 'utf8')).trim(), 'hex');
     if (key.length === keyBytes) return key;
-    throw new SoulBoxError('config_invalid', `${file} does not hold a key of ${keyBytes} bytes in hexadecimal digits.`);
+    throw new SoulBoxError(
+      'config_invalid',
+      `${file} does not contain a key of ${keyBytes} bytes in hexadecimal digits.`,
+    );
   } catch (error) {
     if (isNodeError(error) && error.code === 'ENOENT') return undefined;
     throw error;

@@ -30,5 +30,5 @@ export function createContext(options: {
 }
 
 const noFunctions: FunctionRouter = {
-  open: (name) => Promise.reject(new SoulBoxError('function_not_found', `function '${name}' not found`)),
+  open: (name) => Promise.reject(new SoulBoxError('function_not_found', `Function "${name}" was not found.`)),
 };

@@ -74,7 +74,7 @@ const serversMax = 32;
 export function parseConfig(text: string): ServerProgram[] {
   const config = z.record(z.string(), z.unknown()).parse(JSON.parse(text));
   const entries = Object.entries(config);
-  if (entries.length === 0) throw new Error('The mcp option names no server.');
+  if (entries.length === 0) throw new Error('The mcp option does not name a server.');
   if (entries.length > serversMax) throw new Error(`The mcp option names more than ${String(serversMax)} servers.`);
   return entries.map(([name, settings]) => parseServer(name, settings ?? {}));
 }

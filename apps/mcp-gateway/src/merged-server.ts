@@ -67,7 +67,7 @@ export function createMergedServer(upstreams: readonly Upstream[]): Server {
       }
     }
     if (failures[0] instanceof Error) throw failures[0];
-    throw new McpError(ErrorCode.InvalidParams, `No server has the resource ${params.uri.slice(0, 200)}.`);
+    throw new McpError(ErrorCode.InvalidParams, `Resource "${params.uri.slice(0, 200)}" was not found on any server.`);
   });
   return server;
 }
@@ -99,5 +99,5 @@ async function merge<T extends { name: string }>(
 function find<T>(merged: readonly Merged<T>[], name: string, what: string): Merged<T> {
   const found = merged.find((one) => one.name === name);
   if (found !== undefined) return found;
-  throw new McpError(ErrorCode.InvalidParams, `No server has a ${what} "${name.slice(0, 200)}".`);
+  throw new McpError(ErrorCode.InvalidParams, `No server has a ${what} named "${name.slice(0, 200)}".`);
 }

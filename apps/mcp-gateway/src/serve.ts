@@ -48,7 +48,7 @@ export async function serve(
     const id = request.headers['mcp-session-id'];
     if (typeof id === 'string') {
       const session = sessions.get(id);
-      if (session === undefined) refuse(response, 404, 'There is no such session.');
+      if (session === undefined) refuse(response, 404, 'The session was not found.');
       else await session.handleRequest(request, response, await readBody(request));
       return;
     }
@@ -68,7 +68,7 @@ export async function serve(
       else if (error instanceof BodyError) refuse(response, error.status, error.message);
       else {
         process.stderr.write(`${String(error)}\n`);
-        refuse(response, 500, 'The gateway failed; its log says why.');
+        refuse(response, 500, 'The gateway failed. See its log for the reason.');
       }
     });
   });
@@ -105,12 +105,12 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   let size = 0;
   for await (const piece of request as AsyncIterable<Buffer>) {
     size += piece.length;
-    if (size > bodyBytesMax) throw new BodyError(413, `A message has at most ${String(bodyBytesMax)} bytes.`);
+    if (size > bodyBytesMax) throw new BodyError(413, `A message can have at most ${String(bodyBytesMax)} bytes.`);
     pieces.push(piece);
   }
   try {
     return JSON.parse(Buffer.concat(pieces).toString('utf8'));
   } catch {
-    throw new BodyError(400, 'The body is not JSON.');
+    throw new BodyError(400, 'The request body is not valid JSON.');
   }
 }

@@ -86,6 +86,6 @@ async function checkRoom({ dataDirectory, target }: CreateBackup, planned: reado
   if (bavail * bsize - needBytes >= Math.max(reserveBytes, blocks * bsize * reserveShare)) return;
   throw new SoulBoxError(
     'disk_full',
-    `The backup may take ${Math.ceil(needBytes / 2 ** 20)} MiB, which the disk of the server has no room for. Name a target on another disk.`,
+    `The backup can take up to ${Math.ceil(needBytes / 2 ** 20)} MiB, but the disk of the server does not have that much space. Choose a target on another disk.`,
   );
 }

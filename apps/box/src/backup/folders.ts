@@ -10,7 +10,7 @@ export async function openTarget(directory: string): Promise<void> {
   } catch (error) {
     throw errorFromNode(error, `The folder ${directory} cannot be made.`);
   }
-  throw new SoulBoxError('bad_path', `${directory} is not empty. Name a new folder, or empty it first.`);
+  throw new SoulBoxError('bad_path', `${directory} is not empty. Choose a new folder, or empty it first.`);
 }
 
 /** Removes all that is in it; the folder may be a mount. */

@@ -67,7 +67,7 @@ export async function readPart(path: string, part: BackupPart, target: string, s
   const failed = ended.find((end) => end.status === 'rejected');
   const complaint = tar.complaint();
   if (noRoom.test(complaint))
-    throw new SoulBoxError('disk_full', `There is no room left for ${part.name} of the backup.`);
+    throw new SoulBoxError('disk_full', `There is no space left for the part ${part.name} of the backup.`);
   if (failed === undefined && digest.value() === part.sha256) return;
   throw new SoulBoxError('backup_unusable', `The part ${part.name} of the backup is damaged (${part.file}).`, {
     cause: failed?.reason ?? new Error(complaint),

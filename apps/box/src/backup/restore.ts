@@ -57,7 +57,7 @@ export async function refuseHalfRestored(dataDirectory: string): Promise<void> {
   if ((await lstat(join(dataDirectory, markName)).catch(() => undefined)) === undefined) return;
   throw new SoulBoxError(
     'backup_unusable',
-    `A restore into ${dataDirectory} was not completed. Remove the folder and restore the backup again.`,
+    `A restore into ${dataDirectory} did not finish. Remove the folder and restore the backup again.`,
   );
 }
 
@@ -66,7 +66,10 @@ async function checkRoom({ parts }: Backup, target: string): Promise<void> {
   const { bavail, bsize } = await statfs(target);
   if (bavail * bsize >= needBytes) return;
   const [need, free] = [needBytes, bavail * bsize].map((bytes) => Math.ceil(bytes / 2 ** 20));
-  throw new SoulBoxError('disk_full', `The backup takes ${need} MiB; the disk of ${target} has ${free} MiB free.`);
+  throw new SoulBoxError(
+    'disk_full',
+    `The backup needs ${need} MiB, but the disk of ${target} has only ${free} MiB free.`,
+  );
 }
 
 /** Sandboxes whose memory cannot go on here are restored all the same: their files can (`resume` without memory). */

@@ -27,7 +27,7 @@ export function createStage(parts: StageParts) {
   let isBusy = false;
   return async (report: Report, left: AbortSignal): Promise<void> => {
     const { dataDirectory, runner, functionBlobs, uploads } = parts;
-    if (isBusy) throw new SoulBoxError('illegal_transition', 'A backup is under way already.');
+    if (isBusy) throw new SoulBoxError('illegal_transition', 'A backup is already running.');
     isBusy = true;
     try {
       const stage = stageIn(dataDirectory);

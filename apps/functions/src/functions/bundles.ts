@@ -25,7 +25,10 @@ export async function readBundle(blobs: BlobStore, digest: string): Promise<stri
   const stream = await blobs.read(keyOf(digest));
   const source = stream === undefined ? undefined : await text(stream);
   if (source === undefined || createHash('sha256').update(source).digest('hex') !== digest)
-    throw new SoulBoxError('state_damaged', 'The bundle of this version is missing or altered. Deploy it anew.');
+    throw new SoulBoxError(
+      'state_damaged',
+      'The bundle of this version is missing or damaged. Deploy the function again.',
+    );
   return source;
 }
 

@@ -63,7 +63,7 @@ export function createChanges(context: FunctionsContext, live: LiveFunctions): C
 
   const save = async (record: FunctionRecord, version?: FunctionVersionRecord): Promise<void> => {
     if (await records.functions.save(record, version)) return;
-    throw new SoulBoxError('function_not_found', `function '${record.name}' was deleted meanwhile`);
+    throw new SoulBoxError('function_not_found', `Function "${record.name}" was deleted during the request.`);
   };
 
   /** What is served changes, no version comes to be. */
@@ -76,7 +76,7 @@ export function createChanges(context: FunctionsContext, live: LiveFunctions): C
   const activeSource = async (record: FunctionRecord, number = record.activeVersion): Promise<string> => {
     const found = (await records.functions.listVersions(record.id)).find((entry) => entry.number === number);
     if (found === undefined)
-      throw new SoulBoxError('version_not_found', `function '${record.name}' has no version ${number}`);
+      throw new SoulBoxError('version_not_found', `Function "${record.name}" has no version ${number}.`);
     return await readBundle(blobs, found.digest);
   };
 
@@ -131,7 +131,7 @@ export function createChanges(context: FunctionsContext, live: LiveFunctions): C
   const removeSecret: Changes['removeSecret'] = async (teamId, name, secret) => {
     const old = await getOwn(context, teamId, name);
     if (!Object.hasOwn(old.sealedSecrets, secret))
-      throw new SoulBoxError('secret_not_found', `function '${name}' has no secret '${secret}'`);
+      throw new SoulBoxError('secret_not_found', `Function "${name}" has no secret "${secret}".`);
     const { [secret]: _, ...sealedSecrets } = old.sealedSecrets;
     return await restart(old, { ...old, sealedSecrets }, await activeSource(old));
   };
@@ -166,7 +166,7 @@ async function numberBefore({ records }: FunctionsContext, record: FunctionRecor
   const versions = await records.functions.listVersions(record.id);
   const found = versions.find(({ number }) => number < record.activeVersion);
   if (found !== undefined) return found.number;
-  throw new SoulBoxError('version_not_found', `function '${record.name}' has no version before the active one`);
+  throw new SoulBoxError('version_not_found', `Function "${record.name}" has no version before the active one.`);
 }
 
 /** Said before a sandbox is started for nothing; the records decide. */
@@ -175,9 +175,12 @@ async function refuseTooMany(context: FunctionsContext, teamId: string): Promise
 }
 
 function tooMany({ config }: FunctionsContext): SoulBoxError {
-  return new SoulBoxError('limit_exceeded', `The team has the maximum number of functions (${config.functionLimit}).`);
+  return new SoulBoxError(
+    'limit_exceeded',
+    `The team has reached the maximum number of functions (${config.functionLimit}). Delete one.`,
+  );
 }
 
 function nameTaken(name: string): SoulBoxError {
-  return new SoulBoxError('name_taken', `The name '${name}' is not free on this server. Choose another name.`);
+  return new SoulBoxError('name_taken', `The name "${name}" is taken on this server. Choose another name.`);
 }

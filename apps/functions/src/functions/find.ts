@@ -10,5 +10,5 @@ export async function getOwn({ records }: FunctionsContext, teamId: string, name
 }
 
 export function functionNotFound(name: string): SoulBoxError {
-  return new SoulBoxError('function_not_found', `function '${name}' not found`);
+  return new SoulBoxError('function_not_found', `Function "${name}" was not found.`);
 }

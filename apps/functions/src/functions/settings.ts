@@ -45,19 +45,25 @@ export function withWish(
 function refuseContradictions({ kind, kvBindings, environment, sealedSecrets }: FunctionRecord): void {
   const bindings = Object.keys(kvBindings);
   if (kind === 'edge' && bindings.length > 0)
-    throw new SoulBoxError('bad_request', 'Key-value bindings are for functions of kind workers.');
+    throw new SoulBoxError('bad_request', 'Key-value bindings are available to functions of kind "workers" only.');
   const taken = bindings.find((name) => Object.hasOwn(environment, name) || Object.hasOwn(sealedSecrets, name));
   if (taken !== undefined)
-    throw new SoulBoxError('bad_request', `'${taken}' is the name of a key-value binding and of a variable or secret.`);
+    throw new SoulBoxError(
+      'bad_request',
+      `"${taken}" names both a key-value binding and a variable or secret. Use different names.`,
+    );
 }
 
 function withLimits(config: FunctionsConfig, limits: FunctionLimits, wish: FunctionLimitsWish): FunctionLimits {
   const wished = Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
   const result: FunctionLimits = { ...limits, ...(wished as Partial<FunctionLimits>) };
   if (result.memoryMb > config.functionMemoryMaxMb)
-    throw new SoulBoxError('limit_exceeded', `A function may use up to ${config.functionMemoryMaxMb} MB of memory.`);
+    throw new SoulBoxError('limit_exceeded', `A function can use at most ${config.functionMemoryMaxMb} MB of memory.`);
   if (result.maxBodyBytes > config.functionBodyMaxBytes)
-    throw new SoulBoxError('limit_exceeded', `A function may take bodies up to ${config.functionBodyMaxBytes} bytes.`);
+    throw new SoulBoxError(
+      'limit_exceeded',
+      `A function can accept request bodies of at most ${config.functionBodyMaxBytes} bytes.`,
+    );
   return result;
 }
 

@@ -66,7 +66,7 @@ export async function serveKv(
       sendJson(response, await bulk(context, namespace, request));
       return;
     default:
-      throw new SoulBoxError('bad_request', `${target.method} is no operation of a key-value namespace.`);
+      throw new SoulBoxError('bad_request', `A key-value namespace does not support the method ${target.method}.`);
   }
 }
 
@@ -90,7 +90,8 @@ async function get(
 
 async function list(context: FunctionsContext, namespace: string, query: URLSearchParams): Promise<object> {
   const parsed = listQuery.safeParse(Object.fromEntries(query));
-  if (!parsed.success) throw new SoulBoxError('bad_request', 'limit, prefix or cursor of the list is not valid.');
+  if (!parsed.success)
+    throw new SoulBoxError('bad_request', 'The limit, prefix or cursor of the list request is not valid.');
   const { key_count_limit: limit, prefix, cursor } = parsed.data;
   const after = cursor === '' ? undefined : Buffer.from(cursor, 'base64url').toString('utf8');
   const found = await listValues(context, namespace, { prefix, after, limit: limit + 1 });
@@ -110,7 +111,8 @@ async function list(context: FunctionsContext, namespace: string, query: URLSear
 
 async function bulk(context: FunctionsContext, namespace: string, request: Http2ServerRequest): Promise<object> {
   const parsed = bulkSchema.safeParse(parseJson(await gather(request as AsyncIterable<Uint8Array>, bulkBytesMax)));
-  if (!parsed.success) throw new SoulBoxError('bad_request', 'The bulk read is not valid: it takes up to 100 keys.');
+  if (!parsed.success)
+    throw new SoulBoxError('bad_request', 'The bulk read is not valid. It accepts at most 100 keys.');
   const { keys, type, withMetadata } = parsed.data;
   let left = bulkValuesMaxBytes;
   const result: Record<string, unknown> = {};
@@ -134,7 +136,8 @@ async function gather(content: AsyncIterable<Uint8Array>, maxBytes: number): Pro
   let size = 0;
   for await (const chunk of content) {
     size += chunk.length;
-    if (size > maxBytes) throw new SoulBoxError('body_too_large', 'The values of a bulk read are too large together.');
+    if (size > maxBytes)
+      throw new SoulBoxError('body_too_large', 'The values of the bulk read are too large in total. Read fewer keys.');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
@@ -148,6 +151,6 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new SoulBoxError('bad_request', 'What should be JSON is not.');
+    throw new SoulBoxError('bad_request', 'The request body is not valid JSON.');
   }
 }

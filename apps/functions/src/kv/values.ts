@@ -26,7 +26,7 @@ export async function openNamespace(context: FunctionsContext, { teamId, namespa
   if (found !== undefined) return found.id;
   throw new SoulBoxError(
     'limit_exceeded',
-    `The team has the maximum number of key-value namespaces (${config.kvNamespaceLimit}).`,
+    `The team has reached the maximum number of key-value namespaces (${config.kvNamespaceLimit}). Delete one.`,
   );
 }
 
@@ -50,12 +50,16 @@ export async function putValue(
     return;
   }
   await blobs.delete(blobKey);
-  if (put.why === 'gone') throw new SoulBoxError('namespace_not_found', 'The namespace was removed in this moment.');
+  if (put.why === 'gone')
+    throw new SoulBoxError('namespace_not_found', 'The namespace was removed during the request.');
   if (put.why === 'team_full')
-    throw new SoulBoxError('limit_exceeded', `The team's key-value data would be more than ${limits.teamBytes} bytes.`);
+    throw new SoulBoxError(
+      'limit_exceeded',
+      `The key-value data of the team would exceed the limit of ${limits.teamBytes} bytes. Delete some.`,
+    );
   throw new SoulBoxError(
     'limit_exceeded',
-    `The namespace is full: it holds up to ${limits.keys} keys and ${limits.sizeBytes} bytes.`,
+    `The namespace is full. It can hold ${limits.keys} keys and ${limits.sizeBytes} bytes.`,
   );
 }
 
@@ -63,7 +67,10 @@ export async function putValue(
 function arrive({ arriving, teamKvBytes }: FunctionsContext, teamId: string, bytes: number): Disposable {
   const others = arriving.get(teamId) ?? 0;
   if (others > 0 && others + bytes > teamKvBytes)
-    throw new SoulBoxError('limit_exceeded', `The team's values under way may be larger than ${teamKvBytes} bytes.`);
+    throw new SoulBoxError(
+      'limit_exceeded',
+      `The values that the team is writing now exceed ${teamKvBytes} bytes in total. Retry.`,
+    );
   arriving.set(teamId, others + bytes);
   return {
     [Symbol.dispose]() {
@@ -88,7 +95,7 @@ async function* limited(content: AsyncIterable<Uint8Array>, maxBytes: number): A
   let size = 0;
   for await (const chunk of content) {
     size += chunk.length;
-    if (size > maxBytes) throw new SoulBoxError('body_too_large', `A value has at most ${maxBytes} bytes.`);
+    if (size > maxBytes) throw new SoulBoxError('body_too_large', `A value can have at most ${maxBytes} bytes.`);
     yield chunk;
   }
 }

@@ -17,7 +17,7 @@ export function keyFromPath(path: string): string {
   }
   if (key === '.' || key === '..') throw new SoulBoxError('bad_request', `"${key}" cannot be a key.`);
   if (key === '' || !key.isWellFormed() || key.includes('\0') || Buffer.byteLength(key) > keyBytesMax)
-    throw new SoulBoxError('bad_request', `A key has 1 to ${keyBytesMax} bytes.`);
+    throw new SoulBoxError('bad_request', `A key must have 1 to ${keyBytesMax} bytes.`);
   return key;
 }
 
@@ -27,7 +27,7 @@ export function expiryFromQuery(query: URLSearchParams, now: number): number | u
   const end = wholeNumber(query.get('expiration'), 'expiration');
   const expiresAt = life === undefined ? (end === undefined ? undefined : end * 1000) : now + life * 1000;
   if (expiresAt !== undefined && expiresAt < now + lifeSecondsMin * 1000)
-    throw new SoulBoxError('bad_request', `A value that expires lives at least ${lifeSecondsMin} seconds.`);
+    throw new SoulBoxError('bad_request', `A value must not expire in less than ${lifeSecondsMin} seconds.`);
   return expiresAt;
 }
 
@@ -42,11 +42,11 @@ export function metadataFromHeader(header: string | string[] | undefined): strin
   if (header === undefined) return undefined;
   const text = String(header);
   if (Buffer.byteLength(text) > metadataBytesMax)
-    throw new SoulBoxError('bad_request', `Metadata has at most ${metadataBytesMax} bytes as JSON.`);
+    throw new SoulBoxError('bad_request', `Metadata can have at most ${metadataBytesMax} bytes as JSON.`);
   try {
     return JSON.stringify(JSON.parse(text));
   } catch (cause) {
-    throw new SoulBoxError('bad_request', 'Metadata must be JSON.', { cause });
+    throw new SoulBoxError('bad_request', 'Metadata must be valid JSON.', { cause });
   }
 }
 

@@ -53,7 +53,7 @@ export async function callPort(connection: Duplex, call: PortCall): Promise<Port
       outgoing.end(body);
     });
   } catch (cause) {
-    throw new SoulBoxError('sandbox_unreachable', "The function's sandbox did not answer.", { cause });
+    throw new SoulBoxError('sandbox_unreachable', 'The sandbox of the function did not respond.', { cause });
   } finally {
     connection.destroy();
   }

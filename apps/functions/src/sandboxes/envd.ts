@@ -65,5 +65,5 @@ function enveloped(message: object): Buffer {
 }
 
 function unexpected(what: string, status: number): SoulBoxError {
-  return new SoulBoxError('sandbox_unreachable', `The envd of the function's sandbox ${what} (status ${status}).`);
+  return new SoulBoxError('sandbox_unreachable', `The envd in the sandbox of the function ${what} (status ${status}).`);
 }

@@ -123,7 +123,8 @@ async function link(context: FunctionsContext, live: Live): Promise<void> {
 async function startActive(context: FunctionsContext, record: FunctionRecord): Promise<string> {
   const versions = await context.records.functions.listVersions(record.id);
   const active = versions.find(({ number }) => number === record.activeVersion);
-  if (active === undefined) throw new SoulBoxError('version_not_found', `The function has no version to serve.`);
+  if (active === undefined)
+    throw new SoulBoxError('version_not_found', `The function has no active version. Deploy one.`);
   const source = await readBundle(context.blobs, active.digest);
   const sandboxId = await startFunctionSandbox(context, record, settingsOf(context, record, source));
   await context.records.functions.setSandbox(record.id, sandboxId);

@@ -68,7 +68,7 @@ async function createSandbox(
   if (!(await records.sandboxes.beginCreation(creation, limit, clock.now())))
     throw new SoulBoxError(
       'too_many_sandboxes',
-      `The function needs a sandbox, and the team has the maximum number of running ones (${limit}).`,
+      `The function needs a sandbox, but the team has reached the maximum number of concurrent sandboxes (${limit}). Kill some or retry later.`,
     );
   try {
     const wanted = {
@@ -103,7 +103,7 @@ async function findTemplate({ runner }: FunctionsContext): Promise<string> {
   if (!makeable.includes(edgeTemplate))
     throw new SoulBoxError(
       'template_not_found',
-      `This server has no template "${edgeTemplate}", which functions need.`,
+      `Functions need the template "${edgeTemplate}", which this server does not have. Create it with \`soulbox template make ${edgeTemplate}\`.`,
     );
   const wait = { name: edgeTemplate, waitMs: templateWaitMs };
   const made = await call(() => runner.makeTemplate(wait, { timeoutMs: templateWaitMs + 5000 }));
@@ -111,7 +111,7 @@ async function findTemplate({ runner }: FunctionsContext): Promise<string> {
   const { step, elapsedSeconds } = made;
   throw new SoulBoxError(
     'template_being_made',
-    `The template "${edgeTemplate}" is being made: ${step}, ${elapsedSeconds} s so far. Retry.`,
+    `Template "${edgeTemplate}" is being built: ${step}, ${elapsedSeconds} s so far. Retry.`,
   );
 }
 
@@ -131,7 +131,7 @@ async function serve(
   const giveUpAt = performance.now() + startMs;
   while (!(await isHealthy(context, sandboxId))) {
     if (performance.now() > giveUpAt)
-      throw new SoulBoxError('sandbox_unreachable', "The supervisor of the function's sandbox did not start.");
+      throw new SoulBoxError('sandbox_unreachable', 'The supervisor in the sandbox of the function did not start.');
     await sleep(10, context.stopping);
   }
   const { status, body } = await callPort(await context.router.dial(sandboxId, functionPorts.control), {
@@ -146,7 +146,7 @@ async function serve(
   if (served === undefined)
     throw new SoulBoxError(
       'sandbox_unreachable',
-      "The supervisor of the function's sandbox gave no answer to be understood.",
+      'The supervisor in the sandbox of the function returned an invalid response.',
     );
   return served;
 }

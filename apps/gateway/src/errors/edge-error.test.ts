@@ -56,7 +56,7 @@ describe('a sandbox that is stopped because the disk of its host is full', () =>
   beforeAll(() => world.router.add('istopped', { waitsForRoom: true, trafficToken: 'right' }));
   const expected = {
     sandboxId: 'istopped',
-    message: 'The sandbox is stopped until there is room on the disk of its host',
+    message: 'The sandbox is stopped because the disk of its host is full',
     code: 507,
   };
 

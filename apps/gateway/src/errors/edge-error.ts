@@ -33,7 +33,7 @@ export const badAnswer = (sandboxId: string, port: number): EdgeError => ({
 
 export const stoppedForRoom = (sandboxId: string): EdgeError => ({
   sandboxId,
-  message: 'The sandbox is stopped until there is room on the disk of its host',
+  message: 'The sandbox is stopped because the disk of its host is full',
   code: 507,
 });
 
@@ -57,24 +57,28 @@ export const tooManyStreams = (sandboxId: string): EdgeError => ({
 
 export const tooManyRequests: EdgeError = {
   code: 429,
-  message: 'Too many requests of this API key or address are under way. Retry when some are answered.',
+  message: 'This API key or address has too many concurrent requests. Retry when some have finished.',
 };
 
 export const tooManySignatures: EdgeError = {
   code: 429,
-  message: 'Too many signed URLs that name no sandbox. Retry in a moment, or name it by its host or header.',
+  message:
+    'Too many requests with signed URLs that do not name a sandbox. Retry in a moment, or name the sandbox in the host or a header.',
 };
 
-export const unknownToken: EdgeError = { code: 502, message: 'The sandbox of this access token was not found' };
+export const unknownToken: EdgeError = {
+  code: 502,
+  message: 'The sandbox that this access token belongs to was not found',
+};
 
 export const internalFault: EdgeError = { code: 500, message: 'The gateway failed. The server log has the details.' };
 
 /** Whoever asks for a function by its URL is a stranger: what its code said when it failed stands in its log. */
 export function functionFault(name: string, thrown: unknown): EdgeError {
   const error = errorFromUnknown(thrown);
-  if (error.reason === 'function_not_found') return { code: 404, message: `There is no function "${name}" here.` };
+  if (error.reason === 'function_not_found') return { code: 404, message: `Function "${name}" was not found.` };
   if (error.reason === 'function_broken')
-    return { code: 503, message: 'The function cannot be started. Its log says why.' };
+    return { code: 503, message: 'The function cannot be started. See its log for the reason.' };
   const status = httpStatusFromError(error);
   if (status === 429 || status === 503 || status === 507)
     return { code: status, message: `The function cannot be started now: ${error.message}` };
@@ -83,7 +87,7 @@ export function functionFault(name: string, thrown: unknown): EdgeError {
 
 export const noServiceWorker: EdgeError = {
   code: 403,
-  message: "A service worker needs a host name of its own, such as fn-NAME or PORT-SANDBOX under the server's domain.",
+  message: 'A service worker needs its own host name, such as fn-NAME or PORT-SANDBOX below the domain of the server.',
 };
 
 export const internalRoute = (path: string): EdgeError => ({ message: 'Route not found', path, code: 404 });

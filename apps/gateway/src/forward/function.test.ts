@@ -98,11 +98,11 @@ describe('a function', () => {
   });
 
   test.each([
-    [new SoulBoxError('function_not_found', 'x'), 404, 'There is no function "shop" here.'],
+    [new SoulBoxError('function_not_found', 'x'), 404, 'Function "shop" was not found.'],
     [
       new SoulBoxError('function_broken', 'secret of the code'),
       503,
-      'The function cannot be started. Its log says why.',
+      'The function cannot be started. See its log for the reason.',
     ],
     [new SoulBoxError('too_many_sandboxes', 'full'), 429, 'The function cannot be started now: full'],
     [new SoulBoxError('template_being_made', 'soon'), 503, 'The function cannot be started now: soon'],

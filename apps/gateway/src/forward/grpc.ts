@@ -74,7 +74,8 @@ export async function forwardGrpc(exchange: Exchange, forward: GrpcForward): Pro
   });
   stream.on('close', () => {
     if (exchange.closed) return;
-    if (!exchange.headSent) forward.onFailure(failure ?? new Error('The service closed the stream without an answer.'));
+    if (!exchange.headSent)
+      forward.onFailure(failure ?? new Error('The service closed the stream without a response.'));
     else if (!isOver && (!stream.readableEnded || stream.rstCode !== 0)) exchange.reset();
   });
 }

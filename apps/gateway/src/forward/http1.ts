@@ -76,7 +76,7 @@ function attempt(exchange: Exchange, forward: Http1Forward, options: { repeatabl
     // Nobody asked for one. Without a listener Node would drop the request in silence.
     answered = true;
     connection.destroy();
-    forward.onFailure(new Error('The service switched protocols unasked.'));
+    forward.onFailure(new Error('The service switched protocols without being asked.'));
   });
   outgoing.on('response', (incoming) => {
     answered = true;

@@ -34,5 +34,8 @@ export async function dialSandbox(
 }
 
 function gone(sandboxId: string): SoulBoxError {
-  return new SoulBoxError('sandbox_not_found', `Sandbox ${sandboxId} ended while a connection to it was being opened.`);
+  return new SoulBoxError(
+    'sandbox_not_found',
+    `Sandbox "${sandboxId}" ended while a connection to it was being opened.`,
+  );
 }

@@ -38,7 +38,7 @@ export async function openAuthority(directory: string, clock: Clock): Promise<Au
   if (!isUsable(authority, clock)) {
     throw new SoulBoxError(
       'config_invalid',
-      `The certificate authority in ${directory} is damaged or has ended. Remove ca.pem and ca.key there to get a new one; clients must then trust the new ca.pem.`,
+      `The certificate authority in ${directory} is damaged or has expired. Remove ca.pem and ca.key there to get a new one. Clients must then trust the new ca.pem.`,
     );
   }
   return authority;

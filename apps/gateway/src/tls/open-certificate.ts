@@ -12,7 +12,7 @@ export async function openCertificate(config: GatewayConfig, clock: Clock): Prom
   if (tlsCertFile === '' && tlsKeyFile === '')
     return await openOwnCertificate(config.tlsDirectory, config.domain, clock);
   if (tlsCertFile === '' || tlsKeyFile === '')
-    throw new SoulBoxError('config_invalid', 'SOULBOX_TLS_CERT and SOULBOX_TLS_KEY are only useful together.');
+    throw new SoulBoxError('config_invalid', 'SOULBOX_TLS_CERT and SOULBOX_TLS_KEY must be set together.');
   try {
     const certPem = await readFile(tlsCertFile, 'utf8');
     const keyPem = await readFile(tlsKeyFile, 'utf8');

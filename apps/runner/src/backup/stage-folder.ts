@@ -14,7 +14,7 @@ export async function claimStage(dataDirectory: string): Promise<AsyncDisposable
   const stage = stageIn(dataDirectory);
   const owner = await findStageOwner(dataDirectory);
   if (owner !== undefined)
-    throw new SoulBoxError('illegal_transition', `A backup of ${dataDirectory} is under way (pid ${owner.pid}).`);
+    throw new SoulBoxError('illegal_transition', `A backup of ${dataDirectory} is already running (pid ${owner.pid}).`);
   await removeTree(stage);
   await mkdir(stage, { mode: 0o700 });
   const self = findProcess(process.pid);
