@@ -48,7 +48,9 @@ const vague: readonly Reason[] = ['internal', 'sandbox_start_failed', 'checkpoin
 export function errorFromUnknown(thrown: unknown): SoulBoxError {
   if (thrown instanceof SoulBoxError && !vague.includes(thrown.reason)) return thrown;
   if (isDiskFull(thrown))
-    return new SoulBoxError('disk_full', 'There is no room left on the disk. Retry when there is.', { cause: thrown });
+    return new SoulBoxError('disk_full', 'There is no space left on the disk. Free some space, then retry.', {
+      cause: thrown,
+    });
   if (thrown instanceof SoulBoxError) return thrown;
   return new SoulBoxError('internal', 'An internal error occurred. The server log has the details.', { cause: thrown });
 }

@@ -41,5 +41,5 @@ test.each([
   answer = interim.repeat(most);
   expect(await ask()).toBe(204);
   answer = interim.repeat(most + 1);
-  await expect(ask()).rejects.toThrow(/too many interim answers/);
+  await expect(ask()).rejects.toThrow(/too many interim responses/);
 });

@@ -23,7 +23,7 @@ let isBound = false;
 function watch(request: ClientRequest): void {
   const budget = createInterimBudget();
   request.on('information', ({ rawHeaders }: InformationEvent) => {
-    if (!budget.spend(rawHeaders)) request.destroy(new Error('The server sent too many interim answers.'));
+    if (!budget.spend(rawHeaders)) request.destroy(new Error('The server sent too many interim responses.'));
   });
 }
 

@@ -10,83 +10,84 @@ interface ReasonInfo {
 export const reasons = {
   bad_request: {
     code: 'invalid_argument',
-    help: 'The request does not have the documented form; the message names the field.',
+    help: 'The request does not have the documented form. The message names the field.',
   },
   bad_path: {
     code: 'invalid_argument',
-    help: 'The path cannot be used this way: wrong kind of file, or a form that is not accepted.',
+    help: 'The path cannot be used in this way: it is the wrong kind of file, or its form is not accepted.',
   },
   not_a_directory: { code: 'invalid_argument', help: 'The path names something that is not a directory.' },
-  unauthorized: { code: 'unauthenticated', help: 'The key, token or signature is missing or wrong.' },
-  unknown_user: { code: 'unauthenticated', help: 'The sandbox has no such user.' },
-  forbidden: { code: 'permission_denied', help: 'The caller is known, but may not do this.' },
+  unauthorized: { code: 'unauthenticated', help: 'The API key, token or signature is missing or wrong.' },
+  unknown_user: { code: 'unauthenticated', help: 'The sandbox does not have this user.' },
+  forbidden: { code: 'permission_denied', help: 'The caller is authenticated but is not allowed to do this.' },
   sandbox_not_found: {
     code: 'not_found',
-    help: 'No sandbox of this id exists for the caller: it ended, or belongs to another team.',
+    help: 'The caller has no sandbox with this id. It has ended, or it belongs to another team.',
   },
   template_not_found: {
     code: 'not_found',
-    help: 'No template of this id or name. List them with `soulbox template list`.',
+    help: 'No template has this id or name. List the templates with `soulbox template list`.',
   },
-  build_not_found: { code: 'not_found', help: 'No build of this id belongs to the template.' },
+  build_not_found: { code: 'not_found', help: 'The template has no build with this id.' },
   build_failed: {
     code: 'failed_precondition',
-    help: 'A step of the template build failed; the message says which command and how it ended, the log what it printed.',
+    help: 'A step of the template build failed. The message names the command and how it ended; the build log has its output.',
   },
   template_in_use: {
     code: 'invalid_argument',
-    help: 'Sandboxes of the template run or are paused. End them, then delete it.',
+    help: 'The template has running or paused sandboxes. Kill them, then delete the template.',
   },
   file_not_found: { code: 'not_found', help: 'The path does not exist in the sandbox.' },
   process_not_found: {
     code: 'not_found',
-    help: 'No process of this pid or tag was started through envd, or it ended over 30 s ago.',
+    help: 'No process with this pid or tag was started through envd, or it ended more than 30 s ago.',
   },
-  watcher_not_found: { code: 'not_found', help: 'No watcher of this id; it was removed or never made.' },
-  key_not_found: { code: 'not_found', help: 'No API key of this id in the team.' },
-  team_not_found: { code: 'not_found', help: 'No team of this id exists for the key.' },
+  watcher_not_found: { code: 'not_found', help: 'No watcher has this id. It was removed or never created.' },
+  key_not_found: { code: 'not_found', help: 'The team has no API key with this id.' },
+  team_not_found: { code: 'not_found', help: 'The key does not belong to a team with this id.' },
   team_in_use: {
     code: 'failed_precondition',
-    help: 'The team has sandboxes, snapshots, templates or functions. `soulbox team delete --force` ends and deletes them first.',
+    help: 'The team has sandboxes, snapshots, templates or functions. Delete them first, or use `soulbox team delete --force`.',
   },
-  route_not_found: { code: 'not_found', help: 'The server has no such route.' },
+  route_not_found: { code: 'not_found', help: 'The server does not have this route.' },
   method_not_allowed: {
     code: 'invalid_argument',
-    help: 'The route exists for other methods; the `Allow` header names them.',
+    help: 'The route does not support this method. The `Allow` header lists the supported ones.',
   },
-  body_too_large: { code: 'invalid_argument', help: 'The body is larger than the limit that the message names.' },
+  body_too_large: {
+    code: 'invalid_argument',
+    help: 'The request body is larger than the limit that the message names.',
+  },
   unsupported_media_type: {
     code: 'invalid_argument',
-    help: 'The route does not take this Content-Type. Send `application/json`.',
+    help: 'The route does not accept this Content-Type. Send `application/json`.',
   },
   request_timeout: {
     code: 'deadline_exceeded',
-    help: 'The request did not arrive completely within the time limit for headers and body.',
+    help: 'The headers or the body of the request did not arrive within the time limit.',
   },
-  file_exists: { code: 'already_exists', help: 'Something exists at the path already.' },
-  name_taken: { code: 'already_exists', help: 'The name is taken; choose another or remove the old one.' },
+  file_exists: { code: 'already_exists', help: 'The path already exists.' },
+  name_taken: { code: 'already_exists', help: 'The name is already taken. Choose another one, or remove what has it.' },
   illegal_transition: {
     code: 'failed_precondition',
-    help: 'The sandbox is in a state that does not allow this step; the message names from and to.',
+    help: 'The current state does not allow this step. The message names the state.',
   },
-  link_loop: { code: 'failed_precondition', help: 'Symbolic links lead in a circle.' },
+  link_loop: { code: 'failed_precondition', help: 'The path has a loop of symbolic links.' },
   disk_full: {
     code: 'resource_exhausted',
-    help:
-      'The disk of the sandbox is full, or the host has no room for what was asked; the message says which. Delete files or use a ' +
-      'template with a larger disk; on the host, end or delete sandboxes and snapshots, or free space (docs/full-disk.md).',
+    help: 'The disk of the sandbox is full, or the host does not have enough free space. The message says which. In the sandbox, delete files or use a template with a larger disk. On the host, end or delete sandboxes and snapshots, or free space (docs/full-disk.md).',
   },
   too_many_sandboxes: {
     code: 'resource_exhausted',
-    help: 'The team or the host is at its limit of sandboxes. Kill some, or retry later.',
+    help: 'The team or the host has reached its limit of sandboxes. Kill some, or retry later.',
   },
   too_many_builds: {
     code: 'resource_exhausted',
-    help: 'The host runs as many template builds as it may at once. Retry when one has ended.',
+    help: 'The host has reached its limit of concurrent template builds. Retry when one has finished.',
   },
   build_canceled: {
     code: 'canceled',
-    help: 'Somebody canceled the template build, or began another one of the same template and tag.',
+    help: 'The template build was canceled, or a newer build of the same template and tag replaced it.',
   },
   build_timeout: {
     code: 'deadline_exceeded',
@@ -94,23 +95,23 @@ export const reasons = {
   },
   image_unavailable: {
     code: 'failed_precondition',
-    help: 'The image of the template build cannot be had: the message says why.',
+    help: 'The image of the template build cannot be pulled. The message says why.',
   },
-  limit_exceeded: { code: 'resource_exhausted', help: 'A documented limit was reached; the message names it.' },
+  limit_exceeded: { code: 'resource_exhausted', help: 'A documented limit was reached. The message names it.' },
   rate_exceeded: {
     code: 'resource_exhausted',
-    help: 'The API key or the address sends too many requests; `Retry-After` says when to go on. Settings: `SOULBOX_API_KEY_RATE`, `SOULBOX_API_ADDRESS_RATE`.',
+    help: 'The API key or the address sends too many requests. Wait for the time in `Retry-After`. Settings: `SOULBOX_API_KEY_RATE`, `SOULBOX_API_ADDRESS_RATE`.',
   },
-  not_implemented: { code: 'unimplemented', help: 'This version of SoulBox does not offer the call yet.' },
+  not_implemented: { code: 'unimplemented', help: 'This version of SoulBox does not support the call.' },
   port_closed: { code: 'unavailable', help: 'Nothing in the sandbox listens on this port.' },
-  sandbox_unreachable: { code: 'unavailable', help: 'The sandbox runs, but its envd did not answer in time.' },
+  sandbox_unreachable: { code: 'unavailable', help: 'The sandbox is running, but its envd did not respond in time.' },
   sandbox_start_failed: {
     code: 'unavailable',
-    help: 'The sandbox could not be started; the server log says which step failed. Run `soulbox doctor`.',
+    help: 'The sandbox could not be started. The server log names the step that failed. Run `soulbox doctor`.',
   },
   runner_unavailable: {
     code: 'unavailable',
-    help: 'The runner, which owns the sandboxes, cannot be reached or did not answer in time. Retry.',
+    help: 'The runner, which owns the sandboxes, cannot be reached or did not respond in time. Retry.',
   },
   control_unavailable: {
     code: 'unavailable',
@@ -118,60 +119,63 @@ export const reasons = {
   },
   template_being_made: {
     code: 'unavailable',
-    help: 'The template is made because somebody asked for it; the message says how far it is. Retry.',
+    help: 'The template is being built because it was requested for the first time. The message reports the progress. Retry.',
   },
-  shutting_down: { code: 'unavailable', help: 'The server is stopping; retry against the next one.' },
+  shutting_down: { code: 'unavailable', help: 'The server is stopping. Retry when it is up again.' },
   host_not_ready: {
     code: 'unavailable',
-    help: 'The host lacks something SoulBox needs. Run `soulbox doctor`; it names the fix.',
+    help: 'The host lacks something that SoulBox needs. Run `soulbox doctor`, which names the fix.',
   },
-  snapshot_not_found: { code: 'not_found', help: 'No snapshot of this id or name belongs to the team.' },
-  event_not_found: { code: 'not_found', help: 'No event of this id.' },
-  webhook_not_found: { code: 'not_found', help: 'No webhook of this id belongs to the team.' },
-  function_not_found: { code: 'not_found', help: 'No function of this name belongs to the team.' },
-  version_not_found: { code: 'not_found', help: 'The function has no such version, or none before the active one.' },
-  secret_not_found: { code: 'not_found', help: 'The function has no secret of this name.' },
-  namespace_not_found: { code: 'not_found', help: 'The team has no key-value namespace of this name.' },
+  snapshot_not_found: { code: 'not_found', help: 'The team has no snapshot with this id or name.' },
+  event_not_found: { code: 'not_found', help: 'No event has this id.' },
+  webhook_not_found: { code: 'not_found', help: 'The team has no webhook with this id.' },
+  function_not_found: { code: 'not_found', help: 'The team has no function with this name.' },
+  version_not_found: {
+    code: 'not_found',
+    help: 'The function does not have this version, or has no version before the active one.',
+  },
+  secret_not_found: { code: 'not_found', help: 'The function has no secret with this name.' },
+  namespace_not_found: { code: 'not_found', help: 'The team has no key-value namespace with this name.' },
   function_broken: {
     code: 'invalid_argument',
-    help: "The function's code could not be started; the message is what its engine said. The version before goes on.",
+    help: 'The code of the function could not be started. The message is the error of its engine. The previous version stays active.',
   },
-  already_paused: { code: 'already_exists', help: 'The sandbox is paused already.' },
+  already_paused: { code: 'already_exists', help: 'The sandbox is already paused.' },
   checkpoint_failed: {
     code: 'unavailable',
-    help: 'The memory of the sandbox could not be saved; it goes on running. The message says what stood in the way.',
+    help: 'The memory of the sandbox could not be saved. The sandbox continues to run. The message names the cause.',
   },
   sandbox_resume_failed: {
     code: 'unavailable',
-    help: 'The paused sandbox could not be brought back. It is paused: as it was; where its programs had run again, as they left it; and where that could not be saved, with its files only. The message says why.',
+    help: 'The paused sandbox could not be resumed. It stays paused: unchanged if its programs did not run; as they left it if they ran and could be saved again; otherwise with its files only. The message names the cause.',
   },
   state_damaged: {
     code: 'data_loss',
-    help: 'A saved state is incomplete or altered. Nothing was started from it; it is kept for inspection.',
+    help: 'A checkpoint or other saved data is incomplete or was altered. Nothing was started from it. It is kept for inspection.',
   },
   backup_unusable: {
     code: 'failed_precondition',
-    help: 'A backup is incomplete, damaged or of a newer SoulBox, or a restore was not completed; the message names the part.',
+    help: 'The backup is incomplete, damaged or from a newer SoulBox, or a restore did not finish. The message names the part.',
   },
   state_incompatible: {
     code: 'failed_precondition',
-    help: 'A saved state was made by another format version, CPU type or isolation than this host has, or than was asked for.',
+    help: 'The checkpoint has a format version, CPU type or isolation that this host does not have, or that differs from the requested one.',
   },
   capability_missing: {
     code: 'unimplemented',
-    help: 'The isolation of this sandbox cannot do this; the message names both.',
+    help: 'The isolation of this sandbox does not support the operation. The message names both.',
   },
   runtime_not_found: {
     code: 'invalid_argument',
-    help: 'Nothing says which runtime runs it; the message names what was looked at. Name the language or the entry.',
+    help: 'SoulBox could not detect a runtime. The message names what it inspected. Specify the language or the entry.',
   },
   runtime_not_installed: {
     code: 'failed_precondition',
-    help: 'The sandbox lacks the runtime. The message names what it needs and the template that has it.',
+    help: 'The sandbox does not have the runtime. The message names the missing program and the template that has it.',
   },
   dependencies_failed: {
     code: 'failed_precondition',
-    help: 'The dependencies of a project could not be installed; the message ends with the last words of the installer.',
+    help: 'The dependencies of the project could not be installed. The message ends with the last output of the installer.',
   },
   process_timeout: {
     code: 'deadline_exceeded',
@@ -179,13 +183,16 @@ export const reasons = {
   },
   process_state: {
     code: 'internal',
-    help: 'The process cannot take this: its input is closed, or it has no terminal.',
+    help: 'The process cannot accept this: its input is closed, or it has no terminal.',
   },
   config_invalid: {
     code: 'invalid_argument',
-    help: 'A configuration value is unknown, malformed or contradicts another; all faults are listed.',
+    help: 'A configuration value is unknown, malformed or contradicts another one. The message lists all faults.',
   },
-  internal: { code: 'internal', help: 'A fault of SoulBox. The server log has the details under the request id.' },
+  internal: {
+    code: 'internal',
+    help: 'An internal error of SoulBox. The server log has the details under the request id.',
+  },
 } as const satisfies Record<string, ReasonInfo>;
 
 export type Reason = keyof typeof reasons;

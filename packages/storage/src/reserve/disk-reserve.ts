@@ -86,7 +86,7 @@ export function openDiskReserve(directory: string): DiskReserve {
       if (!room().isShort) return;
       throw new SoulBoxError(
         'disk_full',
-        "The server's disk is full: nothing was changed. Kills and deletes still work; all else does once there is room.",
+        'The disk of the server is full, and nothing was changed. Kills and deletes still work. Retry when there is free space.',
       );
     },
     async spend(step) {

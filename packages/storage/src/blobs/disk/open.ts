@@ -145,7 +145,7 @@ async function linkOrCopy(path: string, target: string): Promise<boolean> {
 
 /** Opens a plain file, not a link to one. Throws `bad_path`. */
 async function openFile(path: string): Promise<FileHandle> {
-  if (!(await lstat(path)).isFile()) throw new SoulBoxError('bad_path', `${path} is not a plain file.`);
+  if (!(await lstat(path)).isFile()) throw new SoulBoxError('bad_path', `${path} is not a regular file.`);
   return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
 }
 

@@ -46,7 +46,7 @@ export function sqliteApiKeys(db: DatabaseSync): ApiKeyRecords {
         );
       } catch (thrown) {
         if (!isDuplicate(thrown)) throw thrown;
-        throw new SoulBoxError('name_taken', `The API key ${key.id} exists already.`);
+        throw new SoulBoxError('name_taken', `API key "${key.id}" already exists.`);
       }
     },
     findByHash: async (hash) => {

@@ -16,7 +16,7 @@ export function errorFromSqlite(thrown: unknown, path: string): unknown {
   if (code !== sqliteFull && !(maybeFull.includes(code) && hasNoRoom(path))) return thrown;
   return new SoulBoxError(
     'disk_full',
-    "The server's disk is full: its records take no more, and nothing was changed.",
+    'The disk of the server is full. Its records cannot be written, and nothing was changed.',
     {
       cause: thrown,
     },

@@ -311,8 +311,8 @@ export function refuseNewer(present: number, known: number): void {
   if (present > known)
     throw new SoulBoxError(
       'config_invalid',
-      `The records file has schema version ${present}, this SoulBox knows up to ${known}. ` +
-        'Start the newer SoulBox that wrote it, or use another data folder.',
+      `The records file has schema version ${present}, but this SoulBox supports versions up to ${known}. ` +
+        'Start the newer SoulBox that wrote it, or choose another data folder.',
     );
 }
 

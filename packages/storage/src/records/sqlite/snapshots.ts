@@ -93,7 +93,7 @@ export function sqliteSnapshots(db: DatabaseSync, log: EventLog): SnapshotRecord
         return begin.run(...rowFromSnapshot({ ...snapshot, state: 'making', sizeBytes: 0 }), limit).changes === 1;
       } catch (thrown) {
         if (!isDuplicate(thrown)) throw thrown;
-        throw new SoulBoxError('name_taken', `The snapshot ${snapshot.id} exists already.`);
+        throw new SoulBoxError('name_taken', `Snapshot "${snapshot.id}" already exists.`);
       }
     },
     complete: async (id, made) =>

@@ -63,7 +63,7 @@ export function sqliteTeams(db: DatabaseSync): TeamRecords {
         insert.run(team.id, team.name, team.isDefault ? 1 : 0, team.createdAt);
       } catch (thrown) {
         if (!isDuplicate(thrown)) throw thrown;
-        throw new SoulBoxError('name_taken', `The team ${team.id} exists, or there is a default team already.`);
+        throw new SoulBoxError('name_taken', `Team "${team.id}" or a default team already exists.`);
       }
     },
     find: async (id) => {
