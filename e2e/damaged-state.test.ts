@@ -103,7 +103,7 @@ test('a large disk is known by when it was written to, and soon by what it holds
 
   await sandbox.pause();
   await flipByte(disk, 200 * 2 ** 20);
-  const message = expect.stringContaining('was written to, and what it held is not known') as string;
+  const message = expect.stringContaining('was written to, and its previous content is unknown') as string;
   expect(await tryResume(sandbox)).toMatchObject({ status: 500, message });
 });
 

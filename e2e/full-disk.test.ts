@@ -299,7 +299,7 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
   const doctor = await cli('doctor');
   expect(doctor.code).toBe(1);
   expect(doctor.stdout).toMatch(left);
-  expect(doctor.stdout).toMatch(/FAIL +Free disk: 0.0 GiB .* all but kills and deletes/);
+  expect(doctor.stdout).toMatch(/FAIL +Free disk: 0.0 GiB .* everything except kills and deletes/);
   expect(await cli('key', 'create', 'x')).toMatchObject({ code: 1, stderr: expect.stringContaining('disk') as string });
   expect(await cli('key', 'revoke', 'second')).toMatchObject({ code: 0 });
   await server.restart();

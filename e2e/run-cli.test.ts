@@ -118,7 +118,7 @@ test.each([
   [['-', '--surprise'], 2, /surprise/],
   [[], 2, /TARGET/],
   [['-', '--sandbox', 'i00000000000000000000', '--language', 'bash'], 1, /not found/],
-  [['-'], 1, /Name the language/],
+  [['-'], 1, /Specify the language/],
 ] as const)('soulbox run %j is refused with words that help', async (args, code, message) => {
   const ran = await run(args);
   expect(ran.stderr).toMatch(message);

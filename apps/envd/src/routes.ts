@@ -61,7 +61,7 @@ async function respond(
       return;
     }
     const route = routes[`${request.method ?? ''} ${url.pathname}`];
-    if (route === undefined) throw new SoulBoxError('route_not_found', `There is no ${url.pathname} here.`);
+    if (route === undefined) throw new SoulBoxError('route_not_found', `Route "${url.pathname}" was not found.`);
     if (route.access === 'token') checkAccessToken(context.settings, request);
     await route.handle(context, request, response, url);
   } catch (thrown) {
@@ -88,6 +88,6 @@ function parseUrl(text: string): URL {
   try {
     return new URL(text, 'http://envd');
   } catch {
-    throw new SoulBoxError('bad_request', 'The request target is not a valid URL.');
+    throw new SoulBoxError('bad_request', 'The request URL is not valid.');
   }
 }

@@ -3,7 +3,7 @@ import type { Digester } from './digests/digester.ts';
 
 /** A stored thing that is not what was stored. `what` names it and where it differs, never its content. */
 export function damaged(what: string, cause?: unknown): SoulBoxError {
-  return new SoulBoxError('state_damaged', `${what}. Nothing was started from it, and it is kept for inspection.`, {
+  return new SoulBoxError('state_damaged', `${what}. Nothing was started from it. It is kept for inspection.`, {
     cause,
   });
 }

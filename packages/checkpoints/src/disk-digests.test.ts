@@ -67,7 +67,7 @@ describe('the digests of a disk', () => {
   test.each([sizeBytes - 1, sizeBytes + 1, 0])('see a disk of %i bytes', async (size) => {
     const found = await shop.store.digestDisk(disk);
     await truncate(disk, size);
-    await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('has another size than it had');
+    await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('has a different size');
   });
 
   test('see that the disk is gone', async () => {
@@ -93,7 +93,7 @@ describe('the digests of a disk', () => {
       await utimes(disk, 1, 1);
       await expect(shop.store.verifyDisk(disk, found)).rejects.toMatchObject({
         reason: 'state_damaged',
-        message: expect.stringContaining('was written to, and what it held is not known') as string,
+        message: expect.stringContaining('was written to, and its previous content is unknown') as string,
       });
     });
 
@@ -138,9 +138,9 @@ describe('the digests of a disk', () => {
       const text = await readFile(`${disk}.digests`, 'utf8');
       await utimes(disk, 1, 1);
       await writeFile(`${disk}.digests`, text.replace(/"0":"./, '"0":"_'));
-      await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('is not known');
+      await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('is unknown');
       await writeFile(`${disk}.digests`, text);
-      await expect(shop.store.verifyDisk(disk, { ...found, stamp: '1:2:3' })).rejects.toThrow('is not known');
+      await expect(shop.store.verifyDisk(disk, { ...found, stamp: '1:2:3' })).rejects.toThrow('is unknown');
       await shop.store.verifyDisk(disk, found);
     });
   });

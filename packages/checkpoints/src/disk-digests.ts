@@ -60,7 +60,7 @@ export async function verifyDisk(path: string, expected: DiskDigests, digester: 
   const { stamp, allocatedBytes } = await readDiskFacts(path);
   if (stamp === expected.stamp && allocatedBytes === expected.allocatedBytes) return;
   const blocks = await findLeisurelyDigests(path, expected);
-  if (blocks === undefined) throw damaged(`${what} was written to, and what it held is not known`);
+  if (blocks === undefined) throw damaged(`${what} was written to, and its previous content is unknown`);
   await verifyBlocks(path, sizeBytes, blocks, digester);
 }
 
@@ -78,5 +78,5 @@ async function checkSize(what: string, path: string, sizeBytes: number): Promise
   const { size } = await stat(path).catch((error: unknown) => {
     throw damaged(`${what} is missing`, error);
   });
-  if (size !== sizeBytes) throw damaged(`${what} has another size than it had`);
+  if (size !== sizeBytes) throw damaged(`${what} has a different size`);
 }

@@ -67,7 +67,8 @@ export class Layers {
 
   async flatten(layerIds: readonly string[], layerId: string): Promise<void> {
     const target = this.#paths.layer(layerId);
-    if ((await this.list()).includes(layerId)) throw new SoulBoxError('name_taken', `Layer ${layerId} exists already.`);
+    if ((await this.list()).includes(layerId))
+      throw new SoulBoxError('name_taken', `Layer "${layerId}" already exists.`);
     for (const id of layerIds) await this.verify(id);
     await flattenImages(
       layerIds.map((id) => this.#paths.layer(id)),

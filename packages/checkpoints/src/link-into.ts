@@ -34,12 +34,12 @@ export async function linkState(
     }
     await removeTree(draft);
   }
-  throw damaged(`A part of state ${stateId} is missing`);
+  throw damaged(`A part of checkpoint "${stateId}" is missing`);
 }
 
 async function modeOf(source: string, stateId: string): Promise<number> {
   const found = await stat(source).catch(() => undefined);
-  if (found === undefined) throw new SoulBoxError('snapshot_not_found', `There is no state ${stateId}.`);
+  if (found === undefined) throw new SoulBoxError('snapshot_not_found', `Checkpoint "${stateId}" was not found.`);
   return found.mode & 0o777;
 }
 
@@ -68,7 +68,7 @@ export async function linkLayer(layerId: string, from: StorePaths, to: StorePath
 
 async function linkFile(path: string, target: string, id: string): Promise<void> {
   if (!(await tryLink(path, target)))
-    throw new SoulBoxError('snapshot_not_found', `There is no ${id}, or not all of it.`);
+    throw new SoulBoxError('snapshot_not_found', `"${id}" was not found or is incomplete.`);
 }
 
 /** False when there is no such file. */

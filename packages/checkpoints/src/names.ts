@@ -40,6 +40,6 @@ export const isId = (text: string): boolean => idForm.test(text);
 export const isPartName = (text: string): boolean => partForm.test(text) && text !== manifestName;
 
 function checkedId(id: string): string {
-  if (!isId(id)) throw new SoulBoxError('bad_request', `${JSON.stringify(id)} is not the id of a state or layer.`);
+  if (!isId(id)) throw new SoulBoxError('bad_request', `${JSON.stringify(id)} is not the id of a checkpoint or layer.`);
   return id;
 }

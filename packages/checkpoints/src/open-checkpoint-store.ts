@@ -56,7 +56,7 @@ async function lockFolder(folder: string): Promise<FileHandle> {
   const handle = await open(folder, 'r');
   if (tryLock(handle.fd)) return handle;
   await handle.close();
-  throw new SoulBoxError('name_taken', `Another store has ${dirname(folder)} open. End its server first.`);
+  throw new SoulBoxError('name_taken', `Another server has ${dirname(folder)} open. Stop it first.`);
 }
 
 async function sweep(paths: StorePaths, logger: Logger): Promise<void> {
@@ -104,7 +104,7 @@ class DiskCheckpointStore implements CheckpointStore {
   async begin(stateId: string, layers: readonly string[] = []): Promise<CheckpointDraft> {
     const target = this.#paths.state(stateId);
     if (this.#drafts.has(stateId) || (await exists(target)))
-      throw new SoulBoxError('name_taken', `State ${stateId} exists already, or is being written.`);
+      throw new SoulBoxError('name_taken', `Checkpoint "${stateId}" already exists or is being written.`);
     const directory = target + draftSuffix;
     this.#drafts.set(stateId, layers);
     this.#digester.start();
@@ -120,7 +120,7 @@ class DiskCheckpointStore implements CheckpointStore {
 
   async open(stateId: string): Promise<State> {
     const state = await this.find(stateId);
-    if (state === undefined) throw new SoulBoxError('snapshot_not_found', `There is no state ${stateId}.`);
+    if (state === undefined) throw new SoulBoxError('snapshot_not_found', `Checkpoint "${stateId}" was not found.`);
     return state;
   }
 
@@ -259,7 +259,7 @@ class DiskCheckpointStore implements CheckpointStore {
 
   #requireArchive(): Archive {
     if (this.#archive !== undefined) return this.#archive;
-    throw new SoulBoxError('capability_missing', 'This server keeps no archive of compressed states.');
+    throw new SoulBoxError('capability_missing', 'This server does not archive checkpoints.');
   }
 }
 

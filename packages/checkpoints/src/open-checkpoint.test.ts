@@ -55,7 +55,7 @@ describe('a damaged state is refused, and kept', () => {
     const opened = await shop.store.open('s1');
     await expect(opened.verify()).rejects.toMatchObject({
       reason: 'state_damaged',
-      message: expect.stringContaining(`${name} of state s1 is altered in block ${block}`) as string,
+      message: expect.stringContaining(`${name} of checkpoint "s1" is altered in block ${block}`) as string,
     });
     await opened.verify((part) => part !== name);
     expect(await lstat(inState(name))).toBeDefined();
@@ -134,7 +134,7 @@ describe('a damaged state is refused, and kept', () => {
 
   test('no message tells what a part or the manifest holds', async () => {
     await flipByte(inState('manifest.json'), 200);
-    await expect(shop.store.open('s1')).rejects.toThrow(/^(?!.*secret-of).*manifest of state s1/);
+    await expect(shop.store.open('s1')).rejects.toThrow(/^(?!.*secret-of).*manifest of checkpoint "s1"/);
   });
 });
 

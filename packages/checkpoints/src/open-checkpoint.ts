@@ -33,12 +33,12 @@ function sizeOf({ parts, packed }: Manifest): number {
 
 export async function readManifest(stateId: string, directory: string): Promise<Manifest> {
   const content = await readSealedJson(join(directory, manifestName)).catch((error: unknown) => {
-    throw damaged(`The manifest of state ${stateId} cannot be read`, error);
+    throw damaged(`The manifest of checkpoint "${stateId}" cannot be read`, error);
   });
-  if (content === undefined) throw damaged(`The manifest of state ${stateId} is incomplete or altered`);
+  if (content === undefined) throw damaged(`The manifest of checkpoint "${stateId}" is incomplete or altered`);
   checkFormat(stateId, content);
   const parsed = manifestSchema.safeParse(content);
-  if (!parsed.success) throw damaged(`The manifest of state ${stateId} lacks something`, parsed.error);
+  if (!parsed.success) throw damaged(`The manifest of checkpoint "${stateId}" is incomplete`, parsed.error);
   checkManifest(stateId, parsed.data);
   return parsed.data;
 }
@@ -48,18 +48,21 @@ function checkFormat(stateId: string, content: unknown): void {
   if (format === manifestFormat) return;
   throw new SoulBoxError(
     'state_incompatible',
-    `State ${stateId} has the format ${JSON.stringify(format)}; this version reads ${manifestFormat}.`,
+    `Checkpoint "${stateId}" has the format ${JSON.stringify(format)}, but this version reads ${manifestFormat}.`,
   );
 }
 
 function checkManifest(stateId: string, manifest: Manifest): void {
-  if (manifest.stateId !== stateId) throw damaged(`The manifest of state ${stateId} belongs to another state`);
-  if (manifest.blockBytes !== blockBytes) throw damaged(`The manifest of state ${stateId} has blocks of another size`);
+  if (manifest.stateId !== stateId)
+    throw damaged(`The manifest of checkpoint "${stateId}" belongs to another checkpoint`);
+  if (manifest.blockBytes !== blockBytes)
+    throw damaged(`The manifest of checkpoint "${stateId}" has a different block size`);
   const stray = Object.keys(manifest.packed).find((name) => !(name in manifest.parts));
-  if (stray !== undefined) throw damaged(`The manifest of state ${stateId} packs what is no part`);
+  if (stray !== undefined)
+    throw damaged(`The manifest of checkpoint "${stateId}" lists a packed file that is not one of its parts`);
   for (const [name, part] of Object.entries(manifest.parts)) {
     if (part.digests.length === blockCountOf(part.sizeBytes)) continue;
-    throw damaged(`The manifest of state ${stateId} lacks digests of ${name}`);
+    throw damaged(`The manifest of checkpoint "${stateId}" has no digests of ${name}`);
   }
 }
 
@@ -67,19 +70,19 @@ function checkManifest(stateId: string, manifest: Manifest): void {
 async function checkParts({ stateId, parts, packed }: Manifest, directory: string): Promise<void> {
   const files = await listPartFiles(directory).catch((error: unknown) => {
     if (isNodeError(error)) throw error;
-    throw damaged(`State ${stateId} holds something that is no part`, error);
+    throw damaged(`Checkpoint "${stateId}" contains something that is not a part`, error);
   });
   const missing = new Map(Object.entries(parts).filter(([name]) => !(name in packed)));
   for (const { name, sizeBytes } of files) {
     // What a crash left of a file that was packed, or of one that was being unpacked.
     if (name in packed) continue;
     const part = missing.get(name);
-    if (part === undefined) throw damaged(`State ${stateId} holds ${name}, which its manifest does not name`);
-    if (part.sizeBytes !== sizeBytes) throw damaged(`${name} of state ${stateId} has another size than it had`);
+    if (part === undefined) throw damaged(`Checkpoint "${stateId}" contains ${name}, which its manifest does not list`);
+    if (part.sizeBytes !== sizeBytes) throw damaged(`${name} of checkpoint "${stateId}" has a different size`);
     missing.delete(name);
   }
   const [name] = missing.keys();
-  if (name !== undefined) throw damaged(`${name} of state ${stateId} is missing`);
+  if (name !== undefined) throw damaged(`${name} of checkpoint "${stateId}" is missing`);
 }
 
 async function verifyParts(
@@ -90,9 +93,9 @@ async function verifyParts(
 ): Promise<void> {
   const meant = Object.entries(parts).filter(([name]) => isMeant(name));
   const unreadable = meant.find(([name]) => name in packed)?.[0];
-  if (unreadable !== undefined) throw new Error(`${unreadable} of state ${stateId} is packed: unpack it first`);
+  if (unreadable !== undefined) throw new Error(`${unreadable} of checkpoint "${stateId}" is packed: unpack it first`);
   await forEachAtOnce(digester.threadCount, meant, ([name, part]) =>
-    verifyFile(`${name} of state ${stateId}`, join(directory, name), part, digester),
+    verifyFile(`${name} of checkpoint "${stateId}"`, join(directory, name), part, digester),
   );
 }
 

@@ -43,7 +43,7 @@ test('a disk that is nearly full keeps a first server from its start, and not on
     await writeFile(join(full.dataDirectory, 'records.sqlite'), '');
     const finding = (await prepareHost(full)).find(({ id }) => id === 'disk-space');
     expect(finding).toMatchObject({ status: 'fail', startsAnyway: true });
-    expect(finding?.detail).toContain('all but kills and deletes');
+    expect(finding?.detail).toContain('everything except kills and deletes');
   } finally {
     await run('umount', ['--', disk]);
     await removeTree(disk);

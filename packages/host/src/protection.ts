@@ -6,20 +6,20 @@ export interface Protection {
 /** What the container driver keeps apart and what it does not, in words for an operator. docs/security.md has the reasons. */
 export const protection: Protection = {
   protected: [
-    'The host: root in a sandbox is an unprivileged user of its own outside; it has few capabilities and a seccomp filter.',
-    'Host files: a sandbox sees its template, its own disk and the folder of envd, read-only; no other path of the host.',
-    'Other sandboxes: separate users, processes, mounts, IPC and networks; no packet passes between two of them.',
+    'The host: root in a sandbox is an unprivileged user outside, with few capabilities and a seccomp filter.',
+    'Host files: a sandbox sees its own disk, its template and the envd bundle (both read-only), and no other path of the host.',
+    'Other sandboxes: separate users, processes, mounts, IPC and networks. No packet passes between two sandboxes.',
     'Private networks: sandboxes reach public addresses only, not the host, the API, private ranges or metadata services.',
-    'Resources: CPU, memory, processes and disk have hard limits; envd keeps answering while user code uses all of them.',
-    'The API: every call needs a key; sandbox data is reached only with the token of that sandbox.',
+    'Resources: CPU, memory, processes and disk have hard limits. envd responds even while user code uses all of them.',
+    'The API: every call requires a key. The data of a sandbox is accessible only with the token of that sandbox.',
   ],
   notProtected: [
-    'Kernel bugs: all sandboxes share the kernel of the host. Keep it updated; for stronger walls run SoulBox in a VM.',
-    'Side channels between sandboxes on one CPU (cache timing, speculative execution beyond the mitigations of the kernel).',
+    'Kernel bugs: all sandboxes share the kernel of the host. Keep it updated. For stronger isolation, use gVisor or run SoulBox in a VM.',
+    'Side channels between sandboxes on one CPU (cache timing, speculative execution that the kernel does not mitigate).',
     'What sandboxes send to the internet, unless you create them without internet access.',
-    'Disk and network bandwidth: they are counted, not limited.',
-    'Saved states: they hold the memory of sandboxes with its secrets, readable by root, not encrypted.',
-    'Bugs of CRIU, which saves and restores hostile processes as root.',
-    'Whoever is root on this host: they can read every sandbox and every key.',
+    'Disk and network bandwidth: it is measured, not limited.',
+    'Checkpoints: they contain the memory of sandboxes with its secrets. They are not encrypted, and root can read them.',
+    'Bugs in CRIU, which saves and restores hostile processes as root.',
+    'Root on this host: root can read every sandbox and every key.',
   ],
 };

@@ -38,7 +38,7 @@ export interface AddressPlan {
 export function createAddressPlan(instance: number, base = `10.${200 + instance}.0.0/16`): AddressPlan {
   const range = findCidr(base);
   if (range?.prefix !== 16 || textFromCidr(range) !== base)
-    throw new SoulBoxError('config_invalid', `The sandbox address range '${base}' is not of the form a.b.0.0/16.`);
+    throw new SoulBoxError('config_invalid', `The sandbox address range "${base}" must have the form a.b.0.0/16.`);
   // An interface name has at most 15 characters: `sb14x4095` has 9. The `x` keeps instances 1 and 12 apart.
   const interfacePrefix = `sb${instance}x`;
   const pattern = new RegExp(`^${interfacePrefix}([1-9][0-9]{0,3})$`);

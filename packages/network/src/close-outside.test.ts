@@ -82,6 +82,6 @@ test('many connections are ended in one go', async () => {
 });
 
 test('no namespace, and above all not the host, is an error', () => {
-  expect(() => closeOutside('/proc/self/ns/net')).toThrow(/not one of its own/);
+  expect(() => closeOutside('/proc/self/ns/net')).toThrow(/its own network namespace/);
   expect(() => closeOutside('/proc/1999999999/ns/net')).toThrow(/cannot be opened/);
 });

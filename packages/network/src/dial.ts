@@ -39,7 +39,10 @@ export function openNamespace(path: string): Namespace {
   return {
     dial: async (port, options = {}) => {
       if (waiting >= maxWaitingDials)
-        throw new SoulBoxError('limit_exceeded', `${maxWaitingDials} connections to the sandbox are waiting already.`);
+        throw new SoulBoxError(
+          'limit_exceeded',
+          `${maxWaitingDials} connections to the sandbox are already being opened. Retry.`,
+        );
       waiting += 1;
       try {
         return await dialFirst(() => fd, port, options.signal);

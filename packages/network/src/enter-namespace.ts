@@ -33,7 +33,7 @@ export function openNamespaceFd(path: string): number {
   const isNetwork = readlinkSync(`/proc/self/fd/${fd}`).startsWith('net:[');
   if (isNetwork && (found.ino !== host.ino || found.dev !== host.dev)) return fd;
   closeSync(fd);
-  throw new SoulBoxError('sandbox_unreachable', 'The network namespace of the sandbox is not one of its own.', {
+  throw new SoulBoxError('sandbox_unreachable', 'The sandbox does not have its own network namespace.', {
     cause: new Error(`${path} is ${isNetwork ? "the host's network namespace" : 'no network namespace'}`),
   });
 }

@@ -35,7 +35,7 @@ export function checkOverlap(plan: AddressPlan, routes: readonly Route[], logger
     }
     throw new SoulBoxError(
       'config_invalid',
-      `The sandbox address range ${base} is in use: ${dst} on ${dev}. Configure another a.b.0.0/16.`,
+      `The sandbox address range ${base} is already in use: ${dst} on ${dev}. Configure another range of the form a.b.0.0/16.`,
     );
   }
 }

@@ -488,7 +488,7 @@ describe('the host', () => {
     [{ base: '192.168.0.0/16' }, /192\.168\.77\./],
     [{ nameServers: ['203.0.113.1'] }, /this host/],
     [{ nameServers: ['127.0.0.53'] }, /this host/],
-    [{ nameServers: ['resolver.local'] }, /no IPv4 address/],
+    [{ nameServers: ['resolver.local'] }, /not an IPv4 address/],
     [{ denied: ['nonsense'] }, /nonsense/],
   ])('a configuration of %j is refused before anything changes', async (change, message) => {
     const table = await readHostNetwork(instance);

@@ -158,7 +158,7 @@ function readRanges(plan: AddressPlan, options: NetworkOptions): { denied: Cidr[
   const denied = [...forbiddenIpv4, ...wanted, textFromCidr(plan.base)].map((text) => {
     const range = findCidr(text);
     if (range !== undefined) return range;
-    throw new SoulBoxError('config_invalid', `The denied range '${text}' is no IPv4 address or CIDR.`);
+    throw new SoulBoxError('config_invalid', `The denied range "${text}" is not an IPv4 address or CIDR.`);
   });
   for (const address of options.nameServers) {
     const fault = findNameServerFault(address);
@@ -169,7 +169,7 @@ function readRanges(plan: AddressPlan, options: NetworkOptions): { denied: Cidr[
 
 /** Why sandboxes cannot have it for a name server; undefined when they can. */
 export function findNameServerFault(address: string): string | undefined {
-  if (!isIPv4(address)) return `The name server '${address}' is no IPv4 address.`;
+  if (!isIPv4(address)) return `The name server "${address}" is not an IPv4 address.`;
   return address.startsWith('127.') || hostAddresses().includes(address)
     ? `The name server ${address} is this host, which sandboxes cannot reach. Configure one outside.`
     : undefined;

@@ -63,7 +63,10 @@ function parseEntry(field: string, entry: string): Cidr {
   if (field === 'allowOut' && isIP(entry) === 0 && /^(?:\*\.)?(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*$/i.test(entry))
     throw new SoulBoxError(
       'not_implemented',
-      `${field} names the domain ${shown}; this version of SoulBox filters by IPv4 address and CIDR only.`,
+      `${field} names the domain ${shown}, but this version of SoulBox filters by IPv4 address and CIDR only.`,
     );
-  throw new SoulBoxError('bad_request', `${field} has ${shown}, which is neither an IPv4 address nor an IPv4 CIDR.`);
+  throw new SoulBoxError(
+    'bad_request',
+    `${field} contains ${shown}, which is neither an IPv4 address nor an IPv4 CIDR.`,
+  );
 }

@@ -119,7 +119,7 @@ describe('uploading', () => {
     const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', body: form });
     expect([response.status, await response.json()]).toEqual([
       400,
-      { code: 400, message: 'A part named file has no file name, and the query has no path.' },
+      { code: 400, message: 'A part named "file" needs a file name, or the query needs a path.' },
     ]);
   });
 
@@ -307,7 +307,7 @@ describe('downloading', () => {
     ['an endless device', '/dev/zero', 400, "path '/dev/zero' is not a regular file"],
     ['a missing file', 'nope/x', 404, "path '/home/user/nope/x' does not exist"],
     ['a path through a file', '/etc/passwd/x', 400, "a part of path '/etc/passwd/x' is not a directory"],
-    ['a NUL', 'a\0b', 400, 'A path cannot contain a NUL.'],
+    ['a NUL', 'a\0b', 400, 'A path must not contain a NUL.'],
     ['climbing out', '../../../../../../nope', 404, "path '/nope' does not exist"],
     ['a newline', 'a\nb', 404, "path '/home/user/a\nb' does not exist"],
   ])('%s', async (_name, path, code, message) => {

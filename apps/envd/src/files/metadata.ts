@@ -16,14 +16,14 @@ export function parseMetadata(headers: IncomingHttpHeaders): Record<string, stri
     const key = name.slice(headerPrefix.length).toLowerCase();
     const text = Array.isArray(value) ? value.join(', ') : (value ?? '');
     if (key === '' || key.length > maxKeyBytes) {
-      throw new SoulBoxError('bad_request', `A metadata key has 1 to ${maxKeyBytes} bytes.`);
+      throw new SoulBoxError('bad_request', `A metadata key must have 1 to ${maxKeyBytes} bytes.`);
     }
     if (!/^[\x20-\x7e]*$/.test(key + text)) {
-      throw new SoulBoxError('bad_request', `The metadata '${key}' contains characters other than printable ASCII.`);
+      throw new SoulBoxError('bad_request', `The metadata '${key}' must contain printable ASCII characters only.`);
     }
     totalBytes += key.length + text.length;
     metadata[key] = text;
   }
-  if (totalBytes > maxTotalBytes) throw new SoulBoxError('bad_request', `Metadata exceeds ${maxTotalBytes} bytes.`);
+  if (totalBytes > maxTotalBytes) throw new SoulBoxError('bad_request', `The metadata exceeds ${maxTotalBytes} bytes.`);
   return metadata;
 }

@@ -32,7 +32,9 @@ export async function writeMultipart(
   const parsed = new Promise<void>((resolve, reject) => {
     parser.on('finish', resolve);
     parser.on('error', (error: Error) => reject(malformed(error)));
-    parser.on('partsLimit', () => reject(new SoulBoxError('bad_request', `A request has at most ${maxParts} parts.`)));
+    parser.on('partsLimit', () =>
+      reject(new SoulBoxError('bad_request', `A request can have at most ${maxParts} parts.`)),
+    );
     parser.on('file', (field: string, stream: Readable, filename: string | undefined) => {
       stream.on('error', () => undefined);
       if (field !== 'file') {
@@ -57,7 +59,7 @@ async function receivePart(
   target: MultipartTarget,
 ): Promise<WrittenFile> {
   if (path === '')
-    throw new SoulBoxError('bad_request', 'A part named file has no file name, and the query has no path.');
+    throw new SoulBoxError('bad_request', 'A part named "file" needs a file name, or the query needs a path.');
   const absolute = target.resolve(path);
   if (seen.has(absolute))
     throw new SoulBoxError('bad_request', `you cannot upload multiple files to the same path '${path}'`);
@@ -103,5 +105,5 @@ async function feed(parser: BusboyInstance, body: AsyncIterable<Uint8Array>, fai
 
 function malformed(error: unknown): SoulBoxError {
   if (error instanceof SoulBoxError) return error;
-  return new SoulBoxError('bad_request', 'The multipart body is malformed.', { cause: error });
+  return new SoulBoxError('bad_request', 'The multipart body is not valid.', { cause: error });
 }

@@ -78,7 +78,7 @@ async function* gunzip(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
     yield* throughStream(chunks, createGunzip());
   } catch (error) {
     if (isNodeError(error) && error.code?.startsWith('Z_') === true) {
-      throw new SoulBoxError('bad_request', 'The body is not valid gzip.', { cause: error });
+      throw new SoulBoxError('bad_request', 'The request body is not valid gzip.', { cause: error });
     }
     throw error;
   }

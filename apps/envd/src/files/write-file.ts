@@ -52,7 +52,9 @@ function tag(file: FileHandle, metadata: Readonly<Record<string, string>>): void
     replaceAttributes(file.fd, metadataPrefix, metadata);
   } catch (error) {
     if (!isNodeError(error) || error.code !== 'EOPNOTSUPP') throw error;
-    throw new SoulBoxError('capability_missing', "This sandbox's files keep no metadata.", { cause: error });
+    throw new SoulBoxError('capability_missing', 'The file system of this sandbox does not support metadata.', {
+      cause: error,
+    });
   }
 }
 

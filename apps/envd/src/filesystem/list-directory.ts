@@ -38,7 +38,7 @@ async function walk(root: string, below: string, depth: number, paths: string[])
     if (paths.length >= maxEntries) {
       throw new SoulBoxError(
         'limit_exceeded',
-        `The directory has more than ${maxEntries} entries; ask for less depth.`,
+        `The directory has more than ${maxEntries} entries. Use a smaller depth.`,
       );
     }
     const name = posix.join(below, entry.name);

@@ -15,9 +15,9 @@ const maxPathBytes = 4096;
  * `.` and `..` are taken out of the text; links are left to the kernel, whose root is the sandbox's.
  */
 export function resolvePath(path: string, base: PathBase): string {
-  if (path.includes('\0')) throw new SoulBoxError('bad_path', 'A path cannot contain a NUL.');
+  if (path.includes('\0')) throw new SoulBoxError('bad_path', 'A path must not contain a NUL.');
   if (Buffer.byteLength(path) >= maxPathBytes) {
-    throw new SoulBoxError('bad_path', `A path cannot be longer than ${maxPathBytes - 1} bytes.`);
+    throw new SoulBoxError('bad_path', `A path must not be longer than ${maxPathBytes - 1} bytes.`);
   }
   if (path === '') return posix.resolve('/', base.workdir);
   if (path === '~' || path.startsWith('~/')) return withoutTrailingSlash(posix.join(base.home, path.slice(1)));

@@ -32,7 +32,7 @@ export function createHostGate(path: string): HostGate {
 /** Throws unauthorized unless the caller is the host. */
 export async function checkHost(gate: HostGate, request: IncomingMessage): Promise<void> {
   if (await gate.isHost(request.headers[headers.hostToken])) return;
-  throw new SoulBoxError('unauthorized', 'This call is for the host only.');
+  throw new SoulBoxError('unauthorized', 'Only the host can make this call.');
 }
 
 /** Undefined for whatever else root in the sandbox has put there. */

@@ -22,7 +22,7 @@ export const initialSettings: Settings = {
 /** Reads the body of POST /init. Unknown members are ignored; throws bad_request on a wrong type. */
 export function parseSettings(body: unknown): Settings {
   const members = body ?? {};
-  if (!isRecord(members)) throw new SoulBoxError('bad_request', 'The body must be a JSON object.');
+  if (!isRecord(members)) throw new SoulBoxError('bad_request', 'The request body must be a JSON object.');
   const accessToken = findText(members, 'accessToken');
   return {
     envVars: parseEnvVars(members['envVars']),
@@ -60,7 +60,7 @@ function parseEnvVars(value: unknown): Record<string, string> {
 /** What execve cannot carry: throws bad_request. */
 export function checkVariable(name: string, text: string): void {
   if (name === '' || name.includes('=') || name.includes('\0')) {
-    throw new SoulBoxError('bad_request', `'${name}' is not a name of an environment variable.`);
+    throw new SoulBoxError('bad_request', `'${name}' is not a valid name of an environment variable.`);
   }
   if (text.includes('\0')) throw new SoulBoxError('bad_request', `The variable ${name} contains a NUL.`);
 }

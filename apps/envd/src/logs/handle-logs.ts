@@ -12,7 +12,7 @@ export async function handleLogs(
   url: URL,
 ): Promise<void> {
   if (!(await context.hostGate.isHost(request.headers[headers.hostToken]))) {
-    throw new SoulBoxError('route_not_found', `There is no ${url.pathname} here.`);
+    throw new SoulBoxError('route_not_found', `Route "${url.pathname}" was not found.`);
   }
   const after = Number(url.searchParams.get('after') ?? '0');
   if (!Number.isSafeInteger(after) || after < 0) throw new SoulBoxError('bad_request', 'after must be a whole number.');

@@ -44,7 +44,8 @@ export function createInputWriter(fd: number): InputWriter {
 
   return {
     async write(bytes, signal) {
-      if (waiting >= maxWaiting) throw new SoulBoxError('limit_exceeded', 'The process does not read its input.');
+      if (waiting >= maxWaiting)
+        throw new SoulBoxError('limit_exceeded', 'The process does not read its input. Retry later.');
       waiting += 1;
       const turn = tail.then(() => writeNow(bytes, signal));
       tail = turn.catch(() => undefined);

@@ -69,7 +69,7 @@ export function processService(context: Context): ServiceImpl<typeof Process> {
     async closeStdin({ process: selector }) {
       const { input } = processes.getAlive(selector);
       if (input.kind === 'pty')
-        throw new ConnectError('The input of a terminal cannot be closed; send Ctrl-D.', Code.Unknown);
+        throw new ConnectError('The input of a terminal cannot be closed. Send Ctrl-D instead.', Code.Unknown);
       if (input.kind === 'stdin') await input.writer.close();
       return {};
     },
@@ -82,10 +82,10 @@ async function writeInput(
   signal: AbortSignal,
 ): Promise<void> {
   const data = input?.input;
-  if (data?.case === undefined) throw new SoulBoxError('bad_request', 'The request carries no input.');
+  if (data?.case === undefined) throw new SoulBoxError('bad_request', 'The request does not contain any input.');
   const target = process.input;
   if (data.case === 'stdin' && target.kind === 'pty') {
-    throw new SoulBoxError('process_state', 'The process has a terminal: send its input as pty.');
+    throw new SoulBoxError('process_state', 'The process has a terminal. Send its input as pty.');
   }
   if (data.case === 'pty' && target.kind !== 'pty')
     throw new SoulBoxError('process_state', 'The process has no terminal.');

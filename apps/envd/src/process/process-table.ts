@@ -27,7 +27,8 @@ export function createProcessTable(): ProcessTable {
   const retained = new Set<ManagedProcess>();
   return {
     checkRoom() {
-      if (alive.size >= maxAlive) throw new SoulBoxError('limit_exceeded', `Over ${maxAlive} processes run already.`);
+      if (alive.size >= maxAlive)
+        throw new SoulBoxError('limit_exceeded', `More than ${maxAlive} processes are already running. Kill some.`);
     },
     add: (process) => void alive.add(process),
     retire(process) {
@@ -48,8 +49,7 @@ export function createProcessTable(): ProcessTable {
 
 function select(candidates: readonly ManagedProcess[], message: ProcessSelector | undefined): ManagedProcess {
   const selector = message?.selector;
-  if (selector?.case === undefined)
-    throw new SoulBoxError('bad_request', 'The selector names neither a pid nor a tag.');
+  if (selector?.case === undefined) throw new SoulBoxError('bad_request', 'The selector must name a pid or a tag.');
   const found = candidates.find((process) =>
     selector.case === 'pid' ? process.pid === selector.value : process.tag === selector.value,
   );

@@ -114,9 +114,9 @@ describe('what cannot start', () => {
     ['a missing file', { cmd: '/nope' }, 'no such file or directory'],
     ['a name not found in PATH', { cmd: 'nope' }, 'no such file or directory'],
     ['a file that may not be run', { cmd: '/etc/passwd' }, 'permission denied'],
-    ['no command', { cmd: '' }, 'no command'],
+    ['no command', { cmd: '' }, 'must name a command'],
     ['an argument with a NUL', { cmd: 'true', args: ['a\0b'] }, 'EINVAL'],
-    ['a variable name with =', { cmd: 'true', envs: { 'A=B': 'x' } }, 'not a name'],
+    ['a variable name with =', { cmd: 'true', envs: { 'A=B': 'x' } }, 'not a valid name'],
     ['arguments beyond the kernel', { cmd: 'true', args: ['x'.repeat(3_000_000)] }, 'E2BIG'],
   ])('%s', async (_name, config, text) => {
     const start = collect(process.start({ process: config }));

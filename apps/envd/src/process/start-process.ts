@@ -44,7 +44,7 @@ const stallMs = 60_000;
 export function startProcess(context: Context, user: User, request: StartRequest): ManagedProcess {
   context.processes.checkRoom();
   const config = request.process ?? create(ProcessConfigSchema);
-  if (config.cmd === '') throw new SoulBoxError('bad_request', 'The request names no command.');
+  if (config.cmd === '') throw new SoulBoxError('bad_request', 'The request must name a command.');
   for (const [name, text] of Object.entries(config.envs)) checkVariable(name, text);
   const size = request.pty === undefined ? undefined : parseTerminalSize(request.pty);
   const cwd = workingDirectory(config.cwd ?? '', context.settings.defaultWorkdir, user);
@@ -159,7 +159,7 @@ function startError(command: string, error: unknown): SoulBoxError {
   if (code === 'ENOENT') return new SoulBoxError('bad_request', `${text}no such file or directory`, { cause: error });
   if (code === 'EACCES') return new SoulBoxError('bad_request', `${text}permission denied`, { cause: error });
   if (code === 'EAGAIN' || code === 'ENOMEM') {
-    return new SoulBoxError('limit_exceeded', `${text}the sandbox is at its limit of processes or memory`, {
+    return new SoulBoxError('limit_exceeded', `${text}the sandbox has reached its limit of processes or memory`, {
       cause: error,
     });
   }
@@ -169,6 +169,6 @@ function startError(command: string, error: unknown): SoulBoxError {
 function stalledError(): SoulBoxError {
   return new SoulBoxError(
     'limit_exceeded',
-    `Output was not read for ${stallMs / 1000} s; connect again for what follows.`,
+    `The output was not read for ${stallMs / 1000} s. Connect again to receive further output.`,
   );
 }

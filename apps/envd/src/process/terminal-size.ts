@@ -9,7 +9,7 @@ const maxCells = 65_535;
 export function parseTerminalSize({ size }: PTY): TerminalSize {
   const { cols, rows } = size ?? { cols: 0, rows: 0 };
   if (cols > maxCells || rows > maxCells) {
-    throw new SoulBoxError('bad_request', `A terminal has at most ${maxCells} columns and rows.`);
+    throw new SoulBoxError('bad_request', `A terminal can have at most ${maxCells} columns and rows.`);
   }
   return { cols, rows };
 }

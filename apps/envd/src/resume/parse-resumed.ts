@@ -18,7 +18,7 @@ const wordPattern = /^[A-Za-z0-9._-]{1,128}$/;
 
 /** Reads the body of POST /resumed. Unknown members are ignored; throws bad_request for a missing or malformed one. */
 export function parseResumed(body: unknown): Resumed {
-  if (!isRecord(body)) throw new SoulBoxError('bad_request', 'The body must be a JSON object.');
+  if (!isRecord(body)) throw new SoulBoxError('bad_request', 'The request body must be a JSON object.');
   const { isCopy } = body;
   if (typeof isCopy !== 'boolean') throw new SoulBoxError('bad_request', 'isCopy must be true or false.');
   const given = Object.entries(parseSettings(body)).filter(([name]) => Object.hasOwn(body, name));

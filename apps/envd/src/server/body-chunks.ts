@@ -22,7 +22,8 @@ export async function* bodyChunks(request: IncomingMessage): AsyncGenerator<Buff
       // Counted from here: the time the reader took is not the client's fault.
       deadline = performance.now() + progressMs;
     } else if (request.readableEnded) return;
-    else if (request.destroyed) throw new SoulBoxError('bad_request', 'The request ended before its body.');
+    else if (request.destroyed)
+      throw new SoulBoxError('bad_request', 'The request ended before its body was complete.');
     else await becomesReadable(request, deadline - performance.now());
   }
 }
@@ -46,6 +47,6 @@ async function becomesReadable(request: IncomingMessage, waitMs: number): Promis
 function stuckError(): SoulBoxError {
   return new SoulBoxError(
     'bad_request',
-    `The body brought less than ${progressBytes} bytes in ${progressMs / 1000} s.`,
+    `Less than ${progressBytes} bytes of the request body arrived in ${progressMs / 1000} s.`,
   );
 }

@@ -11,13 +11,14 @@ export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   let sizeBytes = 0;
   for await (const chunk of bodyChunks(request)) {
     sizeBytes += chunk.length;
-    if (sizeBytes > maxJsonBytes) throw new SoulBoxError('bad_request', `The body exceeds ${maxJsonBytes} bytes.`);
+    if (sizeBytes > maxJsonBytes)
+      throw new SoulBoxError('bad_request', `The request body exceeds ${maxJsonBytes} bytes.`);
     chunks.push(chunk);
   }
   if (sizeBytes === 0) return undefined;
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
   } catch {
-    throw new SoulBoxError('bad_request', 'The body is not valid JSON.');
+    throw new SoulBoxError('bad_request', 'The request body is not valid JSON.');
   }
 }

@@ -125,7 +125,7 @@ async function serve(context: Context, caller: User, streams: Streams): Promise<
     handedAreOpen = false;
     await attend(pid, exit, lines, channel);
   } catch (error) {
-    const message = error instanceof SoulBoxError ? error.message : 'The request was not understood.';
+    const message = error instanceof SoulBoxError ? error.message : 'The request is not valid.';
     answer(channel, { kind: 'refused', message });
   } finally {
     clearTimeout(deadline);
@@ -229,7 +229,7 @@ function startError(program: string, error: unknown): SoulBoxError {
 }
 
 function parseRequest(value: unknown): Request {
-  const bad = new SoulBoxError('bad_request', 'The request was not understood.');
+  const bad = new SoulBoxError('bad_request', 'The request is not valid.');
   if (!isRecord(value)) throw bad;
   if (value['kind'] === 'check') return { kind: 'check' };
   const { kind, target, program, argv, env, atHome, terminal } = value;

@@ -48,7 +48,10 @@ export function createEventQueue<Event>(): EventQueue<Event> {
       if (hasLost) {
         hasLost = false;
         ready = [];
-        throw new SoulBoxError('limit_exceeded', `Over ${maxQueued} events waited to be fetched and some were lost.`);
+        throw new SoulBoxError(
+          'limit_exceeded',
+          `More than ${maxQueued} events were not fetched in time, and some were lost.`,
+        );
       }
       const drained = ready;
       ready = [];

@@ -67,6 +67,8 @@ function addWatch(inotify: Inotify, path: string): number {
     return inotify.add(path);
   } catch (error) {
     if (!isNodeError(error) || (error.code !== 'ENOSPC' && error.code !== 'ENOMEM')) throw error;
-    throw new SoulBoxError('limit_exceeded', `The kernel has no watch left for '${path}'.`, { cause: error });
+    throw new SoulBoxError('limit_exceeded', `The kernel cannot watch '${path}': its limit of watches is reached.`, {
+      cause: error,
+    });
   }
 }

@@ -73,7 +73,7 @@ function applyRootEvent(tree: WatchedTree, event: InotifyEvent): void {
 
 function addDirectory(hub: WatchHub, tree: WatchedTree, name: string): void {
   if (tree.directories.size >= maxDirectories) {
-    throw new SoulBoxError('limit_exceeded', `More than ${maxDirectories} directories cannot be watched at once.`);
+    throw new SoulBoxError('limit_exceeded', `At most ${maxDirectories} directories can be watched at once.`);
   }
   hub.add(tree, name);
 }

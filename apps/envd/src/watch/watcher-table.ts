@@ -23,7 +23,7 @@ export function createWatcherTable(): WatcherTable {
   const table: WatcherTable = {
     async open(watcher) {
       if (openCount >= maxWatchers)
-        throw new SoulBoxError('limit_exceeded', `More than ${maxWatchers} watchers are open.`);
+        throw new SoulBoxError('limit_exceeded', `At most ${maxWatchers} watchers can be open. Remove some.`);
       openCount += 1;
       try {
         return await watcher();

@@ -56,7 +56,10 @@ export function createBuilds(options: BuildsOptions): Builds {
     images,
     async run(build) {
       if (underWay.size >= maxBuilds)
-        throw new SoulBoxError('too_many_builds', `This host runs its limit of ${maxBuilds} builds. Retry later.`);
+        throw new SoulBoxError(
+          'too_many_builds',
+          `The host has reached its limit of ${maxBuilds} concurrent builds. Retry later.`,
+        );
       const time = AbortSignal.timeout(buildTimeoutMinutes * 60_000);
       const running = build(AbortSignal.any([stopping, time]));
       const ended = running.catch(() => undefined);

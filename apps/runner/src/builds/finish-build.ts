@@ -131,7 +131,7 @@ function checkCapability({ sandbox: { live } }: BuildSandbox, startCommand: stri
   if (startCommand === '' || live.driver.capabilities.checkpoint) return;
   throw new SoulBoxError(
     'capability_missing',
-    `The isolation "${live.driver.name}" cannot save memory here, so a start command would not be alive in sandboxes.`,
+    `The isolation "${live.driver.name}" cannot save memory on this host, so the process of a start command could not be part of the template.`,
   );
 }
 

@@ -122,7 +122,7 @@ describe('steps', () => {
       'The step type "SHELL" is not known.',
     ],
     ['a folder that is a file', [workdir('/etc/passwd/x')], '1', /^The folder \/etc\/passwd\/x cannot be made/],
-    ['a user name that is an option', [user('--root')], '1', /none can be made/],
+    ['a user name that is an option', [user('--root')], '1', /cannot be created/],
     ['a variable without a value', [env('A')], '1', /ENV takes 2 to/],
   ])('of %s end the build with the reason and the step', async (_, steps, step, message) => {
     const told = await lab.build(steps);
@@ -234,7 +234,7 @@ describe('a COPY of a hostile archive', () => {
     const gone = await lab.build([{ type: 'COPY', args: ['a', 'b'], filesBlobKey: 'test/none', filesHash: 'none' }]);
     expect(gone.failed?.message).toBe("The files of COPY 'a' were not uploaded.");
     const up = await lab.build([await tar([{ name: 'a', type: '0' }], ['../a', '/dst'])]);
-    expect(up.failed?.message).toBe("'../a' leads out of the folder.");
+    expect(up.failed?.message).toBe("'../a' is outside the build folder.");
   });
 
   it('with a file of 100 GiB of nothing takes no disk', async () => {
@@ -319,9 +319,9 @@ describe('an image', () => {
       return failed?.message ?? '';
     };
     expect(await reasons(`${registry.address}/boxes/none:1`)).toMatch(/manifest unknown|name unknown/i);
-    expect(await reasons('--bad name')).toMatch(/is not the name of an image/);
-    expect(await reasons('127.0.0.1:1/a/b')).toMatch(/is at a private address/);
-    expect(await reasons('no.such.host.invalid/a/b')).toMatch(/cannot be found/);
+    expect(await reasons('--bad name')).toMatch(/is not a valid image name/);
+    expect(await reasons('127.0.0.1:1/a/b')).toMatch(/has a private address/);
+    expect(await reasons('no.such.host.invalid/a/b')).toMatch(/was not found/);
     expect(await reasons('127.0.0.1:9/a/b')).toMatch(/cannot be reached/);
     expect(await readdir(join(lab.directory, 'run/images'))).toEqual([]);
   });

@@ -133,6 +133,7 @@ function describe({ type, args }: Step): string {
 function explainAbort(signal: AbortSignal, all: AbortSignal): SoulBoxError {
   if (signal.aborted) return new SoulBoxError('build_canceled', 'The build was canceled.');
   const isTime = all.reason instanceof DOMException && all.reason.name === 'TimeoutError';
-  if (isTime) return new SoulBoxError('build_timeout', 'The build took longer than the server allows.');
-  return new SoulBoxError('shutting_down', 'The server is stopping; its finished steps are cached for the next build.');
+  if (isTime)
+    return new SoulBoxError('build_timeout', 'The build took longer than SOULBOX_BUILD_TIMEOUT_MINUTES allows.');
+  return new SoulBoxError('shutting_down', 'The server is stopping. The finished steps are cached for the next build.');
 }

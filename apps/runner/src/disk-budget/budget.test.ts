@@ -159,7 +159,7 @@ test('a disk is admitted only while all promises can be kept, and nothing has ch
   const fill = (): void => {
     for (;;) disks.push(startDisk(budget, String(disks.length)));
   };
-  expect(fill).toThrow(/A disk may take 41 MiB of the host's disk, and \d+ MiB are neither reserved nor promised/);
+  expect(fill).toThrow(/A disk can need 41 MiB of the host's disk, but only \d+ MiB are neither reserved nor promised/);
   expect(disks.length).toBeGreaterThan(15);
   const before = disks.map(({ heldBackBytes }) => heldBackBytes);
   expect(() => budget.admit(41 * mib, 'A disk')).toThrow();
@@ -174,7 +174,7 @@ test("room that is set aside is nobody else's until it is given back", async () 
   {
     using _room = budget.admit(600 * mib, 'Something');
     expect(disk.allowedMb).toBeLessThan((await freeMb()) - reserveMb - 600);
-    expect(() => budget.admit(600 * mib, 'Something else')).toThrow('Something else may take 600 MiB');
+    expect(() => budget.admit(600 * mib, 'Something else')).toThrow('Something else can need 600 MiB');
   }
   budget.look();
   expect(disk.allowedMb).toBeGreaterThan(600);

@@ -195,6 +195,6 @@ function noRoom(what: string, bytes: number, room: number): SoulBoxError {
   const [needed, left] = [bytes, Math.max(0, room)].map((count) => Math.ceil(count / mib));
   return new SoulBoxError(
     'disk_full',
-    `${what} may take ${needed} MiB of the host's disk, and ${left} MiB are neither reserved nor promised to other sandboxes.`,
+    `${what} can need ${needed} MiB of the host's disk, but only ${left} MiB are neither reserved nor promised to other sandboxes. Delete sandboxes or snapshots, or free space.`,
   );
 }

@@ -57,7 +57,7 @@ test('it is given up before it takes what is promised, and says why', async () =
   host.freeMib = 355;
   await expect(work).rejects.toMatchObject({
     reason: 'disk_full',
-    message: "The image was given up: what is left of the host's disk is reserved or promised to sandboxes.",
+    message: "The image was stopped because the rest of the host's disk is reserved or promised to sandboxes.",
   });
   expect(host.heldMib).toBe(0);
 });

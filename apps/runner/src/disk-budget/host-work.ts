@@ -24,7 +24,7 @@ export async function whileRoom<T>(
   const timer = setInterval(() => {
     const { freeBytes, reserveBytes, committedBytes } = disks.figures();
     if (freeBytes - reserveBytes >= committedBytes) return;
-    const message = `${what} was given up: what is left of the host's disk is reserved or promised to sandboxes.`;
+    const message = `${what} was stopped because the rest of the host's disk is reserved or promised to sandboxes.`;
     full.abort(new SoulBoxError('disk_full', message));
   }, lookMs);
   try {

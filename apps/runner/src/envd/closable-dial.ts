@@ -17,7 +17,7 @@ export function createClosableDial(dialOut: Dial): ClosableDial {
   const checkOpen = (socket?: Socket): void => {
     if (!isClosed) return;
     socket?.destroy();
-    throw new SoulBoxError('sandbox_unreachable', 'The sandbox is not served any more.');
+    throw new SoulBoxError('sandbox_unreachable', 'The sandbox no longer accepts connections.');
   };
   return {
     async dial(port) {

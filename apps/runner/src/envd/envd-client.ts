@@ -99,7 +99,10 @@ export function createEnvdClient(dialOut: Dial, hostToken: Secret): EnvdClient {
     async init(init) {
       const { status } = await call('POST', '/init', init);
       if (status !== 204) {
-        throw new SoulBoxError('sandbox_unreachable', `The sandbox's envd refused its settings (status ${status}).`);
+        throw new SoulBoxError(
+          'sandbox_unreachable',
+          `The envd of the sandbox rejected its settings (status ${status}).`,
+        );
       }
     },
     async resumed(resumed) {
@@ -107,7 +110,7 @@ export function createEnvdClient(dialOut: Dial, hostToken: Secret): EnvdClient {
       if (status !== 204) {
         throw new SoulBoxError(
           'sandbox_unreachable',
-          `The sandbox's envd did not confirm its resume (status ${status}).`,
+          `The envd of the sandbox did not confirm the resume (status ${status}).`,
         );
       }
     },
@@ -162,7 +165,7 @@ async function callEnvd(
     const fail = (cause: unknown): void => {
       clearTimeout(timer);
       socket.destroy();
-      reject(new SoulBoxError('sandbox_unreachable', "The sandbox's envd did not answer.", { cause }));
+      reject(new SoulBoxError('sandbox_unreachable', 'The envd of the sandbox did not respond.', { cause }));
     };
     const timer = setTimeout(() => {
       fail(new Error('timed out'));

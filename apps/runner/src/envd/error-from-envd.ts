@@ -27,5 +27,7 @@ export function errorFromEnvd(thrown: unknown): SoulBoxError {
   if (believed.has(error.reason)) {
     return new SoulBoxError(error.reason, printable(error.message.slice(0, messageMax)), { cause: thrown });
   }
-  return new SoulBoxError('sandbox_unreachable', "The sandbox's envd did not answer as it should.", { cause: thrown });
+  return new SoulBoxError('sandbox_unreachable', 'The envd of the sandbox returned an invalid response.', {
+    cause: thrown,
+  });
 }

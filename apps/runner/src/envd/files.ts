@@ -47,7 +47,7 @@ export function createFiles(dial: Dial, accessToken: string, user: string): File
   return {
     async stat(path) {
       const { entry } = await client.stat({ path }, { headers }).catch(rethrow);
-      if (entry?.path.startsWith('/') !== true) throw new SoulBoxError('bad_path', 'The path is not absolute.');
+      if (entry?.path.startsWith('/') !== true) throw new SoulBoxError('bad_path', 'The path must be absolute.');
       return { path: entry.path, kind: kindOf(entry.type) };
     },
     async list(path) {
@@ -73,7 +73,7 @@ export function createFiles(dial: Dial, accessToken: string, user: string): File
         signal: AbortSignal.timeout(callTimeoutMs),
       });
       const fail = (cause: unknown): void => {
-        reject(new SoulBoxError('sandbox_unreachable', "The sandbox's envd did not answer.", { cause }));
+        reject(new SoulBoxError('sandbox_unreachable', 'The envd of the sandbox did not respond.', { cause }));
       };
       outgoing.on('error', fail);
       outgoing.on('response', (response) => {

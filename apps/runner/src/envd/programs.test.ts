@@ -115,7 +115,7 @@ test.each([
     async function* () {
       yield await Promise.resolve(started);
     },
-    'did not say how a program ended',
+    'did not report how a program ended',
   ],
   [
     'says more at once than is taken',

@@ -124,7 +124,10 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
           const message = event?.event;
           if (message?.case === 'start') {
             if (hasBegun)
-              throw new SoulBoxError('sandbox_unreachable', "The sandbox's envd said twice that a program began.");
+              throw new SoulBoxError(
+                'sandbox_unreachable',
+                'The envd of the sandbox reported the start of a program twice.',
+              );
             hasBegun = true;
             pid = message.value.pid;
             if (signal?.aborted === true) kill();
@@ -145,7 +148,7 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
         signal?.removeEventListener('abort', kill);
         await feeding;
       }
-      throw new SoulBoxError('sandbox_unreachable', "The sandbox's envd did not say how a program ended.");
+      throw new SoulBoxError('sandbox_unreachable', 'The envd of the sandbox did not report how a program ended.');
     },
 
     async startDetached(program) {
@@ -157,7 +160,7 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
       } finally {
         connection.abort();
       }
-      throw new SoulBoxError('sandbox_unreachable', "The sandbox's envd did not say that a program began.");
+      throw new SoulBoxError('sandbox_unreachable', 'The envd of the sandbox did not report the start of a program.');
     },
 
     async upload(path, user, content, signal) {

@@ -37,7 +37,7 @@ export async function createSandbox(
   const { host, pool, table } = context;
   getDriver(host, blueprint.isolation);
   using _place = context.admission.enter();
-  using _room = host.disks.admit(needOfClaim(host, blueprint.template.diskMb), 'What is promised to a new sandbox');
+  using _room = host.disks.admit(needOfClaim(host, blueprint.template.diskMb), 'A new sandbox');
   const sandbox = await pool.take({ kind: 'template', ...blueprint });
   const { sandboxId } = sandbox.record;
   try {
@@ -85,7 +85,7 @@ export async function createFromSnapshot(
   const snapshot = context.snapshots.get(snapshotId);
   if (isolation !== '' && isolation !== snapshot.driver) throw otherWall(snapshot.driver, isolation);
   using _place = context.admission.enter();
-  using _room = host.disks.admit(needOfClaim(host, snapshot.diskMb), 'What is promised to a new sandbox');
+  using _room = host.disks.admit(needOfClaim(host, snapshot.diskMb), 'A new sandbox');
   const startedAt = performance.now();
   const sandbox = await pool.take({ kind: 'snapshot', snapshotId });
   const { sandboxId } = sandbox.record;
@@ -125,7 +125,7 @@ async function claimCopy(
 function otherWall(own: string, wanted: string): SoulBoxError {
   return new SoulBoxError(
     'state_incompatible',
-    `It was saved with the isolation "${own}", and sandboxes of it have no other: "${wanted}" needs a template that is built with it.`,
+    `The snapshot was saved with the isolation "${own}" and can be restored only with it. For "${wanted}", use a template that was built with that isolation.`,
   );
 }
 

@@ -151,7 +151,7 @@ describe.each(exhaustions)('a disk of the host that %s', (_what, exhaust) => {
 it('a disk that has less left than a pause may take refuses it before the sandbox stands still', async () => {
   await fillDisk(300 * mib);
   await expect(pause()).rejects.toThrow(
-    /Saving the sandbox may take \d+ MiB of the host's disk, and \d+ MiB are neither reserved nor promised/,
+    /Saving the sandbox can need \d+ MiB of the host's disk, but only \d+ MiB are neither reserved nor promised/,
   );
   await expectRunning();
 });

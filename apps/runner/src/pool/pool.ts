@@ -188,7 +188,7 @@ export function createPool(options: PoolOptions): Pool {
       hand(shelfOf(blueprint), sandbox, 0);
     },
     async take(blueprint) {
-      if (closed) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry against the next one.');
+      if (closed) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry when it is up again.');
       const shelf = shelfOf(blueprint);
       shelf.usedAtMs = Date.now();
       shelf.demand.note(shelf.usedAtMs);
@@ -199,7 +199,7 @@ export function createPool(options: PoolOptions): Pool {
         return spare.sandbox;
       }
       if (shelf.waiters.length >= maxWaiting) {
-        throw new SoulBoxError('too_many_sandboxes', 'Too many creates wait for this host. Retry later.');
+        throw new SoulBoxError('too_many_sandboxes', 'Too many creates are waiting for this host. Retry later.');
       }
       return await new Promise<LiveSandbox>((resolve, reject) => {
         shelf.waiters.push({ resolve, reject });
@@ -233,7 +233,7 @@ export function createPool(options: PoolOptions): Pool {
       closed = true;
       for (const shelf of shelves.values()) {
         for (const waiter of shelf.waiters.splice(0)) {
-          waiter.reject(new SoulBoxError('shutting_down', 'The server is stopping. Retry against the next one.'));
+          waiter.reject(new SoulBoxError('shutting_down', 'The server is stopping. Retry when it is up again.'));
         }
       }
       await Promise.all(boots);

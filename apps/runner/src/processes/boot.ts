@@ -54,8 +54,12 @@ export async function bootSandbox(
     await removeSandbox(host, record);
     // What this host lacks is the caller's to know; the rest names steps and paths of the server.
     if (cause instanceof SoulBoxError && ['capability_missing', 'disk_full'].includes(cause.reason)) throw cause;
-    throw new SoulBoxError('sandbox_start_failed', 'The sandbox could not be started. The server log names the step.', {
-      cause,
-    });
+    throw new SoulBoxError(
+      'sandbox_start_failed',
+      'The sandbox could not be started. The server log names the step that failed.',
+      {
+        cause,
+      },
+    );
   }
 }

@@ -74,7 +74,7 @@ export async function checkLayers(host: SandboxHost, layers: readonly string[]):
 async function checkFit(host: SandboxHost, { stateId, manifest }: State, use: StateUse): Promise<void> {
   const { driver, cpuType } = manifest.facts;
   const refuse = (what: string): never => {
-    throw new SoulBoxError('state_incompatible', `State ${stateId} ${what}`);
+    throw new SoulBoxError('state_incompatible', `Checkpoint "${stateId}" ${what}`);
   };
   if (driver !== use.driver) refuse(`was saved by the isolation "${driver}", not "${use.driver}".`);
   if (cpuType !== (await readCpuType())) refuse('was saved on a host whose CPU has other features.');

@@ -20,7 +20,7 @@ export async function confirmResumed(
   } catch (cause) {
     throw new SoulBoxError(
       'sandbox_resume_failed',
-      'The envd of the sandbox did not confirm in time that it is what it should be, so it is not served.',
+      'The envd of the sandbox did not confirm its identity in time. The sandbox accepts no connections.',
       { cause },
     );
   }

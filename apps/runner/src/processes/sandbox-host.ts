@@ -30,7 +30,10 @@ export function getDriver(host: Pick<SandboxHost, 'drivers'>, name: string): Dri
   const driver = host.drivers.get(name);
   if (driver !== undefined) return driver;
   const offered = [...host.drivers.keys()].join(', ');
-  throw new SoulBoxError('capability_missing', `This server has no isolation "${name}"; it offers: ${offered}.`);
+  throw new SoulBoxError(
+    'capability_missing',
+    `This server does not offer the isolation "${name}". It offers: ${offered}.`,
+  );
 }
 
 /** What the template says, else what the server says. */

@@ -24,7 +24,7 @@ export function createAdmission(limits: AdmissionLimits, tenants: () => readonly
       if (count(false) + underWay + places > limits.maxSandboxes) {
         throw new SoulBoxError(
           'too_many_sandboxes',
-          `This host runs its limit of ${limits.maxSandboxes} sandboxes. Retry later.`,
+          `The host has reached its limit of ${limits.maxSandboxes} sandboxes. Retry later.`,
         );
       }
       underWay += places;
@@ -36,7 +36,10 @@ export function createAdmission(limits: AdmissionLimits, tenants: () => readonly
     },
     checkPaused() {
       if (count(true) < limits.maxPaused) return;
-      throw new SoulBoxError('limit_exceeded', `This host keeps its limit of ${limits.maxPaused} paused sandboxes.`);
+      throw new SoulBoxError(
+        'limit_exceeded',
+        `The host has reached its limit of ${limits.maxPaused} paused sandboxes. Kill some or retry later.`,
+      );
     },
   };
 }

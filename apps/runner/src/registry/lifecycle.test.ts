@@ -30,7 +30,7 @@ describe('sandbox lifecycle', () => {
     expect(() => checkStep('iabc', from, to)).toThrow(
       expect.objectContaining({
         reason: 'illegal_transition',
-        message: `Sandbox iabc cannot go from ${from} to ${to}.`,
+        message: `Sandbox "iabc" cannot change from ${from} to ${to}.`,
       }),
     );
   });

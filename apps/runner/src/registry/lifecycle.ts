@@ -60,10 +60,10 @@ export function checkStep(sandboxId: string, from: SandboxState, to: SandboxStat
 
 /** As `checkStep` for a pause: one that is paused already has a reason of its own, which clients look for. */
 export function checkPause(sandboxId: string, from: SandboxState): void {
-  if (from === 'paused') throw new SoulBoxError('already_paused', `Sandbox ${sandboxId} is paused already.`);
+  if (from === 'paused') throw new SoulBoxError('already_paused', `Sandbox "${sandboxId}" is already paused.`);
   checkStep(sandboxId, from, 'pausing');
 }
 
 export function illegalStep(sandboxId: string, from: SandboxState, to: SandboxState): SoulBoxError {
-  return new SoulBoxError('illegal_transition', `Sandbox ${sandboxId} cannot go from ${from} to ${to}.`);
+  return new SoulBoxError('illegal_transition', `Sandbox "${sandboxId}" cannot change from ${from} to ${to}.`);
 }

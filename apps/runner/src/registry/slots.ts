@@ -29,7 +29,7 @@ export function createSlots(): Slots {
           return slot;
         }
       }
-      throw new SoulBoxError('too_many_sandboxes', `This host has no room for more than ${lastSlot} sandboxes.`);
+      throw new SoulBoxError('too_many_sandboxes', `The host cannot run more than ${lastSlot} sandboxes.`);
     },
     claim(slot) {
       if (taken.has(slot)) return false;

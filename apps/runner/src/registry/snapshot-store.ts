@@ -84,10 +84,10 @@ export async function openSnapshotStore(directory: string, logger: Logger): Prom
     },
     checkFree(snapshotId) {
       if (!snapshotForm.test(snapshotId)) {
-        throw new SoulBoxError('bad_request', 'A snapshot id has 1 to 64 characters of a-z and 0-9.');
+        throw new SoulBoxError('bad_request', 'A snapshot id must have 1 to 64 characters of a-z and 0-9.');
       }
       if (snapshots.has(snapshotId)) {
-        throw new SoulBoxError('name_taken', `A snapshot with the id ${snapshotId} exists already.`);
+        throw new SoulBoxError('name_taken', `Snapshot "${snapshotId}" already exists.`);
       }
     },
     async write(snapshot) {

@@ -124,7 +124,7 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
     getRunning(sandboxId) {
       const sandbox = getTenants(sandboxId);
       if (isRunning(sandbox)) return sandbox;
-      throw new SoulBoxError('illegal_transition', `Sandbox ${sandboxId} is ${sandbox.record.state}, not running.`);
+      throw new SoulBoxError('illegal_transition', `Sandbox "${sandboxId}" is ${sandbox.record.state}, not running.`);
     },
     tenants: () => [...sandboxes.values()].filter(isTenants),
     running: () => [...sandboxes.values()].filter(isRunning),

@@ -76,7 +76,7 @@ function asAsked(name: RuntimeName, sight: Sight): Detection {
   const wanted = sight.language ?? detect(sight).find(({ runtime }) => runtime === name)?.language;
   const support = languages.find(({ language }) => language === wanted) ?? languages[0];
   if (support === undefined || (sight.language !== undefined && support.language !== sight.language))
-    throw new SoulBoxError('bad_request', `The runtime ${name} does not run ${sight.language ?? 'it'}.`);
+    throw new SoulBoxError('bad_request', `The runtime ${name} does not support ${sight.language ?? 'this program'}.`);
   return { runtime: name, language: support.language, sureness: 1, reasons: [`the runtime ${name} was asked for`] };
 }
 
@@ -89,9 +89,9 @@ function notFound({ fileName, firstLine, folder }: Sight): SoulBoxError {
       : firstLine !== ''
         ? 'the first line of the code'
         : names.length === 0
-          ? 'the folder, which is empty,'
-          : `the folder with ${printable(names.slice(0, namesShown).join(', ').slice(0, 200))}${more}`;
-  return new SoulBoxError('runtime_not_found', `No runtime was found for it: ${seen} says nothing. Name the language.`);
+          ? 'the empty folder'
+          : `the folder that contains ${printable(names.slice(0, namesShown).join(', ').slice(0, 200))}${more}`;
+  return new SoulBoxError('runtime_not_found', `No runtime could be detected from ${seen}. Specify the language.`);
 }
 
 export function notInstalled(place: Place, candidates: readonly Detection[], tried: readonly string[]): SoulBoxError {
@@ -100,7 +100,7 @@ export function notInstalled(place: Place, candidates: readonly Detection[], tri
   const found = tried.length === 0 ? '' : ` It has ${tried.join(', ')}.`;
   const needed = candidates.map((candidate) => nameWithSince(candidate)).join(' or ');
   const isOffered = candidates.some((one) => !fullTemplate.lacks.some((lacking) => lacking === one.runtime));
-  const advice = isOffered ? `Template "${fullTemplate.name}" has it.` : 'No template of SoulBox has it.';
+  const advice = isOffered ? `Template "${fullTemplate.name}" has it.` : 'SoulBox has no template for it.';
   return new SoulBoxError(
     'runtime_not_installed',
     `This sandbox (template ${tenant.alias || templateId}) cannot run ${language}: it needs ${needed}.${found} ${advice}`,

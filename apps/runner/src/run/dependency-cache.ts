@@ -189,7 +189,11 @@ async function unpack(
       timeoutMs: unpackTimeoutMs,
       signal,
     });
-    if (exitCode !== 0) throw new SoulBoxError('dependencies_failed', `Kept dependencies: tar ended with ${status}.`);
+    if (exitCode !== 0)
+      throw new SoulBoxError(
+        'dependencies_failed',
+        `The cached dependencies could not be unpacked: tar ended with ${status}.`,
+      );
     return true;
   } finally {
     content.destroy();

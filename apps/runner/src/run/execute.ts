@@ -32,7 +32,7 @@ export async function execute(running: Running, emit: Emit<RunEvent>): Promise<O
   if (!hasLauncher && wish.memoryMb !== 0) {
     throw new SoulBoxError(
       'capability_missing',
-      `A memory limit needs ${launcherProgram}, which this sandbox has not.`,
+      `A memory limit requires ${launcherProgram}, which this sandbox does not have.`,
     );
   }
   const overtime = new AbortController();

@@ -100,10 +100,13 @@ function commandError(command: string, error: unknown, deadline: number): unknow
   if (Date.now() >= deadline)
     return new SoulBoxError(
       'process_timeout',
-      `Installing took more than ${installTimeoutMs / 1000} s and was stopped.`,
+      `Installing the dependencies took more than ${installTimeoutMs / 1000} s and was stopped.`,
     );
   if (error instanceof SoulBoxError && error.reason === 'bad_request')
-    return new SoulBoxError('dependencies_failed', `The sandbox cannot run ${command}, which installs dependencies.`);
+    return new SoulBoxError(
+      'dependencies_failed',
+      `The sandbox cannot run ${command}, which installs the dependencies.`,
+    );
   return error;
 }
 

@@ -107,7 +107,7 @@ async function writeCode(place: Place, wish: RunWish, base: string, left: AbortS
   if (codeFile === undefined) {
     throw new SoulBoxError(
       'bad_request',
-      `${detection.runtime} runs projects only; send a folder with its project file.`,
+      `The runtime ${detection.runtime} runs projects only. Send a folder with a project file.`,
     );
   }
   const own = `.soulbox-run-${randomId(12)}`;
@@ -134,7 +134,7 @@ async function lookAtWhole(place: Place, wish: RunWish, base: string): Promise<S
 async function entryFile(place: Place, project: string, entry: string): Promise<string> {
   const path = posix.resolve(project, entry);
   if (!path.startsWith(project === '/' ? '/' : `${project}/`))
-    throw new SoulBoxError('bad_path', 'The entry lies outside of the project.');
+    throw new SoulBoxError('bad_path', 'The entry is outside the project.');
   return await getFile(place.files, path);
 }
 
@@ -147,7 +147,7 @@ function checkPermissions({ runtime }: Detection, { permissions }: RunWish): voi
   if (Object.keys(permissions).length === 0 || getRuntime(runtime).features.permissions === 'explicit') return;
   throw new SoulBoxError(
     'bad_request',
-    `Permissions are Deno's; ${runtime} may do whatever its user may in the sandbox. Leave them out, or run it with Deno.`,
+    `Only Deno supports permissions. A program of ${runtime} can do whatever its user can. Remove the permissions, or run it with Deno.`,
   );
 }
 
@@ -180,7 +180,7 @@ function executionOf({ detection, file, project }: Subject, wish: RunWish): Exec
   const names = [...(project?.folder ?? emptyFolder).names].sort().slice(0, 12).join(', ').slice(0, 200);
   throw new SoulBoxError(
     'runtime_not_found',
-    `The project is for ${runtime}, but has nothing that SoulBox would begin with: name its file as the entry. It has ${printable(names)}.`,
+    `The project is for ${runtime}, but has no file that SoulBox would start with. Specify the file as the entry. The project has ${printable(names)}.`,
   );
 }
 
@@ -191,7 +191,7 @@ async function goneError({ table }: RunContext, sandboxId: string, cause: unknow
   const sandbox = table.find(sandboxId);
   if (sandbox === undefined || !isTenants(sandbox)) return sandboxNotFound(sandboxId);
   return looksPaused(sandbox)
-    ? new SoulBoxError('illegal_transition', `Sandbox ${sandboxId} was paused while the program ran.`, { cause })
+    ? new SoulBoxError('illegal_transition', `Sandbox "${sandboxId}" was paused while the program ran.`, { cause })
     : new SoulBoxError('sandbox_unreachable', 'The connections to the sandbox were cut while the program ran.', {
         cause,
       });

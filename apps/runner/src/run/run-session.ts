@@ -64,7 +64,7 @@ export async function getFolder(files: Files, path: string): Promise<string> {
 export async function getFile(files: Files, path: string): Promise<string> {
   const found = await files.stat(path);
   if (found.kind === 'folder')
-    throw new SoulBoxError('bad_path', `${printable(found.path)} is a folder; run it as a project.`);
-  if (found.kind !== 'file') throw new SoulBoxError('bad_path', `${printable(found.path)} is not a plain file.`);
+    throw new SoulBoxError('bad_path', `${printable(found.path)} is a folder. Run it as a project.`);
+  if (found.kind !== 'file') throw new SoulBoxError('bad_path', `${printable(found.path)} is not a regular file.`);
   return found.path;
 }

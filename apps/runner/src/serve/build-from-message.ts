@@ -7,7 +7,7 @@ export function buildFromMessage(request: RunBuildRequest): BuildSpec {
   const { buildId, teamId, templateId, force, startCommand, readyCommand, isolation } = request;
   const { cpuCount, memoryMb, minFreeDiskMb } = request;
   if (cpuCount === 0 || memoryMb === 0)
-    throw new SoulBoxError('bad_request', 'A build needs a number of CPUs and a size of memory.');
+    throw new SoulBoxError('bad_request', 'A build requires a CPU count and a memory size.');
   const steps = request.steps.map(({ type, args, filesBlobKey, filesHash, force: forced }) => ({
     ...{ type, args, filesBlobKey, filesHash, force: forced },
   }));
@@ -27,7 +27,7 @@ function baseFromMessage(base: RunBuildRequest['base']): BuildBase {
       return { kind: 'image', reference, ...(own === undefined ? {} : { credentials: own }) };
     }
     case undefined:
-      throw new SoulBoxError('bad_request', 'A build needs a template, a build or an image to begin with.');
+      throw new SoulBoxError('bad_request', 'A build requires a template, a build or an image to start from.');
   }
 }
 

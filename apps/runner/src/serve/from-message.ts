@@ -33,7 +33,7 @@ export function forkFromMessage(request: ForkSandboxRequest): ForkRequest {
     case 'snapshotId':
       return { source: { snapshotId: source.value }, count, timeoutSeconds, teamId };
     case undefined:
-      throw new SoulBoxError('bad_request', 'A fork needs a sandbox or a snapshot.');
+      throw new SoulBoxError('bad_request', 'A fork requires a sandbox or a snapshot.');
   }
 }
 
@@ -41,7 +41,7 @@ export function forkFromMessage(request: ForkSandboxRequest): ForkRequest {
 export function parseDurability(text: string, setting: Durability): Durability {
   if (text === '') return setting;
   if (text === 'on-return' || text === 'in-background') return text;
-  throw new SoulBoxError('bad_request', `The durability of a pause is "on-return" or "in-background".`);
+  throw new SoulBoxError('bad_request', `The durability of a pause must be "on-return" or "in-background".`);
 }
 
 /** The network part of a create request; absent means the defaults. */

@@ -26,7 +26,10 @@ export function createRouter(
     const sandbox = table.getTenants(sandboxId);
     if (isRunning(sandbox)) return;
     if (!sandbox.record.tenant.lifecycle.autoResume) {
-      throw new SoulBoxError('illegal_transition', `Sandbox ${sandboxId} is paused and does not resume by itself.`);
+      throw new SoulBoxError(
+        'illegal_transition',
+        `Sandbox "${sandboxId}" is paused and does not resume automatically.`,
+      );
     }
     await wake(sandboxId);
   };

@@ -9,7 +9,8 @@ const maxTimeoutMs = 86_400_000;
 
 export function runFromMessage(request: RunProgramRequest): RunWish {
   const { subject, input, timeoutMs } = request;
-  if (subject.case === undefined) throw new SoulBoxError('bad_request', 'There is nothing to run.');
+  if (subject.case === undefined)
+    throw new SoulBoxError('bad_request', 'The request does not contain anything to run.');
   if (timeoutMs < 1 || timeoutMs > maxTimeoutMs)
     throw new SoulBoxError('bad_request', `The time limit must be 1 to ${maxTimeoutMs} ms.`);
   return {
@@ -49,6 +50,6 @@ function parseWord<T extends string>(what: string, text: string, words: readonly
   if (word !== undefined) return word;
   throw new SoulBoxError(
     'bad_request',
-    `The ${what} ${JSON.stringify(text.slice(0, 40))} is not known. It must be one of ${words.join(', ')}.`,
+    `The ${what} ${JSON.stringify(text.slice(0, 40))} is unknown. Use one of ${words.join(', ')}.`,
   );
 }

@@ -87,7 +87,7 @@ export function createTemplateMaker(options: MakerOptions): TemplateMaker {
       if (present !== undefined) return present;
       const recipe = recipes.find((one) => one.name === name);
       if (recipe === undefined) {
-        throw new SoulBoxError('template_not_found', `There is no recipe for a template "${name.slice(0, 128)}".`);
+        throw new SoulBoxError('template_not_found', `SoulBox has no recipe for a template "${name.slice(0, 128)}".`);
       }
       const making = underway.get(name) ?? begin(recipe);
       const patience = new AbortController();

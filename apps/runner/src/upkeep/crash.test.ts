@@ -158,7 +158,7 @@ describe('a runner that is killed', () => {
       runner = await startRunnerProcess(instance, directory);
       expect(await readState()).toBe('pausing');
       const resume = runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 600, withMemory: true });
-      await expect(resume).rejects.toThrow('is still being paused; try again');
+      await expect(resume).rejects.toThrow('is still being paused. Retry');
     } finally {
       holder.kill('SIGKILL');
       await once(holder, 'exit');

@@ -38,7 +38,7 @@ it('one whose resume was not confirmed keeps its memory while there is no room t
   expect(bench.driver.stateOf(sandboxId)).toBe('frozen');
   await expect(resumeSandbox(bench.context, sandboxId, resume)).rejects.toMatchObject({
     reason: 'sandbox_resume_failed',
-    message: `Sandbox ${sandboxId} is still being paused; try again.`,
+    message: `Sandbox "${sandboxId}" is still being paused. Retry.`,
   });
   await retrySteps(bench.context, neverEnd);
   expect(bench.driver.stateOf(sandboxId)).toBe('frozen');

@@ -126,5 +126,5 @@ export class Archive {
 function partOf({ stateId, parts }: Manifest, name: string): PackedPart {
   const raw = parts[name];
   if (raw === undefined) throw new Error(`state ${stateId} packs ${name}, which is no part`);
-  return { what: `${name} of state ${stateId}`, key: keyOf(stateId, name), raw };
+  return { what: `${name} of checkpoint "${stateId}"`, key: keyOf(stateId, name), raw };
 }

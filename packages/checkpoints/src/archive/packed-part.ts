@@ -49,7 +49,7 @@ export async function* readBlocks(blobs: BlobStore, part: PackedPart): AsyncGene
       ? damaged(`${part.what} cannot be unpacked`, error)
       : error;
   }
-  if (block !== part.raw.digests.length) throw damaged(`${part.what} has another size than it had`);
+  if (block !== part.raw.digests.length) throw damaged(`${part.what} has a different size`);
 }
 
 /** Writes the raw part as a file and waits until it is on the disk. */

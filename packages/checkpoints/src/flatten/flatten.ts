@@ -28,6 +28,8 @@ export async function flattenImages(images: readonly string[], target: string): 
 function flattenError(error: unknown): SoulBoxError {
   const isFull = /No space left|ENOSPC|errno 28\b/.test(String(error));
   if (isFull)
-    return new SoulBoxError('disk_full', 'The disk of the host has no room to merge layers.', { cause: error });
+    return new SoulBoxError('disk_full', 'The disk of the host does not have enough space to merge layers.', {
+      cause: error,
+    });
   return errorFromUnknown(error);
 }

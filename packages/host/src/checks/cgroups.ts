@@ -10,8 +10,8 @@ export const checkCgroups: Check = async () => {
     return {
       ...base,
       status: 'fail',
-      detail: 'v1 controllers beside a v2 tree that has controllers too: crun refuses this hybrid',
-      fix: sameFix('soulbox setup mounts what is left in the v2 tree as v1, until the next boot'),
+      detail: 'both the v1 and the v2 tree have controllers, a hybrid layout that crun rejects',
+      fix: sameFix('soulbox setup mounts the remaining v2 controllers as v1 until the next boot'),
     };
   }
   return {

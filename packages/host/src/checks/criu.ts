@@ -11,15 +11,20 @@ export const checkCriu: Check = async () => {
 };
 
 const fix = {
-  debian: 'soulbox setup --install  (fetches CRIU of Debian unstable into a folder of its own)',
+  debian: 'soulbox setup --install  (installs the CRIU of Debian unstable into its own folder)',
   fedora: 'dnf install criu, 4.2 or later',
   alpine: 'apk add criu, 4.2 or later',
   arch: 'pacman -S criu',
 };
 
 export function judgeCriu(criu: Criu | undefined, tried: ProbeResult = { ok: false, why: 'not tried' }): Finding {
-  const base = { id: 'criu', title: 'CRIU', protects: 'pause, resume, snapshots and forks of sandboxes; nothing else' };
+  const base = {
+    id: 'criu',
+    title: 'CRIU',
+    protects: 'pause, resume, snapshots and forks of sandboxes (everything else works without it)',
+  };
   if (criu === undefined) return { ...base, status: 'warn', detail: 'not installed, or older than 4.2', fix };
-  if (!tried.ok) return { ...base, status: 'warn', detail: `${criu.version} does not work here: ${tried.why}`, fix };
+  if (!tried.ok)
+    return { ...base, status: 'warn', detail: `${criu.version} does not work on this host: ${tried.why}`, fix };
   return { ...base, status: 'ok', detail: `${criu.version} saves and restores a process (${criu.program})` };
 }

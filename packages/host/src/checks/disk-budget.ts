@@ -35,16 +35,16 @@ export function judgeDiskBudget(figures: Figures, nowMs: number): Finding {
   const ratio = of('toldBytes') / Math.max(1, of('totalBytes') - of('reserveBytes'));
   const detail =
     `${size('freeBytes')} of ${size('totalBytes')} free, ${size('reserveBytes')} reserved, ${size('committedBytes')} committed; ` +
-    `${of('disks')} disks told ${size('toldBytes')}, ${ratio.toFixed(1)} times what there is for them; a ${of('overcommit')}th of each is promised; ` +
+    `${of('disks')} disks with a total size of ${size('toldBytes')}, ${ratio.toFixed(1)} times the available space; 1/${of('overcommit')} of each is promised; ` +
     `${of('stopped')} sandboxes stopped (${Math.round((nowMs - of('atMs')) / 1000)} s ago)`;
-  const base = { id: 'disk-budget', title: 'Disk budget', detail, protects: 'the disks of sandboxes that run' };
+  const base = { id: 'disk-budget', title: 'Disk budget', detail, protects: 'the disks of running sandboxes' };
   const isShort = of('freeBytes') < of('reserveBytes') + of('committedBytes');
   if (!isShort && of('stopped') === 0) return { ...base, status: 'ok' };
   return {
     ...base,
     status: 'warn',
     fix: sameFix(
-      'free space on the disk of the data folder: promises to sandboxes cannot be kept, and those that write stand still',
+      'free space on the disk of the data folder: the disk promised to sandboxes is not available, and sandboxes that write are stopped',
     ),
   };
 }

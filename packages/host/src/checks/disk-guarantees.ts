@@ -15,7 +15,7 @@ const others: Readonly<Record<number, string>> = {
   0x65735546: 'FUSE',
 };
 
-const protects = "sandboxes' disks when the host's disk is full";
+const protects = 'the disks of sandboxes when the disk of the host is full';
 
 /** What the disk budget stands on (decision 019): a file system that writes in place, and a kernel that bounds what waits in memory. */
 export const checkDiskGuarantees: Check = async ({ dataDirectory }: HostSubject) => {
@@ -34,19 +34,19 @@ export function judgeFileSystem(type: number): Finding {
   return {
     ...base,
     status: 'warn',
-    detail: `${name}: not known to write in place, so on a full disk even a block that a sandbox has may not be writable again`,
+    detail: `${name} is not known to write in place: on a full disk, a sandbox may be unable to overwrite even its existing blocks`,
     fix: sameFix('put the data folder on ext4 or XFS with --data-dir'),
   };
 }
 
 export function judgeUnwrittenBound(isThere: boolean): Finding {
-  const base = { id: 'unwritten-bound', title: 'Bound of unwritten pages', protects };
-  if (isThere) return { ...base, status: 'ok', detail: 'the kernel holds 8 MiB of each disk at most' };
+  const base = { id: 'unwritten-bound', title: 'Limit on dirty pages', protects };
+  if (isThere) return { ...base, status: 'ok', detail: 'the kernel keeps at most 8 MiB of dirty pages for each disk' };
   return {
     ...base,
     status: 'warn',
     detail:
-      'this kernel has no /sys/class/bdi/*/max_bytes: a process of the host that fills the disk can cost sandboxes what they have not synced',
-    fix: sameFix('use Linux 6.2 or later, or give the data folder a file system that nothing else writes to'),
+      'this kernel has no /sys/class/bdi/*/max_bytes: if a process of the host fills the disk, sandboxes can lose data that they have not synced',
+    fix: sameFix('use Linux 6.2 or later, or put the data folder on its own file system'),
   };
 }

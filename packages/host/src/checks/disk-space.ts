@@ -23,7 +23,7 @@ export const checkDiskSpace: Check = async (subject: HostSubject) => {
   // A folder that was served before has its template and its records: its server starts, to free room if nothing else.
   if (!(await isServed(subject.dataDirectory))) return { ...base, status: 'fail', fix };
   const can =
-    'a server starts, but creates and pauses may answer 507, and below some MiB all but kills and deletes does';
+    'the server starts, but creates and pauses can return 507; when almost no space is left, everything except kills and deletes does';
   return { ...base, detail: `${detail}: ${can}`, status: 'fail', startsAnyway: true, fix };
 };
 

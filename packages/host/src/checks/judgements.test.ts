@@ -35,7 +35,7 @@ test('a program that is too old says both versions and why', async () => {
   const minimum = { version: [99, 1], flag: '--version', why: 'tests need it' };
   const finding = await checkProgram({ ...program, minimum });
   expect(finding.status).toBe('fail');
-  expect(finding.detail).toMatch(/^2\.\d+.* is too old, 99\.1 is needed: tests need it$/);
+  expect(finding.detail).toMatch(/^2\.\d+.* is too old, 99\.1 is required: tests need it$/);
 });
 
 test('a program that tells no version is not trusted', async () => {
@@ -50,7 +50,7 @@ test('without a CRIU that works sandboxes only cannot sleep, and the reason is t
   const criu = { program: '/usr/sbin/criu', libraryDirectory: '', version: '4.2.1' };
   expect(judgeCriu(undefined)).toMatchObject({ status: 'warn', detail: 'not installed, or older than 4.2' });
   const failed = judgeCriu(criu, { ok: false, why: 'Cannot dump' });
-  expect(failed).toMatchObject({ status: 'warn', detail: '4.2.1 does not work here: Cannot dump' });
+  expect(failed).toMatchObject({ status: 'warn', detail: '4.2.1 does not work on this host: Cannot dump' });
   expect(failed.fix?.debian).toContain('soulbox setup --install');
   expect(judgeCriu(criu, { ok: true })).toMatchObject({ status: 'ok' });
 });
@@ -93,8 +93,8 @@ test('a disk budget whose promises can be kept is ok, and tells all its figures'
   const finding = judgeDiskBudget(disk, 4_000);
   expect(finding.status).toBe('ok');
   expect(finding.detail).toBe(
-    '50.0 GiB of 100.0 GiB free, 2.0 GiB reserved, 10.0 GiB committed; 20 disks told 196.0 GiB, 2.0 times what there is for them; ' +
-      'a 40th of each is promised; 0 sandboxes stopped (3 s ago)',
+    '50.0 GiB of 100.0 GiB free, 2.0 GiB reserved, 10.0 GiB committed; 20 disks with a total size of 196.0 GiB, 2.0 times the available space; ' +
+      '1/40 of each is promised; 0 sandboxes stopped (3 s ago)',
   );
 });
 

@@ -12,7 +12,7 @@ export const checkKernelVersion: Check = async () => {
   return {
     ...base,
     status: 'fail',
-    detail: `${release()} is too old, 5.19 is needed`,
+    detail: `${release()} is too old, 5.19 is required`,
     fix: {
       debian: 'upgrade to Debian 12 / Ubuntu 24.04 or later, or install a kernel from backports',
       fedora: 'dnf upgrade kernel, then reboot',

@@ -5,7 +5,7 @@ import type { Check } from '../finding.ts';
 export const checkLocalhostNames: Check = async () => {
   const base = {
     id: 'localhost-names',
-    title: 'Names below .localhost',
+    title: 'Names under .localhost',
     protects: 'access over TLS with E2B_DOMAIN=soulbox.localhost on this machine',
   };
   const address = await Promise.race([
@@ -24,7 +24,7 @@ export const checkLocalhostNames: Check = async () => {
     fix: {
       debian: 'apt-get install libnss-myhostname',
       fedora: 'dnf install systemd-libs, and list myhostname in the hosts line of /etc/nsswitch.conf',
-      alpine: 'not needed: musl resolves them itself from Alpine 3.18 on',
+      alpine: 'not needed: musl resolves them since Alpine 3.18',
       arch: 'list myhostname in the hosts line of /etc/nsswitch.conf',
     },
   };

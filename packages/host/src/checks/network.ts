@@ -15,7 +15,7 @@ export const checkNetwork: Check = async () => {
     probe(['--net'], ['ip', 'link', 'add', 'soulprobe0', 'type', 'veth', 'peer', 'name', 'soulprobe1']),
     probe(['--net'], ['nft', '-f', '-'], ruleset),
   ]);
-  const protects = 'the network of sandboxes, and the wall between them and the host';
+  const protects = 'the network of sandboxes and its separation from the host';
   const findings: Finding[] = [
     veth.ok
       ? { id: 'veth', title: 'veth interfaces', status: 'ok', detail: 'work', protects }

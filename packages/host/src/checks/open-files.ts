@@ -12,7 +12,7 @@ export const checkOpenFiles: Check = async () => {
     id: 'open-files',
     title: 'Open files',
     detail: `hard limit ${hard}`,
-    protects: 'many streams at once',
+    protects: 'many concurrent streams',
   };
   if (hard === 'unlimited' || Number(hard) >= warnBelow) return { ...base, status: 'ok' };
   return { ...base, status: 'warn', fix: sameFix('ulimit -Hn 1048576, or LimitNOFILE=1048576 in the systemd unit') };

@@ -18,7 +18,7 @@ export function judgeFirewalls(forward: string, firewalld: string): Finding {
   const base = {
     id: 'other-firewalls',
     title: 'Other firewalls',
-    protects: 'the way of sandboxes to the outside',
+    protects: 'internet access of sandboxes',
   };
   const accepted = /iifname "sb[^"]*" .*accept/.test(forward) || /DOCKER-USER/.test(forward);
   if (/policy drop/.test(forward)) {
@@ -26,7 +26,8 @@ export function judgeFirewalls(forward: string, firewalld: string): Finding {
     return {
       ...base,
       status: 'warn',
-      detail: 'the FORWARD chain drops by default (Docker and ufw do that): sandboxes may have no internet access',
+      detail:
+        'the FORWARD chain drops packets by default (Docker and ufw do this): sandboxes may not have internet access',
       fix: sameFix(`iptables -I ${chain} -i sb+ -j ACCEPT; iptables -I ${chain} -o sb+ -j ACCEPT`),
     };
   }
@@ -38,5 +39,5 @@ export function judgeFirewalls(forward: string, firewalld: string): Finding {
       fix: sameFix('firewall-cmd --permanent --new-policy or a zone that accepts the interfaces sb*'),
     };
   }
-  return { ...base, status: 'ok', detail: 'none that stops packets of sandboxes' };
+  return { ...base, status: 'ok', detail: 'none blocks the packets of sandboxes' };
 }

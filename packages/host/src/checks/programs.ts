@@ -17,10 +17,10 @@ export async function checkProgram(program: Program): Promise<Finding> {
   const { minimum } = program;
   if (minimum === undefined) return { ...base, status: 'ok', detail: path };
   const version = findVersion(await run(path, [minimum.flag], { timeoutMs: 10_000 }).catch(() => ''));
-  if (version === undefined) return { ...base, ...bad, detail: `${path} does not tell its version` };
+  if (version === undefined) return { ...base, ...bad, detail: `${path} does not report its version` };
   if (!isAtLeast(version, minimum.version)) {
     const wanted = showVersion(minimum.version);
-    return { ...base, ...bad, detail: `${showVersion(version)} is too old, ${wanted} is needed: ${minimum.why}` };
+    return { ...base, ...bad, detail: `${showVersion(version)} is too old, ${wanted} is required: ${minimum.why}` };
   }
   return { ...base, status: 'ok', detail: showVersion(version) };
 }

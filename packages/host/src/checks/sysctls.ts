@@ -13,6 +13,6 @@ async function checkSysctl({ name, atLeast, why }: Sysctl): Promise<Finding> {
   // Without forwarding no sandbox reaches anything; the others only bound how many there can be.
   const status = name === 'net.ipv4.ip_forward' ? 'fail' : 'warn';
   const detail =
-    value === undefined ? 'the kernel has no such setting' : `${value}, should be at least ${String(atLeast)}`;
+    value === undefined ? 'the kernel does not have this setting' : `${value}, should be at least ${String(atLeast)}`;
   return { ...base, status, detail, fix: sameFix(`sysctl -w ${name}=${String(atLeast)}  (soulbox setup does it)`) };
 }

@@ -19,12 +19,12 @@ export function judgeUnreadableRecords(paths: readonly string[]): Finding | [] {
   const more = paths.length > namedMax ? ` and ${paths.length - namedMax} more` : '';
   return {
     id: 'unreadable-records',
-    title: 'Records that cannot be read',
+    title: 'Unreadable records',
     status: 'warn',
-    detail: `${paths.slice(0, namedMax).join(', ')}${more}: saved memory and disks are not cleared away while they are there`,
+    detail: `${paths.slice(0, namedMax).join(', ')}${more}: while these exist, checkpoints and disks are not garbage-collected`,
     protects: 'sandboxes and snapshots whose records are damaged',
     fix: sameFix(
-      'stop the server; then mend each file and move it back to sandboxes/ (with its folder) or snapshots/, or delete it to give up what it is about',
+      'stop the server, then repair each file and move it back to sandboxes/ (with its folder) or snapshots/; or delete it, which gives up its sandbox or snapshot',
     ),
   };
 }

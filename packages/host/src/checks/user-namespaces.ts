@@ -5,7 +5,11 @@ import { readSetting } from '../system.ts';
 
 /** User namespaces can be made. Ubuntu's AppArmor restriction hits unprivileged callers only. */
 export const checkUserNamespaces: Check = async (): Promise<Finding> => {
-  const base = { id: 'user-namespaces', title: 'User namespaces', protects: 'root inside a sandbox is nobody outside' };
+  const base = {
+    id: 'user-namespaces',
+    title: 'User namespaces',
+    protects: 'root inside a sandbox has no privileges outside',
+  };
   const max = await readSetting('/proc/sys/user/max_user_namespaces');
   if (max === '0') {
     return {
@@ -21,10 +25,10 @@ export const checkUserNamespaces: Check = async (): Promise<Finding> => {
       ...base,
       status: 'fail',
       detail: tried.why,
-      fix: sameFix('use a kernel with CONFIG_USER_NS=y, outside of a container that forbids it'),
+      fix: sameFix('use a kernel with CONFIG_USER_NS=y, and no container that forbids user namespaces'),
     };
   }
   const apparmor = await readSetting('/proc/sys/kernel/apparmor_restrict_unprivileged_userns');
-  const note = apparmor === '1' ? '; AppArmor restricts unprivileged ones, which does not concern SoulBox' : '';
+  const note = apparmor === '1' ? '; AppArmor restricts unprivileged ones, which does not affect SoulBox' : '';
   return { ...base, status: 'ok', detail: `at most ${max ?? 'unlimited'}${note}` };
 };

@@ -65,7 +65,7 @@ Signed-By: ${keyring}
 async function ensureKeyring(): Promise<string> {
   if ((await findKeyring()) === undefined) await installPackages(['debian-archive-keyring'], () => undefined);
   const found = await findKeyring();
-  if (found === undefined) throw new SoulBoxError('host_not_ready', `There is no ${keyrings.join(' and no ')}.`);
+  if (found === undefined) throw new SoulBoxError('host_not_ready', `${keyrings.join(' or ')} was not found.`);
   return found;
 }
 

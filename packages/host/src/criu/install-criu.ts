@@ -31,7 +31,7 @@ export async function installCriu(onProgress: (step: string) => void, directory 
     await collect(root, made);
     await installMissingLibraries(made, onProgress);
     if ((await readCriu(join(made, 'criu'), made)) === undefined) {
-      throw new SoulBoxError('host_not_ready', 'CRIU of Debian unstable does not run here.');
+      throw new SoulBoxError('host_not_ready', 'The CRIU of Debian unstable does not run on this host.');
     }
     await replaceFolder(directory, made, join(work, 'old'));
   } finally {

@@ -65,6 +65,6 @@ export function openCgroups(mounts: CgroupMounts = readCgroupMounts()): Cgroups 
   }
   throw new SoulBoxError(
     'host_not_ready',
-    `The control groups of this host cannot be used as they are (layout: ${mounts.layout}). Run \`soulbox doctor\`.`,
+    `The control groups of this host cannot be used (layout: ${mounts.layout}). Run \`soulbox doctor\`.`,
   );
 }

@@ -22,7 +22,7 @@ export async function freezeGroup(
   for (let looks = 0; !isFrozen(await readFile(state, 'latin1')); looks++) {
     if (Date.now() > deadline) {
       await writeIfThere(control, thaw);
-      throw new SoulBoxError('checkpoint_failed', 'A program did not stop within 5 s.');
+      throw new SoulBoxError('checkpoint_failed', 'A program could not be frozen within 5 s.');
     }
     if (looks < eagerLooks) continue;
     await sleep(waitMs);

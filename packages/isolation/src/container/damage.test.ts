@@ -55,7 +55,7 @@ test('destroy during a start ends the start first', async () => {
     await sleep(delayMs);
     await driver.destroy(spec.sandboxId, spec.directory);
     await expectGone(spec);
-    expect(['started', 'The sandbox was removed while it started.']).toContain(await starting);
+    expect(['started', 'The sandbox was removed while it was starting.']).toContain(await starting);
   }
 }, 120_000);
 

@@ -150,7 +150,7 @@ async function startOrClean(host: Host, running: RunningStarts, spec: SandboxSpe
       await clean(host, spec);
       signal.throwIfAborted();
       if (error instanceof SoulBoxError) throw error;
-      const message = `Sandbox ${spec.sandboxId} could not be started.`;
+      const message = `Sandbox "${spec.sandboxId}" could not be started.`;
       throw new SoulBoxError('sandbox_start_failed', message, { cause: error });
     }
   });
@@ -163,5 +163,8 @@ async function clean(host: Host, spec: SandboxSpec): Promise<void> {
 
 function getCriu(host: Host): Criu {
   if (host.criu !== undefined) return host.criu;
-  throw new SoulBoxError('capability_missing', 'Memory cannot be saved: this server runs without CRIU.');
+  throw new SoulBoxError(
+    'capability_missing',
+    'Memory cannot be saved because this server does not have CRIU. Run `soulbox doctor`.',
+  );
 }

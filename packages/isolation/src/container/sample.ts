@@ -16,7 +16,7 @@ import { layoutOf } from './layout.ts';
 export function sampleSandbox(host: Host, instance: SandboxInstance): ResourceSample {
   const layout = layoutOf(host.instance, instance.sandboxId, instance.directory);
   if (!initRuns(instance))
-    throw new SoulBoxError('sandbox_not_found', `Sandbox ${instance.sandboxId} does not run any more.`);
+    throw new SoulBoxError('sandbox_not_found', `Sandbox "${instance.sandboxId}" is no longer running.`);
   return {
     ...host.cgroups.readUsage(cgroupOf(host.instance, instance.sandboxId)),
     // Its disk is mounted nowhere else.

@@ -148,7 +148,7 @@ export async function completeAll(steps: readonly Promise<void>[]): Promise<void
 }
 
 function diedEarly(cause: unknown): SoulBoxError {
-  return new SoulBoxError('sandbox_start_failed', 'The first process of the sandbox ended before it became envd.', {
+  return new SoulBoxError('sandbox_start_failed', 'The first process of the sandbox ended before envd started.', {
     cause,
   });
 }

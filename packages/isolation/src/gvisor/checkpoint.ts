@@ -28,9 +28,9 @@ export async function checkpointSandbox(host: Host, instance: SandboxInstance, d
 function explain(error: unknown): string {
   const words = error instanceof CommandError ? error.stderr : '';
   if (/deleted|unlinked|invalidated/i.test(words))
-    return 'A program has a file open that was deleted or replaced; close it, or keep such files in /dev/shm.';
+    return 'A program has a file open that was deleted or replaced. Close it, or keep such files in /dev/shm.';
   // It stumbles over a connection that is half made, and would again until that is given up.
   if (words.includes('resetConnectionLocked'))
-    return 'A program is just connecting to the outside; try again when it has an answer or has given up, after two minutes at most.';
+    return 'A program is opening a connection to the outside. Retry when the connection is open or has failed, which takes two minutes at most.';
   return 'The memory of the sandbox could not be saved.';
 }

@@ -116,6 +116,6 @@ async function orClean(
     await clean(host, spec.sandboxId, spec.directory);
     signal.throwIfAborted();
     if (error instanceof SoulBoxError) throw error;
-    throw new SoulBoxError(reason, `Sandbox ${spec.sandboxId} could not be started.`, { cause: error });
+    throw new SoulBoxError(reason, `Sandbox "${spec.sandboxId}" could not be started.`, { cause: error });
   }
 }

@@ -21,7 +21,7 @@ export async function freezeSandbox(host: Host, instance: SandboxInstance): Prom
   } catch (error) {
     // One that was killed may have done it.
     if (await askKernel(host, instance, before)) return;
-    throw new SoulBoxError('checkpoint_failed', 'The sandbox could not be stopped.', { cause: error });
+    throw new SoulBoxError('checkpoint_failed', 'The sandbox could not be frozen.', { cause: error });
   }
 }
 
@@ -49,7 +49,7 @@ export async function thawSandbox(host: Host, instance: SandboxInstance): Promis
 }
 
 function hasNotRun(cause: unknown): SoulBoxError {
-  return new SoulBoxError('sandbox_resume_failed', 'The sandbox has ended while it stood still.', { cause });
+  return new SoulBoxError('sandbox_resume_failed', 'The sandbox ended while it was frozen.', { cause });
 }
 
 /** Undefined when the kernel has ended, or does not tell. */
@@ -82,6 +82,6 @@ function readState(host: Host, { sandboxId }: SandboxInstance): RuntimeState {
   try {
     return readRuntimeState(host.instance, sandboxId);
   } catch (error) {
-    throw new SoulBoxError('checkpoint_failed', `Sandbox ${sandboxId} does not run any more.`, { cause: error });
+    throw new SoulBoxError('checkpoint_failed', `Sandbox "${sandboxId}" is no longer running.`, { cause: error });
   }
 }

@@ -15,7 +15,7 @@ import { readRuntimeState } from './runtime-state.ts';
 export function sampleSandbox(host: Host, instance: SandboxInstance): ResourceSample {
   const { sandboxId, directory } = instance;
   if (!isSandboxAlive(host, instance))
-    throw new SoulBoxError('sandbox_not_found', `Sandbox ${sandboxId} does not run any more.`);
+    throw new SoulBoxError('sandbox_not_found', `Sandbox "${sandboxId}" is no longer running.`);
   return {
     ...host.cgroups.readUsage(cgroupOf(host.instance, sandboxId)),
     // Its disk is mounted nowhere else: the sandbox's kernel itself sees an empty root.

@@ -57,7 +57,8 @@ async function launch(
   await writeParts(host, spec, layout);
   await runLaunchScript(host, spec, layout, signal, generation, command);
   const instance = await noteLaunched(host, spec.sandboxId, spec.directory);
-  if (instance === undefined) throw new SoulBoxError('sandbox_start_failed', 'The sandbox ended before it was up.');
+  if (instance === undefined)
+    throw new SoulBoxError('sandbox_start_failed', 'The sandbox ended before it had started.');
   return instance;
 }
 

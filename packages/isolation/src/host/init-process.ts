@@ -18,7 +18,7 @@ export function initRuns({ initPid, initStartTicks }: InitProcess): boolean {
  */
 export function refuseDoomed(init: InitProcess & { readonly sandboxId: string }): void {
   if (initRuns(init) && !isToBeKilled(init.initPid)) return;
-  throw new SoulBoxError('sandbox_resume_failed', `Sandbox ${init.sandboxId} was killed while it stood still.`);
+  throw new SoulBoxError('sandbox_resume_failed', `Sandbox "${init.sandboxId}" was killed while it was frozen.`);
 }
 
 function isToBeKilled(pid: number): boolean {

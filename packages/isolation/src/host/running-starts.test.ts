@@ -9,7 +9,7 @@ test('a cancelled start has cleaned up before the caller goes on', async () => {
     await Promise.resolve().then(() => steps.push('cleaned'));
     signal.throwIfAborted();
   });
-  const failed = expect(started).rejects.toThrow('removed while it started');
+  const failed = expect(started).rejects.toThrow('removed while it was starting');
   await starts.cancel('one');
   steps.push('cancelled');
   await failed;

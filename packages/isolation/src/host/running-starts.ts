@@ -31,7 +31,7 @@ export function createRunningStarts(): RunningStarts {
     cancel: async (sandboxId) => {
       const own = [...starts].filter((start) => start.sandboxId === sandboxId);
       for (const { abort } of own)
-        abort.abort(new SoulBoxError('sandbox_start_failed', 'The sandbox was removed while it started.'));
+        abort.abort(new SoulBoxError('sandbox_start_failed', 'The sandbox was removed while it was starting.'));
       await Promise.allSettled(own.map(({ ended }) => ended));
     },
   };

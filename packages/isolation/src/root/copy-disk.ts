@@ -34,9 +34,13 @@ export async function copyDisk(
   } catch (error) {
     await rm(part, { force: true });
     if (error instanceof CommandError && error.stderr.includes('No space left'))
-      throw new SoulBoxError('disk_full', 'The disk of the host has no room for a copy of the sandbox.', {
-        cause: error,
-      });
+      throw new SoulBoxError(
+        'disk_full',
+        'The disk of the host does not have enough space for a copy of the sandbox.',
+        {
+          cause: error,
+        },
+      );
     throw error;
   }
 }

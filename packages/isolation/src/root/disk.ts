@@ -71,7 +71,7 @@ export async function readUnmountedDisk(image: string): Promise<DiskReading> {
     const { blocks, size } = await file.stat();
     const { buffer } = await file.read(Buffer.alloc(superblock.sizeBytes), 0, superblock.sizeBytes, superblock.offset);
     if (buffer.readUInt16LE(superblock.magicAt) !== superblock.magic)
-      throw new SoulBoxError('state_damaged', 'The kept disk of the sandbox is no file system.');
+      throw new SoulBoxError('state_damaged', 'The saved disk of the sandbox does not contain a file system.');
     const freeBytes = buffer.readUInt32LE(superblock.freeBlocksAt) * blockSize;
     const tableBytes = buffer.readUInt32LE(superblock.inodesAt) * inodeSize;
     return { sizeBytes: size, freeBytes, tableBytes, heldBackBytes: 0, allocatedBytes: blocks * 512 };

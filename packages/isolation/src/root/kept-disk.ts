@@ -18,7 +18,7 @@ export async function flush(path: string): Promise<void> {
 /** Moves the image of a suspended sandbox to `layer`, where it is never written again. Throws `internal` while it is in use. */
 export async function moveDisk(image: string, layer: string): Promise<void> {
   if (!(await waitUntilReleased(image, undefined)))
-    throw new SoulBoxError('internal', `The disk ${image} is still mounted; it cannot become a layer.`);
+    throw new SoulBoxError('internal', `The disk ${image} cannot become a layer because it is still mounted.`);
   await chmod(image, 0o400);
   await rename(image, layer);
   for (const folder of [dirname(image), dirname(layer)]) await flush(folder);

@@ -14,7 +14,7 @@ export async function limitSandboxesTogether(instance: number, cpus: number): Pr
     if (!isNodeError(error)) throw error;
     throw new SoulBoxError(
       'host_not_ready',
-      `The CPU time of all sandboxes together could not be limited in the control group ${parent}: ${error.message}. Run \`soulbox doctor\`.`,
+      `The total CPU time of all sandboxes could not be limited in the control group ${parent}: ${error.message}. Run \`soulbox doctor\`.`,
       { cause: error },
     );
   }

@@ -7,6 +7,6 @@ import { readMounts } from '../cgroup/mounts.ts';
 export async function removeFolder(directory: string): Promise<void> {
   const mount = readMounts().find(({ mountPoint }) => `${mountPoint}${sep}`.startsWith(directory + sep));
   if (mount !== undefined)
-    throw new SoulBoxError('internal', `${mount.mountPoint} is mounted; its folder cannot be removed.`);
+    throw new SoulBoxError('internal', `${mount.mountPoint} cannot be removed because it is still mounted.`);
   await rm(directory, { recursive: true, force: true });
 }

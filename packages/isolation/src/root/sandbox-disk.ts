@@ -25,7 +25,7 @@ export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace
   const { layout, rootPid, isAlive, tools } = place;
   const name = findLoopName(layout);
   if (name === undefined)
-    throw new SoulBoxError('sandbox_not_found', `The disk of sandbox ${sandboxId} is not mounted.`);
+    throw new SoulBoxError('sandbox_not_found', `The disk of sandbox "${sandboxId}" is not mounted.`);
   const { image } = layout;
   const root = `/proc/${rootPid}/root`;
   const control = join('/sys/fs/ext4', name, 'reserved_clusters');

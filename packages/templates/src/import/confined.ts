@@ -46,7 +46,7 @@ export async function explainFaults<T>(
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     if (/no space left on device/i.test(error.stderr)) {
-      throw new SoulBoxError('limit_exceeded', `${what} is larger than an import may be, or has too many files.`, {
+      throw new SoulBoxError('limit_exceeded', `${what} exceeds the size limit of an import or has too many files.`, {
         cause: error,
       });
     }

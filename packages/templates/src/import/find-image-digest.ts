@@ -16,7 +16,7 @@ export async function findImageDigest(
   options: RegistryOptions & { readonly timeoutMs: number },
 ): Promise<string> {
   const source = parseSource(reference);
-  if (source.kind !== 'image') throw new SoulBoxError('bad_request', `${reference} is not an image.`);
+  if (source.kind !== 'image') throw new SoulBoxError('bad_request', `${reference} is not a valid image name.`);
   const flags = [
     '--no-tags',
     '--format',
@@ -31,7 +31,6 @@ export async function findImageDigest(
     );
   const output = await explainFaults(source.text, work, explainerFor(options));
   const digest = output.trim();
-  if (!digestForm.test(digest))
-    throw new SoulBoxError('bad_request', `${source.text} has no digest of the usual form.`);
+  if (!digestForm.test(digest)) throw new SoulBoxError('bad_request', `${source.text} does not have a valid digest.`);
   return digest;
 }

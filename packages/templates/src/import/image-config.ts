@@ -31,12 +31,12 @@ const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: '
 /** Parses the image configuration of the OCI image specification. Throws `bad_request` when it is not for this host. */
 export function parseImageConfig(json: string, what: string, hostArchitecture = arch()): ImageConfig {
   const parsed = form.safeParse(parseJson(json));
-  if (!parsed.success) throw new SoulBoxError('bad_request', `${what} has no valid image configuration.`);
+  if (!parsed.success) throw new SoulBoxError('bad_request', `${what} does not have a valid image configuration.`);
   const { os, architecture, config } = parsed.data;
   if (os !== 'linux' || architecture !== architectures[hostArchitecture]) {
     throw new SoulBoxError(
       'bad_request',
-      `${what} is for ${os}/${architecture}, and this host is ${hostArchitecture}.`,
+      `${what} is for ${os}/${architecture}, but this host is ${hostArchitecture}.`,
     );
   }
   const workdir = config?.WorkingDir ?? '';

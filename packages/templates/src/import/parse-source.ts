@@ -25,5 +25,8 @@ export function parseSource(text: string): ImportSource {
     if (file !== undefined) return { kind: 'tar', file: resolve(file), text };
   }
   const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
-  throw new SoulBoxError('bad_request', `${shown} is not a source: use oci:DIR[:TAG], docker://IMAGE or tar:FILE.`);
+  throw new SoulBoxError(
+    'bad_request',
+    `${shown} is not a valid source. Use oci:DIR[:TAG], docker://IMAGE or tar:FILE.`,
+  );
 }

@@ -5,32 +5,31 @@
 const meanings: readonly (readonly [RegExp, string])[] = [
   [
     /address not open to tenants/i,
-    'it leads to a private, local or reserved address. The owner of the server can allow the host: SOULBOX_PRIVATE_REGISTRIES.',
+    'it has a private, local or reserved address. The operator of the server can allow the host with SOULBOX_PRIVATE_REGISTRIES.',
   ],
   [
     /manifest unknown|name unknown|repository name not known/i,
-    'the registry has no such image or tag (manifest unknown).',
+    'the registry does not have this image or tag (manifest unknown).',
   ],
   [
     /server gave HTTP response to HTTPS client/i,
-    'the registry speaks plain HTTP, which SOULBOX_INSECURE_REGISTRIES allows.',
+    'the registry uses plain HTTP. The operator can allow it with SOULBOX_INSECURE_REGISTRIES.',
   ],
-  [/x509:|certificate/i, "the registry's certificate is not trusted."],
-  [/no image found in (?:manifest list|image index)/i, 'the registry has it for other kinds of machines only.'],
-  [/too ?many ?requests|\b429\b/i, 'the registry asks to wait: too many requests.'],
+  [/x509:|certificate/i, 'the certificate of the registry is not trusted.'],
+  [/no image found in (?:manifest list|image index)/i, 'the registry has the image for other architectures only.'],
+  [/too ?many ?requests|\b429\b/i, 'the registry received too many requests. Retry later.'],
   [
     /unauthorized|authentication required|access denied|access to the resource is denied|invalid username\/password|\b40[13]\b/i,
-    'the registry refuses access (unauthorized): the credentials are missing or wrong, or there is no such image.',
+    'the registry denied access (unauthorized): the credentials are missing or wrong, or the image does not exist.',
   ],
-  [/\b404\b|not found/i, 'the registry has no such image or tag.'],
+  [/\b404\b|not found/i, 'the registry does not have this image or tag.'],
   [
     /connection refused|connection reset|no such host|host cannot be reached|\bEOF\b|time-?out|deadline exceeded|unreachable|\b50[234]\b/i,
     'the registry cannot be reached.',
   ],
 ];
 
-const unknown =
-  "the registry's answer is not that of a registry, or the image is damaged. The server's log has the details.";
+const unknown = 'the registry returned an invalid response, or the image is damaged. The server log has the details.';
 
 export function explainRegistry(words: string): string {
   return meanings.find(([form]) => form.test(words))?.[1] ?? unknown;

@@ -72,7 +72,7 @@ export async function makeRootfsDirectory(
   for (const [index] of parts.entries()) {
     const part = `/${parts.slice(0, index + 1).join('/')}`;
     const hostPath = await resolveInRootfs(rootfs, part);
-    if (hostPath === undefined) throw new SoulBoxError('bad_path', `${part} of the image leads nowhere.`);
+    if (hostPath === undefined) throw new SoulBoxError('bad_path', `${part} of the image is a dangling link.`);
     const last = index === parts.length - 1;
     try {
       await mkdir(hostPath);

@@ -26,7 +26,7 @@ export async function resolveInRootfs(rootfs: string, path: string): Promise<str
     const kind = await kindOf(here);
     if (kind === 'link') {
       links += 1;
-      if (links > maxLinks) throw new SoulBoxError('link_loop', `${path} of the image leads through too many links.`);
+      if (links > maxLinks) throw new SoulBoxError('link_loop', `${path} of the image has too many symbolic links.`);
       const target = await readlink(here);
       if (target.startsWith('/')) done = [];
       todo = [...target.split('/'), ...todo];

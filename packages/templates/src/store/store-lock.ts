@@ -33,7 +33,7 @@ export async function withStoreLock<T>(storeDirectory: string, work: () => Promi
   for (;;) {
     if (await tryMakeDirectory(lock)) break;
     if (Date.now() > deadline) {
-      throw new SoulBoxError('name_taken', `Another process holds ${lock}. Try again when it has finished.`);
+      throw new SoulBoxError('name_taken', `Another process holds the lock ${lock}. Retry when it has finished.`);
     }
     // The note is written right after the folder is made: give it that moment before calling the owner dead.
     await sleep(50);

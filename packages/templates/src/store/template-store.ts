@@ -95,7 +95,7 @@ export function openTemplateStore(directory: string, logger: Logger = silentLogg
     if (holder === undefined || request.replace === true) return holder;
     throw new SoulBoxError(
       'name_taken',
-      `A template named "${request.name}" exists (${holder.templateId}). Choose another name, or replace it with --force.`,
+      `A template named "${request.name}" already exists (${holder.templateId}). Choose another name, or replace it with --force.`,
     );
   }
 
@@ -142,13 +142,13 @@ export function openTemplateStore(directory: string, logger: Logger = silentLogg
     if (template === undefined) {
       throw new SoulBoxError(
         'template_not_found',
-        `There is no template "${idOrName}". See \`soulbox template list\`.`,
+        `Template "${idOrName}" was not found. List the templates with \`soulbox template list\`.`,
       );
     }
     if (isNeeded(template.templateId) || (await isRootfsMounted(template.rootfs))) {
       throw new SoulBoxError(
         'illegal_transition',
-        `Template "${idOrName}" (${template.templateId}) is in use by a sandbox or snapshot. Remove these first.`,
+        `Template "${idOrName}" (${template.templateId}) is in use by a sandbox or a snapshot. Delete those first.`,
       );
     }
     const doomed = join(directory, removedName(template.templateId));

@@ -51,7 +51,10 @@ export function isListed(template: Template): boolean {
 export function parseTemplateName(text: string): string {
   if (templateNameForm.test(text)) return text;
   const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
-  throw new SoulBoxError('bad_request', `${shown} is not a template name: use 1 to 128 of a-z, 0-9, '-' and '_'.`);
+  throw new SoulBoxError(
+    'bad_request',
+    `${shown} is not a valid template name. Use 1 to 128 characters of a-z, 0-9, '-' and '_'.`,
+  );
 }
 
 /** Parses template.json; throws an ordinary Error that says what is wrong with it. */

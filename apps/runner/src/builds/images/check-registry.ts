@@ -13,12 +13,12 @@ export async function checkRegistry(registries: KnownRegistries, outside: Outsid
   const { hostname, port } = splitHost(host);
   if (isKnown(registries, hostname, port)) return;
   const addresses = await lookup(hostname, { all: true }).catch((cause: unknown) => {
-    throw new SoulBoxError('image_unavailable', `The registry ${host} cannot be found.`, { cause });
+    throw new SoulBoxError('image_unavailable', `The registry ${host} was not found.`, { cause });
   });
   if (addresses.every(({ address }) => outside.isOpen(address))) return;
   throw new SoulBoxError(
     'image_unavailable',
-    `The registry ${host} is at a private address. The owner of the server can allow it: SOULBOX_PRIVATE_REGISTRIES.`,
+    `The registry ${host} has a private address. The operator of the server can allow it with SOULBOX_PRIVATE_REGISTRIES.`,
   );
 }
 

@@ -20,7 +20,7 @@ export async function fetchEcrLogin(
   ask: typeof postJson = postJson,
 ): Promise<string> {
   if (!/^[a-z]{2}(-[a-z0-9]+)+$/.test(credentials.region))
-    throw new SoulBoxError('image_unavailable', 'The AWS region of the registry has a form that no region has.');
+    throw new SoulBoxError('image_unavailable', 'The AWS region of the registry is not valid.');
   const host = `api.ecr.${credentials.region}.amazonaws.com`;
   const headers = {
     host,

@@ -28,7 +28,7 @@ export function parseImageName(reference: string): ImageName {
   if (!isName)
     throw new SoulBoxError(
       'image_unavailable',
-      `${JSON.stringify(reference.slice(0, 100))} is not the name of an image.`,
+      `${JSON.stringify(reference.slice(0, 100))} is not a valid image name.`,
     );
   return { host, path: host === 'docker.io' ? path.replace(/^library\//, '') : path, version };
 }

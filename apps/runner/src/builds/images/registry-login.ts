@@ -23,7 +23,7 @@ async function loginOf(credentials: RegistryCredentials, reach: Reach, signal: A
   switch (credentials.kind) {
     case 'basic':
       if (credentials.username.includes(':'))
-        throw new SoulBoxError('image_unavailable', 'A user name of a registry has no colon.');
+        throw new SoulBoxError('image_unavailable', 'The user name for a registry must not contain a colon.');
       return `${credentials.username}:${credentials.password}`;
     case 'gcp':
       // Google's registries take the key of a service account as the password of this user.

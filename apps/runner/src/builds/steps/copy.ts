@@ -91,7 +91,7 @@ export const performCopy: PerformStep = async (tools, step) => {
 
 function copyFailed({ args: [source = '', target = ''] }: Step, stderr: string): SoulBoxError {
   if (/no space left on device|disk quota exceeded/i.test(stderr))
-    return new SoulBoxError('disk_full', 'The files do not fit on the disk of the build.');
+    return new SoulBoxError('disk_full', 'The files do not fit on the disk of the build sandbox.');
   const words = stderr.trim().split('\n').slice(-3).join(' ').slice(0, 500);
   return new SoulBoxError('build_failed', `failed to copy '${source}' to '${target}': ${words}`);
 }
@@ -100,7 +100,7 @@ function copyFailed({ args: [source = '', target = ''] }: Step, stderr: string):
 export function sourcePath(source: string): string {
   const parts = source.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..'))
-    throw new SoulBoxError('build_failed', `'${source.slice(0, 200)}' leads out of the folder.`);
+    throw new SoulBoxError('build_failed', `'${source.slice(0, 200)}' is outside the build folder.`);
   const glob = parts.findIndex((part) => /[*?[\]{}]/.test(part));
   return (glob === -1 ? parts : parts.slice(0, glob)).join('/');
 }
@@ -120,7 +120,7 @@ async function targetPath(
 function ownerOf(owner: string, { user }: StepContext): string {
   const name = owner === '' ? user : owner;
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$/.test(name))
-    throw new SoulBoxError('build_failed', `${JSON.stringify(name.slice(0, 80))} is not an owner of files.`);
+    throw new SoulBoxError('build_failed', `${JSON.stringify(name.slice(0, 80))} is not a valid file owner.`);
   // A user's group need not have the user's name.
   return name.includes(':') ? name : `${name}:`;
 }
@@ -129,7 +129,7 @@ function modeOf(mode: string): string {
   if (mode === '' || /^[0-7]{3,5}$/.test(mode)) return mode;
   throw new SoulBoxError(
     'build_failed',
-    `${JSON.stringify(mode.slice(0, 20))} is not a mode of files in octal digits.`,
+    `${JSON.stringify(mode.slice(0, 20))} is not a valid file mode. Use octal digits.`,
   );
 }
 

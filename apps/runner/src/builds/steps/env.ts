@@ -19,7 +19,7 @@ export const performEnv: PerformStep = async (tools, { args }) => {
       Object.hasOwn(variables, name) ? variables[name] : outer[name],
     );
   if (Buffer.byteLength(JSON.stringify(variables)) > maxBytes)
-    throw new SoulBoxError('build_failed', 'The variables of the build take more than 1 MiB.');
+    throw new SoulBoxError('build_failed', 'The environment variables of the build exceed 1 MiB.');
   return { context: { ...context, variables }, changed: false };
 };
 

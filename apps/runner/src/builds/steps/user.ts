@@ -25,10 +25,10 @@ export const performUser: PerformStep = async ({ context, signal, programs }, { 
   if (!nameForm.test(wanted))
     throw new SoulBoxError(
       'build_failed',
-      `There is no user ${JSON.stringify(wanted.slice(0, 40))}, and none can be made.`,
+      `The user ${JSON.stringify(wanted.slice(0, 40))} does not exist and cannot be created.`,
     );
   const { exitCode, stderr } = await runScript(inside, script(addUser, [wanted]), signal);
   if (exitCode !== 0)
-    throw new SoulBoxError('build_failed', `The user ${wanted} cannot be made: ${stderr.trim().slice(0, 500)}`);
+    throw new SoulBoxError('build_failed', `The user ${wanted} cannot be created: ${stderr.trim().slice(0, 500)}`);
   return { context: { ...context, user: wanted }, changed: true };
 };

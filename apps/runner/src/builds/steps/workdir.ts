@@ -36,7 +36,7 @@ export const performWorkdir: PerformStep = async ({ context, signal, programs },
   if (exitCode !== 0 || !workdir.startsWith('/'))
     throw new SoulBoxError(
       'build_failed',
-      `The folder ${path.slice(0, 200)} cannot be made: ${stderr.trim().slice(0, 500)}`,
+      `The folder ${path.slice(0, 200)} cannot be created: ${stderr.trim().slice(0, 500)}`,
     );
   return { context: { ...context, workdir }, changed: made !== 'kept' };
 };

@@ -28,7 +28,7 @@ export type ForkOutcome = { readonly sandbox: RunningSandbox } | { readonly fail
 export async function forkSandbox(context: OperationContext, request: ForkRequest): Promise<ForkOutcome[]> {
   const { count, source, timeoutSeconds } = request;
   if (!Number.isInteger(count) || count < 1 || count > maxCount) {
-    throw new SoulBoxError('bad_request', `The count of copies must be 1 to ${maxCount}.`);
+    throw new SoulBoxError('bad_request', `The number of copies must be 1 to ${maxCount}.`);
   }
   using _places = context.admission.enter(count);
   checkRoomForCopies(context, request);

@@ -57,7 +57,10 @@ export async function withRunning<T>(
 /** Memory without the disk it was saved with is of no use to a copy. */
 async function useTop<T>(layers: readonly string[], layerId: string, use: () => Promise<T>): Promise<T> {
   if (layers.includes(layerId)) return await use();
-  throw new SoulBoxError('checkpoint_failed', 'The disk of the sandbox could not be shared; it goes on with it.');
+  throw new SoulBoxError(
+    'checkpoint_failed',
+    'The disk of the sandbox could not be copied. The sandbox continues to run.',
+  );
 }
 
 function since(startedAt: number): number {

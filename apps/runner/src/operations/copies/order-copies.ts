@@ -19,7 +19,10 @@ export async function orderCopies(context: OperationContext, atHand: SourceAtHan
   const { source } = atHand;
   const template = await context.templates.find(source.templateId);
   if (template === undefined) {
-    throw new SoulBoxError('template_not_found', `Template ${source.templateId} of the source is gone from this host.`);
+    throw new SoulBoxError(
+      'template_not_found',
+      `Template "${source.templateId}" of the source is no longer on this host.`,
+    );
   }
   return { source, cause, rootfs: template.rootfs, memory: await atHand.getMemory() };
 }

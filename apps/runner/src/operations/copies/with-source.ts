@@ -41,5 +41,5 @@ function afterwards({ background, references }: OperationContext): Disposable {
 function checkSource(record: SandboxRecord): void {
   if (record.state === 'running' || record.state === 'paused') return;
   if (record.state !== 'pausing') throw illegalStep(record.sandboxId, record.state, 'snapshotting');
-  throw new SoulBoxError('checkpoint_failed', `Sandbox ${record.sandboxId} is still being paused; try again.`);
+  throw new SoulBoxError('checkpoint_failed', `Sandbox "${record.sandboxId}" is still being paused. Retry.`);
 }

@@ -95,12 +95,14 @@ function checkCapability({ live }: RunningSandbox, keepMemory: boolean): void {
   if (!keepMemory || live.driver.capabilities.checkpoint) return;
   throw new SoulBoxError(
     'capability_missing',
-    `The isolation "${live.driver.name}" cannot save memory. Pause with memory: false to keep the files.`,
+    `The isolation "${live.driver.name}" cannot save memory. To keep the files only, pause with memory: false.`,
   );
 }
 
 /** What is safe for the caller stays; anything else is told as a failed pause, with its cause for the log. */
 export function explainSaveFailure(error: unknown): SoulBoxError {
   if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
-  return new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved; it goes on running.', { cause: error });
+  return new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved. It continues to run.', {
+    cause: error,
+  });
 }

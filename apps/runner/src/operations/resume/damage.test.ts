@@ -131,7 +131,7 @@ describe('the disk of a paused sandbox', () => {
   it('that was cut short is not used, and is when it is whole', async () => {
     const { size } = await stat(diskPath());
     await truncate(diskPath(), size - 1);
-    await expectRefused(resume(), 'The disk of the paused sandbox has another size than it had');
+    await expectRefused(resume(), 'The disk of the paused sandbox has a different size');
     await truncate(diskPath(), size);
     await expectResumes();
   });

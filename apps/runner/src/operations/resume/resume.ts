@@ -62,7 +62,7 @@ async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, re
     if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
     const { state } = sandbox.record;
     if (state === 'pausing' || state === 'resuming')
-      throw new SoulBoxError('sandbox_resume_failed', `Sandbox ${sandboxId} is still being paused; try again.`);
+      throw new SoulBoxError('sandbox_resume_failed', `Sandbox "${sandboxId}" is still being paused. Retry.`);
     if (state !== 'paused') throw illegalStep(sandboxId, state, 'resuming');
     await wakeUp(context, sandbox, request.withMemory, change);
   }

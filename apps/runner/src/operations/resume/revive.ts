@@ -105,7 +105,7 @@ async function findRootfs({ templates }: OperationContext, { record }: TenantSan
   if (template !== undefined) return template.rootfs;
   throw new SoulBoxError(
     'sandbox_resume_failed',
-    `Template ${record.templateId} of the sandbox is gone from this host.`,
+    `Template "${record.templateId}" of the sandbox is no longer on this host.`,
   );
 }
 
@@ -113,7 +113,7 @@ async function findRootfs({ templates }: OperationContext, { record }: TenantSan
 function explainResumeFailure(error: unknown, { record }: TenantSandbox): SoulBoxError {
   if (record.saved?.hasMemory === false) return memoryDroppedError(error);
   if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
-  return new SoulBoxError('sandbox_resume_failed', 'The sandbox could not be brought back; its saved state is kept.', {
+  return new SoulBoxError('sandbox_resume_failed', 'The sandbox could not be resumed. Its checkpoint is kept.', {
     cause: error,
   });
 }

@@ -54,22 +54,22 @@ const unsaveable: readonly (readonly [string, string, string])[] = [
   [
     'an open file of a kind that cannot be saved',
     'import ctypes, time; assert ctypes.CDLL(None).syscall(444, (ctypes.c_uint64 * 1)(1), 8, 0) >= 0',
-    'a program holds a file open that cannot be saved',
+    'a program has a file open that cannot be saved',
   ],
   [
     'a large deleted file',
     'import os, time; f = open("/large", "wb"); [f.write(bytes(1 << 20)) for _ in range(300)]; os.unlink("/large")',
-    'a program holds a deleted file of more than 256 MiB open',
+    'a program has a deleted file of more than 256 MiB open',
   ],
   [
     'an open file that lost its name but has another',
     'import os, time; f = open("/one", "w"); os.link("/one", "/other"); os.unlink("/one")',
-    'a program holds a file open whose name was deleted while it has others',
+    'a program has a file open whose name was deleted but which has other hard links',
   ],
   [
     'a terminal that is held by its common name',
     'import os, pty, time\nif pty.fork()[0] == 0: os.execvp("sh", ["sh", "-c", "sleep 600 3<>/dev/tty"])\ntime.sleep(0.3)',
-    'a program holds /dev/tty open, as a prompt for a password does',
+    'a program has /dev/tty open, for example for a password prompt',
   ],
 ];
 

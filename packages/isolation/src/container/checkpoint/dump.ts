@@ -46,7 +46,7 @@ export async function checkpointSandbox(
   const tools = toolsOf(host, instance.sandboxId);
   const record = await findRecord(layout.record);
   if (record?.state !== 'running' || record.namespaceOwner === undefined)
-    throw new SoulBoxError('checkpoint_failed', 'The sandbox does not run.');
+    throw new SoulBoxError('checkpoint_failed', 'The sandbox is not running.');
   await waitForMemory(layout, signal);
   await outwaitSave(host, layout, instance.sandboxId);
   await mkdir(layout.criu, { recursive: true });
@@ -82,9 +82,12 @@ async function outwaitOrEnd(tools: ToolGroup): Promise<void> {
 async function waitForMemory(layout: SandboxLayout, signal: AbortSignal): Promise<void> {
   const state = await waitForPager(layout.restore, loadTimeoutMs, signal);
   if (state === 'loading')
-    throw new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved: it is still getting its memory back.');
+    throw new SoulBoxError(
+      'checkpoint_failed',
+      'The sandbox could not be saved: its memory is still being restored. Retry.',
+    );
   if (state !== 'none' && state !== 'complete')
-    throw new SoulBoxError('checkpoint_failed', 'The sandbox does not run: its memory could not be brought back.');
+    throw new SoulBoxError('checkpoint_failed', 'The sandbox is not running: its memory could not be restored.');
 }
 
 async function dump(

@@ -138,7 +138,8 @@ async function whatRuns(
  */
 async function noteRestored(spec: SandboxSpec, layout: SandboxLayout, initPid: number): Promise<SandboxInstance> {
   const initStartTicks = findProcess(initPid)?.startTicks;
-  if (initStartTicks === undefined) throw new SoulBoxError('sandbox_resume_failed', 'The sandbox ended as it resumed.');
+  if (initStartTicks === undefined)
+    throw new SoulBoxError('sandbox_resume_failed', 'The sandbox ended during the resume.');
   favorInit(initPid, envdNice);
   await completeAll([writeDiskOrigin(layout, initPid), rm(layout.skeleton, { recursive: true, force: true })]);
   const init = { initPid, initStartTicks };
@@ -158,7 +159,7 @@ function restoreOptions(layout: SandboxLayout, isLazy: boolean): readonly string
 async function attachNetwork(spec: SandboxSpec, initPid: number): Promise<void> {
   const namespace = `/proc/${initPid}/ns/net`;
   if ((await readlink(namespace)) === (await readlink('/proc/self/ns/net')))
-    throw new SoulBoxError('sandbox_resume_failed', 'The restored sandbox has no network namespace of its own.');
+    throw new SoulBoxError('sandbox_resume_failed', 'The restored sandbox does not have its own network namespace.');
   await spec.attachNetwork(namespace);
 }
 
@@ -171,10 +172,10 @@ export async function restoreFailure(
 ): Promise<SoulBoxError> {
   const { restore } = layoutOf(host.instance, spec.sandboxId, spec.directory);
   if ((await waitForPager(restore, signal.aborted ? 0 : verdictTimeoutMs)) === 'damaged')
-    return new SoulBoxError('state_damaged', 'The saved memory is not what was saved.', { cause: error });
+    return new SoulBoxError('state_damaged', 'The saved memory was altered after it was saved.', { cause: error });
   if (error instanceof SoulBoxError) return error;
   const { log } = await readComplaint(join(restore, restoreLog));
-  return new SoulBoxError('sandbox_resume_failed', `Sandbox ${spec.sandboxId} could not be resumed.`, {
+  return new SoulBoxError('sandbox_resume_failed', `Sandbox "${spec.sandboxId}" could not be resumed.`, {
     cause: new Error(log, { cause: error }),
   });
 }

@@ -13,7 +13,7 @@ export async function findUserNamespaceImage(directory: string): Promise<string>
   const names = (await readdir(directory)).filter((name) => /^userns-\d+\.img$/.test(name));
   const [name] = names;
   if (name === undefined || names.length > 1)
-    throw new SoulBoxError('state_damaged', 'The saved memory names no user namespace.');
+    throw new SoulBoxError('state_damaged', 'The saved memory does not contain a user namespace.');
   return name;
 }
 
@@ -23,7 +23,7 @@ export async function findUserNamespaceImage(directory: string): Promise<string>
  */
 export async function userNamespaceImage(directory: string, name: string, idBase: number): Promise<Buffer> {
   const saved = await readFile(join(directory, name));
-  if (saved.length <= headerBytes) throw new SoulBoxError('state_damaged', 'The saved user namespace is cut.');
+  if (saved.length <= headerBytes) throw new SoulBoxError('state_damaged', 'The saved user namespace is truncated.');
   const extent = [...field(1, 0), ...field(2, idBase), ...field(3, idCount)];
   const message = [1, 2].flatMap((number) => [(number << 3) | 2, extent.length, ...extent]);
   const length = Buffer.alloc(4);

@@ -51,5 +51,5 @@ async function verifyBlocks(
 }
 
 function damaged(file: string, cause: unknown): SoulBoxError {
-  return new SoulBoxError('state_damaged', `${file} of the saved memory is not what was saved.`, { cause });
+  return new SoulBoxError('state_damaged', `${file} of the saved memory was altered after it was saved.`, { cause });
 }

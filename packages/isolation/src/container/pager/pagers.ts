@@ -51,7 +51,9 @@ export class Pagers implements AsyncDisposable {
     } catch (error) {
       spare.kill();
       await endPager(job.workDirectory);
-      throw new SoulBoxError('sandbox_resume_failed', 'The memory of the sandbox cannot be served.', { cause: error });
+      throw new SoulBoxError('sandbox_resume_failed', 'The memory of the sandbox could not be restored.', {
+        cause: error,
+      });
     }
     return { ended: endedState(spare, job.workDirectory) };
   }
