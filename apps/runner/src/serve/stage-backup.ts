@@ -20,7 +20,7 @@ export async function* streamStaging(
   // Where to is never said by the caller.
   const stage = stageIn(dataDirectory);
   if ((await findStageOwner(dataDirectory)) === undefined)
-    throw new SoulBoxError('illegal_transition', 'Backups are made by "soulbox backup create" on the host.');
+    throw new SoulBoxError('illegal_transition', 'Only "soulbox backup create" on the host can make a backup.');
   yield* streamOf<StagedMessage>(
     async (emit, left) => {
       const report: Report = ({ id, leftOut = '' }) => void emit({ staged: { id, leftOut } });
