@@ -7,6 +7,7 @@
 export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/base': [],
   'packages/contract': ['packages/base'],
+  'packages/envd-client': ['packages/base', 'packages/contract'],
   'packages/network': ['packages/base'],
   'packages/rpc': ['packages/base', 'packages/contract'],
   'packages/runtimes': [],
@@ -30,11 +31,11 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
 
   // Apps meet on the wire.
   'apps/gateway': ['packages/base', 'packages/contract'],
-  'apps/functions': ['packages/base', 'packages/contract', 'packages/storage'],
+  'apps/functions': ['packages/base', 'packages/contract', 'packages/envd-client', 'packages/storage'],
   'apps/api': ['packages/base', 'packages/contract', 'packages/network', 'packages/runtimes', 'packages/storage'],
   'apps/runner': [
     ...['packages/base', 'packages/contract', 'packages/network', 'packages/runtimes', 'packages/storage'],
-    ...['packages/checkpoints', 'packages/isolation', 'packages/templates'],
+    ...['packages/checkpoints', 'packages/envd-client', 'packages/isolation', 'packages/templates'],
   ],
   // One machine's server: it starts the others.
   'apps/box': ['packages/*', 'apps/*'],

@@ -11,8 +11,6 @@ export interface PortCall {
   readonly timeoutMs: number;
   /** What answers is hostile: more than this is cut off. */
   readonly maxAnswerBytes: number;
-  /** Whether enough of the body has come; the rest is not waited for. Absent: all of it. */
-  readonly isEnough?: (body: Buffer) => boolean;
 }
 
 export interface PortAnswer {
@@ -59,11 +57,10 @@ export async function callPort(connection: Duplex, call: PortCall): Promise<Port
   }
 }
 
-async function readBody(incoming: IncomingMessage, { maxAnswerBytes, isEnough }: PortCall): Promise<Buffer> {
+async function readBody(incoming: IncomingMessage, { maxAnswerBytes }: PortCall): Promise<Buffer> {
   const body = createByteCollector(maxAnswerBytes);
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     if (!body.add(chunk)) throw new Error(`the answer is larger than ${maxAnswerBytes} bytes, or in too many pieces`);
-    if (isEnough?.(body.bytes()) === true) break;
   }
   return body.bytes();
 }

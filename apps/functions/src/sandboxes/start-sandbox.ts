@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sleep, SoulBoxError } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
+import { createPrograms } from '@soulbox/envd-client';
 import { functionMetadataKey, functionPorts } from '@soulbox/contract/functions';
 import type { FunctionServed, FunctionSettings } from '@soulbox/contract/functions';
 import type { Sandbox } from '@soulbox/contract/runner';
@@ -8,7 +9,6 @@ import type { FunctionRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import type { FunctionsContext } from '../context.ts';
 import { callPort } from './call-port.ts';
-import { createSandboxPrograms } from './envd.ts';
 
 const edgeTemplate = 'edge';
 /** It ends by its idle timeout, not by this: a function that is never idle must not stop once a day. */
@@ -18,6 +18,7 @@ const createMs = 60_000;
 const templateWaitMs = 50_000;
 /** The engine has 5 s to start the code; what is slower is a sandbox that does not answer. */
 const serveMs = 20_000;
+const uploadMs = 20_000;
 const startMs = 10_000;
 const supervisorFile = '/usr/local/lib/soulbox/edge-worker.mjs';
 const maxAnswerBytes = 64 * 1024;
@@ -117,10 +118,21 @@ async function findTemplate({ runner }: FunctionsContext): Promise<string> {
 
 async function startSupervisor({ router, supervisor }: FunctionsContext, sandbox: Sandbox): Promise<void> {
   const { sandboxId, envdAccessToken } = sandbox;
-  const programs = createSandboxPrograms((port) => router.dial(sandboxId, port), envdAccessToken);
-  await programs.writeFile(supervisorFile, supervisor);
+  const programs = createPrograms((port) => router.dial(sandboxId, port), envdAccessToken);
   // It holds bodies and lines in flight, no more.
-  await programs.start('/usr/bin/node', ['--max-old-space-size=96', supervisorFile]);
+  const args = ['--max-old-space-size=96', supervisorFile];
+  try {
+    await programs.upload(supervisorFile, Buffer.from(supervisor), { user: 'root', timeoutMs: uploadMs });
+    await programs.startDetached({ command: '/usr/bin/node', args, user: 'root', cwd: '/' });
+  } catch (cause) {
+    throw new SoulBoxError(
+      'sandbox_unreachable',
+      'The envd in the sandbox of the function did not start its supervisor.',
+      {
+        cause,
+      },
+    );
+  }
 }
 
 async function serve(

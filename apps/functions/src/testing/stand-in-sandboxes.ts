@@ -4,7 +4,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { FunctionServed, FunctionSettings } from '@soulbox/contract/functions';
+import { Process } from '@soulbox/contract/process';
 import type { FunctionsContext } from '../context.ts';
 
 /** Sandboxes that exist as far as this room asks: a runner that counts them, and a local server for what is inside. */
@@ -23,14 +25,25 @@ export async function startStandInSandboxes(): Promise<StandInSandboxes> {
   const running = new Set<string>();
   const served: FunctionSettings[] = [];
   let count = 0;
-  const server = createServer((request, response) => void serve(request, response));
+  const envd = connectNodeAdapter({
+    routes: (router) =>
+      router.service(Process, {
+        async *start() {
+          yield await Promise.resolve({ event: { event: { case: 'start', value: { pid: 7 } } } });
+        },
+      }),
+  });
+  const server = createServer((request, response) => {
+    if (request.url?.startsWith('/process.') === true) envd(request, response);
+    else void serve(request, response);
+  });
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await text(request);
     if (request.url === '/health') response.writeHead(204).end();
     else if (request.url === '/serve') {
       served.push(JSON.parse(body) as FunctionSettings);
       response.end(JSON.stringify(sandboxes.answer));
-    } else response.end('{"event":{"start":{"pid":7}}}');
+    } else response.end('{}');
   };
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

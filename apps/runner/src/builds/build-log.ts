@@ -1,7 +1,7 @@
 import { StringDecoder } from 'node:string_decoder';
 import { sleep } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
-import type { ProgramOutput } from '../envd/programs.ts';
+import type { ProgramOutput } from '@soulbox/envd-client';
 
 export type BuildLogLevel = 'debug' | 'info' | 'warn' | 'error';
 

@@ -1,6 +1,6 @@
+import { createPrograms } from '@soulbox/envd-client';
+import type { Programs } from '@soulbox/envd-client';
 import type { Template } from '@soulbox/templates';
-import { createPrograms } from '../envd/programs.ts';
-import type { Programs } from '../envd/programs.ts';
 import { bootSandbox } from '../processes/boot.ts';
 import { takeDisk } from '../processes/take-disk.ts';
 import { endSandbox } from '../operations/end.ts';

@@ -81,7 +81,7 @@ async function makeResult(context: BuildContext, options: FinishOptions): Promis
   const sandbox = await stepRunner.open(settingsOf(options, user, workdir));
   const defaultWorkdir = workdir === '' ? await findHome(sandbox.programs, user, signal) : workdir;
   await leaveMark(sandbox, spec.templateId, spec.buildId, signal);
-  await rehearse(sandbox.sandbox.live.envd, user);
+  await rehearse(sandbox.sandbox.live, user);
   await settle(context, sandbox, settingsOf(options, user, defaultWorkdir));
   await startAndWait(sandbox, {
     ...spec,

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { SoulBoxError } from '@soulbox/base';
-import type { Dial } from './envd-client.ts';
+import type { Dial } from './dial.ts';
 
 /** A way into a sandbox that can be closed for good. */
 export interface ClosableDial extends Disposable {

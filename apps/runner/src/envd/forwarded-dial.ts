@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { SoulBoxError } from '@soulbox/base';
 import type { Secret } from '@soulbox/base';
 import { envdForwardPort, forwardAnswers } from '@soulbox/contract';
-import type { Dial } from './envd-client.ts';
+import type { Dial } from './dial.ts';
 
 const answerTimeoutMs = 5_000;
 

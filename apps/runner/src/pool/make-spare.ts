@@ -19,7 +19,7 @@ export function createSpareMaker(context: OperationContext, reserve: DiskReserve
         : await restoreSpare(context, blueprint);
     },
     rest: async ({ live }, blueprint) => {
-      if (blueprint.kind === 'template') await rehearse(live.envd, blueprint.template.defaultUser);
+      if (blueprint.kind === 'template') await rehearse(live, blueprint.template.defaultUser);
       // Programs of the template run in it, and are to be for its tenant what they were when they were saved.
       else await live.driver.freeze(live.instance);
       return (await live.driver.sample(live.instance)).memoryWorkingSetBytes;

@@ -1,5 +1,5 @@
 import type { Clock } from '@soulbox/base';
-import type { EnvdLogEntry } from '../envd/envd-client.ts';
+import type { EnvdLogEntry } from '@soulbox/envd-client';
 import type { SandboxTable } from '../registry/table.ts';
 
 /** Entries kept per sandbox; the oldest go first. */

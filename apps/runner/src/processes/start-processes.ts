@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { Secret, sleep } from '@soulbox/base';
+import { createEnvdClient } from '@soulbox/envd-client';
 import type { Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';
 import { openNamespace } from '@soulbox/network';
 import type { Namespace } from '@soulbox/network';
-import type { Dial } from '../envd/envd-client.ts';
-import { createEnvdClient } from '../envd/envd-client.ts';
+import type { Dial } from '../envd/dial.ts';
 import { createForwardedDial } from '../envd/forwarded-dial.ts';
 import { diskNeedOf } from './disk-need.ts';
 import { sharedCpus } from '../host/shared-cpus.ts';

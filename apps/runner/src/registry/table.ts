@@ -1,7 +1,8 @@
 import { Secret, SoulBoxError } from '@soulbox/base';
+import type { EnvdClient } from '@soulbox/envd-client';
 import type { Driver, SandboxInstance } from '@soulbox/isolation';
 import type { Namespace } from '@soulbox/network';
-import type { Dial, EnvdClient } from '../envd/envd-client.ts';
+import type { Dial } from '../envd/dial.ts';
 import { checkStep, isTenantState } from './lifecycle.ts';
 import type { SandboxState } from './lifecycle.ts';
 import { createLocks } from './locks.ts';

@@ -1,7 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
+import { printable } from '@soulbox/envd-client';
 import { detect, equallySure, fullTemplate, getRuntime, parseVersion, runs } from '@soulbox/runtimes';
 import type { Detection, Language, RuntimeName, Sight } from '@soulbox/runtimes';
-import { printable } from '../envd/printable.ts';
 import type { KnownSandbox } from '../registry/table.ts';
 import type { Place } from './run-session.ts';
 

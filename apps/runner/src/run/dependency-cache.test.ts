@@ -59,7 +59,7 @@ function placeOf(teamId: string, content = ''): Place {
         if (args[0] === '--create') await onOutput?.('stdout', Buffer.from(content));
         return { exitCode: 0, status: 'exit status 0' };
       },
-      upload: async (_path: string, _user: string, bytes: AsyncIterable<Uint8Array>) => {
+      upload: async (_path: string, bytes: AsyncIterable<Uint8Array>) => {
         unpacked.push(`${teamId}: ${(await buffer(bytes)).toString()}`);
       },
     },

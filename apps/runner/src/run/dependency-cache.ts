@@ -180,7 +180,7 @@ async function unpack(
   const archive = `/tmp/.soulbox-dependencies-${randomId(16)}`;
   try {
     const hash = createHash('sha256');
-    await place.programs.upload(archive, place.user, hashed(content, hash), signal);
+    await place.programs.upload(archive, hashed(content, hash), { user: place.user, signal });
     if (hash.digest('hex') !== digest) return false;
     const { exitCode, status } = await place.programs.run({
       command: 'tar',

@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
+import type { Program, ProgramEnd } from '@soulbox/envd-client';
 import type { Detection, Execution } from '@soulbox/runtimes';
-import type { Program, ProgramEnd } from '../envd/programs.ts';
 import { notInstalled } from './choose.ts';
 import type { Emit } from './event-stream.ts';
 import type { RunWish } from './run-request.ts';

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
+import type { Files } from '@soulbox/envd-client';
 import { detect, emptyFolder, readFiles } from '@soulbox/runtimes';
 import type { Folder, Language, Sight } from '@soulbox/runtimes';
-import type { Files } from '../envd/files.ts';
 
 /** Of a file, for its first line. */
 const firstBytes = 512;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Program } from '../envd/programs.ts';
+import type { Program } from '@soulbox/envd-client';
 
 /** What every Debian and Ubuntu has (the package perl-base is essential there). */
 export const launcherProgram = '/usr/bin/perl';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
+import { printable } from '@soulbox/envd-client';
 import { getRuntime } from '@soulbox/runtimes';
 import type { Folder, Preparation, RuntimeName } from '@soulbox/runtimes';
-import { printable } from '../envd/printable.ts';
 import { findVersion } from './choose.ts';
 import type { DependencyCache } from './dependency-cache.ts';
 import type { Place } from './run-session.ts';
@@ -47,7 +47,7 @@ export async function prepareProject(options: PrepareOptions): Promise<Dependenc
   const target = { place, key, folder: project.path, names: preparation.results, signal: options.signal };
   const isRestored = (await cache?.restore(target)) ?? false;
   if (!isRestored) await install(options, preparation);
-  await place.programs.upload(stampPath, place.user, once(Buffer.from(key)), options.signal);
+  await place.programs.upload(stampPath, Buffer.from(key), { user: place.user, signal: options.signal });
   if (isRestored) return 'cache';
   await cache?.keep(target);
   return 'installed';
@@ -108,8 +108,4 @@ function commandError(command: string, error: unknown, deadline: number): unknow
       `The sandbox cannot run ${command}, which installs the dependencies.`,
     );
   return error;
-}
-
-async function* once(content: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield await Promise.resolve(content);
 }

@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
 import { randomId, SoulBoxError } from '@soulbox/base';
+import { printable } from '@soulbox/envd-client';
 import { emptyFolder, getRuntime } from '@soulbox/runtimes';
 import type { Detection, Execution, Folder } from '@soulbox/runtimes';
-import { printable } from '../envd/printable.ts';
 import { isTenants, looksPaused, sandboxNotFound } from '../registry/table.ts';
 import { chooseRuntime } from './choose.ts';
 import type { RunContext } from './context.ts';
@@ -114,7 +114,7 @@ async function writeCode(place: Place, wish: RunWish, base: string, left: AbortS
   const isBeside = codeFile.place === 'beside';
   const written = isBeside ? posix.join(base, `${own}${codeFile.name}`) : `/tmp/${own}`;
   const file = isBeside ? written : `${written}/${codeFile.name}`;
-  await place.programs.upload(file, place.user, whole(code), left);
+  await place.programs.upload(file, Buffer.from(code), { user: place.user, signal: left });
   return { detection, file, project: undefined, cwd: base, written };
 }
 
@@ -195,8 +195,4 @@ async function goneError({ table }: RunContext, sandboxId: string, cause: unknow
     : new SoulBoxError('sandbox_unreachable', 'The connections to the sandbox were cut while the program ran.', {
         cause,
       });
-}
-
-async function* whole(text: string): AsyncGenerator<Uint8Array> {
-  yield await Promise.resolve(Buffer.from(text));
 }

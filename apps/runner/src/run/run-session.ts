@@ -1,12 +1,8 @@
 import { posix } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
+import { createFiles, createPrograms, errorFromEnvd, printable } from '@soulbox/envd-client';
+import type { Files, Programs } from '@soulbox/envd-client';
 import { createClosableDial } from '../envd/closable-dial.ts';
-import { errorFromEnvd } from '../envd/error-from-envd.ts';
-import type { Files } from '../envd/files.ts';
-import { createFiles } from '../envd/files.ts';
-import type { Programs } from '../envd/programs.ts';
-import { printable } from '../envd/printable.ts';
-import { createPrograms } from '../envd/programs.ts';
 import { launcherProgram } from './launcher.ts';
 import type { RunningSandbox } from '../registry/table.ts';
 

@@ -1,10 +1,10 @@
 import { defineCommand } from 'citty';
+import type { Programs } from '@soulbox/envd-client';
 import type { ApiConnection } from '../../api/connection.ts';
 import { findApi } from '../../api/connection.ts';
 import { callApi } from '../../api/call.ts';
 import { createPatiently } from '../../api/create-patiently.ts';
 import { openEnvd } from '../../api/envd.ts';
-import type { Envd } from '../../api/envd.ts';
 import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { onUnread } from '../../output/reader.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
@@ -88,7 +88,7 @@ interface There {
   readonly signal: AbortSignal;
 }
 
-async function runThere(api: ApiConnection, envd: Envd, { wish, target, sandbox, signal }: There): Promise<number> {
+async function runThere(api: ApiConnection, envd: Programs, { wish, target, sandbox, signal }: There): Promise<number> {
   const subject = target.kind === 'code' ? { code: target.code } : await upload(envd, target);
   const body = {
     ...wish.body,

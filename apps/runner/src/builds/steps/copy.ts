@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
+import type { Programs } from '@soulbox/envd-client';
 import type { StepContext } from '../build-spec.ts';
-import type { Programs } from '../../envd/programs.ts';
 import { findHome } from './home.ts';
 import { runScript, script } from './shell.ts';
 import type { PerformStep, Step, StepTools } from './step.ts';
@@ -146,7 +146,7 @@ async function sendArchive({ blobs, signal }: StepTools, programs: Programs, ste
     }
   }
   try {
-    await programs.upload(archive, 'root', watched(blob), signal);
+    await programs.upload(archive, watched(blob), { user: 'root', signal });
   } finally {
     blob.destroy();
   }

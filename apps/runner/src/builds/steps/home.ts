@@ -1,5 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
-import type { Programs } from '../../envd/programs.ts';
+import type { Programs } from '@soulbox/envd-client';
 import { runScript, script } from './shell.ts';
 
 /** The account of the name or number $1, as passwd(5) has it: its name, and its home on the next line. */

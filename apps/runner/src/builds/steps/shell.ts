@@ -1,6 +1,6 @@
 import { ConnectError } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
-import type { Program, ProgramOutput, Programs } from '../../envd/programs.ts';
+import type { Program, ProgramOutput, Programs } from '@soulbox/envd-client';
 import type { StepContext } from '../build-spec.ts';
 
 /** A login shell, bash where there is one. The command comes as an argument, so that nothing of it is part of this text. */

@@ -1,7 +1,7 @@
+import type { Programs } from '@soulbox/envd-client';
 import type { BlobReader } from '../blob-reader.ts';
 import type { StepOutput } from '../build-log.ts';
 import type { StepContext } from '../build-spec.ts';
-import type { Programs } from '../../envd/programs.ts';
 
 export const stepTypes = ['RUN', 'COPY', 'WORKDIR', 'USER', 'ENV'] as const;
 export type StepType = (typeof stepTypes)[number];

@@ -1,17 +1,13 @@
-import { Agent, request as httpRequest } from 'node:http';
-import type { AgentOptions } from 'node:http';
-import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { createClient } from '@connectrpc/connect';
-import { createConnectTransport } from '@connectrpc/connect-node';
-import { boundInterimAnswers, SoulBoxError } from '@soulbox/base';
-import { envdPort } from '@soulbox/contract';
+import { SoulBoxError } from '@soulbox/base';
 import { Process, Signal } from '@soulbox/contract/process';
-import type { Dial } from './envd-client.ts';
+import { callEnvd } from './call-envd.ts';
+import { printable } from './printable.ts';
 import { tenantHeaders } from './tenant-headers.ts';
+import { createWayTransport, openWay } from './way.ts';
+import type { EnvdTarget, TransportLimits } from './way.ts';
 
-/** What the runner has a sandbox run, as an argument array. */
+/** What a sandbox is to run, as an argument array. */
 export interface Program {
   readonly command: string;
   readonly args: readonly string[];
@@ -40,45 +36,53 @@ export interface ProgramEnd {
 
 export type ProgramOutput = (channel: 'stdout' | 'stderr', bytes: Uint8Array) => void | Promise<void>;
 
-/** Runs programs of the runner's own in one sandbox. Its envd is hostile: nothing it answers is larger than `maxMessageBytes`. */
+/** Runs programs in one sandbox. Its envd is hostile: nothing it answers is larger than `maxMessageBytes`. */
 export interface Programs {
   /** Resolves when it has ended and its output is read. `onOutput` is waited for, so that a slow taker slows it down. */
   run(program: Program, onOutput?: ProgramOutput): Promise<ProgramEnd>;
   /** Resolves with its pid when it has begun. It goes on by itself, its output unheard. */
   startDetached(program: Omit<Program, 'stdin' | 'signal' | 'onStart'>): Promise<number>;
-  /** Writes a file through envd, as the user. Throws `disk_full` and `bad_request` as envd says. */
-  upload(path: string, user: string, content: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /** Writes to the standard input of a program that was begun with `open`, and waits until it is taken. */
+  sendInput(pid: number, bytes: Uint8Array, signal?: AbortSignal): Promise<void>;
+  closeInput(pid: number, signal?: AbortSignal): Promise<void>;
+  /** Writes a file through envd; folders above it are made. Throws `disk_full` and `bad_request` as envd says. */
+  upload(path: string, content: AsyncIterable<Uint8Array> | Uint8Array, options?: UploadOptions): Promise<void>;
   /** Cuts every connection: calls under way fail, programs go on. */
   close(): void;
 }
 
+export interface UploadOptions {
+  /** Absent: envd's default user. */
+  readonly user?: string;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** How long envd may take to begin a program, on a host under heavy load. */
+const startWaitMs = 30_000;
 /** envd sends output in pieces of 32 KiB. */
 const maxMessageBytes = 1024 * 1024;
 /** How long a program that was killed may take to end; then nobody waits for its envd to say so. */
 const endWaitMs = 10_000;
+/** How long a program may take to read a piece of its input. */
+const inputWaitMs = 300_000;
+/** Of one message of input, which envd reads whole. */
+const inputStepBytes = 64 * 1024;
 /** An upload's answer names one file. */
 const maxAnswerBytes = 64 * 1024;
 
 /** `accessToken` is what the sandbox's envd demands of its tenant; empty when it demands none. */
-export function createPrograms(dial: Dial, accessToken: string): Programs {
-  const open = new Set<Socket>();
-  const agent = createAgent(async (port) => {
-    const socket = await dial(port);
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-    return socket;
+export function createPrograms(
+  target: EnvdTarget,
+  accessToken: string,
+  format: NonNullable<TransportLimits['format']> = 'binary',
+): Programs {
+  const way = openWay(target);
+  const client = createClient(Process, createWayTransport(way, { maxMessageBytes, format }));
+  const headersFor = (user?: string): Record<string, string> => ({
+    ...way.headers,
+    ...tenantHeaders(accessToken, user),
   });
-  const client = createClient(
-    Process,
-    createConnectTransport({
-      baseUrl: 'http://envd',
-      httpVersion: '1.1',
-      useBinaryFormat: true,
-      readMaxBytes: maxMessageBytes,
-      nodeOptions: { agent },
-    }),
-  );
-  const headersFor = (user: string | undefined): Record<string, string> => tenantHeaders(accessToken, user);
   const start = (program: Program, signal: AbortSignal | undefined) => {
     const { command, args, env = {}, cwd, timeoutMs, user, stdin } = program;
     const config = { cmd: command, args: [...args], envs: { ...env }, ...(cwd === undefined ? {} : { cwd }) };
@@ -93,17 +97,27 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
   };
   const byPid = (pid: number) => ({ selector: { case: 'pid' as const, value: pid } });
 
-  async function feed(pid: number, stdin: Uint8Array): Promise<void> {
-    const step = 64 * 1024;
-    for (let at = 0; at < stdin.length; at += step) {
-      const piece = stdin.subarray(at, at + step);
+  const sendInput = async (pid: number, bytes: Uint8Array, signal?: AbortSignal): Promise<void> => {
+    for (let at = 0; at < bytes.length; at += inputStepBytes) {
+      const piece = bytes.subarray(at, at + inputStepBytes);
       await client.sendInput(
         { process: byPid(pid), input: { input: { case: 'stdin', value: piece } } },
-        { headers: headersFor(undefined) },
+        inputOptions(signal),
       );
     }
-    await client.closeStdin({ process: byPid(pid) }, { headers: headersFor(undefined) });
-  }
+  };
+  const closeInput = async (pid: number, signal?: AbortSignal): Promise<void> => {
+    await client.closeStdin({ process: byPid(pid) }, inputOptions(signal));
+  };
+  const inputOptions = (signal: AbortSignal | undefined) => ({
+    headers: headersFor(),
+    timeoutMs: inputWaitMs,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const feed = async (pid: number, stdin: Uint8Array, signal: AbortSignal): Promise<void> => {
+    await sendInput(pid, stdin, signal);
+    await closeInput(pid, signal);
+  };
 
   return {
     async run(program, onOutput) {
@@ -112,12 +126,13 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
       let hasBegun = false;
       let feeding: Promise<unknown> | undefined;
       const connection = new AbortController();
+      const starting = setTimeout(() => connection.abort(), startWaitMs);
       let givingUp: NodeJS.Timeout | undefined;
       const kill = (): void => {
         givingUp ??= setTimeout(() => connection.abort(), endWaitMs);
         // A dropped connection leaves the program running (E2B's rule), so it is told.
         const request = { process: byPid(pid), signal: Signal.SIGKILL };
-        client.sendSignal(request, { headers: headersFor(undefined) }).catch(() => undefined);
+        client.sendSignal(request, { headers: headersFor(), timeoutMs: endWaitMs }).catch(() => undefined);
       };
       try {
         for await (const { event } of start(program, connection.signal)) {
@@ -129,11 +144,13 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
                 'The envd of the sandbox reported the start of a program twice.',
               );
             hasBegun = true;
+            clearTimeout(starting);
             pid = message.value.pid;
             if (signal?.aborted === true) kill();
             signal?.addEventListener('abort', kill);
             // Programs may end without reading what they are given.
-            if (stdin !== undefined && stdin !== 'open') feeding = feed(pid, stdin).catch(() => undefined);
+            if (stdin !== undefined && stdin !== 'open')
+              feeding = feed(pid, stdin, connection.signal).catch(() => undefined);
             await onStart?.(pid);
           } else if (message?.case === 'data') {
             const { case: channel, value } = message.value.output;
@@ -143,6 +160,7 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
           }
         }
       } finally {
+        clearTimeout(starting);
         clearTimeout(givingUp);
         connection.abort();
         signal?.removeEventListener('abort', kill);
@@ -153,67 +171,39 @@ export function createPrograms(dial: Dial, accessToken: string): Programs {
 
     async startDetached(program) {
       const connection = new AbortController();
+      const starting = setTimeout(() => connection.abort(), startWaitMs);
       try {
         for await (const { event } of start(program, connection.signal)) {
           if (event?.event.case === 'start') return event.event.value.pid;
         }
       } finally {
+        clearTimeout(starting);
         connection.abort();
       }
       throw new SoulBoxError('sandbox_unreachable', 'The envd of the sandbox did not report the start of a program.');
     },
 
-    async upload(path, user, content, signal) {
-      const query = new URLSearchParams({ path, username: user });
-      const outgoing = httpRequest({
-        agent,
-        host: 'envd',
+    sendInput,
+    closeInput,
+
+    async upload(path, content, { user, ...limits } = {}) {
+      const query = new URLSearchParams({ path, ...(user === undefined ? {} : { username: user }) });
+      const { status, body } = await callEnvd(way, {
         method: 'POST',
         path: `/files?${query.toString()}`,
-        headers: { ...headersFor(undefined), 'content-type': 'application/octet-stream' },
-        ...(signal === undefined ? {} : { signal }),
+        headers: { ...tenantHeaders(accessToken), 'content-type': 'application/octet-stream' },
+        body: content,
+        ...limits,
+        maxAnswerBytes,
       });
-      const answered = new Promise<{ status: number; text: string }>((resolve, reject) => {
-        outgoing.on('error', reject);
-        outgoing.on('response', (response) => {
-          let text = '';
-          response.setEncoding('utf8');
-          response.on('error', reject);
-          response.on('data', (piece: string) => {
-            text += piece;
-            if (text.length > maxAnswerBytes) response.destroy(new Error('the answer is too large'));
-          });
-          response.on('end', () => {
-            resolve({ status: response.statusCode ?? 0, text });
-          });
-        });
-      });
-      const [{ status, text }] = await Promise.all([answered, pipeline(content, outgoing)]);
       if (status === 200) return;
       if (status === 507) throw new SoulBoxError('disk_full', 'The disk of the sandbox is full.');
-      throw new SoulBoxError('bad_request', `The file could not be written: ${text.slice(0, 200)}`);
+      const words = printable(body.toString('utf8').slice(0, 200));
+      throw new SoulBoxError('bad_request', `The file could not be written: ${words}`);
     },
 
     close() {
-      for (const socket of open) socket.destroy(new Error('the sandbox is not served any more'));
+      way.close();
     },
   };
-}
-
-/** Opens each connection inside the sandbox; keeps none. */
-export function createAgent(dial: Dial): Agent {
-  boundInterimAnswers();
-  class SandboxAgent extends Agent {
-    override createConnection(
-      _options: AgentOptions,
-      callback?: (error: Error | null, stream: Duplex) => void,
-    ): undefined {
-      dial(envdPort).then(
-        (socket) => callback?.(null, socket),
-        (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
-      );
-      return undefined;
-    }
-  }
-  return new SandboxAgent({ keepAlive: false });
 }

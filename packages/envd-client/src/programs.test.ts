@@ -153,7 +153,7 @@ test('an upload names path and user, and streams', async () => {
       });
     },
   });
-  await programs.upload('/a b', 'root', content());
+  await programs.upload('/a b', content(), { user: 'root' });
   expect(await got.promise).toBe('/files?path=%2Fa+b&username=root some content');
 });
 
@@ -164,7 +164,7 @@ test.each([
   const programs = await openPrograms({
     onFile: (request, response) => void request.resume().on('end', () => response.writeHead(status).end(text)),
   });
-  await expect(programs.upload('/a', 'root', content())).rejects.toMatchObject({ reason });
+  await expect(programs.upload('/a', content())).rejects.toMatchObject({ reason });
 });
 
 test('an upload whose answer never ends is given up', async () => {
@@ -178,5 +178,8 @@ test('an upload whose answer never ends is given up', async () => {
       write();
     },
   });
-  await expect(programs.upload('/a', 'root', content())).rejects.toThrow('too large');
+  await expect(programs.upload('/a', content())).rejects.toMatchObject({
+    reason: 'sandbox_unreachable',
+    cause: { message: expect.stringContaining('too large') as string },
+  });
 });

@@ -4,9 +4,9 @@ import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Secret } from '@soulbox/base';
 import { createEnvdClient } from './envd-client.ts';
-import type { Dial } from './envd-client.ts';
 import { createFiles } from './files.ts';
 import { createPrograms } from './programs.ts';
+import type { EnvdTarget } from './way.ts';
 
 // An envd that sends what no real one does, as fast as it is taken.
 const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
@@ -35,7 +35,16 @@ const server = createServer((socket) => {
     send();
   });
 });
-const dial: Dial = async () => await Promise.resolve(connect((server.address() as AddressInfo).port, '127.0.0.1'));
+const port = (): number => (server.address() as AddressInfo).port;
+const targets = {
+  dialed: async () => await Promise.resolve(connect(port(), '127.0.0.1')),
+  'behind a URL': {
+    get url() {
+      return `http://127.0.0.1:${port()}`;
+    },
+    headers: { 'e2b-sandbox-id': 'x' },
+  },
+} satisfies Readonly<Record<string, EnvdTarget>>;
 
 beforeEach(async () => {
   sockets = [];
@@ -47,31 +56,41 @@ afterEach(() => {
   for (const socket of sockets) socket.destroy();
 });
 
-const calls: Readonly<Record<string, () => Promise<unknown>>> = {
-  'envd.init': () => createEnvdClient(dial, new Secret('t')).init({ envVars: {}, timestamp: '' }),
-  'envd.isHealthy': () => createEnvdClient(dial, new Secret('t')).isHealthy(),
-  'files.stat': () => createFiles(dial, 't', 'user').stat('/a'),
-  'files.read': () => createFiles(dial, 't', 'user').read('/a', 2_000_000),
-  'programs.run': () => createPrograms(dial, 't').run({ command: 'true', args: [] }),
-  'programs.startDetached': () => createPrograms(dial, 't').startDetached({ command: 'true', args: [] }),
-  'programs.upload': () =>
-    createPrograms(dial, 't').upload(
+const token = new Secret('t');
+const calls: Readonly<Record<string, (target: EnvdTarget) => Promise<unknown>>> = {
+  'envd.init': (target) => createEnvdClient(target, token).init({ envVars: {}, timestamp: '' }),
+  'envd.isHealthy': (target) => createEnvdClient(target, token).isHealthy(),
+  'envd.logs': (target) => createEnvdClient(target, token).logs(0),
+  'files.stat': (target) => createFiles(target, 't', 'user').stat('/a'),
+  'files.list': (target) => createFiles(target, 't', 'user').list('/a'),
+  'files.read': (target) => createFiles(target, 't', 'user').read('/a', 2_000_000),
+  'programs.run': (target) => createPrograms(target, 't').run({ command: 'true', args: [] }),
+  'programs.run in JSON': (target) => createPrograms(target, 't', 'json').run({ command: 'true', args: [] }),
+  'programs.startDetached': (target) => createPrograms(target, 't').startDetached({ command: 'true', args: [] }),
+  'programs.sendInput': (target) => createPrograms(target, 't').sendInput(1, Buffer.from('a')),
+  'programs.upload': (target) =>
+    createPrograms(target, 't').upload(
       '/a',
-      'user',
       (async function* () {
         yield await Promise.resolve(Buffer.from('a'));
       })(),
     ),
 };
 
+/** A URL goes through the same code but for its agent: what shows that the bounds hold there too is enough. */
+const cases = [
+  ...Object.keys(calls).map((call) => [call, 'dialed'] as const),
+  ...(['envd.isHealthy', 'files.stat', 'programs.upload'] as const).map((call) => [call, 'behind a URL'] as const),
+];
+
 describe.each(Object.keys(scripts))('an envd that sends %s without end', (name) => {
-  test.each(Object.keys(calls))('ends %s soon, at little cost', async (call) => {
+  test.each(cases)('ends %s soon, at little cost, %s', async (call, target) => {
     script = scripts[name as keyof typeof scripts];
     const before = process.memoryUsage.rss();
     let most = 0;
     const meter = setInterval(() => (most = Math.max(most, process.memoryUsage.rss() - before)), 50);
     const outcome = await Promise.race([
-      calls[call]?.().then(
+      calls[call]?.(targets[target]).then(
         () => 'ended',
         () => 'ended',
       ),

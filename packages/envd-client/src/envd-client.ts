@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import { SoulBoxError } from '@soulbox/base';
+import type { Secret } from '@soulbox/base';
+import { headers } from '@soulbox/contract';
+import { callEnvd } from './call-envd.ts';
+import type { EnvdAnswer } from './call-envd.ts';
+import { openWay } from './way.ts';
+import type { EnvdTarget } from './way.ts';
+
+/** What a sandbox is told when a tenant gets it: the body of envd's `POST /init` (E2B's names). */
+export interface EnvdInit {
+  readonly envVars: Readonly<Record<string, string>>;
+  readonly accessToken?: string;
+  /** RFC 3339. */
+  readonly timestamp: string;
+  readonly defaultUser?: string;
+  readonly defaultWorkdir?: string;
+  /** The disk is one that an earlier life of the sandbox has used: envd first removes what a reboot clears. */
+  readonly freshStart?: boolean;
+}
+
+/** What a sandbox is told when its saved memory runs again: the body of envd's `POST /resumed`. */
+export interface EnvdResumed {
+  readonly sandboxId: string;
+  /** Of `SandboxSpec`: letters, digits, dots, dashes and underscores, 128 at most. */
+  readonly generation: string;
+  /** RFC 3339. */
+  readonly timestamp: string;
+  /** False when the sandbox itself goes on where it was paused. */
+  readonly isCopy: boolean;
+  // Each replaces what it names when it is given, and keeps it when it is not. An empty text unsets.
+  readonly envVars?: Readonly<Record<string, string>>;
+  readonly accessToken?: string;
+  readonly defaultUser?: string;
+  readonly defaultWorkdir?: string;
+}
+
+const logsSchema = z.object({
+  entries: z.array(
+    z.object({
+      seq: z.number().int(),
+      timestamp: z.string().max(64),
+      level: z.enum(['debug', 'info', 'warn', 'error']).catch('info'),
+      logger: z.string().max(256),
+      message: z.string().max(16_384),
+      fields: z.record(z.string(), z.string()),
+    }),
+  ),
+});
+
+export type EnvdLogEntry = z.infer<typeof logsSchema>['entries'][number];
+
+/** envd answers from memory; what takes longer is a sandbox that does not answer. */
+const answerTimeoutMs = 10_000;
+/** envd is hostile: an answer above this is cut off. */
+const maxAnswerBytes = 4 * 1024 * 1024;
+
+/** What the host alone may ask of a sandbox's envd. Each call that is dialed has a connection of its own, so that a kill leaves none behind. */
+export interface EnvdClient {
+  /** True when envd answers. Never throws. */
+  isHealthy(): Promise<boolean>;
+  init(init: EnvdInit): Promise<void>;
+  /**
+   * Resolves when envd has made what is its own new and the sandbox's hooks have run, which may take 5 s. Safe to repeat.
+   * Throws `sandbox_unreachable`: whoever serves a copy after that serves its source's secrets.
+   */
+  resumed(resumed: EnvdResumed): Promise<void>;
+  /** Log entries after `seq`; bounded, oldest first. */
+  logs(after: number): Promise<EnvdLogEntry[]>;
+  /** Cuts every call that is under way. */
+  close(): void;
+}
+
+export function createEnvdClient(target: EnvdTarget, hostToken: Secret): EnvdClient {
+  const way = openWay(target);
+  const call = async (method: 'GET' | 'POST', path: string, message?: object): Promise<EnvdAnswer> =>
+    await callEnvd(way, {
+      method,
+      path,
+      headers: {
+        [headers.hostToken]: hostToken.reveal(),
+        ...(message === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(message === undefined ? {} : { body: Buffer.from(JSON.stringify(message)) }),
+      timeoutMs: answerTimeoutMs,
+      maxAnswerBytes,
+    });
+  return {
+    async isHealthy() {
+      try {
+        return (await call('GET', '/health')).status === 204;
+      } catch {
+        return false;
+      }
+    },
+    async init(init) {
+      const { status } = await call('POST', '/init', init);
+      if (status !== 204) {
+        throw new SoulBoxError(
+          'sandbox_unreachable',
+          `The envd of the sandbox rejected its settings (status ${status}).`,
+        );
+      }
+    },
+    async resumed(resumed) {
+      const { status } = await call('POST', '/resumed', resumed);
+      if (status !== 204) {
+        throw new SoulBoxError(
+          'sandbox_unreachable',
+          `The envd of the sandbox did not confirm the resume (status ${status}).`,
+        );
+      }
+    },
+    async logs(after) {
+      const { status, body } = await call('GET', `/soulbox/logs?after=${after}`);
+      if (status !== 200) return [];
+      return logsSchema.safeParse(parseJson(body.toString('utf8'))).data?.entries ?? [];
+    },
+    close() {
+      way.close();
+    },
+  };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
