@@ -6,15 +6,16 @@
 /** Each part and the parts that it may import, `*` standing for any name. A folder inside a part can be a part of its own. */
 export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/base': [],
+  'packages/linux': [],
   'packages/contract': ['packages/base'],
   'packages/envd-client': ['packages/base', 'packages/contract'],
-  'packages/network': ['packages/base'],
+  'packages/network': ['packages/base', 'packages/linux'],
   'packages/rpc': ['packages/base', 'packages/contract'],
   'packages/runtimes': [],
   'packages/templates': ['packages/base'],
   'packages/storage': ['packages/base', 'packages/contract'],
-  'packages/checkpoints': ['packages/base', 'packages/storage'],
-  'packages/isolation': ['packages/base', 'packages/contract'],
+  'packages/checkpoints': ['packages/base', 'packages/linux', 'packages/storage'],
+  'packages/isolation': ['packages/base', 'packages/linux', 'packages/contract'],
   'packages/host': ['packages/base', 'packages/isolation'],
   'packages/testing': ['packages/*', 'apps/*'],
 
@@ -54,6 +55,27 @@ export const testParts: readonly string[] = ['packages/testing', 'apps/envd/buil
  * same row or after. Every room stands in a row. Tests (`*.test.ts`) may import any.
  */
 export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  'apps/api/src': [
+    // Below the context: what one server has, each made of less than all.
+    ['actor', 'limits', 'names', 'private-target', 'upload-signer'],
+    ['config', 'runner'],
+    ['builder', 'keys', 'meters'],
+    ['context'],
+    ['auth'],
+    ['http'],
+    // What a caller means by a name or an id.
+    ['lookup', 'paging'],
+    // Resources: a file for each operation.
+    ['teams'],
+    ['api-keys', 'build-files', 'functions', 'health', 'host', 'later-routes', 'runs', 'sandboxes', 'snapshots'],
+    ['events', 'kv', 'pages', 'prometheus', 'templates'],
+    ['builds', 'webhooks'],
+    // What goes on without a request.
+    ['purge', 'reconcile'],
+    ['routes'],
+    ['start'],
+    ['index', 'testing'],
+  ],
   'apps/code-interpreter/src': [
     ['config'],
     ['kernels'],
@@ -105,8 +127,6 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
 
 /** Imports against these rules that stand today, as `from -> to`. The list only shrinks: an entry that is not needed is an error. */
 export const exceptions: readonly string[] = [
-  'apps/api/src/context.ts -> apps/api/src/builds/builder.ts',
-  'apps/api/src/context.ts -> apps/api/src/templates/catalogue.ts',
   'apps/code-interpreter/src/kernels/json-text.ts -> apps/code-interpreter/src/kernels/kernel.ts',
   'apps/envd/src/filesystem/filesystem-service.ts -> apps/envd/src/watch/watch-methods.ts',
   'apps/envd/src/watch/watch-hub.ts -> apps/envd/src/watch/watched-tree.ts',

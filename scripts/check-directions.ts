@@ -16,7 +16,7 @@ if (faults.length > 0) process.exitCode = 1;
 async function readImports(): Promise<Import[]> {
   const { output } = await cruise(folders, {
     tsPreCompilationDeps: true,
-    includeOnly: `^(${folders.join('|')})/`,
+    includeOnly: `^(${folders.join('|')}|@soulbox)/`,
     exclude: 'node_modules|/gen/|/dist/',
     doNotFollow: 'node_modules',
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'types', 'node', 'default'] },

@@ -1,7 +1,7 @@
 import { flag, key, wholeNumber } from '@soulbox/base';
 import type { ConfigOf } from '@soulbox/base';
 import { z } from 'zod';
-import { isPrivateTarget } from './webhooks/target.ts';
+import { isPrivateTarget } from './private-target.ts';
 
 /** Host names and networks; each is one of the two, which is told where a target is checked. */
 const privateTargets: z.ZodType<readonly string[]> = z

@@ -1,28 +1,25 @@
-import type { Client } from '@connectrpc/connect';
 import { measureProcess } from '@soulbox/base';
 import type { Clock, Logger, ProcessFigures, Secret } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
-import type { RunnerService } from '@soulbox/contract/runner';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
-import { createKeyUse } from './auth/key-use.ts';
-import type { KeyUse } from './auth/key-use.ts';
-import { createWrongKeyBudget } from './auth/wrong-key-budget.ts';
-import type { WrongKeyBudget } from './auth/wrong-key-budget.ts';
-import { createUploadSigner } from './build-files/signature.ts';
-import type { UploadSigner } from './build-files/signature.ts';
-import { createBuilder } from './builds/builder.ts';
-import type { Builder } from './builds/builder.ts';
+import { createKeyUse } from './keys/key-use.ts';
+import type { KeyUse } from './keys/key-use.ts';
+import { createWrongKeyBudget } from './keys/wrong-key-budget.ts';
+import type { WrongKeyBudget } from './keys/wrong-key-budget.ts';
+import { createUploadSigner } from './upload-signer.ts';
+import type { UploadSigner } from './upload-signer.ts';
+import { createBuilder } from './builder/builder.ts';
+import type { Builder } from './builder/builder.ts';
 import type { ApiConfig } from './config.ts';
-import { createRequestFailures } from './prometheus/request-failures.ts';
-import type { RequestFailures } from './prometheus/request-failures.ts';
-import { createRequestDurations } from './prometheus/request-durations.ts';
-import type { RequestDurations } from './prometheus/request-durations.ts';
-import { nameActors } from './http/actor.ts';
-import { createTemplateCatalogue } from './templates/catalogue.ts';
-import type { TemplateCatalogue } from './templates/catalogue.ts';
-
-export type Runner = Client<typeof RunnerService>;
+import { createRequestFailures } from './meters/request-failures.ts';
+import type { RequestFailures } from './meters/request-failures.ts';
+import { createRequestDurations } from './meters/request-durations.ts';
+import type { RequestDurations } from './meters/request-durations.ts';
+import { nameActors } from './actor.ts';
+import type { Runner } from './runner/client.ts';
+import { createTemplateCatalogue } from './runner/template-catalogue.ts';
+import type { TemplateCatalogue } from './runner/template-catalogue.ts';
 
 /** Puts all that the server has into the stage of a backup, telling of each sandbox and snapshot. `left`: nobody waits for it any more. */
 export type StageBackup = (

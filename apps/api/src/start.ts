@@ -5,15 +5,16 @@ import type { Clock, Logger, Secret } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
-import { stoppedReason } from './builds/follow.ts';
+import { stoppedReason } from './builder/follow.ts';
 import type { ApiConfig } from './config.ts';
 import { createContext } from './context.ts';
-import type { ApiContext, Runner, StageBackup } from './context.ts';
+import type { ApiContext, StageBackup } from './context.ts';
 import { createApp } from './http/app.ts';
 import type { ApiApp } from './http/app.ts';
 import { purgeUntilStop } from './purge.ts';
 import { addRoutes } from './routes.ts';
-import { followRunnerEvents } from './runner/follow-events.ts';
+import type { Runner } from './runner/client.ts';
+import { followRunnerEvents } from './reconcile/follow-events.ts';
 import { deliverUntilStop } from './webhooks/deliver-until-stop.ts';
 
 /** Where the API listens: a unix socket behind the gateway, or TCP. Port 0 takes a free one. */

@@ -14,12 +14,12 @@ export function createFunctionService(context: FunctionsContext, live: LiveFunct
   const changes = createChanges(context, live);
   const shown = async (record: Promise<FunctionRecord>): Promise<FunctionInfo> => infoOf(context, await record);
   return {
-    create: (...wish) => shown(changes.create(...wish)),
-    deploy: (...wish) => shown(changes.deploy(...wish)),
-    rollback: (...wish) => shown(changes.rollback(...wish)),
-    setSecrets: (...wish) => shown(changes.setSecrets(...wish)),
-    removeSecret: (...wish) => shown(changes.removeSecret(...wish)),
-    remove: (...wish) => changes.remove(...wish),
+    create: (...request) => shown(changes.create(...request)),
+    deploy: (...request) => shown(changes.deploy(...request)),
+    rollback: (...request) => shown(changes.rollback(...request)),
+    setSecrets: (...request) => shown(changes.setSecrets(...request)),
+    removeSecret: (...request) => shown(changes.removeSecret(...request)),
+    remove: (...request) => changes.remove(...request),
     list: async (teamId) => (await records.functions.list(teamId)).map((record) => infoOf(context, record)),
     get: (teamId, name) => shown(getOwn(context, teamId, name)),
     async listVersions(teamId, name) {

@@ -16,7 +16,7 @@ export interface FunctionRouter {
   open(name: string): Promise<FunctionRoute>;
 }
 
-export interface FunctionLimitsWish {
+export interface FunctionLimitsRequest {
   readonly requestTimeoutMs?: number | undefined;
   readonly memoryMb?: number | undefined;
   readonly maxBodyBytes?: number | undefined;
@@ -24,14 +24,14 @@ export interface FunctionLimitsWish {
 }
 
 /** What is absent stays as it is; of a new function it gets the default. */
-export interface DeployWish {
+export interface DeployRequest {
   readonly source: string;
   readonly environment?: Readonly<Record<string, string>> | undefined;
   /** Added to those there are. */
   readonly secrets?: Readonly<Record<string, Secret>> | undefined;
   /** Names of namespaces by binding. */
   readonly kvBindings?: Readonly<Record<string, string>> | undefined;
-  readonly limits?: FunctionLimitsWish | undefined;
+  readonly limits?: FunctionLimitsRequest | undefined;
   readonly compatibilityDate?: string | undefined;
   readonly compatibilityFlags?: readonly string[] | undefined;
 }
@@ -44,7 +44,7 @@ export interface FunctionInfo {
   /** Their values are shown to nobody. */
   readonly secretNames: readonly string[];
   readonly kvBindings: Readonly<Record<string, string>>;
-  readonly limits: Required<{ [K in keyof FunctionLimitsWish]: number }>;
+  readonly limits: Required<{ [K in keyof FunctionLimitsRequest]: number }>;
   readonly compatibilityDate: string;
   readonly compatibilityFlags: readonly string[];
   /** Of the sandbox that serves it; undefined until the next request starts one. */
@@ -91,9 +91,9 @@ export interface FunctionLogEntry extends Omit<FunctionLogLine, 'seq'> {
 /** What the control plane asks of the part that owns functions. Every method throws `function_not_found` for another team's. */
 export interface FunctionService {
   /** Throws `name_taken`, `limit_exceeded`, `function_broken`; then nothing has changed. */
-  create(teamId: string, name: string, kind: FunctionKind, wish: DeployWish): Promise<FunctionInfo>;
+  create(teamId: string, name: string, kind: FunctionKind, request: DeployRequest): Promise<FunctionInfo>;
   /** A new version, active when this resolves. Throws as `create`; then the old one goes on. */
-  deploy(teamId: string, name: string, wish: DeployWish): Promise<FunctionInfo>;
+  deploy(teamId: string, name: string, request: DeployRequest): Promise<FunctionInfo>;
   /** Back to a version; the one before the active one when none is given. */
   rollback(teamId: string, name: string, version: number | undefined): Promise<FunctionInfo>;
   list(teamId: string): Promise<FunctionInfo[]>;

@@ -4,8 +4,8 @@ import { hashApiKey } from '@soulbox/storage';
 import type { TeamRecord } from '@soulbox/storage';
 import type { FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
-import { noteKey } from '../http/actor.ts';
-import { readKeyCookie } from '../pages/key-cookie.ts';
+import { noteKey } from '../actor.ts';
+import { readKeyCookie } from './key-cookie.ts';
 
 /**
  * How a route knows its caller.

@@ -2,13 +2,13 @@ import type { FastifyRequest } from 'fastify';
 import { SoulBoxError } from '@soulbox/base';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
-import { fileHashSchema } from '../builds/start-schema.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { uploadLinkMs } from '../limits.ts';
-import { getOwnTemplate } from '../templates/find.ts';
+import { getOwnTemplate } from '../lookup/template.ts';
 import { findFile } from './find.ts';
+import { fileHashSchema } from './hash-schema.ts';
 
 export const fileParams = z.object({ templateID: z.string(), hash: fileHashSchema });
 

@@ -4,10 +4,10 @@ import type { RegistryCredentialsSchema, RunBuildRequestSchema } from '@soulbox/
 import type { BuildRecord, TeamRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
-import { findSnapshot } from '../snapshots/find.ts';
-import { getOrMakeTemplate } from '../templates/make-missing.ts';
-import { getTaggedBuild } from './find.ts';
-import { runnerIdOf } from './ids.ts';
+import { findSnapshot } from '../lookup/snapshot.ts';
+import { getOrMakeTemplate } from '../lookup/make-missing.ts';
+import { getTaggedBuild } from '../lookup/build.ts';
+import { runnerIdOf } from '../names/build-id.ts';
 import type { BuildStart } from './start-schema.ts';
 
 export interface BuildBase {

@@ -1,5 +1,6 @@
 import { isolations } from '@soulbox/contract';
 import { z } from 'zod';
+import { fileHashSchema } from '../build-files/hash-schema.ts';
 import { buildLimits } from '../limits.ts';
 
 /** Texts that become arguments of programs, and those end at a NUL. */
@@ -15,8 +16,6 @@ const flag = z
 
 /** What the clients' builders say; `ADD` and `ARG` are other words for `COPY` and `ENV`. */
 export const stepTypes = ['RUN', 'COPY', 'ADD', 'WORKDIR', 'USER', 'ENV', 'ARG'] as const;
-
-export const fileHashSchema = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hex digits');
 
 const stepSchema = z
   .object({

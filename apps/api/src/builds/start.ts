@@ -6,12 +6,12 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
-import { wishedIsolation } from '../sandboxes/wished-isolation.ts';
+import { requestedIsolation } from '../http/requested-isolation.ts';
 import { replacedReason } from '../templates/request-build.ts';
 import { findBase } from './base.ts';
 import type { BuildBase } from './base.ts';
-import { buildParams, getOwnBuild } from './find.ts';
-import { runnerIdOf } from './ids.ts';
+import { buildParams, getOwnBuild } from '../lookup/build.ts';
+import { runnerIdOf } from '../names/build-id.ts';
 import { buildStartSchema } from './start-schema.ts';
 import type { BuildStart } from './start-schema.ts';
 import { stepsToRunner } from './steps.ts';
@@ -33,7 +33,7 @@ export function addStartBuildRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const isolation = wishedIsolation(request, request.body);
+      const isolation = requestedIsolation(request, request.body);
       await startBuild(context, callerOf(request), request.params, { ...request.body, isolation });
       return reply.code(202).send(undefined);
     },

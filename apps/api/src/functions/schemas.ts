@@ -1,9 +1,9 @@
 import { Secret } from '@soulbox/base';
 import { functionKinds } from '@soulbox/contract/functions';
-import type { DeployWish, FunctionInfo, FunctionVersionInfo } from '@soulbox/contract/function-service';
+import type { DeployRequest, FunctionInfo, FunctionVersionInfo } from '@soulbox/contract/function-service';
 import { z } from 'zod';
 import { timeSchema, timeToWire } from '../http/schemas.ts';
-import { stringMap } from '../sandboxes/string-map.ts';
+import { stringMap } from '../http/string-map.ts';
 
 /** Bytes of a body that carries code: 5 MiB of it, escaped. */
 export const deployBodyBytesMax = 16 * 1024 * 1024;
@@ -43,7 +43,7 @@ const limitsSchema = z.object({
   idleSeconds: z.int().min(1).max(86_400).optional().describe('Seconds without a request until it sleeps.'),
 });
 
-const wish = {
+const deployFields = {
   source: z
     .string()
     .min(1)
@@ -66,9 +66,9 @@ const wish = {
 };
 
 export const newFunctionSchema = z
-  .object({ name: functionName, kind: z.enum(functionKinds).default('workers'), ...wish })
+  .object({ name: functionName, kind: z.enum(functionKinds).default('workers'), ...deployFields })
   .meta({ id: 'NewFunction' });
-export const newVersionSchema = z.object(wish).meta({ id: 'NewFunctionVersion' });
+export const newVersionSchema = z.object(deployFields).meta({ id: 'NewFunctionVersion' });
 export const newSecretsSchema = z.object({ secrets: secretsMap }).meta({ id: 'FunctionSecrets' });
 export const rollbackSchema = z
   .object({ version: z.int().min(1).optional().describe('Absent: the one before the active one.') })
@@ -167,7 +167,7 @@ export const functionLogSchema = z
   })
   .meta({ id: 'FunctionLog' });
 
-export function wishFromBody({ kv, secrets, ...rest }: z.infer<typeof newVersionSchema>): DeployWish {
+export function requestFromBody({ kv, secrets, ...rest }: z.infer<typeof newVersionSchema>): DeployRequest {
   return { ...rest, kvBindings: kv, secrets: secrets === undefined ? undefined : secretsFromBody(secrets) };
 }
 
@@ -191,3 +191,6 @@ export function functionToWire(info: FunctionInfo): z.infer<typeof functionSchem
 export function versionToWire({ number, createdAt, ...same }: FunctionVersionInfo): z.infer<typeof versionSchema> {
   return { ...same, version: number, createdAt: timeToWire(createdAt) };
 }
+
+/** What a route that starts a function's sandbox can answer beside success. */
+export const startErrors = [400, 404, 409, 413, 415, 501, 503, 504] as const;

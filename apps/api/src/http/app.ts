@@ -8,7 +8,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { authenticate } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import { bodyBytesMax, pathSegmentMax, uploadMs } from '../limits.ts';
-import { actAs, addressOf } from './actor.ts';
+import { actAs, addressOf } from '../actor.ts';
 import { collectAllowedMethods } from './allowed-methods.ts';
 import { limitBodyTime } from './body-time.ts';
 import { answerError } from './error-answer.ts';

@@ -3,7 +3,7 @@ import type { Reason } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
-import { addressOf } from './actor.ts';
+import { addressOf } from '../actor.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -2,7 +2,7 @@ import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { addressGroup, SoulBoxError } from '@soulbox/base';
 import type { ApiConfig } from '../config.ts';
-import { addressOf } from './actor.ts';
+import { addressOf } from '../actor.ts';
 
 const windowMs = 10_000;
 /** Keys and addresses that are counted at once; the least recent is forgotten. */

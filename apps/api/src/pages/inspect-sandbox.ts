@@ -7,10 +7,10 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { timeToWire } from '../http/schemas.ts';
 import { pageCharsMax } from '../limits.ts';
-import { findOwn, isLive } from '../sandboxes/find.ts';
+import { findOwn, isLive } from '../lookup/sandbox.ts';
 import { markup, pageHeaders, renderPage } from './html.ts';
 import type { Html } from './html.ts';
-import { canBeCookie, keyCookie, noKeyCookie } from './key-cookie.ts';
+import { canBeCookie, keyCookie, noKeyCookie } from '../auth/key-cookie.ts';
 
 const eventsMax = 50;
 /** Bytes of the form: a key and its name. */

@@ -1,6 +1,6 @@
 import type { ApiContext } from '../context.ts';
-import { gauge } from './text-format.ts';
-import type { MetricFamily } from './text-format.ts';
+import { gauge } from '../meters/text-format.ts';
+import type { MetricFamily } from '../meters/text-format.ts';
 
 /** What an operator is woken by before the disk is full, and looks at while it is. */
 export function diskFamilies({ reserve }: ApiContext): MetricFamily[] {

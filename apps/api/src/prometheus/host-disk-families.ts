@@ -1,7 +1,7 @@
 import type { GetHostDiskResponse } from '@soulbox/contract/runner';
 import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
-import type { MetricFamily } from './text-format.ts';
+import type { MetricFamily } from '../meters/text-format.ts';
 
 type Figure = readonly [name: string, help: string, read: (disk: GetHostDiskResponse) => number | bigint];
 

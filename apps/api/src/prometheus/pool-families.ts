@@ -1,7 +1,7 @@
 import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
-import { gauge } from './text-format.ts';
-import type { MetricFamily } from './text-format.ts';
+import { gauge } from '../meters/text-format.ts';
+import type { MetricFamily } from '../meters/text-format.ts';
 
 /** spec/runner, message GetPoolResponse. */
 export async function poolFamilies(context: ApiContext): Promise<MetricFamily[]> {

@@ -1,7 +1,7 @@
 import type { ProcessFigures } from '@soulbox/base';
 import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
-import type { MetricFamily } from './text-format.ts';
+import type { MetricFamily } from '../meters/text-format.ts';
 
 interface Measured {
   readonly process: 'control' | 'runner';

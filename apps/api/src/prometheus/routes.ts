@@ -4,8 +4,8 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
-import { aliveAfter } from '../sandboxes/find.ts';
-import { readPages } from '../sandboxes/read-pages.ts';
+import { aliveAfter } from '../lookup/sandbox.ts';
+import { readPages } from '../paging/read-pages.ts';
 import { diskFamilies } from './disk-families.ts';
 import { hostDiskFamilies } from './host-disk-families.ts';
 import { teamFamilies } from './team-families.ts';
@@ -14,8 +14,8 @@ import { sandboxFamilies } from './sandbox-families.ts';
 import type { MeasuredSandbox } from './sandbox-families.ts';
 import { poolFamilies } from './pool-families.ts';
 import { processFamilies } from './process-families.ts';
-import { formatMetrics, gauge, prometheusContentType } from './text-format.ts';
-import type { MetricFamily } from './text-format.ts';
+import { formatMetrics, gauge, prometheusContentType } from '../meters/text-format.ts';
+import type { MetricFamily } from '../meters/text-format.ts';
 
 /** Sandboxes in one scrape; the newest win. */
 const sandboxesMax = 10_000;

@@ -1,5 +1,5 @@
 import type { Metric } from '@soulbox/contract/runner';
-import type { MetricFamily } from './text-format.ts';
+import type { MetricFamily } from '../meters/text-format.ts';
 
 export interface MeasuredSandbox {
   readonly id: string;

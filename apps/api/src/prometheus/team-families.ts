@@ -1,6 +1,6 @@
 import { usageNames } from '../teams/usage.ts';
 import type { Usage } from '../teams/usage.ts';
-import type { MetricFamily } from './text-format.ts';
+import type { MetricFamily } from '../meters/text-format.ts';
 
 /** What the caller's team has of everything that has a limit, and the limits. */
 export function teamFamilies(usage: Usage): MetricFamily[] {

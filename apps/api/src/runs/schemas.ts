@@ -1,7 +1,7 @@
 import { languages, permissionNames, runtimeNames } from '@soulbox/runtimes';
 import { z } from 'zod';
 import { envLimits, runLimits } from '../limits.ts';
-import { stringMap } from '../sandboxes/string-map.ts';
+import { stringMap } from '../http/string-map.ts';
 
 const text = (maxBytes: number) =>
   z

@@ -48,8 +48,8 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const { timeout: timeoutSeconds, memory: withMemory = true } = request.body;
-      const wish = { timeoutSeconds, withMemory };
-      const answer = await resumeSandbox(context, callerOf(request), request.params.sandboxID, wish);
+      const resume = { timeoutSeconds, withMemory };
+      const answer = await resumeSandbox(context, callerOf(request), request.params.sandboxID, resume);
       return reply.code(answer.resumed ? 201 : 200).send(sandboxToWire(answer.sandbox, context.config));
     },
   );
@@ -67,8 +67,8 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const { timeout: timeoutSeconds = 300, memory: withMemory = true } = request.body ?? {};
-      const wish = { timeoutSeconds, withMemory };
-      const answer = await resumeSandbox(context, callerOf(request), request.params.sandboxID, wish);
+      const resume = { timeoutSeconds, withMemory };
+      const answer = await resumeSandbox(context, callerOf(request), request.params.sandboxID, resume);
       return reply.code(answer.resumed ? 201 : 200).send(sandboxToWire(answer.sandbox, context.config));
     },
   );
@@ -87,8 +87,8 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const { sandboxID } = request.params;
       const { timeout: timeoutSeconds = 15, memory: withMemory = true } = request.body ?? {};
-      const wish = { timeoutSeconds, withMemory };
-      const { sandbox, resumed } = await resumeSandbox(context, callerOf(request), sandboxID, wish);
+      const resume = { timeoutSeconds, withMemory };
+      const { sandbox, resumed } = await resumeSandbox(context, callerOf(request), sandboxID, resume);
       if (!resumed) throw alreadyRunning(sandboxID);
       return reply.code(201).send(sandboxToWire(sandbox, context.config));
     },

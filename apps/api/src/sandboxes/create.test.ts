@@ -49,7 +49,7 @@ describe('creating a sandbox', () => {
     expect(api.runner.creates[1]).toMatchObject({ timeoutSeconds: 7, secure: true });
   });
 
-  it('passes the network wishes on and shows them again', async () => {
+  it('passes the network settings on and shows them again', async () => {
     const network = {
       allowOut: ['1.1.1.1', '8.8.0.0/16'],
       denyOut: ['0.0.0.0/0'],

@@ -16,14 +16,14 @@ import type { NewSandbox } from './new-sandbox-schema.ts';
 import { checkUsage } from '../teams/usage.ts';
 import { withReservations } from './reservations.ts';
 import { sandboxSchema } from './schemas.ts';
-import { getSource } from './source.ts';
-import type { Source } from './source.ts';
+import { getSource } from '../lookup/source.ts';
+import type { Source } from '../lookup/source.ts';
 import { sandboxToWire } from './to-wire.ts';
 import { refuseUnavailable } from './unavailable.ts';
-import { wishedIsolation } from './wished-isolation.ts';
+import { requestedIsolation } from '../http/requested-isolation.ts';
 
 /** As the body says it, with the wall that all places together ask for; empty: none of them does. */
-type Wish = Omit<NewSandbox, 'isolation'> & { readonly isolation: string };
+type CreateRequest = Omit<NewSandbox, 'isolation'> & { readonly isolation: string };
 
 /** E2B's `error_code` for failures of a create. */
 const errorCodes: Partial<Record<Reason, string>> = {
@@ -43,7 +43,7 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
       schema: { tags: ['sandboxes'], summary: 'Create a sandbox (older clients)', body: newSandboxSchema, response },
     },
     async (request, reply) => {
-      const isolation = wishedIsolation(request, request.body);
+      const isolation = requestedIsolation(request, request.body);
       const sandbox = await createSandbox(context, callerOf(request), { ...request.body, isolation });
       return reply.code(201).send(sandboxToWire(sandbox, context.config));
     },
@@ -56,14 +56,14 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
       schema: { tags: ['sandboxes'], summary: 'Create a sandbox', body: newSandboxV2Schema, response },
     },
     async (request, reply) => {
-      const wish = { ...request.body, secure: true, isolation: wishedIsolation(request, request.body) };
-      const sandbox = await createSandbox(context, callerOf(request), wish);
+      const body = { ...request.body, secure: true, isolation: requestedIsolation(request, request.body) };
+      const sandbox = await createSandbox(context, callerOf(request), body);
       return reply.code(201).send(sandboxToWire(sandbox, context.config));
     },
   );
 }
 
-async function createSandbox(context: ApiContext, caller: Caller, body: Wish): Promise<Sandbox> {
+async function createSandbox(context: ApiContext, caller: Caller, body: CreateRequest): Promise<Sandbox> {
   checkTimeout(context, body.timeout);
   refuseContradictions(body);
   refuseUnavailable(body);
@@ -83,13 +83,13 @@ async function createSandbox(context: ApiContext, caller: Caller, body: Wish): P
 const hasVanished = (thrown: unknown): boolean =>
   thrown instanceof SoulBoxError && thrown.reason === 'snapshot_not_found';
 
-async function createFrom(context: ApiContext, caller: Caller, source: Source, body: Wish): Promise<Sandbox> {
+async function createFrom(context: ApiContext, caller: Caller, source: Source, body: CreateRequest): Promise<Sandbox> {
   const wanted = { id: randomUUID(), templateId: source.templateId, places: 1 };
   const create = () => askRunner(context, caller, source, body);
   return await withReservations(context, caller, wanted, create, (made) => [made]);
 }
 
-async function askRunner(context: ApiContext, caller: Caller, source: Source, body: Wish): Promise<Sandbox> {
+async function askRunner(context: ApiContext, caller: Caller, source: Source, body: CreateRequest): Promise<Sandbox> {
   const { sandbox } = await callRunner(
     (options) => context.runner.createSandbox(requestToRunner(caller, source, body), options),
     runnerCreateMs,
@@ -98,7 +98,7 @@ async function askRunner(context: ApiContext, caller: Caller, source: Source, bo
   return sandbox;
 }
 
-function requestToRunner(caller: Caller, source: Source, body: Wish) {
+function requestToRunner(caller: Caller, source: Source, body: CreateRequest) {
   const { network } = body;
   const { templateId, alias, snapshotId } = source;
   return {

@@ -6,7 +6,7 @@ import { quoteForError } from '../http/quote-for-error.ts';
 import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
-import { goneFromRunner, withRow } from './find.ts';
+import { goneFromRunner, withRow } from '../lookup/sandbox.ts';
 
 const hourSeconds = 3600;
 
@@ -43,9 +43,9 @@ export async function moveDeadline(
 ): Promise<void> {
   refusePaused(record);
   const endAt = timestampFromMs(Math.min(context.clock.now() + timeoutSeconds * 1000, latestEnd(context, record)));
-  const wish = { sandboxId: record.id, endAt, onlyExtend };
+  const change = { sandboxId: record.id, endAt, onlyExtend };
   const { sandbox } = await withRow(context, record, () =>
-    callRunner((options) => context.runner.setDeadline(wish, options), runnerStateMs),
+    callRunner((options) => context.runner.setDeadline(change, options), runnerStateMs),
   );
   if (sandbox === undefined) throw await goneFromRunner(context, record);
   await context.records.sandboxes.put(factsFromRunner(sandbox), context.clock.now());

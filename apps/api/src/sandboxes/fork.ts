@@ -11,9 +11,9 @@ import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
 import { forksMax, runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
-import { getSnapshot, snapshotParams } from '../snapshots/find.ts';
+import { getSnapshot, snapshotParams } from '../lookup/snapshot.ts';
 import { checkTimeout } from './deadline.ts';
-import { getLive, refuseFunctions, withRow } from './find.ts';
+import { getLive, refuseFunctions, withRow } from '../lookup/sandbox.ts';
 import { checkUsage } from '../teams/usage.ts';
 import { withReservations } from './reservations.ts';
 import { sandboxSchema } from './schemas.ts';
@@ -82,8 +82,8 @@ export function addForkRoutes(app: ApiApp, context: ApiContext): void {
 
 type ForkSource = { readonly case: 'sandboxId' | 'snapshotId'; readonly value: string };
 
-async function fork(context: ApiContext, caller: Caller, source: ForkSource, wish: z.infer<typeof forkSchema>) {
-  const { count, timeout: timeoutSeconds } = wish;
+async function fork(context: ApiContext, caller: Caller, source: ForkSource, request: z.infer<typeof forkSchema>) {
+  const { count, timeout: timeoutSeconds } = request;
   await checkUsage(context, caller.team.id, 'disk_bytes');
   const ask = { source, count, timeoutSeconds, teamId: caller.team.id };
   const wanted = { id: randomUUID(), templateId: source.value, places: count };

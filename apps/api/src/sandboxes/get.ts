@@ -3,7 +3,7 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
-import { getLive, goneFromRunner, withRow } from './find.ts';
+import { getLive, goneFromRunner, withRow } from '../lookup/sandbox.ts';
 import { sandboxDetailSchema } from './schemas.ts';
 import { detailToWire } from './to-wire.ts';
 

@@ -6,7 +6,7 @@ import type { ApiApp } from '../http/app.ts';
 import { errors, noContent, sandboxParams } from '../http/schemas.ts';
 import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
-import { getLive, goneFromRunner } from './find.ts';
+import { getLive, goneFromRunner } from '../lookup/sandbox.ts';
 
 export function addKillRoute(app: ApiApp, context: ApiContext): void {
   app.delete(

@@ -1,10 +1,10 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { NewSandbox } from './new-sandbox-schema.ts';
 
-type Wishes = Pick<NewSandbox, 'autoPause' | 'autoPauseMemory' | 'autoResume' | 'idleTimeout' | 'timeout'>;
+type LifecycleSettings = Pick<NewSandbox, 'autoPause' | 'autoPauseMemory' | 'autoResume' | 'idleTimeout' | 'timeout'>;
 
-/** Throws `bad_request` for wishes that no sandbox can fulfil together; the official client refuses them as well. */
-export function refuseContradictions({ autoPause, autoPauseMemory, autoResume }: Wishes): void {
+/** Throws `bad_request` for settings that contradict each other; the official client refuses them as well. */
+export function refuseContradictions({ autoPause, autoPauseMemory, autoResume }: LifecycleSettings): void {
   if (autoPause !== true || autoPauseMemory !== false || autoResume?.enabled !== true) return;
   throw new SoulBoxError(
     'bad_request',
@@ -13,7 +13,7 @@ export function refuseContradictions({ autoPause, autoPauseMemory, autoResume }:
 }
 
 /** What a new sandbox does by itself, as the runner is told. */
-export function lifecycleToRunner({ autoPause, autoPauseMemory, autoResume, idleTimeout, timeout }: Wishes) {
+export function lifecycleToRunner({ autoPause, autoPauseMemory, autoResume, idleTimeout, timeout }: LifecycleSettings) {
   return {
     pauseOnTimeout: autoPause ?? false,
     pauseMemory: autoPauseMemory ?? true,

@@ -2,7 +2,7 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
-import { tokenFromPosition } from './page-token.ts';
+import { tokenFromPosition } from '../paging/page-token.ts';
 
 let api: TestApi;
 beforeEach(async () => {

@@ -9,12 +9,12 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
 import { pageCharsMax } from '../limits.ts';
-import { findTemplateId } from '../templates/find.ts';
-import { parseTemplateReference } from '../templates/reference.ts';
-import { aliveAfter } from './find.ts';
+import { findTemplateId } from '../lookup/template.ts';
+import { parseTemplateReference } from '../names/reference.ts';
+import { aliveAfter } from '../lookup/sandbox.ts';
 import { parseMetadataFilter } from './metadata-filter.ts';
-import { positionFromToken, tokenFromPosition } from './page-token.ts';
-import { readPages } from './read-pages.ts';
+import { positionFromToken, tokenFromPosition } from '../paging/page-token.ts';
+import { readPages } from '../paging/read-pages.ts';
 import { listedSandboxSchema } from './schemas.ts';
 import { listedToWire } from './to-wire.ts';
 

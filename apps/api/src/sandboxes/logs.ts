@@ -5,7 +5,7 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams, timeSchema, timeToWire, unixMs } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
-import { getLive, withRow } from './find.ts';
+import { getLive, withRow } from '../lookup/sandbox.ts';
 import { logFromRunner, selectLogs } from './log-entries.ts';
 import type { Log } from './log-entries.ts';
 import { logEntrySchema, logLevels } from './schemas.ts';

@@ -8,7 +8,7 @@ import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams, timeToWire } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
 import { msFromTimestamp } from '../runner/sandbox-facts.ts';
-import { findOwn, getLive, isLive, withRow } from './find.ts';
+import { findOwn, getLive, isLive, withRow } from '../lookup/sandbox.ts';
 import { metricSchema } from './schemas.ts';
 import { downsample } from './downsample.ts';
 

@@ -3,7 +3,7 @@ import { ownMetadataPrefix } from '@soulbox/contract/functions';
 import { z } from 'zod';
 import { envLimits, idleTimeoutMax, metadataLimits } from '../limits.ts';
 import { networkSchema } from './network-schema.ts';
-import { stringMap } from './string-map.ts';
+import { stringMap } from '../http/string-map.ts';
 
 const timeout = z.int().min(1, 'must be at least 1 second').describe('Seconds to live, from now.');
 

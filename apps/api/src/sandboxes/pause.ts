@@ -7,7 +7,7 @@ import { runnerStateMs } from '../limits.ts';
 import { checkUsage } from '../teams/usage.ts';
 import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
-import { getLive, goneFromRunner, withRow } from './find.ts';
+import { getLive, goneFromRunner, withRow } from '../lookup/sandbox.ts';
 
 const pauseSchema = z
   .object({
@@ -40,9 +40,9 @@ export function addPauseRoute(app: ApiApp, context: ApiContext): void {
       // One that is paused already takes no more: it is told so.
       if (record.state !== 'paused') await checkUsage(context, record.teamId, 'paused_memory_bytes');
       // Whether the step is legal is the runner's to say: only it knows what is under way.
-      const wish = { sandboxId: record.id, keepMemory: memory, durability };
+      const pause = { sandboxId: record.id, keepMemory: memory, durability };
       const { sandbox } = await withRow(context, record, () =>
-        callRunner((options) => context.runner.pauseSandbox(wish, options), runnerStateMs),
+        callRunner((options) => context.runner.pauseSandbox(pause, options), runnerStateMs),
       );
       if (sandbox === undefined) throw await goneFromRunner(context, record);
       await context.records.sandboxes.put(factsFromRunner(sandbox), context.clock.now());

@@ -3,7 +3,7 @@ import type { Sandbox } from '@soulbox/contract/runner';
 import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
-import { aliveAfter } from './find.ts';
+import { aliveAfter } from '../lookup/sandbox.ts';
 
 export interface Wanted {
   /** Of the intent. Steps of the same id at the same time take the places together, once. */

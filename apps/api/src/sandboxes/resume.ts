@@ -6,10 +6,10 @@ import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import { checkTimeout, latestEnd } from './deadline.ts';
-import { getLive, goneFromRunner, withRow } from './find.ts';
+import { getLive, goneFromRunner, withRow } from '../lookup/sandbox.ts';
 import { withReservations } from './reservations.ts';
 
-export interface ResumeWish {
+export interface ResumeOptions {
   /** Seconds from now. Of a running sandbox an earlier end than the present one is ignored. */
   readonly timeoutSeconds: number;
   /** False drops the saved memory: the sandbox starts afresh on its files. Means nothing for a running one. */
@@ -22,34 +22,34 @@ export interface Resumed {
   readonly resumed: boolean;
 }
 
-/** Makes the caller's sandbox run for the time wished. A paused one takes a place of the team's again. */
+/** Makes the caller's sandbox run for the time asked for. A paused one counts towards the limit of the team again. */
 export async function resumeSandbox(
   context: ApiContext,
   caller: Caller,
   idText: string,
-  wish: ResumeWish,
+  options: ResumeOptions,
 ): Promise<Resumed> {
-  checkTimeout(context, wish.timeoutSeconds);
+  checkTimeout(context, options.timeoutSeconds);
   const record = await getLive(context, caller, idText);
-  if (record.state !== 'paused') return extend(context, record, wish);
+  if (record.state !== 'paused') return extend(context, record, options);
   const wanted = { id: record.id, templateId: record.templateId, places: 1 };
-  const resume = () => askRunner(context, record, wish);
+  const resume = () => askRunner(context, record, options);
   const answer = await withReservations(context, caller, wanted, resume, ({ sandbox }) => [sandbox]);
   if (answer.resumed) context.logger.info({ sandboxId: record.id }, 'sandbox resumed');
   return answer;
 }
 
-async function extend(context: ApiContext, record: SandboxRecord, wish: ResumeWish): Promise<Resumed> {
+async function extend(context: ApiContext, record: SandboxRecord, options: ResumeOptions): Promise<Resumed> {
   const left = Math.floor((latestEnd(context, record) - context.clock.now()) / 1000);
-  const timeoutSeconds = Math.max(0, Math.min(wish.timeoutSeconds, left));
-  const answer = await askRunner(context, record, { ...wish, timeoutSeconds });
+  const timeoutSeconds = Math.max(0, Math.min(options.timeoutSeconds, left));
+  const answer = await askRunner(context, record, { ...options, timeoutSeconds });
   await context.records.sandboxes.put(factsFromRunner(answer.sandbox), context.clock.now());
   return answer;
 }
 
-async function askRunner(context: ApiContext, record: SandboxRecord, wish: ResumeWish): Promise<Resumed> {
+async function askRunner(context: ApiContext, record: SandboxRecord, options: ResumeOptions): Promise<Resumed> {
   const { sandbox, resumed } = await withRow(context, record, () =>
-    callRunner((options) => context.runner.resumeSandbox({ sandboxId: record.id, ...wish }, options), runnerStateMs),
+    callRunner((call) => context.runner.resumeSandbox({ sandboxId: record.id, ...options }, call), runnerStateMs),
   );
   if (sandbox === undefined) throw await goneFromRunner(context, record);
   return { sandbox, resumed };

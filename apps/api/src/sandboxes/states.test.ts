@@ -229,8 +229,8 @@ describe('a paused sandbox', () => {
 
 describe('what a sandbox does by itself', () => {
   it('is chosen at its create, passed on and shown', async () => {
-    const wishes = { autoPause: true, autoResume: { enabled: true }, idleTimeout: 60, isolation: 'gvisor' };
-    const made = await create(wishes);
+    const settings = { autoPause: true, autoResume: { enabled: true }, idleTimeout: 60, isolation: 'gvisor' };
+    const made = await create(settings);
     expect(api.runner.creates.at(-1)).toMatchObject({
       isolation: 'gvisor',
       lifecycle: {
@@ -262,8 +262,8 @@ describe('what a sandbox does by itself', () => {
       'a resume by traffic of what has no memory',
       { autoPause: true, autoPauseMemory: false, autoResume: { enabled: true } },
     ],
-  ])('refuses %s', async (_what, wishes) => {
-    const answer = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base', ...wishes } });
+  ])('refuses %s', async (_what, settings) => {
+    const answer = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base', ...settings } });
     expect(answer.status).toBe(400);
     expect(api.runner.creates).toHaveLength(1);
   });

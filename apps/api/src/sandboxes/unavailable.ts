@@ -5,10 +5,10 @@ import { isIpv4Block } from './network-schema.ts';
 const isFilled = (value: object | null | undefined): boolean =>
   value !== null && value !== undefined && Object.keys(value).length > 0;
 
-/** Documented wishes that this version cannot fulfil. Refusing them is honest; ignoring them would not be. */
-type Wishes = Omit<NewSandbox, 'secure' | 'isolation'>;
+/** Documented settings that this version does not offer. Refusing them is honest; ignoring them would not be. */
+type CreateSettings = Omit<NewSandbox, 'secure' | 'isolation'>;
 
-const unavailable: readonly [name: string, asked: (body: Wishes) => boolean][] = [
+const unavailable: readonly [name: string, asked: (body: CreateSettings) => boolean][] = [
   ['iam.tokens', (body) => isFilled(body.iam?.tokens)],
   ['volumeMounts', (body) => isFilled(body.volumeMounts)],
   ['network.rules', (body) => isFilled(body.network?.rules)],
@@ -17,8 +17,8 @@ const unavailable: readonly [name: string, asked: (body: Wishes) => boolean][] =
   ['network.allowOut with a domain', (body) => body.network?.allowOut?.some((to) => !isIpv4Block(to)) === true],
 ];
 
-/** Throws `not_implemented` with the name of the first such wish. */
-export function refuseUnavailable(body: Wishes): void {
+/** Throws `not_implemented` with the name of the first such setting. */
+export function refuseUnavailable(body: CreateSettings): void {
   const found = unavailable.find(([, asked]) => asked(body));
   if (found === undefined) return;
   throw new SoulBoxError('not_implemented', `${found[0]} is not available in this version of SoulBox.`);

@@ -5,8 +5,8 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
-import { positionFromToken, tokenFromPosition } from '../sandboxes/page-token.ts';
-import { isOwnNamespace, parseTemplateReference } from '../templates/reference.ts';
+import { positionFromToken, tokenFromPosition } from '../paging/page-token.ts';
+import { isOwnNamespace, parseTemplateReference } from '../names/reference.ts';
 import { snapshotSchema, snapshotToWire } from './to-wire.ts';
 
 const listQuery = z.object({

@@ -7,12 +7,12 @@ import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
 import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
-import { getLive, refuseFunctions, withRow } from '../sandboxes/find.ts';
+import { getLive, refuseFunctions, withRow } from '../lookup/sandbox.ts';
 import { checkUsage } from '../teams/usage.ts';
 import { forgetQuietly } from './forget.ts';
 import { parseSnapshotName } from './name.ts';
 import type { SnapshotName } from './name.ts';
-import { madeFrom } from './settle.ts';
+import { madeFrom } from '../runner/snapshot-facts.ts';
 import { snapshotSchema, snapshotToWire } from './to-wire.ts';
 
 const newSnapshotSchema = z
@@ -81,10 +81,10 @@ async function begin(context: ApiContext, sandbox: SandboxRecord, named: Snapsho
 }
 
 async function askRunner(context: ApiContext, sandbox: SandboxRecord, snapshotId: string) {
-  const wish = { sandboxId: sandbox.id, snapshotId };
+  const order = { sandboxId: sandbox.id, snapshotId };
   try {
     const { snapshot } = await withRow(context, sandbox, () =>
-      callRunner((options) => context.runner.makeSnapshot(wish, options), runnerStateMs),
+      callRunner((options) => context.runner.makeSnapshot(order, options), runnerStateMs),
     );
     if (snapshot === undefined) throw new SoulBoxError('internal', 'The runner returned no snapshot.');
     return madeFrom(snapshot);

@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { TeamRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
-import { defaultTag, isOwnNamespace, namespaceOf, parseTag, parseTemplateReference } from '../templates/reference.ts';
+import { defaultTag, isOwnNamespace, namespaceOf, parseTag, parseTemplateReference } from '../names/reference.ts';
 
 export interface SnapshotName {
   /** Empty for a snapshot without one. */

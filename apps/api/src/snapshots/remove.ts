@@ -3,7 +3,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, noContent } from '../http/schemas.ts';
-import { getSnapshot, snapshotNotFound, snapshotParams } from './find.ts';
+import { getSnapshot, snapshotNotFound, snapshotParams } from '../lookup/snapshot.ts';
 import { forgetSnapshot } from './forget.ts';
 
 export function addRemoveSnapshotRoute(app: ApiApp, context: ApiContext): void {

@@ -1,7 +1,7 @@
 import type { SnapshotRecord, TeamRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import { timeSchema, timeToWire } from '../http/schemas.ts';
-import { namespaceOf } from '../templates/reference.ts';
+import { namespaceOf } from '../names/reference.ts';
 
 export const snapshotSchema = z
   .object({

@@ -4,7 +4,7 @@ import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
-import { getOwnTemplate, templateParams } from './find.ts';
+import { getOwnTemplate, templateParams } from '../lookup/template.ts';
 import { fullNameOf } from './names.ts';
 
 const changeSchema = z

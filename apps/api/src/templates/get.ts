@@ -1,12 +1,12 @@
 import { headers } from '@soulbox/contract';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
-import { buildIdFromRunner, runnerIdOf } from '../builds/ids.ts';
+import { buildIdFromRunner, runnerIdOf } from '../names/build-id.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
-import { positionFromToken, tokenFromPosition } from '../sandboxes/page-token.ts';
-import { getOwnTemplate, getTemplate, templateParams } from './find.ts';
+import { positionFromToken, tokenFromPosition } from '../paging/page-token.ts';
+import { getOwnTemplate, getTemplate, templateParams } from '../lookup/template.ts';
 import { templateAliasSchema, templateWithBuildsSchema } from './schemas.ts';
 import { storeWithBuildsToWire, withBuildsToWire } from './to-wire.ts';
 

@@ -5,7 +5,7 @@ import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
-import { positionFromToken, tokenFromPosition } from '../sandboxes/page-token.ts';
+import { positionFromToken, tokenFromPosition } from '../paging/page-token.ts';
 import { templateSchema } from './schemas.ts';
 import { builtToWire, storeToWire } from './to-wire.ts';
 

@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { TeamRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
-import { defaultTag, isOwnNamespace, namespaceOf, parseTag, parseTemplateReference } from './reference.ts';
+import { defaultTag, isOwnNamespace, namespaceOf, parseTag, parseTemplateReference } from '../names/reference.ts';
 
 /** How others name a team's template. */
 export function fullNameOf(team: TeamRecord, name: string): string {

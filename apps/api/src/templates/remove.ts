@@ -5,10 +5,10 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, noContent } from '../http/schemas.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
-import { aliveAfter } from '../sandboxes/find.ts';
-import { findSnapshot } from '../snapshots/find.ts';
+import { aliveAfter } from '../lookup/sandbox.ts';
+import { findSnapshot } from '../lookup/snapshot.ts';
 import { removeSnapshot } from '../snapshots/remove.ts';
-import { findOwnTemplate, templateNotFound, templateParams } from './find.ts';
+import { findOwnTemplate, templateNotFound, templateParams } from '../lookup/template.ts';
 
 export function addRemoveTemplateRoute(app: ApiApp, context: ApiContext): void {
   app.delete(

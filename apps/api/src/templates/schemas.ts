@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { timeSchema } from '../http/schemas.ts';
+import { tagsMax } from '../limits.ts';
 
 export const buildStatusSchema = z.enum(['building', 'waiting', 'ready', 'error']);
 
@@ -55,3 +56,5 @@ export const templateAliasSchema = z
 export const templateTagSchema = z
   .object({ tag: z.string(), buildID: z.string(), createdAt: timeSchema })
   .meta({ id: 'TemplateTag' });
+
+export const tagNamesSchema = z.array(z.string().max(128)).min(1).max(tagsMax);

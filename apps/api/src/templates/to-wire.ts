@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import type { ApiContext } from '../context.ts';
 import { timeToWire } from '../http/schemas.ts';
 import { fullNameOf } from './names.ts';
-import { defaultTag } from './reference.ts';
+import { defaultTag } from '../names/reference.ts';
 import type { templateSchema, templateWithBuildsSchema } from './schemas.ts';
 
 type TemplateWire = z.infer<typeof templateSchema>;

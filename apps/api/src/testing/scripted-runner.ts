@@ -22,7 +22,7 @@ import type {
   Snapshot,
   WatchEventsResponse,
 } from '@soulbox/contract/runner';
-import type { Runner } from '../context.ts';
+import type { Runner } from '../runner/client.ts';
 import { createScriptedBuilds } from './scripted-builds.ts';
 import type { ScriptedBuild } from './scripted-builds.ts';
 import { moveTo, stateCalls } from './scripted-states.ts';

@@ -1,7 +1,9 @@
+import { SoulBoxError } from '@soulbox/base';
 import type { WebhookRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import { eventTypeSchema } from '../events/to-wire.ts';
 import { timeSchema, timeToWire } from '../http/schemas.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 
 /** Characters. A short secret could be guessed from one signed delivery. */
 const secretMin = 8;
@@ -69,4 +71,8 @@ function isWebUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, username, password } = new URL(text);
   return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';
+}
+
+export function webhookNotFound(id: string): SoulBoxError {
+  return new SoulBoxError('webhook_not_found', `Webhook ${quoteForError(id)} was not found.`);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createOutsidePolicy } from '@soulbox/network/outside';
-import { createTargetPolicy, isPrivateTarget } from './target.ts';
+import { isPrivateTarget } from '../private-target.ts';
+import { createTargetPolicy } from './target.ts';
 import type { TargetPolicy } from './target.ts';
 
 const outside = createOutsidePolicy([], () => ['198.51.100.7/32']);

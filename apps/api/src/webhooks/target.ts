@@ -4,13 +4,6 @@ import { SoulBoxError } from '@soulbox/base';
 import { blockListOf, guardedLookup, isIn, isNetwork } from '@soulbox/network/outside';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 
-const hostForm = /^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
-
-/** Whether a text can stand in `SOULBOX_WEBHOOK_ALLOW_PRIVATE`: a host name, an address, or a CIDR network. */
-export function isPrivateTarget(text: string): boolean {
-  return isNetwork(text) || (text.length <= 253 && hostForm.test(text));
-}
-
 /** Decides where webhooks may go. */
 export interface TargetPolicy {
   /** Throws `bad_request` for a host that can be refused without asking DNS. `hostname` as a URL has it. */

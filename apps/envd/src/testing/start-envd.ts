@@ -55,7 +55,7 @@ export async function startEnvd(lowerDirectory: string, ...variables: string[]):
   const closed = once(child, 'close');
   const baseUrl = `http://127.0.0.1:${port}`;
   const dispose = async (): Promise<void> => {
-    // The parent first would leave envd alone: a change of credentials clears its wish to die with it.
+    // The parent first would leave envd alone: a change of credentials clears its death signal.
     const init = await findChild(child.pid ?? 0);
     if (init !== undefined) process.kill(init, 'SIGKILL');
     else child.kill('SIGKILL');

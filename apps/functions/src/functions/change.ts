@@ -1,6 +1,6 @@
 import { randomId, sleep, SoulBoxError } from '@soulbox/base';
 import type { Secret } from '@soulbox/base';
-import type { DeployWish } from '@soulbox/contract/function-service';
+import type { DeployRequest } from '@soulbox/contract/function-service';
 import type { FunctionKind } from '@soulbox/contract/functions';
 import type { FunctionRecord, FunctionVersionRecord } from '@soulbox/storage';
 import type { FunctionsContext } from '../context.ts';
@@ -8,7 +8,7 @@ import type { LiveFunctions } from '../sandboxes/live.ts';
 import { killSandbox, startFunctionSandbox } from '../sandboxes/start-sandbox.ts';
 import { dropBundles, putBundle, readBundle } from './bundles.ts';
 import { getOwn } from './find.ts';
-import { defaultCompatibilityDate, defaultLimits, settingsOf, withWish } from './settings.ts';
+import { defaultCompatibilityDate, defaultLimits, settingsOf, withRequest } from './settings.ts';
 
 /** The sandbox of the version before may end its answers for this long. */
 const retireAfterMs = 10_000;
@@ -17,8 +17,8 @@ const bundlesLock = 'all bundles';
 
 /** What changes a function: everything starts a sandbox for what shall be, and only when that serves does anything change. */
 export interface Changes {
-  create(teamId: string, name: string, kind: FunctionKind, wish: DeployWish): Promise<FunctionRecord>;
-  deploy(teamId: string, name: string, wish: DeployWish): Promise<FunctionRecord>;
+  create(teamId: string, name: string, kind: FunctionKind, request: DeployRequest): Promise<FunctionRecord>;
+  deploy(teamId: string, name: string, request: DeployRequest): Promise<FunctionRecord>;
   rollback(teamId: string, name: string, version: number | undefined): Promise<FunctionRecord>;
   setSecrets(teamId: string, name: string, secrets: Readonly<Record<string, Secret>>): Promise<FunctionRecord>;
   removeSecret(teamId: string, name: string, secret: string): Promise<FunctionRecord>;
@@ -80,7 +80,7 @@ export function createChanges(context: FunctionsContext, live: LiveFunctions): C
     return await readBundle(blobs, found.digest);
   };
 
-  const create: Changes['create'] = async (teamId, name, kind, wish) => {
+  const create: Changes['create'] = async (teamId, name, kind, request) => {
     if ((await records.functions.find(name)) !== undefined) throw nameTaken(name);
     const id = randomId(20);
     const now = clock.now();
@@ -89,25 +89,25 @@ export function createChanges(context: FunctionsContext, live: LiveFunctions): C
       ...{ limits: defaultLimits(context.config), compatibilityDate: defaultCompatibilityDate, compatibilityFlags: [] },
       ...{ activeVersion: 1, sandboxId: undefined, createdAt: now, updatedAt: now },
     };
-    const wanted = withWish(context, blank, wish);
+    const wanted = withRequest(context, blank, request);
     await refuseTooMany(context, teamId);
-    return await start(wanted, wish.source, async (record) => {
+    return await start(wanted, request.source, async (record) => {
       await withBundles(async () => {
-        const version = { functionId: id, number: 1, ...(await putBundle(blobs, wish.source)), createdAt: now };
+        const version = { functionId: id, number: 1, ...(await putBundle(blobs, request.source)), createdAt: now };
         const created = await records.functions.create(record, version, context.config.functionLimit);
         if (created !== 'created') throw created === 'name_taken' ? nameTaken(name) : tooMany(context);
       });
     });
   };
 
-  const deploy: Changes['deploy'] = async (teamId, name, wish) => {
+  const deploy: Changes['deploy'] = async (teamId, name, request) => {
     const old = await getOwn(context, teamId, name);
     const [newest] = await records.functions.listVersions(old.id);
     const number = (newest?.number ?? 0) + 1;
-    const wanted = { ...withWish(context, old, wish), activeVersion: number };
-    const record = await start(wanted, wish.source, async (served) => {
+    const wanted = { ...withRequest(context, old, request), activeVersion: number };
+    const record = await start(wanted, request.source, async (served) => {
       await withBundles(async () => {
-        const bundle = await putBundle(blobs, wish.source);
+        const bundle = await putBundle(blobs, request.source);
         await save(served, { functionId: old.id, number, ...bundle, createdAt: clock.now() });
         await dropBundles(blobs, await records.functions.pruneVersions(old.id, context.config.functionVersionsKept));
       });
@@ -125,7 +125,7 @@ export function createChanges(context: FunctionsContext, live: LiveFunctions): C
 
   const setSecrets: Changes['setSecrets'] = async (teamId, name, secrets) => {
     const old = await getOwn(context, teamId, name);
-    return await restart(old, withWish(context, old, { secrets }), await activeSource(old));
+    return await restart(old, withRequest(context, old, { secrets }), await activeSource(old));
   };
 
   const removeSecret: Changes['removeSecret'] = async (teamId, name, secret) => {

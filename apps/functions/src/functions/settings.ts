@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Secret } from '@soulbox/base';
-import type { DeployWish, FunctionLimitsWish } from '@soulbox/contract/function-service';
+import type { DeployRequest, FunctionLimitsRequest } from '@soulbox/contract/function-service';
 import type { FunctionSettings } from '@soulbox/contract/functions';
 import type { FunctionLimits, FunctionRecord } from '@soulbox/storage';
 import type { FunctionsConfig } from '../config.ts';
@@ -19,26 +19,26 @@ export function defaultLimits(config: FunctionsConfig): FunctionLimits {
 }
 
 /** The record as it will be. Throws `limit_exceeded` for limits above the server's. */
-export function withWish(
+export function withRequest(
   { config, vault }: FunctionsContext,
   record: FunctionRecord,
-  wish: Omit<DeployWish, 'source'>,
+  request: Omit<DeployRequest, 'source'>,
 ): FunctionRecord {
-  const secrets = Object.entries(wish.secrets ?? {});
-  const wished: FunctionRecord = {
+  const secrets = Object.entries(request.secrets ?? {});
+  const requested: FunctionRecord = {
     ...record,
-    environment: wish.environment ?? record.environment,
+    environment: request.environment ?? record.environment,
     sealedSecrets: {
       ...record.sealedSecrets,
       ...Object.fromEntries(secrets.map(([name, secret]) => [name, vault.seal(secret, placeOf(record, name))])),
     },
-    kvBindings: wish.kvBindings ?? record.kvBindings,
-    limits: withLimits(config, record.limits, wish.limits ?? {}),
-    compatibilityDate: wish.compatibilityDate ?? record.compatibilityDate,
-    compatibilityFlags: wish.compatibilityFlags ?? record.compatibilityFlags,
+    kvBindings: request.kvBindings ?? record.kvBindings,
+    limits: withLimits(config, record.limits, request.limits ?? {}),
+    compatibilityDate: request.compatibilityDate ?? record.compatibilityDate,
+    compatibilityFlags: request.compatibilityFlags ?? record.compatibilityFlags,
   };
-  refuseContradictions(wished);
-  return wished;
+  refuseContradictions(requested);
+  return requested;
 }
 
 /** Throws `bad_request`. */
@@ -54,9 +54,9 @@ function refuseContradictions({ kind, kvBindings, environment, sealedSecrets }: 
     );
 }
 
-function withLimits(config: FunctionsConfig, limits: FunctionLimits, wish: FunctionLimitsWish): FunctionLimits {
-  const wished = Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
-  const result: FunctionLimits = { ...limits, ...(wished as Partial<FunctionLimits>) };
+function withLimits(config: FunctionsConfig, limits: FunctionLimits, request: FunctionLimitsRequest): FunctionLimits {
+  const requested = Object.fromEntries(Object.entries(request).filter(([, value]) => value !== undefined));
+  const result: FunctionLimits = { ...limits, ...(requested as Partial<FunctionLimits>) };
   if (result.memoryMb > config.functionMemoryMaxMb)
     throw new SoulBoxError('limit_exceeded', `A function can use at most ${config.functionMemoryMaxMb} MB of memory.`);
   if (result.maxBodyBytes > config.functionBodyMaxBytes)

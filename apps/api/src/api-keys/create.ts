@@ -1,0 +1,42 @@
+import { isolations } from '@soulbox/contract';
+import { createApiKey } from '@soulbox/storage';
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+import { keySchema, keyToWire, nameSchema } from './schemas.ts';
+
+const newKeySchema = z
+  .object({
+    name: nameSchema,
+    isolation: z
+      .enum(isolations)
+      .optional()
+      .describe("What walls off sandboxes and builds of this key that do not say it themselves. SoulBox's own."),
+  })
+  .meta({ id: 'NewTeamAPIKey' });
+
+const createdKeySchema = keySchema
+  .extend({ key: z.string().describe('Shown this one time; only its hash is kept.') })
+  .meta({ id: 'CreatedTeamAPIKey' });
+
+export function addCreateKeyRoute(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/api-keys',
+    {
+      schema: {
+        tags: ['api keys'],
+        summary: 'Make an API key',
+        body: newKeySchema,
+        response: { 201: createdKeySchema, ...errors(400, 413, 415) },
+      },
+    },
+    async (request, reply) => {
+      const { team } = callerOf(request);
+      const { key, record } = await createApiKey(context.records, team, request.body.name, request.body.isolation);
+      context.logger.info({ team: team.id, keyId: record.id }, 'API key created');
+      return reply.code(201).send({ ...keyToWire(record), key: key.reveal() });
+    },
+  );
+}

@@ -1,0 +1,138 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { SoulBoxError, sleep } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
+import { errorForCaller, errorFromConnect } from '@soulbox/contract';
+import type { RunBuildRequestSchema, RunBuildResponse_Done } from '@soulbox/contract/runner';
+import { buildLogLevels } from '@soulbox/storage';
+import type { BuildLog, BuildReason, Records } from '@soulbox/storage';
+import { buildLogBytesMax, buildLogEntriesMax, buildLogMessageMax } from '../limits.ts';
+import type { Runner } from '../runner/client.ts';
+import { msFromTimestamp } from '../runner/sandbox-facts.ts';
+
+/** What following a build needs of the server. */
+export interface BuilderParts {
+  readonly records: Records;
+  readonly runner: Runner;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+export interface BuildJob {
+  readonly buildId: string;
+  /** Undefined when it begins from an image or from a template of the store. */
+  readonly baseBuildId: string | undefined;
+  readonly request: MessageInitShape<typeof RunBuildRequestSchema>;
+}
+
+type BuildOutcome =
+  | { readonly kind: 'done'; readonly made: ReturnType<typeof madeFrom>; readonly cachedSteps: number }
+  | { readonly kind: 'failed'; readonly reason: BuildReason };
+
+interface Ends {
+  readonly cancelled: AbortSignal;
+  readonly stopping: AbortSignal;
+}
+
+/** The runner is at its limit of builds: this one waits so long and asks again. Milliseconds. */
+const retryMs = 1000;
+/** The runner's word for that. */
+const fullReason = 'too_many_builds';
+
+/** Lets the runner build, writes its log down, and gives how it ended. Only the records make it throw. */
+export async function followBuild(parts: BuilderParts, job: BuildJob, ends: Ends): Promise<BuildOutcome> {
+  const { buildId } = job;
+  const log = createLogWriter(parts, buildId);
+  const signal = AbortSignal.any([ends.cancelled, ends.stopping]);
+  try {
+    for (let tries = 0; ; tries += 1) {
+      const outcome = await followOnce(parts, job, log, signal);
+      if (outcome !== 'full') return outcome;
+      if (tries === 0) await log.write({ atMs: parts.clock.now(), level: 'info', step: '', message: waitingMessage });
+      await sleep(retryMs, signal);
+    }
+  } catch (thrown) {
+    if (ends.cancelled.aborted) return failed('The build was canceled.');
+    if (ends.stopping.aborted) return failed(stoppedReason.message);
+    const error = errorFromConnect(thrown);
+    parts.logger.error({ buildId, err: error }, 'a build was interrupted');
+    return failed(errorForCaller(error).message);
+  }
+}
+
+const waitingMessage = 'Waiting for other builds of this host to end.';
+
+async function followOnce(
+  { runner, logger }: BuilderParts,
+  { buildId, request }: BuildJob,
+  log: LogWriter,
+  signal: AbortSignal,
+): Promise<BuildOutcome | 'full'> {
+  for await (const { event } of runner.runBuild(request, { signal })) {
+    if (event.case === 'log') await log.write({ ...event.value, atMs: msFromTimestamp(event.value.timestamp) });
+    else if (event.case === 'done')
+      return { kind: 'done', made: madeFrom(event.value), cachedSteps: event.value.cachedSteps };
+    else if (event.case === 'failed') {
+      const { reason, message, step } = event.value;
+      if (reason === fullReason) return 'full';
+      if (reason === 'internal') logger.error({ buildId, step }, 'the runner failed to build');
+      return failed(message, stepFrom(step));
+    }
+  }
+  throw new SoulBoxError('runner_unavailable', 'The runner ended the build without a result.');
+}
+
+/** For builds that the server left behind, whichever way it ended. */
+export const stoppedReason: BuildReason = {
+  message: 'The server stopped during this build. Build it again: finished steps are cached.',
+  step: '',
+};
+
+const failed = (message: string, step = ''): BuildOutcome => ({ kind: 'failed', reason: { message, step } });
+
+function madeFrom({ snapshot, envdVersion }: RunBuildResponse_Done) {
+  if (snapshot === undefined) throw new SoulBoxError('internal', 'The runner returned no snapshot.');
+  const { cpuCount, memoryMb, diskSizeMb } = snapshot;
+  return { cpuCount, memoryMb, diskSizeMb, envdVersion };
+}
+
+const stepForm = /^(base|finalize|[1-9]\d{0,4})$/;
+const stepFrom = (text: string): string => (stepForm.test(text) ? text : '');
+
+interface LogLine {
+  readonly atMs: number;
+  readonly level: string;
+  readonly step: string;
+  readonly message: string;
+}
+
+interface LogWriter {
+  write(line: LogLine): Promise<void>;
+}
+
+/** Parts of the entries come out of the sandbox: levels and steps nobody knows are dropped, and all of it is bounded. */
+function createLogWriter({ records }: BuilderParts, buildId: string): LogWriter {
+  let entriesLeft = buildLogEntriesMax;
+  let bytesLeft = buildLogBytesMax;
+  return {
+    async write(line) {
+      if (entriesLeft <= 0) return;
+      const log = logFrom(line);
+      entriesLeft -= 1;
+      bytesLeft -= log.message.length;
+      const isFull = entriesLeft <= 0 || bytesLeft <= 0;
+      if (isFull) entriesLeft = 0;
+      const message = 'The log of this build is full. Further lines are discarded.';
+      await records.builds.appendLogs(buildId, [isFull ? { ...log, level: 'warn', message } : log]);
+    },
+  };
+}
+
+function logFrom({ atMs, level, step, message }: LogLine): BuildLog {
+  const short = message.length > buildLogMessageMax ? `${message.slice(0, buildLogMessageMax)}…` : message;
+  return {
+    at: atMs,
+    level: buildLogLevels.find((known) => known === level) ?? 'info',
+    step: stepFrom(step),
+    message: short.toWellFormed(),
+  };
+}

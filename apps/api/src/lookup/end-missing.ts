@@ -1,0 +1,15 @@
+import type { SandboxRecord } from '@soulbox/storage';
+import type { ApiContext } from '../context.ts';
+import { findInRunner } from './in-runner.ts';
+
+/** Ends rows of sandboxes that the runner was seen without, each after the runner was asked for it once more. */
+export async function endMissing(context: ApiContext, missing: Iterable<SandboxRecord>): Promise<void> {
+  for (const { id, state, endAt, lifecycle } of missing) {
+    if ((await findInRunner(context, id)) !== undefined) continue;
+    const now = context.clock.now();
+    const expired = state === 'running' && lifecycle.onTimeout === 'kill' && endAt <= now;
+    const cause = expired ? 'timeout' : 'lost';
+    if (await context.records.sandboxes.end(id, cause, expired ? endAt : now))
+      context.logger.warn({ sandboxId: id, cause }, 'sandbox gone from the runner');
+  }
+}

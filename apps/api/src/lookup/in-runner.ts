@@ -1,0 +1,39 @@
+import { SoulBoxError } from '@soulbox/base';
+import { errorFromConnect } from '@soulbox/contract';
+import type { Sandbox } from '@soulbox/contract/runner';
+import type { ApiContext } from '../context.ts';
+import { callRunner } from '../runner/call.ts';
+
+/** For the list of a host full of sandboxes. */
+const listTimeoutMs = 30_000;
+
+/**
+ * The sandbox as the runner has it now, undefined when it has none of this id: neither asked for it nor in its list. Only after
+ * that a row may be ended as lost. Throws what a runner throws that cannot be asked; then nothing is known.
+ */
+export async function findInRunner(context: ApiContext, sandboxId: string): Promise<Sandbox | undefined> {
+  try {
+    return (await callRunner((options) => context.runner.getSandbox({ sandboxId }, options))).sandbox;
+  } catch (thrown) {
+    if (!(thrown instanceof SoulBoxError) || thrown.reason !== 'sandbox_not_found') throw thrown;
+  }
+  for await (const sandbox of listInRunner(context)) if (sandbox.sandboxId === sandboxId) return sandbox;
+  return undefined;
+}
+
+/** The runner's whole list, one at a time: what tenants attach to sandboxes can be large. */
+export async function* listInRunner(context: ApiContext): AsyncGenerator<Sandbox> {
+  const done = new AbortController();
+  const signal = AbortSignal.any([done.signal, context.stopping, AbortSignal.timeout(listTimeoutMs)]);
+  try {
+    for await (const { event } of context.runner.watchEvents({}, { signal })) {
+      if (event.case === 'snapshotDone') return;
+      if (event.case === 'created' && event.value.sandbox !== undefined) yield event.value.sandbox;
+    }
+    throw new SoulBoxError('runner_unavailable', 'The runner closed the list of its sandboxes before it was complete.');
+  } catch (thrown) {
+    throw errorFromConnect(thrown);
+  } finally {
+    done.abort();
+  }
+}

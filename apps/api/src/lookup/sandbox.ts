@@ -1,0 +1,97 @@
+import { SoulBoxError, sleep } from '@soulbox/base';
+import { parseSandboxId } from '@soulbox/contract';
+import { functionMetadataKey } from '@soulbox/contract/functions';
+import type { SandboxRecord } from '@soulbox/storage';
+import type { Caller } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import { timeToWire } from '../http/schemas.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
+import { endGraceMs, lostAfterMs } from '../limits.ts';
+import { endMissing } from './end-missing.ts';
+
+/** Sandboxes that end later than this still count as running. */
+export function aliveAfter(context: ApiContext): number {
+  return context.clock.now() - endGraceMs;
+}
+
+/** A sandbox that nobody of this team ever had, or whose row was purged. */
+export function sandboxNotFound(id: string): SoulBoxError {
+  return new SoulBoxError('sandbox_not_found', `Sandbox ${quoteForError(id)} was not found.`);
+}
+
+/** The same, telling the owner why and when it ended. */
+function sandboxEnded({ id, cause, stateSince }: Pick<SandboxRecord, 'id' | 'cause' | 'stateSince'>): SoulBoxError {
+  const message = `Sandbox ${quoteForError(id)} was not found. It ended at ${timeToWire(stateSince)} (${cause}).`;
+  return new SoulBoxError('sandbox_not_found', message);
+}
+
+/** One that runs past its deadline without pausing then has ended, though the runner has not said so yet. */
+function isOverdue({ state, endAt, lifecycle }: SandboxRecord, context: ApiContext): boolean {
+  return state === 'running' && lifecycle.onTimeout === 'kill' && endAt <= aliveAfter(context);
+}
+
+/** The caller's sandbox of this id in any state. Another team's and a malformed id are the same: undefined. */
+export async function findOwn(context: ApiContext, caller: Caller, idText: string): Promise<SandboxRecord | undefined> {
+  const id = parseSandboxId(idText);
+  return id === undefined ? undefined : await context.records.sandboxes.findOwn(caller.team.id, id);
+}
+
+/** Whether it runs or is paused. */
+export function isLive(record: SandboxRecord, context: ApiContext): boolean {
+  return record.state !== 'ended' && !isOverdue(record, context);
+}
+
+/** The caller's running or paused sandbox. Throws `sandbox_not_found`, for the caller's own with how it ended. */
+export async function getLive(context: ApiContext, caller: Caller, idText: string): Promise<SandboxRecord> {
+  const record = await findOwn(context, caller, idText);
+  if (record === undefined) throw sandboxNotFound(idText);
+  if (isLive(record, context)) return record;
+  throw sandboxEnded(record.state === 'ended' ? record : { ...record, cause: 'timeout', stateSince: record.endAt });
+}
+
+/** Throws `bad_request` for the sandbox of a function: a copy would hold its secrets and serve nobody. */
+export function refuseFunctions({ metadata }: SandboxRecord): void {
+  const name = metadata[functionMetadataKey];
+  if (name === undefined) return;
+  throw new SoulBoxError(
+    'bad_request',
+    `The sandbox belongs to the function ${quoteForError(name)} and cannot be copied.`,
+  );
+}
+
+/** Runs a call about one sandbox. If the runner has lost it, the row is ended too, so that lists heal. */
+export async function withRow<T>(context: ApiContext, record: SandboxRecord, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (!(thrown instanceof SoulBoxError) || thrown.reason !== 'sandbox_not_found') throw thrown;
+    throw await goneFromRunner(context, record);
+  }
+}
+
+/**
+ * What to tell when the runner did not know a sandbox. Its event with the true cause may be on the way and is waited for a
+ * moment. After that the runner is asked once more: what it has then is no loss, and what it has not is ended.
+ */
+export async function goneFromRunner(context: ApiContext, record: SandboxRecord): Promise<SoulBoxError> {
+  const giveUpAt = performance.now() + lostAfterMs;
+  for (let waitMs = 5; performance.now() < giveUpAt; waitMs *= 2) {
+    const present = await endOf(context, record);
+    if (present !== undefined) return present;
+    await sleep(waitMs);
+  }
+  await endMissing(context, [record]);
+  return (await endOf(context, record)) ?? changedMeanwhile(record.id);
+}
+
+/** Undefined while the row says that it lives. */
+async function endOf(context: ApiContext, { id, teamId }: SandboxRecord): Promise<SoulBoxError | undefined> {
+  const present = await context.records.sandboxes.findOwn(teamId, id);
+  if (present === undefined) return sandboxNotFound(id);
+  return present.state === 'ended' ? sandboxEnded(present) : undefined;
+}
+
+function changedMeanwhile(id: string): SoulBoxError {
+  const message = `Sandbox ${quoteForError(id)} changed its state during the request. Retry.`;
+  return new SoulBoxError('illegal_transition', message);
+}

@@ -1,0 +1,106 @@
+import { SoulBoxError, sleep } from '@soulbox/base';
+import { errorFromConnect } from '@soulbox/contract';
+import type { WatchEventsResponse } from '@soulbox/contract/runner';
+import type { ApiContext } from '../context.ts';
+import { settleSnapshots } from './settle-snapshots.ts';
+import { endMissing } from '../lookup/end-missing.ts';
+import { compareUntil } from './compare.ts';
+import { putSandbox, takeIn } from './take-in.ts';
+import { causeFromRunner } from '../runner/sandbox-facts.ts';
+
+const backOffMinMs = 100;
+const backOffMaxMs = 5000;
+
+export interface EventFollower extends AsyncDisposable {
+  /** Settles when records and runner were compared for the first time. Never rejects. */
+  readonly synced: Promise<void>;
+}
+
+/**
+ * Keeps the records true to what the runner says, for as long as the server runs.
+ *
+ * Each connection begins with the runner's present sandboxes, which are brought together with the rows (take-in.ts). Only rows
+ * seen *before* the connection are ended that way; a sandbox that is created meanwhile may be missing from the list without
+ * being gone. Then snapshots are compared. After that every change is applied as it comes, row and lifecycle events in one
+ * step. When the stream breaks, rows stay as they are (deadlines still hold) and the next connection compares again; while it
+ * holds, the lists are compared once a minute.
+ */
+export function followRunnerEvents(context: ApiContext): EventFollower {
+  const stop = new AbortController();
+  let markSynced = (): void => undefined;
+  const synced = new Promise<void>((resolve) => {
+    markSynced = resolve;
+  });
+  const stopped = AbortSignal.any([stop.signal, context.stopping]);
+  const loops = [followUntil(context, stopped, () => markSynced()), compareUntil(context, stopped)];
+  return {
+    synced,
+    [Symbol.asyncDispose]: async () => {
+      stop.abort();
+      await Promise.all(loops);
+      markSynced();
+    },
+  };
+}
+
+async function followUntil(context: ApiContext, signal: AbortSignal, onSynced: () => void): Promise<void> {
+  const isStopped = (): boolean => signal.aborted;
+  let failures = 0;
+  while (!isStopped()) {
+    try {
+      await followOnce(context, signal, () => {
+        failures = 0;
+        onSynced();
+      });
+    } catch (thrown) {
+      if (isStopped()) return;
+      // Once for each interruption, not for each attempt to end it.
+      if (failures === 0) context.logger.warn({ err: thrown }, 'runner events interrupted');
+    }
+    const waitMs = Math.min(backOffMaxMs, backOffMinMs * 2 ** failures) * (0.5 + Math.random() / 2);
+    failures = Math.min(failures + 1, 10);
+    await sleep(waitMs, signal).catch(() => undefined);
+  }
+}
+
+async function followOnce(context: ApiContext, signal: AbortSignal, onSynced: () => void): Promise<void> {
+  const missing = new Map((await context.records.sandboxes.listLive()).map((row) => [row.id, row]));
+  let syncing = true;
+  try {
+    for await (const { event } of context.runner.watchEvents({}, { signal })) {
+      if (syncing && event.case === 'created' && event.value.sandbox !== undefined) {
+        missing.delete(event.value.sandbox.sandboxId);
+        await takeIn(context, event.value.sandbox);
+      } else if (syncing && event.case === 'snapshotDone') {
+        syncing = false;
+        await endMissing(context, missing.values());
+        onSynced();
+        await settleSnapshots(context);
+      } else await applyEvent(context, event);
+    }
+  } catch (thrown) {
+    throw errorFromConnect(thrown);
+  }
+  if (!signal.aborted) throw new SoulBoxError('runner_unavailable', 'The runner closed the event stream.');
+}
+
+async function applyEvent(context: ApiContext, event: WatchEventsResponse['event']): Promise<void> {
+  switch (event.case) {
+    case 'created':
+    case 'updated':
+      if (event.value.sandbox !== undefined) await putSandbox(context, event.value.sandbox);
+      return;
+    case 'ended': {
+      const { sandboxId, cause } = event.value;
+      await context.records.sandboxes.end(sandboxId, causeFromRunner(cause, 'failed'), context.clock.now());
+      context.logger.info({ sandboxId, cause }, 'sandbox ended');
+      return;
+    }
+    case 'checkpointed':
+      // That of a snapshot is written with its row, which survives a broken stream.
+      if (event.value.snapshotId === '')
+        await context.records.events.addCheckpoint(event.value.sandboxId, context.clock.now());
+      return;
+    default:
+  }
+}

@@ -1,0 +1,47 @@
+import type { Sandbox } from '@soulbox/contract/runner';
+import type { ApiContext } from '../context.ts';
+import { findInRunner } from '../lookup/in-runner.ts';
+import { callRunner } from '../runner/call.ts';
+import { factsFromRunner } from '../runner/sandbox-facts.ts';
+
+/**
+ * Makes the records agree with a sandbox that the runner has. One without a row gets one; one whose row had ended as lost is taken
+ * back; one that was ended in any other way is ended in the runner too, for its owner has been told that it is gone.
+ */
+export async function takeIn(context: ApiContext, sandbox: Sandbox): Promise<void> {
+  const { sandboxId } = sandbox;
+  const row = await context.records.sandboxes.find(sandboxId);
+  if (row?.state !== 'ended') {
+    await putSandbox(context, sandbox);
+    return;
+  }
+  // It may have ended a moment ago, after the runner's list was made.
+  const present = await findInRunner(context, sandboxId);
+  if (present === undefined) return;
+  if (row.cause === 'lost') {
+    if (await context.records.sandboxes.takeBack(factsFromRunner(present), context.clock.now()))
+      context.logger.warn({ sandboxId, team: row.teamId }, 'sandbox that was taken for lost is back');
+    return;
+  }
+  context.logger.warn({ sandboxId, team: row.teamId, cause: row.cause }, 'sandbox ran on after its end; it ends now');
+  await callRunner((options) => context.runner.killSandbox({ sandboxId }, options));
+}
+
+/**
+ * Writes what the runner says of a sandbox. The team of a records file that was lost or replaced is made anew without keys: nobody
+ * else sees its sandboxes, and the operator does (`soulbox sandbox recover`).
+ */
+export async function putSandbox(context: ApiContext, sandbox: Sandbox): Promise<void> {
+  const { sandboxId, teamId } = sandbox;
+  const facts = factsFromRunner(sandbox);
+  if (await context.records.sandboxes.put(facts, context.clock.now())) return;
+  const team = {
+    id: teamId,
+    name: `recovered ${teamId.slice(0, 8)}`,
+    isDefault: false,
+    createdAt: context.clock.now(),
+  };
+  await context.records.teams.create(team);
+  await context.records.sandboxes.put(facts, context.clock.now());
+  context.logger.warn({ sandboxId, team: teamId }, 'sandbox of an unknown team; the team is made anew, without keys');
+}

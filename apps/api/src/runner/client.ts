@@ -1,0 +1,5 @@
+import type { Client } from '@connectrpc/connect';
+import type { RunnerService } from '@soulbox/contract/runner';
+
+/** A client of the one runner. */
+export type Runner = Client<typeof RunnerService>;

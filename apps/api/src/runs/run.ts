@@ -1,0 +1,70 @@
+import { Readable } from 'node:stream';
+import { SoulBoxError } from '@soulbox/base';
+import type { FastifyReply } from 'fastify';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors, sandboxParams } from '../http/schemas.ts';
+import { runLimits } from '../limits.ts';
+import { getLive, withRow } from '../lookup/sandbox.ts';
+import { collect } from './answer.ts';
+import { detectedFrom, startRun } from './follow.ts';
+import { linesOf } from './lines.ts';
+import { runResultSchema, runSchema } from './schemas.ts';
+import type { Run } from './schemas.ts';
+
+const streamType = 'application/x-ndjson';
+
+export function addRunRoute(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/sandboxes/:sandboxID/run',
+    {
+      // It runs on the disk of the sandbox.
+      config: { room: 'own' },
+      schema: {
+        tags: ['sandboxes'],
+        summary: "Run code, a file or a project without naming its runtime. SoulBox's own.",
+        description:
+          `The answer comes when the program has ended. With \`Accept: ${streamType}\` it is a stream of lines, each a ` +
+          '`RunEvent`: `detected`, output as it comes, then `result`. A client that leaves ends the program.',
+        params: sandboxParams,
+        body: runSchema,
+        response: { 200: runResultSchema, ...errors(400, 404, 409, 413, 415, 501, 503, 504) },
+      },
+    },
+    async (request, reply) => {
+      const isStreamed = (request.headers.accept ?? '').includes(streamType);
+      checkStreamed(request.body, isStreamed);
+      const record = await getLive(context, callerOf(request), request.params.sandboxID);
+      const options = { run: request.body, isStreamed, signal: leftBy(reply) };
+      return await withRow(context, record, async () => {
+        const messages = startRun(context, record.id, options);
+        // The first message comes when it is known that it can be run: until then a failure has a status of its own.
+        const detected = detectedFrom((await messages.next()).value);
+        if (!isStreamed) return await collect(detected, messages, request.body.encoding);
+        const lines = linesOf(detected, messages, request.body.encoding, context.logger);
+        // Typed as the other answer: a stream is sent as it is.
+        return reply.type(streamType).send(Readable.from(lines) as never);
+      });
+    },
+  );
+}
+
+function checkStreamed({ timeout, stdinOpen, outputLimit = 0 }: Run, isStreamed: boolean): void {
+  if (isStreamed) return;
+  const needs = `requires a streamed response (Accept: ${streamType})`;
+  if (stdinOpen) throw new SoulBoxError('bad_request', `stdinOpen ${needs}.`);
+  if (timeout > runLimits.answeredSeconds)
+    throw new SoulBoxError('bad_request', `A timeout above ${runLimits.answeredSeconds} s ${needs}.`);
+  if (outputLimit > runLimits.answeredOutputBytes)
+    throw new SoulBoxError('bad_request', `An outputLimit above ${runLimits.answeredOutputBytes} bytes ${needs}.`);
+}
+
+/** Aborted when the client is gone before its answer is complete. */
+function leftBy(reply: FastifyReply): AbortSignal {
+  const left = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) left.abort();
+  });
+  return left.signal;
+}

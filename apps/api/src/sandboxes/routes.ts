@@ -1,0 +1,28 @@
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { addConnectRoutes } from './connect.ts';
+import { addCreateRoutes } from './create.ts';
+import { addForkRoutes } from './fork.ts';
+import { addGetRoute } from './get.ts';
+import { addKillRoute } from './kill.ts';
+import { addListRoutes } from './list.ts';
+import { addLogRoutes } from './logs.ts';
+import { addMetricRoutes } from './metrics.ts';
+import { addPauseRoute } from './pause.ts';
+import { addRefreshRoute } from './refresh.ts';
+import { addSetTimeoutRoute } from './set-timeout.ts';
+
+/** Life and observation of sandboxes. */
+export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
+  addCreateRoutes(app, context);
+  addListRoutes(app, context);
+  addGetRoute(app, context);
+  addKillRoute(app, context);
+  addPauseRoute(app, context);
+  addConnectRoutes(app, context);
+  addForkRoutes(app, context);
+  addSetTimeoutRoute(app, context);
+  addRefreshRoute(app, context);
+  addMetricRoutes(app, context);
+  addLogRoutes(app, context);
+}

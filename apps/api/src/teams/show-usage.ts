@@ -1,0 +1,40 @@
+import { SoulBoxError } from '@soulbox/base';
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
+import { readUsage } from './usage.ts';
+
+const figureSchema = z.object({ used: z.int(), limit: z.int() });
+const usageSchema = z
+  .object({
+    disk_bytes: figureSchema.describe('Disks of sandboxes, paused ones included, and snapshots.'),
+    paused_memory_bytes: figureSchema.describe('Saved memory of paused sandboxes.'),
+    snapshots: figureSchema,
+    upload_bytes: figureSchema.describe('Archives for template builds.'),
+    kv_bytes: figureSchema.describe('Values of key-value namespaces.'),
+    events: figureSchema.describe('Of more than the limit, the oldest go before their time.'),
+  })
+  .meta({ id: 'TeamUsage' });
+
+export function addTeamUsageRoute(app: ApiApp, context: ApiContext): void {
+  app.get(
+    '/teams/:teamID/usage',
+    {
+      schema: {
+        tags: ['teams'],
+        summary: "What the team has of everything that has a limit. SoulBox's own.",
+        params: z.object({ teamID: z.string() }),
+        response: { 200: usageSchema, ...errors(404, 503) },
+      },
+    },
+    async (request) => {
+      const { team } = callerOf(request);
+      const { teamID } = request.params;
+      if (teamID !== team.id) throw new SoulBoxError('team_not_found', `Team ${quoteForError(teamID)} was not found.`);
+      return await readUsage(context, team.id);
+    },
+  );
+}

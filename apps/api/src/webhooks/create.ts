@@ -1,0 +1,40 @@
+import { randomUUID } from 'node:crypto';
+import { Secret, SoulBoxError } from '@soulbox/base';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+import { webhooksMax } from '../limits.ts';
+import { newWebhookSchema, webhookSchema, webhookToWire } from './schemas.ts';
+import { createTargetPolicy } from './target.ts';
+
+export function addCreateWebhookRoute(app: ApiApp, context: ApiContext): void {
+  const { webhooks } = context.records;
+  const policy = createTargetPolicy(context.config.webhookAllowPrivate, context.outside);
+
+  app.post(
+    '/events/webhooks',
+    {
+      schema: {
+        tags: ['events'],
+        summary: 'Have lifecycle events posted to a URL',
+        body: newWebhookSchema,
+        response: { 201: webhookSchema, ...errors(400, 413, 415) },
+      },
+    },
+    async (request, reply) => {
+      const { signatureSecret, ...settings } = request.body;
+      policy.checkHost(new URL(settings.url).hostname);
+      const { team } = callerOf(request);
+      const own = { id: randomUUID(), teamId: team.id, createdAt: context.clock.now() };
+      const webhook = { ...own, ...settings, signatureSecret: new Secret(signatureSecret) };
+      if (!(await webhooks.create(webhook, webhooksMax)))
+        throw new SoulBoxError(
+          'limit_exceeded',
+          `The team has reached the maximum number of webhooks (${webhooksMax}). Delete one.`,
+        );
+      context.logger.info({ team: team.id, webhookId: webhook.id }, 'webhook created');
+      return reply.code(201).send(webhookToWire(webhook));
+    },
+  );
+}

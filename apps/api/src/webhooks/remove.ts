@@ -1,0 +1,26 @@
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors, noContent } from '../http/schemas.ts';
+import { webhookNotFound, webhookParams } from './schemas.ts';
+
+export function addRemoveWebhookRoute(app: ApiApp, context: ApiContext): void {
+  const { webhooks } = context.records;
+
+  app.delete(
+    '/events/webhooks/:webhookID',
+    {
+      schema: {
+        tags: ['events'],
+        summary: 'Delete a webhook and what was still to be delivered',
+        params: webhookParams,
+        response: { 204: noContent, ...errors(404) },
+      },
+    },
+    async (request, reply) => {
+      const { webhookID } = request.params;
+      if (!(await webhooks.remove(callerOf(request).team.id, webhookID))) throw webhookNotFound(webhookID);
+      return reply.code(204).send(null);
+    },
+  );
+}
