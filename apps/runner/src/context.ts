@@ -33,7 +33,7 @@ import { startDeadlineLoop } from './upkeep/deadline-loop.ts';
 import { sharedCpus } from './host/shared-cpus.ts';
 import { keepAllWhileUnreadable } from './registry/keep-all-checkpoints.ts';
 import { createReferences } from './registry/references.ts';
-import { letGo } from './processes/start-processes.ts';
+import { disconnect } from './processes/start-processes.ts';
 import { createLogBook } from './processes/log-book.ts';
 import type { OperationContext } from './operations/operation-context.ts';
 import type { Blueprint } from './processes/blueprint.ts';
@@ -96,7 +96,7 @@ export interface RunnerContext extends ServeContext, AsyncDisposable {
   readonly backgroundDigest: BackgroundDigest;
 }
 
-/** Recovers what an earlier server left, then starts the pool, the keeper and the metrics. */
+/** Recovers what an earlier server left, then starts the pool, the deadline loop and the metrics. */
 export async function createRunnerContext(options: RunnerOptions): Promise<RunnerContext> {
   const { logger, config } = options;
   await limitSandboxesTogether(config.instance, sharedCpus(config));
@@ -122,7 +122,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   const backgroundDigest = createBackgroundDigest(context);
   const sweepCache = createCacheSweeper(context);
   const started = createStartedTemplates(context, stopping.signal);
-  const keeper = startDeadlineLoop({
+  const deadlines = startDeadlineLoop({
     ...context,
     pool,
     end,
@@ -134,7 +134,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
       context.background.start(async (stopping) => await archiveSweep.sweep(stopping));
       context.background.start(sweepCache);
       context.background.start(async () => await started.sweep());
-      backgroundDigest.goOn();
+      backgroundDigest.startNext();
       await dropDamagedCheckpoints(context);
     },
     logger,
@@ -153,14 +153,14 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     stopping: stopping.signal,
     end,
     async [Symbol.asyncDispose]() {
-      keeper[Symbol.dispose]();
+      deadlines[Symbol.dispose]();
       await guard[Symbol.asyncDispose]();
       context.metrics[Symbol.dispose]();
       stopping.abort();
       await pool.close();
       await context.builds[Symbol.asyncDispose]();
       await context.background[Symbol.asyncDispose]();
-      for (const sandbox of context.table.all()) letGo(sandbox);
+      for (const sandbox of context.table.all()) disconnect(sandbox);
     },
   };
 }

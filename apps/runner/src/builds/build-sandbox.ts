@@ -2,17 +2,17 @@ import { createPrograms } from '@soulbox/envd-client';
 import type { Programs } from '@soulbox/envd-client';
 import type { Template } from '@soulbox/templates';
 import { bootSandbox } from '../processes/boot.ts';
-import { takeDisk } from '../processes/take-disk.ts';
+import { takeDisk } from '../processes/sandbox-disk.ts';
 import { endSandbox } from '../operations/end.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { plainLifecycle } from '../registry/record.ts';
 import type { Tenant } from '../registry/record.ts';
 import { endProcesses } from '../operations/pause/finish-pause.ts';
-import { tellSettings } from '../processes/reinitialize.ts';
+import { tellSettings } from '../processes/tell-envd.ts';
 import type { LiveSandbox, RunningSandbox } from '../registry/table.ts';
 
 /** What a sandbox of a build is booted on, and how large it is. */
-export interface BuildPlace {
+export interface BuildSandboxOptions {
   readonly template: Template;
   readonly isolation: string;
   /** Frozen disks over the template, topmost first. */
@@ -39,11 +39,11 @@ export interface BuildSandbox {
 /** Boots one and tells its envd the settings. Whoever calls has checked the layers. Throws `sandbox_start_failed`. */
 export async function openBuildSandbox(
   context: OperationContext,
-  place: BuildPlace,
+  options: BuildSandboxOptions,
   settings: Tenant['settings'],
 ): Promise<BuildSandbox> {
   const { host, table, clock } = context;
-  const { template, isolation, layers, cpuCount, memoryMb, diskMb, teamId } = place;
+  const { template, isolation, layers, cpuCount, memoryMb, diskMb, teamId } = options;
   const tenant = tenantOf(teamId, settings, clock.now());
   const own = { layers: [...layers], cpuCount, memoryMb, diskMb, tenant };
   const sandbox = await bootSandbox(host, { template, isolation }, own);

@@ -4,7 +4,7 @@ import type { CopySource } from '../registry/snapshot-store.ts';
 import { sourceFrom } from '../operations/copies/source-at-hand.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { explainSaveFailure } from '../operations/pause/pause.ts';
-import { holdRoom, saveState } from '../processes/save-checkpoint.ts';
+import { holdRoom, saveCheckpoint } from '../processes/save-checkpoint.ts';
 import { freeze } from '../processes/freeze.ts';
 import type { BuildSandbox } from './build-sandbox.ts';
 
@@ -32,7 +32,7 @@ export async function capture(
   programs.close();
   try {
     await freeze(context, sandbox);
-    await saveState(context, sandbox, { stateId, keepMemory, layers });
+    await saveCheckpoint(context, sandbox, { stateId, keepMemory, layers });
   } catch (error) {
     throw explainSaveFailure(error);
   }

@@ -4,7 +4,7 @@ import { readCpuType } from '../host/cpu-type.ts';
 import type { CopySource, SnapshotRecord } from '../registry/snapshot-store.ts';
 import { getDriver } from '../processes/sandbox-host.ts';
 import type { Tenant } from '../registry/record.ts';
-import { tellSettings } from '../processes/reinitialize.ts';
+import { tellSettings } from '../processes/tell-envd.ts';
 import type { BuildSandbox } from './build-sandbox.ts';
 import type { BuildContext } from './builds.ts';
 import type { CachedResult } from './cache/layer-cache.ts';

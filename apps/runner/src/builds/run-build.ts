@@ -121,12 +121,12 @@ function parseSteps(spec: BuildSpec, progress: { step: string }): Step[] {
   });
 }
 
-const shownLength = 500;
+const quotedLength = 500;
 
 /** Variables may be secrets: of ENV the names only. */
 function describe({ type, args }: Step): string {
-  const shown = type === 'ENV' ? args.filter((_, index) => index % 2 === 0) : args.filter((arg) => arg !== '');
-  return `${type} ${shown.join(' ')}`.slice(0, shownLength);
+  const quoted = type === 'ENV' ? args.filter((_, index) => index % 2 === 0) : args.filter((arg) => arg !== '');
+  return `${type} ${quoted.join(' ')}`.slice(0, quotedLength);
 }
 
 /** `signal` is the caller's, `all` that one, the server's and the time limit. */

@@ -77,8 +77,8 @@ export function openStepRunner(context: BuildContext, options: StepRunnerOptions
   const open = async (settings: Tenant['settings']): Promise<BuildSandbox> => {
     signal.throwIfAborted();
     const { teamId, cpuCount, memoryMb } = spec;
-    const place = { template: base.template, isolation, layers, teamId, cpuCount, memoryMb, diskMb: await diskMb() };
-    const sandbox = await openBuildSandbox(context, place, settings);
+    const options = { template: base.template, isolation, layers, teamId, cpuCount, memoryMb, diskMb: await diskMb() };
+    const sandbox = await openBuildSandbox(context, options, settings);
     sandboxes.add(sandbox);
     return sandbox;
   };

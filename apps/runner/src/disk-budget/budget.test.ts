@@ -132,7 +132,7 @@ test('a disk alone may have all that the host has above its reserve, in steps, a
   const budget = openBudget();
   const disk = startDisk(budget, 'a');
   for (let got = 1; got > 0;) {
-    budget.look();
+    budget.inspect();
     got = await disk.write(500);
   }
   expect(disk.usedMb).toBeGreaterThan(700);
@@ -146,7 +146,7 @@ test('one that fills its share leaves to each of the others what was promised', 
   const disks = ['a', 'b', 'c'].map((name) => startDisk(budget, name));
   const [greedy, ...others] = disks;
   for (let got = 1; got > 0;) {
-    budget.look();
+    budget.inspect();
     got = (await greedy?.write(500)) ?? 0;
   }
   for (const other of others) expect(await other.write(promiseMb)).toBe(promiseMb);
@@ -170,13 +170,13 @@ test('a disk is admitted only while all promises can be kept, and nothing has ch
 test("room that is set aside is nobody else's until it is given back", async () => {
   const budget = openBudget();
   const disk = startDisk(budget, 'a');
-  budget.look();
+  budget.inspect();
   {
     using _room = budget.admit(600 * mib, 'Something');
     expect(disk.allowedMb).toBeLessThan((await freeMb()) - reserveMb - 600);
     expect(() => budget.admit(600 * mib, 'Something else')).toThrow('Something else can need 600 MiB');
   }
-  budget.look();
+  budget.inspect();
   expect(disk.allowedMb).toBeGreaterThan(600);
 });
 
@@ -185,23 +185,23 @@ test("when others fill the host everyone's growth ends, and the room is negative
   const disks = ['a', 'b'].map((name) => startDisk(budget, name));
   await disks[0]?.write(20, true);
   await run('fallocate', ['-l', String(Math.floor((await freeMb()) - reserveMb - 10) * mib), join(host, 'foreign')]);
-  expect(budget.look().roomBytes).toBeLessThan(0);
+  expect(budget.inspect().roomBytes).toBeLessThan(0);
   for (const disk of disks) expect(disk.allowedMb).toBe(0);
   await disks[0]?.settle();
   await rm(join(host, 'foreign'));
-  expect(budget.look().roomBytes).toBeGreaterThan(0);
+  expect(budget.inspect().roomBytes).toBeGreaterThan(0);
   for (const disk of disks) expect(disk.allowedMb).toBeGreaterThan(promiseMb);
 });
 
 test('a disk that is not mounted any more leaves its share to the others', () => {
   const budget = openBudget();
   const disks = ['a', 'b'].map((name) => startDisk(budget, name));
-  budget.look();
+  budget.inspect();
   const before = disks[1]?.allowedMb ?? 0;
   (disks[0] as ModelDisk).isMounted = false;
   // An idle disk is not looked at each time.
   skippedMs += 1_000;
-  budget.look();
+  budget.inspect();
   expect(budget.figures().disks).toBe(1);
   expect(disks[1]?.allowedMb).toBeGreaterThan(before * 1.5);
 });
@@ -226,7 +226,7 @@ test(
         const disks: ModelDisk[] = [];
         for (const { do: kind, disk: index, mb } of steps) {
           const disk = disks[index % Math.max(1, disks.length)];
-          if (kind === 'look') budget.look();
+          if (kind === 'look') budget.inspect();
           else if (kind === 'start') {
             try {
               disks.push(startDisk(budget, String(disks.length)));

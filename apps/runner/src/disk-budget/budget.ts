@@ -68,7 +68,7 @@ export interface DiskBudget {
   /** Gives one that stands still what it is promised, before it goes on. */
   release(sandboxId: string): void;
   /** Looks at all disks that may have changed and shares out anew. Called several times a second. */
-  look(): DiskState;
+  inspect(): DiskState;
   figures(): DiskFigures;
 }
 
@@ -124,17 +124,17 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
   };
 
   /** Those written between two readings of the host are counted as theirs and the host's: on the safe side both ways. */
-  const lookAtAll = (): ReturnType<typeof readHost> => {
+  const inspectAll = (): ReturnType<typeof readHost> => {
     const before = readHost();
     const now = clock.now();
-    for (const disk of disks.values()) if (!disk.look(now)) disks.delete(disk.sandboxId);
+    for (const disk of disks.values()) if (!disk.inspect(now)) disks.delete(disk.sandboxId);
     const after = readHost();
     return before.freeBytes < after.freeBytes ? before : after;
   };
 
   return {
     admit(bytes, what) {
-      const { freeBytes, reserveBytes } = lookAtAll();
+      const { freeBytes, reserveBytes } = inspectAll();
       const room = freeBytes - reserveBytes - committedBytes() - heldBytes();
       if (bytes > room) throw noRoom(what, bytes, room);
       const hold = [bytes];
@@ -156,17 +156,17 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
       }
     },
     settle() {
-      const { freeBytes, reserveBytes } = lookAtAll();
+      const { freeBytes, reserveBytes } = inspectAll();
       share(freeBytes, reserveBytes);
     },
     release(sandboxId) {
       const disk = disks.get(sandboxId);
-      if (disk?.look(clock.now()) !== true) return;
+      if (disk?.inspect(clock.now()) !== true) return;
       tryAllow(disk, disk.promiseLeft(options.standingOf(sandboxId).promisedBytes));
     },
-    look() {
+    inspect() {
       const now = clock.now();
-      const { freeBytes, reserveBytes } = lookAtAll();
+      const { freeBytes, reserveBytes } = inspectAll();
       share(freeBytes, reserveBytes);
       const roomBytes = freeBytes - reserveBytes - committedBytes();
       if (roomBytes < 0) shortAtMs = now;

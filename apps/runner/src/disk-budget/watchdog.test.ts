@@ -22,7 +22,7 @@ function stateOf(roomMb: number, disks: readonly DiskStanding[], roomForMs = 60_
 test('while all promises can be kept nobody is stopped, however much is written', () => {
   expect(judge(stateOf(0, [diskOf('a', { recent: 1000, unwritten: 1000 })]))).toEqual({
     stop: [],
-    goOn: [],
+    thaw: [],
     flush: [],
   });
 });
@@ -48,11 +48,11 @@ test('what is in memory is written out, of those that are stopped too', () => {
 
 test('one at a time goes on, when what it is promised is there and has been for a second', () => {
   const disks = [diskOf('a', { left: 30 }, true), diskOf('b', { left: 30 }, true)];
-  expect(judge(stateOf(29, disks)).goOn).toEqual([]);
-  expect(judge(stateOf(30, disks, 900)).goOn).toEqual([]);
-  expect(judge(stateOf(30, disks)).goOn).toEqual(['a']);
+  expect(judge(stateOf(29, disks)).thaw).toEqual([]);
+  expect(judge(stateOf(30, disks, 900)).thaw).toEqual([]);
+  expect(judge(stateOf(30, disks)).thaw).toEqual(['a']);
 });
 
 test('one that has had all that it was promised goes on as soon as there is any room', () => {
-  expect(judge(stateOf(0, [diskOf('a', {}, true)])).goOn).toEqual(['a']);
+  expect(judge(stateOf(0, [diskOf('a', {}, true)])).thaw).toEqual(['a']);
 });

@@ -9,17 +9,17 @@ const flushBytes = mib;
 /** Sandboxes that are stopped in one round, worst first: a freeze takes some milliseconds, and few may be enough. */
 const stopsAtOnce = 4;
 /** Room must have been there for so long before a sandbox goes on: whoever fills a disk may go on doing so. */
-const goOnAfterMs = 1_000;
+const thawAfterMs = 1_000;
 
 /** What is to be done about a host whose disk somebody else has filled. */
 export interface WatchdogOrders {
   readonly stop: readonly string[];
-  readonly goOn: readonly string[];
+  readonly thaw: readonly string[];
   /** What the kernel holds of these in memory is to be written out. */
   readonly flush: readonly WatchedDisk[];
 }
 
-const none: WatchdogOrders = { stop: [], goOn: [], flush: [] };
+const none: WatchdogOrders = { stop: [], thaw: [], flush: [] };
 
 /**
  * Sandboxes alone never come to this: they are given no more than there is. When the promises made to them cannot be kept any more,
@@ -31,13 +31,13 @@ export function judge({ roomBytes, roomForMs, disks }: DiskState): WatchdogOrder
     const worstFirst = writers.map(({ disk }) => disk).sort((one, other) => badness(other) - badness(one));
     return {
       stop: worstFirst.slice(0, stopsAtOnce).map(({ sandboxId }) => sandboxId),
-      goOn: [],
+      thaw: [],
       flush: disks.map(({ disk }) => disk).filter((disk) => disk.unwrittenBytes > flushBytes),
     };
   }
   const [next] = disks.filter(({ isStopped }) => isStopped);
-  if (next === undefined || roomForMs < goOnAfterMs || roomBytes < next.leftBytes) return none;
-  return { ...none, goOn: [next.disk.sandboxId] };
+  if (next === undefined || roomForMs < thawAfterMs || roomBytes < next.leftBytes) return none;
+  return { ...none, thaw: [next.disk.sandboxId] };
 }
 
 function badness(disk: WatchedDisk): number {

@@ -26,7 +26,7 @@ export interface WatchedDisk {
   /** What is written inside and not yet on the host's disk, and files that reserved their space. */
   readonly unwrittenBytes: number;
   /** False once nothing has the disk mounted. */
-  look(nowMs: number): boolean;
+  inspect(nowMs: number): boolean;
   /** What it has not had yet of what it is promised. */
   promiseLeft(promisedBytes: number): number;
   demand(standing: Standing, nowMs: number): DiskDemand;
@@ -66,7 +66,7 @@ export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): 
       // Tables are the same in all, and empty in most.
       return Math.max(0, usedBytes(reading) - reading.tableBytes - reading.allocatedBytes);
     },
-    look(atMs) {
+    inspect(atMs) {
       const now = atMs - wholeLookAtMs < wholeLookMs ? disk.peek() : undefined;
       if (now !== undefined) {
         note({ ...reading, ...now }, atMs);

@@ -36,7 +36,7 @@ export async function createSandbox(
 ): Promise<RunningSandbox> {
   const { host, pool, table } = context;
   getDriver(host, blueprint.isolation);
-  using _place = context.admission.enter();
+  using _admitted = context.admission.enter();
   using _room = host.disks.admit(needOfClaim(host, blueprint.template.diskMb), 'A new sandbox');
   const sandbox = await pool.take({ kind: 'template', ...blueprint });
   const { sandboxId } = sandbox.record;
@@ -84,7 +84,7 @@ export async function createFromSnapshot(
   const { host, pool } = context;
   const snapshot = context.snapshots.get(snapshotId);
   if (isolation !== '' && isolation !== snapshot.driver) throw otherWall(snapshot.driver, isolation);
-  using _place = context.admission.enter();
+  using _admitted = context.admission.enter();
   using _room = host.disks.admit(needOfClaim(host, snapshot.diskMb), 'A new sandbox');
   const startedAt = performance.now();
   const sandbox = await pool.take({ kind: 'snapshot', snapshotId });

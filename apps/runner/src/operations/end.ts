@@ -5,7 +5,7 @@ import type { Background } from '../background.ts';
 import { removeSandbox } from '../processes/sandbox-host.ts';
 import type { SandboxHost } from '../processes/sandbox-host.ts';
 import type { References } from '../registry/references.ts';
-import { letGo } from '../processes/start-processes.ts';
+import { disconnect } from '../processes/start-processes.ts';
 import type { SandboxRecord } from '../registry/record.ts';
 import type { KnownSandbox, SandboxTable } from '../registry/table.ts';
 import { isTenants } from '../registry/table.ts';
@@ -48,11 +48,11 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
   });
   if (isRecorded) tell();
   try {
-    letGo(sandbox);
+    disconnect(sandbox);
     await removeWholly(context, sandbox);
     host.logger.info({ sandboxId, cause, durationMs: Math.round(performance.now() - startedAt) }, 'sandbox ended');
   } catch (err) {
-    // In memory, and where it could be written on the disk too, it is `ending`: the keeper or the next start tries again.
+    // In memory, and where it could be written on the disk too, it is `ending`: the deadline loop or the next start tries again.
     host.logger.error({ sandboxId, cause, err }, 'sandbox not wholly removed');
   }
   if (!isRecorded) tell();

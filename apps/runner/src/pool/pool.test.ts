@@ -55,7 +55,7 @@ function setUp({ restFails = false, ...options }: Setting) {
       }),
     rest: async (sandbox) => {
       await Promise.resolve();
-      if (restFails) throw new Error('does not stand still');
+      if (restFails) throw new Error('is not frozen');
       rested.push(sandbox.record.sandboxId);
       return 1;
     },

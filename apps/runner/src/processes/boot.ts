@@ -3,7 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
 import { removeSandbox, runtimeNameOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
-import { readGround } from './ground.ts';
+import { readRootIdentity } from './sandbox-disk.ts';
 import { startProcesses, waitForEnvd } from './start-processes.ts';
 import type { TemplateBlueprint } from './blueprint.ts';
 import type { SandboxRecord } from '../registry/record.ts';
@@ -36,7 +36,7 @@ export async function bootSandbox(
     diskMb: template.diskMb,
     layers: [],
     disk: 'new',
-    ground: readGround(template.rootfs),
+    ground: readRootIdentity(template.rootfs),
     pagesFrom: '',
     waitsForRoom: false,
     ...own,

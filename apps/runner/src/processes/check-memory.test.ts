@@ -6,11 +6,11 @@ import { runtimeNameOf } from './sandbox-host.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
 import { checkLayers, checkMemory, comesLate } from './check-memory.ts';
-import type { CheckedMemory, StateUse } from './check-memory.ts';
+import type { CheckedMemory, CheckpointUse } from './check-memory.ts';
 
 const mib = 2 ** 20;
 let bench: OperationBench;
-let use: StateUse;
+let use: CheckpointUse;
 let memoryMb: number;
 beforeEach(async () => {
   bench = await createOperationBench();

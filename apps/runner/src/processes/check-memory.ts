@@ -8,7 +8,7 @@ import type { SandboxHost } from './sandbox-host.ts';
 import { isPages } from './save-checkpoint.ts';
 
 /** What a saved memory is to be brought back for. */
-export interface StateUse {
+export interface CheckpointUse {
   readonly stateId: string;
   /** Frozen disks below, topmost first. */
   readonly layers: readonly string[];
@@ -36,7 +36,7 @@ export type MemoryOwner = 'itself' | 'copies';
  * may be checked while all else is prepared, and those of one that comes late are left for the driver to check. Throws
  * `state_damaged`, `state_incompatible`, `disk_full` for one that must be unpacked first.
  */
-export async function checkMemory(host: SandboxHost, use: StateUse, owner: MemoryOwner): Promise<CheckedMemory> {
+export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: MemoryOwner): Promise<CheckedMemory> {
   const state = await host.states.unpack(use.stateId, (bytes) => host.disks.admit(bytes, 'Unpacking the saved memory'));
   await checkFit(host, state, use);
   await checkLayers(host, use.layers);
@@ -71,7 +71,7 @@ export async function checkLayers(host: SandboxHost, layers: readonly string[]):
   await Promise.all(layers.map(async (layerId) => await host.states.verifyLayer(layerId)));
 }
 
-async function checkFit(host: SandboxHost, { stateId, manifest }: State, use: StateUse): Promise<void> {
+async function checkFit(host: SandboxHost, { stateId, manifest }: State, use: CheckpointUse): Promise<void> {
   const { driver, cpuType } = manifest.facts;
   const refuse = (what: string): never => {
     throw new SoulBoxError('state_incompatible', `Checkpoint "${stateId}" ${what}`);

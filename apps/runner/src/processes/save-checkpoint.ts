@@ -17,7 +17,7 @@ export interface Save {
 }
 
 /** Saves a sandbox that stands still as a state, on the disk and sealed. It stands still afterwards, too, whatever happens. */
-export async function saveState(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<State> {
+export async function saveCheckpoint(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<State> {
   await using draft = await context.host.states.begin(save.stateId, save.layers);
   if (save.keepMemory) {
     draft.follow((partName) => isPages(partName));

@@ -104,7 +104,7 @@ export function liveFrom(record: SandboxRecord, driver: Driver, instance: Sandbo
 }
 
 /** Stops talking to a sandbox's processes: the runner's own connections into it are gone afterwards. */
-export function letGo(sandbox: KnownSandbox): void {
+export function disconnect(sandbox: KnownSandbox): void {
   sandbox.live?.envd.close();
   sandbox.live?.namespace.close();
   sandbox.live = undefined;

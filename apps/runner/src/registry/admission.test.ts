@@ -19,22 +19,22 @@ const paused = sandboxIn('paused');
 
 it('lets as many run as the host may run, and not one more', () => {
   const admission = open(3, 9, sandboxIn('running'), sandboxIn('running'));
-  using place = admission.enter();
+  using admitted = admission.enter();
   expect(() => admission.enter()).toThrow(full);
-  place[Symbol.dispose]();
+  admitted[Symbol.dispose]();
   admission.enter();
 });
 
 it('counts those that are under way', () => {
   const admission = open(2, 9);
-  const places = [admission.enter(), admission.enter()];
+  const admitted = [admission.enter(), admission.enter()];
   expect(() => admission.enter()).toThrow(full);
-  places[0]?.[Symbol.dispose]();
+  admitted[0]?.[Symbol.dispose]();
   admission.enter();
   expect(() => admission.enter()).toThrow(full);
 });
 
-it('takes places for all of a fork at once, or none', () => {
+it('takes admitted for all of a fork at once, or none', () => {
   const admission = open(10, 9, sandboxIn('running'));
   expect(() => admission.enter(10)).toThrow(full);
   const copies = admission.enter(9);

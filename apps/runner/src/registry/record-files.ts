@@ -50,8 +50,8 @@ export async function setAside(directory: string, names: readonly string[]): Pro
   await mkdir(aside, { recursive: true, mode: 0o700 });
   const present = new Set(await readdir(aside));
   for (const name of names) {
-    const place = present.has(name) ? `${name}.${randomId(6)}` : name;
-    await rename(join(directory, name), join(aside, place)).catch(ignoreMissing);
+    const newName = present.has(name) ? `${name}.${randomId(6)}` : name;
+    await rename(join(directory, name), join(aside, newName)).catch(ignoreMissing);
   }
   return aside;
 }

@@ -118,7 +118,7 @@ export const recordSchema = z.object({
   layers: z.array(z.string()).default([]),
   /** `kept`: a disk of its own stands in its folder. `new`: it became a layer, and the next start makes another. */
   disk: z.enum(['kept', 'new']).default('kept'),
-  /** The root folder that its disk was made on, as `readGround` knows it. Empty: nobody knows. */
+  /** The root folder that its disk was made on, as `readRootIdentity` knows it. Empty: nobody knows. */
   ground: z.string().default(''),
   /** Set while it is paused, and until a resume is complete. */
   saved: savedSchema.optional(),

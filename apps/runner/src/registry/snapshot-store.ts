@@ -69,7 +69,7 @@ export async function openSnapshotStore(directory: string, logger: Logger): Prom
     if (snapshot !== undefined) snapshots.set(snapshot.snapshotId, snapshot);
     else
       logger.error(
-        { file: name, place: await setAside(directory, [name]) },
+        { file: name, folder: await setAside(directory, [name]) },
         'snapshot cannot be read: it is set aside',
       );
   }

@@ -3,13 +3,13 @@ import { printable } from '@soulbox/envd-client';
 import { detect, equallySure, fullTemplate, getRuntime, parseVersion, runs } from '@soulbox/runtimes';
 import type { Detection, Language, RuntimeName, Sight } from '@soulbox/runtimes';
 import type { KnownSandbox } from '../registry/table.ts';
-import type { Place } from './run-session.ts';
+import type { RunSession } from './run-session.ts';
 
 /** `java --version` starts a virtual machine. */
 const versionTimeoutMs = 15_000;
 const maxVersionBytes = 4096;
 /** Names of a folder that an error repeats. */
-const namesShown = 12;
+const namesQuoted = 12;
 
 /**
  * The versions that were found in a sandbox. What was not found is looked for again: somebody may have installed it.
@@ -18,20 +18,20 @@ const namesShown = 12;
 const known = new WeakMap<KnownSandbox, Map<RuntimeName, string>>();
 
 /** The version of a runtime in the sandbox; undefined when it is not there. */
-export async function findVersion(place: Place, name: RuntimeName): Promise<string | undefined> {
-  const versions = known.get(place.sandbox) ?? new Map<RuntimeName, string>();
-  known.set(place.sandbox, versions);
-  const found = versions.get(name) ?? (await askVersion(place, name));
+export async function findVersion(session: RunSession, name: RuntimeName): Promise<string | undefined> {
+  const versions = known.get(session.sandbox) ?? new Map<RuntimeName, string>();
+  known.set(session.sandbox, versions);
+  const found = versions.get(name) ?? (await askVersion(session, name));
   if (found !== undefined) versions.set(name, found);
   return found;
 }
 
-async function askVersion(place: Place, name: RuntimeName): Promise<string | undefined> {
+async function askVersion(session: RunSession, name: RuntimeName): Promise<string | undefined> {
   const [command, ...args] = getRuntime(name).versionCommand;
   let text = '';
   try {
-    const { exitCode } = await place.programs.run(
-      { command, args, user: place.user, timeoutMs: versionTimeoutMs },
+    const { exitCode } = await session.programs.run(
+      { command, args, user: session.user, timeoutMs: versionTimeoutMs },
       (_channel, bytes) => {
         if (text.length < maxVersionBytes) text += Buffer.from(bytes).toString('latin1');
       },
@@ -44,27 +44,27 @@ async function askVersion(place: Place, name: RuntimeName): Promise<string | und
 }
 
 /** What the caller said about it. */
-export interface Wish {
+export interface RunChoice {
   readonly runtime: RuntimeName | undefined;
   readonly language: Language | undefined;
 }
 
 /** The runtime for what was looked at. Throws `runtime_not_found` and `runtime_not_installed`, which say what to do. */
-export async function chooseRuntime(place: Place, sight: Sight, wish: Wish): Promise<Detection> {
-  const candidates = wish.runtime === undefined ? equallySure(detect(sight)) : [asAsked(wish.runtime, sight)];
+export async function chooseRuntime(session: RunSession, sight: Sight, request: RunChoice): Promise<Detection> {
+  const candidates = request.runtime === undefined ? equallySure(detect(sight)) : [asAsked(request.runtime, sight)];
   const [first, ...others] = candidates;
   if (first === undefined) throw notFound(sight);
   // Whether it is there shows when it is started; asking beforehand would cost every run a process.
   if (others.length === 0 && needsNoVersion(first)) return first;
   const tried: string[] = [];
   for (const candidate of candidates) {
-    const version = await findVersion(place, candidate.runtime);
+    const version = await findVersion(session, candidate.runtime);
     const runtime = getRuntime(candidate.runtime);
     if (version !== undefined && runs(runtime, candidate.language, version === 'unknown' ? undefined : version))
       return candidate;
     tried.push(version === undefined ? `no ${candidate.runtime}` : `${candidate.runtime} ${version}`);
   }
-  throw notInstalled(place, candidates, tried);
+  throw notInstalled(session, candidates, tried);
 }
 
 function needsNoVersion({ runtime, language }: Detection): boolean {
@@ -82,7 +82,7 @@ function asAsked(name: RuntimeName, sight: Sight): Detection {
 
 function notFound({ fileName, firstLine, folder }: Sight): SoulBoxError {
   const names = [...folder.names].sort();
-  const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : '';
+  const more = names.length > namesQuoted ? ` and ${names.length - namesQuoted} more` : '';
   const seen =
     fileName !== undefined
       ? `the name ${JSON.stringify(fileName.slice(0, 80))} and the first line`
@@ -90,13 +90,17 @@ function notFound({ fileName, firstLine, folder }: Sight): SoulBoxError {
         ? 'the first line of the code'
         : names.length === 0
           ? 'the empty folder'
-          : `the folder that contains ${printable(names.slice(0, namesShown).join(', ').slice(0, 200))}${more}`;
+          : `the folder that contains ${printable(names.slice(0, namesQuoted).join(', ').slice(0, 200))}${more}`;
   return new SoulBoxError('runtime_not_found', `No runtime could be detected from ${seen}. Specify the language.`);
 }
 
-export function notInstalled(place: Place, candidates: readonly Detection[], tried: readonly string[]): SoulBoxError {
+export function notInstalled(
+  session: RunSession,
+  candidates: readonly Detection[],
+  tried: readonly string[],
+): SoulBoxError {
   const language = candidates[0]?.language ?? 'it';
-  const { templateId, tenant } = place.sandbox.record;
+  const { templateId, tenant } = session.sandbox.record;
   const found = tried.length === 0 ? '' : ` It has ${tried.join(', ')}.`;
   const needed = candidates.map((candidate) => nameWithSince(candidate)).join(' or ');
   const isOffered = candidates.some((one) => !fullTemplate.lacks.some((lacking) => lacking === one.runtime));

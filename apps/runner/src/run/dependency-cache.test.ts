@@ -9,7 +9,7 @@ import type { BlobStore } from '@soulbox/storage';
 import type { DiskFigures } from '../disk-budget/budget.ts';
 import { openDependencyCache } from './dependency-cache.ts';
 import type { DependencyCache, Kept } from './dependency-cache.ts';
-import type { Place } from './run-session.ts';
+import type { RunSession } from './run-session.ts';
 
 const hour = 3_600_000;
 let cleanup: AsyncDisposableStack;
@@ -46,7 +46,7 @@ beforeEach(async () => {
 afterEach(() => cleanup.disposeAsync());
 
 /** A sandbox of a team in which `tar` writes `content`, and notes what it is given. */
-function placeOf(teamId: string, content = ''): Place {
+function sessionOf(teamId: string, content = ''): RunSession {
   return {
     sandbox: { record: { tenant: { teamId } } },
     user: 'user',
@@ -63,35 +63,35 @@ function placeOf(teamId: string, content = ''): Place {
         unpacked.push(`${teamId}: ${(await buffer(bytes)).toString()}`);
       },
     },
-  } as unknown as Place;
+  } as unknown as RunSession;
 }
 
 const signal = new AbortController().signal;
-const wanted = (place: Place, key = 'same project'.replace(' ', '-')): Kept => ({
-  ...{ place, key, folder: '/home/user/p', names: ['node_modules'], signal },
+const wanted = (session: RunSession, key = 'same project'.replace(' ', '-')): Kept => ({
+  ...{ session, key, folder: '/home/user/p', names: ['node_modules'], signal },
 });
 
 it('dependencies are kept while there is room for them on the host, and a run goes on without', async () => {
   const during: number[] = [];
-  const place = placeOf('ours', 'our packages');
-  const run = place.programs.run.bind(place.programs);
-  place.programs.run = async (...given) => {
+  const session = sessionOf('ours', 'our packages');
+  const run = session.programs.run.bind(session.programs);
+  session.programs.run = async (...given) => {
     during.push(heldBytes);
     return await run(...given);
   };
   hasRoom = false;
-  await cache.keep(wanted(place));
+  await cache.keep(wanted(session));
   expect([await blobs.list(''), during]).toEqual([[], []]);
   hasRoom = true;
-  await cache.keep(wanted(place));
+  await cache.keep(wanted(session));
   expect(await blobs.list('')).toHaveLength(1);
   expect([during, heldBytes]).toEqual([[256 * 2 ** 20], 0]);
 });
 
 describe('dependencies that were kept', () => {
   it('are taken by sandboxes of the same team', async () => {
-    await cache.keep(wanted(placeOf('ours', 'our packages')));
-    expect(await cache.restore(wanted(placeOf('ours')))).toBe(true);
+    await cache.keep(wanted(sessionOf('ours', 'our packages')));
+    expect(await cache.restore(wanted(sessionOf('ours')))).toBe(true);
     expect(unpacked).toEqual(['ours: our packages']);
   });
 
@@ -99,44 +99,44 @@ describe('dependencies that were kept', () => {
   it.each(['theirs', 'our', 'ours ', 'OURS', 'ours/', '../ours', ''])(
     'never reach the team %j, whose project is the very same',
     async (teamId) => {
-      await cache.keep(wanted(placeOf('ours', 'our packages, with what we put in')));
-      expect(await cache.restore(wanted(placeOf(teamId)))).toBe(false);
+      await cache.keep(wanted(sessionOf('ours', 'our packages, with what we put in')));
+      expect(await cache.restore(wanted(sessionOf(teamId)))).toBe(false);
       expect(unpacked).toEqual([]);
-      await cache.keep(wanted(placeOf(teamId, 'poison')));
-      expect(await cache.restore(wanted(placeOf('ours')))).toBe(true);
+      await cache.keep(wanted(sessionOf(teamId, 'poison')));
+      expect(await cache.restore(wanted(sessionOf('ours')))).toBe(true);
       expect(unpacked).toEqual(['ours: our packages, with what we put in']);
     },
   );
 
   it('of another project are not taken', async () => {
-    await cache.keep(wanted(placeOf('ours', 'packages')));
-    expect(await cache.restore(wanted(placeOf('ours'), 'another'))).toBe(false);
+    await cache.keep(wanted(sessionOf('ours', 'packages')));
+    expect(await cache.restore(wanted(sessionOf('ours'), 'another'))).toBe(false);
   });
 
   it('are forgotten after their time', async () => {
-    await cache.keep(wanted(placeOf('ours', 'packages')));
+    await cache.keep(wanted(sessionOf('ours', 'packages')));
     nowMs += hour;
-    expect(await cache.restore(wanted(placeOf('ours')))).toBe(true);
+    expect(await cache.restore(wanted(sessionOf('ours')))).toBe(true);
     nowMs += 1;
-    expect(await cache.restore(wanted(placeOf('ours')))).toBe(false);
-    await cache.keep(wanted(placeOf('ours', 'others'), 'another'));
+    expect(await cache.restore(wanted(sessionOf('ours')))).toBe(false);
+    await cache.keep(wanted(sessionOf('ours', 'others'), 'another'));
     expect(await blobs.list('')).toHaveLength(1);
   });
 
   it('of one team push out its own oldest, and never those of another', async () => {
-    await cache.keep(wanted(placeOf('theirs', 't'.repeat(900))));
+    await cache.keep(wanted(sessionOf('theirs', 't'.repeat(900))));
     for (let count = 0; count < 6; count++) {
       nowMs += 1;
-      await cache.keep(wanted(placeOf('ours', 'x'.repeat(900)), `project-${count}`));
+      await cache.keep(wanted(sessionOf('ours', 'x'.repeat(900)), `project-${count}`));
     }
     expect(await blobs.list('')).toHaveLength(5);
-    expect(await cache.restore(wanted(placeOf('ours'), 'project-0'))).toBe(false);
-    expect(await cache.restore(wanted(placeOf('ours'), 'project-5'))).toBe(true);
-    expect(await cache.restore(wanted(placeOf('theirs')))).toBe(true);
+    expect(await cache.restore(wanted(sessionOf('ours'), 'project-0'))).toBe(false);
+    expect(await cache.restore(wanted(sessionOf('ours'), 'project-5'))).toBe(true);
+    expect(await cache.restore(wanted(sessionOf('theirs')))).toBe(true);
   });
 
   it('are not kept when one project would take more than a quarter', async () => {
-    await cache.keep(wanted(placeOf('ours', 'x'.repeat(1001))));
+    await cache.keep(wanted(sessionOf('ours', 'x'.repeat(1001))));
     expect([await blobs.list(''), await readdir(scratchDirectory)]).toEqual([[], []]);
   });
 });

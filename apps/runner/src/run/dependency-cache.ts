@@ -8,11 +8,11 @@ import type { Clock, Logger } from '@soulbox/base';
 import type { BlobStore } from '@soulbox/storage';
 import { whileRoom } from '../disk-budget/host-work.ts';
 import type { HostRoom } from '../disk-budget/host-work.ts';
-import type { Place } from './run-session.ts';
+import type { RunSession } from './run-session.ts';
 
 /** What is kept of one project, and where in the sandbox it lies. */
 export interface Kept {
-  readonly place: Place;
+  readonly session: RunSession;
   /** Of `prepareProject`: it holds the team. */
   readonly key: string;
   /** Absolute path of the project. */
@@ -76,13 +76,13 @@ export async function openDependencyCache(options: DependencyCacheOptions): Prom
   }
 
   return {
-    async restore({ place, key, folder, signal }) {
+    async restore({ session, key, folder, signal }) {
       try {
-        const found = (await entries(`${teamOf(place)}/${key}/`)).find(
+        const found = (await entries(`${teamOf(session)}/${key}/`)).find(
           ({ createdAtMs }) => createdAtMs >= clock.now() - maxAgeMs,
         );
         if (found === undefined) return false;
-        if (await unpack(blobs, found, place, folder, signal)) return true;
+        if (await unpack(blobs, found, session, folder, signal)) return true;
         logger.warn({ blobKey: found.blobKey }, 'kept dependencies were damaged and are removed');
         await blobs.delete(found.blobKey);
       } catch (error) {
@@ -91,15 +91,15 @@ export async function openDependencyCache(options: DependencyCacheOptions): Prom
       }
       return false;
     },
-    async keep({ place, key, folder, names, signal }) {
+    async keep({ session, key, folder, names, signal }) {
       const path = join(scratchDirectory, randomId(16));
       try {
         const what = 'Keeping dependencies';
         const digest = await whileRoom(options.disks, { what, signal }, async (still) => {
-          return await pack(path, Math.floor(limitBytes / entryShare), { place, folder, names, signal: still });
+          return await pack(path, Math.floor(limitBytes / entryShare), { session, folder, names, signal: still });
         });
         if (digest === undefined) return;
-        const team = teamOf(place);
+        const team = teamOf(session);
         await blobs.putFile(`${team}/${key}/${digest}-${clock.now()}`, path);
         await trim(team);
       } catch (error) {
@@ -113,7 +113,7 @@ export async function openDependencyCache(options: DependencyCacheOptions): Prom
 }
 
 /** A team's id may hold anything; its digest is a part of a blob's key. */
-function teamOf({ sandbox }: Place): string {
+function teamOf({ sandbox }: RunSession): string {
   return createHash('sha256').update(sandbox.record.tenant.teamId).digest('hex').slice(0, 32);
 }
 
@@ -128,11 +128,11 @@ function entryOf({ key, sizeBytes }: { key: string; sizeBytes: number }): Entry[
 async function pack(
   path: string,
   maxBytes: number,
-  { place, folder, names, signal }: Pick<Kept, 'place' | 'folder' | 'names' | 'signal'>,
+  { session, folder, names, signal }: Pick<Kept, 'session' | 'folder' | 'names' | 'signal'>,
 ): Promise<string | undefined> {
   const present = await Promise.all(
     names.map(async (name) => {
-      const found = await place.files.stat(posix.join(folder, name)).catch(() => undefined);
+      const found = await session.files.stat(posix.join(folder, name)).catch(() => undefined);
       return found?.kind === 'folder' ? [name] : [];
     }),
   );
@@ -144,12 +144,12 @@ async function pack(
   const program = {
     command: 'tar',
     args: ['--create', '--file=-', `--directory=${folder}`, '--', ...present.flat()],
-    user: place.user,
+    user: session.user,
     timeoutMs: unpackTimeoutMs,
     signal: AbortSignal.any([signal, tooLarge.signal]),
   };
   try {
-    const { exitCode } = await place.programs.run(program, async (channel, bytes) => {
+    const { exitCode } = await session.programs.run(program, async (channel, bytes) => {
       if (channel === 'stderr' || tooLarge.signal.aborted) return;
       size += bytes.length;
       if (size > maxBytes) {
@@ -171,7 +171,7 @@ async function pack(
 async function unpack(
   blobs: BlobStore,
   { blobKey, digest }: Entry,
-  place: Place,
+  session: RunSession,
   folder: string,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -180,12 +180,12 @@ async function unpack(
   const archive = `/tmp/.soulbox-dependencies-${randomId(16)}`;
   try {
     const hash = createHash('sha256');
-    await place.programs.upload(archive, hashed(content, hash), { user: place.user, signal });
+    await session.programs.upload(archive, hashed(content, hash), { user: session.user, signal });
     if (hash.digest('hex') !== digest) return false;
-    const { exitCode, status } = await place.programs.run({
+    const { exitCode, status } = await session.programs.run({
       command: 'tar',
       args: ['--extract', '--no-same-owner', `--file=${archive}`, `--directory=${folder}`],
-      user: place.user,
+      user: session.user,
       timeoutMs: unpackTimeoutMs,
       signal,
     });
@@ -197,7 +197,7 @@ async function unpack(
     return true;
   } finally {
     content.destroy();
-    await place.files.remove(archive).catch(() => undefined);
+    await session.files.remove(archive).catch(() => undefined);
   }
 }
 

@@ -3,15 +3,15 @@ import type { Program, ProgramEnd } from '@soulbox/envd-client';
 import type { Detection, Execution } from '@soulbox/runtimes';
 import { notInstalled } from './choose.ts';
 import type { Emit } from './event-stream.ts';
-import type { RunWish } from './run-request.ts';
+import type { RunRequest } from './run-request.ts';
 import { launched, launcherProgram, maxReportBytes, parseReport } from './launcher.ts';
 import type { LaunchReport } from './launcher.ts';
-import type { Place } from './run-session.ts';
+import type { RunSession } from './run-session.ts';
 import type { Outcome, RunEvent } from './run-event.ts';
 
 export interface Running {
-  readonly place: Place;
-  readonly wish: RunWish;
+  readonly session: RunSession;
+  readonly request: RunRequest;
   readonly cwd: string;
   readonly detection: Detection;
   readonly execution: Execution;
@@ -27,21 +27,21 @@ const envdGraceMs = 5000;
 
 /** Runs the program to its end. What it prints is emitted as it comes. */
 export async function execute(running: Running, emit: Emit<RunEvent>): Promise<Outcome> {
-  const { place, wish, left, reportPath } = running;
-  const hasLauncher = await place.hasLauncher;
-  if (!hasLauncher && wish.memoryMb !== 0) {
+  const { session, request, left, reportPath } = running;
+  const hasLauncher = await session.hasLauncher;
+  if (!hasLauncher && request.memoryMb !== 0) {
     throw new SoulBoxError(
       'capability_missing',
       `A memory limit requires ${launcherProgram}, which this sandbox does not have.`,
     );
   }
   const overtime = new AbortController();
-  const limitMs = wish.timeoutMs + (hasLauncher ? launcherGraceMs : 0);
+  const limitMs = request.timeoutMs + (hasLauncher ? launcherGraceMs : 0);
   const timer = setTimeout(() => overtime.abort(), limitMs);
   const output = { stdout: 0, stderr: 0 };
   const startedAt = performance.now();
   try {
-    const end = await place.programs.run(
+    const end = await session.programs.run(
       {
         ...programOf(running, hasLauncher ? reportPath : undefined),
         timeoutMs: limitMs + envdGraceMs,
@@ -49,49 +49,49 @@ export async function execute(running: Running, emit: Emit<RunEvent>): Promise<O
         onStart: async (pid) => await emit({ kind: 'started', pid }),
       },
       async (channel, bytes) => {
-        const room = Math.max(0, wish.outputLimitBytes - output[channel]);
+        const room = Math.max(0, request.outputLimitBytes - output[channel]);
         output[channel] += bytes.length;
         if (room > 0) await emit({ kind: channel, bytes: bytes.subarray(0, room) });
       },
     );
     const executeMs = performance.now() - startedAt;
-    const report = hasLauncher ? await readReport(place, reportPath) : undefined;
-    if (report !== undefined && report.errno !== 0) throw notInstalled(place, [running.detection], []);
+    const report = hasLauncher ? await readReport(session, reportPath) : undefined;
+    if (report !== undefined && report.errno !== 0) throw notInstalled(session, [running.detection], []);
     return {
       ...endOf(end),
       timedOut: report?.timedOut === true || overtime.signal.aborted,
       memoryExceeded: report?.memoryExceeded ?? false,
-      stdoutTruncated: output.stdout > wish.outputLimitBytes,
-      stderrTruncated: output.stderr > wish.outputLimitBytes,
+      stdoutTruncated: output.stdout > request.outputLimitBytes,
+      stderrTruncated: output.stderr > request.outputLimitBytes,
       executeMs,
       peakMemoryBytes: report?.peakBytes ?? 0,
     };
   } catch (error) {
     // envd does not find the program.
     const isMissing = !hasLauncher && error instanceof SoulBoxError && error.reason === 'bad_request';
-    throw isMissing ? notInstalled(place, [running.detection], []) : error;
+    throw isMissing ? notInstalled(session, [running.detection], []) : error;
   } finally {
     clearTimeout(timer);
   }
 }
 
-function programOf({ place, wish, cwd, execution }: Running, reportPath: string | undefined): Program {
+function programOf({ session, request, cwd, execution }: Running, reportPath: string | undefined): Program {
   const [command, ...args] = execution.command;
   const start =
     reportPath === undefined
       ? { command, args }
-      : launched(execution.command, reportPath, { timeoutMs: wish.timeoutMs, memoryMb: wish.memoryMb });
+      : launched(execution.command, reportPath, { timeoutMs: request.timeoutMs, memoryMb: request.memoryMb });
   return {
     ...start,
-    env: { ...execution.env, ...wish.env },
+    env: { ...execution.env, ...request.env },
     cwd,
-    user: place.user,
-    ...(wish.stdin === undefined ? {} : { stdin: wish.stdin }),
+    user: session.user,
+    ...(request.stdin === undefined ? {} : { stdin: request.stdin }),
   };
 }
 
-async function readReport(place: Place, path: string): Promise<LaunchReport | undefined> {
-  const bytes = await place.files.read(path, maxReportBytes).catch(() => undefined);
+async function readReport(session: RunSession, path: string): Promise<LaunchReport | undefined> {
+  const bytes = await session.files.read(path, maxReportBytes).catch(() => undefined);
   return bytes === undefined ? undefined : parseReport(bytes.toString('latin1'));
 }
 

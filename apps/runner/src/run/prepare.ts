@@ -6,7 +6,7 @@ import { getRuntime } from '@soulbox/runtimes';
 import type { Folder, Preparation, RuntimeName } from '@soulbox/runtimes';
 import { findVersion } from './choose.ts';
 import type { DependencyCache } from './dependency-cache.ts';
-import type { Place } from './run-session.ts';
+import type { RunSession } from './run-session.ts';
 
 /** Where a project's dependencies came from. */
 export type Dependencies = 'none' | 'skipped' | 'present' | 'cache' | 'installed';
@@ -22,7 +22,7 @@ const stampFile = '.soulbox/prepared';
 const keyVersion = 1;
 
 export interface PrepareOptions {
-  readonly place: Place;
+  readonly session: RunSession;
   readonly runtime: RuntimeName;
   readonly project: { readonly path: string; readonly folder: Folder };
   readonly cache: DependencyCache | undefined;
@@ -40,14 +40,14 @@ export async function prepareProject(options: PrepareOptions): Promise<Dependenc
     await install(options, preparation);
     return 'installed';
   }
-  const { place, project, cache } = options;
+  const { session, project, cache } = options;
   const stampPath = posix.join(project.path, stampFile);
-  const stamp = await place.files.read(stampPath, key.length).catch(() => undefined);
+  const stamp = await session.files.read(stampPath, key.length).catch(() => undefined);
   if (stamp?.toString('latin1') === key) return 'present';
-  const target = { place, key, folder: project.path, names: preparation.results, signal: options.signal };
+  const target = { session, key, folder: project.path, names: preparation.results, signal: options.signal };
   const isRestored = (await cache?.restore(target)) ?? false;
   if (!isRestored) await install(options, preparation);
-  await place.programs.upload(stampPath, Buffer.from(key), { user: place.user, signal: options.signal });
+  await session.programs.upload(stampPath, Buffer.from(key), { user: session.user, signal: options.signal });
   if (isRestored) return 'cache';
   await cache?.keep(target);
   return 'installed';
@@ -55,30 +55,30 @@ export async function prepareProject(options: PrepareOptions): Promise<Dependenc
 
 /** Everything that decides what an installation gives. Undefined for one that is made anew each time. */
 async function keyOf(
-  { place, runtime, project }: PrepareOptions,
+  { session, runtime, project }: PrepareOptions,
   preparation: Preparation,
 ): Promise<string | undefined> {
   if (preparation.results.length === 0) return undefined;
   const names = preparation.decidedBy.filter((name) => project.folder.names.has(name));
   const files = await Promise.all(
     names.map(async (name) => {
-      const content = await place.files.read(posix.join(project.path, name), maxLockBytes);
+      const content = await session.files.read(posix.join(project.path, name), maxLockBytes);
       return content.length >= maxLockBytes ? undefined : [name, createHash('sha256').update(content).digest('hex')];
     }),
   );
   if (files.includes(undefined)) return undefined;
-  const { templateId, tenant } = place.sandbox.record;
-  const version = await findVersion(place, runtime);
+  const { templateId, tenant } = session.sandbox.record;
+  const version = await findVersion(session, runtime);
   const parts = [keyVersion, tenant.teamId, templateId, runtime, version, process.arch, preparation.commands, files];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
-async function install({ place, project, onLog, signal }: PrepareOptions, preparation: Preparation): Promise<void> {
+async function install({ session, project, onLog, signal }: PrepareOptions, preparation: Preparation): Promise<void> {
   const deadline = Date.now() + installTimeoutMs;
   for (const [command, ...args] of preparation.commands) {
     let tail = '';
-    const program = { command, args, env: preparation.env, cwd: project.path, user: place.user, signal };
-    const end = await place.programs
+    const program = { command, args, env: preparation.env, cwd: project.path, user: session.user, signal };
+    const end = await session.programs
       .run({ ...program, timeoutMs: Math.max(1, deadline - Date.now()) }, async (_channel, bytes) => {
         tail = `${tail}${Buffer.from(bytes).toString('utf8')}`.slice(-tailChars);
         await onLog(bytes);

@@ -9,9 +9,9 @@ import type { RunContext } from './context.ts';
 import type { Emit } from './event-stream.ts';
 import { execute } from './execute.ts';
 import type { RunEvent } from './run-event.ts';
-import type { RunWish } from './run-request.ts';
+import type { RunRequest } from './run-request.ts';
 import { inspectCode, inspectFile, inspectProject } from './inspect.ts';
-import type { Place } from './run-session.ts';
+import type { RunSession } from './run-session.ts';
 import { getFile, getFolder, openRunSession, pathFrom } from './run-session.ts';
 import { prepareProject } from './prepare.ts';
 import type { Dependencies } from './prepare.ts';
@@ -33,23 +33,23 @@ interface Subject {
  */
 export async function runProgram(
   context: RunContext,
-  wish: RunWish,
+  request: RunRequest,
   emit: Emit<RunEvent>,
   left: AbortSignal,
 ): Promise<void> {
-  const { sandboxId } = wish;
+  const { sandboxId } = request;
   await context.router.wake(sandboxId);
   const sandbox = context.table.getRunning(sandboxId);
   using _use = context.activity.enter(sandboxId);
-  using place = openRunSession(sandbox, wish.user);
+  using session = openRunSession(sandbox, request.user);
   const gone = new AbortController();
   const stopListening = context.router.onGone((goneId) => {
     if (goneId !== sandboxId) return;
     gone.abort();
-    place[Symbol.dispose]();
+    session[Symbol.dispose]();
   });
   try {
-    await runIn(context, place, wish, emit, left);
+    await runIn(context, session, request, emit, left);
   } catch (error) {
     throw gone.signal.aborted ? await goneError(context, sandboxId, error) : error;
   } finally {
@@ -59,50 +59,58 @@ export async function runProgram(
 
 async function runIn(
   context: RunContext,
-  place: Place,
-  wish: RunWish,
+  session: RunSession,
+  request: RunRequest,
   emit: Emit<RunEvent>,
   left: AbortSignal,
 ): Promise<void> {
   const startedAt = performance.now();
-  const subject = await lookAt(place, wish, left);
+  const subject = await inspectSubject(session, request, left);
   const reportPath = `/tmp/.soulbox-run-${randomId(24)}`;
   try {
     const detectMs = performance.now() - startedAt;
     await emit({ kind: 'detected', detection: subject.detection });
     const preparedAt = performance.now();
-    const dependencies = await prepare(context, place, wish, subject, emit, left);
+    const dependencies = await prepare(context, session, request, subject, emit, left);
     const prepareMs = performance.now() - preparedAt;
     const { cwd } = subject;
     const outcome = await execute(
-      { place, wish, cwd, detection: subject.detection, execution: executionOf(subject, wish), left, reportPath },
+      {
+        session,
+        request,
+        cwd,
+        detection: subject.detection,
+        execution: executionOf(subject, request),
+        left,
+        reportPath,
+      },
       emit,
     );
     await emit({ kind: 'done', outcome, dependencies, detectMs, prepareMs });
-    context.logBook.write(wish.sandboxId, 'program run', { runtime: subject.detection.runtime });
+    context.logBook.write(request.sandboxId, 'program run', { runtime: subject.detection.runtime });
   } finally {
     const written = [reportPath, subject.written].filter((path) => path !== undefined);
-    await Promise.all(written.map(async (path) => await place.files.remove(path).catch(() => undefined)));
+    await Promise.all(written.map(async (path) => await session.files.remove(path).catch(() => undefined)));
   }
 }
 
-async function lookAt(place: Place, wish: RunWish, left: AbortSignal): Promise<Subject> {
-  const base = await getFolder(place.files, wish.cwd);
-  const { kind, value } = wish.subject;
-  if (kind === 'code') return await writeCode(place, wish, base, left);
+async function inspectSubject(session: RunSession, request: RunRequest, left: AbortSignal): Promise<Subject> {
+  const base = await getFolder(session.files, request.cwd);
+  const { kind, value } = request.subject;
+  if (kind === 'code') return await writeCode(session, request, base, left);
   if (kind === 'file') {
-    const file = await getFile(place.files, pathFrom(base, value));
-    const detection = await chooseRuntime(place, await inspectFile(place.files, file, wish.language), wish);
-    checkPermissions(detection, wish);
-    return { detection, file, project: undefined, cwd: cwdOf(wish, base, posix.dirname(file)), written: undefined };
+    const file = await getFile(session.files, pathFrom(base, value));
+    const detection = await chooseRuntime(session, await inspectFile(session.files, file, request.language), request);
+    checkPermissions(detection, request);
+    return { detection, file, project: undefined, cwd: cwdOf(request, base, posix.dirname(file)), written: undefined };
   }
-  return await lookAtWhole(place, wish, base);
+  return await inspectWhole(session, request, base);
 }
 
-async function writeCode(place: Place, wish: RunWish, base: string, left: AbortSignal): Promise<Subject> {
-  const code = wish.subject.value;
-  const detection = await chooseRuntime(place, inspectCode(code, wish.language), wish);
-  checkPermissions(detection, wish);
+async function writeCode(session: RunSession, request: RunRequest, base: string, left: AbortSignal): Promise<Subject> {
+  const code = request.subject.value;
+  const detection = await chooseRuntime(session, inspectCode(code, request.language), request);
+  checkPermissions(detection, request);
   const codeFile = getRuntime(detection.runtime).codeFile(detection.language);
   if (codeFile === undefined) {
     throw new SoulBoxError(
@@ -114,36 +122,38 @@ async function writeCode(place: Place, wish: RunWish, base: string, left: AbortS
   const isBeside = codeFile.place === 'beside';
   const written = isBeside ? posix.join(base, `${own}${codeFile.name}`) : `/tmp/${own}`;
   const file = isBeside ? written : `${written}/${codeFile.name}`;
-  await place.programs.upload(file, Buffer.from(code), { user: place.user, signal: left });
+  await session.programs.upload(file, Buffer.from(code), { user: session.user, signal: left });
   return { detection, file, project: undefined, cwd: base, written };
 }
 
-async function lookAtWhole(place: Place, wish: RunWish, base: string): Promise<Subject> {
-  const path = await getFolder(place.files, pathFrom(base, wish.subject.value));
-  const file = wish.entry === undefined ? undefined : await entryFile(place, path, wish.entry);
-  const whole = await inspectProject(place.files, path, wish.language);
+async function inspectWhole(session: RunSession, request: RunRequest, base: string): Promise<Subject> {
+  const path = await getFolder(session.files, pathFrom(base, request.subject.value));
+  const file = request.entry === undefined ? undefined : await entryFile(session, path, request.entry);
+  const whole = await inspectProject(session.files, path, request.language);
   // The name of the entry says more than the folder, which may hold several languages.
   const sight =
-    file === undefined ? whole : { ...(await inspectFile(place.files, file, wish.language)), folder: whole.folder };
-  const detection = await chooseRuntime(place, sight, wish);
-  checkPermissions(detection, wish);
+    file === undefined
+      ? whole
+      : { ...(await inspectFile(session.files, file, request.language)), folder: whole.folder };
+  const detection = await chooseRuntime(session, sight, request);
+  checkPermissions(detection, request);
   const project = { path, folder: whole.folder };
-  return { detection, file, project, cwd: cwdOf(wish, base, path), written: undefined };
+  return { detection, file, project, cwd: cwdOf(request, base, path), written: undefined };
 }
 
-async function entryFile(place: Place, project: string, entry: string): Promise<string> {
+async function entryFile(session: RunSession, project: string, entry: string): Promise<string> {
   const path = posix.resolve(project, entry);
   if (!path.startsWith(project === '/' ? '/' : `${project}/`))
     throw new SoulBoxError('bad_path', 'The entry is outside the project.');
-  return await getFile(place.files, path);
+  return await getFile(session.files, path);
 }
 
-function cwdOf(wish: RunWish, base: string, otherwise: string): string {
-  return wish.cwd === '' ? otherwise : base;
+function cwdOf(request: RunRequest, base: string, otherwise: string): string {
+  return request.cwd === '' ? otherwise : base;
 }
 
 /** What nobody enforces is refused: whoever sends a permission believes in the lack of all others. */
-function checkPermissions({ runtime }: Detection, { permissions }: RunWish): void {
+function checkPermissions({ runtime }: Detection, { permissions }: RunRequest): void {
   if (Object.keys(permissions).length === 0 || getRuntime(runtime).features.permissions === 'explicit') return;
   throw new SoulBoxError(
     'bad_request',
@@ -153,28 +163,28 @@ function checkPermissions({ runtime }: Detection, { permissions }: RunWish): voi
 
 async function prepare(
   { dependencies }: RunContext,
-  place: Place,
-  wish: RunWish,
+  session: RunSession,
+  request: RunRequest,
   { detection, project }: Subject,
   emit: Emit<RunEvent>,
   left: AbortSignal,
 ): Promise<Dependencies> {
   if (project === undefined) return 'none';
-  if (!wish.install) return 'skipped';
+  if (!request.install) return 'skipped';
   return await prepareProject({
-    place,
+    session,
     runtime: detection.runtime,
     project,
-    cache: wish.shareDependencies ? dependencies : undefined,
+    cache: request.shareDependencies ? dependencies : undefined,
     onLog: async (text) => await emit({ kind: 'log', text }),
     signal: left,
   });
 }
 
-function executionOf({ detection, file, project }: Subject, wish: RunWish): Execution {
-  const memoryMb = wish.memoryMb === 0 ? undefined : wish.memoryMb;
+function executionOf({ detection, file, project }: Subject, request: RunRequest): Execution {
+  const memoryMb = request.memoryMb === 0 ? undefined : request.memoryMb;
   const { language, runtime } = detection;
-  const task = { language, file, project, args: wish.args, memoryMb, permissions: wish.permissions };
+  const task = { language, file, project, args: request.args, memoryMb, permissions: request.permissions };
   const execution = getRuntime(runtime).execute(task);
   if (execution !== undefined) return execution;
   const names = [...(project?.folder ?? emptyFolder).names].sort().slice(0, 12).join(', ').slice(0, 200);

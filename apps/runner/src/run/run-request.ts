@@ -1,7 +1,7 @@
 import type { Language, Permissions, RuntimeName } from '@soulbox/runtimes';
 
 /** A run as it was asked for, checked. */
-export interface RunWish {
+export interface RunRequest {
   readonly sandboxId: string;
   readonly subject: { readonly kind: 'code' | 'file' | 'project'; readonly value: string };
   /** Of a project. */

@@ -7,7 +7,7 @@ import { launcherProgram } from './launcher.ts';
 import type { RunningSandbox } from '../registry/table.ts';
 
 /** Where a program is run: one user in one sandbox. Disposed, nothing reaches it any more. */
-export interface Place extends Disposable {
+export interface RunSession extends Disposable {
   readonly sandbox: RunningSandbox;
   readonly files: Files;
   readonly programs: Programs;
@@ -16,7 +16,7 @@ export interface Place extends Disposable {
   readonly hasLauncher: Promise<boolean>;
 }
 
-export function openRunSession(sandbox: RunningSandbox, wantedUser: string): Place {
+export function openRunSession(sandbox: RunningSandbox, wantedUser: string): RunSession {
   const { envdAccessToken, settings } = sandbox.record.tenant;
   const user = wantedUser === '' ? settings.defaultUser : wantedUser;
   const way = createClosableDial(sandbox.live.dial);

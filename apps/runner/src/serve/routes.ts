@@ -210,9 +210,9 @@ export function addRunnerRoutes(router: ConnectRouter, context: ServeContext): v
 
     async *runProgram(request, handler) {
       try {
-        const wish = runFromMessage(request);
+        const wanted = runFromMessage(request);
         const gone = AbortSignal.any([handler.signal, context.stopping]);
-        const events = streamOf<RunEvent>(async (emit, left) => await runProgram(context, wish, emit, left), gone);
+        const events = streamOf<RunEvent>(async (emit, left) => await runProgram(context, wanted, emit, left), gone);
         for await (const event of events) yield runEventToMessage(event);
       } catch (thrown) {
         throw translated(thrown);

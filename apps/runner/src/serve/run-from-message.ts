@@ -2,12 +2,12 @@ import { SoulBoxError } from '@soulbox/base';
 import type { RunProgramRequest } from '@soulbox/contract/runner';
 import { languages, permissionNames, runtimeNames } from '@soulbox/runtimes';
 import type { Permissions } from '@soulbox/runtimes';
-import type { RunWish } from '../run/run-request.ts';
+import type { RunRequest } from '../run/run-request.ts';
 
 /** The longest that one run may take: a day. */
 const maxTimeoutMs = 86_400_000;
 
-export function runFromMessage(request: RunProgramRequest): RunWish {
+export function runFromMessage(request: RunProgramRequest): RunRequest {
   const { subject, input, timeoutMs } = request;
   if (subject.case === undefined)
     throw new SoulBoxError('bad_request', 'The request does not contain anything to run.');

@@ -21,12 +21,12 @@ import { createAdmission } from '../registry/admission.ts';
 import { createBackground } from '../background.ts';
 import { openSnapshotStore } from '../registry/snapshot-store.ts';
 import { endSandbox } from '../operations/end.ts';
-import { readGround } from '../processes/ground.ts';
+import { readRootIdentity } from '../processes/sandbox-disk.ts';
 import { runtimeNameOf } from '../processes/sandbox-host.ts';
 import type { SandboxHost } from '../processes/sandbox-host.ts';
 import { keepAllWhileUnreadable } from '../registry/keep-all-checkpoints.ts';
 import { createReferences } from '../registry/references.ts';
-import { letGo, startProcesses } from '../processes/start-processes.ts';
+import { disconnect, startProcesses } from '../processes/start-processes.ts';
 import { createLogBook } from '../processes/log-book.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { createRecordStore, plainLifecycle } from '../registry/record.ts';
@@ -112,7 +112,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
   cleanup.use(parts.context.background);
   cleanup.defer(() => {
     stop.abort();
-    for (const sandbox of parts.context.table.all()) letGo(sandbox);
+    for (const sandbox of parts.context.table.all()) disconnect(sandbox);
   });
 
   const { table } = parts.context;
@@ -233,7 +233,7 @@ function createRecord(
     ...{ slot: record.slot ?? host.slots.take(), templateId: 'base', driver: 'container', generation: 'first' },
     ...{ runtimeName: runtimeNameOf(host), hostToken: randomBytes(8).toString('hex') },
     ...{ cpuCount: 1, memoryMb: 128, diskMb: 64, layers: [], disk: 'new', pagesFrom: '', waitsForRoom: false },
-    ground: readGround(host.runtime.directory),
+    ground: readRootIdentity(host.runtime.directory),
     ...record,
     tenant: {
       ...{ teamId: 'team', alias: 'base', startedAtMs: startMs, endAtMs: startMs + 60_000, metadata: {} },

@@ -133,7 +133,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     },
     async checkpoint({ sandboxId }, directory) {
       note('checkpoint', sandboxId);
-      if (!getGuest(sandboxId).frozen) throw new Error(`${sandboxId} does not stand still`);
+      if (!getGuest(sandboxId).frozen) throw new Error(`${sandboxId} is not frozen`);
       await writeFile(join(directory, 'pages-1.img'), `memory of ${sandboxId}`);
       await writeFile(join(directory, 'core-1.img'), `processes of ${sandboxId}`);
     },

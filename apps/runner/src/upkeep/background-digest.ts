@@ -1,7 +1,7 @@
 import type { StampedDisk } from '@soulbox/checkpoints';
 import type { OperationContext } from '../operations/operation-context.ts';
 import type { SandboxRecord } from '../registry/record.ts';
-import { digestAtLeisure } from '../processes/kept-disk.ts';
+import { digestAtLeisure } from '../processes/sandbox-disk.ts';
 
 /** A sandbox that wakes sooner costs no reading. */
 const asleepForMs = 15_000;
@@ -9,7 +9,7 @@ const asleepForMs = 15_000;
 /** What is done for sandboxes that have been paused for a while, when nobody waits for it. */
 export interface BackgroundDigest {
   /** Begins with the next of them, if none is under way: reads its large disk, so that its digests are known. */
-  goOn(): void;
+  startNext(): void;
   /**
    * Reads what is left to read, for a server that stops: the data folder may be copied then, and of a copy of a disk nothing is known
    * but its digests. Gives up after a minute. Never throws.
@@ -61,7 +61,7 @@ export function createBackgroundDigest(context: OperationContext): BackgroundDig
         });
       }
     },
-    goOn() {
+    startNext() {
       const next = isBusy ? undefined : findNext();
       if (next !== undefined) background.start(async (stopping) => await work(...next, stopping));
     },

@@ -6,7 +6,7 @@ import { recoverSandboxes } from './recover.ts';
 import { createRouter } from '../serve/router.ts';
 import { pauseSandbox } from '../operations/pause/pause.ts';
 import type { RunningSandbox } from '../registry/table.ts';
-import { goOnWithRoom, stopForRoom } from './brake.ts';
+import { thawWithRoom, stopForRoom } from './brake.ts';
 
 let bench: OperationBench;
 let sandbox: RunningSandbox;
@@ -41,15 +41,15 @@ test('the gateway knows that nothing in it would answer', async () => {
   expect(router.find(sandboxId)).toMatchObject({ state: 'running', waitsForRoom: false });
   await stopForRoom(bench.context, sandboxId);
   expect(router.find(sandboxId)).toMatchObject({ state: 'running', waitsForRoom: true });
-  await goOnWithRoom(bench.context, sandboxId);
+  await thawWithRoom(bench.context, sandboxId);
   expect(router.find(sandboxId)).toMatchObject({ waitsForRoom: false });
 });
 
 test('it goes on, once, and that is told too', async () => {
   await stopForRoom(bench.context, sandboxId);
   await stopForRoom(bench.context, sandboxId);
-  await goOnWithRoom(bench.context, sandboxId);
-  await goOnWithRoom(bench.context, sandboxId);
+  await thawWithRoom(bench.context, sandboxId);
+  await thawWithRoom(bench.context, sandboxId);
   expect(bench.driver.stateOf(sandboxId)).toBe('running');
   expect(await bench.readRecord(sandboxId)).toMatchObject({ cause: 'host_disk_free', waitsForRoom: false });
   expect(told()).toEqual(['host_disk_full', 'host_disk_free']);
@@ -90,6 +90,6 @@ test('the next server keeps it stopped, and lets it go on when there is room', a
   await recoverSandboxes(bench.context, { put: () => undefined } as never);
   expect(bench.driver.stateOf(sandboxId)).toBe('frozen');
   expect(await isStopped()).toBe(true);
-  await goOnWithRoom(bench.context, sandboxId);
+  await thawWithRoom(bench.context, sandboxId);
   expect(bench.driver.stateOf(sandboxId)).toBe('running');
 });

@@ -20,7 +20,7 @@ export async function stopForRoom(context: BrakeContext, sandboxId: string): Pro
 }
 
 /** Lets it go on, and says so afterwards: a server that dies between finds one that is to go on. */
-export async function goOnWithRoom(context: BrakeContext, sandboxId: string): Promise<void> {
+export async function thawWithRoom(context: BrakeContext, sandboxId: string): Promise<void> {
   await withIdle(context, sandboxId, async (sandbox) => {
     if (!sandbox.record.waitsForRoom) return;
     context.host.disks.release(sandboxId);

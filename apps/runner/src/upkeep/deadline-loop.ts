@@ -33,7 +33,7 @@ export function startDeadlineLoop(options: DeadlineLoopOptions): Disposable {
   const { table, pool, clock, logger } = options;
   const watch = (work: Promise<unknown>): void => {
     work.catch((err: unknown) => {
-      logger.error({ err }, 'keeper round failed');
+      logger.error({ err }, 'deadline round failed');
     });
   };
 

@@ -1,11 +1,11 @@
 import type { BrakeContext } from './brake.ts';
-import { goOnWithRoom, stopForRoom } from './brake.ts';
+import { thawWithRoom, stopForRoom } from './brake.ts';
 import { writeFigures } from '../disk-budget/figures-file.ts';
 import { judge } from '../disk-budget/watchdog.ts';
 import type { WatchdogOrders } from '../disk-budget/watchdog.ts';
 
 /** Growth that is used up is noticed after so long: a page cache takes some 200 MiB meanwhile. */
-const lookEveryMs = 200;
+const inspectEveryMs = 200;
 /** What a kernel has in memory of one disk is written out in less, or there is no use in waiting. */
 const flushTimeoutMs = 30_000;
 /** `soulbox doctor` tells figures that are so old at most. */
@@ -31,20 +31,20 @@ export function startDiskGuard(context: BrakeContext, dataDirectory: string): As
     underWay.set(key, done);
   };
 
-  const follow = ({ stop, goOn, flush }: WatchdogOrders): void => {
+  const follow = ({ stop, thaw, flush }: WatchdogOrders): void => {
     for (const sandboxId of stop) start('stop', sandboxId, async () => await stopForRoom(context, sandboxId));
-    for (const sandboxId of goOn) start('thaw', sandboxId, async () => await goOnWithRoom(context, sandboxId));
+    for (const sandboxId of thaw) start('thaw', sandboxId, async () => await thawWithRoom(context, sandboxId));
     for (const disk of flush)
       start('flush', disk.sandboxId, async () => await disk.flush(AbortSignal.timeout(flushTimeoutMs)));
   };
 
-  const look = (): void => {
+  const inspect = (): void => {
     try {
-      follow(judge(host.disks.look()));
+      follow(judge(host.disks.inspect()));
     } catch (err) {
       if (performance.now() - complainedAtMs < complainEveryMs) return;
       complainedAtMs = performance.now();
-      host.logger.error({ err }, 'disks not looked at');
+      host.logger.error({ err }, 'disks not inspected');
     }
   };
 
@@ -53,7 +53,7 @@ export function startDiskGuard(context: BrakeContext, dataDirectory: string): As
     await writeFigures(instance, dataDirectory, { ...host.disks.figures(), overcommit });
   };
 
-  const timer = setInterval(look, lookEveryMs);
+  const timer = setInterval(inspect, inspectEveryMs);
   const teller = setInterval(() => start('figures', '', tell), figuresEveryMs);
   start('figures', '', tell);
   return {

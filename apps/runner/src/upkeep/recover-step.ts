@@ -2,17 +2,17 @@ import { isDiskFull } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { State } from '@soulbox/checkpoints';
 import { readBootId } from '../host/boot-id.ts';
-import { layersAfter } from '../processes/take-disk.ts';
+import { layersAfter } from '../processes/sandbox-disk.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
-import { confirmResumed } from '../processes/confirm.ts';
-import { finishPause, layToRest, savedFrom } from '../operations/pause/finish-pause.ts';
-import { goOn, noteRunning, tryThaw } from '../operations/pause/thaw.ts';
-import { digestKeptDisk } from '../processes/kept-disk.ts';
-import { clearRevival, undoRevival } from '../operations/resume/revive.ts';
-import { saveAnew } from '../operations/pause/save-anew.ts';
-import { holdRoom, saveState } from '../processes/save-checkpoint.ts';
-import { reinitialize } from '../processes/reinitialize.ts';
-import { wakeUp } from '../operations/resume/wake.ts';
+import { confirmResumed } from '../processes/tell-envd.ts';
+import { finishPause, endKeepingDisk, savedFrom } from '../operations/pause/finish-pause.ts';
+import { thawSandbox, recordRunning, tryThaw } from '../operations/pause/thaw.ts';
+import { digestKeptDisk } from '../processes/sandbox-disk.ts';
+import { clearRestore, undoRestore } from '../operations/resume/restore.ts';
+import { pauseUnconfirmed } from '../operations/pause/pause-unconfirmed.ts';
+import { holdRoom, saveCheckpoint } from '../processes/save-checkpoint.ts';
+import { reinitialize } from '../processes/tell-envd.ts';
+import { resumePaused } from '../operations/resume/restore.ts';
 import type { Live, RecordChange, RunningSandbox, TenantSandbox } from '../registry/table.ts';
 
 /**
@@ -67,12 +67,12 @@ async function digestLate({ host, table }: OperationContext, sandbox: TenantSand
 /** Paused on when its state is sealed or its caller was told so, else it runs again. */
 async function recoverPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { work, layers } = sandbox.record;
-  const isSealed = (await findState(context, work?.stateId)) !== undefined;
+  const isSealed = (await findCheckpoint(context, work?.stateId)) !== undefined;
   if (isRunningOn(sandbox) && work?.mayRun === true) {
     // It was about to go on, or does already. One that cannot is paused with its files.
     const thawed = await tryThaw(context, sandbox);
     if (thawed === 'goes-on' || !isSealed) {
-      await noteRunning(context, sandbox, interruption(context));
+      await recordRunning(context, sandbox, interruption(context));
       return true;
     }
   }
@@ -89,7 +89,7 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
     try {
       await sandbox.live.driver.freeze(sandbox.live.instance);
       using _room = await holdRoom(context, sandbox, work.keepMemory);
-      await saveState(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
+      await saveCheckpoint(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
       await finishPause(context, sandbox);
       return true;
     } catch (err) {
@@ -98,7 +98,7 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
       context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'promised pause not completed');
     }
   }
-  await goOn(context, sandbox, interruption(context));
+  await thawSandbox(context, sandbox, interruption(context));
   return true;
 }
 
@@ -108,11 +108,11 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
  */
 async function recoverResume(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { work } = sandbox.record;
-  const savedAnew = await findState(context, work?.stateId);
+  const savedAnew = await findCheckpoint(context, work?.stateId);
   if (savedAnew !== undefined) await restOn(context, sandbox, savedAnew);
   else if (isRunningOn(sandbox) && (await goesOn(context, sandbox)))
     await context.table.step(sandbox, 'running', { ...interruption(context), saved: undefined, work: undefined });
-  else if (!(await saveAnew(context, sandbox))) await undoRevival(context, sandbox);
+  else if (!(await pauseUnconfirmed(context, sandbox))) await undoRestore(context, sandbox);
   return true;
 }
 
@@ -122,7 +122,7 @@ async function goesOn(context: OperationContext, sandbox: RunningSandbox): Promi
 }
 
 async function restOn(context: OperationContext, sandbox: TenantSandbox, state: State): Promise<void> {
-  const disk = await layToRest(context, sandbox);
+  const disk = await endKeepingDisk(context, sandbox);
   const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
   await context.table.step(sandbox, 'paused', { ...interruption(context), ...change });
 }
@@ -141,17 +141,17 @@ async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox
     if (isSource && work !== undefined) await table.note(sandbox, { work: { ...work, mayRun: true } });
     const thawed = await tryThaw(context, sandbox);
     if (thawed === 'goes-on' && (isSource || (await confirms(context, sandbox, sandbox.live)))) {
-      await goOn(context, sandbox, { saved: undefined });
+      await thawSandbox(context, sandbox, { saved: undefined });
       return true;
     }
   }
-  const state = await findState(context, work?.stateId);
+  const state = await findCheckpoint(context, work?.stateId);
   if (state === undefined || isOtherBoot(sandbox)) return false;
   const { hasMemory, ...rest } = savedFrom(state);
-  const disk = await clearRevival(context, sandbox);
+  const disk = await clearRestore(context, sandbox);
   const { cause } = sandbox.record;
-  const isSpoiled = sandbox.record.disk === 'kept' && sandbox.record.work?.mayRun === true;
-  const saved = { ...rest, hasMemory: hasMemory && !isSpoiled, disk };
+  const isStale = sandbox.record.disk === 'kept' && sandbox.record.work?.mayRun === true;
+  const saved = { ...rest, hasMemory: hasMemory && !isStale, disk };
   await table.step(sandbox, 'paused', { ...interruption(context), saved, slot: 0, work: undefined });
   await wakeAgain(context, sandbox, cause);
   return true;
@@ -159,7 +159,7 @@ async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox
 
 async function wakeAgain(context: OperationContext, sandbox: TenantSandbox, cause: Cause): Promise<void> {
   try {
-    await wakeUp(context, sandbox, true, { cause });
+    await resumePaused(context, sandbox, true, { cause });
   } catch (err) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox left paused');
   }
@@ -181,7 +181,7 @@ function isRunningOn(sandbox: TenantSandbox): sandbox is RunningSandbox {
 }
 
 /** Undefined for one that cannot be used, too: what is frozen goes on then. */
-async function findState({ host }: OperationContext, stateId = ''): Promise<State | undefined> {
+async function findCheckpoint({ host }: OperationContext, stateId = ''): Promise<State | undefined> {
   try {
     return stateId === '' ? undefined : await host.states.find(stateId);
   } catch (err) {

@@ -145,8 +145,8 @@ async function putBack(
  */
 async function setAside(host: SandboxHost, sandboxId: string): Promise<void> {
   for (const driver of host.drivers.values()) await driver.suspend(sandboxId, host.store.directoryOf(sandboxId));
-  const place = await host.store.setAside(sandboxId);
-  host.logger.error({ sandboxId, place }, 'the record of a sandbox cannot be read: it is set aside with its disk');
+  const folder = await host.store.setAside(sandboxId);
+  host.logger.error({ sandboxId, folder }, 'the record of a sandbox cannot be read: it is set aside with its disk');
 }
 
 /** Folders without a record, and traces in the kernel without a folder. */

@@ -25,7 +25,7 @@ rm -f "$2"
  * Moves what lies at $1 to $2, owned by $3 and, when $4 is not empty, of that mode. A folder's content is merged: what is there of
  * the same name is replaced, but folders stay what they are. Links are moved as links.
  */
-const place = `
+const placeScript = `
 source=$1 target=$2 owner=$3 mode=$4
 
 own_new_folders() {
@@ -84,7 +84,7 @@ export const performCopy: PerformStep = async (tools, step) => {
   await perform(makeStage, [stage]);
   const kind = await sendArchive(tools, inside, step);
   await perform(unpack, [stage, archive, kind]);
-  await perform(place, [from, to, ownerOf(owner, context), modeOf(mode)]);
+  await perform(placeScript, [from, to, ownerOf(owner, context), modeOf(mode)]);
   await perform('rm -rf "$1"', [stage]);
   return { context, changed: true };
 };

@@ -3,7 +3,7 @@ import { commandIn, runInBuild } from './shell.ts';
 import type { PerformStep } from './step.ts';
 
 /** A longer command is not repeated whole in a message. */
-const shownLength = 1000;
+const quotedLength = 1000;
 
 /** RUN [command, user?] */
 export const performRun: PerformStep = async ({ context, output, signal, programs }, { args }) => {
@@ -24,6 +24,6 @@ export const performRun: PerformStep = async ({ context, output, signal, program
 /** The error with the command in its message, in the words that clients look for. */
 export function nameCommand(command: string, error: unknown): unknown {
   if (!(error instanceof SoulBoxError) || error.reason !== 'build_failed') return error;
-  const shown = command.length > shownLength ? `${command.slice(0, shownLength)}…` : command;
-  return new SoulBoxError('build_failed', `failed to run command '${shown}': ${error.message}`, { cause: error });
+  const quoted = command.length > quotedLength ? `${command.slice(0, quotedLength)}…` : command;
+  return new SoulBoxError('build_failed', `failed to run command '${quoted}': ${error.message}`, { cause: error });
 }

@@ -30,7 +30,7 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
   if (!Number.isInteger(count) || count < 1 || count > maxCount) {
     throw new SoulBoxError('bad_request', `The number of copies must be 1 to ${maxCount}.`);
   }
-  using _places = context.admission.enter(count);
+  using _admitted = context.admission.enter(count);
   checkRoomForCopies(context, request);
   if ('snapshotId' in source) {
     const snapshot = context.snapshots.get(source.snapshotId);

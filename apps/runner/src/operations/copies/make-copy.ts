@@ -1,12 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createSandboxId } from '@soulbox/contract';
-import { readGround } from '../../processes/ground.ts';
+import { readRootIdentity } from '../../processes/sandbox-disk.ts';
 import { runtimeNameOf } from '../../processes/sandbox-host.ts';
 import { startProcesses, waitForEnvd } from '../../processes/start-processes.ts';
 import type { OperationContext } from '../operation-context.ts';
 import type { SandboxRecord, Tenant } from '../../registry/record.ts';
-import { confirmResumed } from '../../processes/confirm.ts';
-import { tellSettings } from '../../processes/reinitialize.ts';
+import { confirmResumed } from '../../processes/tell-envd.ts';
+import { tellSettings } from '../../processes/tell-envd.ts';
 import type { KnownSandbox, LiveSandbox, RunningSandbox, TenantSandbox } from '../../registry/table.ts';
 import type { CopyOrder } from './order-copies.ts';
 
@@ -113,7 +113,7 @@ function createRecord(
     diskMb: source.diskMb,
     layers: source.layers,
     disk: 'new',
-    ground: readGround(rootfs),
+    ground: readRootIdentity(rootfs),
     pagesFrom: '',
     waitsForRoom: false,
     ...(tenantOf === undefined ? {} : { tenant: tenantOf(sandboxId) }),

@@ -1,9 +1,9 @@
 import type { OperationContext } from '../operation-context.ts';
-import { checkKeptDisk } from '../../processes/kept-disk.ts';
+import { checkKeptDisk } from '../../processes/sandbox-disk.ts';
 import type { TenantSandbox } from '../../registry/table.ts';
 import type { ShortChain } from '../layers/shorten-chain.ts';
 import { sealedSource, sourceFrom } from './source-at-hand.ts';
-import { turnDiskToLayer } from '../layers/turn-disk-to-layer.ts';
+import { turnDiskToLayer } from '../layers/disk-to-layer.ts';
 import type { UseSource } from './source-at-hand.ts';
 
 /** Calls `use` with what a paused sandbox left, which stays as it is. Called with the lock held. Throws `state_damaged`. */

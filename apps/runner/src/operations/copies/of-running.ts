@@ -7,15 +7,15 @@ import { tellUpdated } from '../operation-context.ts';
 import type { Work } from '../../registry/record.ts';
 import { comesLate, memoryOf } from '../../processes/check-memory.ts';
 import { endProcesses, savedFrom } from '../pause/finish-pause.ts';
-import { goOn } from '../pause/thaw.ts';
-import { revive } from '../resume/revive.ts';
+import { thawSandbox } from '../pause/thaw.ts';
+import { restoreSandbox } from '../resume/restore.ts';
 import { explainSaveFailure } from '../pause/pause.ts';
-import { holdRoom, saveState } from '../../processes/save-checkpoint.ts';
+import { holdRoom, saveCheckpoint } from '../../processes/save-checkpoint.ts';
 import { freeze } from '../../processes/freeze.ts';
 import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
 import type { ShortChain } from '../layers/shorten-chain.ts';
 import { sourceFrom } from './source-at-hand.ts';
-import { layersAfter, takeDisk } from '../../processes/take-disk.ts';
+import { layersAfter, takeDisk } from '../../processes/sandbox-disk.ts';
 import type { UseSource } from './source-at-hand.ts';
 
 /**
@@ -90,12 +90,12 @@ async function takeApart(context: OperationContext, sandbox: RunningSandbox, cha
   };
   await table.step(sandbox, 'snapshotting', { work });
   const below = chain.below(sandbox.record.layers);
-  const state = await saveStanding(context, sandbox, work, below);
+  const state = await saveFrozen(context, sandbox, work, below);
   await parkDisk(context, sandbox, work, below);
   return state;
 }
 
-async function saveStanding(
+async function saveFrozen(
   context: OperationContext,
   sandbox: RunningSandbox,
   work: Work,
@@ -104,13 +104,13 @@ async function saveStanding(
   const layers = [work.layerId, ...below];
   try {
     await freeze(context, sandbox);
-    const state = await saveState(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
+    const state = await saveCheckpoint(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
     await context.table.update(sandbox, { saved: savedFrom(state) });
     return state;
   } catch (error) {
     // Before it runs on: a server that finds a sealed state takes the sandbox for one that has to be brought back from it.
     await context.host.states.remove(work.stateId);
-    await goOn(context, sandbox);
+    await thawSandbox(context, sandbox);
     throw explainSaveFailure(error);
   }
 }
@@ -144,7 +144,7 @@ async function continueSource(context: OperationContext, sandbox: TenantSandbox,
   try {
     const memory = memoryOf(context.host, driver, state, 'itself');
     const pagesFrom = comesLate(memory) ? state.stateId : '';
-    await revive(context, sandbox, { memory, change: { cause, stateSinceMs, pagesFrom } });
+    await restoreSandbox(context, sandbox, { memory, change: { cause, stateSinceMs, pagesFrom } });
   } catch (error) {
     await context.table.note(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });
     tellUpdated(context, sandbox);

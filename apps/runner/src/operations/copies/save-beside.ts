@@ -3,7 +3,7 @@ import type { CheckpointDraft } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import type { OperationContext } from '../operation-context.ts';
 import type { CheckedMemory } from '../../processes/check-memory.ts';
-import { goOn } from '../pause/thaw.ts';
+import { thawSandbox } from '../pause/thaw.ts';
 import { explainSaveFailure } from '../pause/pause.ts';
 import { holdRoom, factsOf } from '../../processes/save-checkpoint.ts';
 import { freeze } from '../../processes/freeze.ts';
@@ -54,7 +54,7 @@ export async function saveBeside(
   } catch (error) {
     throw explainSaveFailure(error);
   } finally {
-    await goOn(context, sandbox);
+    await thawSandbox(context, sandbox);
   }
   const durationMs = Math.round(performance.now() - startedAt);
   host.logger.info({ sandboxId, durationMs }, 'sandbox saved while it runs');

@@ -4,8 +4,8 @@ import type { OperationContext } from '../operation-context.ts';
 import { tellUpdated } from '../operation-context.ts';
 import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
 import { finishPause } from './finish-pause.ts';
-import { goOn } from './thaw.ts';
-import { saveState } from '../../processes/save-checkpoint.ts';
+import { thawSandbox } from './thaw.ts';
+import { saveCheckpoint } from '../../processes/save-checkpoint.ts';
 
 /** What a sandbox gets whose deadline passed while a pause of it failed, before the next try. */
 const respiteMs = 60_000;
@@ -39,7 +39,7 @@ async function saveOrGoOn(context: OperationContext, sandbox: RunningSandbox): P
   const { work, layers } = sandbox.record;
   if (work === undefined) return false;
   try {
-    await saveState(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
+    await saveCheckpoint(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
     return true;
   } catch (err) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'pause in the background failed');
@@ -54,7 +54,7 @@ async function saveOrGoOn(context: OperationContext, sandbox: RunningSandbox): P
 async function endPromise(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
   const now = context.clock.now();
   const { tenant } = sandbox.record;
-  await goOn(context, sandbox, {
+  await thawSandbox(context, sandbox, {
     cause: 'pause_failed',
     stateSinceMs: now,
     tenant: { ...tenant, endAtMs: Math.max(tenant.endAtMs, now + respiteMs) },

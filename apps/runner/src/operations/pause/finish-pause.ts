@@ -1,22 +1,22 @@
 import type { DiskDigests, State } from '@soulbox/checkpoints';
 import { freeSlot, getDriver } from '../../processes/sandbox-host.ts';
 import type { SandboxHost } from '../../processes/sandbox-host.ts';
-import { letGo } from '../../processes/start-processes.ts';
+import { disconnect } from '../../processes/start-processes.ts';
 import type { OperationContext } from '../operation-context.ts';
 import type { SandboxRecord } from '../../registry/record.ts';
 import type { TenantSandbox } from '../../registry/table.ts';
-import { digestKeptDisk } from '../../processes/kept-disk.ts';
+import { digestKeptDisk } from '../../processes/sandbox-disk.ts';
 
 /**
  * The last part of a pause, once its state is sealed: ends the processes and gives back all that the sandbox held but its
  * disk. The record says `paused` only when the disk is written out and digested. Never throws: what fails is tried again by
- * the keeper, by a resume, or by the next server. False when that will be so.
+ * the deadline loop, by a resume, or by the next server. False when that will be so.
  */
 export async function finishPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { sandboxId, work, pagesFrom } = sandbox.record;
   try {
     const sealed = await context.host.states.open(work?.stateId ?? '');
-    const disk = await layToRest(context, sandbox);
+    const disk = await endKeepingDisk(context, sandbox);
     const { hasMemory, ...state } = savedFrom(sealed);
     const saved = { ...state, hasMemory: hasMemory && work?.mayRun !== true, disk };
     const rest = { slot: 0, disk: 'kept', pagesFrom: '', work: undefined, waitsForRoom: false } as const;
@@ -31,7 +31,7 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
 }
 
 /** Ends processes and network, and keeps and digests the disk: only now nobody writes to it any more. Safe to repeat. */
-export async function layToRest(
+export async function endKeepingDisk(
   { host }: Pick<OperationContext, 'host'>,
   sandbox: TenantSandbox,
 ): Promise<DiskDigests | undefined> {
@@ -43,7 +43,7 @@ export async function layToRest(
 /** Ends processes, and keeps disk and slot. Safe to repeat. */
 export async function endProcesses(host: SandboxHost, sandbox: TenantSandbox): Promise<void> {
   const { sandboxId, driver } = sandbox.record;
-  letGo(sandbox);
+  disconnect(sandbox);
   await getDriver(host, driver).suspend(sandboxId, host.store.directoryOf(sandboxId));
 }
 

@@ -7,8 +7,8 @@ import { tellUpdated } from '../operation-context.ts';
 import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
 import { completeLater } from './complete-later.ts';
 import { finishPause } from './finish-pause.ts';
-import { goOn } from './thaw.ts';
-import { holdRoom, saveState } from '../../processes/save-checkpoint.ts';
+import { thawSandbox } from './thaw.ts';
+import { holdRoom, saveCheckpoint } from '../../processes/save-checkpoint.ts';
 import { freeze } from '../../processes/freeze.ts';
 
 export type Durability = 'on-return' | 'in-background';
@@ -74,13 +74,13 @@ async function pauseAlone(
     await freeze(context, sandbox);
     const { layers } = sandbox.record;
     if (!inBackground) {
-      await saveState(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
+      await saveCheckpoint(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
       await table.update(sandbox, { ...change, work: { ...work, promised: true } });
     }
   } catch (error) {
     // Before it runs on: a server that finds a sealed state completes the pause.
     await host.states.remove(stateId);
-    await goOn(context, sandbox, { cause, stateSinceMs });
+    await thawSandbox(context, sandbox, { cause, stateSinceMs });
     throw explainSaveFailure(error);
   }
   if (inBackground) completeLater(context, sandbox, room.move());

@@ -3,19 +3,19 @@ import type { OperationContext } from '../operation-context.ts';
 import type { RecordChange, TenantSandbox } from '../../registry/table.ts';
 
 /**
- * Lets a sandbox that stands still run again, its half-made state dropped. Never throws for one that died meanwhile: it is
- * back among the running ones, where the keeper finds and ends it.
+ * Thaws a frozen sandbox and records that it runs. Its unfinished checkpoint is dropped. A sandbox that died while it was frozen is
+ * recorded as running too; the deadline loop finds and ends it. Throws only when the record cannot be written.
  */
-export async function goOn(
+export async function thawSandbox(
   context: OperationContext,
   sandbox: TenantSandbox,
   change: RecordChange = {},
 ): Promise<void> {
   await tryThaw(context, sandbox);
-  await noteRunning(context, sandbox, change);
+  await recordRunning(context, sandbox, change);
 }
 
-/** What became of processes that stood still. A thaw that failed for a reason we do not know may have let them run. */
+/** What became of frozen processes. A thaw that failed for an unknown reason may have let them run. */
 export type Thawed = 'goes-on' | 'has-not-run' | 'may-have-run';
 
 /** Never throws. */
@@ -29,8 +29,8 @@ export async function tryThaw({ host }: OperationContext, { live, record }: Tena
   }
 }
 
-/** Its saved state, whole or not, is needed no more. */
-export async function noteRunning(
+/** Records that a sandbox runs, and drops the checkpoint of its interrupted step. */
+export async function recordRunning(
   { table, background, references }: OperationContext,
   sandbox: TenantSandbox,
   change: RecordChange,

@@ -6,9 +6,9 @@ import { tellUpdated } from '../operation-context.ts';
 import type { RecordChange, RunningSandbox, TenantSandbox } from '../../registry/table.ts';
 import { isRunning } from '../../registry/table.ts';
 import { finishPause } from '../pause/finish-pause.ts';
-import { noteRunning, tryThaw } from '../pause/thaw.ts';
-import { memoryDroppedError, tellMemoryDropped } from './spoiled.ts';
-import { wakeUp } from './wake.ts';
+import { recordRunning, tryThaw } from '../pause/thaw.ts';
+import { memoryDroppedError, tellMemoryDropped } from './stale-memory.ts';
+import { resumePaused } from './restore.ts';
 
 export interface ResumeRequest {
   readonly timeoutSeconds: number;
@@ -57,14 +57,14 @@ async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, re
   const change = changeFor(context, sandbox, request);
   const isFrozen = sandbox.record.state === 'pausing' && sandbox.live !== undefined;
   const thawed = isFrozen && request.withMemory && (await thawInGrace(context, sandbox));
-  if (thawed) await noteRunning(context, sandbox, change);
+  if (thawed) await recordRunning(context, sandbox, change);
   else {
     if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
     const { state } = sandbox.record;
     if (state === 'pausing' || state === 'resuming')
       throw new SoulBoxError('sandbox_resume_failed', `Sandbox "${sandboxId}" is still being paused. Retry.`);
     if (state !== 'paused') throw illegalStep(sandboxId, state, 'resuming');
-    await wakeUp(context, sandbox, request.withMemory, change);
+    await resumePaused(context, sandbox, request.withMemory, change);
   }
   const durationMs = Math.round(performance.now() - startedAt);
   context.host.logger.info({ sandboxId, ...request, thawed, durationMs }, 'sandbox resumed');
@@ -75,7 +75,7 @@ async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, re
 /**
  * Lets a sandbox that stands frozen go on. The record gives up what was saved of it before anything runs. One that cannot go on,
  * because a process or a tool was killed, is brought back from its state if that is whole: then false. Otherwise it counts as
- * thawed, and the keeper ends it. Throws `sandbox_resume_failed` when it may have run: then it is paused with its files alone.
+ * thawed, and the deadline loop ends it. Throws `sandbox_resume_failed` when it may have run: then it is paused with its files alone.
  */
 async function thawInGrace(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { table, host } = context;

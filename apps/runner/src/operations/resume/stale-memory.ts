@@ -10,7 +10,7 @@ import type { RecordChange, TenantSandbox } from '../../registry/table.ts';
  * Whether a resume that did not come to its end has changed the disk that the saved memory belongs to. Then that memory must never
  * run again: it would take for written what was overwritten, and for open what has another size.
  */
-export async function isMemorySpoiled(
+export async function isMemoryStale(
   { host }: Pick<OperationContext, 'host'>,
   { record }: TenantSandbox,
 ): Promise<boolean> {

@@ -4,7 +4,7 @@ import { createOperationBench } from '../../testing/operation-bench.ts';
 import type { OperationBench } from '../../testing/operation-bench.ts';
 import { pauseSandbox } from '../pause/pause.ts';
 import { resumeSandbox } from '../resume/resume.ts';
-import { readGround } from '../../processes/ground.ts';
+import { readRootIdentity } from '../../processes/sandbox-disk.ts';
 
 let bench: OperationBench;
 let sandboxId: string;
@@ -31,7 +31,7 @@ test.each(['5:7', ''])('a disk whose root was another (%j) becomes a layer under
   expect(record).toMatchObject({
     state: 'running',
     disk: 'kept',
-    ground: readGround(bench.context.host.runtime.directory),
+    ground: readRootIdentity(bench.context.host.runtime.directory),
   });
   expect(record?.layers).toHaveLength(1);
   const [layerId = ''] = record?.layers ?? [];

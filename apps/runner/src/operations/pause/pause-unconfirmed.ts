@@ -2,8 +2,8 @@ import { isDiskFull, randomId } from '@soulbox/base';
 import type { OperationContext } from '../operation-context.ts';
 import { tellUpdated } from '../operation-context.ts';
 import type { LiveSandbox, TenantSandbox } from '../../registry/table.ts';
-import { layToRest, savedFrom } from './finish-pause.ts';
-import { holdRoom, saveState } from '../../processes/save-checkpoint.ts';
+import { endKeepingDisk, savedFrom } from './finish-pause.ts';
+import { holdRoom, saveCheckpoint } from '../../processes/save-checkpoint.ts';
 import { freeze } from '../../processes/freeze.ts';
 
 /**
@@ -11,7 +11,7 @@ import { freeze } from '../../processes/freeze.ts';
  * disk is written to since. False, with a word in the log, when that cannot be done. Called in `resuming`, with the lock held.
  * Throws `disk_full`: then it stands frozen, for its memory is nowhere else, and `retrySteps` tries again.
  */
-export async function saveAnew(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
+export async function pauseUnconfirmed(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { table, host, references, background, clock } = context;
   const { record } = sandbox;
   const { work, saved, layers, sandboxId } = record;
@@ -22,8 +22,8 @@ export async function saveAnew(context: OperationContext, sandbox: TenantSandbox
     await table.update(sandbox, { work: { ...work, stateId } });
     await freeze(context, sandbox);
     using _room = await holdRoom(context, sandbox, true);
-    const state = await saveState(context, sandbox, { stateId, keepMemory: true, layers });
-    const disk = await layToRest(context, sandbox);
+    const state = await saveCheckpoint(context, sandbox, { stateId, keepMemory: true, layers });
+    const disk = await endKeepingDisk(context, sandbox);
     const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
     await table.step(sandbox, 'paused', { ...change, cause: 'resume_failed', stateSinceMs: clock.now() });
   } catch (err) {

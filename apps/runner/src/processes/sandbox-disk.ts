@@ -1,7 +1,18 @@
+import { existsSync, statSync } from 'node:fs';
 import type { DiskDigests, StampedDisk } from '@soulbox/checkpoints';
 import { getDriver } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
 import type { SandboxRecord } from '../registry/record.ts';
+import type { TenantSandbox } from '../registry/table.ts';
+
+/**
+ * What tells the root folder of a template from a copy of it. The disk of a sandbox names folders and files of the root that it was made
+ * on by their inodes, and the kernel takes nothing else for them (decision 027).
+ */
+export function readRootIdentity(rootfs: string): string {
+  const { ino, birthtimeNs } = statSync(rootfs, { bigint: true });
+  return `${ino}:${birthtimeNs}`;
+}
 
 /**
  * What the disk in the folder of a sandbox without processes holds, for its record. Undefined when it has none there, and, with a
@@ -39,4 +50,30 @@ export async function digestAtLeisure(
 
 function pathOf(host: SandboxHost, { sandboxId, driver }: SandboxRecord): string {
   return getDriver(host, driver).diskPath(sandboxId, host.store.directoryOf(sandboxId));
+}
+
+/** Turns the disk of a sandbox without processes into the layer of this id. */
+export async function takeDisk(
+  { host }: { readonly host: SandboxHost },
+  { record }: TenantSandbox,
+  layerId: string,
+): Promise<void> {
+  const { sandboxId, driver } = record;
+  const directory = host.store.directoryOf(sandboxId);
+  await getDriver(host, driver).takeDisk(sandboxId, directory, host.states.layerPath(layerId));
+}
+
+/**
+ * What a record says once its disk was to become a layer: that is one rename, so it happened wholly or not at all. `below` is what
+ * lies under the next disk beside it.
+ */
+export function layersAfter(
+  { host }: { readonly host: SandboxHost },
+  { record }: TenantSandbox,
+  layerId: string,
+  below: readonly string[] = record.layers,
+): Pick<SandboxRecord, 'layers' | 'disk'> {
+  const { layers, disk } = record;
+  const isTaken = layerId !== '' && !layers.includes(layerId) && existsSync(host.states.layerPath(layerId));
+  return isTaken ? { layers: [layerId, ...below], disk: 'new' } : { layers, disk };
 }

@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto';
+import { SoulBoxError } from '@soulbox/base';
+import type { DiskDigests } from '@soulbox/checkpoints';
+import { readBootId } from '../../host/boot-id.ts';
+import { checkLayers, checkMemory, comesLate } from '../../processes/check-memory.ts';
+import type { CheckedMemory } from '../../processes/check-memory.ts';
+import { checkKeptDisk, readRootIdentity } from '../../processes/sandbox-disk.ts';
+import { getDriver, runtimeNameOf } from '../../processes/sandbox-host.ts';
+import { startProcesses } from '../../processes/start-processes.ts';
+import { confirmResumed, reinitialize } from '../../processes/tell-envd.ts';
+import type { Work } from '../../registry/record.ts';
+import type { RecordChange, TenantSandbox } from '../../registry/table.ts';
+import { fitDiskToRoot } from '../layers/disk-to-layer.ts';
+import type { OperationContext } from '../operation-context.ts';
+import { endKeepingDisk } from '../pause/finish-pause.ts';
+import { pauseUnconfirmed } from '../pause/pause-unconfirmed.ts';
+import { isMemoryStale, memoryDroppedError, tellMemoryDropped, withoutMemory } from './stale-memory.ts';
+
+/**
+ * Resumes a paused sandbox, with its memory or with a fresh envd on its files. Called with the lock held. After any failure the sandbox
+ * is paused. Throws `sandbox_resume_failed`, `state_damaged`, `state_incompatible`, `too_many_sandboxes`.
+ */
+export async function resumePaused(
+  context: OperationContext,
+  sandbox: TenantSandbox,
+  withMemory: boolean,
+  change: RecordChange,
+): Promise<void> {
+  const { saved, layers } = sandbox.record;
+  if (saved === undefined) throw new Error('a paused sandbox names no checkpoint');
+  const { stateId, hasMemory } = saved;
+  using _admitted = context.admission.enter();
+  {
+    using _hold = context.references.hold({ states: [stateId], layers });
+    const memory = await checkSaved(context, sandbox, withMemory && hasMemory ? stateId : undefined);
+    const late = memory === undefined ? {} : { pagesFrom: comesLate(memory) ? stateId : '' };
+    await restoreSandbox(context, sandbox, { memory, change: { ...change, ...late } });
+  }
+  // Only now: a failed resume needs the checkpoint again.
+  context.background.start(async () => await context.references.drop(stateId));
+}
+
+/** Checks all that a sandbox is restored from. An undefined `stateId` leaves its memory out. */
+async function checkSaved(
+  { host }: OperationContext,
+  { record }: TenantSandbox,
+  stateId: string | undefined,
+): Promise<CheckedMemory | undefined> {
+  const { layers, driver, runtimeName } = record;
+  const [memory] = await Promise.all([
+    stateId === undefined
+      ? checkLayers(host, layers)
+      : checkMemory(host, { stateId, layers, driver, runtimeName }, 'itself'),
+    checkKeptDisk(host, record),
+  ]);
+  return memory ?? undefined;
+}
+
+export interface Restoration {
+  /** Undefined: a fresh envd is started on the files. */
+  readonly memory: CheckedMemory | undefined;
+  /** Goes into the record with the step to `running`. */
+  readonly change: RecordChange;
+}
+
+/**
+ * Takes a sandbox from `paused` through `resuming` to `running`, or back to `paused`. The source of a snapshot stays in `snapshotting`
+ * meanwhile. The caller has checked what is restored; nothing of it is changed.
+ */
+export async function restoreSandbox(
+  context: OperationContext,
+  sandbox: TenantSandbox,
+  restoration: Restoration,
+): Promise<void> {
+  const { table } = context;
+  const rootfs = await findRootfs(context, sandbox);
+  await fitDiskToRoot(context, sandbox, rootfs).catch((error: unknown) => {
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err: error }, 'moved disk not made a layer');
+    throw explainResumeFailure(error, sandbox);
+  });
+  await beginRestore(context, sandbox, rootfs, restoration.memory === undefined);
+  try {
+    const live = await startProcesses(context.host, sandbox.record, rootfs, restoration.memory);
+    sandbox.live = live;
+    if (restoration.memory === undefined) await reinitialize(context, sandbox, live);
+    else await confirmResumed(context, sandbox, live, false);
+  } catch (error) {
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err: error }, 'sandbox not resumed');
+    if (!(await pauseUnconfirmed(context, sandbox))) await undoRestore(context, sandbox);
+    throw explainResumeFailure(error, sandbox);
+  }
+  const work = sandbox.record.work?.from === 'running' ? sandbox.record.work : undefined;
+  await table.step(sandbox, 'running', { ...restoration.change, disk: 'kept', saved: undefined, work });
+  context.metrics.add(sandbox);
+}
+
+/** The intent, with the slot and the generation that the processes will have. */
+async function beginRestore(
+  { host, table }: OperationContext,
+  sandbox: TenantSandbox,
+  rootfs: string,
+  afresh: boolean,
+): Promise<void> {
+  const runtime = afresh ? { runtimeName: runtimeNameOf(host) } : {};
+  const ground = sandbox.record.disk === 'new' ? { ground: readRootIdentity(rootfs) } : {};
+  const change = { slot: host.slots.take(), generation: randomUUID(), ...runtime, ...ground };
+  try {
+    if (sandbox.record.state === 'snapshotting') await table.update(sandbox, change);
+    else await table.step(sandbox, 'resuming', { ...change, work: resumeWork(!afresh) });
+  } catch (error) {
+    host.slots.release(change.slot);
+    throw error;
+  }
+}
+
+function resumeWork(keepMemory: boolean): Work {
+  const nothing = { stateId: '', layerId: '', mayRun: false };
+  return { from: 'paused', bootId: readBootId(), ...nothing, keepMemory, promised: true };
+}
+
+/**
+ * Also for what an earlier server left half revived. A kept disk has been mounted meanwhile, so it is digested anew. Memory that does
+ * not belong to it any more is dropped, and the sandbox keeps its files.
+ */
+export async function undoRestore(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
+  const { saved } = sandbox.record;
+  const disk = await clearRestore(context, sandbox);
+  const isStale = await isMemoryStale(context, sandbox);
+  const unchanged = saved === undefined ? {} : { saved: { ...saved, disk } };
+  const change = isStale ? withoutMemory(context, sandbox, disk) : unchanged;
+  await context.table.step(sandbox, 'paused', { ...change, slot: 0, pagesFrom: '', work: undefined });
+  if (isStale) tellMemoryDropped(context, sandbox);
+}
+
+/** Leaves a kept disk, and gives its digests. One that was made for the restoration holds nothing yet and goes. */
+export async function clearRestore(
+  context: OperationContext,
+  sandbox: TenantSandbox,
+): Promise<DiskDigests | undefined> {
+  const { host } = context;
+  const { sandboxId, disk, driver } = sandbox.record;
+  const digests = await endKeepingDisk(context, sandbox);
+  if (disk === 'new') await getDriver(host, driver).destroy(sandboxId, host.store.directoryOf(sandboxId));
+  return digests;
+}
+
+async function findRootfs({ templates }: OperationContext, { record }: TenantSandbox): Promise<string> {
+  const template = await templates.find(record.templateId);
+  if (template !== undefined) return template.rootfs;
+  throw new SoulBoxError(
+    'sandbox_resume_failed',
+    `Template "${record.templateId}" of the sandbox is no longer on this host.`,
+  );
+}
+
+/** What the caller may read; the step that failed is in the cause, for the log. */
+function explainResumeFailure(error: unknown, { record }: TenantSandbox): SoulBoxError {
+  if (record.saved?.hasMemory === false) return memoryDroppedError(error);
+  if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
+  return new SoulBoxError('sandbox_resume_failed', 'The sandbox could not be resumed. Its checkpoint is kept.', {
+    cause: error,
+  });
+}
