@@ -1,7 +1,8 @@
 import { defineCommand } from 'citty';
 import { openDamagedCheckpoints } from '@soulbox/checkpoints';
 import { resolveFolders } from '../../config.ts';
-import { renderTable, showBytes } from '../../output/table.ts';
+import { printList } from '../../output/print-list.ts';
+import { showBytes } from '../../output/table.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 
 export const listDamaged = defineCommand({
@@ -9,17 +10,16 @@ export const listDamaged = defineCommand({
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
     const states = await openDamagedCheckpoints(resolveFolders(args['data-dir']).dataDirectory).list();
-    if (args.json === true) {
-      console.log(JSON.stringify(states));
-      return;
-    }
-    const rows = states.map((state) => [
-      state.stateId,
-      state.sandboxId,
-      showBytes(state.sizeBytes),
-      new Date(state.foundAtMs).toISOString(),
-      state.directory,
-    ]);
-    console.log(renderTable(['ID', 'SANDBOX', 'SIZE', 'FOUND', 'FOLDER'], rows));
+    printList(
+      states,
+      {
+        ID: (state) => state.stateId,
+        SANDBOX: (state) => state.sandboxId,
+        SIZE: (state) => showBytes(state.sizeBytes),
+        FOUND: (state) => new Date(state.foundAtMs).toISOString(),
+        FOLDER: (state) => state.directory,
+      },
+      args,
+    );
   },
 });

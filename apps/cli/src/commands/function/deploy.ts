@@ -3,11 +3,11 @@ import { ApiError } from '../../api/api-error.ts';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiConnection } from '../../api/connection.ts';
+import type { ApiFunction } from '../../api/wire.ts';
 import { environment } from '../../config.ts';
 import { pairsFlag, repeatedFlag } from '../../program/repeated-flags.ts';
 import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
 import { UsageError } from '../../program/usage-error.ts';
-import type { ApiFunction } from './shared.ts';
 import { pathOf } from './shared.ts';
 
 export const deployFunction = defineCommand({

@@ -1,17 +1,11 @@
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
+import type { ApiFunctionAnswer } from '../../api/wire.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
 import { pairsFlag } from '../../program/repeated-flags.ts';
 import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { functionArg, pathOf } from './shared.ts';
-
-interface ApiFunctionAnswer {
-  readonly status: number;
-  readonly headers: readonly (readonly [string, string])[];
-  readonly body: string;
-  readonly encoding: 'utf8' | 'base64';
-}
 
 export const invokeFunction = defineCommand({
   meta: { name: 'invoke', description: 'Send a function one request and print its answer; fails from status 400 on' },

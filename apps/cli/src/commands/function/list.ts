@@ -1,9 +1,9 @@
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
-import { renderTable } from '../../output/table.ts';
+import type { ApiFunction } from '../../api/wire.ts';
+import { printList } from '../../output/print-list.ts';
 import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
-import type { ApiFunction } from './shared.ts';
 
 export const listFunctions = defineCommand({
   meta: { name: 'list', description: 'List the functions of the team' },
@@ -11,13 +11,16 @@ export const listFunctions = defineCommand({
   async run({ args }) {
     const api = await findApi(args['data-dir']);
     const { body: functions } = await callApi<readonly ApiFunction[]>(api, { path: '/functions' });
-    if (args.json === true) {
-      console.log(JSON.stringify(functions));
-      return;
-    }
-    const rows = functions.map(({ name, kind, activeVersion, state, updatedAt }) => [
-      ...[name, kind, String(activeVersion), state, updatedAt],
-    ]);
-    console.log(renderTable(['NAME', 'KIND', 'VERSION', 'STATE', 'DEPLOYED'], rows));
+    printList(
+      functions,
+      {
+        NAME: (deployed) => deployed.name,
+        KIND: (deployed) => deployed.kind,
+        VERSION: (deployed) => deployed.activeVersion,
+        STATE: (deployed) => deployed.state,
+        DEPLOYED: (deployed) => deployed.updatedAt,
+      },
+      args,
+    );
   },
 });

@@ -2,18 +2,9 @@ import { defineCommand } from 'citty';
 import { sleep } from '@soulbox/base';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
+import type { ApiFunctionLog } from '../../api/wire.ts';
 import { apiDataDirArg } from '../../program/shared-args.ts';
 import { functionArg, pathOf } from './shared.ts';
-
-interface ApiFunctionLog {
-  readonly entries: readonly {
-    readonly timestamp: string;
-    readonly level: string;
-    readonly source: string;
-    readonly message: string;
-  }[];
-  readonly cursor: number;
-}
 
 const followEveryMs = 1000;
 

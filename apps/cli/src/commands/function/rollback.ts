@@ -1,8 +1,8 @@
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
+import type { ApiFunction } from '../../api/wire.ts';
 import { apiDataDirArg, jsonArg, parseNumberFlag } from '../../program/shared-args.ts';
-import type { ApiFunction } from './shared.ts';
 import { functionArg, pathOf } from './shared.ts';
 
 export const rollbackFunction = defineCommand({

@@ -1,6 +1,6 @@
 import { defineCommand } from 'citty';
 import { resolveFolders } from '../../config.ts';
-import { renderTable } from '../../output/table.ts';
+import { printList } from '../../output/print-list.ts';
 import { dataDirArg, jsonArg, teamArg } from '../../program/shared-args.ts';
 import { getTeam } from '../team/find-team.ts';
 import { openRecords } from './open-records.ts';
@@ -20,17 +20,17 @@ export const listKeys = defineCommand({
       createdAt: new Date(key.createdAt).toISOString(),
       lastUsedAt: key.lastUsedAt === undefined ? null : new Date(key.lastUsedAt).toISOString(),
     }));
-    if (args.json === true) console.log(JSON.stringify(keys));
-    else {
-      const rows = keys.map((key) => [
-        key.id,
-        key.name,
-        key.key,
-        key.isolation ?? '',
-        key.createdAt,
-        key.lastUsedAt ?? 'never',
-      ]);
-      console.log(renderTable(['ID', 'NAME', 'KEY', 'ISOLATION', 'CREATED', 'LAST USED'], rows));
-    }
+    printList(
+      keys,
+      {
+        ID: (key) => key.id,
+        NAME: (key) => key.name,
+        KEY: (key) => key.key,
+        ISOLATION: (key) => key.isolation ?? '',
+        CREATED: (key) => key.createdAt,
+        'LAST USED': (key) => key.lastUsedAt ?? 'never',
+      },
+      args,
+    );
   },
 });

@@ -5,6 +5,7 @@ import { findApi } from '../../api/connection.ts';
 import { callApi } from '../../api/call.ts';
 import { createPatiently } from '../../api/create-patiently.ts';
 import { openEnvd } from '../../api/envd.ts';
+import type { ApiSandbox, ApiSandboxDetail } from '../../api/wire.ts';
 import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { onUnread } from '../../output/reader.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
@@ -22,11 +23,6 @@ const installSeconds = 600;
 const spareSeconds = 60;
 /** Whatever ends this program also ends the sandbox that it made. */
 const leaveSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
-interface OwnSandbox {
-  readonly sandboxID: string;
-  readonly envdAccessToken?: string | null;
-}
 
 export const run = defineCommand({
   meta: { name: 'run', description: 'Run a file or a folder in a sandbox; exits as the program does' },
@@ -81,10 +77,12 @@ export const run = defineCommand({
   },
 });
 
+type Reached = Pick<ApiSandbox | ApiSandboxDetail, 'sandboxID' | 'envdAccessToken'>;
+
 interface There {
   readonly wish: RunWish;
   readonly target: Target;
-  readonly sandbox: OwnSandbox;
+  readonly sandbox: Reached;
   readonly signal: AbortSignal;
 }
 
@@ -108,14 +106,14 @@ async function runThere(api: ApiConnection, envd: Programs, { wish, target, sand
   });
 }
 
-async function takeSandbox(api: ApiConnection, wish: RunWish, target: Target): Promise<OwnSandbox> {
+async function takeSandbox(api: ApiConnection, wish: RunWish, target: Target): Promise<Reached> {
   if (wish.sandboxId !== undefined) {
     const path = `/sandboxes/${encodeURIComponent(wish.sandboxId)}`;
-    return (await callApi<OwnSandbox>(api, { path })).body;
+    return (await callApi<ApiSandboxDetail>(api, { path })).body;
   }
   const timeout = Math.ceil(wish.timeoutSeconds) + spareSeconds + (target.kind === 'folder' ? installSeconds : 0);
   const body = { templateID: wish.template ?? templateFor(target, wish), timeout };
-  return await createPatiently<OwnSandbox>(api, body);
+  return await createPatiently<ApiSandbox>(api, body);
 }
 
 async function letGo(api: ApiConnection, sandboxId: string, keep: boolean): Promise<void> {

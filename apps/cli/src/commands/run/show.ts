@@ -5,7 +5,7 @@ import { callApi } from '../../api/call.ts';
 import type { ApiConnection } from '../../api/connection.ts';
 import { ApiError } from '../../api/api-error.ts';
 import { streamApi } from '../../api/stream.ts';
-import type { ApiRunEnd, ApiRunEvent } from '../../api/wire.ts';
+import type { ApiRunEnd, ApiRunEvent, ApiRunResult } from '../../api/wire.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
 
 interface Call {
@@ -41,7 +41,7 @@ export async function runAtOnce(
 ): Promise<number> {
   // A terminal would have to be read to its end first.
   const stdin = hasInput && !process.stdin.isTTY ? await text(process.stdin) : undefined;
-  const answer = await callApi<ApiRunEnd>(api, { method: 'POST', path, body: { ...body, stdin }, signal });
+  const answer = await callApi<ApiRunResult>(api, { method: 'POST', path, body: { ...body, stdin }, signal });
   console.log(JSON.stringify(answer.body));
   return exitCodeOf(answer.body);
 }

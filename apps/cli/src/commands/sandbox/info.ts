@@ -1,6 +1,7 @@
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
+import type { ApiSandboxDetail } from '../../api/wire.ts';
 import { renderFacts } from '../../output/facts.ts';
 import { apiDataDirArg, jsonArg, sandboxArg } from '../../program/shared-args.ts';
 
@@ -10,7 +11,7 @@ export const showSandbox = defineCommand({
   async run({ args }) {
     const api = await findApi(args['data-dir']);
     const path = `/sandboxes/${encodeURIComponent(args.sandbox)}`;
-    const { body } = await callApi<Record<string, unknown>>(api, { path });
+    const { body } = await callApi<ApiSandboxDetail>(api, { path });
     // Terminals and logs of builds are no place for it; `curl` with the key gets it.
     const { envdAccessToken: _, ...facts } = body;
     console.log(args.json === true ? JSON.stringify(facts) : renderFacts(facts));

@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import { findApi } from '../../api/connection.ts';
 import { listAll } from '../../api/pages.ts';
 import type { ListedApiSandbox } from '../../api/wire.ts';
-import { renderTable } from '../../output/table.ts';
+import { printList } from '../../output/print-list.ts';
 import { apiDataDirArg, jsonArg, parseChoiceFlag } from '../../program/shared-args.ts';
 
 export const listSandboxes = defineCommand({
@@ -16,20 +16,19 @@ export const listSandboxes = defineCommand({
     const state = parseChoiceFlag('state', args.state, ['running', 'paused']);
     const api = await findApi(args['data-dir']);
     const sandboxes = await listAll<ListedApiSandbox>(api, { path: '/v2/sandboxes', query: { state } });
-    if (args.json === true) {
-      console.log(JSON.stringify(sandboxes));
-      return;
-    }
-    const rows = sandboxes.map((sandbox) => [
-      sandbox.sandboxID,
-      sandbox.alias ?? sandbox.templateID,
-      sandbox.state,
-      sandbox.isolation,
-      `${sandbox.cpuCount}`,
-      `${sandbox.memoryMB} MiB`,
-      sandbox.startedAt,
-      sandbox.endAt,
-    ]);
-    console.log(renderTable(['ID', 'TEMPLATE', 'STATE', 'ISOLATION', 'CPU', 'MEMORY', 'STARTED', 'ENDS'], rows));
+    printList(
+      sandboxes,
+      {
+        ID: (sandbox) => sandbox.sandboxID,
+        TEMPLATE: (sandbox) => sandbox.alias ?? sandbox.templateID,
+        STATE: (sandbox) => sandbox.state,
+        ISOLATION: (sandbox) => sandbox.isolation,
+        CPU: (sandbox) => sandbox.cpuCount,
+        MEMORY: (sandbox) => `${sandbox.memoryMB} MiB`,
+        STARTED: (sandbox) => sandbox.startedAt,
+        ENDS: (sandbox) => sandbox.endAt,
+      },
+      args,
+    );
   },
 });

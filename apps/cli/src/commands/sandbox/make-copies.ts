@@ -24,6 +24,6 @@ export async function makeCopies(path: string, args: ForkArguments): Promise<num
 }
 
 function printCopy({ sandbox, error }: ApiCopy): void {
-  if (error === undefined) console.log(sandbox.sandboxID);
+  if (error === undefined) console.log(sandbox?.sandboxID);
   else console.error(`error: a copy could not be made: ${error.message} (${error.code})`);
 }

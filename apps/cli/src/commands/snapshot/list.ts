@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import { findApi } from '../../api/connection.ts';
 import { listAll } from '../../api/pages.ts';
 import type { ApiSnapshot } from '../../api/wire.ts';
-import { renderTable } from '../../output/table.ts';
+import { printList } from '../../output/print-list.ts';
 import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
 
 export const listSnapshots = defineCommand({
@@ -15,13 +15,6 @@ export const listSnapshots = defineCommand({
   async run({ args }) {
     const api = await findApi(args['data-dir']);
     const snapshots = await listAll<ApiSnapshot>(api, { path: '/snapshots', query: { sandboxID: args.sandbox } });
-    if (args.json === true) console.log(JSON.stringify(snapshots));
-    else
-      console.log(
-        renderTable(
-          ['ID', 'NAMES'],
-          snapshots.map(({ snapshotID, names }) => [snapshotID, names.join(', ')]),
-        ),
-      );
+    printList(snapshots, { ID: ({ snapshotID }) => snapshotID, NAMES: ({ names }) => names.join(', ') }, args);
   },
 });

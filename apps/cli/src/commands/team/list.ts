@@ -1,6 +1,6 @@
 import { defineCommand } from 'citty';
 import { resolveFolders } from '../../config.ts';
-import { renderTable } from '../../output/table.ts';
+import { printList } from '../../output/print-list.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { openRecords } from '../key/open-records.ts';
 
@@ -17,14 +17,19 @@ export const listTeams = defineCommand({
         ...(await records.teams.readHoldings(id)),
       })),
     );
-    if (args.json === true) console.log(JSON.stringify(teams));
-    else {
-      const rows = teams.map((team) => [
-        ...[team.id, team.name, team.createdAt],
-        ...[team.keys, team.sandboxes, team.snapshots, team.templates, team.functions].map(String),
-      ]);
-      const headings = ['ID', 'NAME', 'CREATED', 'KEYS', 'SANDBOXES', 'SNAPSHOTS', 'TEMPLATES', 'FUNCTIONS'];
-      console.log(renderTable(headings, rows));
-    }
+    printList(
+      teams,
+      {
+        ID: (team) => team.id,
+        NAME: (team) => team.name,
+        CREATED: (team) => team.createdAt,
+        KEYS: (team) => team.keys,
+        SANDBOXES: (team) => team.sandboxes,
+        SNAPSHOTS: (team) => team.snapshots,
+        TEMPLATES: (team) => team.templates,
+        FUNCTIONS: (team) => team.functions,
+      },
+      args,
+    );
   },
 });

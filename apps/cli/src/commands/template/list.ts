@@ -4,7 +4,8 @@ import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiTemplate } from '../../api/wire.ts';
 import { resolveFolders } from '../../config.ts';
-import { renderTable, showBytes } from '../../output/table.ts';
+import { printList } from '../../output/print-list.ts';
+import { showBytes } from '../../output/table.ts';
 import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
 
 export const listTemplates = defineCommand({
@@ -19,45 +20,45 @@ export const listTemplates = defineCommand({
   },
   async run({ args }) {
     if (args.host === true) {
-      await listOnHost(args['data-dir'], args.json === true);
+      await listOnHost(args['data-dir'], args);
       return;
     }
     const { body: templates } = await callApi<ApiTemplate[]>(await findApi(args['data-dir']), { path: '/templates' });
-    if (args.json === true) {
-      console.log(JSON.stringify(templates));
-      return;
-    }
-    const rows = templates.map((template) => [
-      template.names.join(', ') || '(replaced)',
-      template.templateID,
-      template.buildStatus,
-      template.tags.join(', '),
-      template.public ? 'yes' : 'no',
-      `${template.cpuCount}`,
-      `${template.memoryMB} MiB`,
-      `${template.buildCount}`,
-      `${template.spawnCount}`,
-    ]);
-    const headings = ['NAME', 'ID', 'BUILD', 'TAGS', 'PUBLIC', 'CPU', 'MEMORY', 'BUILDS', 'SANDBOXES'];
-    console.log(renderTable(headings, rows));
+    printList(
+      templates,
+      {
+        NAME: (template) => template.names.join(', ') || '(replaced)',
+        ID: (template) => template.templateID,
+        BUILD: (template) => template.buildStatus,
+        TAGS: (template) => template.tags.join(', '),
+        PUBLIC: (template) => (template.public ? 'yes' : 'no'),
+        CPU: (template) => template.cpuCount,
+        MEMORY: (template) => `${template.memoryMB} MiB`,
+        BUILDS: (template) => template.buildCount,
+        SANDBOXES: (template) => template.spawnCount,
+      },
+      args,
+    );
   },
 });
 
-async function listOnHost(dataDirFlag: string | undefined, json: boolean): Promise<void> {
+async function listOnHost(
+  dataDirFlag: string | undefined,
+  args: { readonly json?: boolean | undefined },
+): Promise<void> {
   const store = openTemplateStore(resolveFolders(dataDirFlag).templatesDirectory);
   const templates = (await store.list()).filter(isListed);
-  if (json) {
-    console.log(JSON.stringify(templates));
-    return;
-  }
-  const rows = templates.map((template) => [
-    template.templateId,
-    template.names.join(', ') || '(replaced)',
-    `${template.cpuCount}`,
-    `${template.memoryMb} MiB`,
-    showBytes(template.sizeBytes),
-    template.createdAt,
-    template.source,
-  ]);
-  console.log(renderTable(['ID', 'NAME', 'CPU', 'MEMORY', 'SIZE', 'CREATED', 'SOURCE'], rows));
+  printList(
+    templates,
+    {
+      ID: (template) => template.templateId,
+      NAME: (template) => template.names.join(', ') || '(replaced)',
+      CPU: (template) => template.cpuCount,
+      MEMORY: (template) => `${template.memoryMb} MiB`,
+      SIZE: (template) => showBytes(template.sizeBytes),
+      CREATED: (template) => template.createdAt,
+      SOURCE: (template) => template.source,
+    },
+    args,
+  );
 }

@@ -1,6 +1,7 @@
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
+import type { ApiTemplateNames } from '../../api/wire.ts';
 import { apiDataDirArg, builtTemplateArg, jsonArg } from '../../program/shared-args.ts';
 
 export const publishTemplate = defineCommand({
@@ -24,7 +25,7 @@ interface Args {
 async function setPublic(args: Args, isPublic: boolean): Promise<void> {
   const path = `/v2/templates/${encodeURIComponent(args.template)}`;
   const body = { public: isPublic };
-  const answer = await callApi<{ names: string[] }>(await findApi(args['data-dir']), { method: 'PATCH', path, body });
+  const answer = await callApi<ApiTemplateNames>(await findApi(args['data-dir']), { method: 'PATCH', path, body });
   const { names } = answer.body;
   if (args.json === true) console.log(JSON.stringify({ names, public: isPublic }));
   else console.log(`${names.join(', ')}: ${isPublic ? 'public' : 'for the team only'}.`);

@@ -1,0 +1,28 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import { printList } from './print-list.ts';
+
+afterEach(() => void vi.restoreAllMocks());
+
+const fruits = [
+  { name: 'fig', count: 3 },
+  { name: 'watermelon', count: 12 },
+];
+const columns = { NAME: ({ name }: { name: string }) => name, COUNT: ({ count }: { count: number }) => count };
+
+function printed(args: { json?: boolean }, entries = fruits): string {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => undefined);
+  printList(entries, columns, args);
+  return log.mock.calls.map(([text]) => String(text)).join('\n');
+}
+
+test('a list is a table whose columns are as wide as their widest cell', () => {
+  expect(printed({})).toBe('NAME        COUNT\nfig         3\nwatermelon  12');
+});
+
+test('a list without entries still shows its headings', () => {
+  expect(printed({}, [])).toBe('NAME  COUNT');
+});
+
+test('with --json the entries are printed as they are', () => {
+  expect(JSON.parse(printed({ json: true }))).toEqual(fruits);
+});

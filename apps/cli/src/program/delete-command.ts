@@ -1,0 +1,31 @@
+import { defineCommand } from 'citty';
+import type { ArgsDef, CommandDef } from 'citty';
+import { callApi } from '../api/call.ts';
+import { findApi } from '../api/connection.ts';
+import { apiDataDirArg, jsonArg } from './shared-args.ts';
+
+interface Deletion {
+  readonly description: string;
+  /** The argument that names it. */
+  readonly argument: { readonly type: 'positional'; readonly required: true; readonly description: string };
+  /** What the help calls that argument. */
+  readonly noun: string;
+  /** Under which the printed JSON names it. */
+  readonly key: string;
+  readonly pathOf: (id: string) => string;
+}
+
+/** A `delete` command for something that the API deletes by one call. */
+export function defineDeleteCommand({ description, noun, argument, key, pathOf }: Deletion): CommandDef {
+  const definitions: ArgsDef = { [noun]: argument, 'data-dir': apiDataDirArg, json: jsonArg };
+  return defineCommand({
+    meta: { name: 'delete', description },
+    args: definitions,
+    async run({ args }) {
+      const given: Readonly<Record<string, unknown>> = args;
+      const id = String(given[noun]);
+      await callApi(await findApi(args['data-dir'] as string | undefined), { method: 'DELETE', path: pathOf(id) });
+      console.log(given['json'] === true ? JSON.stringify({ [key]: id, deleted: true }) : `Deleted ${id}.`);
+    },
+  });
+}
