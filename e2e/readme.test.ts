@@ -17,11 +17,14 @@ interface Block {
   readonly text: string;
 }
 
-/** The fenced blocks of README.md. What is indented only is for reading. */
-function blocksOf(readme: string): Block[] {
+/** The pages whose programs are run, in the order in which a reader meets them. */
+const pages = ['README.md', 'docs/guide.md'];
+
+/** The fenced blocks of a page. What is indented only is for reading. */
+function blocksOf(page: string): Block[] {
   const found: Block[] = [];
   let heading = '';
-  for (const [, title, language, text] of readme.matchAll(/^## (.*)$|^```(\w*)\n([\s\S]*?)^```$/gm)) {
+  for (const [, title, language, text] of page.matchAll(/^## (.*)$|^```(\w*)\n([\s\S]*?)^```$/gm)) {
     if (title === undefined) found.push({ heading, language: language ?? '', text: text ?? '' });
     else heading = title;
   }
@@ -33,15 +36,15 @@ interface Program {
   readonly prints: string;
   /** Of the server, without which it would wait for minutes. */
   readonly template?: string;
-  /** The name that README gives the file, when it is only saved. */
+  /** The name that the page gives the file, when it is only saved. */
   readonly savedAs?: string;
 }
 
 /** Every fenced block, by its heading and language. */
 const programs: Readonly<Record<string, Program>> = {
-  'A first program, js': { prints: '[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]' },
-  'A first program, python': { prints: '[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]' },
-  'Sleep, copy, wake, js': { prints: '' },
+  'First program, js': { prints: '[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]' },
+  'First program, python': { prints: '[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]' },
+  'Pause, resume and fork, js': { prints: '' },
   'Run code, js': { prints: '[ [ 1, 10 ], [ 2, 40 ], [ 3, 90 ] ]\n42', template: 'code-interpreter-v1' },
   'Run code, sh': { prints: 'hello world', template: 'runtimes' },
   'Build a template, js': { prints: '<h1>Hello</h1>' },
@@ -50,7 +53,8 @@ const programs: Readonly<Record<string, Program>> = {
   'Edge functions, sh': { prints: 'Hello, visitor 1', template: 'edge' },
 };
 
-const blocks = blocksOf(await readFile(join(repository, 'README.md'), 'utf8'));
+const texts = await Promise.all(pages.map(async (page) => await readFile(join(repository, page), 'utf8')));
+const blocks = texts.flatMap(blocksOf);
 const nameOf = ({ heading, language }: Block): string => `${heading}, ${language}`;
 const made = new Map<string, boolean>();
 for (const { template } of Object.values(programs))

@@ -1,26 +1,24 @@
 /** Why a sandbox came into a state or left it: the closed list, as docs/events.md prints it (a test compares the two). */
 export const causes = {
-  request: 'Somebody asked for it through the API.',
-  killed: 'Somebody killed it through the API.',
+  request: 'The API was asked for it.',
+  killed: 'It was killed through the API.',
   timeout: 'Its deadline passed.',
-  idle: 'It did nothing for as long as its idle timeout says.',
-  traffic: 'A request came for it while it was paused, and it resumes by itself.',
-  snapshot: 'It was made from a snapshot.',
-  fork: 'It was made as a copy of another sandbox.',
-  failed: 'Its first process ended by itself, for instance because root inside killed it.',
-  out_of_memory: 'It used more memory than it has, where that ends the whole sandbox (isolation gvisor).',
-  pause_failed: 'A pause in the background could not be completed, so the sandbox runs on.',
-  resume_failed:
-    'It could not go on when it was brought back, so it is paused: as it was last, or with its files alone.',
-  unconfirmed: 'Its envd did not confirm in time that the sandbox is what it should be, so it was not served.',
-  damaged: 'A stored page of its memory did not match its digest when it was needed, so it was stopped first.',
+  idle: 'It was inactive for its idle timeout.',
+  traffic: 'A request arrived while it was paused, and it resumes automatically.',
+  snapshot: 'It was created from a snapshot.',
+  fork: 'It was created as a fork of another sandbox.',
+  failed: 'Its first process ended, for example because root inside the sandbox killed it.',
+  out_of_memory: 'It used more memory than its limit, where this ends the whole sandbox (isolation gvisor).',
+  pause_failed: 'A background pause could not be completed, so the sandbox continues to run.',
+  resume_failed: 'It could not be resumed, so it is paused: unchanged, or with its files only.',
+  unconfirmed: 'Its envd did not confirm the identity of the sandbox in time, so the sandbox was not served.',
+  damaged: 'A stored page of its memory did not match its digest when it was needed, so the sandbox was stopped first.',
   interrupted:
-    'The server, or what brings back a memory, died in the middle of a step; it was completed or undone, or the sandbox ended.',
-  host_disk_full:
-    'The disk of the host was nearly full, so it was stopped where it stood; it goes on when there is room.',
-  host_disk_free: 'There was room on the disk of the host again, so it goes on.',
-  lost: 'The runner did not know it any more, asked for it twice, when control plane and runner compared their lists.',
-  recovered: 'It had been told of as lost, but the runner had it: the control plane has taken it back.',
+    'The server, or the process that restores memory, died during a step. The step was completed or undone, or the sandbox ended.',
+  host_disk_full: 'The disk of the host was nearly full, so the sandbox was frozen. It continues when there is space.',
+  host_disk_free: 'The disk of the host has space again, so the sandbox continues.',
+  lost: 'The runner did not know the sandbox, asked twice, when the control plane and the runner compared their lists.',
+  recovered: 'The sandbox was reported as lost, but the runner has it. The control plane has adopted it again.',
 } as const satisfies Record<string, string>;
 
 export type Cause = keyof typeof causes;
