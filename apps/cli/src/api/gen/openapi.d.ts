@@ -3,24 +3,10 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description An error. */
         Error: {
-            /** @description The HTTP status again. */
             code: number;
             message: string;
-            /** @description A finer word, where E2B has one, and `disk_full` when the server's disk is. */
             error_code?: string;
-        };
-        NewTeamAPIKey: {
-            name: string;
-            /**
-             * @description What walls off sandboxes and builds of this key that do not say it themselves. SoulBox's own.
-             * @enum {string}
-             */
-            isolation?: "container" | "gvisor";
-        };
-        UpdateTeamAPIKey: {
-            name: string;
         };
         TeamAPIKey: {
             /** Format: uuid */
@@ -35,10 +21,13 @@ export interface components {
             /** Format: date-time */
             createdAt: string;
             createdBy: null;
-            /** @description True to a minute. */
             lastUsed: string | null;
-            /** @description Null: the key decides nothing. SoulBox's own. */
             isolation: string | null;
+        };
+        NewTeamAPIKey: {
+            name: string;
+            /** @enum {string} */
+            isolation?: "container" | "gvisor";
         };
         CreatedTeamAPIKey: {
             /** Format: uuid */
@@ -53,57 +42,31 @@ export interface components {
             /** Format: date-time */
             createdAt: string;
             createdBy: null;
-            /** @description True to a minute. */
             lastUsed: string | null;
-            /** @description Null: the key decides nothing. SoulBox's own. */
             isolation: string | null;
-            /** @description Shown this one time; only its hash is kept. */
             key: string;
         };
-        TemplateStep: {
-            /** @enum {string} */
-            type: "RUN" | "COPY" | "ADD" | "WORKDIR" | "USER" | "ENV" | "ARG";
-            args: unknown;
-            /** @description This step and those after it run although they are cached. */
-            force: unknown;
-            /** @description Of the archive that a COPY unpacks. */
-            filesHash: unknown;
-        };
-        TemplateBuildStartV2: {
-            /** @description Reference of a container image. */
-            fromImage: unknown;
-            /** @description Id or name of a template; not together with an image. */
-            fromTemplate: unknown;
-            /** @description How to reach a private registry. Not kept. */
-            fromImageRegistry: unknown;
-            /** @description Runs when the steps are done; its processes are alive in every sandbox. */
-            startCmd: unknown;
-            /** @description Succeeds once the start command is ready. */
-            readyCmd: unknown;
-            /** @description Nothing is taken from the cache. */
-            force: unknown;
-            /** @description What walls off the build and all sandboxes of the template; also as the header `X-Soulbox-Isolation`. Absent: the key's, the base's or the server's choice. SoulBox's own. */
-            isolation: unknown;
-            steps: unknown;
+        UpdateTeamAPIKey: {
+            name: string;
         };
         TemplateBuildFileUpload: {
-            /** @description Whether the team has uploaded it before. */
             present: boolean;
-            /** @description PUT a tar archive, gzipped or not, with its Content-Length, within an hour. Needs no key. */
             url: string;
         };
+        BuildLogEntry: {
+            /** Format: date-time */
+            timestamp: string;
+            message: string;
+            /** @enum {string} */
+            level: "debug" | "info" | "warn" | "error";
+            step?: string;
+        };
         TemplateBuildRequestV3: {
-            /** @description `[team/]name[:tag]`. An existing template gets another build. */
             name?: string | null;
-            /** @description Deprecated: what older clients say for `name`. */
             alias?: string | null;
-            /** @description Without one, also in the name: `default`. */
             tags: unknown;
-            /** @description 1 or even. */
             cpuCount: unknown;
-            /** @description MiB */
             memoryMB: unknown;
-            /** @description MiB that are free when it is built; 0: as the base. */
             minFreeDiskMb: unknown;
         };
         TemplateRequestResponseV3: {
@@ -114,12 +77,27 @@ export interface components {
             tags: string[];
             aliases: string[];
         };
+        TemplateStep: {
+            /** @enum {string} */
+            type: "RUN" | "COPY" | "ADD" | "WORKDIR" | "USER" | "ENV" | "ARG";
+            args: unknown;
+            force: unknown;
+            filesHash: unknown;
+        };
+        TemplateBuildStartV2: {
+            fromImage: unknown;
+            fromTemplate: unknown;
+            fromImageRegistry: unknown;
+            startCmd: unknown;
+            readyCmd: unknown;
+            force: unknown;
+            isolation: unknown;
+            steps: unknown;
+        };
         Template: {
             templateID: string;
-            /** @description Whether other teams may make sandboxes from it. */
             public: boolean;
             aliases: string[];
-            /** @description `<team>/<name>`; of a template of the server its plain names. */
             names: string[];
             /** Format: date-time */
             createdAt: string;
@@ -127,22 +105,15 @@ export interface components {
             updatedAt: string;
             lastSpawnedAt: string | null;
             spawnCount: number;
-            /** @description Of the build that its tag `default` points at, else of its newest. */
             buildID: string;
             cpuCount: number;
-            /** @description MiB */
             memoryMB: number;
-            /** @description MiB */
             diskSizeMB: number;
             createdBy: null;
             buildCount: number;
             envdVersion: string;
-            /**
-             * @description Of that build.
-             * @enum {string}
-             */
+            /** @enum {string} */
             buildStatus: "building" | "waiting" | "ready" | "error";
-            /** @description SoulBox's own. */
             tags: string[];
         };
         TemplateBuild: {
@@ -156,20 +127,15 @@ export interface components {
             /** Format: date-time */
             finishedAt?: string;
             cpuCount: number;
-            /** @description MiB */
             memoryMB: number;
-            /** @description MiB */
             diskSizeMB?: number;
             envdVersion?: string;
-            /** @description Those that point at it. SoulBox's own. */
             tags: string[];
         };
         TemplateWithBuilds: {
             templateID: string;
-            /** @description Whether other teams may make sandboxes from it. */
             public: boolean;
             aliases: string[];
-            /** @description `<team>/<name>`; of a template of the server its plain names. */
             names: string[];
             /** Format: date-time */
             createdAt: string;
@@ -189,25 +155,13 @@ export interface components {
             /** Format: date-time */
             createdAt: string;
         };
-        BuildLogEntry: {
-            /** Format: date-time */
-            timestamp: string;
-            message: string;
-            /** @enum {string} */
-            level: "debug" | "info" | "warn" | "error";
-            /** @description `base`, `finalize` or the number of the step, from 1 on. */
-            step?: string;
-        };
         TemplateBuildInfo: {
             templateID: string;
             buildID: string;
             /** @enum {string} */
             status: "building" | "waiting" | "ready" | "error";
-            /** @description Deprecated; always empty. */
             logs: string[];
-            /** @description Oldest first. */
             logEntries: components["schemas"]["BuildLogEntry"][];
-            /** @description Why it failed, with the last entries of the log of that step. */
             reason?: {
                 message: string;
                 step?: string;
@@ -215,22 +169,16 @@ export interface components {
             };
         };
         SandboxNetworkConfig: {
-            /** @description Addresses and blocks; they beat denyOut. */
             allowOut?: string[];
             denyOut?: string[];
-            /** @description Not available in this version. */
             rules?: {
                 [key: string]: unknown;
             };
-            /** @description Not available in this version. */
             egressProxy?: {
                 [key: string]: unknown;
             } | null;
-            /** @description Absent: true. */
             allowPublicTraffic?: boolean;
-            /** @description Host header for the sandbox's services; `${PORT}` stands for the port. */
             maskRequestHost?: string;
-            /** @description Not available in this version. */
             httpsPorts?: number[];
         };
         SandboxNetworkDetail: {
@@ -242,36 +190,25 @@ export interface components {
         Sandbox: {
             sandboxID: string;
             templateID: string;
-            /** @description Deprecated; always the same. */
             clientID: string;
             envdVersion: string;
             alias?: string;
-            /** @description For `X-Access-Token`; absent for an insecure sandbox. */
             envdAccessToken?: string;
-            /** @description Null while public traffic is allowed. */
             trafficAccessToken: string | null;
-            /** @description Null: the client's own domain. */
             domain: string | null;
-            /** @description What walls it off; empty for one of an older version. SoulBox's own. */
             isolation: string;
         };
         ListedSandbox: {
             sandboxID: string;
             templateID: string;
-            /** @description Deprecated; always the same. */
             clientID: string;
             alias?: string;
             /** Format: date-time */
             startedAt: string;
-            /**
-             * Format: date-time
-             * @description When it will end or pause; of a paused one: when it was paused.
-             */
+            /** Format: date-time */
             endAt: string;
             cpuCount: number;
-            /** @description MiB */
             memoryMB: number;
-            /** @description MiB */
             diskSizeMB: number;
             metadata: {
                 [key: string]: string;
@@ -279,38 +216,24 @@ export interface components {
             /** @enum {string} */
             state: "running" | "paused";
             envdVersion: string;
-            /** @description What walls it off; empty for one of an older version. SoulBox's own. */
             isolation: string;
-            /** @description Seconds without activity after which it ends or pauses; 0: never. SoulBox's own. */
             idleTimeout: number;
-            /**
-             * @description Why it is in its state. SoulBox's own.
-             * @enum {string}
-             */
+            /** @enum {string} */
             cause: "request" | "killed" | "timeout" | "idle" | "traffic" | "snapshot" | "fork" | "failed" | "out_of_memory" | "pause_failed" | "resume_failed" | "unconfirmed" | "damaged" | "interrupted" | "host_disk_full" | "host_disk_free" | "lost" | "recovered";
-            /**
-             * Format: date-time
-             * @description SoulBox's own.
-             */
+            /** Format: date-time */
             stateSince: string;
         };
         SandboxDetail: {
             sandboxID: string;
             templateID: string;
-            /** @description Deprecated; always the same. */
             clientID: string;
             alias?: string;
             /** Format: date-time */
             startedAt: string;
-            /**
-             * Format: date-time
-             * @description When it will end or pause; of a paused one: when it was paused.
-             */
+            /** Format: date-time */
             endAt: string;
             cpuCount: number;
-            /** @description MiB */
             memoryMB: number;
-            /** @description MiB */
             diskSizeMB: number;
             metadata: {
                 [key: string]: string;
@@ -318,22 +241,13 @@ export interface components {
             /** @enum {string} */
             state: "running" | "paused";
             envdVersion: string;
-            /** @description What walls it off; empty for one of an older version. SoulBox's own. */
             isolation: string;
-            /** @description Seconds without activity after which it ends or pauses; 0: never. SoulBox's own. */
             idleTimeout: number;
-            /**
-             * @description Why it is in its state. SoulBox's own.
-             * @enum {string}
-             */
+            /** @enum {string} */
             cause: "request" | "killed" | "timeout" | "idle" | "traffic" | "snapshot" | "fork" | "failed" | "out_of_memory" | "pause_failed" | "resume_failed" | "unconfirmed" | "damaged" | "interrupted" | "host_disk_full" | "host_disk_free" | "lost" | "recovered";
-            /**
-             * Format: date-time
-             * @description SoulBox's own.
-             */
+            /** Format: date-time */
             stateSince: string;
             envdAccessToken?: string;
-            /** @description Null: it was not asked for either way. */
             allowInternetAccess: boolean | null;
             domain: string | null;
             network?: components["schemas"]["SandboxNetworkDetail"];
@@ -346,20 +260,13 @@ export interface components {
         SandboxMetric: {
             /** Format: date-time */
             timestamp: string;
-            /** @description Seconds */
             timestampUnix: number;
             cpuCount: number;
-            /** @description 100 means one whole CPU. */
             cpuUsedPct: number;
-            /** @description Bytes, cache that can be dropped left out. */
             memUsed: number;
-            /** @description Bytes */
             memTotal: number;
-            /** @description Bytes */
             memCache: number;
-            /** @description Bytes */
             diskUsed: number;
-            /** @description Bytes */
             diskTotal: number;
         };
         SandboxLogEntry: {
@@ -375,37 +282,27 @@ export interface components {
         SandboxEvent: {
             /** @constant */
             version: "v2";
-            /** @description Rises with time; `after` reads from it on. SoulBox's own. */
             sequence: number;
             /** Format: uuid */
             id: string;
             /** @enum {string} */
             type: "sandbox.lifecycle.created" | "sandbox.lifecycle.killed" | "sandbox.lifecycle.updated" | "sandbox.lifecycle.paused" | "sandbox.lifecycle.resumed" | "sandbox.lifecycle.checkpointed";
             eventData: {
-                /**
-                 * @description Why it happened. SoulBox's own.
-                 * @enum {string}
-                 */
+                /** @enum {string} */
                 cause: "request" | "killed" | "timeout" | "idle" | "traffic" | "snapshot" | "fork" | "failed" | "out_of_memory" | "pause_failed" | "resume_failed" | "unconfirmed" | "damaged" | "interrupted" | "host_disk_full" | "host_disk_free" | "lost" | "recovered";
                 sandbox_metadata: {
                     [key: string]: string;
                 };
-                /** @description Of a pause, and of the end of a sandbox that ran. */
                 execution?: {
                     /** Format: date-time */
                     started_at: string;
                     vcpu_count: number;
-                    /** @description MiB */
                     memory_mb: number;
-                    /** @description Milliseconds */
                     execution_time: number;
                 };
-                /** @description Of a checkpoint that is a snapshot. SoulBox's own. */
                 snapshotId?: string;
             };
-            /** @description Templates have one build in this version: the same as the template. */
             sandboxBuildId: string;
-            /** @description The same from a start or resume to the next pause or end. */
             sandboxExecutionId: string;
             sandboxId: string;
             sandboxTeamId: string;
@@ -414,82 +311,59 @@ export interface components {
             timestamp: string;
         };
         NewFunction: {
-            /** @description Unique on the server: the function answers at `fn-<name>.<domain>`. */
             name: string;
             /**
              * @default workers
              * @enum {string}
              */
             kind: "workers" | "edge";
-            /** @description One JavaScript module with its imports bundled; the CLI makes it. */
             source: string;
-            /** @description Absent: as it was. At most 128 entries, keys of 128 and values of 32768 bytes. */
             environment?: {
                 [key: string]: string;
             };
-            /** @description Added to those that there are. */
             secrets?: {
                 [key: string]: string;
             };
-            /** @description Names of the team's key-value namespaces by binding; kind workers only. */
             kv?: {
                 [key: string]: string;
             };
             limits?: {
-                /** @description Milliseconds to the head of an answer. */
                 requestTimeoutMs?: number;
-                /** @description Megabytes beyond the engine's own. */
                 memoryMb?: number;
                 maxBodyBytes?: number;
-                /** @description Seconds without a request until it sleeps. */
                 idleSeconds?: number;
             };
-            /**
-             * Format: date
-             * @description workerd's; kind workers only.
-             */
+            /** Format: date */
             compatibilityDate?: string;
             compatibilityFlags?: string[];
         };
         NewFunctionVersion: {
-            /** @description One JavaScript module with its imports bundled; the CLI makes it. */
             source: string;
-            /** @description Absent: as it was. At most 128 entries, keys of 128 and values of 32768 bytes. */
             environment?: {
                 [key: string]: string;
             };
-            /** @description Added to those that there are. */
             secrets?: {
                 [key: string]: string;
             };
-            /** @description Names of the team's key-value namespaces by binding; kind workers only. */
             kv?: {
                 [key: string]: string;
             };
             limits?: {
-                /** @description Milliseconds to the head of an answer. */
                 requestTimeoutMs?: number;
-                /** @description Megabytes beyond the engine's own. */
                 memoryMb?: number;
                 maxBodyBytes?: number;
-                /** @description Seconds without a request until it sleeps. */
                 idleSeconds?: number;
             };
-            /**
-             * Format: date
-             * @description workerd's; kind workers only.
-             */
+            /** Format: date */
             compatibilityDate?: string;
             compatibilityFlags?: string[];
         };
         FunctionSecrets: {
-            /** @description Encrypted at rest, never shown again. At most 128 entries, keys of 128 and values of 32768 bytes. */
             secrets: {
                 [key: string]: string;
             };
         };
         FunctionRollback: {
-            /** @description Absent: the one before the active one. */
             version?: number;
         };
         Function: {
@@ -500,7 +374,6 @@ export interface components {
             environment: {
                 [key: string]: string;
             };
-            /** @description Names only. */
             secrets: string[];
             kv: {
                 [key: string]: string;
@@ -513,10 +386,7 @@ export interface components {
             };
             compatibilityDate: string;
             compatibilityFlags: string[];
-            /**
-             * @description `none`: the next request starts a sandbox.
-             * @enum {string}
-             */
+            /** @enum {string} */
             state: "running" | "asleep" | "none";
             sandboxID: string | null;
             /** Format: date-time */
@@ -526,7 +396,6 @@ export interface components {
         };
         FunctionVersion: {
             version: number;
-            /** @description SHA-256 of the bundle. */
             digest: string;
             sizeBytes: number;
             active: boolean;
@@ -538,17 +407,11 @@ export interface components {
             method: string;
             /** @default / */
             path: string;
-            /**
-             * @description Of the request. At most 64 entries, keys of 128 and values of 8192 bytes.
-             * @default {}
-             */
+            /** @default {} */
             headers: {
                 [key: string]: string;
             };
-            /**
-             * @description Text, or base64 with `encoding`.
-             * @default
-             */
+            /** @default  */
             body: string;
             /**
              * @default utf8
@@ -563,10 +426,7 @@ export interface components {
                 string
             ][];
             body: string;
-            /**
-             * @description `base64` when the body is no UTF-8 text.
-             * @enum {string}
-             */
+            /** @enum {string} */
             encoding: "utf8" | "base64";
         };
         FunctionLog: {
@@ -589,107 +449,63 @@ export interface components {
             createdAt: string;
         };
         Run: {
-            /** @description What to run, itself. */
             code?: string;
-            /** @description Path of a file in the sandbox; a relative one begins at `cwd`. */
             file?: string;
-            /** @description Path of a folder in the sandbox, as for `file`. */
             project?: string;
-            /** @description The file of the project that is run. Absent: the project decides. */
             entry?: string;
-            /**
-             * @description Absent: found out from name, first line and project files.
-             * @enum {string}
-             */
+            /** @enum {string} */
             language?: "python" | "javascript" | "typescript" | "bash" | "r" | "java" | "go" | "ruby" | "php" | "lua" | "rust";
-            /**
-             * @description Absent: found out.
-             * @enum {string}
-             */
+            /** @enum {string} */
             runtime?: "python" | "node" | "bun" | "deno" | "bash" | "r" | "java" | "go" | "ruby" | "php" | "lua" | "rust";
             /** @default [] */
             args: string[];
-            /** @description All of its standard input. Absent: it has none. */
             stdin?: string;
-            /**
-             * @description Its input stays open: feed the pid of `started` through envd. Streamed answers only.
-             * @default false
-             */
+            /** @default false */
             stdinOpen: boolean;
-            /**
-             * @description Added to the environment of the sandbox. At most 512 entries, keys of 256 and values of 130560 bytes.
-             * @default {}
-             */
+            /** @default {} */
             envVars: {
                 [key: string]: string;
             };
-            /** @description Working folder. Absent: the project, the file's folder, or the default folder. */
             cwd?: string;
-            /** @description Absent: the sandbox's default user. */
             user?: string;
-            /**
-             * @description Seconds after which it is killed. Above 540 in streamed answers only.
-             * @default 60
-             */
+            /** @default 60 */
             timeout: number;
-            /** @description Mebibytes that its processes may hold together; above they are killed. Absent: those of the sandbox. */
             memoryMB?: number;
-            /** @description Bytes of stdout, and of stderr, that are passed on; the rest is dropped and the answer says so. */
             outputLimit?: number;
             /**
-             * @description How output stands in the answer.
              * @default utf8
              * @enum {string}
              */
             encoding: "utf8" | "base64";
-            /**
-             * @description What Deno allows: true, or a list of what. Absent: nothing. Other runtimes have no permissions.
-             * @default {}
-             */
+            /** @default {} */
             permissions: {
                 [key: string]: boolean | string[];
             };
-            /**
-             * @description Whether a project's dependencies are installed first.
-             * @default true
-             */
+            /** @default true */
             install: boolean;
-            /**
-             * @description Whether installed dependencies are taken from and kept for other sandboxes of the team. Only for sandboxes whose code you would also trust in those.
-             * @default false
-             */
+            /** @default false */
             shareDependencies: boolean;
         };
-        /** @description A program that ended, however it ended. */
         RunResult: {
             /** @enum {string} */
             runtime: "python" | "node" | "bun" | "deno" | "bash" | "r" | "java" | "go" | "ruby" | "php" | "lua" | "rust";
             /** @enum {string} */
             language: "python" | "javascript" | "typescript" | "bash" | "r" | "java" | "go" | "ruby" | "php" | "lua" | "rust";
-            /** @description 0 to 1. */
             sureness: number;
-            /** @description Why it was chosen; the first decided. */
             reasons: string[];
-            /** @description Null when a signal ended it. */
             exitCode: number | null;
-            /** @description Such as SIGKILL. */
             signal: string | null;
             timedOut: boolean;
             memoryExceeded: boolean;
             stdoutTruncated: boolean;
             stderrTruncated: boolean;
-            /**
-             * @description Where the dependencies of a project came from.
-             * @enum {string}
-             */
+            /** @enum {string} */
             dependencies: "none" | "skipped" | "present" | "cache" | "installed";
-            /** @description Milliseconds, the way into the sandbox included. */
             timings: {
                 detectMs: number;
                 prepareMs: number;
                 executeMs: number;
             };
-            /** @description Of its largest process. Null where it cannot be measured. */
             peakMemoryBytes: number | null;
             stdout: string;
             stderr: string;
@@ -701,9 +517,7 @@ export interface components {
             runtime: "python" | "node" | "bun" | "deno" | "bash" | "r" | "java" | "go" | "ruby" | "php" | "lua" | "rust";
             /** @enum {string} */
             language: "python" | "javascript" | "typescript" | "bash" | "r" | "java" | "go" | "ruby" | "php" | "lua" | "rust";
-            /** @description 0 to 1. */
             sureness: number;
-            /** @description Why it was chosen; the first decided. */
             reasons: string[];
         } | {
             /** @constant */
@@ -712,7 +526,6 @@ export interface components {
         } | {
             /** @constant */
             type: "started";
-            /** @description For `process.Process` of envd. */
             pid: number;
         } | {
             /** @constant */
@@ -728,26 +541,19 @@ export interface components {
         } | {
             /** @constant */
             type: "result";
-            /** @description Null when a signal ended it. */
             exitCode: number | null;
-            /** @description Such as SIGKILL. */
             signal: string | null;
             timedOut: boolean;
             memoryExceeded: boolean;
             stdoutTruncated: boolean;
             stderrTruncated: boolean;
-            /**
-             * @description Where the dependencies of a project came from.
-             * @enum {string}
-             */
+            /** @enum {string} */
             dependencies: "none" | "skipped" | "present" | "cache" | "installed";
-            /** @description Milliseconds, the way into the sandbox included. */
             timings: {
                 detectMs: number;
                 prepareMs: number;
                 executeMs: number;
             };
-            /** @description Of its largest process. Null where it cannot be measured. */
             peakMemoryBytes: number | null;
         } | {
             /** @constant */
@@ -756,155 +562,98 @@ export interface components {
             message: string;
         };
         ConnectSandbox: {
-            /** @description Seconds from now. An end of a running sandbox that is later than that stays as it is. */
             timeout: number;
-            /** @description False: a paused sandbox starts afresh on its files. Means nothing for a running one. */
             memory?: boolean;
         };
         ConnectSandboxV2: {
-            /**
-             * @description Seconds from now. An end of a running sandbox that is later than that stays as it is.
-             * @default 300
-             */
+            /** @default 300 */
             timeout: number;
-            /** @description False: a paused sandbox starts afresh on its files. Means nothing for a running one. */
             memory?: boolean;
         };
         ResumedSandbox: {
-            /**
-             * @description Seconds from now. An end of a running sandbox that is later than that stays as it is.
-             * @default 15
-             */
+            /** @default 15 */
             timeout: number;
-            /** @description Ignored: what a sandbox does at its timeout is chosen at its create. */
             autoPause?: boolean;
-            /** @description False: a paused sandbox starts afresh on its files. Means nothing for a running one. */
             memory?: boolean;
         };
         NewSandbox: {
-            /** @description Id or name of a template or snapshot: `name`, `name:tag`, `team/name:tag`. */
             templateID: string;
-            /** @description Whether it is paused at its timeout, not killed. Absent: false. */
             autoPause?: boolean;
-            /** @description Whether such a pause keeps the memory. Absent: true. */
             autoPauseMemory?: boolean;
-            /** @description Whether any request for the paused sandbox resumes it; needs a pause with memory. Absent: false. */
             autoResume?: {
                 enabled: boolean;
             };
-            /**
-             * @description Seconds without CPU use, I/O, open stream or request after which it is treated as at its timeout. 0: never. SoulBox's own.
-             * @default 0
-             */
+            /** @default 0 */
             idleTimeout: number;
-            /**
-             * @description What walls it off; also as the header `X-Soulbox-Isolation` or the metadata `soulbox.isolation`. Absent: the key's, the template's or the server's choice. SoulBox's own.
-             * @enum {string}
-             */
+            /** @enum {string} */
             isolation?: "container" | "gvisor";
-            /** @description False closes every way out, DNS included. */
             allow_internet_access?: boolean;
             network?: components["schemas"]["SandboxNetworkConfig"];
-            /** @description Shown in lists, which can be filtered by it. At most 64 entries, keys of 256 and values of 4096 bytes. */
             metadata?: {
                 [key: string]: string;
             };
-            /** @description Environment of every command in the sandbox. At most 512 entries, keys of 256 and values of 130560 bytes. */
             envVars?: {
                 [key: string]: string;
             };
-            /** @description Used by the client; needs a template that serves it. */
             mcp?: {
                 [key: string]: unknown;
             } | null;
-            /** @description Not available in this version. */
             iam?: {
                 tokens?: {
                     [key: string]: unknown;
                 };
             };
-            /** @description Only an empty list is available in this version. */
             volumeMounts?: {
                 name: string;
                 path: string;
             }[];
-            /**
-             * @description Seconds to live, from now.
-             * @default 15
-             */
+            /** @default 15 */
             timeout: number;
             /** @default false */
             secure: boolean;
         };
         NewSandboxV2: {
-            /** @description Id or name of a template or snapshot: `name`, `name:tag`, `team/name:tag`. */
             templateID: string;
-            /** @description Whether it is paused at its timeout, not killed. Absent: false. */
             autoPause?: boolean;
-            /** @description Whether such a pause keeps the memory. Absent: true. */
             autoPauseMemory?: boolean;
-            /** @description Whether any request for the paused sandbox resumes it; needs a pause with memory. Absent: false. */
             autoResume?: {
                 enabled: boolean;
             };
-            /**
-             * @description Seconds without CPU use, I/O, open stream or request after which it is treated as at its timeout. 0: never. SoulBox's own.
-             * @default 0
-             */
+            /** @default 0 */
             idleTimeout: number;
-            /**
-             * @description What walls it off; also as the header `X-Soulbox-Isolation` or the metadata `soulbox.isolation`. Absent: the key's, the template's or the server's choice. SoulBox's own.
-             * @enum {string}
-             */
+            /** @enum {string} */
             isolation?: "container" | "gvisor";
-            /** @description False closes every way out, DNS included. */
             allow_internet_access?: boolean;
             network?: components["schemas"]["SandboxNetworkConfig"];
-            /** @description Shown in lists, which can be filtered by it. At most 64 entries, keys of 256 and values of 4096 bytes. */
             metadata?: {
                 [key: string]: string;
             };
-            /** @description Environment of every command in the sandbox. At most 512 entries, keys of 256 and values of 130560 bytes. */
             envVars?: {
                 [key: string]: string;
             };
-            /** @description Used by the client; needs a template that serves it. */
             mcp?: {
                 [key: string]: unknown;
             } | null;
-            /** @description Not available in this version. */
             iam?: {
                 tokens?: {
                     [key: string]: unknown;
                 };
             };
-            /** @description Only an empty list is available in this version. */
             volumeMounts?: {
                 name: string;
                 path: string;
             }[];
-            /**
-             * @description Seconds to live, from now.
-             * @default 300
-             */
+            /** @default 300 */
             timeout: number;
         };
         SandboxForkRequest: {
-            /**
-             * @description Seconds to live of each copy, from now.
-             * @default 15
-             */
+            /** @default 15 */
             timeout: number;
-            /**
-             * @description Copies.
-             * @default 1
-             */
+            /** @default 1 */
             count: number;
         };
-        /** @description Either a sandbox or an error. */
         SandboxForkResult: {
             sandbox?: components["schemas"]["Sandbox"];
-            /** @description Why this copy could not be made. */
             error?: {
                 code: number;
                 message: string;
@@ -914,67 +663,46 @@ export interface components {
             logs: {
                 /** Format: date-time */
                 timestamp: string;
-                /** @description A JSON object with level and logger. */
                 line: string;
             }[];
             logEntries: components["schemas"]["SandboxLogEntry"][];
         };
         SandboxPauseRequest: {
-            /**
-             * @description False keeps the files only; a resume starts afresh on them.
-             * @default true
-             */
+            /** @default true */
             memory: boolean;
-            /**
-             * @description When to answer: once the state is safe on the disk, or as soon as the sandbox is frozen. Absent: the server's setting. SoulBox's own.
-             * @enum {string}
-             */
+            /** @enum {string} */
             durability?: "on-return" | "in-background";
         };
         SnapshotInfo: {
-            /** @description `<team>/<name>:<tag>`, or `<id>:default` without a name. Usable as `templateID`. */
             snapshotID: string;
-            /** @description Full names; empty for one without a name. */
             names: string[];
-            /** @description What it was made of. SoulBox's own. */
             sandboxID: string;
-            /**
-             * Format: date-time
-             * @description SoulBox's own.
-             */
+            /** Format: date-time */
             createdAt: string;
-            /** @description Sandboxes made from it are walled off the same way. SoulBox's own. */
             isolation: string;
-            /** @description On the host's disk, layers that others share included. SoulBox's own. */
             sizeBytes: number;
         };
         SandboxSnapshotRequest: {
-            /** @description `[team/]name[:tag]`. A snapshot of yours that has it already is replaced. Absent: no name. */
             name?: string;
         };
         Team: {
             teamID: string;
             name: string;
-            /** @description The key that this request carried; others cannot be shown. */
             apiKey: string;
             isDefault: boolean;
         };
         TeamMetric: {
             /** Format: date-time */
             timestamp: string;
-            /** @description Seconds */
             timestampUnix: number;
             concurrentSandboxes: number;
-            /** @description Starts per second */
             sandboxStartRate: number;
         };
         TeamUsage: {
-            /** @description Disks of sandboxes, paused ones included, and snapshots. */
             disk_bytes: {
                 used: number;
                 limit: number;
             };
-            /** @description Saved memory of paused sandboxes. */
             paused_memory_bytes: {
                 used: number;
                 limit: number;
@@ -983,56 +711,47 @@ export interface components {
                 used: number;
                 limit: number;
             };
-            /** @description Archives for template builds. */
             upload_bytes: {
                 used: number;
                 limit: number;
             };
-            /** @description Values of key-value namespaces. */
             kv_bytes: {
                 used: number;
                 limit: number;
             };
-            /** @description Of more than the limit, the oldest go before their time. */
             events: {
                 used: number;
                 limit: number;
             };
         };
-        TemplateUpdateRequest: {
-            /** @description Whether other teams may make sandboxes from it. */
-            public: boolean;
-        };
         AssignTemplateTagsRequest: {
-            /** @description `name:tag`; without a tag: `default`. */
             target: string;
-            tags: string[];
-        };
-        DeleteTemplateTagsRequest: {
-            name: string;
             tags: string[];
         };
         AssignedTemplateTags: {
             buildID: string;
             tags: string[];
         };
+        TemplateUpdateRequest: {
+            public: boolean;
+        };
+        DeleteTemplateTagsRequest: {
+            name: string;
+            tags: string[];
+        };
         NewWebhook: {
             name: string;
-            /** @description http or https. Private and local targets are refused unless the server allows them. */
             url: string;
             /** @default true */
             enabled: boolean;
             events: unknown;
-            /** @description Signs each delivery. Never shown again. */
             signatureSecret: string;
         };
         WebhookChanges: {
             name?: string;
-            /** @description http or https. Private and local targets are refused unless the server allows them. */
             url?: string;
             enabled?: boolean;
             events?: unknown;
-            /** @description Signs each delivery. Never shown again. */
             signatureSecret?: string;
         };
         Webhook: {
@@ -1047,14 +766,10 @@ export interface components {
             createdAt: string;
         };
         SandboxTimeout: {
-            /** @description Seconds from now. */
             timeout: number;
         };
         SandboxRefresh: {
-            /**
-             * @description Seconds from now.
-             * @default 15
-             */
+            /** @default 15 */
             duration: number;
         };
         SandboxesWithMetrics: {
