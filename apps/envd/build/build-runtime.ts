@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
@@ -27,6 +28,8 @@ const environment = [
 const runtimeName = /^[0-9a-f]{24}$/;
 
 const envdDirectory = fileURLToPath(new URL('..', import.meta.url));
+/** In a package of SoulBox: what `compileEnvd` has made, so that a server needs no compiler, and the file `digest`, which names it. */
+const shippedDirectory = join(envdDirectory, 'compiled');
 const workspaceDirectory = fileURLToPath(new URL('../../..', import.meta.url));
 /** Everything the compiled program is made of, apart from the locked npm packages. */
 const sourceDirectories = [
@@ -42,9 +45,19 @@ const sourceDirectories = [
  * with unchanged sources finds it and returns at once, in about 10 ms. Throws CommandError when compiling fails.
  */
 export async function buildEnvdRuntime(parentDirectory: string): Promise<EnvdRuntime> {
-  const bun = findBun();
-  const directory = join(parentDirectory, await hashInputs(bun));
-  const loader = (await isDirectory(directory)) ? findLoader(await readdir(directory)) : await build(directory, bun);
+  const shipped = await readShippedDigest();
+  // Both need the same libraries: envd is Bun with our code behind it.
+  const program = shipped === undefined ? findBun() : join(shippedDirectory, 'envd');
+  const libraries = parseLddOutput(await run('ldd', [program]));
+  const hash = createHash('sha256');
+  if (shipped === undefined) await hashSources(hash);
+  else hash.update(shipped);
+  await hashFacts(hash, shipped === undefined ? [program, ...libraries] : libraries);
+  const directory = join(parentDirectory, hash.digest('hex').slice(0, 24));
+  const compile = shipped === undefined ? compileEnvd : copyShipped;
+  const loader = (await isDirectory(directory))
+    ? findLoader(await readdir(directory))
+    : await build(directory, libraries, compile);
   return {
     directory,
     mountPoint,
@@ -65,13 +78,16 @@ export async function removeOldRuntimes(parentDirectory: string, inUse: Readonly
 }
 
 /** Builds beside `directory` and renames into place: a reader sees a whole folder or none. Gives the loader's name. */
-async function build(directory: string, bun: string): Promise<string> {
+async function build(
+  directory: string,
+  libraries: readonly string[],
+  compile: (directory: string) => Promise<void>,
+): Promise<string> {
   const parent = dirname(directory);
   await mkdir(parent, { recursive: true });
   const temporary = await mkdtemp(join(parent, '.building-'));
   try {
-    await compile(bun, temporary);
-    const libraries = parseLddOutput(await run('ldd', [bun]));
+    await compile(temporary);
     for (const path of libraries) await copyFile(path, join(temporary, basename(path)));
     const loader = findLoader(libraries.map((path) => basename(path)));
     await writeFile(join(temporary, 'sudo'), sudoScript(loader));
@@ -109,11 +125,26 @@ async function arrangePreloads(directory: string): Promise<void> {
   await chmod(customization, 0o644);
 }
 
-async function compile(bun: string, directory: string): Promise<void> {
-  await run(bun, [join(envdDirectory, 'src/bundle/compile.ts'), directory], {
+/** Makes `directory`/envd and `directory`/node.cjs with Bun. */
+export async function compileEnvd(directory: string): Promise<void> {
+  await run(findBun(), [join(envdDirectory, 'src/bundle/compile.ts'), directory], {
     timeoutMs: compileTimeoutMs,
     cwd: envdDirectory,
   });
+}
+
+async function copyShipped(directory: string): Promise<void> {
+  for (const name of ['envd', 'node.cjs']) await copyFile(join(shippedDirectory, name), join(directory, name));
+}
+
+/** Undefined in a clone, where envd is compiled at the first start. */
+async function readShippedDigest(): Promise<string | undefined> {
+  try {
+    return await readFile(join(shippedDirectory, 'digest'), 'utf8');
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return undefined;
+    throw errorFromNode(error, `${shippedDirectory} cannot be read.`);
+  }
 }
 
 /** The binary inside the npm package `bun`, hard-linked there by its install script. */
@@ -122,9 +153,8 @@ function findBun(): string {
   return join(dirname(manifest), 'bin/bun.exe');
 }
 
-/** Names the content: all sources, the locked dependencies, the compiler and the host's C library. */
-async function hashInputs(bun: string): Promise<string> {
-  const hash = createHash('sha256');
+/** All sources and the locked dependencies. */
+async function hashSources(hash: Hash): Promise<void> {
   for (const directory of sourceDirectories) {
     const entries = await readdir(directory, { recursive: true, withFileTypes: true });
     const files = entries.filter((entry) => entry.isFile() && !entry.name.endsWith('.test.ts'));
@@ -133,11 +163,14 @@ async function hashInputs(bun: string): Promise<string> {
     }
   }
   hash.update(await readFile(join(workspaceDirectory, 'package-lock.json')));
-  for (const path of [bun, ...parseLddOutput(await run('ldd', [bun]))]) {
+}
+
+/** The compiler and the host's C library: too large to be read at each start. */
+async function hashFacts(hash: Hash, files: readonly string[]): Promise<void> {
+  for (const path of files) {
     const { size, mtimeMs } = await stat(path);
     hash.update(`${path}\0${size}\0${mtimeMs}\0`);
   }
-  return hash.digest('hex').slice(0, 24);
 }
 
 async function isDirectory(path: string): Promise<boolean> {

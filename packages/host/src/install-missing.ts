@@ -1,6 +1,7 @@
 import { installCriu } from './criu/install-criu.ts';
 import { locateCriu } from './criu/find-criu.ts';
 import { installPackages, knownPackages } from './install-packages.ts';
+import { readInstallation } from './installation.ts';
 import { programId, programs } from './programs.ts';
 import type { Program } from './programs.ts';
 
@@ -12,10 +13,12 @@ type OnProgress = (step: string) => void;
  * Gives the packages that were asked for.
  */
 export async function installMissing(findingIds: readonly string[], onProgress: OnProgress): Promise<string[]> {
-  const missing = programs.filter(({ name }) => findingIds.includes(programId(name)));
+  // Our Debian package depends on them. A server may start while dpkg installs it, when apt would wait for dpkg and dpkg for us.
+  const mayUseApt = readInstallation().form !== 'debian';
+  const missing = programs.filter(({ name }) => mayUseApt && findingIds.includes(programId(name)));
   const required = packagesOf(missing.filter((program) => program.required));
   const optional = packagesOf(missing.filter((program) => !program.required));
-  if (findingIds.includes('localhost-names')) optional.push('libnss-myhostname');
+  if (mayUseApt && findingIds.includes('localhost-names')) optional.push('libnss-myhostname');
   await installAsFarAsPossible(required, await knownPackages(optional), onProgress);
 
   // A CRIU that is there and fails its trial would do no better when fetched again.

@@ -4,6 +4,7 @@ export { isListed, parseTemplateName } from './store/template.ts';
 export type { Template } from './store/template.ts';
 export type { TemplateDraft } from './store/template-draft.ts';
 export { baseRecipe, baseTemplateName } from './recipes/base.ts';
+export { fetchNpm } from './debian/npm.ts';
 export { bundleProgram } from './recipes/bundle-program.ts';
 export { desktopRecipe } from './recipes/desktop.ts';
 export { edgeRecipe } from './recipes/edge.ts';

@@ -1,10 +1,11 @@
 import { defineCommand } from 'citty';
+import { readInstallation } from '@soulbox/host/installation';
 
 /** Commands are loaded when they are called: `soulbox env` must not pay for the server's code. */
 export const program = defineCommand({
   meta: {
     name: 'soulbox',
-    version: '0.1.0',
+    version: readInstallation().version,
     description: 'SoulBox: isolated sandboxes for AI agents on your own machine, for the E2B clients',
   },
   subCommands: {

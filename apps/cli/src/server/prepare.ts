@@ -1,16 +1,17 @@
 import { join } from 'node:path';
 import type { Logger } from '@soulbox/base';
 import { installLauncher, launcherPath, prepareHost } from '@soulbox/host';
+import { readInstallation } from '@soulbox/host/installation';
 import { openDiskReserve } from '@soulbox/storage';
 import { baseRecipe, ensureTemplate, openTemplateStore } from '@soulbox/templates';
 import type { Folders } from '../config.ts';
 import { createProgress } from '../output/progress.ts';
 
-const repository = join(import.meta.dirname, '../../../..');
-
-/** So that `sudo soulbox` works in any folder. */
+/** So that `sudo soulbox` works in any folder. A package brings its own command. */
 async function offerLauncher(): Promise<void> {
-  const state = await installLauncher(repository);
+  const { form, root } = readInstallation();
+  if (form !== 'clone') return;
+  const state = await installLauncher(root);
   if (state === 'installed') console.error(`Installed ${launcherPath}.`);
   if (state === 'foreign') console.error(`Warning: ${launcherPath} is not SoulBox's and was left alone.`);
   if (state === 'other-clone')

@@ -6,5 +6,9 @@ export const checkNodeVersion: Check = async () => {
   const base = { id: 'node-version', title: 'Node.js of the server', detail: process.version };
   const ok = isAtLeast(findVersion(process.version) ?? [0], [24]);
   if (ok) return await Promise.resolve({ ...base, status: 'ok' });
-  return { ...base, status: 'fail', fix: sameFix('run npm ci, which installs the Node 24 that `soulbox` uses') };
+  return {
+    ...base,
+    status: 'fail',
+    fix: sameFix('run npm ci in a clone, or install the package again: Node 24 comes with both'),
+  };
 };

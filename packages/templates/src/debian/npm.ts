@@ -1,13 +1,29 @@
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { run, SoulBoxError } from '@soulbox/base';
+import type { RunOptions } from '@soulbox/base';
 import { npmPackage } from './packages.ts';
+
+/** Runs the npm that our Debian package brings, or else the host's. */
+export async function runNpm(args: readonly string[], options: RunOptions): Promise<string> {
+  const own = findOwnNpm();
+  return own === undefined ? await run('npm', args, options) : await run(process.execPath, [own, ...args], options);
+}
+
+function findOwnNpm(): string | undefined {
+  try {
+    return createRequire(import.meta.url).resolve('npm/bin/npm-cli.js');
+  } catch {
+    return undefined;
+  }
+}
 
 /** Fetches npm's own package into `directory` with the host's npm, so with the host's registry and proxy settings. */
 export async function fetchNpm(directory: string): Promise<string> {
   const args = ['pack', `npm@${npmPackage.version}`, '--silent', '--workspaces=false', '--pack-destination', directory];
-  await run('npm', args, { cwd: directory, timeoutMs: 180_000 });
+  await runNpm(args, { cwd: directory, timeoutMs: 180_000 });
   const archive = join(directory, `npm-${npmPackage.version}.tgz`);
   const digest = createHash('sha512')
     .update(await readFile(archive))

@@ -1,7 +1,8 @@
 import { chmod, copyFile, mkdir, rename, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { removeTree, run } from '@soulbox/base';
+import { removeTree } from '@soulbox/base';
+import { runNpm } from '../debian/npm.ts';
 import type { NpmTree } from './recipe.ts';
 
 /** A slow line may need many times the half minute of a near registry. */
@@ -17,7 +18,7 @@ export async function installNpmTree(tree: NpmTree, rootfs: string, directory: s
   for (const name of ['package.json', 'package-lock.json'])
     await copyFile(join(fileURLToPath(tree.lock), name), join(scratch, name));
   const flags = ['--ignore-scripts', '--omit=dev', '--no-audit', '--no-fund', '--workspaces=false', '--no-bin-links'];
-  await run('npm', ['ci', ...flags], { cwd: scratch, timeoutMs });
+  await runNpm(['ci', ...flags], { cwd: scratch, timeoutMs });
   const target = join(rootfs, tree.target);
   await mkdir(target, { recursive: true });
   for (const name of ['package.json', 'node_modules']) await rename(join(scratch, name), join(target, name));
