@@ -3,6 +3,13 @@ import { join, resolve } from 'node:path';
 /** The environment of the CLI; the one place that reads it. */
 export const environment: Readonly<Record<string, string | undefined>> = process.env;
 
+/**
+ * Where systemd waits for what sd_notify(3) says; undefined under no service manager. Taken out of the environment: crun would pass it on to
+ * sandboxes and wait for them to answer.
+ */
+export const notifySocket = process.env['NOTIFY_SOCKET'];
+delete process.env['NOTIFY_SOCKET'];
+
 const defaultDataDirectory = '/var/lib/soulbox';
 
 /** Folders a command works on. Flags win over SOULBOX_DATA_DIR and SOULBOX_TEMPLATES_DIR; docs/config.md has them. */

@@ -11,6 +11,7 @@ import { exitCodes } from '../../program/exit-codes.ts';
 import { dataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
 import { readClientEnvironment, toShellLines } from '../../server/client-lines.ts';
 import { prepareEverything } from '../../server/prepare.ts';
+import { tellServiceManager } from '../../server/service-manager.ts';
 import { startDetached } from '../../server/start-detached.ts';
 
 export const up = defineCommand({
@@ -107,6 +108,8 @@ async function runInForeground(
   if (server !== undefined) {
     tell(server, await readClientEnvironment(dataDirectory, server, false), options.json);
   }
+  const ports = server === undefined ? '' : ` on ${server.host}:${server.port}`;
+  await tellServiceManager(['READY=1', `STATUS=Serving${ports}`]);
   if (process.stdout.isTTY) console.error('\nCtrl-C ends the server and its sandboxes.');
   return (await orders.obey(box)) ? exitCodes.failed : exitCodes.ok;
 }
