@@ -19,6 +19,7 @@ const scripts = {
   moments: ['scripts/run-prepared.ts', 'e2e/moments/main.ts'],
   soak: ['scripts/run-prepared.ts', 'e2e/soak/main.ts'],
   fill: ['scripts/run-prepared.ts', 'e2e/fill/main.ts'],
+  package: ['scripts/package.ts'],
   'test:clients': ['scripts/run-prepared.ts', '--templates', 'e2e/clients/main.ts'],
 };
 
@@ -28,7 +29,7 @@ if (process.platform !== 'linux')
   fail(`SoulBox needs Linux; this is ${process.platform}. Use a Linux virtual machine.`);
 if (Number(process.versions.node.split('.')[0]) < 20)
   fail(`SoulBox needs Node 20 or later; this is ${process.version}.`);
-if (process.getuid() !== 0)
+if (process.getuid() !== 0 && mode !== 'package')
   fail(`sandboxes need root: run "sudo npm ${mode === 'start' || mode === 'test' ? mode : `run ${mode}`}".`);
 
 if (!hasLockedPackages()) await installPackages();

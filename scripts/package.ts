@@ -1,0 +1,64 @@
+import { mkdir, mkdtemp, readFile, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { removeTree } from '@soulbox/base';
+import { checkProgram } from './package/check-program.ts';
+import { makeDebianPackage } from './package/debian-package.ts';
+import { readLockedPackages } from './package/locked-packages.ts';
+import { nodePackage, packNpm, writeManifests } from './package/npm-package.ts';
+import type { Release } from './package/npm-package.ts';
+import { sandboxPrograms, stageProgram } from './package/stage-program.ts';
+import { git, writeBom, writeProvenance } from './package/statements.ts';
+
+// `npm run package [-- --version 1.2.3] [--output DIR]`: what people install, from the commit that is checked out. The same commit, lock
+// file and Debian give the same bytes; SOURCE_DATE_EPOCH is the commit's time unless the environment has one.
+const { values } = parseArgs({ options: { version: { type: 'string' }, output: { type: 'string', default: 'dist' } } });
+const root = join(import.meta.dirname, '..');
+const output = resolve(root, values.output);
+await mkdir(output, { recursive: true });
+const work = await mkdtemp(join(tmpdir(), 'soulbox-package-'));
+try {
+  for (const file of await makePackages(await readRelease())) {
+    const { size } = await stat(file);
+    console.log(`${basename(file).padEnd(36)} ${(size / 1e6).toFixed(1).padStart(6)} MB`);
+  }
+} finally {
+  await removeTree(work);
+}
+
+async function makePackages(release: Release): Promise<string[]> {
+  const program = join(work, 'program');
+  const dependencies = await timed('compile', async () => await stageProgram(root, program));
+  const faults = await timed('check', () =>
+    checkProgram(program, { dependencies: new Set([...dependencies, nodePackage]), bundles: sandboxPrograms }),
+  );
+  if (faults.length > 0) throw new Error(`What was made would not run:\n${faults.join('\n')}`);
+  const packages = { dependencies, locked: readLockedPackages(root, dependencies) };
+  await writeManifests(program, 'npm', release, packages);
+  const npm = await timed('npm', async () => await packNpm(program, output, release.version));
+  const bom = await writeBom(root, program, output, release);
+  await writeManifests(program, 'debian', release, packages);
+  const paths = { program, work: join(work, 'debian'), output };
+  const debian = await timed('deb', async () => await makeDebianPackage(root, paths, release, packages.locked));
+  const made = [npm, debian, bom];
+  return [...made, await writeProvenance(root, output, release, made)];
+}
+
+async function readRelease(): Promise<Release> {
+  const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+    version: string;
+    dependencies: { node: string };
+  };
+  const epoch = Number(process.env['SOURCE_DATE_EPOCH'] ?? (await git(root, 'log', '-1', '--format=%ct')));
+  const version = values.version ?? manifest.version;
+  if (!/^\d+\.\d+\.\d+$/.test(version)) throw new Error(`--version ${version}: must be three numbers, such as 1.2.3.`);
+  return { version, epoch, nodeVersion: manifest.dependencies.node };
+}
+
+async function timed<T>(name: string, work: () => T | Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  const result = await work();
+  console.log(`${name.padEnd(8)} ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+  return result;
+}

@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import { chmod, copyFile, cp, lutimes, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { run } from '@soulbox/base';
+import { fetchNpm } from '@soulbox/templates';
+import type { LockedPackages } from './locked-packages.ts';
+import { nodePackage } from './npm-package.ts';
+import type { Release } from './npm-package.ts';
+
+/**
+ * Without these no sandbox starts, or set-up would have to call apt for them. Those from `libbsd0` on are what CRIU of Debian unstable,
+ * which the first start fetches, is linked with.
+ */
+const depends = [
+  ...['ca-certificates', 'crun (>= 1.11)', 'debian-archive-keyring', 'e2fsprogs', 'iproute2', 'libc6 (>= 2.36)'],
+  ...['libnss-myhostname', 'mmdebstrap', 'mount (>= 2.39)', 'nftables', 'util-linux (>= 2.39)', 'libbsd0'],
+  ...['libgnutls30t64 | libgnutls30', 'libnftables1', 'libuuid1'],
+];
+/** Another wall, and templates from images: `soulbox doctor` says what is missing without them. */
+const recommends = ['libarchive-tools', 'runsc', 'skopeo', 'umoci'];
+
+const library = 'usr/lib/soulbox';
+
+/** What a program of Node does not need of its libraries, apart from their licences. */
+const unneeded = /\.(d\.[cm]?ts|map|md|markdown|flow|tsbuildinfo)$/i;
+const licence = /licen[cs]e|copying|notice/i;
+
+/**
+ * Makes soulbox_VERSION_amd64.deb, which needs neither npm nor Node.js: both the libraries that are installed in the workspace and its Node
+ * are in it. `program` becomes /usr/lib/soulbox. Gives the file.
+ */
+export async function makeDebianPackage(
+  root: string,
+  paths: { readonly program: string; readonly work: string; readonly output: string },
+  release: Release,
+  locked: LockedPackages,
+): Promise<string> {
+  const { work } = paths;
+  await mkdir(join(work, dirname(library)), { recursive: true });
+  await cp(paths.program, join(work, library), { recursive: true });
+  await copyLibraries(root, join(work, library), locked);
+  await copyNode(root, join(work, library));
+  await addNpm(paths.work, join(work, library));
+  for (const [source, target, mode] of systemFiles) {
+    await mkdir(join(work, dirname(target)), { recursive: true });
+    await copyFile(join(root, source), join(work, target));
+    await chmod(join(work, target), mode);
+  }
+  await writeControl(work, release);
+  await settle(work, release.epoch);
+  const file = join(paths.output, `soulbox_${release.version}_amd64.deb`);
+  // zstd unpacks in seconds, and packs in a fifth of the time of xz.
+  await run('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z9', '--build', work, file], {
+    env: { PATH: '/usr/bin:/bin', SOURCE_DATE_EPOCH: String(release.epoch) },
+    timeoutMs: 600_000,
+  });
+  return file;
+}
+
+const systemFiles = [
+  ['deploy/debian/soulbox', 'usr/bin/soulbox', 0o755],
+  ['deploy/systemd/soulbox.service', 'usr/lib/systemd/system/soulbox.service', 0o644],
+  ['deploy/debian/default', 'etc/default/soulbox', 0o644],
+  ['deploy/debian/copyright', 'usr/share/doc/soulbox/copyright', 0o644],
+  ['deploy/debian/postinst', 'DEBIAN/postinst', 0o755],
+  ['deploy/debian/prerm', 'DEBIAN/prerm', 0o755],
+  ['deploy/debian/postrm', 'DEBIAN/postrm', 0o755],
+] as const;
+
+/** Those of this system alone: the lock file names those of others, too, which are not installed. */
+async function copyLibraries(root: string, target: string, locked: LockedPackages): Promise<void> {
+  for (const [place, { version }] of locked) {
+    const source = join(root, place);
+    const manifest = await readFile(join(source, 'package.json'), 'utf8').catch(() => undefined);
+    if (manifest === undefined) continue;
+    const installed = (JSON.parse(manifest) as { version: string }).version;
+    if (installed !== version) throw new Error(`${place} is installed as ${installed}, not ${version}: run npm ci.`);
+    const isNeeded = (path: string): boolean => {
+      const name = relative(source, path);
+      if (name.split('/').includes('node_modules')) return false;
+      return !unneeded.test(name) || licence.test(name);
+    };
+    await cp(source, join(target, place), { recursive: true, filter: isNeeded });
+  }
+}
+
+async function copyNode(root: string, target: string): Promise<void> {
+  const require = createRequire(join(root, 'node_modules/node/package.json'));
+  const source = dirname(require.resolve(`${nodePackage}/package.json`));
+  const folder = join(target, 'node_modules', nodePackage);
+  await mkdir(join(folder, 'bin'), { recursive: true });
+  for (const name of ['package.json', 'LICENSE', 'bin/node']) await copyFile(join(source, name), join(folder, name));
+}
+
+/** Templates are made with npm, and Debian's own comes with hundreds of packages. */
+async function addNpm(scratch: string, target: string): Promise<void> {
+  const archive = await fetchNpm(dirname(scratch));
+  const folder = join(target, 'node_modules/npm');
+  await mkdir(folder, { recursive: true });
+  const without = ['--exclude=*/man/*', '--exclude=*/docs/*'];
+  await run('tar', ['-xzf', archive, '-C', folder, '--strip-components=1', '--no-same-owner', ...without]);
+}
+
+async function writeControl(work: string, { version }: Release): Promise<void> {
+  const files = (await listFiles(work)).filter((path) => !path.startsWith('DEBIAN/'));
+  const sums: string[] = [];
+  let bytes = 0;
+  for (const path of files) {
+    const content = await readFile(join(work, path));
+    bytes += content.length;
+    // Debian's own format of this file; no protection against anybody.
+    if (!path.startsWith('etc/')) sums.push(`${createHash('md5').update(content).digest('hex')}  ${path}\n`);
+  }
+  const control = `Package: soulbox
+Version: ${version}
+Architecture: amd64
+Maintainer: SoulBox <soulbox@localhost>
+Installed-Size: ${Math.ceil(bytes / 1024)}
+Depends: ${depends.join(', ')}
+Recommends: ${recommends.join(', ')}
+Section: admin
+Priority: optional
+Description: self-hosted sandboxes for AI agents
+ SoulBox runs untrusted code, such as what an AI agent has just written, in
+ isolated sandboxes on this machine. It speaks the protocols of E2B: the official
+ clients work with it. The package brings its own Node.js.
+`;
+  await writeFile(join(work, 'DEBIAN/control'), control);
+  await writeFile(join(work, 'DEBIAN/conffiles'), '/etc/default/soulbox\n');
+  await writeFile(join(work, 'DEBIAN/md5sums'), sums.join(''));
+}
+
+/** One time and plain modes for all, whatever the umask and the day. */
+async function settle(folder: string, epoch: number): Promise<void> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const paths = entries.map((entry) => join(entry.parentPath, entry.name)).sort();
+  for (const path of [...paths.reverse(), folder]) {
+    const { mode } = await stat(path);
+    await chmod(path, (mode & 0o100) === 0 ? 0o644 : 0o755);
+    await lutimes(path, epoch, epoch);
+  }
+}
+
+async function listFiles(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .sort();
+}
