@@ -17,6 +17,12 @@ const longFiles = [
   ...['runner/src/upkeep/crash', 'runner/src/builds/run-build', 'runner/src/templates/maker'],
 ].map((name) => `/${name}.test.ts`);
 
+/** Folders of e2e/ with tests of what is promised: the others' are of long runs and of tools. */
+const promises = [
+  ...['clients', 'code-interpreter', 'commands', 'copies', 'files', 'functions', 'network', 'operators', 'run'],
+  ...['sandboxes', 'security', 'sleep', 'templates'],
+];
+
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const isLong = ({ moduleId }: TestSpecification): boolean => longFiles.some((name) => moduleId.endsWith(name));
@@ -63,7 +69,7 @@ export default defineConfig({
           name: 'e2e-gvisor',
           retry,
           tags,
-          include: ['e2e/*.test.ts'],
+          include: promises.map((promise) => `e2e/${promise}/*.test.ts`),
           testTimeout: 120_000,
           hookTimeout: 180_000,
           fileParallelism: false,

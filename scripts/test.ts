@@ -34,8 +34,9 @@ const vitest = (name: string, args: readonly string[]): Step => ({
  * (`npm run e2e:gvisor`).
  */
 const gvisorFiles = [
-  ...['sudo', 'ports', 'pty', 'isolation', 'load', 'kill', 'files-watch'],
-  ...['pause', 'pause-files', 'auto-resume', 'snapshots', 'fork'],
+  ...['commands/sudo', 'commands/pty', 'files/watch', 'network/ports'],
+  ...['sandboxes/kill', 'sandboxes/load', 'security/isolation'],
+  ...['sleep/pause', 'sleep/pause-files', 'sleep/auto-resume', 'copies/fork', 'copies/snapshots'],
 ];
 const args = process.argv.slice(2);
 /** One after the other, for tests promise times; only what neither measures nor is measured is done side by side. */

@@ -5,7 +5,7 @@ import { removeTree, run } from '@soulbox/base';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildEnvdRuntime } from './build-runtime.ts';
 
-// What they do in a copy is shown by e2e/fork-hazards.test.ts; here: that programs notice nothing of them before.
+// What they do in a copy is shown by e2e/copies/fork-hazards.test.ts; here: that programs notice nothing of them before.
 
 let parent: string;
 let reseed: string;

@@ -1,0 +1,212 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { removeTree, run } from '@soulbox/base';
+import { readSealedJson, writeSealedJson } from '@soulbox/checkpoints';
+import { listHostTraces, makeTestDirectory, nodeProgram } from '@soulbox/testing';
+import type { ServerProcess } from '@soulbox/testing';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { runNode } from '../harness/cli.ts';
+import type { Output } from '../harness/cli.ts';
+import { checkPaused, checkSandbox, checkWorld, connectionOf, endWorld, fillSandbox } from '../harness/drill.ts';
+import { fillWorld, makeWholeFolder, serve } from '../harness/drill.ts';
+import type { World } from '../harness/drill.ts';
+import { hasTemplate } from '../harness/template.ts';
+import { until } from '../harness/until.ts';
+
+const hasFunctions = await hasTemplate('edge');
+// 1 and 3 are those of the servers that all files share.
+const [instance, otherInstance] = [2, 4];
+const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
+let folder: string;
+let backup: string;
+let server: ServerProcess;
+let world: World;
+/** Both run while the backup is made; the disk of the second holds more than is copied beside it. */
+let [small, large]: Sandbox[] = [];
+
+const soulbox = async (...args: string[]): Promise<Output> => await runNode([cliMain, ...args], {});
+const restore = async (target: string, source = backup): Promise<Output> =>
+  await soulbox('backup', 'restore', source, '--data-dir', target, '--json');
+
+async function askFunction({ clientEnvironment }: ServerProcess, method: string, path: string, body?: object) {
+  const { E2B_API_URL: url = '', E2B_API_KEY: key = '' } = clientEnvironment;
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+  const answer = await fetch(url + path, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: answer.status, text: await answer.text() };
+}
+
+const source = `
+export default {
+  async fetch(request, env) {
+    if (request.method === 'POST') await env.STORE.put('key', 'kept ' + env.TOKEN);
+    return new Response(await env.STORE.get('key'));
+  },
+};`;
+
+beforeAll(async () => {
+  folder = await makeTestDirectory('backup-');
+  backup = join(folder, 'backup');
+  server = await serve(await makeWholeFolder(hasFunctions ? ['base', 'edge'] : ['base']), instance);
+  const connection = { ...connectionOf(server), timeoutMs: 600_000 };
+  world = await fillWorld(connection);
+  [small, large] = [await Sandbox.create('base', connection), await Sandbox.create('base', connection)];
+  for (const sandbox of [small, large]) await fillSandbox(sandbox);
+  await large.commands.run('head -c 100M /dev/urandom > /home/user/large; sha256sum /home/user/large > /home/user/sum');
+  if (hasFunctions) {
+    const wish = { name: 'lasting', source, secrets: { TOKEN: 'secret' }, kv: { STORE: 'lasting' } };
+    expect((await askFunction(server, 'POST', '/functions', wish)).status).toBe(201);
+    expect(await askFunction(server, 'POST', '/functions-http/lasting/')).toMatchObject({ text: 'kept secret' });
+  }
+  const made = await soulbox('backup', 'create', backup, '--data-dir', server.dataDirectory, '--json');
+  expect(made.code, made.stderr).toBe(0);
+}, 300_000);
+afterAll(async () => {
+  for (const sandbox of [small, large]) await sandbox?.kill();
+  if (hasFunctions) await askFunction(server, 'DELETE', '/functions/lasting');
+  await endWorld(server, world);
+  expect(await listHostTraces(instance)).toEqual([]);
+  await removeTree(folder);
+});
+
+/** A copy of the backup by links: whoever changes a file of it replaces that first. */
+async function copyOfBackup(): Promise<string> {
+  const copy = join(folder, `copy-${Math.random().toString(36).slice(2)}`);
+  await run('cp', ['-al', backup, copy]);
+  return copy;
+}
+
+/** Starts the command and kills it, at once, when `hasBegun` says so. */
+async function killWhile(args: readonly string[], hasBegun: () => Promise<boolean>): Promise<void> {
+  const child: ChildProcess = spawn(nodeProgram, [cliMain, ...args], { stdio: 'ignore' });
+  const ended = once(child, 'exit');
+  await until('it has begun', hasBegun, 30_000);
+  child.kill('SIGKILL');
+  expect(await ended).toEqual([null, 'SIGKILL']);
+}
+
+const names = async (directory: string): Promise<string[]> => await readdir(directory).catch(() => []);
+
+test('what ran goes on as it was, and nothing is left of the making', async () => {
+  const stage = join(server.dataDirectory, 'backup-stage');
+  expect(await names(stage)).toEqual([]);
+  expect((await stat(backup)).mode & 0o777).toBe(0o700);
+  for (const sandbox of [small, large]) await checkSandbox(sandbox as Sandbox, (sandbox as Sandbox).sandboxId);
+});
+
+test('a server on the restored folder has everything, with content and memory', { timeout: 180_000 }, async () => {
+  const target = join(folder, 'restored');
+  const restored = await restore(target);
+  expect(restored.code, restored.stderr).toBe(0);
+  expect(JSON.parse(restored.stdout)).toMatchObject({ leftOut: [], warnings: [] });
+  const other = await serve(target, otherInstance);
+  try {
+    const connection = connectionOf(other);
+    // The same keys, users and secrets.
+    expect(connection.apiKey).toBe(connectionOf(server).apiKey);
+    for (const { sandboxId } of [small, large] as Sandbox[]) {
+      expect((await Sandbox.getInfo(sandboxId, connection)).state).toBe('paused');
+      await checkPaused(sandboxId, connection);
+    }
+    const there = await Sandbox.connect((large as Sandbox).sandboxId, connection);
+    expect((await there.commands.run('sha256sum -c /home/user/sum')).exitCode).toBe(0);
+    await checkWorld(world, connection);
+    if (hasFunctions)
+      expect(await askFunction(other, 'GET', '/functions-http/lasting/')).toMatchObject({ text: 'kept secret' });
+  } finally {
+    for (const sandbox of [small, large] as Sandbox[]) await Sandbox.kill(sandbox.sandboxId, connectionOf(other));
+    await endWorld(other, world);
+  }
+  expect(await listHostTraces(otherInstance)).toEqual([]);
+});
+
+test('one flipped byte is told with the name of the part, and nothing stays', { timeout: 120_000 }, async () => {
+  const copy = await copyOfBackup();
+  const part = (await names(copy)).find((name) => name.startsWith('layers-')) ?? '';
+  await rm(join(copy, part));
+  await copyFile(join(backup, part), join(copy, part));
+  const file = await open(join(copy, part), 'r+');
+  const { size } = await file.stat();
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, Math.floor(size / 2));
+  await file.write(Buffer.from([(buffer[0] ?? 0) ^ 1]), 0, 1, Math.floor(size / 2));
+  await file.close();
+  const target = join(folder, 'damaged');
+  const { code, stderr } = await restore(target, copy);
+  expect(code).toBe(1);
+  expect(stderr).toContain('backup_unusable');
+  expect(stderr).toContain(`layers/${part.slice('layers-'.length, -'.tar.zst'.length)}`);
+  expect(await names(target)).toEqual([]);
+});
+
+test('a backup whose making was killed is refused, and the next one is made', { timeout: 120_000 }, async () => {
+  const half = join(folder, 'half');
+  const create = ['backup', 'create', half, '--data-dir', server.dataDirectory];
+  await killWhile(create, async () => (await names(half)).length > 2);
+  const refused = await restore(join(folder, 'of-half'), half);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toMatch(/backup_unusable.*never completed/s);
+  expect((await soulbox(...create)).stderr).toMatch(/is not empty/);
+  await removeTree(half);
+  const again = await soulbox(...create);
+  expect(again.code, again.stderr).toBe(0);
+});
+
+test('no server starts on a restore that was killed', { timeout: 120_000 }, async () => {
+  const target = join(folder, 'half-restored');
+  await killWhile(['backup', 'restore', backup, '--data-dir', target], async () => (await names(target)).length > 2);
+  const place = ['--port', '0', '--tls-port', '0', '--instance', String(otherInstance)];
+  const started = await soulbox('up', ...place, '--data-dir', target);
+  expect(started.code).toBe(1);
+  expect(started.stderr).toMatch(/did not finish.*backup_unusable/s);
+  expect((await restore(target)).stderr).toMatch(/did not finish/);
+});
+
+test('a restore takes no folder that holds something, and no backup of a newer version', async () => {
+  const taken = await restore(server.dataDirectory);
+  expect(taken.code).toBe(1);
+  expect(taken.stderr).toMatch(/is not empty/);
+  const copy = await copyOfBackup();
+  const manifest = (await readSealedJson(join(copy, 'backup.json'))) as object;
+  await writeSealedJson(join(copy, 'backup.json'), { ...manifest, format: 2 });
+  expect((await restore(join(folder, 'newer'), copy)).stderr).toMatch(/newer SoulBox/);
+});
+
+test('a host with another CPU is told that memory cannot go on there', { timeout: 120_000 }, async () => {
+  const copy = await copyOfBackup();
+  const manifest = (await readSealedJson(join(copy, 'backup.json'))) as object;
+  await writeSealedJson(join(copy, 'backup.json'), { ...manifest, cpuType: 'another' });
+  const { code, stdout } = await restore(join(folder, 'other-cpu'), copy);
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ warnings: [expect.stringMatching(/CPU has other features/)] });
+});
+
+test('a full disk ends both, and leaves nothing', async () => {
+  const tiny = join(folder, 'tiny');
+  await mkdir(tiny);
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=20m', 'soulbox-test', tiny]);
+  onTestFinished(async () => {
+    await run('umount', ['--', tiny]);
+  });
+  for (const attempt of [
+    await soulbox('backup', 'create', tiny, '--data-dir', server.dataDirectory),
+    await restore(tiny),
+  ]) {
+    expect(attempt.code).toBe(1);
+    expect(attempt.stderr).toContain('disk_full');
+    expect(await names(tiny)).toEqual([]);
+  }
+});
+
+test('only with the token of the operator', async () => {
+  const { E2B_API_URL: url = '', E2B_API_KEY: key = '' } = server.clientEnvironment;
+  const ask = async (token: string) =>
+    await fetch(`${url}/host/backup-stage`, { method: 'POST', headers: { authorization: `Bearer ${token}` } });
+  expect((await ask(key)).status).toBe(401);
+});

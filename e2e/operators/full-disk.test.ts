@@ -1,0 +1,324 @@
+/** @module-tag violation */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, statfs } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { removeTree, run } from '@soulbox/base';
+import { listHostTraces, nodeProgram, startServer, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
+import type { ServerProcess } from '@soulbox/testing';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { server as shared } from '../harness/server.ts';
+import { until } from '../harness/until.ts';
+
+const instance = 2;
+const mib = 2 ** 20;
+const diskMib = 3072;
+let folder: string;
+/** A file system of its own, with the data folder and nothing else. */
+let disk: string;
+let server: ServerProcess;
+
+beforeAll(async () => {
+  await mkdir(testDirectory, { recursive: true, mode: 0o700 });
+  folder = await mkdtemp(join(testDirectory, 'full-disk-'));
+  disk = join(folder, 'disk');
+  const image = join(folder, 'image');
+  const file = await open(image, 'wx');
+  await file.truncate(diskMib * mib);
+  await file.close();
+  await run('mkfs.ext4', ['-q', '-F', '-m', '0', image]);
+  await mkdir(disk);
+  await run('mount', ['-t', 'ext4', '-o', 'loop', image, disk]);
+  const environment = { SOULBOX_ISOLATION: shared.isolation, SOULBOX_WEBHOOK_ALLOW_PRIVATE: '127.0.0.1' };
+  server = await startServer({ instance, dataDirectory: join(disk, 'data'), poolSize: 2, environment });
+});
+afterAll(async () => {
+  await rm(ballast(), { force: true });
+  await server.stop();
+  expect(await listHostTraces(instance)).toEqual([]);
+  // The kernel lets go of the loop devices of its sandboxes a moment later.
+  const unmount = async (): Promise<boolean> =>
+    await run('umount', ['--', disk]).then(
+      () => true,
+      () => false,
+    );
+  await until('the disk to be let go', unmount);
+  await removeTree(folder);
+});
+
+const ballast = (): string => join(disk, 'ballast');
+const makeRoom = async (): Promise<void> => await rm(ballast(), { force: true });
+const connection = (): { apiUrl: string; sandboxUrl: string; apiKey: string } => ({
+  apiUrl: server.clientEnvironment['E2B_API_URL'] ?? '',
+  sandboxUrl: server.clientEnvironment['E2B_SANDBOX_URL'] ?? '',
+  apiKey: server.clientEnvironment['E2B_API_KEY'] ?? '',
+});
+
+/** From outside, as a neighbour of the server on the host would: to the last block. */
+async function fillDisk(): Promise<void> {
+  const { bavail, bsize } = await statfs(disk);
+  await run('fallocate', ['--length', String(bavail * bsize - 8 * mib), ballast()]);
+  await expect(run('dd', ['if=/dev/zero', `of=${ballast()}`, 'bs=4k', 'oflag=append', 'conv=notrunc'])).rejects.toThrow(
+    'No space left',
+  );
+  const left = await statfs(disk);
+  expect(left.bavail * left.bsize).toBeLessThan(64 * 1024);
+}
+
+interface Answer {
+  readonly status: number;
+  readonly json: unknown;
+  readonly text: string;
+}
+
+async function ask(method: string, path: string, body?: unknown): Promise<Answer> {
+  const answer = await fetch(connection().apiUrl + path, {
+    method,
+    headers: {
+      'x-api-key': connection().apiKey,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await answer.text();
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    json = undefined;
+  }
+  return { status: answer.status, json, text };
+}
+
+async function cli(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const main = join(import.meta.dirname, '../../apps/cli/bin/soulbox.mjs');
+  const environment = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: folder,
+    SOULBOX_TEMPLATES_DIR: testTemplatesDirectory,
+  };
+  const all = [main, ...args, '--data-dir', server.dataDirectory];
+  try {
+    return { code: 0, ...(await promisify(execFile)(nodeProgram, all, { env: environment })) };
+  } catch (error) {
+    return error as { code: number; stdout: string; stderr: string };
+  }
+}
+
+/** All that a team can see of what it has. */
+async function readLists(): Promise<Record<string, unknown>> {
+  const paths = ['/v2/sandboxes', '/snapshots', '/templates', '/api-keys', '/events/webhooks', '/functions', '/kv'];
+  const lists = await Promise.all(paths.map(async (path) => [path, await ask('GET', path)] as const));
+  for (const [path, { status }] of lists) expect([path, status]).toEqual([path, 200]);
+  return Object.fromEntries(lists.map(([path, { json }]) => [path, withoutTimes(json)]));
+}
+
+/** When a key was last used may be noted later. */
+function withoutTimes(json: unknown): unknown {
+  return JSON.parse(JSON.stringify(json, (name, value: unknown) => (name === 'lastUsed' ? null : value)));
+}
+
+async function expectTruth(): Promise<void> {
+  const listed = ((await ask('GET', '/v2/sandboxes?state=running')).json as { sandboxID: string }[]).map(
+    (each) => each.sandboxID,
+  );
+  for (const id of listed) expect(await isAlive(id)).toBe(true);
+}
+
+async function isAlive(id: string): Promise<boolean> {
+  const answer = await fetch(`${connection().sandboxUrl}/health`, {
+    headers: { 'E2b-Sandbox-Id': id, 'E2b-Sandbox-Port': '49983' },
+  });
+  await answer.arrayBuffer();
+  return answer.status === 204;
+}
+
+/** What runs inside a sandbox, and what there is nothing of yet: no volume and no secret can be made so far (501). */
+const needNoRoom = [
+  ...['POST /functions/{name}/invoke', 'POST /sandboxes/{sandboxID}/run'],
+  ...['DELETE /volumes/{volumeID}', 'DELETE /secrets/{secretID}'],
+];
+
+/** A route that is added later is to be tried here, too. */
+async function expectAllTried(
+  tried: readonly (readonly [method: string, path: string, ...unknown[]])[],
+): Promise<void> {
+  const { paths } = (await ask('GET', '/openapi.json')).json as { paths: Record<string, Record<string, unknown>> };
+  const missing = Object.entries(paths).flatMap(([path, methods]) => {
+    const pattern = new RegExp(`^${path.replaceAll(/\{[^}]+\}/g, '[^/]+')}$`);
+    const changing = Object.keys(methods).filter((method) => method !== 'get');
+    return changing
+      .map((method) => method.toUpperCase())
+      .filter((method) => !tried.some(([triedMethod, triedPath]) => triedMethod === method && pattern.test(triedPath)))
+      .map((method) => `${method} ${path}`);
+  });
+  expect(missing.filter((route) => !needNoRoom.includes(route))).toEqual([]);
+}
+
+test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a reason and changes nothing', async () => {
+  const receiver = createServer((_request, response) => response.end()).listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  const url = `http://127.0.0.1:${String((receiver.address() as { port: number }).port)}/`;
+  const create = async (): Promise<string> => (await Sandbox.create({ ...connection(), timeoutMs: 600_000 })).sandboxId;
+  const running = await create();
+  const doomed = await create();
+  const paused = await create();
+  expect((await ask('POST', `/sandboxes/${paused}/pause`)).status).toBe(204);
+  const doomedPaused = await create();
+  expect((await ask('POST', `/sandboxes/${doomedPaused}/pause`)).status).toBe(204);
+  const snapshot = (await ask('POST', `/sandboxes/${running}/snapshots`, { name: 'kept' })).json as {
+    snapshotID: string;
+  };
+  await ask('POST', '/api-keys', { name: 'second' });
+  const key = (await ask('POST', '/api-keys', { name: 'to be revoked' })).json as { id: string };
+  const webhook = (
+    await ask('POST', '/events/webhooks', {
+      name: 'w',
+      url,
+      enabled: true,
+      events: ['sandbox.lifecycle.killed'],
+      signatureSecret: 'x'.repeat(32),
+    })
+  ).json as { id: string };
+  const template = (await ask('POST', '/v3/templates', { name: 'asked-for' })).json as {
+    templateID: string;
+    buildID: string;
+  };
+
+  const source = 'export default { fetch: async (request, env) => new Response(await env.STORE.put("key", "value")) };';
+  const kept = { name: 'kept', source, kv: { STORE: 'kept-values' }, secrets: { TOKEN: 'secret' } };
+  expect((await ask('POST', '/functions', kept)).status).toBe(201);
+  expect((await ask('POST', '/functions/kept/invoke', {})).status).toBe(200);
+
+  const hash = 'a'.repeat(64);
+  const link = (await ask('GET', `/templates/${template.templateID}/files/${hash}`)).json as { url: string };
+  const [team] = (await ask('GET', '/teams')).json as { teamID: string }[];
+  const usage = (await ask('GET', `/teams/${team?.teamID ?? ''}/usage`)).json as Record<string, { used: number }>;
+  expect(usage['disk_bytes']?.used).toBeGreaterThan(2 * mib);
+  expect(usage['paused_memory_bytes']?.used).toBeGreaterThan(2 * mib);
+  expect(usage['events']?.used).toBeGreaterThan(5);
+
+  await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
+  await fillDisk();
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  const before = await readLists();
+
+  const refused: [string, string, unknown?][] = [
+    ['POST', '/sandboxes', { templateID: 'base' }],
+    ['POST', '/v2/sandboxes', { templateID: 'base' }],
+    ['POST', `/sandboxes/${running}/pause`],
+    ['POST', `/sandboxes/${running}/connect`, { timeout: 60 }],
+    ['POST', `/v2/sandboxes/${paused}/connect`, { timeout: 60 }],
+    ['POST', `/sandboxes/${paused}/resume`, {}],
+    ['POST', `/sandboxes/${running}/timeout`, { timeout: 60 }],
+    ['POST', `/sandboxes/${running}/refreshes`, { duration: 60 }],
+    ['POST', `/sandboxes/${running}/snapshots`, { name: 'new' }],
+    ['POST', `/sandboxes/${running}/fork`, {}],
+    ['POST', `/snapshots/${encodeURIComponent(snapshot.snapshotID)}/fork`, {}],
+    ['PUT', `/sandboxes/${running}/network`, {}],
+    ['POST', '/templates', { dockerfile: 'FROM base' }],
+    ['POST', '/v2/templates', { alias: 'new' }],
+    ['POST', '/v3/templates', { name: 'new' }],
+    ['POST', `/templates/${template.templateID}/builds/${template.buildID}`],
+    ['PATCH', `/templates/${template.templateID}`, { public: true }],
+    ['POST', '/volumes', { name: 'new' }],
+    ['POST', '/secrets', { label: 'new', value: 'new' }],
+    ['POST', '/secrets/some', { value: 'new' }],
+    ['POST', `/v2/templates/${template.templateID}/builds/${template.buildID}`, { fromTemplate: 'base', steps: [] }],
+    ['PATCH', `/v2/templates/${template.templateID}`, { public: true }],
+    ['POST', '/templates/tags', { target: 'asked-for:x', tags: ['y'] }],
+    ['POST', '/api-keys', { name: 'new' }],
+    ['PATCH', `/api-keys/${key.id}`, { name: 'renamed' }],
+    ['POST', '/events/webhooks', { name: 'n', url, enabled: true, events: [], signatureSecret: 'x'.repeat(32) }],
+    ['PATCH', `/events/webhooks/${webhook.id}`, { enabled: false }],
+    ['POST', '/functions', { name: 'f', source }],
+    ['POST', '/functions/kept/versions', { source }],
+    ['POST', '/functions/kept/rollback', {}],
+    ['PUT', '/functions/kept/secrets', { a: 'b' }],
+    ['DELETE', '/functions/kept/secrets/TOKEN'],
+  ];
+  for (const [method, path, body] of refused) {
+    const answer = await ask(method, path, body);
+    expect([method, path, answer.status, (answer.json as { error_code?: string }).error_code]).toEqual([
+      method,
+      path,
+      507,
+      'disk_full',
+    ]);
+  }
+  const upload = await fetch(link.url, { method: 'PUT', body: Buffer.alloc(1000) });
+  expect([upload.status, await upload.json()]).toEqual([507, expect.objectContaining({ error_code: 'disk_full' })]);
+  expect(await readLists()).toEqual(before);
+  await expectTruth();
+
+  // What runs goes on, on its own disk.
+  const sandbox = await Sandbox.connect(running, connection()).catch((error: unknown) => error);
+  expect(sandbox).toBeInstanceOf(Error);
+  const token = (await readFile(join(server.dataDirectory, 'secrets/metrics-token'), 'utf8')).trim();
+  const figures = await fetch(`${connection().apiUrl}/metrics`, { headers: { authorization: `Bearer ${token}` } });
+  expect(await figures.text()).toContain('soulbox_disk_full 1');
+
+  const removed = [
+    `/sandboxes/${doomed}`,
+    `/sandboxes/${doomedPaused}`,
+    `/snapshots/${encodeURIComponent(snapshot.snapshotID)}`,
+    `/api-keys/${key.id}`,
+    `/events/webhooks/${webhook.id}`,
+    `/templates/${template.templateID}`,
+    '/functions/kept',
+    '/kv/kept-values',
+  ];
+  // A look at what is there comes before any wish for room.
+  expect((await ask('DELETE', '/templates/tags', { name: 'asked-for', tags: ['none'] })).status).toBe(404);
+  await expectAllTried([
+    ...refused,
+    ...removed.map((path) => ['DELETE', path] as const),
+    ['DELETE', '/templates/tags'],
+  ]);
+  for (const path of removed) {
+    const answer = await ask('DELETE', path);
+    expect([path, answer.status, answer.text]).toEqual([path, answer.status === 200 ? 200 : 204, answer.text]);
+  }
+  expect(await isAlive(doomed)).toBe(false);
+  expect((await ask('GET', `/sandboxes/${doomed}`)).status).toBe(404);
+  expect((await ask('GET', `/sandboxes/${doomedPaused}`)).status).toBe(404);
+  await expectTruth();
+
+  // The server dies and comes back on the full disk.
+  await makeRoom();
+  await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
+  await fillDisk();
+  await server.kill9();
+  // Nobody is left running without a word.
+  const left = new RegExp(`1 sandbox \\(${running}\\) and \\d spares still run without their server`);
+  expect(await cli('status')).toMatchObject({ code: 3, stdout: expect.stringMatching(left) as string });
+  expect(await cli('down')).toMatchObject({ code: 1, stderr: expect.stringMatching(left) as string });
+  const doctor = await cli('doctor');
+  expect(doctor.code).toBe(1);
+  expect(doctor.stdout).toMatch(left);
+  expect(doctor.stdout).toMatch(/FAIL +Free disk: 0.0 GiB .* everything except kills and deletes/);
+  expect(await cli('key', 'create', 'x')).toMatchObject({ code: 1, stderr: expect.stringContaining('disk') as string });
+  expect(await cli('key', 'revoke', 'second')).toMatchObject({ code: 0 });
+  await server.restart();
+  expect(await isAlive(running)).toBe(true);
+  expect((await ask('POST', '/api-keys', { name: 'new' })).status).toBe(507);
+
+  await makeRoom();
+  await until('room', async () => (await ask('POST', '/api-keys', { name: 'again' })).status === 201);
+  await (await Sandbox.connect(paused, connection())).commands.run('true');
+  expect((await ask('DELETE', `/sandboxes/${paused}`)).status).toBe(204);
+  receiver.close();
+
+  // Sandboxes of a server that died are ended without another one, as a server would, also on a full disk.
+  await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
+  await fillDisk();
+  await server.kill9();
+  expect(await cli('down', '--end-sandboxes')).toMatchObject({ code: 0, stderr: '' });
+  expect(await listHostTraces(instance)).toEqual([]);
+  expect((await cli('down')).code).toBe(0);
+  await server.restart();
+  expect((await ask('GET', `/sandboxes/${running}`)).text).toContain('(killed)');
+});

@@ -1,0 +1,175 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree, run } from '@soulbox/base';
+import { startServer } from '@soulbox/testing';
+import type { ServerProcess } from '@soulbox/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runNode } from '../harness/cli.ts';
+
+// The examples of docs/operations.md that are for other programs, given to those programs. Their Debian packages are unpacked into a
+// folder of the test, so that nothing of them is installed or started on the host.
+const packages = ['nginx', 'prometheus', 'systemd', 'libsystemd-shared'];
+const exampleDomain = 'sandboxes.example';
+const domain = 'sandboxes.localhost';
+
+let scratch: string;
+let programs: string;
+let page: string;
+let server: ServerProcess;
+let proxyPort: number;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'soulbox-examples-'));
+  programs = join(scratch, 'programs');
+  await mkdir(programs);
+  await unpack();
+  page = await readFile(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
+  proxyPort = await findFreePort();
+  const variables = [...page.matchAll(/`(SOULBOX_[A-Z_]+)=([^`]*)`/g)].map(([, name = '', value = '']) => [
+    name,
+    value.replaceAll(exampleDomain, `${domain}:${proxyPort}`),
+  ]);
+  const environment = { ...Object.fromEntries(variables), SOULBOX_DOMAIN: domain } as Record<string, string>;
+  server = await startServer({ instance: 13, poolSize: 1, environment });
+}, 240_000);
+afterAll(async () => {
+  await server.stop();
+  await removeTree(server.dataDirectory);
+  await removeTree(scratch);
+});
+
+test('the official client works through the nginx of the example', async () => {
+  const certificate = await makeCertificate();
+  const example = block('nginx')
+    .replace('listen 443', `listen 127.0.0.1:${proxyPort}`)
+    .replace('/etc/ssl/sandboxes.example.pem', certificate.file)
+    .replace('/etc/ssl/sandboxes.example.key', certificate.keyFile)
+    .replace(':3000', `:${server.port}`)
+    .replaceAll(exampleDomain, domain);
+  const folders = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `${name}_temp_path ${join(scratch, name)};`,
+  );
+  const config = `daemon off; user root; pid ${scratch}/nginx.pid; error_log stderr; events {}\nhttp { access_log off; ${folders.join(' ')}\n${example}}\n`;
+  await writeFile(join(scratch, 'nginx.conf'), config);
+  await using _nginx = await start('usr/sbin/nginx', ['-c', join(scratch, 'nginx.conf')]);
+  const { code, stdout, stderr } = await runNode([join(import.meta.dirname, '../fixtures/tls-client.mjs')], {
+    E2B_API_KEY: server.clientEnvironment['E2B_API_KEY'] ?? '',
+    E2B_DOMAIN: `${domain}:${proxyPort}`,
+    NODE_EXTRA_CA_CERTS: certificate.file,
+  });
+  expect(code, stderr).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({
+    stdout: 'over TLS\n',
+    file: 'written over TLS',
+    service: 200,
+    signed: 'written over TLS',
+    parallel: true,
+    killed: true,
+    afterKill: true,
+    gone: 502,
+  });
+}, 120_000);
+
+test('Prometheus takes the rules of the example, and the metrics that they name are there', async () => {
+  const rules = block('yaml');
+  const token = (await readFile(join(server.dataDirectory, 'secrets/metrics-token'), 'utf8')).trim();
+  await writeFile(join(scratch, 'rules.yml'), rules);
+  const config = {
+    rule_files: ['rules.yml'],
+    scrape_configs: [
+      {
+        job_name: 'soulbox',
+        scrape_interval: '1s',
+        authorization: { credentials: token },
+        static_configs: [{ targets: [`127.0.0.1:${server.port}`] }],
+      },
+    ],
+  };
+  await writeFile(join(scratch, 'prometheus.yml'), JSON.stringify(config));
+  const port = await findFreePort();
+  await using _prometheus = await start('usr/bin/prometheus', [
+    `--config.file=${join(scratch, 'prometheus.yml')}`,
+    `--storage.tsdb.path=${join(scratch, 'series')}`,
+    `--web.listen-address=127.0.0.1:${port}`,
+    '--log.level=error',
+  ]);
+  const ask = async (path: string): Promise<unknown> => await (await fetch(`http://127.0.0.1:${port}${path}`)).json();
+  interface Rules {
+    readonly data: { readonly groups: { readonly rules: { readonly name: string; readonly query: string }[] }[] };
+  }
+  const isReady = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok;
+  await expect.poll(async () => await isReady().catch(() => false), { timeout: 20_000 }).toBe(true);
+  const known = ((await ask('/api/v1/rules')) as Rules).data.groups.flatMap((group) => group.rules);
+  expect(known.map(({ name }) => name)).toEqual([...rules.matchAll(/alert: (\w+)/g)].map(([, name]) => name));
+  const metrics = new Set(known.flatMap(({ query }) => query.match(/\b(?:soulbox|process|nodejs)_\w+/g) ?? []));
+  expect(metrics.size).toBeGreaterThan(5);
+  for (const metric of metrics) {
+    await expect
+      .poll(async () => JSON.stringify(await ask(`/api/v1/query?query=${metric}`)), { timeout: 20_000 })
+      .toContain('"__name__"');
+  }
+}, 90_000);
+
+test('systemd takes the unit of the example', async () => {
+  const program = join(scratch, 'soulbox');
+  await writeFile(program, '#!/bin/sh\n', { mode: 0o755 });
+  const unit = join(scratch, 'soulbox.service');
+  await writeFile(unit, block('ini').replaceAll('/usr/local/bin/soulbox', program));
+  const verify = ['verify', '--man=no', '--recursive-errors=no', unit];
+  const env = { ...process.env, LD_LIBRARY_PATH: join(programs, 'usr/lib/x86_64-linux-gnu/systemd') };
+  // Its status says what is wrong with this file, and only with this: targets of the host are not there without a running systemd.
+  await run(join(programs, 'usr/bin/systemd-analyze'), verify, { env });
+});
+
+/** The first block of that language on the page. */
+function block(language: string): string {
+  const found = new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'ms').exec(page)?.[1];
+  if (found === undefined) throw new Error(`docs/operations.md has no block of ${language}`);
+  return found;
+}
+
+async function unpack(): Promise<void> {
+  const cwd = join(scratch, 'packages');
+  await mkdir(cwd);
+  await run('apt-get', ['update', '-qq'], { timeoutMs: 100_000 });
+  // As root, since apt's own user cannot write here.
+  await run('apt-get', ['download', '-qq', '-o', 'APT::Sandbox::User=root', ...packages], { cwd, timeoutMs: 200_000 });
+  for (const name of packages) {
+    const files = (await run('find', [cwd, '-name', `${name}_*.deb`])).trim().split('\n');
+    await run('dpkg-deb', ['-x', files[0] ?? '', programs]);
+  }
+}
+
+async function makeCertificate(): Promise<{ file: string; keyFile: string }> {
+  const file = join(scratch, 'certificate.pem');
+  const keyFile = join(scratch, 'key.pem');
+  const names = `subjectAltName=DNS:${domain},DNS:*.${domain}`;
+  const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+  await run('openssl', [...request, '-subj', `/CN=${domain}`, '-addext', names, '-keyout', keyFile, '-out', file]);
+  return { file, keyFile };
+}
+
+async function start(path: string, args: readonly string[]): Promise<AsyncDisposable> {
+  const child = spawn(join(programs, path), args, { cwd: scratch, stdio: ['ignore', 'ignore', 'inherit'] });
+  await once(child, 'spawn');
+  return {
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+    },
+  };
+}
+
+async function findFreePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}

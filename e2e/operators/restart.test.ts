@@ -1,0 +1,119 @@
+import { removeTree, sleep } from '@soulbox/base';
+import { listHostTraces, startServer } from '@soulbox/testing';
+import type { ServerProcess } from '@soulbox/testing';
+import { Sandbox, SandboxNotFoundError } from 'e2b';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { server as shared } from '../harness/server.ts';
+import { until } from '../harness/until.ts';
+
+const instance = 2;
+let server: ServerProcess;
+
+/** This file has a server of its own: it is killed on purpose. */
+const connection = (): { apiUrl: string; sandboxUrl: string; apiKey: string } => ({
+  apiUrl: server.clientEnvironment['E2B_API_URL'] ?? '',
+  sandboxUrl: server.clientEnvironment['E2B_SANDBOX_URL'] ?? '',
+  apiKey: server.clientEnvironment['E2B_API_KEY'] ?? '',
+});
+
+beforeAll(async () => {
+  const environment = { SOULBOX_ISOLATION: shared.isolation };
+  server = await startServer({ instance, poolSize: 2, environment });
+});
+afterAll(async () => {
+  await server.stop();
+  expect(await listHostTraces(instance, server.dataDirectory)).toEqual([]);
+  await removeTree(server.dataDirectory);
+});
+
+async function killAndRestart(): Promise<void> {
+  await server.kill9();
+  await server.restart();
+}
+
+test('a sandbox survives the death of the server in the middle of a command', async () => {
+  const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 120_000, metadata: { kept: 'yes' } });
+  const before = await sandbox.getInfo();
+  await sandbox.files.write('kept.txt', 'kept');
+  const handle = await sandbox.commands.run('for i in $(seq 10000); do echo $i | tee /tmp/count; sleep 0.05; done', {
+    background: true,
+    timeoutMs: 0,
+  });
+  const lost = handle.wait().catch((error: unknown) => error);
+
+  await killAndRestart();
+  expect(await lost).toBeInstanceOf(Error);
+
+  const after = await sandbox.getInfo();
+  expect(after).toEqual(before);
+  expect(await sandbox.isRunning()).toBe(true);
+  expect(await sandbox.files.read('kept.txt')).toBe('kept');
+  expect((await sandbox.commands.list()).map(({ pid }) => pid)).toContain(handle.pid);
+
+  const fresh = await Sandbox.connect(sandbox.sandboxId, connection());
+  const again = await fresh.commands.connect(handle.pid);
+  await until('further output', () => again.stdout !== '');
+  expect(Number(await fresh.files.read('/tmp/count'))).toBeGreaterThan(0);
+  expect(await again.kill()).toBe(true);
+  await again.wait().catch(() => undefined);
+  expect(await sandbox.kill()).toBe(true);
+});
+
+test('one whose time passed while the server was away ends at the next start', async () => {
+  const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 3000 });
+  const kept = await Sandbox.create({ ...connection(), timeoutMs: 60_000 });
+  await server.kill9();
+  await sleep(3500);
+  await server.restart();
+  await until('the end', async () => !(await sandbox.isRunning()), 2000);
+  await expect(sandbox.getInfo()).rejects.toThrow(SandboxNotFoundError);
+  expect(await kept.isRunning()).toBe(true);
+  await kept.kill();
+});
+
+test('deadlines go on after a restart', async () => {
+  const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 6000 });
+  const { endAt } = await sandbox.getInfo();
+  await killAndRestart();
+  expect(await sandbox.isRunning()).toBe(true);
+  await until('the end', async () => !(await sandbox.isRunning()), 15_000);
+  expect(Date.now() - endAt.getTime()).toBeLessThan(1500);
+  expect(Date.now() - endAt.getTime()).toBeGreaterThan(-50);
+});
+
+test('an orderly stop that keeps sandboxes is like a pause of the server only', async () => {
+  const sandbox = await Sandbox.create({ ...connection(), allowInternetAccess: false });
+  await server.stop({ keepSandboxes: true });
+  await expect(sandbox.commands.run('true')).rejects.toThrow();
+  await server.restart();
+  expect((await sandbox.commands.run('echo back')).stdout).toBe('back\n');
+  expect((await sandbox.getInfo()).allowInternetAccess).toBe(false);
+  await sandbox.kill();
+});
+
+test('creates that were under way when the server died leave nothing', async () => {
+  const creates = Array.from({ length: 8 }, async () => await Sandbox.create(connection()).catch(() => undefined));
+  await sleep(60);
+  await server.kill9();
+  await Promise.all(creates);
+  await server.restart();
+  const paginator = Sandbox.list(connection());
+  while (paginator.hasNext) {
+    for (const { sandboxId } of await paginator.nextItems()) await Sandbox.kill(sandboxId, connection());
+  }
+  const sandbox = await Sandbox.create(connection());
+  expect((await sandbox.commands.run('echo works')).stdout).toBe('works\n');
+  await sandbox.kill();
+});
+
+test('a second server on the same folder is refused', async () => {
+  const second = startServer({ instance: 13, dataDirectory: server.dataDirectory });
+  await expect(second).rejects.toThrow(/already uses/);
+});
+
+test('an order to stop that comes the moment the server is ready leaves nothing', async () => {
+  await Sandbox.create(connection());
+  await killAndRestart();
+  await server.stop();
+  expect(await listHostTraces(instance, server.dataDirectory)).toEqual([]);
+});

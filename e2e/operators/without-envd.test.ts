@@ -1,0 +1,88 @@
+// The envd of a sandbox is as hostile as the rest of it. What SoulBox promises about a sandbox must not need its help.
+import { Sandbox } from 'e2b';
+import { beforeEach, expect, test } from 'vitest';
+import { silenceEnvd } from '../harness/envd-process.ts';
+import { askApi } from '../harness/http.ts';
+import { skipWithout } from '../harness/needs.ts';
+import { createSandbox } from '../harness/sandbox.ts';
+import { server } from '../harness/server.ts';
+import { until } from '../harness/until.ts';
+
+beforeEach(({ skip }) => {
+  if (server.capabilities.ownKernel) skip('the host sees no processes inside gVisor, and has no packet filter there');
+});
+
+/** More than a step takes, less than the runner waits for an envd. */
+const promptMs = 9_000;
+
+async function stateOf(sandboxId: string): Promise<unknown> {
+  const { status, json } = await askApi('GET', `/sandboxes/${sandboxId}`);
+  return status === 404 ? 'gone' : (json as { state: unknown }).state;
+}
+
+async function isSilent(sandbox: Sandbox): Promise<boolean> {
+  const answer = sandbox.files.list('/', { requestTimeoutMs: 1_000 }).then(
+    () => false,
+    () => true,
+  );
+  return await answer;
+}
+
+test('a sandbox whose envd answers nothing is killed when its owner says so', async () => {
+  const sandbox = await createSandbox();
+  await silenceEnvd(sandbox.sandboxId);
+  expect(await isSilent(sandbox)).toBe(true);
+  const startedAt = performance.now();
+  expect(await sandbox.kill()).toBe(true);
+  expect(performance.now() - startedAt).toBeLessThan(promptMs);
+  expect(await stateOf(sandbox.sandboxId)).toBe('gone');
+});
+
+test('its deadline ends it', async () => {
+  const sandbox = await createSandbox({ timeoutMs: 60_000 });
+  await silenceEnvd(sandbox.sandboxId);
+  await sandbox.setTimeout(2_000);
+  expect(await stateOf(sandbox.sandboxId)).toBe('running');
+  await until('its end', async () => (await stateOf(sandbox.sandboxId)) === 'gone', 2_000 + promptMs);
+});
+
+test('its deadline can be moved, and holds', async () => {
+  const sandbox = await createSandbox({ timeoutMs: 60_000 });
+  await silenceEnvd(sandbox.sandboxId);
+  await sandbox.setTimeout(1_500);
+  await sandbox.setTimeout(60_000);
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  expect(await stateOf(sandbox.sandboxId)).toBe('running');
+});
+
+test('it is paused at its deadline if that is what its owner wants', async (context) => {
+  skipWithout('checkpoint', context);
+  const sandbox = await createSandbox({ timeoutMs: 60_000, lifecycle: { onTimeout: 'pause' } });
+  await silenceEnvd(sandbox.sandboxId);
+  await sandbox.setTimeout(1_500);
+  await until('the pause', async () => (await stateOf(sandbox.sandboxId)) === 'paused', 2_000 + promptMs);
+});
+
+test(
+  'a copy whose envd does not confirm is not served, and nothing is left of it',
+  { timeout: 90_000 },
+  async (context) => {
+    skipWithout('checkpoint', context);
+    const source = await createSandbox();
+    const token = (source as unknown as { envdAccessToken: string }).envdAccessToken;
+    // Root inside keeps envd from writing what tells programs that they are copies: each copy is born with it.
+    const spoil = `while :; do rm -f /run/soulbox/generation; mkdir /run/soulbox/generation; done`;
+    await source.commands.run(`nohup sh -c '${spoil}' >/dev/null 2>&1 &`, { user: 'root' });
+    const before = await idsOfAll();
+    const [outcome] = await source.fork({ count: 1, timeoutMs: 60_000, requestTimeoutMs: 60_000 });
+    expect(outcome).not.toBeInstanceOf(Sandbox);
+    expect(JSON.stringify(outcome)).not.toContain(token);
+    expect(await idsOfAll()).toEqual(before);
+    expect(await stateOf(source.sandboxId)).toBe('running');
+  },
+);
+
+async function idsOfAll(): Promise<string[]> {
+  const { json } = await askApi('GET', '/v2/sandboxes?state=running,paused&limit=100');
+  return (json as { sandboxID: string }[]).map(({ sandboxID }) => sandboxID).toSorted();
+}

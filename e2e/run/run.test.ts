@@ -1,0 +1,382 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Sandbox } from 'e2b';
+import { describe, expect, test } from 'vitest';
+import { apiKey, apiUrl, server } from '../harness/server.ts';
+import { askApi } from '../harness/http.ts';
+import { createSandbox, sharedSandbox } from '../harness/sandbox.ts';
+import { until } from '../harness/until.ts';
+
+const sandbox = sharedSandbox();
+
+async function run(body: object, sandboxId = sandbox().sandboxId): Promise<{ status: number; json: unknown }> {
+  return await askApi('POST', `/sandboxes/${sandboxId}/run`, body);
+}
+
+/** A run that the server accepts: its result. */
+async function result(body: object, sandboxId?: string): Promise<Record<string, unknown>> {
+  const { status, json } = await run(body, sandboxId);
+  expect(status, JSON.stringify(json)).toBe(200);
+  return json as Record<string, unknown>;
+}
+
+/** The lines of a streamed run; `onLine` hears each as it comes. */
+async function stream(
+  body: object,
+  { signal, onLine }: { signal?: AbortSignal; onLine?: (line: Record<string, unknown>) => void } = {},
+): Promise<Record<string, unknown>[]> {
+  const response = await fetch(`${apiUrl}/sandboxes/${sandbox().sandboxId}/run`, {
+    method: 'POST',
+    headers: { 'x-api-key': apiKey, 'content-type': 'application/json', accept: 'application/x-ndjson' },
+    body: JSON.stringify(body),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  expect(response.headers.get('content-type')).toMatch('application/x-ndjson');
+  const lines: Record<string, unknown>[] = [];
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const bytes of response.body ?? []) {
+    rest += decoder.decode(bytes as Uint8Array, { stream: true });
+    const complete = rest.split('\n');
+    rest = complete.pop() ?? '';
+    for (const text of complete) {
+      const line = JSON.parse(text) as Record<string, unknown>;
+      lines.push(line);
+      onLine?.(line);
+    }
+  }
+  expect(rest).toBe('');
+  return lines;
+}
+
+describe('code', () => {
+  test('says hello, and how long it took and what memory', async () => {
+    const answer = await result({ code: 'print("hello")', language: 'python' });
+    expect(answer).toMatchObject({
+      runtime: 'python',
+      language: 'python',
+      exitCode: 0,
+      signal: null,
+      timedOut: false,
+      memoryExceeded: false,
+      stdout: 'hello\n',
+      stderr: '',
+      stdoutTruncated: false,
+      dependencies: 'none',
+    });
+    const { executeMs } = answer['timings'] as Record<string, number>;
+    expect(executeMs).toBeGreaterThan(1);
+    expect(answer['peakMemoryBytes']).toBeGreaterThan(4e6);
+    expect(answer['peakMemoryBytes']).toBeLessThan(40e6);
+  });
+
+  test('is told by its first line', async () => {
+    expect(await result({ code: '#!/usr/bin/env node\nconsole.log(typeof Deno)' })).toMatchObject({
+      runtime: 'node',
+      reasons: ['the first line asks for node'],
+      stdout: 'undefined\n',
+    });
+  });
+
+  test('gets its arguments, input and variables as they are', async () => {
+    const code = 'import sys, os\nprint(sys.argv[1:], sys.stdin.read(), os.environ["NAME"])';
+    const args = ['a  b', '$(id)', '--flag', '', 'ü'];
+    const answer = await result({ code, language: 'python', args, stdin: 'in\nput', envVars: { NAME: "'quoted' $X" } });
+    expect(answer['stdout']).toBe(`['a  b', '$(id)', '--flag', '', 'ü'] in\nput 'quoted' $X\n`);
+  });
+
+  test('has no input when none is given', async () => {
+    expect(await result({ code: 'wc -c', language: 'bash' })).toMatchObject({ stdout: '0\n' });
+  });
+
+  test('that fails gives its exit code and what it says', async () => {
+    const answer = await result({ code: 'import sys\nsys.stderr.write("bad\\n")\nsys.exit(3)', language: 'python' });
+    expect(answer).toMatchObject({ exitCode: 3, signal: null, stdout: '', stderr: 'bad\n' });
+    expect(await result({ code: 'kill -SEGV $$', language: 'bash' })).toMatchObject({
+      exitCode: null,
+      signal: 'SIGSEGV',
+    });
+  });
+
+  test('finds the modules of its folder, and leaves nothing there', async () => {
+    await sandbox().files.write('/home/user/code/own.py', 'word = "mine"');
+    await sandbox().files.write('/home/user/code/node_modules/own/index.js', 'module.exports = "mine"');
+    const cwd = '/home/user/code';
+    expect(await result({ code: 'import own; print(own.word)', language: 'python', cwd })).toMatchObject({
+      stdout: 'mine\n',
+    });
+    expect(await result({ code: 'console.log(require("own"))', language: 'javascript', cwd })).toMatchObject({
+      stdout: 'mine\n',
+    });
+    const left = (await sandbox().files.list(cwd)).map(({ name }) => name);
+    expect(left.filter((name) => !['own.py', 'node_modules', '__pycache__'].includes(name))).toEqual([]);
+    expect((await sandbox().commands.run('ls -A /tmp | grep -c soulbox || true')).stdout).toBe('0\n');
+  });
+
+  test('runs as the user that is asked for', async () => {
+    expect(await result({ code: 'id -un; pwd', language: 'bash', user: 'root', cwd: '/' })).toMatchObject({
+      stdout: 'root\n/\n',
+    });
+  });
+});
+
+describe('limits', () => {
+  test('a program is killed at its time limit, and what it printed is there', async () => {
+    const startedAt = Date.now();
+    const code = 'echo before; sleep 61 & sleep 62';
+    expect(await result({ code, language: 'bash', timeout: 0.5 })).toMatchObject({
+      exitCode: null,
+      signal: 'SIGKILL',
+      timedOut: true,
+      stdout: 'before\n',
+    });
+    expect(Date.now() - startedAt).toBeLessThan(10_000);
+    expect((await sandbox().commands.run('pgrep -c sleep || true')).stdout).toBe('0\n');
+  });
+
+  test('a program above its memory limit is killed, one below it is not', async () => {
+    const code = (mb: number) => `x = b"x" * (${mb} << 20)\nimport time; time.sleep(0.5); print("done")`;
+    expect(await result({ code: code(300), language: 'python', memoryMB: 100 })).toMatchObject({
+      signal: 'SIGKILL',
+      memoryExceeded: true,
+      stdout: '',
+    });
+    expect(await result({ code: code(30), language: 'python', memoryMB: 100 })).toMatchObject({
+      exitCode: 0,
+      memoryExceeded: false,
+      stdout: 'done\n',
+    });
+  });
+
+  test('output above the limit is dropped, and the program goes on', async () => {
+    const code = 'import sys\nprint("x" * 3000000)\nsys.stderr.write("e" * 10)\nsys.exit(4)';
+    expect(await result({ code, language: 'python', outputLimit: 20 })).toMatchObject({
+      exitCode: 4,
+      stdout: 'x'.repeat(20),
+      stdoutTruncated: true,
+      stderr: 'e'.repeat(10),
+      stderrTruncated: false,
+    });
+  });
+
+  test('what a program leaves behind is ended with it', async () => {
+    expect(await result({ code: 'sleep 63 & echo done', language: 'bash' })).toMatchObject({ stdout: 'done\n' });
+    expect((await sandbox().commands.run('pgrep -c sleep || true')).stdout).toBe('0\n');
+  });
+});
+
+describe('files and projects', () => {
+  test('a file is run in its folder', async () => {
+    await sandbox().files.write('/home/user/there/tool', '#!/usr/bin/python3\nimport os\nprint(os.getcwd())');
+    expect(await result({ file: 'there/tool' })).toMatchObject({ runtime: 'python', stdout: '/home/user/there\n' });
+    expect(await result({ file: '/home/user/there/tool', cwd: '/tmp' })).toMatchObject({ stdout: '/tmp\n' });
+  });
+
+  test('a project of Node is installed, with a dependency beside it', async () => {
+    const files = [
+      ['package.json', '{"type":"module","dependencies":{"greet":"file:./greet"},"scripts":{"start":"node go.js"}}'],
+      ['go.js', 'import greet from "greet"; console.log(greet, process.argv.slice(2))'],
+      ['greet/package.json', '{"name":"greet","version":"1.0.0","main":"index.js"}'],
+      ['greet/index.js', 'module.exports = "hello"'],
+    ] as const;
+    await sandbox().files.write(files.map(([path, data]) => ({ path: `/home/user/app/${path}`, data })));
+    const answer = await result({ project: 'app', args: ['a b'] });
+    expect(answer).toMatchObject({ runtime: 'node', dependencies: 'installed', stdout: "hello [ 'a b' ]\n" });
+    expect(answer['reasons']).toContain('the start script of package.json runs node');
+    expect(await result({ project: 'app', entry: 'go.js', install: false })).toMatchObject({
+      dependencies: 'skipped',
+      stdout: 'hello []\n',
+    });
+  });
+
+  test('an installation that fails says with what words', async () => {
+    await sandbox().files.write('/home/user/broken/requirements.txt', '--no-index\nsoulbox-no-such-package==1.0\n');
+    await sandbox().files.write('/home/user/broken/main.py', '');
+    const { status, json } = await run({ project: 'broken' });
+    expect(status).toBe(409);
+    expect(json).toMatchObject({
+      message: expect.stringMatching(/could not be installed.*soulbox-no-such-package/s) as string,
+    });
+    const lines = await stream({ project: 'broken' });
+    expect(lines[0]).toMatchObject({ type: 'detected', runtime: 'python' });
+    expect(lines.some(({ type }) => type === 'log')).toBe(true);
+    expect(lines.at(-1)).toMatchObject({ type: 'error', code: 409 });
+  });
+});
+
+describe('dependencies that sandboxes share', () => {
+  const requirements = '--no-index\n--find-links wheels\ngreet==1.0\n';
+  const wheel = `
+import zipfile, os
+os.makedirs("wheels", exist_ok=True)
+with zipfile.ZipFile("wheels/greet-1.0-py3-none-any.whl", "w") as z:
+    z.writestr("greet.py", "word = 'hello from a wheel'")
+    z.writestr("greet-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: greet\\nVersion: 1.0\\n")
+    z.writestr("greet-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    z.writestr("greet-1.0.dist-info/RECORD", "")`;
+
+  async function writeProject(target: Sandbox, withWheel: boolean): Promise<void> {
+    await target.files.write('/home/user/p/requirements.txt', requirements);
+    await target.files.write('/home/user/p/main.py', 'import greet; print(greet.word)');
+    if (withWheel) await result({ code: wheel, language: 'python', cwd: '/home/user/p' }, target.sandboxId);
+  }
+
+  async function runProject(target: Sandbox, shareDependencies: boolean): Promise<unknown> {
+    const answer = await result({ project: 'p', shareDependencies }, target.sandboxId);
+    expect(answer).toMatchObject({ exitCode: 0, stdout: 'hello from a wheel\n' });
+    return answer['dependencies'];
+  }
+
+  test('are installed once, taken by others that ask, and damaged ones by nobody', async () => {
+    const [first, second, third, fourth] = await Promise.all([1, 2, 3, 4].map(async () => await createSandbox()));
+    if (!first || !second || !third || !fourth) throw new Error('four sandboxes were made');
+    await writeProject(first, true);
+    expect(await runProject(first, true)).toBe('installed');
+    expect(await runProject(first, true)).toBe('present');
+
+    // It has no wheel: what it runs was kept by the first.
+    await writeProject(second, false);
+    expect(await runProject(second, true)).toBe('cache');
+
+    // Who does not ask gets nothing, and gives nothing.
+    await writeProject(third, true);
+    expect(await runProject(third, false)).toBe('installed');
+
+    const directory = join(server.dataDirectory, 'dependencies');
+    const kept = await readdir(directory);
+    expect(kept).toHaveLength(1);
+    const path = join(directory, kept[0] ?? '');
+    const bytes = await readFile(path);
+    bytes.writeUInt8(bytes.readUInt8(700) ^ 1, 700);
+    await writeFile(path, bytes);
+    await writeProject(fourth, true);
+    expect(await runProject(fourth, true)).toBe('installed');
+    expect(await readdir(directory)).not.toEqual(kept);
+  });
+});
+
+describe('a streamed answer', () => {
+  test('brings output as it comes, then the result', async () => {
+    const seen: { line: Record<string, unknown>; at: number }[] = [];
+    const code = 'echo one; sleep 0.6; echo zwei ü >&2; exit 2';
+    const lines = await stream({ code, language: 'bash' }, { onLine: (line) => seen.push({ line, at: Date.now() }) });
+    expect(lines.map(({ type }) => type)).toEqual(['detected', 'started', 'stdout', 'stderr', 'result']);
+    expect(lines[2]).toEqual({ type: 'stdout', data: 'one\n' });
+    expect(lines[3]).toEqual({ type: 'stderr', data: 'zwei ü\n' });
+    expect(lines[4]).toMatchObject({ type: 'result', exitCode: 2, timedOut: false });
+    expect((seen[3]?.at ?? 0) - (seen[2]?.at ?? 0)).toBeGreaterThan(300);
+  });
+
+  test('passes any bytes, as base64', async () => {
+    const code = 'import sys\nsys.stdout.buffer.write(bytes(range(256)))';
+    const lines = await stream({ code, language: 'python', encoding: 'base64' });
+    const parts = lines
+      .filter(({ type }) => type === 'stdout')
+      .map(({ data }) => Buffer.from(data as string, 'base64'));
+    expect(Buffer.concat(parts)).toEqual(Buffer.from(Array.from({ length: 256 }, (_, index) => index)));
+  });
+
+  test('takes input while the program runs, by its pid', async () => {
+    const code = 'read line; echo "got $line"';
+    const lines = await stream(
+      { code, language: 'bash', stdinOpen: true },
+      {
+        onLine: ({ type, pid }) => {
+          if (type === 'started') void sandbox().commands.sendStdin(pid as number, 'this\n');
+        },
+      },
+    );
+    expect(lines.find(({ type }) => type === 'stdout')).toEqual({ type: 'stdout', data: 'got this\n' });
+  });
+
+  test('a client that leaves ends the program', async () => {
+    const leaving = new AbortController();
+    const streamed = stream(
+      { code: 'echo $$; exec sleep 6543', language: 'bash' },
+      { signal: leaving.signal, onLine: ({ type }) => type === 'stdout' && leaving.abort() },
+    );
+    await expect(streamed).rejects.toThrow(/abort/i);
+    await until('its end', async () => {
+      const { stdout } = await sandbox().commands.run('pgrep -fx "sleep 6543" || echo none');
+      return stdout === 'none\n';
+    });
+  });
+});
+
+describe('what cannot be run is refused with words that help', () => {
+  test.each([
+    [{ code: 'hello' }, 400, /from the first line of the code\. Specify the language/],
+    [{ code: '' }, 400, /No runtime could be detected/],
+    [{ file: '/etc/hostname' }, 400, /from the name "hostname" and the first line/],
+    [{ project: '/etc/apt' }, 400, /the folder that contains .*sources.list.d/],
+    [{ code: 'x', language: 'cobol' }, 400, /language/],
+    [{ code: 'x', runtime: 'cobol' }, 400, /runtime/],
+    [{ code: 'x', language: 'ruby', runtime: 'python' }, 400, /python does not support ruby/],
+    [{ code: 'puts 1', language: 'ruby' }, 409, /cannot run ruby: it needs ruby.*Template "runtimes" has it/],
+    [{ code: 'let a: number', language: 'typescript' }, 409, /needs node 22.18 or later or bun or deno.*has node 2/],
+    [{ code: 'fn main() {}', language: 'rust' }, 400, /rust runs projects only/],
+    [{ file: '/no/such' }, 404, /does not exist/],
+    [{ file: '/etc' }, 400, /is a folder\. Run it as a project/],
+    [{ file: '/dev/null' }, 400, /not a regular file/],
+    [{ project: '/etc/passwd' }, 400, /not a folder/],
+    [{ project: '/no/such' }, 404, /does not exist/],
+    [{ project: '/home/user', entry: '../../etc/passwd' }, 400, /outside the project/],
+    [{ project: '/home/user', entry: 'no-such.py' }, 404, /does not exist/],
+    [{ code: 'true', language: 'bash', cwd: '/no/such' }, 404, /does not exist/],
+    [{ code: 'true', language: 'bash', user: 'nobody-knows' }, 401, /user/],
+    [{ code: 'x', language: 'python', permissions: { net: true } }, 400, /Only Deno supports permissions/],
+    [{ code: 'x', language: 'javascript', runtime: 'deno', permissions: { net: ['a,b'] } }, 400, /permissions/],
+    [{ code: 'x', language: 'python', permissions: { everything: true } }, 400, /permissions/],
+    [{}, 400, /Exactly one of code, file and project/],
+    [{ code: 'x', file: 'y' }, 400, /Exactly one/],
+    [{ code: 'x', language: 'python', entry: 'a' }, 400, /entry requires project/],
+    [{ code: 'x'.repeat(600 * 1024), language: 'python' }, 400, /larger than 524288 bytes/],
+    [{ code: 'x'.repeat(1100 * 1024), language: 'python' }, 413, /1048576 bytes/],
+    [{ code: 'a\0b', language: 'python' }, 400, /NUL/],
+    [{ code: 'x', language: 'python', args: ['x'.repeat(200_000)] }, 400, /larger than/],
+    [{ code: 'x', language: 'python', envVars: { 'A=B': '1' } }, 400, /=/],
+    [{ code: 'x', language: 'python', timeout: 0 }, 400, /timeout/],
+    [{ code: 'x', language: 'python', timeout: 3600 }, 400, /streamed/],
+    [{ code: 'x', language: 'python', stdinOpen: true }, 400, /streamed/],
+    [{ code: 'x', language: 'python', memoryMB: 1 }, 400, /memoryMB/],
+    [{ code: 'x', language: 'python', surprise: 1 }, 400, /surprise/],
+  ])('%j', async (body, status, message) => {
+    const answer = await run(body);
+    expect(answer.status, JSON.stringify(answer.json)).toBe(status);
+    expect(answer.json).toMatchObject({ code: status, message: expect.stringMatching(message) as string });
+  });
+
+  test('a sandbox that is paused, killed, foreign or malformed', async () => {
+    const body = { code: 'true', language: 'bash' };
+    const other = await createSandbox();
+    await other.pause();
+    expect((await run(body, other.sandboxId)).status).toBe(409);
+    await other.kill();
+    expect((await run(body, other.sandboxId)).status).toBe(404);
+    expect((await run(body, 'i00000000000000000000')).status).toBe(404);
+    expect((await run(body, 'not..an..id')).status).toBe(404);
+    const keyless = await askApi('POST', `/sandboxes/${sandbox().sandboxId}/run`, body, { 'x-api-key': 'e2b_wrong' });
+    expect(keyless.status).toBe(401);
+  });
+
+  test('a sandbox that is killed or paused in the middle ends the run with its reason', async () => {
+    for (const [act, status] of [
+      ['kill', 404],
+      ['pause', 409],
+    ] as const) {
+      const other = await createSandbox();
+      const running = run({ code: 'touch begun; sleep 30', language: 'bash' }, other.sandboxId);
+      await until('the start', async () => await other.files.exists('begun'));
+      await other[act]();
+      expect((await running).status).toBe(status);
+    }
+  });
+
+  test('a paused sandbox that resumes by itself does so for a run', async () => {
+    const other = await createSandbox({ lifecycle: { onTimeout: 'pause', autoResume: true } });
+    await other.pause();
+    expect(await result({ code: 'echo awake', language: 'bash' }, other.sandboxId)).toMatchObject({
+      stdout: 'awake\n',
+    });
+  });
+});

@@ -1,0 +1,164 @@
+import { readFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { NotEnoughSpaceError, Sandbox, TimeoutError } from 'e2b';
+import { expect, test } from 'vitest';
+import { readCpuSeconds } from '../harness/host-cpu.ts';
+import { findEnvd } from '../harness/envd-process.ts';
+import { askApi } from '../harness/http.ts';
+import { skipWithout } from '../harness/needs.ts';
+import { createSandbox } from '../harness/sandbox.ts';
+import { server } from '../harness/server.ts';
+import { until } from '../harness/until.ts';
+
+// Some hosts take memory from their guests, and envd's pages have to come back from the disk first.
+const timeout = 150_000;
+
+async function answerMs(sandbox: Sandbox): Promise<number> {
+  const startedAt = performance.now();
+  await sandbox.files.list('/');
+  return performance.now() - startedAt;
+}
+
+test('a memory hog dies, its sandbox lives', async (context) => {
+  skipWithout('survivesOutOfMemory', context);
+  const sandbox = await createSandbox();
+  const { memoryMB } = await sandbox.getInfo();
+  const hog = `python3 -c "x = b'x' * (${String(memoryMB)} * 2 * 1024 * 1024)"`;
+  const error = await sandbox.commands.run(`${hog}; echo status $?`, { timeoutMs: 30_000 });
+  expect(error.stdout).toBe('status 137\n');
+  expect((await sandbox.commands.run('echo alive')).stdout).toBe('alive\n');
+});
+
+test('a sandbox that does not survive being out of memory ends, and its owner learns why', async ({ skip }) => {
+  if (server.capabilities.survivesOutOfMemory) skip(`the isolation "${server.isolation}" survives it`);
+  const sandbox = await createSandbox();
+  const { memoryMB } = await sandbox.getInfo();
+  const hog = `python3 -c "x = b'x' * (${String(memoryMB)} * 2 * 1024 * 1024)"`;
+  await expect(sandbox.commands.run(hog, { timeoutMs: 30_000 })).rejects.toThrow(TimeoutError);
+  const { status, json } = await askApi('GET', `/sandboxes/${sandbox.sandboxId}`);
+  expect([status, JSON.stringify(json)]).toEqual([404, expect.stringContaining('out_of_memory')]);
+});
+
+test('envd answers while every CPU burns and all memory is eaten again and again', { timeout }, async (context) => {
+  skipWithout('survivesOutOfMemory', context);
+  const sandbox = await createSandbox();
+  const { memoryMB, cpuCount } = await sandbox.getInfo();
+  await sandbox.files.write(
+    '/home/user/burn.sh',
+    `for i in $(seq ${String(cpuCount * 4)}); do (while :; do :; done) & done
+while :; do python3 -c "x = b'x' * (${String(memoryMB)} * 2 * 1024 * 1024)"; done`,
+  );
+  await sandbox.commands.run('bash /home/user/burn.sh', { background: true, timeoutMs: 0 });
+  const times: number[] = [];
+  for (let count = 0; count < 30; count++) times.push(await answerMs(sandbox));
+  expect(times.filter((ms) => ms > 1000).length).toBeLessThan(5);
+  expect(Math.max(...times)).toBeLessThan(20_000);
+  expect((await sandbox.commands.run('echo alive', { timeoutMs: 20_000 })).stdout).toBe('alive\n');
+});
+
+test('a fork bomb hits its limit; envd, the host and other sandboxes go on', { timeout }, async () => {
+  const [bombed, other] = await Promise.all([createSandbox(), createSandbox()]);
+  await bombed.files.write('/home/user/bomb.py', 'import os\nwhile True:\n  try: os.fork()\n  except OSError: pass\n');
+  await bombed.commands.run('python3 /home/user/bomb.py', { background: true, timeoutMs: 0 });
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  // Where processes cost more memory than it has, it may have ended; the others are still not to feel it.
+  if (server.capabilities.survivesOutOfMemory) {
+    expect(await bombed.isRunning()).toBe(true);
+    expect(await bombed.files.read('/etc/hostname')).toContain(bombed.sandboxId);
+  }
+  expect((await other.commands.run('echo fine', { timeoutMs: 20_000 })).stdout).toBe('fine\n');
+  if (server.capabilities.survivesOutOfMemory) expect(await bombed.kill()).toBe(true);
+  const fresh = await createSandbox();
+  expect((await fresh.commands.run('echo fresh')).stdout).toBe('fresh\n');
+});
+
+test('what sandboxes do together leaves the host its share of every CPU', async () => {
+  const burn = 'for i in $(seq 8); do (while :; do :; done) & done; wait';
+  const busy = await Promise.all(Array.from({ length: 3 }, async () => await createSandbox()));
+  for (const sandbox of busy) await sandbox.commands.run(burn, { background: true, timeoutMs: 0 });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const used = (): number => readCpuSeconds(server.instance);
+  const [before, startedAt] = [used(), performance.now()];
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  const share = ((used() - before) * 1000) / (performance.now() - startedAt) / cpus().length;
+  expect(share).toBeGreaterThan(0.5);
+  expect(share).toBeLessThan(0.96);
+});
+
+test('a full disk is told as such and is usable again afterwards', async () => {
+  const sandbox = await createSandbox();
+  // Where the host has less than a whole disk to give, a disk that was filled gets what others leave, again and again (decision 019).
+  const fill = `cd /home/user && while sleep 1; free=$(df --output=avail -B1 . | tail -1); [ "$free" -gt 131072 ]; do
+    fallocate -l $((free - 65536)) fill.$((n += 1)); sync; done`;
+  await sandbox.commands.run(fill, { user: 'root' });
+  const megabytes = 'x'.repeat(8 * 1024 * 1024);
+  await expect(sandbox.files.write('/home/user/more', megabytes)).rejects.toThrow(NotEnoughSpaceError);
+  const form = sandbox.files.write('/home/user/more', megabytes, { useOctetStream: false });
+  await expect(form).rejects.toThrow(NotEnoughSpaceError);
+  const inside = await sandbox.commands.run('head -c 9000000 /dev/zero > /home/user/inside || echo refused');
+  expect(inside.stdout).toBe('refused\n');
+  await sandbox.commands.run('rm /home/user/fill.*', { user: 'root' });
+  await sandbox.files.write('/home/user/more', 'fits');
+  expect(await sandbox.files.read('/home/user/more')).toBe('fits');
+});
+
+test('the limits are those that the API names', async () => {
+  const sandbox = await createSandbox();
+  const { json } = await askApi('GET', `/sandboxes/${sandbox.sandboxId}`);
+  const { memoryMB, cpuCount, diskSizeMB } = json as Record<'memoryMB' | 'cpuCount' | 'diskSizeMB', number>;
+  const { stdout } = await sandbox.commands.run('df -B1M --output=size / | tail -1');
+  // What the file system keeps for itself.
+  expect(Math.abs(Number(stdout) - diskSizeMB)).toBeLessThanOrEqual(diskSizeMB * 0.02);
+  // As the kernel of the host counts them for its group.
+  const [sample] = await until('a sample', async () => {
+    const samples = await sandbox.getMetrics();
+    return samples.length > 0 && samples;
+  });
+  expect(sample).toMatchObject({ memTotal: memoryMB * 1024 * 1024, cpuCount });
+  expect(Math.abs((sample?.diskTotal ?? 0) / 1024 / 1024 - diskSizeMB)).toBeLessThanOrEqual(diskSizeMB * 0.02);
+});
+
+test('root inside cannot end or stop its envd by a signal that envd does not handle', async () => {
+  const sandbox = await createSandbox();
+  await sandbox.commands.run('kill -KILL 1; kill -STOP 1; kill -TERM 1; true', { user: 'root' });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(await sandbox.isRunning()).toBe(true);
+  expect((await sandbox.commands.run('echo alive')).stdout).toBe('alive\n');
+});
+
+test('one whose root ends envd by a signal that envd handles is gone for its owner, too', async ({ skip }) => {
+  if (server.capabilities.ownKernel) skip('gVisor lets nobody inside signal init');
+  const sandbox = await createSandbox();
+  await sandbox.commands.run('kill -ABRT 1; sleep 5', { user: 'root', timeoutMs: 3000 }).catch(() => undefined);
+  await until('the end', async () => (await askApi('GET', `/sandboxes/${sandbox.sandboxId}`)).status === 404);
+  expect(await Sandbox.kill(sandbox.sandboxId)).toBe(false);
+});
+
+test('a sandbox whose envd is killed on the host ends, and its owner learns it', async ({ skip }) => {
+  if (server.capabilities.ownKernel) skip('processes inside gVisor cannot be killed one by one from the host');
+  const sandbox = await createSandbox();
+  process.kill(findEnvd(sandbox.sandboxId), 'SIGKILL');
+  const answer = await until('its end', async () => {
+    const { status, json } = await askApi('GET', `/sandboxes/${sandbox.sandboxId}`);
+    return status === 404 && json;
+  });
+  expect(JSON.stringify(answer)).toContain('failed');
+  expect(await Sandbox.kill(sandbox.sandboxId)).toBe(false);
+});
+
+test('a sandbox that loses the process that opens its files ends, and its owner learns it', async (context) => {
+  skipWithout('ownKernel', context);
+  const sandbox = await createSandbox();
+  const runsc = JSON.parse(await readFile(stateFileOf(sandbox.sandboxId), 'utf8')) as { goferPid: number };
+  process.kill(runsc.goferPid, 'SIGKILL');
+  const answer = await until('its end', async () => {
+    const { status, json } = await askApi('GET', `/sandboxes/${sandbox.sandboxId}`);
+    return status === 404 && json;
+  });
+  expect(JSON.stringify(answer)).toContain('failed');
+});
+
+/** runsc's own, gVisor's isolation alone has one. */
+function stateFileOf(sandboxId: string): string {
+  return `/run/soulbox-${String(server.instance)}/runsc/${sandboxId}_sandbox:${sandboxId}.state`;
+}

@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sleep } from '@soulbox/base';
+import { expect, test } from 'vitest';
+import { askApi } from '../harness/http.ts';
+import { sharedSandbox } from '../harness/sandbox.ts';
+import { apiKey, apiUrl, server } from '../harness/server.ts';
+import { until } from '../harness/until.ts';
+
+const sandbox = sharedSandbox();
+
+test('metrics tell CPU, memory and disk of the sandbox', async () => {
+  const metrics = await until('a sample', async () => {
+    const found = await sandbox().getMetrics();
+    return found.length > 0 && found;
+  });
+  const info = await sandbox().getInfo();
+  const latest = metrics.at(-1);
+  expect(latest).toMatchObject({ cpuCount: info.cpuCount, memTotal: info.memoryMB * 1024 * 1024 });
+  expect(latest?.memUsed).toBeGreaterThan(0);
+  expect(latest?.memUsed).toBeLessThan(latest?.memTotal ?? 0);
+  expect(latest?.diskTotal).toBeGreaterThan(0);
+  expect(Math.abs((latest?.timestamp.getTime() ?? 0) - Date.now())).toBeLessThan(5000);
+});
+
+test('work shows in the next samples', async () => {
+  await sandbox().commands.run(
+    `timeout 3 sh -c 'while :; do :; done' || true; head -c 30000000 /dev/zero > /home/user/fat`,
+  );
+  const busy = await until('a busy sample', async () => {
+    const metrics = await sandbox().getMetrics();
+    return metrics.find(({ cpuUsedPct }) => cpuUsedPct > 30);
+  });
+  expect(busy.cpuUsedPct).toBeLessThan(101 * busy.cpuCount);
+  const disk = async (): Promise<number> => (await sandbox().getMetrics()).at(-1)?.diskUsed ?? 0;
+  await until('the file on the disk', async () => (await disk()) > 30_000_000);
+});
+
+test('a span of time can be asked for', async () => {
+  await sleep(1500);
+  const end = new Date();
+  const start = new Date(end.getTime() - 2000);
+  const metrics = await sandbox().getMetrics({ start, end });
+  expect(metrics.length).toBeGreaterThan(0);
+  for (const { timestamp } of metrics) {
+    expect(timestamp.getTime()).toBeGreaterThanOrEqual(start.getTime() - 1000);
+    expect(timestamp.getTime()).toBeLessThanOrEqual(end.getTime() + 1000);
+  }
+  expect(await sandbox().getMetrics({ start: new Date(1000), end: new Date(2000) })).toEqual([]);
+});
+
+test('metrics of many sandboxes come in one call', async () => {
+  const { status, json } = await askApi('GET', `/sandboxes/metrics?sandbox_ids=${sandbox().sandboxId},inobody`);
+  expect(status).toBe(200);
+  const { sandboxes } = json as { sandboxes: Record<string, { cpuCount: number }> };
+  expect(Object.keys(sandboxes)).toEqual([sandbox().sandboxId]);
+  const many = Array.from({ length: 101 }, (_, index) => `i${String(index)}`).join();
+  expect((await askApi('GET', `/sandboxes/metrics?sandbox_ids=${many}`)).status).toBe(400);
+});
+
+test("Prometheus reads a team's sandboxes with its key, and the server with the operator's token", async () => {
+  const token = (await readFile(join(server.dataDirectory, 'secrets/metrics-token'), 'utf8')).trim();
+  for (const [secret, shown, hidden] of [
+    [apiKey, sandbox().sandboxId, 'process_resident_memory_bytes'],
+    [token, 'process_resident_memory_bytes', sandbox().sandboxId],
+  ] as const) {
+    const text = await (await fetch(`${apiUrl}/metrics`, { headers: { authorization: `Bearer ${secret}` } })).text();
+    expect(text).toMatch(/^# TYPE soulbox_\w+ (?:gauge|counter|histogram)$/m);
+    expect(text).toContain(shown);
+    for (const other of [hidden, secret]) expect(text).not.toContain(other);
+  }
+  const figures = await (await fetch(`${apiUrl}/metrics`, { headers: { authorization: `Bearer ${token}` } })).text();
+  for (const name of ['total', 'free', 'reserve', 'committed', 'told'])
+    expect(figures).toMatch(new RegExp(`^soulbox_host_disk_${name}_bytes [1-9]\\d*$`, 'm'));
+  expect(figures).toMatch(/^soulbox_host_sandboxes_stopped 0$/m);
+  expect((await fetch(`${apiUrl}/metrics`)).status).toBe(401);
+});
+
+test('logs of both versions tell the life of the sandbox', async () => {
+  const v1 = await askApi('GET', `/sandboxes/${sandbox().sandboxId}/logs`);
+  expect(v1.status).toBe(200);
+  const { logs, logEntries } = v1.json as { logs: { line: string }[]; logEntries: { message: string }[] };
+  expect(logs.length).toBeGreaterThan(0);
+  for (const { line } of logs) {
+    expect(JSON.parse(line)).toMatchObject({
+      level: expect.any(String) as string,
+      logger: expect.any(String) as string,
+    });
+  }
+  expect(logEntries.some(({ message }) => /creat/i.test(message))).toBe(true);
+  const v2 = await askApi('GET', `/v2/sandboxes/${sandbox().sandboxId}/logs?limit=1&direction=forward`);
+  expect(v2.status).toBe(200);
+  expect((v2.json as { logs: unknown[] }).logs).toHaveLength(1);
+});
+
+test('logs never hold a token or what commands print', async () => {
+  await sandbox().commands.run('echo very-private-output', { envs: { PRIVATE_KEY: 'very-private-value' } });
+  const { json } = await askApi('GET', `/v2/sandboxes/${sandbox().sandboxId}/logs`);
+  expect(JSON.stringify(json)).not.toContain('very-private');
+});

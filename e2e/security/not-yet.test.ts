@@ -1,0 +1,43 @@
+import { Secret, Volume } from 'e2b';
+import { expect, test } from 'vitest';
+import { askApi } from '../harness/http.ts';
+import { sharedSandbox } from '../harness/sandbox.ts';
+import { apiUrl } from '../harness/server.ts';
+
+const sandbox = sharedSandbox();
+
+test('the client is told plainly what is not available yet', async () => {
+  const notYet = /^501: .*not available/;
+  await expect(sandbox().updateNetwork({ allowInternetAccess: false })).rejects.toThrow(notYet);
+  await expect(Volume.create('data')).rejects.toThrow(notYet);
+  await expect(Secret.create('name', 'value')).rejects.toThrow(notYet);
+});
+
+test.each([
+  ['PUT', '/sandboxes/ID/network'],
+  ['POST', '/templates'],
+  ['POST', '/templates/x'],
+  ['POST', '/templates/x/builds/y'],
+  ['GET', '/volumes'],
+  ['POST', '/volumes'],
+  ['GET', '/volumes/x'],
+  ['DELETE', '/volumes/x'],
+  ['GET', '/secrets'],
+  ['POST', '/secrets'],
+])('%s %s answers 501 in the error form, with a key', async (method, path) => {
+  const url = path.replace('ID', sandbox().sandboxId);
+  const body = method === 'GET' || method === 'DELETE' ? undefined : {};
+  const { status, json } = await askApi(method, url, body);
+  expect([status, json]).toEqual([501, { code: 501, message: expect.stringMatching(/not available/) as string }]);
+  const stranger = await fetch(`${apiUrl}${url}`, { method });
+  expect(stranger.status).toBe(401);
+});
+
+test.each([
+  { volumeMounts: [{ name: 'a', path: '/b' }] },
+  { network: { rules: { 'a.example': [] } } },
+  { iam: { tokens: { a: { audience: 'b', tokenType: 'JWT-SVID' } } } },
+])('a create with %j is not silently half-done', async (extra) => {
+  const { status } = await askApi('POST', '/v2/sandboxes', { templateID: 'base', ...extra });
+  expect([400, 501]).toContain(status);
+});

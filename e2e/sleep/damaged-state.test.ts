@@ -1,0 +1,142 @@
+/** @module-tag violation */
+import { open, readdir, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Sandbox } from 'e2b';
+import { expect, test } from 'vitest';
+import { runNode } from '../harness/cli.ts';
+import { askApi } from '../harness/http.ts';
+import { needs, skipWithout } from '../harness/needs.ts';
+import { createSandbox } from '../harness/sandbox.ts';
+import { server } from '../harness/server.ts';
+import { until } from '../harness/until.ts';
+
+needs('checkpoint');
+
+const states = join(server.dataDirectory, 'states');
+const soulbox = join(import.meta.dirname, '../../apps/cli/src/main.ts');
+
+/** Pauses a sandbox and gives the folder of its state: the only one that is new. */
+async function pauseForState(sandbox: Sandbox): Promise<string> {
+  const before = new Set(await readdir(states).catch(() => []));
+  await sandbox.pause();
+  const [added, ...others] = (await readdir(states)).filter((name) => !before.has(name));
+  if (added === undefined || others.length > 0) throw new Error(`not one new state: ${String(added)} ${others.join()}`);
+  return join(states, added);
+}
+
+async function flipByte(path: string, offset: number): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    const byte = Buffer.alloc(1);
+    await file.read(byte, 0, 1, offset);
+    byte[0] = (byte[0] ?? 0) ^ 0x55;
+    await file.write(byte, 0, 1, offset);
+  } finally {
+    await file.close();
+  }
+}
+
+/** What a resume of it answers; the sandbox must be paused afterwards, as before. */
+async function tryResume(sandbox: Sandbox): Promise<{ status: number; message: string }> {
+  const { status, json } = await askApi('POST', `/sandboxes/${sandbox.sandboxId}/connect`, { timeout: 60 });
+  if (status !== 201) expect((await sandbox.getInfo()).state).toBe('paused');
+  return { status, message: (json as { message?: string }).message ?? '' };
+}
+
+test('a flipped byte in any file of a state is found before the sandbox is reached, and the state stays usable once mended', async () => {
+  const sandbox = await createSandbox();
+  await sandbox.files.write('kept.txt', 'kept');
+  const directory = await pauseForState(sandbox);
+  const names = (await readdir(directory)).toSorted();
+  expect(names.length).toBeGreaterThan(3);
+  for (const name of names) {
+    const path = join(directory, name);
+    const { size } = await stat(path);
+    if (size === 0) continue;
+    const offset = Math.floor(size / 2);
+    await flipByte(path, offset);
+    const outcome = await tryResume(sandbox);
+    expect({ name, status: outcome.status }).not.toEqual({ name, status: 201 });
+    expect(outcome.message).not.toMatch(/undefined|internal/i);
+    await flipByte(path, offset);
+  }
+  await sandbox.connect();
+  expect(await sandbox.files.read('kept.txt')).toBe('kept');
+});
+
+test('a missing and a truncated file are told as such', async () => {
+  const sandbox = await createSandbox();
+  const directory = await pauseForState(sandbox);
+  const names = (await readdir(directory)).filter((name) => name !== 'manifest.json');
+  const [name = ''] = names.filter((candidate) => candidate.startsWith('pages'));
+  const path = join(directory, name);
+  await rename(path, `${directory}.away`);
+  expect((await tryResume(sandbox)).status).toBe(500);
+  await rename(`${directory}.away`, path);
+
+  const whole = await readFile(path);
+  await truncate(path, whole.length - 1);
+  expect((await tryResume(sandbox)).status).toBe(500);
+  await writeFile(path, whole);
+  await sandbox.connect();
+  expect((await sandbox.commands.run('echo fine')).stdout).toBe('fine\n');
+});
+
+test('a large disk is known by when it was written to, and soon by what it holds', { timeout: 120_000 }, async () => {
+  const sandbox = await createSandbox();
+  await sandbox.commands.run('head -c 300M /dev/urandom > large; sha256sum large > sum');
+  await sandbox.pause();
+  const folder = join(server.dataDirectory, 'sandboxes', sandbox.sandboxId);
+  const [name = ''] = (await readdir(folder)).filter((file) => file.endsWith('.img'));
+  const disk = join(folder, name);
+  const { blocks, mtimeNs } = await stat(disk, { bigint: true });
+  expect(blocks * 512n).toBeGreaterThan(300n * 2n ** 20n);
+
+  await until('its digests', async () => (await readdir(folder)).includes(`${name}.digests`), 60_000);
+  expect((await stat(disk, { bigint: true })).mtimeNs).toBe(mtimeNs);
+  await flipByte(disk, 200 * 2 ** 20);
+  const refused = await tryResume(sandbox);
+  expect(refused).toMatchObject({ status: 500, message: expect.stringMatching(/is altered in block 200\./) as string });
+  await flipByte(disk, 200 * 2 ** 20);
+  await sandbox.connect();
+  expect((await sandbox.commands.run('sha256sum -c sum')).stdout).toBe('large: OK\n');
+
+  await sandbox.pause();
+  await flipByte(disk, 200 * 2 ** 20);
+  const message = expect.stringContaining('was written to, and its previous content is unknown') as string;
+  expect(await tryResume(sandbox)).toMatchObject({ status: 500, message });
+});
+
+test(
+  'a page that is damaged ends its sandbox, and the state is kept for inspection',
+  { timeout: 120_000 },
+  async (context) => {
+    skipWithout('lazyRestore', context);
+    const sandbox = await createSandbox();
+    const hold =
+      'import os, time; data = [os.urandom(1 << 20) for _ in range(200)]; open("/tmp/held", "w"); time.sleep(600)';
+    void sandbox.commands.run(`python3 -c '${hold}'`, { timeoutMs: 0 }).catch(() => undefined);
+    await until('the memory', async () => await sandbox.files.exists('/tmp/held'));
+    const directory = await pauseForState(sandbox);
+    const parts = (await readdir(directory)).filter((name) => name.startsWith('pages'));
+    const sizes = await Promise.all(parts.map(async (name) => (await stat(join(directory, name))).size));
+    const path = join(directory, parts[sizes.indexOf(Math.max(...sizes))] ?? '');
+    await flipByte(path, 100 * 2 ** 20);
+    await sandbox.connect().catch(() => undefined);
+
+    const cause = await until('its end', async () => {
+      const { json } = await askApi('GET', `/events/sandboxes/${sandbox.sandboxId}?types=sandbox.lifecycle.killed`);
+      return (json as { eventData: { cause: string } }[])[0]?.eventData.cause;
+    });
+    expect(cause).toBe('damaged');
+    const cli = async (...args: string[]): Promise<string> =>
+      (await runNode([soulbox, 'damaged', ...args, '--data-dir', server.dataDirectory, '--json'], {})).stdout;
+    const kept = await until('the state', async () => {
+      const states = JSON.parse(await cli('list')) as { stateId: string; sandboxId: string; directory: string }[];
+      return states.find(({ sandboxId }) => sandboxId === sandbox.sandboxId);
+    });
+    expect(await readdir(kept.directory)).toEqual(expect.arrayContaining(['manifest.json', ...parts]));
+    expect(JSON.parse(await cli('delete', kept.stateId))).toEqual({ stateId: kept.stateId, deleted: true });
+    expect(await cli('list')).toBe('[]\n');
+  },
+);
