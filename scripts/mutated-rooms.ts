@@ -12,7 +12,7 @@ const together = (folder: string, test: string, ...names: string[]): MutatedRoom
 export const mutatedRooms: readonly MutatedRoom[] = [
   ...beside('apps/runner/src/registry', 'lifecycle', 'locks', 'admission', 'references'),
   ...beside('apps/runner/src/metrics', 'activity'),
-  ...beside('apps/runner/src/pool', 'pool', 'demand'),
+  ...beside('apps/runner/src/pool', 'policy', 'pool', 'demand'),
   ...beside('apps/runner/src/operations/copies', 'tenant-of-copy'),
   ...beside('packages/network/src', 'ruleset', 'policy'),
   ...together('packages/network/src', 'policy', 'cidr'),

@@ -256,6 +256,7 @@ function createRunnerPool(
     memoryLimitBytes: config.poolMemoryMb * 2 ** 20,
     bootConcurrency: config.bootConcurrency,
     idleMs: config.poolIdleSeconds * 1000,
+    clock: context.clock,
     ...createSpareMaker(context, reserve),
     discard: async ({ record }) => {
       await end(record.sandboxId, 'killed');

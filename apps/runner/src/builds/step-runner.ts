@@ -1,13 +1,12 @@
-import { stat } from 'node:fs/promises';
 import { randomId } from '@soulbox/base';
 import type { Tenant } from '../registry/record.ts';
-import { shortenChain } from '../operations/layers/shorten-chain.ts';
 import type { BuildLog } from './build-log.ts';
 import { openBuildSandbox } from './build-sandbox.ts';
 import type { BuildSandbox } from './build-sandbox.ts';
 import type { BuildSpec, StepContext } from './build-spec.ts';
 import type { BuildContext } from './builds.ts';
 import type { Base } from './find-base.ts';
+import { createLayerStack } from './layer-stack.ts';
 import { performStep } from './steps/perform-step.ts';
 import type { Step } from './steps/step.ts';
 
@@ -23,62 +22,40 @@ export interface StepRunnerOptions {
 }
 
 /**
- * Where the steps of one build are done, one after the other. Disposing it ends what is left of its sandboxes; layers that no
- * record names by then are collected.
+ * Does the steps of one build, one after the other. Disposing it ends what is left of its sandboxes; layers that no record names by
+ * then are collected.
  */
 export interface StepRunner extends AsyncDisposable {
   readonly context: StepContext;
   readonly layers: readonly string[];
-  /** Goes on from what the cache has under the key; false when it has nothing, or what it has is damaged. */
+  /** Continues from what the cache has under the key. False when the cache has nothing, or only something damaged. */
   takeCached(key: string): Promise<boolean>;
   perform(key: string, step: Step, name: string): Promise<void>;
-  /** Makes one layer of too many, for what is to last. Steps can still be done, and are cached as before. */
+  /** Merges the layers if they are many, for a result that is to last. Steps can still be done, and are cached as before. */
   shorten(): Promise<void>;
-  /** A sandbox on what the steps have left, with settings of its own. It is ended with the stepRunner. */
+  /** Boots a sandbox on the present layers, with settings of its own. It ends with the step runner. */
   open(settings: Tenant['settings']): Promise<BuildSandbox>;
-  /** Keeps a state and layers until the stepRunner is disposed. */
+  /** Keeps a checkpoint and layers until the step runner is disposed. */
   hold(stateId: string, layers: readonly string[]): void;
   /** MiB of the disk of sandboxes. */
   diskMb(): Promise<number>;
 }
 
 export function openStepRunner(context: BuildContext, options: StepRunnerOptions): StepRunner {
-  const { spec, base, isolation, log, signal } = options;
-  const { host, builds, references } = context;
-  const held = { states: [] as string[], layers: [...base.layers] };
-  const holding = references.hold(held);
+  const { spec, base, log, signal } = options;
+  const { cache, files } = context.builds;
+  const stack = createLayerStack(context, base.layers);
   const sandboxes = new Set<BuildSandbox>();
-  /** Digests of layers, and then their entries in the cache: the next step does not wait for them. */
-  const sealing: Promise<void>[] = [];
-  let layers = base.layers;
   let stepContext = base.context;
+  /** Where steps run: one sandbox until a step has changed its disk. */
   let current: BuildSandbox | undefined;
 
-  const track = (work: Promise<void>): void => {
-    // Whoever waits for all of them learns of it.
-    work.catch(() => undefined);
-    sealing.push(work);
-  };
-  const shortenTo = async (maxLayers?: number): Promise<void> => {
-    await settle();
-    using chain = await shortenChain(context, layers, maxLayers);
-    layers = chain.below(layers);
-    held.layers.push(...layers);
-  };
-  const settle = async (): Promise<void> => {
-    await Promise.all(sealing.splice(0));
-  };
-  const diskMb = async (): Promise<number> => {
-    if (spec.minFreeDiskMb === 0) return base.diskMb;
-    const stats = await Promise.all(layers.map(async (layerId) => await stat(host.states.layerPath(layerId))));
-    const usedMb = Math.ceil(stats.reduce((sum, { blocks }) => sum + blocks * 512, 0) / 2 ** 20);
-    return Math.max(base.diskMb, spec.minFreeDiskMb + usedMb);
-  };
+  const diskMb = async (): Promise<number> =>
+    spec.minFreeDiskMb === 0 ? base.diskMb : Math.max(base.diskMb, spec.minFreeDiskMb + (await stack.usedMb()));
   const open = async (settings: Tenant['settings']): Promise<BuildSandbox> => {
     signal.throwIfAborted();
-    const { teamId, cpuCount, memoryMb } = spec;
-    const options = { template: base.template, isolation, layers, teamId, cpuCount, memoryMb, diskMb: await diskMb() };
-    const sandbox = await openBuildSandbox(context, options, settings);
+    const wanted = { ...sandboxOptionsOf(options), layers: stack.layers(), diskMb: await diskMb() };
+    const sandbox = await openBuildSandbox(context, wanted, settings);
     sandboxes.add(sandbox);
     return sandbox;
   };
@@ -86,16 +63,9 @@ export function openStepRunner(context: BuildContext, options: StepRunnerOptions
     await sandbox.end();
     sandboxes.delete(sandbox);
   };
-  /** Where steps run: one sandbox until a step has changed its disk. */
   const openForStep = async (): Promise<BuildSandbox> => {
-    if (current !== undefined) return current;
-    if (layers.length >= maxLayersOfSteps) await shortenTo(maxLayersOfSteps);
-    const { user } = stepContext;
-    current = await open({
-      envVars: { ...base.environment, E2B_SANDBOX: 'true' },
-      defaultUser: user,
-      defaultWorkdir: '',
-    });
+    if (current === undefined && stack.layers().length >= maxLayersOfSteps) await stack.shorten(maxLayersOfSteps);
+    current ??= await open(stepSettings(base, stepContext));
     return current;
   };
   /** What steps have left in memory is not part of a build. */
@@ -103,22 +73,15 @@ export function openStepRunner(context: BuildContext, options: StepRunnerOptions
     if (current !== undefined) await close(current);
     current = undefined;
   };
-  const freeze = async (): Promise<string> => {
+  const takeLayer = async (): Promise<void> => {
     const layerId = randomId(20);
-    held.layers.push(layerId);
+    stack.keep(layerId);
     const sandbox = await openForStep();
     current = undefined;
     await sandbox.takeLayer(layerId);
-    layers = [layerId, ...layers];
-    track(host.states.sealLayer(layerId));
+    stack.push(layerId);
     // Nobody waits for its mounts and interface to go.
     void close(sandbox);
-    return layerId;
-  };
-  const remember = (key: string): void => {
-    const entry = { kind: 'step' as const, layers: [...layers], context: stepContext };
-    const sealed = Promise.all([...sealing]);
-    track(sealed.then(async () => await builds.cache.write(key, entry)));
   };
 
   return {
@@ -126,48 +89,58 @@ export function openStepRunner(context: BuildContext, options: StepRunnerOptions
       return stepContext;
     },
     get layers() {
-      return layers;
+      return stack.layers();
     },
     async takeCached(key) {
-      const cached = builds.cache.find(key, 'step');
+      const cached = cache.find(key, 'step');
       if (cached === undefined) return false;
-      held.layers.push(...cached.layers);
-      try {
-        await Promise.all(cached.layers.map(async (layerId) => await host.states.verifyLayer(layerId)));
-      } catch (err) {
-        host.logger.warn({ key, err }, 'cached step cannot be used');
-        await builds.cache.remove(key);
-        return false;
-      }
+      stack.keep(...cached.layers);
+      if (!(await areWhole(context, key, cached.layers))) return false;
       await leave();
-      layers = cached.layers;
+      stack.replace(cached.layers);
       stepContext = cached.context;
       return true;
     },
     async perform(key, step, name) {
       const programs = async () => (await openForStep()).programs;
-      const output = log.openOutput(name);
-      const tools = { context: stepContext, output, blobs: builds.files, signal, programs };
+      const tools = { context: stepContext, output: log.openOutput(name), blobs: files, signal, programs };
       const done = await performStep(tools, step);
       stepContext = done.context;
-      if (done.changed) await freeze();
-      remember(key);
+      if (done.changed) await takeLayer();
+      const entry = { kind: 'step' as const, layers: [...stack.layers()], context: stepContext };
+      stack.afterSealing(async () => await cache.write(key, entry));
     },
     async shorten() {
       await leave();
-      await shortenTo();
+      await stack.shorten();
     },
     open,
-    hold(stateId, layerIds) {
-      held.states.push(stateId);
-      held.layers.push(...layerIds);
-    },
+    hold: stack.hold.bind(stack),
     diskMb,
     async [Symbol.asyncDispose]() {
       await Promise.all([...sandboxes].map(close));
-      await Promise.allSettled(sealing);
-      holding[Symbol.dispose]();
-      context.background.start(async () => await references.collect());
+      await stack[Symbol.asyncDispose]();
     },
   };
+}
+
+function sandboxOptionsOf({ spec, base, isolation }: StepRunnerOptions) {
+  const { teamId, cpuCount, memoryMb } = spec;
+  return { template: base.template, isolation, teamId, cpuCount, memoryMb };
+}
+
+function stepSettings({ environment }: Base, { user }: StepContext): Tenant['settings'] {
+  return { envVars: { ...environment, E2B_SANDBOX: 'true' }, defaultUser: user, defaultWorkdir: '' };
+}
+
+/** A cached step with a damaged layer is removed from the cache. */
+async function areWhole({ host, builds }: BuildContext, key: string, layers: readonly string[]): Promise<boolean> {
+  try {
+    await Promise.all(layers.map(async (layerId) => await host.states.verifyLayer(layerId)));
+    return true;
+  } catch (err) {
+    host.logger.warn({ key, err }, 'cached step cannot be used');
+    await builds.cache.remove(key);
+    return false;
+  }
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger, systemClock } from '@soulbox/base';
 import { openDiskReserve } from '@soulbox/storage';
 import { makeSnapshot } from '../operations/copies/snapshot.ts';
 import { createFromSnapshot } from '../operations/create.ts';
@@ -27,7 +27,8 @@ beforeEach(async () => {
   const source = await bench.addRunning({ envdAccessToken: 'a'.repeat(64) });
   await makeSnapshot(bench.context, source.record.sandboxId, 's');
   const pool = createPool({
-    ...{ size: 1, maxByUse: 1, memoryLimitBytes: 2 ** 30, bootConcurrency: 1, idleMs: 60_000, logger: silentLogger },
+    ...{ size: 1, maxByUse: 1, memoryLimitBytes: 2 ** 30, bootConcurrency: 1, idleMs: 60_000 },
+    ...{ clock: systemClock, logger: silentLogger },
     ...createSpareMaker(bench.context, openDiskReserve('/nonexistent')),
     discard: async ({ record }) => {
       await endSandbox(bench.context, record.sandboxId, 'killed');

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { silentLogger, sleep } from '@soulbox/base';
+import { silentLogger, sleep, systemClock } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import type { LiveSandbox } from '../registry/table.ts';
 import type { Blueprint } from '../processes/blueprint.ts';
@@ -42,6 +42,7 @@ function setUp({ restFails = false, ...options }: Setting) {
     memoryLimitBytes: 100,
     idleMs: 1000,
     ...options,
+    clock: systemClock,
     logger: silentLogger,
     boot: async (blueprint) =>
       await new Promise<LiveSandbox>((resolve, reject) => {

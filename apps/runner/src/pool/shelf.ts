@@ -1,5 +1,5 @@
-import type { LiveSandbox } from '../registry/table.ts';
 import type { Blueprint } from '../processes/blueprint.ts';
+import type { LiveSandbox } from '../registry/table.ts';
 import { createDemand } from './demand.ts';
 import type { Demand, DemandOptions } from './demand.ts';
 
@@ -10,11 +10,11 @@ export interface Waiter {
 
 export interface Spare {
   readonly sandbox: LiveSandbox;
-  /** Of memory, as it was when it came onto its shelf. */
+  /** Of memory, when it came onto its shelf. */
   readonly bytes: number;
 }
 
-/** The spares of one blueprint, oldest first, and whoever waits for one. */
+/** The spares of one blueprint, oldest first, and the creates that wait for one. */
 export interface Shelf {
   blueprint: Blueprint;
   readonly spares: Spare[];
@@ -22,15 +22,15 @@ export interface Shelf {
   readonly demand: Demand;
   booting: number;
   usedAtMs: number;
-  /** What the largest of its spares took. */
+  /** What the largest of its spares took. 0 until there was one. */
   spareBytes: number;
-  /** Refills rest until then, by `performance.now()`. */
-  restUntilMs: number;
-  /** The default template's spares are kept for ever, as many as the pool's size says. */
+  /** Pauses of its refills that are under way. */
+  pauses: number;
+  /** Its spares are kept whether they are used or not, as many as the pool's size says. */
   isPinned: boolean;
 }
 
-export function createShelf(blueprint: Blueprint, options: DemandOptions): Shelf {
-  const nobody = { spares: [], waiters: [], booting: 0, spareBytes: 0, restUntilMs: 0 };
-  return { ...nobody, blueprint, demand: createDemand(options), usedAtMs: Date.now(), isPinned: false };
+export function createShelf(blueprint: Blueprint, options: DemandOptions, nowMs: number): Shelf {
+  const empty = { spares: [], waiters: [], booting: 0, spareBytes: 0, pauses: 0 };
+  return { ...empty, blueprint, demand: createDemand(options), usedAtMs: nowMs, isPinned: false };
 }

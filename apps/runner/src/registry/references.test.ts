@@ -3,7 +3,8 @@ import type { Logger } from '@soulbox/base';
 import type { Collection, Needed } from '@soulbox/checkpoints';
 import type { SnapshotStore } from './snapshot-store.ts';
 import { createReferences } from './references.ts';
-import type { Holding, References } from './references.ts';
+import type { Holding } from './named.ts';
+import type { References } from './references.ts';
 import type { SandboxRecord } from './record.ts';
 import type { SandboxTable } from './table.ts';
 

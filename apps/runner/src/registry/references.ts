@@ -1,29 +1,25 @@
 import type { Clock, Logger } from '@soulbox/base';
 import type { CheckpointStore } from '@soulbox/checkpoints';
-import type { SnapshotStore } from './snapshot-store.ts';
+import { findNamed } from './named.ts';
+import type { Holding, Named } from './named.ts';
 import type { SandboxRecord } from './record.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
 import type { SandboxTable } from './table.ts';
 
-/** States and layers that an operation under way uses, though no record names them yet or any more. */
-export interface Holding {
-  readonly states?: readonly string[];
-  readonly layers?: readonly string[];
-}
-
-/** Knows which states and layers are needed, and lets all others be removed. */
+/** Knows which checkpoints and layers are needed, and has all others removed. */
 export interface References {
   /** Keeps these from being removed until disposed. */
   hold(holding: Holding): Disposable;
-  /** When an operation last had the state; 0 when none had in the life of this server, undefined while one has. */
+  /** When an operation last held the checkpoint. 0 when none did in the life of this server, undefined while one does. */
   lastUseMs(stateId: string): number | undefined;
-  /** Removes a state unless a record, a snapshot or a holder still names it. Never throws: a collection does it later. */
+  /** Removes a checkpoint unless something still names it. Never throws: after a failure the next collection removes it. */
   drop(stateId: string): Promise<void>;
   /**
-   * Moves the state that a sandbox was running from to where damaged ones are kept for inspection, unless a snapshot or another
-   * sandbox names it: then it stays where it is. Never throws.
+   * Moves the checkpoint that a sandbox was running from to the damaged ones, for inspection. It stays where it is when a snapshot or
+   * another sandbox names it. Never throws.
    */
   setAside(record: SandboxRecord, foundAtMs: number): Promise<void>;
-  /** Removes all that nobody needs. Calls at the same time share one round, or the next. Never throws. */
+  /** Removes all that nothing names. Calls at the same time share one round, or the next. Never throws. */
   collect(): Promise<void>;
 }
 
@@ -37,37 +33,13 @@ export function createReferences(
 ): References {
   const holdings = new Set<Holding>();
   const lastUses = new Map<string, number>();
-  let round: Promise<void> = Promise.resolve();
-  let waiting: Promise<void> | undefined;
 
-  const findNeeded = (without = ''): { states: Set<string>; layers: Set<string> } => {
-    const records = table
-      .all()
-      .map(({ record }) => record)
-      .filter(({ sandboxId }) => sandboxId !== without);
-    const kept = snapshots.list();
-    const namedStates = records.flatMap(({ saved, work, pagesFrom }) => [
-      saved?.stateId ?? '',
-      work?.stateId ?? '',
-      pagesFrom,
-    ]);
-    const namedLayers = records.flatMap(({ layers, work }) => [...layers, work?.layerId ?? '']);
-    const held = [...holdings, cached()];
-    return {
-      states: new Set([
-        ...namedStates,
-        ...kept.map(({ stateId }) => stateId),
-        ...held.flatMap((holding) => holding.states ?? []),
-      ]),
-      layers: new Set([
-        ...namedLayers,
-        ...kept.flatMap(({ layers }) => layers),
-        ...held.flatMap((holding) => holding.layers ?? []),
-      ]),
-    };
+  const findNeeded = (without = ''): Named => {
+    const records = table.all().map(({ record }) => record);
+    const others = records.filter(({ sandboxId }) => sandboxId !== without);
+    return findNamed(others, snapshots.list(), [...holdings, cached()]);
   };
-
-  const collectOnce = async (): Promise<void> => {
+  const collect = shareRounds(async () => {
     try {
       const { removedStates, removedLayers } = await states.collect(() => findNeeded());
       for (const stateId of removedStates) lastUses.delete(stateId);
@@ -76,7 +48,7 @@ export function createReferences(
     } catch (err) {
       logger.error({ err }, 'states and layers not collected');
     }
-  };
+  });
 
   return {
     hold(holding) {
@@ -110,14 +82,23 @@ export function createReferences(
         logger.error({ sandboxId, stateId: pagesFrom, err }, 'damaged state not kept');
       }
     },
-    async collect() {
-      // One that has begun may have looked before the caller's change; one that waits has not.
-      waiting ??= round.then(async () => {
-        waiting = undefined;
-        round = collectOnce();
-        await round;
-      });
-      await waiting;
-    },
+    collect,
+  };
+}
+
+/**
+ * Runs one round at a time. A round that has begun may have looked before the caller's change, so the caller waits for the next one;
+ * all who wait share it.
+ */
+function shareRounds(run: () => Promise<void>): () => Promise<void> {
+  let round: Promise<void> = Promise.resolve();
+  let waiting: Promise<void> | undefined;
+  return async () => {
+    waiting ??= round.then(async () => {
+      waiting = undefined;
+      round = run();
+      await round;
+    });
+    await waiting;
   };
 }

@@ -1,73 +1,83 @@
 import type { StampedDisk } from '@soulbox/checkpoints';
 import type { OperationContext } from '../operations/operation-context.ts';
-import type { SandboxRecord } from '../registry/record.ts';
 import { digestAtLeisure } from '../processes/sandbox-disk.ts';
+import type { SandboxRecord } from '../registry/record.ts';
 
-/** A sandbox that wakes sooner costs no reading. */
-const asleepForMs = 15_000;
+/** Sandboxes that are resumed within this time cost no reading. */
+const pausedForMs = 15_000;
+/** What a stopping server may spend. */
+const finishMs = 60_000;
 
-/** What is done for sandboxes that have been paused for a while, when nobody waits for it. */
+/** Digests the large disks of paused sandboxes while nobody waits for it. */
 export interface BackgroundDigest {
-  /** Begins with the next of them, if none is under way: reads its large disk, so that its digests are known. */
+  /** Starts with the next disk, unless one is being read. */
   startNext(): void;
   /**
-   * Reads what is left to read, for a server that stops: the data folder may be copied then, and of a copy of a disk nothing is known
-   * but its digests. Gives up after a minute. Never throws.
+   * Reads all disks that are left, for a server that stops. The data folder may be copied then, and only digests tell whether the copy
+   * of a disk is whole. Gives up after a minute. Never throws.
    */
   finish(): Promise<void>;
 }
 
-const finishMs = 60_000;
+type DigestContext = Pick<OperationContext, 'host' | 'table' | 'clock' | 'background'>;
 
-export function createBackgroundDigest(context: OperationContext): BackgroundDigest {
+export function createBackgroundDigest(context: DigestContext): BackgroundDigest {
   const { host, table, clock, background } = context;
   const tried = new WeakSet<StampedDisk>();
   let isBusy = false;
 
-  const findNext = (): [SandboxRecord, StampedDisk] | undefined => {
-    for (const { record } of table.tenants()) {
-      const disk = findStampedDisk(record);
-      if (disk === undefined || tried.has(disk) || clock.now() - record.stateSinceMs < asleepForMs) continue;
-      return [record, disk];
-    }
-    return undefined;
-  };
-
-  const work = async (record: SandboxRecord, disk: StampedDisk, stopping: AbortSignal): Promise<void> => {
-    const isWanted = (): boolean => {
-      const now = table.find(record.sandboxId)?.record;
-      return !stopping.aborted && now !== undefined && findStampedDisk(now) === disk;
-    };
-    isBusy = true;
-    tried.add(disk);
-    try {
-      await digestAtLeisure(host, record, disk, isWanted);
-    } catch (err) {
-      // Without them a disk that was written to cannot be told from one that was only touched; nothing else is lost.
+  const records = (): SandboxRecord[] => table.tenants().map(({ record }) => record);
+  /** Without its digests a disk that was written to cannot be told from one that was only touched. Nothing else is lost. */
+  const digest = async ({ record, disk }: Undigested, isWanted: () => boolean): Promise<void> => {
+    await digestAtLeisure(host, record, disk, isWanted).catch((err: unknown) => {
       if (isWanted()) host.logger.warn({ sandboxId: record.sandboxId, err }, 'disk of a paused sandbox not read');
-    } finally {
-      isBusy = false;
-    }
+    });
   };
 
   return {
+    startNext() {
+      const next = isBusy ? undefined : findNext(records(), clock.now() - pausedForMs, tried);
+      if (next === undefined) return;
+      isBusy = true;
+      tried.add(next.disk);
+      const isUnchanged = (): boolean => {
+        const now = table.find(next.record.sandboxId)?.record;
+        return now !== undefined && findStampedDisk(now) === next.disk;
+      };
+      background.start(async (stopping) => {
+        await digest(next, () => !stopping.aborted && isUnchanged());
+        isBusy = false;
+      });
+    },
     async finish() {
       const giveUpAt = performance.now() + finishMs;
-      for (const { record } of table.tenants()) {
-        const disk = findStampedDisk(record);
-        if (disk === undefined) continue;
-        await digestAtLeisure(host, record, disk, () => performance.now() < giveUpAt).catch((err: unknown) => {
-          host.logger.warn({ sandboxId: record.sandboxId, err }, 'disk of a paused sandbox not read');
-        });
-      }
-    },
-    startNext() {
-      const next = isBusy ? undefined : findNext();
-      if (next !== undefined) background.start(async (stopping) => await work(...next, stopping));
+      for (const left of findUndigested(records())) await digest(left, () => performance.now() < giveUpAt);
     },
   };
 }
 
+interface Undigested {
+  readonly record: SandboxRecord;
+  readonly disk: StampedDisk;
+}
+
+/** The first sandbox that was paused before `pausedBeforeMs` and whose disk was not tried yet. */
+export function findNext(
+  records: readonly SandboxRecord[],
+  pausedBeforeMs: number,
+  tried: Pick<WeakSet<StampedDisk>, 'has'>,
+): Undigested | undefined {
+  return findUndigested(records).find(({ record, disk }) => record.stateSinceMs <= pausedBeforeMs && !tried.has(disk));
+}
+
+function findUndigested(records: readonly SandboxRecord[]): Undigested[] {
+  return records.flatMap((record) => {
+    const disk = findStampedDisk(record);
+    return disk === undefined ? [] : [{ record, disk }];
+  });
+}
+
+/** A disk too large to be digested at the pause: only its time stamps are known. */
 function findStampedDisk({ state, disk, saved }: SandboxRecord): StampedDisk | undefined {
   if (state !== 'paused' || disk !== 'kept' || saved?.disk?.checked !== 'stamp') return undefined;
   return saved.disk;

@@ -1,0 +1,34 @@
+import type { SandboxRecord } from './record.ts';
+import type { SnapshotRecord } from './snapshot-store.ts';
+
+/** Checkpoints and layers that an operation under way uses, though no record names them yet or any more. */
+export interface Holding {
+  readonly states?: readonly string[];
+  readonly layers?: readonly string[];
+}
+
+/** Ids of checkpoints and layers that must stay. */
+export interface Named {
+  readonly states: Set<string>;
+  readonly layers: Set<string>;
+}
+
+/** All checkpoints and layers that records, snapshots and operations under way name. */
+export function findNamed(
+  records: readonly SandboxRecord[],
+  snapshots: readonly SnapshotRecord[],
+  holdings: Iterable<Holding>,
+): Named {
+  const held = [...holdings];
+  const states = [
+    ...records.flatMap(({ saved, work, pagesFrom }) => [saved?.stateId ?? '', work?.stateId ?? '', pagesFrom]),
+    ...snapshots.map(({ stateId }) => stateId),
+    ...held.flatMap((holding) => holding.states ?? []),
+  ];
+  const layers = [
+    ...records.flatMap((record) => [...record.layers, record.work?.layerId ?? '']),
+    ...snapshots.flatMap((snapshot) => snapshot.layers),
+    ...held.flatMap((holding) => holding.layers ?? []),
+  ];
+  return { states: new Set(states), layers: new Set(layers) };
+}
