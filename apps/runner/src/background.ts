@@ -1,8 +1,8 @@
 import type { Logger } from '@soulbox/base';
 
-/** Owns work that goes on after the call that began it has been answered. */
+/** Owns work that continues after the call that began it has returned. */
 export interface Background extends AsyncDisposable {
-  /** Begins at once. The signal aborts when the server stops: what can be left to the next one is left then. */
+  /** Begins at once. The signal aborts when the server stops; work that the next server can do is left to it. */
   start(work: (stopping: AbortSignal) => Promise<void>): void;
 }
 

@@ -10,7 +10,7 @@ import type { Blueprint, TemplateBlueprint } from '../processes/blueprint.ts';
 import type { Lifecycle, Tenant, TenantNetwork } from '../registry/record.ts';
 import type { LiveSandbox, RunningSandbox, TenantSandbox } from '../registry/table.ts';
 
-/** What a tenant asks for; already validated by the control plane. */
+/** A create request, validated by the control plane. */
 export interface CreateRequest {
   readonly teamId: string;
   readonly alias: string;
@@ -28,7 +28,7 @@ export interface CreateContext extends OperationContext {
   readonly pool: { take(blueprint: Blueprint): Promise<LiveSandbox> };
 }
 
-/** Takes a warm sandbox and makes it the tenant's. The network is closed as asked before envd hears of the tenant. */
+/** Takes a warm sandbox and gives it to the tenant. The tenant's network policy is set before envd gets the tenant's settings. */
 export async function createSandbox(
   context: CreateContext,
   blueprint: Omit<TemplateBlueprint, 'kind'>,
@@ -71,9 +71,8 @@ async function beginClaim({ host, table }: CreateContext, sandbox: LiveSandbox, 
 }
 
 /**
- * Makes a copy of a snapshot the tenant's, with all that the request says and the memory and files of the snapshot. Throws
- * `state_damaged`, `sandbox_resume_failed`, and `state_incompatible`, also when `isolation` is not empty and another than that of the
- * snapshot.
+ * Gives a copy of a snapshot to the tenant, with the settings of the request and the memory and files of the snapshot. Throws
+ * `state_damaged`, `sandbox_resume_failed`, and `state_incompatible`, also when `isolation` is set and differs from the snapshot's.
  */
 export async function createFromSnapshot(
   context: CreateContext,
@@ -101,7 +100,7 @@ export async function createFromSnapshot(
   return await serveCopy(context, copy);
 }
 
-/** Nothing of it runs on before its network is as the tenant wants it, and nobody reaches it before its envd has confirmed. */
+/** Thaws the copy only after its network has the tenant's policy. Nobody reaches it before its envd has confirmed. */
 async function claimCopy(
   context: CreateContext,
   sandbox: LiveSandbox,
@@ -121,7 +120,7 @@ async function claimCopy(
   }
 }
 
-/** Saved memory is that of one driver. Another wall than the one asked for would be found out too late. */
+/** A checkpoint belongs to one driver. A caller must not get a weaker isolation than it asked for. */
 function otherWall(own: string, wanted: string): SoulBoxError {
   return new SoulBoxError(
     'state_incompatible',
@@ -157,7 +156,7 @@ function createToken(): string {
   return randomBytes(32).toString('hex');
 }
 
-/** The variables every program inside sees: the template's, E2B's documented names, the tenant's own last. */
+/** The variables of every program inside: the template's, then E2B's documented names, then the tenant's own. */
 function globalVariables(request: CreateRequest, sandboxId: string, template: Template): Record<string, string> {
   return {
     ...template.environment,

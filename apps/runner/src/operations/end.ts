@@ -22,10 +22,9 @@ export interface EndContext {
 }
 
 /**
- * Ends a sandbox, whatever it was doing; a pause, resume or snapshot under way comes to its end first. Gives false when there
- * is none (or it is ending already). Order: nobody reaches it any more, the intent is on disk, then it is told, and processes,
- * mounts, network and folder go, the record, and what it alone had saved. Told before the record, it would run on after a crash
- * in between, and nobody would know of it.
+ * Ends a sandbox, whatever it was doing, after a pause, resume or snapshot that is under way. Returns false when there is none, or it
+ * is ending already. Order: connections are cut, the intent is recorded, the end is announced, then processes, mounts, network, folder,
+ * record and the sandbox's own checkpoints are removed. Announced before the record, it would run on unknown after a crash in between.
  */
 export async function endSandbox(context: EndContext, sandboxId: string, cause: Cause): Promise<boolean> {
   return await context.table.alone(sandboxId, async () => await endAlone(context, sandboxId, cause));
@@ -43,7 +42,7 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
   const recorded = table.step(sandbox, 'ending', { cause });
   context.cutOff(sandboxId);
   const isRecorded = await isDone(recorded, (err) => {
-    // On a full disk an end must work too: with its processes and its record gone nothing is left to be taken over.
+    // An end must work on a full disk too. With processes and record removed, the next server finds nothing to take over.
     host.logger.error({ sandboxId, cause, err }, 'end of a sandbox not recorded before it');
   });
   if (isRecorded) tell();
@@ -78,7 +77,7 @@ async function removeWholly(context: EndContext, { record }: KnownSandbox): Prom
   if (hadStates || layers.length > 0) context.background.start(async () => await context.references.collect());
 }
 
-/** Before anything is removed: it is the only trace of what happened to the sandbox. */
+/** Called before anything is removed: this is the only trace of what happened to the sandbox. */
 export async function keepDamaged(
   { host, references, clock }: Pick<EndContext, 'host' | 'references' | 'clock'>,
   record: SandboxRecord,

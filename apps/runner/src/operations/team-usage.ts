@@ -5,24 +5,24 @@ import type { OperationContext } from './operation-context.ts';
 import type { SandboxRecord } from '../registry/record.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 
-/** What the sandboxes and snapshots of one team take of the host's disk. */
+/** What the sandboxes and snapshots of one team use of the host's disk. */
 export interface TeamUsage {
-  /** Disks, the frozen ones below them (each once), and the memory of snapshots. Layers of finished builds are nobody's. */
+  /** Disks, their layers (each once), and the memory of snapshots. Layers of finished builds are not counted. */
   readonly diskBytes: number;
   readonly pausedMemoryBytes: number;
 }
 
 /**
- * Reads off records and files what a team has: nothing is counted along the way, so that nothing can be miscounted. Asked before
- * every step that takes more, so sizes that do not change are read once: of layers, and of disks whose sandbox is paused. The others
- * take some microseconds each.
+ * Computes a team's usage from records and files. No running count is kept, so none can be wrong. It is called before every step that
+ * uses more. Sizes that do not change are read once: those of layers, and of the disks of paused sandboxes. Any other takes some
+ * microseconds.
  */
 export function createTeamUsage({
   table,
   host,
   snapshots,
 }: Pick<OperationContext, 'table' | 'host' | 'snapshots'>): (teamId: string) => TeamUsage {
-  /** By record: whatever changes it makes a new one. */
+  /** By record. Every change makes a new record. */
   const pausedDisks = new WeakMap<SandboxRecord, number>();
   /** By team, what was used when it was last asked for. */
   const layersOf = new Map<string, ReadonlyMap<string, number>>();
@@ -50,7 +50,7 @@ export function createTeamUsage({
     if (sizes.size > 0) layersOf.set(teamId, sizes);
     else layersOf.delete(teamId);
     const sizeOf = (layerId: string): number => sizes.get(layerId) ?? 0;
-    // What a snapshot was measured to take, less its layers, is its memory; several may have the same.
+    // The memory of a snapshot is its measured size without its layers. Several snapshots may share it.
     const memories = new Map(
       kept.map(({ stateId, sizeBytes, layers }) => [stateId, Math.max(0, sizeBytes - sumOf(layers, sizeOf))]),
     );

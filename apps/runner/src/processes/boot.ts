@@ -10,8 +10,8 @@ import type { SandboxRecord } from '../registry/record.ts';
 import type { LiveSandbox, RecordChange } from '../registry/table.ts';
 
 /**
- * Makes a sandbox of the template and waits until its envd answers. `own` is what its record has besides. On any failure all that was made is removed again and
- * `sandbox_start_failed` is thrown.
+ * Boots a sandbox of the template and waits until its envd answers. `own` is added to its record. After any failure everything is
+ * removed again. Throws `sandbox_start_failed`.
  */
 export async function bootSandbox(
   host: SandboxHost,
@@ -52,7 +52,7 @@ export async function bootSandbox(
   } catch (cause) {
     host.logger.error({ sandboxId, err: cause }, 'sandbox boot failed');
     await removeSandbox(host, record);
-    // What this host lacks is the caller's to know; the rest names steps and paths of the server.
+    // The caller may know what this host lacks. Any other error names steps and paths of the server.
     if (cause instanceof SoulBoxError && ['capability_missing', 'disk_full'].includes(cause.reason)) throw cause;
     throw new SoulBoxError(
       'sandbox_start_failed',

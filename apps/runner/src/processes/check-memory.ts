@@ -7,7 +7,7 @@ import { getDriver, runtimeDirectoryOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
 import { isPages } from './save-checkpoint.ts';
 
-/** What a saved memory is to be brought back for. */
+/** What a checkpoint is to be restored for. */
 export interface CheckpointUse {
   readonly stateId: string;
   /** Frozen disks below, topmost first. */
@@ -17,24 +17,24 @@ export interface CheckpointUse {
   readonly runtimeName: string;
 }
 
-/** A saved memory that may be restored already, though its pages are still being checked. */
+/** Saved memory whose restore may begin while its pages are still being checked. */
 export interface CheckedMemory extends SavedMemory {
-  /** Resolves when they are what was saved. Nothing of the sandbox may run before. Rejects with `state_damaged`. */
+  /** Resolves when all pages match their digests. Nothing of the sandbox may run before. Rejects with `state_damaged`. */
   readonly pagesChecked: Promise<void>;
 }
 
-/** Below this a memory is read whole sooner than its reader is set up: docs/decisions/010. */
+/** Smaller memory is read completely in less time than a lazy reader takes to start (docs/decisions/010). */
 const lateFromBytes = 64 * 2 ** 20;
 
 const lateMaxShare = 0.75;
 
-/** Copies share one check, and a reader for each of many would cost more than it saves. */
+/** Copies share one check. A lazy reader for each of many copies would cost more than it saves. */
 export type MemoryOwner = 'itself' | 'copies';
 
 /**
- * The saved memory, checked: nothing is started from a state that is incomplete, altered or made for another host. Its pages
- * may be checked while all else is prepared, and those of one that comes late are left for the driver to check. Throws
- * `state_damaged`, `state_incompatible`, `disk_full` for one that must be unpacked first.
+ * Checks a checkpoint before its restore. Nothing is started from one that is incomplete, altered or made for another host. Its pages
+ * may be checked while everything else is prepared. The driver checks the pages of a lazy restore. Throws `state_damaged`,
+ * `state_incompatible`, and `disk_full` when it must be unpacked first.
  */
 export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: MemoryOwner): Promise<CheckedMemory> {
   const state = await host.states.unpack(use.stateId, (bytes) => host.disks.admit(bytes, 'Unpacking the saved memory'));
@@ -43,12 +43,12 @@ export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: 
   const memory = memoryOf(host, use.driver, state, owner);
   await state.verify((partName) => !isPages(partName));
   const pagesChecked = state.verify((partName) => isPages(partName) && !(partName in memory.digests.parts));
-  // Whoever waits for it learns of it; a restore that failed before does not.
+  // A restore that fails earlier does not wait for it; that must not be an unhandled rejection.
   pagesChecked.catch(() => undefined);
   return { ...memory, pagesChecked };
 }
 
-/** A memory that needs no check, because this server has just saved it. */
+/** Memory that this server has just saved, so that it needs no check. */
 export function memoryOf(
   host: Pick<SandboxHost, 'drivers'>,
   driverName: string,
@@ -61,12 +61,12 @@ export function memoryOf(
   return { directory: state.directory, digests, pagesChecked: Promise.resolve() };
 }
 
-/** Whether its state must stay while the sandbox runs, because its pages come late. */
+/** Whether the restore is lazy, so that the checkpoint must stay while the sandbox runs. */
 export function comesLate({ digests }: SavedMemory): boolean {
   return Object.keys(digests.parts).length > 0;
 }
 
-/** Checks frozen disks, each once in the life of the server. Throws `state_damaged`. */
+/** Checks layers, each once in the life of the server. Throws `state_damaged`. */
 export async function checkLayers(host: SandboxHost, layers: readonly string[]): Promise<void> {
   await Promise.all(layers.map(async (layerId) => await host.states.verifyLayer(layerId)));
 }
@@ -86,8 +86,8 @@ async function checkFit(host: SandboxHost, { stateId, manifest }: State, use: Ch
 }
 
 /**
- * Processes no longer share what comes late: each gets pages of its own, as often as the saved pages hold them, and a child that
- * is forked meanwhile gets again what its parent still misses. So a quarter of the sandbox's memory must be free for that.
+ * Processes do not share lazily restored pages: each gets its own, and a child that is forked meanwhile gets again what its parent still
+ * lacks. A quarter of the sandbox's memory must be free for that.
  */
 function isWorthwhile({ manifest: { parts, facts } }: State): boolean {
   const pages = Object.entries(parts).filter(([partName]) => isPages(partName));

@@ -9,11 +9,11 @@ import type { Standing } from '../disk-budget/watched-disk.ts';
 export interface DiskNeed {
   /** What the host must have room for. */
   readonly bytes: number;
-  /** What of it is growth, at first. */
+  /** The first allowance of growth, a part of `bytes`. */
   readonly growthBytes: number;
 }
 
-/** What a sandbox is to the budget; one that has no tenant yet is promised little. */
+/** What the disk budget needs to know of a sandbox. Without a tenant it is promised little. */
 export function standingOf(host: Pick<SandboxHost, 'config'>, record: SandboxRecord | undefined): Standing {
   const isTenants = record?.tenant !== undefined;
   return {
@@ -27,12 +27,12 @@ export function needOfNew(host: Pick<SandboxHost, 'config'>, diskMb: number): nu
   return tableBytes(diskMb) + costOf(promiseTo(host.config, diskMb));
 }
 
-/** Of a sandbox without a tenant, which has had its own already or gets it when it boots, as it gets one. */
+/** Of a spare that gets a tenant. Its own need is counted at its boot. */
 export function needOfClaim(host: Pick<SandboxHost, 'config'>, diskMb: number): number {
   return costOf(Math.max(0, promiseTo(host.config, diskMb) - spareGrowthBytes));
 }
 
-/** Of a start of the sandbox: a kept disk has used some of its promise, and may owe the host more than a new one. */
+/** Of a start of the sandbox. A kept disk has used some of its promise, and may owe the host more than a new one. */
 export async function diskNeedOf(host: SandboxHost, record: SandboxRecord): Promise<DiskNeed> {
   const { promisedBytes } = standingOf(host, record);
   if (record.disk === 'new')
@@ -40,7 +40,7 @@ export async function diskNeedOf(host: SandboxHost, record: SandboxRecord): Prom
   const directory = host.store.directoryOf(record.sandboxId);
   const reading = await getDriver(host, record.driver).readKeptDisk(record.sandboxId, directory);
   const written = Math.max(0, usedBytes(reading) - reading.tableBytes);
-  // Even one that has had all that it was promised must be able to start.
+  // A disk that has used all of its promise must still be able to start.
   const growthBytes = Math.min(reading.freeBytes, Math.max(promisedBytes - written, spareGrowthBytes));
   return { bytes: owedBytes(reading) + costOf(growthBytes), growthBytes };
 }

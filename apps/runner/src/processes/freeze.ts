@@ -3,9 +3,9 @@ import type { SandboxHost } from './sandbox-host.ts';
 import type { RunningSandbox } from '../registry/table.ts';
 
 /**
- * Everyone out, then every process stops where it stands: connections of ours and of the gateway first, then, with nobody
- * left to open new ones, those to the outside. What is saved afterwards holds no socket whose other end is gone without
- * knowing it; connections between the sandbox's own processes stay. Throws `checkpoint_failed` and may leave it frozen.
+ * Cuts connections and freezes every process. First the connections of the runner and the gateway are closed. Then the processes freeze,
+ * so that they open no new ones, and their connections to the outside are reset. A checkpoint made afterwards holds no socket with a
+ * lost peer. Connections between the sandbox's own processes stay. Throws `checkpoint_failed` and may leave the sandbox frozen.
  */
 export async function freeze(
   context: { readonly host: Pick<SandboxHost, 'network'>; readonly cutOff: (sandboxId: string) => void },
@@ -13,7 +13,7 @@ export async function freeze(
 ): Promise<void> {
   context.cutOff(record.sandboxId);
   live.envd.close();
-  // Sockets are closed at the end of this turn: envd hears of it before it stops.
+  // Sockets are closed at the end of this turn of the event loop. envd learns of it before it freezes.
   await setImmediate();
   await live.driver.freeze(live.instance);
   const { address } = live.instance;

@@ -16,8 +16,8 @@ interface Book {
 }
 
 /**
- * The log of each sandbox: what the runner did with it, and what its envd tells. envd is asked when somebody reads,
- * so an idle sandbox costs nothing.
+ * The log of each sandbox: entries of the runner and of its envd. Entries are fetched from envd when somebody reads the log, so an idle
+ * sandbox costs nothing.
  */
 export interface LogBook {
   write(sandboxId: string, message: string, fields?: Record<string, string>): void;
@@ -57,7 +57,7 @@ export function createLogBook(table: SandboxTable, clock: Clock): LogBook {
       const isAwake = sandbox.record.state === 'running';
       const fresh = isAwake ? ((await sandbox.live?.envd.logs(book.envdSeq).catch(() => [])) ?? []) : [];
       book.envdSeq = fresh.reduce((newest, entry) => Math.max(newest, entry.seq), book.envdSeq);
-      // Before its claim a spare has had a rehearsal, which is nobody's business.
+      // Entries from before the claim belong to the rehearsal of the spare.
       const startedAtMs = sandbox.record.tenant?.startedAtMs ?? 0;
       const tenants = fresh.filter(({ timestamp }) => Date.parse(timestamp) >= startedAtMs);
       append(

@@ -6,8 +6,8 @@ import type { SandboxRecord } from '../registry/record.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 
 /**
- * What tells the root folder of a template from a copy of it. The disk of a sandbox names folders and files of the root that it was made
- * on by their inodes, and the kernel takes nothing else for them (decision 027).
+ * Distinguishes the root folder of a template from a copy of it. The disk of a sandbox refers to files of its root by their inodes, so
+ * it works only over the very folder it was made on (decision 027). Records keep this as `ground`.
  */
 export function readRootIdentity(rootfs: string): string {
   const { ino, birthtimeNs } = statSync(rootfs, { bigint: true });
@@ -15,9 +15,8 @@ export function readRootIdentity(rootfs: string): string {
 }
 
 /**
- * What the disk in the folder of a sandbox without processes holds, for its record. Undefined when it has none there, and, with a
- * word in the log, when it cannot be read: an end of its processes is not undone for that. Some 15 ms, and up to a quarter of
- * a second with 256 MiB of data.
+ * Digests the disk of a sandbox without processes, for its record. Undefined when it has no disk of its own, and when the disk cannot be
+ * read: that is logged, and the processes stay ended. Takes some 15 ms, and up to 250 ms with 256 MiB of data.
  */
 export async function digestKeptDisk(host: SandboxHost, record: SandboxRecord): Promise<DiskDigests | undefined> {
   if (record.disk === 'new') return undefined;
@@ -30,15 +29,14 @@ export async function digestKeptDisk(host: SandboxHost, record: SandboxRecord): 
 }
 
 /**
- * Refuses the disk of a paused sandbox that is not what it was when its processes ended; it stays as it is. Throws
- * `state_damaged`.
+ * Checks that the disk of a paused sandbox is what it was when its processes ended. Changes nothing. Throws `state_damaged`.
  */
 export async function checkKeptDisk(host: SandboxHost, record: SandboxRecord): Promise<void> {
   const { disk, saved } = record;
   if (disk === 'kept' && saved?.disk !== undefined) await host.states.verifyDisk(pathOf(host, record), saved.disk);
 }
 
-/** Notes beside a large disk what it holds, in the time that `isWanted` gives it. */
+/** Digests a large disk and keeps the digests beside it. Stops when `isWanted` says no. */
 export async function digestAtLeisure(
   host: SandboxHost,
   record: SandboxRecord,
@@ -64,8 +62,8 @@ export async function takeDisk(
 }
 
 /**
- * What a record says once its disk was to become a layer: that is one rename, so it happened wholly or not at all. `below` is what
- * lies under the next disk beside it.
+ * What the record says after its disk was to become a layer. That is one rename, so it happened completely or not at all. `below` are
+ * the layers under the new one.
  */
 export function layersAfter(
   { host }: { readonly host: SandboxHost },

@@ -9,7 +9,7 @@ import type { DiskBudget } from '../disk-budget/budget.ts';
 import type { RecordStore, SandboxRecord } from '../registry/record.ts';
 import type { Slots } from '../registry/slots.ts';
 
-/** What making, adopting and removing sandboxes needs. */
+/** What is needed to make, adopt and remove sandboxes. */
 export interface SandboxHost {
   readonly config: RunnerConfig;
   /** Where sandboxes live: `<dataDirectory>/sandboxes`. */
@@ -36,12 +36,12 @@ export function getDriver(host: Pick<SandboxHost, 'drivers'>, name: string): Dri
   );
 }
 
-/** What the template says, else what the server says. */
+/** The isolation of the template, or else of the server. */
 export function isolationOf(config: RunnerConfig, template: { readonly isolation?: string | undefined }): string {
   return template.isolation ?? config.isolation;
 }
 
-/** Records name versions of envd, not folders: the data folder may be another by now. */
+/** Records name versions of envd, not folders, since the data folder may move. */
 export function runtimeNameOf({ runtime }: Pick<SandboxHost, 'runtime'>): string {
   return basename(runtime.directory);
 }
@@ -56,7 +56,7 @@ export async function removeSandbox(host: SandboxHost, record: SandboxRecord): P
   await getDriver(host, record.driver).destroy(record.sandboxId, host.store.directoryOf(record.sandboxId));
   if (record.slot !== 0) await host.network.detach(record.slot);
   await host.store.remove(record.sandboxId);
-  // Not before: the next sandbox in this slot writes a record of its own.
+  // Only now: the next sandbox in this slot writes a record of its own.
   if (record.slot !== 0) host.slots.release(record.slot);
 }
 

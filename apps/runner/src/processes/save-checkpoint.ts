@@ -16,7 +16,7 @@ export interface Save {
   readonly layers: readonly string[];
 }
 
-/** Saves a sandbox that stands still as a state, on the disk and sealed. It stands still afterwards, too, whatever happens. */
+/** Saves a frozen sandbox as a checkpoint, sealed on the disk. The sandbox stays frozen, whatever happens. */
 export async function saveCheckpoint(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<State> {
   await using draft = await context.host.states.begin(save.stateId, save.layers);
   if (save.keepMemory) {
@@ -26,7 +26,7 @@ export async function saveCheckpoint(context: SaveContext, sandbox: RunningSandb
   return await draft.seal(await factsOf(context, sandbox, save));
 }
 
-/** What stood in the way is logged here: on its way to the caller an error loses its cause. */
+/** The reason of a failure is logged here, because an error loses its cause on the way to the caller. */
 async function saveMemory(context: SaveContext, sandbox: RunningSandbox, directory: string): Promise<void> {
   const { driver, instance } = sandbox.live;
   try {
@@ -61,8 +61,7 @@ export async function factsOf(context: SaveContext, sandbox: RunningSandbox, sav
 }
 
 /**
- * Sets room aside on the host's disk for all the memory that the sandbox uses now, and for `besides`, until disposed. Throws
- * `disk_full`.
+ * Reserves room on the host's disk for all memory that the sandbox uses now, and for `besidesBytes`, until disposed. Throws `disk_full`.
  */
 export async function holdRoom(
   { host }: Pick<SaveContext, 'host'>,

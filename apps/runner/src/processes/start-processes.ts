@@ -22,8 +22,8 @@ const firstPollMs = 25;
 const pollMs = 4;
 
 /**
- * Starts the processes that the record describes: anew, or with `memory` as they were when it was saved, once its pages are
- * known to be what was saved. Its network has the tenant's policy before the first packet. On an error nothing is left but a kept disk.
+ * Starts the processes that the record describes, either fresh or restored from `memory`. Restored processes run only after their pages
+ * are checked. The network has the tenant's policy before the first packet. After an error nothing is left, except a kept disk.
  */
 export async function startProcesses(
   host: SandboxHost,
@@ -34,7 +34,7 @@ export async function startProcesses(
   const driver = getDriver(host, record.driver);
   let namespace: Namespace | undefined;
   const attachNetwork = async (path: string): Promise<void> => {
-    // No process runs yet, and none does unless this resolves.
+    // No process runs before this resolves.
     await memory?.pagesChecked;
     await attachTo(host, record, path);
     namespace = openNamespace(path);
@@ -53,7 +53,7 @@ export async function startProcesses(
   }
 }
 
-/** Programs that come back while their sandbox is nobody's reach nothing: its tenant may not want them to. */
+/** Restored programs of a spare reach nothing. Its later tenant may not want them to. */
 async function attachTo({ network }: SandboxHost, { slot, state, tenant }: SandboxRecord, path: string): Promise<void> {
   if (state === 'restoring' && tenant === undefined) await network.attachUnplugged(slot, path);
   else await network.attach(slot, path, tenant?.network ?? {});
@@ -103,7 +103,7 @@ export function liveFrom(record: SandboxRecord, driver: Driver, instance: Sandbo
   };
 }
 
-/** Stops talking to a sandbox's processes: the runner's own connections into it are gone afterwards. */
+/** Closes the runner's own connections into a sandbox and forgets its processes. */
 export function disconnect(sandbox: KnownSandbox): void {
   sandbox.live?.envd.close();
   sandbox.live?.namespace.close();

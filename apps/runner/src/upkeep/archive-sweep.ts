@@ -4,8 +4,8 @@ import type { OperationContext } from '../operations/operation-context.ts';
 
 export interface ArchiveSweep {
   /**
-   * Compresses what has slept for long, one state after the other, until `stopping` aborts. Does nothing while an earlier sweep
-   * goes on. Never throws.
+   * Archives checkpoints that were not used for long, one after the other, until `stopping` aborts. Does nothing while an earlier
+   * sweep runs. Never throws.
    */
   sweep(stopping: AbortSignal): Promise<void>;
 }
@@ -13,16 +13,16 @@ export interface ArchiveSweep {
 type ArchiveSweepContext = Pick<OperationContext, 'host' | 'table' | 'snapshots' | 'references' | 'clock'>;
 
 /**
- * Keeps the memory of sandboxes that were paused, and of snapshots that were last used, more than `afterMs` ago in the archive
- * (docs/decisions/011). Whoever wants one meanwhile interrupts it: the state store sees to that. 0 archives nothing. Without room
- * on the disk it is left for a later sweep.
+ * Moves checkpoints to the archive when their sandbox was paused, or their snapshot was last used, more than `afterMs` ago
+ * (docs/decisions/011). A use meanwhile interrupts the compression; the checkpoint store handles that. 0 archives nothing. Without room
+ * on the disk the work is left to a later sweep.
  */
 export function createArchiveSweep(context: ArchiveSweepContext, afterMs: number): ArchiveSweep {
-  /** When it was looked at: it need not be again before somebody has used it. */
+  /** When each was last tried. It is not tried again before it was used. */
   const done = new Map<string, number>();
   let isSweeping = false;
 
-  /** False: there is no room for it at present. */
+  /** False when there is no room at present. */
   const archive = async (stateId: string, stopping: AbortSignal): Promise<boolean> => {
     const startedAtMs = context.clock.now();
     const { disks, states } = context.host;
@@ -38,7 +38,7 @@ export function createArchiveSweep(context: ArchiveSweepContext, afterMs: number
       );
     } catch (err) {
       if (isDiskFull(err)) return false;
-      // Not again in this server's life: it stays as it is, and its next use says what is wrong with it.
+      // Not again in the life of this server. Its next use reports what is wrong with it.
       done.set(stateId, Infinity);
       context.host.logger.error({ stateId, err }, 'state not archived');
     }
@@ -65,7 +65,7 @@ export function createArchiveSweep(context: ArchiveSweepContext, afterMs: number
   };
 }
 
-/** Since when each saved memory sleeps: the latest of all that name it. */
+/** When each checkpoint was last used, by any record that names it. */
 function findAsleep({ table, snapshots, references }: ArchiveSweepContext): Map<string, number> {
   const asleep = new Map<string, number>();
   const note = (stateId: string, sinceMs: number): void => {
@@ -77,7 +77,7 @@ function findAsleep({ table, snapshots, references }: ArchiveSweepContext): Map<
   return asleep;
 }
 
-/** Whether somebody reads it: an operation, a sandbox in the middle of a step, or one whose memory still comes from it. */
+/** Whether it is being read: by an operation, by a step of a sandbox, or by a lazy restore. */
 function isWanted({ table, references }: ArchiveSweepContext, stateId: string): boolean {
   if (references.lastUseMs(stateId) === undefined) return true;
   return table.all().some(({ record }) => {

@@ -6,8 +6,8 @@ import { isRunning } from '../registry/table.ts';
 export type BrakeContext = Pick<OperationContext, 'table' | 'events' | 'logBook' | 'host'>;
 
 /**
- * Stops a sandbox where it stands until there is room on the host's disk; nothing of it is saved, for that would take room. One that
- * is busy with a step is left alone this time. The record says so first: whoever comes next knows why it stands still.
+ * Freezes a sandbox until there is room on the host's disk. It is not saved, since that would take room. A sandbox that is busy with a
+ * step is left out this time. The record is written first, so that the next server knows why the sandbox is frozen.
  */
 export async function stopForRoom(context: BrakeContext, sandboxId: string): Promise<void> {
   await withIdle(context, sandboxId, async (sandbox) => {
@@ -19,7 +19,7 @@ export async function stopForRoom(context: BrakeContext, sandboxId: string): Pro
   });
 }
 
-/** Lets it go on, and says so afterwards: a server that dies between finds one that is to go on. */
+/** Thaws it and records that afterwards. After a crash in between, the next server thaws it again. */
 export async function thawWithRoom(context: BrakeContext, sandboxId: string): Promise<void> {
   await withIdle(context, sandboxId, async (sandbox) => {
     if (!sandbox.record.waitsForRoom) return;
@@ -31,7 +31,7 @@ export async function thawWithRoom(context: BrakeContext, sandboxId: string): Pr
   });
 }
 
-/** One that an earlier server stopped: it may have died between the record and the deed. */
+/** Freezes a sandbox that an earlier server was to stop. That server may have died before it did. */
 export async function keepStopped(sandbox: RunningSandbox): Promise<void> {
   await sandbox.live.driver.freeze(sandbox.live.instance);
 }

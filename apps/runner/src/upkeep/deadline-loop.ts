@@ -12,23 +12,23 @@ export interface DeadlineLoopOptions {
   readonly activity: Activity;
   readonly clock: Clock;
   readonly end: (sandboxId: string, cause: Cause) => Promise<boolean>;
-  /** What a sandbox wants to happen at its deadline, or when it was idle for long. */
+  /** Called for a sandbox at its deadline, or when it was idle for too long. */
   readonly onDeadline: (sandbox: RunningSandbox, cause: 'timeout' | 'idle') => Promise<void>;
-  /** Whether nobody can ask for spares of it any more. */
+  /** Whether the blueprint no longer exists, so that nobody can ask for its spares. */
   readonly isGone: (blueprint: Blueprint) => boolean;
-  /** Tries again what failed half-way: endings and pauses. */
+  /** Retries what failed half-way: endings and pauses. */
   readonly retry: () => Promise<void>;
   readonly logger: Logger;
 }
 
-/** Deadlines are looked at this often, so a sandbox ends at most this much late. */
+/** Interval of the check of deadlines. A sandbox ends at most this late. */
 const deadlineEveryMs = 200;
-/** Whether processes still live is looked at this often. */
+/** Interval of the check whether processes are alive. */
 const liveEveryMs = 1000;
-/** Idle pools and steps that failed are looked at this often. */
+/** Interval of the sweep of idle pools and failed steps. */
 const sweepEveryMs = 10_000;
 
-/** Ends or pauses sandboxes whose time has come or whose processes died. Needs neither the control plane nor any request. */
+/** Ends or pauses sandboxes at their deadline, and ends those whose processes died. Needs neither the control plane nor a request. */
 export function startDeadlineLoop(options: DeadlineLoopOptions): Disposable {
   const { table, pool, clock, logger } = options;
   const watch = (work: Promise<unknown>): void => {
@@ -40,7 +40,7 @@ export function startDeadlineLoop(options: DeadlineLoopOptions): Disposable {
   const deadlines = setInterval(() => {
     const now = clock.now();
     for (const sandbox of table.running()) {
-      // One that is busy with a step is looked at again when that is done.
+      // A sandbox that is busy with a step is checked again after it.
       if (table.isBusy(sandbox.record.sandboxId)) continue;
       if (now >= sandbox.record.tenant.endAtMs) watch(options.onDeadline(sandbox, 'timeout'));
       else if (isIdle(sandbox, options.activity)) watch(options.onDeadline(sandbox, 'idle'));
@@ -72,7 +72,7 @@ export function startDeadlineLoop(options: DeadlineLoopOptions): Disposable {
   };
 }
 
-/** A spare that is still being made has no processes that could have died. */
+/** A spare that is still being made has no processes yet. */
 function isWaiting(sandbox: KnownSandbox): boolean {
   return isSpare(sandbox) && sandbox.live !== undefined;
 }

@@ -4,22 +4,22 @@ import { writeFigures } from '../disk-budget/figures-file.ts';
 import { judge } from '../disk-budget/watchdog.ts';
 import type { WatchdogOrders } from '../disk-budget/watchdog.ts';
 
-/** Growth that is used up is noticed after so long: a page cache takes some 200 MiB meanwhile. */
+/** Interval of the check of all disks. A page cache takes some 200 MiB meanwhile. */
 const inspectEveryMs = 200;
-/** What a kernel has in memory of one disk is written out in less, or there is no use in waiting. */
+/** The kernel writes out one disk's cached data in less time, or waiting is useless. */
 const flushTimeoutMs = 30_000;
-/** `soulbox doctor` tells figures that are so old at most. */
+/** Interval of the figures that `soulbox doctor` reads. */
 const figuresEveryMs = 5_000;
-/** Looks that fail alike are told of once in this time. */
+/** Failed checks are logged at most once in this time. */
 const complainEveryMs = 60_000;
 
-/** Looks after the disks of all sandboxes until it is disposed; what they may take then stays as it is. */
+/** Watches the disks of all sandboxes until disposed. Their allowances stay as they are then. */
 export function startDiskGuard(context: BrakeContext, dataDirectory: string): AsyncDisposable {
   const { host } = context;
   const underWay = new Map<string, Promise<void>>();
   let complainedAtMs = -Infinity;
 
-  /** One thing at a time for each sandbox and kind, whatever the next rounds say. */
+  /** Runs one task at a time for each sandbox and kind. */
   const start = (name: string, sandboxId: string, work: () => Promise<void>): void => {
     const key = `${name} ${sandboxId}`;
     if (underWay.has(key)) return;

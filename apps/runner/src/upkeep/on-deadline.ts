@@ -4,13 +4,13 @@ import { tellUpdated } from '../operations/operation-context.ts';
 import { pauseSandbox } from '../operations/pause/pause.ts';
 import type { RunningSandbox } from '../registry/table.ts';
 
-/** The first wait before another try of a pause that failed; each one doubles it. */
+/** The first wait before a failed pause is retried. Each further failure doubles it. */
 const firstRespiteMs = 30_000;
 const longestRespiteMs = 600_000;
 
 /**
- * Does what a sandbox wants at its deadline, or when it was idle for long: it is killed, or paused. A pause that fails is no
- * reason to lose its data: it runs on with a later deadline, and the pause is tried again then, without an end.
+ * Kills or pauses a sandbox at its deadline, or when it was idle for too long, as its lifecycle says. After a failed pause it runs on
+ * with a later deadline, so that no data is lost, and the pause is retried then without limit.
  */
 export function createOnDeadline(
   context: OperationContext,

@@ -16,9 +16,9 @@ import { resumePaused } from '../operations/resume/restore.ts';
 import type { Live, RecordChange, RunningSandbox, TenantSandbox } from '../registry/table.ts';
 
 /**
- * Completes or undoes the step that a dead server left a tenant's sandbox in (decision 009). Afterwards it runs or is paused;
- * false when there is nothing left of it to go on with. Throws `disk_full` when it must be saved and cannot: then it stands frozen
- * in its step, to be tried again.
+ * Completes or undoes the step that a dead server left a tenant's sandbox in (decision 009). Afterwards the sandbox runs or is paused.
+ * Returns false when nothing is left that could run. Throws `disk_full` when the sandbox must be saved and cannot: it stays frozen in
+ * its step, and is tried again.
  */
 export async function recoverStep(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   await sealLayer(context, sandbox);
@@ -41,7 +41,7 @@ export async function recoverStep(context: OperationContext, sandbox: TenantSand
   }
 }
 
-/** A layer gets its digests after the sandbox goes on; without them nothing would be started on it later. */
+/** A layer gets its digests after the sandbox continues. Nothing is started on a layer without digests. */
 async function sealLayer(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
   const { work } = sandbox.record;
   if (work === undefined || work.layerId === '') return;
@@ -57,19 +57,19 @@ async function sealNewLayers({ host }: OperationContext, { record }: TenantSandb
     if (!(await host.states.isSealedLayer(layerId))) await host.states.sealLayer(layerId);
 }
 
-/** The disk of one that was paused without digests of it: it could not be read then, or the server was of an older version. */
+/** Digests the disk of a sandbox that was paused without: the disk could not be read, or the server was older. */
 async function digestLate({ host, table }: OperationContext, sandbox: TenantSandbox): Promise<void> {
   const { saved, disk } = sandbox.record;
   if (disk === 'new' || saved === undefined || saved.disk !== undefined) return;
   await table.update(sandbox, { saved: { ...saved, disk: await digestKeptDisk(host, sandbox.record) } });
 }
 
-/** Paused on when its state is sealed or its caller was told so, else it runs again. */
+/** Completes the pause when its checkpoint is sealed or its call was answered. Otherwise the sandbox runs again. */
 async function recoverPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { work, layers } = sandbox.record;
   const isSealed = (await findCheckpoint(context, work?.stateId)) !== undefined;
   if (isRunningOn(sandbox) && work?.mayRun === true) {
-    // It was about to go on, or does already. One that cannot is paused with its files.
+    // It was about to run, or runs already. If it cannot, it is paused with its files.
     const thawed = await tryThaw(context, sandbox);
     if (thawed === 'goes-on' || !isSealed) {
       await recordRunning(context, sandbox, interruption(context));
@@ -77,11 +77,11 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
     }
   }
   if (!isRunningOn(sandbox) && !isSealed) return false;
-  // The disk of a host that crashed may lack what the memory takes for written.
+  // After a crash of the host the disk may lack writes that the memory relies on.
   if (work !== undefined && isOtherBoot(sandbox))
     await context.table.update(sandbox, { work: { ...work, mayRun: true } });
   if (!isRunningOn(sandbox) || isSealed) {
-    // What fails of it is tried again (retrySteps): the state is there.
+    // A failure is retried (retrySteps), since the checkpoint is there.
     await finishPause(context, sandbox);
     return true;
   }
@@ -93,7 +93,7 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
       await finishPause(context, sandbox);
       return true;
     } catch (err) {
-      // Its tenant takes it for paused: running, it could meet its deadline. It stands still until there is room.
+      // Its tenant believes that it is paused. If it ran, it could reach its deadline. It stays frozen until there is room.
       if (isDiskFull(err)) throw err;
       context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'promised pause not completed');
     }
@@ -103,8 +103,8 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
 }
 
 /**
- * What came back is kept when its envd confirms. Else it is paused: as it is now if it runs, as it was if it never ran, and with its
- * files alone if nobody can tell.
+ * Keeps a restored sandbox when its envd confirms. Otherwise the sandbox is paused: as it is now if it runs, as it was if it never ran,
+ * and with its files only if that is unknown.
  */
 async function recoverResume(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { work } = sandbox.record;
@@ -116,7 +116,7 @@ async function recoverResume(context: OperationContext, sandbox: TenantSandbox):
   return true;
 }
 
-/** It stands frozen if the server died while it saved it. */
+/** The sandbox is frozen if the server died while it saved it. */
 async function goesOn(context: OperationContext, sandbox: RunningSandbox): Promise<boolean> {
   return (await tryThaw(context, sandbox)) === 'goes-on' && (await confirms(context, sandbox, sandbox.live));
 }
@@ -127,7 +127,7 @@ async function restOn(context: OperationContext, sandbox: TenantSandbox, state: 
   await context.table.step(sandbox, 'paused', { ...interruption(context), ...change });
 }
 
-/** A source goes on: from where it stands frozen, or from its sealed state, and in the worst case it is paused with that. */
+/** The source of a snapshot is thawed, or restored from its sealed checkpoint, or at worst left paused with it. */
 async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { table } = context;
   const { work } = sandbox.record;
@@ -136,7 +136,7 @@ async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox
     return true;
   }
   if (isRunningOn(sandbox)) {
-    // On the disk it had, it is the source itself, which stood still; on a new one it is what was brought back on the layer.
+    // On its old disk it is the frozen source itself. On a new disk it is the copy that was restored on the layer.
     const isSource = sandbox.record.disk === 'kept';
     if (isSource && work !== undefined) await table.note(sandbox, { work: { ...work, mayRun: true } });
     const thawed = await tryThaw(context, sandbox);
@@ -180,7 +180,7 @@ function isRunningOn(sandbox: TenantSandbox): sandbox is RunningSandbox {
   return sandbox.live !== undefined;
 }
 
-/** Undefined for one that cannot be used, too: what is frozen goes on then. */
+/** Undefined also for a checkpoint that cannot be used: a frozen sandbox is thawed then. */
 async function findCheckpoint({ host }: OperationContext, stateId = ''): Promise<State | undefined> {
   try {
     return stateId === '' ? undefined : await host.states.find(stateId);

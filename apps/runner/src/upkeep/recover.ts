@@ -12,21 +12,21 @@ import { recoverStep } from './recover-step.ts';
 import { isRunning, isTenants } from '../registry/table.ts';
 import type { KnownSandbox, Live, TenantSandbox } from '../registry/table.ts';
 
-/** More would only take descriptors: what is waited for is done by processes that run already. */
+/** More would only use descriptors. The adoptions wait for processes that run already. */
 const adoptedAtOnce = 64;
 
 export interface Recovery {
-  /** Tenants' sandboxes that go on, paused ones included. */
+  /** Sandboxes of tenants that were taken over, paused ones included. */
   readonly adopted: number;
-  /** Warm spares that go on. */
+  /** Warm spares that were taken over. */
   readonly spares: number;
-  /** Half-made, half-ended, dead and stray ones that were removed. */
+  /** Half-made, half-ended, dead and stray sandboxes that were removed. */
   readonly removed: number;
 }
 
 /**
- * What a new server does first: takes over every sandbox that runs or is paused, completes or undoes the steps that an
- * earlier one left in the middle, and removes all else, including kernel objects that no record mentions.
+ * The first thing that a new server does. It takes over every sandbox that runs or is paused, completes or undoes unfinished steps, and
+ * removes everything else, including kernel objects that no record mentions.
  */
 export async function recoverSandboxes(context: OperationContext, pool: Pool): Promise<Recovery> {
   const { host, table } = context;
@@ -50,7 +50,7 @@ export async function recoverSandboxes(context: OperationContext, pool: Pool): P
   return { adopted: table.tenants().length, spares: spares.length, removed: doomed.length + removedStrays };
 }
 
-/** In the order of the records. They are looked at independently of each other, for a driver may have to wait for one. */
+/** In the order of the records. They are adopted independently, since a driver may have to wait for one of them. */
 async function findLeft(context: OperationContext, records: readonly SandboxRecord[]): Promise<KnownSandbox[]> {
   const left: KnownSandbox[] = records.map((record) => ({ record, live: undefined }));
   const queue = left.values();
@@ -79,7 +79,7 @@ function claimSlots(host: SandboxHost, left: readonly KnownSandbox[]): readonly 
   return left;
 }
 
-/** Also while no server ran. */
+/** Also for a sandbox that ended while no server ran. */
 async function endedDamaged({ host }: OperationContext, { cause, driver, sandboxId }: SandboxRecord): Promise<boolean> {
   if (cause === 'damaged') return true;
   return (await getDriver(host, driver).whyEnded(sandboxId, host.store.directoryOf(sandboxId))) === 'damaged';
@@ -111,7 +111,7 @@ async function takeOver(context: OperationContext, sandbox: TenantSandbox): Prom
   return isKept;
 }
 
-/** What fails for a reason of the moment is tried again (retrySteps): no other sandbox waits for it, and nothing is given up. */
+/** A temporary failure is retried (retrySteps). No other sandbox waits for it, and nothing is given up. */
 async function tryRecoverStep(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   try {
     return await recoverStep(context, sandbox);
@@ -140,8 +140,7 @@ async function putBack(
 }
 
 /**
- * What a damaged file of the host names is a tenant's still: its disk and its record are kept for somebody to look at, and nothing of
- * it runs meanwhile.
+ * A sandbox whose record is damaged still belongs to its tenant. Its disk and its record are kept for inspection, and its processes end.
  */
 async function setAside(host: SandboxHost, sandboxId: string): Promise<void> {
   for (const driver of host.drivers.values()) await driver.suspend(sandboxId, host.store.directoryOf(sandboxId));

@@ -9,8 +9,8 @@ import type { TenantSandbox } from '../registry/table.ts';
 const stuckStates: readonly SandboxState[] = ['pausing', 'resuming', 'snapshotting'];
 
 /**
- * Tries again to complete pauses whose last part failed, what could not be recovered when this server started, for instance
- * because a foreign mount held a disk, and what stands still until there is room to save it. `end` is for what turns out to be lost.
+ * Retries pauses whose last part failed, sandboxes that could not be recovered at the start, for instance because a foreign mount held a
+ * disk, and frozen sandboxes that wait for room to be saved. Calls `end` for a sandbox that turns out to be lost.
  */
 export async function retrySteps(
   context: OperationContext,
@@ -34,8 +34,8 @@ export async function retrySteps(
 }
 
 /**
- * Called with the lock held, so that nobody else is at it. One that is saved and has processes is frozen for its grace period, and
- * somebody else completes its pause.
+ * Called with the lock held, so that no other step is under way. A saved sandbox with processes is in its grace period;
+ * `complete-later.ts` completes its pause.
  */
 async function isStuck({ host }: OperationContext, { record, live }: TenantSandbox): Promise<boolean> {
   if (!stuckStates.includes(record.state)) return false;

@@ -5,12 +5,12 @@ import type { CacheItem } from '../builds/cache/layer-cache.ts';
 
 type SweepContext = Omit<BuildContext, 'maker'>;
 
-/** A round looks at every file of the cache. */
+/** Each round reads every file of the cache. */
 const everyMs = 60_000;
 
 /**
- * Keeps the cache below its limits of age and size, and removes roots of images that nobody needs. What is called may come
- * as often as it likes; it does nothing most times.
+ * Keeps the cache below its limits of age and size, and removes unneeded roots of images. The returned function may be called often; it
+ * runs at most once in `everyMs`.
  */
 export function createCacheSweeper(context: SweepContext): () => Promise<void> {
   let sweptAtMs = -Infinity;
@@ -37,7 +37,7 @@ export async function sweepCache(context: SweepContext): Promise<void> {
   await removeUnneededImages(context);
 }
 
-/** What has to go, last used first, and of what was used at the same time what lies on most layers. */
+/** The items above the limit. The newest use is kept first; of items used at the same time, the one with fewer layers. */
 async function findTooMuch(context: SweepContext, maxBytes: number): Promise<CacheItem[]> {
   const newestFirst = context.builds.cache
     .list()
@@ -52,7 +52,7 @@ async function findTooMuch(context: SweepContext, maxBytes: number): Promise<Cac
   return tooMuch;
 }
 
-/** Bytes that an item takes beside those measured before and what templates and sandboxes need anyway. */
+/** Bytes that only this item uses: not counted are earlier items, and what snapshots and sandboxes need anyway. */
 function createMeasure({ host, snapshots, table, templates }: SweepContext): (item: CacheItem) => Promise<number> {
   const counted = new Set([
     ...snapshots.list().flatMap(({ layers, stateId }) => [...layers, stateId]),
@@ -75,7 +75,7 @@ function createMeasure({ host, snapshots, table, templates }: SweepContext): (it
   };
 }
 
-/** A root stays as long as anything lies on it. */
+/** A root of an image stays as long as anything uses it. */
 async function removeUnneededImages({ builds, host, snapshots, table, templates, clock }: SweepContext): Promise<void> {
   const isNeeded = (templateId: string): boolean =>
     builds.isHeld(templateId) ||
@@ -83,7 +83,7 @@ async function removeUnneededImages({ builds, host, snapshots, table, templates,
     snapshots.list().some((snapshot) => snapshot.templateId === templateId) ||
     table.all().some(({ record }) => record.templateId === templateId);
   for (const { templateId, imageDigest, createdAt } of await templates.list()) {
-    // One that has just been made gets its entry in the cache in a moment.
+    // A root that was just made gets its cache entry in a moment.
     const isNew = clock.now() - Date.parse(createdAt) < everyMs;
     if (imageDigest === undefined || isNew || isNeeded(templateId)) continue;
     await templates.remove(templateId, isNeeded);

@@ -24,7 +24,7 @@ type Wanted = Pick<ForkRequest, 'count' | 'timeoutSeconds'>;
 
 export type ForkOutcome = { readonly sandbox: RunningSandbox } | { readonly failure: SoulBoxError };
 
-/** Makes copies of a sandbox, running or paused, or of a snapshot, several at once. One outcome for each. */
+/** Makes several copies of a running or paused sandbox or of a snapshot. Returns one outcome for each. */
 export async function forkSandbox(context: OperationContext, request: ForkRequest): Promise<ForkOutcome[]> {
   const { count, source, timeoutSeconds } = request;
   if (!Number.isInteger(count) || count < 1 || count > maxCount) {
@@ -45,14 +45,14 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
   });
 }
 
-/** All of them or none: each takes its own when it starts. */
+/** Checks that all copies fit together. Each reserves its own room when it starts. */
 function checkRoomForCopies({ host, table, snapshots }: OperationContext, { source, count }: ForkRequest): void {
   const { diskMb } =
     'snapshotId' in source ? snapshots.get(source.snapshotId) : table.getTenants(source.sandboxId).record;
   host.disks.admit(count * needOfNew(host, diskMb), `The disks of ${count} copies`)[Symbol.dispose]();
 }
 
-/** While the copies are started their common disk is sealed. Where that fails none is served, and nobody hears of them. */
+/** Seals the common disk while the copies start. When that fails, all copies are removed before any is announced. */
 async function makeCopies(
   context: OperationContext,
   atHand: SourceAtHand,

@@ -11,8 +11,8 @@ import type { KnownSandbox, LiveSandbox, RunningSandbox, TenantSandbox } from '.
 import type { CopyOrder } from './order-copies.ts';
 
 /**
- * Starts one copy: a sandbox of its own in everything but memory and files, whose envd has confirmed that it knows whose it is. One
- * that does not is removed. Nobody hears of it before `serveCopy`. Throws `sandbox_resume_failed` and others of a start.
+ * Starts one copy: a sandbox with the memory and files of the source and an identity of its own, which its envd has confirmed. A copy
+ * that does not confirm is removed. It is announced by `serveCopy` only. Throws `sandbox_resume_failed` and the errors of a start.
  */
 export async function startCopy(
   context: OperationContext,
@@ -35,8 +35,8 @@ export async function startCopy(
 }
 
 /**
- * The processes of a copy. Without a tenant it is a spare, whose network is not plugged in: programs that were saved run in it. Its envd
- * knows nothing yet but what was saved. On an error nothing is left.
+ * Restores the processes of a copy. Its envd still has the identity of the source. Without a tenant the copy is a spare; restored
+ * programs run in it, so its network is not plugged in. After an error nothing is left.
  */
 export async function restoreCopy(
   context: OperationContext,
@@ -58,7 +58,7 @@ export async function restoreCopy(
   }
 }
 
-/** Tells the envd of a copy whose it is, and waits until it has made what is in it a sandbox of its own. */
+/** Gives the envd of a copy its new identity, and waits until it has adapted what runs inside. */
 export async function tellCopy(
   context: OperationContext,
   sandbox: LiveSandbox & TenantSandbox,
@@ -72,7 +72,7 @@ export function hasTenant(sandbox: LiveSandbox): sandbox is LiveSandbox & Tenant
   return sandbox.record.tenant !== undefined;
 }
 
-/** Makes a copy its tenant's, and tells of it. Called when the layers that it lies on are sealed. Throws `disk_full`. */
+/** Hands a copy to its tenant and announces it. Called after its layers are sealed. Throws `disk_full`. */
 export async function serveCopy(context: OperationContext, sandbox: TenantSandbox): Promise<RunningSandbox> {
   const { sandboxId } = sandbox.record;
   try {
@@ -84,7 +84,7 @@ export async function serveCopy(context: OperationContext, sandbox: TenantSandbo
   return announce(context, context.table.getRunning(sandboxId));
 }
 
-/** Removes a copy that nobody has been told of. */
+/** Removes a copy that was not announced. */
 export async function giveUp(context: OperationContext, sandboxId: string, err: unknown): Promise<void> {
   context.host.logger.error({ sandboxId, cause: 'unconfirmed', err }, 'copy not made');
   await context.abandon(sandboxId);

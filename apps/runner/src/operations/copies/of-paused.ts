@@ -6,7 +6,7 @@ import { sealedSource, sourceFrom } from './source-at-hand.ts';
 import { turnDiskToLayer } from '../layers/disk-to-layer.ts';
 import type { UseSource } from './source-at-hand.ts';
 
-/** Calls `use` with what a paused sandbox left, which stays as it is. Called with the lock held. Throws `state_damaged`. */
+/** Calls `use` with a paused sandbox as the source. Called with the lock held. Throws `state_damaged`. */
 export async function withPaused<T>(
   context: OperationContext,
   sandbox: TenantSandbox,
@@ -20,7 +20,7 @@ export async function withPaused<T>(
   return await use(sealedSource(context.host, sourceFrom(sandbox, saved)));
 }
 
-/** One that was altered would be sealed as it is, so it is refused. */
+/** An altered disk would be sealed as it is, so it is checked first. */
 async function shareDisk(context: OperationContext, sandbox: TenantSandbox, chain: ShortChain): Promise<void> {
   if (sandbox.record.disk === 'new') return;
   await checkKeptDisk(context.host, sandbox.record);

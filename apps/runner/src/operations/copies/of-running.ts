@@ -19,9 +19,9 @@ import { layersAfter, takeDisk } from '../../processes/sandbox-disk.ts';
 import type { UseSource } from './source-at-hand.ts';
 
 /**
- * Makes of a running sandbox what copies are made of, and lets it go on as one of them while `use` makes the others. One that
- * cannot go on is paused then, which its record, its log and an event say: what was made of it stays. Called with the lock
- * held. Throws `checkpoint_failed` and others as a pause does, with the sandbox running on.
+ * Turns a running sandbox into a source of copies. The sandbox continues as one of them while `use` makes the others. A sandbox that
+ * cannot continue is paused; its record, its log and an event say so, and the source stays. Called with the lock held. Throws
+ * `checkpoint_failed` and others, as a pause does, while the sandbox runs on.
  */
 export async function withRunning<T>(
   context: OperationContext,
@@ -38,7 +38,7 @@ export async function withRunning<T>(
     () => context.host.logger.info({ sandboxId, durationMs: since(startedAt) }, 'sandbox saved while it runs'),
     (err: unknown) => context.host.logger.error({ sandboxId, err }, 'sandbox saved, but paused now'),
   );
-  // Afterwards, because nobody waits for digests as much as for the source.
+  // After the source continues: the source is more urgent than its digests.
   const sealed = goesOn.then(async () => await sealTop(context, layers, layerId));
   const atHand = {
     source: sourceFrom(sandbox, { stateId: state.stateId, hasMemory: true }),
@@ -73,8 +73,8 @@ async function sealTop(context: OperationContext, layers: readonly string[], lay
 }
 
 /**
- * Its memory becomes a state, its disk the topmost layer. It has no processes afterwards and must go on by `continueSource`.
- * The layer is not sealed yet; `work` in the record says so until it is.
+ * Turns the memory into a checkpoint and the disk into the topmost layer. The sandbox has no processes afterwards; `continueSource`
+ * restores it. The layer is not sealed yet, and `work` in the record says so until it is.
  */
 async function takeApart(context: OperationContext, sandbox: RunningSandbox, chain: ShortChain): Promise<State> {
   const { table } = context;
@@ -108,14 +108,14 @@ async function saveFrozen(
     await context.table.update(sandbox, { saved: savedFrom(state) });
     return state;
   } catch (error) {
-    // Before it runs on: a server that finds a sealed state takes the sandbox for one that has to be brought back from it.
+    // Before it runs again: a server that finds a sealed checkpoint would restore the sandbox from it.
     await context.host.states.remove(work.stateId);
     await thawSandbox(context, sandbox);
     throw explainSaveFailure(error);
   }
 }
 
-/** Ends the processes and turns the disk into the layer, if it can be; the source goes on either way. */
+/** Ends the processes and turns the disk into the layer, if possible. The source continues either way. */
 async function parkDisk(
   context: OperationContext,
   sandbox: RunningSandbox,
@@ -131,13 +131,13 @@ async function parkDisk(
     host.logger.error({ sandboxId, err }, 'disk not turned into a layer');
   }
   await table.note(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
-  // The kernel takes 10 ms and more to remove an interface. One that a server did not get to is removed by the next.
+  // The kernel takes 10 ms and more to remove an interface. The next server removes one that is left.
   background.start(async () => await freeSlot(host, slot));
 }
 
 /**
- * Lets the source go on as a copy of itself, on a fresh disk. Its memory was saved a moment ago by this process, so nothing of
- * it needs to be checked. Throws `sandbox_resume_failed` when it could not go on and is paused now.
+ * Restores the source as a copy of itself, on a fresh disk. This process has just saved its memory, so it needs no check. Throws
+ * `sandbox_resume_failed` when the source could not be restored and is paused.
  */
 async function continueSource(context: OperationContext, sandbox: TenantSandbox, state: State): Promise<void> {
   const { driver, cause, stateSinceMs, pagesFrom: before } = sandbox.record;

@@ -5,10 +5,10 @@ import type { CheckedMemory } from '../../processes/check-memory.ts';
 import type { CopySource } from '../../registry/snapshot-store.ts';
 import type { SourceAtHand } from './source-at-hand.ts';
 
-/** Copies of one source that are made together: it is checked once for all of them. */
+/** Copies of one source that are made together, so that it is checked once for all of them. */
 export interface CopyOrder {
   readonly source: CopySource;
-  /** Undefined: the source has none, and copies start afresh on its files. */
+  /** Undefined: the source has none, and copies start fresh on its files. */
   readonly memory: CheckedMemory | undefined;
   readonly rootfs: string;
   readonly cause: Cause;

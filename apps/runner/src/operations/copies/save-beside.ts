@@ -25,9 +25,9 @@ export async function hasSmallDisk({ live }: RunningSandbox): Promise<boolean> {
 }
 
 /**
- * Saves memory and disk of a sandbox beside it: its processes stand still for that and go on, as they were, on the disk they
- * have. What is saved is there for the caller until disposed; nothing of it outlives the server unless it is sealed. Called
- * with the lock held. Throws `checkpoint_failed` and others as a pause does; the sandbox goes on in any case.
+ * Saves memory and a copy of the disk of a sandbox, which is frozen meanwhile and then continues on its own disk. The caller has what
+ * was saved until it disposes it. Unless it is sealed, it does not outlive the server. Called with the lock held. Throws
+ * `checkpoint_failed` and others, as a pause does. The sandbox continues in any case.
  */
 export async function saveBeside(
   context: OperationContext,
@@ -76,7 +76,7 @@ function unsealedMemory({ directory }: CheckpointDraft): CheckedMemory {
   return { directory, digests: { blockBytes: 1, parts: {} }, pagesChecked: Promise.resolve() };
 }
 
-/** Waits for both even when one fails: the sandbox may not go on under the other. */
+/** Waits for both, also when one fails: the sandbox must stay frozen while the other runs. */
 async function saveParts({ live }: RunningSandbox, draft: CheckpointDraft, layer: string): Promise<void> {
   const { driver, instance } = live;
   const steps = [driver.checkpoint(instance, draft.directory), driver.copyDisk(instance, layer)];

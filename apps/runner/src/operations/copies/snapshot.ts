@@ -4,8 +4,8 @@ import type { CopySource, SnapshotRecord } from '../../registry/snapshot-store.t
 import { withSource } from './with-source.ts';
 
 /**
- * Keeps the present state of a sandbox, running or paused, for copies to be made of it whenever. The sandbox goes on, its
- * connections cut. On the disk when it resolves. Throws what `withSource` and `checkFree` throw.
+ * Makes a snapshot of a running or paused sandbox, from which copies can be made at any time. A running sandbox continues, with its
+ * connections cut. The snapshot is on the disk when this resolves. Throws what `withSource` and `checkFree` throw.
  */
 export async function makeSnapshot(
   context: OperationContext,
@@ -39,7 +39,7 @@ async function measure({ host }: OperationContext, { stateId, layers }: CopySour
   return (await host.states.open(stateId)).sizeBytes + (await sizeOfLayers(host.states, layers));
 }
 
-/** False when there was none. Sandboxes made from it are not touched: their records name what they need. */
+/** False when there was none. Sandboxes that were made from it are not affected: their records name what they need. */
 export async function deleteSnapshot(context: OperationContext, snapshotId: string): Promise<boolean> {
   const existed = await context.snapshots.remove(snapshotId);
   if (existed) context.background.start(async () => await context.references.collect());

@@ -4,23 +4,23 @@ import type { CheckedMemory } from '../../processes/check-memory.ts';
 import type { TenantSandbox } from '../../registry/table.ts';
 import type { CopySource } from '../../registry/snapshot-store.ts';
 
-/** What copies are made of, kept from being removed until whoever has it is done. */
+/** What copies are made of. Its holder keeps it from being removed. */
 export interface SourceAtHand {
   readonly source: CopySource;
   /**
-   * The saved memory; undefined when copies start afresh on the files. One that this server has saved a moment ago is not
-   * checked. Throws `state_damaged`, `state_incompatible`.
+   * The saved memory. Undefined when copies start fresh on the files. Memory that this server has just saved is not checked. Throws
+   * `state_damaged`, `state_incompatible`.
    */
   readonly getMemory: () => Promise<CheckedMemory | undefined>;
-  /** Puts the layers on the disk with their digests. Every copy needs that before it can sleep. Throws `disk_full`. */
+  /** Writes the layers to the disk with their digests. A copy needs that before it can be paused. Throws `disk_full`. */
   readonly sealDisk: () => Promise<void>;
-  /** Likewise the memory, for copies that are made later. */
+  /** Does the same for the memory, for copies that are made later. */
   readonly sealMemory: () => Promise<void>;
 }
 
 export type UseSource<T> = (atHand: SourceAtHand) => Promise<T>;
 
-/** One that was sealed before. */
+/** A source that is sealed already. */
 export function sealedSource(host: SandboxHost, source: CopySource): SourceAtHand {
   return {
     source,

@@ -14,7 +14,7 @@ export function tenantOfCopy(source: Tenant, sandboxId: string, own: Partial<Ten
   };
 }
 
-/** A token where there was one; never the same. */
+/** A new token where the source has one. */
 function freshToken(token: string): string {
   return token === '' ? '' : randomBytes(32).toString('hex');
 }

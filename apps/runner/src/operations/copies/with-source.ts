@@ -11,15 +11,15 @@ import { shortenChain } from '../layers/shorten-chain.ts';
 import type { UseSource } from './source-at-hand.ts';
 
 /**
- * Calls `use` with what copies of a sandbox are made of, and keeps that until it is done. A running sandbox with a small disk
- * goes on before; one with a large disk goes on at the same time, as a copy of itself, and may not be paused or ended
- * meanwhile (docs/decisions/013). What is under way for the sandbox is waited for, and a pause that its caller has been told of is
- * completed first. Throws `checkpoint_failed` when that cannot be done yet.
+ * Calls `use` with the source of copies of a sandbox, and holds that source until `use` is done. A running sandbox with a small disk
+ * continues before the call. One with a large disk continues during it, as a copy of itself, and may not be paused or ended meanwhile
+ * (docs/decisions/013). Steps under way are waited for, and an answered pause is completed first. Throws `checkpoint_failed` when it
+ * cannot be completed yet.
  */
 export async function withSource<T>(context: OperationContext, sandboxId: string, use: UseSource<T>): Promise<T> {
   const { table } = context;
   const { record } = table.getTenants(sandboxId);
-  // By the end nothing is held any more: what was saved in vain, or for copies that are made now, can go.
+  // Nothing is held at the end, so a checkpoint that was saved only for these copies can be removed.
   using _collection = afterwards(context);
   using chain = await shortenChain(context, record.layers);
   await using kept = new AsyncDisposableStack();

@@ -4,20 +4,20 @@ import type { OperationContext } from '../operation-context.ts';
 import { checkLayers } from '../../processes/check-memory.ts';
 import { sizeOfLayers } from './size-of-layers.ts';
 
-/** A sandbox with this many frozen disks gets one in their place before another comes on top: the kernel looks in each in turn. */
+/** A sandbox with this many layers gets one merged layer before the next comes on top. The kernel searches each layer in turn. */
 const maxTenantLayers = 8;
 /** Tables of the merged file system, at most. */
 const tablesBytes = 32 * 2 ** 20;
 
-/** One layer that shows what a chain shows. It is kept until disposed, and then by the records that name it. */
+/** One layer with the content of a chain of layers. It is held until disposed, and then by the records that name it. */
 export interface ShortChain extends Disposable {
-  /** What lies under a fresh disk from now on, given what lay under the old one, topmost first. */
+  /** The layers under a fresh disk, given those under the old one. Topmost first. */
   below(layers: readonly string[]): readonly string[];
 }
 
 /**
- * Merges the layers of a sandbox into one if there are too many, while it goes on. Its own disk stays on the old ones: an
- * overlay remembers what it was made on. Only a fresh disk can be put on the new one. Throws `disk_full`.
+ * Merges the layers of a sandbox into one if there are too many. The sandbox runs meanwhile. Its own disk stays on the old layers, since
+ * an overlay works only over the layers it was made on. Only a fresh disk can use the new layer. Throws `disk_full`.
  */
 export async function shortenChain(
   context: OperationContext,
@@ -35,7 +35,7 @@ export async function shortenChain(
   }
   const chain = layers.join();
   return {
-    // Somebody else's snapshot may have been faster.
+    // A concurrent snapshot may have changed the layers already.
     below: (present) => (present.join() === chain ? [layerId] : present),
     [Symbol.dispose]: () => {
       hold[Symbol.dispose]();

@@ -7,13 +7,13 @@ import { finishPause } from './finish-pause.ts';
 import { thawSandbox } from './thaw.ts';
 import { saveCheckpoint } from '../../processes/save-checkpoint.ts';
 
-/** What a sandbox gets whose deadline passed while a pause of it failed, before the next try. */
+/** Time until the next try for a sandbox whose deadline passed while its pause failed. */
 const respiteMs = 60_000;
 
 /**
- * Completes a pause that the caller has been told of: saves the frozen sandbox, keeps it frozen for the grace period, in which
- * a resume is a mere thaw, and ends it then. When saving fails it runs again, and its record says why; on a full disk it stays
- * frozen until there is room. `room` on the host's disk is kept for it until it is saved.
+ * Completes a pause that has been answered already. Saves the frozen sandbox, keeps it frozen for the grace period, in which a resume
+ * is only a thaw, and then ends its processes. When saving fails the sandbox runs again, and its record says why. On a full disk it stays
+ * frozen until there is room. `room` on the host's disk is held until the sandbox is saved.
  */
 export function completeLater(context: OperationContext, sandbox: RunningSandbox, room: Disposable): void {
   context.background.start(async (stopping) => {
@@ -26,7 +26,7 @@ export function completeLater(context: OperationContext, sandbox: RunningSandbox
     if (!(await save())) return;
     const graceMs = context.host.config.pauseGraceSeconds * 1000;
     await delay(graceMs, undefined, { signal: stopping }).catch(() => undefined);
-    // Left frozen: the next server finds the sealed state and completes the pause.
+    // It stays frozen: the next server finds the sealed checkpoint and completes the pause.
     if (stopping.aborted) return;
     await context.table.alone(sandboxId, async () => {
       if (isOurs()) await finishPause(context, sandbox);
@@ -43,7 +43,7 @@ async function saveOrGoOn(context: OperationContext, sandbox: RunningSandbox): P
     return true;
   } catch (err) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'pause in the background failed');
-    // Its tenant takes it for paused: running, it could meet its deadline. `retrySteps` saves it once there is room.
+    // Its tenant believes that it is paused. If it ran, it could reach its deadline. `retrySteps` saves it once there is room.
     if (isDiskFull(err)) return false;
     await endPromise(context, sandbox);
     return false;

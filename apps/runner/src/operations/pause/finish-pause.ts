@@ -8,9 +8,9 @@ import type { TenantSandbox } from '../../registry/table.ts';
 import { digestKeptDisk } from '../../processes/sandbox-disk.ts';
 
 /**
- * The last part of a pause, once its state is sealed: ends the processes and gives back all that the sandbox held but its
- * disk. The record says `paused` only when the disk is written out and digested. Never throws: what fails is tried again by
- * the deadline loop, by a resume, or by the next server. False when that will be so.
+ * The last part of a pause, after its checkpoint is sealed. Ends the processes and frees all that the sandbox held, except its disk.
+ * The record says `paused` only after the disk is written out and digested. Never throws. Returns false when something failed; the
+ * deadline loop, a resume or the next server tries again.
  */
 export async function finishPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { sandboxId, work, pagesFrom } = sandbox.record;
@@ -30,7 +30,7 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
   }
 }
 
-/** Ends processes and network, and keeps and digests the disk: only now nobody writes to it any more. Safe to repeat. */
+/** Ends processes and network, keeps the disk and digests it, since nothing writes to it any more. Safe to repeat. */
 export async function endKeepingDisk(
   { host }: Pick<OperationContext, 'host'>,
   sandbox: TenantSandbox,
@@ -40,7 +40,7 @@ export async function endKeepingDisk(
   return disk;
 }
 
-/** Ends processes, and keeps disk and slot. Safe to repeat. */
+/** Ends the processes. Keeps the disk and the slot. Safe to repeat. */
 export async function endProcesses(host: SandboxHost, sandbox: TenantSandbox): Promise<void> {
   const { sandboxId, driver } = sandbox.record;
   disconnect(sandbox);

@@ -7,9 +7,9 @@ import { holdRoom, saveCheckpoint } from '../../processes/save-checkpoint.ts';
 import { freeze } from '../../processes/freeze.ts';
 
 /**
- * Pauses a sandbox whose processes run again but may not be served, because their envd did not confirm: as they are now, for the
- * disk is written to since. False, with a word in the log, when that cannot be done. Called in `resuming`, with the lock held.
- * Throws `disk_full`: then it stands frozen, for its memory is nowhere else, and `retrySteps` tries again.
+ * Pauses a sandbox whose envd did not confirm its restore, so that nobody may reach it. Its processes have written to the disk, so
+ * their present memory is saved. Returns false and logs the reason when that is not possible. Called in `resuming`, with the lock held.
+ * Throws `disk_full`: the sandbox stays frozen, because its memory is saved nowhere, and `retrySteps` tries again.
  */
 export async function pauseUnconfirmed(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { table, host, references, background, clock } = context;
@@ -27,7 +27,7 @@ export async function pauseUnconfirmed(context: OperationContext, sandbox: Tenan
     const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
     await table.step(sandbox, 'paused', { ...change, cause: 'resume_failed', stateSinceMs: clock.now() });
   } catch (err) {
-    // The source of a snapshot has a step of its own to come to an end.
+    // The source of a snapshot has a step of its own to finish.
     if (record.state === 'resuming' && isDiskFull(err)) throw err;
     host.logger.error({ sandboxId, err }, 'sandbox that does not answer could not be saved');
     return false;

@@ -16,14 +16,14 @@ export type Durability = 'on-return' | 'in-background';
 export interface PauseRequest {
   /** False: only the files are kept. */
   readonly keepMemory: boolean;
-  /** When the call answers: once the state is safe on the disk, or as soon as the sandbox stands still. */
+  /** When the call returns: once the checkpoint is safe on the disk, or as soon as the sandbox is frozen. */
   readonly durability: Durability;
   readonly cause: Cause;
 }
 
 /**
- * Saves a sandbox and ends its processes; id, tokens, variables and files stay. Throws `already_paused`, `illegal_transition`,
- * `checkpoint_failed`, `disk_full`, `limit_exceeded`: after each the sandbox runs as before, its connections cut.
+ * Saves a sandbox and ends its processes. Id, tokens, variables and files stay. Throws `already_paused`, `illegal_transition`,
+ * `checkpoint_failed`, `disk_full`, `limit_exceeded`. After each of them the sandbox runs as before, with its connections cut.
  */
 export async function pauseSandbox(
   context: OperationContext,
@@ -32,7 +32,7 @@ export async function pauseSandbox(
 ): Promise<TenantSandbox> {
   const { table } = context;
   const { state } = table.getTenants(sandboxId).record;
-  // Whatever else is under way is waited for.
+  // Any other step that is under way is waited for.
   if (state === 'paused') checkPause(sandboxId, state);
   return await table.alone(sandboxId, async () => {
     checkPause(sandboxId, table.getTenants(sandboxId).record.state);
@@ -46,7 +46,7 @@ export async function pauseSandbox(
   });
 }
 
-/** `room` for what is saved is the caller's, unless it is taken: a save in the background keeps it to its end. */
+/** `room` for the checkpoint stays the caller's. Only a save in the background takes it over, until it ends. */
 async function pauseAlone(
   context: OperationContext,
   sandbox: RunningSandbox,
@@ -64,7 +64,7 @@ async function pauseAlone(
     stateId,
     layerId: '',
     keepMemory: request.keepMemory,
-    // The caller is told as soon as it stands still: one record says what is under way and that it will be done.
+    // The call returns as soon as it is frozen, so this one record is both the intent and the promise.
     promised: inBackground,
     mayRun: false,
   };
@@ -78,7 +78,7 @@ async function pauseAlone(
       await table.update(sandbox, { ...change, work: { ...work, promised: true } });
     }
   } catch (error) {
-    // Before it runs on: a server that finds a sealed state completes the pause.
+    // Before it runs again: a server that finds a sealed checkpoint would complete the pause.
     await host.states.remove(stateId);
     await thawSandbox(context, sandbox, { cause, stateSinceMs });
     throw explainSaveFailure(error);
@@ -99,7 +99,7 @@ function checkCapability({ live }: RunningSandbox, keepMemory: boolean): void {
   );
 }
 
-/** What is safe for the caller stays; anything else is told as a failed pause, with its cause for the log. */
+/** Errors that the caller may read stay as they are. Any other becomes `checkpoint_failed`, with its cause for the log. */
 export function explainSaveFailure(error: unknown): SoulBoxError {
   if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
   return new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved. It continues to run.', {

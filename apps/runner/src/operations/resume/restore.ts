@@ -94,7 +94,7 @@ export async function restoreSandbox(
   context.metrics.add(sandbox);
 }
 
-/** The intent, with the slot and the generation that the processes will have. */
+/** Records the intent, with the slot and the generation that the processes will have. */
 async function beginRestore(
   { host, table }: OperationContext,
   sandbox: TenantSandbox,
@@ -119,8 +119,8 @@ function resumeWork(keepMemory: boolean): Work {
 }
 
 /**
- * Also for what an earlier server left half revived. A kept disk has been mounted meanwhile, so it is digested anew. Memory that does
- * not belong to it any more is dropped, and the sandbox keeps its files.
+ * Takes a half-restored sandbox back to `paused`, also one that an earlier server left. Its disk was mounted, so it is digested again.
+ * Memory that no longer fits the disk is dropped, and the sandbox keeps its files.
  */
 export async function undoRestore(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
   const { saved } = sandbox.record;
@@ -132,7 +132,7 @@ export async function undoRestore(context: OperationContext, sandbox: TenantSand
   if (isStale) tellMemoryDropped(context, sandbox);
 }
 
-/** Leaves a kept disk, and gives its digests. One that was made for the restoration holds nothing yet and goes. */
+/** Ends what was started. Keeps the disk and returns its digests. A disk that was made for the restore is empty and removed. */
 export async function clearRestore(
   context: OperationContext,
   sandbox: TenantSandbox,
@@ -153,7 +153,7 @@ async function findRootfs({ templates }: OperationContext, { record }: TenantSan
   );
 }
 
-/** What the caller may read; the step that failed is in the cause, for the log. */
+/** The message is for the caller. The cause names the failed step, for the log. */
 function explainResumeFailure(error: unknown, { record }: TenantSandbox): SoulBoxError {
   if (record.saved?.hasMemory === false) return memoryDroppedError(error);
   if (error instanceof SoulBoxError && error.reason !== 'internal') return error;

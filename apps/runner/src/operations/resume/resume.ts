@@ -24,8 +24,8 @@ export interface Resumed {
 }
 
 /**
- * Has a sandbox running, whatever it was doing: waits for a pause or snapshot under way, thaws a sandbox that still stands
- * frozen, and does nothing but lengthen the deadline of one that runs. On an error it is paused as before.
+ * Makes a sandbox run, whatever it was doing. Waits for a pause or snapshot that is under way. Thaws a sandbox that is still frozen,
+ * and only extends the deadline of a running one. After an error the sandbox is paused as before.
  */
 export async function resumeSandbox(
   context: OperationContext,
@@ -73,9 +73,9 @@ async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, re
 }
 
 /**
- * Lets a sandbox that stands frozen go on. The record gives up what was saved of it before anything runs. One that cannot go on,
- * because a process or a tool was killed, is brought back from its state if that is whole: then false. Otherwise it counts as
- * thawed, and the deadline loop ends it. Throws `sandbox_resume_failed` when it may have run: then it is paused with its files alone.
+ * Thaws a frozen sandbox. Before anything runs, the record gives up the checkpoint. Returns false when the sandbox cannot be thawed,
+ * because a process or a tool was killed, and its checkpoint is complete: the caller restores it. Without a checkpoint it counts as
+ * thawed, and the deadline loop ends it. Throws `sandbox_resume_failed` when it may have run: it is then paused with its files only.
  */
 async function thawInGrace(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { table, host } = context;
@@ -90,7 +90,7 @@ async function thawInGrace(context: OperationContext, sandbox: TenantSandbox): P
   return false;
 }
 
-/** The memory that was saved must not run again: the sandbox may have written to its disk since. */
+/** The saved memory must not run again: the sandbox may have written to its disk since. */
 async function restOnFiles(context: OperationContext, sandbox: TenantSandbox): Promise<never> {
   await context.table.note(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });
   await finishPause(context, sandbox);
@@ -98,7 +98,7 @@ async function restOnFiles(context: OperationContext, sandbox: TenantSandbox): P
   throw memoryDroppedError(undefined);
 }
 
-/** A resume sets another deadline; the timeout is remembered for a resume by traffic. */
+/** A resume sets a new deadline. The timeout is kept for a later resume by traffic. */
 function changeFor(context: OperationContext, { record }: TenantSandbox, request: ResumeRequest): RecordChange {
   const now = context.clock.now();
   const { tenant } = record;

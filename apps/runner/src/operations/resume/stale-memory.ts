@@ -7,24 +7,24 @@ import { tellUpdated } from '../operation-context.ts';
 import type { RecordChange, TenantSandbox } from '../../registry/table.ts';
 
 /**
- * Whether a resume that did not come to its end has changed the disk that the saved memory belongs to. Then that memory must never
- * run again: it would take for written what was overwritten, and for open what has another size.
+ * Whether an unfinished resume has changed the disk that the saved memory belongs to. Such memory must never run again: it would
+ * rely on data that was overwritten, and on files whose size has changed.
  */
 export async function isMemoryStale(
   { host }: Pick<OperationContext, 'host'>,
   { record }: TenantSandbox,
 ): Promise<boolean> {
   const { sandboxId, disk, work, driver, generation } = record;
-  // A disk that was made for the resume goes with it; the layers below are as they were.
+  // A disk that was made for the resume is removed with it. The layers below are unchanged.
   if (disk === 'new') return false;
-  // A start afresh clears what a reboot clears, before envd runs.
+  // A fresh start clears what a reboot clears before envd runs.
   if (work?.keepMemory === false) return true;
-  // A mark that was set in the last moment may not have reached the host's disk.
+  // A mark that was set just before the host crashed may not have reached its disk.
   if (work !== undefined && work.bootId !== readBootId()) return true;
   return await getDriver(host, driver).hasRunAgain(sandboxId, host.store.directoryOf(sandboxId), generation);
 }
 
-/** What a paused sandbox is left with whose memory is spoiled: its files, as its processes had them last. */
+/** What the record of a sandbox with stale memory says: it keeps its files, as its processes last wrote them. */
 export function withoutMemory(
   { clock }: Pick<OperationContext, 'clock'>,
   { record }: TenantSandbox,
@@ -35,7 +35,7 @@ export function withoutMemory(
   return { saved, cause: 'resume_failed', stateSinceMs: clock.now() };
 }
 
-/** Called when the record says so. */
+/** Called after the record says so. */
 export function tellMemoryDropped(context: OperationContext, sandbox: TenantSandbox): void {
   const { sandboxId } = sandbox.record;
   context.host.logger.error({ sandboxId }, 'memory dropped: the disk may have been written to after it was saved');
@@ -43,7 +43,7 @@ export function tellMemoryDropped(context: OperationContext, sandbox: TenantSand
   tellUpdated(context, sandbox);
 }
 
-/** What the caller may read; the step that failed is in the cause, for the log. */
+/** The message is for the caller. The cause names the failed step, for the log. */
 export function memoryDroppedError(cause: unknown): SoulBoxError {
   const message =
     'The sandbox could not be brought back. Its processes are gone, its files are kept: the next resume starts on them.';
