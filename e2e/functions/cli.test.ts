@@ -49,7 +49,7 @@ describe.skipIf(!isMade)('soulbox function', () => {
     expect(await soulbox('invoke', 'e2e-cli')).toMatchObject({ code: 1, stdout: 'two flag 6 GET ' });
     expect((await soulbox('list')).stdout).toMatch(/^e2e-cli +workers +2 +running/m);
     await until('the log', async () => (await soulbox('logs', 'e2e-cli')).stdout.includes('console  asked'));
-    expect((await soulbox('rollback', 'e2e-cli')).stdout).toBe('e2e-cli serves version 1.\n');
+    expect((await soulbox('rollback', 'e2e-cli')).stdout).toBe('e2e-cli now serves version 1.\n');
     expect((await soulbox('invoke', 'e2e-cli')).stdout).toBe('one flag 6 GET ');
 
     await writeFile(join(folder, 'src/app.ts'), 'export default {');

@@ -293,7 +293,7 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
   await fillDisk();
   await server.kill9();
   // Nobody is left running without a word.
-  const left = new RegExp(`1 sandbox \\(${running}\\) and \\d spares still run without their server`);
+  const left = new RegExp(`1 sandbox \\(${running}\\) and \\d spares still run, but their server is dead`);
   expect(await cli('status')).toMatchObject({ code: 3, stdout: expect.stringMatching(left) as string });
   expect(await cli('down')).toMatchObject({ code: 1, stderr: expect.stringMatching(left) as string });
   const doctor = await cli('doctor');

@@ -42,5 +42,5 @@ async function purgeBeyond({ records, config, logger, stopping }: ApiContext): P
     count = await records.events.purgeBeyond(config.teamEventLimit, batch);
     if (count === batch) await sleep(50, stopping);
   }
-  if (dropped > 0) logger.warn({ dropped }, 'events dropped before their time: a team has more than its limit');
+  if (dropped > 0) logger.warn({ dropped }, 'events removed early: a team exceeds its limit');
 }

@@ -98,7 +98,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   try {
     await Promise.race([follower.synced, sleep(firstSyncMs, stop.signal)]);
     const address = await listen(app, options.listen);
-    logger.info({ address }, 'api listens');
+    logger.info({ address }, 'api is listening');
     return { address, [Symbol.asyncDispose]: dispose };
   } catch (thrown) {
     await dispose();

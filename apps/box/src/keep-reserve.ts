@@ -13,8 +13,8 @@ export function keepReserve(reserve: DiskReserve, logger: Logger): Disposable {
     if (isShort === wasShort) return;
     wasShort = isShort;
     const facts = { roomBytes: bytes, reserveBytes: reserve.heldBytes() };
-    if (isShort) logger.error(facts, 'disk full: only kills and deletes work until there is room');
-    else logger.info(facts, 'disk has room again');
+    if (isShort) logger.error(facts, 'disk full: only kills and deletes work until there is space');
+    else logger.info(facts, 'disk has space again');
   };
   const watch = (): void => {
     look().catch((err: unknown) => {

@@ -48,7 +48,7 @@ export async function keepTrust(instance: number, ownCaFile: string, logger: Log
   await writeTrust(folder, ownCaFile);
   const refresh = (): void => {
     writeTrust(folder, ownCaFile).catch((err: unknown) => {
-      logger.error({ err }, 'the bundle of certificates for clients could not be written');
+      logger.error({ err }, 'certificate bundle for clients could not be written');
     });
   };
   const timer = setInterval(refresh, refreshMs);

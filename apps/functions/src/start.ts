@@ -102,7 +102,7 @@ function createStraySweep(context: FunctionsContext): () => Promise<void> {
     for (const { sandboxId, startedAt: madeAt } of strays) {
       const isOld = before === undefined && madeAt !== undefined && timestampMs(madeAt) < startedAt;
       if (!isOld && now - since(sandboxId) < strayMs) continue;
-      logger.info({ sandboxId }, 'sandbox of no function any more');
+      logger.info({ sandboxId }, 'sandbox no longer belongs to a function');
       await killSandbox(context, sandboxId);
     }
   };
@@ -115,7 +115,7 @@ async function dropStrayBlobs({ records, blobs, logger }: FunctionsContext): Pro
   await dropBundles(blobs, bundles);
   for (const key of values) await blobs.delete(key);
   const dropped = bundles.length + values.length;
-  if (dropped > 0) logger.info({ dropped }, 'blobs of no function removed');
+  if (dropped > 0) logger.info({ dropped }, 'unreferenced function blobs removed');
 }
 
 /** Values that have expired are gone for readers at once; here they leave the disk. Sandboxes that no function has end. */
@@ -127,7 +127,7 @@ async function sweepUntilStop(context: FunctionsContext): Promise<void> {
     try {
       await endStrays();
     } catch (err) {
-      logger.debug({ err }, 'sandboxes of no function could not be looked for');
+      logger.debug({ err }, 'search for unreferenced function sandboxes failed');
     }
     try {
       for (const blobKey of await records.kv.removeExpired(clock.now(), sweepBatch)) await blobs.delete(blobKey);

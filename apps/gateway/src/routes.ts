@@ -106,7 +106,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
       // The traffic token of its sandbox keeps strangers from its other ports; this one is for everybody.
       else forwardToSandbox(exchange, { ...common, route: { ...route, trafficAccessToken: undefined }, port, path });
     } catch (error) {
-      logger.debug({ function: name, err: error }, 'a function could not be reached');
+      logger.debug({ function: name, err: error }, 'function could not be reached');
       sendEdgeError(exchange, functionFault(name, error));
     }
   };
@@ -134,7 +134,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
       route(exchange);
     } catch (error) {
       // A fault of ours must cost this request only, not the process.
-      logger.error({ err: error }, 'a request could not be routed');
+      logger.error({ err: error }, 'request could not be routed');
       sendEdgeError(exchange, internalFault);
     }
   };

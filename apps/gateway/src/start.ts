@@ -56,7 +56,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   cleanup.defer(() => plain.stop());
 
   for (const exposure of await findExposures(config, (options.clock ?? systemClock).now()))
-    logger.warn({ exposure }, 'clients reach the gateway in a way that is not safe');
+    logger.warn({ exposure }, 'clients can reach the gateway in an unsafe way');
   const owned = cleanup.move();
   logger.info({ host: config.host, port: plain.port, tlsPort: tls?.port, domain: config.domain }, 'gateway is up');
   return {

@@ -12,7 +12,7 @@ export function createBackground(stopping: AbortSignal, logger: Logger): Backgro
     start(work) {
       const run = work(stopping)
         .catch((err: unknown) => {
-          logger.error({ err }, 'work in the background failed');
+          logger.error({ err }, 'background work failed');
         })
         .finally(() => {
           underWay.delete(run);

@@ -183,7 +183,7 @@ async function openDependencies(
 
 async function dropDamagedCheckpoints({ host, clock }: OperationContext): Promise<void> {
   const dropped = await host.states.dropDamaged(clock.now() - host.config.damagedStateHours * 3_600_000);
-  if (dropped.length > 0) host.logger.info({ stateIds: dropped }, 'damaged states removed');
+  if (dropped.length > 0) host.logger.info({ stateIds: dropped }, 'damaged checkpoints removed');
 }
 
 interface Operations {

@@ -36,7 +36,7 @@ export function createLogger(options: {
   const { file, limits = { maxBytes: 0, keptFiles: 1 } } = options;
   const logFile = file === undefined ? borrowLogFile(process.stderr.fd) : openLogFile(file, limits);
   const destination = createLogDestination(logFile, (lines) => {
-    logger.warn({ lines }, 'log lines were lost: the log could not be written');
+    logger.warn({ lines }, 'log lines were lost because the log could not be written');
   });
   const logger = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   return Object.assign(logger, {

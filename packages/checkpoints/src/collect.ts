@@ -51,7 +51,10 @@ async function findLayers(shelves: Shelves, stateId: string): Promise<readonly s
   } catch (error) {
     if (!(error instanceof SoulBoxError)) throw error;
     if (!(await shelves.store.list()).includes(stateId)) return [];
-    shelves.logger.warn({ stateId, err: error }, 'a kept state cannot be read: no layer is removed until it is');
+    shelves.logger.warn(
+      { stateId, err: error },
+      'a checkpoint is unreadable; no layer is removed until it can be read',
+    );
     return 'unreadable';
   }
 }

@@ -64,7 +64,7 @@ async function sweep(paths: StorePaths, logger: Logger): Promise<void> {
   for (const folder of [paths.states, paths.layers]) {
     for (const name of (await readdir(folder)).filter(isLeftover)) {
       await removeTree(join(folder, name));
-      logger.info({ name }, 'removed what was left of an unfinished state or layer');
+      logger.info({ name }, 'removed remains of an unfinished checkpoint or layer');
     }
   }
 }

@@ -72,7 +72,7 @@ export async function warnOfForeignDrop(plan: AddressPlan, logger: Logger): Prom
     if (chain?.hook !== 'forward' || chain.policy !== 'drop' || chain.table === plan.table) continue;
     logger.warn(
       { table: chain.table, chain: chain.name, interfaces: `${plan.interfacePrefix}*` },
-      'another firewall drops forwarded packets; sandboxes have no internet until it lets their interfaces through',
+      'another firewall drops forwarded packets; sandboxes have no internet access until it accepts their interfaces',
     );
   }
 }

@@ -194,7 +194,7 @@ async function writeRuleset(plan: AddressPlan, ruleset: string, logger: Logger):
     await writeOnce([remove, ruleset, ...policies].join(''));
     logger.warn(
       { err: error, closed: policies.length },
-      'the packet filter was made anew; running sandboxes are closed',
+      'packet filter was recreated; running sandboxes have no network until their policy is set again',
     );
   }
 }

@@ -38,7 +38,7 @@ export async function openUdpRefusals(options: {
         slots.delete(slot);
         // The sandbox may have ended in this very moment.
         if (!hasInterface(slot)) return;
-        logger.warn({ err: error, slot }, 'UDP packets that a policy forbids are dropped without an answer');
+        logger.warn({ err: error, slot }, 'UDP packets that a policy forbids are dropped without a response');
       }
     },
     async clear(slot) {
@@ -97,7 +97,7 @@ async function canRefuse(plan: AddressPlan, logger: Logger): Promise<boolean> {
     if (!(error instanceof CommandError)) throw error;
     logger.warn(
       { err: error },
-      'UDP packets that a policy forbids are dropped without an answer: no NFT_REJECT_NETDEV',
+      'UDP packets that a policy forbids are dropped without a response: no NFT_REJECT_NETDEV',
     );
     return false;
   }

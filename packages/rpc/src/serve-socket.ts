@@ -81,7 +81,7 @@ function createDoor(door: Door, sessions: Set<ServerHttp2Session>, logger: Logge
 function refuse(socket: Socket, peer: Peer | undefined, logger: Logger): void {
   socket.on('error', () => undefined);
   socket.destroy();
-  logger.warn({ peer }, 'connection of a stranger refused');
+  logger.warn({ peer }, 'connection of an unauthorized process refused');
 }
 
 async function listen(server: Server, path: string, mode: number): Promise<void> {

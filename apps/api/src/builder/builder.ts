@@ -32,7 +32,7 @@ export function createBuilder(parts: BuilderParts, stopping: AbortSignal): Build
       if (needs(buildId) || (await records.builds.isTagged(buildId))) return;
       await callRunner((options) => runner.deleteSnapshot({ snapshotId: runnerIdOf(buildId) }, options));
     } catch (thrown) {
-      logger.warn({ buildId, err: thrown }, 'the snapshot of a build could not be deleted yet');
+      logger.warn({ buildId, err: thrown }, 'snapshot of a build could not be deleted yet');
     }
   };
 
@@ -57,7 +57,7 @@ export function createBuilder(parts: BuilderParts, stopping: AbortSignal): Build
     try {
       left = await settle(job, cancelled);
     } catch (thrown) {
-      logger.error({ buildId: job.buildId, err: thrown }, 'the outcome of a build could not be written');
+      logger.error({ buildId: job.buildId, err: thrown }, 'result of a build could not be recorded');
     }
     underway.delete(job.buildId);
     for (const buildId of left) await forget(buildId);

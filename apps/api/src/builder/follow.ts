@@ -54,7 +54,7 @@ export async function followBuild(parts: BuilderParts, job: BuildJob, ends: Ends
     if (ends.cancelled.aborted) return failed('The build was canceled.');
     if (ends.stopping.aborted) return failed(stoppedReason.message);
     const error = errorFromConnect(thrown);
-    parts.logger.error({ buildId, err: error }, 'a build was interrupted');
+    parts.logger.error({ buildId, err: error }, 'build was interrupted');
     return failed(errorForCaller(error).message);
   }
 }
@@ -74,7 +74,7 @@ async function followOnce(
     else if (event.case === 'failed') {
       const { reason, message, step } = event.value;
       if (reason === fullReason) return 'full';
-      if (reason === 'internal') logger.error({ buildId, step }, 'the runner failed to build');
+      if (reason === 'internal') logger.error({ buildId, step }, 'runner failed to build');
       return failed(message, stepFrom(step));
     }
   }

@@ -13,5 +13,5 @@ afterEach(() => api[Symbol.asyncDispose]());
 it('a key whose use cannot be noted is good all the same, and the log tells', async () => {
   api.records.apiKeys.touch = () => Promise.reject(new SoulBoxError('disk_full', 'no room'));
   expect((await api.ask('GET', '/v2/sandboxes')).status).toBe(200);
-  expect(await api.readLog()).toContain('use of an API key not noted');
+  expect(await api.readLog()).toContain('use of an API key could not be recorded');
 });

@@ -17,7 +17,7 @@ export function createKeyUse(records: Records, clock: Clock, logger: Logger): Ke
       try {
         await records.apiKeys.touch(key.id, now);
       } catch (err) {
-        logger.warn({ keyId: key.id, err }, 'use of an API key not noted');
+        logger.warn({ keyId: key.id, err }, 'use of an API key could not be recorded');
       }
     },
   };

@@ -10,6 +10,6 @@ export async function endMissing(context: ApiContext, missing: Iterable<SandboxR
     const expired = state === 'running' && lifecycle.onTimeout === 'kill' && endAt <= now;
     const cause = expired ? 'timeout' : 'lost';
     if (await context.records.sandboxes.end(id, cause, expired ? endAt : now))
-      context.logger.warn({ sandboxId: id, cause }, 'sandbox gone from the runner');
+      context.logger.warn({ sandboxId: id, cause }, 'sandbox is no longer on the runner');
   }
 }

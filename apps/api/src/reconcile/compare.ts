@@ -16,7 +16,7 @@ export async function compareUntil(context: ApiContext, signal: AbortSignal): Pr
     try {
       await compare(context);
     } catch (thrown) {
-      if (!isStopped()) context.logger.warn({ err: thrown }, 'records could not be compared with the runner');
+      if (!isStopped()) context.logger.warn({ err: thrown }, 'records could not be compared with those of the runner');
     }
   }
 }

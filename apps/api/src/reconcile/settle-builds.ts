@@ -21,7 +21,7 @@ export async function settleBuilds(
   const present = new Set(snapshots.map(({ snapshotId }) => snapshotId).filter(isBuildSnapshot));
   for (const buildId of expected) {
     if (present.delete(runnerIdOf(buildId))) continue;
-    context.logger.warn({ buildId }, 'build gone from the runner');
+    context.logger.warn({ buildId }, 'build is no longer on the runner');
     await context.records.builds.lose(buildId, lostReason, context.clock.now());
   }
   for (const snapshotId of present) await context.builder.forget(buildIdFromRunner(snapshotId));

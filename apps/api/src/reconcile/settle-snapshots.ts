@@ -26,7 +26,7 @@ export async function settleSnapshots(context: ApiContext): Promise<void> {
       if (!known.has(snapshot.snapshotId) && !isBuildSnapshot(snapshot.snapshotId)) await adopt(context, snapshot);
     await settleBuilds(context, builds, snapshots);
   } catch (thrown) {
-    context.logger.warn({ err: thrown }, 'snapshots could not be compared with the runner');
+    context.logger.warn({ err: thrown }, 'snapshots could not be compared with those of the runner');
   }
 }
 
@@ -40,7 +40,7 @@ async function settle(context: ApiContext, row: SnapshotRecord, present: Snapsho
 }
 
 async function drop(context: ApiContext, row: SnapshotRecord): Promise<void> {
-  if (row.state === 'ready') context.logger.warn({ snapshotId: row.id }, 'snapshot gone from the runner');
+  if (row.state === 'ready') context.logger.warn({ snapshotId: row.id }, 'snapshot is no longer on the runner');
   await context.records.snapshots.remove(row.id);
 }
 

@@ -20,10 +20,10 @@ export async function takeIn(context: ApiContext, sandbox: Sandbox): Promise<voi
   if (present === undefined) return;
   if (row.cause === 'lost') {
     if (await context.records.sandboxes.takeBack(factsFromRunner(present), context.clock.now()))
-      context.logger.warn({ sandboxId, team: row.teamId }, 'sandbox that was taken for lost is back');
+      context.logger.warn({ sandboxId, team: row.teamId }, 'sandbox that was recorded as lost is back');
     return;
   }
-  context.logger.warn({ sandboxId, team: row.teamId, cause: row.cause }, 'sandbox ran on after its end; it ends now');
+  context.logger.warn({ sandboxId, team: row.teamId, cause: row.cause }, 'sandbox ran past its end; ending it now');
   await callRunner((options) => context.runner.killSandbox({ sandboxId }, options));
 }
 
@@ -43,5 +43,5 @@ export async function putSandbox(context: ApiContext, sandbox: Sandbox): Promise
   };
   await context.records.teams.create(team);
   await context.records.sandboxes.put(facts, context.clock.now());
-  context.logger.warn({ sandboxId, team: teamId }, 'sandbox of an unknown team; the team is made anew, without keys');
+  context.logger.warn({ sandboxId, team: teamId }, 'sandbox of an unknown team; the team is recreated without keys');
 }

@@ -33,7 +33,7 @@ export async function* linesOf(
     }
   } catch (thrown) {
     const error = errorFromUnknown(thrown);
-    if (error.reason === 'internal') logger.error({ err: thrown }, 'a run failed');
+    if (error.reason === 'internal') logger.error({ err: thrown }, 'run failed');
     yield line({ type: 'error', ...httpBodyFromError(errorForCaller(error)) });
   }
 }

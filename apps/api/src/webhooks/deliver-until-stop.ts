@@ -81,10 +81,10 @@ async function deliver(context: ApiContext, policy: TargetPolicy, delivery: Deli
       if (context.stopping.aborted) return;
       await afterFailure(context, delivery);
       const fault = thrown instanceof Error ? thrown.message : 'unknown';
-      context.logger.warn({ ...facts, fault }, 'webhook not delivered');
+      context.logger.warn({ ...facts, fault }, 'webhook delivery failed');
     }
   } catch (thrown) {
-    context.logger.error({ ...facts, err: thrown }, 'webhook delivery could not be noted');
+    context.logger.error({ ...facts, err: thrown }, 'webhook delivery could not be recorded');
   }
 }
 

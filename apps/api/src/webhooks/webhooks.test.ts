@@ -95,7 +95,7 @@ describe('an address of this host that looks public', () => {
     await sleep(150);
     expect((await add(target)).status).toBe(400);
     await create();
-    await until(async () => /webhook not delivered/.test(await api.readLog()));
+    await until(async () => /webhook delivery failed/.test(await api.readLog()));
     expect(received).toEqual([]);
   });
 });
@@ -221,7 +221,7 @@ describe('delivering', () => {
     await add();
     const id = await create();
     await until(() => deliveriesOf(id).length === 1);
-    await until(async () => (await api.readLog()).includes('webhook not delivered'));
+    await until(async () => (await api.readLog()).includes('webhook delivery failed'));
     for (let n = 0; n < 3; n++) await letRetryComeDue();
     await until(() => received.length === 5);
     expect(deliveriesOf(id)).toHaveLength(2);
@@ -267,7 +267,7 @@ describe('delivering', () => {
     await create();
     await until(() => received.length === 1);
     const startedAt = Date.now();
-    while (!(await api.readLog()).includes('webhook not delivered')) {
+    while (!(await api.readLog()).includes('webhook delivery failed')) {
       expect(Date.now() - startedAt).toBeLessThan(15_000);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
@@ -298,7 +298,7 @@ describe('delivering', () => {
     answer = (response) => response.writeHead(500).end();
     const id = await added();
     await create();
-    await until(async () => (await api.readLog()).includes('webhook not delivered'));
+    await until(async () => (await api.readLog()).includes('webhook delivery failed'));
     await api.ask('DELETE', `/events/webhooks/${id}`);
     await letRetryComeDue();
     await new Promise((resolve) => setTimeout(resolve, 100));

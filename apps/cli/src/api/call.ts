@@ -59,7 +59,7 @@ function unreachable(api: ApiConnection, error: unknown): SoulBoxError {
   // Node's fetch says only that it failed; why is in its cause.
   const { cause = error } = error as { cause?: unknown };
   const why = cause instanceof Error ? cause.message : String(cause);
-  return new SoulBoxError('host_not_ready', `${api.url} does not answer: ${why}`, { cause: error });
+  return new SoulBoxError('host_not_ready', `${api.url} does not respond: ${why}`, { cause: error });
 }
 
 function urlOf(api: ApiConnection, { path, query = {} }: ApiCall): URL {
@@ -78,5 +78,5 @@ function errorFrom(status: number, text: string): ApiError {
   } catch {
     // Told below.
   }
-  return new ApiError(status, `The server answered ${status} without an explanation.`);
+  return new ApiError(status, `The server returned status ${status} without an error message.`);
 }

@@ -26,7 +26,7 @@ export async function findApi(dataDirFlag: string | undefined): Promise<ApiConne
   if (local !== undefined) return local;
   throw new SoulBoxError(
     'host_not_ready',
-    `No server serves ${dataDirectory}. Start one with "soulbox up --detach", or set E2B_API_URL and E2B_API_KEY.`,
+    `No server is running for ${dataDirectory}. Start one with "soulbox up --detach", or set E2B_API_URL and E2B_API_KEY.`,
   );
 }
 
@@ -41,12 +41,12 @@ function connectionFrom(variables: Readonly<Record<string, string | undefined>>)
     const name = apiUrl === '' ? 'E2B_DOMAIN' : 'E2B_API_URL';
     throw new SoulBoxError(
       'config_invalid',
-      `${name} is set, but E2B_API_KEY is not. Set it too, unset ${name}, or name a server of this host by --data-dir.`,
+      `${name} is set, but E2B_API_KEY is not. Set it too, unset ${name}, or choose a server of this host with --data-dir.`,
     );
   }
   if (!URL.canParse(url)) {
     const name = apiUrl === '' ? 'E2B_DOMAIN' : 'E2B_API_URL';
-    throw new SoulBoxError('config_invalid', `${name} makes no URL: ${url}`);
+    throw new SoulBoxError('config_invalid', `${name} does not result in a valid URL: ${url}`);
   }
   return {
     url: url.replace(/\/+$/, ''),

@@ -56,7 +56,7 @@ export async function readProject(path: string): Promise<Project> {
   }
   throw new SoulBoxError(
     'bad_path',
-    `${path} has no entry: name it as "main" in wrangler.toml or package.json, or call it index.ts.`,
+    `${path} has no entry file. Set "main" in wrangler.toml or package.json, or name the file index.ts.`,
   );
 }
 

@@ -87,7 +87,7 @@ test.each([
   ['sandbox pause i1', 'POST /sandboxes/i1/pause', { memory: true }, 204, undefined, /^Paused i1\.\n$/],
   ['sandbox pause i1 --disk-only', 'POST /sandboxes/i1/pause', { memory: false }, 204, undefined, /^Paused/],
   ['sandbox resume i1 --timeout 9', 'POST /v2/sandboxes/i1/connect', { timeout: 9 }, 201, sandbox, /^Resumed i1\.\n$/],
-  ['sandbox resume i1', 'POST /v2/sandboxes/i1/connect', {}, 200, sandbox, /^i1 was running\.\n$/],
+  ['sandbox resume i1', 'POST /v2/sandboxes/i1/connect', {}, 200, sandbox, /^i1 was already running\.\n$/],
   [
     'sandbox fork i1 --count 2',
     'POST /sandboxes/i1/fork',
@@ -202,7 +202,7 @@ test('a copy that could not be made is an error beside the ids of the others', a
   expect({ code, stdout, stderr }).toEqual({
     code: 1,
     stdout: 'i1\n',
-    stderr: 'error: a copy could not be made: no room (503)\n',
+    stderr: 'error: a fork could not be created: no room (503)\n',
   });
 });
 
@@ -284,8 +284,11 @@ test.each([
     { status: 404, body: { code: 404, message: 'Sandbox "x" was not found.' } },
     'error: Sandbox "x" was not found. (http_404)\n',
   ],
-  [{ status: 502, body: '<html>' }, 'error: The server answered 502 without an explanation. (http_502)\n'],
-  [{ status: 500, body: { code: 500 } }, 'error: The server answered 500 without an explanation. (http_500)\n'],
+  [{ status: 502, body: '<html>' }, 'error: The server returned status 502 without an error message. (http_502)\n'],
+  [
+    { status: 500, body: { code: 500 } },
+    'error: The server returned status 500 without an error message. (http_500)\n',
+  ],
 ])('the refusal %j is one clear line', async (answer, line) => {
   await using api = await startScriptedApi([answer]);
   const result = await runCli(['sandbox', 'pause', 'x'], api.environment);
@@ -297,15 +300,15 @@ test('a server that is not there, or a URL that is none, is one clear line', asy
   await api[Symbol.asyncDispose]();
   const gone = await runCli(['sandbox', 'list'], api.environment);
   expect(gone.code).toBe(1);
-  expect(gone.stderr).toMatch(/^error: http:\/\/127\.0\.0\.1:\d+ does not answer: .*ECONNREFUSED.*\n$/);
+  expect(gone.stderr).toMatch(/^error: http:\/\/127\.0\.0\.1:\d+ does not respond: .*ECONNREFUSED.*\n$/);
   const none = await runCli(['sandbox', 'list'], { ...api.environment, E2B_API_URL: 'not a url' });
-  expect(none).toMatchObject({ code: 1, stderr: 'error: E2B_API_URL makes no URL: not a url (config_invalid)\n' });
+  expect(none).toMatchObject({ code: 1, stderr: 'error: E2B_API_URL does not result in a valid URL: not a url (config_invalid)\n' });
 });
 
 test('--data-dir wins over the variables', async () => {
   await using api = await startScriptedApi([]);
   const { code, stderr } = await runCli(['sandbox', 'list', '--data-dir', '/nowhere/at/all'], api.environment);
   expect(code).toBe(1);
-  expect(stderr).toContain('No server serves /nowhere/at/all');
+  expect(stderr).toContain('No server is running for /nowhere/at/all');
   expect(api.seen).toEqual([]);
 });

@@ -40,7 +40,7 @@ export const program = defineCommand({
       },
     }),
     backup: defineCommand({
-      meta: { name: 'backup', description: 'Everything of a server: create a backup, restore one' },
+      meta: { name: 'backup', description: 'Backups of a server: create, restore' },
       subCommands: {
         create: async () => (await import('../commands/backup/create.ts')).createBackup,
         restore: async () => (await import('../commands/backup/restore.ts')).restoreBackup,
@@ -49,7 +49,7 @@ export const program = defineCommand({
     damaged: defineCommand({
       meta: {
         name: 'damaged',
-        description: 'Saved memories that turned out damaged, kept for inspection: list, delete',
+        description: 'Damaged checkpoints that are kept for inspection: list, delete',
       },
       subCommands: {
         list: async () => (await import('../commands/damaged/list.ts')).listDamaged,
@@ -69,7 +69,7 @@ export const program = defineCommand({
     }),
     events: async () => (await import('../commands/events/events.ts')).events,
     webhook: defineCommand({
-      meta: { name: 'webhook', description: 'Deliveries of events to a URL: create, list, delete' },
+      meta: { name: 'webhook', description: 'Webhooks, which deliver events to a URL: create, list, delete' },
       subCommands: {
         create: async () => (await import('../commands/webhook/create.ts')).createWebhook,
         list: async () => (await import('../commands/webhook/list.ts')).listWebhooks,
@@ -77,7 +77,7 @@ export const program = defineCommand({
       },
     }),
     team: defineCommand({
-      meta: { name: 'team', description: 'Teams, each with keys and sandboxes of its own: create, list, delete' },
+      meta: { name: 'team', description: 'Teams, each with its own keys and sandboxes: create, list, delete' },
       subCommands: {
         create: async () => (await import('../commands/team/create.ts')).createTeam,
         list: async () => (await import('../commands/team/list.ts')).listTeams,

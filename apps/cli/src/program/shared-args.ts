@@ -12,7 +12,7 @@ export const jsonArg = { type: 'boolean', description: 'Print JSON' } as const;
 /** For the commands that ask the API. */
 export const apiDataDirArg = {
   ...dataDirArg,
-  description: 'Ask the server of this folder (default: E2B_API_URL with E2B_API_KEY, else /var/lib/soulbox)',
+  description: 'Use the server of this folder (default: E2B_API_URL with E2B_API_KEY, or /var/lib/soulbox)',
 } as const;
 
 export const teamArg = {
@@ -37,7 +37,11 @@ export const timeoutArg = {
   valueHint: 'SECONDS',
 } as const;
 
-export const countArg = { type: 'string', description: 'How many, 1 to 100 (default 1)', valueHint: 'N' } as const;
+export const countArg = {
+  type: 'string',
+  description: 'Number of sandboxes, 1 to 100 (default 1)',
+  valueHint: 'N',
+} as const;
 
 /** A whole number from a flag; undefined when the flag was not given. Throws UsageError. */
 export function parseNumberFlag(name: string, text: string | undefined, min: number, max: number): number | undefined {

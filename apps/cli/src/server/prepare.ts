@@ -13,9 +13,9 @@ async function offerLauncher(): Promise<void> {
   if (form !== 'clone') return;
   const state = await installLauncher(root);
   if (state === 'installed') console.error(`Installed ${launcherPath}.`);
-  if (state === 'foreign') console.error(`Warning: ${launcherPath} is not SoulBox's and was left alone.`);
+  if (state === 'foreign') console.error(`Warning: ${launcherPath} does not belong to SoulBox and was not changed.`);
   if (state === 'other-clone')
-    console.error(`Warning: ${launcherPath} runs another clone of SoulBox and was left alone.`);
+    console.error(`Warning: ${launcherPath} runs another clone of SoulBox and was not changed.`);
 }
 
 /** Prepares the host and makes the base template if there is none. Takes 0.1 s when nothing is to be done. */

@@ -44,7 +44,7 @@ export async function startDetached(
   const tail = await readTail(printFile);
   throw new SoulBoxError(
     'host_not_ready',
-    `The server did not start (${why}); its log is ${logFile}. It said:\n${tail}`,
+    `The server did not start (${why}). Its log is ${logFile}. Its output:\n${tail}`,
   );
 }
 

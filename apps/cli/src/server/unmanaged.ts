@@ -14,10 +14,10 @@ export function describeUnmanaged(sandboxes: readonly UnmanagedSandbox[]): strin
     ...(tenants.length > 0 ? [`${tenants.length} ${tenants.length === 1 ? 'sandbox' : 'sandboxes'} (${named})`] : []),
     ...(spares > 0 ? [`${spares} ${spares === 1 ? 'spare' : 'spares'}`] : []),
   ].join(' and ');
-  return `${who} still run without their server, which is gone: nobody ends them at their timeouts`;
+  return `${who} still run, but their server is dead: their timeouts are not enforced`;
 }
 
-export const unmanagedFix = '"soulbox up" takes them over, "soulbox down --end-sandboxes" ends them';
+export const unmanagedFix = '"soulbox up" adopts them, "soulbox down --end-sandboxes" ends them';
 
 /**
  * Ends them as a server does: one takes them over, on ports that nobody knows, and stops. So steps that were under way are

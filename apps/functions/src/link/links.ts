@@ -35,7 +35,7 @@ export function createLinks(router: SandboxRouter, logger: Logger, onBroken: (sa
     try {
       connection = await router.dial(sandboxId, functionPorts.link);
     } catch (err) {
-      logger.debug({ sandboxId, err }, "a function's sandbox could not be linked");
+      logger.debug({ sandboxId, err }, 'sandbox of a function could not be linked');
       return false;
     }
     const server = createServer({

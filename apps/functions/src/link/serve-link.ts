@@ -37,7 +37,7 @@ export function createLinkHandler(
     response.on('error', () => undefined);
     handle(request, response).catch((thrown: unknown) => {
       const error = errorFromUnknown(thrown);
-      if (error.reason === 'internal') context.logger.error({ sandboxId, err: thrown }, 'a call over a link failed');
+      if (error.reason === 'internal') context.logger.error({ sandboxId, err: thrown }, 'call over a link failed');
       if (response.headersSent || response.destroyed) response.stream.close();
       else response.writeHead(httpStatusFromError(error), { 'content-type': 'text/plain' }).end(error.message);
     });

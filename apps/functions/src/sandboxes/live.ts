@@ -116,7 +116,7 @@ async function link(context: FunctionsContext, live: Live): Promise<void> {
   } catch (err) {
     // The request itself meets the same fault and tells its client.
     live.isLost = err instanceof SoulBoxError && lostReasons.has(err.reason);
-    logger.debug({ sandboxId, err }, "a function's sandbox could not be woken");
+    logger.debug({ sandboxId, err }, 'sandbox of a function could not be resumed');
   }
 }
 

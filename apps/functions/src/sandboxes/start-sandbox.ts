@@ -179,7 +179,7 @@ export async function killSandbox({ runner, logger }: FunctionsContext, sandboxI
   try {
     await runner.killSandbox({ sandboxId });
   } catch (err) {
-    logger.warn({ sandboxId, err }, "a function's sandbox could not be ended");
+    logger.warn({ sandboxId, err }, 'sandbox of a function could not be ended');
   }
 }
 

@@ -50,7 +50,7 @@ export function forwardToApi(exchange: Exchange, options: ApiForward): void {
     holding: options.unread.open(exchange, callers[0]),
     isOurs: true,
     onFailure: (error: Error) => {
-      options.logger.warn({ err: error }, 'the API did not answer');
+      options.logger.warn({ err: error }, 'API did not respond');
       const away = isNodeError(error) && (error.code === 'ECONNREFUSED' || error.code === 'ENOENT');
       sendEdgeError(
         exchange,

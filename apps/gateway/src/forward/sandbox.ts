@@ -153,7 +153,7 @@ function answerFailure(
 ): void {
   const { port, logger } = forward;
   const { sandboxId } = forward.route;
-  logger.debug({ sandboxId, port, err: error }, 'no answer from the sandbox');
+  logger.debug({ sandboxId, port, err: error }, 'sandbox did not respond');
   const reason = error instanceof SoulBoxError ? error.reason : undefined;
   if (connections.gone || reason === 'sandbox_not_found') answerGone(exchange, forward);
   else if (reason === 'port_closed') sendEdgeError(exchange, portNotOpen(sandboxId, port));

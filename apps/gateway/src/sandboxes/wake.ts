@@ -19,7 +19,7 @@ export async function wakeSandbox(
   const woken = router[options.how](sandboxId).then(
     () => undefined,
     (error: unknown) => {
-      options.logger.warn({ sandboxId, err: error }, 'a request could not wake the sandbox');
+      options.logger.warn({ sandboxId, err: error }, 'request could not resume the sandbox');
       return wakeFailed(sandboxId, error);
     },
   );

@@ -26,7 +26,7 @@ export function startRenewal(options: {
   const tellExpiry = ({ certPem, caFile }: Certificate): void => {
     const isOwn = caFile !== undefined;
     const exposure = isOwn ? undefined : judgeExpiry(new X509Certificate(certPem), options.clock.now());
-    if (exposure !== undefined) options.logger.warn({ exposure }, 'the certificate is not renewed in time');
+    if (exposure !== undefined) options.logger.warn({ exposure }, 'certificate was not renewed in time');
   };
   const check = async (): Promise<void> => {
     try {
@@ -37,7 +37,7 @@ export function startRenewal(options: {
       current = next;
       options.logger.info({}, 'a new certificate is in use');
     } catch (error) {
-      options.logger.error({ err: error }, 'the certificate could not be renewed; the old one stays in use');
+      options.logger.error({ err: error }, 'certificate could not be renewed; the old one stays in use');
     }
   };
   const timer = setInterval(() => void check(), checkIntervalMs);

@@ -38,7 +38,7 @@ export async function finishBuild(context: BuildContext, options: FinishOptions)
   const made = await makeResult(context, options);
   const snapshot = await writeSnapshot(context, options, made);
   await builds.cache.write(key, made).catch((err: unknown) => {
-    host.logger.warn({ buildId: options.spec.buildId, err }, 'result of a build not cached');
+    host.logger.warn({ buildId: options.spec.buildId, err }, 'result of a build could not be cached');
   });
   return snapshot;
 }

@@ -119,7 +119,7 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
       disk.allow(growthBytes);
     } catch (err) {
       // It was unmounted this moment; the next look notices.
-      logger.debug({ sandboxId: disk.sandboxId, err }, 'growth of a disk not set');
+      logger.debug({ sandboxId: disk.sandboxId, err }, 'growth limit of a disk could not be set');
     }
   };
 

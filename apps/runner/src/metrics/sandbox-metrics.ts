@@ -60,7 +60,7 @@ export function createSandboxMetrics(options: {
       observe(record.sandboxId, { ...usageFrom(sample), idleCpus: live.driver.idleCpus });
     } catch (err) {
       // A sandbox that ends just now has no figures any more.
-      logger.debug({ sandboxId: record.sandboxId, err }, 'sandbox not sampled');
+      logger.debug({ sandboxId: record.sandboxId, err }, 'metrics of a sandbox could not be read');
     } finally {
       series.busy = false;
     }

@@ -43,7 +43,7 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
   context.cutOff(sandboxId);
   const isRecorded = await isDone(recorded, (err) => {
     // An end must work on a full disk too. With processes and record removed, the next server finds nothing to take over.
-    host.logger.error({ sandboxId, cause, err }, 'end of a sandbox not recorded before it');
+    host.logger.error({ sandboxId, cause, err }, 'end of a sandbox could not be recorded in advance');
   });
   if (isRecorded) tell();
   try {
@@ -52,7 +52,7 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
     host.logger.info({ sandboxId, cause, durationMs: Math.round(performance.now() - startedAt) }, 'sandbox ended');
   } catch (err) {
     // In memory, and where it could be written on the disk too, it is `ending`: the deadline loop or the next start tries again.
-    host.logger.error({ sandboxId, cause, err }, 'sandbox not wholly removed');
+    host.logger.error({ sandboxId, cause, err }, 'sandbox could not be removed completely');
   }
   if (!isRecorded) tell();
   return true;
@@ -93,7 +93,7 @@ export async function retryEndings(context: EndContext): Promise<void> {
     try {
       await removeWholly(context, sandbox);
     } catch (err) {
-      context.host.logger.error({ sandboxId, err }, 'sandbox still not removed');
+      context.host.logger.error({ sandboxId, err }, 'sandbox could still not be removed');
     }
   }
 }

@@ -130,7 +130,7 @@ async function ready(options: RefillOptions, sandbox: LiveSandbox, blueprint: Bl
 
 function discard(options: RefillOptions, sandbox: LiveSandbox): void {
   options.discard(sandbox).catch((err: unknown) => {
-    options.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'spare not removed');
+    options.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'spare could not be removed');
   });
 }
 

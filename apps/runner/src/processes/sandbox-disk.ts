@@ -23,7 +23,10 @@ export async function digestKeptDisk(host: SandboxHost, record: SandboxRecord): 
   try {
     return await host.states.digestDisk(pathOf(host, record));
   } catch (err) {
-    host.logger.error({ sandboxId: record.sandboxId, err }, 'disk of a paused sandbox not digested');
+    host.logger.error(
+      { sandboxId: record.sandboxId, err },
+      'digests of the disk of a paused sandbox could not be computed',
+    );
     return undefined;
   }
 }

@@ -32,7 +32,7 @@ async function saveMemory(context: SaveContext, sandbox: RunningSandbox, directo
   try {
     await driver.checkpoint(instance, directory);
   } catch (err) {
-    context.host.logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox not saved');
+    context.host.logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox could not be saved');
     throw err;
   }
 }

@@ -12,7 +12,7 @@ export function keepAllWhileUnreadable(
   const keepsAll = async (): Promise<boolean> => {
     const aside = await Promise.all(stores.map(async (store) => await store.hasSetAside()));
     if (!aside.includes(true)) return false;
-    logger.warn({}, 'no state is removed while a record cannot be read ("soulbox doctor" says which)');
+    logger.warn({}, 'no checkpoint is removed while a record is unreadable ("soulbox doctor" names it)');
     return true;
   };
   return {

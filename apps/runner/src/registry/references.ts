@@ -44,9 +44,9 @@ export function createReferences(
       const { removedStates, removedLayers } = await states.collect(() => findNeeded());
       for (const stateId of removedStates) lastUses.delete(stateId);
       const removed = removedStates.length + removedLayers.length;
-      if (removed > 0) logger.info({ removedStates, removedLayers }, 'states and layers collected');
+      if (removed > 0) logger.info({ removedStates, removedLayers }, 'checkpoints and layers garbage-collected');
     } catch (err) {
-      logger.error({ err }, 'states and layers not collected');
+      logger.error({ err }, 'garbage collection of checkpoints and layers failed');
     }
   });
 
@@ -70,16 +70,16 @@ export function createReferences(
         await states.remove(stateId);
         lastUses.delete(stateId);
       } catch (err) {
-        logger.error({ stateId, err }, 'state not removed');
+        logger.error({ stateId, err }, 'checkpoint could not be removed');
       }
     },
     async setAside({ sandboxId, templateId, pagesFrom }, foundAtMs) {
       if (pagesFrom === '' || findNeeded(sandboxId).states.has(pagesFrom)) return;
       try {
         await states.setAside(pagesFrom, { sandboxId, templateId, foundAtMs });
-        logger.warn({ sandboxId, stateId: pagesFrom }, 'damaged state kept for inspection');
+        logger.warn({ sandboxId, stateId: pagesFrom }, 'damaged checkpoint kept for inspection');
       } catch (err) {
-        logger.error({ sandboxId, stateId: pagesFrom, err }, 'damaged state not kept');
+        logger.error({ sandboxId, stateId: pagesFrom, err }, 'damaged checkpoint could not be kept');
       }
     },
     collect,

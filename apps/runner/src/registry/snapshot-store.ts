@@ -70,7 +70,7 @@ export async function openSnapshotStore(directory: string, logger: Logger): Prom
     else
       logger.error(
         { file: name, folder: await setAside(directory, [name]) },
-        'snapshot cannot be read: it is set aside',
+        'snapshot is unreadable; it is set aside',
       );
   }
   return {

@@ -83,11 +83,11 @@ export async function openDependencyCache(options: DependencyCacheOptions): Prom
         );
         if (found === undefined) return false;
         if (await unpack(blobs, found, session, folder, signal)) return true;
-        logger.warn({ blobKey: found.blobKey }, 'kept dependencies were damaged and are removed');
+        logger.warn({ blobKey: found.blobKey }, 'cached dependencies were damaged and are removed');
         await blobs.delete(found.blobKey);
       } catch (error) {
         if (signal.aborted) throw error;
-        logger.warn({ err: error }, 'kept dependencies could not be used');
+        logger.warn({ err: error }, 'cached dependencies could not be used');
       }
       return false;
     },
@@ -104,7 +104,7 @@ export async function openDependencyCache(options: DependencyCacheOptions): Prom
         await trim(team);
       } catch (error) {
         if (signal.aborted) throw error;
-        logger.warn({ err: error }, 'dependencies could not be kept');
+        logger.warn({ err: error }, 'dependencies could not be cached');
       } finally {
         await rm(path, { force: true });
       }

@@ -68,7 +68,7 @@ export function createTemplateMaker(options: MakerOptions): TemplateMaker {
           }),
         );
       } catch (err) {
-        logger.error({ template: recipe.name, step: making.step, err }, 'template not made');
+        logger.error({ template: recipe.name, step: making.step, err }, 'template could not be created');
         reject(err);
       } finally {
         underway.delete(recipe.name);

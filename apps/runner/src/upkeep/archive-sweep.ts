@@ -34,13 +34,13 @@ export function createArchiveSweep(context: ArchiveSweepContext, afterMs: number
       const { sizeBytes, isPacked } = state;
       context.host.logger.info(
         { stateId, sizeBytes, isPacked, durationMs: context.clock.now() - startedAtMs },
-        'state archived',
+        'checkpoint archived',
       );
     } catch (err) {
       if (isDiskFull(err)) return false;
       // Not again in the life of this server. Its next use reports what is wrong with it.
       done.set(stateId, Infinity);
-      context.host.logger.error({ stateId, err }, 'state not archived');
+      context.host.logger.error({ stateId, err }, 'checkpoint could not be archived');
     }
     return true;
   };

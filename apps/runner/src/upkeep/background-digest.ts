@@ -30,7 +30,8 @@ export function createBackgroundDigest(context: DigestContext): BackgroundDigest
   /** Without its digests a disk that was written to cannot be told from one that was only touched. Nothing else is lost. */
   const digest = async ({ record, disk }: Undigested, isWanted: () => boolean): Promise<void> => {
     await digestAtLeisure(host, record, disk, isWanted).catch((err: unknown) => {
-      if (isWanted()) host.logger.warn({ sandboxId: record.sandboxId, err }, 'disk of a paused sandbox not read');
+      if (isWanted())
+        host.logger.warn({ sandboxId: record.sandboxId, err }, 'disk of a paused sandbox could not be read');
     });
   };
 

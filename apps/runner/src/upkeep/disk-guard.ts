@@ -44,7 +44,7 @@ export function startDiskGuard(context: BrakeContext, dataDirectory: string): As
     } catch (err) {
       if (performance.now() - complainedAtMs < complainEveryMs) return;
       complainedAtMs = performance.now();
-      host.logger.error({ err }, 'disks not inspected');
+      host.logger.error({ err }, 'disks could not be inspected');
     }
   };
 

@@ -40,7 +40,7 @@ export function createOnDeadline(
       await pauseSandbox(context, sandboxId, { keepMemory: pauseMemory, durability, cause });
       failures.delete(sandboxId);
     } catch (err) {
-      context.host.logger.error({ sandboxId, cause, err }, 'sandbox not paused, it runs on');
+      context.host.logger.error({ sandboxId, cause, err }, 'sandbox could not be paused; it continues to run');
       const [still] = context.table.running().filter(({ record }) => record.sandboxId === sandboxId);
       if (still !== undefined) await lengthen(still);
       else failures.delete(sandboxId);

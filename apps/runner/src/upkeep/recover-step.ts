@@ -95,7 +95,7 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
     } catch (err) {
       // Its tenant believes that it is paused. If it ran, it could reach its deadline. It stays frozen until there is room.
       if (isDiskFull(err)) throw err;
-      context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'promised pause not completed');
+      context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'promised pause could not be completed');
     }
   }
   await thawSandbox(context, sandbox, interruption(context));
@@ -171,7 +171,7 @@ async function confirms(context: OperationContext, sandbox: TenantSandbox, live:
     else await confirmResumed(context, sandbox, live, false);
     return true;
   } catch (err) {
-    context.host.logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'half-resumed sandbox does not answer');
+    context.host.logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'partly resumed sandbox does not respond');
     return false;
   }
 }
@@ -185,7 +185,7 @@ async function findCheckpoint({ host }: OperationContext, stateId = ''): Promise
   try {
     return stateId === '' ? undefined : await host.states.find(stateId);
   } catch (err) {
-    host.logger.error({ stateId, err }, 'state of an interrupted step cannot be used');
+    host.logger.error({ stateId, err }, 'checkpoint of an interrupted step cannot be used');
     return undefined;
   }
 }

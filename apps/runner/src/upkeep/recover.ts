@@ -102,11 +102,14 @@ async function takeOver(context: OperationContext, sandbox: TenantSandbox): Prom
   if (sandbox.live !== undefined) await host.network.setPolicy(slot, tenant.network);
   const isKept = await tryRecoverStep(context, sandbox);
   if (isRunning(sandbox) && sandbox.record.waitsForRoom) await keepStopped(sandbox);
-  if (isKept) host.logger.info({ sandboxId, from: state, to: sandbox.record.state }, 'sandbox taken over');
+  if (isKept) host.logger.info({ sandboxId, from: state, to: sandbox.record.state }, 'sandbox adopted');
   else {
     sandbox.live?.namespace.close();
     table.delete(sandboxId);
-    host.logger.error({ sandboxId, from: state }, 'sandbox lost: its processes are gone and no state of it was sealed');
+    host.logger.error(
+      { sandboxId, from: state },
+      'sandbox lost: its processes are gone and it has no complete checkpoint',
+    );
   }
   return isKept;
 }
@@ -116,7 +119,7 @@ async function tryRecoverStep(context: OperationContext, sandbox: TenantSandbox)
   try {
     return await recoverStep(context, sandbox);
   } catch (err) {
-    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox not recovered yet');
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox could not be recovered yet');
     return true;
   }
 }
@@ -145,7 +148,7 @@ async function putBack(
 async function setAside(host: SandboxHost, sandboxId: string): Promise<void> {
   for (const driver of host.drivers.values()) await driver.suspend(sandboxId, host.store.directoryOf(sandboxId));
   const folder = await host.store.setAside(sandboxId);
-  host.logger.error({ sandboxId, folder }, 'the record of a sandbox cannot be read: it is set aside with its disk');
+  host.logger.error({ sandboxId, folder }, 'record of a sandbox is unreadable; it is set aside with its disk');
 }
 
 /** Folders without a record, and traces in the kernel without a folder. */
@@ -154,7 +157,7 @@ async function removeStrays({ host, table }: OperationContext, strays: readonly 
   for (const driver of host.drivers.values()) {
     const unknown = [...strays, ...(await driver.listTraces())].filter((id) => table.find(id) === undefined);
     for (const sandboxId of new Set(unknown)) {
-      host.logger.warn({ sandboxId, driver: driver.name }, 'removing what a stray sandbox left');
+      host.logger.warn({ sandboxId, driver: driver.name }, 'removing remains of a stray sandbox');
       await driver.destroy(sandboxId, host.store.directoryOf(sandboxId));
       await host.store.remove(sandboxId);
       removed.add(sandboxId);

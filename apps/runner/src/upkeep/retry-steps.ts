@@ -28,7 +28,7 @@ export async function retrySteps(
       });
       if (!isKept) await end(sandboxId, 'lost');
     } catch (err) {
-      host.logger.error({ sandboxId, err }, 'sandbox still not recovered');
+      host.logger.error({ sandboxId, err }, 'sandbox could still not be recovered');
     }
   }
 }

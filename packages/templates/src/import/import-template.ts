@@ -103,7 +103,7 @@ async function addTemplate(
   const template = await store.add({ ...request, source: source.text });
   const { templateId, sizeBytes } = template;
   if (!(await existsInRootfs(template.rootfs, '/bin/bash'))) {
-    options.logger.warn({ templateId }, 'no /bin/bash in it, with which the E2B clients run commands');
+    options.logger.warn({ templateId }, 'template has no /bin/bash, which the E2B clients need to run commands');
   }
   options.logger.info({ templateId, sizeBytes, durationMs: Date.now() - startedAt }, 'template imported');
   return template;

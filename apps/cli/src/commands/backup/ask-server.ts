@@ -32,7 +32,7 @@ export async function fillStage(
   if (answer.statusCode === 401)
     throw new SoulBoxError(
       'unauthorized',
-      'The server has another operator token: set SOULBOX_METRICS_TOKEN as it has it.',
+      'The server has a different operator token. Set SOULBOX_METRICS_TOKEN to the value that the server has.',
     );
   if (answer.statusCode !== 200)
     throw new SoulBoxError('internal', `The server refused to make a backup: ${(await text(answer)).slice(0, 1000)}`);
@@ -43,7 +43,7 @@ export async function fillStage(
     const { leftOut, ...one } = said;
     report(leftOut === undefined ? one : { ...one, leftOut });
   }
-  throw new SoulBoxError('shutting_down', 'The server ended before it had saved all.');
+  throw new SoulBoxError('shutting_down', 'The server stopped before the backup was complete.');
 }
 
 /** By the socket in the data folder, which only root can reach, past the gateway. */

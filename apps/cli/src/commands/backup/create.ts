@@ -15,10 +15,10 @@ import { fillStage } from './ask-server.ts';
 export const createBackup = defineCommand({
   meta: {
     name: 'create',
-    description: 'Save everything of a running server into a new folder; exit code 1 when something had to be left out',
+    description: 'Save everything of a running server into a new folder; exit code 1 if something was left out',
   },
   args: {
-    target: { type: 'positional', required: true, description: 'Folder for the backup: missing, or empty' },
+    target: { type: 'positional', required: true, description: 'Folder for the backup; must be missing or empty' },
     'data-dir': dataDirArg,
     json: jsonArg,
   },
@@ -28,7 +28,7 @@ export const createBackup = defineCommand({
     if ((await findServer(dataDirectory))?.state !== 'ready')
       throw new SoulBoxError(
         'host_not_ready',
-        `No server uses ${dataDirectory}. Start it with "soulbox up", or copy the folder as it is (docs/backup.md).`,
+        `No server is running for ${dataDirectory}. Start one with "soulbox up", or copy the folder (docs/backup.md).`,
       );
     const target = resolve(args.target);
     const signal = abortOnSignal();
@@ -51,6 +51,6 @@ export const createBackup = defineCommand({
 function print(target: string, { parts, sandboxCount, snapshotCount, leftOut }: Backup): void {
   const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
   const counts = `${sandboxCount} sandboxes, ${snapshotCount} snapshots and templates`;
-  console.log(`Backup in ${target}: ${counts}, ${showBytes(sizeBytes)}. It holds keys and secrets of the server.`);
+  console.log(`Backup in ${target}: ${counts}, ${showBytes(sizeBytes)}. It contains keys and secrets of the server.`);
   for (const { what, id, reason } of leftOut) console.error(`Left out: ${what} ${id}: ${reason}`);
 }

@@ -9,11 +9,14 @@ import { abortOnSignal } from './abort-on-signal.ts';
 export const restoreBackup = defineCommand({
   meta: {
     name: 'restore',
-    description: 'Make a data folder of a backup, checked; then start a server on it with `up`',
+    description: 'Verify a backup and restore it into a data folder; then start a server on it with `up`',
   },
   args: {
     source: { type: 'positional', required: true, description: 'Folder of the backup' },
-    'data-dir': { ...dataDirArg, description: 'Folder to fill: missing, or empty (default /var/lib/soulbox)' },
+    'data-dir': {
+      ...dataDirArg,
+      description: 'Folder to restore into; must be missing or empty (default /var/lib/soulbox)',
+    },
     json: jsonArg,
   },
   async run({ args }) {
@@ -31,7 +34,7 @@ export const restoreBackup = defineCommand({
     else {
       const from = new Date(backup.createdAtMs).toISOString();
       const counts = `${sandboxCount} sandboxes, all paused, ${snapshotCount} snapshots and templates`;
-      console.log(`${dataDirectory} is what the server had on ${from}: ${counts}.`);
+      console.log(`Restored ${dataDirectory} to its state of ${from}: ${counts}.`);
       for (const warning of warnings) console.error(`Warning: ${warning}`);
     }
   },

@@ -5,7 +5,7 @@ import { resolveFolders } from '../../config.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 
 export const deleteDamaged = defineCommand({
-  meta: { name: 'delete', description: 'Delete a damaged saved memory' },
+  meta: { name: 'delete', description: 'Delete a damaged checkpoint' },
   args: {
     state: { type: 'positional', required: true, description: 'Its id, as `soulbox damaged list` shows it' },
     'data-dir': dataDirArg,
@@ -14,7 +14,7 @@ export const deleteDamaged = defineCommand({
   async run({ args }) {
     const shelf = openDamagedCheckpoints(resolveFolders(args['data-dir']).dataDirectory);
     if (!(await shelf.remove(args.state)))
-      throw new SoulBoxError('file_not_found', `No damaged state ${JSON.stringify(args.state)} is kept here.`);
+      throw new SoulBoxError('file_not_found', `Damaged checkpoint ${JSON.stringify(args.state)} was not found.`);
     if (args.json === true) console.log(JSON.stringify({ stateId: args.state, deleted: true }));
     else console.log(`Deleted ${args.state}.`);
   },

@@ -6,7 +6,7 @@ import { showBytes } from '../../output/table.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 
 export const listDamaged = defineCommand({
-  meta: { name: 'list', description: 'List the saved memories that turned out damaged, oldest first' },
+  meta: { name: 'list', description: 'List damaged checkpoints, oldest first' },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
     const states = await openDamagedCheckpoints(resolveFolders(args['data-dir']).dataDirectory).list();

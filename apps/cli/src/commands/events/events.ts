@@ -13,14 +13,14 @@ const followEveryMs = 1000;
 export const events = defineCommand({
   meta: {
     name: 'events',
-    description: 'Print what happened to sandboxes, oldest first: number, time, sandbox, event, cause',
+    description: 'Print events of sandboxes, oldest first: number, time, sandbox, event, cause',
   },
   args: {
     sandbox: { type: 'positional', required: false, description: 'Only those of this sandbox' },
-    after: { type: 'string', description: 'Begin after the event of this number (default 0)', valueHint: 'N' },
-    follow: { type: 'boolean', alias: 'f', description: 'Go on with new ones until Ctrl-C' },
+    after: { type: 'string', description: 'Start after the event with this number (default 0)', valueHint: 'N' },
+    follow: { type: 'boolean', alias: 'f', description: 'Follow new events until Ctrl-C' },
     'data-dir': apiDataDirArg,
-    json: { type: 'boolean', description: 'Print one JSON object a line' },
+    json: { type: 'boolean', description: 'Print one JSON object per line' },
   },
   async run({ args }) {
     const api = await findApi(args['data-dir']);

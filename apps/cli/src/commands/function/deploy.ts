@@ -11,14 +11,21 @@ import { UsageError } from '../../program/usage-error.ts';
 import { pathOf } from './shared.ts';
 
 export const deployFunction = defineCommand({
-  meta: { name: 'deploy', description: 'Bundle a file or folder and serve it; the answer comes when it serves' },
+  meta: {
+    name: 'deploy',
+    description: 'Bundle a file or folder and deploy it; returns when the function serves requests',
+  },
   args: {
     path: {
       type: 'positional',
       required: true,
       description: 'File, or folder with wrangler.toml, package.json or index.ts',
     },
-    name: { type: 'string', description: "Name (default: that of the folder's configuration)", valueHint: 'NAME' },
+    name: {
+      type: 'string',
+      description: 'Name (default: the name in the configuration of the folder)',
+      valueHint: 'NAME',
+    },
     kind: {
       type: 'string',
       description: 'Cloudflare Workers module (default) or Vercel Edge function',
@@ -26,23 +33,35 @@ export const deployFunction = defineCommand({
     },
     env: {
       type: 'string',
-      description: 'A variable; may be repeated, and replaces those of before',
+      description: 'A variable; may be repeated, and replaces all previous variables',
       valueHint: 'NAME=VALUE',
     },
     secret: {
       type: 'string',
-      description: 'A variable of this shell to be kept secret; may be repeated',
+      description: 'A variable of this shell to store as a secret; may be repeated',
       valueHint: 'NAME',
     },
     kv: {
       type: 'string',
-      description: 'A key-value namespace by its binding; may be repeated',
+      description: 'A binding and the key-value namespace it refers to; may be repeated',
       valueHint: 'BINDING=NAMESPACE',
     },
-    'timeout-ms': { type: 'string', description: 'Milliseconds it has to begin an answer', valueHint: 'MS' },
-    'memory-mb': { type: 'string', description: "Megabytes beyond the engine's own", valueHint: 'MB' },
-    'idle-timeout': { type: 'string', description: 'Seconds without a request until it sleeps', valueHint: 'SECONDS' },
-    'compatibility-date': { type: 'string', description: "workerd's, YYYY-MM-DD", valueHint: 'DATE' },
+    'timeout-ms': { type: 'string', description: 'Milliseconds until a response must start', valueHint: 'MS' },
+    'memory-mb': {
+      type: 'string',
+      description: 'Megabytes of memory in addition to that of the engine',
+      valueHint: 'MB',
+    },
+    'idle-timeout': {
+      type: 'string',
+      description: 'Seconds without a request until it is paused',
+      valueHint: 'SECONDS',
+    },
+    'compatibility-date': {
+      type: 'string',
+      description: 'Compatibility date of workerd, YYYY-MM-DD',
+      valueHint: 'DATE',
+    },
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
@@ -58,7 +77,7 @@ export const deployFunction = defineCommand({
     const { bundleFunction } = await import('../../bundle/bundle-function.ts');
     const project = await readProject(args.path);
     const name = args.name ?? project.name;
-    if (name === undefined) throw new UsageError('A single file has no name of its own: give one with --name.');
+    if (name === undefined) throw new UsageError('A single file has no name. Specify one with --name.');
     const wish = {
       source: await bundleFunction(project.entry, kind),
       environment: filled({ ...project.environment, ...pairsFlag(rawArgs, 'env') }),
@@ -94,7 +113,8 @@ function secretsOf(names: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     names.map((name) => {
       const value = environment[name];
-      if (value === undefined) throw new UsageError(`--secret ${name}: this shell has no variable of that name.`);
+      if (value === undefined)
+        throw new UsageError(`--secret ${name}: this shell does not have a variable with that name.`);
       return [name, value];
     }),
   );

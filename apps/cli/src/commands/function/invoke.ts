@@ -8,7 +8,10 @@ import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { functionArg, pathOf } from './shared.ts';
 
 export const invokeFunction = defineCommand({
-  meta: { name: 'invoke', description: 'Send a function one request and print its answer; fails from status 400 on' },
+  meta: {
+    name: 'invoke',
+    description: 'Send a request to a function and print the response; fails for status 400 and above',
+  },
   args: {
     function: functionArg,
     path: { type: 'positional', required: false, description: 'Path with query (default /)' },

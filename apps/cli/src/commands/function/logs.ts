@@ -9,12 +9,12 @@ import { functionArg, pathOf } from './shared.ts';
 const followEveryMs = 1000;
 
 export const functionLogs = defineCommand({
-  meta: { name: 'logs', description: 'Print what a function wrote to its console and was asked, oldest first' },
+  meta: { name: 'logs', description: 'Print the console output and the requests of a function, oldest first' },
   args: {
     function: functionArg,
-    follow: { type: 'boolean', alias: 'f', description: 'Go on with new lines until Ctrl-C' },
+    follow: { type: 'boolean', alias: 'f', description: 'Follow new lines until Ctrl-C' },
     'data-dir': apiDataDirArg,
-    json: { type: 'boolean', description: 'Print one JSON object a line' },
+    json: { type: 'boolean', description: 'Print one JSON object per line' },
   },
   async run({ args }) {
     const api = await findApi(args['data-dir']);

@@ -6,10 +6,10 @@ import { apiDataDirArg, jsonArg, parseNumberFlag } from '../../program/shared-ar
 import { functionArg, pathOf } from './shared.ts';
 
 export const rollbackFunction = defineCommand({
-  meta: { name: 'rollback', description: 'Serve an earlier version of a function' },
+  meta: { name: 'rollback', description: 'Switch a function to an earlier version' },
   args: {
     function: functionArg,
-    version: { type: 'string', description: 'Which (default: the one before the active one)', valueHint: 'N' },
+    version: { type: 'string', description: 'The version (default: the one before the active one)', valueHint: 'N' },
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
@@ -18,6 +18,6 @@ export const rollbackFunction = defineCommand({
     const api = await findApi(args['data-dir']);
     const call = { method: 'POST', path: pathOf(args.function, '/rollback'), body: { version } } as const;
     const { body } = await callApi<ApiFunction>(api, call);
-    console.log(args.json === true ? JSON.stringify(body) : `${body.name} serves version ${body.activeVersion}.`);
+    console.log(args.json === true ? JSON.stringify(body) : `${body.name} now serves version ${body.activeVersion}.`);
   },
 });

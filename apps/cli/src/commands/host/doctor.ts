@@ -16,7 +16,7 @@ import { describeUnmanaged, unmanagedFix } from '../../server/unmanaged.ts';
 export const doctor = defineCommand({
   meta: {
     name: 'doctor',
-    description: 'Check this host and say what is and is not protected; exit code 1 on a failure',
+    description: 'Check this host and print what is and is not protected; exit code 1 if a check fails',
   },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
@@ -41,8 +41,8 @@ async function tryTiers(dataDirectory: string): Promise<readonly Finding[]> {
     return await checkTiers(runtime);
   } catch (error) {
     if (!isDiskFull(error)) throw error;
-    const detail = 'could not be tried: there is no room left on the disk';
-    const fix = sameFix('free some space and run "soulbox doctor" again');
+    const detail = 'could not be checked: there is no space left on the disk';
+    const fix = sameFix('free some space, then run "soulbox doctor" again');
     return [{ id: 'isolation', title: 'Isolation', status: 'warn', detail, fix }];
   }
 }
@@ -50,7 +50,7 @@ async function tryTiers(dataDirectory: string): Promise<readonly Finding[]> {
 /** Of the server that runs, or else of the one that these settings would start. */
 async function checkExposure(dataDirectory: string): Promise<readonly Finding[]> {
   const server = await findServer(dataDirectory).catch(() => undefined);
-  const base = { id: 'exposure', title: 'Way to the server', protects: 'keys and data of clients on their way' };
+  const base = { id: 'exposure', title: 'Access to the server', protects: 'keys and data of clients in transit' };
   try {
     const warnings =
       server?.state === 'ready'
@@ -58,7 +58,7 @@ async function checkExposure(dataDirectory: string): Promise<readonly Finding[]>
         : await warnOf(loadBoxConfig(environment, { dataDirectory }));
     if (warnings.length > 0)
       return warnings.map((detail) => ({ ...base, status: 'warn', detail, fix: sameFix('see docs/operations.md') }));
-    return [{ ...base, status: 'ok', detail: 'no plain HTTP beyond this machine, no certificate near its end' }];
+    return [{ ...base, status: 'ok', detail: 'no plain HTTP beyond this machine, no certificate that expires soon' }];
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
     const fix = sameFix('correct the environment variables that the message names');

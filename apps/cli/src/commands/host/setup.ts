@@ -12,7 +12,7 @@ export const setup = defineCommand({
   },
   args: {
     'data-dir': dataDirArg,
-    install: { type: 'boolean', description: 'Install missing packages too (Debian and Ubuntu)' },
+    install: { type: 'boolean', description: 'Also install missing packages (Debian and Ubuntu)' },
     json: jsonArg,
   },
   async run({ args }) {

@@ -58,7 +58,7 @@ test('all that set-up did is undone, what stays is named, and a second time does
     echo again
     soulbox uninstall --data-dir /var/lib/box`);
   expect(output).toBe(`Done:
-  remove what instance 3 has left: /run/soulbox-3, nft table soulbox_3
+  remove the remains of instance 3: /run/soulbox-3, nft table soulbox_3
   set net.ipv4.ip_forward back from 1 to 0
   remove /usr/local/lib/soulbox
   remove /usr/local/bin/soulbox
@@ -70,7 +70,7 @@ tables${' '}
 links 0
 files /usr/local/bin /usr/local/lib /var/lib/box /var/lib/box/records.sqlite /var/lib/box/templates${' '}
 again
-Nothing of SoulBox has to be undone on this host.
+There is nothing to undo on this host.
 What stays:
   the data folder /var/lib/box (--data deletes it)
 `);
@@ -91,7 +91,7 @@ test('--data deletes the data folder, and no other', async () => {
     soulbox uninstall --data --data-dir /var/lib/soulbox-host 2>&1 || echo "refused $?"
     soulbox uninstall --data --data-dir /var/lib/box > /dev/null
     look`);
-  expect(output).toContain('/var/lib/soulbox-host is no data folder of SoulBox');
+  expect(output).toContain('/var/lib/soulbox-host is not a data folder of SoulBox');
   expect(output).toContain('refused 1\n');
   expect(output).toMatch(/files \/usr\/local\/bin \/usr\/local\/lib \n$/);
 });
@@ -113,7 +113,7 @@ test('down clears up after a server that died, and not after that of another fol
     look
     soulbox down --data-dir /var/lib/box
     look`);
-  const [before = '', after = ''] = output.split('No server uses /var/lib/box.\n');
+  const [before = '', after = ''] = output.split('No server is running for /var/lib/box.\n');
   expect(before).toContain('/run/soulbox-3/server.json');
   expect(before).toContain('table inet soulbox_3');
   expect(after).toMatch(/tables \nlinks 0\nfiles \/usr\/local/);

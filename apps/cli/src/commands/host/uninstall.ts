@@ -11,16 +11,17 @@ import { exitCodes } from '../../program/exit-codes.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 
 export const uninstall = defineCommand({
-  meta: { name: 'uninstall', description: 'Undo what set-up changed on this host, and say what stays' },
+  meta: { name: 'uninstall', description: 'Undo the changes of set-up on this host, and print what remains' },
   args: {
-    data: { type: 'boolean', description: 'Delete the data folder, too: sandboxes, snapshots, templates, keys' },
-    'dry-run': { type: 'boolean', description: 'Only say what would be done' },
+    data: { type: 'boolean', description: 'Also delete the data folder: sandboxes, snapshots, templates, keys' },
+    'dry-run': { type: 'boolean', description: 'Only print what would be done' },
     'data-dir': dataDirArg,
     json: jsonArg,
   },
   async run({ args }) {
     const { dataDirectory } = resolveFolders(args['data-dir']);
-    if (process.getuid?.() !== 0) throw new SoulBoxError('forbidden', 'Only root can undo what set-up did; use sudo.');
+    if (process.getuid?.() !== 0)
+      throw new SoulBoxError('forbidden', 'Only root can undo the changes of set-up. Use sudo.');
     const instances = await listHostInstances();
     await refuseWhileUsed(dataDirectory, instances);
     const plan = await planAll(dataDirectory, instances, args.data === true);
@@ -59,7 +60,7 @@ async function planAll(
 ): Promise<UndoPlan> {
   const host = await planHostUndo();
   const ofInstances = instances.map(({ instance, traces }): UndoStep => ({
-    what: `remove what instance ${instance} has left: ${traces.join(', ')}`,
+    what: `remove the remains of instance ${instance}: ${traces.join(', ')}`,
     run: async () => await removeHostInstance(instance),
   }));
   const steps = [...ofInstances, ...host.steps];
@@ -68,7 +69,10 @@ async function planAll(
   if (!deletesData) return { steps, left: [`the data folder ${dataDirectory} (--data deletes it)`, ...host.left] };
   // A folder that was named by mistake must not go.
   if (!names.includes('records.sqlite') && !names.includes('templates') && names.length > 0)
-    throw new SoulBoxError('bad_request', `${dataDirectory} is no data folder of SoulBox: it has no records.sqlite.`);
+    throw new SoulBoxError(
+      'bad_request',
+      `${dataDirectory} is not a data folder of SoulBox: it has no records.sqlite.`,
+    );
   const data: UndoStep = { what: `delete ${dataDirectory}`, run: async () => (await removeTree(dataDirectory), []) };
   return { steps: [...steps, data], left: host.left };
 }
@@ -94,9 +98,9 @@ interface Report {
 }
 
 function tell({ isDry, done, failed, left }: Report): void {
-  if (done.length === 0) console.log('Nothing of SoulBox has to be undone on this host.');
+  if (done.length === 0) console.log('There is nothing to undo on this host.');
   else console.log([isDry ? 'This would be done:' : 'Done:', ...done.map((what) => `  ${what}`)].join('\n'));
   if (left.length > 0) console.log(['What stays:', ...left.map((what) => `  ${what}`)].join('\n'));
   if (failed.length > 0)
-    console.error(['error: This could not be undone:', ...failed.map((what) => `  ${what}`)].join('\n'));
+    console.error(['error: These changes could not be undone:', ...failed.map((what) => `  ${what}`)].join('\n'));
 }

@@ -11,13 +11,13 @@ import { openRecords } from './open-records.ts';
 const nameForm = /^[^\p{Cc}]{1,100}$/u;
 
 export const createKey = defineCommand({
-  meta: { name: 'create', description: 'Make an API key. This is the only time its value is shown' },
+  meta: { name: 'create', description: 'Create an API key; its value is shown only this time' },
   args: {
-    name: { type: 'positional', required: true, description: 'What it is for, such as ci or laptop' },
+    name: { type: 'positional', required: true, description: 'Its purpose, such as ci or laptop' },
     team: teamArg,
     isolation: {
       type: 'string',
-      description: 'Wall of its sandboxes and builds that do not say it themselves',
+      description: 'Isolation of sandboxes and builds that do not specify one',
       valueHint: isolations.join('|'),
     },
     'data-dir': dataDirArg,
@@ -25,7 +25,7 @@ export const createKey = defineCommand({
   },
   async run({ args }) {
     if (!nameForm.test(args.name))
-      throw new UsageError('NAME must have 1 to 100 characters, none of them a control character.');
+      throw new UsageError('NAME must have 1 to 100 characters and no control characters.');
     const isolation = parseChoiceFlag('isolation', args.isolation, isolations);
     const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: true });
     await using _ = records;

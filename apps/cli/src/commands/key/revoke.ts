@@ -6,9 +6,9 @@ import { getTeam } from '../team/find-team.ts';
 import { openRecords } from './open-records.ts';
 
 export const revokeKey = defineCommand({
-  meta: { name: 'revoke', description: 'Make an API key invalid at once' },
+  meta: { name: 'revoke', description: 'Invalidate an API key immediately' },
   args: {
-    key: { type: 'positional', required: true, description: 'Its id, or its name when only one has it' },
+    key: { type: 'positional', required: true, description: 'Its id, or its name if that is unique' },
     team: teamArg,
     'data-dir': dataDirArg,
     json: jsonArg,
@@ -20,12 +20,15 @@ export const revokeKey = defineCommand({
     const matches = (await records.apiKeys.list(team.id)).filter((key) => key.id === args.key || key.name === args.key);
     const [match] = matches;
     if (match === undefined) {
-      throw new SoulBoxError('key_not_found', `No API key has the id or name ${JSON.stringify(args.key)}.`);
+      throw new SoulBoxError(
+        'key_not_found',
+        `API key ${JSON.stringify(args.key)} was not found. List the keys with "soulbox key list".`,
+      );
     }
     if (matches.length > 1) {
       throw new SoulBoxError(
         'bad_request',
-        `${matches.length} keys are named ${JSON.stringify(args.key)}: revoke by id.`,
+        `${matches.length} keys are named ${JSON.stringify(args.key)}. Use the id.`,
       );
     }
     await records.apiKeys.remove(team.id, match.id);

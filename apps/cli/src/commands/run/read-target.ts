@@ -23,14 +23,14 @@ const maxBytes = 256 * 1024 * 1024;
 
 /** Throws UsageError for what cannot be run. */
 export async function readTarget(target: string, { entry }: { readonly entry: string | undefined }): Promise<Target> {
-  if (entry !== undefined && target === '-') throw new UsageError('--entry needs a folder.');
+  if (entry !== undefined && target === '-') throw new UsageError('--entry requires a folder.');
   if (target === '-') return { kind: 'code', code: await text(process.stdin), isFromInput: true };
   const path = resolve(target);
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) throw new UsageError(`${JSON.stringify(target)} does not exist.`);
   if (found.isDirectory()) return { kind: 'folder', path, files: await listFiles(path), entry };
   if (!found.isFile()) throw new UsageError(`${JSON.stringify(target)} is neither a file nor a folder.`);
-  if (entry !== undefined) throw new UsageError('--entry needs a folder.');
+  if (entry !== undefined) throw new UsageError('--entry requires a folder.');
   if (found.size > maxBytes) throw new UsageError(`${JSON.stringify(target)} is larger than ${maxBytes} bytes.`);
   const [firstLine = ''] = (await readFile(path, 'latin1')).slice(0, 512).split(/\r?\n/);
   return { kind: 'file', path, name: basename(path), firstLine };
@@ -49,7 +49,7 @@ async function listFiles(root: string): Promise<string[]> {
       files.push(path);
       bytes += (await stat(join(root, path))).size;
       if (files.length > maxFiles) throw new UsageError(`${root} has more than ${maxFiles} files.`);
-      if (bytes > maxBytes) throw new UsageError(`The files of ${root} are more than ${maxBytes} bytes.`);
+      if (bytes > maxBytes) throw new UsageError(`The files of ${root} exceed ${maxBytes} bytes.`);
     }
   };
   await walk('');

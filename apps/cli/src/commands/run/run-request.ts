@@ -42,7 +42,7 @@ export function wishFrom(args: RunArguments, rawArgs: readonly string[]): RunWis
   const { words, env, allow } = severalOf(rawArgs);
   const [target = '', ...programArgs] = words;
   if (args.sandbox !== undefined && args.template !== undefined)
-    throw new UsageError('--sandbox and --template exclude each other.');
+    throw new UsageError('--sandbox and --template cannot be used together.');
   const language = parseChoiceFlag('language', args.language, languages);
   const runtime = parseChoiceFlag('runtime', args.runtime, runtimeNames);
   const timeoutSeconds = parseNumberFlag('timeout', args.timeout, 1, timeoutMax) ?? defaultTimeoutSeconds;
@@ -96,6 +96,6 @@ function parseVariable(text: string): [string, string] {
 function parsePermission(text: string): [string, true | string[]] {
   const [name = '', what] = text.split(/=(.*)/s);
   if (!permissionNames.some((known) => known === name))
-    throw new UsageError(`--allow must begin with ${permissionNames.join(', ')}, not ${JSON.stringify(text)}.`);
+    throw new UsageError(`--allow must start with one of ${permissionNames.join(', ')}, not ${JSON.stringify(text)}.`);
   return [name, what === undefined ? true : what.split(',')];
 }

@@ -25,31 +25,35 @@ const spareSeconds = 60;
 const leaveSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export const run = defineCommand({
-  meta: { name: 'run', description: 'Run a file or a folder in a sandbox; exits as the program does' },
+  meta: { name: 'run', description: 'Run a file or a folder in a sandbox; exits with the exit code of the program' },
   args: {
     target: { type: 'positional', required: true, description: 'FILE, DIR, or - for code on standard input' },
-    args: { type: 'positional', required: false, description: "The program's arguments; after -- if they are options" },
-    language: { type: 'string', description: 'What it is written in (default: found out)', valueHint: 'NAME' },
-    runtime: { type: 'string', description: 'What runs it (default: found out)', valueHint: 'NAME' },
-    entry: { type: 'string', description: 'The file of DIR to run (default: found out)', valueHint: 'FILE' },
+    args: {
+      type: 'positional',
+      required: false,
+      description: 'Arguments of the program; put -- before them if they are options',
+    },
+    language: { type: 'string', description: 'Language of the program (default: detected)', valueHint: 'NAME' },
+    runtime: { type: 'string', description: 'Runtime of the program (default: detected)', valueHint: 'NAME' },
+    entry: { type: 'string', description: 'The file of DIR to run (default: detected)', valueHint: 'FILE' },
     template: {
       type: 'string',
-      description: 'Template of the sandbox (default: base, or runtimes for what base cannot run)',
+      description: 'Template of the sandbox (default: base, or runtimes if base cannot run it)',
       valueHint: 'NAME',
     },
-    sandbox: { type: 'string', description: 'Run in this sandbox, which stays', valueHint: 'ID' },
-    keep: { type: 'boolean', description: 'Keep the sandbox that was made for it; its id is printed' },
-    env: { type: 'string', description: 'A variable; may be given several times', valueHint: 'NAME=VALUE' },
-    timeout: { type: 'string', description: 'Seconds the program may take (default 60)', valueHint: 'SECONDS' },
-    memory: { type: 'string', description: 'Mebibytes it may hold', valueHint: 'MB' },
+    sandbox: { type: 'string', description: 'Run in this existing sandbox and keep it', valueHint: 'ID' },
+    keep: { type: 'boolean', description: 'Keep the created sandbox and print its id' },
+    env: { type: 'string', description: 'A variable; may be repeated', valueHint: 'NAME=VALUE' },
+    timeout: { type: 'string', description: 'Time limit of the program in seconds (default 60)', valueHint: 'SECONDS' },
+    memory: { type: 'string', description: 'Memory limit in MiB', valueHint: 'MB' },
     allow: {
       type: 'string',
-      description: 'What Deno allows, such as net or read=/tmp; may be given several times (default: nothing)',
+      description: 'A permission of Deno, such as net or read=/tmp; may be repeated (default: none)',
       valueHint: 'NAME[=WHAT,...]',
     },
-    'skip-install': { type: 'boolean', description: "Do not install the project's dependencies" },
+    'skip-install': { type: 'boolean', description: 'Do not install the dependencies of the project' },
     'data-dir': apiDataDirArg,
-    json: { ...jsonArg, description: 'Print the result as JSON, output included' },
+    json: { ...jsonArg, description: 'Print the result as JSON, including the output' },
   },
   async run({ args, rawArgs }) {
     const wish = wishFrom(args, rawArgs);

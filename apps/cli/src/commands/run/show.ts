@@ -31,7 +31,7 @@ export async function runStreamed(
       return exitCodeOf(event);
     }
   }
-  throw new ApiError(502, 'The connection ended before the program did.');
+  throw new ApiError(502, 'The connection was closed before the program ended.');
 }
 
 /** Runs it and prints the result as one line of JSON. */
@@ -53,8 +53,8 @@ async function write(stream: NodeJS.WriteStream, bytes: Uint8Array): Promise<voi
 function explain({ timedOut, memoryExceeded, signal, stdoutTruncated, stderrTruncated }: ApiRunEnd): void {
   if (timedOut) console.error('error: the program was killed at its time limit (--timeout).');
   else if (memoryExceeded) console.error('error: the program was killed at its memory limit (--memory).');
-  else if (signal !== null) console.error(`error: the program was ended by ${signal}.`);
-  if (stdoutTruncated || stderrTruncated) console.error('warning: output above the limit was dropped.');
+  else if (signal !== null) console.error(`error: the program was killed by ${signal}.`);
+  if (stdoutTruncated || stderrTruncated) console.error('warning: output beyond the limit was discarded.');
 }
 
 /** As shells have it: 124 for a time limit, 128 and its number for a signal. */

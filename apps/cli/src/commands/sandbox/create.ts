@@ -6,7 +6,7 @@ import type { ApiSandbox } from '../../api/wire.ts';
 import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag, timeoutArg } from '../../program/shared-args.ts';
 
 export const createSandbox = defineCommand({
-  meta: { name: 'create', description: 'Make a sandbox; prints its id' },
+  meta: { name: 'create', description: 'Create a sandbox; prints its id' },
   args: {
     template: {
       type: 'positional',
@@ -14,16 +14,16 @@ export const createSandbox = defineCommand({
       description: 'Id or name of a template or snapshot (default base)',
     },
     timeout: timeoutArg,
-    'on-timeout': { type: 'string', description: 'What happens then (default kill)', valueHint: 'kill|pause' },
+    'on-timeout': { type: 'string', description: 'Action at the timeout (default kill)', valueHint: 'kill|pause' },
     'idle-timeout': {
       type: 'string',
-      description: 'Pause or end it, as --on-timeout says, after that many seconds without activity',
+      description: 'Seconds of inactivity after which it is killed or paused, as --on-timeout says',
       valueHint: 'SECONDS',
     },
-    'auto-resume': { type: 'boolean', description: 'Resume it by itself when a request comes for it' },
+    'auto-resume': { type: 'boolean', description: 'Resume it automatically when a request arrives' },
     isolation: {
       type: 'string',
-      description: "Its wall (default: the key's, the template's, the server's)",
+      description: 'Its isolation (default: that of the key, the template or the server)',
       valueHint: isolations.join('|'),
     },
     'data-dir': apiDataDirArg,

@@ -3,7 +3,7 @@ import { makeCopies } from './make-copies.ts';
 import { apiDataDirArg, countArg, jsonArg, sandboxArg, timeoutArg } from '../../program/shared-args.ts';
 
 export const forkSandbox = defineCommand({
-  meta: { name: 'fork', description: 'Copy a sandbox, running or paused; prints the ids of the copies' },
+  meta: { name: 'fork', description: 'Fork a running or paused sandbox; prints the ids of the forks' },
   args: { sandbox: sandboxArg, count: countArg, timeout: timeoutArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     return await makeCopies(`/sandboxes/${encodeURIComponent(args.sandbox)}/fork`, args);

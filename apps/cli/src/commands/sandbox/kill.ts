@@ -4,7 +4,7 @@ import { findApi } from '../../api/connection.ts';
 import { apiDataDirArg, jsonArg, sandboxArg } from '../../program/shared-args.ts';
 
 export const killSandbox = defineCommand({
-  meta: { name: 'kill', description: 'End a sandbox, running or paused, with all that is in it' },
+  meta: { name: 'kill', description: 'Kill a running or paused sandbox and delete its data' },
   args: { sandbox: sandboxArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const api = await findApi(args['data-dir']);

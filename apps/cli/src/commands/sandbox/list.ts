@@ -8,7 +8,7 @@ import { apiDataDirArg, jsonArg, parseChoiceFlag } from '../../program/shared-ar
 export const listSandboxes = defineCommand({
   meta: { name: 'list', description: 'List the sandboxes of the team, newest first' },
   args: {
-    state: { type: 'string', description: 'Only those that run, or that are paused', valueHint: 'running|paused' },
+    state: { type: 'string', description: 'Only running, or only paused sandboxes', valueHint: 'running|paused' },
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },

@@ -25,5 +25,5 @@ export async function makeCopies(path: string, args: ForkArguments): Promise<num
 
 function printCopy({ sandbox, error }: ApiCopy): void {
   if (error === undefined) console.log(sandbox?.sandboxID);
-  else console.error(`error: a copy could not be made: ${error.message} (${error.code})`);
+  else console.error(`error: a fork could not be created: ${error.message} (${error.code})`);
 }

@@ -4,10 +4,10 @@ import { findApi } from '../../api/connection.ts';
 import { apiDataDirArg, jsonArg, sandboxArg } from '../../program/shared-args.ts';
 
 export const pauseSandbox = defineCommand({
-  meta: { name: 'pause', description: 'Save a sandbox with its memory and processes, and stop it' },
+  meta: { name: 'pause', description: 'Pause a sandbox and save its memory and processes' },
   args: {
     sandbox: sandboxArg,
-    'disk-only': { type: 'boolean', description: 'Save its files only; it then starts afresh on them' },
+    'disk-only': { type: 'boolean', description: 'Save its files only; a resume then boots it with these files' },
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },

@@ -16,12 +16,12 @@ interface Orphans {
 export const recoverSandboxes = defineCommand({
   meta: {
     name: 'recover',
-    description: 'List sandboxes that nobody has a key for, because the records were lost; --team makes a key for them',
+    description: 'List sandboxes for which no key exists because the records were lost; --team creates a key for them',
   },
   args: {
     team: {
       type: 'string',
-      description: 'Make an API key for this team, as the list shows it. Its value is shown once',
+      description: 'Create an API key for this team of the list; its value is shown once',
     },
     'data-dir': dataDirArg,
     json: jsonArg,
@@ -50,7 +50,10 @@ async function findOrphans(records: Records): Promise<Orphans[]> {
 async function printKey(records: Records, orphans: readonly Orphans[], teamId: string, asJson: boolean): Promise<void> {
   const found = orphans.find(({ team }) => team.id === teamId);
   if (found === undefined)
-    throw new SoulBoxError('team_not_found', `No team "${teamId.slice(0, 64)}" has sandboxes and no key.`);
+    throw new SoulBoxError(
+      'team_not_found',
+      `Team "${teamId.slice(0, 64)}" was not found among the teams with sandboxes and without a key.`,
+    );
   const { key, record } = await createApiKey(records, found.team, 'recovered');
   console.log(asJson ? JSON.stringify({ id: record.id, key: key.reveal(), teamId }) : key.reveal());
 }

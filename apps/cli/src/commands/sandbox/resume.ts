@@ -5,7 +5,7 @@ import type { ApiSandbox } from '../../api/wire.ts';
 import { apiDataDirArg, jsonArg, parseNumberFlag, sandboxArg, timeoutArg } from '../../program/shared-args.ts';
 
 export const resumeSandbox = defineCommand({
-  meta: { name: 'resume', description: 'Wake a paused sandbox; one that runs gets the new timeout' },
+  meta: { name: 'resume', description: 'Resume a paused sandbox; a running one gets the new timeout' },
   args: { sandbox: sandboxArg, timeout: timeoutArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const timeout = parseNumberFlag('timeout', args.timeout, 1, 999_999_999);
@@ -15,6 +15,6 @@ export const resumeSandbox = defineCommand({
     // 200 says that it ran already.
     const resumed = status === 201;
     if (args.json === true) console.log(JSON.stringify({ sandboxID: body.sandboxID, resumed }));
-    else console.log(resumed ? `Resumed ${body.sandboxID}.` : `${body.sandboxID} was running.`);
+    else console.log(resumed ? `Resumed ${body.sandboxID}.` : `${body.sandboxID} was already running.`);
   },
 });

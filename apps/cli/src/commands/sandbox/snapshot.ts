@@ -5,10 +5,10 @@ import type { ApiSnapshot } from '../../api/wire.ts';
 import { apiDataDirArg, jsonArg, sandboxArg } from '../../program/shared-args.ts';
 
 export const snapshotSandbox = defineCommand({
-  meta: { name: 'snapshot', description: 'Keep a copy of a sandbox to make others from; prints its id' },
+  meta: { name: 'snapshot', description: 'Create a snapshot of a sandbox; prints its id' },
   args: {
     sandbox: sandboxArg,
-    name: { type: 'string', description: 'A name for it: a-z, 0-9, - and _, with :TAG if wanted', valueHint: 'NAME' },
+    name: { type: 'string', description: 'Its name: a-z, 0-9, - and _, optionally with :TAG', valueHint: 'NAME' },
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },

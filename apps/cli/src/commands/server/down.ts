@@ -17,11 +17,11 @@ export const down = defineCommand({
     'data-dir': dataDirArg,
     'keep-sandboxes': {
       type: 'boolean',
-      description: 'Leave sandboxes running for the next server to adopt; nobody enforces their timeouts meanwhile',
+      description: 'Keep sandboxes running for the next server to adopt; their timeouts are not enforced until then',
     },
     'end-sandboxes': {
       type: 'boolean',
-      description: 'End also the sandboxes that a server which is gone left running',
+      description: 'Also end sandboxes that a dead server left running',
     },
     json: jsonArg,
   },
@@ -50,8 +50,10 @@ export const down = defineCommand({
       const unmanagedSandboxes = unmanaged.map(({ sandboxId }) => sandboxId);
       console.log(JSON.stringify({ stopped, keptSandboxes: stopped && keepSandboxes, unmanagedSandboxes }));
     } else {
-      console.log(server === undefined ? `No server uses ${dataDirectory}.` : `Server ${server.pid} stopped.`);
-      if (isToEnd) console.log(`Ended what a server that is gone left running: ${left.length}.`);
+      console.log(
+        server === undefined ? `No server is running for ${dataDirectory}.` : `Server ${server.pid} stopped.`,
+      );
+      if (isToEnd) console.log(`Ended sandboxes that a dead server left running: ${left.length}.`);
       if (unmanaged.length > 0) console.error(`${describeUnmanaged(unmanaged)}: ${unmanagedFix}.`);
     }
     return unmanaged.length > 0 ? exitCodes.failed : exitCodes.ok;

@@ -9,7 +9,7 @@ export const env = defineCommand({
   meta: { name: 'env', description: 'Print the variables that E2B clients need: eval "$(soulbox env)"' },
   args: {
     'data-dir': dataDirArg,
-    tls: { type: 'boolean', description: 'Only what is needed for access over TLS' },
+    tls: { type: 'boolean', description: 'Only the variables for access over TLS' },
     json: jsonArg,
   },
   async run({ args }) {
@@ -18,7 +18,7 @@ export const env = defineCommand({
     if (server?.state !== 'ready') {
       throw new SoulBoxError(
         'host_not_ready',
-        `No server serves ${dataDirectory}. Start one with "soulbox up --detach".`,
+        `No server is running for ${dataDirectory}. Start one with "soulbox up --detach".`,
       );
     }
     const tls = args.tls === true;

@@ -9,7 +9,7 @@ import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { describeUnmanaged, unmanagedFix } from '../../server/unmanaged.ts';
 
 export const status = defineCommand({
-  meta: { name: 'status', description: 'Say whether the server runs; exit code 3 when it does not' },
+  meta: { name: 'status', description: 'Print whether the server is running; exit code 3 if it is not' },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
     const { dataDirectory } = resolveFolders(args['data-dir']);
@@ -19,7 +19,7 @@ export const status = defineCommand({
       const unmanagedSandboxes = unmanaged.map(({ sandboxId }) => sandboxId);
       if (args.json === true) console.log(JSON.stringify({ running: false, dataDirectory, unmanagedSandboxes }));
       else {
-        console.log(`No server uses ${dataDirectory}. Start one with "soulbox up".`);
+        console.log(`No server is running for ${dataDirectory}. Start one with "soulbox up".`);
         if (unmanaged.length > 0) console.log(`${describeUnmanaged(unmanaged)}: ${unmanagedFix}.`);
       }
       return exitCodes.notRunning;
@@ -41,7 +41,7 @@ export const status = defineCommand({
     else {
       const tls = tlsPort === 0 ? 'off' : `https on ${host}:${tlsPort}`;
       console.log(`Server ${pid} is ${state}: http on ${host}:${port}, TLS ${tls}, instance ${instance}.`);
-      console.log(`Sandboxes of the default team: ${sandboxes ?? 'unknown, the API does not answer'}.`);
+      console.log(`Sandboxes of the default team: ${sandboxes ?? 'unknown, the API does not respond'}.`);
     }
     return exitCodes.ok;
   },

@@ -17,16 +17,25 @@ import { startDetached } from '../../server/start-detached.ts';
 export const up = defineCommand({
   meta: {
     name: 'up',
-    description: 'Start the server: in the foreground until Ctrl-C (which ends its sandboxes), or with --detach',
+    description:
+      'Start the server in the foreground until Ctrl-C (which ends its sandboxes), or with --detach in the background',
   },
   args: {
-    detach: { type: 'boolean', alias: 'd', description: 'Run in the background; returns when the server is ready' },
-    port: { type: 'string', description: 'Port for HTTP (default 3000; 0 takes a free one)', valueHint: 'PORT' },
-    'tls-port': { type: 'string', description: 'Port for HTTPS (default 3443; 0 takes a free one)', valueHint: 'PORT' },
+    detach: { type: 'boolean', alias: 'd', description: 'Run in the background; return when the server is ready' },
+    port: { type: 'string', description: 'Port for HTTP (default 3000; 0 chooses a free port)', valueHint: 'PORT' },
+    'tls-port': {
+      type: 'string',
+      description: 'Port for HTTPS (default 3443; 0 chooses a free port)',
+      valueHint: 'PORT',
+    },
     host: { type: 'string', description: 'Address to listen on (default 127.0.0.1)', valueHint: 'ADDRESS' },
     'data-dir': dataDirArg,
     instance: { type: 'string', description: 'Number of this server on the host, 0 to 14 (default 0)', valueHint: 'N' },
-    isolation: { type: 'string', description: 'Wall of sandboxes that name none', valueHint: 'container|gvisor' },
+    isolation: {
+      type: 'string',
+      description: 'Isolation of sandboxes that do not specify one',
+      valueHint: 'container|gvisor',
+    },
     'log-file': {
       type: 'string',
       description:
@@ -63,7 +72,7 @@ export const up = defineCommand({
       throw new SoulBoxError(
         'illegal_transition',
         `A server (pid ${running.pid}, port ${running.port}) already uses ${folders.dataDirectory}. ` +
-          'Stop it with "soulbox down", or name another --data-dir, --instance and ports.',
+          'Stop it with "soulbox down", or choose another --data-dir, --instance and ports.',
       );
     }
     const { checkStartable } = await import('@soulbox/box/check-startable');

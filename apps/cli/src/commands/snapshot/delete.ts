@@ -2,7 +2,7 @@ import { defineDeleteCommand } from '../../program/delete-command.ts';
 import { snapshotArg } from '../../program/shared-args.ts';
 
 export const deleteSnapshot = defineDeleteCommand({
-  description: 'Delete a snapshot; sandboxes made from it go on',
+  description: 'Delete a snapshot; sandboxes created from it continue to run',
   noun: 'snapshot',
   argument: snapshotArg,
   key: 'snapshotID',

@@ -3,7 +3,7 @@ import { makeCopies } from '../sandbox/make-copies.ts';
 import { apiDataDirArg, countArg, jsonArg, snapshotArg, timeoutArg } from '../../program/shared-args.ts';
 
 export const forkSnapshot = defineCommand({
-  meta: { name: 'fork', description: 'Make sandboxes from a snapshot; prints their ids' },
+  meta: { name: 'fork', description: 'Create sandboxes from a snapshot; prints their ids' },
   args: { snapshot: snapshotArg, count: countArg, timeout: timeoutArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     return await makeCopies(`/snapshots/${encodeURIComponent(args.snapshot)}/fork`, args);

@@ -10,18 +10,18 @@ import { openRecords } from '../key/open-records.ts';
 const nameForm = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 export const createTeam = defineCommand({
-  meta: { name: 'create', description: 'Make a team, whose sandboxes and templates no other sees; prints its id' },
+  meta: { name: 'create', description: 'Create a team with its own sandboxes and templates; prints its id' },
   args: {
     name: { type: 'positional', required: true, description: 'a-z, 0-9, - and _; the namespace of its templates' },
     'data-dir': dataDirArg,
     json: jsonArg,
   },
   async run({ args }) {
-    if (!nameForm.test(args.name)) throw new UsageError('NAME must be 1 to 64 of a-z, 0-9, - and _.');
+    if (!nameForm.test(args.name)) throw new UsageError('NAME must have 1 to 64 characters of a-z, 0-9, - and _.');
     const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: true });
     await using _ = records;
     if ((await records.teams.list()).some(({ id, name }) => name === args.name || id === args.name))
-      throw new SoulBoxError('name_taken', `A team is named ${args.name} already.`);
+      throw new SoulBoxError('name_taken', `A team named "${args.name}" already exists.`);
     const team = { id: randomUUID(), name: args.name, isDefault: false, createdAt: Date.now() };
     await records.teams.create(team);
     console.log(args.json === true ? JSON.stringify({ id: team.id, name: team.name }) : team.id);

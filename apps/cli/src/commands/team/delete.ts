@@ -12,11 +12,10 @@ import { getTeam } from './find-team.ts';
 export const deleteTeam = defineCommand({
   meta: { name: 'delete', description: 'Delete a team with its keys, webhooks, key-value data and history' },
   args: {
-    team: { type: 'positional', required: true, description: 'Its id, or its name when only one has it' },
+    team: { type: 'positional', required: true, description: 'Its id, or its name if that is unique' },
     force: {
       type: 'boolean',
-      description:
-        'End its sandboxes and delete its snapshots, templates and functions first; its keys are revoked before that',
+      description: 'First revoke its keys, end its sandboxes, and delete its snapshots, templates and functions',
     },
     'data-dir': dataDirArg,
     json: jsonArg,
@@ -27,12 +26,12 @@ export const deleteTeam = defineCommand({
     await using _ = records;
     const team = await getTeam(records, args.team);
     if (team.isDefault)
-      throw new SoulBoxError('forbidden', 'The default team stays: the server makes it at its start.');
+      throw new SoulBoxError('forbidden', 'The default team cannot be deleted: the server creates it at each start.');
     if (args.force === true && isHolding(await records.teams.readHoldings(team.id)))
       await emptyTeam(dataDirectory, records, team);
     if (!(await records.teams.remove(team.id))) {
       const held = describe(await records.teams.readHoldings(team.id));
-      throw new SoulBoxError('team_in_use', `The team ${team.name} has ${held}. Delete them, or use --force.`);
+      throw new SoulBoxError('team_in_use', `Team "${team.name}" has ${held}. Delete them, or use --force.`);
     }
     await deleteUploads(dataDirectory, team.id);
     if (args.json === true) console.log(JSON.stringify({ id: team.id, name: team.name, deleted: true }));

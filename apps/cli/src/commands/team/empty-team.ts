@@ -17,7 +17,10 @@ export async function emptyTeam(dataDirectory: string, records: Records, team: T
   const server = await findServer(dataDirectory);
   const url = server?.state === 'ready' ? server.client['E2B_API_URL'] : undefined;
   if (url === undefined)
-    throw new SoulBoxError('host_not_ready', 'Only a server can end sandboxes: start one with "soulbox up --detach".');
+    throw new SoulBoxError(
+      'host_not_ready',
+      'Only a running server can end sandboxes. Start one with "soulbox up --detach".',
+    );
   for (const { id } of await records.apiKeys.list(team.id)) await records.apiKeys.remove(team.id, id);
   const { key, record } = await createApiKey(records, team, 'deletion of the team');
   try {

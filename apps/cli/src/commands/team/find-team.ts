@@ -9,8 +9,11 @@ export async function getTeam(records: Records, text: string | undefined): Promi
   );
   const [team] = matches;
   if (team === undefined)
-    throw new SoulBoxError('team_not_found', `No team has the id or name ${JSON.stringify(text ?? 'default')}.`);
+    throw new SoulBoxError(
+      'team_not_found',
+      `Team ${JSON.stringify(text ?? 'default')} was not found. List the teams with "soulbox team list".`,
+    );
   if (matches.length > 1)
-    throw new SoulBoxError('bad_request', `${matches.length} teams are named ${JSON.stringify(text)}: use the id.`);
+    throw new SoulBoxError('bad_request', `${matches.length} teams are named ${JSON.stringify(text)}. Use the id.`);
   return team;
 }

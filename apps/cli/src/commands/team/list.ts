@@ -5,7 +5,7 @@ import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { openRecords } from '../key/open-records.ts';
 
 export const listTeams = defineCommand({
-  meta: { name: 'list', description: 'List the teams, and how much each has' },
+  meta: { name: 'list', description: 'List the teams with their resources' },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
     const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });

@@ -45,12 +45,12 @@ test('a team that holds something is not deleted, and without a server not by fo
   const refused = await cli('team', 'delete', 'busy');
   expect(refused).toMatchObject({
     code: 1,
-    stderr: 'error: The team busy has 1 templates. Delete them, or use --force. (team_in_use)\n',
+    stderr: 'error: Team "busy" has 1 templates. Delete them, or use --force. (team_in_use)\n',
   });
   const forced = await cli('team', 'delete', 'busy', '--force');
   expect(forced).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('Only a server can end sandboxes') as string,
+    stderr: expect.stringContaining('Only a running server can end sandboxes') as string,
   });
   expect((await cli('team', 'list')).stdout).toContain('busy');
 });

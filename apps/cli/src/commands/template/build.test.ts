@@ -96,7 +96,7 @@ describe('what fails is one clear line', () => {
     ['no file', undefined, 'file_not_found', []],
     ['two stages', 'FROM a\nFROM b\n', 'bad_request', []],
     ['no stage', 'RUN x\n', 'bad_request', []],
-    ['a start command alone', 'FROM a\n', '--start-command needs --ready-command', ['--start-command', 'x']],
+    ['a start command alone', 'FROM a\n', '--start-command requires --ready-command', ['--start-command', 'x']],
     ['an odd number', 'FROM a\n', '--cpus must be a whole number', ['--cpus', 'x']],
   ])('with %s', async (_what, dockerfile, word, flags) => {
     if (dockerfile !== undefined) await writeFile(join(folder, 'Dockerfile'), dockerfile);

@@ -13,31 +13,31 @@ import { UsageError } from '../../program/usage-error.ts';
 const fileNames = ['e2b.Dockerfile', 'Dockerfile'] as const;
 
 export const buildTemplate = defineCommand({
-  meta: { name: 'build', description: 'Build a template from a Dockerfile, in a sandbox; shows the log' },
+  meta: { name: 'build', description: 'Build a template from a Dockerfile in a sandbox; prints the log' },
   args: {
     path: {
       type: 'positional',
       required: true,
-      description: 'A Dockerfile, or a folder with one; COPY takes from there',
+      description: 'A Dockerfile, or a folder with one; COPY reads from there',
     },
     name: { type: 'positional', required: true, description: 'NAME or NAME:TAG: a-z, 0-9, - and _' },
     tags: { type: 'string', description: 'More tags, separated by commas', valueHint: 'TAG,TAG' },
-    cpus: { type: 'string', description: 'CPUs of its sandboxes, 1 or even (default 2)', valueHint: 'N' },
+    cpus: { type: 'string', description: 'CPUs of its sandboxes, 1 or an even number (default 2)', valueHint: 'N' },
     'memory-mb': { type: 'string', description: 'Memory of its sandboxes in MiB (default 1024)', valueHint: 'MIB' },
-    'free-disk-mb': { type: 'string', description: 'MiB that are free on their disk at least', valueHint: 'MIB' },
+    'free-disk-mb': { type: 'string', description: 'Minimum free space on their disk in MiB', valueHint: 'MIB' },
     'start-command': {
       type: 'string',
-      description: 'Instead of CMD: is running in every sandbox',
+      description: 'Replaces CMD; its process runs in every sandbox',
       valueHint: 'COMMAND',
     },
-    'ready-command': { type: 'string', description: 'Succeeds once that is ready', valueHint: 'COMMAND' },
+    'ready-command': { type: 'string', description: 'Succeeds when the start command is ready', valueHint: 'COMMAND' },
     isolation: {
       type: 'string',
-      description: "Wall of the build and of all its sandboxes (default: the key's, the base's, the server's)",
+      description: 'Isolation of the build and of all its sandboxes (default: that of the key, the base or the server)',
       valueHint: isolations.join('|'),
     },
-    force: { type: 'boolean', description: 'Take nothing from the cache' },
-    verbose: { type: 'boolean', description: 'Show entries of the level debug too' },
+    force: { type: 'boolean', description: 'Do not use the cache' },
+    verbose: { type: 'boolean', description: 'Also show debug entries' },
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
@@ -48,7 +48,7 @@ export const buildTemplate = defineCommand({
     const isolation = parseChoiceFlag('isolation', args.isolation, isolations);
     const commands = { start: args['start-command'], ready: args['ready-command'] };
     if (commands.start !== undefined && commands.ready === undefined)
-      throw new UsageError('--start-command needs --ready-command.');
+      throw new UsageError('--start-command requires --ready-command.');
     const dockerfile = await readDockerfile(args.path);
     const api = await findApi(args['data-dir']);
     const { Template } = await import('e2b');
@@ -77,13 +77,13 @@ export const buildTemplate = defineCommand({
 
 async function readDockerfile(path: string): Promise<{ folder: string; text: string }> {
   const found = await stat(path).catch(() => undefined);
-  if (found === undefined) throw new SoulBoxError('file_not_found', `There is no ${path}.`);
+  if (found === undefined) throw new SoulBoxError('file_not_found', `${path} was not found.`);
   if (!found.isDirectory()) return { folder: dirname(path), text: await readFile(path, 'utf8') };
   for (const name of fileNames) {
     const text = await readIfThere(join(path, name));
     if (text !== undefined) return { folder: path, text };
   }
-  throw new SoulBoxError('file_not_found', `There is no ${fileNames.join(' or ')} in the folder ${basename(path)}.`);
+  throw new SoulBoxError('file_not_found', `${fileNames.join(' or ')} was not found in the folder ${basename(path)}.`);
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

@@ -8,17 +8,17 @@ import { dataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../pro
 import { UsageError } from '../../program/usage-error.ts';
 
 export const importCommand = defineCommand({
-  meta: { name: 'import', description: 'Make a template from a container image or an archive' },
+  meta: { name: 'import', description: 'Create a template from a container image or an archive' },
   args: {
     name: { type: 'positional', required: true, description: 'Name of the template: a-z, 0-9, - and _' },
     source: { type: 'positional', required: true, description: 'oci:DIR[:TAG], docker://IMAGE or tar:FILE' },
-    force: { type: 'boolean', description: 'Replace the template of this name; its sandboxes go on with the old one' },
+    force: { type: 'boolean', description: 'Replace the template of this name; its sandboxes keep the old one' },
     cpus: { type: 'string', description: 'CPUs of its sandboxes (default 2)', valueHint: 'N' },
     'memory-mb': { type: 'string', description: 'Memory of its sandboxes in MiB (default 1024)', valueHint: 'MIB' },
     'disk-mb': { type: 'string', description: 'Disk of its sandboxes in MiB (default 10240)', valueHint: 'MIB' },
     isolation: {
       type: 'string',
-      description: "Wall of its sandboxes (default: the server's)",
+      description: 'Isolation of its sandboxes (default: that of the server)',
       valueHint: isolations.join('|'),
     },
     'tls-verify': {

@@ -9,11 +9,11 @@ import { showBytes } from '../../output/table.ts';
 import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
 
 export const listTemplates = defineCommand({
-  meta: { name: 'list', description: "List the templates that the team built and the server's own" },
+  meta: { name: 'list', description: 'List the templates of the team and of the server' },
   args: {
     host: {
       type: 'boolean',
-      description: "Only the server's own, read on its host without asking it: size and source",
+      description: 'Only those of the server, read from the disk of the host, with size and source',
     },
     'data-dir': apiDataDirArg,
     json: jsonArg,

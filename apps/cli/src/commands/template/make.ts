@@ -11,11 +11,14 @@ import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { sideBySide } from './side-by-side.ts';
 
 export const make = defineCommand({
-  meta: { name: 'make', description: 'Make a template of ours from Debian packages; without a name: list them' },
+  meta: {
+    name: 'make',
+    description: "Build one of SoulBox's own templates from Debian packages; without a name: list them",
+  },
   args: {
     name: { type: 'positional', required: false, description: 'base, desktop, ...' },
-    all: { type: 'boolean', description: 'Make every one that is not there yet' },
-    force: { type: 'boolean', description: 'Replace the present one; sandboxes that use it go on with the old one' },
+    all: { type: 'boolean', description: 'Build all that do not exist yet' },
+    force: { type: 'boolean', description: 'Replace the existing one; its sandboxes keep the old one' },
     'data-dir': dataDirArg,
     json: jsonArg,
   },
@@ -44,7 +47,7 @@ async function makeAll(store: TemplateStore, wanted: readonly Recipe[], replace:
     try {
       return await makeWithProgress(store, recipe, { replace, isAlone });
     } catch (error) {
-      if (!isAlone) console.error(`The template ${recipe.name} could not be made.`);
+      if (!isAlone) console.error(`Template "${recipe.name}" could not be built.`);
       throw error;
     }
   });
@@ -61,7 +64,7 @@ async function makeWithProgress(
   recipe: Recipe,
   { replace, isAlone }: MakeWish,
 ): Promise<Template> {
-  using progress = createProgress(`Making the template ${recipe.name}:`, { isAlone });
+  using progress = createProgress(`Building the template ${recipe.name}:`, { isAlone });
   return await (replace ? makeTemplate : ensureTemplate)(store, recipe, {
     replace,
     logger: createLogger({ level: 'warn' }),

@@ -5,13 +5,13 @@ import type { ApiTemplateNames } from '../../api/wire.ts';
 import { apiDataDirArg, builtTemplateArg, jsonArg } from '../../program/shared-args.ts';
 
 export const publishTemplate = defineCommand({
-  meta: { name: 'publish', description: 'Let all teams of the server make sandboxes from a template' },
+  meta: { name: 'publish', description: 'Let all teams of the server use a template' },
   args: { template: builtTemplateArg, 'data-dir': apiDataDirArg, json: jsonArg },
   run: async ({ args }) => await setPublic(args, true),
 });
 
 export const unpublishTemplate = defineCommand({
-  meta: { name: 'unpublish', description: 'Keep a template to the team again' },
+  meta: { name: 'unpublish', description: 'Restrict a template to the team again' },
   args: { template: builtTemplateArg, 'data-dir': apiDataDirArg, json: jsonArg },
   run: async ({ args }) => await setPublic(args, false),
 });

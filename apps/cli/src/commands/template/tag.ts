@@ -8,7 +8,7 @@ export const tagTemplate = defineCommand({
   args: {
     template: { type: 'positional', required: true, description: 'NAME:TAG; with --remove: NAME' },
     tags: { type: 'positional', required: true, description: 'Tags, separated by commas' },
-    remove: { type: 'boolean', description: 'Remove them instead' },
+    remove: { type: 'boolean', description: 'Remove these tags instead' },
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },

@@ -11,14 +11,14 @@ const allEvents = ['created', 'updated', 'paused', 'resumed', 'checkpointed', 'k
 export const createWebhook = defineCommand({
   meta: {
     name: 'create',
-    description: 'Have events delivered to a URL. A secret that is made here is printed this one time',
+    description: 'Deliver events to a URL; a generated secret is printed only this time',
   },
   args: {
-    url: { type: 'positional', required: true, description: 'Where to, http:// or https://' },
-    name: { type: 'string', description: 'What it is for (default: the URL)', valueHint: 'NAME' },
+    url: { type: 'positional', required: true, description: 'Target, http:// or https://' },
+    name: { type: 'string', description: 'Its name (default: the URL)', valueHint: 'NAME' },
     events: {
       type: 'string',
-      description: `Only these, with commas: ${allEvents.join(', ')}`,
+      description: `Only these events, separated by commas: ${allEvents.join(', ')}`,
       valueHint: 'EVENT,EVENT',
     },
     'secret-file': {

@@ -1,7 +1,7 @@
 import { defineDeleteCommand } from '../../program/delete-command.ts';
 
 export const deleteWebhook = defineDeleteCommand({
-  description: 'Delete a webhook; nothing more is delivered to it',
+  description: 'Delete a webhook and its waiting deliveries',
   noun: 'webhook',
   argument: { type: 'positional', required: true, description: 'Its id' },
   key: 'id',

@@ -77,7 +77,7 @@ export async function openLayerCache(directory: string, clock: Clock, logger: Lo
       const entry = entrySchema.parse(JSON.parse(await readFile(join(directory, name), 'utf8')));
       items.set(key, { key, entry, usedAtMs: (await stat(join(directory, name))).mtimeMs });
     } catch (err) {
-      logger.warn({ file: name, err }, 'entry of the layer cache dropped');
+      logger.warn({ file: name, err }, 'entry of the layer cache removed');
       await rm(join(directory, name), { force: true });
     }
   }

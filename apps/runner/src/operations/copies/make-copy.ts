@@ -86,7 +86,7 @@ export async function serveCopy(context: OperationContext, sandbox: TenantSandbo
 
 /** Removes a copy that was not announced. */
 export async function giveUp(context: OperationContext, sandboxId: string, err: unknown): Promise<void> {
-  context.host.logger.error({ sandboxId, cause: 'unconfirmed', err }, 'copy not made');
+  context.host.logger.error({ sandboxId, cause: 'unconfirmed', err }, 'copy could not be created');
   await context.abandon(sandboxId);
 }
 

@@ -36,7 +36,7 @@ export async function withRunning<T>(
   using _hold = context.references.hold({ states: [state.stateId], layers });
   const goesOn = continueSource(context, sandbox, state).then(
     () => context.host.logger.info({ sandboxId, durationMs: since(startedAt) }, 'sandbox saved while it runs'),
-    (err: unknown) => context.host.logger.error({ sandboxId, err }, 'sandbox saved, but paused now'),
+    (err: unknown) => context.host.logger.error({ sandboxId, err }, 'sandbox saved, but it is paused now'),
   );
   // After the source continues: the source is more urgent than its digests.
   const sealed = goesOn.then(async () => await sealTop(context, layers, layerId));
@@ -128,7 +128,7 @@ async function parkDisk(
     await endProcesses(host, sandbox);
     await takeDisk(context, sandbox, work.layerId);
   } catch (err) {
-    host.logger.error({ sandboxId, err }, 'disk not turned into a layer');
+    host.logger.error({ sandboxId, err }, 'disk could not be turned into a layer');
   }
   await table.note(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
   // The kernel takes 10 ms and more to remove an interface. The next server removes one that is left.

@@ -16,7 +16,7 @@ export async function fitDiskToRoot(context: OperationContext, sandbox: TenantSa
   if (state !== 'paused' || disk === 'new' || ground === readRootIdentity(rootfs)) return;
   using chain = await shortenChain(context, layers);
   await turnDiskToLayer(context, sandbox, chain);
-  context.host.logger.info({ sandboxId }, 'disk of a moved sandbox made a layer');
+  context.host.logger.info({ sandboxId }, 'disk of a moved sandbox turned into a layer');
 }
 
 /** Turns the kept disk of a paused sandbox into a layer. The caller has checked the disk and holds the lock. */

@@ -42,7 +42,7 @@ async function saveOrGoOn(context: OperationContext, sandbox: RunningSandbox): P
     await saveCheckpoint(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
     return true;
   } catch (err) {
-    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'pause in the background failed');
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'background pause failed');
     // Its tenant believes that it is paused. If it ran, it could reach its deadline. `retrySteps` saves it once there is room.
     if (isDiskFull(err)) return false;
     await endPromise(context, sandbox);

@@ -25,7 +25,7 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
     context.background.start(async () => await context.references.drop(pagesFrom));
     return true;
   } catch (err) {
-    context.host.logger.error({ sandboxId, err }, 'pause not completed yet');
+    context.host.logger.error({ sandboxId, err }, 'pause could not be completed yet');
     return false;
   }
 }

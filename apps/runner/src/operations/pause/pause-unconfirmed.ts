@@ -29,7 +29,7 @@ export async function pauseUnconfirmed(context: OperationContext, sandbox: Tenan
   } catch (err) {
     // The source of a snapshot has a step of its own to finish.
     if (record.state === 'resuming' && isDiskFull(err)) throw err;
-    host.logger.error({ sandboxId, err }, 'sandbox that does not answer could not be saved');
+    host.logger.error({ sandboxId, err }, 'unresponsive sandbox could not be saved');
     return false;
   }
   tellUpdated(context, sandbox);

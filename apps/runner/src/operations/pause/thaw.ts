@@ -24,7 +24,7 @@ export async function tryThaw({ host }: OperationContext, { live, record }: Tena
     await live?.driver.thaw(live.instance);
     return 'goes-on';
   } catch (err) {
-    host.logger.error({ sandboxId: record.sandboxId, err }, 'sandbox not thawed');
+    host.logger.error({ sandboxId: record.sandboxId, err }, 'sandbox could not be thawed');
     return err instanceof SoulBoxError && err.reason === 'sandbox_resume_failed' ? 'has-not-run' : 'may-have-run';
   }
 }

@@ -75,7 +75,10 @@ export async function restoreSandbox(
   const { table } = context;
   const rootfs = await findRootfs(context, sandbox);
   await fitDiskToRoot(context, sandbox, rootfs).catch((error: unknown) => {
-    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err: error }, 'moved disk not made a layer');
+    context.host.logger.error(
+      { sandboxId: sandbox.record.sandboxId, err: error },
+      'moved disk could not be turned into a layer',
+    );
     throw explainResumeFailure(error, sandbox);
   });
   await beginRestore(context, sandbox, rootfs, restoration.memory === undefined);
@@ -85,7 +88,7 @@ export async function restoreSandbox(
     if (restoration.memory === undefined) await reinitialize(context, sandbox, live);
     else await confirmResumed(context, sandbox, live, false);
   } catch (error) {
-    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err: error }, 'sandbox not resumed');
+    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err: error }, 'sandbox could not be resumed');
     if (!(await pauseUnconfirmed(context, sandbox))) await undoRestore(context, sandbox);
     throw explainResumeFailure(error, sandbox);
   }

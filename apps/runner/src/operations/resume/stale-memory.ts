@@ -38,8 +38,8 @@ export function withoutMemory(
 /** Called after the record says so. */
 export function tellMemoryDropped(context: OperationContext, sandbox: TenantSandbox): void {
   const { sandboxId } = sandbox.record;
-  context.host.logger.error({ sandboxId }, 'memory dropped: the disk may have been written to after it was saved');
-  context.logBook.write(sandboxId, 'memory dropped after a failed resume; the files are kept');
+  context.host.logger.error({ sandboxId }, 'memory discarded: the disk may have been written to after it was saved');
+  context.logBook.write(sandboxId, 'memory discarded after a failed resume; the files are kept');
   tellUpdated(context, sandbox);
 }
 

@@ -127,7 +127,7 @@ async function whatRuns(
     await tool;
   } catch (err) {
     if (!(await hasRunAgain(layout, spec.generation)) || !initRuns(await restored)) throw err;
-    host.logger.warn({ sandboxId: spec.sandboxId, err }, 'sandbox restored, though a tool did not end well');
+    host.logger.warn({ sandboxId: spec.sandboxId, err }, 'sandbox restored although a tool failed');
   }
   return await restored;
 }
