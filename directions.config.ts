@@ -10,7 +10,9 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/contract': ['packages/base'],
   'packages/envd-client': ['packages/base', 'packages/contract'],
   'packages/network': ['packages/base', 'packages/linux'],
+  'packages/process': ['packages/base', 'packages/linux'],
   'packages/rpc': ['packages/base', 'packages/contract'],
+  'packages/routing': ['packages/base', 'packages/contract', 'packages/process', 'packages/rpc'],
   'packages/runtimes': [],
   'packages/templates': ['packages/base'],
   'packages/storage': ['packages/base', 'packages/contract'],
@@ -31,12 +33,12 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'apps/mcp-gateway/build': ['packages/templates', 'apps/mcp-gateway'],
 
   // Apps meet on the wire.
-  'apps/gateway': ['packages/base', 'packages/contract'],
+  'apps/gateway': ['packages/base', 'packages/contract', 'packages/process', 'packages/routing', 'packages/rpc'],
   'apps/functions': ['packages/base', 'packages/contract', 'packages/envd-client', 'packages/storage'],
   'apps/api': ['packages/base', 'packages/contract', 'packages/network', 'packages/runtimes', 'packages/storage'],
   'apps/runner': [
     ...['packages/base', 'packages/contract', 'packages/network', 'packages/runtimes', 'packages/storage'],
-    ...['packages/checkpoints', 'packages/envd-client', 'packages/isolation', 'packages/templates'],
+    ...['packages/checkpoints', 'packages/envd-client', 'packages/isolation', 'packages/routing', 'packages/templates'],
   ],
   // One machine's server: it starts the others.
   'apps/box': ['packages/*', 'apps/*'],

@@ -1,6 +1,7 @@
 import { sleep } from '@soulbox/base';
 import type { Measurement } from '../measurement.ts';
 import { cpuSeconds, findSandboxProcesses } from '../processes.ts';
+import { listServerParts } from '@soulbox/testing';
 
 const count = 50;
 const windowMs = 20_000;
@@ -20,7 +21,8 @@ export const idleCpu: Measurement = {
     // The spares of the pool are idle sandboxes too; they are counted, and so make the figure a little worse.
     const read = (): { server: number; inside: number } => {
       const pids = [...findSandboxProcesses(lab.warm.instance).values()].flat();
-      return { server: cpuSeconds(lab.warm.pid), inside: pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0) };
+      const server = listServerParts(lab.warm.pid).reduce((sum, part) => sum + cpuSeconds(part.pid), 0);
+      return { server, inside: pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0) };
     };
     const before = read();
     const startedAt = performance.now();

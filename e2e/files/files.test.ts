@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { serverMemoryMib } from '@soulbox/testing';
 import { FileNotFoundError, InvalidArgumentError, AuthenticationError } from 'e2b';
 import { expect, test } from 'vitest';
 import { skipWithout } from '../harness/needs.ts';
@@ -94,10 +94,7 @@ test('reading what is missing, a folder, or as nobody fails precisely', async ()
 const streamedBytes = 300 * 1024 * 1024;
 const chunk = Buffer.alloc(1024 * 1024, 'SoulBox ');
 
-function serverMemoryMb(): number {
-  const status = readFileSync(`/proc/${String(server.pid)}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
-}
+const serverMemoryMb = (): number => serverMemoryMib(server.pid);
 
 test('300 MB go up and come down as streams without filling the server', async () => {
   const before = serverMemoryMb();

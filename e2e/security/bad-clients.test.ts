@@ -1,9 +1,8 @@
 import { sleep } from '@soulbox/base';
-import { listHostTraces } from '@soulbox/testing';
+import { listHostTraces, serverDescriptors, serverMemoryMib } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { readdirSync, readFileSync } from 'node:fs';
 import { expect, onTestFinished, test, type TestContext } from 'vitest';
 import { createSandbox, sharedSandbox } from '../harness/sandbox.ts';
 import { apiKey, server } from '../harness/server.ts';
@@ -22,12 +21,8 @@ async function open(test: Pick<TestContext, 'onTestFinished'> = { onTestFinished
   return socket;
 }
 
-const openFiles = (): number => readdirSync(`/proc/${String(server.pid)}/fd`).length;
-
-function memoryMb(): number {
-  const status = readFileSync(`/proc/${String(server.pid)}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
-}
+const openFiles = (): number => serverDescriptors(server.pid);
+const memoryMb = (): number => serverMemoryMib(server.pid);
 
 const createHead = [
   'POST /v2/sandboxes HTTP/1.1',

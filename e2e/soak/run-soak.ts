@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findProcess, sleep } from '@soulbox/base';
-import { nodeProgram, startServer } from '@soulbox/testing';
+import { nodeProgram, serverMemoryMib, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { listLeftovers } from '../chaos/leftovers.ts';
-import { readFigures, readMemoryMib } from './host-figures.ts';
+import { readFigures } from './host-figures.ts';
 import type { HostFigures } from './host-figures.ts';
 import { findFaults } from './judge.ts';
 import type { SoakMessage, SoakOrder, SoakResult } from './messages.ts';
@@ -112,7 +112,7 @@ async function awaitResult(worker: ChildProcess, { signal, onProgress }: SoakOpt
 async function measureMemory(server: ServerProcess, memory: number[], stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
     if (findProcess(server.pid) === undefined) throw new Error(`The server died:\n${await server.readLog(20)}`);
-    memory.push(readMemoryMib(server.pid));
+    memory.push(serverMemoryMib(server.pid));
     await sleep(1000);
   }
 }

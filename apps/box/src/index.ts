@@ -1,4 +1,5 @@
-export { startBox, defaultTemplate } from './start.ts';
+export { startBox } from './start.ts';
+export { defaultTemplate } from './server/start-server.ts';
 export { createDrivers } from './drivers.ts';
 export type { Box } from './start.ts';
 export { boxConfigSchema, loadBoxConfig } from './config.ts';

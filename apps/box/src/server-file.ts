@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { findProcess, isNodeError, isRunning, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { findProcess, isNodeError, isRunning, sleep, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 
 const serverSchema = z.object({
   pid: z.number().int().positive(),
@@ -13,6 +13,8 @@ const serverSchema = z.object({
   tlsPort: z.number().int(),
   /** `starting` until every port is open. */
   state: z.enum(['starting', 'ready']),
+  /** Processes of the server beside the one of `pid`, which started them. */
+  children: z.array(z.object({ pid: z.number().int().positive(), startTicks: z.number() })).default([]),
   /** Environment a client needs, the API key left out. */
   client: z.record(z.string(), z.string()),
 });
@@ -36,7 +38,7 @@ export async function findServer(dataDirectory: string): Promise<ServerFile | un
 /** Makes this process the server of the data folder. Throws `illegal_transition` when another one is. */
 export async function claimDataDirectory(
   dataDirectory: string,
-  facts: Omit<ServerFile, 'pid' | 'startTicks' | 'state' | 'client'>,
+  facts: Omit<ServerFile, 'pid' | 'startTicks' | 'state' | 'client' | 'children'>,
 ): Promise<void> {
   const other = await findServer(dataDirectory);
   if (other !== undefined && other.pid !== process.pid) {
@@ -45,7 +47,29 @@ export async function claimDataDirectory(
       `A server (pid ${other.pid}) already uses ${dataDirectory}. Stop it with "soulbox down", or choose another --data-dir.`,
     );
   }
-  await writeServerFile(dataDirectory, { ...facts, state: 'starting', client: {} });
+  await waitForChildren(dataDirectory);
+  await writeServerFile(dataDirectory, { ...facts, state: 'starting', client: {}, children: [] });
+}
+
+/** Longer than the kernel needs to end a process that waits for a disk. */
+const childrenEndMs = 15_000;
+
+/** A server that was killed takes its processes along; each may need a moment, in which it still owns what it writes. */
+async function waitForChildren(dataDirectory: string): Promise<void> {
+  const text = await readServerFile(fileIn(dataDirectory));
+  const children = serverSchema.safeParse(text === undefined ? undefined : parseJson(text)).data?.children ?? [];
+  const giveUpAt = Date.now() + childrenEndMs;
+  for (const child of children) {
+    while (isRunning(child)) {
+      if (Date.now() > giveUpAt) {
+        throw new SoulBoxError(
+          'illegal_transition',
+          `A process (pid ${child.pid}) of a server of ${dataDirectory} that is gone still runs. Try again when it has ended.`,
+        );
+      }
+      await sleep(10);
+    }
+  }
 }
 
 export async function writeServerFile(

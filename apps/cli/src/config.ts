@@ -10,6 +10,12 @@ export const environment: Readonly<Record<string, string | undefined>> = process
 export const notifySocket = process.env['NOTIFY_SOCKET'];
 delete process.env['NOTIFY_SOCKET'];
 
+/** What the server's processes and their tools inherit. Settings reach them in another way, which no list of processes shows. */
+export function inheritedEnvironment(): Record<string, string> {
+  const entries = Object.entries(environment).filter(([name]) => !/^(SOULBOX_|E2B_|NODE_)/.test(name));
+  return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
 const defaultDataDirectory = '/var/lib/soulbox';
 
 /** Folders a command works on. Flags win over SOULBOX_DATA_DIR and SOULBOX_TEMPLATES_DIR; docs/config.md has them. */

@@ -8,7 +8,15 @@ const warnBeforeMs = 14 * dayMs;
 
 /** What an operator should know about how clients reach the server; nothing of it keeps it from its start. */
 export async function findExposures(config: GatewayConfig, now: number): Promise<string[]> {
-  const certificate = await readOperatorCertificate(config);
+  return judgeExposures(config, await readOperatorCertificate(config), now);
+}
+
+/** `certificate`: the operator's; there is none when it is our own, which is renewed in time. */
+export function judgeExposures(
+  config: GatewayConfig,
+  certificate: { readonly validTo: string } | undefined,
+  now: number,
+): string[] {
   return [
     judgePlainPort(config.host, config.port),
     certificate === undefined ? undefined : judgeExpiry(certificate, now),

@@ -1,6 +1,6 @@
 import type { Clock, Logger } from '@soulbox/base';
 import { envdPort } from '@soulbox/contract';
-import type { SandboxRouter } from '@soulbox/contract';
+import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
 import { logExchange } from './access-log.ts';
 import type { GatewayConfig } from './config.ts';
@@ -8,6 +8,7 @@ import {
   functionFault,
   internalFault,
   noServiceWorker,
+  runnerAway,
   sandboxNotFound,
   sendBadRequest,
   sendEdgeError,
@@ -23,6 +24,7 @@ import { createUnread } from './forward/unread.ts';
 import type { Upstream } from './forward/upstream.ts';
 import { findShownToken } from './routing/envd-request.ts';
 import { parseSignedFile } from './routing/signed-file.ts';
+import type { SignedFile } from './routing/signed-file.ts';
 import { createSignatureSearch } from './routing/signature-search.ts';
 import { parseTarget } from './routing/target.ts';
 import type { Target } from './routing/target.ts';
@@ -39,6 +41,11 @@ export interface RouteContext {
 }
 
 const mib = 1024 * 1024;
+
+/** Of a sandbox that runs the table is told before anybody else. */
+function mayBeOld(route: SandboxRoute | undefined): boolean {
+  return route?.state !== 'running' || route.waitsForRoom;
+}
 
 /** Where every exchange of every listener arrives: reads its target and passes it on, or answers it. */
 export function createRoutes(context: RouteContext): (exchange: Exchange) => void {
@@ -61,18 +68,31 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     return undefined;
   };
 
-  const toSandbox = (exchange: Exchange, target: Target & { kind: 'sandbox' }): void => {
+  /** What is not found, or cannot be used as it is, may have changed a moment ago: whoever owns sandboxes is asked before a refusal. */
+  const whenFresh = async (exchange: Exchange, act: () => void): Promise<void> => {
+    try {
+      await router.refresh();
+    } catch {
+      sendEdgeError(exchange, runnerAway);
+      return;
+    }
+    if (!exchange.closed) act();
+  };
+
+  const toSandbox = (exchange: Exchange, target: Target & { kind: 'sandbox' }, isFresh = false): void => {
     const { sandboxId, port, path } = target;
     const route = router.find(sandboxId);
-    if (route === undefined) sendEdgeError(exchange, sandboxNotFound(sandboxId));
+    if (!isFresh && mayBeOld(route)) void whenFresh(exchange, () => toSandbox(exchange, target, true));
+    else if (route === undefined) sendEdgeError(exchange, sandboxNotFound(sandboxId));
     else forwardToSandbox(exchange, { ...common, route, port, path });
   };
 
   /** By what a request shows of a sandbox that it does not name. */
-  const toShown = (exchange: Exchange, path: string): void => {
+  const toShown = (exchange: Exchange, path: string, isFresh = false): void => {
     const token = findShownToken(exchange, path);
     const route = token === undefined ? undefined : router.findByAccessToken(token);
     if (token === undefined) toSignedFile(exchange, path);
+    else if (!isFresh && mayBeOld(route)) void whenFresh(exchange, () => toShown(exchange, path, true));
     // In the form of a sandbox that is gone, as it mostly is.
     else if (route === undefined) sendEdgeError(exchange, unknownToken);
     else {
@@ -87,6 +107,11 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
       toApi(exchange, path);
       return;
     }
+    // Trying every token twice, before and after, would cost more.
+    void whenFresh(exchange, () => toSigned(exchange, path, signed));
+  };
+
+  const toSigned = (exchange: Exchange, path: string, signed: SignedFile): void => {
     const route = signatures.find(signed, exchange.remoteAddress);
     if (route === 'none') sendEdgeError(exchange, { code: 401, message: 'invalid signature' });
     else if (route === 'later') sendEdgeError(exchange, tooManySignatures);
@@ -100,6 +125,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
   const toFunction = async (exchange: Exchange, { name, path }: Target & { kind: 'function' }): Promise<void> => {
     try {
       const { sandboxId, port } = await functions.open(name);
+      if (mayBeOld(router.find(sandboxId))) await router.refresh();
       const route = router.find(sandboxId);
       if (exchange.closed) return;
       if (route === undefined) sendEdgeError(exchange, sandboxNotFound(sandboxId));

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { boundInterimAnswers, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
@@ -5,12 +6,13 @@ import type { FunctionRouter } from '@soulbox/contract/function-service';
 import type { GatewayConfig } from './config.ts';
 import { createContext } from './context.ts';
 import type { ApiAddress } from './forward/api.ts';
-import { findExposures } from './exposure.ts';
+import { findExposures, judgeExposures } from './exposure.ts';
 import { createHttpServers } from './listen/http-servers.ts';
 import type { HttpServers } from './listen/http-servers.ts';
 import { openPlainPort } from './listen/plain-port.ts';
 import { openTlsPort } from './listen/tls-port.ts';
 import { createRoutes } from './routes.ts';
+import type { Certificate } from './tls/certificate.ts';
 import { openCertificate } from './tls/open-certificate.ts';
 import { startRenewal } from './tls/renewal.ts';
 
@@ -20,8 +22,19 @@ export interface GatewayOptions {
   /** Absent: there are no functions. */
   readonly functions?: FunctionRouter | undefined;
   readonly api: ApiAddress;
+  /** What a gateway is given that may not open it itself. Absent: it opens ports and certificates as its settings say. */
+  readonly given?: GivenAccess | undefined;
   readonly logger: Logger;
   readonly clock?: Clock;
+}
+
+export interface GivenAccess {
+  /** Bound sockets. */
+  readonly ports: { readonly plain: number; readonly tls: number | undefined };
+  /** Undefined when TLS is off. */
+  readonly certificate: Certificate | undefined;
+  /** Calls `use` with each later one. */
+  readonly onCertificate: (use: (certificate: Certificate) => void) => void;
 }
 
 export interface Gateway extends AsyncDisposable {
@@ -52,10 +65,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
   cleanup.defer(() => servers.close(config.shutdownGraceMs));
   const tls = config.tls ? await openTls(options, servers, cleanup) : undefined;
-  const plain = await openPlainPort(config, servers);
+  const plain = await openPlainPort(config, servers, options.given?.ports.plain);
   cleanup.defer(() => plain.stop());
 
-  for (const exposure of await findExposures(config, (options.clock ?? systemClock).now()))
+  for (const exposure of await exposuresOf(options))
     logger.warn({ exposure }, 'clients can reach the gateway in an unsafe way');
   const owned = cleanup.move();
   logger.info({ host: config.host, port: plain.port, tlsPort: tls?.port, domain: config.domain }, 'gateway is up');
@@ -73,12 +86,23 @@ async function openTls(
   servers: HttpServers,
   cleanup: AsyncDisposableStack,
 ): Promise<{ port: number; caFile: string | undefined; check: () => Promise<void> }> {
-  const { config, logger, clock = systemClock } = options;
-  const certificate = await openCertificate(config, clock);
-  const listener = await openTlsPort(config, { servers, certificate, logger });
+  const { config, given, logger, clock = systemClock } = options;
+  const certificate = given?.certificate ?? (await openCertificate(config, clock));
+  const listener = await openTlsPort(config, { servers, certificate, logger, bound: given?.ports.tls });
   cleanup.defer(() => listener.stop());
+  if (given !== undefined) {
+    given.onCertificate((next) => listener.useCertificate(next));
+    return { port: listener.port, caFile: certificate.caFile, check: () => Promise.resolve() };
+  }
   const renewal = cleanup.use(
     startRenewal({ config, clock, current: certificate, logger, use: (next) => listener.useCertificate(next) }),
   );
   return { port: listener.port, caFile: certificate.caFile, check: () => renewal.check() };
+}
+
+async function exposuresOf({ config, given, clock = systemClock }: GatewayOptions): Promise<string[]> {
+  if (given === undefined) return await findExposures(config, clock.now());
+  const { certificate } = given;
+  const isOperators = certificate !== undefined && certificate.caFile === undefined;
+  return judgeExposures(config, isOperators ? new X509Certificate(certificate.certPem) : undefined, clock.now());
 }

@@ -1,6 +1,6 @@
 import { createRouterTransport } from '@connectrpc/connect';
 import type { ConnectRouter, Transport } from '@connectrpc/connect';
-import type { SandboxRouter } from '@soulbox/contract';
+import type { RouteSource } from '@soulbox/routing';
 import { createRunnerContext } from './context.ts';
 import type { RunnerOptions } from './context.ts';
 import { addRunnerRoutes } from './serve/routes.ts';
@@ -14,7 +14,7 @@ export interface Runner extends AsyncDisposable {
   /** The same for callers in this process. */
   readonly transport: Transport;
   /** The way of the gateway to its sandboxes. */
-  readonly router: SandboxRouter;
+  readonly router: RouteSource;
   /** Spares that are ready. */
   readyCount(): number;
   /** Folders of the envd versions that sandboxes and saved memories of this host run from. */

@@ -16,6 +16,8 @@ export interface Logger {
 export interface RootLogger extends Logger {
   /** Lines lost since the start because the destination took none: its disk was full, or its reader stood still. */
   droppedLines(): number;
+  /** A whole line as another process has written it, the line feed included. */
+  writeLine(line: string): void;
   /** Opens its file anew, after somebody else has moved it away. Without a file of its own it does nothing. */
   reopen(): void;
 }
@@ -41,6 +43,7 @@ export function createLogger(options: {
   const logger = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   return Object.assign(logger, {
     droppedLines: () => destination.droppedLines(),
+    writeLine: (line: string) => destination.write(line),
     reopen() {
       destination.reopen();
       if (file !== undefined) logger.info({ file }, 'log opened anew');

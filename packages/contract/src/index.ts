@@ -13,3 +13,5 @@ export type { SandboxRoute, SandboxRouter } from './router.ts';
 export { envdRoutes, hostOnlyPaths } from './envd-routes.ts';
 export { causes } from './causes.ts';
 export type { Cause } from './causes.ts';
+export { createTokenIndex } from './token-index.ts';
+export type { TokenIndex } from './token-index.ts';

@@ -22,8 +22,8 @@ export interface SandboxRoute {
 }
 
 /**
- * The gateway's way to sandboxes. The runner implements it; on one machine it is handed over in memory, and a
- * runner on another machine can be put behind the same methods.
+ * The way to sandboxes of the gateway and of functions. The runner implements it; other processes have a table that the runner feeds
+ * (packages/routing) behind the same methods.
  */
 export interface SandboxRouter {
   /** The sandbox if it runs or is paused, and belongs to a tenant (a warm spare is not found). */
@@ -48,6 +48,11 @@ export interface SandboxRouter {
   settled(sandboxId: string): Promise<void>;
   /** Tells that a request or stream is open, until it is disposed: an idle timeout counts from the last one's end. */
   enter(sandboxId: string): Disposable;
-  /** Called as soon as a sandbox stops being served (it ends or is paused), before its processes are killed. Gives the unsubscribe. */
-  onGone(listener: (sandboxId: string) => void): () => void;
+  /**
+   * Called as soon as a sandbox stops being served (it ends or is paused), before its processes are killed, which waits a moment for
+   * what a listener gives. Gives the unsubscribe.
+   */
+  onGone(listener: (sandboxId: string) => unknown): () => void;
+  /** Resolves when what is found is at least as new as this call. Throws `runner_unavailable` when nobody can tell. */
+  refresh(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import { check, libcFunction, libcSymbol } from './libc.ts';
+import { addressOf, check, lastErrno, libcFunction, libcSymbol, SystemCallError } from './libc.ts';
 
 export const waitpid = libcFunction<[pid: number, status: null, options: number]>(
   'int waitpid(int pid, void *status, int options)',
@@ -47,4 +47,59 @@ const sigchld = 17;
 export function startSharer(): number {
   const stack = mmap(null, stackBytes, protReadWrite, mapPrivateAnonymous, -1, 0);
   return check('clone', clone(libcSymbol('pause'), stack + BigInt(stackBytes - 64), cloneFiles | sigchld, null));
+}
+
+const prctl = libcFunction<[option: number, a: number, b: number, c: number, d: number]>(
+  'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+);
+const chroot = libcFunction<[path: string]>('int chroot(const char *path)');
+/** No C library has a function for it. */
+const seccomp = libcFunction<[number: number, operation: number, flags: number, program: Buffer]>(
+  'long syscall(long number, unsigned int operation, unsigned int flags, const void *program)',
+);
+
+/** linux/prctl.h */
+const option = { parentDeathSignal: 1, dropFromBoundingSet: 24, noNewPrivileges: 38 } as const;
+const sigkill = 9;
+const einval = 22;
+/** linux/seccomp.h; the number of the call differs between architectures. */
+const setModeFilter = 1;
+const forAllThreads = 1;
+const seccompNumbers = { x64: 317, arm64: 277 } as const;
+
+/** The kernel kills this process when the one that started it ends, however that ends. A change of user takes it back. */
+export function dieWithParent(): void {
+  check('prctl', prctl(option.parentDeathSignal, sigkill, 0, 0, 0));
+}
+
+/** The process sees nothing but what is below `path`; every thread of it. */
+export function changeRoot(path: string): void {
+  check('chroot', chroot(path));
+  process.chdir('/');
+}
+
+/** No program that this thread becomes gets a capability. */
+export function dropBoundingSet(): void {
+  for (let capability = 0; prctl(option.dropFromBoundingSet, capability, 0, 0, 0) === 0; capability++);
+  // The first number that is no capability.
+  if (lastErrno() !== einval) throw new SystemCallError('prctl', lastErrno());
+}
+
+/** What this process becomes never has more rights than it has, whatever the program's file says. */
+export function setNoNewPrivileges(): void {
+  check('prctl', prctl(option.noNewPrivileges, 1, 0, 0, 0));
+}
+
+/**
+ * Has the kernel judge every system call from here on by a classic BPF program over struct seccomp_data. It cannot be taken back.
+ * `allThreads`: needs `setNoNewPrivileges`; otherwise this thread alone, and root.
+ */
+export function filterSystemCalls(filter: Buffer, { allThreads }: { readonly allThreads: boolean }): void {
+  // struct sock_fprog: count of instructions of eight bytes, padding, where they are.
+  const program = Buffer.alloc(16);
+  program.writeUInt16LE(filter.length / 8, 0);
+  program.writeBigUInt64LE(addressOf(filter), 8);
+  const number = seccompNumbers[process.arch as keyof typeof seccompNumbers];
+  const thread = check('seccomp', seccomp(number, setModeFilter, allThreads ? forAllThreads : 0, program));
+  if (thread !== 0) throw new Error(`seccomp: thread ${thread} could not be brought along`);
 }

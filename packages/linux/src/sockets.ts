@@ -3,11 +3,12 @@ import { check, libcFunction } from './libc.ts';
 /** linux/socket.h */
 export const addressFamily = { unix: 1, v4: 2, v6: 10, netlink: 16 } as const;
 /** linux/net.h; the flags are those of open(2), the same on x86-64 and arm64. */
-export const socketType = { stream: 1, raw: 3, nonBlock: 0o4000, closeOnExec: 0o2000000 } as const;
+export const socketType = { stream: 1, raw: 3, packets: 5, nonBlock: 0o4000, closeOnExec: 0o2000000 } as const;
 /** linux/socket.h: flags of send(2) and recv(2), the level and the type of a message that carries descriptors. */
 export const message = {
   doNotWait: 0x40,
   waitForAll: 0x100,
+  noSignal: 0x4000,
   closeOnExec: 0x4000_0000,
   socketLevel: 1,
   descriptors: 1,
@@ -15,6 +16,12 @@ export const message = {
 
 const socket = libcFunction<[family: number, type: number, protocol: number]>(
   'int socket(int family, int type, int protocol)',
+);
+const socketpair = libcFunction<[family: number, type: number, protocol: number, fds: Buffer]>(
+  'int socketpair(int family, int type, int protocol, void *fds)',
+);
+export const setsockopt = libcFunction<[fd: number, level: number, name: number, value: Buffer, length: number]>(
+  'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
 );
 export const bind = libcFunction<[fd: number, address: Buffer, length: number]>(
   'int bind(int fd, const void *address, uint32_t length)',
@@ -27,6 +34,18 @@ export const accept = libcFunction<[fd: number, address: null, length: null, fla
 export const recvmsg = libcFunction<[fd: number, header: Buffer, flags: number]>(
   'long recvmsg(int fd, void *header, int flags)',
 );
+
+/** `header` is a struct msghdr. */
+export const sendmsg = libcFunction<[fd: number, header: Buffer, flags: number]>(
+  'long sendmsg(int fd, void *header, int flags)',
+);
+
+/** Two sockets connected to each other, as `createSocket` makes one. The caller closes both. Throws `SystemCallError`. */
+export function createSocketPair(family: number, type: number): [one: number, other: number] {
+  const fds = Buffer.alloc(8);
+  check('socketpair', socketpair(family, type | socketType.closeOnExec, 0, fds));
+  return [fds.readInt32LE(0), fds.readInt32LE(4)];
+}
 
 /** A socket that programs started later do not inherit. The caller closes it. Throws `SystemCallError`. */
 export function createSocket(family: number, type: number, protocol = 0): number {

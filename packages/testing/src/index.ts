@@ -6,6 +6,8 @@ export {
   testTemplatesDirectory,
 } from './server-process.ts';
 export type { ServerOptions, ServerProcess } from './server-process.ts';
+export { findServerPart, listServerParts, serverDescriptors, serverMemoryMib } from './server-parts.ts';
+export type { ServerPart } from './server-parts.ts';
 export { isThere } from './is-there.ts';
 export { listHostTraces } from './host-traces.ts';
 export { startRunnerProcess } from './runner-process.ts';

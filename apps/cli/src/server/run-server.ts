@@ -1,19 +1,32 @@
 import { createLogger } from '@soulbox/base';
-import { loadBoxConfig, startBox } from '@soulbox/box';
-import type { Box, BoxOverrides } from '@soulbox/box';
-import { environment } from '../config.ts';
+import type { RootLogger } from '@soulbox/base';
+import type { Box, BoxConfig, BoxOverrides } from '@soulbox/box';
+import { loadBoxConfig } from '@soulbox/box/config';
+import { superviseBox } from '@soulbox/box/supervise';
+import { environment, inheritedEnvironment } from '../config.ts';
 
 const mib = 1024 * 1024;
 
 /**
- * Starts the server in this process. Its log goes to `logFile`, which SIGHUP opens anew, or to standard error when there is none.
+ * Starts the server, whose parts are processes below this one. Its log goes to `logFile`, which SIGHUP opens anew, or to standard error
+ * when there is none.
  */
 export async function runServer(overrides: BoxOverrides, logFile: string | undefined): Promise<Box> {
+  const { config, logger } = prepare(overrides, logFile);
+  process.on('SIGHUP', () => logger.reopen());
+  return await superviseBox({ config, logger, environment: inheritedEnvironment() });
+}
+
+/** One in this process, for a task of its own that takes a moment. */
+export async function runBriefServer(overrides: BoxOverrides, logFile: string): Promise<Box> {
+  const { startBox } = await import('@soulbox/box');
+  return await startBox(prepare(overrides, logFile));
+}
+
+function prepare(overrides: BoxOverrides, logFile: string | undefined): { config: BoxConfig; logger: RootLogger } {
   const config = loadBoxConfig(environment, overrides);
   const limits = { maxBytes: config.logMaxMb * mib, keptFiles: config.logFiles };
-  const logger = createLogger({ level: config.logLevel, file: logFile, limits });
-  process.on('SIGHUP', () => logger.reopen());
-  return await startBox({ config, logger });
+  return { config, logger: createLogger({ level: config.logLevel, file: logFile, limits }) };
 }
 
 // A terminal sends Ctrl-C to every process of ours at once and our parents pass it on too: those are one, not two.
@@ -28,7 +41,7 @@ export interface StopOrders {
   readonly impatient: Promise<true>;
   /**
    * Waits for the order to stop, then stops. SIGINT and SIGTERM end the sandboxes too; SIGUSR2 leaves them for the next
-   * server to adopt. True means that it was given up.
+   * server to adopt. True means that it was given up, also by the server itself, whose sandboxes go on then.
    */
   obey(box: Box): Promise<boolean>;
 }
@@ -51,7 +64,12 @@ export function listenForStop(): StopOrders {
   return {
     impatient: impatient.promise,
     async obey(box) {
-      const signal = await first.promise;
+      const signal = await Promise.race([first.promise, box.failed]);
+      if (signal instanceof Error) {
+        console.error(signal.message);
+        await Promise.race([box.close({ keepSandboxes: true }), impatient.promise]);
+        return true;
+      }
       const closed = box.close({ keepSandboxes: signal === keepSignal }).then(() => false);
       return await Promise.race([closed, impatient.promise]);
     },

@@ -25,9 +25,9 @@ export const unmanagedFix = '"soulbox up" adopts them, "soulbox down --end-sandb
  */
 export async function endUnmanaged(dataDirectory: string, sandboxes: readonly UnmanagedSandbox[]): Promise<void> {
   openDiskReserve(join(dataDirectory, 'reserve')).makeRoom();
-  const { runServer } = await import('./run-server.ts');
+  const { runBriefServer } = await import('./run-server.ts');
   const instance = sandboxes[0]?.instance ?? 0;
   const overrides = { dataDirectory, instance, host: '127.0.0.1', port: 0, tlsPort: 0, poolSize: 0 };
-  const box = await runServer(overrides, join(dataDirectory, 'logs/server.log'));
+  const box = await runBriefServer(overrides, join(dataDirectory, 'logs/server.log'));
   await box.close({ keepSandboxes: false });
 }

@@ -71,6 +71,12 @@ export const unknownToken: EdgeError = {
   message: 'The sandbox that this access token belongs to was not found',
 };
 
+/** Whether the sandbox is there cannot be told now. */
+export const runnerAway: EdgeError = {
+  code: 503,
+  message: 'The runner cannot be reached right now. Retry in a moment.',
+};
+
 export const internalFault: EdgeError = { code: 500, message: 'The gateway failed. The server log has the details.' };
 
 /** Whoever asks for a function by its URL is a stranger: what its code said when it failed stands in its log. */

@@ -6,6 +6,7 @@ import {
   badAnswer,
   internalRoute,
   portNotOpen,
+  runnerAway,
   sandboxNotFound,
   sendBadRequest,
   sendEdgeError,
@@ -155,15 +156,19 @@ function answerFailure(
   const { sandboxId } = forward.route;
   logger.debug({ sandboxId, port, err: error }, 'sandbox did not respond');
   const reason = error instanceof SoulBoxError ? error.reason : undefined;
-  if (connections.gone || reason === 'sandbox_not_found') answerGone(exchange, forward);
+  if (connections.gone || reason === 'sandbox_not_found') void answerGone(exchange, forward);
   else if (reason === 'port_closed') sendEdgeError(exchange, portNotOpen(sandboxId, port));
+  else if (reason === 'runner_unavailable') sendEdgeError(exchange, runnerAway);
   else if (isUnsendable(error)) sendBadRequest(exchange, 'invalid request');
   else sendEdgeError(exchange, badAnswer(sandboxId, port));
 }
 
 /** It ended, or was paused in this very moment: then what can be repeated is, once, and wakes it. */
-function answerGone(exchange: Exchange, forward: SandboxForward): void {
+async function answerGone(exchange: Exchange, forward: SandboxForward): Promise<void> {
   const { sandboxId } = forward.route;
+  // The runner may know more than the table does yet. When it is away the table has to do.
+  await forward.router.refresh().catch(() => undefined);
+  if (exchange.closed) return;
   const route = forward.router.find(sandboxId);
   if (route?.state !== 'paused') sendEdgeError(exchange, sandboxNotFound(sandboxId));
   else if (forward.isRepeated === true || !isRepeatable(exchange)) sendEdgeError(exchange, sandboxPaused(sandboxId));

@@ -17,13 +17,16 @@ export interface Listener {
   stop(): void;
 }
 
+/** An address, or a socket that has one already (docs/decisions/032-three-processes.md). */
+export type Place = { readonly host: string; readonly port: number } | { readonly fd: number };
+
 /** Binds the server. Rejects with Node's error when the port is taken. */
 export async function listen(
   server: Server,
-  options: { host: string; port: number; maxConnections: number; pending: ReadonlySet<Duplex> },
+  options: { place: Place; maxConnections: number; pending: ReadonlySet<Duplex> },
 ): Promise<Listener> {
   server.maxConnections = options.maxConnections;
-  server.listen({ host: options.host, port: options.port, backlog: 1024 });
+  server.listen({ ...options.place, backlog: 1024 });
   await once(server, 'listening');
   // A fault of one accept (too many open files) must not end the process.
   server.on('error', () => undefined);

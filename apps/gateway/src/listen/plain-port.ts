@@ -9,7 +9,7 @@ import type { Listener } from './listen.ts';
 const prefaceStart = Buffer.from('PRI ');
 
 /** The port without TLS: HTTP/1.1 and h2c, told apart by the first bytes. */
-export async function openPlainPort(config: GatewayConfig, servers: HttpServers): Promise<Listener> {
+export async function openPlainPort(config: GatewayConfig, servers: HttpServers, bound?: number): Promise<Listener> {
   const pending = new Set<Socket>();
   const server = createServer(tcpOptions, (socket) => {
     pending.add(socket);
@@ -20,7 +20,8 @@ export async function openPlainPort(config: GatewayConfig, servers: HttpServers)
       else servers.serveHttp1(socket);
     });
   });
-  return await listen(server, { host: config.host, port: config.port, maxConnections: config.maxConnections, pending });
+  const place = bound === undefined ? { host: config.host, port: config.port } : { fd: bound };
+  return await listen(server, { place, maxConnections: config.maxConnections, pending });
 }
 
 function peek(socket: Socket, timeoutMs: number, decide: (isHttp2: boolean) => void): void {

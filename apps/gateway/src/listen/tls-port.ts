@@ -15,9 +15,9 @@ export interface TlsListener extends Listener {
 /** The port with TLS: HTTP/2 or HTTP/1.1 as agreed by ALPN. */
 export async function openTlsPort(
   config: GatewayConfig,
-  options: { servers: HttpServers; certificate: Certificate; logger: Logger },
+  options: { servers: HttpServers; certificate: Certificate; logger: Logger; bound?: number | undefined },
 ): Promise<TlsListener> {
-  const { servers, certificate, logger } = options;
+  const { servers, certificate, logger, bound } = options;
   const pending = new Set<Socket>();
   const server = createServer(
     {
@@ -37,8 +37,8 @@ export async function openTlsPort(
     logger.debug({ err: error }, 'a TLS handshake failed');
     socket.destroy();
   });
-  const port = config.tlsPort;
-  const listener = await listen(server, { host: config.host, port, maxConnections: config.maxConnections, pending });
+  const place = bound === undefined ? { host: config.host, port: config.tlsPort } : { fd: bound };
+  const listener = await listen(server, { place, maxConnections: config.maxConnections, pending });
   return {
     ...listener,
     useCertificate: (next) => server.setSecureContext({ cert: next.certPem, key: next.keyPem, minVersion: 'TLSv1.2' }),

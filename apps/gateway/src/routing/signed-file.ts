@@ -9,14 +9,16 @@ const operations: Readonly<Record<string, SignedFileRequest['operation']>> = {
   PUT: 'write',
 };
 
+export interface SignedFile {
+  readonly file: SignedFileRequest;
+  readonly signature: string;
+}
+
 /**
  * With `E2B_SANDBOX_URL` a signed file URL is `<shared host>/files?path=…&signature=…` and names no sandbox; the
  * signature has to. Gives undefined for every other request. envd checks signature and expiry again.
  */
-export function parseSignedFile(
-  exchange: Pick<Exchange, 'method' | 'headers'>,
-  path: string,
-): { file: SignedFileRequest; signature: string } | undefined {
+export function parseSignedFile(exchange: Pick<Exchange, 'method' | 'headers'>, path: string): SignedFile | undefined {
   if (!path.startsWith('/files?')) return undefined;
   const parameters = new URLSearchParams(path.slice('/files?'.length));
   const signature = parameters.get('signature');

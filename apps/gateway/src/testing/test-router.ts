@@ -51,7 +51,7 @@ export interface TestRouter extends SandboxRouter {
 
 export function createTestRouter(): TestRouter {
   const sandboxes = new Map<string, TestSandbox>();
-  const listeners = new Set<(sandboxId: string) => void>();
+  const listeners = new Set<(sandboxId: string) => unknown>();
   const dials: { sandboxId: string; port: number }[] = [];
   const wakes: string[] = [];
   const visits: string[] = [];
@@ -162,5 +162,6 @@ export function createTestRouter(): TestRouter {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    refresh: async () => await Promise.resolve(),
   };
 }

@@ -18,7 +18,7 @@ export interface EndContext {
   readonly background: Background;
   readonly clock: Clock;
   /** Stops serving a sandbox: its routes are gone and its open streams are reset. */
-  readonly cutOff: (sandboxId: string) => void;
+  readonly cutOff: (sandboxId: string) => Promise<void>;
 }
 
 /**
@@ -40,11 +40,12 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
     if (wasTenants) events.emit({ kind: 'ended', sandboxId, cause });
   };
   const recorded = table.step(sandbox, 'ending', { cause });
-  context.cutOff(sandboxId);
+  const isCut = context.cutOff(sandboxId);
   const isRecorded = await isDone(recorded, (err) => {
     // An end must work on a full disk too. With processes and record removed, the next server finds nothing to take over.
     host.logger.error({ sandboxId, cause, err }, 'end of a sandbox could not be recorded in advance');
   });
+  await isCut;
   if (isRecorded) tell();
   try {
     disconnect(sandbox);

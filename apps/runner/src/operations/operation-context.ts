@@ -26,7 +26,7 @@ export interface OperationContext {
   readonly clock: Clock;
   readonly background: Background;
   /** Stops serving a sandbox: open streams and connections through the gateway are reset. */
-  readonly cutOff: (sandboxId: string) => void;
+  readonly cutOff: (sandboxId: string) => Promise<void>;
   /** Ends and removes a sandbox that nobody has been told of. */
   readonly abandon: (sandboxId: string) => Promise<void>;
 }

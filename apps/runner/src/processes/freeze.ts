@@ -8,11 +8,12 @@ import type { RunningSandbox } from '../registry/table.ts';
  * lost peer. Connections between the sandbox's own processes stay. Throws `checkpoint_failed` and may leave the sandbox frozen.
  */
 export async function freeze(
-  context: { readonly host: Pick<SandboxHost, 'network'>; readonly cutOff: (sandboxId: string) => void },
+  context: { readonly host: Pick<SandboxHost, 'network'>; readonly cutOff: (sandboxId: string) => Promise<void> },
   { record, live }: RunningSandbox,
 ): Promise<void> {
-  context.cutOff(record.sandboxId);
+  const isCut = context.cutOff(record.sandboxId);
   live.envd.close();
+  await isCut;
   // Sockets are closed at the end of this turn of the event loop. envd learns of it before it freezes.
   await setImmediate();
   await live.driver.freeze(live.instance);

@@ -8,7 +8,7 @@ import type { SandboxState } from './lifecycle.ts';
 import { createLocks } from './locks.ts';
 import type { Locks } from './locks.ts';
 import type { RecordStore, SandboxRecord, Tenant } from './record.ts';
-import { createTokenIndex } from './token-index.ts';
+import { createTokenIndex } from '@soulbox/contract';
 
 /** What exists of a sandbox only while its processes do. */
 export interface Live {
@@ -88,6 +88,8 @@ export interface SandboxTable extends Locks {
   note(sandbox: KnownSandbox, change: RecordChange): Promise<void>;
   /** Forgets a sandbox that is wholly gone. */
   delete(sandboxId: string): void;
+  /** Called in the same turn as a sandbox is added, changed or forgotten. Gives the unsubscribe. */
+  onChange(listener: (sandboxId: string) => void): () => void;
 }
 
 export function createSandboxTable(store: RecordStore): SandboxTable {
@@ -102,6 +104,11 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
     const isAnother = record.tenant !== sandbox.record.tenant;
     sandbox.record = record;
     if (isAnother) indexToken(sandbox);
+    tellChange(record.sandboxId);
+  };
+  const listeners = new Set<(sandboxId: string) => void>();
+  const tellChange = (sandboxId: string): void => {
+    for (const listener of listeners) listener(sandboxId);
   };
   const indexToken = ({ record }: KnownSandbox): void =>
     tokens.put(record.sandboxId, record.tenant?.envdAccessToken ?? '');
@@ -115,6 +122,7 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
     add(sandbox) {
       sandboxes.set(sandbox.record.sandboxId, sandbox);
       indexToken(sandbox);
+      tellChange(sandbox.record.sandboxId);
     },
     find: (sandboxId) => sandboxes.get(sandboxId),
     findByToken(token) {
@@ -161,6 +169,11 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
     delete(sandboxId) {
       sandboxes.delete(sandboxId);
       tokens.remove(sandboxId);
+      tellChange(sandboxId);
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
   };
   return table;

@@ -1,14 +1,15 @@
 import { constantTimeEqual, SoulBoxError } from '@soulbox/base';
 import { createFileSigner } from '@soulbox/contract';
-import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
+import type { SandboxRoute } from '@soulbox/contract';
+import type { RouteSource } from '@soulbox/routing';
 import type { Activity } from '../metrics/activity.ts';
 import type { SandboxTable, TenantSandbox } from '../registry/table.ts';
 import { isRunning, isTenants, looksPaused, sandboxNotFound, secretOrNone } from '../registry/table.ts';
 
 /** The gateway's view of this host's sandboxes, and the switch that takes one out of it. */
-export interface Router extends SandboxRouter {
-  /** Tells the gateway that a sandbox is not served any more. */
-  cutOff(sandboxId: string): void;
+export interface Router extends RouteSource {
+  /** Tells the gateway that a sandbox is not served any more; resolves when its connections are closed, or after a moment. */
+  cutOff(sandboxId: string): Promise<void>;
 }
 
 /** `wake` resumes a paused sandbox; it is called once for all requests that wait. */
@@ -17,7 +18,7 @@ export function createRouter(
   activity: Activity,
   wake: (sandboxId: string) => Promise<void>,
 ): Router {
-  const listeners = new Set<(sandboxId: string) => void>();
+  const listeners = new Set<(sandboxId: string) => unknown>();
   const waking = new Map<string, Promise<void>>();
 
   const wakeOnce = async (sandboxId: string): Promise<void> => {
@@ -76,9 +77,12 @@ export function createRouter(
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    cutOff(sandboxId) {
-      for (const listener of listeners) listener(sandboxId);
+    async cutOff(sandboxId) {
+      await Promise.all([...listeners].map(async (listener) => await listener(sandboxId)));
     },
+    refresh: async () => await Promise.resolve(),
+    routes: () => table.tenants().map(routeOf),
+    onChange: (listener) => table.onChange(listener),
   };
 }
 

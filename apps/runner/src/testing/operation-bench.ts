@@ -201,7 +201,10 @@ async function createParts(
     metrics: createSandboxMetrics({ network, clock, logger, observe: activity.observe.bind(activity) }),
     logBook: createLogBook(table, clock),
     background: createBackground(stopping, logger),
-    cutOff: (sandboxId) => void cutOff.push(sandboxId),
+    cutOff: async (sandboxId) => {
+      cutOff.push(sandboxId);
+      await Promise.resolve();
+    },
     abandon: async (sandboxId) => {
       await endSandbox(context, sandboxId, 'unconfirmed');
     },

@@ -1,0 +1,24 @@
+import { chmod, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sweepStage } from '@soulbox/runner/stage-folder';
+import { openDiskReserve } from '@soulbox/storage';
+import { refuseHalfRestored } from './backup/restore.ts';
+import type { BoxConfig } from './config.ts';
+import { claimInstance } from './instance-lock.ts';
+import { claimDataDirectory, removeServerFile } from './server-file.ts';
+
+/** Makes this process the one server of its data folder and of its instance number, until it is disposed. Throws `illegal_transition`. */
+export async function claimServer({ dataDirectory, gateway, runner }: BoxConfig): Promise<AsyncDisposable> {
+  await using claimed = new AsyncDisposableStack();
+  await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
+  await refuseHalfRestored(dataDirectory);
+  openDiskReserve(join(dataDirectory, 'reserve')).makeRoom();
+  await mkdir(join(dataDirectory, 'run'), { recursive: true, mode: 0o700 });
+  await chmod(dataDirectory, 0o700);
+  const { host, port, tlsPort } = gateway;
+  await claimDataDirectory(dataDirectory, { instance: runner.instance, host, port, tlsPort });
+  claimed.defer(async () => await removeServerFile(dataDirectory));
+  claimed.use(await claimInstance(runner.instance, dataDirectory));
+  await sweepStage(dataDirectory);
+  return claimed.move();
+}

@@ -1,0 +1,38 @@
+import type { Secret } from '@soulbox/base';
+import type { BoxConfig } from './config.ts';
+import type { Trust } from './trust.ts';
+
+export interface ClientEnvironments {
+  /** Variables for the official clients over plain HTTP, the API key among them. */
+  readonly clientEnvironment: Readonly<Record<string, string>>;
+  /** The same for TLS; empty when TLS is off. */
+  readonly tlsEnvironment: Readonly<Record<string, string>>;
+  /** All of both that is no secret. */
+  readonly client: Readonly<Record<string, string>>;
+}
+
+/** What the official clients need to find a server. `tlsPort` 0: TLS is off. */
+export function clientEnvironments(
+  config: BoxConfig,
+  { port, tlsPort }: { readonly port: number; readonly tlsPort: number },
+  { apiKey, trust }: { readonly apiKey: Secret; readonly trust: Trust | undefined },
+): ClientEnvironments {
+  const host = config.gateway.host === '0.0.0.0' ? '127.0.0.1' : config.gateway.host;
+  const url = `http://${host}:${port}`;
+  const plain = { E2B_API_URL: url, E2B_SANDBOX_URL: url };
+  const tls =
+    tlsPort === 0
+      ? undefined
+      : { E2B_DOMAIN: `${config.gateway.domain}:${tlsPort}`, ...(trust === undefined ? {} : trustVariables(trust)) };
+  const key = { E2B_API_KEY: apiKey.reveal() };
+  return {
+    clientEnvironment: { ...plain, ...key },
+    tlsEnvironment: tls === undefined ? {} : { ...tls, ...key },
+    client: { ...plain, ...tls },
+  };
+}
+
+/** Node.js adds authorities to its own. Python's httpx and requests each read a variable, for a file in place of their own. */
+function trustVariables({ caFile, bundleFile }: Trust): Record<string, string> {
+  return { NODE_EXTRA_CA_CERTS: caFile, SSL_CERT_FILE: bundleFile, REQUESTS_CA_BUNDLE: bundleFile };
+}

@@ -1,0 +1,4 @@
+import { runPart } from '@soulbox/process';
+import { serverProgram } from './run-server.ts';
+
+process.exit(await runPart(serverProgram));

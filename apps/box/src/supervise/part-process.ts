@@ -1,0 +1,150 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { reasons, SoulBoxError } from '@soulbox/base';
+import type { Reason, RootLogger } from '@soulbox/base';
+import { reportSchema } from '@soulbox/process';
+import type { Order, Report } from '@soulbox/process';
+
+/** Compiled code of ours, kept from one start to the next. In the workspace and not in /tmp, where another user could prepare it for root. */
+const compileCache = join(import.meta.dirname, '../../../../node_modules/.cache/node-compile');
+
+const launcher = fileURLToPath(import.meta.resolve('@soulbox/process/launch'));
+
+/** A part of the server that runs as a process of its own. */
+export interface PartPlan {
+  /** For the log. */
+  readonly name: string;
+  /** File of its program. */
+  readonly program: string;
+  /** Has namespaces of its own for network and IPC, and no io_uring. */
+  readonly isApart?: boolean;
+  /** Open descriptors that it gets; they are `firstDescriptor` and on in it. */
+  readonly descriptors: readonly number[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Number of the first of `PartPlan.descriptors`: after standard streams and Node's channel. */
+export const firstDescriptor = 4;
+
+export interface PartExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+export interface PartProcess {
+  readonly pid: number;
+  /** Never rejects. */
+  readonly exited: Promise<PartExit>;
+  /** Sends the settings and gives what the part says when it is ready. Throws why it could not start, as that of its process. */
+  start(settings: object): Promise<Readonly<Record<string, unknown>>>;
+  /** Has it do what it knows by a name; resolves when that is done. Throws when it failed, or the process ended meanwhile. */
+  tell(what: string, value?: unknown): Promise<void>;
+  /** The orderly end, or after `timeoutMs` the other one. */
+  stop(options: { keepSandboxes: boolean; timeoutMs: number }): Promise<void>;
+  kill(): void;
+}
+
+/** Starts the process. It loads its code, then waits for its settings. What it prints goes to the log. */
+export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProcess {
+  const apart = ['unshare', '--net', '--ipc', '--', process.execPath, launcher, plan.program];
+  const [file = '', ...rest] = plan.isApart === true ? apart : [process.execPath, plan.program];
+  const child = spawn(file, rest, {
+    cwd: '/',
+    env: { ...plan.environment, NODE_COMPILE_CACHE: compileCache },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...plan.descriptors],
+  });
+  const exited = new Promise<PartExit>((resolve) => {
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+    child.once('error', (err) => {
+      logger.error({ part: plan.name, err }, 'a process of the server could not be started');
+      resolve({ code: null, signal: null });
+    });
+  });
+  passLines(child, plan.name, logger);
+  const reports = followReports(child);
+  // Before that it may still become another program, to which nothing must have been sent.
+  const loaded = reports.next(({ kind }) => kind === 'loaded');
+  const send = (order: Order): void => {
+    // It may be ending: then `exited` says so.
+    if (child.connected) child.send(order, () => undefined);
+  };
+  const endedEarly = exited.then(({ code, signal }) => {
+    throw new Error(`The ${plan.name} ended (${String(signal ?? code)}).`);
+  });
+  endedEarly.catch(() => undefined);
+
+  return {
+    pid: child.pid ?? -1,
+    exited,
+    async start(settings) {
+      await Promise.race([loaded, endedEarly]);
+      const outcome = reports.next(({ kind }) => kind === 'ready' || kind === 'failed');
+      send({ kind: 'start', settings: { ...settings } });
+      const report = await Promise.race([outcome, endedEarly]);
+      if (report.kind === 'ready') return report.facts;
+      throw errorFrom(report);
+    },
+    async tell(what, value) {
+      await Promise.race([loaded, endedEarly]);
+      const outcome = reports.next((report) => report.kind === 'told' && report.what === what);
+      send({ kind: 'tell', what, value });
+      const report = await Promise.race([outcome, endedEarly]);
+      if (report.kind === 'told' && report.error !== undefined) throw new Error(report.error);
+    },
+    async stop({ keepSandboxes, timeoutMs }) {
+      send({ kind: 'stop', keepSandboxes });
+      const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+      await exited;
+      clearTimeout(timer);
+    },
+    kill: () => void child.kill('SIGKILL'),
+  };
+}
+
+interface Reports {
+  next(isWanted: (report: Report) => boolean): Promise<Report>;
+}
+
+function followReports(child: ChildProcess): Reports {
+  const waiting = new Set<(report: Report) => void>();
+  child.on('message', (message) => {
+    const report = reportSchema.safeParse(message).data;
+    if (report !== undefined) for (const hear of waiting) hear(report);
+  });
+  return {
+    next: async (isWanted) =>
+      await new Promise((resolve) => {
+        const hear = (report: Report): void => {
+          if (!isWanted(report)) return;
+          waiting.delete(hear);
+          resolve(report);
+        };
+        waiting.add(hear);
+      }),
+  };
+}
+
+/** Longer lines are cut: none of ours is. */
+const lineMaxChars = 256 * 1024;
+
+function passLines(child: ChildProcess, part: string, logger: RootLogger): void {
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null) continue;
+    createInterface({ input: stream, crlfDelay: Infinity }).on('line', (line) => {
+      if (line.startsWith('{"level":') && line.length <= lineMaxChars) logger.writeLine(`${line}\n`);
+      // What Node itself says when a process dies.
+      else if (line !== '') logger.warn({ part, text: line.slice(0, lineMaxChars) }, 'a process of the server printed');
+    });
+  }
+}
+
+function errorFrom(report: Report): Error {
+  if (report.kind !== 'failed') return new Error('not a failure');
+  const { reason, message } = report;
+  return reason !== undefined && Object.hasOwn(reasons, reason)
+    ? new SoulBoxError(reason as Reason, message)
+    : new Error(message);
+}

@@ -1,0 +1,73 @@
+import { flushCompileCache } from 'node:module';
+import { createFunctionRouter } from '@soulbox/contract/function-routing';
+import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
+import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
+import { sleep } from '@soulbox/base';
+import type { RootLogger } from '@soulbox/base';
+import { connectRouting } from '@soulbox/routing';
+import { createSocketTransport } from '@soulbox/rpc';
+import type { GatewayConfig } from './config.ts';
+import { startGateway } from './start.ts';
+import type { Certificate } from './tls/certificate.ts';
+
+/** A first table takes milliseconds. Requests for the API need none, so they do not wait for a runner that is away. */
+const firstTableMs = 5000;
+
+/** What a gateway in a process of its own is told. */
+export interface GatewaySettings {
+  readonly config: GatewayConfig;
+  readonly cell: Cell;
+  /** Open descriptors that it was started with. */
+  readonly descriptors: { readonly channel: number; readonly plain: number; readonly tls?: number };
+  /** Paths as they are inside the cell. */
+  readonly sockets: { readonly runner: string; readonly control: string; readonly api: string };
+  /** Absent when TLS is off. */
+  readonly certificate?: Certificate;
+}
+
+export const gatewayProgram: PartProgram = {
+  part: 'gateway',
+  start: async (settings, logger) => await run(settings as unknown as GatewaySettings, logger),
+};
+
+async function run(
+  { config, cell, descriptors, sockets, certificate }: GatewaySettings,
+  logger: RootLogger,
+): Promise<RunningPart> {
+  const receiver = createDescriptorReceiver(descriptors.channel);
+  // It cannot be written any more after this.
+  flushCompileCache();
+  dropPrivileges(cell);
+  await using started = new AsyncDisposableStack();
+  const child = logger.child({ part: 'gateway' });
+  const router = started.use(
+    connectRouting({ transport: createSocketTransport(sockets.runner), receiver, logger: child }),
+  );
+  await Promise.race([router.fed, sleep(firstTableMs)]);
+  let useNext = (_next: Certificate): void => undefined;
+  const gateway = started.use(
+    await startGateway({
+      config,
+      router,
+      functions: createFunctionRouter(createSocketTransport(sockets.control)),
+      api: { socketPath: sockets.api },
+      given: {
+        ports: { plain: descriptors.plain, tls: descriptors.tls },
+        certificate,
+        onCertificate: (use) => (useNext = use),
+      },
+      logger: child,
+    }),
+  );
+  const owned = started.move();
+  return {
+    facts: { port: gateway.port, ...(gateway.tlsPort === undefined ? {} : { tlsPort: gateway.tlsPort }) },
+    listeners: {
+      certificate: (next) => {
+        useNext(next as Certificate);
+        child.info({}, 'a new certificate is in use');
+      },
+    },
+    stop: async () => await owned.disposeAsync(),
+  };
+}

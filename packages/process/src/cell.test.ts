@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { removeTree } from '@soulbox/base';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { userOf } from './users.ts';
+
+interface Told {
+  readonly calls: Readonly<Record<string, number | string>>;
+  readonly connect: readonly string[];
+  readonly program: string;
+  readonly root: readonly string[];
+  readonly threadWorks: boolean;
+}
+
+const id = userOf(14, 'gateway');
+const program = join(import.meta.dirname, 'testing/cell-program.ts');
+const launcher = join(import.meta.dirname, 'launch.ts');
+let root: string;
+let told: Told;
+/** /proc/PID/status of each of its threads. */
+let threads: string[];
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'cell-'));
+  chmodSync(root, 0o755);
+  writeFileSync(join(root, 'only-this'), '');
+  // Rings of io_uring would pass by the filter: the process is started without, as the gateway is.
+  const cell = JSON.stringify({ id, root });
+  const child = spawn(process.execPath, [launcher, program, cell], {
+    stdio: ['pipe', 'pipe', 'inherit', 'ipc'],
+    cwd: '/',
+  });
+  const line = await Promise.race([
+    once(createInterface({ input: child.stdout ?? process.stdin }), 'line'),
+    once(child, 'exit'),
+  ]);
+  told = JSON.parse(String(line[0])) as Told;
+  const tasks = `/proc/${child.pid}/task`;
+  threads = readdirSync(tasks).map((thread) => readFileSync(join(tasks, thread, 'status'), 'utf8'));
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+});
+afterAll(async () => await removeTree(root));
+
+test('every system call that is denied fails, and does nothing', () => {
+  expect(Object.keys(told.calls).length).toBeGreaterThan(50);
+  for (const [name, outcome] of Object.entries(told.calls))
+    expect([name, outcome]).toEqual([name, constants.errno.EPERM]);
+});
+
+test('no other program is started and no connection of its own is opened', () => {
+  expect(told.program).toBe('EPERM');
+  expect(told.connect).toEqual(['EPERM', 'EPERM']);
+});
+
+test('of the file system there is the folder of the cell', () => {
+  expect(told.root).toEqual(['only-this']);
+});
+
+test('threads can still be started', () => {
+  expect(told.threadWorks).toBe(true);
+});
+
+test('each of its threads has the user, no group beside it, no capability and the filter', () => {
+  expect(threads.length).toBeGreaterThan(4);
+  for (const status of threads) {
+    const field = (name: string): string => new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, 'm').exec(status)?.[1] ?? '';
+    expect(field('Uid').split(/\s+/)).toEqual(Array.from({ length: 4 }, () => String(id)));
+    expect(field('Gid').split(/\s+/)).toEqual(Array.from({ length: 4 }, () => String(id)));
+    expect(field('Groups')).toBe('');
+    for (const set of ['CapPrm', 'CapEff', 'CapAmb']) expect(field(set)).toBe('0000000000000000');
+    expect(field('NoNewPrivs')).toBe('1');
+    expect(field('Seccomp')).toBe('2');
+  }
+});

@@ -1,0 +1,11 @@
+export { createDescriptorPair, createDescriptorReceiver, sendDescriptor } from './descriptor-channel.ts';
+export type { DescriptorReceiver } from './descriptor-channel.ts';
+export { dropPrivileges } from './drop-privileges.ts';
+export type { Cell } from './drop-privileges.ts';
+export { bindTcp } from './bind-tcp.ts';
+export { reportSchema } from './messages.ts';
+export type { Order, Report } from './messages.ts';
+export { runPart } from './run-part.ts';
+export type { PartProgram, RunningPart } from './run-part.ts';
+export { userOf } from './users.ts';
+export type { UnprivilegedPart } from './users.ts';

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+
+/** What a supervisor tells a process of its own. */
+export const orderSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('start'), settings: z.record(z.string(), z.unknown()) }),
+  z.object({ kind: z.literal('stop'), keepSandboxes: z.boolean() }),
+  /** Anything else that the part understands. */
+  z.object({ kind: z.literal('tell'), what: z.string(), value: z.unknown().optional() }),
+]);
+export type Order = z.infer<typeof orderSchema>;
+
+/** What it hears from it. */
+export const reportSchema = z.discriminatedUnion('kind', [
+  /** It runs, and waits for its settings. */
+  z.object({ kind: z.literal('loaded') }),
+  z.object({ kind: z.literal('ready'), facts: z.record(z.string(), z.unknown()) }),
+  z.object({ kind: z.literal('failed'), reason: z.string().optional(), message: z.string() }),
+  /** Sandboxes have ended as they were told to; the process goes on until it is told to stop. */
+  z.object({ kind: z.literal('told'), what: z.string(), error: z.string().optional() }),
+]);
+export type Report = z.infer<typeof reportSchema>;

@@ -1,0 +1,112 @@
+import { createLogger, errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import type { LogLevel, RootLogger } from '@soulbox/base';
+import { dieWithParent } from '@soulbox/linux/processes';
+import { orderSchema } from './messages.ts';
+import type { Order, Report } from './messages.ts';
+
+export interface RunningPart {
+  /** For the supervisor; plain JSON. */
+  readonly facts: Readonly<Record<string, unknown>>;
+  /** What else the supervisor may tell it, by name. */
+  readonly listeners?: Readonly<Record<string, (value: unknown) => Promise<void> | void>>;
+  stop(options: { keepSandboxes: boolean }): Promise<void>;
+}
+
+export interface PartProgram {
+  /** For the log, as field `part`. */
+  readonly part: string;
+  /** `settings` come from the supervisor, which has checked them. */
+  start(settings: Readonly<Record<string, unknown>>, logger: RootLogger): Promise<RunningPart>;
+}
+
+/**
+ * Runs a part of the server as a process under a supervisor: settings come and readiness goes over Node's channel between parent and
+ * child, the log goes to standard error. Gives the exit code: when the supervisor says so, after a start that failed, or at once when the
+ * supervisor is gone.
+ */
+export async function runPart(program: PartProgram): Promise<number> {
+  if (process.send === undefined) {
+    process.stderr.write(`The ${program.part} is started by "soulbox up".\n`);
+    return 2;
+  }
+  dieWithParent();
+  ignoreSignals();
+  const orders = receiveOrders();
+  report({ kind: 'loaded' });
+  const first = await orders.next();
+  if (first?.kind !== 'start') return first === undefined ? 1 : 0;
+  const logger = createLogger({ level: (first.settings['logLevel'] ?? 'info') as LogLevel });
+  let running: RunningPart;
+  try {
+    const started = program.start(first.settings, logger);
+    const outcome = await Promise.race([started, orders.lost]);
+    if (outcome === undefined) return 1;
+    running = outcome;
+  } catch (thrown) {
+    const error = errorFromUnknown(thrown);
+    logger.error({ part: program.part, err: thrown }, 'the process could not start');
+    report({
+      kind: 'failed',
+      message: error.reason === 'internal' && thrown instanceof Error ? thrown.message : error.message,
+      ...(thrown instanceof SoulBoxError ? { reason: error.reason } : {}),
+    });
+    await orders.next();
+    return 1;
+  }
+  report({ kind: 'ready', facts: running.facts });
+  for (;;) {
+    const order = await orders.next();
+    if (order === undefined) return 1;
+    if (order.kind === 'stop') {
+      await running.stop(order);
+      return 0;
+    }
+    if (order.kind === 'tell') await obey(running, order);
+  }
+}
+
+async function obey(running: RunningPart, { what, value }: Order & { kind: 'tell' }): Promise<void> {
+  try {
+    await running.listeners?.[what]?.(value);
+    report({ kind: 'told', what });
+  } catch (thrown) {
+    report({ kind: 'told', what, error: errorFromUnknown(thrown).message });
+  }
+}
+
+/** A terminal and a service manager send them to every process; what they mean the supervisor decides, and says. */
+function ignoreSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => undefined);
+}
+
+interface Orders {
+  /** Undefined: the supervisor is gone. */
+  next(): Promise<Order | undefined>;
+  readonly lost: Promise<undefined>;
+}
+
+function receiveOrders(): Orders {
+  const waiting: Order[] = [];
+  const lost = Promise.withResolvers<undefined>();
+  let wake = (): void => undefined;
+  process.on('message', (message) => {
+    const order = orderSchema.safeParse(message).data;
+    if (order !== undefined) waiting.push(order);
+    wake();
+  });
+  process.once('disconnect', () => lost.resolve(undefined));
+  return {
+    lost: lost.promise,
+    async next() {
+      while (waiting.length === 0) {
+        const came = new Promise<true>((resolve) => (wake = () => resolve(true)));
+        if ((await Promise.race([came, lost.promise])) === undefined) return undefined;
+      }
+      return waiting.shift();
+    },
+  };
+}
+
+function report(message: Report): void {
+  process.send?.(message);
+}

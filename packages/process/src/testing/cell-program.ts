@@ -1,0 +1,45 @@
+import { readdirSync, readFileSync, writeSync } from 'node:fs';
+import { connect } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import { spawnSync } from 'node:child_process';
+import { libcFunction, lastErrno } from '@soulbox/linux/libc';
+import { dropPrivileges } from '../drop-privileges.ts';
+import { deniedCalls, systemCallNumber } from '../system-call-filter.ts';
+
+// Drops what it may do, then tries it. Started by cell.test.ts; its argument is the cell.
+const syscall = libcFunction<[number: number, a: number, b: number, c: number, d: number, e: number]>(
+  'long syscall(long number, long a, long b, long c, long d, long e)',
+);
+const status = readFileSync('/proc/self/status', 'utf8');
+// Read once more afterwards, when no path leads there any more.
+const descriptors = readdirSync('/proc/self/fd').length;
+dropPrivileges(JSON.parse(process.argv[2] ?? '') as { id: number; root: string });
+
+const calls = Object.fromEntries(
+  deniedCalls
+    .filter((name) => systemCallNumber(name) >= 0)
+    .map((name) => [name, syscall(systemCallNumber(name), -1, -1, -1, -1, -1) === -1 ? lastErrno() : 'done']),
+);
+const errorOf = async (host: string): Promise<string | undefined> =>
+  await new Promise((resolve) => {
+    const socket = connect({ host, port: 1 });
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+    socket.once('connect', () => resolve('connected'));
+  });
+const thread = new Worker('require("node:worker_threads").parentPort.postMessage(1)', { eval: true });
+const threadWorks = await new Promise<boolean>((resolve) => {
+  thread.once('message', () => resolve(true));
+  thread.once('error', () => resolve(false));
+});
+const told = {
+  before: /^Uid:\s+0/m.test(status),
+  descriptors,
+  calls,
+  connect: [await errorOf('127.0.0.1'), await errorOf('::1')],
+  program: (spawnSync('/bin/true').error as NodeJS.ErrnoException | undefined)?.code,
+  root: readdirSync('/'),
+  threadWorks,
+};
+writeSync(1, `${JSON.stringify(told)}\n`);
+// Stands until the test has looked at it from outside.
+process.stdin.resume();

@@ -1,0 +1,36 @@
+import { Socket } from 'node:net';
+import { SoulBoxError } from '@soulbox/base';
+import { sendDescriptor } from '@soulbox/process';
+
+export interface HandedOver {
+  readonly ticket: Uint8Array<ArrayBuffer>;
+  /** What had been read from it already. */
+  readonly head: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Sends a connected socket to the other end of the channel. This process lets go of it in the same turn of its event loop, so that it
+ * reads nothing more of it; closing its copy tells the peer nothing.
+ */
+export function handOver(socket: Socket, channel: number): HandedOver {
+  socket.on('error', () => undefined);
+  try {
+    const fd = descriptorOf(socket);
+    if (fd < 0) throw new SoulBoxError('port_closed', 'The connection broke before it was handed over.');
+    const head = socket.read() as Buffer | null;
+    return { ticket: new Uint8Array(sendDescriptor(channel, fd)), head: new Uint8Array(head ?? []) };
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** A handle of Node's own, as its child processes are given; below 0 when the socket has closed. */
+function descriptorOf(socket: Socket): number {
+  return (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+}
+
+export function takeOver(fd: number, head: Uint8Array): Socket {
+  const socket = new Socket({ fd, readable: true, writable: true });
+  if (head.length > 0) socket.unshift(head);
+  return socket;
+}

@@ -1,0 +1,198 @@
+import { createClient } from '@connectrpc/connect';
+import type { Client, Transport } from '@connectrpc/connect';
+import { sleep, SoulBoxError } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import { errorFromConnect } from '@soulbox/contract';
+import type { SandboxRouter } from '@soulbox/contract';
+import { RoutingService } from '@soulbox/contract/routing';
+import type { WatchRoutesResponse } from '@soulbox/contract/routing';
+import type { DescriptorReceiver } from '@soulbox/process';
+import { takeOver } from './hand-over.ts';
+import { routeFromMessage } from './route-message.ts';
+import { createRouteTable } from './route-table.ts';
+import type { RouteTable } from './route-table.ts';
+import { createVisits } from './visits.ts';
+
+/** A runner that is being started again is waited for; a request that waits so long is told. */
+const patienceMs = 5000;
+/** Between two tries to reach it. */
+const retryMs = 25;
+/** Opening a connection inside a sandbox takes 10 s at the most; an answer after this never comes. */
+const dialTimeoutMs = 20_000;
+const shortTimeoutMs = 5000;
+
+/** The router of another process. Its `find...` look into a table of this process, which goes on when the runner is away. */
+export interface RemoteRouter extends SandboxRouter, Disposable {
+  /** Resolves when the table was whole for the first time. */
+  readonly fed: Promise<void>;
+}
+
+/** Begins to feed the table at once. `receiver` has the other end of the channel by which the runner hands connections over. */
+export function connectRouting(options: {
+  readonly transport: Transport;
+  readonly receiver: DescriptorReceiver;
+  readonly logger: Logger;
+}): RemoteRouter {
+  const { transport, receiver, logger } = options;
+  const client = createClient(RoutingService, transport);
+  const stop = new AbortController();
+  const listeners = new Set<(sandboxId: string) => unknown>();
+  const fed = Promise.withResolvers<void>();
+  const arrivals = new Set<() => void>();
+  let table = createRouteTable();
+  let position = 0n;
+  let session = '';
+
+  const tellGone = (sandboxId: string): void => {
+    for (const listener of listeners) listener(sandboxId);
+  };
+  const visits = createVisits(async ({ opened, closed }) => {
+    if (session === '') return;
+    // What a runner does not hear it learns when it is back.
+    await client.reportVisits({ session, opened, closed }, { timeoutMs: shortTimeoutMs }).catch(() => undefined);
+  });
+  const confirm = (): void => {
+    client.confirmRoutes({ session, position }, { timeoutMs: shortTimeoutMs }).catch((err: unknown) => {
+      logger.debug({ err }, 'the runner did not hear that connections are closed');
+    });
+  };
+  const arrived = (newest: bigint): void => {
+    position = newest;
+    for (const arrival of arrivals) arrival();
+  };
+
+  const take = (message: WatchRoutesResponse): void => {
+    for (const route of message.routes) table.put(routeFromMessage(route));
+    for (const sandboxId of message.removed) table.remove(sandboxId);
+    for (const sandboxId of message.gone) tellGone(sandboxId);
+    arrived(message.position);
+    if (message.gone.length > 0) confirm();
+  };
+  /** A whole table takes the place of the present one, which may be that of a runner before. */
+  const replace = (next: RouteTable, { session: named, position: newest }: WatchRoutesResponse): void => {
+    const before = table;
+    table = next;
+    session = named;
+    for (const { sandboxId, state } of before.all())
+      if (state === 'running' && next.find(sandboxId)?.state !== 'running') tellGone(sandboxId);
+    arrived(newest);
+    fed.resolve();
+    const opened = visits.open();
+    if (opened.length > 0)
+      client.reportVisits({ session, opened }, { timeoutMs: shortTimeoutMs }).catch(() => undefined);
+  };
+
+  const follow = async (): Promise<void> => {
+    let next: RouteTable | undefined = createRouteTable();
+    for await (const message of client.watchRoutes({}, { signal: stop.signal })) {
+      if (next === undefined) {
+        take(message);
+        continue;
+      }
+      for (const route of message.routes) next.put(routeFromMessage(route));
+      if (!message.isWhole) continue;
+      replace(next, message);
+      next = undefined;
+      logger.debug({ position: String(position) }, 'routes of the runner are followed');
+    }
+  };
+  const followForEver = async (): Promise<void> => {
+    while (!stop.signal.aborted) {
+      await follow().catch((err: unknown) => {
+        if (!stop.signal.aborted) logger.debug({ err }, 'the runner is away');
+      });
+      session = '';
+      await sleep(retryMs);
+    }
+  };
+  void followForEver();
+
+  const hasArrived = async (wanted: bigint): Promise<void> => {
+    if (position >= wanted) return;
+    let arrival = (): void => undefined;
+    const came = new Promise<true>((resolve) => {
+      arrival = () => {
+        if (position >= wanted) resolve(true);
+      };
+    });
+    arrivals.add(arrival);
+    const isHere = await Promise.race([came, sleep(patienceMs).then(() => false)]);
+    arrivals.delete(arrival);
+    if (!isHere) throw away();
+  };
+  /** Everyone who asks while a call is on its way shares the next one: the one on its way may be too early for them. */
+  const refresh = shareNext(async () => {
+    const { position: newest } = await patiently(() => client.getRoutesPosition({}, { timeoutMs: shortTimeoutMs }));
+    await hasArrived(newest);
+  });
+
+  return {
+    fed: fed.promise,
+    find: (sandboxId) => table.find(sandboxId),
+    findBySignature: (request, signature) => table.findBySignature(request, signature),
+    signatureTokens: () => table.signatureTokens(),
+    findByAccessToken: (token) => table.findByAccessToken(token),
+    refresh,
+    dial: async (sandboxId, port) => await dial({ client, receiver }, { session: () => session, sandboxId, port }),
+    wake: async (sandboxId) => {
+      await patiently(() => client.wake({ sandboxId }));
+    },
+    settled: async (sandboxId) => {
+      await patiently(() => client.settle({ sandboxId }));
+    },
+    enter: (sandboxId) => visits.enter(sandboxId),
+    onGone(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    [Symbol.dispose]() {
+      stop.abort();
+      visits[Symbol.dispose]();
+      receiver[Symbol.dispose]();
+    },
+  };
+}
+
+async function dial(
+  { client, receiver }: { client: Client<typeof RoutingService>; receiver: DescriptorReceiver },
+  { session, sandboxId, port }: { session: () => string; sandboxId: string; port: number },
+): ReturnType<SandboxRouter['dial']> {
+  const { ticket, head } = await patiently(() =>
+    client.dial({ session: session(), sandboxId, port }, { timeoutMs: dialTimeoutMs }),
+  );
+  const fd = receiver.take(ticket);
+  if (fd === undefined) throw away();
+  return takeOver(fd, head);
+}
+
+/** Tries again while the runner is away: all that is asked of it here may be asked twice. */
+async function patiently<T>(call: () => Promise<T>): Promise<T> {
+  const giveUpAt = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await call();
+    } catch (thrown) {
+      const error = errorFromConnect(thrown);
+      if (error.reason !== 'runner_unavailable' || performance.now() >= giveUpAt) throw error;
+      await sleep(retryMs);
+    }
+  }
+}
+
+function away(): SoulBoxError {
+  return new SoulBoxError('runner_unavailable', 'The runner cannot be reached right now. Retry in a moment.');
+}
+
+function shareNext(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  const start = async (): Promise<void> => {
+    next = undefined;
+    running = work().finally(() => (running = undefined));
+    await running;
+  };
+  return async () => {
+    if (running === undefined) await start();
+    else await (next ??= running.catch(() => undefined).then(start));
+  };
+}

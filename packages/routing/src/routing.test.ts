@@ -1,0 +1,219 @@
+import { closeSync, mkdtempSync, readdirSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as wait } from 'node:timers/promises';
+import { removeTree, silentLogger } from '@soulbox/base';
+import { fileSignature } from '@soulbox/contract';
+import { createDescriptorPair, createDescriptorReceiver } from '@soulbox/process';
+import { createSocketTransport, serveSocket } from '@soulbox/rpc';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { connectRouting } from './remote-router.ts';
+import type { RemoteRouter } from './remote-router.ts';
+import { addRoutingRoutes, createRouteFeed } from './serve-routing.ts';
+import { createStandInSource } from './testing/stand-in-source.ts';
+import type { StandInSource } from './testing/stand-in-source.ts';
+
+const id = 'i0123456789abcdefghij';
+const other = 'iother6789abcdefghij0';
+let folder: string;
+let pair: [number, number];
+let source: StandInSource;
+let runner: AsyncDisposable | undefined;
+let router: RemoteRouter;
+
+/** A runner serves `source` on the socket; what it was before is another process. */
+async function startRunner(): Promise<void> {
+  const feed = createRouteFeed(source, silentLogger);
+  const routes = (into: Parameters<typeof addRoutingRoutes>[0]): void =>
+    addRoutingRoutes(into, { feed, channel: pair[0], logger: silentLogger });
+  const doors = [{ name: 'all', admits: () => true, routes }];
+  const served = await serveSocket({ path: join(folder, 'runner.sock'), doors, logger: silentLogger });
+  runner = {
+    async [Symbol.asyncDispose]() {
+      feed[Symbol.dispose]();
+      await served[Symbol.asyncDispose]();
+    },
+  };
+}
+async function stopRunner(): Promise<void> {
+  await runner?.[Symbol.asyncDispose]();
+  runner = undefined;
+}
+const connect = (): RemoteRouter =>
+  connectRouting({
+    transport: createSocketTransport(join(folder, 'runner.sock')),
+    receiver: createDescriptorReceiver(pair[1]),
+    logger: silentLogger,
+  });
+async function listen(onConnection: (socket: Socket) => void): Promise<Server & AsyncDisposable> {
+  const server = createServer(onConnection);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  source.ports.set(id, (server.address() as AddressInfo).port);
+  return server;
+}
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'routing-'));
+  pair = createDescriptorPair();
+  source = createStandInSource();
+  source.set(id, { maskRequestHost: 'x:${PORT}' });
+  await startRunner();
+  router = connect();
+  await router.fed;
+});
+afterEach(async () => {
+  router[Symbol.dispose]();
+  await stopRunner();
+  pair.forEach(closeSync);
+  await removeTree(folder);
+});
+
+test('the table has what there was, and follows what changes', async () => {
+  expect(router.find(id)).toEqual(source.find(id));
+  expect(router.find(other)).toBeUndefined();
+  source.set(other, { state: 'paused', autoResume: true });
+  source.set(id, { trafficAccessToken: undefined, waitsForRoom: true });
+  await expect.poll(() => router.find(other)).toEqual(source.find(other));
+  expect(router.find(id)?.waitsForRoom).toBe(true);
+  source.remove(id);
+  await expect.poll(() => router.find(id)).toBeUndefined();
+  expect(router.signatureTokens()).toBe(1);
+});
+
+test('sandboxes are found by token and by signature', () => {
+  const file = { path: '/a', operation: 'read', username: 'user', expiration: undefined } as const;
+  expect(router.findByAccessToken(`token of ${id}`)?.sandboxId).toBe(id);
+  expect(router.findByAccessToken('token of nobody')).toBeUndefined();
+  expect(router.findBySignature(file, fileSignature(file, `token of ${id}`))?.sandboxId).toBe(id);
+  expect(router.findBySignature(file, fileSignature(file, 'another'))).toBeUndefined();
+});
+
+test('after a refresh the table is as new as the call', async () => {
+  for (let round = 0; round < 50; round += 1) {
+    const sandboxId = `i${round}`;
+    source.set(sandboxId);
+    await router.refresh();
+    expect(router.find(sandboxId)?.state).toBe('running');
+    source.set(sandboxId, { state: 'paused' });
+    await Promise.all([router.refresh(), router.refresh()]);
+    expect(router.find(sandboxId)?.state).toBe('paused');
+  }
+});
+
+test('a connection is handed over: bytes both ways, and the end of each side', async () => {
+  const received: string[] = [];
+  await using _server = await listen((socket) => {
+    socket.write('first ');
+    socket.on('data', (data) => received.push(String(data)));
+    socket.on('end', () => socket.end('last'));
+  });
+  const connection = await router.dial(id, 80);
+  connection.write('asked');
+  await expect.poll(() => received).toEqual(['asked']);
+  connection.end();
+  expect(await text(connection)).toBe('first last');
+});
+
+test('what a dial throws is what the runner threw', async () => {
+  await expect(router.dial(id, 80)).rejects.toMatchObject({ reason: 'port_closed' });
+});
+
+test('no descriptor is left of connections that were handed over', async () => {
+  await using _server = await listen((socket) => socket.on('end', () => socket.end()).resume());
+  const open = (): number => readdirSync('/proc/self/fd').length;
+  const use = async (): Promise<void> => {
+    const connection = await router.dial(id, 80);
+    connection.on('error', () => undefined);
+    connection.destroy();
+    await once(connection, 'close');
+  };
+  await use();
+  const before = open();
+  for (let round = 0; round < 20; round += 1) await Promise.all([use(), use(), use()]);
+  await expect.poll(open).toBeLessThanOrEqual(before);
+});
+
+test('a sandbox is cut off elsewhere before the runner goes on', async () => {
+  await using _server = await listen(() => undefined);
+  const connection = await router.dial(id, 80);
+  const order: string[] = [];
+  router.onGone((sandboxId) => {
+    order.push(`cut ${sandboxId}`, String(router.find(sandboxId)?.state));
+    connection.destroy();
+  });
+  source.set(id, { state: 'paused' });
+  await source.cutOff(id);
+  order.push('went on');
+  expect(order).toEqual([`cut ${id}`, 'paused', 'went on']);
+});
+
+test('a watcher without connections into the sandbox is not waited for, one that stands still not for long', async () => {
+  router[Symbol.dispose]();
+  const startedAt = performance.now();
+  await source.cutOff(id);
+  expect(performance.now() - startedAt).toBeLessThan(100);
+});
+
+test('visits are told, and end a moment after the last; a burst is one', async () => {
+  const first = router.enter(id);
+  const second = router.enter(id);
+  await expect.poll(() => source.visits).toEqual([id]);
+  first[Symbol.dispose]();
+  first[Symbol.dispose]();
+  await wait(400);
+  expect(source.visits).toEqual([id]);
+  second[Symbol.dispose]();
+  using third = router.enter(id);
+  await wait(400);
+  expect(source.visits).toEqual([id]);
+  third[Symbol.dispose]();
+  await expect.poll(() => source.visits).toEqual([]);
+});
+
+test('the visits of a process that is gone have ended', async () => {
+  router.enter(id);
+  await expect.poll(() => source.visits).toEqual([id]);
+  router[Symbol.dispose]();
+  await expect.poll(() => source.visits).toEqual([]);
+});
+
+test('while the runner is away the table stays, and calls wait for the next one, which is told of open visits', async () => {
+  await using _server = await listen((socket) => socket.end('hello'));
+  using _visit = router.enter(id);
+  await expect.poll(() => source.visits).toEqual([id]);
+  await stopRunner();
+  expect(router.find(id)?.state).toBe('running');
+  const [dialled, woken] = [router.dial(id, 80), router.wake(other)];
+  await wait(200);
+  source.set(other);
+  await startRunner();
+  expect(await text(await dialled)).toBe('hello');
+  await woken;
+  expect(source.woken).toEqual([other]);
+  await expect.poll(() => router.find(other)?.state).toBe('running');
+  await expect.poll(() => source.visits).toEqual([id]);
+});
+
+test('what went away while nobody told is gone when the runner is back', async () => {
+  const gone: string[] = [];
+  router.onGone((sandboxId) => void gone.push(sandboxId));
+  source.set(other);
+  await router.refresh();
+  await stopRunner();
+  source.remove(id);
+  source.set(other, { state: 'paused' });
+  await startRunner();
+  await router.refresh();
+  expect(gone.sort()).toEqual([id, other].sort());
+});
+
+test('a runner that stays away is unavailable', { timeout: 20_000 }, async () => {
+  await stopRunner();
+  const calls = [router.dial(id, 80), router.wake(id), router.refresh()];
+  for (const call of calls) await expect(call).rejects.toMatchObject({ reason: 'runner_unavailable' });
+});

@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto';
+import { SoulBoxError } from '@soulbox/base';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { WatchRoutesResponseSchema } from '@soulbox/contract/routing';
+
+export type FeedMessage = MessageInitShape<typeof WatchRoutesResponseSchema> & { readonly position: bigint };
+
+/** Messages that may wait for a watcher. One that is so slow begins anew with a whole table. */
+const waitingMax = 10_000;
+/** Sandboxes that a watcher may say it visits. */
+const visitsMax = 100_000;
+
+/** One watcher of the routes: what it was sent, what it holds. */
+export interface Session extends Disposable {
+  readonly id: string;
+  send(message: FeedMessage): void;
+  /** What was sent, until the session is disposed or too slow. */
+  messages(): AsyncGenerator<FeedMessage>;
+  /** It may have connections into the sandbox from now on, until the sandbox is gone. */
+  holds(sandboxId: string): void;
+  /** Resolves when the watcher has confirmed the position, if it may have connections into the sandbox; at once otherwise, and when it ends. */
+  letGo(sandboxId: string, position: bigint): Promise<void>;
+  confirm(position: bigint): void;
+  visit(sandboxId: string, enter: (sandboxId: string) => Disposable): void;
+  leave(sandboxId: string): void;
+}
+
+export function createSession(onEnd: (session: Session) => void): Session {
+  const waiting: FeedMessage[] = [];
+  const held = new Set<string>();
+  const visits = new Map<string, Disposable>();
+  const confirmations = new Set<{ readonly position: bigint; readonly resolve: () => void }>();
+  let wake = (): void => undefined;
+  let ended: 'no' | 'closed' | 'slow' = 'no';
+
+  const end = (how: 'closed' | 'slow'): void => {
+    if (ended !== 'no') return;
+    ended = how;
+    for (const { resolve } of confirmations) resolve();
+    confirmations.clear();
+    for (const visit of visits.values()) visit[Symbol.dispose]();
+    visits.clear();
+    onEnd(session);
+    wake();
+  };
+
+  const session: Session = {
+    id: randomUUID(),
+    send(message) {
+      if (ended !== 'no') return;
+      waiting.push(message);
+      if (waiting.length > waitingMax) end('slow');
+      wake();
+    },
+    async *messages() {
+      for (;;) {
+        for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) yield next;
+        if (ended === 'slow') throw new SoulBoxError('limit_exceeded', 'The watcher of the routes is too slow.');
+        if (ended === 'closed') return;
+        await new Promise<void>((resolve) => (wake = resolve));
+      }
+    },
+    holds: (sandboxId) => void held.add(sandboxId),
+    async letGo(sandboxId, position) {
+      if (!held.delete(sandboxId) || ended !== 'no') return;
+      await new Promise<void>((resolve) => confirmations.add({ position, resolve }));
+    },
+    confirm(position) {
+      for (const confirmation of confirmations) {
+        if (confirmation.position > position) continue;
+        confirmations.delete(confirmation);
+        confirmation.resolve();
+      }
+    },
+    visit(sandboxId, enter) {
+      if (visits.has(sandboxId) || visits.size >= visitsMax || ended !== 'no') return;
+      visits.set(sandboxId, enter(sandboxId));
+    },
+    leave(sandboxId) {
+      visits.get(sandboxId)?.[Symbol.dispose]();
+      visits.delete(sandboxId);
+    },
+    [Symbol.dispose]: () => end('closed'),
+  };
+  return session;
+}

@@ -1,0 +1,58 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** A process of a server. */
+export interface ServerPart {
+  readonly pid: number;
+  /** `supervisor`, or the folder of its program: `gateway`, `server`. */
+  readonly name: string;
+}
+
+/** The supervisor, whose pid is the server's, and the parts that it started and that run now. Tools that a part runs are not among them. */
+export function listServerParts(pid: number): ServerPart[] {
+  const children = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && parentOf(name) === pid)
+    .flatMap((name): ServerPart[] => {
+      const program = /\/([\w-]+)\/(?:src\/)?main\.ts\0?$/.exec(readText(`/proc/${name}/cmdline`))?.[1];
+      return program === undefined ? [] : [{ pid: Number(name), name: program }];
+    });
+  return [{ pid, name: 'supervisor' }, ...children];
+}
+
+/** Pid of the part, if it runs. */
+export function findServerPart(pid: number, name: string): number | undefined {
+  return listServerParts(pid).find((part) => part.name === name)?.pid;
+}
+
+/** Memory of all of them, in MiB. */
+export function serverMemoryMib(pid: number): number {
+  return sumOver(pid, (part) => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readText(`/proc/${part}/status`))?.[1] ?? 0) / 1024);
+}
+
+/** Open descriptors of all of them. */
+export function serverDescriptors(pid: number): number {
+  return sumOver(pid, (part) => {
+    try {
+      return readdirSync(`/proc/${part}/fd`).length;
+    } catch {
+      return 0;
+    }
+  });
+}
+
+function sumOver(pid: number, read: (pid: number) => number): number {
+  return listServerParts(pid).reduce((sum, part) => sum + read(part.pid), 0);
+}
+
+function parentOf(name: string): number {
+  const stat = readText(`/proc/${name}/stat`);
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}
+
+/** Nothing for a process that ended meanwhile. */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
