@@ -7,12 +7,12 @@ import type { OperationContext } from '../operations/operation-context.ts';
 import type { SandboxRecord } from '../registry/record.ts';
 import type { Report, Staged } from './staged.ts';
 
-/** Each stands still while its memory is saved; more at once would make that longer. */
+/** Each sandbox is frozen while its memory is saved. More at once would be frozen longer. */
 const atOnce = 2;
 
 /**
- * Puts every sandbox of a tenant, as it is now, into a folder of the same file system: as a paused one, with its memory if it has any. One
- * that runs goes on, as the source of a snapshot does. One that cannot be saved is left out, and told of with the reason. Throws
+ * Puts every sandbox of a tenant into a folder of the same file system, as a paused sandbox with its present memory and files. A running
+ * sandbox continues, as the source of a snapshot does. A sandbox that cannot be saved is left out and reported with the reason. Throws
  * `disk_full`, and the reason of `signal`.
  */
 export async function stageSandboxes(
@@ -36,7 +36,7 @@ export async function stageSandboxes(
   await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
-/** Undefined for one that has ended meanwhile. */
+/** Undefined for a sandbox that ended meanwhile. */
 async function tryStage(context: OperationContext, directory: string, sandboxId: string): Promise<Staged | undefined> {
   try {
     await stageSandbox(context, directory, sandboxId);
@@ -62,7 +62,7 @@ async function stageSandbox(context: OperationContext, directory: string, sandbo
   });
 }
 
-/** The sandbox as a record has it whose disk became a layer while it slept. */
+/** The record of a paused sandbox whose disk is a layer. */
 function asPaused(record: SandboxRecord, source: CopySource, sizeBytes: number): SandboxRecord {
   const { stateId, hasMemory, layers } = source;
   return {

@@ -1,4 +1,4 @@
-/** What became of a sandbox or snapshot in the making of a backup. */
+/** The result of a backup for one sandbox or snapshot. */
 export interface Staged {
   readonly what: 'sandbox' | 'snapshot';
   readonly id: string;

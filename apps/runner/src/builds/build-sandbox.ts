@@ -24,8 +24,8 @@ export interface BuildSandboxOptions {
 }
 
 /**
- * A sandbox in which a part of a build runs. It is nobody's: neither lists nor events nor the gateway know it. Its record is on
- * the disk before it is, and the next server removes it.
+ * A sandbox in which a part of a build runs. It belongs to no tenant: lists, events and the gateway do not know it. Its record is written
+ * first, so the next server removes it.
  */
 export interface BuildSandbox {
   readonly sandbox: RunningSandbox;
@@ -36,7 +36,7 @@ export interface BuildSandbox {
   end(): Promise<void>;
 }
 
-/** Boots one and tells its envd the settings. Whoever calls has checked the layers. Throws `sandbox_start_failed`. */
+/** Boots one and gives its envd the settings. The caller has checked the layers. Throws `sandbox_start_failed`. */
 export async function openBuildSandbox(
   context: OperationContext,
   options: BuildSandboxOptions,
@@ -77,7 +77,7 @@ function hasTenant(sandbox: LiveSandbox): sandbox is RunningSandbox {
   return sandbox.record.tenant !== undefined;
 }
 
-/** Whoever asks finds no deadline: the build has one of its own. */
+/** It has no deadline, since the build has one of its own. */
 function tenantOf(teamId: string, settings: Tenant['settings'], nowMs: number): Tenant {
   return {
     teamId,

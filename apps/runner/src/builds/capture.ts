@@ -15,8 +15,8 @@ export interface Captured {
 }
 
 /**
- * Keeps a sandbox of a build as it stands, its processes alive in every copy, and ends it. `hold` is told of state and layer before
- * they are made. Throws `checkpoint_failed`, `disk_full`.
+ * Saves a sandbox of a build with its memory, so that its processes are alive in every copy, and ends it. Calls `hold` with checkpoint
+ * and layer before they are made. Throws `checkpoint_failed`, `disk_full`.
  */
 export async function capture(
   context: OperationContext,

@@ -25,9 +25,9 @@ export type BuildOutcome =
     };
 
 /**
- * Makes what sandboxes of a template are made from, in sandboxes of its own, and keeps it as the snapshot of the build's id. Every
- * step becomes a frozen layer, which the layer cache keeps for the next build (docs/decisions/014). An abort of `signal` ends it
- * at once. Never throws: what went wrong is the outcome, and then nothing is left but cached steps.
+ * Runs a template build in sandboxes of its own and keeps the result as the snapshot of the build's id. Every step becomes a layer, which
+ * the layer cache keeps for the next build (docs/decisions/014). An abort of `signal` ends the build at once. Never throws: a failure is
+ * the outcome, and only cached steps are left then.
  */
 export async function runBuild(
   context: BuildContext,
@@ -56,7 +56,7 @@ export async function runBuild(
     if (error.reason === 'too_many_builds')
       host.logger.debug({ buildId, templateId, teamId }, 'a build waits for others');
     else if (error.code === 'internal') host.logger.error({ buildId, step, err: thrown }, 'template build failed');
-    // Its message repeats commands of the build's author, in which there may be secrets.
+    // Its message repeats commands of the build's author, which may contain secrets.
     else host.logger.info({ buildId, templateId, teamId, step, reason: error.reason }, 'template not built');
     return { kind: 'failed', error: errorForCaller(error), step };
   }
@@ -113,7 +113,7 @@ function withStartOf({ startCommand, readyCommand }: Base, spec: BuildSpec): Bui
   return spec.startCommand === '' && spec.readyCommand === '' ? { ...spec, startCommand, readyCommand } : spec;
 }
 
-/** All before any of them runs: nobody waits minutes for a refusal. */
+/** Parses all steps before the first one runs, so that nobody waits minutes for an error. */
 function parseSteps(spec: BuildSpec, progress: { step: string }): Step[] {
   return spec.steps.map((step, index) => {
     progress.step = String(index + 1);
@@ -123,7 +123,7 @@ function parseSteps(spec: BuildSpec, progress: { step: string }): Step[] {
 
 const quotedLength = 500;
 
-/** Variables may be secrets: of ENV the names only. */
+/** Variables may be secrets, so of ENV only the names are logged. */
 function describe({ type, args }: Step): string {
   const quoted = type === 'ENV' ? args.filter((_, index) => index % 2 === 0) : args.filter((arg) => arg !== '');
   return `${type} ${quoted.join(' ')}`.slice(0, quotedLength);

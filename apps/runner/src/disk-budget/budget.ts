@@ -35,7 +35,7 @@ export interface DiskStanding {
   readonly leftBytes: number;
 }
 
-/** What the watchdog goes by. */
+/** What the watchdog decides from. */
 export interface DiskState {
   /** What is left when every sandbox has all that is promised and owed; negative: the promises cannot be kept. */
   readonly roomBytes: number;
@@ -63,11 +63,11 @@ export interface DiskBudget {
   admit(bytes: number, what: string): Disposable;
   /** From now on until nothing has the disk mounted. */
   watch(sandboxId: string, open: () => SandboxDisk): void;
-  /** Shares out at once, for a sandbox that has just got a tenant. */
+  /** Distributes the room at once, for a sandbox that has just got a tenant. */
   settle(): void;
-  /** Gives one that stands still what it is promised, before it goes on. */
+  /** Gives a frozen sandbox its promise before it is thawed. */
   release(sandboxId: string): void;
-  /** Looks at all disks that may have changed and shares out anew. Called several times a second. */
+  /** Reads all disks that may have changed and distributes the room again. Called several times a second. */
   inspect(): DiskState;
   figures(): DiskFigures;
 }
@@ -96,7 +96,7 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
     const all = [...disks.values()].map((disk) => ({ disk, demand: demandOf(disk) }));
     const room = freeBytes - reserveBytes - heldBytes() - sumOf(all, ({ demand }) => demand.owedBytes);
     const float = Math.min(Math.max(0, room) * floatShare, floatMaxBytes);
-    // What is left beyond promises is first for those that stand still.
+    // Room beyond all promises goes to frozen sandboxes first.
     const isScarce = all.some(({ disk }) => isStopped(disk));
     const growths = shareOut(
       all.map(({ demand }) => (isScarce ? { ...demand, wantedBytes: demand.promisedBytes } : demand)),

@@ -6,12 +6,12 @@ const mib = 2 ** 20;
 const writerBytes = 4 * mib;
 /** More than that in memory is written out while there is room for it. */
 const flushBytes = mib;
-/** Sandboxes that are stopped in one round, worst first: a freeze takes some milliseconds, and few may be enough. */
+/** Sandboxes that are frozen in one round, worst first. A freeze takes some milliseconds, and a few may be enough. */
 const stopsAtOnce = 4;
-/** Room must have been there for so long before a sandbox goes on: whoever fills a disk may go on doing so. */
+/** Room must last this long before a sandbox is thawed, since whatever fills the disk may continue. */
 const thawAfterMs = 1_000;
 
-/** What is to be done about a host whose disk somebody else has filled. */
+/** What to do on a host whose disk was filled by something other than sandboxes. */
 export interface WatchdogOrders {
   readonly stop: readonly string[];
   readonly thaw: readonly string[];
@@ -22,8 +22,8 @@ export interface WatchdogOrders {
 const none: WatchdogOrders = { stop: [], thaw: [], flush: [] };
 
 /**
- * Sandboxes alone never come to this: they are given no more than there is. When the promises made to them cannot be kept any more,
- * those that write stop where they stand, the worst first, and go on one by one when there is room again.
+ * Sandboxes alone never cause this, since they get no more than there is. When their promises cannot be kept, those that write are
+ * frozen, the worst first. They are thawed one by one when there is room again.
  */
 export function judge({ roomBytes, roomForMs, disks }: DiskState): WatchdogOrders {
   if (roomBytes < 0) {

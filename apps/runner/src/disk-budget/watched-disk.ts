@@ -4,7 +4,7 @@ import { owedBytes, usedBytes } from './shares.ts';
 
 /** One that nobody has written to for so long is idle. */
 const activeMs = 3_000;
-/** Whether a disk is still mounted, and what holds there, is looked at this often. */
+/** Interval of the check whether a disk is still mounted, and what it holds. */
 const wholeLookMs = 1_000;
 /** Less is what a system writes by itself. */
 const activeBytes = 64 * 1024;
@@ -13,11 +13,11 @@ const activeBytes = 64 * 1024;
 export interface Standing {
   /** What it may write whatever others do. */
   readonly promisedBytes: number;
-  /** Its processes stand still for want of room: it can use nothing. */
+  /** Its processes are frozen until there is room, so it can use nothing. */
   readonly isStopped: boolean;
 }
 
-/** A disk that the budget looks after, with what is known of it. */
+/** A disk that the budget watches, with its last readings. */
 export interface WatchedDisk {
   readonly sandboxId: string;
   readonly reading: DiskReading;
@@ -27,7 +27,7 @@ export interface WatchedDisk {
   readonly unwrittenBytes: number;
   /** False once nothing has the disk mounted. */
   inspect(nowMs: number): boolean;
-  /** What it has not had yet of what it is promised. */
+  /** The part of its promise that it has not used yet. */
   promiseLeft(promisedBytes: number): number;
   demand(standing: Standing, nowMs: number): DiskDemand;
   /** Allows so much growth. */

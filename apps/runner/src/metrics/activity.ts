@@ -5,19 +5,19 @@ export interface Usage {
   readonly cpuUsedSeconds: number;
   /** Bytes read and written, on the disk and in the network, all together. */
   readonly transferredBytes: number;
-  /** What of CPU use counts as none: its driver's. */
+  /** CPU use of the driver itself. That much counts as idle. */
   readonly idleCpus: number;
 }
 
-/** Knows since when each sandbox does nothing: no request or stream is open, no CPU is used, nothing read or written. */
+/** Tells how long each sandbox has been idle: no open request or stream, no CPU use, nothing read or written. */
 export interface Activity {
   /** A request or stream is open until it is disposed. */
   enter(sandboxId: string): Disposable;
-  /** Compares with the reading before. Called about once a second; a first reading counts as activity. */
+  /** Compares with the previous reading. Called about once a second. The first reading counts as activity. */
   observe(sandboxId: string, usage: Usage): void;
   /** Milliseconds since the sandbox last did anything; 0 for one that has not been observed. */
   idleMs(sandboxId: string): number;
-  /** Begins anew: for a sandbox that ends, or whose counters start from 0. */
+  /** Forgets a sandbox that ends, or whose counters start from 0 again. */
   forget(sandboxId: string): void;
 }
 
@@ -61,7 +61,7 @@ export function createActivity(clock: Clock): Activity {
     forget(sandboxId) {
       const entry = entries.get(sandboxId);
       if (entry === undefined) return;
-      // Requests that are still open hold on to their entry.
+      // Requests that are still open keep a reference to their entry.
       if (entry.open === 0) entries.delete(sandboxId);
       else entry.last = undefined;
     },

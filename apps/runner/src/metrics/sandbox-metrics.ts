@@ -11,7 +11,7 @@ const intervalMs = 1000;
 const capacity = 1800;
 /** Sandboxes sampled at the same time: enough to hide a slow one, few enough to spread the work. */
 const concurrency = 8;
-/** After this long a round waits for nobody any more: as many hanging sandboxes as there are workers would hold up the rest. */
+/** A round waits this long for one sandbox. Otherwise a hanging sandbox for each worker would hold up all others. */
 const patienceMs = 250;
 
 /** What a sandbox used at one moment. */
@@ -20,7 +20,7 @@ export interface Metric extends Sample {
 }
 
 export interface SandboxMetrics extends Disposable {
-  /** Begins to sample a sandbox, or goes on after a pause, in which there is nothing to sample. */
+  /** Samples a sandbox from now on. Called again after a pause. */
   add(sandbox: KnownSandbox): void;
   /** Ends it and forgets its samples. */
   remove(sandboxId: string): void;
@@ -38,9 +38,9 @@ interface Series {
 
 const noTraffic: NetworkCounters = { receivedBytes: 0, sentBytes: 0, receivedPackets: 0, sentPackets: 0 };
 
-/** Samples every tenant's sandbox once a second into a ring. A failing or slow one delays no other. */
+/** Samples every sandbox of a tenant once a second. A failing or slow one does not delay others. */
 export function createSandboxMetrics(options: {
-  /** Told of every sample. */
+  /** Called for every sample. */
   observe: (sandboxId: string, usage: Usage) => void;
   network: Pick<Network, 'counters'>;
   clock: Clock;

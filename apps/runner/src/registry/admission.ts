@@ -2,16 +2,16 @@ import { SoulBoxError } from '@soulbox/base';
 import type { TenantSandbox } from './table.ts';
 import { looksPaused } from './table.ts';
 
-/** Keeps the number of tenants' sandboxes under the host's limits, those that are still under way included. */
+/** Keeps the number of tenants' sandboxes under the host's limits. Sandboxes that are still being made count too. */
 export interface Admission {
-  /** Takes places for the time of a create, a resume or a fork. Throws `too_many_sandboxes`. */
+  /** Counts so many sandboxes in until disposed, at the end of their create, resume or fork. Throws `too_many_sandboxes`. */
   enter(count?: number): Disposable;
   /** Throws `limit_exceeded` when no more sandbox may be paused here. */
   checkPaused(): void;
 }
 
 export interface AdmissionLimits {
-  /** That run at once. */
+  /** Sandboxes that run at once. */
   readonly maxSandboxes: number;
   readonly maxPaused: number;
 }

@@ -3,7 +3,7 @@ import type { CheckpointStore } from '@soulbox/checkpoints';
 
 type Removing = Pick<CheckpointStore, 'collect' | 'remove' | 'setAside'>;
 
-/** While a record is set aside because it cannot be read, nobody knows which states and layers it names: none is removed. */
+/** Removes no checkpoint and no layer while an unreadable record is set aside, because it may name any of them. */
 export function keepAllWhileUnreadable(
   states: Removing,
   stores: readonly { hasSetAside(): Promise<boolean> }[],

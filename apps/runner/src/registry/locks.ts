@@ -1,6 +1,6 @@
-/** One lock per sandbox: whoever changes its state holds it from the first look at the state to the last step. */
+/** One lock per sandbox. A step holds it from its first check of the state to its end. */
 export interface Locks {
-  /** Runs `act` when all that asked before have ended; at once, without a wait, when nobody has. */
+  /** Runs `act` after all earlier callers. Runs it at once, in the same turn, when there are none. */
   alone<T>(sandboxId: string, act: () => Promise<T>): Promise<T>;
   /** Whether anything runs or waits. */
   isBusy(sandboxId: string): boolean;

@@ -3,12 +3,12 @@ import { basename, join } from 'node:path';
 import { isNodeError, randomId, SoulBoxError } from '@soulbox/base';
 import type { z } from 'zod';
 
-/** What every kind of record has: older forms are read by `upgrade` and the schema's defaults, newer ones by no earlier version. */
+/** Every kind of record has a version. `upgrade` and the schema's defaults read older versions. Newer ones are refused. */
 type RecordSchema = z.ZodType & { readonly shape: { readonly formatVersion: { readonly value: number } } };
 
 /**
- * A record, or undefined when the file is damaged. Throws `config_invalid` for one of a newer version: what this one cannot read it must
- * not remove. Throws, too, when the file could not be looked at for a reason of the moment.
+ * Reads a record. Undefined when the file is damaged. Throws `config_invalid` for a record of a newer version, which must not be removed.
+ * Throws also when the file cannot be read for a temporary reason.
  */
 export async function readRecordFile<S extends RecordSchema>(path: string, schema: S): Promise<z.infer<S> | undefined> {
   try {
@@ -22,7 +22,7 @@ export async function readRecordFile<S extends RecordSchema>(path: string, schem
   }
 }
 
-/** The first version named the folder of an envd, which is another one after a move; it stands beside the present one of its host. */
+/** The first version named the folder of an envd. A move changes that folder, so only its name is kept. */
 export function upgrade(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || !('runtimeDirectory' in value)) return value;
   const { runtimeDirectory, ...rest } = value;
@@ -30,7 +30,7 @@ export function upgrade(value: unknown): unknown {
   return { ...rest, ...('formatVersion' in rest ? { formatVersion: 2 } : {}), runtimeName };
 }
 
-/** A bad block, and a folder in the place of a file. */
+/** A bad block, and a folder where a file should be. */
 const damages: ReadonlySet<string> = new Set(['EIO', 'EISDIR']);
 
 function refuseNewer(path: string, value: unknown, known: number): void {
@@ -41,10 +41,10 @@ function refuseNewer(path: string, value: unknown, known: number): void {
   throw new SoulBoxError('config_invalid', message);
 }
 
-/** Where what is damaged is kept: `soulbox doctor` looks there. */
+/** Where damaged records are kept. `soulbox doctor` lists them. */
 const asideOf = (directory: string): string => `${directory}-unreadable`;
 
-/** Moves files and folders of `directory`, in this order, to where nobody removes them. Gives that place. */
+/** Moves files and folders of `directory`, in this order, to a folder where nothing is removed. Returns that folder. */
 export async function setAside(directory: string, names: readonly string[]): Promise<string> {
   const aside = asideOf(directory);
   await mkdir(aside, { recursive: true, mode: 0o700 });
@@ -56,7 +56,7 @@ export async function setAside(directory: string, names: readonly string[]): Pro
   return aside;
 }
 
-/** Whether anything of `directory` was set aside, and nobody has taken it away yet. */
+/** Whether anything of `directory` was set aside and is still there. */
 export async function isAnythingAside(directory: string): Promise<boolean> {
   const names = await readdir(asideOf(directory)).catch(ignoreMissing);
   return names !== undefined && names.length > 0;

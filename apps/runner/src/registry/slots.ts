@@ -10,11 +10,11 @@ export function idBaseOf(instance: number, slot: number): number {
   return (instance + 1) * 2 ** 28 + slot * idsPerSlot;
 }
 
-/** Hands out the numbers that keep sandboxes apart: each decides a uid range, an address and an interface name. */
+/** Assigns slots. A slot decides a sandbox's uid range, address and interface name. */
 export interface Slots {
   /** The lowest free slot. Throws `too_many_sandboxes` when all are taken. */
   take(): number;
-  /** Marks a slot of an adopted sandbox; false when somebody has it already. */
+  /** Takes the slot of an adopted sandbox. False when it is taken already. */
   claim(slot: number): boolean;
   release(slot: number): void;
 }

@@ -9,7 +9,7 @@ import { syncDirectory } from './sync-directory.ts';
 
 const snapshotForm = /^[a-z0-9]{1,64}$/;
 
-/** What copies are made of: a saved memory, the frozen disks under it, and what the sandbox was. */
+/** What copies are made of: a checkpoint, the layers under it, and the properties of the sandbox. */
 export const copySourceSchema = z.object({
   stateId: z.string(),
   hasMemory: z.boolean(),
@@ -21,7 +21,7 @@ export const copySourceSchema = z.object({
   cpuCount: z.number(),
   memoryMb: z.number(),
   diskMb: z.number(),
-  /** The source's; tokens in it are never given to a copy. */
+  /** The tenant of the source. Its tokens are never given to a copy. */
   tenant: tenantSchema,
 });
 
@@ -33,9 +33,9 @@ export const snapshotSchema = copySourceSchema.extend({
   /** Of the sandbox it was made of. */
   sandboxId: z.string(),
   createdAtMs: z.number(),
-  /** On the host's disk, layers that others share included. */
+  /** On the host's disk, including layers that are shared with others. */
   sizeBytes: z.number(),
-  /** Of a template build, for builds that begin with it; no sandbox sees them. Absent: it is no build's. */
+  /** Variables of a template build, for builds that start from it. No sandbox sees them. Absent: it is not from a build. */
   variables: z.record(z.string(), z.string()).optional(),
 });
 
@@ -57,7 +57,7 @@ export interface SnapshotStore {
   remove(snapshotId: string): Promise<boolean>;
 }
 
-/** Reads all snapshots; one that cannot be read is set aside and logged. Throws `config_invalid` for one of a newer version. */
+/** Reads all snapshots. An unreadable one is set aside and logged. Throws `config_invalid` for one of a newer version. */
 export async function openSnapshotStore(directory: string, logger: Logger): Promise<SnapshotStore> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const fileOf = (snapshotId: string): string => join(directory, `${snapshotId}.json`);

@@ -49,12 +49,12 @@ export interface RunChoice {
   readonly language: Language | undefined;
 }
 
-/** The runtime for what was looked at. Throws `runtime_not_found` and `runtime_not_installed`, which say what to do. */
+/** The runtime for what was inspected. Throws `runtime_not_found` and `runtime_not_installed`, which say what to do. */
 export async function chooseRuntime(session: RunSession, sight: Sight, request: RunChoice): Promise<Detection> {
   const candidates = request.runtime === undefined ? equallySure(detect(sight)) : [asAsked(request.runtime, sight)];
   const [first, ...others] = candidates;
   if (first === undefined) throw notFound(sight);
-  // Whether it is there shows when it is started; asking beforehand would cost every run a process.
+  // The start shows whether it is installed. A check beforehand would cost every run a process.
   if (others.length === 0 && needsNoVersion(first)) return first;
   const tried: string[] = [];
   for (const candidate of candidates) {

@@ -1,9 +1,9 @@
-/** Gives an event to whoever reads the stream; resolves when it has been taken, which slows a fast writer down. */
+/** Gives an event to the reader of the stream. Resolves when the reader has taken it, which slows down a fast writer. */
 export type Emit<T> = (event: T) => Promise<void>;
 
 /**
- * Turns work that emits into a stream: ends with the work, throws what it throws. When the reader leaves, or `signal` says that it
- * has, the work is told by `left`; nobody waits for its events then, and a reader that leaves is let go when the work has ended.
+ * Turns work that emits events into a stream, which ends with the work and throws what it throws. When the reader leaves or `signal`
+ * aborts, `left` aborts and further events are dropped. The stream returns after the work has ended.
  */
 export async function* streamOf<T>(
   work: (emit: Emit<T>, left: AbortSignal) => Promise<void>,
@@ -17,7 +17,7 @@ export async function* streamOf<T>(
   const emit: Emit<T> = async (event) => {
     if (left.aborted) return;
     await new Promise<void>((taken) => {
-      // A reader that has gone for good never comes back to say so.
+      // A reader that is gone never takes the event.
       left.addEventListener('abort', () => taken(), { once: true });
       waiting.push({ event, taken });
       wake();
@@ -27,7 +27,7 @@ export async function* streamOf<T>(
     state.isOver = true;
     wake();
   });
-  // Heard below; until then it is nobody's unhandled rejection.
+  // It is awaited below. Until then it must not be an unhandled rejection.
   outcome.catch(() => undefined);
   try {
     for (;;) {

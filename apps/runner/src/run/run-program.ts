@@ -28,8 +28,8 @@ interface Subject {
 }
 
 /**
- * Runs one program in a sandbox: looks at it, installs what it needs, executes it. `left` aborted kills it. A sandbox that is
- * paused or killed meanwhile ends the run with an error that says so.
+ * Runs one program in a sandbox: inspects it, installs its dependencies, executes it. An abort of `left` kills it. When the sandbox is
+ * paused or killed meanwhile, the run ends with an error that says so.
  */
 export async function runProgram(
   context: RunContext,
@@ -152,7 +152,7 @@ function cwdOf(request: RunRequest, base: string, otherwise: string): string {
   return request.cwd === '' ? otherwise : base;
 }
 
-/** What nobody enforces is refused: whoever sends a permission believes in the lack of all others. */
+/** Refuses permissions that nothing would enforce: a caller who sends one relies on the absence of all others. */
 function checkPermissions({ runtime }: Detection, { permissions }: RunRequest): void {
   if (Object.keys(permissions).length === 0 || getRuntime(runtime).features.permissions === 'explicit') return;
   throw new SoulBoxError(
@@ -194,7 +194,7 @@ function executionOf({ detection, file, project }: Subject, request: RunRequest)
   );
 }
 
-/** Why the sandbox is not served any more. Never says that it is not there while it is: the control plane would strike it off. */
+/** Why the sandbox is no longer served. Says `sandbox_not_found` only for one that is gone, since the control plane then forgets it. */
 async function goneError({ table }: RunContext, sandboxId: string, cause: unknown): Promise<SoulBoxError> {
   // A pause that is under way may still fail.
   await table.alone(sandboxId, async () => await Promise.resolve());

@@ -6,13 +6,13 @@ import { createClosableDial } from '../envd/closable-dial.ts';
 import { launcherProgram } from './launcher.ts';
 import type { RunningSandbox } from '../registry/table.ts';
 
-/** Where a program is run: one user in one sandbox. Disposed, nothing reaches it any more. */
+/** The connections of one run into one sandbox, as one user. Disposing it cuts them. */
 export interface RunSession extends Disposable {
   readonly sandbox: RunningSandbox;
   readonly files: Files;
   readonly programs: Programs;
   readonly user: string;
-  /** Whether the sandbox has what launches and measures programs. */
+  /** Whether the sandbox has the launcher, which limits and measures programs. */
   readonly hasLauncher: Promise<boolean>;
 }
 
@@ -33,7 +33,7 @@ export function openRunSession(sandbox: RunningSandbox, wantedUser: string): Run
         }),
     },
     user,
-    // Asked while the program is looked at.
+    // Checked while the program is inspected.
     hasLauncher: files.stat(launcherProgram).then(
       ({ kind }) => kind === 'file',
       () => false,
