@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger, sleep, systemClock } from '@soulbox/base';
+import type { Clock } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import type { LiveSandbox } from '../registry/table.ts';
 import type { Blueprint } from '../processes/blueprint.ts';
@@ -28,6 +29,7 @@ interface Setting {
   readonly idleMs?: number;
   /** A spare that cannot be readied. */
   readonly restFails?: boolean;
+  readonly clock?: Clock;
 }
 
 /** Every spare takes a byte. */
@@ -41,8 +43,8 @@ function setUp({ restFails = false, ...options }: Setting) {
     maxByUse: 4 * options.size,
     memoryLimitBytes: 100,
     idleMs: 1000,
-    ...options,
     clock: systemClock,
+    ...options,
     logger: silentLogger,
     boot: async (blueprint) =>
       await new Promise<LiveSandbox>((resolve, reject) => {
@@ -285,15 +287,16 @@ describe('the warm pool', () => {
   });
 
   it('spares of a template in use stay', async () => {
-    const made = setUp({ size: 1, idleMs: 50, maxByUse: 1 });
+    let nowMs = 1000;
+    const made = setUp({ size: 1, idleMs: 50, maxByUse: 1, clock: { now: () => nowMs } });
     pool = made.pool;
     await useTwice(made, templateOf('a'));
     await finishNext(made.boots);
-    await sleep(40);
+    nowMs += 40;
     await pool.take(templateOf('a'));
     await finishNext(made.boots);
-    await sleep(20);
-    await pool.sweep(Date.now());
+    nowMs += 40;
+    await pool.sweep(nowMs);
     expect([made.discarded, pool.readyCount()]).toEqual([[], 1]);
   });
 

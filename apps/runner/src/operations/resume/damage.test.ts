@@ -221,7 +221,7 @@ describe('the state of a paused sandbox', () => {
 
   it('of another format version is refused, and goes on where it is known', async () => {
     const restore = await reseal((content) => ({ ...content, format: content.format + 1 }));
-    await expectRefused(resume(), 'has the format 2; this version reads 1.');
+    await expectRefused(resume(), 'has the format 2, but this version reads 1.');
     await restore();
     await expectResumes();
   });
