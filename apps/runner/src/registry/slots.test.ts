@@ -24,6 +24,6 @@ describe('slots', () => {
   it('refuses when all are taken', () => {
     const slots = createSlots();
     for (let n = 0; n < lastSlot; n++) slots.take();
-    expect(() => slots.take()).toThrow('no room');
+    expect(() => slots.take()).toThrow(`more than ${lastSlot} sandboxes`);
   });
 });
