@@ -78,6 +78,36 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['start'],
     ['index', 'testing'],
   ],
+  'apps/envd/src': [
+    ['config', 'life-log', 'settings', 'sys'],
+    ['host-gate', 'server', 'users'],
+    ['filesystem'],
+    ['process', 'watch'],
+    ['context'],
+    ['files', 'init', 'logs', 'metrics', 'ports', 'rpc', 'sudo'],
+    ['resume'],
+    ['routes'],
+    ['serve-sandbox'],
+    ['bundle', 'main', 'testing'],
+  ],
+  'apps/functions/src': [
+    ['config', 'links', 'locks', 'log', 'vault'],
+    ['context'],
+    ['definitions', 'kv'],
+    ['link'],
+    ['sandboxes'],
+    ['functions'],
+    ['service'],
+    ['start'],
+    ['index', 'testing'],
+  ],
+  'apps/code-interpreter/src/kernels': [
+    ['bundle'],
+    ['kernel', 'json-text'],
+    ['process'],
+    ['bash', 'java', 'javascript', 'jupyter'],
+    ['languages'],
+  ],
   'apps/code-interpreter/src': [
     ['config'],
     ['kernels'],
@@ -129,9 +159,6 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
 
 /** Imports against these rules that stand today, as `from -> to`. The list only shrinks: an entry that is not needed is an error. */
 export const exceptions: readonly string[] = [
-  'apps/code-interpreter/src/kernels/json-text.ts -> apps/code-interpreter/src/kernels/kernel.ts',
-  'apps/envd/src/filesystem/filesystem-service.ts -> apps/envd/src/watch/watch-methods.ts',
-  'apps/envd/src/watch/watch-hub.ts -> apps/envd/src/watch/watched-tree.ts',
   'apps/gateway/src/errors/edge-error.ts -> apps/gateway/src/errors/error-page.ts',
   'apps/gateway/src/forward/http1.ts -> apps/gateway/src/forward/send-answer.ts',
   'e2e/chaos/cycle.ts -> e2e/chaos/sleep-cycle.ts',

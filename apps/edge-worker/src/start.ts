@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { functionPorts } from '@soulbox/contract/functions';
 import { handleControl } from './control.ts';
-import { createKeeper } from './engine/keeper.ts';
+import { createEngineLifecycle } from './engine/engine-lifecycle.ts';
 import { createFront } from './front/front.ts';
 import { openLink } from './link/link.ts';
 import { createFunctionLog } from './log/function-log.ts';
@@ -10,9 +10,9 @@ import { createFunctionLog } from './log/function-log.ts';
 export async function startSupervisor(): Promise<void> {
   const log = createFunctionLog();
   const link = openLink(log);
-  const keeper = createKeeper(log, link);
-  const control = createServer((request, response) => void handleControl(request, response, keeper));
-  const front = createFront(keeper, log);
+  const lifecycle = createEngineLifecycle(log, link);
+  const control = createServer((request, response) => void handleControl(request, response, lifecycle));
+  const front = createFront(lifecycle, log);
   await Promise.all([
     listen(front, functionPorts.requests),
     listen(link.server, functionPorts.link),

@@ -1,10 +1,10 @@
 import type { EnvdConfig } from './config.ts';
-import type { HostGate } from './init/host-token.ts';
-import { createHostGate } from './init/host-token.ts';
-import type { Settings } from './init/settings.ts';
-import { initialSettings } from './init/settings.ts';
-import type { LifeLog } from './logs/life-log.ts';
-import { createLifeLog } from './logs/life-log.ts';
+import type { HostGate } from './host-gate.ts';
+import { createHostGate } from './host-gate.ts';
+import type { Settings } from './settings.ts';
+import { initialSettings } from './settings.ts';
+import type { LifeLog } from './life-log.ts';
+import { createLifeLog } from './life-log.ts';
 import type { ProcessTable } from './process/process-table.ts';
 import { createProcessTable } from './process/process-table.ts';
 import type { Reaper } from './sys/reaper.ts';

@@ -10,7 +10,7 @@ import { handleLogs } from './logs/handle-logs.ts';
 import { readMetrics } from './metrics/read-metrics.ts';
 import { createResumedHandler } from './resume/handle-resumed.ts';
 import { discardBody } from './server/discard-body.ts';
-import { createRpcHandler, rpcPrefixes } from './server/rpc.ts';
+import { createRpcHandler, rpcPrefixes } from './rpc.ts';
 import { sendEmpty, sendError, sendJson, setCorsHeaders } from './server/send.ts';
 
 type Handler = (context: Context, request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void> | void;

@@ -5,7 +5,7 @@ import type { RunnerService } from '@soulbox/contract/runner';
 import type { BlobStore, Records } from '@soulbox/storage';
 import type { FunctionsConfig } from './config.ts';
 import type { LogBook } from './log/log-book.ts';
-import type { Links } from './link/links.ts';
+import type { Links } from './links.ts';
 import type { Locks } from './locks.ts';
 import type { Vault } from './vault.ts';
 

@@ -2,26 +2,26 @@ import { SoulBoxError } from '@soulbox/base';
 import type { FunctionInfo, FunctionService } from '@soulbox/contract/function-service';
 import type { FunctionRecord } from '@soulbox/storage';
 import type { FunctionsContext } from './context.ts';
-import { createChanges } from './functions/change.ts';
-import { getOwn } from './functions/find.ts';
+import { createChanges } from './functions/changes.ts';
+import { getOwn } from './definitions/find.ts';
 import { invoke } from './functions/invoke.ts';
-import { infoOf } from './functions/to-info.ts';
-import type { LiveFunctions } from './sandboxes/live.ts';
+import { infoOf } from './definitions/to-info.ts';
+import type { ServingSandboxes } from './sandboxes/serving.ts';
 
 /** The whole surface of this room for the control plane. */
-export function createFunctionService(context: FunctionsContext, live: LiveFunctions): FunctionService {
+export function createFunctionService(context: FunctionsContext, serving: ServingSandboxes): FunctionService {
   const { records, blobs, logBook } = context;
-  const changes = createChanges(context, live);
-  const shown = async (record: Promise<FunctionRecord>): Promise<FunctionInfo> => infoOf(context, await record);
+  const changes = createChanges(context, serving);
+  const toInfo = async (record: Promise<FunctionRecord>): Promise<FunctionInfo> => infoOf(context, await record);
   return {
-    create: (...request) => shown(changes.create(...request)),
-    deploy: (...request) => shown(changes.deploy(...request)),
-    rollback: (...request) => shown(changes.rollback(...request)),
-    setSecrets: (...request) => shown(changes.setSecrets(...request)),
-    removeSecret: (...request) => shown(changes.removeSecret(...request)),
+    create: (...request) => toInfo(changes.create(...request)),
+    deploy: (...request) => toInfo(changes.deploy(...request)),
+    rollback: (...request) => toInfo(changes.rollback(...request)),
+    setSecrets: (...request) => toInfo(changes.setSecrets(...request)),
+    removeSecret: (...request) => toInfo(changes.removeSecret(...request)),
     remove: (...request) => changes.remove(...request),
     list: async (teamId) => (await records.functions.list(teamId)).map((record) => infoOf(context, record)),
-    get: (teamId, name) => shown(getOwn(context, teamId, name)),
+    get: (teamId, name) => toInfo(getOwn(context, teamId, name)),
     async listVersions(teamId, name) {
       const { id, activeVersion } = await getOwn(context, teamId, name);
       const versions = await records.functions.listVersions(id);
@@ -30,7 +30,7 @@ export function createFunctionService(context: FunctionsContext, live: LiveFunct
         active: version.number === activeVersion,
       }));
     },
-    invoke: (teamId, name, call) => invoke(context, live, teamId, name, call),
+    invoke: (teamId, name, call) => invoke(context, serving, teamId, name, call),
     async readLog(teamId, name, after, limit) {
       return logBook.read((await getOwn(context, teamId, name)).id, after, limit);
     },

@@ -9,11 +9,11 @@ import type { RunnerService, Sandbox } from '@soulbox/contract/runner';
 import type { BlobStore, Records } from '@soulbox/storage';
 import type { FunctionsConfig } from './config.ts';
 import type { FunctionsContext } from './context.ts';
-import { dropBundles, listBundles } from './functions/bundles.ts';
-import { createLinks } from './link/links.ts';
+import { dropBundles, listBundles } from './definitions/bundles.ts';
+import { createLinks } from './links.ts';
 import { createLocks } from './locks.ts';
 import { createLogBook } from './log/log-book.ts';
-import { createLiveFunctions } from './sandboxes/live.ts';
+import { createServingSandboxes } from './sandboxes/serving.ts';
 import { killSandbox } from './sandboxes/start-sandbox.ts';
 import { createFunctionService } from './service.ts';
 import type { Vault } from './vault.ts';
@@ -50,12 +50,12 @@ const strayMs = 10 * 60_000;
 export async function startFunctions(options: FunctionsOptions): Promise<Functions> {
   const { router, logger, clock = systemClock } = options;
   const stop = new AbortController();
-  const live = createLiveFunctions(() => context);
+  const serving = createServingSandboxes(() => context);
   const context: FunctionsContext = {
     ...options,
     clock,
     logBook: createLogBook(),
-    links: createLinks(router, logger, (sandboxId) => live.suspect(sandboxId)),
+    links: createLinks(router, logger, (sandboxId) => serving.suspect(sandboxId)),
     locks: createLocks(),
     arriving: new Map(),
     stopping: stop.signal,
@@ -64,8 +64,8 @@ export async function startFunctions(options: FunctionsOptions): Promise<Functio
   const stopListening = router.onGone((sandboxId) => context.links.close(sandboxId));
   const sweeping = sweepUntilStop(context);
   return {
-    service: createFunctionService(context, live),
-    router: live,
+    service: createFunctionService(context, serving),
+    router: serving,
     async [Symbol.asyncDispose]() {
       stop.abort();
       stopListening();

@@ -1,18 +1,13 @@
-import type { Bundle } from './kernel.ts';
-
-/**
- * JSON as a kernel wrote it. JavaScript has one kind of number: `1.0` read and written again is `1`, and long integers lose
- * digits. (Node 20 of the template has no JSON.rawJSON.)
- */
-export interface JsonText {
-  readonly json: string;
-}
+import type { Bundle } from './bundle.ts';
 
 /** The bundle that is the member `name` of an object, under the same condition as membersOf. */
 export function bundleFromMember(text: string, name: string): Bundle {
   // As for JSON.parse, the last of a name counts.
-  const [, shown = ''] = membersOf(text).findLast(([member]) => member === name) ?? [];
-  return membersOf(shown).map(([type, json]) => [type, json.startsWith('"') ? (JSON.parse(json) as string) : { json }]);
+  const [, bundle = ''] = membersOf(text).findLast(([member]) => member === name) ?? [];
+  return membersOf(bundle).map(([type, json]) => [
+    type,
+    json.startsWith('"') ? (JSON.parse(json) as string) : { json },
+  ]);
 }
 
 /**

@@ -1,13 +1,10 @@
-import type { JsonText } from './json-text.ts';
+import type { Bundle } from './bundle.ts';
 
 /** What a kernel is told about code beyond its text. */
 export interface Dialect {
   /** Types are taken out first. Only JavaScript's kernel is ever told so. */
   readonly isTypescript: boolean;
 }
-
-/** A value as a kernel shows it: MIME types and what stands for them, texts decoded and all else as the kernel wrote it. */
-export type Bundle = readonly (readonly [type: string, value: string | JsonText])[];
 
 export type Output =
   /** The kernel took the code; it is its n-th. */

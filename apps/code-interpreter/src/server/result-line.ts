@@ -1,5 +1,4 @@
-import type { Bundle } from '../kernels/kernel.ts';
-import type { JsonText } from '../kernels/json-text.ts';
+import type { Bundle, JsonText } from '../kernels/bundle.ts';
 import { asciiText } from './ascii-json.ts';
 
 /** The wire's names of MIME types; all others go under `extra`. */

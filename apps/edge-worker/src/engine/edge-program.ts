@@ -37,11 +37,11 @@ export async function runEdgeProgram(): Promise<void> {
   });
   const handler = await load(settings.source, context);
   process.on('uncaughtException', (error) => {
-    say('error', `Uncaught ${shown(error)}`);
+    say('error', `Uncaught ${textOf(error)}`);
     process.exitCode = 1;
     setImmediate(() => process.kill(process.pid, 'SIGKILL'));
   });
-  process.on('unhandledRejection', (reason) => say('error', `Unhandled rejection: ${shown(reason)}`));
+  process.on('unhandledRejection', (reason) => say('error', `Unhandled rejection: ${textOf(reason)}`));
 
   const server = createServer((incoming, response) => {
     const request = toRequest(incoming, context);
@@ -49,7 +49,7 @@ export async function runEdgeProgram(): Promise<void> {
       try {
         await sendResponse(await handler(request, { waitUntil }), response, incoming.method === 'HEAD');
       } catch (error) {
-        say('error', `Uncaught ${shown(error)}`);
+        say('error', `Uncaught ${textOf(error)}`);
         const message = `The function threw: ${error instanceof Object && 'message' in error ? String(error.message) : String(error)}`;
         if (response.headersSent) response.destroy();
         else
@@ -81,7 +81,7 @@ async function load(source: string, context: Context): Promise<Handler> {
     await module.evaluate();
     return handlerOf(module.namespace as Record<string, unknown>);
   } catch (error) {
-    say('error', `Uncaught ${shown(error)}`);
+    say('error', `Uncaught ${textOf(error)}`);
     // Ends this process: nothing listens yet.
     throw error;
   }
@@ -107,10 +107,10 @@ function handlerOf(exported: Record<string, unknown>): Handler {
 
 /** Its failure is told in the log; the answer is on its way already. */
 function waitUntil(work: unknown): void {
-  Promise.resolve(work).catch((error: unknown) => say('error', `waitUntil: ${shown(error)}`));
+  Promise.resolve(work).catch((error: unknown) => say('error', `waitUntil: ${textOf(error)}`));
 }
 
-function shown(error: unknown): string {
+function textOf(error: unknown): string {
   if (typeof error !== 'object' || error === null || !('stack' in error) || typeof error.stack !== 'string')
     return typeof error === 'string' ? error : inspect(error);
   // The frames of the function only: those of this program mean nothing to its author.

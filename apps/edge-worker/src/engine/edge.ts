@@ -3,12 +3,12 @@ import type { EdgeSettings } from './edge-settings.ts';
 import type { PrepareEngine } from './engine.ts';
 
 /** This very program once more, as the engine: one file to bring into the sandbox. */
-export const prepareEdge: PrepareEngine = async (settings, place) => {
+export const prepareEdge: PrepareEngine = async (settings, paths) => {
   const told: EdgeSettings = {
     source: settings.source,
     variables: settings.variables,
-    requests: place.requests,
-    ping: place.ping,
+    requests: paths.requests,
+    ping: paths.ping,
   };
   const flags = ['--no-warnings', '--experimental-vm-modules', `--max-old-space-size=${settings.memoryMb}`];
   const [, script = ''] = process.argv;

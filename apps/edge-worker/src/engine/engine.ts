@@ -11,7 +11,7 @@ export interface EngineProgram {
 }
 
 /** Paths of one start of an engine. */
-export interface EnginePlace {
+export interface EnginePaths {
   readonly folder: string;
   /** Unix socket for the function's requests. */
   readonly requests: string;
@@ -21,7 +21,7 @@ export interface EnginePlace {
   readonly kv: ReadonlyMap<string, string>;
 }
 
-export type PrepareEngine = (settings: FunctionSettings, place: EnginePlace) => Promise<EngineProgram>;
+export type PrepareEngine = (settings: FunctionSettings, paths: EnginePaths) => Promise<EngineProgram>;
 
 /** A running workerd or edge-runtime. */
 export interface Engine {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { FunctionSettings } from '@soulbox/contract/functions';
 import { parseLine } from '../log/parse-line.ts';
 import { readLines } from '../log/read-lines.ts';
@@ -10,7 +11,7 @@ import type { FunctionLog } from '../log/function-log.ts';
 import type { KvBindings } from '../link/kv-bindings.ts';
 import { prepareEdge } from './edge.ts';
 import { EngineFault } from './engine.ts';
-import type { Engine, EnginePlace, EngineProgram } from './engine.ts';
+import type { Engine, EnginePaths, EngineProgram } from './engine.ts';
 import { findAccount } from './account.ts';
 import { prepareWorkerd } from './workerd.ts';
 
@@ -30,15 +31,15 @@ export async function startEngine(settings: FunctionSettings, log: FunctionLog, 
   await mkdir(folder, { recursive: true, mode: 0o755 });
   await chown(folder, account.uid, account.gid);
   const sockets = await kv.open(folder, settings.kvBindings, account);
-  const place: EnginePlace = {
+  const paths: EnginePaths = {
     folder,
     requests: join(folder, 'requests.sock'),
     ping: join(folder, 'ping.sock'),
     kv: sockets.paths,
   };
-  const program = await prepare[settings.kind](settings, place);
+  const program = await prepare[settings.kind](settings, paths);
   const said: string[] = [];
-  const engine = spawnEngine(program, place, account, (line) => {
+  const engine = spawnEngine(program, paths, account, (line) => {
     const parsed = parseLine(line);
     log.add(parsed);
     if (parsed.level === 'error' && said.length < 5) said.push(parsed.message);
@@ -54,12 +55,12 @@ export async function startEngine(settings: FunctionSettings, log: FunctionLog, 
 
 function spawnEngine(
   program: EngineProgram,
-  place: EnginePlace,
+  paths: EnginePaths,
   account: { readonly uid: number; readonly gid: number },
   take: (line: string) => void,
 ): Engine {
   const child = spawn(program.command, program.args, {
-    cwd: place.folder,
+    cwd: paths.folder,
     uid: account.uid,
     gid: account.gid,
     env: {},
@@ -84,8 +85,8 @@ function spawnEngine(
   });
   return {
     pid: child.pid ?? 0,
-    requests: place.requests,
-    ping: () => ping(place.ping),
+    requests: paths.requests,
+    ping: () => ping(paths.ping),
     exited,
     get gone() {
       return gone;
@@ -121,10 +122,6 @@ async function waitUntilServing(engine: Engine, said: readonly string[]): Promis
   throw new EngineFault(
     `The function could not be started: its module did not finish within ${startTimeoutMs / 1000} seconds`,
   );
-}
-
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function ping(socketPath: string): Promise<void> {

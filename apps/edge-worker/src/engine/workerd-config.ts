@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import type { FunctionSettings } from '@soulbox/contract/functions';
-import type { EnginePlace } from './engine.ts';
+import type { EnginePaths } from './engine.ts';
 
 /**
  * Stands before the function: what its code throws becomes an answer that says so, not workerd's bare text. Upgrades and
@@ -30,8 +30,8 @@ export function quoted(text: string): string {
 }
 
 /** Configuration of a workerd that serves one function (workerd.capnp of its npm package). */
-export function workerdConfig(settings: FunctionSettings, place: EnginePlace, sourceFile: string): string {
-  const kv = [...place.kv].map(([binding, path], index) => ({ binding, path, service: `kv${index}` }));
+export function workerdConfig(settings: FunctionSettings, paths: EnginePaths, sourceFile: string): string {
+  const kv = [...paths.kv].map(([binding, path], index) => ({ binding, path, service: `kv${index}` }));
   const bindings = [
     ...Object.entries(settings.variables).map(([name, value]) => `(name = ${quoted(name)}, text = ${quoted(value)})`),
     ...kv.map(({ binding, service }) => `(name = ${quoted(binding)}, kvNamespace = ${quoted(service)})`),
@@ -52,8 +52,8 @@ const config :Workerd.Config = (
     ${services.join(',\n    ')}
   ],
   sockets = [
-    (name = "requests", address = ${quoted(`unix:${place.requests}`)}, http = (forwardedProtoHeader = "X-Forwarded-Proto"), service = "front"),
-    (name = "ping", address = ${quoted(`unix:${place.ping}`)}, http = (), service = "ping")
+    (name = "requests", address = ${quoted(`unix:${paths.requests}`)}, http = (forwardedProtoHeader = "X-Forwarded-Proto"), service = "front"),
+    (name = "ping", address = ${quoted(`unix:${paths.ping}`)}, http = (), service = "ping")
   ],
   structuredLogging = true,
   v8Flags = [${quoted(`--max-old-space-size=${settings.memoryMb}`)}]

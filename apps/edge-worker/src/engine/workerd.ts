@@ -6,10 +6,10 @@ import { workerdConfig } from './workerd-config.ts';
 /** Where the template has it: the binary of the npm package, without the script around it. */
 const workerdProgram = '/opt/soulbox/edge/node_modules/@cloudflare/workerd-linux-64/bin/workerd';
 
-export const prepareWorkerd: PrepareEngine = async (settings, place) => {
-  const sourceFile = join(place.folder, 'function.js');
-  const configFile = join(place.folder, 'workerd.capnp');
+export const prepareWorkerd: PrepareEngine = async (settings, paths) => {
+  const sourceFile = join(paths.folder, 'function.js');
+  const configFile = join(paths.folder, 'workerd.capnp');
   await writeFile(sourceFile, settings.source, { mode: 0o644 });
-  await writeFile(configFile, workerdConfig(settings, place, sourceFile), { mode: 0o644 });
+  await writeFile(configFile, workerdConfig(settings, paths, sourceFile), { mode: 0o644 });
   return { command: workerdProgram, args: ['serve', configFile], input: '', configFile };
 };

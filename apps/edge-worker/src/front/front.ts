@@ -2,7 +2,7 @@ import { Agent, createServer, request as httpRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { EngineFault } from '../engine/engine.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Keeper } from '../engine/keeper.ts';
+import type { EngineLifecycle } from '../engine/engine-lifecycle.ts';
 import type { FunctionLog } from '../log/function-log.ts';
 import { answerFault } from './fault.ts';
 import { requestHeaders, withoutHops } from './headers.ts';
@@ -10,48 +10,48 @@ import { countRequest } from './request-line.ts';
 import { passUpgrade } from './upgrade.ts';
 
 /** The function's own port: passes requests to the engine, and answers for it when it does not. */
-export function createFront(keeper: Keeper, log: FunctionLog): Server {
+export function createFront(lifecycle: EngineLifecycle, log: FunctionLog): Server {
   // Connections to an engine that was killed are found broken at once: they are local.
   const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 });
   const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (request, response) => {
-    const entry = keeper.enter();
+    const entry = lifecycle.enter();
     const line = countRequest(request, log);
     response.once('close', () => {
       line(response.statusCode);
       entry[Symbol.dispose]();
     });
-    void passOn(request, response, { keeper, agent });
+    void passOn(request, response, { lifecycle, agent });
   });
-  server.on('upgrade', (request, socket, head) => void passUpgrade({ request, socket, head }, keeper, log));
+  server.on('upgrade', (request, socket, head) => void passUpgrade({ request, socket, head }, lifecycle, log));
   return server;
 }
 
 interface PassOn {
-  readonly keeper: Keeper;
+  readonly lifecycle: EngineLifecycle;
   readonly agent: Agent;
 }
 
 async function passOn(request: IncomingMessage, response: ServerResponse, options: PassOn): Promise<void> {
-  const { keeper } = options;
-  const limitBytes = keeper.settings?.maxBodyBytes ?? 0;
+  const { lifecycle } = options;
+  const limitBytes = lifecycle.settings?.maxBodyBytes ?? 0;
   if (Number(request.headers['content-length'] ?? 0) > limitBytes) {
     answerFault(response, 413, `The body is larger than ${limitBytes} bytes.`);
     return;
   }
-  const timeoutMs = keeper.settings?.requestTimeoutMs ?? 0;
+  const timeoutMs = lifecycle.settings?.requestTimeoutMs ?? 0;
   let outgoing: ClientRequest | undefined;
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
     // Whoever has read this answer and asks again meets an engine that works.
-    void keeper.suspect().then(() => {
+    void lifecycle.suspect().then(() => {
       answerFault(response, 504, `The function did not answer within ${timeoutMs} ms.`);
       outgoing?.destroy();
     });
   }, timeoutMs);
   response.once('close', () => clearTimeout(timer));
   try {
-    const engine = await keeper.ready();
+    const engine = await lifecycle.ready();
     if (response.destroyed || response.writableEnded) return;
     outgoing = send(engine, request, response, {
       ...options,
@@ -80,9 +80,9 @@ function send(
   // It has let go of its connection when the answer is complete; then this does nothing.
   response.once('close', () => outgoing.destroy());
   outgoing.on('error', () => {
-    // The keeper learns of the end a moment after the connection does.
+    // The lifecycle learns of the end a moment after the connection does.
     setTimeout(() => {
-      if (!options.isLate()) answerFault(response, 503, options.keeper.lastFault());
+      if (!options.isLate()) answerFault(response, 503, options.lifecycle.lastFault());
     }, 20);
   });
   outgoing.on('response', (incoming) => {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Keeper } from '../engine/keeper.ts';
+import type { EngineLifecycle } from '../engine/engine-lifecycle.ts';
 import type { FunctionLog } from '../log/function-log.ts';
 import { upgradeHeaders } from './headers.ts';
 import { countRequest } from './request-line.ts';
@@ -13,12 +13,16 @@ interface Upgrade {
 }
 
 /** Hands the connection to the engine, which accepts the WebSocket or refuses it. */
-export async function passUpgrade({ request, socket, head }: Upgrade, keeper: Keeper, log: FunctionLog): Promise<void> {
-  using _open = keeper.enter();
+export async function passUpgrade(
+  { request, socket, head }: Upgrade,
+  lifecycle: EngineLifecycle,
+  log: FunctionLog,
+): Promise<void> {
+  using _open = lifecycle.enter();
   const line = countRequest(request, log);
   socket.on('error', () => undefined);
   try {
-    const engine = await keeper.ready();
+    const engine = await lifecycle.ready();
     const upstream = connect(engine.requests);
     upstream.setNoDelay(true);
     upstream.write(requestHead(request));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Secret } from '@soulbox/base';
 import { fileSignature } from '@soulbox/contract';
-import { initialSettings } from '../init/settings.ts';
+import { initialSettings } from '../settings.ts';
 import { authorizeFileRequest } from './authorize.ts';
 
 const token = '0tQG31xiMp0IOQfaz9dcwi72L1CPo8e0';

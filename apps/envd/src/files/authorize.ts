@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { constantTimeEqual, SoulBoxError } from '@soulbox/base';
 import { fileSignature, headers as headerNames } from '@soulbox/contract';
-import type { Settings } from '../init/settings.ts';
+import type { Settings } from '../settings.ts';
 
 /** Lets a file request in by the access token in its header, or by a signature in its URL. Throws unauthorized. */
 export function authorizeFileRequest(

@@ -7,7 +7,7 @@ import { namingPath } from '../filesystem/path-error.ts';
 import { readJsonBody } from '../server/read-body.ts';
 import { sendJson } from '../server/send.ts';
 import { locateFile } from './locate-file.ts';
-import { openRegular } from './open-regular.ts';
+import { openRegular } from '../sys/open-regular.ts';
 import { readToEnd } from './read-chunks.ts';
 import { writeFileFrom } from './write-file.ts';
 

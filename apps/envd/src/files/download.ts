@@ -13,7 +13,7 @@ import { chooseEncoding } from './choose-encoding.ts';
 import { checkConditions, rangeAllowed } from './conditional.ts';
 import { contentDisposition, contentType, sniffBytes } from './content-type.ts';
 import { locateFile } from './locate-file.ts';
-import { openRegular } from './open-regular.ts';
+import { openRegular } from '../sys/open-regular.ts';
 import { parseRange } from './parse-range.ts';
 import { readAt, readChunks, readToEnd } from './read-chunks.ts';
 import { throughStream } from './through-stream.ts';

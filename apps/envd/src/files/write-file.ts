@@ -6,7 +6,7 @@ import { makeDirectories } from '../filesystem/make-directories.ts';
 import { metadataPrefix } from '../filesystem/entry-info.ts';
 import { replaceAttributes } from '../sys/extended-attributes.ts';
 import type { User } from '../users/users.ts';
-import { openRegular } from './open-regular.ts';
+import { openRegular } from '../sys/open-regular.ts';
 
 /** What an upload answers with for each file. */
 export interface WrittenFile {

@@ -21,13 +21,13 @@ export async function readEntryInfo(path: string, users: Users): Promise<EntryIn
   const found = await lstat(path, { bigint: true });
   const isLink = found.isSymbolicLink();
   const target = isLink ? await findTarget(path) : undefined;
-  const shown = target?.stats ?? found;
+  const described = target?.stats ?? found;
   return {
     name: posix.basename(path),
-    type: fileType(shown),
+    type: fileType(described),
     path,
     size: found.size,
-    mode: Number(shown.mode) & 0o777,
+    mode: Number(described.mode) & 0o777,
     permissions: permissionsText(Number(found.mode)),
     owner: users.userName(Number(found.uid)),
     group: users.groupName(Number(found.gid)),

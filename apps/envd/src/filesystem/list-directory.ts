@@ -47,9 +47,14 @@ async function walk(root: string, below: string, depth: number, paths: string[])
   }
 }
 
-async function describe(root: string, shown: string, name: string, users: Users): Promise<EntryInfoInit | undefined> {
+async function describe(
+  root: string,
+  displayPath: string,
+  name: string,
+  users: Users,
+): Promise<EntryInfoInit | undefined> {
   const entry = await readEntryInfo(posix.join(root, name), users).catch(ignoreVanished);
-  return entry === undefined ? undefined : { ...entry, path: posix.join(shown, name) };
+  return entry === undefined ? undefined : { ...entry, path: posix.join(displayPath, name) };
 }
 
 /** What is deleted during the walk was never there. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { SoulBoxError } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
-import type { Settings } from './settings.ts';
+import type { Settings } from '../settings.ts';
 
 /** Throws unauthorized unless the caller shows the sandbox's access token, or none is set. */
 export function checkAccessToken(settings: Settings, request: IncomingMessage): void {

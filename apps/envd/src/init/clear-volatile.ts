@@ -1,6 +1,6 @@
 import { lstat, readdir, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { LifeLog } from '../logs/life-log.ts';
+import type { LifeLog } from '../life-log.ts';
 
 /** The host's own mount stands here. */
 const hostDirectory = '/run/soulbox';

@@ -2,10 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context } from '../context.ts';
 import { readJsonBody } from '../server/read-body.ts';
 import { sendEmpty } from '../server/send.ts';
-import { checkHost } from './host-token.ts';
+import { checkHost } from '../host-gate.ts';
 import { clearVolatile } from './clear-volatile.ts';
 import { writeRunFiles } from './run-files.ts';
-import { isRecord, parseSettings } from './settings.ts';
+import { isRecord, parseSettings } from '../settings.ts';
 
 /**
  * POST /init: the host hands this sandbox its identity. Each call replaces what an earlier one said. With `freshStart: true` the disk

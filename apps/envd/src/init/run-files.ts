@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import type { LifeLog } from '../logs/life-log.ts';
+import type { LifeLog } from '../life-log.ts';
 
 const directory = '/run/e2b';
 

@@ -1,7 +1,7 @@
 import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { forwardAnswers } from '@soulbox/contract';
-import type { HostGate } from '../init/host-token.ts';
+import type { HostGate } from '../host-gate.ts';
 
 /** The first line: a port and a token of 32 characters. */
 const maxLineBytes = 256;

@@ -4,16 +4,16 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import type { Process, ProcessInput } from '@soulbox/contract/process';
 import { Signal } from '@soulbox/contract/process';
-import type { Context } from '../context.ts';
 import { signalGroup } from '../sys/signal.ts';
 import { userByAuthorization } from '../users/caller.ts';
 import type { ManagedProcess } from './managed-process.ts';
+import type { ProcessContext } from './start-process.ts';
 import { startProcess } from './start-process.ts';
 import { streamEvents } from './stream-events.ts';
 import { parseTerminalSize } from './terminal-size.ts';
 
 /** process.Process */
-export function processService(context: Context): ServiceImpl<typeof Process> {
+export function processService(context: ProcessContext): ServiceImpl<typeof Process> {
   const { processes } = context;
   return {
     list: () => ({
@@ -23,7 +23,7 @@ export function processService(context: Context): ServiceImpl<typeof Process> {
     }),
 
     async *start(request, call) {
-      const user = userByAuthorization(context.users, context.settings, call.requestHeader.get('authorization'));
+      const user = userByAuthorization(context, call.requestHeader.get('authorization'));
       const process = startProcess(context, user, request);
       killAtDeadline(process, call.timeoutMs());
       yield* streamEvents(process, call);

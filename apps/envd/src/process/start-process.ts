@@ -3,8 +3,9 @@ import { create } from '@bufbuild/protobuf';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { StartRequest } from '@soulbox/contract/process';
 import { ProcessConfigSchema } from '@soulbox/contract/process';
-import type { Context } from '../context.ts';
-import { checkVariable } from '../init/settings.ts';
+import type { EnvdConfig } from '../config.ts';
+import type { LifeLog } from '../life-log.ts';
+import { checkVariable } from '../settings.ts';
 import { countPassedBytes } from '../sys/collect-garbage.ts';
 import { runAs } from '../sys/credentials.ts';
 import type { ExitStatus } from '../sys/exit-status.ts';
@@ -12,16 +13,27 @@ import { withUserScore } from '../sys/out-of-memory-score.ts';
 import { openPipe } from '../sys/pipe.ts';
 import { openTerminal, resizeTerminal } from '../sys/pseudo-terminal.ts';
 import { readDescriptor } from '../sys/read-descriptor.ts';
+import type { Reaper } from '../sys/reaper.ts';
 import type { SpawnStdio } from '../sys/spawn.ts';
 import { spawnProgram } from '../sys/spawn.ts';
+import type { CallerContext } from '../users/caller.ts';
 import type { User } from '../users/users.ts';
 import { candidatePaths, processEnvironment } from './environment.ts';
 import { exitEvent } from './exit-event.ts';
 import { createInputWriter } from './input-writer.ts';
 import type { ManagedProcess, ProcessEventInit, ProcessInputTarget } from './managed-process.ts';
 import { createOutputHub } from './output-hub.ts';
+import type { ProcessTable } from './process-table.ts';
 import { parseTerminalSize } from './terminal-size.ts';
 import { workingDirectory } from './working-directory.ts';
+
+/** What processes need of envd. */
+export interface ProcessContext extends CallerContext {
+  readonly config: EnvdConfig;
+  readonly log: LifeLog;
+  readonly processes: ProcessTable;
+  readonly reaper: Reaper;
+}
 
 type OutputName = 'stdout' | 'stderr' | 'pty';
 
@@ -41,7 +53,7 @@ const highWaterBytes = 256 * 1024;
 const stallMs = 60_000;
 
 /** Starts a process as `user`. Throws bad_request or bad_path for what cannot run, limit_exceeded when the kernel is full. */
-export function startProcess(context: Context, user: User, request: StartRequest): ManagedProcess {
+export function startProcess(context: ProcessContext, user: User, request: StartRequest): ManagedProcess {
   context.processes.checkRoom();
   const config = request.process ?? create(ProcessConfigSchema);
   if (config.cmd === '') throw new SoulBoxError('bad_request', 'The request must name a command.');
@@ -85,7 +97,7 @@ export function startProcess(context: Context, user: User, request: StartRequest
 
 /** Carries the output, and ends the process's record when it has ended and nobody can write to its output any more. */
 async function attend(
-  context: Context,
+  context: ProcessContext,
   process: ManagedProcess,
   wiring: Wiring,
   exit: Promise<ExitStatus>,

@@ -2,7 +2,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { join } from 'node:path';
 import { isNodeError } from '@soulbox/base';
-import type { LifeLog } from '../logs/life-log.ts';
+import type { LifeLog } from '../life-log.ts';
 
 /** As for run-parts(8): no hidden files, no leftovers of editors. */
 const namePattern = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { openRegular } from '../files/open-regular.ts';
+import { openRegular } from '../sys/open-regular.ts';
 
 const path = '/run/soulbox/generation';
 

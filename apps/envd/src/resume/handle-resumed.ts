@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context } from '../context.ts';
-import { checkHost } from '../init/host-token.ts';
+import { checkHost } from '../host-gate.ts';
 import { writeRunFiles } from '../init/run-files.ts';
 import { readJsonBody } from '../server/read-body.ts';
 import { sendEmpty } from '../server/send.ts';

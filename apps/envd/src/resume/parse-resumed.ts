@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
-import { isRecord, parseSettings } from '../init/settings.ts';
-import type { Settings } from '../init/settings.ts';
+import { isRecord, parseSettings } from '../settings.ts';
+import type { Settings } from '../settings.ts';
 
 /** What the host tells a sandbox whose memory came back from a saved state. */
 export interface Resumed {

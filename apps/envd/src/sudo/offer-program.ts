@@ -1,6 +1,6 @@
 import { access, symlink } from 'node:fs/promises';
 import { isNodeError } from '@soulbox/base';
-import type { LifeLog } from '../logs/life-log.ts';
+import type { LifeLog } from '../life-log.ts';
 
 /** The one the root file system brings, which has no effect here. */
 const real = '/usr/bin/sudo';

@@ -1,7 +1,7 @@
 import { accessSync, closeSync, constants, fstatSync } from 'node:fs';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Context } from '../context.ts';
-import { isRecord } from '../init/settings.ts';
+import { isRecord } from '../settings.ts';
 import { candidatePaths } from '../process/environment.ts';
 import { runAs } from '../sys/credentials.ts';
 import type { ExitStatus } from '../sys/exit-status.ts';

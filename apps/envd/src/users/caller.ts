@@ -1,6 +1,12 @@
 import { SoulBoxError } from '@soulbox/base';
-import type { Settings } from '../init/settings.ts';
+import type { Settings } from '../settings.ts';
 import type { User, Users } from './users.ts';
+
+/** What says who a caller is. Settings change at each POST /init. */
+export interface CallerContext {
+  readonly users: Users;
+  readonly settings: Settings;
+}
 
 const customaryUser = 'user';
 
@@ -15,7 +21,7 @@ export function userByName(users: Users, settings: Settings, name: string): User
 }
 
 /** The user of an RPC: `Authorization: Basic base64("name:")`, the password being empty. Throws unknown_user. */
-export function userByAuthorization(users: Users, settings: Settings, header: string | null): User {
+export function userByAuthorization({ users, settings }: CallerContext, header: string | null): User {
   if (header === null || header === '') return defaultUser(users, settings);
   const encoded = /^basic ([A-Za-z0-9+/_=-]*)$/i.exec(header.trim())?.[1];
   if (encoded === undefined) {

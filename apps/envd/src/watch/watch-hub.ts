@@ -1,20 +1,15 @@
 import { posix } from 'node:path';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
-import type { LifeLog } from '../logs/life-log.ts';
+import type { LifeLog } from '../life-log.ts';
 import type { Inotify, InotifyEvent } from '../sys/inotify.ts';
 import { inotifyMask, openInotify } from '../sys/inotify.ts';
-import type { WatchedTree } from './watched-tree.ts';
+import type { KernelWatches, WatchedTree } from './watched-tree.ts';
 import { applyEvent, rescanTree } from './watched-tree.ts';
 
 /** The one inotify instance of envd, shared by all watched trees. */
-export interface WatchHub {
-  /** Watches a directory for a tree. Throws ENOENT and ENOTDIR, limit_exceeded when the kernel has no watch left. */
-  add(tree: WatchedTree, name: string): void;
-  /** Gives up one watch of a tree. */
-  forget(tree: WatchedTree, watch: number): void;
+export interface WatchHub extends KernelWatches {
   /** Gives up a whole tree. */
   remove(tree: WatchedTree): void;
-  warn(message: string, cause: unknown): void;
 }
 
 export function createWatchHub(log: LifeLog): WatchHub {

@@ -1,17 +1,24 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { CreateWatcherRequest, Filesystem, WatchDirRequest } from '@soulbox/contract/filesystem';
-import type { Context } from '../context.ts';
-import { locate } from '../filesystem/filesystem-service.ts';
+import { locate } from '../filesystem/locate.ts';
 import { keepaliveIntervalMs, withKeepalive } from '../server/keepalive.ts';
+import type { CallerContext } from '../users/caller.ts';
+import type { WatchHub } from './watch-hub.ts';
 import type { EventInit, Watcher } from './watcher.ts';
 import { openWatcher } from './watcher.ts';
+import type { WatcherTable } from './watcher-table.ts';
+
+interface WatchContext extends CallerContext {
+  readonly watchHub: WatchHub;
+  readonly watchers: WatcherTable;
+}
 
 type WatchMethod = 'watchDir' | 'createWatcher' | 'getWatcherEvents' | 'removeWatcher';
 
 const keepalive = { event: { case: 'keepalive', value: {} } } as const;
 
 /** The watching half of filesystem.Filesystem. */
-export function watchMethods(context: Context): Pick<ServiceImpl<typeof Filesystem>, WatchMethod> {
+export function watchMethods(context: WatchContext): Pick<ServiceImpl<typeof Filesystem>, WatchMethod> {
   const { watchers } = context;
   const open = async (request: WatchDirRequest | CreateWatcherRequest, call: HandlerContext): Promise<Watcher> => {
     const { path } = locate(context, call, request.path);

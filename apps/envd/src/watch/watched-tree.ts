@@ -3,7 +3,15 @@ import { posix } from 'node:path';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { InotifyEvent } from '../sys/inotify.ts';
 import { inotifyMask } from '../sys/inotify.ts';
-import type { WatchHub } from './watch-hub.ts';
+
+/** The watches of the kernel that trees are made of. */
+export interface KernelWatches {
+  /** Watches a directory for a tree. Throws ENOENT and ENOTDIR, limit_exceeded when the kernel has no watch left. */
+  add(tree: WatchedTree, name: string): void;
+  /** Gives up one watch of a tree. */
+  forget(tree: WatchedTree, watch: number): void;
+  warn(message: string, cause: unknown): void;
+}
 
 export type ChangeKind = 'create' | 'write' | 'remove' | 'rename' | 'chmod';
 
@@ -30,18 +38,18 @@ const maxDirectories = 65_536;
 const arrivalGraceMs = 100;
 
 /** Watches the root, and below it. Throws limit_exceeded when the kernel or envd has no more watches. */
-export async function addTree(hub: WatchHub, tree: WatchedTree): Promise<void> {
-  addDirectory(hub, tree, '');
-  if (tree.recursive) await addChildren(hub, tree, '', 'nothing');
+export async function addTree(watches: KernelWatches, tree: WatchedTree): Promise<void> {
+  addDirectory(watches, tree, '');
+  if (tree.recursive) await addChildren(watches, tree, '', 'nothing');
 }
 
 /** After lost events: watches the directories that are new, and reports them. */
-export async function rescanTree(hub: WatchHub, tree: WatchedTree): Promise<void> {
-  if (tree.recursive) await addChildren(hub, tree, '', 'directories').catch(() => undefined);
+export async function rescanTree(watches: KernelWatches, tree: WatchedTree): Promise<void> {
+  if (tree.recursive) await addChildren(watches, tree, '', 'directories').catch(() => undefined);
 }
 
 /** Turns one event of the kernel into changes, and follows directories as they come, go and move. */
-export function applyEvent(hub: WatchHub, tree: WatchedTree, directory: string, event: InotifyEvent): void {
+export function applyEvent(watches: KernelWatches, tree: WatchedTree, directory: string, event: InotifyEvent): void {
   if (event.name === '') {
     if (directory === '') applyRootEvent(tree, event);
     return;
@@ -50,18 +58,18 @@ export function applyEvent(hub: WatchHub, tree: WatchedTree, directory: string, 
   const isDirectory = (event.mask & inotifyMask.isDirectory) !== 0;
   if ((event.mask & inotifyMask.create) !== 0) {
     tree.report({ kind: 'create', name });
-    if (isDirectory && tree.recursive) void followNew(hub, tree, name);
+    if (isDirectory && tree.recursive) void followNew(watches, tree, name);
   }
   if ((event.mask & inotifyMask.modify) !== 0) tree.report({ kind: 'write', name });
   if ((event.mask & inotifyMask.attrib) !== 0) tree.report({ kind: 'chmod', name });
   if ((event.mask & inotifyMask.delete) !== 0) tree.report({ kind: 'remove', name });
   if ((event.mask & inotifyMask.movedFrom) !== 0) {
     tree.report({ kind: 'rename', name });
-    if (isDirectory) depart(hub, tree, name, event.cookie);
+    if (isDirectory) depart(watches, tree, name, event.cookie);
   }
   if ((event.mask & inotifyMask.movedTo) !== 0) {
     tree.report({ kind: 'create', name });
-    if (isDirectory && tree.recursive) arrive(hub, tree, name, event.cookie);
+    if (isDirectory && tree.recursive) arrive(watches, tree, name, event.cookie);
   }
 }
 
@@ -71,11 +79,11 @@ function applyRootEvent(tree: WatchedTree, event: InotifyEvent): void {
   if ((event.mask & inotifyMask.attrib) !== 0) tree.report({ kind: 'chmod', name: '.' });
 }
 
-function addDirectory(hub: WatchHub, tree: WatchedTree, name: string): void {
+function addDirectory(watches: KernelWatches, tree: WatchedTree, name: string): void {
   if (tree.directories.size >= maxDirectories) {
     throw new SoulBoxError('limit_exceeded', `At most ${maxDirectories} directories can be watched at once.`);
   }
-  hub.add(tree, name);
+  watches.add(tree, name);
 }
 
 /**
@@ -83,7 +91,7 @@ function addDirectory(hub: WatchHub, tree: WatchedTree, name: string): void {
  * `reported` says which of what is found, and was not known, counts as created.
  */
 async function addChildren(
-  hub: WatchHub,
+  watches: KernelWatches,
   tree: WatchedTree,
   name: string,
   reported: 'nothing' | 'directories' | 'everything',
@@ -95,8 +103,8 @@ async function addChildren(
     if (counts && !known.has(child)) tree.report({ kind: 'create', name: child });
     if (!entry.isDirectory()) continue;
     try {
-      addDirectory(hub, tree, child);
-      await addChildren(hub, tree, child, reported);
+      addDirectory(watches, tree, child);
+      await addChildren(watches, tree, child, reported);
     } catch (error) {
       if (!isVanished(error)) throw error;
     }
@@ -104,28 +112,28 @@ async function addChildren(
 }
 
 /** A new directory, and all that was put into it before the watch stood. */
-async function followNew(hub: WatchHub, tree: WatchedTree, name: string): Promise<void> {
+async function followNew(watches: KernelWatches, tree: WatchedTree, name: string): Promise<void> {
   try {
-    addDirectory(hub, tree, name);
-    await addChildren(hub, tree, name, 'everything');
+    addDirectory(watches, tree, name);
+    await addChildren(watches, tree, name, 'everything');
   } catch (error) {
-    if (!isVanished(error)) hub.warn('A new directory cannot be watched', error);
+    if (!isVanished(error)) watches.warn('A new directory cannot be watched', error);
   }
 }
 
-function depart(hub: WatchHub, tree: WatchedTree, name: string, cookie: number): void {
+function depart(watches: KernelWatches, tree: WatchedTree, name: string, cookie: number): void {
   tree.departed.set(cookie, name);
   setTimeout(() => {
     if (!tree.departed.delete(cookie)) return;
-    for (const [watch, directory] of tree.directories) if (isWithin(directory, name)) hub.forget(tree, watch);
+    for (const [watch, directory] of tree.directories) if (isWithin(directory, name)) watches.forget(tree, watch);
   }, arrivalGraceMs);
 }
 
-function arrive(hub: WatchHub, tree: WatchedTree, name: string, cookie: number): void {
+function arrive(watches: KernelWatches, tree: WatchedTree, name: string, cookie: number): void {
   const from = tree.departed.get(cookie);
   tree.departed.delete(cookie);
   if (from === undefined) {
-    void followNew(hub, tree, name);
+    void followNew(watches, tree, name);
     return;
   }
   for (const [watch, directory] of tree.directories) {

@@ -1,8 +1,8 @@
 import type { FunctionAnswer, FunctionCall } from '@soulbox/contract/function-service';
 import type { FunctionsContext } from '../context.ts';
 import { callPort } from '../sandboxes/call-port.ts';
-import type { LiveFunctions } from '../sandboxes/live.ts';
-import { getOwn } from './find.ts';
+import type { ServingSandboxes } from '../sandboxes/serving.ts';
+import { getOwn } from '../definitions/find.ts';
 
 /** What an answer may weigh that is passed on inside JSON. */
 const maxAnswerBytes = 6 * 1024 * 1024;
@@ -14,13 +14,13 @@ const hostName = 'function.invoke';
 /** One request through the control plane, both bodies in memory. */
 export async function invoke(
   context: FunctionsContext,
-  live: LiveFunctions,
+  serving: ServingSandboxes,
   teamId: string,
   name: string,
   call: FunctionCall,
 ): Promise<FunctionAnswer> {
   const record = await getOwn(context, teamId, name);
-  const { sandboxId, port } = await live.open(name);
+  const { sandboxId, port } = await serving.open(name);
   using _open = context.router.enter(sandboxId);
   await context.router.wake(sandboxId);
   const { status, rawHeaders, body } = await callPort(await context.router.dial(sandboxId, port), {

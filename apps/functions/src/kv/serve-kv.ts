@@ -95,11 +95,11 @@ async function list(context: FunctionsContext, namespace: string, query: URLSear
   const { key_count_limit: limit, prefix, cursor } = parsed.data;
   const after = cursor === '' ? undefined : Buffer.from(cursor, 'base64url').toString('utf8');
   const found = await listValues(context, namespace, { prefix, after, limit: limit + 1 });
-  const shown = found.slice(0, limit);
-  const last = shown.at(-1);
+  const page = found.slice(0, limit);
+  const last = page.at(-1);
   const isComplete = found.length <= limit || last === undefined;
   return {
-    keys: shown.map(({ key, metadata, expiresAt }) => ({
+    keys: page.map(({ key, metadata, expiresAt }) => ({
       name: key,
       ...(expiresAt === undefined ? {} : { expiration: Math.ceil(expiresAt / 1000) }),
       ...(metadata === undefined ? {} : { metadata: JSON.parse(metadata) as unknown }),

@@ -12,8 +12,8 @@ import { ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/st
 import { functionsConfigSchema } from '../config.ts';
 import type { FunctionsContext } from '../context.ts';
 import { createLogBook } from '../log/log-book.ts';
-import { createLinks } from './links.ts';
-import type { Links } from './links.ts';
+import { createLinks } from '../links.ts';
+import type { Links } from '../links.ts';
 import { createLinkHandler } from './serve-link.ts';
 
 /** A host that has room for everything. */

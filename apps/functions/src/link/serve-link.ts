@@ -5,7 +5,7 @@ import { functionLinkPaths } from '@soulbox/contract/functions';
 import type { FunctionRecord } from '@soulbox/storage';
 import type { FunctionsContext } from '../context.ts';
 import { serveKv } from '../kv/serve-kv.ts';
-import type { LinkHandler } from './links.ts';
+import type { LinkHandler } from '../links.ts';
 
 /** One push of log lines: all that a supervisor keeps. */
 const logBytesMax = 1024 * 1024;

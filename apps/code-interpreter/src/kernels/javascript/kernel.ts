@@ -23,11 +23,11 @@ export type Request =
 export type Reply =
   | { readonly type: 'ready' }
   | { readonly type: 'done' }
-  | { readonly type: 'result'; readonly isMain: boolean; readonly bundle: Shown }
+  | { readonly type: 'result'; readonly isMain: boolean; readonly bundle: DisplayBundle }
   | { readonly type: 'error'; readonly name: string; readonly value: string; readonly traceback: string };
 
 /** MIME types and what stands for them. */
-export type Shown = Readonly<Record<string, unknown>>;
+export type DisplayBundle = Readonly<Record<string, unknown>>;
 
 /** The preload that makes a copy of the sandbox draw other random numbers (docs/fork.md). */
 const reseedFile = '/.soulbox/reseed/node.cjs';

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import type { Shown } from '../kernel.ts';
+import type { DisplayBundle } from '../kernel.ts';
 
 /** Objects that know how to show themselves, as Deno's kernel has it: the method gives a bundle. */
 const showOwn = Symbol.for('Jupyter.display');
@@ -27,7 +27,7 @@ const imageSignatures: readonly (readonly [string, string])[] = [
 export type Display = ((value: unknown) => void) & Readonly<Record<string, (value: unknown) => void>>;
 
 /** `display(value)`, `display.html(text)`, `display.png(buffer or base64)` and so on, `display.mime(bundle)`. */
-export function createDisplay(show: (bundle: Shown) => void): Display {
+export function createDisplay(show: (bundle: DisplayBundle) => void): Display {
   const display = (value: unknown): void => show(bundleOf(value));
   const byName = Object.entries(shortNames).map(([name, type]) => [
     name,
@@ -39,7 +39,7 @@ export function createDisplay(show: (bundle: Shown) => void): Display {
 }
 
 /** How a value is shown: as it says itself, else as text, and as data where it is data. */
-export function bundleOf(value: unknown): Shown {
+export function bundleOf(value: unknown): DisplayBundle {
   const own = ownBundle(value);
   if (own !== undefined) return own;
   const image = imageOf(value);
@@ -47,15 +47,15 @@ export function bundleOf(value: unknown): Shown {
   return { 'text/plain': text, ...image, ...jsonOf(value) };
 }
 
-function ownBundle(value: unknown): Shown | undefined {
+function ownBundle(value: unknown): DisplayBundle | undefined {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined;
   const show = (value as Record<symbol, unknown>)[showOwn];
   if (typeof show !== 'function') return undefined;
   const bundle: unknown = show.call(value);
-  return typeof bundle === 'object' && bundle !== null ? (bundle as Shown) : undefined;
+  return typeof bundle === 'object' && bundle !== null ? (bundle as DisplayBundle) : undefined;
 }
 
-function imageOf(value: unknown): Shown {
+function imageOf(value: unknown): DisplayBundle {
   if (!(value instanceof Uint8Array)) return {};
   const head = Buffer.from(value.buffer, value.byteOffset, Math.min(4, value.byteLength)).toString('hex');
   const found = imageSignatures.find(([signature]) => head.startsWith(signature));
@@ -63,7 +63,7 @@ function imageOf(value: unknown): Shown {
 }
 
 /** Arrays and plain objects that JSON can hold. */
-function jsonOf(value: unknown): Shown {
+function jsonOf(value: unknown): DisplayBundle {
   if (typeof value !== 'object' || value === null) return {};
   const prototype: unknown = Object.getPrototypeOf(value);
   if (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null) return {};

@@ -9,13 +9,13 @@ import { functionsConfigSchema } from '../config.ts';
 import type { FunctionsContext } from '../context.ts';
 import { createLocks } from '../locks.ts';
 import { createLogBook } from '../log/log-book.ts';
-import type { LiveFunctions } from '../sandboxes/live.ts';
+import type { ServingSandboxes } from '../sandboxes/serving.ts';
 import { startStandInSandboxes } from '../testing/stand-in-sandboxes.ts';
 import type { StandInSandboxes } from '../testing/stand-in-sandboxes.ts';
 import { createVault } from '../vault.ts';
-import { putBundle, readBundle } from './bundles.ts';
-import { createChanges } from './change.ts';
-import type { Changes } from './change.ts';
+import { putBundle, readBundle } from '../definitions/bundles.ts';
+import { createChanges } from './changes.ts';
+import type { Changes } from './changes.ts';
 
 // Records, blobs, vault and the calls to the supervisor are real; what is called is a local server.
 let cleanup: AsyncDisposableStack;
@@ -51,11 +51,11 @@ beforeEach(async () => {
     ...{ vault: createVault(Buffer.alloc(32, 7)), logBook: createLogBook(), locks: createLocks() },
     ...{ clock: systemClock, logger: silentLogger, links: undefined as never },
   };
-  const live = {
+  const serving = {
     use: (_record: unknown, sandboxId: string) => used.push(sandboxId),
     forget: () => undefined,
-  } as unknown as LiveFunctions;
-  changes = createChanges(context, live);
+  } as unknown as ServingSandboxes;
+  changes = createChanges(context, serving);
 });
 afterEach(() => cleanup.disposeAsync());
 

@@ -4,14 +4,14 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
 import type { FunctionRecord } from '@soulbox/storage';
 import type { FunctionsContext } from '../context.ts';
-import { readBundle } from '../functions/bundles.ts';
-import { functionNotFound } from '../functions/find.ts';
-import { settingsOf } from '../functions/settings.ts';
+import { readBundle } from '../definitions/bundles.ts';
+import { functionNotFound } from '../definitions/find.ts';
+import { settingsOf } from '../definitions/settings.ts';
 import { createLinkHandler } from '../link/serve-link.ts';
 import { isHealthy, killSandbox, startFunctionSandbox } from './start-sandbox.ts';
 
 /** Which sandbox answers for which function right now. */
-export interface LiveFunctions extends FunctionRouter {
+export interface ServingSandboxes extends FunctionRouter {
   /** From now on this sandbox answers. The one before is left to the caller. */
   use(record: FunctionRecord, sandboxId: string): void;
   /** Nothing answers any more. */
@@ -23,7 +23,7 @@ export interface LiveFunctions extends FunctionRouter {
 /** Anybody may ask for a function. One that cannot start is not tried again for each of them: a start costs a sandbox. */
 const retryAfterMs = 10_000;
 
-interface Live {
+interface Serving {
   readonly record: FunctionRecord;
   readonly sandboxId: string;
   /** Its supervisor may be gone: the next request asks it. */
@@ -34,20 +34,20 @@ interface Live {
 
 const lostReasons: ReadonlySet<Reason> = new Set(['state_damaged', 'state_incompatible', 'sandbox_resume_failed']);
 
-export function createLiveFunctions(context: () => FunctionsContext): LiveFunctions {
-  const byName = new Map<string, Live>();
-  const starting = new Map<string, Promise<Live>>();
+export function createServingSandboxes(context: () => FunctionsContext): ServingSandboxes {
+  const byName = new Map<string, Serving>();
+  const starting = new Map<string, Promise<Serving>>();
   const failed = new Map<string, { readonly error: unknown; readonly untilMs: number }>();
 
-  const use = (record: FunctionRecord, sandboxId: string): Live => {
-    const live = { record, sandboxId, isSuspect: false, isLost: false };
-    byName.set(record.name, live);
+  const use = (record: FunctionRecord, sandboxId: string): Serving => {
+    const serving = { record, sandboxId, isSuspect: false, isLost: false };
+    byName.set(record.name, serving);
     failed.delete(record.name);
-    void link(context(), live);
-    return live;
+    void link(context(), serving);
+    return serving;
   };
 
-  const find = async (name: string): Promise<Live> => {
+  const find = async (name: string): Promise<Serving> => {
     const record = await context().records.functions.find(name);
     if (record === undefined) throw functionNotFound(name);
     const { sandboxId } = record;
@@ -69,7 +69,7 @@ export function createLiveFunctions(context: () => FunctionsContext): LiveFuncti
     }
   };
 
-  const findOnce = async (name: string): Promise<Live> => {
+  const findOnce = async (name: string): Promise<Serving> => {
     const mine =
       starting.get(name) ??
       context()
@@ -84,9 +84,9 @@ export function createLiveFunctions(context: () => FunctionsContext): LiveFuncti
       const known = byName.get(name);
       const isDoubtful = known === undefined || known.isSuspect || known.isLost;
       const isUsable = !isDoubtful && context().router.find(known.sandboxId) !== undefined;
-      const live = isUsable ? known : await findOnce(name);
-      if (!context().links.has(live.sandboxId)) void link(context(), live);
-      return { sandboxId: live.sandboxId, port: functionPorts.requests };
+      const serving = isUsable ? known : await findOnce(name);
+      if (!context().links.has(serving.sandboxId)) void link(context(), serving);
+      return { sandboxId: serving.sandboxId, port: functionPorts.requests };
     },
     use: (record, sandboxId) => void use(record, sandboxId),
     forget(name) {
@@ -94,7 +94,7 @@ export function createLiveFunctions(context: () => FunctionsContext): LiveFuncti
       failed.delete(name);
     },
     suspect(sandboxId) {
-      for (const live of byName.values()) if (live.sandboxId === sandboxId) live.isSuspect = true;
+      for (const serving of byName.values()) if (serving.sandboxId === sandboxId) serving.isSuspect = true;
     },
   };
 }
@@ -107,15 +107,15 @@ async function isAlive(context: FunctionsContext, sandboxId: string): Promise<bo
 }
 
 /** Lays the line, waking the sandbox: whoever calls has a request for it. Never throws. */
-async function link(context: FunctionsContext, live: Live): Promise<void> {
+async function link(context: FunctionsContext, serving: Serving): Promise<void> {
   const { router, links, logger } = context;
-  const { sandboxId, record } = live;
+  const { sandboxId, record } = serving;
   try {
     if (router.find(sandboxId)?.state === 'paused') await router.wake(sandboxId);
-    if (!(await links.open(sandboxId, createLinkHandler(context, record, sandboxId)))) live.isSuspect = true;
+    if (!(await links.open(sandboxId, createLinkHandler(context, record, sandboxId)))) serving.isSuspect = true;
   } catch (err) {
     // The request itself meets the same fault and tells its client.
-    live.isLost = err instanceof SoulBoxError && lostReasons.has(err.reason);
+    serving.isLost = err instanceof SoulBoxError && lostReasons.has(err.reason);
     logger.debug({ sandboxId, err }, 'sandbox of a function could not be resumed');
   }
 }

@@ -4,9 +4,9 @@ import type { FunctionsContext } from '../context.ts';
 
 export function infoOf({ router }: FunctionsContext, record: FunctionRecord): FunctionInfo {
   const route = record.sandboxId === undefined ? undefined : router.find(record.sandboxId);
-  const { sealedSecrets, id: _id, teamId: _team, ...shown } = record;
+  const { sealedSecrets, id: _id, teamId: _team, ...listed } = record;
   return {
-    ...shown,
+    ...listed,
     sandboxId: route?.sandboxId,
     secretNames: Object.keys(sealedSecrets).sort(),
     state: route === undefined ? 'none' : route.state === 'running' ? 'running' : 'asleep',

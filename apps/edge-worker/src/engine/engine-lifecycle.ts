@@ -11,7 +11,7 @@ import { watchEngine } from './watch-engine.ts';
 const retryAfterMs = 1000;
 
 /** Keeps the engine of one function alive: started when it is needed, killed when it does not behave. */
-export interface Keeper {
+export interface EngineLifecycle {
   /** Undefined until the host has said what to serve. */
   readonly settings: FunctionSettings | undefined;
   serve(settings: FunctionSettings): Promise<FunctionServed>;
@@ -31,7 +31,7 @@ type State =
   | { readonly kind: 'running'; readonly engine: Engine }
   | { readonly kind: 'broken'; readonly fault: EngineFault; readonly untilMs: number };
 
-export function createKeeper(log: FunctionLog, link: Link): Keeper {
+export function createEngineLifecycle(log: FunctionLog, link: Link): EngineLifecycle {
   const kv = createKvBindings(link);
   let settings: FunctionSettings | undefined;
   let state: State = { kind: 'idle' };

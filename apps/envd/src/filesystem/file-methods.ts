@@ -1,20 +1,19 @@
 import { rename, rm } from 'node:fs/promises';
 import { posix } from 'node:path';
-import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import type { ServiceImpl } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import type { Filesystem } from '@soulbox/contract/filesystem';
-import type { Context } from '../context.ts';
-import type { User } from '../users/users.ts';
-import { userByAuthorization } from '../users/caller.ts';
-import { watchMethods } from '../watch/watch-methods.ts';
+import type { CallerContext } from '../users/caller.ts';
 import { readEntryInfo } from './entry-info.ts';
 import { listDirectory } from './list-directory.ts';
+import { locate } from './locate.ts';
 import { makeDirectories } from './make-directories.ts';
 import { namingPath } from './path-error.ts';
-import { resolvePath } from './resolve-path.ts';
 
-/** filesystem.Filesystem. envd works as root; what it makes belongs to the calling user. */
-export function filesystemService(context: Context): ServiceImpl<typeof Filesystem> {
+type FileMethod = 'stat' | 'listDir' | 'makeDir' | 'move' | 'remove';
+
+/** filesystem.Filesystem but for watching. envd works as root; what it makes belongs to the calling user. */
+export function fileMethods(context: CallerContext): Pick<ServiceImpl<typeof Filesystem>, FileMethod> {
   const { users } = context;
   return {
     async stat({ path }, call) {
@@ -60,19 +59,10 @@ export function filesystemService(context: Context): ServiceImpl<typeof Filesyst
       await namingPath(absolute, async () => await rm(absolute, { recursive: true, force: true }));
       return {};
     },
-
-    ...watchMethods(context),
   };
 }
 
 /** An empty path means the working directory. A request that lacks its path must not move or remove that. */
 function refuseEmpty(path: string, field: string): void {
   if (path === '') throw new SoulBoxError('bad_path', `The field "${field}" is missing.`);
-}
-
-/** The absolute path that the caller means, and who the caller is. */
-export function locate(context: Context, call: HandlerContext, path: string): { path: string; user: User } {
-  const user = userByAuthorization(context.users, context.settings, call.requestHeader.get('authorization'));
-  const workdir = context.settings.defaultWorkdir ?? user.home;
-  return { path: resolvePath(path, { home: user.home, workdir }), user };
 }

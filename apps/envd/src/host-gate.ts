@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { Secret, SoulBoxError } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
-import { openRegular } from '../files/open-regular.ts';
+import { openRegular } from './sys/open-regular.ts';
 
 /** Tells the host's calls from everybody else's. */
 export interface HostGate {

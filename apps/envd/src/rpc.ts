@@ -6,9 +6,10 @@ import { errorFromUnknown, isNodeError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { Filesystem } from '@soulbox/contract/filesystem';
 import { Process } from '@soulbox/contract/process';
-import type { Context } from '../context.ts';
-import { filesystemService } from '../filesystem/filesystem-service.ts';
-import { processService } from '../process/process-service.ts';
+import type { Context } from './context.ts';
+import { fileMethods } from './filesystem/file-methods.ts';
+import { processService } from './process/process-service.ts';
+import { watchMethods } from './watch/watch-methods.ts';
 
 /** One message; the official command line sends input in pieces of 64 KiB. */
 const maxMessageBytes = 16 * 1024 * 1024;
@@ -26,7 +27,7 @@ export function createRpcHandler(context: Context): (request: IncomingMessage, r
   const handler = connectNodeAdapter({
     routes: (router) => {
       router.service(Process, processService(context));
-      router.service(Filesystem, filesystemService(context));
+      router.service(Filesystem, { ...fileMethods(context), ...watchMethods(context) });
     },
     interceptors: [translateErrors(context)],
     readMaxBytes: maxMessageBytes,

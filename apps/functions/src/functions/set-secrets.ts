@@ -1,0 +1,16 @@
+import type { Secret } from '@soulbox/base';
+import type { FunctionRecord } from '@soulbox/storage';
+import { getOwn } from '../definitions/find.ts';
+import { withRequest } from '../definitions/settings.ts';
+import { readVersion, replaceSandbox } from './replace-sandbox.ts';
+import type { ChangeContext } from './replace-sandbox.ts';
+
+export async function setSecrets(
+  context: ChangeContext,
+  teamId: string,
+  name: string,
+  secrets: Readonly<Record<string, Secret>>,
+): Promise<FunctionRecord> {
+  const old = await getOwn(context, teamId, name);
+  return await replaceSandbox(context, old, withRequest(context, old, { secrets }), await readVersion(context, old));
+}
