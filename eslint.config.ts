@@ -60,6 +60,7 @@ export default defineConfig(
       'apps/cli/**',
       'scripts/**',
       '**/*.test.ts',
+      'apps/*/src/testing/**',
       'e2e/**',
       'bench/**',
       'packages/testing/**',
