@@ -23,5 +23,7 @@ export { key, wholeNumber, flag, loadConfig, readConfig, refuseFaults, findUnkno
 export type { ConfigKey, ConfigSchema, ConfigOf } from './config.ts';
 export { boundInterimAnswers, createInterimBudget } from './interim-answers.ts';
 export { addressGroup } from './address-group.ts';
+export { measureOperation, phase, phaseBoundsSeconds, readPhaseFigures, wholeOperation } from './phases.ts';
+export type { OperationTimes, PhaseFigures } from './phases.ts';
 export { createByteCollector } from './byte-collector.ts';
 export { escapeHtml } from './escape-html.ts';

@@ -1,3 +1,4 @@
+import { samplesFromHistogram } from './histogram.ts';
 import type { MetricFamily } from './text-format.ts';
 
 /** Upper bounds in seconds. A warm create takes 10 to 50 ms, a cold one up to seconds. */
@@ -34,21 +35,7 @@ export function createRequestDurations(): RequestDurations {
       name: 'soulbox_api_request_duration_seconds',
       help: 'Time from the headers of a request to the end of its answer.',
       type: 'histogram',
-      samples: [...series.values()].flatMap(samplesFromSeries),
+      samples: [...series.values()].flatMap(({ labels, ...one }) => samplesFromHistogram(labels, { bounds, ...one })),
     }),
   };
-}
-
-function samplesFromSeries(series: Series): MetricFamily['samples'] {
-  let cumulated = 0;
-  const buckets = bounds.map((bound, index) => {
-    cumulated += series.counts[index] ?? 0;
-    return { suffix: '_bucket', labels: { ...series.labels, le: String(bound) }, value: cumulated };
-  });
-  return [
-    ...buckets,
-    { suffix: '_bucket', labels: { ...series.labels, le: '+Inf' }, value: series.total },
-    { suffix: '_sum', labels: series.labels, value: series.sum },
-    { suffix: '_count', labels: series.labels, value: series.total },
-  ];
 }

@@ -12,6 +12,7 @@ import { teamFamilies } from './team-families.ts';
 import { readUsage } from '../teams/usage.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
 import type { MeasuredSandbox } from './sandbox-families.ts';
+import { phaseFamilies } from './phase-families.ts';
 import { poolFamilies } from './pool-families.ts';
 import { processFamilies } from './process-families.ts';
 import { formatMetrics, gauge, prometheusContentType } from '../meters/text-format.ts';
@@ -78,6 +79,7 @@ async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
     runningFamily('Running sandboxes of all teams.', running),
     gauge('soulbox_sandboxes_paused', 'Paused sandboxes of all teams.', live.length - running),
     ...(await poolFamilies(context)),
+    ...(await phaseFamilies(context)),
     ...(await processFamilies(context)),
     context.failures.family(),
     ...diskFamilies(context),

@@ -186,6 +186,17 @@ describe('the Prometheus text', () => {
       expect(family[1]?.endsWith('_total')).toBe(family[2] === 'counter');
   });
 
+  it('shows the operator where the time of operations goes, each bucket with those below it', async () => {
+    const headers = { authorization: `Bearer ${metricsToken}` };
+    const { text } = await api.ask('GET', '/metrics', { key: null, headers });
+    const labels = 'operation="resume",phase="restore"';
+    for (const line of [
+      ...[`_bucket{${labels},le="0.01"} 1`, `_bucket{${labels},le="0.1"} 3`, `_bucket{${labels},le="+Inf"} 4`],
+      ...[`_sum{${labels}} 1.5`, `_count{${labels}} 4`],
+    ])
+      expect(text).toContain(`soulbox_operation_phase_seconds${line}\n`);
+  });
+
   it('tells what each process of the server takes', async () => {
     const headers = { authorization: `Bearer ${metricsToken}` };
     const { text } = await api.ask('GET', '/metrics', { key: null, headers });

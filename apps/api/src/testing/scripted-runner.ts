@@ -183,6 +183,11 @@ export function createScriptedRunner(): ScriptedRunner {
       },
       listSandboxes: () => ({ sandboxes: [...sandboxes.values()] }),
       getTeamUsage: () => usage,
+      getPhases: () =>
+        Promise.resolve({
+          boundsSeconds: [0.01, 0.1],
+          series: [{ operation: 'resume', phase: 'restore', counts: [1n, 2n], total: 4n, sumSeconds: 1.5 }],
+        }),
       getPool: () => Promise.resolve({ ready: 3, wanted: 4, booting: 1, waiting: 2, failedBoots: 5n }),
       getProcess: () => ({ residentMemoryBytes: 7_000_000n, openDescriptors: 9, droppedLogLines: 2n }),
       getHostDisk: () =>

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { sleep, SoulBoxError } from '@soulbox/base';
+import { measureOperation, phase, sleep, SoulBoxError } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
 import { createPrograms } from '@soulbox/envd-client';
 import { functionMetadataKey, functionPorts } from '@soulbox/contract/functions';
@@ -39,22 +39,22 @@ export async function startFunctionSandbox(
   owner: Pick<FunctionRecord, 'teamId' | 'name' | 'limits'>,
   settings: FunctionSettings,
 ): Promise<string> {
-  const startedAt = context.clock.now();
-  const sandbox = await createSandbox(context, owner);
-  const { sandboxId } = sandbox;
-  // A short idle timeout must not put it to sleep before it serves.
-  using _open = context.router.enter(sandboxId);
-  try {
-    await startSupervisor(context, sandbox);
-    const served = await serve(context, sandboxId, settings);
-    if (served.state === 'broken') throw new SoulBoxError('function_broken', served.message.slice(0, 4000));
-  } catch (error) {
-    await killSandbox(context, sandboxId);
-    throw error;
-  }
-  const durationMs = context.clock.now() - startedAt;
-  context.logger.info({ function: owner.name, sandboxId, durationMs }, 'function started');
-  return sandboxId;
+  return await measureOperation('function-start', async (finish) => {
+    const sandbox = await phase('sandbox', async () => await createSandbox(context, owner));
+    const { sandboxId } = sandbox;
+    // A short idle timeout must not put it to sleep before it serves.
+    using _open = context.router.enter(sandboxId);
+    try {
+      await phase('supervisor', async () => await startSupervisor(context, sandbox));
+      const served = await phase('serve', async () => await serve(context, sandboxId, settings));
+      if (served.state === 'broken') throw new SoulBoxError('function_broken', served.message.slice(0, 4000));
+    } catch (error) {
+      await killSandbox(context, sandboxId);
+      throw error;
+    }
+    context.logger.info({ function: owner.name, sandboxId, ...finish() }, 'function started');
+    return sandboxId;
+  });
 }
 
 async function createSandbox(

@@ -1,4 +1,4 @@
-import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import { errorFromUnknown, measureOperation, phase, SoulBoxError } from '@soulbox/base';
 import { errorForCaller } from '@soulbox/contract';
 import type { SnapshotRecord } from '../registry/snapshot-store.ts';
 import { checkLayers } from '../processes/check-memory.ts';
@@ -37,18 +37,19 @@ export async function runBuild(
 ): Promise<BuildOutcome> {
   const { host, clock, builds } = context;
   const { buildId, templateId, teamId } = spec;
-  const startedAt = performance.now();
   const progress = { step: 'base' };
   const log = createBuildLog(onEntry, clock);
   let why: AbortSignal = signal;
   try {
-    const done = await builds.run(async (limits) => {
-      why = AbortSignal.any([signal, limits]);
-      return await build(context, spec, { log, progress, signal: why });
+    return await measureOperation('build', async (finish) => {
+      const done = await builds.run(async (limits) => {
+        why = AbortSignal.any([signal, limits]);
+        return await build(context, spec, { log, progress, signal: why });
+      });
+      const { cachedSteps } = done;
+      host.logger.info({ buildId, templateId, teamId, cachedSteps, ...finish() }, 'template built');
+      return { kind: 'done', ...done };
     });
-    const durationMs = Math.round(performance.now() - startedAt);
-    host.logger.info({ buildId, templateId, teamId, cachedSteps: done.cachedSteps, durationMs }, 'template built');
-    return { kind: 'done', ...done };
   } catch (thrown) {
     const error = why.aborted ? explainAbort(signal, why) : errorFromUnknown(thrown);
     const { step } = progress;
@@ -80,7 +81,7 @@ async function build(
   const layersOfBase: string[] = [];
   using _early = context.references.hold({ layers: layersOfBase });
   const hold = (layers: readonly string[]): void => void layersOfBase.push(...layers);
-  const base = await findBase(context, asked.base, { log, signal, hold });
+  const base = await phase('base', async () => await findBase(context, asked.base, { log, signal, hold }));
   const spec = withStartOf(base, asked);
   using _hold = context.builds.holdTemplate(base.template.templateId);
   await checkLayers(context.host, base.layers);
@@ -100,10 +101,11 @@ async function build(
     const isCached = !isForced && (await stepRunner.takeCached(key));
     if (isCached) cachedSteps += 1;
     log.write(progress.step, 'info', `${isCached ? 'CACHED ' : ''}${describe(step)}`);
-    if (!isCached) await stepRunner.perform(key, step, progress.step);
+    if (!isCached) await phase('steps', async () => await stepRunner.perform(key, step, progress.step));
   }
   progress.step = 'finalize';
-  const snapshot = await finishBuild(context, { spec, base, isolation, log, signal, key, isForced, stepRunner });
+  const finishing = { spec, base, isolation, log, signal, key, isForced, stepRunner };
+  const snapshot = await phase('finish', async () => await finishBuild(context, finishing));
   await context.builds.cache.touch(keys);
   return { snapshot, cachedSteps };
 }

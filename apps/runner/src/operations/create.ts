@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { SoulBoxError } from '@soulbox/base';
+import { measureOperation, phase, SoulBoxError } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import { needOfClaim } from '../processes/disk-need.ts';
 import { giveUp, hasTenant, serveCopy, tellCopy } from './copies/make-copy.ts';
@@ -34,40 +34,44 @@ export async function createSandbox(
   blueprint: Omit<TemplateBlueprint, 'kind'>,
   request: CreateRequest,
 ): Promise<RunningSandbox> {
-  const { host, pool, table } = context;
-  getDriver(host, blueprint.isolation);
-  using _admitted = context.admission.enter();
-  using _room = host.disks.admit(needOfClaim(host, blueprint.template.diskMb), 'A new sandbox');
-  const sandbox = await pool.take({ kind: 'template', ...blueprint });
-  const { sandboxId } = sandbox.record;
-  try {
-    await claim(context, sandbox, tenantFromRequest(request, sandboxId, blueprint.template, context.clock.now()));
-    await table.step(sandbox, 'running', { cause: 'request', stateSinceMs: context.clock.now() });
-  } catch (error) {
-    await context.abandon(sandboxId);
-    throw error;
-  }
-  const running = table.getRunning(sandboxId);
-  context.metrics.add(running);
-  context.logBook.write(sandboxId, 'sandbox created', { templateID: blueprint.template.templateId });
-  context.events.emit({ kind: 'created', record: running.record });
-  return running;
+  return await measureOperation('create', async (finish) => {
+    const { host, pool, table } = context;
+    getDriver(host, blueprint.isolation);
+    using _admitted = context.admission.enter();
+    using _room = host.disks.admit(needOfClaim(host, blueprint.template.diskMb), 'A new sandbox');
+    const sandbox = await phase('pool', async () => await pool.take({ kind: 'template', ...blueprint }));
+    const { sandboxId } = sandbox.record;
+    try {
+      await claim(context, sandbox, tenantFromRequest(request, sandboxId, blueprint.template, context.clock.now()));
+      await table.step(sandbox, 'running', { cause: 'request', stateSinceMs: context.clock.now() });
+    } catch (error) {
+      await context.abandon(sandboxId);
+      throw error;
+    }
+    const running = table.getRunning(sandboxId);
+    host.logger.info({ sandboxId, templateId: blueprint.template.templateId, ...finish() }, 'sandbox created');
+    context.metrics.add(running);
+    context.logBook.write(sandboxId, 'sandbox created', { templateID: blueprint.template.templateId });
+    context.events.emit({ kind: 'created', record: running.record });
+    return running;
+  });
 }
 
 async function claim(context: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
   const { clock } = context;
   await beginClaim(context, sandbox, tenant);
-  await sandbox.live.envd.init({
+  const init = {
     ...tenant.settings,
     ...(tenant.envdAccessToken === '' ? {} : { accessToken: tenant.envdAccessToken }),
     timestamp: new Date(clock.now()).toISOString(),
-  });
+  };
+  await phase('confirm', async () => await sandbox.live.envd.init(init));
 }
 
 async function beginClaim({ host, table }: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
   await table.step(sandbox, 'claiming', { tenant });
   host.disks.settle();
-  await host.network.setPolicy(sandbox.record.slot, tenant.network);
+  await phase('network', async () => await host.network.setPolicy(sandbox.record.slot, tenant.network));
 }
 
 /**
@@ -80,24 +84,24 @@ export async function createFromSnapshot(
   request: CreateRequest,
   isolation = '',
 ): Promise<RunningSandbox> {
-  const { host, pool } = context;
-  const snapshot = context.snapshots.get(snapshotId);
-  if (isolation !== '' && isolation !== snapshot.driver) throw otherWall(snapshot.driver, isolation);
-  using _admitted = context.admission.enter();
-  using _room = host.disks.admit(needOfClaim(host, snapshot.diskMb), 'A new sandbox');
-  const startedAt = performance.now();
-  const sandbox = await pool.take({ kind: 'snapshot', snapshotId });
-  const { sandboxId } = sandbox.record;
-  const { settings } = snapshot.tenant;
-  const own = {
-    ...tenantsOwn(request),
-    settings: { ...settings, envVars: { ...settings.envVars, ...request.envVars } },
-  };
-  const tenant = tenantOfCopy(snapshot.tenant, sandboxId, own, context.clock.now());
-  const copy = await claimCopy(context, sandbox, tenant, snapshot.hasMemory);
-  const durationMs = Math.round(performance.now() - startedAt);
-  host.logger.info({ sandboxId, cause: 'snapshot', durationMs }, 'sandbox copied');
-  return await serveCopy(context, copy);
+  return await measureOperation('create-from-snapshot', async (finish) => {
+    const { host, pool } = context;
+    const snapshot = context.snapshots.get(snapshotId);
+    if (isolation !== '' && isolation !== snapshot.driver) throw otherWall(snapshot.driver, isolation);
+    using _admitted = context.admission.enter();
+    using _room = host.disks.admit(needOfClaim(host, snapshot.diskMb), 'A new sandbox');
+    const sandbox = await phase('pool', async () => await pool.take({ kind: 'snapshot', snapshotId }));
+    const { sandboxId } = sandbox.record;
+    const { settings } = snapshot.tenant;
+    const own = {
+      ...tenantsOwn(request),
+      settings: { ...settings, envVars: { ...settings.envVars, ...request.envVars } },
+    };
+    const tenant = tenantOfCopy(snapshot.tenant, sandboxId, own, context.clock.now());
+    const copy = await claimCopy(context, sandbox, tenant, snapshot.hasMemory);
+    host.logger.info({ sandboxId, cause: 'snapshot', ...finish() }, 'sandbox copied');
+    return await serveCopy(context, copy);
+  });
 }
 
 /** Thaws the copy only after its network has the tenant's policy. Nobody reaches it before its envd has confirmed. */
@@ -110,8 +114,8 @@ async function claimCopy(
   try {
     await beginClaim(context, sandbox, tenant);
     if (!hasTenant(sandbox)) throw new Error('the record of a copy lost its tenant');
-    await context.host.network.plug(sandbox.record.slot);
-    await sandbox.live.driver.thaw(sandbox.live.instance);
+    await phase('network', async () => await context.host.network.plug(sandbox.record.slot));
+    await phase('thaw', async () => await sandbox.live.driver.thaw(sandbox.live.instance));
     await tellCopy(context, sandbox, hasMemory);
     return sandbox;
   } catch (err) {

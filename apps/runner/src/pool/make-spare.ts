@@ -1,3 +1,4 @@
+import { measureOperation } from '@soulbox/base';
 import type { DiskReserve } from '@soulbox/storage';
 import { rehearse } from '../envd/rehearse.ts';
 import { bootSandbox } from '../processes/boot.ts';
@@ -36,8 +37,12 @@ async function bootSpare({ host, table }: OperationContext, blueprint: TemplateB
 
 /** It stays `restoring` until it is claimed: the next server removes it, whatever its version. */
 async function restoreSpare(context: OperationContext, { snapshotId }: SnapshotBlueprint): Promise<LiveSandbox> {
-  const snapshot = context.snapshots.get(snapshotId);
-  using _hold = context.references.hold({ states: [snapshot.stateId], layers: snapshot.layers });
-  const order = await orderCopies(context, sealedSource(context.host, snapshot), 'snapshot');
-  return await restoreCopy(context, order);
+  return await measureOperation('spare', async (finish) => {
+    const snapshot = context.snapshots.get(snapshotId);
+    using _hold = context.references.hold({ states: [snapshot.stateId], layers: snapshot.layers });
+    const order = await orderCopies(context, sealedSource(context.host, snapshot), 'snapshot');
+    const spare = await restoreCopy(context, order);
+    context.host.logger.info({ sandboxId: spare.record.sandboxId, snapshotId, ...finish() }, 'spare restored');
+    return spare;
+  });
 }

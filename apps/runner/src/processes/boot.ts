@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { SoulBoxError } from '@soulbox/base';
+import { measureOperation, phase, SoulBoxError } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
 import { removeSandbox, runtimeNameOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
@@ -41,25 +41,25 @@ export async function bootSandbox(
     waitsForRoom: false,
     ...own,
   };
-  const startedAt = performance.now();
-  try {
-    await host.store.write(record);
-    const live = await startProcesses(host, record, template.rootfs);
-    await waitForEnvd(live);
-    const durationMs = Math.round(performance.now() - startedAt);
-    host.logger.info({ sandboxId, templateId: template.templateId, durationMs }, 'sandbox booted');
-    return { record: { ...record, disk: 'kept' }, live };
-  } catch (cause) {
-    host.logger.error({ sandboxId, err: cause }, 'sandbox boot failed');
-    await removeSandbox(host, record);
-    // The caller may know what this host lacks. Any other error names steps and paths of the server.
-    if (cause instanceof SoulBoxError && ['capability_missing', 'disk_full'].includes(cause.reason)) throw cause;
-    throw new SoulBoxError(
-      'sandbox_start_failed',
-      'The sandbox could not be started. The server log names the step that failed.',
-      {
-        cause,
-      },
-    );
-  }
+  return await measureOperation('boot', async (finish) => {
+    try {
+      await phase('record', async () => await host.store.write(record));
+      const live = await startProcesses(host, record, template.rootfs);
+      await waitForEnvd(live);
+      host.logger.info({ sandboxId, templateId: template.templateId, ...finish() }, 'sandbox booted');
+      return { record: { ...record, disk: 'kept' }, live };
+    } catch (cause) {
+      host.logger.error({ sandboxId, err: cause }, 'sandbox boot failed');
+      await removeSandbox(host, record);
+      // The caller may know what this host lacks. Any other error names steps and paths of the server.
+      if (cause instanceof SoulBoxError && ['capability_missing', 'disk_full'].includes(cause.reason)) throw cause;
+      throw new SoulBoxError(
+        'sandbox_start_failed',
+        'The sandbox could not be started. The server log names the step that failed.',
+        {
+          cause,
+        },
+      );
+    }
+  });
 }

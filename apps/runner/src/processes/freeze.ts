@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { phase } from '@soulbox/base';
 import type { SandboxHost } from './sandbox-host.ts';
 import type { RunningSandbox } from '../registry/table.ts';
 
@@ -16,7 +17,7 @@ export async function freeze(
   await isCut;
   // Sockets are closed at the end of this turn of the event loop. envd learns of it before it freezes.
   await setImmediate();
-  await live.driver.freeze(live.instance);
+  await phase('freeze', async () => await live.driver.freeze(live.instance));
   const { address } = live.instance;
   if (address.kind === 'namespace') context.host.network.closeOutside(address.path);
 }

@@ -1,3 +1,4 @@
+import { phase } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import type { State, StateFacts } from '@soulbox/checkpoints';
 import { readCpuType } from '../host/cpu-type.ts';
@@ -23,14 +24,15 @@ export async function saveCheckpoint(context: SaveContext, sandbox: RunningSandb
     draft.follow((partName) => isPages(partName));
     await saveMemory(context, sandbox, draft.directory);
   }
-  return await draft.seal(await factsOf(context, sandbox, save));
+  const facts = await factsOf(context, sandbox, save);
+  return await phase('seal', async () => await draft.seal(facts));
 }
 
 /** The reason of a failure is logged here, because an error loses its cause on the way to the caller. */
 async function saveMemory(context: SaveContext, sandbox: RunningSandbox, directory: string): Promise<void> {
   const { driver, instance } = sandbox.live;
   try {
-    await driver.checkpoint(instance, directory);
+    await phase('save', async () => await driver.checkpoint(instance, directory));
   } catch (err) {
     context.host.logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox could not be saved');
     throw err;

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { Secret, sleep } from '@soulbox/base';
+import { phase, Secret, sleep } from '@soulbox/base';
 import { createEnvdClient } from '@soulbox/envd-client';
 import type { Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';
 import { openNamespace } from '@soulbox/network';
@@ -35,15 +35,18 @@ export async function startProcesses(
   let namespace: Namespace | undefined;
   const attachNetwork = async (path: string): Promise<void> => {
     // No process runs before this resolves.
-    await memory?.pagesChecked;
-    await attachTo(host, record, path);
+    await phase('check', async () => await memory?.pagesChecked);
+    await phase('network', async () => await attachTo(host, record, path));
     namespace = openNamespace(path);
   };
-  const need = await diskNeedOf(host, record);
+  const need = await phase('disk', async () => await diskNeedOf(host, record));
   using _room = host.disks.admit(need.bytes, 'The disk of the sandbox');
   const spec = await createSpec(host, record, rootfs, attachNetwork, need.growthBytes);
   try {
-    const instance = memory === undefined ? await driver.start(spec) : await driver.restore(spec, memory);
+    const instance =
+      memory === undefined
+        ? await phase('start', async () => await driver.start(spec))
+        : await phase('restore', async () => await driver.restore(spec, memory));
     if (namespace === undefined) throw new Error('the driver did not attach the network');
     host.disks.watch(record.sandboxId, () => driver.openDisk(instance));
     return liveFrom(record, driver, instance, namespace);
@@ -112,11 +115,13 @@ export function disconnect(sandbox: KnownSandbox): void {
 
 /** Throws when envd ends or does not answer in time. */
 export async function waitForEnvd({ driver, instance, envd }: Live): Promise<void> {
-  const giveUpAt = performance.now() + bootTimeoutMs;
-  await sleep(firstPollMs);
-  while (!(await envd.isHealthy())) {
-    if (!driver.isAlive(instance)) throw new Error('envd ended before it answered');
-    if (performance.now() > giveUpAt) throw new Error(`envd did not answer within ${bootTimeoutMs} ms`);
-    await sleep(pollMs);
-  }
+  await phase('envd', async () => {
+    const giveUpAt = performance.now() + bootTimeoutMs;
+    await sleep(firstPollMs);
+    while (!(await envd.isHealthy())) {
+      if (!driver.isAlive(instance)) throw new Error('envd ended before it answered');
+      if (performance.now() > giveUpAt) throw new Error(`envd did not answer within ${bootTimeoutMs} ms`);
+      await sleep(pollMs);
+    }
+  });
 }

@@ -1,4 +1,4 @@
-import { SoulBoxError } from '@soulbox/base';
+import { phase, SoulBoxError } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import type { Live, TenantSandbox } from '../registry/table.ts';
 import { waitForEnvd } from './start-processes.ts';
@@ -16,12 +16,13 @@ export async function reinitialize(context: TellContext, sandbox: TenantSandbox,
 /** Gives the tenant's settings to an envd that already answers. */
 export async function tellSettings(context: TellContext, { record }: TenantSandbox, live: Live): Promise<void> {
   const { settings, envdAccessToken } = record.tenant;
-  await live.envd.init({
+  const init = {
     ...settings,
     ...(envdAccessToken === '' ? {} : { accessToken: envdAccessToken }),
     timestamp: new Date(context.clock.now()).toISOString(),
     freshStart: true,
-  });
+  };
+  await phase('confirm', async () => await live.envd.init(init));
 }
 
 /**
@@ -38,7 +39,8 @@ export async function confirmResumed(
   const identity = isCopy ? { envVars: tenant.settings.envVars, accessToken: tenant.envdAccessToken } : {};
   const timestamp = new Date(context.clock.now()).toISOString();
   try {
-    await live.envd.resumed({ sandboxId, generation, timestamp, isCopy, ...identity });
+    const resumed = { sandboxId, generation, timestamp, isCopy, ...identity };
+    await phase('confirm', async () => await live.envd.resumed(resumed));
   } catch (cause) {
     throw new SoulBoxError(
       'sandbox_resume_failed',

@@ -1,4 +1,4 @@
-import { Secret, SoulBoxError } from '@soulbox/base';
+import { phase, Secret, SoulBoxError } from '@soulbox/base';
 import type { EnvdClient } from '@soulbox/envd-client';
 import type { Driver, SandboxInstance } from '@soulbox/isolation';
 import type { Namespace } from '@soulbox/network';
@@ -98,7 +98,10 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
   const writes = createLocks();
   /** One at a time for each sandbox, and always the newest: of two that overtake each other the older one would stay. */
   const save = async (sandbox: KnownSandbox): Promise<void> => {
-    await writes.alone(sandbox.record.sandboxId, async () => await store.write(sandbox.record));
+    await phase(
+      'record',
+      async () => await writes.alone(sandbox.record.sandboxId, async () => await store.write(sandbox.record)),
+    );
   };
   const setRecord = (sandbox: KnownSandbox, record: SandboxRecord): void => {
     const isAnother = record.tenant !== sandbox.record.tenant;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { ConnectError, ConnectRouter, HandlerContext } from '@connectrpc/connect';
-import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import { errorFromUnknown, phaseBoundsSeconds, readPhaseFigures, SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { LogEntrySchema, RunnerService } from '@soulbox/contract/runner';
 import type { RunBuildRequest } from '@soulbox/contract/runner';
@@ -165,6 +165,15 @@ export function addRunnerRoutes(router: ConnectRouter, context: ServeContext): v
     getPool: answer(async () => {
       const { failedBoots, ...figures } = context.pool.figures();
       return await Promise.resolve({ ...figures, failedBoots: BigInt(failedBoots) });
+    }),
+
+    getPhases: answer(async () => {
+      const series = readPhaseFigures().map(({ counts, total, ...one }) => ({
+        ...one,
+        counts: counts.map(BigInt),
+        total: BigInt(total),
+      }));
+      return await Promise.resolve({ boundsSeconds: [...phaseBoundsSeconds], series });
     }),
 
     getHostDisk: answer(async () => {

@@ -1,4 +1,4 @@
-import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import { errorFromUnknown, measureOperation, phase, SoulBoxError } from '@soulbox/base';
 import { needOfNew } from '../../processes/disk-need.ts';
 import type { OperationContext } from '../operation-context.ts';
 import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
@@ -30,18 +30,23 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
   if (!Number.isInteger(count) || count < 1 || count > maxCount) {
     throw new SoulBoxError('bad_request', `The number of copies must be 1 to ${maxCount}.`);
   }
-  using _admitted = context.admission.enter(count);
-  checkRoomForCopies(context, request);
-  if ('snapshotId' in source) {
-    const snapshot = context.snapshots.get(source.snapshotId);
-    using _hold = context.references.hold({ states: [snapshot.stateId], layers: snapshot.layers });
-    return await makeCopies(context, sealedSource(context.host, snapshot), request, request.teamId);
-  }
-  return await withSource(context, source.sandboxId, async (atHand) => {
-    const { teamId } = atHand.source.tenant;
-    const done = await makeCopies(context, atHand, { count, timeoutSeconds }, teamId);
-    context.events.emit({ kind: 'checkpointed', sandboxId: source.sandboxId, snapshotId: '' });
-    return done;
+  return await measureOperation('fork', async (finish) => {
+    using _admitted = context.admission.enter(count);
+    checkRoomForCopies(context, request);
+    if ('snapshotId' in source) {
+      const snapshot = context.snapshots.get(source.snapshotId);
+      using _hold = context.references.hold({ states: [snapshot.stateId], layers: snapshot.layers });
+      const done = await makeCopies(context, sealedSource(context.host, snapshot), request, request.teamId);
+      context.host.logger.info({ ...source, count, ...finish() }, 'copies made');
+      return done;
+    }
+    return await withSource(context, source.sandboxId, async (atHand) => {
+      const { teamId } = atHand.source.tenant;
+      const done = await makeCopies(context, atHand, { count, timeoutSeconds }, teamId);
+      context.host.logger.info({ ...source, count, ...finish() }, 'copies made');
+      context.events.emit({ kind: 'checkpointed', sandboxId: source.sandboxId, snapshotId: '' });
+      return done;
+    });
   });
 }
 
@@ -59,7 +64,10 @@ async function makeCopies(
   wanted: Wanted,
   teamId: string,
 ): Promise<ForkOutcome[]> {
-  const [started, sealed] = await Promise.allSettled([startCopies(context, atHand, wanted, teamId), atHand.sealDisk()]);
+  const [started, sealed] = await Promise.allSettled([
+    phase('copies', async () => await startCopies(context, atHand, wanted, teamId)),
+    phase('seal', async () => await atHand.sealDisk()),
+  ]);
   if (started.status === 'rejected') throw started.reason;
   if (sealed.status === 'fulfilled') return await Promise.all(started.value.map((copy) => serveStarted(context, copy)));
   for (const copy of started.value) if ('sandbox' in copy) await context.abandon(copy.sandbox.record.sandboxId);

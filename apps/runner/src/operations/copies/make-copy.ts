@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { measureOperation } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
 import { readRootIdentity } from '../../processes/sandbox-disk.ts';
 import { runtimeNameOf } from '../../processes/sandbox-host.ts';
@@ -19,19 +20,19 @@ export async function startCopy(
   order: CopyOrder,
   tenantOf: (sandboxId: string) => Tenant,
 ): Promise<TenantSandbox> {
-  const startedAt = performance.now();
-  const sandbox = await restoreCopy(context, order, tenantOf);
-  const { sandboxId } = sandbox.record;
-  try {
-    if (!hasTenant(sandbox)) throw new Error('the record of a copy lost its tenant');
-    await tellCopy(context, sandbox, order.memory !== undefined);
-    const durationMs = Math.round(performance.now() - startedAt);
-    context.host.logger.info({ sandboxId, cause: order.cause, durationMs }, 'sandbox copied');
-    return sandbox;
-  } catch (err) {
-    await giveUp(context, sandboxId, err);
-    throw err;
-  }
+  return await measureOperation('copy', async (finish) => {
+    const sandbox = await restoreCopy(context, order, tenantOf);
+    const { sandboxId } = sandbox.record;
+    try {
+      if (!hasTenant(sandbox)) throw new Error('the record of a copy lost its tenant');
+      await tellCopy(context, sandbox, order.memory !== undefined);
+      context.host.logger.info({ sandboxId, cause: order.cause, ...finish() }, 'sandbox copied');
+      return sandbox;
+    } catch (err) {
+      await giveUp(context, sandboxId, err);
+      throw err;
+    }
+  });
 }
 
 /**

@@ -1,4 +1,4 @@
-import { randomId } from '@soulbox/base';
+import { phase, randomId } from '@soulbox/base';
 import type { CheckpointDraft } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import type { OperationContext } from '../operation-context.ts';
@@ -50,7 +50,7 @@ export async function saveBeside(
   await table.step(sandbox, 'snapshotting', { work: { ...work, bootId: readBootId() } });
   try {
     await freeze(context, sandbox);
-    await saveParts(sandbox, draft, host.states.layerPath(layerId));
+    await phase('save', async () => await saveParts(sandbox, draft, host.states.layerPath(layerId)));
   } catch (error) {
     throw explainSaveFailure(error);
   } finally {

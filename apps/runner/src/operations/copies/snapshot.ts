@@ -1,3 +1,4 @@
+import { measureOperation, phase } from '@soulbox/base';
 import type { OperationContext } from '../operation-context.ts';
 import { sizeOfLayers } from '../layers/size-of-layers.ts';
 import type { CopySource, SnapshotRecord } from '../../registry/snapshot-store.ts';
@@ -12,25 +13,28 @@ export async function makeSnapshot(
   sandboxId: string,
   snapshotId: string,
 ): Promise<SnapshotRecord> {
-  const { snapshots, references, events, clock } = context;
-  snapshots.checkFree(snapshotId);
-  return await withSource(context, sandboxId, async ({ source, sealDisk, sealMemory }) => {
-    await Promise.all([sealDisk(), sealMemory()]);
-    using _hold = references.hold({ states: [source.stateId], layers: source.layers });
+  return await measureOperation('snapshot', async (finish) => {
+    const { snapshots, references, events, clock } = context;
     snapshots.checkFree(snapshotId);
-    const sizeBytes = await measure(context, source);
-    const snapshot = {
-      ...source,
-      formatVersion: 2,
-      snapshotId,
-      sandboxId,
-      createdAtMs: clock.now(),
-      sizeBytes,
-    } as const;
-    await snapshots.write(snapshot);
-    context.logBook.write(sandboxId, 'snapshot made', { snapshotID: snapshotId });
-    events.emit({ kind: 'checkpointed', sandboxId, snapshotId });
-    return snapshot;
+    return await withSource(context, sandboxId, async ({ source, sealDisk, sealMemory }) => {
+      await phase('seal', async () => await Promise.all([sealDisk(), sealMemory()]));
+      using _hold = references.hold({ states: [source.stateId], layers: source.layers });
+      snapshots.checkFree(snapshotId);
+      const sizeBytes = await measure(context, source);
+      const snapshot = {
+        ...source,
+        formatVersion: 2,
+        snapshotId,
+        sandboxId,
+        createdAtMs: clock.now(),
+        sizeBytes,
+      } as const;
+      await snapshots.write(snapshot);
+      context.host.logger.info({ sandboxId, snapshotId, ...finish() }, 'snapshot made');
+      context.logBook.write(sandboxId, 'snapshot made', { snapshotID: snapshotId });
+      events.emit({ kind: 'checkpointed', sandboxId, snapshotId });
+      return snapshot;
+    });
   });
 }
 

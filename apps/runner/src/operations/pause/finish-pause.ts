@@ -1,3 +1,4 @@
+import { phase } from '@soulbox/base';
 import type { DiskDigests, State } from '@soulbox/checkpoints';
 import { freeSlot, getDriver } from '../../processes/sandbox-host.ts';
 import type { SandboxHost } from '../../processes/sandbox-host.ts';
@@ -35,8 +36,11 @@ export async function endKeepingDisk(
   { host }: Pick<OperationContext, 'host'>,
   sandbox: TenantSandbox,
 ): Promise<DiskDigests | undefined> {
-  await endProcesses(host, sandbox);
-  const [disk] = await Promise.all([digestKeptDisk(host, sandbox.record), freeSlot(host, sandbox.record.slot)]);
+  await phase('end', async () => await endProcesses(host, sandbox));
+  const [disk] = await phase(
+    'digest',
+    async () => await Promise.all([digestKeptDisk(host, sandbox.record), freeSlot(host, sandbox.record.slot)]),
+  );
   return disk;
 }
 

@@ -1,4 +1,4 @@
-import { randomId, SoulBoxError } from '@soulbox/base';
+import { measureOperation, randomId, SoulBoxError } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import { readBootId } from '../../host/boot-id.ts';
 import { checkPause } from '../../registry/lifecycle.ts';
@@ -53,42 +53,42 @@ async function pauseAlone(
   request: PauseRequest,
   room: DisposableStack,
 ): Promise<void> {
-  const { table, host } = context;
-  const { sandboxId, cause, stateSinceMs } = sandbox.record;
-  const startedAt = performance.now();
-  const stateId = randomId(20);
-  const inBackground = request.durability === 'in-background';
-  const work = {
-    from: 'running' as const,
-    bootId: readBootId(),
-    stateId,
-    layerId: '',
-    keepMemory: request.keepMemory,
-    // The call returns as soon as it is frozen, so this one record is both the intent and the promise.
-    promised: inBackground,
-    mayRun: false,
-  };
-  const change = { cause: request.cause, stateSinceMs: context.clock.now() };
-  await table.step(sandbox, 'pausing', { work, ...(inBackground ? change : {}) });
-  try {
-    await freeze(context, sandbox);
-    const { layers } = sandbox.record;
-    if (!inBackground) {
-      await saveCheckpoint(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
-      await table.update(sandbox, { ...change, work: { ...work, promised: true } });
+  await measureOperation('pause', async (finish) => {
+    const { table, host } = context;
+    const { sandboxId, cause, stateSinceMs } = sandbox.record;
+    const stateId = randomId(20);
+    const inBackground = request.durability === 'in-background';
+    const work = {
+      from: 'running' as const,
+      bootId: readBootId(),
+      stateId,
+      layerId: '',
+      keepMemory: request.keepMemory,
+      // The call returns as soon as it is frozen, so this one record is both the intent and the promise.
+      promised: inBackground,
+      mayRun: false,
+    };
+    const change = { cause: request.cause, stateSinceMs: context.clock.now() };
+    await table.step(sandbox, 'pausing', { work, ...(inBackground ? change : {}) });
+    try {
+      await freeze(context, sandbox);
+      const { layers } = sandbox.record;
+      if (!inBackground) {
+        await saveCheckpoint(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
+        await table.update(sandbox, { ...change, work: { ...work, promised: true } });
+      }
+    } catch (error) {
+      // Before it runs again: a server that finds a sealed checkpoint would complete the pause.
+      await host.states.remove(stateId);
+      await thawSandbox(context, sandbox, { cause, stateSinceMs });
+      throw explainSaveFailure(error);
     }
-  } catch (error) {
-    // Before it runs again: a server that finds a sealed checkpoint would complete the pause.
-    await host.states.remove(stateId);
-    await thawSandbox(context, sandbox, { cause, stateSinceMs });
-    throw explainSaveFailure(error);
-  }
-  if (inBackground) completeLater(context, sandbox, room.move());
-  else await finishPause(context, sandbox);
-  const durationMs = Math.round(performance.now() - startedAt);
-  host.logger.info({ sandboxId, ...request, durationMs }, 'sandbox paused');
-  context.logBook.write(sandboxId, 'sandbox paused', { cause: request.cause });
-  tellUpdated(context, sandbox);
+    if (inBackground) completeLater(context, sandbox, room.move());
+    else await finishPause(context, sandbox);
+    host.logger.info({ sandboxId, ...request, ...finish() }, 'sandbox paused');
+    context.logBook.write(sandboxId, 'sandbox paused', { cause: request.cause });
+    tellUpdated(context, sandbox);
+  });
 }
 
 function checkCapability({ live }: RunningSandbox, keepMemory: boolean): void {

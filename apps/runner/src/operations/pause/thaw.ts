@@ -1,4 +1,4 @@
-import { SoulBoxError } from '@soulbox/base';
+import { phase, SoulBoxError } from '@soulbox/base';
 import type { OperationContext } from '../operation-context.ts';
 import type { RecordChange, TenantSandbox } from '../../registry/table.ts';
 
@@ -21,7 +21,7 @@ export type Thawed = 'goes-on' | 'has-not-run' | 'may-have-run';
 /** Never throws. */
 export async function tryThaw({ host }: OperationContext, { live, record }: TenantSandbox): Promise<Thawed> {
   try {
-    await live?.driver.thaw(live.instance);
+    await phase('thaw', async () => await live?.driver.thaw(live.instance));
     return 'goes-on';
   } catch (err) {
     host.logger.error({ sandboxId: record.sandboxId, err }, 'sandbox could not be thawed');

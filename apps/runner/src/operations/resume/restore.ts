@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { SoulBoxError } from '@soulbox/base';
+import { phase, SoulBoxError } from '@soulbox/base';
 import type { DiskDigests } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import { checkLayers, checkMemory, comesLate } from '../../processes/check-memory.ts';
@@ -32,7 +32,10 @@ export async function resumePaused(
   using _admitted = context.admission.enter();
   {
     using _hold = context.references.hold({ states: [stateId], layers });
-    const memory = await checkSaved(context, sandbox, withMemory && hasMemory ? stateId : undefined);
+    const memory = await phase(
+      'check',
+      async () => await checkSaved(context, sandbox, withMemory && hasMemory ? stateId : undefined),
+    );
     const late = memory === undefined ? {} : { pagesFrom: comesLate(memory) ? stateId : '' };
     await restoreSandbox(context, sandbox, { memory, change: { ...change, ...late } });
   }
@@ -74,7 +77,7 @@ export async function restoreSandbox(
 ): Promise<void> {
   const { table } = context;
   const rootfs = await findRootfs(context, sandbox);
-  await fitDiskToRoot(context, sandbox, rootfs).catch((error: unknown) => {
+  await phase('disk', async () => await fitDiskToRoot(context, sandbox, rootfs)).catch((error: unknown) => {
     context.host.logger.error(
       { sandboxId: sandbox.record.sandboxId, err: error },
       'moved disk could not be turned into a layer',

@@ -1,4 +1,4 @@
-import { SoulBoxError } from '@soulbox/base';
+import { measureOperation, SoulBoxError } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import { illegalStep } from '../../registry/lifecycle.ts';
 import type { OperationContext } from '../operation-context.ts';
@@ -52,24 +52,24 @@ async function lengthen(context: OperationContext, sandbox: RunningSandbox, seco
 }
 
 async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, request: ResumeRequest): Promise<void> {
-  const startedAt = performance.now();
-  const { sandboxId } = sandbox.record;
-  const change = changeFor(context, sandbox, request);
-  const isFrozen = sandbox.record.state === 'pausing' && sandbox.live !== undefined;
-  const thawed = isFrozen && request.withMemory && (await thawInGrace(context, sandbox));
-  if (thawed) await recordRunning(context, sandbox, change);
-  else {
-    if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
-    const { state } = sandbox.record;
-    if (state === 'pausing' || state === 'resuming')
-      throw new SoulBoxError('sandbox_resume_failed', `Sandbox "${sandboxId}" is still being paused. Retry.`);
-    if (state !== 'paused') throw illegalStep(sandboxId, state, 'resuming');
-    await resumePaused(context, sandbox, request.withMemory, change);
-  }
-  const durationMs = Math.round(performance.now() - startedAt);
-  context.host.logger.info({ sandboxId, ...request, thawed, durationMs }, 'sandbox resumed');
-  context.logBook.write(sandboxId, 'sandbox resumed', { cause: request.cause });
-  tellUpdated(context, sandbox);
+  await measureOperation('resume', async (finish) => {
+    const { sandboxId } = sandbox.record;
+    const change = changeFor(context, sandbox, request);
+    const isFrozen = sandbox.record.state === 'pausing' && sandbox.live !== undefined;
+    const thawed = isFrozen && request.withMemory && (await thawInGrace(context, sandbox));
+    if (thawed) await recordRunning(context, sandbox, change);
+    else {
+      if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
+      const { state } = sandbox.record;
+      if (state === 'pausing' || state === 'resuming')
+        throw new SoulBoxError('sandbox_resume_failed', `Sandbox "${sandboxId}" is still being paused. Retry.`);
+      if (state !== 'paused') throw illegalStep(sandboxId, state, 'resuming');
+      await resumePaused(context, sandbox, request.withMemory, change);
+    }
+    context.host.logger.info({ sandboxId, ...request, thawed, ...finish() }, 'sandbox resumed');
+    context.logBook.write(sandboxId, 'sandbox resumed', { cause: request.cause });
+    tellUpdated(context, sandbox);
+  });
 }
 
 /**

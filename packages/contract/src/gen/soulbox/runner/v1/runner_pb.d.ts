@@ -2430,6 +2430,85 @@ export declare type StageSnapshotsResponse = Message<"soulbox.runner.v1.StageSna
 export declare const StageSnapshotsResponseSchema: GenMessage<StageSnapshotsResponse>;
 
 /**
+ * @generated from message soulbox.runner.v1.GetPhasesRequest
+ */
+export declare type GetPhasesRequest = Message<"soulbox.runner.v1.GetPhasesRequest"> & {
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetPhasesRequest.
+ * Use `create(GetPhasesRequestSchema)` to create a new message.
+ */
+export declare const GetPhasesRequestSchema: GenMessage<GetPhasesRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetPhasesResponse
+ */
+export declare type GetPhasesResponse = Message<"soulbox.runner.v1.GetPhasesResponse"> & {
+  /**
+   * Upper bounds, rising. The same for all series.
+   *
+   * @generated from field: repeated double bounds_seconds = 1;
+   */
+  boundsSeconds: number[];
+
+  /**
+   * @generated from field: repeated soulbox.runner.v1.GetPhasesResponse.Series series = 2;
+   */
+  series: GetPhasesResponse_Series[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetPhasesResponse.
+ * Use `create(GetPhasesResponseSchema)` to create a new message.
+ */
+export declare const GetPhasesResponseSchema: GenMessage<GetPhasesResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetPhasesResponse.Series
+ */
+export declare type GetPhasesResponse_Series = Message<"soulbox.runner.v1.GetPhasesResponse.Series"> & {
+  /**
+   * Such as `resume`.
+   *
+   * @generated from field: string operation = 1;
+   */
+  operation: string;
+
+  /**
+   * Such as `restore`; `total` is the whole operation.
+   *
+   * @generated from field: string phase = 2;
+   */
+  phase: string;
+
+  /**
+   * Observations up to each bound and above the one before.
+   *
+   * @generated from field: repeated uint64 counts = 3;
+   */
+  counts: bigint[];
+
+  /**
+   * All observations, those above the last bound included.
+   *
+   * @generated from field: uint64 total = 4;
+   */
+  total: bigint;
+
+  /**
+   * @generated from field: double sum_seconds = 5;
+   */
+  sumSeconds: number;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetPhasesResponse.Series.
+ * Use `create(GetPhasesResponse_SeriesSchema)` to create a new message.
+ */
+export declare const GetPhasesResponse_SeriesSchema: GenMessage<GetPhasesResponse_Series>;
+
+/**
  * @generated from message soulbox.runner.v1.GetProcessRequest
  */
 export declare type GetProcessRequest = Message<"soulbox.runner.v1.GetProcessRequest"> & {
@@ -2767,6 +2846,16 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof GetProcessRequestSchema;
     output: typeof GetProcessResponseSchema;
+  },
+  /**
+   * Where the time of its operations went since the start, by phase.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.GetPhases
+   */
+  getPhases: {
+    methodKind: "unary";
+    input: typeof GetPhasesRequestSchema;
+    output: typeof GetPhasesResponseSchema;
   },
   /**
    * First an event `snapshot_done` after the present sandboxes as `created`, then every change.
