@@ -302,7 +302,10 @@ test('a server that is not there, or a URL that is none, is one clear line', asy
   expect(gone.code).toBe(1);
   expect(gone.stderr).toMatch(/^error: http:\/\/127\.0\.0\.1:\d+ does not respond: .*ECONNREFUSED.*\n$/);
   const none = await runCli(['sandbox', 'list'], { ...api.environment, E2B_API_URL: 'not a url' });
-  expect(none).toMatchObject({ code: 1, stderr: 'error: E2B_API_URL does not result in a valid URL: not a url (config_invalid)\n' });
+  expect(none).toMatchObject({
+    code: 1,
+    stderr: 'error: E2B_API_URL does not result in a valid URL: not a url (config_invalid)\n',
+  });
 });
 
 test('--data-dir wins over the variables', async () => {
