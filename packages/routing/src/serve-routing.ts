@@ -70,7 +70,7 @@ export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed 
   const stopListening = source.onGone(async (sandboxId) => {
     flush([sandboxId]);
     const released = Promise.all([...sessions.values()].map(async (one) => await one.letGo(sandboxId, position)));
-    const late = await Promise.race([released.then(() => false), sleep(confirmTimeoutMs).then(() => true)]);
+    const late = await isLate(released, confirmTimeoutMs);
     if (late) logger.warn({ sandboxId }, 'another process did not close its connections to a sandbox in time');
   });
 
@@ -162,6 +162,18 @@ export function addRoutingRoutes(
       return {};
     }),
   });
+}
+
+/** True when `ms` passed first. */
+async function isLate(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const limit = new AbortController();
+  const late = sleep(ms, limit.signal).then(
+    () => true,
+    () => false,
+  );
+  const outcome = await Promise.race([work.then(() => false), late]);
+  limit.abort();
+  return outcome;
 }
 
 function fingerprintOf(route: SandboxRoute): string {

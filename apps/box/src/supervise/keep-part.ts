@@ -3,14 +3,25 @@ import type { RootLogger } from '@soulbox/base';
 import { startPartProcess } from './part-process.ts';
 import type { PartPlan, PartProcess } from './part-process.ts';
 
-/** Crashes that count together. */
-const windowMs = 120_000;
-/** So many of them are answered at once, later ones after a wait that doubles. */
-const promptRestarts = 5;
-const firstWaitMs = 200;
-const waitMaxMs = 10_000;
-/** With so many within the window the part does not work: an operator must look. */
-const crashesMax = 15;
+/** How a part is treated that ends by itself again and again. */
+export interface CrashPolicy {
+  /** Crashes within this time count together. */
+  readonly windowMs: number;
+  /** So many of them are answered at once, later ones after a wait that doubles. */
+  readonly promptRestarts: number;
+  readonly firstWaitMs: number;
+  readonly waitMaxMs: number;
+  /** With more the part does not work: an operator must look. */
+  readonly crashesMax: number;
+}
+
+const usualPolicy: CrashPolicy = {
+  windowMs: 120_000,
+  promptRestarts: 5,
+  firstWaitMs: 200,
+  waitMaxMs: 10_000,
+  crashesMax: 15,
+};
 
 /** A part that is started again whenever it ends by itself. */
 export interface KeptPart {
@@ -29,6 +40,7 @@ export interface KeepOptions {
   readonly onProcess: (pid: number) => Promise<void>;
   /** Called once, when it has ended too often. */
   readonly onGivenUp: (error: Error) => void;
+  readonly policy?: CrashPolicy;
   readonly logger: RootLogger;
 }
 
@@ -53,7 +65,8 @@ export function loadPart(options: KeepOptions): LoadingPart {
 }
 
 function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<string, unknown>>): KeptPart {
-  const { plan, logger } = options;
+  const { plan, logger, policy = usualPolicy } = options;
+  const { windowMs, crashesMax } = policy;
   const crashes: number[] = [];
   let current: PartProcess | undefined = first;
   let isStopping = false;
@@ -91,7 +104,7 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
         );
         return;
       }
-      await sleep(waitOf(crashes.length));
+      await sleep(waitOf(crashes.length, policy));
       // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- it is set while this waits
       if (isStopping) return;
       running = await restart();
@@ -113,7 +126,7 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
   };
 }
 
-export function waitOf(crashes: number): number {
+export function waitOf(crashes: number, { promptRestarts, firstWaitMs, waitMaxMs }: CrashPolicy): number {
   const late = crashes - promptRestarts;
   return late <= 0 ? 0 : Math.min(waitMaxMs, firstWaitMs * 2 ** (late - 1));
 }

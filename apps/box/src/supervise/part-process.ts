@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason, RootLogger } from '@soulbox/base';
 import { reportSchema } from '@soulbox/process';
 import type { Order, Report } from '@soulbox/process';
+import { passLines } from './pass-lines.ts';
 
 /** Compiled code of ours, kept from one start to the next. In the workspace and not in /tmp, where another user could prepare it for root. */
 const compileCache = join(import.meta.dirname, '../../../../node_modules/.cache/node-compile');
@@ -63,7 +63,8 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
       resolve({ code: null, signal: null });
     });
   });
-  passLines(child, plan.name, logger);
+  for (const stream of [child.stdout, child.stderr])
+    if (stream !== null) passLines(stream, { part: plan.name, isNamed: plan.isApart === true, logger });
   const reports = followReports(child);
   // Before that it may still become another program, to which nothing must have been sent.
   const loaded = reports.next(({ kind }) => kind === 'loaded');
@@ -125,20 +126,6 @@ function followReports(child: ChildProcess): Reports {
         waiting.add(hear);
       }),
   };
-}
-
-/** Longer lines are cut: none of ours is. */
-const lineMaxChars = 256 * 1024;
-
-function passLines(child: ChildProcess, part: string, logger: RootLogger): void {
-  for (const stream of [child.stdout, child.stderr]) {
-    if (stream === null) continue;
-    createInterface({ input: stream, crlfDelay: Infinity }).on('line', (line) => {
-      if (line.startsWith('{"level":') && line.length <= lineMaxChars) logger.writeLine(`${line}\n`);
-      // What Node itself says when a process dies.
-      else if (line !== '') logger.warn({ part, text: line.slice(0, lineMaxChars) }, 'a process of the server printed');
-    });
-  }
 }
 
 function errorFrom(report: Report): Error {

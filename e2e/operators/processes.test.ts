@@ -8,8 +8,8 @@ import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import type { CommandHandle } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { server as shared } from './harness/server.ts';
-import { until } from './harness/until.ts';
+import { server as shared } from '../harness/server.ts';
+import { until } from '../harness/until.ts';
 
 const instance = 9;
 let server: ServerProcess;

@@ -1,0 +1,79 @@
+import { join } from 'node:path';
+import { findProcess, silentLogger } from '@soulbox/base';
+import type { RootLogger } from '@soulbox/base';
+import { expect, test } from 'vitest';
+import { loadPart, waitOf } from './keep-part.ts';
+import type { CrashPolicy, LoadingPart } from './keep-part.ts';
+
+const logger: RootLogger = Object.assign(Object.create(silentLogger) as typeof silentLogger, {
+  droppedLines: () => 0,
+  writeLine: () => undefined,
+  reopen: () => undefined,
+});
+const policy: CrashPolicy = { windowMs: 60_000, promptRestarts: 1, firstWaitMs: 10, waitMaxMs: 50, crashesMax: 3 };
+const program = join(import.meta.dirname, 'testing/crashing-part.ts');
+
+function load(
+  settings: (start: number) => object,
+): LoadingPart & { readonly pids: number[]; readonly gaveUp: Promise<Error> } {
+  const pids: number[] = [];
+  const givenUp = Promise.withResolvers<Error>();
+  const part = loadPart({
+    plan: { name: 'crashing', program, descriptors: [], environment: {} },
+    settings: () => settings(pids.length),
+    onProcess: async (pid) => {
+      pids.push(pid);
+      await Promise.resolve();
+    },
+    onGivenUp: givenUp.resolve,
+    policy,
+    logger,
+  });
+  return { ...part, pids, gaveUp: givenUp.promise };
+}
+const stop = { keepSandboxes: false, timeoutMs: 5000 };
+
+test('a part that ends by itself is started again, with settings that are asked for anew', async () => {
+  const loading = load((start) => (start === 1 ? { crashAfterMs: 10 } : {}));
+  const part = await loading.start();
+  expect(part.facts['pid']).toBe(loading.pids[0]);
+  await expect.poll(() => loading.pids.length, { timeout: 10_000 }).toBe(2);
+  await expect
+    .poll(
+      async () =>
+        await part.tell('echo').then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 10_000 },
+    )
+    .toBe(true);
+  expect(part.pid()).toBe(loading.pids[1]);
+  await part.stop(stop);
+  expect(findProcess(loading.pids[1] ?? 0)).toBeUndefined();
+  expect(loading.pids).toHaveLength(2);
+});
+
+test('what a part cannot do when it is told it tells', async () => {
+  const part = await load(() => ({})).start();
+  await expect(part.tell('echo', 'wrong')).rejects.toThrow();
+  await part.tell('echo', 'right');
+  await part.stop(stop);
+});
+
+test('a first start that fails says why', async () => {
+  const loading = load(() => ({ failure: 'there is no bread' }));
+  await expect(loading.start()).rejects.toThrow('there is no bread');
+  loading.kill();
+});
+
+test('a part that ends too often is given up', async () => {
+  const loading = load(() => ({ crashAfterMs: 5 }));
+  await loading.start();
+  expect((await loading.gaveUp).message).toContain('The crashing ended 4 times');
+  expect(loading.pids).toHaveLength(4);
+});
+
+test('the first crashes are answered at once, later ones after growing waits', () => {
+  expect([1, 2, 3, 4, 5].map((crashes) => waitOf(crashes, policy))).toEqual([0, 10, 20, 40, 50]);
+});

@@ -1,0 +1,48 @@
+import { PassThrough } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { silentLogger } from '@soulbox/base';
+import type { RootLogger } from '@soulbox/base';
+import { expect, test } from 'vitest';
+import { passLines } from './pass-lines.ts';
+
+/** What becomes of chunks: lines as they are, and printed text in brackets. */
+async function pass(chunks: readonly string[], isNamed = false): Promise<string[]> {
+  const seen: string[] = [];
+  const logger: RootLogger = {
+    ...silentLogger,
+    child: () => silentLogger,
+    warn: (fields) => void seen.push(`[${(fields as { text: string }).text}]`),
+    writeLine: (line) => void seen.push(line.trimEnd()),
+    droppedLines: () => 0,
+    reopen: () => undefined,
+  };
+  const stream = new PassThrough();
+  passLines(stream, { part: 'gateway', isNamed, logger });
+  for (const chunk of chunks) stream.write(chunk);
+  stream.end();
+  await finished(stream);
+  return seen;
+}
+
+const line = '{"level":30,"time":"t","part":"gateway","msg":"a"}';
+
+test('lines of a logger pass as they are, however they are cut', async () => {
+  expect(await pass([`${line}\n${line.slice(0, 9)}`, line.slice(9, 20), `${line.slice(20)}\n`])).toEqual([line, line]);
+});
+
+test('anything else is told as printed, the last line without its end too', async () => {
+  expect(await pass(['Error: x\n\n  at y', '\nlast'])).toEqual(['[Error: x]', '[  at y]', '[last]']);
+});
+
+test('a part that names itself writes no line of another', async () => {
+  const forged = line.replace('gateway', 'api');
+  expect(await pass([`${line}\n${forged}\n`], true)).toEqual([line, `[${forged}]`]);
+  expect(await pass([`${forged}\n`])).toEqual([forged]);
+});
+
+test('a line without an end takes bounded memory, and what follows it is read', async () => {
+  const chunks = Array.from({ length: 64 }, () => 'x'.repeat(64 * 1024));
+  const [printed, next] = await pass([...chunks, `\n${line}\n`]);
+  expect(printed).toHaveLength(256 * 1024 + 2);
+  expect(next).toBe(line);
+});

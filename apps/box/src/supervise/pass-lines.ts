@@ -1,0 +1,43 @@
+import type { Readable } from 'node:stream';
+import type { RootLogger } from '@soulbox/base';
+
+/** No line of ours is longer. Of what is, the rest is dropped: a part that was taken over must not fill this process's memory. */
+const lineMaxBytes = 256 * 1024;
+
+/**
+ * Passes what a part writes to the log. Lines of its logger go as they are; anything else, such as what Node says when a process dies, becomes
+ * a line that names the part. A part that names itself (`isNamed`) can write no lines that look like those of another.
+ */
+export function passLines(
+  stream: Readable,
+  { part, isNamed, logger }: { readonly part: string; readonly isNamed: boolean; readonly logger: RootLogger },
+): void {
+  const own = isNamed ? new RegExp(`^\\{"level":\\d+,"time":"[^"]*","part":"${part}"[,}]`) : /^\{"level":\d+,/;
+  let waiting: Buffer[] = [];
+  let waitingBytes = 0;
+  const add = (piece: Buffer): void => {
+    const kept = piece.subarray(0, Math.max(0, lineMaxBytes - waitingBytes));
+    if (kept.length > 0) waiting.push(kept);
+    waitingBytes += piece.length;
+  };
+  const finish = (): void => {
+    const line = Buffer.concat(waiting).toString('utf8').trimEnd();
+    const isWhole = waitingBytes <= lineMaxBytes;
+    waiting = [];
+    waitingBytes = 0;
+    if (line === '') return;
+    if (isWhole && own.test(line)) logger.writeLine(`${line}\n`);
+    else logger.warn({ part, text: line }, 'a process of the server printed');
+  };
+  stream.on('data', (chunk: Buffer) => {
+    let start = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
+      add(chunk.subarray(start, end));
+      finish();
+      start = end + 1;
+    }
+    add(chunk.subarray(start));
+  });
+  stream.on('end', finish);
+  stream.on('error', () => undefined);
+}
