@@ -27,6 +27,8 @@ export interface Lab extends AsyncDisposable {
   readonly warm: ServerProcess;
   /** A server that boots every sandbox on demand; started when first asked for. */
   cold(): Promise<ServerProcess>;
+  /** Those that are started. */
+  servers(): Promise<readonly ServerProcess[]>;
   /** Of the default template, unless another is named. */
   create(server: ServerProcess, templateId?: string): Promise<Sandbox>;
   /** Calls SoulBox's API where the official client has no call; gives the answer's status. Throws on 5xx. */
@@ -64,6 +66,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
     buildInstance: options.buildInstance,
     warm,
     cold: async () => await (cold ??= start(options.coldInstance, 0)),
+    servers: async () => (cold === undefined ? [warm] : [warm, await cold]),
     create: async (server, templateId = 'base') =>
       await Sandbox.create(templateId, { ...connectionTo(server), timeoutMs: 600_000 }),
     call: async (server, method, path, body) => (await callApi(server, method, path, body)).status,

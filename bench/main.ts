@@ -17,6 +17,8 @@ import { runTrue } from './measurements/run-true.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
 import { templates } from './measurements/templates.ts';
 import { transfer } from './measurements/transfer.ts';
+import { describePhases, readPhaseTotals } from './phases.ts';
+import type { PhaseTotals } from './phases.ts';
 import { openResultsFile, readResults, resultsOf } from './results.ts';
 import { renderTable } from './table.ts';
 
@@ -64,6 +66,7 @@ if (values.help || unknown.length > 0 || (isolation !== 'container' && isolation
 const host = await readHostFacts();
 const before = values.compare === undefined ? undefined : await readResults(values.compare).catch(giveUp);
 const results: Result[] = [];
+const phases: string[] = [];
 const file = await openResultsFile(host, isolation);
 {
   await using lab = await openLab({
@@ -83,15 +86,22 @@ const file = await openResultsFile(host, isolation);
   }
   for (const measurement of measurements) {
     if (positionals.length > 0 && !positionals.includes(measurement.name)) continue;
+    const totals = new Map<number, PhaseTotals>();
+    for (const server of await lab.servers()) totals.set(server.instance, await readPhaseTotals(server));
     for await (const result of resultsOf(measurement, lab)) {
       results.push(result);
       await file.write(results);
+    }
+    for (const server of await lab.servers()) {
+      const lines = describePhases(totals.get(server.instance) ?? new Map(), await readPhaseTotals(server));
+      phases.push(...lines.map((line) => `  ${measurement.name}: ${line}`));
     }
   }
 }
 console.log(`${renderTable(results, before)}\n\nisolation ${isolation}, ${describeHost(host)}`);
 if (before !== undefined)
   console.log(`before: ${values.compare ?? ''}, isolation ${before.isolation}\n${describeHost(before.host)}`);
+console.log(`where the time of the servers' operations went, mean ms:\n${phases.join('\n')}`);
 console.log(`results: ${file.path}`);
 process.exit(results.some((result) => 'failed' in result) ? 1 : 0);
 
