@@ -2,10 +2,9 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Sandbox } from 'e2b';
 import { sleep } from '@soulbox/base';
+import type { Isolation } from '@soulbox/contract';
 import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
-
-export type Isolation = 'container' | 'gvisor';
 
 export interface LabOptions {
   /** Rounds of the measurements of single calls. */

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { defaultIsolation, isIsolation, isolations } from '@soulbox/contract';
 import { describeHost, readHostFacts } from './host.ts';
 import { openLab } from './lab.ts';
 import type { Measurement, Result } from './measurement.ts';
@@ -48,7 +49,7 @@ const { values, positionals } = parseArgs({
     instance: { type: 'string', default: '3' },
     'cold-instance': { type: 'string', default: '4' },
     'build-instance': { type: 'string', default: '5' },
-    isolation: { type: 'string', default: 'container' },
+    isolation: { type: 'string', default: defaultIsolation },
     compare: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -56,9 +57,9 @@ const { values, positionals } = parseArgs({
 const names = measurements.map(({ name }) => name);
 const unknown = positionals.filter((name) => !names.includes(name));
 const { isolation } = values;
-if (values.help || unknown.length > 0 || (isolation !== 'container' && isolation !== 'gvisor')) {
-  const options =
-    '[--rounds 100] [--instance 3] [--cold-instance 4] [--build-instance 5] [--isolation container|gvisor] [--compare RESULTS.json]';
+if (values.help || unknown.length > 0 || !isIsolation(isolation)) {
+  const instances = '[--instance 3] [--cold-instance 4] [--build-instance 5]';
+  const options = `[--rounds 100] ${instances} [--isolation ${isolations.join('|')}] [--compare RESULTS.json]`;
   console.error(`usage: npm run bench -- ${options} [${names.join(' | ')}] ...`);
   process.exit(values.help ? 0 : 2);
 }

@@ -8,7 +8,7 @@ const forms = [/^const instance = (\d+);/m, /openBuildLab\((\d+),/, /startServer
 test('no two files of unit tests have servers or runners of one instance: each removes what the other one made', () => {
   const byInstance = new Map<string, string[]>();
   // Tests of a driver share theirs, and number their sandboxes apart.
-  for (const file of globSync('packages/isolation/src/*/test-instance.ts', { cwd: repository }))
+  for (const file of globSync('packages/isolation/src/*/testing/test-instance.ts', { cwd: repository }))
     note(byInstance, file, [/testInstance = (\d+)/]);
   for (const file of globSync('{apps,packages}/*/src/**/*.test.ts', { cwd: repository })) note(byInstance, file, forms);
   expect(byInstance.size).toBeGreaterThan(8);

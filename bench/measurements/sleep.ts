@@ -1,5 +1,7 @@
 import type { Sandbox } from 'e2b';
 import { sleep } from '@soulbox/base';
+import { defaultIsolation } from '@soulbox/contract';
+import type { Isolation } from '@soulbox/contract';
 import { ensureLargeTemplate, largeTemplate } from '../large-template.ts';
 import type { Lab } from '../lab.ts';
 import type { Figure, Measurement } from '../measurement.ts';
@@ -12,11 +14,18 @@ const largeFromMb = 1024;
 const largeShare = 0.08;
 const sizesMb = [10, 500, 2048];
 
-/** What is promised of each driver: of a durable pause by size, and of a resume whatever the size. */
+interface Aim {
+  readonly pause: { readonly base: number; readonly perGib: number };
+  readonly quick: number;
+  readonly thaw: number;
+  readonly resume: number;
+}
+
+/** What is promised of an isolation: of a durable pause by size, and of a resume whatever the size. Others promise what the default does. */
 const aims = {
   container: { pause: { base: 80, perGib: 600 }, quick: 5, thaw: 5, resume: 80 },
   gvisor: { pause: { base: 200, perGib: 800 }, quick: 5, thaw: 5, resume: 250 },
-} as const;
+} satisfies Partial<Record<Isolation, Aim>> & Record<typeof defaultIsolation, Aim>;
 
 /** Pause and resume by resident memory; a resume counts until a program inside has answered. */
 export const sleepAndWake: Measurement = {
@@ -43,7 +52,7 @@ async function measure(lab: Lab, residentMb: number): Promise<Figure[]> {
   } finally {
     await sandbox.kill();
   }
-  const aim = aims[lab.isolation];
+  const aim = (aims as Partial<Record<Isolation, Aim>>)[lab.isolation] ?? aims[defaultIsolation];
   const pauseAim = aim.pause.base + (aim.pause.perGib * residentMb) / 1024;
   const figure = (what: string, samples: number[], atMost: number): Figure => ({
     what: `${residentMb} MiB resident: ${what}`,

@@ -1,4 +1,5 @@
 import { availableParallelism, totalmem } from 'node:os';
+import { defaultIsolation, isolations } from '@soulbox/contract';
 import { z } from 'zod';
 import { key, wholeNumber } from '@soulbox/base';
 import type { ConfigOf } from '@soulbox/base';
@@ -98,8 +99,8 @@ export const runnerConfigSchema = {
   ),
   isolation: key(
     'SOULBOX_ISOLATION',
-    z.enum(['container', 'gvisor']),
-    'container',
+    z.enum(isolations),
+    defaultIsolation,
     'How sandboxes are walled off when neither their creator nor their template says.',
   ),
   maxBuilds: key(

@@ -8,7 +8,7 @@ export const causes = {
   snapshot: 'It was created from a snapshot.',
   fork: 'It was created as a fork of another sandbox.',
   failed: 'Its first process ended, for example because root inside the sandbox killed it.',
-  out_of_memory: 'It used more memory than its limit, where this ends the whole sandbox (isolation gvisor).',
+  out_of_memory: 'It used more memory than its limit, and its isolation ends the whole sandbox in this case.',
   pause_failed: 'A background pause could not be completed, so the sandbox continues to run.',
   resume_failed: 'It could not be resumed, so it is paused: unchanged, or with its files only.',
   unconfirmed: 'Its envd did not confirm the identity of the sandbox in time, so the sandbox was not served.',

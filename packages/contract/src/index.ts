@@ -1,4 +1,4 @@
-export { isIsolation, isolationMetadataKey, isolations } from './isolation.ts';
+export { defaultIsolation, isIsolation, isolationMetadataKey, isolations } from './isolation.ts';
 export type { Isolation } from './isolation.ts';
 export { envdForwardPort, envdPort, envdVersion, forwardAnswers, headers } from './headers.ts';
 export { createSandboxId, parseSandboxId } from './ids.ts';

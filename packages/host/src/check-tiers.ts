@@ -1,5 +1,6 @@
 import { silentLogger } from '@soulbox/base';
-import { createContainerDriver, createGvisorDriver } from '@soulbox/isolation';
+import { defaultIsolation } from '@soulbox/contract';
+import { createDrivers } from '@soulbox/isolation';
 import type { Driver, DriverFinding, EnvdRuntime } from '@soulbox/isolation';
 import { findCriu } from './criu/find-criu.ts';
 import type { Finding } from './finding.ts';
@@ -13,12 +14,8 @@ const instance = 14;
  * it, which takes some seconds: for doctor, not for every start. `runtime` is what they then run.
  */
 export async function checkTiers(runtime: EnvdRuntime): Promise<Finding[]> {
-  const criu = await findCriu();
-  const drivers = [
-    createContainerDriver({ logger: silentLogger, instance, ...(criu === undefined ? {} : { criu }) }),
-    createGvisorDriver({ logger: silentLogger, instance }),
-  ];
-  return await Promise.all(drivers.map((driver) => checkTier(driver, runtime)));
+  const drivers = createDrivers({ logger: silentLogger, instance, criu: await findCriu() });
+  return await Promise.all([...drivers.values()].map((driver) => checkTier(driver, runtime)));
 }
 
 async function checkTier(driver: Driver, runtime: EnvdRuntime): Promise<Finding> {
@@ -38,8 +35,8 @@ export function judgeTier(name: string, looked: readonly DriverFinding[]): Findi
     return { ...base, status: 'ok', detail: `stands: ${looked.map(describe).join(', ')}` };
   }
   const detail = wrong.map((finding) => `${finding.name}: ${finding.detail}`).join('; ');
-  // Without containers there are no sandboxes at all by default; another tier is a choice.
-  const status = name === 'container' ? 'fail' : 'warn';
+  // Without the default there are no sandboxes unless a caller chooses another tier.
+  const status = name === defaultIsolation ? 'fail' : 'warn';
   return {
     ...base,
     status,

@@ -9,7 +9,7 @@ export { installLauncher, launcherPath } from './launcher.ts';
 export { readSystemFamily } from './system.ts';
 export type { SystemFamily } from './system.ts';
 export { findCriu } from './criu/find-criu.ts';
-export type { Criu } from './criu/find-criu.ts';
+export type { Criu } from './criu/criu.ts';
 export { protection } from './protection.ts';
 export type { Protection } from './protection.ts';
 export { installPackages } from './install-packages.ts';

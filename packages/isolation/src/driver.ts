@@ -61,15 +61,12 @@ export interface SandboxSpec {
   readonly attachNetwork: (networkNamespace: string) => Promise<void>;
 }
 
-/** How the host reaches a port inside. */
-export type SandboxAddress =
-  { readonly kind: 'namespace'; readonly path: string } | { readonly kind: 'ip'; readonly host: string };
-
 /** A sandbox whose envd process exists. */
 export interface SandboxInstance {
   readonly sandboxId: string;
   readonly directory: string;
-  readonly address: SandboxAddress;
+  /** Path of its network namespace, through which the host reaches its ports. */
+  readonly networkNamespace: string;
   /** Host pid of the sandbox's init. Never signal it without `isAlive`: pids are used again. */
   readonly initPid: number;
   /** When init began, in clock ticks since boot (proc_pid_stat(5), field 22): tells it from a later owner of its pid. */
@@ -120,7 +117,7 @@ export interface SandboxDisk {
   flush(signal: AbortSignal): Promise<void>;
 }
 
-/** What a driver can do beyond the contract's core. A test of a missing capability is skipped with this as its reason. */
+/** What a driver can do beyond the core of the interface. A test of a missing capability is skipped with this as its reason. */
 export interface DriverCapabilities {
   /** Programs inside talk to a kernel of the sandbox's own, of which the host's sees one filtered process. */
   readonly ownKernel: boolean;
@@ -172,7 +169,7 @@ export interface DriverFinding {
 
 /**
  * A way to wall a sandbox off. Drivers hold no state of their own: all is in `spec.directory` and the kernel, so that a
- * new process can adopt what an old one left. `driver-contract.ts` says in tests what each must keep.
+ * new process can adopt what an old one left. The suite in `conformance/` says in tests what each must keep.
  */
 export interface Driver {
   readonly name: string;
@@ -187,6 +184,13 @@ export interface Driver {
    * Empty where nothing saves memory or the program does not tell.
    */
   readVersion(): Promise<string>;
+  /**
+   * Whether a file of this name among those that `checkpoint` writes holds memory: such files are large, written from first to
+   * last, and never changed. `restore` may verify them itself, see `SavedMemory.digests`.
+   */
+  isMemoryPart(name: string): boolean;
+  /** Removes what tools of a killed server left on the host outside all sandboxes. Once, before the first start. Never throws. */
+  prepareHost(): Promise<void>;
   /** Checks what this driver needs of the host; a trial may run `runtime`. Changes nothing. */
   probe(runtime: EnvdRuntime): Promise<readonly DriverFinding[]>;
   /**

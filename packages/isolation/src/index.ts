@@ -6,16 +6,14 @@ export type {
   DriverFinding,
   EnvdRuntime,
   ResourceSample,
-  SandboxAddress,
   SandboxDisk,
   SandboxInstance,
   SandboxLimits,
   SandboxSpec,
   SavedMemory,
 } from './driver.ts';
-export { createContainerDriver } from './container/driver.ts';
-export { removeLeftRoots } from './container/checkpoint/left-roots.ts';
-export { createGvisorDriver } from './gvisor/driver.ts';
+export { createDrivers } from './drivers.ts';
+export type { DriverOptions } from './drivers.ts';
 export { hasFastGroupMoves, makeGroupMovesFast } from './cgroup/fast-moves.ts';
 export { detectCgroupLayout } from './cgroup/layout.ts';
 export type { CgroupLayout } from './cgroup/layout.ts';
@@ -25,4 +23,4 @@ export type { HostCgroups } from './cgroup/host-changes.ts';
 export { isInstanceBusy, listInstanceTraces, removeInstanceTraces } from './root/instance-traces.ts';
 export { prepareCgroups } from './cgroup/prepare.ts';
 export { tableBytes } from './root/disk.ts';
-export { runFolder } from './root/layout.ts';
+export { runFolder } from './host/names.ts';

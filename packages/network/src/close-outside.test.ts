@@ -3,8 +3,8 @@ import { run } from '@soulbox/base';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { closeOutside } from './close-outside.ts';
 import { openNamespace } from './dial.ts';
-import { startLabNamespace } from './test-lab.ts';
-import type { LabNamespace } from './test-lab.ts';
+import { startLabNamespace } from './testing/test-lab.ts';
+import type { LabNamespace } from './testing/test-lab.ts';
 
 let sandbox: LabNamespace;
 let outside: LabNamespace;

@@ -5,8 +5,8 @@ import { sleep } from '@soulbox/base';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openNamespace } from './dial.ts';
 import type { Namespace } from './dial.ts';
-import { startLabNamespace } from './test-lab.ts';
-import type { LabNamespace } from './test-lab.ts';
+import { startLabNamespace } from './testing/test-lab.ts';
+import type { LabNamespace } from './testing/test-lab.ts';
 
 let sandbox: LabNamespace;
 let namespace: Namespace;

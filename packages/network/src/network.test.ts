@@ -8,8 +8,8 @@ import { SoulBoxError, run, silentLogger } from '@soulbox/base';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openNetwork, removeNetwork } from './network.ts';
 import type { Network, NetworkOptions } from './network.ts';
-import { joinToHost, readHostNetwork, startLabNamespace } from './test-lab.ts';
-import type { LabNamespace } from './test-lab.ts';
+import { joinToHost, readHostNetwork, startLabNamespace } from './testing/test-lab.ts';
+import type { LabNamespace } from './testing/test-lab.ts';
 
 const instance = 12;
 const options: NetworkOptions = { instance, logger: silentLogger, nameServers: ['1.1.1.1', '192.168.77.53'] };

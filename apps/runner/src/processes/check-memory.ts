@@ -1,11 +1,10 @@
 import { access } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
-import type { SavedMemory } from '@soulbox/isolation';
+import type { Driver, SavedMemory } from '@soulbox/isolation';
 import type { State } from '@soulbox/checkpoints';
 import { readCpuType } from '../host/cpu-type.ts';
 import { getDriver, runtimeDirectoryOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
-import { isPages } from './save-checkpoint.ts';
 
 /** What a checkpoint is to be restored for. */
 export interface CheckpointUse {
@@ -41,8 +40,9 @@ export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: 
   await checkFit(host, state, use);
   await checkLayers(host, use.layers);
   const memory = memoryOf(host, use.driver, state, owner);
-  await state.verify((partName) => !isPages(partName));
-  const pagesChecked = state.verify((partName) => isPages(partName) && !(partName in memory.digests.parts));
+  const driver = getDriver(host, use.driver);
+  await state.verify((partName) => !driver.isMemoryPart(partName));
+  const pagesChecked = state.verify((partName) => driver.isMemoryPart(partName) && !(partName in memory.digests.parts));
   // A restore that fails earlier does not wait for it; that must not be an unhandled rejection.
   pagesChecked.catch(() => undefined);
   return { ...memory, pagesChecked };
@@ -55,9 +55,9 @@ export function memoryOf(
   state: State,
   owner: MemoryOwner,
 ): CheckedMemory {
-  const { capabilities } = getDriver(host, driverName);
-  const isLate = owner === 'itself' && capabilities.lazyRestore && isWorthwhile(state);
-  const digests = state.digestsOf((partName) => isLate && isPages(partName));
+  const driver = getDriver(host, driverName);
+  const isLate = owner === 'itself' && driver.capabilities.lazyRestore && isWorthwhile(driver, state);
+  const digests = state.digestsOf((partName) => isLate && driver.isMemoryPart(partName));
   return { directory: state.directory, digests, pagesChecked: Promise.resolve() };
 }
 
@@ -89,8 +89,8 @@ async function checkFit(host: SandboxHost, { stateId, manifest }: State, use: Ch
  * Processes do not share lazily restored pages: each gets its own, and a child that is forked meanwhile gets again what its parent still
  * lacks. A quarter of the sandbox's memory must be free for that.
  */
-function isWorthwhile({ manifest: { parts, facts } }: State): boolean {
-  const pages = Object.entries(parts).filter(([partName]) => isPages(partName));
+function isWorthwhile(driver: Driver, { manifest: { parts, facts } }: State): boolean {
+  const pages = Object.entries(parts).filter(([partName]) => driver.isMemoryPart(partName));
   const pageBytes = pages.reduce((sum, [, { sizeBytes }]) => sum + sizeBytes, 0);
   return pageBytes >= lateFromBytes && pageBytes <= facts.memoryMb * 2 ** 20 * lateMaxShare;
 }

@@ -18,6 +18,5 @@ export async function freeze(
   // Sockets are closed at the end of this turn of the event loop. envd learns of it before it freezes.
   await setImmediate();
   await phase('freeze', async () => await live.driver.freeze(live.instance));
-  const { address } = live.instance;
-  if (address.kind === 'namespace') context.host.network.closeOutside(address.path);
+  context.host.network.closeOutside(live.instance.networkNamespace);
 }

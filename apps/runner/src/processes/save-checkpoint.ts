@@ -21,7 +21,7 @@ export interface Save {
 export async function saveCheckpoint(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<State> {
   await using draft = await context.host.states.begin(save.stateId, save.layers);
   if (save.keepMemory) {
-    draft.follow((partName) => isPages(partName));
+    draft.follow((partName) => sandbox.live.driver.isMemoryPart(partName));
     await saveMemory(context, sandbox, draft.directory);
   }
   const facts = await factsOf(context, sandbox, save);
@@ -37,11 +37,6 @@ async function saveMemory(context: SaveContext, sandbox: RunningSandbox, directo
     context.host.logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox could not be saved');
     throw err;
   }
-}
-
-/** The large parts of a saved memory. CRIU and runsc write them from first to last and never go back. */
-export function isPages(partName: string): boolean {
-  return /^pages(-\d+)?\.img$/.test(partName);
 }
 
 export async function factsOf(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<StateFacts> {

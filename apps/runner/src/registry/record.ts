@@ -2,7 +2,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errorFromNode, writeFileAtomic } from '@soulbox/base';
-import { causes } from '@soulbox/contract';
+import { causes, defaultIsolation } from '@soulbox/contract';
 import type { Cause } from '@soulbox/contract';
 import type { DiskReserve } from '@soulbox/storage';
 import { diskDigestsSchema } from '@soulbox/checkpoints';
@@ -106,7 +106,7 @@ export const recordSchema = z.object({
   slot: z.number().int().min(0).max(lastSlot),
   templateId: z.string(),
   /** Name of the driver that walls it off. */
-  driver: z.string().default('container'),
+  driver: z.string().default(defaultIsolation),
   /** Version of the envd it runs; a spare of an older envd is not handed out. */
   runtimeName: z.string(),
   hostToken: z.string(),

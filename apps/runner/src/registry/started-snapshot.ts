@@ -1,4 +1,6 @@
-const idForm = /^started([a-z0-9]{20})(?:container|gvisor)$/;
+import { isolations } from '@soulbox/contract';
+
+const idForm = new RegExp(`^started([a-z0-9]{20})(?:${isolations.join('|')})$`);
 
 /** Id of the snapshot of a sandbox in which the template's start command runs. The server makes it for itself. */
 export function startedSnapshotId(templateId: string, isolation: string): string {

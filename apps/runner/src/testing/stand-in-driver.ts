@@ -63,7 +63,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
       throw error;
     }
     const instance: SandboxInstance = {
-      ...{ sandboxId, directory, address: { kind: 'namespace', path: namespacePath } },
+      ...{ sandboxId, directory, networkNamespace: namespacePath },
       ...{ initPid: ++pids, initStartTicks: 1 },
     };
     guests.set(sandboxId, { instance, frozen: false });
@@ -78,6 +78,8 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
       ...{ restoredTerminal: true, lazyRestore: false },
     },
     idleCpus: 0.01,
+    isMemoryPart: (name) => name.startsWith('pages'),
+    prepareHost: () => Promise.resolve(),
     calls,
     stateOf(sandboxId) {
       const guest = guests.get(sandboxId);

@@ -88,9 +88,9 @@ async function endedDamaged({ host }: OperationContext, { cause, driver, sandbox
 async function adopt({ host }: OperationContext, record: SandboxRecord): Promise<Live | undefined> {
   const driver = getDriver(host, record.driver);
   const instance = await driver.adopt(record.sandboxId, host.store.directoryOf(record.sandboxId));
-  if (instance?.address.kind !== 'namespace') return undefined;
+  if (instance === undefined) return undefined;
   host.disks.watch(record.sandboxId, () => driver.openDisk(instance));
-  return liveFrom(record, driver, instance, openNamespace(instance.address.path));
+  return liveFrom(record, driver, instance, openNamespace(instance.networkNamespace));
 }
 
 /** False when the sandbox is lost. */

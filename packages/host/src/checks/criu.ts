@@ -1,5 +1,5 @@
 import { locateCriu } from '../criu/find-criu.ts';
-import type { Criu } from '../criu/find-criu.ts';
+import type { Criu } from '../criu/criu.ts';
 import { tryCriu } from '../criu/trial.ts';
 import type { Check, Finding } from '../finding.ts';
 import type { ProbeResult } from '../probe.ts';

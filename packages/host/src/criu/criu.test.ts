@@ -6,7 +6,7 @@ import { isThere } from '@soulbox/testing/is-there';
 import { removeTree, run } from '@soulbox/base';
 import { readSystemFamily } from '../system.ts';
 import { unpackFromUnstable } from './debian-unstable.ts';
-import type { Criu } from './find-criu.ts';
+import type { Criu } from './criu.ts';
 import { findCriu, readCriu } from './find-criu.ts';
 import { installCriu } from './install-criu.ts';
 import { tryCriu } from './trial.ts';

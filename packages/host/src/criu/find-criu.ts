@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import { run } from '@soulbox/base';
 import { findProgram } from '../system.ts';
 import { findVersion, isAtLeast, showVersion } from '../versions.ts';
+import type { Criu } from './criu.ts';
+import { criuEnvironment } from './criu.ts';
 import { tryCriu } from './trial.ts';
 
 /** Where set-up puts a CRIU of our own: the program `criu` with its libraries beside it. */
@@ -9,15 +11,6 @@ export const ownCriuDirectory = '/usr/local/lib/soulbox/criu';
 
 /** CRIU before 4.2 cannot save an inet socket on kernels from 6.16 on (its issues 2705 and 2718). */
 export const minimumCriuVersion = [4, 2];
-
-export interface Criu {
-  /** Full path of the program. */
-  readonly program: string;
-  /** Folder for its LD_LIBRARY_PATH; empty for the system's, which needs none (ld.so(8) takes an empty one as unset). */
-  readonly libraryDirectory: string;
-  /** For instance `4.2.1`. */
-  readonly version: string;
-}
 
 /**
  * A CRIU that saves and restores processes on this host: our own, or else the system's. Undefined when there is none, when
@@ -42,9 +35,4 @@ export async function readCriu(program: string, libraryDirectory: string): Promi
   const version = findVersion(await run(program, ['--version'], { env, timeoutMs: 10_000 }).catch(() => ''));
   if (version === undefined || !isAtLeast(version, minimumCriuVersion)) return undefined;
   return { program, libraryDirectory, version: showVersion(version) };
-}
-
-/** CRIU calls programs of the host by name. */
-export function criuEnvironment(libraryDirectory: string): Record<string, string> {
-  return { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LD_LIBRARY_PATH: libraryDirectory };
 }

@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path';
 import { removeTree, run, SoulBoxError } from '@soulbox/base';
 import { installPackages } from '../install-packages.ts';
 import { unpackFromUnstable } from './debian-unstable.ts';
-import { criuEnvironment, ownCriuDirectory, readCriu } from './find-criu.ts';
+import { ownCriuDirectory, readCriu } from './find-criu.ts';
+import { criuEnvironment } from './criu.ts';
 
 /** CRIU and those of its libraries that a stable release may have too old or not at all. */
 const unstablePackages = ['criu', 'libcompel1', 'libnet9', 'libnl-3-200', 'libnl-route-3-200', 'libprotobuf-c1'];

@@ -3,8 +3,8 @@ import { release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { CommandError, run, writeFileAtomic } from '@soulbox/base';
 import type { ProbeResult } from '../probe.ts';
-import type { Criu } from './find-criu.ts';
-import { criuEnvironment } from './find-criu.ts';
+import type { Criu } from './criu.ts';
+import { criuEnvironment } from './criu.ts';
 
 /** Remembers the last CRIU that proved itself, so that a start of the server need not wait for it. */
 const cacheFile = '/var/cache/soulbox/criu-trial.json';

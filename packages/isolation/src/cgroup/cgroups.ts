@@ -1,9 +1,3 @@
-import { SoulBoxError } from '@soulbox/base';
-import type { CgroupMounts } from './layout.ts';
-import { readCgroupMounts } from './layout.ts';
-import { createV1Cgroups } from './v1.ts';
-import { createV2Cgroups } from './v2.ts';
-
 /** Counters of one group and all below it. */
 export interface CgroupUsage {
   readonly cpuUsedSeconds: number;
@@ -53,18 +47,4 @@ export interface Cgroups {
   remove(group: string): Promise<void>;
   /** Names of the groups right below `parent`. */
   listChildren(parent: string): Promise<readonly string[]>;
-}
-
-/** Throws `host_not_ready` when the host has no usable control groups, or a hybrid that `prepareCgroups` has not seen. */
-export function openCgroups(mounts: CgroupMounts = readCgroupMounts()): Cgroups {
-  if (mounts.layout === 'v2' && mounts.unified !== undefined) return createV2Cgroups(mounts.unified);
-  // crun puts the processes into the v2 tree beside the v1 ones too, though it limits nothing there.
-  if (mounts.layout === 'v1') {
-    const beside = mounts.unified === undefined ? [] : ([['unified', mounts.unified]] as const);
-    return createV1Cgroups(new Map([...mounts.v1, ...beside]));
-  }
-  throw new SoulBoxError(
-    'host_not_ready',
-    `The control groups of this host cannot be used (layout: ${mounts.layout}). Run \`soulbox doctor\`.`,
-  );
 }

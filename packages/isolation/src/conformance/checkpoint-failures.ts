@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { run, sleep, SoulBoxError } from '@soulbox/base';
 import type { SandboxSpec, SavedMemory } from '../driver.ts';
-import type { Stage } from './driver-contract.ts';
+import type { Stage } from './stage.ts';
 import { hostTraces } from './host-traces.ts';
 import { freezeInto, pause, stopAndSave } from './saved-sandboxes.ts';
 import type { TestSandbox } from './test-sandbox.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Stage } from './driver-contract.ts';
+import type { Stage } from './stage.ts';
 import { pause, stopAndSave } from './saved-sandboxes.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 import { ordinaryUser, usualLimits } from './test-sandbox.ts';
@@ -22,7 +22,7 @@ print("bound")`;
 export function describeCheckpoint(stage: Stage): void {
   describe('checkpoint and restore in place', () => {
     let sandbox: TestSandbox;
-    const { deletedFiles, restoredTerminal } = stage.contract.createDriver().capabilities;
+    const { deletedFiles, restoredTerminal } = stage.tested.createDriver().capabilities;
     const left = [
       ...(deletedFiles ? [] : ['deleted_file']),
       ...(restoredTerminal ? [] : ['terminal_by_its_common_name']),
@@ -98,7 +98,7 @@ except BlockingIOError: print('refused')"`;
     });
 
     test('a server that knows nothing adopts it', async () => {
-      const adopted = await stage.contract.createDriver().adopt(sandbox.spec.sandboxId, sandbox.spec.directory);
+      const adopted = await stage.tested.createDriver().adopt(sandbox.spec.sandboxId, sandbox.spec.directory);
       expect(adopted).toEqual(sandbox.instance);
     });
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Stage } from './driver-contract.ts';
+import type { Stage } from './stage.ts';
 import { hostTraces } from './host-traces.ts';
 import { freezeInto, savedMemory } from './saved-sandboxes.ts';
 import type { TestSandbox } from './test-sandbox.ts';

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { DiskReading } from '../driver.ts';
 import { tableBytes } from '../root/disk.ts';
-import type { Stage } from './driver-contract.ts';
+import type { Stage } from './stage.ts';
 import { stopAndSave } from './saved-sandboxes.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 import { ordinaryUser, usualLimits } from './test-sandbox.ts';

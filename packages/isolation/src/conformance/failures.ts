@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { run, sleep, SoulBoxError } from '@soulbox/base';
 import type { SandboxSpec } from '../driver.ts';
-import type { Stage } from './driver-contract.ts';
+import type { Stage } from './stage.ts';
 import { hostTraces } from './host-traces.ts';
 
 /** Starts that fail, and template roots that are not what one expects. */
@@ -98,13 +98,13 @@ export function describeFailures(stage: Stage): void {
     });
 
     test('a server killed at any moment of a start leaves what destroy can remove', async () => {
-      const { contract, bench } = stage;
+      const { tested, bench } = stage;
       const usual = await measureStart();
       const moments = Array.from({ length: 24 }, (_, index) => (index / 20) * usual);
       for (const delayMs of moments) {
         const spec = await bench.createSpec();
         await startInOtherProcess(spec, delayMs);
-        const later = contract.createDriver();
+        const later = tested.createDriver();
         await later.destroy(spec.sandboxId, spec.directory);
         await expectNothingLeft(spec);
       }
@@ -120,7 +120,7 @@ export function describeFailures(stage: Stage): void {
 
     /** Starts a sandbox in a process of its own and kills that process after `delayMs`, or lets it finish. */
     async function startInOtherProcess(spec: SandboxSpec, delayMs: number | undefined): Promise<void> {
-      const server = spawn(process.execPath, [stage.contract.startProgram, JSON.stringify(spec)], {
+      const server = spawn(process.execPath, [stage.tested.startProgram, JSON.stringify(spec)], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       const ended = new Promise<void>((resolve) => server.once('close', () => resolve()));

@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { run } from '@soulbox/base';
 import type { SandboxSpec } from '../driver.ts';
-import type { Stage } from './driver-contract.ts';
+import type { Stage } from './stage.ts';
 import { hostTraces } from './host-traces.ts';
 
 /** What is left of a suspended sandbox, and what begins on it without a memory. */

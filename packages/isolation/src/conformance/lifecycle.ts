@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { run, sleep } from '@soulbox/base';
-import type { Stage } from './driver-contract.ts';
+import type { Stage } from './stage.ts';
 import { hostTraces } from './host-traces.ts';
 import { ordinaryUser } from './test-sandbox.ts';
 
@@ -12,7 +12,7 @@ export function describeLifecycle(stage: Stage): void {
     test('a server that knows nothing adopts what runs', async () => {
       await using sandbox = await stage.bench.start();
       await sandbox.sh('echo kept > /kept');
-      const later = stage.contract.createDriver();
+      const later = stage.tested.createDriver();
       const { sandboxId, directory } = sandbox.spec;
       const adopted = await later.adopt(sandboxId, directory);
       expect(adopted).toEqual(sandbox.instance);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { sleep } from '@soulbox/base';
-import type { Stage } from './driver-contract.ts';
+import type { Stage } from './stage.ts';
 import { ordinaryUser, usualLimits } from './test-sandbox.ts';
 
 /** One system call for all of them: a list of pids would be out of date before it is read. */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run } from '@soulbox/base';
-import type { Stage } from './driver-contract.ts';
+import type { Stage } from './stage.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 import { ordinaryUser } from './test-sandbox.ts';
 

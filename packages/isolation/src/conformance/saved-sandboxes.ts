@@ -23,19 +23,17 @@ export async function stopAndSave(bench: TestBench, instance: SandboxInstance): 
 }
 
 /** Until the program inside has closed what the test asked through: a copy has another address and could not have it. */
-async function waitForQuiet({ address }: SandboxInstance): Promise<void> {
-  if (address.kind !== 'namespace') return;
+async function waitForQuiet({ networkNamespace }: SandboxInstance): Promise<void> {
   const list = ['ss', '-Htn', 'not ( dst 127.0.0.0/8 or dst [::1] )'];
   for (let tries = 0; tries < quietTries; tries++) {
-    if ((await run('nsenter', [`--net=${address.path}`, ...list])).trim() === '') return;
+    if ((await run('nsenter', [`--net=${networkNamespace}`, ...list])).trim() === '') return;
     await sleep(10);
   }
 }
 
 /** As the runner does: one to the outside, perhaps half closed, cannot be restored under another address. */
-async function resetConnections({ address }: SandboxInstance): Promise<void> {
-  if (address.kind !== 'namespace') return;
-  await run('nsenter', [`--net=${address.path}`, 'ss', '-HKtn', 'not ( dst 127.0.0.0/8 or dst [::1] )']);
+async function resetConnections({ networkNamespace }: SandboxInstance): Promise<void> {
+  await run('nsenter', [`--net=${networkNamespace}`, 'ss', '-HKtn', 'not ( dst 127.0.0.0/8 or dst [::1] )']);
 }
 
 /** Saves the sandbox, ends it, and restores it on its own disk after `pauseMs`. */

@@ -1,4 +1,4 @@
-// Runs inside the sandboxes of the contract suite in envd's place, compiled with Bun: it runs what it is told to.
+// Runs inside the sandboxes of the conformance suite in envd's place, compiled with Bun: it runs what it is told to.
 // The suite tests drivers, so it must not fail because envd does.
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';

@@ -1,7 +1,7 @@
 import { readFile, readlink, readdir, stat } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run, sleep } from '@soulbox/base';
-import type { Stage } from './driver-contract.ts';
+import type { Stage } from './stage.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 import { ordinaryUser } from './test-sandbox.ts';
 
@@ -32,7 +32,7 @@ export function describeWalls(stage: Stage): void {
     test('files that root and a user make belong to the range on the host', async () => {
       await one.sh('touch /made-by-root && mkdir -m 777 /open');
       await one.sh('touch /open/made-by-user', ordinaryUser);
-      const root = stage.contract.rootOf(one.instance);
+      const root = stage.tested.rootOf(one.instance);
       expect((await stat(`${root}/made-by-root`)).uid).toBe(one.spec.idBase);
       expect((await stat(`${root}/open/made-by-user`)).uid).toBe(one.spec.idBase + ordinaryUser);
     });

@@ -10,10 +10,11 @@ import type { SandboxSpec } from '../driver.ts';
 import { openPreparedBench } from '../conformance/prepared-bench.ts';
 import type { TestSandbox } from '../conformance/test-sandbox.ts';
 import { createContainerDriver } from './driver.ts';
-import { openCgroups } from '../cgroup/cgroups.ts';
+import { openCgroups } from '../cgroup/open-cgroups.ts';
 import { endHostTools, toolsOf } from '../host/host-tool.ts';
-import { layoutOf, runtimeRoot } from './layout.ts';
-import { testInstance } from './test-instance.ts';
+import { layoutOf } from './layout.ts';
+import { runtimeRoot } from './runtime-state.ts';
+import { testInstance } from './testing/test-instance.ts';
 
 const driver = createContainerDriver({ logger: silentLogger, instance: testInstance });
 const bench = await openPreparedBench({ driver, instanceNumber: testInstance, firstNumber: 500 });

@@ -1,30 +1,21 @@
 import type { Logger } from '@soulbox/base';
 import { SoulBoxError } from '@soulbox/base';
-import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
-import { initRuns, refuseDoomed } from '../host/init-process.ts';
-import { toolsOf } from '../host/host-tool.ts';
-import type { RunningStarts } from '../host/running-starts.ts';
-import { createRunningStarts } from '../host/running-starts.ts';
-import { copyDisk } from '../root/copy-disk.ts';
-import { readUnmountedDisk } from '../root/disk.ts';
-import { moveDisk } from '../root/kept-disk.ts';
-import { hasRunAgain } from '../root/ran-again.ts';
-import { cgroupOf } from '../root/layout.ts';
-import { openSandboxDisk } from '../root/sandbox-disk.ts';
-import { adoptSandbox } from './adopt.ts';
-import type { Criu } from './checkpoint/criu.ts';
-import { checkpointSandbox, outwaitSave } from './checkpoint/dump.ts';
+import type { Driver } from '../driver.ts';
+import { initRuns } from '../host/init-process.ts';
+import { createOciDriver } from '../oci/create-oci-driver.ts';
+import type { Criu } from './criu.ts';
+import { removeLeftRoots } from './checkpoint/left-roots.ts';
 import { restoreFailure, restoreSandbox } from './checkpoint/restore.ts';
-import { destroySandbox } from './destroy.ts';
+import { checkpointSandbox } from './checkpoint/save.ts';
+import { endProcesses } from './end-processes.ts';
+import { freezeSandbox, thawSandbox } from './freeze.ts';
 import type { Host } from './host.ts';
 import { createHost } from './host.ts';
 import { layoutOf } from './layout.ts';
-import { listTraces } from './list-traces.ts';
 import { canServePages } from './pager/can-serve.ts';
 import { probeHost } from './probe.ts';
-import { sampleSandbox } from './sample.ts';
+import { listRuntimeStates } from './runtime-state.ts';
 import { startSandbox } from './start.ts';
-import { suspendSandbox } from './suspend.ts';
 import { whyEnded } from './why-ended.ts';
 
 export interface ContainerDriverOptions {
@@ -32,7 +23,7 @@ export interface ContainerDriverOptions {
   /** 0 to 14: keeps two servers of one host apart. */
   readonly instance: number;
   /** Without it, memory cannot be saved. */
-  readonly criu?: Criu;
+  readonly criu?: Criu | undefined;
 }
 
 /**
@@ -41,9 +32,8 @@ export interface ContainerDriverOptions {
  */
 export function createContainerDriver(options: ContainerDriverOptions): Driver {
   const host = createHost(options.logger, options.instance, options.criu);
-  // Whoever ends a sandbox ends what is under way for it first: it would make anew what is being removed.
-  const running = createRunningStarts();
-  return {
+  return createOciDriver({
+    host,
     name: 'container',
     capabilities: {
       ownKernel: false,
@@ -59,112 +49,31 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     },
     // Measured: up to 0.005. A program that polls 100 times a second takes more.
     idleCpus: 0.01,
+    // CRIU's: one for each process with memory of its own.
+    isMemoryPart: (name) => /^pages-\d+\.img$/.test(name),
     readVersion: () => host.readVersion(),
     probe: () => probeHost(host.criu),
-    start: (spec) => startOrClean(host, running, spec),
-    adopt: (sandboxId, directory) => adoptSandbox(host, sandboxId, directory),
+    prepareHost: async () => {
+      if (host.criu !== undefined) await removeLeftRoots();
+    },
+    layoutOf: (sandboxId, directory) => layoutOf(host.instance, sandboxId, directory),
+    start: (spec, signal) => startSandbox(host, spec, signal),
+    restore: async (spec, memory, signal) => await restoreSandbox(host, getCriu(host), spec, memory, signal),
+    explainRestore: (spec, error, signal) => restoreFailure(host, spec, error, signal),
+    checkpoint: async (instance, directory, signal) =>
+      await checkpointSandbox(host, getCriu(host), instance, directory, signal),
     isAlive: initRuns,
     whyEnded: (sandboxId, directory) => whyEnded(layoutOf(host.instance, sandboxId, directory).restore),
-    sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(host, instance)),
-    openDisk: (instance) =>
-      openSandboxDisk(instance, {
-        layout: layoutOf(host.instance, instance.sandboxId, instance.directory),
-        rootPid: instance.initPid,
-        isAlive: () => initRuns(instance),
-        tools: toolsOf(host, instance.sandboxId),
-      }),
-    ...checkpoints(host, running),
-    destroy: async (sandboxId, directory) => {
-      await running.cancel(sandboxId);
-      await destroySandbox(host, sandboxId, directory);
-    },
-    listTraces: () => listTraces(host),
-  };
-}
-
-type Checkpoints = Pick<
-  Driver,
-  | 'freeze'
-  | 'thaw'
-  | 'checkpoint'
-  | 'suspend'
-  | 'diskPath'
-  | 'readKeptDisk'
-  | 'copyDisk'
-  | 'takeDisk'
-  | 'restore'
-  | 'hasRunAgain'
->;
-
-function checkpoints(host: Host, running: RunningStarts): Checkpoints {
-  const diskPath = (sandboxId: string, directory: string): string =>
-    layoutOf(host.instance, sandboxId, directory).image;
-  const groupOf = (instance: SandboxInstance): string => cgroupOf(host.instance, instance.sandboxId);
-  return {
-    freeze: async (instance) => await host.cgroups.freeze(groupOf(instance)),
-    thaw: async (instance) => {
-      await outwaitSave(host, layoutOf(host.instance, instance.sandboxId, instance.directory), instance.sandboxId);
-      refuseDoomed(instance);
-      await host.cgroups.thaw(groupOf(instance));
-    },
-    checkpoint: async (instance, directory) => {
-      const criu = getCriu(host);
-      await running.run(instance.sandboxId, (signal) => checkpointSandbox(host, criu, instance, directory, signal));
-    },
-    suspend: async (sandboxId, directory) => {
-      await running.cancel(sandboxId);
-      await suspendSandbox(host, sandboxId, directory);
-    },
-    diskPath,
-    readKeptDisk: (sandboxId, directory) => readUnmountedDisk(diskPath(sandboxId, directory)),
-    copyDisk: async (instance, layer) => {
-      const { sandboxId, directory } = instance;
-      const layout = layoutOf(host.instance, sandboxId, directory);
-      await running.run(sandboxId, (signal) => copyDisk(layout, instance, toolsOf(host, sandboxId), layer, signal));
-    },
-    hasRunAgain: async (sandboxId, directory, generation) =>
-      await hasRunAgain(layoutOf(host.instance, sandboxId, directory), generation),
-    takeDisk: async (sandboxId, directory, layer) => await moveDisk(diskPath(sandboxId, directory), layer),
-    restore: async (spec, memory) => {
-      const criu = getCriu(host);
-      return await running.run(spec.sandboxId, async (signal) => {
-        try {
-          return await restoreSandbox(host, criu, spec, memory, signal);
-        } catch (error) {
-          const failure = await restoreFailure(host, spec, error, signal);
-          await clean(host, spec);
-          signal.throwIfAborted();
-          throw failure;
-        }
-      });
-    },
-  };
-}
-
-/** On any failure nothing is left but a kept disk. Throws `sandbox_start_failed`; the tools' own words are in its cause. */
-async function startOrClean(host: Host, running: RunningStarts, spec: SandboxSpec): Promise<SandboxInstance> {
-  return await running.run(spec.sandboxId, async (signal) => {
-    try {
-      return await startSandbox(host, spec, signal);
-    } catch (error) {
-      await clean(host, spec);
-      signal.throwIfAborted();
-      if (error instanceof SoulBoxError) throw error;
-      const message = `Sandbox "${spec.sandboxId}" could not be started.`;
-      throw new SoulBoxError('sandbox_start_failed', message, { cause: error });
-    }
+    rootPidOf: ({ initPid }) => initPid,
+    freeze: (instance) => freezeSandbox(host, instance),
+    thaw: (instance) => thawSandbox(host, instance),
+    endProcesses: (sandboxId, directory) => endProcesses(host, sandboxId, directory),
+    listKnown: () => listRuntimeStates(host.instance),
   });
-}
-
-async function clean(host: Host, spec: SandboxSpec): Promise<void> {
-  if (spec.disk === 'kept') await suspendSandbox(host, spec.sandboxId, spec.directory);
-  else await destroySandbox(host, spec.sandboxId, spec.directory);
 }
 
 function getCriu(host: Host): Criu {
   if (host.criu !== undefined) return host.criu;
-  throw new SoulBoxError(
-    'capability_missing',
-    'Memory cannot be saved because this server does not have CRIU. Run `soulbox doctor`.',
-  );
+  const message = 'Memory cannot be saved because this server does not have CRIU. Run `soulbox doctor`.';
+  throw new SoulBoxError('capability_missing', message);
 }

@@ -2,35 +2,31 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from '
 import { join } from 'node:path';
 import type { Logger } from '@soulbox/base';
 import type { Cgroups } from '../cgroup/cgroups.ts';
-import { openCgroups } from '../cgroup/cgroups.ts';
 import { createVersionReader } from '../host/program-version.ts';
-import { cgroupParent, runFolder } from '../root/layout.ts';
-import type { Criu } from './checkpoint/criu.ts';
-import { programCommand } from './checkpoint/criu.ts';
-import { hiddenFolders } from './container-mounts.ts';
+import { createOciHost, readOpenFilesMax } from '../oci/host.ts';
+import type { OciHost } from '../oci/oci-runtime.ts';
+import { cgroupParent, runFolder } from '../host/names.ts';
+import type { Criu } from './criu.ts';
+import { programCommand } from './criu.ts';
+import { hiddenFolders } from './mounts.ts';
 import type { HostFacts } from './oci-config.ts';
 import { Pagers } from './pager/pagers.ts';
-import type { SeccompProfile } from './seccomp-profile.ts';
-import { createSeccompProfile } from './seccomp-profile.ts';
+import type { SeccompProfile } from '../oci/seccomp-profile.ts';
+import { createSeccompProfile } from '../oci/seccomp-profile.ts';
 
-/** What all operations of the driver share; nothing in it is about a particular sandbox. */
-export interface Host {
-  readonly logger: Logger;
-  readonly instance: number;
+export interface Host extends OciHost {
   /** Undefined: memory cannot be saved. */
   readonly criu: Criu | undefined;
   /** CRIU's; empty without it. */
   readVersion(): Promise<string>;
   readonly facts: HostFacts;
   readonly seccomp: SeccompProfile;
-  /** Opened at first use: the host may be prepared after the driver is made. Throws `host_not_ready`. */
-  readonly cgroups: Cgroups;
-  /** Likewise. Its spares end with this process. */
+  /** Opened at first use, as `cgroups`. Its spares end with this process. */
   readonly pagers: Pagers;
 }
 
 export function createHost(logger: Logger, instance: number, criu: Criu | undefined): Host {
-  let cgroups: Cgroups | undefined;
+  const shared = createOciHost(logger, instance);
   let pagers: Pagers | undefined;
   return {
     logger,
@@ -40,7 +36,7 @@ export function createHost(logger: Logger, instance: number, criu: Criu | undefi
     facts: readHostFacts(),
     seccomp: createSeccompProfile(),
     get cgroups() {
-      return (cgroups ??= openCgroups());
+      return shared.cgroups;
     },
     get pagers() {
       return (pagers ??= openPagers(instance, this.cgroups));
@@ -58,10 +54,8 @@ function openPagers(instance: number, cgroups: Cgroups): Pagers {
 }
 
 function readHostFacts(): HostFacts {
-  const limits = readFileSync('/proc/self/limits', 'latin1');
-  const [, openFiles = '1024'] = /^Max open files +\S+ +(\d+)/m.exec(limits) ?? [];
   return {
-    openFilesMax: Number(openFiles),
+    openFilesMax: readOpenFilesMax(),
     oomScore: Number(readFileSync('/proc/self/oom_score_adj', 'latin1')),
     maskedFolders: [...hiddenFolders.filter((folder) => existsSync(folder)), ...hardwareFolders()],
   };

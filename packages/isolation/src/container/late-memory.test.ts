@@ -2,10 +2,10 @@
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@soulbox/base';
 import { prepareCgroups } from '../cgroup/prepare.ts';
-import { describeDriver } from '../conformance/driver-contract.ts';
-import { criu } from './checkpoint/test-criu.ts';
+import { describeDriver } from '../conformance/describe-driver.ts';
+import { criu } from './testing/test-criu.ts';
 import { createContainerDriver } from './driver.ts';
-import { testInstance } from './test-instance.ts';
+import { testInstance } from './testing/test-instance.ts';
 
 await prepareCgroups();
 
@@ -15,5 +15,5 @@ describeDriver({
   instanceNumber: testInstance,
   rootOf: ({ initPid }) => `/proc/${initPid}/root`,
   createDriver: () => createContainerDriver({ logger: silentLogger, instance: testInstance, criu }),
-  startProgram: fileURLToPath(new URL('start-program.ts', import.meta.url)),
+  startProgram: fileURLToPath(new URL('testing/start-program.ts', import.meta.url)),
 });

@@ -1,13 +1,12 @@
 import { join } from 'node:path';
-import type { RootLayout } from '../root/layout.ts';
-import { rootLayoutOf, runFolder } from '../root/layout.ts';
+import type { OciLayout } from '../oci/oci-runtime.ts';
+import { rootLayoutOf } from '../root/layout.ts';
 
 /** Where this driver keeps what in a sandbox's folder, beside the parts of its root. */
-export interface SandboxLayout extends RootLayout {
+export interface SandboxLayout extends OciLayout {
   /** Where the runtime is mounted before the sandbox gets it. */
   readonly runtime: string;
   readonly config: string;
-  readonly record: string;
   readonly pidFile: string;
   readonly runtimeLog: string;
   /** Is there while CRIU may be at work for the sandbox. */
@@ -28,9 +27,4 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
     criu: join(directory, 'criu'),
     restore: join(directory, 'restore'),
   };
-}
-
-/** crun's `--root`. */
-export function runtimeRoot(instance: number): string {
-  return join(runFolder(instance), 'crun');
 }

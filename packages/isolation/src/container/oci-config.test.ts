@@ -3,11 +3,11 @@ import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { silentLogger } from '@soulbox/base';
 import { describe, expect, test } from 'vitest';
 import { sampleSpec } from '../testing/sample-spec.ts';
-import { hiddenFolders } from './container-mounts.ts';
+import { hiddenFolders } from './mounts.ts';
 import { createHost } from './host.ts';
 import { layoutOf } from './layout.ts';
 import { createOciConfig, envdNice } from './oci-config.ts';
-import { createSeccompProfile } from './seccomp-profile.ts';
+import { createSeccompProfile } from '../oci/seccomp-profile.ts';
 
 const spec = sampleSpec();
 const facts = { openFilesMax: 4096, oomScore: 0, maskedFolders: hiddenFolders };

@@ -2,10 +2,10 @@ import { cpuTimeOf } from '../cgroup/cpu-time.ts';
 import type { SandboxSpec } from '../driver.ts';
 import { idCount } from '../root/id-map.ts';
 import type { SandboxLayout } from './layout.ts';
-import { sandboxCapabilities } from './capabilities.ts';
-import { containerMounts, maskedFiles, readOnlyPaths } from './container-mounts.ts';
-import { allowedDevices, groupLimits, processesOfUser } from './limits.ts';
-import type { SeccompProfile } from './seccomp-profile.ts';
+import { sandboxCapabilities } from '../oci/capabilities.ts';
+import { containerMounts, maskedFiles, readOnlyPaths } from './mounts.ts';
+import { allowedDevices, groupLimits, processesOfUser } from '../oci/limits.ts';
+import type { SeccompProfile } from '../oci/seccomp-profile.ts';
 
 /** What the OCI configuration needs to know of the host. */
 export interface HostFacts {

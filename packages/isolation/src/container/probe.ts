@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { DriverFinding } from '../driver.ts';
 import type { Version } from '../host/findings.ts';
 import { finding, presenceFinding, toolFinding } from '../host/findings.ts';
-import type { Criu } from './checkpoint/criu.ts';
+import type { Criu } from './criu.ts';
 import { probeRoot } from '../root/probe-root.ts';
 
 /** `process.scheduler` of the OCI configuration came with crun 1.11. */

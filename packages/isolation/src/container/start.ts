@@ -1,25 +1,24 @@
-import { access, chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { CommandError, findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec } from '../driver.ts';
-import { freshDiskMb, growthBlocks, makeImageFile } from '../root/disk.ts';
+import { growthBlocks } from '../root/disk.ts';
 import { writeDiskOrigin } from '../root/disk-traffic.ts';
 import type { Host } from './host.ts';
 import { initRuns, readBootId } from '../host/init-process.ts';
 import { runHostTool, toolsOf } from '../host/host-tool.ts';
 import type { SandboxLayout } from './layout.ts';
-import type { RootLayout } from '../root/layout.ts';
-import { cgroupOf, rootsFolder, runFolder, traceName } from '../root/layout.ts';
-import { layoutOf, runtimeRoot } from './layout.ts';
+import { cgroupOf, traceName } from '../host/names.ts';
+import { layoutOf } from './layout.ts';
+import { runtimeRoot } from './runtime-state.ts';
 import { rootTable, runtimeTable, writeMountTable } from '../root/mount-table.ts';
 import { createOciConfig } from './oci-config.ts';
-import { writeRecord } from './record.ts';
+import { instanceOf } from '../oci/instance-of.ts';
+import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../oci/prepare.ts';
+import { writeRecord } from '../oci/record.ts';
 import { writeSkeleton } from '../root/skeleton.ts';
 
 const initWatchMs = 20;
-/** Folder of disk.sh. */
-export const diskScripts = fileURLToPath(new URL('../root', import.meta.url));
 const createScript = fileURLToPath(new URL('create.sh', import.meta.url));
 
 type Init = Pick<SandboxInstance, 'initPid' | 'initStartTicks'>;
@@ -39,22 +38,7 @@ export async function startSandbox(host: Host, spec: SandboxSpec, signal: AbortS
     ...init,
     namespaceOwner: spec.idBase,
   });
-  return instanceOf(spec.sandboxId, spec.directory, init.initPid, init.initStartTicks);
-}
-
-export function instanceOf(
-  sandboxId: string,
-  directory: string,
-  initPid: number,
-  initStartTicks: number,
-): SandboxInstance {
-  return {
-    sandboxId,
-    directory,
-    initPid,
-    initStartTicks,
-    address: { kind: 'namespace', path: `/proc/${initPid}/ns/net` },
-  };
+  return instanceOf(spec.sandboxId, spec.directory, init);
 }
 
 async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
@@ -65,15 +49,8 @@ async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout):
     writeFile(layout.config, JSON.stringify(config), { mode: 0o600 }),
     prepareDisk(spec, layout),
     prepareMounts(host, spec, layout),
-    makeRunFolders(host, spec, layout),
+    makeFolders(host, spec, layout),
   ]);
-}
-
-/** Makes the image file, or finds the one that was kept. */
-export async function prepareDisk(spec: SandboxSpec, layout: RootLayout): Promise<void> {
-  await rm(layout.ranMark, { force: true });
-  if (spec.disk === 'kept') await access(layout.image);
-  else await makeImageFile(layout.image, await freshDiskMb(spec.limits.diskMb, spec.layers));
 }
 
 async function prepareMounts(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
@@ -85,17 +62,8 @@ async function prepareMounts(host: Host, spec: SandboxSpec, layout: SandboxLayou
   ]);
 }
 
-/** Makes the folder for what all sandboxes of the instance share. */
-export async function makeRunFolder(instance: number): Promise<void> {
-  const roots = rootsFolder(instance);
-  await mkdir(roots, { recursive: true });
-  // Not by mkdir's mode, which the server's umask cuts.
-  for (const folder of [runFolder(instance), roots]) await chmod(folder, 0o711);
-}
-
-async function makeRunFolders(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
-  await makeRunFolder(host.instance);
-  await mkdir(runtimeRoot(host.instance), { recursive: true, mode: 0o700 });
+async function makeFolders(host: Host, spec: SandboxSpec, layout: SandboxLayout): Promise<void> {
+  await makeRunFolders(host.instance, runtimeRoot(host.instance));
   await mkdir(layout.rootfs, { mode: 0o700 });
   await chown(layout.rootfs, spec.idBase, spec.idBase);
 }
@@ -141,12 +109,6 @@ async function becomeEnvd(host: Host, spec: SandboxSpec, init: Init, signal: Abo
   if (!runs()) throw diedEarly(undefined);
 }
 
-/** Waits for all steps even when one fails: what went on in the background would disturb the clean-up. */
-export async function completeAll(steps: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
-}
-
 function diedEarly(cause: unknown): SoulBoxError {
   return new SoulBoxError('sandbox_start_failed', 'The first process of the sandbox ended before envd started.', {
     cause,
@@ -172,9 +134,4 @@ async function runStep(
     const log = await readFile(runtimeLog, 'utf8').catch(() => '');
     throw new CommandError(error.argv, error.exitCode, error.stderr + log, error);
   }
-}
-
-/** Where crun keeps what it knows of a container. */
-export function runtimeStateOf(host: Host, sandboxId: string): string {
-  return join(runtimeRoot(host.instance), sandboxId);
 }

@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@soulbox/base';
 import { prepareCgroups } from '../cgroup/prepare.ts';
-import { describeDriver } from '../conformance/driver-contract.ts';
+import { describeDriver } from '../conformance/describe-driver.ts';
 import { createGvisorDriver } from './driver.ts';
 import { readRuntimeState } from './runtime-state.ts';
-import { testInstance } from './test-instance.ts';
+import { testInstance } from './testing/test-instance.ts';
 
 await prepareCgroups();
 
@@ -14,5 +14,5 @@ describeDriver({
   createDriver: () => createGvisorDriver({ logger: silentLogger, instance: testInstance }),
   // The process that opens files; the sandbox's kernel itself sees an empty root.
   rootOf: ({ sandboxId }) => `/proc/${readRuntimeState(testInstance, sandboxId).goferPid}/root`,
-  startProgram: fileURLToPath(new URL('start-program.ts', import.meta.url)),
+  startProgram: fileURLToPath(new URL('testing/start-program.ts', import.meta.url)),
 });

@@ -7,9 +7,9 @@ import { CommandError, silentLogger, sleep } from '@soulbox/base';
 import { openPreparedBench } from '../conformance/prepared-bench.ts';
 import { createGvisorDriver } from './driver.ts';
 import { areAllStopped, isKernelStopped } from './kernel-stopped.ts';
-import { runtimeRoot } from './layout.ts';
+import { runtimeRoot } from './runtime-state.ts';
 import { mendRuntimeState, readRuntimeState } from './runtime-state.ts';
-import { testInstance } from './test-instance.ts';
+import { testInstance } from './testing/test-instance.ts';
 
 /** Commands of runsc that are killed before they do anything, and after they have done all, every time. */
 const killed = new Set<string>();

@@ -1,7 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../driver.ts';
 import { isSandboxAlive } from './alive.ts';
-import { endProcesses } from './end.ts';
+import { endProcesses } from './end-processes.ts';
 import type { Host } from './host.ts';
 import { isKernelStopped } from './kernel-stopped.ts';
 import { runRunsc } from './runsc.ts';

@@ -1,26 +1,20 @@
-import { readFileSync } from 'node:fs';
 import type { Logger } from '@soulbox/base';
-import type { Cgroups } from '../cgroup/cgroups.ts';
-import { openCgroups } from '../cgroup/cgroups.ts';
 import { createVersionReader } from '../host/program-version.ts';
-import { findNetworkTrap } from './network-trap.ts';
+import { createOciHost, readOpenFilesMax } from '../oci/host.ts';
+import type { OciHost } from '../oci/oci-runtime.ts';
 
-/** What all operations of the driver share; nothing in it is about a particular sandbox. */
-export interface Host {
-  readonly logger: Logger;
-  readonly instance: number;
+export interface Host extends OciHost {
   /** The server's own hard limit of open files: runsc opens a file of the host for each that is open inside. */
   readonly openFilesMax: number;
-  /** Opened at first use: the host may be prepared after the driver is made. Throws `host_not_ready`. */
-  readonly cgroups: Cgroups;
   /** runsc's. */
   readVersion(): Promise<string>;
   /** Whether runsc has to be kept from seeing the host's network settings; tried out once. */
   hidesNetworkSettings(): Promise<boolean>;
 }
 
-export function createHost(logger: Logger, instance: number): Host {
-  let cgroups: Cgroups | undefined;
+/** `findTrap` tries it out. */
+export function createHost(logger: Logger, instance: number, findTrap: (host: Host) => Promise<boolean>): Host {
+  const shared = createOciHost(logger, instance);
   let trap: Promise<boolean> | undefined;
   const host: Host = {
     logger,
@@ -28,10 +22,10 @@ export function createHost(logger: Logger, instance: number): Host {
     openFilesMax: readOpenFilesMax(),
     readVersion: createVersionReader('runsc', ['runsc']),
     get cgroups() {
-      return (cgroups ??= openCgroups());
+      return shared.cgroups;
     },
     hidesNetworkSettings: async () => {
-      trap ??= findNetworkTrap(host);
+      trap ??= findTrap(host);
       try {
         return await trap;
       } catch (error) {
@@ -42,9 +36,4 @@ export function createHost(logger: Logger, instance: number): Host {
     },
   };
   return host;
-}
-
-function readOpenFilesMax(): number {
-  const [, max = '1024'] = /^Max open files +\S+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? [];
-  return Number(max);
 }

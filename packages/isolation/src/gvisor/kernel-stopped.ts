@@ -1,5 +1,5 @@
 import { CommandError, run } from '@soulbox/base';
-import { runtimeRoot } from './layout.ts';
+import { runtimeRoot } from './runtime-state.ts';
 
 const timeoutMs = 10_000;
 

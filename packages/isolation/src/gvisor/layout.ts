@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import type { RootLayout } from '../root/layout.ts';
-import { rootLayoutOf, runFolder } from '../root/layout.ts';
+import type { OciLayout } from '../oci/oci-runtime.ts';
+import { rootLayoutOf } from '../root/layout.ts';
 
 /** Where this driver keeps what in a sandbox's folder, beside the parts of its root. */
-export interface SandboxLayout extends RootLayout {
+export interface SandboxLayout extends OciLayout {
   /** Within `rootfs`, where launch.sh mounts a file system of its own: runsc opens all this as the sandbox's root. */
   readonly disk: string;
   readonly root: string;
@@ -11,7 +11,6 @@ export interface SandboxLayout extends RootLayout {
   readonly config: string;
   /** What a restore reads, while it does: the saved memory with this sandbox's own host name. */
   readonly ownImage: string;
-  readonly record: string;
   readonly pidFile: string;
   /** Is there when launch.sh has brought the sandbox up. */
   readonly launched: string;
@@ -33,9 +32,4 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
     launched: join(directory, 'launched'),
     runtimeLog: join(directory, 'runsc.log'),
   };
-}
-
-/** runsc's `--root`. */
-export function runtimeRoot(instance: number): string {
-  return join(runFolder(instance), 'runsc');
 }

@@ -1,6 +1,6 @@
 // Each wall of the configuration by itself: in a running sandbox another wall often gives the same outcome.
 import { describe, expect, test } from 'vitest';
-import { sandboxCapabilities } from '../container/capabilities.ts';
+import { sandboxCapabilities } from '../oci/capabilities.ts';
 import { sampleSpec } from '../testing/sample-spec.ts';
 import { layoutOf } from './layout.ts';
 import { createOciConfig } from './oci-config.ts';

@@ -1,9 +1,9 @@
 import { cpuTimeOf } from '../cgroup/cpu-time.ts';
-import { sandboxCapabilities } from '../container/capabilities.ts';
-import { processesOfUser } from '../container/limits.ts';
+import { sandboxCapabilities } from '../oci/capabilities.ts';
+import { processesOfUser } from '../oci/limits.ts';
 import type { SandboxLimits, SandboxSpec } from '../driver.ts';
 import { idCount } from '../root/id-map.ts';
-import { gvisorMounts } from './gvisor-mounts.ts';
+import { gvisorMounts } from './mounts.ts';
 import type { SandboxLayout } from './layout.ts';
 import { createSeccompProfile } from './seccomp-profile.ts';
 

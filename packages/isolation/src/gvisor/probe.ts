@@ -6,7 +6,7 @@ import type { DriverFinding, EnvdRuntime } from '../driver.ts';
 import { presenceFinding } from '../host/findings.ts';
 import { probeRoot } from '../root/probe-root.ts';
 import type { Host } from './host.ts';
-import { mendState, needsMending } from './image/mend-state.ts';
+import { mendState, needsMending } from './checkpoint/mend-state.ts';
 import type { Trial } from './trial.ts';
 import { openTrial } from './trial.ts';
 

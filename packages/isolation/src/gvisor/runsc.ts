@@ -3,7 +3,8 @@ import { CommandError } from '@soulbox/base';
 import type { ToolOptions } from '../host/host-tool.ts';
 import { runHostTool, toolsOf } from '../host/host-tool.ts';
 import type { Host } from './host.ts';
-import { layoutOf, runtimeRoot } from './layout.ts';
+import { layoutOf } from './layout.ts';
+import { runtimeRoot } from './runtime-state.ts';
 
 /** The sandbox that a runsc works on. */
 export interface Target {

@@ -2,7 +2,12 @@ import { readFileSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '@soulbox/base';
-import { runtimeRoot } from './layout.ts';
+import { runFolder } from '../host/names.ts';
+
+/** runsc's `--root`. */
+export function runtimeRoot(instance: number): string {
+  return join(runFolder(instance), 'runsc');
+}
 
 /** What this driver reads of a state file of runsc (gVisor: runsc/container/state_file.go). */
 export interface RuntimeState {
@@ -63,7 +68,7 @@ export async function removeRuntimeState(instance: number, sandboxId: string): P
 }
 
 /** Ids of the sandboxes that runsc has a file of. */
-export async function listRuntimeCheckpoints(instance: number): Promise<string[]> {
+export async function listRuntimeStates(instance: number): Promise<string[]> {
   const names = await readdir(runtimeRoot(instance)).catch(() => []);
   return names.map((name) => /^(?:runsc-)?([a-z0-9]+)/.exec(name)?.[1] ?? '').filter((id) => id !== '');
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { allowedSyscalls, refusedSyscalls } from '../container/seccomp-syscalls.ts';
+import { allowedSyscalls, refusedSyscalls } from '../oci/seccomp-syscalls.ts';
 import { answerOf } from '../testing/answer-of.ts';
 import { createSeccompProfile } from './seccomp-profile.ts';
 

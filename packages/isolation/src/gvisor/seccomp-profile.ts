@@ -1,5 +1,5 @@
-import type { SyscallArgument, SyscallRule } from '../container/seccomp-profile.ts';
-import { createSeccompProfile as createContainerProfile, errno } from '../container/seccomp-profile.ts';
+import type { SyscallArgument, SyscallRule } from '../oci/seccomp-profile.ts';
+import { createSeccompProfile as createContainerProfile, errno } from '../oci/seccomp-profile.ts';
 
 /** The `linux.seccomp` part of an OCI configuration, as far as runsc obeys it. */
 interface SeccompProfile {

@@ -2,13 +2,15 @@ import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findProcess, SoulBoxError } from '@soulbox/base';
-import { writeRecord } from '../container/record.ts';
-import { completeAll, diskScripts, instanceOf, prepareDisk } from '../container/start.ts';
 import type { SandboxInstance, SandboxSpec } from '../driver.ts';
 import { initRuns, readBootId } from '../host/init-process.ts';
+import { instanceOf } from '../oci/instance-of.ts';
+import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../oci/prepare.ts';
+import { writeRecord } from '../oci/record.ts';
 import { growthBlocks } from '../root/disk.ts';
 import { writeDiskOrigin } from '../root/disk-traffic.ts';
-import { cgroupOf, diskFolders, traceName } from '../root/layout.ts';
+import { cgroupOf, traceName } from '../host/names.ts';
+import { diskFolders } from '../root/layout.ts';
 import type { TableLine } from '../root/mount-table.ts';
 import { rootTable, writeMountTable } from '../root/mount-table.ts';
 import { writeSkeleton } from '../root/skeleton.ts';
@@ -16,10 +18,8 @@ import type { Host } from './host.ts';
 import type { SandboxLayout } from './layout.ts';
 import { layoutOf } from './layout.ts';
 import { createOciConfig } from './oci-config.ts';
-import { makeOwnImage } from './image/own-image.ts';
-import { makeRunFolders } from './run-folders.ts';
 import { runRunsc } from './runsc.ts';
-import { readRuntimeState } from './runtime-state.ts';
+import { readRuntimeState, runtimeRoot } from './runtime-state.ts';
 
 const launchScript = fileURLToPath(new URL('launch.sh', import.meta.url));
 /** Reading back the memory of a large sandbox takes its time. */
@@ -30,20 +30,8 @@ export async function startSandbox(host: Host, spec: SandboxSpec, signal: AbortS
   return await launch(host, spec, signal, '', ['run', '-detach']);
 }
 
-/** Goes on with what `checkpoint` saved into `memory`. */
-export async function restoreSandbox(
-  host: Host,
-  spec: SandboxSpec,
-  memory: string,
-  signal: AbortSignal,
-): Promise<SandboxInstance> {
-  const { ownImage } = layoutOf(host.instance, spec.sandboxId, spec.directory);
-  await makeOwnImage(ownImage, memory, spec.hostname);
-  return await launch(host, spec, signal, spec.generation, ['restore', '-detach', '-image-path', ownImage]);
-}
-
-/** `generation`: of a restore; empty for a start. */
-async function launch(
+/** Runs a command of runsc that brings the sandbox up. `generation`: of a restore; empty for a start. */
+export async function launch(
   host: Host,
   spec: SandboxSpec,
   signal: AbortSignal,
@@ -78,7 +66,7 @@ export async function noteLaunched(
   await writeDiskOrigin(layout, readRuntimeState(host.instance, sandboxId).goferPid);
   for (const folder of [layout.skeleton, layout.ownImage]) await rm(folder, { recursive: true, force: true });
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init });
-  return instanceOf(sandboxId, directory, init.initPid, init.initStartTicks);
+  return instanceOf(sandboxId, directory, init);
 }
 
 /** Its absence is the one fault that the caller of an API can be told by name. */
@@ -101,7 +89,7 @@ async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout):
 }
 
 async function makeFolders(host: Host, layout: SandboxLayout): Promise<void> {
-  await makeRunFolders(host.instance);
+  await makeRunFolders(host.instance, runtimeRoot(host.instance));
   await mkdir(layout.rootfs, { mode: 0o700 });
 }
 

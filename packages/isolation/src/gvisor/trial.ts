@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomId } from '@soulbox/base';
 import type { EnvdRuntime } from '../driver.ts';
-import { cgroupOf } from '../root/layout.ts';
-import { destroySandbox } from './destroy.ts';
-import { endProcesses } from './end.ts';
+import { cgroupOf } from '../host/names.ts';
+import { destroySandbox } from '../oci/end.ts';
+import { makeRunFolders } from '../oci/prepare.ts';
+import { endProcesses } from './end-processes.ts';
 import type { Host } from './host.ts';
 import type { SandboxLayout } from './layout.ts';
 import { layoutOf } from './layout.ts';
-import { makeRunFolders } from './run-folders.ts';
 import { runRunsc } from './runsc.ts';
+import { runtimeRoot } from './runtime-state.ts';
 
 const stepTimeoutMs = 5_000;
 /** Where an empty folder stands when there is no runtime. */
@@ -47,7 +48,12 @@ export async function openTrial(host: Host, { program, settings, runtime }: Tria
   const sandboxId = `itrial${randomId(14)}`;
   const directory = await mkdtemp(join(tmpdir(), 'soulbox-trial-'));
   const layout = layoutOf(host.instance, sandboxId, directory);
-  const remove = (): Promise<void> => destroySandbox(host, sandboxId, directory);
+  const ending = {
+    host,
+    layoutOf: () => layout,
+    endProcesses: () => endProcesses(host, sandboxId),
+  };
+  const remove = (): Promise<void> => destroySandbox(ending, sandboxId, directory);
   try {
     await makeRoot(host, layout);
     const mountPoint = runtime?.mountPoint ?? noRuntime;
@@ -82,7 +88,7 @@ const beforeRunsc = [
 ] as const;
 
 async function makeRoot(host: Host, { rootfs, root, runtime }: SandboxLayout): Promise<void> {
-  await makeRunFolders(host.instance);
+  await makeRunFolders(host.instance, runtimeRoot(host.instance));
   for (const folder of [rootfs, root, runtime, join(root, 'usr'), join(root, 'etc')])
     await mkdir(folder, { mode: 0o700 });
   // Where programs look for their loader and libraries.

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { run, sleep } from '@soulbox/base';
 import { afterAll, expect, test, vi } from 'vitest';
-import { openCgroups } from '../cgroup/cgroups.ts';
+import { openCgroups } from '../cgroup/open-cgroups.ts';
 import { listPids } from '../cgroup/tree.ts';
-import { testInstance } from '../container/test-instance.ts';
-import { toolGroupParent } from '../root/layout.ts';
+import { testInstance } from '../container/testing/test-instance.ts';
+import { toolGroupParent } from './names.ts';
 import { endHostTools, outwaitHostTools, runHostTool, toolsOf } from './host-tool.ts';
 
 const cgroups = openCgroups();

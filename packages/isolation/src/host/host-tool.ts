@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { CommandError, sleep } from '@soulbox/base';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import { killPids, listPids, removeGroup } from '../cgroup/tree.ts';
-import { toolGroupOf, traceName } from '../root/layout.ts';
+import { toolGroupOf, traceName } from './names.ts';
 
 const usualTimeoutMs = 30_000;
 /** How long what a tool wrote before it ended may take to arrive. */

@@ -4,7 +4,7 @@ import { removeTree } from '@soulbox/base';
 import { readCgroupMounts } from '../cgroup/layout.ts';
 import { readMounts } from '../cgroup/mounts.ts';
 import { listPids, removeGroup } from '../cgroup/tree.ts';
-import { cgroupParent, runFolder, toolGroupParent } from './layout.ts';
+import { cgroupParent, runFolder, toolGroupParent } from '../host/names.ts';
 
 /** Says who owns an instance; whoever claimed it takes it away himself. */
 const claimFile = 'server.json';

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { rootsFolder, traceName } from '../host/names.ts';
 
 /** Where a driver keeps the parts of a sandbox's root. All of it can be named from id and instance number alone. */
 export interface RootLayout {
@@ -43,38 +44,3 @@ export function rootLayoutOf(instance: number, sandboxId: string, directory: str
 
 export const imageSuffix = '.img';
 export const ranMarkName = 'ran';
-
-/** What marks an object of the host as belonging to a sandbox of a server. */
-export function traceName(instance: number, sandboxId: string): string {
-  return `${tracePrefix(instance)}${sandboxId}`;
-}
-
-export function tracePrefix(instance: number): string {
-  return `soulbox-${instance}-`;
-}
-
-/** Parent of the mount points of all roots: everyone may pass, nobody may list, and each belongs to its sandbox's root. */
-export function rootsFolder(instance: number): string {
-  return join(runFolder(instance), 'roots');
-}
-
-export function runFolder(instance: number): string {
-  return `/run/soulbox-${instance}`;
-}
-
-export function cgroupParent(instance: number): string {
-  return `/soulbox-${instance}`;
-}
-
-/** Parent of the groups of host programs. Beside the parent of the sandboxes' groups, whose limits are not theirs. */
-export function toolGroupParent(instance: number): string {
-  return `${cgroupParent(instance)}-tools`;
-}
-
-export function toolGroupOf(instance: number, sandboxId: string): string {
-  return `${toolGroupParent(instance)}/${sandboxId}`;
-}
-
-export function cgroupOf(instance: number, sandboxId: string): string {
-  return `${cgroupParent(instance)}/${sandboxId}`;
-}

@@ -1,6 +1,6 @@
 import { isNodeError, SoulBoxError } from '@soulbox/base';
-import { openCgroups } from '../cgroup/cgroups.ts';
-import { cgroupParent } from './layout.ts';
+import { openCgroups } from '../cgroup/open-cgroups.ts';
+import { cgroupParent } from '../host/names.ts';
 
 /**
  * Limits the CPU time of all sandboxes of an instance together, in CPUs; Infinity is no limit. Holds until the next call, for

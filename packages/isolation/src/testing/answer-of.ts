@@ -1,4 +1,4 @@
-import type { SyscallArgument } from '../container/seccomp-profile.ts';
+import type { SyscallArgument } from '../oci/seccomp-profile.ts';
 
 interface Rule {
   readonly names: readonly string[];

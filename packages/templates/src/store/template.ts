@@ -1,4 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
+import { isolations } from '@soulbox/contract';
 import { z } from 'zod';
 
 /** Names as people type them: `[a-z0-9-_]`, up to 128. */
@@ -24,7 +25,7 @@ const templateFile = z.object({
   startCommand: z.string().min(1).max(65_536).optional(),
   readyCommand: z.string().min(1).max(65_536).optional(),
   /** How its sandboxes are walled off when their creator does not say. Absent: as the server is set. */
-  isolation: z.enum(['container', 'gvisor']).optional(),
+  isolation: z.enum(isolations).optional(),
   /** Set on the root of an image that builds of templates begin with. It is nobody's template, and no list shows it. */
   imageDigest: z
     .string()

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { defineCommand } from 'citty';
 import { createLogger, SoulBoxError } from '@soulbox/base';
 import type { BoxConfig, BoxOverrides } from '@soulbox/box';
+import { isolations } from '@soulbox/contract';
 import { refuseHalfRestored } from '@soulbox/box/backup';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
@@ -34,7 +35,7 @@ export const up = defineCommand({
     isolation: {
       type: 'string',
       description: 'Isolation of sandboxes that do not specify one',
-      valueHint: 'container|gvisor',
+      valueHint: isolations.join('|'),
     },
     'log-file': {
       type: 'string',
@@ -55,7 +56,7 @@ export const up = defineCommand({
     const port = parseNumberFlag('port', args.port, 0, 65_535);
     const tlsPort = parseNumberFlag('tls-port', args['tls-port'], 0, 65_535);
     const instance = parseNumberFlag('instance', args.instance, 0, 14);
-    const isolation = parseChoiceFlag('isolation', args.isolation, ['container', 'gvisor']);
+    const isolation = parseChoiceFlag('isolation', args.isolation, isolations);
     const overrides: BoxOverrides = {
       dataDirectory: folders.dataDirectory,
       ...(port === undefined ? {} : { port }),

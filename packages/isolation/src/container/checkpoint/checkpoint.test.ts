@@ -11,17 +11,17 @@ import { openPreparedBench } from '../../conformance/prepared-bench.ts';
 import type { TestSandbox } from '../../conformance/test-sandbox.ts';
 import { usualLimits } from '../../conformance/test-sandbox.ts';
 import type { SandboxSpec, SavedMemory } from '../../driver.ts';
-import { openCgroups } from '../../cgroup/cgroups.ts';
+import { openCgroups } from '../../cgroup/open-cgroups.ts';
 import { killPids } from '../../cgroup/tree.ts';
 import { endHostTools, toolsOf } from '../../host/host-tool.ts';
 import { createContainerDriver } from '../driver.ts';
 import { layoutOf } from '../layout.ts';
-import { testInstance } from '../test-instance.ts';
-import { criu } from './test-criu.ts';
+import { testInstance } from '../testing/test-instance.ts';
+import { criu } from '../testing/test-criu.ts';
 
 const driver = createContainerDriver({ logger: silentLogger, instance: testInstance, criu });
 const tools = { instance: testInstance, cgroups: openCgroups() };
-const startProgram = fileURLToPath(new URL('../start-program.ts', import.meta.url));
+const startProgram = fileURLToPath(new URL('../testing/start-program.ts', import.meta.url));
 const bench = await openPreparedBench({ driver, instanceNumber: testInstance, firstNumber: 600 });
 
 const python = async (sandbox: TestSandbox, program: string): Promise<void> => {

@@ -3,7 +3,7 @@ import { parseMountInfo } from '../../cgroup/mounts.ts';
 import type { MountEntry } from '../../cgroup/mounts.ts';
 import { diskFolders } from '../../root/layout.ts';
 import { ownFiles } from '../../root/own-files.ts';
-import { deviceNodes } from '../container-mounts.ts';
+import { deviceNodes } from '../mounts.ts';
 
 /** Made anew by CRIU itself: what the kernel fills, and the root, which it is given. */
 const filledByKernel = new Set(['proc', 'sysfs', 'devpts']);

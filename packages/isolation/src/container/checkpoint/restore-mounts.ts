@@ -1,7 +1,8 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxSpec } from '../../driver.ts';
-import { diskFolders, traceName } from '../../root/layout.ts';
+import { traceName } from '../../host/names.ts';
+import { diskFolders } from '../../root/layout.ts';
 import type { TableLine } from '../../root/mount-table.ts';
 import { rootTable, runtimeTable, writeMountTable } from '../../root/mount-table.ts';
 import type { Host } from '../host.ts';

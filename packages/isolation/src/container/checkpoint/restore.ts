@@ -7,21 +7,23 @@ import { initRuns, readBootId } from '../../host/init-process.ts';
 import { runHostTool, toolsOf } from '../../host/host-tool.ts';
 import { growthBlocks } from '../../root/disk.ts';
 import { writeDiskOrigin } from '../../root/disk-traffic.ts';
-import { cgroupOf } from '../../root/layout.ts';
+import { cgroupOf } from '../../host/names.ts';
 import { hasRunAgain } from '../../root/ran-again.ts';
 import { writeSkeleton } from '../../root/skeleton.ts';
 import type { Host } from '../host.ts';
 import type { SandboxLayout } from '../layout.ts';
 import { layoutOf } from '../layout.ts';
-import { groupLimits } from '../limits.ts';
+import { groupLimits } from '../../oci/limits.ts';
 import { envdNice } from '../oci-config.ts';
 import { verifyEagerBlocks } from '../pager/eager-blocks.ts';
 import { waitForPager } from '../pager/pagers.ts';
-import { writeRecord } from '../record.ts';
-import { completeAll, diskScripts, instanceOf, makeRunFolder, prepareDisk } from '../start.ts';
+import { instanceOf } from '../../oci/instance-of.ts';
+import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../../oci/prepare.ts';
+import { writeRecord } from '../../oci/record.ts';
+import { runtimeRoot } from '../runtime-state.ts';
 import { readComplaint } from './complaint.ts';
-import type { Criu } from './criu.ts';
-import { criuCommand, kernelFactsFile, leavingRootHalf } from './criu.ts';
+import type { Criu } from '../criu.ts';
+import { criuCommand, kernelFactsFile, leavingRootHalf } from '../criu.ts';
 import { sourcesOfMounts } from './external-mounts.ts';
 import { favorInit } from './favor-init.ts';
 import { prepareRestoreMounts } from './restore-mounts.ts';
@@ -78,7 +80,7 @@ async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout, 
   await completeAll([
     prepareDisk(spec, layout),
     prepareRestoreMounts(host, spec, layout, memory.directory),
-    makeRunFolder(host.instance),
+    makeRunFolders(host.instance, runtimeRoot(host.instance)),
     host.cgroups.create(group, groupLimits(spec.limits)),
   ]);
 }
@@ -144,7 +146,7 @@ async function noteRestored(spec: SandboxSpec, layout: SandboxLayout, initPid: n
   await completeAll([writeDiskOrigin(layout, initPid), rm(layout.skeleton, { recursive: true, force: true })]);
   const init = { initPid, initStartTicks };
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init, namespaceOwner: 0 });
-  return instanceOf(spec.sandboxId, spec.directory, initPid, initStartTicks);
+  return instanceOf(spec.sandboxId, spec.directory, init);
 }
 
 function restoreOptions(layout: SandboxLayout, isLazy: boolean): readonly string[] {

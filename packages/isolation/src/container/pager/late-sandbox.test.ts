@@ -11,10 +11,10 @@ import { openPreparedBench } from '../../conformance/prepared-bench.ts';
 import type { TestSandbox } from '../../conformance/test-sandbox.ts';
 import { usualLimits } from '../../conformance/test-sandbox.ts';
 import type { SandboxSpec, SavedMemory } from '../../driver.ts';
-import { criu } from '../checkpoint/test-criu.ts';
+import { criu } from '../testing/test-criu.ts';
 import { createContainerDriver } from '../driver.ts';
 import { layoutOf } from '../layout.ts';
-import { testInstance } from '../test-instance.ts';
+import { testInstance } from '../testing/test-instance.ts';
 import { pagerState } from './pagers.ts';
 import { findPagerRecord } from './record.ts';
 
@@ -26,13 +26,13 @@ const pauseMs = 1_200;
 const newDriver = (): ReturnType<typeof createContainerDriver> =>
   createContainerDriver({ logger: silentLogger, instance: testInstance, criu });
 const driver = newDriver();
-const startProgram = fileURLToPath(new URL('../start-program.ts', import.meta.url));
+const startProgram = fileURLToPath(new URL('../testing/start-program.ts', import.meta.url));
 const bench = await openPreparedBench({ driver, instanceNumber: testInstance, firstNumber: 700, lateMemory: true });
 
 /** A sandbox with a program that has `sizeMib` of memory and does `task` as soon as it is restored. */
 async function startHolder(sizeMib: number, task: string, memoryMb = sizeMib + 200): Promise<TestSandbox> {
   const sandbox = await bench.start({ limits: { ...usualLimits, memoryMb } });
-  const program = await readFile(new URL('late-program.py', import.meta.url), 'utf8');
+  const program = await readFile(new URL('../testing/late-program.py', import.meta.url), 'utf8');
   for (const [path, text] of [
     ['/program.py', program],
     ['/task', task],

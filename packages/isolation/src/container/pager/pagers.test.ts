@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isRunning, sleep } from '@soulbox/base';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { openCgroups } from '../../cgroup/cgroups.ts';
+import { openCgroups } from '../../cgroup/open-cgroups.ts';
 import { verifyEagerBlocks } from './eager-blocks.ts';
 import type { Pager } from './pagers.ts';
 import { endPager, Pagers, pagerState } from './pagers.ts';
 import { findPagerRecord } from './record.ts';
-import { lacksForResidents, Resident } from './resident.ts';
+import { lacksForResidents, Resident } from '../testing/resident.ts';
 
 const pagersGroup = `/soulbox-pagers-test-${process.pid}`;
 const mib = 1 << 20;

@@ -1,4 +1,4 @@
-import type { Criu } from './criu.ts';
+import type { Criu } from '../criu.ts';
 
 /** The CRIU that set-up installs. */
 const libraryDirectory = '/usr/local/lib/soulbox/criu';

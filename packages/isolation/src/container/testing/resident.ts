@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run, sleep } from '@soulbox/base';
 import type { BlockDigests } from '../../driver.ts';
-import { openCgroups } from '../../cgroup/cgroups.ts';
-import type { PagerJob } from './job.ts';
+import { openCgroups } from '../../cgroup/open-cgroups.ts';
+import type { PagerJob } from '../pager/job.ts';
 
 const criuDirectory = '/usr/local/lib/soulbox/criu';
 const residentProgram = fileURLToPath(new URL('resident.py', import.meta.url));

@@ -1,7 +1,7 @@
 // Starts one sandbox and ends: for tests that kill a server while it starts one. The argument is a SandboxSpec in JSON.
 import { Secret, silentLogger } from '@soulbox/base';
-import type { SandboxSpec } from '../driver.ts';
-import { createGvisorDriver } from './driver.ts';
+import type { SandboxSpec } from '../../driver.ts';
+import { createGvisorDriver } from '../driver.ts';
 import { testInstance } from './test-instance.ts';
 
 const spec = JSON.parse(process.argv[2] ?? '') as SandboxSpec;

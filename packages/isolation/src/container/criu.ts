@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runFolder } from '../../root/layout.ts';
-import { readBootId } from '../../host/init-process.ts';
+import { runFolder } from '../host/names.ts';
+import { readBootId } from '../host/init-process.ts';
 
 /** A CRIU of 4.2 or later that is known to work here: earlier ones cannot save a socket on kernels from 6.16 on. */
 export interface Criu {

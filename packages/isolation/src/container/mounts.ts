@@ -3,13 +3,8 @@ import type { SandboxSpec } from '../driver.ts';
 import type { SandboxLayout } from './layout.ts';
 import { diskFolders } from '../root/layout.ts';
 import { ownFiles } from '../root/own-files.ts';
-
-interface OciMount {
-  readonly destination: string;
-  readonly type: string;
-  readonly source: string;
-  readonly options: readonly string[];
-}
+import type { OciMount } from '../oci/mounts.ts';
+import { bind, ownMounts } from '../oci/mounts.ts';
 
 /** Listed one by one: nodes that crun binds by itself cannot be checkpointed (CRIU 4.2). */
 export const deviceNodes = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
@@ -65,7 +60,7 @@ export function containerMounts(
   layout: SandboxLayout,
   hidden: readonly string[],
 ): readonly OciMount[] {
-  const fromDisk = (...parts: string[]): string => join(layout.disk, ...parts);
+  const empty = join(layout.disk, diskFolders.empty);
   return [
     { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
@@ -76,15 +71,7 @@ export function containerMounts(
       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
     },
     ...deviceNodes.map((name) => bind(`/dev/${name}`, `/dev/${name}`, 'rw', 'nosuid', 'noexec')),
-    ...Object.entries(ownFiles).map(([name, destination]) =>
-      bind(fromDisk(diskFolders.etc, name), destination, 'ro', 'nosuid', 'nodev', 'noexec'),
-    ),
-    bind(fromDisk(diskFolders.run), '/run/soulbox', 'rw', 'nosuid', 'nodev', 'noexec'),
-    bind(layout.runtime, spec.runtime.mountPoint, 'ro', 'nosuid', 'nodev'),
-    ...hidden.map((folder) => bind(fromDisk(diskFolders.empty), folder, 'ro', 'nosuid', 'nodev', 'noexec')),
+    ...ownMounts(spec, layout),
+    ...hidden.map((folder) => bind(empty, folder, 'ro', 'nosuid', 'nodev', 'noexec')),
   ];
-}
-
-function bind(source: string, destination: string, ...options: string[]): OciMount {
-  return { destination, type: 'bind', source, options: ['bind', ...options] };
 }

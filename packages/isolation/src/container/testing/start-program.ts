@@ -2,11 +2,11 @@
 // SandboxSpec in JSON, folder of a saved memory, `late` when that is to come as it is touched (both optional). The latter waits
 // to be killed.
 import { Secret, silentLogger } from '@soulbox/base';
-import { lateMemory } from '../conformance/late-memory.ts';
-import { savedMemory } from '../conformance/saved-sandboxes.ts';
-import type { SandboxSpec } from '../driver.ts';
-import { criu } from './checkpoint/test-criu.ts';
-import { createContainerDriver } from './driver.ts';
+import { lateMemory } from '../../conformance/late-memory.ts';
+import { savedMemory } from '../../conformance/saved-sandboxes.ts';
+import type { SandboxSpec } from '../../driver.ts';
+import { criu } from './test-criu.ts';
+import { createContainerDriver } from '../driver.ts';
 import { testInstance } from './test-instance.ts';
 
 const [, , specText = '', memory, when] = process.argv;

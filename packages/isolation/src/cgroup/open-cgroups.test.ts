@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { openCgroups } from './cgroups.ts';
+import { openCgroups } from './open-cgroups.ts';
 
 test.each(['hybrid', 'none'] as const)('a host of layout %s is refused with the way out', (layout) => {
   const open = (): unknown => openCgroups({ layout, unified: undefined, unifiedControllers: [], v1: new Map() });

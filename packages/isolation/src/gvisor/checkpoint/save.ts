@@ -1,9 +1,9 @@
 import { readdir } from 'node:fs/promises';
 import { CommandError, SoulBoxError } from '@soulbox/base';
-import type { SandboxInstance } from '../driver.ts';
-import type { Host } from './host.ts';
-import { mendState, needsMending } from './image/mend-state.ts';
-import { runRunsc } from './runsc.ts';
+import type { SandboxInstance } from '../../driver.ts';
+import type { Host } from '../host.ts';
+import { mendState, needsMending } from './mend-state.ts';
+import { runRunsc } from '../runsc.ts';
 
 /** For memory of tens of gigabytes. */
 const timeoutMs = 120_000;
@@ -12,14 +12,20 @@ const timeoutMs = 120_000;
  * `-leave-running`: without it a refused checkpoint ends the sandbox. No compression: it takes three times as long as writing
  * what it saves.
  */
-export async function checkpointSandbox(host: Host, instance: SandboxInstance, directory: string): Promise<void> {
+export async function checkpointSandbox(
+  host: Host,
+  instance: SandboxInstance,
+  directory: string,
+  signal: AbortSignal,
+): Promise<void> {
   const args = ['checkpoint', '-leave-running', '-compression=none', '-image-path', directory, instance.sandboxId];
   try {
     // runsc would make the folder, wherever that is.
     await readdir(directory);
-    await runRunsc(host, instance, args, { timeoutMs });
+    await runRunsc(host, instance, args, { timeoutMs, signal });
     if (needsMending(await host.readVersion())) await mendState(directory);
   } catch (error) {
+    signal.throwIfAborted();
     throw new SoulBoxError('checkpoint_failed', explain(error), { cause: error });
   }
 }

@@ -1,0 +1,111 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
+import { toolsOf } from '../host/host-tool.ts';
+import { copyDisk } from '../root/copy-disk.ts';
+import { readUnmountedDisk } from '../root/disk.ts';
+import { moveDisk } from '../root/kept-disk.ts';
+import { hasRunAgain } from '../root/ran-again.ts';
+import { openSandboxDisk } from '../root/sandbox-disk.ts';
+import { adoptSandbox } from './adopt.ts';
+import { destroySandbox, suspendSandbox } from './end.ts';
+import { listTraces } from './list-traces.ts';
+import type { OciRuntime } from './oci-runtime.ts';
+import { createRunningStarts } from './running-starts.ts';
+import type { RunningStarts } from './running-starts.ts';
+import { sampleSandbox } from './sample.ts';
+
+/**
+ * A driver by an OCI runtime: adds what is the same for all of them, the disk, the clean-up after a failure, and the order of what
+ * is under way for a sandbox.
+ */
+export function createOciDriver(runtime: OciRuntime): Driver {
+  // Whoever ends a sandbox ends what is under way for it first: it would make anew what is being removed.
+  const running = createRunningStarts();
+  return {
+    name: runtime.name,
+    capabilities: runtime.capabilities,
+    idleCpus: runtime.idleCpus,
+    isMemoryPart: (name) => runtime.isMemoryPart(name),
+    readVersion: () => runtime.readVersion(),
+    probe: (envd) => runtime.probe(envd),
+    prepareHost: () => runtime.prepareHost(),
+    isAlive: (instance) => runtime.isAlive(instance),
+    whyEnded: (sandboxId, directory) => runtime.whyEnded(sandboxId, directory),
+    freeze: (instance) => runtime.freeze(instance),
+    thaw: (instance) => runtime.thaw(instance),
+    start: async (spec) =>
+      await running.run(spec.sandboxId, (signal) =>
+        orClean(runtime, spec, signal, 'sandbox_start_failed', () => runtime.start(spec, signal)),
+      ),
+    restore: async (spec, memory) =>
+      await running.run(spec.sandboxId, (signal) =>
+        orClean(runtime, spec, signal, 'sandbox_resume_failed', async () => {
+          try {
+            return await runtime.restore(spec, memory, signal);
+          } catch (error) {
+            throw (await runtime.explainRestore?.(spec, error, signal)) ?? error;
+          }
+        }),
+      ),
+    checkpoint: async (instance, directory) =>
+      await running.run(instance.sandboxId, (signal) => runtime.checkpoint(instance, directory, signal)),
+    adopt: (sandboxId, directory) => adoptSandbox(runtime, sandboxId, directory),
+    suspend: async (sandboxId, directory) => {
+      await running.cancel(sandboxId);
+      await suspendSandbox(runtime, sandboxId, directory);
+    },
+    destroy: async (sandboxId, directory) => {
+      await running.cancel(sandboxId);
+      await destroySandbox(runtime, sandboxId, directory);
+    },
+    sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(runtime, instance)),
+    listTraces: () => listTraces(runtime),
+    ...disks(runtime, running),
+  };
+}
+
+type Disks = Pick<Driver, 'openDisk' | 'diskPath' | 'readKeptDisk' | 'copyDisk' | 'takeDisk' | 'hasRunAgain'>;
+
+function disks(runtime: OciRuntime, running: RunningStarts): Disks {
+  const diskPath = (sandboxId: string, directory: string): string => runtime.layoutOf(sandboxId, directory).image;
+  const placeOf = ({ sandboxId, directory }: SandboxInstance) => ({
+    layout: runtime.layoutOf(sandboxId, directory),
+    tools: toolsOf(runtime.host, sandboxId),
+  });
+  return {
+    openDisk: (instance) =>
+      openSandboxDisk(instance, {
+        ...placeOf(instance),
+        rootPid: runtime.rootPidOf(instance),
+        isAlive: () => runtime.isAlive(instance),
+      }),
+    diskPath,
+    readKeptDisk: (sandboxId, directory) => readUnmountedDisk(diskPath(sandboxId, directory)),
+    copyDisk: async (instance, layer) => {
+      const { layout, tools } = placeOf(instance);
+      await running.run(instance.sandboxId, (signal) => copyDisk(layout, instance, tools, layer, signal));
+    },
+    takeDisk: (sandboxId, directory, layer) => moveDisk(diskPath(sandboxId, directory), layer),
+    hasRunAgain: (sandboxId, directory, generation) => hasRunAgain(runtime.layoutOf(sandboxId, directory), generation),
+  };
+}
+
+/** On any failure nothing is left but a kept disk. Throws `reason`; the tools' own words are in its cause. */
+async function orClean(
+  runtime: OciRuntime,
+  spec: SandboxSpec,
+  signal: AbortSignal,
+  reason: 'sandbox_start_failed' | 'sandbox_resume_failed',
+  start: () => Promise<SandboxInstance>,
+): Promise<SandboxInstance> {
+  try {
+    return await start();
+  } catch (error) {
+    const clean = spec.disk === 'kept' ? suspendSandbox : destroySandbox;
+    await clean(runtime, spec.sandboxId, spec.directory);
+    signal.throwIfAborted();
+    if (error instanceof SoulBoxError) throw error;
+    const verb = reason === 'sandbox_start_failed' ? 'started' : 'resumed';
+    throw new SoulBoxError(reason, `Sandbox "${spec.sandboxId}" could not be ${verb}.`, { cause: error });
+  }
+}
