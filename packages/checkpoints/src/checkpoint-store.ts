@@ -1,9 +1,9 @@
 import type { DamageNote } from './damaged-checkpoints.ts';
-import type { DiskDigests, Manifest, StampedDisk, StateFacts } from './manifest.ts';
+import type { DiskDigests, Manifest, StampedDisk, CheckpointFacts } from './manifest.ts';
 
 /**
- * What sandboxes leave when they sleep: *states*, each a manifest and the parts it names, and *layers*, frozen disks that
- * states and running sandboxes share. Both are written once and never changed. Nothing counts references: what is needed
+ * What sandboxes leave when they sleep: *checkpoints*, each a manifest and the parts it names, and *layers*, frozen disks that
+ * checkpoints and running sandboxes share. Both are written once and never changed. Nothing counts references: what is needed
  * is what the caller's records and the manifests name at the moment of a collection, so a crash in between cannot make a
  * count wrong.
  *
@@ -12,43 +12,43 @@ import type { DiskDigests, Manifest, StampedDisk, StateFacts } from './manifest.
  */
 export interface CheckpointStore extends AsyncDisposable {
   /**
-   * A folder for a driver to save into. It becomes a state by `seal`; until then it is nobody's. `layers` are all that its manifest
+   * A folder for a driver to save into. It becomes a checkpoint by `seal`; until then it is nobody's. `layers` are all that its manifest
    * may name: they are needed as long as the draft is open. Default: none. Throws `name_taken`.
    */
-  begin(stateId: string, layers?: readonly string[]): Promise<CheckpointDraft>;
+  begin(checkpointId: string, layers?: readonly string[]): Promise<CheckpointDraft>;
   /**
    * Reads and checks the manifest, and that the folder holds every part in its size and nothing else. Throws
    * `snapshot_not_found`, `state_damaged`, `state_incompatible`.
    */
-  open(stateId: string): Promise<State>;
-  /** Like `open`, but undefined when there is no state of this id. */
-  find(stateId: string): Promise<State | undefined>;
-  /** Ids of all sealed states, damaged ones included. */
+  open(checkpointId: string): Promise<Checkpoint>;
+  /** Like `open`, but undefined when there is no checkpoint of this id. */
+  find(checkpointId: string): Promise<Checkpoint | undefined>;
+  /** Ids of all sealed checkpoints, damaged ones included. */
   list(): Promise<readonly string[]>;
   /**
    * Keeps large parts as compressed blobs where that saves a tenth or more. Safe to repeat. Nobody may be reading the parts;
    * `unpack` and `remove` may be called meanwhile: then, and when `signal` aborts, it gives up and gives undefined. Without
    * blobs in the store's options `capability_missing`.
    */
-  compress(stateId: string, signal?: AbortSignal): Promise<State | undefined>;
+  compress(checkpointId: string, signal?: AbortSignal): Promise<Checkpoint | undefined>;
   /**
    * Makes all parts files again, checked; needed before any restore. Several calls at once share the work. About a second for
    * each GiB that was packed. `admit` is called, once for all of them, before so many bytes are written, and what it gives is
    * disposed afterwards; nothing happens when it throws. Throws as `open`.
    */
-  unpack(stateId: string, admit?: (bytes: number) => Disposable): Promise<State>;
+  unpack(checkpointId: string, admit?: (bytes: number) => Disposable): Promise<Checkpoint>;
   /**
-   * Puts states and sealed layers, as they are, into the folder `directory` of the same file system, as a store has them there. By hard
+   * Puts checkpoints and sealed layers, as they are, into the folder `directory` of the same file system, as a store has them there. By hard
    * links, so nothing is copied, and they stay there whatever becomes of them here. Safe to repeat. Throws as `open`.
    */
-  linkInto(directory: string, states: readonly string[], layers: readonly string[]): Promise<void>;
+  linkInto(directory: string, checkpoints: readonly string[], layers: readonly string[]): Promise<void>;
   /** Nothing happens when there is none. */
-  remove(stateId: string): Promise<void>;
+  remove(checkpointId: string): Promise<void>;
   /**
-   * Moves a state whose pages did not match their digests out of the store, to the folder `damaged` (`openDamagedCheckpoints`). Safe to
+   * Moves a checkpoint whose pages did not match their digests out of the store, to the folder `damaged` (`openDamagedCheckpoints`). Safe to
    * repeat.
    */
-  setAside(stateId: string, note: DamageNote): Promise<void>;
+  setAside(checkpointId: string, note: DamageNote): Promise<void>;
   /** Removes what was set aside before this time. */
   dropDamaged(beforeMs: number): Promise<readonly string[]>;
   /** Where the disk of a suspended sandbox is to be moved to, or another's copied to, to become the layer of this id. */
@@ -79,26 +79,26 @@ export interface CheckpointStore extends AsyncDisposable {
   /** Throws `state_damaged` when the disk is not what `digestDisk` found, or is gone. */
   verifyDisk(path: string, expected: DiskDigests): Promise<void>;
   /**
-   * Removes every state and layer that nobody needs. `findNeeded` is asked after the store has looked at what there is: a
-   * caller that names a state or layer in its records before it makes it cannot lose it to a collection under way. Layers
-   * that a kept state or an open draft names are needed too. While a kept state cannot be read, no layer is removed.
+   * Removes every checkpoint and layer that nobody needs. `findNeeded` is asked after the store has looked at what there is: a
+   * caller that names a checkpoint or layer in its records before it makes it cannot lose it to a collection under way. Layers
+   * that a kept checkpoint or an open draft names are needed too. While a kept checkpoint cannot be read, no layer is removed.
    */
   collect(findNeeded: () => Needed | Promise<Needed>): Promise<Collection>;
 }
 
 export interface Needed {
-  readonly states: ReadonlySet<string>;
+  readonly checkpoints: ReadonlySet<string>;
   readonly layers: ReadonlySet<string>;
 }
 
 export interface Collection {
-  readonly removedStates: readonly string[];
+  readonly removedCheckpoints: readonly string[];
   readonly removedLayers: readonly string[];
 }
 
-/** A state being written. Disposing one that was not sealed removes what is there of it. */
+/** A checkpoint being written. Disposing one that was not sealed removes what is there of it. */
 export interface CheckpointDraft extends AsyncDisposable {
-  readonly stateId: string;
+  readonly checkpointId: string;
   /** Empty, mode 0700, on the same file system as sandboxes' folders. */
   readonly directory: string;
   /**
@@ -107,12 +107,12 @@ export interface CheckpointDraft extends AsyncDisposable {
    */
   follow(isAppendOnly: (partName: string) => boolean): void;
   /** Digests every part, flushes all to the disk and writes the manifest last. Call it once. Throws `disk_full`, and `internal` for layers that `begin` was not told of. */
-  seal(facts: StateFacts): Promise<State>;
+  seal(facts: CheckpointFacts): Promise<Checkpoint>;
 }
 
-/** A sealed state. */
-export interface State {
-  readonly stateId: string;
+/** A sealed checkpoint. */
+export interface Checkpoint {
+  readonly checkpointId: string;
   readonly manifest: Manifest;
   /** Where its parts are files of their own names. */
   readonly directory: string;

@@ -7,7 +7,7 @@ import { collect } from './collect.ts';
 import type { Shelves } from './collect.ts';
 import type { Needed } from './checkpoint-store.ts';
 import type { TestStore } from './testing/test-store.ts';
-import { openTestStore, sealTestState, testFacts } from './testing/test-store.ts';
+import { openTestStore, sealTestCheckpoint, testFacts } from './testing/test-store.ts';
 
 let shop: TestStore;
 beforeEach(async () => {
@@ -20,23 +20,26 @@ async function makeLayer(layerId: string): Promise<void> {
   await shop.store.sealLayer(layerId);
 }
 
-const sealWith = (stateId: string, layers: string[]) => sealTestState(shop.store, stateId, testFacts({ layers }));
+const sealWith = (checkpointId: string, layers: string[]) =>
+  sealTestCheckpoint(shop.store, checkpointId, testFacts({ layers }));
 
 const needed =
-  (states: string[] = [], layers: string[] = []): (() => Needed) =>
-  () => ({ states: new Set(states), layers: new Set(layers) });
+  (checkpoints: string[] = [], layers: string[] = []): (() => Needed) =>
+  () => ({ checkpoints: new Set(checkpoints), layers: new Set(layers) });
 
 const layerFiles = (): Promise<string[]> => readdir(join(shop.directory, 'layers'));
 
-test('keeps what is named, and the layers of states that are named; all else goes', async () => {
+test('keeps what is named, and the layers of checkpoints that are named; all else goes', async () => {
   for (const id of ['shared', 'of-s2', 'running', 'nobodys']) await makeLayer(id);
   await sealWith('s1', ['shared']);
   await sealWith('s2', ['of-s2', 'shared']);
-  const { removedStates, removedLayers } = await shop.store.collect(needed(['s1'], ['running']));
-  expect(removedStates).toEqual(['s2']);
+  const { removedCheckpoints: removedCheckpoints, removedLayers } = await shop.store.collect(
+    needed(['s1'], ['running']),
+  );
+  expect(removedCheckpoints).toEqual(['s2']);
   expect(removedLayers).toEqual(['nobodys', 'of-s2']);
   expect(await layerFiles()).toEqual(['running.img', 'running.json', 'shared.img', 'shared.json']);
-  expect(await shop.store.collect(needed(['s1'], ['running']))).toEqual({ removedStates: [], removedLayers: [] });
+  expect(await shop.store.collect(needed(['s1'], ['running']))).toEqual({ removedCheckpoints: [], removedLayers: [] });
 });
 
 test('what is made while the caller is asked is not up for removal', async () => {
@@ -46,7 +49,7 @@ test('what is made while the caller is asked is not up for removal', async () =>
     await sealWith('s1', ['new', 'old']);
     return needed()();
   });
-  expect(collection).toEqual({ removedStates: [], removedLayers: [] });
+  expect(collection).toEqual({ removedCheckpoints: [], removedLayers: [] });
   await shop.store.open('s1');
 });
 
@@ -63,20 +66,20 @@ test('what an open draft will name stays, and no other layer waits for its end',
   expect((await shop.store.collect(needed())).removedLayers).toEqual(['l1']);
 });
 
-test('no layer goes while a kept state cannot be read: it may be the only one to name it', async () => {
+test('no layer goes while a kept checkpoint cannot be read: it may be the only one to name it', async () => {
   await makeLayer('l1');
   await sealWith('s1', ['l1']);
   await rm(join(shop.directory, 'states', 's1', 'manifest.json'));
-  expect(await shop.store.collect(needed(['s1']))).toEqual({ removedStates: [], removedLayers: [] });
-  // Once nobody wants the state it goes, damaged or not, and its layers with it.
-  expect(await shop.store.collect(needed())).toEqual({ removedStates: ['s1'], removedLayers: ['l1'] });
+  expect(await shop.store.collect(needed(['s1']))).toEqual({ removedCheckpoints: [], removedLayers: [] });
+  // Once nobody wants the checkpoint it goes, damaged or not, and its layers with it.
+  expect(await shop.store.collect(needed())).toEqual({ removedCheckpoints: ['s1'], removedLayers: ['l1'] });
 });
 
-test('a state with damaged parts still keeps its layers', async () => {
+test('a checkpoint with damaged parts still keeps its layers', async () => {
   await makeLayer('l1');
   await sealWith('s1', ['l1']);
   await rm(join(shop.directory, 'states', 's1', 'pages-1.img'));
-  expect(await shop.store.collect(needed(['s1']))).toEqual({ removedStates: [], removedLayers: [] });
+  expect(await shop.store.collect(needed(['s1']))).toEqual({ removedCheckpoints: [], removedLayers: [] });
 });
 
 test('nothing goes when the caller cannot say what it needs', async () => {
@@ -100,19 +103,19 @@ test('what a crash left half removed or not yet sealed goes the next time', asyn
 
 test('names that are needed but not there do no harm', async () => {
   expect(await shop.store.collect(needed(['gone'], ['../../etc', 'gone']))).toEqual({
-    removedStates: [],
+    removedCheckpoints: [],
     removedLayers: [],
   });
 });
 
-/** A store with the state `s1`, which is asked for its place, and the layer `l1`. */
-function shelvesWith(statePath: Shelves['statePath'], warnings: object[] = []): Shelves {
+/** A store with the checkpoint `s1`, which is asked for its place, and the layer `l1`. */
+function shelvesWith(checkpointPath: Shelves['checkpointPath'], warnings: object[] = []): Shelves {
   return {
     store: { list: () => Promise.resolve(['s1']), remove: () => Promise.reject(new Error('s1 is needed')) },
     layers: { list: () => Promise.resolve(['l1']), remove: () => Promise.reject(new Error('l1 may be needed')) },
     logger: { ...silentLogger, warn: (facts) => void warnings.push(facts) },
     layersOfDrafts: () => [],
-    statePath,
+    checkpointPath: checkpointPath,
   };
 }
 
@@ -122,10 +125,10 @@ test('who keeps every layer from going is logged: the disk fills until somebody 
     shelvesWith(() => join(shop.directory, 'nowhere'), warnings),
     needed(['s1']),
   );
-  expect(warnings).toEqual([{ stateId: 's1', err: expect.any(SoulBoxError) as unknown }]);
+  expect(warnings).toEqual([{ checkpointId: 's1', err: expect.any(SoulBoxError) as unknown }]);
 });
 
-test('a fault of the program is not taken for a state that cannot be read', async () => {
+test('a fault of the program is not taken for a checkpoint that cannot be read', async () => {
   const fault = new TypeError('no such function');
   const shelves = shelvesWith(() => {
     throw fault;
@@ -133,7 +136,7 @@ test('a fault of the program is not taken for a state that cannot be read', asyn
   await expect(collect(shelves, needed(['s1']))).rejects.toBe(fault);
 });
 
-test('a state that goes between list and read holds up nothing, and nobody is told that it is damaged', async () => {
+test('a checkpoint that goes between list and read holds up nothing, and nobody is told that it is damaged', async () => {
   for (const id of ['l1', 'l2']) await makeLayer(id);
   await sealWith('goes', ['l1']);
   await sealWith('stays', ['l2']);
@@ -141,7 +144,7 @@ test('a state that goes between list and read holds up nothing, and nobody is to
   let reads = 0;
   const store = {
     list: async () => await shop.store.list(),
-    remove: async (stateId: string) => await shop.store.remove(stateId),
+    remove: async (checkpointId: string) => await shop.store.remove(checkpointId),
   };
   const layers = {
     list: async () => (await layerFiles()).filter((name) => name.endsWith('.img')).map((name) => name.slice(0, -4)),
@@ -154,10 +157,10 @@ test('a state that goes between list and read holds up nothing, and nobody is to
         ...silentLogger,
         warn: (...all: unknown[]) => void warnings.push(String(all.at(-1))),
       },
-      statePath(stateId) {
+      checkpointPath(checkpointId) {
         // Both were listed; the first is removed by somebody else before it is read.
         if (reads++ === 0) renameSync(join(shop.directory, 'states', 'goes'), join(shop.directory, 'states-gone'));
-        return join(shop.directory, 'states', stateId);
+        return join(shop.directory, 'states', checkpointId);
       },
     },
     needed(['goes', 'stays']),

@@ -14,7 +14,7 @@ import { openCheckpointStore } from './open-checkpoint-store.ts';
 const victim = fileURLToPath(new URL('./testing/seal-forever.ts', import.meta.url));
 const rounds = 12;
 
-/** Lets a process seal states for `lifeMs` and kills it. Gives the ids of those it had finished. */
+/** Lets a process seal checkpoints for `lifeMs` and kills it. Gives the ids of those it had finished. */
 async function sealUntilKilled(directory: string, prefix: string, lifeMs: number): Promise<string[]> {
   const child = spawn(process.execPath, [victim, directory, prefix], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
@@ -28,7 +28,7 @@ async function sealUntilKilled(directory: string, prefix: string, lifeMs: number
 }
 
 test(
-  'kill -9 at any moment leaves whole states only, and none that was promised is lost',
+  'kill -9 at any moment leaves whole checkpoints only, and none that was promised is lost',
   { timeout: 120_000 },
   async () => {
     const directory = await mkdtemp(join(tmpdir(), 'soulbox-states-'));

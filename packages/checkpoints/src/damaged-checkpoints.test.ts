@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { DamagedCheckpoints } from './damaged-checkpoints.ts';
 import { openDamagedCheckpoints } from './damaged-checkpoints.ts';
 import type { TestStore } from './testing/test-store.ts';
-import { openTestStore, sealTestState } from './testing/test-store.ts';
+import { openTestStore, sealTestCheckpoint } from './testing/test-store.ts';
 
 let shop: TestStore;
 let damaged: DamagedCheckpoints;
@@ -16,23 +16,24 @@ beforeEach(async () => {
 afterEach(() => shop[Symbol.asyncDispose]());
 
 const note = (foundAtMs: number) => ({ sandboxId: 'i1', templateId: 'tbase', foundAtMs });
-const idsOf = async (): Promise<string[]> => (await damaged.list()).map(({ stateId }) => stateId);
+const idsOf = async (): Promise<string[]> =>
+  (await damaged.list()).map(({ checkpointId: checkpointId }) => checkpointId);
 
-test('a state that is set aside leaves the store whole, and no collection takes it', async () => {
-  const { directory, sizeBytes } = await sealTestState(shop.store, 's1');
+test('a checkpoint that is set aside leaves the store whole, and no collection takes it', async () => {
+  const { directory, sizeBytes } = await sealTestCheckpoint(shop.store, 's1');
   const names = await readdir(directory);
   await shop.store.setAside('s1', note(5));
   expect(await shop.store.find('s1')).toBeUndefined();
-  await shop.store.collect(() => ({ states: new Set(), layers: new Set() }));
+  await shop.store.collect(() => ({ checkpoints: new Set(), layers: new Set() }));
   await shop.reopen();
   const [kept] = await damaged.list();
-  expect(kept).toMatchObject({ stateId: 's1', ...note(5) });
+  expect(kept).toMatchObject({ checkpointId: 's1', ...note(5) });
   expect(kept?.sizeBytes).toBeGreaterThan(sizeBytes);
   expect(await readdir(kept?.directory ?? '')).toEqual(names);
 });
 
 test('setting aside twice, or what is not there, does nothing', async () => {
-  await sealTestState(shop.store, 's1');
+  await sealTestCheckpoint(shop.store, 's1');
   await shop.store.setAside('s1', note(5));
   await shop.store.setAside('s1', note(5));
   await shop.store.setAside('s2', note(6));
@@ -42,7 +43,7 @@ test('setting aside twice, or what is not there, does nothing', async () => {
 
 test('the oldest are removed by age and by number', async () => {
   for (let number = 10; number < 30; number++) {
-    await sealTestState(shop.store, `s${number}`);
+    await sealTestCheckpoint(shop.store, `s${number}`);
     await shop.store.setAside(`s${number}`, note(number));
   }
   const last16 = Array.from({ length: 16 }, (_, index) => `s${index + 14}`);
@@ -52,8 +53,8 @@ test('the oldest are removed by age and by number', async () => {
 });
 
 test('only what is kept can be removed', async () => {
-  await sealTestState(shop.store, 's1');
-  await sealTestState(shop.store, 's2');
+  await sealTestCheckpoint(shop.store, 's1');
+  await sealTestCheckpoint(shop.store, 's2');
   await shop.store.setAside('s1', note(5));
   for (const id of ['s2', '..', '../states/s2', 's1.json', '']) expect(await damaged.remove(id)).toBe(false);
   expect(await damaged.remove('s1')).toBe(true);

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { isNodeError, removeTree, writeFileAtomic } from '@soulbox/base';
 import { isId } from './names.ts';
 
-/** More would only fill the disk: whatever damages so many states damages the next one too. */
+/** More would only fill the disk: whatever damages so many checkpoints damages the next one too. */
 const maxKept = 16;
 
 const noteSchema = z.object({
@@ -14,12 +14,12 @@ const noteSchema = z.object({
   foundAtMs: z.number(),
 });
 
-/** Why a state was set aside. */
+/** Why a checkpoint was set aside. */
 export type DamageNote = z.infer<typeof noteSchema>;
 
-/** A state that turned out to be damaged when a sandbox ran from it already: kept for whoever looks for the reason. */
-export interface DamagedState extends DamageNote {
-  readonly stateId: string;
+/** A checkpoint that turned out to be damaged when a sandbox ran from it already: kept for whoever looks for the reason. */
+export interface DamagedCheckpoint extends DamageNote {
+  readonly checkpointId: string;
   /** Its manifest and parts, as they were found. */
   readonly directory: string;
   readonly sizeBytes: number;
@@ -27,12 +27,12 @@ export interface DamagedState extends DamageNote {
 
 /** The folder `damaged` of a data folder: `<stateId>/` and, written before it comes here, `<stateId>.json`. */
 export interface DamagedCheckpoints {
-  /** Moves a state here; nothing happens when it is not there any more. The oldest goes when there are too many. */
-  take(stateId: string, from: string, note: DamageNote): Promise<void>;
+  /** Moves a checkpoint here; nothing happens when it is not there any more. The oldest goes when there are too many. */
+  take(checkpointId: string, from: string, note: DamageNote): Promise<void>;
   /** Oldest first. */
-  list(): Promise<readonly DamagedState[]>;
+  list(): Promise<readonly DamagedCheckpoint[]>;
   /** False when there is none of this id. */
-  remove(stateId: string): Promise<boolean>;
+  remove(checkpointId: string): Promise<boolean>;
   /** Removes those found before this time. Gives their ids. */
   removeOlder(thanMs: number): Promise<readonly string[]>;
 }
@@ -40,43 +40,49 @@ export interface DamagedCheckpoints {
 /** Needs no lock: a server and a command may work with the same folder. */
 export function openDamagedCheckpoints(dataDirectory: string): DamagedCheckpoints {
   const folder = join(dataDirectory, 'damaged');
-  const directoryOf = (stateId: string): string => join(folder, stateId);
-  const noteOf = (stateId: string): string => `${directoryOf(stateId)}.json`;
+  const directoryOf = (checkpointId: string): string => join(folder, checkpointId);
+  const noteOf = (checkpointId: string): string => `${directoryOf(checkpointId)}.json`;
 
-  const list = async (): Promise<DamagedState[]> => {
+  const list = async (): Promise<DamagedCheckpoint[]> => {
     const names = (await readdir(folder).catch(() => [])).filter(isId);
-    const states = await Promise.all(names.map(async (stateId) => await describe(stateId)));
-    return states.toSorted((one, other) => one.foundAtMs - other.foundAtMs);
+    const checkpoints = await Promise.all(names.map(async (checkpointId) => await describe(checkpointId)));
+    return checkpoints.toSorted((one, other) => one.foundAtMs - other.foundAtMs);
   };
 
-  const describe = async (stateId: string): Promise<DamagedState> => {
-    const directory = directoryOf(stateId);
-    return { ...(await readNote(noteOf(stateId))), stateId, directory, sizeBytes: await sizeOf(directory) };
+  const describe = async (checkpointId: string): Promise<DamagedCheckpoint> => {
+    const directory = directoryOf(checkpointId);
+    return {
+      ...(await readNote(noteOf(checkpointId))),
+      checkpointId: checkpointId,
+      directory,
+      sizeBytes: await sizeOf(directory),
+    };
   };
 
-  const remove = async (stateId: string): Promise<boolean> => {
-    if (!isId(stateId) || !(await list()).some((state) => state.stateId === stateId)) return false;
-    await removeTree(directoryOf(stateId));
-    await rm(noteOf(stateId), { force: true });
+  const remove = async (checkpointId: string): Promise<boolean> => {
+    if (!isId(checkpointId) || !(await list()).some((checkpoint) => checkpoint.checkpointId === checkpointId))
+      return false;
+    await removeTree(directoryOf(checkpointId));
+    await rm(noteOf(checkpointId), { force: true });
     return true;
   };
 
-  const removeAll = async (states: readonly DamagedState[]): Promise<string[]> => {
-    for (const { stateId } of states) await remove(stateId);
-    return states.map(({ stateId }) => stateId);
+  const removeAll = async (checkpoints: readonly DamagedCheckpoint[]): Promise<string[]> => {
+    for (const { checkpointId: checkpointId } of checkpoints) await remove(checkpointId);
+    return checkpoints.map(({ checkpointId: checkpointId }) => checkpointId);
   };
 
   return {
     list,
     remove,
-    async take(stateId, from, note) {
+    async take(checkpointId, from, note) {
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      await writeFileAtomic(noteOf(stateId), `${JSON.stringify(note)}\n`, { durable: true });
+      await writeFileAtomic(noteOf(checkpointId), `${JSON.stringify(note)}\n`, { durable: true });
       try {
-        await rename(from, directoryOf(stateId));
+        await rename(from, directoryOf(checkpointId));
       } catch (error) {
         if (!isNodeError(error) || error.code !== 'ENOENT') throw error;
-        if (!(await readdir(folder)).includes(stateId)) await rm(noteOf(stateId), { force: true });
+        if (!(await readdir(folder)).includes(checkpointId)) await rm(noteOf(checkpointId), { force: true });
       }
       const kept = await list();
       await removeAll(kept.slice(0, Math.max(0, kept.length - maxKept)));

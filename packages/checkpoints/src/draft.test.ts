@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '@soulbox/base';
 import { openCheckpointStore } from './open-checkpoint-store.ts';
 import type { TestStore } from './testing/test-store.ts';
-import { mib, openTestStore, patternOf, sealTestState, testFacts } from './testing/test-store.ts';
+import { mib, openTestStore, patternOf, sealTestCheckpoint, testFacts } from './testing/test-store.ts';
 
 let shop: TestStore;
 beforeEach(async () => {
@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => shop[Symbol.asyncDispose]());
 
-const statesIn = (): Promise<string[]> => readdir(join(shop.directory, 'states'));
+const checkpointsIn = (): Promise<string[]> => readdir(join(shop.directory, 'states'));
 
 /** Computed in another way than the store's. */
 function digestsOf(content: Buffer): string[] {
@@ -31,22 +31,22 @@ test('a draft is nobody’s: neither listed nor found, and gone when it is dispo
     expect(await shop.store.list()).toEqual([]);
     expect(await shop.store.find('s1')).toBeUndefined();
   }
-  expect(await statesIn()).toEqual([]);
+  expect(await checkpointsIn()).toEqual([]);
 });
 
 test('a draft that a crash left is removed when the store opens', async () => {
-  await sealTestState(shop.store, 's1');
+  await sealTestCheckpoint(shop.store, 's1');
   await mkdir(join(shop.directory, 'states', 's2.draft'));
   await writeFile(join(shop.directory, 'states', 's2.draft', 'manifest.json'), '{}');
   await mkdir(join(shop.directory, 'states', 's3.removed'));
   await writeFile(join(shop.directory, 'layers', 'l1.json.1.2.tmp'), '{');
   const store = await shop.reopen();
-  expect(await statesIn()).toEqual(['s1']);
+  expect(await checkpointsIn()).toEqual(['s1']);
   expect(await readdir(join(shop.directory, 'layers'))).toEqual([]);
   await (await store.open('s1')).verify();
 });
 
-test('an id is given once: not to two drafts, and not to one beside a sealed state', async () => {
+test('an id is given once: not to two drafts, and not to one beside a sealed checkpoint', async () => {
   await using draft = await shop.store.begin('s1');
   await expect(shop.store.begin('s1')).rejects.toMatchObject({ reason: 'name_taken' });
   await draft.seal(testFacts());
@@ -55,10 +55,10 @@ test('an id is given once: not to two drafts, and not to one beside a sealed sta
 
 test('an id is free again when its draft was given up', async () => {
   await (await shop.store.begin('s1'))[Symbol.asyncDispose]();
-  await sealTestState(shop.store, 's1');
+  await sealTestCheckpoint(shop.store, 's1');
 });
 
-test('disposing a sealed draft leaves the state alone', async () => {
+test('disposing a sealed draft leaves the checkpoint alone', async () => {
   const draft = await shop.store.begin('s1');
   await draft.seal(testFacts());
   await draft[Symbol.asyncDispose]();
@@ -94,7 +94,7 @@ describe('what is no plain part stops a seal, and nothing is published', () => {
       await strange[kind]?.(draft.directory);
       await expect(draft.seal(testFacts())).rejects.toMatchObject({ reason: 'internal' });
     }
-    expect(await statesIn()).toEqual([]);
+    expect(await checkpointsIn()).toEqual([]);
   });
 });
 
@@ -126,8 +126,8 @@ describe('following a driver that still writes', () => {
       append(join(draft.directory, 'pages-2.img'), other),
       append(join(draft.directory, 'core.img'), other),
     ]);
-    const state = await draft.seal(testFacts());
-    expect(state.manifest.parts).toEqual({
+    const checkpoint = await draft.seal(testFacts());
+    expect(checkpoint.manifest.parts).toEqual({
       'pages-1.img': { sizeBytes: content.length, digests: digestsOf(content) },
       'pages-2.img': { sizeBytes: other.length, digests: digestsOf(other) },
       'core.img': { sizeBytes: other.length, digests: digestsOf(other) },
@@ -142,8 +142,8 @@ describe('following a driver that still writes', () => {
     await delay(50);
     await truncate(path, 0);
     await append(path, content.subarray(1, 2 * mib));
-    const state = await draft.seal(testFacts());
-    expect(state.manifest.parts['pages-1.img']?.digests).toEqual(digestsOf(content.subarray(1, 2 * mib)));
+    const checkpoint = await draft.seal(testFacts());
+    expect(checkpoint.manifest.parts['pages-1.img']?.digests).toEqual(digestsOf(content.subarray(1, 2 * mib)));
   });
 
   test('sealing at once after it began, and giving up while it reads, both work', async () => {
@@ -155,7 +155,7 @@ describe('following a driver that still writes', () => {
     second.follow(() => true);
     await writeFile(join(second.directory, 'pages-1.img'), content);
     await second[Symbol.asyncDispose]();
-    expect(await statesIn()).toEqual(['s1']);
+    expect(await checkpointsIn()).toEqual(['s1']);
   });
 });
 
@@ -169,17 +169,17 @@ test('two stores do not share a folder, and the second may have it when the firs
 });
 
 test('removing is safe to repeat and to do for what never was', async () => {
-  await sealTestState(shop.store, 's1');
+  await sealTestCheckpoint(shop.store, 's1');
   await shop.store.remove('s1');
   await shop.store.remove('s1');
   await shop.store.remove('never');
-  expect(await statesIn()).toEqual([]);
+  expect(await checkpointsIn()).toEqual([]);
 });
 
 test('a manifest is readable by the owner only', async () => {
-  const state = await sealTestState(shop.store, 's1');
-  const file = await open(join(state.directory, 'manifest.json'));
+  const checkpoint = await sealTestCheckpoint(shop.store, 's1');
+  const file = await open(join(checkpoint.directory, 'manifest.json'));
   expect((await file.stat()).mode & 0o777).toBe(0o600);
   await file.close();
-  expect(await readFile(join(state.directory, 'manifest.json'), 'utf8')).toContain('"format":1');
+  expect(await readFile(join(checkpoint.directory, 'manifest.json'), 'utf8')).toContain('"format":1');
 });

@@ -6,20 +6,20 @@ import type { Digester } from './digests/digester.ts';
 import { forEachAtOnce } from './digests/for-each-at-once.ts';
 import { flush } from './flush.ts';
 import { Follower } from './follower.ts';
-import type { FileDigests, Manifest, StateFacts } from './manifest.ts';
+import type { FileDigests, Manifest, CheckpointFacts } from './manifest.ts';
 import { manifestFormat } from './manifest.ts';
 import { manifestName } from './names.ts';
 import type { PartFile } from './part-files.ts';
 import { listPartFiles } from './part-files.ts';
-import { openState } from './open-checkpoint.ts';
+import { openCheckpoint } from './open-checkpoint.ts';
 import { writeSealedJson } from './sealed-json.ts';
-import type { State, CheckpointDraft } from './checkpoint-store.ts';
+import type { Checkpoint, CheckpointDraft } from './checkpoint-store.ts';
 
 /** Files flushed at once: the file system then commits many with one write of its journal. */
 const flushesAtOnce = 64;
 
 export interface DraftPlan {
-  readonly stateId: string;
+  readonly checkpointId: string;
   /** All that its manifest may name. */
   readonly layers: readonly string[];
   /** Exists and is empty. */
@@ -29,7 +29,7 @@ export interface DraftPlan {
 }
 
 export class Draft implements CheckpointDraft {
-  readonly stateId: string;
+  readonly checkpointId: string;
   readonly directory: string;
   readonly #layers: readonly string[];
   readonly #target: string;
@@ -38,8 +38,12 @@ export class Draft implements CheckpointDraft {
   #follower: Follower | undefined;
   #sealed = false;
 
-  constructor({ stateId, layers, directory, target }: DraftPlan, digester: Digester, onEnd: () => void) {
-    this.stateId = stateId;
+  constructor(
+    { checkpointId: checkpointId, layers, directory, target }: DraftPlan,
+    digester: Digester,
+    onEnd: () => void,
+  ) {
+    this.checkpointId = checkpointId;
     this.directory = directory;
     this.#layers = layers;
     this.#target = target;
@@ -51,7 +55,7 @@ export class Draft implements CheckpointDraft {
     this.#follower ??= new Follower(this.directory, isAppendOnly, this.#digester);
   }
 
-  async seal(facts: StateFacts): Promise<State> {
+  async seal(facts: CheckpointFacts): Promise<Checkpoint> {
     // A collection may have removed it.
     const unknown = facts.layers.find((layerId) => !this.#layers.includes(layerId));
     if (unknown !== undefined)
@@ -59,12 +63,12 @@ export class Draft implements CheckpointDraft {
     try {
       await this.#follower?.stop();
       const parts = await this.#digestAndFlush(await listPartFiles(this.directory));
-      await this.#publish({ format: manifestFormat, stateId: this.stateId, facts, blockBytes, parts, packed: {} });
+      await this.#publish({ format: manifestFormat, stateId: this.checkpointId, facts, blockBytes, parts, packed: {} });
     } catch (error) {
-      throw errorFromNode(error, `State ${this.stateId} could not be written to the disk of the host.`);
+      throw errorFromNode(error, `Checkpoint "${this.checkpointId}" could not be written to the disk of the host.`);
     }
     this.#onEnd();
-    return await openState(this.stateId, this.#target, this.#digester);
+    return await openCheckpoint(this.checkpointId, this.#target, this.#digester);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -92,7 +96,7 @@ export class Draft implements CheckpointDraft {
     return { sizeBytes: file.sizeBytes, digests: [...known, ...rest] };
   }
 
-  /** Each step is on the disk before the next begins: a crash leaves a draft or a whole state. */
+  /** Each step is on the disk before the next begins: a crash leaves a draft or a whole checkpoint. */
   async #publish(manifest: Manifest): Promise<void> {
     await writeSealedJson(join(this.directory, manifestName), manifest);
     await flush(this.directory);

@@ -6,7 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { openTestStore, patternOf, sealTestState, testFacts, testParts } from './testing/test-store.ts';
+import { openTestStore, patternOf, sealTestCheckpoint, testFacts, testParts } from './testing/test-store.ts';
 import type { TestStore } from './testing/test-store.ts';
 
 let shop: TestStore;
@@ -43,7 +43,7 @@ async function prototypeOfHandles(): Promise<FileHandle> {
 const flushesOf = (name: string): number => flushed.filter((path) => basename(path).startsWith(name)).length;
 
 test('every part, the manifest, the folder and the one above it are on the disk when a seal answers', async () => {
-  const { directory } = await sealTestState(shop.store, 's1');
+  const { directory } = await sealTestCheckpoint(shop.store, 's1');
   for (const name of Object.keys(testParts)) expect(flushesOf(name), name).toBe(1);
   expect(flushesOf('manifest.json')).toBeGreaterThan(0);
   expect(flushed).toContain(`${directory}.draft`);
@@ -51,7 +51,7 @@ test('every part, the manifest, the folder and the one above it are on the disk 
 });
 
 test('the parts are there before the manifest that promises them, and both before the folder gets its name', async () => {
-  await sealTestState(shop.store, 's1');
+  await sealTestCheckpoint(shop.store, 's1');
   const names = flushed.map((path) => basename(path));
   const manifest = names.findIndex((name) => name.startsWith('manifest.json'));
   for (const name of Object.keys(testParts)) expect(names.indexOf(name), name).toBeLessThan(manifest);

@@ -6,13 +6,13 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run, silentLogger } from '@soulbox/base';
 import { openCheckpointStore } from './open-checkpoint-store.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
-import { mib, patternOf, sealTestState, testFacts } from './testing/test-store.ts';
+import { mib, patternOf, sealTestCheckpoint, testFacts } from './testing/test-store.ts';
 
 let folder: string;
 let disk: string;
 let store: CheckpointStore;
 
-/** A real file system of 16 MiB with 64 inodes, and a store with one state on it. */
+/** A real file system of 16 MiB with 64 inodes, and a store with one checkpoint on it. */
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-full-'));
   disk = join(folder, 'disk');
@@ -24,7 +24,7 @@ beforeEach(async () => {
   await mkdir(disk);
   await run('mount', ['-t', 'ext4', '-o', 'loop', image, disk]);
   store = await openCheckpointStore({ directory: join(disk, 'store'), logger: silentLogger });
-  await sealTestState(store, 'before');
+  await sealTestCheckpoint(store, 'before');
 });
 
 afterEach(async () => {
@@ -70,7 +70,7 @@ describe.for([
     expect(await readdir(join(disk, 'store', 'states'))).toEqual(['before']);
     await (await store.open('before')).verify();
     await rm(join(disk, 'ballast'), { recursive: true });
-    await (await sealTestState(store, 's1')).verify();
+    await (await sealTestCheckpoint(store, 's1')).verify();
   });
 
   test('fails the seal of a layer with disk_full, and the layer stays', async () => {
@@ -88,5 +88,5 @@ test('a disk without inodes refuses a draft with disk_full, and the id stays fre
   await useUpInodes(join(disk, 'ballast'));
   await expect(store.begin('s1')).rejects.toMatchObject({ reason: 'disk_full' });
   await rm(join(disk, 'ballast'), { recursive: true });
-  await sealTestState(store, 's1');
+  await sealTestCheckpoint(store, 's1');
 });

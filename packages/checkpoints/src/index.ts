@@ -1,8 +1,15 @@
 export { openCheckpointStore } from './open-checkpoint-store.ts';
 export type { CheckpointStoreOptions } from './open-checkpoint-store.ts';
-export type { Collection, Needed, PartDigests, State, CheckpointDraft, CheckpointStore } from './checkpoint-store.ts';
+export type {
+  Collection,
+  Needed,
+  PartDigests,
+  Checkpoint,
+  CheckpointDraft,
+  CheckpointStore,
+} from './checkpoint-store.ts';
 export { openDamagedCheckpoints } from './damaged-checkpoints.ts';
-export type { DamagedState, DamagedCheckpoints, DamageNote } from './damaged-checkpoints.ts';
+export type { DamagedCheckpoint, DamagedCheckpoints, DamageNote } from './damaged-checkpoints.ts';
 export { readSealedJson, writeSealedJson } from './sealed-json.ts';
 export { diskDigestsSchema, manifestFormat } from './manifest.ts';
-export type { DiskDigests, Manifest, StampedDisk, StateFacts } from './manifest.ts';
+export type { DiskDigests, Manifest, StampedDisk, CheckpointFacts } from './manifest.ts';

@@ -6,7 +6,7 @@ import { silentLogger } from '@soulbox/base';
 import { openDiskBlobs } from '@soulbox/storage';
 import { openCheckpointStore } from './open-checkpoint-store.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
-import { sealTestState, testFacts } from './testing/test-store.ts';
+import { sealTestCheckpoint, testFacts } from './testing/test-store.ts';
 
 let folder: string;
 let target: string;
@@ -23,7 +23,7 @@ beforeEach(async () => {
   store = await open(join(folder, 'store'));
   await writeFile(store.layerPath('l1'), Buffer.alloc(5000, 1));
   await store.sealLayer('l1');
-  await sealTestState(store, 's1', testFacts());
+  await sealTestCheckpoint(store, 's1', testFacts());
 });
 afterEach(async () => {
   await store[Symbol.asyncDispose]();
@@ -37,14 +37,14 @@ async function checkCopy(): Promise<void> {
   await copy.verifyLayer('l1');
 }
 
-test('states and layers are whole in the copy when they are gone here', async () => {
+test('checkpoints and layers are whole in the copy when they are gone here', async () => {
   await store.linkInto(target, ['s1'], ['l1']);
-  await store.collect(() => ({ states: new Set(), layers: new Set() }));
+  await store.collect(() => ({ checkpoints: new Set(), layers: new Set() }));
   expect(await store.list()).toEqual([]);
   await checkCopy();
 });
 
-test('so is a state that is compressed, with its blobs', async () => {
+test('so is a checkpoint that is compressed, with its blobs', async () => {
   expect((await store.compress('s1'))?.isPacked).toBe(true);
   await store.linkInto(target, ['s1'], ['l1']);
   expect(await readdir(join(target, 'archive'))).not.toEqual([]);

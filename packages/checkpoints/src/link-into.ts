@@ -7,56 +7,56 @@ import { readManifest } from './open-checkpoint.ts';
 import type { StorePaths } from './names.ts';
 import { manifestName, storePaths } from './names.ts';
 
-/** A state that is packed or unpacked at this very moment changes its form once. */
+/** A checkpoint that is packed or unpacked at this very moment changes its form once. */
 const attempts = 5;
 
-/** The folder of blobs beside the states of a copy. */
+/** The folder of blobs beside the checkpoints of a copy. */
 const archiveName = 'archive';
 
-export async function linkState(
-  stateId: string,
+export async function linkCheckpoint(
+  checkpointId: string,
   from: StorePaths,
   directory: string,
   archive: Pick<Archive, 'copyInto'> | undefined,
 ): Promise<void> {
-  const [source, target] = [from.state(stateId), storePaths(directory).state(stateId)];
+  const [source, target] = [from.checkpoint(checkpointId), storePaths(directory).checkpoint(checkpointId)];
   const draft = `${target}.tmp`;
   await mkdir(dirname(target), { recursive: true, mode: 0o700 });
-  if ((await readdir(dirname(target))).includes(stateId)) return;
+  if ((await readdir(dirname(target))).includes(checkpointId)) return;
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     await mkdir(draft, { mode: 0o700 });
     // A driver may have opened it to the sandbox's ids.
-    await chmod(draft, await modeOf(source, stateId));
-    await linkFile(join(source, manifestName), join(draft, manifestName), stateId);
-    if (await linkParts(stateId, source, draft, join(directory, archiveName), archive)) {
+    await chmod(draft, await modeOf(source, checkpointId));
+    await linkFile(join(source, manifestName), join(draft, manifestName), checkpointId);
+    if (await linkParts(checkpointId, source, draft, join(directory, archiveName), archive)) {
       await rename(draft, target);
       return;
     }
     await removeTree(draft);
   }
-  throw damaged(`A part of checkpoint "${stateId}" is missing`);
+  throw damaged(`A part of checkpoint "${checkpointId}" is missing`);
 }
 
-async function modeOf(source: string, stateId: string): Promise<number> {
+async function modeOf(source: string, checkpointId: string): Promise<number> {
   const found = await stat(source).catch(() => undefined);
-  if (found === undefined) throw new SoulBoxError('snapshot_not_found', `Checkpoint "${stateId}" was not found.`);
+  if (found === undefined) throw new SoulBoxError('snapshot_not_found', `Checkpoint "${checkpointId}" was not found.`);
   return found.mode & 0o777;
 }
 
 /** False when one of them has the other form by now. */
 async function linkParts(
-  stateId: string,
+  checkpointId: string,
   source: string,
   draft: string,
   archiveDirectory: string,
   archive: Pick<Archive, 'copyInto'> | undefined,
 ): Promise<boolean> {
-  const { parts, packed } = await readManifest(stateId, draft);
+  const { parts, packed } = await readManifest(checkpointId, draft);
   for (const name of Object.keys(parts).filter((part) => !(part in packed))) {
     if (!(await tryLink(join(source, name), join(draft, name)))) return false;
   }
   if (Object.keys(packed).length === 0) return true;
-  const kept = (await archive?.copyInto(archiveDirectory, stateId)) ?? new Set();
+  const kept = (await archive?.copyInto(archiveDirectory, checkpointId)) ?? new Set();
   return Object.keys(packed).every((name) => kept.has(name));
 }
 

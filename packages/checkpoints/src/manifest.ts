@@ -13,7 +13,7 @@ export const fileDigestsSchema = z.object({ sizeBytes: sizeSchema, digests: dige
 
 /**
  * The disk of a paused sandbox, which stays in the sandbox's folder: its digest is in no manifest but in the caller's record,
- * because the disk is at rest only when the state is sealed already. `blocks` has the blocks that hold something, by number:
+ * because the disk is at rest only when the checkpoint is sealed already. `blocks` has the blocks that hold something, by number:
  * most of a disk is a hole. A disk that holds more than may be read before a resume is known by its sizes and by its `stamp`,
  * which the host's file system changes with every write to the file; its digests follow in a file beside it.
  */
@@ -43,7 +43,7 @@ const factsSchema = z.object({
   driverVersion: z.string(),
   /** False: files only; no memory was saved. */
   hasMemory: z.boolean(),
-  /** Digest of the CPU features that programs may have adapted to; a state goes on only where it is the same. */
+  /** Digest of the CPU features that programs may have adapted to; a checkpoint goes on only where it is the same. */
   cpuType: z.string(),
   templateId: z.string(),
   /** Name of the envd runtime's folder: its programs are mapped into the saved memory. */
@@ -59,10 +59,11 @@ const factsSchema = z.object({
 
 export const manifestSchema = z.object({
   format: z.literal(manifestFormat),
+  /** The checkpoint's id, under the name that manifests on disk have for it. */
   stateId: z.string(),
   facts: factsSchema,
   blockBytes: z.number().int().positive(),
-  /** By name: the plain files of the state's folder. */
+  /** By name: the plain files of the checkpoint's folder. */
   parts: z.record(z.string().refine(isPartName), fileDigestsSchema),
   /** Those of them that are no files now but compressed blobs of this size. */
   packed: z.record(z.string(), z.object({ sizeBytes: sizeSchema })),
@@ -72,5 +73,5 @@ export type FileDigests = z.infer<typeof fileDigestsSchema>;
 export type DiskDigests = z.infer<typeof diskDigestsSchema>;
 /** A disk that is known by its stamp. */
 export type StampedDisk = Extract<DiskDigests, { readonly checked: 'stamp' }>;
-export type StateFacts = z.infer<typeof factsSchema>;
+export type CheckpointFacts = z.infer<typeof factsSchema>;
 export type Manifest = z.infer<typeof manifestSchema>;

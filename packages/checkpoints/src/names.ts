@@ -3,7 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 
 /** No dot and no slash: an id can neither leave its folder nor look like a draft. */
 const idForm = /^[A-Za-z0-9_-]{1,64}$/;
-/** A part is a plain file of the state's folder. */
+/** A part is a plain file of the checkpoint's folder. */
 const partForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 export const manifestName = 'manifest.json';
@@ -11,25 +11,26 @@ export const layerSuffix = '.img';
 export const layerDigestsSuffix = '.json';
 /** A folder of this suffix belongs to nobody when the store opens. */
 export const draftSuffix = '.draft';
-/** A state that waits to be deleted: one rename, and no reader sees half of it. */
+/** A checkpoint that waits to be deleted: one rename, and no reader sees half of it. */
 export const removedSuffix = '.removed';
 
 /** What stands where in a store's folder. */
 export interface StorePaths {
-  readonly states: string;
+  /** The folder keeps the name `states`, by which earlier versions know it. */
+  readonly checkpoints: string;
   readonly layers: string;
-  state(stateId: string): string;
+  checkpoint(checkpointId: string): string;
   layer(layerId: string): string;
   layerDigests(layerId: string): string;
 }
 
 export function storePaths(directory: string): StorePaths {
-  const states = join(directory, 'states');
+  const checkpoints = join(directory, 'states');
   const layers = join(directory, 'layers');
   return {
-    states,
+    checkpoints: checkpoints,
     layers,
-    state: (stateId) => join(states, checkedId(stateId)),
+    checkpoint: (checkpointId) => join(checkpoints, checkedId(checkpointId)),
     layer: (layerId) => join(layers, checkedId(layerId) + layerSuffix),
     layerDigests: (layerId) => join(layers, checkedId(layerId) + layerDigestsSuffix),
   };

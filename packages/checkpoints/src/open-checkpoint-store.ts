@@ -13,11 +13,11 @@ import { Digester } from './digests/digester.ts';
 import { digestDisk, verifyDisk } from './disk-digests.ts';
 import { Draft } from './draft.ts';
 import { Layers } from './layers.ts';
-import { linkLayer, linkState } from './link-into.ts';
+import { linkLayer, linkCheckpoint } from './link-into.ts';
 import type { StorePaths } from './names.ts';
 import { draftSuffix, isId, removedSuffix, storePaths } from './names.ts';
-import { openState } from './open-checkpoint.ts';
-import type { Collection, Needed, State, CheckpointDraft, CheckpointStore } from './checkpoint-store.ts';
+import { openCheckpoint } from './open-checkpoint.ts';
+import type { Collection, Needed, Checkpoint, CheckpointDraft, CheckpointStore } from './checkpoint-store.ts';
 import { digestAtLeisure } from './background-digests.ts';
 import type { DiskDigests, StampedDisk } from './manifest.ts';
 
@@ -27,7 +27,7 @@ export interface CheckpointStoreOptions {
   /** Gets the folders `states` and `layers`; on the same file system as sandboxes' folders. Made when missing, 0700. */
   readonly directory: string;
   readonly logger: Logger;
-  /** Where `compress` puts parts, under `states/`. Without it states stay as they are. */
+  /** Where `compress` puts parts, under `states/`. Without it checkpoints stay as they are. */
   readonly blobs?: BlobStore;
 }
 
@@ -38,8 +38,8 @@ export async function openCheckpointStore({
   blobs,
 }: CheckpointStoreOptions): Promise<CheckpointStore> {
   const paths = storePaths(directory);
-  for (const folder of [paths.states, paths.layers]) await mkdir(folder, { recursive: true, mode: 0o700 });
-  const lock = await lockFolder(paths.states);
+  for (const folder of [paths.checkpoints, paths.layers]) await mkdir(folder, { recursive: true, mode: 0o700 });
+  const lock = await lockFolder(paths.checkpoints);
   try {
     await sweep(paths, logger);
     const store = new DiskCheckpointStore(paths, logger, lock, blobs, openDamagedCheckpoints(directory));
@@ -61,7 +61,7 @@ async function lockFolder(folder: string): Promise<FileHandle> {
 
 async function sweep(paths: StorePaths, logger: Logger): Promise<void> {
   const isLeftover = (name: string): boolean => [draftSuffix, removedSuffix, '.tmp'].some((end) => name.endsWith(end));
-  for (const folder of [paths.states, paths.layers]) {
+  for (const folder of [paths.checkpoints, paths.layers]) {
     for (const name of (await readdir(folder)).filter(isLeftover)) {
       await removeTree(join(folder, name));
       logger.info({ name }, 'removed remains of an unfinished checkpoint or layer');
@@ -80,7 +80,7 @@ class DiskCheckpointStore implements CheckpointStore {
   /** The layers that each may name. */
   readonly #drafts = new Map<string, readonly string[]>();
   readonly #packing = new Map<string, { readonly abort: AbortController; readonly ended: Promise<unknown> }>();
-  readonly #unpacking = new Map<string, Promise<State>>();
+  readonly #unpacking = new Map<string, Promise<Checkpoint>>();
 
   constructor(
     paths: StorePaths,
@@ -98,96 +98,97 @@ class DiskCheckpointStore implements CheckpointStore {
   }
 
   async sweepArchive(): Promise<void> {
-    await this.#archive?.sweep(new Map((await this.list()).map((id) => [id, this.#paths.state(id)])));
+    await this.#archive?.sweep(new Map((await this.list()).map((id) => [id, this.#paths.checkpoint(id)])));
   }
 
-  async begin(stateId: string, layers: readonly string[] = []): Promise<CheckpointDraft> {
-    const target = this.#paths.state(stateId);
-    if (this.#drafts.has(stateId) || (await exists(target)))
-      throw new SoulBoxError('name_taken', `Checkpoint "${stateId}" already exists or is being written.`);
+  async begin(checkpointId: string, layers: readonly string[] = []): Promise<CheckpointDraft> {
+    const target = this.#paths.checkpoint(checkpointId);
+    if (this.#drafts.has(checkpointId) || (await exists(target)))
+      throw new SoulBoxError('name_taken', `Checkpoint "${checkpointId}" already exists or is being written.`);
     const directory = target + draftSuffix;
-    this.#drafts.set(stateId, layers);
+    this.#drafts.set(checkpointId, layers);
     this.#digester.start();
     try {
       await mkdir(directory, { mode: 0o700 });
     } catch (error) {
-      this.#drafts.delete(stateId);
-      throw errorFromNode(error, `No folder could be made for state ${stateId} on the disk of the host.`);
+      this.#drafts.delete(checkpointId);
+      throw errorFromNode(error, `No folder could be made for checkpoint "${checkpointId}" on the disk of the host.`);
     }
-    const onEnd = (): boolean => this.#drafts.delete(stateId);
-    return new Draft({ stateId, layers, directory, target }, this.#digester, onEnd);
+    const onEnd = (): boolean => this.#drafts.delete(checkpointId);
+    return new Draft({ checkpointId: checkpointId, layers, directory, target }, this.#digester, onEnd);
   }
 
-  async open(stateId: string): Promise<State> {
-    const state = await this.find(stateId);
-    if (state === undefined) throw new SoulBoxError('snapshot_not_found', `Checkpoint "${stateId}" was not found.`);
-    return state;
+  async open(checkpointId: string): Promise<Checkpoint> {
+    const checkpoint = await this.find(checkpointId);
+    if (checkpoint === undefined)
+      throw new SoulBoxError('snapshot_not_found', `Checkpoint "${checkpointId}" was not found.`);
+    return checkpoint;
   }
 
-  async find(stateId: string): Promise<State | undefined> {
-    const directory = this.#paths.state(stateId);
-    return (await exists(directory)) ? await openState(stateId, directory, this.#digester) : undefined;
+  async find(checkpointId: string): Promise<Checkpoint | undefined> {
+    const directory = this.#paths.checkpoint(checkpointId);
+    return (await exists(directory)) ? await openCheckpoint(checkpointId, directory, this.#digester) : undefined;
   }
 
   async list(): Promise<readonly string[]> {
-    return (await readdir(this.#paths.states)).filter(isId).sort();
+    return (await readdir(this.#paths.checkpoints)).filter(isId).sort();
   }
 
-  async compress(stateId: string, signal?: AbortSignal): Promise<State | undefined> {
+  async compress(checkpointId: string, signal?: AbortSignal): Promise<Checkpoint | undefined> {
     const archive = this.#requireArchive();
-    if (this.#packing.has(stateId)) return undefined;
+    if (this.#packing.has(checkpointId)) return undefined;
     const abort = new AbortController();
     const end = AbortSignal.any([abort.signal, ...(signal === undefined ? [] : [signal])]);
-    const ended = this.open(stateId).then((state) => archive.compress(state, end));
-    this.#packing.set(stateId, { abort, ended });
+    const ended = this.open(checkpointId).then((checkpoint) => archive.compress(checkpoint, end));
+    this.#packing.set(checkpointId, { abort, ended });
     try {
       return await ended;
     } catch (error) {
       if (end.aborted) return undefined;
       throw error;
     } finally {
-      this.#packing.delete(stateId);
+      this.#packing.delete(checkpointId);
     }
   }
 
-  async unpack(stateId: string, admit?: (bytes: number) => Disposable): Promise<State> {
-    const unpacked = this.#unpacking.get(stateId) ?? this.#unpack(stateId, admit);
-    this.#unpacking.set(stateId, unpacked);
+  async unpack(checkpointId: string, admit?: (bytes: number) => Disposable): Promise<Checkpoint> {
+    const unpacked = this.#unpacking.get(checkpointId) ?? this.#unpack(checkpointId, admit);
+    this.#unpacking.set(checkpointId, unpacked);
     try {
       return await unpacked;
     } finally {
-      this.#unpacking.delete(stateId);
+      this.#unpacking.delete(checkpointId);
     }
   }
 
-  async #unpack(stateId: string, admit?: (bytes: number) => Disposable): Promise<State> {
-    await this.#interruptPacking(stateId);
-    const state = await this.open(stateId);
-    if (!state.isPacked) return state;
-    const { parts, packed } = state.manifest;
+  async #unpack(checkpointId: string, admit?: (bytes: number) => Disposable): Promise<Checkpoint> {
+    await this.#interruptPacking(checkpointId);
+    const checkpoint = await this.open(checkpointId);
+    if (!checkpoint.isPacked) return checkpoint;
+    const { parts, packed } = checkpoint.manifest;
     using _room = admit?.(Object.keys(packed).reduce((sum, name) => sum + (parts[name]?.sizeBytes ?? 0), 0));
-    return await this.#requireArchive().unpack(state);
+    return await this.#requireArchive().unpack(checkpoint);
   }
 
-  /** Whoever waits for a state waits no longer than it takes to stop. */
-  async #interruptPacking(stateId: string): Promise<void> {
-    const packing = this.#packing.get(stateId);
+  /** Whoever waits for a checkpoint waits no longer than it takes to stop. */
+  async #interruptPacking(checkpointId: string): Promise<void> {
+    const packing = this.#packing.get(checkpointId);
     packing?.abort.abort();
     await Promise.allSettled([packing?.ended]);
   }
 
-  async linkInto(directory: string, states: readonly string[], layers: readonly string[]): Promise<void> {
+  async linkInto(directory: string, checkpoints: readonly string[], layers: readonly string[]): Promise<void> {
     const target = storePaths(directory);
-    for (const stateId of states) {
-      await this.#interruptPacking(stateId);
-      await linkState(stateId, this.#paths, directory, this.#archive);
+    for (const checkpointId of checkpoints) {
+      await this.#interruptPacking(checkpointId);
+      await linkCheckpoint(checkpointId, this.#paths, directory, this.#archive);
     }
     for (const layerId of layers) await linkLayer(layerId, this.#paths, target);
   }
 
-  async remove(stateId: string): Promise<void> {
-    await this.#interruptPacking(stateId);
-    const directory = this.#paths.state(stateId);
+  async remove(checkpointId: string): Promise<void> {
+    await this.#interruptPacking(checkpointId);
+    const directory = this.#paths.checkpoint(checkpointId);
     const removed = directory + removedSuffix;
     try {
       await rename(directory, removed);
@@ -196,11 +197,11 @@ class DiskCheckpointStore implements CheckpointStore {
       throw error;
     }
     await removeTree(removed);
-    await this.#archive?.remove(stateId);
+    await this.#archive?.remove(checkpointId);
   }
 
-  async setAside(stateId: string, note: DamageNote): Promise<void> {
-    await this.#damaged.take(stateId, this.#paths.state(stateId), note);
+  async setAside(checkpointId: string, note: DamageNote): Promise<void> {
+    await this.#damaged.take(checkpointId, this.#paths.checkpoint(checkpointId), note);
   }
 
   async dropDamaged(beforeMs: number): Promise<readonly string[]> {
@@ -247,7 +248,7 @@ class DiskCheckpointStore implements CheckpointStore {
       layers: this.#layers,
       logger: this.#logger,
       layersOfDrafts: () => [...this.#drafts.values()].flat(),
-      statePath: (stateId: string) => this.#paths.state(stateId),
+      checkpointPath: (checkpointId: string) => this.#paths.checkpoint(checkpointId),
     };
     return await collect(shelves, findNeeded);
   }

@@ -2,20 +2,20 @@ import { lstat, mkdir, open, readFile, readdir, rename, rm, symlink, truncate, w
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { writeSealedJson } from './sealed-json.ts';
-import type { State } from './checkpoint-store.ts';
+import type { Checkpoint } from './checkpoint-store.ts';
 import type { TestStore } from './testing/test-store.ts';
-import { mib, openTestStore, sealTestState, testFacts, testParts } from './testing/test-store.ts';
+import { mib, openTestStore, sealTestCheckpoint, testFacts, testParts } from './testing/test-store.ts';
 
 let shop: TestStore;
-let state: State;
+let checkpoint: Checkpoint;
 
 beforeEach(async () => {
   shop = await openTestStore();
-  state = await sealTestState(shop.store, 's1');
+  checkpoint = await sealTestCheckpoint(shop.store, 's1');
 });
 afterEach(() => shop[Symbol.asyncDispose]());
 
-const inState = (name: string): string => join(shop.directory, 'states', 's1', name);
+const inCheckpoint = (name: string): string => join(shop.directory, 'states', 's1', name);
 
 async function flipByte(path: string, at: number): Promise<void> {
   const file = await open(path, 'r+');
@@ -31,7 +31,7 @@ test('what was sealed is read back whole by a later store: facts, parts and dige
   const found = await store.open('s1');
   await found.verify();
   expect(found.manifest.facts).toEqual(testFacts());
-  expect((await readFile(inState('pages-1.img'))).equals(testParts['pages-1.img'] ?? Buffer.alloc(0))).toBe(true);
+  expect((await readFile(inCheckpoint('pages-1.img'))).equals(testParts['pages-1.img'] ?? Buffer.alloc(0))).toBe(true);
   expect(found.digestsOf((name) => name.startsWith('pages')).parts).toEqual({
     'pages-1.img': found.manifest.parts['pages-1.img']?.digests,
   });
@@ -39,30 +39,30 @@ test('what was sealed is read back whole by a later store: facts, parts and dige
   expect(found.sizeBytes).toBe(1000 + 2.5 * mib);
 });
 
-test('a state that does not exist is undefined to find and an error to open', async () => {
+test('a checkpoint that does not exist is undefined to find and an error to open', async () => {
   expect(await shop.store.find('s2')).toBeUndefined();
   await expect(shop.store.open('s2')).rejects.toMatchObject({ reason: 'snapshot_not_found' });
 });
 
-describe('a damaged state is refused, and kept', () => {
+describe('a damaged checkpoint is refused, and kept', () => {
   test.for([
     ['core-1.img', 999, 0],
     ['pages-1.img', 0, 0],
     ['pages-1.img', mib, 1],
     ['pages-1.img', 2.5 * mib - 1, 2],
   ] as const)('a flipped bit of %s at %i is found in block %i', async ([name, at, block]) => {
-    await flipByte(inState(name), at);
+    await flipByte(inCheckpoint(name), at);
     const opened = await shop.store.open('s1');
     await expect(opened.verify()).rejects.toMatchObject({
       reason: 'state_damaged',
       message: expect.stringContaining(`${name} of checkpoint "s1" is altered in block ${block}`) as string,
     });
     await opened.verify((part) => part !== name);
-    expect(await lstat(inState(name))).toBeDefined();
+    expect(await lstat(inCheckpoint(name))).toBeDefined();
   });
 
   test('every single flipped bit of the manifest is found', async () => {
-    const manifest = inState('manifest.json');
+    const manifest = inCheckpoint('manifest.json');
     const { size } = await lstat(manifest);
     for (let at = 0; at < size; at += 1) {
       await flipByte(manifest, at);
@@ -73,41 +73,41 @@ describe('a damaged state is refused, and kept', () => {
   });
 
   const breakages: Readonly<Record<string, () => Promise<void>>> = {
-    'a part is missing': () => rm(inState('core-1.img')),
-    'a part is cut short': () => truncate(inState('pages-1.img'), 2 * mib),
-    'a part has one byte more': () => truncate(inState('empty.img'), 1),
-    'there is a file more': () => writeFile(inState('extra.img'), ''),
-    'there is a folder more': () => mkdir(inState('extra')),
-    'there is a hidden file more': () => writeFile(inState('.hidden'), ''),
+    'a part is missing': () => rm(inCheckpoint('core-1.img')),
+    'a part is cut short': () => truncate(inCheckpoint('pages-1.img'), 2 * mib),
+    'a part has one byte more': () => truncate(inCheckpoint('empty.img'), 1),
+    'there is a file more': () => writeFile(inCheckpoint('extra.img'), ''),
+    'there is a folder more': () => mkdir(inCheckpoint('extra')),
+    'there is a hidden file more': () => writeFile(inCheckpoint('.hidden'), ''),
     'a part is a link to the same content': async () => {
-      await rename(inState('core-1.img'), join(shop.directory, 'moved'));
-      await symlink(join(shop.directory, 'moved'), inState('core-1.img'));
+      await rename(inCheckpoint('core-1.img'), join(shop.directory, 'moved'));
+      await symlink(join(shop.directory, 'moved'), inCheckpoint('core-1.img'));
     },
-    'the manifest is missing': () => rm(inState('manifest.json')),
-    'the manifest is half written': () => truncate(inState('manifest.json'), 300),
-    'the manifest is empty': () => truncate(inState('manifest.json'), 0),
+    'the manifest is missing': () => rm(inCheckpoint('manifest.json')),
+    'the manifest is half written': () => truncate(inCheckpoint('manifest.json'), 300),
+    'the manifest is empty': () => truncate(inCheckpoint('manifest.json'), 0),
     'the manifest is a folder': async () => {
-      await rm(inState('manifest.json'));
-      await mkdir(inState('manifest.json'));
+      await rm(inCheckpoint('manifest.json'));
+      await mkdir(inCheckpoint('manifest.json'));
     },
     'the manifest is a link': async () => {
-      await rename(inState('manifest.json'), join(shop.directory, 'moved'));
-      await symlink(join(shop.directory, 'moved'), inState('manifest.json'));
+      await rename(inCheckpoint('manifest.json'), join(shop.directory, 'moved'));
+      await symlink(join(shop.directory, 'moved'), inCheckpoint('manifest.json'));
     },
-    'the manifest is enormous': () => truncate(inState('manifest.json'), 1024 ** 4),
-    'the manifest lacks a field': () => writeSealedJson(inState('manifest.json'), { format: 1, stateId: 's1' }),
+    'the manifest is enormous': () => truncate(inCheckpoint('manifest.json'), 1024 ** 4),
+    'the manifest lacks a field': () => writeSealedJson(inCheckpoint('manifest.json'), { format: 1, stateId: 's1' }),
     'the manifest lacks a digest': () =>
-      writeSealedJson(inState('manifest.json'), {
-        ...state.manifest,
-        parts: { ...state.manifest.parts, 'core-1.img': { sizeBytes: 1000, digests: [] } },
+      writeSealedJson(inCheckpoint('manifest.json'), {
+        ...checkpoint.manifest,
+        parts: { ...checkpoint.manifest.parts, 'core-1.img': { sizeBytes: 1000, digests: [] } },
       }),
     'the manifest names a part outside the folder': () =>
-      writeSealedJson(inState('manifest.json'), {
-        ...state.manifest,
-        parts: { ...state.manifest.parts, '../../x': { sizeBytes: 0, digests: [] } },
+      writeSealedJson(inCheckpoint('manifest.json'), {
+        ...checkpoint.manifest,
+        parts: { ...checkpoint.manifest.parts, '../../x': { sizeBytes: 0, digests: [] } },
       }),
     'the folder was renamed to another id': async () => {
-      await sealTestState(shop.store, 's2');
+      await sealTestCheckpoint(shop.store, 's2');
       await rm(join(shop.directory, 'states', 's1'), { recursive: true });
       await rename(join(shop.directory, 'states', 's2'), join(shop.directory, 'states', 's1'));
     },
@@ -123,22 +123,22 @@ describe('a damaged state is refused, and kept', () => {
   });
 
   test('a part that shrinks between open and verify is found', async () => {
-    await truncate(inState('pages-1.img'), mib);
-    await expect(state.verify()).rejects.toMatchObject({ reason: 'state_damaged' });
+    await truncate(inCheckpoint('pages-1.img'), mib);
+    await expect(checkpoint.verify()).rejects.toMatchObject({ reason: 'state_damaged' });
   });
 
   test('a part that is gone by the time of verify is found', async () => {
-    await rm(inState('pages-1.img'));
-    await expect(state.verify()).rejects.toMatchObject({ reason: 'state_damaged' });
+    await rm(inCheckpoint('pages-1.img'));
+    await expect(checkpoint.verify()).rejects.toMatchObject({ reason: 'state_damaged' });
   });
 
   test('no message tells what a part or the manifest holds', async () => {
-    await flipByte(inState('manifest.json'), 200);
+    await flipByte(inCheckpoint('manifest.json'), 200);
     await expect(shop.store.open('s1')).rejects.toThrow(/^(?!.*secret-of).*manifest of checkpoint "s1"/);
   });
 });
 
-test.for([2, 0, '1', null])('a state of format %j is incompatible, not damaged', async (format) => {
-  await writeSealedJson(inState('manifest.json'), { format, somethingElse: true });
+test.for([2, 0, '1', null])('a checkpoint of format %j is incompatible, not damaged', async (format) => {
+  await writeSealedJson(inCheckpoint('manifest.json'), { format, somethingElse: true });
   await expect(shop.store.open('s1')).rejects.toMatchObject({ reason: 'state_incompatible' });
 });

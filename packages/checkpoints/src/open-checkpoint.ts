@@ -9,14 +9,14 @@ import { manifestFormat, manifestSchema } from './manifest.ts';
 import { manifestName } from './names.ts';
 import { listPartFiles } from './part-files.ts';
 import { readSealedJson } from './sealed-json.ts';
-import type { PartDigests, State } from './checkpoint-store.ts';
+import type { PartDigests, Checkpoint } from './checkpoint-store.ts';
 
-/** Reads the state in `directory`, which exists. Throws `state_damaged`, `state_incompatible`. */
-export async function openState(stateId: string, directory: string, digester: Digester): Promise<State> {
-  const manifest = await readManifest(stateId, directory);
+/** Reads the checkpoint in `directory`, which exists. Throws `state_damaged`, `state_incompatible`. */
+export async function openCheckpoint(checkpointId: string, directory: string, digester: Digester): Promise<Checkpoint> {
+  const manifest = await readManifest(checkpointId, directory);
   await checkParts(manifest, directory);
   return {
-    stateId,
+    checkpointId: checkpointId,
     manifest,
     directory,
     sizeBytes: sizeOf(manifest),
@@ -31,71 +31,73 @@ function sizeOf({ parts, packed }: Manifest): number {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-export async function readManifest(stateId: string, directory: string): Promise<Manifest> {
+export async function readManifest(checkpointId: string, directory: string): Promise<Manifest> {
   const content = await readSealedJson(join(directory, manifestName)).catch((error: unknown) => {
-    throw damaged(`The manifest of checkpoint "${stateId}" cannot be read`, error);
+    throw damaged(`The manifest of checkpoint "${checkpointId}" cannot be read`, error);
   });
-  if (content === undefined) throw damaged(`The manifest of checkpoint "${stateId}" is incomplete or altered`);
-  checkFormat(stateId, content);
+  if (content === undefined) throw damaged(`The manifest of checkpoint "${checkpointId}" is incomplete or altered`);
+  checkFormat(checkpointId, content);
   const parsed = manifestSchema.safeParse(content);
-  if (!parsed.success) throw damaged(`The manifest of checkpoint "${stateId}" is incomplete`, parsed.error);
-  checkManifest(stateId, parsed.data);
+  if (!parsed.success) throw damaged(`The manifest of checkpoint "${checkpointId}" is incomplete`, parsed.error);
+  checkManifest(checkpointId, parsed.data);
   return parsed.data;
 }
 
-function checkFormat(stateId: string, content: unknown): void {
+function checkFormat(checkpointId: string, content: unknown): void {
   const format = (content as { format?: unknown } | null)?.format;
   if (format === manifestFormat) return;
   throw new SoulBoxError(
     'state_incompatible',
-    `Checkpoint "${stateId}" has the format ${JSON.stringify(format)}, but this version reads ${manifestFormat}.`,
+    `Checkpoint "${checkpointId}" has the format ${JSON.stringify(format)}, but this version reads ${manifestFormat}.`,
   );
 }
 
-function checkManifest(stateId: string, manifest: Manifest): void {
-  if (manifest.stateId !== stateId)
-    throw damaged(`The manifest of checkpoint "${stateId}" belongs to another checkpoint`);
+function checkManifest(checkpointId: string, manifest: Manifest): void {
+  if (manifest.stateId !== checkpointId)
+    throw damaged(`The manifest of checkpoint "${checkpointId}" belongs to another checkpoint`);
   if (manifest.blockBytes !== blockBytes)
-    throw damaged(`The manifest of checkpoint "${stateId}" has a different block size`);
+    throw damaged(`The manifest of checkpoint "${checkpointId}" has a different block size`);
   const stray = Object.keys(manifest.packed).find((name) => !(name in manifest.parts));
   if (stray !== undefined)
-    throw damaged(`The manifest of checkpoint "${stateId}" lists a packed file that is not one of its parts`);
+    throw damaged(`The manifest of checkpoint "${checkpointId}" lists a packed file that is not one of its parts`);
   for (const [name, part] of Object.entries(manifest.parts)) {
     if (part.digests.length === blockCountOf(part.sizeBytes)) continue;
-    throw damaged(`The manifest of checkpoint "${stateId}" has no digests of ${name}`);
+    throw damaged(`The manifest of checkpoint "${checkpointId}" has no digests of ${name}`);
   }
 }
 
 /** Compares what is in the folder with what the manifest names. */
-async function checkParts({ stateId, parts, packed }: Manifest, directory: string): Promise<void> {
+async function checkParts({ stateId: checkpointId, parts, packed }: Manifest, directory: string): Promise<void> {
   const files = await listPartFiles(directory).catch((error: unknown) => {
     if (isNodeError(error)) throw error;
-    throw damaged(`Checkpoint "${stateId}" contains something that is not a part`, error);
+    throw damaged(`Checkpoint "${checkpointId}" contains something that is not a part`, error);
   });
   const missing = new Map(Object.entries(parts).filter(([name]) => !(name in packed)));
   for (const { name, sizeBytes } of files) {
     // What a crash left of a file that was packed, or of one that was being unpacked.
     if (name in packed) continue;
     const part = missing.get(name);
-    if (part === undefined) throw damaged(`Checkpoint "${stateId}" contains ${name}, which its manifest does not list`);
-    if (part.sizeBytes !== sizeBytes) throw damaged(`${name} of checkpoint "${stateId}" has a different size`);
+    if (part === undefined)
+      throw damaged(`Checkpoint "${checkpointId}" contains ${name}, which its manifest does not list`);
+    if (part.sizeBytes !== sizeBytes) throw damaged(`${name} of checkpoint "${checkpointId}" has a different size`);
     missing.delete(name);
   }
   const [name] = missing.keys();
-  if (name !== undefined) throw damaged(`${name} of checkpoint "${stateId}" is missing`);
+  if (name !== undefined) throw damaged(`${name} of checkpoint "${checkpointId}" is missing`);
 }
 
 async function verifyParts(
-  { stateId, parts, packed }: Manifest,
+  { stateId: checkpointId, parts, packed }: Manifest,
   directory: string,
   isMeant: (partName: string) => boolean,
   digester: Digester,
 ): Promise<void> {
   const meant = Object.entries(parts).filter(([name]) => isMeant(name));
   const unreadable = meant.find(([name]) => name in packed)?.[0];
-  if (unreadable !== undefined) throw new Error(`${unreadable} of checkpoint "${stateId}" is packed: unpack it first`);
+  if (unreadable !== undefined)
+    throw new Error(`${unreadable} of checkpoint "${checkpointId}" is packed: unpack it first`);
   await forEachAtOnce(digester.threadCount, meant, ([name, part]) =>
-    verifyFile(`${name} of checkpoint "${stateId}"`, join(directory, name), part, digester),
+    verifyFile(`${name} of checkpoint "${checkpointId}"`, join(directory, name), part, digester),
   );
 }
 

@@ -14,7 +14,7 @@ export interface PartFile {
 }
 
 /**
- * The parts in a state's folder, by name; the manifest is none. Throws an Error that names what stands there but cannot be a
+ * The parts in a checkpoint's folder, by name; the manifest is none. Throws an Error that names what stands there but cannot be a
  * part: a folder, a link, a strange name.
  */
 export async function listPartFiles(directory: string): Promise<PartFile[]> {

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SavedMemory } from '@soulbox/isolation';
-import type { State } from '@soulbox/checkpoints';
+import type { Checkpoint } from '@soulbox/checkpoints';
 import { readCpuType } from '../host/cpu-type.ts';
 import { getDriver, runtimeDirectoryOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
@@ -52,7 +52,7 @@ export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: 
 export function memoryOf(
   host: Pick<SandboxHost, 'drivers'>,
   driverName: string,
-  state: State,
+  state: Checkpoint,
   owner: MemoryOwner,
 ): CheckedMemory {
   const driver = getDriver(host, driverName);
@@ -71,7 +71,11 @@ export async function checkLayers(host: SandboxHost, layers: readonly string[]):
   await Promise.all(layers.map(async (layerId) => await host.states.verifyLayer(layerId)));
 }
 
-async function checkFit(host: SandboxHost, { stateId, manifest }: State, use: CheckpointUse): Promise<void> {
+async function checkFit(
+  host: SandboxHost,
+  { checkpointId: stateId, manifest }: Checkpoint,
+  use: CheckpointUse,
+): Promise<void> {
   const { driver, cpuType } = manifest.facts;
   const refuse = (what: string): never => {
     throw new SoulBoxError('state_incompatible', `Checkpoint "${stateId}" ${what}`);
@@ -89,7 +93,7 @@ async function checkFit(host: SandboxHost, { stateId, manifest }: State, use: Ch
  * Processes do not share lazily restored pages: each gets its own, and a child that is forked meanwhile gets again what its parent still
  * lacks. A quarter of the sandbox's memory must be free for that.
  */
-function isWorthwhile(driver: Driver, { manifest: { parts, facts } }: State): boolean {
+function isWorthwhile(driver: Driver, { manifest: { parts, facts } }: Checkpoint): boolean {
   const pages = Object.entries(parts).filter(([partName]) => driver.isMemoryPart(partName));
   const pageBytes = pages.reduce((sum, [, { sizeBytes }]) => sum + sizeBytes, 0);
   return pageBytes >= lateFromBytes && pageBytes <= facts.memoryMb * 2 ** 20 * lateMaxShare;

@@ -1,6 +1,6 @@
 import { phase } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
-import type { State, StateFacts } from '@soulbox/checkpoints';
+import type { Checkpoint, CheckpointFacts } from '@soulbox/checkpoints';
 import { readCpuType } from '../host/cpu-type.ts';
 import type { SandboxHost } from './sandbox-host.ts';
 import type { RunningSandbox } from '../registry/table.ts';
@@ -18,7 +18,7 @@ export interface Save {
 }
 
 /** Saves a frozen sandbox as a checkpoint, sealed on the disk. The sandbox stays frozen, whatever happens. */
-export async function saveCheckpoint(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<State> {
+export async function saveCheckpoint(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<Checkpoint> {
   await using draft = await context.host.states.begin(save.stateId, save.layers);
   if (save.keepMemory) {
     draft.follow((partName) => sandbox.live.driver.isMemoryPart(partName));
@@ -39,7 +39,7 @@ async function saveMemory(context: SaveContext, sandbox: RunningSandbox, directo
   }
 }
 
-export async function factsOf(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<StateFacts> {
+export async function factsOf(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<CheckpointFacts> {
   const { record, live } = sandbox;
   return {
     createdAtMs: context.clock.now(),

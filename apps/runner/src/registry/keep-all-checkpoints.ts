@@ -17,7 +17,7 @@ export function keepAllWhileUnreadable(
   };
   return {
     async collect(findNeeded) {
-      return (await keepsAll()) ? { removedStates: [], removedLayers: [] } : await states.collect(findNeeded);
+      return (await keepsAll()) ? { removedCheckpoints: [], removedLayers: [] } : await states.collect(findNeeded);
     },
     async remove(stateId) {
       if (!(await keepsAll())) await states.remove(stateId);

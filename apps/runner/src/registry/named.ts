@@ -9,7 +9,7 @@ export interface Holding {
 
 /** Ids of checkpoints and layers that must stay. */
 export interface Named {
-  readonly states: Set<string>;
+  readonly checkpoints: Set<string>;
   readonly layers: Set<string>;
 }
 
@@ -30,5 +30,5 @@ export function findNamed(
     ...snapshots.flatMap((snapshot) => snapshot.layers),
     ...held.flatMap((holding) => holding.layers ?? []),
   ];
-  return { states: new Set(states), layers: new Set(layers) };
+  return { checkpoints: new Set(states), layers: new Set(layers) };
 }

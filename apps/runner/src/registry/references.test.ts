@@ -47,7 +47,7 @@ beforeEach(() => {
       await new Promise<Collection>((resolve, reject) => {
         rounds.push({
           needed: findNeeded as () => Needed,
-          finish: (collection) => resolve({ removedStates: [], removedLayers: [], ...collection }),
+          finish: (collection) => resolve({ removedCheckpoints: [], removedLayers: [], ...collection }),
           fail: () => reject(broken),
         });
       }),
@@ -67,7 +67,10 @@ const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolv
 
 /** By name; a record that names nothing gives the empty one, which no state has. */
 function neededIn(round: Round | undefined): { states: string[]; layers: string[] } {
-  const { states, layers } = round?.needed() ?? { states: new Set<string>(), layers: new Set<string>() };
+  const { checkpoints: states, layers } = round?.needed() ?? {
+    checkpoints: new Set<string>(),
+    layers: new Set<string>(),
+  };
   const named = (ids: ReadonlySet<string>): string[] => [...ids].filter((id) => id !== '').sort();
   return { states: named(states), layers: named(layers) };
 }
@@ -101,9 +104,9 @@ describe('a collection', () => {
     void references.collect();
     await settle();
     const hold = references.hold({ states: ['late'] });
-    expect(rounds[0]?.needed().states.has('late')).toBe(true);
+    expect(rounds[0]?.needed().checkpoints.has('late')).toBe(true);
     hold[Symbol.dispose]();
-    expect(rounds[0]?.needed().states.has('late')).toBe(false);
+    expect(rounds[0]?.needed().checkpoints.has('late')).toBe(false);
   });
 
   it('asked for by many at once is one round', async () => {
@@ -155,7 +158,7 @@ describe('a collection', () => {
   ])('that removes the states %j and the layers %j says so', async (removedStates, removedLayers) => {
     const round = references.collect();
     await settle();
-    rounds[0]?.finish({ removedStates, removedLayers });
+    rounds[0]?.finish({ removedCheckpoints: removedStates, removedLayers });
     await round;
     expect(logged).toEqual([['info', { removedStates, removedLayers }]]);
   });
@@ -243,7 +246,7 @@ it('the last use of a state counts from the end of its last holder, and is forgo
   expect(references.lastUseMs('s1')).toBe(3000);
   const round = references.collect();
   await settle();
-  rounds[0]?.finish({ removedStates: ['s1'] });
+  rounds[0]?.finish({ removedCheckpoints: ['s1'] });
   await round;
   expect(references.lastUseMs('s1')).toBe(0);
 });

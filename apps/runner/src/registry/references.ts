@@ -41,7 +41,7 @@ export function createReferences(
   };
   const collect = shareRounds(async () => {
     try {
-      const { removedStates, removedLayers } = await states.collect(() => findNeeded());
+      const { removedCheckpoints: removedStates, removedLayers } = await states.collect(() => findNeeded());
       for (const stateId of removedStates) lastUses.delete(stateId);
       const removed = removedStates.length + removedLayers.length;
       if (removed > 0) logger.info({ removedStates, removedLayers }, 'checkpoints and layers garbage-collected');
@@ -65,7 +65,7 @@ export function createReferences(
       return isHeld ? undefined : (lastUses.get(stateId) ?? 0);
     },
     async drop(stateId) {
-      if (stateId === '' || findNeeded().states.has(stateId)) return;
+      if (stateId === '' || findNeeded().checkpoints.has(stateId)) return;
       try {
         await states.remove(stateId);
         lastUses.delete(stateId);
@@ -74,7 +74,7 @@ export function createReferences(
       }
     },
     async setAside({ sandboxId, templateId, pagesFrom }, foundAtMs) {
-      if (pagesFrom === '' || findNeeded(sandboxId).states.has(pagesFrom)) return;
+      if (pagesFrom === '' || findNeeded(sandboxId).checkpoints.has(pagesFrom)) return;
       try {
         await states.setAside(pagesFrom, { sandboxId, templateId, foundAtMs });
         logger.warn({ sandboxId, stateId: pagesFrom }, 'damaged checkpoint kept for inspection');

@@ -35,14 +35,14 @@ test('one that cannot be read is set aside, the others are there, and no state i
 
   const removed: string[] = [];
   const states = {
-    collect: () => Promise.resolve<Collection>({ removedStates: ['state2'], removedLayers: [] }),
+    collect: () => Promise.resolve<Collection>({ removedCheckpoints: ['state2'], removedLayers: [] }),
     remove: (stateId: string) => Promise.resolve(void removed.push(stateId)),
     setAside: () => Promise.resolve(),
   };
   const none = { hasSetAside: () => Promise.resolve(false) };
   const careful = keepAllWhileUnreadable(states, [none, snapshots], silentLogger);
-  expect(await careful.collect(() => ({ states: new Set(), layers: new Set() }))).toEqual({
-    ...{ removedStates: [], removedLayers: [] },
+  expect(await careful.collect(() => ({ checkpoints: new Set(), layers: new Set() }))).toEqual({
+    ...{ removedCheckpoints: [], removedLayers: [] },
   });
   await careful.remove('state2');
   expect(removed).toEqual([]);
@@ -51,7 +51,9 @@ test('one that cannot be read is set aside, the others are there, and no state i
   await rm(join(`${directory}-unreadable`, 'torn.json'));
   await careful.remove('state2');
   expect(removed).toEqual(['state2']);
-  expect((await careful.collect(() => ({ states: new Set(), layers: new Set() }))).removedStates).toEqual(['state2']);
+  expect((await careful.collect(() => ({ checkpoints: new Set(), layers: new Set() }))).removedCheckpoints).toEqual([
+    'state2',
+  ]);
 });
 
 test('one is readable by its owner only, and comes back as it was written', async () => {

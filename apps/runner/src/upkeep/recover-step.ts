@@ -1,6 +1,6 @@
 import { isDiskFull } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
-import type { State } from '@soulbox/checkpoints';
+import type { Checkpoint } from '@soulbox/checkpoints';
 import { readBootId } from '../host/boot-id.ts';
 import { layersAfter } from '../processes/sandbox-disk.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
@@ -121,7 +121,7 @@ async function goesOn(context: OperationContext, sandbox: RunningSandbox): Promi
   return (await tryThaw(context, sandbox)) === 'goes-on' && (await confirms(context, sandbox, sandbox.live));
 }
 
-async function restOn(context: OperationContext, sandbox: TenantSandbox, state: State): Promise<void> {
+async function restOn(context: OperationContext, sandbox: TenantSandbox, state: Checkpoint): Promise<void> {
   const disk = await endKeepingDisk(context, sandbox);
   const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
   await context.table.step(sandbox, 'paused', { ...interruption(context), ...change });
@@ -181,7 +181,7 @@ function isRunningOn(sandbox: TenantSandbox): sandbox is RunningSandbox {
 }
 
 /** Undefined also for a checkpoint that cannot be used: a frozen sandbox is thawed then. */
-async function findCheckpoint({ host }: OperationContext, stateId = ''): Promise<State | undefined> {
+async function findCheckpoint({ host }: OperationContext, stateId = ''): Promise<Checkpoint | undefined> {
   try {
     return stateId === '' ? undefined : await host.states.find(stateId);
   } catch (err) {

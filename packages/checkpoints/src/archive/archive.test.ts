@@ -9,7 +9,7 @@ import { silentLogger } from '@soulbox/base';
 import type { BlobStore } from '@soulbox/storage';
 import { openDiskBlobs } from '@soulbox/storage';
 import { openCheckpointStore } from '../open-checkpoint-store.ts';
-import type { State, CheckpointStore } from '../checkpoint-store.ts';
+import type { Checkpoint, CheckpointStore } from '../checkpoint-store.ts';
 import { mib, patternOf, testFacts } from '../testing/test-store.ts';
 
 const parts: Readonly<Record<string, Buffer>> = {
@@ -29,7 +29,7 @@ const reopen = async (): Promise<void> => {
   await store[Symbol.asyncDispose]();
   store = await open();
 };
-const inState = (name: string): string => join(folder, 'store', 'states', 's1', name);
+const inCheckpoint = (name: string): string => join(folder, 'store', 'states', 's1', name);
 const blobKeys = async (): Promise<string[]> => (await blobs.list('')).map((blob) => blob.key);
 
 beforeEach(async () => {
@@ -45,16 +45,16 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function compress(): Promise<State> {
+async function compress(): Promise<Checkpoint> {
   const packed = await store.compress('s1');
-  if (packed === undefined) throw new Error('the state was wanted meanwhile');
+  if (packed === undefined) throw new Error('the checkpoint was wanted meanwhile');
   return packed;
 }
 
 async function expectRaw(): Promise<void> {
   await (await store.open('s1')).verify();
   for (const [name, content] of Object.entries(parts))
-    expect((await readFile(inState(name))).equals(content)).toBe(true);
+    expect((await readFile(inCheckpoint(name))).equals(content)).toBe(true);
   expect(await blobKeys()).toEqual([]);
 }
 
@@ -67,12 +67,12 @@ test('parts that shrink become blobs, others stay, and unpacking gives all of th
   await reopen();
   expect((await compress()).manifest.packed).toEqual(packed.manifest.packed);
   expect((await store.unpack('s1')).isPacked).toBe(false);
-  expect((await stat(inState('pages-1.img'))).mode & 0o777).toBe(0o644);
+  expect((await stat(inCheckpoint('pages-1.img'))).mode & 0o777).toBe(0o644);
   await expectRaw();
   await store.unpack('s1');
 });
 
-test('a packed state is not verified by mistake, and loses its blobs when it is removed', async () => {
+test('a packed checkpoint is not verified by mistake, and loses its blobs when it is removed', async () => {
   const packed = await compress();
   await expect(packed.verify()).rejects.toThrow('unpack it first');
   await packed.verify((name) => name.startsWith('core'));
@@ -80,7 +80,7 @@ test('a packed state is not verified by mistake, and loses its blobs when it is 
   expect(await blobKeys()).toEqual([]);
 });
 
-test('whoever wants a state that is being compressed gets it as it was, and shares the work with others', async () => {
+test('whoever wants a checkpoint that is being compressed gets it as it was, and shares the work with others', async () => {
   const packing = store.compress('s1');
   expect(await store.compress('s1')).toBeUndefined();
   const [one, other] = await Promise.all([store.unpack('s1'), store.unpack('s1')]);
@@ -93,7 +93,7 @@ test('whoever wants a state that is being compressed gets it as it was, and shar
   await expectRaw();
 });
 
-test('a state that is removed while it is compressed is gone, with its blobs', async () => {
+test('a checkpoint that is removed while it is compressed is gone, with its blobs', async () => {
   const packing = store.compress('s1');
   await store.remove('s1');
   expect(await packing).toBeUndefined();
@@ -101,7 +101,7 @@ test('a state that is removed while it is compressed is gone, with its blobs', a
   expect(await blobKeys()).toEqual([]);
 });
 
-test('a server that stops leaves a state as it was', async () => {
+test('a server that stops leaves a checkpoint as it was', async () => {
   const stopping = new AbortController();
   const packing = store.compress('s1', stopping.signal);
   stopping.abort();
@@ -152,13 +152,13 @@ test('without an archive nothing can be compressed', async () => {
 });
 
 test('a part that is damaged already is not packed', async () => {
-  await writeFile(inState('pages-1.img'), Buffer.alloc(5.5 * mib));
+  await writeFile(inCheckpoint('pages-1.img'), Buffer.alloc(5.5 * mib));
   await expect(store.compress('s1')).rejects.toMatchObject({ reason: 'state_damaged' });
   expect(await blobKeys()).toEqual([]);
-  expect((await stat(inState('pages-1.img'))).size).toBe(5.5 * mib);
+  expect((await stat(inCheckpoint('pages-1.img'))).size).toBe(5.5 * mib);
 });
 
-describe('a damaged blob is refused, and the packed state stays as it is', () => {
+describe('a damaged blob is refused, and the packed checkpoint stays as it is', () => {
   const replaceBy = async (content: Buffer): Promise<void> => {
     await blobs.put(key, Readable.from([content]));
   };
@@ -187,19 +187,19 @@ describe('a damaged blob is refused, and the packed state stays as it is', () =>
 });
 
 describe('a crash', () => {
-  test('before the manifest says packed leaves the raw state, and its blob goes', async () => {
+  test('before the manifest says packed leaves the raw checkpoint, and its blob goes', async () => {
     await blobs.put(key, Readable.from([Buffer.from('half')]));
-    await blobs.put('states/s9/x.zst', Readable.from([Buffer.from('of no state')]));
+    await blobs.put('states/s9/x.zst', Readable.from([Buffer.from('of no checkpoint')]));
     await writeFile(`${join(folder, 'store', 'states', 's1')}.manifest.draft`, 'half');
     await reopen();
     await expectRaw();
     expect(await readdir(join(folder, 'store', 'states'))).toEqual(['s1']);
   });
 
-  test('after it leaves the packed state, and the raw file goes', async () => {
-    await copyFile(inState('pages-1.img'), join(folder, 'raw'));
+  test('after it leaves the packed checkpoint, and the raw file goes', async () => {
+    await copyFile(inCheckpoint('pages-1.img'), join(folder, 'raw'));
     await store.compress('s1');
-    await copyFile(join(folder, 'raw'), inState('pages-1.img'));
+    await copyFile(join(folder, 'raw'), inCheckpoint('pages-1.img'));
     expect((await store.open('s1')).isPacked).toBe(true);
     await reopen();
     expect(await readdir(join(folder, 'store', 'states', 's1'))).not.toContain('pages-1.img');
@@ -207,9 +207,9 @@ describe('a crash', () => {
     await expectRaw();
   });
 
-  test('while it unpacks leaves the packed state', async () => {
+  test('while it unpacks leaves the packed checkpoint', async () => {
     await store.compress('s1');
-    await writeFile(inState('pages-1.img'), 'half');
+    await writeFile(inCheckpoint('pages-1.img'), 'half');
     await reopen();
     await store.unpack('s1');
     await expectRaw();

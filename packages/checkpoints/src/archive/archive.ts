@@ -7,9 +7,9 @@ import type { Digester } from '../digests/digester.ts';
 import { flush } from '../flush.ts';
 import type { Manifest } from '../manifest.ts';
 import { draftSuffix, manifestName } from '../names.ts';
-import { openState, readManifest } from '../open-checkpoint.ts';
+import { openCheckpoint, readManifest } from '../open-checkpoint.ts';
 import { writeSealedJson } from '../sealed-json.ts';
-import type { State } from '../checkpoint-store.ts';
+import type { Checkpoint } from '../checkpoint-store.ts';
 import type { PackedPart } from './packed-part.ts';
 import { packPart, readBlocks, unpackPart } from './packed-part.ts';
 
@@ -19,10 +19,10 @@ const minPartBytes = blockBytes;
 const minSaving = 0.1;
 
 const keyPrefix = 'states/';
-const keyOf = (stateId: string, name: string): string => `${keyPrefix}${stateId}/${name}.zst`;
+const keyOf = (checkpointId: string, name: string): string => `${keyPrefix}${checkpointId}/${name}.zst`;
 
 /**
- * Keeps large parts of states as compressed blobs. The manifest says which: it changes, in one step, only when the other form
+ * Keeps large parts of checkpoints as compressed blobs. The manifest says which: it changes, in one step, only when the other form
  * is whole, checked and on the disk. What a crash leaves of the form that does not count is removed by `sweep`.
  */
 export class Archive {
@@ -34,12 +34,12 @@ export class Archive {
     this.#digester = digester;
   }
 
-  /** When `signal` aborts, it throws and the state is as it was. */
-  async compress(state: State, signal: AbortSignal): Promise<State> {
-    const { stateId, manifest, directory } = state;
+  /** When `signal` aborts, it throws and the checkpoint is as it was. */
+  async compress(checkpoint: Checkpoint, signal: AbortSignal): Promise<Checkpoint> {
+    const { checkpointId: checkpointId, manifest, directory } = checkpoint;
     const worthIt = (name: string): boolean =>
       (manifest.parts[name]?.sizeBytes ?? 0) >= minPartBytes && !(name in manifest.packed);
-    await state.verify(worthIt);
+    await checkpoint.verify(worthIt);
     const packed = { ...manifest.packed };
     const names = Object.keys(manifest.parts).filter(worthIt);
     try {
@@ -49,55 +49,55 @@ export class Archive {
       }
       signal.throwIfAborted();
     } catch (error) {
-      for (const name of names) await this.#blobs.delete(keyOf(stateId, name));
+      for (const name of names) await this.#blobs.delete(keyOf(checkpointId, name));
       throw error;
     }
     await this.#replaceManifest(directory, { ...manifest, packed });
     for (const name of Object.keys(packed)) await rm(join(directory, name), { force: true });
-    return await openState(stateId, directory, this.#digester);
+    return await openCheckpoint(checkpointId, directory, this.#digester);
   }
 
-  async unpack(state: State): Promise<State> {
-    const { stateId, manifest, directory } = state;
+  async unpack(checkpoint: Checkpoint): Promise<Checkpoint> {
+    const { checkpointId: checkpointId, manifest, directory } = checkpoint;
     for (const name of Object.keys(manifest.packed)) {
       const path = join(directory, name);
       await unpackPart(this.#blobs, partOf(manifest, name), path).catch(async (error: unknown) => {
         await rm(path, { force: true });
-        throw errorFromNode(error, `State ${stateId} could not be unpacked.`);
+        throw errorFromNode(error, `Checkpoint "${checkpointId}" could not be unpacked.`);
       });
     }
     await this.#replaceManifest(directory, { ...manifest, packed: {} });
-    await this.remove(stateId);
-    return await openState(stateId, directory, this.#digester);
+    await this.remove(checkpointId);
+    return await openCheckpoint(checkpointId, directory, this.#digester);
   }
 
-  /** Gives the names of the parts of a state that are kept in `directory` afterwards, too. */
-  async copyInto(directory: string, stateId: string): Promise<ReadonlySet<string>> {
-    const keys = await this.#blobs.copyInto(directory, `${keyPrefix}${stateId}/`);
+  /** Gives the names of the parts of a checkpoint that are kept in `directory` afterwards, too. */
+  async copyInto(directory: string, checkpointId: string): Promise<ReadonlySet<string>> {
+    const keys = await this.#blobs.copyInto(directory, `${keyPrefix}${checkpointId}/`);
     return new Set(keys.map((key) => (key.split('/')[2] ?? '').replace(/\.zst$/, '')));
   }
 
-  /** Removes what is kept of a state. */
-  async remove(stateId: string): Promise<void> {
-    for (const { key } of await this.#blobs.list(`${keyPrefix}${stateId}/`)) await this.#blobs.delete(key);
+  /** Removes what is kept of a checkpoint. */
+  async remove(checkpointId: string): Promise<void> {
+    for (const { key } of await this.#blobs.list(`${keyPrefix}${checkpointId}/`)) await this.#blobs.delete(key);
   }
 
-  /** Removes forms that no manifest counts on. A state whose manifest cannot be read keeps all. */
+  /** Removes forms that no manifest counts on. A checkpoint whose manifest cannot be read keeps all. */
   async sweep(directories: ReadonlyMap<string, string>): Promise<void> {
     for (const { key } of await this.#blobs.list(keyPrefix)) {
-      const stateId = key.split('/')[1] ?? '';
-      if (!directories.has(stateId)) await this.#blobs.delete(key);
+      const checkpointId = key.split('/')[1] ?? '';
+      if (!directories.has(checkpointId)) await this.#blobs.delete(key);
     }
-    for (const [stateId, directory] of directories) {
-      const manifest = await readManifest(stateId, directory).catch(() => undefined);
-      if (manifest !== undefined) await this.#sweepState(manifest, directory);
+    for (const [checkpointId, directory] of directories) {
+      const manifest = await readManifest(checkpointId, directory).catch(() => undefined);
+      if (manifest !== undefined) await this.#sweepCheckpoint(manifest, directory);
     }
   }
 
-  async #sweepState({ stateId, packed }: Manifest, directory: string): Promise<void> {
+  async #sweepCheckpoint({ stateId: checkpointId, packed }: Manifest, directory: string): Promise<void> {
     for (const name of Object.keys(packed)) await rm(join(directory, name), { force: true });
-    const counted = new Set(Object.keys(packed).map((name) => keyOf(stateId, name)));
-    for (const { key } of await this.#blobs.list(`${keyPrefix}${stateId}/`)) {
+    const counted = new Set(Object.keys(packed).map((name) => keyOf(checkpointId, name)));
+    for (const { key } of await this.#blobs.list(`${keyPrefix}${checkpointId}/`)) {
       if (!counted.has(key)) await this.#blobs.delete(key);
     }
   }
@@ -123,8 +123,8 @@ export class Archive {
   }
 }
 
-function partOf({ stateId, parts }: Manifest, name: string): PackedPart {
+function partOf({ stateId: checkpointId, parts }: Manifest, name: string): PackedPart {
   const raw = parts[name];
-  if (raw === undefined) throw new Error(`state ${stateId} packs ${name}, which is no part`);
-  return { what: `${name} of checkpoint "${stateId}"`, key: keyOf(stateId, name), raw };
+  if (raw === undefined) throw new Error(`checkpoint "${checkpointId}" packs ${name}, which is not a part`);
+  return { what: `${name} of checkpoint "${checkpointId}"`, key: keyOf(checkpointId, name), raw };
 }

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 
-/** Bytes that one digest covers, in states, layers and disks alike. */
+/** Bytes that one digest covers, in checkpoints, layers and disks alike. */
 export const blockBytes = 1024 * 1024;
 
 /** What a background thread (digest-worker.mjs) is asked to do with one file. It follows no link. */

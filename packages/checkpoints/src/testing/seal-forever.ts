@@ -4,18 +4,18 @@ import { silentLogger } from '@soulbox/base';
 import { openCheckpointStore } from '../open-checkpoint-store.ts';
 import { patternOf, testFacts } from './test-store.ts';
 
-// The victim of crash.test.ts: seals one state after the other until it is killed, and says which ones it was promised.
+// The victim of crash.test.ts: seals one checkpoint after the other until it is killed, and says which ones it was promised.
 const [directory = '', prefix = ''] = process.argv.slice(2);
 const store = await openCheckpointStore({ directory, logger: silentLogger });
 const content = patternOf(3_000_000);
 process.stdout.write('ready\n');
 for (let number = 0; ; number += 1) {
-  const stateId = `${prefix}-${number}`;
-  await using draft = await store.begin(stateId);
+  const checkpointId = `${prefix}-${number}`;
+  await using draft = await store.begin(checkpointId);
   draft.follow((name) => name === 'pages-1.img');
   for (let part = 0; part < 20; part += 1) await writeFile(join(draft.directory, `core-${part}.img`), `${part}`);
   await writeFile(join(draft.directory, 'pages-1.img'), content);
   await draft.seal(testFacts());
-  process.stdout.write(`${stateId}\n`);
+  process.stdout.write(`${checkpointId}\n`);
   if (number % 3 === 2) await store.remove(`${prefix}-${number - 1}`);
 }

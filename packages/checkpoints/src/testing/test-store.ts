@@ -2,13 +2,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@soulbox/base';
-import type { StateFacts } from '../manifest.ts';
+import type { CheckpointFacts } from '../manifest.ts';
 import { openCheckpointStore } from '../open-checkpoint-store.ts';
-import type { State, CheckpointStore } from '../checkpoint-store.ts';
+import type { Checkpoint, CheckpointStore } from '../checkpoint-store.ts';
 
 export const mib = 1024 * 1024;
 
-export function testFacts(more: Partial<StateFacts> = {}): StateFacts {
+export function testFacts(more: Partial<CheckpointFacts> = {}): CheckpointFacts {
   return {
     createdAtMs: 1_790_000_000_000,
     driver: 'container',
@@ -67,8 +67,12 @@ export async function openTestStore(): Promise<TestStore> {
   };
 }
 
-export async function sealTestState(store: CheckpointStore, stateId: string, facts = testFacts()): Promise<State> {
-  await using draft = await store.begin(stateId, facts.layers);
+export async function sealTestCheckpoint(
+  store: CheckpointStore,
+  checkpointId: string,
+  facts = testFacts(),
+): Promise<Checkpoint> {
+  await using draft = await store.begin(checkpointId, facts.layers);
   for (const [name, content] of Object.entries(testParts)) await writeFile(join(draft.directory, name), content);
   return await draft.seal(facts);
 }

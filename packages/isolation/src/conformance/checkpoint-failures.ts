@@ -8,7 +8,7 @@ import { hostTraces } from './host-traces.ts';
 import { freezeInto, pause, stopAndSave } from './saved-sandboxes.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 
-/** Saves and restores that fail: the sandbox or its state must still be there, and nothing else. */
+/** Saves and restores that fail: the sandbox or its checkpoint must still be there, and nothing else. */
 export function describeCheckpointFailures(stage: Stage): void {
   describe('failing checkpoints and restores', () => {
     test('freeze stops everything, thaw lets it go on, both can be repeated', async () => {
@@ -56,7 +56,7 @@ export function describeCheckpointFailures(stage: Stage): void {
       expect(await hostTraces(sandbox.spec)).toEqual([]);
     });
 
-    describe('from a state', () => {
+    describe('from a checkpoint', () => {
       /** A suspended sandbox and what was saved of it. */
       async function suspended(): Promise<{ sandbox: TestSandbox; kept: SandboxSpec; memory: SavedMemory }> {
         const sandbox = await stage.bench.start();

@@ -50,19 +50,19 @@ export function describeCopies(stage: Stage): void {
     test('a copy of a copy has the files of all before it', async () => {
       await using first = await stage.bench.start();
       await first.sh('echo 1 > /one; echo gone > /gone; mkdir /folder; touch /folder/old');
-      const states = [await freezeInto(stage.bench, first)];
+      const checkpoints = [await freezeInto(stage.bench, first)];
       for (const number of [2, 3]) {
-        const layers = states.map(({ layer }) => layer).reverse();
-        const { memory } = states.at(-1) ?? { memory: savedMemory('') };
+        const layers = checkpoints.map(({ layer }) => layer).reverse();
+        const { memory } = checkpoints.at(-1) ?? { memory: savedMemory('') };
         const copy = await stage.bench.restore(memory, await stage.bench.createSpec({ layers }));
         await copy.sh(
           `echo ${number} > /number-${number}; rm -rf /gone /folder; mkdir -p /folder; touch /folder/${number}`,
         );
-        states.push(await freezeInto(stage.bench, copy));
+        checkpoints.push(await freezeInto(stage.bench, copy));
       }
-      const layers = states.map(({ layer }) => layer).reverse();
+      const layers = checkpoints.map(({ layer }) => layer).reverse();
       const last = await stage.bench.restore(
-        states[2]?.memory ?? savedMemory(''),
+        checkpoints[2]?.memory ?? savedMemory(''),
         await stage.bench.createSpec({ layers }),
       );
       expect((await last.sh('cat /one /number-2 /number-3; ls /folder; ls /gone')).stdout).toBe('1\n2\n3\n3\n');

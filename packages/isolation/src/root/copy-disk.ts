@@ -8,7 +8,7 @@ import type { RootLayout } from './layout.ts';
 import { findLoopName } from './loop-name.ts';
 
 const copyTimeoutMs = 120_000;
-/** Of a copy that is not whole yet: the state store removes what a crash left of one. */
+/** Of a copy that is not whole yet: the checkpoint store removes what a crash left of one. */
 const partSuffix = '.tmp';
 
 /**

@@ -9,9 +9,10 @@ export const listDamaged = defineCommand({
   meta: { name: 'list', description: 'List damaged checkpoints, oldest first' },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
-    const states = await openDamagedCheckpoints(resolveFolders(args['data-dir']).dataDirectory).list();
+    const found = await openDamagedCheckpoints(resolveFolders(args['data-dir']).dataDirectory).list();
     printList(
-      states,
+      // Scripts that read the JSON know the id as `stateId`.
+      found.map(({ checkpointId, ...rest }) => ({ stateId: checkpointId, ...rest })),
       {
         ID: (state) => state.stateId,
         SANDBOX: (state) => state.sandboxId,

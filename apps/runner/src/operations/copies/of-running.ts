@@ -1,5 +1,5 @@
 import { randomId, SoulBoxError } from '@soulbox/base';
-import type { State } from '@soulbox/checkpoints';
+import type { Checkpoint } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import { freeSlot } from '../../processes/sandbox-host.ts';
 import type { OperationContext } from '../operation-context.ts';
@@ -33,7 +33,7 @@ export async function withRunning<T>(
   const state = await takeApart(context, sandbox, chain);
   const { sandboxId, layers, driver, work } = sandbox.record;
   const layerId = work?.layerId ?? '';
-  using _hold = context.references.hold({ states: [state.stateId], layers });
+  using _hold = context.references.hold({ states: [state.checkpointId], layers });
   const goesOn = continueSource(context, sandbox, state).then(
     () => context.host.logger.info({ sandboxId, durationMs: since(startedAt) }, 'sandbox saved while it runs'),
     (err: unknown) => context.host.logger.error({ sandboxId, err }, 'sandbox saved, but it is paused now'),
@@ -41,7 +41,7 @@ export async function withRunning<T>(
   // After the source continues: the source is more urgent than its digests.
   const sealed = goesOn.then(async () => await sealTop(context, layers, layerId));
   const atHand = {
-    source: sourceFrom(sandbox, { stateId: state.stateId, hasMemory: true }),
+    source: sourceFrom(sandbox, { stateId: state.checkpointId, hasMemory: true }),
     getMemory: () => Promise.resolve(memoryOf(context.host, driver, state, 'copies')),
     sealDisk: async () => await sealed,
     // It was, or the source could not have gone on from it.
@@ -76,7 +76,7 @@ async function sealTop(context: OperationContext, layers: readonly string[], lay
  * Turns the memory into a checkpoint and the disk into the topmost layer. The sandbox has no processes afterwards; `continueSource`
  * restores it. The layer is not sealed yet, and `work` in the record says so until it is.
  */
-async function takeApart(context: OperationContext, sandbox: RunningSandbox, chain: ShortChain): Promise<State> {
+async function takeApart(context: OperationContext, sandbox: RunningSandbox, chain: ShortChain): Promise<Checkpoint> {
   const { table } = context;
   using _room = await holdRoom(context, sandbox, true);
   const work: Work = {
@@ -100,7 +100,7 @@ async function saveFrozen(
   sandbox: RunningSandbox,
   work: Work,
   below: readonly string[],
-): Promise<State> {
+): Promise<Checkpoint> {
   const layers = [work.layerId, ...below];
   try {
     await freeze(context, sandbox);
@@ -139,11 +139,11 @@ async function parkDisk(
  * Restores the source as a copy of itself, on a fresh disk. This process has just saved its memory, so it needs no check. Throws
  * `sandbox_resume_failed` when the source could not be restored and is paused.
  */
-async function continueSource(context: OperationContext, sandbox: TenantSandbox, state: State): Promise<void> {
+async function continueSource(context: OperationContext, sandbox: TenantSandbox, state: Checkpoint): Promise<void> {
   const { driver, cause, stateSinceMs, pagesFrom: before } = sandbox.record;
   try {
     const memory = memoryOf(context.host, driver, state, 'itself');
-    const pagesFrom = comesLate(memory) ? state.stateId : '';
+    const pagesFrom = comesLate(memory) ? state.checkpointId : '';
     await restoreSandbox(context, sandbox, { memory, change: { cause, stateSinceMs, pagesFrom } });
   } catch (error) {
     await context.table.note(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });

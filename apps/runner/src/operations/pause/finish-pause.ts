@@ -1,5 +1,5 @@
 import { phase } from '@soulbox/base';
-import type { DiskDigests, State } from '@soulbox/checkpoints';
+import type { Checkpoint, DiskDigests } from '@soulbox/checkpoints';
 import { freeSlot, getDriver } from '../../processes/sandbox-host.ts';
 import type { SandboxHost } from '../../processes/sandbox-host.ts';
 import { disconnect } from '../../processes/start-processes.ts';
@@ -51,6 +51,6 @@ export async function endProcesses(host: SandboxHost, sandbox: TenantSandbox): P
   await getDriver(host, driver).suspend(sandboxId, host.store.directoryOf(sandboxId));
 }
 
-export function savedFrom(state: State): NonNullable<SandboxRecord['saved']> {
-  return { stateId: state.stateId, hasMemory: state.manifest.facts.hasMemory, sizeBytes: state.sizeBytes };
+export function savedFrom(state: Checkpoint): NonNullable<SandboxRecord['saved']> {
+  return { stateId: state.checkpointId, hasMemory: state.manifest.facts.hasMemory, sizeBytes: state.sizeBytes };
 }

@@ -177,7 +177,7 @@ async function expectNothingWrong(saved: Saved): Promise<void> {
 }
 
 test.each(['worker', 'guard', 'sharer'] as const)(
-  'a sandbox is ended before it reads zeros when the %s of its pager is killed, and its state can be used again',
+  'a sandbox is ended before it reads zeros when the %s of its pager is killed, and its checkpoint can be used again',
   { timeout },
   async (part) => {
     const saved = await save(await startHolder(384, watch));

@@ -125,9 +125,9 @@ describe('mending', () => {
   test.each([
     ['nothing', Buffer.alloc(0)],
     ['another file', Buffer.from('something else altogether')],
-    ['a compressed state', fileOf(objectsOf(saved), 'flate-best-speed')],
-    ['a state that is cut short', whole.subarray(0, -20)],
-    ['a state with more behind it', Buffer.concat([whole, Buffer.from([0, 0, 0, 1, 9])])],
+    ['a compressed state file', fileOf(objectsOf(saved), 'flate-best-speed')],
+    ['a state file that is cut short', whole.subarray(0, -20)],
+    ['a state file with more behind it', Buffer.concat([whole, Buffer.from([0, 0, 0, 1, 9])])],
     ['an unknown kind of value', oneObject(99)],
     ['a map of more entries than bytes', oneObject(map, ...enormous, nil, nil)],
     ['an array of more elements than bytes', oneObject(array, ...enormous, bool)],
@@ -141,7 +141,7 @@ describe('mending', () => {
     expect(await readFile(join(folder, stateFileName))).toEqual(file);
   });
 
-  test('a file larger than any state is not read', async () => {
+  test('a file larger than any state file is not read', async () => {
     await write(Buffer.alloc(0));
     await truncate(join(folder, stateFileName), 2 ** 40);
     await expect(mendState(folder)).rejects.toThrow('too large');
@@ -181,7 +181,7 @@ describe('an image of its own', () => {
     await expect(makeOwnImage(own(), memory, 'x'.repeat(128))).rejects.toThrow('too long');
   });
 
-  test('a state that is missing or cut short is refused', async () => {
+  test('a state file that is missing or cut short is refused', async () => {
     await expect(makeOwnImage(own(), join(folder, 'nowhere'), 'copy')).rejects.toThrow('ENOENT');
     await rm(own(), { recursive: true });
     await writeFile(join(memory, 'cut.img'), '');

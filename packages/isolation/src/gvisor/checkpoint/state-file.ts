@@ -6,7 +6,7 @@ export const stateFileName = 'checkpoint.img';
 /** It is read as a whole. An idle sandbox has 1 MiB, one with 25 programs of Python 5. */
 const fileBytesMax = 256 * 2 ** 20;
 
-/** What a state file holds. */
+/** What a state file holds: gVisor's word for the file of a checkpoint in which its kernel's objects are. */
 export interface StateFile {
   /** What comes before the objects, with a digest of its own. */
   readonly head: Buffer;
@@ -63,5 +63,5 @@ export function formatStateFile({ head, objects }: StateFile): Buffer {
 
 /** Of a file that runsc wrote or somebody altered. */
 export function unknownForm(what: string): Error {
-  return new Error(`The saved state has an unknown form: ${what}.`);
+  return new Error(`The state file has an unknown form: ${what}.`);
 }
