@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { chmod, copyFile, cp, lutimes, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { existsSync } from 'node:fs';
+import { chmod, copyFile, cp, lutimes, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { run } from '@soulbox/base';
 import { fetchNpm } from '@soulbox/templates';
@@ -28,7 +28,7 @@ const licence = /licen[cs]e|copying|notice/i;
 
 /**
  * Makes soulbox_VERSION_amd64.deb, which needs neither npm nor Node.js: both the libraries that are installed in the workspace and its Node
- * are in it. `program` becomes /usr/lib/soulbox. Gives the file.
+ * are in it. `program` is moved to where it becomes /usr/lib/soulbox. Gives the file.
  */
 export async function makeDebianPackage(
   root: string,
@@ -38,7 +38,7 @@ export async function makeDebianPackage(
 ): Promise<string> {
   const { work } = paths;
   await mkdir(join(work, dirname(library)), { recursive: true });
-  await cp(paths.program, join(work, library), { recursive: true });
+  await rename(paths.program, join(work, library));
   await copyLibraries(root, join(work, library), locked);
   await copyNode(root, join(work, library));
   await addNpm(paths.work, join(work, library));
@@ -86,8 +86,9 @@ async function copyLibraries(root: string, target: string, locked: LockedPackage
 }
 
 async function copyNode(root: string, target: string): Promise<void> {
-  const require = createRequire(join(root, 'node_modules/node/package.json'));
-  const source = dirname(require.resolve(`${nodePackage}/package.json`));
+  // Where the install script of the package `node` has put it; `npm install` of anything else removes it there.
+  const source = join(root, 'node_modules/node/node_modules', nodePackage);
+  if (!existsSync(source)) throw new Error(`${source} is missing: run npm ci.`);
   const folder = join(target, 'node_modules', nodePackage);
   await mkdir(join(folder, 'bin'), { recursive: true });
   for (const name of ['package.json', 'LICENSE', 'bin/node']) await copyFile(join(source, name), join(folder, name));

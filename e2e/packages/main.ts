@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { copyFile, cp, mkdtemp } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { removeTree, run } from '@soulbox/base';
+import { listHostTraces, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
+import { Sandbox } from 'e2b';
+import { buildPackages, packagesIn } from './build-packages.ts';
+import type { Packages } from './build-packages.ts';
+import { clientOptions } from './client-options.ts';
+import { makeFreshRoot } from './fresh-root.ts';
+import type { FreshRoot } from './fresh-root.ts';
+
+// `npm run test:packages`: makes the packages of two versions and lives with them: the Debian package in a bare Debian, from installation to
+// purge, with a sandbox that goes on through the upgrade; the npm package in a folder. `--packages DIR` takes those that are there, `--debian FILE`
+// a bare Debian that was kept.
+const { values } = parseArgs({
+  options: { packages: { type: 'string' }, debian: { type: 'string' }, instance: { type: 'string', default: '14' } },
+});
+const [oldVersion, newVersion] = ['0.1.0', '0.1.1'];
+const instance = Number(values.instance);
+const startedAt = Date.now();
+const say = (text: string): void =>
+  console.log(`${((Date.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${text}`);
+const scratch = await mkdtemp(join(testDirectory, 'packages-'));
+
+try {
+  const older = await getPackages(oldVersion);
+  const newer = await getPackages(newVersion);
+  await tryDebianPackages(older.debian, newer.debian);
+  await tryNpmPackage(newer.npm);
+} finally {
+  await removeTree(scratch);
+}
+say('both packages work');
+
+async function getPackages(version: string): Promise<Packages> {
+  if (values.packages !== undefined) return packagesIn(values.packages, version);
+  say(`makes the packages of ${version}`);
+  return await buildPackages(join(scratch, 'dist'), version);
+}
+
+async function tryDebianPackages(older: string, newer: string): Promise<void> {
+  say('makes a bare Debian');
+  await using root = await makeFreshRoot(join(scratch, 'root'), values.debian ?? join(scratch, 'root.tar'));
+  await root.run(['apt-get', 'update', '--quiet=2']);
+  // Fetching it is set-up's matter, and tested there; Debian unstable is not to decide about this test.
+  const criu = '/usr/local/lib/soulbox';
+  if (existsSync(criu)) await cp(criu, join(root.directory, criu), { recursive: true });
+
+  say(`installs ${basename(older)}`);
+  await installDebian(root, older);
+  assert.equal((await root.run(['soulbox', '--version'])).trim(), oldVersion);
+  await root.run(['systemd-analyze', 'verify', '--man=no', '/usr/lib/systemd/system/soulbox.service']);
+
+  say('starts the server, which builds its template');
+  await startServer(root);
+  const client = clientOptions(await root.run(['soulbox', 'env']));
+  const sandbox = await Sandbox.create({ ...client, timeoutMs: 600_000 });
+  const { pid } = await sandbox.commands.run('while sleep 0.1; do echo >> /tmp/ticks; done', { background: true });
+  const countTicks = async (): Promise<number> => (await sandbox.files.read('/tmp/ticks')).length;
+
+  say(`upgrades to ${basename(newer)} while a sandbox runs`);
+  await installDebian(root, newer);
+  assert.match(await root.run(['sh', '-c', 'soulbox status || true']), /No server uses/);
+  await startServer(root);
+  assert.equal((await root.run(['soulbox', '--version'])).trim(), newVersion);
+  const processes = await sandbox.commands.list();
+  assert.ok(
+    processes.some((each) => each.pid === pid),
+    'the program of the sandbox goes on',
+  );
+  const before = await countTicks();
+  assert.ok(before > 20, `it ran on during the upgrade: ${before} ticks`);
+  assert.equal((await sandbox.commands.run('sudo id -u')).stdout.trim(), '0');
+  if (existsSync(criu)) {
+    await sandbox.pause();
+    await sandbox.connect();
+    assert.ok((await countTicks()) >= before, 'it goes on after a pause');
+  }
+
+  say('purges it while the sandbox runs');
+  await root.run(['apt-get', 'purge', '--yes', 'soulbox']);
+  const left = (await root.run(['find', '/', '-xdev', '-iname', '*soulbox*', '-not', '-path', '/root/*'])).trim();
+  assert.equal(left, '', 'files are left');
+  assert.deepEqual(await listHostTraces(instance), []);
+}
+
+async function installDebian(root: FreshRoot, file: string): Promise<void> {
+  await copyFile(file, join(root.directory, 'root', basename(file)));
+  await root.run(['apt-get', 'install', '--yes', '--no-install-recommends', `/root/${basename(file)}`]);
+}
+
+/** With the capabilities that its unit would leave it. */
+async function startServer(root: FreshRoot): Promise<void> {
+  const unit = await root.run(['cat', '/usr/lib/systemd/system/soulbox.service']);
+  const taken = [...unit.matchAll(/^CapabilityBoundingSet=~(.+)$/gm)].flatMap(([, names = '']) => names.split(' '));
+  const bounds = taken.map((name) => `-${name.slice('CAP_'.length).toLowerCase()}`).join(',');
+  const flags = ['--instance', String(instance), '--port', '4140', '--tls-port', '4143'];
+  await root.run(['setpriv', `--bounding-set=${bounds}`, 'soulbox', 'up', '--install', '--detach', ...flags]);
+}
+
+async function tryNpmPackage(file: string): Promise<void> {
+  say(`installs ${basename(file)}`);
+  const prefix = join(scratch, 'npm');
+  await run('npm', ['install', '--global', '--no-audit', '--no-fund', '--prefix', prefix, file], {
+    timeoutMs: 600_000,
+  });
+  const program = join(prefix, 'bin/soulbox');
+  const data = ['--data-dir', join(scratch, 'data')];
+  const env = { ...process.env, SOULBOX_TEMPLATES_DIR: testTemplatesDirectory, SOULBOX_POOL_SIZE: '1' };
+  const soulbox = async (...args: readonly string[]): Promise<string> =>
+    await run(program, [...args, ...data], { env, timeoutMs: 300_000 });
+  say('starts the server');
+  await soulbox('up', '--detach', '--instance', String(instance), '--port', '0', '--tls-port', '0');
+  try {
+    const sandbox = await Sandbox.create(clientOptions(await soulbox('env')));
+    assert.equal((await sandbox.commands.run('echo $((6 * 7))')).stdout.trim(), '42');
+    await sandbox.kill();
+  } finally {
+    await soulbox('down');
+  }
+  assert.deepEqual(await listHostTraces(instance), []);
+}
