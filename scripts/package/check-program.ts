@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
-import { outputName } from './program-tree.ts';
+import { isImport, outputName } from './program-tree.ts';
 
 /** Strings that end like a source file of ours: endings, and names of tenants' files. */
 const otherNames = new Set(['.ts', '.test.ts', 'index.ts', 'main.ts', 'mod.ts']);
@@ -37,7 +37,7 @@ export function checkProgram(
 function isSpecifier(node: ts.StringLiteralLike): boolean {
   const { parent } = node;
   if (ts.isImportDeclaration(parent) || ts.isExportDeclaration(parent)) return parent.moduleSpecifier === node;
-  return ts.isCallExpression(parent) && parent.expression.kind === ts.SyntaxKind.ImportKeyword;
+  return isImport(parent);
 }
 
 function findImportFault(file: string, specifier: string, dependencies: ReadonlySet<string>): string | undefined {

@@ -47,6 +47,7 @@ test('imports of files and of packages become paths to JavaScript', async () => 
       "export { near } from './near.ts';",
       "const late = await import('./late.ts');",
       "import { parse } from 'other/parse';",
+      "start(import.meta.resolve('@soulbox/two/deep'));",
     ].join('\n'),
     'apps/one/src/late.ts': "import { readFile } from 'node:fs';\n",
   });
@@ -57,6 +58,7 @@ test('imports of files and of packages become paths to JavaScript', async () => 
       "export { near } from './near.js';",
       "const late = await import('./late.js');",
       "import { parse } from 'other/parse';",
+      "start(import.meta.resolve('../../../packages/two/src/deep.js'));",
     ].join('\n'),
   );
   expect([...tree.sources.keys()].toSorted()).toEqual([
@@ -123,6 +125,7 @@ test('the check finds what would not run', async () => {
       "import 'known/part';",
       "import 'unknown';",
       "import 'node:fs';",
+      "start(import.meta.resolve('@soulbox/two/deep'));",
       "start(new URL('lost.sh', import.meta.url), join(here, 'left/behind.ts'), 'mod.ts');",
     ].join('\n'),
     'out/b.js': '',
@@ -131,6 +134,7 @@ test('the check finds what would not run', async () => {
   expect(checkProgram(join(root, 'out'), { dependencies, bundles: ['bundle.ts'] })).toEqual([
     'a.js: imports ./gone.js, which is not there',
     'a.js: imports unknown, which is no dependency',
+    'a.js: imports @soulbox/two/deep, which is no dependency',
     'a.js: names lost.sh, which is not there',
     'a.js: names left/behind.ts, which only a clone has',
   ]);

@@ -114,13 +114,18 @@ function readSource(root: string, path: string, packages: WorkspacePackages): Re
       return;
     }
     const [argument] = ts.isCallExpression(node) ? node.arguments : [];
-    const isImport = ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword;
-    if (isImport && argument !== undefined && ts.isStringLiteralLike(argument)) follow(argument);
+    if (isImport(node) && argument !== undefined && ts.isStringLiteralLike(argument)) follow(argument);
     else if (ts.isStringLiteralLike(node)) look(node);
     else ts.forEachChild(node, visit);
   };
   visit(tree);
   return { text, renames, reached, dependencies };
+}
+
+/** Both lead to a module: one loads it, the other tells its place, to start it as a program. */
+export function isImport(node: ts.Node): boolean {
+  if (!ts.isCallExpression(node)) return false;
+  return node.expression.kind === ts.SyntaxKind.ImportKeyword || node.expression.getText() === 'import.meta.resolve';
 }
 
 function isErased(node: ts.ImportDeclaration | ts.ExportDeclaration): boolean {

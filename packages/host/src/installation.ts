@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 
 /** `clone`: TypeScript of a Git repository. `npm`, `debian`: a package that `npm run package` has made, plain JavaScript in the same folders. */
 export type InstallationForm = 'clone' | 'npm' | 'debian';
@@ -12,13 +11,24 @@ export interface Installation {
   readonly version: string;
 }
 
-const manifestSchema = z.object({
-  version: z.string(),
-  soulbox: z.object({ installation: z.enum(['npm', 'debian']) }).optional(),
-});
-
-/** How the code that runs has come here, by the package.json at its root. */
+/** How the code that runs has come here, by the package.json at its root. Loaded by every command, so it loads nothing itself. */
 export function readInstallation(root = join(import.meta.dirname, '../../..')): Installation {
-  const { version, soulbox } = manifestSchema.parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')));
-  return { form: soulbox?.installation ?? 'clone', root, version };
+  const file = join(root, 'package.json');
+  const { version, soulbox } = JSON.parse(readFileSync(file, 'utf8')) as {
+    version: string;
+    soulbox?: { installation: string };
+  };
+  const form = soulbox?.installation ?? 'clone';
+  if (form !== 'clone' && form !== 'npm' && form !== 'debian')
+    throw new Error(`${file}: unknown installation ${form}.`);
+  return { form, root, version };
+}
+
+/**
+ * Where Node keeps compiled code of ours from one start to the next, which halves the time to load. Never in /tmp, where another user could
+ * prepare it for root.
+ */
+export function compileCacheFolder(): string {
+  const { form, root } = readInstallation();
+  return form === 'clone' ? join(root, 'node_modules/.cache/node-compile') : '/var/cache/soulbox/node-compile';
 }

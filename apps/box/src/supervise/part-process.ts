@@ -1,15 +1,12 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason, RootLogger } from '@soulbox/base';
+import { compileCacheFolder } from '@soulbox/host/installation';
 import { reportSchema } from '@soulbox/process';
 import type { Order, Report } from '@soulbox/process';
 import { passLines } from './pass-lines.ts';
-
-/** Compiled code of ours, kept from one start to the next. In the workspace and not in /tmp, where another user could prepare it for root. */
-const compileCache = join(import.meta.dirname, '../../../../node_modules/.cache/node-compile');
 
 const launcher = fileURLToPath(import.meta.resolve('@soulbox/process/launch'));
 
@@ -53,7 +50,7 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
   const [file = '', ...rest] = plan.isApart === true ? apart : [process.execPath, plan.program];
   const child = spawn(file, rest, {
     cwd: '/',
-    env: { ...plan.environment, NODE_COMPILE_CACHE: compileCache },
+    env: { ...plan.environment, NODE_COMPILE_CACHE: compileCacheFolder() },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...plan.descriptors],
   });
   const exited = new Promise<PartExit>((resolve) => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { run, SoulBoxError } from '@soulbox/base';
 import type { RunOptions } from '@soulbox/base';
 import { npmPackage } from './packages.ts';
@@ -14,7 +14,8 @@ export async function runNpm(args: readonly string[], options: RunOptions): Prom
 
 function findOwnNpm(): string | undefined {
   try {
-    return createRequire(import.meta.url).resolve('npm/bin/npm-cli.js');
+    // Its other files are not exported.
+    return join(dirname(createRequire(import.meta.url).resolve('npm/package.json')), 'bin/npm-cli.js');
   } catch {
     return undefined;
   }
