@@ -21,25 +21,25 @@ export const apiConfigSchema = {
     'SOULBOX_TEAM_SANDBOX_LIMIT',
     wholeNumber(1, 100_000),
     1000,
-    'Sandboxes a team may have running at the same time; paused ones do not count. One more answers 429.',
+    'Sandboxes a team may have running at the same time; paused ones do not count. One more returns 429.',
   ),
   teamSnapshotLimit: key(
     'SOULBOX_TEAM_SNAPSHOT_LIMIT',
     wholeNumber(0, 100_000),
     1000,
-    'Snapshots a team may have. One more answers 429.',
+    'Snapshots a team may have. One more returns 429.',
   ),
   teamTemplateLimit: key(
     'SOULBOX_TEAM_TEMPLATE_LIMIT',
     wholeNumber(0, 100_000),
     1000,
-    'Templates a team may build. One more answers 429.',
+    'Templates a team may build. One more returns 429.',
   ),
   teamBuildLimit: key(
     'SOULBOX_TEAM_BUILD_LIMIT',
     wholeNumber(1, 1000),
     10,
-    'Builds of templates that a team may have under way at the same time. One more answers 429.',
+    'Concurrent template builds of a team. One more returns 429.',
   ),
   buildFileMaxMb: key(
     'SOULBOX_BUILD_FILE_MAX_MB',
@@ -51,58 +51,55 @@ export const apiConfigSchema = {
     'SOULBOX_TEAM_BUILD_FILES_MB',
     wholeNumber(1, 1024 * 1024 * 1024),
     10 * 1024,
-    'MiB of all archives that a team has uploaded for its builds. An upload beyond that answers 429.',
+    'MiB of all archives that a team has uploaded for its builds. An upload beyond that returns 429.',
   ),
   teamDiskMb: key(
     'SOULBOX_TEAM_DISK_MB',
     wholeNumber(1, 1024 * 1024 * 1024),
     1024 * 1024,
-    'MiB that the disks of the sandboxes of a team, paused ones included, and its snapshots may take of the host together. A create, fork ' +
-      'or snapshot beyond that answers 429.',
+    'MiB that the disks of the sandboxes of a team, paused ones included, and its snapshots may take of the host together. A create, fork or snapshot beyond that returns 429.',
   ),
   teamPausedMemoryMb: key(
     'SOULBOX_TEAM_PAUSED_MEMORY_MB',
     wholeNumber(1, 1024 * 1024 * 1024),
     256 * 1024,
-    'MiB of saved memory that the paused sandboxes of a team may take of the disk. A pause beyond that answers 429; one at a ' +
-      'deadline is made all the same.',
+    'MiB of saved memory that the paused sandboxes of a team may take of the disk. A pause beyond that returns 429; a pause at a deadline still happens.',
   ),
   teamKvMb: key(
     'SOULBOX_TEAM_KV_MB',
     wholeNumber(1, 1024 * 1024 * 1024),
     10 * 1024,
-    'MiB of all values of all key-value namespaces of a team. A value beyond that is refused with 429.',
+    'MiB of all values of all key-value namespaces of a team. A value beyond that returns 429.',
   ),
   teamEventLimit: key(
     'SOULBOX_TEAM_EVENT_LIMIT',
     wholeNumber(1000, 1_000_000_000),
     1_000_000,
-    'Lifecycle events that are kept for a team. Of more, the oldest go before their time.',
+    'Lifecycle events that are kept for a team. Beyond that, the oldest are removed early.',
   ),
   buildFileRetentionHours: key(
     'SOULBOX_BUILD_FILE_RETENTION_HOURS',
     wholeNumber(1, 24 * 365),
     24 * 7,
-    'Hours for which an uploaded archive that no build asks for is kept.',
+    'Hours for which an uploaded archive that no build uses is kept.',
   ),
   buildRetentionHours: key(
     'SOULBOX_BUILD_RETENTION_HOURS',
     wholeNumber(1, 24 * 365),
     24 * 30,
-    'Hours for which the record and the log of a build are kept that no tag points at any more.',
+    'Hours for which the record and the log of a build without a tag are kept.',
   ),
   apiUrl: key(
     'SOULBOX_API_URL',
     z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).transform((url) => url.replace(/\/+$/, '')),
     '',
-    'URL under which clients reach the API, for links that they are given. Empty: as each request says, which is wrong ' +
-      'behind a proxy that hides it.',
+    'URL at which clients reach the API, for links in responses. Empty: taken from each request, which is wrong behind a proxy that hides it.',
   ),
   sandboxDomain: key(
     'SOULBOX_SANDBOX_DOMAIN',
     z.string().regex(/^[a-z0-9.-]+(:\d{1,5})?$/, 'must be a domain, with a port if needed'),
     '',
-    "Domain that clients are told to reach sandboxes under. Empty: the client's own `E2B_DOMAIN`.",
+    'Domain of sandboxes that clients are told. Empty: clients use their `E2B_DOMAIN`.',
   ),
   endedRetentionHours: key(
     'SOULBOX_ENDED_RETENTION_HOURS',
@@ -120,34 +117,27 @@ export const apiConfigSchema = {
     'SOULBOX_WEBHOOK_ALLOW_PRIVATE',
     privateTargets,
     [],
-    'Host names, addresses and CIDR networks, separated by commas, that webhooks may reach although they are private ' +
-      'or this machine. Empty: webhooks reach public addresses only.',
+    'Host names, addresses and CIDR networks, separated by commas, that webhooks may reach although they are private or belong to this machine. Empty: webhooks reach public addresses only.',
   ),
   keyRequestRate: key(
     'SOULBOX_API_KEY_RATE',
     wholeNumber(0, 10_000_000),
     5000,
-    'Requests to the API that one key may make within ten seconds; more get 429. 0: any number.',
+    'Requests to the API that one key may send within ten seconds; more return 429. 0: no limit.',
   ),
   addressRequestRate: key(
     'SOULBOX_API_ADDRESS_RATE',
     wholeNumber(0, 10_000_000),
     10_000,
-    'The same for one client address, or one IPv6 network of 64 bits. Behind a proxy all clients have its address, ' +
-      'unless `SOULBOX_TRUSTED_PROXIES` names it.',
+    'The same for one client address, or one IPv6 network of 64 bits. Behind a proxy, all clients have its address, unless `SOULBOX_TRUSTED_PROXIES` names it.',
   ),
   requestTimeoutSeconds: key(
     'SOULBOX_API_REQUEST_TIMEOUT_SECONDS',
     wholeNumber(1, 3600),
     30,
-    'Seconds within which a request to the API must have arrived completely.',
+    'Seconds within which a request to the API must arrive completely.',
   ),
-  openApi: key(
-    'SOULBOX_OPENAPI',
-    flag,
-    true,
-    'Whether `GET /openapi.json` is served. It is the same for everybody and needs no key.',
-  ),
+  openApi: key('SOULBOX_OPENAPI', flag, true, 'Whether `GET /openapi.json` is served. It is public and needs no key.'),
 } as const;
 
 export type ApiConfig = ConfigOf<typeof apiConfigSchema>;

@@ -29,7 +29,7 @@ export const boxConfigSchema = {
     'SOULBOX_TEMPLATES_DIR',
     z.string(),
     '',
-    'Folder of the templates, when they are not to stand in the data folder (several servers may share one).',
+    'Folder of the templates, if not in the data folder. Several servers can share it.',
   ),
   networkCidr: key(
     'SOULBOX_NETWORK_CIDR',
@@ -41,30 +41,27 @@ export const boxConfigSchema = {
     'SOULBOX_DENIED_RANGES',
     ranges,
     [],
-    'Addresses and CIDR networks, separated by commas, that no sandbox, webhook or image registry may lead to, besides the private ' +
-      "and local ones and the host's own addresses. Such as the public address of a host behind address translation, or its neighbours.",
+    'Addresses and CIDR networks, separated by commas, that sandboxes, webhooks and image registries must not reach, in addition to private and local ones and the addresses of the host. For example the public address of a host behind address translation, or its neighbors.',
   ),
   metricsToken: key(
     'SOULBOX_METRICS_TOKEN',
     z.string().regex(/^[\w.~+/=-]{16,256}$/, 'must be 16 to 256 characters of a bearer token'),
     '',
-    "Bearer token with which `GET /metrics` shows the server's own figures; an API key shows the sandboxes of its team. Empty: the one of " +
-      '`secrets/metrics-token` in the data folder, which is made at the first start.',
+    'Bearer token with which `GET /metrics` returns the metrics of the server; an API key returns those of its team. Empty: the token in `secrets/metrics-token` of the data folder, which the first start creates.',
   ),
   logLevel: key(
     'SOULBOX_LOG_LEVEL',
     z.enum(['debug', 'info', 'warn', 'error', 'silent']),
     'info',
-    'Least important log lines that are written.',
+    'Lowest log level that is written.',
   ),
   logMaxMb: key(
     'SOULBOX_LOG_MAX_MB',
     wholeNumber(0, 1024 * 1024),
     100,
-    'MiB of a log file (`--log-file`, `logs/server.log`), after which it becomes `server.log.1` and a new one begins. 0: never; move it ' +
-      'away yourself, then send SIGHUP.',
+    'MiB of a log file (`--log-file`, `logs/server.log`), after which it is rotated to `server.log.1`. 0: never; rotate it yourself, then send SIGHUP.',
   ),
-  logFiles: key('SOULBOX_LOG_FILES', wholeNumber(1, 1000), 5, 'How many such older log files are kept.'),
+  logFiles: key('SOULBOX_LOG_FILES', wholeNumber(1, 1000), 5, 'Number of rotated log files that are kept.'),
 } as const;
 
 /** The settings of a whole server on one machine. */

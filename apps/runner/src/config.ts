@@ -29,138 +29,128 @@ export const runnerConfigSchema = {
     'SOULBOX_POOL_SIZE',
     wholeNumber(0, 1000),
     4,
-    'Warm sandboxes kept ready of the default template. Of any other one, or of a snapshot, that was used at least twice of late there are as ' +
-      'many as the largest burst of creates took, up to four times this number. 0 makes every sandbox on demand.',
+    'Warm sandboxes kept ready of the default template. For any other template or snapshot that was used at least twice recently, the number follows the largest burst of creates, up to four times this setting. 0 boots every sandbox on demand.',
   ),
   poolMemoryMb: key(
     'SOULBOX_POOL_MEMORY_MB',
     wholeNumber(0, 1_073_741_824),
     Math.floor(totalmem() / 2 ** 20 / 8),
-    'MiB of memory that warm sandboxes of all but the default template may take together. Where more are wanted, those of what was not ' +
-      'used for longest go. Default: an eighth of the host’s memory.',
+    'MiB of memory for the warm sandboxes of all templates except the default one. Beyond it, those of the least recently used template are removed. Default: an eighth of the host’s memory.',
   ),
   poolIdleSeconds: key(
     'SOULBOX_POOL_IDLE_SECONDS',
     wholeNumber(1, 604_800),
     600,
-    'Seconds without a create after which the spares of a template or snapshot are removed, those of the default template excepted.',
+    'Seconds without a create after which the spares of a template or snapshot are removed, except those of the default template.',
   ),
   bootConcurrency: key(
     'SOULBOX_BOOT_CONCURRENCY',
     wholeNumber(1, 256),
     // One more than can run: each waits for the kernel now and then.
     availableParallelism() + 1,
-    'Sandboxes that may boot at the same time; more wait their turn. Default: the number of CPUs and one.',
+    'Sandboxes that may boot at the same time; more wait. Default: the number of CPUs plus one.',
   ),
   maxSandboxes: key(
     'SOULBOX_MAX_SANDBOXES',
     wholeNumber(1, 4000),
     1000,
-    'Sandboxes this host may run at once, warm spares and paused ones not counted. Above it a create answers 429.',
+    'Sandboxes that this host may run at once, without warm spares and paused ones. Beyond it, a create returns 429.',
   ),
   maxPaused: key(
     'SOULBOX_MAX_PAUSED',
     wholeNumber(0, 1_000_000),
     10_000,
-    'Paused sandboxes this host may keep. Above it a pause fails and the sandbox runs on.',
+    'Paused sandboxes this host may keep. Beyond it, a pause fails and the sandbox continues to run.',
   ),
   pauseDurability: key(
     'SOULBOX_PAUSE_DURABILITY',
     z.enum(['on-return', 'in-background']),
     'on-return',
-    'When a pause answers: `on-return` once the state is safe on the disk, `in-background` as soon as the sandbox stands still; ' +
-      'a crash of the host before the state is saved then loses the sandbox.',
+    'When a pause returns: `on-return` when the checkpoint is safe on the disk, `in-background` as soon as the sandbox is frozen. In the latter case, a crash of the host before the checkpoint is saved loses the sandbox.',
   ),
   pauseGraceSeconds: key(
     'SOULBOX_PAUSE_GRACE_SECONDS',
     wholeNumber(0, 86_400),
     10,
-    'How long a sandbox paused in the background stays frozen in memory, where a resume takes some milliseconds.',
+    'How long a sandbox paused in the background stays frozen in memory, from where a resume takes a few milliseconds.',
   ),
   archiveAfterSeconds: key(
     'SOULBOX_ARCHIVE_AFTER_SECONDS',
     wholeNumber(0, 31_536_000),
     3600,
-    'Seconds after which the memory of a paused sandbox, or of a snapshot that nobody uses, is compressed. Its next use waits ' +
-      'for it, about a second for each GiB. 0 compresses nothing.',
+    'Seconds after which the memory of a paused sandbox, or of a snapshot that nobody uses, is compressed. The next use waits for decompression, about a second for each GiB. 0 disables compression.',
   ),
   makeTemplates: key(
     'SOULBOX_MAKE_TEMPLATES',
     z.enum(['by-need', 'never']),
     'by-need',
-    'Whether a template of SoulBox itself is made from Debian packages when the first sandbox of it is asked for. With `never` only ' +
-      '`soulbox template make` does that.',
+    'Whether SoulBox builds one of its own templates from Debian packages when the first sandbox of it is requested. With `never`, only `soulbox template make` does this.',
   ),
   damagedStateHours: key(
     'SOULBOX_DAMAGED_STATE_HOURS',
     wholeNumber(0, 8760),
     168,
-    'How long a saved memory is kept for inspection that turned out damaged when its sandbox ran already (16 at most). 0: not at all.',
+    'Hours for which a checkpoint is kept for inspection if it proved damaged while its sandbox was already running (16 checkpoints at most). 0: not kept.',
   ),
   isolation: key(
     'SOULBOX_ISOLATION',
     z.enum(isolations),
     defaultIsolation,
-    'How sandboxes are walled off when neither their creator nor their template says.',
+    'Isolation of sandboxes for which neither the request, the key nor the template specifies one.',
   ),
   maxBuilds: key(
     'SOULBOX_MAX_BUILDS',
     wholeNumber(1, 64),
     availableParallelism(),
-    'Template builds that may run at once; more of them wait. Default: the number of CPUs.',
+    'Concurrent template builds; more wait. Default: the number of CPUs.',
   ),
   buildTimeoutMinutes: key(
     'SOULBOX_BUILD_TIMEOUT_MINUTES',
     wholeNumber(1, 10_080),
     60,
-    'Minutes after which a template build is given up.',
+    'Minutes after which a template build is aborted.',
   ),
   buildReadySeconds: key(
     'SOULBOX_BUILD_READY_SECONDS',
     wholeNumber(1, 86_400),
     600,
-    'Seconds that the ready command of a template build has to succeed after the start command.',
+    'Seconds within which the ready command of a template build must succeed after the start command.',
   ),
   buildCacheMb: key(
     'SOULBOX_BUILD_CACHE_MB',
     wholeNumber(0, 1_073_741_824),
     20_480,
-    'MiB that the cache of template builds may take: finished steps, results, roots of images. What was not used for longest goes ' +
-      'first; what templates need is not counted.',
+    'MiB for the cache of template builds: finished steps, results, roots of images. The least recently used entries are removed first. Entries that templates need are not counted.',
   ),
   buildCacheHours: key(
     'SOULBOX_BUILD_CACHE_HOURS',
     wholeNumber(1, 87_600),
     168,
-    'Hours that what the cache of template builds holds stays there without being used.',
+    'Hours for which an unused entry stays in the cache of template builds.',
   ),
   images: key(
     'SOULBOX_IMAGES',
     imageMapSchema,
     defaultImageMap,
-    'Where template builds take images from, as pattern=target, separated by commas; the first that matches counts. A pattern such as ' +
-      '`debian:*` is for the name with its tag. A target is `template:NAME` or another image, in which `*` is what the ' +
-      "pattern's matched.",
+    'Where template builds take images from, as pattern=target, separated by commas; the first match counts. A pattern such as `debian:*` is for the name with its tag. A target is `template:NAME` or another image, in which `*` stands for the text that `*` of the pattern matched.',
   ),
   privateRegistries: key(
     'SOULBOX_PRIVATE_REGISTRIES',
     names,
     [],
-    'Registries, as host or host:port separated by commas, that template builds may use although they are at private addresses or on ' +
-      'this host; also the hosts to which such a registry sends for logins and layers.',
+    'Registries, as host or host:port separated by commas, that template builds may use although they are at private addresses or on this host; also the hosts to which such a registry redirects for logins and layers.',
   ),
   insecureRegistries: key(
     'SOULBOX_INSECURE_REGISTRIES',
     names,
     [],
-    'Likewise, and they speak plain HTTP or have a certificate that nobody vouches for.',
+    'The same for registries with plain HTTP or an untrusted certificate.',
   ),
   registryProxy: key(
     'SOULBOX_REGISTRY_PROXY',
     proxyUrl,
     '',
-    'URL of an HTTP proxy by which registries are reached, but for those of the two lists. It is asked for addresses, not for names. ' +
-      'Empty: what `HTTPS_PROXY` says.',
+    'URL of an HTTP proxy for registries, except those of the two lists. It gets addresses, not names. Empty: the value of `HTTPS_PROXY`.',
   ),
   maxProcesses: key(
     'SOULBOX_MAX_PROCESSES',
@@ -172,8 +162,7 @@ export const runnerConfigSchema = {
     'SOULBOX_HOST_CPU_PERCENT',
     wholeNumber(0, 90),
     5,
-    'Percent of all CPU time that sandboxes together leave to the server and to everything else on the host. With 0 they can take all ' +
-      'of it, which on many kernels lets a busy sandbox starve the host.',
+    'Percent of all CPU time that is kept for the server and everything else on the host. With 0, sandboxes can use all of it, and on many kernels a busy sandbox can starve the host.',
   ),
   diskReserveMb: key(
     'SOULBOX_DISK_RESERVE_MB',
@@ -191,21 +180,19 @@ export const runnerConfigSchema = {
     'SOULBOX_DISK_OVERCOMMIT',
     wholeNumber(1, 1000),
     40,
-    'How many times more disk sandboxes are told to have than is promised to each: of a disk of 10 GiB, 40 promises 256 MiB. A create ' +
-      'that the promise cannot be kept to answers 507. What is free beyond all promises is shared by those that write. With 1 every ' +
-      'sandbox has all of its disk for certain.',
+    'Ratio of the disk size that a sandbox sees to the part that is promised to it: for a disk of 10 GiB, 40 promises 256 MiB. A create whose promise cannot be kept returns 507. Free space beyond all promises is shared by the sandboxes that write. With 1, every sandbox is guaranteed its whole disk.',
   ),
   dependencyCacheMb: key(
     'SOULBOX_DEPENDENCY_CACHE_MB',
     wholeNumber(0, 1_048_576),
     2048,
-    'Mebibytes of installed dependencies kept for each team, for runs that ask to share them. 0 keeps none.',
+    'Mebibytes of installed dependencies kept for each team, for runs that share them. 0 disables the cache.',
   ),
   dependencyCacheHours: key(
     'SOULBOX_DEPENDENCY_CACHE_HOURS',
     wholeNumber(1, 8760),
     168,
-    'Hours after which kept dependencies are installed anew.',
+    'Hours after which cached dependencies are installed again.',
   ),
   nameServers: key(
     'SOULBOX_NAME_SERVERS',
