@@ -110,7 +110,9 @@ describe('policies', () => {
   });
 
   test('a message names the list, and no more of a bad entry than helps', () => {
-    expect(() => parseEgressPolicy({ denyOut: ['x'.repeat(500)] })).toThrow(/^denyOut contains "x{100}", which is neither/);
+    expect(() => parseEgressPolicy({ denyOut: ['x'.repeat(500)] })).toThrow(
+      /^denyOut contains "x{100}", which is neither/,
+    );
     expect(() => parseEgressPolicy({ allowOut: ['a.b'] })).toThrow(/^allowOut names the domain "a\.b"/);
     expect(() => parseEgressPolicy({ allowOut: ['a.b!'] })).toThrow(/^allowOut contains "a\.b!", which is neither/);
     expect(() => parseEgressPolicy({ allowOut: ['!a.b'] })).toThrow(/^allowOut contains "!a\.b", which is neither/);
