@@ -22,12 +22,15 @@ interface Case {
 async function deploy(kind: Kind): Promise<void> {
   const launcher = join(import.meta.dirname, '../../apps/cli/bin/soulbox.mjs');
   const folder = join(import.meta.dirname, '../edge-apis');
-  const wish = {
+  const options = {
     workers: [folder],
     edge: [join(folder, 'edge.mjs'), '--name', 'e2e-apis-edge', '--kind', 'edge', '--env', 'VARIABLE=variable'],
   }[kind];
   const environment = { ...server.plain, SECRET: 'secret' };
-  const { code, stderr } = await runNode([launcher, 'function', 'deploy', ...wish, '--secret', 'SECRET'], environment);
+  const { code, stderr } = await runNode(
+    [launcher, 'function', 'deploy', ...options, '--secret', 'SECRET'],
+    environment,
+  );
   expect(code, stderr).toBe(0);
 }
 

@@ -83,14 +83,17 @@ export default {
 describe.skipIf(!isMade)('a Worker', () => {
   const name = 'e2e-worker';
   beforeAll(async () => {
-    const wish = {
+    const request = {
       name,
       source: worker,
       environment: { GREETING: 'hello "world"\n\\ ä' },
       secrets: { TOKEN: 'very-s3cret-value' },
       limits: { requestTimeoutMs: 2000, memoryMb: 64, maxBodyBytes: 100_000 },
     };
-    expect(await askApi('POST', '/functions', wish)).toMatchObject({ status: 201, json: { name, state: 'running' } });
+    expect(await askApi('POST', '/functions', request)).toMatchObject({
+      status: 201,
+      json: { name, state: 'running' },
+    });
   });
   afterAll(() => removeFunction(name));
 
@@ -227,8 +230,8 @@ describe.skipIf(!isMade)('a Worker', () => {
     const { sandboxID } = await show(name);
     for (const what of ['fork', 'snapshots'])
       expect((await askApi('POST', `/sandboxes/${sandboxID}/${what}`)).status).toBe(400);
-    const wish = { templateID: 'base', metadata: { 'soulbox.function': name } };
-    expect((await askApi('POST', '/v2/sandboxes', wish)).status).toBe(400);
+    const request = { templateID: 'base', metadata: { 'soulbox.function': name } };
+    expect((await askApi('POST', '/v2/sandboxes', request)).status).toBe(400);
   });
 
   test('is reached by strangers at its own port only', async () => {
@@ -241,14 +244,14 @@ describe.skipIf(!isMade)('a Worker', () => {
   });
 
   test('answers through the control plane too', async () => {
-    const wish = {
+    const request = {
       method: 'POST',
       path: '/echo',
       body: Buffer.from([0, 255, 254]).toString('base64'),
       encoding: 'base64',
     };
-    expect((await askApi('POST', `/functions/${name}/invoke`, wish)).json).toMatchObject({
-      ...{ status: 200, body: wish.body, encoding: 'base64' },
+    expect((await askApi('POST', `/functions/${name}/invoke`, request)).json).toMatchObject({
+      ...{ status: 200, body: request.body, encoding: 'base64' },
       headers: expect.arrayContaining([['x-one', '1']]) as unknown,
     });
     for (const bad of [
@@ -401,10 +404,10 @@ describe.skipIf(!isMade)('functions of another team', () => {
     ] as const)
       expect((await askApi(method, `/functions/e2e-owned${path}`, undefined, key)).status).toBe(404);
     expect((await askApi('GET', '/functions', undefined, key)).json).toEqual([]);
-    const wish = { name: 'e2e-owned', source: 'export default {};' };
-    expect((await askApi('POST', '/functions', wish, key)).status).toBe(409);
+    const request = { name: 'e2e-owned', source: 'export default {};' };
+    expect((await askApi('POST', '/functions', request, key)).status).toBe(409);
     for (const name of ['', '-a', 'a-', 'A', 'a.b', 'a'.repeat(41), '../x'])
-      expect((await askApi('POST', '/functions', { ...wish, name }, key)).status).toBe(400);
+      expect((await askApi('POST', '/functions', { ...request, name }, key)).status).toBe(400);
   });
 });
 
@@ -436,7 +439,7 @@ export default async function handler(request, context) {
 describe.skipIf(!isMade)('a Vercel Edge function', () => {
   const name = 'e2e-edge';
   beforeAll(async () => {
-    const wish = {
+    const request = {
       ...{
         name,
         kind: 'edge',
@@ -446,7 +449,7 @@ describe.skipIf(!isMade)('a Vercel Edge function', () => {
       },
       limits: { requestTimeoutMs: 2000, memoryMb: 64 },
     };
-    expect((await askApi('POST', '/functions', wish)).status).toBe(201);
+    expect((await askApi('POST', '/functions', request)).status).toBe(201);
   });
   afterAll(() => removeFunction(name));
 

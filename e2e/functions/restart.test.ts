@@ -35,8 +35,8 @@ describe.skipIf(!isMade)('a function outlives', () => {
   let server: ServerProcess;
   beforeAll(async () => {
     server = await startServer({ instance, poolSize: 1, environment: { SOULBOX_ISOLATION: shared.isolation } });
-    const wish = { name: 'lasting', source, secrets: { TOKEN: 'kept' }, kv: { STORE: 'lasting' } };
-    expect((await api('POST', '/functions', wish)).status).toBe(201);
+    const request = { name: 'lasting', source, secrets: { TOKEN: 'kept' }, kv: { STORE: 'lasting' } };
+    expect((await api('POST', '/functions', request)).status).toBe(201);
   });
   afterAll(async () => {
     await api('DELETE', '/functions/lasting');

@@ -61,8 +61,8 @@ beforeAll(async () => {
   for (const sandbox of [small, large]) await fillSandbox(sandbox);
   await large.commands.run('head -c 100M /dev/urandom > /home/user/large; sha256sum /home/user/large > /home/user/sum');
   if (hasFunctions) {
-    const wish = { name: 'lasting', source, secrets: { TOKEN: 'secret' }, kv: { STORE: 'lasting' } };
-    expect((await askFunction(server, 'POST', '/functions', wish)).status).toBe(201);
+    const request = { name: 'lasting', source, secrets: { TOKEN: 'secret' }, kv: { STORE: 'lasting' } };
+    expect((await askFunction(server, 'POST', '/functions', request)).status).toBe(201);
     expect(await askFunction(server, 'POST', '/functions-http/lasting/')).toMatchObject({ text: 'kept secret' });
   }
   const made = await soulbox('backup', 'create', backup, '--data-dir', server.dataDirectory, '--json');

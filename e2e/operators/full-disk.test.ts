@@ -271,7 +271,7 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
     '/functions/kept',
     '/kv/kept-values',
   ];
-  // A look at what is there comes before any wish for room.
+  // A look at what is there comes before any request for room.
   expect((await ask('DELETE', '/templates/tags', { name: 'asked-for', tags: ['none'] })).status).toBe(404);
   await expectAllTried([
     ...refused,

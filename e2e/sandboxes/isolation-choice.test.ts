@@ -105,8 +105,8 @@ describe.skipIf(!hasBoth)('a template that is built behind a wall', () => {
     await expectWall(sandbox, other);
     const kernel = await sandbox.files.read('/tmp/kernel');
     expect(kernel.trim() === release()).toBe(other === 'container');
-    const wish = { metadata: { 'soulbox.isolation': server.isolation } };
-    await expect(Sandbox.create(name, wish)).rejects.toThrow(`saved with the isolation "${other}"`);
+    const options = { metadata: { 'soulbox.isolation': server.isolation } };
+    await expect(Sandbox.create(name, options)).rejects.toThrow(`saved with the isolation "${other}"`);
   });
 });
 

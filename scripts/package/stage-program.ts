@@ -62,7 +62,7 @@ async function bundle(root: string, entry: string, outfile: string): Promise<voi
   await build({ absWorkingDir: root, entryPoints: [entry], outfile, ...options, logLevel: 'silent' });
 }
 
-/** `digest` names what was compiled; build-runtime.ts reads it. */
+/** `digest` names what was compiled; build-bundle.ts reads it. */
 async function shipEnvd(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await compileEnvd(folder);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree, run } from '@soulbox/base';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildEnvdRuntime } from './build-runtime.ts';
+import { buildEnvdBundle } from './build-bundle.ts';
 
 // What they do in a copy is shown by e2e/copies/fork-hazards.test.ts; here: that programs notice nothing of them before.
 
@@ -12,7 +12,7 @@ let reseed: string;
 
 beforeAll(async () => {
   parent = await mkdtemp(join(tmpdir(), 'soulbox-preloads-'));
-  reseed = join((await buildEnvdRuntime(parent)).directory, 'reseed');
+  reseed = join((await buildEnvdBundle(parent)).directory, 'reseed');
 }, 120_000);
 
 afterAll(async () => {

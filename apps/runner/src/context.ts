@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { measureProcess, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { limitSandboxesTogether } from '@soulbox/isolation';
-import type { Driver, EnvdRuntime } from '@soulbox/isolation';
+import type { Driver, EnvdBundle } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { CheckpointStore } from '@soulbox/checkpoints';
@@ -76,7 +76,7 @@ export interface RunnerOptions {
   readonly dependencyBlobs: BlobStore;
   /** By which templates that are missing can be made. */
   readonly recipes: readonly Recipe[];
-  readonly runtime: EnvdRuntime;
+  readonly runtime: EnvdBundle;
   /** Of the disk of `dataDirectory`. */
   readonly reserve: DiskReserve;
   /** Where the files of template builds are. */

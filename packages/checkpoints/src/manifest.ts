@@ -46,7 +46,7 @@ const factsSchema = z.object({
   /** Digest of the CPU features that programs may have adapted to; a checkpoint goes on only where it is the same. */
   cpuType: z.string(),
   templateId: z.string(),
-  /** Name of the envd runtime's folder: its programs are mapped into the saved memory. */
+  /** Name of the folder of the envd bundle: its programs are mapped into the saved memory. */
   runtimeName: z.string(),
   cpuCount: z.number(),
   memoryMb: z.number(),

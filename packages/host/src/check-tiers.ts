@@ -1,7 +1,7 @@
 import { silentLogger } from '@soulbox/base';
 import { defaultIsolation } from '@soulbox/contract';
 import { createDrivers } from '@soulbox/isolation';
-import type { Driver, DriverFinding, EnvdRuntime } from '@soulbox/isolation';
+import type { Driver, DriverFinding, EnvdBundle } from '@soulbox/isolation';
 import { findCriu } from './criu/find-criu.ts';
 import type { Finding } from './finding.ts';
 import { sameFix } from './finding.ts';
@@ -13,12 +13,12 @@ const instance = 14;
  * What each driver proves about the wall it stands for. Apart from `runChecks`, because a driver may start sandboxes to prove
  * it, which takes some seconds: for doctor, not for every start. `runtime` is what they then run.
  */
-export async function checkTiers(runtime: EnvdRuntime): Promise<Finding[]> {
+export async function checkTiers(runtime: EnvdBundle): Promise<Finding[]> {
   const drivers = createDrivers({ logger: silentLogger, instance, criu: await findCriu() });
   return await Promise.all([...drivers.values()].map((driver) => checkTier(driver, runtime)));
 }
 
-async function checkTier(driver: Driver, runtime: EnvdRuntime): Promise<Finding> {
+async function checkTier(driver: Driver, runtime: EnvdBundle): Promise<Finding> {
   return judgeTier(driver.name, await driver.probe(runtime));
 }
 

@@ -13,7 +13,7 @@ export interface SandboxLimits {
 }
 
 /** The read-only folder with envd that every sandbox shares, see apps/envd/build. */
-export interface EnvdRuntime {
+export interface EnvdBundle {
   /** Host folder, mounted read-only at `mountPoint` in every sandbox. */
   readonly directory: string;
   /** Where it stands inside, for instance `/.soulbox`. */
@@ -44,7 +44,7 @@ export interface SandboxSpec {
   readonly diskGrowthBytes: number;
   /** Differs for each copy of a sandbox and changes when memory of the past comes back; in /run/soulbox/generation. */
   readonly generation: string;
-  readonly runtime: EnvdRuntime;
+  readonly runtime: EnvdBundle;
   /** First host uid and gid of a range of 65536 that no other sandbox has. */
   readonly idBase: number;
   readonly limits: SandboxLimits;
@@ -192,7 +192,7 @@ export interface Driver {
   /** Removes what tools of a killed server left on the host outside all sandboxes. Once, before the first start. Never throws. */
   prepareHost(): Promise<void>;
   /** Checks what this driver needs of the host; a trial may run `runtime`. Changes nothing. */
-  probe(runtime: EnvdRuntime): Promise<readonly DriverFinding[]>;
+  probe(runtime: EnvdBundle): Promise<readonly DriverFinding[]>;
   /**
    * Makes and starts a sandbox; resolves when envd's process runs (not yet answers). A kept disk gets a new identity and an
    * empty /dev/shm. On an error nothing is left but that disk.

@@ -4,7 +4,7 @@ export type {
   Driver,
   DriverCapabilities,
   DriverFinding,
-  EnvdRuntime,
+  EnvdBundle,
   ResourceSample,
   SandboxDisk,
   SandboxInstance,

@@ -21,7 +21,7 @@ import {
   WatchEventsResponseSchema,
 } from '@soulbox/contract/runner';
 import { Process } from '@soulbox/contract/process';
-import { buildEnvdRuntime } from '@soulbox/envd/build';
+import { buildEnvdBundle } from '@soulbox/envd/build';
 import { openNetwork } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { runnerConfigSchema, startRunner } from '@soulbox/runner';
@@ -44,7 +44,7 @@ const runner = await startRunner({
   templates: openTemplateStore(templatesDirectory, silentLogger),
   dependencyBlobs: await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }),
   recipes: [],
-  runtime: await buildEnvdRuntime(join(dataDirectory, 'runtime')),
+  runtime: await buildEnvdBundle(join(dataDirectory, 'runtime')),
   files,
   reserve: openDiskReserve(join(dataDirectory, 'reserve')),
   outside: createOutsidePolicy(),

@@ -6,7 +6,7 @@ import type { RootLogger, Secret } from '@soulbox/base';
 import { RunnerService } from '@soulbox/contract/runner';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
-import { buildEnvdRuntime, removeOldRuntimes } from '@soulbox/envd/build';
+import { buildEnvdBundle, removeOldBundles } from '@soulbox/envd/build';
 import { openVault, startFunctions } from '@soulbox/functions';
 import { removeInstanceTraces } from '@soulbox/isolation';
 import { openCheckpointStore } from '@soulbox/checkpoints';
@@ -66,7 +66,7 @@ export async function startServer(options: {
   const apiKey = await ensureDefaultApiKey(dataDirectory, records);
 
   const runtimes = join(dataDirectory, 'runtime');
-  const runtime = await buildEnvdRuntime(runtimes);
+  const runtime = await buildEnvdBundle(runtimes);
   const templates = openTemplateStore(config.templatesDirectory, logger);
   const network = await openNetwork({
     instance: config.runner.instance,
@@ -108,7 +108,7 @@ export async function startServer(options: {
   );
 
   adopted = runner.runningCount();
-  const oldRuntimes = await removeOldRuntimes(runtimes, runner.runtimesInUse().add(runtime.directory));
+  const oldRuntimes = await removeOldBundles(runtimes, runner.runtimesInUse().add(runtime.directory));
   if (oldRuntimes > 0) logger.info({ removed: oldRuntimes }, 'old envd versions removed');
   // A start that fails from here on must not leave what it made itself; tenants' sandboxes wait for the next start.
   started.defer(async () => {

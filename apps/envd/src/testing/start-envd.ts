@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randomId, removeTree, sleep } from '@soulbox/base';
-import { buildEnvdRuntime } from '../../build/build-runtime.ts';
+import { buildEnvdBundle } from '../../build/build-bundle.ts';
 
 /** The compiled envd in a root of its own. */
 export interface TestEnvd extends AsyncDisposable {
@@ -31,8 +31,8 @@ const maxRuntimeAgeMs = 3_600_000;
 
 /** Builds envd if need be and starts it over `lowerDirectory`, on a free port of the host's loopback, with further variables. */
 export async function startEnvd(lowerDirectory: string, ...variables: string[]): Promise<TestEnvd> {
-  const runtime = await buildEnvdRuntime(runtimeCache);
-  await removeOldRuntimes(runtime.directory);
+  const runtime = await buildEnvdBundle(runtimeCache);
+  await removeOldBundles(runtime.directory);
   const work = await mkdtemp(join(tmpdir(), 'soulbox-envd-'));
   const port = await findFreePort();
   const hostToken = randomId(32);
@@ -91,7 +91,7 @@ export async function startEnvd(lowerDirectory: string, ...variables: string[]):
 }
 
 /** Each change of the sources makes a folder of 112 MB; those of the last hour may still be in use. */
-async function removeOldRuntimes(current: string): Promise<void> {
+async function removeOldBundles(current: string): Promise<void> {
   for (const name of await readdir(runtimeCache)) {
     const path = join(runtimeCache, name);
     const found = await stat(path).catch(() => undefined);

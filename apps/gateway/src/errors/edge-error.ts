@@ -134,7 +134,7 @@ function send(exchange: Exchange, status: number, type: string, body: string): v
   }
 }
 
-/** A navigation: a browser's User-Agent, and neither a wish for JSON nor a `fetch` from a page. */
+/** A navigation: it has a browser's User-Agent, does not ask for JSON, and is not a `fetch` of a page. */
 function wantsPage(headersOfRequest: RawHeaders): boolean {
   const userAgent = findHeader(headersOfRequest, 'user-agent') ?? '';
   if (!/mozilla|chrome|safari|firefox|edge|opera|msie/i.test(userAgent)) return false;

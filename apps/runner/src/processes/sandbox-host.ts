@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import type { Driver, EnvdRuntime } from '@soulbox/isolation';
+import type { Driver, EnvdBundle } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
 import type { CheckpointStore } from '@soulbox/checkpoints';
 import type { RunnerConfig } from '../config.ts';
@@ -17,7 +17,7 @@ export interface SandboxHost {
   /** Ways to wall a sandbox off, by name. */
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;
-  readonly runtime: EnvdRuntime;
+  readonly runtime: EnvdBundle;
   readonly slots: Slots;
   readonly store: RecordStore;
   readonly states: CheckpointStore;

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isNodeError, removeTree, run } from '@soulbox/base';
-import type { EnvdRuntime } from '../driver.ts';
+import type { EnvdBundle } from '../driver.ts';
 
 const mountPoint = '/.soulbox';
 
 /** Compiles the stand-in with the host's loader and libraries, as envd's own build does, into a new folder. */
-export async function buildStandIn(): Promise<EnvdRuntime & AsyncDisposable> {
+export async function buildStandIn(): Promise<EnvdBundle & AsyncDisposable> {
   const bun = join(dirname(createRequire(import.meta.url).resolve('bun/package.json')), 'bin/bun.exe');
   const directory = await mkdtemp(join(tmpdir(), 'soulbox-stand-in-'));
   const source = fileURLToPath(new URL('stand-in-agent.ts', import.meta.url));

@@ -1,4 +1,4 @@
-import type { Driver, EnvdRuntime, SandboxInstance } from '../driver.ts';
+import type { Driver, EnvdBundle, SandboxInstance } from '../driver.ts';
 import type { TestBench } from './test-sandbox.ts';
 
 /** What a driver's test file says to run the suite. */
@@ -19,5 +19,5 @@ export interface DriverUnderTest {
 export interface Stage {
   readonly tested: DriverUnderTest;
   bench: TestBench;
-  runtime: EnvdRuntime;
+  runtime: EnvdBundle;
 }

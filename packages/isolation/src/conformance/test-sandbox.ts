@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomId, run, Secret, sleep } from '@soulbox/base';
-import type { Driver, EnvdRuntime, SandboxInstance, SandboxLimits, SandboxSpec, SavedMemory } from '../driver.ts';
+import type { Driver, EnvdBundle, SandboxInstance, SandboxLimits, SandboxSpec, SavedMemory } from '../driver.ts';
 import { limitSandboxesTogether } from '../root/limit-together.ts';
 
 /** What the suite gives every sandbox, unless a test says otherwise. */
@@ -47,7 +47,7 @@ export interface BenchOptions {
   /** Instance number the driver was made with: keeps ids, addresses and links apart from other tests. */
   readonly instanceNumber: number;
   readonly rootfs: string;
-  readonly runtime: EnvdRuntime;
+  readonly runtime: EnvdBundle;
   /** Sandboxes are numbered from here (up to 1023): test files that run side by side must not meet. Default 0. */
   readonly firstNumber?: number;
   /** Default false: memory is back when a restore answers. */

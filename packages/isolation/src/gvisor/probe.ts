@@ -2,7 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep } from '@soulbox/base';
 import { envdPort } from '@soulbox/contract';
-import type { DriverFinding, EnvdRuntime } from '../driver.ts';
+import type { DriverFinding, EnvdBundle } from '../driver.ts';
 import { presenceFinding } from '../host/findings.ts';
 import { probeRoot } from '../root/probe-root.ts';
 import type { Host } from './host.ts';
@@ -40,7 +40,7 @@ while sleep 0.1; do
 done`;
 
 /** Looks at the host, and runs two sandboxes for some seconds, without disk or network. Nothing of them is left. */
-export async function probeHost(host: Host, runtime: EnvdRuntime): Promise<readonly DriverFinding[]> {
+export async function probeHost(host: Host, runtime: EnvdBundle): Promise<readonly DriverFinding[]> {
   const findings = [
     ...(await probeRoot()),
     await presenceFinding('runsc', ['--version']),
@@ -49,7 +49,7 @@ export async function probeHost(host: Host, runtime: EnvdRuntime): Promise<reado
   return findings.every(({ ok }) => ok) ? [...findings, ...(await tryRunsc(host, runtime))] : findings;
 }
 
-async function tryRunsc(host: Host, runtime: EnvdRuntime): Promise<DriverFinding[]> {
+async function tryRunsc(host: Host, runtime: EnvdBundle): Promise<DriverFinding[]> {
   const settings = (await host.hidesNetworkSettings()) ? 'hide' : 'show';
   await using trial = await openTrial(host, {
     program: ['/usr/bin/env', ...runtime.environment, 'bash', '-c', program, 'bash', ...runtime.command],

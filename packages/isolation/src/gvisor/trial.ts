@@ -2,7 +2,7 @@ import { chown, mkdir, mkdtemp, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomId } from '@soulbox/base';
-import type { EnvdRuntime } from '../driver.ts';
+import type { EnvdBundle } from '../driver.ts';
 import { cgroupOf } from '../host/names.ts';
 import { destroySandbox } from '../oci/end.ts';
 import { makeRunFolders } from '../oci/prepare.ts';
@@ -37,7 +37,7 @@ export interface TrialOptions {
   /** The host's network settings, see `findNetworkTrap`. */
   readonly settings: 'hide' | 'show';
   /** Stands inside, where sandboxes have it. Default: none. */
-  readonly runtime?: EnvdRuntime;
+  readonly runtime?: EnvdBundle;
 }
 
 /**

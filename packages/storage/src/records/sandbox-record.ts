@@ -1,6 +1,6 @@
 import type { Cause } from '@soulbox/contract';
 
-/** The network wishes of a sandbox, as its creator gave them; shown again by the API. */
+/** The network settings of a sandbox, as its creator gave them; shown again by the API. */
 export interface NetworkRecord {
   /** Undefined when it was not asked for either way; then access is allowed. */
   readonly allowInternetAccess: boolean | undefined;

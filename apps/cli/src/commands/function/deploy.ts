@@ -78,7 +78,7 @@ export const deployFunction = defineCommand({
     const project = await readProject(args.path);
     const name = args.name ?? project.name;
     if (name === undefined) throw new UsageError('A single file has no name. Specify one with --name.');
-    const wish = {
+    const request = {
       source: await bundleFunction(project.entry, kind),
       environment: filled({ ...project.environment, ...pairsFlag(rawArgs, 'env') }),
       secrets: filled(secrets),
@@ -87,7 +87,7 @@ export const deployFunction = defineCommand({
       compatibilityDate: args['compatibility-date'] ?? project.compatibilityDate,
       compatibilityFlags: project.compatibilityFlags,
     };
-    const deployed = await deploy(api, name, kind, wish);
+    const deployed = await deploy(api, name, kind, request);
     const url = `${api.url}/functions-http/${name}/`;
     console.log(
       args.json === true
@@ -97,13 +97,13 @@ export const deployFunction = defineCommand({
   },
 });
 
-async function deploy(api: ApiConnection, name: string, kind: string, wish: object): Promise<ApiFunction> {
+async function deploy(api: ApiConnection, name: string, kind: string, request: object): Promise<ApiFunction> {
   try {
     const path = pathOf(name, '/versions');
-    return (await callApi<ApiFunction>(api, { method: 'POST', path, body: wish })).body;
+    return (await callApi<ApiFunction>(api, { method: 'POST', path, body: request })).body;
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 404) throw error;
-    const body = { name, kind, ...wish };
+    const body = { name, kind, ...request };
     return (await callApi<ApiFunction>(api, { method: 'POST', path: '/functions', body })).body;
   }
 }

@@ -4,7 +4,7 @@ import { isDiskFull } from '@soulbox/base';
 import { loadBoxConfig } from '@soulbox/box/config';
 import { warnOf, warnOfServer } from '@soulbox/box/exposure';
 import { findServer } from '@soulbox/box/server-file';
-import { openTrialRuntime } from '@soulbox/box/trial-runtime';
+import { openTrialBundle } from '@soulbox/box/trial-bundle';
 import { findUnmanaged } from '@soulbox/box/unmanaged';
 import { checkTiers, chooseFix, protection, readSystemFamily, runChecks, sameFix } from '@soulbox/host';
 import type { Finding } from '@soulbox/host';
@@ -37,7 +37,7 @@ export const doctor = defineCommand({
 /** The trial of a sandbox needs some room; where there is none, all else is still told. */
 async function tryTiers(dataDirectory: string): Promise<readonly Finding[]> {
   try {
-    await using runtime = await openTrialRuntime(dataDirectory);
+    await using runtime = await openTrialBundle(dataDirectory);
     return await checkTiers(runtime);
   } catch (error) {
     if (!isDiskFull(error)) throw error;

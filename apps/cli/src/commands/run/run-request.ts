@@ -22,7 +22,7 @@ interface RunArguments {
 }
 
 /** A command line of `soulbox run`, checked. */
-export interface RunWish {
+export interface RunRequest {
   /** As it was typed. */
   readonly target: string;
   readonly language: Language | undefined;
@@ -38,7 +38,7 @@ export interface RunWish {
 }
 
 /** Throws UsageError. */
-export function wishFrom(args: RunArguments, rawArgs: readonly string[]): RunWish {
+export function requestFrom(args: RunArguments, rawArgs: readonly string[]): RunRequest {
   const { words, env, allow } = severalOf(rawArgs);
   const [target = '', ...programArgs] = words;
   if (args.sandbox !== undefined && args.template !== undefined)

@@ -10,8 +10,8 @@ import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { onUnread } from '../../output/reader.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
 import { feedInput } from './feed-input.ts';
-import { wishFrom } from './run-request.ts';
-import type { RunWish } from './run-request.ts';
+import { requestFrom } from './run-request.ts';
+import type { RunRequest } from './run-request.ts';
 import { readTarget } from './read-target.ts';
 import type { Target } from './read-target.ts';
 import { runAtOnce, runStreamed } from './show.ts';
@@ -56,8 +56,8 @@ export const run = defineCommand({
     json: { ...jsonArg, description: 'Print the result as JSON, including the output' },
   },
   async run({ args, rawArgs }) {
-    const wish = wishFrom(args, rawArgs);
-    const target = await readTarget(wish.target, wish);
+    const request = requestFrom(args, rawArgs);
+    const target = await readTarget(request.target, request);
     const api = await findApi(args['data-dir']);
     const leaving = new AbortController();
     let left: number = exitCodes.interrupted;
@@ -67,16 +67,16 @@ export const run = defineCommand({
       leave();
     });
     for (const signal of leaveSignals) process.once(signal, leave);
-    const sandbox = await takeSandbox(api, wish, target);
+    const sandbox = await takeSandbox(api, request, target);
     try {
       const envd = openEnvd(api, sandbox.sandboxID, sandbox.envdAccessToken ?? '');
-      return await runThere(api, envd, { wish, target, sandbox, signal: leaving.signal });
+      return await runThere(api, envd, { request, target, sandbox, signal: leaving.signal });
     } catch (error) {
       if (leaving.signal.aborted) return left;
       throw error;
     } finally {
       for (const signal of leaveSignals) process.off(signal, leave);
-      if (wish.sandboxId === undefined) await letGo(api, sandbox.sandboxID, wish.keep);
+      if (request.sandboxId === undefined) await letGo(api, sandbox.sandboxID, request.keep);
     }
   },
 });
@@ -84,24 +84,28 @@ export const run = defineCommand({
 type Reached = Pick<ApiSandbox | ApiSandboxDetail, 'sandboxID' | 'envdAccessToken'>;
 
 interface There {
-  readonly wish: RunWish;
+  readonly request: RunRequest;
   readonly target: Target;
   readonly sandbox: Reached;
   readonly signal: AbortSignal;
 }
 
-async function runThere(api: ApiConnection, envd: Programs, { wish, target, sandbox, signal }: There): Promise<number> {
+async function runThere(
+  api: ApiConnection,
+  envd: Programs,
+  { request, target, sandbox, signal }: There,
+): Promise<number> {
   const subject = target.kind === 'code' ? { code: target.code } : await upload(envd, target);
   const body = {
-    ...wish.body,
+    ...request.body,
     ...subject,
     // Nobody has used it before: what is installed in it is what the lock file says.
-    shareDependencies: wish.sandboxId === undefined,
+    shareDependencies: request.sandboxId === undefined,
   };
   const path = `/sandboxes/${encodeURIComponent(sandbox.sandboxID)}/run`;
   // Standard input is the code itself, or the program's.
   const hasInput = target.kind !== 'code' || !target.isFromInput;
-  if (wish.json) return await runAtOnce(api, { path, body, hasInput, signal });
+  if (request.json) return await runAtOnce(api, { path, body, hasInput, signal });
   return await runStreamed(api, {
     path,
     body: { ...body, stdinOpen: hasInput },
@@ -110,13 +114,13 @@ async function runThere(api: ApiConnection, envd: Programs, { wish, target, sand
   });
 }
 
-async function takeSandbox(api: ApiConnection, wish: RunWish, target: Target): Promise<Reached> {
-  if (wish.sandboxId !== undefined) {
-    const path = `/sandboxes/${encodeURIComponent(wish.sandboxId)}`;
+async function takeSandbox(api: ApiConnection, request: RunRequest, target: Target): Promise<Reached> {
+  if (request.sandboxId !== undefined) {
+    const path = `/sandboxes/${encodeURIComponent(request.sandboxId)}`;
     return (await callApi<ApiSandboxDetail>(api, { path })).body;
   }
-  const timeout = Math.ceil(wish.timeoutSeconds) + spareSeconds + (target.kind === 'folder' ? installSeconds : 0);
-  const body = { templateID: wish.template ?? templateFor(target, wish), timeout };
+  const timeout = Math.ceil(request.timeoutSeconds) + spareSeconds + (target.kind === 'folder' ? installSeconds : 0);
+  const body = { templateID: request.template ?? templateFor(target, request), timeout };
   return await createPatiently<ApiSandbox>(api, body);
 }
 

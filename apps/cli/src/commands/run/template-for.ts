@@ -1,12 +1,12 @@
 import { detect, fullTemplate } from '@soulbox/runtimes';
 import type { Sight } from '@soulbox/runtimes';
 import type { Target } from './read-target.ts';
-import type { RunWish } from './run-request.ts';
+import type { RunRequest } from './run-request.ts';
 
 const baseTemplate = 'base';
 
 /** What the smallest template cannot run goes to the one that has everything. */
-export function templateFor(target: Target, { language, runtime }: Pick<RunWish, 'language' | 'runtime'>): string {
+export function templateFor(target: Target, { language, runtime }: Pick<RunRequest, 'language' | 'runtime'>): string {
   if (runtime !== undefined) return ['python', 'node', 'bash'].includes(runtime) ? baseTemplate : fullTemplate.name;
   const [best] = detect(sightOf(target, language));
   const isInBase =

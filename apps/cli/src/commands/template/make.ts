@@ -53,7 +53,7 @@ async function makeAll(store: TemplateStore, wanted: readonly Recipe[], replace:
   });
 }
 
-interface MakeWish {
+interface MakeOptions {
   readonly replace: boolean;
   /** Nobody else writes on the terminal meanwhile. */
   readonly isAlone: boolean;
@@ -62,7 +62,7 @@ interface MakeWish {
 async function makeWithProgress(
   store: TemplateStore,
   recipe: Recipe,
-  { replace, isAlone }: MakeWish,
+  { replace, isAlone }: MakeOptions,
 ): Promise<Template> {
   using progress = createProgress(`Building the template ${recipe.name}:`, { isAlone });
   return await (replace ? makeTemplate : ensureTemplate)(store, recipe, {

@@ -2,17 +2,17 @@ import { access, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
-import { buildEnvdRuntime } from '@soulbox/envd/build';
-import type { EnvdRuntime } from '@soulbox/isolation';
+import { buildEnvdBundle } from '@soulbox/envd/build';
+import type { EnvdBundle } from '@soulbox/isolation';
 
 /** The envd that the server of this data folder gives to sandboxes; where there is no such folder yet, one for the time being. */
-export async function openTrialRuntime(dataDirectory: string): Promise<EnvdRuntime & AsyncDisposable> {
+export async function openTrialBundle(dataDirectory: string): Promise<EnvdBundle & AsyncDisposable> {
   const runtimes = join(dataDirectory, 'runtime');
   try {
     await access(runtimes);
-    return { ...(await buildEnvdRuntime(runtimes)), [Symbol.asyncDispose]: () => Promise.resolve() };
+    return { ...(await buildEnvdBundle(runtimes)), [Symbol.asyncDispose]: () => Promise.resolve() };
   } catch {
     const parent = await mkdtemp(join(tmpdir(), 'soulbox-runtime-'));
-    return { ...(await buildEnvdRuntime(parent)), [Symbol.asyncDispose]: () => removeTree(parent) };
+    return { ...(await buildEnvdBundle(parent)), [Symbol.asyncDispose]: () => removeTree(parent) };
   }
 }

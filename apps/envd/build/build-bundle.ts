@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorFromNode, isNodeError, removeTree, run } from '@soulbox/base';
-import type { EnvdRuntime } from '@soulbox/isolation';
+import type { EnvdBundle } from '@soulbox/isolation';
 import { sudoMode } from '../src/config.ts';
 import { findLoader, parseLddOutput } from './shared-libraries.ts';
 
@@ -44,7 +44,7 @@ const sourceDirectories = [
  * the host, so that it runs in any root file system. It becomes `parentDirectory/<content hash>`; a second call
  * with unchanged sources finds it and returns at once, in about 10 ms. Throws CommandError when compiling fails.
  */
-export async function buildEnvdRuntime(parentDirectory: string): Promise<EnvdRuntime> {
+export async function buildEnvdBundle(parentDirectory: string): Promise<EnvdBundle> {
   const shipped = await readShippedDigest();
   // Both need the same libraries: envd is Bun with our code behind it.
   const program = shipped === undefined ? findBun() : join(shippedDirectory, 'envd');
@@ -68,7 +68,7 @@ export async function buildEnvdRuntime(parentDirectory: string): Promise<EnvdRun
 }
 
 /** Removes the folders of earlier versions, 112 MB each, but for those that a sandbox still runs from. Gives their number. */
-export async function removeOldRuntimes(parentDirectory: string, inUse: ReadonlySet<string>): Promise<number> {
+export async function removeOldBundles(parentDirectory: string, inUse: ReadonlySet<string>): Promise<number> {
   const old = (await readdir(parentDirectory, { withFileTypes: true }))
     .filter((entry) => entry.isDirectory() && runtimeName.test(entry.name))
     .map((entry) => join(parentDirectory, entry.name))

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { buildEnvdRuntime, removeOldRuntimes } from './build-runtime.ts';
+import { buildEnvdBundle, removeOldBundles } from './build-bundle.ts';
 
 let parent: string;
 
@@ -16,18 +16,18 @@ afterAll(async () => {
 });
 
 test('two builds at once give one whole folder, and a third finds it', { timeout: 120_000 }, async () => {
-  const [one, two] = await Promise.all([buildEnvdRuntime(parent), buildEnvdRuntime(parent)]);
+  const [one, two] = await Promise.all([buildEnvdBundle(parent), buildEnvdBundle(parent)]);
   expect(two).toEqual(one);
   expect(await readdir(parent)).toEqual([one.directory.slice(parent.length + 1)]);
   const { ino } = await stat(join(one.directory, 'envd'));
   const started = performance.now();
-  expect(await buildEnvdRuntime(parent)).toEqual(one);
+  expect(await buildEnvdBundle(parent)).toEqual(one);
   expect(performance.now() - started).toBeLessThan(2000);
   expect((await stat(join(one.directory, 'envd'))).ino).toBe(ino);
 });
 
 test('the folder holds envd, the loader and libraries that nobody can write', { timeout: 120_000 }, async () => {
-  const { directory, command, mountPoint } = await buildEnvdRuntime(parent);
+  const { directory, command, mountPoint } = await buildEnvdBundle(parent);
   expect(command).toEqual([
     expect.stringMatching(/^\/\.soulbox\/ld-linux/) as string,
     '--library-path',
@@ -46,6 +46,6 @@ test('old folders go, but for those in use, builds under way and what is not our
   const folder = join(parent, 'several');
   const [old, used] = ['a', 'b'].map((letter) => letter.repeat(24));
   for (const name of [old, used, '.building-x', 'notes']) await mkdir(join(folder, name ?? ''), { recursive: true });
-  expect(await removeOldRuntimes(folder, new Set([join(folder, used ?? '')]))).toBe(1);
+  expect(await removeOldBundles(folder, new Set([join(folder, used ?? '')]))).toBe(1);
   expect((await readdir(folder)).toSorted()).toEqual(['.building-x', used, 'notes']);
 });
