@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
-const instance = 9;
+const instance = 2;
 let server: ServerProcess;
 
 const connection = (): { apiUrl: string; sandboxUrl: string; apiKey: string } => ({

@@ -1,17 +1,17 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { apiConfigSchema } from '@soulbox/api';
-import type { ApiConfig } from '@soulbox/api';
+import { apiConfigSchema } from '@soulbox/api/config';
+import type { ApiConfig } from '@soulbox/api/config';
 import { findUnknownKeys, key, readConfig, refuseFaults, wholeNumber } from '@soulbox/base';
 import type { ConfigOf, ConfigSchema } from '@soulbox/base';
-import { functionsConfigSchema } from '@soulbox/functions';
-import type { FunctionsConfig } from '@soulbox/functions';
-import { gatewayConfigSchema } from '@soulbox/gateway';
-import type { GatewayConfig } from '@soulbox/gateway';
+import { functionsConfigSchema } from '@soulbox/functions/config';
+import type { FunctionsConfig } from '@soulbox/functions/config';
+import { gatewayConfigSchema } from '@soulbox/gateway/config';
+import type { GatewayConfig } from '@soulbox/gateway/config';
 import { findNameServerFault } from '@soulbox/network';
 import { isNetwork } from '@soulbox/network/outside';
-import { runnerConfigSchema } from '@soulbox/runner';
-import type { RunnerConfig } from '@soulbox/runner';
+import { runnerConfigSchema } from '@soulbox/runner/config';
+import type { RunnerConfig } from '@soulbox/runner/config';
 
 const ranges: z.ZodType<readonly string[]> = z
   .string()

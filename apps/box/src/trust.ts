@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { runFolder } from '@soulbox/isolation';
+import { runFolder } from '@soulbox/isolation/run-folder';
 
 /** Where systems keep the certificates of all authorities they trust: Debian and Alpine, Fedora, SUSE. */
 const systemBundles = [

@@ -1,7 +1,7 @@
 import { chmod, chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
-import { runFolder } from '@soulbox/isolation';
+import { runFolder } from '@soulbox/isolation/run-folder';
 
 /** All of the file system that the gateway has: sockets of those it calls. */
 export interface GatewayFolder {
