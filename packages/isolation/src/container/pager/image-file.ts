@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 
+// Our own reader: importing @bufbuild/protobuf takes at least 50 ms of CPU, and the start of a pager is part of a resume.
+
 /** The words that begin every image since version 1.1, then one of its kind (CRIU: criu/include/magic.h). */
 const commonMagic = 0x54564319;
 const kinds = { pagemap: 0x56084025, mm: 0x57492820 } as const;
