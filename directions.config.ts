@@ -40,6 +40,13 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
     ...['packages/base', 'packages/contract', 'packages/network', 'packages/runtimes', 'packages/storage'],
     ...['packages/checkpoints', 'packages/envd-client', 'packages/isolation', 'packages/routing', 'packages/templates'],
   ],
+  // The runner with what it has on a host, and with what runs in its sandboxes.
+  'apps/runner/src/process': [
+    'packages/*',
+    ...['apps/runner', 'apps/envd/build', 'apps/code-interpreter/build', 'apps/mcp-gateway/build'],
+  ],
+  // API and functions are one process.
+  'apps/control': ['packages/*', 'apps/api', 'apps/functions'],
   // One machine's server: it starts the others.
   'apps/box': ['packages/*', 'apps/*'],
   'apps/cli': ['packages/*', 'apps/box'],
@@ -66,7 +73,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['auth'],
     ['http'],
     // What a caller means by a name or an id.
-    ['lookup', 'paging'],
+    ['load-all', 'lookup', 'paging'],
     // Resources: a file for each operation.
     ['teams'],
     ['api-keys', 'build-files', 'functions', 'health', 'host', 'later-routes', 'runs', 'sandboxes', 'snapshots'],
@@ -131,6 +138,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['testing'],
     ['context'],
     ['start'],
+    ['process'],
     ['index'],
   ],
   'apps/runner/src/operations': [

@@ -2,3 +2,5 @@ export { startApi } from './start.ts';
 export type { Api, ApiOptions, ListenOn } from './start.ts';
 export { apiConfigSchema } from './config.ts';
 export type { ApiConfig } from './config.ts';
+export type { StageBackup } from './context.ts';
+export { loadAll } from './load-all.ts';

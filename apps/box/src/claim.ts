@@ -1,8 +1,10 @@
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sweepStage } from '@soulbox/runner/stage-folder';
+import { userOf } from '@soulbox/process';
 import { openDiskReserve } from '@soulbox/storage';
 import { refuseHalfRestored } from './backup/restore.ts';
+import { settleDataFolder } from './data-folder.ts';
 import type { BoxConfig } from './config.ts';
 import { claimInstance } from './instance-lock.ts';
 import { claimDataDirectory, removeServerFile } from './server-file.ts';
@@ -20,5 +22,6 @@ export async function claimServer({ dataDirectory, gateway, runner }: BoxConfig)
   claimed.defer(async () => await removeServerFile(dataDirectory));
   claimed.use(await claimInstance(runner.instance, dataDirectory));
   await sweepStage(dataDirectory);
+  await settleDataFolder(dataDirectory, userOf(runner.instance, 'control'));
   return claimed.move();
 }

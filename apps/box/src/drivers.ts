@@ -1,13 +1,1 @@
-import type { Logger } from '@soulbox/base';
-import { findCriu } from '@soulbox/host';
-import { createDrivers as createFromTable } from '@soulbox/isolation';
-import type { Driver } from '@soulbox/isolation';
-
-/** The drivers of this host, by name. */
-export async function createDrivers(instance: number, logger: Logger): Promise<Map<string, Driver>> {
-  const criu = await findCriu();
-  if (criu === undefined) logger.warn({}, 'no working CRIU: sandboxes cannot be paused with their memory');
-  const drivers = createFromTable({ logger, instance, criu });
-  for (const driver of drivers.values()) await driver.prepareHost();
-  return drivers;
-}
+export { createDrivers } from '@soulbox/runner/drivers';

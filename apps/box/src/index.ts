@@ -1,6 +1,4 @@
 export { startBox } from './start.ts';
-export { defaultTemplate } from './server/start-server.ts';
-export { createDrivers } from './drivers.ts';
 export type { Box } from './start.ts';
 export { boxConfigSchema, loadBoxConfig } from './config.ts';
 export type { BoxConfig, BoxOverrides } from './config.ts';

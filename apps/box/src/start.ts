@@ -1,10 +1,15 @@
+import { join } from 'node:path';
 import type { Gateway } from '@soulbox/gateway';
 import { startGateway } from '@soulbox/gateway';
 import type { RootLogger } from '@soulbox/base';
+import { startControl } from '@soulbox/control';
+import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
+import { startRunnerHost } from '@soulbox/runner/process';
 import { claimServer } from './claim.ts';
 import type { BoxConfig } from './config.ts';
+import { controlDirectoryIn } from './data-folder.ts';
 import { clientEnvironments } from './client-environments.ts';
-import { startServer } from './server/start-server.ts';
+import { controlSettings, runnerSettings } from './settings.ts';
 import { writeServerFile } from './server-file.ts';
 import { keepTrust } from './trust.ts';
 
@@ -30,22 +35,35 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
   const { config, logger } = options;
   await using started = new AsyncDisposableStack();
   started.use(await claimServer(config));
-  const server = await startServer(options);
+  const host = await startRunnerHost(runnerSettings(config), logger);
+  const { runner } = host;
   let keepSandboxes = true;
-  started.defer(async () => await server.close({ keepSandboxes }));
+  let isReady = false;
+  started.defer(async () => {
+    if (!isReady) await host.takeBack();
+    await host.close({ keepSandboxes });
+  });
+  const { transport, router } = runner;
+  const apiSocket = join(config.dataDirectory, 'run', 'api.sock');
+  const settings = controlSettings(config, {
+    directory: controlDirectoryIn(config.dataDirectory),
+    apiSocket,
+    edgeWorker: await bundleEdgeWorker(),
+  });
+  const control = started.use(await startControl({ settings, runner: transport, router, logger }));
   const gateway: Gateway = started.use(
     await startGateway({
       config: config.gateway,
-      router: server.router,
-      functions: server.functions,
-      api: { socketPath: server.apiSocket },
+      router,
+      functions: control.functions,
+      api: { socketPath: apiSocket },
       logger: logger.child({ part: 'gateway' }),
     }),
   );
   const { caFile } = gateway;
   const trust = caFile === undefined ? undefined : started.use(await keepTrust(config.runner.instance, caFile, logger));
   const ports = { port: gateway.port, tlsPort: gateway.tlsPort ?? 0 };
-  const environments = clientEnvironments(config, ports, { apiKey: server.apiKey, trust });
+  const environments = clientEnvironments(config, ports, { apiKey: control.apiKey, trust });
   await writeServerFile(config.dataDirectory, {
     instance: config.runner.instance,
     host: config.gateway.host,
@@ -54,13 +72,13 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
     client: environments.client,
     children: [],
   });
-  server.keep();
+  isReady = true;
   logger.info(ports, 'server ready');
 
   const parts = started.move();
   const close = async (how: { keepSandboxes: boolean }): Promise<void> => {
     ({ keepSandboxes } = how);
-    if (!keepSandboxes) await server.endSandboxes();
+    if (!keepSandboxes) await runner.endAll();
     await parts.disposeAsync();
   };
   return {

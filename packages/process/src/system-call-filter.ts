@@ -101,10 +101,13 @@ const fields = { number: 0, architecture: 4, firstArgument: 16 } as const;
 type Instruction = readonly [code: number, value: number, whenTrue?: number, whenFalse?: number];
 
 /** The classic BPF program for seccomp(2) of this machine. Denied calls fail with EPERM. Throws on an architecture it has no numbers for. */
-export function buildFilter(architecture: string = process.arch): Buffer {
+export function buildFilter(
+  architecture: string = process.arch,
+  { opensConnections = false }: { readonly opensConnections?: boolean } = {},
+): Buffer {
   const { audit, column } = architectureOf(architecture);
-  const none = Object.values(denied).flatMap((numbers): Instruction[] =>
-    numbers[column] < 0
+  const none = Object.entries(denied).flatMap(([name, numbers]): Instruction[] =>
+    numbers[column] < 0 || (opensConnections && name === 'bind')
       ? []
       : [
           [JUMP_EQUAL, numbers[column], 0, 1],
@@ -128,13 +131,19 @@ export function buildFilter(architecture: string = process.arch): Buffer {
     [JUMP_BITS, CLONE_THREAD, 1, 0],
     [RETURN, fail(EPERM)],
     [RETURN, ALLOW],
+    ...(opensConnections ? [] : onlyUnixSockets(column)),
+    [RETURN, ALLOW],
+  ]);
+}
+
+function onlyUnixSockets(column: 0 | 1): Instruction[] {
+  return [
     [JUMP_EQUAL, special.socket[column], 0, 4],
     [LOAD, fields.firstArgument],
     [JUMP_EQUAL, AF_UNIX, 1, 0],
     [RETURN, fail(EPERM)],
     [RETURN, ALLOW],
-    [RETURN, ALLOW],
-  ]);
+  ];
 }
 
 /** For a start of Node, which does without: rings look as on a kernel that has none. */

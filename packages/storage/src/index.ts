@@ -19,6 +19,7 @@ export type { KvEntry, KvLimits, KvNamespaceRecord } from './records/kv.ts';
 export type { Records } from './records/records.ts';
 export { openDiskReserve } from './reserve/disk-reserve.ts';
 export type { DiskReserve } from './reserve/disk-reserve.ts';
+export { openBlobReader } from './blobs/disk/open-reader.ts';
 export { openDiskBlobs } from './blobs/disk/open.ts';
 export { holdableBlobs } from './blobs/hold-deletes.ts';
 export type { HoldableBlobs } from './blobs/hold-deletes.ts';

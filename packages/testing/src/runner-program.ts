@@ -12,7 +12,7 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { createLogger, loadConfig, silentLogger } from '@soulbox/base';
-import { createDrivers, defaultTemplate } from '@soulbox/box';
+import { createDrivers, defaultTemplate } from '@soulbox/runner/process';
 import { envdPort } from '@soulbox/contract';
 import {
   RunBuildRequestSchema,

@@ -13,6 +13,7 @@ import { collectAllowedMethods } from './allowed-methods.ts';
 import { limitBodyTime } from './body-time.ts';
 import { answerError } from './error-answer.ts';
 import { collectOpenApi } from './openapi.ts';
+import { schemaCompilers } from './schema-compilers.ts';
 import { needsRoom } from './needs-room.ts';
 import { answerBrokenRequest } from './raw-error.ts';
 import { withWholeName } from './whole-names.ts';
@@ -36,6 +37,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   const requestTimeoutMs = context.config.requestTimeoutSeconds * 1000;
   const app = fastify({
     logger: false,
+    schemaController: { compilersFactory: schemaCompilers },
     bodyLimit: bodyBytesMax,
     // For uploads; other bodies have less time, see limitBodyTime.
     requestTimeout: uploadMs,

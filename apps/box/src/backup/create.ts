@@ -1,8 +1,9 @@
-import { stat, statfs } from 'node:fs/promises';
+import { readdir, rename, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import { claimStage, readCpuType, stageIn } from '@soulbox/runner';
 import type { Report } from '@soulbox/runner';
+import { controlDirectoryIn } from '../data-folder.ts';
 import { emptyFolder, flushFolder, openTarget } from './folders.ts';
 import type { Backup, BackupPart } from './manifest.ts';
 import { backupFormat, writeBackupManifest } from './manifest.ts';
@@ -40,6 +41,7 @@ export async function createBackup(options: CreateBackup): Promise<Backup> {
       if (reason !== undefined) leftOut.push({ what, id, reason });
       onStep(reason === undefined ? `saved ${what} ${id}` : `left out ${what} ${id}: ${reason}`);
     });
+    await takeControlStage(dataDirectory);
     const folders = { ...options, stage: stageIn(dataDirectory) };
     const planned = await planParts(folders);
     await checkRoom(options, planned);
@@ -62,6 +64,12 @@ export async function createBackup(options: CreateBackup): Promise<Backup> {
     await emptyFolder(target);
     throw error;
   }
+}
+
+/** Puts what the control plane has staged beside what the runner has: a backup has the form of a data folder without its links. */
+async function takeControlStage(dataDirectory: string): Promise<void> {
+  const own = join(controlDirectoryIn(dataDirectory), 'backup-stage');
+  for (const name of await readdir(own)) await rename(join(own, name), join(stageIn(dataDirectory), name));
 }
 
 async function writeParts(

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { run } from '@soulbox/base';
 import { readSealedJson } from '@soulbox/checkpoints';
 import { isListed, openTemplateStore } from '@soulbox/templates';
+import { controlDirectoryIn } from '../data-folder.ts';
 import type { Backup, BackupPart } from './manifest.ts';
 import type { PartSource } from './part-file.ts';
 
@@ -31,7 +32,8 @@ export async function planParts({ dataDirectory, templatesDirectory, stage }: Fo
   const runtimes = [...new Set(records.map(({ runtimeName }) => join('runtime', runtimeName)))];
   const plans = [
     plan('records', stage, ['records.sqlite', 'sandboxes', 'snapshots']),
-    plan('secrets', dataDirectory, ['secrets', 'tls']),
+    plan('secrets', controlDirectoryIn(dataDirectory), ['secrets']),
+    plan('tls', dataDirectory, ['tls']),
     ...['functions', 'uploads', 'archive'].map((name) => plan(name, stage, [name])),
     ...(await list(stage, 'states')).map((id) => plan(`states/${id}`, stage, [`states/${id}`])),
     ...(await list(stage, 'layers'))

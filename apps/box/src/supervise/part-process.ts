@@ -16,8 +16,8 @@ export interface PartPlan {
   readonly name: string;
   /** File of its program. */
   readonly program: string;
-  /** Has namespaces of its own for network and IPC, and no io_uring. */
-  readonly isApart?: boolean;
+  /** Namespaces of its own, as options of unshare(1); with them it has no io_uring either. */
+  readonly namespaces?: readonly string[];
   /** Open descriptors that it gets; they are `firstDescriptor` and on in it. */
   readonly descriptors: readonly number[];
   readonly environment: Readonly<Record<string, string>>;
@@ -46,8 +46,9 @@ export interface PartProcess {
 
 /** Starts the process. It loads its code, then waits for its settings. What it prints goes to the log. */
 export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProcess {
-  const apart = ['unshare', '--net', '--ipc', '--', process.execPath, launcher, plan.program];
-  const [file = '', ...rest] = plan.isApart === true ? apart : [process.execPath, plan.program];
+  const { namespaces = [], program } = plan;
+  const apart = ['unshare', ...namespaces, '--', process.execPath, launcher, program];
+  const [file = '', ...rest] = namespaces.length > 0 ? apart : [process.execPath, program];
   const child = spawn(file, rest, {
     cwd: '/',
     env: { ...plan.environment, NODE_COMPILE_CACHE: compileCacheFolder() },
@@ -61,7 +62,7 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
     });
   });
   for (const stream of [child.stdout, child.stderr])
-    if (stream !== null) passLines(stream, { part: plan.name, isNamed: plan.isApart === true, logger });
+    if (stream !== null) passLines(stream, { part: plan.name, isNamed: plan.name === 'gateway', logger });
   const reports = followReports(child);
   // Before that it may still become another program, to which nothing must have been sent.
   const loaded = reports.next(({ kind }) => kind === 'loaded');

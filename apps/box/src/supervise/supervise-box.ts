@@ -1,31 +1,39 @@
 import { closeSync } from 'node:fs';
+import { rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findProcess, SoulBoxError } from '@soulbox/base';
 import type { ProcessIdentity, RootLogger } from '@soulbox/base';
+import type { ControlProcessSettings } from '@soulbox/control';
 import type { Certificate, GatewaySettings } from '@soulbox/gateway';
+import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
 import { bindTcp, createDescriptorPair, userOf } from '@soulbox/process';
+import type { RunnerProcessSettings } from '@soulbox/runner/process';
+import { controlDirectoryIn } from '../data-folder.ts';
 import { claimServer } from '../claim.ts';
 import { clientEnvironments } from '../client-environments.ts';
 import type { BoxConfig } from '../config.ts';
 import { readDefaultApiKey } from '../credentials.ts';
-import type { ServerSettings } from '../server/run-server.ts';
 import { writeServerFile } from '../server-file.ts';
 import type { ServerFile } from '../server-file.ts';
 import type { Box } from '../start.ts';
 import { keepTrust } from '../trust.ts';
 import { followCertificate, readCertificate } from './certificates.ts';
-import { makeGatewayFolder } from './gateway-folder.ts';
+import { controlSettings, runnerSettings } from '../settings.ts';
+import { makeControlFolder, makeGatewayFolder } from './part-folders.ts';
 import { loadPart } from './keep-part.ts';
 import type { KeptPart } from './keep-part.ts';
 import { firstDescriptor } from './part-process.ts';
 
 const gatewayMain = fileURLToPath(import.meta.resolve('@soulbox/gateway/main'));
-const serverMain = fileURLToPath(new URL('../server/main.ts', import.meta.url));
+const controlMain = fileURLToPath(new URL('../../../control/src/main.ts', import.meta.url));
+const runnerMain = fileURLToPath(new URL('../../../runner/src/process/main.ts', import.meta.url));
 
 /** Beyond what the gateway gives open requests. */
 const gatewayStopMs = 10_000;
-/** The parts of the server have bounds of their own; this is for one that does not stop at all. */
-const serverStopMs = 110_000;
+/** These have bounds of their own; this is for one that does not stop at all. */
+const controlStopMs = 20_000;
+const runnerStopMs = 90_000;
 const droppedLinesMs = 5000;
 
 /**
@@ -47,26 +55,59 @@ export async function superviseBox(options: {
 
   const ports = await bindPorts(config);
   started.defer(() => ports.forEach(closeSync));
-  const pair = createDescriptorPair();
-  started.defer(() => pair.forEach(closeSync));
+  const pairs = { gateway: createDescriptorPair(), control: createDescriptorPair() };
+  started.defer(() => [...pairs.gateway, ...pairs.control].forEach(closeSync));
   const gatewayId = userOf(instance, 'gateway');
-  const folder = await makeGatewayFolder(instance, gatewayId);
+  const controlId = userOf(instance, 'control');
+  const folder = await makeGatewayFolder(instance, { gateway: gatewayId, control: controlId });
+  const controlFolder = await makeControlFolder(instance, controlId);
 
   const file = createServerFileKeeper(config);
   const common = { logger, onGivenUp: (error: Error) => failure.resolve(error) };
-  const serverLoading = loadPart({
+  const runnerLoading = loadPart({
     ...common,
-    plan: { name: 'server', program: serverMain, descriptors: [pair[0]], environment },
-    settings: (): ServerSettings & { logLevel: string } => ({
+    plan: {
+      name: 'runner',
+      program: runnerMain,
+      descriptors: [pairs.gateway[0], pairs.control[0]],
+      environment,
+    },
+    settings: (): RunnerProcessSettings & { logLevel: string } => ({
       logLevel: config.logLevel,
-      config,
-      descriptors: { channel: firstDescriptor },
-      gatewayId,
-      sockets: folder.sockets,
+      ...runnerSettings(config),
+      callers: {
+        gateway: { id: gatewayId, socket: folder.sockets.runner, channel: firstDescriptor },
+        control: { id: controlId, socket: controlFolder.runner, channel: firstDescriptor + 1 },
+      },
     }),
-    onProcess: async (pid) => await file.noteProcess('server', pid),
+    onProcess: async (pid) => await file.noteProcess('runner', pid),
   });
-  started.defer(() => serverLoading.kill());
+  started.defer(() => runnerLoading.kill());
+  const apiLink = join(config.dataDirectory, 'run', 'api.sock');
+  await rm(apiLink, { force: true });
+  // Commands of this host find the API there.
+  await symlink(folder.sockets.api, apiLink);
+  const edgeWorker = await bundleEdgeWorker();
+  const controlLoading = loadPart({
+    ...common,
+    plan: {
+      name: 'control',
+      program: controlMain,
+      namespaces: ['--mount'],
+      descriptors: [pairs.control[1]],
+      environment,
+    },
+    settings: (): ControlProcessSettings & { logLevel: string } => ({
+      logLevel: config.logLevel,
+      ...controlSettings(config, { directory: controlFolder.data, apiSocket: folder.sockets.api, edgeWorker }),
+      cell: { id: controlId, groups: [gatewayId], opensConnections: true },
+      dataMount: { from: controlDirectoryIn(config.dataDirectory), to: controlFolder.data },
+      runner: { socket: controlFolder.runner, channel: firstDescriptor },
+      gateway: { id: gatewayId, socket: folder.sockets.control },
+    }),
+    onProcess: async (pid) => await file.noteProcess('control', pid),
+  });
+  started.defer(() => controlLoading.kill());
   let certificate: Certificate | undefined;
   const gatewayLoading = loadPart({
     ...common,
@@ -74,8 +115,8 @@ export async function superviseBox(options: {
       name: 'gateway',
       program: gatewayMain,
       // All its sockets are handed to it: it needs no network of its own.
-      isApart: true,
-      descriptors: [pair[1], ...ports],
+      namespaces: ['--net', '--ipc'],
+      descriptors: [pairs.gateway[1], ...ports],
       environment: pathOf(environment),
     },
     settings: (): GatewaySettings & { logLevel: string } => ({
@@ -94,8 +135,16 @@ export async function superviseBox(options: {
   });
   started.defer(() => gatewayLoading.kill());
 
-  const [first, server] = await Promise.all([readCertificate(config.gateway), serverLoading.start()]);
+  const [first, runner] = await Promise.all([readCertificate(config.gateway), runnerLoading.start()]);
   certificate = first;
+  const state = { isReady: false };
+  started.defer(async () => {
+    // What a start that failed has made itself goes; sandboxes of tenants wait for the next one.
+    if (state.isReady) return;
+    await runner.tell('takeBack').catch(() => undefined);
+    await runner.stop({ keepSandboxes: true, timeoutMs: runnerStopMs });
+  });
+  const control = await controlLoading.start();
   const gateway = await gatewayLoading.start();
   const bound = { port: Number(gateway.facts['port']), tlsPort: Number(gateway.facts['tlsPort'] ?? 0) };
 
@@ -112,18 +161,23 @@ export async function superviseBox(options: {
   if (apiKey === undefined) throw new SoulBoxError('internal', 'The server has made no API key.');
   const environments = clientEnvironments(config, bound, { apiKey, trust });
   await file.write({ ...bound, state: 'ready', client: environments.client });
-  started.use(reportDroppedLines(server, logger));
-  logger.info({ ...bound, pids: { server: server.pid(), gateway: gateway.pid() } }, 'server ready');
+  started.use(reportDroppedLines([control, runner], logger));
+  state.isReady = true;
+  logger.info(
+    { ...bound, pids: { runner: runner.pid(), control: control.pid(), gateway: gateway.pid() } },
+    'server ready',
+  );
 
   const parts = started.move();
   const close = async ({ keepSandboxes }: { keepSandboxes: boolean }): Promise<void> => {
     if (!keepSandboxes) {
-      await server.tell('endSandboxes').catch((err: unknown) => {
+      await runner.tell('endSandboxes').catch((err: unknown) => {
         logger.error({ err }, 'sandboxes could not be ended in order');
       });
     }
     await gateway.stop({ keepSandboxes, timeoutMs: config.gateway.shutdownGraceMs + gatewayStopMs });
-    await server.stop({ keepSandboxes, timeoutMs: serverStopMs });
+    await control.stop({ keepSandboxes, timeoutMs: controlStopMs });
+    await runner.stop({ keepSandboxes, timeoutMs: runnerStopMs });
     await parts.disposeAsync();
   };
   return {
@@ -191,13 +245,13 @@ function createServerFileKeeper({ dataDirectory, gateway, runner }: BoxConfig): 
   };
 }
 
-/** The API shows how many lines the log has lost; this process owns the file. */
-function reportDroppedLines(server: KeptPart, logger: RootLogger): Disposable {
+/** `/metrics` shows how many lines the log has lost; this process owns the file. */
+function reportDroppedLines(parts: readonly KeptPart[], logger: RootLogger): Disposable {
   let told = 0;
   const timer = setInterval(() => {
     const count = logger.droppedLines();
     if (count === told) return;
-    server.tell('droppedLines', count).then(
+    Promise.all(parts.map(async (part) => await part.tell('droppedLines', count))).then(
       () => (told = count),
       () => undefined,
     );

@@ -101,6 +101,8 @@ export function createServingSandboxes(context: () => FunctionsContext): Serving
 
 /** A paused one is: its processes come back as they were. */
 async function isAlive(context: FunctionsContext, sandboxId: string): Promise<boolean> {
+  // A table that is behind the runner's, or not there yet, must not cost a function its sandbox.
+  if (context.router.find(sandboxId) === undefined) await context.router.refresh();
   const route = context.router.find(sandboxId);
   if (route === undefined) return false;
   return route.state === 'paused' || (await isHealthy(context, sandboxId));

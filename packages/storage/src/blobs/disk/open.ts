@@ -5,12 +5,10 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { SoulBoxError, errorFromNode, isNodeError, randomId } from '@soulbox/base';
 import type { BlobInfo, BlobStore, BlobStream, ByteRange } from '../blobs.ts';
-import { checkBlobKey } from '../key.ts';
+import { keyFromName, nameFromKey } from './file-name.ts';
 
 /** No key begins with a dot. */
 const temporaryPrefix = '.new-';
-/** No key holds it. */
-const slashInName = '~';
 
 /**
  * Blobs as files of one folder, which is made when missing, 0700; what a crash left of unfinished ones is removed. Only one
@@ -81,7 +79,7 @@ class DiskBlobs implements BlobStore {
 
   async list(prefix: string): Promise<readonly BlobInfo[]> {
     const names = (await readdir(this.#directory)).filter((name) => !name.startsWith(temporaryPrefix));
-    const keys = names.map((name) => name.replaceAll(slashInName, '/')).filter((key) => key.startsWith(prefix));
+    const keys = names.map(keyFromName).filter((key) => key.startsWith(prefix));
     const found = await Promise.all(keys.sort().map((key) => this.stat(key)));
     return found.filter((info) => info !== undefined);
   }
@@ -105,8 +103,7 @@ class DiskBlobs implements BlobStore {
   }
 
   #pathOf(key: string): string {
-    checkBlobKey(key);
-    return join(this.#directory, key.replaceAll('/', slashInName));
+    return join(this.#directory, nameFromKey(key));
   }
 
   async #publish(path: string, target: string): Promise<void> {

@@ -1,15 +1,17 @@
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
+import type { StageBackup } from '@soulbox/api';
 import { errorFromConnect } from '@soulbox/contract';
 import type { RunnerService, Staged } from '@soulbox/contract/runner';
-import { stageIn } from '@soulbox/runner';
-import type { Report } from '@soulbox/runner';
 import { backupSqliteRecords } from '@soulbox/storage';
 import type { HoldableBlobs } from '@soulbox/storage';
 
 export interface StageParts {
-  readonly dataDirectory: string;
+  readonly recordsFile: string;
+  /** Where the control plane's part of the stage is put together; whoever makes the backup takes it from there. */
+  readonly directory: string;
   readonly runner: Client<typeof RunnerService>;
   readonly functionBlobs: HoldableBlobs;
   readonly uploads: HoldableBlobs;
@@ -23,22 +25,24 @@ const timeoutMs = 30 * 60_000;
  * folder. The records come after the sandboxes and before the snapshots, so that each sandbox of the stage has a row. What
  * changes in between the comparison of records and runner sets right when a server starts on it (decision 028).
  */
-export function createStage(parts: StageParts) {
+export function createStage(parts: StageParts): StageBackup {
   let isBusy = false;
-  return async (report: Report, left: AbortSignal): Promise<void> => {
-    const { dataDirectory, runner, functionBlobs, uploads } = parts;
+  return async (report, left) => {
+    const { recordsFile, directory, runner, functionBlobs, uploads } = parts;
     if (isBusy) throw new SoulBoxError('illegal_transition', 'A backup is already running.');
     isBusy = true;
     try {
-      const stage = stageIn(dataDirectory);
+      // This process starts no programs, so not by `removeTree`. The folder and all above it are its own.
+      await rm(directory, { recursive: true, force: true });
+      await mkdir(directory, { mode: 0o700 });
       const signal = AbortSignal.any([left, AbortSignal.timeout(timeoutMs)]);
       await follow('sandbox', runner.stageSandboxes({}, { signal }), report, signal);
       await using _values = functionBlobs.holdDeletes();
       await using _uploads = uploads.holdDeletes();
-      await backupSqliteRecords(join(dataDirectory, 'records.sqlite'), join(stage, 'records.sqlite'));
+      await backupSqliteRecords(recordsFile, join(directory, 'records.sqlite'));
       await follow('snapshot', runner.stageSnapshots({}, { signal }), report, signal);
-      await functionBlobs.copyInto(join(stage, 'functions'), '');
-      await uploads.copyInto(join(stage, 'uploads'), '');
+      await functionBlobs.copyInto(join(directory, 'functions'), '');
+      await uploads.copyInto(join(directory, 'uploads'), '');
     } finally {
       isBusy = false;
     }
@@ -48,7 +52,7 @@ export function createStage(parts: StageParts) {
 async function follow(
   what: 'sandbox' | 'snapshot',
   stream: AsyncIterable<{ readonly staged?: Staged | undefined }>,
-  report: Report,
+  report: Parameters<StageBackup>[0],
   signal: AbortSignal,
 ): Promise<void> {
   try {

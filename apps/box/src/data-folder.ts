@@ -1,0 +1,71 @@
+import { chmod, lchown, lstat, mkdir, readdir, readlink, rename, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
+
+/** What of a data folder belongs to the control plane, in a folder of its own whose user it is. */
+export const controlDirectoryIn = (dataDirectory: string): string => join(dataDirectory, 'control');
+
+/**
+ * Entries of the data folder that are the control plane's. Where they stood when the server was one process there are links to them:
+ * commands of the host, and a server of a version before, find them by their old names.
+ */
+const controlEntries = ['records.sqlite', 'uploads', 'functions', 'secrets', 'reserve'] as const;
+/** Files beside the records, which SQLite finds by the records' real name. */
+const besideRecords = ['records.sqlite-wal', 'records.sqlite-shm'] as const;
+
+/**
+ * Gives the control plane what is its own: moves entries that stand where one process had them, and makes `user` the owner of all.
+ * Whatever moment a crash comes at, the next start goes on. No server may run on the folder. Throws `config_invalid` for a folder that has
+ * an entry twice.
+ */
+export async function settleDataFolder(dataDirectory: string, user: number): Promise<void> {
+  const own = controlDirectoryIn(dataDirectory);
+  await mkdir(own, { recursive: true, mode: 0o700 });
+  for (const name of besideRecords) await move(join(dataDirectory, name), join(own, name));
+  for (const name of controlEntries) {
+    await move(join(dataDirectory, name), join(own, name));
+    await linkTo(join('control', name), join(dataDirectory, name));
+  }
+  await giveTo(own, user);
+  await chmod(own, 0o700);
+}
+
+async function move(from: string, to: string): Promise<void> {
+  const [present, moved] = await Promise.all([find(from), find(to)]);
+  if (present === undefined || present.isSymbolicLink()) return;
+  if (moved !== undefined)
+    throw new SoulBoxError(
+      'config_invalid',
+      `Both ${from} and ${to} exist, and only one can be right. Keep the one that was in use last under the second name, and move the other away.`,
+    );
+  await rename(from, to);
+}
+
+async function linkTo(target: string, path: string): Promise<void> {
+  const present = await readlink(path).catch(() => undefined);
+  if (present === target) return;
+  if (present !== undefined)
+    throw new SoulBoxError('config_invalid', `${path} is a link to ${present}; SoulBox needs it to lead to ${target}.`);
+  await symlink(target, path);
+}
+
+async function find(path: string): Promise<Awaited<ReturnType<typeof lstat>> | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Makes a user the owner of all that is below. Links are not followed, and a file with more than one name keeps its owner: the other name
+ * may be a file of the host.
+ */
+async function giveTo(path: string, user: number): Promise<void> {
+  const found = await lstat(path);
+  if (found.isDirectory()) {
+    for (const name of await readdir(path)) await giveTo(join(path, name), user);
+  } else if (found.nlink > 1) return;
+  if (found.uid !== user || found.gid !== user) await lchown(path, user, user);
+}

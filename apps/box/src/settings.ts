@@ -1,0 +1,36 @@
+import { join } from 'node:path';
+import type { ControlSettings } from '@soulbox/control';
+import type { RunnerSettings } from '@soulbox/runner/process';
+import { controlDirectoryIn } from './data-folder.ts';
+import type { BoxConfig } from './config.ts';
+
+/** What the runner of this server is told. */
+export function runnerSettings(config: BoxConfig): RunnerSettings {
+  const { dataDirectory, templatesDirectory, networkCidr, deniedRanges } = config;
+  const control = controlDirectoryIn(dataDirectory);
+  return {
+    config: config.runner,
+    dataDirectory,
+    templatesDirectory,
+    uploadsDirectory: join(control, 'uploads'),
+    reserveDirectory: join(control, 'reserve'),
+    networkCidr,
+    deniedRanges,
+  };
+}
+
+/** What the control plane of this server is told. */
+export function controlSettings(
+  config: BoxConfig,
+  parts: { readonly directory: string; readonly apiSocket: string; readonly edgeWorker: string },
+): ControlSettings {
+  const { api, functions, deniedRanges, metricsToken } = config;
+  return {
+    api,
+    functions,
+    stageDirectory: join(parts.directory, 'backup-stage'),
+    deniedRanges,
+    metricsToken,
+    ...parts,
+  };
+}

@@ -1,0 +1,70 @@
+import { chmod } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
+import { loadAll } from '@soulbox/api';
+import type { RootLogger } from '@soulbox/base';
+import { addFunctionRoutes } from '@soulbox/contract/function-routing';
+import { bindMount } from '@soulbox/linux/mounts';
+import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
+import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
+import { connectRouting } from '@soulbox/routing';
+import { createSocketTransport, serveSocket } from '@soulbox/rpc';
+import { startControl } from './start.ts';
+import type { ControlSettings } from './start.ts';
+
+export interface ControlProcessSettings extends ControlSettings {
+  readonly runner: {
+    readonly socket: string;
+    /** Our end of the way by which the runner hands over connections into sandboxes. */
+    readonly channel: number;
+  };
+  readonly gateway: {
+    /** Its user and group; nobody else may ask for functions. */
+    readonly id: number;
+    /** Where it asks for functions. */
+    readonly socket: string;
+  };
+  readonly cell: Cell;
+  /** Its part of the data folder, and where it sees it: no other user passes what stands above the one. */
+  readonly dataMount: { readonly from: string; readonly to: string };
+}
+
+/** The control plane as a process under a supervisor. */
+export const controlProgram: PartProgram = {
+  part: 'control',
+  start: async (settings, logger) => await run(settings as unknown as ControlProcessSettings, logger),
+};
+
+async function run(settings: ControlProcessSettings, logger: RootLogger): Promise<RunningPart> {
+  const { gateway, apiSocket, dataMount } = settings;
+  await loadAll();
+  bindMount(dataMount.from, dataMount.to);
+  // It cannot be written any more after this.
+  flushCompileCache();
+  dropPrivileges(settings.cell);
+  /** Lines that the log file did not take, as the process that owns it says. */
+  let droppedLines = 0;
+  await using started = new AsyncDisposableStack();
+  const runner = createSocketTransport(settings.runner.socket);
+  const receiver = started.use(createDescriptorReceiver(settings.runner.channel));
+  const router = started.use(
+    connectRouting({ transport: runner, receiver, logger: logger.child({ part: 'control' }) }),
+  );
+  const droppedLogLines = (): number => logger.droppedLines() + droppedLines;
+  const control = started.use(await startControl({ settings, runner, router, logger, droppedLogLines }));
+  // The folder gives it the gateway's group.
+  await chmod(apiSocket, 0o660);
+  const door = {
+    name: 'gateway',
+    admits: ({ uid }: { uid: number }) => uid === gateway.id,
+    routes: (routes: Parameters<typeof addFunctionRoutes>[0]) => addFunctionRoutes(routes, control.functions, logger),
+  };
+  started.use(await serveSocket({ path: gateway.socket, doors: [door], mode: 0o666, logger }));
+  const owned = started.move();
+  return {
+    facts: {},
+    listeners: { droppedLines: (count) => void (droppedLines = Number(count)) },
+    async stop() {
+      await owned.disposeAsync();
+    },
+  };
+}

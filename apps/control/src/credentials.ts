@@ -1,0 +1,61 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isNodeError, Secret, writeFileAtomic } from '@soulbox/base';
+import { createApiKey, ensureDefaultTeam, hashApiKey } from '@soulbox/storage';
+import type { Records } from '@soulbox/storage';
+
+const fileIn = (dataDirectory: string): string => join(dataDirectory, 'secrets', 'default-api-key');
+
+/** The key that `soulbox env` prints, if a server has made one in this data folder. Mode 0600. */
+export async function readDefaultApiKey(dataDirectory: string): Promise<Secret | undefined> {
+  return await readSecretFile(fileIn(dataDirectory));
+}
+
+/**
+ * The token by which the operator's Prometheus reads the server's figures: the one that is set, else that of DATA/secrets/metrics-token,
+ * which is made at the first start (0600). Where there is no room for it, nobody knows the token until a later start.
+ */
+export async function ensureMetricsToken(dataDirectory: string, wanted: string): Promise<Secret> {
+  if (wanted !== '') return new Secret(wanted);
+  const file = join(dataDirectory, 'secrets', 'metrics-token');
+  const existing = await readSecretFile(file);
+  if (existing !== undefined) return existing;
+  const token = new Secret(randomBytes(32).toString('base64url'));
+  await writeSecretFile(file, token).catch((error: unknown) => {
+    if (!isNodeError(error) || (error.code !== 'ENOSPC' && error.code !== 'EDQUOT')) throw error;
+  });
+  return token;
+}
+
+/** That token, for a command of the host. Undefined before the first start. */
+export async function readMetricsToken(dataDirectory: string, wanted: string): Promise<Secret | undefined> {
+  return wanted === '' ? await readSecretFile(join(dataDirectory, 'secrets', 'metrics-token')) : new Secret(wanted);
+}
+
+/** The key of the default team for this machine's own use; made at the first start, and anew when it was revoked. */
+export async function ensureDefaultApiKey(dataDirectory: string, records: Records): Promise<Secret> {
+  const team = await ensureDefaultTeam(records);
+  const existing = await readDefaultApiKey(dataDirectory);
+  if (existing !== undefined && (await records.apiKeys.findByHash(hashApiKey(existing.reveal()))) !== undefined) {
+    return existing;
+  }
+  const { key } = await createApiKey(records, team, 'default');
+  await writeSecretFile(fileIn(dataDirectory), key);
+  return key;
+}
+
+async function readSecretFile(file: string): Promise<Secret | undefined> {
+  try {
+    const text = (await readFile(file, 'utf8')).trim();
+    return text === '' ? undefined : new Secret(text);
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function writeSecretFile(file: string, secret: Secret): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await writeFileAtomic(file, `${secret.reveal()}\n`, { durable: true });
+}

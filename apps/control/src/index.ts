@@ -1,0 +1,3 @@
+export { startControl } from './start.ts';
+export type { Control, ControlOptions, ControlSettings } from './start.ts';
+export type { ControlProcessSettings } from './control-program.ts';

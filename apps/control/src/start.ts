@@ -1,0 +1,104 @@
+import { join } from 'node:path';
+import { createClient } from '@connectrpc/connect';
+import type { Transport } from '@connectrpc/connect';
+import { startApi } from '@soulbox/api';
+import type { ApiConfig } from '@soulbox/api';
+import type { RootLogger, Secret } from '@soulbox/base';
+import type { SandboxRouter } from '@soulbox/contract';
+import type { FunctionRouter } from '@soulbox/contract/function-service';
+import { RunnerService } from '@soulbox/contract/runner';
+import { openVault, startFunctions } from '@soulbox/functions';
+import type { FunctionsConfig } from '@soulbox/functions';
+import { createOutsidePolicy } from '@soulbox/network/outside';
+import { holdableBlobs, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
+import { createStage } from './backup/stage.ts';
+import { ensureDefaultApiKey, ensureMetricsToken } from './credentials.ts';
+import { controlFolders } from './folders.ts';
+import { keepReserve } from './keep-reserve.ts';
+
+/** What the control plane is told by whoever starts it. */
+export interface ControlSettings {
+  readonly api: ApiConfig;
+  readonly functions: FunctionsConfig;
+  /** What it keeps is there, and nothing else. */
+  readonly directory: string;
+  /** Where it puts its part of a backup. */
+  readonly stageDirectory: string;
+  readonly deniedRanges: readonly string[];
+  /** Empty: the one that it makes itself. */
+  readonly metricsToken: string;
+  /** The program that is brought into each sandbox of a function. */
+  readonly edgeWorker: string;
+  /** Where the API listens. */
+  readonly apiSocket: string;
+}
+
+export interface ControlOptions {
+  readonly settings: ControlSettings;
+  /** To the runner, which may be away. */
+  readonly runner: Transport;
+  /** To sandboxes, for functions. */
+  readonly router: SandboxRouter;
+  readonly logger: RootLogger;
+  /** Lines that the log of this process could not take. */
+  readonly droppedLogLines?: () => number;
+}
+
+export interface Control extends AsyncDisposable {
+  /** The gateway's way from the name of a function to its sandbox. */
+  readonly functions: FunctionRouter;
+  /** For this machine's own use. */
+  readonly apiKey: Secret;
+}
+
+/** Starts the control plane: records, API, functions. It serves without a runner too, and says so where it needs one. */
+export async function startControl(options: ControlOptions): Promise<Control> {
+  const { settings, runner, router, logger, droppedLogLines = () => logger.droppedLines() } = options;
+  const { directory } = settings;
+  const folders = controlFolders(directory);
+  await using started = new AsyncDisposableStack();
+  const reserve = openDiskReserve(folders.reserve);
+  const records = started.use(openSqliteRecords(folders.records, { reserve }));
+  const apiKey = await ensureDefaultApiKey(directory, records);
+  const files = started.use(holdableBlobs(await openDiskBlobs({ directory: folders.uploads })));
+  const functionBlobs = started.use(holdableBlobs(await openDiskBlobs({ directory: folders.functions })));
+  const client = createClient(RunnerService, runner);
+  const functions = started.use(
+    await startFunctions({
+      config: settings.functions,
+      teamSandboxLimit: settings.api.teamSandboxLimit,
+      teamKvBytes: settings.api.teamKvMb * 1024 * 1024,
+      records,
+      blobs: functionBlobs,
+      runner: client,
+      router,
+      supervisor: settings.edgeWorker,
+      vault: await openVault(join(folders.secrets, 'functions-key')),
+      logger: logger.child({ part: 'functions' }),
+    }),
+  );
+  const stage = { recordsFile: folders.records, directory: settings.stageDirectory, uploads: files, functionBlobs };
+  started.use(
+    await startApi({
+      config: settings.api,
+      records,
+      runner: client,
+      functions: functions.service,
+      files,
+      reserve,
+      stageBackup: createStage({ ...stage, runner: client }),
+      droppedLogLines,
+      outside: createOutsidePolicy(settings.deniedRanges),
+      metricsToken: await ensureMetricsToken(directory, settings.metricsToken),
+      listen: { socketPath: settings.apiSocket },
+      logger: logger.child({ part: 'api' }),
+    }),
+  );
+  started.use(keepReserve(reserve, logger));
+  const parts = started.move();
+  return {
+    functions: functions.router,
+    apiKey,
+    [Symbol.asyncDispose]: async () => await parts.disposeAsync(),
+  };
+}

@@ -1,0 +1,4 @@
+import { runPart } from '@soulbox/process';
+import { runnerProgram } from './runner-program.ts';
+
+process.exit(await runPart(runnerProgram));

@@ -1,0 +1,116 @@
+import { join } from 'node:path';
+import type { RootLogger } from '@soulbox/base';
+import { openCheckpointStore } from '@soulbox/checkpoints';
+import { buildEnvdBundle, removeOldBundles } from '@soulbox/envd/build';
+import { removeInstanceTraces } from '@soulbox/isolation';
+import { openNetwork } from '@soulbox/network';
+import type { Network } from '@soulbox/network';
+import { createOutsidePolicy } from '@soulbox/network/outside';
+import { openBlobReader, openDiskBlobs, openDiskReserve } from '@soulbox/storage';
+import { openTemplateStore } from '@soulbox/templates';
+import type { RunnerConfig } from '../config.ts';
+import type { Runner } from '../start.ts';
+import { startRunner } from '../start.ts';
+import { createDrivers } from './drivers.ts';
+import { recipes } from './recipes.ts';
+
+/** The template a create gets when the client names none, kept warm from the start. */
+export const defaultTemplate = 'base';
+
+/** What the runner of a host is told by whoever starts it. */
+export interface RunnerSettings {
+  readonly config: RunnerConfig;
+  readonly dataDirectory: string;
+  readonly templatesDirectory: string;
+  /** Archives for builds, which the control plane writes. */
+  readonly uploadsDirectory: string;
+  /** Of the disk of the data folder. */
+  readonly reserveDirectory: string;
+  /** Empty: the instance's own. */
+  readonly networkCidr: string;
+  readonly deniedRanges: readonly string[];
+}
+
+export interface RunnerHost extends AsyncDisposable {
+  readonly runner: Runner;
+  /** For a start of the server that fails elsewhere: what this one has made on the host goes; sandboxes of tenants stay. */
+  takeBack(): Promise<void>;
+  /** Stops the runner. Sandboxes go on, for the next one to adopt, unless they have been ended; then nothing of the instance stays on the host. */
+  close(options: { readonly keepSandboxes: boolean }): Promise<void>;
+}
+
+/**
+ * Starts the runner with everything that it has on this host: drivers, network, stores. The host must be prepared (`soulbox setup`). On
+ * an error what was started is stopped again. Disposing leaves its sandboxes running.
+ */
+export async function startRunnerHost(
+  settings: RunnerSettings,
+  logger: RootLogger,
+  droppedLogLines = (): number => logger.droppedLines(),
+): Promise<RunnerHost> {
+  const { config, dataDirectory } = settings;
+  await using started = new AsyncDisposableStack();
+  const runtimes = join(dataDirectory, 'runtime');
+  const runtime = await buildEnvdBundle(runtimes);
+  const network = await openRunnerNetwork(settings, logger);
+  const state = { isReady: false, adopted: 0 };
+  started.defer(async () => {
+    if (!state.isReady && state.adopted === 0) await network.close();
+  });
+  const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
+  const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
+  const states = started.use(await openCheckpointStore({ directory: dataDirectory, logger, blobs }));
+  const runner = started.use(
+    await startRunner({
+      config,
+      dataDirectory,
+      drivers: await createDrivers(config.instance, logger),
+      network,
+      states,
+      templates: openTemplateStore(settings.templatesDirectory, logger),
+      dependencyBlobs,
+      recipes,
+      runtime,
+      files: openBlobReader({ directory: settings.uploadsDirectory }),
+      reserve: openDiskReserve(settings.reserveDirectory),
+      outside: createOutsidePolicy(settings.deniedRanges),
+      defaultTemplate,
+      droppedLogLines,
+      logger: logger.child({ part: 'runner' }),
+    }),
+  );
+  state.adopted = runner.runningCount();
+  const oldRuntimes = await removeOldBundles(runtimes, runner.runtimesInUse().add(runtime.directory));
+  if (oldRuntimes > 0) logger.info({ removed: oldRuntimes }, 'old envd versions removed');
+  state.isReady = true;
+  const parts = started.move();
+  return {
+    runner,
+    async takeBack() {
+      await runner.endSpares();
+      state.isReady = false;
+    },
+    async close({ keepSandboxes }) {
+      await parts.disposeAsync();
+      if (keepSandboxes) return;
+      await network.close();
+      await removeInstanceTraces(config.instance);
+    },
+    async [Symbol.asyncDispose]() {
+      await parts.disposeAsync();
+    },
+  };
+}
+
+async function openRunnerNetwork(
+  { config, networkCidr, deniedRanges }: RunnerSettings,
+  logger: RootLogger,
+): Promise<Network> {
+  return await openNetwork({
+    instance: config.instance,
+    nameServers: config.nameServers,
+    denied: deniedRanges,
+    ...(networkCidr === '' ? {} : { base: networkCidr }),
+    logger,
+  });
+}

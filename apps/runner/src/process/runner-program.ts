@@ -1,0 +1,67 @@
+import type { RootLogger } from '@soulbox/base';
+import type { PartProgram, RunningPart } from '@soulbox/process';
+import { addRoutingRoutes, createRouteFeed } from '@soulbox/routing';
+import { serveSocket } from '@soulbox/rpc';
+import type { Door } from '@soulbox/rpc';
+import { startRunnerHost } from './runner-host.ts';
+import type { RunnerSettings } from './runner-host.ts';
+
+/** Those who may call the runner: each by a socket of its own, through a door of its own. */
+interface Caller {
+  /** Its user; another one is refused. */
+  readonly id: number;
+  readonly socket: string;
+  /** Our end of the way by which connections into sandboxes are handed to it. */
+  readonly channel: number;
+}
+
+export interface RunnerProcessSettings extends RunnerSettings {
+  readonly callers: { readonly control: Caller; readonly gateway: Caller };
+}
+
+/** The runner as a process under a supervisor. */
+export const runnerProgram: PartProgram = {
+  part: 'runner',
+  start: async (settings, logger) => await run(settings as unknown as RunnerProcessSettings, logger),
+};
+
+async function run(settings: RunnerProcessSettings, logger: RootLogger): Promise<RunningPart> {
+  /** Lines that the log file did not take, as the process that owns it says. */
+  let droppedLines = 0;
+  const host = await startRunnerHost(settings, logger, () => logger.droppedLines() + droppedLines);
+  const { runner } = host;
+  await using started = new AsyncDisposableStack();
+  const end = { keepsSandboxes: true, isTakenBack: true };
+  started.defer(async () => {
+    if (end.isTakenBack) await host.takeBack();
+    await host.close({ keepSandboxes: end.keepsSandboxes });
+  });
+  const ownLogger = logger.child({ part: 'runner' });
+  const feed = started.use(createRouteFeed(runner.router, ownLogger));
+  const { control, gateway } = settings.callers;
+  const serve = async ({ id, socket, channel }: Caller, name: string, more: Door['routes']): Promise<void> => {
+    const routes: Door['routes'] = (router) => {
+      addRoutingRoutes(router, { feed, channel, logger: ownLogger });
+      more(router);
+    };
+    // Only the folder of the caller leads to its socket, and the kernel says who asks.
+    const door = { name, admits: ({ uid }: { uid: number }) => uid === id, routes };
+    started.use(await serveSocket({ path: socket, doors: [door], mode: 0o666, logger: ownLogger }));
+  };
+  await serve(gateway, 'gateway', () => undefined);
+  await serve(control, 'control', (router) => runner.addRoutes(router));
+  end.isTakenBack = false;
+  const owned = started.move();
+  return {
+    facts: {},
+    listeners: {
+      droppedLines: (count) => void (droppedLines = Number(count)),
+      endSandboxes: async () => await runner.endAll(),
+      takeBack: () => void (end.isTakenBack = true),
+    },
+    async stop({ keepSandboxes }) {
+      end.keepsSandboxes = keepSandboxes;
+      await owned.disposeAsync();
+    },
+  };
+}

@@ -1,0 +1,215 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import { createApiKey, ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
+import { listHostTraces, startServer } from '@soulbox/testing';
+import type { ServerProcess } from '@soulbox/testing';
+import { userOf } from '@soulbox/process';
+import { removeTree, sleep } from '@soulbox/base';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { until } from '../harness/until.ts';
+
+const instance = 6;
+const waitMs = 30_000;
+let server: ServerProcess;
+let connection: { readonly apiUrl: string; readonly sandboxUrl: string; readonly apiKey: string };
+beforeAll(async () => {
+  server = await startServer({ instance, poolSize: 1 });
+  const {
+    E2B_API_URL: apiUrl = '',
+    E2B_SANDBOX_URL: sandboxUrl = '',
+    E2B_API_KEY: apiKey = '',
+  } = server.clientEnvironment;
+  connection = { apiUrl, sandboxUrl, apiKey };
+}, 120_000);
+afterAll(async () => {
+  await server.stop();
+  expect(await listHostTraces(instance, server.dataDirectory)).toEqual([]);
+  await removeTree(server.dataDirectory);
+});
+
+type Part = 'control' | 'gateway' | 'runner';
+
+/** The pid of a process of the server, which the file of its program tells. */
+async function pidOf(part: Part): Promise<number | undefined> {
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const [command, status] = await Promise.all(
+      ['cmdline', 'status'].map(async (name) => await readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '')),
+    );
+    const isChild = new RegExp(`^PPid:\\t${server.pid}$`, 'm').test(status ?? '');
+    if (isChild && (command ?? '').includes(`/apps/${part}/src/`)) return Number(pid);
+  }
+  return undefined;
+}
+
+async function kill(part: Part): Promise<void> {
+  const pid = await pidOf(part);
+  if (pid === undefined) throw new Error(`There is no ${part}.`);
+  process.kill(pid, 'SIGKILL');
+}
+
+async function ask(method: string, path: string, body?: object): Promise<number> {
+  const { E2B_API_URL: url = '', E2B_API_KEY: key = '' } = server.clientEnvironment;
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+  try {
+    const options = { method, headers, signal: AbortSignal.timeout(10_000) };
+    const answer = await fetch(url + path, body === undefined ? options : { ...options, body: JSON.stringify(body) });
+    await answer.arrayBuffer();
+    return answer.status;
+  } catch {
+    return 0;
+  }
+}
+
+/** What a command in a sandbox prints, a number every 50 ms, for as long as the test wants. */
+async function count(sandbox: Sandbox): Promise<{ numbers: number[]; stop: () => Promise<void> }> {
+  const numbers: number[] = [];
+  const handle = await sandbox.commands.run('i=0; while true; do i=$((i+1)); echo $i; sleep 0.05; done', {
+    background: true,
+    timeoutMs: 0,
+    onStdout: (data) => void numbers.push(...data.split('\n').filter(Boolean).map(Number)),
+  });
+  return {
+    numbers,
+    stop: async () => {
+      await handle.kill();
+    },
+  };
+}
+
+const isGapless = (numbers: readonly number[]): boolean => numbers.every((number, index) => number === index + 1);
+
+test('a control plane that is killed comes back by itself; streams of sandboxes go on and no sandbox is lost', async () => {
+  const sandbox = await Sandbox.create('base', connection);
+  const counting = await count(sandbox);
+  await until('output', () => counting.numbers.length > 3, waitMs);
+  const creates = Array.from({ length: 4 }, async () => await ask('POST', '/v2/sandboxes', { templateID: 'base' }));
+  await sleep(100);
+  const before = await pidOf('control');
+  await kill('control');
+  const killedAt = performance.now();
+  const statuses: number[] = [];
+  await until(
+    'an answer',
+    async () => {
+      statuses.push(await ask('GET', '/v2/sandboxes'));
+      return statuses.at(-1) === 200;
+    },
+    waitMs,
+  );
+  console.log(`control was back after ${Math.round(performance.now() - killedAt)} ms`);
+  expect(await pidOf('control')).not.toBe(before);
+  // 502: it had the request already. 503: it was away.
+  for (const status of statuses.slice(0, -1)) expect([502, 503]).toContain(status);
+  for (const status of await Promise.all(creates)) expect([201, 502, 503]).toContain(status);
+  const seen = counting.numbers.length;
+  await until('more output', () => counting.numbers.length > seen + 5, waitMs);
+  expect(isGapless(counting.numbers)).toBe(true);
+  // Those whose callers heard nothing of them are there too, for their team to find.
+  await until(
+    'the sandbox',
+    async () => (await Sandbox.list(connection).nextItems()).some(({ sandboxId }) => sandboxId === sandbox.sandboxId),
+    waitMs,
+  );
+  expect((await sandbox.commands.run('echo here')).stdout).toBe('here\n');
+  await counting.stop();
+  for (const { sandboxId } of await Sandbox.list(connection).nextItems()) await Sandbox.kill(sandboxId, connection);
+});
+
+test('without the runner the API lists what it knows and says 503 to the rest; all is as before once it is back', async () => {
+  const sandbox = await Sandbox.create('base', connection);
+  const counting = await count(sandbox);
+  await until('output', () => counting.numbers.length > 3, waitMs);
+  const control = await pidOf('control');
+  await kill('runner');
+  const killedAt = performance.now();
+  expect(await ask('GET', '/health')).toBe(204);
+  expect(await ask('GET', '/v2/sandboxes')).toBe(200);
+  const statuses: number[] = [];
+  await until(
+    'an answer',
+    async () => {
+      statuses.push(await ask('POST', '/v2/sandboxes', { templateID: 'base' }));
+      return statuses.at(-1) === 201;
+    },
+    waitMs,
+  );
+  console.log(`creates worked again after ${Math.round(performance.now() - killedAt)} ms`);
+  for (const status of statuses.slice(0, -1)) expect(status).toBe(503);
+  const seen = counting.numbers.length;
+  await until('more output', () => counting.numbers.length > seen + 5, waitMs);
+  expect(isGapless(counting.numbers)).toBe(true);
+  expect((await sandbox.commands.run('echo here')).stdout).toBe('here\n');
+  expect(await pidOf('control')).toBe(control);
+  await counting.stop();
+  expect(await sandbox.kill()).toBe(true);
+});
+
+/** Calls a method over a socket as another user of the host; gives the status, or the error of the connection. */
+async function callAs(uid: number, socket: string, method: string): Promise<string> {
+  const script = `
+    const { connect } = require('node:http2');
+    const session = connect('http://localhost', { createConnection: () => require('node:net').connect(process.argv[1]) });
+    session.on('error', (error) => { console.log(error.code); process.exit(); });
+    session.on('close', () => { console.log('closed'); process.exit(); });
+    const stream = session.request({ ':method': 'POST', ':path': process.argv[2], 'content-type': 'application/proto', 'connect-protocol-version': '1' });
+    stream.on('error', () => {});
+    stream.on('response', (headers) => { console.log(headers[':status']); process.exit(); });
+    stream.end();`;
+  const child = spawn(process.execPath, ['-e', script, socket, method], { uid, gid: uid, cwd: '/' });
+  const [said] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+  return said.trim();
+}
+
+test('the runner answers the users of gateway and control alone, each only what it may ask', async () => {
+  const gateway = userOf(instance, 'gateway');
+  const forGateway = `/run/soulbox-${instance}/gateway/runner.sock`;
+  const forControl = `/run/soulbox-${instance}/control/runner.sock`;
+  const list = '/soulbox.runner.v1.RunnerService/ListSandboxes';
+  const position = '/soulbox.runner.v1.RoutingService/GetRoutesPosition';
+  expect(await callAs(gateway, forGateway, position)).toBe('200');
+  expect(await callAs(gateway, forGateway, list)).toBe('404');
+  expect(await callAs(gateway, forControl, list)).toBe('EACCES');
+  expect(await callAs(12345, forGateway, position)).toBe('EACCES');
+  expect(await callAs(12345, forControl, list)).toBe('EACCES');
+  // Who gets past the folder, as root does, is told apart by the kernel.
+  expect(await callAs(0, forGateway, position)).not.toBe('200');
+});
+
+test('the control plane is a user of its own, without rights, that sees its part of the data folder alone', async () => {
+  const pid = (await pidOf('control')) ?? 0;
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const [user, group] = [userOf(instance, 'control'), userOf(instance, 'gateway')];
+  for (const line of [
+    ...[`Uid:\t${user}\t${user}\t${user}\t${user}`, `Groups:\t${group} `, 'NoNewPrivs:\t1', 'Seccomp:\t2'],
+    ...['CapPrm:\t0000000000000000', 'CapEff:\t0000000000000000', 'CapBnd:\t0000000000000000'],
+  ])
+    expect(status).toContain(line);
+  const { dataDirectory } = server;
+  expect((await stat(`${dataDirectory}/control/records.sqlite`)).uid).toBe(user);
+  for (const name of ['sandboxes', 'snapshots', 'states', 'layers', 'runtime', 'tls'])
+    expect((await stat(`${dataDirectory}/${name}`)).uid, name).toBe(0);
+  // As a command of the host makes a key beside it: the control plane reads what root has written.
+  await using records = openSqliteRecords(`${dataDirectory}/records.sqlite`);
+  await createApiKey(records, await ensureDefaultTeam(records), 'beside');
+  expect(await ask('POST', '/api-keys', { name: 'after' })).toBe(201);
+});
+
+test('each process of the server has its own figures', async () => {
+  const token = (await readFile(`${server.dataDirectory}/secrets/metrics-token`, 'utf8')).trim();
+  const { E2B_API_URL: url = '' } = server.clientEnvironment;
+  const page = await (await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } })).text();
+  const memory = [...page.matchAll(/^process_start_time_seconds\{process="(\w+)"\} (\S+)$/gm)];
+  expect(memory.map((match) => match[1])).toEqual(['control', 'runner']);
+  expect(new Set(memory.map((match) => match[2])).size).toBe(2);
+});
+
+test('the program of each process is what ps shows', async () => {
+  const program = await readlink(`/proc/${server.pid}/exe`);
+  for (const part of ['control', 'gateway', 'runner'] as const) {
+    const pid = await pidOf(part);
+    expect(await readlink(`/proc/${pid ?? 0}/exe`), part).toBe(program);
+  }
+});

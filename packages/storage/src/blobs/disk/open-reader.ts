@@ -1,0 +1,54 @@
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
+import type { BlobStore } from '../blobs.ts';
+import { nameFromKey } from './file-name.ts';
+
+/**
+ * Reads blobs of a folder that another process writes, and that this one does not trust: no link is followed, and only plain files of the
+ * folder's own user are read. A link planted there, hard or symbolic, would make a reader that is root give away any file of the host.
+ * The folders above are the caller's to trust. A folder that is not there yet has no blobs.
+ */
+export function openBlobReader({ directory }: { readonly directory: string }): Pick<BlobStore, 'read'> {
+  return {
+    async read(key, range) {
+      const file = await openBlob(directory, nameFromKey(key));
+      if (file === undefined) return undefined;
+      if (range === undefined) return file.createReadStream();
+      if (range.length === 0) {
+        await file.close();
+        return Readable.from([]);
+      }
+      return file.createReadStream({ start: range.offset, end: range.offset + range.length - 1 });
+    },
+  };
+}
+
+async function openBlob(directory: string, name: string): Promise<FileHandle | undefined> {
+  const folder = await openIfThere(directory, constants.O_DIRECTORY);
+  if (folder === undefined) return undefined;
+  try {
+    // Relative to the folder that is open: nobody can put another one in its place meanwhile.
+    const file = await openIfThere(`/proc/self/fd/${folder.fd}/${name}`, constants.O_NONBLOCK);
+    if (file === undefined) return undefined;
+    const [owner, found] = await Promise.all([folder.stat(), file.stat()]);
+    if (found.isFile() && found.uid === owner.uid) return file;
+    await file.close();
+    throw new SoulBoxError('forbidden', `The blob ${name} is no file of its folder's user.`);
+  } finally {
+    await folder.close();
+  }
+}
+
+async function openIfThere(path: string, flags: number): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | flags);
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return undefined;
+    if (isNodeError(error) && (error.code === 'ELOOP' || error.code === 'ENOTDIR'))
+      throw new SoulBoxError('forbidden', 'A blob is a link, or stands behind one.', { cause: error });
+    throw error;
+  }
+}
