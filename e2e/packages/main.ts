@@ -4,6 +4,7 @@ import { copyFile, cp, mkdtemp } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { removeTree, run } from '@soulbox/base';
+import { listHostInstances } from '@soulbox/box/host-instances';
 import { listHostTraces, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { buildPackages, packagesIn } from './build-packages.ts';
@@ -23,6 +24,7 @@ const instance = Number(values.instance);
 const startedAt = Date.now();
 const say = (text: string): void =>
   console.log(`${((Date.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${text}`);
+await refuseBesideOthers();
 const scratch = await mkdtemp(join(testDirectory, 'packages-'));
 
 try {
@@ -34,6 +36,13 @@ try {
   await removeTree(scratch);
 }
 say('both packages work');
+
+/** The removal in the bare Debian would undo what a server outside has made: it sees its network and control groups, and not the server. */
+async function refuseBesideOthers(): Promise<void> {
+  const others = (await listHostInstances()).filter(({ server, isBusy }) => server !== undefined || isBusy);
+  if (others.length === 0) return;
+  throw new Error(`Other servers use this machine: instance ${others.map((each) => each.instance).join(', ')}.`);
+}
 
 async function getPackages(version: string): Promise<Packages> {
   if (values.packages !== undefined) return packagesIn(values.packages, version);
