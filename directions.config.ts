@@ -216,7 +216,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/linux/src': [
     ['libc'],
-    ['descriptors', 'file-attributes', 'flock', 'namespaces', 'processes', 'sockets'],
+    ['descriptors', 'file-attributes', 'flock', 'mounts', 'namespaces', 'processes', 'sockets'],
     ['netlink'],
   ],
   'packages/network/src': [
