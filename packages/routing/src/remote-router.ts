@@ -37,7 +37,7 @@ export function connectRouting(options: {
   const client = createClient(RoutingService, transport);
   const stop = new AbortController();
   const listeners = new Set<(sandboxId: string) => unknown>();
-  const fed = Promise.withResolvers<void>();
+  const fed = Promise.withResolvers<undefined>();
   const arrivals = new Set<() => void>();
   let table = createRouteTable();
   let position = 0n;
@@ -76,7 +76,7 @@ export function connectRouting(options: {
     for (const { sandboxId, state } of before.all())
       if (state === 'running' && next.find(sandboxId)?.state !== 'running') tellGone(sandboxId);
     arrived(newest);
-    fed.resolve();
+    fed.resolve(undefined);
     const opened = visits.open();
     if (opened.length > 0)
       client.reportVisits({ session, opened }, { timeoutMs: shortTimeoutMs }).catch(() => undefined);

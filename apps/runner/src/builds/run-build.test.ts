@@ -121,7 +121,7 @@ describe('steps', () => {
       '2',
       'The step type "SHELL" is not known.',
     ],
-    ['a folder that is a file', [workdir('/etc/passwd/x')], '1', /^The folder \/etc\/passwd\/x cannot be made/],
+    ['a folder that is a file', [workdir('/etc/passwd/x')], '1', /^The folder \/etc\/passwd\/x cannot be created/],
     ['a user name that is an option', [user('--root')], '1', /cannot be created/],
     ['a variable without a value', [env('A')], '1', /ENV takes 2 to/],
   ])('of %s end the build with the reason and the step', async (_, steps, step, message) => {
