@@ -37,8 +37,10 @@ export function createOciDriver(runtime: OciRuntime): Driver {
       await running.run(spec.sandboxId, (signal) =>
         orClean(runtime, spec, signal, 'sandbox_start_failed', () => runtime.start(spec, signal)),
       ),
-    restore: async (spec, memory) =>
-      await running.run(spec.sandboxId, (signal) =>
+    restore: async (spec, memory) => {
+      // Before anything is touched: a refusal must not clean up after a sandbox that is there.
+      if (!runtime.capabilities.checkpoint) throw cannotRestore(runtime);
+      return await running.run(spec.sandboxId, (signal) =>
         orClean(runtime, spec, signal, 'sandbox_resume_failed', async () => {
           try {
             return await runtime.restore(spec, memory, signal);
@@ -46,7 +48,8 @@ export function createOciDriver(runtime: OciRuntime): Driver {
             throw (await runtime.explainRestore?.(spec, error, signal)) ?? error;
           }
         }),
-      ),
+      );
+    },
     checkpoint: async (instance, directory) =>
       await running.run(instance.sandboxId, (signal) => runtime.checkpoint(instance, directory, signal)),
     adopt: (sandboxId, directory) => adoptSandbox(runtime, sandboxId, directory),
@@ -62,6 +65,11 @@ export function createOciDriver(runtime: OciRuntime): Driver {
     listTraces: () => listTraces(runtime),
     ...disks(runtime, running),
   };
+}
+
+function cannotRestore({ name }: OciRuntime): SoulBoxError {
+  const message = `The driver "${name}" cannot restore memory on this server. Run \`soulbox doctor\`.`;
+  return new SoulBoxError('capability_missing', message);
 }
 
 type Disks = Pick<Driver, 'openDisk' | 'diskPath' | 'readKeptDisk' | 'copyDisk' | 'takeDisk' | 'hasRunAgain'>;

@@ -64,7 +64,7 @@ async function listOpenPaths(folder: string, below = ''): Promise<string[]> {
 }
 
 test('without a server: status says so with code 3, down is content, env fails', async () => {
-  expect(await cli('status')).toMatchObject({ code: 3, stdout: expect.stringContaining('No server uses') as string });
+  expect(await cli('status')).toMatchObject({ code: 3, stdout: expect.stringContaining('No server is running') as string });
   expect(JSON.parse((await cli('status', '--json')).stdout)).toEqual({
     running: false,
     dataDirectory: directory,
@@ -93,7 +93,7 @@ test('the file of a dead server counts for nothing', async () => {
   };
   await writeFile(join(directory, 'run/server.json'), JSON.stringify(dead));
   expect((await cli('status')).code).toBe(3);
-  expect((await cli('down')).stdout).toContain('No server uses');
+  expect((await cli('down')).stdout).toContain('No server is running');
 });
 
 test.skipIf(!hasTemplate)('a detached server serves, is found, refuses a second one, and leaves nothing', async () => {
