@@ -29,7 +29,7 @@ test('a second server of the same number is refused and told who the first is', 
     await writeOwner(3, JSON.stringify({ ...identity, dataDirectory: '/srv/first' }));
     await expect(claimInstance(3, '/srv/second', directory)).rejects.toMatchObject({
       reason: 'illegal_transition',
-      message: expect.stringMatching(/pid \d+, data in \/srv\/first\) is instance 3/) as string,
+      message: expect.stringMatching(/pid \d+, data in \/srv\/first\) has instance number 3/) as string,
     });
     await using other4 = await claimInstance(4, '/srv/second', directory);
     expect(other4).toBeDefined();

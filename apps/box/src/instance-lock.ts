@@ -44,7 +44,7 @@ export async function refuseOtherOwner(
   if (owner === undefined || owner.dataDirectory === dataDirectory) return;
   throw new SoulBoxError(
     'illegal_transition',
-    `Another server (pid ${owner.pid}, data in ${owner.dataDirectory}) already is instance ${instance} on this host. ` +
+    `Another server (pid ${owner.pid}, data in ${owner.dataDirectory}) has instance number ${instance} on this host. ` +
       'Stop it, or choose another instance number: --instance 0 to 14.',
   );
 }

@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { spendLine, splitLines } from './output-lines.ts';

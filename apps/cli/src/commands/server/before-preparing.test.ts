@@ -58,7 +58,7 @@ test('so is another server of the instance number', async () => {
     JSON.stringify({ ...findProcess(process.pid), dataDirectory: '/srv/first' }),
   );
   try {
-    await expectRefused(/data in \/srv\/first\) is instance 14/);
+    await expectRefused(/data in \/srv\/first\) has instance number 14/);
   } finally {
     await rm(join(run, 'server.json'));
     // What else is in it belongs to others.
