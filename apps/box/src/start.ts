@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Gateway } from '@soulbox/gateway';
 import { startGateway } from '@soulbox/gateway';
@@ -45,6 +46,8 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
   });
   const { transport, router } = runner;
   const apiSocket = join(config.dataDirectory, 'run', 'api.sock');
+  // A server of several processes that was killed has left a link there.
+  await rm(apiSocket, { force: true });
   const settings = controlSettings(config, {
     directory: controlDirectoryIn(config.dataDirectory),
     apiSocket,
