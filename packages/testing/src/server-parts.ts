@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** A process of a server. */
 export interface ServerPart {
   readonly pid: number;
-  /** `supervisor`, or the folder of its program: `gateway`, `server`. */
+  /** `supervisor`, or the app of its program: `gateway`, `control`, `runner`. */
   readonly name: string;
 }
 
@@ -12,7 +12,7 @@ export function listServerParts(pid: number): ServerPart[] {
   const children = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && parentOf(name) === pid)
     .flatMap((name): ServerPart[] => {
-      const program = /\/([\w-]+)\/(?:src\/)?main\.ts\0?$/.exec(readText(`/proc/${name}/cmdline`))?.[1];
+      const program = /\/apps\/([\w-]+)\/src\/(?:[\w-]+\/)*main\.ts\0?$/.exec(readText(`/proc/${name}/cmdline`))?.[1];
       return program === undefined ? [] : [{ pid: Number(name), name: program }];
     });
   return [{ pid, name: 'supervisor' }, ...children];
@@ -28,9 +28,10 @@ export function serverMemoryMib(pid: number): number {
   return sumOver(pid, (part) => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readText(`/proc/${part}/status`))?.[1] ?? 0) / 1024);
 }
 
-/** Open descriptors of all of them. */
-export function serverDescriptors(pid: number): number {
-  return sumOver(pid, (part) => {
+/** Open descriptors of all of them, or of those whose name `isMeant`. */
+export function serverDescriptors(pid: number, isMeant: (name: string) => boolean = () => true): number {
+  return sumOver(pid, (part, name) => {
+    if (!isMeant(name)) return 0;
     try {
       return readdirSync(`/proc/${part}/fd`).length;
     } catch {
@@ -39,8 +40,8 @@ export function serverDescriptors(pid: number): number {
   });
 }
 
-function sumOver(pid: number, read: (pid: number) => number): number {
-  return listServerParts(pid).reduce((sum, part) => sum + read(part.pid), 0);
+function sumOver(pid: number, read: (pid: number, name: string) => number): number {
+  return listServerParts(pid).reduce((sum, part) => sum + read(part.pid, part.name), 0);
 }
 
 function parentOf(name: string): number {
