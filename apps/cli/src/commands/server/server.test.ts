@@ -64,7 +64,10 @@ async function listOpenPaths(folder: string, below = ''): Promise<string[]> {
 }
 
 test('without a server: status says so with code 3, down is content, env fails', async () => {
-  expect(await cli('status')).toMatchObject({ code: 3, stdout: expect.stringContaining('No server is running') as string });
+  expect(await cli('status')).toMatchObject({
+    code: 3,
+    stdout: expect.stringContaining('No server is running') as string,
+  });
   expect(JSON.parse((await cli('status', '--json')).stdout)).toEqual({
     running: false,
     dataDirectory: directory,
