@@ -1,5 +1,8 @@
 import { z } from 'zod';
 
+/** Descriptor of the socket between a supervisor and a part, in the part: the first after standard streams. */
+export const channelFd = 3;
+
 /** What a supervisor tells a process of its own. */
 export const orderSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('start'), settings: z.record(z.string(), z.unknown()) }),

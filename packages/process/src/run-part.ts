@@ -1,7 +1,10 @@
+import { fstatSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { createLogger, errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import type { LogLevel, RootLogger } from '@soulbox/base';
 import { dieWithParent } from '@soulbox/linux/processes';
-import { orderSchema } from './messages.ts';
+import { openMessageChannel } from './message-channel.ts';
+import { channelFd, orderSchema } from './messages.ts';
 import type { Order, Report } from './messages.ts';
 
 export interface RunningPart {
@@ -20,18 +23,18 @@ export interface PartProgram {
 }
 
 /**
- * Runs a part of the server as a process under a supervisor: settings come and readiness goes over Node's channel between parent and
- * child, the log goes to standard error. Gives the exit code: when the supervisor says so, after a start that failed, or at once when the
+ * Runs a part of the server as a process under a supervisor: settings come and readiness goes over a socket that the supervisor
+ * has put at `channelFd`, the log goes to standard error. Gives the exit code: when the supervisor says so, after a start that failed, or at once when the
  * supervisor is gone.
  */
 export async function runPart(program: PartProgram): Promise<number> {
-  if (process.send === undefined) {
+  if (!isSocket(channelFd)) {
     process.stderr.write(`The ${program.part} is started by "soulbox up".\n`);
     return 2;
   }
   dieWithParent();
   ignoreSignals();
-  const orders = receiveOrders();
+  const { orders, report } = openChannel();
   report({ kind: 'loaded' });
   const first = await orders.next();
   if (first?.kind !== 'start') return first === undefined ? 1 : 0;
@@ -61,11 +64,15 @@ export async function runPart(program: PartProgram): Promise<number> {
       await running.stop(order);
       return 0;
     }
-    if (order.kind === 'tell') await obey(running, order);
+    if (order.kind === 'tell') await obey(running, order, report);
   }
 }
 
-async function obey(running: RunningPart, { what, value }: Order & { kind: 'tell' }): Promise<void> {
+async function obey(
+  running: RunningPart,
+  { what, value }: Order & { kind: 'tell' },
+  report: (message: Report) => void,
+): Promise<void> {
   try {
     await running.listeners?.[what]?.(value);
     report({ kind: 'told', what });
@@ -85,28 +92,38 @@ interface Orders {
   readonly lost: Promise<undefined>;
 }
 
-function receiveOrders(): Orders {
+/** The supervisor is root: what it sends is bounded only so that a fault shows. The code for edge functions is the largest. */
+const orderMaxBytes = 64 * 2 ** 20;
+
+function openChannel(): { readonly orders: Orders; readonly report: (message: Report) => void } {
   const waiting: Order[] = [];
   const lost = Promise.withResolvers<undefined>();
   let wake = (): void => undefined;
-  process.on('message', (message) => {
-    const order = orderSchema.safeParse(message).data;
-    if (order !== undefined) waiting.push(order);
-    wake();
-  });
-  process.once('disconnect', () => lost.resolve(undefined));
-  return {
-    lost: lost.promise,
-    async next() {
-      while (waiting.length === 0) {
-        const came = new Promise<true>((resolve) => (wake = () => resolve(true)));
-        if ((await Promise.race([came, lost.promise])) === undefined) return undefined;
-      }
-      return waiting.shift();
+  const channel = openMessageChannel(new Socket({ fd: channelFd }), {
+    messageMaxBytes: orderMaxBytes,
+    listener: {
+      onMessage(message) {
+        const order = orderSchema.safeParse(message).data;
+        if (order !== undefined) waiting.push(order);
+        wake();
+      },
+      onEnd: () => lost.resolve(undefined),
     },
+  });
+  const next = async (): Promise<Order | undefined> => {
+    while (waiting.length === 0) {
+      const came = new Promise<true>((resolve) => (wake = () => resolve(true)));
+      if ((await Promise.race([came, lost.promise])) === undefined) return undefined;
+    }
+    return waiting.shift();
   };
+  return { orders: { lost: lost.promise, next }, report: (message) => channel.send(message) };
 }
 
-function report(message: Report): void {
-  process.send?.(message);
+function isSocket(fd: number): boolean {
+  try {
+    return fstatSync(fd).isSocket();
+  } catch {
+    return false;
+  }
 }

@@ -54,6 +54,14 @@ test('a part that ends by itself is started again, with settings that are asked 
   expect(loading.pids).toHaveLength(2);
 });
 
+test('a part that writes an endless message is ended and started again', async () => {
+  const loading = load((start) => (start === 1 ? { isEndless: true } : {}));
+  const part = await loading.start();
+  await expect.poll(() => loading.pids.length, { timeout: 10_000 }).toBe(2);
+  expect(findProcess(loading.pids[0] ?? 0)).toBeUndefined();
+  await part.stop(stop);
+});
+
 test('what a part cannot do when it is told it tells', async () => {
   const part = await load(() => ({})).start();
   await expect(part.tell('echo', 'wrong')).rejects.toThrow();

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason, RootLogger } from '@soulbox/base';
 import { compileCacheFolder } from '@soulbox/host/installation';
-import { reportSchema } from '@soulbox/process';
+import { channelFd, openMessageChannel, reportSchema } from '@soulbox/process';
 import type { Order, Report } from '@soulbox/process';
 import { passLines } from './pass-lines.ts';
 
@@ -23,8 +23,13 @@ export interface PartPlan {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** Number of the first of `PartPlan.descriptors`: after standard streams and Node's channel. */
-export const firstDescriptor = 4;
+/** Number of the first of `PartPlan.descriptors`: after standard streams and the channel. */
+export const firstDescriptor = channelFd + 1;
+
+/** Reports are a few facts or one sentence. */
+const reportMaxBytes = 64 * 1024;
+/** Ending all sandboxes in order takes longest. */
+const tellTimeoutMs = 120_000;
 
 export interface PartExit {
   readonly code: number | null;
@@ -52,7 +57,7 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
   const child = spawn(file, rest, {
     cwd: '/',
     env: { ...plan.environment, NODE_COMPILE_CACHE: compileCacheFolder() },
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...plan.descriptors],
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe', ...plan.descriptors],
   });
   const exited = new Promise<PartExit>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
@@ -63,13 +68,24 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
   });
   for (const stream of [child.stdout, child.stderr])
     if (stream !== null) passLines(stream, { part: plan.name, isNamed: plan.name === 'gateway', logger });
-  const reports = followReports(child);
+  const reports = createReports();
+  const channel = openMessageChannel(child.stdio[channelFd] as Duplex, {
+    messageMaxBytes: reportMaxBytes,
+    listener: {
+      onMessage: (message) => reports.hear(message),
+      onEnd(isTooLong) {
+        if (!isTooLong) return;
+        logger.error(
+          { part: plan.name, pid: child.pid },
+          'a process of the server wrote an endless message and is ended',
+        );
+        child.kill('SIGKILL');
+      },
+    },
+  });
   // Before that it may still become another program, to which nothing must have been sent.
   const loaded = reports.next(({ kind }) => kind === 'loaded');
-  const send = (order: Order): void => {
-    // It may be ending: then `exited` says so.
-    if (child.connected) child.send(order, () => undefined);
-  };
+  const send = (order: Order): void => channel.send(order);
   const endedEarly = exited.then(({ code, signal }) => {
     throw new Error(`The ${plan.name} ended (${String(signal ?? code)}).`);
   });
@@ -88,7 +104,7 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
     },
     async tell(what, value) {
       await Promise.race([loaded, endedEarly]);
-      const outcome = reports.next((report) => report.kind === 'told' && report.what === what);
+      const outcome = reports.next((report) => report.kind === 'told' && report.what === what, tellTimeoutMs);
       send({ kind: 'tell', what, value });
       const report = await Promise.race([outcome, endedEarly]);
       if (report.kind === 'told' && report.error !== undefined) throw new Error(report.error);
@@ -104,21 +120,30 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
 }
 
 interface Reports {
-  next(isWanted: (report: Report) => boolean): Promise<Report>;
+  hear(message: unknown): void;
+  /** Rejects after `timeoutMs`: a part that hangs must not let those who wait pile up. */
+  next(isWanted: (report: Report) => boolean, timeoutMs?: number): Promise<Report>;
 }
 
-function followReports(child: ChildProcess): Reports {
+function createReports(): Reports {
   const waiting = new Set<(report: Report) => void>();
-  child.on('message', (message) => {
-    const report = reportSchema.safeParse(message).data;
-    if (report !== undefined) for (const hear of waiting) hear(report);
-  });
   return {
-    next: async (isWanted) =>
-      await new Promise((resolve) => {
+    hear(message) {
+      const report = reportSchema.safeParse(message).data;
+      if (report !== undefined) for (const hear of waiting) hear(report);
+    },
+    next: async (isWanted, timeoutMs) =>
+      await new Promise((resolve, reject) => {
+        const giveUp = (): void => {
+          waiting.delete(hear);
+          reject(new Error(`It did not answer within ${(timeoutMs ?? 0) / 1000} s.`));
+        };
+        const timer = timeoutMs === undefined ? undefined : setTimeout(giveUp, timeoutMs);
+        timer?.unref();
         const hear = (report: Report): void => {
           if (!isWanted(report)) return;
           waiting.delete(hear);
+          clearTimeout(timer);
           resolve(report);
         };
         waiting.add(hear);

@@ -1,13 +1,15 @@
-import { runPart } from '@soulbox/process';
+import { writeSync } from 'node:fs';
+import { channelFd, runPart } from '@soulbox/process';
 
 // A part for keep-part.test.ts: it does what its settings say.
 // eslint-disable-next-line no-restricted-properties -- it is the main program of a process
 process.exit(
   await runPart({
     part: 'crashing',
-    start: async ({ crashAfterMs, failure }) => {
+    start: async ({ crashAfterMs, failure, isEndless }) => {
       if (typeof failure === 'string') throw new Error(failure);
       if (typeof crashAfterMs === 'number') setTimeout(() => process.kill(process.pid, 'SIGKILL'), crashAfterMs);
+      if (isEndless === true) setTimeout(writeEndlessly, 10);
       return await Promise.resolve({
         facts: { pid: process.pid },
         listeners: {
@@ -20,3 +22,13 @@ process.exit(
     },
   }),
 );
+
+/** As a part that was taken over might. */
+function writeEndlessly(): void {
+  try {
+    writeSync(channelFd, 'x'.repeat(16 * 1024));
+  } catch {
+    // Nobody reads just now.
+  }
+  setTimeout(writeEndlessly, 1);
+}
