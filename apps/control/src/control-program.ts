@@ -44,11 +44,10 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   /** Lines that the log file did not take, as the process that owns it says. */
   let droppedLines = 0;
   await using started = new AsyncDisposableStack();
+  const own = logger.child({ part: 'control' });
   const runner = createSocketTransport(settings.runner.socket);
   const receiver = started.use(createDescriptorReceiver(settings.runner.channel));
-  const router = started.use(
-    connectRouting({ transport: runner, receiver, logger: logger.child({ part: 'control' }) }),
-  );
+  const router = started.use(connectRouting({ transport: runner, receiver, logger: own }));
   const droppedLogLines = (): number => logger.droppedLines() + droppedLines;
   const control = started.use(await startControl({ settings, runner, router, logger, droppedLogLines }));
   // The folder gives it the gateway's group.
@@ -56,9 +55,9 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   const door = {
     name: 'gateway',
     admits: ({ uid }: { uid: number }) => uid === gateway.id,
-    routes: (routes: Parameters<typeof addFunctionRoutes>[0]) => addFunctionRoutes(routes, control.functions, logger),
+    routes: (routes: Parameters<typeof addFunctionRoutes>[0]) => addFunctionRoutes(routes, control.functions, own),
   };
-  started.use(await serveSocket({ path: gateway.socket, doors: [door], mode: 0o666, logger }));
+  started.use(await serveSocket({ path: gateway.socket, doors: [door], mode: 0o666, logger: own }));
   const owned = started.move();
   return {
     facts: {},

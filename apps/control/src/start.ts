@@ -94,7 +94,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       logger: logger.child({ part: 'api' }),
     }),
   );
-  started.use(keepReserve(reserve, logger));
+  started.use(keepReserve(reserve, logger.child({ part: 'control' })));
   const parts = started.move();
   return {
     functions: functions.router,

@@ -14,6 +14,8 @@ const launcher = fileURLToPath(import.meta.resolve('@soulbox/process/launch'));
 export interface PartPlan {
   /** For the log. */
   readonly name: string;
+  /** Names that its lines of the log may have as `part`; absent: any, for a part that is trusted as much as the supervisor. */
+  readonly logNames?: readonly string[];
   /** File of its program. */
   readonly program: string;
   /** Namespaces of its own, as options of unshare(1); with them it has no io_uring either. */
@@ -67,7 +69,7 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
     });
   });
   for (const stream of [child.stdout, child.stderr])
-    if (stream !== null) passLines(stream, { part: plan.name, isNamed: plan.name === 'gateway', logger });
+    if (stream !== null) passLines(stream, { part: plan.name, names: plan.logNames, logger });
   const reports = createReports();
   const channel = openMessageChannel(child.stdio[channelFd] as Duplex, {
     messageMaxBytes: reportMaxBytes,

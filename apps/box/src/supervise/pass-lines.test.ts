@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { passLines } from './pass-lines.ts';
 
 /** What becomes of chunks: lines as they are, and printed text in brackets. */
-async function pass(chunks: readonly string[], isNamed = false): Promise<string[]> {
+async function pass(chunks: readonly string[], names?: readonly string[]): Promise<string[]> {
   const seen: string[] = [];
   const logger: RootLogger = {
     ...silentLogger,
@@ -17,7 +17,7 @@ async function pass(chunks: readonly string[], isNamed = false): Promise<string[
     reopen: () => undefined,
   };
   const stream = new PassThrough();
-  passLines(stream, { part: 'gateway', isNamed, logger });
+  passLines(stream, { part: 'gateway', names, logger });
   for (const chunk of chunks) stream.write(chunk);
   stream.end();
   await finished(stream);
@@ -34,9 +34,14 @@ test('anything else is told as printed, the last line without its end too', asyn
   expect(await pass(['Error: x\n\n  at y', '\nlast'])).toEqual(['[Error: x]', '[  at y]', '[last]']);
 });
 
-test('a part that names itself writes no line of another', async () => {
-  const forged = line.replace('gateway', 'api');
-  expect(await pass([`${line}\n${forged}\n`], true)).toEqual([line, `[${forged}]`]);
+test.each([
+  '{"level":30,"time":"t","part":"api"}',
+  '{"level":30,"time":"t","part":"gateway","part":"api"}',
+  '{"level":30,"time":"t","part":"gateway","p\\u0061rt":"api"}',
+  '{"level":30,"time":"t","part":"gateway"} and more',
+  '{"level":30,"time":"t"}',
+])('a part whose names are known writes no line of another: %s', async (forged) => {
+  expect(await pass([`${line}\n${forged}\n`], ['gateway'])).toEqual([line, `[${forged}]`]);
   expect(await pass([`${forged}\n`])).toEqual([forged]);
 });
 

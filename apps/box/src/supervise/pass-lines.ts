@@ -6,13 +6,19 @@ const lineMaxBytes = 256 * 1024;
 
 /**
  * Passes what a part writes to the log. Lines of its logger go as they are; anything else, such as what Node says when a process dies, becomes
- * a line that names the part. A part that names itself (`isNamed`) can write no lines that look like those of another.
+ * a line that names the part. With `names`, lines of a logger must name one of them: a part that was taken over writes none that look like
+ * those of another.
  */
 export function passLines(
   stream: Readable,
-  { part, isNamed, logger }: { readonly part: string; readonly isNamed: boolean; readonly logger: RootLogger },
+  {
+    part,
+    names,
+    logger,
+  }: { readonly part: string; readonly names?: readonly string[] | undefined; readonly logger: RootLogger },
 ): void {
-  const own = isNamed ? new RegExp(`^\\{"level":\\d+,"time":"[^"]*","part":"${part}"[,}]`) : /^\{"level":\d+,/;
+  const isOwn = (line: string): boolean =>
+    /^\{"level":\d+,/.test(line) && (names === undefined || names.includes(partOf(line) ?? ''));
   let waiting: Buffer[] = [];
   let waitingBytes = 0;
   const add = (piece: Buffer): void => {
@@ -26,7 +32,7 @@ export function passLines(
     waiting = [];
     waitingBytes = 0;
     if (line === '') return;
-    if (isWhole && own.test(line)) logger.writeLine(`${line}\n`);
+    if (isWhole && isOwn(line)) logger.writeLine(`${line}\n`);
     else logger.warn({ part, text: line }, 'a process of the server printed');
   };
   stream.on('data', (chunk: Buffer) => {
@@ -40,4 +46,14 @@ export function passLines(
   });
   stream.on('end', finish);
   stream.on('error', () => undefined);
+}
+
+/** As readers of the log see it: a name that stands twice, or is written with escapes, counts as they count it. */
+function partOf(line: string): string | undefined {
+  try {
+    const { part } = JSON.parse(line) as { part?: unknown };
+    return typeof part === 'string' ? part : undefined;
+  } catch {
+    return undefined;
+  }
 }

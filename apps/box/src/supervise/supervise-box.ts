@@ -92,6 +92,7 @@ export async function superviseBox(options: {
     ...common,
     plan: {
       name: 'control',
+      logNames: ['control', 'api', 'functions'],
       program: controlMain,
       namespaces: ['--mount'],
       descriptors: [pairs.control[1]],
@@ -113,6 +114,7 @@ export async function superviseBox(options: {
     ...common,
     plan: {
       name: 'gateway',
+      logNames: ['gateway'],
       program: gatewayMain,
       // All its sockets are handed to it: it needs no network of its own.
       namespaces: ['--net', '--ipc'],
