@@ -11,7 +11,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/envd-client': ['packages/base', 'packages/contract'],
   'packages/network': ['packages/base', 'packages/linux'],
   'packages/process': ['packages/base', 'packages/linux'],
-  'packages/rpc': ['packages/base', 'packages/contract'],
+  'packages/rpc': ['packages/base', 'packages/contract', 'packages/linux'],
   'packages/routing': ['packages/base', 'packages/contract', 'packages/process', 'packages/rpc'],
   'packages/runtimes': [],
   'packages/templates': ['packages/base', 'packages/contract'],

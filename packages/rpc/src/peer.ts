@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import koffi from 'koffi';
+import { libcFunction } from '@soulbox/linux/libc';
 
 /** The process on the other side of a Unix socket, as the kernel noted it when the connection was made. */
 export interface Peer {
@@ -8,16 +8,9 @@ export interface Peer {
   readonly gid: number;
 }
 
-// The process's own symbols: works with every libc that Node itself was linked against.
-const getsockopt = koffi
-  .load(null)
-  .func('int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *size)') as (
-  fd: number,
-  level: number,
-  name: number,
-  value: Buffer,
-  size: [number],
-) => number;
+const getsockopt = libcFunction<[fd: number, level: number, name: number, value: Buffer, size: [number]]>(
+  'int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *size)',
+);
 
 // asm-generic/socket.h; the same numbers on x86-64 and arm64.
 const SOL_SOCKET = 1;
