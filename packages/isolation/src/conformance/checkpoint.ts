@@ -106,7 +106,7 @@ except BlockingIOError: print('refused')"`;
 
 /** Of what a driver cannot save. */
 function describeRefusal(stage: Stage): void {
-  test.skip('deleted_file: this driver refuses to save files that are open though deleted');
+  test.skip('a program with an open, deleted file is saved: this driver declares that it refuses such files');
 
   test('a file that is open though deleted is refused, and the sandbox goes on', async () => {
     await using sandbox = await stage.bench.start();

@@ -50,7 +50,7 @@ function describeRunning(stage: Stage): void {
 
 function describeSaving(tested: DriverUnderTest, stage: Stage): void {
   if (!tested.createDriver().capabilities.checkpoint) {
-    test.skip('saving and restoring: this driver does not, as it was made here');
+    test.skip('save and restore: this driver declares no checkpoints (the container driver without CRIU)');
     return;
   }
   describeCheckpoint(stage);
