@@ -24,7 +24,7 @@ export type AgentCommand =
   | { op: 'upload'; host: string; port: number; bytes: number }
   /** Keeps a connection open under a name. */
   | { op: 'hold'; name: string; host: string; port: number }
-  /** One echo over the held connection. */
+  /** One echo over the held connection: `alive`, `closed`, `timeout`, or the code of the error that ended it. */
   | { op: 'ping'; name: string; timeoutMs?: number }
   /** Opens `count` connections, keeps them, and says how many came to be. */
   | { op: 'flood'; host: string; port: number; count: number };
@@ -121,7 +121,8 @@ async function upload(command: Extract<AgentCommand, { op: 'upload' }>): Promise
 async function ping(command: Extract<AgentCommand, { op: 'ping' }>): Promise<string> {
   const socket = held.get(command.name);
   if (socket === undefined) return 'unknown';
-  if (socket.destroyed) return 'closed';
+  // The kernel may have had something to send before us, such as a late acknowledgement: then the refusal is here already.
+  if (socket.destroyed) return socket.errored === null ? 'closed' : codeOf(socket.errored);
   return await new Promise((resolve) => {
     const finish = (answer: string): void => {
       clearTimeout(timer);
