@@ -145,7 +145,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['operation-context'],
     ['layers', 'pause', 'end', 'set-deadline'],
     ['resume', 'team-usage'],
-    ['copies'],
+    ['copies', 'team-limits'],
     ['create'],
   ],
   'apps/runner/src/builds': [

@@ -53,6 +53,8 @@ export interface SandboxRouter {
    * what a listener gives. Gives the unsubscribe.
    */
   onGone(listener: (sandboxId: string) => unknown): () => void;
+  /** Called when a sandbox begins to be served: it was paused before, or not there. Gives the unsubscribe. */
+  onServed(listener: (sandboxId: string) => void): () => void;
   /** Resolves when what is found is at least as new as this call. Throws `runner_unavailable` when nobody can tell. */
   refresh(): Promise<void>;
 }

@@ -37,8 +37,11 @@ export function connectRouting(options: {
   const client = createClient(RoutingService, transport);
   const stop = new AbortController();
   const listeners = new Set<(sandboxId: string) => unknown>();
+  const servedListeners = new Set<(sandboxId: string) => void>();
   const fed = Promise.withResolvers<undefined>();
   const arrivals = new Set<() => void>();
+  /** Sandboxes that there may be connections into: the runner waits for us when one of them goes, and for no other. */
+  const dialled = new Set<string>();
   let table = createRouteTable();
   let position = 0n;
   let session = '';
@@ -62,19 +65,26 @@ export function connectRouting(options: {
   };
 
   const take = (message: WatchRoutesResponse): void => {
-    for (const route of message.routes) table.put(routeFromMessage(route));
+    for (const route of message.routes.map(routeFromMessage)) {
+      const isNew = route.state === 'running' && table.find(route.sandboxId)?.state !== 'running';
+      table.put(route);
+      if (isNew) for (const listener of servedListeners) listener(route.sandboxId);
+    }
     for (const sandboxId of message.removed) table.remove(sandboxId);
     for (const sandboxId of message.gone) tellGone(sandboxId);
     arrived(message.position);
-    if (message.gone.length > 0) confirm();
+    if (message.gone.filter((sandboxId) => dialled.delete(sandboxId)).length > 0) confirm();
   };
   /** A whole table takes the place of the present one, which may be that of a runner before. */
   const replace = (next: RouteTable, { session: named, position: newest }: WatchRoutesResponse): void => {
     const before = table;
     table = next;
     session = named;
-    for (const { sandboxId, state } of before.all())
-      if (state === 'running' && next.find(sandboxId)?.state !== 'running') tellGone(sandboxId);
+    for (const { sandboxId, state } of before.all()) {
+      if (state !== 'running' || next.find(sandboxId)?.state === 'running') continue;
+      dialled.delete(sandboxId);
+      tellGone(sandboxId);
+    }
     arrived(newest);
     fed.resolve(undefined);
     const opened = visits.open();
@@ -133,7 +143,10 @@ export function connectRouting(options: {
     signatureTokens: () => table.signatureTokens(),
     findByAccessToken: (token) => table.findByAccessToken(token),
     refresh,
-    dial: async (sandboxId, port) => await dial({ client, receiver }, { session: () => session, sandboxId, port }),
+    dial: async (sandboxId, port) => {
+      dialled.add(sandboxId);
+      return await dial({ client, receiver }, { session: () => session, sandboxId, port });
+    },
     wake: async (sandboxId) => {
       await patiently(() => client.wake({ sandboxId }));
     },
@@ -144,6 +157,10 @@ export function connectRouting(options: {
     onGone(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    onServed(listener) {
+      servedListeners.add(listener);
+      return () => servedListeners.delete(listener);
     },
     [Symbol.dispose]() {
       stop.abort();

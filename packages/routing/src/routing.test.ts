@@ -159,6 +159,20 @@ test('a watcher without connections into the sandbox is not waited for, one that
   expect(performance.now() - startedAt).toBeLessThan(100);
 });
 
+test('a sandbox that begins to be served is told once: new, or no longer paused', async () => {
+  const served: string[] = [];
+  router.onServed((sandboxId) => void served.push(sandboxId));
+  source.set(other, { state: 'paused' });
+  source.set(id, { waitsForRoom: true });
+  await router.refresh();
+  expect(served).toEqual([]);
+  source.set(other);
+  await router.refresh();
+  source.set(other, { waitsForRoom: true });
+  await router.refresh();
+  expect(served).toEqual([other]);
+});
+
 test('visits are told, and end a moment after the last; a burst is one', async () => {
   const first = router.enter(id);
   const second = router.enter(id);

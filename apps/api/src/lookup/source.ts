@@ -4,6 +4,7 @@ import { runnerIdOf } from '../names/build-id.ts';
 import type { ApiContext } from '../context.ts';
 import { findSnapshot } from './snapshot.ts';
 import { getOrMakeTemplate } from './make-missing.ts';
+import { findTemplate } from './template.ts';
 
 /** What a create is made from, in the runner's words. */
 export interface Source {
@@ -13,6 +14,8 @@ export interface Source {
   readonly alias: string;
   /** Empty for a template of the store. */
   readonly snapshotId: string;
+  /** Name by which a template of the store was found, which may be remembered; empty when it was found by its id, and for others. */
+  readonly storeName: string;
   /** Whether it is a template that counts its sandboxes. */
   readonly isBuilt: boolean;
 }
@@ -23,12 +26,19 @@ export interface Source {
  */
 export async function getSource(context: ApiContext, team: TeamRecord, text: string): Promise<Source> {
   const snapshot = await findSnapshot(context, team, text);
-  if (snapshot !== undefined)
-    return { templateId: snapshot.id, alias: snapshot.name, snapshotId: snapshot.id, isBuilt: false };
-  const found = await getOrMakeTemplate(context, team, text);
-  if (found.kind === 'store')
-    return { templateId: found.template.templateId, alias: found.alias, snapshotId: '', isBuilt: false };
+  if (snapshot !== undefined) {
+    const { id, name } = snapshot;
+    return { templateId: id, alias: name, snapshotId: id, storeName: '', isBuilt: false };
+  }
+  const remembered = await findTemplate(context, team, text, 'remembered');
+  const found = remembered ?? (await getOrMakeTemplate(context, team, text));
+  if (found.kind === 'store') {
+    const { template, alias, isByName } = found;
+    const storeName = isByName ? alias : '';
+    return { templateId: template.templateId, alias, snapshotId: '', storeName, isBuilt: false };
+  }
   const { template, tag } = found;
   const build = await getTaggedBuild(context, template, tag, text);
-  return { templateId: template.id, alias: template.name, snapshotId: runnerIdOf(build.id), isBuilt: true };
+  const { id, name } = template;
+  return { templateId: id, alias: name, snapshotId: runnerIdOf(build.id), storeName: '', isBuilt: true };
 }

@@ -3,7 +3,7 @@ import type { TeamRecord, TemplateRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import type { ApiContext } from '../context.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
-import type { StoreTemplate } from '../runner/template-catalogue.ts';
+import type { ListAge, StoreTemplate } from '../runner/template-catalogue.ts';
 import { defaultTag, isOwnNamespace, parseTemplateReference } from '../names/reference.ts';
 
 export const templateParams = z.object({
@@ -31,8 +31,9 @@ export async function findTemplate(
   context: ApiContext,
   team: TeamRecord,
   text: string,
+  age?: ListAge,
 ): Promise<FoundTemplate | undefined> {
-  const named = await findNamed(context, team, text);
+  const named = await findNamed(context, team, text, age);
   return named?.kind === 'private' ? undefined : named;
 }
 
@@ -46,6 +47,7 @@ async function findNamed(
   context: ApiContext,
   team: TeamRecord,
   text: string,
+  age?: ListAge,
 ): Promise<FoundTemplate | PrivateTemplate | undefined> {
   const reference = parseTemplateReference(text);
   if (reference === undefined) return undefined;
@@ -57,7 +59,7 @@ async function findNamed(
   }
   const own = await templates.findByName(team.id, name);
   if (own !== undefined) return { kind: 'built', template: own, tag };
-  const store = await context.templates.find(team, text);
+  const store = await context.templates.find(team, text, age);
   if (store !== undefined) return { kind: 'store', ...store };
   if (namespace !== undefined) return undefined;
   const found = (await templates.findById(name)) ?? (await templates.findPublic(name));

@@ -5,27 +5,34 @@ import { callRunner } from './call.ts';
 import type { Runner } from './client.ts';
 import { defaultTag, isOwnNamespace, parseTemplateReference } from '../names/reference.ts';
 
-/** How long a list of templates is good for creates; a new template is found at once all the same. Milliseconds. */
+/** How long a list of templates is good for; a new template is found at once all the same. Milliseconds. */
 const freshMs = 1000;
+
+/** `remembered`: the list may be of any age, because whoever uses what is found hears from the runner when it is gone or renamed. */
+export type ListAge = 'fresh' | 'remembered';
 
 /** A template of the runner's store, which all teams may use. */
 export interface StoreTemplate {
   readonly template: Template;
   /** What lists show as `alias`: the name without namespace and tag; empty for a template without a name. */
   readonly alias: string;
+  /** Whether the name led to it, not the id. */
+  readonly isByName: boolean;
 }
 
 export interface TemplateCatalogue {
   list(): Promise<readonly Template[]>;
   /** By id, `name`, `name:default` or `team/name` with the caller's own team (its name or id). */
-  find(team: TeamRecord, reference: string): Promise<StoreTemplate | undefined>;
+  find(team: TeamRecord, reference: string, age?: ListAge): Promise<StoreTemplate | undefined>;
+  /** The next `find` asks the runner. */
+  forget(): void;
   /** Whether a template of the store has this name or id, or one that can be made would have it. */
   isTaken(name: string): Promise<boolean>;
   /** Names of the server's own templates that are not there yet. */
   makeable(): Promise<readonly string[]>;
 }
 
-/** The runner's templates, remembered for a second: a create must not wait for a second call. */
+/** The runner's templates, remembered: a create must not wait for a second call. */
 export function createTemplateCatalogue(runner: Runner, clock: Clock): TemplateCatalogue {
   let known: readonly Template[] = [];
   let makeable: readonly string[] = [];
@@ -45,10 +52,13 @@ export function createTemplateCatalogue(runner: Runner, clock: Clock): TemplateC
       await read();
       return makeable;
     },
-    find: async (team, reference) => {
-      const fresh = Math.abs(clock.now() - readAt) < freshMs;
-      const found = fresh ? findIn(known, team, reference) : undefined;
+    find: async (team, reference, age = 'fresh') => {
+      const isGood = age === 'remembered' || Math.abs(clock.now() - readAt) < freshMs;
+      const found = isGood ? findIn(known, team, reference) : undefined;
       return found ?? findIn(await read(), team, reference);
+    },
+    forget: () => {
+      known = [];
     },
     isTaken: async (name) =>
       (await read()).some((template) => template.templateId === name || template.names.includes(name)) ||
@@ -64,7 +74,7 @@ function findIn(templates: readonly Template[], team: TeamRecord, text: string):
   if (tag !== undefined && tag !== defaultTag) return undefined;
   if (!isOwnNamespace(team, namespace)) return undefined;
   const named = templates.find((template) => template.names.includes(name));
-  if (named !== undefined) return { template: named, alias: name };
+  if (named !== undefined) return { template: named, alias: name, isByName: true };
   const identified = namespace === undefined ? templates.find((entry) => entry.templateId === name) : undefined;
-  return identified === undefined ? undefined : { template: identified, alias: identified.names[0] ?? '' };
+  return identified && { template: identified, alias: identified.names[0] ?? '', isByName: false };
 }

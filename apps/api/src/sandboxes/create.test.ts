@@ -74,6 +74,16 @@ describe('creating a sandbox', () => {
     expect((await create({ templateID })).json).toMatchObject({ templateID: 'tbase', alias: 'base' });
   });
 
+  it('does not ask for the templates again, and finds a name that leads to another one meanwhile', async () => {
+    await create({});
+    const listed = api.runner.lists.length;
+    await create({});
+    expect(api.runner.lists).toHaveLength(listed);
+    api.runner.baseId = 'tnewbase';
+    expect((await create({})).json).toMatchObject({ templateID: 'tnewbase', alias: 'base' });
+    expect((await create({ templateID: 'tbase' })).status).toBe(404);
+  });
+
   it.each([
     'nope',
     'base:v1',

@@ -13,7 +13,7 @@ import { checkTimeout } from './deadline.ts';
 import { lifecycleToRunner, refuseContradictions } from './lifecycle.ts';
 import { newSandboxSchema, newSandboxV2Schema } from './new-sandbox-schema.ts';
 import type { NewSandbox } from './new-sandbox-schema.ts';
-import { checkUsage } from '../teams/usage.ts';
+import { limitsForRunner } from '../teams/usage.ts';
 import { withReservations } from './reservations.ts';
 import { sandboxSchema } from './schemas.ts';
 import { getSource } from '../lookup/source.ts';
@@ -68,11 +68,12 @@ async function createSandbox(context: ApiContext, caller: Caller, body: CreateRe
   refuseContradictions(body);
   refuseUnavailable(body);
   const source = await getSource(context, caller.team, body.templateID);
-  await checkUsage(context, caller.team.id, 'disk_bytes');
   const sandbox = await createFrom(context, caller, source, body).catch(async (thrown: unknown) => {
-    // A tag that moved meanwhile took the build with it that it had pointed at.
-    const again = hasVanished(thrown) ? await getSource(context, caller.team, body.templateID) : source;
-    if (again.snapshotId === source.snapshotId) throw thrown;
+    if (!hasVanished(thrown)) throw thrown;
+    // A tag that moved meanwhile took the build with it that it had pointed at; a template may be remembered that is gone.
+    context.templates.forget();
+    const again = await getSource(context, caller.team, body.templateID);
+    if (again.snapshotId === source.snapshotId && again.templateId === source.templateId) throw thrown;
     return await createFrom(context, caller, again, body);
   });
   if (source.isBuilt) await context.records.templates.noteSpawn(source.templateId, context.clock.now());
@@ -81,7 +82,7 @@ async function createSandbox(context: ApiContext, caller: Caller, body: CreateRe
 }
 
 const hasVanished = (thrown: unknown): boolean =>
-  thrown instanceof SoulBoxError && thrown.reason === 'snapshot_not_found';
+  thrown instanceof SoulBoxError && (thrown.reason === 'snapshot_not_found' || thrown.reason === 'template_not_found');
 
 async function createFrom(context: ApiContext, caller: Caller, source: Source, body: CreateRequest): Promise<Sandbox> {
   const wanted = { id: randomUUID(), templateId: source.templateId, places: 1 };
@@ -91,19 +92,20 @@ async function createFrom(context: ApiContext, caller: Caller, source: Source, b
 
 async function askRunner(context: ApiContext, caller: Caller, source: Source, body: CreateRequest): Promise<Sandbox> {
   const { sandbox } = await callRunner(
-    (options) => context.runner.createSandbox(requestToRunner(caller, source, body), options),
+    (options) => context.runner.createSandbox(requestToRunner(context, caller, source, body), options),
     runnerCreateMs,
   );
   if (sandbox === undefined) throw new SoulBoxError('internal', 'The runner returned no sandbox.');
   return sandbox;
 }
 
-function requestToRunner(caller: Caller, source: Source, body: CreateRequest) {
+function requestToRunner({ config }: ApiContext, caller: Caller, source: Source, body: CreateRequest) {
   const { network } = body;
-  const { templateId, alias, snapshotId } = source;
+  const { templateId, alias, snapshotId, storeName } = source;
   return {
-    ...{ templateId, alias, snapshotId },
+    ...{ templateId, alias, snapshotId, templateName: storeName },
     teamId: caller.team.id,
+    teamLimits: limitsForRunner(config),
     timeoutSeconds: body.timeout,
     metadata: body.metadata ?? {},
     envVars: body.envVars ?? {},

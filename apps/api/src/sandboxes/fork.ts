@@ -14,7 +14,7 @@ import { callRunner } from '../runner/call.ts';
 import { getSnapshot, snapshotParams } from '../lookup/snapshot.ts';
 import { checkTimeout } from './deadline.ts';
 import { getLive, refuseFunctions, withRow } from '../lookup/sandbox.ts';
-import { checkUsage } from '../teams/usage.ts';
+import { limitsForRunner } from '../teams/usage.ts';
 import { withReservations } from './reservations.ts';
 import { sandboxSchema } from './schemas.ts';
 import { sandboxToWire } from './to-wire.ts';
@@ -84,8 +84,8 @@ type ForkSource = { readonly case: 'sandboxId' | 'snapshotId'; readonly value: s
 
 async function fork(context: ApiContext, caller: Caller, source: ForkSource, request: z.infer<typeof forkSchema>) {
   const { count, timeout: timeoutSeconds } = request;
-  await checkUsage(context, caller.team.id, 'disk_bytes');
-  const ask = { source, count, timeoutSeconds, teamId: caller.team.id };
+  const teamLimits = limitsForRunner(context.config);
+  const ask = { source, count, timeoutSeconds, teamId: caller.team.id, teamLimits };
   const wanted = { id: randomUUID(), templateId: source.value, places: count };
   const { outcomes } = await withReservations(
     context,

@@ -4,7 +4,7 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, noContent, sandboxParams } from '../http/schemas.ts';
 import { runnerStateMs } from '../limits.ts';
-import { checkUsage } from '../teams/usage.ts';
+import { limitsForRunner } from '../teams/usage.ts';
 import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import { getLive, goneFromRunner, withRow } from '../lookup/sandbox.ts';
@@ -37,10 +37,9 @@ export function addPauseRoute(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const { memory = true, durability = '' } = request.body ?? {};
       const record = await getLive(context, callerOf(request), request.params.sandboxID);
-      // One that is paused already takes no more: it is told so.
-      if (record.state !== 'paused') await checkUsage(context, record.teamId, 'paused_memory_bytes');
       // Whether the step is legal is the runner's to say: only it knows what is under way.
-      const pause = { sandboxId: record.id, keepMemory: memory, durability };
+      const teamLimits = limitsForRunner(context.config);
+      const pause = { sandboxId: record.id, keepMemory: memory, durability, teamLimits };
       const { sandbox } = await withRow(context, record, () =>
         callRunner((options) => context.runner.pauseSandbox(pause, options), runnerStateMs),
       );

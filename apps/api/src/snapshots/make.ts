@@ -8,7 +8,7 @@ import { errors, sandboxParams } from '../http/schemas.ts';
 import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { getLive, refuseFunctions, withRow } from '../lookup/sandbox.ts';
-import { checkUsage } from '../teams/usage.ts';
+import { limitsForRunner } from '../teams/usage.ts';
 import { forgetQuietly } from './forget.ts';
 import { parseSnapshotName } from './name.ts';
 import type { SnapshotName } from './name.ts';
@@ -42,7 +42,6 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
       const name = await parseSnapshotName(context, caller.team, request.body?.name);
       const sandbox = await getLive(context, caller, request.params.sandboxID);
       refuseFunctions(sandbox);
-      await checkUsage(context, caller.team.id, 'disk_bytes');
       const snapshot = await makeSnapshot(context, sandbox, name);
       return reply.code(201).send(snapshotToWire(snapshot, caller.team));
     },
@@ -81,7 +80,7 @@ async function begin(context: ApiContext, sandbox: SandboxRecord, named: Snapsho
 }
 
 async function askRunner(context: ApiContext, sandbox: SandboxRecord, snapshotId: string) {
-  const order = { sandboxId: sandbox.id, snapshotId };
+  const order = { sandboxId: sandbox.id, snapshotId, teamLimits: limitsForRunner(context.config) };
   try {
     const { snapshot } = await withRow(context, sandbox, () =>
       callRunner((options) => context.runner.makeSnapshot(order, options), runnerStateMs),

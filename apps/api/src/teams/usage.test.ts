@@ -49,14 +49,14 @@ describe('what a team has', () => {
     for (const [path, body] of refusals) {
       const answer = await post(path, body);
       expect([path, answer.status]).toEqual([path, 429]);
-      expect(answer.text).toContain('its sandbox disks and snapshots use 100 MiB of the allowed 100 MiB');
+      expect(answer.text).toContain('The team is over its limit.');
     }
     expect(api.runner.sandboxes.size).toBe(1);
     expect((await post(`/sandboxes/${id}/pause`)).status).toBe(204);
     expect((await api.ask('DELETE', `/sandboxes/${id}`)).status).toBe(204);
   });
 
-  it('is asked of the runner alone before a step that takes more', async () => {
+  it('is not read from the records before a step that takes more', async () => {
     const readRecords = vi.spyOn(api.records.teams, 'readUsage');
     expect((await post('/sandboxes', { templateID: 'base' })).status).toBe(201);
     expect((await post(`/sandboxes/${id}/pause`)).status).toBe(204);
@@ -73,7 +73,7 @@ describe('what a team has', () => {
     api.runner.usage.pausedMemoryBytes = 10n * mib;
     const answer = await post(`/sandboxes/${id}/pause`);
     expect(answer.status).toBe(429);
-    expect(answer.text).toContain('saved memory of its paused sandboxes');
+    expect(answer.text).toContain('The team is over its limit.');
     expect((await api.ask('GET', `/sandboxes/${id}`)).json).toMatchObject({ state: 'running' });
     api.runner.usage.pausedMemoryBytes = 0n;
     expect((await post(`/sandboxes/${id}/pause`)).status).toBe(204);

@@ -1,4 +1,4 @@
-import { SoulBoxError } from '@soulbox/base';
+import type { ApiConfig } from '../config.ts';
 import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
 
@@ -41,18 +41,10 @@ async function readHostUsage(
   };
 }
 
-const words = {
-  disk_bytes: 'its sandbox disks and snapshots use',
-  paused_memory_bytes: 'the saved memory of its paused sandboxes uses',
-} as const satisfies Partial<Record<UsageName, string>>;
-
-/** Throws `limit_exceeded`, naming what was reached, when the team has as much of it as it may. */
-export async function checkUsage(context: ApiContext, teamId: string, name: keyof typeof words): Promise<void> {
-  const { used, limit } = (await readHostUsage(context, teamId))[name];
-  if (used < limit) return;
-  const [usedMb, limitMb] = [used, limit].map((bytes) => Math.round(bytes / mib));
-  throw new SoulBoxError(
-    'limit_exceeded',
-    `The team has reached its limit: ${words[name]} ${usedMb} MiB of the allowed ${limitMb} MiB. Delete sandboxes or snapshots.`,
-  );
+/** What the runner checks before a step that takes more. */
+export function limitsForRunner(config: ApiConfig): { diskBytes: bigint; pausedMemoryBytes: bigint } {
+  return {
+    diskBytes: BigInt(config.teamDiskMb * mib),
+    pausedMemoryBytes: BigInt(config.teamPausedMemoryMb * mib),
+  };
 }

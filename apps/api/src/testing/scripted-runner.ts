@@ -26,6 +26,7 @@ import type { Runner } from '../runner/client.ts';
 import { createScriptedBuilds } from './scripted-builds.ts';
 import type { ScriptedBuild } from './scripted-builds.ts';
 import { moveTo, stateCalls } from './scripted-states.ts';
+import type { Limited } from './scripted-states.ts';
 
 type Event = WatchEventsResponse['event'];
 
@@ -36,6 +37,10 @@ export interface ScriptedRunner {
   /** Ids that the stream of events leaves out at its begin, as one does that began in the middle of a step. */
   readonly hidden: Set<string>;
   readonly creates: CreateSandboxRequest[];
+  /** Id of the template that has the name `base` now. */
+  baseId: string;
+  /** When its templates were listed. */
+  readonly lists: readonly number[];
   readonly logs: Map<string, LogEntry[]>;
   readonly metrics: Map<string, Metric[]>;
   readonly snapshots: Map<string, Snapshot>;
@@ -72,8 +77,12 @@ export function createScriptedRunner(): ScriptedRunner {
   const streams = new Set<{ push: (event: Event | undefined) => void }>();
   const sandboxes = new Map<string, Sandbox>();
   const hidden = new Set<string>();
-  const state: Pick<ScriptedRunner, 'failure' | 'beforeCreate' | 'beforeStep' | 'failingForks' | 'roomBytes'> = {
+  const state: Pick<
+    ScriptedRunner,
+    'failure' | 'beforeCreate' | 'beforeStep' | 'failingForks' | 'roomBytes' | 'baseId'
+  > = {
     roomBytes: Infinity,
+    baseId: 'tbase',
     failure: undefined,
     beforeCreate: () => Promise.resolve(),
     beforeStep: () => Promise.resolve(),
@@ -83,6 +92,7 @@ export function createScriptedRunner(): ScriptedRunner {
   const usage = { diskBytes: 0n, pausedMemoryBytes: 0n };
   const stateRequests: ScriptedRunner['stateRequests'] = [];
   const creates: CreateSandboxRequest[] = [];
+  const lists: number[] = [];
   const made: string[] = [];
   const logs = new Map<string, LogEntry[]>();
   const metrics = new Map<string, Metric[]>();
@@ -102,6 +112,11 @@ export function createScriptedRunner(): ScriptedRunner {
     failIfTold();
     stateRequests.push({ call, request, timeoutMs: context.timeoutMs() });
     await state.beforeStep(call);
+  };
+  const overLimit = (): Error =>
+    connectErrorFromError(new SoulBoxError('limit_exceeded', 'The team is over its limit.'));
+  const checkDisk = ({ teamLimits }: Limited): void => {
+    if (teamLimits !== undefined && usage.diskBytes >= teamLimits.diskBytes) throw overLimit();
   };
   const plant = (sandbox: MessageInitShape<typeof SandboxSchema>): Sandbox => {
     const now = Date.now();
@@ -133,6 +148,10 @@ export function createScriptedRunner(): ScriptedRunner {
     plant,
     tell: (name, value) => tell({ case: name, value: structuredClone(value) as never }),
     enter,
+    checkDisk,
+    checkPausedMemory: ({ teamLimits }) => {
+      if (teamLimits !== undefined && usage.pausedMemoryBytes >= teamLimits.pausedMemoryBytes) throw overLimit();
+    },
     failingForks: () => state.failingForks,
   });
 
@@ -142,7 +161,10 @@ export function createScriptedRunner(): ScriptedRunner {
       runBuild: builds.runBuild,
       createSandbox: async (request) => {
         failIfTold();
+        checkDisk(request);
         creates.push(request);
+        if (request.templateName === 'base' && request.templateId !== state.baseId)
+          throw connectErrorFromError(new SoulBoxError('template_not_found', 'no such template'));
         await state.beforeCreate();
         const now = Date.now();
         const sandbox = plant({
@@ -228,10 +250,11 @@ export function createScriptedRunner(): ScriptedRunner {
       },
       listTemplates: () => {
         failIfTold();
+        lists.push(Date.now());
         return {
           templates: [
             {
-              ...{ templateId: 'tbase', names: ['base'], cpuCount: 2, memoryMb: 1024, diskSizeMb: 10_240 },
+              ...{ templateId: state.baseId, names: ['base'], cpuCount: 2, memoryMb: 1024, diskSizeMb: 10_240 },
               createdAt: timestampFromMs(Date.UTC(2026, 0, 2)),
             },
             { templateId: 'tnameless', names: [], cpuCount: 1, memoryMb: 512, diskSizeMb: 1024 },
@@ -290,6 +313,7 @@ export function createScriptedRunner(): ScriptedRunner {
     sandboxes,
     hidden,
     creates,
+    lists,
     snapshots,
     builds: builds.builds,
     usage,

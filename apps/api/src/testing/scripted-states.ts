@@ -5,12 +5,17 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { SandboxState, SnapshotSchema } from '@soulbox/contract/runner';
-import type { RunnerService, Sandbox, SandboxSchema, Snapshot } from '@soulbox/contract/runner';
+import type { RunnerService, Sandbox, SandboxSchema, Snapshot, TeamLimits } from '@soulbox/contract/runner';
 
 type StateCalls = Pick<
   ServiceImpl<typeof RunnerService>,
   'pauseSandbox' | 'resumeSandbox' | 'makeSnapshot' | 'deleteSnapshot' | 'listSnapshots' | 'forkSandbox'
 >;
+
+/** A request for something that takes more of the disk. */
+export interface Limited {
+  readonly teamLimits?: TeamLimits | undefined;
+}
 
 /** What the scripted runner lends to its calls about states. */
 export interface StateHost {
@@ -21,6 +26,9 @@ export interface StateHost {
   tell(event: 'created' | 'updated' | 'checkpointed', value: object): void;
   /** Notes the call; waits and fails as the test wants. */
   enter(call: string, request: object, context: HandlerContext): Promise<void>;
+  /** Throw when the team has as much as the request lets it have. */
+  checkDisk(request: Limited): void;
+  checkPausedMemory(request: Limited): void;
   /** How many copies of a fork fail, counted from the last. */
   failingForks(): number;
 }
@@ -63,6 +71,7 @@ export function stateCalls(host: StateHost): StateCalls {
       const sandbox = host.get(request.sandboxId);
       if (sandbox.state === SandboxState.PAUSED)
         fail('already_paused', `Sandbox "${sandbox.sandboxId}" is already paused.`);
+      host.checkPausedMemory(request);
       moveTo(sandbox, SandboxState.PAUSED, 'request');
       host.tell('updated', { sandbox });
       return { sandbox };
@@ -79,6 +88,7 @@ export function stateCalls(host: StateHost): StateCalls {
     },
     makeSnapshot: async (request, context) => {
       await host.enter('makeSnapshot', request, context);
+      host.checkDisk(request);
       const { sandboxId, teamId, templateId, cpuCount, memoryMb, diskSizeMb, isolation } = host.get(request.sandboxId);
       const snapshot = create(SnapshotSchema, {
         ...{ snapshotId: request.snapshotId, sandboxId, teamId, templateId, cpuCount, memoryMb, diskSizeMb, isolation },
@@ -99,6 +109,7 @@ export function stateCalls(host: StateHost): StateCalls {
     },
     forkSandbox: async (request, context) => {
       await host.enter('forkSandbox', request, context);
+      host.checkDisk(request);
       const { source, count, timeoutSeconds } = request;
       const origin = source.case === 'snapshotId' ? host.snapshots.get(source.value) : host.get(source.value ?? '');
       if (origin === undefined) return fail('snapshot_not_found', 'no such snapshot');

@@ -1,3 +1,4 @@
+import { envdPort } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 import type { GatewayConfig } from '../config.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -44,13 +45,21 @@ export function createSandboxTable(options: { config: GatewayConfig; router: San
     connections.fresh.destroy();
     connections.http2.destroy();
   };
-  const unsubscribe = router.onGone(end);
+  const get = (sandboxId: string): SandboxConnections => {
+    const connections = bySandbox.get(sandboxId) ?? createConnections(config, router, sandboxId);
+    bySandbox.set(sandboxId, connections);
+    return connections;
+  };
+  const subscriptions = [
+    router.onGone(end),
+    // Its client begins with a command or a file, as a rule, as soon as it knows the sandbox.
+    router.onServed((sandboxId) => get(sandboxId).pooled.openAhead(envdPort)),
+  ];
 
   return {
     enter(route, exchange, { isUse }) {
-      const connections = bySandbox.get(route.sandboxId) ?? createConnections(config, router, route.sandboxId);
+      const connections = get(route.sandboxId);
       if (connections.exchanges.size >= config.maxStreamsPerSandbox) return undefined;
-      bySandbox.set(route.sandboxId, connections);
       connections.exchanges.set(exchange, () => exchange.reset());
       const visit = isUse ? router.enter(route.sandboxId) : undefined;
       exchange.onClose(() => {
@@ -60,7 +69,7 @@ export function createSandboxTable(options: { config: GatewayConfig; router: San
       return connections;
     },
     [Symbol.dispose]() {
-      unsubscribe();
+      for (const unsubscribe of subscriptions) unsubscribe();
       for (const sandboxId of [...bySandbox.keys()]) end(sandboxId);
     },
   };

@@ -37,6 +37,8 @@ export interface WakePlan {
 /** A router whose sandboxes are local servers. */
 export interface TestRouter extends SandboxRouter {
   add(sandboxId: string, facts?: TestFacts): void;
+  /** Tells that it begins to be served. */
+  announce(sandboxId: string): void;
   /** What stands behind a port from now on; undefined closes it. */
   serve(sandboxId: string, port: number, localPort: number | undefined): void;
   kill(sandboxId: string): void;
@@ -52,6 +54,7 @@ export interface TestRouter extends SandboxRouter {
 export function createTestRouter(): TestRouter {
   const sandboxes = new Map<string, TestSandbox>();
   const listeners = new Set<(sandboxId: string) => unknown>();
+  const servedListeners = new Set<(sandboxId: string) => void>();
   const dials: { sandboxId: string; port: number }[] = [];
   const wakes: string[] = [];
   const visits: string[] = [];
@@ -101,6 +104,9 @@ export function createTestRouter(): TestRouter {
         ports: new Map(),
         connections: new Set(),
       });
+    },
+    announce(sandboxId) {
+      for (const listener of servedListeners) listener(sandboxId);
     },
     serve(sandboxId, port, localPort) {
       if (localPort === undefined) get(sandboxId).ports.delete(port);
@@ -161,6 +167,10 @@ export function createTestRouter(): TestRouter {
     onGone(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    onServed(listener) {
+      servedListeners.add(listener);
+      return () => servedListeners.delete(listener);
     },
     refresh: async () => await Promise.resolve(),
   };

@@ -4,9 +4,11 @@ import type {
   ForkSandboxRequest,
   Lifecycle as LifecycleMessage,
   NetworkPolicy,
+  TeamLimits as TeamLimitsMessage,
 } from '@soulbox/contract/runner';
 import type { ForkRequest } from '../operations/copies/fork.ts';
 import type { CreateRequest } from '../operations/create.ts';
+import type { TeamLimits } from '../operations/team-limits.ts';
 import { plainLifecycle } from '../registry/record.ts';
 import type { Lifecycle, TenantNetwork } from '../registry/record.ts';
 import type { Durability } from '../operations/pause/pause.ts';
@@ -35,6 +37,10 @@ export function forkFromMessage(request: ForkSandboxRequest): ForkRequest {
     case undefined:
       throw new SoulBoxError('bad_request', 'A fork requires a sandbox or a snapshot.');
   }
+}
+
+export function limitsFromMessage({ diskBytes, pausedMemoryBytes }: TeamLimitsMessage): TeamLimits {
+  return { diskBytes: Number(diskBytes), pausedMemoryBytes: Number(pausedMemoryBytes) };
 }
 
 /** Empty means what the server is set to. */

@@ -20,6 +20,10 @@ export function createRouter(
 ): Router {
   const listeners = new Set<(sandboxId: string) => unknown>();
   const waking = new Map<string, Promise<void>>();
+  const serves = (sandboxId: string): boolean => {
+    const sandbox = table.find(sandboxId);
+    return sandbox !== undefined && isRunning(sandbox);
+  };
 
   const wakeOnce = async (sandboxId: string): Promise<void> => {
     // A pause, resume or snapshot under way decides first whether there is anything left to do.
@@ -76,6 +80,16 @@ export function createRouter(
     onGone(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    onServed(listener) {
+      const served = new Set(table.running().map(({ record }) => record.sandboxId));
+      return table.onChange((sandboxId) => {
+        if (!serves(sandboxId)) served.delete(sandboxId);
+        else if (!served.has(sandboxId)) {
+          served.add(sandboxId);
+          listener(sandboxId);
+        }
+      });
     },
     async cutOff(sandboxId) {
       await Promise.all([...listeners].map(async (listener) => await listener(sandboxId)));

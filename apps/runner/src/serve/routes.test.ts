@@ -1,13 +1,15 @@
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { holdHostRoom, errorFromConnect } from '@soulbox/contract';
 import { RunnerService } from '@soulbox/contract/runner';
-import { SoulBoxError } from '@soulbox/base';
+import { silentLogger, SoulBoxError } from '@soulbox/base';
 import { beforeEach, expect, test } from 'vitest';
 import type { RunnerContext } from '../context.ts';
 import { addRunnerRoutes } from './routes.ts';
 
 let roomBytes: number;
 let stop: AbortController;
+let usage: { diskBytes: number; pausedMemoryBytes: number };
+let state: string;
 let runner: ReturnType<typeof createClient<typeof RunnerService>>;
 beforeEach(() => {
   roomBytes = 10;
@@ -17,7 +19,16 @@ beforeEach(() => {
     roomBytes -= bytes;
     return { [Symbol.dispose]: () => void (roomBytes += bytes) };
   };
-  const context = { host: { disks: { admit } }, stopping: stop.signal } as unknown as RunnerContext;
+  usage = { diskBytes: 0, pausedMemoryBytes: 0 };
+  state = 'running';
+  const context = {
+    host: { disks: { admit } },
+    stopping: stop.signal,
+    usageOf: (teamId: string) => (teamId === 'ours' ? usage : { diskBytes: 0, pausedMemoryBytes: 0 }),
+    table: { getTenants: () => ({ record: { state, tenant: { teamId: 'ours' } } }) },
+    templates: { find: async (templateId: string) => await Promise.resolve({ templateId, names: ['new-name'] }) },
+    logger: silentLogger,
+  } as unknown as RunnerContext;
   runner = createClient(
     RunnerService,
     createRouterTransport((router) => {
@@ -50,4 +61,40 @@ test('a stream that is dropped at once, and a runner that stops, hold nothing', 
   using _room = await holdHostRoom(runner, archive);
   stop.abort();
   await expect.poll(() => roomBytes).toBe(10);
+});
+
+const reasonOf = async (work: Promise<unknown>): Promise<string> =>
+  await work.then(
+    () => 'done',
+    (thrown: unknown) => errorFromConnect(thrown).reason,
+  );
+
+test('a step that takes disk is refused to a team that has as much as its caller lets it have', async () => {
+  usage.diskBytes = 5 * 2 ** 20;
+  const teamLimits = { diskBytes: 5n * 2n ** 20n, pausedMemoryBytes: 2n ** 40n };
+  const limited = [
+    runner.createSandbox({ teamId: 'ours', templateId: 'x', teamLimits }),
+    runner.forkSandbox({ teamId: 'ours', count: 1, source: { case: 'sandboxId', value: 'i' }, teamLimits }),
+    runner.makeSnapshot({ sandboxId: 'i', snapshotId: 's', teamLimits }),
+  ];
+  for (const step of limited) expect(await reasonOf(step)).toBe('limit_exceeded');
+  await expect(runner.createSandbox({ teamId: 'ours', teamLimits })).rejects.toThrow(
+    'its sandbox disks and snapshots use 5 MiB of the allowed 5 MiB',
+  );
+  const others = { teamId: 'others', templateId: 'x', templateName: 'old-name', teamLimits };
+  expect(await reasonOf(runner.createSandbox(others))).toBe('template_not_found');
+});
+
+test('a pause is refused to a team that has as much paused memory as its caller lets it have, unless it has happened', async () => {
+  usage.pausedMemoryBytes = 10;
+  const pause = { sandboxId: 'i', keepMemory: true, teamLimits: { diskBytes: 0n, pausedMemoryBytes: 10n } };
+  expect(await reasonOf(runner.pauseSandbox(pause))).toBe('limit_exceeded');
+  await expect(runner.pauseSandbox(pause)).rejects.toThrow('the saved memory of its paused sandboxes uses');
+  state = 'paused';
+  expect(await reasonOf(runner.pauseSandbox(pause))).not.toBe('limit_exceeded');
+});
+
+test('a template that has lost the name by which the caller remembers it is not found', async () => {
+  const create = { templateId: 'x', templateName: 'old-name' };
+  await expect(runner.createSandbox(create)).rejects.toThrow('Template "old-name" was not found.');
 });

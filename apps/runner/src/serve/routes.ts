@@ -5,14 +5,14 @@ import type { ConnectError, ConnectRouter, HandlerContext } from '@connectrpc/co
 import { errorFromUnknown, phaseBoundsSeconds, readPhaseFigures, SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { LogEntrySchema, RunnerService } from '@soulbox/contract/runner';
-import type { RunBuildRequest } from '@soulbox/contract/runner';
+import type { RunBuildRequest, TeamLimits as TeamLimitsMessage } from '@soulbox/contract/runner';
 import { isListed } from '@soulbox/templates';
 import { buildFromMessage } from './build-from-message.ts';
 import { streamBuild } from './stream-build.ts';
 import { streamStaging } from './stage-backup.ts';
 import { isolationOf } from '../processes/sandbox-host.ts';
 import type { ServeContext } from './serve-context.ts';
-import { createFromMessage, forkFromMessage, parseDurability } from './from-message.ts';
+import { createFromMessage, forkFromMessage, limitsFromMessage, parseDurability } from './from-message.ts';
 import { streamOf } from '../run/event-stream.ts';
 import { runFromMessage } from './run-from-message.ts';
 import { runEventToMessage } from './run-event-to-message.ts';
@@ -21,6 +21,8 @@ import { runProgram } from '../run/run-program.ts';
 import { forkSandbox } from '../operations/copies/fork.ts';
 import { deleteSnapshot, makeSnapshot } from '../operations/copies/snapshot.ts';
 import { createFromSnapshot, createSandbox } from '../operations/create.ts';
+import { checkTeamLimit } from '../operations/team-limits.ts';
+import type { TeamUsage } from '../operations/team-usage.ts';
 import { setDeadline } from '../operations/set-deadline.ts';
 import { pauseSandbox } from '../operations/pause/pause.ts';
 import { resumeSandbox } from '../operations/resume/resume.ts';
@@ -41,6 +43,10 @@ export function addRunnerRoutes(router: ConnectRouter, context: ServeContext): v
     return connectErrorFromError(error);
   };
 
+  const checkLimit = (teamId: string, limits: TeamLimitsMessage | undefined, name: keyof TeamUsage): void => {
+    if (limits !== undefined) checkTeamLimit(context.usageOf(teamId), limitsFromMessage(limits), name);
+  };
+
   const answer =
     <Request, Response>(handle: (request: Request) => Promise<Response>) =>
     async (request: Request): Promise<Response> => {
@@ -54,14 +60,16 @@ export function addRunnerRoutes(router: ConnectRouter, context: ServeContext): v
   router.service(RunnerService, {
     createSandbox: answer(async (request) => {
       const wanted = createFromMessage(request);
+      checkLimit(wanted.teamId, request.teamLimits, 'diskBytes');
       if (request.snapshotId !== '') {
         return {
           sandbox: sandboxToMessage(await createFromSnapshot(context, request.snapshotId, wanted, request.isolation)),
         };
       }
       const template = await templates.find(request.templateId);
-      if (template === undefined) {
-        throw new SoulBoxError('template_not_found', `Template "${request.templateId}" was not found.`);
+      const { templateName } = request;
+      if (template === undefined || (templateName !== '' && !template.names.includes(templateName))) {
+        throw new SoulBoxError('template_not_found', `Template "${templateName || request.templateId}" was not found.`);
       }
       const isolation = request.isolation === '' ? isolationOf(context.host.config, template) : request.isolation;
       if (template.startCommand !== undefined) {
@@ -80,6 +88,9 @@ export function addRunnerRoutes(router: ConnectRouter, context: ServeContext): v
     }),
 
     pauseSandbox: answer(async (request) => {
+      const { record } = table.getTenants(request.sandboxId);
+      // One that is paused already takes no more, and its caller is told that it is.
+      if (record.state !== 'paused') checkLimit(record.tenant.teamId, request.teamLimits, 'pausedMemoryBytes');
       const sandbox = await pauseSandbox(context, request.sandboxId, {
         keepMemory: request.keepMemory,
         durability: parseDurability(request.durability, context.host.config.pauseDurability),
@@ -97,9 +108,10 @@ export function addRunnerRoutes(router: ConnectRouter, context: ServeContext): v
       return { sandbox: sandboxToMessage(sandbox), resumed };
     }),
 
-    makeSnapshot: answer(async (request) => ({
-      snapshot: snapshotToMessage(await makeSnapshot(context, request.sandboxId, request.snapshotId)),
-    })),
+    makeSnapshot: answer(async ({ sandboxId, snapshotId, teamLimits }) => {
+      checkLimit(table.getTenants(sandboxId).record.tenant.teamId, teamLimits, 'diskBytes');
+      return { snapshot: snapshotToMessage(await makeSnapshot(context, sandboxId, snapshotId)) };
+    }),
 
     deleteSnapshot: answer(async (request) => ({ existed: await deleteSnapshot(context, request.snapshotId) })),
 
@@ -112,9 +124,11 @@ export function addRunnerRoutes(router: ConnectRouter, context: ServeContext): v
       }),
     ),
 
-    forkSandbox: answer(async (request) => ({
-      outcomes: (await forkSandbox(context, forkFromMessage(request))).map((outcome) => outcomeToMessage(outcome)),
-    })),
+    forkSandbox: answer(async (request) => {
+      checkLimit(request.teamId, request.teamLimits, 'diskBytes');
+      const outcomes = await forkSandbox(context, forkFromMessage(request));
+      return { outcomes: outcomes.map((outcome) => outcomeToMessage(outcome)) };
+    }),
 
     setDeadline: answer(async (request) => ({
       sandbox: sandboxToMessage(

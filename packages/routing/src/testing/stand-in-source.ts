@@ -57,6 +57,7 @@ export function createStandInSource(): StandInSource {
       goners.add(listener);
       return () => goners.delete(listener);
     },
+    onServed: () => () => undefined,
     find: (sandboxId) => routes.get(sandboxId),
     findBySignature: () => undefined,
     findByAccessToken: () => undefined,

@@ -296,6 +296,21 @@ export declare type CreateSandboxRequest = Message<"soulbox.runner.v1.CreateSand
    * @generated from field: string snapshot_id = 11;
    */
   snapshotId: string;
+
+  /**
+   * Checked: disk_bytes.
+   *
+   * @generated from field: soulbox.runner.v1.TeamLimits team_limits = 12;
+   */
+  teamLimits?: TeamLimits | undefined;
+
+  /**
+   * The name by which the control plane found the template, which it may remember from earlier. Fails with `template_not_found` when
+   * the template has this name no longer. Empty: not checked.
+   *
+   * @generated from field: string template_name = 13;
+   */
+  templateName: string;
 };
 
 /**
@@ -303,6 +318,32 @@ export declare type CreateSandboxRequest = Message<"soulbox.runner.v1.CreateSand
  * Use `create(CreateSandboxRequestSchema)` to create a new message.
  */
 export declare const CreateSandboxRequestSchema: GenMessage<CreateSandboxRequest>;
+
+/**
+ * What a team may take of the host's disk. A step that takes more fails with `limit_exceeded` when the team has as much already. Part of
+ * the requests for such steps, so that none costs a call more. Absent: no limit.
+ *
+ * @generated from message soulbox.runner.v1.TeamLimits
+ */
+export declare type TeamLimits = Message<"soulbox.runner.v1.TeamLimits"> & {
+  /**
+   * @generated from field: uint64 disk_bytes = 1;
+   */
+  diskBytes: bigint;
+
+  /**
+   * Memory of paused sandboxes.
+   *
+   * @generated from field: uint64 paused_memory_bytes = 2;
+   */
+  pausedMemoryBytes: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.TeamLimits.
+ * Use `create(TeamLimitsSchema)` to create a new message.
+ */
+export declare const TeamLimitsSchema: GenMessage<TeamLimits>;
 
 /**
  * @generated from message soulbox.runner.v1.CreateSandboxResponse
@@ -374,6 +415,13 @@ export declare type PauseSandboxRequest = Message<"soulbox.runner.v1.PauseSandbo
    * @generated from field: string durability = 3;
    */
   durability: string;
+
+  /**
+   * Checked: paused_memory_bytes, unless the sandbox is paused already.
+   *
+   * @generated from field: soulbox.runner.v1.TeamLimits team_limits = 4;
+   */
+  teamLimits?: TeamLimits | undefined;
 };
 
 /**
@@ -529,6 +577,13 @@ export declare type MakeSnapshotRequest = Message<"soulbox.runner.v1.MakeSnapsho
    * @generated from field: string snapshot_id = 2;
    */
   snapshotId: string;
+
+  /**
+   * Checked: disk_bytes.
+   *
+   * @generated from field: soulbox.runner.v1.TeamLimits team_limits = 3;
+   */
+  teamLimits?: TeamLimits | undefined;
 };
 
 /**
@@ -654,6 +709,13 @@ export declare type ForkSandboxRequest = Message<"soulbox.runner.v1.ForkSandboxR
    * @generated from field: string team_id = 5;
    */
   teamId: string;
+
+  /**
+   * Checked: disk_bytes.
+   *
+   * @generated from field: soulbox.runner.v1.TeamLimits team_limits = 6;
+   */
+  teamLimits?: TeamLimits | undefined;
 };
 
 /**
