@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { sweepStage } from '@soulbox/runner/stage-folder';
 import { userOf } from '@soulbox/process';
 import { openDiskReserve } from '@soulbox/storage';
-import { refuseHalfRestored } from './backup/restore.ts';
+import { refuseHalfRestored } from './backup/half-restored.ts';
 import { settleDataFolder } from './data-folder.ts';
 import type { BoxConfig } from './config.ts';
 import { claimInstance } from './instance-lock.ts';

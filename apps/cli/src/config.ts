@@ -10,6 +10,19 @@ export const environment: Readonly<Record<string, string | undefined>> = process
 export const notifySocket = process.env['NOTIFY_SOCKET'];
 delete process.env['NOTIFY_SOCKET'];
 
+/**
+ * A process that has prepared everything for the server becomes the server by execve(2), which keeps its id: the mark holds that id. Taken
+ * out of the environment, for it means nothing to anybody else.
+ */
+export const isPrepared: boolean = process.env['SOULBOX_UP_PREPARED'] === String(process.pid);
+delete process.env['SOULBOX_UP_PREPARED'];
+
+/** The environment of this process as it was, with the mark. */
+export function markedEnvironment(): NodeJS.ProcessEnv {
+  const notify = notifySocket === undefined ? {} : { NOTIFY_SOCKET: notifySocket };
+  return { ...environment, ...notify, SOULBOX_UP_PREPARED: String(process.pid) };
+}
+
 /** What the server's processes and their tools inherit. Settings reach them in another way, which no list of processes shows. */
 export function inheritedEnvironment(): Record<string, string> {
   const entries = Object.entries(environment).filter(([name]) => !/^(SOULBOX_|E2B_|NODE_)/.test(name));

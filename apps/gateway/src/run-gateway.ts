@@ -41,7 +41,12 @@ async function run(
   await using started = new AsyncDisposableStack();
   const child = logger.child({ part: 'gateway' });
   const router = started.use(
-    connectRouting({ transport: createSocketTransport(sockets.runner), receiver, logger: child }),
+    connectRouting({
+      transport: createSocketTransport(sockets.runner),
+      receiver,
+      takesConnections: true,
+      logger: child,
+    }),
   );
   await Promise.race([router.fed, sleep(firstTableMs)]);
   let useNext = (_next: Certificate): void => undefined;

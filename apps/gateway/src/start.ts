@@ -13,8 +13,6 @@ import { openPlainPort } from './listen/plain-port.ts';
 import { openTlsPort } from './listen/tls-port.ts';
 import { createRoutes } from './routes.ts';
 import type { Certificate } from './tls/certificate.ts';
-import { openCertificate } from './tls/open-certificate.ts';
-import { startRenewal } from './tls/renewal.ts';
 
 export interface GatewayOptions {
   readonly config: GatewayConfig;
@@ -87,17 +85,24 @@ async function openTls(
   cleanup: AsyncDisposableStack,
 ): Promise<{ port: number; caFile: string | undefined; check: () => Promise<void> }> {
   const { config, given, logger, clock = systemClock } = options;
-  const certificate = given?.certificate ?? (await openCertificate(config, clock));
+  const certificate = given?.certificate ?? (await openOwn(config, clock));
   const listener = await openTlsPort(config, { servers, certificate, logger, bound: given?.ports.tls });
   cleanup.defer(() => listener.stop());
   if (given !== undefined) {
     given.onCertificate((next) => listener.useCertificate(next));
     return { port: listener.port, caFile: certificate.caFile, check: () => Promise.resolve() };
   }
+  const { startRenewal } = await import('./tls/renewal.ts');
   const renewal = cleanup.use(
     startRenewal({ config, clock, current: certificate, logger, use: (next) => listener.useCertificate(next) }),
   );
   return { port: listener.port, caFile: certificate.caFile, check: () => renewal.check() };
+}
+
+/** Loaded where it is used: a gateway that is given its certificate has no need for what makes them. */
+async function openOwn(config: GatewayConfig, clock: Clock): Promise<Certificate> {
+  const { openCertificate } = await import('./tls/open-certificate.ts');
+  return await openCertificate(config, clock);
 }
 
 async function exposuresOf({ config, given, clock = systemClock }: GatewayOptions): Promise<string[]> {

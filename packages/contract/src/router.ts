@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Secret } from '@soulbox/base';
 import type { SignedFileRequest } from './file-signature.ts';
@@ -19,6 +20,8 @@ export interface SandboxRoute {
   readonly comesBack: boolean;
   /** It runs, and stands still until there is room on the host's disk: nothing in it would answer. */
   readonly waitsForRoom: boolean;
+  /** It has an idle timeout, which counts from the end of its last request. */
+  readonly countsVisits: boolean;
 }
 
 /**
@@ -53,8 +56,11 @@ export interface SandboxRouter {
    * what a listener gives. Gives the unsubscribe.
    */
   onGone(listener: (sandboxId: string) => unknown): () => void;
-  /** Called when a sandbox begins to be served: it was paused before, or not there. Gives the unsubscribe. */
-  onServed(listener: (sandboxId: string) => void): () => void;
+  /**
+   * Called with a connection that was opened ahead, because its sandbox is about to be served. Only where a dial costs a call to another
+   * process; without a listener none are opened. Gives the unsubscribe.
+   */
+  onOpened(listener: (sandboxId: string, port: number, connection: Socket) => void): () => void;
   /** Resolves when what is found is at least as new as this call. Throws `runner_unavailable` when nobody can tell. */
   refresh(): Promise<void>;
 }

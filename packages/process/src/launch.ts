@@ -10,4 +10,4 @@ for (let fd = channelFd; keepOnExec(fd); fd += 1);
 filterSystemCalls(buildIoUringFilter(), { allThreads: false });
 const [, , program = '', ...rest] = process.argv;
 // eslint-disable-next-line no-restricted-properties -- passed on as it is, not read
-process.execve?.(process.execPath, [process.execPath, program, ...rest], process.env);
+process.execve?.(process.execPath, [process.execPath, ...process.execArgv, program, ...rest], process.env);

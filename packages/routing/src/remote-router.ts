@@ -5,7 +5,7 @@ import type { Logger } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
 import type { SandboxRouter } from '@soulbox/contract';
 import { RoutingService } from '@soulbox/contract/routing';
-import type { WatchRoutesResponse } from '@soulbox/contract/routing';
+import type { OpenedConnection, WatchRoutesResponse } from '@soulbox/contract/routing';
 import type { DescriptorReceiver } from '@soulbox/process';
 import { takeOver } from './hand-over.ts';
 import { routeFromMessage } from './route-message.ts';
@@ -31,13 +31,15 @@ export interface RemoteRouter extends SandboxRouter, Disposable {
 export function connectRouting(options: {
   readonly transport: Transport;
   readonly receiver: DescriptorReceiver;
+  /** Whether the runner is to open connections ahead for `onOpened`. Default: no. */
+  readonly takesConnections?: boolean;
   readonly logger: Logger;
 }): RemoteRouter {
-  const { transport, receiver, logger } = options;
+  const { transport, receiver, takesConnections = false, logger } = options;
   const client = createClient(RoutingService, transport);
   const stop = new AbortController();
   const listeners = new Set<(sandboxId: string) => unknown>();
-  const servedListeners = new Set<(sandboxId: string) => void>();
+  const openedListeners = new Set<Parameters<SandboxRouter['onOpened']>[0]>();
   const fed = Promise.withResolvers<undefined>();
   const arrivals = new Set<() => void>();
   /** Sandboxes that there may be connections into: the runner waits for us when one of them goes, and for no other. */
@@ -64,12 +66,17 @@ export function connectRouting(options: {
     for (const arrival of arrivals) arrival();
   };
 
+  const keepOpened = ({ sandboxId, port, ticket, head }: OpenedConnection): void => {
+    const fd = receiver.take(ticket);
+    if (fd === undefined) return;
+    dialled.add(sandboxId);
+    const connection = takeOver(fd, head);
+    for (const listener of openedListeners) listener(sandboxId, port, connection);
+    if (openedListeners.size === 0) connection.destroy();
+  };
   const take = (message: WatchRoutesResponse): void => {
-    for (const route of message.routes.map(routeFromMessage)) {
-      const isNew = route.state === 'running' && table.find(route.sandboxId)?.state !== 'running';
-      table.put(route);
-      if (isNew) for (const listener of servedListeners) listener(route.sandboxId);
-    }
+    for (const route of message.routes) table.put(routeFromMessage(route));
+    for (const opened of message.opened) keepOpened(opened);
     for (const sandboxId of message.removed) table.remove(sandboxId);
     for (const sandboxId of message.gone) tellGone(sandboxId);
     arrived(message.position);
@@ -80,8 +87,9 @@ export function connectRouting(options: {
     const before = table;
     table = next;
     session = named;
-    for (const { sandboxId, state } of before.all()) {
-      if (state !== 'running' || next.find(sandboxId)?.state === 'running') continue;
+    const served = [...before.all()].filter(({ state }) => state === 'running').map(({ sandboxId }) => sandboxId);
+    for (const sandboxId of new Set([...served, ...dialled])) {
+      if (next.find(sandboxId)?.state === 'running') continue;
       dialled.delete(sandboxId);
       tellGone(sandboxId);
     }
@@ -94,7 +102,7 @@ export function connectRouting(options: {
 
   const follow = async (): Promise<void> => {
     let next: RouteTable | undefined = createRouteTable();
-    for await (const message of client.watchRoutes({}, { signal: stop.signal })) {
+    for await (const message of client.watchRoutes({ takesConnections }, { signal: stop.signal })) {
       if (next === undefined) {
         take(message);
         continue;
@@ -153,14 +161,15 @@ export function connectRouting(options: {
     settled: async (sandboxId) => {
       await patiently(() => client.settle({ sandboxId }));
     },
-    enter: (sandboxId) => visits.enter(sandboxId),
+    // A report costs two calls; most sandboxes have no idle timeout.
+    enter: (sandboxId) => (table.find(sandboxId)?.countsVisits === false ? noVisit : visits.enter(sandboxId)),
     onGone(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    onServed(listener) {
-      servedListeners.add(listener);
-      return () => servedListeners.delete(listener);
+    onOpened(listener) {
+      openedListeners.add(listener);
+      return () => openedListeners.delete(listener);
     },
     [Symbol.dispose]() {
       stop.abort();
@@ -169,6 +178,8 @@ export function connectRouting(options: {
     },
   };
 }
+
+const noVisit: Disposable = { [Symbol.dispose]: () => undefined };
 
 async function dial(
   { client, receiver }: { client: Client<typeof RoutingService>; receiver: DescriptorReceiver },

@@ -14,12 +14,13 @@ export function routeToMessage(route: SandboxRoute): RouteFields {
     autoResume: route.autoResume,
     comesBack: route.comesBack,
     waitsForRoom: route.waitsForRoom,
+    countsVisits: route.countsVisits,
   };
 }
 
 export function routeFromMessage(message: Route): SandboxRoute {
-  const { sandboxId, trafficAccessToken, envdAccessToken, maskRequestHost, autoResume, comesBack, waitsForRoom } =
-    message;
+  const { sandboxId, trafficAccessToken, envdAccessToken, maskRequestHost } = message;
+  const { autoResume, comesBack, waitsForRoom, countsVisits } = message;
   return {
     sandboxId,
     trafficAccessToken: trafficAccessToken === '' ? undefined : new Secret(trafficAccessToken),
@@ -29,5 +30,6 @@ export function routeFromMessage(message: Route): SandboxRoute {
     autoResume,
     comesBack,
     waitsForRoom,
+    countsVisits,
   };
 }

@@ -10,7 +10,7 @@ import { removeTree, silentLogger } from '@soulbox/base';
 import { fileSignature } from '@soulbox/contract';
 import { createDescriptorPair, createDescriptorReceiver } from '@soulbox/process';
 import { createSocketTransport, serveSocket } from '@soulbox/rpc';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, describe } from 'vitest';
 import { connectRouting } from './remote-router.ts';
 import type { RemoteRouter } from './remote-router.ts';
 import { addRoutingRoutes, createRouteFeed } from './serve-routing.ts';
@@ -43,17 +43,18 @@ async function stopRunner(): Promise<void> {
   await runner?.[Symbol.asyncDispose]();
   runner = undefined;
 }
-const connect = (): RemoteRouter =>
+const connect = (more: { takesConnections?: boolean } = {}): RemoteRouter =>
   connectRouting({
+    ...more,
     transport: createSocketTransport(join(folder, 'runner.sock')),
     receiver: createDescriptorReceiver(pair[1]),
     logger: silentLogger,
   });
-async function listen(onConnection: (socket: Socket) => void): Promise<Server & AsyncDisposable> {
+async function listen(onConnection: (socket: Socket) => void, sandboxId = id): Promise<Server & AsyncDisposable> {
   const server = createServer(onConnection);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  source.ports.set(id, (server.address() as AddressInfo).port);
+  source.ports.set(sandboxId, (server.address() as AddressInfo).port);
   return server;
 }
 
@@ -159,18 +160,79 @@ test('a watcher without connections into the sandbox is not waited for, one that
   expect(performance.now() - startedAt).toBeLessThan(100);
 });
 
-test('a sandbox that begins to be served is told once: new, or no longer paused', async () => {
-  const served: string[] = [];
-  router.onServed((sandboxId) => void served.push(sandboxId));
-  source.set(other, { state: 'paused' });
-  source.set(id, { waitsForRoom: true });
-  await router.refresh();
-  expect(served).toEqual([]);
-  source.set(other);
-  await router.refresh();
-  source.set(other, { waitsForRoom: true });
-  await router.refresh();
-  expect(served).toEqual([other]);
+describe('a connection that is opened ahead', () => {
+  const opened: { sandboxId: string; port: number; connection: Socket }[] = [];
+  beforeEach(async () => {
+    router[Symbol.dispose]();
+    router = connect({ takesConnections: true });
+    router.onOpened((sandboxId, port, connection) => void opened.push({ sandboxId, port, connection }));
+    await router.fed;
+  });
+  const listenNew = async (onConnection: (socket: Socket) => void): Promise<AsyncDisposable> => {
+    const server = await listen(onConnection, 'inew');
+    return {
+      async [Symbol.asyncDispose]() {
+        for (const { connection } of opened.splice(0)) connection.destroy();
+        await server[Symbol.asyncDispose]();
+      },
+    };
+  };
+
+  test('comes before its sandbox is found, and works', async () => {
+    await using _server = await listenNew((socket) => socket.end('hello'));
+    source.expect('inew');
+    await expect.poll(() => opened).toMatchObject([{ sandboxId: 'inew', port: 49983 }]);
+    expect(router.find('inew')).toBeUndefined();
+    expect(await text(opened[0]?.connection as Socket)).toBe('hello');
+  });
+
+  test('is opened once for a sandbox, and not for one that is found already', async () => {
+    await using _server = await listenNew((socket) => socket.resume());
+    source.expect('inew');
+    source.expect('inew');
+    source.set('inew');
+    source.set(id, { waitsForRoom: true });
+    await router.refresh();
+    await wait(50);
+    expect(opened).toHaveLength(1);
+  });
+
+  test('is closed before the sandbox goes on to its end', async () => {
+    await using _server = await listenNew((socket) => socket.resume());
+    const gone: string[] = [];
+    router.onGone((sandboxId) => void gone.push(sandboxId));
+    source.expect('inew');
+    await expect.poll(() => opened).toHaveLength(1);
+    await source.cutOff('inew');
+    expect(gone).toEqual(['inew']);
+  });
+
+  test('of a sandbox that ends meanwhile is not handed over', async () => {
+    await using _server = await listenNew((socket) => socket.resume());
+    source.expect('inew');
+    source.remove('inew');
+    await source.cutOff('inew');
+    await wait(50);
+    expect(opened).toEqual([]);
+  });
+
+  test('that cannot be opened is left to the first request', async () => {
+    source.expect('iclosed');
+    await wait(50);
+    expect(opened).toEqual([]);
+  });
+
+  test('of a runner that is gone goes when the next one does not know its sandbox', async () => {
+    await using _server = await listenNew((socket) => socket.resume());
+    const gone: string[] = [];
+    router.onGone((sandboxId) => void gone.push(sandboxId));
+    source.expect('inew');
+    await expect.poll(() => opened).toHaveLength(1);
+    await stopRunner();
+    source.remove('inew');
+    await startRunner();
+    await expect.poll(() => gone).toEqual(['inew']);
+  });
 });
 
 test('visits are told, and end a moment after the last; a burst is one', async () => {
@@ -187,6 +249,14 @@ test('visits are told, and end a moment after the last; a burst is one', async (
   expect(source.visits).toEqual([id]);
   third[Symbol.dispose]();
   await expect.poll(() => source.visits).toEqual([]);
+});
+
+test('visits of a sandbox without an idle timeout are not told', async () => {
+  source.set(other, { countsVisits: false });
+  await router.refresh();
+  using _other = router.enter(other);
+  using _visit = router.enter(id);
+  await expect.poll(() => source.visits).toEqual([id]);
 });
 
 test('the visits of a process that is gone have ended', async () => {

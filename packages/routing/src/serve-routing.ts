@@ -2,7 +2,7 @@ import type { ConnectError, ConnectRouter } from '@connectrpc/connect';
 import { Socket } from 'node:net';
 import { errorFromUnknown, sleep, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { connectErrorFromError } from '@soulbox/contract';
+import { connectErrorFromError, envdPort } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 import { RoutingService } from '@soulbox/contract/routing';
 import { handOver } from './hand-over.ts';
@@ -20,6 +20,8 @@ export interface RouteSource extends SandboxRouter {
   routes(): SandboxRoute[];
   /** Called after whatever may have changed the route of a sandbox, in the same turn. */
   onChange(listener: (sandboxId: string) => void): () => void;
+  /** Whether it has no route yet, but will have one in a moment, and can be dialled. */
+  isExpected(sandboxId: string): boolean;
 }
 
 /** Routes as a row of changes, for any number of watchers. */
@@ -27,7 +29,8 @@ export interface RouteFeed extends Disposable {
   readonly source: RouteSource;
   /** Of the newest change. */
   position(): bigint;
-  open(): Session;
+  /** `channel`: where the watcher takes connections that it did not ask for; undefined: it takes none. */
+  open(channel: number | undefined): Session;
   find(sessionId: string): Session | undefined;
 }
 
@@ -62,7 +65,30 @@ export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed 
     for (const session of sessions.values()) session.send(message);
   };
 
+  /** Those that connections were opened into already. */
+  const expected = new Set<string>();
+  /** Opens a connection to envd for each watcher that takes it, while the claim waits for envd. */
+  const handAhead = async (sandboxId: string): Promise<void> => {
+    for (const session of [...sessions.values()]) {
+      if (session.channel === undefined) continue;
+      const connection = await source.dial(sandboxId, envdPort).catch(() => undefined);
+      if (!(connection instanceof Socket)) continue;
+      // Whoever has been told that it is gone is told of no connection afterwards.
+      if (source.find(sandboxId)?.state !== 'running' && !source.isExpected(sandboxId)) {
+        connection.destroy();
+        continue;
+      }
+      session.holds(sandboxId);
+      session.send({ position, opened: [{ sandboxId, port: envdPort, ...handOver(connection, session.channel) }] });
+    }
+  };
+
   const stopWatching = source.onChange((sandboxId) => {
+    if (!source.isExpected(sandboxId)) expected.delete(sandboxId);
+    else if (!expected.has(sandboxId)) {
+      expected.add(sandboxId);
+      void handAhead(sandboxId);
+    }
     // What one turn changes goes out as one.
     if (changed.size === 0) queueMicrotask(flush);
     changed.add(sandboxId);
@@ -80,9 +106,9 @@ export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed 
       flush();
       return position;
     },
-    open() {
+    open(channel) {
       flush();
-      const session = createSession(({ id }) => sessions.delete(id));
+      const session = createSession(channel, ({ id }) => sessions.delete(id));
       const routes = source.routes();
       for (let start = 0; start === 0 || start < routes.length; start += routesPerMessage) {
         const part = routes.slice(start, start + routesPerMessage).map(routeToMessage);
@@ -123,8 +149,8 @@ export function addRoutingRoutes(
     };
 
   router.service(RoutingService, {
-    async *watchRoutes(_request, { signal }) {
-      using session = feed.open();
+    async *watchRoutes({ takesConnections }, { signal }) {
+      using session = feed.open(takesConnections ? channel : undefined);
       const onAbort = (): void => session[Symbol.dispose]();
       signal.addEventListener('abort', onAbort, { once: true });
       try {

@@ -13,6 +13,8 @@ const visitsMax = 100_000;
 /** One watcher of the routes: what it was sent, what it holds. */
 export interface Session extends Disposable {
   readonly id: string;
+  /** Where connections are handed to it that it did not ask for; undefined when it takes none. */
+  readonly channel: number | undefined;
   send(message: FeedMessage): void;
   /** What was sent, until the session is disposed or too slow. */
   messages(): AsyncGenerator<FeedMessage>;
@@ -25,7 +27,7 @@ export interface Session extends Disposable {
   leave(sandboxId: string): void;
 }
 
-export function createSession(onEnd: (session: Session) => void): Session {
+export function createSession(channel: number | undefined, onEnd: (session: Session) => void): Session {
   const waiting: FeedMessage[] = [];
   const held = new Set<string>();
   const visits = new Map<string, Disposable>();
@@ -46,6 +48,7 @@ export function createSession(onEnd: (session: Session) => void): Session {
 
   const session: Session = {
     id: randomUUID(),
+    channel,
     send(message) {
       if (ended !== 'no') return;
       waiting.push(message);

@@ -1,3 +1,3 @@
 export { createBackup } from './create.ts';
 export type { Backup } from './manifest.ts';
-export { refuseHalfRestored, restoreBackup } from './restore.ts';
+export { restoreBackup } from './restore.ts';

@@ -1,10 +1,11 @@
-import { lstat, mkdir, rm, statfs } from 'node:fs/promises';
+import { mkdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorFromNode, run, silentLogger, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import { readCpuType } from '@soulbox/runner';
 import { createDrivers } from '../drivers.ts';
 import { emptyFolder, flushFolder, openTarget } from './folders.ts';
 import type { Backup } from './manifest.ts';
+import { incompleteMark, refuseHalfRestored } from './half-restored.ts';
 import { readBackupManifest } from './manifest.ts';
 import { readPart } from './part-file.ts';
 
@@ -22,9 +23,6 @@ export interface Restored {
   readonly warnings: readonly string[];
 }
 
-/** Stands in a data folder for as long as it lacks something of its backup. */
-const markName = 'restore-incomplete';
-
 /**
  * Makes a data folder of a backup. Every part is compared with its digest; whatever fails, nothing stays. Throws `backup_unusable`,
  * `bad_path` for a target that holds something, `disk_full` before anything is written.
@@ -35,7 +33,7 @@ export async function restoreBackup({ source, target, onStep, signal }: RestoreB
   await openTarget(target);
   await checkRoom(backup, target);
   try {
-    await writeFileAtomic(join(target, markName), '', { durable: true });
+    await writeFileAtomic(join(target, incompleteMark), '', { durable: true });
     await mkdir(join(target, 'templates'), { mode: 0o700 });
     for (const [index, part] of backup.parts.entries()) {
       onStep(`${index + 1} of ${backup.parts.length}: ${part.name}`);
@@ -43,22 +41,13 @@ export async function restoreBackup({ source, target, onStep, signal }: RestoreB
     }
     onStep('writing it to the disk');
     await run('sync', ['--file-system', target], { timeoutMs: 600_000 });
-    await rm(join(target, markName));
+    await rm(join(target, incompleteMark));
     await flushFolder(target);
   } catch (error) {
     await emptyFolder(target);
     throw errorFromNode(error, `The backup could not be restored to ${target}.`);
   }
   return { backup, warnings: await findMisfits(backup) };
-}
-
-/** A server must not start on what is not whole: it would take what is missing for gone. Throws `backup_unusable`. */
-export async function refuseHalfRestored(dataDirectory: string): Promise<void> {
-  if ((await lstat(join(dataDirectory, markName)).catch(() => undefined)) === undefined) return;
-  throw new SoulBoxError(
-    'backup_unusable',
-    `A restore into ${dataDirectory} did not finish. Remove the folder and restore the backup again.`,
-  );
 }
 
 async function checkRoom({ parts }: Backup, target: string): Promise<void> {

@@ -5,6 +5,7 @@ import { reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason, RootLogger } from '@soulbox/base';
 import { compileCacheFolder } from '@soulbox/host/installation';
 import { channelFd, openMessageChannel, reportSchema } from '@soulbox/process';
+import { nodeFlags } from '@soulbox/process/node-flags';
 import type { Order, Report } from '@soulbox/process';
 import { passLines } from './pass-lines.ts';
 
@@ -54,8 +55,8 @@ export interface PartProcess {
 /** Starts the process. It loads its code, then waits for its settings. What it prints goes to the log. */
 export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProcess {
   const { namespaces = [], program } = plan;
-  const apart = ['unshare', ...namespaces, '--', process.execPath, launcher, program];
-  const [file = '', ...rest] = namespaces.length > 0 ? apart : [process.execPath, program];
+  const apart = ['unshare', ...namespaces, '--', process.execPath, ...nodeFlags, launcher, program];
+  const [file = '', ...rest] = namespaces.length > 0 ? apart : [process.execPath, ...nodeFlags, program];
   const child = spawn(file, rest, {
     cwd: '/',
     env: { ...plan.environment, NODE_COMPILE_CACHE: compileCacheFolder() },

@@ -27,58 +27,49 @@ const askEnvd = async () => {
   const { url, host } = world.urlOf(envdPort);
   return await ask(url, { headers: { host } });
 };
-/** The sandbox begins to be served, and the connection to its envd is open. */
-const announce = async (): Promise<void> => {
-  world.router.announce(sandboxId);
+const openAhead = async (): Promise<void> => {
+  await world.router.openAhead(sandboxId, envdPort);
   await expect.poll(() => connections.length).toBe(1);
 };
 
-test('a sandbox that begins to be served is connected to before the first request, which finds the connection', async () => {
-  await announce();
+test('the first request finds a connection that was opened ahead', async () => {
+  await openAhead();
   await delay(20);
   expect((await askEnvd()).body).toBe('ok');
   expect(world.router.dials).toEqual([{ sandboxId, port: envdPort }]);
+  expect(connections).toHaveLength(1);
 });
 
-test('a request that comes while the connection is being opened waits for it', async () => {
-  world.router.announce(sandboxId);
-  world.router.announce(sandboxId);
+test('of two connections that were opened ahead one is closed', async () => {
+  await openAhead();
+  await world.router.openAhead(sandboxId, envdPort);
+  await expect.poll(() => connections.filter(({ destroyed }) => destroyed).length).toBe(1);
   expect((await askEnvd()).body).toBe('ok');
-  expect(world.router.dials).toHaveLength(1);
 });
 
 test('of two requests at once the second has a connection of its own', async () => {
-  await announce();
+  await openAhead();
   expect(await Promise.all([askEnvd(), askEnvd()])).toMatchObject([{ body: 'ok' }, { body: 'ok' }]);
   expect(world.router.dials).toHaveLength(2);
 });
 
 test('a connection that nobody uses is closed', async () => {
-  await announce();
+  await openAhead();
   await once(connections[0] as Socket, 'close');
   expect((await askEnvd()).body).toBe('ok');
   expect(world.router.dials).toHaveLength(2);
 });
 
 test('a connection that the sandbox has closed is not used', async () => {
-  await announce();
+  await openAhead();
   connections[0]?.destroy();
   await delay(50);
   expect((await askEnvd()).body).toBe('ok');
   expect(world.router.dials).toHaveLength(2);
 });
 
-test('a connection that cannot be opened ahead is opened by the request', async () => {
-  world.router.add('iother');
-  world.router.announce('iother');
-  await expect.poll(() => world.router.dials.length).toBeGreaterThan(0);
-  await delay(20);
-  const { url } = world.urlOf(envdPort);
-  expect((await ask(url, { headers: { host: `${envdPort}-iother.x` } })).status).toBe(502);
-});
-
 test('a sandbox that goes takes the connection with it', async () => {
-  await announce();
+  await openAhead();
   const closed = once(connections[0] as Socket, 'close');
   world.router.kill(sandboxId);
   const startedAt = performance.now();

@@ -3,6 +3,9 @@ import type { AgentOptions, ClientRequest, ClientRequestArgs } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
+/** How a connection that waits tells that it is of no use any more. */
+const endings = ['error', 'end'] as const;
+
 /** Opens a connection to a port of the sandbox the agent belongs to. */
 export type Dial = (port: number) => Promise<Duplex>;
 
@@ -11,7 +14,7 @@ export class SandboxAgent extends Agent {
   readonly #dial: Dial;
   readonly #idleTimeoutMs: number;
   /** Connections that no request has asked for yet, one for each port at most. */
-  readonly #ahead = new Map<number, Ahead>();
+  readonly #ahead = new Map<number, Socket>();
 
   constructor(dial: Dial, options: AgentOptions) {
     super(options);
@@ -19,30 +22,28 @@ export class SandboxAgent extends Agent {
     this.#idleTimeoutMs = options.timeout ?? 0;
   }
 
-  /** Opens the connection that the next request to the port will use. One that nobody uses goes as an unused one of the pool does. */
-  openAhead(port: number): void {
-    if (this.#ahead.has(port) || this.#idleTimeoutMs === 0) return;
-    const ahead: Ahead = { opening: this.#dial(port), timer: undefined };
-    this.#ahead.set(port, ahead);
-    const drop = (): void => {
-      if (this.#ahead.get(port) === ahead) this.#ahead.delete(port);
-    };
-    ahead.opening.then((connection) => {
-      // Errors of a connection that waits are no request's.
-      connection.on('error', () => undefined);
-      connection.once('close', drop);
-      if (this.#ahead.get(port) === ahead)
-        ahead.timer = setTimeout(() => connection.destroy(), this.#idleTimeoutMs).unref();
-    }, drop);
+  /** Takes a connection that the next new one to the port will be. One that nobody uses goes as an unused one of the pool does. */
+  keepAhead(port: number, connection: Socket): void {
+    // Errors of a connection that waits are no request's.
+    for (const event of endings) connection.on(event, destroyThis);
+    if (this.#ahead.has(port) || this.#idleTimeoutMs === 0) {
+      connection.destroy();
+      return;
+    }
+    this.#ahead.set(port, connection);
+    connection.once('close', () => {
+      if (this.#ahead.get(port) === connection) this.#ahead.delete(port);
+    });
+    connection.setTimeout(this.#idleTimeoutMs, destroyThis);
   }
 
-  /** What was opened ahead and has not closed since; otherwise a connection that is opened now. */
   async #open(port: number): Promise<Duplex> {
     const ahead = this.#ahead.get(port);
+    if (ahead === undefined || ahead.destroyed) return await this.#dial(port);
     this.#ahead.delete(port);
-    const opened = await ahead?.opening.catch(() => undefined);
-    clearTimeout(ahead?.timer);
-    return opened === undefined || opened.destroyed || opened.readableEnded ? await this.#dial(port) : opened;
+    ahead.setTimeout(0, destroyThis);
+    for (const event of endings) ahead.off(event, destroyThis);
+    return ahead;
   }
 
   override getName(options: { port?: number | string | null | undefined } = {}): string {
@@ -65,14 +66,7 @@ export class SandboxAgent extends Agent {
   }
 
   override destroy(): void {
-    for (const { opening, timer } of this.#ahead.values()) {
-      clearTimeout(timer);
-      opening.then(
-        (connection) => connection.destroy(),
-        () => undefined,
-      );
-    }
-    this.#ahead.clear();
+    for (const connection of [...this.#ahead.values()]) connection.destroy();
     super.destroy();
   }
 
@@ -91,11 +85,6 @@ export class SandboxAgent extends Agent {
     socket.off('data', destroyThis);
     super.reuseSocket(socket, request);
   }
-}
-
-interface Ahead {
-  readonly opening: Promise<Duplex>;
-  timer: NodeJS.Timeout | undefined;
 }
 
 function destroyThis(this: Duplex): void {

@@ -1,4 +1,3 @@
-import { envdPort } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 import type { GatewayConfig } from '../config.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -52,8 +51,7 @@ export function createSandboxTable(options: { config: GatewayConfig; router: San
   };
   const subscriptions = [
     router.onGone(end),
-    // Its client begins with a command or a file, as a rule, as soon as it knows the sandbox.
-    router.onServed((sandboxId) => get(sandboxId).pooled.openAhead(envdPort)),
+    router.onOpened((sandboxId, port, connection) => get(sandboxId).pooled.keepAhead(port, connection)),
   ];
 
   return {

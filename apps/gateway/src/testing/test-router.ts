@@ -1,6 +1,5 @@
 import { once } from 'node:events';
-import { connect } from 'node:net';
-import type { Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isNodeError, Secret, SoulBoxError } from '@soulbox/base';
 import { fileSignature } from '@soulbox/contract';
@@ -37,8 +36,8 @@ export interface WakePlan {
 /** A router whose sandboxes are local servers. */
 export interface TestRouter extends SandboxRouter {
   add(sandboxId: string, facts?: TestFacts): void;
-  /** Tells that it begins to be served. */
-  announce(sandboxId: string): void;
+  /** Opens a connection that nobody asked for. */
+  openAhead(sandboxId: string, port: number): Promise<void>;
   /** What stands behind a port from now on; undefined closes it. */
   serve(sandboxId: string, port: number, localPort: number | undefined): void;
   kill(sandboxId: string): void;
@@ -54,7 +53,7 @@ export interface TestRouter extends SandboxRouter {
 export function createTestRouter(): TestRouter {
   const sandboxes = new Map<string, TestSandbox>();
   const listeners = new Set<(sandboxId: string) => unknown>();
-  const servedListeners = new Set<(sandboxId: string) => void>();
+  const openedListeners = new Set<Parameters<SandboxRouter['onOpened']>[0]>();
   const dials: { sandboxId: string; port: number }[] = [];
   const wakes: string[] = [];
   const visits: string[] = [];
@@ -95,6 +94,7 @@ export function createTestRouter(): TestRouter {
         autoResume: facts.autoResume ?? false,
         comesBack: facts.comesBack ?? false,
         waitsForRoom: facts.waitsForRoom ?? false,
+        countsVisits: true,
       };
       sandboxes.set(sandboxId, {
         route,
@@ -105,8 +105,10 @@ export function createTestRouter(): TestRouter {
         connections: new Set(),
       });
     },
-    announce(sandboxId) {
-      for (const listener of servedListeners) listener(sandboxId);
+    async openAhead(sandboxId, port) {
+      const connection = await this.dial(sandboxId, port);
+      if (!(connection instanceof Socket)) throw new Error('not a socket');
+      for (const listener of openedListeners) listener(sandboxId, port, connection);
     },
     serve(sandboxId, port, localPort) {
       if (localPort === undefined) get(sandboxId).ports.delete(port);
@@ -168,9 +170,9 @@ export function createTestRouter(): TestRouter {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    onServed(listener) {
-      servedListeners.add(listener);
-      return () => servedListeners.delete(listener);
+    onOpened(listener) {
+      openedListeners.add(listener);
+      return () => openedListeners.delete(listener);
     },
     refresh: async () => await Promise.resolve(),
   };

@@ -54,6 +54,11 @@ export function isRunning(sandbox: KnownSandbox): sandbox is RunningSandbox {
   return sandbox.record.state === 'running' && isTenants(sandbox) && sandbox.live !== undefined;
 }
 
+/** Whether it is being given to a tenant, who is not told of it yet. */
+export function isClaimed(sandbox: KnownSandbox): sandbox is LiveSandbox {
+  return sandbox.record.state === 'claiming' && sandbox.live !== undefined;
+}
+
 /** Whether its tenant is told that it is paused: from the promise of a pause to the end of a resume. */
 export function looksPaused({ record }: Pick<TenantSandbox, 'record'>): boolean {
   if (record.state === 'pausing') return record.work?.promised === true;

@@ -4,7 +4,7 @@ import type { SandboxRoute } from '@soulbox/contract';
 import type { RouteSource } from '@soulbox/routing';
 import type { Activity } from '../metrics/activity.ts';
 import type { SandboxTable, TenantSandbox } from '../registry/table.ts';
-import { isRunning, isTenants, looksPaused, sandboxNotFound, secretOrNone } from '../registry/table.ts';
+import { isClaimed, isRunning, isTenants, looksPaused, sandboxNotFound, secretOrNone } from '../registry/table.ts';
 
 /** The gateway's view of this host's sandboxes, and the switch that takes one out of it. */
 export interface Router extends RouteSource {
@@ -20,10 +20,6 @@ export function createRouter(
 ): Router {
   const listeners = new Set<(sandboxId: string) => unknown>();
   const waking = new Map<string, Promise<void>>();
-  const serves = (sandboxId: string): boolean => {
-    const sandbox = table.find(sandboxId);
-    return sandbox !== undefined && isRunning(sandbox);
-  };
 
   const wakeOnce = async (sandboxId: string): Promise<void> => {
     // A pause, resume or snapshot under way decides first whether there is anything left to do.
@@ -74,29 +70,25 @@ export function createRouter(
     enter: (sandboxId) => activity.enter(sandboxId),
     async dial(sandboxId, port) {
       const sandbox = table.find(sandboxId);
-      if (sandbox === undefined || !isRunning(sandbox)) throw sandboxNotFound(sandboxId);
+      const isDialable = sandbox !== undefined && (isRunning(sandbox) || isClaimed(sandbox));
+      if (!isDialable) throw sandboxNotFound(sandboxId);
       return await sandbox.live.dial(port);
     },
     onGone(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    onServed(listener) {
-      const served = new Set(table.running().map(({ record }) => record.sandboxId));
-      return table.onChange((sandboxId) => {
-        if (!serves(sandboxId)) served.delete(sandboxId);
-        else if (!served.has(sandboxId)) {
-          served.add(sandboxId);
-          listener(sandboxId);
-        }
-      });
-    },
+    onOpened: () => () => undefined,
     async cutOff(sandboxId) {
       await Promise.all([...listeners].map(async (listener) => await listener(sandboxId)));
     },
     refresh: async () => await Promise.resolve(),
     routes: () => table.tenants().map(routeOf),
     onChange: (listener) => table.onChange(listener),
+    isExpected(sandboxId) {
+      const sandbox = table.find(sandboxId);
+      return sandbox !== undefined && isClaimed(sandbox);
+    },
   };
 }
 
@@ -116,6 +108,7 @@ function routeOf(sandbox: TenantSandbox): SandboxRoute {
     comesBack,
     autoResume: comesBack || (lifecycle.autoResume && hasMemory),
     waitsForRoom: isRunning(sandbox) && waitsForRoom,
+    countsVisits: lifecycle.idleTimeoutSeconds > 0,
     envdAccessToken: secretOrNone(envdAccessToken),
     trafficAccessToken: secretOrNone(trafficAccessToken),
     maskRequestHost: network.maskRequestHost === '' ? undefined : network.maskRequestHost,

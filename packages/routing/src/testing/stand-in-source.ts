@@ -13,11 +13,14 @@ export interface StandInSource extends RouteSource {
   /** Ports of this host by sandbox. */
   readonly ports: Map<string, number>;
   readonly visits: string[];
+  /** It has no route, and will have one in a moment. */
+  expect(sandboxId: string): void;
   readonly woken: string[];
 }
 
 export function createStandInSource(): StandInSource {
   const routes = new Map<string, SandboxRoute>();
+  const expected = new Set<string>();
   const changes = new Set<(sandboxId: string) => void>();
   const goners = new Set<(sandboxId: string) => unknown>();
   const changed = (sandboxId: string): void => {
@@ -28,6 +31,7 @@ export function createStandInSource(): StandInSource {
     visits: [],
     woken: [],
     set(sandboxId, route = {}) {
+      expected.delete(sandboxId);
       routes.set(sandboxId, {
         sandboxId,
         trafficAccessToken: undefined,
@@ -37,11 +41,13 @@ export function createStandInSource(): StandInSource {
         autoResume: false,
         comesBack: false,
         waitsForRoom: false,
+        countsVisits: true,
         ...route,
       });
       changed(sandboxId);
     },
     remove(sandboxId) {
+      expected.delete(sandboxId);
       routes.delete(sandboxId);
       changed(sandboxId);
     },
@@ -57,7 +63,12 @@ export function createStandInSource(): StandInSource {
       goners.add(listener);
       return () => goners.delete(listener);
     },
-    onServed: () => () => undefined,
+    onOpened: () => () => undefined,
+    isExpected: (sandboxId) => expected.has(sandboxId),
+    expect(sandboxId) {
+      expected.add(sandboxId);
+      changed(sandboxId);
+    },
     find: (sandboxId) => routes.get(sandboxId),
     findBySignature: () => undefined,
     findByAccessToken: () => undefined,

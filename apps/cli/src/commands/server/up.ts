@@ -3,17 +3,15 @@ import { defineCommand } from 'citty';
 import { createLogger, SoulBoxError } from '@soulbox/base';
 import type { BoxConfig, BoxOverrides } from '@soulbox/box';
 import { isolations } from '@soulbox/contract';
-import { refuseHalfRestored } from '@soulbox/box/backup';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
-import { environment, resolveFolders } from '../../config.ts';
+import { environment, isPrepared, resolveFolders } from '../../config.ts';
 import { onUnread } from '../../output/reader.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
 import { dataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
 import { readClientEnvironment, toShellLines } from '../../server/client-lines.ts';
-import { prepareEverything } from '../../server/prepare.ts';
 import { tellServiceManager } from '../../server/service-manager.ts';
-import { startDetached } from '../../server/start-detached.ts';
+import { startAnew } from '../../server/start-anew.ts';
 
 export const up = defineCommand({
   meta: {
@@ -65,6 +63,10 @@ export const up = defineCommand({
       ...(args.host === undefined ? {} : { host: args.host }),
       ...(isolation === undefined ? {} : { isolation }),
     };
+    const foreground = { json: args.json === true, logFile: args['log-file'] };
+    if (isPrepared) return await runInForeground(folders.dataDirectory, overrides, foreground);
+    // Loaded here: the server never needs the code that prepares it.
+    const { refuseHalfRestored } = await import('@soulbox/box/half-restored');
     await refuseHalfRestored(folders.dataDirectory);
     // Before minutes of preparation: a bad setting would be told after them.
     const config = await checkSettings(overrides, { warns: args.detach === true || process.stderr.isTTY });
@@ -78,18 +80,18 @@ export const up = defineCommand({
     }
     const { checkStartable } = await import('@soulbox/box/check-startable');
     await checkStartable(config);
+    const { prepareEverything } = await import('../../server/prepare.ts');
     const install = args.install === true;
     await prepareEverything(folders, { install, logger: createLogger({ level: 'warn' }), launcher: install });
     if (args.detach === true) {
       const logFile = resolve(args['log-file'] ?? join(folders.dataDirectory, 'logs/server.log'));
+      const { startDetached } = await import('../../server/start-detached.ts');
       const server = await startDetached(folders.dataDirectory, { logFile, flags: flagsFrom(overrides) });
       tell(server, await readClientEnvironment(folders.dataDirectory, server, false), args.json === true);
       return exitCodes.ok;
     }
-    return await runInForeground(folders.dataDirectory, overrides, {
-      json: args.json === true,
-      logFile: args['log-file'],
-    });
+    startAnew();
+    return await runInForeground(folders.dataDirectory, overrides, foreground);
   },
 });
 

@@ -68,6 +68,13 @@ export declare type Route = Message<"soulbox.runner.v1.Route"> & {
    * @generated from field: bool waits_for_room = 8;
    */
   waitsForRoom: boolean;
+
+  /**
+   * It has an idle timeout: open requests are to be reported.
+   *
+   * @generated from field: bool counts_visits = 9;
+   */
+  countsVisits: boolean;
 };
 
 /**
@@ -80,6 +87,12 @@ export declare const RouteSchema: GenMessage<Route>;
  * @generated from message soulbox.runner.v1.WatchRoutesRequest
  */
 export declare type WatchRoutesRequest = Message<"soulbox.runner.v1.WatchRoutesRequest"> & {
+  /**
+   * The caller will connect to envd of whatever begins: such connections are handed over ahead.
+   *
+   * @generated from field: bool takes_connections = 1;
+   */
+  takesConnections: boolean;
 };
 
 /**
@@ -133,6 +146,13 @@ export declare type WatchRoutesResponse = Message<"soulbox.runner.v1.WatchRoutes
    * @generated from field: bool is_whole = 6;
    */
   isWhole: boolean;
+
+  /**
+   * Connections into sandboxes that have a route or will have one in a moment.
+   *
+   * @generated from field: repeated soulbox.runner.v1.OpenedConnection opened = 7;
+   */
+  opened: OpenedConnection[];
 };
 
 /**
@@ -140,6 +160,41 @@ export declare type WatchRoutesResponse = Message<"soulbox.runner.v1.WatchRoutes
  * Use `create(WatchRoutesResponseSchema)` to create a new message.
  */
 export declare const WatchRoutesResponseSchema: GenMessage<WatchRoutesResponse>;
+
+/**
+ * A connection that nobody dialled.
+ *
+ * @generated from message soulbox.runner.v1.OpenedConnection
+ */
+export declare type OpenedConnection = Message<"soulbox.runner.v1.OpenedConnection"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * @generated from field: uint32 port = 2;
+   */
+  port: number;
+
+  /**
+   * As those of DialResponse.
+   *
+   * @generated from field: bytes ticket = 3;
+   */
+  ticket: Uint8Array;
+
+  /**
+   * @generated from field: bytes head = 4;
+   */
+  head: Uint8Array;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.OpenedConnection.
+ * Use `create(OpenedConnectionSchema)` to create a new message.
+ */
+export declare const OpenedConnectionSchema: GenMessage<OpenedConnection>;
 
 /**
  * @generated from message soulbox.runner.v1.ConfirmRoutesRequest
@@ -414,7 +469,7 @@ export declare const RoutingService: GenService<{
     output: typeof SettleResponseSchema;
   },
   /**
-   * Sandboxes with open requests: their idle timeouts count from the end of the last one.
+   * Sandboxes with open requests, of those that count them: their idle timeouts count from the end of the last one.
    *
    * @generated from rpc soulbox.runner.v1.RoutingService.ReportVisits
    */

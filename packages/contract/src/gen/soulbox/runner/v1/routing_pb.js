@@ -11,7 +11,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
  * Describes the file soulbox/runner/v1/routing.proto.
  */
 export const file_soulbox_runner_v1_routing = /*@__PURE__*/
-  fileDesc("Ch9zb3VsYm94L3J1bm5lci92MS9yb3V0aW5nLnByb3RvEhFzb3VsYm94LnJ1bm5lci52MSLEAQoFUm91dGUSEgoKc2FuZGJveF9pZBgBIAEoCRIcChR0cmFmZmljX2FjY2Vzc190b2tlbhgCIAEoCRIZChFlbnZkX2FjY2Vzc190b2tlbhgDIAEoCRIZChFtYXNrX3JlcXVlc3RfaG9zdBgEIAEoCRISCgppc19ydW5uaW5nGAUgASgIEhMKC2F1dG9fcmVzdW1lGAYgASgIEhIKCmNvbWVzX2JhY2sYByABKAgSFgoOd2FpdHNfZm9yX3Jvb20YCCABKAgiFAoSV2F0Y2hSb3V0ZXNSZXF1ZXN0IpMBChNXYXRjaFJvdXRlc1Jlc3BvbnNlEhAKCHBvc2l0aW9uGAEgASgEEg8KB3Nlc3Npb24YAiABKAkSKAoGcm91dGVzGAMgAygLMhguc291bGJveC5ydW5uZXIudjEuUm91dGUSDwoHcmVtb3ZlZBgEIAMoCRIMCgRnb25lGAUgAygJEhAKCGlzX3dob2xlGAYgASgIIjkKFENvbmZpcm1Sb3V0ZXNSZXF1ZXN0Eg8KB3Nlc3Npb24YASABKAkSEAoIcG9zaXRpb24YAiABKAQiFwoVQ29uZmlybVJvdXRlc1Jlc3BvbnNlIhoKGEdldFJvdXRlc1Bvc2l0aW9uUmVxdWVzdCItChlHZXRSb3V0ZXNQb3NpdGlvblJlc3BvbnNlEhAKCHBvc2l0aW9uGAEgASgEIkAKC0RpYWxSZXF1ZXN0Eg8KB3Nlc3Npb24YASABKAkSEgoKc2FuZGJveF9pZBgCIAEoCRIMCgRwb3J0GAMgASgNIiwKDERpYWxSZXNwb25zZRIOCgZ0aWNrZXQYASABKAwSDAoEaGVhZBgCIAEoDCIhCgtXYWtlUmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJIg4KDFdha2VSZXNwb25zZSIjCg1TZXR0bGVSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkiEAoOU2V0dGxlUmVzcG9uc2UiRgoTUmVwb3J0VmlzaXRzUmVxdWVzdBIPCgdzZXNzaW9uGAEgASgJEg4KBm9wZW5lZBgCIAMoCRIOCgZjbG9zZWQYAyADKAkiFgoUUmVwb3J0VmlzaXRzUmVzcG9uc2UyhgUKDlJvdXRpbmdTZXJ2aWNlEl4KC1dhdGNoUm91dGVzEiUuc291bGJveC5ydW5uZXIudjEuV2F0Y2hSb3V0ZXNSZXF1ZXN0GiYuc291bGJveC5ydW5uZXIudjEuV2F0Y2hSb3V0ZXNSZXNwb25zZTABEmIKDUNvbmZpcm1Sb3V0ZXMSJy5zb3VsYm94LnJ1bm5lci52MS5Db25maXJtUm91dGVzUmVxdWVzdBooLnNvdWxib3gucnVubmVyLnYxLkNvbmZpcm1Sb3V0ZXNSZXNwb25zZRJuChFHZXRSb3V0ZXNQb3NpdGlvbhIrLnNvdWxib3gucnVubmVyLnYxLkdldFJvdXRlc1Bvc2l0aW9uUmVxdWVzdBosLnNvdWxib3gucnVubmVyLnYxLkdldFJvdXRlc1Bvc2l0aW9uUmVzcG9uc2USRwoERGlhbBIeLnNvdWxib3gucnVubmVyLnYxLkRpYWxSZXF1ZXN0Gh8uc291bGJveC5ydW5uZXIudjEuRGlhbFJlc3BvbnNlEkcKBFdha2USHi5zb3VsYm94LnJ1bm5lci52MS5XYWtlUmVxdWVzdBofLnNvdWxib3gucnVubmVyLnYxLldha2VSZXNwb25zZRJNCgZTZXR0bGUSIC5zb3VsYm94LnJ1bm5lci52MS5TZXR0bGVSZXF1ZXN0GiEuc291bGJveC5ydW5uZXIudjEuU2V0dGxlUmVzcG9uc2USXwoMUmVwb3J0VmlzaXRzEiYuc291bGJveC5ydW5uZXIudjEuUmVwb3J0VmlzaXRzUmVxdWVzdBonLnNvdWxib3gucnVubmVyLnYxLlJlcG9ydFZpc2l0c1Jlc3BvbnNlYgZwcm90bzM");
+  fileDesc("Ch9zb3VsYm94L3J1bm5lci92MS9yb3V0aW5nLnByb3RvEhFzb3VsYm94LnJ1bm5lci52MSLbAQoFUm91dGUSEgoKc2FuZGJveF9pZBgBIAEoCRIcChR0cmFmZmljX2FjY2Vzc190b2tlbhgCIAEoCRIZChFlbnZkX2FjY2Vzc190b2tlbhgDIAEoCRIZChFtYXNrX3JlcXVlc3RfaG9zdBgEIAEoCRISCgppc19ydW5uaW5nGAUgASgIEhMKC2F1dG9fcmVzdW1lGAYgASgIEhIKCmNvbWVzX2JhY2sYByABKAgSFgoOd2FpdHNfZm9yX3Jvb20YCCABKAgSFQoNY291bnRzX3Zpc2l0cxgJIAEoCCIvChJXYXRjaFJvdXRlc1JlcXVlc3QSGQoRdGFrZXNfY29ubmVjdGlvbnMYASABKAgiyAEKE1dhdGNoUm91dGVzUmVzcG9uc2USEAoIcG9zaXRpb24YASABKAQSDwoHc2Vzc2lvbhgCIAEoCRIoCgZyb3V0ZXMYAyADKAsyGC5zb3VsYm94LnJ1bm5lci52MS5Sb3V0ZRIPCgdyZW1vdmVkGAQgAygJEgwKBGdvbmUYBSADKAkSEAoIaXNfd2hvbGUYBiABKAgSMwoGb3BlbmVkGAcgAygLMiMuc291bGJveC5ydW5uZXIudjEuT3BlbmVkQ29ubmVjdGlvbiJSChBPcGVuZWRDb25uZWN0aW9uEhIKCnNhbmRib3hfaWQYASABKAkSDAoEcG9ydBgCIAEoDRIOCgZ0aWNrZXQYAyABKAwSDAoEaGVhZBgEIAEoDCI5ChRDb25maXJtUm91dGVzUmVxdWVzdBIPCgdzZXNzaW9uGAEgASgJEhAKCHBvc2l0aW9uGAIgASgEIhcKFUNvbmZpcm1Sb3V0ZXNSZXNwb25zZSIaChhHZXRSb3V0ZXNQb3NpdGlvblJlcXVlc3QiLQoZR2V0Um91dGVzUG9zaXRpb25SZXNwb25zZRIQCghwb3NpdGlvbhgBIAEoBCJACgtEaWFsUmVxdWVzdBIPCgdzZXNzaW9uGAEgASgJEhIKCnNhbmRib3hfaWQYAiABKAkSDAoEcG9ydBgDIAEoDSIsCgxEaWFsUmVzcG9uc2USDgoGdGlja2V0GAEgASgMEgwKBGhlYWQYAiABKAwiIQoLV2FrZVJlcXVlc3QSEgoKc2FuZGJveF9pZBgBIAEoCSIOCgxXYWtlUmVzcG9uc2UiIwoNU2V0dGxlUmVxdWVzdBISCgpzYW5kYm94X2lkGAEgASgJIhAKDlNldHRsZVJlc3BvbnNlIkYKE1JlcG9ydFZpc2l0c1JlcXVlc3QSDwoHc2Vzc2lvbhgBIAEoCRIOCgZvcGVuZWQYAiADKAkSDgoGY2xvc2VkGAMgAygJIhYKFFJlcG9ydFZpc2l0c1Jlc3BvbnNlMoYFCg5Sb3V0aW5nU2VydmljZRJeCgtXYXRjaFJvdXRlcxIlLnNvdWxib3gucnVubmVyLnYxLldhdGNoUm91dGVzUmVxdWVzdBomLnNvdWxib3gucnVubmVyLnYxLldhdGNoUm91dGVzUmVzcG9uc2UwARJiCg1Db25maXJtUm91dGVzEicuc291bGJveC5ydW5uZXIudjEuQ29uZmlybVJvdXRlc1JlcXVlc3QaKC5zb3VsYm94LnJ1bm5lci52MS5Db25maXJtUm91dGVzUmVzcG9uc2USbgoRR2V0Um91dGVzUG9zaXRpb24SKy5zb3VsYm94LnJ1bm5lci52MS5HZXRSb3V0ZXNQb3NpdGlvblJlcXVlc3QaLC5zb3VsYm94LnJ1bm5lci52MS5HZXRSb3V0ZXNQb3NpdGlvblJlc3BvbnNlEkcKBERpYWwSHi5zb3VsYm94LnJ1bm5lci52MS5EaWFsUmVxdWVzdBofLnNvdWxib3gucnVubmVyLnYxLkRpYWxSZXNwb25zZRJHCgRXYWtlEh4uc291bGJveC5ydW5uZXIudjEuV2FrZVJlcXVlc3QaHy5zb3VsYm94LnJ1bm5lci52MS5XYWtlUmVzcG9uc2USTQoGU2V0dGxlEiAuc291bGJveC5ydW5uZXIudjEuU2V0dGxlUmVxdWVzdBohLnNvdWxib3gucnVubmVyLnYxLlNldHRsZVJlc3BvbnNlEl8KDFJlcG9ydFZpc2l0cxImLnNvdWxib3gucnVubmVyLnYxLlJlcG9ydFZpc2l0c1JlcXVlc3QaJy5zb3VsYm94LnJ1bm5lci52MS5SZXBvcnRWaXNpdHNSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * Describes the message soulbox.runner.v1.Route.
@@ -35,88 +35,95 @@ export const WatchRoutesResponseSchema = /*@__PURE__*/
   messageDesc(file_soulbox_runner_v1_routing, 2);
 
 /**
+ * Describes the message soulbox.runner.v1.OpenedConnection.
+ * Use `create(OpenedConnectionSchema)` to create a new message.
+ */
+export const OpenedConnectionSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_routing, 3);
+
+/**
  * Describes the message soulbox.runner.v1.ConfirmRoutesRequest.
  * Use `create(ConfirmRoutesRequestSchema)` to create a new message.
  */
 export const ConfirmRoutesRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 3);
+  messageDesc(file_soulbox_runner_v1_routing, 4);
 
 /**
  * Describes the message soulbox.runner.v1.ConfirmRoutesResponse.
  * Use `create(ConfirmRoutesResponseSchema)` to create a new message.
  */
 export const ConfirmRoutesResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 4);
+  messageDesc(file_soulbox_runner_v1_routing, 5);
 
 /**
  * Describes the message soulbox.runner.v1.GetRoutesPositionRequest.
  * Use `create(GetRoutesPositionRequestSchema)` to create a new message.
  */
 export const GetRoutesPositionRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 5);
+  messageDesc(file_soulbox_runner_v1_routing, 6);
 
 /**
  * Describes the message soulbox.runner.v1.GetRoutesPositionResponse.
  * Use `create(GetRoutesPositionResponseSchema)` to create a new message.
  */
 export const GetRoutesPositionResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 6);
+  messageDesc(file_soulbox_runner_v1_routing, 7);
 
 /**
  * Describes the message soulbox.runner.v1.DialRequest.
  * Use `create(DialRequestSchema)` to create a new message.
  */
 export const DialRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 7);
+  messageDesc(file_soulbox_runner_v1_routing, 8);
 
 /**
  * Describes the message soulbox.runner.v1.DialResponse.
  * Use `create(DialResponseSchema)` to create a new message.
  */
 export const DialResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 8);
+  messageDesc(file_soulbox_runner_v1_routing, 9);
 
 /**
  * Describes the message soulbox.runner.v1.WakeRequest.
  * Use `create(WakeRequestSchema)` to create a new message.
  */
 export const WakeRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 9);
+  messageDesc(file_soulbox_runner_v1_routing, 10);
 
 /**
  * Describes the message soulbox.runner.v1.WakeResponse.
  * Use `create(WakeResponseSchema)` to create a new message.
  */
 export const WakeResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 10);
+  messageDesc(file_soulbox_runner_v1_routing, 11);
 
 /**
  * Describes the message soulbox.runner.v1.SettleRequest.
  * Use `create(SettleRequestSchema)` to create a new message.
  */
 export const SettleRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 11);
+  messageDesc(file_soulbox_runner_v1_routing, 12);
 
 /**
  * Describes the message soulbox.runner.v1.SettleResponse.
  * Use `create(SettleResponseSchema)` to create a new message.
  */
 export const SettleResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 12);
+  messageDesc(file_soulbox_runner_v1_routing, 13);
 
 /**
  * Describes the message soulbox.runner.v1.ReportVisitsRequest.
  * Use `create(ReportVisitsRequestSchema)` to create a new message.
  */
 export const ReportVisitsRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 13);
+  messageDesc(file_soulbox_runner_v1_routing, 14);
 
 /**
  * Describes the message soulbox.runner.v1.ReportVisitsResponse.
  * Use `create(ReportVisitsResponseSchema)` to create a new message.
  */
 export const ReportVisitsResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_routing, 14);
+  messageDesc(file_soulbox_runner_v1_routing, 15);
 
 /**
  * @generated from service soulbox.runner.v1.RoutingService
