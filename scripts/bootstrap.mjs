@@ -19,6 +19,7 @@ const scripts = {
   moments: ['scripts/run-prepared.ts', 'e2e/moments/main.ts'],
   soak: ['scripts/run-prepared.ts', 'e2e/soak/main.ts'],
   fill: ['scripts/run-prepared.ts', 'e2e/fill/main.ts'],
+  upgrade: ['scripts/run-prepared.ts', 'e2e/upgrade/main.ts'],
   package: ['scripts/package.ts'],
   'test:packages': ['scripts/run-prepared.ts', 'e2e/packages/main.ts'],
   'test:clients': ['scripts/run-prepared.ts', '--templates', 'e2e/clients/main.ts'],

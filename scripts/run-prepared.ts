@@ -1,6 +1,6 @@
 import { makeTestTemplates, prepareForTests, runVisibly } from './prepare.ts';
 
-// `npm run bench`, `chaos`, `crash`, `moments`, `soak`, `fill` and `test:clients`: prepares as `npm test` does, then runs the script given first.
+// `npm run bench`, `chaos`, `crash`, `moments`, `soak`, `fill`, `upgrade` and `test:clients`: prepares as `npm test` does, then runs the script given first.
 // `--templates` before it also makes the server's own templates that are missing: a client gives up before the first create has made one.
 const given = process.argv.slice(2);
 const needsTemplates = given[0] === '--templates';

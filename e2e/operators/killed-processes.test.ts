@@ -200,10 +200,17 @@ test('the control plane is a user of its own, without rights, that sees its part
 test('each process of the server has its own figures', async () => {
   const token = (await readFile(`${server.dataDirectory}/secrets/metrics-token`, 'utf8')).trim();
   const { E2B_API_URL: url = '' } = server.clientEnvironment;
-  const page = await (await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } })).text();
-  const memory = [...page.matchAll(/^process_start_time_seconds\{process="(\w+)"\} (\S+)$/gm)];
-  expect(memory.map((match) => match[1])).toEqual(['control', 'runner']);
-  expect(new Set(memory.map((match) => match[2])).size).toBe(2);
+  const read = async (): Promise<string> =>
+    await (await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } })).text();
+  const all = ['control', 'runner', 'supervisor', 'gateway'];
+  const namesOf = (page: string): (string | undefined)[] =>
+    [...page.matchAll(/^process_open_fds\{process="(\w+)"\} [1-9]\d*$/gm)].map((match) => match[1]);
+  // The supervisor tells of itself and the gateway every 10 s.
+  await expect.poll(async () => namesOf(await read()), { timeout: 25_000, interval: 500 }).toEqual(all);
+  const page = await read();
+  expect(new Set(page.match(/^process_start_time_seconds\{.*$/gm)).size).toBe(4);
+  expect(Number(/^process_resident_memory_bytes\{process="gateway"\} (\d+)$/m.exec(page)?.[1])).toBeGreaterThan(2e7);
+  expect(Number(/^soulbox_process_restarts_total\{process="gateway"\} (\d+)$/m.exec(page)?.[1])).toBeGreaterThan(0);
 });
 
 test('the program of each process is what ps shows', async () => {

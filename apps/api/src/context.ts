@@ -1,5 +1,5 @@
 import { measureProcess } from '@soulbox/base';
-import type { Clock, Logger, ProcessFigures, Secret } from '@soulbox/base';
+import type { Clock, Logger, ProcessFigures, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
@@ -56,6 +56,8 @@ export interface ApiContext {
   readonly failures: RequestFailures;
   /** What this process takes of the host. */
   readonly measureProcess: () => Promise<ProcessFigures>;
+  /** What a supervisor has told of the other processes. */
+  readonly supervised: () => SupervisedProcesses;
   /** Ids of the snapshots that a request is making or deleting right now: the comparison with the runner leaves them alone. */
   readonly snapshotsUnderway: Set<string>;
   /** Aborted when the server stops: new requests are turned away, loops end. */
@@ -69,6 +71,7 @@ export interface ApiParts {
   readonly files: BlobStore;
   readonly reserve: DiskReserve;
   readonly droppedLogLines: () => number;
+  readonly supervised: () => SupervisedProcesses;
   /** Absent: this server has no functions. */
   readonly functions: FunctionService | undefined;
   /** Absent: this server makes no backups. */

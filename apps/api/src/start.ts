@@ -1,7 +1,7 @@
 import { chmod, lstat, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { isNodeError, sleep, SoulBoxError, systemClock } from '@soulbox/base';
-import type { Clock, Logger, Secret } from '@soulbox/base';
+import type { Clock, Logger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
@@ -32,6 +32,8 @@ export interface ApiOptions {
   readonly reserve: DiskReserve;
   /** Lines that the server's log could not take; for the metrics. */
   readonly droppedLogLines?: () => number;
+  /** What a supervisor has told of the other processes of the server; absent: there is none. */
+  readonly supervised?: (() => SupervisedProcesses) | undefined;
   /** Absent: functions answer 501. */
   readonly functions?: FunctionService | undefined;
   /** Which addresses a tenant may have the host connect to. */
@@ -62,7 +64,7 @@ const drainMs = 5000;
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
   const { config, records, runner, functions, stageBackup, files, reserve, outside, metricsToken } = options;
-  const { logger, clock = systemClock, droppedLogLines = () => 0 } = options;
+  const { logger, clock = systemClock, droppedLogLines = () => 0, supervised = alone } = options;
   const stop = new AbortController();
   const context = createContext(
     {
@@ -74,6 +76,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       files,
       reserve,
       droppedLogLines,
+      supervised,
       outside,
       metricsToken,
       logger,
@@ -105,6 +108,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     throw thrown;
   }
 }
+
+const alone = (): SupervisedProcesses => ({ processes: [], restarts: [] });
 
 /** What a process that was killed had begun: nobody goes on with it. */
 async function clearLeftovers({ records, logger, clock }: ApiContext): Promise<void> {

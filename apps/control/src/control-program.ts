@@ -1,7 +1,7 @@
 import { chmod } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
 import { loadAll } from '@soulbox/api';
-import type { RootLogger } from '@soulbox/base';
+import type { RootLogger, SupervisedProcesses } from '@soulbox/base';
 import { addFunctionRoutes } from '@soulbox/contract/function-routing';
 import { bindMount } from '@soulbox/linux/mounts';
 import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
@@ -41,15 +41,13 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   // It cannot be written any more after this.
   flushCompileCache();
   dropPrivileges(settings.cell);
-  /** Lines that the log file did not take, as the process that owns it says. */
-  let droppedLines = 0;
+  let supervised: SupervisedProcesses = { processes: [], restarts: [] };
   await using started = new AsyncDisposableStack();
   const own = logger.child({ part: 'control' });
   const runner = createSocketTransport(settings.runner.socket);
   const receiver = started.use(createDescriptorReceiver(settings.runner.channel));
   const router = started.use(connectRouting({ transport: runner, receiver, logger: own }));
-  const droppedLogLines = (): number => logger.droppedLines() + droppedLines;
-  const control = started.use(await startControl({ settings, runner, router, logger, droppedLogLines }));
+  const control = started.use(await startControl({ settings, runner, router, logger, supervised: () => supervised }));
   // The folder gives it the gateway's group.
   await chmod(apiSocket, 0o660);
   const door = {
@@ -61,7 +59,7 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   const owned = started.move();
   return {
     facts: {},
-    listeners: { droppedLines: (count) => void (droppedLines = Number(count)) },
+    listeners: { processes: (told) => void (supervised = told as SupervisedProcesses) },
     async stop() {
       await owned.disposeAsync();
     },

@@ -3,7 +3,7 @@ import { createClient } from '@connectrpc/connect';
 import type { Transport } from '@connectrpc/connect';
 import { startApi } from '@soulbox/api';
 import type { ApiConfig } from '@soulbox/api';
-import type { RootLogger, Secret } from '@soulbox/base';
+import type { RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
 import { RunnerService } from '@soulbox/contract/runner';
@@ -40,8 +40,8 @@ export interface ControlOptions {
   /** To sandboxes, for functions. */
   readonly router: SandboxRouter;
   readonly logger: RootLogger;
-  /** Lines that the log of this process could not take. */
-  readonly droppedLogLines?: () => number;
+  /** What a supervisor has told of the other processes; absent: there is none. */
+  readonly supervised?: () => SupervisedProcesses;
 }
 
 export interface Control extends AsyncDisposable {
@@ -53,7 +53,7 @@ export interface Control extends AsyncDisposable {
 
 /** Starts the control plane: records, API, functions. It serves without a runner too, and says so where it needs one. */
 export async function startControl(options: ControlOptions): Promise<Control> {
-  const { settings, runner, router, logger, droppedLogLines = () => logger.droppedLines() } = options;
+  const { settings, runner, router, logger, supervised } = options;
   const { directory } = settings;
   const folders = controlFolders(directory);
   await using started = new AsyncDisposableStack();
@@ -87,7 +87,8 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       files,
       reserve,
       stageBackup: createStage({ ...stage, runner: client }),
-      droppedLogLines,
+      droppedLogLines: () => logger.droppedLines(),
+      supervised,
       outside: createOutsidePolicy(settings.deniedRanges),
       metricsToken: await ensureMetricsToken(directory, settings.metricsToken),
       listen: { socketPath: settings.apiSocket },

@@ -2,7 +2,7 @@ import { flushCompileCache } from 'node:module';
 import { createFunctionRouter } from '@soulbox/contract/function-routing';
 import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
-import { sleep } from '@soulbox/base';
+import { measureOwn, sleep } from '@soulbox/base';
 import type { RootLogger } from '@soulbox/base';
 import { connectRouting } from '@soulbox/routing';
 import { createSocketTransport } from '@soulbox/rpc';
@@ -64,8 +64,12 @@ async function run(
       logger: child,
     }),
   );
+  const measuring = new AbortController();
+  started.defer(() => measuring.abort());
+  const figures = measureOwn(measuring.signal);
   const owned = started.move();
   return {
+    figures,
     facts: { port: gateway.port, ...(gateway.tlsPort === undefined ? {} : { tlsPort: gateway.tlsPort }) },
     listeners: {
       certificate: (next) => {

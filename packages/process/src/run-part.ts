@@ -1,13 +1,15 @@
 import { fstatSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { createLogger, errorFromUnknown, SoulBoxError } from '@soulbox/base';
-import type { LogLevel, RootLogger } from '@soulbox/base';
+import type { LogLevel, OwnFigures, RootLogger } from '@soulbox/base';
 import { dieWithParent } from '@soulbox/linux/processes';
 import { openMessageChannel } from './message-channel.ts';
 import { channelFd, orderSchema } from './messages.ts';
 import type { Order, Report } from './messages.ts';
 
 export interface RunningPart {
+  /** What it tells its supervisor of itself; absent: it shows its figures itself. */
+  readonly figures?: () => OwnFigures;
   /** For the supervisor; plain JSON. */
   readonly facts: Readonly<Record<string, unknown>>;
   /** What else the supervisor may tell it, by name. */
@@ -34,7 +36,8 @@ export async function runPart(program: PartProgram): Promise<number> {
   }
   dieWithParent();
   ignoreSignals();
-  const { orders, report } = openChannel();
+  let figures: RunningPart['figures'];
+  const { orders, report } = openChannel(() => figures?.());
   report({ kind: 'loaded' });
   const first = await orders.next();
   if (first?.kind !== 'start') return first === undefined ? 1 : 0;
@@ -45,6 +48,7 @@ export async function runPart(program: PartProgram): Promise<number> {
     const outcome = await Promise.race([started, orders.lost]);
     if (outcome === undefined) return 1;
     running = outcome;
+    figures = running.figures;
   } catch (thrown) {
     const error = errorFromUnknown(thrown);
     logger.error({ part: program.part, err: thrown }, 'the process could not start');
@@ -95,7 +99,10 @@ interface Orders {
 /** The supervisor is root: what it sends is bounded only so that a fault shows. The code for edge functions is the largest. */
 const orderMaxBytes = 64 * 2 ** 20;
 
-function openChannel(): { readonly orders: Orders; readonly report: (message: Report) => void } {
+function openChannel(figures: () => OwnFigures | undefined): {
+  readonly orders: Orders;
+  readonly report: (message: Report) => void;
+} {
   const waiting: Order[] = [];
   const lost = Promise.withResolvers<undefined>();
   let wake = (): void => undefined;
@@ -104,7 +111,9 @@ function openChannel(): { readonly orders: Orders; readonly report: (message: Re
     listener: {
       onMessage(message) {
         const order = orderSchema.safeParse(message).data;
-        if (order !== undefined) waiting.push(order);
+        // Not in turn: the part may be at work on an order that takes minutes.
+        if (order?.kind === 'alive') channel.send({ kind: 'alive', figures: figures() });
+        else if (order !== undefined) waiting.push(order);
         wake();
       },
       onEnd: () => lost.resolve(undefined),

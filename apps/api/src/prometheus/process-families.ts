@@ -1,53 +1,61 @@
-import type { ProcessFigures } from '@soulbox/base';
+import type { ProcessFigures, SupervisedProcesses } from '@soulbox/base';
 import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
 import type { MetricFamily } from '../meters/text-format.ts';
 
-interface Measured {
-  readonly process: 'control' | 'runner';
-  readonly figures: ProcessFigures;
-}
+type Measured = SupervisedProcesses['processes'][number];
 
 /** Of each process of the server, under the names that Prometheus' own clients use (prometheus.io/docs/instrumenting/writing_clientlibs). */
 export async function processFamilies(context: ApiContext): Promise<MetricFamily[]> {
+  const supervised = context.supervised();
   const processes: Measured[] = [
     { process: 'control', figures: await context.measureProcess() },
     { process: 'runner', figures: await askRunner(context) },
+    ...supervised.processes,
   ];
   const family = (
     name: string,
     help: string,
-    valueOf: (figures: ProcessFigures) => number,
+    valueOf: (figures: ProcessFigures) => number | undefined,
     type: MetricFamily['type'] = 'gauge',
   ): MetricFamily => ({
     name,
     help,
     type,
-    samples: processes.map(({ process, figures }) => ({ labels: { process }, value: valueOf(figures) })),
+    samples: processes.flatMap(({ process, figures }) => {
+      const value = valueOf(figures);
+      return value === undefined ? [] : [{ labels: { process }, value }];
+    }),
   });
   return [
     family('process_resident_memory_bytes', 'Memory of a process of the server.', (of) => of.residentBytes),
     family('soulbox_process_heap_used_bytes', 'JavaScript heap in use.', (of) => of.heapUsedBytes),
     family('process_start_time_seconds', 'Unix time at which the process started.', (of) => of.startTimeSeconds),
     family('process_open_fds', 'Open file descriptors.', (of) => of.openDescriptors),
-    family('process_max_fds', 'How many it may have.', (of) => of.maxDescriptors),
+    family('process_max_fds', 'How many it may have.', (of) => of.maxDescriptors ?? Infinity),
     family(
       'nodejs_eventloop_lag_p50_seconds',
       'Half of the turns of the event loop were less late, in 10 s.',
-      (of) => of.loopLag.p50,
+      (of) => of.loopLag?.p50,
     ),
     family(
       'nodejs_eventloop_lag_p99_seconds',
       'All but one of 100 turns were less late, in 10 s.',
-      (of) => of.loopLag.p99,
+      (of) => of.loopLag?.p99,
     ),
-    family('nodejs_eventloop_lag_max_seconds', 'The latest turn, in 10 s.', (of) => of.loopLag.max),
+    family('nodejs_eventloop_lag_max_seconds', 'The latest turn, in 10 s.', (of) => of.loopLag?.max),
     family(
       'soulbox_log_lines_dropped_total',
       'Log lines that were lost because the log could not be written.',
       (of) => of.droppedLogLines,
       'counter',
     ),
+    {
+      name: 'soulbox_process_restarts_total',
+      help: 'How often a process of the server was started again after it had ended by itself.',
+      type: 'counter',
+      samples: supervised.restarts.map(({ process, count }) => ({ labels: { process }, value: count })),
+    },
   ];
 }
 
@@ -59,7 +67,7 @@ async function askRunner({ runner }: ApiContext): Promise<ProcessFigures> {
     heapUsedBytes: Number(answer.heapUsedBytes),
     startTimeSeconds: answer.startTimeSeconds,
     openDescriptors: answer.openDescriptors,
-    maxDescriptors: most === 0 ? Infinity : most,
+    maxDescriptors: most === 0 ? undefined : most,
     loopLag: { p50: answer.loopLagP50Seconds, p99: answer.loopLagP99Seconds, max: answer.loopLagMaxSeconds },
     droppedLogLines: Number(answer.droppedLogLines),
   };

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { findProcess, silentLogger } from '@soulbox/base';
+import { findProcess, silentLogger, sleep } from '@soulbox/base';
 import type { RootLogger } from '@soulbox/base';
 import { expect, test } from 'vitest';
 import { loadPart, waitOf } from './keep-part.ts';
-import type { CrashPolicy, LoadingPart } from './keep-part.ts';
+import type { CrashPolicy, HangPolicy, LoadingPart } from './keep-part.ts';
 
 const logger: RootLogger = Object.assign(Object.create(silentLogger) as typeof silentLogger, {
   droppedLines: () => 0,
@@ -11,6 +11,7 @@ const logger: RootLogger = Object.assign(Object.create(silentLogger) as typeof s
   reopen: () => undefined,
 });
 const policy: CrashPolicy = { windowMs: 60_000, promptRestarts: 1, firstWaitMs: 10, waitMaxMs: 50, crashesMax: 3 };
+const hangPolicy: HangPolicy = { askEveryMs: 100, unansweredMax: 4 };
 const program = join(import.meta.dirname, 'testing/crashing-part.ts');
 
 function load(
@@ -27,6 +28,7 @@ function load(
     },
     onGivenUp: givenUp.resolve,
     policy,
+    hangPolicy,
     logger,
   });
   return { ...part, pids, gaveUp: givenUp.promise };
@@ -59,6 +61,17 @@ test('a part that writes an endless message is ended and started again', async (
   const part = await loading.start();
   await expect.poll(() => loading.pids.length, { timeout: 10_000 }).toBe(2);
   expect(findProcess(loading.pids[0] ?? 0)).toBeUndefined();
+  await part.stop(stop);
+});
+
+test('a part that hangs is ended and started again; one that is busy for a moment is not', async () => {
+  const loading = load((start) => ({ busyMs: start === 1 ? 60_000 : 150 }));
+  const part = await loading.start();
+  await expect.poll(() => part.restarts(), { timeout: 10_000 }).toBe(1);
+  expect(findProcess(loading.pids[0] ?? 0)).toBeUndefined();
+  await expect.poll(() => part.figures()).toEqual({ heapUsedBytes: 7, loopLag: { p50: 0, p99: 0, max: 0 } });
+  await sleep(1000);
+  expect(loading.pids).toHaveLength(2);
   await part.stop(stop);
 });
 

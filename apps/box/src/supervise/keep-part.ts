@@ -1,5 +1,5 @@
 import { sleep } from '@soulbox/base';
-import type { RootLogger } from '@soulbox/base';
+import type { OwnFigures, RootLogger } from '@soulbox/base';
 import { startPartProcess } from './part-process.ts';
 import type { PartPlan, PartProcess } from './part-process.ts';
 
@@ -23,10 +23,23 @@ const usualPolicy: CrashPolicy = {
   crashesMax: 15,
 };
 
-/** A part that is started again whenever it ends by itself. */
+/** When a part counts as one that hangs. */
+export interface HangPolicy {
+  readonly askEveryMs: number;
+  /** With so many questions in a row unanswered it is ended, and started again. Counted, not timed: this process may have hung itself. */
+  readonly unansweredMax: number;
+}
+
+const usualHangPolicy: HangPolicy = { askEveryMs: 10_000, unansweredMax: 6 };
+
+/** A part that is started again whenever it ends by itself, or hangs. */
 export interface KeptPart {
   readonly facts: Readonly<Record<string, unknown>>;
   pid(): number;
+  /** Since the start of the server. */
+  restarts(): number;
+  /** What it said of itself last, if it says anything. */
+  figures(): OwnFigures | undefined;
   /** Throws when it is not running now. */
   tell(what: string, value?: unknown): Promise<void>;
   stop(options: { keepSandboxes: boolean; timeoutMs: number }): Promise<void>;
@@ -41,6 +54,7 @@ export interface KeepOptions {
   /** Called once, when it has ended too often. */
   readonly onGivenUp: (error: Error) => void;
   readonly policy?: CrashPolicy;
+  readonly hangPolicy?: HangPolicy;
   readonly logger: RootLogger;
 }
 
@@ -65,10 +79,12 @@ export function loadPart(options: KeepOptions): LoadingPart {
 }
 
 function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<string, unknown>>): KeptPart {
-  const { plan, logger, policy = usualPolicy } = options;
+  const { plan, logger, policy = usualPolicy, hangPolicy = usualHangPolicy } = options;
   const { windowMs, crashesMax } = policy;
   const crashes: number[] = [];
   let current: PartProcess | undefined = first;
+  let restarts = 0;
+  let figures: OwnFigures | undefined;
   let isStopping = false;
 
   const restart = async (): Promise<PartProcess> => {
@@ -77,6 +93,7 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
     try {
       await options.onProcess(next.pid);
       await next.start(options.settings());
+      restarts += 1;
       logger.info({ part: plan.name, pid: next.pid }, 'process started again');
     } catch (err) {
       if (!isStopping) logger.error({ part: plan.name, err }, 'a process of the server could not be started again');
@@ -112,15 +129,36 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
   };
   void watch();
 
+  let unanswered: { readonly by: PartProcess; readonly count: number } | undefined;
+  const askWhetherAlive = async (): Promise<void> => {
+    const asked = current;
+    if (asked === undefined || isStopping) return;
+    try {
+      figures = await asked.checkAlive(hangPolicy.askEveryMs);
+      unanswered = undefined;
+    } catch {
+      if (asked !== current) return;
+      const count = (unanswered?.by === asked ? unanswered.count : 0) + 1;
+      unanswered = { by: asked, count };
+      if (count < hangPolicy.unansweredMax) return;
+      logger.error({ part: plan.name, pid: asked.pid }, 'a process of the server hangs and is ended');
+      asked.kill();
+    }
+  };
+  const asking = setInterval(() => void askWhetherAlive(), hangPolicy.askEveryMs).unref();
+
   return {
     facts,
     pid: () => current?.pid ?? -1,
+    restarts: () => restarts,
+    figures: () => figures,
     async tell(what, value) {
       if (current === undefined) throw new Error(`The ${plan.name} is being started again.`);
       await current.tell(what, value);
     },
     async stop(how) {
       isStopping = true;
+      clearInterval(asking);
       await current?.stop(how);
     },
   };

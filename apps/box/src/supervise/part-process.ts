@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { reasons, SoulBoxError } from '@soulbox/base';
-import type { Reason, RootLogger } from '@soulbox/base';
+import type { OwnFigures, Reason, RootLogger } from '@soulbox/base';
 import { compileCacheFolder } from '@soulbox/host/installation';
 import { channelFd, openMessageChannel, reportSchema } from '@soulbox/process';
 import { nodeFlags } from '@soulbox/process/node-flags';
@@ -47,6 +47,8 @@ export interface PartProcess {
   start(settings: object): Promise<Readonly<Record<string, unknown>>>;
   /** Has it do what it knows by a name; resolves when that is done. Throws when it failed, or the process ended meanwhile. */
   tell(what: string, value?: unknown): Promise<void>;
+  /** Asks whether it can still run. Rejects after `timeoutMs`, and when it has ended. */
+  checkAlive(timeoutMs: number): Promise<OwnFigures | undefined>;
   /** The orderly end, or after `timeoutMs` the other one. */
   stop(options: { keepSandboxes: boolean; timeoutMs: number }): Promise<void>;
   kill(): void;
@@ -111,6 +113,12 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
       send({ kind: 'tell', what, value });
       const report = await Promise.race([outcome, endedEarly]);
       if (report.kind === 'told' && report.error !== undefined) throw new Error(report.error);
+    },
+    async checkAlive(timeoutMs) {
+      const answer = reports.next(({ kind }) => kind === 'alive', timeoutMs);
+      send({ kind: 'alive' });
+      const report = await Promise.race([answer, endedEarly]);
+      return report.kind === 'alive' ? report.figures : undefined;
     },
     async stop({ keepSandboxes, timeoutMs }) {
       send({ kind: 'stop', keepSandboxes });

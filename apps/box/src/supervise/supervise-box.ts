@@ -22,7 +22,7 @@ import { followCertificate, readCertificate } from './certificates.ts';
 import { controlSettings, runnerSettings } from '../settings.ts';
 import { makeControlFolder, makeGatewayFolder } from './part-folders.ts';
 import { loadPart } from './keep-part.ts';
-import type { KeptPart } from './keep-part.ts';
+import { reportToControl } from './report-to-control.ts';
 import { firstDescriptor } from './part-process.ts';
 
 const gatewayMain = fileURLToPath(import.meta.resolve('@soulbox/gateway/main'));
@@ -34,7 +34,6 @@ const gatewayStopMs = 10_000;
 /** These have bounds of their own; this is for one that does not stop at all. */
 const controlStopMs = 20_000;
 const runnerStopMs = 90_000;
-const droppedLinesMs = 5000;
 
 /**
  * Starts a whole server, each part as a process of its own, and starts again what ends by itself. The gateway is a user of its own in a
@@ -163,7 +162,7 @@ export async function superviseBox(options: {
   if (apiKey === undefined) throw new SoulBoxError('internal', 'The server has made no API key.');
   const environments = clientEnvironments(config, bound, { apiKey, trust });
   await file.write({ ...bound, state: 'ready', client: environments.client });
-  started.use(reportDroppedLines([control, runner], logger));
+  started.use(reportToControl({ runner, control, gateway }, logger));
   state.isReady = true;
   logger.info(
     { ...bound, pids: { runner: runner.pid(), control: control.pid(), gateway: gateway.pid() } },
@@ -245,19 +244,4 @@ function createServerFileKeeper({ dataDirectory, gateway, runner }: BoxConfig): 
       await write();
     },
   };
-}
-
-/** `/metrics` shows how many lines the log has lost; this process owns the file. */
-function reportDroppedLines(parts: readonly KeptPart[], logger: RootLogger): Disposable {
-  let told = 0;
-  const timer = setInterval(() => {
-    const count = logger.droppedLines();
-    if (count === told) return;
-    Promise.all(parts.map(async (part) => await part.tell('droppedLines', count))).then(
-      () => (told = count),
-      () => undefined,
-    );
-  }, droppedLinesMs);
-  timer.unref();
-  return { [Symbol.dispose]: () => clearInterval(timer) };
 }

@@ -26,9 +26,7 @@ export const runnerProgram: PartProgram = {
 };
 
 async function run(settings: RunnerProcessSettings, logger: RootLogger): Promise<RunningPart> {
-  /** Lines that the log file did not take, as the process that owns it says. */
-  let droppedLines = 0;
-  const host = await startRunnerHost(settings, logger, () => logger.droppedLines() + droppedLines);
+  const host = await startRunnerHost(settings, logger);
   const { runner } = host;
   await using started = new AsyncDisposableStack();
   const end = { keepsSandboxes: true, isTakenBack: true };
@@ -55,7 +53,6 @@ async function run(settings: RunnerProcessSettings, logger: RootLogger): Promise
   return {
     facts: {},
     listeners: {
-      droppedLines: (count) => void (droppedLines = Number(count)),
       endSandboxes: async () => await runner.endAll(),
       takeBack: () => void (end.isTakenBack = true),
     },

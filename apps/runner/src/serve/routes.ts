@@ -275,7 +275,7 @@ export function addRunnerRoutes(router: ConnectRouter, context: ServeContext): v
         heapUsedBytes: BigInt(figures.heapUsedBytes),
         startTimeSeconds: figures.startTimeSeconds,
         openDescriptors: figures.openDescriptors,
-        maxDescriptors: maxDescriptors === Infinity ? 0n : BigInt(maxDescriptors),
+        maxDescriptors: BigInt(maxDescriptors ?? 0),
         loopLagP50Seconds: loopLag.p50,
         loopLagP99Seconds: loopLag.p99,
         loopLagMaxSeconds: loopLag.max,

@@ -1,4 +1,4 @@
-import type { Logger, ProcessFigures } from '@soulbox/base';
+import type { Logger, MeasuredFigures } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { BuildContext } from '../builds/builds.ts';
 import type { CreateContext } from '../operations/create.ts';
@@ -20,7 +20,7 @@ export interface ServeContext extends CreateContext, BuildContext {
   /** What a team takes of the host's disk. */
   readonly usageOf: (teamId: string) => TeamUsage;
   /** What this process takes of the host. */
-  readonly measureProcess: () => Promise<ProcessFigures>;
+  readonly measureProcess: () => Promise<MeasuredFigures>;
   readonly logger: Logger;
   /** Aborts when the runner stops. */
   readonly stopping: AbortSignal;

@@ -6,11 +6,13 @@ import { channelFd, runPart } from '@soulbox/process';
 process.exit(
   await runPart({
     part: 'crashing',
-    start: async ({ crashAfterMs, failure, isEndless }) => {
+    start: async ({ crashAfterMs, failure, isEndless, busyMs }) => {
       if (typeof failure === 'string') throw new Error(failure);
       if (typeof crashAfterMs === 'number') setTimeout(() => process.kill(process.pid, 'SIGKILL'), crashAfterMs);
       if (isEndless === true) setTimeout(writeEndlessly, 10);
+      if (typeof busyMs === 'number') setTimeout(() => stayBusy(busyMs), 10);
       return await Promise.resolve({
+        figures: () => ({ heapUsedBytes: 7, loopLag: { p50: 0, p99: 0, max: 0 } }),
         facts: { pid: process.pid },
         listeners: {
           echo: (value) => {
@@ -22,6 +24,12 @@ process.exit(
     },
   }),
 );
+
+/** Lets nothing else of the process run. */
+function stayBusy(ms: number): void {
+  const until = Date.now() + ms;
+  while (Date.now() < until);
+}
 
 /** As a part that was taken over might. */
 function writeEndlessly(): void {

@@ -1,0 +1,31 @@
+import { measureOther } from '@soulbox/base';
+import type { RootLogger, SupervisedProcesses } from '@soulbox/base';
+import type { KeptPart } from './keep-part.ts';
+
+const intervalMs = 10_000;
+
+/** `/metrics` is the control plane's, and shows what only the supervisor knows: its own figures, the gateway's, restarts, lost log lines. */
+export function reportToControl(
+  parts: Readonly<Record<'runner' | 'control' | 'gateway', KeptPart>>,
+  logger: RootLogger,
+): Disposable {
+  const report = async (): Promise<void> => {
+    const { gateway, control } = parts;
+    const own = { heapUsedBytes: process.memoryUsage().heapUsed, loopLag: undefined };
+    const supervisor = await measureOther(process.pid, own, logger.droppedLines());
+    const told = gateway.figures();
+    const ofGateway = told === undefined ? undefined : await measureOther(gateway.pid(), told, 0);
+    const message: SupervisedProcesses = {
+      processes: [
+        ...(supervisor === undefined ? [] : [{ process: 'supervisor', figures: supervisor }]),
+        ...(ofGateway === undefined ? [] : [{ process: 'gateway', figures: ofGateway }]),
+      ],
+      restarts: Object.entries(parts).map(([process, part]) => ({ process, count: part.restarts() })),
+    };
+    // One that is being started again hears of it the next time.
+    await control.tell('processes', message).catch(() => undefined);
+  };
+  const timer = setInterval(() => void report(), intervalMs).unref();
+  void report();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
