@@ -98,7 +98,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['bundle', 'main', 'testing'],
   ],
   'apps/functions/src': [
-    ['config', 'links', 'locks', 'log', 'vault'],
+    ['config', 'links', 'log', 'vault'],
     ['context'],
     ['definitions', 'kv'],
     ['link'],
@@ -214,6 +214,18 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['driver'],
     ['testing'],
   ],
+  'apps/gateway/src': [
+    ['config', 'exchange'],
+    ['exposure', 'errors', 'routing'],
+    ['tls', 'access-log', 'sandboxes'],
+    ['forward', 'listen', 'certificate'],
+    ['routes'],
+    ['context'],
+    ['start'],
+    ['run-gateway'],
+    ['index', 'main'],
+    ['testing'],
+  ],
   'packages/linux/src': [
     ['libc'],
     ['descriptors', 'file-attributes', 'flock', 'mounts', 'namespaces', 'processes', 'sockets'],
@@ -229,9 +241,4 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
 };
 
 /** Imports against these rules that stand today, as `from -> to`. The list only shrinks: an entry that is not needed is an error. */
-export const exceptions: readonly string[] = [
-  'apps/gateway/src/errors/edge-error.ts -> apps/gateway/src/errors/error-page.ts',
-  'apps/gateway/src/forward/http1.ts -> apps/gateway/src/forward/send-answer.ts',
-  'e2e/chaos/cycle.ts -> e2e/chaos/sleep-cycle.ts',
-  'packages/base/src/error.ts -> packages/base/src/reasons.ts',
-];
+export const exceptions: readonly string[] = [];

@@ -10,7 +10,7 @@ const repository = join(import.meta.dirname, '..');
 
 /** What a test file calls or imports that starts sandboxes, or looks at templates that take minutes to make. */
 const slow =
-  /\b(describeDriver|openTestBench|startServer|hasTemplate|isThere)\(|runner-process|build-lab|conformance\//;
+  /\b(describeDriver|openPreparedBench|openTestBench|startServer|hasTemplate|isThere)\(|runner-process|build-lab/;
 
 const git = async (...args: string[]): Promise<string> => (await run('git', args, { cwd: repository })).trim();
 

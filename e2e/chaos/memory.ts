@@ -1,6 +1,6 @@
 import type { Sandbox } from 'e2b';
-import type { CycleContext } from './cycle.ts';
-import { runPatiently } from './cycle.ts';
+import type { CycleContext } from './cycle-context.ts';
+import { runPatiently } from './cycle-context.ts';
 
 // A word that a process inside holds in its memory and on no disk. As long as it is told, the memory is the old one. It also
 // counts, in its memory and in a file, and looks each time whether the two agree: memory of one moment on a disk of another differs.

@@ -1,6 +1,6 @@
 import { Sandbox, SandboxNotFoundError } from 'e2b';
-import type { CycleContext, Told } from './cycle.ts';
-import { awaitServer, countRetry, findInfo } from './cycle.ts';
+import type { CycleContext, Told } from './cycle-context.ts';
+import { awaitServer, countRetry, findInfo } from './cycle-context.ts';
 import { recall, remember } from './memory.ts';
 import { untilAnswered } from './patience.ts';
 

@@ -1,6 +1,6 @@
 import { Sandbox } from 'e2b';
-import type { CycleContext, Told } from './cycle.ts';
-import { findInfo, runCommand } from './cycle.ts';
+import type { CycleContext, Told } from './cycle-context.ts';
+import { findInfo, runCommand } from './cycle-context.ts';
 import { untilAnswered } from './patience.ts';
 
 /** Whether each kept sandbox is what the client was told when it was made: same deadline, same token, still at work. */

@@ -1,5 +1,6 @@
-import type { CycleContext } from './cycle.ts';
-import { createTally, runCycle } from './cycle.ts';
+import { createTally } from './cycle-context.ts';
+import type { CycleContext } from './cycle-context.ts';
+import { runCycle } from './cycle.ts';
 import type { Order, Report } from './messages.ts';
 import { createRandom } from './random.ts';
 import { endEverything, verifyKept } from './verify.ts';

@@ -1,6 +1,6 @@
 import { Sandbox } from 'e2b';
-import type { CycleContext } from '../chaos/cycle.ts';
-import { exists } from '../chaos/cycle.ts';
+import type { CycleContext } from '../chaos/cycle-context.ts';
+import { exists } from '../chaos/cycle-context.ts';
 import { runSleepCycle } from '../chaos/sleep-cycle.ts';
 import { findDifferences, writeContent } from './content.ts';
 import type { Content } from './content.ts';

@@ -1,12 +1,11 @@
 import type { Client } from '@connectrpc/connect';
-import type { Clock, Logger } from '@soulbox/base';
+import type { Clock, Locks, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { RunnerService } from '@soulbox/contract/runner';
 import type { BlobStore, Records } from '@soulbox/storage';
 import type { FunctionsConfig } from './config.ts';
 import type { LogBook } from './log/log-book.ts';
 import type { Links } from './links.ts';
-import type { Locks } from './locks.ts';
 import type { Vault } from './vault.ts';
 
 /** Everything this room works with; constructed in `start.ts`. */

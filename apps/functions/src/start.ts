@@ -1,6 +1,6 @@
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
-import { sleep, systemClock } from '@soulbox/base';
+import { createLocks, sleep, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter, FunctionService } from '@soulbox/contract/function-service';
@@ -11,7 +11,6 @@ import type { FunctionsConfig } from './config.ts';
 import type { FunctionsContext } from './context.ts';
 import { dropBundles, listBundles } from './definitions/bundles.ts';
 import { createLinks } from './links.ts';
-import { createLocks } from './locks.ts';
 import { createLogBook } from './log/log-book.ts';
 import { createServingSandboxes } from './sandboxes/serving.ts';
 import { killSandbox } from './sandboxes/start-sandbox.ts';

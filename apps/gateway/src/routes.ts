@@ -10,11 +10,10 @@ import {
   noServiceWorker,
   runnerAway,
   sandboxNotFound,
-  sendBadRequest,
-  sendEdgeError,
   tooManySignatures,
   unknownToken,
 } from './errors/edge-error.ts';
+import { sendBadRequest, sendEdgeError } from './errors/send-edge-error.ts';
 import type { Exchange } from './exchange/exchange.ts';
 import { forwardToApi } from './forward/api.ts';
 import { findFramingFault } from './forward/headers.ts';

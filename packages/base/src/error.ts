@@ -1,23 +1,7 @@
 import { isDiskFull } from './disk-full.ts';
+import type { ErrorCode } from './error-code.ts';
 import type { Reason } from './reasons.ts';
 import { reasons } from './reasons.ts';
-
-/** The closed set of error classes: Connect's code names (connectrpc.com/docs/protocol#error-codes). */
-export type ErrorCode =
-  | 'invalid_argument'
-  | 'unauthenticated'
-  | 'permission_denied'
-  | 'not_found'
-  | 'already_exists'
-  | 'failed_precondition'
-  | 'resource_exhausted'
-  | 'unimplemented'
-  | 'unavailable'
-  | 'deadline_exceeded'
-  | 'canceled'
-  | 'data_loss'
-  | 'unknown'
-  | 'internal';
 
 /**
  * The one error class of SoulBox.

@@ -1,5 +1,5 @@
 export { SoulBoxError, errorFromUnknown } from './error.ts';
-export type { ErrorCode } from './error.ts';
+export type { ErrorCode } from './error-code.ts';
 export { reasons } from './reasons.ts';
 export type { Reason } from './reasons.ts';
 export { isDiskFull } from './disk-full.ts';
@@ -25,5 +25,7 @@ export { boundInterimAnswers, createInterimBudget } from './interim-answers.ts';
 export { addressGroup } from './address-group.ts';
 export { measureOperation, phase, phaseBoundsSeconds, readPhaseFigures, wholeOperation } from './phases.ts';
 export type { OperationTimes, PhaseFigures } from './phases.ts';
+export { createLocks } from './locks.ts';
+export type { Locks } from './locks.ts';
 export { createByteCollector } from './byte-collector.ts';
 export { escapeHtml } from './escape-html.ts';

@@ -1,30 +1,12 @@
 import { request as httpRequest } from 'node:http';
 import type { ClientRequest } from 'node:http';
 import { headerValues } from '../exchange/exchange.ts';
+import { maxHeaderBytes } from '../exchange/protocol-limits.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { framingHeaders, safeTrailers } from './headers.ts';
 import { passOn } from './pass-on.ts';
+import type { Http1Forward } from './http1-forward.ts';
 import { sendAnswer } from './send-answer.ts';
-import type { Holding } from './unread.ts';
-import type { Upstream } from './upstream.ts';
-
-/** Upper bound for the head of an answer, as for requests. */
-export const maxHeaderBytes = 32 * 1024;
-
-export interface Http1Forward {
-  readonly upstream: Upstream;
-  readonly path: string;
-  /** All but the headers that frame the body. */
-  readonly headers: readonly string[];
-  /** Where what waits for a slow reader is counted. */
-  readonly holding: Holding;
-  /** Whether the body of the answer lies in this server's memory until it is read. */
-  readonly isOurs?: boolean;
-  /** Takes how the answer is to be broken off when the sandbox is gone, where the client can be told. */
-  readonly onAnswer?: ((breakOff: () => void) => void) | undefined;
-  /** Called when no answer came; it may send one. An answer that breaks off later is reset without it. */
-  readonly onFailure: (error: Error) => void;
-}
 
 /** RFC 9110, section 9.2.2: doing these twice is the same as once. */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);

@@ -8,13 +8,12 @@ import {
   portNotOpen,
   runnerAway,
   sandboxNotFound,
-  sendBadRequest,
-  sendEdgeError,
   stoppedForRoom,
   tooManyStreams,
   trafficTokenInvalid,
   trafficTokenMissing,
 } from '../errors/edge-error.ts';
+import { sendBadRequest, sendEdgeError } from '../errors/send-edge-error.ts';
 import type { EdgeError } from '../errors/edge-error.ts';
 import { pausedAgain, sandboxPaused, wakeForbidden } from '../errors/wake-error.ts';
 import { findHeader } from '../exchange/exchange.ts';

@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import type { Exchange } from '../exchange/exchange.ts';
 import { connectFarewell, endSoon, isConnectStream } from './farewell.ts';
 import { answerHeaders, safeTrailers } from './headers.ts';
-import type { Http1Forward } from './http1.ts';
+import type { Http1Forward } from './http1-forward.ts';
 import { createMessageCutter } from './message-cutter.ts';
 import type { MessageCutter } from './message-cutter.ts';
 import { passOn } from './pass-on.ts';

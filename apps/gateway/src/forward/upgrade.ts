@@ -5,8 +5,8 @@ import type { Duplex } from 'node:stream';
 import type { Exchange } from '../exchange/exchange.ts';
 import { resetSocket } from '../exchange/reset-socket.ts';
 import { answerHeaders } from './headers.ts';
-import { maxHeaderBytes } from './http1.ts';
-import type { Http1Forward } from './http1.ts';
+import { maxHeaderBytes } from '../exchange/protocol-limits.ts';
+import type { Http1Forward } from './http1-forward.ts';
 import { passOn } from './pass-on.ts';
 import type { Holding } from './unread.ts';
 

@@ -11,8 +11,12 @@ import type { Exchange } from '../exchange/exchange.ts';
 import { exchangeFromRequest, exchangeFromUpgrade } from '../exchange/http1.ts';
 import { exchangeFromStream } from '../exchange/http2.ts';
 import { resetSocket } from '../exchange/reset-socket.ts';
-import { maxHeaderBytes } from '../forward/http1.ts';
-import { connectionWindowBytes, sessionMemoryMib, streamWindowBytes } from './http2-settings.ts';
+import {
+  connectionWindowBytes,
+  maxHeaderBytes,
+  sessionMemoryMib,
+  streamWindowBytes,
+} from '../exchange/protocol-limits.ts';
 import { createTurns } from './turns.ts';
 
 /** As many as fit; the size of the list is the limit. Node's default of 128 is less than file metadata may need. */

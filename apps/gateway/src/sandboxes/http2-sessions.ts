@@ -1,7 +1,7 @@
 import { connect } from 'node:http2';
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
 import { Socket } from 'node:net';
-import { connectionWindowBytes, sessionMemoryMib, streamWindowBytes } from '../listen/http2-settings.ts';
+import { connectionWindowBytes, sessionMemoryMib, streamWindowBytes } from '../exchange/protocol-limits.ts';
 import type { Dial } from './sandbox-agent.ts';
 
 /** Below the 100 that most servers allow: a call must never queue behind streams that do not end. */

@@ -1,12 +1,11 @@
-import { phase, Secret, SoulBoxError } from '@soulbox/base';
+import type { Locks } from '@soulbox/base';
+import { createLocks, phase, Secret, SoulBoxError } from '@soulbox/base';
 import type { EnvdClient } from '@soulbox/envd-client';
 import type { Driver, SandboxInstance } from '@soulbox/isolation';
 import type { Namespace } from '@soulbox/network';
 import type { Dial } from '../envd/dial.ts';
 import { checkStep, isTenantState } from './lifecycle.ts';
 import type { SandboxState } from './lifecycle.ts';
-import { createLocks } from './locks.ts';
-import type { Locks } from './locks.ts';
 import type { RecordStore, SandboxRecord, Tenant } from './record.ts';
 import { createTokenIndex } from '@soulbox/contract';
 

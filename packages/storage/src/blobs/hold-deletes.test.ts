@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { describeBlobs } from './blobs-contract.ts';
+import { describeBlobs } from '../conformance/blobs.ts';
 import { openDiskBlobs } from './disk/open.ts';
 import { holdableBlobs } from './hold-deletes.ts';
 import type { HoldableBlobs } from './hold-deletes.ts';

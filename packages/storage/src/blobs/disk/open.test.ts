@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { run } from '@soulbox/base';
 import type { BlobStream } from '../blobs.ts';
-import { describeBlobs } from '../blobs-contract.ts';
+import { describeBlobs } from '../../conformance/blobs.ts';
 import { openDiskBlobs } from './open.ts';
 
 describeBlobs('files', (directory) => openDiskBlobs({ directory }));

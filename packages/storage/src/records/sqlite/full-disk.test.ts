@@ -7,7 +7,7 @@ import { removeTree, run } from '@soulbox/base';
 import { openDiskReserve } from '../../reserve/disk-reserve.ts';
 import { createApiKey, ensureDefaultTeam } from '../first-start.ts';
 import type { Records } from '../records.ts';
-import { facts, listQuery } from '../testing.ts';
+import { facts, listQuery } from '../../conformance/facts.ts';
 import { openSqliteRecords } from './open.ts';
 
 const mib = 2 ** 20;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ensureDefaultTeam } from '../first-start.ts';
-import { facts } from '../testing.ts';
+import { facts } from '../../conformance/facts.ts';
 import { migrate, migrations } from './migrations.ts';
 import { openSqliteRecords } from './open.ts';
 

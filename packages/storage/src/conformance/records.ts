@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createApiKey, ensureDefaultTeam, hashApiKey } from './first-start.ts';
-import type { Records } from './records.ts';
-import type { LiveSandbox } from './sandbox-record.ts';
-import type { SandboxListQuery } from './sandboxes.ts';
-import { facts, listQuery } from './testing.ts';
+import { createApiKey, ensureDefaultTeam, hashApiKey } from '../records/first-start.ts';
+import type { Records } from '../records/records.ts';
+import type { LiveSandbox } from '../records/sandbox-record.ts';
+import type { SandboxListQuery } from '../records/sandboxes.ts';
+import { facts, listQuery } from './facts.ts';
 
 /** What every implementation of Records must do. `open` is called again with the same folder to see what was kept. */
 export function describeRecords(name: string, open: (folder: string) => Promise<Records>): void {

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { Secret } from '@soulbox/base';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { EventQuery } from './events.ts';
-import { ensureDefaultTeam } from './first-start.ts';
-import { lifecycleEventTypes } from './lifecycle-event.ts';
-import type { Records } from './records.ts';
-import type { LiveSandbox } from './sandbox-record.ts';
-import { facts } from './testing.ts';
-import type { DueQuery, WebhookRecord } from './webhooks.ts';
+import type { EventQuery } from '../records/events.ts';
+import { ensureDefaultTeam } from '../records/first-start.ts';
+import { lifecycleEventTypes } from '../records/lifecycle-event.ts';
+import type { Records } from '../records/records.ts';
+import type { LiveSandbox } from '../records/sandbox-record.ts';
+import { facts } from './facts.ts';
+import type { DueQuery, WebhookRecord } from '../records/webhooks.ts';
 
 /** What every implementation of EventRecords, WebhookRecords and DeliveryRecords must do. */
 export function describeHistory(name: string, open: (folder: string) => Promise<Records>): void {

@@ -1,5 +1,5 @@
-import type { LiveSandbox } from './sandbox-record.ts';
-import type { SandboxListQuery } from './sandboxes.ts';
+import type { LiveSandbox } from '../records/sandbox-record.ts';
+import type { SandboxListQuery } from '../records/sandboxes.ts';
 
 /** A running sandbox for tests of records. */
 export function facts(id: string, teamId: string, startedAt: number, more: Partial<LiveSandbox> = {}): LiveSandbox {

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ensureDefaultTeam } from './first-start.ts';
-import type { FunctionRecord, FunctionVersionRecord } from './functions.ts';
-import type { Records } from './records.ts';
+import { ensureDefaultTeam } from '../records/first-start.ts';
+import type { FunctionRecord, FunctionVersionRecord } from '../records/functions.ts';
+import type { Records } from '../records/records.ts';
 
 /** What every implementation of FunctionRecords must do. */
 export function describeFunctions(name: string, open: (folder: string) => Promise<Records>): void {

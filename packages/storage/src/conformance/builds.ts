@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { BuildLog, BuildLogQuery, NewBuild } from './builds.ts';
-import { ensureDefaultTeam } from './first-start.ts';
-import type { Records } from './records.ts';
-import type { SandboxFacts } from './sandbox-record.ts';
-import { facts } from './testing.ts';
+import type { BuildLog, BuildLogQuery, NewBuild } from '../records/builds.ts';
+import { ensureDefaultTeam } from '../records/first-start.ts';
+import type { Records } from '../records/records.ts';
+import type { SandboxFacts } from '../records/sandbox-record.ts';
+import { facts } from './facts.ts';
 
 const why = { message: 'replaced', step: '' };
 const made = { cpuCount: 2, memoryMb: 512, diskSizeMb: 900, envdVersion: '0.6.13', finishedAt: 50 };

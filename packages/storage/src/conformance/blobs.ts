@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
-import type { BlobStore, BlobStream } from './blobs.ts';
-import { openDiskBlobs } from './disk/open.ts';
+import type { BlobStore, BlobStream } from '../blobs/blobs.ts';
+import { openDiskBlobs } from '../blobs/disk/open.ts';
 
 const oneOf = (content: string | Buffer): AsyncIterable<Uint8Array> => Readable.from([Buffer.from(content)]);
 

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ensureDefaultTeam } from './first-start.ts';
-import type { KvEntry } from './kv.ts';
-import type { Records } from './records.ts';
+import { ensureDefaultTeam } from '../records/first-start.ts';
+import type { KvEntry } from '../records/kv.ts';
+import type { Records } from '../records/records.ts';
 
 const limits = { keys: 100, sizeBytes: 1000, teamBytes: 10_000 };
 

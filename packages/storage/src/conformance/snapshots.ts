@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ensureDefaultTeam } from './first-start.ts';
-import type { Records } from './records.ts';
-import type { SnapshotListQuery, SnapshotRecord } from './snapshots.ts';
-import { facts } from './testing.ts';
+import { ensureDefaultTeam } from '../records/first-start.ts';
+import type { Records } from '../records/records.ts';
+import type { SnapshotListQuery, SnapshotRecord } from '../records/snapshots.ts';
+import { facts } from './facts.ts';
 
 /** What every implementation of SnapshotRecords must do. */
 export function describeSnapshots(name: string, open: (folder: string) => Promise<Records>): void {

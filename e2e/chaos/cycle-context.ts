@@ -1,0 +1,87 @@
+import { Sandbox, SandboxNotFoundError } from 'e2b';
+import { sleep } from '@soulbox/base';
+import type { WorkerCounts } from './messages.ts';
+import { untilAnswered } from './patience.ts';
+import type { Random } from './random.ts';
+
+/** A sandbox that the client was told of, and what it was told. */
+export interface Told {
+  readonly sandbox: Sandbox;
+  readonly token: string;
+  readonly endAtMs: number;
+}
+
+export interface CycleContext {
+  readonly random: Random;
+  readonly counts: WorkerCounts;
+  readonly kept: Told[];
+  readonly violations: string[];
+}
+
+/** Of all lanes together, before they begin. */
+export function createTally(): Omit<CycleContext, 'random'> {
+  const counts = {
+    ...{ cycles: 0, commands: 0, killed: 0, expired: 0, kept: 0, createsCutOff: 0, retries: 0 },
+    ...{ slept: 0, pauses: 0, forks: 0, copiesFailed: 0, snapshots: 0, copies: 0 },
+  };
+  return { counts, kept: [], violations: [] };
+}
+
+export async function awaitServer(): Promise<void> {
+  await (await fetch(`${process.env['E2B_API_URL'] ?? ''}/health`)).body?.cancel();
+}
+
+/** `fine`, or what was wrong. */
+export async function runCommand(context: CycleContext, { sandbox }: Told): Promise<string> {
+  const word = Math.floor(context.random.between(0, 2 ** 31)).toString(36);
+  const stdout = await runPatiently(context, sandbox, `printf ${word}`);
+  if (stdout === undefined) return 'gone before its end, or its envd did not answer';
+  return stdout === word ? 'fine' : `a command wrote ${JSON.stringify(stdout)} instead of ${word}`;
+}
+
+/**
+ * Output of a command that may be run more than once; undefined when the sandbox is gone or never answers. Every error is
+ * looked into: the client reports a server that is away as a missing sandbox.
+ */
+export async function runPatiently(
+  context: CycleContext,
+  sandbox: Sandbox,
+  command: string,
+): Promise<string | undefined> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    try {
+      const { stdout } = await sandbox.commands.run(command);
+      context.counts.commands++;
+      return stdout;
+    } catch {
+      context.counts.retries++;
+      if (!(await exists(context, sandbox.sandboxId))) return undefined;
+      await sleep(25);
+    }
+  }
+  return undefined;
+}
+
+export async function exists(context: CycleContext, sandboxId: string): Promise<boolean> {
+  return (await findInfo(context, sandboxId)) !== undefined;
+}
+
+export async function findInfo(
+  context: CycleContext,
+  sandboxId: string,
+): Promise<Awaited<ReturnType<typeof Sandbox.getInfo>> | undefined> {
+  return await untilAnswered(async () => {
+    try {
+      return await Sandbox.getInfo(sandboxId);
+    } catch (error) {
+      if (error instanceof SandboxNotFoundError) return undefined;
+      throw error;
+    }
+  }, countRetry(context.counts));
+}
+
+export function countRetry(counts: WorkerCounts): () => void {
+  return () => {
+    counts.retries++;
+  };
+}
