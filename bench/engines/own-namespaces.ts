@@ -12,11 +12,11 @@ export interface OwnNamespaces extends AsyncDisposable {
 }
 
 export async function openOwnNamespaces(): Promise<OwnNamespaces> {
-  const keeper = spawn('unshare', ['--net', '--mount', '--propagation', 'private', 'sleep', 'infinity'], {
+  const holder = spawn('unshare', ['--net', '--mount', '--propagation', 'private', 'sleep', 'infinity'], {
     stdio: 'ignore',
   });
-  await once(keeper, 'spawn');
-  const pid = String(keeper.pid);
+  await once(holder, 'spawn');
+  const pid = String(holder.pid);
   const enter = (argv: readonly string[]): [string, ...string[]] => [
     'nsenter',
     '--net',
@@ -32,8 +32,8 @@ export async function openOwnNamespaces(): Promise<OwnNamespaces> {
   return {
     enter,
     async [Symbol.asyncDispose]() {
-      keeper.kill('SIGKILL');
-      if (keeper.exitCode === null && keeper.signalCode === null) await once(keeper, 'exit');
+      holder.kill('SIGKILL');
+      if (holder.exitCode === null && holder.signalCode === null) await once(holder, 'exit');
     },
   };
 }

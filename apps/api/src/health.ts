@@ -6,7 +6,7 @@ export function addHealthRoute(app: ApiApp): void {
     '/health',
     {
       config: { auth: 'none' },
-      schema: { tags: ['health'], summary: 'Whether the API answers', security: [], response: { 204: noContent } },
+      schema: { tags: ['health'], summary: 'Health of the API', security: [], response: { 204: noContent } },
     },
     async (_request, reply) => reply.code(204).send(null),
   );

@@ -3,7 +3,7 @@ import { blockBytes } from './digests/digest-job.ts';
 import type { Digester } from './digests/digester.ts';
 import { readDiskFacts } from './disk-facts.ts';
 import type { StampedDisk } from './manifest.ts';
-import { leisurelyDigestsSchema, manifestFormat } from './manifest.ts';
+import { backgroundDigestsSchema, manifestFormat } from './manifest.ts';
 import { readSealedJson, writeSealedJson } from './sealed-json.ts';
 
 /** Some 30 ms of work: so long goes on what is not wanted any more. */
@@ -15,13 +15,13 @@ const pathOf = (disk: string): string => `${disk}.digests`;
  * Reads a large disk and notes its digests beside it, unless they are there. Stops when `isWanted` says no; then, or when the disk
  * was written to, nothing is noted.
  */
-export async function digestAtLeisure(
+export async function digestInBackground(
   path: string,
   disk: StampedDisk,
   isWanted: () => boolean,
   digester: Digester,
 ): Promise<void> {
-  if ((await findLeisurelyDigests(path, disk)) !== undefined) return;
+  if ((await findBackgroundDigests(path, disk)) !== undefined) return;
   const blocks: Record<string, string> = {};
   const data = await digester.findData(path);
   for (let at = 0; at < data.length && isWanted();) {
@@ -41,11 +41,11 @@ export async function digestAtLeisure(
 }
 
 /** The digests beside a disk, if they are those of the disk that was noted, and whole. */
-export async function findLeisurelyDigests(
+export async function findBackgroundDigests(
   path: string,
   { stamp }: StampedDisk,
 ): Promise<Readonly<Record<string, string>> | undefined> {
   const content = await readSealedJson(pathOf(path)).catch(() => undefined);
-  const { data } = leisurelyDigestsSchema.safeParse(content);
+  const { data } = backgroundDigestsSchema.safeParse(content);
   return data?.stamp === stamp && data.blockBytes === blockBytes ? data.blocks : undefined;
 }

@@ -75,7 +75,7 @@ export interface CheckpointStore extends AsyncDisposable {
    * Reads a disk that is known by its stamp, with the lowest priority, and notes its digests in a file beside it; nothing happens
    * when they are there. Gives up when `isWanted` says no, which it asks several times a second. About a second for each GiB.
    */
-  digestAtLeisure(path: string, disk: StampedDisk, isWanted: () => boolean): Promise<void>;
+  digestInBackground(path: string, disk: StampedDisk, isWanted: () => boolean): Promise<void>;
   /** Throws `state_damaged` when the disk is not what `digestDisk` found, or is gone. */
   verifyDisk(path: string, expected: DiskDigests): Promise<void>;
   /**

@@ -97,9 +97,9 @@ describe('the digests of a disk', () => {
       });
     });
 
-    test('follow at leisure, and then tell what was written from what was only touched', async () => {
+    test('follow in the background, and then tell what was written from what was only touched', async () => {
       const found = await digestLarge();
-      await shop.store.digestAtLeisure(disk, found, always);
+      await shop.store.digestInBackground(disk, found, always);
       await utimes(disk, 1, 1);
       await shop.store.verifyDisk(disk, found);
       await writeByte(9 * mib + 5, 8);
@@ -110,7 +110,7 @@ describe('the digests of a disk', () => {
 
     test('are good for a copy of the disk in its place', async () => {
       const found = await digestLarge();
-      await shop.store.digestAtLeisure(disk, found, always);
+      await shop.store.digestInBackground(disk, found, always);
       await run('cp', ['--sparse=always', disk, `${disk}.backup`]);
       await rename(`${disk}.backup`, disk);
       await shop.store.verifyDisk(disk, found);
@@ -120,21 +120,21 @@ describe('the digests of a disk', () => {
       const found = await digestLarge();
       let asked = 0;
       const onlyOnce = (): boolean => ++asked === 1;
-      await shop.store.digestAtLeisure(disk, found, onlyOnce);
+      await shop.store.digestInBackground(disk, found, onlyOnce);
       expect(await readdir(shop.directory)).not.toContain('disk.img.digests');
       await utimes(disk, 1, 1);
-      await shop.store.digestAtLeisure(disk, found, always);
+      await shop.store.digestInBackground(disk, found, always);
       expect(await readdir(shop.directory)).not.toContain('disk.img.digests');
       const later = await digestLarge();
-      await shop.store.digestAtLeisure(disk, later, always);
+      await shop.store.digestInBackground(disk, later, always);
       const { mtimeMs } = await stat(`${disk}.digests`);
-      await shop.store.digestAtLeisure(disk, later, () => expect.fail('it was read again'));
+      await shop.store.digestInBackground(disk, later, () => expect.fail('it was read again'));
       expect((await stat(`${disk}.digests`)).mtimeMs).toBe(mtimeMs);
     });
 
     test('count for nothing when they are altered or of another disk', async () => {
       const found = await digestLarge();
-      await shop.store.digestAtLeisure(disk, found, always);
+      await shop.store.digestInBackground(disk, found, always);
       const text = await readFile(`${disk}.digests`, 'utf8');
       await utimes(disk, 1, 1);
       await writeFile(`${disk}.digests`, text.replace(/"0":"./, '"0":"_'));

@@ -4,7 +4,7 @@ import { blockBytes, blockCountOf, blockLength, digestOfZeros } from './digests/
 import type { Digester } from './digests/digester.ts';
 import { readDiskFacts } from './disk-facts.ts';
 import { flush } from './flush.ts';
-import { findLeisurelyDigests } from './background-digests.ts';
+import { findBackgroundDigests } from './background-digests.ts';
 import type { DiskDigests, FileDigests } from './manifest.ts';
 
 const what = 'The disk of the paused sandbox';
@@ -59,7 +59,7 @@ export async function verifyDisk(path: string, expected: DiskDigests, digester: 
   await checkSize(what, path, sizeBytes);
   const { stamp, allocatedBytes } = await readDiskFacts(path);
   if (stamp === expected.stamp && allocatedBytes === expected.allocatedBytes) return;
-  const blocks = await findLeisurelyDigests(path, expected);
+  const blocks = await findBackgroundDigests(path, expected);
   if (blocks === undefined) throw damaged(`${what} was written to, and its previous content is unknown`);
   await verifyBlocks(path, sizeBytes, blocks, digester);
 }

@@ -29,7 +29,7 @@ export const diskDigestsSchema = z.discriminatedUnion('checked', [
 ]);
 
 /** What stands beside a large disk, sealed: the digests of the disk that has this stamp. */
-export const leisurelyDigestsSchema = z.object({
+export const backgroundDigestsSchema = z.object({
   format: z.literal(manifestFormat),
   blockBytes: z.number().int().positive(),
   stamp: z.string(),

@@ -18,7 +18,7 @@ import type { StorePaths } from './names.ts';
 import { draftSuffix, isId, removedSuffix, storePaths } from './names.ts';
 import { openCheckpoint } from './open-checkpoint.ts';
 import type { Collection, Needed, Checkpoint, CheckpointDraft, CheckpointStore } from './checkpoint-store.ts';
-import { digestAtLeisure } from './background-digests.ts';
+import { digestInBackground } from './background-digests.ts';
 import type { DiskDigests, StampedDisk } from './manifest.ts';
 
 const defaultMaxReadBytes = 256 * 1024 * 1024;
@@ -232,10 +232,10 @@ class DiskCheckpointStore implements CheckpointStore {
     return await digestDisk(path, maxReadBytes, this.#digester);
   }
 
-  async digestAtLeisure(path: string, disk: StampedDisk, isWanted: () => boolean): Promise<void> {
+  async digestInBackground(path: string, disk: StampedDisk, isWanted: () => boolean): Promise<void> {
     // A thread takes 10 MB, and large disks go to sleep rarely.
-    await using digester = new Digester('at-leisure');
-    await digestAtLeisure(path, disk, isWanted, digester);
+    await using digester = new Digester('background');
+    await digestInBackground(path, disk, isWanted, digester);
   }
 
   async verifyDisk(path: string, expected: DiskDigests): Promise<void> {

@@ -13,12 +13,12 @@ const newKeySchema = z
     isolation: z
       .enum(isolations)
       .optional()
-      .describe("What walls off sandboxes and builds of this key that do not say it themselves. SoulBox's own."),
+      .describe('Isolation of sandboxes and builds of this key that do not specify one. SoulBox extension.'),
   })
   .meta({ id: 'NewTeamAPIKey' });
 
 const createdKeySchema = keySchema
-  .extend({ key: z.string().describe('Shown this one time; only its hash is kept.') })
+  .extend({ key: z.string().describe('Returned only once; the server stores only its hash.') })
   .meta({ id: 'CreatedTeamAPIKey' });
 
 export function addCreateKeyRoute(app: ApiApp, context: ApiContext): void {

@@ -26,7 +26,7 @@ export const keySchema = z
     createdAt: timeSchema,
     createdBy: z.null(),
     lastUsed: timeSchema.nullable().describe('True to a minute.'),
-    isolation: z.string().nullable().describe("Null: the key decides nothing. SoulBox's own."),
+    isolation: z.string().nullable().describe('Null: the key does not choose an isolation. SoulBox extension.'),
   })
   .meta({ id: 'TeamAPIKey' });
 

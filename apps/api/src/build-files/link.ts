@@ -17,7 +17,9 @@ const linkSchema = z
     present: z.boolean().describe('Whether the team has uploaded it before.'),
     url: z
       .string()
-      .describe('PUT a tar archive, gzipped or not, with its Content-Length, within an hour. Needs no key.'),
+      .describe(
+        'Upload a tar archive here with PUT and Content-Length, gzipped or not, within an hour. No API key is required.',
+      ),
   })
   .meta({ id: 'TemplateBuildFileUpload' });
 

@@ -15,9 +15,14 @@ export function addBuildLogsRoute(app: ApiApp, context: ApiContext): void {
         summary: 'Log of a build',
         params: buildParams,
         querystring: z.object({
-          cursor: unixMs.optional().describe('Unix milliseconds, inclusive. Absent: the oldest, or now when backward.'),
+          cursor: unixMs
+            .optional()
+            .describe('Unix milliseconds, inclusive. Default: the oldest entry, or now if `backward`.'),
           limit,
-          direction: z.enum(['forward', 'backward']).default('forward').describe('Backward gives the newest first.'),
+          direction: z
+            .enum(['forward', 'backward'])
+            .default('forward')
+            .describe('`backward` returns the newest entries first.'),
           level,
           source: z.enum(['temporary', 'persistent']).optional().describe('Ignored: there is one log.'),
         }),

@@ -25,8 +25,8 @@ const stepSchema = z
       .max(buildLimits.stepArgs)
       .nullish()
       .transform((args) => args ?? []),
-    force: flag.describe('This step and those after it run although they are cached.'),
-    filesHash: maybe(fileHashSchema).describe('Of the archive that a COPY unpacks.'),
+    force: flag.describe('Runs this step and all later ones even if they are cached.'),
+    filesHash: maybe(fileHashSchema).describe('Hash of the archive that the COPY step unpacks.'),
   })
   .meta({ id: 'TemplateStep' });
 
@@ -40,14 +40,18 @@ const registrySchema = z.discriminatedUnion('type', [
 export const buildStartSchema = z
   .object({
     fromImage: maybe(z.string().trim().min(1).max(1024)).describe('Reference of a container image.'),
-    fromTemplate: maybe(z.string().min(1).max(256)).describe('Id or name of a template; not together with an image.'),
-    fromImageRegistry: maybe(registrySchema).describe('How to reach a private registry. Not kept.'),
-    startCmd: maybe(text).describe('Runs when the steps are done; its processes are alive in every sandbox.'),
-    readyCmd: maybe(text).describe('Succeeds once the start command is ready.'),
-    force: flag.describe('Nothing is taken from the cache.'),
+    fromTemplate: maybe(z.string().min(1).max(256)).describe(
+      'Id or name of a template. Cannot be combined with an image.',
+    ),
+    fromImageRegistry: maybe(registrySchema).describe('Credentials of a private registry. They are not stored.'),
+    startCmd: maybe(text).describe(
+      'Command that runs after the steps. Its processes are running in every sandbox of the template.',
+    ),
+    readyCmd: maybe(text).describe('Command that succeeds once the start command is ready.'),
+    force: flag.describe('Ignores the cache.'),
     isolation: maybe(z.enum(isolations)).describe(
-      'What walls off the build and all sandboxes of the template; also as the header `X-Soulbox-Isolation`. ' +
-        "Absent: the key's, the base's or the server's choice. SoulBox's own.",
+      'Isolation of the build and of all sandboxes of the template. Can also be set by the header `X-Soulbox-Isolation`. ' +
+        'Default: that of the key, of the base template, or of the server. SoulBox extension.',
     ),
     steps: z
       .array(stepSchema)

@@ -22,7 +22,7 @@ export function addStartBuildRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['templates'],
-        summary: 'Start a build that was asked for',
+        summary: 'Start a build that was requested',
         description: 'Cancels an earlier one of the same template and tag. Its progress is in the status.',
         params: buildParams,
         body: buildStartSchema,

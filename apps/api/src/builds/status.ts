@@ -17,7 +17,7 @@ const statusSchema = z
     reason: z
       .object({ message: z.string(), step: z.string().optional(), logEntries: z.array(logEntrySchema) })
       .optional()
-      .describe('Why it failed, with the last entries of the log of that step.'),
+      .describe('Why the build failed, with the last log entries of that step.'),
   })
   .meta({ id: 'TemplateBuildInfo' });
 
@@ -30,10 +30,15 @@ export function addBuildStatusRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['templates'],
-        summary: 'How a build goes, with what its log has got since',
+        summary: 'State of a build, with new log entries',
         params: buildParams,
         querystring: z.object({
-          logsOffset: z.coerce.number().int().min(0).default(0).describe('Entries that the caller has already.'),
+          logsOffset: z.coerce
+            .number()
+            .int()
+            .min(0)
+            .default(0)
+            .describe('Number of entries that the caller already has.'),
           limit,
           level,
         }),

@@ -19,13 +19,18 @@ const listQuery = z.object({
     .enum(['true', 'false'])
     .transform((text) => text === 'true')
     .optional()
-    .describe('Oldest first. Absent: only with `after`.'),
+    .describe('Oldest first. Default: only with `after`.'),
   types: z
     .union([z.string().transform((text) => text.split(',')), z.array(z.string())])
     .pipe(z.array(eventTypeSchema).max(20))
     .default([])
-    .describe('May be repeated. Absent: all.'),
-  after: z.coerce.number().int().min(0).optional().describe("Only events with a higher `sequence`. SoulBox's own."),
+    .describe('Can be repeated. Default: all.'),
+  after: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .optional()
+    .describe('Return only events with a higher `sequence`. SoulBox extension.'),
 });
 
 type ListQuery = z.infer<typeof listQuery>;
@@ -57,7 +62,7 @@ export function addEventRoutes(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['events'],
-        summary: 'Lifecycle events of one sandbox, also of one that ended; empty for an unknown one',
+        summary: 'Lifecycle events of one sandbox, running or ended; empty for an unknown one',
         params: sandboxParams,
         description: moreDescription,
         querystring: listQuery,

@@ -17,17 +17,22 @@ const executionSchema = z.object({
 export const eventSchema = z
   .object({
     version: z.literal('v2'),
-    sequence: z.int().describe("Rises with time; `after` reads from it on. SoulBox's own."),
+    sequence: z
+      .int()
+      .describe('Increases with each event. Pass it as `after` to read what follows. SoulBox extension.'),
     id: z.uuid(),
     type: eventTypeSchema,
     eventData: z.object({
-      cause: causeSchema.describe("Why it happened. SoulBox's own."),
+      cause: causeSchema.describe('Cause of the event. SoulBox extension.'),
       sandbox_metadata: z.record(z.string(), z.string()),
-      execution: executionSchema.optional().describe('Of a pause, and of the end of a sandbox that ran.'),
-      snapshotId: z.string().optional().describe("Of a checkpoint that is a snapshot. SoulBox's own."),
+      execution: executionSchema.optional().describe('Present for a pause, and for the end of a running sandbox.'),
+      snapshotId: z
+        .string()
+        .optional()
+        .describe('Id of the snapshot, if the checkpoint became one. SoulBox extension.'),
     }),
-    sandboxBuildId: z.string().describe('Templates have one build in this version: the same as the template.'),
-    sandboxExecutionId: z.string().describe('The same from a start or resume to the next pause or end.'),
+    sandboxBuildId: z.string().describe('Id of the only build, which is the id of the template.'),
+    sandboxExecutionId: z.string().describe('Identifies the time from a start or resume to the next pause or end.'),
     sandboxId: z.string(),
     sandboxTeamId: z.string(),
     sandboxTemplateId: z.string(),

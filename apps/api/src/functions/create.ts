@@ -19,7 +19,7 @@ export function addCreateFunctionRoute(app: ApiApp, context: ApiContext): void {
       bodyLimit: deployBodyBytesMax,
       schema: {
         tags: ['functions'],
-        summary: 'Create a function and deploy its first version; answers when it serves',
+        summary: 'Create a function and deploy its first version; responds when it serves requests',
         body: newFunctionSchema,
         response: { 201: functionSchema, ...errors(...startErrors) },
       },

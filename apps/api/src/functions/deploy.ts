@@ -20,7 +20,7 @@ export function addDeployFunctionRoute(app: ApiApp, context: ApiContext): void {
       bodyLimit: deployBodyBytesMax,
       schema: {
         tags: ['functions'],
-        summary: 'Deploy a new version; the one before serves until this one does',
+        summary: 'Deploy a new version; the previous one serves until this one is ready',
         params: functionParams,
         body: newVersionSchema,
         response: { 201: functionSchema, ...errors(...startErrors) },

@@ -13,7 +13,7 @@ export function addInvokeRoute(app: ApiApp, context: ApiContext): void {
       config: { room: 'own' },
       schema: {
         tags: ['functions'],
-        summary: 'Send a function one request through the control plane',
+        summary: 'Send one request to a function through the control plane',
         params: functionParams,
         body: invokeSchema.nullish(),
         response: { 200: answerSchema, ...errors(...startErrors) },

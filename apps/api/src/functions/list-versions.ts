@@ -12,7 +12,7 @@ export function addListVersionsRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['functions'],
-        summary: 'List the versions that can be served, the newest first',
+        summary: 'List the versions that can be served, newest first',
         params: functionParams,
         response: { 200: z.array(versionSchema), ...errors(404, 501) },
       },

@@ -11,7 +11,7 @@ export function addRemoveSecretRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['functions'],
-        summary: 'Remove a secret; the active version is started anew without it',
+        summary: 'Remove a secret; the active version restarts without it',
         params: secretParams,
         response: { 200: functionSchema, ...errors(...startErrors) },
       },

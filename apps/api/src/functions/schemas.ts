@@ -21,7 +21,7 @@ export const functionName = z
     /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/,
     'must have 1 to 40 characters of a-z, 0-9 and -, and must not start or end with -',
   )
-  .describe('Unique on the server: the function answers at `fn-<name>.<domain>`.');
+  .describe('Unique on the server. The function is served at `fn-<name>.<domain>`.');
 
 /** Of a namespace that a binding means. */
 export const namespaceName = z
@@ -37,10 +37,10 @@ const secretsMap = stringMap(variableLimits, 'Encrypted at rest, never shown aga
 );
 
 const limitsSchema = z.object({
-  requestTimeoutMs: z.int().min(100).max(900_000).optional().describe('Milliseconds to the head of an answer.'),
-  memoryMb: z.int().min(16).optional().describe("Megabytes beyond the engine's own."),
+  requestTimeoutMs: z.int().min(100).max(900_000).optional().describe('Milliseconds until the response headers.'),
+  memoryMb: z.int().min(16).optional().describe('Memory in MB, in addition to what the engine needs.'),
   maxBodyBytes: z.int().min(0).optional(),
-  idleSeconds: z.int().min(1).max(86_400).optional().describe('Seconds without a request until it sleeps.'),
+  idleSeconds: z.int().min(1).max(86_400).optional().describe('Seconds without a request until the function sleeps.'),
 });
 
 const deployFields = {
@@ -49,16 +49,16 @@ const deployFields = {
     .min(1)
     .max(sourceMax)
     .refine((text) => text.isWellFormed(), 'must be well-formed text')
-    .describe('One JavaScript module with its imports bundled; the CLI makes it.'),
+    .describe('One JavaScript module with its imports bundled, as the CLI makes it.'),
   environment: stringMap(variableLimits, 'Absent: as it was.').refine(hasVariableNames, namesFault).optional(),
-  secrets: secretsMap.optional().describe('Added to those that there are.'),
+  secrets: secretsMap.optional().describe('Added to the existing ones.'),
   kv: z
     .record(z.string().regex(variableName).max(128), namespaceName)
     .refine((map) => Object.keys(map).length <= 16, 'has more than 16 entries')
     .optional()
-    .describe("Names of the team's key-value namespaces by binding; kind workers only."),
+    .describe('Key-value namespaces of the team, by binding. For kind `workers` only.'),
   limits: limitsSchema.optional(),
-  compatibilityDate: z.iso.date().optional().describe("workerd's; kind workers only."),
+  compatibilityDate: z.iso.date().optional().describe('Compatibility flags of workerd. For kind `workers` only.'),
   compatibilityFlags: z
     .array(z.string().regex(/^[a-z0-9_]{1,64}$/))
     .max(32)
@@ -71,7 +71,7 @@ export const newFunctionSchema = z
 export const newVersionSchema = z.object(deployFields).meta({ id: 'NewFunctionVersion' });
 export const newSecretsSchema = z.object({ secrets: secretsMap }).meta({ id: 'FunctionSecrets' });
 export const rollbackSchema = z
-  .object({ version: z.int().min(1).optional().describe('Absent: the one before the active one.') })
+  .object({ version: z.int().min(1).optional().describe('Default: the version before the active one.') })
   .meta({ id: 'FunctionRollback' });
 
 export const functionSchema = z

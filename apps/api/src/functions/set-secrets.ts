@@ -18,7 +18,7 @@ export function addSetSecretsRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['functions'],
-        summary: 'Set secrets beside those that there are; the active version is started anew with them',
+        summary: 'Add or change secrets; the active version restarts with them',
         params: functionParams,
         body: newSecretsSchema,
         response: { 200: functionSchema, ...errors(...startErrors) },

@@ -8,7 +8,7 @@ const errorSchema = z
     error_code: z
       .string()
       .optional()
-      .describe("A finer word, where E2B has one, and `disk_full` when the server's disk is."),
+      .describe("E2B's finer error code where it defines one; `disk_full` when the server's disk is full."),
   })
   .meta({ id: 'Error', description: 'An error.' });
 
@@ -41,7 +41,7 @@ export const sandboxParams = z.object({ sandboxID: z.string().describe('`i` and 
 /** Query of lists that are read by page. */
 export const pageQuery = {
   limit: z.coerce.number().int().min(1).max(100).default(100),
-  nextToken: z.string().optional().describe('`X-Next-Token` of the page before.'),
+  nextToken: z.string().optional().describe('`X-Next-Token` of the previous page.'),
 };
 
 /** For answers without a body. */

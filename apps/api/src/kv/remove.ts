@@ -11,7 +11,7 @@ export function addRemoveNamespaceRoute(app: ApiApp, context: ApiContext): void 
     {
       schema: {
         tags: ['functions'],
-        summary: 'Delete a key-value namespace with all it holds; functions that use it find it empty',
+        summary: 'Delete a key-value namespace with its content; functions that use it then see it empty',
         params: z.object({ name: z.string() }),
         response: { 204: noContent, ...errors(404, 501) },
       },

@@ -7,7 +7,7 @@ import { getOwnTemplate } from './template.ts';
 
 export const buildParams = z.object({
   templateID: z.string(),
-  buildID: z.string().describe('A UUID, as the request for the build gave it.'),
+  buildID: z.string().describe('UUID of the build, as returned when it was requested.'),
 });
 
 /** A build of one of the team's templates. Throws `template_not_found` and `build_not_found`. */

@@ -5,7 +5,7 @@ import type { ApiContext } from '../context.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
 import { defaultTag, isOwnNamespace, parseTemplateReference } from '../names/reference.ts';
 
-export const snapshotParams = z.object({ snapshotID: z.string().describe('As the list gives it, percent-encoded.') });
+export const snapshotParams = z.object({ snapshotID: z.string().describe('The id as listed, percent-encoded.') });
 
 /**
  * The team's snapshot that a text names: `<id>`, `<id>:default`, `name`, `name:tag` or `team/name:tag`. Undefined for

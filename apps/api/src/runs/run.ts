@@ -23,7 +23,7 @@ export function addRunRoute(app: ApiApp, context: ApiContext): void {
       config: { room: 'own' },
       schema: {
         tags: ['sandboxes'],
-        summary: "Run code, a file or a project without naming its runtime. SoulBox's own.",
+        summary: 'Run code, a file or a project; the runtime is detected. SoulBox extension.',
         description:
           `The answer comes when the program has ended. With \`Accept: ${streamType}\` it is a stream of lines, each a ` +
           '`RunEvent`: `detected`, output as it comes, then `result`. A client that leaves ends the program.',

@@ -26,23 +26,30 @@ const permission = z.union([
 /** `POST /sandboxes/{sandboxID}/run` */
 export const runSchema = z
   .strictObject({
-    code: text(runLimits.codeBytes).optional().describe('What to run, itself.'),
-    file: path.optional().describe('Path of a file in the sandbox; a relative one begins at `cwd`.'),
-    project: path.optional().describe('Path of a folder in the sandbox, as for `file`.'),
-    entry: path.optional().describe('The file of the project that is run. Absent: the project decides.'),
-    language: z.enum(languages).optional().describe('Absent: found out from name, first line and project files.'),
+    code: text(runLimits.codeBytes).optional().describe('The source code to run.'),
+    file: path.optional().describe('Path of a file in the sandbox. Relative paths start at `cwd`.'),
+    project: path.optional().describe('Path of a directory in the sandbox. Relative paths start at `cwd`.'),
+    entry: path.optional().describe("The file of the project to run. Default: the project's own entry point."),
+    language: z
+      .enum(languages)
+      .optional()
+      .describe('Default: detected from the name, the first line and the project files.'),
     runtime: z.enum(runtimeNames).optional().describe('Absent: found out.'),
     args: z.array(text(runLimits.argBytes)).max(runLimits.args).default([]),
-    stdin: text(runLimits.stdinBytes).optional().describe('All of its standard input. Absent: it has none.'),
+    stdin: text(runLimits.stdinBytes).optional().describe('The complete standard input of the program. Default: none.'),
     stdinOpen: z
       .boolean()
       .default(false)
-      .describe('Its input stays open: feed the pid of `started` through envd. Streamed answers only.'),
+      .describe(
+        'Keeps standard input open: send input to the pid of `started` through envd. For streamed responses only.',
+      ),
     envVars: stringMap(envLimits, 'Added to the environment of the sandbox.')
       .refine((map) => Object.keys(map).every((name) => !name.includes('=')), 'must not have a name that contains =')
       .default({}),
-    cwd: path.optional().describe("Working folder. Absent: the project, the file's folder, or the default folder."),
-    user: z.string().min(1).max(256).optional().describe("Absent: the sandbox's default user."),
+    cwd: path
+      .optional()
+      .describe('Working directory. Default: the project, the directory of the file, or the default directory.'),
+    user: z.string().min(1).max(256).optional().describe('Default: the default user of the sandbox.'),
     timeout: z
       .number()
       .min(0.001)
@@ -54,25 +61,29 @@ export const runSchema = z
       .min(runLimits.memoryMbMin)
       .max(runLimits.memoryMbMax)
       .optional()
-      .describe('Mebibytes that its processes may hold together; above they are killed. Absent: those of the sandbox.'),
+      .describe(
+        'Memory limit in MiB of all its processes together; they are killed when they exceed it. Default: the memory of the sandbox.',
+      ),
     outputLimit: z
       .int()
       .min(0)
       .max(runLimits.streamedOutputBytes)
       .optional()
-      .describe('Bytes of stdout, and of stderr, that are passed on; the rest is dropped and the answer says so.'),
-    encoding: z.enum(['utf8', 'base64']).default('utf8').describe('How output stands in the answer.'),
+      .describe(
+        'Maximum bytes of stdout, and of stderr, that are returned. Excess output is discarded, and the response says so.',
+      ),
+    encoding: z.enum(['utf8', 'base64']).default('utf8').describe('Encoding of output in the response.'),
     permissions: z
       .partialRecord(z.enum(permissionNames), permission)
       .default({})
-      .describe('What Deno allows: true, or a list of what. Absent: nothing. Other runtimes have no permissions.'),
-    install: z.boolean().default(true).describe("Whether a project's dependencies are installed first."),
+      .describe('Permissions for Deno: true, or a list. Default: none. Other runtimes have no permissions.'),
+    install: z.boolean().default(true).describe('Whether the dependencies of a project are installed before it runs.'),
     shareDependencies: z
       .boolean()
       .default(false)
       .describe(
-        'Whether installed dependencies are taken from and kept for other sandboxes of the team. Only for sandboxes ' +
-          'whose code you would also trust in those.',
+        'Whether installed dependencies are shared with other sandboxes of the team. Use it only for sandboxes ' +
+          'whose code you would also trust in the others.',
       ),
   })
   .refine(
@@ -89,11 +100,11 @@ const detected = {
   runtime: z.enum(runtimeNames),
   language: z.enum(languages),
   sureness: z.number().describe('0 to 1.'),
-  reasons: z.array(z.string()).describe('Why it was chosen; the first decided.'),
+  reasons: z.array(z.string()).describe('Why the runtime was chosen. The first reason decided.'),
 };
 
 const ended = {
-  exitCode: z.int().nullable().describe('Null when a signal ended it.'),
+  exitCode: z.int().nullable().describe('Exit code; null if a signal ended the program.'),
   signal: z.string().nullable().describe('Such as SIGKILL.'),
   timedOut: z.boolean(),
   memoryExceeded: z.boolean(),
@@ -104,8 +115,8 @@ const ended = {
     .describe('Where the dependencies of a project came from.'),
   timings: z
     .object({ detectMs: z.number(), prepareMs: z.number(), executeMs: z.number() })
-    .describe('Milliseconds, the way into the sandbox included.'),
-  peakMemoryBytes: z.number().nullable().describe('Of its largest process. Null where it cannot be measured.'),
+    .describe('Milliseconds, including the connection into the sandbox.'),
+  peakMemoryBytes: z.number().nullable().describe('Peak memory of its largest process. Null if it cannot be measured.'),
 };
 
 export const runResultSchema = z
@@ -122,7 +133,9 @@ export const runEventSchema = z
     z.object({ type: z.literal('started'), pid: z.int().describe('For `process.Process` of envd.') }),
     z.object({ type: z.literal('stdout'), data: z.string() }),
     z.object({ type: z.literal('stderr'), data: z.string() }),
-    z.object({ type: z.literal('keepalive') }).describe('Means nothing; sent while nothing else is.'),
+    z
+      .object({ type: z.literal('keepalive') })
+      .describe('Keep-alive without a meaning, sent while there is nothing else to send.'),
     z.object({ type: z.literal('result'), ...ended }).describe('Last of all.'),
     z.object({ type: z.literal('error'), code: z.int(), message: z.string() }).describe('Last, instead of a result.'),
   ])

@@ -9,20 +9,20 @@ import { resumeSandbox } from './resume.ts';
 import { sandboxSchema } from './schemas.ts';
 import { sandboxToWire } from './to-wire.ts';
 
-const timeout = z
-  .int()
-  .min(0)
-  .describe('Seconds from now. An end of a running sandbox that is later than that stays as it is.');
+const timeout = z.int().min(0).describe('Seconds to live from now. A running sandbox with a later end keeps it.');
 const memory = z
   .boolean()
   .optional()
-  .describe('False: a paused sandbox starts afresh on its files. Means nothing for a running one.');
+  .describe('False: a paused sandbox boots from its files instead of its memory. Ignored for a running sandbox.');
 const connectSchema = z.object({ timeout, memory }).meta({ id: 'ConnectSandbox' });
 const connectV2Schema = z.object({ timeout: timeout.default(300), memory }).meta({ id: 'ConnectSandboxV2' });
 const resumeSchema = z
   .object({
     timeout: timeout.default(15),
-    autoPause: z.boolean().optional().describe('Ignored: what a sandbox does at its timeout is chosen at its create.'),
+    autoPause: z
+      .boolean()
+      .optional()
+      .describe('Ignored; what a sandbox does at its timeout is set when it is created.'),
     memory,
   })
   .meta({ id: 'ResumedSandbox' });

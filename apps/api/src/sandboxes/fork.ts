@@ -21,7 +21,7 @@ import { sandboxToWire } from './to-wire.ts';
 
 const forkSchema = z
   .object({
-    timeout: z.int().min(1).default(15).describe('Seconds to live of each copy, from now.'),
+    timeout: z.int().min(1).default(15).describe('Seconds to live of each copy from now.'),
     count: z.int().min(1).max(forksMax).default(1).describe('Copies.'),
   })
   .meta({ id: 'SandboxForkRequest' });
@@ -42,7 +42,7 @@ export function addForkRoutes(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'Make copies of a running or paused sandbox, memory and files',
+        summary: 'Fork a running or paused sandbox: copies with its memory and files',
         params: sandboxParams,
         body: bodySchema,
         response,
@@ -64,7 +64,7 @@ export function addForkRoutes(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['snapshots'],
-        summary: "Make sandboxes of a snapshot, memory and files. SoulBox's own.",
+        summary: 'Create sandboxes from a snapshot, with its memory and files. SoulBox extension.',
         params: snapshotParams,
         body: bodySchema,
         response,

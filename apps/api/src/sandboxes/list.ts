@@ -28,7 +28,7 @@ const states = z
 
 const listQuery = z.object({
   metadata: z.string().optional().describe('`key=value&…`, keys and values percent-encoded once more. All must match.'),
-  state: states.optional().describe('Comma list of running, paused. Absent: both.'),
+  state: states.optional().describe('Comma-separated list of `running` and `paused`. Default: both.'),
   order: z.enum(['asc', 'desc']).default('desc').describe('By start time.'),
   startedAfter: z.iso.datetime({ offset: true }).optional().describe('Inclusive.'),
   template: z.string().max(256).optional().describe('Template id or name, without a tag.'),
@@ -59,7 +59,7 @@ export function addListRoutes(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'List sandboxes by page',
+        summary: 'List sandboxes, in pages',
         description:
           'Headers of the answer: `X-Next-Token` when there is another page, `X-Total-Running` with the number of ' +
           'running sandboxes that match before paging.',

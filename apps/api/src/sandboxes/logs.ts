@@ -25,9 +25,12 @@ const oldLogsSchema = z
   .meta({ id: 'SandboxLogs' });
 
 const logsV2Query = z.object({
-  cursor: unixMs.optional().describe('Unix milliseconds, inclusive. Absent: the oldest entry, or now when backward.'),
+  cursor: unixMs.optional().describe('Unix milliseconds, inclusive. Default: the oldest entry, or now if `backward`.'),
   limit,
-  direction: z.enum(['forward', 'backward']).default('forward').describe('Backward gives the newest first.'),
+  direction: z
+    .enum(['forward', 'backward'])
+    .default('forward')
+    .describe('`backward` returns the newest entries first.'),
   level: z.enum(logLevels).optional().describe('The least level.'),
   search: z.string().max(256).optional().describe('Text that the message must contain.'),
 });

@@ -28,8 +28,8 @@ export function addMetricRoutes(app: ApiApp, context: ApiContext): void {
         summary: 'Measurements of a sandbox, oldest first',
         params: sandboxParams,
         querystring: z.object({
-          start: unixSeconds.optional().describe('Unix seconds; absent: the start of the sandbox.'),
-          end: unixSeconds.optional().describe('Unix seconds; absent: now.'),
+          start: unixSeconds.optional().describe('Unix seconds. Default: the start of the sandbox.'),
+          end: unixSeconds.optional().describe('Unix seconds. Default: now.'),
         }),
         response: { 200: z.array(metricSchema), ...errors(400, 404, 503) },
       },

@@ -30,7 +30,11 @@ const denied = z.string().refine(isIpv4Block, 'must be an IPv4 address or a CIDR
 /** E2B's SandboxNetworkConfig. What this version cannot do is accepted here and refused with 501 by its name. */
 export const networkSchema = z
   .object({
-    allowOut: z.array(destination).max(networkRulesMax).optional().describe('Addresses and blocks; they beat denyOut.'),
+    allowOut: z
+      .array(destination)
+      .max(networkRulesMax)
+      .optional()
+      .describe('Allowed addresses and CIDR blocks. They take precedence over denyOut.'),
     denyOut: z.array(denied).max(networkRulesMax).optional(),
     rules: z.record(z.string(), z.unknown()).optional().describe('Not available in this version.'),
     egressProxy: z.record(z.string(), z.unknown()).nullish().describe('Not available in this version.'),

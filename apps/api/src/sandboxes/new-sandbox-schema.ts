@@ -5,39 +5,42 @@ import { envLimits, idleTimeoutMax, metadataLimits } from '../limits.ts';
 import { networkSchema } from './network-schema.ts';
 import { stringMap } from '../http/string-map.ts';
 
-const timeout = z.int().min(1, 'must be at least 1 second').describe('Seconds to live, from now.');
+const timeout = z.int().min(1, 'must be at least 1 second').describe('Seconds to live from now.');
 
 const common = {
   templateID: z
     .string()
     .min(1)
     .max(256)
-    .describe('Id or name of a template or snapshot: `name`, `name:tag`, `team/name:tag`.'),
-  autoPause: z.boolean().optional().describe('Whether it is paused at its timeout, not killed. Absent: false.'),
-  autoPauseMemory: z.boolean().optional().describe('Whether such a pause keeps the memory. Absent: true.'),
+    .describe('Id or name of a template or snapshot: `name`, `name:tag` or `team/name:tag`.'),
+  autoPause: z
+    .boolean()
+    .optional()
+    .describe('Whether the sandbox is paused at its timeout instead of killed. Default: false.'),
+  autoPauseMemory: z.boolean().optional().describe('Whether such a pause keeps the memory. Default: true.'),
   autoResume: z
     .object({ enabled: z.boolean() })
     .optional()
-    .describe('Whether any request for the paused sandbox resumes it; needs a pause with memory. Absent: false.'),
+    .describe('Whether any request to the paused sandbox resumes it. Requires a pause with memory. Default: false.'),
   idleTimeout: z
     .int()
     .min(0)
     .max(idleTimeoutMax)
     .default(0)
     .describe(
-      'Seconds without CPU use, I/O, open stream or request after which it is treated as at its timeout. ' +
-        "0: never. SoulBox's own.",
+      'Seconds without CPU use, I/O, open streams or requests after which the sandbox is treated as at its timeout. ' +
+        '0: never. SoulBox extension.',
     ),
   isolation: z
     .enum(isolations)
     .optional()
     .describe(
-      'What walls it off; also as the header `X-Soulbox-Isolation` or the metadata `soulbox.isolation`. ' +
-        "Absent: the key's, the template's or the server's choice. SoulBox's own.",
+      'Isolation of the sandbox. Can also be set by the header `X-Soulbox-Isolation` or the metadata `soulbox.isolation`. ' +
+        'Default: that of the key, of the template, or of the server. SoulBox extension.',
     ),
-  allow_internet_access: z.boolean().optional().describe('False closes every way out, DNS included.'),
+  allow_internet_access: z.boolean().optional().describe('False blocks all outgoing traffic, including DNS.'),
   network: networkSchema.optional(),
-  metadata: stringMap(metadataLimits, 'Shown in lists, which can be filtered by it.')
+  metadata: stringMap(metadataLimits, 'Shown in lists. Lists can be filtered by it.')
     .refine(
       (map) => !Object.keys(map).some((key) => key.startsWith(ownMetadataPrefix) && key !== isolationMetadataKey),
       `has a key that begins with ${ownMetadataPrefix}`,
@@ -46,7 +49,7 @@ const common = {
   envVars: stringMap(envLimits, 'Environment of every command in the sandbox.')
     .refine((map) => Object.keys(map).every((name) => !name.includes('=')), 'must not have a name that contains =')
     .optional(),
-  mcp: z.record(z.string(), z.unknown()).nullish().describe('Used by the client; needs a template that serves it.'),
+  mcp: z.record(z.string(), z.unknown()).nullish().describe('Used by the client. Requires a template that serves it.'),
   iam: z
     .object({ tokens: z.record(z.string(), z.unknown()).optional() })
     .optional()

@@ -11,13 +11,16 @@ import { getLive, goneFromRunner, withRow } from '../lookup/sandbox.ts';
 
 const pauseSchema = z
   .object({
-    memory: z.boolean().default(true).describe('False keeps the files only; a resume starts afresh on them.'),
+    memory: z
+      .boolean()
+      .default(true)
+      .describe('False keeps only the files; a resume then boots the sandbox from them.'),
     durability: z
       .enum(['on-return', 'in-background'])
       .optional()
       .describe(
-        'When to answer: once the state is safe on the disk, or as soon as the sandbox is frozen. ' +
-          "Absent: the server's setting. SoulBox's own.",
+        'When to respond: once the checkpoint is safe on the disk, or as soon as the sandbox is frozen. ' +
+          'Default: the setting of the server. SoulBox extension.',
       ),
   })
   .meta({ id: 'SandboxPauseRequest' });
@@ -28,7 +31,7 @@ export function addPauseRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'Save a running sandbox and end its processes; 409 when it is paused already',
+        summary: 'Pause a running sandbox: save it and end its processes; 409 if it is already paused',
         params: sandboxParams,
         body: pauseSchema.nullish(),
         response: { 204: noContent, ...errors(400, 404, 409, 413, 415, 501, 503) },

@@ -15,7 +15,7 @@ export function addRefreshRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'Keep a sandbox alive a while longer (very old clients)',
+        summary: 'Extend the life of a sandbox (very old clients)',
         params: sandboxParams,
         body: z
           .object({ duration: z.int().min(0).max(3600).default(refreshDefaultSeconds).describe('Seconds from now.') })

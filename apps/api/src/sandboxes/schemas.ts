@@ -7,7 +7,9 @@ import { networkDetailSchema } from './network-schema.ts';
 /** A word of docs/events.md. */
 export const causeSchema = z.enum(Object.keys(causes) as [Cause, ...Cause[]]);
 
-const isolationSchema = z.string().describe("What walls it off; empty for one of an older version. SoulBox's own.");
+const isolationSchema = z
+  .string()
+  .describe('Isolation of the sandbox. Empty for a sandbox of an older version. SoulBox extension.');
 
 /** The answer of create, connect, resume and fork. */
 export const sandboxSchema = z
@@ -17,9 +19,12 @@ export const sandboxSchema = z
     clientID: z.string().describe('Deprecated; always the same.'),
     envdVersion: z.string(),
     alias: z.string().optional(),
-    envdAccessToken: z.string().optional().describe('For `X-Access-Token`; absent for an insecure sandbox.'),
+    envdAccessToken: z
+      .string()
+      .optional()
+      .describe('Value for `X-Access-Token`. Absent if the sandbox was created without `secure`.'),
     trafficAccessToken: z.string().nullable().describe('Null while public traffic is allowed.'),
-    domain: z.string().nullable().describe("Null: the client's own domain."),
+    domain: z.string().nullable().describe('Null: the client uses its own domain.'),
     isolation: isolationSchema,
   })
   .meta({ id: 'Sandbox' });
@@ -30,7 +35,7 @@ const listed = {
   clientID: z.string().describe('Deprecated; always the same.'),
   alias: z.string().optional(),
   startedAt: timeSchema,
-  endAt: timeSchema.describe('When it will end or pause; of a paused one: when it was paused.'),
+  endAt: timeSchema.describe('When the sandbox will end or pause. For a paused sandbox: when it was paused.'),
   cpuCount: z.int(),
   memoryMB: z.int().describe('MiB'),
   diskSizeMB: z.int().describe('MiB'),
@@ -38,9 +43,11 @@ const listed = {
   state: z.enum(['running', 'paused']),
   envdVersion: z.string(),
   isolation: isolationSchema,
-  idleTimeout: z.int().describe("Seconds without activity after which it ends or pauses; 0: never. SoulBox's own."),
-  cause: causeSchema.describe("Why it is in its state. SoulBox's own."),
-  stateSince: timeSchema.describe("SoulBox's own."),
+  idleTimeout: z
+    .int()
+    .describe('Seconds without activity after which the sandbox ends or pauses. 0: never. SoulBox extension.'),
+  cause: causeSchema.describe('Why the sandbox is in its state. SoulBox extension.'),
+  stateSince: timeSchema.describe('When the sandbox entered its state. SoulBox extension.'),
 };
 
 export const listedSandboxSchema = z.object(listed).meta({ id: 'ListedSandbox' });
@@ -49,7 +56,7 @@ export const sandboxDetailSchema = z
   .object({
     ...listed,
     envdAccessToken: z.string().optional(),
-    allowInternetAccess: z.boolean().nullable().describe('Null: it was not asked for either way.'),
+    allowInternetAccess: z.boolean().nullable().describe('Null: the request did not specify it.'),
     domain: z.string().nullable(),
     network: networkDetailSchema.optional(),
     lifecycle: z.object({ autoResume: z.boolean(), onTimeout: z.enum(['kill', 'pause']) }),
@@ -61,8 +68,8 @@ export const metricSchema = z
     timestamp: timeSchema,
     timestampUnix: z.int().describe('Seconds'),
     cpuCount: z.number(),
-    cpuUsedPct: z.number().describe('100 means one whole CPU.'),
-    memUsed: z.number().describe('Bytes, cache that can be dropped left out.'),
+    cpuUsedPct: z.number().describe('Percent of one CPU; 100 is one whole CPU.'),
+    memUsed: z.number().describe('Bytes in use, without cache that can be dropped.'),
     memTotal: z.number().describe('Bytes'),
     memCache: z.number().describe('Bytes'),
     diskUsed: z.number().describe('Bytes'),

@@ -10,7 +10,7 @@ import { isOwnNamespace, parseTemplateReference } from '../names/reference.ts';
 import { snapshotSchema, snapshotToWire } from './to-wire.ts';
 
 const listQuery = z.object({
-  sandboxID: z.string().max(128).optional().describe('What they were made of; it may be gone.'),
+  sandboxID: z.string().max(128).optional().describe('Sandbox that it was made from. It may no longer exist.'),
   name: z.string().max(256).optional().describe('`[team/]name[:tag]`; without a tag: all tags of the name.'),
   ...pageQuery,
 });

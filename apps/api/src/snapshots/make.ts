@@ -21,7 +21,7 @@ const newSnapshotSchema = z
       .string()
       .max(256)
       .optional()
-      .describe('`[team/]name[:tag]`. A snapshot of yours that has it already is replaced. Absent: no name.'),
+      .describe('`[team/]name[:tag]`. A snapshot of the team that already has the name is replaced. Default: no name.'),
   })
   .meta({ id: 'SandboxSnapshotRequest' });
 
@@ -31,7 +31,7 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['snapshots'],
-        summary: 'Keep the state of a sandbox as a snapshot; the sandbox goes on',
+        summary: 'Make a snapshot of a sandbox; the sandbox continues',
         params: sandboxParams,
         body: newSnapshotSchema.nullish(),
         response: { 201: snapshotSchema, ...errors(400, 404, 409, 413, 415, 501, 503, 504) },

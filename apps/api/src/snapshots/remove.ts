@@ -12,7 +12,7 @@ export function addRemoveSnapshotRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['snapshots'],
-        summary: "Delete a snapshot; sandboxes made from it go on. SoulBox's own.",
+        summary: 'Delete a snapshot; sandboxes created from it continue. SoulBox extension.',
         params: snapshotParams,
         response: { 204: noContent, ...errors(404, 503) },
       },

@@ -5,12 +5,16 @@ import { namespaceOf } from '../names/reference.ts';
 
 export const snapshotSchema = z
   .object({
-    snapshotID: z.string().describe('`<team>/<name>:<tag>`, or `<id>:default` without a name. Usable as `templateID`.'),
-    names: z.array(z.string()).describe('Full names; empty for one without a name.'),
-    sandboxID: z.string().describe("What it was made of. SoulBox's own."),
-    createdAt: timeSchema.describe("SoulBox's own."),
-    isolation: z.string().describe("Sandboxes made from it are walled off the same way. SoulBox's own."),
-    sizeBytes: z.int().describe("On the host's disk, layers that others share included. SoulBox's own."),
+    snapshotID: z
+      .string()
+      .describe('`<team>/<name>:<tag>`, or `<id>:default` without a name. Can be used as `templateID`.'),
+    names: z.array(z.string()).describe('Full names. Empty for a snapshot without a name.'),
+    sandboxID: z.string().describe('Sandbox that the snapshot was made from. SoulBox extension.'),
+    createdAt: timeSchema.describe('SoulBox extension.'),
+    isolation: z
+      .string()
+      .describe('Isolation of the snapshot; sandboxes created from it use the same. SoulBox extension.'),
+    sizeBytes: z.int().describe("Bytes on the host's disk, including layers shared with others. SoulBox extension."),
   })
   .meta({ id: 'SnapshotInfo' });
 

@@ -7,7 +7,7 @@ const teamSchema = z
   .object({
     teamID: z.string(),
     name: z.string(),
-    apiKey: z.string().describe('The key that this request carried; others cannot be shown.'),
+    apiKey: z.string().describe('The API key of this request. Other keys cannot be returned.'),
     isDefault: z.boolean(),
   })
   .meta({ id: 'Team' });

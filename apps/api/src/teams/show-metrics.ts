@@ -29,8 +29,8 @@ export function addTeamMetricsRoute(app: ApiApp, context: ApiContext): void {
         summary: 'Running sandboxes and starts of the team over time',
         params: z.object({ teamID: z.string() }),
         querystring: z.object({
-          start: unixSeconds.optional().describe('Unix seconds; absent: an hour before the end.'),
-          end: unixSeconds.optional().describe('Unix seconds; absent: now.'),
+          start: unixSeconds.optional().describe('Unix seconds. Default: an hour before the end.'),
+          end: unixSeconds.optional().describe('Unix seconds. Default: now.'),
         }),
         response: { 200: z.array(teamMetricSchema), ...errors(400, 404) },
       },

@@ -10,12 +10,12 @@ import { readUsage } from './usage.ts';
 const figureSchema = z.object({ used: z.int(), limit: z.int() });
 const usageSchema = z
   .object({
-    disk_bytes: figureSchema.describe('Disks of sandboxes, paused ones included, and snapshots.'),
+    disk_bytes: figureSchema.describe('Disks of running and paused sandboxes, and snapshots.'),
     paused_memory_bytes: figureSchema.describe('Saved memory of paused sandboxes.'),
     snapshots: figureSchema,
     upload_bytes: figureSchema.describe('Archives for template builds.'),
     kv_bytes: figureSchema.describe('Values of key-value namespaces.'),
-    events: figureSchema.describe('Of more than the limit, the oldest go before their time.'),
+    events: figureSchema.describe('Above the limit, the oldest events are removed early.'),
   })
   .meta({ id: 'TeamUsage' });
 
@@ -25,7 +25,7 @@ export function addTeamUsageRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['teams'],
-        summary: "What the team has of everything that has a limit. SoulBox's own.",
+        summary: 'Usage and limits of the team. SoulBox extension.',
         params: z.object({ teamID: z.string() }),
         response: { 200: usageSchema, ...errors(404, 503) },
       },

@@ -8,7 +8,7 @@ import { getOwnTemplate, templateParams } from '../lookup/template.ts';
 import { fullNameOf } from './names.ts';
 
 const changeSchema = z
-  .object({ public: z.boolean().describe('Whether other teams may make sandboxes from it.') })
+  .object({ public: z.boolean().describe('Whether other teams can create sandboxes from it.') })
   .meta({ id: 'TemplateUpdateRequest' });
 
 export function addChangeTemplateRoutes(app: ApiApp, context: ApiContext): void {

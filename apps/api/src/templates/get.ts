@@ -16,7 +16,7 @@ export function addGetTemplateRoutes(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['templates'],
-        summary: 'Show a template of the team, or of the server, with its builds by page, newest first',
+        summary: 'Show a template of the team or of the server, with its builds in pages, newest first',
         description: 'Header of the answer: `X-Next-Token` when there is another page.',
         params: templateParams,
         querystring: z.object(pageQuery),

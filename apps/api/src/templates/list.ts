@@ -9,7 +9,7 @@ import { positionFromToken, tokenFromPosition } from '../paging/page-token.ts';
 import { templateSchema } from './schemas.ts';
 import { builtToWire, storeToWire } from './to-wire.ts';
 
-const teamID = z.string().optional().describe('Ignored: the key decides.');
+const teamID = z.string().optional().describe('Ignored; the API key determines the team.');
 
 export function addListTemplateRoutes(app: ApiApp, context: ApiContext): void {
   app.get(

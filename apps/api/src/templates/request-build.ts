@@ -20,12 +20,14 @@ const cpuCount = z
 const requestSchema = z
   .object({
     name: z.string().max(256).nullish().describe('`[team/]name[:tag]`. An existing template gets another build.'),
-    alias: z.string().max(256).nullish().describe('Deprecated: what older clients say for `name`.'),
-    tags: filled(z.array(z.string().max(128)).max(tagsMax), []).describe('Without one, also in the name: `default`.'),
+    alias: z.string().max(256).nullish().describe('Deprecated: older clients send this instead of `name`.'),
+    tags: filled(z.array(z.string().max(128)).max(tagsMax), []).describe(
+      'Default: the tag in the name, or else `default`.',
+    ),
     cpuCount: filled(cpuCount, 2).describe('1 or even.'),
     memoryMB: filled(z.int().min(memoryMbMin).max(memoryMbMax), 1024).describe('MiB'),
     minFreeDiskMb: filled(z.int().min(0).max(diskMbMax), 0).describe(
-      'MiB that are free when it is built; 0: as the base.',
+      'Free disk space in MiB when the template is built. 0: as in the base template.',
     ),
   })
   .meta({ id: 'TemplateBuildRequestV3' });

@@ -6,9 +6,9 @@ export const buildStatusSchema = z.enum(['building', 'waiting', 'ready', 'error'
 
 const common = {
   templateID: z.string(),
-  public: z.boolean().describe('Whether other teams may make sandboxes from it.'),
+  public: z.boolean().describe('Whether other teams can create sandboxes from it.'),
   aliases: z.array(z.string()),
-  names: z.array(z.string()).describe('`<team>/<name>`; of a template of the server its plain names.'),
+  names: z.array(z.string()).describe('`<team>/<name>`. Templates of the server have plain names.'),
   createdAt: timeSchema,
   updatedAt: timeSchema,
   lastSpawnedAt: timeSchema.nullable(),
@@ -18,7 +18,7 @@ const common = {
 export const templateSchema = z
   .object({
     ...common,
-    buildID: z.string().describe('Of the build that its tag `default` points at, else of its newest.'),
+    buildID: z.string().describe('State of the build that the tag `default` points at, or else of the newest build.'),
     cpuCount: z.int(),
     memoryMB: z.int().describe('MiB'),
     diskSizeMB: z.int().describe('MiB'),
@@ -26,7 +26,7 @@ export const templateSchema = z
     buildCount: z.int(),
     envdVersion: z.string(),
     buildStatus: buildStatusSchema.describe('Of that build.'),
-    tags: z.array(z.string()).describe("SoulBox's own."),
+    tags: z.array(z.string()).describe('SoulBox extension.'),
   })
   .meta({ id: 'Template' });
 
@@ -41,7 +41,7 @@ const templateBuildSchema = z
     memoryMB: z.int().describe('MiB'),
     diskSizeMB: z.int().optional().describe('MiB'),
     envdVersion: z.string().optional(),
-    tags: z.array(z.string()).describe("Those that point at it. SoulBox's own."),
+    tags: z.array(z.string()).describe('Tags that point at this build. SoulBox extension.'),
   })
   .meta({ id: 'TemplateBuild' });
 

@@ -17,7 +17,7 @@ export function addChangeWebhookRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['events'],
-        summary: 'Change a webhook; what is left out stays. Disabling drops what was still to be delivered',
+        summary: 'Change a webhook; omitted fields stay as they are. Disabling it discards pending deliveries',
         params: webhookParams,
         body: changesSchema,
         response: { 200: webhookSchema, ...errors(400, 404, 413, 415) },

@@ -17,7 +17,7 @@ export function addCreateWebhookRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['events'],
-        summary: 'Have lifecycle events posted to a URL',
+        summary: 'Create a webhook: lifecycle events are posted to its URL',
         body: newWebhookSchema,
         response: { 201: webhookSchema, ...errors(400, 413, 415) },
       },

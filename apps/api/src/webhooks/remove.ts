@@ -12,7 +12,7 @@ export function addRemoveWebhookRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['events'],
-        summary: 'Delete a webhook and what was still to be delivered',
+        summary: 'Delete a webhook and its pending deliveries',
         params: webhookParams,
         response: { 204: noContent, ...errors(404) },
       },

@@ -32,7 +32,7 @@ const signatureSecret = z
   .min(secretMin)
   .max(1024)
   .refine((text) => text.isWellFormed(), 'must not contain a broken surrogate pair')
-  .describe('Signs each delivery. Never shown again.');
+  .describe('Secret that signs each delivery. It is never returned again.');
 
 export const newWebhookSchema = z
   .object({ name, url, enabled: z.boolean().default(true), events, signatureSecret })

@@ -61,7 +61,7 @@ export async function superviseBox(options: {
   const folder = await makeGatewayFolder(instance, { gateway: gatewayId, control: controlId });
   const controlFolder = await makeControlFolder(instance, controlId);
 
-  const file = createServerFileKeeper(config);
+  const file = createServerFileWriter(config);
   const common = { logger, onGivenUp: (error: Error) => failure.resolve(error) };
   const runnerLoading = loadPart({
     ...common,
@@ -209,14 +209,14 @@ function pathOf(environment: Readonly<Record<string, string>>): Record<string, s
   return path === undefined ? {} : { PATH: path };
 }
 
-interface ServerFileKeeper {
+interface ServerFileWriter {
   /** Resolves when the file names it. */
   noteProcess(part: string, pid: number): Promise<void>;
   write(facts: Pick<ServerFile, 'port' | 'tlsPort' | 'state' | 'client'>): Promise<void>;
 }
 
 /** Whoever finds the server's file finds all its processes there: of a server that was killed the next one waits for them. */
-function createServerFileKeeper({ dataDirectory, gateway, runner }: BoxConfig): ServerFileKeeper {
+function createServerFileWriter({ dataDirectory, gateway, runner }: BoxConfig): ServerFileWriter {
   const place = { instance: runner.instance, host: gateway.host };
   const { port, tlsPort } = gateway;
   const processes = new Map<string, ProcessIdentity>();

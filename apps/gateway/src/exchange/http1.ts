@@ -5,7 +5,7 @@ import { TLSSocket } from 'node:tls';
 import type { ClientReader } from './client.ts';
 import { findHeader } from './exchange.ts';
 import type { Exchange, RawHeaders } from './exchange.ts';
-import { lingerMs } from './linger.ts';
+import { lingeringCloseMs } from './lingering-close.ts';
 import { resetSocket } from './reset-socket.ts';
 
 /** The exchange of a plain request: Node's server has made `response` and owns the connection. */
@@ -18,7 +18,7 @@ export function exchangeFromRequest(
     if (request.complete) return;
     // The answer is out, the client still sends. Take a little more, so that it can read the answer, then cut it off.
     request.removeAllListeners('data').resume();
-    const timer = setTimeout(() => resetSocket(request.socket), lingerMs);
+    const timer = setTimeout(() => resetSocket(request.socket), lingeringCloseMs);
     request.once('close', () => clearTimeout(timer));
   });
   const hasBody = findHeader(request.rawHeaders, 'transfer-encoding') !== undefined || declaresLength(request);

@@ -4,7 +4,7 @@ import type { Duplex, Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { ClientReader } from './client.ts';
 import type { Exchange, RawHeaders } from './exchange.ts';
-import { lingerMs } from './linger.ts';
+import { lingeringCloseMs } from './lingering-close.ts';
 
 const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 
@@ -173,6 +173,6 @@ function sendInterim(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders): v
 function lingerAfterAnswer(stream: ServerHttp2Stream): void {
   if (stream.destroyed || stream.readableEnded) return;
   stream.removeAllListeners('data').resume();
-  const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), lingerMs);
+  const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), lingeringCloseMs);
   stream.once('close', () => clearTimeout(timer));
 }

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
-import { lingerMs } from '../exchange/linger.ts';
+import { lingeringCloseMs } from '../exchange/lingering-close.ts';
 
 /**
  * What clients of every version read as the end of the sandbox. A broken connection is that to some only: those that ask `/health` then.
@@ -29,7 +29,7 @@ export function isConnectStream(status: number, headers: RawHeaders): boolean {
 export function endSoon(exchange: Exchange, answer: Writable): void {
   const timer = setTimeout(() => {
     if (!answer.writableFinished) exchange.reset();
-  }, lingerMs);
+  }, lingeringCloseMs);
   exchange.onClose(() => clearTimeout(timer));
 }
 

@@ -16,7 +16,7 @@ let collect: Collect | undefined;
 let bytes = 0;
 
 /** Counts what streams out of `source` towards the next small collection. Adds a reader, so pipe `source` at once. */
-export function countYoungBuffers(source: Readable): void {
+export function countForMinorGc(source: Readable): void {
   source.on('data', (chunk: Uint8Array) => {
     bytes += chunk.byteLength;
     if (bytes < bytesPerCollection) return;

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Holding } from './unread.ts';
-import { countYoungBuffers } from './minor-gc.ts';
+import { countForMinorGc } from './minor-gc.ts';
 
 /** What a chunk costs beside its bytes: objects of Node's streams. A sender of single bytes would go uncounted without it. */
 const chunkOverheadBytes = 512;
@@ -32,7 +32,7 @@ export function passOn(
     });
     if (!hasRoom || waiting >= waitingMaxBytes) source.pause();
   };
-  countYoungBuffers(source);
+  countForMinorGc(source);
   source.on('data', (chunk: Buffer) => {
     if (sink.destroyed || sink.writableEnded) return;
     for (const piece of cut(chunk)) write(piece);

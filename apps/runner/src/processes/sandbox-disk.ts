@@ -40,13 +40,13 @@ export async function checkKeptDisk(host: SandboxHost, record: SandboxRecord): P
 }
 
 /** Digests a large disk and keeps the digests beside it. Stops when `isWanted` says no. */
-export async function digestAtLeisure(
+export async function digestInBackground(
   host: SandboxHost,
   record: SandboxRecord,
   disk: StampedDisk,
   isWanted: () => boolean,
 ): Promise<void> {
-  await host.states.digestAtLeisure(pathOf(host, record), disk, isWanted);
+  await host.states.digestInBackground(pathOf(host, record), disk, isWanted);
 }
 
 function pathOf(host: SandboxHost, { sandboxId, driver }: SandboxRecord): string {

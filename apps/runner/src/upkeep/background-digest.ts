@@ -1,6 +1,6 @@
 import type { StampedDisk } from '@soulbox/checkpoints';
 import type { OperationContext } from '../operations/operation-context.ts';
-import { digestAtLeisure } from '../processes/sandbox-disk.ts';
+import { digestInBackground } from '../processes/sandbox-disk.ts';
 import type { SandboxRecord } from '../registry/record.ts';
 
 /** Sandboxes that are resumed within this time cost no reading. */
@@ -29,7 +29,7 @@ export function createBackgroundDigest(context: DigestContext): BackgroundDigest
   const records = (): SandboxRecord[] => table.tenants().map(({ record }) => record);
   /** Without its digests a disk that was written to cannot be told from one that was only touched. Nothing else is lost. */
   const digest = async ({ record, disk }: Undigested, isWanted: () => boolean): Promise<void> => {
-    await digestAtLeisure(host, record, disk, isWanted).catch((err: unknown) => {
+    await digestInBackground(host, record, disk, isWanted).catch((err: unknown) => {
       if (isWanted())
         host.logger.warn({ sandboxId: record.sandboxId, err }, 'disk of a paused sandbox could not be read');
     });

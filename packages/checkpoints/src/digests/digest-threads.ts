@@ -11,8 +11,8 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** Whether somebody waits: threads at leisure leave the CPUs to whoever wants them, and there is one of them. */
-export type Pace = 'promptly' | 'at-leisure';
+/** Whether somebody waits: background threads leave the CPUs to whoever wants them, and there is one of them. */
+export type Pace = 'promptly' | 'background';
 
 /** Background threads, each busy with one job at a time. They start when there is work, and stay. */
 export class DigestThreads implements AsyncDisposable {
