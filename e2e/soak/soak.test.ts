@@ -9,7 +9,14 @@ test(
   { timeout: 400_000 },
   async () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
-    const report = await runSoak({ instance: 5, isolation: 'container', minutes: 3, connections: 100, lanes: 1, seed });
+    const report = await runSoak({
+      instance: 5,
+      isolation: 'container',
+      minutes: 1.5,
+      connections: 100,
+      lanes: 1,
+      seed,
+    });
     console.log(`seed ${seed}\n${renderReport(report)}`);
     expect(report.counts.cycles).toBeGreaterThan(0);
     expect(report.violations).toEqual([]);

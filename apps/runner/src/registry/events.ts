@@ -1,4 +1,3 @@
-import { sleep } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { TenantRecord } from './table.ts';
 
@@ -13,12 +12,6 @@ export type RunnerEvent =
 
 /** Events a watcher may lag behind before it is cut off; it reconnects and starts from a snapshot again. */
 const maxLag = 10_000;
-
-/**
- * How long an event waits. Whoever asked for the change is waiting for its answer, and the process that gets both would handle the event
- * before it. Milliseconds.
- */
-const behindAnswersMs = 3;
 
 /** Tells watchers of every change, in order. A watcher that lags too far is ended rather than fed from memory. */
 export interface Events {
@@ -53,7 +46,6 @@ export function createEvents(): Events {
             await new Promise<void>((resolve) => {
               queue.wake = resolve;
             });
-            await sleep(behindAnswersMs);
           }
         }
       } finally {
