@@ -210,7 +210,7 @@ test('each process of the server has its own figures', async () => {
   const page = await read();
   expect(new Set(page.match(/^process_start_time_seconds\{.*$/gm)).size).toBe(4);
   expect(Number(/^process_resident_memory_bytes\{process="gateway"\} (\d+)$/m.exec(page)?.[1])).toBeGreaterThan(2e7);
-  expect(Number(/^soulbox_process_restarts_total\{process="gateway"\} (\d+)$/m.exec(page)?.[1])).toBeGreaterThan(0);
+  expect(Number(/^soulbox_process_restarts_total\{process="control"\} (\d+)$/m.exec(page)?.[1])).toBeGreaterThan(0);
 });
 
 test('the program of each process is what ps shows', async () => {

@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { getHeapStatistics } from 'node:v8';
 import { measureLoopLag } from './loop-lag.ts';
 import type { LoopLag } from './loop-lag.ts';
 import { findProcess } from './process-identity.ts';
@@ -47,7 +48,8 @@ export function measureProcess(stopping: AbortSignal, droppedLogLines: () => num
 /** Measures what needs no file, until `stopping` is aborted: for a process without a /proc. */
 export function measureOwn(stopping: AbortSignal): () => MeasuredOwn {
   const lag = measureLoopLag(stopping);
-  return () => ({ heapUsedBytes: process.memoryUsage().heapUsed, loopLag: lag.read() });
+  // Not `process.memoryUsage()`, which reads /proc and throws without one.
+  return () => ({ heapUsedBytes: getHeapStatistics().used_heap_size, loopLag: lag.read() });
 }
 
 /** The figures of a process that has told what it knows of itself. Undefined when it is gone. Another user's needs root. */
