@@ -116,6 +116,7 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
     },
     async checkAlive(timeoutMs) {
       const answer = reports.next(({ kind }) => kind === 'alive', timeoutMs);
+      await Promise.race([loaded, endedEarly, answer]);
       send({ kind: 'alive' });
       const report = await Promise.race([answer, endedEarly]);
       return report.kind === 'alive' ? report.figures : undefined;
