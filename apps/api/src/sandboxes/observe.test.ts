@@ -203,6 +203,9 @@ describe('the Prometheus text', () => {
     expect(text).toMatch(/^process_resident_memory_bytes\{process="control"\} \d{8,}$/m);
     expect(text).toMatch(/^process_resident_memory_bytes\{process="runner"\} 7000000$/m);
     expect(text).toMatch(/^process_max_fds\{process="runner"\} \+Inf$/m);
+    expect(text).toMatch(/^process_resident_memory_bytes\{process="gateway"\} 5000000$/m);
+    expect(text).toMatch(/^soulbox_process_restarts_total\{process="gateway"\} 2$/m);
+    expect(text).not.toMatch(/nodejs_eventloop_lag_\w+\{process="gateway"/);
   });
 
   it('tells each metric of the operator in the table of docs/operations.md, and no other', async () => {

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger, loadConfig, Secret } from '@soulbox/base';
-import type { Clock } from '@soulbox/base';
+import type { Clock, SupervisedProcesses } from '@soulbox/base';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import type { BlobStore, Records } from '@soulbox/storage';
@@ -50,6 +50,20 @@ export interface TestApi extends AsyncDisposable {
 /** The operator's. */
 export const metricsToken = 'a-token-for-the-metrics';
 
+/** As a supervisor tells it. */
+const supervised: SupervisedProcesses = {
+  processes: [
+    {
+      process: 'gateway',
+      figures: {
+        ...{ residentBytes: 5_000_000, heapUsedBytes: 3_000_000, startTimeSeconds: 1, openDescriptors: 4 },
+        ...{ maxDescriptors: undefined, droppedLogLines: 0, loopLag: undefined },
+      },
+    },
+  ],
+  restarts: [{ process: 'gateway', count: 2 }],
+};
+
 export interface TestApiOptions {
   readonly config?: Partial<ApiConfig>;
   readonly clock?: Clock;
@@ -77,6 +91,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       outside: createOutsidePolicy(),
       metricsToken: new Secret(metricsToken),
       stageBackup: options.stageBackup,
+      supervised: () => supervised,
       listen: { host: '127.0.0.1', port: 0 },
       logger: createLogger({ level: 'debug', file: logFile }),
       ...(options.clock === undefined ? {} : { clock: options.clock }),
