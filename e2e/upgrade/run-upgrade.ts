@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { makeTestDirectory } from '@soulbox/testing';
 import { removeTree } from '@soulbox/base';
 import { Sandbox } from 'e2b';
+import type { Connection } from '../harness/drill.ts';
 import { checkOut } from './checkout.ts';
 import { RefusedFolder, startVersion } from './version.ts';
-import type { Connection, RunningVersion } from './version.ts';
+import type { RunningVersion } from './version.ts';
 
 export interface UpgradeOptions {
   /** The other version: whatever git knows. */

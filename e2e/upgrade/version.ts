@@ -4,16 +4,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run, sleep } from '@soulbox/base';
 import { testTemplatesDirectory } from '@soulbox/testing';
+import type { Connection } from '../harness/drill.ts';
 
 const readyTimeoutMs = 90_000;
 const stopTimeoutMs = 60_000;
-
-/** How clients reach a server. */
-export interface Connection {
-  readonly apiUrl: string;
-  readonly sandboxUrl: string;
-  readonly apiKey: string;
-}
 
 export interface RunningVersion {
   readonly connection: Connection;

@@ -1,27 +1,22 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ensureDefaultTeam } from '../records/first-start.ts';
 import type { FunctionRecord, FunctionVersionRecord } from '../records/functions.ts';
 import type { Records } from '../records/records.ts';
+import { makeRecords, otherTeam, removeRecords } from './fresh-records.ts';
+import type { OpenRecords } from './fresh-records.ts';
 
 /** What every implementation of FunctionRecords must do. */
-export function describeFunctions(name: string, open: (folder: string) => Promise<Records>): void {
+export function describeFunctions(name: string, open: OpenRecords): void {
   describe(`functions in ${name}`, () => {
     let folder: string;
     let records: Records;
     let team: string;
 
     beforeEach(async () => {
-      folder = await mkdtemp(join(tmpdir(), 'soulbox-functions-'));
-      records = await open(folder);
-      team = (await ensureDefaultTeam(records)).id;
-      await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
+      ({ folder, records, team } = await makeRecords(open));
+      await records.teams.create(otherTeam);
     });
     afterEach(async () => {
-      await records[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true });
+      await removeRecords(folder, records);
     });
 
     const record = (id: string, more: Partial<FunctionRecord> = {}): FunctionRecord => ({

@@ -1,33 +1,30 @@
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { Secret } from '@soulbox/base';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { EventQuery } from '../records/events.ts';
-import { ensureDefaultTeam } from '../records/first-start.ts';
 import { lifecycleEventTypes } from '../records/lifecycle-event.ts';
 import type { Records } from '../records/records.ts';
 import type { LiveSandbox } from '../records/sandbox-record.ts';
 import { facts } from './facts.ts';
 import type { DueQuery, WebhookRecord } from '../records/webhooks.ts';
+import { makeRecords, otherTeam, removeRecords } from './fresh-records.ts';
+import type { OpenRecords } from './fresh-records.ts';
 
 /** What every implementation of EventRecords, WebhookRecords and DeliveryRecords must do. */
-export function describeHistory(name: string, open: (folder: string) => Promise<Records>): void {
+export function describeHistory(name: string, open: OpenRecords): void {
   describe(`events and webhooks in ${name}`, () => {
     let folder: string;
     let records: Records;
     let team: string;
 
     beforeEach(async () => {
-      folder = await mkdtemp(join(tmpdir(), 'soulbox-history-'));
-      records = await open(folder);
-      team = (await ensureDefaultTeam(records)).id;
-      await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
+      ({ folder, records, team } = await makeRecords(open));
+      await records.teams.create(otherTeam);
     });
     afterEach(async () => {
-      await records[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true });
+      await removeRecords(folder, records);
     });
 
     const put = (id: string, more: Partial<LiveSandbox> = {}, now = 5) =>

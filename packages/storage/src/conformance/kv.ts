@@ -1,29 +1,24 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ensureDefaultTeam } from '../records/first-start.ts';
 import type { KvEntry } from '../records/kv.ts';
 import type { Records } from '../records/records.ts';
+import { makeRecords, removeRecords } from './fresh-records.ts';
+import type { OpenRecords } from './fresh-records.ts';
 
 const limits = { keys: 100, sizeBytes: 1000, teamBytes: 10_000 };
 
 /** What every implementation of KvRecords must do. */
-export function describeKv(name: string, open: (folder: string) => Promise<Records>): void {
+export function describeKv(name: string, open: OpenRecords): void {
   describe(`key-value namespaces in ${name}`, () => {
     let folder: string;
     let records: Records;
     let team: string;
 
     beforeEach(async () => {
-      folder = await mkdtemp(join(tmpdir(), 'soulbox-kv-'));
-      records = await open(folder);
-      team = (await ensureDefaultTeam(records)).id;
+      ({ folder, records, team } = await makeRecords(open));
       await ensure('n1', 'first');
     });
     afterEach(async () => {
-      await records[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true });
+      await removeRecords(folder, records);
     });
 
     const ensure = (id: string, namespace: string, limit = 10) =>

@@ -1,28 +1,24 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createApiKey, ensureDefaultTeam, hashApiKey } from '../records/first-start.ts';
 import type { Records } from '../records/records.ts';
 import type { LiveSandbox } from '../records/sandbox-record.ts';
 import type { SandboxListQuery } from '../records/sandboxes.ts';
 import { facts, listQuery } from './facts.ts';
+import { makeRecords, removeRecords } from './fresh-records.ts';
+import type { OpenRecords } from './fresh-records.ts';
 
 /** What every implementation of Records must do. `open` is called again with the same folder to see what was kept. */
-export function describeRecords(name: string, open: (folder: string) => Promise<Records>): void {
+export function describeRecords(name: string, open: OpenRecords): void {
   describe(`records in ${name}`, () => {
     let folder: string;
     let records: Records;
     let team: string;
 
     beforeEach(async () => {
-      folder = await mkdtemp(join(tmpdir(), 'soulbox-records-'));
-      records = await open(folder);
-      team = (await ensureDefaultTeam(records)).id;
+      ({ folder, records, team } = await makeRecords(open));
     });
     afterEach(async () => {
-      await records[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true });
+      await removeRecords(folder, records);
     });
 
     const put = (sandbox: LiveSandbox): Promise<boolean> => records.sandboxes.put(sandbox, 5);
