@@ -1,7 +1,7 @@
 import { closeSync, mkdtempSync, readdirSync } from 'node:fs';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import { createServer, Socket } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -214,6 +214,18 @@ describe('a connection that is opened ahead', () => {
     await source.cutOff('inew');
     await wait(50);
     expect(opened).toEqual([]);
+  });
+
+  test('that broke before it was handed over harms nobody, and keeps no end waiting', async () => {
+    const broken = new Socket();
+    broken.destroy();
+    Object.assign(source, { dial: async () => await Promise.resolve(broken) });
+    source.expect('inew');
+    await wait(50);
+    expect(opened).toEqual([]);
+    const startedAt = performance.now();
+    await source.cutOff('inew');
+    expect(performance.now() - startedAt).toBeLessThan(500);
   });
 
   test('that cannot be opened is left to the first request', async () => {

@@ -78,8 +78,14 @@ export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed 
         connection.destroy();
         continue;
       }
-      session.holds(sandboxId);
-      session.send({ position, opened: [{ sandboxId, port: envdPort, ...handOver(connection, session.channel) }] });
+      try {
+        const handed = handOver(connection, session.channel);
+        session.holds(sandboxId);
+        session.send({ position, opened: [{ sandboxId, port: envdPort, ...handed }] });
+      } catch (err) {
+        // The sandbox has closed it already, or the watcher takes too few. The first request opens one.
+        logger.debug({ sandboxId, err }, 'a connection could not be handed over ahead');
+      }
     }
   };
 
