@@ -3,7 +3,7 @@ import type { AgentOptions, ClientRequest, ClientRequestArgs } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** How a connection that waits tells that it is of no use any more. */
+/** Events after which a waiting connection is useless. */
 const endings = ['error', 'end'] as const;
 
 /** Opens a connection to a port of the sandbox the agent belongs to. */
@@ -13,7 +13,7 @@ export type Dial = (port: number) => Promise<Duplex>;
 export class SandboxAgent extends Agent {
   readonly #dial: Dial;
   readonly #idleTimeoutMs: number;
-  /** Connections that no request has asked for yet, one for each port at most. */
+  /** Connections that were opened before any request, at most one for each port. */
   readonly #ahead = new Map<number, Socket>();
 
   constructor(dial: Dial, options: AgentOptions) {
@@ -22,9 +22,9 @@ export class SandboxAgent extends Agent {
     this.#idleTimeoutMs = options.timeout ?? 0;
   }
 
-  /** Takes a connection that the next new one to the port will be. One that nobody uses goes as an unused one of the pool does. */
+  /** Keeps an open connection for the next request that would open one to this port. Unused, it closes after the pool's idle time. */
   keepAhead(port: number, connection: Socket): void {
-    // Errors of a connection that waits are no request's.
+    // A waiting connection belongs to no request: an error only closes it.
     for (const event of endings) connection.on(event, destroyThis);
     if (this.#ahead.has(port) || this.#idleTimeoutMs === 0) {
       connection.destroy();
