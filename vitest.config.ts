@@ -15,12 +15,22 @@ const tags = [
 const longFiles = [
   ...['isolation/src/gvisor/driver', 'isolation/src/container/driver', 'isolation/src/container/pager/late-sandbox'],
   ...['runner/src/upkeep/crash', 'runner/src/builds/run-build', 'runner/src/templates/maker'],
+  ...['e2e/operators/backup', 'e2e/soak/soak', 'e2e/crash/crash'],
 ].map((name) => `/${name}.test.ts`);
 
 /** Folders of e2e/ with tests of what is promised: the others' are of long runs and of tools. */
 const promises = [
   ...['clients', 'code-interpreter', 'commands', 'copies', 'files', 'functions', 'network', 'operators', 'run'],
   ...['sandboxes', 'security', 'sleep', 'templates'],
+];
+
+/**
+ * Long end-to-end files with servers of their own that promise no times: two of them run side by side. Each has its own instances
+ * (scripts/instances.test.ts).
+ */
+const proofs = [
+  ...['chaos', 'crash', 'fill', 'moments', 'soak'].map((folder) => `e2e/${folder}/*.test.ts`),
+  ...['backup', 'moved-data', 'packages'].map((name) => `e2e/operators/${name}.test.ts`),
 ];
 
 class LongestFirst extends BaseSequencer {
@@ -57,9 +67,22 @@ export default defineConfig({
           retry,
           tags,
           include: ['e2e/**/*.test.ts'],
+          exclude: proofs,
           testTimeout: 60_000,
           hookTimeout: 180_000,
           fileParallelism: false,
+          globalSetup: ['e2e/global-setup.ts'],
+        },
+      },
+      {
+        test: {
+          name: 'proofs',
+          retry,
+          tags,
+          include: proofs,
+          testTimeout: 60_000,
+          hookTimeout: 180_000,
+          maxWorkers: 2,
           globalSetup: ['e2e/global-setup.ts'],
         },
       },

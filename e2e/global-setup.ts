@@ -33,6 +33,7 @@ declare module 'vitest' {
 const projects = {
   e2e: { isolation: 'container', instance: 1 },
   'e2e-gvisor': { isolation: 'gvisor', instance: 3 },
+  proofs: { isolation: 'container', instance: 7 },
   workloads: { isolation: 'container', instance: 1 },
 } as const;
 

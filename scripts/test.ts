@@ -46,6 +46,7 @@ const steps: readonly (readonly Step[])[] =
     : [
         [npmRun('check'), { name: 'templates', run: makeTestTemplates }],
         [vitest('unit', ['--project', 'unit'])],
+        [vitest('proofs', ['--project', 'proofs'])],
         [vitest('e2e', ['--project', 'e2e'])],
         [vitest('gvisor', ['--project', 'e2e-gvisor', ...gvisorFiles.map((name) => `e2e/${name}.test.ts`)])],
       ];

@@ -8,7 +8,7 @@ test(
   { timeout: 180_000 },
   async () => {
     const report = await runFill({
-      ...{ instance: 2, isolation: 'container', sandboxes: 4, hostMb: 1300, partMs: 2_000 },
+      ...{ instance: 6, isolation: 'container', sandboxes: 4, hostMb: 1300, partMs: 2_000 },
       // Whoever fills a disk this small from outside is quicker than the reserve is large (decision 019).
       attacks: ['server'],
       environment: { SOULBOX_DISK_OVERCOMMIT: '200', SOULBOX_DISK_RESERVE_MB: '128' },

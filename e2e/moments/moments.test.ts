@@ -9,7 +9,7 @@ test('a route called in the middle of a transition loses no sandbox', { timeout:
   // Another choice each time: what a run has tried is found again by its seed.
   const seed = Math.floor(Math.random() * 2 ** 31);
   const report = await runMoments({
-    ...{ instance: 4, isolation: 'container', moments: 3, cases, lanes: 3, seed },
+    ...{ instance: 13, isolation: 'container', moments: 3, cases, lanes: 3, seed },
     onProgress: () => undefined,
   });
   console.log(`seed ${seed}: ${JSON.stringify(report.statuses)}`);

@@ -18,8 +18,7 @@ import { hasTemplate } from '../harness/template.ts';
 import { until } from '../harness/until.ts';
 
 const hasFunctions = await hasTemplate('edge');
-// 1 and 3 are those of the servers that all files share.
-const [instance, otherInstance] = [2, 4];
+const [instance, otherInstance] = [8, 9];
 const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
 let folder: string;
 let backup: string;

@@ -7,8 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkWorld, connectionOf, endWorld, fillWorld, makeWholeFolder, serve } from '../harness/drill.ts';
 import type { World } from '../harness/drill.ts';
 
-// 1 and 3 are those of the servers that all files share.
-const [instance, otherInstance] = [2, 4];
+const [instance, otherInstance] = [10, 11];
 let server: ServerProcess;
 let world: World;
 
