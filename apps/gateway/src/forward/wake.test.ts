@@ -1,42 +1,21 @@
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
-import type { RequestListener } from 'node:http';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
-import { fileSignature } from '@soulbox/contract';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ask, askHttp2, askRaw } from '../testing/http-client.ts';
+import { at, sleeper, startSleeperWorld, token, wakeTimeoutMs } from '../testing/sleeper.ts';
 import { startTestWorld } from '../testing/test-world.ts';
 import type { TestWorld } from '../testing/test-world.ts';
 
-/** Wakes by itself; envd demands `right` of whoever calls it. */
-const sleeper = 'isleeper';
-const token = { 'x-access-token': 'right' };
-const wakeTimeoutMs = 1000;
 let world: TestWorld;
-
 beforeEach(async () => {
-  world = await startTestWorld({ config: { wakeTimeoutMs, portClosedRetryDelayMs: 1 } });
-  world.router.add(sleeper, { autoResume: true, secure: true, accessToken: 'right' });
-  for (const port of [49983, 8080]) {
-    await world.serve(
-      port,
-      (incoming, response) => {
-        if (incoming.url === '/health') response.writeHead(204).end();
-        else incoming.pipe(response);
-      },
-      { sandboxId: sleeper },
-    );
-  }
+  world = await startSleeperWorld();
 });
 afterEach(async () => await world[Symbol.asyncDispose]());
-
-const at = (port: number, sandboxId = sleeper): { host: string } => ({
-  host: `${port}-${sandboxId}.soulbox.localhost`,
-});
 
 describe('a request for a paused sandbox that resumes by itself', () => {
   test('waits for the wake and is served', async () => {
@@ -141,134 +120,6 @@ function uploadHttp2(body: Buffer): Upload {
   return { sentBytes: () => session.socket.bytesWritten - session.socket.writableLength, echoedBytes };
 }
 
-describe('a paused sandbox that does not resume by itself', () => {
-  beforeEach(() => {
-    world.router.add('iresting');
-    world.router.pause('iresting');
-  });
-
-  test('is 502 in the form of one that is gone, and the text says what to do', async () => {
-    const answer = await ask(world.url, { headers: at(8080, 'iresting') });
-    expect(answer.status).toBe(502);
-    expect(JSON.parse(answer.body)).toEqual({
-      sandboxId: 'iresting',
-      message: 'The sandbox is paused. Resume it with Sandbox.connect(), or create it with autoResume.',
-      code: 502,
-    });
-  });
-
-  test.each([49983, 8080])('is not woken through port %i, nor counted as used', async (port) => {
-    await ask(`${world.url}/health`, { headers: at(port, 'iresting') });
-    expect(world.router.wakes).toEqual([]);
-    expect(world.router.dials).toEqual([]);
-    expect(world.router.visits).toEqual([]);
-  });
-});
-
-describe('who may not have it does not wake it:', () => {
-  beforeEach(() => {
-    world.router.add('ilocked', { autoResume: true, trafficToken: 'right' });
-    world.router.pause('ilocked');
-    world.router.pause(sleeper);
-  });
-  afterEach(() => {
-    expect(world.router.wakes).toEqual([]);
-    expect(world.router.dials).toEqual([]);
-  });
-
-  test.each([{}, { 'e2b-traffic-access-token': 'wrong' }])('a traffic token %o', async (headers) => {
-    expect((await ask(world.url, { headers: { ...at(8080, 'ilocked'), ...headers } })).status).toBe(403);
-  });
-
-  test.each([{}, { 'x-access-token': '' }, { 'x-access-token': 'wrong' }, { 'x-access-token': 'token-of-ilocked' }])(
-    'an access token %o',
-    async (headers) => {
-      const answer = await ask(`${world.url}/process.Process/List`, {
-        method: 'POST',
-        headers: { ...at(49983), ...headers },
-        body: '{}',
-      });
-      expect(answer.status).toBe(403);
-      expect(JSON.parse(answer.body)).toMatchObject({ sandboxId: sleeper, code: 403 });
-    },
-  );
-
-  test.each([
-    ['by its own host', at(49983)],
-    ['by its own host, with the token', { ...at(49983), ...token }],
-    ['by headers', { 'e2b-sandbox-id': sleeper, 'e2b-sandbox-port': '49983' }],
-    ['by headers, with the token', { 'e2b-sandbox-id': sleeper, 'e2b-sandbox-port': '49983', ...token }],
-    ['by its token alone', token],
-  ])('the question whether it runs, %s: the answer is no', async (_form, headers) => {
-    for (const path of ['/health', '/health?x']) {
-      const answer = await ask(`${world.url}${path}`, { headers });
-      expect([answer.status, answer.body]).toEqual([502, expect.stringContaining('paused') as string]);
-    }
-    expect(world.router.visits).toEqual([]);
-  });
-
-  test.each(['/init', '/resumed', '/soulbox/logs', '//init', '/%69nit', '/freeze'])(
-    'the host-only path %s',
-    async (path) => {
-      const answer = await ask(`${world.url}${path}`, { method: 'POST', headers: { ...at(49983), ...token } });
-      expect(answer.status).toBe(404);
-    },
-  );
-
-  test.each([
-    ['a wrong signature', 'wrong', undefined],
-    ["another sandbox's signature", 'token-of-ilocked', undefined],
-    ['an expired signature', 'right', '1000'],
-    ['an expiry that is no number', 'right', 'never'],
-  ])('%s', async (_name, accessToken, expiration) => {
-    const path = signedPath('read', accessToken, expiration);
-    expect((await ask(`${world.url}${path}`, { headers: at(49983) })).status).toBe(403);
-  });
-
-  test('a signature to read, when it is used to write', async () => {
-    const path = signedPath('read', 'right', undefined);
-    expect((await ask(`${world.url}${path}`, { method: 'POST', headers: at(49983), body: 'x' })).status).toBe(403);
-  });
-});
-
-function signedPath(operation: 'read' | 'write', accessToken: string, expiration: string | undefined): string {
-  const signature = fileSignature({ path: 'a.txt', operation, username: 'user', expiration }, accessToken);
-  const query = new URLSearchParams({ path: 'a.txt', username: 'user', signature });
-  if (expiration !== undefined) query.set('signature_expiration', expiration);
-  return `/files?${query.toString()}`;
-}
-
-describe('who may have it wakes it:', () => {
-  beforeEach(() => world.router.pause(sleeper));
-  afterEach(() => expect(world.router.wakes).toEqual([sleeper]));
-
-  test('with the access token', async () => {
-    expect((await ask(`${world.url}/metrics`, { headers: { ...at(49983), ...token } })).status).toBe(200);
-  });
-
-  test.each(['/files?path=a', '/files'])('with the access token alone: %s', async (path) => {
-    const answer = await ask(`${world.url}${path}`, { method: 'POST', headers: token, body: 'data' });
-    expect([answer.status, answer.body]).toEqual([200, 'data']);
-  });
-
-  test.each([
-    ['its own host', at(49983)],
-    ['a shared host', { host: 'sandbox.soulbox.localhost' }],
-  ])('with a signed URL on %s', async (_name, headers) => {
-    const expiration = String(Math.ceil(Date.now() / 1000) + 60);
-    const answer = await ask(`${world.url}${signedPath('write', 'right', expiration)}`, {
-      method: 'POST',
-      headers,
-      body: 'data',
-    });
-    expect([answer.status, answer.body]).toEqual([200, 'data']);
-  });
-
-  test('anybody through a port that is open to all', async () => {
-    expect((await ask(`${world.url}/health`, { headers: at(8080) })).status).toBe(204);
-  });
-});
-
 describe('a wake that fails', () => {
   const failures: [Reason, number][] = [
     ['sandbox_resume_failed', 503],
@@ -352,81 +203,4 @@ describe('while a request waits', () => {
     const answers = await Promise.all([1, 2, 3].map(async () => await ask(small.url, { headers: at(8080) })));
     expect(answers.map(({ status }) => status).toSorted()).toEqual([429, 502, 502]);
   });
-});
-
-describe('the question whether a sandbox runs', () => {
-  const isRunning = async (): Promise<boolean> => {
-    const { status } = await ask(`${world.url}/health`, { headers: { ...at(49983), ...token } });
-    expect([204, 502]).toContain(status);
-    return status === 204;
-  };
-
-  test('is no use of one that runs', async () => {
-    await world.serve(49983, () => undefined, { sandboxId: sleeper });
-    const asked = ask(`${world.url}/health`, { headers: { ...at(49983), ...token } });
-    await expect.poll(() => world.router.dials.length).toBe(1);
-    expect(world.router.visits).toEqual([]);
-    world.router.kill(sleeper);
-    expect((await asked).status).toBe(502);
-  });
-
-  test('waits for the end of a step after which it runs, and wakes nothing', async () => {
-    world.router.add('ibusy', { autoResume: true, comesBack: true });
-    await world.serve(49983, (_request, response) => response.writeHead(204).end(), { sandboxId: 'ibusy' });
-    world.router.pause('ibusy', { delayMs: 100 });
-    expect((await ask(`${world.url}/health`, { headers: at(49983, 'ibusy') })).status).toBe(204);
-    expect(world.router.wakes).toEqual([]);
-  });
-
-  test('is answered with no when a pause comes first', async () => {
-    await world.serve(49983, () => undefined, { sandboxId: sleeper });
-    const answer = isRunning();
-    await expect.poll(() => world.router.dials.length).toBe(1);
-    await delay(50);
-    world.router.pause(sleeper);
-    expect(await answer).toBe(false);
-    expect(world.router.wakes).toEqual([]);
-  });
-});
-
-describe('a pause in the middle of a request', () => {
-  beforeEach(async () => {
-    let asked = 0;
-    const answerSecond: RequestListener = (_request, response) => {
-      asked += 1;
-      if (asked > 1) response.end('second try');
-    };
-    await world.serve(9002, answerSecond, { sandboxId: sleeper });
-  });
-
-  test('is slept through by one that can be repeated', async () => {
-    const answer = ask(world.url, { headers: at(9002) });
-    await expect.poll(() => world.router.dials.length).toBe(1);
-    await delay(50);
-    world.router.pause(sleeper);
-    expect((await answer).body).toBe('second try');
-  });
-
-  test('is 502 for one that cannot', async () => {
-    const answer = ask(world.url, { method: 'POST', headers: at(9002), body: 'once' });
-    await expect.poll(() => world.router.dials.length).toBe(1);
-    await delay(50);
-    world.router.pause(sleeper);
-    expect((await answer).status).toBe(502);
-    expect((await answer).body).toContain('paused');
-    expect(world.router.wakes).toEqual([]);
-  });
-});
-
-test('the router knows of each request and stream from its beginning to its end', async () => {
-  await world.serve(9003, (_request, response) => void response.write('begun'), { sandboxId: sleeper });
-  const outgoing = request(world.url, { headers: at(9003) });
-  outgoing.on('error', () => undefined);
-  outgoing.end();
-  const [incoming] = (await once(outgoing, 'response')) as [NodeJS.ReadableStream];
-  incoming.on('error', () => undefined);
-  expect((await ask(`${world.url}/health`, { headers: at(8080) })).status).toBe(204);
-  await expect.poll(() => world.router.visits).toEqual([sleeper]);
-  outgoing.destroy();
-  await expect.poll(() => world.router.visits).toEqual([]);
 });
