@@ -41,13 +41,13 @@ async function start(): Promise<LabNamespace> {
   return namespace;
 }
 
-/** Without those of the loopback. */
+/** Without the loopback addresses. */
 function hostAddresses(): string[] {
   const own = Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).filter((e) => !e.internal));
   return own.filter((entry) => entry.family === 'IPv4').map((entry) => entry.address);
 }
 
-/** A connection from the host's own namespace, to show that what a sandbox cannot reach is there. */
+/** Connects from the host's own namespace, to show that a target which a sandbox cannot reach does exist. */
 async function reachesFromHost(host: string, port: number): Promise<boolean> {
   return await new Promise((resolve) => {
     const socket = connect({ host, port, timeout: 500 });
@@ -100,22 +100,22 @@ afterAll(async () => {
   await removeNetwork(instance);
 });
 
-describe('the way out', () => {
-  test('a sandbox reaches the outside and is seen there with the address of the host', async () => {
+describe('outgoing traffic', () => {
+  test('a sandbox reaches the outside, which sees the address of the host', async () => {
     expect(await sandbox.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('open 203.0.113.1');
     expect(await neighbour.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('open 203.0.113.1');
   });
 
-  test('a UDP question is answered', async () => {
+  test('a UDP request is answered', async () => {
     expect(await sandbox.ask({ op: 'sendUdp', host: outsideHost, port: 53 })).toBe('echo');
   });
 
-  test('256 MiB arrive whole through checksum and segmentation offload', async () => {
+  test('256 MiB arrive complete through checksum and segmentation offload', async () => {
     const bytes = 256 * 1024 * 1024;
     expect(await sandbox.ask({ op: 'upload', host: outsideHost, port: 9000, bytes })).toBe(String(bytes));
   });
 
-  test('every sandbox has the same address inside and another one on the host', async () => {
+  test('every sandbox has the same address inside and a different one on the host', async () => {
     for (const each of [sandbox, neighbour]) {
       const addresses = await run('nsenter', [`--net=${each.path}`, 'ip', '-brief', 'address']);
       expect(addresses).toMatch(/eth0\S* +UP +10\.11\.0\.2\/24 *$/m);
@@ -124,7 +124,7 @@ describe('the way out', () => {
     expect(await run('ip', ['route', 'show', 'dev', 'sb12x258'])).toContain('10.212.1.2');
   });
 
-  test('traffic is counted as the sandbox sees it, per slot', () => {
+  test("traffic is counted per slot, from the sandbox's point of view", () => {
     const counted = network.counters();
     expect([...counted.keys()].sort((a, b) => a - b)).toEqual([1, 258]);
     expect(counted.get(1)?.sentBytes).toBeGreaterThan(256 * 1024 * 1024);
@@ -134,7 +134,7 @@ describe('the way out', () => {
   });
 });
 
-describe('what no sandbox reaches', () => {
+describe('unreachable targets', () => {
   test.each(privateHosts)('%s answers the host, but not a sandbox', async (host) => {
     expect(await reachesFromHost(host, 8080)).toBe(true);
     expect(await askUdpFromHost(host)).toBe(true);
@@ -155,7 +155,7 @@ describe('what no sandbox reaches', () => {
     expect(await sandbox.ask({ op: 'connect', host, port: 8080 })).toBe('ECONNREFUSED');
   });
 
-  test('the IPv4-mapped form works for an allowed address, so its refusal above means the address', async () => {
+  test('the IPv4-mapped form works for an allowed address, so the refusal above is due to the address', async () => {
     expect(await sandbox.ask({ op: 'connect', host: `::ffff:${outsideHost}`, port: 8080 })).toBe('open 203.0.113.1');
     const decimal = String(0xcb00710a);
     expect(await sandbox.ask({ op: 'connect', host: decimal, port: 8080 })).toBe('open 203.0.113.1');
@@ -172,7 +172,7 @@ describe('what no sandbox reaches', () => {
         const isThere = await reachesFromHost(address, port);
         const answer = await sandbox.ask({ op: 'connect', host: address, port, timeoutMs: 500 });
         expect(answer, address).not.toContain('open');
-        // Those of other tests and servers on this host may go meanwhile; one that stays refuses at once.
+        // Addresses of other tests and servers on this host may disappear meanwhile. One that stays refuses at once.
         if (!hostAddresses().includes(address)) continue;
         expect([address, isThere, answer]).toEqual([address, true, 'ECONNREFUSED']);
       }
@@ -182,7 +182,7 @@ describe('what no sandbox reaches', () => {
     }
   });
 
-  test('sandboxes do not reach each other, by any address', async () => {
+  test('sandboxes cannot reach each other at any address', async () => {
     await neighbour.ask({ op: 'listen', host: '0.0.0.0', port: 7000 });
     await neighbour.ask({ op: 'listenUdp', host: '0.0.0.0', port: 7000 });
     for (const host of ['10.212.1.2', '::ffff:10.212.1.2', '10.213.0.1'])
@@ -190,18 +190,18 @@ describe('what no sandbox reaches', () => {
     expect(await sandbox.ask({ op: 'sendUdp', host: '10.212.1.2', port: 7000, timeoutMs: 300 })).toBe('timeout');
   });
 
-  test('neither the host nor the outside opens a connection into a sandbox', async () => {
+  test('neither the host nor the outside can open a connection into a sandbox', async () => {
     expect(await reachesFromHost('10.212.1.2', 7000)).toBe(false);
     const answer = await outside.ask({ op: 'connect', host: '10.212.1.2', port: 7000, timeoutMs: 400 });
     expect(answer).toBe('timeout');
   });
 
-  test('broadcast and multicast go nowhere', async () => {
+  test('broadcast and multicast packets reach nobody', async () => {
     for (const host of ['255.255.255.255', '10.11.0.255', '224.0.0.251'])
       expect(await sandbox.ask({ op: 'sendUdp', host, port: 53, timeoutMs: 200 })).toBe('timeout');
   });
 
-  test('a packet with a forged source is dropped, even when root inside adds the address', async () => {
+  test('a packet with a forged source is dropped, even if root inside adds the address', async () => {
     for (const forged of ['203.0.113.77', '10.212.1.2', '192.168.77.66']) {
       await sandbox.ip(`addr add ${forged}/32 dev eth0\n`);
       const command = { host: outsideHost, localAddress: forged, timeoutMs: 300 };
@@ -219,7 +219,7 @@ describe('what no sandbox reaches', () => {
     expect(forbidden.trim()).toBe('');
   });
 
-  test('root inside who sets up IPv6 by hand reaches no IPv6 address of the host', async () => {
+  test('root inside can set up IPv6 by hand, but reaches no IPv6 address of the host', async () => {
     const server = createServer((socket) => socket.on('error', () => undefined).end('host\n'));
     await new Promise<void>((resolve) => server.listen(0, '::', resolve));
     const { port } = server.address() as { port: number };
@@ -249,7 +249,7 @@ describe('what no sandbox reaches', () => {
     expect(found.trim()).toBe('10.11.0.2 lladdr 02:50:42:00:00:02 PERMANENT');
   });
 
-  test('a private name server is open on port 53 and nothing else', async () => {
+  test('a private name server is open on port 53 only', async () => {
     expect(await sandbox.ask({ op: 'sendUdp', host: resolver, port: 53 })).toBe('echo');
     expect(await sandbox.ask({ op: 'connect', host: resolver, port: 53 })).toMatch(/^open/);
     expect(await sandbox.ask({ op: 'connect', host: resolver, port: 8080 })).toBe('ECONNREFUSED');
@@ -265,7 +265,7 @@ describe('policies', () => {
   const reachUdp = async (host: string): Promise<string> =>
     await sandbox.ask({ op: 'sendUdp', host, port: 53, timeoutMs: 400, isConnected: true });
 
-  test('without internet access everything is closed, name servers included, and only for this sandbox', async () => {
+  test('without internet access everything is closed, including name servers, and only for this sandbox', async () => {
     await network.setPolicy(1, { allowInternetAccess: false });
     expect(await reach(outsideHost)).toBe('ECONNREFUSED');
     expect(await reachUdp(outsideHost)).toBe('ECONNREFUSED');
@@ -277,7 +277,7 @@ describe('policies', () => {
     expect(await reach(outsideHost)).toBe('open');
   });
 
-  test('a policy that is there from the start refuses too, and goes with the sandbox', async () => {
+  test('a policy set at attach also refuses UDP packets, and is removed with the sandbox', async () => {
     const guest = await start();
     const ask = { op: 'sendUdp', host: outsideHost, port: 53, timeoutMs: 400, isConnected: true } as const;
     await network.attach(5, guest.path, { allowInternetAccess: false });
@@ -291,7 +291,7 @@ describe('policies', () => {
     await network.detach(5);
   });
 
-  test('closing ends an open connection, and opens none again by itself', async () => {
+  test('closing ends an open connection, and opening does not revive it', async () => {
     expect(await sandbox.ask({ op: 'hold', name: 'kept', host: outsideHost, port: 8080 })).toMatch(/^open/);
     expect(await sandbox.ask({ op: 'ping', name: 'kept' })).toBe('alive');
     await network.setPolicy(1, { allowInternetAccess: false });
@@ -300,12 +300,12 @@ describe('policies', () => {
     expect(await sandbox.ask({ op: 'ping', name: 'kept' })).toBe('ECONNRESET');
   });
 
-  test('what comes in on a forbidden flow is dropped as well', async () => {
+  test('incoming packets of a forbidden flow are dropped, too', async () => {
     await sandbox.ask({ op: 'hold', name: 'silent', host: outsideHost, port: 8080 });
     const receivedBefore = network.counters().get(1)?.receivedPackets ?? 0;
     await network.setPolicy(1, { denyOut: [outsideHost] });
     expect(await sandbox.ask({ op: 'ping', name: 'silent' })).toBe('ECONNRESET');
-    // The reset of the host, and no more.
+    // Only the reset of the host.
     expect((network.counters().get(1)?.receivedPackets ?? 0) - receivedBefore).toBeLessThanOrEqual(2);
     await network.clearPolicy(1);
   });
@@ -325,14 +325,14 @@ describe('policies', () => {
     await network.clearPolicy(1);
   });
 
-  test('an allow list never opens what no sandbox may reach', async () => {
+  test('an allow list never opens targets that are forbidden to every sandbox', async () => {
     await network.setPolicy(1, { allowOut: ['192.168.0.0/16', '169.254.169.254', '0.0.0.0/0', '203.0.113.1'] });
     for (const host of ['192.168.77.10', '169.254.169.254', '10.212.1.2', '203.0.113.1'])
       expect(await reach(host)).toBe('ECONNREFUSED');
     await network.clearPolicy(1);
   });
 
-  test('a policy that cannot be read is refused and leaves the old one in force', async () => {
+  test('an invalid policy is rejected and leaves the old one in force', async () => {
     await network.setPolicy(1, { denyOut: [outsideHost] });
     await expect(network.setPolicy(1, { allowOut: ['example.com'] })).rejects.toMatchObject({
       reason: 'not_implemented',
@@ -351,7 +351,7 @@ describe('policies', () => {
     expect(await run('nft', ['list', 'table', 'inet', 'soulbox_12'])).not.toContain('policy_');
   });
 
-  test('one sandbox cannot take more than its share of tracked connections', async () => {
+  test('one sandbox cannot use more than its share of tracked connections', async () => {
     const narrow = await openNetwork({ ...options, maxFlows: 20 });
     const crowd = await start();
     await narrow.attach(3, crowd.path);
@@ -362,8 +362,8 @@ describe('policies', () => {
   });
 });
 
-describe('life of an interface', () => {
-  test('detach leaves nothing and can be repeated', async () => {
+describe('interface lifecycle', () => {
+  test('detach leaves nothing behind and can be repeated', async () => {
     const guest = await start();
     await network.attach(7, guest.path, { allowInternetAccess: false });
     expect(network.listTraces()).toContain(7);
@@ -374,7 +374,7 @@ describe('life of an interface', () => {
     expect(await run('nft', ['list', 'table', 'inet', 'soulbox_12'])).not.toContain('policy_7');
   });
 
-  test('no packet passes one that is attached unplugged, and the first one does after it was plugged in', async () => {
+  test('no packet passes an unplugged interface, and the first one passes after plugging', async () => {
     const guest = await start();
     await network.attachUnplugged(13, guest.path);
     expect(await guest.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('timeout');
@@ -387,12 +387,12 @@ describe('life of an interface', () => {
     await network.plug(14);
     const startedAt = performance.now();
     expect(await next.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
-    // TCP would send a lost packet again after a second.
+    // TCP would resend a lost packet after a second.
     expect(performance.now() - startedAt).toBeLessThan(800);
     for (const slot of [13, 14]) await network.detach(slot);
   });
 
-  test('a sandbox that dies takes its interface along; detach and a new attach work', async () => {
+  test('a sandbox that dies takes its interface along, and detach and a new attach still work', async () => {
     const guest = await startLabNamespace();
     await network.attach(8, guest.path);
     await guest.stop();
@@ -412,7 +412,7 @@ describe('life of an interface', () => {
     await network.detach(9);
   });
 
-  test('the next owner of a slot inherits no connection of the last one', async (context) => {
+  test('the next owner of a slot inherits no connection of the previous one', async (context) => {
     if (!existsSync('/proc/net/nf_conntrack'))
       context.skip('this kernel lists no connections in /proc/net/nf_conntrack');
     const [old, next] = [await start(), await start()];
@@ -431,21 +431,21 @@ describe('life of an interface', () => {
     expect(await tracked()).toBe(0);
   });
 
-  test("attach refuses the host's own namespace and a path that is none, and leaves nothing", async () => {
+  test("attach rejects the host's own namespace and an invalid path, and leaves nothing behind", async () => {
     for (const path of ['/proc/self/ns/net', '/proc/self/ns/mnt', '/etc/hosts', '/proc/999999999/ns/net'])
       await expect(network.attach(10, path, { allowInternetAccess: false })).rejects.toBeInstanceOf(SoulBoxError);
     expect(network.listTraces()).not.toContain(10);
     expect(await run('nft', ['list', 'table', 'inet', 'soulbox_12'])).not.toContain('policy_10');
   });
 
-  test('a namespace that has an eth0 already is refused, and nothing is left', async () => {
+  test('a namespace that already has an eth0 is rejected, and nothing is left behind', async () => {
     const guest = await start();
     await guest.ip('link add eth0 type veth peer name other\n');
     await expect(network.attach(11, guest.path)).rejects.toThrow(/link add/);
     expect(network.listTraces()).not.toContain(11);
   });
 
-  test('after a crash the next server takes over: connections go on and policies stay in force', async () => {
+  test('after a crash the next server takes over: connections continue and policies stay in force', async () => {
     await network.setPolicy(258, { allowInternetAccess: false });
     await sandbox.ask({ op: 'hold', name: 'through', host: outsideHost, port: 8080 });
     network = await openNetwork(options);
@@ -458,7 +458,7 @@ describe('life of an interface', () => {
     expect(await neighbour.ask(udp)).toBe('echo');
   });
 
-  test('a table of another shape is made anew, with every running sandbox closed until its policy is set', async () => {
+  test('a table with an incompatible layout is recreated, and every running sandbox is closed until its policy is set', async () => {
     await run('nft', ['-f', '-'], {
       input: 'delete table inet soulbox_12\ntable inet soulbox_12 { map policies { type ipv6_addr : verdict; }\n}\n',
     });
@@ -469,7 +469,7 @@ describe('life of an interface', () => {
     expect(await sandbox.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
   });
 
-  test('20 sandboxes attached at once all get out', async () => {
+  test('20 sandboxes attached at once all reach the outside', async () => {
     const guests = await Promise.all(Array.from({ length: 20 }, start));
     await Promise.all(guests.map(async (guest, index) => await network.attach(100 + index, guest.path)));
     const answers = await Promise.all(
@@ -496,7 +496,7 @@ describe('the host', () => {
     expect(await readHostNetwork(instance)).toBe(table);
   });
 
-  test('close removes every interface and rule, and nothing else', async () => {
+  test('close removes every interface and rule of the instance, and nothing else', async () => {
     await network.close();
     await network.close();
     await Promise.all([outside.stop(), inside.stop()]);

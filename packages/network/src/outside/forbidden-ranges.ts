@@ -1,7 +1,8 @@
 /**
- * The one table of what is not the public internet (IANA's special-purpose registries, and addresses by which clouds mean the
- * host's own platform). No sandbox reaches it, and the host reaches it for nobody: not for a webhook, not for an image. The
- * host's own addresses belong to it too; those the kernel knows (`local-addresses.ts`).
+ * The one table of addresses outside the public internet (IANA's special-purpose registries, and addresses that clouds
+ * use for the host's own platform). No sandbox reaches them, and the host connects to them for nobody: not for a
+ * webhook, not for an image. The host's own addresses are forbidden, too; the kernel knows those
+ * (`local-addresses.ts`).
  */
 export const forbiddenIpv4 = [
   '0.0.0.0/8', // this network
@@ -20,12 +21,12 @@ export const forbiddenIpv4 = [
 ] as const;
 
 /**
- * Of IPv6 only what is routed world-wide is open. So nothing else needs a row: not loopback, not private or link-local addresses
- * (fd00:ec2::254), and not IPv4 in an IPv6 cloak (`::ffff:10.0.0.1`, `::10.0.0.1`, `64:ff9b::10.0.0.1`).
+ * Of IPv6 only globally routed addresses are open. So nothing else needs a row: not loopback, not private or link-local
+ * addresses (fd00:ec2::254), and not IPv4 embedded in IPv6 (`::ffff:10.0.0.1`, `::10.0.0.1`, `64:ff9b::10.0.0.1`).
  */
 export const openIpv6 = '2000::/3';
 
-/** What is none of it all the same, or carries an IPv4 address. */
+/** Ranges within `openIpv6` that are not global, or that contain an IPv4 address. */
 export const forbiddenIpv6 = [
   '2001::/23', // protocol assignments, Teredo among them
   '2001:db8::/32', // documentation
