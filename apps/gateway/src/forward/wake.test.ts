@@ -12,7 +12,7 @@ import { ask, askHttp2, askRaw } from '../testing/http-client.ts';
 import { startTestWorld } from '../testing/test-world.ts';
 import type { TestWorld } from '../testing/test-world.ts';
 
-/** Wakes by itself; envd demands `right` of whoever calls it. */
+/** A sandbox that resumes automatically. Its envd requires the access token `right`. */
 const sleeper = 'isleeper';
 const token = { 'x-access-token': 'right' };
 const wakeTimeoutMs = 1000;
@@ -38,7 +38,7 @@ const at = (port: number, sandboxId = sleeper): { host: string } => ({
   host: `${port}-${sandboxId}.soulbox.localhost`,
 });
 
-describe('a request for a paused sandbox that resumes by itself', () => {
+describe('a request for a paused sandbox that resumes automatically', () => {
   test('waits for the wake and is served', async () => {
     world.router.pause(sleeper, { delayMs: 100 });
     const answer = await ask(world.url, { method: 'POST', headers: at(8080), body: 'hello' });
@@ -46,7 +46,7 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     expect(world.router.wakes).toEqual([sleeper]);
   });
 
-  test('is served over HTTP/2 likewise', async () => {
+  test('is also served over HTTP/2', async () => {
     world.router.pause(sleeper, { delayMs: 100 });
     const head = { ':path': '/', ':method': 'POST', ':authority': at(8080).host };
     expect(await askHttp2(world.url, head, { body: 'hello' })).toMatchObject({ status: 200, body: 'hello' });
@@ -82,7 +82,7 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     expect(await askHttp2(world.url, head, { body: 'frame' })).toMatchObject({ status: 200, body: 'frame' });
   });
 
-  test('is one of many, and all cause one wake', async () => {
+  test('shares one wake with all concurrent requests', async () => {
     world.router.pause(sleeper, { delayMs: 200 });
     const bodies = Array.from({ length: 60 }, (_, index) => String(index));
     const answers = await Promise.all(
@@ -92,7 +92,7 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     expect(world.router.wakes).toEqual([sleeper]);
   });
 
-  test('gets fresh connections after each wake, never one that was kept before', async () => {
+  test('uses fresh connections after each wake, never one from before', async () => {
     for (const expected of [1, 2, 3]) {
       world.router.pause(sleeper);
       expect((await ask(`${world.url}/metrics`, { headers: { ...at(49983), ...token } })).status).toBe(200);
@@ -101,16 +101,19 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     }
   });
 
-  test.each(['HTTP/1.1', 'HTTP/2'])('over %s its body waits at the client, and none is lost', async (protocol) => {
-    const body = Buffer.alloc(48 * 1024 * 1024, 'x');
-    world.router.pause(sleeper, { delayMs: 500 });
-    const upload = protocol === 'HTTP/2' ? uploadHttp2(body) : uploadHttp1(body);
-    await delay(300);
-    expect(world.router.dials).toEqual([]);
-    // What the kernel's buffers take, and the gateway's own; far from all of it.
-    expect(upload.sentBytes()).toBeLessThan(24 * 1024 * 1024);
-    expect(await upload.echoedBytes).toBe(body.length);
-  });
+  test.each(['HTTP/1.1', 'HTTP/2'])(
+    'keeps its body at the client during the wake and loses nothing, over %s',
+    async (protocol) => {
+      const body = Buffer.alloc(48 * 1024 * 1024, 'x');
+      world.router.pause(sleeper, { delayMs: 500 });
+      const upload = protocol === 'HTTP/2' ? uploadHttp2(body) : uploadHttp1(body);
+      await delay(300);
+      expect(world.router.dials).toEqual([]);
+      // Less than the whole upload: only the kernel's buffers and the gateway's own.
+      expect(upload.sentBytes()).toBeLessThan(24 * 1024 * 1024);
+      expect(await upload.echoedBytes).toBe(body.length);
+    },
+  );
 });
 
 interface Upload {
@@ -133,7 +136,7 @@ function uploadHttp1(body: Buffer): Upload {
 }
 
 function uploadHttp2(body: Buffer): Upload {
-  // Node's client counts what it still has to send.
+  // Node's client counts the data that it still has to send.
   const session = connectHttp2(world.url, { maxSessionMemory: 256 });
   const stream = session.request({ ':path': '/', ':method': 'POST', ':authority': at(8080).host });
   stream.end(body);
@@ -141,13 +144,13 @@ function uploadHttp2(body: Buffer): Upload {
   return { sentBytes: () => session.socket.bytesWritten - session.socket.writableLength, echoedBytes };
 }
 
-describe('a paused sandbox that does not resume by itself', () => {
+describe('a paused sandbox that does not resume automatically', () => {
   beforeEach(() => {
     world.router.add('iresting');
     world.router.pause('iresting');
   });
 
-  test('is 502 in the form of one that is gone, and the text says what to do', async () => {
+  test('is 502 in the form of one that is gone, and the text gives advice', async () => {
     const answer = await ask(world.url, { headers: at(8080, 'iresting') });
     expect(answer.status).toBe(502);
     expect(JSON.parse(answer.body)).toEqual({
@@ -157,7 +160,7 @@ describe('a paused sandbox that does not resume by itself', () => {
     });
   });
 
-  test.each([49983, 8080])('is not woken through port %i, nor counted as used', async (port) => {
+  test.each([49983, 8080])('is neither woken through port %i nor counted as used', async (port) => {
     await ask(`${world.url}/health`, { headers: at(port, 'iresting') });
     expect(world.router.wakes).toEqual([]);
     expect(world.router.dials).toEqual([]);
@@ -165,7 +168,7 @@ describe('a paused sandbox that does not resume by itself', () => {
   });
 });
 
-describe('who may not have it does not wake it:', () => {
+describe('a request without permission does not wake the sandbox:', () => {
   beforeEach(() => {
     world.router.add('ilocked', { autoResume: true, trafficToken: 'right' });
     world.router.pause('ilocked');
@@ -199,7 +202,7 @@ describe('who may not have it does not wake it:', () => {
     ['by headers', { 'e2b-sandbox-id': sleeper, 'e2b-sandbox-port': '49983' }],
     ['by headers, with the token', { 'e2b-sandbox-id': sleeper, 'e2b-sandbox-port': '49983', ...token }],
     ['by its token alone', token],
-  ])('the question whether it runs, %s: the answer is no', async (_form, headers) => {
+  ])('a health request %s, which is answered with no', async (_form, headers) => {
     for (const path of ['/health', '/health?x']) {
       const answer = await ask(`${world.url}${path}`, { headers });
       expect([answer.status, answer.body]).toEqual([502, expect.stringContaining('paused') as string]);
@@ -225,7 +228,7 @@ describe('who may not have it does not wake it:', () => {
     expect((await ask(`${world.url}${path}`, { headers: at(49983) })).status).toBe(403);
   });
 
-  test('a signature to read, when it is used to write', async () => {
+  test('a read signature used to write', async () => {
     const path = signedPath('read', 'right', undefined);
     expect((await ask(`${world.url}${path}`, { method: 'POST', headers: at(49983), body: 'x' })).status).toBe(403);
   });
@@ -238,7 +241,7 @@ function signedPath(operation: 'read' | 'write', accessToken: string, expiration
   return `/files?${query.toString()}`;
 }
 
-describe('who may have it wakes it:', () => {
+describe('a request with permission wakes the sandbox:', () => {
   beforeEach(() => world.router.pause(sleeper));
   afterEach(() => expect(world.router.wakes).toEqual([sleeper]));
 
@@ -246,7 +249,7 @@ describe('who may have it wakes it:', () => {
     expect((await ask(`${world.url}/metrics`, { headers: { ...at(49983), ...token } })).status).toBe(200);
   });
 
-  test.each(['/files?path=a', '/files'])('with the access token alone: %s', async (path) => {
+  test.each(['/files?path=a', '/files'])('with only the access token: %s', async (path) => {
     const answer = await ask(`${world.url}${path}`, { method: 'POST', headers: token, body: 'data' });
     expect([answer.status, answer.body]).toEqual([200, 'data']);
   });
@@ -264,12 +267,12 @@ describe('who may have it wakes it:', () => {
     expect([answer.status, answer.body]).toEqual([200, 'data']);
   });
 
-  test('anybody through a port that is open to all', async () => {
+  test('without credentials, through a public port', async () => {
     expect((await ask(`${world.url}/health`, { headers: at(8080) })).status).toBe(204);
   });
 });
 
-describe('a wake that fails', () => {
+describe('a failed wake', () => {
   const failures: [Reason, number][] = [
     ['sandbox_resume_failed', 503],
     ['runner_unavailable', 503],
@@ -280,7 +283,7 @@ describe('a wake that fails', () => {
     ['too_many_sandboxes', 429],
     ['sandbox_not_found', 502],
   ];
-  test.each(failures)('for %s is %i and says why', async (reason, status) => {
+  test.each(failures)('for %s is %i and gives the reason', async (reason, status) => {
     world.router.pause(sleeper, { failure: new SoulBoxError(reason, 'because of this') });
     const answer = await ask(world.url, { headers: at(8080) });
     expect(answer.status).toBe(status);
@@ -292,14 +295,14 @@ describe('a wake that fails', () => {
     });
   });
 
-  test('for an unknown reason is 502 and tells nothing of it', async () => {
+  test('for an unknown reason is 502 without details', async () => {
     world.router.pause(sleeper, { failure: new Error('secret inside') });
     const answer = await ask(world.url, { headers: at(8080) });
     expect(answer.status).toBe(502);
     expect(answer.body).not.toContain('secret');
   });
 
-  test('fails all who wait, and the next one tries again', async () => {
+  test('fails all waiting requests, and the next one tries again', async () => {
     world.router.pause(sleeper, { delayMs: 50, failure: new SoulBoxError('sandbox_resume_failed', 'no') });
     const answers = await Promise.all([1, 2, 3].map(async () => await ask(world.url, { headers: at(8080) })));
     expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
@@ -307,7 +310,7 @@ describe('a wake that fails', () => {
     expect(world.router.wakes).toEqual([sleeper, sleeper]);
   });
 
-  test('a large upload gets the answer too', async () => {
+  test('sends its answer to a large upload, too', async () => {
     world.router.pause(sleeper, { delayMs: 50, failure: new SoulBoxError('state_damaged', 'no') });
     const body = Buffer.alloc(4 * 1024 * 1024);
     expect((await ask(world.url, { method: 'POST', headers: at(8080), body })).status).toBe(502);
@@ -315,7 +318,7 @@ describe('a wake that fails', () => {
 });
 
 describe('while a request waits', () => {
-  test('longer than the limit, it gets 503, and the wake goes on for the next', async () => {
+  test('longer than the limit, it gets 503, and the wake continues for the next request', async () => {
     world.router.pause(sleeper, { delayMs: wakeTimeoutMs + 300 });
     const answer = await ask(world.url, { headers: at(8080) });
     expect(answer.status).toBe(503);
@@ -345,7 +348,7 @@ describe('while a request waits', () => {
     expect(answer.body).toContain('The sandbox was not found');
   });
 
-  test('it counts against the limit of the sandbox', async () => {
+  test('it counts towards the limit of the sandbox', async () => {
     await using small = await startTestWorld({ config: { maxStreamsPerSandbox: 2 } });
     small.router.add(sleeper, { autoResume: true });
     small.router.pause(sleeper, { delayMs: 200 });
@@ -354,14 +357,14 @@ describe('while a request waits', () => {
   });
 });
 
-describe('the question whether a sandbox runs', () => {
+describe('a health request', () => {
   const isRunning = async (): Promise<boolean> => {
     const { status } = await ask(`${world.url}/health`, { headers: { ...at(49983), ...token } });
     expect([204, 502]).toContain(status);
     return status === 204;
   };
 
-  test('is no use of one that runs', async () => {
+  test('does not count as a use of a running sandbox', async () => {
     await world.serve(49983, () => undefined, { sandboxId: sleeper });
     const asked = ask(`${world.url}/health`, { headers: { ...at(49983), ...token } });
     await expect.poll(() => world.router.dials.length).toBe(1);
@@ -370,7 +373,7 @@ describe('the question whether a sandbox runs', () => {
     expect((await asked).status).toBe(502);
   });
 
-  test('waits for the end of a step after which it runs, and wakes nothing', async () => {
+  test('waits for the end of an operation after which the sandbox runs, and wakes nothing', async () => {
     world.router.add('ibusy', { autoResume: true, comesBack: true });
     await world.serve(49983, (_request, response) => response.writeHead(204).end(), { sandboxId: 'ibusy' });
     world.router.pause('ibusy', { delayMs: 100 });
@@ -378,7 +381,7 @@ describe('the question whether a sandbox runs', () => {
     expect(world.router.wakes).toEqual([]);
   });
 
-  test('is answered with no when a pause comes first', async () => {
+  test('is answered with no if a pause comes first', async () => {
     await world.serve(49983, () => undefined, { sandboxId: sleeper });
     const answer = isRunning();
     await expect.poll(() => world.router.dials.length).toBe(1);
@@ -389,7 +392,7 @@ describe('the question whether a sandbox runs', () => {
   });
 });
 
-describe('a pause in the middle of a request', () => {
+describe('a request during which the sandbox is paused', () => {
   beforeEach(async () => {
     let asked = 0;
     const answerSecond: RequestListener = (_request, response) => {
@@ -399,7 +402,7 @@ describe('a pause in the middle of a request', () => {
     await world.serve(9002, answerSecond, { sandboxId: sleeper });
   });
 
-  test('is slept through by one that can be repeated', async () => {
+  test('is repeated after the resume, if it is repeatable', async () => {
     const answer = ask(world.url, { headers: at(9002) });
     await expect.poll(() => world.router.dials.length).toBe(1);
     await delay(50);
@@ -407,7 +410,7 @@ describe('a pause in the middle of a request', () => {
     expect((await answer).body).toBe('second try');
   });
 
-  test('is 502 for one that cannot', async () => {
+  test('is 502, if it is not repeatable', async () => {
     const answer = ask(world.url, { method: 'POST', headers: at(9002), body: 'once' });
     await expect.poll(() => world.router.dials.length).toBe(1);
     await delay(50);
@@ -418,7 +421,7 @@ describe('a pause in the middle of a request', () => {
   });
 });
 
-test('the router knows of each request and stream from its beginning to its end', async () => {
+test('the router is informed of each request and stream from its beginning to its end', async () => {
   await world.serve(9003, (_request, response) => void response.write('begun'), { sandboxId: sleeper });
   const outgoing = request(world.url, { headers: at(9003) });
   outgoing.on('error', () => undefined);
