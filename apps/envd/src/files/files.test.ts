@@ -44,7 +44,7 @@ async function download(path: string, headers: Record<string, string> = {}, quer
   return await fetch(url({ path, ...query }), { headers });
 }
 
-/** What fetch would hide: it decodes gzip by itself. */
+/** A request without fetch, which would decode gzip automatically. */
 async function rawGet(path: string, headers: Record<string, string>) {
   return await new Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; body: Buffer }>(
     (resolve, reject) => {
@@ -68,7 +68,7 @@ async function shell(line: string): Promise<string> {
 }
 
 describe('uploading', () => {
-  test('a file lands in the home, with its parents, owned by the user', async () => {
+  test('a file is created in the home with its parents, owned by the user', async () => {
     const response = await upload('deep/er/hello.txt', 'hello');
     expect(response.status).toBe(200);
     expect(await response.json()).toEqual([{ path: '/home/user/deep/er/hello.txt', name: 'hello.txt', type: 'file' }]);
@@ -78,13 +78,13 @@ describe('uploading', () => {
     expect(await readFile(insideUpper('home/user/deep/er/hello.txt'), 'utf8')).toBe('hello');
   });
 
-  test('an existing file is replaced and changes hands', async () => {
+  test('an existing file is replaced and gets the new owner', async () => {
     await upload('/tmp/owned', 'something long', {}, { username: 'root' });
     await upload('/tmp/owned', 'short');
     expect(await shell('stat -c %U /tmp/owned; cat /tmp/owned')).toBe('user\nshort');
   });
 
-  test('several files come as multipart, each by its own path', async () => {
+  test('several files are sent as multipart, each with its own path', async () => {
     const form = new FormData();
     form.append('file', new Blob(['one']), '/tmp/multi/a.txt');
     form.append('file', new Blob(['two']), 'multi/ü b.txt');
@@ -98,14 +98,14 @@ describe('uploading', () => {
     expect(await shell('cat /tmp/multi/* "/home/user/multi/ü b.txt"')).toBe('onetwo');
   });
 
-  test('the path of the query wins over the name of a part', async () => {
+  test('the path of the query has priority over the name of a part', async () => {
     const form = new FormData();
     form.append('file', new Blob(['x']), '/tmp/other');
     const response = await fetch(url({ path: '/tmp/named' }), { method: 'POST', body: form });
     expect(await response.json()).toEqual([{ path: '/tmp/named', name: 'named', type: 'file' }]);
   });
 
-  test('a part named file needs no file name where the query has the path', async () => {
+  test('a part named file needs no file name if the query has the path', async () => {
     const form = new FormData();
     form.append('file', 'content');
     const response = await fetch(url({ path: '/tmp/plain' }), { method: 'POST', body: form });
@@ -113,7 +113,7 @@ describe('uploading', () => {
     expect(await shell('cat /tmp/plain')).toBe('content');
   });
 
-  test('a part named file with neither a file name nor a path is refused, and nothing is dropped in silence', async () => {
+  test('a part named file with neither a file name nor a path is rejected instead of silently dropped', async () => {
     const form = new FormData();
     form.append('file', 'content');
     const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', body: form });
@@ -123,7 +123,7 @@ describe('uploading', () => {
     ]);
   });
 
-  test('any kind of multipart is taken', async () => {
+  test('any kind of multipart is accepted', async () => {
     const part = '--b\r\nContent-Disposition: form-data; name="file"; filename="/tmp/mixed"\r\n\r\nmixed\r\n--b--\r\n';
     const headers = { 'content-type': 'multipart/mixed; boundary=b' };
     const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', headers, body: part });
@@ -131,7 +131,7 @@ describe('uploading', () => {
     expect(await shell('cat /tmp/mixed')).toBe('mixed');
   });
 
-  test('two parts of one path are refused', async () => {
+  test('two parts with one path are rejected', async () => {
     const form = new FormData();
     form.append('file', new Blob(['x']), '/tmp/twice');
     form.append('file', new Blob(['y']), '/tmp/../tmp/twice');
@@ -139,7 +139,7 @@ describe('uploading', () => {
     expect(response.status).toBe(400);
   });
 
-  test('a gzipped body is unpacked, in both forms', async () => {
+  test('a gzipped body is decompressed, in both forms', async () => {
     expect((await upload('/tmp/gz', gzipSync('packed'), { 'content-encoding': 'gzip' })).status).toBe(200);
     const boundary = 'limit';
     const part = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="/tmp/gz2"\r\n\r\npacked too\r\n--${boundary}--\r\n`;
@@ -149,7 +149,7 @@ describe('uploading', () => {
     expect(await shell('cat /tmp/gz /tmp/gz2')).toBe('packedpacked too');
   });
 
-  test('metadata is kept with the file, replaced as a whole, and described by Stat', async () => {
+  test('metadata is stored with the file, replaced as a whole, and returned by Stat', async () => {
     const { filesystem } = createClients(envd.baseUrl);
     const response = await upload('/tmp/meta', 'x', { 'X-Metadata-Owner': 'Ann', 'x-metadata-empty': '' });
     expect(await response.json()).toEqual([
@@ -201,7 +201,7 @@ describe('uploading', () => {
     await shell('rm /small/*');
   });
 
-  test('a full disk answers 507 to multipart too', async () => {
+  test('a full disk answers 507 to multipart, too', async () => {
     const form = new FormData();
     form.append('file', new Blob([randomBytes(8 * 1024 * 1024)]), '/small/big');
     form.append('file', new Blob(['x']), '/tmp/after');
@@ -209,7 +209,7 @@ describe('uploading', () => {
     await shell('rm /small/*');
   });
 
-  test('a client that leaves in the middle costs nothing', async () => {
+  test('a client that leaves during an upload causes no harm', async () => {
     const abort = new AbortController();
     const body = new ReadableStream({
       async pull(controller) {
@@ -227,7 +227,7 @@ describe('uploading', () => {
 });
 
 describe('planted links', () => {
-  test('are followed within the sandbox only, and circles are an error', async () => {
+  test('are followed only within the sandbox, and loops are an error', async () => {
     await shell(
       'ln -sf /proc/self/root/etc/passwd /tmp/l1; ln -sf loop2 /tmp/loop1; ln -sf loop1 /tmp/loop2; ln -sf /nowhere/x /tmp/dangling',
     );
@@ -240,7 +240,7 @@ describe('planted links', () => {
 });
 
 describe('downloading', () => {
-  test('the bytes come with type, name, date and length', async () => {
+  test('the bytes are sent with type, name, date and length', async () => {
     await upload('hello world.html', '<p>hi</p>');
     const response = await download('hello world.html');
     expect(await response.text()).toBe('<p>hi</p>');
@@ -262,18 +262,18 @@ describe('downloading', () => {
     expect(await response.text()).toBe('');
   });
 
-  test('HEAD gives the headers alone', async () => {
+  test('HEAD returns only the headers', async () => {
     await upload('head', 'x'.repeat(1000));
     const response = await fetch(url({ path: 'head' }), { method: 'HEAD' });
     expect(response.headers.get('content-length')).toBe('1000');
     expect(await response.text()).toBe('');
   });
 
-  test('files of /proc are read though they claim to be empty', async () => {
+  test('files in /proc can be read although they report to be empty', async () => {
     expect(await (await download('/proc/version')).text()).toMatch(/^Linux version/);
   });
 
-  test('a range, an impossible range, and a range of something newer', async () => {
+  test('a range, an invalid range, and a range of an outdated file', async () => {
     await upload('digits', '0123456789');
     const part = await download('digits', { range: 'bytes=2-4' });
     expect([part.status, part.headers.get('content-range'), await part.text()]).toEqual([206, 'bytes 2-4/10', '234']);
@@ -289,7 +289,7 @@ describe('downloading', () => {
     expect((await download('digits', { 'if-unmodified-since': 'Thu, 01 Jan 1970 00:00:00 GMT' })).status).toBe(412);
   });
 
-  test('gzip comes when it is preferred, nothing acceptable is 406', async () => {
+  test('gzip is used if it is preferred, and no acceptable encoding is 406', async () => {
     const text = 'compress me '.repeat(10_000);
     await upload('text', text);
     const packed = await rawGet('text', { 'accept-encoding': 'gzip' });
@@ -316,7 +316,7 @@ describe('downloading', () => {
     expect(await response.json()).toEqual({ code, message });
   });
 
-  test('a FIFO is refused at once', async () => {
+  test('a FIFO is rejected at once', async () => {
     await shell('mkfifo -m 666 /tmp/fifo');
     expect((await download('/tmp/fifo')).status).toBe(400);
     expect((await upload('/tmp/fifo', 'x')).status).toBe(400);
@@ -330,7 +330,7 @@ describe('downloading', () => {
     ]);
   });
 
-  test('an empty path is the default working directory, ~ the home', async () => {
+  test('an empty path is the default working directory, and ~ is the home', async () => {
     await envd.init({ defaultWorkdir: '/etc' });
     expect(await (await download('')).json()).toMatchObject({ message: "path '/etc' is a directory" });
     expect(await (await download('~')).json()).toMatchObject({ message: "path '/home/user' is a directory" });
@@ -340,7 +340,7 @@ describe('downloading', () => {
 describe('access', () => {
   const token = 'the-token';
 
-  test('a token, or a signature of the exact request, is demanded once one is set', async () => {
+  test('a token, or a signature of the exact request, is required once a token is set', async () => {
     await upload('signed', 'secret');
     await envd.init({ accessToken: token });
     const signature = fileSignature({ path: 'signed', operation: 'read', username: '', expiration: undefined }, token);
@@ -370,7 +370,7 @@ describe('composing', () => {
     expect(await shell('cat /home/user/joined/all; ls /tmp | grep -c "^p[123]$" || true')).toBe('one two three0\n');
   });
 
-  test('a missing source leaves everything as it was', async () => {
+  test('a missing source leaves everything unchanged', async () => {
     await upload('/tmp/q1', 'one');
     await upload('/tmp/target', 'before');
     expect((await compose({ source_paths: ['/tmp/q1', '/tmp/nope'], destination: '/tmp/target' })).status).toBe(404);
@@ -394,7 +394,7 @@ describe('composing', () => {
 
 describe('large files', () => {
   const sizeBytes = 1024 * 1024 * 1024;
-  /** Over what the process holds anyway: buffers of the streams and garbage not yet collected. */
+  /** In addition to the usual memory of the process: buffers of the streams and garbage that is not yet collected. */
   const maxGrowthBytes = 150 * 1024 * 1024;
 
   async function residentBytes(): Promise<number> {
@@ -402,7 +402,7 @@ describe('large files', () => {
     return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) * 1024;
   }
 
-  test('go up and down in constant memory', { timeout: 120_000 }, async () => {
+  test('are uploaded and downloaded in constant memory', { timeout: 120_000 }, async () => {
     const before = await residentBytes();
     const chunk = randomBytes(1024 * 1024);
     let sent = 0;
@@ -422,7 +422,7 @@ describe('large files', () => {
     await shell('rm /tmp/large');
   });
 
-  test('a client that stops reading stops the sending', { timeout: 60_000 }, async () => {
+  test('the server stops sending if a client stops reading', { timeout: 60_000 }, async () => {
     await shell('truncate -s 1G /tmp/sparse');
     const before = await residentBytes();
     const paused = await new Promise<NodeJS.ReadableStream & { destroy(): void }>((resolve, reject) => {
