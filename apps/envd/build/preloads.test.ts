@@ -78,7 +78,7 @@ describe('the preload of Node', () => {
     ['randomFillSync(Buffer.alloc(2), 3)', 'ERR_OUT_OF_RANGE'],
     ['randomFillSync("text")', 'ERR_INVALID_ARG_TYPE'],
     ['randomUUID(5)', 'ERR_INVALID_ARG_TYPE'],
-  ])('refuses %s as before', async (call, code) => {
+  ])('still refuses %s', async (call, code) => {
     expect(await runNode(`try { require('crypto').${call}; } catch (error) { console.log(error.code); }`)).toBe(
       `${code}\n`,
     );

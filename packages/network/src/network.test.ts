@@ -490,7 +490,7 @@ describe('the host', () => {
     [{ nameServers: ['127.0.0.53'] }, /this host/],
     [{ nameServers: ['resolver.local'] }, /not an IPv4 address/],
     [{ denied: ['nonsense'] }, /nonsense/],
-  ])('a configuration of %j is refused before anything changes', async (change, message) => {
+  ])('the configuration %j is rejected before anything changes', async (change, message) => {
     const table = await readHostNetwork(instance);
     await expect(openNetwork({ ...options, ...change })).rejects.toThrow(message);
     expect(await readHostNetwork(instance)).toBe(table);

@@ -34,7 +34,7 @@ describe('ranges', () => {
     '::ffff:1.2.3.4',
     '1.2.3.4; flush ruleset',
     '1.2.3.4 }',
-  ])('%j is no range', (text) => {
+  ])('%j is not a range', (text) => {
     expect(findCidr(text)).toBeUndefined();
   });
 

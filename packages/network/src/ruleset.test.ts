@@ -79,7 +79,7 @@ describe('protective rules', () => {
       'addresses that nobody outside can answer',
     ],
     ['translate_out', 'oifname "sb3x*" ip daddr 10.203.0.0/16 ip daddr set 10.11.0.2', 'an address unknown inside'],
-  ])('%s: `%s` keeps off %s', (chain, rule) => {
+  ])('%s: `%s` handles %s', (chain, rule) => {
     expect(rulesOf(chain)).toContain(rule);
   });
 

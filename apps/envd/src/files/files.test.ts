@@ -189,7 +189,7 @@ describe('uploading', () => {
     expect(Object.keys((await response.json()) as object).sort()).toEqual(['code', 'message']);
   });
 
-  test('nothing can be written into the runtime', async () => {
+  test('nothing can be written into the envd bundle', async () => {
     expect((await upload('/.soulbox/envd', 'x')).status).toBe(403);
   });
 

@@ -21,7 +21,7 @@ test('complete messages are passed on, and the beginning of the next one waits f
   expect(cutter.heldBytes()).toBe(0);
 });
 
-test('a message too long to be held is passed on as it arrives, and its middle does not count as between messages', () => {
+test('a message too long to be held is passed on as it arrives, and isBetween is false meanwhile', () => {
   const cutter = createMessageCutter();
   const long = message(heldMessageMaxBytes + 1);
   expect(joined(cutter.take(long.subarray(0, 100)))).toEqual(long.subarray(0, 100));

@@ -7,13 +7,13 @@
 export const forbiddenIpv4 = [
   '0.0.0.0/8', // this network
   '10.0.0.0/8', // private, RFC 1918
-  '100.64.0.0/10', // carrier-grade NAT, RFC 6598; Alibaba's metadata service 100.100.100.200 too
+  '100.64.0.0/10', // carrier-grade NAT, RFC 6598; also Alibaba's metadata service 100.100.100.200
   '127.0.0.0/8', // loopback
-  '168.63.129.16', // Azure's WireServer, a public address that means the host's platform
+  '168.63.129.16', // Azure's WireServer: a public address of the host's platform
   '169.254.0.0/16', // link-local: the metadata services of most clouds
   '172.16.0.0/12', // private
   '192.0.0.0/24', // IETF protocol assignments; Oracle's metadata service 192.0.0.192
-  '192.88.99.0/24', // once the relays of 6to4, RFC 7526
+  '192.88.99.0/24', // formerly the relays of 6to4, RFC 7526
   '192.168.0.0/16', // private
   '198.18.0.0/15', // benchmarking, RFC 2544
   '224.0.0.0/4', // multicast
@@ -28,7 +28,7 @@ export const openIpv6 = '2000::/3';
 
 /** Ranges within `openIpv6` that are not global, or that contain an IPv4 address. */
 export const forbiddenIpv6 = [
-  '2001::/23', // protocol assignments, Teredo among them
+  '2001::/23', // protocol assignments, including Teredo
   '2001:db8::/32', // documentation
   '2002::/16', // 6to4: an IPv4 address in IPv6
   '3fff::/20', // documentation

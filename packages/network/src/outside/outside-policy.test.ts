@@ -27,21 +27,21 @@ describe('ranges that are forbidden to everyone', () => {
   });
 
   test.each(['1.0.0.0', '9.255.255.255', '11.0.0.0', '100.63.255.255', '100.128.0.0', '126.255.255.255', '128.0.0.0'])(
-    '%s, beside one of them, is open',
+    '%s, next to a forbidden range, is open',
     (address) => {
       expect(isOpen(address)).toBe(true);
     },
   );
 
   test.each(['168.63.129.15', '168.63.129.17', '169.253.255.255', '172.15.255.255', '172.32.0.0', '191.255.255.255'])(
-    '%s, beside one of them, is open',
+    '%s, next to a forbidden range, is open',
     (address) => {
       expect(isOpen(address)).toBe(true);
     },
   );
 
   test.each(['192.0.1.0', '192.167.255.255', '192.169.0.0', '198.17.255.255', '198.20.0.0', '223.255.255.255'])(
-    '%s, beside one of them, is open',
+    '%s, next to a forbidden range, is open',
     (address) => {
       expect(isOpen(address)).toBe(true);
     },
@@ -58,7 +58,7 @@ describe('ranges that are forbidden to everyone', () => {
     '64:ff9b::a00:1',
     '::10.0.0.1',
     '::ffff:8.8.8.8',
-  ])('%s, of IPv6', (address) => {
+  ])('the IPv6 address %s', (address) => {
     expect(isOpen(address)).toBe(false);
   });
 
@@ -77,7 +77,7 @@ test.each([
   '192.88.99.1',
   'fe80::1%lo',
   '2606:4700::1%lo',
-])('%s is closed though it looks public', (address) => {
+])('%s is closed, although it looks public', (address) => {
   expect(isOpen(address)).toBe(false);
 });
 

@@ -90,7 +90,7 @@ test.each([
   '169.254.169.254',
   '168.63.129.16',
   '0.0.0.0',
-])('refuses %s, as a name and as an address, and says so in words of its own', async (host) => {
+])('refuses %s, both by name and by address, with a message of its own', async (host) => {
   const port = await hello();
   const proxy = await startProxy(strict);
   expect(await openTunnel(proxy, `${host}:${port}`)).toMatchObject({ status: 403, words: refusalWords });
