@@ -50,7 +50,7 @@ export function onSharedOrigin(exchange: Exchange, { saved = false }: { saved?: 
     setTrailers: (trailers) => exchange.setTrailers(pairsWithout(trailers, (name) => ofWholeOrigin.has(name))),
     acceptUpgrade: (headers) => exchange.acceptUpgrade(pairsWithout(headers, (name) => ofWholeOrigin.has(name))),
   };
-  // All other properties change during the exchange, so they are read from the exchange itself.
+  // The other properties are read from the exchange itself, because they can change during the exchange.
   return Object.create(
     exchange,
     Object.fromEntries(Object.entries(own).map(([name, value]) => [name, { value, enumerable: true }])),
