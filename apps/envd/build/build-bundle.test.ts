@@ -15,18 +15,22 @@ afterAll(async () => {
   await removeTree(parent);
 });
 
-test('two builds at once give one whole folder, and a third finds it', { timeout: 120_000 }, async () => {
-  const [one, two] = await Promise.all([buildEnvdBundle(parent), buildEnvdBundle(parent)]);
-  expect(two).toEqual(one);
-  expect(await readdir(parent)).toEqual([one.directory.slice(parent.length + 1)]);
-  const { ino } = await stat(join(one.directory, 'envd'));
-  const started = performance.now();
-  expect(await buildEnvdBundle(parent)).toEqual(one);
-  expect(performance.now() - started).toBeLessThan(2000);
-  expect((await stat(join(one.directory, 'envd'))).ino).toBe(ino);
-});
+test(
+  'two simultaneous builds produce one complete folder, and a third build finds it',
+  { timeout: 120_000 },
+  async () => {
+    const [one, two] = await Promise.all([buildEnvdBundle(parent), buildEnvdBundle(parent)]);
+    expect(two).toEqual(one);
+    expect(await readdir(parent)).toEqual([one.directory.slice(parent.length + 1)]);
+    const { ino } = await stat(join(one.directory, 'envd'));
+    const started = performance.now();
+    expect(await buildEnvdBundle(parent)).toEqual(one);
+    expect(performance.now() - started).toBeLessThan(2000);
+    expect((await stat(join(one.directory, 'envd'))).ino).toBe(ino);
+  },
+);
 
-test('the folder holds envd, the loader and libraries that nobody can write', { timeout: 120_000 }, async () => {
+test('the folder contains envd, the loader and libraries that nobody can write', { timeout: 120_000 }, async () => {
   const { directory, command, mountPoint } = await buildEnvdBundle(parent);
   expect(command).toEqual([
     expect.stringMatching(/^\/\.soulbox\/ld-linux/) as string,
@@ -42,7 +46,7 @@ test('the folder holds envd, the loader and libraries that nobody can write', { 
   }
 });
 
-test('old folders go, but for those in use, builds under way and what is not ours', async () => {
+test('old folders are removed, except those in use, builds in progress and foreign folders', async () => {
   const folder = join(parent, 'several');
   const [old, used] = ['a', 'b'].map((letter) => letter.repeat(24));
   for (const name of [old, used, '.building-x', 'notes']) await mkdir(join(folder, name ?? ''), { recursive: true });

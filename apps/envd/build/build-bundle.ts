@@ -9,14 +9,15 @@ import type { EnvdBundle } from '@soulbox/isolation';
 import { sudoMode } from '../src/config.ts';
 import { findLoader, parseLddOutput } from './shared-libraries.ts';
 
-/** Where the folder is mounted in every sandbox. */
+/** The path at which the folder is mounted in every sandbox. */
 const mountPoint = '/.soulbox';
-/** Bundling and compiling takes about 2 s; ten times that on a busy machine is still not a fault. */
+/** Bundling and compiling takes about 2 s. On a busy machine, ten times that is still normal. */
 const compileTimeoutMs = 120_000;
 
 /**
- * JavaScriptCore's options: code is optimized by its second compiler only after ten times as many runs as by default. What
- * runs once, at the start, never is: 40 instead of 60 ms of CPU from exec to the first answer.
+ * Options of JavaScriptCore: its second compiler optimizes code only after ten times as many runs as by default. Code
+ * that runs once at the start is then never optimized, so the CPU time from exec to the first answer is 40 ms instead
+ * of 60 ms.
  */
 const environment = [
   'BUN_JSC_thresholdForOptimizeAfterWarmUp=10000',
@@ -24,14 +25,17 @@ const environment = [
   'BUN_JSC_thresholdForOptimizeAfterLongWarmUp=20000',
 ];
 
-/** A content hash; a build under way has a dot in front. */
+/** The name is a content hash. A build in progress has a dot in front. */
 const runtimeName = /^[0-9a-f]{24}$/;
 
 const envdDirectory = fileURLToPath(new URL('..', import.meta.url));
-/** In a package of SoulBox: what `compileEnvd` has made, so that a server needs no compiler, and the file `digest`, which names it. */
+/**
+ * In a SoulBox package: the output of `compileEnvd`, so that a server needs no compiler, and the file `digest`, which
+ * identifies it.
+ */
 const shippedDirectory = join(envdDirectory, 'compiled');
 const workspaceDirectory = fileURLToPath(new URL('../../..', import.meta.url));
-/** Everything the compiled program is made of, apart from the locked npm packages. */
+/** All sources of the compiled program, except the locked npm packages. */
 const sourceDirectories = [
   join(envdDirectory, 'src'),
   join(envdDirectory, 'build'),
@@ -40,13 +44,13 @@ const sourceDirectories = [
 ];
 
 /**
- * Makes the read-only folder that every sandbox shares: the compiled envd, the dynamic loader and the libraries of
- * the host, so that it runs in any root file system. It becomes `parentDirectory/<content hash>`; a second call
- * with unchanged sources finds it and returns at once, in about 10 ms. Throws CommandError when compiling fails.
+ * Builds the read-only folder that all sandboxes share: the compiled envd, the dynamic loader and the libraries of the
+ * host, so that envd runs in any root file system. The folder is `parentDirectory/<content hash>`. A second call with
+ * unchanged sources finds it and returns in about 10 ms. Throws CommandError if compiling fails.
  */
 export async function buildEnvdBundle(parentDirectory: string): Promise<EnvdBundle> {
   const shipped = await readShippedDigest();
-  // Both need the same libraries: envd is Bun with our code behind it.
+  // Both need the same libraries, because envd is Bun with our code appended.
   const program = shipped === undefined ? findBun() : join(shippedDirectory, 'envd');
   const libraries = parseLddOutput(await run('ldd', [program]));
   const hash = createHash('sha256');
@@ -67,7 +71,10 @@ export async function buildEnvdBundle(parentDirectory: string): Promise<EnvdBund
   };
 }
 
-/** Removes the folders of earlier versions, 112 MB each, but for those that a sandbox still runs from. Gives their number. */
+/**
+ * Removes the folders of earlier versions, 112 MB each, except those that a sandbox still uses. Returns the number of
+ * removed folders.
+ */
 export async function removeOldBundles(parentDirectory: string, inUse: ReadonlySet<string>): Promise<number> {
   const old = (await readdir(parentDirectory, { withFileTypes: true }))
     .filter((entry) => entry.isDirectory() && runtimeName.test(entry.name))
@@ -77,7 +84,10 @@ export async function removeOldBundles(parentDirectory: string, inUse: ReadonlyS
   return old.length;
 }
 
-/** Builds beside `directory` and renames into place: a reader sees a whole folder or none. Gives the loader's name. */
+/**
+ * Builds next to `directory` and renames into place, so a reader sees a complete folder or none. Returns the loader's
+ * name.
+ */
 async function build(
   directory: string,
   libraries: readonly string[],
@@ -91,7 +101,7 @@ async function build(
     for (const path of libraries) await copyFile(path, join(temporary, basename(path)));
     const loader = findLoader(libraries.map((path) => basename(path)));
     await writeFile(join(temporary, 'sudo'), sudoScript(loader));
-    // Readable by the sandboxes' mapped users, writable by nobody.
+    // The sandboxes' mapped users can read the files; nobody can write them.
     for (const name of await readdir(temporary))
       await chmod(join(temporary, name), ['envd', 'sudo', loader].includes(name) ? 0o755 : 0o644);
     await arrangePreloads(temporary);
@@ -100,19 +110,25 @@ async function build(
     return loader;
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
-    // Another process was faster and its folder has the same content.
+    // Another process was faster. Its folder has the same content.
     if (isNodeError(error) && (error.code === 'ENOTEMPTY' || error.code === 'EEXIST'))
       return findLoader(await readdir(directory));
     throw error;
   }
 }
 
-/** What stands for `sudo` where the kernel ignores setuid bits: envd's program in another role, which has no rights of its own. */
+/**
+ * Replaces `sudo` where the kernel ignores setuid bits. It runs envd's program in another role, without privileges of
+ * its own.
+ */
 function sudoScript(loader: string): string {
   return `#!/bin/sh\nexec ${mountPoint}/${loader} --library-path ${mountPoint} ${mountPoint}/envd ${sudoMode} "$@"\n`;
 }
 
-/** Puts what programs of tenants may load where docs/fork.md says; Python finds its own by name, so it has a folder. */
+/**
+ * Moves the files that tenants' programs may load to the paths in docs/fork.md. Python finds its file by name, so it
+ * has a folder of its own.
+ */
 async function arrangePreloads(directory: string): Promise<void> {
   const [reseed, python] = [join(directory, 'reseed'), join(directory, 'reseed/python')];
   for (const folder of [reseed, python]) {
@@ -125,7 +141,7 @@ async function arrangePreloads(directory: string): Promise<void> {
   await chmod(customization, 0o644);
 }
 
-/** Makes `directory`/envd and `directory`/node.cjs with Bun. */
+/** Creates `directory`/envd and `directory`/node.cjs with Bun. */
 export async function compileEnvd(directory: string): Promise<void> {
   await run(findBun(), [join(envdDirectory, 'src/bundle/compile.ts'), directory], {
     timeoutMs: compileTimeoutMs,
@@ -147,13 +163,13 @@ async function readShippedDigest(): Promise<string | undefined> {
   }
 }
 
-/** The binary inside the npm package `bun`, hard-linked there by its install script. */
+/** The binary inside the npm package `bun`. Its install script hard-links it there. */
 function findBun(): string {
   const manifest = createRequire(import.meta.url).resolve('bun/package.json');
   return join(dirname(manifest), 'bin/bun.exe');
 }
 
-/** All sources and the locked dependencies. */
+/** Hashes all sources and the locked dependencies. */
 async function hashSources(hash: Hash): Promise<void> {
   for (const directory of sourceDirectories) {
     const entries = await readdir(directory, { recursive: true, withFileTypes: true });
@@ -165,7 +181,7 @@ async function hashSources(hash: Hash): Promise<void> {
   hash.update(await readFile(join(workspaceDirectory, 'package-lock.json')));
 }
 
-/** The compiler and the host's C library: too large to be read at each start. */
+/** Hashes size and time of the compiler and the host's C library, which are too large to read at each start. */
 async function hashFacts(hash: Hash, files: readonly string[]): Promise<void> {
   for (const path of files) {
     const { size, mtimeMs } = await stat(path);

@@ -5,7 +5,8 @@ import { removeTree, run } from '@soulbox/base';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildEnvdBundle } from './build-bundle.ts';
 
-// What they do in a copy is shown by e2e/copies/fork-hazards.test.ts; here: that programs notice nothing of them before.
+// e2e/copies/fork-hazards.test.ts tests their effect in a copy. The tests here show that programs do not notice them
+// before.
 
 let parent: string;
 let reseed: string;
@@ -24,7 +25,7 @@ async function runNode(script: string, type = 'commonjs'): Promise<string> {
   return await run(process.execPath, ['--require', preload, `--input-type=${type}`, '-e', script]);
 }
 
-/** Sends itself what envd sends to every process of a copy. */
+/** Runs Python. The script sends itself the signal that envd sends to every process of a copy. */
 async function runPython(script: string, path = join(reseed, 'python')): Promise<string> {
   return await run('/usr/bin/env', [`PYTHONPATH=${path}`, 'python3', '-c', script]);
 }
@@ -77,19 +78,19 @@ describe('the preload of Node', () => {
     ['randomFillSync(Buffer.alloc(2), 3)', 'ERR_OUT_OF_RANGE'],
     ['randomFillSync("text")', 'ERR_INVALID_ARG_TYPE'],
     ['randomUUID(5)', 'ERR_INVALID_ARG_TYPE'],
-  ])('refuses %s as before', async (call, code) => {
+  ])('still refuses %s', async (call, code) => {
     expect(await runNode(`try { require('crypto').${call}; } catch (error) { console.log(error.code); }`)).toBe(
       `${code}\n`,
     );
   });
 
-  test('reaches what a module imports by name, and reads from the kernel', async () => {
+  test('also replaces functions that a module imports by name, and reads from the kernel', async () => {
     const script = `import { randomBytes } from 'node:crypto'; import crypto from 'node:crypto';
       console.log(randomBytes === crypto.randomBytes, /replace|original/.test(randomBytes.toString()));`;
     expect(await runNode(script, 'module')).toBe('true true\n');
   });
 
-  test('changes Math.random in a copy only, and lets the program end', async () => {
+  test('changes Math.random only in a copy, and lets the program end', async () => {
     const script = `const before = Math.random; process.kill(process.pid, 'SIGURG');
       const same = before === Math.random; setTimeout(() => console.log(same, before === Math.random), 50);`;
     expect(await runNode(script)).toBe('true false\n');
@@ -97,7 +98,7 @@ describe('the preload of Node', () => {
 });
 
 describe('the preload of Python', () => {
-  test('seeds what is loaded in a copy only', async () => {
+  test('seeds loaded modules, and only in a copy', async () => {
     const script = `
 import sys
 import random, ssl, os
@@ -109,7 +110,7 @@ random.seed(1); print(random.random() == first)`;
     expect(await runPython(script)).toBe('False\nTrue\n');
   });
 
-  test('loads nothing at the start of a program', async () => {
+  test('loads no module at the start of a program', async () => {
     const list = 'import sys; print(*sorted(sys.modules))';
     expect(await runPython(list)).toBe(await runPython(list, ''));
   });
@@ -123,7 +124,7 @@ random.seed(1); print(random.random() == first)`;
     }
   });
 
-  test('leaves a handler alone that the program sets', async () => {
+  test('keeps a handler that the program sets', async () => {
     const script = `
 import signal, os, random
 signal.signal(signal.SIGURG, lambda *_: print("own"))

@@ -6,7 +6,7 @@ const output = `\tlinux-vdso.so.1 (0x00007fd8ce1b2000)
 \t/lib64/ld-linux-x86-64.so.2 (0x00007fd8ce1b4000)
 `;
 
-test('ldd output gives the libraries and the loader, not the vdso', () => {
+test('ldd output is parsed to the libraries and the loader, without the vdso', () => {
   expect(parseLddOutput(output)).toEqual(['/lib/x86_64-linux-gnu/libc.so.6', '/lib64/ld-linux-x86-64.so.2']);
 });
 

@@ -1,8 +1,8 @@
 import { SoulBoxError } from '@soulbox/base';
 
 /**
- * The absolute paths in the output of `ldd`, the dynamic loader included. Lines look like
- * `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)` and `/lib64/ld-linux-x86-64.so.2 (0x00007f…)`.
+ * Returns the absolute paths in the output of `ldd`, including the dynamic loader. Lines have the form `libc.so.6 =>
+ * /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)` or `/lib64/ld-linux-x86-64.so.2 (0x00007f…)`.
  */
 export function parseLddOutput(text: string): string[] {
   const paths: string[] = [];
@@ -14,7 +14,7 @@ export function parseLddOutput(text: string): string[] {
   return paths;
 }
 
-/** The dynamic loader among file names: `ld-linux-x86-64.so.2`, `ld-linux-aarch64.so.1`. */
+/** Finds the dynamic loader in a list of file names: `ld-linux-x86-64.so.2`, `ld-linux-aarch64.so.1`. */
 export function findLoader(names: readonly string[]): string {
   const loader = names.find((name) => /^ld-linux.*\.so\.\d+$/.test(name));
   if (loader === undefined) throw new SoulBoxError('host_not_ready', 'The host has no glibc loader (ld-linux).');

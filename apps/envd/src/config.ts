@@ -1,30 +1,30 @@
 import { envdForwardPort, envdPort } from '@soulbox/contract';
 
-/** What differs between a sandbox and a test; everything else about envd comes with POST /init. */
+/** The settings that differ between a sandbox and a test. All other settings come with POST /init. */
 export interface EnvdConfig {
-  /** TCP port on every address. */
+  /** The TCP port, on every address. */
   readonly port: number;
-  /** File (0600, root) with the token that proves a caller to be the host. */
+  /** The file (0600, root) with the token that proves that a caller is the host. */
   readonly hostTokenPath: string;
-  /** Search path handed to processes. */
+  /** The search path of started processes. */
   readonly searchPath: string;
   /**
-   * The sandbox's kernel is not the host's. It ignores setuid bits, and the host cannot dial its loopback: envd does for
-   * `sudo` what a setuid bit would, and forwards what the host sends to a port.
+   * The sandbox has a kernel of its own. It ignores setuid bits, and the host cannot dial its loopback. So envd does
+   * the work of the setuid bit for `sudo`, and forwards the host's connections to a port.
    */
   readonly ownKernel: boolean;
-  /** TCP port on every address for what is forwarded. */
+  /** The TCP port, on every address, for forwarded connections. */
   readonly forwardPort: number;
 }
 
 /** The first argument that makes the program the client of `sudo` instead of envd. */
 export const sudoMode = 'sudo';
-/** The search path of whoever has set none, and of what runs by sudo. */
+/** The search path of users without one, and of programs run by sudo. */
 export const usualSearchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
  * Reads `SOULBOX_ENVD_PORT` and `SOULBOX_ENVD_FORWARD_PORT` (tests only), `ENVD_OWN_KERNEL` (set by the driver) and
- * PATH. Not `loadConfig` of base: its parser would double envd's memory.
+ * PATH. It does not use `loadConfig` of base, because that parser would double envd's memory.
  */
 export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): EnvdConfig {
   const path = environment['PATH'] ?? '';
@@ -42,7 +42,7 @@ function readPort(text: string | undefined, usual: number): number {
   return Number.isInteger(port) && port >= 0 && port <= 65_535 ? port : usual;
 }
 
-/** All variables of this process, which `sudo` passes on some of. */
+/** All variables of this process. `sudo` passes some of them on. */
 export function readEnvironment(): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(process.env).map(([name, value]) => [name, value ?? '']));
 }

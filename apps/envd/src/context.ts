@@ -16,7 +16,7 @@ import { createWatchHub } from './watch/watch-hub.ts';
 import type { WatcherTable } from './watch/watcher-table.ts';
 import { createWatcherTable } from './watch/watcher-table.ts';
 
-/** All state of envd. */
+/** The complete state of envd. */
 export interface Context {
   readonly config: EnvdConfig;
   readonly log: LifeLog;
@@ -26,7 +26,7 @@ export interface Context {
   readonly processes: ProcessTable;
   readonly watchHub: WatchHub;
   readonly watchers: WatcherTable;
-  /** Replaced as a whole, never changed in place. */
+  /** Always replaced as a whole, never modified. */
   settings: Settings;
 }
 

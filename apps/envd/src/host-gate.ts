@@ -4,19 +4,19 @@ import { Secret, SoulBoxError } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
 import { openRegular } from './sys/open-regular.ts';
 
-/** Tells the host's calls from everybody else's. */
+/** Distinguishes the host's calls from all others. */
 export interface HostGate {
   /** Whether this header value is the host's token. */
   isHost(header: string | string[] | undefined): Promise<boolean>;
 }
 
-/** Tokens are 32 characters; a file above this is none of ours. */
+/** Tokens have 32 characters. A file above this size is not ours. */
 const maxTokenBytes = 1024;
 
 /**
- * The token stands in a file that the driver puts into the sandbox. It is read at each call, because a copy of the sandbox
- * has another one, and the source's, which stands in the copied memory, must not open it. The last one read counts where
- * the file is gone, so that user code which empties /run does not lock the host out.
+ * The driver puts the token into a file in the sandbox. The file is read at each call, because a copy of the sandbox
+ * has another token: the source's token, which is in the copied memory, must not open the copy. If the file is gone,
+ * the last token that was read stays valid, so that user code that empties /run does not lock the host out.
  */
 export function createHostGate(path: string): HostGate {
   let known: Secret | undefined;
@@ -35,7 +35,7 @@ export async function checkHost(gate: HostGate, request: IncomingMessage): Promi
   throw new SoulBoxError('unauthorized', 'Only the host can make this call.');
 }
 
-/** Undefined for whatever else root in the sandbox has put there. */
+/** Undefined for anything else that root in the sandbox has put there. */
 async function readToken(path: string): Promise<Secret | undefined> {
   try {
     const { file } = await openRegular(path, constants.O_RDONLY | constants.O_NOFOLLOW);

@@ -10,20 +10,25 @@ export interface LifeLogEntry {
 
 export type LifeLogLevel = 'info' | 'warn' | 'error';
 
-/** The last events of envd's life. Never environment values, file contents, tokens or output, but the beginning of a hook's. */
+/**
+ * The latest events of envd. They never contain environment values, file contents, tokens or output, except the
+ * beginning of a hook's output.
+ */
 export interface LifeLog {
   record(level: LifeLogLevel, logger: string, message: string, fields?: Readonly<Record<string, string>>): void;
-  /** Entries with a `seq` above `after`, oldest first. */
+  /** Entries with a `seq` greater than `after`, oldest first. */
   entriesAfter(after: number): readonly LifeLogEntry[];
 }
 
 const maxEntries = 2000;
 const maxTotalBytes = 256 * 1024;
 const maxFieldLength = 512;
-/** What an entry costs beyond its texts: keys, numbers, the timestamp. */
+/** The size of an entry in addition to its texts: keys, numbers, the timestamp. */
 const entryOverheadBytes = 96;
 
-/** A ring in memory: the runner collects it through GET /soulbox/logs, and a tenant cannot fill a disk with it. */
+/**
+ * A ring buffer in memory. The runner collects it through GET /soulbox/logs, and a tenant cannot fill a disk with it.
+ */
 export function createLifeLog(now: () => number = Date.now): LifeLog {
   const entries: LifeLogEntry[] = [];
   let totalBytes = 0;

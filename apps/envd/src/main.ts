@@ -1,6 +1,6 @@
 import { readConfig, readEnvironment, sudoMode } from './config.ts';
 
-// The compiled form is CommonJS: no top-level await. What is not asked for is not even loaded.
+// The compiled form is CommonJS, so there is no top-level await. Unused modes are not even loaded.
 const [, , mode, ...args] = process.argv;
 void (mode === sudoMode ? becomeSudo() : serve());
 
@@ -16,7 +16,7 @@ async function becomeSudo(): Promise<void> {
   const { runSudo } = await import('./sudo/client.ts');
   const end = await runSudo(readConfig(), args, readEnvironment());
   if ('code' in end) process.exit(end.code);
-  // As the command did, so that a shell says so.
+  // Ends by the same signal as the command, so that a shell reports it.
   process.removeAllListeners();
   process.kill(process.pid, end.signal);
   process.exit(128 + end.signal);

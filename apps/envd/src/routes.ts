@@ -17,7 +17,7 @@ type Handler = (context: Context, request: IncomingMessage, response: ServerResp
 
 interface Route {
   readonly handle: Handler;
-  /** `token`: the access token is demanded here. `own`: the handler has a rule of its own. */
+  /** `token`: the access token is required here. `own`: the handler has its own rule. */
   readonly access: 'token' | 'own';
 }
 
@@ -34,7 +34,7 @@ const routes: Readonly<Record<string, Route>> = {
   'GET /envs': { handle: handleEnvs, access: 'token' },
 };
 
-/** Every request to envd comes through here; errors are translated once, at this border. */
+/** Handles every request to envd. Errors are translated once, here. */
 export function createRequestHandler(context: Context) {
   const handleRpc = createRpcHandler(context);
   return (request: IncomingMessage, response: ServerResponse): void => {

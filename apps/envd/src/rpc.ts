@@ -11,13 +11,13 @@ import { fileMethods } from './filesystem/file-methods.ts';
 import { processService } from './process/process-service.ts';
 import { watchMethods } from './watch/watch-methods.ts';
 
-/** One message; the official command line sends input in pieces of 64 KiB. */
+/** The maximum size of one message. The official command line sends input in pieces of 64 KiB. */
 const maxMessageBytes = 16 * 1024 * 1024;
-/** For all of a message to arrive: 16 MiB at 28 KiB/s. */
+/** The time for a complete message to arrive: 16 MiB at 28 KiB/s. */
 const bodyTimeoutMs = 600_000;
-/** The one call whose client may go on sending. */
+/** The only call whose client may continue to send. */
 const inputStreamPath = `/${Process.typeName}/${Process.method.streamInput.name}`;
-/** Timers hold 31 bits of milliseconds (24.8 days); a longer deadline would fire at once. */
+/** Timers have 31 bits of milliseconds (24.8 days). A longer deadline would fire at once. */
 const maxTimeoutMs = 2 ** 31 - 1;
 
 export const rpcPrefixes = [`/${Process.typeName}/`, `/${Filesystem.typeName}/`] as const;
@@ -48,7 +48,7 @@ function limitBodyTime(request: IncomingMessage): void {
   request.once('close', () => clearTimeout(timer));
 }
 
-/** The border of the RPCs: whatever is thrown inside leaves as a Connect error; the unknown goes to the log. */
+/** Translates all errors of RPCs to Connect errors. Unknown ones are logged. */
 function translateErrors(context: Context): Interceptor {
   const translate = (thrown: unknown): ConnectError => {
     if (thrown instanceof ConnectError) return thrown;

@@ -7,12 +7,12 @@ import { listen } from './server/listen.ts';
 import { offerProgram } from './sudo/offer-program.ts';
 import { serveSudo } from './sudo/serve.ts';
 
-/** envd itself. Resolves when it listens, and serves until the sandbox ends. */
+/** Runs envd itself. Resolves when it listens, and serves until the sandbox ends. */
 export async function serveSandbox(config: EnvdConfig): Promise<void> {
-  // Files that are made are 0644 and directories 0755, whatever the starter had.
+  // New files get mode 0644 and directories 0755, whatever umask was inherited.
   process.umask(0o022);
   const context = createContext(config);
-  // As PID 1 its end would be the sandbox's: whatever slips through is written down and survived.
+  // envd is PID 1, so its end would end the sandbox. Uncaught errors are logged and survived.
   process.on('uncaughtException', (error) =>
     context.log.record('error', 'envd', 'Uncaught', { cause: String(error.stack) }),
   );
@@ -28,7 +28,10 @@ export async function serveSandbox(config: EnvdConfig): Promise<void> {
   await listen(config.port, createRequestHandler(context));
 }
 
-/** Starts the threads that do file operations, so that the first request does not, and the host can raise them. */
+/**
+ * Starts the threads for file operations now, so that the first request does not have to, and the host can raise their
+ * priority.
+ */
 function warmThreadPool(): void {
   for (let count = 0; count < 8; count += 1) stat('/').catch(() => undefined);
 }

@@ -1,12 +1,12 @@
 import { Secret, SoulBoxError } from '@soulbox/base';
 
-/** What the host told this sandbox about itself. Replaced as a whole by each POST /init. */
+/** The host's settings for this sandbox. Each POST /init replaces them as a whole. */
 export interface Settings {
-  /** Environment of every process, below what the request itself sets. */
+  /** The environment of every process. Variables of a request override it. */
   readonly envVars: Readonly<Record<string, string>>;
-  /** Demanded as `X-Access-Token`; undefined: nobody has to show one. */
+  /** Required as `X-Access-Token`. Undefined: no token is required. */
   readonly accessToken: Secret | undefined;
-  /** Undefined: `user` if the root file system has it, else root. */
+  /** Undefined: `user` if the root file system has it, otherwise root. */
   readonly defaultUser: string | undefined;
   /** Undefined: the user's home. */
   readonly defaultWorkdir: string | undefined;
@@ -19,7 +19,7 @@ export const initialSettings: Settings = {
   defaultWorkdir: undefined,
 };
 
-/** Reads the body of POST /init. Unknown members are ignored; throws bad_request on a wrong type. */
+/** Parses the body of POST /init. Ignores unknown members. Throws bad_request for a wrong type. */
 export function parseSettings(body: unknown): Settings {
   const members = body ?? {};
   if (!isRecord(members)) throw new SoulBoxError('bad_request', 'The request body must be a JSON object.');
@@ -32,12 +32,12 @@ export function parseSettings(body: unknown): Settings {
   };
 }
 
-/** Whether it is a JSON object. */
+/** Whether the value is a JSON object. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A string member; absent, null and empty all mean "not set". */
+/** A string member. Absent, null and empty all mean "not set". */
 function findText(members: Record<string, unknown>, name: string): string | undefined {
   const value = members[name] ?? '';
   if (typeof value !== 'string' || value.includes('\0'))
@@ -57,7 +57,7 @@ function parseEnvVars(value: unknown): Record<string, string> {
   return envVars;
 }
 
-/** What execve cannot carry: throws bad_request. */
+/** Throws bad_request for variables that execve cannot pass. */
 export function checkVariable(name: string, text: string): void {
   if (name === '' || name.includes('=') || name.includes('\0')) {
     throw new SoulBoxError('bad_request', `'${name}' is not a valid name of an environment variable.`);

@@ -2,10 +2,12 @@ import type { Logger } from '@soulbox/base';
 import type { Exchange } from './exchange/exchange.ts';
 import type { Target } from './routing/target.ts';
 
-/** Longest path and host a log line holds. */
+/** The maximum length of path and host in a log line. */
 const maxTextLength = 256;
 
-/** One line per exchange, when it is over. Never a query: signatures and tokens stand there. */
+/**
+ * Logs one line per exchange when it is over. The query is never logged, because it can contain signatures and tokens.
+ */
 export function logExchange(
   exchange: Exchange,
   options: { level: 'debug' | 'info'; logger: Logger; target: Target },

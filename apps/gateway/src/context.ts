@@ -8,7 +8,7 @@ import type { ApiAddress } from './forward/api.ts';
 import type { RouteContext } from './routes.ts';
 import { createSandboxTable } from './sandboxes/sandbox-table.ts';
 
-/** Builds what the routes work with. Whoever calls it disposes `sandboxes` and destroys the agents of `api`. */
+/** Builds the context of the routes. The caller disposes `sandboxes` and destroys the agents of `api`. */
 export function createContext(options: {
   config: GatewayConfig;
   router: SandboxRouter;

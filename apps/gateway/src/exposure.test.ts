@@ -13,13 +13,13 @@ beforeEach(async () => {
 });
 afterEach(async () => await rm(directory, { recursive: true }));
 
-test('plain HTTP that other machines reach is told, that of this machine is not', () => {
+test('plain HTTP that other machines can reach is reported, and plain HTTP on loopback is not', () => {
   for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost']) expect(judgePlainPort(host, 3000)).toBeUndefined();
   for (const host of ['0.0.0.0', '::', '192.0.2.7', 'box.example', '::10'])
     expect(judgePlainPort(host, 3000)).toContain(`plain HTTP on ${host}:3000`);
 });
 
-test("an operator's certificate is told of two weeks before its end and after it", async () => {
+test("an operator's certificate is reported from two weeks before its end", async () => {
   const tlsCertFile = join(directory, 'cert.pem');
   const tlsKeyFile = join(directory, 'key.pem');
   const subject = ['-subj', '/CN=box.example', '-days', '30', '-out', tlsCertFile, '-keyout', tlsKeyFile];

@@ -3,15 +3,15 @@ import { readFile } from 'node:fs/promises';
 import type { GatewayConfig } from './config.ts';
 
 const dayMs = 86_400_000;
-/** Renewals by ACME come 30 days before the end: one with less than this left was not renewed. */
+/** ACME renews 30 days before the end. A certificate with less than this left was not renewed. */
 const warnBeforeMs = 14 * dayMs;
 
-/** What an operator should know about how clients reach the server; nothing of it keeps it from its start. */
+/** Warnings for an operator about how clients reach the server. None of them prevents the start. */
 export async function findExposures(config: GatewayConfig, now: number): Promise<string[]> {
   return judgeExposures(config, await readOperatorCertificate(config), now);
 }
 
-/** `certificate`: the operator's; there is none when it is our own, which is renewed in time. */
+/** `certificate` is the operator's. It is undefined if our own is used, which is renewed in time. */
 export function judgeExposures(
   config: GatewayConfig,
   certificate: { readonly validTo: string } | undefined,
@@ -23,7 +23,7 @@ export function judgeExposures(
   ].filter((words) => words !== undefined);
 }
 
-/** The plain port carries API keys and access tokens as they are. */
+/** The plain port transfers API keys and access tokens unencrypted. */
 export function judgePlainPort(host: string, port: number): string | undefined {
   if (/^(?:127\.|::1$|\[::1\]$|localhost$)/.test(host)) return undefined;
   const where = port === 0 ? host : `${host}:${port}`;
@@ -33,7 +33,7 @@ export function judgePlainPort(host: string, port: number): string | undefined {
   );
 }
 
-/** Undefined while it is good for long enough. */
+/** Undefined if the certificate is valid for long enough. */
 export function judgeExpiry({ validTo }: { readonly validTo: string }, now: number): string | undefined {
   const left = Date.parse(validTo) - now;
   if (left > warnBeforeMs) return undefined;
@@ -42,7 +42,10 @@ export function judgeExpiry({ validTo }: { readonly validTo: string }, now: numb
   return `the TLS certificate ${state}. Put a new one in its files (SOULBOX_TLS_CERT, SOULBOX_TLS_KEY); it is in use within the hour`;
 }
 
-/** Our own is renewed in time. One that cannot be read stops the start, which says why. */
+/**
+ * Undefined for our own certificate, which is renewed in time. Also for an unreadable file: it makes the start fail
+ * with a proper error.
+ */
 async function readOperatorCertificate({ tls, tlsCertFile }: GatewayConfig): Promise<X509Certificate | undefined> {
   if (!tls || tlsCertFile === '') return undefined;
   try {

@@ -41,12 +41,12 @@ export interface RouteContext {
 
 const mib = 1024 * 1024;
 
-/** Of a sandbox that runs the table is told before anybody else. */
+/** The table learns of a running sandbox before any client does, so only other entries may be outdated. */
 function mayBeOld(route: SandboxRoute | undefined): boolean {
   return route?.state !== 'running' || route.waitsForRoom;
 }
 
-/** Where every exchange of every listener arrives: reads its target and passes it on, or answers it. */
+/** Receives every exchange of every listener. Reads its target, then forwards or answers it. */
 export function createRoutes(context: RouteContext): (exchange: Exchange) => void {
   const { config, router, functions, sandboxes, api, clock, logger } = context;
   const { idleTimeoutMs, wakeTimeoutMs } = config;
@@ -58,7 +58,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
   const toApi = (exchange: Exchange, path: string): void =>
     forwardToApi(exchange, { ...apiCommon, unread, path, idleTimeoutMs, logger });
 
-  /** Gives what a tenant's code is to be reached by; undefined: it was answered. */
+  /** Returns the exchange for a tenant's code, or undefined if the exchange was already answered. */
   const guard = (exchange: Exchange, target: { origin: 'own' | 'shared'; saved?: boolean }): Exchange | undefined => {
     if (target.origin === 'own') return exchange;
     const guarded = onSharedOrigin(exchange, target);
@@ -67,7 +67,10 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     return undefined;
   };
 
-  /** What is not found, or cannot be used as it is, may have changed a moment ago: whoever owns sandboxes is asked before a refusal. */
+  /**
+   * An entry that is missing or not usable may have just changed. So the owner of the sandboxes is asked before a
+   * refusal.
+   */
   const whenFresh = async (exchange: Exchange, act: () => void): Promise<void> => {
     try {
       await router.refresh();
@@ -86,13 +89,13 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     else forwardToSandbox(exchange, { ...common, route, port, path });
   };
 
-  /** By what a request shows of a sandbox that it does not name. */
+  /** Finds the sandbox by a token in the request, which does not name the sandbox. */
   const toShown = (exchange: Exchange, path: string, isFresh = false): void => {
     const token = findShownToken(exchange, path);
     const route = token === undefined ? undefined : router.findByAccessToken(token);
     if (token === undefined) toSignedFile(exchange, path);
     else if (!isFresh && mayBeOld(route)) void whenFresh(exchange, () => toShown(exchange, path, true));
-    // In the form of a sandbox that is gone, as it mostly is.
+    // In the form of a sandbox that is gone, because that is the usual case.
     else if (route === undefined) sendEdgeError(exchange, unknownToken);
     else {
       const guarded = guard(exchange, { origin: 'shared' });
@@ -106,7 +109,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
       toApi(exchange, path);
       return;
     }
-    // Trying every token twice, before and after, would cost more.
+    // Refreshes first: trying every token twice, before and after a refresh, would cost more.
     void whenFresh(exchange, () => toSigned(exchange, path, signed));
   };
 
@@ -120,7 +123,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     }
   };
 
-  /** What a client sends meanwhile waits in its socket, as for a sandbox that wakes. */
+  /** Further data from the client waits in its socket meanwhile, as for a sandbox that wakes. */
   const toFunction = async (exchange: Exchange, { name, path }: Target & { kind: 'function' }): Promise<void> => {
     try {
       const { sandboxId, port } = await functions.open(name);
@@ -128,7 +131,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
       const route = router.find(sandboxId);
       if (exchange.closed) return;
       if (route === undefined) sendEdgeError(exchange, sandboxNotFound(sandboxId));
-      // The traffic token of its sandbox keeps strangers from its other ports; this one is for everybody.
+      // The traffic token of its sandbox protects the other ports. This port is public.
       else forwardToSandbox(exchange, { ...common, route: { ...route, trafficAccessToken: undefined }, port, path });
     } catch (error) {
       logger.debug({ function: name, err: error }, 'function could not be reached');
@@ -158,7 +161,7 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     try {
       route(exchange);
     } catch (error) {
-      // A fault of ours must cost this request only, not the process.
+      // An error in our code must only affect this request, not the process.
       logger.error({ err: error }, 'request could not be routed');
       sendEdgeError(exchange, internalFault);
     }

@@ -10,18 +10,21 @@ import type { GatewayConfig } from './config.ts';
 import { startGateway } from './start.ts';
 import type { Certificate } from './tls/certificate.ts';
 
-/** A first table takes milliseconds. Requests for the API need none, so they do not wait for a runner that is away. */
+/**
+ * How long to wait for the first table, which normally takes milliseconds. API requests need none, so they do not wait
+ * for an absent runner.
+ */
 const firstTableMs = 5000;
 
-/** What a gateway in a process of its own is told. */
+/** The settings of a gateway in a process of its own. */
 export interface GatewaySettings {
   readonly config: GatewayConfig;
   readonly cell: Cell;
-  /** Open descriptors that it was started with. */
+  /** Open descriptors that the process was started with. */
   readonly descriptors: { readonly channel: number; readonly plain: number; readonly tls?: number };
-  /** Paths as they are inside the cell. */
+  /** Paths as seen inside the cell. */
   readonly sockets: { readonly runner: string; readonly control: string; readonly api: string };
-  /** Absent when TLS is off. */
+  /** Absent if TLS is off. */
   readonly certificate?: Certificate;
 }
 
@@ -35,7 +38,7 @@ async function run(
   logger: RootLogger,
 ): Promise<RunningPart> {
   const receiver = createDescriptorReceiver(descriptors.channel);
-  // It cannot be written any more after this.
+  // The compile cache cannot be written after this.
   flushCompileCache();
   dropPrivileges(cell);
   await using started = new AsyncDisposableStack();

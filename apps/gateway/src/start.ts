@@ -17,10 +17,13 @@ import type { Certificate } from './tls/certificate.ts';
 export interface GatewayOptions {
   readonly config: GatewayConfig;
   readonly router: SandboxRouter;
-  /** Absent: there are no functions. */
+  /** Absent if there are no functions. */
   readonly functions?: FunctionRouter | undefined;
   readonly api: ApiAddress;
-  /** What a gateway is given that may not open it itself. Absent: it opens ports and certificates as its settings say. */
+  /**
+   * Resources for a gateway that is not allowed to open them itself. Absent: it opens ports and certificates according
+   * to its settings.
+   */
   readonly given?: GivenAccess | undefined;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -29,25 +32,25 @@ export interface GatewayOptions {
 export interface GivenAccess {
   /** Bound sockets. */
   readonly ports: { readonly plain: number; readonly tls: number | undefined };
-  /** Undefined when TLS is off. */
+  /** Undefined if TLS is off. */
   readonly certificate: Certificate | undefined;
-  /** Calls `use` with each later one. */
+  /** Calls `use` with each later certificate. */
   readonly onCertificate: (use: (certificate: Certificate) => void) => void;
 }
 
 export interface Gateway extends AsyncDisposable {
-  /** Bound port of HTTP/1.1 and h2c. */
+  /** The bound port of HTTP/1.1 and h2c. */
   readonly port: number;
-  /** Bound port of HTTPS; undefined when TLS is off. */
+  /** The bound port of HTTPS. Undefined if TLS is off. */
   readonly tlsPort: number | undefined;
-  /** What clients must trust; undefined when TLS is off or the operator gave a certificate. */
+  /** The CA that clients must trust. Undefined if TLS is off or the operator provided a certificate. */
   readonly caFile: string | undefined;
-  /** Looks for a new certificate now instead of within the hour. */
+  /** Checks for a new certificate now instead of within the hour. */
   checkCertificate(): Promise<void>;
 }
 
 /**
- * Opens both ports. Rejects with `config_invalid` for a bad certificate and with Node's error for a port that is taken.
+ * Opens both ports. Rejects with `config_invalid` for a bad certificate and with Node's error for a port in use.
  * Disposing stops accepting, gives open requests `shutdownGraceMs`, then resets them.
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
@@ -99,7 +102,7 @@ async function openTls(
   return { port: listener.port, caFile: certificate.caFile, check: () => renewal.check() };
 }
 
-/** Loaded where it is used: a gateway that is given its certificate has no need for what makes them. */
+/** Loaded on demand: a gateway that receives its certificate does not need the code that creates one. */
 async function openOwn(config: GatewayConfig, clock: Clock): Promise<Certificate> {
   const { openCertificate } = await import('./tls/open-certificate.ts');
   return await openCertificate(config, clock);

@@ -3,8 +3,8 @@ import { isIPv6 } from 'node:net';
 const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 
 /**
- * What counts as one address where clients are told apart: an IPv4 address, or the /64 of an IPv6 address, of which one customer has
- * 2^64 addresses (RFC 6177).
+ * The unit by which clients are told apart: one IPv4 address, or the /64 prefix of an IPv6 address, because one
+ * customer has 2^64 IPv6 addresses (RFC 6177).
  */
 export function addressGroup(address: string): string {
   const ipv4 = mapped.exec(address)?.[1];

@@ -1,8 +1,8 @@
 import { open, rename, rm } from 'node:fs/promises';
 
 /**
- * Replaces `path` by `content` so that a reader or a crash sees the old file or the new one, never a part.
- * `durable` also flushes it to the disk first. Mode 0600 by default.
+ * Replaces the content of `path` atomically: a reader, or a host that crashed, has the old file or the new one, never a
+ * part. `durable` also flushes the new file to the disk first. The default mode is 0600.
  */
 export async function writeFileAtomic(
   path: string,
@@ -20,7 +20,7 @@ export async function writeFileAtomic(
     }
     await rename(temporary, path);
   } catch (error) {
-    // On a full disk each failed attempt would cost another file.
+    // Without this, each failed attempt on a full disk would leave another file.
     await rm(temporary, { force: true });
     throw error;
   }

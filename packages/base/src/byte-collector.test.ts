@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createByteCollector } from './byte-collector.ts';
 
-test('pieces are put together up to the limit, to the byte', () => {
+test('pieces are joined, and the limit is exact to the byte', () => {
   const collector = createByteCollector(10);
   expect(collector.bytes()).toHaveLength(0);
   for (const piece of ['abc', '', 'defg', 'hij']) expect(collector.add(Buffer.from(piece))).toBe(true);
@@ -10,7 +10,7 @@ test('pieces are put together up to the limit, to the byte', () => {
   expect(collector.size).toBe(10);
 });
 
-test('single bytes cost little more than themselves, and are refused when they are many', () => {
+test('single bytes cost little memory, and too many of them are rejected', () => {
   const collector = createByteCollector(2_000_000);
   let taken = 0;
   while (collector.add(Buffer.from([taken % 256]))) taken += 1;

@@ -1,16 +1,22 @@
-/** Bytes that come in pieces. */
+/** Collects bytes that arrive in pieces. */
 export interface ByteCollector {
   readonly size: number;
-  /** False, and nothing is kept of it, when there would be more than the limit, or when the pieces are far too many. */
+  /**
+   * Returns false and keeps nothing of the piece if the total would exceed the limit or there are far too many pieces.
+   */
   add(piece: Uint8Array): boolean;
   bytes(): Buffer;
 }
 
-/** Each piece costs the event loop about 2 µs, however small it is. Who sends megabytes sends kilobytes at a time. */
+/**
+ * Each piece costs the event loop about 2 µs, however small it is. A normal sender of megabytes sends kilobytes at a
+ * time.
+ */
 const piecesMax = 65_536;
 
 /**
- * Copies what comes into one buffer. A list of pieces costs what its sender likes: a hundred times the bytes, when each comes alone.
+ * Copies all pieces into one buffer. With a list of pieces the sender would decide how much memory they take: pieces of
+ * one byte need a hundred times their size.
  */
 export function createByteCollector(maxBytes: number): ByteCollector {
   let buffer = Buffer.alloc(0);

@@ -1,4 +1,4 @@
-/** Wall and monotonic time, passed in where a test needs to move it. */
+/** The wall clock. It is passed in wherever a test needs to set the time. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;

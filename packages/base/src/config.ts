@@ -6,19 +6,19 @@ export interface ConfigKey<T> {
   readonly env: `SOULBOX_${string}`;
   readonly schema: z.ZodType<T>;
   readonly default: T;
-  /** Unit and meaning in a sentence; printed in docs/config.md. */
+  /** The unit and the meaning in one sentence. It is printed in docs/config.md. */
   readonly help: string;
 }
 
 export type ConfigSchema = Readonly<Record<string, ConfigKey<unknown>>>;
 export type ConfigOf<S extends ConfigSchema> = { readonly [K in keyof S]: S[K] extends ConfigKey<infer T> ? T : never };
 
-/** Declares a key; the type of its value comes from the schema. */
+/** Declares a key. The schema determines the type of the value. */
 export function key<T>(env: `SOULBOX_${string}`, schema: z.ZodType<T>, fallback: T, help: string): ConfigKey<T> {
   return { env, schema, default: fallback, help };
 }
 
-/** Text to a whole number within bounds. */
+/** Parses text to a whole number within bounds. */
 export const wholeNumber = (min: number, max: number): z.ZodType<number> => z.coerce.number().int().min(min).max(max);
 
 export const flag: z.ZodType<boolean> = z.enum(['true', 'false']).transform((text) => text === 'true');
@@ -38,7 +38,9 @@ export function loadConfig<S extends ConfigSchema>(
   return config;
 }
 
-/** The same for one of several schemas: what is wrong is added to `faults`, and the result is of use only if there are none. */
+/**
+ * Like `loadConfig`, but for one of several schemas: adds faults to `faults`. Use the result only if there are none.
+ */
 export function readConfig<S extends ConfigSchema>(
   schema: S,
   environment: Readonly<Record<string, string | undefined>>,
@@ -62,13 +64,15 @@ export function readConfig<S extends ConfigSchema>(
   return values as ConfigOf<S>;
 }
 
-/** Throws `config_invalid` with all of them, if there are any. */
+/** Throws one `config_invalid` error that lists all faults, if there are any. */
 export function refuseFaults(faults: readonly string[]): void {
   if (faults.length > 0)
     throw new SoulBoxError('config_invalid', `The configuration is not valid:\n  ${faults.join('\n  ')}`);
 }
 
-/** The `SOULBOX_*` variables that no schema knows: a typing error must stop the start, not pass in silence. */
+/**
+ * Returns the `SOULBOX_*` variables that no schema knows. A misspelt name must stop the start instead of being ignored.
+ */
 export function findUnknownKeys(
   schemas: readonly ConfigSchema[],
   environment: Readonly<Record<string, string | undefined>>,

@@ -1,12 +1,12 @@
 import { CommandError } from './run.ts';
 
-/** A cause has a cause; nobody makes more of them than this. */
+/** The longest chain of causes that is followed. Real chains are shorter. */
 const depthMax = 8;
 const noRoomCodes: readonly unknown[] = ['ENOSPC', 'EDQUOT'];
 
 /**
- * Whether it, or what caused it, is that a disk has no room (or a quota none) left: an errno, an error of
- * ours, or the word of a program.
+ * Whether the error or one of its causes is a full disk or an exhausted quota: an errno, one of our own errors, or the
+ * error output of a program.
  */
 export function isDiskFull(thrown: unknown): boolean {
   let error = thrown;

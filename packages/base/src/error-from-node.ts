@@ -25,12 +25,12 @@ const reasonByErrno: Readonly<Record<string, Reason>> = {
   ECONNREFUSED: 'port_closed',
 };
 
-/** True for what Node's own APIs throw: an Error with an errno name in `code`. */
+/** Whether Node's own APIs threw this: an Error with an errno name in `code`. */
 export function isNodeError(thrown: unknown): thrown is NodeJS.ErrnoException {
   return thrown instanceof Error && typeof (thrown as NodeJS.ErrnoException).code === 'string';
 }
 
-/** The errno table of SoulBox: Node's error to ours, with `message` shown to the caller. */
+/** Translates an error of Node.js to one of ours by the errno table. The caller sees `message`. */
 export function errorFromNode(thrown: unknown, message: string): SoulBoxError {
   if (thrown instanceof SoulBoxError) return thrown;
   const reason = isNodeError(thrown) ? reasonByErrno[thrown.code ?? ''] : undefined;

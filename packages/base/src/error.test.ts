@@ -12,7 +12,7 @@ describe('errors', () => {
     expect(new SoulBoxError('sandbox_not_found', 'gone').code).toBe('not_found');
   });
 
-  it('become bland when nobody knows them, and keep the cause for the log', () => {
+  it('become a bland internal error if they are unknown, and keep the cause for the log', () => {
     const cause = new Error('password is hunter2');
     const error = errorFromUnknown(cause);
     expect(error.reason).toBe('internal');
@@ -20,7 +20,7 @@ describe('errors', () => {
     expect(error.cause).toBe(cause);
   });
 
-  it('say that the disk is full whoever met it, and whatever step it stood in the way of', () => {
+  it('report a full disk, whoever noticed it and whichever step failed', () => {
     const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
     const quota = Object.assign(new Error('EDQUOT'), { code: 'EDQUOT' });
     const program = new CommandError(['cp', 'a', 'b'], 1, "cp: error writing 'b': No space left on device", undefined);
@@ -37,7 +37,7 @@ describe('errors', () => {
     expect(errorFromUnknown(loop).reason).toBe('internal');
   });
 
-  it('are translated from what Node throws', async () => {
+  it('are translated from errors of Node.js', async () => {
     const missing = await open('/does/not/exist').catch((error: unknown) => errorFromNode(error, 'no such file'));
     expect(missing).toMatchObject({ reason: 'file_not_found', message: 'no such file' });
     expect(errorFromNode(new TypeError('x'), 'odd').reason).toBe('internal');
@@ -45,15 +45,15 @@ describe('errors', () => {
 });
 
 describe('running a program', () => {
-  it('gives its output and feeds its input', async () => {
+  it('returns its output and sends its input', async () => {
     expect(await run('cat', [], { input: 'a\nb' })).toBe('a\nb');
   });
 
-  it('never has a shell read the arguments', async () => {
+  it('never lets a shell read the arguments', async () => {
     expect(await run('echo', ['$(id)', '; true'])).toBe('$(id) ; true\n');
   });
 
-  it('throws with the exit code and what the program said', async () => {
+  it('throws with the exit code and the error output of the program', async () => {
     const error = await run('ls', ['/does/not/exist']).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(CommandError);
     expect(error).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('/does/not/exist') as string });
@@ -81,7 +81,7 @@ describe('replacing a file', () => {
     }
   });
 
-  it('leaves nothing of a try that did not fit on the disk', async () => {
+  it('leaves nothing behind if the content does not fit on the disk', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'soulbox-atomic-'));
     await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory]);
     try {

@@ -6,8 +6,8 @@ import { reasons } from './reasons.ts';
 /**
  * The one error class of SoulBox.
  *
- * - `reason`: our stable finer word (docs/errors.md); it decides `code`.
- * - `message`: safe for the caller: what failed, with which value, and what to do.
+ * - `reason`: a stable word, finer than `code` (docs/errors.md). It determines `code`.
+ * - `message`: safe for the caller. It says what failed, with which value, and what to do.
  * - `cause`: for the log only, never sent to a caller.
  */
 export class SoulBoxError extends Error {
@@ -22,12 +22,12 @@ export class SoulBoxError extends Error {
   }
 }
 
-/** Reasons that only say which step failed: that the disk is full says more. */
+/** These reasons only say which step failed. `disk_full` says more. */
 const vague: readonly Reason[] = ['internal', 'sandbox_start_failed', 'checkpoint_failed', 'sandbox_resume_failed'];
 
 /**
- * Turns anything thrown into a SoulBoxError; what is unknown becomes `internal` with a bland message, unless a full disk is
- * behind it: then it is `disk_full`, whoever met it.
+ * Turns any thrown value into a SoulBoxError. An unknown error becomes `internal` with a bland message. If a full disk
+ * caused it, it becomes `disk_full` instead, whichever part noticed it.
  */
 export function errorFromUnknown(thrown: unknown): SoulBoxError {
   if (thrown instanceof SoulBoxError && !vague.includes(thrown.reason)) return thrown;

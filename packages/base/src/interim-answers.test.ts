@@ -12,7 +12,7 @@ const server = createServer((socket) => {
   socket.on('error', () => undefined);
   socket.once('data', () => {
     socket.write(answer);
-    // Later: what stands in the same read is parsed to its end.
+    // Sent later, because the parser finishes everything that arrives in one read.
     setTimeout(() => socket.end('HTTP/1.1 204 No Content\r\n\r\n'), 20);
   });
 });

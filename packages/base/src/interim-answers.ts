@@ -1,15 +1,17 @@
 import { subscribe } from 'node:diagnostics_channel';
 import type { ClientRequest, InformationEvent } from 'node:http';
 
-/** Answers with a 1xx status before the final one. Go's client takes 5; servers send one 100 and a few 103. */
+/**
+ * The maximum number of 1xx answers before the final one. Go's client accepts 5; servers send one 100 and a few 103.
+ */
 export const maxInterimAnswers = 32;
-/** Characters of all their header names and values. */
+/** The maximum number of characters in all their header names and values. */
 export const maxInterimChars = 64 * 1024;
 
 /**
- * Makes every HTTP/1.1 request of this process fail whose server sends 1xx answers without end: Node takes any number of them, and no
- * limit of sizes or of silence notices. Through Node's channel, because libraries make requests that nobody else gets to see.
- * May be called more than once; all but the first do nothing.
+ * Makes an HTTP/1.1 request of this process fail if its server sends 1xx answers without end. Node accepts any number
+ * of them, and no limit on size or silence notices them. This uses Node's diagnostics channel, because libraries make
+ * requests that are not visible otherwise. It may be called more than once; only the first call has an effect.
  */
 export function boundInterimAnswers(): void {
   if (isBound) return;
@@ -27,9 +29,9 @@ function watch(request: ClientRequest): void {
   });
 }
 
-/** What one request may get before its answer. */
+/** What one request may receive before its final answer. */
 export interface InterimBudget {
-  /** False when it is used up. */
+  /** Returns false once the budget is exceeded. */
   spend(rawHeaders: readonly string[]): boolean;
 }
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { createLocks } from './locks.ts';
 
-it('lets one at a time through, in order, also after one that failed', async () => {
+it('runs one task at a time, in order, even after a task that failed', async () => {
   const locks = createLocks();
   const seen: string[] = [];
   const act = (name: string) => async () => {
@@ -18,7 +18,7 @@ it('lets one at a time through, in order, also after one that failed', async () 
   expect(locks.isBusy('i1')).toBe(false);
 });
 
-it('begins at once when nobody holds the lock, and keeps sandboxes apart', () => {
+it('runs a task at once if nobody holds the lock, and locks each sandbox separately', () => {
   const locks = createLocks();
   const begun: string[] = [];
   for (const sandboxId of ['i1', 'i2', 'i1']) {
@@ -30,7 +30,7 @@ it('begins at once when nobody holds the lock, and keeps sandboxes apart', () =>
   expect(begun).toEqual(['i1', 'i2']);
 });
 
-it('whoever comes while others wait comes after all of them', async () => {
+it('a late caller runs after all callers that already wait', async () => {
   const locks = createLocks();
   const first = Promise.withResolvers<undefined>();
   const second = Promise.withResolvers<undefined>();
@@ -43,7 +43,7 @@ it('whoever comes while others wait comes after all of them', async () => {
   });
   first.resolve(undefined);
   await one;
-  // The first is through, the second is inside: the lock is held.
+  // The first task has finished and the second one runs: the lock is held.
   expect(locks.isBusy('i1')).toBe(true);
   const three = locks.alone('i1', async () => {
     seen.push('three in');

@@ -1,8 +1,11 @@
-/** Serializes work by key: what is asked for first runs first. */
+/** Serializes work by key, in the order of the calls. */
 export interface Locks {
-  /** Runs `work` after all earlier callers of the key. Runs it at once, in the same turn, when there are none. */
+  /**
+   * Runs `work` after all earlier calls with the same key. If there are none, runs it at once, in the same turn of the
+   * event loop.
+   */
   alone<T>(key: string, work: () => Promise<T>): Promise<T>;
-  /** Whether anything of the key runs or waits. */
+  /** Whether any work for the key runs or waits. */
   isBusy(key: string): boolean;
 }
 

@@ -1,47 +1,51 @@
 import { write, writeSync } from 'node:fs';
 import type { LogFile } from './log-file.ts';
 
-/** Bytes of lines that wait for the file. Those that come when so many wait are dropped and counted. */
+/** Maximum bytes of lines that wait for the file. Further lines are dropped and counted. */
 const waitingBytesMax = 4 * 1024 * 1024;
-/** Bytes of one write. */
+/** Bytes per write. */
 const writeBytesMax = 64 * 1024;
-/** After a write that failed: a reader that is slow for a moment, and a full disk or whatever else. Milliseconds. */
+/**
+ * Delays after a failed write, in milliseconds: for a reader that is slow for a moment (EAGAIN), and for all other
+ * errors such as a full disk.
+ */
 const retryBusyMs = 100;
 const retryMs = 1000;
 
-/** Gives what still waits one more chance; one listener for all destinations of a process. */
+/** Flushes waiting lines once more at the exit. One listener serves all destinations of a process. */
 const atExit = new Set<() => void>();
 process.once('exit', () => {
   for (const flush of atExit) {
     try {
       flush();
     } catch {
-      // The lines are lost, and so is whom to tell.
+      // The lines are lost, and nobody is left to report it to.
     }
   }
 });
 
 export interface LogDestination {
-  /** A whole line. Never throws and never waits. */
+  /** Accepts one whole line. Never throws and never waits. */
   write(line: string): void;
-  /** Lines lost so far. */
+  /** The number of lines lost so far. */
   droppedLines(): number;
-  /** Opens the file anew before the next line is written. */
+  /** Reopens the file before the next line is written. */
   reopen(): void;
 }
 
 /**
- * Writes lines to a log file in the background, and turns it over between two lines when that is due. A file that takes none (its disk is full, or nobody reads the pipe) is tried again
- * without end, while lines wait, then are dropped: it never stops the process, nor its exit. `onRoom` is told how many were lost
- * once there is room again.
+ * Writes lines to a log file in the background, and rotates the file between two lines when that is due. If the file
+ * accepts no data (its disk is full, or nobody reads the pipe), the write is retried without end. Meanwhile lines wait,
+ * and further ones are dropped. The log never stops the process and never delays its exit. `onRoom` is called with the
+ * number of lost lines once there is room again.
  *
- * pino's own destination (sonic-boom, which pino-roll builds on) does neither: it has an `error` event that kills the process, and at
- * the exit it tries to write for ever.
+ * pino's own destination (sonic-boom, which pino-roll builds on) cannot do this: its `error` event kills the process,
+ * and at the exit it retries the write for ever.
  */
 export function createLogDestination(file: LogFile, onRoom: (lostLines: number) => void): LogDestination {
   const waiting: string[] = [];
   let waitingBytes = 0;
-  /** Taken from `waiting`, and not all of it written. */
+  /** Taken from `waiting` and not yet completely written. */
   let current: Buffer = Buffer.alloc(0);
   let busy = false;
   let inFlight = false;
@@ -89,7 +93,7 @@ export function createLogDestination(file: LogFile, onRoom: (lostLines: number) 
   };
 
   atExit.add(() => {
-    // A write in flight reaches the file or not, without us.
+    // A write in flight either reaches the file or does not; it is not repeated here.
     if (inFlight || current.length === 0) current = take();
     while (current.length > 0) {
       wrote(writeSync(file.fd(), current));

@@ -4,26 +4,29 @@ import { dirname } from 'node:path';
 import { isNodeError } from './error-from-node.ts';
 
 export interface LogFileLimits {
-  /** A file of so many bytes becomes `FILE.1`, and a new one begins. 0: never. */
+  /** The size at which the file becomes `FILE.1` and a new one begins. 0: never. */
   readonly maxBytes: number;
-  /** How many such older files are kept; the oldest goes. At least 1. */
+  /** How many older files are kept; the oldest one is replaced. At least 1. */
   readonly keptFiles: number;
 }
 
-/** The file behind a log, which may be another one from one write to the next. */
+/** The file behind a log. It can change between two writes. */
 export interface LogFile {
   fd(): number;
-  /** So many bytes more are in it. */
+  /** Records that this many more bytes were written. */
   wrote(bytes: number): void;
-  /** Have it opened anew before the next write: somebody else has moved it away. */
+  /** Requests a reopen before the next write, because somebody else has moved the file away. */
   wantReopened(): void;
-  /** Whether `turn` has to run before the next write. */
+  /** Whether `turn` must run before the next write. */
   isDue(): boolean;
-  /** Moves it away when it is large enough, and opens it anew. Never throws: what cannot be done is told as false, and the old file goes on. */
+  /**
+   * Rotates the file if it is large enough, and reopens it. Never throws: on failure it returns false and the old file
+   * stays in use.
+   */
   turn(): Promise<boolean>;
 }
 
-/** Opens it for lines at its end; throws what `open` throws. */
+/** Opens the file for appending. Throws the errors of `open`. */
 export function openLogFile(path: string, { maxBytes, keptFiles }: LogFileLimits): LogFile {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   let fd = openSync(path, 'a', 0o600);
@@ -48,7 +51,7 @@ export function openLogFile(path: string, { maxBytes, keptFiles }: LogFileLimits
         size = fstatSync(fd).size;
         return true;
       } catch {
-        // Tried again after as many bytes more, or when somebody asks for it.
+        // The next try comes after as many bytes again, or when somebody requests it.
         size = 0;
         return false;
       } finally {
@@ -58,7 +61,7 @@ export function openLogFile(path: string, { maxBytes, keptFiles }: LogFileLimits
   };
 }
 
-/** FILE becomes FILE.1, that becomes FILE.2, and so on; what was FILE.`keptFiles` is replaced. */
+/** Renames FILE to FILE.1, FILE.1 to FILE.2, and so on. FILE.`keptFiles` is replaced. */
 async function moveAway(path: string, keptFiles: number): Promise<void> {
   for (let number = keptFiles - 1; number >= 1; number -= 1)
     await renameIfThere(`${path}.${number}`, `${path}.${number + 1}`);
@@ -71,7 +74,10 @@ async function renameIfThere(from: string, to: string): Promise<void> {
   });
 }
 
-/** What the process was started with, such as standard error: whoever reads it keeps it. */
+/**
+ * A descriptor that the process was started with, such as standard error. Its reader is responsible for keeping the
+ * log.
+ */
 export function borrowLogFile(fd: number): LogFile {
   return {
     fd: () => fd,

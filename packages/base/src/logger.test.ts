@@ -39,7 +39,7 @@ const readLines = async (suffix = ''): Promise<Line[]> =>
 const readAll = async (suffixes: readonly string[]): Promise<Line[]> =>
   (await Promise.all(suffixes.map(async (suffix) => await readLines(suffix)))).flat();
 
-it('outlives a full disk: lines wait, then are dropped and counted, and the count is logged when there is room', async () => {
+it('survives a full disk: lines wait, then are dropped and counted, and the count is logged once there is room', async () => {
   const logger = createLogger({ level: 'info', file: logFile() });
   logger.info({ number: -1 }, 'before');
   await expect.poll(async () => (await readLines()).length).toBe(1);
@@ -62,7 +62,7 @@ it('outlives a full disk: lines wait, then are dropped and counted, and the coun
   expect(logger.droppedLines()).toBe(dropped);
 });
 
-it('begins a new file when one is large enough, between two lines, and keeps as many older ones as are wanted', async () => {
+it('rotates a large file between two lines and keeps the requested number of older files', async () => {
   await run('mount', ['-o', 'remount,size=32m', disk]);
   const logger = createLogger({ level: 'info', file: logFile(), limits: { maxBytes: 100_000, keptFiles: 2 } });
   const text = 'x'.repeat(1000);
@@ -80,7 +80,7 @@ it('begins a new file when one is large enough, between two lines, and keeps as 
   expect(logger.droppedLines()).toBe(0);
 });
 
-it('opens its file anew when somebody else has moved it away', async () => {
+it('reopens its file after somebody else has moved it away', async () => {
   const logger = createLogger({ level: 'info', file: logFile() });
   logger.info({ number: 1 }, 'line');
   await expect.poll(async () => (await readLines()).length).toBe(1);
@@ -93,7 +93,7 @@ it('opens its file anew when somebody else has moved it away', async () => {
   expect(await readFile(join(disk, 'moved'), 'utf8')).not.toContain('"number":3');
 });
 
-it('goes on with the old file when a new one cannot be opened', async () => {
+it('continues with the old file if a new one cannot be opened', async () => {
   const logger = createLogger({ level: 'info', file: logFile(), limits: { maxBytes: 1000, keptFiles: 1 } });
   await rename(logFile(), join(disk, 'moved'));
   await mkdir(logFile());
@@ -103,19 +103,19 @@ it('goes on with the old file when a new one cannot be opened', async () => {
   await expect.poll(async () => await readFile(join(disk, 'moved'), 'utf8')).toContain('"number":2');
 });
 
-it('begins a new file on a full disk, too: what goes makes room', async () => {
+it('rotates the file on a full disk, too, and so makes room', async () => {
   const logger = createLogger({ level: 'info', file: logFile(), limits: { maxBytes: 300_000, keptFiles: 1 } });
   const text = 'x'.repeat(1000);
   for (let number = 0; number < 3000; number += 1) {
     logger.info({ number, text }, 'line');
     if (number % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  // Two files of 300 kB fit into the megabyte, three megabytes of lines do not.
+  // Two files of 300 kB fit into the megabyte; three megabytes of lines do not.
   await expect.poll(async () => (await readLines()).at(-1)?.number, { timeout: 5000 }).toBe(2999);
   expect(logger.droppedLines()).toBe(0);
 });
 
-it('does not make a process exit with an error because its last lines do not fit', async () => {
+it('does not make a process exit with an error because the last lines do not fit', async () => {
   await writeFile(logFile(), '');
   await fill();
   const program = `
@@ -127,7 +127,7 @@ it('does not make a process exit with an error because its last lines do not fit
   expect(await once(child, 'exit')).toEqual([0, null]);
 });
 
-it('writes what waits when the process exits, each line once', async () => {
+it('writes each waiting line once when the process exits', async () => {
   const program = `
     import { createLogger } from ${JSON.stringify(join(import.meta.dirname, 'logger.ts'))};
     const logger = createLogger({ level: 'info', file: process.argv[1] });

@@ -3,7 +3,7 @@ import { createLogDestination } from './log-destination.ts';
 import { borrowLogFile, openLogFile } from './log-file.ts';
 import type { LogFileLimits } from './log-file.ts';
 
-/** The logger that is passed around: structured, one constant message, facts as fields. */
+/** The logger that is passed around. Entries are structured: one constant message, facts as fields. */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -12,23 +12,26 @@ export interface Logger {
   child(fields: object): Logger;
 }
 
-/** The logger of a process, which knows what its destination did not take. */
+/** The logger of a process. It knows which lines its destination did not accept. */
 export interface RootLogger extends Logger {
-  /** Lines lost since the start because the destination took none: its disk was full, or its reader stood still. */
+  /**
+   * The number of lines lost since the start because the destination accepted none: its disk was full, or its reader
+   * was stuck.
+   */
   droppedLines(): number;
-  /** A whole line as another process has written it, the line feed included. */
+  /** Writes a whole line of another process, which includes the line feed. */
   writeLine(line: string): void;
-  /** Opens its file anew, after somebody else has moved it away. Without a file of its own it does nothing. */
+  /** Reopens the log file after somebody else has moved it away. Does nothing if the logger has no file of its own. */
   reopen(): void;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /**
- * JSON lines to `file`, or to standard error. Errors go under `err`, with their causes. The file is open when this returns:
- * one that cannot be opened throws here, to whoever chose it. One that takes no more lines later (its disk is full) never
- * stops the process: lines wait for room, then they are dropped and counted, and the count is logged once there is room.
- * A file grows to `limits`; without them it grows for ever.
+ * Writes JSON lines to `file`, or to standard error. Errors are logged under `err` with their causes. The file is open
+ * when this function returns; it throws if the file cannot be opened. A file that accepts no more lines later (its disk
+ * is full) never stops the process: lines wait for room, then are dropped and counted, and the count is logged once
+ * there is room. The file grows to `limits`; without limits it grows for ever.
  */
 export function createLogger(options: {
   level: LogLevel;

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { sleep } from './sleep.ts';
 import { measureLoopLag } from './loop-lag.ts';
 
-test('a loop that is held up is seen, and one that is free is not', async () => {
+test('a blocked event loop is noticed, and a free one shows no lag', async () => {
   using stop = { controller: new AbortController(), [Symbol.dispose]: () => stop.controller.abort() };
   const lag = measureLoopLag(stop.controller.signal);
   await sleep(200);

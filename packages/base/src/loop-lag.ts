@@ -1,10 +1,10 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** A span is long enough for a 99th percentile of 500 samples. Milliseconds. */
+/** The length of a measurement, in milliseconds: enough for a 99th percentile of 500 samples. */
 const spanMs = 10_000;
 const resolutionMs = 20;
 
-/** Seconds that turns of the event loop came late, in the last whole span: however many ask, all see the same. */
+/** The delay of event loop turns in the last complete measurement, in seconds. All readers see the same values. */
 export interface LoopLag {
   read(): { readonly p50: number; readonly p99: number; readonly max: number };
 }
@@ -12,7 +12,7 @@ export interface LoopLag {
 /** Measures until `stopping` is aborted. */
 export function measureLoopLag(stopping: AbortSignal): LoopLag {
   const delays = monitorEventLoopDelay({ resolution: resolutionMs });
-  // The histogram counts nanoseconds from one sample to the next, of which the resolution is no lag.
+  // The histogram counts nanoseconds between two samples. The resolution is part of that, and is not lag.
   const seconds = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - resolutionMs / 1e3);
   const summarize = () => ({
     p50: seconds(delays.percentile(50)),

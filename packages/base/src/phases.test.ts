@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { measureOperation, phase, phaseBoundsSeconds, readPhaseFigures, wholeOperation } from './phases.ts';
 
-/** A clock that a test moves, and waiting that moves it. */
+/** A clock that the test sets, and a wait that advances it. */
 function createTime(): { readonly now: () => number; readonly pass: (ms: number) => Promise<void> } {
   let at = 1000;
   return {
@@ -20,7 +20,7 @@ const figuresOf = (operation: string) =>
       .map((entry) => [entry.phase, entry]),
   );
 
-test('phases that follow each other get their own time, and what is between them is in the total alone', async () => {
+test('sequential phases get their own time, and gaps between them count only in the total', async () => {
   const { now, pass } = createTime();
   const times = await measureOperation(
     'one-by-one',
@@ -36,7 +36,7 @@ test('phases that follow each other get their own time, and what is between them
   expect(times).toEqual({ durationMs: 37, phases: { check: 12, restore: 20 } });
 });
 
-test('of a phase inside another one the time belongs to the inner one', async () => {
+test('the time of nested phases belongs to the inner one', async () => {
   const { now, pass } = createTime();
   const times = await measureOperation(
     'nested',
@@ -53,7 +53,7 @@ test('of a phase inside another one the time belongs to the inner one', async ()
   expect(times).toEqual({ durationMs: 11, phases: { start: 4, network: 7 } });
 });
 
-test('phases at the same time never take longer together than the operation', async () => {
+test('simultaneous phases together never take longer than the operation', async () => {
   const { now, pass } = createTime();
   const times = await measureOperation(
     'parallel',
@@ -74,7 +74,7 @@ test('phases at the same time never take longer together than the operation', as
   expect(times).toEqual({ durationMs: 14, phases: { disk: 4, memory: 10 } });
 });
 
-test('an operation inside another one is measured by itself', async () => {
+test('a nested operation is measured by itself', async () => {
   const { now, pass } = createTime();
   const inner = async () =>
     await measureOperation(
@@ -97,7 +97,7 @@ test('an operation inside another one is measured by itself', async () => {
   expect(Object.keys(figuresOf('inner'))).toEqual([wholeOperation, 'boot']);
 });
 
-test('what goes on after the end of an operation changes nothing of its times', async () => {
+test('work after the end of an operation does not change its times', async () => {
   const { now, pass } = createTime();
   const later = Promise.withResolvers<undefined>();
   let background: Promise<unknown> | undefined;
@@ -116,7 +116,7 @@ test('what goes on after the end of an operation changes nothing of its times', 
   expect(figuresOf('background')['seal']).toMatchObject({ total: 1, sumSeconds: 0.002 });
 });
 
-test('an operation that fails is not counted, and a phase outside of any is run all the same', async () => {
+test('a failed operation is not counted, and a phase outside an operation still runs', async () => {
   const failing = measureOperation('failing', async () => {
     await phase('check', async () => await Promise.resolve());
     throw new Error('damaged');
@@ -126,7 +126,7 @@ test('an operation that fails is not counted, and a phase outside of any is run 
   expect(await phase('check', async () => await Promise.resolve(6))).toBe(6);
 });
 
-test('figures count each observation once, in the bucket of its length', async () => {
+test('figures count each observation once, in the bucket of its duration', async () => {
   const { now, pass } = createTime();
   for (const ms of [1, 20, 90_000])
     await measureOperation(

@@ -1,26 +1,29 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** Where the time of one operation went. The phases together never take longer than the operation; the rest is between them. */
+/**
+ * Where the time of one operation was spent. The phases together never take longer than the operation; the rest lies
+ * between them.
+ */
 export interface OperationTimes {
   readonly durationMs: number;
-  /** Milliseconds by name, in the order in which they began. */
+  /** Milliseconds by name, in the order in which the phases began. */
   readonly phases: Readonly<Record<string, number>>;
 }
 
-/** How often a phase of an operation took how long, since the start of this process. */
+/** A histogram of the durations of one phase of an operation, since the start of this process. */
 export interface PhaseFigures {
   readonly operation: string;
   readonly phase: string;
-  /** One for each of `phaseBoundsSeconds`: observations up to that bound and above the one before. */
+  /** One count per bound in `phaseBoundsSeconds`: observations up to that bound and above the previous one. */
   readonly counts: readonly number[];
   readonly total: number;
   readonly sumSeconds: number;
 }
 
-/** A warm create takes 10 to 50 ms, a build minutes. */
+/** A warm create takes 10 to 50 ms; a build takes minutes. */
 export const phaseBoundsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60] as const;
 
-/** What stands for the whole operation among its phases. No phase may be called so. */
+/** The name that stands for the whole operation among its phases. No phase may have this name. */
 export const wholeOperation = 'total';
 
 interface Course {
@@ -34,8 +37,9 @@ const figures = new Map<
 >();
 
 /**
- * Runs an operation whose parts are measured by `phase`. Calling `finish` ends the measurement, gives the times for the log and counts
- * them for the metrics. An operation that fails before is not counted: it would make others look fast.
+ * Runs an operation whose parts are measured by `phase`. Calling `finish` ends the measurement, returns the times for
+ * the log and counts them for the metrics. An operation that fails before `finish` is not counted, because it would
+ * make others look fast.
  *
  * An operation inside another one is measured by itself. The outer one sees only the phase in which it waits.
  */
@@ -49,8 +53,8 @@ export async function measureOperation<T>(
 }
 
 /**
- * Runs a part of the operation that is under way, if one is. Where phases overlap, the time belongs to the one that began last:
- * of a phase inside another one to the inner, of two at the same time to the later.
+ * Runs a part of the current operation, if there is one. Where phases overlap, the time belongs to the one that began
+ * last: to the inner one of two nested phases, and to the later one of two parallel phases.
  */
 export async function phase<T>(name: string, work: () => Promise<T>): Promise<T> {
   const end = current.getStore()?.begin(name);

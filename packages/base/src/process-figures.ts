@@ -4,34 +4,34 @@ import { measureLoopLag } from './loop-lag.ts';
 import type { LoopLag } from './loop-lag.ts';
 import { findProcess } from './process-identity.ts';
 
-/** What a process knows of itself and nobody else does. */
+/** The figures that only the process itself can measure. */
 export interface OwnFigures {
   readonly heapUsedBytes: number;
-  /** Undefined: it is not measured. */
+  /** Undefined if it is not measured. */
   readonly loopLag: ReturnType<LoopLag['read']> | undefined;
 }
 
-/** With its event loop. */
+/** Figures that include the event loop. */
 export type MeasuredFigures = ProcessFigures & MeasuredOwn;
 type MeasuredOwn = OwnFigures & { readonly loopLag: object };
 
-/** What one process of the server takes of the host. */
+/** The resources that one process of the server uses. */
 export interface ProcessFigures extends OwnFigures {
   readonly residentBytes: number;
   /** Unix time. */
   readonly startTimeSeconds: number;
   readonly openDescriptors: number;
-  /** Undefined when it may have as many as it likes. */
+  /** Undefined if there is no limit. */
   readonly maxDescriptors: number | undefined;
   /** Since its start. */
   readonly droppedLogLines: number;
 }
 
-/** What a supervisor knows of the processes below it, itself included. */
+/** The figures a supervisor has of its child processes and of itself. */
 export interface SupervisedProcesses {
-  /** Those that do not show their figures themselves. */
+  /** The processes that do not publish their figures themselves. */
   readonly processes: readonly { readonly process: string; readonly figures: ProcessFigures }[];
-  /** How often each was started again since the start of the server. */
+  /** How often each process was restarted since the start of the server. */
   readonly restarts: readonly { readonly process: string; readonly count: number }[];
 }
 
@@ -45,14 +45,17 @@ export function measureProcess(stopping: AbortSignal, droppedLogLines: () => num
   };
 }
 
-/** Measures what needs no file, until `stopping` is aborted: for a process without a /proc. */
+/** Measures only the figures that need no file, until `stopping` is aborted. It serves a process without a /proc. */
 export function measureOwn(stopping: AbortSignal): () => MeasuredOwn {
   const lag = measureLoopLag(stopping);
   // Not `process.memoryUsage()`, which reads /proc and throws without one.
   return () => ({ heapUsedBytes: getHeapStatistics().used_heap_size, loopLag: lag.read() });
 }
 
-/** The figures of a process that has told what it knows of itself. Undefined when it is gone. Another user's needs root. */
+/**
+ * Completes the figures that a process reported of itself. Undefined if the process is gone. A process of another user
+ * needs root.
+ */
 export async function measureOther<Own extends OwnFigures>(
   pid: number,
   own: Own,
@@ -82,10 +85,10 @@ export async function measureOther<Own extends OwnFigures>(
   }
 }
 
-/** USER_HZ, which is 100 on every system that Linux runs on with Node.js. */
+/** USER_HZ. It is 100 on every Linux system that Node.js runs on. */
 const ticksPerSecond = 100;
 
-/** Unix time of the start of the host, in seconds: proc_stat(5). */
+/** The Unix time at which the host started, in seconds: proc_stat(5). */
 async function readBootTime(): Promise<number> {
   return Number(/^btime (\d+)$/m.exec(await readFile('/proc/stat', 'utf8'))?.[1] ?? 0);
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { findProcess, isRunning } from './process-identity.ts';
 
-test('a running process is found and stays the same one', () => {
+test('a running process is found and keeps its identity', () => {
   const self = findProcess(process.pid);
   expect(self?.pid).toBe(process.pid);
   expect(self !== undefined && isRunning(self)).toBe(true);
@@ -23,7 +23,7 @@ test('a process that ended is not running', async () => {
   expect(identity !== undefined && isRunning(identity)).toBe(false);
 });
 
-test('a name with spaces and parentheses does not mislead', async () => {
+test('a program name with spaces and parentheses is parsed correctly', async () => {
   const script = `import ctypes,time; ctypes.CDLL(None).prctl(15, b') Z (x) 1 2'); print('named', flush=True); time.sleep(60)`;
   const child = spawn('python3', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore'] });
   await once(child.stdout, 'data');
@@ -32,6 +32,6 @@ test('a name with spaces and parentheses does not mislead', async () => {
   await once(child, 'close');
 });
 
-test.each([0, -1, 4_194_305, Number.NaN])('pid %d is nobody', (pid) => {
+test.each([0, -1, 4_194_305, Number.NaN])('no process has pid %d', (pid) => {
   expect(findProcess(pid)).toBeUndefined();
 });

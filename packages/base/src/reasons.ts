@@ -2,11 +2,11 @@ import type { ErrorCode } from './error-code.ts';
 
 interface ReasonInfo {
   readonly code: ErrorCode;
-  /** What it means and what to do, as printed in docs/errors.md (a test compares the two). */
+  /** The meaning and the remedy, as printed in docs/errors.md (a test compares the two). */
   readonly help: string;
 }
 
-/** Every reason an error of ours can carry. Adding one here and in docs/errors.md is all it takes. */
+/** Every reason that an error of ours can have. A new one is added here and in docs/errors.md, nowhere else. */
 export const reasons = {
   bad_request: {
     code: 'invalid_argument',

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 
-/** A program that ended with something other than 0. `stderr` is for the log, not for a tenant. */
+/** A program ended with an exit code other than 0. `stderr` is for the log, not for a tenant. */
 export class CommandError extends Error {
   readonly argv: readonly string[];
   readonly exitCode: number | undefined;
@@ -19,7 +19,7 @@ export class CommandError extends Error {
 export interface RunOptions {
   /** Written to the program's standard input, which is then closed. */
   input?: string;
-  /** Killed with SIGKILL after this long. Default 60 000 ms. */
+  /** The program is killed with SIGKILL after this time. Default: 60 000 ms. */
   timeoutMs?: number;
   cwd?: string;
   env?: NodeJS.ProcessEnv;
@@ -27,8 +27,8 @@ export interface RunOptions {
 }
 
 /**
- * Runs a host program from an argument array (never a shell) and gives its standard output.
- * Throws CommandError on a non-zero exit, a missing program or the time limit. Output above 64 MiB is an error.
+ * Runs a host program from an argument array (never through a shell) and returns its standard output. Throws
+ * CommandError on a non-zero exit code, a missing program or the time limit. Output above 64 MiB is an error.
  */
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   return await new Promise<string>((resolve, reject) => {

@@ -13,7 +13,7 @@ describe('a secret', () => {
     expect(secret.reveal()).toBe('hunter2');
   });
 
-  it('equals its own value only, also when lengths differ', () => {
+  it('equals only its own value, also if the lengths differ', () => {
     const secret = new Secret('hunter2');
     expect(secret.equals('hunter2')).toBe(true);
     for (const other of ['', 'hunter', 'hunter22', 'Hunter2']) expect(secret.equals(other)).toBe(false);

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { timingSafeEqual, createHash } from 'node:crypto';
 
-/** A string that never prints: logs, JSON and string templates show `[redacted]`. */
+/** A string that is never printed: logs, JSON and string templates show `[redacted]`. */
 export class Secret {
   readonly #value: string;
 
@@ -9,12 +9,12 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The one way to the value; call it where the value leaves the process, nowhere else. */
+  /** The only access to the value. Call it only where the value leaves the process. */
   reveal(): string {
     return this.#value;
   }
 
-  /** Compares in time that does not depend on where the two differ, nor on the length of either. */
+  /** Compares in a time that depends neither on where the two differ nor on their lengths. */
   equals(other: string): boolean {
     return constantTimeEqual(this.#value, other);
   }

@@ -1,4 +1,4 @@
-/** Waits `ms`, or less when the signal aborts (then it rejects with the signal's reason). */
+/** Waits for `ms`. If the signal aborts earlier, rejects with the signal's reason. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** Why a sandbox came into a state or left it: the closed list, as docs/events.md prints it (a test compares the two). */
+/** Why a sandbox entered or left a state. The list is closed; docs/events.md prints it (a test compares the two). */
 export const causes = {
   request: 'The API was asked for it.',
   killed: 'It was killed through the API.',

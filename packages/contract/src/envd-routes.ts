@@ -1,10 +1,12 @@
 interface EnvdRoute {
   readonly path: string;
-  /** `host`: only the runner may call it; the gateway answers 404 to everyone else, and so for all paths below it. */
+  /** `host`: only the runner may call this path and all paths below it. The gateway answers 404 to everyone else. */
   readonly access: 'public' | 'host';
 }
 
-/** envd's HTTP endpoints beside its RPC services (spec/SOURCES.md). The gateway's deny list comes from this table. */
+/**
+ * envd's HTTP endpoints beside its RPC services (spec/SOURCES.md). The gateway's deny list is derived from this table.
+ */
 export const envdRoutes = [
   { path: '/health', access: 'public' },
   { path: '/metrics', access: 'public' },
@@ -21,7 +23,7 @@ export const envdRoutes = [
   { path: '/soulbox', access: 'host' },
 ] as const satisfies readonly EnvdRoute[];
 
-/** The paths that only the host may ask envd for. */
+/** The paths of envd that only the host may call. */
 export const hostOnlyPaths: readonly string[] = envdRoutes
   .filter((route) => route.access === 'host')
   .map((route) => route.path);

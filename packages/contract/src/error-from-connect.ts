@@ -3,7 +3,7 @@ import { reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
 import { reasonHeader } from './error-to-connect.ts';
 
-/** What a caller is told of a process that cannot be reached. */
+/** The error that a caller gets for a process that cannot be reached. */
 interface Absence {
   readonly reason: Reason;
   readonly message: string;
@@ -19,14 +19,18 @@ export const controlAway: Absence = {
   message: 'The control plane cannot be reached right now. Retry in a moment.',
 };
 
-/** The way back: what a SoulBox process, by default the runner, threw on the other side of a call. */
+/**
+ * The opposite of `connectErrorFromError`: restores the error that a SoulBox process, by default the runner, threw on
+ * the other side of a call.
+ */
 export function errorFromConnect(thrown: unknown, away: Absence = runnerAway): SoulBoxError {
   if (thrown instanceof SoulBoxError) return thrown;
   const error = ConnectError.from(thrown);
   const reason = error.metadata.get(reasonHeader);
   if (reason !== null && Object.hasOwn(reasons, reason))
     return new SoulBoxError(reason as Reason, error.rawMessage, { cause: thrown });
-  // No reason: not an answer of the other side, but of the way to it (refused, reset, past its deadline).
+  // Without a reason, the error is not from the other side but from the connection to it (refused, reset, past its
+  // deadline).
   if (error.code === Code.Unavailable || error.code === Code.DeadlineExceeded || error.code === Code.Canceled)
     return new SoulBoxError(away.reason, away.message, { cause: thrown });
   return new SoulBoxError('internal', 'An internal error occurred. The server log has the details.', { cause: thrown });

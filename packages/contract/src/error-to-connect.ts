@@ -18,7 +18,7 @@ const connectCodes = {
   internal: Code.Internal,
 } as const satisfies Record<ErrorCode, Code>;
 
-/** Header (error metadata) that carries our reason between SoulBox processes. */
+/** The header (error metadata) that carries our reason between SoulBox processes. */
 export const reasonHeader = 'x-soulbox-reason';
 
 export function connectErrorFromError(error: SoulBoxError): ConnectError {

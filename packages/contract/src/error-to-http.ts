@@ -18,7 +18,7 @@ const statusByCode = {
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 
-/** Reasons for which HTTP has a finer status than their code. A full disk is 507, as E2B's envd answers it. */
+/** Reasons for which HTTP has a more precise status than for their code. A full disk is 507, as in E2B's envd. */
 const statusByReason: Partial<Record<Reason, number>> = {
   disk_full: 507,
   method_not_allowed: 405,
@@ -32,20 +32,21 @@ export interface HttpErrorBody {
   readonly message: string;
 }
 
-/** Status of an error on HTTP. */
+/** The HTTP status of an error. */
 export function httpStatusFromError(error: SoulBoxError): number {
   return statusByReason[error.reason] ?? statusByCode[error.code];
 }
 
 /**
- * The error as whoever called may see it: one that nobody expected says what the host knows, paths and all, to the log only.
+ * The error as the caller may see it. The message of an unexpected error can contain facts about the host such as
+ * paths, so it only goes to the log.
  */
 export function errorForCaller(error: SoulBoxError): SoulBoxError {
   if (error.reason !== 'internal') return error;
   return new SoulBoxError('internal', 'An internal error occurred. The server log has the details.', { cause: error });
 }
 
-/** The body that every official client reads: the status again as a number, and the text. Exactly these keys. */
+/** The body that every official client reads: the status as a number, and the text. Exactly these keys. */
 export function httpBodyFromError(error: SoulBoxError): HttpErrorBody {
   return { code: httpStatusFromError(error), message: error.message };
 }

@@ -5,18 +5,18 @@ const request = { path: 'hello.txt', operation: 'read', username: 'user', expira
 const token = '0tQG31xiMp0IOQfaz9dcwi72L1CPo8e0';
 
 describe('the v1 signature of a file URL', () => {
-  it('is what the official clients compute', () => {
+  it('equals the one that the official clients compute', () => {
     expect(fileSignature(request, token)).toBe('v1_gUtH/s9YCJWgCizjfUxuWfhFE4QSydOWEIIvfLwDr6E');
   });
 
-  it('is the same for one token of many', () => {
+  it('is the same when one request is signed with many tokens', () => {
     const sign = createFileSigner({ ...request, expiration: '17' });
     for (const one of [token, '', 'other'])
       expect(sign(one)).toBe(fileSignature({ ...request, expiration: '17' }, one));
     expect(new Set([sign('a'), sign('b'), sign('a')]).size).toBe(2);
   });
 
-  it('is told from what is none', () => {
+  it('is told apart from other texts', () => {
     const signature = fileSignature(request, token);
     expect(isFileSignature(signature)).toBe(true);
     for (const text of [
@@ -31,7 +31,7 @@ describe('the v1 signature of a file URL', () => {
       expect(isFileSignature(text)).toBe(false);
   });
 
-  it('changes with every part', () => {
+  it('changes with every part of the request', () => {
     const others = [
       fileSignature({ ...request, path: 'hello.tx' }, token),
       fileSignature({ ...request, operation: 'write' }, token),

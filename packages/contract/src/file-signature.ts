@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 
-/** What a signed file URL says (spec/SOURCES.md, envd authentication). */
+/** The parts of a signed file URL (spec/SOURCES.md, envd authentication). */
 export interface SignedFileRequest {
-  /** The raw `path` query value, not resolved; empty when absent. */
+  /** The raw `path` query value, unresolved. Empty if absent. */
   readonly path: string;
   readonly operation: 'read' | 'write';
-  /** The `username` query value, or empty. */
+  /** The `username` query value. Empty if absent. */
   readonly username: string;
   /** Unix seconds, exactly as in the query. */
   readonly expiration: string | undefined;
@@ -15,7 +15,7 @@ const prefix = 'v1_';
 /** SHA-256 in base64 without padding. */
 const signaturePattern = /^v1_[A-Za-z0-9+/]{43}$/;
 
-/** Whether the text can be a signature at all. */
+/** Whether the text has the form of a signature. */
 export function isFileSignature(text: string): boolean {
   return signaturePattern.test(text);
 }
@@ -25,7 +25,7 @@ export function fileSignature(request: SignedFileRequest, accessToken: string): 
   return createFileSigner(request)(accessToken);
 }
 
-/** Signs one request with several tokens: what stands before the token is hashed once. */
+/** Signs one request with several tokens. The part before the token is hashed only once. */
 export function createFileSigner(request: SignedFileRequest): (accessToken: string) => string {
   const start = createHash('sha256').update(`${request.path}:${request.operation}:${request.username}:`);
   const end = request.expiration === undefined ? '' : `:${request.expiration}`;

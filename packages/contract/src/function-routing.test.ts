@@ -13,7 +13,7 @@ test('the sandbox of a function is found by its name', async () => {
   expect(await functions.open('hello')).toEqual({ sandboxId: 'ihello', port: 8787 });
 });
 
-test('why there is none comes through with its reason and its message', async () => {
+test('a failure to open a function keeps its reason and its message', async () => {
   const functions = throughWire(async () => {
     await Promise.reject(new SoulBoxError('function_broken', 'SyntaxError: Unexpected token'));
     throw new Error('never');
@@ -24,14 +24,14 @@ test('why there is none comes through with its reason and its message', async ()
   });
 });
 
-test('what nobody foresaw tells nothing of the inside', async () => {
+test('an unexpected error reveals no internals', async () => {
   const functions = throughWire(() => Promise.reject(new Error('/var/lib/secret')));
   const error = await functions.open('hello').catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ reason: 'internal' });
   expect(String(error)).not.toContain('/var/lib');
 });
 
-test('a control plane that is away is said to be so', async () => {
+test('a control plane that is away is reported as unavailable', async () => {
   const away = createRouterTransport((router) =>
     router.service(FunctionRoutingService, {
       openFunction: () => Promise.reject(new ConnectError('', Code.Unavailable)),

@@ -8,10 +8,13 @@ import { controlAway, errorFromConnect } from './error-from-connect.ts';
 import type { FunctionRouter } from './function-service.ts';
 import { FunctionRoutingService } from '@soulbox/contract/control';
 
-/** A first start of a function makes a sandbox, and may wait for the template to be made (functions/start-sandbox.ts). */
+/**
+ * The first start of a function creates a sandbox, and may wait until the template is built
+ * (functions/start-sandbox.ts).
+ */
 const openMs = 130_000;
 
-/** Serves the gateway's way from the name of a function to its sandbox. */
+/** Serves the lookup by which the gateway finds the sandbox of a function by name. */
 export function addFunctionRoutes(router: ConnectRouter, functions: FunctionRouter, logger: Logger): void {
   router.service(FunctionRoutingService, {
     openFunction: async ({ name }) => {
@@ -26,7 +29,10 @@ export function addFunctionRoutes(router: ConnectRouter, functions: FunctionRout
   });
 }
 
-/** The same for another process. Throws what the control plane threw, or that it cannot be reached. */
+/**
+ * The client of that lookup, for another process. Throws the error of the control plane, or an error that it cannot be
+ * reached.
+ */
 export function createFunctionRouter(transport: Transport): FunctionRouter {
   const client = createClient(FunctionRoutingService, transport);
   return {

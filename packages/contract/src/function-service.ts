@@ -1,17 +1,17 @@
 import type { Secret } from '@soulbox/base';
 import type { FunctionKind, FunctionLogLine } from './functions.ts';
 
-/** Where the gateway sends requests for a function. */
+/** The place to which the gateway sends requests for a function. */
 export interface FunctionRoute {
   readonly sandboxId: string;
   readonly port: number;
 }
 
-/** The gateway's way from a function's name to the sandbox that answers for it. */
+/** Finds the sandbox that answers for a function, by the function's name. The gateway uses it. */
 export interface FunctionRouter {
   /**
-   * The function's sandbox, running or asleep; one is started when there is none. Throws `function_not_found`, `function_broken`, or why none
-   * can be started.
+   * Returns the function's sandbox, running or asleep, and starts one if there is none. Throws `function_not_found`,
+   * `function_broken`, or the error that prevented the start.
    */
   open(name: string): Promise<FunctionRoute>;
 }
@@ -23,13 +23,13 @@ export interface FunctionLimitsRequest {
   readonly idleSeconds?: number | undefined;
 }
 
-/** What is absent stays as it is; of a new function it gets the default. */
+/** An absent field keeps its value; in a new function it gets the default. */
 export interface DeployRequest {
   readonly source: string;
   readonly environment?: Readonly<Record<string, string>> | undefined;
-  /** Added to those there are. */
+  /** Added to the existing secrets. */
   readonly secrets?: Readonly<Record<string, Secret>> | undefined;
-  /** Names of namespaces by binding. */
+  /** Namespace names by binding. */
   readonly kvBindings?: Readonly<Record<string, string>> | undefined;
   readonly limits?: FunctionLimitsRequest | undefined;
   readonly compatibilityDate?: string | undefined;
@@ -41,13 +41,13 @@ export interface FunctionInfo {
   readonly kind: FunctionKind;
   readonly activeVersion: number;
   readonly environment: Readonly<Record<string, string>>;
-  /** Their values are shown to nobody. */
+  /** The values of secrets are never shown. */
   readonly secretNames: readonly string[];
   readonly kvBindings: Readonly<Record<string, string>>;
   readonly limits: Required<{ [K in keyof FunctionLimitsRequest]: number }>;
   readonly compatibilityDate: string;
   readonly compatibilityFlags: readonly string[];
-  /** Of the sandbox that serves it; undefined until the next request starts one. */
+  /** The sandbox that serves the function. Undefined until the next request starts one. */
   readonly sandboxId: string | undefined;
   readonly state: 'running' | 'asleep' | 'none';
   readonly createdAt: number;
@@ -64,7 +64,7 @@ export interface FunctionVersionInfo {
 
 export interface FunctionCall {
   readonly method: string;
-  /** With query. */
+  /** Includes the query. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
@@ -83,18 +83,24 @@ export interface KvNamespaceInfo {
   readonly createdAt: number;
 }
 
-/** A line as it is kept on the host; `cursor` counts over all sandboxes of the function. */
+/** A log line as the host keeps it. `cursor` counts over all sandboxes of the function. */
 export interface FunctionLogEntry extends Omit<FunctionLogLine, 'seq'> {
   readonly cursor: number;
 }
 
-/** What the control plane asks of the part that owns functions. Every method throws `function_not_found` for another team's. */
+/**
+ * The interface of the part that owns functions, for the control plane. Every method throws `function_not_found` for a
+ * function of another team.
+ */
 export interface FunctionService {
-  /** Throws `name_taken`, `limit_exceeded`, `function_broken`; then nothing has changed. */
+  /** Throws `name_taken`, `limit_exceeded` or `function_broken`. On an error nothing has changed. */
   create(teamId: string, name: string, kind: FunctionKind, request: DeployRequest): Promise<FunctionInfo>;
-  /** A new version, active when this resolves. Throws as `create`; then the old one goes on. */
+  /**
+   * Adds a new version, which is active when this resolves. Throws the errors of `create`; then the old version stays
+   * active.
+   */
   deploy(teamId: string, name: string, request: DeployRequest): Promise<FunctionInfo>;
-  /** Back to a version; the one before the active one when none is given. */
+  /** Returns to a version. Without a version, returns to the one before the active one. */
   rollback(teamId: string, name: string, version: number | undefined): Promise<FunctionInfo>;
   list(teamId: string): Promise<FunctionInfo[]>;
   get(teamId: string, name: string): Promise<FunctionInfo>;

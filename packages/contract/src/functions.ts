@@ -1,59 +1,62 @@
-/** In the metadata of a function's sandbox, with its name. Keys of this prefix are nobody else's. */
+/**
+ * Set in the metadata of a function's sandbox, with the function's name. Keys with this prefix are reserved for
+ * SoulBox.
+ */
 export const ownMetadataPrefix = 'soulbox.';
 export const functionMetadataKey = 'soulbox.function';
 
-/** Ports of the supervisor inside a function's sandbox. Only `requests` is for strangers. */
+/** Ports of the supervisor inside a function's sandbox. Only `requests` is public. */
 export const functionPorts = {
   /** HTTP for the function itself. */
   requests: 8787,
-  /** `GET /health`, `POST /serve`; from the host. */
+  /** `GET /health` and `POST /serve`, called by the host. */
   control: 8786,
-  /** Connections of the host on which the *host* serves HTTP/2: `functionLinkPaths`. */
+  /** The host opens these connections, and the *host* serves HTTP/2 on them: `functionLinkPaths`. */
   link: 8785,
 } as const;
 
-/** What the supervisor asks the host for over the link. */
+/** The paths that the supervisor requests from the host over the link. */
 export const functionLinkPaths = {
-  /** `<kv><binding>/<key>`, as workerd's key-value binding writes it (spec/SOURCES.md). */
+  /** `<kv><binding>/<key>`, as written by workerd's key-value binding (spec/SOURCES.md). */
   kv: '/kv/',
-  /** POST of JSON lines, each a `FunctionLogLine`. */
+  /** A POST of JSON lines. Each line is a `FunctionLogLine`. */
   logs: '/logs',
 } as const;
 
 export const functionKinds = ['workers', 'edge'] as const;
 export type FunctionKind = (typeof functionKinds)[number];
 
-/** What a supervisor serves: the body of its `POST /serve`. */
+/** The function that a supervisor serves: the body of its `POST /serve`. */
 export interface FunctionSettings {
   readonly kind: FunctionKind;
-  /** One module, its imports bundled. */
+  /** One module with its imports bundled. */
   readonly source: string;
-  /** Environment and secrets. */
+  /** Environment variables and secrets. */
   readonly variables: Readonly<Record<string, string>>;
-  /** Names under which a Worker finds its key-value namespaces. */
+  /** The names by which a Worker accesses its key-value namespaces. */
   readonly kvBindings: readonly string[];
   readonly requestTimeoutMs: number;
-  /** What the code may use beyond the engine's own memory. */
+  /** The memory that the code may use, in addition to the engine's own. */
   readonly memoryMb: number;
   readonly maxBodyBytes: number;
-  /** workerd's, YYYY-MM-DD. */
+  /** workerd's compatibility date, YYYY-MM-DD. */
   readonly compatibilityDate: string;
   readonly compatibilityFlags: readonly string[];
 }
 
-/** Answer of `POST /serve`. `broken` is for the tenant: what its code said when it was started. */
+/** The answer of `POST /serve`. The message of `broken` is for the tenant: the error of its code at the start. */
 export type FunctionServed = { readonly state: 'ready' } | { readonly state: 'broken'; readonly message: string };
 
 /** One line of a function's log. */
 export interface FunctionLogLine {
-  /** From 1 on, in the life of one sandbox. */
+  /** Counts from 1 in each sandbox. */
   readonly seq: number;
   readonly atMs: number;
   readonly level: 'debug' | 'info' | 'warn' | 'error';
-  /** `console`: the code's. `request`: one per request. `system`: starts, crashes, limits. */
+  /** `console`: written by the code. `request`: one per request. `system`: starts, crashes, limits. */
   readonly source: 'console' | 'request' | 'system';
   readonly message: string;
 }
 
-/** Characters of a log line; the rest is cut off. */
+/** Maximum characters of a log line. The rest is cut off. */
 export const functionLogLineMax = 8 * 1024;

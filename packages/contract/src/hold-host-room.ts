@@ -1,16 +1,16 @@
 import { errorFromConnect } from './error-from-connect.ts';
 
-/** A client of the runner, as far as this goes. */
+/** The part of the runner's client that is used here. */
 interface RoomHolder {
   holdHostRoom(request: { bytes: bigint; what: string }, options: { signal: AbortSignal }): AsyncIterable<unknown>;
 }
 
-/** The runner answers from memory. */
+/** The runner answers from memory, so a longer wait means that it does not answer. */
 const answerMs = 10_000;
 
 /**
- * Sets room aside on the disk of the runner's host, for something that is about to be written there, until disposed. `what` begins the
- * message when there is none. Throws `disk_full`, `runner_unavailable`.
+ * Reserves space on the disk of the runner's host for data that is about to be written there, until disposed. `what`
+ * begins the error message if there is no space. Throws `disk_full` and `runner_unavailable`.
  */
 export async function holdHostRoom(
   runner: RoomHolder,

@@ -4,13 +4,13 @@ import { describe, expect, it } from 'vitest';
 import { createSandboxId, parseSandboxId } from './ids.ts';
 
 describe('sandbox ids', () => {
-  it('are an i and 20 letters or digits, never twice the same', () => {
+  it('are an i and 20 letters or digits, and never repeat', () => {
     const ids = Array.from({ length: 1000 }, createSandboxId);
     for (const id of ids) expect(id).toMatch(/^i[a-z0-9]{20}$/);
     expect(new Set(ids).size).toBe(1000);
   });
 
-  it('are read back, with or without the old client suffix', () => {
+  it('are parsed with or without the old client suffix', () => {
     const id = createSandboxId();
     expect(parseSandboxId(id)).toBe(id);
     expect(parseSandboxId(`${id}-6532622b`)).toBe(id);
@@ -34,7 +34,7 @@ describe('sandbox ids', () => {
     expect(parseSandboxId(text)).toBeUndefined();
   });
 
-  it('never let through anything that could mean a path, a host or a line', () => {
+  it('never let through anything that could act as a path, a host or a line break', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         const id = parseSandboxId(text);

@@ -1,11 +1,17 @@
-/** The isolations that a sandbox can be created with, strongest last: the names of the drivers of packages/isolation. */
+/**
+ * The isolations that a sandbox can be created with, the strongest last. They are the names of the drivers in
+ * packages/isolation.
+ */
 export const isolations = ['container', 'gvisor'] as const;
 export type Isolation = (typeof isolations)[number];
 
-/** What a server uses unless it is configured otherwise. A host that lacks it is not ready. */
+/** The default of a server. A host that lacks it is not ready. */
 export const defaultIsolation = 'container' satisfies Isolation;
 
 export const isIsolation = (text: string): text is Isolation => (isolations as readonly string[]).includes(text);
 
-/** Where clients that know nothing of `isolation` say it: in a sandbox's metadata, or in the header `headers.isolation`. */
+/**
+ * The metadata key by which clients without an `isolation` field request one. The header `headers.isolation` is the
+ * alternative.
+ */
 export const isolationMetadataKey = 'soulbox.isolation';

@@ -3,64 +3,73 @@ import type { Duplex } from 'node:stream';
 import type { Secret } from '@soulbox/base';
 import type { SignedFileRequest } from './file-signature.ts';
 
-/** What the gateway must know of a running sandbox before it lets a request in. */
+/** The facts about a running or paused sandbox that the gateway needs before it lets a request in. */
 export interface SandboxRoute {
   readonly sandboxId: string;
-  /** Set when public traffic is not allowed: every port but envd's demands it. */
+  /** Set if public traffic is not allowed: every port except envd's requires it. */
   readonly trafficAccessToken: Secret | undefined;
-  /** Set when envd demands one. A request for envd's port must show it, or a signature made with it, to wake the sandbox. */
+  /**
+   * Set if envd requires an access token. To wake the sandbox, a request for envd's port must present the token or a
+   * signature made with it.
+   */
   readonly envdAccessToken: Secret | undefined;
-  /** Host header for ports other than envd's; `${PORT}` stands for the port. */
+  /** The Host header for ports other than envd's. `${PORT}` stands for the port. */
   readonly maskRequestHost: string | undefined;
-  /** `paused`: it has to be woken before it can be dialled. */
+  /** A `paused` sandbox must be woken before it can be dialled. */
   readonly state: 'running' | 'paused';
-  /** Whether a request may wake it. */
+  /** Whether a request may wake the sandbox. */
   readonly autoResume: boolean;
-  /** `paused`, and a step under way lets it run again in a moment, without being woken. */
+  /** The sandbox is `paused`, but an operation in progress lets it run again in a moment, without a wake. */
   readonly comesBack: boolean;
-  /** It runs, and stands still until there is room on the host's disk: nothing in it would answer. */
+  /** The sandbox is `running` but frozen until there is space on the host's disk: nothing in it would answer. */
   readonly waitsForRoom: boolean;
-  /** It has an idle timeout, which counts from the end of its last request. */
+  /** The sandbox has an idle timeout, which counts from the end of its last request. */
   readonly countsVisits: boolean;
 }
 
 /**
- * The way to sandboxes of the gateway and of functions. The runner implements it; other processes have a table that the runner feeds
- * (packages/routing) behind the same methods.
+ * Gives the gateway and functions access to sandboxes. The runner implements it. Other processes have a table that the
+ * runner feeds (packages/routing), behind the same methods.
  */
 export interface SandboxRouter {
-  /** The sandbox if it runs or is paused, and belongs to a tenant (a warm spare is not found). */
+  /** Returns the sandbox if it is running or paused and belongs to a tenant. A spare is not found. */
   find(sandboxId: string): SandboxRoute | undefined;
-  /** The sandbox whose access token made this signature: a signed URL on a shared host names no sandbox. */
+  /**
+   * Returns the sandbox whose access token made this signature, because a signed URL on a shared host names no sandbox.
+   */
   findBySignature(request: SignedFileRequest, signature: string): SandboxRoute | undefined;
-  /** How many tokens that tries. */
+  /** The number of tokens that `findBySignature` tries. */
   signatureTokens(): number;
-  /** The sandbox whose access token this is, at the same cost for any number of sandboxes. */
+  /** Returns the sandbox that has this access token. The cost does not depend on the number of sandboxes. */
   findByAccessToken(token: string): SandboxRoute | undefined;
   /**
-   * Opens a connection to a port inside the sandbox, also one that is bound to 127.0.0.1 or [::1] only.
-   * Throws `port_closed`, or `sandbox_not_found` when the sandbox ended meanwhile.
+   * Opens a connection to a port inside the sandbox, even if it is bound to 127.0.0.1 or [::1] only. Throws
+   * `port_closed`, or `sandbox_not_found` if the sandbox ended meanwhile.
    */
   dial(sandboxId: string, port: number): Promise<Duplex>;
   /**
-   * Resumes a paused sandbox for a request; resolves when it can be dialled. Calls at the same time share one resume, and a
-   * running sandbox resolves at once. Throws `sandbox_not_found`, or why it could not be resumed.
+   * Resumes a paused sandbox for a request, and resolves when it can be dialled. Concurrent calls share one resume; for
+   * a running sandbox it resolves at once. Throws `sandbox_not_found`, or the error that prevented the resume.
    */
   wake(sandboxId: string): Promise<void>;
-  /** Resolves when the step is over that is under way on the sandbox, if there is one. */
+  /** Resolves when the current operation on the sandbox is over, if there is one. */
   settled(sandboxId: string): Promise<void>;
-  /** Tells that a request or stream is open, until it is disposed: an idle timeout counts from the last one's end. */
+  /** Records that a request or stream is open, until disposed. An idle timeout counts from the end of the last one. */
   enter(sandboxId: string): Disposable;
   /**
-   * Called as soon as a sandbox stops being served (it ends or is paused), before its processes are killed, which waits a moment for
-   * what a listener gives. Gives the unsubscribe.
+   * The listener is called as soon as a sandbox is no longer served (it ends or is paused), before its processes are
+   * killed. The kill waits a moment for the promise that a listener returns. Returns a function that unsubscribes.
    */
   onGone(listener: (sandboxId: string) => unknown): () => void;
   /**
-   * Called with a connection that was opened ahead, because its sandbox is about to be served. Only where a dial costs a call to another
-   * process; without a listener none are opened. Gives the unsubscribe.
+   * The listener is called with a connection that was opened in advance, because its sandbox will be served in a
+   * moment. This happens only where a dial costs a call to another process; without a listener no connections are
+   * opened. Returns a function that unsubscribes.
    */
   onOpened(listener: (sandboxId: string, port: number, connection: Socket) => void): () => void;
-  /** Resolves when what is found is at least as new as this call. Throws `runner_unavailable` when nobody can tell. */
+  /**
+   * Resolves when the routes are at least as new as this call. Throws `runner_unavailable` if the runner cannot be
+   * reached.
+   */
   refresh(): Promise<void>;
 }

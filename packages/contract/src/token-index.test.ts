@@ -11,7 +11,7 @@ test('a token finds its sandbox until the sandbox is removed', () => {
   index.remove('ia');
 });
 
-test('a new token takes the place of the last one', () => {
+test('a new token replaces the previous one', () => {
   const index = createTokenIndex();
   index.put('ia', 'first');
   index.put('ia', 'second');
@@ -20,7 +20,7 @@ test('a new token takes the place of the last one', () => {
   expect(index.find('second')).toBeUndefined();
 });
 
-test('no token is the token of nobody', () => {
+test('an empty token belongs to no sandbox', () => {
   const index = createTokenIndex();
   index.put('ia', '');
   expect(index.find('')).toBeUndefined();

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 
 /**
- * Whose access token a text is. It is looked up by the token's digest: that costs the same for any number of sandboxes, and how long it
- * takes says nothing of a token.
+ * Finds the sandbox that has an access token. It is looked up by the token's digest: the cost does not depend on the
+ * number of sandboxes, and the time reveals nothing about a token.
  */
 export interface TokenIndex {
-  /** Takes the place of the sandbox's last one; empty text is none. */
+  /** Replaces the sandbox's previous token. An empty text means no token. */
   put(sandboxId: string, token: string): void;
   remove(sandboxId: string): void;
   find(token: string): string | undefined;

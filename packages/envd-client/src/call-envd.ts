@@ -10,12 +10,12 @@ export interface EnvdCall {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
-  /** Of the whole call, dialing and body included. Absent: only `signal` ends it. */
+  /** The limit for the whole call, including dialing and the body. Absent: only `signal` ends it. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
-  /** What envd may answer. */
+  /** The maximum size of envd's answer. */
   readonly maxAnswerBytes: number;
-  /** What to do with an answer that is longer. `cut`: its beginning is the answer. Absent: the call fails. */
+  /** The treatment of a longer answer. `cut`: its beginning is the answer. Absent: the call fails. */
   readonly onExcess?: 'cut';
 }
 
@@ -25,13 +25,13 @@ export interface EnvdAnswer {
 }
 
 /**
- * One HTTP request outside of Connect. Whatever the status says is an answer. Throws `sandbox_unreachable` when there is none, and what
- * reading the body that is sent threw.
+ * Makes one HTTP request outside of Connect. A response with any status is an answer. Throws `sandbox_unreachable` if
+ * there is none, and the error that occurred while the request body was read.
  */
 export async function callEnvd(way: Way, call: EnvdCall): Promise<EnvdAnswer> {
   const { timeoutMs, signal } = call;
   const outgoing = begin(way, call);
-  // A request that is still being dialed tells nobody that it was destroyed.
+  // A request that is still dialing does not report that it was destroyed, so the race below needs this promise.
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(signal?.reason);
   const timer =
@@ -77,7 +77,7 @@ function begin({ agent, origin, headers }: Way, { method, path, headers: own, bo
 
 interface Source {
   readonly content: EnvdCall['body'];
-  /** What reading it threw: a fault of this side, and not of envd. */
+  /** The error from reading the body. It is a fault of this side, not of envd. */
   fault?: Error;
 }
 
@@ -112,7 +112,7 @@ async function readAnswer(outgoing: ClientRequest, { maxAnswerBytes, onExcess }:
       };
       response.on('error', reject);
       response.on('end', finish);
-      // Not as an iterable: single bytes would cost ten times as much.
+      // Not read as an iterable: single bytes would cost ten times as much.
       response.on('data', (piece: Buffer) => {
         if (response.destroyed) return;
         const room = maxAnswerBytes - answer.size;

@@ -7,7 +7,7 @@ import type { EnvdAnswer } from './call-envd.ts';
 import { openWay } from './way.ts';
 import type { EnvdTarget } from './way.ts';
 
-/** What a sandbox is told when a tenant gets it: the body of envd's `POST /init` (E2B's names). */
+/** The settings that a sandbox receives when a tenant gets it: the body of envd's `POST /init` (E2B's names). */
 export interface EnvdInit {
   readonly envVars: Readonly<Record<string, string>>;
   readonly accessToken?: string;
@@ -15,20 +15,20 @@ export interface EnvdInit {
   readonly timestamp: string;
   readonly defaultUser?: string;
   readonly defaultWorkdir?: string;
-  /** The disk is one that an earlier life of the sandbox has used: envd first removes what a reboot clears. */
+  /** The disk was used in an earlier life of the sandbox: envd first removes the files that a reboot clears. */
   readonly freshStart?: boolean;
 }
 
-/** What a sandbox is told when its saved memory runs again: the body of envd's `POST /resumed`. */
+/** The settings that a sandbox receives when its checkpoint runs again: the body of envd's `POST /resumed`. */
 export interface EnvdResumed {
   readonly sandboxId: string;
-  /** Of `SandboxSpec`: letters, digits, dots, dashes and underscores, 128 at most. */
+  /** From `SandboxSpec`: letters, digits, dots, dashes and underscores, at most 128. */
   readonly generation: string;
   /** RFC 3339. */
   readonly timestamp: string;
-  /** False when the sandbox itself goes on where it was paused. */
+  /** False if the sandbox itself continues where it was paused. */
   readonly isCopy: boolean;
-  // Each replaces what it names when it is given, and keeps it when it is not. An empty text unsets.
+  // A given field replaces its value, an absent one keeps it. An empty text unsets it.
   readonly envVars?: Readonly<Record<string, string>>;
   readonly accessToken?: string;
   readonly defaultUser?: string;
@@ -50,24 +50,27 @@ const logsSchema = z.object({
 
 export type EnvdLogEntry = z.infer<typeof logsSchema>['entries'][number];
 
-/** envd answers from memory; what takes longer is a sandbox that does not answer. */
+/** envd answers from memory. If it takes longer, the sandbox is considered unreachable. */
 const answerTimeoutMs = 10_000;
-/** envd is hostile: an answer above this is cut off. */
+/** envd is hostile, so an answer above this size is cut off. */
 const maxAnswerBytes = 4 * 1024 * 1024;
 
-/** What the host alone may ask of a sandbox's envd. Each call that is dialed has a connection of its own, so that a kill leaves none behind. */
+/**
+ * The calls to a sandbox's envd that only the host may make. Each dialed call has a connection of its own, so that a
+ * kill leaves none behind.
+ */
 export interface EnvdClient {
-  /** True when envd answers. Never throws. */
+  /** True if envd answers. Never throws. */
   isHealthy(): Promise<boolean>;
   init(init: EnvdInit): Promise<void>;
   /**
-   * Resolves when envd has made what is its own new and the sandbox's hooks have run, which may take 5 s. Safe to repeat.
-   * Throws `sandbox_unreachable`: whoever serves a copy after that serves its source's secrets.
+   * Resolves when envd has renewed its own state and the sandbox's hooks have run, which may take 5 s. Safe to repeat.
+   * If it throws `sandbox_unreachable`, a copy must not be served: it could serve the secrets of its source.
    */
   resumed(resumed: EnvdResumed): Promise<void>;
-  /** Log entries after `seq`; bounded, oldest first. */
+  /** Returns log entries after `seq`, oldest first. Their number is bounded. */
   logs(after: number): Promise<EnvdLogEntry[]>;
-  /** Cuts every call that is under way. */
+  /** Aborts every call in progress. */
   close(): void;
 }
 

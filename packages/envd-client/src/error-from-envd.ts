@@ -3,7 +3,7 @@ import type { Reason } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
 import { printable } from './printable.ts';
 
-/** What envd may say of a call that was made in the tenant's name. */
+/** The reasons that are accepted from envd for a call that was made in the tenant's name. */
 const believed = new Set<Reason>([
   'bad_request',
   'bad_path',
@@ -16,12 +16,12 @@ const believed = new Set<Reason>([
   'disk_full',
   'limit_exceeded',
 ]);
-/** A message goes on to the tenant, who wrote it if it is not envd's. */
+/** Maximum characters of a message. It goes to the tenant; if envd did not write it, the tenant's code did. */
 const messageMax = 400;
 
-/** envd is hostile: a reason of its own that would mean something to the server, such as an ended sandbox, is not passed on. */
+/** envd is hostile. A reason that would mean something to the server, such as an ended sandbox, is not passed on. */
 export function errorFromEnvd(thrown: unknown): SoulBoxError {
-  // Not envd's: one of this side's own.
+  // This error comes from this side, not from envd.
   if (thrown instanceof SoulBoxError) return thrown;
   const error = errorFromConnect(thrown);
   if (believed.has(error.reason)) {

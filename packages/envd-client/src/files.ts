@@ -7,15 +7,21 @@ import { tenantHeaders } from './tenant-headers.ts';
 import { createWayTransport, openWay } from './way.ts';
 import type { EnvdTarget } from './way.ts';
 
-/** Looks at the files of one sandbox, as one of its users. Its envd is hostile: answers are bounded, and only ever used inside. */
+/**
+ * Reads files of one sandbox as one of its users. Its envd is hostile: answers are bounded and only used inside the
+ * sandbox.
+ */
 export interface Files {
   /** Follows links. Throws `file_not_found` and `bad_path`. */
   stat(path: string): Promise<SandboxFile>;
-  /** Base names of what is in a folder. Throws `limit_exceeded` for one with tens of thousands. */
+  /**
+   * Returns the base names of the entries of a folder. Throws `limit_exceeded` for a folder with tens of thousands of
+   * entries.
+   */
   list(path: string): Promise<string[]>;
-  /** The first bytes of a file. */
+  /** Returns the first bytes of a file. */
   read(path: string, maxBytes: number): Promise<Buffer>;
-  /** With all that is in it. Nothing happens when it is not there. */
+  /** Removes a path with all its contents. Does nothing if it does not exist. */
   remove(path: string): Promise<void>;
 }
 
@@ -26,7 +32,7 @@ export interface SandboxFile {
 }
 
 const callTimeoutMs = 10_000;
-/** 20,000 entries of 200 bytes. */
+/** Enough for 20,000 entries of 200 bytes. */
 const maxMessageBytes = 4 * 1024 * 1024;
 
 export function createFiles(target: EnvdTarget, accessToken: string, user: string): Files {

@@ -8,7 +8,7 @@ import { createFiles } from './files.ts';
 import { createPrograms } from './programs.ts';
 import type { EnvdTarget } from './way.ts';
 
-// An envd that sends what no real one does, as fast as it is taken.
+// An envd that sends what no real one does, as fast as the client reads.
 const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
 const scripts = {
   'interim answers': { head: '', endless: 'HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n' },
@@ -77,14 +77,14 @@ const calls: Readonly<Record<string, (target: EnvdTarget) => Promise<unknown>>> 
     ),
 };
 
-/** A URL goes through the same code but for its agent: what shows that the bounds hold there too is enough. */
+/** A URL uses the same code except for its agent. One case is enough to show that the bounds hold there too. */
 const cases = [
   ...Object.keys(calls).map((call) => [call, 'dialed'] as const),
   ...(['envd.isHealthy', 'files.stat', 'programs.upload'] as const).map((call) => [call, 'behind a URL'] as const),
 ];
 
 describe.each(Object.keys(scripts))('an envd that sends %s without end', (name) => {
-  test.each(cases)('ends %s soon, at little cost, %s', async (call, target) => {
+  test.each(cases)('cannot hold up %s, and costs little memory, %s', async (call, target) => {
     script = scripts[name as keyof typeof scripts];
     const before = process.memoryUsage.rss();
     let most = 0;

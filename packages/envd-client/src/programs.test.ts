@@ -11,7 +11,7 @@ import { afterEach, expect, test } from 'vitest';
 import { createPrograms } from './programs.ts';
 import type { Programs } from './programs.ts';
 
-// What a real envd does is tested by builds in real sandboxes; here stands one that does what it likes.
+// Builds in real sandboxes test the behavior of a real envd. Here envd is a server that can misbehave.
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -58,13 +58,13 @@ const ended = { event: { event: { case: 'end', value: { exitCode: 3, exited: tru
 const printed = (text: string) => ({
   event: { event: { case: 'data', value: { output: { case: 'stdout', value: new TextEncoder().encode(text) } } } },
 });
-/** Says this and never ends. */
+/** Sends these events and never ends. */
 async function* hang(...events: object[]): AsyncGenerator<object> {
   yield* events;
   await new Promise(() => undefined);
 }
 
-test('a program is told to envd as it is, with user and token, and its end and output come back', async () => {
+test('a program is sent to envd unchanged, with user and token, and its output and end are returned', async () => {
   const seen: unknown[] = [];
   const programs = await openPrograms({
     async *start({ process }, { requestHeader }) {
@@ -104,7 +104,7 @@ test('an abort kills the program by its pid', async () => {
   expect(await killed.promise).toEqual([42, Signal.SIGKILL]);
 });
 
-test('a detached program is left alone once it has begun', async () => {
+test('a detached program keeps running after its start', async () => {
   const programs = await openPrograms({ start: () => hang(started) });
   expect(await programs.startDetached({ command: 'x', args: [] })).toBe(42);
 });
@@ -129,7 +129,7 @@ test.each([
   await expect(programs.run({ command: 'x', args: [] })).rejects.toThrow(words);
 });
 
-test('closing cuts what is under way', async () => {
+test('closing cuts calls in progress', async () => {
   const programs = await openPrograms({ start: () => hang(started) });
   const running = programs.run({ command: 'x', args: [] });
   setTimeout(() => programs.close(), 100);
@@ -141,7 +141,7 @@ async function* content(): AsyncGenerator<Uint8Array> {
   yield Buffer.from('content');
 }
 
-test('an upload names path and user, and streams', async () => {
+test('an upload names the path and the user, and is streamed', async () => {
   const got = Promise.withResolvers<string>();
   const programs = await openPrograms({
     onFile: (request, response) => {
@@ -167,7 +167,7 @@ test.each([
   await expect(programs.upload('/a', content())).rejects.toMatchObject({ reason });
 });
 
-test('an upload whose answer never ends is given up', async () => {
+test('an upload whose answer never ends fails', async () => {
   const programs = await openPrograms({
     onFile: (request, response) => {
       request.resume();

@@ -7,7 +7,7 @@ import { tenantHeaders } from './tenant-headers.ts';
 import { createWayTransport, openWay } from './way.ts';
 import type { EnvdTarget, TransportLimits } from './way.ts';
 
-/** What a sandbox is to run, as an argument array. */
+/** A program to run in the sandbox, as an argument array. */
 export interface Program {
   readonly command: string;
   readonly args: readonly string[];
@@ -15,39 +15,50 @@ export interface Program {
   readonly env?: Readonly<Record<string, string>>;
   /** Absent: the user's default folder. */
   readonly cwd?: string;
-  /** Absent: envd's default user. Throws `unauthenticated` when there is none of that name. */
+  /** Absent: envd's default user. Throws `unauthenticated` if there is no user of that name. */
   readonly user?: string;
-  /** envd kills it then, and `run` throws `deadline_exceeded`. Absent: never. */
+  /** After this time envd kills the program and `run` throws `deadline_exceeded`. Absent: no limit. */
   readonly timeoutMs?: number;
-  /** Given to it whole, then its standard input is closed. `open`: whoever learns its pid feeds it. Absent: /dev/null. */
+  /**
+   * Sent completely, then standard input is closed. `open`: the caller feeds the program by its pid. Absent: /dev/null.
+   */
   readonly stdin?: Uint8Array | 'open';
-  /** Aborted: it is killed. */
+  /** Kills the program when aborted. */
   readonly signal?: AbortSignal;
-  /** Told its pid when it has begun. */
+  /** Called with the pid after the program has started. */
   readonly onStart?: (pid: number) => void | Promise<void>;
 }
 
 export interface ProgramEnd {
-  /** -1 when a signal ended it. */
+  /** -1 if a signal ended it. */
   readonly exitCode: number;
-  /** envd's words, such as `exit status 1` or `signal: killed`. */
+  /** envd's text, such as `exit status 1` or `signal: killed`. */
   readonly status: string;
 }
 
 export type ProgramOutput = (channel: 'stdout' | 'stderr', bytes: Uint8Array) => void | Promise<void>;
 
-/** Runs programs in one sandbox. Its envd is hostile: nothing it answers is larger than `maxMessageBytes`. */
+/** Runs programs in one sandbox. Its envd is hostile: no message from it may exceed `maxMessageBytes`. */
 export interface Programs {
-  /** Resolves when it has ended and its output is read. `onOutput` is waited for, so that a slow taker slows it down. */
+  /**
+   * Resolves when the program has ended and its output is read. `onOutput` is awaited, so a slow consumer slows the
+   * program down.
+   */
   run(program: Program, onOutput?: ProgramOutput): Promise<ProgramEnd>;
-  /** Resolves with its pid when it has begun. It goes on by itself, its output unheard. */
+  /** Resolves with the pid when the program has started. It continues by itself, and its output is not read. */
   startDetached(program: Omit<Program, 'stdin' | 'signal' | 'onStart'>): Promise<number>;
-  /** Writes to the standard input of a program that was begun with `open`, and waits until it is taken. */
+  /**
+   * Writes to the standard input of a program that was started with `open`, and waits until envd has accepted the
+   * input.
+   */
   sendInput(pid: number, bytes: Uint8Array, signal?: AbortSignal): Promise<void>;
   closeInput(pid: number, signal?: AbortSignal): Promise<void>;
-  /** Writes a file through envd; folders above it are made. Throws `disk_full` and `bad_request` as envd says. */
+  /**
+   * Writes a file through envd, which creates missing parent folders. Throws `disk_full` and `bad_request` as envd
+   * reports them.
+   */
   upload(path: string, content: AsyncIterable<Uint8Array> | Uint8Array, options?: UploadOptions): Promise<void>;
-  /** Cuts every connection: calls under way fail, programs go on. */
+  /** Closes every connection: calls in progress fail, programs continue. */
   close(): void;
 }
 
@@ -58,20 +69,20 @@ export interface UploadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** How long envd may take to begin a program, on a host under heavy load. */
+/** How long envd may take to start a program on a host under heavy load. */
 const startWaitMs = 30_000;
 /** envd sends output in pieces of 32 KiB. */
 const maxMessageBytes = 1024 * 1024;
-/** How long a program that was killed may take to end; then nobody waits for its envd to say so. */
+/** How long a killed program may take to end. After that its envd is not awaited any longer. */
 const endWaitMs = 10_000;
 /** How long a program may take to read a piece of its input. */
 const inputWaitMs = 300_000;
-/** Of one message of input, which envd reads whole. */
+/** The size of one message of input. envd reads a message as a whole. */
 const inputStepBytes = 64 * 1024;
-/** An upload's answer names one file. */
+/** The answer to an upload names one file. */
 const maxAnswerBytes = 64 * 1024;
 
-/** `accessToken` is what the sandbox's envd demands of its tenant; empty when it demands none. */
+/** `accessToken` is the token that the sandbox's envd requires from its tenant. Empty if it requires none. */
 export function createPrograms(
   target: EnvdTarget,
   accessToken: string,
@@ -130,7 +141,7 @@ export function createPrograms(
       let givingUp: NodeJS.Timeout | undefined;
       const kill = (): void => {
         givingUp ??= setTimeout(() => connection.abort(), endWaitMs);
-        // A dropped connection leaves the program running (E2B's rule), so it is told.
+        // A dropped connection leaves the program running (E2B's rule), so the kill needs a request of its own.
         const request = { process: byPid(pid), signal: Signal.SIGKILL };
         client.sendSignal(request, { headers: headersFor(), timeoutMs: endWaitMs }).catch(() => undefined);
       };
@@ -148,7 +159,7 @@ export function createPrograms(
             pid = message.value.pid;
             if (signal?.aborted === true) kill();
             signal?.addEventListener('abort', kill);
-            // Programs may end without reading what they are given.
+            // Programs may end without reading their input, so an error here is ignored.
             if (stdin !== undefined && stdin !== 'open')
               feeding = feed(pid, stdin, connection.signal).catch(() => undefined);
             await onStart?.(pid);

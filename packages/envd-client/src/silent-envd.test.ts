@@ -8,7 +8,7 @@ import { createFiles } from './files.ts';
 import { createPrograms } from './programs.ts';
 import type { Dial } from './way.ts';
 
-// An envd that takes every connection and never says a word.
+// An envd that accepts every connection and never sends a byte.
 let sockets: Socket[];
 let server: Server;
 beforeEach(async () => {
@@ -44,13 +44,13 @@ const calls: Readonly<Record<string, (dial: Dial) => Promise<unknown>>> = {
 };
 
 describe.each(Object.keys(dials))('an envd that %s', (name) => {
-  test.each(Object.keys(calls))('is waited for by %s no longer than 30 seconds', async (call) => {
+  test.each(Object.keys(calls))('is awaited by %s no longer than 30 seconds', async (call) => {
     let isOver = false;
     const over = calls[call]?.(dials[name] as Dial).then(
       () => (isOver = true),
       () => (isOver = true),
     );
-    // Lets what is under way on real sockets happen before the clock goes on.
+    // Lets pending work on real sockets happen before the fake clock advances.
     for (let round = 0; round < 5; round++) await new Promise((resolve) => setImmediate(resolve));
     await vi.advanceTimersByTimeAsync(9_900);
     expect(isOver).toBe(false);
@@ -60,7 +60,7 @@ describe.each(Object.keys(dials))('an envd that %s', (name) => {
   });
 });
 
-test('an aborted upload is given up at once, and its connection is gone', async () => {
+test('an aborted upload is given up at once, and its connection is closed', async () => {
   vi.useRealTimers();
   const abort = new AbortController();
   const reason = new Error('no longer needed');
@@ -72,7 +72,7 @@ test('an aborted upload is given up at once, and its connection is gone', async 
   await vi.waitFor(() => expect(sockets[0]?.destroyed).toBe(true));
 });
 
-test('what reading a file for an upload throws is not laid at the door of envd', async () => {
+test('an error while reading the file for an upload is not attributed to envd', async () => {
   vi.useRealTimers();
   const programs = createPrograms(dials['never answers'] as Dial, 't');
   const fault = new Error('EIO');

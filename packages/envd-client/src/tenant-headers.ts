@@ -1,6 +1,6 @@
 import { headers } from '@soulbox/contract';
 
-/** What envd demands of a call made in the tenant's name. No user: envd's default one. */
+/** The headers that envd requires for a call in the tenant's name. Without a user, envd uses its default user. */
 export function tenantHeaders(accessToken: string, user?: string): Record<string, string> {
   return {
     ...(accessToken === '' ? {} : { [headers.accessToken]: accessToken }),

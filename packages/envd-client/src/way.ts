@@ -10,23 +10,23 @@ import { envdPort } from '@soulbox/contract';
 /** Opens a connection to a port inside the sandbox. */
 export type Dial = (port: number) => Promise<Duplex>;
 
-/** Where an envd is: inside a sandbox that is dialed, or behind a gateway. */
+/** The location of an envd: inside a sandbox that is dialed, or behind a gateway. */
 export type EnvdTarget = Dial | EnvdUrl;
 
 interface EnvdUrl {
-  /** Its path is left out. */
+  /** The path of the URL is ignored. */
   readonly url: string;
-  /** Sent with every request, such as those that name the sandbox to the gateway. */
+  /** Sent with every request, for example to name the sandbox to the gateway. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The way to one envd. Every call of this package goes over one, so all have the same bounds. */
+/** The connections to one envd. Every call of this package uses one, so all have the same limits. */
 export interface Way {
   readonly agent: Agent;
   readonly origin: URL;
   /** Sent with every request. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Cuts the connections that were dialed. Those to a URL are Node's own, which keeps them for later calls. */
+  /** Closes the dialed connections. Connections to a URL belong to Node, which keeps them for later calls. */
   close(): void;
 }
 
@@ -38,7 +38,10 @@ export function openWay(target: EnvdTarget): Way {
   return { agent, origin, headers: target.headers, close: () => undefined };
 }
 
-/** Each call has a connection of its own, which ends with it: one that is left would stand in the way of saving the sandbox. */
+/**
+ * Each call has a connection of its own, which ends with the call. A leftover connection would prevent a checkpoint of
+ * the sandbox.
+ */
 function openDialedWay(dial: Dial): Way {
   const open = new Set<Duplex>();
   class SandboxAgent extends Agent {
@@ -68,11 +71,11 @@ function openDialedWay(dial: Dial): Way {
 }
 
 export interface TransportLimits {
-  /** Of one message that envd answers. */
+  /** The maximum size of one message from envd. */
   readonly maxMessageBytes: number;
-  /** Of a call that sets none. Absent: none. */
+  /** The timeout of a call that sets none. Absent: no timeout. */
   readonly defaultTimeoutMs?: number;
-  /** Clients of E2B speak JSON. Absent: the smaller binary form. */
+  /** E2B's clients use JSON. Absent: the smaller binary form. */
   readonly format?: 'json' | 'binary';
 }
 
@@ -82,7 +85,7 @@ export function createWayTransport(way: Way, limits: TransportLimits): Transport
     baseUrl: way.origin.origin,
     httpVersion: '1.1',
     useBinaryFormat: format === 'binary',
-    // What envd sends is counted as it comes.
+    // Without compression, the limit counts the bytes that envd really sends.
     acceptCompression: [],
     readMaxBytes: maxMessageBytes,
     nodeOptions: { agent: way.agent },

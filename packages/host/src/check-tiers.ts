@@ -6,12 +6,13 @@ import { findCriu } from './criu/find-criu.ts';
 import type { Finding } from './finding.ts';
 import { sameFix } from './finding.ts';
 
-// What a probe makes has names of an instance; nobody is likely to run a server of the last one.
+// A probe uses the names of an instance. Hardly anybody runs a server with the last instance number.
 const instance = 14;
 
 /**
- * What each driver proves about the wall it stands for. Apart from `runChecks`, because a driver may start sandboxes to prove
- * it, which takes some seconds: for doctor, not for every start. `runtime` is what they then run.
+ * Checks the isolation of each driver. This is separate from `runChecks`, because a driver may start sandboxes for its
+ * proof, which takes some seconds: acceptable for doctor, not for every start. These sandboxes run with the envd bundle
+ * `runtime`.
  */
 export async function checkTiers(runtime: EnvdBundle): Promise<Finding[]> {
   const drivers = createDrivers({ logger: silentLogger, instance, criu: await findCriu() });
@@ -22,12 +23,12 @@ async function checkTier(driver: Driver, runtime: EnvdBundle): Promise<Finding> 
   return judgeTier(driver.name, await driver.probe(runtime));
 }
 
-/** A proof is shown with what was seen; of the rest it is enough that it is there. */
+/** A proof of isolation is shown with its result. Other findings only need their name. */
 function describe({ name, detail }: DriverFinding): string {
   return name.startsWith('wall') ? `${name} (${detail})` : name;
 }
 
-/** A wall stands when all that its driver looked at is as it must be. */
+/** The isolation is ok if all findings of its driver are. */
 export function judgeTier(name: string, looked: readonly DriverFinding[]): Finding {
   const base = { id: `tier-${name}`, title: `Isolation "${name}"`, protects: `sandboxes with isolation ${name}` };
   const wrong = looked.filter(({ ok }) => !ok);
@@ -35,7 +36,7 @@ export function judgeTier(name: string, looked: readonly DriverFinding[]): Findi
     return { ...base, status: 'ok', detail: `stands: ${looked.map(describe).join(', ')}` };
   }
   const detail = wrong.map((finding) => `${finding.name}: ${finding.detail}`).join('; ');
-  // Without the default there are no sandboxes unless a caller chooses another tier.
+  // Without the default isolation no sandbox starts, unless a caller requests another one.
   const status = name === defaultIsolation ? 'fail' : 'warn';
   return {
     ...base,

@@ -1,4 +1,4 @@
-/** What to do about a finding, by system family: a command or a sentence. */
+/** The remedy for a finding, by system family: a command or a sentence. */
 export interface Fix {
   readonly debian: string;
   readonly fedora: string;
@@ -6,37 +6,37 @@ export interface Fix {
   readonly arch: string;
 }
 
-/** One thing that was looked at on this host. */
+/** The result of one check on this host. */
 export interface Finding {
   /** Stable, kebab-case. */
   readonly id: string;
   readonly title: string;
-  /** `fail`: SoulBox cannot run. `warn`: it runs, but something named in `detail` does not, or not well. */
+  /** `fail`: SoulBox cannot run. `warn`: it runs, but something named in `detail` does not work, or not well. */
   readonly status: 'ok' | 'warn' | 'fail';
-  /** What was found, with the value. */
+  /** What the check found, with the value. */
   readonly detail: string;
   /** What depends on it. */
   readonly protects?: string;
-  /** Present when status is not ok. */
+  /** Present if the status is not ok. */
   readonly fix?: Fix;
-  /** A failure with which a server can start all the same: it says in `detail` what it can do then. */
+  /** The server can start despite this failure. `detail` says what it can do then. */
   readonly startsAnyway?: boolean;
 }
 
-/** What checks need to know; passed in, so that they read no environment. */
+/** The input of the checks. It is passed in, so that they do not read the environment. */
 export interface HostSubject {
-  /** Data folder of the server; need not exist yet. */
+  /** The data folder of the server. It need not exist yet. */
   readonly dataDirectory: string;
 }
 
 export type Check = (subject: HostSubject) => Promise<Finding | readonly Finding[]>;
 
-/** The same advice whatever the system. */
+/** The same remedy for every system. */
 export function sameFix(text: string): Fix {
   return { debian: text, fedora: text, alpine: text, arch: text };
 }
 
-/** Install commands from package names. `none` says that the system has no such package. */
+/** Install commands for package names. `none` means that the system has no such package. */
 export function installFix(packages: Fix): Fix {
   return {
     debian: `apt-get install ${packages.debian}`,

@@ -5,13 +5,13 @@ import { readSystemFamily } from './system.ts';
 
 const debian = (await readSystemFamily()) === 'debian';
 
-test('findings that no package mends install nothing', async () => {
+test('findings that no package can fix install nothing', async () => {
   const steps: string[] = [];
   await installMissing(['root', 'kernel-version', 'sysctl-kernel-pid-max'], (step) => steps.push(step));
   expect(steps).toEqual([]);
 });
 
-test.runIf(debian)('a package that this release does not have is left out', async () => {
+test.runIf(debian)('a package that this release does not have is omitted', async () => {
   expect(await knownPackages(['no-such-package-at-all', 'mount'])).toEqual(['mount']);
   expect(await knownPackages([])).toEqual([]);
 });

@@ -8,12 +8,13 @@ import type { Program } from './programs.ts';
 type OnProgress = (step: string) => void;
 
 /**
- * Installs what the findings of these ids lack, on Debian and Ubuntu. Throws `host_not_ready` for what no sandbox starts
- * without; the rest is tried, for a release may not have it, and what then is missing is reported by the next look.
- * Gives the packages that were asked for.
+ * Installs the packages that these findings need, on Debian and Ubuntu. Throws `host_not_ready` for packages without
+ * which no sandbox starts. Other packages are optional, because a release may not have them; if they are still missing,
+ * the next check reports that. Returns the packages that were requested.
  */
 export async function installMissing(findingIds: readonly string[], onProgress: OnProgress): Promise<string[]> {
-  // Our Debian package depends on them. A server may start while dpkg installs it, when apt would wait for dpkg and dpkg for us.
+  // Our Debian package depends on these programs. A server may start while dpkg installs it: apt would then wait for
+  // dpkg, and dpkg for us.
   const mayUseApt = readInstallation().form !== 'debian';
   const missing = programs.filter(({ name }) => mayUseApt && findingIds.includes(programId(name)));
   const required = packagesOf(missing.filter((program) => program.required));
@@ -21,7 +22,7 @@ export async function installMissing(findingIds: readonly string[], onProgress: 
   if (mayUseApt && findingIds.includes('localhost-names')) optional.push('libnss-myhostname');
   await installAsFarAsPossible(required, await knownPackages(optional), onProgress);
 
-  // A CRIU that is there and fails its trial would do no better when fetched again.
+  // If an installed CRIU fails its trial, downloading it again would not help.
   if (findingIds.includes('criu') && (await locateCriu()) === undefined) {
     await installCriu(onProgress).catch((error: unknown) => onProgress(`going on without CRIU: ${messageOf(error)}`));
   }
@@ -32,7 +33,7 @@ function packagesOf(wanted: readonly Program[]): string[] {
   return [...new Set(wanted.map((program) => program.package.debian))];
 }
 
-/** All at once, for each call of apt takes seconds. */
+/** Installs all packages in one call, because each call of apt takes seconds. */
 async function installAsFarAsPossible(
   required: readonly string[],
   optional: readonly string[],

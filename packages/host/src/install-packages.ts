@@ -6,7 +6,7 @@ const timeoutMs = 20 * 60_000;
 // Unattended upgrades hold the lock for a while after a boot.
 const lockWait = ['-o', 'DPkg::Lock::Timeout=180'];
 
-/** Installs Debian packages. Package lists are fetched only when there are none, or when they are too old to serve. */
+/** Installs Debian packages. Fetches package lists only if there are none, or if they are outdated. */
 export async function installPackages(names: readonly string[], onProgress: (step: string) => void): Promise<void> {
   const install = async (): Promise<void> => {
     onProgress(`installing ${names.join(', ')}`);
@@ -34,7 +34,7 @@ export async function installPackages(names: readonly string[], onProgress: (ste
   }
 }
 
-/** Those that this release has, as far as the package lists tell; all of them while there are no lists. */
+/** The packages that this release has according to the package lists. Without lists, all of them. */
 export async function knownPackages(names: readonly string[]): Promise<readonly string[]> {
   if (names.length === 0 || !(await hasPackageLists())) return names;
   const known = (await run('apt-cache', ['pkgnames'], { env: aptEnv })).split('\n');

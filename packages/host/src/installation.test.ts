@@ -15,7 +15,7 @@ afterAll(async () => {
   await removeTree(folder);
 });
 
-test('what runs these tests is a clone, with the version of the workspace', () => {
+test('these tests run from a clone with the version of the workspace', () => {
   expect(readInstallation()).toEqual({
     form: 'clone',
     root: join(import.meta.dirname, '../../..'),
@@ -23,13 +23,13 @@ test('what runs these tests is a clone, with the version of the workspace', () =
   });
 });
 
-test('a package says in its package.json which it is', async () => {
+test('package.json names the form of an installed package', async () => {
   const manifest = { name: 'soulbox', version: '7.8.9', soulbox: { installation: 'debian' } };
   await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
   expect(readInstallation(folder)).toEqual({ form: 'debian', root: folder, version: '7.8.9' });
 });
 
-test('a form that nobody knows is refused', async () => {
+test('an unknown form is rejected', async () => {
   const manifest = { name: 'soulbox', version: '7.8.9', soulbox: { installation: 'tape' } };
   await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
   expect(() => readInstallation(folder)).toThrow('installation');

@@ -1,17 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** `clone`: TypeScript of a Git repository. `npm`, `debian`: a package that `npm run package` has made, plain JavaScript in the same folders. */
+/**
+ * `clone`: TypeScript in a Git repository. `npm`, `debian`: a package made by `npm run package`, plain JavaScript in
+ * the same folders.
+ */
 export type InstallationForm = 'clone' | 'npm' | 'debian';
 
 export interface Installation {
   readonly form: InstallationForm;
-  /** The folder with `apps`, `packages` and `docs`. Only a clone may be written to. */
+  /** The folder with `apps`, `packages` and `docs`. Only a clone may be modified. */
   readonly root: string;
   readonly version: string;
 }
 
-/** How the code that runs has come here, by the package.json at its root. Loaded by every command, so it loads nothing itself. */
+/**
+ * How the running code was installed, according to the package.json at its root. Every command loads this module, so it
+ * loads no other module of ours.
+ */
 export function readInstallation(root = join(import.meta.dirname, '../../..')): Installation {
   const file = join(root, 'package.json');
   const { version, soulbox } = JSON.parse(readFileSync(file, 'utf8')) as {
@@ -25,8 +31,8 @@ export function readInstallation(root = join(import.meta.dirname, '../../..')): 
 }
 
 /**
- * Where Node keeps compiled code of ours from one start to the next, which halves the time to load. Never in /tmp, where another user could
- * prepare it for root.
+ * The folder in which Node caches our compiled code between starts, which halves the load time. It is never in /tmp,
+ * where another user could prepare it for root.
  */
 export function compileCacheFolder(): string {
   const { form, root } = readInstallation();

@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await removeTree(directory));
 
-/** A folder in the form of a clone, whose program prints its arguments. */
+/** Creates a folder in the form of a clone, whose program prints its arguments. */
 async function makeClone(name: string): Promise<string> {
   const clone = join(directory, name);
   await mkdir(join(clone, 'node_modules/node/bin'), { recursive: true });
@@ -24,7 +24,7 @@ async function makeClone(name: string): Promise<string> {
   return clone;
 }
 
-test('a launcher runs the program of its clone from anywhere, with its arguments', async () => {
+test('a launcher runs the program of its clone from any folder, with its arguments', async () => {
   const clone = await makeClone("it's a clone");
   expect(await installLauncher(clone, path)).toBe('installed');
   expect(await installLauncher(clone, path)).toBe('present');
@@ -33,7 +33,7 @@ test('a launcher runs the program of its clone from anywhere, with its arguments
   expect(await isOurLauncher(path)).toBe(true);
 });
 
-test('what is not ours is left alone, and so is a launcher of another clone until that is gone', async () => {
+test('a foreign file is left alone, and so is a launcher of another clone until that clone is gone', async () => {
   await writeFile(path, '#!/bin/sh\necho theirs\n');
   const [one, other] = [await makeClone('one'), await makeClone('other')];
   expect(await installLauncher(one, path)).toBe('foreign');

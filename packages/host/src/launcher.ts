@@ -2,15 +2,18 @@ import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '@soulbox/base';
 
-/** Where `soulbox` is found by people and by sudo. */
+/** The path where people and sudo find `soulbox`. */
 export const launcherPath = '/usr/local/bin/soulbox';
 
 const mark = '# Made by soulbox setup; soulbox uninstall removes it.';
 
-/** `foreign`: something else has the name. `other-clone`: a launcher of ours, to another clone that is still there. */
+/** `foreign`: another program has the name. `other-clone`: it is our launcher of another clone that still exists. */
 export type LauncherState = 'installed' | 'present' | 'other-clone' | 'foreign';
 
-/** Puts a launcher of this clone in place, under the Node that it pins. What is not ours, or of another clone that lives, is left alone. */
+/**
+ * Installs a launcher of this clone, which uses the Node that the clone pins. Leaves a foreign file alone, and the
+ * launcher of another existing clone.
+ */
 export async function installLauncher(repository: string, path = launcherPath): Promise<LauncherState> {
   const text = launcherOf(repository);
   const present = await readLauncher(path);
@@ -24,7 +27,7 @@ export async function installLauncher(repository: string, path = launcherPath): 
   return 'installed';
 }
 
-/** Whether the file at `path` is a launcher that set-up made. */
+/** Whether the file at `path` is a launcher that setup installed. */
 export async function isOurLauncher(path = launcherPath): Promise<boolean> {
   const present = await readLauncher(path);
   return present !== undefined && cloneOf(present) !== undefined;

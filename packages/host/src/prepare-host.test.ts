@@ -14,7 +14,7 @@ afterAll(async () => await removeTree(notes));
 const changesFile = join(notes, 'changes.json');
 const quiet = { ...subject, install: false, onProgress: () => undefined, changesFile };
 
-test('every check has an id of its own, and what is wrong has a fix for each system', async () => {
+test('every check has a unique id, and every problem has a fix for each system', async () => {
   const findings = await runChecks(subject);
   expect(new Set(findings.map(({ id }) => id)).size).toBe(findings.length);
   expect(findings.length).toBeGreaterThan(25);
@@ -25,7 +25,7 @@ test('every check has an id of its own, and what is wrong has a fix for each sys
   }
 });
 
-test('a prepared host is left as it is', async () => {
+test('a prepared host is left unchanged', async () => {
   await prepareHost(quiet);
   const steps: string[] = [];
   const findings = await prepareHost({ ...quiet, onProgress: (step) => steps.push(step) });
@@ -33,7 +33,7 @@ test('a prepared host is left as it is', async () => {
   expect(findings.filter(({ status }) => status === 'fail')).toEqual([]);
 });
 
-test('a disk that is nearly full keeps a first server from its start, and not one that can free room', async () => {
+test('a nearly full disk prevents the first start of a server, but not one that can free space', async () => {
   const disk = await mkdtemp(join(tmpdir(), 'soulbox-host-'));
   await run('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', disk]);
   try {
@@ -52,7 +52,7 @@ test('a disk that is nearly full keeps a first server from its start, and not on
 
 test('a kernel setting that is too low is raised again', async () => {
   await prepareHost(quiet);
-  // Far above what anything here uses, so that nobody suffers meanwhile.
+  // Far above any use on this host, so that nothing is affected meanwhile.
   const path = '/proc/sys/kernel/pid_max';
   const before = await readFile(path, 'utf8');
   try {
@@ -70,7 +70,7 @@ test('a kernel setting that is too low is raised again', async () => {
   }
 });
 
-test('a note that cannot be written keeps no host from being prepared', async () => {
+test('a failure to record changes does not prevent the preparation of a host', async () => {
   const path = '/proc/sys/kernel/pid_max';
   const before = await readFile(path, 'utf8');
   const damaged = `${changesFile}.damaged`;
@@ -101,14 +101,14 @@ test('without root nothing is changed, and the error says so', async () => {
   expect(output).not.toContain('step ');
 });
 
-test('the advice fits the system, and an unknown system gets the one that names the package', () => {
+test('the fix matches the system, and an unknown system gets the one that names the package', () => {
   const fix = { debian: 'a', fedora: 'b', alpine: 'c', arch: 'd' };
   expect(chooseFix(fix, 'alpine')).toBe('c');
   expect(chooseFix(fix, 'other')).toContain('a (or');
   expect(chooseFix(undefined, 'debian')).toContain('doctor');
 });
 
-test('a probe that fails says why and leaves nothing', async () => {
+test('a failed probe gives the reason and leaves nothing behind', async () => {
   const result = await probe(['--mount'], ['mount', '-t', 'no-such-type', 'none', '/mnt']);
   expect(result).toMatchObject({ ok: false, why: expect.stringContaining('no-such-type') as string });
   expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain('no-such-type');

@@ -11,18 +11,19 @@ import { readSetting, readSystemFamily } from './system.ts';
 import { sysctlPath, sysctls } from './sysctls.ts';
 
 export interface PrepareOptions extends HostSubject {
-  /** Whether missing packages may be installed. Only ever done on Debian and Ubuntu. */
+  /** Whether missing packages may be installed. Happens on Debian and Ubuntu only. */
   readonly install: boolean;
   readonly onProgress: (step: string) => void;
-  /** Where changes are noted for the day when they are undone; by default /var/lib/soulbox-host/changes.json. */
+  /** The file that records changes for a later undo. Default: /var/lib/soulbox-host/changes.json. */
   readonly changesFile?: string;
 }
 
 /**
- * Makes this host fit to run sandboxes: packages (with `install`, on Debian and Ubuntu), kernel settings, control groups.
- * All but the packages lasts until the next boot. Takes about 100 ms when everything is there.
+ * Prepares this host to run sandboxes: packages (with `install`, on Debian and Ubuntu), kernel settings, control
+ * groups. Everything except the packages lasts until the next boot. Takes about 100 ms if nothing is missing.
  *
- * Gives the findings that are left, none of them a failure that keeps a server from its start; throws `host_not_ready` with all failures and their fixes.
+ * Returns the remaining findings; none of them prevents a server from starting. Throws `host_not_ready` with all other
+ * failures and their fixes.
  */
 export async function prepareHost(options: PrepareOptions): Promise<Finding[]> {
   let findings = await runChecks(options);
@@ -42,7 +43,7 @@ export async function prepareHost(options: PrepareOptions): Promise<Finding[]> {
   const groupsBefore = readHostCgroups();
   if (missing.includes('cgroups')) {
     options.onProgress('arranging control groups');
-    // What is still wrong afterwards is reported by the second look.
+    // The second run of the checks reports what is still wrong.
     await prepareCgroups().catch(() => undefined);
   }
   if (missing.includes('cgroup-moves')) await makeGroupMovesFast().catch(() => undefined);
@@ -56,7 +57,7 @@ const isMendable = (id: string): boolean =>
   id.startsWith('sysctl-') ||
   ['cgroups', 'cgroup-moves', 'localhost-names', 'criu'].includes(id);
 
-/** A note that cannot be written (its disk is full, it is damaged) keeps no server from its start. */
+/** A failure to record changes (full disk, damaged file) does not prevent a server from starting. */
 async function note(changes: Partial<HostChanges>, { changesFile, onProgress }: PrepareOptions): Promise<void> {
   await noteHostChanges(changes, changesFile).catch((error: unknown) => {
     const why = error instanceof Error ? error.message : String(error);
@@ -79,9 +80,9 @@ async function raiseSysctls(findings: readonly Finding[], options: PrepareOption
     if (finding === undefined || finding.status === 'ok') continue;
     const before = await readSetting(sysctlPath(name));
     if (before === undefined) continue;
-    // Noted first: a crash in between leaves a note of a change that was not made, and undoing that does nothing.
+    // Recorded first. A crash in between leaves a record of a change that was not made, and undoing that has no effect.
     await note({ sysctls: { [name]: { before, set: String(atLeast) } } }, options);
-    // A container without the right to it: the check says so afterwards.
+    // Fails in a container without permission. The checks report that afterwards.
     await writeFile(sysctlPath(name), String(atLeast)).catch(() => undefined);
   }
 }
@@ -96,7 +97,7 @@ async function refuseFailures(findings: Finding[]): Promise<Finding[]> {
   throw new SoulBoxError('host_not_ready', `This host cannot run sandboxes yet:\n${lines.join('\n')}`);
 }
 
-/** The advice for this system; on an unknown one Debian's, which names the package. */
+/** The fix for this system. On an unknown system it is Debian's, which names the package. */
 export function chooseFix(fix: Fix | undefined, family: keyof Fix | 'other'): string {
   if (fix === undefined) return 'see `soulbox doctor`';
   return family === 'other' ? `${fix.debian} (or what your system has for it)` : fix[family];

@@ -2,7 +2,10 @@ import { run } from '@soulbox/base';
 
 export type ProbeResult = { readonly ok: true } | { readonly ok: false; readonly why: string };
 
-/** Tries something in namespaces of its own, so that nothing of it stays. The truth beats any list of features. */
+/**
+ * Tries something in separate namespaces, so that nothing of it remains. A real attempt is more reliable than a list of
+ * features.
+ */
 export async function probe(
   unshareFlags: readonly string[],
   command: readonly string[],

@@ -3,19 +3,19 @@ import type { Fix } from './finding.ts';
 export interface Program {
   readonly name: string;
   readonly package: Fix;
-  /** Asked for its version only where a minimum is given: each question is a process. */
+  /** The version is only checked if a minimum is given, because each check needs a process. */
   readonly minimum?: { readonly version: readonly number[]; readonly why: string; readonly flag: string };
   readonly usedFor: string;
-  /** Advice where a package name is not enough. */
+  /** The fix, if a package name is not enough. */
   readonly fix?: Fix;
-  /** Without a required one no sandbox starts. */
+  /** Without a required program no sandbox starts. */
   readonly required: boolean;
 }
 
 const everywhere = (name: string): Fix => ({ debian: name, fedora: name, alpine: name, arch: name });
 const util = everywhere('util-linux');
 
-/** Id of the finding about a program. */
+/** The id of the finding about a program. */
 export const programId = (name: string): string => `program-${name.replace('.', '-')}`;
 
 /** Every host program that SoulBox calls. */

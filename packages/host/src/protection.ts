@@ -3,7 +3,9 @@ export interface Protection {
   readonly notProtected: readonly string[];
 }
 
-/** What the container driver keeps apart and what it does not, in words for an operator. docs/security.md has the reasons. */
+/**
+ * What the container driver isolates and what it does not, in words for an operator. docs/security.md has the reasons.
+ */
 export const protection: Protection = {
   protected: [
     'The host: root in a sandbox is an unprivileged user outside, with few capabilities and a seccomp filter.',

@@ -21,7 +21,7 @@ import { checkUserNamespaces } from './checks/user-namespaces.ts';
 import { checkVirtualization } from './checks/virtualization.ts';
 import type { Check, Finding, HostSubject } from './finding.ts';
 
-/** In the order in which a person wants to read them. */
+/** In the order that suits a reader best. */
 const checks: readonly Check[] = [
   checkRoot,
   checkKernelVersion,
@@ -46,7 +46,7 @@ const checks: readonly Check[] = [
   checkVirtualization,
 ];
 
-/** Looks at everything and changes nothing. Takes about 100 ms. */
+/** Runs all checks and changes nothing. Takes about 100 ms. */
 export async function runChecks(subject: HostSubject): Promise<Finding[]> {
   return (await Promise.all(checks.map(async (check) => await check(subject)))).flat();
 }

@@ -1,11 +1,11 @@
 export interface Sysctl {
   readonly name: string;
-  /** Set when the present value is lower. */
+  /** Set if the present value is lower. */
   readonly atLeast: number;
   readonly why: string;
 }
 
-/** Kernel settings that set-up raises, until the next boot. Nothing is written below /etc. */
+/** Kernel settings that setup raises until the next boot. Nothing is written below /etc. */
 export const sysctls: readonly Sysctl[] = [
   { name: 'net.ipv4.ip_forward', atLeast: 1, why: 'internet access of sandboxes' },
   {

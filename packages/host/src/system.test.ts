@@ -16,11 +16,11 @@ test.each([
   expect(familyFromOsRelease(text)).toBe(family);
 });
 
-test('a system without os-release is an unknown one', async () => {
+test('a system without os-release is unknown', async () => {
   expect(await readSystemFamily('/nowhere')).toBe('other');
 });
 
-test('programs are found by name, and settings that are missing are undefined', async () => {
+test('programs are found by name, and missing settings are undefined', async () => {
   expect(await findProgram('mount')).toMatch(/\/mount$/);
   expect(await findProgram('no-such-program')).toBeUndefined();
   expect(await readSetting('/proc/sys/no/such/setting')).toBeUndefined();

@@ -3,13 +3,13 @@ import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Fix } from './finding.ts';
 
-/** Which packages a system uses: the key of a Fix. `other` has none of them. */
+/** The package system of the host: the key of a Fix. `other` has none of them. */
 export type SystemFamily = keyof Fix | 'other';
 
-// Services start with a short PATH that lacks the sbin folders, where nft and mkfs live.
+// Services start with a short PATH without the sbin folders that contain nft and mkfs.
 const programFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
-/** Full path of a host program, undefined when it is not installed. */
+/** The full path of a host program. Undefined if it is not installed. */
 export async function findProgram(name: string): Promise<string | undefined> {
   for (const folder of programFolders) {
     const path = join(folder, name);
@@ -39,7 +39,7 @@ export function familyFromOsRelease(text: string): SystemFamily {
   return 'other';
 }
 
-/** Text of a file below /proc or /sys without the newline at its end; undefined when it is not there. */
+/** The text of a file below /proc or /sys without the final newline. Undefined if the file does not exist. */
 export async function readSetting(path: string): Promise<string | undefined> {
   return await readFile(path, 'utf8').then(
     (text) => text.trim(),

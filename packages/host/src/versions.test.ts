@@ -12,7 +12,7 @@ test.each([
   expect(findVersion(text)).toEqual(version);
 });
 
-test('versions are compared number by number, missing parts as 0', () => {
+test('versions are compared number by number, and missing parts count as 0', () => {
   expect(compareVersions([1, 9], [1, 10])).toBeLessThan(0);
   expect(compareVersions([1, 10], [1, 9, 9])).toBeGreaterThan(0);
   expect(compareVersions([2], [2, 0, 0])).toBe(0);

@@ -1,10 +1,10 @@
-/** The first `1.2` or `1.2.3` in a text, as numbers; undefined when there is none. */
+/** The first `1.2` or `1.2.3` in a text, as numbers. Undefined if there is none. */
 export function findVersion(text: string): readonly number[] | undefined {
   const match = /\d+(?:\.\d+)+/.exec(text);
   return match?.[0].split('.').map(Number);
 }
 
-/** Negative, zero or positive like `a - b`; missing parts count as 0. */
+/** Negative, zero or positive, like `a - b`. Missing parts count as 0. */
 export function compareVersions(a: readonly number[], b: readonly number[]): number {
   for (let index = 0; index < Math.max(a.length, b.length); index += 1) {
     const difference = (a[index] ?? 0) - (b[index] ?? 0);

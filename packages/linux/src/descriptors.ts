@@ -7,7 +7,7 @@ export const ioctl = libcFunction<[fd: number, request: number, argument: Buffer
   'int ioctl(int fd, unsigned long request, void *argument)',
 );
 const fcntl = libcFunction<[fd: number, command: number, value: number]>('int fcntl(int fd, int command, int value)');
-/** `fds` holds entries of struct pollfd (poll.h); `timeoutMs` -1 waits without end. */
+/** `fds` holds entries of struct pollfd (poll.h). A `timeoutMs` of -1 waits without end. */
 export const poll = libcFunction<[fds: Buffer, count: number, timeoutMs: number]>(
   'int poll(void *fds, unsigned long count, int timeout)',
 );
@@ -18,5 +18,5 @@ export const pollIn = 1;
 /** F_SETFD of asm-generic/fcntl.h. */
 const setFlags = 2;
 
-/** Has programs that this process becomes inherit the descriptor. False when it is not open. */
+/** Lets programs that this process executes inherit the descriptor. Returns false if it is not open. */
 export const keepOnExec = (fd: number): boolean => fcntl(fd, setFlags, 0) === 0;

@@ -1,7 +1,8 @@
 import type { BigIntStats } from 'node:fs';
 import { check, libcFunction } from './libc.ts';
 
-// Paths are bytes here: a sandbox may name a file with bytes that are no UTF-8. None of these calls follows a link.
+// Paths are bytes here, because a sandbox may use file names that are not valid UTF-8. None of these calls follows a
+// link.
 const llistxattr = libcFunction<[path: Buffer, list: Buffer, size: number]>(
   'int64_t llistxattr(const uint8_t *path, uint8_t *list, size_t size)',
 );
@@ -21,20 +22,20 @@ const utimensat = libcFunction<[directory: number, path: Buffer, times: BigInt64
 /** linux/fcntl.h */
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
-/** XATTR_LIST_MAX of linux/limits.h: the kernel's own bound of a list of names. */
+/** XATTR_LIST_MAX of linux/limits.h: the kernel's limit for a list of names. */
 const list = Buffer.alloc(65_536);
 const value = Buffer.alloc(256);
 
 const cString = (path: Buffer): Buffer => Buffer.concat([path, Buffer.alloc(1)]);
 
-/** Names of all extended attributes. */
+/** Returns the names of all extended attributes. */
 export function listAttributes(path: Buffer): string[] {
   const length = check('llistxattr', llistxattr(cString(path), list, list.length));
-  // latin1 gives back every byte, also of names that are no UTF-8.
+  // latin1 preserves every byte, even in names that are not valid UTF-8.
   return list.toString('latin1', 0, length).split('\0').slice(0, -1);
 }
 
-/** Value of an existing attribute of at most 256 bytes. */
+/** Returns the value of an existing attribute of at most 256 bytes. */
 export function getAttribute(path: Buffer, name: string): string {
   const length = check('lgetxattr', lgetxattr(cString(path), name, value, value.length));
   return value.toString('latin1', 0, length);
@@ -48,7 +49,7 @@ export function removeAttribute(path: Buffer, name: string): void {
   check('lremovexattr', lremovexattr(cString(path), name));
 }
 
-/** Sets both times, to the nanosecond, as `stats` has them. */
+/** Sets both times to those of `stats`, with nanosecond precision. */
 export function setTimes(path: Buffer, stats: BigIntStats): void {
   const second = 1_000_000_000n;
   const parts = [stats.atimeNs, stats.mtimeNs].flatMap((time) => {

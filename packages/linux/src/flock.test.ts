@@ -13,7 +13,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-test('a folder has one holder of its lock at a time, until the holder closes it', () => {
+test('only one holder at a time has the lock of a folder, until it closes the folder', () => {
   const [first, second] = [openSync(directory, 'r'), openSync(directory, 'r')];
   expect(tryLock(first)).toBe(true);
   expect(tryLock(first)).toBe(true);
@@ -23,7 +23,7 @@ test('a folder has one holder of its lock at a time, until the holder closes it'
   closeSync(second);
 });
 
-test('a descriptor that is not open is an error, not a lock that another holds', () => {
+test('a descriptor that is not open causes an error instead of looking like a held lock', () => {
   const fd = openSync(directory, 'r');
   closeSync(fd);
   expect(() => tryLock(fd)).toThrow('flock: errno 9');

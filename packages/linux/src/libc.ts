@@ -1,18 +1,18 @@
 import koffi from 'koffi';
 
-// The process's own symbols: they exist with every libc that Node itself was linked against.
+// The symbols of the process itself. They exist with every libc that Node was linked against.
 const libc = koffi.load(null);
 
 export type LibcFunction<Arguments extends readonly unknown[], Result = number> = (...args: Arguments) => Result;
 
-/** A function of the C library, declared by its C prototype. The call runs on this thread. */
+/** Declares a function of the C library by its C prototype. Calls run on this thread. */
 export function libcFunction<Arguments extends readonly unknown[], Result = number>(
   prototype: string,
 ): LibcFunction<Arguments, Result> {
   return libc.func(prototype) as LibcFunction<Arguments, Result>;
 }
 
-/** As `libcFunction`, but each call runs on a thread of libuv's pool. `lastErrno` does not know its error number. */
+/** Like `libcFunction`, but each call runs on a thread of libuv's pool. `lastErrno` does not know its error number. */
 export function libcPoolFunction<Arguments extends readonly unknown[]>(
   prototype: string,
 ): LibcFunction<Arguments, Promise<number>> {
@@ -26,10 +26,10 @@ export function libcPoolFunction<Arguments extends readonly unknown[]>(
     });
 }
 
-/** The address of a symbol, for calls that take a function. */
+/** Returns the address of a symbol, for calls that take a function. */
 export const libcSymbol = (name: string): bigint => libc.symbol(name) as bigint;
 
-/** The error number of this thread's last call. `constants.errno` of node:os has their names. */
+/** The error number of this thread's last call. `constants.errno` of node:os has the names. */
 export const lastErrno = (): number => koffi.errno();
 
 /** A system call failed. */
@@ -42,11 +42,14 @@ export class SystemCallError extends Error {
   }
 }
 
-/** Returns the result of a call. Throws `SystemCallError` when it is negative. */
+/** Returns the result of a call. Throws `SystemCallError` if it is negative. */
 export function check(call: string, result: number): number {
   if (result < 0) throw new SystemCallError(call, lastErrno());
   return result;
 }
 
-/** The address of a buffer's memory, valid as long as the buffer is reachable: V8 does not move the memory of a buffer. */
+/**
+ * The address of a buffer's memory. It is valid while the buffer is reachable, because V8 does not move the memory of a
+ * buffer.
+ */
 export const addressOf = (buffer: Buffer): bigint => koffi.address(buffer);

@@ -7,7 +7,10 @@ const mount = libcFunction<[source: string, target: string, type: null, flags: n
 /** linux/mount.h */
 const bind = 4096;
 
-/** Shows a folder in another place too, in the mount namespace of this process. Needs root. Throws `SystemCallError`. */
+/**
+ * Makes a folder visible at a second path, in the mount namespace of this process. Needs root. Throws
+ * `SystemCallError`.
+ */
 export function bindMount(source: string, target: string): void {
   check('mount', mount(source, target, null, bind, null));
 }

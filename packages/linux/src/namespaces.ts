@@ -6,7 +6,7 @@ const unshare = libcFunction<[flags: number]>('int unshare(int flags)');
 /** linux/sched.h */
 const CLONE_NEWNET = 0x4000_0000;
 
-/** Moves this thread into the network namespace of a descriptor. */
+/** Moves this thread into the network namespace that the descriptor refers to. */
 export function enterNetworkNamespace(fd: number): void {
   check('setns', setns(fd, CLONE_NEWNET));
 }

@@ -23,7 +23,7 @@ const interfaces = (): number =>
     .filter((line) => line.includes(':')).length;
 
 describe('a netlink socket', () => {
-  test('returns the answers of several requests in their order', async () => {
+  test('returns the answers of several requests in order', async () => {
     using socket = new NetlinkSocket(netlinkProtocol.route);
     const answers = await socket.ask([named(RTM_GETLINK, 'lo'), named(RTM_GETLINK, 'lo')]);
     expect(answers.map(({ type, body }) => [type, indexOf(body)])).toEqual([
@@ -32,7 +32,7 @@ describe('a netlink socket', () => {
     ]);
   });
 
-  test('throws the number of the error with which the kernel refuses a request, and names the request', async () => {
+  test('throws the error number of a request that the kernel refuses, and names the request', async () => {
     using socket = new NetlinkSocket(netlinkProtocol.route);
     const asked = socket.ask([named(RTM_GETLINK, 'lo'), named(RTM_GETLINK, 'none-such')]);
     await expect(asked).rejects.toThrow(NetlinkError);
@@ -40,11 +40,11 @@ describe('a netlink socket', () => {
       message: `the kernel refused "18 none-such": errno ${constants.errno.ENODEV}`,
       errno: constants.errno.ENODEV,
     });
-    // The socket has no answer left that a next request would take for its own.
+    // No answer is left in the socket that the next request could mistake for its own.
     expect(indexOf((await socket.ask([named(RTM_GETLINK, 'lo')]))[0]?.body)).toBe(1);
   });
 
-  test('refuses on this thread as well', () => {
+  test('throws for a refused request on this thread, too', () => {
     using socket = new NetlinkSocket(netlinkProtocol.route);
     expect(() => socket.askNow(named(RTM_DELLINK, 'none-such', netlinkFlags.acknowledge))).toThrow(NetlinkError);
   });
@@ -57,7 +57,7 @@ describe('a netlink socket', () => {
     expect(entries).toHaveLength(interfaces());
   });
 
-  test('throws when a dump is refused', () => {
+  test('throws if a dump is refused', () => {
     using socket = new NetlinkSocket(netlinkProtocol.route);
     const request = { type: 0x7ff0, flags: netlinkFlags.request | netlinkFlags.dump, body: AF_UNSPEC_HEADER };
     expect(() => socket.dump({ ...request, what: 'list nothing' })).toThrow('the kernel refused "list nothing"');

@@ -2,8 +2,8 @@ import { closeSync } from 'node:fs';
 import { check, libcFunction, libcPoolFunction } from './libc.ts';
 import { addressFamily, createSocket, message as messageFlags, socketType } from './sockets.ts';
 
-// Our own and not a library: the ones for Node are native addons, or start ip(8) for each request, which holds the thread
-// up for milliseconds.
+// We use our own code instead of a library: the libraries for Node are native addons, or they start ip(8) for each
+// request, which blocks the thread for milliseconds.
 
 /** linux/netlink.h */
 export const netlinkProtocol = { route: 0, socketDiagnosis: 4, netfilter: 12 } as const;
@@ -13,7 +13,10 @@ const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 /** struct nlmsghdr. Every architecture that SoulBox runs on is little-endian. */
 const headerBytes = 16;
-/** The kernel fills at most 32 KiB at once (netlink_dump in net/netlink/af_netlink.c); an error repeats the request. */
+/**
+ * The kernel writes at most 32 KiB at once (netlink_dump in net/netlink/af_netlink.c). An error message repeats the
+ * request.
+ */
 const answerBytes = 64 * 1024;
 
 const prototype = 'long send(int fd, const void *data, size_t size, int flags)';
@@ -27,7 +30,7 @@ export interface NetlinkRequest {
   readonly type: number;
   readonly flags: number;
   readonly body: Buffer;
-  /** Names the request in errors. */
+  /** Names the request in error messages. */
   readonly what: string;
 }
 
@@ -55,9 +58,9 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Sends all requests at once; each must be answered by exactly one message. Returns the answers in their order. The kernel
-   * works on a pool thread: it may have to wait for another change, and this thread must not. Throws `NetlinkError` for the
-   * first request that was refused; the kernel has tried the later ones nevertheless.
+   * Sends all requests at once and returns the answers in order. Each request must be answered by exactly one message.
+   * The kernel works on a thread of the pool, because it may have to wait for another change and this thread must not
+   * wait. Throws `NetlinkError` for the first request that was refused; the kernel has still executed the later ones.
    */
   async ask(requests: readonly NetlinkRequest[]): Promise<NetlinkMessage[]> {
     const data = Buffer.concat(requests.map(encode));
@@ -69,13 +72,16 @@ export class NetlinkSocket implements Disposable {
     return answers;
   }
 
-  /** As `ask` for one request, on this thread: for what the kernel does at once, while the thread must not do anything else. */
+  /**
+   * Like `ask`, but for one request and on this thread. Use it for requests that the kernel executes at once, when the
+   * thread must not do anything else meanwhile.
+   */
   askNow(request: NetlinkRequest): void {
     this.#send(request);
     for (const answer of this.#receive()) throwRefusal(request.what, answer);
   }
 
-  /** Sends a request with the flag `dump`, on this thread, and returns all entries of the answer. */
+  /** Sends a request with the flag `dump` on this thread, and returns all entries of the answer. */
   dump(request: NetlinkRequest): Buffer[] {
     this.#send(request);
     const entries: Buffer[] = [];
@@ -98,7 +104,7 @@ export class NetlinkSocket implements Disposable {
     if (sentBytes !== data.length) throw new Error(`the kernel did not take "${request.what}"`);
   }
 
-  /** The kernel has answered before `send` returns, and continues a dump with each `recv`: nothing here waits. */
+  /** Never waits: the kernel has answered before `send` returns, and continues a dump with each `recv`. */
   #receive(): NetlinkMessage[] {
     const answer = Buffer.allocUnsafe(answerBytes);
     const size = check('recv from netlink', recv(this.#fd, answer, answer.length, messageFlags.doNotWait));
@@ -117,7 +123,7 @@ function encode({ type, flags, body }: NetlinkRequest, sequence: number): Buffer
   return Buffer.concat([header, body]);
 }
 
-/** Several messages may come as one; each begins at a multiple of 4 bytes. */
+/** One read may contain several messages. Each begins at a multiple of 4 bytes. */
 function decode(data: Buffer): NetlinkMessage[] {
   const messages: NetlinkMessage[] = [];
   for (let at = 0; at + headerBytes <= data.length;) {
@@ -130,13 +136,13 @@ function decode(data: Buffer): NetlinkMessage[] {
 }
 
 function throwRefusal(what: string, answer: NetlinkMessage | undefined): void {
-  // The end of a dump, too, carries an error number.
+  // The end of a dump also carries an error number.
   if (answer?.type !== NLMSG_ERROR && answer?.type !== NLMSG_DONE) return;
   const errno = -answer.body.readInt32LE(0);
   if (errno !== 0) throw new NetlinkError(what, errno);
 }
 
-/** A netlink attribute, padded as the next one needs it. */
+/** A netlink attribute, padded so that another one can follow. */
 export function netlinkAttribute(type: number, value: Buffer): Buffer {
   const header = Buffer.alloc(4);
   header.writeUInt16LE(header.length + value.length, 0);

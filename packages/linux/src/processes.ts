@@ -15,10 +15,12 @@ const schedSetScheduler = libcFunction<[pid: number, policy: number, parameters:
   'int sched_setscheduler(int pid, int policy, const void *parameters)',
 );
 
-/** linux/sched.h: the usual policy; children do not inherit the process's priority. */
+/**
+ * linux/sched.h: the normal policy, and the flag that children do not inherit the scheduling settings of the process.
+ */
 export const scheduler = { other: 0, resetOnFork: 0x4000_0000 } as const;
 
-/** Sets policy and flags of a process; its real-time priority is 0. */
+/** Sets the policy and flags of a process. Its real-time priority is 0. */
 export function setScheduler(pid: number, policy: number): void {
   check('sched_setscheduler', schedSetScheduler(pid, policy, Buffer.alloc(4)));
 }
@@ -26,7 +28,7 @@ export function setScheduler(pid: number, policy: number): void {
 /** SIG_IGN of asm-generic/signal-defs.h. */
 const sigIgn = 1n;
 
-/** Makes this process, and those that `startSharer` starts, ignore a signal. */
+/** Makes this process ignore a signal, and also the processes that `startSharer` starts. */
 export function ignoreSignal(number: number): void {
   signal(number, sigIgn);
 }
@@ -35,14 +37,17 @@ const stackBytes = 65_536;
 /** asm-generic/mman-common.h: PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS. */
 const protReadWrite = 3;
 const mapPrivateAnonymous = 0x22;
-/** linux/sched.h: CLONE_FILES, with the signal that the parent gets at its end (asm-generic/signal.h). */
+/**
+ * linux/sched.h: CLONE_FILES, combined with the signal that the parent receives when the process ends
+ * (asm-generic/signal.h).
+ */
 const cloneFiles = 0x400;
 const sigchld = 17;
 
 /**
- * Starts a process that shares this one's table of descriptors and only waits for a signal. A descriptor that either
- * opens exists in both, and stays open until both have ended. Returns its pid. The process never runs JavaScript: its
- * first and last function is the C library's `pause`.
+ * Starts a process that shares the descriptor table of this one and only waits for a signal. A descriptor that either
+ * process opens exists in both, and stays open until both have ended. Returns the pid. The process never runs
+ * JavaScript: the only function it executes is `pause` of the C library.
  */
 export function startSharer(): number {
   const stack = mmap(null, stackBytes, protReadWrite, mapPrivateAnonymous, -1, 0);
@@ -53,7 +58,7 @@ const prctl = libcFunction<[option: number, a: number, b: number, c: number, d: 
   'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
 );
 const chroot = libcFunction<[path: string]>('int chroot(const char *path)');
-/** No C library has a function for it. */
+/** The C library has no function for seccomp(2). */
 const seccomp = libcFunction<[number: number, operation: number, flags: number, program: Buffer]>(
   'long syscall(long number, unsigned int operation, unsigned int flags, const void *program)',
 );
@@ -62,40 +67,40 @@ const seccomp = libcFunction<[number: number, operation: number, flags: number, 
 const option = { parentDeathSignal: 1, dropFromBoundingSet: 24, noNewPrivileges: 38 } as const;
 const sigkill = 9;
 const einval = 22;
-/** linux/seccomp.h; the number of the call differs between architectures. */
+/** linux/seccomp.h. The number of the call differs between architectures. */
 const setModeFilter = 1;
 const forAllThreads = 1;
 const seccompNumbers = { x64: 317, arm64: 277 } as const;
 
-/** The kernel kills this process when the one that started it ends, however that ends. A change of user takes it back. */
+/** Makes the kernel kill this process when its parent ends in any way. A change of user cancels it. */
 export function dieWithParent(): void {
   check('prctl', prctl(option.parentDeathSignal, sigkill, 0, 0, 0));
 }
 
-/** The process sees nothing but what is below `path`; every thread of it. */
+/** Restricts every thread of the process to the files below `path`. */
 export function changeRoot(path: string): void {
   check('chroot', chroot(path));
   process.chdir('/');
 }
 
-/** No program that this thread becomes gets a capability. */
+/** Ensures that no program that this thread executes gets a capability. */
 export function dropBoundingSet(): void {
   for (let capability = 0; prctl(option.dropFromBoundingSet, capability, 0, 0, 0) === 0; capability++);
-  // The first number that is no capability.
+  // EINVAL means that the number is above the last capability.
   if (lastErrno() !== einval) throw new SystemCallError('prctl', lastErrno());
 }
 
-/** What this process becomes never has more rights than it has, whatever the program's file says. */
+/** Ensures that an executed program never gains rights, whatever its file's mode or capabilities say. */
 export function setNoNewPrivileges(): void {
   check('prctl', prctl(option.noNewPrivileges, 1, 0, 0, 0));
 }
 
 /**
- * Has the kernel judge every system call from here on by a classic BPF program over struct seccomp_data. It cannot be taken back.
- * `allThreads`: needs `setNoNewPrivileges`; otherwise this thread alone, and root.
+ * Installs a filter for all system calls from here on: a classic BPF program over struct seccomp_data. It cannot be
+ * removed. `allThreads` needs `setNoNewPrivileges`. Without it the filter applies to this thread only, and needs root.
  */
 export function filterSystemCalls(filter: Buffer, { allThreads }: { readonly allThreads: boolean }): void {
-  // struct sock_fprog: count of instructions of eight bytes, padding, where they are.
+  // struct sock_fprog: the count of instructions of eight bytes, padding, a pointer to them.
   const program = Buffer.alloc(16);
   program.writeUInt16LE(filter.length / 8, 0);
   program.writeBigUInt64LE(addressOf(filter), 8);

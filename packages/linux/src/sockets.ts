@@ -2,9 +2,9 @@ import { check, libcFunction } from './libc.ts';
 
 /** linux/socket.h */
 export const addressFamily = { unix: 1, v4: 2, v6: 10, netlink: 16 } as const;
-/** linux/net.h; the flags are those of open(2), the same on x86-64 and arm64. */
+/** linux/net.h. The flags are those of open(2) and have the same values on x86-64 and arm64. */
 export const socketType = { stream: 1, raw: 3, packets: 5, nonBlock: 0o4000, closeOnExec: 0o2000000 } as const;
-/** linux/socket.h: flags of send(2) and recv(2), the level and the type of a message that carries descriptors. */
+/** linux/socket.h: flags of send(2) and recv(2), and the level and type of a message that carries descriptors. */
 export const message = {
   doNotWait: 0x40,
   waitForAll: 0x100,
@@ -40,14 +40,17 @@ export const sendmsg = libcFunction<[fd: number, header: Buffer, flags: number]>
   'long sendmsg(int fd, void *header, int flags)',
 );
 
-/** Two sockets connected to each other, as `createSocket` makes one. The caller closes both. Throws `SystemCallError`. */
+/**
+ * Creates two sockets connected to each other, with the properties of `createSocket`. The caller closes both. Throws
+ * `SystemCallError`.
+ */
 export function createSocketPair(family: number, type: number): [one: number, other: number] {
   const fds = Buffer.alloc(8);
   check('socketpair', socketpair(family, type | socketType.closeOnExec, 0, fds));
   return [fds.readInt32LE(0), fds.readInt32LE(4)];
 }
 
-/** A socket that programs started later do not inherit. The caller closes it. Throws `SystemCallError`. */
+/** Creates a socket that programs started later do not inherit. The caller closes it. Throws `SystemCallError`. */
 export function createSocket(family: number, type: number, protocol = 0): number {
   return check('socket', socket(family, type | socketType.closeOnExec, protocol));
 }

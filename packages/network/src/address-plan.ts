@@ -2,17 +2,17 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Cidr } from './cidr.ts';
 import { addressFromNumber, findCidr, textFromCidr } from './cidr.ts';
 
-/** Slots of an instance, one per sandbox with a network. */
+/** The slots of an instance. Each sandbox with a network has one. */
 export const firstSlot = 1;
 export const lastSlot = 4095;
 
-/** The same in every sandbox, so that a checkpoint, a fork and a restart keep addresses and neighbours. */
+/** The same in every sandbox, so that addresses and neighbours survive a checkpoint, a fork and a restart. */
 export const inner = {
   interfaceName: 'eth0',
   address: '10.11.0.2',
   gateway: '10.11.0.1',
   prefix: 24,
-  /** Locally administered; both ends know each other's by heart, so no ARP is spoken. */
+  /** Locally administered addresses. Both ends have a permanent entry for the other, so no ARP is needed. */
   mac: '02:50:42:00:00:02',
   gatewayMac: '02:50:42:00:00:01',
 } as const;
@@ -20,26 +20,26 @@ export const inner = {
 /** The names and addresses that one instance owns on the host. */
 export interface AddressPlan {
   readonly instance: number;
-  /** nft table of family inet. */
+  /** The nft table, of family inet. */
   readonly table: string;
-  /** Every host-side interface begins with it, and nothing else does. */
+  /** The prefix of every host-side interface. No other interface has it. */
   readonly interfacePrefix: string;
   readonly base: Cidr;
   addressOf(slot: number): string;
   interfaceOf(slot: number): string;
-  /** The slot behind an interface name, or undefined when it is none of ours. */
+  /** The slot of an interface name, or undefined if it is not one of ours. */
   findSlot(interfaceName: string): number | undefined;
 }
 
 /**
- * `base` is an IPv4 range of prefix 16, default `10.(200 + instance).0.0/16`; the host sees slot s as base + s.
+ * `base` is an IPv4 range with prefix 16, default `10.(200 + instance).0.0/16`. The host sees slot s as base + s.
  * Throws config_invalid for any other base.
  */
 export function createAddressPlan(instance: number, base = `10.${200 + instance}.0.0/16`): AddressPlan {
   const range = findCidr(base);
   if (range?.prefix !== 16 || textFromCidr(range) !== base)
     throw new SoulBoxError('config_invalid', `The sandbox address range "${base}" must have the form a.b.0.0/16.`);
-  // An interface name has at most 15 characters: `sb14x4095` has 9. The `x` keeps instances 1 and 12 apart.
+  // An interface name has at most 15 characters; `sb14x4095` has 9. The `x` distinguishes instances 1 and 12.
   const interfacePrefix = `sb${instance}x`;
   const pattern = new RegExp(`^${interfacePrefix}([1-9][0-9]{0,3})$`);
   return {

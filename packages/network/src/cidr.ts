@@ -6,7 +6,7 @@ export interface Cidr {
   readonly prefix: number;
 }
 
-/** The number of a dotted address that `isIPv4` accepts. */
+/** The number of a dotted address. `isIPv4` must accept the text. */
 export function numberFromAddress(text: string): number {
   return text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 }
@@ -16,8 +16,8 @@ export function addressFromNumber(value: number): string {
 }
 
 /**
- * Reads `a.b.c.d` or `a.b.c.d/p`, host bits cleared; undefined for anything else. Only the dotted decimal form is
- * accepted: `010.1`, `0x0a000001` and the like mean different addresses to different programs.
+ * Parses `a.b.c.d` or `a.b.c.d/p` and clears the host bits. Returns undefined for anything else. Only the dotted
+ * decimal form is accepted: `010.1`, `0x0a000001` and the like mean different addresses to different programs.
  */
 export function findCidr(text: string): Cidr | undefined {
   const [address = '', prefixText = '32', ...rest] = text.split('/');
@@ -30,12 +30,12 @@ export function textFromCidr({ address, prefix }: Cidr): string {
   return prefix === 32 ? addressFromNumber(address) : `${addressFromNumber(address)}/${prefix}`;
 }
 
-/** True when the two have an address in common; one then contains the other. */
+/** Whether the two ranges have an address in common. One then contains the other. */
 export function overlaps(a: Cidr, b: Cidr): boolean {
   return ((a.address ^ b.address) & maskOf(Math.min(a.prefix, b.prefix))) === 0;
 }
 
 function maskOf(prefix: number): number {
-  // A shift by 32 is a shift by 0 in JavaScript.
+  // In JavaScript, a shift by 32 is a shift by 0.
   return prefix === 0 ? 0 : (-1 << (32 - prefix)) >>> 0;
 }

@@ -9,7 +9,10 @@ import type { LabNamespace } from './testing/test-lab.ts';
 let sandbox: LabNamespace;
 let outside: LabNamespace;
 const outsideHost = '203.0.113.10';
-/** The processes of the lab are the host's root, as those of a sandbox never are: here the host is somebody else. */
+/**
+ * The processes of the lab belong to the host's root, which processes of a sandbox never do. So here the host has
+ * another uid.
+ */
 const otherHost = 65_533;
 
 beforeAll(async () => {
@@ -30,7 +33,7 @@ afterAll(async () => {
 });
 
 beforeEach(() => {
-  // What an earlier test left open.
+  // Closes connections that an earlier test left open.
   closeOutside(sandbox.path);
 });
 
@@ -38,7 +41,7 @@ async function hold(name: string, host: string, port: number): Promise<void> {
   expect(await sandbox.ask({ op: 'hold', name, host, port })).toContain('open');
 }
 
-test('connections to the outside end, and both sides know it', async () => {
+test('connections to the outside end, and both sides notice', async () => {
   await hold('v4', outsideHost, 8080);
   await hold('mapped', `::ffff:${outsideHost}`, 8080);
   expect(closeOutside(sandbox.path, otherHost)).toBe(2);
@@ -48,7 +51,7 @@ test('connections to the outside end, and both sides know it', async () => {
   expect(left.trim()).toBe('');
 });
 
-test('connections between processes inside stay, by whatever address', async () => {
+test('connections between processes inside stay open, whichever address they use', async () => {
   const hosts = ['127.0.0.1', '127.8.9.1', '::1', '10.11.0.2', '::ffff:127.0.0.1'];
   await sandbox.ask({ op: 'listen', host: '127.8.9.1', port: 7000 });
   for (const host of hosts) await hold(host, host, 7000);
@@ -56,7 +59,7 @@ test('connections between processes inside stay, by whatever address', async () 
   for (const host of hosts) expect(await sandbox.ask({ op: 'ping', name: host })).toBe('alive');
 });
 
-test('a connection that the host opened into the sandbox ends, though it goes over loopback', async () => {
+test('a connection that the host opened into the sandbox ends, although it uses loopback', async () => {
   const namespace = openNamespace(sandbox.path);
   let socket: Socket | undefined;
   try {
@@ -70,18 +73,18 @@ test('a connection that the host opened into the sandbox ends, though it goes ov
   }
 });
 
-test('listening sockets stay', async () => {
+test('listening sockets stay open', async () => {
   closeOutside(sandbox.path);
   expect(await sandbox.ask({ op: 'connect', host: '127.0.0.1', port: 7000 })).toContain('open');
 });
 
-test('many connections are ended in one go', async () => {
+test('many connections are ended in one call', async () => {
   expect(await sandbox.ask({ op: 'flood', host: outsideHost, port: 8080, count: 500 })).toBe('500');
   expect(closeOutside(sandbox.path)).toBe(500);
   expect(closeOutside(sandbox.path)).toBe(0);
 });
 
-test('no namespace, and above all not the host, is an error', () => {
+test("a missing namespace is an error, and so is the host's own", () => {
   expect(() => closeOutside('/proc/self/ns/net')).toThrow(/its own network namespace/);
   expect(() => closeOutside('/proc/1999999999/ns/net')).toThrow(/cannot be opened/);
 });

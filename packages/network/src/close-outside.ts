@@ -12,10 +12,13 @@ const SOCK_DIAG_BY_FAMILY = 20;
 const SOCK_DESTROY = 21;
 const IPPROTO_TCP = 6;
 
-/** States with a peer that can be told: all but closed, TIME_WAIT and LISTEN (include/net/tcp_states.h, a bit for each). */
+/**
+ * States in which a peer can be notified, one bit each: all except closed, TIME_WAIT and LISTEN
+ * (include/net/tcp_states.h).
+ */
 const connectedStates = ~((1 << 7) | (1 << 6) | (1 << 10)) & 0xfff;
 
-/** struct inet_diag_msg: four bytes, then struct inet_diag_sockid, then expires, rqueue, wqueue, uid, inode. */
+/** struct inet_diag_msg: four bytes, struct inet_diag_sockid, then expires, rqueue, wqueue, uid, inode. */
 const idOffset = 4;
 const idBytes = 48;
 const peerOffset = idOffset + 20;
@@ -25,23 +28,24 @@ const inodeOffset = uidOffset + 4;
 interface Connection {
   readonly family: number;
   readonly state: number;
-  /** struct inet_diag_sockid, which names the connection to the kernel. */
+  /** struct inet_diag_sockid, which identifies the connection to the kernel. */
   readonly id: Buffer;
-  /** 16 bytes, of which IPv4 uses 4. */
+  /** 16 bytes. IPv4 uses 4 of them. */
   readonly peer: Buffer;
-  /** Host id. */
+  /** The uid on the host. */
   readonly uid: number;
-  /** 0: no process has it open any more. */
+  /** 0 if no process has it open any more. */
   readonly inode: number;
 }
 
 /**
- * Ends every TCP connection of a namespace whose other end is not inside: those with an outside peer, which gets a reset, and
- * those that the host opened into it. Connections between processes of the sandbox stay. Meant for a sandbox that stands
- * still: new connections may come to be meanwhile otherwise. Gives how many were ended. Takes below a millisecond; needs
- * CONFIG_INET_DIAG_DESTROY. `hostUid` is the owner of the host's connections, which no process of a sandbox has as its own.
+ * Ends every TCP connection of a namespace whose other end is not inside: connections to an outside peer, which
+ * receives a reset, and connections that the host opened into the namespace. Connections between processes of the
+ * sandbox stay. The sandbox should be frozen, otherwise it may open new connections meanwhile. Returns the number of
+ * ended connections. Takes less than a millisecond and needs CONFIG_INET_DIAG_DESTROY. `hostUid` is the owner of the
+ * host's connections; no process of a sandbox has it as its own.
  *
- * @throws sandbox_unreachable when there is no such namespace.
+ * @throws sandbox_unreachable if there is no such namespace.
  */
 export function closeOutside(namespacePath: string, hostUid = process.geteuid?.() ?? 0): number {
   const namespaceFd = openNamespaceFd(namespacePath);
@@ -91,7 +95,7 @@ function isInsideV4(address: Buffer): boolean {
   return address.readUInt8(0) === 127 || address.readUInt32BE(0) === numberFromAddress(inner.address);
 }
 
-/** One that has just ended by itself is as good. */
+/** A connection that has just ended by itself is not an error. */
 function destroy(socket: NetlinkSocket, { family, state, id }: Connection): void {
   try {
     socket.askNow(

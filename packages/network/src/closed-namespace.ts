@@ -6,13 +6,13 @@ import { createBoundSocketIn, makeNamespace, openNetlinkIn, within } from './ent
 import { interfaceFlags, loopback, setFlags } from './route-requests.ts';
 
 /**
- * A network namespace with a loopback device and nothing else: a program in it reaches what listens there for it, and that alone. It
- * lives as long as something of it does: this, a program, a socket.
+ * A network namespace with only a loopback device. A program in it reaches only the servers that listen there for it.
+ * The namespace lives as long as this object, a program in it or one of its sockets.
  */
 export interface ClosedNamespace extends Disposable {
-  /** Runs `act`, which must not wait, with this thread inside: a program that it spawns is born there. */
+  /** Runs `act` with this thread inside the namespace. `act` must not wait. A program that it spawns starts inside. */
   readonly enter: <T>(act: () => T) => T;
-  /** Has a server of this process listen inside, on an IPv4 address of loopback. */
+  /** Makes a server of this process listen inside, on an IPv4 loopback address. */
   listen(server: Server, address: string, port: number): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { AddressPlan } from './address-plan.ts';
 
-/** Traffic as the sandbox sees it, since its interface was made. */
+/** Traffic from the sandbox's point of view, since its interface was created. */
 export interface NetworkCounters {
   readonly receivedBytes: number;
   readonly sentBytes: number;
@@ -10,7 +10,7 @@ export interface NetworkCounters {
 }
 
 /**
- * The counters of every slot that has an interface, from one read of /proc/net/dev (about 0.1 ms for 50).
+ * The counters of every slot that has an interface, from one read of /proc/net/dev (about 0.1 ms for 50 interfaces).
  * Synchronous on purpose: see `within` in enter-namespace.ts.
  */
 export function readDeviceCounters(plan: AddressPlan): Map<number, NetworkCounters> {
@@ -23,7 +23,7 @@ function parseDeviceCounters(plan: AddressPlan, text: string): Map<number, Netwo
     const colon = line.indexOf(':');
     const slot = plan.findSlot(line.slice(0, Math.max(colon, 0)).trim());
     if (slot === undefined) continue;
-    // receive: bytes packets errs drop fifo frame compressed multicast; then the same for transmit.
+    // The columns: receive bytes packets errs drop fifo frame compressed multicast, then the same for transmit.
     const numbers = line
       .slice(colon + 1)
       .trim()
@@ -31,7 +31,7 @@ function parseDeviceCounters(plan: AddressPlan, text: string): Map<number, Netwo
       .map(Number);
     const [hostReceivedBytes = 0, hostReceivedPackets = 0] = numbers;
     const [hostSentBytes = 0, hostSentPackets = 0] = numbers.slice(8);
-    // What the host end receives is what the sandbox has sent.
+    // The host end receives what the sandbox has sent.
     counters.set(slot, {
       receivedBytes: hostSentBytes,
       receivedPackets: hostSentPackets,

@@ -49,7 +49,7 @@ test.each([
   await closed;
 });
 
-test('a closed port is port_closed, at once', async () => {
+test('a closed port fails at once with port_closed', async () => {
   const began = performance.now();
   await expect(namespace.dial(4999)).rejects.toMatchObject({ reason: 'port_closed', code: 'unavailable' });
   expect(performance.now() - began).toBeLessThan(500);
@@ -59,7 +59,7 @@ test.each([0, -1, 65_536, 1.5, Number.NaN])('port %s is a bad request', async (p
   await expect(namespace.dial(port)).rejects.toMatchObject({ reason: 'bad_request' });
 });
 
-test('64 MiB go through a dialled socket whole', async () => {
+test('64 MiB arrive complete through a dialled socket', async () => {
   const socket = await namespace.dial(9000);
   const block = Buffer.alloc(1024 * 1024, 1);
   for (let sent = 0; sent < 64; sent += 1) if (!socket.write(block)) await once(socket, 'drain');
@@ -68,7 +68,7 @@ test('64 MiB go through a dialled socket whole', async () => {
   expect(await answer).toBe(String(64 * 1024 * 1024));
 });
 
-test('200 dials at a time neither mix up nor leak descriptors', async () => {
+test('200 simultaneous dials neither get mixed up nor leak descriptors', async () => {
   const sockets = await Promise.all(
     Array.from({ length: 4 }).flatMap(() => Array.from({ length: 50 }, async () => await namespace.dial(4001))),
   );
@@ -79,20 +79,20 @@ test('200 dials at a time neither mix up nor leak descriptors', async () => {
   expect(readdirSync('/proc/self/fd').length).toBeLessThan(100);
 });
 
-test('the thread is back in the network of the host after every dial', async () => {
+test("the thread is back in the host's network after every dial", async () => {
   const own = readlinkSync('/proc/thread-self/ns/net');
   const dialled = namespace.dial(4001);
   expect(readlinkSync('/proc/thread-self/ns/net')).toBe(own);
   (await dialled).destroy();
 });
 
-test('an abort ends a waiting dial with its own reason', async () => {
+test('an abort ends a waiting dial with the reason of the signal', async () => {
   const controller = new AbortController();
   controller.abort(new Error('gone'));
   await expect(namespace.dial(4001, { signal: controller.signal })).rejects.toThrow('gone');
 });
 
-test('a port whose accept queue is full holds a dial for 5 s and no longer; the others go on', async () => {
+test('a port whose accept queue is full holds up a dial for at most 5 s, and no other dials', async () => {
   const stuck = await startLabNamespace();
   await stuck.ip('link set lo up\n');
   await stuck.ask({ op: 'listen', host: '127.0.0.1', port: 4010, backlog: 1 });
@@ -128,7 +128,7 @@ test('a port whose accept queue is full holds a dial for 5 s and no longer; the 
   }
 });
 
-test('after the processes of a sandbox have ended its ports are closed, then its path is gone', async () => {
+test('when the processes of a sandbox end, first its ports are closed, then its path is gone', async () => {
   const mortal = await startLabNamespace();
   await mortal.ip('link set lo up\n');
   await mortal.ask({ op: 'listen', host: '127.0.0.1', port: 4020 });

@@ -5,33 +5,36 @@ import { addressFamily } from '@soulbox/linux/sockets';
 import { inner } from './address-plan.ts';
 import { createSocketIn, openNamespaceFd } from './enter-namespace.ts';
 
-/** A sandbox answers from its own memory; a full accept queue or a packet filter inside must not hold a caller. */
+/** A sandbox answers from its own memory. A full accept queue or a packet filter inside must not hold up a caller. */
 const connectTimeoutMs = 5_000;
-/** Each waiting dial holds a descriptor of the host; a sandbox whose queue is full must not eat them all. */
+/** Each waiting dial uses a descriptor of the host. A sandbox with a full queue must not use them all up. */
 const maxWaitingDials = 256;
 
-/** Loopback first: most services are there, and a refusal comes back at once. The last is for those on eth0 only. */
+/**
+ * Loopback first, because most services listen there and a refusal comes back at once. The last target is for services
+ * that listen on eth0 only.
+ */
 const targets = [
   { host: '127.0.0.1', family: addressFamily.v4 },
   { host: '::1', family: addressFamily.v6 },
   { host: inner.address, family: addressFamily.v4 },
 ] as const;
 
-/** An open network namespace. Whoever opened it closes it. */
+/** An open network namespace. The opener closes it. */
 export interface Namespace {
   /**
-   * Connects to a port inside, wherever a service listens: 127.0.0.1, [::1] or eth0, tried in this order.
-   * The socket has no delay set and belongs to the caller. Throws port_closed when nothing accepts within 5 s,
-   * sandbox_unreachable after close, limit_exceeded when 256 dials wait already, the signal's reason on abort.
+   * Connects to a port inside, whether the service listens on 127.0.0.1, [::1] or eth0; they are tried in this order.
+   * The socket has no delay set and belongs to the caller. Throws port_closed if nothing accepts within 5 s,
+   * sandbox_unreachable after close, limit_exceeded if 256 dials are already waiting, and the signal's reason on abort.
    */
   dial(port: number, options?: { signal?: AbortSignal }): Promise<Socket>;
-  /** Connected sockets go on. Safe to repeat. */
+  /** Connected sockets stay open. Safe to repeat. */
   close(): void;
 }
 
 /**
- * Opens a namespace by path, such as `/proc/PID/ns/net`, for dialling into it. It holds the namespace alive.
- * Throws sandbox_unreachable when there is none, or when it is the host's own.
+ * Opens a namespace by path, such as `/proc/PID/ns/net`, to dial into it. Keeps the namespace alive. Throws
+ * sandbox_unreachable if there is none, or if it is the host's own.
  */
 export function openNamespace(path: string): Namespace {
   let fd: number | undefined = openNamespaceFd(path);
@@ -73,7 +76,7 @@ async function dialFirst(findFd: () => number | undefined, port: number, signal?
       try {
         return await connect(createSocketIn(fd, target.family), target.host, port, limit);
       } catch (error) {
-        // A kernel without IPv6 refuses the family: the next may do.
+        // A kernel without IPv6 rejects that address family. The next target may still work.
         if (error instanceof SoulBoxError) throw error;
         signal?.throwIfAborted();
         cause = error;
@@ -87,7 +90,7 @@ async function dialFirst(findFd: () => number | undefined, port: number, signal?
 }
 
 async function connect(fd: number, host: string, port: number, signal: AbortSignal): Promise<Socket> {
-  // `manualStart` (not in the types) keeps the constructor from reading a socket that is not connected yet.
+  // `manualStart` (not in the types) prevents the constructor from reading a socket that is not connected yet.
   const options = { fd, manualStart: true };
   let socket: Socket;
   try {
@@ -105,7 +108,7 @@ async function connect(fd: number, host: string, port: number, signal: AbortSign
         resolve(socket);
         return;
       }
-      // An error may still follow the one that ended the wait.
+      // Another error may follow the one that ended the wait.
       socket.on('error', () => undefined);
       socket.destroy();
       reject(error);

@@ -8,16 +8,19 @@ import { numberFromAddress } from './cidr.ts';
 
 let hostFd: number | undefined;
 
-/** The namespace this thread was born in, opened once: a thread that has left it could not find the way back. */
+/**
+ * The namespace in which this thread started. It is opened once, because a thread that has left it cannot find it
+ * again.
+ */
 function hostNamespace(): number {
   hostFd ??= openSync('/proc/thread-self/ns/net', 'r');
   return hostFd;
 }
 
 /**
- * Opens a network namespace by path; the caller closes the descriptor, which keeps the namespace alive until then.
- * Throws sandbox_unreachable when there is none, or when it is the host's own: a set-up step that ran there by a slip
- * (nsenter does so in silence, see docs/decisions/005-network.md) would rewrite the host's addresses.
+ * Opens a network namespace by path. The caller closes the descriptor, which keeps the namespace alive until then.
+ * Throws sandbox_unreachable if there is none, or if it is the host's own. A setup step that ran there by mistake would
+ * rewrite the host's addresses (nsenter does so silently, see docs/decisions/005-network.md).
  */
 export function openNamespaceFd(path: string): number {
   let fd: number;
@@ -39,9 +42,9 @@ export function openNamespaceFd(path: string): number {
 }
 
 /**
- * Runs `act` with this thread in the namespace. `act` must not wait: whatever ran meanwhile would be in the wrong
- * network. About 2 µs of overhead. Threads of the libuv pool stay on the host, but `/proc/self/net` follows this
- * thread: read that with synchronous calls only.
+ * Runs `act` with this thread in the namespace. `act` must not wait, because any code that ran meanwhile would be in
+ * the wrong network. The overhead is about 2 µs. Threads of the libuv pool stay in the host's namespace, but
+ * `/proc/self/net` follows this thread: read it with synchronous calls only.
  */
 export function within<T>(fd: number, act: () => T): T {
   const host = hostNamespace();
@@ -58,7 +61,10 @@ export function within<T>(fd: number, act: () => T): T {
   }
 }
 
-/** A server that goes on in a sandbox's network would listen and dial there: nothing sane can follow a failure. */
+/**
+ * A server that stayed in a sandbox's network would listen and dial there, so the process cannot safely continue after
+ * a failure.
+ */
 function returnTo(hostNamespaceFd: number): void {
   try {
     enterNetworkNamespace(hostNamespaceFd);
@@ -67,7 +73,10 @@ function returnTo(hostNamespaceFd: number): void {
   }
 }
 
-/** Makes a network namespace without a link to any other and gives its descriptor, which the caller closes. Needs root. */
+/**
+ * Creates a network namespace without a link to any other and returns its descriptor, which the caller closes. Needs
+ * root.
+ */
 export function makeNamespace(): number {
   const host = hostNamespace();
   enterNewNetworkNamespace();
@@ -78,10 +87,10 @@ export function makeNamespace(): number {
   }
 }
 
-/** A TCP socket that belongs to the namespace and has an IPv4 address of it, for a server to listen on. */
+/** Creates a TCP socket in the namespace, bound to an IPv4 address of it, for a server to listen on. */
 export function createBoundSocketIn(namespaceFd: number, address: string, port: number): number {
   const fd = createSocketIn(namespaceFd, addressFamily.v4);
-  // struct sockaddr_in: the family in the machine's order, port and address in the network's.
+  // struct sockaddr_in: the family is in the machine's byte order, port and address are in network byte order.
   const name = Buffer.alloc(16);
   name.writeUInt16LE(addressFamily.v4, 0);
   name.writeUInt16BE(port, 2);
@@ -95,24 +104,24 @@ export function createBoundSocketIn(namespaceFd: number, address: string, port: 
   }
 }
 
-/** A TCP socket that belongs to the namespace, not yet connected. Throws `SystemCallError` when the kernel refuses it. */
+/** Creates an unconnected TCP socket in the namespace. Throws `SystemCallError` if the kernel refuses it. */
 export function createSocketIn(namespaceFd: number, family: number): number {
   return within(namespaceFd, () => createSocket(family, socketType.stream | socketType.nonBlock));
 }
 
-/** A netlink socket whose requests are about the namespace. */
+/** Opens a netlink socket for requests about the namespace. */
 export function openNetlinkIn(namespaceFd: number, protocol: number): NetlinkSocket {
   return within(namespaceFd, () => new NetlinkSocket(protocol));
 }
 
-/** Writes kernel parameters of the namespace. `settings` maps a path below /proc/sys/net to its text. */
+/** Writes kernel parameters of the namespace. `settings` maps a path below /proc/sys/net to its value. */
 export function writeSettingsIn(namespaceFd: number, settings: Readonly<Record<string, string>>): void {
   within(namespaceFd, () => {
     for (const [name, value] of Object.entries(settings)) writeSetting(name, value);
   });
 }
 
-/** Writes one kernel parameter below /proc/sys/net; one of IPv6 may be missing, with IPv6 itself. */
+/** Writes one kernel parameter below /proc/sys/net. An IPv6 parameter may be missing, if the kernel has no IPv6. */
 export function writeSetting(name: string, value: string): void {
   try {
     writeFileSync(`/proc/sys/net/${name}`, value);

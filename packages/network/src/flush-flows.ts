@@ -14,16 +14,17 @@ const CTA_FILTER_ORIG_FLAGS = 1;
 const CTA_FILTER_F_IP_SRC = 1;
 
 /**
- * Makes the kernel forget every connection that `address` has opened through the host. Without it the next owner of a
- * slot would receive what peers of the last one still send, and find its share of tracked connections used up (an
- * open TCP connection is remembered for five days). Kernels from 5.8. The walk over the table runs on a pool thread.
+ * Makes the kernel forget every connection that `address` has opened through the host. Otherwise the next owner of a
+ * slot would receive packets from peers of the previous one, and would find part of its connection limit used up (an
+ * open TCP connection is remembered for five days). Needs kernel 5.8 or newer. The walk over the table runs on a pool
+ * thread.
  */
 export async function flushFlows(address: string): Promise<void> {
   using socket = new NetlinkSocket(netlinkProtocol.netfilter);
   await socket.ask([flushRequest(address)]);
 }
 
-/** CT_DELETE for all entries whose original source is `address`. */
+/** The CT_DELETE request for all entries whose original source is `address`. */
 function flushRequest(address: string): NetlinkRequest {
   const source = Buffer.alloc(4);
   source.writeUInt32BE(numberFromAddress(address));

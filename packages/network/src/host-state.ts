@@ -17,8 +17,8 @@ interface Chain {
 }
 
 /**
- * Throws config_invalid when the host uses addresses of the plan's range already. A wider route around the range is
- * only logged: our own are more exact, and what it leads to was out of reach for sandboxes anyway.
+ * Throws config_invalid if the host already uses addresses in the plan's range. A wider route that contains the range
+ * is only logged: our own routes are more specific, and sandboxes could not reach its destination anyway.
  */
 export function checkOverlap(plan: AddressPlan, routes: readonly Route[], logger: Logger): void {
   const taken = [
@@ -40,7 +40,7 @@ export function checkOverlap(plan: AddressPlan, routes: readonly Route[], logger
   }
 }
 
-/** Every IPv4 address of the host. */
+/** All IPv4 addresses of the host. */
 export function hostAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((addresses) =>
     (addresses ?? []).filter((entry) => entry.family === 'IPv4').map((entry) => entry.address),
@@ -51,7 +51,10 @@ export async function readRoutes(): Promise<readonly Route[]> {
   return JSON.parse(await run('ip', ['-json', '-4', 'route', 'show'])) as Route[];
 }
 
-/** The MTU of the way out, so that a sandbox never makes packets the host must refuse; 1500 without a default route. */
+/**
+ * The MTU of the default route, so that a sandbox never sends packets that the host must reject. 1500 without a default
+ * route.
+ */
 export function findMtu(routes: readonly Route[]): number {
   const device = routes.find((route) => route.dst === 'default')?.dev;
   if (device === undefined) return 1500;
@@ -59,13 +62,18 @@ export function findMtu(routes: readonly Route[]): number {
   return Math.min(Math.max(mtu, 1280), 65_535);
 }
 
-/** Lets the host forward, where set-up has not done it; only what set-up did is taken back by `soulbox uninstall`. */
+/**
+ * Enables forwarding on the host, if setup has not done it. `soulbox uninstall` reverts only the changes made by setup.
+ */
 export function allowForwarding(): void {
   const path = '/proc/sys/net/ipv4/ip_forward';
   if (readFileSync(path, 'utf8').trim() !== '1') writeFileSync(path, '1');
 }
 
-/** Another table that drops what is forwarded (Docker, ufw) wins over our accept: name it, since it looks like no network. */
+/**
+ * If another table drops forwarded packets (Docker, ufw), that beats our accept. Log its name, because the symptom
+ * looks like a missing network.
+ */
 export async function warnOfForeignDrop(plan: AddressPlan, logger: Logger): Promise<void> {
   const listing = JSON.parse(await run('nft', ['--json', 'list', 'chains'])) as { nftables?: { chain?: Chain }[] };
   for (const { chain } of listing.nftables ?? []) {

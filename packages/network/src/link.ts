@@ -23,21 +23,23 @@ const upTimeoutMs = 2_000;
 
 /** Kernel parameters of a sandbox's namespace, below /proc/sys/net. */
 const innerSettings = {
-  // For interfaces to come; lo exists already and keeps ::1.
+  // Applies to future interfaces. lo exists already and keeps ::1.
   'ipv6/conf/default/disable_ipv6': '1',
-  // The translation on the host does not reach into ICMP errors: let TCP find a small path MTU by itself.
+  // The address translation on the host does not cover ICMP errors, so let TCP discover a small path MTU by itself.
   'ipv4/tcp_mtu_probing': '1',
-  // ping without a raw socket, for every group of the sandbox.
+  // Allows ping without a raw socket, for every group of the sandbox.
   'ipv4/ping_group_range': '0 2147483647',
 } as const;
 
 /**
- * Makes the pair, one end in the namespace at `path` with its address and up. The host's end stays down, and no packet passes,
- * before `plugLink`. On an error nothing is left. By netlink and not by ip(8): a spawn holds this thread up for milliseconds.
+ * Creates the interface pair. One end is in the namespace at `path`, has its address and is up. The host's end stays
+ * down until `plugLink`, so no packet passes before. On an error nothing is left. Uses netlink instead of ip(8),
+ * because a spawn blocks this thread for milliseconds.
  */
 export async function createLink(plan: AddressPlan, slot: number, path: string, mtu: number): Promise<void> {
   const name = plan.interfaceOf(slot);
-  // Through our own descriptor: the process behind `path` may end, and its pid be given to another, at any moment.
+  // Use our own descriptor, because the process behind `path` may end at any moment and another process may get its
+  // pid.
   const fd = openNamespaceFd(path);
   try {
     writeSettingsIn(fd, innerSettings);
@@ -53,8 +55,8 @@ export async function createLink(plan: AddressPlan, slot: number, path: string, 
 }
 
 /**
- * Brings the host's end of a pair up. No ARP: a sandbox could fill the host's neighbour table with requests. The neighbour is the translated address, since the
- * kernel looks it up after the last hook.
+ * Brings the host's end of a pair up. It uses no ARP, because a sandbox could fill the host's neighbour table with
+ * requests. The neighbour entry has the translated address, since the kernel looks it up after the last hook.
  */
 export async function plugLink(plan: AddressPlan, slot: number): Promise<void> {
   const name = plan.interfaceOf(slot);
@@ -91,8 +93,8 @@ async function setUpInner(namespaceFd: number): Promise<void> {
 }
 
 /**
- * The kernel starts the queue of the end that came up first from a work item of its own, a moment later, and drops what is sent until
- * then. TCP sends that again after a whole second.
+ * Waits until the interface can send. The kernel starts the queue of the end that came up first from a work item, a
+ * moment later, and drops packets until then. TCP would resend a dropped packet only after a whole second.
  */
 async function waitUntilUp(name: string): Promise<void> {
   for (let waitedMs = 0; waitedMs < upTimeoutMs; waitedMs += 2) {
@@ -101,7 +103,7 @@ async function waitUntilUp(name: string): Promise<void> {
   }
 }
 
-/** Removes a pair by its host end; one that does not exist (its namespace ended) is as good. */
+/** Removes a pair by its host end. If it does not exist (its namespace ended), that is not an error. */
 export async function deleteLink(name: string): Promise<void> {
   using socket = new NetlinkSocket(netlinkProtocol.route);
   try {

@@ -19,52 +19,60 @@ import { openUdpRefusals } from './udp-refusals.ts';
 import { clearPolicyText, policyText, rulesetText } from './ruleset.ts';
 
 export interface NetworkOptions {
-  /** 0 to 14; decides every name and, without `base`, the addresses. */
+  /** 0 to 14. It determines all names and, without `base`, the addresses. */
   readonly instance: number;
   readonly logger: Logger;
-  /** IPv4 /16 for the host's side of the sandboxes. Default 10.(200 + instance).0.0/16. */
+  /** The IPv4 /16 for the host's side of the sandboxes. Default: 10.(200 + instance).0.0/16. */
   readonly base?: string | undefined;
-  /** What sandboxes use. One in a private range is opened for port 53 only; one of the host's own is refused. */
+  /**
+   * The name servers of sandboxes. One in a private range is opened for port 53 only; one of the host's own addresses
+   * is rejected.
+   */
   readonly nameServers: readonly string[];
-  /** Addresses and CIDR networks that no sandbox may reach, besides the built-in ones. Sandboxes have no IPv6. */
+  /**
+   * Addresses and CIDR networks that no sandbox may reach, in addition to the built-in ones. Sandboxes have no IPv6.
+   */
   readonly denied?: readonly string[];
-  /** Connections that one sandbox may have open through the host. Default 4096; the host's table is shared by all. */
+  /**
+   * Maximum connections that one sandbox may have open through the host. Default: 4096. All sandboxes share the host's
+   * table.
+   */
   readonly maxFlows?: number;
 }
 
-/** The network of one instance. All methods may be called for many slots at once, but one at a time for a slot. */
+/** The network of one instance. All methods may run for many slots at once, but only one at a time per slot. */
 export interface Network {
   /**
-   * Gives the namespace at `namespacePath` its interface: eth0, 10.11.0.2, a way out, and `policy` (default: open).
-   * What an earlier owner of the slot left is removed first. On an error nothing is left. No packet passes it before `plug`, so
-   * that one whose owner is not known yet can wait for its policy at no cost.
+   * Gives the namespace at `namespacePath` its interface: eth0, 10.11.0.2, a route to the outside, and `policy`
+   * (default: open). Anything left by an earlier owner of the slot is removed first. On an error nothing is left. No
+   * packet passes before `plug`, so a spare without an owner can wait for its policy at no cost.
    */
   attachUnplugged(slot: number, namespacePath: string, policy?: EgressPolicy): Promise<void>;
-  /** Lets packets through an interface that is attached unplugged. */
+  /** Lets packets pass through an unplugged interface. */
   plug(slot: number): Promise<void>;
-  /** Both at once. */
+  /** Combines `attachUnplugged` and `plug`. */
   attach(slot: number, namespacePath: string, policy?: EgressPolicy): Promise<void>;
   /** Removes the slot's interface and policy. Safe to repeat. */
   detach(slot: number): Promise<void>;
-  /** Replaces the slot's policy; open connections it forbids end. Errors as parseEgressPolicy. */
+  /** Replaces the slot's policy. Open connections that it forbids end. Throws the errors of parseEgressPolicy. */
   setPolicy(slot: number, policy: EgressPolicy): Promise<void>;
   clearPolicy(slot: number): Promise<void>;
   /**
-   * Ends the TCP connections of a namespace whose other end is outside it, the host's own among them; those between
-   * processes inside stay. For a sandbox that stands still. Gives how many were ended.
+   * Ends the TCP connections of a namespace whose other end is outside it, including those of the host. Connections
+   * between processes inside stay. Meant for a frozen sandbox. Returns the number of ended connections.
    */
   closeOutside(namespacePath: string): number;
-  /** Slots that have an interface on this host, for the sweep at start. */
+  /** The slots that have an interface on this host, for the cleanup at the start. */
   listTraces(): number[];
-  /** Traffic of every slot with an interface, one read for all. */
+  /** The traffic of every slot with an interface, from a single read. */
   counters(): Map<number, NetworkCounters>;
-  /** Removes everything of the instance from the host. A server that only restarts must not call it. */
+  /** Removes everything of the instance from the host. A server that only restarts must not call this. */
   close(): Promise<void>;
 }
 
 /**
- * Prepares the host, or takes over what an earlier server left: interfaces and policies of running sandboxes stay.
- * Throws config_invalid for a range in use or a name server that cannot be reached, host_not_ready without nft or ip.
+ * Prepares the host, or takes over from an earlier server: interfaces and policies of running sandboxes stay. Throws
+ * config_invalid for a range in use or an unreachable name server, and host_not_ready without nft or ip.
  */
 export async function openNetwork(options: NetworkOptions): Promise<Network> {
   const { logger } = options;
@@ -78,7 +86,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   await onHost(async () => await writeRuleset(plan, ruleset, logger));
   await warnOfForeignDrop(plan, logger);
   const writer = createNftWriter();
-  // A slot without a policy, the usual case, needs no nft process to stay so.
+  // Remembers the slots with a policy. A slot without one, the usual case, then needs no nft process to clear it.
   const withPolicy = await onHost(async () => await readPolicySlots(plan));
   const slots = (): Map<number, NetworkCounters> => readDeviceCounters(plan);
   const hasInterface = (slot: number): boolean => slots().has(slot);
@@ -135,12 +143,15 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   return network;
 }
 
-/** Removes interfaces and table of an instance, whatever state they are in. Safe to repeat; only `ip_forward` stays. */
+/**
+ * Removes the interfaces and the table of an instance, whatever state they are in. Safe to repeat. Only `ip_forward`
+ * stays changed.
+ */
 export async function removeNetwork(instance: number): Promise<void> {
   const plan = createAddressPlan(instance);
   for (const slot of readDeviceCounters(plan).keys()) await deleteLink(plan.interfaceOf(slot));
   await writeOnce(`add table inet ${plan.table}\ndelete table inet ${plan.table}\n`);
-  // Only there where the kernel knows the family.
+  // The netdev table exists only if the kernel supports the family.
   const tables = await run('nft', ['list', 'tables']);
   if (tables.includes(`table netdev ${plan.table}\n`)) await writeOnce(`delete table netdev ${plan.table}\n`);
 }
@@ -167,7 +178,7 @@ function readRanges(plan: AddressPlan, options: NetworkOptions): { denied: Cidr[
   return { denied, resolvers: options.nameServers.filter((address) => isDenied(address, denied)) };
 }
 
-/** Why sandboxes cannot have it for a name server; undefined when they can. */
+/** Returns why sandboxes cannot use this name server, or undefined if they can. */
 export function findNameServerFault(address: string): string | undefined {
   if (!isIPv4(address)) return `The name server "${address}" is not an IPv4 address.`;
   return address.startsWith('127.') || hostAddresses().includes(address)
@@ -181,8 +192,8 @@ function isDenied(address: string, denied: readonly Cidr[]): boolean {
 }
 
 /**
- * Writes the table over what is there. Another version may have left sets of another shape, which nft cannot change:
- * then the table is made anew, and every sandbox that runs is closed until its policy is set again.
+ * Writes the table over the existing one. Another version may have left sets with a different layout, which nft cannot
+ * change. Then the table is recreated, and every running sandbox is closed until its policy is set again.
  */
 async function writeRuleset(plan: AddressPlan, ruleset: string, logger: Logger): Promise<void> {
   try {
@@ -199,7 +210,7 @@ async function writeRuleset(plan: AddressPlan, ruleset: string, logger: Logger):
   }
 }
 
-/** The slots that an earlier server left a policy for. */
+/** The slots for which an earlier server left a policy. */
 async function readPolicySlots(plan: AddressPlan): Promise<Set<number>> {
   const listing = await run('nft', ['list', 'map', 'inet', plan.table, 'policies']);
   return new Set([...listing.matchAll(/jump policy_([0-9]+)/g)].map((match) => Number(match[1])));

@@ -1,8 +1,8 @@
 import { run } from '@soulbox/base';
 
-/** Applies changes to nft. Those asked for while one runs, or within one turn of the event loop, share a process. */
+/** Applies changes to nft. Changes requested during a run, or within one turn of the event loop, share one process. */
 export interface NftWriter {
-  /** Resolves when the kernel has taken the change as one transaction. Throws CommandError when it refuses. */
+  /** Resolves when the kernel has applied the change as part of one transaction. Throws CommandError if it refuses. */
   apply(text: string): Promise<void>;
 }
 
@@ -17,7 +17,7 @@ export function createNftWriter(write: (text: string) => Promise<unknown> = writ
   let isRunning = false;
 
   async function drain(): Promise<void> {
-    // One turn of the event loop for the neighbours of the first change to come.
+    // Waits one turn of the event loop, to collect changes that follow the first one.
     await new Promise((resolve) => setImmediate(resolve));
     while (waiting.length > 0) {
       const batch = waiting;
@@ -38,7 +38,7 @@ export function createNftWriter(write: (text: string) => Promise<unknown> = writ
   };
 }
 
-/** nft takes all or nothing; after a refusal each change is tried alone, so that one bad one fails by itself. */
+/** nft applies all changes or none. After a refusal each change is tried alone, so that only the bad one fails. */
 async function applyBatch(batch: readonly Change[], write: (text: string) => Promise<unknown>): Promise<void> {
   try {
     await write(batch.map((change) => change.text).join(''));
@@ -49,7 +49,7 @@ async function applyBatch(batch: readonly Change[], write: (text: string) => Pro
   }
 }
 
-/** Runs one nft transaction from text. */
+/** Runs one nft transaction given as text. */
 export async function writeOnce(text: string): Promise<void> {
   await run('nft', ['-f', '-'], { input: text, timeoutMs: 30_000 });
 }

@@ -34,7 +34,7 @@ describe('ranges', () => {
     '::ffff:1.2.3.4',
     '1.2.3.4; flush ruleset',
     '1.2.3.4 }',
-  ])('%j is no range', (text) => {
+  ])('%j is not a range', (text) => {
     expect(findCidr(text)).toBeUndefined();
   });
 
@@ -48,13 +48,13 @@ describe('ranges', () => {
 });
 
 describe('policies', () => {
-  test('nothing said means open', () => {
+  test('an empty policy is open', () => {
     expect(isOpen(parseEgressPolicy({}))).toBe(true);
     expect(isOpen(parseEgressPolicy({ allowInternetAccess: true, allowOut: ['1.1.1.1'] }))).toBe(true);
     expect(isOpen(parseEgressPolicy({ denyOut: ['1.1.1.1'], allowOut: ['0.0.0.0/0'] }))).toBe(true);
   });
 
-  test('whatever is denied needs a rule, unless all is allowed', () => {
+  test('denied ranges need a rule, unless everything is allowed', () => {
     expect(isOpen(parseEgressPolicy({ denyOut: ['1.1.1.1'] }))).toBe(false);
     expect(isOpen(parseEgressPolicy({ denyOut: ['1.1.1.1'], allowOut: ['8.8.8.0/24'] }))).toBe(false);
     expect(isOpen(parseEgressPolicy({ allowInternetAccess: false }))).toBe(false);
@@ -66,7 +66,7 @@ describe('policies', () => {
     expect(parseEgressPolicy({ denyOut: ['0.0.0.0/0'], allowOut: ['8.8.8.8'] }).closed).toBe(true);
   });
 
-  test('ranges inside others are left out, since nft takes no overlaps in a set', () => {
+  test('ranges inside others are omitted, because nft accepts no overlaps in a set', () => {
     const { denied } = parseEgressPolicy({
       denyOut: ['203.0.113.9', '203.0.113.0/24', '203.0.112.0/22', '8.8.8.8', '8.8.8.8'],
     });
@@ -94,13 +94,13 @@ describe('policies', () => {
     },
   );
 
-  test('a list has a limit', () => {
+  test('the length of a list is limited', () => {
     const denyOut = Array.from({ length: 1001 }, (_, index) => `8.8.${index >> 8}.${index & 255}`);
     expect(() => parseEgressPolicy({ denyOut })).toThrow(expect.objectContaining({ reason: 'limit_exceeded' }));
     expect(parseEgressPolicy({ denyOut: denyOut.slice(1) }).denied).toHaveLength(1000);
   });
 
-  test('everything in the allow list opens what is closed, whatever stands beside it', () => {
+  test('an allow list with everything opens a closed policy, whatever else it contains', () => {
     for (const allowOut of [
       ['8.8.8.8', '0.0.0.0/0'],
       ['0.0.0.0/0', '8.8.8.8'],
@@ -109,7 +109,7 @@ describe('policies', () => {
     expect(parseEgressPolicy({ allowInternetAccess: false, allowOut: ['128.0.0.0/1'] }).closed).toBe(true);
   });
 
-  test('a message names the list, and no more of a bad entry than helps', () => {
+  test('a message names the list, and quotes only a short part of a bad entry', () => {
     expect(() => parseEgressPolicy({ denyOut: ['x'.repeat(500)] })).toThrow(
       /^denyOut contains "x{100}", which is neither/,
     );

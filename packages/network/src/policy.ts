@@ -3,29 +3,32 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Cidr } from './cidr.ts';
 import { findCidr, overlaps } from './cidr.ts';
 
-/** Entries of one list; more would make a policy change slow for everybody. */
+/** Maximum entries in one list. Longer lists would make policy changes slow for everybody. */
 const maxEntries = 1000;
 
-/** What a sandbox may reach; the fields of NetworkPolicy in spec/runner that concern packets. */
+/** The targets that a sandbox may reach: those fields of NetworkPolicy in spec/runner that concern packets. */
 export interface EgressPolicy {
-  /** False closes everything, name servers included, but `allowOut`. Absent means true. */
+  /** False closes everything except `allowOut`, including name servers. Absent means true. */
   readonly allowInternetAccess?: boolean | undefined;
-  /** IPv4 addresses or CIDR. Beats `denyOut`, but never opens what no sandbox may reach (private ranges, the host). */
+  /**
+   * IPv4 addresses or CIDR networks. It overrides `denyOut`, but never opens targets that are forbidden to every
+   * sandbox (private ranges, the host).
+   */
   readonly allowOut?: readonly string[];
   readonly denyOut?: readonly string[];
 }
 
-/** A policy that was understood: ranges within a list do not overlap. */
+/** A parsed policy. Ranges within a list do not overlap. */
 export interface ParsedPolicy {
-  /** True: what is not in `allowed` is refused. */
+  /** True: everything that is not in `allowed` is refused. */
   readonly closed: boolean;
   readonly allowed: readonly Cidr[];
   readonly denied: readonly Cidr[];
 }
 
 /**
- * Reads a policy. Throws bad_request naming the entry that is no IPv4 address or range, not_implemented for a domain
- * name in `allowOut`, limit_exceeded above 1000 entries.
+ * Parses a policy. Throws bad_request naming an entry that is not an IPv4 address or range, not_implemented for a
+ * domain name in `allowOut`, and limit_exceeded for more than 1000 entries.
  */
 export function parseEgressPolicy(policy: EgressPolicy): ParsedPolicy {
   const allowed = parseList('allowOut', policy.allowOut ?? []);
@@ -38,7 +41,7 @@ export function parseEgressPolicy(policy: EgressPolicy): ParsedPolicy {
   };
 }
 
-/** True when the policy changes nothing, so that no rule is needed. */
+/** Whether the policy has no effect, so that no rule is needed. */
 export function isOpen(policy: ParsedPolicy): boolean {
   return !policy.closed && (policy.denied.length === 0 || policy.allowed.some((range) => range.prefix === 0));
 }
@@ -49,7 +52,7 @@ function parseList(field: string, entries: readonly string[]): Cidr[] {
       'limit_exceeded',
       `${field} has ${entries.length} entries; at most ${maxEntries} are allowed.`,
     );
-  // Wide ranges first, so that each one kept swallows the later ones inside it.
+  // Wide ranges come first, so that each kept range absorbs the later ones inside it.
   const ranges = entries.map((entry) => parseEntry(field, entry)).sort((a, b) => a.prefix - b.prefix);
   const kept: Cidr[] = [];
   for (const range of ranges) if (!kept.some((wider) => overlaps(wider, range))) kept.push(range);

@@ -25,9 +25,9 @@ const RT_SCOPE = { everywhere: 0, link: 253 } as const;
 const asked = netlinkFlags.request | netlinkFlags.acknowledge;
 const made = asked | netlinkFlags.exclusive | netlinkFlags.create;
 
-/** Bits of an interface (linux/if.h). */
+/** Flags of an interface (linux/if.h). */
 export const interfaceFlags = { up: 1, noArp: 0x80 } as const;
-/** The loopback interface's number in every namespace. */
+/** The index of the loopback interface in every namespace. */
 export const loopback = 1;
 
 export interface LinkEnd {
@@ -35,7 +35,7 @@ export interface LinkEnd {
   readonly mac: string;
 }
 
-/** Makes a pair, its `peer` in the namespace of a descriptor of this process. */
+/** Creates a pair. Its `peer` end is in the namespace that the descriptor refers to. */
 export function makePair(own: LinkEnd, peer: LinkEnd, peerNamespaceFd: number, mtu: number): NetlinkRequest {
   const other = [linkHeader(0, 0), endAttributes(peer, mtu), attribute(IFLA.namespaceFd, u32(peerNamespaceFd))];
   const data = attribute(IFLA_INFO.data, attribute(VETH_INFO_PEER, Buffer.concat(other)));
@@ -44,19 +44,19 @@ export function makePair(own: LinkEnd, peer: LinkEnd, peerNamespaceFd: number, m
   return { type: RTM_NEWLINK, flags: made, body, what: `link add ${own.name}` };
 }
 
-/** Its answer is for `indexFrom`. */
+/** Pass the answer to `indexFrom`. */
 export function findLink(name: string): NetlinkRequest {
   return { type: RTM_GETLINK, flags: netlinkFlags.request, body: named(name), what: `link show ${name}` };
 }
 
-/** The number of the interface that the answer to `findLink` tells of. */
+/** The index of the interface in an answer to `findLink`. */
 export function indexFrom(answer: NetlinkMessage | undefined): number {
   if (answer === undefined) throw new Error('no answer names the interface');
   // struct ifinfomsg
   return answer.body.readInt32LE(4);
 }
 
-/** Sets `flags`, and leaves the others. */
+/** Sets the given flags and keeps the others. */
 export function setFlags(index: number, flags: number): NetlinkRequest {
   return { type: RTM_NEWLINK, flags: asked, body: linkHeader(index, flags), what: 'link set' };
 }
@@ -72,7 +72,7 @@ export function addAddress(index: number, address: string, prefix: number): Netl
   return { type: RTM_NEWADDR, flags: made, body, what: 'addr add' };
 }
 
-/** `address` alone is at the interface. */
+/** Adds a route for a single address on the interface. */
 export function addHostRoute(index: number, address: string): NetlinkRequest {
   const to = [attribute(RTA.destination, ip(address)), attribute(RTA.device, u32(index))];
   return route(32, RT_SCOPE.link, to);
@@ -82,7 +82,7 @@ export function addDefaultRoute(gateway: string): NetlinkRequest {
   return route(0, RT_SCOPE.everywhere, [attribute(RTA.gateway, ip(gateway))]);
 }
 
-/** Nobody needs to ask for the neighbour's address, nor can change it. */
+/** Adds a permanent entry for a neighbour, so that nobody needs ARP to find its address, or can change it. */
 export function addNeighbour(index: number, address: string, mac: string): NetlinkRequest {
   const header = Buffer.alloc(12);
   header.writeUInt8(addressFamily.v4, 0);

@@ -1,4 +1,4 @@
-// Each wall of the packet filter by itself: for a packet on the wire another one often gives the same outcome.
+// Tests each rule of the packet filter separately: with packets on the wire, another rule often gives the same outcome.
 import { describe, expect, test } from 'vitest';
 import { createAddressPlan } from './address-plan.ts';
 import { findCidr } from './cidr.ts';
@@ -13,7 +13,7 @@ const text = rulesetText({
   maxFlows: 77,
 });
 
-/** The lines of a chain, in order, where it is filled: the first mention only declares it. */
+/** The lines of a chain in order, from the place where it is filled. Its first mention only declares it. */
 function rulesOf(chain: string): string[] {
   const bodies = [...text.matchAll(new RegExp(`^  chain ${chain} \\{([^}]*(?:\\{[^}]*\\}[^}]*)*?)\\}$`, 'gm'))];
   const body = bodies.at(-1)?.[1] ?? '';
@@ -24,12 +24,12 @@ function rulesOf(chain: string): string[] {
 }
 
 describe('ranges that no sandbox reaches', () => {
-  test('the set of the table holds what it is given', () => {
+  test('the set of the table contains the given ranges', () => {
     expect(text).toMatch(/^ {2}set denied .* elements = \{ 10\.0\.0\.0\/8, 169\.254\.0\.0\/16 \}; \}$/m);
   });
 });
 
-describe('where the kernel asks', () => {
+describe('hooks', () => {
   test.each([
     ['translate_in', 'type filter hook prerouting priority raw'],
     ['input', 'type filter hook input priority filter'],
@@ -41,7 +41,7 @@ describe('where the kernel asks', () => {
     expect(text).toContain(`  chain ${chain} { ${hook}; policy accept; }`);
   });
 
-  test('every chain is emptied before it is filled, and policies are not', () => {
+  test('every chain is emptied before it is filled, but the map of policies is kept', () => {
     const flushed = [...text.matchAll(/^flush chain inet soulbox_3 (\S+)$/gm)].map(([, chain]) => chain);
     const declared = [...text.matchAll(/^ {2}chain (\S+) \{ (?:type|\})/gm)].map(([, chain]) => chain);
     expect([...new Set(flushed)].sort()).toEqual([...new Set(declared)].sort());
@@ -51,7 +51,7 @@ describe('where the kernel asks', () => {
   });
 });
 
-describe('walls', () => {
+describe('protective rules', () => {
   test.each([
     ['translate_in', 'meta nfproto != ipv4 drop', 'IPv6 of a sandbox'],
     ['translate_in', 'ip saddr != 10.11.0.2 drop', 'forged sources'],
@@ -79,7 +79,7 @@ describe('walls', () => {
       'addresses that nobody outside can answer',
     ],
     ['translate_out', 'oifname "sb3x*" ip daddr 10.203.0.0/16 ip daddr set 10.11.0.2', 'an address unknown inside'],
-  ])('%s: `%s` keeps off %s', (chain, rule) => {
+  ])('%s: `%s` handles %s', (chain, rule) => {
     expect(rulesOf(chain)).toContain(rule);
   });
 
@@ -87,7 +87,7 @@ describe('walls', () => {
     expect(rulesOf('translate_in')[0]).toBe('iifname != "sb3x*" return');
   });
 
-  test('nothing is permitted before every wall but those for resolvers was passed, and nothing is accepted elsewhere', () => {
+  test('packets are permitted only after every check, except packets to resolvers, and no other chain accepts packets', () => {
     const rules = rulesOf('from_sandbox');
     const resolvers = rules.indexOf('ip daddr . meta l4proto . th dport @resolvers goto permitted');
     const permits = rules.filter((rule) => rule.endsWith('goto permitted'));
@@ -104,14 +104,14 @@ describe('walls', () => {
       expect(rulesOf(chain).filter((rule) => /\baccept\b/.test(rule))).toEqual([]);
   });
 
-  test('the policy and the share of connections are asked before a packet is let out', () => {
+  test('the policy and the connection limit are checked before a packet is let out', () => {
     const rules = rulesOf('permitted');
     expect(rules.at(-1)).toBe('accept');
     expect(rules[0]).toBe('ct original ip saddr vmap @policies');
     expect(rules[1]).toContain('@flows');
   });
 
-  test('a resolver is open by TCP and UDP on port 53; without one there is no such set to fill', () => {
+  test('a resolver is open by TCP and UDP on port 53, and without one its set is not filled', () => {
     expect(text).toContain('elements = { 10.9.9.9 . tcp . 53, 10.9.9.9 . udp . 53 }');
     expect(rulesetText({ plan, denied: [], resolvers: [], maxFlows: 1 }).match(/set resolvers/g)).toHaveLength(1);
   });
@@ -134,11 +134,11 @@ describe('the policy of a slot', () => {
       .filter((line) => line.startsWith('add rule '))
       .map((line) => line.replace('add rule inet soulbox_3 policy_5 ', ''));
 
-  test('closed refuses everything', () => {
+  test('a closed policy refuses everything', () => {
     expect(rulesFor({ allowInternetAccess: false })).toEqual(['goto refuse']);
   });
 
-  test('what is allowed is let by first, judged by the destination that the sandbox chose', () => {
+  test('allowed targets pass first, judged by the destination that the sandbox chose', () => {
     expect(rulesFor({ allowInternetAccess: false, allowOut: ['8.8.8.8', '1.1.1.0/24'] })).toEqual([
       'ct original ip daddr { 1.1.1.0/24, 8.8.8.8 } return',
       'goto refuse',
@@ -149,7 +149,7 @@ describe('the policy of a slot', () => {
     ]);
   });
 
-  test('the chain is emptied, filled and then asked for the address of the slot, in one transaction', () => {
+  test('one transaction empties the chain, fills it and enables it for the address of the slot', () => {
     const lines = policyText(plan, 5, parseEgressPolicy({ allowInternetAccess: false })).split('\n');
     expect(lines).toEqual([
       'add chain inet soulbox_3 policy_5',
@@ -160,7 +160,7 @@ describe('the policy of a slot', () => {
     ]);
   });
 
-  test('an open one leaves neither chain nor element', () => {
+  test('an open policy leaves neither chain nor element', () => {
     const cleared = clearPolicyText(plan, 5);
     expect(policyText(plan, 5, parseEgressPolicy({}))).toBe(cleared);
     const lines = cleared.split('\n');

@@ -7,17 +7,17 @@ import type { ParsedPolicy } from './policy.ts';
 
 export interface RulesetOptions {
   readonly plan: AddressPlan;
-  /** What no sandbox reaches, whatever its policy says. The host's own addresses are a matter of the input hook. */
+  /** Ranges that no sandbox reaches, whatever its policy. The input hook handles the host's own addresses. */
   readonly denied: readonly Cidr[];
-  /** Name servers in denied ranges that are opened, port 53 only. */
+  /** Name servers in denied ranges that are opened for port 53 only. */
   readonly resolvers: readonly string[];
-  /** Connections of one sandbox that the host tracks at a time. */
+  /** Maximum connections of one sandbox that the host tracks at a time. */
   readonly maxFlows: number;
 }
 
 /**
- * The instance's whole table, as one transaction that can be repeated: maps of policies and their chains stay, all
- * else is written anew. The path of a packet is drawn in docs/decisions/005-network.md.
+ * The complete table of the instance, as one repeatable transaction. Maps of policies and their chains stay; everything
+ * else is rewritten. docs/decisions/005-network.md shows the path of a packet.
  */
 export function rulesetText(options: RulesetOptions): string {
   const { plan } = options;
@@ -106,11 +106,14 @@ function addressElements(plan: AddressPlan): string {
   return elements.join(', ');
 }
 
-/** The transaction that makes `policy` the slot's own. Flows it forbids end with their next packet either way. */
+/**
+ * The transaction that sets `policy` for the slot. Flows that it forbids end with their next packet in either
+ * direction.
+ */
 export function policyText(plan: AddressPlan, slot: number, policy: ParsedPolicy): string {
   if (isOpen(policy)) return clearPolicyText(plan, slot);
   const { table, chain, element } = policyNames(plan, slot);
-  // The destination that the sandbox chose, so that one chain judges both directions of a flow.
+  // Matches the destination that the sandbox chose, so that one chain judges both directions of a flow.
   const destination = 'ct original ip daddr';
   const rules: string[] = [];
   if (policy.allowed.length > 0) rules.push(`${destination} ${anonymousSet(policy.allowed)} return`);
@@ -125,7 +128,7 @@ export function policyText(plan: AddressPlan, slot: number, policy: ParsedPolicy
   ].join('\n');
 }
 
-/** The transaction that leaves the slot with no policy; repeating it does no harm (`destroy` is too new for Debian 12). */
+/** The transaction that removes the slot's policy. It can be repeated safely (`destroy` is too new for Debian 12). */
 export function clearPolicyText(plan: AddressPlan, slot: number): string {
   const { table, chain, element } = policyNames(plan, slot);
   return [

@@ -38,7 +38,7 @@ describe('policies', () => {
   const reachUdp = async (host: string): Promise<string> =>
     await sandbox.ask({ op: 'sendUdp', host, port: 53, timeoutMs: 400, isConnected: true });
 
-  test('without internet access everything is closed, name servers included, and only for this sandbox', async () => {
+  test('without internet access everything is closed, including name servers, and only for this sandbox', async () => {
     await network.setPolicy(1, { allowInternetAccess: false });
     expect(await reach(outsideHost)).toBe('ECONNREFUSED');
     expect(await reachUdp(outsideHost)).toBe('ECONNREFUSED');
@@ -50,7 +50,7 @@ describe('policies', () => {
     expect(await reach(outsideHost)).toBe('open');
   });
 
-  test('a policy that is there from the start refuses too, and goes with the sandbox', async () => {
+  test('a policy set at attach also refuses UDP packets, and is removed with the sandbox', async () => {
     const guest = await lab.start();
     const ask = { op: 'sendUdp', host: outsideHost, port: 53, timeoutMs: 400, isConnected: true } as const;
     await network.attach(5, guest.path, { allowInternetAccess: false });
@@ -64,7 +64,7 @@ describe('policies', () => {
     await network.detach(5);
   });
 
-  test('closing ends an open connection, and opens none again by itself', async () => {
+  test('closing ends an open connection, and opening does not revive it', async () => {
     expect(await sandbox.ask({ op: 'hold', name: 'kept', host: outsideHost, port: 8080 })).toMatch(/^open/);
     expect(await sandbox.ask({ op: 'ping', name: 'kept' })).toBe('alive');
     await network.setPolicy(1, { allowInternetAccess: false });
@@ -73,12 +73,12 @@ describe('policies', () => {
     expect(await sandbox.ask({ op: 'ping', name: 'kept' })).toBe('ECONNRESET');
   });
 
-  test('what comes in on a forbidden flow is dropped as well', async () => {
+  test('incoming packets of a forbidden flow are dropped, too', async () => {
     await sandbox.ask({ op: 'hold', name: 'silent', host: outsideHost, port: 8080 });
     const receivedBefore = network.counters().get(1)?.receivedPackets ?? 0;
     await network.setPolicy(1, { denyOut: [outsideHost] });
     expect(await sandbox.ask({ op: 'ping', name: 'silent' })).toBe('ECONNRESET');
-    // The reset of the host, and no more.
+    // Only the reset of the host.
     expect((network.counters().get(1)?.receivedPackets ?? 0) - receivedBefore).toBeLessThanOrEqual(2);
     await network.clearPolicy(1);
   });
@@ -98,14 +98,14 @@ describe('policies', () => {
     await network.clearPolicy(1);
   });
 
-  test('an allow list never opens what no sandbox may reach', async () => {
+  test('an allow list never opens targets that are forbidden to every sandbox', async () => {
     await network.setPolicy(1, { allowOut: ['192.168.0.0/16', '169.254.169.254', '0.0.0.0/0', '203.0.113.129'] });
     for (const host of ['192.168.78.10', '169.254.169.254', '10.215.1.2', '203.0.113.129'])
       expect(await reach(host)).toBe('ECONNREFUSED');
     await network.clearPolicy(1);
   });
 
-  test('a policy that cannot be read is refused and leaves the old one in force', async () => {
+  test('an invalid policy is rejected and leaves the old one in force', async () => {
     await network.setPolicy(1, { denyOut: [outsideHost] });
     await expect(network.setPolicy(1, { allowOut: ['example.com'] })).rejects.toMatchObject({
       reason: 'not_implemented',
@@ -124,7 +124,7 @@ describe('policies', () => {
     expect(await run('nft', ['list', 'table', 'inet', 'soulbox_15'])).not.toContain('policy_');
   });
 
-  test('one sandbox cannot take more than its share of tracked connections', async () => {
+  test('one sandbox cannot use more than its share of tracked connections', async () => {
     const narrow = await openNetwork({ ...lab.options, maxFlows: 20 });
     const crowd = await lab.start();
     await narrow.attach(3, crowd.path);

@@ -10,7 +10,7 @@ const rulesOf = (policy: EgressPolicy): string[] =>
     .filter((line) => line.startsWith('add rule'))
     .map((line) => line.replace('add rule netdev soulbox_3 refuse_7 ', ''));
 
-test('what is closed is refused, but for what is allowed', () => {
+test('a closed policy refuses everything except allowed targets', () => {
   expect(rulesOf({ allowInternetAccess: false })).toEqual(['ip protocol udp reject']);
   expect(rulesOf({ allowInternetAccess: false, allowOut: ['8.8.8.8', '1.1.1.0/24'] })).toEqual([
     'ip daddr { 1.1.1.0/24, 8.8.8.8 } accept',
@@ -18,14 +18,14 @@ test('what is closed is refused, but for what is allowed', () => {
   ]);
 });
 
-test('what is denied is refused, but for what is allowed', () => {
+test('denied targets are refused, except allowed ones', () => {
   expect(rulesOf({ denyOut: ['9.0.0.0/8'], allowOut: ['9.9.9.9'] })).toEqual([
     'ip daddr { 9.9.9.9 } accept',
     'ip daddr { 9.0.0.0/8 } ip protocol udp reject',
   ]);
 });
 
-test("the chain is at the slot's own interface, and takes the place of the last one", () => {
+test("the chain is attached to the slot's own interface and replaces the previous one", () => {
   const lines = refusalText(createAddressPlan(3), 7, parseEgressPolicy({ allowInternetAccess: false })).split('\n');
   expect(lines.slice(0, 5)).toEqual([
     'add table netdev soulbox_3',

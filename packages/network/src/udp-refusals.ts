@@ -6,14 +6,15 @@ import type { NftWriter } from './nft-writer.ts';
 import type { ParsedPolicy } from './policy.ts';
 
 /**
- * Tells a sandbox at once that its policy forbids a UDP packet: a name look-up waits for as long as half a minute otherwise. It is no
- * wall: what is not refused here is dropped by the table of family inet, all the same.
+ * Tells a sandbox at once that its policy forbids a UDP packet. Otherwise a name lookup waits for up to half a minute.
+ * This is not a security barrier: the table of family inet drops forbidden packets in any case.
  *
- * The answer is ICMP, which holds a copy of the packet. Where that table judges, the packet has the slot's address already, and a
- * sandbox does not know the copy for its own. So this is a chain of family netdev at the host's end of the pair, before translation.
+ * The response is an ICMP packet, which contains a copy of the original. Where the inet table judges, the packet
+ * already has the slot's address, and a sandbox would not recognize the copy as its own. So this is a chain of family
+ * netdev at the host's end of the pair, before translation.
  */
 export interface UdpRefusals {
-  /** For a slot with an interface; one without is left as it is. */
+  /** Only for a slot with an interface; other slots are left unchanged. */
   set(slot: number, policy: ParsedPolicy): Promise<void>;
   clear(slot: number): Promise<void>;
 }
@@ -36,7 +37,7 @@ export async function openUdpRefusals(options: {
       } catch (error) {
         if (!(error instanceof CommandError)) throw error;
         slots.delete(slot);
-        // The sandbox may have ended in this very moment.
+        // The sandbox may have just ended.
         if (!hasInterface(slot)) return;
         logger.warn({ err: error, slot }, 'UDP packets that a policy forbids are dropped without a response');
       }
@@ -49,7 +50,7 @@ export async function openUdpRefusals(options: {
   };
 }
 
-/** The transaction that refuses what `policy` forbids, in place of what was refused before. */
+/** The transaction that refuses the targets which `policy` forbids, and replaces earlier refusals. */
 export function refusalText(plan: AddressPlan, slot: number, policy: ParsedPolicy): string {
   const { table, chain } = names(plan, slot);
   const set = (ranges: ParsedPolicy['allowed']): string => `{ ${ranges.map(textFromCidr).join(', ')} }`;
@@ -64,7 +65,10 @@ export function refusalText(plan: AddressPlan, slot: number, policy: ParsedPolic
   ].join('\n');
 }
 
-/** Repeating it does no harm. The kernel removes the chain with its interface, or (since 6.16) keeps it for the next of that name. */
+/**
+ * Safe to repeat. The kernel removes the chain with its interface, or (since 6.16) keeps it for the next interface of
+ * that name.
+ */
 export function clearRefusalText(plan: AddressPlan, slot: number): string {
   const { table, chain } = names(plan, slot);
   return [
@@ -103,7 +107,7 @@ async function canRefuse(plan: AddressPlan, logger: Logger): Promise<boolean> {
   }
 }
 
-/** The slots that an earlier server left a chain for. */
+/** The slots for which an earlier server left a chain. */
 async function readSlots(plan: AddressPlan): Promise<Set<number>> {
   try {
     const listing = await run('nft', ['list', 'table', 'netdev', plan.table]);

@@ -45,13 +45,13 @@ afterAll(async () => {
   await lab[Symbol.asyncDispose]();
 });
 
-/** Without those of the loopback. */
+/** Without the loopback addresses. */
 function hostAddresses(): string[] {
   const own = Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).filter((e) => !e.internal));
   return own.filter((entry) => entry.family === 'IPv4').map((entry) => entry.address);
 }
 
-/** A connection from the host's own namespace, to show that what a sandbox cannot reach is there. */
+/** Connects from the host's own namespace, to show that a target which a sandbox cannot reach does exist. */
 async function reachesFromHost(host: string, port: number): Promise<boolean> {
   return await new Promise((resolve) => {
     const socket = connect({ host, port, timeout: 500 });
@@ -77,22 +77,22 @@ async function askUdpFromHost(host: string): Promise<boolean> {
   }
 }
 
-describe('the way out', () => {
-  test('a sandbox reaches the outside and is seen there with the address of the host', async () => {
+describe('outgoing traffic', () => {
+  test('a sandbox reaches the outside, which sees the address of the host', async () => {
     expect(await sandbox.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('open 203.0.113.1');
     expect(await neighbour.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('open 203.0.113.1');
   });
 
-  test('a UDP question is answered', async () => {
+  test('a UDP request is answered', async () => {
     expect(await sandbox.ask({ op: 'sendUdp', host: outsideHost, port: 53 })).toBe('echo');
   });
 
-  test('256 MiB arrive whole through checksum and segmentation offload', async () => {
+  test('256 MiB arrive complete through checksum and segmentation offload', async () => {
     const bytes = 256 * 1024 * 1024;
     expect(await sandbox.ask({ op: 'upload', host: outsideHost, port: 9000, bytes })).toBe(String(bytes));
   });
 
-  test('every sandbox has the same address inside and another one on the host', async () => {
+  test('every sandbox has the same address inside and a different one on the host', async () => {
     for (const each of [sandbox, neighbour]) {
       const addresses = await run('nsenter', [`--net=${each.path}`, 'ip', '-brief', 'address']);
       expect(addresses).toMatch(/eth0\S* +UP +10\.11\.0\.2\/24 *$/m);
@@ -101,7 +101,7 @@ describe('the way out', () => {
     expect(await run('ip', ['route', 'show', 'dev', 'sb12x258'])).toContain('10.212.1.2');
   });
 
-  test('traffic is counted as the sandbox sees it, per slot', () => {
+  test("traffic is counted per slot, from the sandbox's point of view", () => {
     const counted = network.counters();
     expect([...counted.keys()].sort((a, b) => a - b)).toEqual([1, 258]);
     expect(counted.get(1)?.sentBytes).toBeGreaterThan(256 * 1024 * 1024);
@@ -111,7 +111,7 @@ describe('the way out', () => {
   });
 });
 
-describe('what no sandbox reaches', () => {
+describe('unreachable targets', () => {
   test.each(privateHosts)('%s answers the host, but not a sandbox', async (host) => {
     expect(await reachesFromHost(host, 8080)).toBe(true);
     expect(await askUdpFromHost(host)).toBe(true);
@@ -132,7 +132,7 @@ describe('what no sandbox reaches', () => {
     expect(await sandbox.ask({ op: 'connect', host, port: 8080 })).toBe('ECONNREFUSED');
   });
 
-  test('the IPv4-mapped form works for an allowed address, so its refusal above means the address', async () => {
+  test('the IPv4-mapped form works for an allowed address, so the refusal above is due to the address', async () => {
     expect(await sandbox.ask({ op: 'connect', host: `::ffff:${outsideHost}`, port: 8080 })).toBe('open 203.0.113.1');
     const decimal = String(0xcb00710a);
     expect(await sandbox.ask({ op: 'connect', host: decimal, port: 8080 })).toBe('open 203.0.113.1');
@@ -149,7 +149,7 @@ describe('what no sandbox reaches', () => {
         const isThere = await reachesFromHost(address, port);
         const answer = await sandbox.ask({ op: 'connect', host: address, port, timeoutMs: 500 });
         expect(answer, address).not.toContain('open');
-        // Those of other tests and servers on this host may go meanwhile; one that stays refuses at once.
+        // Addresses of other tests and servers on this host may disappear meanwhile. One that stays refuses at once.
         if (!hostAddresses().includes(address)) continue;
         expect([address, isThere, answer]).toEqual([address, true, 'ECONNREFUSED']);
       }
@@ -159,7 +159,7 @@ describe('what no sandbox reaches', () => {
     }
   });
 
-  test('sandboxes do not reach each other, by any address', async () => {
+  test('sandboxes cannot reach each other at any address', async () => {
     await neighbour.ask({ op: 'listen', host: '0.0.0.0', port: 7000 });
     await neighbour.ask({ op: 'listenUdp', host: '0.0.0.0', port: 7000 });
     for (const host of ['10.212.1.2', '::ffff:10.212.1.2', '10.213.0.1'])
@@ -167,18 +167,18 @@ describe('what no sandbox reaches', () => {
     expect(await sandbox.ask({ op: 'sendUdp', host: '10.212.1.2', port: 7000, timeoutMs: 300 })).toBe('timeout');
   });
 
-  test('neither the host nor the outside opens a connection into a sandbox', async () => {
+  test('neither the host nor the outside can open a connection into a sandbox', async () => {
     expect(await reachesFromHost('10.212.1.2', 7000)).toBe(false);
     const answer = await outside.ask({ op: 'connect', host: '10.212.1.2', port: 7000, timeoutMs: 400 });
     expect(answer).toBe('timeout');
   });
 
-  test('broadcast and multicast go nowhere', async () => {
+  test('broadcast and multicast packets reach nobody', async () => {
     for (const host of ['255.255.255.255', '10.11.0.255', '224.0.0.251'])
       expect(await sandbox.ask({ op: 'sendUdp', host, port: 53, timeoutMs: 200 })).toBe('timeout');
   });
 
-  test('a packet with a forged source is dropped, even when root inside adds the address', async () => {
+  test('a packet with a forged source is dropped, even if root inside adds the address', async () => {
     for (const forged of ['203.0.113.77', '10.212.1.2', '192.168.77.66']) {
       await sandbox.ip(`addr add ${forged}/32 dev eth0\n`);
       const command = { host: outsideHost, localAddress: forged, timeoutMs: 300 };
@@ -196,7 +196,7 @@ describe('what no sandbox reaches', () => {
     expect(forbidden.trim()).toBe('');
   });
 
-  test('root inside who sets up IPv6 by hand reaches no IPv6 address of the host', async () => {
+  test('root inside can set up IPv6 by hand, but reaches no IPv6 address of the host', async () => {
     const server = createServer((socket) => socket.on('error', () => undefined).end('host\n'));
     await new Promise<void>((resolve) => server.listen(0, '::', resolve));
     const { port } = server.address() as { port: number };
@@ -226,7 +226,7 @@ describe('what no sandbox reaches', () => {
     expect(found.trim()).toBe('10.11.0.2 lladdr 02:50:42:00:00:02 PERMANENT');
   });
 
-  test('a private name server is open on port 53 and nothing else', async () => {
+  test('a private name server is open on port 53 only', async () => {
     expect(await sandbox.ask({ op: 'sendUdp', host: resolver, port: 53 })).toBe('echo');
     expect(await sandbox.ask({ op: 'connect', host: resolver, port: 53 })).toMatch(/^open/);
     expect(await sandbox.ask({ op: 'connect', host: resolver, port: 8080 })).toBe('ECONNREFUSED');

@@ -9,8 +9,9 @@ import { addressFamily, bind, createSocket, message, setsockopt, socketType } fr
 const reuseAddress = 2;
 
 /**
- * A TCP socket with an address and port of this host, not listening yet: whoever gets it listens. It stays open when a process that
- * serves on it ends, so that clients wait for the next one. Throws an error as that of Node's `listen`; port 0 takes a free one.
+ * Opens a TCP socket that is bound to an address and port of this host but does not listen yet; the process that
+ * receives it listens. The socket stays open when a process that serves on it ends, so that clients wait for the next
+ * process. Throws the same errors as Node's `listen`. Port 0 takes a free port.
  */
 export async function bindTcp(host: string, port: number): Promise<number> {
   const { address } = await lookup(host);
@@ -34,7 +35,10 @@ function openSocket(family: number, host: string, port: number): number {
   }
 }
 
-/** struct sockaddr_in or sockaddr_in6: the family in the machine's order, port and address in the network's. */
+/**
+ * struct sockaddr_in or sockaddr_in6: the family is in the machine's byte order, port and address are in network byte
+ * order.
+ */
 function nameFrom(address: string, port: number): Buffer {
   const isV6 = isIPv6(address);
   const name = Buffer.alloc(isV6 ? 28 : 16);
@@ -45,9 +49,9 @@ function nameFrom(address: string, port: number): Buffer {
   return name;
 }
 
-/** The eight words of an IPv6 address. */
+/** The eight 16-bit words of an IPv6 address. */
 function wordsOf(address: string): number[] {
-  // In the form of RFC 5952, without an IPv4 part.
+  // The URL parser writes the form of RFC 5952 without an IPv4 part.
   const text = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const [head = '', tail] = text.split('::');
   const wordsIn = (part: string): number[] => (part === '' ? [] : part.split(':').map((word) => parseInt(word, 16)));

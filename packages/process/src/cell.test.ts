@@ -21,14 +21,14 @@ const program = join(import.meta.dirname, 'testing/cell-program.ts');
 const launcher = join(import.meta.dirname, 'launch.ts');
 let root: string;
 let told: Told;
-/** /proc/PID/status of each of its threads. */
+/** /proc/PID/status of each thread of the cell. */
 let threads: string[];
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'cell-'));
   chmodSync(root, 0o755);
   writeFileSync(join(root, 'only-this'), '');
-  // Rings of io_uring would pass by the filter: the process is started without, as the gateway is.
+  // io_uring would bypass the filter, so the process is started without it, as the gateway is.
   const cell = JSON.stringify({ id, root });
   const child = spawn(process.execPath, [launcher, program, cell], {
     stdio: ['pipe', 'pipe', 'inherit', 'ipc'],
@@ -46,18 +46,18 @@ beforeAll(async () => {
 });
 afterAll(async () => await removeTree(root));
 
-test('every system call that is denied fails, and does nothing', () => {
+test('every denied system call fails and has no effect', () => {
   expect(Object.keys(told.calls).length).toBeGreaterThan(50);
   for (const [name, outcome] of Object.entries(told.calls))
     expect([name, outcome]).toEqual([name, constants.errno.EPERM]);
 });
 
-test('no other program is started and no connection of its own is opened', () => {
+test('the process can neither start a program nor open a connection of its own', () => {
   expect(told.program).toBe('EPERM');
   expect(told.connect).toEqual(['EPERM', 'EPERM']);
 });
 
-test('of the file system there is the folder of the cell', () => {
+test('the process sees no files outside the folder of the cell', () => {
   expect(told.root).toEqual(['only-this']);
 });
 
@@ -65,7 +65,7 @@ test('threads can still be started', () => {
   expect(told.threadWorks).toBe(true);
 });
 
-test('each of its threads has the user, no group beside it, no capability and the filter', () => {
+test('each thread has the user, no supplementary group, no capability and the filter', () => {
   expect(threads.length).toBeGreaterThan(4);
   for (const status of threads) {
     const field = (name: string): string => new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, 'm').exec(status)?.[1] ?? '';

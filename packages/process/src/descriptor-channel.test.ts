@@ -9,7 +9,7 @@ function pair(): [one: number, other: number] {
 }
 const openCount = (): number => readdirSync('/proc/self/fd').length;
 
-test('a descriptor is found by its ticket, once, and is the same file', () => {
+test('a descriptor is found once by its ticket, and refers to the same file', () => {
   const [one, other] = pair();
   using receiver = createDescriptorReceiver(other);
   const files = ['/dev/null', '/dev/zero'].map((path) => openSync(path, 'r'));
@@ -22,7 +22,7 @@ test('a descriptor is found by its ticket, once, and is the same file', () => {
   for (const fd of [got, later, ...files]) closeSync(fd);
 });
 
-test('a receiver that takes nothing has the sender refused, and costs no more than a bounded queue', () => {
+test('if a receiver takes nothing, the sender gets an error and the queue stays bounded', () => {
   const [one, other] = pair();
   const fd = openSync('/dev/null', 'r');
   const before = openCount();
@@ -36,7 +36,7 @@ test('a receiver that takes nothing has the sender refused, and costs no more th
   closeSync(fd);
 });
 
-test('what was sent to the one before is closed', () => {
+test('descriptors that were sent to an earlier receiver are closed', () => {
   const [one, other] = pair();
   const fd = openSync('/dev/null', 'r');
   const ticket = sendDescriptor(one, fd);
@@ -47,7 +47,7 @@ test('what was sent to the one before is closed', () => {
   closeSync(fd);
 });
 
-test('what nobody claims is closed after a while', async () => {
+test('unclaimed descriptors are closed after a while', async () => {
   const [one, other] = pair();
   const fd = openSync('/dev/null', 'r');
   let nowMs = 0;

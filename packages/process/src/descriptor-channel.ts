@@ -10,29 +10,32 @@ const eagain = 11;
 const closeReceivedOnExec = message.closeOnExec;
 
 const ticketBytes = 16;
-/** What nobody has claimed after so long belongs to a call that has failed. */
+/** A descriptor that nobody has claimed for this long belongs to a failed call. */
 const staleMs = 10_000;
 
-/** struct msghdr, struct iovec and struct cmsghdr with one descriptor, of 64-bit machines; what musl declares narrower it pads. */
+/**
+ * struct msghdr, struct iovec and struct cmsghdr with one descriptor, as laid out on 64-bit machines. musl declares
+ * some fields narrower and pads them.
+ */
 const offsets = { header: 0, vector: 64, control: 96, payload: 128 } as const;
 const controlBytes = 24;
 const controlLength = 20;
 const blockBytes = 160;
 
-/** It stays where it is: pointers into it are part of it. */
+/** Allocated once, because it contains pointers into itself. */
 const block = Buffer.alloc(blockBytes);
 
 /**
- * Two ends of a way for open descriptors. A kernel object of its own: either process may be replaced by another with the same end.
- * Whoever made it closes both.
+ * Creates the two ends of a channel for open descriptors. The channel is a kernel object of its own, so either process
+ * may be replaced by another one with the same end. The creator closes both.
  */
 export function createDescriptorPair(): [one: number, other: number] {
   return createSocketPair(addressFamily.unix, socketType.packets | socketType.nonBlock);
 }
 
 /**
- * Sends a copy of an open descriptor and gives the ticket by which the receiver finds it. When this returns it is there. The caller
- * closes its own. Throws `limit_exceeded` when the receiver has not taken earlier ones.
+ * Sends a copy of an open descriptor and returns the ticket by which the receiver finds it. It has arrived when this
+ * returns. The caller closes its own descriptor. Throws `limit_exceeded` if the receiver has not taken earlier ones.
  */
 export function sendDescriptor(channel: number, fd: number): Uint8Array {
   const ticket = randomBytes(ticketBytes);
@@ -45,11 +48,14 @@ export function sendDescriptor(channel: number, fd: number): Uint8Array {
 }
 
 export interface DescriptorReceiver extends Disposable {
-  /** The descriptor that was sent with the ticket; the caller owns it from now on. Undefined when there is none. */
+  /**
+   * Returns the descriptor that was sent with the ticket, or undefined if there is none. The caller owns it from now
+   * on.
+   */
   take(ticket: Uint8Array): number | undefined;
 }
 
-/** Closes what was sent to whoever had this end before. */
+/** Also closes the descriptors that were sent to an earlier receiver at this end. */
 export function createDescriptorReceiver(
   channel: number,
   { now = () => performance.now(), sweepMs = staleMs }: { now?: () => number; sweepMs?: number } = {},
@@ -62,7 +68,7 @@ export function createDescriptorReceiver(
       if (next.fd >= 0) waiting.set(next.ticket, { fd: next.fd, atMs: now() });
     }
   };
-  /** The oldest come first. */
+  /** The map is in order of arrival: the oldest come first. */
   const dropStale = (): void => {
     for (const [ticket, { fd, atMs }] of waiting) {
       if (now() - atMs < staleMs) return;
@@ -94,7 +100,7 @@ export function createDescriptorReceiver(
 function receive(channel: number): { readonly ticket: string; readonly fd: number } | undefined {
   prepare(-1);
   const size = recvmsg(channel, block, message.doNotWait | closeReceivedOnExec);
-  // 0: the other side is gone, which the next one with its end is not.
+  // 0 means that the other process is gone. A later process with that end can still send.
   if (size <= 0) return undefined;
   const got = block.readBigUInt64LE(offsets.header + 40) >= BigInt(controlLength);
   const isDescriptor =
@@ -107,7 +113,7 @@ function receive(channel: number): { readonly ticket: string; readonly fd: numbe
   };
 }
 
-/** One part of `ticketBytes`, and room for one descriptor. */
+/** Prepares a message of one part of `ticketBytes`, with room for one descriptor. */
 function prepare(fd: number): void {
   const address = addressOf(block);
   block.fill(0);

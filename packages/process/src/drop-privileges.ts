@@ -8,20 +8,23 @@ import {
 import { buildFilter } from './system-call-filter.ts';
 
 export interface Cell {
-  /** User and group. */
+  /** Both the user id and the group id. */
   readonly id: number;
-  /** Other groups that it is in; by default none. */
+  /** Supplementary groups. Default: none. */
   readonly groups?: readonly number[];
-  /** All that is left of the file system. Sockets that the process calls lie in it. Absent: what its user may see. */
+  /**
+   * The only part of the file system that stays visible. It contains the sockets that the process calls. Absent:
+   * everything that the user may see.
+   */
   readonly root?: string;
-  /** Whether it may listen, and connect to others, itself. By default it only uses what it is given. */
+  /** Whether the process may listen and connect by itself. By default it only uses the descriptors it is given. */
   readonly opensConnections?: boolean;
 }
 
 /**
- * From here on the process is a user of its own, by default in a folder of its own, without capabilities, and the kernel refuses it what it does not
- * need. Everything it will ever load must be loaded before. Holds for all threads, later ones included. Needs root. Throws when any of
- * it fails; the process must end then.
+ * Drops the privileges of this process. From here on it has a user of its own, by default a root folder of its own, and
+ * no capabilities, and the kernel denies it the system calls that it does not need. All code must be loaded before.
+ * Applies to all threads, including later ones. Needs root. Throws if any step fails; then the process must end.
  */
 export function dropPrivileges({ id, groups = [], root, opensConnections = false }: Cell): void {
   if (root !== undefined) changeRoot(root);

@@ -3,9 +3,9 @@ import { filterSystemCalls } from '@soulbox/linux/processes';
 import { channelFd } from './messages.ts';
 import { buildIoUringFilter } from './system-call-filter.ts';
 
-// Becomes the program that is its argument, in which io_uring does not exist. libuv opens a ring as soon as Node starts, and every
-// operation by a ring passes by the filter of system calls that the program gives itself later.
-// The channel to the supervisor and what it handed over, without a gap.
+// Executes the program in its argument, without io_uring. libuv opens a ring as soon as Node starts, and every
+// operation on a ring bypasses the system call filter that the program installs later.
+// The loop keeps open the channel to the supervisor and the descriptors it handed over, which have consecutive numbers.
 for (let fd = channelFd; keepOnExec(fd); fd += 1);
 filterSystemCalls(buildIoUringFilter(), { allThreads: false });
 const [, , program = '', ...rest] = process.argv;

@@ -16,33 +16,33 @@ function open(messageMaxBytes: number) {
   return { input, output, seen, ends, channel };
 }
 
-test('messages arrive whole, however their bytes are cut', async () => {
+test('messages arrive complete, wherever their bytes are split', async () => {
   const { input, seen } = open(100);
   const bytes = Buffer.from('{"a":"ü"}\n{"b":2}\n');
   for (const byte of bytes) input.write(Buffer.of(byte));
   await expect.poll(() => seen).toEqual([{ a: 'ü' }, { b: 2 }]);
 });
 
-test('what is no JSON does not end the channel', async () => {
+test('invalid JSON does not end the channel', async () => {
   const { input, seen } = open(100);
   input.write('{"a":\n[1]\n');
   await expect.poll(() => seen).toEqual([undefined, [1]]);
 });
 
-test.each(['', '\n'])('a message above the limit ends the channel, with or without its end: %j', async (tail) => {
+test.each(['', '\n'])('a message above the limit ends the channel, with or without a line end: %j', async (tail) => {
   const { input, seen, ends } = open(10);
   input.write(`"12345678"\n"123456789"${tail}`);
   await expect.poll(() => ends).toEqual([true]);
   expect(seen).toEqual(['12345678']);
 });
 
-test('the end of the other side is told once', async () => {
+test('the end of the other side is reported once', async () => {
   const { input, ends } = open(10);
   input.end();
   await expect.poll(() => ends).toEqual([false]);
 });
 
-test('what is sent is one line', async () => {
+test('a message is sent as one line', async () => {
   const { output, channel } = open(10);
   channel.send({ text: 'a\nb' });
   await expect.poll(() => String(output.read() ?? '')).toBe('{"text":"a\\nb"}\n');

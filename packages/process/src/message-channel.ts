@@ -1,21 +1,24 @@
 import type { Duplex } from 'node:stream';
 
-/** Messages between a supervisor and a part: JSON, one a line, over a socket that both have from the start. */
+/** Messages between a supervisor and a part: one line of JSON each, over a socket that both have from the start. */
 export interface MessageChannel {
-  /** Does nothing once the other end is gone. */
+  /** Does nothing after the other end is gone. */
   send(message: unknown): void;
 }
 
 export interface MessageListener {
-  /** What is no JSON arrives as undefined. */
+  /** Invalid JSON arrives as undefined. */
   onMessage(message: unknown): void;
-  /** Called once. `isTooLong`: the other end wrote more than `messageMaxBytes` without an end; nothing more is read. */
+  /**
+   * Called once. `isTooLong`: the other end wrote more than `messageMaxBytes` without a line end; nothing more is read.
+   */
   onEnd(isTooLong: boolean): void;
 }
 
 /**
- * Node's own channel (`child.send`) keeps whatever a child writes until its line ends. A part that was taken over could fill its supervisor's
- * memory that way, which is root. Here `messageMaxBytes` bounds it.
+ * Opens a channel with bounded memory. Node's own channel (`child.send`) buffers everything that a child writes until
+ * its line ends. With it, a compromised part could fill the memory of its supervisor, which is root. `messageMaxBytes`
+ * prevents that here.
  */
 export function openMessageChannel(
   socket: Duplex,

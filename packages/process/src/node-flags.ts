@@ -1,5 +1,5 @@
 /**
- * How Node is started for each process of the server. V8 lets the room for new objects grow to twice 16 MiB, and a process keeps what it
- * once took: some 30 MiB in each after it has loaded its code, for nothing.
+ * Flags of Node for each process of the server. By default V8 lets the space for new objects grow to twice 16 MiB, and
+ * a process never returns that memory. After loading its code, each process would waste about 30 MiB.
  */
 export const nodeFlags: readonly string[] = ['--max-semi-space-size=4'];

@@ -8,26 +8,26 @@ import { channelFd, orderSchema } from './messages.ts';
 import type { Order, Report } from './messages.ts';
 
 export interface RunningPart {
-  /** What it tells its supervisor of itself; absent: it shows its figures itself. */
+  /** The figures that the part reports to its supervisor. Absent: the part publishes its figures itself. */
   readonly figures?: () => OwnFigures;
-  /** For the supervisor; plain JSON. */
+  /** Reported to the supervisor. Plain JSON. */
   readonly facts: Readonly<Record<string, unknown>>;
-  /** What else the supervisor may tell it, by name. */
+  /** Handlers of further orders of the supervisor, by name. */
   readonly listeners?: Readonly<Record<string, (value: unknown) => Promise<void> | void>>;
   stop(options: { keepSandboxes: boolean }): Promise<void>;
 }
 
 export interface PartProgram {
-  /** For the log, as field `part`. */
+  /** The field `part` of its log entries. */
   readonly part: string;
-  /** `settings` come from the supervisor, which has checked them. */
+  /** `settings` come from the supervisor, which has validated them. */
   start(settings: Readonly<Record<string, unknown>>, logger: RootLogger): Promise<RunningPart>;
 }
 
 /**
- * Runs a part of the server as a process under a supervisor: settings come and readiness goes over a socket that the supervisor
- * has put at `channelFd`, the log goes to standard error. Gives the exit code: when the supervisor says so, after a start that failed, or at once when the
- * supervisor is gone.
+ * Runs a part of the server as a process under a supervisor. Settings and reports pass over a socket that the
+ * supervisor has put at `channelFd`; the log goes to standard error. Returns the exit code: after the supervisor says
+ * so, after a failed start, or at once when the supervisor is gone.
  */
 export async function runPart(program: PartProgram): Promise<number> {
   if (!isSocket(channelFd)) {
@@ -85,18 +85,21 @@ async function obey(
   }
 }
 
-/** A terminal and a service manager send them to every process; what they mean the supervisor decides, and says. */
+/**
+ * Terminals and service managers send these signals to every process. The supervisor decides what they mean and sends
+ * the order.
+ */
 function ignoreSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => undefined);
 }
 
 interface Orders {
-  /** Undefined: the supervisor is gone. */
+  /** Undefined if the supervisor is gone. */
   next(): Promise<Order | undefined>;
   readonly lost: Promise<undefined>;
 }
 
-/** The supervisor is root: what it sends is bounded only so that a fault shows. The code for edge functions is the largest. */
+/** The supervisor is root, so this limit only makes faults visible. The code of edge functions is the largest order. */
 const orderMaxBytes = 64 * 2 ** 20;
 
 function openChannel(figures: () => OwnFigures | undefined): {
@@ -111,7 +114,7 @@ function openChannel(figures: () => OwnFigures | undefined): {
     listener: {
       onMessage(message) {
         const order = orderSchema.safeParse(message).data;
-        // Not in turn: the part may be at work on an order that takes minutes.
+        // Answered out of turn, because the part may be busy for minutes with an order.
         if (order?.kind === 'alive') channel.send({ kind: 'alive', figures: figures() });
         else if (order !== undefined) waiting.push(order);
         wake();

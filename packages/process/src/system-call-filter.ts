@@ -1,14 +1,20 @@
-/** Numbers of a system call on x86-64 and arm64 (asm/unistd_64.h, asm-generic/unistd.h); -1: there is none. */
+/**
+ * The numbers of a system call on x86-64 and arm64 (asm/unistd_64.h, asm-generic/unistd.h). -1: it does not exist
+ * there.
+ */
 type Numbers = readonly [x64: number, arm64: number];
 
-/** What a process that only moves bytes between open sockets never needs, and what others have broken out by. */
+/**
+ * System calls that a process never needs if it only moves bytes between open sockets, and that others have used to
+ * break out.
+ */
 const denied: Readonly<Record<string, Numbers>> = {
-  // Programs and processes; threads are told apart below.
+  // Programs and processes. Threads are distinguished below.
   execve: [59, 221],
   execveat: [322, 281],
   fork: [57, -1],
   vfork: [58, -1],
-  // Other processes.
+  // Access to other processes.
   ptrace: [101, 117],
   process_vm_readv: [310, 270],
   process_vm_writev: [311, 271],
@@ -34,7 +40,7 @@ const denied: Readonly<Record<string, Numbers>> = {
   fsmount: [432, 432],
   fspick: [433, 433],
   mount_setattr: [442, 442],
-  // Files past their paths, and devices.
+  // Access to files without their paths, and devices.
   open_by_handle_at: [304, 265],
   name_to_handle_at: [303, 264],
   mknod: [133, -1],
@@ -45,7 +51,7 @@ const denied: Readonly<Record<string, Numbers>> = {
   acct: [163, 89],
   swapon: [167, 224],
   swapoff: [168, 225],
-  // Parts of the kernel with a history, and none that serves here.
+  // Kernel subsystems with a history of vulnerabilities. None is needed here.
   bpf: [321, 280],
   perf_event_open: [298, 241],
   userfaultfd: [323, 282],
@@ -57,7 +63,7 @@ const denied: Readonly<Record<string, Numbers>> = {
   request_key: [249, 218],
   personality: [135, 92],
   modify_ldt: [154, -1],
-  // The machine.
+  // Control of the machine.
   init_module: [175, 105],
   finit_module: [313, 273],
   delete_module: [176, 106],
@@ -73,12 +79,15 @@ const denied: Readonly<Record<string, Numbers>> = {
   clock_adjtime: [305, 266],
   sethostname: [170, 161],
   setdomainname: [171, 162],
-  // Its ports are open already.
+  // The ports of the process are already open.
   bind: [49, 200],
 };
 
 const special = { clone: [56, 220], clone3: [435, 435], socket: [41, 198] } as const satisfies Record<string, Numbers>;
-/** Calls from this number on are newer than this list (Linux 6.10 has 462, and both architectures count alike since 424). */
+/**
+ * Calls from this number on are newer than this list (Linux 6.10 has 462). Since 424 both architectures use the same
+ * numbers.
+ */
 const firstUnknown = 463;
 
 // linux/audit.h, linux/bpf_common.h, linux/seccomp.h, linux/sched.h
@@ -95,12 +104,15 @@ const EPERM = 1;
 const ENOSYS = 38;
 const CLONE_THREAD = 0x10000;
 const AF_UNIX = 1;
-/** struct seccomp_data: number, architecture, instruction pointer, six arguments. */
+/** struct seccomp_data: call number, architecture, instruction pointer, six arguments. */
 const fields = { number: 0, architecture: 4, firstArgument: 16 } as const;
 
 type Instruction = readonly [code: number, value: number, whenTrue?: number, whenFalse?: number];
 
-/** The classic BPF program for seccomp(2) of this machine. Denied calls fail with EPERM. Throws on an architecture it has no numbers for. */
+/**
+ * Builds the classic BPF program of this machine for seccomp(2). Denied calls fail with EPERM. Throws for an unknown
+ * architecture.
+ */
 export function buildFilter(
   architecture: string = process.arch,
   { opensConnections = false }: { readonly opensConnections?: boolean } = {},
@@ -119,11 +131,12 @@ export function buildFilter(
     [JUMP_EQUAL, audit, 1, 0],
     [RETURN, KILL_PROCESS],
     [LOAD, fields.number],
-    // The calls of x32 begin far above, too.
+    // This also covers x32, whose numbers begin far above.
     [JUMP_AT_LEAST, firstUnknown, 0, 1],
     [RETURN, fail(ENOSYS)],
     ...none,
-    // Its arguments are in memory, where no filter sees them: libc goes on with `clone` when the kernel does not know it.
+    // The arguments of clone3 are in memory, where a filter cannot see them. If the kernel does not know clone3, libc
+    // uses `clone` instead.
     [JUMP_EQUAL, special.clone3[column], 0, 1],
     [RETURN, fail(ENOSYS)],
     [JUMP_EQUAL, special.clone[column], 0, 4],
@@ -146,7 +159,7 @@ function onlyUnixSockets(column: 0 | 1): Instruction[] {
   ];
 }
 
-/** For a start of Node, which does without: rings look as on a kernel that has none. */
+/** The filter for starting Node without io_uring. To Node, the kernel looks like one that has no io_uring. */
 export function buildIoUringFilter(architecture: string = process.arch): Buffer {
   const { audit, column } = architectureOf(architecture);
   const rings = [denied['io_uring_setup'], denied['io_uring_enter'], denied['io_uring_register']];
@@ -168,7 +181,7 @@ function architectureOf(name: string): (typeof architectures)[keyof typeof archi
   return architectures[name as keyof typeof architectures];
 }
 
-/** Number of a call, for tests. */
+/** The number of a call, for tests. */
 export function systemCallNumber(name: string): number {
   const numbers = denied[name];
   if (numbers === undefined) throw new Error(`${name} is not denied`);

@@ -4,13 +4,13 @@ import { sendDescriptor } from '@soulbox/process';
 
 export interface HandedOver {
   readonly ticket: Uint8Array<ArrayBuffer>;
-  /** What had been read from it already. */
+  /** The bytes that were already read from the connection. */
   readonly head: Uint8Array<ArrayBuffer>;
 }
 
 /**
- * Sends a connected socket to the other end of the channel. This process lets go of it in the same turn of its event loop, so that it
- * reads nothing more of it; closing its copy tells the peer nothing.
+ * Sends a connected socket to the other end of the channel. This process closes its own copy in the same turn of the
+ * event loop, so it reads nothing more from the socket. The peer does not notice the close.
  */
 export function handOver(socket: Socket, channel: number): HandedOver {
   socket.on('error', () => undefined);
@@ -24,7 +24,7 @@ export function handOver(socket: Socket, channel: number): HandedOver {
   }
 }
 
-/** A handle of Node's own, as its child processes are given; below 0 when the socket has closed. */
+/** The descriptor of Node's own handle. Below 0 if the socket has closed. */
 function descriptorOf(socket: Socket): number {
   return (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }

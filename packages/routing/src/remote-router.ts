@@ -13,25 +13,31 @@ import { createRouteTable } from './route-table.ts';
 import type { RouteTable } from './route-table.ts';
 import { createVisits } from './visits.ts';
 
-/** A runner that is being started again is waited for; a request that waits so long is told. */
+/** How long calls wait for a runner that restarts. A request that waited this long fails. */
 const patienceMs = 5000;
-/** Between two tries to reach it. */
+/** Delay between two attempts to reach the runner. */
 const retryMs = 25;
-/** Opening a connection inside a sandbox takes 10 s at the most; an answer after this never comes. */
+/** Opening a connection inside a sandbox takes 10 s at most. After this timeout no answer will come. */
 const dialTimeoutMs = 20_000;
 const shortTimeoutMs = 5000;
 
-/** The router of another process. Its `find...` look into a table of this process, which goes on when the runner is away. */
+/**
+ * The router of another process. Its `find...` methods read a local table, which stays available while the runner is
+ * away.
+ */
 export interface RemoteRouter extends SandboxRouter, Disposable {
-  /** Resolves when the table was whole for the first time. */
+  /** Resolves once the table is complete for the first time. */
   readonly fed: Promise<void>;
 }
 
-/** Begins to feed the table at once. `receiver` has the other end of the channel by which the runner hands connections over. */
+/**
+ * Begins to fill the table at once. `receiver` has the other end of the channel on which the runner hands over
+ * connections.
+ */
 export function connectRouting(options: {
   readonly transport: Transport;
   readonly receiver: DescriptorReceiver;
-  /** Whether the runner is to open connections ahead for `onOpened`. Default: no. */
+  /** Whether the runner should open connections in advance for `onOpened`. Default: no. */
   readonly takesConnections?: boolean;
   readonly logger: Logger;
 }): RemoteRouter {
@@ -42,7 +48,10 @@ export function connectRouting(options: {
   const openedListeners = new Set<Parameters<SandboxRouter['onOpened']>[0]>();
   const fed = Promise.withResolvers<undefined>();
   const arrivals = new Set<() => void>();
-  /** Sandboxes that there may be connections into: the runner waits for us when one of them goes, and for no other. */
+  /**
+   * Sandboxes that may have connections from here. The runner waits for our confirmation only when one of these goes
+   * away.
+   */
   const dialled = new Set<string>();
   let table = createRouteTable();
   let position = 0n;
@@ -53,7 +62,7 @@ export function connectRouting(options: {
   };
   const visits = createVisits(async ({ opened, closed }) => {
     if (session === '') return;
-    // What a runner does not hear it learns when it is back.
+    // A lost report is repeated when the runner is back.
     await client.reportVisits({ session, opened, closed }, { timeoutMs: shortTimeoutMs }).catch(() => undefined);
   });
   const confirm = (): void => {
@@ -82,7 +91,7 @@ export function connectRouting(options: {
     arrived(message.position);
     if (message.gone.filter((sandboxId) => dialled.delete(sandboxId)).length > 0) confirm();
   };
-  /** A whole table takes the place of the present one, which may be that of a runner before. */
+  /** Replaces the present table, which may belong to an earlier runner, by a complete new one. */
   const replace = (next: RouteTable, { session: named, position: newest }: WatchRoutesResponse): void => {
     const before = table;
     table = next;
@@ -138,7 +147,9 @@ export function connectRouting(options: {
     arrivals.delete(arrival);
     if (!isHere) throw away();
   };
-  /** Everyone who asks while a call is on its way shares the next one: the one on its way may be too early for them. */
+  /**
+   * All callers during a running call share the next call, because the running one may have begun too early for them.
+   */
   const refresh = shareNext(async () => {
     const { position: newest } = await patiently(() => client.getRoutesPosition({}, { timeoutMs: shortTimeoutMs }));
     await hasArrived(newest);
@@ -161,7 +172,7 @@ export function connectRouting(options: {
     settled: async (sandboxId) => {
       await patiently(() => client.settle({ sandboxId }));
     },
-    // A report costs two calls; most sandboxes have no idle timeout.
+    // A report costs two calls, and most sandboxes have no idle timeout.
     enter: (sandboxId) => (table.find(sandboxId)?.countsVisits === false ? noVisit : visits.enter(sandboxId)),
     onGone(listener) {
       listeners.add(listener);
@@ -193,7 +204,7 @@ async function dial(
   return takeOver(fd, head);
 }
 
-/** Tries again while the runner is away: all that is asked of it here may be asked twice. */
+/** Retries while the runner is away. All calls made here may safely be repeated. */
 async function patiently<T>(call: () => Promise<T>): Promise<T> {
   const giveUpAt = performance.now() + patienceMs;
   for (;;) {

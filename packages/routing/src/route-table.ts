@@ -2,7 +2,7 @@ import { constantTimeEqual } from '@soulbox/base';
 import { createFileSigner, createTokenIndex } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 
-/** What another process knows of routes; looking into it asks nobody. */
+/** The routes that another process knows. Lookups are local and call no other process. */
 export interface RouteTable extends Pick<
   SandboxRouter,
   'find' | 'findBySignature' | 'signatureTokens' | 'findByAccessToken'
@@ -18,7 +18,7 @@ export function createRouteTable(): RouteTable {
   return {
     find: (sandboxId) => routes.get(sandboxId),
     findBySignature(request, signature) {
-      // Every token, each in constant time.
+      // Checks every token, each in constant time.
       const sign = createFileSigner(request);
       let found: SandboxRoute | undefined;
       for (const route of routes.values()) {

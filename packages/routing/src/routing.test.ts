@@ -25,7 +25,7 @@ let source: StandInSource;
 let runner: AsyncDisposable | undefined;
 let router: RemoteRouter;
 
-/** A runner serves `source` on the socket; what it was before is another process. */
+/** Starts a runner that serves `source` on the socket. To its clients it is a new process. */
 async function startRunner(): Promise<void> {
   const feed = createRouteFeed(source, silentLogger);
   const routes = (into: Parameters<typeof addRoutingRoutes>[0]): void =>
@@ -74,7 +74,7 @@ afterEach(async () => {
   await removeTree(folder);
 });
 
-test('the table has what there was, and follows what changes', async () => {
+test('the table has the existing routes and follows their changes', async () => {
   expect(router.find(id)).toEqual(source.find(id));
   expect(router.find(other)).toBeUndefined();
   source.set(other, { state: 'paused', autoResume: true });
@@ -94,7 +94,7 @@ test('sandboxes are found by token and by signature', () => {
   expect(router.findBySignature(file, fileSignature(file, 'another'))).toBeUndefined();
 });
 
-test('after a refresh the table is as new as the call', async () => {
+test('a refresh returns a table that is at least as new as the call', async () => {
   for (let round = 0; round < 50; round += 1) {
     const sandboxId = `i${round}`;
     source.set(sandboxId);
@@ -106,7 +106,7 @@ test('after a refresh the table is as new as the call', async () => {
   }
 });
 
-test('a connection is handed over: bytes both ways, and the end of each side', async () => {
+test('a connection is handed over: bytes pass both ways, and so does the end of each side', async () => {
   const received: string[] = [];
   await using _server = await listen((socket) => {
     socket.write('first ');
@@ -120,11 +120,11 @@ test('a connection is handed over: bytes both ways, and the end of each side', a
   expect(await text(connection)).toBe('first last');
 });
 
-test('what a dial throws is what the runner threw', async () => {
+test('a dial throws the error that the runner threw', async () => {
   await expect(router.dial(id, 80)).rejects.toMatchObject({ reason: 'port_closed' });
 });
 
-test('no descriptor is left of connections that were handed over', async () => {
+test('no descriptor of a connection that was handed over is left open', async () => {
   await using _server = await listen((socket) => socket.on('end', () => socket.end()).resume());
   const open = (): number => readdirSync('/proc/self/fd').length;
   const use = async (): Promise<void> => {
@@ -139,7 +139,7 @@ test('no descriptor is left of connections that were handed over', async () => {
   await expect.poll(open).toBeLessThanOrEqual(before);
 });
 
-test('a sandbox is cut off elsewhere before the runner goes on', async () => {
+test('other processes cut off a sandbox before the runner continues', async () => {
   await using _server = await listen(() => undefined);
   const connection = await router.dial(id, 80);
   const order: string[] = [];
@@ -153,14 +153,14 @@ test('a sandbox is cut off elsewhere before the runner goes on', async () => {
   expect(order).toEqual([`cut ${id}`, 'paused', 'went on']);
 });
 
-test('a watcher without connections into the sandbox is not waited for, one that stands still not for long', async () => {
+test('the runner does not wait when no watcher has connections into the sandbox', async () => {
   router[Symbol.dispose]();
   const startedAt = performance.now();
   await source.cutOff(id);
   expect(performance.now() - startedAt).toBeLessThan(100);
 });
 
-describe('a connection that is opened ahead', () => {
+describe('a connection that is opened in advance', () => {
   const opened: { sandboxId: string; port: number; connection: Socket }[] = [];
   beforeEach(async () => {
     router[Symbol.dispose]();
@@ -178,7 +178,7 @@ describe('a connection that is opened ahead', () => {
     };
   };
 
-  test('comes before its sandbox is found, and works', async () => {
+  test('arrives before its sandbox is found, and works', async () => {
     await using _server = await listenNew((socket) => socket.end('hello'));
     source.expect('inew');
     await expect.poll(() => opened).toMatchObject([{ sandboxId: 'inew', port: 49983 }]);
@@ -186,7 +186,7 @@ describe('a connection that is opened ahead', () => {
     expect(await text(opened[0]?.connection as Socket)).toBe('hello');
   });
 
-  test('is opened once for a sandbox, and not for one that is found already', async () => {
+  test('is opened once per sandbox, and not for a sandbox that is already found', async () => {
     await using _server = await listenNew((socket) => socket.resume());
     source.expect('inew');
     source.expect('inew');
@@ -197,7 +197,7 @@ describe('a connection that is opened ahead', () => {
     expect(opened).toHaveLength(1);
   });
 
-  test('is closed before the sandbox goes on to its end', async () => {
+  test('is closed before its sandbox ends', async () => {
     await using _server = await listenNew((socket) => socket.resume());
     const gone: string[] = [];
     router.onGone((sandboxId) => void gone.push(sandboxId));
@@ -207,7 +207,7 @@ describe('a connection that is opened ahead', () => {
     expect(gone).toEqual(['inew']);
   });
 
-  test('of a sandbox that ends meanwhile is not handed over', async () => {
+  test('is not handed over if its sandbox ends meanwhile', async () => {
     await using _server = await listenNew((socket) => socket.resume());
     source.expect('inew');
     source.remove('inew');
@@ -216,7 +216,7 @@ describe('a connection that is opened ahead', () => {
     expect(opened).toEqual([]);
   });
 
-  test('that broke before it was handed over harms nobody, and keeps no end waiting', async () => {
+  test('is harmless if it breaks before it is handed over, and does not delay the end of its sandbox', async () => {
     const broken = new Socket();
     broken.destroy();
     Object.assign(source, { dial: async () => await Promise.resolve(broken) });
@@ -228,13 +228,13 @@ describe('a connection that is opened ahead', () => {
     expect(performance.now() - startedAt).toBeLessThan(500);
   });
 
-  test('that cannot be opened is left to the first request', async () => {
+  test('is left to the first request if it cannot be opened', async () => {
     source.expect('iclosed');
     await wait(50);
     expect(opened).toEqual([]);
   });
 
-  test('of a runner that is gone goes when the next one does not know its sandbox', async () => {
+  test('is closed if the runner restarts and no longer knows its sandbox', async () => {
     await using _server = await listenNew((socket) => socket.resume());
     const gone: string[] = [];
     router.onGone((sandboxId) => void gone.push(sandboxId));
@@ -247,7 +247,7 @@ describe('a connection that is opened ahead', () => {
   });
 });
 
-test('visits are told, and end a moment after the last; a burst is one', async () => {
+test('a visit is reported once for a burst of requests, and ends a moment after the last one', async () => {
   const first = router.enter(id);
   const second = router.enter(id);
   await expect.poll(() => source.visits).toEqual([id]);
@@ -263,7 +263,7 @@ test('visits are told, and end a moment after the last; a burst is one', async (
   await expect.poll(() => source.visits).toEqual([]);
 });
 
-test('visits of a sandbox without an idle timeout are not told', async () => {
+test('visits of a sandbox without an idle timeout are not reported', async () => {
   source.set(other, { countsVisits: false });
   await router.refresh();
   using _other = router.enter(other);
@@ -271,14 +271,14 @@ test('visits of a sandbox without an idle timeout are not told', async () => {
   await expect.poll(() => source.visits).toEqual([id]);
 });
 
-test('the visits of a process that is gone have ended', async () => {
+test('the visits of a process end with the process', async () => {
   router.enter(id);
   await expect.poll(() => source.visits).toEqual([id]);
   router[Symbol.dispose]();
   await expect.poll(() => source.visits).toEqual([]);
 });
 
-test('while the runner is away the table stays, and calls wait for the next one, which is told of open visits', async () => {
+test('the table stays while the runner is away, calls wait for the next runner, and that one learns of open visits', async () => {
   await using _server = await listen((socket) => socket.end('hello'));
   using _visit = router.enter(id);
   await expect.poll(() => source.visits).toEqual([id]);
@@ -295,7 +295,7 @@ test('while the runner is away the table stays, and calls wait for the next one,
   await expect.poll(() => source.visits).toEqual([id]);
 });
 
-test('what went away while nobody told is gone when the runner is back', async () => {
+test('a sandbox that went away unnoticed is reported as gone when the runner is back', async () => {
   const gone: string[] = [];
   router.onGone((sandboxId) => void gone.push(sandboxId));
   source.set(other);
@@ -308,10 +308,10 @@ test('what went away while nobody told is gone when the runner is back', async (
   expect(gone.sort()).toEqual([id, other].sort());
 });
 
-test('a runner that stays away is unavailable', { timeout: 20_000 }, async () => {
+test('a runner that stays away is reported as unavailable', { timeout: 20_000 }, async () => {
   await stopRunner();
   const calls = [router.dial(id, 80), router.wake(id), router.refresh()];
-  // Together: one that nobody awaits yet may reject first.
+  // Awaited together, because one of them may reject before it is awaited alone.
   const outcomes = await Promise.allSettled(calls);
   for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { reason: 'runner_unavailable' } });
 });

@@ -10,37 +10,40 @@ import { routeToMessage } from './route-message.ts';
 import { createSession } from './session.ts';
 import type { FeedMessage, Session } from './session.ts';
 
-/** Routes in one message of a first table. */
+/** Routes per message of the first table. */
 const routesPerMessage = 500;
-/** A watcher that stands still holds up a pause or an end for no longer than this; the kernel resets its connections then. */
+/** A stuck watcher delays a pause or an end no longer than this. After that the kernel resets its connections. */
 const confirmTimeoutMs = 1000;
 
-/** What the runner must tell of its routes for others to have a table of them. */
+/** What the runner must provide so that other processes can have a table of its routes. */
 export interface RouteSource extends SandboxRouter {
   routes(): SandboxRoute[];
-  /** Called after whatever may have changed the route of a sandbox, in the same turn. */
+  /**
+   * The listener is called after any event that may have changed the route of a sandbox, in the same turn of the event
+   * loop.
+   */
   onChange(listener: (sandboxId: string) => void): () => void;
-  /** Whether it has no route yet, but will have one in a moment, and can be dialled. */
+  /** Whether the sandbox has no route yet, but will have one in a moment and can already be dialled. */
   isExpected(sandboxId: string): boolean;
 }
 
-/** Routes as a row of changes, for any number of watchers. */
+/** The routes as a sequence of changes, for any number of watchers. */
 export interface RouteFeed extends Disposable {
   readonly source: RouteSource;
-  /** Of the newest change. */
+  /** The position of the newest change. */
   position(): bigint;
-  /** `channel`: where the watcher takes connections that it did not ask for; undefined: it takes none. */
+  /** `channel`: where the watcher receives connections that it did not ask for. Undefined: it accepts none. */
   open(channel: number | undefined): Session;
   find(sessionId: string): Session | undefined;
 }
 
-/** One for all watchers, for as long as the runner lives. */
+/** Creates the feed that serves all watchers as long as the runner lives. */
 export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed {
   const sessions = new Map<string, Session>();
-  /** As they were sent. */
+  /** Fingerprints of the routes as they were sent. */
   const known = new Map(source.routes().map((route) => [route.sandboxId, fingerprintOf(route)]));
   const changed = new Set<string>();
-  // Also greater than that of a runner before this one, whom watchers may remember.
+  // Greater than any position of an earlier runner, because watchers may remember those.
   let position = BigInt(Date.now()) * 1_000_000n;
 
   const flush = (gone: string[] = []): void => {
@@ -65,15 +68,15 @@ export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed 
     for (const session of sessions.values()) session.send(message);
   };
 
-  /** Those that connections were opened into already. */
+  /** Sandboxes for which connections were already opened in advance. */
   const expected = new Set<string>();
-  /** Opens a connection to envd for each watcher that takes it, while the claim waits for envd. */
+  /** Opens a connection to envd for each watcher that accepts it, while the claim waits for envd. */
   const handAhead = async (sandboxId: string): Promise<void> => {
     for (const session of [...sessions.values()]) {
       if (session.channel === undefined) continue;
       const connection = await source.dial(sandboxId, envdPort).catch(() => undefined);
       if (!(connection instanceof Socket)) continue;
-      // Whoever has been told that it is gone is told of no connection afterwards.
+      // A watcher that was told that the sandbox is gone must not receive a connection afterwards.
       if (source.find(sandboxId)?.state !== 'running' && !source.isExpected(sandboxId)) {
         connection.destroy();
         continue;
@@ -83,7 +86,7 @@ export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed 
         session.holds(sandboxId);
         session.send({ position, opened: [{ sandboxId, port: envdPort, ...handed }] });
       } catch (err) {
-        // The sandbox has closed it already, or the watcher takes too few. The first request opens one.
+        // The sandbox has already closed it, or the watcher accepts too few. The first request opens one.
         logger.debug({ sandboxId, err }, 'a connection could not be handed over ahead');
       }
     }
@@ -95,7 +98,7 @@ export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed 
       expected.add(sandboxId);
       void handAhead(sandboxId);
     }
-    // What one turn changes goes out as one.
+    // All changes of one turn of the event loop go into one message.
     if (changed.size === 0) queueMicrotask(flush);
     changed.add(sandboxId);
   });
@@ -133,7 +136,7 @@ export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed 
   };
 }
 
-/** `channel`: the end of a descriptor pair whose other end the caller of these routes has. */
+/** `channel`: one end of a descriptor pair. The caller of these routes has the other end. */
 export function addRoutingRoutes(
   router: ConnectRouter,
   { feed, channel, logger }: { feed: RouteFeed; channel: number; logger: Logger },
@@ -173,7 +176,7 @@ export function addRoutingRoutes(
     }),
     getRoutesPosition: answer(() => ({ position: feed.position() })),
     dial: answer(async ({ session, sandboxId, port }) => {
-      // Before it is open: whatever ends the sandbox in between waits for the caller, too.
+      // Recorded before the connection is open, so that an end of the sandbox in between also waits for the caller.
       feed.find(session)?.holds(sandboxId);
       const connection = await source.dial(sandboxId, port);
       if (!(connection instanceof Socket)) throw new SoulBoxError('internal', 'Only a socket can be handed over.');
@@ -196,7 +199,7 @@ export function addRoutingRoutes(
   });
 }
 
-/** True when `ms` passed first. */
+/** Returns true if `ms` passed before the work was done. */
 async function isLate(work: Promise<unknown>, ms: number): Promise<boolean> {
   const limit = new AbortController();
   const late = sleep(ms, limit.signal).then(

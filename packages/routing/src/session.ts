@@ -5,22 +5,25 @@ import type { WatchRoutesResponseSchema } from '@soulbox/contract/routing';
 
 export type FeedMessage = MessageInitShape<typeof WatchRoutesResponseSchema> & { readonly position: bigint };
 
-/** Messages that may wait for a watcher. One that is so slow begins anew with a whole table. */
+/** Maximum messages that wait for a watcher. A slower watcher starts again with a complete table. */
 const waitingMax = 10_000;
-/** Sandboxes that a watcher may say it visits. */
+/** Maximum sandboxes that a watcher can report visits for. */
 const visitsMax = 100_000;
 
-/** One watcher of the routes: what it was sent, what it holds. */
+/** One watcher of the routes: the messages sent to it and the sandboxes it may be connected to. */
 export interface Session extends Disposable {
   readonly id: string;
-  /** Where connections are handed to it that it did not ask for; undefined when it takes none. */
+  /** Where the watcher receives connections that it did not ask for. Undefined: it accepts none. */
   readonly channel: number | undefined;
   send(message: FeedMessage): void;
-  /** What was sent, until the session is disposed or too slow. */
+  /** The sent messages, until the session is disposed or too slow. */
   messages(): AsyncGenerator<FeedMessage>;
-  /** It may have connections into the sandbox from now on, until the sandbox is gone. */
+  /** Records that the watcher may have connections into the sandbox from now on, until the sandbox is gone. */
   holds(sandboxId: string): void;
-  /** Resolves when the watcher has confirmed the position, if it may have connections into the sandbox; at once otherwise, and when it ends. */
+  /**
+   * Resolves when the watcher has confirmed the position. Resolves at once if it has no connections into the sandbox,
+   * and when the session ends.
+   */
   letGo(sandboxId: string, position: bigint): Promise<void>;
   confirm(position: bigint): void;
   visit(sandboxId: string, enter: (sandboxId: string) => Disposable): void;

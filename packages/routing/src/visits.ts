@@ -1,4 +1,4 @@
-/** After the last request of a sandbox: the next one, if it comes at once, needs no report. */
+/** How long a visit lasts after the last request of a sandbox. A request that follows at once needs no report. */
 const lingerMs = 250;
 
 export interface VisitReport {
@@ -6,14 +6,14 @@ export interface VisitReport {
   readonly closed: string[];
 }
 
-/** Counts open requests by sandbox, and tells when the first begins and a moment after the last has ended. */
+/** Counts open requests per sandbox. Reports when the first one begins, and a moment after the last one has ended. */
 export interface Visits extends Disposable {
   enter(sandboxId: string): Disposable;
-  /** All that are open: for a runner that knows of none. */
+  /** All open visits, for a runner that knows of none. */
   open(): string[];
 }
 
-/** One report is under way at a time; what changes meanwhile goes with the next. `report` never throws. */
+/** Only one report runs at a time; changes during it go into the next one. `report` never throws. */
 export function createVisits(report: (changes: VisitReport) => Promise<void>): Visits {
   const counts = new Map<string, { open: number; timer: NodeJS.Timeout | undefined }>();
   const changes = new Map<string, boolean>();
@@ -22,7 +22,7 @@ export function createVisits(report: (changes: VisitReport) => Promise<void>): V
   const flush = async (): Promise<void> => {
     if (busy) return;
     busy = true;
-    // What one turn changes goes out as one.
+    // All changes of one turn of the event loop go into one report.
     await Promise.resolve();
     while (changes.size > 0) {
       const opened = [...changes].filter(([, isOpen]) => isOpen).map(([sandboxId]) => sandboxId);

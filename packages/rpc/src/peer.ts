@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { libcFunction } from '@soulbox/linux/libc';
 
-/** The process on the other side of a Unix socket, as the kernel noted it when the connection was made. */
+/** The process on the other side of a Unix socket, as the kernel recorded it when the connection was made. */
 export interface Peer {
   readonly pid: number;
   readonly uid: number;
@@ -12,21 +12,21 @@ const getsockopt = libcFunction<[fd: number, level: number, name: number, value:
   'int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *size)',
 );
 
-// asm-generic/socket.h; the same numbers on x86-64 and arm64.
+// From asm-generic/socket.h. The numbers are the same on x86-64 and arm64.
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 /** struct ucred: three 32-bit numbers. */
 const credentialsBytes = 12;
 
-/** Undefined for a connection that has closed already, and for one that is not of a Unix socket. */
+/** Undefined for a connection that has already closed, and for a socket that is not a Unix socket. */
 export function readPeer(socket: Socket): Peer | undefined {
   const fd = (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
   if (fd < 0) return undefined;
   const value = Buffer.alloc(credentialsBytes);
   const size: [number] = [credentialsBytes];
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, size) !== 0 || size[0] !== credentialsBytes) return undefined;
-  // The kernel writes in the order of the machine; Node.js runs on little-endian ones alone.
+  // The kernel writes in the byte order of the machine. Node.js runs only on little-endian machines.
   const [pid, uid, gid] = [value.readInt32LE(0), value.readUInt32LE(4), value.readUInt32LE(8)];
-  // A connection of another family reports no process.
+  // A connection of another address family reports no process.
   return pid > 0 ? { pid, uid, gid } : undefined;
 }

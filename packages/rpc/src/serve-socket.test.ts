@@ -49,7 +49,7 @@ const codeOf = async (work: Promise<unknown>): Promise<Code | undefined> =>
     (thrown: unknown) => (thrown as { code: Code }).code,
   );
 
-test('a call is answered, and the socket is its own user’s alone', async () => {
+test('a call is answered, and only the socket’s own user can access it', async () => {
   await using _server = await serve(everyone);
   expect((await runner.getPool({})).ready).toBe(7);
   expect((await stat(path)).mode & 0o777).toBe(0o600);
@@ -62,7 +62,7 @@ test('many calls at once share one connection', async () => {
   expect(connections).toBe(1);
 });
 
-test('a door is chosen by the uid of the peer, and has no services of another', async () => {
+test('the uid of the peer selects its door, which has no services of other doors', async () => {
   const other: Door = { name: 'other', admits: ({ uid }) => uid === ownUid, routes: () => undefined };
   await using _server = await serve(
     { ...everyone, admits: ({ uid, pid }) => uid !== ownUid && pid === process.pid },
@@ -71,12 +71,12 @@ test('a door is chosen by the uid of the peer, and has no services of another', 
   expect(await codeOf(runner.getPool({}))).toBe(Code.Unimplemented);
 });
 
-test('whom no door admits is disconnected', async () => {
+test('a peer that no door admits is disconnected', async () => {
   await using _server = await serve({ ...everyone, admits: () => false });
   expect(await codeOf(runner.getPool({}))).toBe(Code.Unavailable);
 });
 
-test.skipIf(ownUid !== 0)('another user is told apart from root, whatever the modes of files let pass', async () => {
+test.skipIf(ownUid !== 0)('another user is told apart from root, whatever the file modes allow', async () => {
   const seen: number[] = [];
   const admits: Door['admits'] = ({ uid }) => {
     seen.push(uid);
@@ -92,7 +92,7 @@ test.skipIf(ownUid !== 0)('another user is told apart from root, whatever the mo
   expect(seen).toEqual([12345]);
 });
 
-test('a process that is away is unavailable at once, and reached as soon as it is back', async () => {
+test('a process that is away is unavailable at once, and is reached as soon as it is back', async () => {
   expect(await codeOf(runner.getPool({}))).toBe(Code.Unavailable);
   {
     await using _server = await serve(everyone);
@@ -103,7 +103,7 @@ test('a process that is away is unavailable at once, and reached as soon as it i
   expect((await runner.getPool({})).ready).toBe(7);
 });
 
-test('calls and streams under way are unavailable when the other process dies', async () => {
+test('calls and streams in progress become unavailable when the other process dies', async () => {
   const script = `const server = require('node:http2').createServer();
     server.on('stream', () => console.log('called'));
     server.listen(${JSON.stringify(path)}, () => console.log('ready'))`;
@@ -117,7 +117,7 @@ test('calls and streams under way are unavailable when the other process dies', 
   expect([await call, await stream]).toEqual([Code.Unavailable, Code.Unavailable]);
 });
 
-test('an end in the middle of a stream is told apart from its end', async () => {
+test('a stream that breaks is told apart from a stream that ends', async () => {
   const server = await serve(everyone);
   const events = runner.watchEvents({})[Symbol.asyncIterator]();
   expect((await events.next()).value).toMatchObject({ event: { case: 'snapshotDone' } });

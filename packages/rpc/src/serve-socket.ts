@@ -11,7 +11,7 @@ import { messageMaxBytes, sessionMemoryMib, sessionSettings } from './limits.ts'
 import { readPeer } from './peer.ts';
 import type { Peer } from './peer.ts';
 
-/** What one kind of peer may call. */
+/** The services for one kind of peer. */
 export interface Door {
   /** For the log. */
   readonly name: string;
@@ -21,22 +21,24 @@ export interface Door {
 }
 
 export interface ServeSocketOptions {
-  /** What is there of a server that was killed is replaced; anything but a socket is left alone. */
+  /** The path of the socket. The socket of a killed server is replaced; any other file is left alone. */
   readonly path: string;
-  /** A peer that none of them admits is disconnected before a byte is read. */
+  /** A peer that no door admits is disconnected before a byte is read. */
   readonly doors: readonly Door[];
-  /** Of the socket. Others than its user need write access to connect; the doors decide what they get. Default: 0600. */
+  /**
+   * The mode of the socket. Other users need write access to connect; the doors decide what they may call. Default:
+   * 0600.
+   */
   readonly mode?: number;
   readonly logger: Logger;
 }
 
-/** Calls under way may end for so long when the server stops. */
+/** How long calls in progress may take to end when the server stops. */
 const drainMs = 2000;
 
 /**
- * Serves Connect over HTTP/2 on a Unix socket. The kernel says who a peer is: each door is an HTTP/2 server with the services of that
- * door and no others. Disposing cuts what is open after 2 s. Throws
- * `host_not_ready`.
+ * Serves Connect over HTTP/2 on a Unix socket. The kernel identifies the peer: each door is an HTTP/2 server that has
+ * only the services of that door. Disposing closes connections that are still open after 2 s. Throws `host_not_ready`.
  */
 export async function serveSocket({ path, doors, mode = 0o600, logger }: ServeSocketOptions): Promise<AsyncDisposable> {
   const sessions = new Set<ServerHttp2Session>();
@@ -73,7 +75,7 @@ function createDoor(door: Door, sessions: Set<ServerHttp2Session>, logger: Logge
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
   });
-  // A peer that is killed in the middle of a call.
+  // A peer was killed in the middle of a call.
   server.on('sessionError', (err) => logger.debug({ door: door.name, err }, 'connection of a process broke'));
   return server;
 }
@@ -90,7 +92,7 @@ async function listen(server: Server, path: string, mode: number): Promise<void>
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      // The socket is made before `listen` returns: its mode is right from the first moment.
+      // The socket is created before `listen` returns, so its mode is right from the first moment.
       const umask = process.umask(0o777 & ~mode);
       try {
         server.listen({ path }, () => {

@@ -5,15 +5,16 @@ import { createConnectTransport } from '@connectrpc/connect-node';
 import { isNodeError } from '@soulbox/base';
 import { messageMaxBytes, sessionMemoryMib, sessionSettings } from './limits.ts';
 
-/** Only for its form: the connection is made to the socket. */
+/** Only a formality: the connection is made to the socket. */
 const baseUrl = 'http://localhost';
 
-/** The longest that a timer of Node.js can run: 24 days. */
+/** The longest time that a timer of Node.js can run: 24 days. */
 const neverMs = 2 ** 31 - 1;
 
 /**
- * Calls another process of this host over its Unix socket. One HTTP/2 connection is kept for all calls and made anew after it broke. A
- * process that is away, or ends in the middle of a call, is `Code.Unavailable` at once: nothing here waits or tries again.
+ * Calls another process of this host over its Unix socket. One HTTP/2 connection serves all calls and is reopened after
+ * it broke. If the process is away or ends in the middle of a call, the call fails at once with `Code.Unavailable`:
+ * nothing here waits or retries.
  */
 export function createSocketTransport(path: string): Transport {
   return createConnectTransport({
@@ -51,8 +52,8 @@ async function* told<Message>(messages: AsyncIterable<Message>, signal: AbortSig
 }
 
 /**
- * Errors of system calls are no answers, nor are those of HTTP/2: its streams end as canceled when the other side is gone, as if we had
- * left ourselves.
+ * Errors of system calls and of HTTP/2 are not answers of the server. HTTP/2 streams end as canceled when the other
+ * side is gone, as if this side had canceled them.
  */
 function unavailableIfBroken(thrown: unknown, signal: AbortSignal): unknown {
   if (signal.aborted) return thrown;

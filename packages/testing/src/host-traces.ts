@@ -2,12 +2,12 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { run } from '@soulbox/base';
 
-/** Ids an instance owns: from (instance + 1) * 2^28 on, docs/decisions/004. */
+/** The number of ids that an instance owns, from (instance + 1) * 2^28 on: docs/decisions/004. */
 const idsPerInstance = 2 ** 28;
 
 /**
- * Everything on this host that belongs to the sandboxes of an instance, one line each, such as `mount /x` or `veth sb1x3`.
- * Empty when nothing is left. `dataDirectory` adds the folders of its sandboxes and the mounts below it.
+ * Lists everything on this host that belongs to the sandboxes of an instance, one line each, such as `mount /x` or
+ * `veth sb1x3`. Empty if nothing is left. `dataDirectory` adds the folders of its sandboxes and the mounts below it.
  */
 export async function listHostTraces(instance: number, dataDirectory?: string): Promise<string[]> {
   const found = await Promise.all([
@@ -31,9 +31,9 @@ async function listProcesses(instance: number): Promise<string[]> {
       const [status, groups] = await Promise.all([readText(`/proc/${pid}/status`), readText(`/proc/${pid}/cgroup`)]);
       const uid = Number(/^Uid:\s+(\d+)/m.exec(status)?.[1]);
       const group = /\/soulbox-(\d+)(?:-tools)?\//.exec(groups)?.[1];
-      // The group decides; the uid finds those that got out of theirs.
+      // The control group decides. The uid finds processes that escaped from their group.
       const owned = group === undefined ? uid >= first && uid < first + idsPerInstance : group === String(instance);
-      // A zombie holds nothing but its pid until this host's init collects it.
+      // A zombie holds only its pid, until the init of this host collects it.
       if (/^State:\s+Z/m.test(status)) return undefined;
       if (!owned) return undefined;
       return `process ${pid} ${/^Name:\s+(.*)$/m.exec(status)?.[1] ?? '?'}`;
@@ -111,7 +111,9 @@ async function readMountTable(): Promise<Mount[]> {
   });
 }
 
-/** The text of a file, or nothing when it is gone: processes and devices end while they are being looked at. */
+/**
+ * Returns the text of a file, or an empty text if it is gone: processes and devices may end while they are examined.
+ */
 async function readText(path: string): Promise<string> {
   return await readFile(path, 'utf8').catch(() => '');
 }

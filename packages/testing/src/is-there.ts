@@ -1,6 +1,6 @@
 /**
- * For `skipIf`: whether something that tests need is on this host. Where it is not, they are left out with a word that the summary
- * of the run repeats; in CI, which prepares its host first, that is a failure.
+ * For `skipIf`: whether this host has something that tests need. If it does not, the tests are skipped with a line that
+ * the summary of the run repeats. In CI, which prepares its host first, that is a failure.
  */
 export function isThere(what: string, found: boolean): boolean {
   if (found) return true;

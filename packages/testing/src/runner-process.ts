@@ -6,20 +6,29 @@ import { nodeProgram, testTemplatesDirectory } from './server-process.ts';
 
 const program = fileURLToPath(new URL('./runner-program.ts', import.meta.url));
 
-/** A runner of its own process, without API and gateway. */
+/** A runner in a process of its own, without API and gateway. */
 export interface RunnerProcess {
   /**
-   * A method of spec/runner by its name there, in JSON form both ways; or with a `sandboxId` `ask`: whether its envd answers,
-   * `fill`: gives it a large disk, and `wake`: the gateway's way to wake it. `moveDeadline` takes `endAtMs`. `runBuild` answers with all its `events`, and `cancelBuild`
-   * drops its stream; `shell` gives what a `command` prints in a sandbox. Rejects with the runner's message, and when the runner is killed.
+   * Calls a method of spec/runner by its name there; request and answer are in JSON form. These methods exist as well,
+   * each with a `sandboxId`:
+   * - `ask`: whether its envd answers.
+   * - `fill`: gives it a large disk.
+   * - `wake`: wakes it as the gateway does.
+   * - `shell`: returns the output of a `command` in it.
+   *
+   * `moveDeadline` takes `endAtMs`. `runBuild` answers with all its `events`, and `cancelBuild` drops its stream.
+   * Rejects with the runner's message, and when the runner is killed.
    */
   call(method: string, request: object): Promise<Record<string, unknown>>;
   readonly pid: number;
-  /** What it has told of its sandboxes so far (spec/runner, WatchEvents), in JSON form; those it had at its start first. */
+  /**
+   * The events that it has reported about its sandboxes so far (spec/runner, WatchEvents), in JSON form. Those for
+   * sandboxes that existed at its start come first.
+   */
   readonly events: readonly RunnerEvent[];
-  /** SIGKILL, wherever it is. Its sandboxes go on. */
+  /** Kills it with SIGKILL at any point. Its sandboxes continue. */
   kill(): Promise<void>;
-  /** Leaves nothing of the runner but sandboxes. */
+  /** Stops the runner. Only its sandboxes remain. */
   stop(): Promise<void>;
 }
 
@@ -32,11 +41,11 @@ export interface RunnerEvent {
 export interface RunnerProcessOptions {
   /** Default: the folder that all tests share. */
   readonly templatesDirectory?: string;
-  /** Settings of the runner, as `SOULBOX_*`. */
+  /** Settings of the runner, as `SOULBOX_*` variables. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** Starts one on a data folder, whatever an earlier one left there. */
+/** Starts a runner on a data folder, whatever an earlier one left there. */
 export async function startRunnerProcess(
   instance: number,
   dataDirectory: string,

@@ -1,5 +1,6 @@
-// A runner with the real drivers and the real envd, as a process that a test may kill: does what the JSON lines on its standard input
-// say, and answers each. Arguments: instance number, data folder, folder of the templates. Reads the environment as a server does.
+// A runner with the real drivers and the real envd, as a process that a test may kill. It executes the JSON lines on
+// its standard input and answers each one. Arguments: instance number, data folder, folder of the templates. It reads
+// the environment like a server.
 import { randomBytes } from 'node:crypto';
 import { Agent } from 'node:http';
 import type { AgentOptions } from 'node:http';
@@ -53,20 +54,20 @@ const runner = await startRunner({
 });
 const client = createClient(RunnerService, runner.transport);
 
-/** More than a disk may hold to be copied beside its sandbox (docs/decisions/013). */
+/** More than a disk may hold to be copied next to its sandbox (docs/decisions/013). */
 const largeBytes = 80 * 2 ** 20;
 
-/** Whether envd answers on a connection of the gateway's kind. */
+/** Whether envd answers on a connection like those of the gateway. */
 async function ask(sandboxId: string): Promise<boolean> {
   return (await askEnvd(sandboxId, 'GET /health')) === 204;
 }
 
-/** Makes the disk of a sandbox without an access token a large one. */
+/** Makes the disk of a sandbox large. The sandbox must not have an access token. */
 async function fill(sandboxId: string): Promise<boolean> {
   return (await askEnvd(sandboxId, 'POST /files?path=/large&username=root', randomBytes(largeBytes))) === 200;
 }
 
-/** Gives the status of envd's answer. */
+/** Returns the status of envd's answer. */
 async function askEnvd(sandboxId: string, request: string, body = Buffer.alloc(0)): Promise<number> {
   const connection = await runner.router.dial(sandboxId, envdPort);
   try {
@@ -91,7 +92,7 @@ async function stop(): Promise<void> {
 
 type Method = keyof typeof RunnerService.method;
 
-/** Methods that are not the runner's. */
+/** Methods that the runner itself does not have. */
 const own = {
   ask,
   fill,
@@ -99,7 +100,10 @@ const own = {
   stop,
 } satisfies Record<string, (sandboxId: string) => Promise<unknown>>;
 
-/** What a command prints in a sandbox without an access token, run as its default user through envd as the official clients do. */
+/**
+ * Returns the output of a command in a sandbox without an access token. The command runs as the default user through
+ * envd, as with the official clients.
+ */
 async function shell({ sandboxId, command }: { sandboxId: string; command: string }): Promise<{ output: string }> {
   const createConnection = (
     _options: AgentOptions,
@@ -124,7 +128,7 @@ async function shell({ sandboxId, command }: { sandboxId: string; command: strin
 
 const builds = new Map<string, AbortController>();
 
-/** All events of a build, in JSON form. */
+/** Returns all events of a build, in JSON form. */
 async function runBuild(request: object): Promise<{ events: unknown[] }> {
   const message = fromJson(RunBuildRequestSchema, request as JsonValue);
   const cancel = new AbortController();
@@ -139,7 +143,7 @@ async function runBuild(request: object): Promise<{ events: unknown[] }> {
   return { events };
 }
 
-/** `setDeadline` with a time that JSON can say. */
+/** `setDeadline` with a time in a form that JSON has. */
 async function moveDeadline({ sandboxId, endAtMs }: { sandboxId: string; endAtMs: number }): Promise<object> {
   await client.setDeadline({ sandboxId, endAt: timestampFromMs(endAtMs) });
   return {};
@@ -163,7 +167,7 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     (error: unknown) => answer({ error: error instanceof Error ? error.message : String(error) }),
   );
 });
-/** As the control plane follows them. */
+/** Follows events like the control plane, and prints them. */
 async function tellEvents(): Promise<void> {
   for await (const event of client.watchEvents({}))
     process.stdout.write(`${JSON.stringify({ event: toJson(WatchEventsResponseSchema, event) })}\n`);

@@ -1,13 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** A process of a server. */
+/** One process of a server. */
 export interface ServerPart {
   readonly pid: number;
   /** `supervisor`, or the app of its program: `gateway`, `control`, `runner`. */
   readonly name: string;
 }
 
-/** The supervisor, whose pid is the server's, and the parts that it started and that run now. Tools that a part runs are not among them. */
+/**
+ * Lists the supervisor, whose pid is that of the server, and the running parts that it started. Tools that a part runs
+ * are not included.
+ */
 export function listServerParts(pid: number): ServerPart[] {
   const children = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && parentOf(name) === pid)
@@ -18,17 +21,17 @@ export function listServerParts(pid: number): ServerPart[] {
   return [{ pid, name: 'supervisor' }, ...children];
 }
 
-/** Pid of the part, if it runs. */
+/** The pid of the part, if it runs. */
 export function findServerPart(pid: number, name: string): number | undefined {
   return listServerParts(pid).find((part) => part.name === name)?.pid;
 }
 
-/** Memory of all of them, in MiB. */
+/** The memory of all processes of the server, in MiB. */
 export function serverMemoryMib(pid: number): number {
   return sumOver(pid, (part) => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readText(`/proc/${part}/status`))?.[1] ?? 0) / 1024);
 }
 
-/** Open descriptors of all of them, or of those whose name `isMeant`. */
+/** The open descriptors of all processes of the server, or of those whose name satisfies `isMeant`. */
 export function serverDescriptors(pid: number, isMeant: (name: string) => boolean = () => true): number {
   return sumOver(pid, (part, name) => {
     if (!isMeant(name)) return 0;
@@ -49,7 +52,7 @@ function parentOf(name: string): number {
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
 }
 
-/** Nothing for a process that ended meanwhile. */
+/** Returns an empty text for a process that ended meanwhile. */
 function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');

@@ -10,18 +10,18 @@ const repository = join(import.meta.dirname, '../../..');
 export const nodeProgram = join(repository, 'node_modules/node/bin/node');
 const cliMain = join(repository, 'apps/cli/src/main.ts');
 
-/** Where tests keep servers' data; on a disk, for sandboxes need overlay mounts. */
+/** The folder for the data of test servers. It is on a disk, because sandboxes need overlay mounts. */
 export const testDirectory = '/var/lib/soulbox-test';
-/** Templates are shared by all test servers: building one takes half a minute. */
+/** All test servers share their templates, because building one takes half a minute. */
 export const testTemplatesDirectory = join(testDirectory, 'templates');
 
 const readyTimeoutMs = 60_000;
 const stopTimeoutMs = 60_000;
 
 export interface ServerOptions {
-  /** 0 to 14: two servers at the same time need different ones. */
+  /** 0 to 14. Servers that run at the same time need different numbers. */
   readonly instance: number;
-  /** A fresh folder below /var/lib/soulbox-test when left out. */
+  /** Default: a new folder below /var/lib/soulbox-test. */
   readonly dataDirectory?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly poolSize?: number;
@@ -34,21 +34,23 @@ export interface ServerProcess {
   readonly pid: number;
   readonly port: number;
   readonly tlsPort: number;
-  /** What the official clients need for plain HTTP. */
+  /** The environment that the official clients need for plain HTTP. */
   readonly clientEnvironment: Readonly<Record<string, string>>;
-  /** The same for TLS. */
+  /** The environment that the official clients need for TLS. */
   readonly tlsEnvironment: Readonly<Record<string, string>>;
-  /** SIGKILL to the server; its sandboxes go on. */
+  /** Sends SIGKILL to the server. Its sandboxes continue. */
   kill9(): Promise<void>;
-  /** The orderly way. Ends the sandboxes too unless they are to be kept. */
+  /** Stops the server in the normal way. Also ends the sandboxes, unless they are to be kept. */
   stop(options?: { keepSandboxes?: boolean }): Promise<void>;
-  /** Starts it again on the same data and ports; for after `kill9` or `stop`. */
+  /** Starts the server again on the same data and ports, after `kill9` or `stop`. */
   restart(): Promise<void>;
   /** The last lines of the server's log. */
   readLog(lines?: number): Promise<string>;
 }
 
-/** Starts `soulbox up` and resolves when it is ready. Throws with the end of its log when it dies or takes over 60 s. */
+/**
+ * Starts `soulbox up` and resolves when it is ready. Throws with the end of its log if it dies or takes more than 60 s.
+ */
 export async function startServer(options: ServerOptions): Promise<ServerProcess> {
   const dataDirectory = options.dataDirectory ?? (await makeTestDirectory(`data-${options.instance}-`));
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
@@ -76,7 +78,7 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
   };
 }
 
-/** A folder of the caller's own beside those of other tests. */
+/** Creates a folder for the caller, next to those of other tests. */
 export async function makeTestDirectory(prefix: string): Promise<string> {
   await mkdir(testDirectory, { recursive: true, mode: 0o700 });
   return await mkdtemp(join(testDirectory, prefix));
@@ -115,7 +117,7 @@ async function launch(
   );
 }
 
-/** This process's environment without the settings that a developer may have for a server of his own. */
+/** The environment of this process without the settings that a developer may have for their own server. */
 function serverEnvironment(options: ServerOptions): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(SOULBOX_|E2B_|VITEST|NODE_OPTIONS)/.test(name));
   return {

@@ -1,4 +1,5 @@
-// Run by Bun, not by Node: `bun compile.ts FOLDER`. Makes FOLDER/envd, one program, and FOLDER/node.cjs from reseed/node.ts.
+// Run by Bun, not by Node: `bun compile.ts FOLDER`. Creates FOLDER/envd, a single program, and FOLDER/node.cjs from
+// reseed/node.ts.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -14,7 +15,7 @@ const envd = await Bun.build({
   bytecode: true,
   compile: {
     outfile: join(folder, 'envd'),
-    // Or a file that a template planted in `/` would configure envd, or run code in it.
+    // Otherwise a file that a template planted in `/` could configure envd or run code in it.
     autoloadDotenv: false,
     autoloadBunfig: false,
     autoloadTsconfig: false,

@@ -1,10 +1,10 @@
 /**
- * Takes the place of `@bufbuild/protobuf/dist/esm/wire/base64-encoding.js` in the bundle. The original works byte by
- * byte: 2 ms for a chunk of output of 64 KiB, which held a process's output to 35 MB/s on the wire the official
- * clients use (Connect with JSON).
+ * Replaces `@bufbuild/protobuf/dist/esm/wire/base64-encoding.js` in the bundle. The original processes single bytes and
+ * needs 2 ms for an output chunk of 64 KiB. That limits a process's output to 35 MB/s with the protocol of the official
+ * clients (Connect with JSON).
  */
 
-/** Standard or URL-safe base64, padded or not. Throws for anything else. */
+/** Decodes standard or URL-safe base64, padded or not. Throws for anything else. */
 export function base64Decode(text: string): Uint8Array {
   const compact = /\s/.test(text) ? text.replace(/\s/g, '') : text;
   if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(compact)) throw new Error('invalid base64 string');

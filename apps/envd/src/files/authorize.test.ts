@@ -18,7 +18,7 @@ test("E2B's published check value is accepted", () => {
   expect(check({ path: 'hello.txt', username: 'user', signature })).not.toThrow();
 });
 
-test('the right token in the header is enough, a wrong one is never saved by a signature', () => {
+test('the right token in the header is sufficient, and a signature does not make up for a wrong one', () => {
   expect(check({}, { 'x-access-token': token })).not.toThrow();
   expect(check({ path: 'hello.txt', username: 'user', signature }, { 'x-access-token': 'wrong' })).toThrow(
     'access token present in header but does not match',
@@ -31,23 +31,23 @@ test.each([
   [{ path: './hello.txt', username: 'user', signature }, 'invalid signature'],
   [{ path: 'hello.txt', username: 'user', signature: `${signature}=` }, 'invalid signature'],
   [{ path: 'hello.txt', username: 'user', signature, signature_expiration: '1900000000' }, 'invalid signature'],
-])('%j is refused: %s', (query, message) => {
+])('%j is rejected: %s', (query, message) => {
   expect(check(query)).toThrow(message);
 });
 
 test.each([
   ['1799999999', 'signature is already expired'],
   ['nonsense', 'signature is already expired'],
-])('a signature until %s is refused', (expiration, message) => {
+])('a signature until %s is rejected', (expiration, message) => {
   const signed = fileSignature({ path: 'a', operation: 'read', username: '', expiration }, token);
   expect(check({ path: 'a', signature: signed, signature_expiration: expiration })).toThrow(message);
 });
 
-test('a signature for writing does not read', () => {
+test('a signature for writing does not allow reading', () => {
   const signed = fileSignature({ path: 'a', operation: 'write', username: '', expiration: undefined }, token);
   expect(check({ path: 'a', signature: signed })).toThrow('invalid signature');
 });
 
-test('without an access token everybody may', () => {
+test('without an access token everybody has access', () => {
   expect(() => authorizeFileRequest(initialSettings, {}, new URLSearchParams(), 'write')).not.toThrow();
 });

@@ -3,7 +3,7 @@ import { constantTimeEqual, SoulBoxError } from '@soulbox/base';
 import { fileSignature, headers as headerNames } from '@soulbox/contract';
 import type { Settings } from '../settings.ts';
 
-/** Lets a file request in by the access token in its header, or by a signature in its URL. Throws unauthorized. */
+/** Authorizes a file request by the access token in its header or by a signature in its URL. Throws unauthorized. */
 export function authorizeFileRequest(
   settings: Settings,
   headers: IncomingHttpHeaders,

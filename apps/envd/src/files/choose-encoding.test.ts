@@ -20,6 +20,9 @@ test.each([
   expect(chooseEncoding(header)).toBe(encoding);
 });
 
-test.each(['identity;q=0', '*;q=0', 'br, identity;q=0', 'gzip;q=0, *;q=0'])('%s can get nothing', (header) => {
-  expect(chooseEncoding(header)).toBeUndefined();
-});
+test.each(['identity;q=0', '*;q=0', 'br, identity;q=0', 'gzip;q=0, *;q=0'])(
+  'no encoding is acceptable for %s',
+  (header) => {
+    expect(chooseEncoding(header)).toBeUndefined();
+  },
+);

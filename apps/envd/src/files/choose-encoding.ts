@@ -1,17 +1,17 @@
 export type Encoding = 'gzip' | 'identity';
 
 /**
- * Chooses between gzip and the plain bytes by an `Accept-Encoding` header; undefined: the client takes neither (406).
+ * Chooses between gzip and plain bytes by an `Accept-Encoding` header. Undefined: the client accepts neither (406).
  *
- * gzip when it is wanted above all others, as the official clients say with `gzip` alone. The lists that HTTP libraries
- * put on every request (`gzip, deflate`, `br, gzip, deflate`) have no favourite and get the plain bytes, at some ten
- * times the speed.
+ * The choice is gzip if the client prefers it to all others; the official clients send `gzip` alone. The lists that
+ * HTTP libraries add to every request (`gzip, deflate`, `br, gzip, deflate`) express no preference. They get plain
+ * bytes, which are about ten times as fast.
  */
 export function chooseEncoding(header: string | undefined): Encoding | undefined {
   const wanted = parseQualities(header ?? '');
   const wildcard = wanted.get('*');
   const gzip = wanted.get('gzip') ?? wanted.get('x-gzip') ?? wildcard ?? 0;
-  // Plain bytes are acceptable unless refused (RFC 9110 section 12.5.3).
+  // Plain bytes are acceptable unless excluded (RFC 9110 section 12.5.3).
   const identity = wanted.get('identity') ?? (wildcard === 0 ? 0 : undefined);
   if (identity === 0) return gzip > 0 ? 'gzip' : undefined;
   const best = Math.max(0, ...wanted.values());

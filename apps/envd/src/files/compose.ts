@@ -30,7 +30,7 @@ export async function handleCompose(
   const sources = sourcePaths.map((path) => locateFile(context, username, path).path);
   if (sources.includes(target.path))
     throw new SoulBoxError('bad_request', 'The destination must not be one of the sources.');
-  // Looked at before the destination is emptied.
+  // Checked before the destination is emptied.
   for (const path of sources) await namingPath(path, async () => await (await openSource(path)).close());
   const written = await namingPath(
     target.path,

@@ -1,6 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** What a conditional request (RFC 9110 section 13) gets. Only dates are compared: files have no entity tags here. */
+/**
+ * The result of a conditional request (RFC 9110 section 13). Only dates are compared, because files have no entity tags
+ * here.
+ */
 export type Condition = 'send' | 'not_modified' | 'precondition_failed';
 
 export function checkConditions(headers: IncomingHttpHeaders, modifiedMs: number): Condition {
@@ -15,13 +18,13 @@ export function checkConditions(headers: IncomingHttpHeaders, modifiedMs: number
   return modifiedSince !== undefined && modified <= modifiedSince ? 'not_modified' : 'send';
 }
 
-/** Whether a `Range` may be honoured: `If-Range` is absent or names the file's very date. */
+/** Whether `Range` may be used: `If-Range` is absent or equals the file's date. */
 export function rangeAllowed(headers: IncomingHttpHeaders, modifiedMs: number): boolean {
   const ifRange = headers['if-range'];
   return typeof ifRange !== 'string' || parseDate(ifRange) === wholeSeconds(modifiedMs);
 }
 
-/** Dates on the wire have no fractions. */
+/** Dates in HTTP have no fractions. */
 function wholeSeconds(ms: number): number {
   return Math.floor(ms / 1000) * 1000;
 }

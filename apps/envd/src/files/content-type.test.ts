@@ -14,7 +14,7 @@ test.each([
   ['', 'text/plain; charset=utf-8'],
   ['a\0b', 'application/octet-stream'],
   ['%PDF-1.7', 'application/pdf'],
-])('a name that says nothing is decided by the bytes %j', (bytes, type) => {
+])('the bytes %j decide if the name has no known type', (bytes, type) => {
   expect(contentType('README', Buffer.from(bytes))).toBe(type);
 });
 

@@ -1,6 +1,6 @@
 import mime from 'mime/lite';
 
-/** Bytes looked at when the name says nothing. */
+/** The number of bytes that are examined if the name has no known type. */
 export const sniffBytes = 512;
 
 const signatures: readonly (readonly [string, string])[] = [
@@ -12,7 +12,7 @@ const signatures: readonly (readonly [string, string])[] = [
   ['\x1f\x8b\x08', 'application/gzip'],
 ];
 
-/** The type of a file by its name, else by its first bytes. */
+/** The type of a file by its name, otherwise by its first bytes. */
 export function contentType(name: string, firstBytes: Buffer): string {
   const byName = mime.getType(name);
   if (byName !== null) return byName.startsWith('text/') ? `${byName}; charset=utf-8` : byName;
@@ -22,14 +22,17 @@ export function contentType(name: string, firstBytes: Buffer): string {
   return isText(firstBytes) ? 'text/plain; charset=utf-8' : 'application/octet-stream';
 }
 
-/** No control characters but the usual ones. */
+/** Whether there are no control characters except the usual ones. */
 function isText(bytes: Buffer): boolean {
   return bytes.every(
     (byte) => byte >= 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0c || byte === 0x0d || byte === 0x1b,
   );
 }
 
-/** `inline` with the name in a form every client reads (RFC 6266): quoted ASCII, else percent-encoded UTF-8. */
+/**
+ * `inline` with the name in a form that every client can read (RFC 6266): quoted ASCII, otherwise percent-encoded
+ * UTF-8.
+ */
 export function contentDisposition(name: string): string {
   if (/^[A-Za-z0-9._-]+$/.test(name)) return `inline; filename=${name}`;
   if (/^[\x20-\x7e]*$/.test(name)) return `inline; filename="${name.replace(/["\\]/g, '\\$&')}"`;

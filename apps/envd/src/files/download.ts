@@ -18,7 +18,7 @@ import { parseRange } from './parse-range.ts';
 import { readAt, readChunks, readToEnd } from './read-chunks.ts';
 import { throughStream } from './through-stream.ts';
 
-/** GET and HEAD /files: the bytes of one file, whole or in part, plain or gzipped. */
+/** GET and HEAD /files: the bytes of one file, complete or a range, plain or gzipped. */
 export async function handleDownload(
   context: Context,
   request: IncomingMessage,
@@ -56,7 +56,7 @@ async function respond(request: IncomingMessage, response: ServerResponse, open:
   const firstBytes = await namingPath(path, async () => await readAt(file, 0, sniffBytes));
   response.setHeader('content-type', contentType(name, firstBytes));
   response.setHeader('content-disposition', contentDisposition(name));
-  // Files of /proc say they are empty and are not: their size shows only by reading.
+  // Files in /proc report size 0 although they have content. Their size is only known after reading.
   if (stats.size === 0 && firstBytes.length > 0) await sendWhole(request, response, readToEnd(file), undefined);
   else await sendSized(request, response, open);
 }
@@ -78,7 +78,7 @@ async function sendSized(request: IncomingMessage, response: ServerResponse, { f
   await sendBody(request, response, readChunks(file, range));
 }
 
-/** `sizeBytes` is undefined where only reading tells. */
+/** `sizeBytes` is undefined if the size is only known after reading. */
 async function sendWhole(
   request: IncomingMessage,
   response: ServerResponse,
@@ -99,7 +99,7 @@ async function sendWhole(
   await sendBody(request, response, chunks);
 }
 
-/** HEAD gets the headers of GET alone. */
+/** HEAD receives only the headers of GET. */
 async function sendBody(
   request: IncomingMessage,
   response: ServerResponse,

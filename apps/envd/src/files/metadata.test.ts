@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseMetadata } from './metadata.ts';
 
-test('keys are lower-cased and other headers left out', () => {
+test('keys are converted to lower case, and other headers are omitted', () => {
   expect(parseMetadata({ 'X-Metadata-Owner': 'Ann', 'x-metadata-n': '1', host: 'x' })).toEqual({
     owner: 'Ann',
     n: '1',
@@ -14,7 +14,7 @@ test.each([
   [{ 'x-metadata-k': 'ä' }],
   [{ 'x-metadata-k': 'a\tb' }],
   [{ 'x-metadata-k': 'x'.repeat(4096) }],
-])('what no attribute can hold is refused', (headers) => {
+])('values that no attribute can store are rejected', (headers) => {
   expect(() => parseMetadata(headers)).toThrow(expect.objectContaining({ reason: 'bad_request' }) as Error);
 });
 

@@ -2,12 +2,14 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { SoulBoxError } from '@soulbox/base';
 
 const headerPrefix = 'x-metadata-';
-/** 255 bytes of an attribute's name less `user.e2b.`. */
+/** 255 bytes of an attribute's name, minus `user.e2b.`. */
 const maxKeyBytes = 246;
-/** Keys and values together: what ext4 keeps in one block. */
+/** Keys and values together: the amount that ext4 stores in one block. */
 const maxTotalBytes = 4096;
 
-/** The metadata in `X-Metadata-*` headers. Throws bad_request for what no extended attribute can hold. */
+/**
+ * Parses the metadata in `X-Metadata-*` headers. Throws bad_request for values that no extended attribute can store.
+ */
 export function parseMetadata(headers: IncomingHttpHeaders): Record<string, string> {
   const metadata: Record<string, string> = {};
   let totalBytes = 0;

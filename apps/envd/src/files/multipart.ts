@@ -5,21 +5,21 @@ import type { BusboyInstance } from '@fastify/busboy';
 import { SoulBoxError } from '@soulbox/base';
 import type { WrittenFile } from './write-file.ts';
 
-/** Parts of any kind in one request. */
+/** Maximum number of parts of any kind in one request. */
 const maxParts = 10_000;
 const maxHeaderPairs = 100;
 
 interface MultipartTarget {
-  /** Given in the query: the one file's path. Undefined: each part's file name is its path. */
+  /** The path of the single file, from the query. Undefined: each part's file name is its path. */
   readonly path: string | undefined;
-  /** Makes a path absolute, to tell two parts of one path. */
+  /** Makes a path absolute, to detect two parts with the same path. */
   resolve(path: string): string;
   write(path: string, chunks: AsyncIterable<Uint8Array>): Promise<WrittenFile>;
 }
 
 /**
- * Writes the parts named `file` as they come, one after the other; other parts are passed over. Throws bad_request for a
- * malformed body or two parts of one path, and whatever `write` throws.
+ * Writes the parts named `file` as they arrive, one after the other, and ignores other parts. Throws bad_request for a
+ * malformed body or two parts with one path, and the errors of `write`.
  */
 export async function writeMultipart(
   headers: IncomingHttpHeaders,
@@ -78,9 +78,9 @@ async function* partChunks(stream: Readable): AsyncGenerator<Uint8Array, void> {
 function createParser(headers: IncomingHttpHeaders): BusboyInstance {
   try {
     return new Busboy({
-      // All kinds of multipart have the same form (RFC 2046, section 5.1); the parser knows one by name.
+      // All kinds of multipart have the same form (RFC 2046, section 5.1), but the parser only knows one name.
       headers: { ...headers, 'content-type': (headers['content-type'] ?? '').replace(/^[^;]*/, 'multipart/form-data') },
-      // The official clients send the whole path as the file name.
+      // The official clients send the complete path as the file name.
       preservePath: true,
       highWaterMark: 1024 * 1024,
       fileHwm: 1024 * 1024,
@@ -93,7 +93,7 @@ function createParser(headers: IncomingHttpHeaders): BusboyInstance {
   }
 }
 
-/** Gives the body to the parser at the speed of the disk; stops when parsing has failed. */
+/** Passes the body to the parser at the speed of the disk. Stops when parsing has failed. */
 async function feed(parser: BusboyInstance, body: AsyncIterable<Uint8Array>, failed: Promise<void>): Promise<void> {
   for await (const chunk of body) {
     if (!parser.write(chunk)) {

@@ -8,7 +8,7 @@ test.each([
   ['bytes=-1000', { start: 0, end: 100 }],
   ['bytes=99-1000', { start: 99, end: 100 }],
   ['Bytes=0-0', { start: 0, end: 1 }],
-])('%s is a part of 100 bytes', (header, range) => {
+])('%s is a range of 100 bytes', (header, range) => {
   expect(parseRange(header, 100)).toEqual(range);
 });
 
@@ -30,11 +30,11 @@ test.each([
   'bytes=0-1,5-6',
   'lines=1-2',
   'bytes=-5-6',
-])('%s means the whole file', (header) => {
+])('%s means the complete file', (header) => {
   expect(parseRange(header, 100)).toBeUndefined();
 });
 
-test('no part of an empty file can be satisfied', () => {
+test('no range of an empty file can be satisfied', () => {
   expect(parseRange('bytes=0-', 0)).toBe('unsatisfiable');
   expect(parseRange('bytes=-5', 0)).toBe('unsatisfiable');
 });

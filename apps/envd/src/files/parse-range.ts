@@ -1,12 +1,12 @@
-/** A part of a file: `start` included, `end` excluded. */
+/** A range of a file. `start` is included and `end` is excluded. */
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
 }
 
 /**
- * Reads a `Range` header (RFC 9110 section 14). Undefined: send the whole file, as for any form we do not serve,
- * several ranges among them. `unsatisfiable`: answer 416.
+ * Parses a `Range` header (RFC 9110 section 14). Undefined: send the complete file. That also applies to all
+ * unsupported forms, including several ranges. `unsatisfiable`: answer 416.
  */
 export function parseRange(header: string | undefined, sizeBytes: number): ByteRange | 'unsatisfiable' | undefined {
   const [, first = '', last = ''] = /^bytes=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header ?? '') ?? [];

@@ -1,10 +1,10 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { ByteRange } from './parse-range.ts';
 
-/** Large enough that the thread pool's hop per read costs little. */
+/** Large enough that the switch to the thread pool for each read costs little. */
 const chunkBytes = 512 * 1024;
 
-/** The bytes of a part of a file, a chunk at a time. Throws when the file has become shorter than the part. */
+/** Reads a range of a file chunk by chunk. Throws if the file has become shorter than the range. */
 export async function* readChunks(file: FileHandle, range: ByteRange): AsyncGenerator<Buffer, void> {
   for (let position = range.start; position < range.end;) {
     const chunk = await readAt(file, position, Math.min(chunkBytes, range.end - position));
@@ -14,7 +14,7 @@ export async function* readChunks(file: FileHandle, range: ByteRange): AsyncGene
   }
 }
 
-/** Whatever can be read, for files whose size is not known ahead. */
+/** Reads until the end, for files whose size is not known in advance. */
 export async function* readToEnd(file: FileHandle): AsyncGenerator<Buffer, void> {
   for (let position = 0; ;) {
     const chunk = await readAt(file, position, chunkBytes);

@@ -64,7 +64,7 @@ async function receive(context: Context, request: IncomingMessage, target: Uploa
   return [await write(target.path, body)];
 }
 
-/** The body with its `Content-Encoding` taken off. */
+/** The body with its `Content-Encoding` decoded. */
 function decodedBody(request: IncomingMessage): AsyncIterable<Uint8Array> {
   const coding = (request.headers['content-encoding'] ?? '').trim().toLowerCase();
   const chunks = bodyChunks(request);

@@ -8,23 +8,23 @@ import { replaceAttributes } from '../sys/extended-attributes.ts';
 import type { User } from '../users/users.ts';
 import { openRegular } from '../sys/open-regular.ts';
 
-/** What an upload answers with for each file. */
+/** The answer of an upload for each file. */
 export interface WrittenFile {
   readonly path: string;
   readonly name: string;
   readonly type: 'file';
-  /** Only when there is any. */
+  /** Present only if there is any. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-/** Bytes gathered before they are written: fewer hops to the thread pool. */
+/** Bytes collected before a write, to reduce switches to the thread pool. */
 const batchBytes = 512 * 1024;
 
 /**
- * Writes a file from a stream in constant memory: missing parents are made, an existing file is emptied first, and all
- * that is made belongs to the user. What was written before an error stays, as a copy that was cut short would.
- * Rejects with disk_full, bad_path for anything but a regular file, capability_missing for metadata where files keep none, and
- * with the errors of the stream.
+ * Writes a file from a stream in constant memory. Creates missing parents and empties an existing file first.
+ * Everything that it creates belongs to the user. After an error the data written so far stays, as with an interrupted
+ * copy. Rejects with disk_full, bad_path for anything except a regular file, capability_missing for metadata on a file
+ * system without it, and the errors of the stream.
  */
 export async function writeFileFrom(
   path: string,
@@ -35,7 +35,7 @@ export async function writeFileFrom(
   await makeDirectories(posix.dirname(path), user);
   const { file, stats } = await openRegular(path, constants.O_WRONLY | constants.O_CREAT, 0o666);
   try {
-    // Each change would be an event to whoever watches.
+    // Skipped if unnecessary, because each change would be an event for watchers.
     if (stats.size > 0) await file.truncate(0);
     if (stats.uid !== user.uid || stats.gid !== user.gid) await file.chown(user.uid, user.gid);
     await writeChunks(file, chunks);
@@ -85,7 +85,7 @@ async function writeFully(
 ): Promise<void> {
   const { bytesWritten } = await file.writev(batch, position);
   if (bytesWritten === sizeBytes) return;
-  // A short write means a nearly full disk or a signal; the next one tells which.
+  // A short write is caused by a nearly full disk or a signal. The next write shows which.
   const rest = Buffer.concat(batch).subarray(bytesWritten);
   for (let offset = 0; offset < rest.length;) {
     offset += (await file.write(rest, offset, rest.length - offset, position + bytesWritten + offset)).bytesWritten;

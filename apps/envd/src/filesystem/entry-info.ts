@@ -10,12 +10,12 @@ import { permissionsText } from './permissions-text.ts';
 
 export type EntryInfoInit = MessageInitShape<typeof EntryInfoSchema>;
 
-/** Metadata of a file stands in extended attributes of this prefix (E2B). */
+/** The metadata of a file is stored in extended attributes with this prefix (E2B). */
 export const metadataPrefix = 'user.e2b.';
 
 /**
- * Describes a path without following it. Of a symbolic link, type and mode are its target's, everything else is the
- * link's own. Rejects with ENOENT and the like.
+ * Describes a path without following it. For a symbolic link, type and mode are those of its target; everything else
+ * describes the link itself. Rejects with ENOENT and similar errors.
  */
 export async function readEntryInfo(path: string, users: Users): Promise<EntryInfoInit> {
   const found = await lstat(path, { bigint: true });
@@ -37,7 +37,7 @@ export async function readEntryInfo(path: string, users: Users): Promise<EntryIn
   };
 }
 
-/** Where a link ends; undefined when it leads nowhere or in a circle. */
+/** The target of a link. Undefined if it does not exist or the link is a loop. */
 async function findTarget(path: string): Promise<{ path: string; stats: BigIntStats } | undefined> {
   try {
     return { path: await realpath(path), stats: await stat(path, { bigint: true }) };
@@ -46,7 +46,7 @@ async function findTarget(path: string): Promise<{ path: string; stats: BigIntSt
   }
 }
 
-/** Devices, pipes and sockets have no type on the wire. */
+/** Devices, pipes and sockets have no type in the protocol. */
 function fileType(stats: BigIntStats): FileType {
   if (stats.isFile()) return FileType.FILE;
   if (stats.isDirectory()) return FileType.DIRECTORY;
@@ -55,7 +55,7 @@ function fileType(stats: BigIntStats): FileType {
 }
 
 function timestamp(nanoseconds: bigint): { seconds: bigint; nanos: number } {
-  // The nanos of a time before 1970 count forward too.
+  // For a time before 1970 the nanos also count forward.
   const nanos = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
   return { seconds: (nanoseconds - nanos) / 1_000_000_000n, nanos: Number(nanos) };
 }

@@ -12,7 +12,10 @@ import { namingPath } from './path-error.ts';
 
 type FileMethod = 'stat' | 'listDir' | 'makeDir' | 'move' | 'remove';
 
-/** filesystem.Filesystem but for watching. envd works as root; what it makes belongs to the calling user. */
+/**
+ * filesystem.Filesystem without the watch methods. envd works as root; entries that it creates belong to the calling
+ * user.
+ */
 export function fileMethods(context: CallerContext): Pick<ServiceImpl<typeof Filesystem>, FileMethod> {
   const { users } = context;
   return {
@@ -23,7 +26,7 @@ export function fileMethods(context: CallerContext): Pick<ServiceImpl<typeof Fil
 
     async listDir({ path, depth }, call) {
       const absolute = locate(context, call, path).path;
-      // 0 is what an absent depth looks like.
+      // An absent depth is 0.
       return {
         entries: await namingPath(absolute, async () => await listDirectory(absolute, Math.max(depth, 1), users)),
       };
@@ -62,7 +65,7 @@ export function fileMethods(context: CallerContext): Pick<ServiceImpl<typeof Fil
   };
 }
 
-/** An empty path means the working directory. A request that lacks its path must not move or remove that. */
+/** An empty path means the working directory. A request without a path must not move or remove that. */
 function refuseEmpty(path: string, field: string): void {
   if (path === '') throw new SoulBoxError('bad_path', `The field "${field}" is missing.`);
 }

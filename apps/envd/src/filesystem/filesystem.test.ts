@@ -40,7 +40,7 @@ describe('Stat', () => {
     });
   });
 
-  test('a link has the type and mode of its target and its own permissions', async () => {
+  test('a link has the type and mode of its target, and its own permissions', async () => {
     await shell('mkdir -p real; ln -sfn real/../real link');
     expect((await clients.filesystem.stat({ path: 'link' })).entry).toMatchObject({
       type: FileType.DIRECTORY,
@@ -50,7 +50,7 @@ describe('Stat', () => {
     });
   });
 
-  test('a link to nowhere is itself', async () => {
+  test('a dangling link is described as itself', async () => {
     await shell('ln -sfn /nowhere dangling');
     expect((await clients.filesystem.stat({ path: 'dangling' })).entry).toMatchObject({
       type: FileType.SYMLINK,
@@ -58,7 +58,7 @@ describe('Stat', () => {
     });
   });
 
-  test('unknown owners are numbers, special files have no type', async () => {
+  test('unknown owners are shown as numbers, and special files have no type', async () => {
     await shell('touch /tmp/o; chown 4242:4343 /tmp/o', 'root');
     expect((await clients.filesystem.stat({ path: '/tmp/o' })).entry).toMatchObject({ owner: '4242', group: '4343' });
     const device = (await clients.filesystem.stat({ path: '/dev/null' })).entry;
@@ -82,13 +82,13 @@ describe('Stat', () => {
 });
 
 describe('MakeDir', () => {
-  test('makes parents too, owned by the user', async () => {
+  test('creates parents, too, owned by the user', async () => {
     const { entry } = await clients.filesystem.makeDir({ path: 'made/by/me' });
     expect(entry).toMatchObject({ path: '/home/user/made/by/me', type: FileType.DIRECTORY, owner: 'user' });
     expect(await shell('stat -c "%U %a" made made/by')).toBe('user 755\nuser 755\n');
   });
 
-  test('an existing directory is already_exists, a file in the way invalid', async () => {
+  test('an existing directory is already_exists, and a file in the way is invalid', async () => {
     await expect(clients.filesystem.makeDir({ path: '/tmp' })).rejects.toThrow(rejectsWith(Code.AlreadyExists));
     await expect(clients.filesystem.makeDir({ path: '/etc/passwd' })).rejects.toThrow(
       rejectsWith(Code.InvalidArgument),
@@ -100,7 +100,7 @@ describe('MakeDir', () => {
 });
 
 describe('Move', () => {
-  test('makes the parents of the destination and replaces a file', async () => {
+  test('creates the parents of the destination and replaces a file', async () => {
     await shell('echo new > from; mkdir -p to; echo old > to/file');
     const { entry } = await clients.filesystem.move({ source: 'from', destination: 'to/file' });
     expect(entry).toMatchObject({ path: '/home/user/to/file', size: 4n });
@@ -116,14 +116,14 @@ describe('Move', () => {
 });
 
 describe('Remove', () => {
-  test('takes trees, links without their targets, and what is not there', async () => {
+  test('removes trees and links without their targets, and accepts missing paths', async () => {
     await shell('mkdir -p tree/a/b; echo x > kept; ln -s ../kept tree/link; ln -s /etc tree/etc');
     await clients.filesystem.remove({ path: 'tree' });
     await clients.filesystem.remove({ path: 'tree' });
     expect(await shell('ls -d tree 2>/dev/null; cat kept; ls -d /etc')).toBe('x\n/etc\n');
   });
 
-  test('the root itself is refused', async () => {
+  test('the root itself is rejected', async () => {
     await expect(clients.filesystem.remove({ path: '/a/..' })).rejects.toThrow(rejectsWith(Code.InvalidArgument));
   });
 });
@@ -142,7 +142,7 @@ describe('ListDir', () => {
     expect(await paths('l', 1)).toEqual(level);
   });
 
-  test('walks down level by level, not into links', async () => {
+  test('descends level by level, but not into links', async () => {
     expect(await paths('l', 2)).toEqual([
       '/home/user/l/a',
       '/home/user/l/b',
@@ -154,18 +154,18 @@ describe('ListDir', () => {
     expect(await paths('l', 4_000_000_000)).toContain('/home/user/l/b/c/d');
   });
 
-  test('follows a link that is the root and keeps its name', async () => {
+  test('follows a link that is the root, and keeps its name', async () => {
     expect(await paths('link-to-l', 1)).toContain('/home/user/link-to-l/a');
   });
 
-  test('what cannot be listed', async () => {
+  test('paths that cannot be listed', async () => {
     await shell('ln -sfn circle circle');
     await expect(paths('/nope', 1)).rejects.toThrow(rejectsWith(Code.NotFound));
     await expect(paths('/etc/passwd', 1)).rejects.toThrow(rejectsWith(Code.InvalidArgument));
     await expect(paths('circle', 1)).rejects.toThrow(rejectsWith(Code.FailedPrecondition));
   });
 
-  test('thousands of files take moments', async () => {
+  test('thousands of files are listed quickly', async () => {
     await shell('mkdir -p many; cd many; seq 5000 | xargs touch');
     expect(await paths('many', 1)).toHaveLength(5000);
   });

@@ -5,14 +5,14 @@ import type { Users } from '../users/users.ts';
 import type { EntryInfoInit } from './entry-info.ts';
 import { readEntryInfo } from './entry-info.ts';
 
-/** About 1 KiB each while they are gathered. */
+/** Each entry takes about 1 KiB while the list is built. */
 const maxEntries = 100_000;
-/** Files looked at together: enough to keep the thread pool busy. */
+/** The number of files examined at once: enough to keep the thread pool busy. */
 const batchSize = 64;
 
 /**
- * Lists what lies below a directory in the order of a lexical walk, `depth` levels down. Follows the directory itself
- * if it is a link, but no link below. Throws file_not_found, not_a_directory, link_loop, limit_exceeded.
+ * Lists the contents of a directory in the order of a lexical walk, `depth` levels deep. Follows the directory itself
+ * if it is a link, but no links below it. Throws file_not_found, not_a_directory, link_loop and limit_exceeded.
  */
 export async function listDirectory(path: string, depth: number, users: Users): Promise<EntryInfoInit[]> {
   const root = await followRoot(path);
@@ -57,7 +57,7 @@ async function describe(
   return entry === undefined ? undefined : { ...entry, path: posix.join(displayPath, name) };
 }
 
-/** What is deleted during the walk was never there. */
+/** Ignores entries that are deleted during the walk. */
 function ignoreVanished(error: unknown): undefined {
   if (isNodeError(error) && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return undefined;
   throw error;

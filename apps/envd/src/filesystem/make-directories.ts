@@ -4,8 +4,8 @@ import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { User } from '../users/users.ts';
 
 /**
- * Makes a directory and its missing parents, each 0755 and owned by the user; those that exist are left alone.
- * Gives false when it existed. Throws not_a_directory where a file stands in the way.
+ * Creates a directory and its missing parents, each with mode 0755 and owned by the user. Existing ones are not
+ * changed. Returns false if the directory existed. Throws not_a_directory if a file is in the way.
  */
 export async function makeDirectories(path: string, user: User): Promise<boolean> {
   if (await isDirectory(path)) return false;
@@ -14,7 +14,7 @@ export async function makeDirectories(path: string, user: User): Promise<boolean
   try {
     await mkdir(path, 0o755);
   } catch (error) {
-    // Somebody else made it meanwhile.
+    // Another process created it meanwhile.
     if (isNodeError(error) && error.code === 'EEXIST' && (await isDirectory(path))) return false;
     if (isNodeError(error) && error.code === 'EEXIST') throw notADirectory(path);
     throw error;

@@ -1,6 +1,6 @@
 import { errorFromNode, isNodeError, SoulBoxError } from '@soulbox/base';
 
-/** Runs a file operation; what the kernel refuses becomes an error that names the path. */
+/** Runs a file operation. Translates an error of the kernel to one that names the path. */
 export async function namingPath<T>(path: string, operation: () => Promise<T>): Promise<T> {
   try {
     return await operation();

@@ -10,8 +10,8 @@ const typeLetters: Readonly<Record<number, string>> = {
 };
 
 /**
- * A mode as Go prints it, which is what E2B sends: letters for type, setuid, setgid and sticky (`-` when there is
- * none), then nine for the permissions. Go puts `c` of a character device after `u` and `g`.
+ * Formats a mode like Go, because E2B sends that form: letters for type, setuid, setgid and sticky (`-` if there are
+ * none), then nine for the permissions. Go puts the `c` of a character device after `u` and `g`.
  */
 export function permissionsText(mode: number): string {
   const type = typeLetters[mode & typeMask] ?? '';

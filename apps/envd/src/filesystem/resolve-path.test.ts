@@ -17,6 +17,6 @@ test.each([
   expect(resolvePath(path, base)).toBe(expected);
 });
 
-test.each(['a\0b', '~root/x', 'x'.repeat(10_000)])('a path that cannot be is refused', (path) => {
+test.each(['a\0b', '~root/x', 'x'.repeat(10_000)])('an invalid path is rejected', (path) => {
   expect(() => resolvePath(path, base)).toThrow(expect.objectContaining({ code: 'invalid_argument' }) as Error);
 });

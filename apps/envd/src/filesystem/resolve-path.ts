@@ -3,16 +3,17 @@ import { SoulBoxError } from '@soulbox/base';
 
 interface PathBase {
   readonly home: string;
-  /** Where an empty path leads. */
+  /** The meaning of an empty path. */
   readonly workdir: string;
 }
 
-/** PATH_MAX of Linux, the final NUL included. */
+/** PATH_MAX of Linux, including the final NUL. */
 const maxPathBytes = 4096;
 
 /**
- * The absolute path a request means: empty is the working directory, `~` the home, anything relative lies in the home.
- * `.` and `..` are taken out of the text; links are left to the kernel, whose root is the sandbox's.
+ * Resolves the path of a request to an absolute one. An empty path is the working directory, `~` is the home, and
+ * relative paths start in the home. `.` and `..` are resolved in the text. Links are left to the kernel, whose root is
+ * that of the sandbox.
  */
 export function resolvePath(path: string, base: PathBase): string {
   if (path.includes('\0')) throw new SoulBoxError('bad_path', 'A path must not contain a NUL.');
@@ -21,7 +22,7 @@ export function resolvePath(path: string, base: PathBase): string {
   }
   if (path === '') return posix.resolve('/', base.workdir);
   if (path === '~' || path.startsWith('~/')) return withoutTrailingSlash(posix.join(base.home, path.slice(1)));
-  // `~name` is not a home of somebody else here: E2B refuses it.
+  // `~name` does not mean the home of another user here: E2B rejects it.
   if (path.startsWith('~')) throw new SoulBoxError('bad_path', `cannot expand user-specific home dir '${path}'`);
   return posix.resolve('/', base.home, path);
 }

@@ -3,7 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
 import type { Settings } from '../settings.ts';
 
-/** Throws unauthorized unless the caller shows the sandbox's access token, or none is set. */
+/** Throws unauthorized unless the caller sends the sandbox's access token or none is set. */
 export function checkAccessToken(settings: Settings, request: IncomingMessage): void {
   if (settings.accessToken === undefined) return;
   const header = request.headers[headers.accessToken];

@@ -40,7 +40,7 @@ test('links are removed, not followed', async () => {
 });
 
 test.each([[{}], [{ freshStart: false }], [{ freshStart: 'yes' }]])(
-  'an ordinary start with %o removes nothing',
+  'a normal start with %o removes nothing',
   async (body) => {
     await sh('echo 7 >/run/x.pid; echo x >/dev/shm/x');
     await envd.init(body);

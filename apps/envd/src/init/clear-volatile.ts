@@ -2,20 +2,21 @@ import { lstat, readdir, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LifeLog } from '../life-log.ts';
 
-/** The host's own mount stands here. */
+/** The mount of the host. */
 const hostDirectory = '/run/soulbox';
 
 interface ClearOptions {
   readonly keepFolders: boolean;
-  /** Of the folder where it began: what lies on another is a mount. */
+  /** The device of the start folder. A path on another device is a mount. */
   readonly device: number;
   readonly log: LifeLog;
 }
 
 /**
- * Removes what lies in memory on other machines and a reboot clears: pid files, sockets and all else in /run but its folders,
- * which packages made and their services expect; and all of /dev/shm. /tmp stays, as on most servers. No link is
- * followed, no mount entered. Never throws: what cannot be removed is logged and stays.
+ * Removes the files that a reboot clears on other machines, because they are in memory there: all of /dev/shm, and
+ * everything in /run such as pid files and sockets, except folders, which packages created and their services expect.
+ * /tmp stays, as on most servers. It follows no links and enters no mounts. Never throws: a path that cannot be removed
+ * is logged and stays.
  */
 export async function clearVolatile(log: LifeLog): Promise<void> {
   for (const [directory, keepFolders] of [

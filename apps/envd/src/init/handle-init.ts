@@ -8,8 +8,9 @@ import { writeRunFiles } from './run-files.ts';
 import { isRecord, parseSettings } from '../settings.ts';
 
 /**
- * POST /init: the host hands this sandbox its identity. Each call replaces what an earlier one said. With `freshStart: true` the disk
- * is one that an earlier life of the sandbox has used, and what a reboot would have cleared goes first.
+ * POST /init: the host gives this sandbox its identity. Each call replaces the values of an earlier one. `freshStart:
+ * true` means that the disk was used in an earlier life of the sandbox; then the files that a reboot would have cleared
+ * are removed first.
  */
 export async function handleInit(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
   await checkHost(context.hostGate, request);

@@ -32,7 +32,7 @@ async function postInit(body: string, token: string): Promise<Response> {
 }
 
 describe('POST /init', () => {
-  test('is for whoever has the host token', async () => {
+  test('requires the host token', async () => {
     for (const token of ['', 'wrong', envd.hostToken.slice(1), `${envd.hostToken}x`]) {
       expect((await postInit('{}', token)).status).toBe(401);
     }
@@ -58,7 +58,7 @@ describe('POST /init', () => {
     expect((await runShell(process, 'cd /run/e2b; ls -A; cat .E2B_SANDBOX')).stdout).toBe('.E2B_SANDBOX\ntrue');
   });
 
-  test('works on when user code has emptied /run', async () => {
+  test('still works after user code has emptied /run', async () => {
     const { process } = createClients(envd.baseUrl);
     await runShell(process, 'mv /run/soulbox /run/e2b /tmp/', asUser('root'));
     await envd.init({ envVars: { A: '2' } });
@@ -80,7 +80,7 @@ describe('POST /init', () => {
     expect(await (await get('/envs')).json()).toEqual({ KEPT: 'yes' });
   });
 
-  test('a body without end is cut', async () => {
+  test('an endless body is cut off', async () => {
     expect((await postInit('x'.repeat(3 * 1024 * 1024), envd.hostToken)).status).toBe(400);
   });
 });
@@ -88,7 +88,7 @@ describe('POST /init', () => {
 describe('the access token', () => {
   const token = { 'x-access-token': 'secret' };
 
-  test('is demanded of everything but /health', async () => {
+  test('is required for everything except /health', async () => {
     await envd.init({ accessToken: 'secret' });
     expect((await get('/health')).status).toBe(204);
     for (const path of ['/metrics', '/envs']) {
@@ -98,7 +98,7 @@ describe('the access token', () => {
     }
   });
 
-  test('is demanded of RPCs, and wrong ones are unauthenticated', async () => {
+  test('is required for RPCs, and wrong ones are unauthenticated', async () => {
     await envd.init({ accessToken: 'secret' });
     for (const protocol of ['connect', 'grpc-web'] as const) {
       const options = { protocol, httpVersion: '1.1', useBinaryFormat: true } as const;
@@ -110,7 +110,7 @@ describe('the access token', () => {
 });
 
 describe('the other endpoints', () => {
-  test('GET /metrics has every figure', async () => {
+  test('GET /metrics returns every figure', async () => {
     const metrics = (await (await get('/metrics')).json()) as Record<string, number>;
     const names = [
       'cpu_count',
@@ -133,7 +133,7 @@ describe('the other endpoints', () => {
     expect((await get('/envs')).headers.get('cache-control')).toBe('no-store');
   });
 
-  test('any origin may ask', async () => {
+  test('any origin may send requests', async () => {
     const response = await fetch(`${envd.baseUrl}/files`, { method: 'OPTIONS', headers: { origin: 'http://x' } });
     expect(response.status).toBe(204);
     expect(response.headers.get('access-control-allow-origin')).toBe('*');
@@ -152,7 +152,7 @@ describe('the other endpoints', () => {
     expect((await get(path)).status).toBeOneOf([404, 405]);
   });
 
-  test('the log tells the host what happened, but no output, values or tokens', async () => {
+  test('the log tells the host about events, without output, values or tokens', async () => {
     const { process } = createClients(envd.baseUrl);
     await envd.init({ envVars: { V: 'hidden-value' }, accessToken: '' });
     await runShell(process, 'echo hidden-output');
@@ -198,12 +198,12 @@ describe('hostile connections', () => {
     ['a target that is no URL', 'GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['pipelined requests', 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(10_000)],
     ['an expectation', 'POST /init HTTP/1.1\r\nHost: x\r\nExpect: nonsense\r\nContent-Length: 2\r\n\r\n{}'],
-  ])('%s does not harm it', async (_name, bytes) => {
+  ])('%s causes no harm', async (_name, bytes) => {
     await sendRaw(Buffer.from(bytes, 'latin1'));
     expect((await get('/health')).status).toBe(204);
   });
 
-  test('an HTTP/2 client that resets streams does not harm it', async () => {
+  test('an HTTP/2 client that resets streams causes no harm', async () => {
     const session = connectHttp2(envd.baseUrl);
     session.on('error', () => undefined);
     for (let count = 0; count < 500; count += 1) {
@@ -217,7 +217,7 @@ describe('hostile connections', () => {
   });
 
   test.each(['{', '{"path":5}', '[]', 'null', `{"path":"${'x'.repeat(20 * 1024 * 1024)}"}`, '{"path":"\\ud800"}'])(
-    'the RPC body %.20s is refused',
+    'the RPC body %.20s is rejected',
     async (body) => {
       const response = await fetch(`${envd.baseUrl}/filesystem.Filesystem/Stat`, {
         method: 'POST',

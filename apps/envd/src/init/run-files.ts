@@ -3,7 +3,10 @@ import type { LifeLog } from '../life-log.ts';
 
 const directory = '/run/e2b';
 
-/** Publishes the `E2B_*` variables as files for programs that were started before them (E2B: `/run/e2b/.E2B_SANDBOX_ID`). */
+/**
+ * Publishes the `E2B_*` variables as files, for programs that were started before them (E2B:
+ * `/run/e2b/.E2B_SANDBOX_ID`).
+ */
 export async function writeRunFiles(envVars: Readonly<Record<string, string>>, log: LifeLog): Promise<void> {
   const published = Object.entries(envVars).filter(([name]) => /^E2B_[A-Z0-9_]+$/.test(name));
   if (published.length === 0) return;

@@ -4,7 +4,10 @@ import { headers } from '@soulbox/contract';
 import type { Context } from '../context.ts';
 import { sendJson } from '../server/send.ts';
 
-/** GET /soulbox/logs?after=SEQ, for the host only: `{entries}` as in LifeLogEntry. Others cannot tell it exists. */
+/**
+ * GET /soulbox/logs?after=SEQ, for the host only. Returns `{entries}` as in LifeLogEntry. Other callers cannot tell
+ * that it exists.
+ */
 export async function handleLogs(
   context: Context,
   request: IncomingMessage,

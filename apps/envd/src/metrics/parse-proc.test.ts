@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseMemory, parseProcessorTicks } from './parse-proc.ts';
 
-test('the ticks of all processors are summed, guest time once', () => {
+test('the ticks of all processors are summed, with guest time counted once', () => {
   expect(parseProcessorTicks('cpu  10 1 5 80 4 0 0 0 7 7\ncpu0 1 1 1 1\n')).toEqual({ idle: 84, total: 100 });
 });
 
@@ -11,7 +11,7 @@ test('memory is given in bytes', () => {
   expect(parseMemory(text)).toEqual({ totalBytes: 102_400, usedBytes: 40_960, cacheBytes: 23_552 });
 });
 
-test('files that say nothing give zeros', () => {
+test('files without data give zeros', () => {
   expect(parseProcessorTicks('')).toEqual({ idle: 0, total: 0 });
   expect(parseMemory('')).toEqual({ totalBytes: 0, usedBytes: 0, cacheBytes: 0 });
 });

@@ -3,10 +3,10 @@ interface ProcessorTicks {
   readonly total: number;
 }
 
-/** The first line of /proc/stat: ticks by kind, of which idle and iowait are unused. */
+/** Parses the first line of /proc/stat: ticks by kind. Of these, idle and iowait are unused time. */
 export function parseProcessorTicks(text: string): ProcessorTicks {
   const ticks = (/^cpu +([\d ]+)$/m.exec(text)?.[1] ?? '').split(' ').map(Number);
-  // The last two (guest) are counted within the first two.
+  // The last two (guest) are already included in the first two.
   const total = ticks.slice(0, 8).reduce((sum, value) => sum + value, 0);
   return { idle: (ticks[3] ?? 0) + (ticks[4] ?? 0), total };
 }
@@ -17,7 +17,7 @@ interface Memory {
   readonly cacheBytes: number;
 }
 
-/** /proc/meminfo, in which everything is in KiB. */
+/** Parses /proc/meminfo, whose values are all in KiB. */
 export function parseMemory(text: string): Memory {
   const valueOf = (name: string): number =>
     Number(new RegExp(`^${name}: *(\\d+) kB$`, 'm').exec(text)?.[1] ?? 0) * 1024;

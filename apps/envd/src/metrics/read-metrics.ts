@@ -3,7 +3,7 @@ import { sleep } from '@soulbox/base';
 import { processorCount } from '../sys/processor-count.ts';
 import { parseMemory, parseProcessorTicks } from './parse-proc.ts';
 
-/** GET /metrics as E2B's envd answers it; sizes in bytes unless the name says MiB. */
+/** The answer of GET /metrics, as in E2B's envd. Sizes are in bytes unless the name contains MiB. */
 export interface Metrics {
   /** Unix seconds. */
   readonly ts: number;
@@ -18,11 +18,14 @@ export interface Metrics {
   readonly disk_total: number;
 }
 
-/** Between the two looks that make a percentage. */
+/** The time between the two samples of a percentage. */
 const sampleMs = 100;
 const mebibyte = 1024 * 1024;
 
-/** What can be seen from inside. The limits of the cgroup cannot: the host's own figures (GET /sandboxes/ID/metrics) rule. */
+/**
+ * Measures what is visible inside the sandbox. The limits of the control group are not, so the host's own figures (GET
+ * /sandboxes/ID/metrics) are authoritative.
+ */
 export async function readMetrics(): Promise<Metrics> {
   const before = parseProcessorTicks(await readFile('/proc/stat', 'utf8'));
   await sleep(sampleMs);

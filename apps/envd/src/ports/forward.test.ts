@@ -48,27 +48,30 @@ async function dial(line: string): Promise<Socket> {
 async function readAll(socket: Socket): Promise<string> {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  // A reset that nobody else waits for is an end here.
+  // A reset that nothing else waits for also counts as an end here.
   await Promise.race([once(socket, 'end'), once(socket, 'close')]);
   socket.destroy();
   return Buffer.concat(chunks).toString();
 }
 
-test.each(['127.0.0.1', '::1'])('bytes go both ways to a service on %s, and each end is passed on', async (host) => {
-  const server = await listen(host, (socket) => {
-    void (async () => {
-      let text = '';
-      for await (const chunk of socket as AsyncIterable<Buffer>) text += chunk.toString();
-      // After the end of what was sent.
-      socket.end(`got ${text}`);
-    })();
-  });
-  const socket = await dial(`${portOf(server)} ${envd.hostToken}\nfirst `);
-  socket.end('last');
-  expect(await readAll(socket)).toBe(`${forwardAnswers.open}got first last`);
-});
+test.each(['127.0.0.1', '::1'])(
+  'bytes pass in both directions to a service on %s, and each end is passed on',
+  async (host) => {
+    const server = await listen(host, (socket) => {
+      void (async () => {
+        let text = '';
+        for await (const chunk of socket as AsyncIterable<Buffer>) text += chunk.toString();
+        // Sent after the end of the received data.
+        socket.end(`got ${text}`);
+      })();
+    });
+    const socket = await dial(`${portOf(server)} ${envd.hostToken}\nfirst `);
+    socket.end('last');
+    expect(await readAll(socket)).toBe(`${forwardAnswers.open}got first last`);
+  },
+);
 
-test('a port where nobody listens is closed', async () => {
+test('a port without a listener is closed', async () => {
   const server = await listen('127.0.0.1', () => undefined);
   const port = portOf(server);
   server.close();
@@ -93,14 +96,14 @@ test.each([
   expect(connections).toBe(0);
 });
 
-test('who says nothing is let go', async () => {
+test('a silent connection is closed', async () => {
   const socket = await dial('');
   const startedAt = performance.now();
   expect(await readAll(socket)).toBe('');
   expect(performance.now() - startedAt).toBeLessThan(8_000);
 });
 
-test('a reader that does not read holds the service back', async () => {
+test('a client that does not read slows the service down', async () => {
   let written = 0;
   const server = await listen('127.0.0.1', (socket) => {
     socket.on('error', () => undefined);
@@ -126,7 +129,7 @@ test('a reader that does not read holds the service back', async () => {
   socket.destroy();
 });
 
-test('a service that breaks off is no proper end', async () => {
+test('a service whose connection breaks is not reported as a normal end', async () => {
   const server = await listen('127.0.0.1', (socket) => {
     socket.write('half');
     setTimeout(() => socket.resetAndDestroy(), 200);

@@ -3,14 +3,15 @@ import type { Server, Socket } from 'node:net';
 import { forwardAnswers } from '@soulbox/contract';
 import type { HostGate } from '../host-gate.ts';
 
-/** The first line: a port and a token of 32 characters. */
+/** The first line contains a port and a token of 32 characters. */
 const maxLineBytes = 256;
 const lineTimeoutMs = 5_000;
 const loopbacks = ['127.0.0.1', '::1'] as const;
 
 /**
- * Connects the host with services that listen on this sandbox's loopback only, which it cannot dial (docs/decisions/012).
- * Whoever does not show the host token gets nothing. An end of either side is passed on as such, and so is a break.
+ * Connects the host with services that listen only on this sandbox's loopback, which the host cannot dial
+ * (docs/decisions/012). A caller without the host token receives nothing. An end of either side is passed on as an end,
+ * and a break as a break.
  */
 export async function listenForPorts(port: number, hostGate: HostGate): Promise<Server> {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -48,7 +49,7 @@ async function accept(socket: Socket, hostGate: HostGate): Promise<void> {
   join(socket, service);
 }
 
-/** Nothing after the line is taken from the socket. */
+/** Reads only the line from the socket, and no byte after it. */
 async function readLine(socket: Socket): Promise<string> {
   const timer = setTimeout(() => socket.destroy(), lineTimeoutMs);
   try {
@@ -67,7 +68,7 @@ async function readLine(socket: Socket): Promise<string> {
   }
 }
 
-/** What arrives, without ending the socket when the reader has enough. */
+/** Yields the received data, without ending the socket when the reader stops. */
 async function* chunksOf(socket: Socket): AsyncGenerator<Buffer> {
   for (;;) {
     const chunk = socket.read() as Buffer | null;
@@ -97,7 +98,7 @@ async function connectLoopback(port: number): Promise<Socket | undefined> {
   return undefined;
 }
 
-/** A side that reads slowly holds the other back. */
+/** A side that reads slowly slows the other side down. */
 function join(one: Socket, other: Socket): void {
   for (const [from, to] of [
     [one, other],
@@ -105,7 +106,7 @@ function join(one: Socket, other: Socket): void {
   ] as const) {
     from.pipe(to);
     from.on('error', () => to.resetAndDestroy());
-    // Closed without an end: the other side must not take what it got for all.
+    // Closed without an end: the other side must not treat the received data as complete.
     from.on('close', () => {
       if (!from.readableEnded) to.destroy();
     });

@@ -3,7 +3,7 @@ import { candidatePaths, processEnvironment } from './environment.ts';
 
 const user = { name: 'ann', uid: 1, gid: 1, home: '/home/ann', shell: '', groups: [] };
 
-test('the request wins over the global variables, which win over the user', () => {
+test('the request overrides the global variables, which override those of the user', () => {
   expect(processEnvironment(user, '/bin', { A: 'global', B: 'global', HOME: '/x' }, { A: 'request' })).toEqual({
     PATH: '/bin',
     HOME: '/x',
@@ -14,10 +14,10 @@ test('the request wins over the global variables, which win over the user', () =
   });
 });
 
-test('a command without a slash is looked for along PATH', () => {
+test('a command without a slash is searched in PATH', () => {
   expect(candidatePaths('ls', '/a:/b:')).toEqual(['/a/ls', '/b/ls', './ls']);
 });
 
-test('a command with a slash is taken as it is', () => {
+test('a command with a slash is used unchanged', () => {
   expect(candidatePaths('./ls', '/a:/b')).toEqual(['./ls']);
 });

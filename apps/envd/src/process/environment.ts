@@ -1,6 +1,6 @@
 import type { User } from '../users/users.ts';
 
-/** The environment of a process; the later wins. No shell expansion takes place. */
+/** The environment of a process. Later sources override earlier ones. There is no shell expansion. */
 export function processEnvironment(
   user: User,
   searchPath: string,
@@ -17,7 +17,7 @@ export function processEnvironment(
   };
 }
 
-/** The files that may be meant by a command, in the order of PATH; one with a slash means itself. */
+/** The files that a command may refer to, in the order of PATH. A command with a slash refers to itself. */
 export function candidatePaths(command: string, searchPath: string): string[] {
   if (command.includes('/')) return [command];
   return searchPath.split(':').map((directory) => `${directory === '' ? '.' : directory}/${command}`);

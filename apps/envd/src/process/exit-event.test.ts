@@ -5,7 +5,7 @@ test('success has no error text', () => {
   expect(exitEvent({ kind: 'exited', code: 0 })).toEqual({ exitCode: 0, exited: true, status: 'exit status 0' });
 });
 
-test('a failure repeats its status as error', () => {
+test('a failure repeats its status as the error', () => {
   expect(exitEvent({ kind: 'exited', code: 3 })).toEqual({
     exitCode: 3,
     exited: true,
@@ -19,7 +19,7 @@ test.each([
   [15, false, 'signal: terminated'],
   [11, true, 'signal: segmentation fault (core dumped)'],
   [34, false, 'signal: signal 34'],
-])('signal %d reads as Go prints it', (signal, coreDumped, text) => {
+])('signal %d is formatted as in Go', (signal, coreDumped, text) => {
   expect(exitEvent({ kind: 'signaled', signal, coreDumped })).toEqual({
     exitCode: -1,
     exited: false,

@@ -1,16 +1,16 @@
 import { constants } from 'node:os';
 import type { ExitStatus } from '../sys/exit-status.ts';
 
-/** How a process ended, in the words of the wire. */
+/** How a process ended, in the terms of the protocol. */
 export interface ExitEvent {
-  /** -1 when a signal ended it. */
+  /** -1 if a signal ended it. */
   readonly exitCode: number;
   readonly exited: boolean;
   readonly status: string;
   readonly error?: string;
 }
 
-/** Signals as Go names them, whose texts E2B sends and its clients compare. */
+/** Signal names as in Go. E2B sends these texts and its clients compare them. */
 const signalTexts: Partial<Record<NodeJS.Signals, string>> = {
   SIGABRT: 'aborted',
   SIGALRM: 'alarm clock',

@@ -3,16 +3,16 @@ import { isNodeError, SoulBoxError } from '@soulbox/base';
 import { setNonBlocking } from '../sys/pipe.ts';
 import { writeDescriptor } from '../sys/write-descriptor.ts';
 
-/** Calls that may wait for a process to read; their bytes are held in memory. */
+/** Maximum calls that wait for a process to read. Their bytes are held in memory. */
 const maxWaiting = 64;
 
-/** The way into a process: its standard input or its terminal. Owns the descriptor. */
+/** Writes to a process: to its standard input or its terminal. Owns the descriptor. */
 export interface InputWriter {
-  /** Resolves when the kernel has taken all bytes. Throws process_state when the input is closed. */
+  /** Resolves when the kernel has accepted all bytes. Throws process_state if the input is closed. */
   write(bytes: Uint8Array, signal: AbortSignal): Promise<void>;
-  /** Closes after what is being written. Closing twice is fine. */
+  /** Closes after the current writes. May be called twice. */
   close(): Promise<void>;
-  /** Closes now; whoever still writes gets process_state. */
+  /** Closes now. Pending writes fail with process_state. */
   destroy(): void;
 }
 
@@ -20,7 +20,7 @@ export function createInputWriter(fd: number): InputWriter {
   setNonBlocking(fd);
   const gone = new AbortController();
   let waiting = 0;
-  // One write at a time, in the order of the calls, or their bytes would mix.
+  // One write at a time, in the order of the calls. Otherwise their bytes would mix.
   let tail: Promise<void> = Promise.resolve();
   let isOpen = true;
 
@@ -37,7 +37,7 @@ export function createInputWriter(fd: number): InputWriter {
   function destroy(): void {
     if (!isOpen) return;
     isOpen = false;
-    // Before the close: the number may soon belong to another file.
+    // Before the close, because the number may soon belong to another file.
     gone.abort();
     closeSync(fd);
   }

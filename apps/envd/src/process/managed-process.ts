@@ -6,19 +6,19 @@ import type { OutputHub } from './output-hub.ts';
 
 export type ProcessEventInit = MessageInitShape<typeof ProcessEventSchema>;
 
-/** A process started through envd. It leads a session and process group of its own. */
+/** A process started through envd. It leads its own session and process group. */
 export interface ManagedProcess {
   readonly pid: number;
   readonly config: ProcessConfig;
   readonly tag: string | undefined;
-  /** Output and the end. */
+  /** The output and the end event. */
   readonly output: OutputHub<ProcessEventInit>;
   readonly input: ProcessInputTarget;
-  /** The last event, set when the process and its output have ended. */
+  /** The last event. Set when the process and its output have ended. */
   endEvent: ProcessEventInit | undefined;
 }
 
-/** What takes the input of a process. */
+/** The input of a process. */
 export type ProcessInputTarget =
   | { readonly kind: 'none' }
   | { readonly kind: 'stdin'; readonly writer: InputWriter }

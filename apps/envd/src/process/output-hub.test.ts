@@ -10,7 +10,7 @@ function createHub() {
   return createOutputHub<string>({ highWaterBytes: 10, stallMs: 1000, stalled: () => new Error('stalled') });
 }
 
-/** Whether a promise is settled once all that can run has run. */
+/** Whether a promise is settled after all pending tasks have run. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let settled = false;
   promise.then(
@@ -21,7 +21,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-test('without a listener there is always room, and events go nowhere', async () => {
+test('without a listener there is always room, and events are discarded', async () => {
   const hub = createHub();
   hub.publish('lost', 1000);
   expect(await isSettled(hub.ready())).toBe(true);
@@ -31,7 +31,7 @@ test('without a listener there is always room, and events go nowhere', async () 
   expect(await Array.fromAsync(events)).toEqual(['seen']);
 });
 
-test('every listener gets what is published after it came, in order', async () => {
+test('every listener receives the events published after its subscription, in order', async () => {
   const hub = createHub();
   const early = hub.subscribe(never);
   hub.publish('a', 1);
@@ -42,7 +42,7 @@ test('every listener gets what is published after it came, in order', async () =
   expect(await Array.fromAsync(late)).toEqual(['b']);
 });
 
-test('a full listener makes the process wait until it has taken enough', async () => {
+test('a full listener makes the process wait until it has read enough', async () => {
   const hub = createHub();
   const events = hub.subscribe(never);
   hub.publish('a', 6);
@@ -54,7 +54,7 @@ test('a full listener makes the process wait until it has taken enough', async (
   expect(await isSettled(ready)).toBe(true);
 });
 
-test('standard output and errors both go on when there is room again', async () => {
+test('standard output and errors both continue when there is room again', async () => {
   const hub = createHub();
   const events = hub.subscribe(never);
   hub.publish('a', 12);
@@ -63,7 +63,7 @@ test('standard output and errors both go on when there is room again', async () 
   for (const wait of waits) expect(await isSettled(wait)).toBe(true);
 });
 
-test('the slowest listener decides', async () => {
+test('the slowest listener determines the speed', async () => {
   const hub = createHub();
   const fast = hub.subscribe(never);
   hub.subscribe(never);
@@ -72,7 +72,7 @@ test('the slowest listener decides', async () => {
   expect(await isSettled(hub.ready())).toBe(false);
 });
 
-test('a listener that takes nothing is dropped and told; the process goes on', async () => {
+test('a listener that reads nothing is dropped with an error, and the process continues', async () => {
   const hub = createHub();
   const stuck = hub.subscribe(never);
   hub.publish('a', 20);
@@ -82,7 +82,7 @@ test('a listener that takes nothing is dropped and told; the process goes on', a
   await expect(stuck.next()).rejects.toThrow('stalled');
 });
 
-test('a listener that takes a little is not dropped', async () => {
+test('a listener that reads a little is not dropped', async () => {
   const hub = createHub();
   const slow = hub.subscribe(never);
   for (const event of ['a', 'b', 'c']) hub.publish(event, 20);
@@ -106,7 +106,7 @@ test('a listener whose call ends makes room at once', async () => {
   expect(await Array.fromAsync(events)).toEqual(['a']);
 });
 
-test('a subscription to something ended is empty', async () => {
+test('a subscription to an ended hub is empty', async () => {
   const hub = createHub();
   const onEnd = vi.fn();
   hub.onEnd(onEnd);

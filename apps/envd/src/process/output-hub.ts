@@ -1,28 +1,28 @@
 /**
- * Hands the events of one process to everybody who listens.
+ * Delivers the events of one process to all listeners.
  *
- * A listener that reads slowly holds the process back: `ready` waits until all have room again, so envd's memory stays
- * bounded. One that has taken nothing for `stallMs` while others wait is dropped, because a client that is gone
- * must not stop a process for ever. Without a listener events go nowhere: E2B buffers nothing for later.
+ * A listener that reads slowly slows the process down: `ready` waits until all have room again, so envd's memory stays
+ * bounded. A listener that has read nothing for `stallMs` while others wait is dropped, because a client that is gone
+ * must not stop a process for ever. Without a listener events are discarded: like E2B, nothing is buffered for later.
  */
 export interface OutputHub<Event> {
-  /** Resolves when every listener has room, or was dropped for not making any. */
+  /** Resolves when every listener has room or was dropped. */
   ready(): Promise<void>;
-  /** Delivers an event that weighs `sizeBytes`. */
+  /** Delivers an event with a size of `sizeBytes`. */
   publish(event: Event, sizeBytes: number): void;
-  /** Ends all subscriptions once they have taken what is queued. */
+  /** Ends all subscriptions after they have read their queued events. */
   end(): void;
-  /** Called once, at `end`. */
+  /** The listener is called once, at `end`. */
   onEnd(listener: () => void): void;
-  /** Events from now on. Ends after `end`, or when the signal aborts; throws when dropped. */
+  /** Events from now on. Ends after `end` or when the signal aborts. Throws when dropped. */
   subscribe(signal: AbortSignal): AsyncIterableIterator<Event>;
 }
 
 export interface OutputHubOptions {
-  /** Bytes that may wait for a listener before the process has to. */
+  /** Bytes that may wait for a listener before the process has to wait. */
   readonly highWaterBytes: number;
   readonly stallMs: number;
-  /** Made where a listener is dropped, and thrown at it. */
+  /** Creates the error that is thrown at a dropped listener. */
   readonly stalled: () => Error;
 }
 
@@ -34,7 +34,7 @@ interface Queued<Event> {
 interface Listener<Event> {
   readonly queue: Queued<Event>[];
   queuedBytes: number;
-  /** Bumped with each event taken, to tell slow from stuck. */
+  /** Incremented with each event read, to distinguish slow from stuck. */
   taken: number;
   state: 'open' | 'ended' | 'dropped';
   wake: () => void;
@@ -44,7 +44,7 @@ export function createOutputHub<Event>(options: OutputHubOptions): OutputHub<Eve
   const listeners = new Set<Listener<Event>>();
   const endListeners: (() => void)[] = [];
   let isEnded = false;
-  /** One for each wait: standard output and errors are read side by side. */
+  /** One per wait, because standard output and errors are read in parallel. */
   const waits = new Set<() => void>();
   const roomMade = (): void => {
     if (full().length === 0) for (const proceed of waits) proceed();
@@ -62,7 +62,7 @@ export function createOutputHub<Event>(options: OutputHubOptions): OutputHub<Eve
     roomMade();
   }
 
-  /** One wait of at most `stallMs`; drops whoever took nothing in it. */
+  /** Waits once, for at most `stallMs`. Drops listeners that read nothing in that time. */
   async function waitForRoom(): Promise<void> {
     const before = new Map(full().map((one) => [one, one.taken]));
     await new Promise<void>((resolve) => {

@@ -12,7 +12,7 @@ import { startProcess } from './start-process.ts';
 import { streamEvents } from './stream-events.ts';
 import { parseTerminalSize } from './terminal-size.ts';
 
-/** process.Process */
+/** The service process.Process. */
 export function processService(context: ProcessContext): ServiceImpl<typeof Process> {
   const { processes } = context;
   return {
@@ -99,7 +99,7 @@ function signalNumber(signal: Signal): number {
   throw new SoulBoxError('not_implemented', `invalid signal: ${String(signal)}`);
 }
 
-/** The deadline is the process's: it holds on when the client leaves. */
+/** The deadline belongs to the process: it stays in force when the client leaves. */
 function killAtDeadline(process: ManagedProcess, timeoutMs: number | undefined): void {
   if (timeoutMs === undefined) return;
   const timer = setTimeout(() => signalGroup(process.pid, constants.signals.SIGKILL), Math.max(timeoutMs, 0));

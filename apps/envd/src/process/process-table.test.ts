@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => void vi.useRealTimers());
 
-/** The table looks at pid and tag only. */
+/** The table only uses pid and tag. */
 function processOf(pid: number, tag?: string): ManagedProcess {
   return { pid, tag } as ManagedProcess;
 }
@@ -20,8 +20,8 @@ const byPid = (value: number) => create(ProcessSelectorSchema, { selector: { cas
 const byTag = (value: string) => create(ProcessSelectorSchema, { selector: { case: 'tag', value } });
 const notFound = expect.objectContaining({ reason: 'process_not_found' }) as Error;
 
-describe('a pid that the kernel used again', () => {
-  test('means the process that runs, not the one that ended', () => {
+describe('a pid that the kernel has reused', () => {
+  test('refers to the running process, not to the ended one', () => {
     const [ended, runs] = [processOf(7), processOf(7)];
     table.add(ended);
     table.retire(ended);
@@ -30,7 +30,7 @@ describe('a pid that the kernel used again', () => {
     expect(table.getAlive(byPid(7))).toBe(runs);
   });
 
-  test('means, of several that ended, the last', () => {
+  test('refers to the last of several ended processes', () => {
     const processes = [processOf(7, 'first'), processOf(7, 'second'), processOf(7, 'third')];
     for (const each of processes) {
       table.add(each);
@@ -40,7 +40,7 @@ describe('a pid that the kernel used again', () => {
   });
 });
 
-test('one is found by its pid and by its tag, and nothing by what no process has', () => {
+test('a process is found by its pid and by its tag, and unknown values find nothing', () => {
   table.add(processOf(7, 'server'));
   table.add(processOf(8));
   expect(table.getAlive(byTag('server')).pid).toBe(7);
@@ -49,11 +49,11 @@ test('one is found by its pid and by its tag, and nothing by what no process has
   expect(() => table.get(byTag(''))).toThrow(notFound);
 });
 
-test.each([undefined, create(ProcessSelectorSchema, {})])('a selector that names nothing is a bad request', (none) => {
+test.each([undefined, create(ProcessSelectorSchema, {})])('an empty selector is a bad request', (none) => {
   expect(() => table.get(none)).toThrow(expect.objectContaining({ reason: 'bad_request' }) as Error);
 });
 
-test('one that ended is found for 30 s, and is no more among those that run', () => {
+test('an ended process is found for 30 s, and is no longer among the running ones', () => {
   const process = processOf(7);
   table.add(process);
   table.retire(process);
@@ -65,7 +65,7 @@ test('one that ended is found for 30 s, and is no more among those that run', ()
   expect(() => table.get(byPid(7))).toThrow(notFound);
 });
 
-test('of those that ended the oldest are forgotten first when there are too many', () => {
+test('if too many processes have ended, the oldest are forgotten first', () => {
   for (let pid = 1; pid <= 1025; pid += 1) {
     const process = processOf(pid);
     table.add(process);
@@ -76,7 +76,7 @@ test('of those that ended the oldest are forgotten first when there are too many
   expect(table.get(byPid(1025)).pid).toBe(1025);
 });
 
-test('one more than 4096 may not start, and may when one has ended', () => {
+test('process 4097 may not start until another one has ended', () => {
   const processes = Array.from({ length: 4096 }, (_, index) => processOf(index + 1));
   for (const each of processes.slice(1)) table.add(each);
   table.checkRoom();

@@ -2,23 +2,23 @@ import { SoulBoxError } from '@soulbox/base';
 import type { ProcessSelector } from '@soulbox/contract/process';
 import type { ManagedProcess } from './managed-process.ts';
 
-/** How long an ended process can still be connected to (E2B). */
+/** How long clients can still connect to an ended process (E2B). */
 const retentionMs = 30_000;
-/** Each holds up to four descriptors and a queue; the kernel's own limits usually bite first. */
+/** Each process holds up to four descriptors and a queue. The kernel's own limits usually apply first. */
 const maxAlive = 4096;
 const maxRetained = 1024;
 
-/** The processes started through envd: alive ones, and those that ended within the last 30 s. */
+/** The processes started through envd: running ones, and those that ended within the last 30 s. */
 export interface ProcessTable {
-  /** Throws limit_exceeded when no further process may start. */
+  /** Throws limit_exceeded if no further process may start. */
   checkRoom(): void;
   add(process: ManagedProcess): void;
-  /** Call when a process and its output have ended. */
+  /** Call this when a process and its output have ended. */
   retire(process: ManagedProcess): void;
   alive(): readonly ManagedProcess[];
-  /** An alive process. Throws process_not_found, bad_request without a selector. */
+  /** Returns a running process. Throws process_not_found, or bad_request without a selector. */
   getAlive(selector: ProcessSelector | undefined): ManagedProcess;
-  /** Alive or ended. Throws likewise. */
+  /** Returns a running or ended process. Throws the same errors. */
   get(selector: ProcessSelector | undefined): ManagedProcess;
 }
 
@@ -42,7 +42,7 @@ export function createProcessTable(): ProcessTable {
     },
     alive: () => [...alive],
     getAlive: (selector) => select([...alive], selector),
-    // The latest first: the kernel uses a pid again.
+    // The latest comes first, because the kernel reuses pids.
     get: (selector) => select([...alive, ...[...retained].reverse()], selector),
   };
 }

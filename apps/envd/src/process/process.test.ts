@@ -24,7 +24,7 @@ const byPid = (value: number) => ({ process: { selector: { case: 'pid' as const,
 const stdin = (text: string) => ({ input: { input: { case: 'stdin' as const, value: Buffer.from(text) } } });
 const pty = (text: string) => ({ input: { input: { case: 'pty' as const, value: Buffer.from(text) } } });
 
-/** Starts a process, leaves its stream open and gives its pid. */
+/** Starts a process, leaves its stream open and returns its pid. */
 async function startInBackground(request: Parameters<typeof process.start>[0], options: object = {}) {
   const abort = new AbortController();
   const stream = process.start(request, { ...options, signal: abort.signal })[Symbol.asyncIterator]();
@@ -39,13 +39,13 @@ async function livePids(): Promise<number[]> {
   return (await process.list({})).processes.map((one) => one.pid);
 }
 
-describe('who runs and where', () => {
+describe('user and working directory', () => {
   test('the default user runs in its home with its groups, and sudo works', async () => {
     const { stdout } = await runShell(process, 'id; pwd; sudo -n id -u 2>/dev/null');
     expect(stdout).toBe('uid=1000(user) gid=1000(user) groups=1000(user),27(sudo)\n/home/user\n0\n');
   });
 
-  test('a user named in the Authorization header runs instead', async () => {
+  test('a user in the Authorization header is used instead', async () => {
     expect((await runShell(process, 'id -un; pwd', asUser('root'))).stdout).toBe('root\n/root\n');
   });
 
@@ -56,7 +56,7 @@ describe('who runs and where', () => {
     },
   );
 
-  test('an ordinary process has no capabilities left, and lower priority for memory than envd', async () => {
+  test('an ordinary process has no capabilities, and the kernel kills it before envd when memory is short', async () => {
     const { stdout } = await runShell(process, 'grep CapPrm /proc/self/status; cat /proc/self/oom_score_adj; nice');
     expect(stdout).toBe('CapPrm:\t0000000000000000\n100\n0\n');
   });
@@ -66,7 +66,7 @@ describe('who runs and where', () => {
     expect(stdout).toBe('0000000000000000\n');
   });
 
-  test('nothing but the three standard streams is open', async () => {
+  test('only the three standard streams are open', async () => {
     const { stdout } = await collect(
       process.start({ process: { cmd: '/bin/ls', args: ['/proc/self/fd'] }, stdin: false }),
     );
@@ -74,11 +74,11 @@ describe('who runs and where', () => {
     expect(stdout.trim().split('\n')).toHaveLength(4);
   });
 
-  test('standard output can be opened again by name', async () => {
+  test('standard output can be reopened by name', async () => {
     expect((await runShell(process, 'echo x > /dev/stdout; echo y > /dev/stderr')).stderr).toBe('y\n');
   });
 
-  test('a missing working directory is named', async () => {
+  test('the error names a missing working directory', async () => {
     const start = collect(process.start({ process: { cmd: 'pwd', cwd: '/nope' } }));
     await expect(start).rejects.toMatchObject({ code: Code.InvalidArgument, rawMessage: "cwd '/nope' does not exist" });
   });
@@ -91,7 +91,7 @@ describe('who runs and where', () => {
     expect((await collect(process.start({ process: { cmd: 'pwd', cwd } }))).stdout.trim()).toBe(expected);
   });
 
-  test('the environment is made of user, global variables and request', async () => {
+  test('the environment is composed of user, global variables and request', async () => {
     await envd.init({ envVars: { GLOBAL: 'g', BOTH: 'g' } });
     const start = process.start({ process: { cmd: 'env', envs: { BOTH: 'r', OWN: 'a=b\nc' } }, stdin: false });
     const { stdout } = await collect(start);
@@ -109,7 +109,7 @@ describe('who runs and where', () => {
   });
 });
 
-describe('what cannot start', () => {
+describe('processes that cannot start', () => {
   test.each([
     ['a missing file', { cmd: '/nope' }, 'no such file or directory'],
     ['a name not found in PATH', { cmd: 'nope' }, 'no such file or directory'],
@@ -126,14 +126,14 @@ describe('what cannot start', () => {
     });
   });
 
-  test('a request without a process, and a terminal of an absurd size', async () => {
+  test('a request without a process, and a terminal of an invalid size', async () => {
     await expect(collect(process.start({}))).rejects.toMatchObject({ code: Code.InvalidArgument });
     const wide = process.start({ process: { cmd: 'true' }, pty: { size: { cols: 4_000_000_000, rows: 1 } } });
     await expect(collect(wide)).rejects.toMatchObject({ code: Code.InvalidArgument });
   });
 });
 
-describe('how it ends', () => {
+describe('the end of a process', () => {
   test.each([
     ['true', { exitCode: 0, exited: true, status: 'exit status 0' }],
     ['exit 7', { exitCode: 7, exited: true, status: 'exit status 7', error: 'exit status 7' }],
@@ -143,12 +143,12 @@ describe('how it ends', () => {
     expect((await runShell(process, line)).end).toEqual(end);
   });
 
-  test('the end waits for whoever still holds the output', async () => {
+  test('the end is delayed while another process holds the output open', async () => {
     const { stdout } = await runShell(process, '(sleep 0.4; echo late) & echo early');
     expect(stdout).toBe('early\nlate\n');
   });
 
-  test('SIGTERM and SIGKILL reach the whole group', async () => {
+  test('SIGTERM and SIGKILL reach the complete group', async () => {
     for (const signal of [Signal.SIGTERM, Signal.SIGKILL]) {
       const { pid, rest } = await startInBackground({
         process: { cmd: '/bin/bash', args: ['-c', 'sleep 60 & sleep 60'] },
@@ -158,7 +158,7 @@ describe('how it ends', () => {
     }
   });
 
-  test('other signals are not offered', async () => {
+  test('other signals are not supported', async () => {
     const { pid } = await startInBackground({ process: { cmd: 'sleep', args: ['60'] } });
     await expect(process.sendSignal({ ...byPid(pid), signal: Signal.UNSPECIFIED })).rejects.toMatchObject({
       code: Code.Unimplemented,
@@ -175,20 +175,20 @@ describe('how it ends', () => {
     await expect.poll(livePids).toEqual([]);
   });
 
-  test('a deadline further than timers reach does not end the process at once', async () => {
+  test('a deadline beyond the range of timers does not end the process at once', async () => {
     const { stdout } = await runShell(process, 'sleep 0.2; echo done', {
       headers: { 'connect-timeout-ms': '9999999999' },
     });
     expect(stdout).toBe('done\n');
   });
 
-  test('orphans are collected', async () => {
+  test('orphans are reaped', async () => {
     const line = '(setsid sh -c "sleep 0.2" >/dev/null 2>&1 &) ; sleep 0.5; ps -eo stat= | grep -c Z || true';
     expect((await runShell(process, line)).stdout).toBe('0\n');
   });
 });
 
-test('hundreds of processes at once all end, and leave no descriptor open', async () => {
+test('hundreds of simultaneous processes all end and leave no descriptor open', async () => {
   const openFiles = async () => (await readdir(`/proc/${envd.pid}/fd`)).length;
   await runShell(process, 'true');
   await sleep(200);
@@ -209,7 +209,7 @@ test('hundreds of processes at once all end, and leave no descriptor open', asyn
   await expect.poll(openFiles, { timeout: 10_000 }).toBeLessThan(before + 5);
 });
 
-test('a client that does not read its output holds the process back, not others', async () => {
+test('a client that does not read its output slows its process down, but not others', async () => {
   const abort = new AbortController();
   const stream = process.start(
     { process: { cmd: 'head', args: ['-c', '2000000000', '/dev/zero'] } },
@@ -222,7 +222,7 @@ test('a client that does not read its output holds the process back, not others'
   const status = await readFile(`/proc/${envd.pid}/status`, 'utf8');
   expect(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])).toBeLessThan(300_000);
   abort.abort();
-  // Nobody listens any more: the output is dropped and the process comes to its end.
+  // Nobody listens any more, so the output is discarded and the process ends.
   await expect.poll(livePids, { timeout: 20_000 }).toEqual([]);
 });
 
@@ -237,7 +237,7 @@ describe('connecting', () => {
     expect(two).toEqual(one);
   });
 
-  test('an ended process can be connected to, but is not listed nor signalled', async () => {
+  test('clients can connect to an ended process, but it is neither listed nor signalled', async () => {
     const { pid } = await runShell(process, 'echo x; exit 5');
     expect(await livePids()).not.toContain(pid);
     expect(await collect(process.connect(byPid(pid)))).toMatchObject({ pid, stdout: '', end: { exitCode: 5 } });
@@ -271,7 +271,7 @@ describe('connecting', () => {
     await expect(process.closeStdin({})).rejects.toMatchObject({ code: Code.InvalidArgument });
   });
 
-  test('silence is broken by keepalives', async () => {
+  test('keepalives are sent during silence', async () => {
     const events: (string | undefined)[] = [];
     const stream = process.start(
       { process: { cmd: 'sleep', args: ['2.5'] } },
@@ -283,14 +283,14 @@ describe('connecting', () => {
 });
 
 describe('input', () => {
-  test('standard input is absent unless asked for', async () => {
+  test('standard input is absent unless requested', async () => {
     expect((await runShell(process, 'readlink /proc/self/fd/0')).stdout).toBe('/dev/null\n');
     const { pid, rest } = await startInBackground({ process: { cmd: 'readlink', args: ['/proc/self/fd/0'] } });
     expect(pid).toBeGreaterThan(0);
     expect((await rest).stdout).toMatch(/^pipe:/);
   });
 
-  test('pieces arrive in order, and closing ends them; closing twice is fine', async () => {
+  test('pieces arrive in order, closing ends the input, and closing twice is allowed', async () => {
     const config = { cmd: '/bin/bash', args: ['-c', 'cat; sleep 1'] };
     const { pid, rest } = await startInBackground({ process: config });
     const pieces = Array.from({ length: 20 }, (_, index) => `${index}-${'x'.repeat(65_536)}\n`);
@@ -312,7 +312,7 @@ describe('input', () => {
     await process.sendSignal({ ...byPid(pid), signal: Signal.SIGKILL });
   });
 
-  test('input of the wrong kind is refused', async () => {
+  test('input of the wrong kind is rejected', async () => {
     const { pid } = await startInBackground({ process: { cmd: 'sleep', args: ['60'] }, stdin: false });
     const selected = byPid(pid);
     await expect(process.sendInput({ ...selected, ...pty('x') })).rejects.toMatchObject({ code: Code.Internal });
@@ -328,7 +328,7 @@ describe('input', () => {
 describe('terminals', () => {
   const size = { size: { cols: 91, rows: 33 } };
 
-  test('a shell has a controlling terminal of the asked size, owned by the user', async () => {
+  test('a shell has a controlling terminal of the requested size, owned by the user', async () => {
     const args = ['-c', 'tty; stty size; stat -c "%U %a" $(tty); echo to-tty > /dev/tty; exit 4'];
     const outcome = await collect(process.start({ process: { cmd: '/bin/bash', args }, pty: size }));
     expect(outcome.pty).toBe('/dev/pts/0\r\n33 91\r\nuser 620\r\nto-tty\r\n');
@@ -353,7 +353,7 @@ describe('terminals', () => {
     expect(outcome.end?.exitCode).toBe(3);
   });
 
-  test('a terminal takes no standard input and cannot be closed', async () => {
+  test('a terminal accepts no standard input and cannot be closed', async () => {
     const { pid, rest } = await startInBackground({ process: { cmd: 'sleep', args: ['60'] }, pty: size });
     await expect(process.sendInput({ ...byPid(pid), ...stdin('x') })).rejects.toMatchObject({ code: Code.Internal });
     await expect(process.closeStdin(byPid(pid))).rejects.toMatchObject({ code: Code.Unknown });

@@ -27,7 +27,7 @@ import type { ProcessTable } from './process-table.ts';
 import { parseTerminalSize } from './terminal-size.ts';
 import { workingDirectory } from './working-directory.ts';
 
-/** What processes need of envd. */
+/** The parts of envd that processes need. */
 export interface ProcessContext extends CallerContext {
   readonly config: EnvdConfig;
   readonly log: LifeLog;
@@ -37,7 +37,7 @@ export interface ProcessContext extends CallerContext {
 
 type OutputName = 'stdout' | 'stderr' | 'pty';
 
-/** What connects a process to envd. `ownFds` stay here, `childFds` are closed once it runs. */
+/** The connections between a process and envd. `ownFds` stay in envd; `childFds` are closed after the start. */
 interface Wiring {
   readonly stdio: readonly [SpawnStdio, SpawnStdio, SpawnStdio];
   readonly outputs: readonly { readonly name: OutputName; readonly fd: number }[];
@@ -47,12 +47,15 @@ interface Wiring {
   readonly childFds: readonly number[];
 }
 
-/** Four times the 64 KiB of a pipe: enough to keep a stream busy, little enough for thousands of processes. */
+/** Four times the 64 KiB of a pipe: enough to keep a stream busy, and little enough for thousands of processes. */
 const highWaterBytes = 256 * 1024;
-/** A client that takes nothing for this long while a process waits for it is taken for gone. */
+/** A client that reads nothing for this long while a process waits for it is considered gone. */
 const stallMs = 60_000;
 
-/** Starts a process as `user`. Throws bad_request or bad_path for what cannot run, limit_exceeded when the kernel is full. */
+/**
+ * Starts a process as `user`. Throws bad_request or bad_path for invalid requests, and limit_exceeded at a limit of the
+ * kernel.
+ */
 export function startProcess(context: ProcessContext, user: User, request: StartRequest): ManagedProcess {
   context.processes.checkRoom();
   const config = request.process ?? create(ProcessConfigSchema);
@@ -95,7 +98,7 @@ export function startProcess(context: ProcessContext, user: User, request: Start
   return process;
 }
 
-/** Carries the output, and ends the process's record when it has ended and nobody can write to its output any more. */
+/** Forwards the output. Retires the process when it has ended and nobody can write to its output any more. */
 async function attend(
   context: ProcessContext,
   process: ManagedProcess,
@@ -108,7 +111,7 @@ async function attend(
   process.output.publish(process.endEvent, 0);
   process.output.end();
   if (process.input.kind !== 'none') process.input.writer.destroy();
-  // The terminal's descriptor is the input writer's.
+  // The input writer owns the descriptor of the terminal.
   if (wiring.kind !== 'pty') wiring.outputs.forEach(({ fd }) => closeSync(fd));
   context.processes.retire(process);
   context.log.record('info', 'process', 'Process ended', { pid: String(process.pid), status: end.status });
@@ -146,7 +149,7 @@ function wirePipes(hasInput: boolean): Wiring {
   };
 }
 
-/** The child leads a session and opens the terminal first, which makes it the controlling one. */
+/** The child leads a session and opens the terminal first, so it becomes the controlling terminal. */
 function wireTerminal({ masterFd, path }: { masterFd: number; path: string }): Wiring {
   return {
     stdio: [{ path, flags: constants.O_RDWR }, { fd: 0 }, { fd: 0 }],

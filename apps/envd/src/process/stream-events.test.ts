@@ -36,7 +36,7 @@ async function casesOf(stream: AsyncIterator<{ event: ProcessEventInit }>): Prom
   return cases;
 }
 
-test('first comes the start, then what is printed from the call on, then the end', async () => {
+test('the start comes first, then the output since the call, then the end', async () => {
   output.publish(printed('before'), 6);
   const stream = open();
   const cases = [await stream.next()].map(({ value }) => (value as { event: ProcessEventInit }).event.event?.case);
@@ -46,7 +46,7 @@ test('first comes the start, then what is printed from the call on, then the end
   expect([...cases, ...(await casesOf(stream))]).toEqual(['start', 'data', 'end']);
 });
 
-test('what is printed while the start is on its way is not lost', async () => {
+test('output is not lost while the start event is being sent', async () => {
   const stream = open();
   const first = stream.next();
   output.publish(printed('at once'), 7);
@@ -55,12 +55,12 @@ test('what is printed while the start is on its way is not lost', async () => {
   expect(await casesOf(stream)).toEqual(['data']);
 });
 
-test('one that has ended already answers with its start and its end', async () => {
+test('an ended process answers with its start and its end', async () => {
   output.end();
   expect(await casesOf(open(ended))).toEqual(['start', 'end']);
 });
 
-test('at the deadline of the call the stream is an error that says so', async () => {
+test('at the deadline of the call the stream fails with deadline_exceeded', async () => {
   const stream = open();
   await stream.next();
   call.abort(new ConnectError('too late', Code.DeadlineExceeded));
@@ -68,7 +68,7 @@ test('at the deadline of the call the stream is an error that says so', async ()
 });
 
 test.each([new ConnectError('gone', Code.Canceled), new Error('gone'), undefined])(
-  'a client that leaves (%s) is no such error',
+  'a client that leaves (%s) does not cause that error',
   async (reason) => {
     const stream = open();
     await stream.next();
@@ -77,14 +77,14 @@ test.each([new ConnectError('gone', Code.Canceled), new Error('gone'), undefined
   },
 );
 
-test('a call that ends by itself is no error', async () => {
+test('a call that ends normally is not an error', async () => {
   const stream = open();
   await stream.next();
   output.end();
   expect(await stream.next()).toMatchObject({ done: true });
 });
 
-test('silence is broken by a sign of life', async () => {
+test('keepalives are sent during silence', async () => {
   const stream = open();
   await stream.next();
   const next = stream.next();

@@ -5,12 +5,15 @@ import type { ManagedProcess, ProcessEventInit } from './managed-process.ts';
 
 const keepalive = { event: { case: 'keepalive', value: {} } } as const;
 
-/** `start`, then what the process prints from now on, then `end`. Throws deadline_exceeded at the call's deadline. */
+/**
+ * Yields `start`, then the output of the process from now on, then `end`. Throws deadline_exceeded at the call's
+ * deadline.
+ */
 export async function* streamEvents(
   process: ManagedProcess,
   call: HandlerContext,
 ): AsyncIterable<{ event: ProcessEventInit }> {
-  // Subscribed before `start` goes out, or what is printed meanwhile would be lost.
+  // Subscribed before `start` is sent; otherwise output in between would be lost.
   const events = process.output.subscribe(call.signal);
   const { endEvent } = process;
   yield { event: { event: { case: 'start', value: { pid: process.pid } } } };

@@ -2,10 +2,10 @@ import { SoulBoxError } from '@soulbox/base';
 import type { PTY } from '@soulbox/contract/process';
 import type { TerminalSize } from '../sys/pseudo-terminal.ts';
 
-/** The kernel keeps 16 bits for each. */
+/** The kernel stores 16 bits for each dimension. */
 const maxCells = 65_535;
 
-/** Throws bad_request for a size no terminal can have. */
+/** Throws bad_request for a size that no terminal can have. */
 export function parseTerminalSize({ size }: PTY): TerminalSize {
   const { cols, rows } = size ?? { cols: 0, rows: 0 };
   if (cols > maxCells || rows > maxCells) {

@@ -4,8 +4,8 @@ import { resolvePath } from '../filesystem/resolve-path.ts';
 import type { User } from '../users/users.ts';
 
 /**
- * Where a process starts: as requested, else the default working directory, else the user's home. Throws bad_path when
- * it is missing. A user whose home was never made starts in `/`, as a login does.
+ * The working directory of a process: the requested one, otherwise the default one, otherwise the user's home. Throws
+ * bad_path if it is missing. A user without an existing home starts in `/`, as at a login.
  */
 export function workingDirectory(requested: string, defaultWorkdir: string | undefined, user: User): string {
   const path = resolvePath(requested, { home: user.home, workdir: defaultWorkdir ?? user.home });

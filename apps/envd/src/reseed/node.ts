@@ -1,8 +1,9 @@
-// Loaded into programs of tenants: `node --require /.soulbox/reseed/node.cjs`, see docs/fork.md. Compiled to CommonJS.
+// Loaded into tenants' programs: `node --require /.soulbox/reseed/node.cjs`, see docs/fork.md. Compiled to CommonJS.
 //
-// Copies of a running sandbox share the state of OpenSSL's generator, and Node has no call to seed it again. So what draws random
-// bytes reads them from the kernel instead, each time. `Math.random` must stay fast: it is seeded again when envd
-// sends SIGURG to the Node programs of a copy that handle it. Keys that OpenSSL makes itself (generateKey, TLS) are out of reach.
+// Copies of a running sandbox share the state of OpenSSL's generator, and Node has no function to seed it again. So the
+// functions that return random bytes read them from the kernel each time instead. `Math.random` must stay fast: it is
+// seeded again when envd sends SIGURG to the Node programs of a copy that handle it. Keys that OpenSSL generates itself
+// (generateKey, TLS) are not covered.
 import crypto from 'node:crypto';
 import { closeSync as close, openSync as open, readSync as read } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -11,11 +12,14 @@ type Callback<T> = (error: Error | null, value: T) => void;
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 type Patched = Record<string, AnyFunction>;
 
-// Bound here: a program may put others in their place.
+// Bound here, because a program may replace them.
 const [closeSync, openSync, readSync] = [close, open, read];
 const uuidBytes = 16;
 
-/** Fills from the kernel. Opened each time: a program that closes descriptors must not make it read something else. */
+/**
+ * Fills from the kernel. Opens the device each time, because a program that closes descriptors must not redirect the
+ * read.
+ */
 function fill(view: ArrayBufferView): void {
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   const fd = openSync('/dev/urandom', 'r');
@@ -26,7 +30,7 @@ function fill(view: ArrayBufferView): void {
   }
 }
 
-/** A whole number below `range`, which is at most 2 ** 48, without bias. */
+/** Returns an unbiased whole number below `range`, which is at most 2 ** 48. */
 function drawBelow(range: number): number {
   const bytes = Buffer.alloc(6);
   const limit = 2 ** 48 - (2 ** 48 % range);
@@ -47,8 +51,8 @@ function drawUuid(): string {
 }
 
 /**
- * Puts `replace(result, args)` in place of what the function gives or hands to its callback. The function itself still runs: it checks
- * its arguments, and calls back when it always did.
+ * Replaces the result of a function, returned or passed to a callback, by `replace(result, args)`. The function itself
+ * still runs: it checks its arguments, and calls back at the same time as before.
  */
 function patch(target: object, name: string, replace: (result: unknown, args: readonly unknown[]) => unknown): void {
   const functions = target as Patched;
@@ -69,7 +73,7 @@ const filled = (result: unknown): unknown => {
   return result;
 };
 
-/** `offset` and `size` count elements, as Node has it. */
+/** `offset` and `size` count elements, as in Node. */
 const filledPart = (result: unknown, [target, offset = 0, size]: readonly unknown[]): unknown => {
   const view = ArrayBuffer.isView(target) ? target : new Uint8Array(target as ArrayBuffer);
   const elementBytes = (view as { BYTES_PER_ELEMENT?: number }).BYTES_PER_ELEMENT ?? 1;
@@ -95,10 +99,10 @@ if (web !== undefined) {
   patch(prototype, 'getRandomValues', filled);
   patch(prototype, 'randomUUID', drawUuid);
 }
-// Or `import { randomBytes }` would still give the old ones.
+// Otherwise `import { randomBytes }` would still return the old functions.
 syncBuiltinESMExports();
 
-/** xoshiro128** (Blackman and Vigna, 2018): a generator for `Math.random` that can be seeded, which V8's cannot. */
+/** xoshiro128** (Blackman and Vigna, 2018): a generator for `Math.random` that can be seeded, unlike V8's. */
 function createGenerator(): () => number {
   const state = new Uint32Array(4);
   fill(state);

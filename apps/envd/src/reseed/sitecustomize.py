@@ -1,7 +1,7 @@
 """Seeds Python's generators again in a copy of a running sandbox: PYTHONPATH=/.soulbox/reseed/python, see docs/fork.md.
 
-envd sends SIGURG to the Python programs of a copy that have a handler for it. Only modules that are loaded are touched,
-and nothing is imported at start but what is built in: it costs every start of Python.
+envd sends SIGURG to the Python programs of a copy that have a handler for it. Only loaded modules are seeded. At the
+start only built-in modules are imported, because an import would slow down every start of Python.
 """
 
 import os
@@ -15,14 +15,14 @@ def _reseed(_signal_number, _frame):
     if "random" in sys.modules:
         sys.modules["random"].seed()
     if "_ssl" in sys.modules:
-        # OpenSSL's other generators notice that the first one was seeded.
+        # OpenSSL's other generators detect that the first one was seeded.
         sys.modules["_ssl"].RAND_add(os.urandom(32), 32.0)
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()
 
 
 def _run_next_sitecustomize():
-    """This file stands before a sitecustomize of the template or the tenant, which must still run."""
+    """This file hides a sitecustomize of the template or the tenant, which must still run."""
     own = os.path.realpath(os.path.dirname(__spec__.origin))
     others = [path for path in sys.path if os.path.realpath(path) != own]
     for finder in sys.meta_path:

@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import { isNodeError } from '@soulbox/base';
 import type { LifeLog } from '../life-log.ts';
 
-/** As for run-parts(8): no hidden files, no leftovers of editors. */
+/** The same names as for run-parts(8): no hidden files and no backup files of editors. */
 const namePattern = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 const writableByOthers = 0o022;
 const executable = 0o111;
 
 /**
- * The executables of `directory` in the order of their names. They run as root, so folder and files must be root's and
- * writable by nobody else; others and links are left out, which the log says. No folder: none.
+ * Finds the executables of `directory`, in the order of their names. They run as root, so the folder and the files must
+ * belong to root and nobody else may write them. Other files and links are skipped, and the log reports that. Without
+ * the folder there are none.
  */
 export async function findHooks(directory: string, log: LifeLog): Promise<readonly string[]> {
   try {

@@ -4,8 +4,8 @@ import { openRegular } from '../sys/open-regular.ts';
 const path = '/run/soulbox/generation';
 
 /**
- * Writes the generation over the old one, in place, so that programs which watch the file (inotify: IN_MODIFY,
- * IN_CLOSE_WRITE) are told. Cut to length afterwards: a reader never finds it empty. Throws what the kernel says.
+ * Overwrites the old generation in place, so that programs that watch the file (inotify: IN_MODIFY, IN_CLOSE_WRITE) are
+ * notified. Truncates it afterwards, so a reader never finds it empty. Throws the errors of the kernel.
  */
 export async function writeGeneration(generation: string): Promise<void> {
   const text = Buffer.from(`${generation}\n`);

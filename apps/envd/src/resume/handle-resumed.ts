@@ -10,7 +10,7 @@ import { parseResumed } from './parse-resumed.ts';
 import { runHooks } from './run-hooks.ts';
 import { tellPreloads } from './tell-preloads.ts';
 
-/** Handles POST /resumed, one call at a time: the runner may ask again when an answer got lost. */
+/** Handles POST /resumed, one call at a time. The runner may repeat a call whose answer was lost. */
 export function createResumedHandler(): (
   context: Context,
   request: IncomingMessage,
@@ -28,8 +28,9 @@ export function createResumedHandler(): (
 }
 
 /**
- * The memory of this sandbox came back, here or as a copy: what is its own is replaced before anyone is let in. envd's random numbers
- * need no step, as it keeps no state for them (sys/kernel-random.ts). Throws when programs could not be told that they are a copy.
+ * The memory of this sandbox was restored, here or as a copy. Its identity is replaced before anybody gets access.
+ * envd's random numbers need no action, because envd keeps no state for them (sys/kernel-random.ts). Throws if programs
+ * could not be notified that they are in a copy.
  */
 async function apply(context: Context, resumed: Resumed): Promise<void> {
   context.settings = { ...context.settings, ...resumed.settings };
@@ -39,7 +40,10 @@ async function apply(context: Context, resumed: Resumed): Promise<void> {
   context.log.record('info', 'resume', 'Resumed', { isCopy: String(resumed.isCopy), generation: resumed.generation });
 }
 
-/** Two ways: programs watch a file, and the preloads in src/reseed, which are to cost nothing, wait for a signal. */
+/**
+ * Notifies in two ways: programs can watch a file, and the preloads in src/reseed, which must not cost anything, wait
+ * for a signal.
+ */
 async function tellOfCopy(generation: string): Promise<void> {
   await writeGeneration(generation);
   await tellPreloads();

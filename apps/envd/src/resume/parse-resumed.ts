@@ -2,21 +2,21 @@ import { SoulBoxError } from '@soulbox/base';
 import { isRecord, parseSettings } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 
-/** What the host tells a sandbox whose memory came back from a saved state. */
+/** The host's message to a sandbox that was restored from a checkpoint. */
 export interface Resumed {
   readonly sandboxId: string;
-  /** Differs for each copy; see /run/soulbox/generation. */
+  /** Differs for each copy. See /run/soulbox/generation. */
   readonly generation: string;
-  /** Whether it is a copy of another sandbox, rather than the sandbox that was paused. */
+  /** Whether it is a copy of another sandbox instead of the sandbox that was paused. */
   readonly isCopy: boolean;
-  /** Only what the host named; an empty text unsets, as in POST /init. */
+  /** Only the settings that the host named. An empty text unsets, as in POST /init. */
   readonly settings: Partial<Settings>;
 }
 
-/** Both end up in files and environments of user programs. */
+/** Both values are used in files and environments of user programs. */
 const wordPattern = /^[A-Za-z0-9._-]{1,128}$/;
 
-/** Reads the body of POST /resumed. Unknown members are ignored; throws bad_request for a missing or malformed one. */
+/** Parses the body of POST /resumed. Ignores unknown members. Throws bad_request for a missing or malformed one. */
 export function parseResumed(body: unknown): Resumed {
   if (!isRecord(body)) throw new SoulBoxError('bad_request', 'The request body must be a JSON object.');
   const { isCopy } = body;

@@ -28,7 +28,7 @@ async function sh(line: string): Promise<string> {
   return (await runShell(createClients(envd.baseUrl).process, line, asUser('root'))).stdout;
 }
 
-/** A hook with this text, which nobody but root may change. */
+/** Creates a hook with this script that only root may change. */
 async function hook(name: string, script: string): Promise<void> {
   await sh(`printf '#!/bin/sh\n%s\n' '${script}' >${hooks}/${name}; chmod 755 ${hooks}/${name}`);
 }
@@ -43,7 +43,7 @@ interface LogEntry {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** What the log says of hooks, by the hook's name; the latest wins. */
+/** The log entries about hooks, by the hook's name. The latest entry is kept. */
 async function hookLog(): Promise<Record<string, LogEntry>> {
   const headers = { 'x-soulbox-host-token': envd.hostToken };
   const response = await fetch(`${envd.baseUrl}/soulbox/logs?after=0`, { headers });
@@ -53,7 +53,7 @@ async function hookLog(): Promise<Record<string, LogEntry>> {
 }
 
 describe('POST /resumed', () => {
-  test('is for whoever has the host token', async () => {
+  test('requires the host token', async () => {
     for (const token of ['', 'wrong', `${envd.hostToken}x`]) {
       expect(await postResumed(JSON.stringify(copy), token)).toBe(401);
     }
@@ -87,7 +87,7 @@ describe('POST /resumed', () => {
     expect((await runShell(process, 'echo $A; id -un; pwd')).stdout).toBe('1\nroot\n/etc\n');
   });
 
-  test('replaces the settings that it names, and the files of variables with them', async () => {
+  test('replaces the settings that it names, including the files of variables', async () => {
     await envd.init({ envVars: { A: '1', E2B_SANDBOX_ID: 'source' }, defaultUser: 'root' });
     const envVars = { B: '2', E2B_SANDBOX_ID: 'copy' };
     await envd.resumed({ ...copy, envVars, accessToken: 'new', defaultUser: 'user', defaultWorkdir: '/tmp' });
@@ -98,7 +98,7 @@ describe('POST /resumed', () => {
     expect(stdout).toBe('2\nuser\n/tmp\ncopy');
   });
 
-  test('leaves no variables and no token when told so', async () => {
+  test('removes variables and token on request', async () => {
     await envd.init({ envVars: { A: '1' }, accessToken: 'of-the-source' });
     await envd.resumed({ ...copy, envVars: {}, accessToken: '' });
     expect(await sh('echo $A')).toBe('\n');
@@ -106,7 +106,7 @@ describe('POST /resumed', () => {
 });
 
 describe('the generation', () => {
-  test('of a copy is written over the old one in the same file, also when it is shorter', async () => {
+  test('of a copy overwrites the old one in the same file, even if it is shorter', async () => {
     await sh('echo a-long-generation-of-the-source >/run/soulbox/generation');
     const before = await sh('stat -c %i /run/soulbox/generation');
     await envd.resumed(copy);
@@ -114,10 +114,10 @@ describe('the generation', () => {
     expect(await sh('stat -c %i /run/soulbox/generation')).toBe(before);
   });
 
-  test('of a copy comes with SIGURG to Python and Node programs that handle it, and to nobody else', async () => {
+  test('of a copy is announced by SIGURG to Python and Node programs that handle it, and to no others', async () => {
     const wait = 'for i in $(seq 20); do sleep 0.1; done';
     const handler = (word: string): string => `bash -c 'trap "echo ${word}" URG; ${wait}'`;
-    // The root of these tests has neither: what counts is the name.
+    // The root of these tests has neither, so only the name counts.
     const named = (name: string): string => `(exec -a ${name} ${handler(name)})`;
     const line = [named('node'), named('python3.13'), named('top'), `(exec -a node bash -c '${wait}')`].join(' & ');
     const started = createClients(envd.baseUrl).process.start({
@@ -131,7 +131,7 @@ describe('the generation', () => {
     expect((await outcome).stdout.trim().split('\n').toSorted()).toEqual(['node', 'python3.13', 'unharmed']);
   });
 
-  test('of a sandbox that resumes stays', async () => {
+  test('of a resumed sandbox stays', async () => {
     await sh('echo g1 >/run/soulbox/generation');
     await envd.resumed({ ...copy, isCopy: false });
     expect(await sh('cat /run/soulbox/generation')).toBe('g1\n');
@@ -141,7 +141,7 @@ describe('the generation', () => {
     'mkdir /run/soulbox/generation',
     'mkfifo /run/soulbox/generation',
     'ln -s /etc/passwd /run/soulbox/generation',
-  ])('that cannot be written is an error, after %s', async (line) => {
+  ])('causes an error if it cannot be written, after %s', async (line) => {
     await sh(line);
     expect(await postResumed(JSON.stringify(copy))).toBeGreaterThanOrEqual(400);
     expect(await sh('grep -c root: /etc/passwd')).toBe('1\n');
@@ -149,7 +149,7 @@ describe('the generation', () => {
 });
 
 describe('hooks', () => {
-  test('run as root in the order of their names, and know what happened', async () => {
+  test('run as root in the order of their names, and receive the details', async () => {
     await hook('20-second', 'echo second $SOULBOX_IS_COPY >>/tmp/told');
     await hook('10-first', 'id -un >>/tmp/told; echo $SOULBOX_SANDBOX_ID $SOULBOX_GENERATION >>/tmp/told');
     await envd.resumed(copy);
@@ -158,7 +158,7 @@ describe('hooks', () => {
     expect(await sh('tail -n 1 /tmp/told')).toBe('second 0\n');
   });
 
-  test('find the new generation and the new settings in place', async () => {
+  test('run after the new generation and the new settings are in place', async () => {
     await hook('10-look', 'cat /run/soulbox/generation /run/e2b/.E2B_X >/tmp/told');
     await envd.resumed({ ...copy, generation: 'g7', envVars: { E2B_X: 'x' } });
     expect(await sh('cat /tmp/told')).toBe('g7\nx');
@@ -175,7 +175,7 @@ describe('hooks', () => {
     expect(log['20-prints']?.fields['output']).toBe('x'.repeat(512));
   });
 
-  test('that hang are killed with all they started, and take five seconds together at most', async () => {
+  test('that hang are killed with everything they started, and take at most five seconds together', async () => {
     for (const name of ['1-hangs', '2-hangs', '3-hangs', '4-late']) await hook(name, 'sleep 1234 & sleep 1234');
     const begin = performance.now();
     await envd.resumed(copy);
@@ -198,7 +198,7 @@ describe('hooks', () => {
     ['is not executable', 'chmod 644'],
     ['belongs to a user', 'chown user'],
     ['can be written by all', 'chmod 777'],
-  ])('one that %s is left out', async (_name, command) => {
+  ])('one that %s is skipped', async (_name, command) => {
     await hook('10-bad', 'echo told >/tmp/told');
     await sh(`${command} ${hooks}/10-bad`);
     await envd.resumed(copy);
@@ -206,14 +206,14 @@ describe('hooks', () => {
     expect((await hookLog())['10-bad']?.message).toMatch(/left out/);
   });
 
-  test('links and what editors leave are left out', async () => {
+  test('links and backup files of editors are skipped', async () => {
     await hook('10-told', 'echo told >>/tmp/told');
     await sh(`cd ${hooks}; ln -s 10-told 20-link; cp 10-told 10-told~; cp 10-told .hidden; mkdir 30-folder`);
     await envd.resumed(copy);
     expect(await sh('cat /tmp/told')).toBe('told\n');
   });
 
-  test('none run from a folder that a user may write, and none is no fault', async () => {
+  test('do not run from a folder that a user may write, and a missing folder is not an error', async () => {
     await hook('10-told', 'echo told >/tmp/told');
     await sh(`chown user ${hooks}`);
     await envd.resumed(copy);
@@ -222,7 +222,7 @@ describe('hooks', () => {
     expect(await sh('ls /tmp/told 2>/dev/null')).toBe('');
   });
 
-  test('two calls at once take turns', async () => {
+  test('two simultaneous calls run one after the other', async () => {
     await hook('10-turn', 'echo begin >>/tmp/told; sleep 0.2; echo end >>/tmp/told');
     await Promise.all([envd.resumed(copy), envd.resumed(copy)]);
     expect(await sh('cat /tmp/told')).toBe('begin\nend\nbegin\nend\n');
@@ -240,7 +240,7 @@ test('the token of the source does not open a copy', async () => {
   await sh(`rm /run/soulbox/host-token; printf %s ${old} >/run/soulbox/host-token`);
 });
 
-test('a process goes on through it and can be connected to', async () => {
+test('a process continues through it, and clients can connect to it', async () => {
   const { process } = createClients(envd.baseUrl);
   const tag = 'kept';
   const started = process.start({ process: { cmd: '/bin/cat' }, tag, stdin: true })[Symbol.asyncIterator]();
@@ -254,8 +254,8 @@ test('a process goes on through it and can be connected to', async () => {
   await started.return?.();
 });
 
-test('envd can be looked at again after it was another user', async () => {
+test('envd can be inspected again after it acted as another user', async () => {
   await runShell(createClients(envd.baseUrl).process, 'true', asUser('user'));
-  // What the kernel allows root without CAP_SYS_PTRACE for dumpable processes only; CRIU needs the same of init.
+  // Without CAP_SYS_PTRACE, the kernel allows root this for dumpable processes only. CRIU needs the same for init.
   expect(await sh('head -c 1 /proc/1/environ | wc -c')).toBe('1\n');
 });

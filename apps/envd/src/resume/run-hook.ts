@@ -10,18 +10,20 @@ import { signalGroup } from '../sys/signal.ts';
 import { spawnProgram } from '../sys/spawn.ts';
 
 export interface HookOutcome {
-  /** `timeout`: it was killed with its process group. */
+  /** `timeout`: the hook was killed with its process group. */
   readonly end: ExitStatus | 'timeout';
-  /** The beginning of both its outputs together. */
+  /** The beginning of the combined outputs. */
   readonly output: string;
 }
 
-/** What a field of the log holds. */
+/** The maximum size of a log field. */
 const maxOutputBytes = 512;
-/** For output that is still in the pipe when a hook ends, while a daemon that it started keeps the pipe open. */
+/**
+ * The time to read output that is still in the pipe when a hook ends, if a daemon that it started keeps the pipe open.
+ */
 const lastOutputMs = 20;
 
-/** Runs one executable as root, without input. Throws the kernel's error when it cannot be started. */
+/** Runs one executable as root, without input. Throws the kernel's error if it cannot be started. */
 export async function runHook(
   path: string,
   options: { env: Readonly<Record<string, string>>; timeoutMs: number; reaper: Reaper },
@@ -59,7 +61,7 @@ async function endOrKill(pid: number, ended: Promise<ExitStatus>, timeoutMs: num
   }
 }
 
-/** Reads to the end, so that a hook never waits for room, and keeps the beginning. */
+/** Reads to the end, so that a hook never waits for room in the pipe, and keeps the beginning. */
 function collectOutput(fd: number): { take(): Promise<string> } {
   const reader = readDescriptor(fd);
   let kept = Buffer.alloc(0);

@@ -5,13 +5,13 @@ import type { HookOutcome } from './run-hook.ts';
 import { runHook } from './run-hook.ts';
 
 const directory = '/etc/soulbox/resumed.d';
-/** Nobody reaches the sandbox before they are done. */
+/** Short, because nobody can reach the sandbox before the hooks are done. */
 const timeoutMs = 2000;
 const totalTimeoutMs = 5000;
 
 /**
- * Tells the template's and the tenant's own programs, one after the other. Never throws: a hook that fails, hangs or is missing its
- * time is logged, and the sandbox goes on, because a broken hook must not make a saved state unusable.
+ * Notifies the template's and the tenant's own programs, one after the other. Never throws. A hook that fails, hangs or
+ * exceeds its time is logged and the sandbox continues, because a broken hook must not make a checkpoint unusable.
  */
 export async function runHooks(context: Context, resumed: Resumed): Promise<void> {
   const env = {

@@ -3,12 +3,12 @@ import { constants } from 'node:os';
 import { trySyscall } from '../sys/libc.ts';
 import { syscallNumbers as nr } from '../sys/syscall-numbers.ts';
 
-/** Names under which Node and Python run: of the program, and of Node's main thread. */
+/** Names of Node and Python: of the program, and of Node's main thread. */
 const runtimes = /^(?:node|node-MainThread|MainThread|python[\d.]*)$/;
 
 /**
- * Sends SIGURG to the Node and Python programs that have a handler for it, as the preloads in src/reseed set one. To nobody else:
- * some programs take every signal they can catch for their end (procps top).
+ * Sends SIGURG to the Node and Python programs that handle it, as the preloads in src/reseed do. Other programs get no
+ * signal, because some treat every signal that they can catch as a request to exit (top of procps).
  */
 export async function tellPreloads(): Promise<void> {
   const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 1);
@@ -21,18 +21,23 @@ async function isWaiting(pid: number): Promise<boolean> {
     if (!(await namesOf(pid, status)).some((name) => runtimes.test(name))) return false;
     return catches(status, constants.signals.SIGURG) ?? (await hasPreload(pid));
   } catch {
-    // It ended meanwhile.
+    // The process ended meanwhile.
     return false;
   }
 }
 
-/** Reads the mask of caught signals (proc_pid_status(5), SigCgt). Undefined where the kernel gives none: gVisor's. */
+/**
+ * Reads the mask of caught signals (proc_pid_status(5), SigCgt). Undefined if the kernel provides none, as in gVisor.
+ */
 function catches(status: string, signal: number): boolean | undefined {
   const [, mask] = /^SigCgt:\s+([0-9a-f]+)$/m.exec(status) ?? [];
   return mask === undefined ? undefined : ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
 }
 
-/** Whether it was started with a preload. One that does not handle the signal ignores it: that is what it does by default. */
+/**
+ * Whether the process was started with a preload. A process without a handler ignores the signal, because that is its
+ * default action.
+ */
 async function hasPreload(pid: number): Promise<boolean> {
   const environment = (await readFile(`/proc/${pid}/environ`, 'latin1')).split('\0');
   return environment.some((entry) => /^(?:NODE_OPTIONS|PYTHONPATH)=.*\/reseed\//.test(entry));

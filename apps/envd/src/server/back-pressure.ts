@@ -2,10 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { discardBody } from './discard-body.ts';
 
-/** Requests a client may send on one connection without waiting for answers. */
+/** The number of requests that a client may send on one connection without waiting for answers. */
 const maxPipelined = 32;
 
-/** What keeps a connection from being read: unread bodies and unanswered requests. */
+/** The reasons not to read from a connection: unread bodies and unanswered requests. */
 interface Connection {
   readonly unreadBodies: Set<IncomingMessage>;
   unanswered: number;
@@ -14,9 +14,9 @@ interface Connection {
 const connections = new WeakMap<Socket, Connection>();
 
 /**
- * Stops reading an HTTP/1 connection while a body is not taken or too many requests wait. The runtime's server, when it
- * is handed its connections, ignores what `push` answers and would keep a whole upload in memory. HTTP/2 needs none of
- * this: its windows do it.
+ * Stops reading an HTTP/1 connection while a body is not consumed or too many requests wait. If the runtime's server is
+ * given its connections, it ignores the result of `push` and would keep a complete upload in memory. HTTP/2 does not
+ * need this, because it has flow control.
  */
 export function applyBackPressure(request: IncomingMessage, response: ServerResponse): void {
   const { socket } = request;
@@ -49,7 +49,7 @@ export function applyBackPressure(request: IncomingMessage, response: ServerResp
     connection.unanswered -= 1;
     update();
   });
-  // An answer may come before the body was read, or without anybody reading it.
+  // An answer may be sent before the body was read, or without reading it at all.
   response.once('finish', () => discardBody(request, response));
   update();
 }

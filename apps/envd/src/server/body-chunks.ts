@@ -1,13 +1,16 @@
 import type { IncomingMessage } from 'node:http';
 import { SoulBoxError } from '@soulbox/base';
 
-/** A body must bring this much within this time: slow is fine, stuck is not, and a byte a minute is stuck. */
+/**
+ * A body must deliver this many bytes within this time. A slow client is fine, but a byte per minute counts as stuck.
+ */
 const progressBytes = 1024;
 const progressMs = 120_000;
 
 /**
- * The body of a request as it comes. Unlike the stream's own iterator it leaves the request alone when the reader stops
- * early, so that an answer can still be sent. Throws bad_request when the client leaves or all but stops sending.
+ * Yields the body of a request as it arrives. Unlike the stream's own iterator, it does not destroy the request when
+ * the reader stops early, so that an answer can still be sent. Throws bad_request if the client leaves or almost stops
+ * sending.
  */
 export async function* bodyChunks(request: IncomingMessage): AsyncGenerator<Buffer, void> {
   let deadline = performance.now() + progressMs;
@@ -19,7 +22,7 @@ export async function* bodyChunks(request: IncomingMessage): AsyncGenerator<Buff
       yield chunk;
       if (newBytes < progressBytes) continue;
       newBytes = 0;
-      // Counted from here: the time the reader took is not the client's fault.
+      // Restarted here, because the time that the reader took is not the client's fault.
       deadline = performance.now() + progressMs;
     } else if (request.readableEnded) return;
     else if (request.destroyed)

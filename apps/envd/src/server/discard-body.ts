@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** How much, and for how long, an unread body is still taken after the answer. */
+/** The maximum amount and time for reading an unread body after the answer. */
 const maxBytes = 64 * 1024 * 1024;
 const maxMs = 30_000;
 
 /**
- * Lets a client finish sending after an early answer, because closing at once would reset the connection and the answer
- * with it. A client with too much left is cut off.
+ * Lets a client finish sending after an early answer, because an immediate close would reset the connection and lose
+ * the answer. A client with too much left is disconnected.
  */
 export function discardBody(request: IncomingMessage, response: ServerResponse): void {
   if (request.readableEnded || request.destroyed) return;

@@ -5,7 +5,7 @@ import { sleep } from '@soulbox/base';
 import { expect, test } from 'vitest';
 import { createIdleTimer } from './idle-timer.ts';
 
-/** A real connection; gives the server's end of it. */
+/** Creates a real connection and returns the server's end of it. */
 async function connected(): Promise<{ socket: Socket; close: () => void }> {
   const server = createServer();
   server.listen(0, '127.0.0.1');

@@ -1,16 +1,16 @@
 import type { Socket } from 'node:net';
 
-/** From the first byte of a connection, or from the last answer, to the end of the next request's headers. */
+/** The time from the first byte of a connection, or from the last answer, to the end of the next request's headers. */
 const maxIdleMs = 75_000;
 
-/** Watches one connection; to be told of each request. */
+/** Watches one connection. Must be informed of each request. */
 export interface IdleTimer {
   requestBegins(response: { once(event: 'close', listener: () => void): unknown }): void;
 }
 
 /**
- * Closes a connection on which no request has begun for too long, however slowly it drips. The runtime's server knows
- * such limits too, but keeps them only on connections that it accepted itself.
+ * Closes a connection on which no request has begun for too long, however slowly it sends. The runtime's server also
+ * has such limits, but only applies them to connections that it accepted itself.
  */
 export function createIdleTimer(socket: Socket, idleMs = maxIdleMs): IdleTimer {
   const arm = (): NodeJS.Timeout => setTimeout(() => socket.destroy(), idleMs);

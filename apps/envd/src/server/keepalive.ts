@@ -1,17 +1,17 @@
 import { headers } from '@soulbox/contract';
 
-/** Seconds of silence without the header (E2B). */
+/** The seconds of silence if the header is absent (E2B). */
 const defaultIntervalSeconds = 90;
 const maxIntervalSeconds = 3600;
 
-/** The interval a client asks for with `Keepalive-Ping-Interval`, in milliseconds. Nonsense counts as not asked. */
+/** The interval that a client requests with `Keepalive-Ping-Interval`, in milliseconds. An invalid value is ignored. */
 export function keepaliveIntervalMs(requestHeader: Headers): number {
   const seconds = Number(requestHeader.get(headers.keepalivePingInterval) ?? defaultIntervalSeconds);
   const isSensible = Number.isInteger(seconds) && seconds >= 1 && seconds <= maxIntervalSeconds;
   return (isSensible ? seconds : defaultIntervalSeconds) * 1000;
 }
 
-/** Passes a stream on and puts `keepalive` in wherever it was silent for `intervalMs`. */
+/** Passes a stream on and inserts `keepalive` after each `intervalMs` of silence. */
 export async function* withKeepalive<T>(source: AsyncIterator<T>, intervalMs: number, keepalive: T): AsyncIterable<T> {
   let next = source.next();
   try {
@@ -25,7 +25,7 @@ export async function* withKeepalive<T>(source: AsyncIterator<T>, intervalMs: nu
       }
     }
   } finally {
-    // Not awaited: a source that waits for its next event answers when its own signal aborts.
+    // Not awaited: a source that waits for its next event only answers when its own signal aborts.
     next.catch(() => undefined);
     void source.return?.();
   }

@@ -11,14 +11,19 @@ import { createIdleTimer } from './idle-timer.ts';
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
 const maxHeaderBytes = 64 * 1024;
-/** Of a body, what may wait in memory to be taken. */
+/** The part of a body that may wait in memory to be read. */
 const bodyBufferBytes = 256 * 1024;
-/** A window large enough for fast uploads; streams as many as a busy gateway needs. */
+/** The window is large enough for fast uploads, and there are as many streams as a busy gateway needs. */
 const http2Settings = { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1000 };
-/** Every HTTP/2 connection starts with "PRI * HTTP/2.0" (RFC 9113 section 3.4); no HTTP/1 method begins so. */
+/**
+ * Every HTTP/2 connection starts with "PRI * HTTP/2.0" (RFC 9113 section 3.4). No HTTP/1 method starts with these
+ * letters.
+ */
 const http2Preface = 'PRI';
 
-/** HTTP/1.1 and cleartext HTTP/2 on one port of all addresses, told apart by the first bytes of a connection. */
+/**
+ * Serves HTTP/1.1 and cleartext HTTP/2 on one port of all addresses, distinguished by the first bytes of a connection.
+ */
 export async function listen(port: number, handler: RequestHandler): Promise<Server> {
   const acceptHttp1 = createHttp1Acceptor(handler);
   const acceptHttp2 = createHttp2Acceptor(handler);
@@ -36,7 +41,7 @@ export async function listen(port: number, handler: RequestHandler): Promise<Ser
       (isHttp2 ? acceptHttp2 : acceptHttp1)(socket, timer);
     });
   });
-  // `::` takes IPv4 too where the kernel has IPv6.
+  // `::` also accepts IPv4 if the kernel has IPv6.
   await listenAt(server, port, '::').catch(async () => await listenAt(server, port, '0.0.0.0'));
   server.on('error', () => undefined);
   return server;
@@ -64,11 +69,11 @@ function createHttp2Acceptor(handler: RequestHandler): Acceptor {
     const { session } = response.stream;
     const http1Response = response as unknown as ServerResponse;
     if (session !== undefined) timers.get(session as ServerHttp2Session)?.requestBegins(http1Response);
-    // The compatibility API has all that envd uses of HTTP/1's.
+    // The compatibility API has all HTTP/1 features that envd uses.
     handler(request as unknown as IncomingMessage, http1Response);
   });
   return (socket, timer) => {
-    // Emitted at once, within the next line.
+    // Emitted synchronously, during the next line.
     server.once('session', (session) => timers.set(session, timer));
     server.emit('connection', socket);
   };

@@ -34,7 +34,7 @@ describe.each(matrix.filter((row) => row.protocol !== 'grpc' || row.httpVersion 
       expect((await filesystem.stat({ path: '/etc/passwd' })).entry?.name).toBe('passwd');
     });
 
-    test('an error carries its code and text', async () => {
+    test('an error has its code and text', async () => {
       const { filesystem } = createClients(envd.baseUrl, options);
       await expect(filesystem.stat({ path: '/nope' })).rejects.toMatchObject({
         code: Code.NotFound,

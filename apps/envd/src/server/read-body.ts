@@ -2,10 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import { SoulBoxError } from '@soulbox/base';
 import { bodyChunks } from './body-chunks.ts';
 
-/** Bodies of the small JSON calls. */
+/** The maximum body size of the small JSON calls. */
 const maxJsonBytes = 1024 * 1024;
 
-/** Reads a JSON body; an empty one gives undefined. Throws bad_request when it is too large or malformed. */
+/** Parses a JSON body. Returns undefined for an empty one. Throws bad_request if it is too large or malformed. */
 export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;

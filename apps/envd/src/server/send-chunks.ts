@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 
-/** A client that takes nothing for this long is taken for gone. */
+/** A client that reads nothing for this long is considered gone. */
 const stallMs = 120_000;
 
-/** Writes chunks at the speed of the client and ends the response. Rejects when the client is gone or stuck. */
+/** Writes chunks at the speed of the client and ends the response. Rejects if the client is gone or stuck. */
 export async function sendChunks(response: ServerResponse, chunks: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const chunk of chunks) {
     if (response.destroyed) throw new Error('The client has left.');

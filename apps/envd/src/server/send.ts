@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SoulBoxError } from '@soulbox/base';
 import { httpBodyFromError } from '@soulbox/contract';
 
-/** Any origin may call: the caller proves itself by a header, never by a cookie. */
+/** Any origin may call, because callers authenticate by a header, never by a cookie. */
 const corsHeaders = {
   'access-control-allow-origin': '*',
   'access-control-allow-methods': 'HEAD, GET, POST, PUT, PATCH, DELETE',
@@ -12,7 +12,7 @@ const corsHeaders = {
 
 export function setCorsHeaders(request: IncomingMessage, response: ServerResponse): void {
   for (const [name, value] of Object.entries(corsHeaders)) response.setHeader(name, value);
-  // `*` leaves out Authorization; a browser that asks first is told its own list.
+  // `*` does not include Authorization, so a preflight request gets its own list back.
   const wanted = request.headers['access-control-request-headers'];
   if (wanted !== undefined) response.setHeader('access-control-allow-headers', wanted);
 }
@@ -28,7 +28,10 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
   response.end(text);
 }
 
-/** Answers in the error form, unless the answer has begun: then the connection is cut, the only honest sign left. */
+/**
+ * Sends an error answer. If an answer has already begun, closes the connection, because no other way is left to report
+ * the error.
+ */
 export function sendError(response: ServerResponse, error: SoulBoxError): void {
   if (response.headersSent) {
     response.destroy();

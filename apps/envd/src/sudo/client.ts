@@ -17,15 +17,15 @@ import { encodeLine, mailboxName, maxAnswerBytes, readLines } from './wire.ts';
 type Variables = Readonly<Record<string, string>>;
 type Run = Extract<Invocation, { kind: 'run' }>;
 
-/** What a terminal or another process sends to a sudo, for the command it stands for. */
+/** Signals that a terminal or another process sends to sudo, and that are passed on to its command. */
 const passedSignals = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGCONT'] as const;
 
-/** How this program is to end. */
+/** How this program must end. */
 type End = { readonly code: number } | { readonly signal: number };
 
 /**
- * The program `sudo` where setuid bits have no effect. It has no rights of its own: it says to envd what its user typed,
- * hands its streams over and waits. Gives how the command ended.
+ * The program `sudo` for kernels that ignore setuid bits. It has no privileges: it sends the arguments of its user to
+ * envd, passes its streams and waits. Returns how the command ended.
  */
 export async function runSudo(config: EnvdConfig, args: readonly string[], own: Variables): Promise<End> {
   const invocation = parseArguments(args);
@@ -81,14 +81,17 @@ function requestFor(run: Run, own: Variables, caller: User, target: User): Reque
   return { kind: 'run', target: target.name, program, argv, env, atHome: isLogin, terminal };
 }
 
-/** A login shell's name begins with `-` (login(1)); a command for a shell is one word, in which nothing has a meaning. */
+/**
+ * The name of a login shell begins with `-` (login(1)). A command for a shell is one word in which all characters are
+ * quoted.
+ */
 function shellArguments(shell: string, isLogin: boolean, command: readonly string[]): readonly string[] {
   const name = isLogin ? `-${shell.slice(shell.lastIndexOf('/') + 1)}` : shell;
   const words = command.map((word) => (word === '' ? "''" : word.replace(/[^\w.,:/@%+=$-]/gu, '\\$&')));
   return command.length === 0 ? [name] : [name, '-c', words.join(' ')];
 }
 
-/** Hands the streams to envd, says what is wanted and waits for the end. */
+/** Passes the streams to envd, sends the request and waits for the end. */
 async function ask(config: EnvdConfig, request: Request): Promise<End> {
   const [channel, theirs] = openStreamPair();
   const cwd = openSync('.', constants.O_RDONLY | constants.O_DIRECTORY);
@@ -101,7 +104,7 @@ async function ask(config: EnvdConfig, request: Request): Promise<End> {
     closeSync(cwd);
   }
   tell(channel, request);
-  // Descriptors come with the first answer only, and reading in any other way would lose them.
+  // Descriptors are only sent with the first answer, and any other way of reading would lose them.
   const first = receiveMessage(channel, maxAnswerBytes, true);
   const answers = readLines(createReader(channel, first?.bytes)) as AsyncGenerator<Answer>;
   const answer = await next(answers);
@@ -115,7 +118,7 @@ async function ask(config: EnvdConfig, request: Request): Promise<End> {
   return end;
 }
 
-/** What came already, then what comes. */
+/** Reads the bytes that have already arrived, then further ones. */
 function createReader(channel: number, first: Uint8Array | undefined): () => Promise<Uint8Array | undefined> {
   const input = readDescriptor(channel);
   let waiting = first;
@@ -144,13 +147,13 @@ function endOf(answer: Answer): End {
   }
 }
 
-/** Waits while envd does not read. One that has closed has answered already. */
+/** Waits while envd does not read. If envd has closed the channel, it has already answered. */
 function tell(channel: number, what: Request | Signal): void {
   const bytes = encodeLine(what);
   try {
     for (let offset = 0; offset < bytes.length;) offset += writeSync(channel, bytes, offset);
   } catch {
-    // Its answer is read next.
+    // The answer is read next.
   }
 }
 

@@ -15,12 +15,15 @@ export interface EnvironmentOptions {
   readonly commandLine: string;
 }
 
-/** What sudo lets through by itself (sudoers(5), env_keep and env_check). */
+/** Variables that sudo passes on by default (sudoers(5), env_keep and env_check). */
 const keptNames = new Set(
   `COLORS COLORTERM DISPLAY HOSTNAME KRB5CCNAME LANG LANGUAGE LINGUAS LS_COLORS PS1 PS2 TERM TZ XAUTHORITY
   XAUTHORIZATION XDG_CURRENT_DESKTOP`.split(/\s+/),
 );
-/** What it never lets through unless it is named: these make programs run other code (sudoers(5), env_delete). */
+/**
+ * Variables that it never passes on unless they are named, because they make programs run other code (sudoers(5),
+ * env_delete).
+ */
 const deletedNames = new Set(
   `BASHOPTS BASH_ENV CDPATH ENV FPATH GLOBIGNORE HOSTALIASES IFS JAVA_TOOL_OPTIONS LOCALDOMAIN NLSPATH NULLCMD PATH_LOCALE
   PERL5DB PERL5LIB PERL5OPT PERLIO_DEBUG PERLLIB PS4 PYTHONHOME PYTHONINSPECT PYTHONPATH PYTHONUSERBASE READNULLCMD
@@ -32,8 +35,8 @@ const isDeleted = (name: string, value: string): boolean =>
   deletedNames.has(name) || /^(?:LD_|_RLD|BASH_FUNC_|SUDO_)/.test(name) || value.startsWith('()');
 
 /**
- * The environment of a command, as sudo makes it. That is no wall: who may do everything as root may also set everything. It
- * is what keeps a user's own settings from surprising programs that run as somebody else.
+ * The environment of a command, as created by sudo. It is not a security barrier, because a user with all rights of
+ * root may also set everything. It keeps a user's own settings from affecting programs that run as another user.
  */
 export function commandEnvironment(options: EnvironmentOptions): Record<string, string> {
   const { caller, target, own, keepsEnvironment, isLogin } = options;

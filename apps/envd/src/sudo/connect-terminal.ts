@@ -4,11 +4,11 @@ import { resizeTerminal } from '../sys/pseudo-terminal.ts';
 import { readDescriptor } from '../sys/read-descriptor.ts';
 import { writeDescriptor } from '../sys/write-descriptor.ts';
 
-/** How long output that a command wrote at its end may take to come through a terminal that something else still holds. */
+/** How long to wait for the last output of a command if something else keeps its terminal open. */
 const lastWordsMs = 200;
 
 interface ConnectedTerminal extends AsyncDisposable {
-  /** Resolves when everything the command wrote is out. */
+  /** Resolves when all output of the command was written. */
   finished(): Promise<void>;
 }
 
@@ -17,12 +17,12 @@ export function terminalSize(): TerminalSize {
   return { cols: columns > 0 ? columns : 80, rows: rows > 0 ? rows : 24 };
 }
 
-/** Makes the terminal of this program a mere wire to another one's master: keys go there as they come, Ctrl-C too. */
+/** Connects the terminal of this program to another one's master. Keys, including Ctrl-C, are passed on unchanged. */
 export function connectTerminal(master: number): ConnectedTerminal {
   const gone = new AbortController();
   setNonBlocking(master);
   process.stdin.setRawMode(true);
-  // One write after the other, and the keyboard waits for a program that does not read.
+  // One write at a time, so that keyboard input waits for a program that does not read.
   process.stdin.on('data', (bytes: Buffer) => {
     process.stdin.pause();
     writeDescriptor(master, bytes, gone.signal).then(

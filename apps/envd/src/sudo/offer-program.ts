@@ -2,14 +2,14 @@ import { access, symlink } from 'node:fs/promises';
 import { isNodeError } from '@soulbox/base';
 import type { LifeLog } from '../life-log.ts';
 
-/** The one the root file system brings, which has no effect here. */
+/** The sudo of the root file system, which has no effect here. */
 const real = '/usr/bin/sudo';
-/** Before it in every usual PATH. */
+/** This path comes earlier in every usual PATH. */
 const ours = '/usr/local/bin/sudo';
-/** In the folder that every sandbox shares; made by build/. */
+/** In the folder that every sandbox shares, created by build/. */
 const program = '/.soulbox/sudo';
 
-/** Where the root file system has a sudo, puts a link to ours before it. Whatever stands there already stays. */
+/** If the root file system has a sudo, creates a link to ours that is found first. An existing file there stays. */
 export async function offerProgram(log: LifeLog): Promise<void> {
   try {
     await access(real);

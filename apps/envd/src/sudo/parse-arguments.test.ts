@@ -37,6 +37,6 @@ test.each([
   expect(parseArguments(line.split(' '))).toEqual({ kind });
 });
 
-test.each([[''], ['-u'], ['--odd id'], ['-e file'], ['-g group id'], ['A=b'], ['-n']])('%j is not usable', (line) => {
+test.each([[''], ['-u'], ['--odd id'], ['-e file'], ['-g group id'], ['A=b'], ['-n']])('%j is rejected', (line) => {
   expect(parseArguments(line === '' ? [] : line.split(' '))).toMatchObject({ kind: 'unusable' });
 });

@@ -1,13 +1,16 @@
-/** What somebody who typed `sudo ...` wants. */
+/** A parsed command line of `sudo`. */
 export type Invocation =
   | { readonly kind: 'help' | 'version' | 'nothing' | 'validate' | 'list' }
   | { readonly kind: 'unusable'; readonly message: string }
   | {
       readonly kind: 'run';
-      /** A user's name or `#` and a number. */
+      /** A user name, or `#` and a number. */
       readonly target: string;
       readonly command: readonly string[];
-      /** `login`: as after a login, in the target's home. `shell`: a shell with the target's rights here. */
+      /**
+       * `login`: as after a login, in the target's home. `shell`: a shell with the target's rights in the current
+       * folder.
+       */
       readonly shell: 'none' | 'shell' | 'login';
       readonly keepsEnvironment: boolean;
       readonly keepsVariables: readonly string[];
@@ -19,7 +22,7 @@ export type Invocation =
 type Run = Extract<Invocation, { kind: 'run' }>;
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** Letters that take a value. */
+/** Letters of options with a value. */
 const valued = new Set(['u', 'p']);
 const longNames: Readonly<Record<string, string>> = {
   user: 'u',
@@ -39,10 +42,10 @@ const longNames: Readonly<Record<string, string>> = {
   validate: 'v',
   list: 'l',
 };
-/** About passwords, which nobody is asked for here, and about groups, which are always the target's. */
+/** Options about passwords, which are never requested here, and about groups, which are always those of the target. */
 const withoutEffect = new Set(['n', 'S', 'A', 'B', 'k']);
 
-/** What the letters ask for besides running a command. */
+/** Letters that request something other than running a command. */
 const otherKinds: Readonly<Record<string, 'help' | 'version' | 'validate' | 'list' | 'nothing'>> = {
   h: 'help',
   V: 'version',
@@ -51,7 +54,7 @@ const otherKinds: Readonly<Record<string, 'help' | 'version' | 'validate' | 'lis
   K: 'nothing',
 };
 
-/** Reads the arguments of sudo(8): options and variables in any order, then the command. */
+/** Parses the arguments of sudo(8): options and variables in any order, then the command. */
 export function parseArguments(args: readonly string[]): Invocation {
   const run: Mutable<Run> = {
     kind: 'run',
@@ -82,12 +85,12 @@ export function parseArguments(args: readonly string[]): Invocation {
   if (other !== undefined) return { kind: other };
   run.command = rest;
   if (rest.length > 0 || run.shell !== 'none') return run;
-  // As sudo has it, `-k` alone does nothing, and with a command it asks for a password again.
+  // As in sudo, `-k` alone does nothing. With a command it only requires the password again.
   if (args.length === 1 && args[0] === '-k') return { kind: 'nothing' };
   return { kind: 'unusable', message: 'usage: sudo [-EHinsS] [-u user] [VAR=value] command' };
 }
 
-/** Gives what is wrong with it, if anything. May take the next word as its value. */
+/** Applies an option. Returns an error message if it is invalid. May consume the next word as its value. */
 function applyOption(run: Mutable<Run>, { letter, value }: Option, word: string, rest: string[]): string | undefined {
   switch (letter) {
     case 'u':
@@ -118,7 +121,7 @@ function applyOption(run: Mutable<Run>, { letter, value }: Option, word: string,
 
 interface Option {
   readonly letter: string;
-  /** Empty: none in the same word. */
+  /** Empty if there is no value in the same word. */
   readonly value: string;
 }
 
@@ -127,7 +130,7 @@ function longOption(word: string): readonly Option[] {
   return [{ letter: longNames[name] ?? '?', value: value.join('=') }];
 }
 
-/** `-nE` is two options, `-uroot` one with its value. */
+/** `-nE` is two options; `-uroot` is one with its value. */
 function shortOptions(word: string): readonly Option[] {
   const options: Option[] = [];
   for (let index = 1; index < word.length; index++) {

@@ -19,12 +19,12 @@ import { descriptorCount, encodeLine, mailboxName, maxAnswerBytes, readLines } f
 
 type RunRequest = Extract<Request, { kind: 'run' }>;
 
-/** Each holds some descriptors of envd. */
+/** Each one holds some descriptors of envd. */
 const maxAtOnce = 256;
 const requestTimeoutMs = 10_000;
 const killSignal = 9;
 
-/** The descriptors a caller sent, in this order. */
+/** The descriptors from a caller, in this order. */
 interface Streams {
   readonly stdin: number;
   readonly stdout: number;
@@ -34,9 +34,9 @@ interface Streams {
 }
 
 /**
- * Runs commands as other users for those who may: what a setuid bit on `sudo` does where the kernel obeys it (docs/decisions/012).
- * Who asks is what the kernel attaches to the message. All decisions are here; the program on the other side is the caller's
- * and is believed nothing. Resolves never; call it once.
+ * Runs commands as other users for users with permission. This replaces the setuid bit of `sudo` on kernels that ignore
+ * it (docs/decisions/012). The kernel attaches the caller's identity to the message. All decisions are made here: the
+ * client program belongs to the caller and is not trusted. Call this once; it serves until envd ends.
  */
 export function serveSudo(context: Context): void {
   const mailbox = openMailbox(mailboxName(context.config.port));
@@ -63,11 +63,13 @@ export function serveSudo(context: Context): void {
     }
   };
   process.on('SIGIO', take);
-  // What came before the handler stood.
+  // Handles messages that arrived before the handler was installed.
   take();
 }
 
-/** Undefined unless it is what our program sends: anything else could make envd wait or write where it should not. */
+/**
+ * Undefined unless the descriptors are those of our program. Others could make envd wait, or write where it should not.
+ */
 function streamsFrom(fds: readonly number[]): Streams | undefined {
   const [stdin, stdout, stderr, cwd, channel] = fds;
   if (fds.length !== descriptorCount || stdin === undefined || stdout === undefined) return undefined;
@@ -76,7 +78,7 @@ function streamsFrom(fds: readonly number[]): Streams | undefined {
   return { stdin, stdout, stderr, cwd, channel };
 }
 
-/** Whether the user of that number may do everything, by the files of the root file system. */
+/** Checks by the files of the root file system whether the user with this number may run everything. */
 function createRight(context: Context): (uid: number) => User | undefined {
   const sudoers = createSudoers();
   return (uid) => {
@@ -91,7 +93,7 @@ function createRight(context: Context): (uid: number) => User | undefined {
   };
 }
 
-/** At once and without reading what is asked: somebody without rights holds nothing here. */
+/** Refuses at once without reading the request, so that a user without permission holds no resources here. */
 function refuse(context: Context, uid: number, channel: number): void {
   const name = context.users.userName(uid);
   context.log.record('warn', 'sudo', 'Refused', { caller: name });
@@ -135,7 +137,10 @@ async function serve(context: Context, caller: User, streams: Streams): Promise<
   }
 }
 
-/** Starts the command and says so, with the master of its terminal. Throws a SoulBoxError that tells what stood in the way. */
+/**
+ * Starts the command and reports it, with the master of its terminal. Throws a SoulBoxError that gives the reason of a
+ * failure.
+ */
 function start(
   context: Context,
   request: RunRequest,
@@ -173,7 +178,10 @@ function findTarget(context: Context, name: string): User {
   return user;
 }
 
-/** As the target, whose rights count. A folder that is closed to it is left, as nothing could be opened there anyway. */
+/**
+ * Runs with the rights of the target. If the target has no access to the folder, starts in `/`, because nothing could
+ * be opened in the folder anyway.
+ */
 function directoryFor({ atHome }: RunRequest, target: User, cwd: number): string | number {
   const wanted = atHome ? target.home : `/proc/self/fd/${cwd}`;
   try {
@@ -190,11 +198,13 @@ function stdioOf(
   path: string | undefined,
 ): readonly [SpawnStdio, SpawnStdio, SpawnStdio] {
   if (path === undefined || terminal === undefined) return [{ fd: stdin }, { fd: stdout }, { fd: stderr }];
-  // The first is opened by the new process, which makes it the controlling terminal of its session.
+  // The new process opens the first one, which makes it the controlling terminal of its session.
   return [{ path, flags: constants.O_RDWR }, { fd: 0 }, terminal.forErrors ? { fd: 0 } : { fd: stderr }];
 }
 
-/** Passes signals on until the command ends. One whose caller is gone is ended: nobody could end it any more. */
+/**
+ * Passes signals on until the command ends. If the caller is gone, kills the command, because nobody else could end it.
+ */
 async function attend(pid: number, exit: Promise<ExitStatus>, lines: AsyncGenerator, channel: number): Promise<void> {
   let ended = false;
   const passSignals = async (): Promise<void> => {
@@ -210,13 +220,13 @@ async function attend(pid: number, exit: Promise<ExitStatus>, lines: AsyncGenera
   answer(channel, status.kind === 'exited' ? status : { kind: 'signaled', signal: status.signal });
 }
 
-/** Never waits and never throws: a caller that is gone or does not listen gets nothing. */
+/** Never waits and never throws: a caller that is gone or does not read receives nothing. */
 function answer(channel: number, value: Answer, fds: readonly number[] = []): void {
   const line = encodeLine(value);
   try {
     sendMessage(channel, line.length > maxAnswerBytes ? encodeLine({ kind: 'refused', message: '' }) : line, fds);
   } catch {
-    // Gone.
+    // The caller is gone.
   }
 }
 

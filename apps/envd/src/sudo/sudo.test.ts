@@ -13,10 +13,10 @@ let process: ReturnType<typeof createClients>['process'];
 beforeAll(async () => {
   envd = await startEnvd(await findTestRoot(), 'ENVD_OWN_KERNEL=1', 'SOULBOX_ENVD_FORWARD_PORT=0');
   process = createClients(envd.baseUrl).process;
-  // Tells several envds of one network namespace apart.
+  // Distinguishes several envds of one network namespace.
   await envd.init({ envVars: { SOULBOX_ENVD_PORT: String(envd.port) } });
   const accounts = 'useradd -m -s /bin/bash other && useradd -m stranger && chmod 700 /home/user';
-  // Without it no test can be passed by the image's own sudo, which works on this kernel.
+  // Removed so that no test can pass by the image's own sudo, which works on this kernel.
   expect((await runShell(process, `${accounts} && rm /usr/bin/sudo`, asUser('root'))).end?.exitCode).toBe(0);
 });
 
@@ -26,8 +26,8 @@ afterAll(async () => {
 
 const stdout = async (line: string): Promise<string> => (await runShell(process, line)).stdout;
 
-describe('what sudo does', () => {
-  test('it is the one of envd, linked where the image has one', async () => {
+describe('the behavior of sudo', () => {
+  test('it is the sudo of envd, linked if the image has one', async () => {
     expect(await stdout('command -v sudo; readlink $(command -v sudo)')).toBe('/usr/local/bin/sudo\n/.soulbox/sudo\n');
   });
 
@@ -51,21 +51,21 @@ describe('what sudo does', () => {
     expect((await stdout(`${line}; echo $?`)).trim()).toBe(String(code));
   });
 
-  test('what is wrong is said', async () => {
+  test('errors are reported', async () => {
     const { stderr } = await runShell(process, 'sudo no-such-command; sudo -u nobody-there true; sudo --odd true');
     expect(stderr).toBe(
       "sudo: no-such-command: command not found\nsudo: unknown user nobody-there\nsudo: option '--odd' does not work in this sandbox\n",
     );
   });
 
-  test('input, output and errors are those of the caller, files and pipes alike', async () => {
+  test('input, output and errors are those of the caller, both files and pipes', async () => {
     expect(await stdout('echo x | sudo tee /f; sudo cat < /f')).toBe('x\nx\n');
     expect(await stdout('(echo a; sudo echo b; echo c) > ~/log; cat ~/log')).toBe('a\nb\nc\n');
     expect(await stdout('sudo sh -c "echo out; echo err >&2" 2>&1 > /dev/null')).toBe('err\n');
     expect(await stdout('head -c 20000000 /dev/zero | sudo cat | sudo sh -c "wc -c"')).toBe('20000000\n');
   });
 
-  test('another user by name or number, with its groups and home', async () => {
+  test('another user is selected by name or number, with its groups and home', async () => {
     expect(await stdout('sudo -u other sh -c "id -un; echo \\$HOME \\$USER; pwd"')).toBe(
       'other\n/home/other other\n/\n',
     );
@@ -74,7 +74,7 @@ describe('what sudo does', () => {
     );
   });
 
-  test('the environment is reset, kept or set as sudo does it', async () => {
+  test('the environment is reset, kept or set as in sudo', async () => {
     const show = 'sh -c "echo [\\$FOO] [\\$LANG] [\\$HOME] [\\$SUDO_USER] [\\$BASH_ENV] [\\$PATH]"';
     const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
     const given = 'export FOO=x LANG=C.UTF-8 BASH_ENV=/tmp/x PATH=/usr/local/bin:/home/user/bin:/bin';
@@ -93,28 +93,28 @@ describe('what sudo does', () => {
     expect(await stdout(`sudo -i echo 'a b' '$HOME' "it's"`)).toBe("a b /root it's\n");
   });
 
-  test('a listing says what is allowed', async () => {
+  test('a listing shows the permissions', async () => {
     expect(await stdout('sudo -l')).toContain('(ALL : ALL) NOPASSWD: ALL');
   });
 
-  test('a signal to it is one to its command', async () => {
+  test('a signal to sudo is passed on to its command', async () => {
     const line = `sudo sh -c 'trap "echo got; exit 3" TERM; echo ready; while :; do sleep 0.1; done' & child=$!
       sleep 1; kill -TERM $child; wait $child; echo $?`;
     expect(await stdout(line)).toBe('ready\ngot\n3\n');
   });
 
-  test('a command whose sudo was killed ends too', async () => {
+  test('a command ends, too, if its sudo is killed', async () => {
     const line = 'sudo sh -c "sleep 4321 & wait" & sleep 1; kill -KILL $!; sleep 0.3; pgrep -fx "sleep 4321"';
     expect(await stdout(line)).toBe('');
   });
 
-  test('what it leaves in the background goes on', async () => {
+  test('background processes of a command continue', async () => {
     const count = 'pgrep -fxc "sleep 1234"';
     const line = `sudo sh -c "sleep 1234 > /dev/null 2>&1 & echo started"; sleep 0.5; ${count}; sudo pkill -fx "sleep 1234"`;
     expect(await stdout(line)).toBe('started\n1\n');
   });
 
-  test('sudo within sudo, many at once, and long arguments', async () => {
+  test('nested sudo, many at once, and long arguments', async () => {
     const env = 'sudo SOULBOX_ENVD_PORT=$SOULBOX_ENVD_PORT';
     expect(await stdout(`${env} -u user ${env} id -u; ${env} sudo id -u`)).toBe('0\n0\n');
     expect(await stdout('for i in $(seq 20); do sudo echo $i & done | sort -n | tail -1; wait')).toBe('20\n');
@@ -122,7 +122,7 @@ describe('what sudo does', () => {
   });
 });
 
-/** Starts a line, on a terminal of odd size or without one, and gives its pid and what will come of it. */
+/** Starts a line, on a terminal of an unusual size or without one. Returns its pid and its future outcome. */
 async function start(line: string, onTerminal: boolean): Promise<{ pid: number; outcome: Promise<Outcome> }> {
   const pty = onTerminal ? { size: { cols: 91, rows: 33 } } : undefined;
   const command = { cmd: '/bin/bash', args: ['-c', line] };
@@ -150,7 +150,7 @@ describe('on a terminal', () => {
     expect(output).toMatch(/^\/dev\/pts\/\d+\n33 91\nhi\n0\n$/);
   });
 
-  test('a root shell takes what is typed, and Ctrl-C ends what runs in it', async () => {
+  test('a root shell receives typed input, and Ctrl-C ends its command', async () => {
     const output = await interact('sudo -i; echo back $?', 'sleep 999\n', '\x03', 'id -un\n', 'exit 5\n');
     expect(output).toContain('\nroot\n');
     expect(output).toMatch(/back 5\n$/);
@@ -160,19 +160,19 @@ describe('on a terminal', () => {
     expect(await interact('trap : INT; sudo sleep 999; echo ended $?', '\x03')).toMatch(/ended 130\n$/);
   });
 
-  test('the terminal is as before afterwards', async () => {
+  test('the terminal is restored afterwards', async () => {
     const line = 'stty -a > /tmp/before; sudo true; stty -a > /tmp/after; cmp /tmp/before /tmp/after && echo same';
     expect(await interact(line)).toBe('same\n');
   });
 
-  test('a part of a pipe has the terminal for what is not the pipe', async () => {
+  test('a command in a pipeline uses the terminal for its other streams', async () => {
     expect(await interact('echo x | sudo tee /f2; sudo sh -c "tty; echo y" | cat')).toMatch(
       /^x\n\/dev\/pts\/\d+\ny\n$/,
     );
   });
 });
 
-describe('who may not', () => {
+describe('users without permission', () => {
   const refused = 'sudo: stranger may not run everything without a password here.\n';
   const asRoot = async (line: string): Promise<Outcome> => await runShell(process, line, asUser('root'));
   const asStranger = async (line: string): Promise<Outcome> => await runShell(process, line, asUser('stranger'));
@@ -185,27 +185,27 @@ describe('who may not', () => {
     },
   );
 
-  test('a rule counts at once, and no more when it is gone', async () => {
+  test('a rule is effective at once, and no longer after its removal', async () => {
     await asRoot('echo "stranger ALL=(ALL) NOPASSWD: ALL" > /etc/sudoers.d/stranger');
     expect((await asStranger('sudo id -u')).stdout).toBe('0\n');
     await asRoot('rm /etc/sudoers.d/stranger');
     expect((await asStranger('sudo id -u')).stderr).toBe(refused);
   });
 
-  test('a user without a name is nobody who may', async () => {
+  test('a user without a name has no permission', async () => {
     await asRoot('userdel stranger');
     await asRoot('useradd -m stranger');
     const { stdout: out } = await asRoot('setpriv --reuid 4242 --regid 4242 --clear-groups sudo id; echo $?');
     expect(out).toBe('1\n');
   });
 
-  test('envd holds no descriptor of those it served, and answers', async () => {
+  test('envd keeps no descriptor of served callers, and still answers', async () => {
     await stdout('for i in $(seq 5); do sudo true; done');
     const descriptors = async (): Promise<number> => Number(await stdout('sudo ls /proc/1/fd | wc -l'));
     const before = await descriptors();
     await stdout('for i in $(seq 10); do sudo true; sudo -k; sudo -v; done');
     await asStranger('sudo id');
-    // One that was served a moment ago may still be being closed, in either count.
+    // The descriptors of a call that has just been served may still be closing, in either count.
     await expect.poll(descriptors, { timeout: 10_000 }).toBeLessThanOrEqual(before);
     expect((await fetch(`${envd.baseUrl}/health`)).status).toBe(204);
   });

@@ -14,7 +14,7 @@ test.each([
   'ALL ALL=(ALL) NOPASSWD: ALL',
   'user ALL=(ALL) \\\n  NOPASSWD: ALL',
   '%sudo ALL=(ALL:ALL) ALL\nuser ALL=(ALL) NOPASSWD: ALL\n',
-])('%j gives everything', (text) => expect(grants(text)).toBe(true));
+])('%j grants everything', (text) => expect(grants(text)).toBe(true));
 
 test.each([
   '',
@@ -30,4 +30,4 @@ test.each([
   'user ALL=(ALL) NOPASSWD: ALL\n%sudo ALL=(ALL) !ALL',
   '%admin ALL=(ALL) NOPASSWD: ALL',
   '#10000 ALL=(ALL) NOPASSWD: ALL',
-])('%j gives nothing', (text) => expect(grants(text)).toBe(false));
+])('%j grants nothing', (text) => expect(grants(text)).toBe(false));

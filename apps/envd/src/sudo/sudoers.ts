@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { cachedFile } from '../users/cached-file.ts';
 import type { User } from '../users/users.ts';
 
-/** sudo reads these files and no others in there (sudoers(5), including other files). */
+/** sudo reads only these files in that folder (sudoers(5), including other files). */
 const isIncluded = (name: string): boolean => !name.includes('.') && !name.endsWith('~');
 const mainFile = '/etc/sudoers';
 const folder = '/etc/sudoers.d';
-/** The only rule that is understood: everything, as everybody, without a password. */
+/** The only supported rule: everything, as everybody, without a password. */
 const fullRight = /^\S+\s+ALL\s*=\s*\(\s*ALL\s*(?::\s*ALL\s*)?\)\s*NOPASSWD\s*:\s*ALL$/;
 
-/** Tells whether a user may do everything, by the rules of the root file system as they are now. */
+/** Tells whether a user may run everything, by the current rules of the root file system. */
 export function createSudoers(): { mayDoEverything(user: User, groupNames: readonly string[]): boolean } {
   const files = new Map<string, () => readonly string[]>();
   const linesOf = (path: string): readonly string[] => {
@@ -27,8 +27,8 @@ export function createSudoers(): { mayDoEverything(user: User, groupNames: reado
 }
 
 /**
- * The last rule about a user counts, as in sudo. One that says anything but "everything, without a password" gives nothing
- * here: there is nobody to ask for a password, and half a right is no right to be guessed at.
+ * The last rule for a user counts, as in sudo. Any rule other than "everything, without a password" grants nothing
+ * here: nobody can be asked for a password, and partial permissions are not guessed.
  */
 export function grantsEverything(
   lines: readonly string[],
@@ -40,7 +40,7 @@ export function grantsEverything(
   return rule !== undefined && fullRight.test(rule);
 }
 
-/** Lines without comments, joined where one ends with a backslash. `#1000` begins a rule, `# ` a comment. */
+/** Lines without comments, joined if one ends with a backslash. `#1000` begins a rule, `# ` a comment. */
 export function parseLines(text: string): readonly string[] {
   return text
     .replaceAll('\\\n', ' ')

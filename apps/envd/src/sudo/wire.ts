@@ -1,22 +1,23 @@
 import type { TerminalSize } from '../sys/pseudo-terminal.ts';
 
 /**
- * What the program `sudo` and envd say to each other. The program sends one message to envd's mailbox, without content, with
- * its standard streams, its working directory and one end of a pair of streams. Everything else goes through that pair, as
- * lines of JSON: the request; envd's answer, with the master of a terminal if one was asked for; signals; the end.
+ * The protocol between the program `sudo` and envd. The program sends one message without content to envd's mailbox,
+ * with its standard streams, its working directory and one end of a stream pair. Everything else passes through that
+ * pair as lines of JSON: the request; envd's answer, with the master of a terminal if one was requested; signals; the
+ * end.
  */
 export type Request =
   | { readonly kind: 'check' }
   | {
       readonly kind: 'run';
       readonly target: string;
-      /** Looked for in PATH of `env` unless it has a slash. */
+      /** Searched in PATH of `env`, unless it contains a slash. */
       readonly program: string;
       readonly argv: readonly string[];
       readonly env: Readonly<Record<string, string>>;
       /** Start in the target's home. */
       readonly atHome: boolean;
-      /** A new terminal for standard input and output, and for errors too if those are asked for. */
+      /** A new terminal for standard input and output, and also for errors if requested. */
       readonly terminal: (TerminalSize & { readonly forErrors: boolean }) | undefined;
     };
 
@@ -32,12 +33,12 @@ export type Answer =
 
 /** The descriptors of the first message, in this order. */
 export const descriptorCount = 5;
-/** A request is arguments and variables, which the kernel takes up to 2 MiB of. */
+/** A request contains arguments and variables, of which the kernel accepts up to 2 MiB. */
 export const maxLineBytes = 4 * 1024 * 1024;
-/** What an answer fits into that is received whole. */
+/** The maximum size of an answer that is received in one read. */
 export const maxAnswerBytes = 4096;
 
-/** One sandbox has one envd, but a test has several: its port tells them apart. */
+/** One sandbox has one envd, but a test has several. The port distinguishes them. */
 export function mailboxName(envdPort: number): string {
   return `soulbox-sudo-${envdPort}`;
 }
@@ -46,7 +47,7 @@ export function encodeLine(value: Request | Signal | Answer): Uint8Array {
   return Buffer.from(`${JSON.stringify(value)}\n`);
 }
 
-/** The lines that a stream brings, parsed. Throws on what is no JSON or too long. */
+/** Parses the lines of a stream. Throws for invalid JSON and for lines that are too long. */
 export async function* readLines(read: () => Promise<Uint8Array | undefined>): AsyncGenerator {
   let waiting = Buffer.alloc(0);
   for (let chunk = await read(); chunk !== undefined; chunk = await read()) {

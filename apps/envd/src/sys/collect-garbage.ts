@@ -1,11 +1,12 @@
-/** Bytes of buffers that may pass before they are collected. */
+/** Bytes of buffers between two collections. */
 const interval = 32 * 1024 * 1024;
 
 let passedBytes = 0;
 
 /**
- * To be told of each buffer that streams through. The runtime lets hundreds of megabytes of them pile up, which a small
- * sandbox does not have; collecting every 32 MiB costs some milliseconds and keeps envd below 200 MB instead of 500.
+ * Must be called for each buffer that streams through. The runtime lets hundreds of megabytes of buffers pile up, which
+ * a small sandbox does not have. A collection every 32 MiB costs some milliseconds and keeps envd below 200 MB instead
+ * of 500.
  */
 export function countPassedBytes(sizeBytes: number): void {
   passedBytes += sizeBytes;

@@ -1,7 +1,7 @@
 import { syscall, trySyscall } from './libc.ts';
 import { syscallNumbers as nr } from './syscall-numbers.ts';
 
-/** Who a process runs as. */
+/** The identity of a process. */
 export interface Credentials {
   readonly uid: number;
   readonly gid: number;
@@ -12,9 +12,9 @@ export interface Credentials {
 const prSetDumpable = 4;
 
 /**
- * Runs `action`, which must not yield, with the credentials of another user. On Linux they belong to the thread: only
- * raw system calls change one thread alone, and envd's pool threads stay root. The saved ids stay 0; they are
- * the way back, and keep the user's processes from tracing envd meanwhile.
+ * Runs `action`, which must not yield, with the credentials of another user. On Linux credentials belong to a thread.
+ * Only raw system calls change a single thread, so envd's pool threads stay root. The saved ids stay 0: they allow the
+ * switch back, and prevent the user's processes from tracing envd meanwhile.
  */
 export function runAs<T>(user: Credentials, action: () => T): T {
   const ownGroups = readGroups();
@@ -33,11 +33,11 @@ function restore(groups: readonly number[]): void {
     trySyscall(nr.setresuid, 0, 0, 0),
     trySyscall(nr.setresgid, 0, 0, 0),
     trySyscall(nr.setgroups, groups.length, groups.length === 0 ? 0 : Uint32Array.from(groups)),
-    // The kernel cleared it with the change of ids. A checkpoint of a sandbox that was restored once needs it: CRIU looks
-    // at init from inside the user namespace, where only dumpable processes that came by a restore can be looked at.
+    // The change of ids has cleared this flag. A checkpoint of a sandbox that was already restored once needs it: CRIU
+    // inspects init from inside the user namespace, where only dumpable processes of a restore can be inspected.
     trySyscall(nr.prctl, prSetDumpable, 1, 0, 0, 0),
   ];
-  // The kernel never refuses these; going on as somebody else would be worse than the end.
+  // The kernel never refuses these calls. Continuing as another user would be worse than ending.
   if (results.some((result) => result !== 0)) process.abort();
 }
 

@@ -3,7 +3,7 @@ export type ExitStatus =
   | { readonly kind: 'exited'; readonly code: number }
   | { readonly kind: 'signaled'; readonly signal: number; readonly coreDumped: boolean };
 
-/** Reads the bits of `wait(2)`: 7 of signal, 1 of core dump, 8 of exit code. */
+/** Parses the bits of `wait(2)`: 7 of signal, 1 of core dump, 8 of exit code. */
 export function exitStatusFromWait(status: number): ExitStatus {
   const signal = status & 0x7f;
   if (signal === 0) return { kind: 'exited', code: (status >> 8) & 0xff };

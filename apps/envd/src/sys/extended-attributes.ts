@@ -7,14 +7,20 @@ const maxListBytes = 65_536;
 const maxValueBytes = 65_536;
 
 const buffers = { list: new Uint8Array(maxListBytes), value: new Uint8Array(maxValueBytes) };
-/** A file system without attributes, or a file that vanished or has none of the name: the same as no attribute. */
+/**
+ * These errors count as "no attribute": the file system has no attributes, or the file vanished or has none of that
+ * name.
+ */
 const absent = new Set<number>(
   ['ENOTSUP', 'EOPNOTSUPP', 'ENOENT', 'ENODATA', 'ENOTDIR', 'EPERM', 'EACCES', 'ELOOP', 'ERANGE'].map(
     (name) => constants.errno[name as keyof typeof constants.errno],
   ),
 );
 
-/** The attributes of a path whose names begin with `prefix`, which is cut off. Never follows a final symlink. */
+/**
+ * The attributes of a path whose names begin with `prefix`, which is removed from the names. Never follows a final
+ * symlink.
+ */
 export function readAttributes(path: string, prefix: string): Record<string, string> {
   const file = cString(path);
   const attributes: Record<string, string> = {};
@@ -50,7 +56,7 @@ export function replaceAttributes(fd: number, prefix: string, attributes: Readon
   }
 }
 
-/** NUL-separated names, or minus an errno. */
+/** Decodes NUL-separated names. A negative result is an errno. */
 function decodeNames(result: number): string[] {
   if (result < 0) {
     if (absent.has(-result)) return [];

@@ -22,15 +22,17 @@ export const inotifyMask = {
 export interface InotifyEvent {
   readonly watch: number;
   readonly mask: number;
-  /** Ties the two halves of a rename together; 0 otherwise. */
+  /** Links the two halves of a rename. Otherwise 0. */
   readonly cookie: number;
-  /** Name within the watched directory; empty for the directory itself. */
+  /** The name within the watched directory. Empty for the directory itself. */
   readonly name: string;
 }
 
 /** One inotify instance of the kernel. */
 export interface Inotify {
-  /** Watches a directory; the same directory gives the same number. Throws ENOENT, ENOTDIR, ENOSPC (too many). */
+  /**
+   * Watches a directory. The same directory always has the same number. Throws ENOENT, ENOTDIR and ENOSPC (too many).
+   */
   add(path: string): number;
   remove(watch: number): void;
   close(): void;
@@ -48,7 +50,7 @@ const watchedBits =
   inotifyMask.moveSelf |
   inotifyMask.onlyDirectory;
 
-/** Opens an instance; `onEvents` gets each batch the kernel hands out. */
+/** Opens an instance. `onEvents` is called with each batch from the kernel. */
 export function openInotify(onEvents: (events: readonly InotifyEvent[]) => void): Inotify {
   const fd = syscall('inotify_init1', nr.inotifyInit1, closeOnExec | constants.O_NONBLOCK);
   const reader = readDescriptor(fd);

@@ -3,8 +3,9 @@ import { closeSync, openSync, readSync } from 'node:fs';
 const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
 /**
- * `length` (at most 256) characters of `[a-z0-9]`, read from the kernel each time. The runtime's own generator lives in memory, which a
- * copy of a running sandbox shares with its source: both would draw the same. envd keeps no random state at all.
+ * `length` (at most 256) characters of `[a-z0-9]`, read from the kernel each time. The runtime's own generator is in
+ * memory, which a copy of a running sandbox shares with its source, so both would generate the same values. envd keeps
+ * no random state at all.
  */
 export function kernelRandomId(length: number): string {
   let id = '';
@@ -13,7 +14,7 @@ export function kernelRandomId(length: number): string {
   try {
     while (id.length < length) {
       const count = readSync(fd, bytes);
-      // 252 is the largest multiple of 36 that fits in a byte; above it `%` would prefer some letters.
+      // 252 is the largest multiple of 36 that fits in a byte. Larger values would make `%` prefer some letters.
       for (const byte of bytes.subarray(0, count)) if (byte < 252) id += alphabet.charAt(byte % 36);
     }
   } finally {

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 
 const { i16, i32, i64, i64_fast: fastI64, ptr: pointer } = FFIType;
 
-/** The C library that stands beside envd in its folder, never the root file system's. */
+/** The C library next to envd in its folder, never that of the root file system. */
 const library = dlopen('libc.so.6', {
   syscall: { args: [i64, i64, i64, i64, i64, i64, i64], returns: fastI64 },
   __errno_location: { args: [], returns: pointer },
@@ -23,13 +23,13 @@ const library = dlopen('libc.so.6', {
 
 export const libc = library.symbols;
 
-/** Where the C library keeps errno of this thread. All calls are made on the main thread. */
+/** The address of errno of this thread in the C library. All calls are made on the main thread. */
 const errnoAddress = libc.__errno_location();
 if (errnoAddress === null) throw new Error('The C library has no errno.');
 
 const errnoNames = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
 
-/** An error as Node's own file functions throw it: the name in `code`. */
+/** An error in the form of Node's own file functions: the name is in `code`. */
 export function systemError(errno: number, call: string): NodeJS.ErrnoException {
   const code = errnoNames.get(errno) ?? `E${errno}`;
   return Object.assign(new Error(`${code}: ${call}`), { code, errno, syscall: call });
@@ -37,7 +37,10 @@ export function systemError(errno: number, call: string): NodeJS.ErrnoException 
 
 type Argument = number | Uint8Array | Int32Array | Uint32Array | Uint16Array;
 
-/** One system call. Gives its result, or minus the errno. Buffers are passed by address and must not be empty. */
+/**
+ * Makes one system call. Returns its result, or the negative errno. Buffers are passed by address and must not be
+ * empty.
+ */
 export function trySyscall(number: number, ...args: readonly Argument[]): number {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = args.map((argument) =>
     typeof argument === 'number' ? argument : ptr(argument),
@@ -46,7 +49,7 @@ export function trySyscall(number: number, ...args: readonly Argument[]): number
   return result === -1 ? -read.i32(errnoAddress as number, 0) : result;
 }
 
-/** As `trySyscall`, but a failure throws, named after `call`. */
+/** Like `trySyscall`, but throws on a failure, with `call` as the name. */
 export function syscall(call: string, number: number, ...args: readonly Argument[]): number {
   const result = trySyscall(number, ...args);
   if (result < 0) throw systemError(-result, call);

@@ -5,8 +5,8 @@ import type { Stats } from 'node:fs';
 import { SoulBoxError } from '@soulbox/base';
 
 /**
- * Opens a regular file. Directories, devices, FIFOs and sockets are refused with bad_path: reading one could wait or go
- * on for ever. O_NONBLOCK keeps the open itself from waiting for the other end of a FIFO.
+ * Opens a regular file. Directories, devices, FIFOs and sockets are rejected with bad_path, because reading one could
+ * block or continue for ever. O_NONBLOCK prevents the open itself from waiting for the other end of a FIFO.
  */
 export async function openRegular(
   path: string,

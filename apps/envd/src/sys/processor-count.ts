@@ -1,7 +1,7 @@
 import { trySyscall } from './libc.ts';
 import { syscallNumbers as nr } from './syscall-numbers.ts';
 
-/** CPUs that envd may run on, as `nproc` counts them. */
+/** The CPUs that envd may run on, as counted by `nproc`. */
 export function processorCount(): number {
   const mask = new Uint8Array(1024);
   const sizeBytes = trySyscall(nr.schedGetaffinity, 0, mask.length, mask);

@@ -13,7 +13,7 @@ const setLock = 0x40045431;
 const getNumber = 0x80045430;
 const setWindowSize = 0x5414;
 
-/** Opens a terminal pair; its user's side is owned by the current credentials. The master does not block. */
+/** Opens a terminal pair. The current credentials own its user side. The master does not block. */
 export function openTerminal(size: TerminalSize): { readonly masterFd: number; readonly path: string } {
   const masterFd = openSync('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
   try {
@@ -28,7 +28,7 @@ export function openTerminal(size: TerminalSize): { readonly masterFd: number; r
   }
 }
 
-/** Tells the programs on the terminal its new size (SIGWINCH). */
+/** Notifies the programs on the terminal of its new size (SIGWINCH). */
 export function resizeTerminal(masterFd: number, size: TerminalSize): void {
   syscall('resize', nr.ioctl, masterFd, setWindowSize, new Uint16Array([size.rows, size.cols, 0, 0]));
 }

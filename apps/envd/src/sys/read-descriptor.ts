@@ -1,12 +1,12 @@
-/** Reads from a pipe, a terminal or another descriptor that the kernel can poll, without a thread waiting for it. */
+/** Reads from a pipe, a terminal or another descriptor that the kernel can poll, without a waiting thread. */
 export interface DescriptorReader {
-  /** The next bytes, at most 64 KiB; undefined at the end, or after `cancel`. */
+  /** The next bytes, at most 64 KiB. Undefined at the end, and after `cancel`. */
   read(): Promise<Uint8Array | undefined>;
   /** Ends a pending read. The descriptor stays open and belongs to the caller. */
   cancel(): void;
 }
 
-/** The runtime polls the descriptor and reads one chunk ahead at most, so a slow reader holds the writer back. */
+/** The runtime polls the descriptor and reads at most one chunk ahead, so a slow reader slows the writer down. */
 export function readDescriptor(fd: number): DescriptorReader {
   const reader = Bun.file(fd).stream().getReader();
   return {
@@ -15,7 +15,7 @@ export function readDescriptor(fd: number): DescriptorReader {
         const { done, value } = await reader.read();
         return done ? undefined : value;
       } catch {
-        // EIO: the last program on a terminal is gone.
+        // EIO: the last program on a terminal has ended.
         return undefined;
       }
     },

@@ -3,9 +3,9 @@ import { exitStatusFromWait } from './exit-status.ts';
 import { trySyscall } from './libc.ts';
 import { syscallNumbers as nr } from './syscall-numbers.ts';
 
-/** Collects every ended child: those of envd, and the orphans that a PID 1 inherits. */
+/** Reaps every ended child: those of envd, and the orphans that PID 1 inherits. */
 export interface Reaper {
-  /** Call it in the same tick as the spawn; `listener` is called once. */
+  /** Call this in the same tick as the spawn. `listener` is called once. */
   watch(pid: number, listener: (status: ExitStatus) => void): void;
 }
 
@@ -23,9 +23,9 @@ export function startReaper(): Reaper {
       listener?.(exitStatusFromWait(status[0] ?? 0));
     }
   };
-  // The runtime starts no process itself, so nobody else waits for one.
+  // The runtime itself starts no process, so no other code waits for one.
   process.on('SIGCHLD', collect);
-  // Orphans that ended before the handler stood.
+  // Reaps orphans that ended before the handler was installed.
   collect();
   return { watch: (pid, listener) => void listeners.set(pid, listener) };
 }

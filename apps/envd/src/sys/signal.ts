@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { systemError, trySyscall } from './libc.ts';
 import { syscallNumbers as nr } from './syscall-numbers.ts';
 
-/** Signals a whole process group. Gives false when nobody is left in it. */
+/** Signals a complete process group. Returns false if no process is left in it. */
 export function signalGroup(groupId: number, signal: number): boolean {
   const result = trySyscall(nr.kill, -groupId, signal);
   if (result === -constants.errno.ESRCH) return false;

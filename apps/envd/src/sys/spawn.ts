@@ -2,34 +2,34 @@ import { ptr } from 'bun:ffi';
 import { constants } from 'node:os';
 import { cString, libc, systemError } from './libc.ts';
 
-/** What a standard stream of the new process is connected to. */
+/** The file or descriptor of a standard stream of the new process. */
 export type SpawnStdio = { readonly fd: number } | { readonly path: string; readonly flags: number };
 
 export interface SpawnOptions {
-  /** Tried in turn, as a shell walks PATH. */
+  /** Tried in order, as a shell searches PATH. */
   readonly paths: readonly string[];
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** A path, or a descriptor of a folder. */
   readonly cwd: string | number;
-  /** Input, output, errors. A terminal opened as the input becomes the controlling one. */
+  /** Input, output, errors. A terminal opened as the input becomes the controlling terminal. */
   readonly stdio: readonly [SpawnStdio, SpawnStdio, SpawnStdio];
 }
 
-// glibc: spawn.h. Own session, so also own process group; no signal ignored or blocked.
+// glibc: spawn.h. The process gets its own session, and so its own process group. No signal is ignored or blocked.
 const attributeFlags = 0x80 | 0x04 | 0x08;
-/** Above sizeof posix_spawnattr_t (336), posix_spawn_file_actions_t (80) and sigset_t (128) of every 64-bit glibc. */
+/** Larger than posix_spawnattr_t (336), posix_spawn_file_actions_t (80) and sigset_t (128) of every 64-bit glibc. */
 const structBytes = 512;
 const spawnAttributes = createAttributes();
 
-/** The errnos that mean "look in the next folder of PATH", as execvp has it. */
+/** The errnos that mean "search the next folder of PATH", as in execvp. */
 const tryNext = new Set<number>([constants.errno.ENOENT, constants.errno.ENOTDIR, constants.errno.EACCES]);
 
 /**
- * Starts a program with the current credentials of the thread and gives its pid. Throws ENOENT, EACCES, E2BIG and so on
- * when the kernel refuses. Everything above descriptor 2 is closed. The caller must reap the process.
+ * Starts a program with the current credentials of the thread and returns its pid. Throws ENOENT, EACCES, E2BIG and so
+ * on if the kernel refuses. Everything above descriptor 2 is closed. The caller must reap the process.
  *
- * posix_spawn, because the runtime's own spawn makes sockets for stdio and ignores SIGPIPE in the child.
+ * It uses posix_spawn, because the runtime's own spawn creates sockets for stdio and ignores SIGPIPE in the child.
  */
 export function spawnProgram(options: SpawnOptions): number {
   const actions = new Uint8Array(structBytes);
@@ -53,7 +53,7 @@ export function spawnProgram(options: SpawnOptions): number {
     return spawnFirst(options.paths.map(text), actions, argv, env);
   } finally {
     libc.posix_spawn_file_actions_destroy(ptr(actions));
-    // Referenced to the end: the arrays hold bare addresses of these.
+    // Referenced until here, because the arrays only contain their addresses.
     kept.length = 0;
   }
 }
@@ -64,7 +64,7 @@ function spawnFirst(paths: readonly Buffer[], actions: Uint8Array, argv: BigUint
   for (const path of paths) {
     const errno = libc.posix_spawn(ptr(pid), ptr(path), ptr(actions), ptr(spawnAttributes), ptr(argv), ptr(env));
     if (errno === 0) return pid[0] ?? -1;
-    // A file that may not be run is a better answer than one that is not there.
+    // "Permission denied" for one file is more helpful than "not found" for another.
     if (failure !== constants.errno.EACCES || !tryNext.has(errno)) failure = errno;
     if (!tryNext.has(errno)) break;
   }

@@ -1,4 +1,6 @@
-/** Linux system call numbers, which differ by architecture (kernel: arch/x86/entry/syscalls, include/uapi/asm-generic). */
+/**
+ * Linux system call numbers. They differ by architecture (kernel: arch/x86/entry/syscalls, include/uapi/asm-generic).
+ */
 interface SyscallNumbers {
   readonly ioctl: number;
   readonly fcntl: number;

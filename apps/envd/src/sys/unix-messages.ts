@@ -4,7 +4,7 @@ import { constants as os } from 'node:os';
 import { syscall, systemError, trySyscall } from './libc.ts';
 import { syscallNumbers as nr } from './syscall-numbers.ts';
 
-/** Who sent a message, as the kernel says. */
+/** The sender of a message, as reported by the kernel. */
 export interface Sender {
   readonly pid: number;
   readonly uid: number;
@@ -13,9 +13,9 @@ export interface Sender {
 
 export interface Message {
   readonly bytes: Uint8Array;
-  /** The receiver's own, to be closed by it. */
+  /** Owned by the receiver, which must close them. */
   readonly fds: readonly number[];
-  /** Undefined where the socket does not ask for it. */
+  /** Undefined if the socket does not request it. */
   readonly sender: Sender | undefined;
 }
 
@@ -37,13 +37,13 @@ const setStatusFlags = 4;
 const signalOnInput = 0o20000;
 
 const headerBytes = 16;
-/** Room for credentials and more descriptors than anybody sends; what does not fit the kernel drops and says so. */
+/** Room for credentials and more descriptors than any sender needs. The kernel drops further ones and reports that. */
 const controlBytes = 256;
 const align = (bytes: number): number => Math.ceil(bytes / 8) * 8;
 
 /**
- * A datagram socket with a name that no file stands for, so that nothing can be put in its place while it is open. Messages
- * bring their sender's credentials; a message's arrival is a SIGIO to this process.
+ * Opens a datagram socket with an abstract name, which is not a file. So nothing can replace it while it is open.
+ * Messages carry their sender's credentials. A message's arrival is signalled to this process by SIGIO.
  */
 export function openMailbox(name: string): number {
   const fd = syscall('socket', nr.socket, unixFamily, datagram | closeOnExec, 0);
@@ -60,7 +60,7 @@ export function openMailbox(name: string): number {
   }
 }
 
-/** Sends to the mailbox of that name. Throws ECONNREFUSED when there is none. */
+/** Sends to the mailbox with that name. Throws ECONNREFUSED if there is none. */
 export function sendToMailbox(name: string, bytes: Uint8Array, fds: readonly number[]): void {
   const fd = syscall('socket', nr.socket, unixFamily, datagram | closeOnExec, 0);
   try {
@@ -70,14 +70,17 @@ export function sendToMailbox(name: string, bytes: Uint8Array, fds: readonly num
   }
 }
 
-/** Two connected streams. */
+/** Creates two connected streams. */
 export function openStreamPair(): readonly [number, number] {
   const fds = new Int32Array(2);
   syscall('socketpair', nr.socketpair, unixFamily, stream | closeOnExec, 0, fds);
   return [fds[0] ?? -1, fds[1] ?? -1];
 }
 
-/** Sends bytes and descriptors, which stay the caller's. Never waits: throws EAGAIN while the other side is full. */
+/**
+ * Sends bytes and descriptors. The caller still owns its descriptors. Never waits: throws EAGAIN while the other side
+ * is full.
+ */
 export function sendMessage(
   fd: number,
   bytes: Uint8Array,
@@ -91,8 +94,8 @@ export function sendMessage(
 }
 
 /**
- * The next message of at most `maxBytes`; undefined when there is none and the socket does not block, or at the end. Messages
- * with more descriptors than anybody needs are dropped.
+ * Receives the next message of at most `maxBytes`. Undefined at the end, and if there is none and the socket does not
+ * block. Messages with more descriptors than needed are dropped.
  */
 export function receiveMessage(fd: number, maxBytes: number, wait: boolean): Message | undefined {
   const bytes = new Uint8Array(maxBytes);
@@ -110,7 +113,7 @@ export function receiveMessage(fd: number, maxBytes: number, wait: boolean): Mes
   return { bytes: new Uint8Array(0), fds: [], sender };
 }
 
-/** `struct sockaddr_un` of a name that begins with NUL (unix(7), abstract). */
+/** `struct sockaddr_un` with a name that begins with NUL (unix(7), abstract). */
 function abstractAddress(name: string): Uint8Array {
   return Buffer.concat([Uint8Array.of(unixFamily, 0, 0), Buffer.from(name)]);
 }
@@ -123,7 +126,7 @@ function ioVector(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(vector.buffer);
 }
 
-/** `struct msghdr` of 64-bit machines. Holds bare addresses: see `keptUntilNow`. */
+/** `struct msghdr` of 64-bit machines. It contains bare addresses: see `keptUntilNow`. */
 function messageHeader(name: Uint8Array, vector: Uint8Array, control: Uint8Array): Uint8Array {
   const header = new DataView(new ArrayBuffer(56));
   const address = (bytes: Uint8Array): bigint => (bytes.length === 0 ? 0n : BigInt(ptr(bytes)));
@@ -163,7 +166,10 @@ function decodeControl(control: Uint8Array): Pick<Message, 'fds' | 'sender'> {
   return { fds, sender };
 }
 
-/** Called when the kernel is done: it had bare addresses, and what is named here could not be collected meanwhile. */
+/**
+ * Called when the kernel is done. The kernel only had bare addresses; this reference prevented the collection of the
+ * buffers meanwhile.
+ */
 function keptUntilNow(...buffers: Uint8Array[]): void {
   buffers.length = 0;
 }

@@ -1,13 +1,13 @@
 import { writeSync } from 'node:fs';
 import { isNodeError, sleep } from '@soulbox/base';
 
-/** First and longest wait for a reader that does not keep up, in milliseconds. */
+/** The first and the longest wait for a slow reader, in milliseconds. */
 const firstWaitMs = 1;
 const longestWaitMs = 25;
 
 /**
- * Writes all bytes to a non-blocking pipe or terminal, waiting while it is full. Rejects with EPIPE when nobody can read
- * any more, and with the signal's reason when it aborts; some bytes may have gone out by then.
+ * Writes all bytes to a non-blocking pipe or terminal, and waits while it is full. Rejects with EPIPE if there is no
+ * reader any more, and with the signal's reason when it aborts. Some bytes may have been written by then.
  */
 export async function writeDescriptor(fd: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
   let offset = 0;
@@ -24,7 +24,7 @@ export async function writeDescriptor(fd: number, bytes: Uint8Array, signal: Abo
   }
 }
 
-/** Bytes that fitted; 0 when the pipe is full. */
+/** The number of bytes written. 0 if the pipe is full. */
 function tryWrite(fd: number, bytes: Uint8Array): number {
   try {
     return writeSync(fd, bytes);

@@ -11,7 +11,7 @@ export interface ProtocolOptions {
   readonly useBinaryFormat: boolean;
 }
 
-/** What the official clients speak. */
+/** The protocol of the official clients. */
 export const officialProtocol: ProtocolOptions = { protocol: 'connect', httpVersion: '1.1', useBinaryFormat: false };
 
 export function createClients(
@@ -48,7 +48,7 @@ export interface Outcome {
   readonly end: { exitCode: number; exited: boolean; status: string; error?: string } | undefined;
 }
 
-/** Gathers all events of a stream. */
+/** Collects all events of a stream. */
 export async function collect(stream: AsyncIterable<Pick<StartResponse, 'event'>>): Promise<Outcome> {
   const output: Record<string, Buffer[]> = { stdout: [], stderr: [], pty: [] };
   let pid = 0;
@@ -68,7 +68,7 @@ export async function collect(stream: AsyncIterable<Pick<StartResponse, 'event'>
   return { pid, stdout: text('stdout'), stderr: text('stderr'), pty: text('pty'), end };
 }
 
-/** Runs a shell line without input, as `commands.run` does. */
+/** Runs a shell line without input, like `commands.run`. */
 export async function runShell(client: Client<typeof Process>, line: string, options: object = {}): Promise<Outcome> {
   const process = { cmd: '/bin/bash', args: ['-l', '-c', line] };
   return await collect(client.start({ process, stdin: false }, options));

@@ -23,7 +23,7 @@ export function createFileCalls(envd: () => TestEnvd) {
     return await fetch(url({ path, ...query }), { headers });
   }
 
-  /** What fetch would hide: it decodes gzip by itself. */
+  /** A request without fetch, which would decode gzip automatically. */
   async function rawGet(path: string, headers: Record<string, string>) {
     return await new Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; body: Buffer }>(
       (resolve, reject) => {

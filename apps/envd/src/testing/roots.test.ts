@@ -5,7 +5,7 @@ import { asUser, collect, createClients } from './clients.ts';
 import { startEnvd } from './start-envd.ts';
 import { createEmptyRoot, findTestRoot } from './test-root.ts';
 
-test('in an empty root files can be written and read, and no program can start', async () => {
+test('in an empty root files can be written and read, but no program can start', async () => {
   const root = await createEmptyRoot();
   try {
     await using envd = await startEnvd(root.path);
@@ -20,7 +20,7 @@ test('in an empty root files can be written and read, and no program can start',
   }
 });
 
-test('in a root without glibc static programs run', async () => {
+test('in a root without glibc static programs can run', async () => {
   const busybox = join(await findTestRoot(), 'bin/busybox');
   const root = await createEmptyRoot();
   try {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs envd as PID 1 of a throw-away root: sandbox.sh LOWER WORK RUNTIME PORT HOST_TOKEN [VARIABLE...]
-# Called through unshare(1) in own mount and pid namespaces, so every mount goes with the process.
+# Called through unshare(1) in separate mount and pid namespaces, so all mounts end with the process.
 set -e
 lower=$1 work=$2 runtime=$3 port=$4 token=$5
 shift 5
@@ -27,7 +27,7 @@ random 1 8
 urandom 1 9
 tty 5 0
 END
-# A disk that is quickly full.
+# A small disk that fills up quickly.
 mount -t tmpfs -o size=2m,mode=777 tmpfs "$root/small"
 mount --bind "$runtime" "$root/.soulbox"
 mount -o remount,bind,ro "$root/.soulbox"

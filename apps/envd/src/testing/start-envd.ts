@@ -9,18 +9,18 @@ import { fileURLToPath } from 'node:url';
 import { randomId, removeTree, sleep } from '@soulbox/base';
 import { buildEnvdBundle } from '../../build/build-bundle.ts';
 
-/** The compiled envd in a root of its own. */
+/** The compiled envd in a root file system of its own. */
 export interface TestEnvd extends AsyncDisposable {
   readonly baseUrl: string;
   readonly port: number;
   readonly hostToken: string;
-  /** The upper layer: what the sandbox wrote, seen from the host. */
+  /** The upper layer: the files that the sandbox wrote, as seen from the host. */
   readonly upperDirectory: string;
-  /** Pid of envd as the host sees it. */
+  /** The pid of envd on the host. */
   readonly pid: number;
-  /** POST /init with the host's token. Throws unless it answers 204. */
+  /** POST /init with the host's token. Throws unless the answer is 204. */
   init(body: object): Promise<void>;
-  /** POST /resumed likewise. */
+  /** POST /resumed in the same way. */
   resumed(body: object): Promise<void>;
 }
 
@@ -29,7 +29,10 @@ const script = fileURLToPath(new URL('sandbox.sh', import.meta.url));
 const startTimeoutMs = 20_000;
 const maxRuntimeAgeMs = 3_600_000;
 
-/** Builds envd if need be and starts it over `lowerDirectory`, on a free port of the host's loopback, with further variables. */
+/**
+ * Builds envd if necessary and starts it over `lowerDirectory`, on a free port of the host's loopback, with additional
+ * variables.
+ */
 export async function startEnvd(lowerDirectory: string, ...variables: string[]): Promise<TestEnvd> {
   const runtime = await buildEnvdBundle(runtimeCache);
   await removeOldBundles(runtime.directory);
@@ -55,7 +58,7 @@ export async function startEnvd(lowerDirectory: string, ...variables: string[]):
   const closed = once(child, 'close');
   const baseUrl = `http://127.0.0.1:${port}`;
   const dispose = async (): Promise<void> => {
-    // The parent first would leave envd alone: a change of credentials clears its death signal.
+    // Killing the parent first would leave envd running, because a change of credentials clears its death signal.
     const init = await findChild(child.pid ?? 0);
     if (init !== undefined) process.kill(init, 'SIGKILL');
     else child.kill('SIGKILL');
@@ -90,7 +93,7 @@ export async function startEnvd(lowerDirectory: string, ...variables: string[]):
   }
 }
 
-/** Each change of the sources makes a folder of 112 MB; those of the last hour may still be in use. */
+/** Each change of the sources creates a folder of 112 MB. Folders of the last hour may still be in use. */
 async function removeOldBundles(current: string): Promise<void> {
   for (const name of await readdir(runtimeCache)) {
     const path = join(runtimeCache, name);
@@ -110,7 +113,7 @@ async function waitUntilHealthy(baseUrl: string, check: () => void): Promise<voi
   }
 }
 
-/** The first process of the namespace, as the host counts; undefined when all has ended. */
+/** The host's pid of the first process in the namespace. Undefined if all have ended. */
 async function findChild(pid: number): Promise<number | undefined> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
   return children === '' ? undefined : Number(children.trim().split(' ')[0]);

@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import { removeTree, run } from '@soulbox/base';
 
 const cache = '/var/cache/soulbox-test';
-/** Fetching and unpacking Debian's packages. */
+/** The time to download and unpack Debian's packages. */
 const buildTimeoutMs = 600_000;
 
-/** A Debian root with sudo, a static busybox and the user `user` (1000), made once per machine by mmdebstrap. Never written by tests. */
+/**
+ * A Debian root with sudo, a static busybox and the user `user` (1000). mmdebstrap creates it once per machine. Tests
+ * never write to it.
+ */
 export async function findTestRoot(): Promise<string> {
   const root = join(cache, 'envd-root-2');
   if (await exists(root)) return root;
@@ -19,7 +22,7 @@ export async function findTestRoot(): Promise<string> {
     await run('chroot', [building, 'useradd', '-m', '-s', '/bin/bash', '-u', '1000', '-G', 'sudo', 'user']);
     await writeFile(join(building, 'etc/sudoers.d/user'), 'user ALL=(ALL:ALL) NOPASSWD: ALL\n', { mode: 0o440 });
     await rename(building, root).catch(async (error: unknown) => {
-      // Another test file was quicker; its root is as good.
+      // Another test file was faster. Its root is equivalent.
       if (!(await exists(root))) throw error;
     });
   } finally {
@@ -28,7 +31,7 @@ export async function findTestRoot(): Promise<string> {
   return root;
 }
 
-/** A root with nothing in it. */
+/** Creates a root without any files. */
 export async function createEmptyRoot(): Promise<{ path: string; remove: () => Promise<void> }> {
   await mkdir(cache, { recursive: true });
   const path = await mkdtemp(join(cache, 'empty-'));

@@ -1,11 +1,11 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 
-/** Larger account files are not believed. */
+/** Larger account files are ignored. */
 const maxBytes = 4 * 1024 * 1024;
 
 /**
- * Gives a function that reads and parses a small file, again only when it changed. A file that is missing, no regular
- * file or too large gives `fallback`.
+ * Returns a function that reads and parses a small file, and repeats that only after the file changed. A file that is
+ * missing, too large or not regular gives `fallback`.
  */
 export function cachedFile<T>(path: string, parse: (text: string) => T, fallback: T): () => T {
   let version = '';
@@ -26,7 +26,7 @@ function versionOf(path: string): string {
 }
 
 function readBounded(path: string): string {
-  // Without blocking: the tenant's root may have put a FIFO there.
+  // Opened without blocking, because root in the sandbox may have put a FIFO there.
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const { size } = fstatSync(fd);

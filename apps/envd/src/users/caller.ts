@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Settings } from '../settings.ts';
 import type { User, Users } from './users.ts';
 
-/** What says who a caller is. Settings change at each POST /init. */
+/** The data that identifies a caller. Settings change at each POST /init. */
 export interface CallerContext {
   readonly users: Users;
   readonly settings: Settings;
@@ -10,17 +10,17 @@ export interface CallerContext {
 
 const customaryUser = 'user';
 
-/** The user that acts when a request names none. */
+/** The user that acts if a request names none. */
 export function defaultUser(users: Users, settings: Settings): User {
   return users.get(settings.defaultUser ?? (users.has(customaryUser) ? customaryUser : 'root'));
 }
 
-/** The user named in a query or a body; empty means the default one. Throws unknown_user. */
+/** The user named in a query or a body. An empty name means the default user. Throws unknown_user. */
 export function userByName(users: Users, settings: Settings, name: string): User {
   return name === '' ? defaultUser(users, settings) : users.get(name);
 }
 
-/** The user of an RPC: `Authorization: Basic base64("name:")`, the password being empty. Throws unknown_user. */
+/** The user of an RPC: `Authorization: Basic base64("name:")` with an empty password. Throws unknown_user. */
 export function userByAuthorization({ users, settings }: CallerContext, header: string | null): User {
   if (header === null || header === '') return defaultUser(users, settings);
   const encoded = /^basic ([A-Za-z0-9+/_=-]*)$/i.exec(header.trim())?.[1];

@@ -11,7 +11,7 @@ test('a relative or missing home becomes /', () => {
   expect(parsePasswd('a:x:1:1::tmp:\nb:x:2:2\n').map((entry) => entry.home)).toEqual(['/', '/']);
 });
 
-test('lines that are not users are passed over', () => {
+test('lines without a valid user are ignored', () => {
   const text =
     '\n# comment\n+nis\n:x:0:0::/:\nx:x:-1:0::/:\ny:x:1e3:0::/:\nz:x:4294967295:0::/:\nw:x:99999999999:0::/:\n';
   expect(parsePasswd(text)).toEqual([]);

@@ -4,7 +4,7 @@ export interface PasswdEntry {
   readonly uid: number;
   readonly gid: number;
   readonly home: string;
-  /** Empty: the system's own, /bin/sh. */
+  /** Empty: the system's default, /bin/sh. */
   readonly shell: string;
 }
 
@@ -15,10 +15,10 @@ export interface GroupEntry {
   readonly members: readonly string[];
 }
 
-/** Ids above are not valid for the kernel (the last one means "no change"). */
+/** Larger ids are not valid for the kernel (the last one means "no change"). */
 const maxId = 0xffff_fffe;
 
-/** `name:password:uid:gid:comment:home:shell`. Lines that are not that are passed over, as the C library does. */
+/** Parses `name:password:uid:gid:comment:home:shell`. Ignores other lines, like the C library. */
 export function parsePasswd(text: string): PasswdEntry[] {
   const entries: PasswdEntry[] = [];
   for (const line of text.split('\n')) {
@@ -31,7 +31,7 @@ export function parsePasswd(text: string): PasswdEntry[] {
   return entries;
 }
 
-/** `name:password:gid:member,member`. */
+/** Parses `name:password:gid:member,member`. */
 export function parseGroup(text: string): GroupEntry[] {
   const entries: GroupEntry[] = [];
   for (const line of text.split('\n')) {

@@ -14,24 +14,24 @@ export interface User {
   readonly groups: readonly number[];
 }
 
-/** The users of the root file system, as its own files say now. */
+/** The users of the root file system, by the current content of its files. */
 export interface Users {
   /** Throws unknown_user. */
   get(name: string): User;
   has(name: string): boolean;
-  /** Undefined when nobody has the number. */
+  /** Undefined if no user has the number. */
   findById(uid: number): User | undefined;
-  /** The name, or the number as text when nobody has it. */
+  /** The name, or the number as text if no user has it. */
   userName(uid: number): string;
   groupName(gid: number): string;
 }
 
-/** Kernels know root without any file, so it also exists in an empty root file system. */
+/** The kernel knows root without any file, so root also exists in an empty root file system. */
 const builtInRoot: PasswdEntry = { name: 'root', uid: 0, gid: 0, home: '/root', shell: '' };
 
 /**
- * Reads /etc/passwd and /etc/group. Never through the C library, whose name service would load modules and read
- * configuration of a root file system that it was not built for.
+ * Reads /etc/passwd and /etc/group directly. The C library is not used, because its name service would load modules and
+ * read the configuration of a root file system that it was not built for.
  */
 export function createUsers(): Users {
   const passwd = cachedFile('/etc/passwd', (text): readonly PasswdEntry[] => parsePasswd(text), []);

@@ -2,18 +2,18 @@ import { SoulBoxError } from '@soulbox/base';
 
 /** Events of one watcher that wait to be fetched. */
 export interface EventQueue<Event> {
-  /** Adds an event that may still be looked up; the order of the calls is kept. */
+  /** Adds an event whose details may still be pending. The order of the calls is preserved. */
   push(event: Event | Promise<Event>): void;
-  /** All that is ready now. Throws limit_exceeded once after events were lost. */
+  /** All events that are ready now. Throws limit_exceeded once after events were lost. */
   drain(): Event[];
-  /** Resolves when there is something to drain, or when the signal aborts. */
+  /** Resolves when there is something to drain or the signal aborts. */
   wait(signal: AbortSignal): Promise<void>;
 }
 
-/** About 200 bytes each without entry information. */
+/** Each takes about 200 bytes without entry information. */
 const maxQueued = 16_384;
 
-/** A bounded queue: a client that does not fetch loses events, and is told so. */
+/** A bounded queue. A client that does not fetch loses events and receives an error. */
 export function createEventQueue<Event>(): EventQueue<Event> {
   let ready: Event[] = [];
   let pending = 0;

@@ -1,6 +1,9 @@
 import { statfs } from 'node:fs/promises';
 
-/** Magic numbers of file systems where other machines change files unseen (kernel: include/uapi/linux/magic.h). */
+/**
+ * Magic numbers of file systems where other machines can change files without local events (kernel:
+ * include/uapi/linux/magic.h).
+ */
 const networkFileSystems = new Set([
   0x6969, // NFS
   0x517b, // SMB
@@ -12,7 +15,10 @@ const networkFileSystems = new Set([
   0x5346414f, // AFS
 ]);
 
-/** Whether inotify would miss changes at this path. What the root itself is made of is the sandbox's alone: gVisor calls its disk 9P. */
+/**
+ * Whether inotify would miss changes at this path. The type of the root itself is allowed, because its disk belongs to
+ * the sandbox alone: gVisor reports it as 9P.
+ */
 export async function isNetworkMount(path: string): Promise<boolean> {
   const [{ type }, root] = await Promise.all([statfs(path), statfs('/')]);
   // The field is signed on some architectures.

@@ -6,14 +6,14 @@ import { inotifyMask, openInotify } from '../sys/inotify.ts';
 import type { KernelWatches, WatchedTree } from './watched-tree.ts';
 import { applyEvent, rescanTree } from './watched-tree.ts';
 
-/** The one inotify instance of envd, shared by all watched trees. */
+/** The single inotify instance of envd, shared by all watched trees. */
 export interface WatchHub extends KernelWatches {
-  /** Gives up a whole tree. */
+  /** Removes all watches of a tree. */
   remove(tree: WatchedTree): void;
 }
 
 export function createWatchHub(log: LifeLog): WatchHub {
-  /** The kernel gives the same number for the same directory, so several trees can share one. */
+  /** The kernel returns the same number for the same directory, so several trees can share one. */
   const treesByWatch = new Map<number, Set<WatchedTree>>();
   let inotify: Inotify | undefined;
 
@@ -26,7 +26,7 @@ export function createWatchHub(log: LifeLog): WatchHub {
     for (const tree of [...(treesByWatch.get(event.watch) ?? [])]) {
       const directory = tree.directories.get(event.watch);
       if (directory !== undefined) applyEvent(hub, tree, directory, event);
-      // The kernel has dropped the watch: the directory is gone.
+      // The kernel has dropped the watch, because the directory is gone.
       if ((event.mask & inotifyMask.ignored) !== 0) tree.directories.delete(event.watch);
     }
     if ((event.mask & inotifyMask.ignored) !== 0) treesByWatch.delete(event.watch);

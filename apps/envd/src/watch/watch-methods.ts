@@ -17,7 +17,7 @@ type WatchMethod = 'watchDir' | 'createWatcher' | 'getWatcherEvents' | 'removeWa
 
 const keepalive = { event: { case: 'keepalive', value: {} } } as const;
 
-/** The watching half of filesystem.Filesystem. */
+/** The watch methods of filesystem.Filesystem. */
 export function watchMethods(context: WatchContext): Pick<ServiceImpl<typeof Filesystem>, WatchMethod> {
   const { watchers } = context;
   const open = async (request: WatchDirRequest | CreateWatcherRequest, call: HandlerContext): Promise<Watcher> => {

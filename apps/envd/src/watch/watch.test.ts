@@ -43,7 +43,7 @@ async function nextKind(stream: AsyncIterator<WatchDirResponse, unknown>): Promi
   return result.done === true ? undefined : result.value.event.case;
 }
 
-/** Watches `w` while `line` runs and gives the events as text, such as `create a`. */
+/** Watches `w` while `line` runs and returns the events as text, such as `create a`. */
 async function eventsOf(
   line: string,
   options: { recursive?: boolean; includeEntry?: boolean } = {},
@@ -69,26 +69,26 @@ async function eventsOf(
 }
 
 describe('one directory', () => {
-  test('creating, writing, chmod, renaming and removing are told', async () => {
+  test('creating, writing, chmod, renaming and removing are reported', async () => {
     const events = await eventsOf('cd w; echo x > a; sleep 0.05; chmod 600 a; mv a b; rm b');
     expect(events).toEqual(['create a', 'write a', 'chmod a', 'rename a', 'create b', 'remove b']);
   });
 
-  test('nothing below is told without recursive', async () => {
+  test('changes in subdirectories are not reported without recursive', async () => {
     expect(await eventsOf('echo x > w/sub/a')).toEqual([]);
   });
 
-  test('what moves out is renamed, what moves in is created', async () => {
+  test('an entry that moves out is renamed, and one that moves in is created', async () => {
     await shell('touch outside/in w/out');
     expect(await eventsOf('mv w/out outside/; mv outside/in w/')).toEqual(['rename out', 'create in']);
   });
 
-  test('an entry comes with create, write and chmod', async () => {
+  test('create, write and chmod events include the entry', async () => {
     const events = await eventsOf('echo x > w/a; sleep 0.1; chmod 600 w/a; sleep 0.1; rm w/a', { includeEntry: true });
     expect(events).toEqual(['create a +', 'write a +', 'chmod a +', 'remove a']);
   });
 
-  test('the end of the watched directory is told', async () => {
+  test('the removal of the watched directory is reported', async () => {
     expect(await eventsOf('rm -r w; mkdir w')).toContain('remove .');
   });
 });
@@ -101,7 +101,7 @@ describe('recursive', () => {
     expect(events).toEqual(['create sub/deep/a', 'write sub/deep/a', 'create new', 'create new/b', 'write new/b']);
   });
 
-  test('what is made faster than the watch is told all the same', async () => {
+  test('files created before the watch is set are still reported', async () => {
     const events = await eventsOf('mkdir -p w/p/q/r; echo x > w/p/q/r/f', { recursive: true });
     expect(events).toEqual(expect.arrayContaining(['create p', 'create p/q', 'create p/q/r', 'create p/q/r/f']));
   });
@@ -111,12 +111,12 @@ describe('recursive', () => {
     expect(events).toEqual(['rename sub', 'create moved', 'create moved/deep/a', 'write moved/deep/a']);
   });
 
-  test('a directory that left is not followed any more', async () => {
+  test('a directory that left is no longer followed', async () => {
     const events = await eventsOf('mv w/sub outside/; sleep 0.3; echo x > outside/sub/a', { recursive: true });
     expect(events).toEqual(['rename sub']);
   });
 
-  test('a directory made again under the same name is followed', async () => {
+  test('a directory created again under the same name is followed', async () => {
     const events = await eventsOf('rm -r w/sub; mkdir w/sub; sleep 0.1; echo x > w/sub/a', { recursive: true });
     expect(events.slice(-2)).toEqual(['create sub/a', 'write sub/a']);
   });
@@ -128,7 +128,7 @@ describe('recursive', () => {
 });
 
 describe('polling', () => {
-  test('a watcher collects until it is removed', async () => {
+  test('a watcher collects events until it is removed', async () => {
     const { watcherId } = await clients.filesystem.createWatcher({ path: 'w', recursive: true });
     expect(watcherId).toMatch(/^w/);
     await shell('echo x > w/sub/a');
@@ -141,7 +141,7 @@ describe('polling', () => {
     await expect(clients.filesystem.removeWatcher({ watcherId })).rejects.toMatchObject({ code: Code.NotFound });
   });
 
-  test('too many events are an error once, then it goes on', async () => {
+  test('too many events cause one error, then the watcher continues', async () => {
     const { watcherId } = await clients.filesystem.createWatcher({ path: 'w' });
     await shell('cd w; for i in $(seq 9000); do echo > $i; done');
     await sleep(300);
@@ -151,7 +151,7 @@ describe('polling', () => {
     await clients.filesystem.removeWatcher({ watcherId });
   });
 
-  test('there is a limit, and what is removed makes room', async () => {
+  test('the number of watchers is limited, and removed ones make room', async () => {
     const ids: string[] = [];
     const open = async () => ids.push((await clients.filesystem.createWatcher({ path: 'w' })).watcherId);
     const fill = async () => {
@@ -163,9 +163,9 @@ describe('polling', () => {
   });
 });
 
-test('after lost events new directories are followed all the same', async () => {
+test('new directories are still followed after lost events', async () => {
   const { watcherId } = await clients.filesystem.createWatcher({ path: 'w', recursive: true });
-  // One process for each file would take half a minute on a slow machine.
+  // One process per file would take half a minute on a slow machine.
   const line = 'sleep 0.5; cd w; for i in $(seq 9000); do echo > f$i; done; rm f*; mkdir late; touch /tmp/flooded';
   const flood = shell(line);
   await sleep(200);
@@ -179,7 +179,7 @@ test('after lost events new directories are followed all the same', async () => 
   }
   await flood;
   await sleep(500);
-  // What was queued before may be too much as well.
+  // The events queued before may also be too many.
   await clients.filesystem.getWatcherEvents({ watcherId }).catch(() => undefined);
   await shell('echo x > w/late/a');
   await sleep(300);
@@ -188,7 +188,7 @@ test('after lost events new directories are followed all the same', async () => 
   await clients.filesystem.removeWatcher({ watcherId });
 });
 
-describe('what cannot be watched', () => {
+describe('paths that cannot be watched', () => {
   test.each([
     ['/nope', Code.NotFound],
     ['/etc/passwd', Code.InvalidArgument],
@@ -197,14 +197,14 @@ describe('what cannot be watched', () => {
     await expect(clients.filesystem.watchDir({ path })[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code });
   });
 
-  test('an unknown id, of any form', async () => {
+  test('an unknown id of any form is rejected', async () => {
     for (const watcherId of ['', 'w', '../x', 'x'.repeat(10_000)]) {
       await expect(clients.filesystem.getWatcherEvents({ watcherId })).rejects.toMatchObject({ code: Code.NotFound });
     }
   });
 });
 
-test('silence is broken by keepalives', async () => {
+test('keepalives are sent during silence', async () => {
   const abort = new AbortController();
   const options = { signal: abort.signal, headers: { 'keepalive-ping-interval': '1' } };
   const stream = clients.filesystem.watchDir({ path: 'w' }, options)[Symbol.asyncIterator]();

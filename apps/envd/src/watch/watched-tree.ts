@@ -4,11 +4,11 @@ import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { InotifyEvent } from '../sys/inotify.ts';
 import { inotifyMask } from '../sys/inotify.ts';
 
-/** The watches of the kernel that trees are made of. */
+/** The kernel watches that form the trees. */
 export interface KernelWatches {
-  /** Watches a directory for a tree. Throws ENOENT and ENOTDIR, limit_exceeded when the kernel has no watch left. */
+  /** Watches a directory for a tree. Throws ENOENT and ENOTDIR, and limit_exceeded if the kernel has no watch left. */
   add(tree: WatchedTree, name: string): void;
-  /** Gives up one watch of a tree. */
+  /** Removes one watch of a tree. */
   forget(tree: WatchedTree, watch: number): void;
   warn(message: string, cause: unknown): void;
 }
@@ -17,7 +17,7 @@ export type ChangeKind = 'create' | 'write' | 'remove' | 'rename' | 'chmod';
 
 export interface Change {
   readonly kind: ChangeKind;
-  /** Relative to the watched directory; `.` is itself. */
+  /** Relative to the watched directory. `.` is the directory itself. */
   readonly name: string;
 }
 
@@ -25,30 +25,33 @@ export interface Change {
 export interface WatchedTree {
   readonly root: string;
   readonly recursive: boolean;
-  /** Kernel watches of this tree, with each directory's path relative to the root (empty for the root). */
+  /** Kernel watches of this tree, each with the directory's path relative to the root (empty for the root). */
   readonly directories: Map<number, string>;
-  /** Directories that were moved away and may yet arrive elsewhere, by the kernel's cookie. */
+  /** Directories that were moved away and may still arrive elsewhere, by the kernel's cookie. */
   readonly departed: Map<number, string>;
   readonly report: (change: Change) => void;
 }
 
-/** Each is a watch of the kernel, of which a user has some ten thousands. */
+/** Each one needs a kernel watch. A user has some tens of thousands of them. */
 const maxDirectories = 65_536;
-/** The two halves of a rename come right after each other; a lone first half means the directory left the tree. */
+/**
+ * The two halves of a rename follow each other directly. A first half without a second means that the directory left
+ * the tree.
+ */
 const arrivalGraceMs = 100;
 
-/** Watches the root, and below it. Throws limit_exceeded when the kernel or envd has no more watches. */
+/** Watches the root and the directories below it. Throws limit_exceeded if the kernel or envd has no more watches. */
 export async function addTree(watches: KernelWatches, tree: WatchedTree): Promise<void> {
   addDirectory(watches, tree, '');
   if (tree.recursive) await addChildren(watches, tree, '', 'nothing');
 }
 
-/** After lost events: watches the directories that are new, and reports them. */
+/** After lost events: watches new directories and reports them. */
 export async function rescanTree(watches: KernelWatches, tree: WatchedTree): Promise<void> {
   if (tree.recursive) await addChildren(watches, tree, '', 'directories').catch(() => undefined);
 }
 
-/** Turns one event of the kernel into changes, and follows directories as they come, go and move. */
+/** Translates one kernel event to changes, and follows directories that are created, removed or moved. */
 export function applyEvent(watches: KernelWatches, tree: WatchedTree, directory: string, event: InotifyEvent): void {
   if (event.name === '') {
     if (directory === '') applyRootEvent(tree, event);
@@ -87,8 +90,8 @@ function addDirectory(watches: KernelWatches, tree: WatchedTree, name: string): 
 }
 
 /**
- * Watches all below a directory that is watched already, so what appears meanwhile is seen twice rather than never.
- * `reported` says which of what is found, and was not known, counts as created.
+ * Watches everything below a directory that is already watched, so entries that appear meanwhile are seen twice instead
+ * of never. `reported` determines which new entries are reported as created.
  */
 async function addChildren(
   watches: KernelWatches,
@@ -111,7 +114,7 @@ async function addChildren(
   }
 }
 
-/** A new directory, and all that was put into it before the watch stood. */
+/** Watches a new directory and everything that was put into it before the watch was set. */
 async function followNew(watches: KernelWatches, tree: WatchedTree, name: string): Promise<void> {
   try {
     addDirectory(watches, tree, name);

@@ -5,12 +5,12 @@ import type { Watcher } from './watcher.ts';
 /** Streams and polled watchers together. */
 const maxWatchers = 1024;
 
-/** All open watchers; those that are polled have an id. */
+/** All open watchers. Polled ones have an id. */
 export interface WatcherTable {
-  /** Throws limit_exceeded when there are too many. */
+  /** Throws limit_exceeded if there are too many. */
   open(watcher: () => Promise<Watcher>): Promise<Watcher>;
   close(watcher: Watcher): void;
-  /** Gives the id to poll with; it begins with `w` (E2B). */
+  /** Returns the id for polling. It begins with `w` (E2B). */
   publish(watcher: Watcher): string;
   /** Throws watcher_not_found. */
   get(id: string): Watcher;

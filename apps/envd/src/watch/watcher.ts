@@ -24,7 +24,7 @@ export interface Watcher {
 
 export interface WatchOptions {
   readonly recursive: boolean;
-  /** Describe the file with create, write and chmod. */
+  /** Whether create, write and chmod events include a description of the file. */
   readonly includeEntry: boolean;
   readonly allowNetworkMounts: boolean;
 }
@@ -37,7 +37,10 @@ const eventTypes = {
   chmod: EventType.CHMOD,
 } as const satisfies Record<ChangeKind, EventType>;
 
-/** Begins to watch a directory. Throws file_not_found, not_a_directory, bad_path for a network mount, limit_exceeded. */
+/**
+ * Starts to watch a directory. Throws file_not_found, not_a_directory, bad_path for a network mount, and
+ * limit_exceeded.
+ */
 export async function openWatcher(hub: WatchHub, users: Users, path: string, options: WatchOptions): Promise<Watcher> {
   return await namingPath(path, async () => {
     if (!(await stat(path)).isDirectory()) throw new SoulBoxError('not_a_directory', `path ${path} is not a directory`);
@@ -65,7 +68,7 @@ export async function openWatcher(hub: WatchHub, users: Users, path: string, opt
   });
 }
 
-/** What is already gone again has no entry. */
+/** A file that is already gone has no entry. */
 async function withEntry(root: string, change: Change, users: Users): Promise<EventInit> {
   const event = { name: change.name, type: eventTypes[change.kind] };
   if (change.kind === 'remove' || change.kind === 'rename') return event;

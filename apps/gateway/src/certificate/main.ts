@@ -3,8 +3,8 @@ import { systemClock } from '@soulbox/base';
 import type { GatewayConfig } from '../config.ts';
 import { openCertificate } from '../tls/open-certificate.ts';
 
-// Opens or makes the certificate for a gateway that may not read it. It reads the gateway's settings and tells what came of it; the key
-// passes through pipes only.
+// Opens or creates the certificate for a gateway that is not allowed to read it. It reads the gateway's settings and
+// writes the result. The key only passes through pipes.
 const config = JSON.parse(await text(process.stdin)) as GatewayConfig;
 try {
   process.stdout.write(JSON.stringify({ certificate: await openCertificate(config, systemClock) }));

@@ -20,7 +20,7 @@ afterAll(async () => await world[Symbol.asyncDispose]());
 
 const json = (text: string): unknown => JSON.parse(text) as unknown;
 
-describe('a sandbox that is not there', () => {
+describe('a sandbox that does not exist', () => {
   test('is 502 with exactly the documented body', async () => {
     const answer = await ask(world.url, { headers: { host: '49983-inotthere.soulbox.localhost' } });
     expect(answer.status).toBe(502);
@@ -28,7 +28,7 @@ describe('a sandbox that is not there', () => {
     expect(answer.body).toBe('{"sandboxId":"inotthere","message":"The sandbox was not found","code":502}');
   });
 
-  test('is 502 for an upload too, however large', async () => {
+  test('is 502 for an upload of any size, too', async () => {
     const answer = await ask(`${world.url}/files`, {
       method: 'POST',
       headers: { host: '49983-inotthere.soulbox.localhost' },
@@ -60,7 +60,7 @@ describe('a sandbox that is stopped because the disk of its host is full', () =>
     code: 507,
   };
 
-  test('is 507 at once, with a hint to come again, on every port', async () => {
+  test('is 507 at once on every port, with a Retry-After header', async () => {
     const envd = await ask(world.url, { headers: { host: '49983-istopped.soulbox.localhost' } });
     expect([envd.status, json(envd.body), envd.headers['retry-after']]).toEqual([507, expected, '1']);
     const headers = { host: '8080-istopped.soulbox.localhost', 'e2b-traffic-access-token': 'right' };
@@ -68,14 +68,14 @@ describe('a sandbox that is stopped because the disk of its host is full', () =>
     expect([port.status, json(port.body)]).toEqual([507, expected]);
   });
 
-  test('tells that only to those who may reach the port', async () => {
+  test('reports that only to clients that may access the port', async () => {
     const answer = await ask(world.url, { headers: { host: '8080-istopped.soulbox.localhost' } });
     expect(answer.status).toBe(403);
   });
 });
 
-describe('a port that nothing listens on', () => {
-  test('is 502 with the port, after a few tries', async () => {
+describe('a port without a listener', () => {
+  test('is 502 with the port after a few attempts', async () => {
     const before = world.router.dials.length;
     const { url, host } = world.urlOf(9999);
     const answer = await ask(url, { headers: { host } });
@@ -86,14 +86,14 @@ describe('a port that nothing listens on', () => {
     expect(world.router.dials.length - before).toBe(4);
   });
 
-  test('is served when the server comes up between two tries', async () => {
+  test('is served if the server starts between two attempts', async () => {
     const { url, host } = world.urlOf(7777);
     const asked = ask(url, { headers: { host } });
     await world.serve(7777, (_request, response) => response.end('up'));
     expect((await asked).body).toBe('up');
   });
 
-  test('is not tried again once the client has left', async () => {
+  test('is not retried after the client has left', async () => {
     const { url, host } = world.urlOf(9998);
     await Promise.all(
       Array.from({ length: 20 }, async () => await ask(url, { headers: { host } }).then((answer) => answer.status)),
@@ -102,7 +102,7 @@ describe('a port that nothing listens on', () => {
   });
 });
 
-describe('a service that does not answer properly', () => {
+describe('a service that does not answer correctly', () => {
   test.each([
     ['closes at once', (socket: import('node:net').Socket) => void socket.destroy()],
     ['says something else', (socket: import('node:net').Socket) => void socket.end('SSH-2.0-OpenSSH\r\n')],
@@ -122,7 +122,7 @@ describe('a service that does not answer properly', () => {
         void socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),
     ],
     ['splits a header', (socket: import('node:net').Socket) => void socket.end('HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n')],
-  ])('that %s gives 502', async (_what, onConnection) => {
+  ])('that %s results in 502', async (_what, onConnection) => {
     const { createServer } = await import('node:net');
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
@@ -140,7 +140,7 @@ describe('a service that does not answer properly', () => {
 describe('the page for browsers', () => {
   const host = '8080-inotthere.soulbox.localhost';
 
-  test('is shown to a navigation', async () => {
+  test('is shown for a navigation', async () => {
     const answer = await ask(world.url, { headers: { host, 'user-agent': browser, accept: 'text/html' } });
     expect(answer.status).toBe(502);
     expect(answer.headers['content-type']).toContain('text/html');
@@ -157,7 +157,7 @@ describe('the page for browsers', () => {
     expect(answer.headers['content-type']).toContain('application/json');
   });
 
-  test('escapes what the client wrote', async () => {
+  test("escapes the client's text", async () => {
     const answer = await ask(`${world.url}/init/%3Cscript%3E"<b>'&`.replaceAll('<', '%3C'), {
       headers: { host: world.urlOf(49983).host, 'user-agent': browser },
     });
@@ -171,7 +171,7 @@ describe('the traffic token', () => {
   const host = '8080-ilocked.soulbox.localhost';
   const message = (end: string): string => `Sandbox is secured with traffic access token. ${end}`;
 
-  test('is demanded', async () => {
+  test('is required', async () => {
     const answer = await ask(world.url, { headers: { host } });
     expect(answer.status).toBe(403);
     expect(json(answer.body)).toEqual({
@@ -183,7 +183,7 @@ describe('the traffic token', () => {
 
   test.each(['wrong', '', 'right ', 'righ', 'right, right'.slice(0, 5) + 'x'])('is compared: "%s"', async (token) => {
     const answer = await ask(world.url, { headers: { host, 'e2b-traffic-access-token': token } });
-    // A trailing blank is no part of a header's value.
+    // A trailing blank is not part of a header's value.
     expect(answer.status).toBe(token.trim() === 'right' ? 200 : 403);
     if (answer.status === 403)
       expect(json(answer.body)).toMatchObject({
@@ -191,19 +191,19 @@ describe('the traffic token', () => {
       });
   });
 
-  test('opens the port, and does not reach the service', async () => {
+  test('opens the port, but is not passed on to the service', async () => {
     const answer = await ask(world.url, { headers: { host, 'e2b-traffic-access-token': 'right' } });
     expect(answer.status).toBe(200);
     expect(answer.body).not.toContain('right');
   });
 
-  test('is not asked for by envd, which has its own', async () => {
+  test('is not required by envd, which has its own token', async () => {
     const answer = await ask(world.url, { headers: { host: '49983-ilocked.soulbox.localhost' } });
     expect(answer.status).toBe(200);
   });
 });
 
-describe('a path of envd that is for the host', () => {
+describe('a path of envd that is reserved for the host', () => {
   test.each([
     '/init',
     '/init/',
@@ -253,13 +253,13 @@ describe('a path of envd that is for the host', () => {
     },
   );
 
-  test("is free on a user's own port", async () => {
+  test("is allowed on a user's own port", async () => {
     const answer = await ask(`${world.url}/init`, { headers: { host: world.urlOf(8080).host } });
     expect(answer.status).toBe(200);
   });
 });
 
-test('a sandbox with too many streams answers 429 and is fine afterwards', async () => {
+test('a sandbox with too many streams answers 429 and recovers afterwards', async () => {
   await using small = await startTestWorld({ config: { maxStreamsPerSandbox: 2 } });
   const waiting: (() => void)[] = [];
   await small.serve(8080, (_request, response) => waiting.push(() => response.end('done')));

@@ -1,7 +1,7 @@
 import { errorFromUnknown } from '@soulbox/base';
 import { headers, httpStatusFromError } from '@soulbox/contract';
 
-/** An answer of the gateway itself. The fields stand in the JSON body in this order (spec/SOURCES.md, edge errors). */
+/** An answer of the gateway itself. The JSON body has the fields in this order (spec/SOURCES.md, edge errors). */
 export type EdgeError =
   | { readonly sandboxId: string; readonly message: string; readonly code: number }
   | { readonly sandboxId: string; readonly message: string; readonly port: number; readonly code: number }
@@ -68,7 +68,7 @@ export const unknownToken: EdgeError = {
   message: 'The sandbox that this access token belongs to was not found',
 };
 
-/** Whether the sandbox is there cannot be told now. */
+/** It is currently unknown whether the sandbox exists. */
 export const runnerAway: EdgeError = {
   code: 503,
   message: 'The runner cannot be reached right now. Retry in a moment.',
@@ -76,7 +76,7 @@ export const runnerAway: EdgeError = {
 
 export const internalFault: EdgeError = { code: 500, message: 'The gateway failed. The server log has the details.' };
 
-/** Whoever asks for a function by its URL is a stranger: what its code said when it failed stands in its log. */
+/** The caller of a function's URL is a stranger. The error message of its code is only in its log. */
 export function functionFault(name: string, thrown: unknown): EdgeError {
   const error = errorFromUnknown(thrown);
   if (error.reason === 'function_not_found') return { code: 404, message: `Function "${name}" was not found.` };

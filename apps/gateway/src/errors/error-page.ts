@@ -11,7 +11,7 @@ const titles: Readonly<Record<number, string>> = {
   503: 'Not available yet',
 };
 
-/** A page without scripts and without anything from elsewhere; every value is escaped. */
+/** A page without scripts and external resources. Every value is escaped. */
 export function errorPage(error: EdgeError): string {
   const facts: [string, string][] = [];
   if ('sandboxId' in error) facts.push(['Sandbox', error.sandboxId]);

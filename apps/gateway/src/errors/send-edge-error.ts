@@ -3,16 +3,19 @@ import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
 import type { EdgeError } from './edge-error.ts';
 import { errorPage } from './error-page.ts';
 
-/** Sends it as JSON, or as a page when a browser navigated here. Resets the exchange if an answer is on its way already. */
+/**
+ * Sends the error as JSON, or as a page if a browser navigated here. Resets the exchange if an answer has already
+ * begun.
+ */
 export function sendEdgeError(exchange: Exchange, error: EdgeError): void {
   if (wantsPage(exchange.headers)) send(exchange, error.code, 'text/html; charset=utf-8', errorPage(error));
   else send(exchange, error.code, 'application/json; charset=utf-8', JSON.stringify(error));
 }
 
-/** The official clients wait that long and try again. */
+/** The official clients wait this long before they retry. */
 const retryAfterSeconds = '1';
 
-/** What E2B's proxy answers to a request it cannot read. */
+/** Sends the same answer as E2B's proxy for a malformed request. */
 export function sendBadRequest(exchange: Exchange, message: string): void {
   send(exchange, 400, 'text/plain; charset=utf-8', message);
 }
@@ -27,19 +30,22 @@ function send(exchange: Exchange, status: number, type: string, body: string): v
   headersOfAnswer.push('Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff');
   headersOfAnswer.push('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'");
   if (status === 429 || status === 507) headersOfAnswer.push('Retry-After', retryAfterSeconds);
-  // Where a request could not be read, the next one on the connection may not be one.
+  // After a malformed request, the following bytes on the connection may not be a request.
   if (status === 400 && exchange.protocol !== 'http/2') headersOfAnswer.push('Connection', 'close');
   try {
     const answer = exchange.sendHead(status, '', headersOfAnswer);
     if (exchange.method === 'HEAD') answer.end();
     else answer.end(body);
   } catch {
-    // The client left in this very moment.
+    // The client has just left.
     exchange.reset();
   }
 }
 
-/** A navigation: it has a browser's User-Agent, does not ask for JSON, and is not a `fetch` of a page. */
+/**
+ * Whether the request is a navigation: it has the User-Agent of a browser, does not request JSON, and is not a `fetch`
+ * of a page.
+ */
 function wantsPage(headersOfRequest: RawHeaders): boolean {
   const userAgent = findHeader(headersOfRequest, 'user-agent') ?? '';
   if (!/mozilla|chrome|safari|firefox|edge|opera|msie/i.test(userAgent)) return false;

@@ -3,7 +3,7 @@ import { httpStatusFromError } from '@soulbox/contract';
 import type { EdgeError } from './edge-error.ts';
 import { sandboxNotFound } from './edge-error.ts';
 
-/** 502, as for a sandbox that is gone: the client's `isRunning()` takes it for "no". */
+/** 502, as for a sandbox that is gone: the client's `isRunning()` interprets it as "no". */
 export const sandboxPaused = (sandboxId: string): EdgeError => ({
   sandboxId,
   message: 'The sandbox is paused. Resume it with Sandbox.connect(), or create it with autoResume.',
@@ -28,7 +28,7 @@ export const pausedAgain = (sandboxId: string): EdgeError => ({
   code: 409,
 });
 
-/** What a failed wake means for a client: 429, 409, 503 and 507 can be tried again, 502 needs somebody to look. */
+/** Translates a failed wake for the client. 429, 409, 503 and 507 can be retried; 502 needs a person to investigate. */
 export function wakeFailed(sandboxId: string, thrown: unknown): EdgeError {
   const error = errorFromUnknown(thrown);
   if (error.reason === 'internal')

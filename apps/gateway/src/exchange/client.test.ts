@@ -29,7 +29,7 @@ test.each([
   expect(from(remoteAddress, ...forwarded)).toBe(expected);
 });
 
-test('TLS ends at the load balancer, if it says so and is trusted', () => {
+test('TLS ends at the load balancer if it is trusted and says so', () => {
   const headers = ['X-Forwarded-Proto', 'https'];
   expect(read({ remoteAddress: '10.0.0.1', secure: false }, headers).secure).toBe(true);
   expect(read({ remoteAddress: '192.0.2.1', secure: false }, headers).secure).toBe(false);

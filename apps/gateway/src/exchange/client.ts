@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net';
 import { headerValues } from './exchange.ts';
 import type { RawHeaders } from './exchange.ts';
 
-/** Who sent a request, and whether it came to the first of our side over TLS. */
+/** The sender of a request, and whether it reached our first proxy over TLS. */
 export interface Client {
   readonly remoteAddress: string;
   readonly secure: boolean;
@@ -10,13 +10,14 @@ export interface Client {
 
 export type ClientReader = (connection: Client, headers: RawHeaders) => Client;
 
-/** Longer chains of proxies are nobody's. */
+/** Real chains of proxies are not longer. */
 const hopsMax = 16;
 
 /**
- * The client behind a connection: its other end, or what a trusted load balancer at that end says in X-Forwarded-For and
- * X-Forwarded-Proto. Each proxy adds the address that it was asked from at the right, so the client is the rightmost one that is no
- * trusted proxy; what stands left of it is the client's own word.
+ * Finds the client behind a connection: its other end, or the client that a trusted load balancer at that end reports
+ * in X-Forwarded-For and X-Forwarded-Proto. Each proxy appends its peer's address at the right, so the client is the
+ * rightmost address that is not a trusted proxy. The addresses left of it come from the client itself and are not
+ * trustworthy.
  */
 export function createClientReader(trusted: readonly string[]): ClientReader {
   const list = new BlockList();
@@ -38,7 +39,7 @@ export function createClientReader(trusted: readonly string[]): ClientReader {
     let remoteAddress = first;
     for (const hop of hops.reverse()) {
       const address = plainAddress(hop.trim());
-      // Not an address: whoever wrote it, the last one that made sense is who asked.
+      // Not an address. The last valid address is the client, whoever wrote this.
       if (isIP(address) === 0) break;
       remoteAddress = address;
       if (!isTrusted(address)) break;
@@ -48,7 +49,7 @@ export function createClientReader(trusted: readonly string[]): ClientReader {
   };
 }
 
-/** An IPv4 address as a dual-stack socket shows it becomes what it is. */
+/** Converts an IPv4 address from the form of a dual-stack socket to its plain form. */
 function plainAddress(address: string): string {
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
 }

@@ -1,17 +1,17 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
 
-/** Names and values in turn, as they stood on the wire, duplicates and order kept. */
+/** Alternating names and values, as they were on the wire, with duplicates and in order. */
 export type RawHeaders = readonly string[];
 
 /**
- * One request and its answer, whatever the protocol of the client. Both adapters (`http1.ts`, `http2.ts`) give this
- * shape, so that routing and forwarding are written once.
+ * One request and its answer, whatever the client's protocol. Both adapters (`http1.ts`, `http2.ts`) have this
+ * interface, so routing and forwarding are written only once.
  */
 export interface Exchange {
   readonly method: string;
-  /** Request target as received; origin form, absolute form or `*`. */
+  /** The request target as received: origin form, absolute form or `*`. */
   readonly target: string;
-  /** Host header or `:authority`, as received. Undefined when there is none. */
+  /** The Host header or `:authority` as received. Undefined if there is none. */
   readonly authority: string | undefined;
   /** Without pseudo-headers. */
   readonly headers: RawHeaders;
@@ -19,36 +19,39 @@ export interface Exchange {
   readonly secure: boolean;
   readonly remoteAddress: string;
   readonly body: Readable;
-  /** False when the head said that no body follows. */
+  /** False if the head says that no body follows. */
   readonly hasBody: boolean;
-  /** Trailers of the request; complete when `body` has ended. */
+  /** The trailers of the request. They are complete when `body` has ended. */
   bodyTrailers(): RawHeaders;
-  /** The client waits for 100 before it sends its body. */
+  /** The client waits for status 100 before it sends its body. */
   readonly expectsContinue: boolean;
-  /** The protocol the client wants to switch to, for exchanges that came as an upgrade. */
+  /** The protocol to switch to, if the exchange is an upgrade. */
   readonly upgrade: string | undefined;
 
-  /** True once a status line left. */
+  /** True once a status line was sent. */
   readonly headSent: boolean;
-  /** The final status that was sent, else 0. */
+  /** The final status that was sent, otherwise 0. */
   readonly status: number;
   readonly closed: boolean;
   sendContinue(): void;
-  /** Values of Link, the only header of an early hint that is passed on: what guards the headers of answers does not see these. */
+  /**
+   * Sends Link values, the only header of an early hint that is passed on. The code that guards the headers of answers
+   * does not see early hints.
+   */
   sendEarlyHints(links: readonly string[]): void;
-  /** Sends the status and gives the stream the body goes to. Throws on a status or header Node refuses. */
+  /** Sends the status and returns the stream for the body. Throws if Node rejects the status or a header. */
   sendHead(status: number, statusText: string, headers: RawHeaders): Writable;
-  /** Trailers that go out when the stream of `sendHead` ends. */
+  /** Sets the trailers that are sent when the stream of `sendHead` ends. */
   setTrailers(headers: RawHeaders): void;
-  /** Answers an upgrade with success and gives the raw stream to the client. */
+  /** Accepts an upgrade and returns the raw stream to the client. */
   acceptUpgrade(headers: RawHeaders): Duplex;
-  /** Breaks the exchange off so that the client sees an error, never a clean end. */
+  /** Aborts the exchange. The client sees an error, never a normal end. */
   reset(): void;
-  /** Calls once, when the answer went out or the client left. */
+  /** Calls the listener once, when the answer was sent or the client left. */
   onClose(listener: () => void): void;
 }
 
-/** First value of a header; `name` in lower case. */
+/** The first value of a header. `name` is in lower case. */
 export function findHeader(headers: RawHeaders, name: string): string | undefined {
   for (let index = 0; index < headers.length; index += 2) {
     if (headers[index]?.toLowerCase() === name) return headers[index + 1];
@@ -56,7 +59,7 @@ export function findHeader(headers: RawHeaders, name: string): string | undefine
   return undefined;
 }
 
-/** Every value of a header; `name` in lower case. */
+/** All values of a header. `name` is in lower case. */
 export function headerValues(headers: RawHeaders, name: string): string[] {
   const values: string[] = [];
   for (let index = 0; index < headers.length; index += 2) {

@@ -8,7 +8,7 @@ import type { Exchange, RawHeaders } from './exchange.ts';
 import { lingeringCloseMs } from './lingering-close.ts';
 import { resetSocket } from './reset-socket.ts';
 
-/** The exchange of a plain request: Node's server has made `response` and owns the connection. */
+/** The exchange of a plain request. Node's server has created `response` and owns the connection. */
 export function exchangeFromRequest(
   request: IncomingMessage,
   response: ServerResponse,
@@ -16,7 +16,8 @@ export function exchangeFromRequest(
 ): Exchange {
   response.on('finish', () => {
     if (request.complete) return;
-    // The answer is out, the client still sends. Take a little more, so that it can read the answer, then cut it off.
+    // The answer is complete, but the client is still sending. Read a little longer so that it can read the answer,
+    // then reset the connection.
     request.removeAllListeners('data').resume();
     const timer = setTimeout(() => resetSocket(request.socket), lingeringCloseMs);
     request.once('close', () => clearTimeout(timer));
@@ -25,7 +26,7 @@ export function exchangeFromRequest(
   return createExchange(request, response, { ...options, hasBody, upgrade: undefined });
 }
 
-/** The exchange of an upgrade: Node has let go of the socket, so the answer and the end of the connection are ours. */
+/** The exchange of an upgrade. Node has released the socket, so this code sends the answer and ends the connection. */
 export function exchangeFromUpgrade(
   request: IncomingMessage,
   socket: Duplex,
@@ -125,6 +126,6 @@ function sendEarlyHints(request: IncomingMessage, response: ServerResponse, link
   try {
     response.writeEarlyHints({ link: [...links] });
   } catch {
-    // Node refused a value that came out of the sandbox; hints are optional.
+    // Node rejected a value from the sandbox. Hints are optional.
   }
 }

@@ -8,7 +8,7 @@ import { lingeringCloseMs } from './lingering-close.ts';
 
 const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 
-/** The exchange of an HTTP/2 stream. `rawHeaders` are what the `stream` event gives as its fourth argument. */
+/** The exchange of an HTTP/2 stream. `rawHeaders` is the fourth argument of the `stream` event. */
 export function exchangeFromStream(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
@@ -31,7 +31,7 @@ export function exchangeFromStream(
     try {
       stream.sendTrailers(headersToObject(trailers));
     } catch {
-      // Node refused a trailer that came out of the sandbox.
+      // Node rejected a trailer from the sandbox.
       stream.close(NGHTTP2_INTERNAL_ERROR);
     }
   });
@@ -77,7 +77,7 @@ export function exchangeFromStream(
       return stream;
     },
     reset: () => {
-      // Not CANCEL: Node's and undici's clients take that for an end without an error.
+      // Not CANCEL: Node's and undici's clients treat that as an end without an error.
       if (!stream.destroyed) stream.close(NGHTTP2_INTERNAL_ERROR);
     },
     onClose(listener: () => void): void {
@@ -87,7 +87,7 @@ export function exchangeFromStream(
   };
 }
 
-/** `:authority`, else Host. Two that differ are given joined, which no host name parser accepts. */
+/** `:authority`, otherwise Host. Two different values are joined with a comma, which no host name parser accepts. */
 function authorityOf(headers: IncomingHttpHeaders): string | undefined {
   const authority = headers[':authority'];
   const { host } = headers;
@@ -95,7 +95,7 @@ function authorityOf(headers: IncomingHttpHeaders): string | undefined {
   return authority ?? host;
 }
 
-/** Without pseudo-headers; the pieces of Cookie are one header again (RFC 9113, section 8.2.3). */
+/** Without pseudo-headers. The parts of Cookie are joined to one header again (RFC 9113, section 8.2.3). */
 function regularHeaders(rawHeaders: RawHeaders): RawHeaders {
   const headers: string[] = [];
   const cookies: string[] = [];
@@ -109,7 +109,10 @@ function regularHeaders(rawHeaders: RawHeaders): RawHeaders {
   return headers;
 }
 
-/** Node wants an object: duplicates become an array, but for the fields that may stand only once. */
+/**
+ * Converts headers to the object that Node needs. Duplicates become an array, except for fields that may occur only
+ * once.
+ */
 function headersToObject(headers: RawHeaders): Record<string, string | string[]> {
   const object: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
   for (let index = 0; index < headers.length; index += 2) {
@@ -122,7 +125,7 @@ function headersToObject(headers: RawHeaders): Record<string, string | string[]>
   return object;
 }
 
-/** Node throws on a second value of these (its HTTP/2 documentation, ERR_HTTP2_HEADER_SINGLE_VALUE). */
+/** Node throws on a second value of these headers (its HTTP/2 documentation, ERR_HTTP2_HEADER_SINGLE_VALUE). */
 const singleValued: ReadonlySet<string> = new Set([
   'access-control-allow-credentials',
   'access-control-max-age',
@@ -165,11 +168,11 @@ function sendInterim(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders): v
   try {
     stream.additionalHeaders(headers);
   } catch {
-    // Node refused a value that came out of the sandbox; interim answers are optional.
+    // Node rejected a value from the sandbox. Interim answers are optional.
   }
 }
 
-/** The answer is out, but the client may still send: take a little more, then tell it to stop. */
+/** The answer is complete, but the client may still send. Read a little longer, then tell it to stop. */
 function lingerAfterAnswer(stream: ServerHttp2Stream): void {
   if (stream.destroyed || stream.readableEnded) return;
   stream.removeAllListeners('data').resume();

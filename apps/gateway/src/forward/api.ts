@@ -14,7 +14,7 @@ import type { Upstream } from './upstream.ts';
 
 export type ApiAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
-/** The API as an upstream. `outlivesPool` holds because both are ours. */
+/** The API as an upstream. `outlivesPool` is true because we control both sides. */
 export function createApiUpstream(address: ApiAddress, poolIdleTimeoutMs: number): Upstream {
   return {
     address,
@@ -24,7 +24,7 @@ export function createApiUpstream(address: ApiAddress, poolIdleTimeoutMs: number
   };
 }
 
-/** Requests under way of each key and each address. */
+/** The number of open requests of each key and each address. */
 export type ApiPlaces = Map<string, number>;
 
 export interface ApiForward {
@@ -47,7 +47,7 @@ export function forwardToApi(exchange: Exchange, options: ApiForward): void {
     upstream: options.upstream,
     path: options.path,
     headers: forwardedHeaders(exchange, { forwarded: true, keep: [names.isolation] }),
-    // The first is the key, if there is one: without a good one there are no large answers.
+    // The first caller is the key, if there is one: large answers need a valid key.
     holding: options.unread.open(exchange, callers[0]),
     isOurs: true,
     onFailure: (error: Error) => {
@@ -65,17 +65,17 @@ export function forwardToApi(exchange: Exchange, options: ApiForward): void {
   else forwardUpgrade(exchange, forward, options.idleTimeoutMs);
 }
 
-/** Whom a request counts for, before anybody has looked whether the key is one. */
+/** The callers that a request counts for. At this point nobody has checked whether the key is valid. */
 function callersOf(exchange: Exchange): [string, ...string[]] {
   const address = `address ${addressGroup(exchange.remoteAddress)}`;
   const key = findHeader(exchange.headers, names.apiKey) ?? findHeader(exchange.headers, 'authorization');
   return key === undefined ? [address] : [`key ${key.slice(0, keyChars)}`, address];
 }
 
-/** Ours have 44; so many tell any two apart. */
+/** Our keys have 44 characters. This many are enough to tell any two apart. */
 const keyChars = 64;
 
-/** Counts the request until it closes; false when one of its callers has too many. */
+/** Counts the request until it closes. Returns false if one of its callers already has too many. */
 function takePlace(exchange: Exchange, callers: readonly string[], { places, maxRequests }: ApiForward): boolean {
   if (callers.some((caller) => (places.get(caller) ?? 0) >= maxRequests)) return false;
   for (const caller of callers) places.set(caller, (places.get(caller) ?? 0) + 1);

@@ -4,28 +4,29 @@ import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
 import { lingeringCloseMs } from '../exchange/lingering-close.ts';
 
 /**
- * What clients of every version read as the end of the sandbox. A broken connection is that to some only: those that ask `/health` then.
- * Others throw what their HTTP library says, and Python's before 2.45 send the request again.
+ * Clients of every version interpret this text as the end of the sandbox. A broken connection has this meaning only for
+ * clients that then request `/health`. Others throw the error of their HTTP library, and Python's clients before 2.45
+ * repeat the request.
  */
 const message = 'the sandbox was paused, killed or reached its end of life';
-/** `unavailable` in gRPC's numbers (grpc.io/docs/guides/status-codes). */
+/** The gRPC number of `unavailable` (grpc.io/docs/guides/status-codes). */
 const grpcUnavailable = '14';
 
-/** The last message of a stream of Connect, with the flag that says so. */
+/** The last message of a Connect stream, with the end-of-stream flag. */
 export const connectFarewell: Buffer = frame(2, JSON.stringify({ error: { code: 'unavailable', message } }));
 
-/** Trailers may stand in for the rest of an answer of gRPC. */
+/** In gRPC, trailers may replace the rest of an answer. */
 export const grpcFarewell: RawHeaders = ['grpc-status', grpcUnavailable, 'grpc-message', message];
 
-/** Whether an answer is a stream of Connect's messages, as they are. */
+/** Whether an answer is a stream of Connect messages, without content encoding. */
 export function isConnectStream(status: number, headers: RawHeaders): boolean {
   const type = findHeader(headers, 'content-type')?.toLowerCase() ?? '';
   if (status !== 200 || !/^application\/connect\+(json|proto)$/.test(type)) return false;
-  // More than an announced length would be read as the beginning of the next answer.
+  // Bytes beyond an announced length would be read as the beginning of the next answer.
   return ['content-encoding', 'content-length'].every((name) => findHeader(headers, name) === undefined);
 }
 
-/** Leaves a slow reader a moment for what it has not read yet. */
+/** Gives a slow reader a moment to read the rest. */
 export function endSoon(exchange: Exchange, answer: Writable): void {
   const timer = setTimeout(() => {
     if (!answer.writableFinished) exchange.reset();

@@ -19,7 +19,7 @@ beforeAll(async () => {
     },
   };
   world = await startTestWorld({ functions, config: { portClosedRetryDelayMs: 1 } });
-  // Its other ports are closed to whoever has no token.
+  // Clients without a token cannot access its other ports.
   world.router.add(sandboxId, { trafficToken: 'token', autoResume: true });
   for (const port of [8787, 8786]) {
     await world.serve(
@@ -70,12 +70,12 @@ describe('a function', () => {
     ['127.0.0.1', '/functions-http/Shop/'],
     ['127.0.0.1', '/functions-httpx/shop/'],
     ['127.0.0.1', `/functions-http/${'a'.repeat(41)}/`],
-  ])('is not meant by %s%s', async (host, path) => {
+  ])('is not addressed by %s%s', async (host, path) => {
     expect(JSON.parse((await at(path, host)).body)).toMatchObject({ api: true });
     expect(asked).toEqual([]);
   });
 
-  test('opens its own port and no other to strangers', async () => {
+  test('opens its own port to strangers, and no other', async () => {
     for (const port of ['8787', '8786'])
       expect((await at('/', '127.0.0.1', { 'e2b-sandbox-id': sandboxId, 'e2b-sandbox-port': port })).status).toBe(403);
   });
@@ -86,8 +86,8 @@ describe('a function', () => {
     expect(world.router.wakes).toEqual([sandboxId]);
   });
 
-  test('that was about to be paused when a request came is woken for it, whatever it asks', async () => {
-    // The gateway has seen it as paused already, and is told only then that it is not served any more.
+  test('is woken for a request that came just before its pause, whatever the request is', async () => {
+    // The gateway has already seen it as paused, and only then learns that it is no longer served.
     world.router.pause(sandboxId, { delayMs: 60 });
     const headers = { host: 'fn-shop.soulbox.localhost' };
     const asked = ask(`${world.url}/late`, { method: 'POST', headers, body: 'body' });
@@ -107,13 +107,13 @@ describe('a function', () => {
     [new SoulBoxError('too_many_sandboxes', 'full'), 429, 'The function cannot be started now: full'],
     [new SoulBoxError('template_being_made', 'soon'), 503, 'The function cannot be started now: soon'],
     [new Error('secret of the host'), 502, 'The function cannot be reached. The server log has the details.'],
-  ])('that cannot be had is told without what is not for strangers: %s', async (error, code, message) => {
+  ])('that is unavailable is reported without internal details: %s', async (error, code, message) => {
     open = () => Promise.reject(error);
     const answer = await at('/', 'fn-shop.soulbox.localhost');
     expect([answer.status, JSON.parse(answer.body)]).toEqual([code, { code, message }]);
   });
 
-  test('whose sandbox ended this moment answers 502', async () => {
+  test('whose sandbox has just ended answers 502', async () => {
     open = () => Promise.resolve({ sandboxId: 'igone', port: 8787 });
     expect((await at('/', 'fn-shop.soulbox.localhost')).status).toBe(502);
   });

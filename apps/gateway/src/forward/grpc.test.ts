@@ -20,7 +20,7 @@ import type { TestWorld } from '../testing/test-world.ts';
 let world: TestWorld;
 let canceled = 0;
 
-/** The Process service, answering from nothing: what it says only has to be recognised on the other side. */
+/** A minimal Process service. Its answers only have to be recognizable on the other side. */
 const handler = connectNodeAdapter({
   routes: (router) => {
     router.service(Process, {
@@ -54,7 +54,7 @@ const handler = connectNodeAdapter({
   },
 });
 
-/** Both HTTP versions on one port, as envd has them. */
+/** Serves both HTTP versions on one port, like envd. */
 function createEnvd(): Server {
   const http1 = createHttp1Server(handler);
   const http2 = createHttp2Server(handler);
@@ -113,7 +113,7 @@ const ways: [Kind, Wire][] = [
 describe.each(ways)('%s over %s', (kind, wire) => {
   const client = async (id = sandboxId) => createClient(Process, await createTransport(kind, wire, id));
 
-  test('calls, with headers and trailers', async () => {
+  test('makes calls with headers and trailers', async () => {
     const seen: (string | null)[] = [];
     const answer = await (
       await client()
@@ -128,13 +128,13 @@ describe.each(ways)('%s over %s', (kind, wire) => {
     expect(seen).toEqual(['yes', 'yes']);
   });
 
-  test('gets an error with its code and details', async () => {
+  test('receives an error with its code and details', async () => {
     const error = await (await client()).sendSignal({}).catch((thrown: unknown) => ConnectError.from(thrown));
     expect(error).toMatchObject({ code: Code.NotFound, rawMessage: 'no such process' });
     expect((error as ConnectError).metadata.get('x-why')).toBe('gone');
   });
 
-  test('streams from the sandbox', async () => {
+  test('receives a stream from the sandbox', async () => {
     let bytes = 0;
     for await (const { event } of (await client()).start({}))
       if (event?.event.case === 'data') bytes += event.event.value.output.value?.length ?? 0;
@@ -161,12 +161,12 @@ describe.each(ways)('%s over %s', (kind, wire) => {
     await expect.poll(() => canceled).toBe(before + 1);
   });
 
-  test('gets unavailable for a sandbox that is gone', async () => {
+  test('receives unavailable for a sandbox that is gone', async () => {
     const failed = (await client('inotthere')).list({});
     await expect(failed).rejects.toMatchObject({ code: Code.Unavailable });
   });
 
-  test('is broken off by a kill', async () => {
+  test('is ended by a kill', async () => {
     world.router.add('ikilled');
     const envd = createEnvd();
     await world.serveNet(49983, envd, { sandboxId: 'ikilled' });
@@ -195,7 +195,7 @@ test.each(ways.filter(([, wire]) => wire !== 'h1' && wire !== 'tls-h1'))(
   },
 );
 
-test('gRPC to a port that speaks no HTTP/2, and to a closed one, is unavailable', async () => {
+test('gRPC to a port without HTTP/2, and to a closed port, is unavailable', async () => {
   world.router.add('iplain');
   await world.serveNet(
     49983,

@@ -18,20 +18,23 @@ export interface GrpcForward {
   readonly path: string;
   readonly headers: RawHeaders;
   readonly holding: Holding;
-  /** Takes how the answer is to be broken off when the sandbox is gone, where the client can be told. */
+  /**
+   * Receives a function that ends the answer when the sandbox is gone. Only called for answers whose clients can be
+   * notified.
+   */
   readonly onAnswer?: ((breakOff: () => void) => void) | undefined;
-  /** Called when no answer came; it may send one. */
+  /** Called when no answer came. It may send one. */
   readonly onFailure: (error: Error) => void;
 }
 
-/** gRPC proper. gRPC-Web carries its trailers in the body and goes over HTTP/1.1 like everything else. */
+/** True for gRPC itself. gRPC-Web has its trailers in the body and uses HTTP/1.1 like everything else. */
 export function isGrpc(exchange: Exchange): boolean {
   if (exchange.protocol !== 'http/2') return false;
   const type = findHeader(exchange.headers, 'content-type')?.toLowerCase() ?? '';
   return type === 'application/grpc' || /^application\/grpc[+;]/.test(type);
 }
 
-/** Passes the exchange on over HTTP/2. */
+/** Forwards the exchange over HTTP/2. */
 export async function forwardGrpc(exchange: Exchange, forward: GrpcForward): Promise<void> {
   let stream: ClientHttp2Stream;
   try {
@@ -80,7 +83,7 @@ export async function forwardGrpc(exchange: Exchange, forward: GrpcForward): Pro
   });
 }
 
-/** Gives the answer while more of it is to come. */
+/** Passes the answer on. Returns its stream, or undefined if the answer is already over. */
 function passAnswer(
   exchange: Exchange,
   stream: ClientHttp2Stream,
@@ -99,7 +102,7 @@ function passAnswer(
     stream.once('end', () => answer.end());
     return answer;
   } catch {
-    // Node refused a header that came out of the sandbox.
+    // Node rejected a header from the sandbox.
     stream.close(NGHTTP2_CANCEL);
     exchange.reset();
     return undefined;

@@ -2,7 +2,7 @@ import { headers as names } from '@soulbox/contract';
 import { findHeader, headerValues } from '../exchange/exchange.ts';
 import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
 
-/** Meant for one hop only (RFC 9110, section 7.6.1), or for HTTP/1.1 framing, which each hop does itself. */
+/** Headers for one hop only (RFC 9110, section 7.6.1), or for HTTP/1.1 framing, which each hop does by itself. */
 const hopByHop: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -14,7 +14,7 @@ const hopByHop: ReadonlySet<string> = new Set([
   'http2-settings',
 ]);
 
-/** Said to the gateway, or set by it; never passed on as the client wrote it. */
+/** Headers that are for the gateway or that it sets itself. They are never passed on from the client. */
 const ours: ReadonlySet<string> = new Set([
   'host',
   'content-length',
@@ -30,21 +30,21 @@ const ours: ReadonlySet<string> = new Set([
   names.trafficAccessToken,
 ]);
 
-/** Names of this prefix are spoken between SoulBox's own processes, but for those that `keep` allows. */
+/** Headers with this prefix are for SoulBox's own processes, except those that `keep` allows. */
 const internalPrefix = 'x-soulbox-';
 
 export interface RequestHeaderOptions {
-  /** Host header to send instead of the client's. */
+  /** The Host header to send instead of the client's. */
   readonly host?: string | undefined;
-  /** Adds X-Forwarded-For, -Proto and -Host. */
+  /** Whether to add X-Forwarded-For, -Proto and -Host. */
   readonly forwarded: boolean;
-  /** More names to leave out, in lower case. */
+  /** Additional names to omit, in lower case. */
   readonly omit?: readonly string[];
-  /** Names of the internal prefix that a client may say to this next hop, in lower case. */
+  /** Names with the internal prefix that a client may send to this next hop, in lower case. */
   readonly keep?: readonly string[];
 }
 
-/** Headers of the request to the next hop, but for those that frame its body. */
+/** The headers of the request to the next hop, except those that frame its body. */
 export function forwardedHeaders(exchange: Exchange, options: RequestHeaderOptions): string[] {
   const dropped = new Set([...namesInConnection(exchange.headers), ...(options.omit ?? [])]);
   const host = options.host ?? exchange.authority ?? '';
@@ -62,10 +62,10 @@ export function forwardedHeaders(exchange: Exchange, options: RequestHeaderOptio
   return result;
 }
 
-/** Methods for which no length means no body; with any other Node would send an empty body in chunks. */
+/** For these methods, no length means no body. For any other, Node would send an empty chunked body. */
 const withoutLength: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT']);
 
-/** Says how long the body is, in exactly one way: never both a length and chunks. */
+/** Describes the length of the body in exactly one way: never both by a length and by chunks. */
 export function framingHeaders(exchange: Exchange): string[] {
   const result = exchange.expectsContinue ? ['Expect', '100-continue'] : [];
   const length = findHeader(exchange.headers, 'content-length');
@@ -79,7 +79,10 @@ export function framingHeaders(exchange: Exchange): string[] {
   return result;
 }
 
-/** Why the body's framing cannot be passed on safely; undefined when it can. Node's parser is strict already. */
+/**
+ * Returns why the framing of the body cannot be forwarded safely, or undefined if it can. Node's parser is already
+ * strict.
+ */
 export function findFramingFault(exchange: Exchange): string | undefined {
   const lengths = headerValues(exchange.headers, 'content-length');
   const codings = headerValues(exchange.headers, 'transfer-encoding');
@@ -90,10 +93,10 @@ export function findFramingFault(exchange: Exchange): string | undefined {
   return undefined;
 }
 
-/** Headers of an answer as the client may see them. */
+/** The headers of an answer that the client may see. */
 export function answerHeaders(headers: RawHeaders): string[] {
   const dropped = namesInConnection(headers);
-  // An answer in chunks has no length, whatever else its head claims.
+  // A chunked answer has no length, whatever else its head claims.
   const chunked = findHeader(headers, 'transfer-encoding') !== undefined;
   const result: string[] = [];
   forEachHeader(headers, (name, value, lowerName) => {
@@ -106,7 +109,7 @@ export function answerHeaders(headers: RawHeaders): string[] {
 
 const notInTrailers: ReadonlySet<string> = new Set(['content-length', 'host', 'trailer', 'set-cookie']);
 
-/** Trailers without what would change the meaning of a message that was read already. */
+/** Trailers without fields that would change the meaning of a message that was already read. */
 export function safeTrailers(trailers: RawHeaders): string[] {
   const result: string[] = [];
   forEachHeader(trailers, (name, value, lowerName) => {

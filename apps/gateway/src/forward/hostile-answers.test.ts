@@ -10,11 +10,13 @@ import { startGatewayProcess } from '../testing/start-gateway-process.ts';
 import type { GatewayProcess } from '../testing/start-gateway-process.ts';
 import { sandboxId } from '../testing/test-world.ts';
 
-/** What a gateway may grow by while it is attacked; a garbage collector takes its time. MiB. */
+/** How much the gateway's memory may grow during an attack, because garbage collection takes time. MiB. */
 const growthMax = 96;
 const attackMs = 2500;
 
-/** What the ports of the hostile sandbox send when they are asked: once, then again and again for as long as it is taken. */
+/**
+ * The data that the ports of the hostile sandbox send: `head` once, then `endless` repeatedly as long as it is read.
+ */
 const scripts = {
   1001: { head: '', endless: 'HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n' },
   1002: { head: '', endless: 'HTTP/1.1 100 Continue\r\n\r\n' },
@@ -89,7 +91,7 @@ function answerEndlessly(socket: Socket, script: { head: string; endless: string
 const requestTo = (port: number, more = ''): string =>
   `GET / HTTP/1.1\r\nHost: ${port}-${sandboxId}.soulbox.localhost\r\n${more}\r\n`;
 
-/** The most that the gateway grew by, in MiB, while `sockets` attacked it. */
+/** The maximum growth of the gateway, in MiB, while `sockets` attacked it. */
 async function growthUnder(sockets: readonly Socket[]): Promise<number> {
   const before = gateway.memoryMib();
   let most = 0;
@@ -103,7 +105,7 @@ async function growthUnder(sockets: readonly Socket[]): Promise<number> {
   return most;
 }
 
-test('ports that answer without end to clients that read nothing cost bounded memory', async () => {
+test('endless answers to clients that read nothing cost bounded memory', async () => {
   const kinds = ['', 'Expect: 100-continue\r\nContent-Length: 1\r\n', 'Connection: Upgrade\r\nUpgrade: websocket\r\n'];
   const requests = Object.keys(scripts).flatMap((port) => kinds.map((kind) => requestTo(Number(port), kind)));
   const sockets = requests.map((request) => {
@@ -115,7 +117,7 @@ test('ports that answer without end to clients that read nothing cost bounded me
 });
 
 test.each([1001, 1002, 1003, 1005, 1007])(
-  'a port that never comes to its answer is told to the client: %i',
+  'a port that never sends its final answer is reported to the client: %i',
   async (port) => {
     const answer = await askRaw(gateway.port, requestTo(port, 'Connection: close\r\n'), 5000);
     expect(answer).toMatch(/HTTP\/1.1 502 /);
@@ -124,7 +126,7 @@ test.each([1001, 1002, 1003, 1005, 1007])(
   },
 );
 
-test('a client that waits for 100 gets one, however many its port sends', async () => {
+test('a client that waits for 100 receives one, however many its port sends', async () => {
   const request = requestTo(1002, 'Expect: 100-continue\r\nContent-Length: 1\r\nConnection: close\r\n');
   expect((await askRaw(gateway.port, request, 5000)).match(/100 Continue/g)).toHaveLength(1);
 });
@@ -139,7 +141,7 @@ async function openSession(): Promise<ClientHttp2Session> {
 test.each([
   [1001, 'text/plain'],
   [2001, 'application/grpc'],
-])('endless interim answers end a stream of HTTP/2: %i', async (port, type) => {
+])('endless interim answers end an HTTP/2 stream: %i', async (port, type) => {
   const session = await openSession();
   const before = gateway.memoryMib();
   const authority = `${port}-${sandboxId}.soulbox.localhost`;
@@ -154,7 +156,7 @@ test.each([
   session.destroy();
 });
 
-test('a kept connection that goes on sending is closed', async () => {
+test('a kept connection that continues to send is closed', async () => {
   const before = gateway.descriptors();
   for (let n = 0; n < 5; n++) await askRaw(gateway.port, requestTo(1008, 'Connection: close\r\n'), 500);
   await expect.poll(() => gateway.descriptors(), { timeout: 2000 }).toBeLessThanOrEqual(before);

@@ -1,4 +1,4 @@
-// How bodies, connections and clients that leave are dealt with; what messages look like is in http1.test.ts.
+// Tests bodies, connections and clients that leave. http1.test.ts tests the format of messages.
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Agent, request as httpRequest } from 'node:http';
@@ -41,19 +41,19 @@ describe('Expect: 100-continue', () => {
     return { events, body: await text(incoming) };
   };
 
-  test('is asked of the service, whose yes lets the body flow', async () => {
+  test('is forwarded to the service, which accepts and receives the body', async () => {
     const result = await start((request, response) => void request.pipe(response), true);
     expect(result).toEqual({ events: ['continue', '200'], body: 'hello' });
   });
 
-  test('is answered finally by a service that refuses', async () => {
+  test('ends with the final answer of a service that refuses', async () => {
     const result = await start(() => undefined, false);
     expect(result).toEqual({ events: ['413'], body: 'no' });
   });
 });
 
-describe('an answer that does not wait for the body', () => {
-  test('reaches a client that is still sending, which is then cut off', async () => {
+describe('an answer before the end of the request body', () => {
+  test('reaches a client that is still sending, and then the connection is reset', async () => {
     const { host } = await serve((_request, response) =>
       response.writeHead(413, { connection: 'close' }).end('too large'),
     );
@@ -91,7 +91,7 @@ describe('a client that leaves', () => {
     await expect.poll(() => seen[0]?.socket.destroyed).toBe(true);
   });
 
-  test('in the middle of its upload breaks the upload inside the sandbox', async () => {
+  test('breaks the upload inside the sandbox if it leaves during its upload', async () => {
     let outcome = '';
     const { host } = await serve((request) => {
       request.resume();
@@ -106,7 +106,7 @@ describe('a client that leaves', () => {
 });
 
 describe('connections to a sandbox', () => {
-  test('are kept and used again', async () => {
+  test('are kept and reused', async () => {
     const { url, host } = await serve(echoHeaders);
     const agent = new Agent({ keepAlive: true });
     for (let count = 0; count < 5; count += 1) await ask(url, { headers: { host }, agent });
@@ -114,13 +114,13 @@ describe('connections to a sandbox', () => {
     expect(world.router.dials.length).toBe(1);
   });
 
-  test('that the service closed meanwhile are replaced without the client noticing', async () => {
+  test('are replaced without the client noticing, if the service closed them', async () => {
     let answers = 0;
     await world.serveNet(
       8080,
       createServer((socket) => {
         socket.on('error', () => undefined);
-        // Answers once, then resets at the next request, as a server does that gives up an idle connection.
+        // Answers once, then resets at the next request, like a server that closes an idle connection.
         socket.once('data', () => {
           answers += 1;
           socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
@@ -135,14 +135,14 @@ describe('connections to a sandbox', () => {
     }
   });
 
-  test('are not reused for what must not be done twice', async () => {
+  test('are not reused for requests that must not be repeated', async () => {
     const { url, host } = await serve((request, response) => void request.pipe(response));
     await ask(url, { headers: { host } });
     await ask(url, { method: 'POST', headers: { host }, body: 'x' });
     expect(world.router.dials.length).toBe(2);
   });
 
-  test('are not repeated for a request that was sent on a fresh one', async () => {
+  test('are not replaced if the request was sent on a fresh one', async () => {
     let requests = 0;
     const { url, host } = await serve((request) => {
       requests += 1;
@@ -164,7 +164,7 @@ describe('large bodies', () => {
     for (let sent = 0; sent < size; sent += piece.length) yield await Promise.resolve(piece);
   }
 
-  test('arrive whole both ways', async () => {
+  test('arrive complete in both directions', async () => {
     const { Readable } = await import('node:stream');
     const { pipeline } = await import('node:stream/promises');
     const { url, host } = await serve((request, response) => {
@@ -188,7 +188,7 @@ describe('large bodies', () => {
     expect(hash.digest('hex')).toBe(digest);
   });
 
-  test('to a client that does not read wait at the service, not in memory', async () => {
+  test('to a client that does not read wait in the service, not in memory', async () => {
     let written = 0;
     const { url, host } = await serve((_request, response) => {
       const push = (): void => {
@@ -211,14 +211,14 @@ describe('large bodies', () => {
     stream.on('error', () => undefined);
     await once(stream, 'response');
     let before = -1;
-    // Until the kernel's buffers on the way are full.
+    // Wait until the kernel's buffers on the way are full.
     await expect.poll(() => before === (before = written), { timeout: 10_000, interval: 300 }).toBe(true);
     expect(written).toBeLessThan(64 * 1024 * 1024);
     outgoing.on('error', () => undefined).destroy();
     session.destroy();
   });
 
-  test('to a service that does not read wait at the client', async () => {
+  test('to a service that does not read wait in the client', async () => {
     const { host } = await serve((request) => request.pause());
     const socket = connect({ host: '127.0.0.1', port: world.gateway.port });
     socket.on('error', () => undefined);

@@ -18,7 +18,7 @@ afterEach(async () => await world[Symbol.asyncDispose]());
 const serve = async (handler: Handler, port?: number) => await serveOn(world, handler, port);
 
 describe('request headers', () => {
-  test('keep their order, case and duplicates; what is ours or for one hop is gone', async () => {
+  test('keep their order, case and duplicates, without internal and hop-by-hop headers', async () => {
     const { host } = await serve(echoHeaders);
     const answer = await askRaw(
       world.gateway.port,
@@ -51,7 +51,7 @@ describe('request headers', () => {
     ]);
   });
 
-  test('to envd carry neither forwarding headers nor the key of a team', async () => {
+  test("to envd contain neither forwarding headers nor a team's key", async () => {
     const { url, host } = await serve(echoHeaders, 49983);
     const answer = await ask(url, {
       headers: { host, 'x-api-key': 'e2b_1', 'x-access-token': 'a', authorization: 'Basic dXNlcjo=' },
@@ -61,13 +61,13 @@ describe('request headers', () => {
     expect(answer.body).toContain('Basic dXNlcjo=');
   });
 
-  test('over 32 KiB are refused with 431', async () => {
+  test('over 32 KiB are rejected with 431', async () => {
     const { url, host } = await serve(echoHeaders);
     const answer = await ask(url, { headers: { host, 'x-long': 'a'.repeat(40_000) } });
     expect(answer.status).toBe(431);
   });
 
-  test('in great number are passed on, none is dropped', async () => {
+  test('are all passed on, even if there are very many', async () => {
     const server = createHttpServer({ maxHeaderSize: 64 * 1024 }, (request, response) =>
       response.end(String(request.rawHeaders.length)),
     );
@@ -79,7 +79,7 @@ describe('request headers', () => {
     expect(Number(answer.body)).toBeGreaterThan(5000);
   });
 
-  test('mask the host where the sandbox wants it, but not for envd', async () => {
+  test('mask the host if the sandbox requests it, but not for envd', async () => {
     world.router.add('imasked', { maskRequestHost: 'localhost:${PORT}' });
     for (const port of [3000, 49983])
       await world.serve(port, (request, response) => response.end(request.headers.host), { sandboxId: 'imasked' });
@@ -89,7 +89,7 @@ describe('request headers', () => {
     expect(envd.body).toBe('49983-imasked.soulbox.localhost');
   });
 
-  test('that a hostile mask would split lead to 502, never to a second request', async () => {
+  test('with a hostile mask that would split them cause 502, never a second request', async () => {
     world.router.add('ievil', { maskRequestHost: 'a\r\nX-Injected: 1' });
     await world.serve(3000, echoHeaders, { sandboxId: 'ievil' });
     const answer = await ask(world.url, { headers: { host: '3000-ievil.soulbox.localhost' } });
@@ -112,7 +112,7 @@ describe('request framing', () => {
     'Transfer-Encoding : chunked',
     ' Transfer-Encoding: chunked',
     'Transfer-Encoding:\x0bchunked',
-  ])('is refused when it says %j', async (framing) => {
+  ])('is rejected with %j', async (framing) => {
     let requests = 0;
     const { host } = await serve((_request, response) => {
       requests += 1;
@@ -127,21 +127,24 @@ describe('request framing', () => {
     expect(requests).toBe(0);
   });
 
-  test.each(['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PROPFIND'])('of a %s without body says so', async (method) => {
-    const { url, host } = await serve((request, response) => {
-      text(request).then(
-        (body) => response.end(JSON.stringify([body, request.headers['transfer-encoding']])),
-        () => undefined,
-      );
-    });
-    for (const answer of [
-      await ask(url, { method, headers: { host } }),
-      await askHttp2(world.url, { ':method': method, ':path': '/', ':authority': host }),
-    ])
-      expect(JSON.parse(answer.body)).toEqual(['', null]);
-  });
+  test.each(['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PROPFIND'])(
+    'of a %s without body says that there is none',
+    async (method) => {
+      const { url, host } = await serve((request, response) => {
+        text(request).then(
+          (body) => response.end(JSON.stringify([body, request.headers['transfer-encoding']])),
+          () => undefined,
+        );
+      });
+      for (const answer of [
+        await ask(url, { method, headers: { host } }),
+        await askHttp2(world.url, { ':method': method, ':path': '/', ':authority': host }),
+      ])
+        expect(JSON.parse(answer.body)).toEqual(['', null]);
+    },
+  );
 
-  test('of a body is kept: a length as length, chunks as chunks, with their trailers', async () => {
+  test('of a body is preserved: a length as a length, chunks as chunks with their trailers', async () => {
     const { url, host } = await serve((request, response) => {
       const { 'content-length': length = '', 'transfer-encoding': coding = '' } = request.headers;
       text(request).then(
@@ -162,7 +165,7 @@ describe('request framing', () => {
     expect(http2.body).toBe('hi||chunked|');
   });
 
-  test('is not confused by two requests in one packet', async () => {
+  test('is correct for two requests in one packet', async () => {
     const { host } = await serve((request, response) => response.end(request.url));
     const one = (path: string, end = ''): string => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${end}\r\n`;
     const answer = await askRaw(world.gateway.port, one('/first') + one('/second', 'Connection: close\r\n'));
@@ -171,7 +174,7 @@ describe('request framing', () => {
 });
 
 describe('the answer', () => {
-  test('keeps status, text, duplicates and bytes; hop-by-hop headers go', async () => {
+  test('keeps status, text, duplicates and bytes, without hop-by-hop headers', async () => {
     const { url, host } = await serve((_request, response) => {
       response.writeHead(418, 'Short and stout', [
         ...[
@@ -198,7 +201,7 @@ describe('the answer', () => {
     expect(http2.headers['set-cookie']).toEqual(['a=1', 'b=2']);
   });
 
-  test.each([204, 304])('%i has no body on either protocol', async (status) => {
+  test.each([204, 304])('%i has no body in either protocol', async (status) => {
     const { url, host } = await serve((_request, response) => response.writeHead(status, { etag: '"x"' }).end());
     expect(await ask(url, { headers: { host } })).toMatchObject({ status, body: '' });
     expect(await askHttp2(world.url, { ':path': '/', ':authority': host })).toMatchObject({ status, body: '' });
@@ -214,12 +217,12 @@ describe('the answer', () => {
     expect([http2.status, http2.headers['content-length'], http2.body]).toEqual([200, '1234', '']);
   });
 
-  test('of length 0 keeps its length', async () => {
+  test('with length 0 keeps its length', async () => {
     const { url, host } = await serve((_request, response) => response.writeHead(200, { 'content-length': '0' }).end());
     expect((await ask(url, { headers: { host } })).headers['content-length']).toBe('0');
   });
 
-  test('has its trailers on both protocols', async () => {
+  test('has its trailers in both protocols', async () => {
     const { url, host } = await serve((_request, response) => {
       response.writeHead(200, { trailer: 'X-Sum' });
       response.write('body');
@@ -240,7 +243,7 @@ describe('the answer', () => {
     expect(answer).toMatch(/\r\n\r\nonetwo$/);
   });
 
-  test('is passed on as it comes: server-sent events are not held back', async () => {
+  test('is passed on as it arrives: server-sent events are not delayed', async () => {
     const pushes: ServerResponse[] = [];
     const { url, host } = await serve((_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -258,7 +261,7 @@ describe('the answer', () => {
     await once(incoming, 'end');
   });
 
-  test('may come while the request is still being sent, in both directions at once', async () => {
+  test('may begin while the request is still being sent, and both continue in parallel', async () => {
     const { host } = await serve((request, response) => void request.pipe(response));
     const outgoing = httpRequest(world.url, { method: 'POST', headers: { host }, agent: false });
     outgoing.write('a');
@@ -270,7 +273,7 @@ describe('the answer', () => {
     await once(incoming, 'end');
   });
 
-  test('that breaks off is broken off for the client, never a clean end', async () => {
+  test('is aborted for the client if it breaks, never ended normally', async () => {
     const { url, host } = await serve((request, response) => {
       if (request.url === '/length') response.writeHead(200, { 'content-length': '100' });
       response.write('half');
@@ -285,7 +288,7 @@ describe('the answer', () => {
     expect(((await once(http10, 'error')) as [NodeJS.ErrnoException])[0].code).toBe('ECONNRESET');
   });
 
-  test('without length or chunks ends where the service closes', async () => {
+  test('without length or chunks ends when the service closes', async () => {
     await world.serveNet(
       8081,
       createServer((socket) => socket.once('data', () => socket.end('HTTP/1.0 200 OK\r\n\r\nold'))),
@@ -294,7 +297,7 @@ describe('the answer', () => {
     expect((await ask(url, { headers: { host } })).body).toBe('old');
   });
 
-  test('comes through after early hints', async () => {
+  test('arrives after early hints', async () => {
     const { url, host } = await serve((_request, response) => {
       response.writeEarlyHints({ link: '</a.css>; rel=preload' });
       response.end('x');

@@ -8,15 +8,15 @@ import { passOn } from './pass-on.ts';
 import type { Http1Forward } from './http1-forward.ts';
 import { sendAnswer } from './send-answer.ts';
 
-/** RFC 9110, section 9.2.2: doing these twice is the same as once. */
+/** RFC 9110, section 9.2.2: executing these twice has the same effect as once. */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
-/** Whether it can be sent a second time when nobody knows what became of the first. */
+/** Whether the request can be sent again when the outcome of the first attempt is unknown. */
 export function isRepeatable(exchange: Exchange): boolean {
   return !exchange.hasBody && exchange.upgrade === undefined && idempotent.has(exchange.method);
 }
 
-/** Passes the exchange on over HTTP/1.1, both bodies streaming at the pace of the slower side. */
+/** Forwards the exchange over HTTP/1.1. Both bodies stream at the pace of the slower side. */
 export function forwardHttp1(exchange: Exchange, forward: Http1Forward): void {
   const repeatable = isRepeatable(exchange);
   attempt(exchange, forward, { repeatable, pooled: repeatable || forward.upstream.outlivesPool });
@@ -38,7 +38,7 @@ function attempt(exchange: Exchange, forward: Http1Forward, options: { repeatabl
     return;
   }
   let answered = false;
-  // A request that is over has let go of its connection; then this does nothing.
+  // A finished request has released its connection; then this has no effect.
   exchange.onClose(() => outgoing.destroy());
   outgoing.on('error', (error) => {
     if (answered || exchange.closed) return;
@@ -49,13 +49,13 @@ function attempt(exchange: Exchange, forward: Http1Forward, options: { repeatabl
   outgoing.once('continue', () => {
     if (exchange.expectsContinue && !exchange.headSent) exchange.sendContinue();
   });
-  // Their number and size are bounded for every request of the process: see startGateway.
+  // startGateway limits their number and size for every request of the process.
   outgoing.on('information', (interim) => {
     if (interim.statusCode === 103 && !outgoing.destroyed)
       exchange.sendEarlyHints(headerValues(interim.rawHeaders, 'link'));
   });
   outgoing.on('upgrade', (_incoming, connection) => {
-    // Nobody asked for one. Without a listener Node would drop the request in silence.
+    // Nobody requested an upgrade. Without a listener Node would drop the request silently.
     answered = true;
     connection.destroy();
     forward.onFailure(new Error('The service switched protocols without being asked.'));
@@ -65,7 +65,7 @@ function attempt(exchange: Exchange, forward: Http1Forward, options: { repeatabl
     try {
       sendAnswer(exchange, forward, incoming);
     } catch (error) {
-      // Node refused the status or a header: the service does not speak HTTP as we can pass it on.
+      // Node rejected the status or a header: the answer of the service is not HTTP that can be passed on.
       outgoing.destroy();
       forward.onFailure(error as Error);
     }

@@ -11,7 +11,7 @@ const message = (length: number, flags = 0): Buffer => {
 };
 const joined = (pieces: readonly Uint8Array[]): Buffer => Buffer.concat(pieces);
 
-test('whole messages are passed on, the beginning of the next waits for its end', () => {
+test('complete messages are passed on, and the beginning of the next one waits for its end', () => {
   const cutter = createMessageCutter();
   const bytes = joined([message(3), message(0), message(10)]);
   expect(joined(cutter.take(bytes.subarray(0, 20)))).toEqual(bytes.subarray(0, 13));
@@ -21,7 +21,7 @@ test('whole messages are passed on, the beginning of the next waits for its end'
   expect(cutter.heldBytes()).toBe(0);
 });
 
-test('a message that is too long to wait is passed on as it comes, and is not between messages', () => {
+test('a message too long to be held is passed on as it arrives, and isBetween is false meanwhile', () => {
   const cutter = createMessageCutter();
   const long = message(heldMessageMaxBytes + 1);
   expect(joined(cutter.take(long.subarray(0, 100)))).toEqual(long.subarray(0, 100));
@@ -30,7 +30,7 @@ test('a message that is too long to wait is passed on as it comes, and is not be
   expect(cutter.isBetween()).toBe(true);
 });
 
-test('a length that a hostile service makes up takes no memory', () => {
+test('a length invented by a hostile service takes no memory', () => {
   const cutter = createMessageCutter();
   const head = Buffer.from([0, 0xff, 0xff, 0xff, 0xff]);
   for (const byte of head) cutter.take(Buffer.from([byte]));
@@ -38,13 +38,13 @@ test('a length that a hostile service makes up takes no memory', () => {
   expect(cutter.isBetween()).toBe(false);
 });
 
-test('what is left at the end of an answer that breaks off in a message is there', () => {
+test('the held rest of an answer that breaks within a message is available', () => {
   const cutter = createMessageCutter();
   cutter.take(message(9).subarray(0, 7));
   expect(cutter.rest()).toEqual(message(9).subarray(0, 7));
 });
 
-test('nothing is lost, added or changed, however the bytes come; between messages is told right', () => {
+test('nothing is lost, added or changed for any chunks, and the position between messages is correct', () => {
   const lengths = fc.array(
     fc.oneof(fc.nat(40), fc.integer({ min: heldMessageMaxBytes - 2, max: heldMessageMaxBytes + 2 })),
     { maxLength: 5 },

@@ -1,31 +1,34 @@
-/** Connect's frame: one byte of flags, the length in four, then the message (connectrpc.com/docs/protocol, streaming). */
+/**
+ * The head of a Connect message: one byte of flags, four bytes of length, then the message
+ * (connectrpc.com/docs/protocol, streaming).
+ */
 const headBytes = 5;
-/** envd reads a pipe of 64 KiB at once, which base64 makes 86 KiB. */
+/** envd reads a pipe of 64 KiB at once, which becomes 86 KiB in base64. */
 export const heldMessageMaxBytes = 256 * 1024;
 
 /**
- * Passes a stream of Connect's messages on whole ones at a time, so that the gateway can put a last one behind them at any moment. It
- * looks at their lengths only. A longer message than ours is passed on as it comes.
+ * Passes on a stream of Connect messages only in complete messages, so that the gateway can append a last one at any
+ * moment. It only examines their lengths. A message longer than ours is passed on as it arrives.
  */
 export interface MessageCutter {
-  /** What of it, and of what was held before, can go out now. */
+  /** Returns the parts of this chunk, and of data held before, that can be sent now. */
   take(chunk: Buffer): Uint8Array[];
-  /** Whether what went out ends with a message. */
+  /** Whether the sent data ends at the end of a message. */
   isBetween(): boolean;
-  /** Memory for a message that is not there as a whole. */
+  /** The memory for an incomplete message. */
   heldBytes(): number;
-  /** What is held still, for an answer that ends in the middle of a message. */
+  /** The data still held, for an answer that ends in the middle of a message. */
   rest(): Uint8Array;
 }
 
 export function createMessageCutter(): MessageCutter {
-  /** Room for a message, or for its head while its length is not known. */
+  /** Room for a message, or for its head while its length is unknown. */
   let held = Buffer.alloc(0);
   let heldLength = 0;
-  /** Bytes of a long message that are still to come. */
+  /** The remaining bytes of a long message. */
   let passing = 0;
 
-  /** Takes what is missing of the held part from the chunk; gives how much that was. */
+  /** Copies the missing bytes of the held part from the chunk. Returns their number. */
   const fill = (chunk: Buffer, from: number): number => {
     const copied = chunk.copy(held, heldLength, from);
     heldLength += copied;
@@ -71,7 +74,7 @@ export function createMessageCutter(): MessageCutter {
   };
 }
 
-/** Where the last message ends that is in the chunk as a whole. */
+/** The position where the last complete message in the chunk ends. */
 function endOfWhole(chunk: Buffer, from: number): number {
   let end = from;
   while (chunk.length - end >= headBytes) {

@@ -2,14 +2,18 @@ import type { Readable, Writable } from 'node:stream';
 import type { Holding } from './unread.ts';
 import { countForMinorGc } from './minor-gc.ts';
 
-/** What a chunk costs beside its bytes: objects of Node's streams. A sender of single bytes would go uncounted without it. */
+/**
+ * The cost of a chunk in addition to its bytes: objects of Node's streams. Without it, a sender of single bytes would
+ * hardly be counted.
+ */
 const chunkOverheadBytes = 512;
-/** Nothing more is read from the sender while so much waits for the reader. */
+/** Reading from the sender stops while this much waits for the reader. */
 const waitingMaxBytes = 128 * 1024;
 
 /**
- * Gives `sink` all that comes out of `source`, at the pace of the slower side, and counts what waits between them. Unlike `pipe` it counts
- * chunks too, and it leaves the end of `source` to the caller. `cut` may hold something of a chunk back until later ones come.
+ * Passes all data from `source` to `sink` at the pace of the slower side, and counts the data that waits between them.
+ * Unlike `pipe` it also counts chunks, and it leaves the end of `source` to the caller. `cut` may hold back part of a
+ * chunk until later ones arrive.
  */
 export function passOn(
   source: Readable,

@@ -40,13 +40,13 @@ export interface SandboxForward {
   readonly wakeTimeoutMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Set when the sandbox was paused under the first try. */
+  /** Set if the sandbox was paused during the first attempt. */
   readonly isRepeated?: boolean;
 }
 
 /**
- * Checks what the sandbox demands of a request, wakes the sandbox if it is paused, and passes the request to the port by the
- * protocol it needs. Nothing of a body is read before: the client waits as it would for a slow reader.
+ * Checks the sandbox's requirements for a request, wakes the sandbox if it is paused, and forwards the request to the
+ * port in the required protocol. The body is not read before that: the client waits as for a slow reader.
  */
 export function forwardToSandbox(exchange: Exchange, forward: SandboxForward): void {
   const { route } = forward;
@@ -76,7 +76,9 @@ async function wakeAndPassOn(
   else passOn(exchange, forward, connections);
 }
 
-/** It came while the sandbox was about to be paused, and waited. Nothing of it was sent, so it begins anew, once. */
+/**
+ * The request came just before the sandbox was paused, and waited. Nothing of it was sent, so it starts again, once.
+ */
 function goneWhileWaiting(exchange: Exchange, forward: SandboxForward): void {
   const { sandboxId } = forward.route;
   const route = forward.router.find(sandboxId);
@@ -85,7 +87,7 @@ function goneWhileWaiting(exchange: Exchange, forward: SandboxForward): void {
   else repeat(exchange, forward, route);
 }
 
-/** What guards the port was decided before the first try. */
+/** The access check of the port was done before the first attempt. */
 function repeat(exchange: Exchange, forward: SandboxForward, route: SandboxRoute): void {
   const { trafficAccessToken } = forward.route;
   forwardToSandbox(exchange, { ...forward, route: { ...route, trafficAccessToken }, isRepeated: true });
@@ -97,7 +99,7 @@ function passOn(exchange: Exchange, forward: SandboxForward, connections: Sandbo
     path: forward.path,
     headers: sandboxHeaders(exchange, route, port),
     holding: forward.unread.open(exchange, `sandbox ${route.sandboxId}`),
-    // Its clients know how to read the end of a stream. Those of other ports are told as any connection tells it.
+    // The clients of envd understand a final message in a stream. Clients of other ports only see the connection break.
     onAnswer: port === envdPort ? (breakOff: () => void) => connections.breakOffWith(exchange, breakOff) : undefined,
     onFailure: (error: Error) => answerFailure(exchange, forward, connections, error),
   };
@@ -116,7 +118,7 @@ function passOn(exchange: Exchange, forward: SandboxForward, connections: Sandbo
 }
 
 function findRefusal(exchange: Exchange, { route, port, path }: SandboxForward): EdgeError | undefined {
-  // envd has a token of its own and answers signed URLs, so the traffic token does not guard it.
+  // envd has its own token and accepts signed URLs, so the traffic token does not guard it.
   if (port === envdPort) return isHostOnlyPath(path) ? internalRoute(path.split('?', 1)[0] ?? '') : undefined;
   if (route.trafficAccessToken === undefined) return undefined;
   const token = findHeader(exchange.headers, names.trafficAccessToken);
@@ -125,12 +127,13 @@ function findRefusal(exchange: Exchange, { route, port, path }: SandboxForward):
 }
 
 /**
- * Whether a paused sandbox runs is answered with no, to anybody: a client whose stream a pause has cut off asks, and the answer must not
- * wake it. Only the end of a step that lets it run again is waited for.
+ * For anybody, the answer to "does it run?" is no while the sandbox is paused. A client asks this after a pause has cut
+ * its stream, and the answer must not wake the sandbox. The request only waits if an operation in progress lets the
+ * sandbox run again.
  */
 function findStateRefusal(exchange: Exchange, forward: SandboxForward): EdgeError | undefined {
   const { route } = forward;
-  // It would hold the request, and the client its patience, for as long as the disk is full.
+  // Waiting would hold the request and its client for as long as the disk is full.
   if (route.waitsForRoom) return stoppedForRoom(route.sandboxId);
   if (route.state === 'running') return undefined;
   if (asksForHealth(forward)) return route.comesBack ? undefined : sandboxPaused(route.sandboxId);
@@ -139,7 +142,7 @@ function findStateRefusal(exchange: Exchange, forward: SandboxForward): EdgeErro
 }
 
 function sandboxHeaders(exchange: Exchange, route: SandboxRoute, port: number): string[] {
-  // envd never needs the key of a team, and nothing in a sandbox may be trusted with it.
+  // envd never needs a team's key, and no code in a sandbox may be trusted with it.
   if (port === envdPort) return forwardedHeaders(exchange, { forwarded: false, omit: [names.apiKey] });
   const host = route.maskRequestHost?.replaceAll('${PORT}', String(port));
   return forwardedHeaders(exchange, { forwarded: true, host });
@@ -162,10 +165,12 @@ function answerFailure(
   else sendEdgeError(exchange, badAnswer(sandboxId, port));
 }
 
-/** It ended, or was paused in this very moment: then what can be repeated is, once, and wakes it. */
+/**
+ * The sandbox ended or has just been paused. In the second case a repeatable request is repeated once, which wakes it.
+ */
 async function answerGone(exchange: Exchange, forward: SandboxForward): Promise<void> {
   const { sandboxId } = forward.route;
-  // The runner may know more than the table does yet. When it is away the table has to do.
+  // The runner may know more than the table. If the runner is away, the table has to suffice.
   await forward.router.refresh().catch(() => undefined);
   if (exchange.closed) return;
   const route = forward.router.find(sandboxId);
@@ -174,7 +179,7 @@ async function answerGone(exchange: Exchange, forward: SandboxForward): Promise<
   else repeat(exchange, forward, route);
 }
 
-/** Node refused to write what the client sent: HTTP/2 can say what HTTP/1.1 cannot. */
+/** Node refused to write data from the client: HTTP/2 allows texts that HTTP/1.1 does not. */
 function isUnsendable(error: Error): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ERR_UNESCAPED_CHARACTERS' || code === 'ERR_INVALID_HTTP_TOKEN';

@@ -9,7 +9,7 @@ import type { MessageCutter } from './message-cutter.ts';
 import { passOn } from './pass-on.ts';
 import type { Holding } from './unread.ts';
 
-/** Passes the answer of an HTTP/1.1 service on. Throws where Node refuses its head. */
+/** Passes on the answer of an HTTP/1.1 service. Throws if Node rejects its head. */
 export function sendAnswer(exchange: Exchange, forward: Http1Forward, incoming: IncomingMessage): void {
   const { holding, isOurs = false } = forward;
   let isOver = false;
@@ -53,7 +53,7 @@ function endWith(exchange: Exchange, answer: Writable, last: Uint8Array): void {
   endSoon(exchange, answer);
 }
 
-/** What is held back of a message is memory like any other. */
+/** The held part of a message counts as memory, too. */
 function cutInto(messages: MessageCutter, holding: Holding): (chunk: Buffer) => Uint8Array[] {
   return (chunk) => {
     const before = messages.heldBytes();
@@ -65,7 +65,7 @@ function cutInto(messages: MessageCutter, holding: Holding): (chunk: Buffer) => 
   };
 }
 
-/** What the API has made of an answer and nobody has asked for yet is memory like any other. */
+/** The part of an API answer that was generated but not yet read counts as memory, too. */
 function holdUnsent(incoming: IncomingMessage, holding: Holding): void {
   const length = Number(incoming.headers['content-length'] ?? 0);
   holding.add(length);

@@ -1,4 +1,4 @@
-// A tenant's page under the API's host name must not rule over that origin in a browser.
+// A tenant's page under the API's host name must not control that origin in a browser.
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
@@ -10,14 +10,14 @@ import { sandboxId, startTestWorld } from '../testing/test-world.ts';
 import type { TestWorld } from '../testing/test-world.ts';
 
 let world: TestWorld;
-/** What the code in the sandbox was asked with, and answers with. */
+/** The last request that the code in the sandbox received, and its answer. */
 let seen: IncomingMessage | undefined;
 let answered: OutgoingHttpHeaders;
-/** The lines of an early hint that it sends before, as they stand on the wire. */
+/** The lines of the early hint that it sends first, as on the wire. */
 let hinted: readonly string[];
 
 const page = '<script>parent.document.title</script>';
-/** Each sets something for all of an origin. */
+/** Each of these headers affects a complete origin. */
 const ruling = {
   'set-cookie': ['session=forged; Path=/', 'other=1'],
   'service-worker-allowed': '/',
@@ -91,19 +91,19 @@ const shared: [string, string, () => string, OutgoingHttpHeaders][] = [
 ];
 
 describe.each(shared)('%s', (_, host, path, headers) => {
-  test('sets nothing for the origin, and its page is in an origin of its own', async () => {
+  test('sets nothing for the origin, and its page gets an origin of its own', async () => {
     const answer = await at(path(), host, headers);
     expect([answer.status, answer.body, answer.headers['x-kept']]).toEqual([200, page, 'yes']);
     for (const name of Object.keys(ruling)) expect(answer.headers[name], name).toBeUndefined();
     const policies = answer.rawHeaders.filter((_, index) =>
       /^content-security-policy$/i.test(answer.rawHeaders[index - 1] ?? ''),
     );
-    // Beside its own: a browser obeys all of them.
+    // In addition to its own policy: a browser obeys all policies.
     expect(policies).toEqual(["img-src 'none'", expect.stringMatching(/^sandbox(?!.*allow-same-origin)/)]);
     expect(answer.headers['x-content-type-options']).toBe('nosniff');
   });
 
-  test('is not told the cookies of the origin, and cannot become its service worker', async () => {
+  test('does not receive the cookies of the origin, and cannot become its service worker', async () => {
     await at(path(), host, { ...headers, cookie: 'session=of-the-api' });
     expect(seen?.headers.cookie).toBeUndefined();
     seen = undefined;
@@ -111,7 +111,7 @@ describe.each(shared)('%s', (_, host, path, headers) => {
     expect(seen).toBeUndefined();
   });
 
-  test('may take back neither by saying it twice', async () => {
+  test('cannot override these headers by sending its own', async () => {
     answered = {
       'x-content-type-options': 'none',
       'content-security-policy': 'sandbox allow-same-origin allow-scripts',
@@ -121,14 +121,14 @@ describe.each(shared)('%s', (_, host, path, headers) => {
     expect(answer.headers['content-security-policy']).toMatch(/, sandbox allow-scripts/);
   });
 
-  test('says as little over HTTP/2', async () => {
+  test('sets nothing over HTTP/2, either', async () => {
     const { headers: got } = await askHttp2(world.url, { ':path': path(), ':authority': host, ...headers });
     for (const name of Object.keys(ruling)) expect(got[name], name).toBeUndefined();
     expect(String(got['content-security-policy'])).toContain('sandbox');
     expect(got['x-content-type-options']).toBe('nosniff');
   });
 
-  test('sets nothing by a switch of protocols either', async () => {
+  test('sets nothing by a protocol switch, either', async () => {
     const asked = httpRequest(`${world.url}${path()}`, {
       headers: { host, connection: 'upgrade', upgrade: 'x', ...headers },
     });
@@ -146,7 +146,7 @@ describe.each([
   test.each([
     ['HTTP/1.1', hintsOverHttp1],
     ['HTTP/2', hintsOverHttp2],
-  ])('is its links and nothing else over %s', async (_protocol, hintsOver) => {
+  ])('contains only its links over %s', async (_protocol, hintsOver) => {
     const links = ['</a.css>; rel=preload; as=style', '</b.js>; rel=preload'];
     const others = Object.entries({ ...ruling, 'x-soulbox-host-token': 'forged', 'x-other': 'y' });
     hinted = [...links.map((link) => `Link: ${link}`), ...others.map(([name, value]) => `${name}: ${String(value)}`)];
@@ -168,7 +168,7 @@ test.each([
   ['fn-shop.soulbox.localhost', '/'],
   [`8787-${sandboxId}.soulbox.localhost`, '/'],
   [`${envdPort}-${sandboxId}.soulbox.localhost`, '/files?path=x'],
-])('under a host name of its own (%s) nothing is taken away', async (host, path) => {
+])('under a host name of its own (%s) nothing is removed', async (host, path) => {
   const answer = await at(path, host, { cookie: 'a=b', 'service-worker': 'script' });
   for (const [name, value] of Object.entries(ruling)) expect(answer.headers[name], name).toEqual(value);
   expect(answer.headers['content-security-policy']).toBe("img-src 'none'");

@@ -1,7 +1,7 @@
 import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
 
-/** What a browser keeps for a whole origin, whoever said it there. */
+/** Headers that a browser applies to a complete origin, whichever page sent them. */
 const ofWholeOrigin: ReadonlySet<string> = new Set([
   'accept-ch',
   'alt-svc',
@@ -24,14 +24,17 @@ const ofWholeOrigin: ReadonlySet<string> = new Set([
   'use-as-dictionary',
 ]);
 
-/** A page may run its scripts, but in an origin that is nobody's: without cookies, storage, service workers and the API's trust. */
+/**
+ * A page may run its scripts, but in an opaque origin: without cookies, storage, service workers and the API's trust.
+ */
 const sandboxed = 'sandbox allow-scripts allow-forms allow-modals allow-popups allow-downloads';
 
 /**
- * The exchange of a tenant's code that is reached under the API's own host name, by a path, a signature or routing headers. All tenants
- * and the API share that origin in a browser, so nothing of it is the code's: what would set something for all of it is
- * left out, pages are put into an origin of their own, and cookies, which are the API's, go to no tenant. `saved` has a browser save
- * the answer instead of showing it. Under a host name of its own a sandbox or a function has none of these limits.
+ * Wraps the exchange of a tenant's code that is reached under the API's own host name, by a path, a signature or
+ * routing headers. In a browser, all tenants and the API share that origin, so the code must not affect it. Headers
+ * that apply to the complete origin are removed, pages get an origin of their own, and cookies, which belong to the
+ * API, are not passed to tenants. With `saved`, a browser saves the answer instead of showing it. Under a host name of
+ * its own, a sandbox or a function has none of these limits.
  */
 export function onSharedOrigin(exchange: Exchange, { saved = false }: { saved?: boolean } = {}): Exchange {
   const guard = (headers: RawHeaders): string[] => [
@@ -47,19 +50,19 @@ export function onSharedOrigin(exchange: Exchange, { saved = false }: { saved?: 
     setTrailers: (trailers) => exchange.setTrailers(pairsWithout(trailers, (name) => ofWholeOrigin.has(name))),
     acceptUpgrade: (headers) => exchange.acceptUpgrade(pairsWithout(headers, (name) => ofWholeOrigin.has(name))),
   };
-  // The rest, which changes while the exchange goes on, is asked of the exchange itself.
+  // The other properties are read from the exchange itself, because they can change during the exchange.
   return Object.create(
     exchange,
     Object.fromEntries(Object.entries(own).map(([name, value]) => [name, { value, enumerable: true }])),
   ) as Exchange;
 }
 
-/** Whether a browser asks for the code of a service worker, which would rule over the origin. */
+/** Whether a browser requests the code of a service worker, which would control the origin. */
 export function isServiceWorkerScript(exchange: Pick<Exchange, 'headers'>): boolean {
   return findHeader(exchange.headers, 'service-worker') !== undefined;
 }
 
-/** With the name of the file, where the answer has one. */
+/** Keeps the file name, if the answer has one. */
 function asAttachment(headers: RawHeaders): string[] {
   const given = findHeader(headers, 'content-disposition') ?? '';
   const name = given.includes(';') ? given.slice(given.indexOf(';')) : '';

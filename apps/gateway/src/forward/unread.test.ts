@@ -13,7 +13,7 @@ import type { GatewayProcess } from '../testing/start-gateway-process.ts';
 import { sandboxId } from '../testing/test-world.ts';
 import { createUnread } from './unread.ts';
 
-describe('what waits for readers', () => {
+describe('data that waits for readers', () => {
   let resets: string[];
   beforeEach(() => {
     resets = [];
@@ -27,7 +27,7 @@ describe('what waits for readers', () => {
     return { ...exchange, close } as unknown as Exchange & { close: () => void };
   };
 
-  test('is counted until it went out or its exchange closed', () => {
+  test('is counted until it was sent or its exchange closed', () => {
     const unread = createUnread({ totalBytes: 100, ownerBytes: 100 });
     const [one, two] = [exchangeOf('one'), exchangeOf('two')];
     const first = unread.open(one, 'a');
@@ -43,7 +43,7 @@ describe('what waits for readers', () => {
     expect(resets).toEqual([]);
   });
 
-  test('is bounded for each owner: what moved least recently is reset, and nobody else', () => {
+  test('is limited per owner: the exchange that moved least recently is reset, and no other', () => {
     const unread = createUnread({ totalBytes: 1000, ownerBytes: 100 });
     const other = unread.open(exchangeOf('other'), 'b');
     other.add(90);
@@ -56,14 +56,14 @@ describe('what waits for readers', () => {
     expect(unread.totalBytes).toBe(90 + 39 + 40);
   });
 
-  test('is bounded for all together', () => {
+  test('is limited for all owners together', () => {
     const unread = createUnread({ totalBytes: 100, ownerBytes: 60 });
     for (let n = 0; n < 6; n++) unread.open(exchangeOf(`e${n}`), `owner ${n}`).add(30);
     expect(resets).toEqual(['e0', 'e1', 'e2']);
     expect(unread.totalBytes).toBe(90);
   });
 
-  test('of one exchange alone is bounded too', () => {
+  test('is limited for a single exchange, too', () => {
     const unread = createUnread({ totalBytes: 100, ownerBytes: 60 });
     unread.open(exchangeOf('alone'), 'a').add(61);
     expect(resets).toEqual(['alone']);
@@ -71,13 +71,16 @@ describe('what waits for readers', () => {
   });
 });
 
-describe('answers that nobody reads', () => {
+describe('unread answers', () => {
   let cleanup: AsyncDisposableStack;
   let gateway: GatewayProcess;
-  /** A process grows by more than what it is told to hold: MiB of the collector's leeway. */
+  /** How much a process may grow beyond its limits, because garbage collection takes time. MiB. */
   const growthMax = 128;
   const megabyte = Buffer.alloc(1024 * 1024, 'a');
-  /** More than the kernel takes from a sender whose reader takes nothing: a smaller answer may be out, and its connection idle. */
+  /**
+   * More than the kernel accepts from a sender whose reader reads nothing. A smaller answer could be sent completely,
+   * and its connection would be idle.
+   */
   const large = Buffer.concat(Array<Buffer>(8).fill(megabyte));
 
   beforeEach(async () => {
@@ -109,7 +112,7 @@ describe('answers that nobody reads', () => {
     return (server.address() as AddressInfo).port;
   }
 
-  /** Each of its own chunk: what a stream keeps of a chunk is far more than a byte. */
+  /** Sends each byte in a chunk of its own, because a stream uses far more memory for a chunk than for a byte. */
   function sendSingleBytes(response: ServerResponse): void {
     const socket = response.socket;
     response.detachSocket(socket as never);
@@ -123,9 +126,9 @@ describe('answers that nobody reads', () => {
   }
 
   test.each([
-    // Each holds what the kernel did not take, 4 MiB or more, and 16 may be held.
+    // Each holds the data that the kernel did not accept, 4 MiB or more, and 16 MiB may be held.
     { whose: 'the API', path: '/big', host: 'api', count: 200, kept: 4 },
-    // Each holds 64 KiB or more, until nothing more is read for it.
+    // Each holds 64 KiB or more, before reading stops for it.
     { whose: 'a sandbox', path: '/big', host: `8080-${sandboxId}.soulbox.localhost`, count: 400, kept: 256 },
     {
       whose: 'a sandbox in single bytes',
@@ -145,14 +148,14 @@ describe('answers that nobody reads', () => {
       await sleep(100);
       expect(gateway.memoryMib() - memory).toBeLessThan(growthMax);
     }
-    // Of each, the client's connection and the one to its answer; the pool keeps some.
+    // For each there is the client's connection and the one to its service. The pool keeps some more.
     await expect.poll(() => gateway.descriptors() - descriptors, { timeout: 5000 }).toBeLessThan(2 * kept + 80);
-    // Whoever reads gets all of it meanwhile.
+    // A client that reads receives its whole answer meanwhile.
     const answer = await ask(`http://127.0.0.1:${gateway.port}/big`, { headers: { host: 'api' } });
     expect(answer.body).toHaveLength(large.length);
   });
 
-  test('of the API over one HTTP/2 connection cost what the limits say', async () => {
+  test('of the API over one HTTP/2 connection cost no more than the limits', async () => {
     const before = gateway.memoryMib();
     const session = connectHttp2(`http://127.0.0.1:${gateway.port}`, { settings: { initialWindowSize: 0 } });
     session.on('error', () => undefined);
@@ -166,7 +169,7 @@ describe('answers that nobody reads', () => {
   });
 });
 
-test('a key and an address may have so many requests to the API under way, and are told when to come again', async () => {
+test('the open API requests of a key and of an address are limited, and further ones get a Retry-After header', async () => {
   const api = createServer(() => undefined);
   api.listen(0, '127.0.0.1');
   await once(api, 'listening');

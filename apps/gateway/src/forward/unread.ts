@@ -1,16 +1,19 @@
 import type { Exchange } from '../exchange/exchange.ts';
 
-/** What one exchange makes the server hold in memory because its reader is slower than its sender. */
+/** The memory that one exchange uses in the server because its reader is slower than its sender. */
 export interface Holding {
-  /** So much waits from now on. */
+  /** Records that this many more bytes are waiting. */
   add(bytes: number): void;
-  /** So much went out. */
+  /** Records that this many bytes were sent. */
   release(bytes: number): void;
 }
 
-/** Counts what waits for slow readers, and ends exchanges before it becomes too much. */
+/** Counts the data that waits for slow readers, and ends exchanges before it becomes too much. */
 export interface Unread {
-  /** `owner` names who answers for it: a sandbox, a key or an address. Everything is released when the exchange closes. */
+  /**
+   * `owner` names the responsible party: a sandbox, a key or an address. Everything is released when the exchange
+   * closes.
+   */
   open(exchange: Exchange, owner: string): Holding;
   readonly totalBytes: number;
 }
@@ -24,17 +27,17 @@ interface Entry {
 
 interface Owner {
   bytes: number;
-  /** Those that hold something; the one that has not moved for longest first. */
+  /** The exchanges that hold data, in order of their last move: the least recent one first. */
   readonly entries: Set<Entry>;
 }
 
 /**
- * Many readers that take nothing hold one buffer each, whatever the number of their connections. Over a limit the exchange that has not
- * moved for longest is reset: among those of the owner that is over its own limit, or among all.
+ * Many readers that read nothing would hold one buffer each, on any number of connections. Above a limit, the exchange
+ * that moved least recently is reset: one of the owner that exceeds its own limit, or one of all.
  */
 export function createUnread(limits: { totalBytes: number; ownerBytes: number }): Unread {
   const owners = new Map<string, Owner>();
-  /** In the order of their last move, as in each owner. */
+  /** In order of their last move, as for each owner. */
   const all = new Set<Entry>();
   let total = 0;
 

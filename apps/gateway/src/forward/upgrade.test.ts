@@ -45,7 +45,7 @@ const nextMessage = async (socket: WebSocket): Promise<Buffer> => {
   return data;
 };
 
-test('a WebSocket echoes, with its protocol and without the headers that are ours', async () => {
+test('a WebSocket echoes, with its protocol and without our internal headers', async () => {
   const socket = open('/chat?x=1', { 'x-soulbox-host-token': 'forged' }, ['soul']);
   const headers = JSON.parse(String(await nextMessage(socket))) as Record<string, string>;
   expect(socket.protocol).toBe('soul');
@@ -83,7 +83,7 @@ test('an upgrade to a sandbox that is gone, a closed port and a host-only path g
   expect(await upgrade(`49983-${sandboxId}.x`, '/init')).toMatch(/^HTTP\/1\.1 404 /);
 });
 
-test('Upgrade: h2c and an upgrade with a body go on as plain requests', async () => {
+test('Upgrade: h2c and an upgrade with a body continue as plain requests', async () => {
   await world.serve(8081, (request, response) => void request.pipe(response));
   const ask = async (upgrade: string): Promise<string> =>
     await askRaw(
@@ -94,7 +94,7 @@ test('Upgrade: h2c and an upgrade with a body go on as plain requests', async ()
   expect(await ask('websocket')).toMatch(/^HTTP\/1\.1 200 [^]*body/);
 });
 
-test('any other protocol is passed through, with the bytes sent along with the request', async () => {
+test('any other protocol is passed through, including bytes sent along with the request', async () => {
   await world.serveNet(
     8082,
     createNetServer((socket) => {
@@ -122,7 +122,7 @@ test('any other protocol is passed through, with the bytes sent along with the r
   await closed;
 });
 
-test('a kill breaks open WebSockets off and leaves other sandboxes alone', async () => {
+test('a kill breaks open WebSockets and does not affect other sandboxes', async () => {
   world.router.add('iother');
   const server = createServer();
   const other = new WebSocketServer({ server });
@@ -142,7 +142,7 @@ test('a kill breaks open WebSockets off and leaves other sandboxes alone', async
   kept.terminate();
 });
 
-test('a service that breaks the connection breaks it for the client', async () => {
+test('a service that breaks the connection breaks it for the client, too', async () => {
   const socket = open();
   socket.on('error', () => undefined);
   await nextMessage(socket);
@@ -159,7 +159,7 @@ test('a client that vanishes ends the connection inside the sandbox', async () =
   await expect.poll(() => sockets.clients.size).toBe(0);
 });
 
-test('a WebSocket without traffic is cut after the idle time, one with traffic is not', async () => {
+test('a WebSocket without traffic is closed after the idle time, and one with traffic is not', async () => {
   const [idle, busy] = [open(), open()];
   await Promise.all([nextMessage(idle), nextMessage(busy)]);
   const timer = setInterval(() => busy.send('x'), 200);
@@ -187,7 +187,7 @@ test('a WebSocket over HTTP/2 is an extended CONNECT', async () => {
   expect(headers['sec-websocket-accept']).toBeUndefined();
   const [first] = (await once(stream, 'data')) as [Buffer];
   expect(first.toString('latin1')).toContain('host');
-  // A masked text frame with "hi"; the mask is 0.
+  // A masked text frame with "hi". The mask is 0.
   stream.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]));
   const [echoed] = (await once(stream, 'data')) as [Buffer];
   expect(echoed.toString('latin1').endsWith('hi')).toBe(true);
@@ -197,7 +197,7 @@ test('a WebSocket over HTTP/2 is an extended CONNECT', async () => {
   session.destroy();
 });
 
-test('a plain CONNECT over HTTP/2 is refused', async () => {
+test('a plain CONNECT over HTTP/2 is rejected', async () => {
   const session = connectHttp2(world.url);
   const stream = session.request({ ':method': 'CONNECT', ':authority': '127.0.0.1:22' });
   const [headers] = (await once(stream, 'response')) as [Record<string, unknown>];

@@ -11,13 +11,13 @@ import { passOn } from './pass-on.ts';
 import type { Holding } from './unread.ts';
 
 /**
- * Passes a protocol switch on: HTTP/1.1 Upgrade, or the extended CONNECT of HTTP/2 as one. A service that refuses
- * answers with an ordinary response, which goes back as such.
+ * Forwards a protocol switch: an HTTP/1.1 Upgrade, or the extended CONNECT of HTTP/2 as an Upgrade. A service that
+ * refuses sends an ordinary response, which is passed on.
  */
 export function forwardUpgrade(exchange: Exchange, forward: Http1Forward, idleTimeoutMs: number): void {
   const protocol = exchange.upgrade ?? '';
   const overHttp2 = exchange.protocol === 'http/2';
-  // RFC 8441, section 5: the key of the HTTP/1.1 handshake does not exist there.
+  // RFC 8441, section 5: HTTP/2 does not have the key of the HTTP/1.1 handshake.
   const key = overHttp2 ? ['Sec-WebSocket-Key', randomBytes(16).toString('base64')] : [];
   let outgoing: ClientRequest;
   try {
@@ -53,7 +53,7 @@ export function forwardUpgrade(exchange: Exchange, forward: Http1Forward, idleTi
       const client = exchange.acceptUpgrade(switchHeaders(incoming, overHttp2, protocol));
       joinTunnel(client, connection, { idleTimeoutMs, holding: forward.holding, resetClient: () => exchange.reset() });
     } catch {
-      // Node refused a header that came out of the sandbox, or the client left in this very moment.
+      // Node rejected a header from the sandbox, or the client has just left.
       connection.destroy();
       exchange.reset();
     }
@@ -80,7 +80,7 @@ function switchHeaders(incoming: IncomingMessage, overHttp2: boolean, protocol: 
   return headers.filter((_, index) => headers[index - (index % 2)]?.toLowerCase() !== 'sec-websocket-accept');
 }
 
-/** Copies both ways until both sides ended; one that breaks breaks the other. */
+/** Copies in both directions until both sides have ended. If one side breaks, the other is broken, too. */
 function joinTunnel(
   client: Duplex,
   service: Duplex,

@@ -1,16 +1,16 @@
 import type { Agent } from 'node:http';
 
-/** Where an HTTP/1.1 request goes. */
+/** The destination of an HTTP/1.1 request. */
 export interface Upstream {
-  /** Keeps connections. */
+  /** Keeps connections open for reuse. */
   readonly pooled: Agent;
-  /** Makes a connection for one request. */
+  /** Opens a connection for a single request. */
   readonly fresh: Agent;
-  /** What `http.request` needs to find it. */
+  /** The address options for `http.request`. */
   readonly address: { readonly socketPath: string } | { readonly host: string; readonly port: number };
   /**
-   * Whether we know that it keeps idle connections longer than we do. Only then may a request that cannot be repeated
-   * go over a kept one: the other side could be closing it just now.
+   * Whether the other side is known to keep idle connections longer than we do. Only then may a request that cannot be
+   * repeated use a kept connection: otherwise the other side could be closing it right now.
    */
   readonly outlivesPool: boolean;
 }

@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await world[Symbol.asyncDispose]());
 
-describe('a request for a paused sandbox that resumes by itself', () => {
+describe('a request for a paused sandbox that resumes automatically', () => {
   test('waits for the wake and is served', async () => {
     world.router.pause(sleeper, { delayMs: 100 });
     const answer = await ask(world.url, { method: 'POST', headers: at(8080), body: 'hello' });
@@ -25,7 +25,7 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     expect(world.router.wakes).toEqual([sleeper]);
   });
 
-  test('is served over HTTP/2 likewise', async () => {
+  test('is also served over HTTP/2', async () => {
     world.router.pause(sleeper, { delayMs: 100 });
     const head = { ':path': '/', ':method': 'POST', ':authority': at(8080).host };
     expect(await askHttp2(world.url, head, { body: 'hello' })).toMatchObject({ status: 200, body: 'hello' });
@@ -61,7 +61,7 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     expect(await askHttp2(world.url, head, { body: 'frame' })).toMatchObject({ status: 200, body: 'frame' });
   });
 
-  test('is one of many, and all cause one wake', async () => {
+  test('shares one wake with all concurrent requests', async () => {
     world.router.pause(sleeper, { delayMs: 200 });
     const bodies = Array.from({ length: 60 }, (_, index) => String(index));
     const answers = await Promise.all(
@@ -71,7 +71,7 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     expect(world.router.wakes).toEqual([sleeper]);
   });
 
-  test('gets fresh connections after each wake, never one that was kept before', async () => {
+  test('uses fresh connections after each wake, never one from before', async () => {
     for (const expected of [1, 2, 3]) {
       world.router.pause(sleeper);
       expect((await ask(`${world.url}/metrics`, { headers: { ...at(49983), ...token } })).status).toBe(200);
@@ -80,16 +80,19 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     }
   });
 
-  test.each(['HTTP/1.1', 'HTTP/2'])('over %s its body waits at the client, and none is lost', async (protocol) => {
-    const body = Buffer.alloc(48 * 1024 * 1024, 'x');
-    world.router.pause(sleeper, { delayMs: 500 });
-    const upload = protocol === 'HTTP/2' ? uploadHttp2(body) : uploadHttp1(body);
-    await delay(300);
-    expect(world.router.dials).toEqual([]);
-    // What the kernel's buffers take, and the gateway's own; far from all of it.
-    expect(upload.sentBytes()).toBeLessThan(24 * 1024 * 1024);
-    expect(await upload.echoedBytes).toBe(body.length);
-  });
+  test.each(['HTTP/1.1', 'HTTP/2'])(
+    'keeps its body at the client during the wake and loses nothing, over %s',
+    async (protocol) => {
+      const body = Buffer.alloc(48 * 1024 * 1024, 'x');
+      world.router.pause(sleeper, { delayMs: 500 });
+      const upload = protocol === 'HTTP/2' ? uploadHttp2(body) : uploadHttp1(body);
+      await delay(300);
+      expect(world.router.dials).toEqual([]);
+      // Less than the whole upload: only the kernel's buffers and the gateway's own.
+      expect(upload.sentBytes()).toBeLessThan(24 * 1024 * 1024);
+      expect(await upload.echoedBytes).toBe(body.length);
+    },
+  );
 });
 
 interface Upload {
@@ -112,7 +115,7 @@ function uploadHttp1(body: Buffer): Upload {
 }
 
 function uploadHttp2(body: Buffer): Upload {
-  // Node's client counts what it still has to send.
+  // Node's client counts the data that it still has to send.
   const session = connectHttp2(world.url, { maxSessionMemory: 256 });
   const stream = session.request({ ':path': '/', ':method': 'POST', ':authority': at(8080).host });
   stream.end(body);
@@ -120,7 +123,7 @@ function uploadHttp2(body: Buffer): Upload {
   return { sentBytes: () => session.socket.bytesWritten - session.socket.writableLength, echoedBytes };
 }
 
-describe('a wake that fails', () => {
+describe('a failed wake', () => {
   const failures: [Reason, number][] = [
     ['sandbox_resume_failed', 503],
     ['runner_unavailable', 503],
@@ -131,7 +134,7 @@ describe('a wake that fails', () => {
     ['too_many_sandboxes', 429],
     ['sandbox_not_found', 502],
   ];
-  test.each(failures)('for %s is %i and says why', async (reason, status) => {
+  test.each(failures)('for %s is %i and gives the reason', async (reason, status) => {
     world.router.pause(sleeper, { failure: new SoulBoxError(reason, 'because of this') });
     const answer = await ask(world.url, { headers: at(8080) });
     expect(answer.status).toBe(status);
@@ -143,14 +146,14 @@ describe('a wake that fails', () => {
     });
   });
 
-  test('for an unknown reason is 502 and tells nothing of it', async () => {
+  test('for an unknown reason is 502 without details', async () => {
     world.router.pause(sleeper, { failure: new Error('secret inside') });
     const answer = await ask(world.url, { headers: at(8080) });
     expect(answer.status).toBe(502);
     expect(answer.body).not.toContain('secret');
   });
 
-  test('fails all who wait, and the next one tries again', async () => {
+  test('fails all waiting requests, and the next one tries again', async () => {
     world.router.pause(sleeper, { delayMs: 50, failure: new SoulBoxError('sandbox_resume_failed', 'no') });
     const answers = await Promise.all([1, 2, 3].map(async () => await ask(world.url, { headers: at(8080) })));
     expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
@@ -158,7 +161,7 @@ describe('a wake that fails', () => {
     expect(world.router.wakes).toEqual([sleeper, sleeper]);
   });
 
-  test('a large upload gets the answer too', async () => {
+  test('sends its answer to a large upload, too', async () => {
     world.router.pause(sleeper, { delayMs: 50, failure: new SoulBoxError('state_damaged', 'no') });
     const body = Buffer.alloc(4 * 1024 * 1024);
     expect((await ask(world.url, { method: 'POST', headers: at(8080), body })).status).toBe(502);
@@ -166,7 +169,7 @@ describe('a wake that fails', () => {
 });
 
 describe('while a request waits', () => {
-  test('longer than the limit, it gets 503, and the wake goes on for the next', async () => {
+  test('longer than the limit, it gets 503, and the wake continues for the next request', async () => {
     world.router.pause(sleeper, { delayMs: wakeTimeoutMs + 300 });
     const answer = await ask(world.url, { headers: at(8080) });
     expect(answer.status).toBe(503);
@@ -196,7 +199,7 @@ describe('while a request waits', () => {
     expect(answer.body).toContain('The sandbox was not found');
   });
 
-  test('it counts against the limit of the sandbox', async () => {
+  test('it counts towards the limit of the sandbox', async () => {
     await using small = await startTestWorld({ config: { maxStreamsPerSandbox: 2 } });
     small.router.add(sleeper, { autoResume: true });
     small.router.pause(sleeper, { delayMs: 200 });

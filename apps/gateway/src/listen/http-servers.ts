@@ -19,16 +19,19 @@ import {
 } from '../exchange/protocol-limits.ts';
 import { createTurns } from './turns.ts';
 
-/** As many as fit; the size of the list is the limit. Node's default of 128 is less than file metadata may need. */
+/**
+ * Practically unlimited, because the size of the head is the limit. Node's default of 128 is less than file metadata
+ * may need.
+ */
 const maxHeaderPairs = 8192;
-/** Streams a client may have open on one HTTP/2 connection. */
+/** Streams that a client may have open on one HTTP/2 connection. */
 const maxConcurrentStreams = 1000;
 
-/** Both HTTP versions, without a port of their own: the listeners hand them connections. */
+/** Both HTTP versions, without ports of their own: the listeners pass connections to them. */
 export interface HttpServers {
   serveHttp1(connection: Duplex): void;
   serveHttp2(connection: Duplex): void;
-  /** Lets open exchanges end for `graceMs`, then resets them and closes every connection. */
+  /** Waits up to `graceMs` for open exchanges to end, then resets them and closes every connection. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -76,7 +79,7 @@ export function createHttpServers(config: GatewayConfig, handle: (exchange: Exch
   return {
     serveHttp1: (connection) => void http1.emit('connection', connection),
     serveHttp2: (connection) => {
-      // In HTTP/2 a client that ends its side is gone; Node's server only notices when the socket then closes.
+      // In HTTP/2, a client that ends its side is gone. Node's server only notices that if the socket then closes.
       connection.allowHalfOpen = false;
       http2.emit('connection', connection);
     },
@@ -93,11 +96,12 @@ export function createHttpServers(config: GatewayConfig, handle: (exchange: Exch
         });
       }
       for (const exchange of open) exchange.reset();
-      // The resets must leave before the connections do: a stream that ends with its connection can look complete.
+      // The resets must be sent before the connections close, because a stream that ends with its connection can look
+      // complete.
       await nextTurn();
       for (const session of sessions) session.destroy();
       http1.closeAllConnections();
-      // It never listened, so this only stops its check of slow clients.
+      // The server never listened, so this only stops its check for slow clients.
       http1.close();
     },
   };
@@ -107,13 +111,13 @@ function createHttp1(config: GatewayConfig, clientOf: ClientReader, begin: (exch
   const server = createHttp1Server({
     maxHeaderSize: maxHeaderBytes,
     headersTimeout: config.headersTimeoutMs,
-    // An upload may take hours; a silent one is cut by the idle limit.
+    // An upload may take hours. The idle limit ends a silent one.
     requestTimeout: 0,
     keepAliveTimeout: config.keepAliveTimeoutMs,
     connectionsCheckingInterval: Math.min(1000, config.headersTimeoutMs),
     shouldUpgradeCallback: canUpgrade,
   });
-  // Node drops what is over this count without a word; the size of the head is the limit.
+  // Node silently drops headers above this count. The size of the head is the limit instead.
   server.maxHeadersCount = 0;
   server.setTimeout(config.idleTimeoutMs, (socket) => resetSocket(socket));
   const turns = createTurns();
@@ -124,7 +128,7 @@ function createHttp1(config: GatewayConfig, clientOf: ClientReader, begin: (exch
     take(request, response, { expectsContinue: true }),
   );
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    // Node has let go of the connection, so the answers before this one cannot go out any more.
+    // Node has released the connection, so earlier answers can no longer be sent.
     if (turns.isBusy(socket)) resetSocket(socket);
     else begin(exchangeFromUpgrade(request, socket, { head, clientOf }));
   });
@@ -132,19 +136,22 @@ function createHttp1(config: GatewayConfig, clientOf: ClientReader, begin: (exch
     socket.on('error', () => undefined);
     socket.end('HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
-  // Node starts its check of slow clients on this event, which a server without a port never emits.
+  // Node starts its check for slow clients on this event, which a server without a port never emits.
   server.emit('listening');
   return server;
 }
 
-/** `Upgrade: h2c` is declined as RFC 9113 allows, and so is an upgrade with a body: both go on as plain requests. */
+/** `Upgrade: h2c` is declined as RFC 9113 allows, and so is an upgrade with a body. Both continue as plain requests. */
 function canUpgrade(request: IncomingMessage): boolean {
   const { upgrade, 'content-length': length, 'transfer-encoding': coding } = request.headers;
   if (upgrade === undefined || /\bh2c\b/i.test(upgrade)) return false;
   return coding === undefined && (length === undefined || length === '0');
 }
 
-/** Closes a connection that has no stream: soon if it never had one, else after the keep-alive time. */
+/**
+ * Closes a connection that has no stream: after the headers timeout if it never had one, otherwise after the keep-alive
+ * time.
+ */
 function cutWhenUnused(session: ServerHttp2Session, config: GatewayConfig): void {
   let streams = 0;
   let timer = setTimeout(() => session.destroy(), config.headersTimeoutMs);

@@ -30,7 +30,7 @@ describe('a client that does not send a request', () => {
       'the HTTP/2 preface and then noise, byte by byte',
       [preface.toString(), ...Array.from({ length: 400 }, () => '\0')],
     ],
-  ])('but %s is cut off', async (_what, pieces) => {
+  ])('but %s is disconnected', async (_what, pieces) => {
     await using world = await startTestWorld({ config: { headersTimeoutMs: 300 } });
     const socket = connect({ host: '127.0.0.1', port: world.gateway.port });
     const closed = closedAfter(socket);
@@ -46,7 +46,7 @@ describe('a client that does not send a request', () => {
     expect((await ask(`${world.url}/health`)).status).toBe(200);
   });
 
-  test('but no TLS handshake is cut off', async () => {
+  test('or finish the TLS handshake is disconnected', async () => {
     await using world = await startTestWorld({ config: { headersTimeoutMs: 300 } });
     const socket = connect({ host: '127.0.0.1', port: world.gateway.tlsPort ?? 0 });
     expect(await closedAfter(socket)).toBeLessThan(3000);
@@ -55,7 +55,7 @@ describe('a client that does not send a request', () => {
     expect(await closedAfter(plainOnTls)).toBeLessThan(3000);
   });
 
-  test('after its first one is let go after the keep-alive time', async () => {
+  test('after its first one is disconnected after the keep-alive time', async () => {
     await using world = await startTestWorld({ config: { keepAliveTimeoutMs: 300 } });
     const http1 = connect({ host: '127.0.0.1', port: world.gateway.port });
     http1.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
@@ -68,14 +68,14 @@ describe('a client that does not send a request', () => {
 });
 
 describe('a request', () => {
-  test('without a byte in either direction is reset after the idle time', async () => {
+  test('without traffic in either direction is reset after the idle time', async () => {
     await using world = await startTestWorld({ config: { idleTimeoutMs: 300 } });
     await world.serve(8080, (_request, response) => response.write('x'));
     await expect(ask(world.url, { headers: { host } })).rejects.toThrow();
     await expect(askHttp2(world.url, { ':path': '/', ':authority': host })).rejects.toThrow();
   });
 
-  test('that is slow but moves goes on past the idle time, in both directions', async () => {
+  test('that is slow but makes progress continues past the idle time, in both directions', async () => {
     await using world = await startTestWorld({ config: { idleTimeoutMs: 300 } });
     await world.serve(8080, (request, response) => {
       if (request.method === 'POST') {
@@ -104,7 +104,7 @@ describe('a request', () => {
     answer.resume();
   });
 
-  test('whose head comes in many small packets is understood', async () => {
+  test('whose head arrives in many small packets is understood', async () => {
     await using world = await startTestWorld();
     await world.serve(8080, (request, response) => response.end(`${request.method ?? ''} ${request.url ?? ''}`));
     for (const method of ['GET', 'POST', 'PROPFIND', 'PUT']) {
@@ -121,7 +121,7 @@ describe('a request', () => {
   });
 
   test.each(['', '\r\n\r\n', '\0', 'PRI / HTTP/1.1\r\n\r\n', `${'a'.repeat(100_000)}\r\n`, '\x16\x03\x01\x02\x00'])(
-    'that is none gets 400 or a close, and the port lives on: %j',
+    'that is malformed gets 400 or a close, and the port stays usable: %j',
     async (bytes) => {
       await using world = await startTestWorld({ config: { headersTimeoutMs: 300 } });
       const answer = await askRaw(world.gateway.port, bytes, 4000);
@@ -133,7 +133,7 @@ describe('a request', () => {
   );
 });
 
-describe('the end of the gateway', () => {
+describe('the shutdown of the gateway', () => {
   test('waits for an open request and then closes everything', async () => {
     const world = await startTestWorld({ config: { shutdownGraceMs: 5000 } });
     const release: (() => void)[] = [];
@@ -157,7 +157,7 @@ describe('the end of the gateway', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  test('resets what outlasts the grace time', async () => {
+  test('resets exchanges that outlast the grace time', async () => {
     const world = await startTestWorld({ config: { shutdownGraceMs: 100 } });
     await world.serve(8080, (_request, response) => response.write('x'));
     const asked = ask(world.url, { headers: { host } }).catch((error: unknown) => error);
@@ -173,7 +173,7 @@ describe('the end of the gateway', () => {
   });
 });
 
-test('a fault of the router costs one request, not the process', async () => {
+test('an error in the router affects one request, not the process', async () => {
   await using world = await startTestWorld();
   world.router.find = () => {
     throw new Error('secret detail');
@@ -184,7 +184,7 @@ test('a fault of the router costs one request, not the process', async () => {
   expect((await ask(`${world.url}/health`)).status).toBe(200);
 });
 
-test('HTTP/2 headers: many are fine, too large ones cost only their own stream', async () => {
+test('many HTTP/2 headers are accepted, and too large ones only affect their own stream', async () => {
   await using world = await startTestWorld();
   const server = await world.serve(8080, (request, response) => response.end(String(request.rawHeaders.length / 2)));
   server.maxHeadersCount = 0;
@@ -203,13 +203,13 @@ test('HTTP/2 headers: many are fine, too large ones cost only their own stream',
   expect((await ask(world.url, { headers: { host } })).status).toBe(200);
 });
 
-test('a port that is taken fails the start and leaves nothing open', async () => {
+test('a port in use fails the start and leaves nothing open', async () => {
   await using world = await startTestWorld();
   await expect(startTestWorld({ config: { port: world.gateway.port } })).rejects.toThrow(/EADDRINUSE/);
   await expect(startTestWorld({ config: { tlsPort: world.gateway.tlsPort ?? 0 } })).rejects.toThrow(/EADDRINUSE/);
 });
 
-test('connections over the limit are closed at once', async () => {
+test('connections above the limit are closed at once', async () => {
   await using world = await startTestWorld({ config: { maxConnections: 2 } });
   const sockets = [0, 1, 2].map(() => connect({ host: '127.0.0.1', port: world.gateway.port }));
   await closedAfter(sockets[2] as Socket);

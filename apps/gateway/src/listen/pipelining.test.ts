@@ -11,7 +11,7 @@ import type { GatewayProcess } from '../testing/start-gateway-process.ts';
 
 let gateway: GatewayProcess;
 let cleanup: AsyncDisposableStack;
-/** Answers of the API that have begun and not ended. */
+/** The number of API answers in progress. */
 let atOnce: number;
 let mostAtOnce: number;
 const document = 'x'.repeat(100_000);
@@ -49,7 +49,7 @@ const post = (body: string): string =>
   `POST /echo HTTP/1.1\r\nHost: api\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 
 describe('requests that a client sends without waiting for answers', () => {
-  test('are answered one after the other, in order, whatever comes first', async () => {
+  test('are answered one after the other, in order, whichever answer is ready first', async () => {
     const body = `${'-'.repeat(300_000)}last byte`;
     const requests = [get('/slow'), get('/a'), post('short'), post(body), get('/b', 'Connection: close\r\n')];
     const answers = await askRaw(gateway.port, requests.join(''), 5000);
@@ -57,7 +57,7 @@ describe('requests that a client sends without waiting for answers', () => {
     expect(mostAtOnce).toBe(1);
   });
 
-  test('come in any number when the client reads', async () => {
+  test('are unlimited in number if the client reads', async () => {
     const socket = connect({ host: '127.0.0.1', port: gateway.port });
     let received = '';
     socket.on('error', () => undefined);
@@ -72,7 +72,7 @@ describe('requests that a client sends without waiting for answers', () => {
     socket.destroy();
   });
 
-  test('cost little when nobody reads the answers', async () => {
+  test('cost little if nobody reads the answers', async () => {
     const memory = gateway.memoryMib();
     const descriptors = gateway.descriptors();
     const sockets: Socket[] = [];
@@ -89,13 +89,13 @@ describe('requests that a client sends without waiting for answers', () => {
       expect(gateway.descriptors() - descriptors).toBeLessThan(40);
       await sleep(50);
     }
-    // Without turns nobody else was answered for 18 s.
+    // Without turns, other requests waited up to 18 s.
     expect(Math.max(...waits)).toBeLessThan(3000);
     expect(gateway.memoryMib() - memory).toBeLessThan(64);
     for (const socket of sockets) socket.destroy();
   });
 
-  test('that want another protocol before their turn end the connection, not the gateway', async () => {
+  test('that request a protocol switch before their turn end the connection, not the gateway', async () => {
     const upgrade = get('/ws', 'Connection: Upgrade\r\nUpgrade: websocket\r\n');
     await askRaw(gateway.port, get('/slow') + upgrade, 1000);
     await askRaw(gateway.port, get('/slow') + get('/a') + upgrade, 1000);

@@ -5,10 +5,13 @@ import type { HttpServers } from './http-servers.ts';
 import { listen, tcpOptions } from './listen.ts';
 import type { Listener } from './listen.ts';
 
-/** How an HTTP/2 connection begins (RFC 9113, section 3.4). No HTTP/1 method starts with these three letters and a blank. */
+/**
+ * The beginning of an HTTP/2 connection (RFC 9113, section 3.4). No HTTP/1 method starts with these three letters and a
+ * blank.
+ */
 const prefaceStart = Buffer.from('PRI ');
 
-/** The port without TLS: HTTP/1.1 and h2c, told apart by the first bytes. */
+/** The port without TLS: HTTP/1.1 and h2c, distinguished by the first bytes. */
 export async function openPlainPort(config: GatewayConfig, servers: HttpServers, bound?: number): Promise<Listener> {
   const pending = new Set<Socket>();
   const server = createServer(tcpOptions, (socket) => {
@@ -39,7 +42,7 @@ function peek(socket: Socket, timeoutMs: number, decide: (isHttp2: boolean) => v
     socket.pause();
     socket.unshift(seen);
     decide(isPrefix);
-    // Only after the server has taken over: what was put back must not flow to nobody.
+    // Only after the server has taken over, so that the bytes put back are not lost.
     process.nextTick(() => socket.resume());
   };
   socket.on('data', onData).on('error', onError).on('end', onEnd);

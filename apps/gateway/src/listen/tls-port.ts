@@ -8,11 +8,11 @@ import { listen, tcpOptions } from './listen.ts';
 import type { Listener } from './listen.ts';
 
 export interface TlsListener extends Listener {
-  /** New connections get the new certificate; open ones keep theirs. */
+  /** New connections use the new certificate. Open ones keep theirs. */
   useCertificate(certificate: Certificate): void;
 }
 
-/** The port with TLS: HTTP/2 or HTTP/1.1 as agreed by ALPN. */
+/** The port with TLS: HTTP/2 or HTTP/1.1, negotiated by ALPN. */
 export async function openTlsPort(
   config: GatewayConfig,
   options: { servers: HttpServers; certificate: Certificate; logger: Logger; bound?: number | undefined },

@@ -2,24 +2,26 @@ import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { resetSocket } from '../exchange/reset-socket.ts';
 
-/** Requests that may wait on a connection before nothing more is read from it. */
+/** The number of waiting requests on a connection at which reading from it stops. */
 const pausedAt = 8;
-/** One read of 64 KiB can hold more than a thousand: a connection with more of them waiting than this is reset. */
+/**
+ * One read of 64 KiB can contain more than a thousand requests. A connection with more than this many waiting is reset.
+ */
 const waitingMax = 64;
 
 /**
- * Lets the requests of a connection begin one after the other, as their answers must go out in any case (RFC 9112, section 9.3.2).
- * Node's server hands out every request that it has read, at once.
+ * Starts the requests of a connection one after the other, because their answers must be sent in order anyway (RFC
+ * 9112, section 9.3.2). Node's server emits every request that it has read at once.
  */
 export interface Turns {
-  /** Calls `begin` when the answers before are out; never when the connection breaks first. */
+  /** Calls `begin` when the previous answers are sent. Never calls it if the connection breaks first. */
   take(connection: Duplex, response: ServerResponse, begin: () => void): void;
-  /** Whether a request has begun or waits. */
+  /** Whether a request has begun or is waiting. */
   isBusy(connection: Duplex): boolean;
 }
 
 interface Line {
-  /** A request has begun whose answer is not out. */
+  /** A request has begun and its answer is not yet sent. */
   isBusy: boolean;
   waiting: (() => void)[];
 }
@@ -32,7 +34,7 @@ export function createTurns(): Turns {
     if (known !== undefined) return known;
     const line: Line = { isBusy: false, waiting: [] };
     lines.set(connection, line);
-    // Node's server resumes it too, whenever it has dealt with a request.
+    // Node's server also resumes the connection after each request.
     connection.on('resume', () => {
       if (line.waiting.length >= pausedAt) connection.pause();
     });

@@ -6,9 +6,9 @@ import type { Exchange } from '../exchange/exchange.ts';
 import { parseSignedFile } from './signed-file.ts';
 
 /**
- * Whether a request for a paused sandbox shows what envd would ask for: the access token, or a signature that is good today. envd
- * itself cannot be asked, and a stranger must not be able to wake somebody's sandbox. Other ports have the traffic
- * token, which is checked for every request.
+ * Whether a request for a paused sandbox presents the credentials that envd would require: the access token, or a
+ * signature that has not expired. envd itself cannot be asked, and a stranger must not be able to wake somebody's
+ * sandbox. Other ports have the traffic token, which is checked for every request.
  */
 export function mayWake(
   exchange: Pick<Exchange, 'method' | 'headers'>,
@@ -24,7 +24,7 @@ export function mayWake(
   return constantTimeEqual(fileSignature(signed.file, route.envdAccessToken.reveal()), signed.signature);
 }
 
-/** As envd judges it: what is no number has expired. */
+/** As in envd, a value that is not a number counts as expired. */
 function isExpired(expirationSeconds: string | undefined, now: number): boolean {
   return expirationSeconds !== undefined && !(Number(expirationSeconds) * 1000 >= now);
 }

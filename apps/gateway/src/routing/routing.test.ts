@@ -43,7 +43,7 @@ describe('the host form', () => {
     expect(await echo('/x?y=1', { host })).toMatchObject({ sandbox: true, port, url: '/x?y=1' });
   });
 
-  test('wins over the routing headers', async () => {
+  test('has priority over the routing headers', async () => {
     const headers = { host: `8080-${sandboxId}.soulbox.localhost`, ...routing('49983') };
     expect(await echo('/', headers)).toMatchObject({ port: 8080 });
   });
@@ -64,7 +64,7 @@ describe('the host form', () => {
     `8080-${sandboxId}.x, 49983-${sandboxId}.x`,
     `[8080-${sandboxId}]`,
     `8080-${'a'.repeat(10_000)}.x`,
-  ])('refuses %s with 400 and dials nothing', async (host) => {
+  ])('rejects %s with 400 and dials nothing', async (host) => {
     const before = world.router.dials.length;
     const answer = await ask(world.url, { headers: { host } });
     expect(answer.status).toBe(400);
@@ -72,7 +72,7 @@ describe('the host form', () => {
     expect(world.router.dials.length).toBe(before);
   });
 
-  test('refuses two Host headers', async () => {
+  test('rejects two Host headers', async () => {
     const host = `Host: 8080-${sandboxId}.soulbox.localhost\r\n`;
     const answer = await askRaw(
       world.gateway.port,
@@ -81,7 +81,7 @@ describe('the host form', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
   });
 
-  test('refuses an :authority and a host that differ', async () => {
+  test('rejects an :authority and a host that differ', async () => {
     const answer = await askHttp2(world.url, {
       ':path': '/',
       ':authority': `8080-${sandboxId}.soulbox.localhost`,
@@ -103,7 +103,7 @@ describe('the header form', () => {
     'sandbox.soulbox.localhost',
     'soulbox.localhost',
     'box.lan',
-  ])('is honoured on %s', async (host) => {
+  ])('is accepted on %s', async (host) => {
     const answer = await echo('/files', { host, ...routing('49983') });
     expect(answer).toMatchObject({ sandbox: true, port: 49983 });
   });
@@ -114,7 +114,7 @@ describe('the header form', () => {
   });
 
   test.each(['0', '65536', '-1', '1e3', '', ' ', '80 80', '0x50', '8080.0', '+80', '８０'])(
-    'refuses the port "%s"',
+    'rejects the port "%s"',
     async (port) => {
       const value = Buffer.from(port).toString('latin1');
       const answer = await ask(world.url, { headers: { host: 'localhost', ...routing(value) } });
@@ -123,7 +123,7 @@ describe('the header form', () => {
   );
 
   test.each(['', '..', 'a/b', 'a.b', 'a_b', '../../etc', 'a%00b', 'x'.repeat(10_000)])(
-    'refuses the id "%s"',
+    'rejects the id "%s"',
     async (id) => {
       const answer = await ask(world.url, { headers: { host: 'localhost', ...routing('8080', id) } });
       expect(answer.status).toBe(400);
@@ -131,14 +131,14 @@ describe('the header form', () => {
   );
 
   test.each([{ 'e2b-sandbox-id': sandboxId }, { 'e2b-sandbox-port': '8080' }])(
-    'asks for the missing one of the two',
+    'rejects one header without the other',
     async (headers) => {
       const answer = await ask(world.url, { headers: { host: 'localhost', ...headers } });
       expect([answer.status, answer.body]).toEqual([400, 'missing header']);
     },
   );
 
-  test('refuses a repeated header', async () => {
+  test('rejects a repeated header', async () => {
     const answer = await askRaw(
       world.gateway.port,
       `GET / HTTP/1.1\r\nHost: localhost\r\nE2b-Sandbox-Id: ${sandboxId}\r\nE2b-Sandbox-Port: 8080\r\nE2b-Sandbox-Port: 49983\r\nConnection: close\r\n\r\n`,
@@ -149,17 +149,17 @@ describe('the header form', () => {
 
 describe('the API', () => {
   test.each(['api.soulbox.localhost:3000', 'localhost', '127.0.0.1', 'my-server.example.com', 'soulbox.localhost'])(
-    'gets what names no sandbox, asked as %s',
+    'receives a request without a sandbox at %s',
     async (host) => {
       expect(await echo('/v2/sandboxes?a=b%2Fc', { host })).toMatchObject({ api: true, url: '/v2/sandboxes?a=b%2Fc' });
     },
   );
 
-  test('gets everything of its own host name, whatever the headers say', async () => {
+  test('receives everything at its own host name, whatever the headers say', async () => {
     expect(await echo('/', { host: 'api.soulbox.localhost', ...routing('8080') })).toMatchObject({ api: true });
   });
 
-  test('hears which wall a client asks for, and a sandbox does not', async () => {
+  test('receives the isolation that a client requests, and a sandbox does not', async () => {
     const said = { 'x-soulbox-isolation': 'gvisor', 'x-soulbox-host-token': 'forged' };
     const { headers } = await echo('/v2/sandboxes', said);
     expect([headers['x-soulbox-isolation'], headers['x-soulbox-host-token']]).toEqual(['gvisor', undefined]);
@@ -168,18 +168,18 @@ describe('the API', () => {
     expect(inside.headers['x-soulbox-isolation']).toBeUndefined();
   });
 
-  test('gets an HTTP/1.0 request without a host', async () => {
+  test('receives an HTTP/1.0 request without a host', async () => {
     expect(await askRaw(world.gateway.port, 'GET /health HTTP/1.0\r\n\r\n')).toContain('"url":"/health"');
   });
 
-  test('is reported as away with 503', async () => {
+  test('is reported as unavailable with 503', async () => {
     await using other = await startTestWorld({ apiAddress: { socketPath: '/nonexistent/api.sock' } });
     const answer = await ask(`${other.url}/sandboxes`);
     expect(answer.status).toBe(503);
     expect(JSON.parse(answer.body)).toEqual({ code: 503, message: expect.any(String) as string });
   });
 
-  test('that breaks the connection is reported with 502', async () => {
+  test('is reported with 502 if it breaks the connection', async () => {
     await using other = await startTestWorld({ api: (request) => request.socket.destroy() });
     const answer = await ask(`${other.url}/sandboxes`, { method: 'POST', body: '{}' });
     expect([answer.status, (JSON.parse(answer.body) as { code: number }).code]).toEqual([502, 502]);
@@ -187,7 +187,7 @@ describe('the API', () => {
 });
 
 describe('the request target', () => {
-  test('may be absolute when it names the same host', async () => {
+  test('may be absolute if it names the same host', async () => {
     const host = `8080-${sandboxId}.soulbox.localhost`;
     const answer = await askRaw(
       world.gateway.port,
@@ -207,7 +207,7 @@ describe('the request target', () => {
     `G@T / HTTP/1.1\r\nHost: localhost`,
     `GET / HTTP/9.9\r\nHost: localhost`,
     `hello`,
-  ])('is refused in %j', async (head) => {
+  ])('is rejected in %j', async (head) => {
     expect(await askRaw(world.gateway.port, `${head}\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /);
   });
 
@@ -220,14 +220,14 @@ describe('the request target', () => {
     ['GET', '/a b'],
     ['GE T', '/'],
     ['GET', '/\u00fc\u4e00'],
-  ])('that HTTP/1.1 cannot say is refused on HTTP/2: %s %s', async (method, path) => {
+  ])('is rejected on HTTP/2 if HTTP/1.1 does not allow it: %s %s', async (method, path) => {
     const before = world.router.dials.length;
     const ended = askHttp2(world.url, {
       ':method': method,
       ':path': path,
       ':authority': `8080-${sandboxId}.soulbox.localhost`,
     });
-    // Either nghttp2 refuses the stream or we answer 400.
+    // Either nghttp2 rejects the stream, or the gateway answers 400.
     expect(
       await ended.then(
         (answer) => answer.status,
@@ -238,7 +238,7 @@ describe('the request target', () => {
   });
 });
 
-describe('a request on a shared host that shows an access token and names no sandbox', () => {
+describe('a request on a shared host with an access token and without a sandbox', () => {
   const token = { 'x-access-token': 'token of isecure' };
   beforeAll(async () => {
     world.router.add('isecure', { secure: true, accessToken: 'token of isecure' });
@@ -252,18 +252,18 @@ describe('a request on a shared host that shows an access token and names no san
     ['GET', '/files?path=a'],
     ['POST', '/files'],
     ['HEAD', '/files?path=a'],
-  ])('leads to the envd that it belongs to: %s %s', async (method, path) => {
+  ])('is sent to the envd that owns the token: %s %s', async (method, path) => {
     const answer = await ask(`${world.url}${path}`, { method, headers: token });
     expect(answer.status).toBe(200);
     if (method !== 'HEAD') expect(answer.body).toBe(`envd ${method} ${path}`);
   });
 
-  test('is preferred to a signature, as by envd', async () => {
+  test('has priority over a signature, as in envd', async () => {
     const answer = await ask(`${world.url}/files?path=f&signature=v1_x`, { headers: token });
     expect(answer.body).toBe('envd GET /files?path=f&signature=v1_x');
   });
 
-  test.each(['/health', '/files?path=a'])('is 502 for a token of nobody: %s', async (path) => {
+  test.each(['/health', '/files?path=a'])('is 502 for an unknown token: %s', async (path) => {
     for (const wrong of ['', 'wrong', `token-of-${sandboxId}`]) {
       const answer = await ask(`${world.url}${path}`, { headers: { 'x-access-token': wrong } });
       expect([answer.status, JSON.parse(answer.body)]).toEqual([
@@ -274,13 +274,13 @@ describe('a request on a shared host that shows an access token and names no san
   });
 
   test.each(['/sandboxes', '/health/x', '/files/x', '/process.Process/List', '/init'])(
-    'is the API for any other path: %s',
+    'is sent to the API for any other path: %s',
     async (path) => {
       expect(JSON.parse((await ask(`${world.url}${path}`, { headers: token })).body)).toMatchObject({ api: true });
     },
   );
 
-  test.each(['/health', '/files'])('is the API by its own host name: %s', async (path) => {
+  test.each(['/health', '/files'])('is sent to the API at its own host name: %s', async (path) => {
     const answer = await ask(`${world.url}${path}`, { headers: { ...token, host: 'api.soulbox.localhost' } });
     expect(JSON.parse(answer.body)).toMatchObject({ api: true });
   });
@@ -303,14 +303,14 @@ describe('a signed file URL on a shared host', () => {
     ['HEAD', 'read'],
     ['POST', 'write'],
     ['PUT', 'write'],
-  ] as const)('leads %s to the envd that signed for %s', async (method, operation) => {
+  ] as const)('sends %s to the envd that signed for %s', async (method, operation) => {
     const path = sign('a b+c/?x', operation, '2000000000');
     const answer = await ask(`${world.url}${path}`, { method });
     expect(answer.status).toBe(200);
     if (method !== 'HEAD') expect(JSON.parse(answer.body)).toMatchObject({ port: 49983, url: path });
   });
 
-  test('leads a preflight to the same envd', async () => {
+  test('sends a preflight to the same envd', async () => {
     const headers = { 'access-control-request-method': 'POST', origin: 'https://x' };
     const answer = await ask(`${world.url}${sign('f', 'write')}`, { method: 'OPTIONS', headers });
     expect(JSON.parse(answer.body)).toMatchObject({ port: 49983 });
@@ -321,7 +321,7 @@ describe('a signed file URL on a shared host', () => {
     ['another path', 'GET', sign('f', 'read').replace('path=f', 'path=g')],
     ['nonsense', 'GET', '/files?path=f&signature=v1_x'],
     ['an empty signature', 'GET', '/files?path=f&signature='],
-  ])('refuses %s as envd would', async (_what, method, path) => {
+  ])('rejects %s as envd would', async (_what, method, path) => {
     const answer = await ask(`${world.url}${path}`, { method });
     expect([answer.status, JSON.parse(answer.body)]).toEqual([401, { code: 401, message: 'invalid signature' }]);
   });

@@ -6,7 +6,7 @@ import { createSignatureSearch } from './signature-search.ts';
 const file = { path: 'a.txt', operation: 'read', username: 'user', expiration: undefined } as const;
 const wrong = fileSignature(file, 'nobody');
 
-/** A router with as many sandboxes as it says, one of them real, that counts searches. */
+/** A router with the given number of sandboxes, one of them real. It counts searches. */
 function world(tokens: number) {
   const router = createTestRouter();
   router.add('ione');
@@ -25,7 +25,7 @@ function world(tokens: number) {
 }
 
 describe('the search for the sandbox of a signature', () => {
-  test('finds it', () => {
+  test('finds the sandbox', () => {
     const { search } = world(1);
     expect(search.find({ file, signature: fileSignature(file, 'token-of-ione') }, '192.0.2.1')).toMatchObject({
       sandboxId: 'ione',
@@ -45,7 +45,7 @@ describe('the search for the sandbox of a signature', () => {
     expect(searches()).toBe(0);
   });
 
-  test('tries a bounded number of tokens for one address and for all, and goes on a moment later', () => {
+  test('tries a limited number of tokens per address and in total, and continues a moment later', () => {
     const { search, clock, searches } = world(11_000);
     const ask = (address: string) => search.find({ file, signature: wrong }, address);
     const first = Array.from({ length: 50 }, () => ask('192.0.2.1'));

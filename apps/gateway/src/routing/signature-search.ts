@@ -3,26 +3,27 @@ import type { Clock } from '@soulbox/base';
 import { isFileSignature } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter, SignedFileRequest } from '@soulbox/contract';
 
-/** Linux's longest path, and more than a name of a user may have. What is longer names no file. */
+/** Linux's longest path, and more than a user name may have. Longer values cannot name a file. */
 const pathBytesMax = 4096;
 const usernameCharsMax = 256;
 const expirationCharsMax = 20;
 
 /**
- * Tokens that are tried each second, and at once after a pause: by all searches, and by those of one address. A token takes 2 to 4 µs, so all
- * searches together take a tenth of the event loop, and a host with 100 sandboxes answers 300 of them a second.
+ * Tokens that are tried per second, and at once after a pause: by all searches, and by those of one address. A token
+ * takes 2 to 4 µs, so all searches together take a tenth of the event loop, and a host with 100 sandboxes answers 300
+ * searches per second.
  */
 const tokensPerSecond = 30_000;
 const addressTokensPerSecond = 15_000;
-/** Addresses that are remembered; who has not asked for a second owes nothing. */
+/** Addresses that are remembered. An address without a search for a second has its full budget again. */
 const addressesMax = 10_000;
 
 /**
- * Finds the sandbox of a signed URL that names none. A signature is a hash over the sandbox's token, so there is no index by it:
- * each token is tried. What that costs is bounded here.
+ * Finds the sandbox of a signed URL that names none. A signature is a hash over the sandbox's token, so it cannot be
+ * indexed: each token is tried. This interface limits that cost.
  */
 export interface SignatureSearch {
-  /** `later`: too many tokens were tried just now. */
+  /** `later`: too many tokens were tried recently. */
   find(signed: { file: SignedFileRequest; signature: string }, address: string): SandboxRoute | 'none' | 'later';
 }
 
@@ -33,7 +34,7 @@ export function createSignatureSearch(router: SandboxRouter, clock: Clock): Sign
   const budgetOf = (address: string): Budget => {
     const name = addressGroup(address);
     const budget = addresses.get(name) ?? createBudget(addressTokensPerSecond, clock);
-    // The least recent comes first.
+    // The least recent address comes first.
     addresses.delete(name);
     addresses.set(name, budget);
     const [oldest] = addresses.keys();
@@ -64,7 +65,7 @@ function isTooLong({ path, username, expiration = '' }: SignedFileRequest): bool
 
 interface Budget {
   isSpent(): boolean;
-  /** May spend more than there is: a search is done whole or not at all. */
+  /** May exceed the budget, because a search is done completely or not at all. */
   spend(tokens: number): void;
 }
 

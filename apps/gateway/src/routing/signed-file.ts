@@ -15,8 +15,8 @@ export interface SignedFile {
 }
 
 /**
- * With `E2B_SANDBOX_URL` a signed file URL is `<shared host>/files?path=…&signature=…` and names no sandbox; the
- * signature has to. Gives undefined for every other request. envd checks signature and expiry again.
+ * With `E2B_SANDBOX_URL`, a signed file URL is `<shared host>/files?path=…&signature=…` and names no sandbox. The
+ * signature identifies it. Returns undefined for every other request. envd checks signature and expiry again.
  */
 export function parseSignedFile(exchange: Pick<Exchange, 'method' | 'headers'>, path: string): SignedFile | undefined {
   if (!path.startsWith('/files?')) return undefined;
@@ -33,7 +33,7 @@ export function parseSignedFile(exchange: Pick<Exchange, 'method' | 'headers'>, 
   return { file, signature };
 }
 
-/** A browser asks with OPTIONS first; the method it means stands in a header. */
+/** A browser sends OPTIONS first, with the intended method in a header. */
 function intendedMethod(exchange: Pick<Exchange, 'method' | 'headers'>): string {
   if (exchange.method !== 'OPTIONS') return exchange.method;
   return findHeader(exchange.headers, 'access-control-request-method') ?? '';

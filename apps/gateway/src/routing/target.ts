@@ -3,10 +3,13 @@ import { findHeader, headerValues } from '../exchange/exchange.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { parseHost, parsePort } from './host.ts';
 
-/** Whose host name was asked, for what a browser makes of the answer: one of the tenant's code alone, or that of the API and of all. */
+/**
+ * The host name of the request, as a browser sees the origin of the answer: `own` belongs to the tenant's code alone,
+ * `shared` is that of the API and of all tenants.
+ */
 type Origin = 'own' | 'shared';
 
-/** Where a request wants to go. `path` is its target in origin form, query included (or `*`). */
+/** The destination of a request. `path` is its target in origin form with the query, or `*`. */
 export type Target =
   | {
       readonly kind: 'sandbox';
@@ -16,7 +19,10 @@ export type Target =
       readonly origin: Origin;
     }
   | { readonly kind: 'function'; readonly name: string; readonly path: string; readonly origin: Origin }
-  /** No sandbox is named: the API, or the sandbox whose token the request shows or whose signature the URL carries. */
+  /**
+   * No sandbox is named. The destination is the API, or the sandbox of a token in the request or of a signature in the
+   * URL.
+   */
   | { readonly kind: 'shared'; readonly path: string }
   | { readonly kind: 'api'; readonly path: string }
   | { readonly kind: 'refused'; readonly message: string };
@@ -24,8 +30,8 @@ export type Target =
 type Request = Pick<Exchange, 'authority' | 'headers' | 'method' | 'target'>;
 
 /**
- * Reads the target from the host name, then from the two routing headers (docs/decisions/006-gateway.md has the
- * order and how it differs from E2B's).
+ * Reads the target from the host name, then from the two routing headers. docs/decisions/006-gateway.md has the order
+ * and the differences from E2B's.
  */
 export function parseTarget(request: Request, domain: string): Target {
   if (headerValues(request.headers, 'host').length > 1) return refused('more than one host header');
@@ -49,7 +55,7 @@ export function parseTarget(request: Request, domain: string): Target {
 }
 
 const functionLabel = /^fn-([a-z0-9-]{1,40})$/;
-/** For machines without wildcard DNS. The function sees what follows its name as its path. */
+/** For machines without wildcard DNS. The function sees the part after its name as its path. */
 const functionPath = /^\/functions-http\/([a-z0-9-]{1,40})(?=[/?]|$)(.*)$/;
 
 function findFunctionPath(path: string): Target | undefined {
@@ -58,7 +64,7 @@ function findFunctionPath(path: string): Target | undefined {
   return { kind: 'function', name, path: rest.startsWith('/') ? rest : `/${rest}`, origin: 'shared' };
 }
 
-/** `<port>-<id>`; the old form `<port>-<id>-<client>` is accepted as the API accepts it. */
+/** Parses `<port>-<id>`. The old form `<port>-<id>-<client>` is accepted, as in the API. */
 function sandboxTarget(label: string, path: string, origin: Origin): Target {
   const dash = label.indexOf('-');
   const port = parsePort(label.slice(0, dash));
@@ -72,7 +78,7 @@ function hasDuplicates(request: Request): boolean {
   return [names.sandboxId, names.sandboxPort].some((name) => headerValues(request.headers, name).length > 1);
 }
 
-/** The target as `/path?query`. An absolute one must name the same host as the Host header does. */
+/** The target as `/path?query`. An absolute one must name the same host as the Host header. */
 function originForm(request: Request, authority: string): string | undefined {
   const { target } = request;
   if (target.startsWith('/')) return target;

@@ -4,10 +4,10 @@ import type { SandboxRouter } from '@soulbox/contract';
 import type { Duplex } from 'node:stream';
 
 export interface DialOptions {
-  /** Further tries while nothing listens, as a server that was just started may need a moment. */
+  /** Further attempts while nothing listens, because a server that has just started may need a moment. */
   readonly retries: number;
   readonly retryDelayMs: number;
-  /** True once the sandbox is not served any more; whatever was opened is closed then. */
+  /** True once the sandbox is no longer served. Connections opened after that are closed. */
   readonly isGone: () => boolean;
 }
 

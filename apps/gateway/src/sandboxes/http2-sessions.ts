@@ -7,11 +7,11 @@ import type { Dial } from './sandbox-agent.ts';
 /** Below the 100 that most servers allow: a call must never queue behind streams that do not end. */
 const maxStreamsPerSession = 64;
 
-/** The h2c connections to one sandbox, for gRPC: only HTTP/2 end to end keeps its trailers and its two directions. */
+/** The h2c connections to one sandbox, for gRPC. Only end-to-end HTTP/2 preserves its trailers and both directions. */
 export interface Http2Sessions {
-  /** Opens a stream on a session with room for it. Throws what `dial` throws. */
+  /** Opens a stream on a session that has capacity. Throws the errors of `dial`. */
   request(port: number, headers: OutgoingHttpHeaders, options: { endStream: boolean }): Promise<ClientHttp2Stream>;
-  /** Cuts every session with its streams. */
+  /** Closes every session with its streams. */
   destroy(): void;
 }
 
@@ -45,7 +45,7 @@ export function createHttp2Sessions(dial: Dial, idleTimeoutMs: number): Http2Ses
     const entry: Entry = { session, streams: 0, idle: undefined };
     const entries = byPort.get(port) ?? new Set();
     byPort.set(port, entries.add(entry));
-    // Its streams report the fault, each to its own client.
+    // The streams of the session report the error, each to its own client.
     session.on('error', () => undefined);
     session.on('close', () => {
       clearTimeout(entry.idle);
@@ -55,7 +55,7 @@ export function createHttp2Sessions(dial: Dial, idleTimeoutMs: number): Http2Ses
     return entry;
   };
 
-  /** Calls that come together wait for one connection instead of opening one each. */
+  /** Concurrent calls share one new connection instead of opening one each. */
   const openShared = async (port: number): Promise<Entry> => {
     const pending = opening.get(port) ?? open(port).finally(() => opening.delete(port));
     opening.set(port, pending);

@@ -25,7 +25,7 @@ afterEach(async () => {
   await world[Symbol.asyncDispose]();
 });
 
-/** The way the official client fetches: undici, HTTP/2 where TLS offers it. */
+/** Fetches like the official client: undici, with HTTP/2 if TLS offers it. */
 async function official(secure: boolean, path: string): Promise<Awaited<ReturnType<typeof fetch>>> {
   const ca = await readFile(world.gateway.caFile ?? '', 'utf8');
   const agent = new Agent({ allowH2: true, connect: { ca } });
@@ -55,7 +55,7 @@ describe.each([
     expect(await probe.json()).toEqual({ sandboxId, message: 'The sandbox was not found', code: 502 });
   });
 
-  test('answers 502 to a request that had no answer yet', async () => {
+  test('answers 502 to a request without an answer yet', async () => {
     const asked = official(secure, '/silent');
     await expect.poll(() => world.router.dials.length).toBe(1);
     await delay(20);
@@ -66,7 +66,7 @@ describe.each([
   });
 });
 
-/** A frame of Connect. */
+/** A Connect frame. */
 function frame(text: string, flags = 0): Buffer {
   const head = Buffer.alloc(5);
   head.writeUInt8(flags, 0);
@@ -81,8 +81,8 @@ const farewell = frame(
 describe.each([
   ['killed', () => world.router.kill(sandboxId)],
   ['paused', () => world.router.pause(sandboxId)],
-])('when the sandbox is %s, a stream of Connect', (_what, go) => {
-  /** What comes of an answer that begins with `head` and `first`, over both protocols. */
+])('when the sandbox is %s, a Connect stream', (_what, go) => {
+  /** The results of an answer that begins with `head` and `first`, over both protocols. */
   const bodies = async (head: Record<string, string>, first: Buffer): Promise<(Buffer | Error)[]> => {
     await world.serve(49983, (_request, response) => {
       response.writeHead(200, head).flushHeaders();
@@ -98,18 +98,18 @@ describe.each([
   };
 
   test.each(['application/connect+json', 'application/connect+proto'])(
-    'ends with a message that says so: %s',
+    'ends with a message that reports it: %s',
     async (type) => {
       const whole = Buffer.concat([frame('{"a":1}'), farewell]);
       expect(await bodies({ 'content-type': type }, frame('{"a":1}'))).toEqual([whole, whole]);
     },
   );
 
-  test('ends so before its first message', async () => {
+  test('ends with it before its first message', async () => {
     expect(await bodies({ 'content-type': 'application/connect+json' }, Buffer.alloc(0))).toEqual([farewell, farewell]);
   });
 
-  test('ends so in the middle of a message, which is left out', async () => {
+  test('ends with it in the middle of a message, which is omitted', async () => {
     const first = Buffer.concat([frame('{"a":1}'), frame('{"b":2}').subarray(0, 8)]);
     const whole = Buffer.concat([frame('{"a":1}'), farewell]);
     expect(await bodies({ 'content-type': 'application/connect+json' }, first)).toEqual([whole, whole]);
@@ -119,13 +119,13 @@ describe.each([
     ['in a message longer than those of ours', {}, frame('x'.repeat(500_000)).subarray(0, 490_000)],
     ['that is compressed as a whole', { 'content-encoding': 'x-own' }, frame('{}')],
     ['that has announced its length', { 'content-length': '1000' }, frame('{}')],
-  ])('is broken off %s', async (_name, head, first) => {
+  ])('is aborted %s', async (_name, head, first) => {
     const got = await bodies({ 'content-type': 'application/connect+json', ...head }, first);
     expect(got).toEqual([expect.any(Error), expect.any(Error)]);
   });
 });
 
-test('a reader that takes nothing does not keep the stream of a killed sandbox open', async () => {
+test('a client that reads nothing does not keep the stream of a killed sandbox open', async () => {
   await world.serve(49983, (_request, response) => {
     response.writeHead(200, { 'content-type': 'application/connect+json' });
     const write = (): void => {
@@ -145,7 +145,7 @@ test('a reader that takes nothing does not keep the stream of a killed sandbox o
   socket.destroy();
 });
 
-test('a stream of another port is broken off, whatever it calls itself', async () => {
+test('a stream of another port is aborted, whatever its content type', async () => {
   await world.serve(8080, (_request, response) => {
     response.writeHead(200, { 'content-type': 'application/connect+json' }).write(frame('{}'));
   });
@@ -157,7 +157,7 @@ test('a stream of another port is broken off, whatever it calls itself', async (
   await expect(asked).rejects.toThrow();
 });
 
-test('a stream of gRPC ends with its status', async () => {
+test('a gRPC stream ends with its status', async () => {
   const { connect: connectHttp2, createServer } = await import('node:http2');
   const server = createServer().on('stream', (stream) => {
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
@@ -177,7 +177,7 @@ test('a stream of gRPC ends with its status', async () => {
   session.destroy();
 });
 
-test('only the streams of the killed sandbox end on a shared HTTP/2 connection', async () => {
+test('on a shared HTTP/2 connection only the streams of the killed sandbox end', async () => {
   const { connect: connectHttp2 } = await import('node:http2');
   world.router.add('iother');
   await world.serve(49983, (_request, response) => setInterval(() => response.write('tick'), 50).unref(), {
@@ -197,7 +197,7 @@ test('only the streams of the killed sandbox end on a shared HTTP/2 connection',
   session.destroy();
 });
 
-test('an HTTP/1.1 client gets a reset, not a close', async () => {
+test('an HTTP/1.1 client receives a reset, not a close', async () => {
   const socket = connect({ host: '127.0.0.1', port: world.gateway.port });
   socket.write(`GET /stream HTTP/1.1\r\nHost: 49983-${sandboxId}.x\r\n\r\n`);
   await once(socket, 'data');
@@ -207,7 +207,7 @@ test('an HTTP/1.1 client gets a reset, not a close', async () => {
   expect((await failed)[0].code).toBe('ECONNRESET');
 });
 
-test('a sandbox that comes back under its id gets new connections', async () => {
+test('a sandbox that is resumed under its id gets new connections', async () => {
   const { host } = world.urlOf(49983, '/health');
   expect((await ask(`${world.url}/health`, { headers: { host } })).status).toBe(204);
   world.router.kill(sandboxId);
@@ -216,7 +216,7 @@ test('a sandbox that comes back under its id gets new connections', async () => 
   expect((await ask(`${world.url}/health`, { headers: { host } })).body).toBe('resumed');
 });
 
-test('a connection that is dialed while the sandbox ends is closed again', async () => {
+test('a connection that is dialed while the sandbox ends is closed', async () => {
   const { router } = world;
   const dial = router.dial.bind(router);
   let dialed: Awaited<ReturnType<typeof dial>> | undefined;

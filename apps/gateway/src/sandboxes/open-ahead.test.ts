@@ -32,7 +32,7 @@ const openAhead = async (): Promise<void> => {
   await expect.poll(() => connections.length).toBe(1);
 };
 
-test('the first request finds a connection that was opened ahead', async () => {
+test('the first request uses a connection that was opened in advance', async () => {
   await openAhead();
   await delay(20);
   expect((await askEnvd()).body).toBe('ok');
@@ -40,20 +40,20 @@ test('the first request finds a connection that was opened ahead', async () => {
   expect(connections).toHaveLength(1);
 });
 
-test('of two connections that were opened ahead one is closed', async () => {
+test('if two connections were opened in advance, one is closed', async () => {
   await openAhead();
   await world.router.openAhead(sandboxId, envdPort);
   await expect.poll(() => connections.filter(({ destroyed }) => destroyed).length).toBe(1);
   expect((await askEnvd()).body).toBe('ok');
 });
 
-test('of two requests at once the second has a connection of its own', async () => {
+test('the second of two concurrent requests opens its own connection', async () => {
   await openAhead();
   expect(await Promise.all([askEnvd(), askEnvd()])).toMatchObject([{ body: 'ok' }, { body: 'ok' }]);
   expect(world.router.dials).toHaveLength(2);
 });
 
-test('a connection that nobody uses is closed', async () => {
+test('an unused connection is closed', async () => {
   await openAhead();
   await once(connections[0] as Socket, 'close');
   expect((await askEnvd()).body).toBe('ok');
@@ -68,7 +68,7 @@ test('a connection that the sandbox has closed is not used', async () => {
   expect(world.router.dials).toHaveLength(2);
 });
 
-test('a sandbox that goes takes the connection with it', async () => {
+test('the connection is closed when its sandbox goes away', async () => {
   await openAhead();
   const closed = once(connections[0] as Socket, 'close');
   world.router.kill(sandboxId);

@@ -3,17 +3,17 @@ import type { AgentOptions, ClientRequest, ClientRequestArgs } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** Events after which a waiting connection is useless. */
+/** Events that make a waiting connection useless. */
 const endings = ['error', 'end'] as const;
 
-/** Opens a connection to a port of the sandbox the agent belongs to. */
+/** Opens a connection to a port of the agent's sandbox. */
 export type Dial = (port: number) => Promise<Duplex>;
 
-/** Node's agent over dialed connections, pooled by port alone: one agent serves one sandbox. */
+/** Node's agent over dialed connections. The pool is keyed by port only, because one agent serves one sandbox. */
 export class SandboxAgent extends Agent {
   readonly #dial: Dial;
   readonly #idleTimeoutMs: number;
-  /** Connections that were opened before any request, at most one for each port. */
+  /** Connections that were opened before any request, at most one per port. */
   readonly #ahead = new Map<number, Socket>();
 
   constructor(dial: Dial, options: AgentOptions) {
@@ -22,9 +22,12 @@ export class SandboxAgent extends Agent {
     this.#idleTimeoutMs = options.timeout ?? 0;
   }
 
-  /** Keeps an open connection for the next request that would open one to this port. Unused, it closes after the pool's idle time. */
+  /**
+   * Keeps an open connection for the next request that would open one to this port. If it stays unused, it closes after
+   * the pool's idle time.
+   */
   keepAhead(port: number, connection: Socket): void {
-    // A waiting connection belongs to no request: an error only closes it.
+    // A waiting connection belongs to no request, so an error only closes it.
     for (const event of endings) connection.on(event, destroyThis);
     if (this.#ahead.has(port) || this.#idleTimeoutMs === 0) {
       connection.destroy();
@@ -70,13 +73,14 @@ export class SandboxAgent extends Agent {
     super.destroy();
   }
 
-  /** Only sockets are kept: Node's pool needs timeouts and `unref`, which a tunnelled stream does not have. */
+  /** Only sockets are kept, because Node's pool needs timeouts and `unref`, which a tunnelled stream does not have. */
   override keepSocketAlive(socket: Duplex): boolean {
     if (!(socket instanceof Socket)) return false;
-    // The declared type says void, but the answer decides whether the socket is kept (Node's documentation of it).
+    // The declared type is void, but the return value decides whether the socket is kept (Node's documentation of the
+    // method).
     const keep = super.keepSocketAlive.bind(this) as unknown as (kept: Duplex) => boolean;
     if (!keep(socket)) return false;
-    // Nobody asked for it: an answer to no request, or an endless one that would keep the connection from ageing.
+    // Nobody requested this data: it answers no request, or it is endless and would keep the connection from ageing.
     socket.once('data', destroyThis);
     return true;
   }

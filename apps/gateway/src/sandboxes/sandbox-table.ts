@@ -6,24 +6,24 @@ import { createHttp2Sessions } from './http2-sessions.ts';
 import type { Http2Sessions } from './http2-sessions.ts';
 import { SandboxAgent } from './sandbox-agent.ts';
 
-/** What the gateway holds of a sandbox while it is served: its connections, and the exchanges that use them. */
+/** The gateway's data of a sandbox while it is served: its connections, and the exchanges that use them. */
 export interface SandboxConnections {
   readonly pooled: SandboxAgent;
   readonly fresh: SandboxAgent;
   readonly http2: Http2Sessions;
-  /** With how each is broken off when the sandbox goes. */
+  /** Each exchange with the function that ends it when the sandbox goes away. */
   readonly exchanges: Map<Exchange, () => void>;
-  /** In place of a reset. */
+  /** Ends the exchange with `breakOff` instead of a reset. */
   breakOffWith(exchange: Exchange, breakOff: () => void): void;
-  /** Set once, when the router says so; a later sandbox of the same id gets new connections. */
+  /** Set once, when the router reports it. A later sandbox with the same id gets new connections. */
   gone: boolean;
 }
 
 export interface SandboxTable {
   /**
-   * Counts the exchange as one of the sandbox until it closes, and tells the router of it if it is a use. Undefined when the sandbox
-   * has too many already.
-   * The route must come from the router in the same tick, or the end of the sandbox could be missed.
+   * Counts the exchange as one of the sandbox until it closes, and reports it to the router if it is a use. Undefined
+   * if the sandbox already has too many. The route must come from the router in the same tick; otherwise the end of the
+   * sandbox could be missed.
    */
   enter(route: SandboxRoute, exchange: Exchange, options: { isUse: boolean }): SandboxConnections | undefined;
   [Symbol.dispose](): void;
@@ -38,7 +38,8 @@ export function createSandboxTable(options: { config: GatewayConfig; router: San
     if (connections === undefined) return;
     bySandbox.delete(sandboxId);
     connections.gone = true;
-    // An answer in progress must not look complete; a request without one yet gets its 502 when its connection breaks.
+    // An answer in progress must not look complete. A request without an answer gets its 502 when its connection
+    // breaks.
     for (const [exchange, breakOff] of [...connections.exchanges]) if (exchange.headSent) breakOff();
     connections.pooled.destroy();
     connections.fresh.destroy();

@@ -4,8 +4,9 @@ import type { EdgeError } from '../errors/edge-error.ts';
 import { wakeFailed, wakeTooSlow } from '../errors/wake-error.ts';
 
 /**
- * Waits until a paused sandbox can be dialled, or (`settled`) only until a step under way is over, for `timeoutMs` at most; then it goes on waking, but nobody waits. Undefined when it
- * is awake, else what to tell the client. Never throws.
+ * Waits until a paused sandbox can be dialled, or with `settled` only until the current operation is over. Waits for at
+ * most `timeoutMs`; after that the wake continues, but nobody waits for it. Returns undefined on success, otherwise the
+ * error for the client. Never throws.
  */
 export async function wakeSandbox(
   router: SandboxRouter,

@@ -14,7 +14,7 @@ export interface Answer {
   body: string;
 }
 
-/** One HTTP/1.1 request on a connection of its own. Rejects when the answer breaks off. */
+/** Sends one HTTP/1.1 request on a connection of its own. Rejects if the answer breaks. */
 export async function ask(
   url: string,
   options: { method?: string; headers?: OutgoingHttpHeaders; body?: string | Buffer; agent?: Agent } = {},
@@ -35,7 +35,7 @@ export async function ask(
   });
 }
 
-/** One HTTP/2 request on a connection of its own. Rejects when the stream is reset. */
+/** Sends one HTTP/2 request on a connection of its own. Rejects if the stream is reset. */
 export async function askHttp2(
   origin: string,
   headers: Http2Headers,
@@ -60,7 +60,7 @@ export async function askHttp2(
   }
 }
 
-/** Sends bytes as they are and gives all that comes back until the server closes (or `waitMs` passed). */
+/** Sends raw bytes and returns everything received until the server closes or `waitMs` has passed. */
 export async function askRaw(port: number, bytes: string | Buffer, waitMs = 2000): Promise<string> {
   const socket = connect({ host: '127.0.0.1', port });
   const received: Buffer[] = [];

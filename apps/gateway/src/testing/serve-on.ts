@@ -3,7 +3,7 @@ import type { TestWorld } from './test-world.ts';
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Has `handler` answer on a port of the world's sandbox. Gives how to ask it through the gateway. */
+/** Serves `handler` on a port of the world's sandbox. Returns how to reach it through the gateway. */
 export async function serveOn(
   world: TestWorld,
   handler: Handler,
@@ -13,5 +13,5 @@ export async function serveOn(
   return world.urlOf(port);
 }
 
-/** Answers with the headers of the request as they came. */
+/** Answers with the headers of the request as received. */
 export const echoHeaders: Handler = (request, response) => response.end(JSON.stringify(request.rawHeaders));

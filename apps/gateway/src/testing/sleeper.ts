@@ -1,7 +1,7 @@
 import { startTestWorld } from './test-world.ts';
 import type { TestWorld } from './test-world.ts';
 
-/** Wakes by itself; envd demands `right` of whoever calls it. */
+/** A sandbox that resumes automatically. Its envd requires the access token `right`. */
 export const sleeper = 'isleeper';
 export const token = { 'x-access-token': 'right' };
 export const wakeTimeoutMs = 1000;

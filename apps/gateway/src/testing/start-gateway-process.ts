@@ -6,16 +6,16 @@ import type { GatewayConfig } from '../config.ts';
 
 export interface GatewayProcessOptions {
   readonly config?: Partial<GatewayConfig>;
-  /** Port inside the sandbox to port of a local server that stands for it. */
+  /** Maps a port inside the sandbox to the port of a local server that stands in for it. */
   readonly ports?: Readonly<Record<number, number>>;
-  /** Local port of a server that stands for the API. */
+  /** The local port of a server that stands in for the API. */
   readonly apiPort?: number;
 }
 
 /** A gateway in a process of its own. */
 export interface GatewayProcess extends AsyncDisposable {
   readonly port: number;
-  /** What it holds in memory now, in MiB. */
+  /** Its current memory, in MiB. */
   memoryMib(): number;
   descriptors(): number;
 }

@@ -9,7 +9,7 @@ interface TestFacts {
   readonly trafficToken?: string;
   readonly maskRequestHost?: string;
   readonly accessToken?: string;
-  /** Whether envd demands the access token; it makes the signatures in any case. */
+  /** Whether envd requires the access token. The token makes the signatures in any case. */
   readonly secure?: boolean;
   readonly autoResume?: boolean;
   readonly comesBack?: boolean;
@@ -19,15 +19,15 @@ interface TestFacts {
 interface TestSandbox {
   route: SandboxRoute;
   accessToken: string;
-  /** How the next wake goes. */
+  /** The course of the next wake. */
   waking: WakePlan;
   wake: Promise<void> | undefined;
-  /** Port inside the sandbox to port of a local server that stands for it. */
+  /** Maps a port inside the sandbox to the port of a local server that stands in for it. */
   ports: Map<number, number>;
   connections: Set<Socket>;
 }
 
-/** How long a wake takes, and what it fails with. */
+/** The duration of a wake, and the error that it fails with. */
 export interface WakePlan {
   readonly delayMs?: number;
   readonly failure?: Error;
@@ -36,16 +36,16 @@ export interface WakePlan {
 /** A router whose sandboxes are local servers. */
 export interface TestRouter extends SandboxRouter {
   add(sandboxId: string, facts?: TestFacts): void;
-  /** Opens a connection that nobody asked for. */
+  /** Opens a connection that nobody requested. */
   openAhead(sandboxId: string, port: number): Promise<void>;
-  /** What stands behind a port from now on; undefined closes it. */
+  /** Sets the server behind a port. Undefined closes the port. */
   serve(sandboxId: string, port: number, localPort: number | undefined): void;
   kill(sandboxId: string): void;
   /** Cuts its connections and refuses new ones until a `wake`. */
   pause(sandboxId: string, waking?: WakePlan): void;
-  /** Sandboxes that were woken, in order; calls that shared a wake count once. */
+  /** The sandboxes that were woken, in order. Calls that shared a wake count once. */
   readonly wakes: string[];
-  /** Visits that are open now. */
+  /** The currently open visits. */
   readonly visits: readonly string[];
   readonly dials: { sandboxId: string; port: number }[];
 }

@@ -15,10 +15,10 @@ import type { Gateway } from '../start.ts';
 import { createTestRouter } from './test-router.ts';
 import type { TestRouter } from './test-router.ts';
 
-/** The sandbox every world has from the start. */
+/** The sandbox that every world has from the start. */
 export const sandboxId = 'iaaaaaaaaaaaaaaaaaaaa';
 
-/** A gateway on free ports with a router of local servers and an API that echoes what it is asked. */
+/** A gateway on free ports, with a router of local servers and an API that echoes requests. */
 export interface TestWorld extends AsyncDisposable {
   readonly gateway: Gateway;
   readonly router: TestRouter;
@@ -26,9 +26,9 @@ export interface TestWorld extends AsyncDisposable {
   readonly url: string;
   /** Starts a local server and puts it behind a port of the sandbox. */
   serve(port: number, handler: RequestListener, options?: { sandboxId?: string }): Promise<Server>;
-  /** The same for a server that was made elsewhere and does not listen yet. Gives its local port. */
+  /** Does the same for a server that was created elsewhere and does not listen yet. Returns its local port. */
   serveNet(port: number, server: NetServer, options?: { sandboxId?: string }): Promise<number>;
-  /** URL of a port of the sandbox in host form, on the plain port. */
+  /** The URL of a port of the sandbox in host form, on the plain port. */
   urlOf(port: number, path?: string): { url: string; host: string };
 }
 

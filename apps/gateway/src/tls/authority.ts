@@ -7,12 +7,12 @@ import type { Clock } from '@soulbox/base';
 
 export const dayMs = 86_400_000;
 const lifetimeMs = 3650 * dayMs;
-/** Certificates begin a little in the past, for clients whose clock is behind. */
+/** Certificates are valid from a little in the past, for clients whose clock is behind. */
 export const skewMs = 3_600_000;
 
 export const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
-/** Our own CA. `keyPem` is PKCS #8. */
+/** Our own CA. `keyPem` is in PKCS #8. */
 export interface Authority {
   readonly certPem: string;
   readonly keyPem: string;
@@ -20,8 +20,8 @@ export interface Authority {
 }
 
 /**
- * The CA in `directory` (`ca.pem`, and `ca.key` with mode 0600); made when there is none. It is never replaced behind
- * the clients' back, as they trust it by file: a damaged one throws `config_invalid`.
+ * Opens the CA in `directory` (`ca.pem`, and `ca.key` with mode 0600), or creates it if there is none. It is never
+ * replaced silently, because clients trust it by its file. A damaged one throws `config_invalid`.
  */
 export async function openAuthority(directory: string, clock: Clock): Promise<Authority> {
   const caFile = join(directory, 'ca.pem');
@@ -29,7 +29,7 @@ export async function openAuthority(directory: string, clock: Clock): Promise<Au
   const certPem = await readIfPresent(caFile);
   if (certPem === undefined) {
     const created = await createAuthority(clock);
-    // The key first: a crash in between leaves no `ca.pem`, and the next start makes both anew.
+    // The key comes first: a crash in between leaves no `ca.pem`, and the next start creates both again.
     await writeFileAtomic(keyFile, created.keyPem, { mode: 0o600, durable: true });
     await writeFileAtomic(caFile, created.certPem, { mode: 0o644, durable: true });
     return { ...created, caFile };
@@ -59,7 +59,7 @@ async function createAuthority(clock: Clock): Promise<{ certPem: string; keyPem:
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
       serialNumber: serialNumber(),
-      // A name of its own: two installations must not look like one issuer.
+      // A unique name, so that two installations do not look like one issuer.
       name: `CN=SoulBox local CA ${randomBytes(4).toString('hex')}`,
       notBefore: new Date(clock.now() - skewMs),
       notAfter: new Date(clock.now() + lifetimeMs),
@@ -76,13 +76,13 @@ async function createAuthority(clock: Clock): Promise<{ certPem: string; keyPem:
   return { certPem: certificate.toString('pem'), keyPem: await exportKey(keys.privateKey) };
 }
 
-/** PKCS #8 as PEM. */
+/** The key in PKCS #8 as PEM. */
 export async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
   const bytes = await webcrypto.subtle.exportKey('pkcs8', key);
   return x509.PemConverter.encode(bytes, x509.PemConverter.PrivateKeyTag);
 }
 
-/** 16 random bytes in hex; the first bit is 0, as the number must be positive. */
+/** 16 random bytes in hex. The first bit is 0, because the number must be positive. */
 export function serialNumber(): string {
   const bytes = randomBytes(16);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x01;

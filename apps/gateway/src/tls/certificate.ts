@@ -2,6 +2,6 @@
 export interface Certificate {
   readonly certPem: string;
   readonly keyPem: string;
-  /** What a client must trust; undefined for a certificate that the operator gave. */
+  /** The CA that a client must trust. Undefined for a certificate from the operator. */
   readonly caFile: string | undefined;
 }

@@ -6,7 +6,7 @@ import type { GatewayConfig } from '../config.ts';
 import type { Certificate } from './certificate.ts';
 import { openOwnCertificate } from './own-certificate.ts';
 
-/** The certificate to serve now: the operator's files, or our own. Throws `config_invalid` with the file at fault. */
+/** The certificate to serve now: the operator's files, or our own. Throws `config_invalid` naming the file at fault. */
 export async function openCertificate(config: GatewayConfig, clock: Clock): Promise<Certificate> {
   const { tlsCertFile, tlsKeyFile } = config;
   if (tlsCertFile === '' && tlsKeyFile === '')

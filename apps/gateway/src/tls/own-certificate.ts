@@ -9,14 +9,15 @@ import { dayMs, exportKey, keyAlgorithm, openAuthority, readIfPresent, serialNum
 import type { Authority } from './authority.ts';
 import type { Certificate } from './certificate.ts';
 
-/** Below every client's limit for a server certificate. */
+/** Below every client's limit for server certificates. */
 const lifetimeMs = 180 * dayMs;
-/** One with less left than this is replaced. */
+/** A certificate with less time left is replaced. */
 const renewBeforeMs = 30 * dayMs;
 
 /**
- * The server's certificate, signed by the CA in `directory`. It stands with its key in one file, `server.pem` (0600),
- * so that no crash can part the two. Made anew when missing, damaged, near its end, or for another domain or CA.
+ * Opens the server's certificate, signed by the CA in `directory`. Certificate and key are in one file, `server.pem`
+ * (0600), so that no crash can separate them. It is created again if it is missing, damaged, near its end, or for
+ * another domain or CA.
  */
 export async function openOwnCertificate(directory: string, domain: string, clock: Clock): Promise<Certificate> {
   await mkdir(directory, { recursive: true, mode: 0o755 });

@@ -5,16 +5,16 @@ import { judgeExpiry } from '../exposure.ts';
 import type { Certificate } from './certificate.ts';
 import { openCertificate } from './open-certificate.ts';
 
-/** Often enough for a certificate that an operator's own renewal puts in place, rare enough to cost nothing. */
+/** Often enough for a certificate that an operator's own renewal installs, and rare enough to cost nothing. */
 export const checkIntervalMs = 3_600_000;
 
 export interface Renewal {
-  /** Looks at the files at once and swaps the certificate if it is another one now. Never throws. */
+  /** Checks the files at once and uses the certificate if it has changed. Never throws. */
   check(): Promise<void>;
   [Symbol.dispose](): void;
 }
 
-/** Looks at the certificate every hour and hands a new one to `use`. On a fault the old one stays in use. */
+/** Checks the certificate every hour and passes a new one to `use`. On an error the old one stays in use. */
 export function startRenewal(options: {
   config: GatewayConfig;
   clock: Clock;

@@ -24,7 +24,7 @@ const clockAt = (now: number) => ({ now: () => now });
 const own = async (domain = 'soulbox.localhost', now = Date.now()) =>
   await openOwnCertificate(join(directory, 'tls'), domain, clockAt(now));
 
-/** A handshake that trusts the CA alone. Gives the certificate, or throws why it is not trusted. */
+/** A handshake that trusts only the CA. Returns the certificate, or throws the reason why it is not trusted. */
 async function handshake(port: number, ca: string, servername: string, host = '127.0.0.1'): Promise<X509Certificate> {
   const socket: TLSSocket = connect({ host, port, ca, ...(servername === '' ? {} : { servername }) });
   try {
@@ -38,7 +38,7 @@ async function handshake(port: number, ca: string, servername: string, host = '1
 }
 
 describe('the own CA', () => {
-  test('is made once, with keys that only the owner reads', async () => {
+  test('is created once, with keys that only the owner can read', async () => {
     const first = await own();
     const second = await own();
     expect(second).toEqual(first);
@@ -53,7 +53,7 @@ describe('the own CA', () => {
     expect(server.checkIssued(ca)).toBe(true);
   });
 
-  test('names the domain, everything below it, and this machine', async () => {
+  test('covers the domain, everything below it, and this machine', async () => {
     const server = new X509Certificate((await own('box.example')).certPem);
     for (const name of ['box.example', 'api.box.example', `80-${sandboxId}.box.example`, 'localhost'])
       expect(server.checkHost(name)).toBeDefined();
@@ -63,7 +63,7 @@ describe('the own CA', () => {
     expect(new X509Certificate((await own('10.1.2.3')).certPem).checkIP('10.1.2.3')).toBe('10.1.2.3');
   });
 
-  test('signs a new certificate when fewer than 30 days are left, and keeps itself', async () => {
+  test('signs a new certificate if fewer than 30 days are left, and keeps itself', async () => {
     const first = await own();
     const end = Date.parse(new X509Certificate(first.certPem).validTo);
     expect((await own(undefined, end - 31 * day)).certPem).toBe(first.certPem);
@@ -84,7 +84,7 @@ describe('the own CA', () => {
     }
   });
 
-  test('is made anew after a crash between its two files', async () => {
+  test('is created again after a crash between its two files', async () => {
     const first = await own();
     await rm(join(directory, 'tls', 'ca.pem'));
     const second = await own();
@@ -98,7 +98,7 @@ describe('the own CA', () => {
     ['without its key', 'ca.key', undefined],
     ['with a damaged key', 'ca.key', 'x'],
     ['that is damaged', 'ca.pem', 'x'],
-  ])('%s stops the start with advice instead of being replaced', async (_what, name, content) => {
+  ])('%s makes the start fail with advice instead of being replaced', async (_what, name, content) => {
     await own();
     const file = join(directory, 'tls', name);
     if (content === undefined) await rm(file);
@@ -109,14 +109,14 @@ describe('the own CA', () => {
     });
   });
 
-  test('that has ended stops the start', async () => {
+  test('makes the start fail if it has expired', async () => {
     await own();
     await expect(own(undefined, Date.now() + 3651 * day)).rejects.toMatchObject({ reason: 'config_invalid' });
   });
 });
 
 describe('the TLS port', () => {
-  test('is trusted by a client that knows the CA alone, by every name it serves', async () => {
+  test('is trusted by a client that only knows the CA, at every name it serves', async () => {
     await using world = await startTestWorld();
     const { tlsPort = 0, caFile = '' } = world.gateway;
     const ca = await readFile(caFile, 'utf8');
@@ -160,7 +160,7 @@ describe('the TLS port', () => {
     expect(http2.body).toBe(`https ${name}`);
   });
 
-  test('takes a renewed certificate without a restart', async () => {
+  test('uses a renewed certificate without a restart', async () => {
     let now = Date.now();
     await using world = await startTestWorld({ clock: { now: () => now } });
     const { tlsPort = 0, caFile = '' } = world.gateway;
@@ -182,7 +182,7 @@ describe('the TLS port', () => {
     socket.destroy();
   });
 
-  test('serves a given certificate, and follows its file', async () => {
+  test("serves the operator's certificate, and follows its file", async () => {
     const first = await own('given.example');
     const [certFile, keyFile] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
     await writeFile(certFile, first.certPem);

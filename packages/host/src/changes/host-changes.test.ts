@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await removeTree(directory));
 
-test('a parameter keeps the value that it had before the first change, and all else adds up', async () => {
+test('a parameter keeps its value from before the first change, and all other changes accumulate', async () => {
   expect((await readHostChanges(file)).sysctls).toEqual({});
   await noteHostChanges(
     { sysctls: { 'a.b': { before: '1', set: '5' } }, packages: ['crun'], fastGroupMoves: true },
@@ -29,7 +29,7 @@ test('a parameter keeps the value that it had before the first change, and all e
   });
 });
 
-test('the kernel of the next boot was not changed, and packages are still there', async () => {
+test('kernel changes are forgotten after a reboot, and packages are not', async () => {
   await noteHostChanges(
     { sysctls: { 'a.b': { before: '1', set: '5' } }, packages: ['crun'], fastGroupMoves: true },
     file,
@@ -39,7 +39,7 @@ test('the kernel of the next boot was not changed, and packages are still there'
   expect(await readHostChanges(file)).toMatchObject({ sysctls: {}, fastGroupMoves: false, packages: ['crun'] });
 });
 
-test('a damaged note is not taken for none', async () => {
+test('a damaged file is not treated as a missing one', async () => {
   await noteHostChanges({ packages: ['crun'] }, file);
   await writeFile(file, '{"formatVersion":2}');
   await expect(readHostChanges(file)).rejects.toMatchObject({ reason: 'config_invalid' });

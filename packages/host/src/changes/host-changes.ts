@@ -3,25 +3,25 @@ import { dirname } from 'node:path';
 import { isNodeError, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import { z } from 'zod';
 
-/** Apart from the data, of which a host may have several folders, and which may go before the rest does. */
+/** Separate from the data: a host may have several data folders, and they may be removed before the rest. */
 export const hostChangesFile = '/var/lib/soulbox-host/changes.json';
 
 const changesSchema = z.object({
   formatVersion: z.literal(1),
-  /** Of the boot in which the kernel was changed: the next one knows nothing of it. */
+  /** The boot in which the kernel was changed. The next boot does not have these changes. */
   bootId: z.string(),
-  /** By name: the value that was there before the first change, and the one that was set last. */
+  /** By name: the value before the first change, and the value that was set last. */
   sysctls: z.record(z.string(), z.object({ before: z.string(), set: z.string() })),
-  /** Mount points of v1 controllers that set-up mounted. */
+  /** Mount points of v1 controllers that setup mounted. */
   cgroupMounts: z.array(z.string()),
-  /** Controllers that it passed on below the root of the v2 tree. */
+  /** Controllers that setup enabled below the root of the v2 tree. */
   cgroupControllers: z.array(z.string()),
   fastGroupMoves: z.boolean(),
-  /** Debian packages that it installed, in any boot. What they needed came with them. */
+  /** Debian packages that setup installed, in any boot. Their dependencies are not listed. */
   packages: z.array(z.string()),
 });
 
-/** What set-up changed on this host, as far as it has to be undone from memory. */
+/** The changes that setup made on this host, as far as undoing them needs a record. */
 export type HostChanges = Omit<z.infer<typeof changesSchema>, 'formatVersion' | 'bootId'>;
 
 const none: HostChanges = {
@@ -32,7 +32,10 @@ const none: HostChanges = {
   packages: [],
 };
 
-/** Of this boot, and packages. Throws `config_invalid` for a file that is not of its form: that must not be taken for nothing. */
+/**
+ * Returns the changes of this boot, and packages. Throws `config_invalid` for a malformed file, which must not be
+ * treated as an empty one.
+ */
 export async function readHostChanges(file = hostChangesFile): Promise<HostChanges> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     if (isNodeError(error) && error.code === 'ENOENT') return undefined;
@@ -52,7 +55,7 @@ function parseChanges(file: string, text: string): z.infer<typeof changesSchema>
   }
 }
 
-/** Adds to what is known. A kernel parameter keeps the value that it had before the first change. */
+/** Adds to the recorded changes. A kernel parameter keeps its value from before the first change. */
 export async function noteHostChanges(more: Partial<HostChanges>, file = hostChangesFile): Promise<void> {
   const known = await readHostChanges(file);
   const sysctls = { ...known.sysctls };

@@ -8,20 +8,20 @@ import { readSetting } from '../system.ts';
 import { sysctlPath } from '../sysctls.ts';
 import { hostChangesFile, readHostChanges } from './host-changes.ts';
 
-/** One thing to undo. Gives what could not be undone, in words. */
+/** One step to undo. Returns descriptions of everything that could not be undone. */
 export interface UndoStep {
-  /** Such as `remove /usr/local/bin/soulbox`. */
+  /** For example `remove /usr/local/bin/soulbox`. */
   readonly what: string;
   readonly run: () => Promise<readonly string[]>;
 }
 
 export interface UndoPlan {
   readonly steps: readonly UndoStep[];
-  /** What stays, and why. */
+  /** What stays on the host, and why. */
   readonly left: readonly string[];
 }
 
-/** How to undo what set-up has done to this host, apart from sandboxes and data. Changes nothing yet. */
+/** Plans how to undo the changes that setup made on this host, apart from sandboxes and data. Changes nothing yet. */
 export async function planHostUndo(): Promise<UndoPlan> {
   const changes = await readHostChanges();
   const left: string[] = [];
@@ -49,7 +49,7 @@ export async function planHostUndo(): Promise<UndoPlan> {
   return { steps, left };
 }
 
-/** Forgets what was changed; the last step. */
+/** Deletes the record of changes. This is the last step. */
 export async function forgetHostChanges(): Promise<void> {
   await rm(hostChangesFile, { force: true });
   await rmdir(dirname(hostChangesFile)).catch(() => undefined);

@@ -2,7 +2,7 @@ import { hasFastGroupMoves } from '@soulbox/isolation';
 import type { Check } from '../finding.ts';
 import { sameFix } from '../finding.ts';
 
-/** Only a matter of speed. */
+/** This only affects speed. */
 export const checkCgroupMoves: Check = async () => {
   const base = {
     id: 'cgroup-moves',

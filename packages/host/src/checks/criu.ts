@@ -4,7 +4,7 @@ import { tryCriu } from '../criu/trial.ts';
 import type { Check, Finding } from '../finding.ts';
 import type { ProbeResult } from '../probe.ts';
 
-/** Whether sandboxes can be saved. Without it everything else works. */
+/** Whether sandboxes can be saved. Everything else works without it. */
 export const checkCriu: Check = async () => {
   const criu = await locateCriu();
   return criu === undefined ? judgeCriu(undefined) : judgeCriu(criu, await tryCriu(criu));

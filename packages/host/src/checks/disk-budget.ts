@@ -21,7 +21,10 @@ const figureNames = [
 
 type Figures = Readonly<Record<string, number>>;
 
-/** What a server has left of its disk budget in /run; without one, since the last boot, there is nothing to tell. */
+/**
+ * Reads the figures of the disk budget that a server wrote to /run. If no server has run since the last boot, there is
+ * nothing to report.
+ */
 export const checkDiskBudget: Check = async ({ dataDirectory }: HostSubject) => {
   const names = (await readdir(runDirectory)).filter((name) => /^soulbox-\d+$/.test(name));
   const all = await Promise.all(names.map(async (name) => await readFigures(join(runDirectory, name, 'disk.json'))));

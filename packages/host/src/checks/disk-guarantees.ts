@@ -3,7 +3,10 @@ import type { Check, Finding, HostSubject } from '../finding.ts';
 import { sameFix } from '../finding.ts';
 import { statfsOfNearest } from './disk-space.ts';
 
-/** statfs(2), `f_type`: those that write in place, so that a written block of a disk's image needs no new one. */
+/**
+ * statfs(2), `f_type`: file systems that write in place, so that overwriting a block of a disk image needs no new
+ * block.
+ */
 const inPlace: Readonly<Record<number, string>> = { 0xef53: 'ext4', 0x58465342: 'XFS' };
 const others: Readonly<Record<number, string>> = {
   0x9123683e: 'Btrfs',
@@ -17,7 +20,10 @@ const others: Readonly<Record<number, string>> = {
 
 const protects = 'the disks of sandboxes when the disk of the host is full';
 
-/** What the disk budget stands on (decision 019): a file system that writes in place, and a kernel that bounds what waits in memory. */
+/**
+ * The assumptions of the disk budget (decision 019): a file system that writes in place, and a kernel that limits dirty
+ * data in memory.
+ */
 export const checkDiskGuarantees: Check = async ({ dataDirectory }: HostSubject) => {
   const { stats } = await statfsOfNearest(dataDirectory);
   const devices = await readdir('/sys/class/bdi').catch(() => []);

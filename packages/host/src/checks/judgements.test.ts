@@ -17,11 +17,11 @@ const program = {
   required: true,
 };
 
-test('a program that is there is ok', async () => {
+test('an installed program is ok', async () => {
   expect(await checkProgram(program)).toMatchObject({ id: 'program-mount', status: 'ok' });
 });
 
-test('a missing program fails when it is required, else warns, and the fix names its package', async () => {
+test('a missing program fails if it is required and warns otherwise, and the fix names its package', async () => {
   const missing = { ...program, name: 'no-such-program' };
   expect(await checkProgram(missing)).toMatchObject({
     status: 'fail',
@@ -31,14 +31,14 @@ test('a missing program fails when it is required, else warns, and the fix names
   expect(await checkProgram({ ...missing, required: false })).toMatchObject({ status: 'warn' });
 });
 
-test('a program that is too old says both versions and why', async () => {
+test('the finding for a program that is too old names both versions and the reason', async () => {
   const minimum = { version: [99, 1], flag: '--version', why: 'tests need it' };
   const finding = await checkProgram({ ...program, minimum });
   expect(finding.status).toBe('fail');
   expect(finding.detail).toMatch(/^2\.\d+.* is too old, 99\.1 is required: tests need it$/);
 });
 
-test('a program that tells no version is not trusted', async () => {
+test('a program that reports no version is not trusted', async () => {
   const minimum = { version: [1], flag: '--no-such-flag', why: '' };
   expect(await checkProgram({ ...program, name: 'true', minimum: { ...minimum, flag: 'x' } })).toMatchObject({
     status: 'fail',
@@ -46,7 +46,7 @@ test('a program that tells no version is not trusted', async () => {
   expect(await checkProgram({ ...program, minimum })).toMatchObject({ status: 'fail' });
 });
 
-test('without a CRIU that works sandboxes only cannot sleep, and the reason is told', () => {
+test('without a working CRIU sandboxes work but cannot be paused, and the finding gives the reason', () => {
   const criu = { program: '/usr/sbin/criu', libraryDirectory: '', version: '4.2.1' };
   expect(judgeCriu(undefined)).toMatchObject({ status: 'warn', detail: 'not installed, or older than 4.2' });
   const failed = judgeCriu(criu, { ok: false, why: 'Cannot dump' });
@@ -55,7 +55,7 @@ test('without a CRIU that works sandboxes only cannot sleep, and the reason is t
   expect(judgeCriu(criu, { ok: true })).toMatchObject({ status: 'ok' });
 });
 
-test('a wall stands only when all that its driver looked at does', () => {
+test('an isolation is ok only if all findings of its driver are', () => {
   const good = { name: 'wall', ok: true, detail: 'another kernel' };
   const bad = { name: 'runsc', ok: false, detail: 'missing: the program runsc' };
   const program = { name: 'runsc', ok: true, detail: '/usr/bin/runsc' };
@@ -77,7 +77,7 @@ test('a FORWARD chain that drops is a warning with the chain to open', () => {
   expect(judgeFirewalls(ufw, '').fix?.debian).toContain('iptables -I FORWARD');
 });
 
-test('a FORWARD chain that accepts is fine, and firewalld is a warning', () => {
+test('a FORWARD chain that accepts is ok, and firewalld is a warning', () => {
   expect(judgeFirewalls('chain FORWARD { policy accept; }', '')).toMatchObject({ status: 'ok' });
   expect(judgeFirewalls('', '')).toMatchObject({ status: 'ok' });
   expect(judgeFirewalls('', 'chain filter_FORWARD { reject with icmpx admin-prohibited }').status).toBe('warn');
@@ -89,7 +89,7 @@ const disk = {
   ...{ toldBytes: 196 * gib, overcommit: 40, disks: 20, stopped: 0, atMs: 1_000 },
 };
 
-test('a disk budget whose promises can be kept is ok, and tells all its figures', () => {
+test('a disk budget that can keep its promises is ok, and shows all its figures', () => {
   const finding = judgeDiskBudget(disk, 4_000);
   expect(finding.status).toBe('ok');
   expect(finding.detail).toBe(
@@ -108,7 +108,7 @@ test.each([
   });
 });
 
-test('a file system that does not write in place, or is not known to, is warned of by name', () => {
+test('a file system that does not write in place, or is unknown, gets a warning with its name', () => {
   expect(judgeFileSystem(0xef53)).toMatchObject({ status: 'ok', detail: 'ext4' });
   expect(judgeFileSystem(0x58465342)).toMatchObject({ status: 'ok', detail: 'XFS' });
   const btrfs = judgeFileSystem(0x9123683e);
@@ -123,12 +123,12 @@ test('a file system that does not write in place, or is not known to, is warned 
   });
 });
 
-test('a kernel that cannot bound what waits in memory is warned of', () => {
+test('a kernel that cannot limit dirty data in memory gets a warning', () => {
   expect(judgeUnwrittenBound(true)).toMatchObject({ status: 'ok' });
   expect(judgeUnwrittenBound(false)).toMatchObject({ status: 'warn', id: 'unwritten-bound' });
 });
 
-test('records that a server has set aside are named', async () => {
+test('records that a server has set aside are listed', async () => {
   const dataDirectory = await mkdtemp(join(tmpdir(), 'soulbox-doctor-'));
   onTestFinished(() => rm(dataDirectory, { recursive: true }));
   expect(await checkUnreadableRecords({ dataDirectory })).toEqual([]);

@@ -2,7 +2,7 @@ import { release } from 'node:os';
 import type { Check } from '../finding.ts';
 import { findVersion, isAtLeast } from '../versions.ts';
 
-/** overlayfs over idmapped layers came with Linux 5.19. */
+/** Linux 5.19 introduced overlayfs over idmapped layers. */
 const minimum = [5, 19];
 
 export const checkKernelVersion: Check = async () => {

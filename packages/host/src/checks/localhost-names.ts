@@ -1,7 +1,9 @@
 import { lookup } from 'node:dns/promises';
 import type { Check } from '../finding.ts';
 
-/** Names below `localhost` lead to this machine for every program, not only for browsers: E2B_DOMAIN needs it. */
+/**
+ * Names below `localhost` must resolve to this machine in every program, not only in browsers. E2B_DOMAIN needs that.
+ */
 export const checkLocalhostNames: Check = async () => {
   const base = {
     id: 'localhost-names',
@@ -13,7 +15,7 @@ export const checkLocalhostNames: Check = async () => {
       (found) => found.address,
       () => undefined,
     ),
-    // A resolver that is asked and does not answer must not hold up everything.
+    // A resolver that does not answer must not delay everything.
     new Promise<undefined>((resolve) => setTimeout(resolve, 200, undefined).unref()),
   ]);
   if (address === '127.0.0.1' || address === '::1') return { ...base, status: 'ok', detail: address };

@@ -9,7 +9,7 @@ const ruleset = `table inet soulbox_probe {
 }
 `;
 
-/** A veth pair, and the kinds of nft rules that sandboxes get, tried in a network namespace of their own. */
+/** Tries a veth pair and the kinds of nft rules that sandboxes use, in a separate network namespace. */
 export const checkNetwork: Check = async () => {
   const [veth, nft] = await Promise.all([
     probe(['--net'], ['ip', 'link', 'add', 'soulprobe0', 'type', 'veth', 'peer', 'name', 'soulprobe1']),

@@ -4,7 +4,7 @@ import { sameFix } from '../finding.ts';
 
 const warnBelow = 16_384;
 
-/** The server holds a few sockets for each sandbox and each stream. */
+/** The server needs a few sockets for each sandbox and each stream. */
 export const checkOpenFiles: Check = async () => {
   const limits = await readFile('/proc/self/limits', 'utf8');
   const hard = /^Max open files\s+\S+\s+(\S+)/m.exec(limits)?.[1] ?? '0';

@@ -3,8 +3,8 @@ import type { Check, Finding } from '../finding.ts';
 import { sameFix } from '../finding.ts';
 
 /**
- * Docker and ufw set the FORWARD chain to drop, firewalld rejects in its own: an accept of ours cannot overrule them,
- * so sandboxes would be without a way to the outside.
+ * Docker and ufw set the FORWARD chain to drop, and firewalld rejects in a chain of its own. An accept of ours cannot
+ * override them, so sandboxes would not reach the outside.
  */
 export const checkOtherFirewalls: Check = async () => {
   const [forward, firewalld] = await Promise.all([

@@ -6,7 +6,7 @@ import type { Check } from '../finding.ts';
 import { sameFix } from '../finding.ts';
 import { probe } from '../probe.ts';
 
-// One shell for the steps inside the private mount namespace; its only variable part comes in as an argument.
+// One shell runs all steps in the private mount namespace. Its only variable part is passed as an argument.
 const script = `
 set -e
 mount -t tmpfs none "$1"
@@ -15,7 +15,7 @@ mount --bind -o X-mount.idmap=b:0:1000000:65536 "$1/lower" "$1/mapped"
 mount -t overlay -o "lowerdir=$1/mapped,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
 `;
 
-/** An overlay over an idmapped bind mount, tried for real. */
+/** Mounts an overlay over an idmapped bind mount for real. */
 export const checkOverlay: Check = async () => {
   const base = {
     id: 'overlay',

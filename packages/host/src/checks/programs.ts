@@ -6,7 +6,7 @@ import type { Program } from '../programs.ts';
 import { findProgram } from '../system.ts';
 import { findVersion, isAtLeast, showVersion } from '../versions.ts';
 
-/** Every program is there and not too old. */
+/** Checks that every program is installed and recent enough. */
 export const checkPrograms: Check = async () => await Promise.all(programs.map(checkProgram));
 
 export async function checkProgram(program: Program): Promise<Finding> {

@@ -5,7 +5,7 @@ import { sameFix } from '../finding.ts';
 // CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_SETUID, CAP_SETGID, CAP_MKNOD: capability.h
 const neededCapabilities = { CAP_SETGID: 6, CAP_SETUID: 7, CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21, CAP_MKNOD: 27 };
 
-/** Root with the capabilities to mount, map ids and configure networks. */
+/** Checks for root with the capabilities to mount, map ids and configure networks. */
 export const checkRoot: Check = async () => {
   const base = { id: 'root', title: 'Root privileges', protects: 'mounts, id maps and networks of sandboxes' };
   if (process.getuid?.() !== 0) {

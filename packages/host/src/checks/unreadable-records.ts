@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import type { Check, Finding, HostSubject } from '../finding.ts';
 import { sameFix } from '../finding.ts';
 
-/** More are not named. */
+/** Further records are not named. */
 const namedMax = 5;
 
-/** What a server could not read and has set aside (the runner's record-files.ts): nothing is cleared away until somebody has looked. */
+/**
+ * Records that a server could not read and has set aside (the runner's record-files.ts). They are not deleted until
+ * somebody has looked at them.
+ */
 export const checkUnreadableRecords: Check = async ({ dataDirectory }: HostSubject) => {
   const paths: string[] = [];
   for (const folder of ['sandboxes-unreadable', 'snapshots-unreadable'])

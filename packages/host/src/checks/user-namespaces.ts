@@ -3,7 +3,7 @@ import { sameFix } from '../finding.ts';
 import { probe } from '../probe.ts';
 import { readSetting } from '../system.ts';
 
-/** User namespaces can be made. Ubuntu's AppArmor restriction hits unprivileged callers only. */
+/** Checks that user namespaces can be created. Ubuntu's AppArmor restriction affects unprivileged callers only. */
 export const checkUserNamespaces: Check = async (): Promise<Finding> => {
   const base = {
     id: 'user-namespaces',

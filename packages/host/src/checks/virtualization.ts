@@ -1,7 +1,7 @@
 import { access, readFile } from 'node:fs/promises';
 import type { Check } from '../finding.ts';
 
-/** Whether micro-VMs could run here. For information: the container driver needs none of it. */
+/** Whether micro-VMs could run here. For information only: the container driver does not need them. */
 export const checkVirtualization: Check = async () => {
   const cpu = await readFile('/proc/cpuinfo', 'utf8').catch(() => '');
   const flags = /^flags\s*:.*\b(vmx|svm)\b/m.test(cpu);

@@ -23,7 +23,7 @@ afterEach(async () => {
   await removeTree(directory);
 });
 
-/** A stand-in for CRIU: a shell script. */
+/** Creates a fake CRIU: a shell script. */
 async function makeProgram(script: string): Promise<Criu> {
   const program = join(directory, 'criu');
   await writeFile(program, `#!/bin/sh\n${script}\n`);
@@ -32,19 +32,19 @@ async function makeProgram(script: string): Promise<Criu> {
 }
 const cache = (): string => join(directory, 'cache/trial.json');
 
-test.runIf(working)('a real CRIU passes the trial, and that is remembered', async () => {
+test.runIf(working)('a real CRIU passes the trial, and the result is cached', async () => {
   if (working === undefined) return;
   expect(await tryCriu(working, cache())).toEqual({ ok: true });
   expect(JSON.parse(await readFile(cache(), 'utf8'))).toMatchObject(working);
 });
 
-test.runIf(working)('what is remembered of one program says nothing about another', async () => {
+test.runIf(working)('a cached result for one program does not apply to another', async () => {
   if (working === undefined) return;
   await tryCriu(working, cache());
   expect(await tryCriu(await makeProgram('exit 1'), cache())).toMatchObject({ ok: false });
 });
 
-test('a CRIU that fails tells its first error, and the failure is not remembered', async () => {
+test('the first error of a failing CRIU is reported, and the failure is not cached', async () => {
   const criu = await makeProgram(
     'echo "Error (criu/util.c:1534): rlimit: no" >&2; echo "Error (criu/x.c:1): No sockets here" >&2; exit 1',
   );
@@ -52,12 +52,12 @@ test('a CRIU that fails tells its first error, and the failure is not remembered
   expect(await readdir(directory)).toEqual(['criu']);
 });
 
-test('a CRIU that claims success without doing anything fails the trial', async () => {
-  // The listener then never ends, and the trial waits for that.
+test('a CRIU that reports success without doing anything fails the trial', async () => {
+  // The listener then never ends, and the trial waits for its end.
   expect(await tryCriu(await makeProgram('exit 0'), cache())).toMatchObject({ ok: false });
 }, 10_000);
 
-test('a CRIU that hangs is ended after 5 s with everything that the trial started', async () => {
+test('a CRIU that hangs is killed after 5 s with everything that the trial started', async () => {
   const criu = await makeProgram('sleep 987654');
   expect(await tryCriu(criu, cache())).toMatchObject({ ok: false });
   await expect.poll(async () => await run('ps', ['-eo', 'args'])).not.toContain('sleep 987654');
@@ -74,14 +74,14 @@ test.each([
   expect((await readCriu(program, ''))?.version).toBe(version);
 });
 
-test('a program that does not start is none', async () => {
+test('a program that does not start is not accepted as CRIU', async () => {
   expect(await readCriu(join(directory, 'nothing'), directory)).toBeUndefined();
   const { program } = await makeProgram('echo "Version: 4.2"; exit 1');
   expect(await readCriu(program, '')).toBeUndefined();
 });
 
 test.runIf(debian)(
-  'it is installed whole over a broken one, and what a killed installation left is removed',
+  'a complete CRIU replaces a broken one, and leftovers of a killed installation are removed',
   async () => {
     const target = join(directory, 'lib/criu');
     await mkdir(target, { recursive: true });
@@ -98,7 +98,7 @@ test.runIf(debian)(
 );
 
 test.runIf(debian)(
-  'a package that Debian does not have is an error, and the lists of the system stay as they are',
+  'a package that Debian does not have is an error, and the package lists of the system stay unchanged',
   async () => {
     const lists = async (): Promise<string> => await run('ls', ['-lR', '--time-style=full-iso', '/var/lib/apt/lists']);
     const before = await lists();

@@ -4,18 +4,19 @@ import { run, SoulBoxError } from '@soulbox/base';
 import { aptEnv, installPackages } from '../install-packages.ts';
 
 const keyrings = ['/usr/share/keyrings/debian-archive-keyring.pgp', '/usr/share/keyrings/debian-archive-keyring.gpg'];
-// A mirror that does not answer must not hold up a start of the server for long.
+// A mirror that does not answer must not delay a start of the server for long.
 const timeoutMs = 180_000;
 
 /**
- * Downloads packages of Debian unstable and unpacks them below `directory`/root, without their dependencies. Apt checks
- * them against Debian's keys. Sources, lists and caches are private to `directory`: the system's apt learns nothing of it.
+ * Downloads packages of Debian unstable and unpacks them below `directory`/root, without their dependencies. Apt
+ * verifies them with Debian's keys. Sources, lists and caches are private to `directory`, so the system's apt is not
+ * affected.
  */
 export async function unpackFromUnstable(directory: string, packages: readonly string[]): Promise<string> {
   const configuration = await writeConfiguration(directory);
   const downloads = join(directory, 'downloads');
   const root = join(directory, 'root');
-  // Apt downloads as this user, so that what parses answers of the network is not root.
+  // Apt downloads as this user, so that network responses are not parsed as root.
   await run('install', ['-d', '-o', '_apt', downloads]);
   const apt = async (...args: readonly string[]): Promise<string> =>
     await run('apt-get', ['--config-file', configuration, ...args], { env: aptEnv, cwd: downloads, timeoutMs });
@@ -25,7 +26,7 @@ export async function unpackFromUnstable(directory: string, packages: readonly s
   return root;
 }
 
-/** Read after the system's own configuration, whose proxies stay valid. */
+/** Apt reads this after the system's own configuration, so its proxies stay valid. */
 async function writeConfiguration(directory: string): Promise<string> {
   const inside = (name: string): string => join(directory, name);
   await mkdir(inside('lists/partial'), { recursive: true });
@@ -61,7 +62,7 @@ Signed-By: ${keyring}
 `;
 }
 
-/** Debian has it always, Ubuntu in a package of its own. */
+/** Debian always has the keyring. Ubuntu has it in a separate package. */
 async function ensureKeyring(): Promise<string> {
   if ((await findKeyring()) === undefined) await installPackages(['debian-archive-keyring'], () => undefined);
   const found = await findKeyring();

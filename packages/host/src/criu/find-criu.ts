@@ -6,22 +6,23 @@ import type { Criu } from './criu.ts';
 import { criuEnvironment } from './criu.ts';
 import { tryCriu } from './trial.ts';
 
-/** Where set-up puts a CRIU of our own: the program `criu` with its libraries beside it. */
+/** Setup puts our own CRIU here: the program `criu` with its libraries next to it. */
 export const ownCriuDirectory = '/usr/local/lib/soulbox/criu';
 
-/** CRIU before 4.2 cannot save an inet socket on kernels from 6.16 on (its issues 2705 and 2718). */
+/** CRIU before 4.2 cannot save an inet socket on kernel 6.16 and newer (its issues 2705 and 2718). */
 export const minimumCriuVersion = [4, 2];
 
 /**
- * A CRIU that saves and restores processes on this host: our own, or else the system's. Undefined when there is none, when
- * it is older than 4.2, or when a trial failed. Takes about 10 ms, with the first trial on a kernel about 300 ms.
+ * Finds a CRIU that saves and restores processes on this host: our own, or else the system's. Undefined if there is
+ * none, it is older than 4.2, or the trial failed. Takes about 10 ms, and about 300 ms with the first trial on a
+ * kernel.
  */
 export async function findCriu(): Promise<Criu | undefined> {
   const criu = await locateCriu();
   return criu !== undefined && (await tryCriu(criu)).ok ? criu : undefined;
 }
 
-/** Like `findCriu`, without a trial. */
+/** Like `findCriu`, but without a trial. */
 export async function locateCriu(): Promise<Criu | undefined> {
   const own = await readCriu(join(ownCriuDirectory, 'criu'), ownCriuDirectory);
   if (own !== undefined) return own;
@@ -29,7 +30,7 @@ export async function locateCriu(): Promise<Criu | undefined> {
   return path === undefined ? undefined : await readCriu(path, '');
 }
 
-/** Undefined when the program does not run, or is too old. */
+/** Undefined if the program does not run or is too old. */
 export async function readCriu(program: string, libraryDirectory: string): Promise<Criu | undefined> {
   const env = criuEnvironment(libraryDirectory);
   const version = findVersion(await run(program, ['--version'], { env, timeoutMs: 10_000 }).catch(() => ''));

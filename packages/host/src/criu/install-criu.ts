@@ -6,24 +6,24 @@ import { unpackFromUnstable } from './debian-unstable.ts';
 import { ownCriuDirectory, readCriu } from './find-criu.ts';
 import { criuEnvironment } from './criu.ts';
 
-/** CRIU and those of its libraries that a stable release may have too old or not at all. */
+/** CRIU and those libraries that a stable release may lack or have too old. */
 const unstablePackages = ['criu', 'libcompel1', 'libnet9', 'libnl-3-200', 'libnl-route-3-200', 'libprotobuf-c1'];
-/** The other libraries it is linked with: these versions serve from Debian 13 and Ubuntu 24.04 on. */
+/** The other libraries that CRIU is linked with. Their versions in Debian 13, Ubuntu 24.04 and newer are sufficient. */
 const stablePackages = ['libbsd0', 'libgnutls30t64', 'libnftables1', 'libuuid1'];
 const workPrefix = '.criu-';
 const abandonedAfterMs = 3_600_000;
 
 /**
- * Puts CRIU of Debian unstable into `directory`, the program and its libraries side by side, for use with LD_LIBRARY_PATH.
- * For Debian and Ubuntu; needs the network. It appears there whole and able to start, or not at all;
- * `tryCriu` tells whether it can save processes. Throws CommandError or `host_not_ready`.
+ * Installs CRIU of Debian unstable into `directory`, the program next to its libraries, for use with LD_LIBRARY_PATH.
+ * Works on Debian and Ubuntu and needs the network. The folder appears complete and with a program that starts, or not
+ * at all; `tryCriu` then tells whether it can save processes. Throws CommandError or `host_not_ready`.
  */
 export async function installCriu(onProgress: (step: string) => void, directory = ownCriuDirectory): Promise<void> {
   const parent = dirname(directory);
   await mkdir(parent, { recursive: true });
   await removeAbandoned(parent);
   const work = await mkdtemp(join(parent, workPrefix));
-  // Apt's own user must pass through.
+  // Apt's own user needs access to it.
   await chmod(work, 0o755);
   try {
     onProgress('fetching CRIU');
@@ -40,7 +40,7 @@ export async function installCriu(onProgress: (step: string) => void, directory 
   }
 }
 
-/** What a killed installation left. */
+/** Removes the leftovers of killed installations. */
 async function removeAbandoned(parent: string): Promise<void> {
   for (const name of (await readdir(parent)).filter((entry) => entry.startsWith(workPrefix))) {
     const { mtimeMs } = await stat(join(parent, name));
@@ -48,7 +48,7 @@ async function removeAbandoned(parent: string): Promise<void> {
   }
 }
 
-/** The program and each library under the name that programs ask for, such as `libnl-3.so.200`. */
+/** Copies the program, and each library under the name that programs request, such as `libnl-3.so.200`. */
 async function collect(root: string, target: string): Promise<void> {
   await mkdir(target);
   await cp(join(root, 'usr/sbin/criu'), join(target, 'criu'));
@@ -63,7 +63,7 @@ async function installMissingLibraries(directory: string, onProgress: (step: str
   if (linked.includes('=> not found')) await installPackages(stablePackages, onProgress);
 }
 
-/** A crash in between leaves none, which the next set-up mends. */
+/** A crash between the two renames leaves no folder. The next setup installs it again. */
 async function replaceFolder(target: string, source: string, aside: string): Promise<void> {
   await rename(target, aside).catch(() => undefined);
   await rename(source, target);

@@ -9,8 +9,8 @@ import { run } from '@soulbox/base';
 
 const images = '/run/images';
 
-// Started by trial.ts as the first process of namespaces that end with it: `trial-process.ts CRIU`. Exit code 0, or the
-// reason on standard error.
+// Started by trial.ts as the first process of temporary namespaces: `trial-process.ts CRIU`. Exits with 0, or writes
+// the reason to standard error.
 try {
   await saveAndRestore(process.argv[2] ?? '');
 } catch (error) {
@@ -21,7 +21,7 @@ try {
 async function saveAndRestore(program: string): Promise<void> {
   closeInherited();
   await run('ip', ['link', 'set', 'lo', 'up']);
-  // Of this mount namespace alone. CRIU remembers what it learned about a kernel only where /run is a tmpfs.
+  // Only visible in this mount namespace. CRIU caches facts about a kernel only if /run is a tmpfs.
   await run('mount', ['-t', 'tmpfs', 'none', '/run']);
   await mkdir(images);
   const { child, port } = await startListener();
@@ -37,7 +37,10 @@ async function saveAndRestore(program: string): Promise<void> {
   await connectTo(port);
 }
 
-/** What a caller left open would be in the image, and a socket to somebody outside would fail the dump. Node's own close on exec. */
+/**
+ * Closes descriptors that a caller left open. They would be in the image, and a socket to an outside peer would fail
+ * the dump. Node's own descriptors close on exec.
+ */
 function closeInherited(): void {
   const closesOnExec = 0o2000000;
   for (const fd of readdirSync('/proc/self/fd').map(Number)) {
@@ -51,17 +54,17 @@ function readInfo(fd: number): string {
   try {
     return readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
   } catch {
-    // The descriptor that listed the folder is closed by now.
+    // This is the descriptor that listed the folder, which is closed by now.
     return '';
   }
 }
 
-/** A `sleep` that holds a listening TCP socket as its standard input: nothing that a system might lack. */
+/** Starts a `sleep` with a listening TCP socket as its standard input. No system lacks these. */
 async function startListener(): Promise<{ child: ChildProcess; port: number }> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  // Node has no public way to the descriptor of a server.
+  // Node has no public API for the descriptor of a server.
   const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
   const child = spawn('sleep', ['60'], { detached: true, stdio: [fd, 'ignore', 'ignore'] });
   await once(child, 'spawn');
@@ -69,7 +72,7 @@ async function startListener(): Promise<{ child: ChildProcess; port: number }> {
   return { child, port };
 }
 
-/** The kernel itself completes the handshake with a listening socket. */
+/** The kernel itself completes the handshake for a listening socket. */
 async function connectTo(port: number): Promise<void> {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');

@@ -6,15 +6,16 @@ import type { ProbeResult } from '../probe.ts';
 import type { Criu } from './criu.ts';
 import { criuEnvironment } from './criu.ts';
 
-/** Remembers the last CRIU that proved itself, so that a start of the server need not wait for it. */
+/** Caches the last CRIU that passed the trial, so that a start of the server need not wait for it. */
 const cacheFile = '/var/cache/soulbox/criu-trial.json';
 const timeoutMs = 5000;
-// All that the trial starts dies with the first process of its namespaces, however it ends.
+// Everything that the trial starts dies with the first process of its namespaces, however that ends.
 const namespaces = ['--mount', '--pid', '--net', '--fork', '--kill-child=KILL', '--mount-proc'];
 
 /**
- * Whether this CRIU saves and restores a process with a listening TCP socket here. `criu check` says "Looks good" where it
- * cannot, so it is done for real, in namespaces of its own and in at most 5 s. A success is remembered for this program on this kernel.
+ * Whether this CRIU saves and restores a process with a listening TCP socket here. `criu check` can say "Looks good" on
+ * hosts where this fails, so the trial does it for real, in separate namespaces and within 5 s. A success is cached for
+ * this program on this kernel.
  */
 export async function tryCriu(criu: Criu, cache = cacheFile): Promise<ProbeResult> {
   const key = await describe(criu);
@@ -42,7 +43,7 @@ async function runTrial({ program, libraryDirectory }: Criu): Promise<ProbeResul
   }
 }
 
-/** CRIU's own words when it has some: its first error says what it could not do, the later ones what followed. */
+/** Prefers CRIU's own message. Its first error names the cause; later errors are consequences. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof CommandError)) return String(error);
   if (error.stderr === '') return `it did not end within ${timeoutMs / 1000} s`;

@@ -3,7 +3,7 @@ import { BlockList, isIP } from 'node:net';
 /** The length of an address in bits. */
 const bitsOf = { 4: 32, 6: 128 } as const;
 
-/** Whether a text is an address or a CIDR network, in one of the forms that every program reads alike. */
+/** Whether a text is an address or a CIDR network in a form that all programs read the same way. */
 export function isNetwork(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/');
   const family = isIP(address);
@@ -21,7 +21,7 @@ export function blockListOf(networks: readonly string[]): BlockList {
   return list;
 }
 
-/** False for what is no address. */
+/** Returns false for a text that is not an address. */
 export function isIn(list: BlockList, address: string): boolean {
   const family = isIP(address);
   return (family === 4 || family === 6) && list.check(address, `ipv${family}`);

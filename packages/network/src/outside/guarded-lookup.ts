@@ -2,7 +2,7 @@ import { lookup } from 'node:dns';
 import type { LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 
-/** A name led to an address that its user may not reach. */
+/** A name resolved to an address that its user may not reach. */
 export class ForbiddenAddressError extends Error {
   constructor() {
     super('the host is private, local or reserved');
@@ -10,9 +10,10 @@ export class ForbiddenAddressError extends Error {
 }
 
 /**
- * `lookup` for a connection: resolves, checks every address, and hands over exactly what was checked. The connection is made to
- * that, so that a second answer of DNS cannot lead elsewhere. One bad address spoils the name: which of them is tried is the
- * connection's choice. Node never asks it for a literal address; check that before.
+ * A `lookup` function for a connection. It resolves the name, checks every address, and returns exactly the checked
+ * addresses. The connection uses those, so a second DNS answer cannot redirect it. One forbidden address rejects the
+ * name, because the connection chooses which address to try. Node does not call `lookup` for a literal address; check
+ * that before.
  */
 export function guardedLookup(isAllowed: (hostname: string, address: string) => boolean): LookupFunction {
   const faultOf = (hostname: string, found: readonly LookupAddress[]): Error | undefined =>

@@ -7,7 +7,7 @@ import { createOutsidePolicy } from './outside-policy.ts';
 const closed = createOutsidePolicy([], () => []);
 const isOpen = (address: string): boolean => closed.isOpen(address);
 
-describe('ranges that nobody reaches', () => {
+describe('ranges that are forbidden to everyone', () => {
   test.each([
     ['this network', '0.0.0.0', '0.255.255.255'],
     ['private (10)', '10.0.0.0', '10.255.255.255'],
@@ -27,21 +27,21 @@ describe('ranges that nobody reaches', () => {
   });
 
   test.each(['1.0.0.0', '9.255.255.255', '11.0.0.0', '100.63.255.255', '100.128.0.0', '126.255.255.255', '128.0.0.0'])(
-    '%s, beside one of them, is open',
+    '%s, next to a forbidden range, is open',
     (address) => {
       expect(isOpen(address)).toBe(true);
     },
   );
 
   test.each(['168.63.129.15', '168.63.129.17', '169.253.255.255', '172.15.255.255', '172.32.0.0', '191.255.255.255'])(
-    '%s, beside one of them, is open',
+    '%s, next to a forbidden range, is open',
     (address) => {
       expect(isOpen(address)).toBe(true);
     },
   );
 
   test.each(['192.0.1.0', '192.167.255.255', '192.169.0.0', '198.17.255.255', '198.20.0.0', '223.255.255.255'])(
-    '%s, beside one of them, is open',
+    '%s, next to a forbidden range, is open',
     (address) => {
       expect(isOpen(address)).toBe(true);
     },
@@ -58,11 +58,11 @@ describe('ranges that nobody reaches', () => {
     '64:ff9b::a00:1',
     '::10.0.0.1',
     '::ffff:8.8.8.8',
-  ])('%s, of IPv6', (address) => {
+  ])('the IPv6 address %s', (address) => {
     expect(isOpen(address)).toBe(false);
   });
 
-  test('what is no address is closed, world-wide IPv6 is open', () => {
+  test('text that is not an address is closed, and global IPv6 is open', () => {
     for (const name of ['', 'localhost', '10.0.0', '1.2.3.4.5']) expect(isOpen(name), name).toBe(false);
     for (const address of ['2606:4700::1111', '2a00:1450::1']) expect(isOpen(address), address).toBe(true);
   });
@@ -77,11 +77,11 @@ test.each([
   '192.88.99.1',
   'fe80::1%lo',
   '2606:4700::1%lo',
-])('%s is closed though it looks public', (address) => {
+])('%s is closed, although it looks public', (address) => {
   expect(isOpen(address)).toBe(false);
 });
 
-test('what the operator denies is closed besides, of both families', () => {
+test('ranges that the operator denies are closed as well, in both families', () => {
   const policy = createOutsidePolicy(['198.51.100.0/24', '2606:4700::/32'], () => []);
   for (const address of ['198.51.100.7', '2606:4700::1111', '10.0.0.1'])
     expect(policy.isOpen(address), address).toBe(false);
@@ -89,7 +89,7 @@ test('what the operator denies is closed besides, of both families', () => {
 });
 
 describe("the host's own addresses", () => {
-  test('are read from the routes of both families, ranges too', () => {
+  test('are read from the routes of both families, including ranges', () => {
     const trie =
       'Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 198.51.100.0\n        /24 link UNICAST\n     |-- 198.51.100.4\n        /32 host LOCAL\n        /30 host LOCAL\n     |-- 198.51.100.255\n        /32 link BROADCAST\n';
     expect(localIpv4(trie)).toEqual(['198.51.100.4/32', '198.51.100.4/30']);
@@ -102,11 +102,11 @@ describe("the host's own addresses", () => {
     ]);
   });
 
-  test('are closed as soon as the host has them and open again when it has lost them, whatever tells the kernel of them', async () => {
+  test('are closed as soon as the host has them and open again after it lost them, however they are assigned', async () => {
     const policy = createOutsidePolicy();
     const addresses = ['203.0.113.77', '203.0.113.130', '2606:4700:77::1'];
     const open = async (): Promise<boolean[]> => {
-      // As long as a reading is good.
+      // As long as a reading stays valid.
       await sleep(120);
       return addresses.map((address) => policy.isOpen(address));
     };
@@ -118,7 +118,7 @@ describe("the host's own addresses", () => {
       await ip('addr', 'add', '203.0.113.77/32', 'dev', 'sbpub0');
       expect(await open()).toEqual([false, true, true]);
       await ip('addr', 'add', '2606:4700:77::1/128', 'dev', 'sbpub0', 'nodad');
-      // As clouds do it for the address of a load balancer: no interface has it.
+      // Clouds do this for the address of a load balancer: no interface has it.
       await ip('route', 'add', 'local', '203.0.113.128/30', 'dev', 'sbpub0');
       expect(await open()).toEqual([false, false, false]);
     } finally {
@@ -127,7 +127,7 @@ describe("the host's own addresses", () => {
     expect(await open()).toEqual([true, true, true]);
   });
 
-  test('are all that ip(8) knows', () => {
+  test('equal the list that ip(8) reports', () => {
     const listing = spawnSync('ip', ['-json', 'address', 'show', 'dev', 'lo'], { encoding: 'utf8' }).stdout;
     const own = (JSON.parse(listing) as { addr_info: { local: string }[] }[]).flatMap((link) => link.addr_info);
     const read = readLocalAddresses().join(' ');

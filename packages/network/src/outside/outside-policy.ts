@@ -4,16 +4,21 @@ import { blockListOf, isIn } from './block-list.ts';
 import { forbiddenIpv4, forbiddenIpv6, openIpv6 } from './forbidden-ranges.ts';
 import { readLocalAddresses } from './local-addresses.ts';
 
-/** How long the host's own addresses are good: with routes to 1000 sandboxes a reading takes 2 ms. Milliseconds. */
+/**
+ * How long a reading of the host's own addresses stays valid, in milliseconds. With routes to 1000 sandboxes a reading
+ * takes 2 ms.
+ */
 const freshMs = 100;
 
-/** Which addresses a stranger may have this host connect to. One check for whoever connects. */
+/** Decides to which addresses this host may connect for a stranger. All code that connects uses this check. */
 export interface OutsidePolicy {
-  /** False for what is forbidden, for every address that the host has now, and for what is no address. */
+  /** Returns false for forbidden ranges, for every current address of the host, and for text that is not an address. */
   isOpen(address: string): boolean;
 }
 
-/** `denied` are networks of the operator's choice, forbidden besides; `readLocal` is the kernel, for tests. */
+/**
+ * `denied` are additional networks that the operator forbids. `readLocal` reads the kernel's routes; tests replace it.
+ */
 export function createOutsidePolicy(
   denied: readonly string[] = [],
   readLocal: () => readonly string[] = readLocalAddresses,
@@ -23,7 +28,7 @@ export function createOutsidePolicy(
   const findLocal = remember(() => blockListOf(readLocal()));
   return {
     isOpen: (address) => {
-      // A zone (`fe80::1%eth0`) is a matter of this host.
+      // A zone (`fe80::1%eth0`) only has a meaning on this host.
       if (isIP(address) === 0 || address.includes('%') || isIn(forbidden, address)) return false;
       if (isIP(address) === 6 && !isIn(worldWide, address)) return false;
       return !isIn(findLocal(), address);

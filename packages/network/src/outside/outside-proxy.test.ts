@@ -67,7 +67,7 @@ async function openTunnel(
   return { status: answer.statusCode ?? 0, words: answer.statusMessage ?? '', socket };
 }
 
-test('passes plain requests and tunnels on to places that are known, and what is meant for a proxy to nobody', async () => {
+test('passes plain requests and tunnels to known places, and forwards no proxy headers', async () => {
   const port = await hello();
   const proxy = await startProxy({ ...strict, isKnown: (host, known) => host === '127.0.0.1' && known === port });
   const place = `127.0.0.1:${port}`;
@@ -90,14 +90,14 @@ test.each([
   '169.254.169.254',
   '168.63.129.16',
   '0.0.0.0',
-])('refuses %s, as a name and as an address, and says so in words of its own', async (host) => {
+])('refuses %s, both by name and by address, with a message of its own', async (host) => {
   const port = await hello();
   const proxy = await startProxy(strict);
   expect(await openTunnel(proxy, `${host}:${port}`)).toMatchObject({ status: 403, words: refusalWords });
   expect(await get(proxy, `http://${host}:${port}/`, 'x')).toMatchObject({ status: 403, body: refusalWords });
 });
 
-test('serves nothing itself: neither a path, nor another scheme, nor a target that is none', async () => {
+test('serves nothing itself: no path, no other scheme, no invalid target', async () => {
   const proxy = await startProxy(strict);
   for (const path of ['/', '/etc/passwd', 'https://127.0.0.1/', 'ftp://127.0.0.1/'])
     expect((await get(proxy, path, '127.0.0.1')).status, path).toBeGreaterThanOrEqual(400);
@@ -105,12 +105,12 @@ test('serves nothing itself: neither a path, nor another scheme, nor a target th
     expect((await openTunnel(proxy, target)).status, target).toBeGreaterThanOrEqual(400);
 });
 
-test('a place where nobody listens is told apart from one that is refused', async () => {
+test('a place where nobody listens is told apart from a forbidden one', async () => {
   const proxy = await startProxy({ ...strict, isKnown: () => true });
   expect(await openTunnel(proxy, '127.0.0.1:1')).toMatchObject({ status: 502 });
 });
 
-test("by the operator's proxy it asks for the address that was checked, never for the name", async () => {
+test("uses the operator's proxy with the checked address, never with the name", async () => {
   const port = await hello();
   const targets: string[] = [];
   const upstream = createServer();
@@ -128,7 +128,7 @@ test("by the operator's proxy it asks for the address that was checked, never fo
   expect(targets).toEqual([
     expect.stringMatching(new RegExp(`^(127\\.0\\.0\\.1|\\[::1\\]):${port} Basic bWU6cGFzcw==$`)),
   ]);
-  // What is forbidden is not asked of it, and what the owner knows is reached without it.
+  // Forbidden places are not requested from the proxy, and known places are reached without it.
   const closed = await startProxy({ ...strict, proxy: proxyUrl });
   expect((await openTunnel(closed, `localhost:${port}`)).status).toBe(403);
   const known = await startProxy({ ...strict, isKnown: () => true, proxy: proxyUrl });

@@ -4,18 +4,18 @@ import type { Duplex } from 'node:stream';
 import { ForbiddenAddressError } from './guarded-lookup.ts';
 import type { Reach } from './reach.ts';
 
-/** Programs of ours are its only users, and each opens a few. */
+/** Only our own programs use the proxy, and each opens a few connections. */
 const maxConnections = 256;
-/** A connection on which nothing moves for so long is given up. Milliseconds. */
+/** A connection without traffic for this long is closed. Milliseconds. */
 const idleTimeoutMs = 120_000;
 
-/** What it answers, and a program then prints, when a place may not be reached; also in the status line of a CONNECT. */
+/** The answer for a forbidden place, which a program then prints. It is also in the status line of a CONNECT. */
 export const refusalWords = 'Address not open to tenants';
 const failureWords = 'Host cannot be reached';
 
 /**
- * An HTTP proxy (RFC 9110, section 9.3.6) for programs that follow what strangers answer: each place that one of them asks for,
- * after a redirect too, is reached by `reach` or refused. The caller listens with it, and closes it.
+ * An HTTP proxy (RFC 9110, section 9.3.6) for programs that follow redirects from strangers. Each place that a program
+ * requests, even after a redirect, is reached by `reach` or refused. The caller calls `listen` and closes the server.
  */
 export function createOutsideProxy(reach: Reach): Server {
   const server = createServer((request, response) => void passOn(reach, request, response));
@@ -43,7 +43,7 @@ async function tunnel(reach: Reach, target: string, client: Duplex, head: Buffer
   }
 }
 
-/** A request over plain HTTP, its target in absolute form. */
+/** Handles a request over plain HTTP, whose target is in absolute form. */
 async function passOn(reach: Reach, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const fail = (error: unknown): void => {
     if (response.headersSent) response.destroy();

@@ -5,20 +5,20 @@ import type { LookupFunction, NetConnectOpts, Socket } from 'node:net';
 import { ForbiddenAddressError, guardedLookup } from './guarded-lookup.ts';
 import type { OutsidePolicy } from './outside-policy.ts';
 
-/** From the first question to DNS to a connection that can be used. Milliseconds. */
+/** The time from the first DNS request to a usable connection. Milliseconds. */
 const connectTimeoutMs = 30_000;
 
 /**
- * Connects to a place that a stranger named: resolves, checks the address, and connects to that very address. The socket is the
- * caller's. Throws `ForbiddenAddressError`, or what the network says.
+ * Connects to a place that a stranger named. It resolves the name, checks the address, and connects to exactly that
+ * address. The socket belongs to the caller. Throws `ForbiddenAddressError`, or the network error.
  */
 export type Reach = (host: string, port: number) => Promise<Socket>;
 
 export interface ReachOptions {
   readonly policy: OutsidePolicy;
-  /** Places that the operator has named: reached wherever they are. */
+  /** Whether the operator has named this place. Such a place may have any address. */
   readonly isKnown: (host: string, port: number) => boolean;
-  /** The operator's HTTP proxy by which all other places are reached; it is asked for the address that was checked. */
+  /** The operator's HTTP proxy for all other places. It receives the checked address. */
   readonly proxy?: URL | undefined;
 }
 

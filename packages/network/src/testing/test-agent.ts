@@ -1,32 +1,36 @@
-// Runs in a namespace of a test, as a program of its own: does what the JSON lines on its standard input say, and answers each.
+// A separate program that runs in a namespace of a test. It executes the JSON lines on its standard input and answers
+// each one.
 import { createSocket } from 'node:dgram';
 import { connect, createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
-/** What the agent can be asked; every answer is one string. */
+/** The commands of the agent. Every answer is one string. */
 export type AgentCommand =
-  /** Greets with the peer's address, then echoes; `sink` counts and answers with the count at the end of the stream. */
+  /** Sends the peer's address, then echoes. `sink` counts bytes and answers with the count at the end of the stream. */
   | { op: 'listen'; host: string; port: number; sink?: boolean; backlog?: number }
   | { op: 'listenUdp'; host: string; port: number }
-  /** `open SEEN-ADDRESS`, or the error's code, or `timeout`. */
+  /** Answers `open SEEN-ADDRESS`, the error's code, or `timeout`. */
   | { op: 'connect'; host: string; port: number; localAddress?: string; timeoutMs?: number }
-  /** The echo, or the error's code, or `timeout`. */
+  /** Answers the echo, the error's code, or `timeout`. */
   | {
       op: 'sendUdp';
       host: string;
       port: number;
       localAddress?: string;
       timeoutMs?: number;
-      /** As resolvers do: who has connected is told of ICMP errors. */
+      /** Connects the socket like a resolver does: only connected sockets are notified of ICMP errors. */
       isConnected?: boolean;
     }
   | { op: 'upload'; host: string; port: number; bytes: number }
   /** Keeps a connection open under a name. */
   | { op: 'hold'; name: string; host: string; port: number }
-  /** One echo over the held connection: `alive`, `closed`, `timeout`, or the code of the error that ended it. */
+  /**
+   * Sends one echo over the held connection. Answers `alive`, `closed`, `timeout`, or the code of the error that ended
+   * it.
+   */
   | { op: 'ping'; name: string; timeoutMs?: number }
-  /** Opens `count` connections, keeps them, and says how many came to be. */
+  /** Opens `count` connections, keeps them, and answers how many succeeded. */
   | { op: 'flood'; host: string; port: number; count: number };
 
 const held = new Map<string, Socket>();
@@ -121,7 +125,8 @@ async function upload(command: Extract<AgentCommand, { op: 'upload' }>): Promise
 async function ping(command: Extract<AgentCommand, { op: 'ping' }>): Promise<string> {
   const socket = held.get(command.name);
   if (socket === undefined) return 'unknown';
-  // The kernel may have had something to send before us, such as a late acknowledgement: then the refusal is here already.
+  // The kernel may have sent something before this, such as a late acknowledgement. Then the refusal has already
+  // arrived.
   if (socket.destroyed) return socket.errored === null ? 'closed' : codeOf(socket.errored);
   return await new Promise((resolve) => {
     const finish = (answer: string): void => {

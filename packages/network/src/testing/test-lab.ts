@@ -7,17 +7,17 @@ import { fileURLToPath } from 'node:url';
 import { run, sleep } from '@soulbox/base';
 import type { AgentCommand } from './test-agent.ts';
 
-/** A network namespace of a test with an agent in it. It ends with its process. */
+/** A network namespace of a test with an agent in it. The namespace ends with that process. */
 export interface LabNamespace {
   readonly pid: number;
   readonly path: string;
   ask(command: AgentCommand): Promise<string>;
-  /** `ip` inside, from batch lines. */
+  /** Runs `ip` inside, with batch lines. */
   ip(batch: string): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts an agent in a new network namespace, which belongs to a new user namespace as a sandbox's does. */
+/** Starts an agent in a new network namespace. It belongs to a new user namespace, like that of a sandbox. */
 export async function startLabNamespace(): Promise<LabNamespace> {
   const agent = fileURLToPath(new URL('./test-agent.ts', import.meta.url));
   const child = spawn('unshare', ['--user', '--map-root-user', '--net', process.execPath, agent], {
@@ -60,7 +60,10 @@ async function stop(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** Connects a namespace to the host by a pair of its own: `hostAddress` here, `addresses` (CIDR) there, routed here. */
+/**
+ * Connects a namespace to the host by a pair: `hostAddress` is the host's end, `addresses` (CIDR) are inside, and the
+ * host has routes to them.
+ */
 export async function joinToHost(
   namespace: LabNamespace,
   name: string,
@@ -90,8 +93,8 @@ export async function joinToHost(
 }
 
 /**
- * Addresses, routes and the packet filter of the host as far as they are the instance's, for a comparison before and after;
- * and which of the host's own tables there are. What other servers and tests of this host have comes and goes meanwhile.
+ * The addresses, routes and packet filter rules of the instance on this host, to compare them before and after a test,
+ * plus the list of the host's own tables. Those of other servers and tests on this host change meanwhile.
  */
 export async function readHostNetwork(instance: number): Promise<string> {
   const listings = await Promise.all([
@@ -99,7 +102,7 @@ export async function readHostNetwork(instance: number): Promise<string> {
     run('ip', ['route']),
     run('ip', ['neigh', 'show', 'nud', 'permanent']),
   ]);
-  // Interfaces of the instance and of its lab, and those that are no virtual pair at all.
+  // Matches interfaces of the instance and of its lab, and interfaces that are not virtual pairs.
   const isMeant = (line: string): boolean => {
     const [, device = ''] = /^([^ @]+)/.exec(/(?:^| dev )(\S+)/.exec(line)?.[1] ?? '') ?? [];
     return device.startsWith(`sb${instance}x`) || device.startsWith(`sl${instance}`) || /^(lo|en|eth)/.test(device);
@@ -108,7 +111,8 @@ export async function readHostNetwork(instance: number): Promise<string> {
   const tables = (await run('nft', ['list', 'tables'])).split('\n').map((line) => line.split(' '));
   for (const [, family = '', table = ''] of tables) {
     if (table === '' || (table.startsWith('soulbox') && table !== `soulbox_${instance}`)) continue;
-    // Without the elements: those of `flows` come and go with the connections. Another test's table may be gone by now.
+    // Without set elements, because those of `flows` change with the connections. The table of another test may be gone
+    // by now.
     lines.push(await run('nft', ['--terse', 'list', 'table', family, table]).catch(() => ''));
   }
   return lines.join('\n');

@@ -6,12 +6,12 @@ import { libcFunction, lastErrno } from '@soulbox/linux/libc';
 import { dropPrivileges } from '../drop-privileges.ts';
 import { deniedCalls, systemCallNumber } from '../system-call-filter.ts';
 
-// Drops what it may do, then tries it. Started by cell.test.ts; its argument is the cell.
+// Drops its privileges, then tries to use them. Started by cell.test.ts; its argument is the cell.
 const syscall = libcFunction<[number: number, a: number, b: number, c: number, d: number, e: number]>(
   'long syscall(long number, long a, long b, long c, long d, long e)',
 );
 const status = readFileSync('/proc/self/status', 'utf8');
-// Read once more afterwards, when no path leads there any more.
+// Read again later, when no path leads to /proc any more.
 const descriptors = readdirSync('/proc/self/fd').length;
 dropPrivileges(JSON.parse(process.argv[2] ?? '') as { id: number; root: string });
 
@@ -41,5 +41,5 @@ const told = {
   threadWorks,
 };
 writeSync(1, `${JSON.stringify(told)}\n`);
-// Stands until the test has looked at it from outside.
+// Runs until the test has examined it from outside.
 process.stdin.resume();

@@ -8,12 +8,12 @@ import type { RouteSource } from '../serve-routing.ts';
 export interface StandInSource extends RouteSource {
   set(sandboxId: string, route?: Partial<SandboxRoute>): void;
   remove(sandboxId: string): void;
-  /** As the runner does before it saves or ends a sandbox. */
+  /** Does what the runner does before it saves or ends a sandbox. */
   cutOff(sandboxId: string): Promise<void>;
-  /** Ports of this host by sandbox. */
+  /** Ports of this host, by sandbox. */
   readonly ports: Map<string, number>;
   readonly visits: string[];
-  /** It has no route, and will have one in a moment. */
+  /** Marks a sandbox that has no route yet and will have one in a moment. */
   expect(sandboxId: string): void;
   readonly woken: string[];
 }
