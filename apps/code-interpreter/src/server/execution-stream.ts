@@ -1,15 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import type { Output } from '../kernels/kernel.ts';
 import { asciiJson } from './ascii-json.ts';
-import { resultLine } from './result-line.ts';
+import { linesOf } from './output-lines.ts';
 
 /** Sent after this long without anything else, so that proxies and clients see that the connection lives. */
 const keepaliveMs = 5000;
 /** What is kept for a client that reads slowly. Beyond it the code is held up. */
 const maxBufferedBytes = 1024 * 1024;
-/** Characters of one line's text: a client parses line by line. */
-const maxTextLength = 64 * 1024;
-
 /** The answer to an execution: one object per line, as it happens. */
 export interface ExecutionStream {
   emit(output: Output): Promise<void> | undefined;
@@ -38,7 +35,7 @@ export function openExecutionStream(response: ServerResponse): ExecutionStream {
     emit: (output) => {
       if (output.type === 'started') number(output.executionCount);
       else number(0);
-      for (const line of linesOf(output)) write(line);
+      for (const line of linesOf(output, new Date())) write(line);
       return response.writableLength > maxBufferedBytes ? untilDrained(response) : undefined;
     },
     end: () => {
@@ -48,38 +45,6 @@ export function openExecutionStream(response: ServerResponse): ExecutionStream {
       response.end();
     },
   };
-}
-
-/** As objects, or as JSON in ASCII. */
-function linesOf(output: Output): (object | string)[] {
-  switch (output.type) {
-    case 'started':
-      return [];
-    case 'stdout':
-    case 'stderr': {
-      const timestamp = new Date().toISOString();
-      return pieces(output.text).map((text) => ({ type: output.type, text, timestamp }));
-    }
-    case 'result':
-      return [resultLine(output.bundle, output.isMain)];
-    case 'error': {
-      const { name, value, traceback } = output;
-      return [{ type: 'error', name, value, traceback }];
-    }
-  }
-}
-
-/** Never cuts a character in two: a client may join pieces only after decoding them. */
-function pieces(text: string): string[] {
-  const found: string[] = [];
-  for (let start = 0; start < text.length;) {
-    let end = Math.min(start + maxTextLength, text.length);
-    const last = text.charCodeAt(end - 1);
-    if (end < text.length && last >= 0xd800 && last <= 0xdbff) end--;
-    found.push(text.slice(start, end));
-    start = end;
-  }
-  return found;
 }
 
 /** Resolves also when the client is gone: nobody is behind then. */

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import type { DisplayBundle } from '../kernel.ts';
+import type { DisplayBundle } from '../protocol.ts';
 
 /** Objects that know how to show themselves, as Deno's kernel has it: the method gives a bundle. */
 const showOwn = Symbol.for('Jupyter.display');

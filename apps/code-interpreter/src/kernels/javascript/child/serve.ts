@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import type { Request } from '../kernel.ts';
+import type { Request } from '../protocol.ts';
 import { describeError, interrupted, syntaxError } from './describe-error.ts';
 import { requestsFd } from './descriptors.ts';
 import { bundleOf } from './display.ts';

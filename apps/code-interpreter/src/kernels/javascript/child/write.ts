@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import type { Reply } from '../kernel.ts';
+import type { Reply } from '../protocol.ts';
 import { repliesFd } from './descriptors.ts';
 
 // Bound here: code may put others in their place.
