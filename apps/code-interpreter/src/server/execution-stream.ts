@@ -3,11 +3,11 @@ import type { Output } from '../kernels/kernel.ts';
 import { asciiJson } from './ascii-json.ts';
 import { linesOf } from './output-lines.ts';
 
-/** Sent after this long without anything else, so that proxies and clients see that the connection lives. */
+/** A keepalive is sent after this time without output, so that proxies and clients see a live connection. */
 const keepaliveMs = 5000;
-/** What is kept for a client that reads slowly. Beyond it the code is held up. */
+/** Bytes that are buffered for a slow client. Above this the code is suspended. */
 const maxBufferedBytes = 1024 * 1024;
-/** The answer to an execution: one object per line, as it happens. */
+/** The response to an execution: one object per line, sent as it happens. */
 export interface ExecutionStream {
   emit(output: Output): Promise<void> | undefined;
   end(): void;
@@ -25,7 +25,7 @@ export function openExecutionStream(response: ServerResponse): ExecutionStream {
     timer.refresh();
     if (!response.destroyed) response.write(`${typeof line === 'string' ? line : asciiJson(line)}\n`);
   };
-  /** The number comes first, also when the kernel never got as far as to give one. */
+  /** The number is sent first, even when the kernel never reported one. */
   const number = (executionCount: number): void => {
     if (count !== undefined) return;
     count = executionCount;
@@ -47,7 +47,7 @@ export function openExecutionStream(response: ServerResponse): ExecutionStream {
   };
 }
 
-/** Resolves also when the client is gone: nobody is behind then. */
+/** Also resolves when the client has disconnected: then no reader is behind. */
 async function untilDrained(response: ServerResponse): Promise<void> {
   if (response.destroyed) return;
   await new Promise<void>((resolve) => {

@@ -1,10 +1,10 @@
 import type { Output } from '../kernels/kernel.ts';
 import { resultLine } from './result-line.ts';
 
-/** Characters of one line's text: a client parses line by line. */
+/** Limit of the text in one line, in characters: a client parses whole lines. */
 const maxTextLength = 64 * 1024;
 
-/** As objects, or as JSON in ASCII. */
+/** The lines of an output, as objects or as ASCII JSON. */
 export function linesOf(output: Output, now: Date): (object | string)[] {
   switch (output.type) {
     case 'started':
@@ -23,7 +23,7 @@ export function linesOf(output: Output, now: Date): (object | string)[] {
   }
 }
 
-/** Never cuts a character in two: a client may join pieces only after decoding them. */
+/** Splits text without cutting a character in two: a client may decode each piece before it joins them. */
 function pieces(text: string): string[] {
   const found: string[] = [];
   for (let start = 0; start < text.length;) {

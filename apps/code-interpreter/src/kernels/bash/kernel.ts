@@ -11,7 +11,7 @@ export interface BashProgram {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Of a code: the shell takes a line of any length, but keeps it in memory several times. */
+/** Limit of one execution's code. The shell accepts a line of any length but keeps several copies of it in memory. */
 const maxCodeBytes = 4 * 1024 * 1024;
 
 /** Runs code in one persistent bash. */
@@ -34,7 +34,7 @@ export async function startBashKernel({ program, env }: BashProgram, options: Ke
   createInterface({ input: statuses }).on('line', (line) => listen?.(Number(line)));
   const gone = rejectWhenEnded(ended);
 
-  /** Runs one line and gives its status. */
+  /** Runs one line and returns its exit status. */
   const runLine = async (line: string): Promise<number> => {
     const answered = new Promise<number>((resolve) => (listen = resolve));
     stdin.write(`${line}\n`);
@@ -48,7 +48,7 @@ export async function startBashKernel({ program, env }: BashProgram, options: Ke
     const mark = createMark();
     const texts = outputs.readUntil(mark, emit);
     try {
-      // Its input is empty: what it read would be our next line.
+      // Standard input is empty: otherwise the code would read our next line.
       const status = await runLine(`eval ${quote(code)} </dev/null`);
       await runLine(`printf %s ${quote(mark)} >&250; printf %s ${quote(mark)} >&251`);
       await Promise.race([texts, gone]);
@@ -58,7 +58,7 @@ export async function startBashKernel({ program, env }: BashProgram, options: Ke
     }
   };
 
-  // What an interactive shell without a terminal complains about comes before, and nobody reads it.
+  // The complaints of an interactive shell without a terminal come before this. Nobody reads them.
   await runLine(setUp);
   return {
     ended,

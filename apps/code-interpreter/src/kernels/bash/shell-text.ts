@@ -1,9 +1,9 @@
 import type { Variables } from '../kernel.ts';
 
 /**
- * The shell's pipes are copied out of the way of code that redirects its own: 250 and 251 are its outputs, 252 tells the status.
- * An interactive shell runs PROMPT_COMMAND whenever it is ready: after a line, and also after an interrupt, which only an
- * interactive shell survives.
+ * The shell's pipes are copied to other descriptors because code may redirect its own: 250 and 251 are the outputs, 252
+ * reports the status. An interactive shell runs PROMPT_COMMAND whenever it is ready: after a line, and also after an
+ * interrupt. Only an interactive shell survives an interrupt.
  */
 export const setUp = [
   'exec 250>&1 251>&2 252>&3 3>&-',
@@ -13,7 +13,7 @@ export const setUp = [
   `PROMPT_COMMAND='printf "%s\\n" "$?" >&252'`,
 ].join('; ');
 
-/** One line that sets these variables or takes them away. Names that the shell cannot hold are left out. */
+/** One line that sets or removes these variables. Names that are not valid in the shell are left out. */
 export function statements(variables: Variables): string {
   return Object.entries(variables)
     .filter(([name]) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
@@ -22,7 +22,10 @@ export function statements(variables: Variables): string {
     .join('; ');
 }
 
-/** Text as one word on one line, in the quotes that know escapes. A shell's word cannot hold NUL: it ends there. */
+/**
+ * Encodes text as one shell word on one line, in the quotes that support escapes ($'...'). NUL is removed because it
+ * would end the word.
+ */
 export function quote(text: string): string {
   const bytes = Array.from(Buffer.from(text.replaceAll('\0', '')), (byte) => {
     const character = String.fromCharCode(byte);

@@ -5,12 +5,12 @@ import { rejectWhenEnded } from '../process/reject-when-ended.ts';
 import { encode, outputFromWords } from './words.ts';
 
 export interface JavaProgram {
-  /** Java, and what starts assets/java/JavaKernel.java, whose comment describes the lines that go in and out. */
+  /** The command that starts assets/java/JavaKernel.java with Java. The comment in that file describes the protocol. */
   readonly command: readonly string[];
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Java by JShell. A Java process cannot change its environment, so variables become system properties too. */
+/** Java with JShell. A Java process cannot change its environment, so variables become system properties too. */
 export async function startJavaKernel({ command, env }: JavaProgram, options: KernelOptions): Promise<Kernel> {
   const { child, ended, signal } = await spawnGroup(command, {
     cwd: options.cwd,
@@ -33,7 +33,7 @@ export async function startJavaKernel({ command, env }: JavaProgram, options: Ke
         const output = outputFromWords(words);
         const caughtUp = output && emit(output);
         if (caughtUp === undefined) return;
-        // A full pipe holds up who writes into it.
+        // A full pipe blocks the writer.
         stdout.pause();
         void caughtUp.finally(() => stdout.resume());
       };

@@ -1,6 +1,6 @@
 import type { Output } from '../kernel.ts';
 
-/** What a line of the kernel shows, undefined for one that shows nothing. */
+/** The output that a line of the kernel describes. Undefined for a line without output. */
 export function outputFromWords([type, ...words]: readonly string[]): Output | undefined {
   const [first = '', second = '', third = ''] = words.map((word) => Buffer.from(word, 'base64').toString('utf8'));
   switch (type) {
@@ -16,5 +16,5 @@ export function outputFromWords([type, ...words]: readonly string[]): Output | u
   }
 }
 
-/** A text as one word of a line. */
+/** Encodes text as one word of a line. */
 export const encode = (text: string): string => Buffer.from(text).toString('base64');

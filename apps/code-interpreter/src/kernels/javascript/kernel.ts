@@ -8,15 +8,15 @@ import type { Heard, Request } from './protocol.ts';
 import { parseReply } from './protocol.ts';
 
 export interface JavascriptProgram {
-  /** Node, and the file with src/kernels/javascript/child/main.ts. */
+  /** Node and the path of src/kernels/javascript/child/main.ts. */
   readonly command: readonly string[];
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** The preload that makes a copy of the sandbox draw other random numbers (docs/fork.md). */
+/** The preload that reseeds random numbers in a copy of the sandbox (docs/fork.md). */
 const reseedFile = '/.soulbox/reseed/node.cjs';
 
-/** TypeScript runs here as well: both languages share one memory. */
+/** Runs TypeScript as well: both languages share one memory. */
 export async function startJavascriptKernel(
   { command, env }: JavascriptProgram,
   { cwd, variables }: KernelOptions,
@@ -43,7 +43,7 @@ export async function startJavascriptKernel(
   });
   const gone = rejectWhenEnded(ended);
 
-  /** Resolves with the reply that ends it. */
+  /** Resolves when the reply of the given type arrives. */
   const until = async (type: 'ready' | 'done', take: (reply: Heard) => void, request?: Request): Promise<void> => {
     const answered = new Promise<void>((resolve) => {
       listen = (reply) => (reply.type === type ? resolve() : take(reply));

@@ -7,12 +7,12 @@ import type { JupyterMessage } from './message.ts';
 import { decodeMessage, encodeRequest } from './message.ts';
 import { connectWhenThere, waitUntilHeard } from './wait-for-kernel.ts';
 
-/** Ports of a connection file with the transport ipc: the sockets are files named `<ip>-<port>`. */
+/** Ports for a connection file with the transport ipc: the sockets are files named `<ip>-<port>`. */
 export const ports = { shell: 1, iopub: 2, stdin: 3, control: 4, heartbeat: 5 } as const;
 
-/** What can be done to the program behind a connection. */
+/** Controls the program behind a connection. */
 export interface Program {
-  /** It stands still until `release`. */
+  /** Suspends the program until `release`. */
   hold(): void;
   release(): void;
   kill(): void;
@@ -20,7 +20,7 @@ export interface Program {
 }
 
 export interface JupyterConnection {
-  /** Runs code; silent code is not counted and its outputs are dropped. Rejects with KernelEnded. */
+  /** Runs code. Silent code is not counted and its outputs are dropped. Rejects with KernelEnded. */
   execute(code: string, emit: Emit, options: { readonly silent: boolean }): Promise<void>;
   close(): void;
 }
@@ -44,7 +44,7 @@ export async function connectJupyter(prefix: string, program: Program): Promise<
   const publish = (to: Running, output: Output): void => {
     const caughtUp = to.emit(output);
     if (caughtUp === undefined) return;
-    // The kernel drops what its reader does not take in time, so it is stopped as a whole.
+    // A kernel drops output that its reader does not take in time, so the whole program is suspended.
     if (behind++ === 0) program.hold();
     void caughtUp.finally(() => {
       if (--behind === 0) program.release();
@@ -65,7 +65,7 @@ export async function connectJupyter(prefix: string, program: Program): Promise<
       if (message === undefined || running === undefined || message.parentId !== running.id) return;
       take(running, channel, message);
     },
-    // One without a connection is of no use. Mostly it is gone anyway, and `ended` says how.
+    // A kernel without a connection is useless. Usually it has already ended, and `ended` says how.
     onClose: (reason: string | undefined) => {
       if (reason !== undefined) running?.fail(new KernelEnded(reason));
       program.kill();

@@ -4,7 +4,10 @@ import { outputFromMessage } from './output.ts';
 
 export type Channel = 'shell' | 'iopub';
 
-/** A kernel publishes `idle` right after its reply. One that was flooded may have lost it: it does not wait for readers. */
+/**
+ * A kernel publishes `idle` right after its reply. A flooded kernel may have lost that message, because it does not
+ * wait for readers.
+ */
 const idleGraceMs = 2000;
 
 /** Decides which messages of one execution are shown and when the execution has ended. */
@@ -13,7 +16,10 @@ export class ExecutionProgress {
   #hasReplied = false;
   #isIdle = false;
 
-  /** Takes the next message; gives the output to show. An error is shown once, though the kernel tells of it twice. */
+  /**
+   * Takes the next message and returns the output to show. An error is shown once, although the kernel reports it
+   * twice.
+   */
   take(channel: Channel, message: JupyterMessage): Output | undefined {
     if (channel === 'shell' && message.type === 'execute_reply') this.#hasReplied = true;
     if (message.type === 'status' && message.content['execution_state'] === 'idle') this.#isIdle = true;

@@ -5,7 +5,7 @@ import { encodeRequest } from './message.ts';
 import type { ZmtpSocket } from './zmtp.ts';
 import { connectZmtp } from './zmtp.ts';
 
-/** Starting a kernel: R's takes 2 s on a cold disk, and a busy machine many times that. */
+/** Limit for starting a kernel. R takes 2 s with a cold disk, and many times that on a busy machine. */
 const startTimeoutMs = 60_000;
 const nudgeMs = 20;
 
@@ -29,7 +29,10 @@ export async function connectWhenThere(
   }
 }
 
-/** A subscription takes effect at some later moment, and nothing says when: it has once something was published to us. */
+/**
+ * A subscription takes effect some time later, and nothing reports when. It is active once a published message has
+ * arrived.
+ */
 export async function waitUntilHeard(
   shell: ZmtpSocket,
   ended: Promise<string>,

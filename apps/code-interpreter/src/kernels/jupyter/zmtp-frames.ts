@@ -1,10 +1,10 @@
-/** Of one message. A kernel that sends a longer one is refused: it would have to be held in memory as a whole. */
+/** Limit of one message, which must be held in memory as a whole. A connection that sends a longer one is closed. */
 const maxMessageBytes = 64 * 1024 * 1024;
 
 const greetingBytes = 64;
 export const flags = { more: 1, long: 2, command: 4 } as const;
 
-/** Signature, version 3.0, mechanism padded to 20 bytes, not a server. */
+/** Signature, version 3.0, mechanism padded to 20 bytes, role client. */
 export function greeting(): Buffer {
   const bytes = Buffer.alloc(greetingBytes);
   bytes[0] = 0xff;
@@ -31,11 +31,11 @@ export function frame(body: Uint8Array, flag: number): Buffer {
 
 export interface ReaderHandlers {
   readonly onMessage: (frames: Buffer[]) => void;
-  /** With NULL and without heartbeats the only command is READY. */
+  /** With NULL and without heartbeats, READY is the only command. */
   readonly onCommand: () => void;
 }
 
-/** Takes bytes as they come and hands on each whole message. */
+/** Takes bytes in chunks of any size and passes on each complete message. */
 export function createReader(
   { onMessage, onCommand }: ReaderHandlers,
   fail: (reason: string) => void,
@@ -47,7 +47,7 @@ export function createReader(
   let frames: Buffer[] = [];
   let messageBytes = 0;
 
-  /** Gives how many bytes the step used, or sets `needed` and gives 0. */
+  /** Returns the number of bytes that the step used. When it needs more, sets `needed` and returns 0. */
   const step = (bytes: Buffer): number => {
     if (!greeted) {
       if (bytes[0] !== 0xff || bytes[9] !== 0x7f || (bytes[10] ?? 0) < 3) throw new Error('it does not speak ZMTP 3');

@@ -3,8 +3,9 @@ import type { Socket } from 'node:net';
 import { createReader, flags, frame, greeting, readyCommand } from './zmtp-frames.ts';
 
 /**
- * ZeroMQ's wire protocol over a unix socket, as far as a client of a Jupyter kernel needs it: ZMTP 3.0 with the mechanism NULL,
- * sockets of type DEALER and SUB (rfc.zeromq.org/spec/23). It saves a native addon in every sandbox.
+ * The part of ZeroMQ's wire protocol over a unix socket that a client of a Jupyter kernel needs: ZMTP 3.0 with the
+ * mechanism NULL and sockets of type DEALER and SUB (rfc.zeromq.org/spec/23). It avoids a native addon in every
+ * sandbox.
  */
 export interface ZmtpSocket {
   send(frames: readonly Uint8Array[]): void;
@@ -13,11 +14,14 @@ export interface ZmtpSocket {
 
 export interface ZmtpHandlers {
   readonly onMessage: (frames: readonly Buffer[]) => void;
-  /** Called once, unless we close it: the other side is gone, or (then with a reason) sent too much or what is no ZMTP. */
+  /**
+   * Called once, unless we close the connection. Without a reason the peer has gone. With a reason it sent too much or
+   * something that is not ZMTP.
+   */
   readonly onClose: (reason: string | undefined) => void;
 }
 
-/** Connects and shakes hands. Rejects when nobody listens there. */
+/** Connects and performs the handshake. Rejects when nothing listens there. */
 export async function connectZmtp(path: string, type: 'DEALER' | 'SUB', handlers: ZmtpHandlers): Promise<ZmtpSocket> {
   const socket = await open(path);
   let isOpen = true;
@@ -32,14 +36,14 @@ export async function connectZmtp(path: string, type: 'DEALER' | 'SUB', handlers
     shakeHands = resolve;
     socket.once('close', () => reject(new Error('The kernel refused the connection.')));
   });
-  // libzmq closes a connection whose messages come before it has answered the handshake.
+  // libzmq closes a connection that sends messages before libzmq has answered the handshake.
   socket.on('data', createReader({ onMessage: handlers.onMessage, onCommand: () => shakeHands?.() }, close));
   socket.on('error', () => close(undefined));
   socket.on('close', () => close(undefined));
   socket.write(greeting());
   socket.write(frame(readyCommand(type), flags.command));
   await ready;
-  // Version 3.0 subscribes by a message, and to everything by an empty prefix.
+  // In version 3.0 a message makes the subscription; an empty prefix subscribes to everything.
   if (type === 'SUB') socket.write(frame(Buffer.of(1), 0));
   return {
     send: (frames) => {

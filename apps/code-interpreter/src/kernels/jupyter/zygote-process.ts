@@ -15,18 +15,18 @@ export interface ZygoteOptions {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Where the preload stands that seeds generators again in a copy of the sandbox (docs/fork.md). */
+/** The preload that reseeds generators in a copy of the sandbox (docs/fork.md) is in this folder. */
 const reseedFolder = '/.soulbox/reseed/python';
 
 /** One process that forks kernels (assets/python/zygote.py). */
 export interface ZygoteProcess {
   readonly ended: Promise<string>;
   fork(request: ForkRequest): Promise<ProcessGroup | 'outdated'>;
-  /** It ends once the last of its kernels has: they would die with it. */
+  /** Ends the process when its last kernel has ended: kernels die with it. */
   retire(): void;
 }
 
-/** A line of the zygote (assets/python/zygote.py). */
+/** An output line of the zygote (assets/python/zygote.py). */
 type Answer =
   | { readonly ready: true }
   | { readonly id: number; readonly pid: number }
@@ -106,7 +106,7 @@ const signalNames: Readonly<Record<number, NodeJS.Signals>> = {
   15: 'SIGTERM',
 };
 
-/** Python's exit status: below zero it is the signal that killed it. */
+/** Python's exit status: a negative value is the signal that killed the process. */
 function describeStatus(status: number): string {
   if (status >= 0) return describeEnd(status, null);
   return `it was killed by ${signalNames[-status] ?? `signal ${-status}`}`;

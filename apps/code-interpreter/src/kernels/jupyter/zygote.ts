@@ -2,20 +2,24 @@ import type { ProcessGroup } from '../process/group.ts';
 import type { ForkRequest, ZygoteOptions, ZygoteProcess } from './zygote-process.ts';
 import { startZygoteProcess } from './zygote-process.ts';
 
-/** Makes Python kernels by forking a process that has imported what they need. */
+/** Creates Python kernels by forking a process that has already imported their modules. */
 export interface Zygote {
   fork(request: ForkRequest): Promise<ProcessGroup>;
 }
 
-/** Between the end of one and the start of the next: what ends again and again must not keep the sandbox busy. */
-const restartDelayMs = 500;
 /**
- * Starts when first asked, and again when it ended (its kernels end with it) or when a package that it has imported was
- * replaced: a kernel must import what is installed now.
+ * Wait between the end of one process and the start of the next: a process that ends repeatedly must not keep the
+ * sandbox busy.
+ */
+const restartDelayMs = 500;
+
+/**
+ * Starts the process at the first request. Starts it again when it has ended (its kernels end with it), or when a
+ * package that it has imported was replaced: a kernel must import the installed version.
  */
 export function createZygote(options: ZygoteOptions): Zygote {
   let current: Promise<ZygoteProcess> | undefined;
-  /** Whoever comes later gets another one, also where several find out at once. */
+  /** Later callers get another process. True for the first caller only, when several notice at once. */
   const drop = (process: Promise<ZygoteProcess>): boolean => {
     if (current !== process) return false;
     current = undefined;
@@ -28,7 +32,7 @@ export function createZygote(options: ZygoteOptions): Zygote {
     started.then(
       async ({ ended }) => {
         await ended;
-        // Without being asked, as a service would be: it takes a second that nobody should wait for.
+        // Restarts without a request, as a service would: a start takes a second that nobody should wait for.
         if (drop(started)) setTimeout(() => void get().catch(() => undefined), restartDelayMs);
       },
       () => drop(started),

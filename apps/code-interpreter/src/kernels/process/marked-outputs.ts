@@ -3,10 +3,10 @@ import type { Readable } from 'node:stream';
 import type { Emit } from '../kernel.ts';
 import { MarkedStream } from './marked-stream.ts';
 
-/** A new mark: text that code cannot guess, so only the kernel can write it. */
+/** Creates a new mark. Code cannot guess it, so only the kernel can write it. */
 export const createMark = (): string => `\u001e${randomUUID()}\u001e`;
 
-/** Standard output and standard error of a kernel that ends the output of each code with a mark in both. */
+/** Standard output and standard error of a kernel. The kernel writes a mark to both at the end of each execution. */
 export class MarkedOutputs {
   readonly #streams: Readonly<Record<'stdout' | 'stderr', MarkedStream>>;
 
@@ -14,7 +14,7 @@ export class MarkedOutputs {
     this.#streams = { stdout: new MarkedStream(stdout), stderr: new MarkedStream(stderr) };
   }
 
-  /** Emits both texts; resolves when the mark has come in both. */
+  /** Emits the text of both; resolves when the mark has arrived in both. */
   async readUntil(mark: string, emit: Emit): Promise<void> {
     await Promise.all(
       (['stdout', 'stderr'] as const).map(
@@ -23,7 +23,7 @@ export class MarkedOutputs {
     );
   }
 
-  /** Ends the wait of `readUntil` without the marks. */
+  /** Stops `readUntil` before the marks have arrived. */
   giveUp(): void {
     this.#streams.stdout.giveUp();
     this.#streams.stderr.giveUp();
