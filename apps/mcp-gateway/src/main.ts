@@ -27,7 +27,7 @@ function pull(names: readonly string[]): number {
   throw new Error(`This template has no MCP server ${missing.join(', ')}. It has: ${knownServers.join(', ')}.`);
 }
 
-/** Ends with the gateway's own words when it cannot serve. */
+/** Throws the gateway's own message when the gateway cannot serve. */
 async function launch(config: string): Promise<number> {
   parseConfig(config);
   await mkdir(dirname(logFile), { recursive: true });
