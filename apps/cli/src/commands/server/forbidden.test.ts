@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { removeTree } from '@soulbox/base';
 import { runCliPowerless } from '../../testing/run-cli.ts';
 
-// Who owns the folder does not matter, but that it is somebody else.
+// Any owner works, as long as it is another user.
 const nobody = 65_534;
 let directory: string;
 beforeEach(async () => {
