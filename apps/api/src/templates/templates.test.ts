@@ -22,7 +22,7 @@ const publish = (name: string, isPublic = true, key = api.key) =>
   ask('PATCH', `/v2${path(name)}`, { public: isPublic }, key);
 const snapshotOf = ({ buildID }: Requested) => buildID.replaceAll('-', '');
 
-describe('asking for a build', () => {
+describe('requesting a build', () => {
   it.each([
     [{ name: 'mine' }, 'mine', ['default']],
     [{ name: ' MINE:V1.2 ' }, 'mine', ['v1.2']],
@@ -31,7 +31,7 @@ describe('asking for a build', () => {
     [{ alias: 'mine', name: null, tags: null, cpuCount: null, teamID: 'x' }, 'mine', ['default']],
     [{ name: 'x'.repeat(128) }, 'x'.repeat(128), ['default']],
     [{ name: '_a-1', cpuCount: 1, memoryMB: 128, minFreeDiskMb: 0 }, '_a-1', ['default']],
-  ])('%j makes a template and a build that waits', async (body, name, tags) => {
+  ])('%j creates a template and a waiting build', async (body, name, tags) => {
     const { status, json } = await request(body);
     expect([status, json]).toEqual([
       202,
@@ -95,11 +95,11 @@ describe('asking for a build', () => {
     expect(second.buildID).not.toBe(first.buildID);
   });
 
-  it('works the way of older clients', async () => {
+  it('works with the route of older clients', async () => {
     expect((await request({ alias: 'mine', cpuCount: 2 }, api.key, '/v2/templates')).status).toBe(202);
   });
 
-  it('keeps to the limits of the team, of templates and of builds that wait', async () => {
+  it('respects the limits of the team, of templates and of waiting builds', async () => {
     const names = Array.from({ length: 25 }, (_, n) => `t${n}`);
     const statuses = (await Promise.all(names.map((name) => request({ name })))).map((answer) => answer.status);
     expect(statuses.filter((status) => status === 202)).toHaveLength(20);
@@ -108,7 +108,7 @@ describe('asking for a build', () => {
     expect(tags.filter((answer) => answer.status === 202)).toHaveLength(80);
   });
 
-  it('does not take the name of a snapshot, nor the other way round', async () => {
+  it('does not accept the name of a snapshot, and a snapshot not that of a template', async () => {
     const { json } = await create('base');
     const { sandboxID } = json as { sandboxID: string };
     await ask('POST', `/sandboxes/${sandboxID}/snapshots`, { name: 'kept:v1' });
@@ -121,7 +121,7 @@ describe('asking for a build', () => {
 describe('tags', () => {
   const tagsOf = async (name: string) => (await ask('GET', path(name, '/tags'))).json as unknown as { tag: string }[];
 
-  it('are pointed at the build of another tag, and taken away', async () => {
+  it('are pointed at the build of another tag, and removed', async () => {
     const build = await buildTemplate(api, 'mine:v1');
     const assigned = await ask('POST', '/templates/tags', { target: 'mine:v1', tags: ['stable', 'Latest', 'stable'] });
     expect(assigned).toEqual({ status: 201, json: { buildID: build.buildID, tags: ['stable', 'latest'] } });
@@ -135,7 +135,7 @@ describe('tags', () => {
     expect((await create('mine:v1')).status).toBe(404);
   });
 
-  it('that go last take the build with them', async () => {
+  it('that are removed last delete the build', async () => {
     const first = await buildTemplate(api, 'mine:v1');
     const second = await buildTemplate(api, 'mine:v2');
     await ask('POST', '/templates/tags', { target: 'mine:v2', tags: ['v1'] });
@@ -172,14 +172,14 @@ describe('tags', () => {
     expect((await tagsOf('mine')).map(({ tag }) => tag)).toEqual(['v1']);
   });
 
-  it('of a template of the server are one', async () => {
+  it('of a template of the server are a single one', async () => {
     expect(await tagsOf('base')).toMatchObject([{ tag: 'default', buildID: 'tbase' }]);
   });
 });
 
 describe('sandboxes from templates', () => {
   it.each(['mine', 'mine:default', 'default/mine', 'default/mine:default', ' MINE ', 'ID'])(
-    'are made by %j',
+    'are created by %j',
     async (name) => {
       const build = await buildTemplate(api, 'mine');
       const { status, json } = await create(name === 'ID' ? build.templateID : name);
@@ -196,7 +196,7 @@ describe('sandboxes from templates', () => {
     expect((await create(name)).status).toBe(404);
   });
 
-  it('are counted, and found in the list by the id or the name of theirs', async () => {
+  it('are counted, and found in the list by the id or name of their template', async () => {
     const build = await buildTemplate(api, 'mine');
     const { sandboxID } = (await create('mine')).json as { sandboxID: string };
     await create('base');
@@ -213,7 +213,7 @@ describe('sandboxes from templates', () => {
     }
   });
 
-  it('come from the new build when the tag moves while they are made', async () => {
+  it('come from the new build when the tag moves during the create', async () => {
     const first = await buildTemplate(api, 'mine');
     let seen = '';
     api.runner.beforeCreate = async () => {
@@ -233,9 +233,9 @@ describe('sandboxes from templates', () => {
 describe('between teams', () => {
   const other = () => api.otherKey;
 
-  it('a template is for its own until it is published, and again when that is taken back', async () => {
+  it('a template is private until it is published, and again when that is revoked', async () => {
     const build = await buildTemplate(api, 'mine');
-    // Word for word as for one that does not exist: nobody learns of names by asking.
+    // Identical to the response for a missing template: nobody learns which names exist.
     const answers = async (name: string): Promise<unknown[]> => {
       const made = await create(name, other());
       const found = await ask('GET', `/templates/aliases/${encodeURIComponent(name)}`, undefined, other());
@@ -255,13 +255,13 @@ describe('between teams', () => {
     }
     await publish('mine', false);
     expect((await create('mine', other())).status).toBe(404);
-    // What was made meanwhile is still found by its template.
+    // Sandboxes from that time are still found by their template.
     const theirs = await ask('GET', `/v2/sandboxes?template=${build.templateID}`, undefined, other());
     expect(theirs.json).toHaveLength(3);
     expect((await create('mine')).status).toBe(201);
   });
 
-  it('nobody changes what is not theirs, published or not', async () => {
+  it('nobody can change a template of another team, published or not', async () => {
     const build = await buildTemplate(api, 'mine');
     for (const isPublic of [false, true]) {
       await publish('mine', isPublic);
@@ -278,7 +278,7 @@ describe('between teams', () => {
     expect(api.runner.snapshots.size).toBe(1);
   });
 
-  it("one's own template comes before a public one of the same name", async () => {
+  it("one's own template takes precedence over a public one with the same name", async () => {
     await buildTemplate(api, 'mine');
     await publish('mine');
     const theirs = await buildTemplate(api, 'mine', { key: other() });
@@ -286,7 +286,7 @@ describe('between teams', () => {
     expect((await create('default/mine', other())).json).not.toMatchObject({ templateID: theirs.templateID });
   });
 
-  it('lists show what is their own and the server has', async () => {
+  it("lists show a team's own templates and those of the server", async () => {
     await buildTemplate(api, 'mine');
     await publish('mine');
     await buildTemplate(api, 'theirs', { key: other() });
@@ -300,14 +300,14 @@ describe('between teams', () => {
 });
 
 describe('showing templates', () => {
-  it('gives those of the server neutral values for what they do not have', async () => {
+  it('gives those of the server neutral values for missing fields', async () => {
     expect((await ask('GET', '/templates')).json).toMatchObject([
       { templateID: 'tbase', names: ['base'], public: true, buildStatus: 'ready', buildCount: 1, tags: ['default'] },
       { templateID: 'tnameless', names: [] },
     ]);
   });
 
-  it('tells when those of the server were made, and shows one of them with its one build', async () => {
+  it('shows when those of the server were made, and each with its single build', async () => {
     const createdAt = '2026-01-02T00:00:00.000Z';
     expect((await ask('GET', '/templates')).json).toMatchObject([{ createdAt, updatedAt: createdAt }, {}]);
     for (const reference of ['base', 'tbase'])
@@ -339,7 +339,7 @@ describe('showing templates', () => {
     });
   });
 
-  it('gives them by page without gaps, those that nobody knows the age of last', async () => {
+  it('gives them in pages without gaps, those of unknown age last', async () => {
     for (let n = 0; n < 9; n++) await requestBuild(api, `t${n}`);
     const seen: string[] = [];
     let token: string | null = '';
@@ -352,7 +352,7 @@ describe('showing templates', () => {
     expect(seen.slice(-2).sort()).toEqual(['tbase', 'tnameless']);
   });
 
-  it('shows one with its builds by page, newest first', async () => {
+  it('shows one with its builds in pages, newest first', async () => {
     const builds: Requested[] = [];
     for (const tag of ['a', 'b', 'c', 'd', 'e']) builds.push(await buildTemplate(api, `mine:${tag}`));
     const first = await api.ask('GET', `${path('mine')}?limit=3`);
@@ -404,7 +404,7 @@ describe('changing and deleting templates', () => {
     expect(await statusOf('PATCH', path('mine'), body)).toBe(400);
   });
 
-  it('changes the way of older clients too', async () => {
+  it('works with the route of older clients too', async () => {
     await requestBuild(api, 'mine');
     expect(await ask('PATCH', path('mine'), { public: true })).toEqual({ status: 200, json: {} });
     expect((await ask('GET', path('mine'))).json).toMatchObject({ public: true });
@@ -424,7 +424,7 @@ describe('changing and deleting templates', () => {
     expect((await buildTemplate(api, 'mine')).templateID).not.toBe(build.templateID);
   });
 
-  it('knows a full name in which the slash is not escaped', async () => {
+  it('accepts a full name with an unescaped slash', async () => {
     const build = await buildTemplate(api, 'mine', { request: { tags: ['default', 'v1'] } });
     const { templateID } = build;
     expect((await ask('GET', '/templates/default/mine')).json).toMatchObject({ templateID });
@@ -436,18 +436,18 @@ describe('changing and deleting templates', () => {
     expect(await statusOf('GET', '/templates/aliases/mine')).toBe(404);
   });
 
-  it('stops what is being built', async () => {
+  it('stops a running build', async () => {
     const build = await requestBuild(api, 'mine');
     const runner = await startBuild(api, build);
     expect(await statusOf('DELETE', path('mine'))).toBe(204);
     await until(() => runner.dropped.aborted);
-    // What the runner finished all the same goes when the two are next compared.
+    // A result that the runner finished anyway is deleted at the next comparison.
     runner.finish();
     api.runner.cutStreams();
     await until(() => api.runner.snapshots.size === 0);
   });
 
-  it("waits for sandboxes to end, also another team's", async () => {
+  it("waits for sandboxes to end, including another team's", async () => {
     await buildTemplate(api, 'mine');
     await publish('mine');
     const { sandboxID } = (await create('mine', api.otherKey)).json as { sandboxID: string };
@@ -475,7 +475,7 @@ describe('changing and deleting templates', () => {
     expect(api.runner.snapshots.size).toBe(1);
   });
 
-  it('goes on when the runner cannot be asked: the snapshot goes later', async () => {
+  it('succeeds without the runner: the snapshot is deleted later', async () => {
     await buildTemplate(api, 'mine');
     api.runner.beforeStep = (call) =>
       call === 'deleteSnapshot' ? Promise.reject(new Error('the runner is away')) : Promise.resolve();
