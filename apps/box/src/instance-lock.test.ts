@@ -44,7 +44,7 @@ test('the claim of a dead server is taken over, even when another process has it
   expect(claim).toBeDefined();
 });
 
-test.each(['', '{', '[]', '{"pid":-1}', 'null'])('a damaged file (%j) stops nobody', async (text) => {
+test.each(['', '{', '[]', '{"pid":-1}', 'null'])('a damaged file (%j) does not prevent a claim', async (text) => {
   await writeOwner(3, text);
   await using claim = await claimInstance(3, '/srv/second', directory);
   expect(claim).toBeDefined();

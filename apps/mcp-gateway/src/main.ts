@@ -8,7 +8,7 @@ import { startUpstream } from './upstream.ts';
 
 // mcp-gateway --config JSON     starts the gateway, waits until it serves, and leaves it running
 // mcp-gateway pull NAME...      checks that the template has these servers (template builds call it)
-// mcp-gateway serve --config    the gateway itself, told by the first that it may say when it is ready
+// mcp-gateway serve --config    the gateway itself, which tells the first command when it is ready
 
 const usage = `usage: mcp-gateway --config JSON | mcp-gateway pull NAME...`;
 

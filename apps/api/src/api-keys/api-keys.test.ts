@@ -50,7 +50,7 @@ describe('API keys', () => {
     },
   );
 
-  it.each(['..%2F..', '%00', 'a%0Ab', "'%20OR%201=1", 'x'.repeat(500)])('answer 404 for the id %j', async (id) => {
+  it.each(['..%2F..', '%00', 'a%0Ab', "'%20OR%201=1", 'x'.repeat(500)])('return 404 for the id %j', async (id) => {
     expect((await api.ask('DELETE', `/api-keys/${id}`)).json).toMatchObject({ code: 404 });
   });
 });

@@ -51,7 +51,7 @@ it("may have the team's name or id as a namespace", async () => {
 });
 
 // A reference to another team's snapshot must not find the caller's own of the same name: it may be passed to `fork`.
-it.each(['other/mine', 'oooo/mine', 'other/mine:v2', 'nobody/mine'])('%s is not the own `mine`', async (text) => {
+it.each(['other/mine', 'oooo/mine', 'other/mine:v2', 'nobody/mine'])('%s is not our own `mine`', async (text) => {
   expect(await find(own, text)).toBeUndefined();
 });
 
@@ -62,6 +62,6 @@ it.each(['other/theirs', 'oooo/theirs', 'theirs', 's3', 's3:default'])(
   },
 );
 
-it.each(['s1:v2', 'default/s1', 'none', '', '/', 'a/b/c', 'x'.repeat(129)])('%j means nothing', async (text) => {
+it.each(['s1:v2', 'default/s1', 'none', '', '/', 'a/b/c', 'x'.repeat(129)])('%j names no snapshot', async (text) => {
   expect(await find(own, text)).toBeUndefined();
 });

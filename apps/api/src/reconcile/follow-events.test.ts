@@ -113,7 +113,7 @@ describe('records and runner', () => {
     expect(await api.records.apiKeys.list('nobody')).toEqual([]);
   });
 
-  it.each(['running', 'paused'] as const)('take back a %s sandbox that was taken for lost', async (state) => {
+  it.each(['running', 'paused'] as const)('restore a %s sandbox that was recorded as lost', async (state) => {
     const id = await create();
     if (state === 'paused') api.runner.move(id, 'paused', 'request');
     await until(async () => (await api.records.sandboxes.find(id))?.state === state);

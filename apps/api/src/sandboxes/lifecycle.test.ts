@@ -108,7 +108,7 @@ describe('kill', () => {
 describe('the timeout', () => {
   const setTimeoutTo = (timeout: unknown) => api.ask('POST', `/sandboxes/${id}/timeout`, { body: { timeout } });
 
-  it('shortens and lengthens', async () => {
+  it('shortens and lengthens the life', async () => {
     expect((await setTimeoutTo(10)).status).toBe(204);
     expect(lastCall()).toMatchObject({ call: 'setDeadline', request: { sandboxId: id, onlyExtend: false } });
     expect(await secondsLeft()).toBe(10);
@@ -130,7 +130,7 @@ describe('the timeout', () => {
     expect((await setTimeoutTo(0)).status).toBe(404);
   });
 
-  it.each(['timeout', 'connect'])('by %s never goes beyond the longest life counted from the start', async (call) => {
+  it.each(['timeout', 'connect'])('by %s is limited to the maximum life, counted from the start', async (call) => {
     const startedAt = timestampFromMs(Date.now() - 50 * 60_000);
     id = api.runner.plant({ teamId: api.teamId, startedAt }).sandboxId;
     await api.restart();
@@ -149,7 +149,7 @@ describe('the timeout', () => {
 });
 
 describe('connect', () => {
-  it.each(['/sandboxes', '/v2/sandboxes'])('through %s answers 200 and only lengthens', async (base) => {
+  it.each(['/sandboxes', '/v2/sandboxes'])('through %s returns 200 and only lengthens the life', async (base) => {
     const shorter = await api.ask('POST', `${base}/${id}/connect`, { body: { timeout: 10 } });
     expect(shorter.status).toBe(200);
     expect(shorter.json).toMatchObject({ sandboxID: id, envdAccessToken: 'access-token' });

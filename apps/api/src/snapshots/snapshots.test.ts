@@ -149,7 +149,7 @@ describe('listing snapshots', () => {
 });
 
 describe('using snapshots', () => {
-  it.each(['/sandboxes', '/v2/sandboxes'])('as a template of POST %s works by id and by name', async (path) => {
+  it.each(['/sandboxes', '/v2/sandboxes'])('as the template of POST %s works by id and by name', async (path) => {
     const unnamed = await made();
     await make({ name: 'mine:v1' });
     const plainId = unnamed.replace(':default', '');
@@ -211,7 +211,7 @@ describe('deleting snapshots', () => {
     expect((await createFrom(name)).status).toBe(404);
   });
 
-  it.each(['mine', 'mine:v1'])('works with the full name of %s as Python clients up to 2.40 write it', async (name) => {
+  it.each(['mine', 'mine:v1'])('works with the full name of %s as sent by Python clients up to 2.40', async (name) => {
     const full = await made({ name });
     expect(full).toMatch(/^default\/mine:/);
     expect((await api.ask('DELETE', `/templates/${full}`)).status).toBe(204);

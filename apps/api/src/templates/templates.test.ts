@@ -190,7 +190,7 @@ describe('sandboxes from templates', () => {
     },
   );
 
-  it.each(['mine:v2', 'nope', 'default/nope', 'nobody/mine', 'building'])('are not made by %j', async (name) => {
+  it.each(['mine:v2', 'nope', 'default/nope', 'nobody/mine', 'building'])('are not created by %j', async (name) => {
     await buildTemplate(api, 'mine');
     await startBuild(api, await requestBuild(api, 'building'));
     expect((await create(name)).status).toBe(404);

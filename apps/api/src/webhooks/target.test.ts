@@ -7,7 +7,7 @@ import type { TargetPolicy } from './target.ts';
 const outside = createOutsidePolicy([], () => ['198.51.100.7/32']);
 
 describe('the hosts that the configuration may name', () => {
-  it.each(['hooks', 'hooks.internal', '10.0.0.0/8', '127.0.0.1', '::1', 'fd00::/8'])('are such as %s', (text) => {
+  it.each(['hooks', 'hooks.internal', '10.0.0.0/8', '127.0.0.1', '::1', 'fd00::/8'])('include %s', (text) => {
     expect(isPrivateTarget(text)).toBe(true);
   });
 
@@ -33,7 +33,7 @@ describe('a policy that allows nothing private', () => {
     expect(() => policy.checkHost(hostOf(url))).toThrow(/private, local or reserved/);
   });
 
-  it.each(['https://hooks.example.com', 'http://1.1.1.1', 'http://[2606:4700::1111]'])('lets %s pass', (url) => {
+  it.each(['https://hooks.example.com', 'http://1.1.1.1', 'http://[2606:4700::1111]'])('allows %s', (url) => {
     expect(() => policy.checkHost(hostOf(url))).not.toThrow();
   });
 

@@ -31,7 +31,7 @@ const template = {
 };
 const webhook = { id: 'w1', name: 'ci', url: 'https://x', enabled: true, events: ['sandbox.lifecycle.paused'] };
 
-test.each(['E2B_API_URL', 'E2B_DOMAIN'])('%s without a key asks no other server in its place', async (name) => {
+test.each(['E2B_API_URL', 'E2B_DOMAIN'])('%s without a key is an error, and no other server is asked', async (name) => {
   const { code, stderr } = await runCli(['sandbox', 'list'], { [name]: 'http://127.0.0.1:1' });
   expect(code).toBe(1);
   expect(stderr).toContain(`${name} is set, but E2B_API_KEY is not.`);

@@ -44,7 +44,7 @@ test('records of a newer version are reported before the host is prepared', asyn
   await expectRefused(/schema version 999/);
 });
 
-test.each(['sandboxes', 'snapshots'])('so are those of %s', async (folder) => {
+test.each(['sandboxes', 'snapshots'])('%s of a newer version are reported too', async (folder) => {
   await mkdir(join(directory, folder));
   await writeFile(join(directory, folder, 'damaged.json'), '{');
   await writeFile(join(directory, folder, 'newer.json'), JSON.stringify({ formatVersion: 99 }));

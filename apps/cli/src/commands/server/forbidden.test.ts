@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await removeTree(directory));
 
-test.each(['status', 'env', 'down', 'sandbox list'])('%s of somebody who may not read says so', async (command) => {
+test.each(['status', 'env', 'down', 'sandbox list'])('%s reports a folder that is not readable', async (command) => {
   const { code, stdout, stderr } = await runCliPowerless([...command.split(' '), '--data-dir', directory]);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toBe(`error: This user cannot read ${directory}/run/server.json; use sudo. (forbidden)\n`);

@@ -135,7 +135,7 @@ test.skipIf(!hasTemplate)('a detached server serves, is found, refuses a second 
   expect((await cli('down')).stdout).toMatch(/^Server \d+ stopped\.\n$/);
   expect((await cli('status')).code).toBe(3);
   expect(await listHostTraces(instance, directory)).toEqual([]);
-  // Neither its control groups nor its folder in /run.
+  // Its control groups and its folder in /run are gone too.
   expect((await listHostInstances()).filter((entry) => entry.instance === instance)).toEqual([]);
 });
 

@@ -23,7 +23,7 @@ test('values are passed on as the kernel wrote them, and strings are decoded', (
   });
 });
 
-test.each(['{}', '{"data": null}', '{"data": [1]}', '[]'])('a display without data shows nothing: %s', (content) => {
+test.each(['{}', '{"data": null}', '{"data": [1]}', '[]'])('a display without data has no content: %s', (content) => {
   const shown = message('display_data', content);
   expect(shown && outputFromMessage(shown)).toEqual({ type: 'result', isMain: false, bundle: [] });
 });
