@@ -84,7 +84,7 @@ async function readRecords(stage: string): Promise<z.infer<typeof recordSchema>[
   );
 }
 
-/** Roots of images are a cache and are left out, unless layers depend on them. */
+/** Roots of images are a cache and are left out, unless a sandbox or snapshot uses them. */
 async function findTemplates(templatesDirectory: string, needed: ReadonlySet<string>): Promise<string[]> {
   const templates = await openTemplateStore(templatesDirectory).list();
   return templates

@@ -13,8 +13,8 @@ import { rollbackFunction } from './rollback.ts';
 import { setSecrets } from './set-secrets.ts';
 
 /**
- * The operations that change a function. Each starts a sandbox for the new definition first, and makes the change only
- * when that sandbox serves.
+ * The operations that change a function. Each except `remove` first starts a sandbox for the new definition, and makes
+ * the change only when that sandbox serves.
  */
 export interface Changes {
   create(teamId: string, name: string, kind: FunctionKind, request: DeployRequest): Promise<FunctionRecord>;

@@ -174,7 +174,7 @@ export async function isHealthy({ router }: FunctionsContext, sandboxId: string)
   }
 }
 
-/** Never throws: a sandbox that remains is found and ended at the next start. */
+/** Never throws: a sandbox that remains is ended by a later sweep for strays (start.ts). */
 export async function killSandbox({ runner, logger }: FunctionsContext, sandboxId: string): Promise<void> {
   try {
     await runner.killSandbox({ sandboxId });
