@@ -15,7 +15,7 @@ async function linesOf(keyId: string): Promise<Line[]> {
 }
 const keyIdOf = async (teamId: string): Promise<string> => (await api.records.apiKeys.list(teamId))[0]?.id ?? '';
 
-test('a search for the id of a key finds all that it did, from where, and to what', async () => {
+test('a search for the id of a key finds all its actions, their origin and their target', async () => {
   const headers = { 'x-forwarded-for': '203.0.113.9' };
   const body = { templateID: 'base' };
   const { sandboxID } = (await api.ask('POST', '/v2/sandboxes', { body, headers })).json as { sandboxID: string };
@@ -36,7 +36,7 @@ test('a search for the id of a key finds all that it did, from where, and to wha
   expect(lines).toContainEqual(expect.objectContaining({ msg: 'sandbox created', sandboxId: sandboxID }));
 });
 
-test('nothing that another key did is among it, and what did not succeed names nothing', async () => {
+test('actions of another key are not found, and a failed request names no target', async () => {
   await Promise.all([
     api.ask('POST', '/api-keys', { body: { name: 'mine' } }),
     api.ask('POST', '/api-keys', { body: { name: 'theirs' }, key: api.otherKey }),

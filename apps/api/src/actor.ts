@@ -2,34 +2,40 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Logger } from '@soulbox/base';
 import type { FastifyRequest } from 'fastify';
 
-/** Who is behind the request that is worked on. Told in every line that is logged on the way, also by what goes on after the answer. */
+/**
+ * The caller of the current request. Every line that is logged for the request names it, including lines after the
+ * response.
+ */
 export interface Actor {
   readonly requestId: string;
   readonly address: string;
-  /** Id of the API key; undefined while it is not known, and for the operator's token. */
+  /** Id of the API key. Undefined until it is known, and for the operator's token. */
   by: string | undefined;
 }
 
 const actors = new AsyncLocalStorage<Actor>();
 
-/** Goes on as this actor. */
+/** Continues as this actor. */
 export function actAs(actor: Actor, goOn: () => void): void {
   actors.run(actor, goOn);
 }
 
-/** The key of the present actor is known now. */
+/** Records the key of the current actor when it becomes known. */
 export function noteKey(keyId: string): void {
   const actor = actors.getStore();
   if (actor !== undefined) actor.by = keyId;
 }
 
-/** The gateway says who asked it, in place of what the client may have sent. A unix socket has no address. */
+/**
+ * The address of the client. The gateway sets it and replaces a value that the client may have sent. A unix socket has
+ * no address.
+ */
 export function addressOf(request: FastifyRequest): string {
   const forwarded = request.headers['x-forwarded-for'];
   return typeof forwarded === 'string' ? forwarded : (request.socket.remoteAddress ?? '');
 }
 
-/** The same logger, whose lines name the actor. Its own fields win. */
+/** The same logger, with the actor added to its lines. Fields of a line take precedence. */
 export function nameActors(logger: Logger): Logger {
   const withActor = (fields: object): object => {
     const actor = actors.getStore();

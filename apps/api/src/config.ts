@@ -3,13 +3,13 @@ import type { ConfigOf } from '@soulbox/base';
 import { z } from 'zod';
 import { isPrivateTarget } from './private-target.ts';
 
-/** Host names and networks; each is one of the two, which is told where a target is checked. */
+/** Host names and networks. Each entry is one of the two; the check of a target decides which. */
 const privateTargets: z.ZodType<readonly string[]> = z
   .string()
   .transform((text) => text.split(',').map((entry) => entry.trim().toLowerCase()))
   .pipe(z.array(z.string().refine(isPrivateTarget, 'must be host names, addresses or CIDR networks')).max(100));
 
-/** The keys of the control plane; docs/config.md is generated from them. */
+/** The settings of the control plane; docs/config.md is generated from them. */
 export const apiConfigSchema = {
   maxTimeoutHours: key(
     'SOULBOX_MAX_TIMEOUT_HOURS',

@@ -21,13 +21,16 @@ import type { Runner } from './runner/client.ts';
 import { createTemplateCatalogue } from './runner/template-catalogue.ts';
 import type { TemplateCatalogue } from './runner/template-catalogue.ts';
 
-/** Puts all that the server has into the stage of a backup, telling of each sandbox and snapshot. `left`: nobody waits for it any more. */
+/**
+ * Fills the stage of a backup with the whole state of the server, and reports each sandbox and snapshot. `left` is
+ * aborted when the caller stops waiting.
+ */
 export type StageBackup = (
   report: (staged: { readonly what: 'sandbox' | 'snapshot'; readonly id: string; readonly leftOut?: string }) => void,
   left: AbortSignal,
 ) => Promise<void>;
 
-/** Everything a route may use. Made once per server. */
+/** The dependencies of all routes. Created once per server. */
 export interface ApiContext {
   readonly config: ApiConfig;
   readonly records: Records;
@@ -40,13 +43,13 @@ export interface ApiContext {
   readonly clock: Clock;
   /** Archives that were uploaded for builds; the runner reads them too. */
   readonly files: BlobStore;
-  /** Of the server's disk. */
+  /** The reserve on the server's disk. */
   readonly reserve: DiskReserve;
-  /** Those of the runner's store. */
+  /** The templates in the runner's store. */
   readonly templates: TemplateCatalogue;
-  /** Where webhooks may go. */
+  /** Decides which targets webhooks may have. */
   readonly outside: OutsidePolicy;
-  /** Who shows it reads the server's own figures. */
+  /** The token that gives access to the server's own figures. */
   readonly metricsToken: Secret;
   readonly builder: Builder;
   readonly uploadSigner: UploadSigner;
@@ -54,13 +57,16 @@ export interface ApiContext {
   readonly wrongKeys: WrongKeyBudget;
   readonly durations: RequestDurations;
   readonly failures: RequestFailures;
-  /** What this process takes of the host. */
+  /** Resource usage of this process on the host. */
   readonly measureProcess: () => Promise<ProcessFigures>;
-  /** What a supervisor has told of the other processes. */
+  /** The supervisor's latest report about the other processes. */
   readonly supervised: () => SupervisedProcesses;
-  /** Ids of the snapshots that a request is making or deleting right now: the comparison with the runner leaves them alone. */
+  /**
+   * Ids of the snapshots that a request is creating or deleting at the moment. The comparison with the runner skips
+   * them.
+   */
   readonly snapshotsUnderway: Set<string>;
-  /** Aborted when the server stops: new requests are turned away, loops end. */
+  /** Aborted when the server stops: new requests are refused and loops end. */
   readonly stopping: AbortSignal;
 }
 

@@ -3,7 +3,7 @@ import type { HTTPMethods } from 'fastify';
 import type { ApiApp } from './http/app.ts';
 import { errors } from './http/schemas.ts';
 
-/** Documented routes of the E2B API that this version does not offer: what they are called, method and path. */
+/** Documented routes of the E2B API that this version does not offer: name, tag, method and path. */
 const laterRoutes: readonly (readonly [name: string, tag: string, method: HTTPMethods, path: string])[] = [
   ['Changing the network of a running sandbox', 'sandboxes', 'PUT', '/sandboxes/:sandboxID/network'],
   ['Building templates with docker push', 'templates', 'POST', '/templates'],
@@ -21,7 +21,7 @@ const laterRoutes: readonly (readonly [name: string, tag: string, method: HTTPMe
   ['Peak metrics of a team', 'teams', 'GET', '/teams/:teamID/metrics/max'],
 ];
 
-/** Each answers 501 in the error form of all others, after the key was checked. */
+/** Each responds with 501 in the common error form, after the key was checked. */
 export function addLaterRoutes(app: ApiApp): void {
   for (const [name, tag, method, url] of laterRoutes) {
     const message = `${name} is not available in this version of SoulBox.`;

@@ -1,76 +1,84 @@
-/** Bytes of a request body. The largest real one carries environment variables. */
+/** Bytes of a request body. The largest real bodies contain environment variables. */
 export const bodyBytesMax = 1024 * 1024;
-/** Characters of one path segment; the longest real one is a percent-encoded template name (128, encoded thrice). */
+/**
+ * Characters of one path segment. The longest real one is a percent-encoded template name (128, encoded three times).
+ */
 export const pathSegmentMax = 512;
-/** A row this long past its deadline counts as ended, whether or not the runner has said so. The runner ends within 1 s. */
+/**
+ * A row this long past its deadline counts as ended, even without a report of the runner. The runner ends a sandbox
+ * within 1 s.
+ */
 export const endGraceMs = 1000;
 
-/** How long the runner's word about an end is waited for before a sandbox that it does not know counts as lost. */
+/** How long to wait for the runner's report of an end before a sandbox that it does not know counts as lost. */
 export const lostAfterMs = 250;
 
-/** What may be attached to a sandbox. They are kept in the records and go to every list answer. */
+/** Limits of a sandbox's metadata, which are kept in the records and are part of every list response. */
 export const metadataLimits = { entries: 64, keyBytes: 256, valueBytes: 4096 } as const;
-/** Linux gives one variable at most 128 KiB, name and `=` included (MAX_ARG_STRLEN). */
+/** Linux allows at most 128 KiB for one variable, including the name and `=` (MAX_ARG_STRLEN). */
 export const envLimits = { entries: 512, keyBytes: 256, valueBytes: 128 * 1024 - 512 } as const;
-/** Rules of one direction of a sandbox's network. */
+/** Rules for one direction of a sandbox's network. */
 export const networkRulesMax = 256;
 
-/** Seconds of an idle timeout: a year, as for the longest life. */
+/** Seconds of an idle timeout: one year, the same as the longest life. */
 export const idleTimeoutMax = 365 * 24 * 3600;
-/** Of the sandboxes of a template that is built (E2B takes CPUs up to 32). MiB. */
+/** Limits for the sandboxes of a built template (E2B allows up to 32 CPUs). MiB. */
 export const cpuMax = 32;
 export const memoryMbMin = 128;
 export const memoryMbMax = 1_048_576;
 export const diskMbMax = 16_777_216;
-/** Tags of one request. */
+/** Tags in one request. */
 export const tagsMax = 32;
-/** Builds that a team has asked for and not started. */
+/** Builds of a team that were requested and not started. */
 export const waitingBuildsMax = 100;
-/** How long a build may wait to be started, and a link for an upload be good for. The official client uploads for an hour at most. */
+/**
+ * How long a build may wait for its start, and how long an upload link is valid. The official client uploads for an
+ * hour at most.
+ */
 export const waitingBuildMs = 24 * 3600 * 1000;
 export const uploadLinkMs = 3600 * 1000;
-/** An upload of which no byte comes for so long is given up, and one that takes longer than this in all. */
+/** An upload is aborted when no byte arrives for the first time, or when it takes longer than the second in total. */
 export const uploadIdleMs = 30_000;
 export const uploadMs = 3600 * 1000;
-/** Of one build: each step, and what its arguments may be. A script belongs into a file that is copied. */
+/** Limits of one build: its steps, and the arguments of each step. Scripts should be files that are copied. */
 export const buildLimits = { steps: 500, stepArgs: 512, textChars: 128 * 1024 - 512 } as const;
-/** What is kept of a build's log; the runner bounds it before us. */
+/** Limits of a stored build log. The runner has its own limits before these. */
 export const buildLogEntriesMax = 50_000;
 export const buildLogBytesMax = 24 * 1024 * 1024;
 export const buildLogMessageMax = 8192;
 /** Copies of one fork (E2B's limit). */
 export const forksMax = 100;
 /**
- * Characters of what the rows of one answer hold. A page ends there, and says where the next begins; with the largest metadata that is
- * after four sandboxes.
+ * Characters in the rows of one response. A page ends at this limit and gives the start of the next page. With the
+ * largest metadata that is after four sandboxes.
  */
 export const pageCharsMax = 1024 * 1024;
-/** Webhooks of a team. */
+/** Webhooks per team. */
 export const webhooksMax = 20;
 
 /**
- * Waits for the runner, in milliseconds. A cold create boots a sandbox; a pause, resume, snapshot or fork moves its whole
- * memory, up to gigabytes on a slow disk, and a kill or another deadline waits until such a step has come to its end; everything else
- * answers from memory.
+ * Time limits of calls to the runner, in milliseconds. A cold create boots a sandbox. A pause, resume, snapshot or fork
+ * moves its whole memory, up to gigabytes on a slow disk. A kill or a change of the deadline waits until such a step
+ * has ended. All other calls are answered from memory.
  */
 export const runnerCallMs = 10_000;
 export const runnerCreateMs = 60_000;
 export const runnerStateMs = 300_000;
 
 /**
- * One run of a program. What is larger is uploaded as a file. An answer as a whole is held in memory, and must come before the
- * gateway takes a silent connection for dead (600 s); a streamed one is only passed on.
+ * Limits of one run of a program. Larger code must be uploaded as a file. A complete response is held in memory, and
+ * must arrive before the gateway closes a silent connection (600 s). A streamed response is only passed on.
  */
 export const runLimits = {
   codeBytes: 512 * 1024,
   stdinBytes: 256 * 1024,
   args: 1000,
-  /** Linux's for one argument (MAX_ARG_STRLEN), its NUL left out. */
+  /** Linux's limit of one argument (MAX_ARG_STRLEN), without the NUL. */
   argBytes: 128 * 1024 - 1,
-  /** Linux's (PATH_MAX), its NUL left out. */
+  /** Linux's limit of a path (PATH_MAX), without the NUL. */
   pathBytes: 4095,
   permissionEntries: 100,
-  /** Less is no program but an error message. */
+  /** With less memory no program starts. */
   memoryMbMin: 16,
   memoryMbMax: 1_048_576,
   answeredSeconds: 540,
@@ -79,5 +87,5 @@ export const runLimits = {
   streamedOutputBytes: 1024 * 1024 * 1024,
   keepaliveMs: 30_000,
 } as const;
-/** How long a create waits for a template that is made for it: the official clients give up after 60 s. */
+/** How long a create waits while its template is made. The official clients give up after 60 s. */
 export const templateMakeMs = 40_000;

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
-/** Serves requests of each kind, and tells which files were loaded for it after `loadAll`. */
+/** Sends requests of each kind and prints the files that were loaded after `loadAll`. */
 const script = `
 import { registerHooks } from 'node:module';
 const { startTestApi } = await import('./testing/test-api.ts');
@@ -30,7 +30,7 @@ process.stdout.write(JSON.stringify(late));
 process.exit();
 `;
 
-test('a server loads nothing of its program later on: it may not read it any more', async () => {
+test('a server loads no file of its program later, because it may then not read it any more', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
     cwd: import.meta.dirname,
   });

@@ -3,8 +3,8 @@ import { addOpenApiRoute, collectOpenApi } from './http/openapi.ts';
 import { schemaCompilers } from './http/schema-compilers.ts';
 
 /**
- * Has everything loaded that a server would load when it starts, or later: for a process that may not read the files of its own program
- * any more once it has given its rights up.
+ * Loads everything that a server would load at its start or later. For a process that can no longer read the files of
+ * its own program after it has dropped its privileges.
  */
 export async function loadAll(): Promise<void> {
   const app = fastify({ logger: false, schemaController: { compilersFactory: schemaCompilers } });

@@ -12,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => api[Symbol.asyncDispose]());
 
-/** These still create and connect through the first version of the routes, and send `secure` themselves. */
+/** These versions still create and connect through the first version of the routes, and send `secure` themselves. */
 describe.each(['e2b-2.45', 'e2b-2.14'])('the older client %s', (name) => {
   it('creates, shows, lists, extends, reconnects to and kills a sandbox', async () => {
     const { Sandbox: OldSandbox } = (await import(name)) as { Sandbox: typeof Sandbox };
@@ -29,7 +29,7 @@ describe.each(['e2b-2.45', 'e2b-2.14'])('the older client %s', (name) => {
 });
 
 describe.each(['e2b-2.45'])('the older client %s', (name) => {
-  it('pauses, finds as paused, connects, snapshots and forks', async () => {
+  it('pauses, finds paused ones, connects, snapshots and forks', async () => {
     const { Sandbox: OldSandbox } = (await import(name)) as { Sandbox: typeof Sandbox };
     const sandbox = await OldSandbox.create('base', options);
     expect(await OldSandbox.pause(sandbox.sandboxId, options)).toBe(true);
@@ -105,7 +105,7 @@ describe('the unmodified e2b client', () => {
     await expect(Sandbox.pause(sandboxId, options)).rejects.toBeInstanceOf(SandboxNotFoundError);
   });
 
-  it('makes, lists, uses and deletes snapshots', async () => {
+  it('creates, lists, uses and deletes snapshots', async () => {
     const sandbox = await Sandbox.create('base', options);
     const unnamed = await sandbox.createSnapshot();
     const named = await sandbox.createSnapshot({ name: 'my-snapshot:v2' });
@@ -127,7 +127,7 @@ describe('the unmodified e2b client', () => {
     await expect(sandbox.createSnapshot()).rejects.toBeInstanceOf(SandboxNotFoundError);
   });
 
-  it('forks, with an error in the place of a copy that failed', async () => {
+  it('forks, with an error in the place of a failed copy', async () => {
     const sandbox = await Sandbox.create('base', options);
     api.runner.failingForks = 1;
     const [copy, failed] = await sandbox.fork({ count: 2, timeoutMs: 60_000 });
@@ -140,7 +140,7 @@ describe('the unmodified e2b client', () => {
     await expect(sandbox.fork()).rejects.toBeInstanceOf(SandboxNotFoundError);
   });
 
-  it('walks through pages', async () => {
+  it('reads all pages', async () => {
     const made = await Promise.all(Array.from({ length: 5 }, () => Sandbox.create('base', options)));
     const paginator = Sandbox.list({ ...options, limit: 2 });
     const seen: string[] = [];
@@ -148,14 +148,14 @@ describe('the unmodified e2b client', () => {
     expect(seen.sort()).toEqual(made.map((sandbox) => sandbox.sandboxId).sort());
   });
 
-  it('sees a wrong key, a full team and an unknown template as its own errors', async () => {
+  it('gets a wrong key, a full team and an unknown template as its own error classes', async () => {
     await expect(Sandbox.create('base', { ...options, apiKey: 'e2b_00' })).rejects.toBeInstanceOf(AuthenticationError);
     await expect(Sandbox.create('nope', options)).rejects.toThrow('404: Template "nope" was not found.');
     await Promise.all(Array.from({ length: 5 }, () => Sandbox.create('base', options)));
     await expect(Sandbox.create('base', { ...options, retries: 0 })).rejects.toBeInstanceOf(RateLimitError);
   });
 
-  it('is told by name what is not available', async () => {
+  it('is told the name of what is not available', async () => {
     const sandbox = await Sandbox.create('base', options);
     await expect(sandbox.updateNetwork({ allowInternetAccess: false })).rejects.toThrow('501: Changing the network');
   });

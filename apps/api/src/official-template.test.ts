@@ -21,7 +21,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** The runner's side of the build that is begun next. */
+/** The runner's side of the next build. */
 async function nextBuild() {
   const known = api.runner.builds.size;
   await until(() => api.runner.builds.size > known);
@@ -31,7 +31,7 @@ async function nextBuild() {
 }
 
 describe('the unmodified e2b client', () => {
-  it('builds with every step, uploads what is missing once, and shows the log', async () => {
+  it('builds with every step, uploads missing files once, and shows the log', async () => {
     await mkdir(join(folder, 'src'));
     await writeFile(join(folder, 'src', 'a.txt'), 'content');
     await writeFile(join(folder, '.dockerignore'), 'ignored\n');
@@ -74,7 +74,7 @@ describe('the unmodified e2b client', () => {
     expect((await sandbox.getInfo()).templateId).toBe(built.templateId);
   });
 
-  it('tells which step failed by pointing at its call', async () => {
+  it('reports which step failed by pointing at its call', async () => {
     const template = Template().fromBaseImage().runCmd('true').runCmd('false');
     const building = Template.build(template, 'mine', options);
     const failing = expect(building).rejects.toThrow(
@@ -109,7 +109,7 @@ describe('the unmodified e2b client', () => {
     await child;
   });
 
-  it('asks whether a name exists, and moves tags', async () => {
+  it('checks whether a name exists, and moves tags', async () => {
     expect(await Template.exists('mine', options)).toBe(false);
     const building = Template.build(Template().fromBaseImage(), 'mine:v1', options);
     (await nextBuild()).finish();
@@ -124,7 +124,7 @@ describe('the unmodified e2b client', () => {
     await expect(Template.assignTags('mine:nope', 'x', options)).rejects.toThrow(/^404/);
     const theirs = { ...options, apiKey: api.otherKey };
     expect(await Template.exists('mine', theirs)).toBe(false);
-    // A private one of another team is as one that does not exist.
+    // A private template of another team looks like a missing one.
     expect(await Template.exists('default/mine', theirs)).toBe(false);
   });
 });

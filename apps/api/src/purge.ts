@@ -4,12 +4,12 @@ import type { ApiContext } from './context.ts';
 import { waitingBuildMs } from './limits.ts';
 
 const everyMs = 10 * 60 * 1000;
-/** Rows of one statement: the database must not be locked for long. */
+/** Rows per statement: the database must not be locked for long. */
 const batch = 500;
 
 const neverStarted = { message: 'The build was abandoned because it was never started.', step: '' };
 
-/** Forgets what is older than the configuration says, now and then until the server stops. */
+/** Deletes records that are older than the configured times, at intervals until the server stops. */
 export async function purgeUntilStop(context: ApiContext): Promise<void> {
   const { records, config } = context;
   const isStopped = (): boolean => context.stopping.aborted;
@@ -35,7 +35,7 @@ async function purgeOlder(context: ApiContext, hours: number, purge: Purge): Pro
   while ((await purge(before, batch)) === batch) await sleep(50, context.stopping);
 }
 
-/** A team that makes events without end keeps its newest. */
+/** A team above its limit of events keeps the newest. */
 async function purgeBeyond({ records, config, logger, stopping }: ApiContext): Promise<void> {
   let dropped = 0;
   for (let count = batch; count > 0; dropped += count) {

@@ -1,4 +1,4 @@
-// What the configuration says is kept for so long is there until then, and gone afterwards.
+// Data is kept for the configured time and deleted afterwards.
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { startTestApi, until } from './testing/test-api.ts';
 import type { TestApi } from './testing/test-api.ts';
@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => api[Symbol.asyncDispose]());
 
-/** At its start the API forgets what is old enough. */
+/** The API purges old data at its start. */
 async function later(ms: number): Promise<void> {
   aheadMs += ms;
   await api.restart();
@@ -38,7 +38,7 @@ async function typesOf(sandboxId: string): Promise<string[]> {
 const isRecorded = async (sandboxId: string): Promise<boolean> =>
   (await api.records.sandboxes.find(sandboxId)) !== undefined;
 
-it('events are read for their hours and no longer; the record of what has ended stays for its own', async () => {
+it('events are kept for their hours only; the record of an ended sandbox has its own time', async () => {
   const sandboxId = await makeAndKill();
   await later(3 * hour - 60_000);
   expect(await typesOf(sandboxId)).toHaveLength(2);
@@ -49,7 +49,7 @@ it('events are read for their hours and no longer; the record of what has ended 
   await until(async () => !(await isRecorded(sandboxId)));
 });
 
-it('a sandbox that lives is not forgotten, however old it is', async () => {
+it('a live sandbox is not purged, however old it is', async () => {
   const made = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base', timeout: 86_400 } });
   const { sandboxID } = made.json as { sandboxID: string };
   await makeAndKill();

@@ -20,7 +20,7 @@ import { addTeamRoutes } from './teams/routes.ts';
 import { addTemplateRoutes } from './templates/routes.ts';
 import { addWebhookRoutes } from './webhooks/routes.ts';
 
-/** The whole surface of the control plane. The `routes.ts` of a resource lists its operations, each in a file of its own. */
+/** All routes of the control plane. The `routes.ts` of a resource lists its operations, each in its own file. */
 export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void> {
   await addFrontPage(app, context);
   addInspectPage(app, context);

@@ -70,20 +70,20 @@ describe('starting the API', () => {
     expect(await ask('GET', '/health')).toBe(204);
   });
 
-  it('refuses to listen where an ordinary file stands, and leaves the file alone', async () => {
+  it('refuses to listen at the path of an ordinary file and leaves the file unchanged', async () => {
     await writeFile(socketPath, 'precious');
     await expect(start()).rejects.toMatchObject({ reason: 'host_not_ready' });
     expect((await stat(socketPath)).size).toBe(8);
     expect(runner.watchers()).toBe(0);
   });
 
-  it('names the address that is taken', async () => {
+  it('names the address that is in use', async () => {
     await using first = await start({ host: '127.0.0.1', port: 0 });
     const port = Number(new URL(first.address).port);
     await expect(start({ host: '127.0.0.1', port })).rejects.toThrow(`127.0.0.1:${port}`);
   });
 
-  it('lets a create finish when it stops, and turns new requests away', async () => {
+  it('lets a create finish when it stops, and refuses new requests', async () => {
     const { key } = await createApiKey(records, await ensureDefaultTeam(records), 'k');
     let proceed = (): void => undefined;
     runner.beforeCreate = () =>
@@ -105,7 +105,7 @@ describe('starting the API', () => {
     expect(await records.sandboxes.listLive()).toHaveLength(1);
   });
 
-  it('ends within seconds when a create never finishes, and the next start forgets the intent', async () => {
+  it('ends within seconds when a create never finishes, and the next start removes the intent', async () => {
     const { key } = await createApiKey(records, await ensureDefaultTeam(records), 'k');
     runner.beforeCreate = () => new Promise(() => undefined);
     const api = await start();

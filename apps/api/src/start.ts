@@ -17,50 +17,50 @@ import type { Runner } from './runner/client.ts';
 import { followRunnerEvents } from './reconcile/follow-events.ts';
 import { deliverUntilStop } from './webhooks/deliver-until-stop.ts';
 
-/** Where the API listens: a unix socket behind the gateway, or TCP. Port 0 takes a free one. */
+/** The address on which the API listens: a unix socket behind the gateway, or TCP. Port 0 selects a free port. */
 export type ListenOn = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
 export interface ApiOptions {
   readonly config: ApiConfig;
-  /** Stays the caller's: close it after the API. */
+  /** Owned by the caller, who closes it after the API. */
   readonly records: Records;
-  /** A client of the one runner. On one machine it speaks over `createRouterTransport`. */
+  /** A client of the runner. In a single-process server its transport is `createRouterTransport`. */
   readonly runner: Runner;
-  /** Where archives for builds go; the caller's too, and the one that the runner reads from. */
+  /** The store of archives for builds. Owned by the caller, and also read by the runner. */
   readonly files: BlobStore;
-  /** Of the disk that records and files are on. */
+  /** The reserve on the disk of records and files. */
   readonly reserve: DiskReserve;
-  /** Lines that the server's log could not take; for the metrics. */
+  /** The number of lines that the server's log had to drop, for the metrics. */
   readonly droppedLogLines?: () => number;
-  /** What a supervisor has told of the other processes of the server; absent: there is none. */
+  /** The supervisor's latest report about the other processes of the server. Absent: there is no supervisor. */
   readonly supervised?: (() => SupervisedProcesses) | undefined;
-  /** Absent: functions answer 501. */
+  /** Absent: functions return 501. */
   readonly functions?: FunctionService | undefined;
-  /** Which addresses a tenant may have the host connect to. */
+  /** Decides which addresses the host may connect to for a tenant. */
   readonly outside: OutsidePolicy;
-  /** Fills the stage of a backup. Absent: this server makes none. */
+  /** Fills the stage of a backup. Absent: this server makes no backups. */
   readonly stageBackup?: StageBackup | undefined;
-  /** The operator: who shows it reads the server's own figures at `/metrics`, and has backups made. */
+  /** The operator's token. It gives access to the server's own figures at `/metrics` and to backups. */
   readonly metricsToken: Secret;
   readonly listen: ListenOn;
   readonly logger: Logger;
   readonly clock?: Clock;
 }
 
-/** A running control plane. Disposing lets requests that run finish for 5 s, then closes their connections. */
+/** A running control plane. Disposing gives running requests 5 s to finish and then closes their connections. */
 export interface Api extends AsyncDisposable {
   /** Base URL on TCP, or the path of the unix socket. */
   readonly address: string;
 }
 
-/** How long the start waits to compare the records with the runner. An absent runner does not stop the API. */
+/** How long the start waits for the comparison of records and runner. The API also starts without a runner. */
 const firstSyncMs = 2000;
-/** How long running requests may take to finish when the server stops. */
+/** How long running requests may continue when the server stops. */
 const drainMs = 5000;
 
 /**
- * Starts the control plane: clears what a killed process left behind, brings records and runner together,
- * then listens. Throws `host_not_ready` when the address is taken.
+ * Starts the control plane: removes what a killed process left behind, reconciles the records with the runner, then
+ * listens. Throws `host_not_ready` when the address is in use.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
   const { config, records, runner, functions, stageBackup, files, reserve, outside, metricsToken } = options;
@@ -111,7 +111,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 
 const alone = (): SupervisedProcesses => ({ processes: [], restarts: [] });
 
-/** What a process that was killed had begun: nobody goes on with it. */
+/** Ends the operations of a killed process, which nothing continues. */
 async function clearLeftovers({ records, logger, clock }: ApiContext): Promise<void> {
   const creations = await records.sandboxes.clearCreations();
   const builds = await records.builds.failUnderway(stoppedReason, clock.now());
@@ -136,7 +136,7 @@ async function listen(app: ApiApp, where: ListenOn): Promise<string> {
   return path;
 }
 
-/** A killed server leaves its socket behind. Nothing but a socket is ever removed. */
+/** A killed server leaves its socket behind. Nothing except a socket is ever removed. */
 async function removeStaleSocket(path: string): Promise<void> {
   const present = await lstat(path).catch(() => undefined);
   if (present?.isSocket() === true) await rm(path);

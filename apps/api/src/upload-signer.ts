@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { constantTimeEqual } from '@soulbox/base';
 
-/** What a link lets its holder do. */
+/** The permission that a link gives. */
 export interface UploadGrant {
   readonly teamId: string;
   readonly templateId: string;
@@ -16,13 +16,13 @@ export interface UploadSigner {
 }
 
 /**
- * HMAC-SHA256 with a key that lives as long as the process: a link is good for an upload that begins soon, and a client whose
- * server was restarted asks for another.
+ * HMAC-SHA256 with a key that lives as long as the process. A link is only for an upload that starts soon. After a
+ * restart of the server a client must request another.
  */
 export function createUploadSigner(): UploadSigner {
   const key = randomBytes(32);
   const sign = ({ teamId, templateId, hash, expiresAt }: UploadGrant): string => {
-    // JSON keeps the parts apart, whatever is in them.
+    // JSON separates the parts, whatever they contain.
     const text = JSON.stringify(['PUT', 'build file', teamId, templateId, hash, expiresAt]);
     return createHmac('sha256', key).update(text).digest('base64url');
   };

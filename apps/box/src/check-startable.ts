@@ -5,8 +5,8 @@ import type { BoxConfig } from './config.ts';
 import { refuseOtherOwner } from './instance-lock.ts';
 
 /**
- * What would stop the start after minutes of preparation: another server of this instance number, and records of a newer version.
- * Changes nothing. Throws what the start would throw.
+ * Detects what would otherwise stop the start after minutes of preparation: another server with this instance number,
+ * or records of a newer version. Changes nothing. Throws the same error as the start.
  */
 export async function checkStartable({ dataDirectory, runner }: BoxConfig): Promise<void> {
   await refuseOtherOwner(runner.instance, dataDirectory);

@@ -9,7 +9,10 @@ import type { BoxConfig } from './config.ts';
 import { claimInstance } from './instance-lock.ts';
 import { claimDataDirectory, removeServerFile } from './server-file.ts';
 
-/** Makes this process the one server of its data folder and of its instance number, until it is disposed. Throws `illegal_transition`. */
+/**
+ * Makes this process the only server of its data folder and of its instance number, until it is disposed. Throws
+ * `illegal_transition`.
+ */
 export async function claimServer({ dataDirectory, gateway, runner }: BoxConfig): Promise<AsyncDisposable> {
   await using claimed = new AsyncDisposableStack();
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });

@@ -3,15 +3,15 @@ import type { BoxConfig } from './config.ts';
 import type { Trust } from './trust.ts';
 
 export interface ClientEnvironments {
-  /** Variables for the official clients over plain HTTP, the API key among them. */
+  /** Variables for the official clients over plain HTTP, including the API key. */
   readonly clientEnvironment: Readonly<Record<string, string>>;
   /** The same for TLS; empty when TLS is off. */
   readonly tlsEnvironment: Readonly<Record<string, string>>;
-  /** All of both that is no secret. */
+  /** The variables of both that are not secret. */
   readonly client: Readonly<Record<string, string>>;
 }
 
-/** What the official clients need to find a server. `tlsPort` 0: TLS is off. */
+/** The variables that the official clients need to find a server. `tlsPort` 0 means that TLS is off. */
 export function clientEnvironments(
   config: BoxConfig,
   { port, tlsPort }: { readonly port: number; readonly tlsPort: number },
@@ -32,7 +32,10 @@ export function clientEnvironments(
   };
 }
 
-/** Node.js adds authorities to its own. Python's httpx and requests each read a variable, for a file in place of their own. */
+/**
+ * Node.js adds authorities to its own. Python's httpx and requests each read a variable that names a file to use
+ * instead of their own.
+ */
 function trustVariables({ caFile, bundleFile }: Trust): Record<string, string> {
   return { NODE_EXTRA_CA_CERTS: caFile, SSL_CERT_FILE: bundleFile, REQUESTS_CA_BUNDLE: bundleFile };
 }

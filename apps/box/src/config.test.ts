@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { loadBoxConfig } from './config.ts';
 
-test('everything that is wrong in any part is told at once', () => {
+test('the errors of all parts are reported at once', () => {
   const load = () =>
     loadBoxConfig({
       SOULBOX_PROT: '3000',
@@ -26,7 +26,7 @@ test('everything that is wrong in any part is told at once', () => {
     expect(load, name).toThrow(new RegExp(`\n  SOULBOX_${name}[:,]`));
 });
 
-test('what is right is taken, of every part', () => {
+test('valid settings of every part are accepted', () => {
   const config = loadBoxConfig({ SOULBOX_NETWORK_CIDR: '10.250.0.0/16', SOULBOX_PORT: '8080' }, { poolSize: 3 });
   expect([config.networkCidr, config.gateway.port, config.runner.poolSize]).toEqual(['10.250.0.0/16', 8080, 3]);
   expect(config.templatesDirectory).toBe('/var/lib/soulbox/templates');

@@ -72,7 +72,7 @@ export interface BoxConfig extends ConfigOf<typeof boxConfigSchema> {
   readonly runner: RunnerConfig;
 }
 
-/** What command-line flags may set; they win over the environment. */
+/** Settings that command-line flags may override; flags take precedence over the environment. */
 export interface BoxOverrides {
   readonly dataDirectory?: string;
   readonly templatesDirectory?: string;
@@ -85,8 +85,8 @@ export interface BoxOverrides {
 }
 
 /**
- * Reads the settings of all parts. Throws one `config_invalid` that names everything that is wrong: bad values, contradictions and
- * `SOULBOX_*` keys nobody knows.
+ * Reads the settings of all parts. Throws one `config_invalid` that names every error: bad values, contradictions and
+ * unknown `SOULBOX_*` keys.
  */
 export function loadBoxConfig(
   environment: Readonly<Record<string, string | undefined>>,
@@ -119,7 +119,7 @@ export function loadBoxConfig(
   return { ...box, templatesDirectory: templates, api, functions, gateway, runner };
 }
 
-/** The proxy that other programs of the host go by, if it is one that we can. */
+/** The proxy that other programs of the host use, if it is of a kind that we support. */
 function findHostProxy(environment: Readonly<Record<string, string | undefined>>): string | undefined {
   const text = environment['HTTPS_PROXY'] ?? environment['https_proxy'] ?? '';
   const url = URL.parse(text.includes('://') ? text : `http://${text}`);

@@ -13,7 +13,10 @@ beforeEach(async () => {
 });
 afterEach(async () => await removeTree(data));
 
-/** As a server that was one process leaves it, killed: the records' last changes stand in the file beside them. */
+/**
+ * Creates the data folder that a killed single-process server leaves: the latest changes of the records are in the file
+ * beside them.
+ */
 async function fillOld(): Promise<void> {
   const records = openSqliteRecords(join(data, 'records.sqlite'));
   await ensureDefaultTeam(records);
@@ -23,7 +26,7 @@ async function fillOld(): Promise<void> {
   }
   await openDiskReserve(join(data, 'reserve')).restore();
   await mkdir(join(data, 'sandboxes'), { mode: 0o700 });
-  // Copied while it is open, as a crash would leave it: an orderly close would fold the changes into the records.
+  // Copied while it is open, as after a crash: a regular close would merge the changes into the records.
   for (const name of ['records.sqlite', 'records.sqlite-wal'])
     await writeFile(join(data, `copy-${name}`), await readFile(join(data, name)), { mode: 0o600 });
   await records[Symbol.asyncDispose]();
@@ -42,7 +45,7 @@ async function teamNames(path: string): Promise<string[]> {
   return (await records.teams.list()).map(({ name }) => name);
 }
 
-test('what a server of one process left is moved, owned and found by its old names', async () => {
+test('data of a single-process server is moved, changes its owner and is found under its old names', async () => {
   await fillOld();
   await settleDataFolder(data, user);
   expect(await ownersBelow(join(data, 'control'))).toEqual(new Set([user]));
@@ -51,7 +54,7 @@ test('what a server of one process left is moved, owned and found by its old nam
   for (const name of ['uploads', 'functions', 'secrets'])
     expect(await readFile(join(data, name, 'content'), 'utf8')).toBe(name);
   expect(openDiskReserve(join(data, 'reserve')).heldBytes()).toBe(64 * 2 ** 20);
-  // What was committed before the crash is there, under both names.
+  // Data that was committed before the crash is there, under both names.
   for (const path of ['records.sqlite', 'control/records.sqlite'])
     expect(await teamNames(join(data, path))).toHaveLength(1);
 });
@@ -64,7 +67,7 @@ test('files that a command of root has made beside the server become the control
   expect(await ownersBelow(join(data, 'control'))).toEqual(new Set([user]));
 });
 
-test('a move that was cut short at any point goes on', async () => {
+test('a move that was interrupted at any point is completed', async () => {
   await fillOld();
   await mkdir(join(data, 'control'));
   await rename(join(data, 'records.sqlite-wal'), join(data, 'control', 'records.sqlite-wal'));
@@ -83,7 +86,7 @@ test('another instance number makes another user the owner', async () => {
   expect(await ownersBelow(join(data, 'control'))).toEqual(new Set([user + 1]));
 });
 
-test('a link that somebody planted gives no file of the host away', async () => {
+test('a planted link does not change the owner of a host file', async () => {
   await settleDataFolder(data, user);
   const foreign = join(data, 'foreign');
   await writeFile(foreign, '');
@@ -93,7 +96,7 @@ test('a link that somebody planted gives no file of the host away', async () => 
   expect((await lstat(foreign)).uid).toBe(process.getuid?.());
 });
 
-test('an entry that is there twice stops the start', async () => {
+test('an entry that exists twice stops the start', async () => {
   await settleDataFolder(data, user);
   await rm(join(data, 'uploads'));
   await mkdir(join(data, 'uploads'));

@@ -2,21 +2,21 @@ import { chmod, lchown, lstat, mkdir, readdir, readlink, rename, symlink } from 
 import { join } from 'node:path';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 
-/** What of a data folder belongs to the control plane, in a folder of its own whose user it is. */
+/** The folder with the control plane's part of a data folder. It belongs to the control plane's user. */
 export const controlDirectoryIn = (dataDirectory: string): string => join(dataDirectory, 'control');
 
 /**
- * Entries of the data folder that are the control plane's. Where they stood when the server was one process there are links to them:
- * commands of the host, and a server of a version before, find them by their old names.
+ * Entries of the data folder that belong to the control plane. Links replace them at the places they had when the
+ * server was one process: commands of the host, and servers of an older version, find them by their old names.
  */
 const controlEntries = ['records.sqlite', 'uploads', 'functions', 'secrets', 'reserve'] as const;
-/** Files beside the records, which SQLite finds by the records' real name. */
+/** Files beside the records. SQLite finds them by the real name of the records. */
 const besideRecords = ['records.sqlite-wal', 'records.sqlite-shm'] as const;
 
 /**
- * Gives the control plane what is its own: moves entries that stand where one process had them, and makes `user` the owner of all.
- * Whatever moment a crash comes at, the next start goes on. No server may run on the folder. Throws `config_invalid` for a folder that has
- * an entry twice.
+ * Gives the control plane its own entries: moves those that are still at their single-process places, and makes `user`
+ * the owner of all. After a crash at any point, the next start continues. No server may run on the folder. Throws
+ * `config_invalid` for a folder that has an entry twice.
  */
 export async function settleDataFolder(dataDirectory: string, user: number): Promise<void> {
   const own = controlDirectoryIn(dataDirectory);
@@ -59,8 +59,8 @@ async function find(path: string): Promise<Awaited<ReturnType<typeof lstat>> | u
 }
 
 /**
- * Makes a user the owner of all that is below. Links are not followed, and a file with more than one name keeps its owner: the other name
- * may be a file of the host.
+ * Makes a user the owner of everything below. Links are not followed. A file with more than one name keeps its owner,
+ * because the other name may be a file of the host.
  */
 async function giveTo(path: string, user: number): Promise<void> {
   const found = await lstat(path);

@@ -6,12 +6,12 @@ import type { ServerFile } from './server-file.ts';
 
 const answerTimeoutMs = 5000;
 
-/** What an operator should know before a server starts with these settings, in words. */
+/** Warnings for an operator before a server starts with these settings. */
 export async function warnOf(config: BoxConfig): Promise<string[]> {
   return await findExposures(config.gateway, Date.now());
 }
 
-/** The same of a server that runs: the settings that it was started with are its own, what it listens on and shows is not. */
+/** The same for a running server. Its settings are not known here, but its ports and its certificate are visible. */
 export async function warnOfServer({ host, port, tlsPort }: ServerFile): Promise<string[]> {
   const certificate = tlsPort === 0 ? undefined : await readShownCertificate(host, tlsPort);
   return [
@@ -20,10 +20,10 @@ export async function warnOfServer({ host, port, tlsPort }: ServerFile): Promise
   ].filter((words) => words !== undefined);
 }
 
-/** Undefined when nobody answers there with one. */
+/** Undefined when nothing there presents a certificate. */
 async function readShownCertificate(host: string, port: number): Promise<{ readonly validTo: string } | undefined> {
   const address = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-  // It is looked at, and nothing is sent: who it belongs to does not matter.
+  // The certificate is only read and nothing is sent, so its owner does not matter.
   const socket = connect({ host: address, port, rejectUnauthorized: false });
   try {
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(answerTimeoutMs) });

@@ -2,20 +2,20 @@ import { isInstanceBusy, listInstanceTraces, removeInstanceTraces } from '@soulb
 import { hasNetwork, removeNetwork } from '@soulbox/network';
 import { dropDeadClaim, findInstanceOwner, wasInstanceOf } from './instance-lock.ts';
 
-/** Instance numbers go from 0 to 14. */
+/** Instance numbers are 0 to 14. */
 const instanceCount = 15;
 
-/** What one instance number has on this host. */
+/** What exists on this host for one instance number. */
 export interface HostInstance {
   readonly instance: number;
-  /** Pid of the server that runs. */
+  /** Pid of the running server. */
   readonly server: number | undefined;
-  /** Processes of it run, with a server or without. */
+  /** True when it has running processes, with or without a server. */
   readonly isBusy: boolean;
   readonly traces: readonly string[];
 }
 
-/** Every instance that has anything on this host. */
+/** All instances that have any trace on this host. */
 export async function listHostInstances(): Promise<HostInstance[]> {
   const all = await Promise.all(
     Array.from({ length: instanceCount }, async (_, instance) => {
@@ -28,7 +28,10 @@ export async function listHostInstances(): Promise<HostInstance[]> {
   return all.filter(({ server, isBusy, traces }) => server !== undefined || isBusy || traces.length > 0);
 }
 
-/** Removes what an instance without processes has: network, control groups, its folder in /run. Gives what is still there. */
+/**
+ * Removes what an instance without processes has left: network, control groups and its folder in /run. Returns what
+ * remains.
+ */
 export async function removeHostInstance(instance: number): Promise<readonly string[]> {
   await removeNetwork(instance);
   await dropDeadClaim(instance);
@@ -36,7 +39,7 @@ export async function removeHostInstance(instance: number): Promise<readonly str
   return await listInstanceTraces(instance);
 }
 
-/** The same for instances whose server, that of this data folder, died without leaving anything that runs. */
+/** The same for instances of this data folder whose server has died and that have no running processes. */
 export async function removeDeadInstances(dataDirectory: string): Promise<void> {
   for (const { instance, server, isBusy } of await listHostInstances())
     if (server === undefined && !isBusy && (await wasInstanceOf(dataDirectory, instance)))

@@ -21,7 +21,7 @@ async function writeOwner(instance: number, text: string): Promise<void> {
   await writeFile(join(directory, `soulbox-${instance}`, 'server.json'), text);
 }
 
-test('a second server of the same number is refused and told who the first is', async () => {
+test('a second server with the same number is refused, and the error names the first', async () => {
   const other = spawn('sleep', ['60'], { stdio: 'ignore' });
   await once(other, 'spawn');
   try {
@@ -38,13 +38,13 @@ test('a second server of the same number is refused and told who the first is', 
   }
 });
 
-test('what a dead server left is taken over, also when its pid lives on as another process', async () => {
+test('the claim of a dead server is taken over, even when another process has its pid', async () => {
   await writeOwner(3, JSON.stringify({ pid: process.pid, startTicks: 1, dataDirectory: '/srv/first' }));
   await using claim = await claimInstance(3, '/srv/second', directory);
   expect(claim).toBeDefined();
 });
 
-test.each(['', '{', '[]', '{"pid":-1}', 'null'])('a damaged file (%j) stops nobody', async (text) => {
+test.each(['', '{', '[]', '{"pid":-1}', 'null'])('a damaged file (%j) does not prevent a claim', async (text) => {
   await writeOwner(3, text);
   await using claim = await claimInstance(3, '/srv/second', directory);
   expect(claim).toBeDefined();

@@ -5,12 +5,15 @@ import { findProcess, isRunning, SoulBoxError, writeFileAtomic } from '@soulbox/
 
 const ownerSchema = z.object({ pid: z.number().int().positive(), startTicks: z.number(), dataDirectory: z.string() });
 
-/** Says who owns an instance number; in memory, for a reboot takes all its kernel objects away. */
+/**
+ * Folder of the files that name the owner of an instance number. It is in memory because a reboot removes all kernel
+ * objects of an instance.
+ */
 export const instancesDirectory = '/run';
 
 /**
- * Makes this process the one server of an instance number. Two servers with the same number would take each other's sandboxes
- * for strays and remove them. Throws `illegal_transition` naming the other server.
+ * Makes this process the only server of an instance number. Two servers with the same number would treat each other's
+ * sandboxes as strays and remove them. Throws `illegal_transition` naming the other server.
  */
 export async function claimInstance(
   instance: number,
@@ -28,7 +31,7 @@ export async function claimInstance(
     async [Symbol.asyncDispose]() {
       if ((await findOwner(file))?.pid !== process.pid) return;
       await rm(file, { force: true });
-      // Kept while anything of the instance is in it.
+      // The folder stays while it contains anything of the instance.
       await rmdir(folder).catch(() => undefined);
     },
   };
@@ -49,7 +52,7 @@ export async function refuseOtherOwner(
   );
 }
 
-/** The process and the data folder of the server that has this instance number, if it runs. */
+/** The process and the data folder of the running server with this instance number. */
 export async function findInstanceOwner(
   instance: number,
   directory = instancesDirectory,
@@ -57,13 +60,13 @@ export async function findInstanceOwner(
   return await findOwner(join(directory, `soulbox-${instance}`, 'server.json'));
 }
 
-/** Removes the claim of a server that died; that of one that runs stays. */
+/** Removes the claim of a dead server; the claim of a running server stays. */
 export async function dropDeadClaim(instance: number, directory = instancesDirectory): Promise<void> {
   if ((await findInstanceOwner(instance, directory)) !== undefined) return;
   await rm(join(directory, `soulbox-${instance}`, 'server.json'), { force: true });
 }
 
-/** Whether the last server of the instance, running or dead, was that of a data folder. */
+/** Whether the last server of the instance, running or dead, served this data folder. */
 export async function wasInstanceOf(
   dataDirectory: string,
   instance: number,
@@ -77,13 +80,13 @@ export async function wasInstanceOf(
   }
 }
 
-/** The owner of the file if its process lives. */
+/** The owner in the file, if its process is alive. */
 async function findOwner(file: string): Promise<z.infer<typeof ownerSchema> | undefined> {
   try {
     const owner = ownerSchema.safeParse(JSON.parse(await readFile(file, 'utf8'))).data;
     return owner !== undefined && isRunning(owner) ? owner : undefined;
   } catch {
-    // No file, or half a one of a host that crashed: nobody.
+    // A missing file, or an incomplete one after a crash of the host, means no owner.
     return undefined;
   }
 }

@@ -5,7 +5,7 @@ import { findProcess, isNodeError, isRunning, sleep, SoulBoxError, writeFileAtom
 
 const serverSchema = z.object({
   pid: z.number().int().positive(),
-  /** With the pid it names one process for ever. */
+  /** Together with the pid it identifies one process uniquely. */
   startTicks: z.number(),
   instance: z.number().int(),
   host: z.string(),
@@ -13,20 +13,20 @@ const serverSchema = z.object({
   tlsPort: z.number().int(),
   /** `starting` until every port is open. */
   state: z.enum(['starting', 'ready']),
-  /** Processes of the server beside the one of `pid`, which started them. */
+  /** Processes of the server that the process `pid` has started. */
   children: z.array(z.object({ pid: z.number().int().positive(), startTicks: z.number() })).default([]),
-  /** Environment a client needs, the API key left out. */
+  /** The environment variables that a client needs, without the API key. */
   client: z.record(z.string(), z.string()),
 });
 
-/** DATA/run/server.json: who serves this data folder. */
+/** DATA/run/server.json: describes the server of this data folder. */
 export type ServerFile = z.infer<typeof serverSchema>;
 
 const fileIn = (dataDirectory: string): string => join(dataDirectory, 'run', 'server.json');
 
 /**
- * The server of a data folder if its process lives; undefined when there is none, or only the file of a dead one. Throws `forbidden`
- * when this user may not know: that is another thing than no server.
+ * The server of a data folder, if its process is alive. Undefined when there is none, or only the file of a dead one.
+ * Throws `forbidden` when this user may not read the file, which does not mean that there is no server.
  */
 export async function findServer(dataDirectory: string): Promise<ServerFile | undefined> {
   const text = await readServerFile(fileIn(dataDirectory));
@@ -35,7 +35,7 @@ export async function findServer(dataDirectory: string): Promise<ServerFile | un
   return server !== undefined && isRunning(server) ? server : undefined;
 }
 
-/** Makes this process the server of the data folder. Throws `illegal_transition` when another one is. */
+/** Makes this process the server of the data folder. Throws `illegal_transition` when there is another one. */
 export async function claimDataDirectory(
   dataDirectory: string,
   facts: Omit<ServerFile, 'pid' | 'startTicks' | 'state' | 'client' | 'children'>,
@@ -51,10 +51,13 @@ export async function claimDataDirectory(
   await writeServerFile(dataDirectory, { ...facts, state: 'starting', client: {}, children: [] });
 }
 
-/** Longer than the kernel needs to end a process that waits for a disk. */
+/** More than the time the kernel needs to end a process that waits for a disk. */
 const childrenEndMs = 15_000;
 
-/** A server that was killed takes its processes along; each may need a moment, in which it still owns what it writes. */
+/**
+ * The processes of a killed server end with it. Each may need a moment, and until then it still owns the files that it
+ * writes.
+ */
 async function waitForChildren(dataDirectory: string): Promise<void> {
   const text = await readServerFile(fileIn(dataDirectory));
   const children = serverSchema.safeParse(text === undefined ? undefined : parseJson(text)).data?.children ?? [];

@@ -4,7 +4,7 @@ import type { RunnerSettings } from '@soulbox/runner/process';
 import { controlDirectoryIn } from './data-folder.ts';
 import type { BoxConfig } from './config.ts';
 
-/** What the runner of this server is told. */
+/** The settings for the runner of this server. */
 export function runnerSettings(config: BoxConfig): RunnerSettings {
   const { dataDirectory, templatesDirectory, networkCidr, deniedRanges } = config;
   const control = controlDirectoryIn(dataDirectory);
@@ -19,7 +19,7 @@ export function runnerSettings(config: BoxConfig): RunnerSettings {
   };
 }
 
-/** What the control plane of this server is told. */
+/** The settings for the control plane of this server. */
 export function controlSettings(
   config: BoxConfig,
   parts: { readonly directory: string; readonly apiSocket: string; readonly edgeWorker: string },

@@ -18,19 +18,19 @@ export interface Box extends AsyncDisposable {
   readonly port: number;
   /** 0 when TLS is off. */
   readonly tlsPort: number;
-  /** Variables for the official clients over plain HTTP, the API key among them. */
+  /** Variables for the official clients over plain HTTP, including the API key. */
   readonly clientEnvironment: Readonly<Record<string, string>>;
   /** The same for TLS; empty when TLS is off. */
   readonly tlsEnvironment: Readonly<Record<string, string>>;
-  /** Resolves when it cannot go on by itself; it must be closed then. */
+  /** Resolves when the server cannot continue by itself; it must then be closed. */
   readonly failed: Promise<Error>;
-  /** Stops the server. Sandboxes go on, for the next server to adopt, unless they are to end. */
+  /** Stops the server. With `keepSandboxes` the sandboxes continue, and the next server adopts them. */
   close(options: { keepSandboxes: boolean }): Promise<void>;
 }
 
 /**
- * Starts a whole server in this process: runner, API, gateway. `superviseBox` starts each as a process of its own. The host must be
- * prepared (`soulbox setup`). On an error everything that was started is stopped again.
+ * Starts a whole server in this process: runner, API, gateway. `superviseBox` starts each as a process of its own. The
+ * host must be prepared (`soulbox setup`). After an error everything that was started is stopped again.
  */
 export async function startBox(options: { config: BoxConfig; logger: RootLogger }): Promise<Box> {
   const { config, logger } = options;
@@ -46,7 +46,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
   });
   const { transport, router } = runner;
   const apiSocket = join(config.dataDirectory, 'run', 'api.sock');
-  // A server of several processes that was killed has left a link there.
+  // A killed server of several processes has left a link there.
   await rm(apiSocket, { force: true });
   const settings = controlSettings(config, {
     directory: controlDirectoryIn(config.dataDirectory),

@@ -5,7 +5,10 @@ import { removeTree } from '@soulbox/base';
 import { buildEnvdBundle } from '@soulbox/envd/build';
 import type { EnvdBundle } from '@soulbox/isolation';
 
-/** The envd that the server of this data folder gives to sandboxes; where there is no such folder yet, one for the time being. */
+/**
+ * The envd bundle that the server of this data folder gives to sandboxes. If the folder does not exist yet, a temporary
+ * one.
+ */
 export async function openTrialBundle(dataDirectory: string): Promise<EnvdBundle & AsyncDisposable> {
   const runtimes = join(dataDirectory, 'runtime');
   try {

@@ -21,13 +21,13 @@ const publish = async (bundles = [join(directory, 'missing'), system()]): Promis
   return await readFile(trustFiles(folder).bundleFile, 'utf8');
 };
 
-test('the bundle holds the authorities of the system and ours, the other file ours alone', async () => {
+test('the bundle has the authorities of the system and ours, the other file only ours', async () => {
   await writeFile(system(), 'THEIRS');
   expect(await publish()).toBe('THEIRS\nOURS\n');
   expect(await readFile(trustFiles(join(directory, 'trust')).caFile, 'utf8')).toBe('OURS\n');
 });
 
-test('it follows when either changes', async () => {
+test('the bundle is updated when either changes', async () => {
   await writeFile(system(), 'THEIRS\n');
   await publish();
   await writeFile(system(), 'OTHERS\n');
@@ -36,11 +36,11 @@ test('it follows when either changes', async () => {
   expect(await publish()).toBe('OTHERS\nNEW\n');
 });
 
-test('a system without authorities leaves ours', async () => {
+test('without authorities of the system the bundle has only ours', async () => {
   expect(await publish([])).toBe('OURS\n');
 });
 
-test('every user of the host can read them, whatever the umask of the server', async () => {
+test('every user of the host can read the files, whatever the umask of the server', async () => {
   const umask = process.umask(0o077);
   try {
     await publish();

@@ -4,21 +4,21 @@ import { writeFileAtomic } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { runFolder } from '@soulbox/isolation/run-folder';
 
-/** Where systems keep the certificates of all authorities they trust: Debian and Alpine, Fedora, SUSE. */
+/** The files in which systems keep the certificates of all trusted authorities: Debian and Alpine, Fedora, SUSE. */
 const systemBundles = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',
   '/etc/ssl/ca-bundle.pem',
 ] as const;
 
-/** The system's authorities change with its updates. */
+/** System updates change the system's authorities. */
 const refreshMs = 3_600_000;
 
-/** Files for clients. Every user of the host can read them, unlike the data folder. */
+/** Files for clients. Unlike the data folder, every user of the host can read them. */
 export interface Trust {
-  /** Our authority alone: for programs that add it to their own, as Node.js does. */
+  /** Only our authority, for programs that add it to their own, such as Node.js. */
   readonly caFile: string;
-  /** The system's authorities and ours: for programs that take it instead of their own, as Python does. */
+  /** The system's authorities and ours, for programs that replace their own with it, such as Python. */
   readonly bundleFile: string;
 }
 
@@ -26,7 +26,7 @@ export function trustFiles(folder: string): Trust {
   return { caFile: join(folder, 'ca.pem'), bundleFile: join(folder, 'ca-bundle.pem') };
 }
 
-/** Writes the files of `trustFiles` into `folder`, those that have changed. */
+/** Writes those files of `trustFiles` that have changed into `folder`. */
 export async function writeTrust(
   folder: string,
   ownCaFile: string,
@@ -40,9 +40,9 @@ export async function writeTrust(
   await write(bundleFile, `${await readFirst(bundles)}${own}`);
 }
 
-/** Keeps them for the clients of a server, in its folder in /run. `ownCaFile` is in the data folder. */
+/** Keeps the files up to date for the clients of a server, in its folder in /run. `ownCaFile` is in the data folder. */
 export async function keepTrust(instance: number, ownCaFile: string, logger: Logger): Promise<Trust & Disposable> {
-  // Others may pass through, not list: the folder has files of the server as well.
+  // Other users may enter the folder but not list it, because it also has files of the server.
   await chmod(runFolder(instance), 0o711);
   const folder = join(runFolder(instance), 'trust');
   await writeTrust(folder, ownCaFile);
@@ -59,11 +59,11 @@ export async function keepTrust(instance: number, ownCaFile: string, logger: Log
 async function write(file: string, text: string): Promise<void> {
   if ((await readFile(file, 'utf8').catch(() => undefined)) === text) return;
   await writeFileAtomic(file, text);
-  // After it is written: a umask takes bits away from the mode that a file is made with.
+  // Set after the write, because the umask removes bits from the mode of a new file.
   await chmod(file, 0o644);
 }
 
-/** Empty where the system has none. */
+/** Empty when the system has none. */
 async function readFirst(files: readonly string[]): Promise<string> {
   for (const file of files) {
     const text = await readFile(file, 'utf8').catch(() => undefined);

@@ -8,15 +8,15 @@ const recordSchema = z.object({ sandboxId: z.string(), tenant: z.unknown().optio
 /** A sandbox whose processes run although no server serves its data folder. */
 export interface UnmanagedSandbox {
   readonly sandboxId: string;
-  /** Of the server that left it. */
+  /** Instance number of the server that left it. */
   readonly instance: number;
-  /** A warm one that nobody has asked for. */
+  /** True for a warm sandbox that no tenant has claimed. */
   readonly isSpare: boolean;
 }
 
 /**
- * What a server that is gone left running: nobody ends it at its deadline. Reads files and /proc only, so that it works on a full
- * disk, too. Empty when there is a server.
+ * Sandboxes that a dead server left running: no server ends them at their deadlines. Reads only files and /proc, so it
+ * also works with a full disk. Empty when there is a server.
  */
 export async function findUnmanaged(dataDirectory: string): Promise<UnmanagedSandbox[]> {
   if ((await findServer(dataDirectory)) !== undefined) return [];
@@ -34,7 +34,10 @@ export async function findUnmanaged(dataDirectory: string): Promise<UnmanagedSan
   return found;
 }
 
-/** Instance by id of every sandbox on this host that has a process: its control group has the names of both. */
+/**
+ * The instance of each sandbox on this host that has a process, by sandbox id. The path of its control group contains
+ * both names.
+ */
 async function findRunning(): Promise<Map<string, number>> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const running = new Map<string, number>();

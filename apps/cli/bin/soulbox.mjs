@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// Runs the CLI under the Node that SoulBox pins, whatever `node` the system has. A clone has that Node in the package `node`, which an
-// install script completes; what is installed from npm has it in the package with the program itself, and needs no script.
+// Runs the CLI with the Node version that SoulBox pins, whatever `node` the system has. In a clone this Node is in the
+// package `node`, which an install script completes. In an installation from npm it is in the package with the program,
+// and no script is needed.
 import { spawn } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,12 +20,12 @@ if (node === undefined) {
 }
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'];
 const args = [main, ...process.argv.slice(2)];
-// Replaces this process where the system's Node can do that: one process less, and signals need no forwarding.
+// Replaces this process if the system's Node supports it: that saves a process and the forwarding of signals.
 if (typeof process.execve === 'function') {
   try {
     process.execve(node, [node, ...args], process.env);
   } catch {
-    // Not supported on this system: go on below.
+    // Not supported on this system: continue below.
   }
 }
 const child = spawn(node, args, { stdio: 'inherit' });
@@ -39,7 +40,7 @@ child.on('exit', (code, signal) => {
   process.kill(process.pid, signal);
 });
 
-/** A file of an npm package, looked up as imports of this file are. */
+/** The path of a file in an npm package, resolved like an import of this file. */
 function findProgram(name) {
   try {
     return createRequire(file).resolve(name);

@@ -1,29 +1,32 @@
 import { join, resolve } from 'node:path';
 
-/** The environment of the CLI; the one place that reads it. */
+/** The environment of the CLI. No other file reads it. */
 export const environment: Readonly<Record<string, string | undefined>> = process.env;
 
 /**
- * Where systemd waits for what sd_notify(3) says; undefined under no service manager. Taken out of the environment: crun would pass it on to
- * sandboxes and wait for them to answer.
+ * The socket on which systemd expects the messages of sd_notify(3). Undefined without a service manager. Removed from
+ * the environment because crun would pass it to sandboxes and wait for their reply.
  */
 export const notifySocket = process.env['NOTIFY_SOCKET'];
 delete process.env['NOTIFY_SOCKET'];
 
 /**
- * A process that has prepared everything for the server becomes the server by execve(2), which keeps its id: the mark holds that id. Taken
- * out of the environment, for it means nothing to anybody else.
+ * True after the preparation: the process that has prepared everything becomes the server by execve(2), which keeps its
+ * id. The mark contains that id. Removed from the environment because no other program uses it.
  */
 export const isPrepared: boolean = process.env['SOULBOX_UP_PREPARED'] === String(process.pid);
 delete process.env['SOULBOX_UP_PREPARED'];
 
-/** The environment of this process as it was, with the mark. */
+/** The original environment of this process, with the mark. */
 export function markedEnvironment(): NodeJS.ProcessEnv {
   const notify = notifySocket === undefined ? {} : { NOTIFY_SOCKET: notifySocket };
   return { ...environment, ...notify, SOULBOX_UP_PREPARED: String(process.pid) };
 }
 
-/** What the server's processes and their tools inherit. Settings reach them in another way, which no list of processes shows. */
+/**
+ * The environment for the server's processes and their tools. Settings are passed in another way, which process lists
+ * do not show.
+ */
 export function inheritedEnvironment(): Record<string, string> {
   const entries = Object.entries(environment).filter(([name]) => !/^(SOULBOX_|E2B_|NODE_)/.test(name));
   return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
@@ -31,7 +34,10 @@ export function inheritedEnvironment(): Record<string, string> {
 
 const defaultDataDirectory = '/var/lib/soulbox';
 
-/** Folders a command works on. Flags win over SOULBOX_DATA_DIR and SOULBOX_TEMPLATES_DIR; docs/config.md has them. */
+/**
+ * Folders of a command. Flags take precedence over SOULBOX_DATA_DIR and SOULBOX_TEMPLATES_DIR, which docs/config.md
+ * describes.
+ */
 export interface Folders {
   readonly dataDirectory: string;
   readonly templatesDirectory: string;

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Keeps the code interpreter running. As root, as E2B's template does: code may install packages and write where it likes.
+# Keeps the code interpreter running, as root like E2B's template: code may install packages and write anywhere.
 export HOME=/root USER=root LOGNAME=root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 cd /home/user || exit 1
 
@@ -10,7 +10,7 @@ if [ -r "$preload" ]; then
   options="$options --require=$preload"
 fi
 
-# Once, where the template is made: or the first Java of each sandbox would wait for it.
+# Runs once, when the template is made. Otherwise the first use of Java in each sandbox would wait for it.
 if [ ! -e "$folder/java/JavaKernel.class" ] && command -v javac >/dev/null; then
   javac -d "$folder/java" "$folder/java/JavaKernel.java"
 fi

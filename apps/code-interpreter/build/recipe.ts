@@ -8,8 +8,8 @@ const folder = '/opt/code-interpreter';
 const source = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 /**
- * What `@e2b/code-interpreter` runs code in. Its two default contexts are warm in the snapshot. Python's libraries are
- * those of E2B's template that Debian has.
+ * The template in which `@e2b/code-interpreter` runs code. The snapshot contains its two default contexts, already
+ * started. It has those Python libraries of E2B's template that Debian packages.
  */
 export const codeInterpreterRecipe: Recipe = {
   name: 'code-interpreter-v1',

@@ -3,15 +3,15 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { envdPort } from '@soulbox/contract';
 
-/** Where things are, and what differs between a sandbox and a test. */
+/** Paths, and the settings that differ between a sandbox and a test. */
 export interface Config {
-  /** TCP port on every address; 49999 is where clients look. */
+  /** TCP port on every address. Clients expect 49999. */
   readonly port: number;
-  /** Whose GET /envs has the sandbox's global variables. */
+  /** The envd whose GET /envs returns the sandbox's global variables. */
   readonly envdUrl: string;
-  /** Folder with what is not TypeScript: python/ and java/. */
+  /** Folder with the files that are not TypeScript: python/ and java/. */
   readonly assets: string;
-  /** Where default contexts run. */
+  /** Working directory of the default contexts. */
   readonly home: string;
   readonly programs: {
     readonly node: string;
@@ -22,9 +22,9 @@ export interface Config {
     readonly java: string;
     readonly bash: string;
   };
-  /** For kernels, beside what a context or a client adds. */
+  /** Environment of kernels. A context or a client can add variables. */
   readonly env: NodeJS.ProcessEnv;
-  /** The preloads that envd brings stand in this sandbox (docs/fork.md). */
+  /** True when envd's preloads are in this sandbox (docs/fork.md). */
   readonly hasReseed: boolean;
 }
 
@@ -40,9 +40,9 @@ export function readConfig(args = process.argv.slice(2), program = process.argv[
       home: { type: 'string', default: '/home/user' },
     },
   });
-  // Set for this process alone, by start.sh.
+  // start.sh sets it for this process only.
   const { NODE_OPTIONS: _, ...env } = process.env;
-  // Bundled, everything lies beside the program.
+  // In a bundle, all files are in the program's folder.
   const isBundle = program.endsWith('.cjs');
   const here = dirname(program);
   return {

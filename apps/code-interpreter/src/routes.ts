@@ -17,7 +17,7 @@ type Handler = (
   id: string,
 ) => Promise<void> | void;
 
-/** `:id` is one part of the path. */
+/** `:id` is one segment of the path. */
 const routes: Readonly<Record<string, Handler>> = {
   'GET /health': (_context, _request, response) => sendJson(response, 'OK'),
   'POST /execute': execute,
@@ -33,7 +33,7 @@ const routes: Readonly<Record<string, Handler>> = {
   },
 };
 
-/** Every request comes through here; errors become a status and a text once, at this border. */
+/** Handles every request. Errors become a status and a text here and nowhere else. */
 export async function handleRequest(
   context: Context,
   request: IncomingMessage,
@@ -58,7 +58,7 @@ function refuse(response: ServerResponse, error: unknown): void {
   }
   const status = error instanceof Refusal ? error.status : 500;
   const text = error instanceof Error ? error.message : 'The request failed';
-  // What is left of a body that is too long is not read.
+  // The rest of a body that is too long is not read.
   response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' });
   response.end(text);
 }
@@ -97,7 +97,7 @@ interface Chosen {
 async function choose({ contexts }: Context, id: string | undefined, language: string | undefined): Promise<Chosen> {
   if (id !== undefined && language !== undefined)
     throw new Refusal(400, 'Only one of context_id or language can be provided');
-  // E2B's first clients called the context of code that names none `default`.
+  // E2B's first clients used the id `default` for the default context.
   if (id !== undefined && id !== 'default') {
     const codeContext = contexts.get(id);
     return { codeContext, dialect: codeContext.choice };

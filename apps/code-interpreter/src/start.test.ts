@@ -15,7 +15,7 @@ const hasPython = isThere('python3-ipykernel', spawnSync(python, ['-c', 'import 
 type Line = Readonly<Record<string, unknown>>;
 
 describe.skipIf(!hasPython)('the server', () => {
-  // What envd answers to GET /envs; the token is the client's.
+  // Envd's response to GET /envs; the token is the client's.
   const envd = createServer((request, response) => {
     const isAllowed = request.url === '/envs' && request.headers['x-access-token'] === 'token';
     response.writeHead(isAllowed ? 200 : 401).end(isAllowed ? '{"GLOBAL":"g"}' : '{}');
@@ -45,7 +45,7 @@ describe.skipIf(!hasPython)('the server', () => {
       .map((line) => JSON.parse(line) as Line);
   };
 
-  test('is healthy, and has two contexts from the start', async () => {
+  test('is healthy and has two contexts from the start', async () => {
     expect(await (await fetch(`${url}/health`)).json()).toBe('OK');
     const contexts = (await (await fetch(`${url}/contexts`)).json()) as { language: string; cwd: string }[];
     expect(contexts.map(({ language, cwd }) => `${language} ${cwd}`).toSorted()).toEqual([
@@ -54,7 +54,7 @@ describe.skipIf(!hasPython)('the server', () => {
     ]);
   });
 
-  test('streams what happens, with the number first and the end last', async () => {
+  test('streams outputs, with the number first and the end last', async () => {
     expect(await execute({ code: 'print("ü"); {"a": 1}' })).toMatchObject([
       { type: 'number_of_executions', execution_count: 1 },
       { type: 'stdout', text: 'ü\n' },
@@ -75,7 +75,7 @@ describe.skipIf(!hasPython)('the server', () => {
     expect((await fetch(`${url}/contexts/${id}`, { method: 'DELETE' })).status).toBe(404);
   });
 
-  test('interrupts code whose client is gone', async () => {
+  test('interrupts code when its client disconnects', async () => {
     const gone = new AbortController();
     const body = JSON.stringify({ code: 'while (true) {}', language: 'js' });
     await fetch(`${url}/execute`, { method: 'POST', body, signal: gone.signal });
@@ -83,7 +83,7 @@ describe.skipIf(!hasPython)('the server', () => {
     expect(await execute({ code: '"next"', language: 'js' })).toContainEqual(expect.objectContaining({ text: 'next' }));
   });
 
-  test('refuses more than it keeps waiting, and goes on afterwards', async () => {
+  test('refuses executions above the queue limit and continues afterwards', async () => {
     const { id } = (await (await post('/contexts', { language: 'js' })).json()) as { id: string };
     const slow = 'await new Promise((resolve) => setTimeout(resolve, 30))';
     const all = await Promise.all(
@@ -95,7 +95,7 @@ describe.skipIf(!hasPython)('the server', () => {
     expect(await execute({ code: '1', context_id: id })).toContainEqual(expect.objectContaining({ text: '1' }));
   });
 
-  test('a kernel that ends is told of, and the context starts anew', async () => {
+  test('reports a kernel that ends and restarts its context', async () => {
     const lines = await execute({ code: 'import os; os._exit(4)' });
     expect(lines).toContainEqual(expect.objectContaining({ type: 'error', name: 'UnexpectedEndOfExecution' }));
     expect(JSON.stringify(lines)).toContain('exited with 4');

@@ -5,20 +5,20 @@ import type { Config } from './config.ts';
 import { createContext } from './context.ts';
 import { handleRequest } from './routes.ts';
 
-/** Connections at once; each may hold a body and an answer. */
+/** Limit of simultaneous connections. Each may hold a request body and a response. */
 const maxConnections = 256;
 
 export interface CodeInterpreter extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Makes the two contexts that exist from the start, then listens: /health is the template's ready command. */
+/** Creates the two initial contexts, then listens: /health is the template's ready command. */
 export async function startCodeInterpreter(config: Config): Promise<CodeInterpreter> {
   const context = createContext(config);
   await Promise.all([context.contexts.getDefault('python'), context.contexts.getDefault('javascript')]);
   const server = createServer((request, response) => void handleRequest(context, request, response));
   server.maxConnections = maxConnections;
-  // The gateway keeps connections; one that closes here in the moment it is used would look like a failed request.
+  // The gateway reuses connections. One that closes at the moment of its reuse would look like a failed request.
   server.keepAliveTimeout = 120_000;
   server.listen(config.port);
   await once(server, 'listening');

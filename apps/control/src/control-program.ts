@@ -14,17 +14,20 @@ import type { ControlSettings } from './start.ts';
 export interface ControlProcessSettings extends ControlSettings {
   readonly runner: {
     readonly socket: string;
-    /** Our end of the way by which the runner hands over connections into sandboxes. */
+    /** Our end of the channel on which the runner passes connections into sandboxes. */
     readonly channel: number;
   };
   readonly gateway: {
-    /** Its user and group; nobody else may ask for functions. */
+    /** Its user and group; no other user may call functions. */
     readonly id: number;
-    /** Where it asks for functions. */
+    /** The socket on which it calls functions. */
     readonly socket: string;
   };
   readonly cell: Cell;
-  /** Its part of the data folder, and where it sees it: no other user passes what stands above the one. */
+  /**
+   * Its part of the data folder, and the path at which it sees that part: no other user may enter the folders above the
+   * original.
+   */
   readonly dataMount: { readonly from: string; readonly to: string };
 }
 
@@ -38,7 +41,7 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   const { gateway, apiSocket, dataMount } = settings;
   await loadAll();
   bindMount(dataMount.from, dataMount.to);
-  // It cannot be written any more after this.
+  // The cache cannot be written after the next step.
   flushCompileCache();
   dropPrivileges(settings.cell);
   let supervised: SupervisedProcesses = { processes: [], restarts: [] };
@@ -48,7 +51,7 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   const receiver = started.use(createDescriptorReceiver(settings.runner.channel));
   const router = started.use(connectRouting({ transport: runner, receiver, logger: own }));
   const control = started.use(await startControl({ settings, runner, router, logger, supervised: () => supervised }));
-  // The folder gives it the gateway's group.
+  // The group is the gateway's, inherited from the folder.
   await chmod(apiSocket, 0o660);
   const door = {
     name: 'gateway',

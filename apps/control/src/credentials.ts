@@ -7,14 +7,15 @@ import type { Records } from '@soulbox/storage';
 
 const fileIn = (dataDirectory: string): string => join(dataDirectory, 'secrets', 'default-api-key');
 
-/** The key that `soulbox env` prints, if a server has made one in this data folder. Mode 0600. */
+/** The key that `soulbox env` prints, if a server has created one in this data folder. Mode 0600. */
 export async function readDefaultApiKey(dataDirectory: string): Promise<Secret | undefined> {
   return await readSecretFile(fileIn(dataDirectory));
 }
 
 /**
- * The token by which the operator's Prometheus reads the server's figures: the one that is set, else that of DATA/secrets/metrics-token,
- * which is made at the first start (0600). Where there is no room for it, nobody knows the token until a later start.
+ * The token with which the operator's Prometheus reads the server's figures: the configured token, otherwise the one in
+ * DATA/secrets/metrics-token (0600), which is created at the first start. If there is no room for the file, nobody
+ * knows the token until a later start.
  */
 export async function ensureMetricsToken(dataDirectory: string, wanted: string): Promise<Secret> {
   if (wanted !== '') return new Secret(wanted);
@@ -28,12 +29,12 @@ export async function ensureMetricsToken(dataDirectory: string, wanted: string):
   return token;
 }
 
-/** That token, for a command of the host. Undefined before the first start. */
+/** The same token, for a command of the host. Undefined before the first start. */
 export async function readMetricsToken(dataDirectory: string, wanted: string): Promise<Secret | undefined> {
   return wanted === '' ? await readSecretFile(join(dataDirectory, 'secrets', 'metrics-token')) : new Secret(wanted);
 }
 
-/** The key of the default team for this machine's own use; made at the first start, and anew when it was revoked. */
+/** The key of the default team, for use on this machine. Created at the first start, and again after it was revoked. */
 export async function ensureDefaultApiKey(dataDirectory: string, records: Records): Promise<Secret> {
   const team = await ensureDefaultTeam(records);
   const existing = await readDefaultApiKey(dataDirectory);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-/** What the control plane keeps, below the folder that is its own. */
+/** The files of the control plane, in the folder that it owns. */
 export interface ControlFolders {
   readonly records: string;
   readonly uploads: string;

@@ -1,10 +1,12 @@
 import type { Logger } from '@soulbox/base';
 import type { DiskReserve } from '@soulbox/storage';
 
-/** A disk that has room again has its reserve back within this. Milliseconds. */
+/** When the disk has room again, the reserve is restored within this time. Milliseconds. */
 const everyMs = 2000;
 
-/** Keeps the reserve as whole as the disk allows, and tells the log when the server can do less or everything again. */
+/**
+ * Keeps the reserve as complete as the disk allows. Logs when the server is restricted and when it works fully again.
+ */
 export function keepReserve(reserve: DiskReserve, logger: Logger): Disposable {
   let wasShort = false;
   const look = async (): Promise<void> => {

@@ -16,42 +16,45 @@ import { ensureDefaultApiKey, ensureMetricsToken } from './credentials.ts';
 import { controlFolders } from './folders.ts';
 import { keepReserve } from './keep-reserve.ts';
 
-/** What the control plane is told by whoever starts it. */
+/** Settings that the starting process passes to the control plane. */
 export interface ControlSettings {
   readonly api: ApiConfig;
   readonly functions: FunctionsConfig;
-  /** What it keeps is there, and nothing else. */
+  /** Contains the control plane's own files and nothing else. */
   readonly directory: string;
-  /** Where it puts its part of a backup. */
+  /** The folder for its part of a backup. */
   readonly stageDirectory: string;
   readonly deniedRanges: readonly string[];
-  /** Empty: the one that it makes itself. */
+  /** Empty: it creates one. */
   readonly metricsToken: string;
-  /** The program that is brought into each sandbox of a function. */
+  /** The program that is uploaded into each sandbox of a function. */
   readonly edgeWorker: string;
-  /** Where the API listens. */
+  /** The socket on which the API listens. */
   readonly apiSocket: string;
 }
 
 export interface ControlOptions {
   readonly settings: ControlSettings;
-  /** To the runner, which may be away. */
+  /** Connects to the runner, which may be away. */
   readonly runner: Transport;
-  /** To sandboxes, for functions. */
+  /** Connects to sandboxes, for functions. */
   readonly router: SandboxRouter;
   readonly logger: RootLogger;
-  /** What a supervisor has told of the other processes; absent: there is none. */
+  /** The latest report of a supervisor about the other processes. Absent: there is no supervisor. */
   readonly supervised?: () => SupervisedProcesses;
 }
 
 export interface Control extends AsyncDisposable {
-  /** The gateway's way from the name of a function to its sandbox. */
+  /** Finds the sandbox of a function by name, for the gateway. */
   readonly functions: FunctionRouter;
-  /** For this machine's own use. */
+  /** For use on this machine. */
   readonly apiKey: Secret;
 }
 
-/** Starts the control plane: records, API, functions. It serves without a runner too, and says so where it needs one. */
+/**
+ * Starts the control plane: records, API, functions. It also serves without a runner, and returns an error for requests
+ * that need one.
+ */
 export async function startControl(options: ControlOptions): Promise<Control> {
   const { settings, runner, router, logger, supervised } = options;
   const { directory } = settings;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { build, stop } from 'esbuild';
 
-/** The supervisor as one module, for the Node of the template `edge`. Tens of milliseconds. */
+/** Bundles the supervisor into one module, for the Node of the template `edge`. Takes tens of milliseconds. */
 export async function bundleEdgeWorker(): Promise<string> {
   const result = await build({
     entryPoints: [join(import.meta.dirname, '../src/main.ts')],
@@ -13,7 +13,7 @@ export async function bundleEdgeWorker(): Promise<string> {
     write: false,
     logLevel: 'silent',
   });
-  // Its process would stay for as long as this one: 30 MiB for nothing.
+  // Otherwise esbuild's process would stay as long as this one: 30 MiB for nothing.
   await stop();
   const [file] = result.outputFiles;
   if (file === undefined) throw new Error('esbuild wrote no file');

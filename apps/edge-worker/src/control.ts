@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers';
 import type { FunctionSettings } from '@soulbox/contract/functions';
 import type { EngineLifecycle } from './engine/engine-lifecycle.ts';
 
-/** The host's own port: strangers are kept from it by the traffic token of the sandbox. */
+/** Serves the port that only the host uses: the traffic token of the sandbox keeps strangers away. */
 export async function handleControl(
   request: IncomingMessage,
   response: ServerResponse,
@@ -13,7 +13,7 @@ export async function handleControl(
   if (route === 'GET /health') {
     response.writeHead(204).end();
   } else if (route === 'POST /serve') {
-    // The server brought this program and these settings; they are of one version.
+    // Not validated: the server has uploaded this program too, so both have the same version.
     const settings = JSON.parse(await text(request)) as FunctionSettings;
     const served = JSON.stringify(await lifecycle.serve(settings));
     response.writeHead(200, { 'content-type': 'application/json' }).end(served);

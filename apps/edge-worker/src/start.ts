@@ -6,18 +6,18 @@ import { createFront } from './front/front.ts';
 import { openLink } from './link/link.ts';
 import { createFunctionLog } from './log/function-log.ts';
 
-/** The supervisor of one function: it serves nothing until the host has told it what. It runs until its sandbox ends. */
+/**
+ * Starts the supervisor of one function. It serves nothing until the host has sent its settings. It runs until its
+ * sandbox ends.
+ */
 export async function startSupervisor(): Promise<void> {
   const log = createFunctionLog();
   const link = openLink(log);
   const lifecycle = createEngineLifecycle(log, link);
   const control = createServer((request, response) => void handleControl(request, response, lifecycle));
   const front = createFront(lifecycle, log);
-  await Promise.all([
-    listen(front, functionPorts.requests),
-    listen(link.server, functionPorts.link),
-    // Last: who finds it open finds the others open too.
-  ]);
+  await Promise.all([listen(front, functionPorts.requests), listen(link.server, functionPorts.link)]);
+  // Opened last: when it is open, the other ports are open too.
   await listen(control, functionPorts.control);
 }
 

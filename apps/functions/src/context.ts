@@ -8,26 +8,26 @@ import type { LogBook } from './log/log-book.ts';
 import type { Links } from './links.ts';
 import type { Vault } from './vault.ts';
 
-/** Everything this room works with; constructed in `start.ts`. */
+/** The dependencies of this room, constructed in `start.ts`. */
 export interface FunctionsContext {
   readonly config: FunctionsConfig;
-  /** How many sandboxes a team may run: those of functions count. */
+  /** Limit of running sandboxes for a team, including those of functions. */
   readonly teamSandboxLimit: number;
-  /** Bytes that the values of a team may have in all its key-value namespaces. */
+  /** Limit of bytes for the values of a team in all its key-value namespaces. */
   readonly teamKvBytes: number;
   readonly records: Records;
   /** `bundles/<digest>` and `kv/<namespace>/<id>`. */
   readonly blobs: BlobStore;
   readonly runner: Client<typeof RunnerService>;
   readonly router: SandboxRouter;
-  /** The program that is brought into each sandbox. */
+  /** The program that is uploaded into each sandbox. */
   readonly supervisor: string;
   readonly vault: Vault;
   readonly logBook: LogBook;
   readonly links: Links;
-  /** Bytes that the values under way may have, by team. */
+  /** Bytes of the values that are being uploaded, by team. */
   readonly arriving: Map<string, number>;
-  /** One change or start of a function at a time, by its name. */
+  /** Allows one change or start of a function at a time, by its name. */
   readonly locks: Locks;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -5,27 +5,27 @@ import type { Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import { functionPorts } from '@soulbox/contract/functions';
 
-/** What a sandbox may have open on its link at once. */
+/** Limit of simultaneous streams of a sandbox on its link. */
 const streamsMax = 64;
-/** MiB of memory for one link, buffers included. */
+/** MiB of memory for one link, including buffers. */
 const sessionMemoryMib = 16;
 const headerPairsMax = 32;
 
 export type LinkHandler = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
 
 /**
- * Connections that the host has opened into sandboxes of functions and on which it serves HTTP/2: nothing in a sandbox can call home, but it
- * can ask on a line that was laid for it. What comes over one is hostile and bounded.
+ * Connections that the host has opened into sandboxes of functions, and on which it serves HTTP/2. Nothing in a sandbox
+ * can connect to the host, but it can send requests on such a link. All input on a link is hostile and limited.
  */
 export interface Links {
-  /** Lays the line unless there is one. Never throws: false when the sandbox's supervisor does not take it. */
+  /** Opens the link unless there is one. Never throws: false when the sandbox's supervisor does not accept it. */
   open(sandboxId: string, handler: LinkHandler): Promise<boolean>;
   has(sandboxId: string): boolean;
   close(sandboxId: string): void;
   closeAll(): void;
 }
 
-/** `onBroken` is called when a line breaks that nobody closed: the supervisor is gone. */
+/** `onBroken` is called when a link breaks that the host has not closed: the supervisor has ended. */
 export function createLinks(router: SandboxRouter, logger: Logger, onBroken: (sandboxId: string) => void): Links {
   const lines = new Map<string, Duplex>();
   const opening = new Map<string, Promise<boolean>>();

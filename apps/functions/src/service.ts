@@ -8,7 +8,7 @@ import { invoke } from './functions/invoke.ts';
 import { infoOf } from './definitions/to-info.ts';
 import type { ServingSandboxes } from './sandboxes/serving.ts';
 
-/** The whole surface of this room for the control plane. */
+/** The public interface of this room for the control plane. */
 export function createFunctionService(context: FunctionsContext, serving: ServingSandboxes): FunctionService {
   const { records, blobs, logBook } = context;
   const changes = createChanges(context, serving);

@@ -21,7 +21,7 @@ export interface FunctionsOptions {
   readonly config: FunctionsConfig;
   readonly teamSandboxLimit: number;
   readonly teamKvBytes: number;
-  /** Stay the caller's. */
+  /** Owned by the caller, like those below. */
   readonly records: Records;
   readonly blobs: BlobStore;
   readonly runner: Client<typeof RunnerService>;
@@ -39,12 +39,12 @@ export interface Functions extends AsyncDisposable {
 
 const sweepEveryMs = 60_000;
 const sweepBatch = 500;
-/** A deployment is over, one way or the other, long before. */
+/** Every deployment has ended long before this time. */
 const strayMs = 10 * 60_000;
 
 /**
- * Removes blobs that a crash left between two steps, then serves; sandboxes that it left end as soon as the runner is there. Nothing is
- * started before it is asked for.
+ * Removes blobs that a crash left between two steps, then serves. Sandboxes that a crash left are ended as soon as the
+ * runner is available. Functions are started on demand only.
  */
 export async function startFunctions(options: FunctionsOptions): Promise<Functions> {
   const { router, logger, clock = systemClock } = options;
@@ -74,10 +74,10 @@ export async function startFunctions(options: FunctionsOptions): Promise<Functio
   };
 }
 
-/** Gives the sandboxes that were made for functions and are no function's: whoever made them was killed before they became one's. */
+/** The sandboxes that were made for functions but belong to none: their creator was killed before it recorded them. */
 async function findStrays({ runner, records }: FunctionsContext): Promise<Sandbox[]> {
   const { sandboxes } = await runner.listSandboxes({});
-  // After the list: what became a function's meanwhile is among them.
+  // Read after the list, so that it includes sandboxes that were recorded meanwhile.
   const own = new Set(await records.functions.listSandboxIds());
   return sandboxes.filter(
     ({ sandboxId, metadata }) => metadata[functionMetadataKey] !== undefined && !own.has(sandboxId),
@@ -85,8 +85,8 @@ async function findStrays({ runner, records }: FunctionsContext): Promise<Sandbo
 }
 
 /**
- * Ends strays: at first those of before this process began, then those that were strays `strayMs` ago too. A younger one may be about to
- * become a function's, or serve its last requests for one.
+ * Ends strays: at first those from before the start of this process, later those that have been strays for `strayMs`. A
+ * younger one may be about to be recorded, or may serve its last requests.
  */
 function createStraySweep(context: FunctionsContext): () => Promise<void> {
   const { clock, logger } = context;
@@ -107,7 +107,7 @@ function createStraySweep(context: FunctionsContext): () => Promise<void> {
   };
 }
 
-/** Nothing is written yet: what no row names now is nobody's. */
+/** Called before anything is written: what no row references is unused. */
 async function dropStrayBlobs({ records, blobs, logger }: FunctionsContext): Promise<void> {
   const bundles = await records.functions.findUnused(await listBundles(blobs));
   const values = await records.kv.findUnused((await blobs.list('kv/')).map(({ key }) => key));
@@ -117,7 +117,7 @@ async function dropStrayBlobs({ records, blobs, logger }: FunctionsContext): Pro
   if (dropped > 0) logger.info({ dropped }, 'unreferenced function blobs removed');
 }
 
-/** Values that have expired are gone for readers at once; here they leave the disk. Sandboxes that no function has end. */
+/** Removes expired values from the disk, which readers no longer see. Ends sandboxes that belong to no function. */
 async function sweepUntilStop(context: FunctionsContext): Promise<void> {
   const { records, blobs, clock, logger, stopping } = context;
   const stopped = (): boolean => stopping.aborted;

@@ -13,7 +13,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const file = (): string => join(folder, 'secrets', 'key');
 
-test('what was sealed is opened by a later vault of the same key, and is not to be read before', async () => {
+test('a sealed secret is opened by a later vault with the same key, and is not readable before', async () => {
   const sealed = (await openVault(file())).seal(new Secret('geheim ✓'), 'place');
   expect(sealed + Buffer.from(sealed, 'base64').toString('latin1')).not.toContain('geheim');
   expect((await openVault(file())).open(sealed, 'place').reveal()).toBe('geheim ✓');
@@ -25,7 +25,7 @@ test('the same secret is sealed differently each time', async () => {
   expect(vault.seal(new Secret('x'), 'p')).not.toBe(vault.seal(new Secret('x'), 'p'));
 });
 
-test('nothing opens that was moved, altered, cut or sealed by another key', async () => {
+test('text that was moved, altered, cut or sealed by another key does not open', async () => {
   const vault = await openVault(file());
   const sealed = vault.seal(new Secret('value'), 'function:a:TOKEN');
   const altered = Buffer.from(sealed, 'base64');
@@ -39,7 +39,7 @@ test('nothing opens that was moved, altered, cut or sealed by another key', asyn
   expect(() => other.open(sealed, 'function:a:TOKEN')).toThrow(refusal);
 });
 
-test('a key file that holds no key stops the start and is left alone', async () => {
+test('a key file without a valid key stops the start and is left unchanged', async () => {
   await openVault(file());
   await writeFile(file(), 'nonsense');
   await expect(openVault(file())).rejects.toThrow(/does not contain a key/);

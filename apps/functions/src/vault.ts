@@ -8,15 +8,18 @@ const keyBytes = 32;
 const nonceBytes = 12;
 const tagBytes = 16;
 
-/** Seals secrets of tenants at rest. */
+/** Encrypts secrets of tenants at rest. */
 export interface Vault {
-  /** `place` says whose it is and what it is called: sealed text that is moved elsewhere does not open. */
+  /** `place` identifies the owner and the name: sealed text that is moved to another place does not open. */
   seal(secret: Secret, place: string): string;
-  /** Throws `state_damaged` for text that this key did not seal for this place. */
+  /** Throws `state_damaged` for text that was not sealed with this key for this place. */
   open(sealed: string, place: string): Secret;
 }
 
-/** The vault whose key stands in `file` (0600); it is made when there is none. A lost key means that secrets must be set anew. */
+/**
+ * Opens the vault with the key in `file` (0600), which is created when it is missing. After the loss of the key,
+ * secrets must be set again.
+ */
 export async function openVault(file: string): Promise<Vault> {
   const key = (await readKey(file)) ?? (await makeKey(file));
   return createVault(key);

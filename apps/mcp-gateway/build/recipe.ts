@@ -6,7 +6,10 @@ import type { Recipe } from '@soulbox/templates';
 
 const program = 'usr/local/bin/mcp-gateway';
 
-/** What the client's `mcp` option needs: the program that it calls, and servers from npm that work without a network. */
+/**
+ * The template for the client's `mcp` option. It has the program that the client calls, and npm servers that work
+ * without a network.
+ */
 export const mcpGatewayRecipe: Recipe = {
   name: 'mcp-gateway',
   revision: 1,

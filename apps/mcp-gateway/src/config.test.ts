@@ -10,12 +10,12 @@ test('a server of the template gets its arguments from its settings', () => {
   expect(memory?.env).toEqual({ MEMORY_FILE_PATH: '/var/lib/mcp-gateway/memory.json' });
 });
 
-test('a command of the caller runs as it is written, with its own variables', () => {
+test('a command of the caller runs as written, with its own variables', () => {
   const [program] = parse({ mine: { runCmd: 'echo $A | cat', envs: { A: 'b' } } });
   expect(program).toEqual({ name: 'mine', command: '/bin/bash', args: ['-l', '-c', 'echo $A | cat'], env: { A: 'b' } });
 });
 
-test('a repository of GitHub is cloned first, into a folder of its own', () => {
+test('a GitHub repository is cloned first, into a folder of its own', () => {
   const [program] = parse({ 'github/acme/tools': { runCmd: 'node .', installCmd: 'npm ci' } });
   const directory = '/opt/mcp-gateway/checkouts/acme/tools';
   expect(program?.cwd).toBe(directory);
@@ -41,7 +41,7 @@ describe('is refused', () => {
     expect(() => parse(config)).toThrow(Error);
   });
 
-  test('what is not JSON', () => {
+  test('text that is not JSON', () => {
     expect(() => parseConfig('{')).toThrow(Error);
   });
 });

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 
-/** Where the client looks for it (e2b 2.51.0: `getMcpUrl`, `getMcpToken`). */
+/** The address that the client expects (e2b 2.51.0: `getMcpUrl`, `getMcpToken`). */
 export const gatewayPort = 50005;
 export const gatewayPath = '/mcp';
 export const tokenFile = '/etc/mcp-gateway/.token';
 export const logFile = '/var/log/mcp-gateway.log';
-/** The variable in which the client gives its token. */
+/** The variable in which the client passes its token. */
 const tokenVariable = 'GATEWAY_ACCESS_TOKEN';
 
-/** The client's token; no server sees it. Throws when there is none. */
+/** The client's token. It is removed from the environment, so that no server sees it. Throws when there is none. */
 export function takeToken(): string {
   const token = process.env[tokenVariable] ?? '';
   if (token === '') throw new Error(`${tokenVariable} is not set.`);
@@ -16,14 +16,14 @@ export function takeToken(): string {
   return token;
 }
 
-/** What every server gets besides its own variables. */
+/** The environment of every server, in addition to its own variables. */
 export function commonEnvironment(): Record<string, string> {
   return { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/root' };
 }
 
 /** The template's npm packages (apps/mcp-gateway/servers). */
 const packages = '/opt/mcp-gateway/node_modules/@modelcontextprotocol';
-/** Where servers from git are cloned to. */
+/** Folder into which servers from git are cloned. */
 export const checkouts = '/opt/mcp-gateway/checkouts';
 
 /** A program that speaks MCP on its standard input and output. */
@@ -33,13 +33,16 @@ export interface ServerProgram {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Cloned and installed first. */
+  /** Source code that is cloned and installed first. */
   readonly source?: { readonly url: string; readonly directory: string; readonly installCommand?: string };
 }
 
 const absolutePath = z.string().startsWith('/').max(4096);
 
-/** What the template holds, by the names of the client's `mcp` option; each takes that option's settings for it. */
+/**
+ * The servers of the template by their names in the client's `mcp` option. Each accepts the settings that the option
+ * defines for it.
+ */
 const catalogue = {
   everything: { schema: z.looseObject({}), args: () => [] },
   filesystem: {
@@ -60,7 +63,10 @@ const folders: Record<KnownServer, string> = {
   sequentialthinking: 'server-sequential-thinking',
 };
 
-/** Of `github/OWNER/REPOSITORY` (the client's form), or any other name for a program that is there already. */
+/**
+ * Settings of `github/OWNER/REPOSITORY` (the client's form), or of any other name for a program that is already
+ * installed.
+ */
 const customSchema = z.object({
   runCmd: z.string().min(1).max(65_536),
   installCmd: z.string().min(1).max(65_536).optional(),
@@ -70,7 +76,7 @@ const githubForm = /^github\/([A-Za-z0-9][A-Za-z0-9-]{0,38})\/([A-Za-z0-9._-]{1,
 const nameForm = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,140}$/;
 const serversMax = 32;
 
-/** The client's `mcp` option as text. Throws an Error that names what is wrong with it. */
+/** Parses the client's `mcp` option. Throws an Error that names the fault. */
 export function parseConfig(text: string): ServerProgram[] {
   const config = z.record(z.string(), z.unknown()).parse(JSON.parse(text));
   const entries = Object.entries(config);
@@ -85,7 +91,7 @@ function parseServer(name: string, settings: unknown): ServerProgram {
     throw new Error(`This template has no MCP server "${name.slice(0, 140)}". It has: ${knownServers.join(', ')}.`);
   }
   const { runCmd, installCmd, envs = {} } = parse(name, customSchema, settings);
-  // The caller's own command line, for its own sandbox: a shell is what it is written for.
+  // The caller's own command line, for the caller's own sandbox. It is written for a shell.
   const program = { name, command: '/bin/bash', args: ['-l', '-c', runCmd], env: envs };
   if (!name.startsWith('github/')) return program;
   const [, owner = '', repository = ''] = githubForm.exec(name) ?? [];

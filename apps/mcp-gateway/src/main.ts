@@ -8,7 +8,7 @@ import { startUpstream } from './upstream.ts';
 
 // mcp-gateway --config JSON     starts the gateway, waits until it serves, and leaves it running
 // mcp-gateway pull NAME...      checks that the template has these servers (template builds call it)
-// mcp-gateway serve --config    the gateway itself, told by the first that it may say when it is ready
+// mcp-gateway serve --config    the gateway itself, which tells the first command when it is ready
 
 const usage = `usage: mcp-gateway --config JSON | mcp-gateway pull NAME...`;
 
@@ -27,7 +27,7 @@ function pull(names: readonly string[]): number {
   throw new Error(`This template has no MCP server ${missing.join(', ')}. It has: ${knownServers.join(', ')}.`);
 }
 
-/** Ends with the gateway's own words when it cannot serve. */
+/** Throws the gateway's own message when the gateway cannot serve. */
 async function launch(config: string): Promise<number> {
   parseConfig(config);
   await mkdir(dirname(logFile), { recursive: true });

@@ -12,10 +12,13 @@ import {
 } from '@modelcontextprotocol/sdk/types.js';
 import type { Upstream } from './upstream.ts';
 
-/** A tool may work for as long as a command in a sandbox usually does. */
+/** A tool may run as long as a command in a sandbox usually may. */
 const callTimeoutMs = 600_000;
 
-/** One session of a client: all servers as one. Of two tools or prompts of one name the later server's gets `server_` in front. */
+/**
+ * One session of a client, with all servers merged into one. When two tools or prompts have the same name, the one of
+ * the later server gets the prefix `server_`.
+ */
 // eslint-disable-next-line @typescript-eslint/no-deprecated -- the advanced use that its note speaks of: no tool is ours
 export function createMergedServer(upstreams: readonly Upstream[]): Server {
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- see above
@@ -57,7 +60,7 @@ export function createMergedServer(upstreams: readonly Upstream[]): Server {
   }));
   server.setRequestHandler(ReadResourceRequestSchema, async ({ params }) => {
     const failures: unknown[] = [];
-    // Templates make URIs that no list names: whoever can read it has it.
+    // Templates create URIs that are not in any list. Servers are tried in order until one can read the resource.
     for (const upstream of upstreams) {
       if (upstream.client.getServerCapabilities()?.resources === undefined) continue;
       try {
@@ -73,7 +76,7 @@ export function createMergedServer(upstreams: readonly Upstream[]): Server {
 }
 
 interface Merged<T> {
-  /** As clients call it. */
+  /** The name that clients use. */
   readonly name: string;
   readonly item: T;
   readonly upstream: Upstream;

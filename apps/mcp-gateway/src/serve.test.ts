@@ -9,7 +9,7 @@ import { serve } from './serve.ts';
 import { startUpstream } from './upstream.ts';
 import type { Upstream } from './upstream.ts';
 
-// The servers are processes of their own, and the client is MCP's.
+// The servers are real processes, and the client is MCP's own.
 const notesServer = fileURLToPath(new URL('testing/notes-server.ts', import.meta.url));
 const token = 'the-token-of-the-client';
 
@@ -22,7 +22,7 @@ let server: Server;
 let url: URL;
 
 beforeAll(async () => {
-  // As the client sets it for the gateway.
+  // Set as the client sets it for the gateway.
   process.env['GATEWAY_ACCESS_TOKEN'] = token;
   upstreams = await Promise.all(['ann', 'bob'].map(async (owner) => await startUpstream(program(owner))));
   server = await serve(upstreams, { token, port: 0, host: '127.0.0.1' });
@@ -55,14 +55,14 @@ async function post(headers: Record<string, string>, body: string, path = '/mcp'
 const authorized = { authorization: `Bearer ${token}` };
 
 describe('a client', () => {
-  test('sees the tools of all servers, and of two with one name the later under its server’s name', async () => {
+  test('sees the tools of all servers; of two with one name, the later has its server’s name as a prefix', async () => {
     const client = await connect();
     const { tools } = await client.listTools();
     expect(tools.map(({ name }) => name)).toEqual(['note', 'only_ann', 'notes_bob_note', 'only_bob']);
     await client.close();
   });
 
-  test('calls each server’s tool; no server is given the client’s token', async () => {
+  test('calls the tools of each server, and no server receives the client’s token', async () => {
     const client = await connect();
     const call = async (name: string) => (await client.callTool({ name, arguments: { text: 'hi' } })).content;
     expect(await call('note')).toEqual([{ type: 'text', text: 'ann: hi (token none)' }]);
@@ -70,7 +70,7 @@ describe('a client', () => {
     await client.close();
   });
 
-  test('gets prompts of each, and resources from whoever can read them', async () => {
+  test('gets prompts of each server, and resources from any server that can read them', async () => {
     const client = await connect();
     expect((await client.listPrompts()).prompts.map(({ name }) => name)).toEqual(['greet', 'notes_bob_greet']);
     const { messages } = await client.getPrompt({ name: 'notes_bob_greet' });
@@ -80,7 +80,7 @@ describe('a client', () => {
     await client.close();
   });
 
-  test('is told when no server has what it asks for', async () => {
+  test('gets an error when no server has the requested item', async () => {
     const client = await connect();
     await expect(client.callTool({ name: 'none' })).rejects.toThrow('No server has a tool named "none".');
     await expect(client.getPrompt({ name: 'none' })).rejects.toThrow('No server has a prompt named "none".');
@@ -103,7 +103,7 @@ describe('a request is refused', () => {
     expect((await post(authorized, '{}', '/other')).status).toBe(404);
   });
 
-  test('with an unknown session, or none', async () => {
+  test('with an unknown session or without one', async () => {
     expect((await post({ ...authorized, 'mcp-session-id': 'unknown' }, '{}')).status).toBe(404);
     expect((await fetch(url, { headers: authorized })).status).toBe(400);
   });
@@ -111,13 +111,13 @@ describe('a request is refused', () => {
   test('with a body that is not JSON, or too large', async () => {
     expect((await post(authorized, '{')).status).toBe(400);
     const large = await post(authorized, JSON.stringify('x'.repeat(32 * 1024 * 1024))).catch(() => undefined);
-    // The connection may be cut while the rest of the body is still on its way.
+    // The connection may be closed while the rest of the body is still being sent.
     if (large !== undefined) expect(large.status).toBe(413);
     expect((await post({}, '{}')).status).toBe(401);
   });
 });
 
-test('a program that is no MCP server is named, with its last words', async () => {
+test('a program that is not an MCP server is named, with its last output', async () => {
   const broken = { ...program('eve'), args: ['-e', 'console.error("no such notes"); process.exit(3)'] };
   await expect(startUpstream(broken)).rejects.toThrow('The MCP server "notes/eve" did not start: no such notes');
 });

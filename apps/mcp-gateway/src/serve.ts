@@ -6,12 +6,12 @@ import { gatewayPath } from './config.ts';
 import { createMergedServer } from './merged-server.ts';
 import type { Upstream } from './upstream.ts';
 
-/** Clients that go away without a word leave theirs behind; the oldest gives way. */
+/** Clients that disconnect silently leave sessions behind. The oldest session is closed above this limit. */
 const sessionsMax = 256;
-/** A tool call may carry a file. */
+/** A tool call may contain a file. */
 const bodyBytesMax = 32 * 1024 * 1024;
 
-/** MCP's Streamable HTTP transport (specification 2025-06-18) for all servers together, for callers who show the token. */
+/** MCP's Streamable HTTP transport (specification 2025-06-18) for all servers together. Callers must show the token. */
 export async function serve(
   upstreams: readonly Upstream[],
   { token, port, host }: { token: string; port: number; host: string },
@@ -86,7 +86,7 @@ function isToken(header: string | undefined, token: string): boolean {
 
 function refuse(response: ServerResponse, status: number, message: string): void {
   response.writeHead(status, { 'content-type': 'application/json' });
-  // JSON-RPC's form: clients show its message.
+  // In the form of JSON-RPC, because clients show its message.
   response.end(JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: -32_000, message } }));
 }
 

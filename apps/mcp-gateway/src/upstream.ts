@@ -9,10 +9,10 @@ import type { Prompt, Resource, ResourceTemplate, Tool } from '@modelcontextprot
 import { commonEnvironment } from './config.ts';
 import type { ServerProgram } from './config.ts';
 
-/** A server that needs longer to say hello does not work; one from npm takes under a second. */
+/** A server that needs longer for its handshake is broken; one from npm takes less than a second. */
 const startTimeoutMs = 60_000;
 const installTimeoutMs = 300_000;
-/** Pages of one list; a server that has more is cut off. */
+/** Limit of pages in one list; further pages are ignored. */
 const pagesMax = 50;
 
 /** One MCP server behind the gateway. */
@@ -25,7 +25,9 @@ export interface Upstream {
   resourceTemplates(): Promise<ResourceTemplate[]>;
 }
 
-/** Starts the program and shakes hands. Throws an Error that names the server and what it wrote last. */
+/**
+ * Starts the program and performs the handshake. Throws an Error that names the server and includes its last output.
+ */
 export async function startUpstream(program: ServerProgram): Promise<Upstream> {
   if (program.source !== undefined) await fetchSource(program, program.source);
   const transport = new StdioClientTransport({
@@ -101,7 +103,7 @@ async function allPages<T>(
   return all;
 }
 
-/** A server may say that it has resources and then know no list of them. */
+/** A server may announce resources and still not support a list of them. */
 async function readPage<T>(
   list: (params: { cursor?: string }) => Promise<{ items: T[]; nextCursor?: string | undefined }>,
   cursor: string | undefined,

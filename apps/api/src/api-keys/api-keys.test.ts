@@ -11,7 +11,7 @@ afterEach(() => api[Symbol.asyncDispose]());
 const create = async (name: unknown) => api.ask('POST', '/api-keys', { body: { name } });
 
 describe('API keys', () => {
-  it('are shown once, work, and are masked ever after', async () => {
+  it('are shown once, work, and are masked afterwards', async () => {
     const made = await create('ci');
     expect(made.status).toBe(201);
     const { key, ...rest } = made.json as { key: string; id: string; mask: { maskedValueSuffix: string } };
@@ -31,7 +31,7 @@ describe('API keys', () => {
     expect(await api.readLog()).not.toContain(key);
   });
 
-  it('can be renamed and revoked by their team, and by no other', async () => {
+  it('can be renamed and revoked by their own team only', async () => {
     const { id } = (await create('ci')).json as { id: string };
     const foreign = { key: api.otherKey, body: { name: 'stolen' } };
     expect((await api.ask('PATCH', `/api-keys/${id}`, foreign)).json).toMatchObject({ code: 404 });
@@ -50,13 +50,13 @@ describe('API keys', () => {
     },
   );
 
-  it.each(['..%2F..', '%00', 'a%0Ab', "'%20OR%201=1", 'x'.repeat(500)])('answer 404 for the id %j', async (id) => {
+  it.each(['..%2F..', '%00', 'a%0Ab', "'%20OR%201=1", 'x'.repeat(500)])('return 404 for the id %j', async (id) => {
     expect((await api.ask('DELETE', `/api-keys/${id}`)).json).toMatchObject({ code: 404 });
   });
 });
 
 describe('templates', () => {
-  it('are listed with all fields the CLI prints', async () => {
+  it('are listed with all fields that the CLI prints', async () => {
     const answer = await api.ask('GET', '/templates?teamID=x');
     expect(answer.json).toMatchObject([
       { templateID: 'tbase', names: ['base'], aliases: ['base'], cpuCount: 2, memoryMB: 1024, buildStatus: 'ready' },
@@ -64,7 +64,7 @@ describe('templates', () => {
     ]);
   });
 
-  it('are found by alias, 404 otherwise', async () => {
+  it('are found by alias, otherwise 404', async () => {
     expect((await api.ask('GET', '/templates/aliases/base')).json).toEqual({ templateID: 'tbase', public: true });
     expect((await api.ask('GET', '/templates/aliases/default%2Fbase%3Adefault')).status).toBe(200);
     expect((await api.ask('GET', '/templates/aliases/nope')).json).toEqual({

@@ -18,7 +18,7 @@ describe('the key of a caller', () => {
     ['wrong', `e2b_${'0'.repeat(40)}`],
     ['of 10,000 characters', 'e'.repeat(10_000)],
     ['SQL', "' OR 1=1 --"],
-  ])('that is %s gives 401 before anything else is looked at', async (_what, key) => {
+  ])('that is %s gives 401 before anything else is checked', async (_what, key) => {
     for (const [method, path, body] of [
       ['GET', '/v2/sandboxes'],
       ['GET', '/v2/sandboxes?limit=nonsense'],
@@ -34,12 +34,12 @@ describe('the key of a caller', () => {
     }
   });
 
-  it('counts neither with another case, nor with a character more or less', async () => {
+  it('is not valid in another case or with a character more or less', async () => {
     for (const key of [api.key.toUpperCase(), `${api.key}0`, api.key.slice(0, -1)])
       expect((await api.ask('GET', '/v2/sandboxes', { key })).status).toBe(401);
   });
 
-  it('counts as a bearer token only where that is documented', async () => {
+  it('is accepted as a bearer token only where that is documented', async () => {
     const bearer = { key: null, headers: { authorization: `Bearer ${api.key}` } };
     expect((await api.ask('GET', '/teams', bearer)).json).toEqual([
       { teamID: api.teamId, name: 'default', apiKey: api.key, isDefault: true },
@@ -48,14 +48,14 @@ describe('the key of a caller', () => {
     expect((await api.ask('GET', '/teams', { ...bearer, headers: { authorization: api.key } })).status).toBe(401);
   });
 
-  it('stops working the moment it is revoked', async () => {
+  it('stops working as soon as it is revoked', async () => {
     const { key, record } = await createApiKey(api.records, { id: api.teamId }, 'short');
     expect((await api.ask('GET', '/v2/sandboxes', { key: key.reveal() })).status).toBe(200);
     expect((await api.ask('DELETE', `/api-keys/${record.id}`)).status).toBe(204);
     expect((await api.ask('GET', '/v2/sandboxes', { key: key.reveal() })).status).toBe(401);
   });
 
-  it('has its last use noted at most once a minute', async () => {
+  it('has its last use recorded at most once a minute', async () => {
     const lastUsed = async () => (await api.records.apiKeys.list(api.teamId))[0]?.lastUsedAt;
     await api.ask('GET', '/v2/sandboxes');
     const first = await lastUsed();
@@ -68,7 +68,7 @@ describe('the key of a caller', () => {
     expect(await lastUsed()).toBe(now.value);
   });
 
-  it('if wrong too often gets 429, while right keys pass all along', async () => {
+  it('that is wrong too often gets 429, while valid keys keep working', async () => {
     const statuses: number[] = [];
     for (let n = 0; n < 203; n++) statuses.push((await api.ask('GET', '/teams', { key: 'e2b_wrong' })).status);
     expect(statuses.slice(0, 200).every((status) => status === 401)).toBe(true);

@@ -8,26 +8,28 @@ import { noteKey } from '../actor.ts';
 import { readKeyCookie } from './key-cookie.ts';
 
 /**
- * How a route knows its caller.
+ * How a route identifies its caller.
  *
  * - `key`: the API key in `X-API-Key`.
- * - `key-or-bearer`: there, or as `Authorization: Bearer` (Prometheus and the CLI's login can send nothing else).
- * - `key-or-operator`: so, or the operator's token for metrics in the same places.
- * - `operator`: that token alone.
- * - `cookie`: in the cookie of a browser's page; without a good one the route has no caller, and asks for a key.
+ * - `key-or-bearer`: the same, or the key as `Authorization: Bearer` (Prometheus and the CLI's login can send nothing
+ *   else).
+ * - `key-or-operator`: the same, or the operator's token for metrics in the same places.
+ * - `operator`: only that token.
+ * - `cookie`: the key in the cookie of a browser page. Without a valid key the route has no caller and asks for a
+ *   key.
  * - `none`: the route is open.
  */
 export type AuthRule = 'key' | 'key-or-bearer' | 'key-or-operator' | 'operator' | 'cookie' | 'none';
 
-/** Who calls: the team that the key belongs to. */
+/** The caller: the team that the key belongs to. */
 export interface Caller {
   readonly team: TeamRecord;
   readonly keyId: string;
-  /** The wall that the key decides on for what does not say it itself; empty: none. */
+  /** The isolation that the key sets for requests that specify none. Empty: none. */
   readonly isolation: string;
 }
 
-/** Longer ones are refused before they are hashed. Ours have 44 characters. */
+/** Longer keys are refused before they are hashed. Our keys have 44 characters. */
 const keyLengthMax = 256;
 
 declare module 'fastify' {
@@ -35,14 +37,14 @@ declare module 'fastify' {
     auth?: AuthRule;
   }
   interface FastifyRequest {
-    /** Undefined where fastify answers without having run a hook: paths that its router refuses. */
+    /** Undefined when fastify responds without running a hook, which happens for paths that its router refuses. */
     caller: Caller | null | undefined;
-    /** The operator calls, for no team: only where the route's rule allows it. */
+    /** True for the operator, who acts for no team. Only on routes whose rule allows it. */
     isOperator: boolean;
   }
 }
 
-/** The caller of a route that demands a key. */
+/** The caller of a route that requires a key. */
 export function callerOf(request: FastifyRequest): Caller {
   if (request.caller === null || request.caller === undefined)
     throw new SoulBoxError('internal', 'The route has no caller.');
@@ -73,7 +75,7 @@ function accept(request: FastifyRequest, caller: Caller | undefined): void {
   noteKey(caller.keyId);
 }
 
-/** Undefined for a key that is none. Throws `limit_exceeded` when too many are tried. */
+/** Undefined for an invalid key. Throws `limit_exceeded` when too many are tried. */
 export async function tryKey(presented: string, context: ApiContext): Promise<Caller | undefined> {
   try {
     return await findCaller(presented, context);
@@ -83,7 +85,7 @@ export async function tryKey(presented: string, context: ApiContext): Promise<Ca
   }
 }
 
-/** The key as it was sent, from the place that the route documents. */
+/** The key as sent, from the place that the route documents. */
 export function presentedKey(request: FastifyRequest, rule: AuthRule): string | undefined {
   const key = request.headers[headers.apiKey];
   if (typeof key === 'string' && key !== '') return key;
@@ -94,7 +96,7 @@ export function presentedKey(request: FastifyRequest, rule: AuthRule): string | 
 async function findCaller(presented: string, context: ApiContext): Promise<Caller> {
   const hash = presented.length > keyLengthMax ? undefined : hashApiKey(presented);
   const key = hash === undefined ? undefined : await context.records.apiKeys.findByHash(hash);
-  // The index found the hash by comparing as it likes; the answer hangs on this comparison, which takes constant time.
+  // The index may compare hashes in variable time. The decision is this comparison, which takes constant time.
   if (key === undefined || hash === undefined || !constantTimeEqual(key.hash, hash)) throw wrongKey(context);
   const team = await context.records.teams.find(key.teamId);
   if (team === undefined) throw wrongKey(context);

@@ -1,13 +1,19 @@
 import type { FastifyRequest } from 'fastify';
 
 const name = 'soulbox_key';
-/** The pages that need it, and no route of the API: those take a key in a header only, which no other page can send. */
+/**
+ * The path of the pages that need the cookie. No route of the API is below it: those accept a key only in a header,
+ * which no other page can send.
+ */
 const path = '/dashboard';
-/** What a cookie can hold as it is; every key of ours has this form. */
+/** Values that a cookie can contain unescaped. All our keys have this form. */
 const valueForm = /^[A-Za-z0-9_.-]{1,256}$/;
 const lifetimeSeconds = 8 * 3600;
 
-/** The key that the browser keeps; undefined for none, or for more than one: a page of a subdomain can add a cookie of its own. */
+/**
+ * The key in the browser's cookie. Undefined when there is none or more than one, because a page of a subdomain can add
+ * its own cookie.
+ */
 export function readKeyCookie(request: FastifyRequest): string | undefined {
   const pairs = (request.headers.cookie ?? '').split(';').map((pair) => pair.trim());
   const values = pairs.filter((pair) => pair.startsWith(`${name}=`)).map((pair) => pair.slice(name.length + 1));
@@ -19,7 +25,7 @@ export function canBeCookie(key: string): boolean {
   return valueForm.test(key);
 }
 
-/** No script sees it, and no other site's request carries it. */
+/** The cookie is invisible to scripts, and requests from other sites do not include it. */
 export function keyCookie(request: FastifyRequest, key: string): string {
   return cookie(request, key, lifetimeSeconds);
 }
@@ -29,7 +35,7 @@ export function noKeyCookie(request: FastifyRequest): string {
 }
 
 function cookie(request: FastifyRequest, value: string, maxAge: number): string {
-  // The gateway says it; a browser would drop a Secure cookie that came by plain HTTP.
+  // The header comes from the gateway. A browser would drop a Secure cookie that arrives over plain HTTP.
   const secure = request.headers['x-forwarded-proto'] === 'https' ? '; Secure' : '';
   return `${name}=${value}; Path=${path}; Max-Age=${maxAge}; HttpOnly; SameSite=Strict${secure}`;
 }

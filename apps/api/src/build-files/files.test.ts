@@ -41,7 +41,7 @@ const stored = async (of = hash): Promise<string | undefined> => {
 const blobs = async () => (await api.files.list('')).map(({ key }) => key);
 
 describe('uploading the files of a build', () => {
-  it('goes to the link that was given, without a key, and is known afterwards', async () => {
+  it('uses the given link, without a key, and afterwards the file is known', async () => {
     const answer = await ask();
     expect([answer.status, (answer.json as Link).present]).toEqual([201, false]);
     expect(await put((answer.json as Link).url, 'archive')).toEqual({ status: 204, json: undefined });
@@ -49,7 +49,7 @@ describe('uploading the files of a build', () => {
     expect((await link()).present).toBe(true);
   });
 
-  it('may happen twice: the second takes the place of the first as a whole', async () => {
+  it('may happen twice: the second upload replaces the first completely', async () => {
     const { url } = await link();
     await put(url, 'first');
     expect((await put((await link()).url, 'second')).status).toBe(204);
@@ -57,7 +57,7 @@ describe('uploading the files of a build', () => {
     expect(await blobs()).toHaveLength(1);
   });
 
-  it('is not begun when it would take what is reserved, or promised to sandboxes', async () => {
+  it('does not start if it would use space that is reserved or promised to sandboxes', async () => {
     const { url } = await link();
     api.runner.roomBytes = 6;
     expect(await put(url, 'archive')).toMatchObject({
@@ -68,7 +68,7 @@ describe('uploading the files of a build', () => {
     expect((await put(url, 'archiv')).status).toBe(204);
   });
 
-  it('takes of the room what others under way have left of it, until it is over', async () => {
+  it('may use the room that other uploads in progress have left', async () => {
     const { url } = await link();
     api.runner.roomBytes = 9;
     const first = httpRequest(url, { method: 'PUT', headers: { 'content-length': '5' } });
@@ -88,7 +88,7 @@ describe('uploading the files of a build', () => {
     await expect.poll(async () => (await put((await link()).url, 'other')).status).toBe(204);
   });
 
-  it('is what the runner is told to unpack', async () => {
+  it('provides the file that the runner must unpack', async () => {
     await put((await link()).url, 'archive');
     const steps = [{ type: 'COPY', args: ['src', '/dst', '', ''], filesHash: hash, force: false }];
     expect((await startBuild(api, build, { start: { steps } })).request.steps).toMatchObject([
@@ -96,14 +96,14 @@ describe('uploading the files of a build', () => {
     ]);
   });
 
-  it('is of one team: another neither sees nor uses it', async () => {
+  it('is for one team: another team neither sees nor uses the file', async () => {
     await put((await link()).url, 'archive');
     expect((await ask(hash, api.otherKey)).status).toBe(404);
     const theirs = await requestBuild(api, 'theirs', { key: api.otherKey });
     expect((await ask(hash, api.otherKey, theirs.templateID)).json).toMatchObject({ present: false });
   });
 
-  it('takes bytes of any type as they are', async () => {
+  it('accepts bytes of any type unchanged', async () => {
     const bytes = new Uint8Array(300_000).map((_, index) => index * 7);
     const { url } = await link();
     for (const type of ['application/json', 'application/gzip', 'text/plain'])
@@ -111,7 +111,7 @@ describe('uploading the files of a build', () => {
     expect((await api.files.stat(`${api.teamId}/${hash}`))?.sizeBytes).toBe(300_000);
   });
 
-  it('is given a link to where the caller reached the server', async () => {
+  it('gets a link to the address at which the caller reached the server', async () => {
     const url = async (headers: Record<string, string>) =>
       ((await ask(hash, api.key, undefined, headers)).json as Link).url;
     expect(await url({ 'x-forwarded-proto': 'https' })).toMatch(/^https:\/\/127\.0\.0\.1:\d+\/templates\//);
@@ -122,7 +122,7 @@ describe('uploading the files of a build', () => {
     expect((answer.json as Link).url).toMatch(/^https:\/\/box\.example\/api\/templates\//);
   });
 
-  it('may take longer than other requests, for as long as bytes come', async () => {
+  it('may take longer than other requests while bytes arrive', async () => {
     const { url } = await link();
     const upload = httpRequest(url, { method: 'PUT', headers: { 'content-length': '5' } });
     const answered = once(upload, 'response') as Promise<[{ statusCode: number; resume(): void }]>;
@@ -164,7 +164,7 @@ describe('an upload is refused', () => {
     expect((await put(fresh.href, 'archive')).status).toBe(401);
   });
 
-  it('when it is too large, or says no length', async () => {
+  it('when it is too large or has no length', async () => {
     const { url } = await link();
     expect((await put(url, 'x'.repeat(1024 * 1024 + 1))).status).toBe(413);
     const chunked = httpRequest(url, { method: 'PUT', headers: { 'transfer-encoding': 'chunked' } });
@@ -175,7 +175,7 @@ describe('an upload is refused', () => {
     expect(await blobs()).toEqual([]);
   });
 
-  it("when the team's files would take more than they may; others are not concerned", async () => {
+  it("when the team's files would exceed the limit; other teams are not affected", async () => {
     const mebibyte = 'x'.repeat(1024 * 1024);
     expect((await put((await link()).url, mebibyte)).status).toBe(204);
     expect((await put((await link(otherHash)).url, mebibyte)).status).toBe(204);
@@ -199,13 +199,13 @@ describe('an upload is refused', () => {
   });
 
   it.each(['x', 'A'.repeat(64), 'a'.repeat(63), 'a'.repeat(65), `${'a'.repeat(63)}g`, '..%2F..', '%00'])(
-    'already when its link is asked for, for the hash %j',
+    'already at the request for a link, for the hash %j',
     async (bad) => {
       expect((await ask(bad)).json).toMatchObject({ code: 400 });
     },
   );
 
-  it('already when its link is asked for, under a host that is none', async () => {
+  it('already at the request for a link, with an invalid host', async () => {
     const { hostname, port } = new URL(api.url);
     const socket = connect(Number(port), hostname);
     let said = '';
@@ -217,17 +217,17 @@ describe('an upload is refused', () => {
   });
 });
 
-it('no link is in the log', async () => {
+it('the log contains no link', async () => {
   const { url } = await link();
   await put(url, 'archive');
   expect(await api.readLog()).not.toContain(new URL(url).searchParams.get('signature'));
 });
 
-it('what nobody uses for long is deleted', async () => {
+it('files that have not been used for long are deleted', async () => {
   await put((await link()).url, 'old');
   now += 8 * 24 * 3600 * 1000;
   await put((await link(otherHash)).url, 'new');
-  // The next start looks at once.
+  // The next start checks at once.
   await api.restart();
   await until(async () => (await blobs()).length === 1);
   expect(await stored(otherHash)).toBe('new');

@@ -49,7 +49,7 @@ export function addFileLinkRoute(app: ApiApp, context: ApiContext): void {
 
 const hostForm = /^[a-z0-9._-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i;
 
-/** Where the caller reached us, as the gateway tells it, unless the operator says better. */
+/** The address at which the caller reached the gateway, unless the operator has configured another one. */
 function baseUrlOf({ config }: ApiContext, request: FastifyRequest): string {
   if (config.apiUrl !== '') return config.apiUrl;
   const { host = '', 'x-forwarded-proto': scheme } = request.headers;

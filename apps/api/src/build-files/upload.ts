@@ -15,8 +15,8 @@ const query = z.object({
 });
 
 /**
- * Takes the bytes of an archive and keeps them as they are; they are unpacked inside a sandbox only. The signature in the URL
- * stands for the key. Not in the OpenAPI document: clients use the URL that they were given.
+ * Receives an archive and stores it unchanged; it is unpacked only inside a sandbox. The signature in the URL replaces
+ * the key. Not in the OpenAPI document, because clients use the URL that they received.
  */
 export function addFileUploadRoute(app: ApiApp, context: ApiContext): void {
   void app.register((scope: ApiApp, _options, done) => {
@@ -56,7 +56,7 @@ async function getUploader(
   throw new SoulBoxError('unauthorized', 'Unauthorized, the upload link has expired. Request a new one.');
 }
 
-/** Throws `bad_request` for an upload that does not say its length, `body_too_large`. */
+/** Throws `bad_request` for an upload without a length, and `body_too_large`. */
 function lengthOf({ config }: ApiContext, header: string | undefined): number {
   if (header === undefined) throw new SoulBoxError('bad_request', 'An upload must have a Content-Length header.');
   const sizeBytes = Number(header);
@@ -70,7 +70,7 @@ interface Upload {
   readonly body: IncomingMessage;
 }
 
-/** The same file again replaces the one before as a whole. Throws `limit_exceeded`, `disk_full`. */
+/** A repeated upload of the same file replaces the previous one completely. Throws `limit_exceeded`, `disk_full`. */
 async function takeFile(context: ApiContext, team: TeamRecord, { hash, sizeBytes, body }: Upload): Promise<void> {
   const { buildFiles } = context.records;
   const id = randomId(20);
@@ -90,7 +90,7 @@ async function takeFile(context: ApiContext, team: TeamRecord, { hash, sizeBytes
   }
 }
 
-/** The bytes as they come; a sender that falls silent is cut off. Node sees to it that they are as many as announced. */
+/** The bytes as they arrive. A silent sender is cut off. Node verifies that the announced number of bytes arrives. */
 async function* arriving(body: IncomingMessage): AsyncGenerator<Uint8Array> {
   const silence = new SoulBoxError('request_timeout', 'The upload stopped before it was complete. Retry.');
   const idle = setTimeout(() => body.destroy(silence), uploadIdleMs);

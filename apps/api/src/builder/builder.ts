@@ -4,22 +4,25 @@ import { followBuild } from './follow.ts';
 import type { BuilderParts, BuildJob } from './follow.ts';
 import { runnerIdOf } from '../names/build-id.ts';
 
-/** Owns the builds that the runner is at. Their records say `building` from before they begin until after they end. */
+/**
+ * Owns the builds that the runner is working on. Their records say `building` from before the start until after the
+ * end.
+ */
 export interface Builder extends AsyncDisposable {
-  /** Has the runner build. Neither throws nor waits for the end, which goes into the records. */
+  /** Starts the build in the runner. Does not throw and does not wait for the end, which is written to the records. */
   begin(job: BuildJob): void;
-  /** Stops a build whose record has its outcome already, or is gone. */
+  /** Stops a build whose record already has its outcome or has been deleted. */
   cancel(buildId: string): void;
   /**
-   * Has the runner forget what a build made, unless a tag points at it or a build under way begins from it. Never throws: what
-   * fails now is done when records and runner are next compared.
+   * Deletes the result of a build from the runner, unless a tag points at it or a running build is based on it. Never
+   * throws: after a failure, the next comparison of records and runner deletes it.
    */
   forget(buildId: string): Promise<void>;
-  /** Whether it is under way, or a build under way begins from it. */
+  /** Whether it is running, or a running build is based on it. */
   needs(buildId: string): boolean;
 }
 
-/** Once `stopping` is aborted, what is under way fails: the next build finds its finished steps in the layer cache. */
+/** When `stopping` is aborted, running builds fail. The next build finds their finished steps in the layer cache. */
 export function createBuilder(parts: BuilderParts, stopping: AbortSignal): Builder {
   const { records, runner, logger } = parts;
   const underway = new Map<string, { job: BuildJob; cancel: AbortController; ended: Promise<void> }>();
@@ -36,7 +39,7 @@ export function createBuilder(parts: BuilderParts, stopping: AbortSignal): Build
     }
   };
 
-  /** Gives the builds that nothing points at any more. */
+  /** Returns the builds that nothing references any more. */
   const settle = async (job: BuildJob, cancelled: AbortSignal): Promise<readonly string[]> => {
     const { buildId } = job;
     const outcome = await followBuild(parts, job, { cancelled, stopping });
@@ -48,7 +51,7 @@ export function createBuilder(parts: BuilderParts, stopping: AbortSignal): Build
     }
     const left = await records.builds.complete(buildId, { ...outcome.made, finishedAt: now });
     logger.info({ buildId, cachedSteps: outcome.cachedSteps, kept: left !== undefined }, 'build finished');
-    // Cancelled or deleted at the last moment: nobody wants what it made.
+    // Cancelled or deleted at the last moment: the result is not needed.
     return left ?? [buildId];
   };
 
@@ -68,7 +71,7 @@ export function createBuilder(parts: BuilderParts, stopping: AbortSignal): Build
     begin(job) {
       if (underway.has(job.buildId)) throw new SoulBoxError('internal', `Build "${job.buildId}" is already running.`);
       const cancel = new AbortController();
-      // Begun in a microtask, so that `underway` has it first.
+      // Started in a microtask, so that `underway` contains it first.
       const ended = Promise.resolve().then(() => run(job, cancel.signal));
       underway.set(job.buildId, { job, cancel, ended });
     },

@@ -9,7 +9,7 @@ import { buildLogBytesMax, buildLogEntriesMax, buildLogMessageMax } from '../lim
 import type { Runner } from '../runner/client.ts';
 import { msFromTimestamp } from '../runner/sandbox-facts.ts';
 
-/** What following a build needs of the server. */
+/** The parts of the server that following a build needs. */
 export interface BuilderParts {
   readonly records: Records;
   readonly runner: Runner;
@@ -19,7 +19,7 @@ export interface BuilderParts {
 
 export interface BuildJob {
   readonly buildId: string;
-  /** Undefined when it begins from an image or from a template of the store. */
+  /** Undefined for a build based on an image or on a template of the store. */
   readonly baseBuildId: string | undefined;
   readonly request: MessageInitShape<typeof RunBuildRequestSchema>;
 }
@@ -33,12 +33,12 @@ interface Ends {
   readonly stopping: AbortSignal;
 }
 
-/** The runner is at its limit of builds: this one waits so long and asks again. Milliseconds. */
+/** Wait before the next attempt when the runner is at its limit of builds. Milliseconds. */
 const retryMs = 1000;
-/** The runner's word for that. */
+/** The runner's reason for that. */
 const fullReason = 'too_many_builds';
 
-/** Lets the runner build, writes its log down, and gives how it ended. Only the records make it throw. */
+/** Starts the build in the runner, records its log and returns its outcome. Throws only when the records fail. */
 export async function followBuild(parts: BuilderParts, job: BuildJob, ends: Ends): Promise<BuildOutcome> {
   const { buildId } = job;
   const log = createLogWriter(parts, buildId);
@@ -81,7 +81,7 @@ async function followOnce(
   throw new SoulBoxError('runner_unavailable', 'The runner ended the build without a result.');
 }
 
-/** For builds that the server left behind, whichever way it ended. */
+/** For builds that a stop or a crash of the server interrupted. */
 export const stoppedReason: BuildReason = {
   message: 'The server stopped during this build. Build it again: finished steps are cached.',
   step: '',
@@ -109,7 +109,9 @@ interface LogWriter {
   write(line: LogLine): Promise<void>;
 }
 
-/** Parts of the entries come out of the sandbox: levels and steps nobody knows are dropped, and all of it is bounded. */
+/**
+ * Parts of the entries come from the sandbox: unknown levels and steps are dropped, and the size of the log is limited.
+ */
 function createLogWriter({ records }: BuilderParts, buildId: string): LogWriter {
   let entriesLeft = buildLogEntriesMax;
   let bytesLeft = buildLogBytesMax;

@@ -12,11 +12,11 @@ import type { BuildStart } from './start-schema.ts';
 
 export interface BuildBase {
   readonly base: NonNullable<MessageInitShape<typeof RunBuildRequestSchema>['base']>;
-  /** Whose commands are inherited; undefined when it is none of ours. */
+  /** The build whose commands are inherited. Undefined when the base is not a build of ours. */
   readonly build: BuildRecord | undefined;
 }
 
-/** What a build begins from. Throws `bad_request` and `template_not_found`. */
+/** Finds what a build is based on. Throws `bad_request` and `template_not_found`. */
 export async function findBase(
   context: ApiContext,
   team: TeamRecord,

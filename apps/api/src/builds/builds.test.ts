@@ -17,7 +17,7 @@ const snapshots = () => [...api.runner.snapshots.keys()];
 const runnerId = ({ buildID }: Requested) => buildID.replaceAll('-', '');
 
 describe('a build', () => {
-  it('waits, is building at once after its start, and is ready with its tags when the runner is done', async () => {
+  it('waits, is building as soon as it is started, and is ready with its tags when the runner is done', async () => {
     const build = await requestBuild(api, 'mine', { request: { tags: ['v1', 'v2'], cpuCount: 4, memoryMB: 2048 } });
     expect(await statusOf(api, build)).toEqual({
       ...{ templateID: build.templateID, buildID: build.buildID, status: 'waiting', logs: [], logEntries: [] },
@@ -60,7 +60,7 @@ describe('a build', () => {
     ['of the base', 'base', { message: 'no such user', step: 'base' }],
     ['of no step', '', { message: 'no such user' }],
     ['of a step that makes no sense', '<script>', { message: 'no such user' }],
-  ])('that fails because %s says why and where', async (_what, step, reason) => {
+  ])('that fails because %s reports the reason and the place', async (_what, step, reason) => {
     const build = await requestBuild(api, 'mine');
     (await startBuild(api, build)).fail('no such user', step);
     await settled(build);
@@ -68,7 +68,7 @@ describe('a build', () => {
     expect((await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'mine' } })).status).toBe(404);
   });
 
-  it('tells with the reason what the step that failed said at last', async () => {
+  it('gives the last output of the failed step with the reason', async () => {
     const build = await requestBuild(api, 'mine');
     const runner = await startBuild(api, build);
     runner.log('before', { step: '1', atMs: 1 });
@@ -80,7 +80,7 @@ describe('a build', () => {
     expect(reason?.logEntries.at(-1)).toMatchObject({ message: 'line 30', step: '2' });
   });
 
-  it('waits while the host runs as many as it may', async () => {
+  it('waits while the host runs its maximum of builds', async () => {
     const build = await requestBuild(api, 'mine');
     const first = await startBuild(api, build);
     first.fail('This host runs its limit.', '', 'too_many_builds');
@@ -98,7 +98,7 @@ describe('a build', () => {
     expect((await statusOf(api, build)).reason?.message).toMatch(/without a result/);
   });
 
-  it('cancels the one before of the same name and tag, and leaves others alone', async () => {
+  it('cancels the previous one with the same name and tag, and no others', async () => {
     const [first, other] = [await requestBuild(api, 'mine'), await requestBuild(api, 'mine:v2')];
     const [runner, otherRunner] = [await startBuild(api, first), await startBuild(api, other)];
     const second = await requestBuild(api, 'mine');
@@ -122,7 +122,7 @@ describe('a build', () => {
     expect((await statusOf(api, first)).status).toBe('error');
   });
 
-  it('takes the place of the last one, whose snapshot goes once nothing points at it', async () => {
+  it('replaces the last one, whose snapshot is deleted when nothing points at it', async () => {
     const first = await buildTemplate(api, 'mine', { request: { tags: ['default', 'stable'] } });
     const second = await buildTemplate(api, 'mine');
     expect(snapshots().sort()).toEqual([runnerId(first), runnerId(second)].sort());
@@ -131,7 +131,7 @@ describe('a build', () => {
     expect(snapshots()).toEqual([runnerId(third)]);
   });
 
-  it('keeps the one it begins from until it is done', async () => {
+  it('keeps its base until it is done', async () => {
     const base = await buildTemplate(api, 'base-of-mine');
     const mine = await requestBuild(api, 'mine');
     const runner = await startBuild(api, mine, { start: { fromImage: undefined, fromTemplate: 'base-of-mine' } });
@@ -143,7 +143,7 @@ describe('a build', () => {
     expect(snapshots().sort()).toEqual([runnerId(mine), runnerId(next)].sort());
   });
 
-  it('is refused with 429 when the team has too many under way, and may be started later', async () => {
+  it('is refused with 429 when the team runs too many, and may be started later', async () => {
     const builds = [];
     for (const name of ['a', 'b', 'c', 'd']) builds.push(await requestBuild(api, name));
     const [a, b, c, d] = builds as [Requested, Requested, Requested, Requested];
@@ -161,20 +161,20 @@ describe('a build', () => {
     expect((await start(build, { fromImage: 'x' })).json).toMatchObject({ code: 400, message: /already started/ });
   });
 
-  it('fails when the server stops, and when it dies and comes back', async () => {
+  it('fails when the server stops, and when the server is killed and starts again', async () => {
     const [stopped, killed] = [await requestBuild(api, 'a'), await requestBuild(api, 'b')];
     const runner = await startBuild(api, stopped);
     await api.restart();
     expect(runner.dropped.aborted).toBe(true);
     expect(await statusOf(api, stopped)).toMatchObject({ status: 'error', reason: { message: /server stopped/ } });
-    // As a kill leaves it: the record says building, and nobody is at it.
+    // As after a kill: the record says building, but nothing works on it.
     const commands = { startCommand: '', readyCommand: '' };
     await api.records.builds.start(killed.buildID, commands, 9, { message: '', step: '' }, 1);
     await api.restart();
     expect(await statusOf(api, killed)).toMatchObject({ status: 'error', reason: { message: /server stopped/ } });
   });
 
-  it('whose snapshot the runner has lost is lost; what only the runner has goes', async () => {
+  it('fails if the runner has lost its snapshot; snapshots without a record are deleted', async () => {
     const build = await buildTemplate(api, 'mine');
     api.runner.snapshots.delete(runnerId(build));
     const orphan = 'f'.repeat(32);
@@ -187,7 +187,7 @@ describe('a build', () => {
   });
 });
 
-describe('where a build begins', () => {
+describe('the base of a build', () => {
   const begin = async (body: object): Promise<unknown> => {
     const build = await requestBuild(api, 'mine');
     const answer = await start(build, body);
@@ -198,7 +198,7 @@ describe('where a build begins', () => {
     expect(await begin({ fromTemplate: 'base' })).toMatchObject({ base: { case: 'baseTemplateId', value: 'tbase' } });
   });
 
-  it('may be an image of a private registry, whose credentials are neither kept nor logged', async () => {
+  it('may be an image of a private registry, whose credentials are neither stored nor logged', async () => {
     const request = async (fromImageRegistry: object) => await begin({ fromImage: 'r.example/x:1', fromImageRegistry });
     const basic = await request({ type: 'registry', username: 'u', password: 'hunter22' });
     const value = {
@@ -221,12 +221,12 @@ describe('where a build begins', () => {
     [{ readyCmd: 'other' }, 'serve', 'other'],
     [{ startCmd: 'own' }, 'own', ''],
     [{ startCmd: '' }, '', ''],
-  ])('gives its commands on unless they are replaced: %j', async (body, startCommand, readyCommand) => {
+  ])('passes on its commands unless they are replaced: %j', async (body, startCommand, readyCommand) => {
     await buildTemplate(api, 'parent', { start: { startCmd: 'serve', readyCmd: 'test' } });
     expect(await begin({ fromTemplate: 'parent', ...body })).toMatchObject({ startCommand, readyCommand });
   });
 
-  it('is not a template that is missing, unfinished or of another team, and no snapshot', async () => {
+  it('must not be a missing or unfinished template, one of another team, or a snapshot', async () => {
     await requestBuild(api, 'unfinished');
     await buildTemplate(api, 'theirs', { key: api.otherKey });
     const sandbox = (await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } })).json;
@@ -251,7 +251,7 @@ describe('where a build begins', () => {
   });
 });
 
-describe('what cannot be built', () => {
+describe('an invalid build', () => {
   it.each<[string, object, RegExp]>([
     ['nothing to begin from', {}, /either fromImage or fromTemplate/],
     ['two things to begin from', { fromImage: 'a', fromTemplate: 'b' }, /either fromImage or fromTemplate/],
@@ -304,7 +304,7 @@ describe('what cannot be built', () => {
     expect((await statusOf(api, build)).status).toBe('waiting');
   });
 
-  it("another team's, an unknown one, or one of another template", async () => {
+  it('of another team, an unknown one, or one of another template', async () => {
     const [build, other] = [await requestBuild(api, 'mine'), await requestBuild(api, 'second')];
     const path = (templateID: string, buildID: string, rest = '') =>
       `/templates/${templateID}/builds/${buildID}${rest}`;
@@ -343,7 +343,7 @@ describe('the log of a build', () => {
     await settled(build);
   });
 
-  it('is read on from where the caller is, in pages of 100', async () => {
+  it("is read from the caller's position, in pages of 100", async () => {
     const first = await messages();
     expect([first.length, first[0], first[99]]).toEqual([100, 'base', 'line 99']);
     expect(await messages('?logsOffset=149&limit=2')).toEqual(['line 149', 'line 150']);
@@ -354,13 +354,13 @@ describe('the log of a build', () => {
     });
   });
 
-  it('is bounded, and what it does not know in an entry is dropped', async () => {
+  it('is limited in size, and unknown parts of an entry are dropped', async () => {
     const [odd, long] = (await statusOf(api, build, '?logsOffset=151')).logEntries;
     expect(odd).toEqual({ timestamp: new Date(2000).toISOString(), message: 'odd', level: 'info' });
     expect(long?.message).toHaveLength(8193);
   });
 
-  it('is read by time, either way', async () => {
+  it('is read by time in both directions', async () => {
     expect(await logs('?cursor=1149&limit=2')).toEqual(['line 149', 'line 150']);
     expect(await logs('?direction=backward&cursor=1002&source=persistent')).toEqual(['line 2', 'line 1', 'base']);
     expect((await logs('?direction=backward&limit=1'))[0]).toMatch(/^x/);

@@ -13,7 +13,7 @@ export const logEntrySchema = z
   })
   .meta({ id: 'BuildLogEntry' });
 
-/** Query of a part of a log. */
+/** Query parameter for a part of a log. */
 export const limit = z.coerce.number().int().min(0).max(100).default(100);
 export const level = z.enum(buildLogLevels).optional().describe('The least level.');
 

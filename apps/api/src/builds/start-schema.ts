@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { fileHashSchema } from '../build-files/hash-schema.ts';
 import { buildLimits } from '../limits.ts';
 
-/** Texts that become arguments of programs, and those end at a NUL. */
+/** Texts that become arguments of programs, where a NUL would end them. */
 const text = z
   .string()
   .max(buildLimits.textChars)
@@ -14,7 +14,7 @@ const flag = z
   .nullish()
   .transform((value) => value ?? false);
 
-/** What the clients' builders say; `ADD` and `ARG` are other words for `COPY` and `ENV`. */
+/** Step types of the clients' builders. `ADD` and `ARG` are synonyms of `COPY` and `ENV`. */
 export const stepTypes = ['RUN', 'COPY', 'ADD', 'WORKDIR', 'USER', 'ENV', 'ARG'] as const;
 
 const stepSchema = z

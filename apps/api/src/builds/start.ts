@@ -80,7 +80,7 @@ function notWaiting(buildId: string): SoulBoxError {
   );
 }
 
-/** A template takes over the commands of the one it is made from, each unless it has its own start command. */
+/** A template without its own start command inherits the commands of its base. Its own ready command has precedence. */
 function commandsOf({ startCmd, readyCmd }: Pick<BuildStart, 'startCmd' | 'readyCmd'>, { build }: BuildBase) {
   const inherited = startCmd === undefined ? build : undefined;
   return {

@@ -21,7 +21,7 @@ const statusSchema = z
   })
   .meta({ id: 'TemplateBuildInfo' });
 
-/** Entries of its own log that the reason of a failed build carries. */
+/** Log entries that the reason of a failed build contains. */
 const maxLastWords = 20;
 
 export function addBuildStatusRoute(app: ApiApp, context: ApiContext): void {
@@ -46,7 +46,8 @@ export function addBuildStatusRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request) => {
-      // The status first: an entry that comes between the two is shown once more than needed, never missed at the end.
+      // The status is read first: an entry between the two reads is then shown twice at worst, and never missed at the
+      // end.
       const { build } = await getOwnBuild(context, callerOf(request).team, request.params);
       const { logsOffset: offset, ...query } = request.query;
       return {
@@ -72,7 +73,7 @@ function reasonToWire({ message, step }: { message: string; step: string }) {
   return { message, ...stepToWire(step) };
 }
 
-/** What the step that failed told at last, oldest first. */
+/** The last log entries of the failed step, oldest first. */
 async function readLastWords(context: ApiContext, buildId: string, step: string) {
   const newest = await readLogs(context, buildId, { limit: 100, order: 'desc' });
   return newest

@@ -8,7 +8,7 @@ import type { BuildStep, stepTypes } from './start-schema.ts';
 
 type StepType = (typeof stepTypes)[number];
 
-/** How the runner calls each type, and which numbers of arguments it takes. */
+/** The runner's name of each type, and the numbers of arguments it accepts. */
 const forms: Record<StepType, { type: string; takes: string; fits: (args: readonly string[]) => boolean }> = {
   RUN: { type: 'RUN', takes: 'a command and optionally a user', fits: (args) => isBetween(args, 1, 2) },
   COPY: {
@@ -35,7 +35,7 @@ function arePairs(args: readonly string[]): boolean {
   return args.length > 0 && args.length % 2 === 0 && args.every((arg, index) => index % 2 === 1 || arg !== '');
 }
 
-/** The steps in the runner's words. Throws `bad_request` with the number of the first one that cannot be done. */
+/** Converts the steps to the runner's form. Throws `bad_request` with the number of the first invalid step. */
 export async function stepsToRunner(
   context: ApiContext,
   team: TeamRecord,

@@ -8,7 +8,7 @@ beforeEach(async () => {
 });
 afterEach(() => api[Symbol.asyncDispose]());
 
-/** As large as it may be: 64 values of 4096 bytes. */
+/** The maximum size: 64 values of 4096 bytes. */
 const metadata = Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`key${n}`, 'v'.repeat(4096)]));
 const maxBytes = 1.5 * 1024 * 1024;
 
@@ -27,7 +27,7 @@ interface Event {
   readonly sandboxId: string;
 }
 
-it('pages of events end by their size and say where the next begins, both ways', async () => {
+it('pages of events are limited in size and give the start of the next page, in both orders', async () => {
   const ids = await createSandboxes(10);
   for (const [order, header, parameter] of [
     ['true', 'x-next-after', 'after'],
@@ -49,7 +49,7 @@ it('pages of events end by their size and say where the next begins, both ways',
   }
 });
 
-it('pages of sandboxes end by their size; the old list, which has none, still gives all', async () => {
+it('pages of sandboxes are limited in size; the old list without pages still returns all', async () => {
   const ids = await createSandboxes(10);
   const read: string[] = [];
   let token = '';

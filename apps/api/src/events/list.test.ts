@@ -31,7 +31,7 @@ const story = async (id: string): Promise<string[]> =>
   );
 
 describe('lifecycle events', () => {
-  it('tell a whole life, whoever caused what', async () => {
+  it('describe a whole life and the cause of each step', async () => {
     const id = await create();
     await api.ask('POST', `/sandboxes/${id}/timeout`, { body: { timeout: 500 } });
     await api.ask('POST', `/sandboxes/${id}/pause`);
@@ -50,7 +50,7 @@ describe('lifecycle events', () => {
     ]);
   });
 
-  it("have E2B's form and ours", async () => {
+  it("have E2B's fields and ours", async () => {
     const id = await create({ user: 'a' });
     await api.ask('DELETE', `/sandboxes/${id}`);
     const [killed, created] = await read();
@@ -77,7 +77,7 @@ describe('lifecycle events', () => {
     });
   });
 
-  it('that happened while nobody listened are recorded when the two compare, with the cause of the runner', async () => {
+  it("that nobody received are recorded at the next comparison, with the runner's cause", async () => {
     const id = await create();
     const lost = await create();
     api.runner.failure = new Error('away');
@@ -95,7 +95,7 @@ describe('lifecycle events', () => {
     expect((await read('?limit=100')).length).toBe(5);
   });
 
-  it('are told once though answer and event of a step cross each other', async () => {
+  it('are recorded once, although the response and the event of a step cross', async () => {
     const ids = await Promise.all(Array.from({ length: 20 }, () => create()));
     for (let n = 0; n < 3; n++) {
       await Promise.all(ids.map((id) => api.ask('POST', `/sandboxes/${id}/pause`)));
@@ -125,7 +125,7 @@ describe('lifecycle events', () => {
     expect(await read(`?${killed},sandbox.lifecycle.created`)).toHaveLength(6);
   });
 
-  it('are ten unless asked otherwise', async () => {
+  it('are ten by default', async () => {
     for (let n = 0; n < 12; n++) await create();
     expect(await read()).toHaveLength(10);
     expect(await read('?limit=100')).toHaveLength(12);
@@ -139,7 +139,7 @@ describe('lifecycle events', () => {
       expect((await api.ask('GET', `${path}?${query}`)).status).toBe(400);
   });
 
-  it("of another team's sandbox look like those of none", async () => {
+  it("of another team's sandbox look like those of an unknown one", async () => {
     const id = await create();
     for (const path of ['/events/sandboxes', `/events/sandboxes/${id}`])
       expect((await api.ask('GET', path, { key: api.otherKey })).json).toEqual([]);

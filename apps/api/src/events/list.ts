@@ -9,7 +9,7 @@ import { errors, sandboxParams } from '../http/schemas.ts';
 import { pageCharsMax } from '../limits.ts';
 import { eventSchema, eventToWire, eventTypeSchema } from './to-wire.ts';
 
-/** Further back nobody pages by offset: `after` costs the same everywhere. */
+/** Limit of paging by offset. `after` costs the same everywhere. */
 const offsetMax = 100_000;
 
 const listQuery = z.object({
@@ -77,7 +77,7 @@ export function addEventRoutes(app: ApiApp, context: ApiContext): void {
   );
 }
 
-/** Where the next page begins, told when there is one: a page ends early when its events carry much. */
+/** The start of the next page, set when there is one. A page of large events ends early. */
 async function listEvents(
   context: ApiContext,
   { caller, sandboxId, query }: { caller: Caller; sandboxId: string | undefined; query: ListQuery },

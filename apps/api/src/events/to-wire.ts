@@ -13,7 +13,7 @@ const executionSchema = z.object({
   execution_time: z.int().describe('Milliseconds'),
 });
 
-/** E2B's event in its second version, and ours: `sequence`, `eventData.cause`, `eventData.snapshotId`. */
+/** E2B's event, version 2, plus our fields: `sequence`, `eventData.cause`, `eventData.snapshotId`. */
 export const eventSchema = z
   .object({
     version: z.literal('v2'),

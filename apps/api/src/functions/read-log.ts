@@ -35,7 +35,7 @@ export function addReadFunctionLogRoute(app: ApiApp, context: ApiContext): void 
   );
 }
 
-/** A sandbox set its clock as it liked. */
+/** The time comes from the sandbox, which may have set its clock to any value. */
 function shownTime(ms: number): string {
   return timeToWire(Number.isFinite(ms) && ms >= 0 && ms < 253_402_300_800_000 ? ms : 0);
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
-// Bodies are checked before anything is asked of the part that owns functions: without one what is right answers 501.
+// Bodies are validated before the functions service is called. This API has none, so valid requests get 501.
 let api: TestApi;
 beforeAll(async () => {
   api = await startTestApi();
@@ -20,7 +20,7 @@ describe('a new function', () => {
     { ...fine, limits: { requestTimeoutMs: 100, memoryMb: 16, maxBodyBytes: 0, idleSeconds: 1 } },
     { ...fine, compatibilityDate: '2026-01-01', compatibilityFlags: ['nodejs_compat'] },
     { ...fine, source: `// ${'é'.repeat(2_000_000)}` },
-  ])('may be so (%#)', async (body) => {
+  ])('is valid (%#)', async (body) => {
     expect((await api.ask('POST', '/functions', { body })).status).toBe(501);
   });
 
@@ -50,16 +50,16 @@ describe('a new function', () => {
     { ...fine, limits: { idleSeconds: 0 } },
     { ...fine, compatibilityDate: 'yesterday' },
     { ...fine, compatibilityFlags: ['"); evil'] },
-  ])('may not be so (%#)', async (body) => {
+  ])('is not valid (%#)', async (body) => {
     expect(await api.ask('POST', '/functions', { body })).toMatchObject({ status: 400, json: { code: 400 } });
   });
 
-  test('that is larger than any is 413', async () => {
+  test('that is larger than the limit is 413', async () => {
     const body = { ...fine, source: 'x'.repeat(17 * 1024 * 1024) };
     expect((await api.ask('POST', '/functions', { body })).status).toBe(413);
   });
 
-  test('needs a key, and its secrets are in no log', async () => {
+  test('needs a key, and its secrets are not in any log', async () => {
     expect((await api.ask('POST', '/functions', { body: fine, key: null })).status).toBe(401);
     await api.ask('POST', '/functions', { body: { ...fine, secrets: { TOKEN: 'very-s3cret' } } });
     await api.ask('POST', '/functions', { body: { ...fine, secrets: { 'BAD-NAME': 'very-s3cret' } } });

@@ -12,7 +12,7 @@ import { addRemoveSecretRoute } from './remove-secret.ts';
 import { addRollbackFunctionRoute } from './rollback.ts';
 import { addSetSecretsRoute } from './set-secrets.ts';
 
-/** Edge functions: SoulBox's own, E2B has none. */
+/** Edge functions, which E2B does not have. */
 export function addFunctionRoutes(app: ApiApp, context: ApiContext): void {
   addCreateFunctionRoute(app, context);
   addDeployFunctionRoute(app, context);

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { timeSchema, timeToWire } from '../http/schemas.ts';
 import { stringMap } from '../http/string-map.ts';
 
-/** Bytes of a body that carries code: 5 MiB of it, escaped. */
+/** Limit of a body that contains code, in bytes: 5 MiB of code, escaped. */
 export const deployBodyBytesMax = 16 * 1024 * 1024;
 const sourceMax = 5 * 1024 * 1024;
 const variableLimits = { entries: 128, keyBytes: 128, valueBytes: 32 * 1024 } as const;
@@ -23,7 +23,7 @@ export const functionName = z
   )
   .describe('Unique on the server. The function is served at `fn-<name>.<domain>`.');
 
-/** Of a namespace that a binding means. */
+/** Name of the namespace of a binding. */
 export const namespaceName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'must have 1 to 64 characters of A-Z, a-z, 0-9, _ and -');
@@ -192,5 +192,5 @@ export function versionToWire({ number, createdAt, ...same }: FunctionVersionInf
   return { ...same, version: number, createdAt: timeToWire(createdAt) };
 }
 
-/** What a route that starts a function's sandbox can answer beside success. */
+/** Errors of routes that start a function's sandbox. */
 export const startErrors = [400, 404, 409, 413, 415, 501, 503, 504] as const;

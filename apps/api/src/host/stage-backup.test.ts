@@ -22,7 +22,7 @@ const linesOf = ({ text }: Answer): unknown[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as unknown);
 
-test('it tells of each sandbox, and says that it is done', async () => {
+test('reports each sandbox and the end', async () => {
   const answer = await stage(async (report) => {
     report({ what: 'sandbox', id: 'i1' });
     await Promise.resolve();
@@ -36,7 +36,7 @@ test('it tells of each sandbox, and says that it is done', async () => {
   ]);
 });
 
-test('a failure is its last line, and what is nobody else’s business is not in it', async () => {
+test('a failure is the last line, without internal details', async () => {
   const full = await stage(() => Promise.reject(new SoulBoxError('disk_full', 'No room.')));
   expect(linesOf(full)).toEqual([{ error: { reason: 'disk_full', message: 'No room.' } }]);
   await api?.[Symbol.asyncDispose]();
@@ -46,7 +46,7 @@ test('a failure is its last line, and what is nobody else’s business is not in
   });
 });
 
-test('only the operator may ask', async () => {
+test('only the operator may call it', async () => {
   api = await startTestApi({ stageBackup: () => Promise.reject(new Error('asked')) });
   const { key } = api;
   for (const headers of [{}, bearer('wrong'), bearer(key), { 'x-api-key': key }])
@@ -69,11 +69,11 @@ test('a client that leaves ends it', async () => {
   await left.promise;
 });
 
-test('a server without it says so', async () => {
+test('a server without backups says so', async () => {
   expect((await stage()).status).toBe(501);
 });
 
-test('the document of the API, which is for clients, leaves it out', async () => {
+test('the API document, which is for clients, does not contain it', async () => {
   api = await startTestApi();
   const { paths } = (await api.ask('GET', '/openapi.json')).json as { paths: object };
   expect(Object.keys(paths)).not.toContain('/host/backup-stage');

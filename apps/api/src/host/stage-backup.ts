@@ -13,7 +13,7 @@ export function addStageBackupRoute(app: ApiApp, context: ApiContext): void {
     {
       config: { auth: 'operator' },
       schema: {
-        // Of the command line on the server's host; no client's.
+        // Only for the command line on the server's host, not for clients.
         hide: true,
         tags: ['host'],
         summary:

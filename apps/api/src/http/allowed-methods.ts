@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 
-/** Which methods the route table has for a path. */
+/** The methods that the route table has for a path. */
 export interface AllowedMethods {
   /** Empty when no route has this path. */
   of(path: string): string[];
 }
 
-/** Watches the routes that are added from now on. A path with a wrong method is 405 for the caller, not 404. */
+/** Collects the routes that are added from now on. A path with a wrong method is 405 for the caller, not 404. */
 export function collectAllowedMethods(app: FastifyInstance): AllowedMethods {
   const table = new Map<string, { segments: string[]; methods: Set<string> }>();
   app.addHook('onRoute', ({ url, method }) => {

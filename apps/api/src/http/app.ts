@@ -29,29 +29,29 @@ export type ApiApp = FastifyInstance<
   ZodTypeProvider
 >;
 
-/** Idle connections from the gateway are kept a while; it keeps them for less. Milliseconds. */
+/** Idle connections from the gateway are kept this long; the gateway keeps them for a shorter time. Milliseconds. */
 const keepAliveTimeoutMs = 75_000;
 
-/** The empty server: limits, authentication, error form, request log. Routes are added afterwards. */
+/** Creates the server without routes: limits, authentication, error form, request log. Routes are added afterwards. */
 export async function createApp(context: ApiContext): Promise<ApiApp> {
   const requestTimeoutMs = context.config.requestTimeoutSeconds * 1000;
   const app = fastify({
     logger: false,
     schemaController: { compilersFactory: schemaCompilers },
     bodyLimit: bodyBytesMax,
-    // For uploads; other bodies have less time, see limitBodyTime.
+    // For uploads. Other bodies have less time, see limitBodyTime.
     requestTimeout: uploadMs,
     keepAliveTimeout: keepAliveTimeoutMs,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: pathSegmentMax },
-    // The sweep for late requests runs this often; the default of 30 s would make the limit coarse.
+    // Interval of the check for late requests. The default of 30 s would make the limit imprecise.
     http: { headersTimeout: requestTimeoutMs, connectionsCheckingInterval: 1000 },
     genReqId: (request) => requestIdFrom(request.headers[headers.requestId]),
     rewriteUrl: ({ method = '', url = '' }) => withWholeName(method, url),
     clientErrorHandler: answerBrokenRequest,
-    // Paths that the router refuses meet no hook.
+    // Hooks do not run for paths that the router refuses.
     frameworkErrors: (error, request, reply) => {
       answerError(error, request, reply, context);
       logRequest(request, reply, context);
@@ -72,18 +72,18 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   });
   app.addHook('onRequest', async (request, reply) => {
     startRequest(request, reply);
-    // Names, logs and metadata in answers are tenants' words: a browser must not take them for a page.
+    // Names, logs and metadata in responses come from tenants: a browser must not treat them as a page.
     void reply.header('x-content-type-options', 'nosniff');
     if (request.routeOptions.config.body !== 'upload') limitBodyTime(request, reply, requestTimeoutMs);
     if (context.stopping.aborted) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
-    // A probe must hear that the server lives, whatever else comes from its address.
+    // A probe must see that the server is alive, even when its address has used up its rate.
     if (request.routeOptions.url !== '/health') await rates.checkAddress(request, reply);
     await authenticate(request, context);
     if (request.caller !== null) await rates.checkKey(request, reply);
     if (needsRoom(request)) context.reserve.check();
   });
   app.addHook('onSend', (_request, reply, payload, done) => {
-    // A kept connection would hold up the stop until the client lets go of it.
+    // An open keep-alive connection would delay the stop until the client closes it.
     if (context.stopping.aborted) void reply.header('connection', 'close');
     done(null, payload);
   });
@@ -101,7 +101,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   return app;
 }
 
-/** JSON and nothing else. An empty body counts as none, because some clients name a type for it. */
+/** Accepts only JSON. An empty body counts as no body, because some clients send a content type with it. */
 function readJsonOnly(app: ApiApp): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();

@@ -32,7 +32,7 @@ afterAll(() => api[Symbol.asyncDispose]());
 
 const fill = (path: string, value: string): string => path.replaceAll(/\{\w+\}/g, value);
 
-/** The one form of errors: two keys, or three. */
+/** Checks the common form of errors, which has two or three keys. */
 function expectErrorForm(answer: { status: number; json: unknown; headers: Headers }, context: string): void {
   const { code, message, error_code: errorCode, ...rest } = answer.json as Record<string, unknown>;
   expect([context, code, typeof message, rest]).toEqual([context, answer.status, 'string', {}]);
@@ -42,7 +42,7 @@ function expectErrorForm(answer: { status: number; json: unknown; headers: Heade
   expect(answer.headers.get('content-type')).toContain('application/json');
 }
 
-/** fetch and URL tidy paths up; this sends exactly these bytes. */
+/** fetch and URL normalize paths; this sends exactly these bytes. */
 async function rawPath(method: string, path: string): Promise<{ status: number; json: unknown; headers: Headers }> {
   const { hostname, port } = new URL(api.url);
   return await new Promise((resolve, reject) => {
@@ -81,7 +81,7 @@ describe('every route', () => {
     expect(operations.filter((operation) => operation.open).map((operation) => operation.path)).toEqual(['/health']);
   });
 
-  it('without a key, or with a wrong one, answers 401 in the one form', async () => {
+  it('without a key or with a wrong one gives 401 in the common form', async () => {
     for (const { method, path, open } of operations) {
       if (open) continue;
       for (const key of [null, `e2b_${'f'.repeat(40)}`]) {
@@ -89,12 +89,12 @@ describe('every route', () => {
         expectErrorForm(answer, `${method} ${path}`);
         expect([method, path, answer.status]).toEqual([method, path, 401]);
       }
-      // The budget for wrong keys refills at 50 a second.
+      // The budget for wrong keys refills at 50 per second.
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   });
 
-  it('that takes a body refuses every kind of bad one with 400', async () => {
+  it('that takes a body refuses every kind of invalid body with 400', async () => {
     const bodies = [
       ...['{', '[]', 'null', '"text"', '5', '[1,2', '{"a":}', '\u0000', '{"a":1}garbage', '{"__proto__":{"a":1}}'],
       ...['{"templateID":NaN}', '{"timeout":1e309}', '{"timeout":-1e309}', '{"name":{"$ne":1}}', '['.repeat(100_000)],
@@ -102,9 +102,9 @@ describe('every route', () => {
     for (const { method, path } of operations.filter((operation) => operation.hasBody))
       for (const body of bodies) {
         const answer = await api.ask(method, fill(path, 'ix'), { body });
-        // Optional bodies may be null or lack the field: then the unknown sandbox or webhook is what is wrong.
+        // Optional bodies may be null or lack the field. Then the error is about the unknown sandbox or webhook.
         const optional = /v2.*connect|refreshes|pause|resume|snapshots$|fork|webhooks\//.test(path);
-        // The same; this API has been started without functions.
+        // Likewise, because this API has been started without functions.
         const lacksFunctions = /\/(?:rollback|invoke)$/.test(path) && answer.status === 501;
         expectErrorForm(answer, `${method} ${path} ${body.slice(0, 40)}`);
         expect([method, path, body.slice(0, 40), answer.status]).toEqual([
@@ -114,9 +114,9 @@ describe('every route', () => {
       }
   });
 
-  it('refuses a body over 1 MiB with 413, whether it says its length or not', async () => {
+  it('refuses a body over 1 MiB with 413, whether its length is announced or not', async () => {
     const big = JSON.stringify({ templateID: 'base', filler: 'a'.repeat(1024 * 1024) });
-    // Bundles of functions may be larger; routes.test.ts of functions/ has their limit.
+    // Bundles of functions may be larger; routes.test.ts of functions/ tests their limit.
     const usual = operations.filter(
       ({ hasBody, path }) => hasBody && !/^\/functions(?:\/[^/]+\/versions)?$/.test(path),
     );
@@ -169,9 +169,9 @@ describe('every route', () => {
     for (const { method, path } of operations.filter((operation) => operation.path.includes('{')))
       for (const id of ids) {
         const answer = await rawPath(method, fill(path, id));
-        // 200: GET /sandboxes/.. and the like reach nothing but their own pattern.
+        // 200: GET /sandboxes/.. and similar paths only match their own pattern.
         const context = `${method} ${fill(path, id.slice(0, 30))}`;
-        // Of a sandbox that nobody has there are simply no events.
+        // An unknown sandbox simply has no events.
         if (path === '/events/sandboxes/{sandboxID}' && answer.status === 200) {
           expect([context, answer.json]).toEqual([context, []]);
           continue;
@@ -182,7 +182,7 @@ describe('every route', () => {
     expect((await api.ask('GET', '/health')).status).toBe(204);
   });
 
-  it('with a method that it does not have answers 405 and names those it has', async () => {
+  it('with a method that it does not have gives 405 and names the allowed methods', async () => {
     const answer = await api.ask('PUT', '/sandboxes/ix');
     expectErrorForm(answer, 'PUT');
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'DELETE, GET']);
@@ -191,7 +191,7 @@ describe('every route', () => {
     expect([other.status, other.headers.get('allow')]).toEqual([405, 'GET, POST']);
   });
 
-  it('that does not exist answers 404, whatever comes with it', async () => {
+  it('that does not exist gives 404, whatever is sent with it', async () => {
     for (const path of [
       '/nope',
       '/docs',
@@ -212,7 +212,7 @@ describe('every route', () => {
   });
 });
 
-describe('what is no proper request', () => {
+describe('a malformed request', () => {
   it.each([
     ['garbage', 'hello\r\n\r\n'],
     ['two lengths', 'POST /health HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\na'],
@@ -221,7 +221,7 @@ describe('what is no proper request', () => {
       'POST /health HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
     ],
     ['headers of 20 KiB', `GET /health HTTP/1.1\r\nhost: x\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`],
-  ])('gets 400 in the one form and a closed connection: %s', async (_what, bytes) => {
+  ])('gets 400 in the common form and a closed connection: %s', async (_what, bytes) => {
     const answer = await rawBytes(bytes);
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4))).toEqual({
@@ -245,7 +245,7 @@ describe('what is no proper request', () => {
     expect((await api.ask('GET', '/health')).status).toBe(204);
   });
 
-  it('serves others while hundreds of connections hang', async () => {
+  it('does not block others while hundreds of connections hang', async () => {
     const { hostname, port } = new URL(api.url);
     const sockets = Array.from({ length: 300 }, () => {
       const socket = connect(Number(port), hostname);
@@ -267,7 +267,7 @@ describe('what is no proper request', () => {
 });
 
 describe('the request id', () => {
-  it('is taken over when it is well formed, and replaced otherwise', async () => {
+  it('is adopted when it is well formed, and otherwise replaced', async () => {
     const given = await api.ask('GET', '/health', { headers: { 'x-request-id': 'abcDEF_123-456' } });
     expect(given.headers.get('x-request-id')).toBe('abcDEF_123-456');
     for (const bad of ['short', 'x'.repeat(65), 'has blank in it', '{"a":1234567}']) {

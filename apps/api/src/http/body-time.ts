@@ -3,12 +3,12 @@ import { answerBrokenRequest } from './raw-error.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** `upload`: its body may take as long as Node lets any request take. */
+    /** `upload`: the body may take as long as Node allows any request. */
     body?: 'upload';
   }
 }
 
-/** Ends a request whose body has not arrived completely in time: Node's own limit is one for all routes. */
+/** Ends a request whose body has not arrived completely in time. Node's own limit is the same for all routes. */
 export function limitBodyTime(request: FastifyRequest, reply: FastifyReply, timeoutMs: number): void {
   const { raw } = request;
   if (raw.complete) return;

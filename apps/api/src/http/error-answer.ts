@@ -7,17 +7,17 @@ import type { ApiContext } from '../context.ts';
 import { bodyBytesMax } from '../limits.ts';
 import { startRequest } from './request-log.ts';
 
-/** A message may repeat what the caller sent; never more than this many characters of it. */
+/** Limit of a message in characters, because it may repeat text of the caller. */
 const messageMax = 500;
-/** Whole seconds; the official JS client waits that long and tries again, up to three times. */
+/** Whole seconds. The official JS client waits this long and retries, up to three times. */
 const retryAfterSeconds = '1';
 
-/** Failures that are as they should be: the server says what it is doing, or that a limit of the machine was met. */
+/** Failures that are not faults: the server reports its progress, or a limit of the machine was reached. */
 const expected: Partial<Record<Reason, 'info' | 'warn'>> = {
   template_being_made: 'info',
   shutting_down: 'info',
   disk_full: 'warn',
-  // What runs in a sandbox brings these about.
+  // Programs in a sandbox cause these.
   port_closed: 'info',
   sandbox_unreachable: 'warn',
 };
@@ -31,10 +31,10 @@ function noteFailure(error: SoulBoxError, request: FastifyRequest, { failures, l
   else logger[level]({ ...facts, reason, detail: message }, 'request turned away');
 }
 
-/** What every route says besides the status, which alone would not tell it from others. */
+/** Codes in errors of every route, for cases that the status alone does not identify. */
 const errorCodes: Partial<Record<Reason, string>> = { internal: 'internal_server_error', disk_full: 'disk_full' };
 
-/** Turns what fastify itself throws into ours. Undefined for anything else. */
+/** Converts errors of fastify to ours. Undefined for any other error. */
 function errorFromFastify(thrown: unknown): SoulBoxError | undefined {
   if (!isNodeError(thrown)) return undefined;
   if (hasZodFastifySchemaValidationErrors(thrown))
@@ -57,12 +57,12 @@ function errorFromFastify(thrown: unknown): SoulBoxError | undefined {
   }
 }
 
-/** Fills reply with an error in the form that all clients read, and logs what is our fault with its cause. */
+/** Fills the reply with an error in the form that all clients read. Logs faults of the server with their cause. */
 export function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, context: ApiContext): void {
   const error = errorFromFastify(thrown) ?? errorFromUnknown(thrown);
   startRequest(request, reply);
-  // fastify closes after a body that is too large. A close while the gateway still writes can overtake the answer;
-  // without it Node reads the rest and drops it, for as long as the request may take.
+  // fastify closes the connection after a body that is too large. If the gateway is still writing, the close can
+  // overtake the response. Without the close, Node reads and discards the rest within the time limit of a request.
   void reply.removeHeader('connection');
   const body = httpBodyFromError(error);
   if (body.code >= 500 && body.code !== 501) noteFailure(error, request, context);

@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => api[Symbol.asyncDispose]());
 
-it('a key whose use cannot be noted is good all the same, and the log tells', async () => {
+it('a key is valid although its use cannot be recorded, and the log says so', async () => {
   api.records.apiKeys.touch = () => Promise.reject(new SoulBoxError('disk_full', 'no room'));
   expect((await api.ask('GET', '/v2/sandboxes')).status).toBe(200);
   expect(await api.readLog()).toContain('use of an API key could not be recorded');

@@ -27,14 +27,14 @@ const operations = (): [string, Operation][] =>
   );
 
 describe('the OpenAPI document', () => {
-  it('is of version 3.1 and has no dangling reference', () => {
+  it('has version 3.1 and no dangling reference', () => {
     expect(document.openapi).toBe('3.1.0');
     const names = [...JSON.stringify(document).matchAll(/"#\/components\/schemas\/([^"]+)"/g)].map((match) => match[1]);
     expect(names.length).toBeGreaterThan(50);
     for (const name of names) expect(Object.keys(document.components.schemas)).toContain(name);
   });
 
-  it('gives every operation a summary, and an error form to every one that can fail', () => {
+  it('has a summary for every operation, and an error form for every one that can fail', () => {
     for (const [name, operation] of operations()) {
       expect([name, typeof operation.summary]).toEqual([name, 'string']);
       const errors = Object.entries(operation.responses).filter(([status]) => Number(status) >= 400);
@@ -48,7 +48,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  it('marks what is not available yet, and only that', () => {
+  it('marks exactly the operations that are not available yet', () => {
     const marked = operations().filter(([, operation]) => operation['x-soulbox-not-available'] === true);
     expect(marked.map(([name]) => name)).toEqual(
       expect.arrayContaining([
@@ -65,14 +65,14 @@ describe('the OpenAPI document', () => {
       ]).toEqual([name, operation['x-soulbox-not-available'] === true]);
   });
 
-  it('tells the different defaults of the two creates', () => {
+  it('shows the different defaults of the two creates', () => {
     const { NewSandboxInput: old, NewSandboxV2Input: v2 } = document.components.schemas;
     expect([old?.properties?.['timeout']?.default, v2?.properties?.['timeout']?.default]).toEqual([15, 300]);
     expect([old?.required, v2?.required]).toEqual([['templateID'], ['templateID']]);
     expect([old?.properties?.['secure']?.default, v2?.properties?.['secure']]).toEqual([false, undefined]);
   });
 
-  it('answers 501 for each marked operation, by name', async () => {
+  it('matches the API: each marked operation gives 501 with its name', async () => {
     for (const [name, operation] of operations()) {
       if (operation['x-soulbox-not-available'] !== true) continue;
       const [method = '', path = ''] = name.split(' ');

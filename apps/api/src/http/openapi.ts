@@ -5,7 +5,7 @@ import { createJsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-ty
 const notImplemented = 'x-soulbox-not-available';
 const transform = createJsonSchemaTransform({});
 
-/** Collects the schemas of all routes that are added later; `app.swagger()` then gives the document. */
+/** Collects the schemas of all routes that are added later; `app.swagger()` then returns the document. */
 export async function collectOpenApi(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -30,7 +30,7 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
   });
 }
 
-/** The document, made once, when all routes are there: they do not change while the server runs. */
+/** Serves the document. It is created once, because routes do not change while the server runs. */
 export function addOpenApiRoute(app: FastifyInstance): void {
   let text = Buffer.alloc(0);
   app.addHook('onReady', (done) => {

@@ -4,7 +4,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { headers, httpBodyFromError } from '@soulbox/contract';
 import { requestIdFrom } from './request-log.ts';
 
-/** Node's codes for requests that never became one (nodejs.org/api/http.html, event `clientError`). */
+/** Node's codes for input that is not a complete request (nodejs.org/api/http.html, event `clientError`). */
 function errorFromParser(code: string | undefined): SoulBoxError {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
     return new SoulBoxError('request_timeout', 'The request was not received within the time limit.');
@@ -12,7 +12,7 @@ function errorFromParser(code: string | undefined): SoulBoxError {
   return new SoulBoxError('bad_request', 'The HTTP request is not valid.');
 }
 
-/** Answers on the bare socket, in the same form as every other error, and closes it. */
+/** Sends an error in the common form on the bare socket, and closes the socket. */
 export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
     socket.destroy();

@@ -12,7 +12,7 @@ declare module 'fastify' {
   }
 }
 
-/** What we accept as a request id from in front of us; it goes into the log and back to the caller. */
+/** The form of request ids that we accept from a proxy. The id is logged and returned to the caller. */
 const requestIdForm = /^[A-Za-z0-9_-]{8,64}$/;
 
 export function requestIdFrom(header: string | string[] | undefined): string {
@@ -26,8 +26,8 @@ export function startRequest(request: FastifyRequest, reply: FastifyReply): void
 const changing: readonly string[] = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
 /**
- * One line for each request: who asked for what. Route patterns only, for a path may hold what a caller typed by mistake; but what was
- * changed has its name told.
+ * Logs one line for each request: the caller and the route. The line has the route pattern instead of the path, which
+ * may contain text that the caller typed by mistake. Successful changes also log the path parameters.
  */
 export function logRequest(request: FastifyRequest, reply: FastifyReply, context: ApiContext): void {
   const route = request.routeOptions.url ?? 'none';

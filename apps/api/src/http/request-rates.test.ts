@@ -7,7 +7,7 @@ afterEach(() => api[Symbol.asyncDispose]());
 
 const from = (address: string) => ({ headers: { 'x-forwarded-for': address } });
 
-it('a key may ask so often, another one is not held up, and clients are told when to come again', async () => {
+it('a key has its own rate, and its clients learn when to retry', async () => {
   api = await startTestApi({ config: { keyRequestRate: 5 } });
   for (let n = 0; n < 5; n++) expect((await api.ask('GET', '/v2/sandboxes')).status).toBe(200);
   const refused = await api.ask('GET', '/v2/sandboxes', from('192.0.2.1'));
@@ -18,7 +18,7 @@ it('a key may ask so often, another one is not held up, and clients are told whe
   expect((await api.ask('GET', '/v2/sandboxes', { key: api.otherKey })).status).toBe(200);
 });
 
-it('an address may ask so often, with any keys or none; an IPv6 network counts as one', async () => {
+it('an address has its own rate for any keys or none; an IPv6 network counts as one address', async () => {
   api = await startTestApi({ config: { addressRequestRate: 4 } });
   const addresses = ['2001:db8::1', '2001:db8::2', '2001:db8::ffff', '2001:db8::1:2:3:4'];
   for (const address of addresses)
@@ -29,7 +29,7 @@ it('an address may ask so often, with any keys or none; an IPv6 network counts a
   expect((await api.ask('GET', '/health', from('2001:db8::5'))).status).toBe(204);
 });
 
-it('neither is counted when the limit is 0', async () => {
+it('a limit of 0 turns off both rates', async () => {
   api = await startTestApi({ config: { addressRequestRate: 0, keyRequestRate: 0 } });
   const answers = await Promise.all(Array.from({ length: 200 }, () => api.ask('GET', '/v2/sandboxes')));
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));

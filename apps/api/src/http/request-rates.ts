@@ -5,14 +5,14 @@ import type { ApiConfig } from '../config.ts';
 import { addressOf } from '../actor.ts';
 
 const windowMs = 10_000;
-/** Keys and addresses that are counted at once; the least recent is forgotten. */
+/** Limit of keys and addresses that are counted at the same time. The least recently used is dropped. */
 const countedMax = 10_000;
 
-/** How often one address and one key may ask. Throws `rate_exceeded`, with `Retry-After` set. */
+/** Limits the request rate of each address and each key. Throws `rate_exceeded` and sets `Retry-After`. */
 export interface RequestRates {
-  /** Before anything is looked up. */
+  /** Called before any lookup. */
   checkAddress(request: FastifyRequest, reply: FastifyReply): Promise<void>;
-  /** When the caller is known. */
+  /** Called when the caller is known. */
   checkKey(request: FastifyRequest, reply: FastifyReply): Promise<void>;
 }
 

@@ -23,13 +23,13 @@ interface Ask {
 const create = async ({ body = {}, ...more }: Ask) =>
   await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base', ...body }, ...more });
 
-describe('the wall of a create', () => {
+describe('the isolation of a create', () => {
   it.each<[string, Ask]>([
     ['the field', { body: { isolation: 'gvisor' } }],
     ['the header', { headers: header('gvisor') }],
     ['the metadata', { body: metadata('gvisor') }],
     ['all of them', { body: { isolation: 'gvisor', ...metadata('gvisor') }, headers: header('gvisor') }],
-  ])('is what %s says, and every answer tells it', async (_where, ask) => {
+  ])('is what %s says, and every response shows it', async (_where, ask) => {
     for (const path of ['/v2/sandboxes', '/sandboxes']) {
       const made = await api.ask('POST', path, { ...ask, body: { templateID: 'base', ...ask.body } });
       expect([made.status, made.json]).toEqual([201, expect.objectContaining({ isolation: 'gvisor' })]);
@@ -44,7 +44,7 @@ describe('the wall of a create', () => {
     }
   });
 
-  it('stays in the metadata of its sandbox, as it was given', async () => {
+  it('stays in the metadata of its sandbox, unchanged', async () => {
     const { json } = await create({ body: metadata('gvisor') });
     const { sandboxID } = json as { sandboxID: string };
     expect((await api.ask('GET', `/sandboxes/${sandboxID}`)).json).toMatchObject(metadata('gvisor'));
@@ -57,7 +57,7 @@ describe('the wall of a create', () => {
     ['one in other letters', { headers: header('gVisor') }],
     ['an unknown one in the metadata', { body: metadata('firecracker') }],
     ['an empty one in the metadata', { body: metadata('') }],
-  ])('is refused with the list when it is %s', async (_what, ask) => {
+  ])('is refused with the list of valid values when it is %s', async (_what, ask) => {
     const answer = await create(ask);
     expect(answer.json).toEqual({ code: 400, message: expect.stringContaining('container or gvisor') as string });
     expect(api.runner.creates).toEqual([]);
@@ -73,18 +73,18 @@ describe('the wall of a create', () => {
     expect(api.runner.creates).toEqual([]);
   });
 
-  it('is not decided by other metadata of this prefix, which stay ours', async () => {
+  it('is not read from other metadata with this prefix, which is reserved for us', async () => {
     expect((await create({ body: { metadata: { 'soulbox.function': 'x' } } })).status).toBe(400);
   });
 });
 
-describe('a key with a wall', () => {
+describe('a key with an isolation', () => {
   let key: string;
   beforeEach(async () => {
     key = (await createApiKey(api.records, { id: api.teamId }, 'walled', 'gvisor')).key.reveal();
   });
 
-  it('decides for what does not say it, and for nothing else', async () => {
+  it('applies to requests that specify none, and to no others', async () => {
     await create({ key });
     await create({ key, body: { isolation: 'container' } });
     await create({ key, headers: header('container') });
@@ -92,7 +92,7 @@ describe('a key with a wall', () => {
     expect(api.runner.creates.map(({ isolation }) => isolation)).toEqual(['gvisor', 'container', 'container', '']);
   });
 
-  it('is made, listed and renamed by the API', async () => {
+  it('is created, listed and renamed by the API', async () => {
     const made = await api.ask('POST', '/api-keys', { body: { name: 'ci', isolation: 'gvisor' } });
     expect([made.status, made.json]).toEqual([201, expect.objectContaining({ isolation: 'gvisor' })]);
     const { id, key: value } = made.json as { id: string; key: string };
@@ -109,7 +109,7 @@ describe('a key with a wall', () => {
     expect((await api.ask('POST', '/api-keys', { body: { name: 'x', isolation: 'vm' } })).status).toBe(400);
   });
 
-  it('decides for builds too, unless the build says it', async () => {
+  it('applies to builds that specify none', async () => {
     const start = async (name: string, body: object, more: Omit<Ask, 'body'>): Promise<unknown> => {
       const build = await requestBuild(api, name);
       const path = `/v2/templates/${build.templateID}/builds/${build.buildID}`;

@@ -10,9 +10,9 @@ interface IsolationRequest {
 }
 
 /**
- * The wall that a request asks for: by the field `isolation`, or as the official clients can say it, by a header or in the metadata;
- * else the one that its key decides on. Empty: the template or the server decides. Throws `bad_request` for a wall that there is not,
- * and where two of them name different ones.
+ * The isolation that a request specifies: in the field `isolation`, in a header or in the metadata. The last two are
+ * for the official clients. Otherwise the isolation of the key. Empty: the template or the server decides. Throws
+ * `bad_request` for an unknown isolation and for sources that contradict each other.
  */
 export function requestedIsolation(request: FastifyRequest, body: IsolationRequest): string {
   const said = [

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The one form of every error answer. Official clients decide on `code` inside the body, not on the status line. */
+/** The common form of all error responses. Official clients use `code` in the body, not the status line. */
 const errorSchema = z
   .object({
     code: z.int().describe('The HTTP status again.'),
@@ -14,15 +14,15 @@ const errorSchema = z
 
 export type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 500 | 501 | 503 | 504 | 507;
 
-/** What any route may answer, whatever it does. */
+/** Errors that any route may return. */
 const always = [401, 408, 429, 500, 507] as const satisfies ErrorStatus[];
 
 type ErrorResponses = Record<ErrorStatus, typeof errorSchema>;
 
-/** The error part of a route's `response`: the statuses named and those that any route may give. */
+/** The errors in a route's `response`: the given statuses and those that any route may return. */
 export function errors(...statuses: readonly ErrorStatus[]): ErrorResponses {
   const entries = [...new Set<ErrorStatus>([...always, ...statuses])].sort().map((status) => [status, errorSchema]);
-  // Typed as if all were there: handlers throw, they never send these.
+  // The type claims all statuses. This is safe because handlers throw and never send these.
   return Object.fromEntries(entries) as ErrorResponses;
 }
 
@@ -38,11 +38,11 @@ export const unixMs = z.coerce.number().int().min(0).max(253_402_300_799_000);
 
 export const sandboxParams = z.object({ sandboxID: z.string().describe('`i` and 20 of `[a-z0-9]`') });
 
-/** Query of lists that are read by page. */
+/** Query parameters of paged lists. */
 export const pageQuery = {
   limit: z.coerce.number().int().min(1).max(100).default(100),
   nextToken: z.string().optional().describe('`X-Next-Token` of the previous page.'),
 };
 
-/** For answers without a body. */
+/** For responses without a body. */
 export const noContent = z.null().describe('No content.');

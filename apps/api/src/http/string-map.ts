@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 export interface StringMapLimits {
-  /** Pairs. */
+  /** Number of pairs. */
   readonly entries: number;
   /** UTF-8 bytes. */
   readonly keyBytes: number;
@@ -9,7 +9,7 @@ export interface StringMapLimits {
   readonly valueBytes: number;
 }
 
-/** True for text that survives UTF-8 and a C string: no NUL, no half of a surrogate pair. */
+/** True for text that is valid in UTF-8 and in a C string: no NUL and no unpaired surrogate. */
 function isCleanText(text: string): boolean {
   return text.isWellFormed() && !text.includes('\0');
 }
@@ -26,7 +26,7 @@ function faultOf(map: Readonly<Record<string, string>>, limits: StringMapLimits)
   return undefined;
 }
 
-/** A map of text to text within limits, as E2B's metadata and envVars are. */
+/** A map of strings to strings within limits, such as E2B's metadata and envVars. */
 export function stringMap(limits: StringMapLimits, description: string): z.ZodType<Record<string, string>> {
   return z
     .record(z.string(), z.string())

@@ -29,6 +29,6 @@ it.each([
   ['GET', '/v2/templates/a/b'],
   ['POST', '/templates/mine/builds'],
   ['GET', '/templates?x=/templates/a/b'],
-])('%s %s stays as it is', (method, url) => {
+])('%s %s stays unchanged', (method, url) => {
   expect(withWholeName(method, url)).toBe(url);
 });

@@ -1,9 +1,10 @@
-/** `/templates/team/name:tag`, `…/tags` behind it, and `/templates/aliases/team/name`. */
+/** `/templates/team/name:tag`, the same with `/tags`, and `/templates/aliases/team/name`. */
 const form = /^(\/templates(?:\/aliases(?=\/[^/?]+\/))?)\/([^/?]+)\/([^/?]+)(\/tags)?(\?.*)?$/;
 
 /**
- * Python clients up to 2.40 write the `/` of a full name as it is, where others write `%2F`. Gives the path as the routes know it. What is
- * a path of another meaning stays as it is: `/templates/aliases/NAME` and `/templates/NAME/tags`.
+ * Python clients up to 2.40 do not escape the `/` of a full name, which other clients send as `%2F`. Returns the path
+ * in the form of the routes. Paths with another meaning stay unchanged: `/templates/aliases/NAME` and
+ * `/templates/NAME/tags`.
  */
 export function withWholeName(method: string, url: string): string {
   if (method !== 'GET' && method !== 'DELETE') return url;

@@ -1,11 +1,14 @@
 import type { Clock, Logger } from '@soulbox/base';
 import type { ApiKeyRecord, Records } from '@soulbox/storage';
 
-/** A key in constant use is written at most this often, so that reads stay reads. Milliseconds. */
+/** Minimum interval between writes for a key in constant use, so that reads do not cause writes. Milliseconds. */
 const touchEveryMs = 60_000;
 
 export interface KeyUse {
-  /** Notes that the key was used now, unless that was noted within the last minute. Never throws: it is no reason to turn a caller away. */
+  /**
+   * Records that the key was used now, unless that was recorded within the last minute. Never throws: a failure is no
+   * reason to refuse a caller.
+   */
   note(key: ApiKeyRecord): Promise<void>;
 }
 

@@ -1,12 +1,15 @@
 import type { Clock } from '@soulbox/base';
 
-/** Wrong keys answered as such at once, and how many more each second. A key has 160 random bits: this only bounds noise. */
+/**
+ * Wrong keys that get 401 immediately, and the number that is added per second. A key has 160 random bits, so this
+ * limit only reduces noise.
+ */
 const burst = 200;
 const perSecond = 50;
 
-/** Bounds how fast the whole server says "wrong key". Right keys never pass here, so nobody can lock others out. */
+/** Limits how often the whole server reports a wrong key. Valid keys are not counted, so nobody can lock others out. */
 export interface WrongKeyBudget {
-  /** False when the budget is used up; the caller then answers 429 instead of 401. */
+  /** False when the budget is used up. The caller then responds with 429 instead of 401. */
   spend(): boolean;
 }
 

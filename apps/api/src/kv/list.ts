@@ -9,7 +9,7 @@ const namespaceSchema = z
   .object({ name: z.string(), keyCount: z.int(), sizeBytes: z.int(), createdAt: timeSchema })
   .meta({ id: 'KvNamespace' });
 
-/** Key-value namespaces are made by the first function that uses them. */
+/** Lists key-value namespaces. The first function that uses a namespace creates it. */
 export function addListNamespacesRoute(app: ApiApp, context: ApiContext): void {
   app.get(
     '/kv',

@@ -22,7 +22,10 @@ export async function getOwnBuild(
   throw new SoulBoxError('build_not_found', `Build ${quoteForError(buildID)} was not found.`);
 }
 
-/** The finished build that a tag points at. Throws `template_not_found`; `text` is how the caller named it. */
+/**
+ * The finished build that a tag points at. Throws `template_not_found`; `text` is the caller's reference, for the
+ * message.
+ */
 export async function getTaggedBuild(
   context: ApiContext,
   { id }: TemplateRecord,

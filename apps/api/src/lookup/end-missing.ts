@@ -2,7 +2,10 @@ import type { SandboxRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 import { findInRunner } from './in-runner.ts';
 
-/** Ends rows of sandboxes that the runner was seen without, each after the runner was asked for it once more. */
+/**
+ * Ends rows of sandboxes that are missing from the runner's list. The runner is asked for each of them once more
+ * before.
+ */
 export async function endMissing(context: ApiContext, missing: Iterable<SandboxRecord>): Promise<void> {
   for (const { id, state, endAt, lifecycle } of missing) {
     if ((await findInRunner(context, id)) !== undefined) continue;

@@ -4,12 +4,12 @@ import type { Sandbox } from '@soulbox/contract/runner';
 import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
 
-/** For the list of a host full of sandboxes. */
+/** Long enough for the list of a host full of sandboxes. */
 const listTimeoutMs = 30_000;
 
 /**
- * The sandbox as the runner has it now, undefined when it has none of this id: neither asked for it nor in its list. Only after
- * that a row may be ended as lost. Throws what a runner throws that cannot be asked; then nothing is known.
+ * The sandbox as the runner has it now. Undefined when the runner has no such sandbox, neither in a direct lookup nor
+ * in its list. Only then may a row be ended as lost. Throws when the runner cannot be asked; then nothing is known.
  */
 export async function findInRunner(context: ApiContext, sandboxId: string): Promise<Sandbox | undefined> {
   try {
@@ -21,7 +21,7 @@ export async function findInRunner(context: ApiContext, sandboxId: string): Prom
   return undefined;
 }
 
-/** The runner's whole list, one at a time: what tenants attach to sandboxes can be large. */
+/** All sandboxes of the runner, one at a time, because their metadata can be large. */
 export async function* listInRunner(context: ApiContext): AsyncGenerator<Sandbox> {
   const done = new AbortController();
   const signal = AbortSignal.any([done.signal, context.stopping, AbortSignal.timeout(listTimeoutMs)]);

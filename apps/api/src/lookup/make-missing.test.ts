@@ -10,7 +10,7 @@ afterEach(() => api[Symbol.asyncDispose]());
 
 const create = async (templateID: string) => await api.ask('POST', '/v2/sandboxes', { body: { templateID } });
 
-it('a template of the server itself is made for the first who asks, and is there for the next', async () => {
+it('a template of the server is made for the first caller and exists for the next', async () => {
   for (let round = 0; round < 2; round++) {
     const answer = await create('quick');
     expect(answer.status).toBe(201);
@@ -18,7 +18,7 @@ it('a template of the server itself is made for the first who asks, and is there
   }
 });
 
-it('one that takes long is answered with what is done right now', async () => {
+it('a create returns 503 with the current step while its template is being made', async () => {
   const answer = await create('slow');
   expect(answer.status).toBe(503);
   expect(answer.json).toMatchObject({
@@ -31,7 +31,7 @@ it('one that takes long is answered with what is done right now', async () => {
   expect(lines.filter((line) => /"level":[56]0/.test(line))).toEqual([]);
 });
 
-it.each(['other', 'someone/quick', 'quick:v2', 'tquick'])('nothing is made for %j', async (name) => {
+it.each(['other', 'someone/quick', 'quick:v2', 'tquick'])('no template is made for %j', async (name) => {
   expect((await create(name)).status).toBe(404);
   const names = (await api.ask('GET', '/templates')).json as { names: string[] }[];
   expect(names.flatMap((template) => template.names)).toEqual(['base']);

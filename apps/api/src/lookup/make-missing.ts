@@ -8,8 +8,8 @@ import type { FoundTemplate } from './template.ts';
 import { defaultTag, parseTemplateReference } from '../names/reference.ts';
 
 /**
- * The template that a reference means, made first if it is one of the server's own that is not there yet. Throws
- * `template_not_found`, `template_being_made`, and what `findTemplate` throws.
+ * The template of a reference. If it is one of the server's own and does not exist yet, it is made first. Throws
+ * `template_not_found`, `template_being_made`, and the errors of `findTemplate`.
  */
 export async function getOrMakeTemplate(context: ApiContext, team: TeamRecord, text: string): Promise<FoundTemplate> {
   const present = await findTemplate(context, team, text);
@@ -20,8 +20,8 @@ export async function getOrMakeTemplate(context: ApiContext, team: TeamRecord, t
 }
 
 /**
- * Has a template of the server's own made that is not there yet. False when the reference names none. Throws
- * `template_being_made` with what is done right now when it takes longer than a client waits; it goes on being made.
+ * Makes a missing template of the server's own. False when the reference names none. Throws `template_being_made` with
+ * the current step when it takes longer than a client waits; the work then continues.
  */
 async function makeMissing(context: ApiContext, text: string): Promise<boolean> {
   const reference = parseTemplateReference(text);

@@ -9,39 +9,44 @@ import { quoteForError } from '../http/quote-for-error.ts';
 import { endGraceMs, lostAfterMs } from '../limits.ts';
 import { endMissing } from './end-missing.ts';
 
-/** Sandboxes that end later than this still count as running. */
+/** Sandboxes with an end after this time still count as running. */
 export function aliveAfter(context: ApiContext): number {
   return context.clock.now() - endGraceMs;
 }
 
-/** A sandbox that nobody of this team ever had, or whose row was purged. */
+/** The error for a sandbox that this team never had, or whose row was purged. */
 export function sandboxNotFound(id: string): SoulBoxError {
   return new SoulBoxError('sandbox_not_found', `Sandbox ${quoteForError(id)} was not found.`);
 }
 
-/** The same, telling the owner why and when it ended. */
+/** The same error for the owner, with the cause and time of the end. */
 function sandboxEnded({ id, cause, stateSince }: Pick<SandboxRecord, 'id' | 'cause' | 'stateSince'>): SoulBoxError {
   const message = `Sandbox ${quoteForError(id)} was not found. It ended at ${timeToWire(stateSince)} (${cause}).`;
   return new SoulBoxError('sandbox_not_found', message);
 }
 
-/** One that runs past its deadline without pausing then has ended, though the runner has not said so yet. */
+/**
+ * A sandbox past its deadline has ended even if the runner has not reported it yet, unless it pauses at the deadline.
+ */
 function isOverdue({ state, endAt, lifecycle }: SandboxRecord, context: ApiContext): boolean {
   return state === 'running' && lifecycle.onTimeout === 'kill' && endAt <= aliveAfter(context);
 }
 
-/** The caller's sandbox of this id in any state. Another team's and a malformed id are the same: undefined. */
+/** The caller's sandbox in any state. Undefined for an unknown or malformed id, and for another team's sandbox. */
 export async function findOwn(context: ApiContext, caller: Caller, idText: string): Promise<SandboxRecord | undefined> {
   const id = parseSandboxId(idText);
   return id === undefined ? undefined : await context.records.sandboxes.findOwn(caller.team.id, id);
 }
 
-/** Whether it runs or is paused. */
+/** Whether it is running or paused. */
 export function isLive(record: SandboxRecord, context: ApiContext): boolean {
   return record.state !== 'ended' && !isOverdue(record, context);
 }
 
-/** The caller's running or paused sandbox. Throws `sandbox_not_found`, for the caller's own with how it ended. */
+/**
+ * The caller's running or paused sandbox. Throws `sandbox_not_found`; for the caller's own sandbox the message says how
+ * it ended.
+ */
 export async function getLive(context: ApiContext, caller: Caller, idText: string): Promise<SandboxRecord> {
   const record = await findOwn(context, caller, idText);
   if (record === undefined) throw sandboxNotFound(idText);
@@ -59,7 +64,10 @@ export function refuseFunctions({ metadata }: SandboxRecord): void {
   );
 }
 
-/** Runs a call about one sandbox. If the runner has lost it, the row is ended too, so that lists heal. */
+/**
+ * Runs a call about one sandbox. If the runner has lost the sandbox, its row is ended too, so that lists become
+ * correct.
+ */
 export async function withRow<T>(context: ApiContext, record: SandboxRecord, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -70,8 +78,9 @@ export async function withRow<T>(context: ApiContext, record: SandboxRecord, wor
 }
 
 /**
- * What to tell when the runner did not know a sandbox. Its event with the true cause may be on the way and is waited for a
- * moment. After that the runner is asked once more: what it has then is no loss, and what it has not is ended.
+ * The error when the runner does not know a sandbox. Its event with the true cause may still arrive, so this waits a
+ * moment for it. Then the runner is asked once more: a sandbox that it has now is not lost, and one that it does not
+ * have is ended.
  */
 export async function goneFromRunner(context: ApiContext, record: SandboxRecord): Promise<SoulBoxError> {
   const giveUpAt = performance.now() + lostAfterMs;
@@ -84,7 +93,7 @@ export async function goneFromRunner(context: ApiContext, record: SandboxRecord)
   return (await endOf(context, record)) ?? changedMeanwhile(record.id);
 }
 
-/** Undefined while the row says that it lives. */
+/** Undefined while the row is not ended. */
 async function endOf(context: ApiContext, { id, teamId }: SandboxRecord): Promise<SoulBoxError | undefined> {
   const present = await context.records.sandboxes.findOwn(teamId, id);
   if (present === undefined) return sandboxNotFound(id);

@@ -46,22 +46,22 @@ it.each([
   expect(await find(own, text)).toBe(id);
 });
 
-it("may say whose it is, by the team's name or id", async () => {
+it("may have the team's name or id as a namespace", async () => {
   for (const namespace of [own.name, own.id]) expect(await find(own, `${namespace}/mine:v2`)).toBe('s2');
 });
 
-// A text that names another team's thing must not be answered with one's own of the same name: it may be given to `fork`.
-it.each(['other/mine', 'oooo/mine', 'other/mine:v2', 'nobody/mine'])('%s is not the own `mine`', async (text) => {
+// A reference to another team's snapshot must not find the caller's own of the same name: it may be passed to `fork`.
+it.each(['other/mine', 'oooo/mine', 'other/mine:v2', 'nobody/mine'])('%s is not our own `mine`', async (text) => {
   expect(await find(own, text)).toBeUndefined();
 });
 
 it.each(['other/theirs', 'oooo/theirs', 'theirs', 's3', 's3:default'])(
-  '%s of another team is not there',
+  '%s of another team is not found',
   async (text) => {
     expect(await find(own, text)).toBeUndefined();
   },
 );
 
-it.each(['s1:v2', 'default/s1', 'none', '', '/', 'a/b/c', 'x'.repeat(129)])('%j means nothing', async (text) => {
+it.each(['s1:v2', 'default/s1', 'none', '', '/', 'a/b/c', 'x'.repeat(129)])('%j names no snapshot', async (text) => {
   expect(await find(own, text)).toBeUndefined();
 });

@@ -8,8 +8,8 @@ import { defaultTag, isOwnNamespace, parseTemplateReference } from '../names/ref
 export const snapshotParams = z.object({ snapshotID: z.string().describe('The id as listed, percent-encoded.') });
 
 /**
- * The team's snapshot that a text names: `<id>`, `<id>:default`, `name`, `name:tag` or `team/name:tag`. Undefined for
- * anything else, also for another team's.
+ * The team's snapshot for a reference: `<id>`, `<id>:default`, `name`, `name:tag` or `team/name:tag`. Undefined for
+ * anything else, including another team's snapshot.
  */
 export async function findSnapshot(
   context: ApiContext,

@@ -6,23 +6,26 @@ import { findSnapshot } from './snapshot.ts';
 import { getOrMakeTemplate } from './make-missing.ts';
 import { findTemplate } from './template.ts';
 
-/** What a create is made from, in the runner's words. */
+/** The source of a create, in the runner's terms. */
 export interface Source {
-  /** Shown as `templateID`: a template's id, or the snapshot's. */
+  /** Shown as `templateID`: the id of the template or of the snapshot. */
   readonly templateId: string;
-  /** Shown as `alias`; empty for one without a name. */
+  /** Shown as `alias`; empty for a source without a name. */
   readonly alias: string;
   /** Empty for a template of the store. */
   readonly snapshotId: string;
-  /** Name by which a template of the store was found, which may be remembered; empty when it was found by its id, and for others. */
+  /**
+   * The name by which a template of the store was found, possibly in a remembered list. Empty when it was found by its
+   * id, and for other sources.
+   */
   readonly storeName: string;
-  /** Whether it is a template that counts its sandboxes. */
+  /** True for a built template, which counts its sandboxes. */
   readonly isBuilt: boolean;
 }
 
 /**
- * The snapshot or template that a create names. As at E2B, the team's own things come before those of all. Throws what
- * `getOrMakeTemplate` throws.
+ * The snapshot or template that a create names. As in E2B, the team's own ones take precedence over shared ones. Throws
+ * the errors of `getOrMakeTemplate`.
  */
 export async function getSource(context: ApiContext, team: TeamRecord, text: string): Promise<Source> {
   const snapshot = await findSnapshot(context, team, text);

@@ -19,13 +19,13 @@ export type FoundTemplate =
   | { readonly kind: 'built'; readonly template: TemplateRecord; readonly tag: string }
   | ({ readonly kind: 'store' } & StoreTemplate);
 
-/** Another team's that is not public. */
+/** Another team's template that is not public. */
 type PrivateTemplate = { readonly kind: 'private'; readonly template: TemplateRecord };
 
 /**
- * The template that `id`, `name`, `name:tag` or `team/name:tag` means to a team. As at E2B, the team's own come first, then
- * those for all: the server's, then what other teams published. Another team's that is not public is as good as none: whoever
- * may not use it need not learn that it exists.
+ * The template that a team means with `id`, `name`, `name:tag` or `team/name:tag`. As in E2B, the team's own templates
+ * come first, then shared ones: the server's, then those that other teams published. Another team's private template is
+ * treated as missing, so that others do not learn that it exists.
  */
 export async function findTemplate(
   context: ApiContext,
@@ -37,7 +37,7 @@ export async function findTemplate(
   return named?.kind === 'private' ? undefined : named;
 }
 
-/** The id of the template that a text means, whoever may use it; undefined when it means none. */
+/** The id of the template for a reference, even if the team may not use it. Undefined when there is none. */
 export async function findTemplateId(context: ApiContext, team: TeamRecord, text: string): Promise<string | undefined> {
   const named = await findNamed(context, team, text);
   return named?.kind === 'store' ? named.template.templateId : named?.template.id;
@@ -83,7 +83,10 @@ export async function getTemplate(context: ApiContext, team: TeamRecord, text: s
   return found;
 }
 
-/** The team's own built template, by id or name without a tag. Another's is as good as none: it throws `template_not_found`. */
+/**
+ * The team's own built template, by id or by name without a tag. Throws `template_not_found`, also for another team's
+ * template.
+ */
 export async function getOwnTemplate(context: ApiContext, team: TeamRecord, text: string): Promise<TemplateRecord> {
   const found = await findOwnTemplate(context, team, text);
   if (found === undefined) throw templateNotFound(text);

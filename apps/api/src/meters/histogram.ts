@@ -1,16 +1,16 @@
 import type { MetricFamily } from './text-format.ts';
 
 export interface Histogram {
-  /** Upper bounds, rising. */
+  /** Upper bounds in ascending order. */
   readonly bounds: readonly number[];
-  /** Observations up to each bound and above the one before. */
+  /** Observations for each bound, above the previous bound. */
   readonly counts: readonly number[];
-  /** All observations, those above the last bound included. */
+  /** All observations, including those above the last bound. */
   readonly total: number;
   readonly sum: number;
 }
 
-/** One series of a histogram as Prometheus reads it: each bucket holds those below it too. */
+/** One histogram series in Prometheus' form: each bucket includes the lower ones. */
 export function samplesFromHistogram(
   labels: Readonly<Record<string, string>>,
   { bounds, counts, total, sum }: Histogram,

@@ -11,7 +11,7 @@ interface Series {
   total: number;
 }
 
-/** A histogram of request durations. Its labels come from the route table, so their number is bounded. */
+/** A histogram of request durations. Its labels come from the route table, so their number is limited. */
 export interface RequestDurations {
   observe(method: string, route: string, status: number, seconds: number): void;
   family(): MetricFamily;
@@ -21,7 +21,7 @@ export function createRequestDurations(): RequestDurations {
   const series = new Map<string, Series>();
   return {
     observe: (method, route, status, seconds) => {
-      // Unknown routes share one series whatever method a caller invents.
+      // Unknown routes share one series, because the caller can invent methods.
       const labels = { method: route === 'none' ? 'any' : method, route, status: String(status) };
       const id = Object.values(labels).join(' ');
       const entry = series.get(id) ?? { labels, counts: bounds.map(() => 0), sum: 0, total: 0 };

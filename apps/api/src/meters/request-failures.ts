@@ -1,7 +1,7 @@
 import type { Reason } from '@soulbox/base';
 import type { MetricFamily } from './text-format.ts';
 
-/** Answers of 500 and more by reason, of which there are as many as docs/errors.md has. */
+/** Counts responses of 500 and above by reason. docs/errors.md limits the number of reasons. */
 export interface RequestFailures {
   note(reason: Reason): void;
   family(): MetricFamily;

@@ -4,26 +4,26 @@ export interface MetricFamily {
   readonly help: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly samples: readonly {
-    /** Appended to the name: `_bucket`, `_sum`, `_count` of a histogram. */
+    /** Suffix of the name, for a histogram: `_bucket`, `_sum`, `_count`. */
     readonly suffix?: string;
     readonly labels: Readonly<Record<string, string>>;
     readonly value: number;
   }[];
 }
 
-/** One number that goes up and down. */
+/** A single value that can go up and down. */
 export function gauge(name: string, help: string, value: number): MetricFamily {
   return { name, help, type: 'gauge', samples: [{ labels: {}, value }] };
 }
 
 export const prometheusContentType = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** Label values may be a tenant's words: backslash, quote and newline are escaped, or they could forge series. */
+/** Label values may come from tenants. Backslash, quote and newline are escaped, so that they cannot forge series. */
 function escapeLabel(value: string): string {
   return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
 
-/** As Go writes it, which JavaScript does for finite numbers. */
+/** In Go's format, which is the same as JavaScript's for finite numbers. */
 function showValue(value: number): string {
   return value === Infinity ? '+Inf' : String(value);
 }

@@ -5,7 +5,7 @@ import type { ApiApp } from '../http/app.ts';
 import { markup, pageHeaders, renderPage } from './html.ts';
 import { readOwnDocuments } from './own-documents.ts';
 
-/** What a person sees who opens the server's address in a browser: open to everybody, and the same for all. */
+/** The page for a person who opens the server's address in a browser. It is public and the same for everybody. */
 export async function addFrontPage(app: ApiApp, { config }: ApiContext): Promise<void> {
   const documents = await readOwnDocuments();
   const page = renderFrontPage([...documents.keys()], config.openApi);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { escapeHtml } from '@soulbox/base';
 
-/** Text that is HTML already: what `markup` made. */
+/** Text that is already HTML: the result of `markup`. */
 export class Html {
   readonly text: string;
 
@@ -12,7 +12,10 @@ export class Html {
 
 type Value = string | number | Html | readonly Html[];
 
-/** HTML with every value escaped, for text and for attributes in double quotes; only what `markup` made goes in as it is. */
+/**
+ * HTML in which every value is escaped, for text and for attributes in double quotes. Only results of `markup` are
+ * inserted unescaped.
+ */
 export function markup(parts: TemplateStringsArray, ...values: readonly Value[]): Html {
   const show = (value: Value): string => {
     if (value instanceof Html) return value.text;
@@ -36,8 +39,8 @@ button { font: inherit; margin-top: 1rem; padding: .4rem 1rem; }
 `;
 
 /**
- * What every page is answered with. Nothing is loaded from anywhere, no script runs, no other page shows this one, and forms lead to
- * this server only. `same-origin`: without a referrer a browser would not say where a form was sent from.
+ * Headers of every page. The page loads nothing, runs no script, cannot be framed by another page, and its forms lead
+ * only to this server. `same-origin`: without a referrer a browser would not say where a form was sent from.
  */
 export const pageHeaders = {
   'content-type': 'text/html; charset=utf-8',

@@ -13,13 +13,13 @@ import type { Html } from './html.ts';
 import { canBeCookie, keyCookie, noKeyCookie } from '../auth/key-cookie.ts';
 
 const eventsMax = 50;
-/** Bytes of the form: a key and its name. */
+/** Bytes of the form, which contains a key and its field name. */
 const formBytesMax = 4096;
 
 const params = z.object({ sandboxID: z.string() });
 const hidden = { schema: { hide: true, params } } as const;
 
-/** Where `e2b` of the command line sends people: the facts of one sandbox, for a browser that has given the key. */
+/** The page to which the `e2b` CLI sends people: the facts of one sandbox, for a browser that has sent the key. */
 export function addInspectPage(app: ApiApp, context: ApiContext): void {
   app.get(
     '/dashboard/inspect/sandbox/:sandboxID',
@@ -33,7 +33,7 @@ export function addInspectPage(app: ApiApp, context: ApiContext): void {
     },
   );
 
-  // A form is sent as one, which no other route takes.
+  // A form has its own content type, which no other route accepts.
   void app.register((scope: ApiApp, _options, done) => {
     scope.addContentTypeParser(
       'application/x-www-form-urlencoded',
@@ -47,7 +47,7 @@ export function addInspectPage(app: ApiApp, context: ApiContext): void {
       const key = (request.body as { readonly key?: string } | undefined)?.key?.trim() ?? '';
       if (!canBeCookie(key) || (await tryKey(key, context)) === undefined)
         return await sendForm(reply, sandboxID, { code: 401, fault: 'The API key is not valid.' });
-      // Seen by GET, so that a reload does not send the key again.
+      // Shown by GET, so that a reload does not send the key again.
       return await reply
         .header('set-cookie', keyCookie(request, key))
         .header('cache-control', 'no-store')
@@ -61,7 +61,9 @@ export function addInspectPage(app: ApiApp, context: ApiContext): void {
   });
 }
 
-/** Throws `forbidden` for a form of another page: it would have the browser show the sandboxes of whoever made that page. */
+/**
+ * Throws `forbidden` for a form of another page: it could make the browser show the sandboxes of that page's author.
+ */
 function refuseOtherOrigins(request: FastifyRequest): void {
   const { origin, host } = request.headers;
   if (origin === undefined) return;
@@ -92,7 +94,7 @@ ${signOut}`;
   return await reply.code(404).headers(pageHeaders).send(renderPage('Not found', body));
 }
 
-/** As it was typed, not endlessly. */
+/** The id as typed, but limited in length. */
 const shownId = (text: string): string => text.slice(0, 80);
 
 const signOut = markup`<form method="post" action="/dashboard/sign-out"><button>Forget the key</button></form>`;

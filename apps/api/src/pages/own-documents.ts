@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 const directory = join(import.meta.dirname, '../../../../docs');
 
-/** The pages of docs/ by name without `.md`, as they are when the server starts; none where there is no such folder. */
+/** Reads the pages of docs/ at the start of the server, by name without `.md`. Empty without such a folder. */
 export async function readOwnDocuments(): Promise<ReadonlyMap<string, string>> {
   const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
   const names = entries.filter((entry) => entry.isFile() && entry.name.endsWith('.md')).map((entry) => entry.name);

@@ -33,7 +33,7 @@ async function see(cookie: string | undefined, path = pathOf(id)): Promise<Respo
   return await fetch(api.url + path, { headers: cookie === undefined ? {} : { cookie } });
 }
 
-test('the front page says what this is, and leads to the API document and to the docs', async () => {
+test('the front page describes the server and links to the API document and to the docs', async () => {
   const answer = await api.ask('GET', '/', { key: null });
   expect(answer.status).toBe(200);
   expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8');
@@ -47,7 +47,7 @@ test('the front page says what this is, and leads to the API document and to the
     expect((await api.ask('GET', `/docs/${name}`, { key: null })).status, name).toBe(404);
 });
 
-test('a sandbox is shown to a browser that gave the key of its team, with everything escaped', async () => {
+test('a sandbox is shown to a browser that has sent a key of its team, with everything escaped', async () => {
   const form = await see(undefined);
   expect(form.status).toBe(401);
   expect(await form.text()).toContain('<form method="post">');
@@ -67,7 +67,7 @@ test('a sandbox is shown to a browser that gave the key of its team, with everyt
   expect(text).not.toContain(api.key);
 });
 
-test('each page forbids scripts, everything from elsewhere, frames, and being kept', async () => {
+test('each page forbids scripts, external content, frames, and caching', async () => {
   for (const answer of [await see(undefined, '/'), await see(undefined), await see(`soulbox_key=${api.key}`)]) {
     const policy = answer.headers.get('content-security-policy') ?? '';
     expect(policy).toMatch(
@@ -85,7 +85,7 @@ test('over TLS the cookie is for TLS only', async () => {
 });
 
 test.each(['e2b_0000000000000000000000000000000000000000', '', 'a b', `x\r\nset-cookie: y=1`, 'x'.repeat(300)])(
-  'the key %j shows nothing',
+  'the invalid key %j shows nothing',
   async (key) => {
     const answer = await signIn({ key });
     expect([answer.status, answer.headers.get('set-cookie')]).toEqual([401, null]);
@@ -93,7 +93,7 @@ test.each(['e2b_0000000000000000000000000000000000000000', '', 'a b', `x\r\nset-
   },
 );
 
-test("another team's sandbox and none look alike, and a revoked key is none", async () => {
+test("another team's sandbox and an unknown one look alike, and a revoked key is invalid", async () => {
   const other = `soulbox_key=${api.otherKey}`;
   const [theirs, none] = [await see(other), await see(other, pathOf('nothing'))];
   expect([theirs.status, none.status]).toEqual([404, 404]);
@@ -103,11 +103,11 @@ test("another team's sandbox and none look alike, and a revoked key is none", as
   expect((await see(other)).status).toBe(401);
 });
 
-test('two cookies of the name are none: a subdomain could have added one', async () => {
+test('two cookies with the name are ignored: a subdomain could have added one', async () => {
   expect((await see(`soulbox_key=${api.otherKey}; soulbox_key=${api.key}`)).status).toBe(401);
 });
 
-test('a form of another page is refused, and no route of the API takes the cookie or a form', async () => {
+test('a form of another page is refused, and no route of the API accepts the cookie or a form', async () => {
   for (const origin of ['https://evil.example', 'null', 'nonsense'])
     expect((await signIn({ key: api.key, headers: { origin } })).status, origin).toBe(403);
   expect((await signIn({ key: api.key, headers: { origin: api.url } })).status).toBe(303);
@@ -117,7 +117,7 @@ test('a form of another page is refused, and no route of the API takes the cooki
   expect((await api.ask('POST', '/v2/sandboxes', { body: 'templateID=base', headers: form })).status).toBe(415);
 });
 
-test('the key is forgotten on request, and wrong ones are counted as everywhere', async () => {
+test('the key is forgotten on request, and wrong keys count towards the usual limit', async () => {
   const answer = await fetch(`${api.url}/dashboard/sign-out`, { method: 'POST', redirect: 'manual' });
   expect([answer.status, answer.headers.get('location')]).toEqual([303, '/']);
   expect(answer.headers.get('set-cookie')).toMatch(/^soulbox_key=; Path=\/dashboard; Max-Age=0; HttpOnly/);
@@ -126,7 +126,7 @@ test('the key is forgotten on request, and wrong ones are counted as everywhere'
   expect(statuses).toEqual(new Set([401, 429]));
 });
 
-test('an id that is none is shown as what it is, and leads nowhere else', async () => {
+test('an invalid id is shown as such and does not redirect elsewhere', async () => {
   const answer = await signIn({ key: api.key, sandboxId: encodeURIComponent('//evil.example/<b>') });
   expect(answer.status).toBe(303);
   expect(answer.headers.get('location')).toBe('/dashboard/inspect/sandbox/%2F%2Fevil.example%2F%3Cb%3E');

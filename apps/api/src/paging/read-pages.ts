@@ -4,7 +4,7 @@ import { pageCharsMax } from '../limits.ts';
 
 const pageSize = 100;
 
-/** Up to `max` sandboxes, page by page: whoever needs little of each need not hold all that all of them carry. */
+/** Up to `max` sandboxes, page by page, so that the caller need not hold the data of all of them in memory. */
 export async function* readPages(
   { records }: ApiContext,
   query: Omit<SandboxListQuery, 'after' | 'limit' | 'maxChars'>,

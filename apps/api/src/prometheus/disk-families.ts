@@ -2,7 +2,7 @@ import type { ApiContext } from '../context.ts';
 import { gauge } from '../meters/text-format.ts';
 import type { MetricFamily } from '../meters/text-format.ts';
 
-/** What an operator is woken by before the disk is full, and looks at while it is. */
+/** Figures for alerts before the disk is full, and for the operator while it is full. */
 export function diskFamilies({ reserve }: ApiContext): MetricFamily[] {
   const { bytes, isShort } = reserve.room();
   return [

@@ -5,7 +5,9 @@ import { samplesFromHistogram } from '../meters/histogram.ts';
 import type { MetricFamily } from '../meters/text-format.ts';
 import { callRunner } from '../runner/call.ts';
 
-/** Where the time of operations goes: the runner's, and those of this process, such as starts of functions. */
+/**
+ * Durations of the phases of operations: those of the runner, and those of this process, such as starts of functions.
+ */
 export async function phaseFamilies({ runner }: ApiContext): Promise<MetricFamily[]> {
   const answer = await callRunner((options) => runner.getPhases({}, options));
   const theirs = answer.series.map(({ counts, total, ...one }) => ({
@@ -13,7 +15,7 @@ export async function phaseFamilies({ runner }: ApiContext): Promise<MetricFamil
     counts: counts.map(Number),
     total: Number(total),
   }));
-  // When all is one process, both have the same figures.
+  // In a single-process server both have the same figures.
   const known = new Set(theirs.map(idOf));
   const own = readPhaseFigures().filter((one) => !known.has(idOf(one)));
   return [

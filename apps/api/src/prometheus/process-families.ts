@@ -5,7 +5,10 @@ import type { MetricFamily } from '../meters/text-format.ts';
 
 type Measured = SupervisedProcesses['processes'][number];
 
-/** Of each process of the server, under the names that Prometheus' own clients use (prometheus.io/docs/instrumenting/writing_clientlibs). */
+/**
+ * Figures of each process of the server, with the names that Prometheus' own clients use
+ * (prometheus.io/docs/instrumenting/writing_clientlibs).
+ */
 export async function processFamilies(context: ApiContext): Promise<MetricFamily[]> {
   const supervised = context.supervised();
   const processes: Measured[] = [

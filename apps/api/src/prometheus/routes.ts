@@ -18,7 +18,7 @@ import { processFamilies } from './process-families.ts';
 import { formatMetrics, gauge, prometheusContentType } from '../meters/text-format.ts';
 import type { MetricFamily } from '../meters/text-format.ts';
 
-/** Sandboxes in one scrape; the newest win. */
+/** Limit of sandboxes in one scrape; the newest are included. */
 const sandboxesMax = 10_000;
 
 export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {

@@ -3,9 +3,9 @@ import type { MetricFamily } from '../meters/text-format.ts';
 
 export interface MeasuredSandbox {
   readonly id: string;
-  /** The template's name, or its id when it has none. */
+  /** The template's name, or its id when it has no name. */
   readonly template: string;
-  /** Undefined in the first second of a sandbox, before it was measured. */
+  /** Undefined in the first second of a sandbox, before its first measurement. */
   readonly metric: Metric | undefined;
 }
 
@@ -16,7 +16,7 @@ type Figure = readonly [
   read: (metric: Metric) => number | bigint,
 ];
 
-/** spec/runner, message Metric. Counters begin at 0 with the sandbox. */
+/** spec/runner, message Metric. Counters start at 0 with the sandbox. */
 const figures: readonly Figure[] = [
   ['cpu_count', 'gauge', 'CPUs that the sandbox may use.', (metric) => metric.cpuCount],
   ['cpu_used_percent', 'gauge', 'CPU in use; 100 is one whole CPU.', (metric) => metric.cpuUsedPct],

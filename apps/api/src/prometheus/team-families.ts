@@ -2,7 +2,7 @@ import { usageNames } from '../teams/usage.ts';
 import type { Usage } from '../teams/usage.ts';
 import type { MetricFamily } from '../meters/text-format.ts';
 
-/** What the caller's team has of everything that has a limit, and the limits. */
+/** The usage and the limits of the caller's team. */
 export function teamFamilies(usage: Usage): MetricFamily[] {
   return (['used', 'limit'] as const).map((figure) => ({
     name: `soulbox_team_${figure}`,

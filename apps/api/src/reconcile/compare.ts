@@ -4,10 +4,10 @@ import { endMissing } from '../lookup/end-missing.ts';
 import { listInRunner } from '../lookup/in-runner.ts';
 import { takeIn } from './take-in.ts';
 
-/** How often the records are compared with the runner's list while their connection holds. Milliseconds. */
+/** Interval of comparisons between the records and the runner's list, besides the events. Milliseconds. */
 const compareEveryMs = 60_000;
 
-/** Compares both lists now and then, until the signal aborts. Never rejects: an absent runner is asked again. */
+/** Compares both lists at intervals until the signal aborts. Never rejects: an unavailable runner is asked again. */
 export async function compareUntil(context: ApiContext, signal: AbortSignal): Promise<void> {
   const isStopped = (): boolean => signal.aborted;
   for (;;) {
@@ -22,7 +22,8 @@ export async function compareUntil(context: ApiContext, signal: AbortSignal): Pr
 }
 
 async function compare(context: ApiContext): Promise<void> {
-  // Rows first: what is made between the two questions has no row yet, and a missing row is only asked for.
+  // Rows are read first. A sandbox that is created between the two reads has no row yet, and for a missing row the
+  // runner is only asked again.
   const rows = await context.records.sandboxes.listLive();
   const missing = new Map(rows.map((row) => [row.id, row]));
   for await (const sandbox of listInRunner(context))

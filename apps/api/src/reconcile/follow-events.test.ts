@@ -35,7 +35,7 @@ describe('records and runner', () => {
     expect(await causeOf(id)).toBe(kept);
   });
 
-  it('agree after the deadline was moved behind our back', async () => {
+  it('agree after the runner moved the deadline by itself', async () => {
     const id = await create();
     const sandbox = api.runner.sandboxes.get(id);
     if (sandbox === undefined) throw new Error('no sandbox');
@@ -44,7 +44,7 @@ describe('records and runner', () => {
     await until(async () => (await api.records.sandboxes.find(id))?.endAt === 4_000_000_000_000);
   });
 
-  it('agree about a sandbox whose runner never noted since when it runs', async () => {
+  it('agree about a sandbox whose runner did not record since when it runs', async () => {
     const sandbox = api.runner.plant({ teamId: api.teamId, stateSince: timestampFromMs(0) });
     await api.restart();
     sandbox.endAt = timestampFromMs(4_000_000_000_000);
@@ -54,7 +54,7 @@ describe('records and runner', () => {
     expect(row?.stateSince).toBe(row?.startedAt);
   });
 
-  it('find each other again when the stream broke: both ways', async () => {
+  it('synchronize again after the stream broke, in both directions', async () => {
     const gone = await create();
     const stays = await create();
     api.runner.failure = new Error('away');
@@ -76,7 +76,7 @@ describe('records and runner', () => {
     }
   });
 
-  it('call a sandbox that vanished after its deadline timed out, not lost', async () => {
+  it('record a missing sandbox past its deadline as timed out, not lost', async () => {
     const id = await create();
     const record = await api.records.sandboxes.find(id);
     if (record === undefined) throw new Error('no record');
@@ -86,7 +86,7 @@ describe('records and runner', () => {
     expect(await causeOf(id)).toBe('timeout');
   });
 
-  it('do not end a sandbox that was created while the two were comparing', async () => {
+  it('do not end a sandbox that was created during the comparison', async () => {
     for (let n = 0; n < 20; n++) {
       api.runner.cutStreams();
       const made = await Promise.all([create(), create(), create()]);
@@ -96,14 +96,14 @@ describe('records and runner', () => {
     expect(await ids()).toHaveLength(60);
   });
 
-  it('keep a sandbox to its team when it is adopted', async () => {
+  it('adopt a sandbox for its own team', async () => {
     const id = api.runner.plant({ teamId: api.otherTeamId }).sandboxId;
     await api.restart();
     expect(await ids()).toEqual([]);
     expect(await ids(api.otherKey)).toEqual([id]);
   });
 
-  it('keep a sandbox of an unknown team, whose team is made anew without keys', async () => {
+  it('keep a sandbox of an unknown team, and recreate the team without keys', async () => {
     const { sandboxId } = api.runner.plant({ teamId: 'nobody' });
     await api.restart();
     expect(await ids()).toEqual([]);
@@ -113,7 +113,7 @@ describe('records and runner', () => {
     expect(await api.records.apiKeys.list('nobody')).toEqual([]);
   });
 
-  it.each(['running', 'paused'] as const)('take back a %s sandbox that was taken for lost', async (state) => {
+  it.each(['running', 'paused'] as const)('restore a %s sandbox that was recorded as lost', async (state) => {
     const id = await create();
     if (state === 'paused') api.runner.move(id, 'paused', 'request');
     await until(async () => (await api.records.sandboxes.find(id))?.state === state);
@@ -126,7 +126,7 @@ describe('records and runner', () => {
   });
 
   it.each(['killed', 'timeout', 'idle'] as const)(
-    'end what ran on though its owner was told of its end (%s)',
+    'end a running sandbox whose owner was told that it had ended (%s)',
     async (cause) => {
       const id = await create();
       const stays = await create();
@@ -137,7 +137,7 @@ describe('records and runner', () => {
     },
   );
 
-  it('do not end what the runner did not name at first, and has when it is asked', async () => {
+  it("do not end a sandbox that is missing from the runner's list but found when asked for", async () => {
     const id = await create();
     const sandbox = api.runner.sandboxes.get(id);
     if (sandbox === undefined) throw new Error('no sandbox');
@@ -158,7 +158,7 @@ describe('records and runner', () => {
 });
 
 describe('a kill of the server during a create', () => {
-  it('before the runner was asked leaves nothing', async () => {
+  it('before the call of the runner leaves nothing', async () => {
     await api.records.sandboxes.beginCreation(
       { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, places: 1 },
       10,
@@ -169,7 +169,7 @@ describe('a kill of the server during a create', () => {
     expect(await ids()).toEqual([]);
   });
 
-  it('after the runner made it leaves a sandbox that is adopted, with its metadata', async () => {
+  it('after the runner created it leaves a sandbox that is adopted, with its metadata', async () => {
     await api.records.sandboxes.beginCreation(
       { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, places: 1 },
       10,
@@ -184,7 +184,7 @@ describe('a kill of the server during a create', () => {
 });
 
 describe('without a runner', () => {
-  it('the API starts, lists what it knows and answers 500 or 503 to the rest', async () => {
+  it('the API starts, lists known sandboxes and returns 500 or 503 for the rest', async () => {
     const id = await create();
     api.runner.failure = new Error('away');
     const startedAt = Date.now();

@@ -12,18 +12,18 @@ const backOffMinMs = 100;
 const backOffMaxMs = 5000;
 
 export interface EventFollower extends AsyncDisposable {
-  /** Settles when records and runner were compared for the first time. Never rejects. */
+  /** Resolves after the first comparison of records and runner. Never rejects. */
   readonly synced: Promise<void>;
 }
 
 /**
- * Keeps the records true to what the runner says, for as long as the server runs.
+ * Keeps the records consistent with the runner while the server runs.
  *
- * Each connection begins with the runner's present sandboxes, which are brought together with the rows (take-in.ts). Only rows
- * seen *before* the connection are ended that way; a sandbox that is created meanwhile may be missing from the list without
- * being gone. Then snapshots are compared. After that every change is applied as it comes, row and lifecycle events in one
- * step. When the stream breaks, rows stay as they are (deadlines still hold) and the next connection compares again; while it
- * holds, the lists are compared once a minute.
+ * Each connection starts with the runner's current sandboxes, which are reconciled with the rows (take-in.ts). Only
+ * rows that were read *before* the connection are ended in this way: a sandbox that is created meanwhile may be missing
+ * from the list without being gone. Then snapshots are compared. After that every change is applied as it arrives, with
+ * row and lifecycle event in one step. When the stream breaks, rows stay unchanged (deadlines still apply) and the next
+ * connection compares again. The lists are also compared once a minute.
  */
 export function followRunnerEvents(context: ApiContext): EventFollower {
   const stop = new AbortController();
@@ -54,7 +54,7 @@ async function followUntil(context: ApiContext, signal: AbortSignal, onSynced: (
       });
     } catch (thrown) {
       if (isStopped()) return;
-      // Once for each interruption, not for each attempt to end it.
+      // Logged once per interruption, not per attempt to reconnect.
       if (failures === 0) context.logger.warn({ err: thrown }, 'runner events interrupted');
     }
     const waitMs = Math.min(backOffMaxMs, backOffMinMs * 2 ** failures) * (0.5 + Math.random() / 2);
@@ -97,7 +97,7 @@ async function applyEvent(context: ApiContext, event: WatchEventsResponse['event
       return;
     }
     case 'checkpointed':
-      // That of a snapshot is written with its row, which survives a broken stream.
+      // The event of a snapshot is written with the snapshot's row, so that it survives a broken stream.
       if (event.value.snapshotId === '')
         await context.records.events.addCheckpoint(event.value.sandboxId, context.clock.now());
       return;

@@ -4,14 +4,14 @@ import { buildIdFromRunner, isBuildSnapshot, runnerIdOf } from '../names/build-i
 
 const lostReason = { message: 'The result of this build is no longer on the host. Build it again.', step: '' };
 
-/** The builds of all teams that must be there, asked before the runner is. */
+/** The builds of all teams that the runner must have. Read before the runner's list. */
 export async function listExpectedBuilds(context: ApiContext): Promise<readonly string[]> {
   return await context.records.builds.listTagged();
 }
 
 /**
- * Brings builds and the runner's snapshots together: a build whose snapshot is gone cannot be used any more, and a snapshot that
- * no tag and no build under way needs goes.
+ * Reconciles builds with the runner's snapshots. A build whose snapshot is gone can no longer be used. A snapshot that
+ * no tag and no running build needs is deleted.
  */
 export async function settleBuilds(
   context: ApiContext,

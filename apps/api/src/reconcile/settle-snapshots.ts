@@ -9,13 +9,14 @@ import { defaultTag } from '../names/reference.ts';
 import { forgetQuietly } from '../snapshots/forget.ts';
 
 /**
- * Brings the rows of snapshots, those of builds and the runner together after either was away: intents become snapshots or nothing, deletions
- * are finished, rows whose snapshot is gone go, snapshots without a row are adopted. What a request works on now is left to
- * it. Never throws: the next connection tries again.
+ * Reconciles the rows of snapshots and builds with the runner after one of them was away. Intents become snapshots or
+ * are dropped, deletions are completed, rows without a snapshot are removed, and snapshots without a row are adopted.
+ * Snapshots of current requests are skipped. Never throws: the next connection tries again.
  */
 export async function settleSnapshots(context: ApiContext): Promise<void> {
   try {
-    // Rows first: what is made between the two questions is unknown to the first, and adopting a known one does nothing.
+    // Rows are read first. A snapshot that is created between the two reads has no row here, and adopting a known one
+    // does nothing.
     const rows = await context.records.snapshots.listAll();
     const builds = await listExpectedBuilds(context);
     const { snapshots } = await callRunner((options) => context.runner.listSnapshots({}, options));
@@ -44,7 +45,7 @@ async function drop(context: ApiContext, row: SnapshotRecord): Promise<void> {
   await context.records.snapshots.remove(row.id);
 }
 
-/** Its name went with the row that it had. */
+/** Its name was lost with its row. */
 async function adopt(context: ApiContext, snapshot: Snapshot): Promise<void> {
   const { snapshotId: id, teamId, sandboxId, templateId, cpuCount, memoryMb, diskSizeMb, isolation } = snapshot;
   const facts = { id, teamId, sandboxId, templateId, cpuCount, memoryMb, diskSizeMb, isolation, ...madeFrom(snapshot) };

@@ -5,8 +5,9 @@ import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
 
 /**
- * Makes the records agree with a sandbox that the runner has. One without a row gets one; one whose row had ended as lost is taken
- * back; one that was ended in any other way is ended in the runner too, for its owner has been told that it is gone.
+ * Makes the records agree with a sandbox that the runner has. A missing row is created. A row that had ended as lost
+ * becomes live again. If the row had ended in any other way, the sandbox is ended in the runner too, because its owner
+ * was told that it is gone.
  */
 export async function takeIn(context: ApiContext, sandbox: Sandbox): Promise<void> {
   const { sandboxId } = sandbox;
@@ -15,7 +16,7 @@ export async function takeIn(context: ApiContext, sandbox: Sandbox): Promise<voi
     await putSandbox(context, sandbox);
     return;
   }
-  // It may have ended a moment ago, after the runner's list was made.
+  // It may have ended a moment ago, after the runner sent its list.
   const present = await findInRunner(context, sandboxId);
   if (present === undefined) return;
   if (row.cause === 'lost') {
@@ -28,8 +29,8 @@ export async function takeIn(context: ApiContext, sandbox: Sandbox): Promise<voi
 }
 
 /**
- * Writes what the runner says of a sandbox. The team of a records file that was lost or replaced is made anew without keys: nobody
- * else sees its sandboxes, and the operator does (`soulbox sandbox recover`).
+ * Writes the runner's facts about a sandbox. If the team is unknown because the records file was lost or replaced, the
+ * team is recreated without keys. Nobody else sees its sandboxes, but the operator does (`soulbox sandbox recover`).
  */
 export async function putSandbox(context: ApiContext, sandbox: Sandbox): Promise<void> {
   const { sandboxId, teamId } = sandbox;

@@ -2,7 +2,7 @@ import type { CallOptions } from '@connectrpc/connect';
 import { errorFromConnect } from '@soulbox/contract';
 import { runnerCallMs } from '../limits.ts';
 
-/** One call to the runner: with a deadline, and its failure as an error of ours. */
+/** Makes one call to the runner with a deadline, and converts its error to ours. */
 export async function callRunner<T>(
   call: (options: CallOptions) => Promise<T>,
   timeoutMs: number = runnerCallMs,

@@ -6,17 +6,17 @@ import { SandboxState } from '@soulbox/contract/runner';
 import type { Lifecycle, NetworkPolicy, Sandbox } from '@soulbox/contract/runner';
 import type { LifecycleRecord, LiveSandbox, NetworkRecord } from '@soulbox/storage';
 
-/** Milliseconds since the epoch; 0 when the runner left it out, which sorts first and counts as long ended. */
+/** Milliseconds since the epoch. 0 when the runner left it out: that sorts first and counts as ended long ago. */
 export function msFromTimestamp(timestamp: Timestamp | undefined): number {
   return timestamp === undefined ? 0 : Math.floor(timestampMs(timestamp));
 }
 
-/** The runner's word for a cause; `fallback` for one that this version does not know. */
+/** The runner's name of a cause; `fallback` for one that this version does not know. */
 export function causeFromRunner(text: string, fallback: Cause): Cause {
   return Object.hasOwn(causes, text) ? (text as Cause) : fallback;
 }
 
-/** What the runner says of a sandbox, as the records keep it. */
+/** The runner's facts about a sandbox, in the form of the records. */
 export function factsFromRunner(sandbox: Sandbox): LiveSandbox {
   return {
     id: sandbox.sandboxId,
@@ -35,7 +35,7 @@ export function factsFromRunner(sandbox: Sandbox): LiveSandbox {
     isolation: sandbox.isolation,
     state: sandbox.state === SandboxState.PAUSED ? 'paused' : 'running',
     cause: causeFromRunner(sandbox.cause, 'request'),
-    // A sandbox of an older runner has no such time: it has been in its state from its start.
+    // A sandbox of an older runner has no such time: it has been in its state since its start.
     stateSince: Math.max(msFromTimestamp(sandbox.stateSince), msFromTimestamp(sandbox.startedAt)),
   };
 }

@@ -5,34 +5,37 @@ import { callRunner } from './call.ts';
 import type { Runner } from './client.ts';
 import { defaultTag, isOwnNamespace, parseTemplateReference } from '../names/reference.ts';
 
-/** How long a list of templates is good for; a new template is found at once all the same. Milliseconds. */
+/** How long a list of templates is reused. A new template is still found at once. Milliseconds. */
 const freshMs = 1000;
 
-/** `remembered`: the list may be of any age, because whoever uses what is found hears from the runner when it is gone or renamed. */
+/**
+ * `remembered`: the list may have any age, because the runner reports to the user of the result that a template is gone
+ * or renamed.
+ */
 export type ListAge = 'fresh' | 'remembered';
 
 /** A template of the runner's store, which all teams may use. */
 export interface StoreTemplate {
   readonly template: Template;
-  /** What lists show as `alias`: the name without namespace and tag; empty for a template without a name. */
+  /** The `alias` in lists: the name without namespace and tag; empty for a template without a name. */
   readonly alias: string;
-  /** Whether the name led to it, not the id. */
+  /** Whether it was found by its name and not by its id. */
   readonly isByName: boolean;
 }
 
 export interface TemplateCatalogue {
   list(): Promise<readonly Template[]>;
-  /** By id, `name`, `name:default` or `team/name` with the caller's own team (its name or id). */
+  /** Finds by id, `name`, `name:default` or `team/name` with the caller's own team (its name or id). */
   find(team: TeamRecord, reference: string, age?: ListAge): Promise<StoreTemplate | undefined>;
-  /** The next `find` asks the runner. */
+  /** Makes the next `find` ask the runner. */
   forget(): void;
-  /** Whether a template of the store has this name or id, or one that can be made would have it. */
+  /** Whether a template of the store, or one that can be made, has this name or id. */
   isTaken(name: string): Promise<boolean>;
-  /** Names of the server's own templates that are not there yet. */
+  /** Names of the server's own templates that do not exist yet. */
   makeable(): Promise<readonly string[]>;
 }
 
-/** The runner's templates, remembered: a create must not wait for a second call. */
+/** Caches the runner's templates, so that a create does not wait for a second call. */
 export function createTemplateCatalogue(runner: Runner, clock: Clock): TemplateCatalogue {
   let known: readonly Template[] = [];
   let makeable: readonly string[] = [];
@@ -70,7 +73,7 @@ function findIn(templates: readonly Template[], team: TeamRecord, text: string):
   const parsed = parseTemplateReference(text);
   if (parsed === undefined) return undefined;
   const { namespace, name, tag } = parsed;
-  // What stands in the store has one build.
+  // A template of the store has one build.
   if (tag !== undefined && tag !== defaultTag) return undefined;
   if (!isOwnNamespace(team, namespace)) return undefined;
   const named = templates.find((template) => template.names.includes(name));

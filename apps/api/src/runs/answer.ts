@@ -3,7 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { createDecoder, endedFrom } from './follow.ts';
 import type { Run, RunDetected, RunResult } from './schemas.ts';
 
-/** The whole run as one answer. */
+/** Collects the whole run into one response. */
 export async function collect(
   detected: RunDetected,
   messages: AsyncIterable<RunProgramResponse>,
@@ -11,7 +11,7 @@ export async function collect(
 ): Promise<RunResult> {
   const output = { stdout: [] as Uint8Array[], stderr: [] as Uint8Array[] };
   let result: RunResult | undefined;
-  // Read to its end: that is when what the run left in the sandbox has been removed.
+  // Read to the end, because only then have the run's files in the sandbox been removed.
   for await (const { event } of messages) {
     if (event.case === 'output') {
       const { case: channel, value } = event.value.channel;

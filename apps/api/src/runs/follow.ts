@@ -7,10 +7,10 @@ import type { ApiContext } from '../context.ts';
 import { runLimits } from '../limits.ts';
 import type { Run, RunDetected, RunEnded } from './schemas.ts';
 
-/** Text as it was asked for, from bytes that may be cut anywhere. */
+/** Converts bytes, which may be cut anywhere, to text in the requested encoding. */
 export interface Decoder {
   decode(bytes: Uint8Array): string;
-  /** What is left of a character that was cut. */
+  /** The rest of an incomplete character. */
   end(): string;
 }
 
@@ -26,7 +26,7 @@ export interface RunOptions {
   readonly signal: AbortSignal;
 }
 
-/** The runner's stream for a run of a tenant's sandbox. Errors are ours. */
+/** The runner's stream for a run in a tenant's sandbox. Errors are converted to ours. */
 export async function* startRun(
   { runner }: ApiContext,
   sandboxId: string,
@@ -85,7 +85,7 @@ const detectedSchema = z.object({
 });
 const dependenciesSchema = z.enum(['none', 'skipped', 'present', 'cache', 'installed']);
 
-/** Throws `internal` when it is not the first message that a runner sends. */
+/** Throws `internal` unless this is the first message that a runner sends. */
 export function detectedFrom(message: RunProgramResponse | undefined): RunDetected {
   if (message?.event.case !== 'detected') throw new SoulBoxError('internal', 'A run began without a runtime.');
   return detectedSchema.parse(message.event.value);

@@ -13,7 +13,10 @@ interface Decoders {
   readonly log: Decoder;
 }
 
-/** The run as lines of JSON, as it goes. What fails after the first line is a line too: the status has been sent. */
+/**
+ * The run as lines of JSON, as it happens. A failure after the first line is also sent as a line, because the status
+ * has been sent.
+ */
 export async function* linesOf(
   detected: RunDetected,
   messages: AsyncGenerator<RunProgramResponse, undefined>,
@@ -67,7 +70,7 @@ function line(event: RunEvent): string {
   return `${JSON.stringify(event)}\n`;
 }
 
-/** The messages, and undefined whenever none has come for so long. */
+/** The messages, and undefined whenever none has arrived for this time. */
 async function* withKeepalive<T>(
   messages: AsyncGenerator<T, undefined>,
   intervalMs: number,

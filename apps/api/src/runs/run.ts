@@ -19,7 +19,7 @@ export function addRunRoute(app: ApiApp, context: ApiContext): void {
   app.post(
     '/sandboxes/:sandboxID/run',
     {
-      // It runs on the disk of the sandbox.
+      // The run uses the disk of the sandbox.
       config: { room: 'own' },
       schema: {
         tags: ['sandboxes'],
@@ -39,11 +39,11 @@ export function addRunRoute(app: ApiApp, context: ApiContext): void {
       const options = { run: request.body, isStreamed, signal: leftBy(reply) };
       return await withRow(context, record, async () => {
         const messages = startRun(context, record.id, options);
-        // The first message comes when it is known that it can be run: until then a failure has a status of its own.
+        // The first message arrives when the run is known to be possible. A failure before that has its own status.
         const detected = detectedFrom((await messages.next()).value);
         if (!isStreamed) return await collect(detected, messages, request.body.encoding);
         const lines = linesOf(detected, messages, request.body.encoding, context.logger);
-        // Typed as the other answer: a stream is sent as it is.
+        // Cast to the type of the other response: a stream is sent unchanged.
         return reply.type(streamType).send(Readable.from(lines) as never);
       });
     },
@@ -60,7 +60,7 @@ function checkStreamed({ timeout, stdinOpen, outputLimit = 0 }: Run, isStreamed:
     throw new SoulBoxError('bad_request', `An outputLimit above ${runLimits.answeredOutputBytes} bytes ${needs}.`);
 }
 
-/** Aborted when the client is gone before its answer is complete. */
+/** Aborted when the client disconnects before its response is complete. */
 function leftBy(reply: FastifyReply): AbortSignal {
   const left = new AbortController();
   reply.raw.once('close', () => {

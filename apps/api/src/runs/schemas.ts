@@ -125,7 +125,7 @@ export const runResultSchema = z
 
 export type RunResult = z.infer<typeof runResultSchema>;
 
-/** One line of a streamed answer. */
+/** One line of a streamed response. */
 export const runEventSchema = z
   .discriminatedUnion('type', [
     z.object({ type: z.literal('detected'), ...detected }).describe('First of all.'),

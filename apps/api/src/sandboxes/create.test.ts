@@ -40,7 +40,7 @@ describe('creating a sandbox', () => {
     });
   });
 
-  it('through v1 is insecure and lives 15 s unless asked otherwise', async () => {
+  it('through v1 is insecure and lives 15 s by default', async () => {
     const insecure = await create({}, '/sandboxes');
     expect(insecure.json).not.toHaveProperty('envdAccessToken');
     expect(api.runner.creates[0]).toMatchObject({ timeoutSeconds: 15, secure: false });
@@ -49,7 +49,7 @@ describe('creating a sandbox', () => {
     expect(api.runner.creates[1]).toMatchObject({ timeoutSeconds: 7, secure: true });
   });
 
-  it('passes the network settings on and shows them again', async () => {
+  it('passes the network settings on and shows them', async () => {
     const network = {
       allowOut: ['1.1.1.1', '8.8.0.0/16'],
       denyOut: ['0.0.0.0/0'],
@@ -74,7 +74,7 @@ describe('creating a sandbox', () => {
     expect((await create({ templateID })).json).toMatchObject({ templateID: 'tbase', alias: 'base' });
   });
 
-  it('does not ask for the templates again, and finds a name that leads to another one meanwhile', async () => {
+  it('reuses the list of templates, and notices that a name has moved to another template', async () => {
     await create({});
     const listed = api.runner.lists.length;
     await create({});
@@ -94,7 +94,7 @@ describe('creating a sandbox', () => {
     'mcp-gateway',
     '\u0000',
     'x'.repeat(200),
-  ])('answers 404 for the template %j', async (templateID) => {
+  ])('returns 404 for the template %j', async (templateID) => {
     const answer = await create({ templateID });
     expect(answer.status).toBe(404);
     expect(answer.json).toEqual({
@@ -111,7 +111,7 @@ describe('creating a sandbox', () => {
     expect((await create({ futureField: { a: 1 }, network: { futureRule: true } })).status).toBe(201);
   });
 
-  it('accepts what is documented and means nothing here', async () => {
+  it('accepts documented fields that have no effect here', async () => {
     const body = {
       autoPause: false,
       autoPauseMemory: true,
@@ -166,20 +166,20 @@ describe('creating a sandbox', () => {
     ['an IPv6 block', { network: { allowOut: ['fd00::/8'] } }],
     ['a line break in a host', { network: { maskRequestHost: 'a\r\nx: y' } }],
     ['257 rules', { network: { denyOut: Array.from({ length: 257 }, () => '1.1.1.1') } }],
-  ])('answers 400 for %s', async (_what, body) => {
+  ])('returns 400 for %s', async (_what, body) => {
     const answer = await create(body);
     expect(answer.status).toBe(400);
     expect(answer.json).toEqual({ code: 400, message: expect.any(String) as string });
     expect(api.runner.creates).toEqual([]);
   });
 
-  it('refuses a timeout above the maximum with its text', async () => {
+  it("refuses a timeout above the maximum with E2B's message", async () => {
     expect((await create({ timeout: 24 * 3600 })).status).toBe(201);
     const answer = await create({ timeout: 24 * 3600 + 1 });
     expect(answer.json).toEqual({ code: 400, message: 'Timeout cannot be greater than 24 hours' });
   });
 
-  it('answers 429 with Retry-After at the limit of the team, and 201 again after a kill', async () => {
+  it('returns 429 with Retry-After at the limit of the team, and 201 again after a kill', async () => {
     const made = await Promise.all(Array.from({ length: 6 }, () => create({})));
     expect(made.map((answer) => answer.status).sort()).toEqual([201, 201, 201, 429, 429, 429]);
     const refused = made.find((answer) => answer.status === 429);
@@ -219,7 +219,7 @@ describe('creating a sandbox', () => {
     expect((await api.ask('GET', '/v2/sandboxes')).json).toEqual([]);
   });
 
-  it('answers 503 while the runner is away, and 500 without details for its faults', async () => {
+  it('returns 503 while the runner is away, and 500 without details for its faults', async () => {
     api.runner.beforeCreate = () =>
       Promise.reject(new ConnectError('connect ECONNREFUSED /run/secret.sock', Code.Unavailable));
     const away = await create({});
@@ -241,8 +241,8 @@ describe('creating a sandbox', () => {
   });
 });
 
-describe('a caller who hangs up during the create', () => {
-  it('leaves a sandbox that stands in the list', async () => {
+describe('a caller who disconnects during the create', () => {
+  it('leaves a sandbox that is in the list', async () => {
     let proceed = (): void => undefined;
     api.runner.beforeCreate = () =>
       new Promise((resolve) => {
@@ -264,7 +264,7 @@ describe('a caller who hangs up during the create', () => {
     expect(await api.records.sandboxes.clearCreations()).toBe(0);
   });
 
-  it('costs nothing when it happens before the body is complete', async () => {
+  it('leaves nothing before the body is complete', async () => {
     const { hostname, port } = new URL(api.url);
     const socket = connect(Number(port), hostname);
     await once(socket, 'connect');

@@ -22,7 +22,7 @@ import { sandboxToWire } from './to-wire.ts';
 import { refuseUnavailable } from './unavailable.ts';
 import { requestedIsolation } from '../http/requested-isolation.ts';
 
-/** As the body says it, with the wall that all places together ask for; empty: none of them does. */
+/** The body of a create, with the isolation that all sources together specify; empty if none does. */
 type CreateRequest = Omit<NewSandbox, 'isolation'> & { readonly isolation: string };
 
 /** E2B's `error_code` for failures of a create. */
@@ -70,7 +70,7 @@ async function createSandbox(context: ApiContext, caller: Caller, body: CreateRe
   const source = await getSource(context, caller.team, body.templateID);
   const sandbox = await createFrom(context, caller, source, body).catch(async (thrown: unknown) => {
     if (!hasVanished(thrown)) throw thrown;
-    // A tag that moved meanwhile took the build with it that it had pointed at; a template may be remembered that is gone.
+    // The tag may have moved, which deletes the build that it pointed at. Or the remembered template is gone.
     context.templates.forget();
     const again = await getSource(context, caller.team, body.templateID);
     if (again.snapshotId === source.snapshotId && again.templateId === source.templateId) throw thrown;

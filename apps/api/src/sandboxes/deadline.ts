@@ -17,12 +17,12 @@ export function checkTimeout(context: ApiContext, timeoutSeconds: number): void 
     throw new SoulBoxError('bad_request', `Timeout cannot be greater than ${hours} hours`);
 }
 
-/** The latest end of a sandbox that runs: the longest life, counted from its start or its last resume. */
+/** The latest end of a running sandbox: the maximum life, counted from its start or its last resume. */
 export function latestEnd(context: ApiContext, record: SandboxRecord): number {
   return record.executionStartedAt + context.config.maxTimeoutHours * hourSeconds * 1000;
 }
 
-/** Throws `illegal_transition` for a paused sandbox, which has no deadline to move. */
+/** Throws `illegal_transition` for a paused sandbox, which has no deadline. */
 export function refusePaused({ id, state }: SandboxRecord): void {
   if (state !== 'paused') return;
   throw new SoulBoxError(
@@ -32,8 +32,8 @@ export function refusePaused({ id, state }: SandboxRecord): void {
 }
 
 /**
- * Moves the end to `timeoutSeconds` from now, but never beyond the longest life. `onlyExtend` leaves a later end alone.
- * The records follow before the answer. Throws `illegal_transition` for a paused sandbox.
+ * Moves the end to `timeoutSeconds` from now, but not beyond the maximum life. With `onlyExtend` a later end stays. The
+ * records are updated before the response. Throws `illegal_transition` for a paused sandbox.
  */
 export async function moveDeadline(
   context: ApiContext,

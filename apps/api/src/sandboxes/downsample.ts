@@ -1,4 +1,4 @@
-/** At most `max` of the entries, evenly spread, the newest (last) always among them. */
+/** At most `max` of the entries, evenly spread and always including the newest (last). */
 export function downsample<T>(entries: readonly T[], max: number): readonly T[] {
   if (entries.length <= max) return entries;
   const step = Math.ceil(entries.length / max);

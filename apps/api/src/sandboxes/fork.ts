@@ -98,7 +98,7 @@ async function fork(context: ApiContext, caller: Caller, source: ForkSource, req
   return outcomes.map((outcome) => outcomeToWire(outcome, context));
 }
 
-/** A copy that failed has the status and text that it would have had as a request of its own. */
+/** A failed copy has the status and text that it would have had as a separate request. */
 function outcomeToWire(
   { outcome }: ForkSandboxResponse_Outcome,
   context: ApiContext,

@@ -20,7 +20,7 @@ export function addGetRoute(app: ApiApp, context: ApiContext): void {
     },
     async (request) => {
       const record = await getLive(context, callerOf(request), request.params.sandboxID);
-      // The access token is kept by the runner alone.
+      // Only the runner keeps the access token.
       const { sandbox } = await withRow(context, record, () =>
         callRunner((options) => context.runner.getSandbox({ sandboxId: record.id }, options)),
       );

@@ -28,8 +28,8 @@ export function addKillRoute(app: ApiApp, context: ApiContext): void {
 }
 
 /**
- * Ends it in the runner, when a step under way has come to its end, then in the records. Throws `sandbox_not_found` when the runner
- * did not have it any more.
+ * Ends the sandbox in the runner, after a running step has ended, and then in the records. Throws `sandbox_not_found`
+ * when the runner no longer had it.
  */
 export async function killSandbox(
   context: ApiContext,

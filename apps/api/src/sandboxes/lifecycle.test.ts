@@ -18,10 +18,10 @@ const endAtOf = async (): Promise<number> => {
   return Date.parse((info.json as { endAt: string }).endAt);
 };
 const secondsLeft = async (): Promise<number> => Math.round((await endAtOf()) / 1000 - Date.now() / 1000);
-/** What the runner was asked last. */
+/** The latest request to the runner. */
 const lastCall = () => api.runner.stateRequests.at(-1);
 const notFound = (name = id) => ({ code: 404, message: `Sandbox "${name}" was not found.` });
-/** What the owner is told of a sandbox that was there. */
+/** The error for the owner of an ended sandbox. */
 const ended = (cause: string) => ({
   code: 404,
   message: expect.stringMatching(
@@ -57,11 +57,11 @@ describe('info', () => {
     });
   });
 
-  it('accepts the old form of the id with a client id behind a dash', async () => {
+  it('accepts the old form of the id with a client id after a dash', async () => {
     expect((await api.ask('GET', `/sandboxes/${id}-6532622b`)).status).toBe(200);
   });
 
-  it('is 404 once the runner has lost the sandbox, and the list heals with it', async () => {
+  it('is 404 when the runner has lost the sandbox, and the list is corrected', async () => {
     api.runner.sandboxes.delete(id);
     expect((await api.ask('GET', `/sandboxes/${id}`)).json).toEqual(ended('lost'));
     expect((await api.ask('GET', '/v2/sandboxes')).json).toEqual([]);
@@ -70,7 +70,7 @@ describe('info', () => {
 });
 
 describe('kill', () => {
-  it('answers 204, then 404, and the sandbox is gone from everywhere', async () => {
+  it('returns 204, then 404, and the sandbox is gone from every response', async () => {
     const killed = await api.ask('DELETE', `/sandboxes/${id}`);
     expect([killed.status, killed.text]).toEqual([204, '']);
     const again = await api.ask('DELETE', `/sandboxes/${id}`);
@@ -79,13 +79,13 @@ describe('kill', () => {
     expect(api.runner.sandboxes.size).toBe(0);
   });
 
-  it('waits as long as a pause, resume, snapshot or fork may take that the runner finishes first', async () => {
+  it('waits as long as a pause, resume, snapshot or fork that the runner must finish first', async () => {
     await api.ask('DELETE', `/sandboxes/${id}`);
     expect(lastCall()).toMatchObject({ call: 'killSandbox', request: { sandboxId: id } });
     expect(lastCall()?.timeoutMs).toBeGreaterThan(runnerStateMs - 1000);
   });
 
-  it('answers 404 when the runner had lost it', async () => {
+  it('returns 404 when the runner had lost it', async () => {
     api.runner.sandboxes.delete(id);
     expect((await api.ask('DELETE', `/sandboxes/${id}`)).status).toBe(404);
     expect(await api.records.sandboxes.find(id)).toMatchObject({ cause: 'lost' });
@@ -105,10 +105,10 @@ describe('kill', () => {
   });
 });
 
-describe('timeout', () => {
+describe('the timeout', () => {
   const setTimeoutTo = (timeout: unknown) => api.ask('POST', `/sandboxes/${id}/timeout`, { body: { timeout } });
 
-  it('shortens and lengthens', async () => {
+  it('shortens and lengthens the life', async () => {
     expect((await setTimeoutTo(10)).status).toBe(204);
     expect(lastCall()).toMatchObject({ call: 'setDeadline', request: { sandboxId: id, onlyExtend: false } });
     expect(await secondsLeft()).toBe(10);
@@ -119,7 +119,7 @@ describe('timeout', () => {
     ]);
   });
 
-  it('waits for a step under way as a kill does', async () => {
+  it('waits for a running step, like a kill', async () => {
     await setTimeoutTo(10);
     expect(lastCall()?.timeoutMs).toBeGreaterThan(runnerStateMs - 1000);
   });
@@ -130,7 +130,7 @@ describe('timeout', () => {
     expect((await setTimeoutTo(0)).status).toBe(404);
   });
 
-  it.each(['timeout', 'connect'])('by %s never goes beyond the longest life counted from the start', async (call) => {
+  it.each(['timeout', 'connect'])('by %s is limited to the maximum life, counted from the start', async (call) => {
     const startedAt = timestampFromMs(Date.now() - 50 * 60_000);
     id = api.runner.plant({ teamId: api.teamId, startedAt }).sandboxId;
     await api.restart();
@@ -143,13 +143,13 @@ describe('timeout', () => {
     expect((await setTimeoutTo(timeout)).status).toBe(400);
   });
 
-  it('above the maximum is refused with its text', async () => {
+  it("above the maximum is refused with E2B's message", async () => {
     expect((await setTimeoutTo(3601)).json).toEqual({ code: 400, message: 'Timeout cannot be greater than 1 hours' });
   });
 });
 
 describe('connect', () => {
-  it.each(['/sandboxes', '/v2/sandboxes'])('through %s answers 200 and only lengthens', async (base) => {
+  it.each(['/sandboxes', '/v2/sandboxes'])('through %s returns 200 and only lengthens the life', async (base) => {
     const shorter = await api.ask('POST', `${base}/${id}/connect`, { body: { timeout: 10 } });
     expect(shorter.status).toBe(200);
     expect(shorter.json).toMatchObject({ sandboxID: id, envdAccessToken: 'access-token' });
@@ -158,14 +158,14 @@ describe('connect', () => {
     expect(await secondsLeft()).toBe(200);
   });
 
-  it('through v2 takes no body, an empty one and none with a type as 300 s', async () => {
+  it('through v2 treats no body, an empty one and one without a type as 300 s', async () => {
     expect((await api.ask('POST', `/v2/sandboxes/${id}/connect`)).status).toBe(200);
     expect(await secondsLeft()).toBe(300);
     expect((await api.ask('POST', `/v2/sandboxes/${id}/connect`, { body: {} })).status).toBe(200);
     expect((await api.ask('POST', `/v2/sandboxes/${id}/connect`, { body: '' })).status).toBe(200);
   });
 
-  it('through v1 demands a timeout', async () => {
+  it('through v1 requires a timeout', async () => {
     expect((await api.ask('POST', `/sandboxes/${id}/connect`, { body: {} })).status).toBe(400);
     expect((await api.ask('POST', `/sandboxes/${id}/connect`)).status).toBe(400);
   });
@@ -179,7 +179,7 @@ describe('refreshes', () => {
   it.each([
     [undefined, 15],
     [{ duration: 600 }, 600],
-  ])('with the body %j have the runner extend the life to %i s, never shorten it', async (body, seconds) => {
+  ])('with the body %j make the runner extend the life to %i s and never shorten it', async (body, seconds) => {
     expect((await api.ask('POST', `/sandboxes/${id}/refreshes`, { body })).status).toBe(204);
     expect(lastCall()).toMatchObject({ call: 'setDeadline', request: { sandboxId: id, onlyExtend: true } });
     expect(await secondsLeft()).toBe(seconds);
@@ -191,7 +191,7 @@ describe('refreshes', () => {
 });
 
 describe('the deadline', () => {
-  it('ends the row by itself when the runner stays silent for a second', async () => {
+  it('ends the row when the runner stays silent for a second', async () => {
     await api.ask('POST', `/sandboxes/${id}/timeout`, { body: { timeout: 1 } });
     expect(timestampMs(api.runner.sandboxes.get(id)?.endAt ?? timestampFromMs(0))).toBeLessThan(Date.now() + 1001);
     await new Promise((resolve) => setTimeout(resolve, 2100));
@@ -201,7 +201,7 @@ describe('the deadline', () => {
 });
 
 describe("another team's sandbox", () => {
-  it('looks like none on every route', async () => {
+  it('looks like an unknown one on every route', async () => {
     const routes = [
       ['GET', `/sandboxes/${id}`],
       ['DELETE', `/sandboxes/${id}`],

@@ -3,7 +3,7 @@ import type { NewSandbox } from './new-sandbox-schema.ts';
 
 type LifecycleSettings = Pick<NewSandbox, 'autoPause' | 'autoPauseMemory' | 'autoResume' | 'idleTimeout' | 'timeout'>;
 
-/** Throws `bad_request` for settings that contradict each other; the official client refuses them as well. */
+/** Throws `bad_request` for settings that contradict each other; the official client refuses them too. */
 export function refuseContradictions({ autoPause, autoPauseMemory, autoResume }: LifecycleSettings): void {
   if (autoPause !== true || autoPauseMemory !== false || autoResume?.enabled !== true) return;
   throw new SoulBoxError(
@@ -12,7 +12,7 @@ export function refuseContradictions({ autoPause, autoPauseMemory, autoResume }:
   );
 }
 
-/** What a new sandbox does by itself, as the runner is told. */
+/** The automatic behaviour of a new sandbox, in the runner's form. */
 export function lifecycleToRunner({ autoPause, autoPauseMemory, autoResume, idleTimeout, timeout }: LifecycleSettings) {
   return {
     pauseOnTimeout: autoPause ?? false,

@@ -12,7 +12,7 @@ afterEach(() => api[Symbol.asyncDispose]());
 
 const started = Date.now() - 100_000;
 
-/** A sandbox that the runner reports, `n` ms after the first. */
+/** Adds a sandbox that the runner reports, `n` ms after the first. */
 async function add(n: number, metadata: Record<string, string> = {}, more: object = {}): Promise<string> {
   const sandboxId = `i${String(n).padStart(4, '0')}`;
   const sandbox = api.runner.plant({
@@ -64,7 +64,7 @@ describe('listing sandboxes', () => {
     expect(seen).toEqual(Array.from({ length: 25 }, (_, n) => `i${String(25 - n).padStart(4, '0')}`));
   });
 
-  it('tells how many match before paging, and gives no token at the end', async () => {
+  it('gives the number of matches before paging, and no token at the end', async () => {
     for (let n = 1; n <= 3; n++) await add(n, { n: String(n % 2) });
     const page = await list('?limit=2');
     expect(page.headers.get('x-total-running')).toBe('3');
@@ -116,7 +116,7 @@ describe('listing sandboxes', () => {
     ['a time that is none', '?startedAfter=yesterday'],
     ['metadata that cannot be decoded', '?metadata=a%3D%2525zz'],
     ['a template of 10,000 characters', `?template=${'a'.repeat(10_000)}`],
-  ])('answers 400 for %s', async (_what, query) => {
+  ])('returns 400 for %s', async (_what, query) => {
     const answer = await list(query);
     expect(answer.json).toEqual({ code: 400, message: expect.any(String) as string });
     expect(answer.status).toBe(400);
@@ -135,7 +135,7 @@ describe('listing sandboxes', () => {
     expect(answer.json).toEqual({ code: 400, message: 'Invalid next token' });
   });
 
-  it("accepts a token with nanoseconds, as E2B's server makes them", async () => {
+  it("accepts a token with nanoseconds, as created by E2B's server", async () => {
     const id = await add(1);
     const token = Buffer.from(`2099-01-01T00:00:00.123456789Z__iabc`).toString('base64url');
     expect((await list(`?nextToken=${token}`)).ids).toEqual([id]);

@@ -49,7 +49,7 @@ export function addListRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const filter = await filterOf(context, callerOf(request), request.query);
       const pages = Readable.from(unpagedJson(context, { ...filter, states: ['running'], order: 'desc' }));
-      // Fastify sends a stream as it is; the schema only tells what is in it.
+      // Fastify sends a stream unchanged; the schema only documents its content.
       return reply.type('application/json; charset=utf-8').send(pages as never);
     },
   );
@@ -88,7 +88,7 @@ export function addListRoutes(app: ApiApp, context: ApiContext): void {
   );
 }
 
-/** The old list as one text, page by page as it is read: it may be far larger than what should be held for a slow reader. */
+/** The old list as one text, written page by page: it may be too large to be held in memory for a slow reader. */
 async function* unpagedJson(
   context: ApiContext,
   query: Omit<SandboxListQuery, 'after' | 'limit' | 'maxChars'>,
@@ -119,7 +119,7 @@ async function filterOf(context: ApiContext, caller: Caller, query: Filter) {
   };
 }
 
-/** The id of the template, or the text itself: then old sandboxes of a template that is gone are still found. */
+/** The id of the template, or the text itself, so that old sandboxes of a deleted template are still found. */
 async function templateOf(context: ApiContext, caller: Caller, text: string): Promise<string> {
   const reference = parseTemplateReference(text);
   if (text.includes(':') || reference?.tag !== undefined)

@@ -18,19 +18,19 @@ export interface LogSelection {
   readonly cursor?: number | undefined;
   readonly limit: number;
   readonly direction: 'forward' | 'backward';
-  /** The least level. */
+  /** The lowest level to include. */
   readonly level?: LogLevel | undefined;
   readonly search?: string | undefined;
 }
 
-/** Some texts come out of the sandbox: a level nobody knows becomes `info`. */
+/** Some text comes from the sandbox: an unknown level becomes `info`. */
 export function logFromRunner(entry: LogEntry): Log {
   const { logger, message, fields } = entry;
   const level = logLevels.find((known) => known === entry.level) ?? 'info';
   return { atMs: msFromTimestamp(entry.timestamp), level, logger: logger === '' ? 'sandbox' : logger, message, fields };
 }
 
-/** The entries asked for, from a log in order of time. */
+/** The selected entries of a log in chronological order. */
 export function selectLogs(logs: readonly Log[], selection: LogSelection): Log[] {
   const { cursor, direction, level, search, limit } = selection;
   const ordered = direction === 'forward' ? logs : logs.toReversed();

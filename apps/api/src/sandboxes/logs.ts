@@ -10,7 +10,7 @@ import { logFromRunner, selectLogs } from './log-entries.ts';
 import type { Log } from './log-entries.ts';
 import { logEntrySchema, logLevels } from './schemas.ts';
 
-/** Entries of one answer (E2B's limit). */
+/** Entries in one response (E2B's limit). */
 const entriesMax = 1000;
 
 const limit = z.coerce.number().int().min(0).max(entriesMax).default(entriesMax);
@@ -88,7 +88,7 @@ function entryToWire(log: Log): z.infer<typeof logEntrySchema> {
   return { timestamp: timeToWire(log.atMs), level: log.level, message: log.message, fields: log.fields };
 }
 
-/** CLI 2.19.0 parses each line as JSON and reads `level` and `logger` as strings; without them it dies. */
+/** CLI 2.19.0 parses each line as JSON and reads `level` and `logger` as strings. It crashes without them. */
 function lineToWire(log: Log): { timestamp: string; line: string } {
   const line = JSON.stringify({ ...log.fields, level: log.level, logger: log.logger, message: log.message });
   return { timestamp: timeToWire(log.atMs), line };

@@ -2,8 +2,8 @@ import { SoulBoxError } from '@soulbox/base';
 import { metadataLimits } from '../limits.ts';
 
 /**
- * The `metadata` query of lists: itself a query string, whose keys and values the official clients percent-encode once
- * more before they build it. Throws `bad_request` when that cannot be undone.
+ * Parses the `metadata` query of lists. It is itself a query string, whose keys and values the official clients
+ * percent-encode once more before they build it. Throws `bad_request` when that cannot be decoded.
  */
 export function parseMetadataFilter(text: string | undefined): Record<string, string> {
   if (text === undefined || text === '') return {};

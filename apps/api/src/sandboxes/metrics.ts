@@ -12,9 +12,9 @@ import { findOwn, getLive, isLive, withRow } from '../lookup/sandbox.ts';
 import { metricSchema } from './schemas.ts';
 import { downsample } from './downsample.ts';
 
-/** Samples of one answer; more are thinned out evenly. */
+/** Samples in one response; more are thinned out evenly. */
 const samplesMax = 1000;
-/** Sandboxes of one question (E2B's limit). */
+/** Sandboxes in one request (E2B's limit). */
 const idsMax = 100;
 
 const unixSeconds = z.coerce.number().int().min(0).max(253_402_300_799);
@@ -39,7 +39,7 @@ export function addMetricRoutes(app: ApiApp, context: ApiContext): void {
       const { start, end } = request.query;
       const span = {
         start: timestampFromMs(start === undefined ? record.startedAt : start * 1000),
-        // The whole of the last second belongs to it.
+        // Includes the whole last second.
         end: timestampFromMs(end === undefined ? context.clock.now() + 1000 : end * 1000 + 999),
       };
       const { series } = await withRow(context, record, () =>
@@ -84,7 +84,7 @@ export function addMetricRoutes(app: ApiApp, context: ApiContext): void {
   );
 }
 
-/** Those of the ids that are live sandboxes of the caller. */
+/** The ids of the caller's live sandboxes. */
 async function ownIds(context: ApiContext, caller: Caller, texts: readonly string[]): Promise<string[]> {
   const records = await Promise.all(texts.map((text) => findOwn(context, caller, text)));
   return [

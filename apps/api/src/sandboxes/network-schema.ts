@@ -11,7 +11,7 @@ export function isIpv4Block(text: string): boolean {
 
 const domainForm = /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?\.?$/i;
 
-/** A host name, or one with `*.` in front. */
+/** A host name, or one with the prefix `*.`. */
 function isDomain(text: string): boolean {
   return text.length <= 255 && domainForm.test(text);
 }
@@ -27,7 +27,7 @@ const destination = z
 
 const denied = z.string().refine(isIpv4Block, 'must be an IPv4 address or a CIDR block');
 
-/** E2B's SandboxNetworkConfig. What this version cannot do is accepted here and refused with 501 by its name. */
+/** E2B's SandboxNetworkConfig. Unsupported settings are accepted here and refused later by name, with 501. */
 export const networkSchema = z
   .object({
     allowOut: z
@@ -49,7 +49,7 @@ export const networkSchema = z
   })
   .meta({ id: 'SandboxNetworkConfig' });
 
-/** The network part of a sandbox's details. */
+/** The network part of the details of a sandbox. */
 export const networkDetailSchema = z
   .object({
     allowOut: z.array(z.string()).optional(),

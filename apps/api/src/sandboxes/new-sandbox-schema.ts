@@ -60,7 +60,7 @@ const common = {
     .describe('Only an empty list is available in this version.'),
 };
 
-/** `POST /sandboxes`: clients up to 2.49, Python, the CLI. Absent `secure` leaves envd without a token. */
+/** `POST /sandboxes`: clients up to 2.49, Python, the CLI. Without `secure`, envd has no token. */
 export const newSandboxSchema = z
   .object({ ...common, timeout: timeout.default(15), secure: z.boolean().default(false) })
   .meta({ id: 'NewSandbox' });

@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => api[Symbol.asyncDispose]());
 
 describe('metrics of a sandbox', () => {
-  it('are given since its start, oldest first, in the documented fields', async () => {
+  it('start with the sandbox, oldest first, with the documented fields', async () => {
     const now = Date.now();
     api.runner.metrics.set(id, [metric(now - 999_000, 1), metric(now + 10, 2), metric(now + 20, 3)]);
     const answer = await api.ask('GET', `/sandboxes/${id}/metrics`);
@@ -33,13 +33,13 @@ describe('metrics of a sandbox', () => {
     });
   });
 
-  it('can be asked for a span in Unix seconds, both ends included', async () => {
+  it('can be requested for a span in Unix seconds, including both ends', async () => {
     api.runner.metrics.set(id, [metric(1_000_000, 1), metric(1_001_500, 2), metric(1_003_000, 3)]);
     const answer = await api.ask('GET', `/sandboxes/${id}/metrics?start=1000&end=1001`);
     expect(answer.json).toMatchObject([{ cpuUsedPct: 1 }, { cpuUsedPct: 2 }]);
   });
 
-  it('are thinned to 1000 samples with the newest among them', async () => {
+  it('are thinned to 1000 samples including the newest', async () => {
     const base = Math.floor(Date.now() / 1000) * 1000;
     api.runner.metrics.set(
       id,
@@ -66,7 +66,7 @@ describe('metrics of a sandbox', () => {
     expect(answer.json).toEqual({ sandboxes: { [id]: expect.objectContaining({ cpuUsedPct: 2 }) as object } });
   });
 
-  it('of over 100 sandboxes or of none are refused', async () => {
+  it('of more than 100 sandboxes or of none are refused', async () => {
     const many = Array.from({ length: 101 }, (_, n) => `i${n}`).join(',');
     expect((await api.ask('GET', `/sandboxes/metrics?sandbox_ids=${many}`)).status).toBe(400);
     expect((await api.ask('GET', '/sandboxes/metrics')).status).toBe(400);
@@ -88,7 +88,7 @@ describe('logs of a sandbox', () => {
     return (answer.json as { logs: { message: string }[] }).logs.map((entry) => entry.message.split('\n')[0] ?? '');
   };
 
-  it('in v1 hold lines that are JSON with level and logger, whatever the entry says', async () => {
+  it('in v1 have lines of JSON with level and logger, whatever the entry contains', async () => {
     const answer = await api.ask('GET', `/sandboxes/${id}/logs?start=1000&limit=3`);
     const { logs, logEntries } = answer.json as { logs: { timestamp: string; line: string }[]; logEntries: unknown[] };
     expect(logs.map(({ line }) => JSON.parse(line) as unknown)).toEqual([
@@ -100,7 +100,7 @@ describe('logs of a sandbox', () => {
     expect(logEntries).toHaveLength(3);
   });
 
-  it('in v1 go on behind the last one that was seen', async () => {
+  it('in v1 continue after the last entry seen', async () => {
     const answer = await api.ask('GET', `/sandboxes/${id}/logs?start=3001`);
     expect((answer.json as { logs: unknown[] }).logs).toHaveLength(1);
   });
@@ -113,7 +113,7 @@ describe('logs of a sandbox', () => {
     expect(await messages('?limit=0')).toEqual([]);
   });
 
-  it('in v2 can be filtered by least level and by text', async () => {
+  it('in v2 can be filtered by lowest level and by text', async () => {
     expect(await messages('?level=warn')).toEqual(['delta']);
     expect(await messages('?level=info')).toEqual(['beta', 'gamma', 'delta']);
     expect(await messages('?search=et')).toEqual(['beta']);
@@ -129,7 +129,7 @@ describe('logs of a sandbox', () => {
 });
 
 describe('the Prometheus text', () => {
-  it("holds the team's sandboxes and takes the key as a bearer token", async () => {
+  it("contains the team's sandboxes and accepts the key as a bearer token", async () => {
     api.runner.metrics.set(id, [metric(1000, 12.5)]);
     const answer = await api.ask('GET', '/metrics', { key: null, headers: { authorization: `Bearer ${api.key}` } });
     expect(answer.status).toBe(200);
@@ -148,7 +148,7 @@ describe('the Prometheus text', () => {
     expect(answer.text).toContain('soulbox_sandboxes_running 0\n');
   });
 
-  it("shows the server's own figures to the operator's token, and nothing of a team's", async () => {
+  it("shows the server's own figures to the operator's token, and none of a team", async () => {
     api.runner.metrics.set(id, [metric(1000, 12.5)]);
     const ofServer = /process_|soulbox_api_|heap/;
     for (const key of [api.key, api.otherKey])
@@ -164,7 +164,7 @@ describe('the Prometheus text', () => {
     expect(text).not.toContain(id);
   });
 
-  it('shows the operator what tells of trouble to come', async () => {
+  it('shows the operator the signs of coming problems', async () => {
     const headers = { authorization: `Bearer ${metricsToken}` };
     await api.ask('POST', `/sandboxes/${id}/pause`);
     await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'slow' } });
@@ -186,7 +186,7 @@ describe('the Prometheus text', () => {
       expect(family[1]?.endsWith('_total')).toBe(family[2] === 'counter');
   });
 
-  it('shows the operator where the time of operations goes, each bucket with those below it', async () => {
+  it('shows the operator the durations of operations, each bucket including the lower ones', async () => {
     const headers = { authorization: `Bearer ${metricsToken}` };
     const { text } = await api.ask('GET', '/metrics', { key: null, headers });
     const labels = 'operation="resume",phase="restore"';
@@ -197,7 +197,7 @@ describe('the Prometheus text', () => {
       expect(text).toContain(`soulbox_operation_phase_seconds${line}\n`);
   });
 
-  it('tells what each process of the server takes', async () => {
+  it('shows the resource usage of each process of the server', async () => {
     const headers = { authorization: `Bearer ${metricsToken}` };
     const { text } = await api.ask('GET', '/metrics', { key: null, headers });
     expect(text).toMatch(/^process_resident_memory_bytes\{process="control"\} \d{8,}$/m);
@@ -208,7 +208,7 @@ describe('the Prometheus text', () => {
     expect(text).not.toMatch(/nodejs_eventloop_lag_\w+\{process="gateway"/);
   });
 
-  it('tells each metric of the operator in the table of docs/operations.md, and no other', async () => {
+  it("matches the operator's table in docs/operations.md exactly", async () => {
     const headers = { authorization: `Bearer ${metricsToken}` };
     const { text } = await api.ask('GET', '/metrics', { key: null, headers });
     const shown = [...text.matchAll(/^# TYPE (\S+) /gm)].map((match) => match[1]);
@@ -217,7 +217,7 @@ describe('the Prometheus text', () => {
     expect(told.sort()).toEqual([...shown, 'soulbox_request_failures_total'].sort());
   });
 
-  it("takes the operator's token nowhere else, and no other token for it", async () => {
+  it("accepts the operator's token nowhere else, and no other token for it", async () => {
     const token = { key: null, headers: { authorization: `Bearer ${metricsToken}` } };
     for (const path of ['/teams', '/v2/sandboxes', '/api-keys'])
       for (const options of [token, { key: metricsToken }])
@@ -232,7 +232,7 @@ describe('the Prometheus text', () => {
 });
 
 describe('metrics of a team', () => {
-  it('count what ran and what started', async () => {
+  it('count running sandboxes and starts', async () => {
     await api.ask('DELETE', `/sandboxes/${id}`);
     await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } });
     const end = Math.ceil(Date.now() / 1000) + 5;
@@ -244,7 +244,7 @@ describe('metrics of a team', () => {
     expect(points.reduce((sum, point) => sum + point.sandboxStartRate * 5, 0)).toBeCloseTo(2);
   });
 
-  it('of another team are not found, and a span must run forward', async () => {
+  it('of another team are not found, and a span must not be negative', async () => {
     expect((await api.ask('GET', `/teams/${api.otherTeamId}/metrics`)).status).toBe(404);
     expect((await api.ask('GET', `/teams/${api.teamId}/metrics?start=10&end=5`)).status).toBe(400);
   });

@@ -40,7 +40,7 @@ export function addPauseRoute(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const { memory = true, durability = '' } = request.body ?? {};
       const record = await getLive(context, callerOf(request), request.params.sandboxID);
-      // Whether the step is legal is the runner's to say: only it knows what is under way.
+      // The runner decides whether the step is legal, because only it knows the steps in progress.
       const teamLimits = limitsForRunner(context.config);
       const pause = { sandboxId: record.id, keepMemory: memory, durability, teamLimits };
       const { sandbox } = await withRow(context, record, () =>

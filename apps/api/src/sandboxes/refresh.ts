@@ -6,7 +6,7 @@ import { errors, noContent, sandboxParams } from '../http/schemas.ts';
 import { moveDeadline } from './deadline.ts';
 import { getLive } from '../lookup/sandbox.ts';
 
-/** What a refresh without a duration gives, as for `POST /sandboxes`. Seconds. */
+/** Default duration of a refresh, the same as for `POST /sandboxes`. Seconds. */
 const refreshDefaultSeconds = 15;
 
 export function addRefreshRoute(app: ApiApp, context: ApiContext): void {

@@ -6,17 +6,18 @@ import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import { aliveAfter } from '../lookup/sandbox.ts';
 
 export interface Wanted {
-  /** Of the intent. Steps of the same id at the same time take the places together, once. */
+  /** Id of the intent. Simultaneous steps with the same id share the places. */
   readonly id: string;
   readonly templateId: string;
-  /** Sandboxes that will run afterwards and do not yet. */
+  /** Number of sandboxes that run only after the step. */
   readonly places: number;
 }
 
 /**
- * Intent, runner, rows. A kill of this process between any two steps leaves either an intent, which the next start
- * clears, or sandboxes without a row, which it adopts. A caller who hangs up meanwhile gets no answer, but the
- * sandboxes stand in the list and end at their deadline. Throws `too_many_sandboxes`, or what `work` throws.
+ * Writes the intent, calls the runner, writes the rows. A kill of this process between two steps leaves either an
+ * intent, which the next start removes, or sandboxes without a row, which it adopts. A caller who disconnects meanwhile
+ * gets no response, but the sandboxes are in the list and end at their deadline. Throws `too_many_sandboxes`, or the
+ * error of `work`.
  */
 export async function withReservations<T>(
   context: ApiContext,

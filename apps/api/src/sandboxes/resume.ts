@@ -10,19 +10,21 @@ import { getLive, goneFromRunner, withRow } from '../lookup/sandbox.ts';
 import { withReservations } from './reservations.ts';
 
 export interface ResumeOptions {
-  /** Seconds from now. Of a running sandbox an earlier end than the present one is ignored. */
+  /** Seconds from now. For a running sandbox, an end before the current one is ignored. */
   readonly timeoutSeconds: number;
-  /** False drops the saved memory: the sandbox starts afresh on its files. Means nothing for a running one. */
+  /** False discards the saved memory: the sandbox boots from its files. Has no effect on a running sandbox. */
   readonly withMemory: boolean;
 }
 
 export interface Resumed {
   readonly sandbox: Sandbox;
-  /** False: it was running. */
+  /** False: it was already running. */
   readonly resumed: boolean;
 }
 
-/** Makes the caller's sandbox run for the time asked for. A paused one counts towards the limit of the team again. */
+/**
+ * Makes the caller's sandbox run for the requested time. A resumed sandbox counts towards the limit of the team again.
+ */
 export async function resumeSandbox(
   context: ApiContext,
   caller: Caller,

@@ -12,7 +12,7 @@ import { addPauseRoute } from './pause.ts';
 import { addRefreshRoute } from './refresh.ts';
 import { addSetTimeoutRoute } from './set-timeout.ts';
 
-/** Life and observation of sandboxes. */
+/** Routes for the lifecycle and observation of sandboxes. */
 export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
   addCreateRoutes(app, context);
   addListRoutes(app, context);

@@ -4,14 +4,14 @@ import { z } from 'zod';
 import { timeSchema } from '../http/schemas.ts';
 import { networkDetailSchema } from './network-schema.ts';
 
-/** A word of docs/events.md. */
+/** A cause from docs/events.md. */
 export const causeSchema = z.enum(Object.keys(causes) as [Cause, ...Cause[]]);
 
 const isolationSchema = z
   .string()
   .describe('Isolation of the sandbox. Empty for a sandbox of an older version. SoulBox extension.');
 
-/** The answer of create, connect, resume and fork. */
+/** The response of create, connect, resume and fork. */
 export const sandboxSchema = z
   .object({
     sandboxID: z.string(),

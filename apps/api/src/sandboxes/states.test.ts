@@ -26,7 +26,7 @@ const idsIn = async (query: string) => {
 };
 
 describe('pausing', () => {
-  it('answers 204, and the sandbox is listed, shown and filtered as paused', async () => {
+  it('returns 204, and the sandbox is listed, shown and filtered as paused', async () => {
     const other = await create();
     const paused = await post('/pause');
     expect([paused.status, paused.text]).toEqual([204, '']);
@@ -40,7 +40,7 @@ describe('pausing', () => {
     expect(old.json).toMatchObject([{ sandboxID: other }]);
   });
 
-  it('keeps the memory unless asked otherwise, and passes the durability on', async () => {
+  it('keeps the memory by default, and passes the durability on', async () => {
     for (const [body, expected] of [
       [undefined, { keepMemory: true, durability: '' }],
       [{}, { keepMemory: true, durability: '' }],
@@ -61,7 +61,7 @@ describe('pausing', () => {
     },
   );
 
-  it('of a paused one is 409 and names from and to', async () => {
+  it('a paused one is 409 and names both states', async () => {
     await post('/pause');
     const again = await post('/pause');
     expect(again.json).toEqual({
@@ -80,7 +80,7 @@ describe('pausing', () => {
     ['illegal_transition', 409],
     ['capability_missing', 501],
     ['disk_full', 507],
-  ] as const)('that fails with %s is %i with the reason, and the sandbox runs on', async (reason, status) => {
+  ] as const)('that fails with %s is %i with the reason, and the sandbox continues to run', async (reason, status) => {
     api.runner.beforeStep = () => Promise.reject(connectErrorFromError(new SoulBoxError(reason, 'because of this')));
     expect((await post('/pause')).json).toEqual({
       ...{ code: status, message: 'because of this' },
@@ -89,7 +89,7 @@ describe('pausing', () => {
     expect((await idsIn('?state=running')).ids).toEqual([id]);
   });
 
-  it('of an unknown, foreign or ended one is 404; its owner is told why it ended', async () => {
+  it('an unknown, foreign or ended one is 404; its owner is told why it ended', async () => {
     const unknown = await api.ask('POST', '/sandboxes/inone/pause');
     expect(unknown.json).toEqual({ code: 404, message: 'Sandbox "inone" was not found.' });
     api.runner.end(id, 'idle');
@@ -102,14 +102,14 @@ describe('pausing', () => {
     expect(foreign.json).toEqual({ code: 404, message: `Sandbox "${id}" was not found.` });
   });
 
-  it('that the runner does not find and has a moment later is 409, and no sandbox is lost for it', async () => {
+  it('one that the runner misses only for a moment is 409, and no sandbox is lost', async () => {
     api.runner.beforeStep = () =>
       Promise.reject(connectErrorFromError(new SoulBoxError('sandbox_not_found', 'not in that state')));
     expect((await post('/pause')).status).toBe(409);
     expect((await idsIn('?state=running')).ids).toEqual([id]);
   });
 
-  it('names the true cause though the runner forgets the sandbox before its event comes', async () => {
+  it('names the true cause even if the runner forgets the sandbox before its event arrives', async () => {
     api.runner.beforeStep = () => {
       api.runner.sandboxes.delete(id);
       setTimeout(() => api.runner.end(id, 'damaged'), 50);
@@ -124,7 +124,7 @@ describe('resuming', () => {
     ['/sandboxes', '/connect', { timeout: 50 }],
     ['/v2/sandboxes', '/connect', { timeout: 50 }],
     ['/sandboxes', '/resume', { timeout: 50, autoPause: true }],
-  ])('by %s…%s answers 201 with the same token', async (base, path, body) => {
+  ])('by %s…%s returns 201 with the same token', async (base, path, body) => {
     await post('/pause');
     const answer = await api.ask('POST', `${base}/${id}${path}`, { body });
     expect(answer.status).toBe(201);
@@ -145,7 +145,7 @@ describe('resuming', () => {
     expect(lastRequest()).toMatchObject({ timeoutSeconds: 300, withMemory: false });
   });
 
-  it('of a running one is 200 by connect and 409 by resume', async () => {
+  it('a running one is 200 by connect and 409 by resume', async () => {
     expect((await post('/connect', { timeout: 10 })).status).toBe(200);
     expect((await post('/resume')).json).toEqual({
       code: 409,
@@ -153,7 +153,7 @@ describe('resuming', () => {
     });
   });
 
-  it('by 50 at once resumes once, and all are served, on the last place of the team', async () => {
+  it('by 50 at once resumes once and serves all, on the last place of the team', async () => {
     await post('/pause');
     await create();
     await create();
@@ -162,7 +162,7 @@ describe('resuming', () => {
     expect(await api.records.sandboxes.clearCreations()).toBe(0);
   });
 
-  it('takes a place again: none left is 429, and the sandbox stays paused', async () => {
+  it('takes a place again: without a free place it is 429, and the sandbox stays paused', async () => {
     await post('/pause');
     for (let n = 0; n < 3; n++) await create();
     const full = await post('/connect', { timeout: 10 });
@@ -182,7 +182,7 @@ describe('resuming', () => {
     expect(await api.records.sandboxes.clearCreations()).toBe(0);
   });
 
-  it('beyond the longest life is refused', async () => {
+  it('beyond the maximum life is refused', async () => {
     await post('/pause');
     expect((await post('/connect', { timeout: 3601 })).status).toBe(400);
     expect((await post('/connect', { timeout: 3600 })).status).toBe(201);
@@ -198,7 +198,7 @@ describe('a paused sandbox', () => {
     ['/timeout', { timeout: 10 }],
     ['/timeout', { timeout: 0 }],
     ['/refreshes', { duration: 10 }],
-  ])('has no timeout to move by %s: 409 says so', async (path, body) => {
+  ])('has no timeout to move by %s, which returns 409', async (path, body) => {
     const answer = await post(path, body);
     expect(answer.json).toEqual({
       code: 409,
@@ -207,12 +207,12 @@ describe('a paused sandbox', () => {
     expect((await idsIn('?state=paused')).ids).toEqual([id]);
   });
 
-  it('still answers for its metrics and logs', async () => {
+  it('still returns its metrics and logs', async () => {
     expect((await api.ask('GET', `/sandboxes/${id}/metrics`)).json).toEqual([]);
     expect((await api.ask('GET', `/v2/sandboxes/${id}/logs`)).json).toEqual({ logs: [] });
   });
 
-  it('is killed with 204, then it is gone', async () => {
+  it('is killed with 204 and is then gone', async () => {
     expect((await api.ask('DELETE', `/sandboxes/${id}`)).status).toBe(204);
     expect((await api.ask('DELETE', `/sandboxes/${id}`)).status).toBe(404);
     expect((await idsIn('')).ids).toEqual([]);
@@ -227,8 +227,8 @@ describe('a paused sandbox', () => {
   });
 });
 
-describe('what a sandbox does by itself', () => {
-  it('is chosen at its create, passed on and shown', async () => {
+describe('the automatic behaviour of a sandbox', () => {
+  it('is set at its create, passed on and shown', async () => {
     const settings = { autoPause: true, autoResume: { enabled: true }, idleTimeout: 60, isolation: 'gvisor' };
     const made = await create(settings);
     expect(api.runner.creates.at(-1)).toMatchObject({
@@ -242,7 +242,7 @@ describe('what a sandbox does by itself', () => {
     });
   });
 
-  it('is nothing unless asked', () => {
+  it('is off by default', () => {
     expect(api.runner.creates[0]).toMatchObject({
       isolation: '',
       lifecycle: { pauseOnTimeout: false, pauseMemory: true, autoResume: false, idleTimeoutSeconds: 0 },
@@ -268,14 +268,14 @@ describe('what a sandbox does by itself', () => {
     expect(api.runner.creates).toHaveLength(1);
   });
 
-  it('says by name which isolation lacks what', async () => {
+  it('names the isolation that is not available', async () => {
     const error = new SoulBoxError('capability_missing', "isolation 'gvisor' is not available on this host");
     api.runner.beforeCreate = () => Promise.reject(connectErrorFromError(error));
     const answer = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base', isolation: 'gvisor' } });
     expect(answer.json).toEqual({ code: 501, message: "isolation 'gvisor' is not available on this host" });
   });
 
-  it('at a timeout of 0 is what its deadline does: the runner is told the time', async () => {
+  it('at a timeout of 0 follows its deadline: the runner gets the time', async () => {
     const made = await create({ autoPause: true });
     expect((await api.ask('POST', `/sandboxes/${made}/timeout`, { body: { timeout: 0 } })).status).toBe(204);
     api.runner.move(made, 'paused', 'timeout');
@@ -285,7 +285,7 @@ describe('what a sandbox does by itself', () => {
 });
 
 describe('forking', () => {
-  it('gives a copy of 15 s unless asked otherwise', async () => {
+  it('gives a copy that lives 15 s by default', async () => {
     const answer = await post('/fork');
     expect(answer.status).toBe(201);
     expect(lastRequest()).toMatchObject({
@@ -296,7 +296,7 @@ describe('forking', () => {
     expect((await api.ask('GET', `/sandboxes/${copy?.sandbox.sandboxID ?? ''}`)).json).toMatchObject({ cause: 'fork' });
   });
 
-  it('tells of each copy whether it was made; the others do not count', async () => {
+  it('reports for each copy whether it was made; failed ones do not count', async () => {
     api.runner.failingForks = 1;
     const answer = await post('/fork', { count: 2, timeout: 60 });
     expect(answer.json).toEqual([
@@ -307,20 +307,20 @@ describe('forking', () => {
     expect(await api.records.sandboxes.clearCreations()).toBe(0);
   });
 
-  it('works on a paused sandbox too, and leaves it paused', async () => {
+  it('works on a paused sandbox too and leaves it paused', async () => {
     await post('/pause');
     expect((await post('/fork', { count: 3 })).status).toBe(201);
     expect((await idsIn('?state=paused')).ids).toEqual([id]);
     expect((await idsIn('?state=running')).ids).toHaveLength(3);
   });
 
-  it('of more copies than the team has places for is 429, and makes none', async () => {
+  it('more copies than the team has places for is 429 and makes none', async () => {
     expect((await post('/fork', { count: 3 })).status).toBe(429);
     expect((await idsIn('')).ids).toEqual([id]);
   });
 
   it.each(['0', '101', '"x"', '"1"', '-1', '1.5', 'null', 'true', '1e309', '[1]'])(
-    'refuses the count %s before it looks at the id',
+    'refuses the count %s before it checks the id',
     async (count) => {
       for (const path of ['/sandboxes/inone/fork', '/snapshots/none/fork']) {
         const answer = await api.ask('POST', path, { body: `{"count":${count}}` });
@@ -330,13 +330,13 @@ describe('forking', () => {
     },
   );
 
-  it('of an unknown or killed one is 404', async () => {
+  it('an unknown or killed one is 404', async () => {
     expect((await api.ask('POST', '/sandboxes/inone/fork')).status).toBe(404);
     await api.ask('DELETE', `/sandboxes/${id}`);
     expect((await post('/fork')).status).toBe(404);
   });
 
-  it('that the runner refuses gives the places back', async () => {
+  it('that the runner refuses returns the places', async () => {
     api.runner.beforeStep = () => Promise.reject(connectErrorFromError(new SoulBoxError('checkpoint_failed', 'why')));
     expect((await post('/fork', { count: 2 })).json).toEqual({ code: 503, message: 'why' });
     expect(await api.records.sandboxes.clearCreations()).toBe(0);

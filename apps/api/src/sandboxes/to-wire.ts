@@ -7,10 +7,10 @@ import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import type { networkDetailSchema } from './network-schema.ts';
 import type { listedSandboxSchema, sandboxDetailSchema, sandboxSchema } from './schemas.ts';
 
-/** E2B's name for the host machine; required by old clients, used by none. */
+/** E2B's name for the host machine. Old clients require the field, but none uses it. */
 const clientId = 'soulbox';
 
-/** Leaves out a text that is empty: absent and empty are the same to us, but not to the clients. */
+/** Leaves out an empty text. Absent and empty are the same for us, but not for the clients. */
 const unlessEmpty = <K extends string>(name: K, text: string): { [P in K]?: string } =>
   (text === '' ? {} : { [name]: text }) as { [P in K]?: string };
 
@@ -30,7 +30,7 @@ export function sandboxToWire(sandbox: Sandbox, config: ApiConfig): z.infer<type
   };
 }
 
-/** Of a sandbox that runs or is paused. A paused one ended its run when it was paused. */
+/** The facts of a running or paused sandbox. The end time of a paused sandbox is the time of the pause. */
 export function listedToWire(facts: LiveSandbox): z.infer<typeof listedSandboxSchema> {
   return {
     sandboxID: facts.id,

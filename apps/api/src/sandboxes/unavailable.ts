@@ -5,7 +5,7 @@ import { isIpv4Block } from './network-schema.ts';
 const isFilled = (value: object | null | undefined): boolean =>
   value !== null && value !== undefined && Object.keys(value).length > 0;
 
-/** Documented settings that this version does not offer. Refusing them is honest; ignoring them would not be. */
+/** Documented settings that this version does not offer. They are refused instead of silently ignored. */
 type CreateSettings = Omit<NewSandbox, 'secure' | 'isolation'>;
 
 const unavailable: readonly [name: string, asked: (body: CreateSettings) => boolean][] = [

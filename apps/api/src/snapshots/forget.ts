@@ -1,13 +1,15 @@
 import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
 
-/** Has the runner forget a snapshot whose row is `deleting`, then the records. Safe to repeat. */
+/** Deletes a snapshot whose row is `deleting`, first in the runner and then in the records. Safe to repeat. */
 export async function forgetSnapshot(context: ApiContext, id: string): Promise<void> {
   await callRunner((options) => context.runner.deleteSnapshot({ snapshotId: id }, options));
   await context.records.snapshots.remove(id);
 }
 
-/** The same for one that nobody waits for: what fails now is done when records and runner are next compared. */
+/**
+ * The same without an error for the caller: after a failure, the next comparison of records and runner completes it.
+ */
 export async function forgetQuietly(context: ApiContext, id: string): Promise<void> {
   await context.records.snapshots.beginDelete(id);
   try {

@@ -40,7 +40,7 @@ export function addListSnapshotsRoute(app: ApiApp, context: ApiContext): void {
   );
 }
 
-/** Undefined when nothing of this team can match: a text that names no sandbox or no snapshot, or another team's. */
+/** Undefined when nothing of this team can match: the text names no sandbox or snapshot, or another team's. */
 function filterOf(team: TeamRecord, query: { sandboxID?: string | undefined; name?: string | undefined }) {
   const sandboxId = query.sandboxID === undefined ? undefined : parseSandboxId(query.sandboxID);
   const reference = query.name === undefined ? undefined : parseTemplateReference(query.name);
@@ -50,7 +50,7 @@ function filterOf(team: TeamRecord, query: { sandboxID?: string | undefined; nam
   return { teamId: team.id, sandboxId, name: reference?.name, tag: reference?.tag };
 }
 
-/** The same form as for sandboxes: a time and an id. */
+/** In the same form as for sandboxes: a time and an id. */
 const tokenOf = ({ createdAt, id }: SnapshotPosition): string =>
   tokenFromPosition({ startedAt: createdAt, id }, 'desc');
 

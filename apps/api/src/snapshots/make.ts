@@ -49,8 +49,9 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
 }
 
 /**
- * Intent, runner, row. A kill of this process in between leaves an intent, which becomes a snapshot or nothing when records
- * and runner are next compared. Throws `limit_exceeded`, and what the runner throws.
+ * Writes the intent, calls the runner, writes the row. A kill of this process in between leaves an intent. The next
+ * comparison of records and runner turns it into a snapshot or drops it. Throws `limit_exceeded`, and the errors of the
+ * runner.
  */
 async function makeSnapshot(context: ApiContext, sandbox: SandboxRecord, name: SnapshotName): Promise<SnapshotRecord> {
   const id = `s${randomId(20)}`;
@@ -88,7 +89,7 @@ async function askRunner(context: ApiContext, sandbox: SandboxRecord, snapshotId
     if (snapshot === undefined) throw new SoulBoxError('internal', 'The runner returned no snapshot.');
     return madeFrom(snapshot);
   } catch (thrown) {
-    // It may have been made all the same, and only the answer was lost.
+    // The snapshot may exist all the same if only the response was lost.
     await forgetQuietly(context, snapshotId);
     throw thrown;
   }

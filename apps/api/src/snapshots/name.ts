@@ -5,14 +5,14 @@ import { quoteForError } from '../http/quote-for-error.ts';
 import { defaultTag, isOwnNamespace, namespaceOf, parseTag, parseTemplateReference } from '../names/reference.ts';
 
 export interface SnapshotName {
-  /** Empty for a snapshot without one. */
+  /** Empty for a snapshot without a name. */
   readonly name: string;
   readonly tag: string;
 }
 
 /**
- * The name that a new snapshot is to have: `[team/]name[:tag]`. Throws `bad_request` for other forms and for another
- * team's namespace, `name_taken` for the name of a template of the server or the team.
+ * Parses the name of a new snapshot: `[team/]name[:tag]`. Throws `bad_request` for other forms and for another team's
+ * namespace, and `name_taken` for the name of a template of the server or the team.
  */
 export async function parseSnapshotName(
   context: ApiContext,
@@ -36,7 +36,7 @@ function badName(text: string, fault: string): SoulBoxError {
   return new SoulBoxError('bad_request', `name: ${quoteForError(text)} ${fault}.`);
 }
 
-/** A snapshot of this name would silently take the template's place in the team's creates. */
+/** A snapshot with this name would silently replace the template in the team's creates. */
 async function refuseTemplateName(context: ApiContext, team: TeamRecord, name: string): Promise<void> {
   if (await context.templates.isTaken(name))
     throw new SoulBoxError(

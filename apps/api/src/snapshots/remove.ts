@@ -26,7 +26,7 @@ export function addRemoveSnapshotRoute(app: ApiApp, context: ApiContext): void {
   );
 }
 
-/** False when somebody else deletes it at this moment. When the runner cannot do it, the snapshot stays and it throws. */
+/** False when another request is deleting it. If the runner cannot delete it, the snapshot stays and this throws. */
 export async function removeSnapshot(context: ApiContext, { id }: SnapshotRecord): Promise<boolean> {
   if (!(await context.records.snapshots.beginDelete(id))) return false;
   context.snapshotsUnderway.add(id);

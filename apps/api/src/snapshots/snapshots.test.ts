@@ -72,7 +72,7 @@ describe('making snapshots', () => {
     expect((await api.ask('POST', `/sandboxes/${id}/snapshots`, { key: api.otherKey })).status).toBe(404);
   });
 
-  it('under a name that is taken replaces the old one, in the runner too', async () => {
+  it('with a name in use replaces the old one, in the runner too', async () => {
     await make({ name: 'mine' });
     const [old] = api.runner.snapshots.keys();
     await make({ name: 'mine' });
@@ -81,20 +81,20 @@ describe('making snapshots', () => {
     expect(api.runner.snapshots.size).toBe(1);
   });
 
-  it('by 50 at once keeps to the limit, and no intent stays behind', async () => {
+  it('by 50 at once respects the limit and leaves no intent behind', async () => {
     const answers = await Promise.all(Array.from({ length: 50 }, () => make()));
     expect(answers.filter((answer) => answer.status === 201)).toHaveLength(30);
     expect(answers.filter((answer) => answer.status === 429)).toHaveLength(20);
     expect((await api.records.snapshots.listAll()).every((row) => row.state === 'ready')).toBe(true);
   });
 
-  it('by 50 at once under one name leaves one', async () => {
+  it('by 50 at once with one name leaves one', async () => {
     for (let n = 0; n < 5; n++) await Promise.all(Array.from({ length: 10 }, () => make({ name: 'mine' })));
     expect((await list()).ids).toEqual(['default/mine:default']);
     expect(api.runner.snapshots.size).toBe(1);
   });
 
-  it('that fails leaves nothing and says why', async () => {
+  it('that fails leaves nothing and gives the reason', async () => {
     const failure = connectErrorFromError(new SoulBoxError('checkpoint_failed', 'no space'));
     api.runner.beforeStep = (call) => (call === 'makeSnapshot' ? Promise.reject(failure) : Promise.resolve());
     expect((await make({ name: 'mine' })).json).toEqual({ code: 503, message: 'no space' });
@@ -149,7 +149,7 @@ describe('listing snapshots', () => {
 });
 
 describe('using snapshots', () => {
-  it.each(['/sandboxes', '/v2/sandboxes'])('as a template of POST %s works by id and by name', async (path) => {
+  it.each(['/sandboxes', '/v2/sandboxes'])('as the template of POST %s works by id and by name', async (path) => {
     const unnamed = await made();
     await make({ name: 'mine:v1' });
     const plainId = unnamed.replace(':default', '');
@@ -161,7 +161,7 @@ describe('using snapshots', () => {
     expect((await createFrom('mine', path)).status).toBe(404);
   });
 
-  it('shows the snapshot as template and why the sandbox came to be, after its source is gone', async () => {
+  it('shows the snapshot as template and the cause of the sandbox, after its source is gone', async () => {
     const snapshotID = await made({ name: 'mine' });
     await api.ask('DELETE', `/sandboxes/${id}`);
     const answer = await createFrom(snapshotID);
@@ -171,7 +171,7 @@ describe('using snapshots', () => {
     expect((await api.ask('GET', `/sandboxes/${sandboxID}`)).json).toMatchObject({ cause: 'snapshot' });
   });
 
-  it("is for nobody else's key", async () => {
+  it("is not possible with another team's key", async () => {
     const unnamed = await made();
     const named = await made({ name: 'mine' });
     for (const name of [unnamed, unnamed.replace(':default', ''), named, 'mine']) {
@@ -194,7 +194,7 @@ describe('using snapshots', () => {
     });
   });
 
-  it('gives the error of the runner when its state does not fit this host', async () => {
+  it('gives the error of the runner when its memory does not fit this host', async () => {
     const name = await made({ name: 'mine' });
     const error = new SoulBoxError('state_incompatible', 'made by another isolation');
     api.runner.beforeCreate = () => Promise.reject(connectErrorFromError(error));
@@ -211,7 +211,7 @@ describe('deleting snapshots', () => {
     expect((await createFrom(name)).status).toBe(404);
   });
 
-  it.each(['mine', 'mine:v1'])('works with the full name of %s as Python clients up to 2.40 write it', async (name) => {
+  it.each(['mine', 'mine:v1'])('works with the full name of %s as sent by Python clients up to 2.40', async (name) => {
     const full = await made({ name });
     expect(full).toMatch(/^default\/mine:/);
     expect((await api.ask('DELETE', `/templates/${full}`)).status).toBe(204);
@@ -226,13 +226,13 @@ describe('deleting snapshots', () => {
     expect(answers.filter((answer) => answer.status === 404)).toHaveLength(49);
   });
 
-  it('touches no template of the server', async () => {
+  it('does not affect templates of the server', async () => {
     expect((await remove('base')).json).toMatchObject({ code: 403 });
     expect((await remove('base', '/snapshots')).status).toBe(404);
     expect((await remove('nope')).json).toEqual({ code: 404, message: 'Template "nope" was not found.' });
   });
 
-  it('that the runner cannot do leaves the snapshot there', async () => {
+  it('that the runner cannot do leaves the snapshot in place', async () => {
     const name = await made({ name: 'mine' });
     const away = connectErrorFromError(new SoulBoxError('host_not_ready', 'disk away'));
     api.runner.beforeStep = () => Promise.reject(away);
@@ -251,7 +251,7 @@ describe('after a kill of the server', () => {
   const plantInRunner = (snapshotId: string) =>
     api.runner.client.makeSnapshot({ sandboxId: id, snapshotId }).then(() => undefined);
 
-  it('an intent becomes a snapshot with its name if the runner has it, and nothing if not', async () => {
+  it('an intent becomes a named snapshot if the runner has it, and is otherwise dropped', async () => {
     await api.records.snapshots.begin(intent('sdone', 'mine'), 100);
     await api.records.snapshots.begin(intent('snever', 'gone'), 100);
     await plantInRunner('sdone');
@@ -260,7 +260,7 @@ describe('after a kill of the server', () => {
     expect((await list()).ids).toEqual(['default/mine:default']);
   });
 
-  it('a deletion is finished, what the runner lost goes, and what has no row is adopted', async () => {
+  it('deletions are completed, lost snapshots removed, and snapshots without a row adopted', async () => {
     const name = await made({ name: 'deleted' });
     const [deletedId = ''] = api.runner.snapshots.keys();
     await api.records.snapshots.beginDelete(deletedId);
@@ -273,7 +273,7 @@ describe('after a kill of the server', () => {
     expect((await createFrom(name)).status).toBe(404);
   });
 
-  it('what a request is making is left to it while the stream of events begins anew', async () => {
+  it('snapshots of a current request are skipped while the event stream reconnects', async () => {
     let proceed = (): void => undefined;
     api.runner.beforeStep = (call) =>
       call === 'makeSnapshot' ? new Promise((resolve) => (proceed = resolve)) : Promise.resolve();

@@ -1,21 +1,21 @@
 import type { ApiContext } from '../context.ts';
 
-/** Points of one answer. */
+/** Points in one response. */
 const pointsMax = 100;
-/** Points are not closer than this. Milliseconds. */
+/** Minimum distance between points. Milliseconds. */
 const stepMinMs = 5000;
-/** Sandboxes that are counted; a team with more in the span gets the figures of its oldest. */
+/** Limit of counted sandboxes. A team with more in the span gets the figures of the oldest. */
 const livesMax = 100_000;
 
 export interface TeamPoint {
   /** Unix milliseconds. */
   readonly atMs: number;
   readonly concurrent: number;
-  /** Over the step that ends at `atMs`. */
+  /** Average over the step that ends at `atMs`. */
   readonly startsPerSecond: number;
 }
 
-/** How many sandboxes ran, and how fast they were started, at even steps from `startMs` to `endMs`. */
+/** The number of running sandboxes and the rate of starts, at even steps from `startMs` to `endMs`. */
 export async function teamMetrics(
   context: ApiContext,
   teamId: string,
@@ -25,7 +25,7 @@ export async function teamMetrics(
   const stepMs = Math.max(stepMinMs, Math.ceil((endMs - startMs) / pointsMax));
   const count = Math.floor((endMs - startMs) / stepMs) + 1;
   const lives = await context.records.sandboxes.listLives(teamId, startMs - stepMs, endMs, livesMax);
-  // Changes are added up point by point, so that the work is lives + points and not their product.
+  // Changes are summed point by point, so the work is lives + points and not their product.
   const begun = new Array<number>(count + 1).fill(0);
   const ended = new Array<number>(count + 1).fill(0);
   const pointAtOrAfter = (ms: number): number => Math.min(count, Math.max(0, Math.ceil((ms - startMs) / stepMs)));

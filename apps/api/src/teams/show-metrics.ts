@@ -17,7 +17,7 @@ const teamMetricSchema = z
   .meta({ id: 'TeamMetric' });
 
 const unixSeconds = z.coerce.number().int().min(0).max(253_402_300_799);
-/** What is shown when no span is asked for. */
+/** The span without an explicit start. */
 const spanDefaultMs = 3600 * 1000;
 
 export function addTeamMetricsRoute(app: ApiApp, context: ApiContext): void {

@@ -18,8 +18,8 @@ const usage = async () =>
   (await api.ask('GET', `/teams/${api.teamId}/usage`)).json as Record<string, { used: number; limit: number }>;
 const post = async (path: string, body?: object) => await api.ask('POST', path, body === undefined ? {} : { body });
 
-describe('what a team has', () => {
-  it('is shown with its limits, to the team only, and in the metrics', async () => {
+describe('the usage of a team', () => {
+  it('is shown with its limits, only to the team, and in the metrics', async () => {
     api.runner.usage.diskBytes = 3n * mib;
     api.runner.usage.pausedMemoryBytes = 2n * mib;
     expect((await post(`/sandboxes/${id}/snapshots`)).status).toBe(201);
@@ -38,7 +38,7 @@ describe('what a team has', () => {
     expect(text).toContain('soulbox_team_limit{what="snapshots"} 5');
   });
 
-  it('is limited: with all its disk used it begins nothing that takes more, and ends what it has', async () => {
+  it('is limited: with a full disk quota, steps that need space are refused, but ends and pauses work', async () => {
     api.runner.usage.diskBytes = 100n * mib;
     const refusals = [
       ['/sandboxes', { templateID: 'base' }],
@@ -56,20 +56,20 @@ describe('what a team has', () => {
     expect((await api.ask('DELETE', `/sandboxes/${id}`)).status).toBe(204);
   });
 
-  it('is not read from the records before a step that takes more', async () => {
+  it('is not read from the records before a step that needs more space', async () => {
     const readRecords = vi.spyOn(api.records.teams, 'readUsage');
     expect((await post('/sandboxes', { templateID: 'base' })).status).toBe(201);
     expect((await post(`/sandboxes/${id}/pause`)).status).toBe(204);
     expect(readRecords).not.toHaveBeenCalled();
   });
 
-  it('does not hide that a sandbox is paused already', async () => {
+  it('does not hide that a sandbox is already paused', async () => {
     expect((await post(`/sandboxes/${id}/pause`)).status).toBe(204);
     api.runner.usage.pausedMemoryBytes = 10n * mib;
     expect((await post(`/sandboxes/${id}/pause`)).status).toBe(409);
   });
 
-  it('is limited: no pause by request beyond its saved memory, and the sandbox runs on', async () => {
+  it('is limited: a pause beyond the limit of saved memory is refused, and the sandbox continues to run', async () => {
     api.runner.usage.pausedMemoryBytes = 10n * mib;
     const answer = await post(`/sandboxes/${id}/pause`);
     expect(answer.status).toBe(429);

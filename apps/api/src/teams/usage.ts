@@ -2,7 +2,7 @@ import type { ApiConfig } from '../config.ts';
 import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
 
-/** What is counted of a team. */
+/** The resources that are counted per team. */
 export const usageNames = [
   'disk_bytes',
   'paused_memory_bytes',
@@ -16,7 +16,7 @@ export type Usage = Readonly<Record<UsageName, { readonly used: number; readonly
 
 const mib = 1024 * 1024;
 
-/** What a team has of everything that has a limit, read off records and files: a restart changes nothing of it. */
+/** The usage and limits of a team, read from records and files, so that a restart does not change them. */
 export async function readUsage(context: ApiContext, teamId: string): Promise<Usage> {
   const { records, config } = context;
   const kept = await records.teams.readUsage(teamId);
@@ -29,7 +29,7 @@ export async function readUsage(context: ApiContext, teamId: string): Promise<Us
   };
 }
 
-/** The part of it that only the runner knows. */
+/** The part that only the runner knows. */
 async function readHostUsage(
   { runner, config }: ApiContext,
   teamId: string,
@@ -41,7 +41,7 @@ async function readHostUsage(
   };
 }
 
-/** What the runner checks before a step that takes more. */
+/** The limits that the runner checks before a step that needs more space. */
 export function limitsForRunner(config: ApiConfig): { diskBytes: bigint; pausedMemoryBytes: bigint } {
   return {
     diskBytes: BigInt(config.teamDiskMb * mib),

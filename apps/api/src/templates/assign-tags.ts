@@ -44,7 +44,7 @@ export function addAssignTagsRoute(app: ApiApp, context: ApiContext): void {
   );
 }
 
-/** `[team/]name:tag` in two. Throws `bad_request`. */
+/** Splits `[team/]name:tag`. Throws `bad_request`. */
 function splitTarget(target: string): { name: string; tag: string } {
   const reference = parseTemplateReference(target);
   if (reference === undefined)

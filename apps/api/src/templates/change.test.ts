@@ -19,7 +19,7 @@ describe('changing and deleting templates', () => {
     expect(await statusOf('PATCH', path('mine'), body)).toBe(400);
   });
 
-  it('changes the way of older clients too', async () => {
+  it('works with the route of older clients too', async () => {
     await requestBuild(api, 'mine');
     expect(await ask('PATCH', path('mine'), { public: true })).toEqual({ status: 200, json: {} });
     expect((await ask('GET', path('mine'))).json).toMatchObject({ public: true });
@@ -39,7 +39,7 @@ describe('changing and deleting templates', () => {
     expect((await buildTemplate(api, 'mine')).templateID).not.toBe(build.templateID);
   });
 
-  it('knows a full name in which the slash is not escaped', async () => {
+  it('accepts a full name with an unescaped slash', async () => {
     const build = await buildTemplate(api, 'mine', { request: { tags: ['default', 'v1'] } });
     const { templateID } = build;
     expect((await ask('GET', '/templates/default/mine')).json).toMatchObject({ templateID });
@@ -51,18 +51,18 @@ describe('changing and deleting templates', () => {
     expect(await statusOf('GET', '/templates/aliases/mine')).toBe(404);
   });
 
-  it('stops what is being built', async () => {
+  it('stops a running build', async () => {
     const build = await requestBuild(api, 'mine');
     const runner = await startBuild(api, build);
     expect(await statusOf('DELETE', path('mine'))).toBe(204);
     await until(() => runner.dropped.aborted);
-    // What the runner finished all the same goes when the two are next compared.
+    // A result that the runner finished anyway is deleted at the next comparison.
     runner.finish();
     api.runner.cutStreams();
     await until(() => api.runner.snapshots.size === 0);
   });
 
-  it("waits for sandboxes to end, also another team's", async () => {
+  it("waits for sandboxes to end, including another team's", async () => {
     await buildTemplate(api, 'mine');
     await publish('mine');
     const { sandboxID } = (await create('mine', api.otherKey)).json as { sandboxID: string };
@@ -90,7 +90,7 @@ describe('changing and deleting templates', () => {
     expect(api.runner.snapshots.size).toBe(1);
   });
 
-  it('goes on when the runner cannot be asked: the snapshot goes later', async () => {
+  it('succeeds without the runner: the snapshot is deleted later', async () => {
     await buildTemplate(api, 'mine');
     api.runner.beforeStep = (call) =>
       call === 'deleteSnapshot' ? Promise.reject(new Error('the runner is away')) : Promise.resolve();

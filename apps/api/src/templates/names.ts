@@ -4,15 +4,15 @@ import type { ApiContext } from '../context.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
 import { defaultTag, isOwnNamespace, namespaceOf, parseTag, parseTemplateReference } from '../names/reference.ts';
 
-/** How others name a team's template. */
+/** The name of a team's template for other teams. */
 export function fullNameOf(team: TeamRecord, name: string): string {
   return `${namespaceOf(team)}/${name}`;
 }
 
 /**
- * What a new build is to be called: the name of its template and its tags. A tag in the name is one of them; none at all
- * means `default`. Throws `bad_request` for a text of another form, `forbidden` for another team's namespace, `name_taken`
- * for what means something else already.
+ * Parses the name of a new build: the name of its template and its tags. A tag in the name is included; without any tag
+ * the result is `default`. Throws `bad_request` for text of another form, `forbidden` for another team's namespace, and
+ * `name_taken` for a name with another meaning.
  */
 export async function parseNewName(
   context: ApiContext,
@@ -36,7 +36,7 @@ export async function parseNewName(
   return { name: reference.name, tags: given.length === 0 ? [defaultTag] : [...new Set(given)] };
 }
 
-/** A tag as it is kept. Throws `bad_request`. */
+/** A tag in its stored form. Throws `bad_request`. */
 export function getTag(text: string): string {
   const tag = parseTag(text);
   if (tag !== undefined) return tag;

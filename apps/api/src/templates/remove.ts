@@ -43,7 +43,9 @@ async function notDeletable(context: ApiContext, team: TeamRecord, text: string)
   );
 }
 
-/** Its builds under way are cancelled. Their snapshots go at once, or when records and runner are next compared. */
+/**
+ * Cancels its running builds. Their snapshots are deleted immediately, or at the next comparison of records and runner.
+ */
 async function removeTemplate(context: ApiContext, { id, name, teamId }: TemplateRecord): Promise<void> {
   const builds = await context.records.templates.remove(id, aliveAfter(context));
   if (builds === undefined) throw templateNotFound(name);

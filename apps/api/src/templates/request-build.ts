@@ -43,7 +43,7 @@ const requestedSchema = z
   })
   .meta({ id: 'TemplateRequestResponseV3' });
 
-/** What the older of two requests for one tag ends with. */
+/** The reason of the older of two builds for one tag. */
 export const replacedReason = {
   message: 'The build was canceled because a newer build for the same name and tag was requested.',
   step: '',

@@ -9,7 +9,7 @@ import { addRemoveTemplateRoute } from './remove.ts';
 import { addRemoveTagsRoute } from './remove-tags.ts';
 import { addRequestBuildRoutes } from './request-build.ts';
 
-/** Templates, their names and tags. */
+/** Routes for templates, their names and tags. */
 export function addTemplateRoutes(app: ApiApp, context: ApiContext): void {
   addListTemplateRoutes(app, context);
   addGetTemplateRoutes(app, context);

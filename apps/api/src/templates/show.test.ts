@@ -14,14 +14,14 @@ afterEach(() => api[Symbol.asyncDispose]());
 const { ask, statusOf } = createTemplateCalls(() => api);
 
 describe('showing templates', () => {
-  it('gives those of the server neutral values for what they do not have', async () => {
+  it('gives those of the server neutral values for missing fields', async () => {
     expect((await ask('GET', '/templates')).json).toMatchObject([
       { templateID: 'tbase', names: ['base'], public: true, buildStatus: 'ready', buildCount: 1, tags: ['default'] },
       { templateID: 'tnameless', names: [] },
     ]);
   });
 
-  it('tells when those of the server were made, and shows one of them with its one build', async () => {
+  it('shows when those of the server were made, and each with its single build', async () => {
     const createdAt = '2026-01-02T00:00:00.000Z';
     expect((await ask('GET', '/templates')).json).toMatchObject([{ createdAt, updatedAt: createdAt }, {}]);
     for (const reference of ['base', 'tbase'])
@@ -53,7 +53,7 @@ describe('showing templates', () => {
     });
   });
 
-  it('gives them by page without gaps, those that nobody knows the age of last', async () => {
+  it('gives them in pages without gaps, those of unknown age last', async () => {
     for (let n = 0; n < 9; n++) await requestBuild(api, `t${n}`);
     const seen: string[] = [];
     let token: string | null = '';
@@ -66,7 +66,7 @@ describe('showing templates', () => {
     expect(seen.slice(-2).sort()).toEqual(['tbase', 'tnameless']);
   });
 
-  it('shows one with its builds by page, newest first', async () => {
+  it('shows one with its builds in pages, newest first', async () => {
     const builds: Requested[] = [];
     for (const tag of ['a', 'b', 'c', 'd', 'e']) builds.push(await buildTemplate(api, `mine:${tag}`));
     const first = await api.ask('GET', `${path('mine')}?limit=3`);

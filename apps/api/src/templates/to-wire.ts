@@ -11,7 +11,7 @@ import type { templateSchema, templateWithBuildsSchema } from './schemas.ts';
 
 type TemplateWire = z.infer<typeof templateSchema>;
 
-/** Shown for a template whose builds were all forgotten. */
+/** Shown for a template whose builds have all been purged. */
 const noBuildId = '00000000-0000-0000-0000-000000000000';
 
 const commonToWire = (team: TeamRecord, template: TemplateRecord) => ({
@@ -25,7 +25,7 @@ const commonToWire = (team: TeamRecord, template: TemplateRecord) => ({
   spawnCount: template.spawnCount,
 });
 
-/** `team` is its owner. */
+/** `team` is the owner of the template. */
 export async function builtToWire(
   context: ApiContext,
   team: TeamRecord,
@@ -72,12 +72,12 @@ export function withBuildsToWire(
   };
 }
 
-/** When a template of the store was made. */
+/** The creation time of a template of the store. */
 export function storeTime({ createdAt }: Template): string {
   return timeToWire(createdAt === undefined ? 0 : timestampMs(createdAt));
 }
 
-/** A template of the store has one build, as old as itself. It is nobody's, so nobody counts its sandboxes. */
+/** A template of the store has one build of the same age. It belongs to no team, so its sandboxes are not counted. */
 export function storeWithBuildsToWire(template: Template): z.infer<typeof templateWithBuildsSchema> {
   const { templateId, cpuCount, memoryMb, diskSizeMb } = template;
   const { templateID, names, aliases, createdAt, updatedAt, lastSpawnedAt, spawnCount } = storeToWire(template);
@@ -88,7 +88,7 @@ export function storeWithBuildsToWire(template: Template): z.infer<typeof templa
   };
 }
 
-/** The store knows no counts; the documented fields get neutral values. */
+/** The store has no counts, so the documented fields get neutral values. */
 export function storeToWire(template: Template): TemplateWire {
   return {
     templateID: template.templateId,

@@ -18,14 +18,14 @@ interface Options {
 
 const keyOf = ({ key }: Options) => (key === undefined ? {} : { key });
 
-/** Asks for a build. */
+/** Requests a build. */
 export async function requestBuild(api: TestApi, name: string, options: Options = {}): Promise<Requested> {
   const answer = await api.ask('POST', '/v3/templates', { ...keyOf(options), body: { name, ...options.request } });
   expect([answer.status, answer.text]).toEqual([202, expect.any(String)]);
   return answer.json as Requested;
 }
 
-/** Starts one and gives the runner's side of it. */
+/** Starts a build and returns the runner's side of it. */
 export async function startBuild(
   api: TestApi,
   { templateID, buildID }: Requested,
@@ -37,7 +37,7 @@ export async function startBuild(
   return await runnerSide(api, buildID);
 }
 
-/** What the runner was asked for a build. */
+/** The request for a build that the runner received. */
 export async function runnerSide(api: TestApi, buildID: string): Promise<ScriptedBuild> {
   const find = () => api.runner.builds.get(buildID.replaceAll('-', ''));
   await until(() => find() !== undefined);
@@ -57,7 +57,7 @@ export async function statusOf(api: TestApi, { templateID, buildID }: Requested,
   return answer.json as Status;
 }
 
-/** A template with a finished build. */
+/** Creates a template with a finished build. */
 export async function buildTemplate(api: TestApi, name: string, options: Options = {}): Promise<Requested> {
   const requested = await requestBuild(api, name, options);
   (await startBuild(api, requested, options)).finish();

@@ -8,13 +8,13 @@ import type { RunBuildRequest, RunnerService, Snapshot } from '@soulbox/contract
 
 type Event = NonNullable<MessageInitShape<typeof RunBuildResponseSchema>['event']>;
 
-/** A build that the scripted runner was asked for. */
+/** A build that was requested from the scripted runner. */
 export interface ScriptedBuild {
   readonly request: RunBuildRequest;
-  /** Whether whoever asked has dropped the stream. */
+  /** Aborted when the caller has dropped the stream. */
   readonly dropped: AbortSignal;
   log(message: string, more?: { level?: string; step?: string; atMs?: number }): void;
-  /** Keeps a snapshot and says so. */
+  /** Stores a snapshot and reports it. */
   finish(): void;
   fail(message: string, step?: string, reason?: string): void;
   /** Ends the stream without a result. */

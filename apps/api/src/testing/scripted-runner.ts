@@ -30,44 +30,44 @@ import type { Limited } from './scripted-states.ts';
 
 type Event = WatchEventsResponse['event'];
 
-/** A runner behind the real wire contract whose sandboxes are only told of. */
+/** A runner behind the real wire contract. Its sandboxes only exist in its answers. */
 export interface ScriptedRunner {
   readonly client: Runner;
   readonly sandboxes: Map<string, Sandbox>;
-  /** Ids that the stream of events leaves out at its begin, as one does that began in the middle of a step. */
+  /** Ids that are missing at the start of the event stream, as when it starts in the middle of a step. */
   readonly hidden: Set<string>;
   readonly creates: CreateSandboxRequest[];
-  /** Id of the template that has the name `base` now. */
+  /** Id of the template with the name `base`. */
   baseId: string;
-  /** When its templates were listed. */
+  /** The times at which its templates were listed. */
   readonly lists: readonly number[];
   readonly logs: Map<string, LogEntry[]>;
   readonly metrics: Map<string, Metric[]>;
   readonly snapshots: Map<string, Snapshot>;
-  /** Builds that were begun, by the runner's id; a test says how they go on. */
+  /** Started builds by the runner's id; the test controls them. */
   readonly builds: ReadonlyMap<string, ScriptedBuild>;
-  /** Calls about states and deadlines with their requests, in order, and how long each is waited for. */
+  /** Calls about states and deadlines in order, with their requests and their timeouts. */
   readonly stateRequests: { readonly call: string; readonly request: object; readonly timeoutMs: number | undefined }[];
-  /** What every team takes of the host. */
+  /** The host resources that every team uses. */
   readonly usage: { diskBytes: bigint; pausedMemoryBytes: bigint };
-  /** What of the host's disk is neither reserved nor promised. */
+  /** The part of the host's disk that is neither reserved nor promised. */
   roomBytes: number;
   /** Thrown by every call while it is set. */
   failure: unknown;
-  /** Runs inside each call about states, before anything is done; a throw fails the call. */
+  /** Called in each call about states before anything is done; a throw fails the call. */
   beforeStep: (call: string) => Promise<void>;
-  /** How many copies of a fork fail, counted from the last. */
+  /** The number of failing copies of a fork, counted from the last. */
   failingForks: number;
-  /** Runs inside createSandbox, before the sandbox exists; a throw fails the create. */
+  /** Called in createSandbox before the sandbox exists; a throw fails the create. */
   beforeCreate: () => Promise<void>;
-  /** Streams of events that are open now. */
+  /** The number of open event streams. */
   watchers(): number;
-  /** Makes a sandbox and tells nobody, as if it had been made while the control plane was away. */
+  /** Creates a sandbox without an event, as if it had been created while the control plane was away. */
   plant(sandbox: MessageInitShape<typeof SandboxSchema>): Sandbox;
   tell(event: Event): void;
-  /** Ends a sandbox, as a deadline or a crash does. */
+  /** Ends a sandbox, like a deadline or a crash. */
   end(sandboxId: string, cause: string): void;
-  /** Pauses or resumes a sandbox, as a deadline or traffic does. `silently`: as if the control plane were away. */
+  /** Pauses or resumes a sandbox, like a deadline or traffic. `silently`: as if the control plane were away. */
   move(sandboxId: string, state: 'paused' | 'running', cause: string, silently?: 'silently'): void;
   /** Breaks all streams of events. */
   cutStreams(): void;
@@ -194,7 +194,7 @@ export function createScriptedRunner(): ScriptedRunner {
       setDeadline: async (request, context) => {
         await enter('setDeadline', request, context);
         const sandbox = get(request.sandboxId);
-        // To leave a later end alone is the runner's part: whether it was told to is in the request.
+        // Keeping a later end is the runner's task. The request shows whether that was asked for.
         if (request.endAt !== undefined) sandbox.endAt = request.endAt;
         tell({ case: 'updated', value: { sandbox } as never });
         return { sandbox };

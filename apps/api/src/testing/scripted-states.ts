@@ -12,24 +12,24 @@ type StateCalls = Pick<
   'pauseSandbox' | 'resumeSandbox' | 'makeSnapshot' | 'deleteSnapshot' | 'listSnapshots' | 'forkSandbox'
 >;
 
-/** A request for something that takes more of the disk. */
+/** A request for something that uses more disk space. */
 export interface Limited {
   readonly teamLimits?: TeamLimits | undefined;
 }
 
-/** What the scripted runner lends to its calls about states. */
+/** The functions that the scripted runner gives to its calls about states. */
 export interface StateHost {
   readonly snapshots: Map<string, Snapshot>;
-  /** Throws as a runner without such a sandbox does. */
+  /** Throws the error of a runner without such a sandbox. */
   get(sandboxId: string): Sandbox;
   plant(sandbox: MessageInitShape<typeof SandboxSchema>): Sandbox;
   tell(event: 'created' | 'updated' | 'checkpointed', value: object): void;
-  /** Notes the call; waits and fails as the test wants. */
+  /** Records the call; waits and fails as the test demands. */
   enter(call: string, request: object, context: HandlerContext): Promise<void>;
-  /** Throw when the team has as much as the request lets it have. */
+  /** Throw when the team's usage has reached the limit in the request. */
   checkDisk(request: Limited): void;
   checkPausedMemory(request: Limited): void;
-  /** How many copies of a fork fail, counted from the last. */
+  /** The number of failing copies of a fork, counted from the last. */
   failingForks(): number;
 }
 
@@ -37,7 +37,7 @@ const fail = (...args: ConstructorParameters<typeof SoulBoxError>): never => {
   throw connectErrorFromError(new SoulBoxError(...args));
 };
 
-/** Moves a sandbox to a state at a time that is later than its last one, as the runner promises. */
+/** Moves a sandbox to a state at a time after its last one, as the runner guarantees. */
 export function moveTo(sandbox: Sandbox, state: SandboxState, cause: string): Sandbox {
   const before = timestampMs(sandbox.stateSince ?? timestampFromMs(0));
   sandbox.state = state;

@@ -17,14 +17,14 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** The parsed body, or undefined when it is empty or no JSON. */
+  /** The parsed body; undefined when it is empty or not JSON. */
   readonly json: unknown;
 }
 
 interface AskOptions {
-  /** An object is sent as JSON; a string as it is. */
+  /** An object is sent as JSON, a string unchanged. */
   readonly body?: unknown;
-  /** Null: no key. Default: the key of the first team. */
+  /** Null: no key. Default: a key of the first team. */
   readonly key?: string | null;
   readonly headers?: Record<string, string>;
 }
@@ -41,16 +41,16 @@ export interface TestApi extends AsyncDisposable {
   readonly files: BlobStore;
   readonly runner: ScriptedRunner;
   ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
-  /** All that was logged so far. */
+  /** Everything that was logged so far. */
   readLog(): Promise<string>;
-  /** Stops the API and starts it again on the same file and runner. */
+  /** Stops the API and starts it again with the same file and runner. */
   restart(): Promise<void>;
 }
 
-/** The operator's. */
+/** The operator's token. */
 export const metricsToken = 'a-token-for-the-metrics';
 
-/** As a supervisor tells it. */
+/** A report as a supervisor sends it. */
 const supervised: SupervisedProcesses = {
   processes: [
     {
@@ -137,7 +137,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   };
 }
 
-/** Waits until `check` holds; at most 5 s. */
+/** Waits at most 5 s until `check` returns true. */
 export async function until(check: () => boolean | Promise<boolean>): Promise<void> {
   const giveUp = Date.now() + 5000;
   while (!(await check())) {

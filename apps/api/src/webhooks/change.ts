@@ -33,7 +33,7 @@ export function addChangeWebhookRoute(app: ApiApp, context: ApiContext): void {
   );
 }
 
-/** Absent members stay absent: an undefined one would be written. */
+/** Absent members stay absent: an undefined member would be written. */
 function changesFromBody({ signatureSecret, ...body }: z.infer<typeof changesSchema>): WebhookChanges {
   const changes = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined)) as WebhookChanges;
   return signatureSecret === undefined ? changes : { ...changes, signatureSecret: new Secret(signatureSecret) };

@@ -4,17 +4,17 @@ import { sendDelivery } from './send.ts';
 import { createTargetPolicy } from './target.ts';
 import type { TargetPolicy } from './target.ts';
 
-/** Deliveries under way at once, of all webhooks and of one: a slow receiver must not hold up the others. */
+/** Limits of simultaneous deliveries, for all webhooks and for one: a slow receiver must not delay the others. */
 const concurrencyMax = 16;
 const perWebhookMax = 2;
-/** E2B's: up to three more attempts, ten seconds apart. */
+/** As in E2B: up to three more attempts, ten seconds apart. */
 const retriesMax = 3;
 const retryAfterMs = 10_000;
-/** Deliveries that somebody else wrote (another process) are seen this late at most. */
+/** Deliveries that another process has queued are seen after this time at the latest. */
 const lookAgainMs = 30_000;
 
 /**
- * Delivers what is queued until the server stops. The queue is in the records: a delivery that was under way when the
+ * Delivers queued events until the server stops. The queue is in the records: a delivery that was in progress when the
  * server was killed is sent again after the next start, with the same id (at least once, not in order).
  */
 export async function deliverUntilStop(context: ApiContext): Promise<void> {
@@ -38,7 +38,7 @@ export async function deliverUntilStop(context: ApiContext): Promise<void> {
 
 type Underway = ReadonlyMap<string, { webhookId: string }>;
 
-/** Starts what is due and has room. Gives when to look again; undefined: when something changes. */
+/** Starts due deliveries within the limits. Returns the time of the next check; undefined: at the next change. */
 async function startDue(
   context: ApiContext,
   underway: Underway,
@@ -67,7 +67,7 @@ function fullWebhooks(underway: Underway): string[] {
   return [...counts].filter(([, count]) => count >= perWebhookMax).map(([id]) => id);
 }
 
-/** One attempt and what follows from it. Never rejects. */
+/** Makes one attempt and records its result. Never rejects. */
 async function deliver(context: ApiContext, policy: TargetPolicy, delivery: Delivery): Promise<void> {
   const facts = { webhookId: delivery.webhook.id, deliveryId: delivery.id, attempt: delivery.failures + 1 };
   const { deliveries } = context.records;
@@ -77,7 +77,7 @@ async function deliver(context: ApiContext, policy: TargetPolicy, delivery: Deli
       await deliveries.finish(delivery.id);
       context.logger.debug(facts, 'webhook delivered');
     } catch (thrown) {
-      // Cut off by our own stop: it stays as it is and is sent after the next start.
+      // Interrupted by our own stop: it stays queued and is sent after the next start.
       if (context.stopping.aborted) return;
       await afterFailure(context, delivery);
       const fault = thrown instanceof Error ? thrown.message : 'unknown';
@@ -95,7 +95,7 @@ async function afterFailure(context: ApiContext, delivery: Delivery): Promise<vo
 }
 
 interface Alarm {
-  /** Ends the present wait, or the next one if none is under way. */
+  /** Ends the current wait, or the next one if there is none. */
   ring(): void;
   /** Resolves after `ms`, at a ring, or when the server stops. */
   wait(ms: number): Promise<void>;

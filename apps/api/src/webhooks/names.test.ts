@@ -1,4 +1,4 @@
-// Names with several addresses: DNS is the far network here.
+// Tests names with several addresses. DNS is faked because it is a remote service.
 import type { LookupAddress } from 'node:dns';
 import { beforeEach, expect, it, vi } from 'vitest';
 import { createOutsidePolicy } from '@soulbox/network/outside';
@@ -17,7 +17,7 @@ const publicOne = { address: '8.8.8.8', family: 4 };
 const publicTwo = { address: '2606:4700::1111', family: 6 };
 const privateOne = { address: '10.0.0.1', family: 4 };
 
-/** What a connection would be made to, or the text of the error. */
+/** The addresses of a connection, or the text of the error. */
 async function resolve(hostname: string, all: boolean, allowed: readonly string[] = []): Promise<unknown> {
   return await new Promise((done) => {
     createTargetPolicy(allowed, createOutsidePolicy()).lookup(hostname, { all }, (error, address) =>
@@ -30,12 +30,12 @@ it.each([
   ['first', [privateOne, publicOne]],
   ['last', [publicOne, publicTwo, privateOne]],
   ['in the middle', [publicOne, privateOne, publicTwo]],
-])('a name one of whose addresses is private (%s) is refused whole', async (_, addresses) => {
+])('a name with a private address (%s) is refused completely', async (_, addresses) => {
   answers.push(...addresses);
   for (const all of [true, false]) expect(await resolve('hooks.test', all)).toMatch(/private, local or reserved/);
 });
 
-it('a name that is public everywhere is given as it was checked', async () => {
+it('a name with only public addresses gives the addresses that were checked', async () => {
   answers.push(publicOne, publicTwo);
   expect(await resolve('hooks.test', true)).toEqual([publicOne, publicTwo]);
   expect(await resolve('hooks.test', false)).toBe('8.8.8.8');
@@ -45,7 +45,7 @@ it('a name without any address is refused', async () => {
   for (const all of [true, false]) expect(await resolve('hooks.test', all)).not.toEqual([]);
 });
 
-it('private addresses that the configuration allows may stand beside public ones', async () => {
+it('private addresses that the configuration allows may be mixed with public ones', async () => {
   answers.push(publicOne, privateOne);
   expect(await resolve('hooks.test', true, ['10.0.0.0/8'])).toEqual([publicOne, privateOne]);
   expect(await resolve('hooks.test', true, ['hooks.test'])).toEqual([publicOne, privateOne]);

@@ -5,7 +5,7 @@ import { eventTypeSchema } from '../events/to-wire.ts';
 import { timeSchema, timeToWire } from '../http/schemas.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
 
-/** Characters. A short secret could be guessed from one signed delivery. */
+/** Characters. A shorter secret could be guessed from one signed delivery. */
 const secretMin = 8;
 
 const name = z
@@ -66,7 +66,7 @@ export function webhookToWire(webhook: WebhookRecord): z.infer<typeof webhookSch
   };
 }
 
-/** Credentials in a URL would be shown in every list. */
+/** Credentials in a URL are refused, because every list would show them. */
 function isWebUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, username, password } = new URL(text);

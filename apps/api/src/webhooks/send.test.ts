@@ -45,9 +45,9 @@ function deliveryTo(url: string): Delivery {
   };
 }
 
-// A webhook is older than the policy: made when its target was allowed, or restored with a backup.
+// A webhook may be older than the policy: it was created when its target was allowed, or restored from a backup.
 it.each(['127.0.0.1', '[::ffff:127.0.0.1]', '2130706433', 'localhost'])(
-  'a delivery to %s, which the policy does not allow any more, is not sent',
+  'a delivery to %s, which the policy no longer allows, is not sent',
   async (host) => {
     const sent = sendDelivery(
       deliveryTo(`http://${host}:${port}/hook`),
@@ -59,7 +59,7 @@ it.each(['127.0.0.1', '[::ffff:127.0.0.1]', '2130706433', 'localhost'])(
   },
 );
 
-it('one to a target that is allowed arrives', async () => {
+it('a delivery to an allowed target arrives', async () => {
   await sendDelivery(
     deliveryTo(`http://127.0.0.1:${port}/hook`),
     createTargetPolicy(['127.0.0.1'], createOutsidePolicy()),
@@ -68,7 +68,7 @@ it('one to a target that is allowed arrives', async () => {
   expect(received).toBe(1);
 });
 
-it.each([300, 302, 307, 404, 500])('an answer of %i is a failure, and nothing follows it', async (answer) => {
+it.each([300, 302, 307, 404, 500])('a response of %i is a failure and is not followed', async (answer) => {
   status = answer;
   const policy = createTargetPolicy(['127.0.0.1'], createOutsidePolicy());
   await expect(sendDelivery(deliveryTo(`http://127.0.0.1:${port}/hook`), policy, stopping)).rejects.toThrow(

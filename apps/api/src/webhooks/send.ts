@@ -8,7 +8,7 @@ import type { Delivery } from '@soulbox/storage';
 import { eventToWire } from '../events/to-wire.ts';
 import type { TargetPolicy } from './target.ts';
 
-/** From the first look-up to the status line. Milliseconds. */
+/** From the DNS lookup to the status line. Milliseconds. */
 const timeoutMs = 10_000;
 
 /** E2B's signature: base64url without padding of SHA-256(secret + body). */
@@ -17,14 +17,15 @@ export function signatureOf(body: string, secret: Secret): string {
 }
 
 /**
- * Posts one delivery. Resolves when the receiver took it (any 2xx); rejects with a reason that may be logged. A redirect is a
- * failure like any other status, and nothing of the answer but its status is read.
+ * Posts one delivery. Resolves when the receiver accepted it (any 2xx); rejects with a reason that may be logged. A
+ * redirect is a failure like any other status. Only the status of the response is read.
  */
 export async function sendDelivery(delivery: Delivery, policy: TargetPolicy, stopping: AbortSignal): Promise<void> {
   const { webhook, id, event } = delivery;
   const body = JSON.stringify(eventToWire(event));
   const url = new URL(webhook.url);
-  // Again, because the policy may be stricter than when it was made. A literal address never comes to `lookup`.
+  // Checked again, because the policy may be stricter than at the creation. `lookup` is not called for a literal
+  // address.
   policy.checkHost(url.hostname);
   const status = await post(url, body, {
     headers: {
@@ -46,7 +47,7 @@ function post(url: URL, body: string, options: RequestOptions): Promise<number> 
   boundInterimAnswers();
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    // No agent: a connection that was checked for one delivery is not used for another.
+    // No agent, so that a connection that was checked for one delivery is not reused for another.
     const request = send(url, { ...options, method: 'POST', agent: false }, (answer) => {
       resolve(answer.statusCode ?? 0);
       answer.destroy();

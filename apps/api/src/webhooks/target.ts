@@ -4,15 +4,15 @@ import { SoulBoxError } from '@soulbox/base';
 import { blockListOf, guardedLookup, isIn, isNetwork } from '@soulbox/network/outside';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 
-/** Decides where webhooks may go. */
+/** Decides which targets webhooks may have. */
 export interface TargetPolicy {
-  /** Throws `bad_request` for a host that can be refused without asking DNS. `hostname` as a URL has it. */
+  /** Throws `bad_request` for a host that can be refused without DNS. `hostname` has the form of a URL's hostname. */
   checkHost(hostname: string): void;
-  /** For a connection: see `guardedLookup`. */
+  /** The lookup for a connection: see `guardedLookup`. */
   readonly lookup: LookupFunction;
 }
 
-/** `allowed` are the operator's exceptions to `outside`. */
+/** `allowed` contains the operator's exceptions to `outside`. */
 export function createTargetPolicy(allowed: readonly string[], outside: OutsidePolicy): TargetPolicy {
   const hosts = new Set(allowed.filter((entry) => !isNetwork(entry)));
   const networks = blockListOf(allowed.filter(isNetwork));
@@ -30,5 +30,5 @@ export function createTargetPolicy(allowed: readonly string[], outside: OutsideP
 const refusalText =
   'the host is private, local or reserved. SOULBOX_WEBHOOK_ALLOW_PRIVATE names those that webhooks may reach.';
 
-/** RFC 6761: these never leave the machine, whatever a resolver says. */
+/** RFC 6761: these names never leave the machine, whatever a resolver returns. */
 const isLocalName = (hostname: string): boolean => /(^|\.)localhost\.?$/.test(hostname);

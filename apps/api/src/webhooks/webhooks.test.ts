@@ -65,7 +65,7 @@ async function create(): Promise<string> {
   const made = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } });
   return (made.json as { sandboxID: string }).sandboxID;
 }
-/** Lets ten seconds pass and something happen, which makes the queue be looked at. */
+/** Advances the clock by ten seconds and causes an event, so that the queue is checked. */
 async function letRetryComeDue(): Promise<void> {
   ahead += 10_000;
   await create();
@@ -82,7 +82,7 @@ describe('an address of this host that looks public', () => {
     await run('ip', ['link', 'del', 'sbhook0']);
   });
 
-  it('gets no webhook: not when it is made, nor when the host got the address afterwards', async () => {
+  it('gets no webhook at its creation, and no delivery when the host gets the address afterwards', async () => {
     const { port } = server.address() as AddressInfo;
     const target = { url: `http://${address}:${port}/hook` };
     expect((await add(target)).status).toBe(201);
@@ -91,7 +91,7 @@ describe('an address of this host that looks public', () => {
     await run('ip', ['addr', 'add', `${address}/32`, 'dev', 'sbhook0']);
     server.listen(port, address);
     await once(server, 'listening');
-    // Until the last reading of the host's addresses is too old.
+    // Until the last reading of the host's addresses has expired.
     await sleep(150);
     expect((await add(target)).status).toBe(400);
     await create();
@@ -101,7 +101,7 @@ describe('an address of this host that looks public', () => {
 });
 
 describe('managing webhooks', () => {
-  it('makes, shows, lists, changes and deletes them, and never shows the secret', async () => {
+  it('creates, shows, lists, changes and deletes them, and never shows the secret', async () => {
     const made = await add();
     expect(made.status).toBe(201);
     const { id } = made.json as { id: string };
@@ -142,7 +142,7 @@ describe('managing webhooks', () => {
     ['this machine by another name', { url: 'http://localhost/' }],
     ['this machine as IPv6', { url: 'http://[::1]/' }],
     ['a private address as mapped IPv6', { url: 'http://[::ffff:10.0.0.1]/' }],
-  ])('refuses %s, at the making and at a change', async (_what, more) => {
+  ])('refuses %s, at the creation and at a change', async (_what, more) => {
     expect((await add(more)).status).toBe(400);
     const id = await added();
     const [name] = Object.keys(more);
@@ -151,7 +151,7 @@ describe('managing webhooks', () => {
     expect((await api.ask('GET', `/events/webhooks/${id}`)).json).toMatchObject({ url: `${url}/hook`, name: 'mine' });
   });
 
-  it('keeps each team to its own, and to twenty', async () => {
+  it('limits each team to its own webhooks and to twenty', async () => {
     const id = await added();
     for (const [method, body] of [['GET'], ['DELETE'], ['PATCH', { name: 'stolen' }]] as const)
       expect((await api.ask(method, `/events/webhooks/${id}`, { key: api.otherKey, body })).status).toBe(404);
@@ -188,7 +188,7 @@ describe('delivering', () => {
     expect(got?.headers['e2b-signature']).not.toContain('=');
   });
 
-  it('tells each team its own events, and only those it wants', async () => {
+  it('sends each team its own events, and only the types that it selected', async () => {
     await add({ url: `${url}/killed`, events: ['sandbox.lifecycle.killed'] });
     await add({ url: `${url}/off`, enabled: false });
     await add({ url: `${url}/other` }, api.otherKey);
@@ -199,7 +199,7 @@ describe('delivering', () => {
     expect(received.map(({ path }) => path)).toEqual(['/killed']);
   });
 
-  it('tries a failed one three more times, ten seconds apart, with the same id, and then gives up', async () => {
+  it('retries a failure three more times, ten seconds apart, with the same id, and then gives up', async () => {
     answer = (response) => response.writeHead(500).end();
     await add();
     const id = await create();
@@ -216,7 +216,7 @@ describe('delivering', () => {
     expect(await api.readLog()).toContain('The receiver returned status 500.');
   });
 
-  it('is done with a delivery that was taken at a later try', async () => {
+  it('ends a delivery that a later attempt has delivered', async () => {
     answer = (response) => response.writeHead(received.length === 1 ? 503 : 204).end();
     await add();
     const id = await create();
@@ -227,7 +227,7 @@ describe('delivering', () => {
     expect(deliveriesOf(id)).toHaveLength(2);
   });
 
-  it('follows no redirect', async () => {
+  it('does not follow redirects', async () => {
     answer = (response, { path }) =>
       path === '/hook' ? response.writeHead(307, { location: `${url}/elsewhere` }).end() : response.end();
     await add();
@@ -237,7 +237,7 @@ describe('delivering', () => {
     expect(received.map(({ path }) => path)).toEqual(['/hook']);
   });
 
-  it('does not read what the receiver answers', async () => {
+  it('does not read the response of the receiver', async () => {
     let closed = false;
     answer = (response) => {
       response.on('close', () => (closed = true));
@@ -250,7 +250,7 @@ describe('delivering', () => {
     await until(() => closed);
   });
 
-  it('goes on with other webhooks while one hangs', async () => {
+  it('continues with other webhooks while one hangs', async () => {
     answer = (response, { path }) => {
       if (path !== '/hook') response.end();
     };
@@ -274,7 +274,7 @@ describe('delivering', () => {
     expect(Date.now() - startedAt).toBeGreaterThan(8000);
   });
 
-  it('is taken up again after a restart in the middle, with the same id', async () => {
+  it('continues after a restart in the middle, with the same id', async () => {
     answer = () => undefined;
     await add();
     const id = await create();
@@ -294,7 +294,7 @@ describe('delivering', () => {
     expect(received).toHaveLength(2);
   });
 
-  it('stops with the webhook', async () => {
+  it('ends with the webhook', async () => {
     answer = (response) => response.writeHead(500).end();
     const id = await added();
     await create();
@@ -305,7 +305,7 @@ describe('delivering', () => {
     expect(received).toHaveLength(1);
   });
 
-  it('survives a receiver that is not there', async () => {
+  it('survives a missing receiver', async () => {
     await add({ url: 'http://127.0.0.1:1/' });
     await add();
     await create();

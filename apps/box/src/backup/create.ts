@@ -14,21 +14,24 @@ import type { PlannedPart } from './plan-parts.ts';
 export interface CreateBackup {
   readonly dataDirectory: string;
   readonly templatesDirectory: string;
-  /** Missing or empty. */
+  /** Must be missing or empty. */
   readonly target: string;
-  /** Has the server fill the stage. */
+  /** Makes the server fill the stage. */
   readonly fillStage: (report: Report) => Promise<void>;
   readonly onStep: (text: string) => void;
   readonly signal: AbortSignal;
 }
 
-/** On the disk of a server so much stays free, whatever a backup takes: as it is by default for sandboxes (decision 019). */
+/**
+ * Space that a backup leaves free on the server's own disk. Equals the default reserve for sandboxes (decision 019).
+ */
 const reserveBytes = 512 * 2 ** 20;
 const reserveShare = 0.02;
 
 /**
- * Makes a backup in `target`: a part for each thing, and last the manifest that says that it is complete. Whatever fails, nothing of
- * it stays. Throws `disk_full`, `bad_path` for a target that holds something, `illegal_transition` while another is made.
+ * Makes a backup in `target`: one file for each part, and finally the manifest, which marks the backup as complete.
+ * After a failure nothing remains. Throws `disk_full`, `bad_path` for a target that is not empty, and
+ * `illegal_transition` while another backup is being made.
  */
 export async function createBackup(options: CreateBackup): Promise<Backup> {
   const { dataDirectory, target, fillStage, onStep, signal } = options;
@@ -66,7 +69,10 @@ export async function createBackup(options: CreateBackup): Promise<Backup> {
   }
 }
 
-/** Puts what the control plane has staged beside what the runner has: a backup has the form of a data folder without its links. */
+/**
+ * Moves what the control plane has staged into the stage of the runner: a backup has the form of a data folder without
+ * its links.
+ */
 async function takeControlStage(dataDirectory: string): Promise<void> {
   const own = join(controlDirectoryIn(dataDirectory), 'backup-stage');
   for (const name of await readdir(own)) await rename(join(own, name), join(stageIn(dataDirectory), name));
@@ -86,7 +92,10 @@ async function writeParts(
   return parts;
 }
 
-/** A backup on the disk of the server must not take the room that sandboxes were promised. Elsewhere a full disk ends it. */
+/**
+ * A backup on the server's own disk must not take space that was promised to sandboxes. On another disk, a full disk
+ * ends the backup.
+ */
 async function checkRoom({ dataDirectory, target }: CreateBackup, planned: readonly PlannedPart[]): Promise<void> {
   if ((await stat(target)).dev !== (await stat(dataDirectory)).dev) return;
   const needBytes = planned.reduce((sum, { contentBytes }) => sum + contentBytes, 0);

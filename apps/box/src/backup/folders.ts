@@ -2,7 +2,7 @@ import { mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorFromNode, removeTree, SoulBoxError } from '@soulbox/base';
 
-/** Makes a folder to be filled, 0700. Throws `bad_path` for one that holds something. */
+/** Creates a folder to be filled, with mode 0700. Throws `bad_path` for a folder that is not empty. */
 export async function openTarget(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -13,12 +13,12 @@ export async function openTarget(directory: string): Promise<void> {
   throw new SoulBoxError('bad_path', `${directory} is not empty. Choose a new folder, or empty it first.`);
 }
 
-/** Removes all that is in it; the folder may be a mount. */
+/** Removes the contents only, because the folder may be a mount. */
 export async function emptyFolder(directory: string): Promise<void> {
   for (const name of await readdir(directory)) if (name !== 'lost+found') await removeTree(join(directory, name));
 }
 
-/** The names in a folder are on the disk afterwards. */
+/** Afterwards the names in the folder are durable on the disk. */
 export async function flushFolder(directory: string): Promise<void> {
   const folder = await open(directory, 'r');
   try {

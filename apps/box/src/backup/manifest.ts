@@ -4,31 +4,31 @@ import { z } from 'zod';
 import { SoulBoxError } from '@soulbox/base';
 import { readSealedJson, writeSealedJson } from '@soulbox/checkpoints';
 
-/** A backup of another version is refused. */
+/** A backup with another format version is refused. */
 const backupFormat = 1;
 
-/** Written last: a backup without it is not complete. */
+/** Written last: a backup without it is incomplete. */
 const manifestName = 'backup.json';
 
 const partSchema = z.object({
-  /** What it holds, as people are told: `records`, `layers/ID`. */
+  /** The content in readable form: `records`, `layers/ID`. */
   name: z.string().min(1).max(200),
-  /** Where below the data folder it belongs. */
+  /** Its destination in the data folder. */
   into: z.enum(['.', 'templates']),
-  /** In the folder of the backup. */
+  /** The file in the folder of the backup. */
   file: z.string().regex(/^[a-z0-9][A-Za-z0-9._-]{0,199}[.]tar[.]zst$/),
   sizeBytes: z.number().int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  /** What it takes of the disk when it is restored. */
+  /** Disk space that it takes when it is restored. */
   contentBytes: z.number().int().nonnegative(),
 });
 
 const backupSchema = z.object({
   format: z.literal(backupFormat),
   createdAtMs: z.number().int(),
-  /** Of the host: memory goes on only where it is the same. */
+  /** CPU type of the host: saved memory can only be restored on the same type. */
   cpuType: z.string(),
-  /** What saved memories, by driver: program and version, and how many. */
+  /** The programs and versions that saved the memories, by driver, and the count of each. */
   savers: z.array(z.object({ driver: z.string(), version: z.string(), count: z.number().int() })),
   sandboxCount: z.number().int(),
   snapshotCount: z.number().int(),

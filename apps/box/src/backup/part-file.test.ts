@@ -33,7 +33,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-/** setxattr(2) and getxattr(2): not every host has attr(1), but Debian's base has perl. */
+/** Uses setxattr(2) and getxattr(2) because not every host has attr(1), but Debian's base system has perl. */
 const [setNumber, getNumber] = process.arch === 'arm64' ? [5, 8] : [188, 191];
 const setAttribute = 'my ($n, $p, $k, $v) = @ARGV; exit(syscall($n + 0, $p, $k, $v, length $v, 0) != 0)';
 const getAttribute = 'my ($n, $p, $k) = @ARGV; my $b = "-" x 9; print substr($b, 0, syscall($n + 0, $p, $k, $b, 9))';
@@ -43,7 +43,7 @@ async function write(): Promise<BackupPart> {
   return { name: 'layers/l1', into: '.', file: 'part.tar.zst', contentBytes: 0, ...written };
 }
 
-test('holes, owners, modes, links and attributes come back', async () => {
+test('holes, owners, modes, links and attributes are restored', async () => {
   const tree = (name: string, at = from): string => join(at, 'tree', name);
   await writeFile(tree('image'), 'begin');
   await truncate(tree('image'), 2 ** 31);
@@ -65,14 +65,14 @@ test('holes, owners, modes, links and attributes come back', async () => {
   expect(attribute).toBe('kept');
 });
 
-test('the end of an archive that tar does not read is compared, too, every time', async () => {
+test('the end of an archive, which tar does not read, is always verified too', async () => {
   await writeFile(join(from, 'tree/large'), Buffer.alloc(3_000_000, 7));
   const part = await write();
   for (let times = 0; times < 20; times += 1) await readPart(file, part, to, signal);
   expect((await readFile(join(to, 'tree/large'))).length).toBe(3_000_000);
 });
 
-test.each([0, 0.5, 0.999])('a byte that was flipped at %d of it is told with the name of the part', async (share) => {
+test.each([0, 0.5, 0.999])('a flipped byte at %d of the file is reported with the name of the part', async (share) => {
   await writeFile(join(from, 'tree/noise'), Buffer.from(Array.from({ length: 100_000 }, (_, at) => (at * at) % 251)));
   const part = await write();
   const bytes = await readFile(file);
@@ -86,7 +86,7 @@ test.each([0, 0.5, 0.999])('a byte that was flipped at %d of it is told with the
   });
 });
 
-test('one that is cut or missing is told likewise', async () => {
+test('a truncated or missing file is reported in the same way', async () => {
   await writeFile(join(from, 'tree/a'), 'a');
   const part = await write();
   const handle = await open(file, 'r+');
@@ -97,7 +97,7 @@ test('one that is cut or missing is told likewise', async () => {
   await expect(readPart(file, part, to, signal)).rejects.toMatchObject({ reason: 'backup_unusable' });
 });
 
-test('a full disk is told as such, where it is written and where it is unpacked', async () => {
+test('a full disk is reported as such, when writing and when unpacking', async () => {
   const small = join(folder, 'small');
   await mkdir(small);
   await writeFile(join(from, 'tree/noise'), await readNoise(4_000_000));
@@ -112,7 +112,7 @@ test('a full disk is told as such, where it is written and where it is unpacked'
   }
 });
 
-test('a name that is missing, and an order to stop, end it', async () => {
+test('a missing name, or an abort, ends it', async () => {
   const missing = writePart({ directory: from, names: ['none'] }, file, signal);
   await expect(missing).rejects.toMatchObject({ reason: 'internal' });
   const stop = AbortSignal.abort(new Error('stopped'));

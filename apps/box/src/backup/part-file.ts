@@ -8,19 +8,22 @@ import { createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { CommandError, errorFromNode, SoulBoxError } from '@soulbox/base';
 import type { BackupPart } from './manifest.ts';
 
-/** Names below a folder that are packed together. */
+/** Names in a folder that are packed together. */
 export interface PartSource {
   readonly directory: string;
   readonly names: readonly string[];
 }
 
-/** What makes a copy of owners, modes, extended attributes, hard links and holes. GNU tar has all of it, and is on every host. */
+/**
+ * Options that keep owners, modes, extended attributes, hard links and holes. GNU tar supports all of them and is on
+ * every host.
+ */
 const keepAll = ['--format=posix', '--numeric-owner', '--xattrs', '--xattrs-include=*', '--sparse'];
 
-/** What tar says of a full disk; the second when a part of a block still found room. */
+/** Messages of tar about a full disk. The third occurs when part of a block still fitted. */
 const noRoom = /No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes/;
 
-/** Writes one part, flushed. Throws `disk_full`. */
+/** Writes one part and flushes it. Throws `disk_full`. */
 export async function writePart(
   source: PartSource,
   path: string,
@@ -49,7 +52,10 @@ export async function writePart(
   return { sizeBytes: (await stat(path)).size, sha256: digest.value() };
 }
 
-/** Unpacks one part below `target`. Throws `backup_unusable` for one that is not what was written, and `disk_full`. */
+/**
+ * Unpacks one part below `target`. Throws `backup_unusable` when the file differs from what was written, and
+ * `disk_full`.
+ */
 export async function readPart(path: string, part: BackupPart, target: string, signal: AbortSignal): Promise<void> {
   const tar = startTar(['--extract', ...keepAll, '--same-owner', '--same-permissions', '--directory', target]);
   tar.child.stdout.resume();
@@ -74,7 +80,7 @@ export async function readPart(path: string, part: BackupPart, target: string, s
   });
 }
 
-/** It stops reading at the end of its archive, before the zeros after it; the digest is of all of the file. */
+/** tar stops reading at the end of its archive, before the zeros that follow. The digest must cover the whole file. */
 function sinkInto(child: ReturnType<typeof startTar>['child']): Writable {
   let isClosed = false;
   return new Writable({
@@ -121,7 +127,7 @@ function startTar(args: readonly string[]) {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     if (complaint.length < 4000) complaint += text;
   });
-  // It may end before it has read all.
+  // tar may end before it has read all input.
   child.stdin.on('error', () => undefined);
   const ended = new Promise<void>((resolve, reject) => {
     child.once('error', reject);

@@ -8,7 +8,7 @@ import { controlDirectoryIn } from '../data-folder.ts';
 import type { Backup, BackupPart } from './manifest.ts';
 import type { PartSource } from './part-file.ts';
 
-/** A part that is to be written. */
+/** A part that will be written. */
 export interface PlannedPart extends Pick<BackupPart, 'name' | 'into' | 'file' | 'contentBytes'> {
   readonly source: PartSource;
 }
@@ -16,7 +16,7 @@ export interface PlannedPart extends Pick<BackupPart, 'name' | 'into' | 'file' |
 export interface Folders {
   readonly dataDirectory: string;
   readonly templatesDirectory: string;
-  /** What the server has put together, in the form of a data folder. */
+  /** The folder in which the server has collected its state, in the form of a data folder. */
   readonly stage: string;
 }
 
@@ -25,7 +25,7 @@ const factsSchema = z.object({
   facts: z.object({ driver: z.string(), driverVersion: z.string(), hasMemory: z.boolean() }),
 });
 
-/** Everything of a server that cannot be made anew: caches, logs and what was set aside are left out. */
+/** Everything of a server that cannot be recreated. Caches, logs and files that were set aside are left out. */
 export async function planParts({ dataDirectory, templatesDirectory, stage }: Folders): Promise<PlannedPart[]> {
   const records = await readRecords(stage);
   const templateIds = await findTemplates(templatesDirectory, new Set(records.map(({ templateId }) => templateId)));
@@ -47,7 +47,7 @@ export async function planParts({ dataDirectory, templatesDirectory, stage }: Fo
   return planned.filter((part) => part !== undefined);
 }
 
-/** Undefined for one of which nothing is there. */
+/** Undefined for a part without any files. */
 async function plan(
   name: string,
   directory: string,
@@ -64,7 +64,7 @@ async function plan(
   return { name, into, file, contentBytes: await measure(directory, present), source: { directory, names: present } };
 }
 
-/** What it takes on the disk, holes left out. */
+/** Disk usage without holes. */
 async function measure(directory: string, names: readonly string[]): Promise<number> {
   const options = ['--summarize', '--total', '--block-size=1', '--one-file-system'];
   const output = await run('du', [...options, '--', ...names.map((name) => join(directory, name))], {
@@ -84,7 +84,7 @@ async function readRecords(stage: string): Promise<z.infer<typeof recordSchema>[
   );
 }
 
-/** Roots of images are a cache, unless something lies on them. */
+/** Roots of images are a cache and are left out, unless a sandbox or snapshot uses them. */
 async function findTemplates(templatesDirectory: string, needed: ReadonlySet<string>): Promise<string[]> {
   const templates = await openTemplateStore(templatesDirectory).list();
   return templates
@@ -92,7 +92,7 @@ async function findTemplates(templatesDirectory: string, needed: ReadonlySet<str
     .map(({ templateId }) => templateId);
 }
 
-/** What has saved the memories that are in the stage. */
+/** The drivers and versions that saved the memories in the stage. */
 export async function findSavers(stage: string): Promise<Backup['savers']> {
   const counts = new Map<string, Backup['savers'][number]>();
   for (const stateId of await list(stage, 'states')) {

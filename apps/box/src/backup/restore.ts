@@ -11,7 +11,7 @@ import { readPart } from './part-file.ts';
 
 export interface RestoreBackup {
   readonly source: string;
-  /** The data folder: missing or empty. */
+  /** The data folder, which must be missing or empty. */
   readonly target: string;
   readonly onStep: (text: string) => void;
   readonly signal: AbortSignal;
@@ -19,13 +19,13 @@ export interface RestoreBackup {
 
 export interface Restored {
   readonly backup: Backup;
-  /** What of it this host cannot bring back. */
+  /** Parts of the backup that this host cannot resume. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Makes a data folder of a backup. Every part is compared with its digest; whatever fails, nothing stays. Throws `backup_unusable`,
- * `bad_path` for a target that holds something, `disk_full` before anything is written.
+ * Creates a data folder from a backup. Verifies the digest of every part. After a failure nothing remains. Throws
+ * `backup_unusable`, `bad_path` for a target that is not empty, and `disk_full` before anything is written.
  */
 export async function restoreBackup({ source, target, onStep, signal }: RestoreBackup): Promise<Restored> {
   const backup = await readBackupManifest(source);
@@ -61,7 +61,10 @@ async function checkRoom({ parts }: Backup, target: string): Promise<void> {
   );
 }
 
-/** Sandboxes whose memory cannot go on here are restored all the same: their files can (`resume` without memory). */
+/**
+ * Sandboxes whose memory cannot be restored here are restored all the same, because their files can be used (`resume`
+ * without memory).
+ */
 async function findMisfits({ cpuType, savers }: Backup): Promise<string[]> {
   const count = savers.reduce((sum, saver) => sum + saver.count, 0);
   if (count > 0 && cpuType !== (await readCpuType()))

@@ -8,14 +8,14 @@ import type { Logger } from '@soulbox/base';
 import { judgeExpiry } from '@soulbox/gateway/exposure';
 import type { Certificate, GatewayConfig } from '@soulbox/gateway';
 
-/** Often enough for a certificate that an operator's own renewal puts in place, rare enough to cost nothing. */
+/** Short enough to pick up a certificate that the operator's own renewal installs, and long enough to cost nothing. */
 const checkIntervalMs = 3_600_000;
 const programTimeoutMs = 30_000;
 const program = fileURLToPath(import.meta.resolve('@soulbox/gateway/certificate'));
 
 /**
- * The certificate for a gateway that may not read it, as a process that ends tells: what makes certificates would otherwise stay in memory
- * for an hour's check. Throws `config_invalid`.
+ * Reads the certificate for a gateway that may not read it. A short-lived process does this: otherwise the code that
+ * makes certificates would stay in memory for a check once an hour. Throws `config_invalid`.
  */
 export async function readCertificate(config: GatewayConfig): Promise<Certificate | undefined> {
   if (!config.tls) return undefined;
@@ -33,7 +33,7 @@ export async function readCertificate(config: GatewayConfig): Promise<Certificat
   throw new SoulBoxError('config_invalid', told.error ?? 'The certificate could not be opened in time.');
 }
 
-/** Looks for a new one every hour and hands it to `use`. On a fault the old one stays in use. */
+/** Checks for a new certificate every hour and passes it to `use`. After an error the old one stays in use. */
 export function followCertificate(options: {
   config: GatewayConfig;
   first: Certificate;

@@ -35,7 +35,7 @@ function load(
 }
 const stop = { keepSandboxes: false, timeoutMs: 5000 };
 
-test('a part that ends by itself is started again, with settings that are asked for anew', async () => {
+test('a part that ends by itself is restarted with newly requested settings', async () => {
   const loading = load((start) => (start === 1 ? { crashAfterMs: 10 } : {}));
   const part = await loading.start();
   expect(part.facts['pid']).toBe(loading.pids[0]);
@@ -56,7 +56,7 @@ test('a part that ends by itself is started again, with settings that are asked 
   expect(loading.pids).toHaveLength(2);
 });
 
-test('a part that writes an endless message is ended and started again', async () => {
+test('a part that writes an endless message is killed and restarted', async () => {
   const loading = load((start) => (start === 1 ? { isEndless: true } : {}));
   const part = await loading.start();
   await expect.poll(() => loading.pids.length, { timeout: 10_000 }).toBe(2);
@@ -64,7 +64,7 @@ test('a part that writes an endless message is ended and started again', async (
   await part.stop(stop);
 });
 
-test('a part that hangs is ended and started again; one that is busy for a moment is not', async () => {
+test('a part that hangs is killed and restarted; one that is busy for a moment is not', async () => {
   const loading = load((start) => ({ busyMs: start === 1 ? 60_000 : 150 }));
   const part = await loading.start();
   await expect.poll(() => part.restarts(), { timeout: 10_000 }).toBe(1);
@@ -75,14 +75,14 @@ test('a part that hangs is ended and started again; one that is busy for a momen
   await part.stop(stop);
 });
 
-test('what a part cannot do when it is told it tells', async () => {
+test('a part reports that it cannot carry out an order', async () => {
   const part = await load(() => ({})).start();
   await expect(part.tell('echo', 'wrong')).rejects.toThrow();
   await part.tell('echo', 'right');
   await part.stop(stop);
 });
 
-test('a first start that fails says why', async () => {
+test('a first start that fails gives the reason', async () => {
   const loading = load(() => ({ failure: 'there is no bread' }));
   await expect(loading.start()).rejects.toThrow('there is no bread');
   loading.kill();
@@ -95,6 +95,6 @@ test('a part that ends too often is given up', async () => {
   expect(loading.pids).toHaveLength(4);
 });
 
-test('the first crashes are answered at once, later ones after growing waits', () => {
+test('restarts are immediate after the first crashes and wait longer after each later one', () => {
   expect([1, 2, 3, 4, 5].map((crashes) => waitOf(crashes, policy))).toEqual([0, 10, 20, 40, 50]);
 });

@@ -3,15 +3,15 @@ import type { OwnFigures, RootLogger } from '@soulbox/base';
 import { startPartProcess } from './part-process.ts';
 import type { PartPlan, PartProcess } from './part-process.ts';
 
-/** How a part is treated that ends by itself again and again. */
+/** How to handle a part that ends by itself repeatedly. */
 export interface CrashPolicy {
-  /** Crashes within this time count together. */
+  /** Only crashes within this time are counted together. */
   readonly windowMs: number;
-  /** So many of them are answered at once, later ones after a wait that doubles. */
+  /** Number of immediate restarts. Later ones wait, and the wait doubles each time. */
   readonly promptRestarts: number;
   readonly firstWaitMs: number;
   readonly waitMaxMs: number;
-  /** With more the part does not work: an operator must look. */
+  /** Above this number the part is considered broken, and an operator must look. */
   readonly crashesMax: number;
 }
 
@@ -23,33 +23,36 @@ const usualPolicy: CrashPolicy = {
   crashesMax: 15,
 };
 
-/** When a part counts as one that hangs. */
+/** When a part counts as hanging. */
 export interface HangPolicy {
   readonly askEveryMs: number;
-  /** With so many questions in a row unanswered it is ended, and started again. Counted, not timed: this process may have hung itself. */
+  /**
+   * After this number of unanswered questions in a row the part is killed and restarted. This is a count and not a
+   * time, because this process may have hung itself.
+   */
   readonly unansweredMax: number;
 }
 
 const usualHangPolicy: HangPolicy = { askEveryMs: 10_000, unansweredMax: 6 };
 
-/** A part that is started again whenever it ends by itself, or hangs. */
+/** A part that is restarted whenever it ends by itself or hangs. */
 export interface KeptPart {
   readonly facts: Readonly<Record<string, unknown>>;
   pid(): number;
-  /** Since the start of the server. */
+  /** Number of restarts since the start of the server. */
   restarts(): number;
-  /** What it said of itself last, if it says anything. */
+  /** The latest figures that it reported, if it reports any. */
   figures(): OwnFigures | undefined;
-  /** Throws when it is not running now. */
+  /** Throws while it is not running. */
   tell(what: string, value?: unknown): Promise<void>;
   stop(options: { keepSandboxes: boolean; timeoutMs: number }): Promise<void>;
 }
 
 export interface KeepOptions {
   readonly plan: PartPlan;
-  /** Asked for each start. */
+  /** Called for each start. */
   readonly settings: () => object;
-  /** Called before a process is given its settings. */
+  /** Called before a process receives its settings. */
   readonly onProcess: (pid: number) => Promise<void>;
   /** Called once, when it has ended too often. */
   readonly onGivenUp: (error: Error) => void;
@@ -58,9 +61,9 @@ export interface KeepOptions {
   readonly logger: RootLogger;
 }
 
-/** A process that loads already. */
+/** A process that is already loading its code. */
 export interface LoadingPart {
-  /** Throws what the part says of its first start; later ones are tried again. */
+  /** Throws the error that the part reports at its first start; later starts are retried. */
   start(): Promise<KeptPart>;
   kill(): void;
 }

@@ -3,23 +3,23 @@ import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
 import { runFolder } from '@soulbox/isolation/run-folder';
 
-/** All of the file system that the gateway has: sockets of those it calls. */
+/** The gateway's whole file system: the sockets of the processes that it calls. */
 export interface GatewayFolder {
   readonly path: string;
-  /** Seen from outside. */
+  /** Paths as seen from outside. */
   readonly sockets: { readonly runner: string; readonly control: string; readonly api: string };
-  /** Seen from inside. */
+  /** Paths as seen from inside. */
   readonly innerSockets: { readonly runner: string; readonly control: string; readonly api: string };
 }
 
-/** Makes it anew. Nobody but root, the gateway's group and, for the sockets it serves, the control plane passes through. */
+/** Recreates the folder. Only root, the gateway's group and, for its own sockets, the control plane may enter it. */
 export async function makeGatewayFolder(
   instance: number,
   { gateway, control }: { readonly gateway: number; readonly control: number },
 ): Promise<GatewayFolder> {
   const path = join(runFolder(instance), 'gateway');
   await makeFolder(path, { owner: 0, group: gateway, mode: 0o710 });
-  // The group of what is made in it is the folder's.
+  // New entries inherit the group of this folder.
   await makeFolder(join(path, 'control'), { owner: control, group: gateway, mode: 0o2710 });
   const socketsIn = (folder: string): GatewayFolder['sockets'] => ({
     runner: join(folder, 'runner.sock'),
@@ -29,16 +29,19 @@ export async function makeGatewayFolder(
   return { path, sockets: socketsIn(path), innerSockets: socketsIn('/') };
 }
 
-/** Where the control plane finds the sockets that it calls, and its part of the data folder whatever stands above that. */
+/**
+ * Paths of the sockets that the control plane calls, and of its part of the data folder. They do not depend on the
+ * access rights of the folders above the data folder.
+ */
 export interface ControlFolder {
   readonly runner: string;
   readonly data: string;
 }
 
-/** Makes it anew. Nobody but root and its group passes through. */
+/** Recreates the folder. Only root and its group may enter it. */
 export async function makeControlFolder(instance: number, control: number): Promise<ControlFolder> {
   const path = join(runFolder(instance), 'control');
-  // Other users may pass through, not list it: it has files of the server, too.
+  // Other users may enter it but not list it, because it also has files of the server.
   await chmod(runFolder(instance), 0o711);
   await makeFolder(path, { owner: 0, group: control, mode: 0o710 });
   const data = join(path, 'data');

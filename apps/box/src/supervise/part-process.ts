@@ -13,25 +13,28 @@ const launcher = fileURLToPath(import.meta.resolve('@soulbox/process/launch'));
 
 /** A part of the server that runs as a process of its own. */
 export interface PartPlan {
-  /** For the log. */
+  /** Its name in the log. */
   readonly name: string;
-  /** Names that its lines of the log may have as `part`; absent: any, for a part that is trusted as much as the supervisor. */
+  /**
+   * The names that its log lines may have as `part`. Absent: any name, for a part that is trusted as much as the
+   * supervisor.
+   */
   readonly logNames?: readonly string[];
-  /** File of its program. */
+  /** File of the program. */
   readonly program: string;
-  /** Namespaces of its own, as options of unshare(1); with them it has no io_uring either. */
+  /** Its own namespaces, as options of unshare(1). With them it also has no io_uring. */
   readonly namespaces?: readonly string[];
-  /** Open descriptors that it gets; they are `firstDescriptor` and on in it. */
+  /** Open descriptors that it inherits. In the process their numbers start at `firstDescriptor`. */
   readonly descriptors: readonly number[];
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** Number of the first of `PartPlan.descriptors`: after standard streams and the channel. */
+/** Number of the first of `PartPlan.descriptors`, after the standard streams and the channel. */
 export const firstDescriptor = channelFd + 1;
 
-/** Reports are a few facts or one sentence. */
+/** Limit of a report, which contains a few facts or one sentence. */
 const reportMaxBytes = 64 * 1024;
-/** Ending all sandboxes in order takes longest. */
+/** The longest task is an orderly end of all sandboxes. */
 const tellTimeoutMs = 120_000;
 
 export interface PartExit {
@@ -43,18 +46,23 @@ export interface PartProcess {
   readonly pid: number;
   /** Never rejects. */
   readonly exited: Promise<PartExit>;
-  /** Sends the settings and gives what the part says when it is ready. Throws why it could not start, as that of its process. */
+  /**
+   * Sends the settings and returns the facts that the part reports when it is ready. Throws the reason when the part
+   * could not start.
+   */
   start(settings: object): Promise<Readonly<Record<string, unknown>>>;
-  /** Has it do what it knows by a name; resolves when that is done. Throws when it failed, or the process ended meanwhile. */
+  /**
+   * Sends an order by name and resolves when it is done. Throws when the order failed or the process ended meanwhile.
+   */
   tell(what: string, value?: unknown): Promise<void>;
-  /** Asks whether it can still run. Rejects after `timeoutMs`, and when it has ended. */
+  /** Asks whether it is responsive. Rejects after `timeoutMs`, or when it has ended. */
   checkAlive(timeoutMs: number): Promise<OwnFigures | undefined>;
-  /** The orderly end, or after `timeoutMs` the other one. */
+  /** Stops it in order, or kills it after `timeoutMs`. */
   stop(options: { keepSandboxes: boolean; timeoutMs: number }): Promise<void>;
   kill(): void;
 }
 
-/** Starts the process. It loads its code, then waits for its settings. What it prints goes to the log. */
+/** Starts the process, which loads its code and then waits for its settings. Its output goes to the log. */
 export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProcess {
   const { namespaces = [], program } = plan;
   const apart = ['unshare', ...namespaces, '--', process.execPath, ...nodeFlags, launcher, program];
@@ -88,7 +96,7 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
       },
     },
   });
-  // Before that it may still become another program, to which nothing must have been sent.
+  // Before this report the process may still be replaced by another program. Nothing may have been sent to it by then.
   const loaded = reports.next(({ kind }) => kind === 'loaded');
   const send = (order: Order): void => channel.send(order);
   const endedEarly = exited.then(({ code, signal }) => {
@@ -133,7 +141,7 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
 
 interface Reports {
   hear(message: unknown): void;
-  /** Rejects after `timeoutMs`: a part that hangs must not let those who wait pile up. */
+  /** Rejects after `timeoutMs`: callers must not pile up while a part hangs. */
   next(isWanted: (report: Report) => boolean, timeoutMs?: number): Promise<Report>;
 }
 

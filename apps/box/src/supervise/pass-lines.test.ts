@@ -5,7 +5,7 @@ import type { RootLogger } from '@soulbox/base';
 import { expect, test } from 'vitest';
 import { passLines } from './pass-lines.ts';
 
-/** What becomes of chunks: lines as they are, and printed text in brackets. */
+/** Returns the result for these chunks: log lines unchanged, printed text in brackets. */
 async function pass(chunks: readonly string[], names?: readonly string[]): Promise<string[]> {
   const seen: string[] = [];
   const logger: RootLogger = {
@@ -26,11 +26,11 @@ async function pass(chunks: readonly string[], names?: readonly string[]): Promi
 
 const line = '{"level":30,"time":"t","part":"gateway","msg":"a"}';
 
-test('lines of a logger pass as they are, however they are cut', async () => {
+test('lines of a logger are passed unchanged, wherever they are cut', async () => {
   expect(await pass([`${line}\n${line.slice(0, 9)}`, line.slice(9, 20), `${line.slice(20)}\n`])).toEqual([line, line]);
 });
 
-test('anything else is told as printed, the last line without its end too', async () => {
+test('other text is passed as printed text, including a last line without a line break', async () => {
   expect(await pass(['Error: x\n\n  at y', '\nlast'])).toEqual(['[Error: x]', '[  at y]', '[last]']);
 });
 
@@ -40,12 +40,12 @@ test.each([
   '{"level":30,"time":"t","part":"gateway","p\\u0061rt":"api"}',
   '{"level":30,"time":"t","part":"gateway"} and more',
   '{"level":30,"time":"t"}',
-])('a part whose names are known writes no line of another: %s', async (forged) => {
+])('a part with known names cannot write lines of another: %s', async (forged) => {
   expect(await pass([`${line}\n${forged}\n`], ['gateway'])).toEqual([line, `[${forged}]`]);
   expect(await pass([`${forged}\n`])).toEqual([forged]);
 });
 
-test('a line without an end takes bounded memory, and what follows it is read', async () => {
+test('a line without an end takes bounded memory, and the lines after it are read', async () => {
   const chunks = Array.from({ length: 64 }, () => 'x'.repeat(64 * 1024));
   const [printed, next] = await pass([...chunks, `\n${line}\n`]);
   expect(printed).toHaveLength(256 * 1024 + 2);

@@ -1,13 +1,16 @@
 import type { Readable } from 'node:stream';
 import type { RootLogger } from '@soulbox/base';
 
-/** No line of ours is longer. Of what is, the rest is dropped: a part that was taken over must not fill this process's memory. */
+/**
+ * Our own lines are never longer. The rest of a longer line is dropped: a compromised part must not fill the memory of
+ * this process.
+ */
 const lineMaxBytes = 256 * 1024;
 
 /**
- * Passes what a part writes to the log. Lines of its logger go as they are; anything else, such as what Node says when a process dies, becomes
- * a line that names the part. With `names`, lines of a logger must name one of them: a part that was taken over writes none that look like
- * those of another.
+ * Passes the output of a part to the log. Lines of its logger are passed unchanged. Any other text, such as a message
+ * of Node when a process dies, becomes a line that names the part. With `names`, lines of a logger must name one of
+ * them, so that a compromised part cannot imitate the lines of another.
  */
 export function passLines(
   stream: Readable,
@@ -48,7 +51,7 @@ export function passLines(
   stream.on('error', () => undefined);
 }
 
-/** As readers of the log see it: a name that stands twice, or is written with escapes, counts as they count it. */
+/** Reads the name as readers of the log do: duplicate keys and escapes have the same effect as for them. */
 function partOf(line: string): string | undefined {
   try {
     const { part } = JSON.parse(line) as { part?: unknown };

@@ -4,7 +4,10 @@ import type { KeptPart } from './keep-part.ts';
 
 const intervalMs = 10_000;
 
-/** `/metrics` is the control plane's, and shows what only the supervisor knows: its own figures, the gateway's, restarts, lost log lines. */
+/**
+ * Sends the control plane, which serves `/metrics`, the facts that only the supervisor knows: its own figures, the
+ * gateway's, restarts, and lost log lines.
+ */
 export function reportToControl(
   parts: Readonly<Record<'runner' | 'control' | 'gateway', KeptPart>>,
   logger: RootLogger,
@@ -22,7 +25,7 @@ export function reportToControl(
       ],
       restarts: Object.entries(parts).map(([process, part]) => ({ process, count: part.restarts() })),
     };
-    // One that is being started again hears of it the next time.
+    // A control plane that is being restarted receives the next report.
     await control.tell('processes', message).catch(() => undefined);
   };
   const timer = setInterval(() => void report(), intervalMs).unref();

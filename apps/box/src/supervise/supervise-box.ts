@@ -29,21 +29,21 @@ const gatewayMain = fileURLToPath(import.meta.resolve('@soulbox/gateway/main'));
 const controlMain = fileURLToPath(new URL('../../../control/src/main.ts', import.meta.url));
 const runnerMain = fileURLToPath(new URL('../../../runner/src/process/main.ts', import.meta.url));
 
-/** Beyond what the gateway gives open requests. */
+/** Added to the time that the gateway gives open requests. */
 const gatewayStopMs = 10_000;
-/** These have bounds of their own; this is for one that does not stop at all. */
+/** These parts limit their own stops. The values here are for a part that does not stop at all. */
 const controlStopMs = 20_000;
 const runnerStopMs = 90_000;
 
 /**
- * Starts a whole server, each part as a process of its own, and starts again what ends by itself. The gateway is a user of its own in a
- * folder of its own (docs/decisions/032-three-processes.md). The host must be prepared (`soulbox setup`). On an error everything that was
- * started is stopped again.
+ * Starts a whole server, each part as a process of its own, and restarts parts that end by themselves. The gateway has
+ * its own user and its own folder (docs/decisions/032-three-processes.md). The host must be prepared (`soulbox setup`).
+ * After an error everything that was started is stopped again.
  */
 export async function superviseBox(options: {
   config: BoxConfig;
   logger: RootLogger;
-  /** What programs are started with, besides the settings. */
+  /** Environment of the programs, in addition to the settings. */
   environment: Readonly<Record<string, string>>;
 }): Promise<Box> {
   const { config, logger, environment } = options;
@@ -115,7 +115,7 @@ export async function superviseBox(options: {
       name: 'gateway',
       logNames: ['gateway'],
       program: gatewayMain,
-      // All its sockets are handed to it: it needs no network of its own.
+      // It inherits all its sockets and needs no network of its own.
       namespaces: ['--net', '--ipc'],
       descriptors: [pairs.gateway[1], ...ports],
       environment: pathOf(environment),
@@ -140,7 +140,7 @@ export async function superviseBox(options: {
   certificate = first;
   const state = { isReady: false };
   started.defer(async () => {
-    // What a start that failed has made itself goes; sandboxes of tenants wait for the next one.
+    // A failed start removes what it has created itself; sandboxes of tenants wait for the next start.
     if (state.isReady) return;
     await runner.tell('takeBack').catch(() => undefined);
     await runner.stop({ keepSandboxes: true, timeoutMs: runnerStopMs });
@@ -192,7 +192,7 @@ export async function superviseBox(options: {
   };
 }
 
-/** The plain one, and that for TLS if there is one. */
+/** The plain port, and the TLS port if there is one. */
 async function bindPorts({ gateway }: BoxConfig): Promise<number[]> {
   const plain = await bindTcp(gateway.host, gateway.port);
   if (!gateway.tls) return [plain];
@@ -210,12 +210,12 @@ function pathOf(environment: Readonly<Record<string, string>>): Record<string, s
 }
 
 interface ServerFileWriter {
-  /** Resolves when the file names it. */
+  /** Resolves when the server file names it. */
   noteProcess(part: string, pid: number): Promise<void>;
   write(facts: Pick<ServerFile, 'port' | 'tlsPort' | 'state' | 'client'>): Promise<void>;
 }
 
-/** Whoever finds the server's file finds all its processes there: of a server that was killed the next one waits for them. */
+/** Keeps all processes of the server in its file: after a server was killed, the next one waits for them. */
 function createServerFileWriter({ dataDirectory, gateway, runner }: BoxConfig): ServerFileWriter {
   const place = { instance: runner.instance, host: gateway.host };
   const { port, tlsPort } = gateway;

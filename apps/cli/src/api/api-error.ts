@@ -1,4 +1,4 @@
-/** The API refused or failed; its message is meant for people. */
+/** An error response of the API. Its message is written for people. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly status: number;

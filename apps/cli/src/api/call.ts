@@ -2,18 +2,18 @@ import { SoulBoxError } from '@soulbox/base';
 import { ApiError } from './api-error.ts';
 import type { ApiConnection } from './connection.ts';
 
-// Saving or copying a large memory takes seconds for each GiB.
+// Saving or copying a large memory takes seconds per GiB.
 const timeoutMs = 600_000;
 
 export interface ApiCall {
   readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
-  /** Begins with a slash; its variable parts are encoded by the caller. */
+  /** Starts with a slash. The caller must encode the variable parts. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | undefined>>;
-  /** Sent as JSON; what is undefined in it is left out. */
+  /** Sent as JSON; undefined members are left out. */
   readonly body?: object;
   readonly accept?: string;
-  /** Absent: it is given up after ten minutes. */
+  /** Absent: the call is aborted after ten minutes. */
   readonly signal?: AbortSignal;
 }
 
@@ -24,8 +24,8 @@ export interface ApiAnswer<T> {
 }
 
 /**
- * One call of the API. The type of the body is taken on trust: the server is the operator's own. Throws ApiError for every
- * answer that is no success, `host_not_ready` when there is no answer.
+ * Makes one call of the API. The type of the body is not verified, because the server belongs to the operator. Throws
+ * ApiError for every unsuccessful response and `host_not_ready` without a response.
  */
 export async function callApi<T>(api: ApiConnection, call: ApiCall): Promise<ApiAnswer<T>> {
   const response = await openApi(api, call);
@@ -36,7 +36,7 @@ export async function callApi<T>(api: ApiConnection, call: ApiCall): Promise<Api
   return { status: response.status, headers: response.headers, body };
 }
 
-/** The same, with its answer still to be read. */
+/** The same, but the response body is still unread. */
 export async function openApi(api: ApiConnection, call: ApiCall): Promise<Response> {
   const { accept, signal = AbortSignal.timeout(timeoutMs) } = call;
   const response = await fetch(urlOf(api, call), {
@@ -56,7 +56,7 @@ export async function openApi(api: ApiConnection, call: ApiCall): Promise<Respon
 }
 
 function unreachable(api: ApiConnection, error: unknown): SoulBoxError {
-  // Node's fetch says only that it failed; why is in its cause.
+  // The error of Node's fetch only says that it failed; the reason is in its cause.
   const { cause = error } = error as { cause?: unknown };
   const why = cause instanceof Error ? cause.message : String(cause);
   return new SoulBoxError('host_not_ready', `${api.url} does not respond: ${why}`, { cause: error });
@@ -70,13 +70,13 @@ function urlOf(api: ApiConnection, { path, query = {} }: ApiCall): URL {
   return url;
 }
 
-/** The body is `{code, message}`; something in between, such as a proxy, may answer in a form of its own. */
+/** The body is `{code, message}`. An intermediary, such as a proxy, may use another form. */
 function errorFrom(status: number, text: string): ApiError {
   try {
     const body = JSON.parse(text) as { message?: unknown };
     if (typeof body.message === 'string') return new ApiError(status, body.message);
   } catch {
-    // Told below.
+    // Handled below.
   }
   return new ApiError(status, `The server returned status ${status} without an error message.`);
 }

@@ -3,18 +3,19 @@ import { findServer } from '@soulbox/box/server-file';
 import { environment, resolveFolders } from '../config.ts';
 import { readClientEnvironment } from '../server/client-lines.ts';
 
-/** Where the API is, and the key of the team that asks. */
+/** The address of the API and the key of the team. */
 export interface ApiConnection {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   readonly url: string;
   readonly key: Secret;
-  /** Where a port of a sandbox is reached, for requests that also carry the two routing headers. */
+  /** The URL that reaches a port of a sandbox. Requests to it must also have the two routing headers. */
   sandboxUrl(sandboxId: string, port: number): string;
 }
 
 /**
- * The server of `--data-dir` when it is given; else the one that the E2B variables name, as they do for every other client;
- * else the server of the default data folder. Throws `host_not_ready` when there is none, `config_invalid` for half an address.
+ * Finds the server: the one of `--data-dir` if given, otherwise the one in the E2B variables, which every client reads,
+ * otherwise the one of the default data folder. Throws `host_not_ready` when there is none and `config_invalid` for an
+ * incomplete address.
  */
 export async function findApi(dataDirFlag: string | undefined): Promise<ApiConnection> {
   const named = dataDirFlag === undefined ? connectionFrom(environment) : undefined;
@@ -30,14 +31,17 @@ export async function findApi(dataDirFlag: string | undefined): Promise<ApiConne
   );
 }
 
-/** As the official clients read them: a URL wins over a domain. Throws `config_invalid` when that is none. */
+/**
+ * Reads the variables as the official clients do: a URL takes precedence over a domain. Throws `config_invalid` for an
+ * invalid URL.
+ */
 function connectionFrom(variables: Readonly<Record<string, string | undefined>>): ApiConnection | undefined {
   const { E2B_API_URL: apiUrl = '', E2B_DOMAIN: domain = '', E2B_API_KEY: key = '' } = variables;
   const { E2B_SANDBOX_URL: sandboxUrl = apiUrl } = variables;
   const url = apiUrl === '' && domain !== '' ? `https://api.${domain}` : apiUrl;
   if (url === '') return undefined;
   if (key === '') {
-    // Another server than the one that was named would be asked in silence, with a key that opens it.
+    // Otherwise another server than the named one would be used silently, with a key of that other server.
     const name = apiUrl === '' ? 'E2B_DOMAIN' : 'E2B_API_URL';
     throw new SoulBoxError(
       'config_invalid',

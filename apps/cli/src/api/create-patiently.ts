@@ -2,10 +2,13 @@ import { ApiError } from './api-error.ts';
 import { callApi } from './call.ts';
 import type { ApiConnection } from './connection.ts';
 
-/** Of the largest template, over a slow line. */
+/** Time to make the largest template over a slow line. */
 const templateMakeMs = 30 * 60_000;
 
-/** Creates a sandbox. The first one of a template waits while the template is made; each call waits for some of that. */
+/**
+ * Creates a sandbox. If the template must be made first, calls are repeated until it is ready; each call waits for part
+ * of that time.
+ */
 export async function createPatiently<T>(api: ApiConnection, body: object): Promise<T> {
   const giveUpAt = Date.now() + templateMakeMs;
   for (;;) {

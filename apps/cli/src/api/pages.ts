@@ -2,7 +2,7 @@ import { callApi } from './call.ts';
 import type { ApiCall } from './call.ts';
 import type { ApiConnection } from './connection.ts';
 
-/** All entries of a list that the API gives page by page. */
+/** All entries of a paged list of the API. */
 export async function listAll<T>(api: ApiConnection, call: ApiCall): Promise<T[]> {
   const entries: T[] = [];
   let nextToken: string | undefined;

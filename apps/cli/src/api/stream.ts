@@ -2,7 +2,9 @@ import type { ApiCall } from './call.ts';
 import { openApi } from './call.ts';
 import type { ApiConnection } from './connection.ts';
 
-/** One call of the API that answers with lines of JSON. Throws as `callApi` does; each line's type is taken on trust. */
+/**
+ * Makes one call of the API that returns lines of JSON. Throws like `callApi`; the type of the lines is not verified.
+ */
 export async function* streamApi<T>(api: ApiConnection, call: Omit<ApiCall, 'method'>): AsyncGenerator<T> {
   const response = await openApi(api, { ...call, method: 'POST', accept: 'application/x-ndjson' });
   const decoder = new TextDecoder();

@@ -1,13 +1,13 @@
 import type { components } from './gen/openapi.d.ts';
 
-/** What the API answers, as its OpenAPI document has it (`npm run api-types`). */
+/** Types of the API's responses, from its OpenAPI document (`npm run api-types`). */
 type Schemas = components['schemas'];
 
 export type ApiSandbox = Schemas['Sandbox'];
 export type ListedApiSandbox = Schemas['ListedSandbox'];
 export type ApiSandboxDetail = Schemas['SandboxDetail'];
 export type ApiSnapshot = Schemas['SnapshotInfo'];
-/** One copy of a fork: it has come to be, or it has not. */
+/** The result for one copy of a fork: success or failure. */
 export type ApiCopy = Schemas['SandboxForkResult'];
 export type ApiEvent = Schemas['SandboxEvent'];
 export type ApiWebhook = Schemas['Webhook'];
@@ -20,5 +20,5 @@ export type ApiFunctionAnswer = Schemas['FunctionAnswer'];
 export type ApiRunResult = Schemas['RunResult'];
 /** One line of a streamed run. */
 export type ApiRunEvent = Schemas['RunEvent'];
-/** How a run ended; the whole answer has its output too. */
+/** How a run ended. The complete response also contains the output. */
 export type ApiRunEnd = Omit<Extract<ApiRunEvent, { type: 'result' }>, 'type'>;

@@ -4,14 +4,17 @@ import type { BuildOptions } from 'esbuild';
 
 export type FunctionKind = 'workers' | 'edge';
 
-/** What the platforms' own bundlers choose of packages that have several forms. */
+/** The variants of packages that the platforms' own bundlers choose. */
 const byKind: Readonly<Record<FunctionKind, BuildOptions>> = {
   workers: { conditions: ['workerd', 'worker', 'browser'], external: ['cloudflare:*', 'node:*'] },
-  // Both leave the platforms' own modules alone: what an engine does not have it refuses by itself.
+  // Neither bundles the modules of the platforms. An engine refuses those that it does not have.
   edge: { conditions: ['edge-light', 'worker', 'browser'], external: ['cloudflare:*', 'node:*'] },
 };
 
-/** One module with all its imports, on the machine of whoever deploys: the server never runs a bundler on foreign code. */
+/**
+ * Bundles one module with all its imports on the machine of the developer: the server never runs a bundler on foreign
+ * code.
+ */
 export async function bundleFunction(entry: string, kind: FunctionKind): Promise<string> {
   try {
     const { outputFiles } = await build({

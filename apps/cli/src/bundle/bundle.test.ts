@@ -20,7 +20,7 @@ async function write(files: Readonly<Record<string, string>>): Promise<void> {
 }
 
 describe('the entry of a function', () => {
-  test('is what wrangler.toml names, with its variables and namespaces', async () => {
+  test('is read from wrangler.toml, with its variables and namespaces', async () => {
     await write({
       'wrangler.toml': `name = "shop"\nmain = "src/app.ts"\ncompatibility_date = "2026-02-03"\ncompatibility_flags = ["nodejs_compat"]
 [vars]\nA = "x"\nB = { c = 1 }\n[[kv_namespaces]]\nbinding = "STORE"\nid = "abc"\n`,
@@ -36,12 +36,12 @@ describe('the entry of a function', () => {
     });
   });
 
-  test('is what wrangler.jsonc names, comments and all', async () => {
+  test('is read from wrangler.jsonc, despite its comments', async () => {
     await write({ 'wrangler.jsonc': '{ // "main": "no"\n "name": "a//b", /* x */ "main": "w.js", }', 'w.js': '' });
     expect(await readProject(folder)).toMatchObject({ entry: join(folder, 'w.js'), name: 'a//b' });
   });
 
-  test('is what package.json names, else a usual place', async () => {
+  test('is read from package.json, or has a usual name', async () => {
     await write({ 'package.json': '{ "name": "pkg", "main": "lib/x.js" }', 'lib/x.js': '', 'index.ts': '' });
     expect(await readProject(folder)).toMatchObject({ entry: join(folder, 'lib/x.js'), name: 'pkg' });
     await rm(join(folder, 'lib'), { recursive: true });
@@ -56,19 +56,19 @@ describe('the entry of a function', () => {
     ['an empty folder', {}, /has no entry/],
     ['a broken configuration', { 'wrangler.toml': 'main = ' }, /wrangler\.toml cannot be read/],
     ['a configuration of another form', { 'wrangler.json': '{"main": 5}' }, /main/],
-  ])('%s is told', async (_, files, message) => {
+  ])('%s is reported', async (_, files, message) => {
     await write(files);
     await expect(readProject(folder)).rejects.toThrow(message);
   });
 });
 
-test('comments go, strings stay', () => {
+test('comments are removed, strings stay', () => {
   const text = '{"a":"// \\" /* no */,]", /* , */ "b":[1,2, // x\n], }';
   expect(JSON.parse(withoutComments(text))).toEqual({ a: '// " /* no */,]', b: [1, 2] });
 });
 
 describe('a bundle', () => {
-  test('is one module with its imports, TypeScript and texts in it', async () => {
+  test('is one module with its imports, including TypeScript and text files', async () => {
     await write({
       'index.ts':
         'import { x } from "./x.ts"; import t from "./t.txt"; export default { fetch: (): Response => new Response(x + t) };',
@@ -81,7 +81,7 @@ describe('a bundle', () => {
     expect(text).not.toMatch(/^import /m);
   });
 
-  test('takes of a package the form for the platform', async () => {
+  test('contains the variant of a package for the platform', async () => {
     await write({
       'index.js': 'import kind from "forms"; export default { fetch: () => new Response(kind) };',
       'node_modules/forms/package.json':
@@ -94,7 +94,7 @@ describe('a bundle', () => {
     expect(await bundleFunction(join(folder, 'index.js'), 'edge')).toContain('for edge');
   });
 
-  test('that cannot be made says where', async () => {
+  test('that fails names the place of the error', async () => {
     await write({ 'index.js': 'import "./missing.js";' });
     await expect(bundleFunction(join(folder, 'index.js'), 'workers')).rejects.toThrow(/missing\.js/);
   });

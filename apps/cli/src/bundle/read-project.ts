@@ -5,9 +5,9 @@ import { parse as parseToml } from 'smol-toml';
 import { z } from 'zod';
 import { withoutComments } from './without-comments.ts';
 
-/** What a file or folder says of the function in it. */
+/** The facts about the function that a file or folder contains. */
 export interface Project {
-  /** The module that is bundled. */
+  /** The module to bundle. */
   readonly entry: string;
   readonly name: string | undefined;
   readonly environment: Readonly<Record<string, string>>;
@@ -16,7 +16,7 @@ export interface Project {
   readonly compatibilityFlags: readonly string[] | undefined;
 }
 
-/** The keys of a Wrangler configuration that mean something here (its documentation, "Configuration"). */
+/** The supported keys of a Wrangler configuration (its documentation, "Configuration"). */
 const wranglerSchema = z.object({
   main: z.string().optional(),
   name: z.string().optional(),
@@ -35,8 +35,10 @@ const packageSchema = z.object({
 const extensions = ['ts', 'tsx', 'mts', 'js', 'jsx', 'mjs'];
 const usualPlaces = ['index', 'src/index', 'worker', 'src/worker', 'api/index'];
 
-/** Finds the entry of a function: the file itself; in a folder what Wrangler's configuration, package.json or the
- * usual names say. Throws `bad_path`. */
+/**
+ * Finds the entry of a function. For a file it is the file itself. For a folder it comes from Wrangler's configuration,
+ * package.json or the usual names. Throws `bad_path`.
+ */
 export async function readProject(path: string): Promise<Project> {
   const full = resolve(path);
   const kind = await kindOf(full);

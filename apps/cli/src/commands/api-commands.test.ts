@@ -31,14 +31,14 @@ const template = {
 };
 const webhook = { id: 'w1', name: 'ci', url: 'https://x', enabled: true, events: ['sandbox.lifecycle.paused'] };
 
-test.each(['E2B_API_URL', 'E2B_DOMAIN'])('%s without a key asks no other server in its place', async (name) => {
+test.each(['E2B_API_URL', 'E2B_DOMAIN'])('%s without a key is an error, and no other server is asked', async (name) => {
   const { code, stderr } = await runCli(['sandbox', 'list'], { [name]: 'http://127.0.0.1:1' });
   expect(code).toBe(1);
   expect(stderr).toContain(`${name} is set, but E2B_API_KEY is not.`);
   expect(stderr).toContain('(config_invalid)');
 });
 
-test('a create waits for a template that is being made, and says how far it is', async () => {
+test('a create waits while its template is being made, and shows the progress', async () => {
   const making = {
     status: 503,
     body: { code: 503, message: 'Template "desktop" is being built: apt, 9 s so far. Retry.' },
@@ -50,7 +50,7 @@ test('a create waits for a template that is being made, and says how far it is',
   expect(api.seen).toHaveLength(3);
 });
 
-// What the person types, what the API is asked, what it answers, and what the person reads.
+// The command, the expected request, the response of the API, and the expected output.
 test.each([
   ['sandbox create', 'POST /v2/sandboxes', { templateID: 'base' }, 201, sandbox, /^i1\n$/],
   [
@@ -175,7 +175,7 @@ test.each([
   expect(stdout).toMatch(shown);
 });
 
-test('with --json the answer of the API is printed, without the access token of a sandbox', async () => {
+test('--json prints the response of the API, without the access token of a sandbox', async () => {
   const answer = { status: 200, body: { ...listed, envdAccessToken: 'secret' } };
   await using api = await startScriptedApi([answer, answer]);
   const { stdout } = await runCli(['sandbox', 'info', 'i1', '--json'], api.environment);
@@ -195,7 +195,7 @@ test('a list is read to its last page', async () => {
   expect(api.seen[1]?.line).toBe('GET /v2/sandboxes?nextToken=a%3Db');
 });
 
-test('a copy that could not be made is an error beside the ids of the others', async () => {
+test('a copy that failed is an error beside the ids of the others', async () => {
   const body = [{ sandbox }, { error: { code: 503, message: 'no room' } }];
   await using api = await startScriptedApi([{ status: 201, body }]);
   const { code, stdout, stderr } = await runCli(['sandbox', 'fork', 'i1', '--count', '2'], api.environment);
@@ -214,7 +214,7 @@ const eventOf = (sequence: number): object => ({
   eventData: { cause: 'idle' },
 });
 
-test('events are read on from a number, page by page, one a line', async () => {
+test('events are read from a number on, page by page, one per line', async () => {
   const full = Array.from({ length: 100 }, (_, index) => eventOf(8 + index));
   await using api = await startScriptedApi([
     { status: 200, body: full },
@@ -230,7 +230,7 @@ test('events are read on from a number, page by page, one a line', async () => {
   ]);
 });
 
-test('followed events go on after the last one until the server is gone, and JSON is one object a line', async () => {
+test('--follow continues after the last event until the server is gone; --json prints an object per line', async () => {
   await using api = await startScriptedApi([
     { status: 200, body: [eventOf(1)] },
     { status: 200, body: [] },
@@ -251,7 +251,7 @@ test('followed events go on after the last one until the server is gone, and JSO
   });
 }, 20_000);
 
-test('a webhook gets a secret of its own, shown once, or the one of a file, not shown', async () => {
+test('a webhook gets its own secret, shown once, or one from a file, not shown', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'cli-webhook-'));
   try {
     await writeFile(join(directory, 'secret'), 'hunter2\n');
@@ -289,13 +289,13 @@ test.each([
     { status: 500, body: { code: 500 } },
     'error: The server returned status 500 without an error message. (http_500)\n',
   ],
-])('the refusal %j is one clear line', async (answer, line) => {
+])('the error %j is one clear line', async (answer, line) => {
   await using api = await startScriptedApi([answer]);
   const result = await runCli(['sandbox', 'pause', 'x'], api.environment);
   expect(result).toEqual({ code: 1, stdout: '', stderr: line });
 });
 
-test('a server that is not there, or a URL that is none, is one clear line', async () => {
+test('a missing server or an invalid URL is one clear line', async () => {
   const api = await startScriptedApi([]);
   await api[Symbol.asyncDispose]();
   const gone = await runCli(['sandbox', 'list'], api.environment);
@@ -308,7 +308,7 @@ test('a server that is not there, or a URL that is none, is one clear line', asy
   });
 });
 
-test('--data-dir wins over the variables', async () => {
+test('--data-dir takes precedence over the variables', async () => {
   await using api = await startScriptedApi([]);
   const { code, stderr } = await runCli(['sandbox', 'list', '--data-dir', '/nowhere/at/all'], api.environment);
   expect(code).toBe(1);

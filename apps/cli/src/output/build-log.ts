@@ -1,7 +1,10 @@
 import { styleText } from 'node:util';
 import type { LogEntry } from 'e2b';
 
-/** Prints the log of a build on standard error as it comes. Parts of it come out of the sandbox: no control character is passed on. */
+/**
+ * Prints the log of a build on standard error as it arrives. Parts of it come from the sandbox, so control characters
+ * are removed.
+ */
 export function createBuildLogPrinter(verbose: boolean): (entry: LogEntry) => void {
   const startedAt = Date.now();
   return ({ level, message }) => {

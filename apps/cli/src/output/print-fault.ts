@@ -2,7 +2,7 @@ import { CommandError, SoulBoxError } from '@soulbox/base';
 import { ApiError } from '../api/api-error.ts';
 import { UsageError } from '../program/usage-error.ts';
 
-/** Says on standard error what failed: message and reason, never a stack. */
+/** Prints an error on standard error: message and reason, never a stack. */
 export function printFault(thrown: unknown, options: { json: boolean }): void {
   const { reason, message } = describeFault(thrown);
   if (options.json) console.error(JSON.stringify({ error: { reason, message } }));
@@ -12,7 +12,7 @@ export function printFault(thrown: unknown, options: { json: boolean }): void {
 function describeFault(thrown: unknown): { reason: string; message: string } {
   if (thrown instanceof UsageError) return { reason: 'usage', message: thrown.message };
   if (thrown instanceof SoulBoxError) {
-    // On this side of the wire the caller is the operator: the cause behind a bland message is theirs to see.
+    // The caller of the CLI is the operator, who may see the cause behind a generic message.
     const why = thrown.reason === 'internal' && thrown.cause instanceof Error ? ` (${thrown.cause.message})` : '';
     return { reason: thrown.reason, message: `${thrown.message}${why}` };
   }

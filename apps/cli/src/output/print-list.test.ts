@@ -15,7 +15,7 @@ function printed(args: { json?: boolean }, entries = fruits): string {
   return log.mock.calls.map(([text]) => String(text)).join('\n');
 }
 
-test('a list is a table whose columns are as wide as their widest cell', () => {
+test('a list is a table with columns as wide as their widest cell', () => {
   expect(printed({})).toBe('NAME        COUNT\nfig         3\nwatermelon  12');
 });
 
@@ -23,6 +23,6 @@ test('a list without entries still shows its headings', () => {
   expect(printed({}, [])).toBe('NAME  COUNT');
 });
 
-test('with --json the entries are printed as they are', () => {
+test('--json prints the entries unchanged', () => {
   expect(JSON.parse(printed({ json: true }))).toEqual(fruits);
 });

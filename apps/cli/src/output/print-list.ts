@@ -1,9 +1,9 @@
 import { renderTable } from './table.ts';
 
-/** What a column shows of an entry, by its heading. */
+/** Functions that give the text of a column for an entry, by heading. */
 export type Columns<T> = Readonly<Record<string, (entry: T) => string | number>>;
 
-/** Prints a list as a table, or the entries as they are with `--json`. */
+/** Prints a list as a table, or the unchanged entries with `--json`. */
 export function printList<T>(
   entries: readonly T[],
   columns: Columns<T>,

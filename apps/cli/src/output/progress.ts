@@ -1,13 +1,13 @@
 import { styleText } from 'node:util';
 
 export interface Progress extends Disposable {
-  /** A new step begins; the one before it is done. */
+  /** Starts a new step; the previous one is done. */
   step(text: string): void;
 }
 
 /**
- * Shows on standard error what long work is at: on a terminal one line with a running clock, elsewhere, and beside other work, a line
- * per step. Disposing clears the line.
+ * Shows the progress of long work on standard error. On a terminal this is one line with a running clock. Elsewhere,
+ * and beside other work, it is a line per step. Disposing clears the line.
  */
 export function createProgress(label: string, { isAlone = true }: { readonly isAlone?: boolean } = {}): Progress {
   const terminal = process.stderr.isTTY && isAlone;

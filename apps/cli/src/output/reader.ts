@@ -2,7 +2,10 @@ import { exitCodes } from '../program/exit-codes.ts';
 
 const leaving = new Set<() => void>();
 
-/** A reader that closes the pipe early (`soulbox key list | head -1`) is no fault: the program ends, as far as nobody has more to do. */
+/**
+ * A reader that closes the pipe early (`soulbox key list | head -1`) is not an error: the program ends, unless a part
+ * of it has called `onUnread`.
+ */
 export function endWhenUnread(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', () => {
@@ -11,7 +14,9 @@ export function endWhenUnread(): void {
     });
 }
 
-/** Until it is disposed, `leave` is called instead of the end of the process when nobody reads the output any more. */
+/**
+ * Until it is disposed, `leave` is called when the output is no longer read. The process then does not end by itself.
+ */
 export function onUnread(leave: () => void): Disposable {
   leaving.add(leave);
   return { [Symbol.dispose]: () => leaving.delete(leave) };

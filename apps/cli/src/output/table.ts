@@ -1,4 +1,4 @@
-/** Rows under headings, columns padded to their widest cell. */
+/** Rows with headings; columns are padded to their widest cell. */
 export function renderTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [headings, ...rows];
   const widths = headings.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
@@ -11,7 +11,7 @@ export function renderTable(headings: readonly string[], rows: readonly (readonl
   return lines.join('\n');
 }
 
-/** Bytes for people: `1.2 GB`. */
+/** A size in readable form: `1.2 GB`. */
 export function showBytes(bytes: number): string {
   const units = ['B', 'KB', 'MB', 'GB', 'TB'];
   const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));

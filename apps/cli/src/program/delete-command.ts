@@ -6,16 +6,16 @@ import { apiDataDirArg, jsonArg } from './shared-args.ts';
 
 interface Deletion {
   readonly description: string;
-  /** The argument that names it. */
+  /** The argument with the name of the item. */
   readonly argument: { readonly type: 'positional'; readonly required: true; readonly description: string };
-  /** What the help calls that argument. */
+  /** The name of that argument in the help. */
   readonly noun: string;
-  /** Under which the printed JSON names it. */
+  /** The key of the item in the printed JSON. */
   readonly key: string;
   readonly pathOf: (id: string) => string;
 }
 
-/** A `delete` command for something that the API deletes by one call. */
+/** Defines a `delete` command for an item that one call of the API deletes. */
 export function defineDeleteCommand({ description, noun, argument, key, pathOf }: Deletion): CommandDef {
   const definitions: ArgsDef = { [noun]: argument, 'data-dir': apiDataDirArg, json: jsonArg };
   return defineCommand({

@@ -5,8 +5,8 @@ import { UsageError } from './usage-error.ts';
 type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options'];
 
 /**
- * Refuses what the command does not declare: citty takes unknown flags, surplus words and flags without their value in
- * silence, and a misspelt `--keep-sandboxes` must not end them.
+ * Refuses undeclared arguments. citty silently accepts unknown flags, surplus words and flags without their value, and
+ * a misspelt `--keep-sandboxes` must not end the sandboxes.
  */
 export function checkArguments(rawArgs: readonly string[], definitions: ArgsDef): void {
   const entries = Object.entries(definitions);
@@ -22,7 +22,7 @@ export function checkArguments(rawArgs: readonly string[], definitions: ArgsDef)
   const required = positionals.filter(([, definition]) => definition.required !== false);
   const missing = required[words.length];
   if (missing !== undefined) throw new UsageError(`Missing argument ${missing[0].toUpperCase()}.`);
-  // `args` are those of another program: any number, and what follows `--`.
+  // `args` are the arguments of another program: any number, including everything after `--`.
   const surplus = positionals.at(-1)?.[0] === 'args' ? undefined : words[positionals.length];
   if (surplus !== undefined) throw new UsageError(`Unexpected argument ${JSON.stringify(surplus)}.`);
 }
@@ -31,7 +31,7 @@ function parse(rawArgs: readonly string[], options: Options): string[] {
   try {
     return parseArgs({ args: [...rawArgs], options: options ?? {}, allowPositionals: true, strict: true }).positionals;
   } catch (error) {
-    // Node's message explains itself in its first sentence; the rest is advice for programmers.
+    // The first sentence of Node's message explains the error; the rest is advice for programmers.
     const text = error instanceof Error ? error.message : String(error);
     throw new UsageError(`${text.split('. ')[0] ?? text}.`.replace(/\.\.$/, '.'));
   }

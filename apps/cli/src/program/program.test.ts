@@ -30,7 +30,7 @@ test.each([
   [['key', 'create', '-h'], 'NAME'],
   [['template', 'import', '--help'], 'docker://IMAGE'],
   [['--version'], '0.1.0'],
-])('%j explains itself without terminal colours', async (args, word) => {
+])('%j shows its help without terminal colours', async (args, word) => {
   const { code, stdout, stderr } = await runCli(args);
   expect(code).toBe(0);
   expect(stdout).toContain(word);
@@ -79,7 +79,7 @@ test.each([
   [['snapshot', 'delete'], /Missing argument SNAPSHOT/],
   [['events', '--after', '-1'], /after/],
   [['webhook', 'create'], /Missing argument URL/],
-])('%j is refused as a fault of the command line', async (args, message) => {
+])('%j is refused as a usage error', async (args, message) => {
   const { code, stdout, stderr } = await runCli(args);
   expect(stderr).toMatch(message);
   expect(stderr).not.toMatch(/\n\s+at /);
@@ -93,11 +93,11 @@ test('with --json an error is JSON too', async () => {
   expect(JSON.parse(stderr)).toMatchObject({ error: { reason: 'host_not_ready' } });
 });
 
-test('doctor prints what it found and what is not protected', async () => {
+test('doctor prints its findings and what is not protected', async () => {
   const { stdout } = await runCli(['doctor']);
   expect(stdout).toMatch(/Control groups: cgroup v[12]/);
   expect(stdout).toMatch(/Isolation "container": stands: root, kernel/);
-  // Where runsc is there, what was seen inside and outside is shown.
+  // If runsc is installed, the test inside and outside of it is shown.
   expect(stdout).toMatch(/Isolation "gvisor": (?:stands: .*wall of gVisor \(Linux version|.*runsc)/);
   expect(stdout).toContain('Not protected');
   const json = await runCli(['doctor', '--json']);

@@ -1,7 +1,7 @@
 import { defineCommand } from 'citty';
 import { readInstallation } from '@soulbox/host/installation';
 
-/** Commands are loaded when they are called: `soulbox env` must not pay for the server's code. */
+/** Commands are loaded when they are called: `soulbox env` must not load the server's code. */
 export const program = defineCommand({
   meta: {
     name: 'soulbox',

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { UsageError } from './usage-error.ts';
 
-/** All values of a flag that may be given more than once; the parser of commands keeps the last only. */
+/** All values of a flag that may be given more than once. The parser of commands keeps only the last. */
 export function repeatedFlag(rawArgs: readonly string[], name: string): string[] {
   const { values } = parseArgs({
     args: [...rawArgs],
@@ -12,7 +12,7 @@ export function repeatedFlag(rawArgs: readonly string[], name: string): string[]
   return ([values[name]].flat() as (string | undefined)[]).filter((value) => value !== undefined);
 }
 
-/** `KEY=VALUE` of such a flag; `separator` stands between the two. Throws UsageError. */
+/** The pairs of such a flag, for example `KEY=VALUE`, split at `separator`. Throws UsageError. */
 export function pairsFlag(rawArgs: readonly string[], name: string, separator = '='): Record<string, string> {
   return Object.fromEntries(
     repeatedFlag(rawArgs, name).map((text) => {

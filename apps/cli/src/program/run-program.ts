@@ -7,7 +7,7 @@ import { exitCodes } from './exit-codes.ts';
 import { checkArguments } from './parse-strictly.ts';
 import { UsageError } from './usage-error.ts';
 
-/** Runs the command line and gives the exit code. A command gives a number, or nothing for 0. */
+/** Runs the command line and returns the exit code. A command returns a number, or nothing for 0. */
 export async function runProgram(rawArgs: readonly string[]): Promise<number> {
   try {
     return await descend(program, rawArgs, []);

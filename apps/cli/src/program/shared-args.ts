@@ -1,6 +1,6 @@
 import { UsageError } from './usage-error.ts';
 
-/** Arguments that mean the same in every command. */
+/** Arguments with the same meaning in every command. */
 export const dataDirArg = {
   type: 'string',
   description: 'Folder of the server (default /var/lib/soulbox)',
@@ -9,7 +9,7 @@ export const dataDirArg = {
 
 export const jsonArg = { type: 'boolean', description: 'Print JSON' } as const;
 
-/** For the commands that ask the API. */
+/** For commands that call the API. */
 export const apiDataDirArg = {
   ...dataDirArg,
   description: 'Use the server of this folder (default: E2B_API_URL with E2B_API_KEY, or /var/lib/soulbox)',
@@ -43,7 +43,7 @@ export const countArg = {
   valueHint: 'N',
 } as const;
 
-/** A whole number from a flag; undefined when the flag was not given. Throws UsageError. */
+/** Parses a whole number; undefined when the flag was not given. Throws UsageError. */
 export function parseNumberFlag(name: string, text: string | undefined, min: number, max: number): number | undefined {
   if (text === undefined) return undefined;
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
@@ -51,7 +51,7 @@ export function parseNumberFlag(name: string, text: string | undefined, min: num
   throw new UsageError(`--${name} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}.`);
 }
 
-/** One of a few words from a flag; undefined when the flag was not given. Throws UsageError. */
+/** Parses one of a few words; undefined when the flag was not given. Throws UsageError. */
 export function parseChoiceFlag<T extends string>(
   name: string,
   text: string | undefined,

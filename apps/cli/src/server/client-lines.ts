@@ -5,7 +5,7 @@ import { shellQuote } from '../output/shell-quote.ts';
 
 const plainNames = ['E2B_API_URL', 'E2B_SANDBOX_URL'];
 
-/** What E2B clients need: with `tls` only the variables for TLS, otherwise those for plain HTTP first. */
+/** The variables for E2B clients. With `tls` only those for TLS, otherwise those for plain HTTP, which come first. */
 export async function readClientEnvironment(
   dataDirectory: string,
   server: ServerFile,
@@ -17,11 +17,11 @@ export async function readClientEnvironment(
     throw new SoulBoxError('config_invalid', 'The server runs without TLS (SOULBOX_TLS=false).');
   }
   const wanted = Object.entries(server.client).filter(([name]) => !tls || !plainNames.includes(name));
-  // The CLI of E2B up to 2.10 asks for an access token too; any key of ours is one.
+  // E2B's CLI up to 2.10 also needs an access token; any of our keys works.
   return { ...Object.fromEntries(wanted), E2B_API_KEY: key.reveal(), E2B_ACCESS_TOKEN: key.reveal() };
 }
 
-/** Lines for `eval`. With `tls` they also take back what an earlier `eval` for plain HTTP has set. */
+/** Lines for `eval`. With `tls` they also unset the variables of an earlier `eval` for plain HTTP. */
 export function toShellLines(variables: Readonly<Record<string, string>>, tls: boolean): string {
   const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${shellQuote(value)}`);
   return [...(tls ? [`unset ${plainNames.join(' ')}`] : []), ...lines].join('\n');

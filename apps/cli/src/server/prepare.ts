@@ -7,7 +7,7 @@ import { baseRecipe, ensureTemplate, openTemplateStore } from '@soulbox/template
 import type { Folders } from '../config.ts';
 import { createProgress } from '../output/progress.ts';
 
-/** So that `sudo soulbox` works in any folder. A package brings its own command. */
+/** Makes `sudo soulbox` work in any folder. A package contains its own command. */
 async function offerLauncher(): Promise<void> {
   const { form, root } = readInstallation();
   if (form !== 'clone') return;
@@ -18,7 +18,7 @@ async function offerLauncher(): Promise<void> {
     console.error(`Warning: ${launcherPath} runs another clone of SoulBox and was not changed.`);
 }
 
-/** Prepares the host and makes the base template if there is none. Takes 0.1 s when nothing is to be done. */
+/** Prepares the host and makes the base template if it is missing. Takes 0.1 s when nothing needs to be done. */
 export async function prepareEverything(
   folders: Folders,
   options: { install: boolean; logger: Logger; launcher: boolean },

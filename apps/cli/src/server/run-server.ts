@@ -8,8 +8,8 @@ import { environment, inheritedEnvironment } from '../config.ts';
 const mib = 1024 * 1024;
 
 /**
- * Starts the server, whose parts are processes below this one. Its log goes to `logFile`, which SIGHUP opens anew, or to standard error
- * when there is none.
+ * Starts the server with its parts as child processes. The log goes to `logFile`, which SIGHUP reopens, or to standard
+ * error without a file.
  */
 export async function runServer(overrides: BoxOverrides, logFile: string | undefined): Promise<Box> {
   const { config, logger } = prepare(overrides, logFile);
@@ -17,7 +17,7 @@ export async function runServer(overrides: BoxOverrides, logFile: string | undef
   return await superviseBox({ config, logger, environment: inheritedEnvironment() });
 }
 
-/** One in this process, for a task of its own that takes a moment. */
+/** Starts a server in this process, for a short task of the command itself. */
 export async function runBriefServer(overrides: BoxOverrides, logFile: string): Promise<Box> {
   const { startBox } = await import('@soulbox/box');
   return await startBox(prepare(overrides, logFile));
@@ -29,19 +29,22 @@ function prepare(overrides: BoxOverrides, logFile: string | undefined): { config
   return { config, logger: createLogger({ level: config.logLevel, file: logFile, limits }) };
 }
 
-// A terminal sends Ctrl-C to every process of ours at once and our parents pass it on too: those are one, not two.
+// A terminal sends Ctrl-C to all our processes at once, and our parents forward it too. Those signals count as one.
 const secondSignalAfterMs = 500;
 
-/** Stops the server and leaves its sandboxes. Node keeps SIGUSR1 for its debugger. */
+/** Stops the server and keeps its sandboxes. Not SIGUSR1, which Node uses for its debugger. */
 const keepSignal = 'SIGUSR2';
 
-/** Orders to stop, from the moment on that `listenForStop` was called: none is lost while the server still starts. */
+/**
+ * Orders to stop. They are collected from the call of `listenForStop` on, so that none is lost while the server starts.
+ */
 export interface StopOrders {
-  /** True when a second order came: the wait for an orderly start or stop is to be given up. */
+  /** Resolves to true at a second order: the orderly start or stop must then be abandoned. */
   readonly impatient: Promise<true>;
   /**
-   * Waits for the order to stop, then stops. SIGINT and SIGTERM end the sandboxes too; SIGUSR2 leaves them for the next
-   * server to adopt. True means that it was given up, also by the server itself, whose sandboxes go on then.
+   * Waits for the order to stop, then stops. SIGINT and SIGTERM also end the sandboxes; SIGUSR2 keeps them for the next
+   * server to adopt. Returns true when the stop was abandoned, or when the server failed by itself; its sandboxes then
+   * continue.
    */
   obey(box: Box): Promise<boolean>;
 }
@@ -59,7 +62,7 @@ export function listenForStop(): StopOrders {
     }
   };
   for (const signal of ['SIGINT', 'SIGTERM', keepSignal] as const) process.on(signal, onSignal);
-  // Its default is the end of the process. What it means to a server is `runServer`'s.
+  // The default action would end the process. `runServer` gives the signal its meaning.
   process.on('SIGHUP', () => undefined);
   return {
     impatient: impatient.promise,

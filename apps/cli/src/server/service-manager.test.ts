@@ -18,7 +18,10 @@ afterAll(async () => {
   await removeTree(folder);
 });
 
-/** What systemd does: takes one datagram, and asks the kernel who sent it. `systemd-notify` also sends a descriptor, to know when it was read. */
+/**
+ * Behaves like systemd: receives one datagram and asks the kernel for the sender. `systemd-notify` also sends a
+ * descriptor, to find out when the datagram was read.
+ */
 const manager = `
 import os, socket, struct, sys
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -34,7 +37,7 @@ while True:
             print(struct.unpack('3i', content)[0], ' '.join(data.decode().split()), flush=True)
 `;
 
-test('the service manager hears that this very process is ready', async () => {
+test('the service manager is told that this very process is ready', async () => {
   const socket = join(await mkdtemp(join(folder, 'run-')), 'notify');
   const listener = spawn('python3', ['-c', manager, socket], { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
@@ -48,6 +51,6 @@ test('the service manager hears that this very process is ready', async () => {
   }
 });
 
-test('a manager that is gone keeps no server from its start', async () => {
+test('a missing manager does not prevent the start of a server', async () => {
   await expect(tellServiceManager(['READY=1'], join(folder, 'gone'))).resolves.toBeUndefined();
 });

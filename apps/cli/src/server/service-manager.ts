@@ -2,8 +2,9 @@ import { run } from '@soulbox/base';
 import { notifySocket } from '../config.ts';
 
 /**
- * Tells the service manager, in the words of sd_notify(3), such as `READY=1`. By systemd's own program: the socket takes datagrams, which Node
- * cannot send to a path. Does nothing under no service manager. A manager that cannot be told is no reason to stop: it has its own time limit.
+ * Notifies the service manager with the words of sd_notify(3), such as `READY=1`. Uses systemd's own program because
+ * the socket takes datagrams, which Node cannot send to a path. Does nothing without a service manager. A failed
+ * notification is not a reason to stop: the manager has its own time limit.
  */
 export async function tellServiceManager(states: readonly string[], socket = notifySocket): Promise<void> {
   if (socket === undefined || socket === '') return;

@@ -3,11 +3,11 @@ import { nodeFlags } from '@soulbox/process/node-flags';
 import { markedEnvironment } from '../config.ts';
 
 /**
- * Runs the same command in the same process from its beginning, as one that has prepared everything: without the memory that this took,
- * and with the flags of the server's processes. Returns only where Node cannot do that.
+ * Starts the same command again in the same process, marked as prepared. It then has the flags of the server's
+ * processes and none of the memory that the preparation used. Returns only if Node does not support this.
  */
 export function startAnew(): void {
-  // Node writes it when a process ends, which this one does not.
+  // Node writes the cache when a process ends, but this one does not end.
   flushCompileCache();
   process.execve?.(process.execPath, [process.execPath, ...nodeFlags, ...process.argv.slice(1)], markedEnvironment());
 }

@@ -10,8 +10,9 @@ const pollMs = 25;
 const shownLines = 20;
 
 /**
- * Starts `soulbox up` with these flags as a process of its own and waits until it serves. What it prints itself, such as why it did not
- * start, goes to DATA/logs/server.out, which each start begins anew: the log is a file that is turned over.
+ * Starts `soulbox up` with these flags as a separate process and waits until it serves. Its own output, such as the
+ * reason of a failed start, goes to DATA/logs/server.out. Each start overwrites that file, unlike the log, which is
+ * rotated.
  */
 export async function startDetached(
   dataDirectory: string,

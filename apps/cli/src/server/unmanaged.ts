@@ -2,10 +2,10 @@ import { join } from 'node:path';
 import type { UnmanagedSandbox } from '@soulbox/box/unmanaged';
 import { openDiskReserve } from '@soulbox/storage';
 
-/** Ids that are named; more are only counted. */
+/** Limit of the ids that are listed; further ones are only counted. */
 const namedMax = 20;
 
-/** What a server that is gone left running, and what to do about it. */
+/** Describes the sandboxes that a dead server left running, and what to do about them. */
 export function describeUnmanaged(sandboxes: readonly UnmanagedSandbox[]): string {
   const tenants = sandboxes.filter(({ isSpare }) => !isSpare).map(({ sandboxId }) => sandboxId);
   const spares = sandboxes.length - tenants.length;
@@ -20,8 +20,8 @@ export function describeUnmanaged(sandboxes: readonly UnmanagedSandbox[]): strin
 export const unmanagedFix = '"soulbox up" adopts them, "soulbox down --end-sandboxes" ends them';
 
 /**
- * Ends them as a server does: one takes them over, on ports that nobody knows, and stops. So steps that were under way are
- * completed or undone, paused sandboxes stay, and the records say what happened.
+ * Ends them through a temporary server, which adopts them, listens on ports that nobody knows, and stops. Interrupted
+ * steps are thereby completed or undone, paused sandboxes stay, and the records show what happened.
  */
 export async function endUnmanaged(dataDirectory: string, sandboxes: readonly UnmanagedSandbox[]): Promise<void> {
   openDiskReserve(join(dataDirectory, 'reserve')).makeRoom();

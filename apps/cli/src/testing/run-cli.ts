@@ -12,7 +12,7 @@ export interface CliResult {
 
 const launcher = join(import.meta.dirname, '../../bin/soulbox.mjs');
 
-/** Runs the real CLI, launcher included, as a person would, without the settings of this process. */
+/** Runs the real CLI, including its launcher, as a user would. It does not see the settings of this process. */
 export async function runCli(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
@@ -20,7 +20,7 @@ export async function runCli(
   return await runProgram(process.execPath, [launcher, ...args], environment);
 }
 
-/** The same at a terminal, whose every line ends with CR LF; errors are among the output. */
+/** The same at a terminal. Lines end with CR LF, and the output includes the errors. */
 export async function runCliAtTerminal(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
@@ -29,7 +29,7 @@ export async function runCliAtTerminal(
   return await runProgram('script', ['--quiet', '--return', '--command', command, '/dev/null'], environment);
 }
 
-/** The same for root without its powers, who reads what is root's or everybody's. */
+/** The same as root without capabilities, who can only read files of root and files that everybody can read. */
 export async function runCliPowerless(args: readonly string[]): Promise<CliResult> {
   const powerless = ['--bounding-set', '-all', '--inh-caps', '-all', '--ambient-caps', '-all'];
   return await runProgram('setpriv', [...powerless, process.execPath, launcher, ...args], {});

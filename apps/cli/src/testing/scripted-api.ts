@@ -5,15 +5,15 @@ import { headers as headerNames } from '@soulbox/contract';
 import { text } from 'node:stream/consumers';
 
 export interface SeenCall {
-  /** `POST /snapshots/x/fork`, query included. */
+  /** For example `POST /snapshots/x/fork`, with the query. */
   readonly line: string;
   readonly key: string | undefined;
   readonly body: unknown;
-  /** As the header says it. */
+  /** The value of the header. */
   readonly isolation: string | undefined;
 }
 
-/** An answer of the scripted API; an object is sent as JSON. */
+/** A response of the scripted API; an object is sent as JSON. */
 export interface ScriptedAnswer {
   readonly status: number;
   readonly body?: object | string;
@@ -21,12 +21,14 @@ export interface ScriptedAnswer {
 }
 
 export interface ScriptedApi extends AsyncDisposable {
-  /** What a client needs to find it. */
+  /** The variables that a client needs to find it. */
   readonly environment: Readonly<Record<string, string>>;
   readonly seen: readonly SeenCall[];
 }
 
-/** Gives `answers` in order, whatever is asked, and keeps what was asked. For what a real server is hard to bring to say. */
+/**
+ * Returns `answers` in order for any requests, and records the requests. For responses that a real server rarely gives.
+ */
 export async function startScriptedApi(answers: readonly ScriptedAnswer[]): Promise<ScriptedApi> {
   const seen: SeenCall[] = [];
   const server = createServer((request, response) => {

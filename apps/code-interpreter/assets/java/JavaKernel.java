@@ -18,8 +18,8 @@ import jdk.jshell.SnippetEvent;
 import jdk.jshell.SourceCodeAnalysis;
 
 /**
- * Runs Java by JShell in this process. Lines come in: "execute TEXT", "property NAME TEXT", "clear NAME", "interrupt". Lines go out:
- * "stdout TEXT", "stderr TEXT", "result TEXT", "error NAME VALUE TRACE", "done", where each text is base64.
+ * Runs Java with JShell in this process. Input lines: "execute TEXT", "property NAME TEXT", "clear NAME", "interrupt".
+ * Output lines: "stdout TEXT", "stderr TEXT", "result TEXT", "error NAME VALUE TRACE", "done". Each text is base64.
  */
 public final class JavaKernel {
   private static final PrintStream replies = System.out;
@@ -52,7 +52,7 @@ public final class JavaKernel {
         }
       }
     } catch (IOException error) {
-      // As at the end: nobody can talk to us.
+      // As at the end of the input: no more requests can arrive.
     }
     Runtime.getRuntime().halt(0);
   }
@@ -78,7 +78,10 @@ public final class JavaKernel {
     reply("done");
   }
 
-  /** Snippet after snippet, until one fails. The value of the last one is the value of the code. */
+  /**
+   * Runs the snippets in order and stops at the first that fails. The value of the last snippet is the value of the
+   * code.
+   */
   private static void execute(JShell shell, String code) {
     String value = null;
     for (String rest = code; !rest.isBlank(); ) {
@@ -106,7 +109,7 @@ public final class JavaKernel {
     if (value != null && !value.isEmpty()) reply("result", value);
   }
 
-  /** JShell keeps the value of an expression in a variable of its own making, unless it only names one. */
+  /** JShell keeps the value of an expression in a variable that it creates, unless the expression is only a name. */
   private static boolean isExpression(Snippet snippet) {
     return snippet.kind() == Snippet.Kind.EXPRESSION || snippet.subKind() == Snippet.SubKind.TEMP_VAR_EXPRESSION_SUBKIND;
   }
@@ -128,7 +131,7 @@ public final class JavaKernel {
     reply("error", "CompilationException", text, text + "\n" + snippet.source());
   }
 
-  /** What code prints, line by line or when it flushes, as one reply each. */
+  /** Sends the text that code prints as replies: one per line or per flush. */
   private static PrintStream streamTo(String name) {
     return new PrintStream(new OutputStream() {
       private final java.io.ByteArrayOutputStream held = new java.io.ByteArrayOutputStream();

@@ -1,7 +1,8 @@
-"""Forks Python kernels: what takes half a second to import is imported here once, and every kernel shares its memory.
+"""Forks Python kernels. Imports that take half a second happen here once, and all kernels share their memory.
 
 Lines of JSON on standard input: {"id", "connectionFile", "cwd", "variables"}. Lines of JSON on standard output: {"ready"},
-{"id", "pid"} or {"id", "failed"}, and {"ended", "status"} when a kernel has ended. It ends with its input.
+{"id", "pid"}, {"id", "failed"} or {"id", "outdated"}, and {"ended", "status"} when a kernel has ended. The end of the
+input ends the process.
 """
 
 import gc
@@ -14,9 +15,10 @@ import signal
 import sys
 import traceback
 
-# matplotlib reads it when pyplot is imported; figures are drawn by the kernel that shows them.
+# matplotlib reads it when pyplot is imported. The kernel that shows a figure draws it.
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-# It holds the preload that seeds generators anew in a copy of the sandbox: loaded by now, and not meant for what kernels start.
+# It names the folder of the preload that reseeds generators in a copy of the sandbox. The preload is already loaded,
+# and programs that kernels start must not inherit the variable.
 os.environ.pop("PYTHONPATH", None)
 
 import ipykernel.ipkernel  # noqa: E402
@@ -29,7 +31,7 @@ IMPORTED_WITH = {"matplotlib": "matplotlib.pyplot", "PIL": "PIL.Image"}
 
 
 def version_of(name):
-    """What tells one installed version from another, without importing it: which file, and from when."""
+    """Identifies the installed version without an import: the path, modification time and size of its file."""
     spec = importlib.machinery.PathFinder.find_spec(name)
     if spec is None or spec.origin is None:
         return None
@@ -57,7 +59,7 @@ def answer(message):
 
 
 def fork_kernel(request):
-    """Gives the kernel's process id; the child never comes back."""
+    """Returns the kernel's process id. The child never returns."""
     pid = os.fork()
     if pid != 0:
         return pid
@@ -68,7 +70,8 @@ def fork_kernel(request):
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         with open(os.devnull, "r+b") as null:
-            # Not the pipes to our parent: a kernel that writes to descriptor 1 before it is set up must not speak for us.
+            # Replace the pipes to our parent: a kernel that writes to descriptor 1 during its setup must not write
+            # replies.
             for descriptor in (0, 1):
                 os.dup2(null.fileno(), descriptor)
         from soulbox_kernel.start import run_kernel
@@ -109,7 +112,7 @@ def serve():
     signal.set_wakeup_fd(waker)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The collector would write into each page that kernels share.
+    # The garbage collector would write to every page that kernels share.
     gc.collect()
     gc.freeze()
     answer({"ready": True})
@@ -129,7 +132,7 @@ def serve():
         for line in lines:
             importlib.invalidate_caches()
             if {name: version_of(name) for name in PRELOADED} != versions:
-                # Somebody installed another version: a kernel must import what is installed now.
+                # Another version was installed: a kernel must import the version that is installed now.
                 answer({"id": json.loads(line)["id"], "outdated": True})
                 continue
             handle(json.loads(line))

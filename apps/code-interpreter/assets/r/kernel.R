@@ -1,2 +1,2 @@
-# A file, and no `R -e`: that keeps a deleted file open, and gVisor then saves no sandbox.
+# A script file is used because `R -e` keeps a deleted file open, and gVisor cannot save such a sandbox.
 IRkernel::main()

@@ -3,12 +3,15 @@ import type { LanguageChoice, StartKernel } from '../kernels/languages.ts';
 import type { Dialect, Emit, Kernel, Variables } from '../kernels/kernel.ts';
 import { Refusal } from '../server/refusal.ts';
 
-/** What waits for its turn in one context; each holds a connection and its code. */
+/** Limit of executions that wait in one context. Each holds a connection and its code. */
 const maxWaiting = 32;
-/** Code that was interrupted and goes on is interrupted again, and then its kernel is killed: nothing could run there any more. */
+/**
+ * Code that continues after an interrupt is interrupted again. Then its kernel is killed, because nothing else could
+ * run there any more.
+ */
 const interruptAgainMs = 2000;
 const killAfterMs = 10_000;
-/** A kernel that lived shorter than this is started again only when there is code for it. */
+/** A kernel that ended sooner than this is restarted only when there is code for it. */
 const eagerAfterMs = 5000;
 
 type Values = Readonly<Record<string, string>>;
@@ -16,33 +19,36 @@ type Values = Readonly<Record<string, string>>;
 export interface Execution {
   readonly code: string;
   readonly dialect: Dialect;
-  /** For this code only. */
+  /** Set for this code only. */
   readonly variables: Values;
-  /** The sandbox's own variables; asked for before the first code of a kernel. */
+  /** Reads the sandbox's own variables. Called before the first code of a kernel. */
   readonly readGlobals: () => Promise<Values>;
   readonly emit: Emit;
-  /** Aborted when the client is gone. */
+  /** Aborted when the client disconnects. */
   readonly signal: AbortSignal;
 }
 
-/** Why what runs is stopped from outside, in the words that E2B's server uses. */
+/** The reason why running code is stopped from outside, in the words of E2B's server. */
 type Stopped = 'ContextRestarting' | 'ExecutionAborted';
 
-/** A kernel with a name: code that runs in it sees what ran before. One code at a time; the others wait in order. */
+/**
+ * A kernel with a name. Code in it sees the state that earlier code left. Executions run one at a time; the others wait
+ * in order.
+ */
 export class CodeContext implements AsyncDisposable {
   readonly id = randomUUID();
-  /** Of code that comes without a language of its own. */
+  /** The default for code that names no language. */
   readonly choice: LanguageChoice;
   readonly cwd: string;
   readonly #startKernel: StartKernel;
   #kernel: Promise<Kernel>;
-  /** Undefined until the sandbox's variables were set in this kernel. */
+  /** Undefined until the sandbox's variables have been set in this kernel. */
   #globals: Values | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   #stopped: Stopped | undefined;
   #isRunning = false;
-  /** The kernel has ended, and the next code starts another. */
+  /** The kernel has ended. The next execution starts another. */
   #isDead = false;
   #isDisposed = false;
 
@@ -58,7 +64,7 @@ export class CodeContext implements AsyncDisposable {
     await this.#kernel;
   }
 
-  /** Runs code when its turn comes, and resolves when it has ended. Everything that goes wrong then is an output. */
+  /** Runs code when its turn comes and resolves when it has ended. From then on, every failure is an output. */
   async execute(execution: Execution): Promise<void> {
     if (this.#waiting >= maxWaiting) throw new Refusal(429, `Context ${this.id} has ${maxWaiting} executions waiting`);
     this.#waiting++;
@@ -70,7 +76,7 @@ export class CodeContext implements AsyncDisposable {
     await turn;
   }
 
-  /** Ends the kernel, what runs in it too, and starts another with nothing of its memory. */
+  /** Ends the kernel and the code that runs in it. Starts a new kernel with empty memory. */
   async restart(): Promise<void> {
     this.#stopped = 'ContextRestarting';
     this.#renew(this.#kernel);
@@ -83,7 +89,7 @@ export class CodeContext implements AsyncDisposable {
     await dispose(this.#kernel);
   }
 
-  /** What comes after `old` starts once that is gone; who wants a kernel meanwhile waits for it. */
+  /** Starts the next kernel when `old` has ended. Callers that need a kernel meanwhile wait for it. */
   #start(old?: Promise<Kernel>): Promise<Kernel> {
     const startedAt = Date.now();
     const kernel = dispose(old).then(
@@ -97,14 +103,17 @@ export class CodeContext implements AsyncDisposable {
     return kernel;
   }
 
-  /** One that ends between two codes is replaced without a word, as Jupyter does: at once, unless it ends again and again. */
+  /**
+   * A kernel that ends between two executions is replaced silently, as Jupyter does. It is replaced immediately unless
+   * kernels end repeatedly.
+   */
   #kernelEnded(kernel: Promise<Kernel>, livedMs: number): void {
     if (this.#isRunning || this.#isDisposed || this.#kernel !== kernel) return;
     if (livedMs >= eagerAfterMs) this.#renew(kernel);
     else this.#isDead = true;
   }
 
-  /** Does nothing when somebody else was first. */
+  /** Does nothing when another caller has already replaced it. */
   #renew(old: Promise<Kernel>): void {
     if (this.#kernel !== old || this.#isDisposed) return;
     this.#globals = undefined;
@@ -154,7 +163,7 @@ export class CodeContext implements AsyncDisposable {
     if (hasVariables) await kernel.setVariables(variables);
     const stopWatching = interruptWhenAborted(kernel, signal);
     try {
-      // The client may have gone while variables were set: an interrupt finds nothing to break off then.
+      // The client may have disconnected while variables were set. That interrupt had no code to stop.
       if (!signal.aborted) await kernel.execute(code, emit, dialect);
     } finally {
       stopWatching();
@@ -168,7 +177,7 @@ async function dispose(kernel: Promise<Kernel> | undefined): Promise<void> {
   await started?.[Symbol.asyncDispose]();
 }
 
-/** What puts variables back to what the sandbox has, or takes them away. */
+/** Changes that restore the sandbox's values, or remove variables that the sandbox does not have. */
 function resetOf(variables: Values, globals: Values): Variables {
   return Object.fromEntries(Object.keys(variables).map((name) => [name, globals[name] ?? null]));
 }

@@ -3,7 +3,7 @@ import type { Language, LanguageChoice, StartKernel } from '../kernels/languages
 import { Refusal } from '../server/refusal.ts';
 import { CodeContext } from './code-context.ts';
 
-/** Each is at least one process; a sandbox with less memory ends sooner. */
+/** Each context is at least one process. A sandbox with little memory reaches its limit sooner. */
 const maxContexts = 64;
 
 /** All contexts of the sandbox. */
@@ -29,7 +29,7 @@ export class ContextTable {
     return context;
   }
 
-  /** The context of code that names none; made at the first use of its language. */
+  /** The context for code that names none. Created at the first use of its language. */
   async getDefault(language: Language): Promise<CodeContext> {
     const found = this.#defaults.get(language);
     const context = found ?? this.#add({ language, name: language, isTypescript: false }, this.#home);
@@ -72,7 +72,7 @@ export class ContextTable {
     await context.ready().catch((error: unknown) => this.#fail(context, error));
   }
 
-  /** One whose kernel does not start is of no use. */
+  /** A context whose kernel does not start is useless, so it is removed. */
   #fail(context: CodeContext, error: unknown): never {
     this.#forget(context);
     const why = error instanceof Error ? error.message : 'unknown';

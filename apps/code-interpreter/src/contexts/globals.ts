@@ -4,8 +4,8 @@ const timeoutMs = 5000;
 const maxBytes = 4 * 1024 * 1024;
 
 /**
- * The sandbox's own variables, from envd. None where it gives none: without the client's token it does not, and code must run
- * all the same.
+ * The sandbox's own variables, from envd. Empty when envd returns none. envd returns none without the client's token,
+ * and code must run in that case too.
  */
 export async function readGlobals(
   envdUrl: string,

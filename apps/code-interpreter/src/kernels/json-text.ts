@@ -1,8 +1,8 @@
 import type { Bundle } from './bundle.ts';
 
-/** The bundle that is the member `name` of an object, under the same condition as membersOf. */
+/** The bundle in the member `name` of an object. Has the same precondition as membersOf. */
 export function bundleFromMember(text: string, name: string): Bundle {
-  // As for JSON.parse, the last of a name counts.
+  // The last member of a name counts, as for JSON.parse.
   const [, bundle = ''] = membersOf(text).findLast(([member]) => member === name) ?? [];
   return membersOf(bundle).map(([type, json]) => [
     type,
@@ -11,8 +11,8 @@ export function bundleFromMember(text: string, name: string): Bundle {
 }
 
 /**
- * Names and the texts of their values, in the order in which they stand; empty for what is no object. Only for text that JSON.parse has
- * read: what is no JSON is not noticed here.
+ * Names and the text of their values, in source order. Empty for text that is not an object. Only for text that
+ * JSON.parse has accepted: invalid JSON is not detected here.
  */
 export function membersOf(text: string): [name: string, json: string][] {
   const members: [string, string][] = [];
@@ -37,7 +37,7 @@ function skipSpace(text: string, from: number): number {
 
 const isSpace = (unit: number): boolean => unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
 
-/** Where the value ends that begins at `from`: at the comma or bracket behind it. */
+/** The end of the value that starts at `from`: the position of the comma or bracket after it. */
 function endOfValue(text: string, from: number): number {
   let depth = 0;
   for (let at = from; at < text.length; at++) {
@@ -61,7 +61,10 @@ function endOfValue(text: string, from: number): number {
   return text.length;
 }
 
-/** `from` is at the opening quote; the end is behind the closing one. A picture is one text of megabytes. */
+/**
+ * `from` is the position of the opening quote; the end is after the closing quote. A picture is one string of several
+ * megabytes.
+ */
 function endOfText(text: string, from: number): number {
   let quote = text.indexOf('"', from + 1);
   while (isEscaped(text, quote)) quote = text.indexOf('"', quote + 1);

@@ -1,41 +1,43 @@
 import type { Bundle } from './bundle.ts';
 
-/** What a kernel is told about code beyond its text. */
+/** Facts about code that its kernel needs beside the text. */
 export interface Dialect {
-  /** Types are taken out first. Only JavaScript's kernel is ever told so. */
+  /** Types are removed first. Only set for the JavaScript kernel. */
   readonly isTypescript: boolean;
 }
 
 export type Output =
-  /** The kernel took the code; it is its n-th. */
+  /** The kernel has accepted the code, as its n-th. */
   | { readonly type: 'started'; readonly executionCount: number }
   | { readonly type: 'stdout' | 'stderr'; readonly text: string }
-  /** `isMain`: the value of the code itself, not something it displayed. */
+  /** `isMain`: the value of the code itself, not a value that it displayed. */
   | { readonly type: 'result'; readonly isMain: boolean; readonly bundle: Bundle }
   | { readonly type: 'error'; readonly name: string; readonly value: string; readonly traceback: string };
 
-/** Takes an output. A promise says that its reader is behind: the kernel's program is to be held up until it resolves. */
+/**
+ * Takes an output. A promise means that the reader is behind: the kernel's program must be suspended until it resolves.
+ */
 export type Emit = (output: Output) => Promise<void> | undefined;
 
-/** Names and new values; null takes a variable away. */
+/** Names and new values; null removes a variable. */
 export type Variables = Readonly<Record<string, string | null>>;
 
 /**
- * A process that runs code of one language and remembers what ran before. One call at a time: who uses it makes them wait for each
- * other. Disposing it kills its whole process group.
+ * A process that runs code of one language and keeps its state between executions. It handles one call at a time; the
+ * caller must queue the others. Disposing it kills the whole process group.
  */
 export interface Kernel extends AsyncDisposable {
-  /** Resolves when the code has ended, whether well or with an error. Rejects only with KernelEnded. */
+  /** Resolves when the code has ended, with or without an error. Rejects only with KernelEnded. */
   execute(code: string, emit: Emit, dialect: Dialect): Promise<void>;
-  /** Sets environment variables by the language's own means, for code that runs from now on. */
+  /** Sets environment variables for later code, by the means of the language. */
   setVariables(variables: Variables): Promise<void>;
-  /** Breaks off what runs; `execute` then ends with an error. Does nothing when nothing runs. */
+  /** Interrupts running code; `execute` then ends with an error. Does nothing when no code runs. */
   interrupt(): void;
-  /** Resolves when the process is gone, with how it ended. */
+  /** Resolves when the process has ended, with a description of how. */
   readonly ended: Promise<string>;
 }
 
-/** The kernel's process is gone while something was asked of it. */
+/** The kernel's process ended during a call. */
 export class KernelEnded extends Error {}
 
 export interface KernelOptions {

@@ -29,7 +29,7 @@ interface Words {
   readonly language: Language;
   /** Sets n to 7 and prints "out". */
   readonly first: string;
-  /** Gives or prints n. */
+  /** Returns or prints n. */
   readonly second: string;
   readonly endless: string;
   readonly fail: string;
@@ -104,36 +104,36 @@ describe.each(cases.filter(({ language }) => isInstalled[language]))('the kernel
   const printed = async (code: string): Promise<string> =>
     (await run(code)).flatMap((output) => (output.type === 'stdout' ? [output.text] : [])).join('');
 
-  test('counts, prints and remembers', async () => {
+  test('counts executions, prints, and keeps its state', async () => {
     expect((await run(words.first))[0]).toEqual({ type: 'started', executionCount: 1 });
     expect(await printed(words.first)).toBe('out\n');
     expect((await printed(words.second)).trim()).toBe('7');
   });
 
-  test('tells of an error', async () => {
+  test('reports an error', async () => {
     expect((await run(words.fail)).map(({ type }) => type)).toContain('error');
   });
 
-  test('sets variables and takes them away', async () => {
+  test('sets and removes variables', async () => {
     await kernel.setVariables({ CALL: 'ü "\' $x' });
     expect(await printed(words.variable)).toContain('ü "\' $x');
     await kernel.setVariables({ CALL: null });
     expect(await printed(words.variable)).not.toContain('$x');
   });
 
-  test('is interrupted in the middle of a loop, and remembers', async () => {
+  test('is interrupted in the middle of a loop and keeps its state', async () => {
     const running = run(words.endless);
     setTimeout(() => kernel.interrupt(), 300);
     await running;
     expect((await printed(words.second)).trim()).toBe('7');
   });
 
-  test('an interrupt while nothing runs does nothing', async () => {
+  test('an interrupt does nothing while no code runs', async () => {
     kernel.interrupt();
     expect((await printed(words.second)).trim()).toBe('7');
   });
 
-  test('its end is an error for who waits, and for who comes later', async () => {
+  test('its end is an error for current and later callers', async () => {
     const other = await start(words.language, { cwd: '/tmp', variables: {} });
     const running = other.execute(words.endless, () => undefined, { isTypescript: false });
     setTimeout(() => void other[Symbol.asyncDispose](), 200);

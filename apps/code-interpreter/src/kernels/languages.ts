@@ -9,20 +9,20 @@ import { startRKernel } from './jupyter/r.ts';
 import { createZygote } from './jupyter/zygote.ts';
 import type { Dialect, Kernel, KernelOptions } from './kernel.ts';
 
-/** A kernel for each; TypeScript runs on JavaScript's. */
+/** One kernel for each; TypeScript runs in JavaScript's. */
 export const languages = ['python', 'javascript', 'r', 'java', 'bash'] as const;
 export type Language = (typeof languages)[number];
 
-/** What a client asked for: whose kernel, and what that is to know. */
+/** The client's choice: the language of the kernel, and what the kernel needs to know about the code. */
 export interface LanguageChoice extends Dialect {
   readonly language: Language;
-  /** As contexts are listed. */
+  /** The name in listings of contexts. */
   readonly name: Language | 'typescript';
 }
 
 const otherNames: Readonly<Record<string, Language>> = { js: 'javascript', ts: 'javascript', typescript: 'javascript' };
 
-/** Undefined for a language that nothing here runs. */
+/** Undefined for a language that is not supported. */
 export function findLanguage(name: string): LanguageChoice | undefined {
   const known = name.toLowerCase();
   const language = languages.find((each) => each === known) ?? otherNames[known];
@@ -45,7 +45,10 @@ export function createKernelStarter({ assets, env, programs, hasReseed }: Config
   return async (language, options) => await starts[language](options);
 }
 
-/** One process with a small heap to begin with; compiled beforehand where the template was made, else by Java itself, 1 s more. */
+/**
+ * One process with a small initial heap. The template contains the compiled class. Without it Java compiles the source
+ * at each start, which takes 1 s more.
+ */
 function javaCommand(java: string, assets: string): string[] {
   const flags = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
   const folder = join(assets, 'java');

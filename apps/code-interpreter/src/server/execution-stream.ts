@@ -1,16 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import type { Output } from '../kernels/kernel.ts';
 import { asciiJson } from './ascii-json.ts';
-import { resultLine } from './result-line.ts';
+import { linesOf } from './output-lines.ts';
 
-/** Sent after this long without anything else, so that proxies and clients see that the connection lives. */
+/** A keepalive is sent after this time without output, so that proxies and clients see a live connection. */
 const keepaliveMs = 5000;
-/** What is kept for a client that reads slowly. Beyond it the code is held up. */
+/** Bytes that are buffered for a slow client. Above this the code is suspended. */
 const maxBufferedBytes = 1024 * 1024;
-/** Characters of one line's text: a client parses line by line. */
-const maxTextLength = 64 * 1024;
-
-/** The answer to an execution: one object per line, as it happens. */
+/** The response to an execution: one object per line, sent as it happens. */
 export interface ExecutionStream {
   emit(output: Output): Promise<void> | undefined;
   end(): void;
@@ -28,7 +25,7 @@ export function openExecutionStream(response: ServerResponse): ExecutionStream {
     timer.refresh();
     if (!response.destroyed) response.write(`${typeof line === 'string' ? line : asciiJson(line)}\n`);
   };
-  /** The number comes first, also when the kernel never got as far as to give one. */
+  /** The number is sent first, even when the kernel never reported one. */
   const number = (executionCount: number): void => {
     if (count !== undefined) return;
     count = executionCount;
@@ -38,7 +35,7 @@ export function openExecutionStream(response: ServerResponse): ExecutionStream {
     emit: (output) => {
       if (output.type === 'started') number(output.executionCount);
       else number(0);
-      for (const line of linesOf(output)) write(line);
+      for (const line of linesOf(output, new Date())) write(line);
       return response.writableLength > maxBufferedBytes ? untilDrained(response) : undefined;
     },
     end: () => {
@@ -50,39 +47,7 @@ export function openExecutionStream(response: ServerResponse): ExecutionStream {
   };
 }
 
-/** As objects, or as JSON in ASCII. */
-function linesOf(output: Output): (object | string)[] {
-  switch (output.type) {
-    case 'started':
-      return [];
-    case 'stdout':
-    case 'stderr': {
-      const timestamp = new Date().toISOString();
-      return pieces(output.text).map((text) => ({ type: output.type, text, timestamp }));
-    }
-    case 'result':
-      return [resultLine(output.bundle, output.isMain)];
-    case 'error': {
-      const { name, value, traceback } = output;
-      return [{ type: 'error', name, value, traceback }];
-    }
-  }
-}
-
-/** Never cuts a character in two: a client may join pieces only after decoding them. */
-function pieces(text: string): string[] {
-  const found: string[] = [];
-  for (let start = 0; start < text.length;) {
-    let end = Math.min(start + maxTextLength, text.length);
-    const last = text.charCodeAt(end - 1);
-    if (end < text.length && last >= 0xd800 && last <= 0xdbff) end--;
-    found.push(text.slice(start, end));
-    start = end;
-  }
-  return found;
-}
-
-/** Resolves also when the client is gone: nobody is behind then. */
+/** Also resolves when the client has disconnected: then no reader is behind. */
 async function untilDrained(response: ServerResponse): Promise<void> {
   if (response.destroyed) return;
   await new Promise<void>((resolve) => {

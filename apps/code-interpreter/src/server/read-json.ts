@@ -1,9 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { Refusal } from './refusal.ts';
 
-/** Code and variables of one request, held in memory as a whole. */
+/** Limit of a request body, which holds code and variables and is kept in memory as a whole. */
 const maxBodyBytes = 16 * 1024 * 1024;
-/** What is longer is read to its end, and dropped, up to here: a client that is cut off while it sends never sees the answer. */
+/**
+ * A longer body is read to its end and discarded, up to this limit: a client that is disconnected while it sends never
+ * sees the response.
+ */
 const maxDrainedBytes = 4 * maxBodyBytes;
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -29,14 +32,14 @@ export async function readJson(request: IncomingMessage): Promise<Json> {
   return value as Json;
 }
 
-/** A text, or undefined where there is none. Clients send null as well. */
+/** A string, or undefined when absent. Clients also send null. */
 export function readText(body: Json, name: string): string | undefined {
   const value = body[name] ?? undefined;
   if (value !== undefined && typeof value !== 'string') throw new Refusal(400, `${name} is not a text`);
   return value;
 }
 
-/** Names and texts; empty where there are none. */
+/** Names and strings; empty when absent. */
 export function readTexts(body: Json, name: string): Readonly<Record<string, string>> {
   const value = body[name] ?? {};
   if (typeof value !== 'object' || Array.isArray(value)) throw new Refusal(400, `${name} is not an object`);

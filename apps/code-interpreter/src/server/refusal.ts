@@ -1,4 +1,4 @@
-/** What a request is answered with instead: a status, and a text that says why. Clients show the text of a 404. */
+/** An error response: a status, and a text that gives the reason. Clients show the text of a 404. */
 export class Refusal extends Error {
   readonly status: number;
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { asciiJson } from './ascii-json.ts';
 import { resultLine } from './result-line.ts';
 
-test('MIME types get their names, and what has none goes under extra', () => {
+test('known MIME types get their wire names, and the others are under extra', () => {
   const data = { json: '{"a":[1]}' };
   const bundle = [
     ...([
@@ -35,11 +35,11 @@ test.each([
   [`'a"`, `'a"`],
   [`''a''`, `'a'`],
   [`'a' + 'b'`, `a' + 'b`],
-])('one pair of quotes around a text is taken off: %s', (text, expected) => {
+])('one pair of quotes around a text is removed: %s', (text, expected) => {
   expect(JSON.parse(resultLine([['text/plain', text]], false))).toMatchObject({ text: expected });
 });
 
-test('what the kernel wrote as JSON stands in the line as it wrote it', () => {
+test('the line contains JSON exactly as the kernel wrote it', () => {
   const json = '{"2": [1.0, -0.0, 1e400, 12345678901234567890], "1": 0.10}';
   expect(
     resultLine(
@@ -52,13 +52,13 @@ test('what the kernel wrote as JSON stands in the line as it wrote it', () => {
   ).toBe(`{"type":"result","data":${json},"extra":{"x/n":1.0},"is_main_result":true}`);
 });
 
-test('it is one line in ASCII, whatever stands between the values of the kernel', () => {
+test('the line is one line of ASCII, whatever whitespace the kernel wrote', () => {
   const line = resultLine([['application/json', { json: '{\r\n  "ü": "\u2028\\n"\n}' }]], false);
   expect(line).toMatch(/^[ -~]*$/);
   expect(JSON.parse(line)).toMatchObject({ json: { ü: '\u2028\n' } });
 });
 
-test('JSON is ASCII, and the same value', () => {
+test('JSON is ASCII and has the same value', () => {
   const value = { text: 'Grüße, 世界 🚀\u007f\u2028' };
   const json = asciiJson(value);
   expect(json).toMatch(/^[ -~]*$/);

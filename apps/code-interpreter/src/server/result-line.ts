@@ -1,7 +1,7 @@
 import type { Bundle, JsonText } from '../kernels/bundle.ts';
 import { asciiText } from './ascii-json.ts';
 
-/** The wire's names of MIME types; all others go under `extra`. */
+/** The wire names of MIME types; all others are under `extra`. */
 const namesByType: ReadonlyMap<string, string> = new Map([
   ['text/plain', 'text'],
   ['text/html', 'html'],
@@ -18,7 +18,7 @@ const namesByType: ReadonlyMap<string, string> = new Map([
 ]);
 const base64Names = new Set(['png', 'jpeg', 'pdf']);
 
-/** A value as a line of the stream, in ASCII. What the kernel wrote as JSON stands in it as the kernel wrote it. */
+/** A value as a line of the stream, in ASCII. JSON is copied exactly as the kernel wrote it. */
 export function resultLine(bundle: Bundle, isMain: boolean): string {
   const formats: string[] = [];
   const extra: string[] = [];
@@ -34,7 +34,7 @@ export function resultLine(bundle: Bundle, isMain: boolean): string {
 }
 
 function member(name: string, value: string | JsonText): string {
-  // A line break in JSON stands between values, and would end the line of the stream.
+  // In JSON a line break can only be between values. It would end the line of the stream.
   const json = typeof value === 'string' ? JSON.stringify(value) : value.json.replaceAll(/[\r\n]/g, ' ');
   return `${JSON.stringify(name)}:${json}`;
 }
@@ -44,7 +44,7 @@ function formatted(name: string, value: string): string {
   return base64Names.has(name) ? value.replaceAll(/\s/g, '') : value;
 }
 
-/** One pair around the whole: a text's own, as most languages show it. */
+/** Removes one pair of quotes around the whole text: most languages show a string with its quotes. */
 function withoutQuotes(text: string): string {
   const [first] = text;
   const isQuoted = text.length >= 2 && (first === '"' || first === "'") && text.endsWith(first);

@@ -10,7 +10,10 @@ import type { HoldableBlobs } from '@soulbox/storage';
 
 export interface StageParts {
   readonly recordsFile: string;
-  /** Where the control plane's part of the stage is put together; whoever makes the backup takes it from there. */
+  /**
+   * The folder in which the control plane collects its part of the stage. The process that makes the backup takes it
+   * from there.
+   */
   readonly directory: string;
   readonly runner: Client<typeof RunnerService>;
   readonly functionBlobs: HoldableBlobs;
@@ -21,9 +24,10 @@ export interface StageParts {
 const timeoutMs = 30 * 60_000;
 
 /**
- * Fills the stage that `soulbox backup create` has made in the data folder: what this server has at one moment, in the form of a data
- * folder. The records come after the sandboxes and before the snapshots, so that each sandbox of the stage has a row. What
- * changes in between the comparison of records and runner sets right when a server starts on it (decision 028).
+ * Fills the stage that `soulbox backup create` has made in the data folder: the state of this server at one moment, in
+ * the form of a data folder. The records are copied after the sandboxes and before the snapshots, so that each sandbox
+ * of the stage has a row. Changes in between are corrected when a server starts on the stage and compares records and
+ * runner (decision 028).
  */
 export function createStage(parts: StageParts): StageBackup {
   let isBusy = false;
@@ -32,7 +36,7 @@ export function createStage(parts: StageParts): StageBackup {
     if (isBusy) throw new SoulBoxError('illegal_transition', 'A backup is already running.');
     isBusy = true;
     try {
-      // This process starts no programs, so not by `removeTree`. The folder and all above it are its own.
+      // Not `removeTree`, because this process may not start programs. It owns the folder and all folders above it.
       await rm(directory, { recursive: true, force: true });
       await mkdir(directory, { mode: 0o700 });
       const signal = AbortSignal.any([left, AbortSignal.timeout(timeoutMs)]);

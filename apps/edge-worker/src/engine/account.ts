@@ -5,10 +5,10 @@ export interface Account {
   readonly gid: number;
 }
 
-/** Whom a function's code runs as. */
+/** The user that runs a function's code. */
 const userName = 'user';
 
-/** The unprivileged user of the template. Without one nothing is started: the code never runs as root. */
+/** The unprivileged user of the template. Without it nothing is started: the code never runs as root. */
 export async function findAccount(): Promise<Account> {
   for (const line of (await readFile('/etc/passwd', 'utf8')).split('\n')) {
     const [name, , uid, gid] = line.split(':');

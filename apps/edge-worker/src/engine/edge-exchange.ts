@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { once } from 'node:events';
 
-/** What of the context's globals the engine itself uses. */
+/** The globals of the context that the engine itself uses. */
 export interface EdgeGlobals {
   readonly Request: new (url: string, init: object) => object;
   readonly ReadableStream: new (source: object) => object;
@@ -20,7 +20,7 @@ interface EdgeReader {
 
 const withoutBody: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
-/** A request of the supervisor as the context's own `Request`. */
+/** Converts a request of the supervisor to the context's own `Request`. */
 export function toRequest(incoming: IncomingMessage, globals: EdgeGlobals): object {
   const method = incoming.method ?? 'GET';
   const scheme = incoming.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http';
@@ -50,7 +50,7 @@ function toStream(incoming: IncomingMessage, globals: EdgeGlobals): object {
   });
 }
 
-/** Sends what a handler gave. Throws a `TypeError` when that is no response. */
+/** Sends the response of a handler. Throws a `TypeError` when the value is not a response. */
 export async function sendResponse(given: unknown, response: ServerResponse, isHead: boolean): Promise<void> {
   if (!isResponse(given)) throw new TypeError('the handler did not return a Response');
   const cookies = given.headers.getSetCookie?.() ?? [];
@@ -78,12 +78,12 @@ async function sendBody(reader: EdgeReader, response: ServerResponse): Promise<v
     }
     response.end();
   } catch {
-    // The code's own stream failed half way.
+    // The stream of the code failed after the response had started.
     response.destroy();
   }
 }
 
-/** Streams of a context hold arrays of that context: `instanceof` does not know them. */
+/** Streams of a context contain arrays of that context, which `instanceof` does not recognise. */
 function bytesOf(value: unknown): Uint8Array | string {
   if (typeof value === 'string') return value;
   if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);

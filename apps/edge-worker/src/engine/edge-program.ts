@@ -3,14 +3,15 @@ import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
 import { text } from 'node:stream/consumers';
 import { inspect } from 'node:util';
-// The default export: the supervisor imports it too, in a process without the flag that makes it have modules.
+// The default import, because the supervisor loads this file too, in a process without the flag that enables vm
+// modules.
 import vm from 'node:vm';
 import type { Context } from 'node:vm';
 import { sendResponse, toRequest } from './edge-exchange.ts';
 import type { EdgeGlobals } from './edge-exchange.ts';
 import type { EdgeSettings } from './edge-settings.ts';
 
-/** Where the template has the npm package. */
+/** Folder of the npm package in the template. */
 const edgeRuntimeFolder = '/opt/soulbox/edge/';
 
 interface EdgeRuntimePackage {
@@ -19,7 +20,7 @@ interface EdgeRuntimePackage {
   };
 }
 
-/** What a handler gets as its second argument, as Vercel documents it. */
+/** The second argument of a handler, as Vercel documents it. */
 interface EdgeContext {
   waitUntil(work: unknown): void;
 }
@@ -28,7 +29,10 @@ type Handler = (request: unknown, context: EdgeContext) => unknown;
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
-/** The edge engine: one function in edge-runtime, a `node:vm` context. It is no wall; the sandbox around this process is. */
+/**
+ * The edge engine: runs one function in edge-runtime, a `node:vm` context. The context is not a security boundary; the
+ * sandbox around this process is.
+ */
 export async function runEdgeProgram(): Promise<void> {
   const settings = JSON.parse(await text(process.stdin)) as EdgeSettings;
   const { EdgeRuntime } = createRequire(edgeRuntimeFolder)('edge-runtime') as EdgeRuntimePackage;
@@ -82,7 +86,7 @@ async function load(source: string, context: Context): Promise<Handler> {
     return handlerOf(module.namespace as Record<string, unknown>);
   } catch (error) {
     say('error', `Uncaught ${textOf(error)}`);
-    // Ends this process: nothing listens yet.
+    // Ends this process, because nothing listens yet.
     throw error;
   }
 }
@@ -105,7 +109,7 @@ function handlerOf(exported: Record<string, unknown>): Handler {
   };
 }
 
-/** Its failure is told in the log; the answer is on its way already. */
+/** A failure is logged only, because the response has already been sent. */
 function waitUntil(work: unknown): void {
   Promise.resolve(work).catch((error: unknown) => say('error', `waitUntil: ${textOf(error)}`));
 }
@@ -113,7 +117,7 @@ function waitUntil(work: unknown): void {
 function textOf(error: unknown): string {
   if (typeof error !== 'object' || error === null || !('stack' in error) || typeof error.stack !== 'string')
     return typeof error === 'string' ? error : inspect(error);
-  // The frames of the function only: those of this program mean nothing to its author.
+  // Only frames of the function. Frames of this program mean nothing to its author.
   const lines = error.stack.split('\n');
   return lines.filter((line) => !/^\s+at /.test(line) || line.includes('function.js')).join('\n');
 }

@@ -1,7 +1,7 @@
-/** First argument of this program when it is to be the edge engine. */
+/** First argument that starts this program as the edge engine. */
 export const edgeProgramMode = 'edge-engine';
 
-/** What the supervisor writes to the edge engine's standard input. */
+/** The data that the supervisor writes to the standard input of the edge engine. */
 export interface EdgeSettings {
   readonly source: string;
   readonly variables: Readonly<Record<string, string>>;

@@ -2,7 +2,7 @@ import { edgeProgramMode } from './edge-settings.ts';
 import type { EdgeSettings } from './edge-settings.ts';
 import type { PrepareEngine } from './engine.ts';
 
-/** This very program once more, as the engine: one file to bring into the sandbox. */
+/** Starts this same program again as the engine, so that only one file must be uploaded into the sandbox. */
 export const prepareEdge: PrepareEngine = async (settings, paths) => {
   const told: EdgeSettings = {
     source: settings.source,

@@ -7,21 +7,24 @@ import type { Engine } from './engine.ts';
 import { startEngine } from './start-engine.ts';
 import { watchEngine } from './watch-engine.ts';
 
-/** A failed start is not tried again sooner: code that cannot start must not keep the sandbox busy. */
+/** A failed start is not retried sooner: code that cannot start must not keep the sandbox busy. */
 const retryAfterMs = 1000;
 
-/** Keeps the engine of one function alive: started when it is needed, killed when it does not behave. */
+/** Keeps the engine of one function running: starts it on demand and kills it when it misbehaves. */
 export interface EngineLifecycle {
-  /** Undefined until the host has said what to serve. */
+  /** Undefined until the host has sent the settings. */
   readonly settings: FunctionSettings | undefined;
   serve(settings: FunctionSettings): Promise<FunctionServed>;
-  /** A serving engine; started when there is none. Throws `EngineFault`. */
+  /** Returns a serving engine and starts one when there is none. Throws `EngineFault`. */
   ready(): Promise<Engine>;
-  /** A request is open until it is disposed: meanwhile the engine is watched. */
+  /** A request counts as open until this is disposed. The engine is watched while requests are open. */
   enter(): Disposable;
-  /** A request got no answer in time: an engine that does not even answer a ping is killed, before this resolves. */
+  /**
+   * Called when a request got no response in time. An engine that does not answer a ping either is killed before this
+   * resolves.
+   */
   suspect(): Promise<void>;
-  /** Why the last engine was killed or ended, for the requests it left without an answer. */
+  /** Why the last engine was killed or ended, for the requests that it left unanswered. */
   lastFault(): string;
 }
 

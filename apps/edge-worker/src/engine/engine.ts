@@ -1,23 +1,26 @@
 import type { FunctionSettings } from '@soulbox/contract/functions';
 
-/** How an engine is started: what `spawn` needs. It opens both sockets when it can serve, or ends saying why. */
+/**
+ * How to start an engine: the arguments of `spawn`. The engine opens both sockets when it can serve, or ends with a
+ * message.
+ */
 export interface EngineProgram {
   readonly command: string;
   readonly args: readonly string[];
   /** Written to its standard input, which is then closed. */
   readonly input: string;
-  /** Holds secrets: removed when the engine has read it. */
+  /** Contains secrets; deleted when the engine has read it. */
   readonly configFile?: string;
 }
 
-/** Paths of one start of an engine. */
+/** Paths for one start of an engine. */
 export interface EnginePaths {
   readonly folder: string;
-  /** Unix socket for the function's requests. */
+  /** Unix socket for the requests of the function. */
   readonly requests: string;
-  /** Unix socket that answers any request as long as the engine's event loop turns. */
+  /** Unix socket that answers any request while the engine's event loop runs. */
   readonly ping: string;
-  /** Unix sockets of the key-value bindings, by binding. */
+  /** Unix socket of each key-value binding, by binding name. */
   readonly kv: ReadonlyMap<string, string>;
 }
 
@@ -27,16 +30,16 @@ export type PrepareEngine = (settings: FunctionSettings, paths: EnginePaths) => 
 export interface Engine {
   readonly pid: number;
   readonly requests: string;
-  /** Resolves when it answers; rejects when its connection breaks. Waits as long as the engine is busy. */
+  /** Resolves when it answers; rejects when its connection breaks. Has no time limit: a busy engine answers late. */
   ping(): Promise<void>;
   /** Resolves when the process is gone. */
   readonly exited: Promise<void>;
-  /** True after `kill`, or when it ended by itself. */
+  /** True after `kill`, or after it ended by itself. */
   readonly gone: boolean;
   kill(): void;
 }
 
-/** What a caller of the function is told when there is no engine to ask. */
+/** The error for a caller of the function when no engine is available. */
 export class EngineFault extends Error {
   override readonly name = 'EngineFault';
 }

@@ -15,7 +15,7 @@ import type { Engine, EnginePaths, EngineProgram } from './engine.ts';
 import { findAccount } from './account.ts';
 import { prepareWorkerd } from './workerd.ts';
 
-/** Code that does not finish its own start in this time never serves. */
+/** Code that takes longer than this for its own start never serves. */
 const startTimeoutMs = 5_000;
 const firstLookMs = 4;
 const lookEveryMs = 10;
@@ -23,7 +23,7 @@ const runFolder = '/run/soulbox-function';
 const prepare = { workers: prepareWorkerd, edge: prepareEdge } as const;
 let starts = 0;
 
-/** Starts an engine and waits until it serves. Throws `EngineFault` with what the code said when it does not come up. */
+/** Starts an engine and waits until it serves. Otherwise throws `EngineFault` with the message of the code. */
 export async function startEngine(settings: FunctionSettings, log: FunctionLog, kv: KvBindings): Promise<Engine> {
   starts += 1;
   const account = await findAccount();
@@ -79,7 +79,7 @@ function spawnEngine(
   child.stdin.on('error', () => undefined);
   child.stdin.end(program.input);
   readLines(child.stdout, take);
-  // workerd says there why a module is bad, in the form of its log; what else comes is addresses of a crash.
+  // workerd writes here why a module is invalid, in its log format. Other lines are the addresses of a crash.
   readLines(child.stderr, (line) => {
     if (line.startsWith('{')) take(line);
   });
@@ -112,7 +112,7 @@ async function waitUntilServing(engine: Engine, said: readonly string[]): Promis
     ]);
     if (answered === 'serving') return;
     if (answered === 'exited' || engine.gone) {
-      // Its last words may come after its end.
+      // The last output of a process may arrive after its exit.
       await pause(50);
       throw new EngineFault(`The function could not be started: ${said.join('\n') || 'its engine ended at once'}`);
     }

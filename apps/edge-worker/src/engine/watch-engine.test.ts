@@ -5,7 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { Engine } from './engine.ts';
 import { watchEngine } from './watch-engine.ts';
 
-// The engine is a real process, whose memory the kernel tells.
+// The engine is a real process, whose memory is read from the kernel.
 const settings: FunctionSettings = {
   ...{ kind: 'edge', source: '', variables: {}, kvBindings: [], memoryMb: 64, maxBodyBytes: 1000 },
   ...{ requestTimeoutMs: 300, compatibilityDate: '2025-01-01', compatibilityFlags: [] },
@@ -42,11 +42,11 @@ function watch(engine: Engine): { readonly killed: string[]; readonly watch: Ret
 
 const answers = (): Promise<void> => Promise.resolve();
 const isStuck = (): Promise<void> => new Promise(() => undefined);
-/** Waits for a word on its input, so that the test sees its memory before. */
+/** Waits for input, so that the test can read its memory first. */
 const eats =
   'let all = []; process.stdin.once("data", () => { for (let n = 0; n < 200; n++) all.push(Buffer.alloc(1e6, 1)); });';
 
-test('code that takes more memory than it may is stopped while a request is open', async () => {
+test('code that uses more memory than its limit is stopped while a request is open', async () => {
   const engine = await startProcess(`${eats} setTimeout(() => process.stdin.emit("data"), 500);`, answers);
   const watched = watch(engine);
   await watched.watch.begin(engine);
@@ -57,7 +57,7 @@ test('code that takes more memory than it may is stopped while a request is open
   await engine.exited;
 });
 
-test('code that keeps to its limit is left alone, and nothing is looked at without a request', async () => {
+test('code within its limit is left alone, and nothing is measured without a request', async () => {
   const engine = await startProcess('setInterval(() => undefined, 1000);', isStuck);
   const watched = watch(engine);
   await watched.watch.begin(engine);
@@ -66,7 +66,7 @@ test('code that keeps to its limit is left alone, and nothing is looked at witho
   expect(watched.killed).toEqual([]);
 });
 
-test('an event loop that answers nobody is stopped while a request is open', async () => {
+test('a blocked event loop is stopped while a request is open', async () => {
   const engine = await startProcess('for (;;);', isStuck);
   const watched = watch(engine);
   await watched.watch.begin(engine);
@@ -75,7 +75,7 @@ test('an event loop that answers nobody is stopped while a request is open', asy
   expect(watched.killed[0]).toContain('answered nobody');
 });
 
-test('a suspected engine that answers a ping lives; one that does not is gone before the suspicion resolves', async () => {
+test('a suspected engine lives if it answers a ping; otherwise it is gone before the suspicion resolves', async () => {
   const alive = await startProcess('setInterval(() => undefined, 1000);', answers);
   const first = watch(alive);
   await first.watch.suspect();

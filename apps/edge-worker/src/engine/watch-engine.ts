@@ -2,15 +2,17 @@ import { readFile } from 'node:fs/promises';
 import type { FunctionSettings } from '@soulbox/contract/functions';
 import type { Engine } from './engine.ts';
 
-/** Fast enough for code that fills 1 GB/s, and only while requests are open: an idle sandbox must sleep. */
+/**
+ * Short enough for code that allocates 1 GB/s. Only used while requests are open, because an idle sandbox must sleep.
+ */
 const lookEveryMs = 100;
-/** An event loop that turns answers a ping at once. */
+/** A free event loop answers a ping at once. */
 const stuckMs = 1000;
-/** Even a loop that turns needs a moment to answer. */
+/** Even a free event loop needs a moment to answer. */
 const graceMs = 50;
 
 interface Watched {
-  /** The engine that serves now. */
+  /** The engine that serves at the moment. */
   engine(): Engine | undefined;
   settings(): FunctionSettings | undefined;
   kill(engine: Engine, why: string): void;
@@ -18,10 +20,10 @@ interface Watched {
 
 /** Watches memory and event loop of the engine while requests are open. */
 export interface Watch {
-  /** Notes what the engine uses before its code does anything. */
+  /** Records the memory that the engine uses before its code runs. */
   begin(engine: Engine): Promise<void>;
   enter(): Disposable;
-  /** Resolves when the engine has answered a ping or is killed. */
+  /** Resolves when the engine has answered a ping or has been killed. */
   suspect(): Promise<void>;
   killed(engine: Engine): boolean;
 }
@@ -99,7 +101,10 @@ export function watchEngine(watched: Watched): Watch {
   };
 }
 
-/** Memory of the process's own, the pages of its program file left out where the kernel tells them apart. 0 when it is gone. */
+/**
+ * The process's own memory, without the pages of its program file if the kernel reports them separately. 0 when it has
+ * ended.
+ */
 async function residentMb(pid: number): Promise<number> {
   try {
     const status = await readFile(`/proc/${pid}/status`, 'utf8');

@@ -6,11 +6,11 @@ test.each([
   ['"); evil = (', '"\\x22); evil = ("'],
   ['a\\b\n\t\0', '"a\\x5cb\\x0a\\x09\\x00"'],
   ['ä€', '"\\xc3\\xa4\\xe2\\x82\\xac"'],
-])('%j is quoted so that it stays text', (text, expected) => {
+])('%j is quoted so that it stays one string', (text, expected) => {
   expect(quoted(text)).toBe(expected);
 });
 
-test('nothing that a tenant names gets out of its quotes', () => {
+test('no name given by a tenant can break out of its quotes', () => {
   const evil = '"),(name="x",text="';
   const config = workerdConfig(
     {

@@ -3,8 +3,8 @@ import type { FunctionSettings } from '@soulbox/contract/functions';
 import type { EnginePaths } from './engine.ts';
 
 /**
- * Stands before the function: what its code throws becomes an answer that says so, not workerd's bare text. Upgrades and
- * streams pass through.
+ * A Worker in front of the function. An error of the code becomes a response that says so, instead of workerd's bare
+ * text. Upgrades and streams pass through.
  */
 const frontSource = `export default {
   async fetch(request, env) {
@@ -19,7 +19,10 @@ const frontSource = `export default {
 const pingSource = `export default { fetch: () => new Response(null, { status: 204 }) };`;
 const ownDate = '2026-01-01';
 
-/** Text as Cap'n Proto's schema language quotes it (capnproto.org/language.html): bytes other than plain ASCII are escaped. */
+/**
+ * Quotes text for Cap'n Proto's schema language (capnproto.org/language.html); all bytes other than plain ASCII are
+ * escaped.
+ */
 export function quoted(text: string): string {
   let result = '"';
   for (const byte of Buffer.from(text, 'utf8')) {
@@ -40,7 +43,8 @@ export function workerdConfig(settings: FunctionSettings, paths: EnginePaths, so
     '(name = "main", worker = .main)',
     `(name = "front", worker = (modules = [(name = "front.js", esModule = ${quoted(frontSource)})], compatibilityDate = "${ownDate}", bindings = [(name = "FUNCTION", service = "main")]))`,
     `(name = "ping", worker = (modules = [(name = "ping.js", esModule = ${quoted(pingSource)})], compatibilityDate = "${ownDate}"))`,
-    // The sandbox's network decides what is reachable; this keeps the code from the supervisor beside it.
+    // The sandbox's network decides which hosts are reachable. This setting keeps the code from the supervisor in the
+    // same sandbox.
     '(name = "outside", network = (allow = ["public"], tlsOptions = (trustBrowserCas = true)))',
     ...kv.map(
       ({ path, service }) => `(name = "${service}", external = (address = ${quoted(`unix:${path}`)}, http = ()))`,

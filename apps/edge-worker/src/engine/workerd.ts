@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { PrepareEngine } from './engine.ts';
 import { workerdConfig } from './workerd-config.ts';
 
-/** Where the template has it: the binary of the npm package, without the script around it. */
+/** Path in the template: the binary of the npm package, without its wrapper script. */
 const workerdProgram = '/opt/soulbox/edge/node_modules/@cloudflare/workerd-linux-64/bin/workerd';
 
 export const prepareWorkerd: PrepareEngine = async (settings, paths) => {

@@ -1,6 +1,9 @@
 import type { ServerResponse } from 'node:http';
 
-/** An answer of the supervisor's own, in the form of all errors of SoulBox. Breaks off an answer that has begun. */
+/**
+ * Sends an error response of the supervisor, in the form of all SoulBox errors. Destroys the connection if a response
+ * has already started.
+ */
 export function answerFault(response: ServerResponse, code: number, message: string): void {
   if (response.destroyed || response.writableEnded) return;
   if (response.headersSent) {
@@ -12,7 +15,7 @@ export function answerFault(response: ServerResponse, code: number, message: str
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
-    // What is left of the request's body is not read.
+    // The rest of the request body is not read.
     ...(code === 413 ? { connection: 'close' } : {}),
   });
   response.end(body);

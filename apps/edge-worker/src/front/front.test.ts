@@ -72,7 +72,7 @@ async function listen(server: Server, where: string | number): Promise<void> {
   });
 }
 
-test('a request reaches the engine as it is, with the address that the gateway has seen', async () => {
+test('a request reaches the engine unchanged, with the client address that the gateway has seen', async () => {
   let seen: IncomingMessage | undefined;
   serve = (request, response) => {
     seen = request;
@@ -85,7 +85,7 @@ test('a request reaches the engine as it is, with the address that the gateway h
   expect(seen?.headers).toMatchObject({ 'cf-connecting-ip': '192.0.2.7', 'x-real-ip': '192.0.2.7' });
 });
 
-test('its line in the log leaves out the query, and it is open only while it lasts', async () => {
+test('the log line leaves out the query, and a request is open only while it lasts', async () => {
   serve = (_request, response) => {
     expect(open).toBe(1);
     response.end();
@@ -96,7 +96,7 @@ test('its line in the log leaves out the query, and it is open only while it las
   expect(log.after(0)[0]?.message).toMatch(/^GET \/path 200 \d+ms$/);
 });
 
-test('a body above the limit is refused with 413, whether its length is told or not', async () => {
+test('a body above the limit is refused with 413, whether its length is announced or not', async () => {
   serve = (request, response) => {
     request.on('error', () => undefined);
     void text(request).then(
@@ -124,7 +124,7 @@ test('code that does not answer in time is suspected, and its caller gets 504', 
   expect(suspected).toBe(1);
 });
 
-test('an answer that has begun in time may take longer', async () => {
+test('a response that has started in time may take longer', async () => {
   serve = (_request, response) => {
     response.write('one ');
     setTimeout(() => response.end('two'), settings.requestTimeoutMs + 200);
@@ -132,7 +132,7 @@ test('an answer that has begun in time may take longer', async () => {
   expect(await (await fetch(url)).text()).toBe('one two');
 });
 
-test('an engine that cannot start, or ends, is told with its reason as 503', async () => {
+test('an engine that cannot start, or ends, is reported as 503 with its reason', async () => {
   fault = new EngineFault('The function could not be started: SyntaxError');
   expect(await (await fetch(url)).json()).toEqual({ code: 503, message: fault.message });
   fault = undefined;
@@ -140,7 +140,7 @@ test('an engine that cannot start, or ends, is told with its reason as 503', asy
   expect(await (await fetch(url)).json()).toEqual({ code: 503, message: 'It ran out of memory.' });
 });
 
-test('an answer that breaks off is not taken for a whole one', async () => {
+test('a response that breaks off is not treated as complete', async () => {
   serve = (request, response) => {
     response.write('half');
     setTimeout(() => request.socket.destroy(), 20);
@@ -148,7 +148,7 @@ test('an answer that breaks off is not taken for a whole one', async () => {
   await expect(fetch(url).then((response) => response.text())).rejects.toThrow('terminated');
 });
 
-test('the connection of an upgrade is handed on, both ways, and closes on both ends', async () => {
+test('the connection of an upgrade is passed on in both directions and closes on both ends', async () => {
   engine.on('upgrade', (_request, socket, head) => {
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
     socket.end(`echo ${head.toString()}`);

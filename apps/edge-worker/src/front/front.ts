@@ -9,9 +9,9 @@ import { requestHeaders, withoutHops } from './headers.ts';
 import { countRequest } from './request-line.ts';
 import { passUpgrade } from './upgrade.ts';
 
-/** The function's own port: passes requests to the engine, and answers for it when it does not. */
+/** Serves the function's own port: passes requests to the engine and sends an error when the engine does not answer. */
 export function createFront(lifecycle: EngineLifecycle, log: FunctionLog): Server {
-  // Connections to an engine that was killed are found broken at once: they are local.
+  // Connections to a killed engine are closed at once because they are local.
   const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 });
   const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (request, response) => {
     const entry = lifecycle.enter();
@@ -43,7 +43,7 @@ async function passOn(request: IncomingMessage, response: ServerResponse, option
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    // Whoever has read this answer and asks again meets an engine that works.
+    // Answers only after the check, so that a client that retries finds a working engine.
     void lifecycle.suspect().then(() => {
       answerFault(response, 504, `The function did not answer within ${timeoutMs} ms.`);
       outgoing?.destroy();
@@ -77,10 +77,10 @@ function send(
     path: request.url,
     headers: requestHeaders(request),
   });
-  // It has let go of its connection when the answer is complete; then this does nothing.
+  // After a complete response it has already released its connection, and this has no effect.
   response.once('close', () => outgoing.destroy());
   outgoing.on('error', () => {
-    // The lifecycle learns of the end a moment after the connection does.
+    // The lifecycle learns of the end a moment later than the connection.
     setTimeout(() => {
       if (!options.isLate()) answerFault(response, 503, options.lifecycle.lastFault());
     }, 20);
@@ -89,7 +89,7 @@ function send(
     if (response.headersSent) return;
     options.onAnswer();
     response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage, withoutHops(incoming.rawHeaders));
-    // What was sent is not complete: the client must not take it for that.
+    // The response is incomplete, and the client must be able to detect that.
     incoming.on('error', () => response.destroy());
     incoming.pipe(response);
   });

@@ -8,15 +8,18 @@ const hops: ReadonlySet<string> = new Set([
   'te',
   'upgrade',
 ]);
-/** Written here, whatever a client says. */
+/** Set here; the client's values are dropped. */
 const ours: ReadonlySet<string> = new Set(['cf-connecting-ip', 'x-real-ip']);
 
-/** Names and values in turn, without what is meant for one hop. */
+/** Alternating names and values, without hop-by-hop headers. */
 export function withoutHops(headers: readonly string[]): string[] {
   return filtered(headers, (name) => !hops.has(name));
 }
 
-/** What the function sees: the client's headers, and its address as both platforms give it. The gateway has set X-Forwarded-For. */
+/**
+ * The headers for the function: the client's headers, and its address under the names of both platforms. The gateway
+ * has set X-Forwarded-For.
+ */
 export function requestHeaders(request: IncomingMessage): string[] {
   const result = filtered(request.rawHeaders, (name) => !hops.has(name) && !ours.has(name));
   if (request.headers['transfer-encoding'] !== undefined) result.push('Transfer-Encoding', 'chunked');
@@ -37,7 +40,7 @@ export function filtered(headers: readonly string[], keep: (lowerName: string) =
   return result;
 }
 
-/** Of an upgrade: `Connection` and `Upgrade` are what it is about. */
+/** For an upgrade request, which keeps `Connection` and `Upgrade`. */
 export function upgradeHeaders(request: IncomingMessage): string[] {
   return [...filtered(request.rawHeaders, (name) => !ours.has(name)), ...clientAddress(request)];
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { FunctionLog } from '../log/function-log.ts';
 
-/** Gives what writes the request's line when it is over. The query is left out: keys travel in it. */
+/** Returns a function that logs the request when it is over. The query is left out because it may contain keys. */
 export function countRequest(request: IncomingMessage, log: FunctionLog): (status: number) => void {
   const startedAt = performance.now();
   return (status) => {

@@ -12,7 +12,7 @@ interface Upgrade {
   readonly head: Buffer;
 }
 
-/** Hands the connection to the engine, which accepts the WebSocket or refuses it. */
+/** Passes the connection to the engine, which accepts or refuses the WebSocket. */
 export async function passUpgrade(
   { request, socket, head }: Upgrade,
   lifecycle: EngineLifecycle,
@@ -46,7 +46,7 @@ export async function passUpgrade(
   }
 }
 
-/** Node's parser has taken it apart and found it good; it is written as it was, one line each. */
+/** Node's parser has accepted and split the head. It is written in its original form, one header per line. */
 function requestHead(request: IncomingMessage): string {
   const headers = upgradeHeaders(request);
   let head = `${request.method ?? 'GET'} ${request.url ?? '/'} HTTP/1.1\r\n`;

@@ -6,7 +6,7 @@ import { functionLinkPaths } from '@soulbox/contract/functions';
 import { giveUp } from './link.ts';
 import type { Link } from './link.ts';
 
-/** Sockets that workerd's key-value bindings speak to. What they ask is passed on to the host as it is. */
+/** Sockets for workerd's key-value bindings. Their requests are passed to the host unchanged. */
 export interface KvBindings {
   open(
     folder: string,
@@ -20,7 +20,7 @@ interface OpenBindings {
   close(): void;
 }
 
-/** Headers of workerd's that mean something to the host. */
+/** Headers from workerd that the host understands. */
 const passedOn = ['content-length', 'content-type', 'cf-kv-metadata'] as const;
 
 export function createKvBindings(link: Link): KvBindings {
@@ -74,7 +74,7 @@ async function passOn(link: Link, binding: string, request: IncomingMessage, res
   }
 }
 
-/** The host is away, or cut the connection: the Worker sees its call fail. */
+/** The host is away or closed the connection, so the Worker's call fails. */
 function fail(response: ServerResponse): void {
   if (response.headersSent) response.destroy();
   else response.writeHead(503, { 'content-type': 'text/plain' }).end('The key-value store cannot be reached.');

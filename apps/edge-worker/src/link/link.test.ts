@@ -45,13 +45,13 @@ const answering = (name: string) => (stream: ServerHttp2Stream, path: string) =>
 const ask = async (path: string): Promise<string> =>
   await text(await link.request({ ':method': 'GET', ':path': path }));
 
-test('a request waits for the host, and reaches it', async () => {
+test('a request waits for the host and reaches it', async () => {
   const answer = ask('/kv/a');
   await connectHost(answering('host'));
   expect(await answer).toBe('host /kv/a');
 });
 
-test('the newest connection is used, and the one before is closed', async () => {
+test('the newest connection is used, and the previous one is closed', async () => {
   await connectHost(answering('first'));
   expect(await ask('/1')).toBe('first /1');
   const closed = once(sockets[0] as Socket, 'close');
@@ -60,7 +60,7 @@ test('the newest connection is used, and the one before is closed', async () => 
   expect(await ask('/2')).toBe('second /2');
 });
 
-test('lines of the log are sent to a host that listens, also those from before; never twice', async () => {
+test('log lines, including earlier ones, are sent once to a host that listens', async () => {
   const received: string[] = [];
   log.add({ source: 'console', level: 'info', message: 'before' });
   await connectHost((stream, path) => {
@@ -74,7 +74,7 @@ test('lines of the log are sent to a host that listens, also those from before; 
   expect(received.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual(['before', 'after']);
 });
 
-test('a host that goes in the middle ends what it was asked, without an answer', async () => {
+test('the loss of the host ends open requests without a response', async () => {
   await connectHost((stream) => stream.session?.destroy());
   const stream = await link.request({ ':method': 'GET', ':path': '/kv/a' });
   let answers = 0;

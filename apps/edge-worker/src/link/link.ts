@@ -5,13 +5,13 @@ import type { Server } from 'node:net';
 import { functionLinkPaths } from '@soulbox/contract/functions';
 import type { FunctionLog } from '../log/function-log.ts';
 
-/** The host links when it wakes a sandbox for a request: whoever asks meanwhile waits a moment. */
+/** The host links when it wakes a sandbox for a request. Requests to the host wait this long for that. */
 const waitForHostMs = 5000;
-/** Lines are sent together. */
+/** Lines within this time are sent together. */
 const sendLogAfterMs = 20;
 const refusedBy = constants.NGHTTP2_CANCEL;
 
-/** The way to the host. The host has opened the connection and serves HTTP/2 on it; here is the client. */
+/** The connection to the host. The host has opened it and serves HTTP/2 on it; this side is the client. */
 export interface Link {
   /** Takes the host's connections; the newest is used. */
   readonly server: Server;
@@ -26,7 +26,7 @@ export function openLink(log: FunctionLog): Link {
   const server = createServer((socket) => {
     socket.setNoDelay(true);
     const linked = connect('http://host', { createConnection: () => socket, settings: { enablePush: false } });
-    // A pause cuts the connection. What was open on it fails for itself.
+    // A pause closes the connection. Open streams report their own errors.
     linked.on('error', () => undefined);
     linked.on('close', () => {
       if (session === linked) session = undefined;
@@ -52,7 +52,7 @@ export function openLink(log: FunctionLog): Link {
 
   let sentSeq = 0;
   let timer: NodeJS.Timeout | undefined;
-  /** Sends what is newer than `seq`; the host knows what it has already. */
+  /** Sends the lines after `seq`; the host ignores lines that it already has. */
   const sendLog = (seq: number): void => {
     const lines = log.after(seq);
     if (session === undefined || session.destroyed || lines.length === 0) return;
@@ -78,7 +78,7 @@ export function openLink(log: FunctionLog): Link {
   };
 }
 
-/** Gives a stream up from this side. */
+/** Cancels a stream from this side. */
 export function giveUp(stream: ClientHttp2Stream): void {
   stream.close(refusedBy);
 }

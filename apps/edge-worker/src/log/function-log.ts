@@ -1,7 +1,7 @@
 import { functionLogLineMax } from '@soulbox/contract/functions';
 import type { FunctionLogLine } from '@soulbox/contract/functions';
 
-/** What is kept for a host that is not listening; older lines go first. */
+/** Limit of the lines that are kept while the host is not listening. Older lines are dropped first. */
 const linesMax = 1000;
 const charactersMax = 256 * 1024;
 
@@ -11,7 +11,7 @@ type NewLine = Pick<FunctionLogLine, 'source' | 'level' | 'message'>;
 export interface FunctionLog {
   add(line: NewLine): void;
   after(seq: number): FunctionLogLine[];
-  /** Calls back when there are new lines; one listener. */
+  /** Calls back when there are new lines. Supports one listener. */
   onAdded(listener: () => void): void;
 }
 

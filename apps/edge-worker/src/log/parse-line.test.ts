@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseLine } from './parse-line.ts';
 
-// As workerd 1.20261117.1 writes them.
+// As written by workerd 1.20261117.1.
 test.each([
   ['{"timestamp":1,"level":"log","message":"hello { a: 1 } 1"}', 'info', 'console', 'hello { a: 1 } 1'],
   ['{"timestamp":1,"level":"warn","message":"w"}', 'warn', 'console', 'w'],

@@ -14,8 +14,8 @@ const levels: Readonly<Record<string, FunctionLogLine['level']>> = {
 export type ParsedLine = Pick<FunctionLogLine, 'level' | 'message' | 'source'>;
 
 /**
- * One line of an engine's output. Both write JSON: `level` and `message`, and workerd a `source` when it speaks for itself. Anything else is what
- * the code wrote past its console.
+ * Parses one line of an engine's output. Both engines write JSON with `level` and `message`. workerd adds a `source` to
+ * its own messages. Any other line was written by the code without its console.
  */
 export function parseLine(line: string): ParsedLine {
   const value = parseObject(line);
@@ -26,7 +26,7 @@ export function parseLine(line: string): ParsedLine {
   return { level, source, message: source === 'system' ? withoutPlace(value['message']) : value['message'] };
 }
 
-/** workerd puts the places of its own source before what the code threw, and a stack of addresses after it. */
+/** workerd puts its own source location before the thrown error, and a stack of addresses after it. */
 function withoutPlace(message: string): string {
   return message
     .replace(/\nstack: [\s\S]*$/, '')

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { functionLogLineMax } from '@soulbox/contract/functions';
 
-/** Lines of a stream as they come. A line without an end is given in pieces, so that it does not grow in memory. */
+/** Reads the lines of a stream. A line without an end is passed on in pieces, so that it does not grow in memory. */
 export function readLines(stream: Readable, take: (line: string) => void): void {
   let rest = '';
   stream.setEncoding('utf8');

@@ -12,7 +12,7 @@ export interface Bundle {
   readonly sizeBytes: number;
 }
 
-/** Keeps a bundle under its digest; the same code is kept once. */
+/** Stores a bundle under its digest; identical code is stored once. */
 export async function putBundle(blobs: BlobStore, source: string): Promise<Bundle> {
   const bytes = Buffer.from(source, 'utf8');
   const digest = createHash('sha256').update(bytes).digest('hex');
@@ -20,7 +20,7 @@ export async function putBundle(blobs: BlobStore, source: string): Promise<Bundl
   return { digest, sizeBytes: bytes.length };
 }
 
-/** Throws `state_damaged` when it is gone or is not what its digest says. */
+/** Throws `state_damaged` when the bundle is missing or does not match its digest. */
 export async function readBundle(blobs: BlobStore, digest: string): Promise<string> {
   const stream = await blobs.read(keyOf(digest));
   const source = stream === undefined ? undefined : await text(stream);
@@ -36,7 +36,7 @@ export async function dropBundles(blobs: BlobStore, digests: readonly string[]):
   for (const digest of digests) await blobs.delete(keyOf(digest));
 }
 
-/** Digests of all bundles, used or not. */
+/** Digests of all bundles, whether used or not. */
 export async function listBundles(blobs: BlobStore): Promise<string[]> {
   return (await blobs.list(prefix)).map(({ key }) => key.slice(prefix.length));
 }

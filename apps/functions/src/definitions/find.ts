@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { FunctionRecord } from '@soulbox/storage';
 import type { FunctionsContext } from '../context.ts';
 
-/** The team's function. Another team's and none are the same. */
+/** The team's function. A function of another team is treated as missing. */
 export async function getOwn({ records }: FunctionsContext, teamId: string, name: string): Promise<FunctionRecord> {
   const record = await records.functions.find(name);
   if (record?.teamId !== teamId) throw functionNotFound(name);

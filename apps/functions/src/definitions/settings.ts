@@ -6,7 +6,7 @@ import type { FunctionLimits, FunctionRecord } from '@soulbox/storage';
 import type { FunctionsConfig } from '../config.ts';
 import type { FunctionsContext } from '../context.ts';
 
-/** What Workers that name none get: the behaviour of workerd as of the server's release. */
+/** The date for Workers that specify none: the behaviour of workerd at the server's release. */
 export const defaultCompatibilityDate = '2026-11-01';
 
 export function defaultLimits(config: FunctionsConfig): FunctionLimits {
@@ -18,7 +18,7 @@ export function defaultLimits(config: FunctionsConfig): FunctionLimits {
   };
 }
 
-/** The record as it will be. Throws `limit_exceeded` for limits above the server's. */
+/** The record with the request applied. Throws `limit_exceeded` for limits above the server's. */
 export function withRequest(
   { config, vault }: FunctionsContext,
   record: FunctionRecord,
@@ -69,7 +69,9 @@ function withLimits(config: FunctionsConfig, limits: FunctionLimits, request: Fu
 
 const placeOf = (record: Pick<FunctionRecord, 'id'>, name: string): string => `function:${record.id}:${name}`;
 
-/** What its supervisor is told. Secrets win over variables of the same name; they leave the vault here. */
+/**
+ * The settings for its supervisor. Secrets take precedence over variables of the same name. Secrets are decrypted here.
+ */
 export function settingsOf({ vault }: FunctionsContext, record: FunctionRecord, source: string): FunctionSettings {
   const secrets = Object.entries(record.sealedSecrets).map(([name, sealed]): [string, Secret] => [
     name,

@@ -16,7 +16,7 @@ import { putBundle, readBundle } from '../definitions/bundles.ts';
 import { createChanges } from './changes.ts';
 import type { Changes } from './changes.ts';
 
-// Records, blobs, vault and the calls to the supervisor are real; what is called is a local server.
+// Records, blobs, vault and the calls to the supervisor are real; a local server replaces the supervisor.
 let cleanup: AsyncDisposableStack;
 let sandboxes: StandInSandboxes;
 let context: FunctionsContext;
@@ -62,7 +62,7 @@ const says = (text: string): string => `export default { fetch: () => new Respon
 const deploy = (text: string) => changes.deploy(teamId, 'f', { source: says(text) });
 const lastServed = () => sandboxes.served.at(-1);
 
-/** Version 1 is `one` and so on. */
+/** Version 1 has the first text, and so on. */
 async function makeVersions(...texts: string[]): Promise<void> {
   const [first = '', ...others] = texts;
   await changes.create(teamId, 'f', 'workers', { source: says(first) });
@@ -70,7 +70,7 @@ async function makeVersions(...texts: string[]): Promise<void> {
 }
 
 describe('a rollback', () => {
-  test('without a number goes to the version before the active one, not to the newest other', async () => {
+  test('without a number selects the version before the active one, not the newest other version', async () => {
     await makeVersions('one', 'two', 'three');
     expect((await changes.rollback(teamId, 'f', undefined)).activeVersion).toBe(2);
     expect(lastServed()?.source).toBe(says('two'));
@@ -80,7 +80,7 @@ describe('a rollback', () => {
     expect((await changes.rollback(teamId, 'f', 3)).activeVersion).toBe(3);
   });
 
-  test('a version that was deployed after a rollback follows all others', async () => {
+  test('is followed by versions whose numbers continue after all others', async () => {
     await makeVersions('one', 'two');
     await changes.rollback(teamId, 'f', 1);
     expect((await deploy('three')).activeVersion).toBe(3);
@@ -93,7 +93,7 @@ describe('a rollback', () => {
     expect(sandboxes.served).toHaveLength(2);
   });
 
-  test('does not bring a revoked secret back, nor an older value of one that was changed', async () => {
+  test('restores neither a revoked secret nor an older value of a changed secret', async () => {
     await changes.create(teamId, 'f', 'workers', {
       source: says('one'),
       secrets: { KEY: new Secret('first'), REVOKED: new Secret('leaked') },
@@ -107,7 +107,7 @@ describe('a rollback', () => {
     expect(JSON.stringify(await context.records.functions.find('f'))).not.toMatch(/REVOKED|leaked|second/);
   });
 
-  test('to a version that is kept no more is refused', async () => {
+  test('to a version that is no longer kept is refused', async () => {
     await makeVersions('one', 'two', 'three', 'four', 'five');
     const id = (await context.records.functions.find('f'))?.id ?? '';
     const versions = await context.records.functions.listVersions(id);
@@ -117,8 +117,8 @@ describe('a rollback', () => {
   });
 });
 
-describe('what fails changes nothing', () => {
-  test('code that does not start: the version before is served on, and no sandbox is left', async () => {
+describe('a failed change has no effect', () => {
+  test('code that does not start leaves no sandbox, and the previous version is still served', async () => {
     await makeVersions('one');
     sandboxes.answer = { state: 'broken', message: 'SyntaxError' };
     await expect(deploy('two')).rejects.toMatchObject({ reason: 'function_broken' });
@@ -127,7 +127,7 @@ describe('what fails changes nothing', () => {
     expect((await context.records.functions.find('f'))?.activeVersion).toBe(1);
   });
 
-  test("another team's function is not there", async () => {
+  test("another team's function is treated as missing", async () => {
     await makeVersions('one', 'two');
     await expect(changes.rollback('another', 'f', 1)).rejects.toMatchObject({ reason: 'function_not_found' });
     await expect(changes.remove('another', 'f')).rejects.toMatchObject({ reason: 'function_not_found' });
@@ -135,7 +135,7 @@ describe('what fails changes nothing', () => {
 });
 
 describe('a bundle', () => {
-  test('that is not what its digest says is refused, and so is one that is gone', async () => {
+  test('that does not match its digest is refused, and so is a missing one', async () => {
     const { digest } = await putBundle(context.blobs, says('one'));
     expect(await readBundle(context.blobs, digest)).toBe(says('one'));
     await context.blobs.put(`bundles/${digest}`, Readable.from([Buffer.from(says('evil'))]));
@@ -153,7 +153,7 @@ describe('a bundle', () => {
     expect(sandboxes.served).toHaveLength(2);
   });
 
-  test('goes with the last version that has it', async () => {
+  test('is deleted with the last version that uses it', async () => {
     await makeVersions('one', 'two');
     const { digest } = await putBundle(context.blobs, says('one'));
     await changes.create(teamId, 'g', 'workers', { source: says('one') });

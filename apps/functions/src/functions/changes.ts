@@ -12,7 +12,10 @@ import type { ChangeContext } from './replace-sandbox.ts';
 import { rollbackFunction } from './rollback.ts';
 import { setSecrets } from './set-secrets.ts';
 
-/** What changes a function: everything starts a sandbox for what shall be, and only when that serves does anything change. */
+/**
+ * The operations that change a function. Each except `remove` first starts a sandbox for the new definition, and makes
+ * the change only when that sandbox serves.
+ */
 export interface Changes {
   create(teamId: string, name: string, kind: FunctionKind, request: DeployRequest): Promise<FunctionRecord>;
   deploy(teamId: string, name: string, request: DeployRequest): Promise<FunctionRecord>;
@@ -22,7 +25,7 @@ export interface Changes {
   remove(teamId: string, name: string): Promise<void>;
 }
 
-/** One change of a function at a time. */
+/** Allows one change of a function at a time. */
 export function createChanges(given: FunctionsContext, serving: ServingSandboxes): Changes {
   const context: ChangeContext = { ...given, serving };
   const alone =

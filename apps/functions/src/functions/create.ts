@@ -35,7 +35,7 @@ export async function createFunction(
   });
 }
 
-/** Said before a sandbox is started for nothing; the records decide. */
+/** Checked before a sandbox is started in vain; the records make the final decision. */
 async function refuseTooMany(context: FunctionsContext, teamId: string): Promise<void> {
   if ((await context.records.functions.list(teamId)).length >= context.config.functionLimit) throw tooMany(context);
 }

@@ -6,7 +6,7 @@ import { withRequest } from '../definitions/settings.ts';
 import { retire, saveFunction, startWith, withBundles } from './replace-sandbox.ts';
 import type { ChangeContext } from './replace-sandbox.ts';
 
-/** A new version; the sandbox of the one before ends a moment later. */
+/** Deploys a new version. The sandbox of the previous version ends a moment later. */
 export async function deployFunction(
   context: ChangeContext,
   teamId: string,

@@ -4,14 +4,14 @@ import { callPort } from '../sandboxes/call-port.ts';
 import type { ServingSandboxes } from '../sandboxes/serving.ts';
 import { getOwn } from '../definitions/find.ts';
 
-/** What an answer may weigh that is passed on inside JSON. */
+/** Limit of a response, which is passed on inside JSON. */
 const maxAnswerBytes = 6 * 1024 * 1024;
-/** Beyond the function's own limit, for its start. */
+/** Added to the function's own time limit, for its start. */
 const graceMs = 15_000;
-/** Names the function for itself: there is no host that the caller asked. */
+/** The host name that the function sees, because the caller used none. */
 const hostName = 'function.invoke';
 
-/** One request through the control plane, both bodies in memory. */
+/** Sends one request through the control plane, with both bodies in memory. */
 export async function invoke(
   context: FunctionsContext,
   serving: ServingSandboxes,

@@ -10,12 +10,15 @@ export interface ChangeContext extends FunctionsContext {
   readonly serving: ServingSandboxes;
 }
 
-/** The sandbox of the version before may end its answers for this long. */
+/** Time for the sandbox of the previous version to finish its responses. */
 const retireAfterMs = 10_000;
-/** No function's name has a blank. */
+/** Cannot collide with the lock of a function, because function names contain no space. */
 const bundlesLock = 'all bundles';
 
-/** Starts a sandbox for `wanted` and has `write` make it the function's; killed when that fails. */
+/**
+ * Starts a sandbox for `wanted` and calls `write`, which records it as the function's sandbox. Kills the sandbox when
+ * `write` fails.
+ */
 export async function startWith(
   context: ChangeContext,
   wanted: FunctionRecord,
@@ -34,7 +37,7 @@ export async function startWith(
   return record;
 }
 
-/** What is served changes, no version comes to be. */
+/** Replaces the serving sandbox without a new version. */
 export async function replaceSandbox(
   context: ChangeContext,
   old: FunctionRecord,
@@ -46,10 +49,10 @@ export async function replaceSandbox(
   return record;
 }
 
-/** Ends a sandbox that answers no new request any more, a moment later. */
+/** Ends a sandbox that gets no new requests, after a short wait. */
 export function retire(context: FunctionsContext, sandboxId: string | undefined): void {
   if (sandboxId === undefined) return;
-  // A stop of the server ends the wait; the next start finds what is left.
+  // A stop of the server ends the wait; the next start finds the sandboxes that remain.
   void sleep(retireAfterMs, context.stopping).then(
     () => killSandbox(context, sandboxId),
     () => undefined,
@@ -78,8 +81,8 @@ export async function readVersion(
 }
 
 /**
- * Guards the span from a bundle to the row that names it, and from "nobody names it" to its removal: the same code may be
- * that of two functions.
+ * A lock for two spans: from storing a bundle to the row that names it, and from finding a bundle unreferenced to
+ * removing it. Two functions may have the same code.
  */
 export async function withBundles<T>({ locks }: FunctionsContext, work: () => Promise<T>): Promise<T> {
   return await locks.alone(bundlesLock, work);

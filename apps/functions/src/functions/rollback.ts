@@ -5,7 +5,7 @@ import { getOwn } from '../definitions/find.ts';
 import { readVersion, replaceSandbox } from './replace-sandbox.ts';
 import type { ChangeContext } from './replace-sandbox.ts';
 
-/** Serves an earlier version with the settings of now. */
+/** Serves an earlier version with the current settings. */
 export async function rollbackFunction(
   context: ChangeContext,
   teamId: string,
@@ -18,7 +18,7 @@ export async function rollbackFunction(
   return await replaceSandbox(context, old, { ...old, activeVersion: target }, await readVersion(context, old, target));
 }
 
-/** The version that was made before the active one. */
+/** The version that was created before the active one. */
 async function numberBefore({ records }: FunctionsContext, record: FunctionRecord): Promise<number> {
   const versions = await records.functions.listVersions(record.id);
   const found = versions.find(({ number }) => number < record.activeVersion);

@@ -10,7 +10,7 @@ import { bytesFromHeader, expiryFromQuery, keyFromPath, metadataHeader, metadata
 const listLimit = 1000;
 const bulkKeysMax = 100;
 const bulkBytesMax = 256 * 1024;
-/** What a bulk read gathers in memory (Workers KV: 25 MB). */
+/** Limit of the values that a bulk read collects in memory (Workers KV: 25 MB). */
 const bulkValuesMaxBytes = 25 * 1024 * 1024;
 
 const listQuery = z.object({
@@ -25,7 +25,7 @@ const bulkSchema = z.object({
   withMetadata: z.boolean().default(false),
 });
 
-/** The HTTP form that workerd's key-value binding speaks (workerd 1.20261117.1, src/workerd/api/kv.c++). */
+/** The HTTP protocol of workerd's key-value binding (workerd 1.20261117.1, src/workerd/api/kv.c++). */
 export async function serveKv(
   context: FunctionsContext,
   name: NamespaceName,

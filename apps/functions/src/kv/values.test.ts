@@ -14,13 +14,13 @@ import { functionsConfigSchema } from '../config.ts';
 import type { FunctionsContext } from '../context.ts';
 import { openNamespace, putValue, readValue } from './values.ts';
 
-// Records and blobs are real; the runner answers whether there is room.
+// Records and blobs are real; the runner decides whether there is room.
 let cleanup: AsyncDisposableStack;
 let context: FunctionsContext;
 let namespace: string;
 let teamId: string;
 let asked: bigint[];
-/** Room that is set aside now. */
+/** Reservations that are held at the moment. */
 let held: Set<bigint>;
 let isFull: boolean;
 
@@ -62,7 +62,7 @@ const read = async (key: string): Promise<string | undefined> => {
   return value && (await text(value.content));
 };
 
-test('a value is not taken when the largest one would use what is reserved or promised, and the one before stays', async () => {
+test('a value is refused, and the previous one stays, if one of maximum size would use reserved space', async () => {
   await put('key', 'before');
   isFull = true;
   await expect(put('key', 'after')).rejects.toMatchObject({ reason: 'disk_full', message: 'A value may take 1 MiB.' });
@@ -71,7 +71,7 @@ test('a value is not taken when the largest one would use what is reserved or pr
   expect(await context.blobs.list('')).toHaveLength(1);
 });
 
-test('room for a value is set aside until it is there, of the size that is announced', async () => {
+test('room of the announced size is reserved for a value until it is stored', async () => {
   const content = new Readable({ read: () => undefined });
   const under = putFrom('key', content, 5);
   await expect.poll(() => [...held]).toEqual([5n]);
@@ -85,7 +85,7 @@ test('room for a value is set aside until it is there, of the size that is annou
   await expect.poll(() => [...held]).toEqual([]);
 });
 
-test('values that do not arrive hold no more room than the team may have', async () => {
+test('incomplete uploads hold no more room than the team may have', async () => {
   const content = new Readable({ read: () => undefined });
   const under = putFrom('slow', content);
   await expect.poll(() => [...held]).toEqual([1000n]);
@@ -97,7 +97,7 @@ test('values that do not arrive hold no more room than the team may have', async
   expect(await read('key')).toBe('other');
 });
 
-test('a value that is too large, or more than the team may have, leaves nothing', async () => {
+test("a value above the size limit or the team's limit leaves nothing", async () => {
   await put('key', 'a'.repeat(900));
   await expect(put('other', 'a'.repeat(1001))).rejects.toMatchObject({ reason: 'body_too_large' });
   await expect(put('other', 'a'.repeat(700))).rejects.toMatchObject({ reason: 'limit_exceeded' });

@@ -9,7 +9,7 @@ export interface NamespaceName {
 }
 
 interface NewValue extends Pick<KvEntry, 'key' | 'metadata' | 'expiresAt'> {
-  /** As its sender announced; Infinity: not at all. */
+  /** As announced by the sender. Infinity: not announced. */
   readonly announcedBytes: number;
   readonly content: AsyncIterable<Uint8Array>;
 }
@@ -18,7 +18,7 @@ interface Value extends Pick<KvEntry, 'sizeBytes' | 'metadata'> {
   readonly content: BlobStream;
 }
 
-/** The id of a team's namespace; made when a function first uses it. Throws `limit_exceeded`. */
+/** The id of a team's namespace. Created when a function first uses it. Throws `limit_exceeded`. */
 export async function openNamespace(context: FunctionsContext, { teamId, namespace }: NamespaceName): Promise<string> {
   const { records, config, clock } = context;
   const wanted = { id: randomId(20), teamId, name: namespace, createdAt: clock.now() };
@@ -30,7 +30,10 @@ export async function openNamespace(context: FunctionsContext, { teamId, namespa
   );
 }
 
-/** Throws `body_too_large` for a value above the limit, `limit_exceeded` when the namespace or the team is full, `disk_full`. */
+/**
+ * Throws `body_too_large` for a value above the limit, `limit_exceeded` when the namespace or the team is full,
+ * `disk_full`.
+ */
 export async function putValue(
   context: FunctionsContext,
   { teamId, namespace }: { readonly teamId: string; /** Its id. */ readonly namespace: string },
@@ -63,7 +66,10 @@ export async function putValue(
   );
 }
 
-/** Values that never arrive hold room on the host: no more of it than the team may have. */
+/**
+ * Counts the announced bytes of a value. Uploads that never complete hold room on the host, but no more than the team
+ * may have.
+ */
 function arrive({ arriving, teamKvBytes }: FunctionsContext, teamId: string, bytes: number): Disposable {
   const others = arriving.get(teamId) ?? 0;
   if (others > 0 && others + bytes > teamKvBytes)
@@ -81,7 +87,7 @@ function arrive({ arriving, teamKvBytes }: FunctionsContext, teamId: string, byt
   };
 }
 
-/** A blob that cannot be noted would be nobody's. */
+/** Deletes a blob that cannot be recorded, because nothing would reference it. */
 async function noteValue({ records, blobs }: FunctionsContext, namespace: string, entry: KvEntry, limits: KvLimits) {
   try {
     return await records.kv.put(namespace, entry, limits);
@@ -105,7 +111,7 @@ export async function readValue(
   namespace: string,
   key: string,
 ): Promise<Value | undefined> {
-  // A write between the two reads takes the blob away: then there is a newer one.
+  // A write between the two reads deletes the blob. Then there is a newer one.
   for (let attempt = 0; attempt < 3; attempt += 1) {
     const entry = await records.kv.get(namespace, key, clock.now());
     if (entry === undefined) return undefined;

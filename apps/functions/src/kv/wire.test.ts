@@ -9,20 +9,20 @@ test.each([
   ['/%3F%23%25', '?#%'],
   ['/...', '...'],
   [`/${'k'.repeat(512)}`, 'k'.repeat(512)],
-])('%s is a key', (path, key) => {
+])('%s is a valid key', (path, key) => {
   expect(keyFromPath(path)).toBe(key);
 });
 
 test.each(['/', '/.', '/..', '/%2E%2E', '/%', '/%FF', '/%00', `/${'k'.repeat(513)}`, `/${'%C3%A9'.repeat(257)}`])(
-  '%s is none',
+  '%s is not a key',
   (path) => {
     expect(() => keyFromPath(path)).toThrow(refusal);
   },
 );
 
-describe('the end of a value', () => {
+describe('the expiry of a value', () => {
   const expiry = (text: string) => expiryFromQuery(new URLSearchParams(text), 1_000_000);
-  test('is named as a life or as a time', () => {
+  test('is given as a time to live or as a point in time', () => {
     expect(expiry('')).toBeUndefined();
     expect(expiry('expiration_ttl=60')).toBe(1_060_000);
     expect(expiry('expiration=2000')).toBe(2_000_000);
@@ -40,7 +40,7 @@ describe('the end of a value', () => {
   });
 });
 
-test('metadata is JSON of a bounded size', () => {
+test('metadata is JSON of limited size', () => {
   expect(metadataFromHeader(undefined)).toBeUndefined();
   expect(metadataFromHeader('{ "a": [1] }')).toBe('{"a":[1]}');
   expect(() => metadataFromHeader('{a}')).toThrow(refusal);

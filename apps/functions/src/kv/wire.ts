@@ -7,7 +7,7 @@ const lifeSecondsMin = 60;
 
 export const metadataHeader = 'cf-kv-metadata';
 
-/** The key of `/<percent-encoded key>`. */
+/** The key in `/<percent-encoded key>`. */
 export function keyFromPath(path: string): string {
   let key: string;
   try {
@@ -21,7 +21,7 @@ export function keyFromPath(path: string): string {
   return key;
 }
 
-/** When a value ends, in milliseconds; undefined when it stays. */
+/** The expiry of a value in milliseconds; undefined when it does not expire. */
 export function expiryFromQuery(query: URLSearchParams, now: number): number | undefined {
   const life = wholeNumber(query.get('expiration_ttl'), 'expirationTtl');
   const end = wholeNumber(query.get('expiration'), 'expiration');
@@ -50,7 +50,7 @@ export function metadataFromHeader(header: string | string[] | undefined): strin
   }
 }
 
-/** Infinity for a body that does not say its length, or not as RFC 9110, section 8.6, has it. */
+/** Infinity for a body without a length, or with one that is not valid by RFC 9110, section 8.6. */
 export function bytesFromHeader(contentLength: string | undefined): number {
   return contentLength !== undefined && /^\d{1,15}$/.test(contentLength) ? Number(contentLength) : Infinity;
 }

@@ -16,12 +16,12 @@ import { createLinks } from '../links.ts';
 import type { Links } from '../links.ts';
 import { createLinkHandler } from './serve-link.ts';
 
-/** A host that has room for everything. */
+/** A host with room for every value. */
 async function* holdHostRoom(): AsyncGenerator<object> {
   yield await Promise.resolve({});
 }
 
-// The sandbox is a local server here; records, blobs and both ends of HTTP/2 are real.
+// A local server replaces the sandbox; records, blobs and both ends of HTTP/2 are real.
 let cleanup: AsyncDisposableStack;
 let context: FunctionsContext;
 let links: Links;
@@ -87,7 +87,7 @@ async function ask(method: string, path: string, body = '', headers: Record<stri
 }
 
 describe('over its link a sandbox', () => {
-  test('writes, reads, lists and deletes values of the namespaces it was given', async () => {
+  test('writes, reads, lists and deletes values of its own namespaces', async () => {
     expect((await ask('GET', '/kv/STORE/a?urlencoded=true')).status).toBe(404);
     const put = await ask('PUT', '/kv/STORE/a%20b?urlencoded=true&expiration_ttl=60', 'value', {
       'cf-kv-metadata': '{"m":1}',
@@ -102,7 +102,7 @@ describe('over its link a sandbox', () => {
     expect(await context.blobs.list('')).toEqual([]);
   });
 
-  test('finds no other namespace, and no other path', async () => {
+  test('finds no other namespace and no other path', async () => {
     for (const path of [
       '/kv/OTHER/a',
       '/kv/constructor/a',
@@ -130,7 +130,7 @@ describe('over its link a sandbox', () => {
     expect(await context.blobs.list('')).toEqual([]);
   });
 
-  test('fills a namespace to its limits and no further', async () => {
+  test('fills a namespace up to its limits and no further', async () => {
     for (const key of ['a', 'b']) expect((await ask('PUT', `/kv/STORE/${key}`, 'x'.repeat(1000))).status).toBe(200);
     expect((await ask('PUT', '/kv/STORE/c', 'x'.repeat(501))).status).toBe(429);
     expect((await ask('PUT', '/kv/STORE/c', 'x')).status).toBe(200);
@@ -138,7 +138,7 @@ describe('over its link a sandbox', () => {
     expect(await context.blobs.list('')).toHaveLength(3);
   });
 
-  test('leaves nothing of a value whose end never came', async () => {
+  test('leaves nothing of an incomplete value', async () => {
     const stream = session.request({ ':method': 'PUT', ':path': '/kv/STORE/a' });
     stream.on('error', () => undefined);
     stream.write('half');
@@ -154,7 +154,7 @@ describe('over its link a sandbox', () => {
     expect(context.logBook.read('f1', 0, 10)).toMatchObject([{ message: 'said' }]);
   });
 
-  test('that speaks no HTTP/2 loses its link, and the host nothing', async () => {
+  test('that does not speak HTTP/2 loses its link, without harm to the host', async () => {
     session.destroy();
     await expect.poll(() => broken).toEqual(['ia']);
     expect(links.has('ia')).toBe(false);

@@ -7,10 +7,10 @@ import type { FunctionsContext } from '../context.ts';
 import { serveKv } from '../kv/serve-kv.ts';
 import type { LinkHandler } from '../links.ts';
 
-/** One push of log lines: all that a supervisor keeps. */
+/** Limit of one upload of log lines: all the lines that a supervisor keeps. */
 const logBytesMax = 1024 * 1024;
 
-/** Answers what the sandbox of one function asks. Only the namespaces that the function was given exist for it. */
+/** Answers requests from the sandbox of one function. Only the namespaces bound to the function are visible to it. */
 export function createLinkHandler(
   context: FunctionsContext,
   { id, teamId, kvBindings }: Pick<FunctionRecord, 'id' | 'teamId' | 'kvBindings'>,

@@ -4,7 +4,7 @@ import { createLogBook } from './log-book.ts';
 const line = (seq: number, more: object = {}): string =>
   JSON.stringify({ seq, atMs: 1, level: 'info', source: 'console', message: `line ${seq}`, ...more });
 
-test('lines are kept in their order, once, over the sandboxes of a function', () => {
+test('lines are kept in order and without duplicates, across the sandboxes of a function', () => {
   const book = createLogBook();
   for (const seq of [1, 2, 2, 1, 3]) book.take('f', 'ia', line(seq));
   book.take('f', 'ib', line(1, { message: 'of the next sandbox' }));
@@ -21,7 +21,7 @@ test('lines are kept in their order, once, over the sandboxes of a function', ()
 });
 
 test.each(['', 'x', '[]', '{}', line(0), line(1.5), line(1, { level: 'loud' }), line(1, { message: 5 }), '{"seq":'])(
-  'what is no line is left out: %s',
+  'a malformed line is left out: %s',
   (text) => {
     const book = createLogBook();
     book.take('f', 'ia', text);
@@ -29,7 +29,7 @@ test.each(['', 'x', '[]', '{}', line(0), line(1.5), line(1, { level: 'loud' }), 
   },
 );
 
-test('a sandbox that writes without end fills no memory', () => {
+test('a sandbox that writes without end takes bounded memory', () => {
   const book = createLogBook();
   for (let seq = 1; seq <= 3000; seq += 1) book.take('f', 'ia', line(seq, { message: 'x'.repeat(2000) }));
   const kept = book.read('f', 0, 10_000);

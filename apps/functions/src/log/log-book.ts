@@ -3,11 +3,11 @@ import type { FunctionLogLine } from '@soulbox/contract/functions';
 import type { FunctionLogEntry } from '@soulbox/contract/function-service';
 import { z } from 'zod';
 
-/** Of one function, in memory: a log is for looking at, not an archive. Older lines go first. */
+/** Limits of one function's log. It is in memory, for viewing and not as an archive. Older lines are dropped first. */
 const linesMax = 2000;
 const charactersMax = 512 * 1024;
 
-/** A sandbox wrote it: whatever it claims is cut to size. */
+/** Lines come from a sandbox and are not trusted: their size is limited here. */
 const lineSchema = z.object({
   seq: z.int().min(1),
   atMs: z.number(),
@@ -18,7 +18,7 @@ const lineSchema = z.object({
 
 /** The newest lines of each function's log. */
 export interface LogBook {
-  /** Takes a line as a sandbox sent it; what it had sent before, and what is no line, is left out. */
+  /** Takes a line as a sandbox sent it. Repeated and malformed lines are left out. */
   take(functionId: string, sandboxId: string, text: string): void;
   read(functionId: string, after: number, limit: number): FunctionLogEntry[];
   forget(functionId: string): void;
@@ -28,7 +28,7 @@ interface Book {
   readonly entries: FunctionLogEntry[];
   characters: number;
   cursor: number;
-  /** By sandbox: the last line that it sent. */
+  /** The number of the last line from each sandbox. */
   readonly seen: Map<string, number>;
 }
 

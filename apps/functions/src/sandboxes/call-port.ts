@@ -9,7 +9,7 @@ export interface PortCall {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array | string;
   readonly timeoutMs: number;
-  /** What answers is hostile: more than this is cut off. */
+  /** The response is hostile; anything above this limit is cut off. */
   readonly maxAnswerBytes: number;
 }
 
@@ -19,7 +19,7 @@ export interface PortAnswer {
   readonly body: Buffer;
 }
 
-/** One HTTP/1.1 request over a connection that was dialed for it. Throws `sandbox_unreachable`. */
+/** Sends one HTTP/1.1 request over a connection that was dialed for it. Throws `sandbox_unreachable`. */
 export async function callPort(connection: Duplex, call: PortCall): Promise<PortAnswer> {
   boundInterimAnswers();
   try {

@@ -10,25 +10,28 @@ import { settingsOf } from '../definitions/settings.ts';
 import { createLinkHandler } from '../link/serve-link.ts';
 import { isHealthy, killSandbox, startFunctionSandbox } from './start-sandbox.ts';
 
-/** Which sandbox answers for which function right now. */
+/** Knows which sandbox serves each function at the moment. */
 export interface ServingSandboxes extends FunctionRouter {
-  /** From now on this sandbox answers. The one before is left to the caller. */
+  /** Makes this sandbox serve the function. The caller must handle the previous one. */
   use(record: FunctionRecord, sandboxId: string): void;
-  /** Nothing answers any more. */
+  /** Afterwards no sandbox serves the function. */
   forget(name: string): void;
-  /** Its supervisor is gone: the next request looks after it. */
+  /** Its supervisor may have ended: the next request checks it. */
   suspect(sandboxId: string): void;
 }
 
-/** Anybody may ask for a function. One that cannot start is not tried again for each of them: a start costs a sandbox. */
+/**
+ * Anybody may call a function. A function that cannot start is not retried for every call, because each start costs a
+ * sandbox.
+ */
 const retryAfterMs = 10_000;
 
 interface Serving {
   readonly record: FunctionRecord;
   readonly sandboxId: string;
-  /** Its supervisor may be gone: the next request asks it. */
+  /** Its supervisor may have ended: the next request checks it. */
   isSuspect: boolean;
-  /** Its memory cannot be brought back. Code that can be started anew is not kept from its callers by that. */
+  /** Its memory cannot be restored. The function is started again instead, so that its callers do not fail. */
   isLost: boolean;
 }
 
@@ -99,16 +102,16 @@ export function createServingSandboxes(context: () => FunctionsContext): Serving
   };
 }
 
-/** A paused one is: its processes come back as they were. */
+/** A paused sandbox counts as alive: its processes are restored on resume. */
 async function isAlive(context: FunctionsContext, sandboxId: string): Promise<boolean> {
-  // A table that is behind the runner's, or not there yet, must not cost a function its sandbox.
+  // The table may be behind the runner's or still empty. That must not cost a function its sandbox.
   if (context.router.find(sandboxId) === undefined) await context.router.refresh();
   const route = context.router.find(sandboxId);
   if (route === undefined) return false;
   return route.state === 'paused' || (await isHealthy(context, sandboxId));
 }
 
-/** Lays the line, waking the sandbox: whoever calls has a request for it. Never throws. */
+/** Opens the link and wakes the sandbox for it: the caller has a request for the sandbox. Never throws. */
 async function link(context: FunctionsContext, serving: Serving): Promise<void> {
   const { router, links, logger } = context;
   const { sandboxId, record } = serving;
@@ -116,7 +119,7 @@ async function link(context: FunctionsContext, serving: Serving): Promise<void> 
     if (router.find(sandboxId)?.state === 'paused') await router.wake(sandboxId);
     if (!(await links.open(sandboxId, createLinkHandler(context, record, sandboxId)))) serving.isSuspect = true;
   } catch (err) {
-    // The request itself meets the same fault and tells its client.
+    // The request itself gets the same error and reports it to its client.
     serving.isLost = err instanceof SoulBoxError && lostReasons.has(err.reason);
     logger.debug({ sandboxId, err }, 'sandbox of a function could not be resumed');
   }

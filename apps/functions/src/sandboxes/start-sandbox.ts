@@ -11,18 +11,18 @@ import type { FunctionsContext } from '../context.ts';
 import { callPort } from './call-port.ts';
 
 const edgeTemplate = 'edge';
-/** It ends by its idle timeout, not by this: a function that is never idle must not stop once a day. */
+/** A year, because the idle timeout is meant to end it: a function that is never idle must not stop once a day. */
 const lifeSeconds = 365 * 24 * 3600;
 const createMs = 60_000;
-/** Making the template takes minutes the first time; a client waits this long, then asks again. */
+/** Making the template takes minutes the first time. A client waits this long and then retries. */
 const templateWaitMs = 50_000;
-/** The engine has 5 s to start the code; what is slower is a sandbox that does not answer. */
+/** The engine has 5 s to start the code. A slower response means that the sandbox does not respond. */
 const serveMs = 20_000;
 const uploadMs = 20_000;
 const startMs = 10_000;
 const supervisorFile = '/usr/local/lib/soulbox/edge-worker.mjs';
 const maxAnswerBytes = 64 * 1024;
-/** A function that is marked dead answers a control call in this time, or is. */
+/** A suspect function must answer a control call within this time, or it counts as dead. */
 const healthMs = 2000;
 
 const servedSchema = z.union([
@@ -31,8 +31,8 @@ const servedSchema = z.union([
 ]) satisfies z.ZodType<FunctionServed>;
 
 /**
- * Makes a sandbox that serves the settings and gives its id. Throws `function_broken` with what the code said; then, as after any failure,
- * nothing is left.
+ * Creates a sandbox that serves the settings and returns its id. Throws `function_broken` with the message of the code.
+ * After any failure nothing remains.
  */
 export async function startFunctionSandbox(
   context: FunctionsContext,
@@ -42,7 +42,7 @@ export async function startFunctionSandbox(
   return await measureOperation('function-start', async (finish) => {
     const sandbox = await phase('sandbox', async () => await createSandbox(context, owner));
     const { sandboxId } = sandbox;
-    // A short idle timeout must not put it to sleep before it serves.
+    // A short idle timeout must not pause it before it serves.
     using _open = context.router.enter(sandboxId);
     try {
       await phase('supervisor', async () => await startSupervisor(context, sandbox));
@@ -92,7 +92,7 @@ async function createSandbox(
     if (sandbox === undefined) throw new SoulBoxError('internal', 'The runner answered without a sandbox.');
     return sandbox;
   } finally {
-    // The sandbox's own row comes with the runner's event.
+    // The runner's event creates the sandbox's own row.
     await records.sandboxes.abandonCreation(id);
   }
 }
@@ -119,7 +119,7 @@ async function findTemplate({ runner }: FunctionsContext): Promise<string> {
 async function startSupervisor({ router, supervisor }: FunctionsContext, sandbox: Sandbox): Promise<void> {
   const { sandboxId, envdAccessToken } = sandbox;
   const programs = createPrograms((port) => router.dial(sandboxId, port), envdAccessToken);
-  // It holds bodies and lines in flight, no more.
+  // The supervisor only holds bodies and log lines in transit.
   const args = ['--max-old-space-size=96', supervisorFile];
   try {
     await programs.upload(supervisorFile, Buffer.from(supervisor), { user: 'root', timeoutMs: uploadMs });
@@ -174,7 +174,7 @@ export async function isHealthy({ router }: FunctionsContext, sandboxId: string)
   }
 }
 
-/** Never throws: one that is left is found and ended at the next start. */
+/** Never throws: a sandbox that remains is ended by a later sweep for strays (start.ts). */
 export async function killSandbox({ runner, logger }: FunctionsContext, sandboxId: string): Promise<void> {
   try {
     await runner.killSandbox({ sandboxId });

@@ -9,15 +9,17 @@ import type { FunctionServed, FunctionSettings } from '@soulbox/contract/functio
 import { Process } from '@soulbox/contract/process';
 import type { FunctionsContext } from '../context.ts';
 
-/** Sandboxes that exist as far as this room asks: a runner that counts them, and a local server for what is inside. */
+/**
+ * Replaces sandboxes as far as this room uses them: a runner that counts them, and a local server for their contents.
+ */
 export interface StandInSandboxes extends AsyncDisposable {
   readonly runner: FunctionsContext['runner'];
   readonly router: FunctionsContext['router'];
-  /** What each supervisor was told to serve, the latest last. */
+  /** The settings that supervisors received, the latest last. */
   readonly served: FunctionSettings[];
-  /** Ids of those that run, in the order of their making. */
+  /** Ids of the running ones, in the order of their creation. */
   readonly running: Set<string>;
-  /** What the next supervisors answer. */
+  /** The response of the next supervisors. */
   answer: FunctionServed;
 }
 

@@ -1,4 +1,4 @@
-/** An MCP server for tests: a program of its own on standard input and output. `NOTES_OWNER` is told by its tool. */
+/** An MCP server for tests: a separate program on standard input and output. Its tool returns `NOTES_OWNER`. */
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
 import { z } from 'zod';

@@ -25,18 +25,18 @@ process.exit(
   }),
 );
 
-/** Lets nothing else of the process run. */
+/** Blocks everything else in the process. */
 function stayBusy(ms: number): void {
   const until = Date.now() + ms;
   while (Date.now() < until);
 }
 
-/** As a part that was taken over might. */
+/** As a compromised part might. */
 function writeEndlessly(): void {
   try {
     writeSync(channelFd, 'x'.repeat(16 * 1024));
   } catch {
-    // Nobody reads just now.
+    // Nobody reads at the moment.
   }
   setTimeout(writeEndlessly, 1);
 }

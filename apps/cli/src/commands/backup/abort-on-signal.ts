@@ -1,4 +1,4 @@
-/** Aborts at Ctrl-C and the like, so that nothing half done stays. */
+/** Aborts on Ctrl-C and similar signals, so that nothing incomplete remains. */
 export function abortOnSignal(): AbortSignal {
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

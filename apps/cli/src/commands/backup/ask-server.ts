@@ -22,7 +22,10 @@ interface Staged {
   readonly leftOut?: string;
 }
 
-/** Has the server of the data folder save all that it has. Throws what it says, and `shutting_down` when it ends meanwhile. */
+/**
+ * Makes the server of the data folder save its whole state. Throws the server's error, and `shutting_down` when the
+ * server ends meanwhile.
+ */
 export async function fillStage(
   dataDirectory: string,
   report: (staged: Staged) => void,
@@ -46,7 +49,7 @@ export async function fillStage(
   throw new SoulBoxError('shutting_down', 'The server stopped before the backup was complete.');
 }
 
-/** By the socket in the data folder, which only root can reach, past the gateway. */
+/** Uses the socket in the data folder, which only root can reach, and bypasses the gateway. */
 async function ask(dataDirectory: string, signal: AbortSignal): Promise<IncomingMessage> {
   const token = await readMetricsToken(dataDirectory, environment['SOULBOX_METRICS_TOKEN'] ?? '');
   const asked = request({

@@ -38,7 +38,7 @@ export const events = defineCommand({
   },
 });
 
-/** All events there are after one of them, page by page. */
+/** All existing events after the given one, page by page. */
 async function* readAfter(api: ApiConnection, path: string, after: number): AsyncGenerator<ApiEvent> {
   let from = after;
   for (;;) {
@@ -46,7 +46,7 @@ async function* readAfter(api: ApiConnection, path: string, after: number): Asyn
     const { body: page, headers } = await callApi<readonly ApiEvent[]>(api, { path, query });
     yield* page;
     const last = page.at(-1);
-    // A page is short when its events carry much; then it says where the next begins.
+    // A page of large events is shorter. Its header then says where the next page starts.
     const isLast = page.length < pageSize && !headers.has(headerNames.nextAfter);
     if (last === undefined || isLast) return;
     from = last.sequence;

@@ -72,7 +72,7 @@ export const deployFunction = defineCommand({
     const idleSeconds = parseNumberFlag('idle-timeout', args['idle-timeout'], 1, 86_400);
     const secrets = secretsOf(repeatedFlag(rawArgs, 'secret'));
     const api = await findApi(args['data-dir']);
-    // Loaded here: no other command needs the bundler.
+    // Loaded here, because no other command needs the bundler.
     const { readProject } = await import('../../bundle/read-project.ts');
     const { bundleFunction } = await import('../../bundle/bundle-function.ts');
     const project = await readProject(args.path);
@@ -108,7 +108,7 @@ async function deploy(api: ApiConnection, name: string, kind: string, request: o
   }
 }
 
-/** From this shell's environment: a value in the command line would stay in its history. */
+/** Read from this shell's environment: a value on the command line would stay in the shell's history. */
 function secretsOf(names: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     names.map((name) => {
@@ -120,7 +120,7 @@ function secretsOf(names: readonly string[]): Record<string, string> {
   );
 }
 
-/** Nothing said means that nothing changes. */
+/** Undefined when no value is given, so that nothing changes. */
 function filled<T extends object>(values: T): T | undefined {
   return Object.values(values).some((value) => value !== undefined) ? values : undefined;
 }

@@ -34,7 +34,7 @@ export const doctor = defineCommand({
   },
 });
 
-/** The trial of a sandbox needs some room; where there is none, all else is still told. */
+/** Testing a sandbox needs some disk space. Without it, all other findings are still reported. */
 async function tryTiers(dataDirectory: string): Promise<readonly Finding[]> {
   try {
     await using runtime = await openTrialBundle(dataDirectory);
@@ -47,7 +47,7 @@ async function tryTiers(dataDirectory: string): Promise<readonly Finding[]> {
   }
 }
 
-/** Of the server that runs, or else of the one that these settings would start. */
+/** Checks the running server, or the server that these settings would start. */
 async function checkExposure(dataDirectory: string): Promise<readonly Finding[]> {
   const server = await findServer(dataDirectory).catch(() => undefined);
   const base = { id: 'exposure', title: 'Access to the server', protects: 'keys and data of clients in transit' };

@@ -5,8 +5,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { removeTree, run } from '@soulbox/base';
 
 /**
- * A host of its own to uninstall from: the folders that set-up writes to are empty, processes, interfaces, tables and ip_forward are the
- * namespace's. `$1` is Node, `$2` the CLI.
+ * A separate host for the uninstall: the folders that setup writes to are empty, and processes, interfaces, tables and
+ * ip_forward belong to the namespace. `$1` is Node, `$2` the CLI.
  */
 const freshHost = `
 set -e
@@ -51,7 +51,7 @@ async function onFreshHost(commands: string): Promise<string> {
   return await run('unshare', [...namespaces, 'sh', script, process.execPath, main]);
 }
 
-test('all that set-up did is undone, what stays is named, and a second time does nothing', async () => {
+test('all changes of setup are undone, remaining files are named, and a second run does nothing', async () => {
   const output = await onFreshHost(`${setUp}
     soulbox uninstall --data-dir /var/lib/box
     look
@@ -86,7 +86,7 @@ test('--dry-run changes nothing', async () => {
   expect(output).toMatch(/unchanged\n$/);
 });
 
-test('--data deletes the data folder, and no other', async () => {
+test('--data deletes the data folder and no other', async () => {
   const output = await onFreshHost(`${setUp}
     soulbox uninstall --data --data-dir /var/lib/soulbox-host 2>&1 || echo "refused $?"
     soulbox uninstall --data --data-dir /var/lib/box > /dev/null
@@ -96,7 +96,7 @@ test('--data deletes the data folder, and no other', async () => {
   expect(output).toMatch(/files \/usr\/local\/bin \/usr\/local\/lib \n$/);
 });
 
-test('what somebody else has changed since is left, and so is a launcher that is not ours', async () => {
+test('later changes by others, and a launcher that is not ours, are kept', async () => {
   const output = await onFreshHost(`${setUp}
     echo 2 > /proc/sys/net/ipv4/ip_forward
     echo '#!/bin/sh' > /usr/local/bin/soulbox
@@ -107,7 +107,7 @@ test('what somebody else has changed since is left, and so is a launcher that is
   expect(output).toContain(' /usr/local/bin/soulbox ');
 });
 
-test('down clears up after a server that died, and not after that of another folder', async () => {
+test('down cleans up after a dead server, but not after one of another data folder', async () => {
   const output = await onFreshHost(`${setUp}
     soulbox down --data-dir /var/lib/other
     look
@@ -119,7 +119,7 @@ test('down clears up after a server that died, and not after that of another fol
   expect(after).toMatch(/tables \nlinks 0\nfiles \/usr\/local/);
 });
 
-test('it refuses while a server runs, and undoes nothing', async () => {
+test('while a server runs it refuses and undoes nothing', async () => {
   const output = await onFreshHost(`${setUp}
     start=$(awk '{print $22}' /proc/$$/stat)
     echo "{\\"pid\\":$$,\\"startTicks\\":$start,\\"dataDirectory\\":\\"/srv/x\\"}" > /run/soulbox-3/server.json

@@ -35,7 +35,7 @@ export const uninstall = defineCommand({
   },
 });
 
-/** Throws `illegal_transition`: what runs would lose its network and its limits. */
+/** Throws `illegal_transition`: a running server would lose its network and its limits. */
 async function refuseWhileUsed(dataDirectory: string, instances: readonly HostInstance[]): Promise<void> {
   const pids = new Set(instances.map(({ server }) => server).filter((pid) => pid !== undefined));
   const own = await findServer(dataDirectory);
@@ -67,7 +67,7 @@ async function planAll(
   const names = await readdir(dataDirectory).catch(() => undefined);
   if (names === undefined) return { steps, left: host.left };
   if (!deletesData) return { steps, left: [`the data folder ${dataDirectory} (--data deletes it)`, ...host.left] };
-  // A folder that was named by mistake must not go.
+  // A folder that was named by mistake must not be deleted.
   if (!names.includes('records.sqlite') && !names.includes('templates') && names.length > 0)
     throw new SoulBoxError(
       'bad_request',
@@ -77,7 +77,7 @@ async function planAll(
   return { steps: [...steps, data], left: host.left };
 }
 
-/** Each on its own: what one cannot do is no reason to leave the rest. */
+/** Undoes each step independently: a failure of one must not prevent the others. */
 async function undo(steps: readonly UndoStep[]): Promise<string[]> {
   const failed: string[] = [];
   for (const { what, run } of steps) {

@@ -7,7 +7,7 @@ import { UsageError } from '../../program/usage-error.ts';
 import { getTeam } from '../team/find-team.ts';
 import { openRecords } from './open-records.ts';
 
-// Shown in lists, so no control characters.
+// Names are shown in lists, so they have no control characters.
 const nameForm = /^[^\p{Cc}]{1,100}$/u;
 
 export const createKey = defineCommand({

@@ -25,7 +25,7 @@ interface ListedKey {
 }
 const list = async (): Promise<ListedKey[]> => JSON.parse((await key('list', '--json')).stdout) as ListedKey[];
 
-test('a key is made without a server, its value shown once and only a mask listed', async () => {
+test('a key is created without a server; its value is shown once, and lists show a mask', async () => {
   const { code, stdout } = await key('create', 'laptop of Ärla');
   expect(code).toBe(0);
   expect(stdout).toMatch(/^e2b_[0-9a-f]{40}\n$/);
@@ -44,7 +44,7 @@ test('a key is revoked by name or by id', async () => {
   expect(await list()).toEqual([]);
 });
 
-test('a key can decide on the wall of its sandboxes', async () => {
+test('a key can select the isolation of its sandboxes', async () => {
   expect((await key('create', 'walled', '--isolation', 'gvisor')).code).toBe(0);
   await key('create', 'open');
   const listed = JSON.parse((await key('list', '--json')).stdout) as { name: string; isolation: string | null }[];
@@ -58,7 +58,7 @@ test('a key can decide on the wall of its sandboxes', async () => {
   expect(refused.stderr).toMatch(/container.*gvisor/);
 });
 
-test('revoking says why it did nothing', async () => {
+test('revoking gives the reason why it did nothing', async () => {
   await key('create', 'same');
   await key('create', 'same');
   const ambiguous = await key('revoke', 'same');

@@ -4,8 +4,8 @@ import { ensureDefaultTeam, openDiskReserve, openSqliteRecords } from '@soulbox/
 import type { Records } from '@soulbox/storage';
 
 /**
- * Opens the records of a data folder beside a running server (SQLite in WAL mode allows it); they have a default team. With `adds` it
- * throws `disk_full` when there is no room for anything new.
+ * Opens the records of a data folder, possibly beside a running server (SQLite in WAL mode allows it). Makes sure that
+ * there is a default team. With `adds` it throws `disk_full` when there is no room for new data.
  */
 export async function openRecords(
   dataDirectory: string,

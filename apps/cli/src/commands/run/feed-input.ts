@@ -1,8 +1,8 @@
 import type { Programs } from '@soulbox/envd-client';
 
 /**
- * Passes standard input on to a process until either ends. A program that takes nothing more is no fault, and neither is one that
- * has ended meanwhile.
+ * Passes standard input to a process until either ends. A program that reads no further, or has already ended, is not
+ * an error.
  */
 export function feedInput(envd: Programs, pid: number): void {
   const feed = async (): Promise<void> => {

@@ -3,25 +3,25 @@ import { basename, join, posix, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { UsageError } from '../../program/usage-error.ts';
 
-/** What is run, as it lies on this machine. */
+/** The target of a run, as it is on this machine. */
 export type Target =
   | { readonly kind: 'code'; readonly code: string; readonly isFromInput: boolean }
   | { readonly kind: 'file'; readonly path: string; readonly name: string; readonly firstLine: string }
   | {
       readonly kind: 'folder';
       readonly path: string;
-      /** Relative, with slashes. */
+      /** Relative paths with slashes. */
       readonly files: readonly string[];
       readonly entry: string | undefined;
     };
 
-/** History, what an installation makes anew, and what this program leaves in sandboxes. */
+/** Version history, files that an installation recreates, and files that this program leaves in sandboxes. */
 const ignored = new Set(['.git', 'node_modules', '.venv', '__pycache__', '.soulbox']);
 const maxFiles = 5000;
-/** Of all files together. */
+/** Limit of all files together. */
 const maxBytes = 256 * 1024 * 1024;
 
-/** Throws UsageError for what cannot be run. */
+/** Throws UsageError for a target that cannot be run. */
 export async function readTarget(target: string, { entry }: { readonly entry: string | undefined }): Promise<Target> {
   if (entry !== undefined && target === '-') throw new UsageError('--entry requires a folder.');
   if (target === '-') return { kind: 'code', code: await text(process.stdin), isFromInput: true };
@@ -36,7 +36,7 @@ export async function readTarget(target: string, { entry }: { readonly entry: st
   return { kind: 'file', path, name: basename(path), firstLine };
 }
 
-/** Plain files only: a link could lead out of the folder. */
+/** Only regular files: a link could lead out of the folder. */
 async function listFiles(root: string): Promise<string[]> {
   const files: string[] = [];
   let bytes = 0;

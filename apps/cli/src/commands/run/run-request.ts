@@ -4,7 +4,7 @@ import type { Language, RuntimeName } from '@soulbox/runtimes';
 import { parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
 import { UsageError } from '../../program/usage-error.ts';
 
-/** A day; see apps/api/src/limits.ts. */
+/** One day; see apps/api/src/limits.ts. */
 const timeoutMax = 86_400;
 const defaultTimeoutSeconds = 60;
 
@@ -21,9 +21,9 @@ interface RunArguments {
   readonly json?: boolean | undefined;
 }
 
-/** A command line of `soulbox run`, checked. */
+/** The validated command line of `soulbox run`. */
 export interface RunRequest {
-  /** As it was typed. */
+  /** As the user typed it. */
   readonly target: string;
   readonly language: Language | undefined;
   readonly runtime: RuntimeName | undefined;
@@ -33,7 +33,7 @@ export interface RunRequest {
   readonly keep: boolean;
   readonly json: boolean;
   readonly timeoutSeconds: number;
-  /** What the API is asked for, all but what is run. */
+  /** The request body for the API, without the target. */
   readonly body: Readonly<Record<string, unknown>>;
 }
 
@@ -69,7 +69,7 @@ export function requestFrom(args: RunArguments, rawArgs: readonly string[]): Run
   };
 }
 
-/** What may be given more than once, which citty does not know. */
+/** Reads the flags that may be given more than once, which citty does not support. */
 function severalOf(rawArgs: readonly string[]): { words: string[]; env: string[]; allow: string[] } {
   const value = { type: 'string' } as const;
   const options = {

@@ -18,10 +18,10 @@ import { runAtOnce, runStreamed } from './show.ts';
 import { templateFor } from './template-for.ts';
 import { upload } from './upload.ts';
 
-/** A sandbox made for one run also has to live through its installation. */
+/** Added for a sandbox that is created for one run: it must live through the installation too. */
 const installSeconds = 600;
 const spareSeconds = 60;
-/** Whatever ends this program also ends the sandbox that it made. */
+/** Any signal that ends this program also ends the sandbox that it has created. */
 const leaveSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export const run = defineCommand({
@@ -99,11 +99,11 @@ async function runThere(
   const body = {
     ...request.body,
     ...subject,
-    // Nobody has used it before: what is installed in it is what the lock file says.
+    // The sandbox is new, so the installed packages match the lock file.
     shareDependencies: request.sandboxId === undefined,
   };
   const path = `/sandboxes/${encodeURIComponent(sandbox.sandboxID)}/run`;
-  // Standard input is the code itself, or the program's.
+  // Standard input may contain the code itself instead of the program's input.
   const hasInput = target.kind !== 'code' || !target.isFromInput;
   if (request.json) return await runAtOnce(api, { path, body, hasInput, signal });
   return await runStreamed(api, {

@@ -14,7 +14,7 @@ interface Call {
   readonly signal: AbortSignal;
 }
 
-/** Runs it and prints what it prints, as it comes. Gives the exit code of this program. */
+/** Runs the program and prints its output as it arrives. Returns the exit code for this process. */
 export async function runStreamed(
   api: ApiConnection,
   { onStart, ...call }: Call & { readonly onStart: (pid: number) => void },
@@ -34,7 +34,7 @@ export async function runStreamed(
   throw new ApiError(502, 'The connection was closed before the program ended.');
 }
 
-/** Runs it and prints the result as one line of JSON. */
+/** Runs the program and prints the result as one line of JSON. */
 export async function runAtOnce(
   api: ApiConnection,
   { path, body, hasInput, signal }: Call & { readonly hasInput: boolean },
@@ -57,7 +57,7 @@ function explain({ timedOut, memoryExceeded, signal, stdoutTruncated, stderrTrun
   if (stdoutTruncated || stderrTruncated) console.error('warning: output beyond the limit was discarded.');
 }
 
-/** As shells have it: 124 for a time limit, 128 and its number for a signal. */
+/** As in shells: 124 for a timeout, 128 plus the number for a signal. */
 function exitCodeOf({ exitCode, signal, timedOut }: ApiRunEnd): number {
   if (timedOut) return exitCodes.timedOut;
   if (exitCode !== null) return exitCode;

@@ -5,7 +5,7 @@ import type { RunRequest } from './run-request.ts';
 
 const baseTemplate = 'base';
 
-/** What the smallest template cannot run goes to the one that has everything. */
+/** The smallest template if it can run the target, otherwise the one with all runtimes. */
 export function templateFor(target: Target, { language, runtime }: Pick<RunRequest, 'language' | 'runtime'>): string {
   if (runtime !== undefined) return ['python', 'node', 'bash'].includes(runtime) ? baseTemplate : fullTemplate.name;
   const [best] = detect(sightOf(target, language));
@@ -17,7 +17,7 @@ export function templateFor(target: Target, { language, runtime }: Pick<RunReque
   return isInBase ? baseTemplate : fullTemplate.name;
 }
 
-/** Names only: the sandbox looks more closely, and says what it lacks. */
+/** Only the file names: the sandbox inspects the content and reports what is missing. */
 function sightOf(target: Target, language: Sight['language']): Sight {
   const names = target.kind === 'folder' ? target.files.filter((file) => !file.includes('/')) : [];
   const fileName = target.kind === 'file' ? target.name : undefined;

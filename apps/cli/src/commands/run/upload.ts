@@ -4,12 +4,12 @@ import { randomId } from '@soulbox/base';
 import type { Programs } from '@soulbox/envd-client';
 import type { Target } from './read-target.ts';
 
-/** Uploads under way at the same time. */
+/** Limit of simultaneous uploads. */
 const width = 8;
-/** Of one file. */
+/** Timeout of one file. */
 const uploadMs = 300_000;
 
-/** Copies the target into the home of the sandbox's user, and gives what the API is to run. */
+/** Copies the target into the home of the sandbox's user. Returns what the API must run. */
 export async function upload(
   envd: Programs,
   target: Exclude<Target, { kind: 'code' }>,

@@ -12,7 +12,7 @@ export const showSandbox = defineCommand({
     const api = await findApi(args['data-dir']);
     const path = `/sandboxes/${encodeURIComponent(args.sandbox)}`;
     const { body } = await callApi<ApiSandboxDetail>(api, { path });
-    // Terminals and logs of builds are no place for it; `curl` with the key gets it.
+    // The token must not appear in terminals and build logs; `curl` with the key returns it.
     const { envdAccessToken: _, ...facts } = body;
     console.log(args.json === true ? JSON.stringify(facts) : renderFacts(facts));
   },

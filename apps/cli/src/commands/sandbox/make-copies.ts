@@ -11,10 +11,10 @@ export interface ForkArguments {
   readonly json?: boolean | undefined;
 }
 
-/** Asks `path` for copies and prints the id of each on standard output, or on standard error why it is not there. */
+/** Requests copies from `path`. Prints the id of each on standard output, or the error on standard error. */
 export async function makeCopies(path: string, args: ForkArguments): Promise<number> {
   const count = parseNumberFlag('count', args.count, 1, 100);
-  // Said here: left out, a copy lives as shortly as E2B's API has it, 15 s.
+  // Sent explicitly: without it a copy would live for the default of E2B's API, which is 15 s.
   const timeout = parseNumberFlag('timeout', args.timeout, 1, 999_999_999) ?? 300;
   const api = await findApi(args['data-dir']);
   const { body: copies } = await callApi<readonly ApiCopy[]>(api, { method: 'POST', path, body: { count, timeout } });

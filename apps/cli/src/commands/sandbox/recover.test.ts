@@ -28,7 +28,7 @@ const sandboxOf = (teamId: string, id: string): LiveSandbox => ({
   state: 'paused',
 });
 
-test('lists what no key opens, and makes a key for its team once it is named', async () => {
+test('lists sandboxes that no key can reach, and creates a key for a named team', async () => {
   {
     await using records = openSqliteRecords(join(directory, 'records.sqlite'));
     const known = await ensureDefaultTeam(records);

@@ -7,7 +7,7 @@ import { renderTable } from '../../output/table.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { openRecords } from '../key/open-records.ts';
 
-/** Sandboxes that run or are paused and that nobody can ask for, since their team has no key. */
+/** Running or paused sandboxes that nobody can reach, because their team has no key. */
 interface Orphans {
   readonly team: TeamRecord;
   readonly sandboxes: readonly SandboxRecord[];

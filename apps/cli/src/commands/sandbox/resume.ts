@@ -12,7 +12,7 @@ export const resumeSandbox = defineCommand({
     const api = await findApi(args['data-dir']);
     const path = `/v2/sandboxes/${encodeURIComponent(args.sandbox)}/connect`;
     const { status, body } = await callApi<ApiSandbox>(api, { method: 'POST', path, body: { timeout } });
-    // 200 says that it ran already.
+    // 200 means that it was already running.
     const resumed = status === 201;
     if (args.json === true) console.log(JSON.stringify({ sandboxID: body.sandboxID, resumed }));
     else console.log(resumed ? `Resumed ${body.sandboxID}.` : `${body.sandboxID} was already running.`);

@@ -20,7 +20,7 @@ afterAll(async () => {
   if (server !== undefined) await removeTree(server.dataDirectory);
 }, 90_000);
 
-/** What a command printed, without the newline at its end; it must have succeeded. */
+/** The output of a command that must succeed, without the trailing newline. */
 async function soulbox(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await runCli(args, server?.clientEnvironment);
   expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: '' });
@@ -28,7 +28,7 @@ async function soulbox(...args: string[]): Promise<string> {
 }
 
 test.runIf(ready)(
-  'a sandbox sleeps, wakes, is copied and ends, and the events tell it',
+  'a sandbox is paused, resumed, copied and ended, and the events show it',
   async () => {
     const id = await soulbox('sandbox', 'create');
     await soulbox('sandbox', 'pause', id);
@@ -55,7 +55,7 @@ test.runIf(ready)(
 );
 
 test.runIf(ready)(
-  'a webhook is made, listed without its secret and deleted',
+  'a webhook is created, listed without its secret and deleted',
   async () => {
     const [id = '', secret = ''] = (await soulbox('webhook', 'create', 'https://example.com/')).split('\n');
     const listed = await soulbox('webhook', 'list');

@@ -7,7 +7,8 @@ import { findProcess, removeTree } from '@soulbox/base';
 import { openSqliteRecords } from '@soulbox/storage';
 import { runCli } from '../../testing/run-cli.ts';
 
-// A number that is refused starts nothing: it need not be this file's own, but nobody else may have it.
+// The number of a refused server. It starts nothing, so it need not belong to this file, but no other server may use
+// it.
 const refusedInstance = 14;
 let directory: string;
 beforeEach(async () => {
@@ -15,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await removeTree(directory));
 
-/** The template would be built in the same folder: what is refused before that leaves no trace of it. */
+/** A template would be built in the same folder. A start that is refused before that leaves no trace of it. */
 async function expectRefused(words: RegExp): Promise<void> {
   const instance = ['--instance', String(refusedInstance)];
   const { code, stderr } = await runCli([
@@ -35,7 +36,7 @@ async function expectRefused(words: RegExp): Promise<void> {
   expect(await readdir(directory)).not.toContain('templates');
 }
 
-test('records of a newer version are told before anything is prepared', async () => {
+test('records of a newer version are reported before the host is prepared', async () => {
   await openSqliteRecords(join(directory, 'records.sqlite'))[Symbol.asyncDispose]();
   const db = new DatabaseSync(join(directory, 'records.sqlite'));
   db.exec('INSERT INTO migrations (number, applied_at) VALUES (999, 0)');
@@ -43,14 +44,14 @@ test('records of a newer version are told before anything is prepared', async ()
   await expectRefused(/schema version 999/);
 });
 
-test.each(['sandboxes', 'snapshots'])('so are those of %s', async (folder) => {
+test.each(['sandboxes', 'snapshots'])('%s of a newer version are reported too', async (folder) => {
   await mkdir(join(directory, folder));
   await writeFile(join(directory, folder, 'damaged.json'), '{');
   await writeFile(join(directory, folder, 'newer.json'), JSON.stringify({ formatVersion: 99 }));
   await expectRefused(/newer\.json was written by a newer SoulBox/);
 });
 
-test('so is another server of the instance number', async () => {
+test('another server with the instance number is reported too', async () => {
   const run = `/run/soulbox-${refusedInstance}`;
   await mkdir(run, { recursive: true });
   await writeFile(
@@ -61,7 +62,7 @@ test('so is another server of the instance number', async () => {
     await expectRefused(/data in \/srv\/first\) has instance number 14/);
   } finally {
     await rm(join(run, 'server.json'));
-    // What else is in it belongs to others.
+    // Other content belongs to others.
     await rmdir(run).catch(() => undefined);
   }
 });

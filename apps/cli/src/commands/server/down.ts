@@ -8,7 +8,7 @@ import { exitCodes } from '../../program/exit-codes.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { describeUnmanaged, endUnmanaged, unmanagedFix } from '../../server/unmanaged.ts';
 
-// Ending a thousand sandboxes takes a while; the server itself bounds each step.
+// Ending a thousand sandboxes takes a while; the server itself limits each step.
 const timeoutMs = 120_000;
 
 export const down = defineCommand({
@@ -39,7 +39,7 @@ export const down = defineCommand({
         await sleep(20);
       }
     }
-    // Kept on purpose: whoever asked for it knows of them.
+    // Sandboxes that were kept on request need no report.
     const left = keepSandboxes ? [] : await findUnmanaged(dataDirectory);
     const isToEnd = left.length > 0 && args['end-sandboxes'] === true;
     if (isToEnd) await endUnmanaged(dataDirectory, left);

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { removeTree } from '@soulbox/base';
 import { runCliPowerless } from '../../testing/run-cli.ts';
 
-// Who owns the folder does not matter, but that it is somebody else.
+// Any owner works, as long as it is another user.
 const nobody = 65_534;
 let directory: string;
 beforeEach(async () => {
@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await removeTree(directory));
 
-test.each(['status', 'env', 'down', 'sandbox list'])('%s of somebody who may not read says so', async (command) => {
+test.each(['status', 'env', 'down', 'sandbox list'])('%s reports a folder that is not readable', async (command) => {
   const { code, stdout, stderr } = await runCliPowerless([...command.split(' '), '--data-dir', directory]);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toBe(`error: This user cannot read ${directory}/run/server.json; use sudo. (forbidden)\n`);

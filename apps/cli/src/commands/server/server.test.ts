@@ -30,7 +30,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await cli('down');
-  // A test that failed may have left sandboxes to a server that is gone: the next one adopts and ends them.
+  // A failed test may have left sandboxes of a dead server. The next server adopts and ends them.
   if ((await listHostTraces(instance, directory)).length > 0) {
     await cli('up', '--detach', ...anyPorts);
     await cli('down');
@@ -48,8 +48,9 @@ async function createSandbox(): Promise<Response> {
 }
 
 /**
- * What of a data folder others could read if they could enter it, as with a backup that keeps modes: what stands in a folder that is its
- * owner's alone is not looked at. The runtime is for sandboxes, ca.pem for whoever is to trust it.
+ * The paths in a data folder that others could read if they could enter it, as in a backup that keeps modes. Folders
+ * that only their owner can enter are skipped. The runtime is for sandboxes, and ca.pem is for clients that must trust
+ * it.
  */
 async function listOpenPaths(folder: string, below = ''): Promise<string[]> {
   const open: string[] = [];
@@ -63,7 +64,7 @@ async function listOpenPaths(folder: string, below = ''): Promise<string[]> {
   return open;
 }
 
-test('without a server: status says so with code 3, down is content, env fails', async () => {
+test('without a server, status exits with 3, down succeeds and env fails', async () => {
   expect(await cli('status')).toMatchObject({
     code: 3,
     stdout: expect.stringContaining('No server is running') as string,
@@ -81,7 +82,7 @@ test('without a server: status says so with code 3, down is content, env fails',
   expect(await cli('env')).toMatchObject({ code: 1, stdout: '' });
 });
 
-test('the file of a dead server counts for nothing', async () => {
+test('the file of a dead server is ignored', async () => {
   await mkdir(join(directory, 'run'));
   const client = {};
   const dead = {
@@ -134,12 +135,12 @@ test.skipIf(!hasTemplate)('a detached server serves, is found, refuses a second 
   expect((await cli('down')).stdout).toMatch(/^Server \d+ stopped\.\n$/);
   expect((await cli('status')).code).toBe(3);
   expect(await listHostTraces(instance, directory)).toEqual([]);
-  // Neither its control groups nor its folder in /run.
+  // Its control groups and its folder in /run are gone too.
   expect((await listHostInstances()).filter((entry) => entry.instance === instance)).toEqual([]);
 });
 
 test.skipIf(!hasTemplate)(
-  'a detached start prints the default key to a terminal only, soulbox env to all',
+  'a detached start prints the default key only to a terminal, and soulbox env prints it always',
   async () => {
     const key = /e2b_[0-9a-f]{40}/;
     const up = ['up', '--detach', ...anyPorts, '--data-dir', directory];
@@ -174,7 +175,7 @@ test.skipIf(!hasTemplate)('down --keep-sandboxes leaves them to the next server'
   expect(await listHostTraces(instance, directory)).toEqual([]);
 });
 
-test.skipIf(!hasTemplate)('a key made beside a running server is valid at once, and a revoked one is not', async () => {
+test.skipIf(!hasTemplate)('a key created beside a running server is valid at once, a revoked one is not', async () => {
   await cli('up', '--detach', ...anyPorts);
   const key = (await cli('key', 'create', 'ci')).stdout.trim();
   const url = (await findServer(directory))?.client['E2B_API_URL'] ?? '';
@@ -185,7 +186,7 @@ test.skipIf(!hasTemplate)('a key made beside a running server is valid at once, 
   expect(await ask()).toBe(401);
 });
 
-test.skipIf(!hasTemplate)('a setting that is wrong is told before anything is started', async () => {
+test.skipIf(!hasTemplate)('an invalid setting is reported before anything is started', async () => {
   const odd = await runCli(['up', '--detach', ...anyPorts, '--data-dir', directory], {
     ...environment,
     SOULBOX_NO_SUCH_THING: '1',
@@ -197,7 +198,7 @@ test.skipIf(!hasTemplate)('a setting that is wrong is told before anything is st
 });
 
 test.skipIf(!hasTemplate)(
-  'a way to the server that is not safe is told at the start, in the log and by doctor',
+  'an insecure exposure of the server is reported at the start, in the log and by doctor',
   async () => {
     const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
     const subject = ['-subj', '/CN=box.example', '-days', '1', '-out', cert, '-keyout', key];
@@ -218,7 +219,7 @@ test.skipIf(!hasTemplate)(
     expect(stderr).toMatch(/^Warning: plain HTTP on 0\.0\.0\.0 .*\nWarning: the TLS certificate expires on .*\n$/);
     const log = await readFile(join(directory, 'logs/server.log'), 'utf8');
     expect(log.match(/"level":40.*"exposure":"(?:plain HTTP|the TLS certificate)/g)).toHaveLength(2);
-    // Its settings are the server's; doctor is asked without them.
+    // The settings belong to the server; doctor runs without them.
     const { findings } = JSON.parse((await cli('doctor', '--json')).stdout) as {
       findings: { id: string; detail: string }[];
     };
@@ -230,7 +231,7 @@ test.skipIf(!hasTemplate)(
   },
 );
 
-test.skipIf(!hasTemplate)('a server in the foreground outlives whoever read its first lines', async () => {
+test.skipIf(!hasTemplate)('a server in the foreground outlives the reader of its first lines', async () => {
   const command = `("$0" "$1" up ${anyPorts.join(' ')} --data-dir "$2" 2>&1 &) | head -n 1`;
   const args = ['-c', command, process.execPath, join(import.meta.dirname, '../../main.ts'), directory];
   expect(await run('bash', args, { env: { ...environment, PATH: process.env['PATH'] } })).toContain('recovered');
@@ -241,7 +242,7 @@ test.skipIf(!hasTemplate)('a server in the foreground outlives whoever read its 
 });
 
 test.skipIf(!hasTemplate)(
-  'a log has the file that is wanted, SIGHUP opens it anew, and it grows to its limit',
+  'the log goes to the given file, SIGHUP reopens it, and it grows up to its limit',
   async () => {
     const logFile = join(directory, 'elsewhere', 'box.log');
     const settings = { ...environment, SOULBOX_LOG_MAX_MB: '1', SOULBOX_LOG_FILES: '1' };
@@ -264,7 +265,7 @@ test.skipIf(!hasTemplate)(
   },
 );
 
-/** Starts a server on a port that someone else has. */
+/** Starts a server on a port that is already in use. */
 async function startOnTakenPort(): Promise<{ port: number; result: CliResult }> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -277,7 +278,7 @@ async function startOnTakenPort(): Promise<{ port: number; result: CliResult }> 
   }
 }
 
-test.skipIf(!hasTemplate)('a port that is taken is an error with a reason', async () => {
+test.skipIf(!hasTemplate)('a port in use is an error with a reason', async () => {
   const { port, result } = await startOnTakenPort();
   expect(result.code).toBe(1);
   expect(result.stderr).toContain(String(port));
@@ -285,7 +286,7 @@ test.skipIf(!hasTemplate)('a port that is taken is an error with a reason', asyn
   expect((await cli('status')).code).toBe(3);
 });
 
-test.runIf(hasTemplate)('a start that fails on a taken port leaves no sandbox behind', async () => {
+test.runIf(hasTemplate)('a start that fails on a port in use leaves no sandbox behind', async () => {
   await startOnTakenPort();
   expect(await listHostTraces(instance, directory)).toEqual([]);
 });

@@ -48,7 +48,7 @@ export const up = defineCommand({
     json: jsonArg,
   },
   async run({ args }) {
-    // Whoever read the first lines may go: the server is to stay.
+    // The reader of the first lines may close the pipe; the server must continue.
     using _ = onUnread(() => undefined);
     const folders = resolveFolders(args['data-dir']);
     const port = parseNumberFlag('port', args.port, 0, 65_535);
@@ -65,10 +65,10 @@ export const up = defineCommand({
     };
     const foreground = { json: args.json === true, logFile: args['log-file'] };
     if (isPrepared) return await runInForeground(folders.dataDirectory, overrides, foreground);
-    // Loaded here: the server never needs the code that prepares it.
+    // Loaded here: the server never needs the code for the preparation.
     const { refuseHalfRestored } = await import('@soulbox/box/half-restored');
     await refuseHalfRestored(folders.dataDirectory);
-    // Before minutes of preparation: a bad setting would be told after them.
+    // Checked before minutes of preparation, so that a bad setting is reported at once.
     const config = await checkSettings(overrides, { warns: args.detach === true || process.stderr.isTTY });
     const running = await findServer(folders.dataDirectory);
     if (running !== undefined) {
@@ -95,7 +95,10 @@ export const up = defineCommand({
   },
 });
 
-/** Throws `config_invalid`. Warns of what is allowed and dangerous, where standard error is not the log, which tells it anyway. */
+/**
+ * Throws `config_invalid`. Warns of insecure but allowed settings, unless standard error is the log, which contains
+ * these warnings anyway.
+ */
 async function checkSettings(overrides: BoxOverrides, { warns }: { readonly warns: boolean }): Promise<BoxConfig> {
   const { loadBoxConfig } = await import('@soulbox/box/config');
   const config = loadBoxConfig(environment, overrides);
@@ -112,7 +115,8 @@ async function runInForeground(
   // Loaded here: with --detach this process never needs the server's code.
   const { listenForStop, runServer } = await import('../../server/run-server.ts');
   const orders = listenForStop();
-  // At a terminal the log goes to a file; under systemd, in a container or a pipe it is what people look for.
+  // At a terminal the log goes to a file. Under systemd, in a container or in a pipe, standard error is where people
+  // expect it.
   const logFile = options.logFile ?? (process.stderr.isTTY ? join(dataDirectory, 'logs/server.log') : undefined);
   const box = await Promise.race([runServer(overrides, logFile), orders.impatient]);
   if (box === true) return exitCodes.failed;
@@ -129,7 +133,7 @@ async function runInForeground(
 function tell(server: ServerFile, variables: Readonly<Record<string, string>>, json: boolean): void {
   const { pid, port, tlsPort } = server;
   const { E2B_API_KEY: _key, E2B_ACCESS_TOKEN: _token, ...others } = variables;
-  // What is no terminal is a log or a journal, which is kept and sent around.
+  // Output that is not a terminal is a log or a journal. Those are kept and shared, so they must not contain the key.
   const environment = process.stdout.isTTY ? variables : others;
   console.log(json ? JSON.stringify({ pid, port, tlsPort, environment }) : toShellLines(environment, false));
 }

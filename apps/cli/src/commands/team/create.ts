@@ -6,7 +6,7 @@ import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
 import { UsageError } from '../../program/usage-error.ts';
 import { openRecords } from '../key/open-records.ts';
 
-/** It is the namespace of the team's templates, in lower case. */
+/** The name is also the namespace of the team's templates, in lower case. */
 const nameForm = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 export const createTeam = defineCommand({

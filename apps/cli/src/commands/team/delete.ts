@@ -48,7 +48,7 @@ function describe(holdings: TeamHoldings): string {
     .join(', ');
 }
 
-/** Archives for builds; no row names them any more. */
+/** Deletes archives for builds, which no row references any more. */
 async function deleteUploads(dataDirectory: string, teamId: string): Promise<void> {
   await using files = await openDiskBlobs({ directory: join(dataDirectory, 'uploads') });
   for (const { key } of await files.list(`${teamId}/`)) await files.delete(key);

@@ -6,12 +6,12 @@ import { ApiError } from '../../api/api-error.ts';
 import { callApi } from '../../api/call.ts';
 import type { ApiConnection } from '../../api/connection.ts';
 
-/** Rows of a page; what is left is asked for again. */
+/** Rows per page. The list is read again until it is empty. */
 const pageSize = 100;
 
 /**
- * Ends and deletes all that a team holds, by the server, which alone can end sandboxes. Its keys are revoked first: nobody begins
- * anything meanwhile. Throws `host_not_ready` without a server.
+ * Ends and deletes everything that a team has. The server does this, because only it can end sandboxes. The keys are
+ * revoked first, so that nothing new is started meanwhile. Throws `host_not_ready` without a server.
  */
 export async function emptyTeam(dataDirectory: string, records: Records, team: TeamRecord): Promise<void> {
   const server = await findServer(dataDirectory);
@@ -62,7 +62,7 @@ async function listSnapshots(records: Records, teamId: string): Promise<string[]
   return (await records.snapshots.list(all)).snapshots.map(({ id }) => id);
 }
 
-/** What is gone meanwhile is as it should be. */
+/** An item that is already gone is not an error. */
 async function remove(api: ApiConnection, path: string): Promise<void> {
   try {
     await callApi(api, { method: 'DELETE', path });

@@ -1,7 +1,10 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Records, TeamRecord } from '@soulbox/storage';
 
-/** The team of this id or name; the default one for undefined. Throws `team_not_found`, and `bad_request` when several have the name. */
+/**
+ * The team with this id or name; the default team for undefined. Throws `team_not_found`, and `bad_request` when
+ * several teams have the name.
+ */
 export async function getTeam(records: Records, text: string | undefined): Promise<TeamRecord> {
   const teams = await records.teams.list();
   const matches = teams.filter(({ id, name, isDefault }) =>

@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await removeTree(directory));
 
-test('a team is made, has keys of its own, is listed and deleted with them', async () => {
+test('a team is created, has its own keys, is listed and is deleted with them', async () => {
   const id = (await cli('team', 'create', 'blue')).stdout.trim();
   expect(id).toMatch(/^[0-9a-f-]{36}$/);
   expect(await cli('team', 'create', 'blue')).toMatchObject({
@@ -36,7 +36,7 @@ test('a team is made, has keys of its own, is listed and deleted with them', asy
   });
 });
 
-test('a team that holds something is not deleted, and without a server not by force', async () => {
+test('a team with content is not deleted, and without a server not even by force', async () => {
   const id = (await cli('team', 'create', 'busy')).stdout.trim();
   {
     await using records = openSqliteRecords(join(directory, 'records.sqlite'));
@@ -55,7 +55,7 @@ test('a team that holds something is not deleted, and without a server not by fo
   expect((await cli('team', 'list')).stdout).toContain('busy');
 });
 
-test('the default team stays, and names are such that templates can have them', async () => {
+test('the default team stays, and team names are valid namespaces of templates', async () => {
   expect((await cli('team', 'delete', 'default')).stderr).toContain('(forbidden)');
   for (const name of ['Blue', 'a/b', '-x', '', 'x'.repeat(65)])
     expect((await cli('team', 'create', '--', name)).code, name).toBe(2);

@@ -26,7 +26,7 @@ const status = (state: string, logEntries: object[], more: object = {}): Scripte
   body: { templateID: 't1', buildID: 'b1', status: state, logs: [], logEntries, ...more },
 });
 
-/** Runs `soulbox template build` against an API that gives these answers. */
+/** Runs `soulbox template build` against an API with these responses. */
 async function build(answers: readonly ScriptedAnswer[], ...args: string[]) {
   await using api = await startScriptedApi(answers);
   const result = await runCli(['template', 'build', ...args], api.environment);
@@ -38,7 +38,7 @@ async function build(answers: readonly ScriptedAnswer[], ...args: string[]) {
   };
 }
 
-test('a folder with a Dockerfile is built, its log shown as it comes', async () => {
+test('a folder with a Dockerfile is built, and its log is shown as it arrives', async () => {
   await writeFile(join(folder, 'Dockerfile'), 'FROM debian:stable\nRUN echo hi\nCMD ["serve"]\n');
   const log = [entry('\u001b[31mhi\u0007', 'warn'), entry('hidden', 'debug')];
   const answers = [requested, started, status('building', log), status('ready', [])];
@@ -55,7 +55,7 @@ test('a folder with a Dockerfile is built, its log shown as it comes', async () 
   expect(stderr).not.toContain('hidden');
 });
 
-test('a Dockerfile by its own name, commands of the caller, and JSON', async () => {
+test('a Dockerfile by name, custom commands, and JSON', async () => {
   await mkdir(join(folder, 'sub'));
   await writeFile(join(folder, 'sub', 'x.dockerfile'), 'FROM debian:stable\nCMD serve\n');
   const flags = ['--start-command', 'own', '--ready-command', 'test', '--json', '--verbose'];
@@ -66,7 +66,7 @@ test('a Dockerfile by its own name, commands of the caller, and JSON', async () 
   expect(result.stderr).toContain('shown');
 });
 
-test('a build can have another wall than the server decides', async () => {
+test("a build can use another isolation than the server's default", async () => {
   await writeFile(join(folder, 'Dockerfile'), 'FROM debian:stable\n');
   const answers = [requested, started, status('ready', []), status('ready', [])];
   const { code, walls } = await build(answers, folder, 'mine', '--isolation', 'gvisor');
@@ -75,7 +75,7 @@ test('a build can have another wall than the server decides', async () => {
   expect(refused.stderr).toMatch(/container.*gvisor/);
 });
 
-describe('what fails is one clear line', () => {
+describe('a failure is one clear line', () => {
   test('when a step fails', async () => {
     await writeFile(join(folder, 'Dockerfile'), 'FROM debian:stable\nRUN false\n');
     const reason = { reason: { message: 'failed to run command', step: '3', logEntries: [] } };

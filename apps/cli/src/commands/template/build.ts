@@ -9,7 +9,7 @@ import { createBuildLogPrinter } from '../../output/build-log.ts';
 import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
 import { UsageError } from '../../program/usage-error.ts';
 
-/** In this order, as the official CLI looks for them. */
+/** In the order of the official CLI. */
 const fileNames = ['e2b.Dockerfile', 'Dockerfile'] as const;
 
 export const buildTemplate = defineCommand({
@@ -95,7 +95,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-/** The client's parser throws plain errors, such as for a second FROM. */
+/** The client's parser throws plain errors, for instance for a second FROM. */
 function parseDockerfile<T>(parse: () => T): T {
   try {
     return parse();
@@ -104,7 +104,7 @@ function parseDockerfile<T>(parse: () => T): T {
   }
 }
 
-/** The client says the status of an answer in front of its text; what else it throws tells how the build failed. */
+/** The client puts the status of a response before its text. Its other errors say how the build failed. */
 function rethrow(error: unknown): never {
   const [, status, message] = /^(\d{3}): (.*)$/s.exec(messageOf(error)) ?? [];
   if (status !== undefined && message !== undefined) throw new ApiError(Number(status), message);

@@ -40,7 +40,7 @@ function findRecipe(name: string): Recipe {
   throw new SoulBoxError('template_not_found', `SoulBox has no recipe for a template "${name}". It has: ${names}.`);
 }
 
-/** One that fails stops no other, and is told when it does. */
+/** A failure does not stop the others and is reported immediately. */
 async function makeAll(store: TemplateStore, wanted: readonly Recipe[], replace: boolean): Promise<Template[]> {
   const isAlone = wanted.length === 1;
   return await sideBySide(wanted, availableParallelism(), async (recipe) => {
@@ -55,7 +55,7 @@ async function makeAll(store: TemplateStore, wanted: readonly Recipe[], replace:
 
 interface MakeOptions {
   readonly replace: boolean;
-  /** Nobody else writes on the terminal meanwhile. */
+  /** False when others write to the terminal at the same time. */
   readonly isAlone: boolean;
 }
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { sleep } from '@soulbox/base';
 import { sideBySide } from './side-by-side.ts';
 
-test('as many as there are lanes are under way, and results come in the order of the items', async () => {
+test('the number of lanes limits the items in progress, and results are in the order of the items', async () => {
   let underway = 0;
   let most = 0;
   const results = await sideBySide([40, 10, 30, 10, 0], 2, async (delayMs) => {
@@ -14,7 +14,7 @@ test('as many as there are lanes are under way, and results come in the order of
   expect([most, results]).toEqual([2, [40, 10, 30, 10, 0]]);
 });
 
-test('one that fails stops no other, and its fault is told at the end', async () => {
+test('a failure does not stop the others and is thrown at the end', async () => {
   const done: number[] = [];
   const work = async (item: number): Promise<void> => {
     if (item === 1) throw new Error('the first');

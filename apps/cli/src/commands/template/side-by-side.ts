@@ -1,5 +1,6 @@
 /**
- * Does `work` for each item, so many at a time, and gives the results in order. All are tried; then the first fault is thrown.
+ * Runs `work` for each item, with a limited number at a time, and returns the results in order. All items are tried;
+ * then the first error is thrown.
  */
 export async function sideBySide<T, R>(
   items: readonly T[],

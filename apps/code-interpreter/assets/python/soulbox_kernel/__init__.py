@@ -1,1 +1,1 @@
-"""What a Python kernel of the code interpreter has beyond IPython's own: result formats, charts, and how it starts."""
+"""Additions to IPython's kernel: result formats, charts and the start of a kernel."""

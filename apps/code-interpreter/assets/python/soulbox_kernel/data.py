@@ -1,8 +1,8 @@
-"""A data frame as `e2b/data`: each column's name, and its values as a list."""
+"""A data frame as `e2b/data`: the name of each column and the list of its values."""
 
 from soulbox_kernel.plain import plain
 
-# A client gets all of it in one line of JSON.
+# The client receives all cells in one line of JSON.
 MAX_CELLS = 1_000_000
 
 

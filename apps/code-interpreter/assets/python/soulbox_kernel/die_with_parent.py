@@ -1,4 +1,4 @@
-"""A kernel must not outlive who started it."""
+"""A kernel must not outlive its parent."""
 
 import ctypes
 import signal

@@ -1,4 +1,4 @@
-"""Result formats beyond IPython's: data frames as data, figures as charts, lists and dicts as JSON, saved images shown."""
+"""Result formats beyond IPython's: data frames as data, figures as charts, lists and dicts as JSON. Saved images are shown."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from traitlets import ObjectName, Unicode
 
 from soulbox_kernel.data import data_of_frame
 
-# Of Debian's fonts-noto-cjk.
+# From Debian's package fonts-noto-cjk.
 CJK_FONTS = "/usr/share/fonts/opentype/noto"
 
 
@@ -77,8 +77,8 @@ def use_inline_figures(shell):
         return
     recordings.install()
     if os.path.isdir(CJK_FONTS):
-        # matplotlib goes on to the next family for what one has no glyph for.
+        # matplotlib uses the next family for characters that a family has no glyph for.
         rcParams["font.family"] = ["sans-serif", "Noto Sans CJK JP"]
-    # A method and no printer: the inline backend takes away all printers of figures whenever it is configured.
+    # A method instead of a printer: the inline backend removes all printers of figures whenever it is configured.
     Figure._repr_e2b_chart_ = chart_of_figure
     configure_inline_support(shell, "module://matplotlib_inline.backend_inline")

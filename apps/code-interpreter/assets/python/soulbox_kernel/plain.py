@@ -1,4 +1,4 @@
-"""Values of numpy, pandas and datetime as what JSON has."""
+"""Converts values of numpy, pandas and datetime to JSON types."""
 
 import datetime
 import math
@@ -6,7 +6,7 @@ import numbers
 
 
 def plain(value):
-    """A number, text, bool or None. Dates become ISO text; what is not a number, not finite or missing becomes None."""
+    """A number, string, bool or None. Dates become ISO text. NaN, infinity and missing values become None."""
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):

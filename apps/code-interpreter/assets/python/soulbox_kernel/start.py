@@ -17,7 +17,7 @@ def run_kernel(request):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     reseed()
     sys.argv = ["python3"]
-    # As a notebook has it: modules beside the code can be imported.
+    # As in a notebook: modules in the working directory can be imported.
     sys.path = ["", *(entry for entry in sys.path if entry not in ("", os.path.dirname(os.path.dirname(__file__))))]
     IPKernelApp.clear_instance()
     app = IPKernelApp.instance(config=kernel_config(), kernel_class=IPythonKernel)
@@ -27,7 +27,7 @@ def run_kernel(request):
 
 
 def reseed():
-    """The zygote's generators are in every kernel. A copy of the sandbox seeds them by the preload, which the zygote has loaded."""
+    """Every kernel inherits the zygote's generators. In a copy of the sandbox the preload of the zygote reseeds them."""
     random.seed()
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()
@@ -40,6 +40,6 @@ def kernel_config():
     config.HistoryManager.enabled = False
     config.PlainTextFormatter.max_seq_length = 0
     config.InlineBackend.figure_formats = {"png"}
-    # Nobody can edit a cell again here.
+    # A cell cannot be edited again here.
     config.IPKernelApp.matplotlib = None
     return config

@@ -1,31 +1,18 @@
-import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
-import type { Emit, Kernel, KernelOptions, Variables } from '../kernel.ts';
-import { KernelEnded } from '../kernel.ts';
+import type { Emit, Kernel, KernelOptions } from '../kernel.ts';
 import { spawnGroup } from '../process/group.ts';
-import { MarkedStream } from '../process/marked-stream.ts';
+import { MarkedOutputs, createMark } from '../process/marked-outputs.ts';
+import { rejectWhenEnded } from '../process/reject-when-ended.ts';
+import { quote, setUp, statements } from './shell-text.ts';
 
 export interface BashProgram {
   readonly program: string;
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Of a code: the shell takes a line of any length, but keeps it in memory several times. */
+/** Limit of one execution's code. The shell accepts a line of any length but keeps several copies of it in memory. */
 const maxCodeBytes = 4 * 1024 * 1024;
-
-/**
- * The shell's pipes are copied out of the way of code that redirects its own: 250 and 251 are its outputs, 252 tells the status.
- * An interactive shell runs PROMPT_COMMAND whenever it is ready: after a line, and also after an interrupt, which only an
- * interactive shell survives.
- */
-const setUp = [
-  'exec 250>&1 251>&2 252>&3 3>&-',
-  'set +o history +H +m',
-  'PS1= PS2=',
-  'unset HISTFILE',
-  `PROMPT_COMMAND='printf "%s\\n" "$?" >&252'`,
-].join('; ');
 
 /** Runs code in one persistent bash. */
 export async function startBashKernel({ program, env }: BashProgram, options: KernelOptions): Promise<Kernel> {
@@ -40,17 +27,14 @@ export async function startBashKernel({ program, env }: BashProgram, options: Ke
     throw new Error('The shell has no pipes.');
   stdin.on('error', () => undefined);
   statuses.on('error', () => undefined);
-  const outputs = { stdout: new MarkedStream(stdout), stderr: new MarkedStream(stderr) };
+  const outputs = new MarkedOutputs(stdout, stderr);
   let listen: ((status: number) => void) | undefined;
   let count = 0;
   let isRunning = false;
   createInterface({ input: statuses }).on('line', (line) => listen?.(Number(line)));
-  const gone = ended.then((how) => {
-    throw new KernelEnded(how);
-  });
-  gone.catch(() => undefined);
+  const gone = rejectWhenEnded(ended);
 
-  /** Runs one line and gives its status. */
+  /** Runs one line and returns its exit status. */
   const runLine = async (line: string): Promise<number> => {
     const answered = new Promise<number>((resolve) => (listen = resolve));
     stdin.write(`${line}\n`);
@@ -61,25 +45,20 @@ export async function startBashKernel({ program, env }: BashProgram, options: Ke
     }
   };
   const run = async (code: string, emit: Emit): Promise<void> => {
-    const mark = `\u001e${randomUUID()}\u001e`;
-    const texts = Promise.all(
-      (['stdout', 'stderr'] as const).map(
-        async (type) => await outputs[type].readUntil(mark, (text) => emit({ type, text })),
-      ),
-    );
+    const mark = createMark();
+    const texts = outputs.readUntil(mark, emit);
     try {
-      // Its input is empty: what it read would be our next line.
+      // Standard input is empty: otherwise the code would read our next line.
       const status = await runLine(`eval ${quote(code)} </dev/null`);
       await runLine(`printf %s ${quote(mark)} >&250; printf %s ${quote(mark)} >&251`);
       await Promise.race([texts, gone]);
       if (status !== 0) await emit({ type: 'error', name: 'ExitCode', value: String(status), traceback: '' });
     } finally {
-      outputs.stdout.giveUp();
-      outputs.stderr.giveUp();
+      outputs.giveUp();
     }
   };
 
-  // What an interactive shell without a terminal complains about comes before, and nobody reads it.
+  // The complaints of an interactive shell without a terminal come before this. Nobody reads them.
   await runLine(setUp);
   return {
     ended,
@@ -110,21 +89,4 @@ export async function startBashKernel({ program, env }: BashProgram, options: Ke
       await ended;
     },
   };
-}
-
-function statements(variables: Variables): string {
-  return Object.entries(variables)
-    .filter(([name]) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
-    .map(([name, value]) => (value === null ? `unset ${name}` : `export ${name}=${quote(value)}`))
-    .concat(':')
-    .join('; ');
-}
-
-/** Text as one word on one line, in the quotes that know escapes. A shell's word cannot hold NUL: it ends there. */
-export function quote(text: string): string {
-  const bytes = Array.from(Buffer.from(text.replaceAll('\0', '')), (byte) => {
-    const character = String.fromCharCode(byte);
-    return /[A-Za-z0-9_ ./:=+,@%-]/.test(character) ? character : `\\x${byte.toString(16).padStart(2, '0')}`;
-  });
-  return `$'${bytes.join('')}'`;
 }

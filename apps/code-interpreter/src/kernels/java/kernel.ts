@@ -1,15 +1,16 @@
 import { createInterface } from 'node:readline';
-import type { Emit, Kernel, KernelOptions, Output } from '../kernel.ts';
-import { KernelEnded } from '../kernel.ts';
+import type { Emit, Kernel, KernelOptions } from '../kernel.ts';
 import { spawnGroup } from '../process/group.ts';
+import { rejectWhenEnded } from '../process/reject-when-ended.ts';
+import { encode, outputFromWords } from './words.ts';
 
 export interface JavaProgram {
-  /** Java, and what starts assets/java/JavaKernel.java, whose comment describes the lines that go in and out. */
+  /** The command that starts assets/java/JavaKernel.java with Java. The comment in that file describes the protocol. */
   readonly command: readonly string[];
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Java by JShell. A Java process cannot change its environment, so variables become system properties too. */
+/** Java with JShell. A Java process cannot change its environment, so variables become system properties too. */
 export async function startJavaKernel({ command, env }: JavaProgram, options: KernelOptions): Promise<Kernel> {
   const { child, ended, signal } = await spawnGroup(command, {
     cwd: options.cwd,
@@ -23,10 +24,7 @@ export async function startJavaKernel({ command, env }: JavaProgram, options: Ke
   let listen: ((words: readonly string[]) => void) | undefined;
   let count = 0;
   createInterface({ input: stdout }).on('line', (line) => listen?.(line.split(' ')));
-  const gone = ended.then((how) => {
-    throw new KernelEnded(how);
-  });
-  gone.catch(() => undefined);
+  const gone = rejectWhenEnded(ended);
 
   const untilDone = async (request: string | undefined, emit: Emit): Promise<void> => {
     const answered = new Promise<void>((resolve) => {
@@ -35,7 +33,7 @@ export async function startJavaKernel({ command, env }: JavaProgram, options: Ke
         const output = outputFromWords(words);
         const caughtUp = output && emit(output);
         if (caughtUp === undefined) return;
-        // A full pipe holds up who writes into it.
+        // A full pipe blocks the writer.
         stdout.pause();
         void caughtUp.finally(() => stdout.resume());
       };
@@ -72,20 +70,3 @@ export async function startJavaKernel({ command, env }: JavaProgram, options: Ke
     },
   };
 }
-
-function outputFromWords([type, ...words]: readonly string[]): Output | undefined {
-  const [first = '', second = '', third = ''] = words.map((word) => Buffer.from(word, 'base64').toString('utf8'));
-  switch (type) {
-    case 'stdout':
-    case 'stderr':
-      return { type, text: first };
-    case 'result':
-      return { type: 'result', isMain: true, bundle: [['text/plain', first]] };
-    case 'error':
-      return { type: 'error', name: first, value: second, traceback: third };
-    default:
-      return undefined;
-  }
-}
-
-const encode = (text: string): string => Buffer.from(text).toString('base64');

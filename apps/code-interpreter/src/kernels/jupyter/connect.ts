@@ -1,25 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Emit, Output } from '../kernel.ts';
 import { KernelEnded } from '../kernel.ts';
+import type { Channel } from './execution-progress.ts';
+import { ExecutionProgress } from './execution-progress.ts';
 import type { JupyterMessage } from './message.ts';
 import { decodeMessage, encodeRequest } from './message.ts';
-import { outputFromMessage } from './output.ts';
-import type { ZmtpSocket } from './zmtp.ts';
-import { connectZmtp } from './zmtp.ts';
+import { connectWhenThere, waitUntilHeard } from './wait-for-kernel.ts';
 
-/** Ports of a connection file with the transport ipc: the sockets are files named `<ip>-<port>`. */
+/** Ports for a connection file with the transport ipc: the sockets are files named `<ip>-<port>`. */
 export const ports = { shell: 1, iopub: 2, stdin: 3, control: 4, heartbeat: 5 } as const;
 
-/** Starting a kernel: R's takes 2 s on a cold disk, and a busy machine many times that. */
-const startTimeoutMs = 60_000;
-const nudgeMs = 20;
-/** A kernel publishes `idle` right after its reply. One that was flooded may have lost it: it does not wait for readers. */
-const idleGraceMs = 2000;
-
-/** What can be done to the program behind a connection. */
+/** Controls the program behind a connection. */
 export interface Program {
-  /** It stands still until `release`. */
+  /** Suspends the program until `release`. */
   hold(): void;
   release(): void;
   kill(): void;
@@ -27,7 +20,7 @@ export interface Program {
 }
 
 export interface JupyterConnection {
-  /** Runs code; silent code is not counted and its outputs are dropped. Rejects with KernelEnded. */
+  /** Runs code. Silent code is not counted and its outputs are dropped. Rejects with KernelEnded. */
   execute(code: string, emit: Emit, options: { readonly silent: boolean }): Promise<void>;
   close(): void;
 }
@@ -35,10 +28,7 @@ export interface JupyterConnection {
 interface Running {
   readonly id: string;
   readonly emit: Emit;
-  /** An error goes out once, though the kernel tells of it twice. */
-  failed: boolean;
-  replied: boolean;
-  idle: boolean;
+  readonly progress: ExecutionProgress;
   timer: NodeJS.Timeout | undefined;
   readonly finish: () => void;
   readonly fail: (error: Error) => void;
@@ -48,41 +38,34 @@ interface Running {
 export async function connectJupyter(prefix: string, program: Program): Promise<JupyterConnection> {
   const { ended } = program;
   let running: Running | undefined;
-  let heard: ((channel: 'shell' | 'iopub') => void) | undefined;
+  let heard: ((channel: Channel) => void) | undefined;
   let behind = 0;
 
   const publish = (to: Running, output: Output): void => {
     const caughtUp = to.emit(output);
     if (caughtUp === undefined) return;
-    // The kernel drops what its reader does not take in time, so it is stopped as a whole.
+    // A kernel drops output that its reader does not take in time, so the whole program is suspended.
     if (behind++ === 0) program.hold();
     void caughtUp.finally(() => {
       if (--behind === 0) program.release();
     });
   };
-  const settle = (current: Running): void => {
+  const take = (current: Running, channel: Channel, message: JupyterMessage): void => {
+    const output = current.progress.take(channel, message);
+    if (output !== undefined) publish(current, output);
     clearTimeout(current.timer);
-    if (current.replied && current.idle) current.finish();
-    else if (current.replied) current.timer = setTimeout(current.finish, idleGraceMs);
+    const { waitMs } = current.progress;
+    if (waitMs === 0) current.finish();
+    else if (waitMs !== undefined) current.timer = setTimeout(current.finish, waitMs);
   };
-  const take = (current: Running, channel: 'shell' | 'iopub', message: JupyterMessage): void => {
-    if (channel === 'shell' && message.type === 'execute_reply') current.replied = true;
-    if (message.type === 'status' && message.content['execution_state'] === 'idle') current.idle = true;
-    const output = outputFromMessage(message);
-    if (output?.type === 'error') {
-      if (!current.failed) publish(current, output);
-      current.failed = true;
-    } else if (output !== undefined) publish(current, output);
-    settle(current);
-  };
-  const handlers = (channel: 'shell' | 'iopub') => ({
+  const handlers = (channel: Channel) => ({
     onMessage: (frames: readonly Buffer[]) => {
       heard?.(channel);
       const message = decodeMessage(frames);
       if (message === undefined || running === undefined || message.parentId !== running.id) return;
       take(running, channel, message);
     },
-    // One without a connection is of no use. Mostly it is gone anyway, and `ended` says how.
+    // A kernel without a connection is useless. Usually it has already ended, and `ended` says how.
     onClose: (reason: string | undefined) => {
       if (reason !== undefined) running?.fail(new KernelEnded(reason));
       program.kill();
@@ -103,7 +86,7 @@ export async function connectJupyter(prefix: string, program: Program): Promise<
       const id = randomUUID();
       try {
         await new Promise<void>((resolve, reject) => {
-          const state = { failed: false, replied: false, idle: false, timer: undefined };
+          const state = { progress: new ExecutionProgress(), timer: undefined };
           running = { id, emit: silent ? () => undefined : emit, ...state, finish: resolve, fail: reject };
           const content = { code, silent, store_history: !silent, user_expressions: {}, allow_stdin: false };
           shell.send(encodeRequest(id, 'execute_request', { ...content, stop_on_error: false }));
@@ -118,44 +101,4 @@ export async function connectJupyter(prefix: string, program: Program): Promise<
       iopub.close();
     },
   };
-}
-
-async function connectWhenThere(
-  path: string,
-  type: 'DEALER' | 'SUB',
-  handlers: Parameters<typeof connectZmtp>[2],
-  ended: Promise<string>,
-): Promise<ZmtpSocket> {
-  let how: string | undefined;
-  void ended.then((text) => (how = text));
-  for (const deadline = Date.now() + startTimeoutMs; ;) {
-    try {
-      return await connectZmtp(path, type, handlers);
-    } catch (error) {
-      if (how !== undefined) throw new KernelEnded(how, { cause: error });
-      if (Date.now() > deadline) throw new Error('The kernel does not answer.', { cause: error });
-      await sleep(5);
-    }
-  }
-}
-
-/** A subscription takes effect at some later moment, and nothing says when: it has once something was published to us. */
-async function waitUntilHeard(
-  shell: ZmtpSocket,
-  ended: Promise<string>,
-  listen: (listener: ((channel: 'shell' | 'iopub') => void) | undefined) => void,
-): Promise<void> {
-  const missing = new Set(['shell', 'iopub']);
-  let how: string | undefined;
-  void ended.then((text) => (how = text));
-  listen((channel) => {
-    missing.delete(channel);
-  });
-  for (const deadline = Date.now() + startTimeoutMs; missing.size > 0;) {
-    if (how !== undefined) throw new KernelEnded(how);
-    if (Date.now() > deadline) throw new Error('The kernel does not answer.');
-    shell.send(encodeRequest(randomUUID(), 'kernel_info_request', {}));
-    await sleep(nudgeMs);
-  }
-  listen(undefined);
 }

@@ -9,7 +9,7 @@ import { connectJupyter, ports } from './connect.ts';
 export interface JupyterLanguage {
   /** Starts the kernel's process, which reads the connection file. */
   readonly start: (connectionFile: string) => Promise<ProcessGroup>;
-  /** A statement that sets these variables, or takes them away. */
+  /** A statement that sets or removes these variables. */
   readonly variables: (variables: Variables) => string;
 }
 
@@ -43,7 +43,7 @@ export async function startJupyterKernel({ start, variables }: JupyterLanguage):
       setVariables: async (changes) => await connection.execute(variables(changes), () => undefined, { silent: true }),
       interrupt: () => {
         if (!isBusy) return;
-        // One that is held up takes its signal only when it goes on.
+        // A suspended process handles its signal only after it continues.
         signal('SIGINT');
         signal('SIGCONT');
       },
@@ -70,7 +70,7 @@ function connectionFacts(prefix: string): object {
     stdin_port: ports.stdin,
     control_port: ports.control,
     hb_port: ports.heartbeat,
-    // Unsigned: who can open the sockets can read this file too.
+    // Unsigned: whoever can open the sockets can read this file too.
     key: '',
     signature_scheme: 'hmac-sha256',
   };

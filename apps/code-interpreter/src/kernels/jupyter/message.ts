@@ -6,14 +6,17 @@ export interface JupyterMessage {
   /** The id of the request that caused it. */
   readonly parentId: string | undefined;
   readonly content: Readonly<Record<string, unknown>>;
-  /** The same as the kernel wrote it. */
+  /** The content as the kernel wrote it. */
   readonly contentText: string;
 }
 
 const delimiter = '<IDS|MSG>';
 const session = randomUUID();
 
-/** The frames of a request. The kernel's connection file has an empty key, so nothing is signed: its sockets are files in a private folder. */
+/**
+ * The frames of a request. The kernel's connection file has an empty key, so messages are not signed: the sockets are
+ * files in a private folder.
+ */
 export function encodeRequest(id: string, type: string, content: object): Buffer[] {
   const header = {
     msg_id: id,
@@ -27,7 +30,7 @@ export function encodeRequest(id: string, type: string, content: object): Buffer
   return [Buffer.from(delimiter), Buffer.alloc(0), ...parts];
 }
 
-/** Undefined for what is no message. */
+/** Undefined for frames that are not a message. */
 export function decodeMessage(frames: readonly Buffer[]): JupyterMessage | undefined {
   const start = frames.findIndex((frame) => frame.toString('latin1') === delimiter);
   const [, header, parent, , content] = frames.slice(start + 1).map((frame) => frame);

@@ -7,7 +7,7 @@ function message(type: string, content: string) {
   return decodeMessage(frames.map((frame) => Buffer.from(frame)));
 }
 
-test('values are handed on as the kernel wrote them, texts as texts', () => {
+test('values are passed on as the kernel wrote them, and strings are decoded', () => {
   const shown = message(
     'execute_result',
     '{"execution_count": 1, "data": {"text/plain": "1.0\\n", "e2b/data": {"a": [1.0, 12345678901234567890]}, "x/n": -0.0}}',
@@ -23,11 +23,11 @@ test('values are handed on as the kernel wrote them, texts as texts', () => {
   });
 });
 
-test.each(['{}', '{"data": null}', '{"data": [1]}', '[]'])('a display without data shows nothing: %s', (content) => {
+test.each(['{}', '{"data": null}', '{"data": [1]}', '[]'])('a display without data has no content: %s', (content) => {
   const shown = message('display_data', content);
   expect(shown && outputFromMessage(shown)).toEqual({ type: 'result', isMain: false, bundle: [] });
 });
 
-test('what is no JSON is no message', () => {
+test('content that is not JSON is not a message', () => {
   expect(message('stream', '{"text": NaN}')).toBeUndefined();
 });

@@ -2,7 +2,7 @@ import { bundleFromMember } from '../json-text.ts';
 import type { Output } from '../kernel.ts';
 import type { JupyterMessage } from './message.ts';
 
-/** What a message of a kernel shows, undefined for one that shows nothing. */
+/** The output that a message describes. Undefined for a message without output. */
 export function outputFromMessage({ type, content, contentText }: JupyterMessage): Output | undefined {
   switch (type) {
     case 'execute_input':

@@ -9,7 +9,7 @@ export async function startPythonKernel(zygote: Zygote, { cwd, variables }: Kern
   });
 }
 
-/** JSON text is a text literal of Python too, and `json.loads` makes the dict. */
+/** A JSON string is also a valid Python string literal, and `json.loads` makes the dict. */
 export function pythonVariables(variables: Variables): string {
   const json = JSON.stringify(JSON.stringify(variables));
   return [

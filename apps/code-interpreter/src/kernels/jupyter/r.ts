@@ -9,7 +9,7 @@ export interface RProgram {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** R by IRkernel, which knows the transport ipc as well. */
+/** R with IRkernel, which supports the transport ipc too. */
 export async function startRKernel(
   { program, script, env }: RProgram,
   { cwd, variables }: KernelOptions,
@@ -27,8 +27,8 @@ export async function startRKernel(
 }
 
 /**
- * IRkernel shows values as it shows plots and never says which is the value of the code. The last output is, unless it is a picture
- * or text that was printed.
+ * IRkernel shows values in the same way as plots and never says which one is the value of the code. We take the last
+ * output as the value, unless it is a picture or printed text.
  */
 async function executeWithMain(kernel: Kernel, code: string, emit: Emit, dialect: Dialect): Promise<void> {
   let held: (Output & { type: 'result' }) | undefined;
@@ -60,7 +60,7 @@ export function rVariables(variables: Variables): string {
     .join('\n');
 }
 
-/** A text literal of R. */
+/** Encodes text as an R string literal. */
 const rText = (text: string): string =>
   `"${Array.from(text, (character) =>
     /^[A-Za-z0-9_ ./:=@-]$/.test(character) ? character : `\\U{${(character.codePointAt(0) ?? 0).toString(16)}}`,

@@ -15,7 +15,7 @@ greeting[10] = 3;
 greeting.write('NULL', 12);
 const ready = Buffer.from([4, 6, 5, ...Buffer.from('READY')]);
 
-/** A peer that greets, and then says `bytes` in pieces of `size`. */
+/** A peer that sends a greeting and then `bytes` in pieces of `size`. */
 async function connectTo(bytes: Buffer, size: number) {
   const folder = await mkdtemp(join(tmpdir(), 'zmtp-'));
   const peers: Socket[] = [];
@@ -47,7 +47,7 @@ async function connectTo(bytes: Buffer, size: number) {
   return { connected, messages, closed, received: () => Buffer.concat(received), end: () => peers[0]?.destroy() };
 }
 
-test.each([1, 3, 64, 1000])('messages are put together from chunks of %i bytes', async (size) => {
+test.each([1, 3, 64, 1000])('messages are assembled from chunks of %i bytes', async (size) => {
   const long = 'x'.repeat(300);
   const longFrame = Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 1, 44]), Buffer.from(long)]);
   const bytes = [greeting, ready, Buffer.from([1, 1, 97, 0, 1, 98]), longFrame, Buffer.from([0, 0])];
@@ -58,7 +58,7 @@ test.each([1, 3, 64, 1000])('messages are put together from chunks of %i bytes',
   expect(closed).toEqual([]);
 });
 
-test('it greets, and subscribes only after the peer has shaken hands', async () => {
+test('sends its greeting and subscribes only after the handshake', async () => {
   const { connected, received } = await connectTo(Buffer.concat([greeting, ready]), 1000);
   await connected;
   await expect.poll(() => received().length).toBe(64 + 2 + 6 + 1 + 11 + 4 + 3 + 3);
@@ -66,19 +66,19 @@ test('it greets, and subscribes only after the peer has shaken hands', async () 
   expect(received().subarray(-3)).toEqual(Buffer.from([0, 1, 1]));
 });
 
-test('what is no ZMTP is refused', async () => {
+test('a peer that does not speak ZMTP is refused', async () => {
   const { connected } = await connectTo(Buffer.from('HTTP/1.1 400 Bad Request\r\n'.repeat(5)), 1000);
   await expect(connected).rejects.toThrow('refused');
 });
 
-test('a message that announces more than 64 MiB is not waited for', async () => {
+test('a message that announces more than 64 MiB is refused at once', async () => {
   const huge = Buffer.from([2, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff]);
   const { connected, closed } = await connectTo(Buffer.concat([greeting, ready, huge]), 1000);
   await connected;
   await expect.poll(() => closed).toEqual(['it gave more than 64 MiB of output at once']);
 });
 
-test('the end of the peer is told once, without a reason', async () => {
+test('the end of the peer is reported once, without a reason', async () => {
   const { connected, closed, end } = await connectTo(Buffer.concat([greeting, ready]), 1000);
   await connected;
   end();

@@ -1,50 +1,38 @@
-import { createInterface } from 'node:readline';
-import { join } from 'node:path';
 import type { ProcessGroup } from '../process/group.ts';
-import { describeEnd, signalGroup, spawnGroup } from '../process/group.ts';
+import type { ForkRequest, ZygoteOptions, ZygoteProcess } from './zygote-process.ts';
+import { startZygoteProcess } from './zygote-process.ts';
 
-/** Makes Python kernels by forking a process that has imported what they need. */
+/** Creates Python kernels by forking a process that has already imported their modules. */
 export interface Zygote {
   fork(request: ForkRequest): Promise<ProcessGroup>;
 }
 
-export interface ForkRequest {
-  readonly connectionFile: string;
-  readonly cwd: string;
-  readonly variables: Readonly<Record<string, string>>;
-}
-
-export interface ZygoteOptions {
-  readonly python: string;
-  readonly assets: string;
-  readonly env: NodeJS.ProcessEnv;
-}
-
-/** Between the end of one and the start of the next: what ends again and again must not keep the sandbox busy. */
+/**
+ * Wait between the end of one process and the start of the next: a process that ends repeatedly must not keep the
+ * sandbox busy.
+ */
 const restartDelayMs = 500;
-/** Where the preload stands that seeds generators again in a copy of the sandbox (docs/fork.md). */
-const reseedFolder = '/.soulbox/reseed/python';
 
 /**
- * Starts when first asked, and again when it ended (its kernels end with it) or when a package that it has imported was
- * replaced: a kernel must import what is installed now.
+ * Starts the process at the first request. Starts it again when it has ended (its kernels end with it), or when a
+ * package that it has imported was replaced: a kernel must import the installed version.
  */
 export function createZygote(options: ZygoteOptions): Zygote {
-  let current: Promise<Process> | undefined;
-  /** Whoever comes later gets another one, also where several find out at once. */
-  const drop = (process: Promise<Process>): boolean => {
+  let current: Promise<ZygoteProcess> | undefined;
+  /** Later callers get another process. True for the first caller only, when several notice at once. */
+  const drop = (process: Promise<ZygoteProcess>): boolean => {
     if (current !== process) return false;
     current = undefined;
     return true;
   };
-  const get = (): Promise<Process> => {
+  const get = (): Promise<ZygoteProcess> => {
     if (current !== undefined) return current;
-    const started = startProcess(options);
+    const started = startZygoteProcess(options);
     current = started;
     started.then(
       async ({ ended }) => {
         await ended;
-        // Without being asked, as a service would be: it takes a second that nobody should wait for.
+        // Restarts without a request, as a service would: a start takes a second that nobody should wait for.
         if (drop(started)) setTimeout(() => void get().catch(() => undefined), restartDelayMs);
       },
       () => drop(started),
@@ -63,97 +51,4 @@ export function createZygote(options: ZygoteOptions): Zygote {
       throw new Error('The packages of Python change all the time.');
     },
   };
-}
-
-interface Process {
-  readonly ended: Promise<string>;
-  fork(request: ForkRequest): Promise<ProcessGroup | 'outdated'>;
-  /** It ends once the last of its kernels has: they would die with it. */
-  retire(): void;
-}
-
-/** A line of the zygote (assets/python/zygote.py). */
-type Answer =
-  | { readonly ready: true }
-  | { readonly id: number; readonly pid: number }
-  | { readonly id: number; readonly failed: string }
-  | { readonly id: number; readonly outdated: true }
-  | { readonly ended: number; readonly status: number };
-
-async function startProcess({ python, assets, env }: ZygoteOptions): Promise<Process> {
-  const command = [python, join(assets, 'python/zygote.py')];
-  const { child, ended } = await spawnGroup(command, {
-    cwd: '/',
-    env: { ...env, PYTHONPATH: reseedFolder },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const { stdin, stdout } = child;
-  if (stdin === null || stdout === null) throw new Error('The zygote has no pipes.');
-  stdin.on('error', () => undefined);
-  const waiting = new Map<number, (answer: Answer) => void>();
-  const kernels = new Map<number, (how: string) => void>();
-  let ready: (() => void) | undefined;
-  let isRetired = false;
-  let lastId = 0;
-  const endWhenDone = (): void => {
-    if (isRetired && kernels.size === 0) stdin.end();
-  };
-  createInterface({ input: stdout }).on('line', (line) => {
-    const answer = JSON.parse(line) as Answer;
-    if ('ready' in answer) ready?.();
-    else if ('ended' in answer) {
-      kernels.get(answer.ended)?.(describeStatus(answer.status));
-      kernels.delete(answer.ended);
-      endWhenDone();
-    } else waiting.get(answer.id)?.(answer);
-  });
-  void ended.then((how) => {
-    for (const end of kernels.values()) end(`the server of its language ended: ${how}`);
-    kernels.clear();
-  });
-  const gone = ended.then((how) => {
-    throw new Error(`Python does not start: ${how}.`);
-  });
-  gone.catch(() => undefined);
-  await Promise.race([new Promise<void>((resolve) => (ready = resolve)), gone]);
-  return {
-    ended,
-    retire: () => {
-      isRetired = true;
-      endWhenDone();
-    },
-    fork: async (request) => {
-      const id = ++lastId;
-      const answered = new Promise<Answer>((resolve) => waiting.set(id, resolve));
-      stdin.write(`${JSON.stringify({ id, ...request })}\n`);
-      const answer = await Promise.race([answered, gone]).finally(() => waiting.delete(id));
-      if ('outdated' in answer) return 'outdated';
-      if (!('pid' in answer)) throw new Error('failed' in answer ? answer.failed : 'The zygote answers nonsense.');
-      return forkedGroup(answer.pid, kernels);
-    },
-  };
-}
-
-function forkedGroup(pid: number, kernels: Map<number, (how: string) => void>): ProcessGroup {
-  let isGone = false;
-  const ended = new Promise<string>((resolve) => {
-    kernels.set(pid, (how) => {
-      isGone = true;
-      resolve(how);
-    });
-  });
-  return { pid, ended, signal: (signal) => signalGroup(pid, signal, isGone) };
-}
-
-const signalNames: Readonly<Record<number, NodeJS.Signals>> = {
-  6: 'SIGABRT',
-  9: 'SIGKILL',
-  11: 'SIGSEGV',
-  15: 'SIGTERM',
-};
-
-/** Python's exit status: below zero it is the signal that killed it. */
-function describeStatus(status: number): string {
-  if (status >= 0) return describeEnd(status, null);
-  return `it was killed by ${signalNames[-status] ?? `signal ${-status}`}`;
 }

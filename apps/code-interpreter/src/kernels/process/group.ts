@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess, StdioOptions } from 'node:child_process';
 
-/** A process that leads a group of its own: what it starts can be signalled with it. */
+/** A process that leads its own process group. A signal reaches its child processes too. */
 export interface ProcessGroup {
   readonly pid: number;
-  /** Resolves when it is gone, with how it ended. */
+  /** Resolves when it has ended, with a description of how. */
   readonly ended: Promise<string>;
   readonly signal: (signal: NodeJS.Signals) => void;
 }
@@ -15,12 +15,12 @@ export interface SpawnOptions {
   readonly stdio: StdioOptions;
 }
 
-/** Starts a program that ends with us, however we end: nobody would ever talk to it again. */
+/** Starts a program that ends with this process, even after a crash: nothing could use it any more. */
 export async function spawnGroup(
   command: readonly string[],
   options: SpawnOptions,
 ): Promise<ProcessGroup & { readonly child: ChildProcess }> {
-  // setpriv belongs to Debian's essential packages.
+  // setpriv is in an essential package of Debian.
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], { ...options, detached: true });
   const ended = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => resolve(describeEnd(code, signal)));
@@ -38,18 +38,19 @@ export async function spawnGroup(
     child,
     pid,
     ended,
-    // Also after its own end: what it left in its group must go too. The number cannot belong to others while the group has members.
+    // SIGKILL also works after the leader's end: the rest of its group must end too. The kernel does not reuse the
+    // number while the group has members.
     signal: (signal) => signalGroup(pid, signal, isGone),
   };
 }
 
-/** Sends a signal to a whole group; one that is gone is not an error. */
+/** Sends a signal to a whole group. A group that has ended is not an error. */
 export function signalGroup(pid: number, signal: NodeJS.Signals, leaderIsGone: boolean): void {
   if (leaderIsGone && signal !== 'SIGKILL') return;
   try {
     process.kill(-pid, signal);
   } catch {
-    // Gone.
+    // The group has ended.
   }
 }
 

@@ -5,7 +5,7 @@ import { MarkedStream } from './marked-stream.ts';
 
 const mark = '\u001emark\u001e';
 
-test('text goes out as it comes, without the mark, wherever the chunks are cut', async () => {
+test('text is passed on as it arrives, without the mark, wherever the chunks are cut', async () => {
   const bytes = Buffer.from(`Grüße, 世界${mark}`);
   for (let at = 0; at <= bytes.length; at++) {
     const pipe = new PassThrough();
@@ -22,7 +22,7 @@ test('text goes out as it comes, without the mark, wherever the chunks are cut',
   }
 });
 
-test('what only begins like the mark is text', async () => {
+test('text that only starts like the mark is passed on', async () => {
   const pipe = new PassThrough();
   let text = '';
   const read = new MarkedStream(pipe).readUntil(mark, (piece) => {
@@ -37,7 +37,7 @@ test('what only begins like the mark is text', async () => {
   expect(text).toBe('a\u001emab');
 });
 
-test('a reader that is behind holds up the pipe', async () => {
+test('a slow reader pauses the pipe', async () => {
   const pipe = new PassThrough({ highWaterMark: 10 });
   let caughtUp: (() => void) | undefined;
   let pieces = 0;

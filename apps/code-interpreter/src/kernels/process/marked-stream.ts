@@ -2,8 +2,8 @@ import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 
 /**
- * The text of a kernel's output pipe. The kernel writes a word nobody can guess when the code is done, so that what came
- * before it in the pipe is known to belong to that code.
+ * The text of a kernel's output pipe. When the code is done the kernel writes a mark that nobody can guess. The text
+ * before the mark is therefore known to belong to that code.
  */
 export class MarkedStream {
   readonly #stream: Readable;
@@ -19,13 +19,15 @@ export class MarkedStream {
     stream.on('error', () => undefined);
   }
 
-  /** Hands on what comes until `mark`, which is left out; resolves then. What comes while nobody reads is dropped. */
+  /**
+   * Passes text on until `mark`, without the mark, and then resolves. Text that arrives while nobody reads is dropped.
+   */
   async readUntil(mark: string, take: (text: string) => Promise<void> | undefined): Promise<void> {
     [this.#mark, this.#take] = [mark, take];
     await new Promise<void>((resolve) => (this.#found = resolve));
   }
 
-  /** Ends what `readUntil` waits for: the kernel is gone, or has written the mark elsewhere. */
+  /** Stops `readUntil`: the kernel has ended, or has written the mark elsewhere. */
   giveUp(): void {
     this.#finish();
   }
@@ -49,7 +51,7 @@ export class MarkedStream {
     if (text === '') return;
     const caughtUp = this.#take?.(text);
     if (caughtUp === undefined) return;
-    // A full pipe holds up who writes into it.
+    // A full pipe blocks the writer.
     this.#stream.pause();
     void caughtUp.finally(() => this.#stream.resume());
   }
@@ -63,7 +65,7 @@ export class MarkedStream {
   }
 }
 
-/** How many characters at the end of `text` are the beginning of `mark`. */
+/** The number of characters at the end of `text` that are the start of `mark`. */
 function lengthOfBeginning(text: string, mark: string): number {
   for (let length = Math.min(mark.length - 1, text.length); length > 0; length--)
     if (mark.startsWith(text.slice(text.length - length))) return length;

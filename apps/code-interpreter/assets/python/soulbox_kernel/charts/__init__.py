@@ -1,1 +1,1 @@
-"""What a matplotlib figure shows, as data: type, labels, units, scales, ticks and elements."""
+"""The content of a matplotlib figure as data: type, labels, units, scales, ticks and elements."""

@@ -11,7 +11,7 @@ SCALES = ("linear", "log", "symlog", "logit", "function", "functionlog", "asinh"
 
 
 def unit_of(label):
-    """What stands in the last round or square brackets: "Time (s)" gives "s"."""
+    """The text in the last parentheses or square brackets: "Time (s)" gives "s"."""
     found = re.findall(r"\(([^()]+)\)|\[([^\[\]]+)\]", label or "")
     return (found[-1][0] or found[-1][1]).strip() if found else None
 
@@ -30,7 +30,7 @@ def is_dates(axis):
 
 
 def is_periods(axis):
-    """Where pandas draws a series with a date index: whole numbers, counted in days or months or what its frequency is."""
+    """The positions at which pandas draws a series with a date index: integers that count days, months or so."""
     return type(converter_of(axis)).__name__ == "PeriodConverter" and getattr(axis, "freq", None) is not None
 
 
@@ -47,7 +47,7 @@ def is_categories(axis):
 
 
 def _counts_categories(axis):
-    """Names were put at 0, 1, 2 and so on, as pandas does, instead of letting matplotlib do it."""
+    """The caller placed names at 0, 1, 2 and so on, as pandas does, instead of matplotlib."""
     if axis.get_scale() != "linear":
         return False
     ticks, texts = [float(tick) for tick in axis.get_majorticklocs()], tick_labels(axis)
@@ -88,7 +88,7 @@ def ticks_of(axis):
 
 
 def value_on(axis, value):
-    """A point's coordinate as people read it: a date as ISO text, a category by its name."""
+    """A point's coordinate in readable form: a date as ISO text, a category as its name."""
     if is_dates(axis):
         if isinstance(value, numbers.Real):
             return date_at(axis, float(value))

@@ -10,12 +10,12 @@ from soulbox_kernel.charts import axis as axes_axis
 from soulbox_kernel.charts.recordings import boxes_of, label_of, pies_of
 from soulbox_kernel.plain import plain
 
-# Of one chart, in one line of JSON.
+# The limit of one chart, which is sent in one line of JSON.
 MAX_POINTS = 200_000
 
 
 def chart_of_figure(figure):
-    # Ticks get their texts when they are drawn. What drawing warns of, the picture has warned of already.
+    # Ticks get their texts when they are drawn. Drawing the picture has already shown the warnings.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         figure.canvas.draw()
@@ -122,7 +122,7 @@ def middle_of(patch, upright):
 
 
 def bar_label(axis, patch, upright, index, groups, places):
-    """Bars of several groups stand beside the tick they belong to, so their order decides when none is near."""
+    """Bars of several groups are beside their tick, so their order decides when no tick is near."""
     middle = middle_of(patch, upright)
     text = category_at(axis, middle)
     if text == "" and groups > 1:
@@ -144,7 +144,7 @@ def nearest_tick(axis, place):
 
 
 def category_at(axis, place):
-    """The text of the tick at `place`, "" when there is none."""
+    """The text of the tick at `place`, or "" without one."""
     near = nearest_tick(axis, place)
     return near[1] if near is not None and abs(near[0] - place) < 1e-6 else ""
 
@@ -165,7 +165,7 @@ def line(axes):
 
 
 def is_data_line(axes, each):
-    """Neither a grid line nor axhline, axvline and the like, which are placed by a share of the axes."""
+    """True unless the line is a grid line or one like axhline and axvline, which are placed by a fraction of the axes."""
     return isinstance(each, Line2D) and each.get_transform().contains_branch(axes.transData) and not is_reference(axes, each)
 
 

@@ -1,4 +1,4 @@
-"""Notes what a drawn figure no longer says: a box plot is only lines afterwards, its numbers are gone."""
+"""Records facts that a drawn figure no longer contains: a box plot becomes lines only, without its numbers."""
 
 import functools
 
@@ -50,7 +50,7 @@ def boxes_of(axes):
 
 
 def pies_of(axes):
-    """[(wedge, label)] of the wedges that are still drawn, also of those that nobody recorded."""
+    """[(wedge, label)] of the wedges that are still drawn, including unrecorded ones."""
     from matplotlib.patches import Wedge
 
     labels = {}

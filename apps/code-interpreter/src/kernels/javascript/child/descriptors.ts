@@ -1,6 +1,6 @@
-/** Requests come in on it, one line of JSON each. */
+/** Input for requests, one line of JSON each. */
 export const requestsFd = 3;
-/** Replies go out on it, one line of JSON each. */
+/** Output for replies, one line of JSON each. */
 export const repliesFd = 4;
-/** One byte for each request that is an interrupt. */
+/** Input with one byte for each interrupt request. */
 export const interruptsFd = 5;

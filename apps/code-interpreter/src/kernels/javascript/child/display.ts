@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
-import type { DisplayBundle } from '../kernel.ts';
+import type { DisplayBundle } from '../protocol.ts';
 
-/** Objects that know how to show themselves, as Deno's kernel has it: the method gives a bundle. */
+/** Objects that can show themselves have this method, as in Deno's kernel. It returns a bundle. */
 const showOwn = Symbol.for('Jupyter.display');
 
 const shortNames = {
@@ -38,7 +38,7 @@ export function createDisplay(show: (bundle: DisplayBundle) => void): Display {
   return Object.assign(display, Object.fromEntries(byName), { mime }) as Display;
 }
 
-/** How a value is shown: as it says itself, else as text, and as data where it is data. */
+/** A value's representations: its own if it has them, otherwise text, plus an image or JSON where possible. */
 export function bundleOf(value: unknown): DisplayBundle {
   const own = ownBundle(value);
   if (own !== undefined) return own;
@@ -62,7 +62,7 @@ function imageOf(value: unknown): DisplayBundle {
   return found === undefined ? {} : { [found[1]]: textOf(value) };
 }
 
-/** Arrays and plain objects that JSON can hold. */
+/** Arrays and plain objects that JSON can represent. */
 function jsonOf(value: unknown): DisplayBundle {
   if (typeof value !== 'object' || value === null) return {};
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -1,5 +1,5 @@
 import process from 'node:process';
 
-/** The tenant's own, which code reads and writes as it likes. */
+/** The tenant's environment. Code may read and write it freely. */
 // eslint-disable-next-line no-restricted-properties -- nothing of it configures us
 export const environment = process.env;

@@ -6,18 +6,18 @@ export type Outcome = { readonly value: unknown } | { readonly error: unknown } 
 export type Evaluator = (code: string) => Promise<Outcome>;
 
 /**
- * Code runs as in V8's own REPL, which only its inspector offers: `await` at the top, names that may be declared again, the value
- * of the last statement. The session is this thread's own.
+ * Runs code as V8's own REPL does, which only the inspector offers: top-level `await`, names that may be declared
+ * again, the value of the last statement. The session belongs to this thread.
  */
 export function createEvaluator(): Evaluator {
   const session = new Session();
   session.connect();
-  // With a session open Node waits at its end for a debugger to leave.
+  // With an open session, Node would wait at exit for a debugger to disconnect.
   process.on('exit', () => session.disconnect());
   const fetchValue = createFetcher(session);
   return async (code) => {
     const answer = await post(session, code);
-    // Terminated while it ran: the inspector then has no answer.
+    // The code was terminated while it ran: the inspector then returns no result.
     if (answer === undefined) return interrupted;
     const { exceptionDetails, result } = answer;
     try {
@@ -31,7 +31,7 @@ export function createEvaluator(): Evaluator {
 }
 
 async function post(session: Session, expression: string): Promise<Runtime.EvaluateReturnType | undefined> {
-  // Node's types leave replMode out.
+  // Node's types do not declare replMode.
   const params: Runtime.EvaluateParameterType & { replMode: boolean } = {
     expression,
     replMode: true,
@@ -43,7 +43,10 @@ async function post(session: Session, expression: string): Promise<Runtime.Evalu
   });
 }
 
-/** The inspector gives ids of values; a function of ours that it calls with one is handed the value itself. */
+/**
+ * The inspector returns object ids instead of values. To get a value, we let the inspector call a function of ours with
+ * it.
+ */
 function createFetcher(session: Session): (object: Runtime.RemoteObject) => unknown {
   let fetched: unknown;
   const name = Symbol.for('soulbox.fetch');

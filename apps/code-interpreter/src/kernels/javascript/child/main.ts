@@ -1,5 +1,5 @@
-// The process that runs JavaScript. Its main thread takes requests and runs code; a second thread does nothing but break off
-// what never returns.
+// The process that runs JavaScript. Its main thread reads requests and runs code. A second thread only interrupts code
+// that never returns.
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { watchInterrupts } from './interrupts.ts';
 import { prepareScope } from './scope.ts';
@@ -8,7 +8,7 @@ import { serveRequests } from './serve.ts';
 if (isMainThread) {
   const acknowledged = new Int32Array(new SharedArrayBuffer(4));
   prepareScope();
-  // Unreferenced: what keeps the process alive is the pipe that requests come from.
+  // Unreferenced: the request pipe keeps the process alive, not the worker.
   new Worker(process.argv[1] ?? '', { workerData: acknowledged, execArgv: process.execArgv }).unref();
   serveRequests(acknowledged);
 } else {

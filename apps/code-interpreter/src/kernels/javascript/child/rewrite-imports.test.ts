@@ -30,6 +30,6 @@ test.each([
   'const important = 1',
   'import from from',
   'with (a) { import("x") }',
-])('what is no import, or does not parse as a module, stays as it is: %s', (code) => {
+])('code that has no import or does not parse as a module is unchanged: %s', (code) => {
   expect(rewriteImports(code)).toBe(code);
 });

@@ -3,8 +3,8 @@ import type { AnyNode, ImportDeclaration, Program } from 'acorn';
 import { hookExpression } from './scope.ts';
 
 /**
- * Code that is evaluated cannot `import`: declarations become `await` of a call, and so do `import()` and `import.meta`.
- * `export` is left out. Code that does not parse stays as it is, so that V8 says what is wrong with it.
+ * Evaluated code cannot `import`: declarations become an awaited call, and `import()` and `import.meta` are replaced as
+ * well. `export` is removed. Code that does not parse stays unchanged, so that V8 reports the error.
  */
 export function rewriteImports(code: string): string {
   if (!/\b(?:import|export)\b/.test(code)) return code;
@@ -74,7 +74,7 @@ function declarationText(node: ImportDeclaration): string {
   return names.length === 0 ? `${loaded};` : `const { ${names.join(', ')} } = ${loaded};`;
 }
 
-/** Every node of the tree, whatever its kind: children are what looks like a node. */
+/** Visits every node of the tree, of any kind. Every value that looks like a node is a child. */
 function visit(node: AnyNode, take: (node: AnyNode) => void): void {
   take(node);
   for (const value of Object.values(node) as unknown[])
@@ -84,7 +84,7 @@ function visit(node: AnyNode, take: (node: AnyNode) => void): void {
 const isNode = (value: unknown): value is AnyNode =>
   typeof value === 'object' && value !== null && 'type' in value && 'start' in value;
 
-/** Edits do not overlap but where an import() stands in what is exported, which begins after the edit before it. */
+/** Edits do not overlap. An import() inside an exported declaration starts after the end of the edit for `export`. */
 function apply(code: string, edits: readonly Edit[]): string {
   let result = '';
   let at = 0;

@@ -7,19 +7,19 @@ import { environment } from './environment.ts';
 import { reply, writeText } from './write.ts';
 
 const hookName = Symbol.for('soulbox.import');
-/** How rewritten code reaches `Hook` (rewrite-imports.ts). */
+/** The expression by which rewritten code reaches `Hook` (rewrite-imports.ts). */
 export const hookExpression = "globalThis[Symbol.for('soulbox.import')]";
 
-/** What `import` in code becomes. */
+/** The functions that replace `import` in code. */
 export interface Hook {
   load(specifier: string, options?: ImportCallOptions): Promise<unknown>;
   /** `import.meta` */
   readonly meta: object;
 }
 
-/** Gives the global scope what a REPL has, and keeps the process alive whatever the code throws. */
+/** Adds to the global scope what a REPL has. Keeps the process alive whatever the code throws. */
 export function prepareScope(): void {
-  // Meant for this process, not for what it starts.
+  // Meant for this process, not for the programs that it starts.
   delete environment['NODE_OPTIONS'];
   for (const stream of [process.stdout, process.stderr]) waitForReaders(stream);
   process.on('uncaughtException', (error) => writeText(2, `${inspect(error)}\n`));
@@ -33,7 +33,9 @@ export function prepareScope(): void {
   Object.defineProperty(globalThis, hookName, { value: createHook(), enumerable: false });
 }
 
-/** A full pipe holds the code up. Node would keep what it prints in memory, and print it after the end of the code. */
+/**
+ * A full pipe blocks the code. Otherwise Node would keep the output in memory and write it after the end of the code.
+ */
 function waitForReaders(stream: NodeJS.WriteStream): void {
   const { _handle: handle } = stream as { _handle?: { setBlocking?: (isBlocking: boolean) => void } };
   handle?.setBlocking?.(true);
@@ -52,7 +54,7 @@ function createHook(): Hook {
   };
 }
 
-/** Code has no file; modules are looked for as if it were in the folder where it runs. */
+/** Code has no file. Modules are resolved as if it were a file in the current directory. */
 const filenameIn = (directory: string): string => `${directory}/cell.js`;
 const requireFrom = remember((directory) => createRequire(filenameIn(directory)));
 const loaderFrom = remember((directory) => {
@@ -70,7 +72,7 @@ function remember<T>(create: (directory: string) => T): (directory: string) => T
   };
 }
 
-/** Node calls this loader experimental, on the tenant's standard error. */
+/** Otherwise Node would print on the tenant's standard error that this loader is experimental. */
 function withoutWarnings<T>(action: () => T): T {
   const emit = process.emitWarning.bind(process);
   process.emitWarning = () => undefined;
@@ -81,7 +83,7 @@ function withoutWarnings<T>(action: () => T): T {
   }
 }
 
-/** Configurable: code may declare its own of that name. */
+/** Configurable, so that code may declare the same name. */
 function define(name: string, value: unknown): void {
   Object.defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
 }

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import type { Request } from '../kernel.ts';
+import type { Request } from '../protocol.ts';
 import { describeError, interrupted, syntaxError } from './describe-error.ts';
 import { requestsFd } from './descriptors.ts';
 import { bundleOf } from './display.ts';
@@ -12,7 +12,9 @@ import { reply, writeText } from './write.ts';
 
 type Execute = Extract<Request, { type: 'execute' }>;
 
-/** Answers requests, one after the other; the next comes only after `done`. Ends the process with the pipe. */
+/**
+ * Answers requests one at a time; the next arrives only after `done`. The process ends when the request pipe closes.
+ */
 export function serveRequests(acknowledged: Int32Array): void {
   const evaluator = createEvaluator();
   let interrupt: (() => void) | undefined;
@@ -44,7 +46,7 @@ export function serveRequests(acknowledged: Int32Array): void {
   };
   createInterface({ input: new Socket({ fd: requestsFd }) }).on('line', (line) => take(JSON.parse(line) as Request));
   reply({ type: 'ready' });
-  // 3 MB of WebAssembly: loaded while nobody waits, so that it is there in the template's snapshot.
+  // 3 MB of WebAssembly, loaded before it is needed, so that the template's snapshot contains it.
   void compile('const warm: number = 1').catch(() => undefined);
 }
 
@@ -61,7 +63,7 @@ async function execute(
       return { error: syntaxError(error) };
     }
   }
-  // An interrupt that came while types were taken out.
+  // An interrupt may have arrived while the types were removed.
   return isBroken() ? interrupted : await evaluator(rewriteImports(script));
 }
 
@@ -74,10 +76,10 @@ function finish(outcome: Outcome, mark: string): void {
   try {
     if ('name' in outcome) reply({ type: 'error', ...outcome });
     else if ('error' in outcome) reply({ type: 'error', ...describeError(outcome.error) });
-    // undefined is what statements and most calls give: nobody wants to see it.
+    // Statements and most calls return undefined, which is not worth showing.
     else if (outcome.value !== undefined) reply({ type: 'result', isMain: true, bundle: bundleOf(outcome.value) });
   } catch (error) {
-    // A value can throw while it is shown.
+    // A value can throw while it is inspected.
     reply({ type: 'error', ...describeError(error) });
   }
   writeText(1, mark);

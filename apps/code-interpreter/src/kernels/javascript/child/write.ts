@@ -1,8 +1,8 @@
 import { writeSync } from 'node:fs';
-import type { Reply } from '../kernel.ts';
+import type { Reply } from '../protocol.ts';
 import { repliesFd } from './descriptors.ts';
 
-// Bound here: code may put others in their place.
+// Bound here because code may replace the originals.
 const [write, stringify, bytesOf] = [writeSync, JSON.stringify, Buffer.from.bind(Buffer)];
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
@@ -10,7 +10,7 @@ export function reply(message: Reply): void {
   writeText(repliesFd, `${stringify(message)}\n`);
 }
 
-/** All of it, also when the pipe is full: then the code waits, as it would at a terminal. */
+/** Writes the whole text. While the pipe is full the code waits, as it would at a terminal. */
 export function writeText(fd: number, text: string): void {
   const bytes = bytesOf(text);
   for (let done = 0; done < bytes.length;) {
