@@ -1,5 +1,6 @@
 import type { Secret } from '@soulbox/base';
 import type { BoxConfig } from './config.ts';
+import { localUrlHostOf } from './local-address.ts';
 import type { Trust } from './trust.ts';
 
 export interface ClientEnvironments {
@@ -17,8 +18,7 @@ export function clientEnvironments(
   { port, tlsPort }: { readonly port: number; readonly tlsPort: number },
   { apiKey, trust }: { readonly apiKey: Secret; readonly trust: Trust | undefined },
 ): ClientEnvironments {
-  const host = config.gateway.host === '0.0.0.0' ? '127.0.0.1' : config.gateway.host;
-  const url = `http://${host}:${port}`;
+  const url = `http://${localUrlHostOf(config.gateway.host)}:${port}`;
   const plain = { E2B_API_URL: url, E2B_SANDBOX_URL: url };
   const tls =
     tlsPort === 0

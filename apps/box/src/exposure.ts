@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:tls';
 import { findExposures, judgeExpiry, judgePlainPort } from '@soulbox/gateway/exposure';
 import type { BoxConfig } from './config.ts';
+import { localAddressOf } from './local-address.ts';
 import type { ServerFile } from './server-file.ts';
 
 const answerTimeoutMs = 5000;
@@ -22,9 +23,8 @@ export async function warnOfServer({ host, port, tlsPort }: ServerFile): Promise
 
 /** Undefined when nothing there presents a certificate. */
 async function readShownCertificate(host: string, port: number): Promise<{ readonly validTo: string } | undefined> {
-  const address = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   // The certificate is only read and nothing is sent, so its owner does not matter.
-  const socket = connect({ host: address, port, rejectUnauthorized: false });
+  const socket = connect({ host: localAddressOf(host), port, rejectUnauthorized: false });
   try {
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(answerTimeoutMs) });
     const certificate = socket.getPeerX509Certificate();

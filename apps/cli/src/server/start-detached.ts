@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep, SoulBoxError } from '@soulbox/base';
+import { localUrlHostOf } from '@soulbox/box/local-address';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
 
@@ -50,9 +51,10 @@ export async function startDetached(
 }
 
 async function isHealthy(server: ServerFile): Promise<boolean> {
-  const host = server.host === '0.0.0.0' ? '127.0.0.1' : server.host;
   try {
-    const response = await fetch(`http://${host}:${server.port}/health`, { signal: AbortSignal.timeout(1000) });
+    const response = await fetch(`http://${localUrlHostOf(server.host)}:${server.port}/health`, {
+      signal: AbortSignal.timeout(1000),
+    });
     await response.body?.cancel();
     return response.ok;
   } catch {

@@ -160,3 +160,15 @@ test('the connection of an upgrade is passed on in both directions and closes on
   expect(received.endsWith('echo hello')).toBe(true);
   await expect.poll(() => open).toBe(0);
 });
+
+test.each([
+  ['accepts', 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n', 'GET /ws 101'],
+  ['refuses', 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n', 'GET /ws 403'],
+  ['breaks off', '', 'GET /ws 502'],
+])('the log has the status of an upgrade that the engine %s', async (_, answer, line) => {
+  engine.on('upgrade', (_request, socket) => void socket.end(answer));
+  const socket = connect((front.address() as AddressInfo).port, '127.0.0.1');
+  socket.write('GET /ws?key=secret HTTP/1.1\r\nHost: f\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  await text(socket);
+  await expect.poll(() => log.after(0).map(({ message }) => message)).toEqual([expect.stringContaining(line)]);
+});

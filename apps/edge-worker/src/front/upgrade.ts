@@ -29,6 +29,9 @@ export async function passUpgrade(
     if (head.length > 0) upstream.write(head);
     upstream.pipe(socket);
     socket.pipe(upstream);
+    // Without an answer, the engine has broken off.
+    let status = 502;
+    upstream.once('data', (chunk: Buffer) => (status = statusOf(chunk) ?? status));
     upstream.on('error', () => socket.destroy());
     await new Promise<void>((resolve) => {
       upstream.once('close', resolve);
@@ -36,7 +39,7 @@ export async function passUpgrade(
     });
     upstream.destroy();
     socket.destroy();
-    line(101);
+    line(status);
   } catch (thrown) {
     const body = JSON.stringify({ code: 503, message: thrown instanceof Error ? thrown.message : String(thrown) });
     socket.end(
@@ -44,6 +47,12 @@ export async function passUpgrade(
     );
     line(503);
   }
+}
+
+/** The status of the engine's answer. Its first bytes are the status line (RFC 9112, section 4). */
+function statusOf(firstBytes: Buffer): number | undefined {
+  const digits = /^HTTP\/1\.1 (\d{3})/.exec(firstBytes.toString('latin1', 0, 12))?.[1];
+  return digits === undefined ? undefined : Number(digits);
 }
 
 /** Node's parser has accepted and split the head. It is written in its original form, one header per line. */

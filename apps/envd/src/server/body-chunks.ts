@@ -19,11 +19,14 @@ export async function* bodyChunks(request: IncomingMessage): AsyncGenerator<Buff
     const chunk = request.read() as Buffer | null;
     if (chunk !== null) {
       newBytes += chunk.length;
+      const readAt = performance.now();
       yield chunk;
+      const now = performance.now();
+      // The time that the reader took is not the client's fault.
+      deadline += now - readAt;
       if (newBytes < progressBytes) continue;
       newBytes = 0;
-      // Restarted here, because the time that the reader took is not the client's fault.
-      deadline = performance.now() + progressMs;
+      deadline = now + progressMs;
     } else if (request.readableEnded) return;
     else if (request.destroyed)
       throw new SoulBoxError('bad_request', 'The request ended before its body was complete.');
