@@ -5,7 +5,7 @@ import { diskFolders } from '../../root/layout.ts';
 import { ownFiles } from '../../root/own-files.ts';
 import { deviceNodes } from '../mounts.ts';
 
-/** CRIU restores file systems that the kernel fills by itself, and it gets the root separately. */
+/** File systems that the kernel fills. CRIU restores them by itself; it gets the root separately. */
 const filledByKernel = new Set(['proc', 'sysfs', 'devpts']);
 const isRestoredByItself = ({ fileSystem, mountPoint }: MountEntry): boolean =>
   mountPoint === '/' || filledByKernel.has(fileSystem);
