@@ -60,7 +60,7 @@ test('an image without large mappings is not changed', () => {
   expect(markLargeMappings(noMessage, 'test')).toBe(noMessage);
 });
 
-test('a mapping that is a number is refused, with the name of the image', () => {
+test('a mapping encoded as a number instead of a message is refused, with the name of the image', () => {
   expect(() => markLargeMappings(image([14 << 3, 1]), 'mm-7.img')).toThrow('mm-7.img has a mapping that is a number');
 });
 
