@@ -4,13 +4,16 @@ import { randomId, removeTree } from '@soulbox/base';
 import { startRunnerProcess, testDirectory } from '@soulbox/testing';
 import type { Lab } from './lab.ts';
 
-/** Template builds on a runner without control plane, which would add two requests and a poll every 200 ms. */
+/** Template builds on a runner without a control plane, which would add two requests and a poll every 200 ms. */
 export interface Builds extends AsyncDisposable {
-  /** How many ms a build takes; `request` is RunBuildRequest in JSON form. Throws when it fails. */
+  /** The duration of a build in ms; `request` is RunBuildRequest in JSON form. Throws if the build fails. */
   time(request: object): Promise<number>;
 }
 
-/** Starts the runner, with nothing in its cache. It is to be ended before the next one starts, and ends with the lab at the latest. */
+/**
+ * Starts the runner with an empty cache. It must be ended before the next one starts, and ends with the lab at the
+ * latest.
+ */
 export async function startBuilds(lab: Lab, settings: Readonly<Record<string, string>> = {}): Promise<Builds> {
   const directory = await mkdtemp(join(testDirectory, 'bench-build-'));
   const environment = { SOULBOX_ISOLATION: lab.isolation, ...settings };

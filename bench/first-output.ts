@@ -1,7 +1,10 @@
 import type { ServerProcess } from '@soulbox/testing';
 import type { Lab } from './lab.ts';
 
-/** From the call of `create` to the first byte that a command in the new sandbox writes, in ms. Other sandboxes are at rest before. */
+/**
+ * The time in ms from the call of `create` to the first byte that a command in the new sandbox writes. Other sandboxes
+ * are idle when it begins.
+ */
 export async function firstOutput(lab: Lab, server: ServerProcess, template = 'base'): Promise<number> {
   await lab.quiet(server);
   const startedAt = performance.now();

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { run } from '@soulbox/base';
 
-/** What a number is worth nothing without. */
+/** Facts about the host, without which a number means nothing. */
 export interface HostFacts {
   readonly cpuModel: string;
   readonly cores: number;
@@ -11,7 +11,7 @@ export interface HostFacts {
   readonly system: string;
   readonly node: string;
   readonly commit: string;
-  /** One-minute load before the first measurement: above 0.5 something else was running too. */
+  /** One-minute load before the first measurement: above 0.5, something else was running too. */
   readonly loadBefore: number;
 }
 

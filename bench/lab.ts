@@ -7,43 +7,45 @@ import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 
 export interface LabOptions {
-  /** Rounds of the measurements of single calls. */
+  /** Rounds for measurements of single calls. */
   readonly rounds: number;
   readonly instance: number;
   readonly coldInstance: number;
   readonly buildInstance: number;
-  /** Of all sandboxes. */
+  /** The isolation of all sandboxes. */
   readonly isolation: Isolation;
 }
 
-/** The servers that are measured, and the official client against them. */
+/** The measured servers, and the official client for them. */
 export interface Lab extends AsyncDisposable {
   readonly rounds: number;
   readonly isolation: Isolation;
-  /** For a runner of a measurement's own. */
+  /** For a measurement that needs a runner of its own. */
   readonly buildInstance: number;
   /** A server with a warm pool. */
   readonly warm: ServerProcess;
-  /** A server that boots every sandbox on demand; started when first asked for. */
+  /** A server that boots every sandbox on demand; started at the first call. */
   cold(): Promise<ServerProcess>;
-  /** Those that are started. */
+  /** The servers that are running. */
   servers(): Promise<readonly ServerProcess[]>;
-  /** Of the default template, unless another is named. */
+  /** From the default template, unless another is named. */
   create(server: ServerProcess, templateId?: string): Promise<Sandbox>;
-  /** Calls SoulBox's API where the official client has no call; gives the answer's status. Throws on 5xx. */
+  /**
+   * Calls SoulBox's API for operations that the official client lacks; returns the response's status. Throws on 5xx.
+   */
   call(server: ServerProcess, method: string, path: string, body?: object): Promise<number>;
   /** Waits until the pool is full and nothing else boots or ends, so that samples do not disturb each other. */
   settle(server: ServerProcess, sandboxCount?: number): Promise<void>;
-  /** Waits until the server's sandboxes have stayed the same for a while, however many there are. */
+  /** Waits until the set of the server's sandboxes has not changed for a while, whatever their number. */
   quiet(server: ServerProcess): Promise<void>;
   progress(text: string): void;
-  /** Ends `part` with the lab, also when the bench is interrupted. */
+  /** Ends `part` with the lab, even if the bench is interrupted. */
   use(part: AsyncDisposable): void;
 }
 
 const poolSize = 8;
 const settleTimeoutMs = 60_000;
-/** Longer than a pool waits before it fills up again. */
+/** Longer than a pool waits before a refill. */
 const quietMs = 600;
 
 export async function openLab(options: LabOptions): Promise<Lab> {
@@ -110,7 +112,7 @@ async function callApi(server: ServerProcess, method: string, path: string, body
   return response;
 }
 
-/** The client's options for a server, so that several can be talked to from one process. */
+/** The client's options for a server, so that one process can use several servers. */
 export function connectionTo(server: ServerProcess): { apiKey: string; apiUrl: string; sandboxUrl: string } {
   const { E2B_API_KEY: apiKey, E2B_API_URL: apiUrl, E2B_SANDBOX_URL: sandboxUrl } = server.clientEnvironment;
   if (apiKey === undefined || apiUrl === undefined || sandboxUrl === undefined)
@@ -118,7 +120,7 @@ export function connectionTo(server: ServerProcess): { apiKey: string; apiUrl: s
   return { apiKey, apiUrl, sandboxUrl };
 }
 
-/** Whether there are so many sandboxes, each either warm or running. */
+/** Whether there are exactly that many sandboxes, each either warm or running. */
 async function isSettled(server: ServerProcess, wanted: number): Promise<boolean> {
   const states = await readStates(server);
   return states.size === wanted && [...states.values()].every((state) => state === 'warm' || state === 'running');

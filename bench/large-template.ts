@@ -10,7 +10,7 @@ import { packBaseRootfs } from './engines/base-rootfs.ts';
 export const largeTemplate = 'bench-large';
 const memoryMb = 4096;
 
-/** Makes it, unless it is there: some 10 s and 200 MB. It stays for the next run. */
+/** Creates it if it is missing: some 10 s and 200 MB. It stays for the next run. */
 export async function ensureLargeTemplate(): Promise<void> {
   const store = openTemplateStore(testTemplatesDirectory, silentLogger);
   if ((await store.find(largeTemplate)) !== undefined) return;

@@ -23,7 +23,7 @@ import type { PhaseTotals } from './phases.ts';
 import { openResultsFile, readResults, resultsOf } from './results.ts';
 import { renderTable } from './table.ts';
 
-// Memory first: the server's heap grows with what it has done.
+// Memory first: the server's heap grows with its work.
 const measurements: readonly Measurement[] = [
   memory,
   create,

@@ -2,7 +2,7 @@ import type { Lab } from './lab.ts';
 
 export type Unit = 'ms' | 'MiB' | 'MiB/s' | 'requests/s' | '% of a core';
 
-/** A promise about one end of the samples. */
+/** A target for one end of the samples. */
 export interface Aim {
   readonly at: 'p50' | 'p99';
   readonly atMost?: number;
@@ -15,24 +15,24 @@ export interface Figure {
   readonly unit: Unit;
   readonly samples: readonly number[];
   readonly aims?: readonly Aim[];
-  /** What a reader must know to judge the number. */
+  /** What a reader must know to interpret the number. */
   readonly note?: string;
 }
 
-/** Something that could not be measured here, and why. */
+/** A measurement that was not possible here, and why. */
 export interface Skipped {
   readonly what: string;
   readonly skipped: string;
 }
 
 export interface Measurement {
-  /** What `npm run bench -- NAME` calls it. */
+  /** The NAME in `npm run bench -- NAME`. */
   readonly name: string;
-  /** Gives each figure as soon as it is there: what fails later does not lose it. */
+  /** Returns each figure as soon as it is available, so that a later failure does not lose it. */
   run(lab: Lab): AsyncIterable<Figure | Skipped>;
 }
 
-/** What a measurement failed at; the figures before it stand. */
+/** The error of a failed measurement; the figures before it stay valid. */
 export interface Failed {
   readonly what: string;
   readonly failed: string;

@@ -9,10 +9,10 @@ interface Spent {
   readonly seconds: number;
 }
 
-/** By operation and phase: what a server has measured since its start. */
+/** A server's measurements since its start, by operation and phase. */
 export type PhaseTotals = ReadonlyMap<string, ReadonlyMap<string, Spent>>;
 
-/** Asks the server as its operator does. */
+/** Asks the server in the role of its operator. */
 export async function readPhaseTotals(server: ServerProcess): Promise<PhaseTotals> {
   const token = (await readFile(join(server.dataDirectory, 'secrets/metrics-token'), 'utf8')).trim();
   const response = await fetch(`${connectionTo(server).apiUrl}/metrics`, {
@@ -34,7 +34,7 @@ export function parsePhaseTotals(text: string): PhaseTotals {
   return totals;
 }
 
-/** Lines for a terminal: of each operation since `before` its mean, and how much of it each phase took. */
+/** Lines for a terminal: the mean of each operation since `before`, and the share of each phase. */
 export function describePhases(before: PhaseTotals, after: PhaseTotals): string[] {
   return [...after].flatMap(([operation, phases]) => {
     const since = (phase: string): Spent => {

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** USER_HZ, which Linux fixes at 100 for user space on every architecture Node runs on. */
+/** USER_HZ, which Linux fixes at 100 for user space on every architecture that Node supports. */
 const ticksPerSecond = 100;
 
-/** Host pids of every sandbox of an instance, by sandbox id: whoever is in its control group. */
+/** Host pids of every sandbox of an instance, by sandbox id: all processes in its control group. */
 export function findSandboxProcesses(instance: number): Map<string, number[]> {
   const found = new Map<string, number[]>();
   const inGroup = new RegExp(`/soulbox-${instance}/([a-z0-9]+)`);
@@ -16,21 +16,21 @@ export function findSandboxProcesses(instance: number): Map<string, number[]> {
   return found;
 }
 
-/** MiB that would be free again if only this process ended: pages it shares with nobody. */
+/** MiB that would be free if only this process ended: pages that it shares with no other process. */
 export function privateMb(pid: number): number {
   const text = readText(`/proc/${pid}/smaps_rollup`);
   const kib = [...text.matchAll(/^Private_(?:Clean|Dirty):\s+(\d+) kB$/gm)].map((match) => Number(match[1]));
   return kib.reduce((sum, part) => sum + part, 0) / 1024;
 }
 
-/** CPU time the process has used, its waited-for children not counted. */
+/** CPU time that the process has used, without its waited-for children. */
 export function cpuSeconds(pid: number): number {
   const stat = readText(`/proc/${pid}/stat`);
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / ticksPerSecond;
 }
 
-/** Nothing for a process that ended meanwhile. */
+/** Empty for a process that ended meanwhile. */
 function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');

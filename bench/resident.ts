@@ -3,7 +3,7 @@ import { sleep } from '@soulbox/base';
 
 const port = 8099;
 
-/** Fills `residentMb` of memory with pages that differ, and answers on a port once they are there. */
+/** Fills `residentMb` of memory with different pages, and answers on a port once they are filled. */
 const program = `
 import http.server, os, sys
 block = os.urandom(1 << 20)
@@ -21,7 +21,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(('0.0.0.0', ${String(port)}), Answer).serve_forever()
 `;
 
-/** Makes a sandbox hold this much memory. It answers `askResident` from then on. */
+/** Makes a sandbox use this much memory. From then on it answers `askResident`. */
 export async function fillMemory(sandbox: Sandbox, sandboxUrl: string, residentMb: number): Promise<void> {
   await sandbox.files.write('/tmp/resident.py', program);
   const handle = await sandbox.commands.run(`python3 /tmp/resident.py ${String(residentMb)}`, {
@@ -32,7 +32,7 @@ export async function fillMemory(sandbox: Sandbox, sandboxUrl: string, residentM
   while ((await askResident(sandboxUrl, sandbox.sandboxId)) !== residentMb) await sleep(50);
 }
 
-/** What the program inside says it holds, through the gateway; undefined while it does not answer. */
+/** The amount of memory that the program inside reports, through the gateway; undefined while it does not respond. */
 export async function askResident(sandboxUrl: string, sandboxId: string): Promise<number | undefined> {
   const response = await fetch(`${sandboxUrl}/`, {
     headers: { 'e2b-sandbox-id': sandboxId, 'e2b-sandbox-port': String(port) },

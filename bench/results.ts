@@ -7,14 +7,14 @@ import type { Measurement, Result } from './measurement.ts';
 import { judge, summarize } from './statistics.ts';
 import type { Summary } from './statistics.ts';
 
-/** An earlier run: its figures by what they are of. */
+/** An earlier run: its figures by their name. */
 export interface EarlierResults {
   readonly host: HostFacts;
   readonly isolation: string;
   readonly figures: ReadonlyMap<string, Summary>;
 }
 
-/** What a measurement gives; one that fails gives that last, and the next one goes on. */
+/** The results of a measurement; if it fails, the failure is the last result, and the next measurement continues. */
 export async function* resultsOf(measurement: Measurement, lab: Lab): AsyncGenerator<Result> {
   try {
     yield* measurement.run(lab);
@@ -23,7 +23,7 @@ export async function* resultsOf(measurement: Measurement, lab: Lab): AsyncGener
   }
 }
 
-/** A file of `bench/results` with the time of now as its name. */
+/** A file of `bench/results` with the current time as its name. */
 export async function openResultsFile(
   host: HostFacts,
   isolation: string,
@@ -42,7 +42,7 @@ export async function openResultsFile(
   };
 }
 
-/** Throws, with what is wrong, for a file that is none of these. */
+/** Throws an error that describes the fault if the file has another form. */
 export async function readResults(path: string): Promise<EarlierResults> {
   try {
     const { host, isolation, results } = JSON.parse(await readFile(path, 'utf8')) as Stored;

@@ -1,6 +1,6 @@
 import type { Aim, Figure, Unit } from './measurement.ts';
 
-/** The sample that `share` (0 to 1) of all do not exceed: nearest rank, no interpolation between samples. */
+/** The sample that `share` (0 to 1) of all samples do not exceed: nearest rank, without interpolation. */
 export function percentile(samples: readonly number[], share: number): number {
   const sorted = [...samples].sort((a, b) => a - b);
   const rank = Math.max(1, Math.ceil(share * sorted.length));
@@ -27,7 +27,7 @@ function isRate(unit: Unit): boolean {
   return unit === 'MiB/s' || unit === 'requests/s';
 }
 
-/** `met`, or by how much it was missed; empty when nothing was promised. */
+/** `met`, or by how much the target was missed; empty without a target. */
 export function judge(figure: Figure): string {
   const summary = summarize(figure);
   return (figure.aims ?? []).map((aim) => judgeOne(aim, summary[aim.at])).join(', ');

@@ -6,7 +6,7 @@ import { judge, summarize } from './statistics.ts';
 const columns = ['what', 'aim', 'p50', 'p99', 'n', 'verdict'] as const;
 const numbers: readonly string[] = ['p50', 'p99', 'n', 'p50 before', 'change'];
 
-/** All results as a table for a terminal, notes below it. With an earlier run each p50 stands beside that of then. */
+/** All results as a table for a terminal, with notes below it. With an earlier run, its p50 is beside each p50. */
 export function renderTable(results: readonly Result[], before?: EarlierResults): string {
   const heads = before === undefined ? columns : [...columns.slice(0, 5), 'p50 before', 'change', 'verdict'];
   const rows = [[...heads], ...results.map((result) => toRow(result, before))];

@@ -1,4 +1,4 @@
-/** How long it took, in ms. What it throws is passed on. */
+/** The duration in ms. Errors are passed on. */
 export async function timeMs(act: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now();
   await act();

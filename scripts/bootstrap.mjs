@@ -1,6 +1,7 @@
-// What the commands of the table below (`npm start`, `npm test`, `npm run chaos` ...) run first, under whatever Node the system has
-// (20 or later) and before anything is installed: so plain JavaScript without dependencies. It installs the packages of
-// package-lock.json when they are missing or others, then hands over to a script under the Node that the workspace pins.
+// The commands in the table below (`npm start`, `npm test`, `npm run chaos` ...) run this file first, under any Node of
+// the system (20 or later) and before anything is installed. So it is plain JavaScript without dependencies. It
+// installs the packages of package-lock.json if they are missing or differ, then starts a script under the Node that
+// the workspace pins.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -49,7 +50,9 @@ const child = spawn(node, [...scripts[mode].map((name) => (name.endsWith('.ts') 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
 
-/** Whether node_modules holds what package-lock.json says, version by version: dates lie after a checkout or a copy. */
+/**
+ * Whether node_modules matches package-lock.json, version by version: file times are wrong after a checkout or a copy.
+ */
 function hasLockedPackages() {
   const installedFile = join(root, 'node_modules/.package-lock.json');
   if (!existsSync(installedFile) || !existsSync(node)) return false;
@@ -57,7 +60,7 @@ function hasLockedPackages() {
   const installed = read(installedFile);
   return Object.entries(read(join(root, 'package-lock.json'))).every(([name, locked]) => {
     if (!name.startsWith('node_modules/') || locked.link) return true;
-    // Packages for other systems are locked, but not installed.
+    // Packages for other systems are in the lock file, but not installed.
     if (locked.optional && installed[name] === undefined) return true;
     return installed[name]?.version === locked.version;
   });
@@ -69,7 +72,7 @@ async function installPackages() {
   const logFile = join(directory, 'npm-ci.log');
   const log = openSync(logFile, 'w');
   const args = ['ci', '--no-audit', '--no-fund'];
-  // Under `npm start` the npm that runs us is known; started by hand, the one in PATH must do.
+  // Under `npm start` the running npm is known; otherwise the one in PATH is used.
   const npm = process.env.npm_execpath;
   const [command, commandArgs] = npm?.endsWith('.js') ? [process.execPath, [npm, ...args]] : ['npm', args];
   const startedAt = Date.now();

@@ -25,7 +25,7 @@ test.each([[[]], [['bogus']], [['toString']]])('the mode %j is refused', (args) 
   expect(stderr).toMatch(/^error: usage: node scripts\/bootstrap\.mjs start\|test\|[a-z|:]+\n$/);
 });
 
-test('without root it says how to run it', async () => {
+test('without root it says how to run it as root', async () => {
   const copy = join(directory, 'bootstrap.mjs');
   await cp(bootstrap, copy);
   spawnSync('chmod', ['755', directory]);
@@ -35,7 +35,7 @@ test('without root it says how to run it', async () => {
   expect(stderr).toBe('error: sandboxes need root: run "sudo npm run bench".\n');
 });
 
-/** A workspace of two files, so that the real one is not touched. */
+/** A workspace of two files, so that the real one stays unchanged. */
 async function makeWorkspace(npm: string): Promise<string> {
   await mkdir(join(directory, 'scripts'));
   await cp(bootstrap, join(directory, 'scripts/bootstrap.mjs'));
@@ -62,7 +62,7 @@ test('an installation without Node 24 is an error with a hint', async () => {
   expect(stderr).toContain('npm did not install Node 24');
 });
 
-test('packages are installed when a version differs, and not when all are there', async () => {
+test('packages are installed when a version differs, and not when all match', async () => {
   const script = await makeWorkspace(`import { writeFileSync } from 'node:fs'; writeFileSync('npm-ran', '');`);
   await writeFile(join(directory, 'package.json'), '{"type":"module"}');
   await writeFile(join(directory, 'scripts/start.ts'), `console.log('handed over', process.argv.slice(2).join());`);

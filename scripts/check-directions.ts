@@ -1,4 +1,4 @@
-/** `npm run directions`: compares every import of ours with directions.config.ts. */
+/** `npm run directions`: compares every import between our files with directions.config.ts. */
 import { cruise } from 'dependency-cruiser';
 import * as rules from '../directions.config.ts';
 import { judgeImports } from './directions.ts';
@@ -12,7 +12,7 @@ for (const fault of faults) console.error(fault);
 console.log(`${imports.length} imports, ${faults.length} against directions.config.ts`);
 if (faults.length > 0) process.exitCode = 1;
 
-/** Imports of our files among themselves, those of types only and of packages by their name included. */
+/** Imports between our files, including type-only imports and imports of packages by name. */
 async function readImports(): Promise<Import[]> {
   const { output } = await cruise(folders, {
     tsPreCompilationDeps: true,

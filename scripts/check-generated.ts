@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree, run } from '@soulbox/base';
 
-// Generates the protobuf code into a folder of its own and compares: what is committed must be what spec/ says.
+// Generates the protobuf code into a separate folder and compares: the committed code must match spec/.
 const repository = join(import.meta.dirname, '..');
 const committed = 'packages/contract/src/gen';
 

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import { Sandbox } from 'e2b';
 
-// The official E2B client, unmodified. E2B_API_URL, E2B_SANDBOX_URL and E2B_API_KEY lead it to this machine.
+// The official E2B client, unmodified. E2B_API_URL, E2B_SANDBOX_URL and E2B_API_KEY direct it to this machine.
 async function step<T>(what: string, action: () => Promise<T>, show: (value: T) => string): Promise<T> {
   const startedAt = performance.now();
   const value = await action();

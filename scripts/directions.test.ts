@@ -9,14 +9,14 @@ const rules: Rules = {
   exceptions: [],
 };
 const withRooms: Rules = { ...rules, rooms: { 'apps/a': [['low'], ['left', 'right'], ['main']] } };
-/** One import for each room, so that all are there. */
+/** One import for each room, so that all rooms exist. */
 const upright: readonly Import[] = [
   ['apps/a/left/x.ts', 'apps/a/low/y.ts'],
   ['apps/a/right.ts', 'apps/a/low/y.ts'],
   ['apps/a/main.ts', 'apps/a/right.ts'],
 ];
 
-test('a part may import what it names, itself and nothing else', () => {
+test('a part may import the parts that it names, itself and nothing else', () => {
   expect(judgeImports([['apps/a/x.ts', 'packages/base/y.ts']], rules)).toEqual([]);
   expect(judgeImports([['apps/a/x.ts', 'apps/a/y.ts']], rules)).toEqual([]);
   expect(judgeImports([['apps/a/x.ts', 'apps/b/y.ts']], rules)).toEqual([
@@ -24,7 +24,7 @@ test('a part may import what it names, itself and nothing else', () => {
   ]);
 });
 
-test('a folder inside a part can be a part with rules of its own', () => {
+test('a folder inside a part can be a part with its own rules', () => {
   expect(judgeImports([['apps/b/build/x.ts', 'apps/b/src/y.ts']], rules)).toEqual([]);
   expect(judgeImports([['apps/b/src/y.ts', 'apps/b/build/x.ts']], rules)).toHaveLength(1);
 });
@@ -35,7 +35,7 @@ test('a pattern allows every part of a folder', () => {
   expect(judgeImports([['apps/a/x.ts', 'packages/base/y.ts']], open)).toHaveLength(1);
 });
 
-test('only tests may import what tests may', () => {
+test('only tests may import the parts that are allowed for tests', () => {
   const parts = { ...rules.parts, 'packages/testing': ['apps/*'] };
   const to = 'packages/testing/index.ts';
   expect(judgeImports([['apps/a/x.test.ts', to]], { ...rules, parts })).toEqual([]);
@@ -47,7 +47,7 @@ test('a file in no part is a fault', () => {
   expect(judgeImports([['tools/x.ts', 'apps/a/y.ts']], rules)).toHaveLength(1);
 });
 
-test('rooms import downwards only, never sideways; tests may', () => {
+test('rooms import only downwards, never sideways; tests may', () => {
   expect(judgeImports(upright, withRooms)).toEqual([]);
   expect(judgeImports([...upright, ['apps/a/low/y.ts', 'apps/a/main.ts']], withRooms)).toContain(
     'room: apps/a/low/y.ts -> apps/a/main.ts: low stands below main in apps/a, or beside it',
@@ -56,7 +56,7 @@ test('rooms import downwards only, never sideways; tests may', () => {
   expect(judgeImports([...upright, ['apps/a/low/y.test.ts', 'apps/a/main.ts']], withRooms)).toEqual([]);
 });
 
-test('each room stands in a row, and each name in a row is a room', () => {
+test('each room is in a row, and each name in a row is a room', () => {
   expect(judgeImports([...upright, ['apps/a/main.ts', 'apps/a/new/x.ts']], withRooms)).toContain(
     'room: apps/a/new is in no row of the configuration',
   );
@@ -65,7 +65,7 @@ test('each room stands in a row, and each name in a row is a room', () => {
   ]);
 });
 
-test('a circle of files is told once, from end to end', () => {
+test('a circle of files is reported once, from end to end', () => {
   const circle: Import[] = [
     ['apps/a/1.ts', 'apps/a/2.ts'],
     ['apps/a/2.ts', 'apps/a/3.ts'],
@@ -78,7 +78,7 @@ test('a circle of files is told once, from end to end', () => {
   expect(judgeImports(circle.slice(1), rules)).toEqual([]);
 });
 
-test('a known exception excuses one import, also in a circle', () => {
+test('a known exception allows one import, also in a circle', () => {
   const imports: Import[] = [
     ['apps/a/1.ts', 'apps/a/2.ts'],
     ['apps/a/2.ts', 'apps/a/1.ts'],
@@ -90,7 +90,7 @@ test('a known exception excuses one import, also in a circle', () => {
   expect(judgeImports(imports, { ...rules, exceptions: exceptions.slice(0, 1) })).toHaveLength(1);
 });
 
-test('an exception that nothing needs is a fault', () => {
+test('an unneeded exception is a fault', () => {
   const imports: Import[] = [['apps/a/1.ts', 'apps/a/2.ts']];
   for (const exception of ['apps/a/1.ts -> apps/a/2.ts', 'apps/a/1.ts -> apps/a/gone.ts'])
     expect(judgeImports(imports, { ...rules, exceptions: [exception] })).toEqual([

@@ -1,4 +1,4 @@
-/** An import: both are paths from the root of the repository. */
+/** An import: both are paths relative to the root of the repository. */
 export type Import = readonly [from: string, to: string];
 
 export interface Rules {
@@ -10,7 +10,7 @@ export interface Rules {
 
 const isTest = (path: string): boolean => path.endsWith('.test.ts') || path.includes('/testing/');
 
-/** What is wrong with the imports, each in one line. Empty: they go the way that the rules draw. */
+/** The faults of the imports, one line each. Empty: all follow the rules. */
 export function judgeImports(imports: readonly Import[], rules: Rules): string[] {
   const excepted = new Set(rules.exceptions);
   const isExcepted = ([from, to]: Import): boolean => excepted.has(`${from} -> ${to}`);
@@ -51,7 +51,7 @@ function roomFault([from, to]: Import, folder: string, { rooms }: Rules): string
   return `room: ${from} -> ${to}: ${own} stands below ${other} in ${folder}, or beside it`;
 }
 
-/** The name of a folder's file or folder that a path is, or is in. */
+/** The name of the file or folder directly in `folder` that contains a path. */
 function roomOf(path: string, folder: string): string | undefined {
   if (!path.startsWith(`${folder}/`)) return undefined;
   return path
@@ -98,7 +98,7 @@ function reaches(imports: readonly Import[], start: string, end: string): boolea
   return pathBetween(graphOf(imports), start, end) !== undefined;
 }
 
-/** A shortest circle of each knot, that is of files that all reach each other. */
+/** A shortest circle for each group of files that all reach each other. */
 function findCircles(imports: readonly Import[]): string[][] {
   const graph = graphOf(imports);
   const told = new Set<string>();
@@ -120,7 +120,7 @@ function reachableFrom(graph: ReadonlyMap<string, string[]>, start: string): Set
   return reached;
 }
 
-/** The files of a shortest way, both ends included. */
+/** The files of a shortest path, including both ends. */
 function pathBetween(graph: ReadonlyMap<string, string[]>, start: string, end: string): string[] | undefined {
   const cameFrom = new Map<string, string | undefined>([[start, undefined]]);
   for (const file of cameFrom.keys()) {

@@ -10,7 +10,7 @@ test('docs/errors.md lists every reason exactly once', () => {
   expect(listed.toSorted()).toEqual(Object.keys(reasons).toSorted());
 });
 
-test('docs/errors.md says of each reason what the code says', () => {
+test('docs/errors.md describes each reason as the code does', () => {
   expect(page, 'stale: run node scripts/generate-errors-docs.ts').toBe(renderErrorsDoc());
 });
 

@@ -22,7 +22,7 @@ is up to date.
 
 `;
 
-/** The text of docs/errors.md, made from the table of reasons. */
+/** The text of docs/errors.md, generated from the table of reasons. */
 export function renderErrorsDoc(): string {
   const rows = (Object.keys(reasons) as Reason[]).map((reason) => {
     const status = httpStatusFromError(new SoulBoxError(reason, ''));

@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree, run, sleep } from '@soulbox/base';
 
-// Records docs/first-minute.svg, the picture of README.md: runs the commands of a first minute and draws what they print. Run it as
-// root on a host where `npm start` has been run once. SOULBOX_* variables of this shell reach the server, such as
-// SOULBOX_DATA_DIR, SOULBOX_TEMPLATES_DIR, SOULBOX_INSTANCE, SOULBOX_PORT and SOULBOX_TLS_PORT for a server beside another.
+// Records docs/first-minute.svg, the picture of README.md: runs the commands of a first minute and draws their output.
+// Run it as root on a host where `npm start` has been run once. SOULBOX_* variables of this shell are passed to the
+// server, such as SOULBOX_DATA_DIR, SOULBOX_TEMPLATES_DIR, SOULBOX_INSTANCE, SOULBOX_PORT and SOULBOX_TLS_PORT for a
+// second server.
 const repository = join(import.meta.dirname, '..');
 const startTimeoutMs = 10 * 60_000;
 
@@ -25,7 +26,7 @@ async function readProgram(language: string): Promise<string> {
   return program;
 }
 
-/** `npm start` in the background. Resolves with what it printed when its demonstration is over. */
+/** Runs `npm start` in the background. Resolves with its output when its demonstration is over. */
 async function startServer(): Promise<{ take: Take; stop: () => Promise<void> }> {
   const startedAt = performance.now();
   const child = spawn(process.execPath, ['scripts/bootstrap.mjs', 'start'], {
@@ -88,7 +89,7 @@ const lineHeight = 19;
 const charWidth = 8.1;
 const margin = 18;
 
-/** Without colours, keys' exports and the exports for TLS, which would fill the picture. */
+/** Without colours, and without the exports for keys and TLS, which would fill the picture. */
 function linesOf({ output }: Take): string[] {
   return output
     .replace(/\x1b\[[0-9;]*m/g, '')

@@ -4,8 +4,8 @@ import openapiTypes, { astToString } from 'openapi-typescript';
 import type { OpenAPI3 } from 'openapi-typescript';
 import { startTestApi } from '../apps/api/src/testing/test-api.ts';
 
-// Writes the types of the API's bodies, for the CLI, as GET /openapi.json describes them. With --check it only tells whether the
-// file is stale.
+// Writes the types of the API's bodies for the CLI, as described by GET /openapi.json. With --check it only reports
+// whether the file is up to date.
 const file = fileURLToPath(new URL('../apps/cli/src/api/gen/openapi.d.ts', import.meta.url));
 
 await using api = await startTestApi();
@@ -15,7 +15,8 @@ const withoutProse = (key: string, value: unknown): unknown =>
   key === 'description' && typeof value === 'string' ? undefined : value;
 const { components, ...document } = JSON.parse(answer.text, withoutProse) as OpenAPI3;
 const schemas = components?.schemas ?? {};
-// `XInput` is X before its defaults are filled in. What a route answers is named; its path adds nothing.
+// `XInput` is X before its defaults are filled in. A route's response has a name of its own; the route's path adds
+// nothing.
 const answered = Object.entries(schemas).filter(
   ([name]) => !Object.hasOwn(schemas, name.replace(/Input$/, '')) || !name.endsWith('Input'),
 );

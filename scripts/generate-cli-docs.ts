@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { program } from '../apps/cli/src/program/program.ts';
 
-// Writes docs/cli.md from the command table of the CLI; with --check it only says whether the page is up to date.
+// Writes docs/cli.md from the command table of the CLI; with --check it only reports whether the page is up to date.
 const file = join(import.meta.dirname, '../docs/cli.md');
 
 const intro = `# Command line
@@ -19,10 +19,13 @@ const intro = `# Command line
   number of a signal (\`run\`), 130 Ctrl-C. \`run\` otherwise exits with the code of the program.
 `;
 
-/** The two that every command has are explained once, in the introduction. */
+/** The two flags that every command has are explained once, in the introduction. */
 const common = new Set(['data-dir', 'json']);
 
-/** The parts of citty's definitions that the page shows. Each may be a value, a promise, or a function that gives either. */
+/**
+ * The parts of citty's definitions that the page shows. Each may be a value, a promise, or a function that returns
+ * either.
+ */
 type Lazy<T> = T | Promise<T> | (() => T | Promise<T>);
 interface Argument {
   readonly type?: string;
@@ -65,7 +68,7 @@ async function renderTree(command: Command, words: readonly string[]): Promise<s
   );
   const heading =
     words.length === 0 ? '## Server, host and programs\n' : `## ${words.join(' ')}\n\n${escapeCell(description)}.\n`;
-  // Commands before groups: `up` does not belong to `template`.
+  // Commands come before groups: `up` does not belong to `template`.
   const isGroup = ([, child]: (typeof children)[number]): boolean => child.subCommands !== undefined;
   const parts = [...children.filter((child) => !isGroup(child)), ...children.filter(isGroup)].map(
     async ([name, child]) => await renderTree(child, [...words, name]),

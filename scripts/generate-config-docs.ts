@@ -7,7 +7,8 @@ import { gatewayConfigSchema } from '../apps/gateway/src/config.ts';
 import { runnerConfigSchema } from '../apps/runner/src/config.ts';
 import type { ConfigSchema } from '@soulbox/base';
 
-// Writes docs/config.md from the tables in each app's config.ts; with --check only says whether it is up to date.
+// Writes docs/config.md from the tables in each app's config.ts; with --check it only reports whether the page is up to
+// date.
 const file = join(import.meta.dirname, '../docs/config.md');
 
 const rooms: readonly (readonly [title: string, schema: ConfigSchema])[] = [
@@ -28,14 +29,14 @@ is not listed here stops the start, and so does a value that does not parse; all
 
 function renderRoom([title, schema]: (typeof rooms)[number]): string {
   const rows = Object.values(schema).map(({ env, default: fallback, help }) => {
-    // A default that depends on the machine is told in words, or this file would differ from one to the next.
+    // A default that depends on the machine is described in words; otherwise this file would differ between machines.
     const shown = /\bDefault:/.test(help) ? 'see text' : showDefault(fallback);
     return `| \`${env}\` | ${shown} | ${escapeCell(help)} |`;
   });
   return [`## ${title}`, '', '| variable | default | meaning |', '| --- | --- | --- |', ...rows, ''].join('\n');
 }
 
-// A bare < would begin an HTML tag, a bare | the next column.
+// A bare < would begin an HTML tag, and a bare | the next column.
 const escapeCell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '\\<');
 
 function showDefault(value: unknown): string {

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { renderErrorsDoc } from './errors-doc.ts';
 
-// Writes docs/errors.md; with --check it only tells whether the file is stale.
+// Writes docs/errors.md; with --check it only reports whether the file is up to date.
 const file = fileURLToPath(new URL('../docs/errors.md', import.meta.url));
 const text = renderErrorsDoc();
 if (!process.argv.includes('--check')) {

@@ -5,9 +5,9 @@ import { expect, test } from 'vitest';
 const repository = join(import.meta.dirname, '..');
 const forms = [/^const instance = (\d+);/m, /openBuildLab\((\d+),/, /startServer\(\{ instance: (\d+)/];
 
-test('no two files of unit tests have servers or runners of one instance: each removes what the other one made', () => {
+test('no two unit test files have servers or runners of one instance, because each would remove the objects of the other', () => {
   const byInstance = new Map<string, string[]>();
-  // Tests of a driver share theirs, and number their sandboxes apart.
+  // Tests of a driver share an instance, and use different sandbox numbers.
   for (const file of globSync('packages/isolation/src/*/testing/test-instance.ts', { cwd: repository }))
     note(byInstance, file, [/testInstance = (\d+)/]);
   for (const file of globSync('{apps,packages}/*/src/**/*.test.ts', { cwd: repository })) note(byInstance, file, forms);

@@ -1,7 +1,8 @@
-// A plugin of Stryker (docs: "Using an ignore-plugin"): leaves the messages of log calls as they are. They are prose, and a test
-// that repeats them notices no fault. The facts beside them, and whether anything is logged, are changed like all else.
+// A plugin of Stryker (docs: "Using an ignore-plugin"): leaves the messages of log calls unchanged. They are prose, and
+// a test that repeats them finds no fault. The fields beside them, and whether a line is logged at all, are mutated
+// like all other code.
 
-/** The few parts of a Babel path that are looked at (babel-types: CallExpression, MemberExpression). */
+/** The parts of a Babel path that are used here (babel-types: CallExpression, MemberExpression). */
 interface Node {
   readonly type: string;
   readonly name?: string;

@@ -1,4 +1,4 @@
-/** A file of pure logic and the test beside it: what `npm run test:mutants` changes, and what is to notice. */
+/** A file of pure logic and the test beside it: `npm run test:mutants` changes the file, and the test must fail. */
 export interface MutatedRoom {
   readonly code: string;
   readonly test: string;

@@ -11,8 +11,9 @@ import type { Release } from './package/npm-package.ts';
 import { sandboxPrograms, stageProgram } from './package/stage-program.ts';
 import { git, writeBom, writeProvenance } from './package/statements.ts';
 
-// `npm run package [-- --version 1.2.3] [--output DIR]`: what people install, from the commit that is checked out. The same commit, lock
-// file and Debian give the same bytes; SOURCE_DATE_EPOCH is the commit's time unless the environment has one.
+// `npm run package [-- --version 1.2.3] [--output DIR]`: creates the installable packages from the commit that is
+// checked out. The same commit, lock file and Debian give the same bytes; SOURCE_DATE_EPOCH is the commit's time unless
+// the environment sets it.
 const { values } = parseArgs({ options: { version: { type: 'string' }, output: { type: 'string', default: 'dist' } } });
 const root = join(import.meta.dirname, '..');
 const output = resolve(root, values.output);

@@ -4,12 +4,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { installPackages } from '@soulbox/host';
 
-/** Where tests and benchmarks keep their data; the same folder as in packages/testing. */
+/** The data folder of tests and benchmarks; the same as in packages/testing. */
 export const testDirectory = '/var/lib/soulbox-test';
 
 const repository = join(import.meta.dirname, '..');
 
-/** Runs a program of the workspace with our output and gives its exit code; 128 and more for a signal. */
+/** Runs a program of the workspace with our output and returns its exit code; 128 and more for a signal. */
 export async function runVisibly(command: string, args: readonly string[]): Promise<number> {
   const child = spawn(command, [...args], { cwd: repository, stdio: ['ignore', 'inherit', 'inherit'] });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
@@ -25,15 +25,17 @@ export async function runVisibly(command: string, args: readonly string[]): Prom
 const soulbox = async (...args: string[]): Promise<number> =>
   await runVisibly(process.execPath, ['apps/cli/src/main.ts', ...args]);
 
-/** Prepares the host for tests, with what only they need; gives the exit code of what failed. */
+/** Prepares the host for tests, including programs that only they need; returns the exit code of a failed step. */
 export async function prepareForTests(): Promise<number> {
   const code = await soulbox('setup', '--install', '--data-dir', testDirectory);
   for (const { proof, names } of testPrograms) if (code === 0 && !existsSync(proof)) await installForTests(names);
   return code;
 }
 
-/** By a file that shows that it is there: a browser for a desktop, what kills servers in the place of a system call, the HTTP library of Python's
- * clients, a real kernel. */
+/**
+ * By a file whose presence shows that it is installed: a browser for a desktop, the program that kills servers at a
+ * system call, the HTTP library of Python's clients, a real kernel.
+ */
 const testPrograms = [
   { proof: '/usr/bin/chromium', names: ['chromium'] },
   { proof: '/usr/bin/strace', names: ['strace'] },
@@ -41,7 +43,7 @@ const testPrograms = [
   { proof: '/usr/lib/python3/dist-packages/ipykernel', names: ['python3-ipykernel', 'python3-matplotlib'] },
 ] as const;
 
-/** A few tests need them; where they cannot be installed those tests say so and are left out, or fail in CI. */
+/** A few tests need them. If they cannot be installed, those tests say so and are skipped, or fail in CI. */
 async function installForTests(names: readonly string[]): Promise<void> {
   try {
     await installPackages(names, (step) => console.log(`For a test: ${step}`));
@@ -50,13 +52,13 @@ async function installForTests(names: readonly string[]): Promise<void> {
   }
 }
 
-/** Those that tests look for, in two lanes of about the same length: making one keeps one processor busy. */
+/** The templates that tests use, in two lanes of about the same duration: building one keeps one CPU busy. */
 const templateLanes = [
   ['code-interpreter-v1', 'mcp-gateway'],
   ['desktop', 'edge', 'runtimes'],
 ];
 
-/** Makes those that are missing; gives the exit code of the first that failed. */
+/** Creates the missing ones; returns the exit code of the first failure. */
 export async function makeTestTemplates(): Promise<number> {
   const codes = await Promise.all(
     templateLanes.map(async (names) => {
@@ -68,7 +70,7 @@ export async function makeTestTemplates(): Promise<number> {
   return codes.find((code) => code !== 0) ?? 0;
 }
 
-/** Prepares the host and makes the templates of ours that are missing. */
+/** Prepares the host and creates our missing templates. */
 export async function prepareTemplates(args: readonly string[]): Promise<number> {
   const prepared = await soulbox('setup', '--install', ...args);
   return prepared === 0 ? await soulbox('template', 'make', '--all', ...args) : prepared;

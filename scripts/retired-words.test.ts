@@ -6,7 +6,7 @@ import retiredWords from '../docs/retired-words.json' with { type: 'json' };
 import { findRetired } from './retired-words.ts';
 
 const folders = ['apps', 'packages', 'bench', 'e2e', 'scripts', 'docs', 'README.md'];
-/** Decisions and results tell of their own time. This list and its test name the words themselves. */
+/** Decisions and results describe their own time. The list of words and its test contain the words themselves. */
 const leftOut = /^(docs\/decisions|bench\/results)\/|retired-words|\/gen\/|package-lock\.json$/;
 
 test('no code, file name or page uses a word that the glossary has replaced', async () => {
@@ -29,17 +29,17 @@ test.each(['a wish', 'wishes', 'const wish', 'RunWish', 'wishFrom', 'run-wish.ts
   },
 );
 
-test.each(['swish', 'wishlisted', 'Wishart', 'SWISH'])('a longer word is another one: %s', (text) => {
+test.each(['swish', 'wishlisted', 'Wishart', 'SWISH'])('a longer word is a different word: %s', (text) => {
   expect(find(text, 'wish')).toEqual([]);
 });
 
-test('of several words, only identifiers and file names are found', () => {
+test('several words are found only in identifiers and file names', () => {
   for (const text of ['standStill()', 'StandStill', 'canStandStill', 'stand-still.ts', 'stand_still', 'STAND_STILL'])
     expect(find(text, 'stand-still')).toHaveLength(1);
   expect(find('it may stand still here', 'stand-still')).toEqual([]);
 });
 
-test('a file that may still have the word is left out, and told once it has it no more', () => {
+test('a file that may still use the word is left out, and reported when it no longer uses it', () => {
   const retired = [{ word: 'wish', use: 'another', still: ['a.ts'] }];
   expect(findRetired(new Map([['a.ts', 'wish']]), retired)).toEqual([]);
   expect(findRetired(new Map([['a.ts', 'request']]), retired)).toEqual(['a.ts has no "wish" any more']);

@@ -1,13 +1,13 @@
 export interface RetiredWord {
-  /** In small letters; several words with dashes between, as in a file name. */
+  /** In lower case; several words are joined by dashes, as in a file name. */
   readonly word: string;
-  /** What is said instead. */
+  /** The replacement. */
   readonly use: string;
-  /** Files that may still have it, for instance because it is a name on the disk. An entry that is not needed is an error. */
+  /** Files that may still use it, for instance because it is a name on the disk. An unneeded entry is an error. */
   readonly still?: readonly string[];
 }
 
-/** Where retired words stand, each in one line. `files` gives the text of each file by its path. */
+/** The uses of retired words, one line each. `files` contains the text of each file by its path. */
 export function findRetired(files: ReadonlyMap<string, string>, retired: readonly RetiredWord[]): string[] {
   return retired.flatMap(({ word, use, still = [] }) => {
     const having = [...files].filter(([path, text]) => has(path, word) || has(text, word)).map(([path]) => path);
@@ -18,8 +18,8 @@ export function findRetired(files: ReadonlyMap<string, string>, retired: readonl
 }
 
 /**
- * Whether a text has a word in any form of writing: in prose, `like-this`, `like_this`, `likeThis` or `LIKE_THIS`. Of several words only
- * identifiers and file names count: in prose each of them means itself.
+ * Whether a text contains a word in any form: in prose, `like-this`, `like_this`, `likeThis` or `LIKE_THIS`. For
+ * several words only identifiers and file names count: in prose each of them has its own meaning.
  */
 function has(text: string, word: string): boolean {
   const [first = '', ...others] = word.split('-');

@@ -8,13 +8,13 @@ const files = globSync(['apps/*/{src,build}/**/*.test.ts', 'packages/*/src/**/*.
   exclude: ['**/node_modules/**'],
 });
 
-/** By its name, or because it draws its cases: what fails in it once has been seen. */
+/** By its name, or because it draws random cases: even a single failure in it is real. */
 function looksForViolations(file: string, text: string): boolean {
   return /crash|chaos|moments|damage|soak|fill|full-disk|property/.test(file) || text.includes("from 'fast-check'");
 }
 
 test.each(files.filter((file) => looksForViolations(file, readFileSync(join(repository, file), 'utf8'))))(
-  '%s gets no second chance: it begins with the tag that says so',
+  '%s is not retried: it begins with the tag that says so',
   (file) => {
     expect(readFileSync(join(repository, file), 'utf8').split('\n', 1)[0]).toBe('/** @module-tag violation */');
   },

@@ -2,11 +2,13 @@ import { relative } from 'node:path';
 import type { UserConsoleLog } from 'vitest';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
 
-/** Says at the end of a run how many tests were left out in each file, and why: the reports of vitest show no reasons. */
+/**
+ * Reports at the end of a run how many tests of each file were skipped, and why: vitest's own reports show no reasons.
+ */
 export default class SkipReporter implements Reporter {
   readonly #words = new Map<string, Set<string>>();
 
-  /** What a file prints when it leaves tests out for something that is missing. */
+  /** The line that a file prints when it skips tests because something is missing. */
   onUserConsoleLog({ content, taskId }: UserConsoleLog): void {
     for (const line of content.split('\n')) if (line.includes('skipped')) this.#note(taskId ?? '', line.trim());
   }

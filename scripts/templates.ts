@@ -1,4 +1,5 @@
 import { prepareTemplates } from './prepare.ts';
 
-// `npm run templates [-- --data-dir DIR]`: everything that a sandbox can be made from, for who does not want to wait for it later.
+// `npm run templates [-- --data-dir DIR]`: builds all templates in advance, for users who do not want to wait for them
+// later.
 process.exitCode = await prepareTemplates(process.argv.slice(2));

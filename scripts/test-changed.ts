@@ -4,11 +4,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '@soulbox/base';
 
-// `npm run test:changed [REF]`: the unit tests that import a changed file, without those that start real sandboxes. Changed means: not
-// committed yet, or committed since REF (default: since the branch left `main`). Needs no root and no template.
+// `npm run test:changed [REF]`: runs the unit tests that import a changed file, without those that start real
+// sandboxes. Changed means: not committed yet, or committed since REF (default: since the branch left `main`). Needs no
+// root and no template.
 const repository = join(import.meta.dirname, '..');
 
-/** What a test file calls or imports that starts sandboxes, or looks at templates that take minutes to make. */
+/** Calls and imports of test files that start sandboxes, or that need templates which take minutes to build. */
 const slow =
   /\b(describeDriver|openPreparedBench|openTestBench|startServer|hasTemplate|isThere)\(|runner-process|build-lab/;
 

@@ -5,7 +5,8 @@ import { styleText } from 'node:util';
 import { removeTree } from '@soulbox/base';
 import { makeTestTemplates, prepareForTests, runVisibly } from './prepare.ts';
 
-// `npm test`: every check and test, to the end even when one fails. With arguments only vitest, with them.
+// `npm test`: runs every check and test, to the end even if one fails. With arguments it runs only vitest, with those
+// arguments.
 interface Step {
   readonly name: string;
   readonly run: () => Promise<number>;
@@ -30,8 +31,8 @@ const vitest = (name: string, args: readonly string[]): Step => ({
   },
 });
 /**
- * End-to-end files that are about what differs behind gVisor: four minutes of the quarter of an hour that all of them take
- * (`npm run e2e:gvisor`).
+ * End-to-end files about behaviour that differs with gVisor: four minutes of the quarter of an hour that all of them
+ * take (`npm run e2e:gvisor`).
  */
 const gvisorFiles = [
   ...['commands/sudo', 'commands/pty', 'files/watch', 'network/ports'],
@@ -39,7 +40,7 @@ const gvisorFiles = [
   ...['sleep/pause', 'sleep/pause-files', 'sleep/auto-resume', 'copies/fork', 'copies/snapshots'],
 ];
 const args = process.argv.slice(2);
-/** One after the other, for tests promise times; only what neither measures nor is measured is done side by side. */
+/** One after the other, because tests check times. Only steps that neither measure nor are measured run in parallel. */
 const steps: readonly (readonly Step[])[] =
   args.length > 0
     ? [[vitest('vitest', args)]]
@@ -77,13 +78,13 @@ async function runSteps(): Promise<number> {
   for (const { name, code, seconds } of results) {
     const verdict = code === 0 ? styleText('green', 'passed') : styleText('red', `FAILED (exit ${code})`);
     console.log(`${name.padEnd(9)} ${verdict} in ${seconds.toFixed(1)} s`);
-    // A long log is often kept by its end alone: what failed must stand there.
+    // Often only the end of a long log is kept, so it must contain the failures.
     if (code !== 0) for (const line of await failuresOf(name)) console.log(`          ${line}`);
   }
   return !interruption.signal.aborted && results.every(({ code }) => code === 0) ? 0 : 1;
 }
 
-/** What vitest's report says of failed tests and files, one line each; none for a step that is not vitest's. */
+/** The failed tests and files in vitest's report, one line each; none for a step that does not run vitest. */
 async function failuresOf(name: string): Promise<string[]> {
   interface Report {
     readonly testResults: readonly {

@@ -10,7 +10,7 @@ import { removeTree, sleep } from '@soulbox/base';
 const workerdInTemplate = 'opt/soulbox/edge/node_modules/@cloudflare/workerd-linux-64/bin/workerd';
 const startTimeoutMs = 10_000;
 
-/** The workerd of the template, on the host and without a sandbox: what a function is measured beside. */
+/** The template's workerd, on the host and without a sandbox: the comparison for functions. */
 export interface BareWorkerd extends AsyncDisposable {
   readonly port: number;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { run } from '@soulbox/base';
 import { testTemplatesDirectory } from '@soulbox/testing';
 
-/** Packs the root file system of the `base` template as tar, so that other engines can run the very same files. */
+/** Packs the root file system of the `base` template as tar, so that other engines can run the same files. */
 export async function packBaseRootfs(target: string): Promise<void> {
   const folder = await findTemplateFolder('base');
   if (folder === undefined) throw new Error(`no base template in ${testTemplatesDirectory}`);
@@ -11,7 +11,7 @@ export async function packBaseRootfs(target: string): Promise<void> {
   await run('tar', ['--numeric-owner', '-C', rootfs, '-cf', target, '.'], { timeoutMs: 300_000 });
 }
 
-/** The folder of a template of this name in the store of the tests. */
+/** The folder of the template with this name in the store of the tests. */
 export async function findTemplateFolder(name: string): Promise<string | undefined> {
   for (const id of await readdir(testTemplatesDirectory)) {
     const folder = join(testTemplatesDirectory, id);

@@ -18,7 +18,7 @@ const image = 'soulbox-bench';
 const startTimeoutMs = 30_000;
 const importTimeoutMs = 300_000;
 
-/** Starts a Docker daemon of our own beside any the host may have: own data, socket and namespaces. */
+/** Starts a separate Docker daemon, independent of any on the host: own data, socket and namespaces. */
 export async function openDocker(lab: Lab): Promise<Engine | Skipped> {
   const missing = await findMissing(['dockerd', 'docker', 'containerd']);
   if (missing.length > 0) return { what, skipped: `not installed: ${missing.join(', ')}` };
@@ -59,7 +59,7 @@ async function startDaemon(
   socket: string,
   logFile: string,
 ): Promise<AsyncDisposable> {
-  // An empty configuration of our own: the host's may name plugins, runtimes and ports.
+  // An empty configuration: the host's may name plugins, runtimes and ports.
   const config = join(scratch, 'daemon.json');
   await writeFile(config, '{}');
   const log = await open(logFile, 'a');

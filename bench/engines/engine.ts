@@ -9,7 +9,10 @@ export interface Engine extends AsyncDisposable {
 
 const runTimeoutMs = 60_000;
 
-/** Runs a program until it ends and tells when the first byte of its output came. Throws when it fails or says nothing. */
+/**
+ * Runs a program to its end and returns when the first byte of its output arrived. Throws if it fails or prints
+ * nothing.
+ */
 export async function timeFirstOutput(argv: readonly [string, ...string[]]): Promise<number> {
   const startedAt = performance.now();
   return await new Promise<number>((resolve, reject) => {

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { run } from '@soulbox/base';
 
 /**
- * Namespaces for an engine of our own: its bridge, firewall rules and mounts are not the host's, and end with it. (A
- * Docker daemon sets the host's FORWARD policy to DROP, which would cut every sandbox off.)
+ * Namespaces for a separate engine: its bridge, firewall rules and mounts are not the host's, and end with it. (A
+ * Docker daemon sets the host's FORWARD policy to DROP, which would cut off every sandbox.)
  */
 export interface OwnNamespaces extends AsyncDisposable {
-  /** Puts a command into them; costs about 2 ms. */
+  /** Wraps a command so that it runs in them; costs about 2 ms. */
   enter(argv: readonly string[]): [string, ...string[]];
 }
 

@@ -12,7 +12,7 @@ import { findMissing } from './programs.ts';
 
 const what = 'podman run, bridge network';
 const image = 'localhost/soulbox-bench';
-/** Importing writes the whole root file system once. */
+/** An import writes the whole root file system once. */
 const slowTimeoutMs = 300_000;
 
 export async function openPodman(lab: Lab): Promise<Engine | Skipped> {

@@ -7,7 +7,10 @@ import type { Measurement } from '../measurement.ts';
 const rounds = 10;
 const step = (type: string, ...args: string[]) => ({ type, args });
 
-/** Ten steps of which seven change the disk. `round` makes them differ from those of another round, from the first on. */
+/**
+ * Ten steps, seven of which change the disk. `round` makes them differ from those of another round, from the first step
+ * on.
+ */
 function stepsOf(round: number): readonly { type: string; args: string[] }[] {
   return [
     step('RUN', `echo ${round} >/tmp/round`),

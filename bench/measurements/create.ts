@@ -4,7 +4,7 @@ import { openPodman } from '../engines/podman.ts';
 import { firstOutput } from '../first-output.ts';
 import type { Figure, Measurement, Skipped } from '../measurement.ts';
 
-/** First rounds that are thrown away: connections open, code is compiled, files come into the page cache. */
+/** The first rounds are discarded: connections open, code is compiled, files are read into the page cache. */
 const warmUpRounds = 3;
 
 export const create: Measurement = {

@@ -15,7 +15,7 @@ const sizes = [
   { count: 50, atMost: 3000 },
 ];
 
-/** Copies of a sandbox of about 110 MiB, until a program in every copy has answered through the gateway. */
+/** Copies of a sandbox of about 110 MiB, until a program in every copy has responded through the gateway. */
 export const fork: Measurement = {
   name: 'fork',
   async *run(lab) {
@@ -63,7 +63,7 @@ async function memoryOf(lab: Lab, copies: readonly Sandbox[]): Promise<number[]>
   return copies.map(({ sandboxId }) => (processes.get(sandboxId) ?? []).reduce((sum, pid) => sum + privateMb(pid), 0));
 }
 
-/** How long the source stands still: the longest gap between two answers while a snapshot is made. */
+/** How long the source is frozen: the longest gap between two responses while a snapshot is made. */
 async function measureSnapshot(lab: Lab, source: Sandbox, sandboxUrl: string): Promise<readonly Figure[]> {
   const { E2B_API_KEY: apiKey = '', E2B_API_URL: apiUrl = '' } = lab.warm.clientEnvironment;
   const stops: number[] = [];
@@ -92,7 +92,7 @@ async function measureSnapshot(lab: Lab, source: Sandbox, sandboxUrl: string): P
   ];
 }
 
-/** From a request for a paused sandbox with `autoResume` to the first byte of its answer. */
+/** From a request for a paused sandbox with `autoResume` to the first byte of its response. */
 async function measureWake(lab: Lab, sandboxUrl: string): Promise<Figure> {
   const { E2B_API_KEY: apiKey = '', E2B_API_URL: apiUrl = '' } = lab.warm.clientEnvironment;
   const lifecycle = { onTimeout: 'pause', autoResume: true } as const;
@@ -109,7 +109,7 @@ async function measureWake(lab: Lab, sandboxUrl: string): Promise<Figure> {
   return { what: 'auto-resume of 10 MiB by a request → its answer', unit: 'ms', samples };
 }
 
-/** Calls `answers` again and again; `end` gives the longest time between two successes, in ms. */
+/** Calls `answers` repeatedly; `end` returns the longest time between two successes, in ms. */
 function watchGaps(answers: () => Promise<boolean>): { end(): Promise<number> } {
   let stopped = false;
   let longest = 0;

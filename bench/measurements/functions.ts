@@ -11,10 +11,10 @@ import { timeMs } from '../time.ts';
 const source = 'export default { fetch: () => new Response("hello") };';
 const connections = 32;
 const windowMs = 3000;
-/** Each gives a sample. */
+/** Each gives one sample. */
 const windows = 3;
 
-/** Where a function is asked: by its host name at the gateway, or bare workerd. */
+/** Where requests for a function are sent: to its host name at the gateway, or to bare workerd. */
 interface Target {
   readonly port: number;
   readonly host: string;
@@ -30,7 +30,7 @@ export const functions: Measurement = {
     }
     const { warm } = lab;
     const target = { port: warm.port, host: 'fn-bench.soulbox.localhost' };
-    // The first deployment fills the pool of the template.
+    // The first deployment fills the template's pool.
     await deploy(warm);
     await remove(warm);
     yield await measureDeploys(lab, target);

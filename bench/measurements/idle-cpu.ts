@@ -5,7 +5,7 @@ import { listServerParts } from '@soulbox/testing';
 
 const count = 50;
 const windowMs = 20_000;
-/** envd's runtime looks at its heap once a second until that was the same for 30 s, then twice a minute. */
+/** envd's runtime checks its heap once a second until it has not changed for 30 s, then twice a minute. */
 const restMs = 45_000;
 
 export const idleCpu: Measurement = {
@@ -18,7 +18,7 @@ export const idleCpu: Measurement = {
     await sleep(restMs);
     lab.progress(`CPU of ${count} idle sandboxes over ${windowMs / 1000} s`);
 
-    // The spares of the pool are idle sandboxes too; they are counted, and so make the figure a little worse.
+    // The spares of the pool are idle sandboxes too; counting them makes the figure a little worse.
     const read = (): { server: number; inside: number } => {
       const pids = [...findSandboxProcesses(lab.warm.instance).values()].flat();
       const server = listServerParts(lab.warm.pid).reduce((sum, part) => sum + cpuSeconds(part.pid), 0);

@@ -12,8 +12,8 @@ const fileCount = 64;
 const fileBytes = 16 * 2 ** 20;
 
 /**
- * A build that takes an image of 1 GiB from a registry of its own, and nothing else. Half of the bytes compress well, as in images
- * of programs. Each round has another digest, so nothing is there already; the registry has the layer in memory by then.
+ * A build that only fetches an image of 1 GiB from a registry of its own. Half of the bytes compress well, as in images
+ * of programs. Each round has another digest, so nothing is cached; by then the registry has the layer in memory.
  */
 export const image: Measurement = {
   name: 'image',

@@ -4,7 +4,7 @@ import { findSandboxProcesses, privateMb } from '../processes.ts';
 import { listServerParts } from '@soulbox/testing';
 
 const count = 50;
-/** Time for start-up garbage to be given back. */
+/** Time until the memory used only for the start is released. */
 const restMs = 5000;
 
 /** Of all its processes. */

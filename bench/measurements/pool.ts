@@ -8,13 +8,14 @@ import { findSandboxProcesses, privateMb } from '../processes.ts';
 import { timeMs } from '../time.ts';
 
 const count = 20;
-/** USER_HZ, as proc_stat(5) counts. */
+/** USER_HZ, the unit of proc_stat(5). */
 const ticksPerSecond = 100;
 const settleMs = 2000;
 
 /**
- * Whether spares should be booted or restored from one warmed image (docs/decisions/007): time, CPU of the whole host and private
- * memory of a sandbox made in each way, on a server without a pool. Only on an idle host do the CPU figures mean anything.
+ * Whether spares should be booted or restored from one warmed image (docs/decisions/007): time, CPU of the whole host
+ * and private memory of a sandbox created in each way, on a server without a pool. The CPU figures are valid only on an
+ * idle host.
  */
 export const pool: Measurement = {
   name: 'pool',
@@ -61,7 +62,7 @@ async function measure(lab: Lab, server: ServerProcess, way: string, template: s
   ];
 }
 
-/** CPU time of everything on the host but idling and waiting. */
+/** CPU time of everything on the host except idle and wait time. */
 function busySeconds(): number {
   const fields = (readFileSync('/proc/stat', 'latin1').split('\n')[0] ?? '').split(/ +/).slice(1).map(Number);
   const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0] = fields;

@@ -10,7 +10,7 @@ const template = 'code-interpreter-v1';
 const what = 'runCode("1+1")';
 const languages = ['python', 'javascript', 'typescript', 'r', 'java', 'bash'];
 
-/** From a client's call to its answer, through the gateway. */
+/** From a client's call to its response, through the gateway. */
 export const runCode: Measurement = {
   name: 'run-code',
   async *run(lab) {

@@ -8,7 +8,7 @@ import { percentile } from '../statistics.ts';
 import { timeMs } from '../time.ts';
 
 const template = 'runtimes';
-/** Go compiles its library in the first, and every file comes into the page cache. */
+/** In the first rounds Go compiles its library, and every file is read into the page cache. */
 const warmUpRounds = 2;
 
 const programs: readonly (readonly [RuntimeName, Language, code: string])[] = [
@@ -25,7 +25,10 @@ const programs: readonly (readonly [RuntimeName, Language, code: string])[] = [
   ['lua', 'lua', 'print("hello")'],
 ];
 
-/** Hello world through `POST /sandboxes/{id}/run`, beside the same program of the same template started on the host. */
+/**
+ * Hello world through `POST /sandboxes/{id}/run`, compared with the same program of the same template started on the
+ * host.
+ */
 export const runPrograms: Measurement = {
   name: 'run-programs',
   async *run(lab) {
@@ -75,7 +78,8 @@ async function throughMs(
   return samples;
 }
 
-// The template's files, read-only, and a /tmp to write to, in a mount namespace of its own. Prints when each round began and ended.
+// The template's files, read-only, and a writable /tmp, in a mount namespace of its own. Prints when each round began
+// and ended.
 const bareScript =
   'mount --bind -o ro "$1" "$1" && mount --rbind /dev "$1/dev" && mount -t proc proc "$1/proc" && ' +
   'mount -t tmpfs tmpfs "$1/tmp" && printf %s "$CODE" > "$1/tmp/$NAME" && exec chroot "$@"';

@@ -21,13 +21,16 @@ interface Aim {
   readonly resume: number;
 }
 
-/** What is promised of an isolation: of a durable pause by size, and of a resume whatever the size. Others promise what the default does. */
+/**
+ * The targets by isolation: of a durable pause by size, and of a resume for any size. Other isolations have the
+ * default's targets.
+ */
 const aims = {
   container: { pause: { base: 80, perGib: 600 }, quick: 5, thaw: 5, resume: 80 },
   gvisor: { pause: { base: 200, perGib: 800 }, quick: 5, thaw: 5, resume: 250 },
 } satisfies Partial<Record<Isolation, Aim>> & Record<typeof defaultIsolation, Aim>;
 
-/** Pause and resume by resident memory; a resume counts until a program inside has answered. */
+/** Pause and resume by resident memory; a resume counts until a program inside has responded. */
 export const sleepAndWake: Measurement = {
   name: 'sleep',
   async *run(lab) {
@@ -76,17 +79,17 @@ async function sampleOnce(
   const answer = async (): Promise<void> => await answerAfterConnect(sandbox, urlOf(lab), residentMb);
   const pause = await timeMs(async () => await sandbox.pause());
   const resume = await timeMs(answer);
-  // Its memory comes back, and its state is removed.
+  // Its memory is loaded, and its checkpoint is removed.
   await sleep(settleMs(residentMb));
   const quick = await timeMs(async () => await pauseInBackground(lab, sandbox));
-  // Until it is saved: a resume that comes sooner waits for that.
+  // Until it is saved: an earlier resume would wait for that.
   await sleep(settleMs(residentMb));
   const thaw = await timeMs(answer);
   await sleep(settleMs(0));
   return { pause, resume, quick, thaw };
 }
 
-/** Ample time for reading or writing this memory, and shorter than the grace period of a pause in the background. */
+/** Enough time to read or write this memory, and shorter than the grace period of a pause in the background. */
 function settleMs(residentMb: number): number {
   return 300 + 2 * residentMb;
 }
@@ -97,7 +100,7 @@ async function answerAfterConnect(sandbox: Sandbox, sandboxUrl: string, resident
   if (said !== residentMb) throw new Error(`the program inside said ${String(said)} instead of ${String(residentMb)}`);
 }
 
-/** SoulBox's own field of the pause call; the official client has none for it. */
+/** SoulBox's own field of the pause call; the official client does not have it. */
 async function pauseInBackground(lab: Lab, sandbox: Sandbox): Promise<void> {
   const path = `/sandboxes/${sandbox.sandboxId}/pause`;
   const status = await lab.call(lab.warm, 'POST', path, { durability: 'in-background' });

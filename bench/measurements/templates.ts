@@ -16,7 +16,7 @@ const burstRounds = 5;
 const warmUpRounds = 3;
 const codeTemplate = 'code-interpreter-v1';
 
-/** What most users do: sandboxes of a template that a team has built, beside those of `base`, in turns. */
+/** The most common use: sandboxes of a template that a team has built, alternating with those of `base`. */
 export const templates: Measurement = {
   name: 'templates',
   async *run(lab) {

@@ -33,7 +33,7 @@ export const transfer: Measurement = {
   },
 };
 
-/** The calls most programs make: a buffer in, a buffer out. */
+/** The most common calls: a buffer in, a buffer out. */
 async function transferWhole(sandbox: Sandbox, { name, bytes, rounds }: Size): Promise<Figure[]> {
   const content = chunk.slice(0, bytes).buffer;
   const up: number[] = [];
@@ -53,7 +53,10 @@ async function transferWhole(sandbox: Sandbox, { name, bytes, rounds }: Size): P
   ];
 }
 
-/** Streams, so that the client does not hold the file. The file is removed between rounds: each writes new blocks. */
+/**
+ * Streams, so that the client does not hold the file in memory. The file is removed between rounds: each round writes
+ * new blocks.
+ */
 async function transferStream(sandbox: Sandbox): Promise<Figure[]> {
   const up: number[] = [];
   const down: number[] = [];

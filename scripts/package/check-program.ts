@@ -4,12 +4,13 @@ import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
 import { isImport, outputName } from './program-tree.ts';
 
-/** Strings that end like a source file of ours: endings, and names of tenants' files. */
+/** Strings that end like one of our source files but are something else: extensions, and names of tenants' files. */
 const otherNames = new Set(['.ts', '.test.ts', 'index.ts', 'main.ts', 'mod.ts']);
 
 /**
- * Reads what is to be delivered once more, for itself: every import must lead to a file or to one of `dependencies`, and no string may
- * still name a file that only a clone has. `bundles`, named by their sources, import nothing. Gives the faults, in words.
+ * Reads the result again, independently: every import must lead to a file or to one of `dependencies`, and no string
+ * may name a file that only a clone has. `bundles`, named by their sources, import nothing. Returns descriptions of the
+ * faults.
  */
 export function checkProgram(
   target: string,

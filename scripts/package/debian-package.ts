@@ -9,26 +9,26 @@ import { nodePackage } from './npm-package.ts';
 import type { Release } from './npm-package.ts';
 
 /**
- * Without these no sandbox starts, or set-up would have to call apt for them. Those from `libbsd0` on are what CRIU of Debian unstable,
- * which the first start fetches, is linked with.
+ * Without these packages no sandbox starts, or set-up would have to install them with apt. Those from `libbsd0` on are
+ * linked by CRIU of Debian unstable, which the first start fetches.
  */
 const depends = [
   ...['ca-certificates', 'crun (>= 1.11)', 'debian-archive-keyring', 'e2fsprogs', 'iproute2', 'libc6 (>= 2.36)'],
   ...['libnss-myhostname', 'mmdebstrap', 'mount (>= 2.39)', 'nftables', 'util-linux (>= 2.39)', 'libbsd0'],
   ...['libgnutls30t64 | libgnutls30', 'libnftables1', 'libuuid1'],
 ];
-/** Another wall, and templates from images: `soulbox doctor` says what is missing without them. */
+/** For the other isolation, and for templates from images: `soulbox doctor` says what is missing without them. */
 const recommends = ['libarchive-tools', 'runsc', 'skopeo', 'umoci'];
 
 const library = 'usr/lib/soulbox';
 
-/** What a program of Node does not need of its libraries, apart from their licences. */
+/** Files of libraries that a Node program does not need, apart from their licences. */
 const unneeded = /\.(d\.[cm]?ts|map|md|markdown|flow|tsbuildinfo)$/i;
 const licence = /licen[cs]e|copying|notice/i;
 
 /**
- * Makes soulbox_VERSION_amd64.deb, which needs neither npm nor Node.js: both the libraries that are installed in the workspace and its Node
- * are in it. `program` is moved to where it becomes /usr/lib/soulbox. Gives the file.
+ * Creates soulbox_VERSION_amd64.deb, which needs neither npm nor Node.js: it contains the installed libraries of the
+ * workspace and its Node. `program` is moved to the place that becomes /usr/lib/soulbox. Returns the file.
  */
 export async function makeDebianPackage(
   root: string,
@@ -68,7 +68,7 @@ const systemFiles = [
   ['deploy/debian/postrm', 'DEBIAN/postrm', 0o755],
 ] as const;
 
-/** Those of this system alone: the lock file names those of others, too, which are not installed. */
+/** Only libraries for this system: the lock file also names those of other systems, which are not installed. */
 async function copyLibraries(root: string, target: string, locked: LockedPackages): Promise<void> {
   for (const [place, { version }] of locked) {
     const source = join(root, place);
@@ -86,7 +86,7 @@ async function copyLibraries(root: string, target: string, locked: LockedPackage
 }
 
 async function copyNode(root: string, target: string): Promise<void> {
-  // Where the install script of the package `node` has put it; `npm install` of anything else removes it there.
+  // The install script of the package `node` has put it there; `npm install` of anything else removes it.
   const source = join(root, 'node_modules/node/node_modules', nodePackage);
   if (!existsSync(source)) throw new Error(`${source} is missing: run npm ci.`);
   const folder = join(target, 'node_modules', nodePackage);
@@ -94,7 +94,7 @@ async function copyNode(root: string, target: string): Promise<void> {
   for (const name of ['package.json', 'LICENSE', 'bin/node']) await copyFile(join(source, name), join(folder, name));
 }
 
-/** Templates are made with npm, and Debian's own comes with hundreds of packages. */
+/** Templates are built with npm, and Debian's npm has hundreds of packages. */
 async function addNpm(scratch: string, target: string): Promise<void> {
   const archive = await fetchNpm(dirname(scratch));
   const folder = join(target, 'node_modules/npm');
@@ -110,7 +110,7 @@ async function writeControl(work: string, { version }: Release): Promise<void> {
   for (const path of files) {
     const content = await readFile(join(work, path));
     bytes += content.length;
-    // Debian's own format of this file; no protection against anybody.
+    // Debian's own format of this file; it protects against nobody.
     if (!path.startsWith('etc/')) sums.push(`${createHash('md5').update(content).digest('hex')}  ${path}\n`);
   }
   const control = `Package: soulbox
@@ -132,7 +132,7 @@ Description: self-hosted sandboxes for AI agents
   await writeFile(join(work, 'DEBIAN/md5sums'), sums.join(''));
 }
 
-/** One time and plain modes for all, whatever the umask and the day. */
+/** The same time and plain modes for all files, whatever the umask and the day. */
 async function settle(folder: string, epoch: number): Promise<void> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries.map((entry) => join(entry.parentPath, entry.name)).sort();

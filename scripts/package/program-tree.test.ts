@@ -70,7 +70,7 @@ test('imports of files and of packages become paths to JavaScript', async () => 
   expect([...tree.dependencies]).toEqual(['other']);
 });
 
-test('programs that are started by their names are part of it, and strings that name no file of ours stay', async () => {
+test('programs that are started by name are included, and strings that name no file of ours stay unchanged', async () => {
   await write({
     'apps/one/src/child.ts': '',
     'apps/one/build/tool.ts': '',
@@ -83,7 +83,7 @@ test('programs that are started by their names are part of it, and strings that 
   expect(tree.sources.has('apps/one/build/tool.ts')).toBe(true);
 });
 
-test('what only types come from is not reached', async () => {
+test('files that only types are imported from are not reached', async () => {
   await write({
     [entry]:
       "import type { A } from './types.ts';\nexport type { B } from './types.ts';\nlet c: import('./types.ts').C;\n",
@@ -104,19 +104,19 @@ test('scripts and other data of a reached room are assets; tests and manifests a
   expect(read().assets).toEqual(['apps/one/servers/package.json', 'apps/one/src/start.sh']);
 });
 
-test('code of tests that something delivered imports stops the build', async () => {
+test('test code that a packaged file imports stops the build', async () => {
   await write({ [entry]: "import './testing/fake.ts';\n", 'apps/one/src/testing/fake.ts': '' });
   expect(() => read()).toThrow('apps/one/src/testing/fake.ts belongs to tests');
 });
 
-test('a standalone program is named by its new name and not entered', async () => {
+test('a standalone program is renamed and its imports are not followed', async () => {
   await write({ [entry]: "run('guest.ts');\n", 'apps/one/src/guest.ts': "import 'heavy';\n" });
   const tree = read(['apps/one/src/guest.ts']);
   expect(textOf(tree, entry)).toBe("run('guest.js');\n");
   expect([...tree.dependencies]).toEqual([]);
 });
 
-test('the check finds what would not run', async () => {
+test('the check finds files that would not run', async () => {
   const dependencies = new Set(['known']);
   await write({
     'out/a.js': [
@@ -140,7 +140,7 @@ test('the check finds what would not run', async () => {
   ]);
 });
 
-test('lines and columns of what is delivered are those of the source', () => {
+test('lines and columns of the result are those of the source', () => {
   expect(stripTypeScriptTypes('const a: number = 1;\ninterface B {\n  c: string;\n}\nfail(a as number);\n')).toBe(
     'const a         = 1;\n             \n            \n \nfail(a          );\n',
   );

@@ -3,9 +3,9 @@ import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
 import type { WorkspacePackages } from './workspace-packages.ts';
 
-/** A string of a source file that names another file of ours, and what stands for it in the package. */
+/** A string of a source file that names another of our files, and its replacement in the package. */
 interface Rename {
-  /** Offsets of the literal with its quotes. */
+  /** Offsets of the literal, including its quotes. */
   readonly start: number;
   readonly end: number;
   readonly text: string;
@@ -18,21 +18,22 @@ interface SourceFile {
 
 /** All paths are relative to the workspace. */
 export interface ProgramTree {
-  /** What runs: everything that the entry points import or start, by path. */
+  /** The program: every file that the entry points import or start, by path. */
   readonly sources: ReadonlyMap<string, SourceFile>;
-  /** Scripts, Python, lock files: what is not code of Node, of every workspace package that is reached. */
+  /** Files that are not Node code (scripts, Python, lock files) of every reached workspace package. */
   readonly assets: readonly string[];
   /** npm packages that the sources import. */
   readonly dependencies: ReadonlySet<string>;
 }
 
-/** What only tests use. Its folders are not part of what is delivered, and no delivered file may reach into them. */
+/** Files that only tests use. Their folders are not packaged, and no packaged file may import from them. */
 const testOnly = /\.test\.ts$|(^|\/)(testing|conformance)\//;
 const notAnAsset = /\.ts$|(^|\/)(testing|conformance|node_modules)\/|\.test\.|^[^/]+\/[^/]+\/(package|tsconfig)\.json$/;
 
 /**
- * Follows imports, dynamic imports and strings such as `new URL('main.ts', import.meta.url)` from the entry points. Programs of
- * `standalone` are noted, but not entered: each is bundled with all that it imports. Throws when a file of tests is reached.
+ * Follows imports, dynamic imports and strings such as `new URL('main.ts', import.meta.url)` from the entry points.
+ * Programs of `standalone` are recorded, but their imports are not followed: each is bundled with all its imports.
+ * Throws if a test file is reached.
  */
 export function readProgramTree(
   root: string,
@@ -60,7 +61,7 @@ export function readProgramTree(
   return { sources, assets: assets.filter((path) => !sources.has(path)).sort(), dependencies };
 }
 
-/** The file as plain JavaScript reads it, under its name there. */
+/** The file's name in the package, as plain JavaScript. */
 export function outputName(path: string): string {
   return path.replace(/\.ts$/, '.js');
 }
@@ -95,7 +96,7 @@ function readSource(root: string, path: string, packages: WorkspacePackages): Re
     } else if (!literal.text.startsWith('node:')) dependencies.push(packageName(literal.text));
   };
 
-  /** Any other string: one of ours when it leads to a file, from where such strings are resolved. */
+  /** Any other string is one of our files if it leads to one, from the place where such strings are resolved. */
   const look = (literal: ts.StringLiteralLike): void => {
     if (!/^[\w@./-]+\.(ts|mjs)$/.test(literal.text)) return;
     const room = path.split('/').slice(0, 2).join('/');
@@ -122,7 +123,7 @@ function readSource(root: string, path: string, packages: WorkspacePackages): Re
   return { text, renames, reached, dependencies };
 }
 
-/** Both lead to a module: one loads it, the other tells its place, to start it as a program. */
+/** Both lead to a module: one loads it, the other returns its path, to start it as a program. */
 export function isImport(node: ts.Node): boolean {
   if (!ts.isCallExpression(node)) return false;
   return node.expression.kind === ts.SyntaxKind.ImportKeyword || node.expression.getText() === 'import.meta.resolve';

@@ -8,10 +8,13 @@ import { build } from 'esbuild';
 import { applyRenames, outputName, readProgramTree } from './program-tree.ts';
 import { readWorkspacePackages } from './workspace-packages.ts';
 
-/** What a shell starts, and what that starts. */
+/** The entry points: the file that a shell starts, and the one that this file starts. */
 const entries = ['apps/cli/bin/soulbox.mjs', 'apps/cli/src/main.ts'];
 
-/** Programs that the server brings into sandboxes: each becomes one file here, so that a server needs none of their libraries. */
+/**
+ * Programs that the server puts into sandboxes: each becomes one file here, so that a server does not need their
+ * libraries.
+ */
 export const sandboxPrograms = [
   'apps/code-interpreter/src/main.ts',
   'apps/code-interpreter/src/kernels/javascript/child/main.ts',
@@ -25,8 +28,9 @@ const envdCompiler = 'apps/envd/src/bundle/compile.ts';
 const texts = ['LICENSE', 'README.md', 'CHANGELOG.md'];
 
 /**
- * Puts SoulBox as plain JavaScript into `target`, in the folders that it has in the workspace, without tests. Types are taken out as Node
- * takes them out when it runs a clone: lines and columns of a stack are those of the source. Gives the npm packages that it imports.
+ * Writes SoulBox as plain JavaScript to `target`, in the same folders as in the workspace, without tests. Types are
+ * stripped the way Node strips them when it runs a clone: lines and columns of a stack trace are those of the source.
+ * Returns the npm packages that it imports.
  */
 export async function stageProgram(root: string, target: string): Promise<ReadonlySet<string>> {
   const packages = readWorkspacePackages(root);
@@ -44,7 +48,7 @@ export async function stageProgram(root: string, target: string): Promise<Readon
   return tree.dependencies;
 }
 
-/** The server shows the pages of docs/; what only developers read is linked from there, and not part of it. */
+/** The server shows the pages of docs/. Pages only for developers are linked from there, and are not included. */
 async function listDocuments(root: string): Promise<string[]> {
   return (await run('git', ['-C', root, 'ls-files', ':(glob)docs/*.md'])).split('\n').filter((path) => path !== '');
 }
@@ -62,7 +66,7 @@ async function bundle(root: string, entry: string, outfile: string): Promise<voi
   await build({ absWorkingDir: root, entryPoints: [entry], outfile, ...options, logLevel: 'silent' });
 }
 
-/** `digest` names what was compiled; build-bundle.ts reads it. */
+/** `digest` identifies the compiled sources; build-bundle.ts reads it. */
 async function shipEnvd(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await compileEnvd(folder);

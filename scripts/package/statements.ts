@@ -13,7 +13,10 @@ interface Bom {
   components: Record<string, unknown>[];
 }
 
-/** What is in the packages, as CycloneDX: npm's own list, and Bun, which is inside envd. The same content gives the same file. */
+/**
+ * The content of the packages, as CycloneDX: npm's own list, and Bun, which is inside envd. The same content gives the
+ * same file.
+ */
 export async function writeBom(root: string, program: string, output: string, release: Release): Promise<string> {
   const args = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only', '--omit', 'dev'];
   const bom = JSON.parse(await run('npm', args, { cwd: program, timeoutMs: 120_000 })) as Bom;
@@ -34,8 +37,8 @@ export async function writeBom(root: string, program: string, output: string, re
 }
 
 /**
- * From what and with what the files were made: an in-toto statement with a SLSA provenance predicate, without a signature. Whoever
- * publishes the files signs it.
+ * The sources and tools of the build: an in-toto statement with a SLSA provenance predicate, without a signature. The
+ * publisher of the files signs it.
  */
 export async function writeProvenance(
   root: string,
@@ -85,7 +88,7 @@ async function digestOf(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** A UUID of version 8, whose bits are for the one who makes it. */
+/** A UUID of version 8, whose bits the creator may choose. */
 function uuidFrom(text: string): string {
   const hex = createHash('sha256').update(text).digest('hex');
   return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join(

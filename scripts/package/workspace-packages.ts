@@ -6,7 +6,7 @@ const manifestSchema = z.object({ name: z.string(), exports: z.record(z.string()
 
 /** Packages of the workspace, by the names under which others import them. */
 export interface WorkspacePackages {
-  /** The file that a specifier such as `@soulbox/box/config` means, relative to the workspace; undefined for packages of others. */
+  /** The file of a specifier such as `@soulbox/box/config`, relative to the workspace; undefined for other packages. */
   resolve(specifier: string): string | undefined;
 }
 

@@ -8,19 +8,19 @@ import { createGvisorDriver } from './gvisor/driver.ts';
 
 export interface DriverOptions {
   readonly logger: Logger;
-  /** 0 to 14: keeps two servers of one host apart. */
+  /** 0 to 14: separates two servers on one host. */
   readonly instance: number;
-  /** For drivers that save memory with it. Undefined: there is none that works here. */
+  /** For drivers that save memory with CRIU. Undefined: no CRIU works here. */
   readonly criu: Criu | undefined;
 }
 
-/** The one table of drivers. Their names stand in packages/contract, for clients and configuration. */
+/** The only table of drivers. Their names are in packages/contract, for clients and configuration. */
 const createByName = {
   container: createContainerDriver,
   gvisor: createGvisorDriver,
 } satisfies Record<Isolation, (options: DriverOptions) => Driver>;
 
-/** A driver for each way to isolate a sandbox, by name, whether this host has what it needs or not. */
+/** A driver for each kind of isolation, by name, whether or not this host meets its requirements. */
 export function createDrivers(options: DriverOptions): Map<Isolation, Driver> {
   return new Map(isolations.map((name) => [name, createByName[name](options)]));
 }

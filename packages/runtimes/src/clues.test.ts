@@ -13,9 +13,9 @@ test.each([
   ['#! \t/usr/bin/env\t -S  deno run', 'deno'],
   ['#!/usr/bin/env A=1 B=2 node', 'node'],
   ['#!bash', 'bash'],
-  // Its name has digits that are no version.
+  // The digits in its name are not a version.
   ['#!/usr/bin/x2y', 'x2y'],
-  // No env, though its name or its folder begins or ends with it.
+  // Not env, although its name or its folder begins or ends with it.
   ['#!/opt/env/ruby', 'ruby'],
   ['#!/usr/bin/envoy node', 'envoy'],
   ['#!/usr/bin/myenv node', 'myenv'],
@@ -30,7 +30,7 @@ test.each(['', '#!', '#!  ', '#!/usr/bin/env', '#!/usr/bin/env -S A=1', '#!/', '
   },
 );
 
-test('a line of code whose third character begins the name of a program is no shebang', () => {
+test("a line of code with a program's name from its third character on is not a shebang", () => {
   expect(shebangProgram('p python')).toBeUndefined();
 });
 
@@ -38,15 +38,15 @@ test.each([
   ['main.PY', 'py'],
   ['a.b.ts', 'ts'],
   ['noending', ''],
-  // Hidden, and not an ending.
+  // Hidden files have no extension.
   ['.bashrc', ''],
   ['ending.', ''],
   ['', ''],
-])('the ending of %j is %j', (name, ending) => {
+])('the extension of %j is %j', (name, ending) => {
   expect(extensionOf(name)).toBe(ending);
 });
 
-test('the first that is wanted is found, whatever the order of those that are there', () => {
+test('the first wanted name that exists is found, in any order of the existing names', () => {
   expect(firstOf(new Set(['b', 'a']), ['x', 'a', 'b'])).toBe('a');
   expect(firstOf(new Set(['b']), ['x'])).toBeUndefined();
 });
@@ -64,13 +64,13 @@ describe('a language', () => {
   const find = (sight: Partial<Sight>) =>
     cluesFrom({ ...nothing, ...sight }, signs).map(({ sureness, why }) => [sureness, why]);
 
-  test('that was asked for is sure, and nothing else is looked at', () => {
+  test('is certain if the caller specified it, and nothing else is checked', () => {
     const sight = { language: 'ruby', fileName: 'a.rb', firstLine: '#!/usr/bin/ruby', folder: project } as const;
     expect(find(sight)).toEqual([[sureness.asked, 'ruby was asked for']]);
     expect(find({ ...sight, language: 'python' })).toEqual([]);
   });
 
-  test('is told by the first line and by the ending of a name', () => {
+  test('is detected from the first line and from the extension of a name', () => {
     expect(find({ fileName: 'a.rake', firstLine: '#!/usr/bin/env jruby' })).toEqual([
       [sureness.shebang, 'the first line asks for jruby'],
       [sureness.extension, 'the name ends with .rake'],
@@ -78,12 +78,12 @@ describe('a language', () => {
     expect(find({ firstLine: '#!/usr/bin/env jruby' })).toEqual([[sureness.shebang, 'the first line asks for jruby']]);
   });
 
-  test('is not told by a first line or a name of another one', () => {
+  test('is not detected from a first line or name of another language', () => {
     expect(find({ fileName: 'a.py', firstLine: '#!/usr/bin/env python3' })).toEqual([]);
     expect(find({ fileName: 'rb', firstLine: 'puts 1' })).toEqual([]);
   });
 
-  test('is told by the files of a project, and by the most usual one that it begins with', () => {
+  test('is detected from the files of a project, and from its most usual entry file', () => {
     expect(find({ folder: project })).toEqual([
       [sureness.manifest, 'the folder has Gemfile'],
       [sureness.manifest, 'the folder has Gemfile.lock'],

@@ -3,12 +3,15 @@ import type { Clue } from './runtime.ts';
 import { sureness } from './runtime.ts';
 import type { Sight } from './sight.ts';
 
-/** The interpreter that a first line asks for, without its folder and version: `#!/usr/bin/env python3.13` gives `python`. */
+/**
+ * The interpreter that a first line asks for, without its folder and version: `#!/usr/bin/env python3.13` gives
+ * `python`.
+ */
 export function shebangProgram(firstLine: string): string | undefined {
   if (!firstLine.startsWith('#!')) return undefined;
   const words = firstLine.slice(2).trim().split(/\s+/);
   const isEnv = /(^|\/)env$/.test(words[0] ?? '');
-  // `env -S` passes on several words, and `NAME=value` sets variables.
+  // `env -S` passes several words on, and `NAME=value` sets variables.
   const program = isEnv ? words.slice(1).find((word) => !word.startsWith('-') && !word.includes('=')) : words[0];
   const name =
     (program ?? '')
@@ -18,7 +21,7 @@ export function shebangProgram(firstLine: string): string | undefined {
   return name === '' ? undefined : name;
 }
 
-/** The ending of a name without its dot, lower case; empty when it has none. */
+/** The extension of a name without its dot, in lower case; empty if it has none. */
 export function extensionOf(name: string): string {
   const at = name.lastIndexOf('.');
   return at <= 0 ? '' : name.slice(at + 1).toLowerCase();
@@ -26,16 +29,19 @@ export function extensionOf(name: string): string {
 
 export interface Signs {
   readonly language: Language;
-  /** Names in a first line. */
+  /** Interpreter names in a first line. */
   readonly programs: readonly string[];
   readonly extensions: readonly string[];
   /** Project files that only this language has. */
   readonly projectFiles: readonly string[];
-  /** What its projects begin with, most usual first. */
+  /** The usual entry files of its projects, most usual first. */
   readonly entryFiles: readonly string[];
 }
 
-/** Detection for a language that one runtime runs. A file's own name and first line say more than the project around it. */
+/**
+ * Detection for a language that only one runtime runs. A file's own name and first line count more than the project
+ * around it.
+ */
 export function cluesFrom(sight: Sight, signs: Signs): Clue[] {
   const { language } = signs;
   const { fileName, firstLine, folder } = sight;

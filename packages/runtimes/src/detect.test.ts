@@ -9,7 +9,7 @@ import { runs } from './version.ts';
 
 const nothing: Sight = { fileName: undefined, firstLine: '', folder: emptyFolder, language: undefined };
 
-/** A folder whose files have the texts given; `true` stands for one that nobody reads. */
+/** A folder whose files have the given texts; `true` stands for a file that is not read. */
 function folder(files: Readonly<Record<string, string | true>>): Folder {
   const texts = Object.entries(files).flatMap(([name, text]) => (text === true ? [] : [[name, text] as const]));
   return { names: new Set(Object.keys(files)), texts: new Map(texts) };
@@ -46,7 +46,7 @@ test.each([
   ['<?php echo 1;', 'php'],
 ] as const)('the first line %j asks for %s', (firstLine, runtime) => {
   expect(detect({ ...nothing, firstLine })[0]).toMatchObject({ runtime });
-  // Also in a file without an ending.
+  // Also for a file without an extension.
   expect(detect({ ...nothing, fileName: 'tool', firstLine })[0]).toMatchObject({ runtime });
 });
 
@@ -78,32 +78,32 @@ test.each([
   expect(best?.reasons[0]).toMatch(why);
 });
 
-test('a file takes its runtime from the project around it, when that speaks its language', () => {
+test('a file takes its runtime from the project around it, if that uses its language', () => {
   const bunProject = folder({ 'bun.lock': true });
   expect(detect({ ...nothing, fileName: 'a.ts', folder: bunProject })[0]).toMatchObject({ runtime: 'bun' });
   expect(detect({ ...nothing, fileName: 'a.py', folder: bunProject })[0]).toMatchObject({ runtime: 'python' });
 });
 
-test('without a word about it, TypeScript may be run by any of three', () => {
+test('without further clues, any of three runtimes may run TypeScript', () => {
   const found = equallySure(detect({ ...nothing, fileName: 'a.ts' }));
   expect(found.map(({ runtime }) => runtime)).toEqual(['node', 'bun', 'deno']);
 });
 
-test('those that are less sure than the best are not as good', () => {
+test('equallySure leaves out those that are less sure than the best', () => {
   const found = detect({ ...nothing, fileName: 'a.ts', folder: folder({ 'bun.lock': true }) });
   expect(found.map(({ runtime }) => runtime)).toEqual(['bun', 'node', 'deno']);
   expect(equallySure(found).map(({ runtime }) => runtime)).toEqual(['bun']);
   expect(equallySure([])).toEqual([]);
 });
 
-test('nothing is found where there is nothing to see', () => {
+test('nothing is detected without any input', () => {
   expect(detect(nothing)).toEqual([]);
   expect(detect({ ...nothing, fileName: 'README.md' })).toEqual([]);
   expect(detect({ ...nothing, fileName: 'noending' })).toEqual([]);
   expect(detect({ ...nothing, firstLine: 'print(1)' })).toEqual([]);
 });
 
-test('Node runs TypeScript from the version on that removes types', () => {
+test('Node runs TypeScript from the version on that strips types', () => {
   expect(runs(getRuntime('node'), 'typescript', '20.19.2')).toBe(false);
   expect(runs(getRuntime('node'), 'typescript', '22.18.0')).toBe(true);
   expect(runs(getRuntime('node'), 'typescript', '24.0')).toBe(true);
@@ -127,7 +127,7 @@ const anySight: fc.Arbitrary<Sight> = fc.record({
   language: fc.option(fc.constantFrom(...languages), { nil: undefined }),
 });
 
-test('whatever is looked at, the answer is well formed and sorted', () => {
+test('for any input, the result is well formed and sorted', () => {
   fc.assert(
     fc.property(anySight, (sight) => {
       const found = detect(sight);
@@ -145,7 +145,7 @@ test('whatever is looked at, the answer is well formed and sorted', () => {
   );
 });
 
-test('the order in which a folder is listed changes nothing', () => {
+test('the order in which a folder is listed does not matter', () => {
   fc.assert(
     fc.property(anySight, (sight) => {
       const { names, texts } = sight.folder;
@@ -156,7 +156,7 @@ test('the order in which a folder is listed changes nothing', () => {
   );
 });
 
-test('a language that was asked for is the language of every answer', () => {
+test('if a language was specified, every result has that language', () => {
   fc.assert(
     fc.property(anySight, fc.constantFrom(...languages), (sight, language) => {
       const found = detect({ ...sight, language });
@@ -166,7 +166,7 @@ test('a language that was asked for is the language of every answer', () => {
   );
 });
 
-test('a first line that names an interpreter beats everything around it', () => {
+test('a first line that names an interpreter has priority over everything else', () => {
   fc.assert(
     fc.property(anySight, fc.constantFrom('python3', 'ruby', 'php', 'lua', 'bash', 'deno'), (sight, program) => {
       const [best] = detect({ ...sight, language: undefined, firstLine: `#!/usr/bin/env ${program}` });
@@ -187,7 +187,7 @@ test.each(runtimeNames)('%s never throws for a hostile project, and its commands
         ...(execution ? [execution.command] : []),
       ];
       for (const command of commands) for (const word of command) expect(word).toBeTypeOf('string');
-      // What the caller gives stands at the end, each word as it is.
+      // The caller's arguments are at the end, each word unchanged.
       if (execution !== undefined && args.length > 0) expect(execution.command.slice(-args.length)).toEqual(args);
     }),
   );
@@ -232,7 +232,7 @@ test.each([
   ['php', { 'composer.json': '{"require":{"a/b":"1"},"repositories":[{"type": "path"}]}' }, []],
   ['go', { 'go.mod': true, 'go.sum': true }, ['.soulbox/go']],
   ['java', { 'Main.java': true }, []],
-] as const)('%s keeps what a lock file decides and nothing else: %j', (name, files, results) => {
+] as const)('%s keeps only the results that a lock file determines: %j', (name, files, results) => {
   expect(getRuntime(name).prepare(folder(files), '/p')?.results).toEqual(results);
 });
 
@@ -242,7 +242,7 @@ test.each([
   ['php', { 'composer.json': '{"require":{}}' }],
   ['go', { 'go.mod': true }],
   ['bash', { 'package.json': '{"dependencies":{"a":"1"}}' }],
-] as const)('%s installs nothing for a project that needs nothing: %j', (name, files) => {
+] as const)('%s installs nothing for a project without dependencies: %j', (name, files) => {
   expect(getRuntime(name).prepare(folder(files), '/p')).toBeUndefined();
 });
 
@@ -251,7 +251,7 @@ test.each([
   ['node', { 'package.json': '{"main":"lib/x.js"}' }, ['node', '/p/lib/x.js', 'a']],
   ['node', { 'index.js': true }, ['node', '/p/index.js', 'a']],
   ['bun', { 'package.json': '{"scripts":{"start":"x"}}' }, ['bun', 'run', '--silent', 'start', 'a']],
-  // A start script would bring permissions of its own.
+  // A start script would have permissions of its own.
   ['deno', { 'deno.json': '{"tasks":{"start":"deno run -A x"}}', 'main.ts': true }, /^deno run .* \/p\/main.ts a$/],
   ['python', { '__main__.py': true, 'app.py': true }, ['python3', '-u', '/p/__main__.py', 'a']],
   ['go', { 'go.mod': true, 'x.go': true }, ['go', 'run', '.', 'a']],
@@ -262,7 +262,7 @@ test.each([
   ['r', { 'main.R': true }, ['Rscript', '/p/main.R', 'a']],
   ['python', { 'README.md': true }, undefined],
   ['java', { 'pom.xml': true }, undefined],
-] as const)('%s begins a project with %j as it is usual', (name, files, expected) => {
+] as const)('%s starts a project with %j in the usual way', (name, files, expected) => {
   const project = { path: '/p', folder: folder(files) };
   const [{ language }] = getRuntime(name).features.languages as [{ language: (typeof languages)[number] }];
   const task = { language, file: undefined, project, args: ['a'], memoryMb: undefined, permissions: {} };

@@ -24,17 +24,19 @@ export function getRuntime(name: RuntimeName): Runtime {
   return runtimes[name];
 }
 
-/** A runtime that fits, how surely, and why. */
+/** A runtime that fits, how certain that is, and why. */
 export interface Detection {
   readonly runtime: RuntimeName;
   readonly language: Language;
   /** 0 to 1. */
   readonly sureness: number;
-  /** For people; the first is what decided. Never empty. */
+  /** For people; the first is the decisive one. Never empty. */
   readonly reasons: readonly string[];
 }
 
-/** Every runtime that fits, the surest first; of two that are equally sure the one that `runtimeNames` has first. */
+/**
+ * Every runtime that fits, the most certain first; runtimes with equal certainty are in the order of `runtimeNames`.
+ */
 export function detect(sight: Sight): Detection[] {
   return runtimeNames
     .flatMap((name) => detection(name, runtimes[name].detect(sight)))
@@ -48,7 +50,7 @@ function detection(runtime: RuntimeName, clues: readonly Clue[]): Detection[] {
   return [{ runtime, language, sureness, reasons: [best, ...others].map(({ why }) => why) }];
 }
 
-/** Those that nothing tells from the best: when the first is not installed, the next one is as good. */
+/** The results that are as certain as the best: if the first is not installed, the next one is as good. */
 export function equallySure(detections: readonly Detection[]): Detection[] {
   const best = detections[0]?.sureness;
   return detections.filter(({ sureness }) => sureness === best);

@@ -1,4 +1,4 @@
-/** What a program is written in. */
+/** The language of a program. */
 export const languages = [
   'python',
   'javascript',
@@ -14,7 +14,7 @@ export const languages = [
 ] as const;
 export type Language = (typeof languages)[number];
 
-/** What runs it. Where nothing tells two apart, the earlier one is taken. */
+/** The programs that run it. If the clues are equal, the earlier one is used. */
 export const runtimeNames = [
   'python',
   'node',
@@ -31,7 +31,7 @@ export const runtimeNames = [
 ] as const;
 export type RuntimeName = (typeof runtimeNames)[number];
 
-/** The template that has all of them but the compilers that would double it. */
+/** The template with all of them except compilers that would double its size. */
 export const fullTemplate = { name: 'runtimes', lacks: ['rust'] } as const satisfies {
   name: string;
   lacks: readonly RuntimeName[];

@@ -7,13 +7,13 @@ const folderWith = (text: string | undefined, name = 'package.json') => ({
 });
 const read = (content: unknown) => packageJsonOf(folderWith(JSON.stringify(content)));
 
-/** What a package.json says that says nothing. */
+/** The result for a package.json without content. */
 const nothing = {
   ...{ packageManager: undefined, main: undefined, hasStart: false, startUses: [] },
   ...{ hasDependencies: false, hasLocal: false },
 };
 
-test('what is there is found', () => {
+test('existing fields are read', () => {
   const content = {
     packageManager: 'pnpm@9.1.0+sha512.abc',
     main: 'lib/x.js',
@@ -26,7 +26,7 @@ test('what is there is found', () => {
   });
 });
 
-test('what is not there is nothing', () => {
+test('missing fields get the empty value', () => {
   expect(read({})).toEqual(nothing);
   expect(read({ scripts: {}, dependencies: {} })).toEqual(nothing);
 });
@@ -36,11 +36,11 @@ test.each([
   { packageManager: null, main: null, scripts: null, dependencies: null },
   { packageManager: ['bun'], main: {}, scripts: ['start'], dependencies: ['a'] },
   { scripts: 'start', devDependencies: true, optionalDependencies: 'long' },
-])('fields of another type are as if they were not there: %j', (content) => {
+])('fields of another type count as missing: %j', (content) => {
   expect(read(content)).toEqual(nothing);
 });
 
-test('an empty main or start script is none', () => {
+test('an empty main or start script counts as missing', () => {
   expect(read({ main: '', scripts: { start: '' } })).toMatchObject({ main: undefined, hasStart: false });
 });
 
@@ -48,30 +48,39 @@ test.each(['dependencies', 'devDependencies', 'optionalDependencies'])('%s are d
   expect(read({ [field]: { a: '1' } })).toMatchObject({ hasDependencies: true });
 });
 
-test.each(['peerDependencies', 'engines'])('%s are none that have to be installed', (field) => {
+test.each(['peerDependencies', 'engines'])('%s need not be installed', (field) => {
   expect(read({ [field]: { a: '1' } })).toMatchObject({ hasDependencies: false });
 });
 
-test.each(['file:../a', 'link:../a', 'portal:../a', 'workspace:*'])('a dependency on %s lies beside it', (version) => {
-  expect(read({ dependencies: { a: version } })).toMatchObject({ hasLocal: true });
-});
+test.each(['file:../a', 'link:../a', 'portal:../a', 'workspace:*'])(
+  'a dependency on %s is a local folder',
+  (version) => {
+    expect(read({ dependencies: { a: version } })).toMatchObject({ hasLocal: true });
+  },
+);
 
-test.each(['^1', 'npm:b@1', 'https://example.org/file:1', 'git+ssh://x'])('one on %s does not', (version) => {
-  expect(read({ dependencies: { a: version } })).toMatchObject({ hasLocal: false });
-});
+test.each(['^1', 'npm:b@1', 'https://example.org/file:1', 'git+ssh://x'])(
+  'a dependency on %s is not local',
+  (version) => {
+    expect(read({ dependencies: { a: version } })).toMatchObject({ hasLocal: false });
+  },
+);
 
 describe('a file', () => {
-  test('that was not read, or is no JSON, is none', () => {
+  test('that was not read, or is not JSON, counts as missing', () => {
     for (const text of [undefined, '', '{', 'undefined']) {
       expect(packageJsonOf(folderWith(text))).toBeUndefined();
       expect(jsonOf(folderWith(text, 'deno.json'), 'deno.json')).toBeUndefined();
     }
   });
 
-  test.each(['null', '[]', '["a"]', '"text"', '7', 'true'])('that is JSON but no object is none: %s', (text) => {
-    expect(jsonOf(folderWith(text), 'package.json')).toBeUndefined();
-    expect(packageJsonOf(folderWith(text))).toBeUndefined();
-  });
+  test.each(['null', '[]', '["a"]', '"text"', '7', 'true'])(
+    'that is JSON but not an object counts as missing: %s',
+    (text) => {
+      expect(jsonOf(folderWith(text), 'package.json')).toBeUndefined();
+      expect(packageJsonOf(folderWith(text))).toBeUndefined();
+    },
+  );
 
   test('is found by its own name', () => {
     const folder = folderWith('{"imports":{"a":"b"}}', 'deno.json');

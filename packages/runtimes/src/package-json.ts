@@ -1,6 +1,6 @@
 import type { Folder } from './sight.ts';
 
-/** What matters of a package.json. Everything else, and every field of another type, is as if it were not there. */
+/** The relevant fields of a package.json. All others, and fields of another type, count as missing. */
 export interface PackageJson {
   /** The word before `@`, such as `bun` or `npm`. */
   readonly packageManager: string | undefined;
@@ -8,7 +8,7 @@ export interface PackageJson {
   readonly hasStart: boolean;
   readonly startUses: readonly string[];
   readonly hasDependencies: boolean;
-  /** One of them is a folder beside it. */
+  /** One of the dependencies is a folder beside the project. */
   readonly hasLocal: boolean;
 }
 
@@ -29,7 +29,7 @@ export function packageJsonOf(folder: Folder): PackageJson | undefined {
   };
 }
 
-/** Undefined when the file is not there, was not read or is no JSON object. */
+/** Undefined if the file is missing, was not read or is not a JSON object. */
 export function jsonOf(folder: Folder, name: string): Readonly<Record<string, unknown>> | undefined {
   const text = folder.texts.get(name);
   if (text === undefined) return undefined;

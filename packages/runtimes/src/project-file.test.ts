@@ -6,12 +6,12 @@ const projectAt = (path: string, ...names: string[]) => ({
   folder: { names: new Set(names), texts: new Map<string, string>() },
 });
 
-test('a file of a project has its path, also of one at the root', () => {
+test('a file of a project has its path, including one at the root', () => {
   expect(projectFile(projectAt('/home/user/app'), 'main.py')).toBe('/home/user/app/main.py');
   expect(projectFile(projectAt('/'), 'main.py')).toBe('/main.py');
 });
 
-test('without a project or a name there is none', () => {
+test('without a project or a name there is no path', () => {
   expect(projectFile(undefined, 'main.py')).toBeUndefined();
   expect(projectFile(projectAt('/p'), undefined)).toBeUndefined();
   expect(entryOf(undefined, ['main.py'])).toBeUndefined();

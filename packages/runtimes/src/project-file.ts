@@ -1,6 +1,6 @@
 import type { Task } from './runtime.ts';
 
-/** The path of one of a project's files; undefined when there is no such project or file. */
+/** The path of one of a project's files; undefined if there is no such project or file. */
 export function projectFile(project: Task['project'], name: string | undefined): string | undefined {
   if (project === undefined || name === undefined) return undefined;
   return `${project.path === '/' ? '' : project.path}/${name}`;

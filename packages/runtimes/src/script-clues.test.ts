@@ -23,18 +23,18 @@ test.each([
   for (const name of names) expect(scriptLanguageOf(name), name).toBe(language);
 });
 
-test('code without a file gets the ending of its language', () => {
+test('code without a file gets the extension of its language', () => {
   expect(scriptCodeFile('typescript')).toEqual({ place: 'beside', name: '.ts' });
   expect(scriptCodeFile('javascript')).toEqual({ place: 'beside', name: '.js' });
 });
 
 describe('a file', () => {
-  test('is told by its name, as much as any runtime of the language', () => {
+  test('is detected by its name, with the same certainty as any runtime of the language', () => {
     expect(find({ fileName: 'a.ts' })).toEqual([[sureness.sharedExtension, 'typescript', 'the name ends with .ts']]);
     expect(find({ fileName: 'a.mjs' })).toEqual([[sureness.sharedExtension, 'javascript', 'the name ends with .mjs']]);
   });
 
-  test('is told by its first line before its name', () => {
+  test('is detected by its first line before its name', () => {
     expect(find({ fileName: 'a.ts', firstLine: '#!/usr/bin/env bunx' })).toEqual([
       [sureness.shebang, 'typescript', 'the first line asks for bunx'],
       [sureness.sharedExtension, 'typescript', 'the name ends with .ts'],
@@ -44,14 +44,14 @@ describe('a file', () => {
     expect(find({ firstLine: '#!/usr/bin/env bun' })).toEqual(named);
   });
 
-  test('of another language is none, whatever lies around it', () => {
+  test('of another language is not detected, whatever is around it', () => {
     const around = folder('bun.lock', 'package.json', 'index.ts');
     expect(find({ fileName: 'a.py', folder: around })).toEqual([]);
     expect(find({ fileName: 'tool', firstLine: '#!/usr/bin/env python3', folder: around })).toEqual([]);
     expect(find({ fileName: 'a.ts', language: 'python', folder: around })).toEqual([]);
   });
 
-  test('has the language of its name, not of what its project begins with', () => {
+  test("has the language of its name, not that of its project's entry file", () => {
     expect(find({ fileName: 'a.js', folder: folder('bun.lock', 'index.ts') })).toEqual([
       [sureness.sharedExtension, 'javascript', 'the name ends with .js'],
       [sureness.ownFile, 'javascript', 'the folder has bun.lock'],
@@ -61,22 +61,22 @@ describe('a file', () => {
 });
 
 describe('code without a file', () => {
-  test('is told by what was asked for, and has that language', () => {
+  test('has the specified language', () => {
     const asked = [[sureness.sharedExtension, 'typescript', 'typescript was asked for']];
     expect(find({ language: 'typescript' })).toEqual(asked);
     expect(find({ language: 'typescript', firstLine: 'let a: number' })).toEqual(asked);
-    // Also of a file whose name says something else.
+    // Also for a file whose name says something else.
     expect(find({ language: 'typescript', fileName: 'a.js' })).toEqual(asked);
   });
 
-  test('that nobody says anything of is not told by the folder it runs in', () => {
+  test('is not detected by the folder it runs in', () => {
     expect(find({ firstLine: 'print(1)', folder: folder('bun.lock', 'package.json') })).toEqual([]);
     expect(find({ firstLine: '#!/usr/bin/env python3', folder: folder('bun.lock') })).toEqual([]);
   });
 });
 
 describe('a project', () => {
-  test('is told by the own files of a runtime, its package.json and what it begins with', () => {
+  test("is detected by a runtime's own files, its package.json and its entry file", () => {
     const names = folder('bunfig.toml', 'bun.lock', 'package.json', 'server.ts');
     names.texts.set('package.json', 'package.json names it');
     expect(find({ folder: names })).toEqual([
@@ -88,7 +88,7 @@ describe('a project', () => {
     ]);
   });
 
-  test('with nothing of it is none', () => {
+  test('without any such file is not detected', () => {
     expect(find({ folder: folder('README.md', 'main.py') })).toEqual([]);
   });
 
@@ -99,12 +99,12 @@ describe('a project', () => {
     ]);
   });
 
-  test('with several begins with index, and with TypeScript where that is there', () => {
+  test('with several entry files begins with index, and with TypeScript if there is one', () => {
     expect(find({ folder: folder('main.ts', 'index.js') })[0]?.[2]).toBe('the folder has index.js');
     expect(find({ folder: folder('index.js', 'index.ts') })[0]?.[2]).toBe('the folder has index.ts');
   });
 
-  test('has the language of what it begins with, else that of its settings', () => {
+  test('has the language of its entry file, or else of its settings', () => {
     const languageOf = (...names: string[]) => find({ folder: folder('bun.lock', ...names) })[0]?.[1];
     expect(languageOf()).toBe('javascript');
     expect(languageOf('tsconfig.json')).toBe('typescript');

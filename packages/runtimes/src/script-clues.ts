@@ -9,7 +9,7 @@ const typescript = ['ts', 'mts', 'cts', 'tsx'];
 
 export type ScriptLanguage = Extract<Language, 'javascript' | 'typescript'>;
 
-/** Which of the two a file is by its name; undefined when it is neither. */
+/** The language of a file by its name; undefined if it is neither. */
 export function scriptLanguageOf(fileName: string): ScriptLanguage | undefined {
   const extension = extensionOf(fileName);
   if (javascript.includes(extension)) return 'javascript';
@@ -17,17 +17,17 @@ export function scriptLanguageOf(fileName: string): ScriptLanguage | undefined {
 }
 
 export interface ScriptSigns {
-  /** Names in a first line. */
+  /** Interpreter names in a first line. */
   readonly programs: readonly string[];
-  /** Files that this runtime alone writes or reads. */
+  /** Files that only this runtime writes or reads. */
   readonly ownFiles: readonly string[];
   /** Whether a package.json names it, and how. */
   readonly namedBy: (folder: Folder) => string | undefined;
 }
 
 /**
- * Detection for the runtimes that share JavaScript and TypeScript. The language comes from the name, the runtime from the first
- * line or from the project around it; when neither says, all three are equally good.
+ * Detection for the runtimes that share JavaScript and TypeScript. The language comes from the name, the runtime from
+ * the first line or from the project around it; without either, all three are equally good.
  */
 export function scriptClues(sight: Sight, signs: ScriptSigns): Clue[] {
   const { fileName, firstLine, folder } = sight;
@@ -66,7 +66,7 @@ function folderClues(folder: Folder, signs: ScriptSigns, language: Language): Cl
   return clues;
 }
 
-/** What projects without a word about it begin with. */
+/** Entry files of projects that do not name one. */
 export const scriptEntries = ['index', 'main', 'server', 'app', 'mod'].flatMap((stem) =>
   ['ts', 'mts', 'js', 'mjs', 'cjs'].map((ending) => `${stem}.${ending}`),
 );
@@ -77,7 +77,7 @@ function projectLanguage(folder: Folder): ScriptLanguage {
   return byEntry ?? (folder.names.has('tsconfig.json') ? 'typescript' : 'javascript');
 }
 
-/** Code without a file: an ending that lets the runtime decide between module and script. */
+/** Code without a file: an extension that lets the runtime decide between module and script. */
 export function scriptCodeFile(language: Language): { place: 'beside'; name: string } {
   return { place: 'beside', name: language === 'typescript' ? '.ts' : '.js' };
 }

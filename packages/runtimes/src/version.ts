@@ -1,12 +1,12 @@
 import type { Language } from './names.ts';
 import type { Runtime } from './runtime.ts';
 
-/** The first version number in what a runtime prints about itself, such as `22.18.0`. */
+/** The first version number in a runtime's version output, such as `22.18.0`. */
 export function parseVersion(text: string): string | undefined {
   return /\d+(?:\.\d+)+/.exec(text.slice(0, 1000))?.[0];
 }
 
-/** Whether this version of a runtime runs the language. An unknown version is taken for one that does. */
+/** Whether this version of a runtime runs the language. An unknown version counts as one that does. */
 export function runs(runtime: Runtime, language: Language, version: string | undefined): boolean {
   const support = runtime.features.languages.find((candidate) => candidate.language === language);
   if (support === undefined) return false;

@@ -5,13 +5,13 @@ import type { Readable } from 'node:stream';
 import { CommandError } from '@soulbox/base';
 
 export interface LinesOptions {
-  /** Called with each line the program writes to its standard error. */
+  /** Called with each line that the program writes to its standard error. */
   readonly onLine: (line: string) => void;
   readonly timeoutMs: number;
   readonly env?: NodeJS.ProcessEnv;
-  /** Aborted: ended as at the time limit. */
+  /** When it aborts, the program is ended as at the time limit. */
   readonly signal?: AbortSignal;
-  /** Runs the start of the program, to have it born elsewhere than this process is. */
+  /** Runs the start of the program, so that the program starts in another network than this process. */
   readonly enter?: <T>(act: () => T) => T;
   /** Open in the program as its descriptor 3. */
   readonly descriptor?: number;
@@ -19,12 +19,13 @@ export interface LinesOptions {
 
 const keptLines = 40;
 const killAfterMs = 5000;
-/** Of what it writes to its standard output. */
+/** Maximum number of characters of its standard output. */
 const maxOutputLength = 4 * 1024 * 1024;
 
 /**
- * Runs a long host program, reports its standard error as it comes, and gives its standard output. Throws CommandError with the last
- * lines. At the time limit the whole process group gets SIGTERM, so that the program can unmount what it mounted, then SIGKILL.
+ * Runs a long host program, reports its standard error as it arrives, and returns its standard output. Throws
+ * CommandError with the last lines. At the time limit the whole process group gets SIGTERM, so that the program can
+ * unmount its mounts, then SIGKILL.
  */
 export async function runWithLines(command: string, args: readonly string[], options: LinesOptions): Promise<string> {
   const last: string[] = [];
@@ -59,7 +60,7 @@ export async function runWithLines(command: string, args: readonly string[], opt
   };
   options.signal?.addEventListener('abort', stop, { once: true });
   if (options.signal?.aborted === true) stop();
-  // Detached children would outlive us and go on writing into a folder that the next start sweeps away.
+  // Detached children would outlive us and continue to write into a folder that the next start removes.
   const onExit = (): void => signalGroup('SIGTERM');
   process.once('exit', onExit);
   try {

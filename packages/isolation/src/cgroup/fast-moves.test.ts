@@ -9,10 +9,10 @@ test.each([
   ['rw,nsdelegate', false],
   ['rw,nsdelegate,favordynmods,memory_recursiveprot', true],
   ['rw', false],
-])('a v2 tree with the options %s has fast moves: %s', (options, expected) => {
+])('with the mount options %s, a v2 tree has fast moves: %s', (options, expected) => {
   expect(hasFastGroupMoves(parseMountInfo(`${v1}\n${v2(options)}`))).toBe(expected);
 });
 
-test('without a v2 tree nothing is known', () => {
+test('without a v2 tree the result is undefined', () => {
   expect(hasFastGroupMoves(parseMountInfo(v1))).toBeUndefined();
 });

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { isNodeError } from '@soulbox/base';
 
-// Read as UTF-8, which Node does without a buffer of 64 KiB per call: a thousand pseudo files a second are read here.
+// Read as UTF-8: Node does that without a buffer of 64 KiB per call, and a thousand pseudo files a second are read
+// here.
 
-/** Reads a `name value` file such as memory.stat and gives the values of `names`, 0 for one that is not there. */
+/** Reads a `name value` file such as memory.stat and returns the values of `names`, 0 for a missing one. */
 export function readFlatKeyed<N extends string>(path: string, names: readonly N[]): Record<N, number> {
   const text = `\n${readFileSync(path, 'utf8')}`;
   const values = {} as Record<N, number>;
@@ -14,7 +15,7 @@ export function readFlatKeyed<N extends string>(path: string, names: readonly N[
   return values;
 }
 
-/** One value of such a file; 0 also when there is no file. */
+/** Reads one value of such a file; 0 also if the file does not exist. */
 export function readCounter(path: string, name: string): number {
   try {
     return readFlatKeyed(path, [name])[name] ?? 0;
@@ -24,7 +25,7 @@ export function readCounter(path: string, name: string): number {
   }
 }
 
-/** Reads a file of one number. `max` is Infinity. */
+/** Reads a file with one number. `max` becomes Infinity. */
 export function readNumber(path: string): number {
   const text = readFileSync(path, 'utf8').trim();
   return text === 'max' ? Infinity : Number(text);

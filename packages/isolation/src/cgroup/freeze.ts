@@ -2,12 +2,16 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { isNodeError, sleep, SoulBoxError } from '@soulbox/base';
 
 const freezeTimeoutMs = 5_000;
-/** Most groups stop within a millisecond, which is less than the shortest timer; somebody waits for that. */
+/**
+ * Number of checks without a delay. Most groups stop within a millisecond, which is less than the shortest timer, and
+ * the caller waits for that.
+ */
 const eagerLooks = 20;
 
 /**
- * Writes `freeze` into `control` and waits until `isFrozen` holds for what stands in `state`. A process in the middle of
- * a long call into the kernel can hold that up: after 5 s all go on (`thaw`), and it throws `checkpoint_failed`.
+ * Writes `freeze` into `control` and waits until `isFrozen` accepts the content of `state`. A process in the middle of
+ * a long kernel call can delay that. After 5 s, all processes are thawed again (`thaw`), and it throws
+ * `checkpoint_failed`.
  */
 export async function freezeGroup(
   control: string,
@@ -30,7 +34,7 @@ export async function freezeGroup(
   }
 }
 
-/** Writes into a file of a group; false when group or file is not there. */
+/** Writes into a file of a group; returns false if the group or the file does not exist. */
 export async function writeIfThere(path: string, text: string): Promise<boolean> {
   try {
     await writeFile(path, text, { flag: 'r+' });

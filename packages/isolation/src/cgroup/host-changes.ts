@@ -6,11 +6,11 @@ import { readCgroupMounts } from './layout.ts';
 import { hasFastGroupMoves, makeGroupMovesSlow } from './fast-moves.ts';
 import { hostGroup, moveProcesses } from './prepare.ts';
 
-/** What of the host's control groups set-up may change. */
+/** The parts of the host's control groups that set-up may change. */
 export interface HostCgroups {
   /** Mount points of v1 trees. */
   readonly mounts: readonly string[];
-  /** Controllers that the groups below the root of the v2 tree have. */
+  /** Controllers of the groups below the root of the v2 tree. */
   readonly controllers: readonly string[];
   readonly fastMoves: boolean;
 }
@@ -25,7 +25,10 @@ export function readHostCgroups(): HostCgroups {
   };
 }
 
-/** Takes changes back, each on its own: a fault of one (another program uses it) stops no other. Gives what could not be, in words. */
+/**
+ * Undoes changes one by one: if one cannot be undone (because another program uses it), the others still are. Returns
+ * descriptions of those that could not be undone.
+ */
 export async function undoHostCgroups(changes: HostCgroups): Promise<string[]> {
   const left: string[] = [];
   const attempt = async (what: string, undo: () => Promise<unknown>): Promise<void> => {
@@ -48,7 +51,7 @@ export async function undoHostCgroups(changes: HostCgroups): Promise<string[]> {
   return left;
 }
 
-/** Where set-up moved the processes of the root group to, if it had to. */
+/** Removes the group into which set-up moved the processes of the root group, if it had to. */
 async function dissolveHostGroup(root: string): Promise<void> {
   const group = join(root, hostGroup);
   const exists = await readFile(join(group, 'cgroup.procs'), 'utf8').then(

@@ -45,7 +45,7 @@ test('controllers that share a tree are found under both names', () => {
   expect(mounts.v1.get('cpuacct')).toBe('/sys/fs/cgroup/cpu,cpuacct');
 });
 
-test('without a needed controller, or any tree, there is no layout to use', async () => {
+test('without a needed controller or any tree there is no usable layout', async () => {
   expect(layoutOf().layout).toBe('none');
   expect(layoutOf(...v1Lines.filter((line) => !line.includes('pids'))).layout).toBe('none');
   await writeFile(join(unified, 'cgroup.controllers'), 'cpu pids\n');

@@ -4,16 +4,16 @@ import type { MountEntry } from './mounts.ts';
 import { readMounts } from './mounts.ts';
 
 /**
- * How a host has its control groups.
+ * The control group layout of a host.
  *
- * - `v2`: one unified tree with the controllers SoulBox needs.
- * - `v1`: one tree per controller; a v2 tree beside them carries no controller.
- * - `hybrid`: as v1, but the v2 tree carries controllers too. crun refuses it until `prepareCgroups` has run.
+ * - `v2`: one unified tree with the controllers that SoulBox needs.
+ * - `v1`: one tree per controller; a v2 tree may exist but has no controllers.
+ * - `hybrid`: like v1, but the v2 tree also has controllers. crun refuses it until `prepareCgroups` has run.
  * - `none`: no usable groups.
  */
 export type CgroupLayout = 'v2' | 'v1' | 'hybrid' | 'none';
 
-/** What a sandbox's limits need, by version. */
+/** The controllers that a sandbox's limits need, by version. */
 export const neededControllers = {
   v2: ['cpu', 'memory', 'pids'],
   v1: ['cpu', 'cpuacct', 'memory', 'pids', 'devices', 'freezer'],
@@ -21,18 +21,18 @@ export const neededControllers = {
 
 export interface CgroupMounts {
   readonly layout: CgroupLayout;
-  /** Mount point of the v2 tree, where there is one. */
+  /** Mount point of the v2 tree, if there is one. */
   readonly unified: string | undefined;
-  /** Controllers the v2 tree offers. */
+  /** Controllers of the v2 tree. */
   readonly unifiedControllers: readonly string[];
-  /** Mount point by v1 controller; `name=systemd` counts as one. */
+  /** Mount points of v1 trees by controller; `name=systemd` counts as one. */
   readonly v1: ReadonlyMap<string, string>;
 }
 
-/** Every v1 tree names its controllers among its options, beside these. */
+/** Every v1 tree lists its controllers among its mount options, together with these. */
 const mountFlags = new Set(['rw', 'ro', 'noprefix', 'xattr', 'clone_children', 'cpuset_v2_mode']);
 
-/** Looks at the mounts and at `cgroup.controllers`; changes nothing. */
+/** Reads the mounts and `cgroup.controllers`; changes nothing. */
 export function readCgroupMounts(mounts: readonly MountEntry[] = readMounts()): CgroupMounts {
   const v1 = new Map<string, string>();
   for (const mount of mounts.filter((entry) => entry.fileSystem === 'cgroup'))

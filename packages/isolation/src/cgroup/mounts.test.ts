@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseMountInfo } from './mounts.ts';
 
-test('a mount is read with its device, place, kind, source and options', () => {
+test('a mount is parsed into device, mount point, type, source and options', () => {
   const line = '96 49 0:40 / /srv/root rw,nodev,noatime master:3 - overlay soulbox-0-i1 rw,lowerdir=lower,index=on\n';
   expect(parseMountInfo(line)).toEqual([
     {
@@ -15,7 +15,7 @@ test('a mount is read with its device, place, kind, source and options', () => {
   ]);
 });
 
-test('spaces, tabs, newlines and backslashes come back from octal', () => {
+test('octal escapes of spaces, tabs, newlines and backslashes are decoded', () => {
   const [mount] = parseMountInfo('1 2 8:1 / /a\\040b\\011c\\012d\\134e rw - ext4 /dev/a\\040b rw');
   expect(mount).toMatchObject({ mountPoint: '/a b\tc\nd\\e', source: '/dev/a b' });
 });
@@ -25,7 +25,7 @@ test('a digit after an escape stays a digit', () => {
 });
 
 test.each(['', '\n', 'garbage', '1 2 8:1', '1 2 8:1 / /a rw', '- ext4', ' - ', '1 2 - ext4 x rw'])(
-  'the line %j gives no mount',
+  'the line %j is skipped',
   (line) => {
     expect(parseMountInfo(line)).toEqual([]);
   },

@@ -1,19 +1,19 @@
 import { readFileSync } from 'node:fs';
 
-/** One line of /proc/PID/mountinfo (proc(5)), as far as SoulBox needs it. */
+/** One line of /proc/PID/mountinfo (proc(5)), reduced to the fields that SoulBox needs. */
 export interface MountEntry {
-  /** `major:minor` of what is mounted. */
+  /** `major:minor` of the mounted device. */
   readonly device: string;
-  /** The folder or file of that file system which stands at the mount point. */
+  /** The folder or file of the file system that is visible at the mount point. */
   readonly root: string;
   readonly mountPoint: string;
   readonly fileSystem: string;
-  /** What was mounted: a device, or any word for file systems without one. */
+  /** The mounted device, or any word for file systems without one. */
   readonly source: string;
   readonly superOptions: readonly string[];
 }
 
-/** Parses mountinfo; lines that do not have its form are passed over. */
+/** Parses mountinfo; malformed lines are skipped. */
 export function parseMountInfo(text: string): MountEntry[] {
   const entries: MountEntry[] = [];
   for (const line of text.split('\n')) {
@@ -35,7 +35,7 @@ export function parseMountInfo(text: string): MountEntry[] {
   return entries;
 }
 
-/** The mounts this process sees, in the order they were made. The read never waits: procfs. */
+/** The mounts that this process sees, in the order of their creation. The read never blocks: procfs. */
 export function readMounts(): MountEntry[] {
   return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
 }

@@ -1,12 +1,15 @@
 import { expect, test } from 'vitest';
 import { openCgroups } from './open-cgroups.ts';
 
-test.each(['hybrid', 'none'] as const)('a host of layout %s is refused with the way out', (layout) => {
-  const open = (): unknown => openCgroups({ layout, unified: undefined, unifiedControllers: [], v1: new Map() });
-  expect(open).toThrow('soulbox doctor');
-});
+test.each(['hybrid', 'none'] as const)(
+  'a host with layout %s is refused with a message that says how to fix it',
+  (layout) => {
+    const open = (): unknown => openCgroups({ layout, unified: undefined, unifiedControllers: [], v1: new Map() });
+    expect(open).toThrow('soulbox doctor');
+  },
+);
 
-test('v1 takes the unified tree beside it along, because crun does', () => {
+test('with v1, the unified tree is used as well, because crun uses it', () => {
   const v1 = new Map([['freezer', '/c/freezer']]);
   const cgroups = openCgroups({ layout: 'v1', unified: '/c/unified', unifiedControllers: [], v1 });
   expect(cgroups.version).toBe(1);

@@ -5,10 +5,13 @@ import { readCgroupMounts } from './layout.ts';
 import { createV1Cgroups } from './v1.ts';
 import { createV2Cgroups } from './v2.ts';
 
-/** Throws `host_not_ready` when the host has no usable control groups, or a hybrid that `prepareCgroups` has not seen. */
+/**
+ * Throws `host_not_ready` if the host has no usable control groups, or has a hybrid layout that `prepareCgroups` has
+ * not changed yet.
+ */
 export function openCgroups(mounts: CgroupMounts = readCgroupMounts()): Cgroups {
   if (mounts.layout === 'v2' && mounts.unified !== undefined) return createV2Cgroups(mounts.unified);
-  // crun puts the processes into the v2 tree beside the v1 ones too, though it limits nothing there.
+  // crun also puts the processes into the v2 tree, although it limits nothing there.
   if (mounts.layout === 'v1') {
     const beside = mounts.unified === undefined ? [] : ([['unified', mounts.unified]] as const);
     return createV1Cgroups(new Map([...mounts.v1, ...beside]));

@@ -4,17 +4,18 @@ import { isNodeError, run } from '@soulbox/base';
 import type { CgroupLayout } from './layout.ts';
 import { neededControllers, readCgroupMounts } from './layout.ts';
 
-/** Below the root of a v2 tree whose processes had to leave it. */
+/** The group below the root of a v2 tree that takes the processes that had to leave the root group. */
 export const hostGroup = 'soulbox-host';
 
 /**
- * Makes the host's control groups usable, as root, and gives the layout it ends with. Safe to repeat.
+ * Makes the host's control groups usable, as root, and returns the resulting layout. Can be repeated.
  *
- * - v2: passes the controllers on to the groups below the root. Inside a container, whose root group may hold
- *   processes, those move to a group of their own first (a group with controllers below it may hold none).
- * - hybrid: mounts each controller that the v2 tree still has as v1 (`hugetlb` in practice): crun then sees plain v1.
+ * - v2: enables the controllers for the groups below the root. Inside a container, the root group may contain
+ *   processes; they are first moved to a group of their own (a group with controllers enabled below it may contain
+ *   none).
+ * - hybrid: mounts each controller that is still in the v2 tree as v1 (`hugetlb` in practice): crun then sees plain v1.
  *
- * Throws CommandError or an errno where the host does not allow it.
+ * Throws CommandError or an errno if the host does not allow it.
  */
 export async function prepareCgroups(): Promise<CgroupLayout> {
   const mounts = readCgroupMounts();
@@ -32,7 +33,7 @@ async function mountV1(controller: string, parent: string): Promise<void> {
   await run('mount', ['-t', 'cgroup', '-o', controller, controller, target]);
 }
 
-/** Exported for its test, which gives it a folder in the form of a v2 tree. */
+/** Exported for its test, which passes a folder in the form of a v2 tree. */
 export async function delegateControllers(root: string): Promise<void> {
   const wanted = neededControllers.v2.map((name) => `+${name}`).join(' ');
   const control = join(root, 'cgroup.subtree_control');
@@ -53,7 +54,7 @@ export async function moveProcesses(from: string, to: string): Promise<void> {
     try {
       await writeFile(join(to, 'cgroup.procs'), pid);
     } catch (error) {
-      // Ended meanwhile, or a kernel thread, which stays and does not count.
+      // The process has ended meanwhile, or is a kernel thread, which stays and does not count.
       if (!isNodeError(error) || (error.code !== 'ESRCH' && error.code !== 'EINVAL')) throw error;
     }
   }

@@ -4,12 +4,12 @@ import { isNodeError, sleep, SoulBoxError } from '@soulbox/base';
 
 const gone = new Set(['ENOENT', 'ENODEV']);
 const killTimeoutMs = 10_000;
-/** Most processes end within milliseconds, and somebody waits for that. */
+/** Most processes end within milliseconds, and the caller waits for that. */
 const endPollMs = 2;
 const firstStrikeMs = 16;
 const laterStrikeMs = 50;
 
-/** Runs `read`; what is not there (any more) gives `otherwise`. */
+/** Runs `read`; returns `otherwise` if the file or group does not exist. */
 async function unlessGone<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
   try {
     return await read();
@@ -19,20 +19,25 @@ async function unlessGone<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
   }
 }
 
-/** The groups right below a group's folder. */
+/** Names of the groups directly below a group's folder. */
 export async function listGroups(directory: string): Promise<string[]> {
   const entries = await unlessGone(() => readdir(directory, { withFileTypes: true }), []);
   return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 }
 
-/** Pids in a group's folder and all below. Pid 0 stands for a process of another pid namespace and is left out. */
+/**
+ * Pids in a group's folder and all folders below. Pid 0 stands for a process of another pid namespace and is left out.
+ */
 export async function listPids(directory: string): Promise<number[]> {
   const own = await unlessGone(() => readFile(join(directory, 'cgroup.procs'), 'latin1'), '');
   const below = await Promise.all((await listGroups(directory)).map((name) => listPids(join(directory, name))));
   return [...own.split('\n').map(Number), ...below.flat()].filter((pid) => pid > 0);
 }
 
-/** Removes a group's folder and those below it, deepest first. A group empties shortly after its last process died. */
+/**
+ * Removes a group's folder and those below it, deepest first. A group may become empty only shortly after its last
+ * process died.
+ */
 export async function removeGroup(directory: string): Promise<void> {
   for (const name of await listGroups(directory)) await removeGroup(join(directory, name));
   for (let waitMs = 1; ; waitMs *= 2) {
@@ -46,7 +51,10 @@ export async function removeGroup(directory: string): Promise<void> {
   }
 }
 
-/** Calls `strike` until `list` gives no pid. Throws when processes outlive 10 s (a process stuck in the kernel). */
+/**
+ * Calls `strike` until `list` returns no pid. Throws when processes are left after 10 s (a process stuck in the
+ * kernel).
+ */
 export async function strikeUntilEmpty(
   list: () => Promise<readonly number[]>,
   strike: (pids: readonly number[]) => Promise<void>,

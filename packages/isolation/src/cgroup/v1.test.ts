@@ -1,4 +1,4 @@
-// Against the real control groups of the host, where it has v1 ones.
+// Uses the real control groups of the host, if it has v1 trees.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { readCgroupMounts } from './layout.ts';
 import { createV1Cgroups } from './v1.ts';
 
 const { layout, v1: allTrees } = readCgroupMounts();
-// A new cpuset takes no process before it has processors, which is crun's business.
+// A new cpuset accepts no process before it has CPUs; crun takes care of that.
 const v1 = new Map([...allTrees].filter(([name]) => name !== 'cpuset'));
 const usable = layout === 'v1' || layout === 'hybrid';
 if (!usable) process.stdout.write(`skipped: this host has no v1 control groups (layout ${layout})\n`);
@@ -26,7 +26,7 @@ describe.skipIf(!usable)('v1 control groups', () => {
     await cgroups.remove(group);
   });
 
-  /** The script begins once its shell is in the group, so that no child of it is outside. */
+  /** The script starts after its shell has joined the group, so that none of its children is outside. */
   const startInside = async (script: string): Promise<number> => {
     const child = spawn('sh', ['-c', `read go; ${script}`], { stdio: ['pipe', 'ignore', 'ignore'] });
     const pid = child.pid ?? 0;
@@ -35,7 +35,7 @@ describe.skipIf(!usable)('v1 control groups', () => {
     return pid;
   };
 
-  test('usage counts what a process did', async () => {
+  test('usage counts the resources that a process used', async () => {
     await startInside('i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 60');
     await sleep(700);
     const usage = cgroups.readUsage(group);
@@ -44,7 +44,7 @@ describe.skipIf(!usable)('v1 control groups', () => {
     expect(usage.memoryRssBytes).toBeGreaterThanOrEqual(0);
   });
 
-  test('a new group has every limit before anything is in it', async () => {
+  test('a new group has all its limits before it contains a process', async () => {
     const own = `${group}/own`;
     const devices = ['c 1:3 rw', 'c 136:* rw'];
     const memoryBytes = 64 * 1024 * 1024;
@@ -57,12 +57,12 @@ describe.skipIf(!usable)('v1 control groups', () => {
     expect(await read('pids', 'pids.max')).toBe('7');
     expect(await read('devices', 'devices.list')).toBe(devices.join('\n'));
     const memoryAndSwap = 'memory.memsw.limit_in_bytes';
-    // A kernel that accounts for no swap has no such file.
+    // A kernel without swap accounting has no such file.
     if (existsSync(join(v1.get('memory') ?? '', own, memoryAndSwap)))
       expect(await read('memory', memoryAndSwap)).toBe(String(memoryBytes));
   });
 
-  test('groups together use no more than their parent may, those that had more before too', async () => {
+  test('groups together use no more than their parent may, including groups that had a larger limit before', async () => {
     const busy = `${group}/busy`;
     for (const directory of cgroups.directoriesOf(busy)) await mkdir(directory);
     const cpuFile = (of: string, name: string): string => join(v1.get('cpu') ?? '', of, name);
@@ -89,7 +89,7 @@ describe.skipIf(!usable)('v1 control groups', () => {
     expect(await readFile(cpuFile(group, 'cpu.cfs_quota_us'), 'latin1')).toBe('-1\n');
   });
 
-  test('killing ends all processes, also in a frozen group and in one below', async () => {
+  test('a kill ends all processes, including those in a frozen group and in one below', async () => {
     const pid = await startInside('sleep 600 & sleep 600 & wait');
     await sleep(50);
     const below = `${group}/below`;
@@ -102,7 +102,7 @@ describe.skipIf(!usable)('v1 control groups', () => {
     expect(await cgroups.listChildren('/')).not.toContain(group.slice(1));
   });
 
-  test('a process that is in one tree only is found too', async () => {
+  test('a process that is in only one tree is also found', async () => {
     const child = spawn('sleep', ['600'], { stdio: 'ignore' });
     const ended = new Promise((resolve) => child.once('close', (_, signal) => resolve(signal)));
     await writeFile(join(v1.get('pids') ?? '', group, 'cgroup.procs'), String(child.pid));
@@ -110,7 +110,7 @@ describe.skipIf(!usable)('v1 control groups', () => {
     expect(await ended).toBe('SIGKILL');
   });
 
-  test('a group that is gone is an error to read, and nothing to kill or remove', async () => {
+  test('reading a group that does not exist is an error; killing or removing it is not', async () => {
     expect(() => cgroups.readUsage('/soulbox-none')).toThrow('ENOENT');
     await cgroups.kill('/soulbox-none');
     await cgroups.remove('/soulbox-none');

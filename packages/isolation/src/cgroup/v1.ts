@@ -8,16 +8,19 @@ import { freezeGroup, writeIfThere } from './freeze.ts';
 import { killPids, listGroups, listPids, removeGroup, strikeUntilEmpty } from './tree.ts';
 
 const nanosPerSecond = 1e9;
-/** v1 writes "no limit" as the largest multiple of the page size in 63 bits. */
+/** In v1, "no limit" is the largest multiple of the page size in 63 bits. */
 const unlimitedFrom = 2 ** 62;
-/** A v1 group takes no process before it may use CPUs and memory nodes. */
+/** A v1 group accepts no process before it may use CPUs and memory nodes. */
 const cpusetFiles = ['cpuset.cpus', 'cpuset.mems'] as const;
 const memoryAndSwap = 'memory.memsw.limit_in_bytes';
 const memoryKeys = ['total_rss', 'total_cache', 'total_swap', 'total_inactive_file'] as const;
 
 type FileOf = (controller: string, group: string, file: string) => string;
 
-/** One tree per controller (kernel: Documentation/admin-guide/cgroup-v1). `trees` gives each controller's mount point. */
+/**
+ * One tree per controller (kernel: Documentation/admin-guide/cgroup-v1). `trees` contains each controller's mount
+ * point.
+ */
 export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
   const roots = [...new Set(trees.values())];
   const fileOf: FileOf = (controller, group, file) => {
@@ -28,7 +31,7 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
   const pidsOf = async (group: string): Promise<number[]> => {
     const frozen = await listPids(fileOf('freezer', group, ''));
     if (frozen.length > 0) return frozen;
-    // A process may be in some trees only: crun was killed while it placed it.
+    // A process may be in only some of the trees if crun was killed while it placed the process.
     const lists = await Promise.all(roots.map((root) => listPids(join(root, group))));
     return [...new Set(lists.flat())];
   };
@@ -54,7 +57,8 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
       await strikeUntilEmpty(
         () => pidsOf(group),
         async () => {
-          // Frozen, nothing can fork away between the listing and the signals; they act once it is thawed.
+          // While the group is frozen, no process can fork between the listing and the signals; the signals act after
+          // the thaw.
           await writeIfThere(freezer, 'FROZEN');
           killPids(await pidsOf(group));
           await writeIfThere(freezer, 'THAWED');
@@ -89,14 +93,14 @@ function isFrozen(state: string): boolean {
   return state.trim() === 'FROZEN';
 }
 
-/** Synchronous: some forty calls on pseudo files, which never wait, and a fork of many waits for each. */
+/** Synchronous: some forty calls on pseudo files, which never block. A fork of many copies waits for each call. */
 function createV1Group(trees: ReadonlyMap<string, string>, fileOf: FileOf, group: string, limits: CgroupLimits): void {
   for (const root of new Set(trees.values())) mkdirSync(join(root, group), { recursive: true });
   const set = (controller: string, file: string, value: number | string): void => {
     writeFileSync(fileOf(controller, group, file), String(value), { flag: 'r+' });
   };
   set('memory', 'memory.limit_in_bytes', limits.memoryBytes);
-  // Not there when the kernel does not account for swap.
+  // Does not exist if the kernel does not account for swap.
   if (existsSync(fileOf('memory', group, memoryAndSwap))) set('memory', memoryAndSwap, limits.memoryBytes);
   const { period, quota } = cpuTimeOf(limits.cpus);
   set('cpu', 'cpu.cfs_period_us', period);
@@ -108,7 +112,10 @@ function createV1Group(trees: ReadonlyMap<string, string>, fileOf: FileOf, group
   if (cpusets !== undefined) fillCpusets(cpusets, group.split('/').filter(Boolean));
 }
 
-/** v1 refuses a group less than one below it has: those come first when it gets less. */
+/**
+ * v1 refuses a group a lower limit than that of a group below it. So when the limit gets lower, the groups below come
+ * first.
+ */
 function limitV1Groups(fileOf: FileOf, parent: string, cpus: number): void {
   const { period, quota } = cpuTimeOf(cpus);
   const fileIn = (group: string, file: string): string => fileOf('cpu', group, file);
@@ -130,7 +137,7 @@ function limitV1Groups(fileOf: FileOf, parent: string, cpus: number): void {
   set(parent);
 }
 
-/** Passes on from parent to child what the tree of `cpuset` leaves empty in new groups. */
+/** Copies values from parent to child, because the tree of `cpuset` leaves them empty in new groups. */
 function fillCpusets(root: string, names: readonly string[]): void {
   let parent = root;
   for (const name of names) {

@@ -1,4 +1,4 @@
-// The development host has v1 controllers only. These tests run the v2 half against files in the kernel's format.
+// The development host has only v1 controllers. These tests run the v2 code on files in the kernel's format.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,12 +37,12 @@ test('usage is read from the files of the unified tree', () => {
   });
 });
 
-test('what groups together may use is one limit of their parent', async () => {
+test('the common limit of several groups is set on their parent', async () => {
   await writeFile(join(root, 'cgroup.subtree_control'), '');
   await writeFile(join(root, 'soulbox-0/cpu.max'), 'max 100000\n');
   await createV2Cgroups(root).limitTogether('/soulbox-0', 1.9);
   expect(await readFile(join(root, 'soulbox-0/cpu.max'), 'utf8')).toBe('38000 20000');
-  // Or the kernel would show no such file.
+  // Otherwise the kernel would not show such a file.
   expect(await readFile(join(root, 'cgroup.subtree_control'), 'utf8')).toContain('+cpu');
   await createV2Cgroups(root).limitTogether('/soulbox-0', Infinity);
   expect(await readFile(join(root, 'soulbox-0/cpu.max'), 'utf8')).toMatch(/^max 20000/);
@@ -60,7 +60,7 @@ test('a kernel without swap accounting counts no swap', async () => {
   expect(createV2Cgroups(root).readUsage('/soulbox-0/i1').memorySwapBytes).toBe(0);
 });
 
-test('a group that is gone is an error to read, and nothing to kill, list or remove', async () => {
+test('reading a group that does not exist is an error; killing, listing or removing it is not', async () => {
   const cgroups = createV2Cgroups(root);
   expect(() => cgroups.readUsage('/soulbox-0/none')).toThrow('ENOENT');
   await cgroups.kill('/soulbox-0/none');
@@ -70,10 +70,10 @@ test('a group that is gone is an error to read, and nothing to kill, list or rem
   expect(cgroups.directoriesOf('/soulbox-0/i1')).toEqual([join(root, 'soulbox-0/i1')]);
 });
 
-test('killing uses cgroup.kill, which the kernel carries out for the whole tree', async () => {
+test('a kill uses cgroup.kill, which the kernel applies to the whole tree', async () => {
   const directory = join(root, 'soulbox-0/i1');
   await writeFile(join(directory, 'cgroup.kill'), '');
-  // A pid that cannot exist: were it signalled, nothing would happen either.
+  // A pid that cannot exist: even if it were signalled, nothing would happen.
   await writeFile(join(directory, 'cgroup.procs'), '4194305\n');
   const killing = createV2Cgroups(root).kill('/soulbox-0/i1');
   while ((await readFile(join(directory, 'cgroup.kill'), 'utf8')) === '') continue;
@@ -82,7 +82,7 @@ test('killing uses cgroup.kill, which the kernel carries out for the whole tree'
   expect(await readFile(join(directory, 'cgroup.kill'), 'utf8')).toBe('1');
 });
 
-test('controllers are passed on once', async () => {
+test('controllers are enabled for child groups once', async () => {
   const control = join(root, 'cgroup.subtree_control');
   await writeFile(control, '');
   await delegateControllers(root);
@@ -100,7 +100,7 @@ const limits = {
 };
 const limitFiles = ['memory.max', 'memory.swap.max', 'cpu.max', 'pids.max'];
 
-test('a new group gets its limits, and its parent passes the controllers on', async () => {
+test('a new group gets its limits, and its parent enables the controllers', async () => {
   await writeFile(join(root, 'soulbox-0/cgroup.subtree_control'), '');
   for (const name of limitFiles) await writeFile(join(root, 'soulbox-0/i1', name), '');
   await createV2Cgroups(root).create('/soulbox-0/i1', limits);
@@ -109,7 +109,7 @@ test('a new group gets its limits, and its parent passes the controllers on', as
   expect(await readFile(join(root, 'soulbox-0/cgroup.subtree_control'), 'utf8')).toBe('+cpu +memory +pids');
 });
 
-test('freezing waits until the kernel says so, thawing does not', async () => {
+test('a freeze waits until the kernel confirms it; a thaw does not', async () => {
   const [control, events] = ['cgroup.freeze', 'cgroup.events'].map((name) => join(root, 'soulbox-0/i1', name));
   await writeFile(control ?? '', '0');
   await writeFile(events ?? '', 'populated 1\nfrozen 0\n');
@@ -125,7 +125,7 @@ test('freezing waits until the kernel says so, thawing does not', async () => {
   await cgroups.thaw('/soulbox-0/never');
 });
 
-test('what does not freeze within 5 s goes on', async () => {
+test('processes that do not freeze within 5 s are thawed', async () => {
   const control = join(root, 'soulbox-0/i1/cgroup.freeze');
   await writeFile(control, '0');
   await writeFile(join(root, 'soulbox-0/i1/cgroup.events'), 'populated 1\nfrozen 0\n');

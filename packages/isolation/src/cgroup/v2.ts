@@ -35,7 +35,8 @@ export function createV2Cgroups(root: string): Cgroups {
       await strikeUntilEmpty(
         () => listPids(directory),
         async (pids) => {
-          // Reaches groups below and frozen processes. Kernels before 5.14 lack it: signals do, once thawed.
+          // Also reaches groups below and frozen processes. Kernels before 5.14 lack it; there, signals work after a
+          // thaw.
           if (await writeIfThere(join(directory, 'cgroup.kill'), '1')) return;
           killPids(pids);
           await writeIfThere(join(directory, 'cgroup.freeze'), '0');
@@ -65,7 +66,7 @@ function cpuMaxOf(cpus: number): string {
   return `${quota === Infinity ? 'max' : quota} ${period}`;
 }
 
-/** Kernels without CONFIG_SWAP have no such file. */
+/** Kernels without CONFIG_SWAP do not have this file. */
 function readSwap(directory: string): number {
   try {
     return readNumber(join(directory, 'memory.swap.current'));
@@ -75,14 +76,14 @@ function readSwap(directory: string): number {
   }
 }
 
-/** A group whose parent passes the controllers on: without that it has no files to set limits in. */
+/** Creates a group and lets its parent enable the controllers: without that the group has no files for limits. */
 async function makeGroup(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
   const controllers = neededControllers.v2.map((name) => `+${name}`).join(' ');
   await writeFile(join(dirname(directory), 'cgroup.subtree_control'), controllers, { flag: 'r+' });
 }
 
-/** Without swap beside memory, as crun is told. */
+/** Allows no swap in addition to memory, like the limits that crun gets. */
 async function createV2Group(root: string, group: string, limits: CgroupLimits): Promise<void> {
   const directory = join(root, group);
   await makeGroup(directory);

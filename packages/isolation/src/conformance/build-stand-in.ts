@@ -8,7 +8,7 @@ import type { EnvdBundle } from '../driver.ts';
 
 const mountPoint = '/.soulbox';
 
-/** Compiles the stand-in with the host's loader and libraries, as envd's own build does, into a new folder. */
+/** Compiles the stand-in with the host's loader and libraries, like envd's own build, into a new folder. */
 export async function buildStandIn(): Promise<EnvdBundle & AsyncDisposable> {
   const bun = join(dirname(createRequire(import.meta.url).resolve('bun/package.json')), 'bin/bun.exe');
   const directory = await mkdtemp(join(tmpdir(), 'soulbox-stand-in-'));
@@ -31,7 +31,7 @@ export async function buildStandIn(): Promise<EnvdBundle & AsyncDisposable> {
 const rootFolder = '/var/cache/soulbox-test';
 const packages = 'sudo,python3,procps,iproute2,util-linux';
 
-/** A Debian root with sudo and Python, made once per machine (about 15 s) and shared by all tests. */
+/** A Debian root with sudo and Python, created once per machine (about 15 s) and shared by all tests. */
 export async function findOrMakeTestRoot(): Promise<string> {
   const root = join(rootFolder, 'root-python');
   try {
@@ -46,7 +46,7 @@ export async function findOrMakeTestRoot(): Promise<string> {
     try {
       await rename(made, root);
     } catch (error) {
-      // Another test file was quicker; its root is as good.
+      // Another test file was faster; its root is equivalent.
       await run('test', ['-e', join(root, 'usr/bin/sudo')]);
       if (!isNodeError(error)) throw error;
       await removeTree(made);

@@ -8,10 +8,10 @@ import { hostTraces } from './host-traces.ts';
 import { freezeInto, pause, stopAndSave } from './saved-sandboxes.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 
-/** Saves and restores that fail: the sandbox or its checkpoint must still be there, and nothing else. */
+/** Saves and restores that fail: afterwards the sandbox or its checkpoint must still exist, and nothing else. */
 export function describeCheckpointFailures(stage: Stage): void {
   describe('failing checkpoints and restores', () => {
-    test('freeze stops everything, thaw lets it go on, both can be repeated', async () => {
+    test('freeze stops all processes, thaw continues them, and both can be repeated', async () => {
       await using sandbox = await stage.bench.start();
       await sandbox.sh(
         'setsid sh -c "while :; do date +%s%N > /new; mv /new /ticks; sleep 0.01; done" > /dev/null 2>&1 &',
@@ -26,7 +26,7 @@ export function describeCheckpointFailures(stage: Stage): void {
       expect(after.stdout).not.toBe(before.stdout);
     });
 
-    test('a checkpoint that has nowhere to go leaves the sandbox frozen and whole', async () => {
+    test('a checkpoint into a folder that does not exist leaves the sandbox frozen and intact', async () => {
       await using sandbox = await stage.bench.start();
       const { driver } = stage.bench;
       await driver.freeze(sandbox.instance);
@@ -35,13 +35,13 @@ export function describeCheckpointFailures(stage: Stage): void {
       await expect(fetch(sandbox.healthUrl, { signal: AbortSignal.timeout(300) })).rejects.toThrow();
       await driver.thaw(sandbox.instance);
       expect((await sandbox.sh('echo on')).stdout).toBe('on\n');
-      // The call that nobody answered is half a connection, until TCP asks again: gVisor cannot save it.
+      // An unanswered call is a half-open connection until TCP tries again, and gVisor cannot save it.
       await sleep(1_500);
       await using restored = await pause(stage.bench, sandbox, 0);
       expect((await restored.sh('echo on')).stdout).toBe('on\n');
     });
 
-    test('a sandbox that was saved can go on instead', async () => {
+    test('a saved sandbox can continue to run', async () => {
       await using sandbox = await stage.bench.start();
       await sandbox.sh('setsid sleep 600 > /dev/null 2>&1 &');
       await stopAndSave(stage.bench, sandbox.instance);
@@ -57,7 +57,7 @@ export function describeCheckpointFailures(stage: Stage): void {
     });
 
     describe('from a checkpoint', () => {
-      /** A suspended sandbox and what was saved of it. */
+      /** A suspended sandbox and its checkpoint. */
       async function suspended(): Promise<{ sandbox: TestSandbox; kept: SandboxSpec; memory: SavedMemory }> {
         const sandbox = await stage.bench.start();
         await sandbox.sh('echo kept > /kept');
@@ -111,7 +111,7 @@ export function describeCheckpointFailures(stage: Stage): void {
         expect((await restored.sh('cat /kept')).stdout).toBe('kept\n');
       });
 
-      test('a restored sandbox gets its network before any of it runs', async () => {
+      test('a restored sandbox gets its network before any of its processes runs', async () => {
         const { kept, memory } = await suspended();
         let answered: unknown = 'not tried';
         const attachNetwork = async (namespace: string): Promise<void> => {
@@ -124,7 +124,7 @@ export function describeCheckpointFailures(stage: Stage): void {
         expect((await restored.sh('echo on')).stdout).toBe('on\n');
       });
 
-      test('destroy at any moment of a restore ends it', async () => {
+      test('destroy ends a restore at any moment', async () => {
         const { memory, layer } = await freezeInto(stage.bench, await stage.bench.start());
         for (let delayMs = 0; delayMs < 150; delayMs += 10) {
           const spec = await stage.bench.createSpec({ layers: [layer] });
@@ -139,7 +139,7 @@ export function describeCheckpointFailures(stage: Stage): void {
         expect((await copy.sh('echo on')).stdout).toBe('on\n');
       }, 60_000);
 
-      test('a disk that is not there fails the restore', async () => {
+      test('a missing disk fails the restore', async () => {
         const { kept, memory } = await suspended();
         await rm(kept.directory, { recursive: true });
         await run('mkdir', ['-m', '700', kept.directory]);

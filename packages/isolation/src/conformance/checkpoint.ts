@@ -7,10 +7,10 @@ import { ordinaryUser, usualLimits } from './test-sandbox.ts';
 
 const source = readFileSync(new URL('workloads.py', import.meta.url), 'utf8');
 const workloads = [...source.matchAll(/^def (\w+)\(\):/gm)].map(([, name = '']) => name);
-/** Two dozen processes of Python; with a driver that has a kernel of its own, that counts too. */
+/** Two dozen Python processes. With a driver that has its own kernel, the memory of that kernel counts too. */
 const limits = { ...usualLimits, memoryMb: 1024 };
 const cycles = 3;
-/** Of wall time, in which no timer may run on and no clock stand still. */
+/** Wall time. During it no timer may continue, and after it no clock may have stopped. */
 const pauseMs = 1_000;
 
 const pingAndBind = `import socket
@@ -18,7 +18,7 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
 socket.socket().bind(("127.0.0.1", 80))
 print("bound")`;
 
-/** What programs hold must survive being saved and restored, more than once. */
+/** The resources that programs hold must survive several saves and restores. */
 export function describeCheckpoint(stage: Stage): void {
   describe('checkpoint and restore in place', () => {
     let sandbox: TestSandbox;
@@ -45,7 +45,7 @@ export function describeCheckpoint(stage: Stage): void {
       await sandbox[Symbol.asyncDispose]();
     });
 
-    /** Takes what each workload reported in a cycle; one that says nothing for 15 s has hung. */
+    /** Collects the reports of all workloads for one cycle; a workload without a report for 15 s hangs. */
     async function collect(cycle: number): Promise<void> {
       const names = tried.map((name) => `/reports/${name}.${cycle}`).join(' ');
       await sandbox.sh(`for i in $(seq 150); do ls ${names} > /dev/null 2>&1 && break; sleep 0.1; done`);
@@ -63,7 +63,7 @@ export function describeCheckpoint(stage: Stage): void {
       expect(Math.abs(inside - Date.now())).toBeLessThan(1_000);
     });
 
-    test('the walls are those of a new sandbox', async () => {
+    test('the isolation is that of a new sandbox', async () => {
       await using fresh = await stage.bench.start({ limits });
       const script =
         'findmnt -rno TARGET,OPTIONS | grep -v "^/ \\|^/dev/" | sort; cat /proc/self/cgroup; ulimit -a; nice';
@@ -72,7 +72,7 @@ export function describeCheckpoint(stage: Stage): void {
       const status = 'grep -E "^(Cap|Seccomp|NoNewPrivs)" /proc/self/status';
       for (const uid of [0, ordinaryUser])
         expect((await sandbox.sh(status, uid)).stdout).toBe((await fresh.sh(status, uid)).stdout);
-      // Whether they are right is for walls.ts; a kernel of the sandbox's own may grant more of itself.
+      // walls.ts checks whether they are correct; a sandbox's own kernel may grant more of its own resources.
       const attempts = 'unshare --user true 2> /dev/null; echo $?; hostname other 2> /dev/null; echo $?';
       expect((await sandbox.sh(attempts)).stdout).toBe((await fresh.sh(attempts)).stdout);
     });
@@ -82,7 +82,7 @@ export function describeCheckpoint(stage: Stage): void {
       expect(stdout).toBe('bound\n');
     });
 
-    test('limits hold as before', async () => {
+    test('limits apply as before', async () => {
       const script = `python3 -c "
 import os
 n = 0
@@ -97,18 +97,18 @@ except BlockingIOError: print('refused')"`;
       expect(memoryLimitBytes).toBe(sandbox.spec.limits.memoryMb * 1024 * 1024);
     });
 
-    test('a server that knows nothing adopts it', async () => {
+    test('a server without knowledge of the sandbox adopts it', async () => {
       const adopted = await stage.tested.createDriver().adopt(sandbox.spec.sandboxId, sandbox.spec.directory);
       expect(adopted).toEqual(sandbox.instance);
     });
   });
 }
 
-/** Of what a driver cannot save. */
+/** What a driver cannot save. */
 function describeRefusal(stage: Stage): void {
   test.skip('a program with an open, deleted file is saved: this driver declares that it refuses such files');
 
-  test('a file that is open though deleted is refused, and the sandbox goes on', async () => {
+  test('an open, deleted file makes the checkpoint fail, and the sandbox continues', async () => {
     await using sandbox = await stage.bench.start();
     await sandbox.sh('(exec 3> /deleted; rm /deleted; exec sleep 600) > /dev/null 2>&1 & sleep 0.3');
     await expect(stopAndSave(stage.bench, sandbox.instance)).rejects.toMatchObject({

@@ -14,10 +14,10 @@ s = socket.socket(socket.AF_UNIX)
 s.connect("/srv/socket")
 print(s.recv(100).decode())`;
 
-/** One saved sandbox becomes many, over the frozen disk of the first. */
+/** One saved sandbox becomes many, on top of the frozen disk of the first. */
 export function describeCopies(stage: Stage): void {
   describe('copies', () => {
-    test('one memory becomes several sandboxes at once, each with an identity of its own', async () => {
+    test('one saved memory becomes several sandboxes at once, each with its own identity', async () => {
       await using source = await stage.bench.start();
       await source.sh('echo before > /file; echo before > /dev/shm/file; setsid sleep 600 > /dev/null 2>&1 &');
       await source.sh(
@@ -47,7 +47,7 @@ export function describeCopies(stage: Stage): void {
       await endAll(copies);
     });
 
-    test('a copy of a copy has the files of all before it', async () => {
+    test('a copy of a copy has the files of all its sources', async () => {
       await using first = await stage.bench.start();
       await first.sh('echo 1 > /one; echo gone > /gone; mkdir /folder; touch /folder/old');
       const checkpoints = [await freezeInto(stage.bench, first)];
@@ -69,7 +69,7 @@ export function describeCopies(stage: Stage): void {
       await endAll([last]);
     });
 
-    test('a copy without memory has the files, and no shared memory of the past', async () => {
+    test('a copy without memory has the files, but not the shared memory of its source', async () => {
       await using source = await stage.bench.start();
       await source.sh('echo kept > /kept; echo past > /dev/shm/past');
       const { layer } = await freezeInto(stage.bench, source);
@@ -77,7 +77,7 @@ export function describeCopies(stage: Stage): void {
       expect((await copy.sh('cat /kept; ls -A /dev/shm; stat -c "%a %u" /dev/shm')).stdout).toBe('kept\n1777 0\n');
     });
 
-    test('a fresh disk is smaller by what the layers hold', async () => {
+    test('a fresh disk is smaller by the content of the layers', async () => {
       await using source = await stage.bench.start();
       await source.sh('head -c 100M /dev/urandom > /large; sync');
       const { layer } = await freezeInto(stage.bench, source);

@@ -13,10 +13,10 @@ import type { DriverUnderTest, Stage } from './stage.ts';
 import { openTestBench } from './test-sandbox.ts';
 import { describeWalls } from './walls.ts';
 
-/** The two runs of the suite for one driver may go on side by side. */
+/** The two runs of the suite for one driver may run in parallel. */
 const lateFirstNumber = 300;
 
-/** The tests that every driver has to pass, with real sandboxes of the real host. Needs root. */
+/** The tests that every driver must pass, with real sandboxes on the real host. Needs root. */
 export function describeDriver(tested: DriverUnderTest): void {
   describe(`the driver ${tested.name}`, () => {
     const stack = new AsyncDisposableStack();

@@ -8,17 +8,17 @@ import type { TestSandbox } from './test-sandbox.ts';
 import { ordinaryUser, usualLimits } from './test-sandbox.ts';
 
 const mib = 2 ** 20;
-/** Beside what was asked for a file system may take a few blocks of its own. */
+/** A file system may use a few blocks of its own in addition to the requested size. */
 const toleranceBytes = mib;
 
-/** How much a disk may take of its host, as the host's side sets it. */
+/** How much of the host's disk a sandbox's disk may use, as set by the host. */
 export function describeDiskGrowth(stage: Stage): void {
   const readDisk = ({ instance }: TestSandbox): DiskReading => {
     const reading = stage.bench.driver.openDisk(instance).read();
     if (reading === undefined) throw new Error('the disk is not mounted');
     return reading;
   };
-  /** MiB that could be written to a new file, and the complaint that ended it. */
+  /** The number of MiB that could be written to a new file, and the error message that ended the writing. */
   const fill = async (sandbox: TestSandbox, name: string, uid?: number): Promise<{ mb: number; said: string }> => {
     const { stderr } = await sandbox.sh(`head -c 100M /dev/urandom > ${name}`, uid);
     const { stdout } = await sandbox.sh(`stat -c %s ${name}`);
@@ -29,20 +29,20 @@ export function describeDiskGrowth(stage: Stage): void {
     test.each([
       ['root', 0],
       ['a user', ordinaryUser],
-    ])('%s can write what is allowed, byte for byte, and is told at once that there is no more', async (_who, uid) => {
+    ])('%s can write exactly the allowed amount, and gets an error at once beyond it', async (_who, uid) => {
       await using sandbox = await stage.bench.start({ diskGrowthBytes: 20 * mib });
       await sandbox.sh('mkdir -m 777 /all');
       const { mb, said } = await fill(sandbox, '/all/file', uid);
       expect(mb).toBeGreaterThanOrEqual(19);
       expect(mb).toBeLessThanOrEqual(20);
       expect(said).toMatch(/No space left/);
-      // A program's word for "all of it is safe" is true of what was taken.
+      // When a sync reports success, the accepted data is really stored.
       expect((await sandbox.sh('sync /all/file', uid)).exitCode).toBe(0);
       const { allocatedBytes } = readDisk(sandbox);
       expect(allocatedBytes).toBeLessThan(20 * mib + tableBytes(usualLimits.diskMb) + toleranceBytes);
     });
 
-    test('what a program reserves counts as written, and df tells what is left', async () => {
+    test('space that a program reserves counts as written, and df shows the rest', async () => {
       await using sandbox = await stage.bench.start({ diskGrowthBytes: 20 * mib });
       const left = async (): Promise<number> =>
         Number((await sandbox.sh('df -B1 --output=avail /tmp')).stdout.split('\n')[1]);
@@ -52,7 +52,7 @@ export function describeDiskGrowth(stage: Stage): void {
       expect((await fill(sandbox, '/file')).mb).toBeLessThanOrEqual(8);
     });
 
-    test('more can be allowed and all be taken back while it runs; what was deleted can be written again', async () => {
+    test('the allowance can grow or become zero while the sandbox runs; deleted space can be written again', async () => {
       await using sandbox = await stage.bench.start({ diskGrowthBytes: 8 * mib });
       const disk = stage.bench.driver.openDisk(sandbox.instance);
       await fill(sandbox, '/first');
@@ -67,7 +67,7 @@ export function describeDiskGrowth(stage: Stage): void {
       expect(mb).toBeLessThanOrEqual(8);
     });
 
-    test('a limit that falls below what is not written yet loses none of it', async () => {
+    test('an allowance that falls below the unwritten data loses none of that data', async () => {
       await using sandbox = await stage.bench.start({ diskGrowthBytes: 64 * mib });
       const disk = stage.bench.driver.openDisk(sandbox.instance);
       await sandbox.sh('head -c 30M /dev/urandom > /file; sha256sum /file > /sum');
@@ -75,13 +75,13 @@ export function describeDiskGrowth(stage: Stage): void {
       await disk.flush(AbortSignal.timeout(10_000));
       const { freeBytes, sizeBytes, allocatedBytes } = readDisk(sandbox);
       expect(allocatedBytes).toBeGreaterThanOrEqual(30 * mib);
-      // All but the tables is there.
+      // Everything except the inode tables is on the host's disk.
       expect(sizeBytes - freeBytes - allocatedBytes).toBeLessThanOrEqual(tableBytes(usualLimits.diskMb));
       expect((await sandbox.sh('sha256sum -c /sum')).stdout).toBe('/file: OK\n');
     });
 
     test.each([64, 256, 1000, 10_240])(
-      'the tables of a disk of %i MiB take no more than they are taken for',
+      'the tables of a disk of %i MiB take no more space than assumed',
       async (diskMb) => {
         await using sandbox = await stage.bench.start({ limits: { ...usualLimits, diskMb } });
         const { sizeBytes, freeBytes } = readDisk(sandbox);
@@ -90,7 +90,7 @@ export function describeDiskGrowth(stage: Stage): void {
       },
     );
 
-    test('a kept disk says by itself how much it may still take, and a start on it is limited too', async () => {
+    test('the allowance of a kept disk is read from the disk itself, and a start on it is limited too', async () => {
       const first = await stage.bench.start();
       await first.sh('head -c 10M /dev/urandom > /file; fallocate -l 30M /reserved || true');
       const { sandboxId, directory } = first.spec;
@@ -109,7 +109,7 @@ export function describeDiskGrowth(stage: Stage): void {
       expect((await fill(second, '/more')).mb).toBeLessThanOrEqual(5);
     });
 
-    test('what is restored is limited before it goes on', async ({ skip }) => {
+    test('a restored sandbox is limited before it continues', async ({ skip }) => {
       if (!stage.bench.driver.capabilities.checkpoint) skip('this driver does not restore');
       const source = await stage.bench.start();
       await source.sh(

@@ -8,7 +8,7 @@ import type { SandboxSpec } from '../driver.ts';
 import type { Stage } from './stage.ts';
 import { hostTraces } from './host-traces.ts';
 
-/** Starts that fail, and template roots that are not what one expects. */
+/** Starts that fail, and unusual template roots. */
 export function describeFailures(stage: Stage): void {
   describe('failures', () => {
     const expectNothingLeft = async (spec: SandboxSpec): Promise<void> => {
@@ -25,7 +25,7 @@ export function describeFailures(stage: Stage): void {
       await expectNothingLeft(spec);
     });
 
-    /** A process dies in its own time: one that was started already is found to be dead, and removed. */
+    /** A process may take time to die: if the sandbox did start, it is found dead later, and then removed. */
     const expectDead = async (spec: SandboxSpec): Promise<void> => {
       const started = await stage.bench.driver.start(spec).catch((error: unknown) => {
         expect(error).toMatchObject({ reason: 'sandbox_start_failed' });
@@ -36,7 +36,7 @@ export function describeFailures(stage: Stage): void {
       await stage.bench.driver.destroy(spec.sandboxId, spec.directory);
     };
 
-    test('the sandbox dying while its network is attached is noticed by the start or by isAlive', async () => {
+    test('if the sandbox dies while its network is attached, the start or isAlive notices it', async () => {
       const spec = await stage.bench.createSpec({
         attachNetwork: (namespace) => {
           process.kill(Number(/\d+/.exec(namespace)?.[0]), 'SIGKILL');
@@ -68,7 +68,7 @@ export function describeFailures(stage: Stage): void {
       await expectNothingLeft(spec);
     });
 
-    test('an envd that cannot be run is noticed by the start or by isAlive', async () => {
+    test('if envd cannot be run, the start or isAlive notices it', async () => {
       const runtime = { ...stage.runtime, command: [`${stage.runtime.mountPoint}/missing`] };
       const spec = await stage.bench.createSpec({ runtime });
       await expectDead(spec);
@@ -82,7 +82,7 @@ export function describeFailures(stage: Stage): void {
       expect(await run('find', [root.path, '-mindepth', '1'])).toBe('');
     });
 
-    test('links in the template lead nowhere outside of it', async () => {
+    test('links in the template do not lead outside of it', async () => {
       await using root = await temporaryRoot();
       await using outside = await temporaryRoot();
       await writeFile(join(outside.path, 'resolv.conf'), 'untouched');
@@ -97,7 +97,7 @@ export function describeFailures(stage: Stage): void {
       await expectNothingLeft(spec);
     });
 
-    test('a server killed at any moment of a start leaves what destroy can remove', async () => {
+    test('after a server is killed at any moment of a start, destroy can remove the rest', async () => {
       const { tested, bench } = stage;
       const usual = await measureStart();
       const moments = Array.from({ length: 24 }, (_, index) => (index / 20) * usual);
@@ -118,7 +118,7 @@ export function describeFailures(stage: Stage): void {
       }
     }, 120_000);
 
-    /** Starts a sandbox in a process of its own and kills that process after `delayMs`, or lets it finish. */
+    /** Starts a sandbox in a separate process and kills that process after `delayMs`, or lets it finish. */
     async function startInOtherProcess(spec: SandboxSpec, delayMs: number | undefined): Promise<void> {
       const server = spawn(process.execPath, [stage.tested.startProgram, JSON.stringify(spec)], {
         stdio: ['ignore', 'pipe', 'inherit'],

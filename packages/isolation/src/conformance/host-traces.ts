@@ -4,7 +4,7 @@ import type { SandboxSpec } from '../driver.ts';
 
 const idsPerSandbox = 65_536;
 
-/** Everything on the host that betrays sandboxes which were not fully removed, one line each. */
+/** All traces on the host of sandboxes that were not fully removed, one line each. */
 export async function hostTraces(...specs: SandboxSpec[]): Promise<string[]> {
   const views = await Promise.all([
     run('cat', ['/proc/self/mountinfo']),
@@ -17,7 +17,7 @@ export async function hostTraces(...specs: SandboxSpec[]): Promise<string[]> {
   return [...named, ...(await listProcesses(specs))];
 }
 
-/** Processes with a uid of the sandboxes' ranges; a zombie holds nothing but its pid. */
+/** Processes with a uid of the sandboxes' ranges; a zombie holds only its pid. */
 async function listProcesses(specs: readonly SandboxSpec[]): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(

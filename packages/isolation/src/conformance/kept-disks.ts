@@ -5,7 +5,7 @@ import type { SandboxSpec } from '../driver.ts';
 import type { Stage } from './stage.ts';
 import { hostTraces } from './host-traces.ts';
 
-/** What is left of a suspended sandbox, and what begins on it without a memory. */
+/** The rest of a suspended sandbox, and a start on it without memory. */
 export function describeKeptDisks(stage: Stage): void {
   describe('kept disks', () => {
     test('suspend leaves a folder with a disk and nothing else on the host, and can be repeated', async () => {
@@ -29,7 +29,7 @@ export function describeKeptDisks(stage: Stage): void {
       for (const index of [0, 1, 2]) expect(after[index]).not.toBe(before[index]);
     });
 
-    test('links that a sandbox left lead nowhere', async () => {
+    test('links that a sandbox left do not lead outside', async () => {
       const first = await stage.bench.start();
       const outside = await stage.bench.makeFolder();
       await run('touch', [`${outside}/untouched`]);
@@ -51,7 +51,7 @@ export function describeKeptDisks(stage: Stage): void {
       expect((await second.sh('cat /kept')).stdout).toBe('kept\n');
     });
 
-    test('the disk of one that stands still is copied with all that was written, and is its own afterwards', async () => {
+    test('the disk of a frozen sandbox is copied with all written data, and is independent afterwards', async () => {
       await using source = await stage.bench.start();
       await source.sh(`head -c 20M /dev/urandom > /big; sha256sum /big > /sum; truncate -s 1G /sparse
         echo before > /file; ln -s /file /link; setsid sleep 600 > /dev/null 2>&1 &`);
@@ -69,7 +69,7 @@ export function describeKeptDisks(stage: Stage): void {
       expect(stdout).toBe(`/big: OK\nbefore\nbefore\n${2 ** 30}\n`);
     });
 
-    test('a disk is not copied where there is no room, and nothing is left of the try', async () => {
+    test('a copy fails where there is no space, and leaves nothing', async () => {
       await using source = await stage.bench.start();
       await stage.bench.driver.freeze(source.instance);
       const folder = await stage.bench.makeFolder();

@@ -6,7 +6,7 @@ import type { BlockDigests, SavedMemory } from '../driver.ts';
 /** Small, so that a test's memory has many blocks. */
 const blockBytes = 2 ** 20;
 
-/** A saved memory whose pages the driver has to verify itself, as they are touched. */
+/** A saved memory whose pages the driver must verify itself when they are touched. */
 export async function lateMemory(directory: string): Promise<SavedMemory> {
   const parts: Record<string, readonly string[]> = {};
   for (const name of await readdir(directory))

@@ -6,10 +6,10 @@ import type { Stage } from './stage.ts';
 import { hostTraces } from './host-traces.ts';
 import { ordinaryUser } from './test-sandbox.ts';
 
-/** From start through a change of servers to the end. */
+/** From the start, through a change of servers, to the end. */
 export function describeLifecycle(stage: Stage): void {
   describe('lifecycle', () => {
-    test('a server that knows nothing adopts what runs', async () => {
+    test('a server without knowledge of a running sandbox adopts it', async () => {
       await using sandbox = await stage.bench.start();
       await sandbox.sh('echo kept > /kept');
       const later = stage.tested.createDriver();
@@ -26,7 +26,7 @@ export function describeLifecycle(stage: Stage): void {
       expect(await hostTraces(sandbox.spec)).toEqual([]);
     });
 
-    test('what does not run is not adopted', async () => {
+    test('a sandbox that does not run is not adopted', async () => {
       await using sandbox = await stage.bench.start();
       const { sandboxId, directory } = sandbox.spec;
       process.kill(sandbox.instance.initPid, 'SIGKILL');
@@ -50,7 +50,7 @@ export function describeLifecycle(stage: Stage): void {
       expect(await stage.bench.driver.listTraces()).not.toContain(sandbox.spec.sandboxId);
     });
 
-    test('destroy can be repeated, and by several callers at once', async () => {
+    test('destroy can be repeated, also by several callers at once', async () => {
       await using sandbox = await stage.bench.start();
       const { sandboxId, directory } = sandbox.spec;
       await Promise.allSettled([1, 2, 3].map(() => stage.bench.driver.destroy(sandboxId, directory)));
@@ -59,7 +59,7 @@ export function describeLifecycle(stage: Stage): void {
       expect(await hostTraces(sandbox.spec)).toEqual([]);
     });
 
-    test('destroy of what never was does nothing', async () => {
+    test('destroy of a sandbox that never existed does nothing', async () => {
       await stage.bench.driver.destroy('inever', '/nowhere/inever');
     });
 
@@ -74,7 +74,7 @@ export function describeLifecycle(stage: Stage): void {
       expect(await hostTraces(sandbox.spec)).toEqual([]);
     });
 
-    test('ten sandboxes start and end side by side', async () => {
+    test('ten sandboxes start and end in parallel', async () => {
       const sandboxes = await Promise.all(Array.from({ length: 10 }, () => stage.bench.start()));
       const names = await Promise.all(sandboxes.map((sandbox) => sandbox.sh(`echo ${sandbox.spec.sandboxId}`)));
       expect(names.map((name) => name.stdout.trim())).toEqual(sandboxes.map(({ spec }) => spec.sandboxId));

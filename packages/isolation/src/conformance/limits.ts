@@ -6,26 +6,24 @@ import { sleep } from '@soulbox/base';
 import type { Stage } from './stage.ts';
 import { ordinaryUser, usualLimits } from './test-sandbox.ts';
 
-/** One system call for all of them: a list of pids would be out of date before it is read. */
+/** One system call for all of them: a list of pids would be out of date before it is used. */
 const killAllOfUser = `python3 -c "import os; os.setuid(${ordinaryUser}); os.kill(-1, 9)"`;
 const bytesPerMb = 1024 * 1024;
 
-/** What a sandbox can use of the host, and how it fares at the limit. */
+/** How much of the host a sandbox can use, and how it behaves at the limit. */
 export function describeLimits(stage: Stage): void {
   describe('limits', () => {
-    test('out of memory ends one process and leaves the sandbox', async ({ skip }) => {
+    test('running out of memory ends one process and leaves the sandbox', async ({ skip }) => {
       if (!stage.bench.driver.capabilities.survivesOutOfMemory) skip('this driver ends with its memory');
       await using sandbox = await stage.bench.start();
       const hog = await sandbox.sh('python3 -c "b = bytearray(1 << 30)"', ordinaryUser);
-      // The shell reports the signal of its child, or died of it in its place.
+      // The shell reports the signal of its child, or died of the signal instead of the child.
       expect([hog.exitCode, hog.signal]).toEqual(hog.signal === null ? [137, null] : [null, 'SIGKILL']);
       expect((await sandbox.sh('echo alive')).stdout).toBe('alive\n');
       expect(stage.bench.driver.isAlive(sandbox.instance)).toBe(true);
     });
 
-    test('out of memory ends the sandbox where it is not survived, and the driver says that it was it', async ({
-      skip,
-    }) => {
+    test('where running out of memory ends the sandbox, the driver reports that cause', async ({ skip }) => {
       if (stage.bench.driver.capabilities.survivesOutOfMemory) skip('this driver survives it');
       await using sandbox = await stage.bench.start();
       const { sandboxId, directory } = sandbox.spec;
@@ -36,7 +34,7 @@ export function describeLimits(stage: Stage): void {
       expect(await driver.whyEnded(sandboxId, directory)).toBe('out_of_memory');
     });
 
-    test('files in shared memory count as disk, not as memory that nothing can free', async ({ skip }) => {
+    test('files in shared memory count as disk, not as memory that cannot be freed', async ({ skip }) => {
       if (!stage.bench.driver.capabilities.sharedMemoryOnDisk) skip('this driver keeps shared memory in memory');
       await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb: 128, diskMb: 256 } });
       const { exitCode } = await sandbox.sh('head -c 180M /dev/zero > /dev/shm/big', ordinaryUser);
@@ -45,7 +43,7 @@ export function describeLimits(stage: Stage): void {
       expect(diskUsedBytes).toBeGreaterThan(180 * bytesPerMb);
     });
 
-    test('shared memory larger than all memory is stored or refused, and the sandbox goes on', async () => {
+    test('a shared memory file larger than all memory is stored or refused, and the sandbox continues', async () => {
       await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb: 128, diskMb: 256 } });
       const { exitCode, stderr } = await sandbox.sh('head -c 180M /dev/zero > /dev/shm/big', ordinaryUser);
       if (exitCode !== 0) expect(stderr).toContain('No space left on device');
@@ -54,7 +52,7 @@ export function describeLimits(stage: Stage): void {
       );
     });
 
-    test('a fork bomb stays within the limit, and root can still help', async () => {
+    test('a fork bomb stays within the limit, and root can still end it', async () => {
       await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb: 1024, maxProcesses: 150 } });
       const bomb = `import os, time
 made = 0
@@ -72,7 +70,7 @@ os.kill(os.getpid(), 9)`;
       expect((await sandbox.sh('echo again', ordinaryUser)).stdout).toBe('again\n');
     });
 
-    test('two loops on one processor get one processor', async () => {
+    test('two loops on one CPU get one CPU', async () => {
       await using sandbox = await stage.bench.start();
       void sandbox.sh('timeout 4 sh -c "while :; do :; done" & timeout 4 sh -c "while :; do :; done"').catch(() => 0);
       await sleep(500);
@@ -85,7 +83,7 @@ os.kill(os.getpid(), 9)`;
       expect(used).toBeGreaterThan(0.2);
     });
 
-    test('a full disk is an error inside, df tells its size, and the host keeps its space', async () => {
+    test('a full disk is an error inside, df shows its size, and the host keeps its space', async () => {
       await using sandbox = await stage.bench.start({ limits: { ...usualLimits, diskMb: 128 } });
       const df = await sandbox.sh('df --output=size -B1M / | tail -1');
       expect(Math.abs(Number(df.stdout) - 128)).toBeLessThanOrEqual(2);
@@ -99,7 +97,7 @@ os.kill(os.getpid(), 9)`;
       expect((await sandbox.sh('echo room > /home/small && cat /home/small')).stdout).toBe('room\n');
     });
 
-    test('files without end use up the inodes of the sandbox only', async () => {
+    test('an endless number of files uses up the inodes of the sandbox only', async () => {
       await using sandbox = await stage.bench.start({ limits: { ...usualLimits, diskMb: 64 } });
       const answer = await sandbox.sh(`mkdir /many && cd /many && python3 -c "
 for i in range(10000): open(str(i), 'w').close()"`);
@@ -107,7 +105,7 @@ for i in range(10000): open(str(i), 'w').close()"`);
       expect((await sandbox.sh('rm -r /many && touch /fine && echo fine')).stdout).toBe('fine\n');
     });
 
-    test('a sample counts what was used', async () => {
+    test('a sample counts the used resources', async () => {
       await using sandbox = await stage.bench.start();
       const { driver } = stage.bench;
       const before = await driver.sample(sandbox.instance);
@@ -123,7 +121,7 @@ for i in range(10000): open(str(i), 'w').close()"`);
       expect(after.memoryWorkingSetBytes).toBeLessThan(after.memoryLimitBytes);
     });
 
-    test('envd answers while user code burns every processor, all memory and all processes', async () => {
+    test('envd responds while user code uses every CPU, all memory and all processes', async () => {
       const { survivesOutOfMemory, ownKernel } = stage.bench.driver.capabilities;
       const memoryMb = survivesOutOfMemory ? usualLimits.memoryMb : 1024;
       await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb, maxProcesses: 200 } });
@@ -145,16 +143,16 @@ for i in range(10000): open(str(i), 'w').close()"`);
       process.stdout.write(
         `health of a sandbox at all its limits: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms\n`,
       );
-      // A kernel of one's own shares its processors out among all that runs inside; envd has no priority there.
+      // A sandbox's own kernel distributes its CPUs among all its processes; envd has no priority there.
       expect(p99).toBeLessThan(ownKernel ? 2_500 : 250);
       await sandbox.sh(killAllOfUser);
       expect((await sandbox.sh('echo works', ordinaryUser)).stdout).toBe('works\n');
-      // 200 answers, each of which may take a while when other tests burn the processors too.
+      // 200 responses, each of which may take long when other tests use the CPUs too.
     }, 90_000);
   });
 }
 
-/** Bytes that the files of a folder take on the host's disk. */
+/** Number of bytes that the files of a folder use on the host's disk. */
 async function diskUsage(folder: string): Promise<number> {
   const sizes = readdirSync(folder).map(async (name) => (await stat(join(folder, name))).blocks * 512);
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);

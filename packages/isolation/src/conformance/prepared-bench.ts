@@ -4,7 +4,7 @@ import { buildStandIn, findOrMakeTestRoot } from './build-stand-in.ts';
 import type { BenchOptions, TestBench } from './test-sandbox.ts';
 import { openTestBench } from './test-sandbox.ts';
 
-/** A bench with the stand-in for envd on the usual root, for a test file of one driver; it ends with the file. */
+/** A bench with the stand-in for envd on the usual root, for a test file of one driver; disposed when the file ends. */
 export async function openPreparedBench(options: Omit<BenchOptions, 'rootfs' | 'runtime'>): Promise<TestBench> {
   const stack = new AsyncDisposableStack();
   afterAll(async () => {

@@ -5,7 +5,7 @@ import type { Stage } from './stage.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 import { ordinaryUser } from './test-sandbox.ts';
 
-/** x86-64 and arm64 share these numbers where both are given; [name, x64, arm64, arguments]. */
+/** System call numbers of x86-64 and arm64: [name, x64, arm64, arguments]. */
 const refusedCalls: readonly (readonly [string, number, number, string])[] = [
   ['bpf', 321, 280, '0, 0, 0'],
   ['perf_event_open', 298, 241, '0, 0, -1, -1, 0'],
@@ -37,7 +37,7 @@ const refusedCalls: readonly (readonly [string, number, number, string])[] = [
 
 const deniedErrno = ['EPERM', 'ENOSYS'];
 
-/** What code inside may ask of the kernel, as root and as a user. */
+/** What code inside may ask of the kernel, as root and as an ordinary user. */
 export function describePrivileges(stage: Stage): void {
   describe('privileges', () => {
     let sandbox: TestSandbox;
@@ -55,12 +55,12 @@ export function describePrivileges(stage: Stage): void {
     const statusOnHost = async (): Promise<string> =>
       await readFile(`/proc/${sandbox.instance.initPid}/status`, 'utf8');
 
-    test('root holds only the declared capabilities and a user none', async () => {
+    test('root has only the declared capabilities, and a user has none', async () => {
       const { ownKernel } = stage.bench.driver.capabilities;
-      // The process of a kernel of one's own holds others, in a user namespace that owns nothing but itself.
+      // The process of a sandbox's own kernel has other capabilities, in a user namespace that owns only itself.
       const status = ownKernel ? (await sandbox.sh('cat /proc/1/status')).stdout : await statusOnHost();
       for (const set of ['CapPrm', 'CapEff', 'CapBnd']) expect(status).toContain(`${set}:\t${declaredCapabilities()}`);
-      // gVisor names no ambient set: it has none.
+      // gVisor shows no ambient set: it has none.
       for (const set of ownKernel ? ['CapInh'] : ['CapInh', 'CapAmb'])
         expect(status).toContain(`${set}:\t0000000000000000`);
       const user = await sandbox.sh('grep -E "Cap(Prm|Eff|Amb)" /proc/self/status', ordinaryUser);
@@ -84,7 +84,7 @@ print(libc.syscall(${number}, ${args}), errno.errorcode.get(ctypes.get_errno()))
       expect(deniedErrno).toContain(name);
     });
 
-    test('only internet, Unix and harmless netlink sockets can be made', async () => {
+    test('only internet, Unix and harmless netlink sockets can be created', async () => {
       const answer = await python(`import socket
 for family, kind, protocol in ((1,1,0),(2,1,0),(10,2,0),(16,3,0),(16,3,4),(16,3,12),(16,3,9),(16,3,6),(16,3,16),(17,3,0),(38,5,0),(40,1,0),(31,3,1),(29,3,1),(2,3,1)):
     try: socket.socket(family, kind, protocol); print(family, protocol, 'made')
@@ -94,12 +94,12 @@ for family, kind, protocol in ((1,1,0),(2,1,0),(10,2,0),(16,3,0),(16,3,4),(16,3,
         ...['1 0 made', '2 0 made', '10 0 made', '16 0 made', ownKernel ? '16 4 93' : '16 4 made'],
         ...['16 12 93', '16 9 93', '16 6 93', '16 16 93', ownKernel ? '17 0 1' : '17 0 97'],
         ...['38 0 97', '40 0 97', '31 1 97', '29 1 97'],
-        // A raw socket: allowed by the filter, refused by the missing capability.
+        // A raw socket: allowed by the filter, refused because of the missing capability.
         '2 1 1',
       ]);
     });
 
-    test('mounting, unsharing, chrooting and host names are refused to a user', async () => {
+    test('mounts, new namespaces, chroot and host names are refused to a user', async () => {
       for (const command of [
         'mount -t tmpfs none /mnt',
         'unshare -U true',
@@ -111,7 +111,7 @@ for family, kind, protocol in ((1,1,0),(2,1,0),(10,2,0),(16,3,0),(16,3,4),(16,3,
         expect((await sandbox.sh(command, ordinaryUser)).exitCode, command).not.toBe(0);
     });
 
-    test('mounting is refused to root, also over what the host mounted', async () => {
+    test('mounts are refused to root, including over mounts of the host', async () => {
       for (const command of [
         'mount -t tmpfs none /mnt',
         'mount --bind /etc /mnt',
@@ -144,19 +144,19 @@ for action in (lambda: os.kill(1, 9), lambda: open('/proc/1/mem')):
       expect([answer.exitCode, answer.stdout]).toEqual([1, '']);
     });
 
-    test('root inside cannot end init by a signal it does not handle', async () => {
+    test('root inside cannot end init by a signal that init does not handle', async () => {
       await sandbox.sh('kill -KILL 1; kill -STOP 1');
       expect((await sandbox.sh('echo alive')).stdout).toBe('alive\n');
     });
 
-    test('hidden files of /proc and folders of /sys give nothing', async () => {
+    test('hidden files of /proc and folders of /sys are empty', async () => {
       const files = 'config.gz interrupts kallsyms kcore keys kmsg kpagecount timer_list sched_debug'.split(' ');
       for (const name of files) expect((await sandbox.sh(`head -c 1 /proc/${name} 2>/dev/null`)).stdout, name).toBe('');
       for (const name of ['firmware', 'kernel/debug', 'kernel/tracing', 'kernel/security', 'fs/cgroup'])
         expect((await sandbox.sh(`ls -A /sys/${name} 2>/dev/null`)).stdout, name).toBe('');
     });
 
-    test('nothing in /proc and /sys that reaches the kernel can be written', async () => {
+    test('files in /proc and /sys that affect the kernel cannot be written', async () => {
       for (const path of [
         '/proc/sysrq-trigger',
         '/proc/sys/kernel/core_pattern',
@@ -177,18 +177,19 @@ for action in (lambda: os.kill(1, 9), lambda: open('/proc/1/mem')):
       const path = '/proc/sys/net/ipv4/ip_forward';
       const before = await run('nsenter', [namespace, 'cat', path]);
       const written = await sandbox.sh(`echo ${1 - Number(before)} > ${path}`);
-      // A network stack of one's own may be set up as it likes: the kernel's, around it, stays as it is.
+      // A sandbox's own network stack may be configured freely: the network of the host's kernel around it stays
+      // unchanged.
       if (!stage.bench.driver.capabilities.ownKernel) expect(written.exitCode).not.toBe(0);
       expect(await run('nsenter', [namespace, 'cat', path])).toBe(before);
     });
 
-    test('the network cannot be changed by root', async () => {
+    test('root cannot change the network', async () => {
       for (const command of ['ip link set lo down', 'ip addr add 10.0.0.1/8 dev eth0', 'ip route add 1.2.3.4 dev eth0'])
         expect((await sandbox.sh(command)).exitCode, command).not.toBe(0);
     });
 
-    test('device nodes can neither be made nor used', async () => {
-      // A kernel of one's own lets nodes be made: there is nothing behind them.
+    test('device nodes can be neither created nor used', async () => {
+      // A sandbox's own kernel lets nodes be created: there is no device behind them.
       const use = stage.bench.driver.capabilities.ownKernel ? '; head -c 1 /dev/made && rm /dev/made' : '';
       for (const [type, major, minor] of [
         ['b', 254, 0],
@@ -197,11 +198,11 @@ for action in (lambda: os.kill(1, 9), lambda: open('/proc/1/mem')):
         ['c', 10, 237],
       ])
         expect((await sandbox.sh(`mknod /dev/made ${type} ${major} ${minor}${use}`)).exitCode).not.toBe(0);
-      // minbase holds a console node; the root's nodev makes it dead.
+      // minbase contains a console node; the root's nodev option makes it unusable.
       expect((await sandbox.sh('cat /dev/console')).exitCode).not.toBe(0);
     });
 
-    test('the scores that protect the host cannot be lowered', async ({ skip }) => {
+    test('the OOM scores that protect the host cannot be lowered', async ({ skip }) => {
       const scoreOnHost = async (): Promise<string> =>
         await readFile(`/proc/${sandbox.instance.initPid}/oom_score_adj`, 'latin1');
       const score = await scoreOnHost();
@@ -218,14 +219,14 @@ for action in (lambda: os.kill(1, 9), lambda: open('/proc/1/mem')):
       expect((await sandbox.sh('chrt -f 1 true')).exitCode).not.toBe(0);
     });
 
-    test('what runs inside starts at the usual priority', async () => {
+    test('processes inside start at the usual priority', async () => {
       const { stdout } = await sandbox.sh('nice; chrt -p $$ | head -1', ordinaryUser);
       expect(stdout).toMatch(/^0\n.*SCHED_OTHER\n$/);
     });
   });
 }
 
-/** Of the first thread: scheduling policy and nice value (proc_pid_stat(5), fields 41 and 19). */
+/** Scheduling policy and nice value of the first thread (proc_pid_stat(5), fields 41 and 19). */
 async function schedulingOf(pid: number): Promise<{ policy: number; nice: number }> {
   const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

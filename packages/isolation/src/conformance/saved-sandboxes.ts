@@ -4,10 +4,10 @@ import type { SandboxInstance, SavedMemory } from '../driver.ts';
 import { lateMemory } from './late-memory.ts';
 import type { TestBench, TestSandbox } from './test-sandbox.ts';
 
-/** Of 10 ms and more each. */
+/** Each takes 10 ms or more. */
 const quietTries = 50;
 
-/** A saved memory of which every part is verified. */
+/** A saved memory whose parts are all verified. */
 export function savedMemory(directory: string): SavedMemory {
   return { directory, digests: { blockBytes: 4 * 2 ** 20, parts: {} } };
 }
@@ -22,7 +22,10 @@ export async function stopAndSave(bench: TestBench, instance: SandboxInstance): 
   return bench.lateMemory ? await lateMemory(directory) : savedMemory(directory);
 }
 
-/** Until the program inside has closed what the test asked through: a copy has another address and could not have it. */
+/**
+ * Waits until the program inside has closed the connections of the test: a copy has another address and could not keep
+ * them.
+ */
 async function waitForQuiet({ networkNamespace }: SandboxInstance): Promise<void> {
   const list = ['ss', '-Htn', 'not ( dst 127.0.0.0/8 or dst [::1] )'];
   for (let tries = 0; tries < quietTries; tries++) {
@@ -31,7 +34,9 @@ async function waitForQuiet({ networkNamespace }: SandboxInstance): Promise<void
   }
 }
 
-/** As the runner does: one to the outside, perhaps half closed, cannot be restored under another address. */
+/**
+ * Resets connections to the outside, like the runner: even a half-closed one cannot be restored under another address.
+ */
 async function resetConnections({ networkNamespace }: SandboxInstance): Promise<void> {
   await run('nsenter', [`--net=${networkNamespace}`, 'ss', '-HKtn', 'not ( dst 127.0.0.0/8 or dst [::1] )']);
 }
@@ -42,7 +47,7 @@ export async function pause(bench: TestBench, { spec, instance }: TestSandbox, p
   await bench.driver.suspend(spec.sandboxId, spec.directory);
   await sleep(pauseMs);
   const restored = await bench.restore(memory, { ...spec, disk: 'kept', generation: randomId(20) });
-  // What comes late comes from there.
+  // Late memory is still read from there.
   if (!bench.lateMemory) await rm(memory.directory, { recursive: true });
   return restored;
 }

@@ -1,5 +1,5 @@
-// Runs inside the sandboxes of the conformance suite in envd's place, compiled with Bun: it runs what it is told to.
-// The suite tests drivers, so it must not fail because envd does.
+// Replaces envd inside the sandboxes of the conformance suite, compiled with Bun: it runs the commands that it gets.
+// The suite tests drivers, so it must not fail because of a fault in envd.
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -28,7 +28,7 @@ function carryOut(order: Order, response: ServerResponse): void {
   const argv = order.uid === 0 ? order.argv : ['setpriv', ...become, ...order.argv];
   const [command = '', ...args] = argv;
   const child = spawn(command, args, { cwd: '/', stdio: ['ignore', 'pipe', 'pipe'] });
-  // As envd does: what users start is to die first when memory runs out.
+  // Like envd: the processes of users must die first when memory runs out.
   if (child.pid !== undefined) raiseOomScore(child.pid);
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString('utf8')));
@@ -43,6 +43,6 @@ function raiseOomScore(pid: number): void {
   try {
     writeFileSync(`/proc/${pid}/oom_score_adj`, '100');
   } catch {
-    // Ended already.
+    // The process has already ended.
   }
 }

@@ -5,13 +5,13 @@ import { randomId, run, Secret, sleep } from '@soulbox/base';
 import type { Driver, EnvdBundle, SandboxInstance, SandboxLimits, SandboxSpec, SavedMemory } from '../driver.ts';
 import { limitSandboxesTogether } from '../root/limit-together.ts';
 
-/** What the suite gives every sandbox, unless a test says otherwise. */
+/** The limits of every sandbox, unless a test specifies others. */
 export const usualLimits: SandboxLimits = { cpus: 1, memoryMb: 256, diskMb: 256, maxProcesses: 256 };
 /** The id of an ordinary user inside. */
 export const ordinaryUser = 1000;
 const answerTimeoutMs = 15_000;
 
-/** What a program inside did. */
+/** The result of a program inside. */
 export interface Outcome {
   readonly exitCode: number | null;
   readonly signal: string | null;
@@ -27,35 +27,35 @@ export interface TestSandbox extends AsyncDisposable {
   sh(script: string, uid?: number): Promise<Outcome>;
 }
 
-/** Makes sandboxes in a folder of its own and ends all of them, whatever a test did. */
+/** Creates sandboxes in a folder of its own and ends all of them, even after a failed test. */
 export interface TestBench extends AsyncDisposable {
   readonly driver: Driver;
-  /** What is saved here comes back as it is touched. */
+  /** Whether memory that is saved here is loaded late, when it is touched. */
   readonly lateMemory: boolean;
   createSpec(changes?: Partial<SandboxSpec>): Promise<SandboxSpec>;
   start(changes?: Partial<SandboxSpec>): Promise<TestSandbox>;
   /** Restores `memory` as the sandbox of `spec`, or as a new one. */
   restore(memory: SavedMemory, spec?: SandboxSpec): Promise<TestSandbox>;
-  /** Suspends the sandbox and starts it anew on the disk it leaves. */
+  /** Suspends the sandbox and starts it again on its kept disk. */
   startOnKeptDisk(sandbox: TestSandbox): Promise<TestSandbox>;
-  /** A new empty folder on the file system of the sandboxes. */
+  /** Creates an empty folder on the file system of the sandboxes. */
   makeFolder(): Promise<string>;
 }
 
 export interface BenchOptions {
   readonly driver: Driver;
-  /** Instance number the driver was made with: keeps ids, addresses and links apart from other tests. */
+  /** The driver's instance number: keeps ids, addresses and links separate from other tests. */
   readonly instanceNumber: number;
   readonly rootfs: string;
   readonly runtime: EnvdBundle;
-  /** Sandboxes are numbered from here (up to 1023): test files that run side by side must not meet. Default 0. */
+  /** Sandboxes are numbered from here (up to 1023); parallel test files must not use the same numbers. Default 0. */
   readonly firstNumber?: number;
-  /** Default false: memory is back when a restore answers. */
+  /** Default false: all memory is loaded when a restore returns. */
   readonly lateMemory?: boolean;
 }
 
 export async function openTestBench(options: BenchOptions): Promise<TestBench> {
-  // As a server does, or busy sandboxes may keep the tests themselves from running.
+  // Like a server: otherwise busy sandboxes may starve the tests themselves.
   await limitSandboxesTogether(options.instanceNumber, 0.95 * cpus().length);
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-driver-'));
   const numbers = new Map<string, number>();
@@ -73,7 +73,7 @@ export async function openTestBench(options: BenchOptions): Promise<TestBench> {
       rootfs: options.rootfs,
       layers: [],
       disk: 'new',
-      // More than it can hold: whoever tests the limit says so.
+      // More than the disk can hold: tests of the limit set their own value.
       diskGrowthBytes: 2 ** 40,
       generation: randomId(20),
       runtime: options.runtime,
@@ -99,7 +99,7 @@ export async function openTestBench(options: BenchOptions): Promise<TestBench> {
       healthUrl: `${origin}/health`,
       sh: async (script, uid = 0) => {
         const body = JSON.stringify({ argv: ['sh', '-c', script], uid });
-        // No connection stays open: one that is saved could not be restored under another address.
+        // No connection stays open: a saved one could not be restored under another address.
         const headers = { connection: 'close' };
         return (await (await fetch(`${origin}/run`, { method: 'POST', headers, body })).json()) as Outcome;
       },
@@ -137,17 +137,17 @@ interface TestLink {
   readonly inside: string;
 }
 
-/** 198.18.0.0/15 is set aside for tests of network devices (RFC 2544). */
+/** 198.18.0.0/15 is reserved for tests of network devices (RFC 2544). */
 function testLink(instance: number, number: number): TestLink {
   const net = `198.18.${instance * 16 + (number >> 6)}`;
   const host = (number & 63) * 4;
   return { name: `sbt${instance}x${number}`, outside: `${net}.${host + 1}`, inside: `${net}.${host + 2}` };
 }
 
-/** The least that a runner does in `attachNetwork`: loopback, and a link that goes when the namespace goes. */
+/** The minimum that a runner does in `attachNetwork`: loopback, and a link that is removed with the namespace. */
 async function attachTestNetwork(namespace: string, link: TestLink): Promise<void> {
   const [, pid = ''] = /\/proc\/(\d+)\//.exec(namespace) ?? [];
-  // The kernel may not have got round yet to removing that of the namespace before.
+  // The kernel may not have removed the link of the previous namespace yet.
   await run('ip', ['link', 'del', link.name]).catch(() => undefined);
   await run('ip', ['-batch', '-'], {
     input: `link add ${link.name} type veth peer name eth0 netns ${pid}

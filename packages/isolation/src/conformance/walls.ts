@@ -5,7 +5,7 @@ import type { Stage } from './stage.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 import { ordinaryUser } from './test-sandbox.ts';
 
-/** What stands between a sandbox, the host and other sandboxes. */
+/** The isolation between a sandbox, the host and other sandboxes. */
 export function describeWalls(stage: Stage): void {
   describe('walls', () => {
     let one: TestSandbox;
@@ -18,7 +18,7 @@ export function describeWalls(stage: Stage): void {
       await other[Symbol.asyncDispose]();
     });
 
-    test('root inside is nobody the host knows, in a range of its own', async () => {
+    test('root inside is a user that the host does not know, in a range of its own', async () => {
       for (const sandbox of [one, other]) {
         expect((await sandbox.sh('id -u')).stdout).toBe('0\n');
         const status = await readFile(`/proc/${sandbox.instance.initPid}/status`, 'utf8');
@@ -29,7 +29,7 @@ export function describeWalls(stage: Stage): void {
       expect(one.spec.idBase).not.toBe(other.spec.idBase);
     });
 
-    test('files that root and a user make belong to the range on the host', async () => {
+    test("files of root and of a user belong to the sandbox's id range on the host", async () => {
       await one.sh('touch /made-by-root && mkdir -m 777 /open');
       await one.sh('touch /open/made-by-user', ordinaryUser);
       const root = stage.tested.rootOf(one.instance);
@@ -37,10 +37,10 @@ export function describeWalls(stage: Stage): void {
       expect((await stat(`${root}/open/made-by-user`)).uid).toBe(one.spec.idBase + ordinaryUser);
     });
 
-    test('every namespace is its own', async () => {
+    test("every namespace is separate from the host's", async () => {
       const names = ['cgroup', 'ipc', 'mnt', 'net', 'user', 'uts'];
-      // A kernel of one's own keeps its own list of processes. On the host it is one of the host's, which its filter lets
-      // signal none but itself.
+      // A sandbox's own kernel has its own list of processes. On the host, that kernel is an ordinary process, and its
+      // filter lets it signal only itself.
       if (!stage.bench.driver.capabilities.ownKernel) names.push('pid');
       for (const name of names) {
         const [mine, ones, others] = await Promise.all(
@@ -50,13 +50,13 @@ export function describeWalls(stage: Stage): void {
       }
     });
 
-    test('only its own processes are seen', async () => {
+    test('only its own processes are visible', async () => {
       const { stdout } = await one.sh('ps -e -o pid=,args=');
       expect(stdout.trim().split('\n').length).toBeLessThan(5);
       expect((await one.sh(`ls /proc/${one.instance.initPid}`)).exitCode).not.toBe(0);
     });
 
-    test('no path of the host shows, nor the device that has its files', async () => {
+    test('no path of the host is visible, nor the device that contains its files', async () => {
       const { stdout } = await one.sh('cat /proc/self/mountinfo /proc/mounts /proc/self/cgroup /proc/1/environ');
       const lines = stdout.split('\n');
       const { runtime, rootfs, directory } = one.spec;
@@ -67,7 +67,7 @@ export function describeWalls(stage: Stage): void {
       expect((await one.sh(`cat /sys/block/loop*/loop/backing_file /sys/class/block/loop*/loop/*`)).stdout).toBe('');
     });
 
-    test('what the host was booted with, its disks and their traffic do not show', async () => {
+    test("the host's boot options, disks and disk traffic are not visible", async () => {
       for (const file of ['/proc/cmdline', '/proc/diskstats', '/proc/partitions', '/proc/swaps']) {
         const ofHost = await readFile(file, 'utf8').catch(() => '');
         if (ofHost !== '') expect((await one.sh(`cat ${file}`)).stdout, file).not.toBe(ofHost);
@@ -86,7 +86,7 @@ export function describeWalls(stage: Stage): void {
       expect(stdout).toBe('');
     });
 
-    test('what one uses up of the kernel is not missing in another', async () => {
+    test('one sandbox cannot use up kernel resources of another', async () => {
       const script = `python3 -c "
 import ctypes, os, signal, time
 libc = ctypes.CDLL(None, use_errno=True)
@@ -117,7 +117,7 @@ for n in range(queues): libc.mq_unlink(b'/q%d' % n)"`;
       expect((await other.sh('head -c 5 /etc/passwd')).stdout).toBe('root:');
     });
 
-    test('what the runner gives is inside: names, servers, token and identities', async () => {
+    test('the files from the runner are inside: names, servers, token and identities', async () => {
       const { spec } = other;
       expect((await other.sh('hostname; cat /etc/hostname')).stdout).toBe('sandbox\nsandbox\n');
       expect((await other.sh('cat /etc/resolv.conf')).stdout).toBe('nameserver 192.0.2.53\n');
@@ -132,7 +132,7 @@ for n in range(queues): libc.mq_unlink(b'/q%d' % n)"`;
       expect(mine.stdout).not.toBe(theirs.stdout);
     });
 
-    test('what the host gives cannot be written, by root neither', async () => {
+    test('files from the host cannot be written, not even by root', async () => {
       const files = '/etc/resolv.conf /etc/hosts /etc/hostname /etc/machine-id /proc/sys/kernel/random/boot_id';
       for (const path of [...files.split(' '), `${one.spec.runtime.mountPoint}/new`])
         expect((await one.sh(`echo x > ${path}`)).exitCode, path).not.toBe(0);

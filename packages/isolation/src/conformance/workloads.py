@@ -1,6 +1,7 @@
-"""What programs hold when they are saved, one generator each: it sets itself up until the first `yield`, and after each
-further one it has been restored once more and checks that everything is as it was. Run as `workloads.py FOLDER [NAME...]`:
-each but the named writes `ready` or what went wrong to FOLDER/NAME.CYCLE, and goes on when FOLDER/go.CYCLE appears."""
+"""Workloads that hold resources while they are saved, one generator each. A generator sets itself up until the first
+`yield`. After each further `yield` it has been restored once more and checks that everything is unchanged. Run as
+`workloads.py FOLDER [NAME...]`: each workload except those named writes `ready` or its error to FOLDER/NAME.CYCLE, and
+continues when FOLDER/go.CYCLE exists."""
 
 import ctypes, fcntl, hashlib, mmap, os, pty, select, signal, socket, stat, sys, threading, time, traceback
 from multiprocessing import shared_memory

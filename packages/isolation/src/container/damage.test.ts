@@ -1,5 +1,5 @@
 /** @module-tag violation */
-// Half-made and damaged states that only this driver can be in.
+// Half-made and damaged states that only occur with this driver.
 import { readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -26,7 +26,8 @@ const expectGone = async (spec: SandboxSpec): Promise<void> => {
 
 test('a tool killed at any moment fails the start and leaves nothing', async () => {
   let failed = 0;
-  // When a tool runs differs from machine to machine: moments between those of before are tried until enough were met.
+  // The moment at which a tool runs differs by machine: moments between the previous ones are tried until enough tools
+  // were hit.
   const moments = [0, 1, 2].flatMap((offset) => Array.from({ length: 20 }, (_, step) => offset + step * 3));
   for (const [index, delayMs] of moments.entries()) {
     if (index >= 20 && failed > 3) break;
@@ -46,7 +47,7 @@ test('a tool killed at any moment fails the start and leaves nothing', async () 
   expect(failed).toBeGreaterThan(3);
 }, 120_000);
 
-test('destroy during a start ends the start first', async () => {
+test('a destroy during a start ends the start first', async () => {
   for (let delayMs = 0; delayMs < 60; delayMs += 6) {
     const spec = await bench.createSpec();
     const starting = driver.start(spec).then(
@@ -79,7 +80,7 @@ test.each(Object.entries(damages))('destroy leaves nothing when %s', async (_, d
   await expectGone(sandbox.spec);
 });
 
-test('a record that names a stranger is not believed', async () => {
+test('a record that names an unrelated process is not trusted', async () => {
   const sandbox = await bench.start();
   const { sandboxId, directory } = sandbox.spec;
   const path = layoutOf(testInstance, sandboxId, directory).record;
@@ -92,7 +93,7 @@ test('a record that names a stranger is not believed', async () => {
   await expectGone(sandbox.spec);
 });
 
-test('the host keeps no mount of a running sandbox', async () => {
+test('the host has no mount of a running sandbox', async () => {
   const sandbox = await bench.start();
   const table = await readFile('/proc/self/mountinfo', 'utf8');
   expect(table).not.toContain(sandbox.spec.sandboxId);

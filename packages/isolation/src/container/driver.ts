@@ -20,15 +20,15 @@ import { whyEnded } from './why-ended.ts';
 
 export interface ContainerDriverOptions {
   readonly logger: Logger;
-  /** 0 to 14: keeps two servers of one host apart. */
+  /** 0 to 14: separates two servers on one host. */
   readonly instance: number;
   /** Without it, memory cannot be saved. */
   readonly criu?: Criu | undefined;
 }
 
 /**
- * Linux containers by crun: own namespaces, a uid range each, seccomp, control groups, an overlay on a disk of its own.
- * CRIU saves and restores them. Needs root.
+ * Linux containers with crun: own namespaces, a uid range for each, seccomp, control groups, an overlay on a disk of
+ * its own. CRIU saves and restores them. Needs root.
  */
 export function createContainerDriver(options: ContainerDriverOptions): Driver {
   const host = createHost(options.logger, options.instance, options.criu);
@@ -47,9 +47,9 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
       restoredTerminal: true,
       lazyRestore: host.criu !== undefined && canServePages(),
     },
-    // Measured: up to 0.005. A program that polls 100 times a second takes more.
+    // Measured: up to 0.005. A program that polls 100 times a second uses more.
     idleCpus: 0.01,
-    // CRIU's: one for each process with memory of its own.
+    // CRIU's files: one for each process with memory of its own.
     isMemoryPart: (name) => /^pages-\d+\.img$/.test(name),
     readVersion: () => host.readVersion(),
     probe: () => probeHost(host.criu),

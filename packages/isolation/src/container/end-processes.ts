@@ -5,8 +5,8 @@ import { endPager } from './pager/pagers.ts';
 import { removeRuntimeState } from './runtime-state.ts';
 
 /**
- * Ends every process of a sandbox and lets crun forget it. The pager comes after them, for its end before theirs would turn missing
- * memory into zeros, and before the name of their control group goes, which it may not outlive.
+ * Ends every process of a sandbox and removes crun's state of it. The pager ends after them: if it ended first, missing
+ * memory would turn into zeros. It ends before their control group is removed, because it must not outlive that group.
  */
 export async function endProcesses(host: Host, sandboxId: string, directory: string): Promise<void> {
   const cgroup = cgroupOf(host.instance, sandboxId);

@@ -17,11 +17,11 @@ import { createSeccompProfile } from '../oci/seccomp-profile.ts';
 export interface Host extends OciHost {
   /** Undefined: memory cannot be saved. */
   readonly criu: Criu | undefined;
-  /** CRIU's; empty without it. */
+  /** CRIU's version; empty without CRIU. */
   readVersion(): Promise<string>;
   readonly facts: HostFacts;
   readonly seccomp: SeccompProfile;
-  /** Opened at first use, as `cgroups`. Its spares end with this process. */
+  /** Opened at first use, like `cgroups`. Its spares end with this process. */
   readonly pagers: Pagers;
 }
 
@@ -46,7 +46,7 @@ export function createHost(logger: Logger, instance: number, criu: Criu | undefi
 
 function openPagers(instance: number, cgroups: Cgroups): Pagers {
   const cacheDirectory = join(runFolder(instance), 'pager-cache');
-  // Not left to Node, which would make it as open as the server's umask.
+  // Node would create it with permissions that depend on the server's umask.
   mkdirSync(cacheDirectory, { recursive: true, mode: 0o700 });
   // Beside the parent of the sandboxes' groups, not below it: there it would be taken for a sandbox.
   const groupDirectories = cgroups.directoriesOf(`${cgroupParent(instance)}-pagers`);
@@ -62,8 +62,9 @@ function readHostFacts(): HostFacts {
 }
 
 /**
- * Where the kernel shows the host's disks with their traffic: the roots of the device tree, such as /sys/devices/pci0000:00, that
- * have one. The files of /sys/block are links into them. Virtual disks have a folder of their own, which is hidden by its name.
+ * The folders that show the host's disks and their traffic: the roots of the device tree, such as
+ * /sys/devices/pci0000:00, that contain a disk. The files of /sys/block are links into them. Virtual disks have a
+ * folder of their own, which is hidden by its name.
  */
 function hardwareFolders(): string[] {
   const disks = '/sys/class/block';
@@ -72,7 +73,7 @@ function hardwareFolders(): string[] {
     try {
       return /^\.\.\/\.\.\/devices\/([^/]+)\//.exec(readlinkSync(join(disks, name)))?.[1] ?? 'virtual';
     } catch {
-      // Taken away in this moment: it has nothing to hide.
+      // The disk was removed just now: there is nothing to hide.
       return 'virtual';
     }
   });

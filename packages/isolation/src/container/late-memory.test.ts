@@ -1,4 +1,4 @@
-// The saving half of the contract again, with memory that comes back as it is touched.
+// The save and restore part of the conformance suite again, with memory that is loaded when it is touched.
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@soulbox/base';
 import { prepareCgroups } from '../cgroup/prepare.ts';

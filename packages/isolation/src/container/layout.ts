@@ -2,16 +2,16 @@ import { join } from 'node:path';
 import type { OciLayout } from '../oci/oci-runtime.ts';
 import { rootLayoutOf } from '../root/layout.ts';
 
-/** Where this driver keeps what in a sandbox's folder, beside the parts of its root. */
+/** Where this driver keeps its files in a sandbox's folder, in addition to the parts of the root. */
 export interface SandboxLayout extends OciLayout {
-  /** Where the runtime is mounted before the sandbox gets it. */
+  /** Mount point of the runtime before the sandbox gets it. */
   readonly runtime: string;
   readonly config: string;
   readonly pidFile: string;
   readonly runtimeLog: string;
-  /** Is there while CRIU may be at work for the sandbox. */
+  /** Exists while CRIU may be running for the sandbox. */
   readonly criu: string;
-  /** What a restore leaves until the sandbox ends: CRIU's log, the pid of init, and how its pager stands. */
+  /** Files that a restore keeps until the sandbox ends: CRIU's log, the pid of init, and the status of its pager. */
   readonly restore: string;
 }
 
@@ -19,7 +19,7 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
   return {
     ...rootLayoutOf(instance, sandboxId, directory),
     runtime: join(directory, 'runtime'),
-    // crun wants this very name in the bundle folder.
+    // crun requires this name in the bundle folder.
     config: join(directory, 'config.json'),
     record: join(directory, 'container.json'),
     pidFile: join(directory, 'pid'),

@@ -6,12 +6,12 @@ import { ownFiles } from '../root/own-files.ts';
 import type { OciMount } from '../oci/mounts.ts';
 import { bind, ownMounts } from '../oci/mounts.ts';
 
-/** Listed one by one: nodes that crun binds by itself cannot be checkpointed (CRIU 4.2). */
+/** Listed explicitly: nodes that crun binds by itself cannot be checkpointed (CRIU 4.2). */
 export const deviceNodes = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
 
 /**
- * Host folders of kernel knobs, firmware tables and figures of disks, hidden by an empty folder; those the host lacks are left
- * out. Those of its real disks are found by `hardwareFolders`.
+ * Host folders with kernel settings, firmware tables and disk statistics, hidden by an empty folder; those that the
+ * host does not have are skipped. `hardwareFolders` finds those of its real disks.
  */
 export const hiddenFolders = [
   '/proc/acpi',
@@ -28,7 +28,7 @@ export const hiddenFolders = [
   '/sys/fs',
 ];
 
-/** Files only: a masked folder would become a tmpfs, and each costs a checkpoint 2.5 ms. */
+/** Files only: a masked folder would become a tmpfs, and each tmpfs costs a checkpoint 2.5 ms. */
 export const maskedFiles = [
   '/proc/bootconfig',
   '/proc/cmdline',
@@ -51,10 +51,16 @@ export const maskedFiles = [
   '/proc/timer_stats',
 ];
 
-/** The boot id again: crun makes /proc/sys read-only through a second mount, below which that file would be writable. */
+/**
+ * Contains the boot id too: crun makes /proc/sys read-only through a second mount, below which that file would be
+ * writable.
+ */
 export const readOnlyPaths = ['/proc/bus', '/proc/irq', '/proc/sys', ownFiles['boot-id'], '/proc/sysrq-trigger'];
 
-/** In order. Everything comes from its disk or an overlay of its own, so no host path shows in /proc/self/mountinfo. */
+/**
+ * In mount order. Everything comes from the sandbox's disk or from an overlay of its own, so no host path is visible in
+ * /proc/self/mountinfo.
+ */
 export function containerMounts(
   spec: SandboxSpec,
   layout: SandboxLayout,

@@ -1,4 +1,5 @@
-// Each wall of the configuration by itself: in a running sandbox another wall often gives the same outcome.
+// Tests each isolation measure of the configuration separately: in a running sandbox another measure often has the same
+// result.
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { silentLogger } from '@soulbox/base';
 import { describe, expect, test } from 'vitest';
@@ -22,7 +23,7 @@ interface Mount {
   readonly options: readonly string[];
 }
 
-/** The parts of an OCI configuration that hold something back (runtime-spec 1.2: config.md, config-linux.md). */
+/** The parts of an OCI configuration that restrict a container (runtime-spec 1.2: config.md, config-linux.md). */
 interface Config {
   readonly ociVersion: string;
   readonly root: unknown;
@@ -60,7 +61,7 @@ function mountAt(destination: string): Mount {
   return mount;
 }
 
-describe('files of /proc that tell of the host', () => {
+describe('files of /proc that reveal facts about the host', () => {
   test.each([
     'bootconfig',
     'cmdline',
@@ -108,12 +109,12 @@ describe('folders of the kernel', () => {
     expect(options).toEqual(expect.arrayContaining(['bind', 'ro', 'nosuid', 'nodev', 'noexec']));
   });
 
-  test('those that this host has are all hidden on it, and none that it lacks', () => {
+  test('the existing ones on this host are all hidden, and no missing ones are listed', () => {
     const { maskedFolders } = createHost(silentLogger, 11, undefined).facts;
     for (const folder of folders) expect(maskedFolders.includes(folder), folder).toBe(existsSync(folder));
   });
 
-  test('so is every root of the device tree that has a disk of the host, but the one of virtual devices', () => {
+  test('every root of the device tree that has a disk of the host is hidden, except that of virtual devices', () => {
     const { maskedFolders } = createHost(silentLogger, 11, undefined).facts;
     const disks = readdirSync('/sys/class/block').map((name) => realpathSync(`/sys/class/block/${name}`));
     for (const disk of disks)
@@ -125,7 +126,7 @@ describe('folders of the kernel', () => {
     expect(maskedFolders).not.toContain('/sys/devices/virtual');
   });
 
-  test('what hides comes after what it hides', () => {
+  test('mounts that hide come after the mounts that they hide', () => {
     const order = config.mounts.map(({ destination }) => destination);
     for (const folder of folders)
       expect(order.indexOf(folder), folder).toBeGreaterThan(order.indexOf(`/${folder.split('/')[1] ?? ''}`));
@@ -160,16 +161,16 @@ describe('mounts', () => {
     expect(mountAt(destination).options).toEqual(expect.arrayContaining(options));
   });
 
-  test('nothing of the host is mounted but its devices; the runtime comes by way of a mount of its own', () => {
+  test('only devices of the host are mounted; the runtime comes from a mount of its own', () => {
     const sources = config.mounts.filter(({ type }) => type === 'bind').map(({ source }) => source);
     const ofHost = sources.filter((source) => !source.startsWith(`${layout.disk}/`));
     const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map((name) => `/dev/${name}`);
-    // An overlay of its own: a bind of the host's folder would show where that is.
+    // An overlay of its own: a bind mount of the host's folder would show its location.
     expect(ofHost).toEqual([...devices, layout.runtime]);
     for (const device of devices) expect(mountAt(device).options).toEqual(expect.arrayContaining(['nosuid', 'noexec']));
   });
 
-  // devpts(5): a terminal is its user's and, to write to, that of the group tty, which has this number in every image.
+  // devpts(5): a terminal belongs to its user; the group tty, which has this number in every image, may write to it.
   test.each([
     ['/proc', 'proc', []],
     ['/sys', 'sysfs', []],
@@ -180,7 +181,7 @@ describe('mounts', () => {
     expect(mount.options).toEqual(expect.arrayContaining(options));
   });
 
-  test('what is mounted stays in the sandbox', () => {
+  test('mounts stay in the sandbox', () => {
     expect(config.linux['rootfsPropagation']).toBe('private');
   });
 });
@@ -193,15 +194,15 @@ describe('limits', () => {
     expect(resources.memory).toEqual({ limit: bytes, swap: bytes });
   });
 
-  test('processor time has one', () => {
+  test('CPU time has a limit', () => {
     expect(resources.cpu).toEqual({ period: 20_000, quota: 40_000 });
   });
 
-  test('processes have one', () => {
+  test('the number of processes has a limit', () => {
     expect(resources.pids).toEqual({ limit: 400 });
   });
 
-  test('no device may be used but null, zero, full, random, urandom, tty, ptmx and terminals, and none made', () => {
+  test('only null, zero, full, random, urandom, tty, ptmx and terminals may be used, and no device may be created', () => {
     const character = (major: number, minor?: number): object => ({
       ...{ allow: true, type: 'c', major, access: 'rw' },
       ...(minor === undefined ? {} : { minor }),
@@ -216,7 +217,7 @@ describe('limits', () => {
   test.each([
     ['RLIMIT_CORE', 0, 0],
     ['RLIMIT_NOFILE', 1024, 4096],
-    // A fixed number stays for root.
+    // A fixed number is left for root.
     ['RLIMIT_NPROC', 336, 336],
   ])('%s is %i, at most %i', (type, soft, hard) => {
     expect(config.process.rlimits.filter((limit) => limit.type === type)).toEqual([{ type, soft, hard }]);
@@ -233,18 +234,18 @@ describe('limits', () => {
     expect(small.process.rlimits).toContainEqual({ type: 'RLIMIT_NPROC', soft: 75, hard: 75 });
   });
 
-  test('a server with few open files gives no more than it has', () => {
+  test('a server with a low limit of open files gives no more than it has', () => {
     expect(configWith({ ...facts, openFilesMax: 512 }).process.rlimits).toContainEqual({
       ...{ type: 'RLIMIT_NOFILE', soft: 512, hard: 512 },
     });
   });
 
-  test('a sandbox is never harder to kill for the kernel than an ordinary process, nor than the server', () => {
+  test("the kernel's OOM killer never spares a sandbox longer than an ordinary process or the server", () => {
     expect(configWith({ ...facts, oomScore: -900 }).process.oomScoreAdj).toBe(0);
     expect(configWith({ ...facts, oomScore: 300 }).process.oomScoreAdj).toBe(300);
   });
 
-  test('what envd starts has the usual priority, envd a little more', () => {
+  test('the children of envd have the usual priority, envd a slightly higher one', () => {
     expect(envdNice).toBe(-10);
     expect(config.process.scheduler).toEqual({
       ...{ policy: 'SCHED_OTHER', nice: -10, flags: ['SCHED_FLAG_RESET_ON_FORK'] },
@@ -257,11 +258,11 @@ describe('the first process', () => {
     expect(config.process).toMatchObject({ cwd: '/', terminal: false, args: spec.runtime.command });
   });
 
-  test('does not keep sudo from its work', () => {
+  test('lets sudo work', () => {
     expect(config.process['noNewPrivileges']).toBe(false);
   });
 
-  test('finds programs where images have them, local ones first, and has a home, an encoding and what envd is told', () => {
+  test("finds programs in the usual places of images, local ones first, and has a home, an encoding and envd's variables", () => {
     const variables = new Map(config.process.env.map((text) => text.split('=') as [string, string]));
     const folders = (variables.get('PATH') ?? '').split(':');
     for (const folder of ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin']) expect(folders).toContain(folder);
@@ -274,7 +275,7 @@ describe('the first process', () => {
   });
 });
 
-// runtime-spec 1.2, config.md: required, and a semantic version.
+// Required by runtime-spec 1.2, config.md; a semantic version.
 test('the configuration names the version of its format', () => {
   expect(config.ociVersion).toMatch(/^1\.\d+\.\d+$/);
 });
@@ -284,7 +285,7 @@ describe('identity', () => {
     expect(config.linux.namespaces).toContainEqual({ type });
   });
 
-  test('the user namespace is the one that the own id of the sandbox has made', () => {
+  test("the user namespace is the one that the sandbox's own id has created", () => {
     expect(config.linux.namespaces).toContainEqual({ type: 'user', path: '/proc/self/fd/9' });
     const mapping = [{ containerID: 0, hostID: 655_360, size: 65_536 }];
     expect(config.linux).toMatchObject({ uidMappings: mapping, gidMappings: mapping });
@@ -317,7 +318,7 @@ describe('identity', () => {
     for (const set of Object.values(config.process.capabilities)) expect(set).not.toContain(name);
   });
 
-  test('root has what package managers need, and hands nothing on', () => {
+  test('root has the capabilities that package managers need, and passes none on', () => {
     const { bounding, effective, permitted, inheritable, ambient } = config.process.capabilities;
     expect(bounding).toEqual(
       'AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID SYS_CHROOT'
@@ -328,14 +329,14 @@ describe('identity', () => {
     expect([inheritable, ambient]).toEqual([[], []]);
   });
 
-  test('the control group and the list of calls are those that were made for it', () => {
+  test('the control group and the list of calls are the prepared ones', () => {
     expect(config.linux['cgroupsPath']).toBe('/soulbox-11/isample');
     expect(config.linux['seccomp']).toBe(seccomp);
     expect(config.root).toEqual({ path: layout.rootfs, readonly: false });
     expect(config.process.user).toEqual({ uid: 0, gid: 0, umask: 0o022 });
   });
 
-  test('no setting of the kernel is given but two of its own network', () => {
+  test('only two kernel settings are set, both of its own network', () => {
     expect(config.linux['sysctl']).toEqual({
       'net.ipv4.ping_group_range': '0 65535',
       'net.ipv4.ip_unprivileged_port_start': '0',

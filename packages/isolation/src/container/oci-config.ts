@@ -7,17 +7,17 @@ import { containerMounts, maskedFiles, readOnlyPaths } from './mounts.ts';
 import { allowedDevices, groupLimits, processesOfUser } from '../oci/limits.ts';
 import type { SeccompProfile } from '../oci/seccomp-profile.ts';
 
-/** What the OCI configuration needs to know of the host. */
+/** Facts about the host that the OCI configuration needs. */
 export interface HostFacts {
-  /** The server's own hard limit of open files: without CAP_SYS_RESOURCE no process can be given more. */
+  /** The server's own hard limit of open files: without CAP_SYS_RESOURCE no process can get more. */
   readonly openFilesMax: number;
-  /** The server's own score: without CAP_SYS_RESOURCE it cannot be lowered. */
+  /** The server's own OOM score: without CAP_SYS_RESOURCE it cannot be lowered. */
   readonly oomScore: number;
-  /** Folders of /proc and /sys that exist here and are hidden. */
+  /** Folders of /proc and /sys that exist here and must be hidden. */
   readonly maskedFolders: readonly string[];
 }
 
-/** envd runs at this nice value, its children at 0. For this and what follows see docs/decisions/004. */
+/** envd runs at this nice value, its children at 0. For this and the following see docs/decisions/004. */
 export const envdNice = -10;
 
 /** create.sh opens it under this number before it runs crun. */
@@ -47,7 +47,7 @@ export function createOciConfig(
       gidMappings: mapping,
       cgroupsPath,
       resources: createResources(spec),
-      // An ordinary user may use ping and ports below 1024: the namespace is the sandbox's own.
+      // An ordinary user may use ping and ports below 1024: the network namespace belongs to the sandbox.
       sysctl: { 'net.ipv4.ping_group_range': '0 65535', 'net.ipv4.ip_unprivileged_port_start': '0' },
       rootfsPropagation: 'private',
       maskedPaths: maskedFiles,

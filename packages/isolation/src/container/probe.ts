@@ -5,12 +5,12 @@ import { finding, presenceFinding, toolFinding } from '../host/findings.ts';
 import type { Criu } from './criu.ts';
 import { probeRoot } from '../root/probe-root.ts';
 
-/** `process.scheduler` of the OCI configuration came with crun 1.11. */
+/** crun supports `process.scheduler` of the OCI configuration since 1.11. */
 const crunMin: Version = [1, 11];
 
 /**
- * Looks at kernel, tools and control groups without changing anything. That CRIU works is known by whoever passed it in
- * (`findCriu` of packages/host makes it save and restore a process); here it must still be there.
+ * Checks kernel, tools and control groups without changing anything. The caller already knows that the passed CRIU
+ * works (`findCriu` of packages/host makes it save and restore a process); here only its presence is checked.
  */
 export async function probeHost(criu: Criu | undefined): Promise<readonly DriverFinding[]> {
   return [

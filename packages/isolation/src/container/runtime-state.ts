@@ -7,14 +7,14 @@ export function runtimeRoot(instance: number): string {
   return join(runFolder(instance), 'crun');
 }
 
-/** Lets crun forget a sandbox whose processes have ended. Safe to repeat. */
+/** Removes crun's state of a sandbox whose processes have ended. Can be repeated. */
 export async function removeRuntimeState(instance: number, sandboxId: string): Promise<void> {
   await rm(join(runtimeRoot(instance), sandboxId), { recursive: true, force: true });
 }
 
-/** Ids of the sandboxes that crun has files of. */
+/** Ids of the sandboxes for which crun has files. */
 export async function listRuntimeStates(instance: number): Promise<string[]> {
   const names = await readdir(runtimeRoot(instance)).catch(() => []);
-  // The hidden ones crun keeps for itself.
+  // Hidden files are crun's own.
   return names.filter((name) => !name.startsWith('.'));
 }

@@ -23,10 +23,10 @@ const createScript = fileURLToPath(new URL('create.sh', import.meta.url));
 
 type Init = Pick<SandboxInstance, 'initPid' | 'initStartTicks'>;
 
-/** Makes a sandbox step by step; what a failed or interrupted step leaves is for `destroySandbox`. */
+/** Creates a sandbox step by step; `destroySandbox` removes the leftovers of a failed or interrupted step. */
 export async function startSandbox(host: Host, spec: SandboxSpec, signal: AbortSignal): Promise<SandboxInstance> {
   const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
-  // The intent first: whoever finds it knows that host tools may still be at work.
+  // The intent is written first: whoever finds it knows that host tools may still be running.
   await writeRecord(layout.record, { state: 'starting' });
   await writeParts(host, spec, layout);
   const init = await createContainer(host, spec, layout, signal);
@@ -68,7 +68,7 @@ async function makeFolders(host: Host, spec: SandboxSpec, layout: SandboxLayout)
   await chown(layout.rootfs, spec.idBase, spec.idBase);
 }
 
-/** Afterwards init is a process of crun that waits to become envd. */
+/** Afterwards init is a crun process that waits to become envd. */
 async function createContainer(
   host: Host,
   spec: SandboxSpec,
@@ -87,13 +87,13 @@ async function createContainer(
   return { initPid, initStartTicks };
 }
 
-/** A disk over layers has their /dev/shm, one that was used has everything of the last sandbox. */
+/** A disk over layers contains their /dev/shm; a used disk contains everything of the last sandbox. */
 function diskStep(spec: SandboxSpec): 'make' | 'make-over-layers' | 'renew' {
   if (spec.disk === 'kept') return 'renew';
   return spec.layers.length > 0 ? 'make-over-layers' : 'make';
 }
 
-/** Lets init run envd's command. crun would wait without end for an init that died; so init is watched meanwhile. */
+/** Lets init run envd's command. crun would wait for ever for an init that died, so init is watched meanwhile. */
 async function becomeEnvd(host: Host, spec: SandboxSpec, init: Init, signal: AbortSignal): Promise<void> {
   const died = new AbortController();
   const runs = (): boolean => initRuns(init);
@@ -115,7 +115,7 @@ function diedEarly(cause: unknown): SoulBoxError {
   });
 }
 
-/** Runs crun, by itself or as the last arguments of `before`. crun's own words are in its log. */
+/** Runs crun, by itself or as the last arguments of `before`. crun's own messages are in its log. */
 async function runStep(
   host: Host,
   spec: SandboxSpec,

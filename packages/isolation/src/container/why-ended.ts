@@ -1,10 +1,10 @@
 import type { Driver } from '../driver.ts';
 import { waitForPager } from './pager/pagers.ts';
 
-/** A pager that ends a sandbox says why a moment after its processes are gone. */
+/** A pager that ends a sandbox reports the reason a moment after the processes have ended. */
 const verdictTimeoutMs = 300;
 
-/** Why the sandbox that was restored in this work folder was ended, if its pager did it. */
+/** Why the sandbox that was restored in this work folder was ended, if its pager ended it. */
 export async function whyEnded(restoreFolder: string): ReturnType<Driver['whyEnded']> {
   const state = await waitForPager(restoreFolder, verdictTimeoutMs);
   return state === 'damaged' || state === 'interrupted' ? state : undefined;

@@ -6,10 +6,13 @@ import type { Host } from './host.ts';
 import { layoutOf } from './layout.ts';
 import { noteLaunched } from './start.ts';
 
-/** Restoring the memory of a large sandbox takes about a second for each GiB, and other sandboxes wait. */
+/** Restoring the memory of a large sandbox takes about a second for each GiB, and other sandboxes wait meanwhile. */
 const patienceMs = 30_000;
 
-/** runsc cannot be made to stop between the restore and the first step of what it restored, so what it brings up is taken over. */
+/**
+ * runsc cannot be stopped between the restore and the first instruction of the restored processes, so a sandbox that it
+ * has brought up is adopted.
+ */
 export async function adoptStarting(
   host: Host,
   sandboxId: string,

@@ -5,12 +5,12 @@ import { initRuns } from '../host/init-process.ts';
 import type { Host } from './host.ts';
 import { readRuntimeState } from './runtime-state.ts';
 
-/** By instance: its state file is read once, the check is made every second. */
+/** By instance: the state file is read once, because the check is made every second. */
 const gofers = new WeakMap<SandboxInstance, ProcessIdentity>();
 
 /**
- * Whether the sandbox's kernel runs, and with it the process that opens files for it (the gofer). Without that one the kernel goes
- * on, but sees no file any more, and can be neither measured nor saved: such a sandbox has ended.
+ * Whether the sandbox's kernel runs, and the process that opens files for it (the gofer). Without the gofer the kernel
+ * continues, but it cannot access files any more, and can be neither measured nor saved: such a sandbox has ended.
  */
 export function isSandboxAlive(host: Pick<Host, 'instance'>, instance: SandboxInstance): boolean {
   if (!initRuns(instance)) return false;
@@ -19,13 +19,15 @@ export function isSandboxAlive(host: Pick<Host, 'instance'>, instance: SandboxIn
   const pid = findGoferPid(host, instance);
   if (pid === undefined) return true;
   const gofer = findProcess(pid);
-  // It is started before the kernel: whoever began later has its pid, but is another.
+  // The gofer starts before the kernel: a process that began later has reused its pid.
   if (gofer === undefined || gofer.startTicks > instance.initStartTicks) return false;
   gofers.set(instance, gofer);
   return true;
 }
 
-/** Undefined when the state file cannot be read just now: runsc may be writing it, and nobody is to end for that. */
+/**
+ * Undefined if the state file cannot be read at the moment: runsc may be writing it, and that must not end a sandbox.
+ */
 function findGoferPid(host: Pick<Host, 'instance'>, { sandboxId }: SandboxInstance): number | undefined {
   try {
     const { goferPid } = readRuntimeState(host.instance, sandboxId);

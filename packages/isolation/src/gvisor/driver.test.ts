@@ -12,7 +12,7 @@ describeDriver({
   name: 'gvisor',
   instanceNumber: testInstance,
   createDriver: () => createGvisorDriver({ logger: silentLogger, instance: testInstance }),
-  // The process that opens files; the sandbox's kernel itself sees an empty root.
+  // The root of the process that opens files; the sandbox's kernel itself sees an empty root.
   rootOf: ({ sandboxId }) => `/proc/${readRuntimeState(testInstance, sandboxId).goferPid}/root`,
   startProgram: fileURLToPath(new URL('testing/start-program.ts', import.meta.url)),
 });

@@ -17,11 +17,14 @@ import { whyEnded } from './why-ended.ts';
 
 export interface GvisorDriverOptions {
   readonly logger: Logger;
-  /** 0 to 14: keeps two servers of one host apart. */
+  /** 0 to 14: separates two servers on one host. */
   readonly instance: number;
 }
 
-/** gVisor by runsc: a kernel in user space for each sandbox, on a disk, an id range and a control group of its own. Needs root. */
+/**
+ * gVisor with runsc: a kernel in user space for each sandbox, on a disk, an id range and a control group of its own.
+ * Needs root.
+ */
 export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): Driver {
   const host = createHost(logger, instance, findNetworkTrap);
   return createOciDriver({
@@ -39,7 +42,8 @@ export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): D
       restoredTerminal: false,
       lazyRestore: false,
     },
-    // Measured: 0.02 to 0.035, most of it gVisor's own; a program that polls 100 times a second adds 0.012 and is not seen.
+    // Measured: 0.02 to 0.035, most of it gVisor's own; a program that polls 100 times a second adds 0.012 and is not
+    // noticed.
     idleCpus: 0.05,
     isMemoryPart: (name) => name === 'pages.img',
     readVersion: () => host.readVersion(),
@@ -52,7 +56,7 @@ export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): D
     adoptStarting: (sandboxId, directory) => adoptStarting(host, sandboxId, directory),
     isAlive: (instance) => isSandboxAlive(host, instance),
     whyEnded: (sandboxId) => whyEnded(host, sandboxId),
-    // The process that opens files for it; the sandbox's kernel itself sees an empty root.
+    // The process that opens files for the sandbox; the sandbox's kernel itself sees an empty root.
     rootPidOf: ({ sandboxId }) => readRuntimeState(host.instance, sandboxId).goferPid,
     freeze: (instance) => freezeSandbox(host, instance),
     thaw: (instance) => thawSandbox(host, instance),

@@ -1,4 +1,5 @@
-// What only this driver can get into: a program of the runtime stops and starts its sandboxes, and can be killed at it.
+// Situations that only this driver can get into: a program of the runtime stops and continues its sandboxes, and can be
+// killed meanwhile.
 import { spawnSync } from 'node:child_process';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,10 +12,13 @@ import { runtimeRoot } from './runtime-state.ts';
 import { mendRuntimeState, readRuntimeState } from './runtime-state.ts';
 import { testInstance } from './testing/test-instance.ts';
 
-/** Commands of runsc that are killed before they do anything, and after they have done all, every time. */
+/**
+ * Commands of runsc that are always killed: these before they do anything, `killedLate` after they have done
+ * everything.
+ */
 const killed = new Set<string>();
 const killedLate = new Set<string>();
-/** Commands of runsc that were begun. */
+/** Commands of runsc that were started. */
 const begun: string[] = [];
 vi.mock('./runsc.ts', async (original) => {
   const { runRunsc, ...others } = await original<typeof import('./runsc.ts')>();
@@ -30,7 +34,7 @@ vi.mock('./runsc.ts', async (original) => {
     },
   };
 });
-/** How many of the next questions to a kernel get no answer, because the runsc that asks is killed. */
+/** How many of the next questions to a kernel get no answer, because the asking runsc is killed. */
 let unanswered = 0;
 vi.mock('./kernel-stopped.ts', async (original) => {
   const { isKernelStopped, ...others } = await original<typeof import('./kernel-stopped.ts')>();
@@ -52,7 +56,7 @@ const bench = await openPreparedBench({ driver, instanceNumber: testInstance, fi
 const kill = (command: string, sandboxId: string): void =>
   void spawnSync('pkill', ['-9', '-f', `${command} ${sandboxId}$`]);
 
-test('a runsc that is killed while it lets a sandbox go on does not leave it stopped', async () => {
+test('a runsc killed during a thaw does not leave the sandbox frozen', async () => {
   await using sandbox = await bench.start();
   for (let delayMs = 0; delayMs < 60; delayMs += 4) {
     await driver.freeze(sandbox.instance);
@@ -64,7 +68,7 @@ test('a runsc that is killed while it lets a sandbox go on does not leave it sto
   }
 }, 120_000);
 
-test('a runsc that is killed while it stops a sandbox has either stopped it or not, and it can go on', async () => {
+test('a runsc killed during a freeze has either frozen the sandbox or not, and it can be thawed', async () => {
   await using sandbox = await bench.start();
   for (let delayMs = 0; delayMs < 60; delayMs += 4) {
     const freezing = driver.freeze(sandbox.instance).then(
@@ -81,19 +85,19 @@ test('a runsc that is killed while it stops a sandbox has either stopped it or n
   }
 }, 120_000);
 
-test('what the state file says is put right by what the kernel says', async () => {
+test("a wrong state file is corrected by the kernel's answer", async () => {
   await using sandbox = await bench.start();
   const { sandboxId } = sandbox.spec;
   const running = readRuntimeState(testInstance, sandboxId);
   await driver.freeze(sandbox.instance);
-  // As a `pause` leaves it that was killed when the kernel stood still.
+  // The form that a `pause` leaves if it is killed after the kernel has stopped.
   await mendRuntimeState(testInstance, sandboxId, running, false);
   await driver.thaw(sandbox.instance);
   expect((await sandbox.sh('echo on')).stdout).toBe('on\n');
   expect(readRuntimeState(testInstance, sandboxId)).toMatchObject({ isPaused: false, goferPid: running.goferPid });
 });
 
-test('a state file that a killed runsc left empty comes back as it was', async () => {
+test('a state file that a killed runsc left empty is restored', async () => {
   await using sandbox = await bench.start();
   const { sandboxId } = sandbox.spec;
   const before = readRuntimeState(testInstance, sandboxId);
@@ -105,7 +109,7 @@ test('a state file that a killed runsc left empty comes back as it was', async (
   expect(readRuntimeState(testInstance, sandboxId)).toEqual(before);
 });
 
-test('tasks are counted by where their threads of control are', () => {
+test('stopped tasks are recognised by the functions of their goroutines', () => {
   const task = (stopped: boolean): string =>
     `goroutine 1\n${stopped ? 'gvisor.dev/gvisor/pkg/sentry/kernel.(*Task).doStop(0x1)\n' : ''}gvisor.dev/gvisor/pkg/sentry/kernel.(*Task).run(0x1)\n`;
   expect(areAllStopped(task(true) + task(true))).toBe(true);
@@ -113,16 +117,16 @@ test('tasks are counted by where their threads of control are', () => {
   expect(areAllStopped('goroutine 1\n')).toBeUndefined();
 });
 
-test('one that cannot go on is ended, not left standing', async () => {
+test('a sandbox that cannot be thawed is ended, not left frozen', async () => {
   await using sandbox = await bench.start();
   await driver.freeze(sandbox.instance);
   killed.add('resume');
-  // Nothing of it has run: the kernel said each time that it stands still.
+  // None of its processes has run: the kernel answered each time that it is stopped.
   await expect(driver.thaw(sandbox.instance)).rejects.toMatchObject({ reason: 'sandbox_resume_failed' });
   await expect.poll(() => driver.isAlive(sandbox.instance)).toBe(false);
 }, 120_000);
 
-test('one that has ended while it stood still has not run', async () => {
+test('a sandbox that ended while it was frozen has not run', async () => {
   await using sandbox = await bench.start();
   await driver.freeze(sandbox.instance);
   process.kill(sandbox.instance.initPid, 'SIGKILL');
@@ -130,7 +134,7 @@ test('one that has ended while it stood still has not run', async () => {
   await expect(driver.thaw(sandbox.instance)).rejects.toMatchObject({ reason: 'sandbox_resume_failed' });
 }, 120_000);
 
-test('a kernel that does not tell whether it goes on is asked again, not let go on a second time', async () => {
+test('a kernel that does not answer is asked again, not thawed a second time', async () => {
   await using sandbox = await bench.start();
   await driver.freeze(sandbox.instance);
   killedLate.add('resume');
@@ -141,7 +145,7 @@ test('a kernel that does not tell whether it goes on is asked again, not let go 
   expect((await sandbox.sh('echo on')).stdout).toBe('on\n');
 }, 120_000);
 
-test('one that never tells is ended, and may have run', async () => {
+test('a sandbox whose kernel never answers is ended, and may have run', async () => {
   await using sandbox = await bench.start();
   await driver.freeze(sandbox.instance);
   killedLate.add('resume');
@@ -152,7 +156,7 @@ test('one that never tells is ended, and may have run', async () => {
   await expect.poll(() => driver.isAlive(sandbox.instance)).toBe(false);
 }, 120_000);
 
-test('one that cannot be stopped goes on, and its caller learns it', async () => {
+test('a sandbox that cannot be frozen continues, and the caller gets an error', async () => {
   await using sandbox = await bench.start();
   killed.add('pause');
   await expect(driver.freeze(sandbox.instance)).rejects.toMatchObject({ reason: 'checkpoint_failed' });

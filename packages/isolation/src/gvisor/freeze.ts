@@ -9,26 +9,27 @@ import type { RuntimeState } from './runtime-state.ts';
 import { mendRuntimeState, readRuntimeState } from './runtime-state.ts';
 
 const attempts = 5;
-/** How often a kernel is asked that does not tell: the runsc that asks may have been killed, too. */
+/** How often a kernel that does not answer is asked: the asking runsc may have been killed too. */
 const questions = 3;
 
-/** gVisor stops its tasks; it itself goes on, and can be asked for a checkpoint. Throws `checkpoint_failed`. */
+/** gVisor stops its tasks; gVisor itself continues to run and can take a checkpoint. Throws `checkpoint_failed`. */
 export async function freezeSandbox(host: Host, instance: SandboxInstance): Promise<void> {
   const before = readState(host, instance);
   if (before.isPaused) return;
   try {
     await runRunsc(host, instance, ['pause', instance.sandboxId]);
   } catch (error) {
-    // One that was killed may have done it.
+    // A killed runsc may have done it.
     if (await askKernel(host, instance, before)) return;
     throw new SoulBoxError('checkpoint_failed', 'The sandbox could not be frozen.', { cause: error });
   }
 }
 
 /**
- * A runsc that is killed at it leaves the sandbox stopped, or has let it go on without noting so: its kernel is asked, and another
- * runsc if it stands still. When none succeeds, or the kernel does not tell, the sandbox is ended, for otherwise it would count as
- * running and stand still for ever. Throws `sandbox_resume_failed` when nothing of it has run, anything else when it may have.
+ * If runsc is killed meanwhile, the sandbox may still be frozen, or may continue without runsc's state file saying so.
+ * So its kernel is asked, and runsc is run again if the kernel is stopped. If no attempt succeeds, or the kernel does
+ * not answer, the sandbox is ended: otherwise it would count as running and stay frozen for ever. Throws
+ * `sandbox_resume_failed` if none of its processes has run, any other error if some may have run.
  */
 export async function thawSandbox(host: Host, instance: SandboxInstance): Promise<void> {
   const before = readState(host, instance);
@@ -52,7 +53,7 @@ function hasNotRun(cause: unknown): SoulBoxError {
   return new SoulBoxError('sandbox_resume_failed', 'The sandbox ended while it was frozen.', { cause });
 }
 
-/** Undefined when the kernel has ended, or does not tell. */
+/** Undefined if the kernel has ended or does not answer. */
 async function askUntilTold(host: Host, instance: SandboxInstance, before: RuntimeState): Promise<boolean | undefined> {
   for (let left = questions; left > 0 && isSandboxAlive(host, instance); left--) {
     const isStopped = await askKernel(host, instance, before);
@@ -62,16 +63,16 @@ async function askUntilTold(host: Host, instance: SandboxInstance, before: Runti
 }
 
 /**
- * Whether the kernel of the sandbox stands still; from then on runsc's state file says so too. To let a kernel go on that goes on
- * already would end it. Undefined when it does not tell. `before`: what the file said before the last runsc, which may have been
- * killed while it wrote it.
+ * Whether the kernel of the sandbox is stopped; afterwards runsc's state file agrees with it. That matters because a
+ * second thaw of a running kernel would end it. Undefined if the kernel does not answer. `before`: the state file's
+ * content before the last runsc, which may have been killed while it wrote the file.
  */
 async function askKernel(
   host: Host,
   { sandboxId }: SandboxInstance,
   before: RuntimeState,
 ): Promise<boolean | undefined> {
-  // runsc reads the file before it talks to a kernel.
+  // runsc reads the file before it contacts a kernel.
   await mendRuntimeState(host.instance, sandboxId, before);
   const isStopped = await isKernelStopped(host.instance, sandboxId);
   if (isStopped !== undefined) await mendRuntimeState(host.instance, sandboxId, before, isStopped);

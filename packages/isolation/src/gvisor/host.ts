@@ -4,15 +4,15 @@ import { createOciHost, readOpenFilesMax } from '../oci/host.ts';
 import type { OciHost } from '../oci/oci-runtime.ts';
 
 export interface Host extends OciHost {
-  /** The server's own hard limit of open files: runsc opens a file of the host for each that is open inside. */
+  /** The server's own hard limit of open files: runsc opens a host file for each file that is open inside. */
   readonly openFilesMax: number;
-  /** runsc's. */
+  /** runsc's version. */
   readVersion(): Promise<string>;
-  /** Whether runsc has to be kept from seeing the host's network settings; tried out once. */
+  /** Whether the host's network settings must be hidden from runsc; determined once by a trial. */
   hidesNetworkSettings(): Promise<boolean>;
 }
 
-/** `findTrap` tries it out. */
+/** `findTrap` runs the trial. */
 export function createHost(logger: Logger, instance: number, findTrap: (host: Host) => Promise<boolean>): Host {
   const shared = createOciHost(logger, instance);
   let trap: Promise<boolean> | undefined;

@@ -4,9 +4,9 @@ import { runtimeRoot } from './runtime-state.ts';
 const timeoutMs = 10_000;
 
 /**
- * Whether gVisor's kernel has stopped all tasks, by what its own threads of control are in: each task runs in `(*Task).run`, and one
- * that is stopped waits in `(*Task).doStop` (gVisor: pkg/sentry/kernel/task_run.go, task_stop.go). 30 ms. Undefined when the kernel does
- * not answer, or another version of it names them otherwise.
+ * Whether gVisor's kernel has stopped all tasks, by the functions of its goroutines: each task runs in `(*Task).run`,
+ * and a stopped one waits in `(*Task).doStop` (gVisor: pkg/sentry/kernel/task_run.go, task_stop.go). Takes 30 ms.
+ * Undefined if the kernel does not answer, or if another version of it uses other names.
  */
 export async function isKernelStopped(instance: number, sandboxId: string): Promise<boolean | undefined> {
   try {
@@ -18,7 +18,7 @@ export async function isKernelStopped(instance: number, sandboxId: string): Prom
   }
 }
 
-/** `stacks`: what `runsc debug --stacks` prints. */
+/** `stacks`: the output of `runsc debug --stacks`. */
 export function areAllStopped(stacks: string): boolean | undefined {
   const count = (name: string): number => stacks.split(`kernel.(*Task).${name}(`).length - 1;
   const tasks = count('run');

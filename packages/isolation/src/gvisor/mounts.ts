@@ -4,8 +4,8 @@ import { ownMounts } from '../oci/mounts.ts';
 import type { SandboxLayout } from './layout.ts';
 
 /**
- * In order. Nothing of the host's /proc and /sys is there to be hidden: gVisor makes its own. Memory behind /dev/shm is the
- * sandbox's; half of it is what Linux gives, and keeps a full /dev/shm from ending the sandbox.
+ * In mount order. There is nothing of the host's /proc and /sys to hide: gVisor provides its own. The memory behind
+ * /dev/shm is the sandbox's. Half of it is also Linux's default, and keeps a full /dev/shm from ending the sandbox.
  */
 export function gvisorMounts(spec: SandboxSpec, layout: SandboxLayout): readonly OciMount[] {
   const sharedMemory = ['nosuid', 'nodev', 'noexec', 'mode=1777', `size=${Math.ceil(spec.limits.memoryMb / 2)}m`];

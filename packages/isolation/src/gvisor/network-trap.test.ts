@@ -5,7 +5,7 @@ import { isTrapped } from './network-trap.ts';
 const endedWith = (exitCode: number | undefined, stderr: string): CommandError =>
   new CommandError(['runsc', 'run'], exitCode, stderr, undefined);
 
-// Words of runsc 0.0~20240729.
+// Messages of runsc 0.0~20240729.
 const start = 'running container: starting container: ';
 
 test.each<[string, unknown, boolean | undefined]>([

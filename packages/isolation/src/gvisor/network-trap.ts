@@ -2,15 +2,19 @@ import { CommandError } from '@soulbox/base';
 import type { Host } from './host.ts';
 import { openTrial } from './trial.ts';
 
-/** runsc before 2025 takes a network namespace for the host's when it sees this setting, which newer kernels show in every one. */
+/**
+ * runsc before 2025 takes a network namespace for the host's if it sees this setting, which newer kernels show in every
+ * namespace.
+ */
 const mistake = 'root network namespace';
-/** It looks at the network before it looks for the program, which is not there. */
+/** runsc checks the network before it looks for the program, which does not exist. */
 const program = '/missing';
 const attempts = 3;
 
 /**
- * Whether runsc refuses a network because it mistakes the sandbox's namespace for the host's. About 150 ms. Throws what ended the trial
- * when that was something else: a wrong answer would make every start fail for as long as the server lives.
+ * Whether runsc refuses a network because it mistakes the sandbox's namespace for the host's. Takes about 150 ms.
+ * Throws the error of the trial if it ended for another reason: a wrong answer would make every start fail for the
+ * lifetime of the server.
  */
 export async function findNetworkTrap(host: Host): Promise<boolean> {
   for (let attempt = 1; ; attempt++) {
@@ -21,7 +25,7 @@ export async function findNetworkTrap(host: Host): Promise<boolean> {
   }
 }
 
-/** What the end of the trial tells; undefined when runsc did not come so far, because it was killed for instance. */
+/** What the end of the trial shows; undefined if runsc did not come that far, for instance because it was killed. */
 export function isTrapped(error: unknown): boolean | undefined {
   if (!(error instanceof CommandError)) return undefined;
   if (error.stderr.includes(mistake)) return true;

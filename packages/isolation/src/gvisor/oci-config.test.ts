@@ -1,4 +1,5 @@
-// Each wall of the configuration by itself: in a running sandbox another wall often gives the same outcome.
+// Tests each isolation measure of the configuration separately: in a running sandbox another measure often has the same
+// result.
 import { describe, expect, test } from 'vitest';
 import { sandboxCapabilities } from '../oci/capabilities.ts';
 import { sampleSpec } from '../testing/sample-spec.ts';
@@ -29,7 +30,7 @@ describe('mounts', () => {
     ['/sys', 'sysfs', ['nosuid', 'noexec', 'nodev', 'ro']],
     ['/dev', 'tmpfs', ['nosuid', 'noexec']],
     ['/dev/pts', 'devpts', ['nosuid', 'noexec']],
-    // Half of its memory, or filling it would end the sandbox.
+    // Half of its memory, because filling all of it would end the sandbox.
     ['/dev/shm', 'tmpfs', ['nosuid', 'nodev', 'noexec', 'mode=1777', 'size=256m']],
     ['/etc/resolv.conf', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
     ['/etc/hosts', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
@@ -43,7 +44,7 @@ describe('mounts', () => {
     expect(mounts).toEqual([expect.objectContaining({ type, options: expect.arrayContaining(options) as unknown })]);
   });
 
-  test('nothing is bound but what lies within the root that is mounted for it', () => {
+  test('bind mounts only use paths within the root that is mounted for it', () => {
     for (const { source } of config.mounts.filter(({ type }) => type === 'bind'))
       expect(source.startsWith(`${layout.rootfs}/`), source).toBe(true);
   });
@@ -56,11 +57,11 @@ describe('limits', () => {
     expect(config.linux['resources']).toMatchObject({ memory: { limit: bytes, swap: bytes } });
   });
 
-  test('processor time has one', () => {
+  test('CPU time has a limit', () => {
     expect(config.linux['resources']).toMatchObject({ cpu: { period: 20_000, quota: 40_000 } });
   });
 
-  test('processes on the host have one, above what those inside may use up', () => {
+  test('the number of host processes has a limit, above what the programs inside can use up', () => {
     expect(config.linux['resources']).toMatchObject({ pids: { limit: 1056 } });
   });
 
@@ -75,14 +76,14 @@ describe('limits', () => {
 });
 
 describe('the first process', () => {
-  test('is root at /, without a terminal, and what it makes others may not write', () => {
+  test('is root at /, without a terminal, and others may not write to its new files', () => {
     expect(config.process).toMatchObject({
       ...{ user: { uid: 0, gid: 0, umask: 0o022 }, cwd: '/', terminal: false },
       args: spec.runtime.command,
     });
   });
 
-  test('finds programs where images have them, local ones first, and has a home and an encoding', () => {
+  test('finds programs in the usual places of images, local ones first, and has a home and an encoding', () => {
     const variables = new Map((config.process['env'] as string[]).map((text) => text.split('=') as [string, string]));
     const folders = (variables.get('PATH') ?? '').split(':');
     for (const folder of ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin']) expect(folders).toContain(folder);
@@ -96,30 +97,30 @@ describe('the first process', () => {
   });
 });
 
-// runtime-spec 1.2, config.md: required, and a semantic version.
+// Required by runtime-spec 1.2, config.md; a semantic version.
 test('the configuration names the version of its format', () => {
   expect(config.ociVersion).toMatch(/^1\.\d+\.\d+$/);
 });
 
 describe('identity', () => {
-  test('every namespace is new, the network that of launch.sh', () => {
+  test('every namespace is new; launch.sh has created the network namespace', () => {
     expect(config.linux['namespaces']).toEqual([
       ...['pid', 'mount', 'ipc', 'uts', 'user'].map((type) => ({ type })),
       { type: 'network', path: '/proc/self/ns/net' },
     ]);
   });
 
-  test('root is the first id of the own range, without new privileges and with the capabilities of a container', () => {
+  test('root is the first id of its own range, without new privileges and with the capabilities of a container', () => {
     const mapping = [{ containerID: 0, hostID: 655_360, size: 65_536 }];
     expect(config.linux).toMatchObject({ uidMappings: mapping, gidMappings: mapping });
     expect(config.process).toMatchObject({ noNewPrivileges: true, capabilities: sandboxCapabilities });
   });
 
-  test('envd learns that the kernel is its own', () => {
+  test('envd learns that it has a kernel of its own', () => {
     expect(config.process['env']).toEqual(expect.arrayContaining(['ENVD=1', 'OWN_KERNEL=1']));
   });
 
-  test('the control group and the list of calls are there', () => {
+  test('the control group and the list of calls are set', () => {
     expect(config.linux).toMatchObject({ cgroupsPath: '/soulbox-11/isample', seccomp: createSeccompProfile() });
   });
 });

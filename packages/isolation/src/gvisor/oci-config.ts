@@ -8,8 +8,9 @@ import type { SandboxLayout } from './layout.ts';
 import { createSeccompProfile } from './seccomp-profile.ts';
 
 /**
- * Processes and threads of the host: one stands for each of the sandbox's, and gVisor's kernel and its opener of files have
- * theirs. A kernel that cannot make one more ends the sandbox, so this limit lies above what root and a user may start.
+ * Processes and threads of the host: one for each of the sandbox's, plus those of gVisor's kernel and of the process
+ * that opens files. A kernel that cannot create one more ends the sandbox, so this limit is above the number that root
+ * and a user may start.
  */
 const hostProcesses = ({ maxProcesses }: SandboxLimits): number => 2 * maxProcesses + 256;
 
@@ -30,7 +31,7 @@ export function createOciConfig(
     linux: {
       namespaces: [
         ...['pid', 'mount', 'ipc', 'uts', 'user'].map((type) => ({ type })),
-        // launch.sh has made it: it belongs to the host, so that nothing in the sandbox can be its administrator.
+        // launch.sh has created it: it belongs to the host, so that nothing in the sandbox can administer it.
         { type: 'network', path: '/proc/self/ns/net' },
       ],
       uidMappings: mapping,

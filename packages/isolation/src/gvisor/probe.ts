@@ -10,7 +10,7 @@ import { mendState, needsMending } from './checkpoint/mend-state.ts';
 import type { Trial } from './trial.ts';
 import { openTrial } from './trial.ts';
 
-/** Programs that envd has run before the save, and as many after it. */
+/** The number of programs that envd must have run before the save, and again after it. */
 const answersMin = 3;
 const answersTimeoutMs = 5_000;
 
@@ -22,14 +22,14 @@ const lines = [
   'connection: close',
   'authorization: Basic cm9vdDo=',
   'content-type: application/connect+json',
-  // A frame of Connect: no flags, a length of four bytes.
+  // A frame of Connect: no flags, and a length of four bytes.
   `content-length: ${5 + order.length}`,
 ];
 const request = `${lines.join('\\r\\n')}\\r\\n\\r\\n\\0\\0\\0\\0\\x${order.length.toString(16)}${order}`;
 
 /**
- * Writes the version of the kernel it runs on, starts envd, and has it run a program every tenth of a second, on a
- * connection of its own each time; each good answer is a line in /answers.
+ * Writes the version of the kernel that it runs on, starts envd, and makes it run a program every tenth of a second,
+ * each time on a new connection; each correct answer is a line in /answers.
  */
 const program = `
 cat /proc/version > /version
@@ -39,7 +39,7 @@ while sleep 0.1; do
     read -r line <&3 && [[ $line = *' 200 '* ]] && cat <&3 > /dev/null && echo >> /answers) 2> /dev/null
 done`;
 
-/** Looks at the host, and runs two sandboxes for some seconds, without disk or network. Nothing of them is left. */
+/** Checks the host, and runs two sandboxes for some seconds, without disk or network. Nothing of them is left. */
 export async function probeHost(host: Host, runtime: EnvdBundle): Promise<readonly DriverFinding[]> {
   const findings = [
     ...(await probeRoot()),
@@ -76,7 +76,7 @@ async function attempt(name: string, act: () => Promise<string>): Promise<Driver
   }
 }
 
-/** From inside: another kernel than the host's. From outside: a filtered process without ids of the host. */
+/** From inside: a kernel other than the host's. From outside: a filtered process without host ids. */
 async function describeWall(trial: Trial): Promise<string> {
   const pid = Number(await readFile(trial.pidFile, 'latin1'));
   const ofPid = async (file: string): Promise<string> => (await readFile(`/proc/${pid}/${file}`, 'latin1')).trim();

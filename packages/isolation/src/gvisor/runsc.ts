@@ -6,13 +6,13 @@ import type { Host } from './host.ts';
 import { layoutOf } from './layout.ts';
 import { runtimeRoot } from './runtime-state.ts';
 
-/** The sandbox that a runsc works on. */
+/** The sandbox that a runsc command works on. */
 export interface Target {
   readonly sandboxId: string;
   readonly directory: string;
 }
 
-/** Each is argued for in docs/decisions/012-gvisor.md. */
+/** docs/decisions/012-gvisor.md gives the reason for each. */
 const flags = [
   '--platform=systrap',
   '--network=sandbox',
@@ -23,14 +23,14 @@ const flags = [
   '--oci-seccomp',
 ];
 
-/** The program and what stands before the name of every command. */
+/** The program and the arguments before the name of every command. */
 export function runscCommand(root: string, log: string): readonly string[] {
   return ['runsc', `--root=${root}`, `--log=${log}`, ...flags];
 }
 
 /**
- * Runs a command of runsc, by itself or as the last arguments of `before`. runsc's own words, which go into a log because
- * its standard error is the sandbox's too, are in the CommandError it throws.
+ * Runs a command of runsc, by itself or as the last arguments of `before`. runsc's own messages are in the CommandError
+ * that it throws. They come from a log, because runsc's standard error is also the sandbox's.
  */
 export async function runRunsc(
   host: Host,
@@ -41,7 +41,7 @@ export async function runRunsc(
   const { sandboxId, directory } = target;
   const { runtimeLog } = layoutOf(host.instance, sandboxId, directory);
   const { before = [], ...toolOptions } = options;
-  // Of this run: those of the ones before stay in the log.
+  // The messages of this run: those of earlier runs are still in the log.
   const said = await sizeOf(runtimeLog);
   const [command = '', ...rest] = [...before, ...runscCommand(runtimeRoot(host.instance), runtimeLog), ...args];
   try {

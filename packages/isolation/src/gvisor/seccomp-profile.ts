@@ -1,7 +1,7 @@
 import type { SyscallArgument, SyscallRule } from '../oci/seccomp-profile.ts';
 import { createSeccompProfile as createContainerProfile, errno } from '../oci/seccomp-profile.ts';
 
-/** The `linux.seccomp` part of an OCI configuration, as far as runsc obeys it. */
+/** The parts of `linux.seccomp` in an OCI configuration that runsc applies. */
 interface SeccompProfile {
   readonly defaultAction: Action;
   readonly architectures: readonly string[];
@@ -15,8 +15,9 @@ interface Rule {
 }
 
 /**
- * runsc knows no error but EPERM (gVisor: runsc/specutils/seccomp). A call that is to be traced and has no tracer gives ENOSYS
- * (seccomp(2)); who traces its own programs can let gVisor answer it, which is no hole: the host is not asked.
+ * EPERM is the only error that runsc knows (gVisor: runsc/specutils/seccomp). A call with the action "trace" but
+ * without a tracer returns ENOSYS (seccomp(2)). A program that traces its own children can let gVisor answer the call;
+ * that is no hole, because the host does not see the call.
  */
 type Action = 'SCMP_ACT_ALLOW' | 'SCMP_ACT_ERRNO' | 'SCMP_ACT_TRACE';
 const unknownCall: Action = 'SCMP_ACT_TRACE';
@@ -27,9 +28,9 @@ const initPid = 1;
 const toInit: SyscallArgument = { index: 0, value: initPid, op: 'SCMP_CMP_EQ' };
 
 /**
- * The container's list, obeyed by gVisor's kernel: what is left of its own surface. Two rules differ. Sockets need none, as
- * gVisor has no families but those that are allowed. And signals to init are refused: those that init does not handle end
- * it in gVisor, where Linux ignores them.
+ * The container's list, applied by gVisor's kernel to reduce its own attack surface. Two rules differ. Sockets need no
+ * rules, because gVisor has only the allowed families. Signals to init are refused: a signal that init does not handle
+ * ends it in gVisor, where Linux ignores the signal.
  */
 export function createSeccompProfile(): SeccompProfile {
   const { architectures, syscalls } = createContainerProfile();
@@ -41,7 +42,7 @@ export function createSeccompProfile(): SeccompProfile {
       ...others.filter(({ names }) => names.length > 0).map(ruleForGvisor),
       allow('socket'),
       allow('kill', { index: 0, value: initPid, op: 'SCMP_CMP_NE' }),
-      // Signal 0 asks whether it is there.
+      // Signal 0 checks whether it exists.
       allow('kill', toInit, { index: 1, value: 0, op: 'SCMP_CMP_EQ' }),
       { names: ['kill'], action: 'SCMP_ACT_ERRNO', args: [toInit, { index: 1, value: 0, op: 'SCMP_CMP_GT' }] },
     ],

@@ -22,15 +22,15 @@ import { runRunsc } from './runsc.ts';
 import { readRuntimeState, runtimeRoot } from './runtime-state.ts';
 
 const launchScript = fileURLToPath(new URL('launch.sh', import.meta.url));
-/** Reading back the memory of a large sandbox takes its time. */
+/** Reading the memory of a large sandbox takes long. */
 const launchTimeoutMs = 120_000;
 
-/** Boots envd. What a failed or interrupted step leaves is for `destroySandbox`. */
+/** Boots envd. `destroySandbox` removes the leftovers of a failed or interrupted step. */
 export async function startSandbox(host: Host, spec: SandboxSpec, signal: AbortSignal): Promise<SandboxInstance> {
   return await launch(host, spec, signal, '', ['run', '-detach']);
 }
 
-/** Runs a command of runsc that brings the sandbox up. `generation`: of a restore; empty for a start. */
+/** Runs a runsc command that brings the sandbox up. `generation`: of a restore; empty for a start. */
 export async function launch(
   host: Host,
   spec: SandboxSpec,
@@ -40,7 +40,7 @@ export async function launch(
 ): Promise<SandboxInstance> {
   await requireRunsc(host);
   const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
-  // The intent first: whoever finds it knows that host tools may still be at work.
+  // The intent is written first: whoever finds it knows that host tools may still be running.
   await writeRecord(layout.record, { state: 'starting' });
   await writeParts(host, spec, layout);
   await runLaunchScript(host, spec, layout, signal, generation, command);
@@ -51,8 +51,8 @@ export async function launch(
 }
 
 /**
- * What launch.sh has brought up, noted so that it is found from now on; undefined when it does not run. Safe to repeat: a server
- * that died before it came to this leaves it to the next one.
+ * Records the sandbox that launch.sh has brought up, so that it can be found from now on; undefined if it does not run.
+ * Can be repeated: if a server dies before this, the next one does it.
  */
 export async function noteLaunched(
   host: Host,
@@ -69,7 +69,7 @@ export async function noteLaunched(
   return instanceOf(sandboxId, directory, init);
 }
 
-/** Its absence is the one fault that the caller of an API can be told by name. */
+/** Its absence is the only fault that is named to the caller of an API. */
 async function requireRunsc(host: Host): Promise<void> {
   if ((await host.readVersion()) !== '') return;
   const message = 'The isolation "gvisor" needs the program runsc, which this host does not have; see soulbox doctor.';
@@ -99,7 +99,7 @@ function mountsOf(host: Host, spec: SandboxSpec, layout: SandboxLayout): readonl
   return [...rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId)), runtime];
 }
 
-/** gVisor mounts a tmpfs, which is memory, on a /tmp that is empty (runsc/boot/vfs.go, mountTmp). */
+/** gVisor mounts a tmpfs, which is memory, on an empty /tmp (runsc/boot/vfs.go, mountTmp). */
 async function keepTemporaryFilesOnDisk(layout: SandboxLayout): Promise<void> {
   const folder = join(layout.skeleton, diskFolders.upper, 'tmp');
   await mkdir(folder);
@@ -122,7 +122,7 @@ async function runLaunchScript(
   const script = [launchScript, ...disk, settings, growthBlocks(spec), launched, ranMark, generation];
   await runRunsc(host, spec, [...command, '-pid-file', pidFile, '-bundle', spec.directory, spec.sandboxId], {
     before: ['unshare', '--mount', '--net', '--cgroup', 'sh', ...script],
-    // The script's pid: the namespace is its own, and becomes the sandbox's.
+    // The script's pid: its network namespace is new and becomes the sandbox's.
     onLine: async (pid) => await spec.attachNetwork(`/proc/${pid}/ns/net`),
     signal,
     timeoutMs: launchTimeoutMs,

@@ -14,19 +14,19 @@ import { runRunsc } from './runsc.ts';
 import { runtimeRoot } from './runtime-state.ts';
 
 const stepTimeoutMs = 5_000;
-/** Where an empty folder stands when there is no runtime. */
+/** Path of an empty folder if there is no runtime. */
 const noRuntime = '/runtime';
-/** The trial's only id, which owns nothing on the host: nobody. */
+/** The only id of the trial, which owns nothing on the host: nobody. */
 const hostId = 65_534;
 
-/** A sandbox without disk and without a network but loopback, that only shows whether runsc works here. */
+/** A sandbox without a disk and with only a loopback network, which shows whether runsc works here. */
 export interface Trial extends AsyncDisposable {
-  /** Its root, of which the program may write the top folder. */
+  /** The sandbox's root; the program may write to its top folder. */
   readonly rootfs: string;
-  /** Two paths for the trial's use, at which nothing is. */
+  /** Two unused paths for the trial. */
   readonly image: string;
   readonly pidFile: string;
-  /** Runs a command of runsc on it. Throws CommandError on failure or after 5 s. */
+  /** Runs a runsc command on it. Throws CommandError on failure or after 5 s. */
   runsc(...args: readonly string[]): Promise<void>;
   /** Ends its processes. It can be restored afterwards. */
   end(): Promise<void>;
@@ -36,13 +36,13 @@ export interface TrialOptions {
   readonly program: readonly string[];
   /** The host's network settings, see `findNetworkTrap`. */
   readonly settings: 'hide' | 'show';
-  /** Stands inside, where sandboxes have it. Default: none. */
+  /** Mounted inside at the usual place. Default: none. */
   readonly runtime?: EnvdBundle;
 }
 
 /**
- * The program runs in a root that holds nothing but the host's /usr, read-only, and the runtime. What a crash leaves of it is
- * found and removed like that of any sandbox.
+ * The program runs in a root that contains only the host's /usr, read-only, and the runtime. Leftovers of a crash are
+ * found and removed like those of any sandbox.
  */
 export async function openTrial(host: Host, { program, settings, runtime }: TrialOptions): Promise<Trial> {
   const sandboxId = `itrial${randomId(14)}`;
@@ -76,7 +76,7 @@ export async function openTrial(host: Host, { program, settings, runtime }: Tria
   };
 }
 
-/** As launch.sh does it; the runtime is mounted where the trial's only id may reach it. */
+/** Like launch.sh, but the runtime is mounted where the trial's only id can reach it. */
 const beforeRunsc = [
   ...['unshare', '--mount', '--net', 'sh', '-ec'],
   `ip link set lo up

@@ -4,12 +4,12 @@ import type { DriverFinding } from '../driver.ts';
 
 export type Version = readonly [major: number, minor: number];
 
-/** `detail` says what is there, or what is missing. */
+/** `detail` says what was found, or what is missing. */
 export function finding(name: string, ok: boolean, detail: string): DriverFinding {
   return { name, ok, detail: ok ? detail : `missing: ${detail}` };
 }
 
-/** The first `major.minor` in `text` against the least that will do. */
+/** Compares the first `major.minor` in `text` with the required minimum. */
 export function versionFinding(name: string, text: string, min: Version): DriverFinding {
   const [, major = '0', minor = '0'] = /(\d+)\.(\d+)/.exec(text) ?? [];
   const ok = Number(major) > min[0] || (Number(major) === min[0] && Number(minor) >= min[1]);
@@ -17,7 +17,7 @@ export function versionFinding(name: string, text: string, min: Version): Driver
   return { name, ok, detail: ok ? found : `${found}; ${min.join('.')} or later is needed` };
 }
 
-/** A program that tells its version. */
+/** A program that reports its version. */
 export async function toolFinding(command: string, min: Version): Promise<DriverFinding> {
   try {
     return versionFinding(command, await run(command, ['--version']), min);
@@ -26,7 +26,7 @@ export async function toolFinding(command: string, min: Version): Promise<Driver
   }
 }
 
-/** A program of which any version will do; `args` make it end at once. */
+/** A program of any version; `args` make it exit at once. */
 export async function presenceFinding(command: string, args: readonly string[]): Promise<DriverFinding> {
   try {
     await run(command, args);

@@ -16,7 +16,7 @@ afterAll(() => cgroups.remove(toolGroupParent(testInstance)));
 const halfway = ['-c', 'echo ready; read -r line && [ "$line" = go ]'];
 const options = { directory: '/', tools };
 
-test('a tool that stops halfway goes on when it is told to', async () => {
+test('a tool that stops halfway continues when it gets a line', async () => {
   const pids: number[] = [];
   await runHostTool('sh', halfway, {
     ...options,
@@ -28,7 +28,7 @@ test('a tool that stops halfway goes on when it is told to', async () => {
   expect(pids).toEqual([expect.any(Number)]);
 });
 
-test('a tool that stops twice is asked for each time, in order', async () => {
+test('for a tool that stops twice, the callback runs each time, in order', async () => {
   const said: string[] = [];
   await runHostTool('sh', ['-c', 'echo one; read -r a; echo "two $a"; read -r b; [ "$a$b" = gogo ]'], {
     ...options,
@@ -37,7 +37,7 @@ test('a tool that stops twice is asked for each time, in order', async () => {
   expect(said).toEqual(['one', 'two go']);
 });
 
-test('a tool that is killed fails at once, though what it started holds its streams', async () => {
+test('a killed tool fails at once, even if its children hold its streams', async () => {
   const startedAt = performance.now();
   const failed = runHostTool('sh', ['-c', 'sleep 60 & echo ready; read -r a; kill -KILL $$'], {
     ...options,
@@ -48,7 +48,7 @@ test('a tool that is killed fails at once, though what it started holds its stre
   await endHostTools(tools);
 });
 
-test('a tool that is not let go on is killed, and the reason is the result', async () => {
+test('a tool whose callback rejects is killed, and the error is the result', async () => {
   const refused = runHostTool('sh', ['-c', 'echo ready; exec sleep 60'], {
     ...options,
     onLine: () => Promise.reject(new Error('not today')),
@@ -65,18 +65,18 @@ test.each([
   await expect(failed).rejects.toThrow(message);
 });
 
-test('a program that is not there has failed', async () => {
+test('a missing program has failed', async () => {
   const failed = runHostTool('/nowhere', [], { ...options, onLine: () => Promise.resolve() });
   await expect(failed).rejects.toThrow('/nowhere');
 });
 
-test('what a dead server left at work is found by its group alone, its children too, and nothing else is', async () => {
+test('the running tools of a dead server are found by their group alone, including children, and nothing else is', async () => {
   const other = toolsOf({ instance: testInstance, cgroups }, 'iother');
   const left = runHostTool('sh', ['-c', 'sleep 4711 & sleep 4712 & wait'], options).catch(() => 'ended');
   const others = runHostTool('sleep', ['4713'], { directory: '/', tools: other }).catch(() => 'ended');
   await vi.waitUntil(async () => (await listPids(tools.folder)).length === 3);
   await vi.waitUntil(async () => (await listPids(other.folder)).length === 1);
-  // A mark in an environment makes no tool of a process: a sandbox can write one.
+  // A mark in its environment does not make a process a tool: a sandbox can set one.
   const stranger = spawn('sleep', ['4714'], { env: { SOULBOX_TOOL_FOR: tools.traceName }, stdio: 'ignore' });
   await endHostTools(tools);
   expect(await left).toBe('ended');
@@ -89,7 +89,7 @@ test('what a dead server left at work is found by its group alone, its children 
   expect(await others).toBe('ended');
 });
 
-test('waiting for what is at work ends with it, or with the time', async () => {
+test('the wait for running tools ends when they end, or at the timeout', async () => {
   const tool = runHostTool('sleep', ['0.3'], options);
   await vi.waitUntil(async () => (await listPids(tools.folder)).length === 1);
   expect(await outwaitHostTools(tools, 50)).toBe(false);
@@ -97,7 +97,7 @@ test('waiting for what is at work ends with it, or with the time', async () => {
   await tool;
 });
 
-test('ending tools costs the same however many processes the host has', async () => {
+test('ending tools costs the same for any number of host processes', async () => {
   const crowd = spawn('sh', ['-c', 'for n in $(seq 400); do sleep 600 & done; wait'], {
     stdio: 'ignore',
     detached: true,

@@ -8,19 +8,19 @@ import { killPids, listPids, removeGroup } from '../cgroup/tree.ts';
 import { toolGroupOf, traceName } from './names.ts';
 
 const usualTimeoutMs = 30_000;
-/** How long what a tool wrote before it ended may take to arrive. */
+/** How long the last output of an ended tool may take to arrive. */
 const lastWordsMs = 200;
-/** What is kept of a tool's complaint, in characters. */
+/** Maximum length of a tool's error output that is kept, in characters. */
 const complaintMax = 8_192;
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-/** Enters the group before anything is started that would have to be found by it. */
+/** Enters the group before it starts any process that must be found by the group. */
 const entering = 'echo $$ >"$0/cgroup.procs" && exec "$@"';
 
-/** The host's programs that work for one sandbox are in a control group of their own. */
+/** Host programs that work for one sandbox are in a control group of their own. */
 export interface ToolGroup {
-  /** One folder is enough to find processes by; with control groups v1 it is the freezer's. */
+  /** One folder is enough to find the processes; with control groups v1 it is the freezer's. */
   readonly folder: string;
-  /** Stands in the environment of each, for people who look at a process. */
+  /** Set in the environment of each tool, for people who inspect a process. */
   readonly traceName: string;
 }
 
@@ -35,20 +35,20 @@ export function toolsOf(host: { readonly instance: number; readonly cgroups: Cgr
 export interface ToolOptions {
   /** Working directory. */
   readonly directory: string;
-  /** Whose tool it is: `endHostTools` finds it there. */
+  /** The group of the tool: `endHostTools` finds it there. */
   readonly tools: ToolGroup;
-  /** Ends the tool; what it started itself is for `endHostTools`. */
+  /** Ends the tool; `endHostTools` ends the processes that it started. */
   readonly signal?: AbortSignal;
   /** Default 30 s. */
   readonly timeoutMs?: number;
   /**
-   * For a tool that stops on its way: called with its pid for each line it writes, one after the other. When it resolves the tool
-   * is sent a line and goes on; when it rejects the tool is killed and its error is the result.
+   * For a tool that stops on its way: called with its pid for each line it writes, one after the other. When it
+   * resolves, the tool gets a line and continues; when it rejects, the tool is killed and the error is the result.
    */
   readonly onLine?: (pid: number, line: string) => Promise<void>;
 }
 
-/** Runs a host program for one sandbox. Throws CommandError on anything but exit 0, or when its time is up. */
+/** Runs a host program for one sandbox. Throws CommandError on any result but exit code 0, or at the timeout. */
 export async function runHostTool(command: string, args: readonly string[], options: ToolOptions): Promise<void> {
   const { folder, traceName: owner } = options.tools;
   mkdirSync(folder, { recursive: true });
@@ -60,7 +60,7 @@ export async function runHostTool(command: string, args: readonly string[], opti
     killSignal: 'SIGKILL',
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
-  // Both are waited for: nothing of a failed tool goes on in the background.
+  // Both are awaited: no step of a failed tool continues in the background.
   const steps = [letGoOn(child, options.onLine), waitForEnd(child, [command, ...args])];
   const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
@@ -76,7 +76,8 @@ async function waitForEnd(child: ChildProcess, argv: readonly string[]): Promise
       reject(new CommandError(argv, exitCode, complaint, cause));
     };
     child.on('error', (error) => fail(undefined, error));
-    // What a killed tool started may still hold its streams: that is for `endHostTools`, not to be waited for.
+    // Processes that a killed tool started may still hold its streams. `endHostTools` ends them; they are not waited
+    // for.
     child.on('exit', () => setTimeout(() => closeStreams(child), lastWordsMs).unref());
     child.on('close', (code, signal) => {
       if (code === 0) resolve();
@@ -89,15 +90,15 @@ function closeStreams({ stdin, stdout, stderr }: ChildProcess): void {
   for (const stream of [stdin, stdout, stderr]) stream?.destroy();
 }
 
-/** Resolves when the tool says no more. */
+/** Resolves when the tool's output ends. */
 async function letGoOn(child: ChildProcess, onLine: ToolOptions['onLine']): Promise<void> {
   const { stdin, stdout, pid } = child;
   if (onLine === undefined || stdin === null || stdout === null) return;
-  // It may end at any moment; how is told by `waitForEnd`.
+  // It may end at any moment; `waitForEnd` reports how.
   stdin.on('error', () => undefined);
   stdout.on('error', () => undefined);
   const lines = createInterface({ input: stdout });
-  // A stream that is destroyed has no end, for which the lines would be waited for.
+  // A destroyed stream emits no end, and the lines would wait for one.
   stdout.once('close', () => lines.close());
   try {
     for await (const line of lines) {
@@ -111,7 +112,9 @@ async function letGoOn(child: ChildProcess, onLine: ToolOptions['onLine']): Prom
   }
 }
 
-/** Ends the host programs that a server started for the sandbox and did not live to see finish, and removes their group. */
+/**
+ * Ends the host programs that a server started for the sandbox and that outlived the server, and removes their group.
+ */
 export async function endHostTools({ folder }: ToolGroup): Promise<void> {
   for (;;) {
     const pids = await listPids(folder);
@@ -122,7 +125,9 @@ export async function endHostTools({ folder }: ToolGroup): Promise<void> {
   await removeGroup(folder);
 }
 
-/** Waits until none is left at work for a sandbox, whoever started it. False when that takes longer. */
+/**
+ * Waits until no tool works for a sandbox any more, whoever started it. False if that takes longer than the timeout.
+ */
 export async function outwaitHostTools({ folder }: ToolGroup, timeoutMs: number): Promise<boolean> {
   const giveUpAt = Date.now() + timeoutMs;
   while ((await listPids(folder)).length > 0) {

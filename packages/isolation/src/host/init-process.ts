@@ -1,20 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { isRunning, SoulBoxError } from '@soulbox/base';
 
-/** The first process of a sandbox, as its record and its instance name it. */
+/** The first process of a sandbox, as identified by its record and its instance. */
 export interface InitProcess {
   readonly initPid: number;
   readonly initStartTicks: number;
 }
 
-/** Whether the very process still runs. Synchronous: one read of a pseudo file, about 15 µs. */
+/** Whether the same process still runs. Synchronous: one read of a pseudo file, about 15 µs. */
 export function initRuns({ initPid, initStartTicks }: InitProcess): boolean {
   return isRunning({ pid: initPid, startTicks: initStartTicks });
 }
 
 /**
- * Throws `sandbox_resume_failed`, for nothing of it has run, for a frozen sandbox whose init has ended, or will as soon as it goes on: SIGKILL waits for that with
- * control groups v1 (proc(5), SigPnd and ShdPnd; bit n stands for signal n + 1). What the others wrote in that moment would be lost.
+ * Throws `sandbox_resume_failed` for a frozen sandbox whose init has ended, or will end as soon as it continues,
+ * because none of its processes has run. With control groups v1, SIGKILL waits until the thaw (proc(5), SigPnd and
+ * ShdPnd; bit n stands for signal n + 1). Data that the other processes write in that moment would be lost.
  */
 export function refuseDoomed(init: InitProcess & { readonly sandboxId: string }): void {
   if (initRuns(init) && !isToBeKilled(init.initPid)) return;
@@ -29,7 +30,7 @@ function isToBeKilled(pid: number): boolean {
   return masks.some((mask) => (mask & (1n << 8n)) !== 0n);
 }
 
-/** Differs after each boot, so that a pid and start time of the last one cannot match by chance. */
+/** Differs after each boot, so that a pid and start time of the last boot cannot match by chance. */
 export function readBootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }

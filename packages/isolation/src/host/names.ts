@@ -1,7 +1,8 @@
-// Every kernel object and folder outside the data folder is found by its name, which instance number and sandbox id make.
+// Every kernel object and folder outside the data folder is found by its name, which consists of instance number and
+// sandbox id.
 import { join } from 'node:path';
 
-/** What marks an object of the host as belonging to a sandbox of a server. */
+/** Marks an object of the host as belonging to a sandbox of a server. */
 export function traceName(instance: number, sandboxId: string): string {
   return `${tracePrefix(instance)}${sandboxId}`;
 }
@@ -10,7 +11,10 @@ export function tracePrefix(instance: number): string {
   return `soulbox-${instance}-`;
 }
 
-/** Parent of the mount points of all roots: everyone may pass, nobody may list, and each belongs to its sandbox's root. */
+/**
+ * Parent of the mount points of all roots: every user may traverse it, none may list it, and each mount point belongs
+ * to its sandbox's root user.
+ */
 export function rootsFolder(instance: number): string {
   return join(runFolder(instance), 'roots');
 }
@@ -23,7 +27,10 @@ export function cgroupParent(instance: number): string {
   return `/soulbox-${instance}`;
 }
 
-/** Parent of the groups of host programs. Beside the parent of the sandboxes' groups, whose limits are not theirs. */
+/**
+ * Parent of the groups of host programs. It is beside the parent of the sandboxes' groups, so that their limits do not
+ * apply.
+ */
 export function toolGroupParent(instance: number): string {
   return `${cgroupParent(instance)}-tools`;
 }

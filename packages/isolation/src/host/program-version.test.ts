@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
-/** A program that notes its arguments and says `answer`. */
+/** A program that records its arguments and prints `answer`. */
 async function makeProgram(answer: string): Promise<string> {
   const path = join(directory, 'program');
   await writeFile(path, `#!/bin/sh\necho "$@" >> ${directory}/calls\n${answer}\n`);
@@ -28,14 +28,14 @@ test.each([
   expect(await createVersionReader('tool', [await makeProgram(answer)])()).toBe(version);
 });
 
-test('a program that is not there has none, until it is installed', async () => {
+test('a missing program has no version until it is installed', async () => {
   const readVersion = createVersionReader('tool', [join(directory, 'program')]);
   expect(await readVersion()).toBe('');
   await makeProgram('echo Version: 1');
   expect(await readVersion()).toBe('tool 1');
 });
 
-test('a program is asked once, whoever asks at the same time or later', async () => {
+test('a program is asked once, for all callers at the same time or later', async () => {
   const readVersion = createVersionReader('tool', [await makeProgram('echo Version: 1'), 'before']);
   await Promise.all([readVersion(), readVersion()]);
   expect(await readVersion()).toBe('tool 1');

@@ -3,8 +3,8 @@ import { run } from '@soulbox/base';
 const timeoutMs = 10_000;
 
 /**
- * Name and version of a program, from what it answers to `--version`: `criu 4.2.1`. Asked until it has answered once, as it may
- * be installed later; empty for a program that is not there or gives none.
+ * Name and version of a program, from its answer to `--version`: `criu 4.2.1`. The program is asked until it has
+ * answered once, because it may be installed later; empty if it is missing or reports no version.
  */
 export function createVersionReader(name: string, command: readonly string[]): () => Promise<string> {
   let known: Promise<string> | undefined;

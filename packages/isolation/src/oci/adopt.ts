@@ -5,7 +5,7 @@ import { instanceOf } from './instance-of.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 import { findRecord } from './record.ts';
 
-/** The sandbox that an earlier server started, or began to start, if its very init still runs. */
+/** The sandbox that an earlier server started, or began to start, if the same init still runs. */
 export async function adoptSandbox(
   runtime: OciRuntime,
   sandboxId: string,

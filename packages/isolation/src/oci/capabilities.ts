@@ -1,6 +1,6 @@
 /**
- * What the sandbox's root may do inside its own user namespace (docs/decisions/008): enough for package managers, sudo
- * and servers. No NET_ADMIN (the host decides the network), no SYS_ADMIN (mounts), no SYS_PTRACE, no NET_RAW.
+ * Capabilities of the sandbox's root inside its own user namespace (docs/decisions/008): enough for package managers,
+ * sudo and servers. No NET_ADMIN (the host decides the network), no SYS_ADMIN (mounts), no SYS_PTRACE, no NET_RAW.
  */
 const rootCapabilities = [
   'CAP_AUDIT_WRITE',
@@ -22,7 +22,7 @@ export const sandboxCapabilities = {
   bounding: rootCapabilities,
   effective: rootCapabilities,
   permitted: rootCapabilities,
-  // Nothing is inherited or ambient: an ordinary user's processes start with none.
+  // Nothing is inherited or ambient: an ordinary user's processes start without capabilities.
   inheritable: [],
   ambient: [],
 } as const;

@@ -15,11 +15,11 @@ import type { RunningStarts } from './running-starts.ts';
 import { sampleSandbox } from './sample.ts';
 
 /**
- * A driver by an OCI runtime: adds what is the same for all of them, the disk, the clean-up after a failure, and the order of what
- * is under way for a sandbox.
+ * A driver on top of an OCI runtime: adds the parts that are the same for all runtimes, namely the disk, the cleanup
+ * after a failure, and the order of operations on a sandbox.
  */
 export function createOciDriver(runtime: OciRuntime): Driver {
-  // Whoever ends a sandbox ends what is under way for it first: it would make anew what is being removed.
+  // Ending a sandbox first ends the operations in progress on it: they would create again what is being removed.
   const running = createRunningStarts();
   return {
     name: runtime.name,
@@ -38,7 +38,7 @@ export function createOciDriver(runtime: OciRuntime): Driver {
         orClean(runtime, spec, signal, 'sandbox_start_failed', () => runtime.start(spec, signal)),
       ),
     restore: async (spec, memory) => {
-      // Before anything is touched: a refusal must not clean up after a sandbox that is there.
+      // Before any change: a refusal must not clean up after an existing sandbox.
       if (!runtime.capabilities.checkpoint) throw cannotRestore(runtime);
       return await running.run(spec.sandboxId, (signal) =>
         orClean(runtime, spec, signal, 'sandbox_resume_failed', async () => {
@@ -98,7 +98,7 @@ function disks(runtime: OciRuntime, running: RunningStarts): Disks {
   };
 }
 
-/** On any failure nothing is left but a kept disk. Throws `reason`; the tools' own words are in its cause. */
+/** After any failure nothing is left but a kept disk. Throws `reason`; the tools' own messages are in its cause. */
 async function orClean(
   runtime: OciRuntime,
   spec: SandboxSpec,

@@ -9,15 +9,15 @@ import type { OciRuntime } from './oci-runtime.ts';
 
 type Ending = Pick<OciRuntime, 'host' | 'layoutOf' | 'endProcesses'>;
 
-/** Removes whatever there is of a sandbox. The folder goes last: while it stands, the rest is found again. */
+/** Removes everything that exists of a sandbox. The folder comes last: while it exists, the rest can be found again. */
 export async function destroySandbox(runtime: Ending, sandboxId: string, directory: string): Promise<void> {
   const released = await endSandbox(runtime, sandboxId, directory);
-  // Its space at least.
+  // At least its space is freed.
   if (!released) await truncate(runtime.layoutOf(sandboxId, directory).image, 0).catch(() => undefined);
   await removeFolder(directory);
 }
 
-/** Ends a sandbox but for its disk. Throws `internal` while a mount of another owner holds the disk. */
+/** Ends a sandbox except for its disk. Throws `internal` while a mount of another owner holds the disk. */
 export async function suspendSandbox(runtime: Ending, sandboxId: string, directory: string): Promise<void> {
   if (!(await endSandbox(runtime, sandboxId, directory)))
     throw new SoulBoxError('internal', `The disk of sandbox "${sandboxId}" is still in use.`);
@@ -25,9 +25,10 @@ export async function suspendSandbox(runtime: Ending, sandboxId: string, directo
 }
 
 /**
- * Ends what is left of a sandbox but its folder. Every object is found by its name, none through memory or the record, so it
- * works from any half-made or half-destroyed state. Tools first, for they could make new objects; then the processes, with
- * which the mount namespace and all its mounts go. False when a mount of another owner still holds the disk.
+ * Ends all that is left of a sandbox except its folder. Every object is found by its name, none through memory or the
+ * record, so it works from any half-created or half-destroyed state. Tools come first, because they could create new
+ * objects; then the processes, whose end also removes the mount namespace and all its mounts. False if a mount of
+ * another owner still holds the disk.
  */
 async function endSandbox(runtime: Ending, sandboxId: string, directory: string): Promise<boolean> {
   const { host } = runtime;

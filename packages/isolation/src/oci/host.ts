@@ -15,7 +15,7 @@ export function createOciHost(logger: Logger, instance: number): OciHost {
   };
 }
 
-/** The server's own hard limit of open files: without CAP_SYS_RESOURCE no process can be given more. */
+/** The server's own hard limit of open files: without CAP_SYS_RESOURCE no process can get more. */
 export function readOpenFilesMax(): number {
   const [, max = '1024'] = /^Max open files +\S+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? [];
   return Number(max);

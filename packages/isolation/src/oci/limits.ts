@@ -1,7 +1,7 @@
 import type { CgroupLimits } from '../cgroup/cgroups.ts';
 import type { SandboxLimits } from '../driver.ts';
 
-// For what follows see docs/decisions/004.
+// For the following see docs/decisions/004.
 const bytesPerMb = 1024 * 1024;
 
 /** Character devices a sandbox may open: null, zero, full, random, urandom, tty, ptmx and the terminals of devpts. */
@@ -16,7 +16,7 @@ export const allowedDevices = [
   [136, undefined],
 ] as const;
 
-/** Processes that only the sandbox's root may start, so that envd can still help when a user used up the rest. */
+/** Processes that only the sandbox's root may start, so that envd can still help when a user has used up the rest. */
 const processesForRoot = 64;
 
 /** RLIMIT_NPROC: processes and threads of one user. */
@@ -24,7 +24,7 @@ export function processesOfUser({ maxProcesses }: SandboxLimits): number {
   return Math.max(maxProcesses - processesForRoot, Math.ceil(maxProcesses * 0.75));
 }
 
-/** The control group of a sandbox; crun is told the same. */
+/** The limits of a sandbox's control group; crun gets the same. */
 export function groupLimits(limits: SandboxLimits): CgroupLimits {
   return {
     memoryBytes: limits.memoryMb * bytesPerMb,

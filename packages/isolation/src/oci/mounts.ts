@@ -14,7 +14,10 @@ export function bind(source: string, destination: string, ...options: string[]):
   return { destination, type: 'bind', source, options: ['bind', ...options] };
 }
 
-/** What every sandbox has of its own and of the server, besides its root. `disk` and `runtime`: where both are mounted on the host. */
+/**
+ * The mounts of a sandbox besides its root: its own files and those of the server. `disk` and `runtime`: where both are
+ * mounted on the host.
+ */
 export function ownMounts(spec: SandboxSpec, { disk, runtime }: { disk: string; runtime: string }): OciMount[] {
   return [
     ...Object.entries(ownFiles).map(([name, destination]) =>

@@ -8,23 +8,26 @@ import { rootsFolder, runFolder } from '../host/names.ts';
 /** Folder of disk.sh. */
 export const diskScripts = fileURLToPath(new URL('../root', import.meta.url));
 
-/** Makes the image file, or finds the one that was kept. */
+/** Creates the image file, or finds the kept one. */
 export async function prepareDisk(spec: SandboxSpec, layout: RootLayout): Promise<void> {
   await rm(layout.ranMark, { force: true });
   if (spec.disk === 'kept') await access(layout.image);
   else await makeImageFile(layout.image, await freshDiskMb(spec.limits.diskMb, spec.layers));
 }
 
-/** Makes the folders in /run that all sandboxes of an instance share. `runtimeRoot`: where the OCI runtime keeps its files. */
+/**
+ * Creates the folders in /run that all sandboxes of an instance share. `runtimeRoot`: where the OCI runtime keeps its
+ * files.
+ */
 export async function makeRunFolders(instance: number, runtimeRoot: string): Promise<void> {
   const roots = rootsFolder(instance);
   await mkdir(roots, { recursive: true });
-  // Not by mkdir's mode, which the server's umask cuts.
+  // Not by mkdir's mode, which the server's umask restricts.
   for (const folder of [runFolder(instance), roots]) await chmod(folder, 0o711);
   await mkdir(runtimeRoot, { recursive: true, mode: 0o700 });
 }
 
-/** Waits for all steps even when one fails: what went on in the background would disturb the clean-up. */
+/** Waits for all steps even if one fails: a step that continues in the background would disturb the cleanup. */
 export async function completeAll(steps: readonly Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
   if (failed !== undefined) throw failed.reason;

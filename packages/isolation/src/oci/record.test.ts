@@ -12,7 +12,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-test('a record comes back as it was written', async () => {
+test('a record is read as it was written', async () => {
   const path = join(folder, 'container.json');
   await writeRecord(path, { state: 'starting' });
   expect(await findRecord(path)).toEqual({ state: 'starting' });
@@ -38,6 +38,6 @@ test.each([
   expect(await findRecord(path)).toBeUndefined();
 });
 
-test('a file that is not there is no record', async () => {
+test('a missing file is no record', async () => {
   expect(await findRecord(join(folder, 'none'))).toBeUndefined();
 });

@@ -3,18 +3,18 @@ import { writeFileAtomic } from '@soulbox/base';
 
 /**
  * What the driver must remember of a sandbox, in `container.json` of its folder: `starting` is written before anything
- * exists, `running` after the last step. All else is found by name.
+ * exists, `running` after the last step. All other objects are found by name.
  */
 export type ContainerRecord = { readonly state: 'starting' } | RunningRecord;
 
 export interface RunningRecord {
   readonly state: 'running';
-  /** Pids start anew with each boot. */
+  /** Pids start again with each boot. */
   readonly bootId: string;
   readonly initPid: number;
   readonly initStartTicks: number;
   /**
-   * Of containers only: whom the user namespace belongs to, as an id of the host. The sandbox's own first id after a
+   * For containers only: the owner of the user namespace, as an id of the host. The sandbox's own first id after a
    * start, 0 after a restore.
    */
   readonly namespaceOwner?: number;
@@ -24,7 +24,7 @@ export async function writeRecord(path: string, record: ContainerRecord): Promis
   await writeFileAtomic(path, JSON.stringify(record));
 }
 
-/** Undefined when there is none or it is not whole. */
+/** Undefined if there is none or it is incomplete. */
 export async function findRecord(path: string): Promise<ContainerRecord | undefined> {
   try {
     return parseRecord(JSON.parse(await readFile(path, 'utf8')));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createRunningStarts } from './running-starts.ts';
 
-test('a cancelled start has cleaned up before the caller goes on', async () => {
+test('a cancelled start has cleaned up before the caller continues', async () => {
   const starts = createRunningStarts();
   const steps: string[] = [];
   const started = starts.run('one', async (signal) => {
@@ -16,7 +16,7 @@ test('a cancelled start has cleaned up before the caller goes on', async () => {
   expect(steps).toEqual(['cleaned', 'cancelled']);
 });
 
-test('cancelling what does not start, or has started, does nothing', async () => {
+test('cancelling does nothing if no start is in progress, or it has ended', async () => {
   const starts = createRunningStarts();
   expect(await starts.run('one', () => Promise.resolve('started'))).toBe('started');
   await starts.cancel('one');

@@ -1,10 +1,13 @@
 import { SoulBoxError } from '@soulbox/base';
 
-/** What is under way for sandboxes in this process, such as starts and restores: the one thing a driver remembers. */
+/**
+ * Operations in progress on sandboxes in this process, such as starts and restores: the only state that a driver keeps
+ * in memory.
+ */
 export interface RunningStarts {
-  /** Runs `start`, whose signal aborts when the sandbox is to be removed meanwhile. Several may run for one sandbox. */
+  /** Runs `start`; its signal aborts if the sandbox is to be removed meanwhile. Several may run for one sandbox. */
   run<T>(sandboxId: string, start: (signal: AbortSignal) => Promise<T>): Promise<T>;
-  /** Ends all that is under way for the sandbox, and waits until it has cleaned up. */
+  /** Aborts all operations in progress on the sandbox, and waits until they have cleaned up. */
   cancel(sandboxId: string): Promise<void>;
 }
 

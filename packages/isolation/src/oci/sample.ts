@@ -6,8 +6,9 @@ import { cgroupOf } from '../host/names.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 
 /**
- * Reads what a sandbox has used, from some pseudo files. Synchronous reads, because none of them waits and one asynchronous read costs as
- * much CPU as all of these. The memory of a kernel of the sandbox's own counts too. Throws `sandbox_not_found` when it does not run.
+ * Reads a sandbox's resource use from some pseudo files. The reads are synchronous, because none of them blocks and one
+ * asynchronous read costs as much CPU as all of these. The memory of a sandbox's own kernel counts too. Throws
+ * `sandbox_not_found` if the sandbox does not run.
  */
 export function sampleSandbox(runtime: OciRuntime, instance: SandboxInstance): ResourceSample {
   const { sandboxId, directory } = instance;
@@ -16,7 +17,7 @@ export function sampleSandbox(runtime: OciRuntime, instance: SandboxInstance): R
     throw new SoulBoxError('sandbox_not_found', `Sandbox "${sandboxId}" is no longer running.`);
   return {
     ...cgroups.readUsage(cgroupOf(number, sandboxId)),
-    // Its disk is mounted nowhere else.
+    // Its disk is not mounted anywhere else.
     ...readDiskSpace(`/proc/${runtime.rootPidOf(instance)}/root`),
     ...readDiskTraffic(runtime.layoutOf(sandboxId, directory)),
   };

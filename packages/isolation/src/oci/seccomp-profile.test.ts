@@ -17,11 +17,11 @@ test.each(['io_uring_setup', 'keyctl', 'add_key', 'userfaultfd', 'clone3', 'memf
   },
 );
 
-test('what is on no list answers as if the kernel lacked it', () => {
+test('a call on no list returns the same as on a kernel without it', () => {
   expect(profile).toMatchObject({ defaultAction: 'SCMP_ACT_ERRNO', defaultErrnoRet: 38 });
 });
 
-test('every socket family up to netlink has exactly one answer, all above one more', () => {
+test('every socket family up to netlink has exactly one rule, and all above share one more', () => {
   const rules = profile.syscalls.filter(({ names }) => names.includes('socket'));
   const families = new Map<number, number>();
   for (const { args = [] } of rules)
@@ -32,7 +32,7 @@ test('every socket family up to netlink has exactly one answer, all above one mo
   expect(rules.filter(({ args }) => args?.[0]?.op === 'SCMP_CMP_GT' && args.length === 1)).toHaveLength(1);
 });
 
-test('each flag that makes a namespace is refused to clone, and their sum is what the allowed form excludes', () => {
+test('clone is refused each flag that creates a namespace, and their sum is what the allowed form excludes', () => {
   const rules = profile.syscalls.filter(({ names }) => names.includes('clone'));
   const refused = rules.filter(({ action }) => action === 'SCMP_ACT_ERRNO').map(({ args }) => args?.[0]?.value ?? 0);
   const allowed = rules.filter(({ action }) => action === 'SCMP_ACT_ALLOW').map(({ args }) => args?.[0]);
@@ -48,8 +48,8 @@ const noSuchFamily = 'SCMP_ACT_ERRNO 97';
 const noSuchProtocol = 'SCMP_ACT_ERRNO 93';
 const split = (text: string): string[] => text.trim().split(/\s+/);
 
-// Every call of x86-64 and arm64 (Linux 6.12) that is not allowed, one by one: a name that moves to the other list, or onto
-// none, is seen here, whatever capability or setting of the host would refuse it besides.
+// Every call of x86-64 and arm64 (Linux 6.12) that is not allowed, one by one. This detects a name that moves to the
+// other list or to none, even if a capability or setting of the host would also refuse it.
 describe('each call that a sandbox may not make', () => {
   const mounts = `fsconfig fsmount fsopen fspick mount mount_setattr move_mount open_by_handle_at open_tree pivot_root
     quotactl quotactl_fd swapoff swapon umount umount2`;
@@ -83,18 +83,18 @@ describe('calls that depend on their arguments', () => {
     ['NEWUSER', 0x10000000],
     ['NEWPID', 0x20000000],
     ['NEWNET', 0x40000000],
-  ])('clone with CLONE_%s is not permitted, alone and beside other flags', (_, flag) => {
+  ])('clone with CLONE_%s is not permitted, alone and with other flags', (_, flag) => {
     const asFork = 17;
     expect(answerOf(profile, 'clone', flag)).toBe(notPermitted);
     expect(answerOf(profile, 'clone', flag | asFork)).toBe(notPermitted);
   });
 
-  test('clone makes processes and threads', () => {
+  test('clone creates processes and threads', () => {
     const asThread = 0x3d0f00;
     for (const flags of [17, asThread]) expect(answerOf(profile, 'clone', flags)).toBe(allowed);
   });
 
-  test('personality takes what programs of today ask for, and not a 32-bit or an unrandomised layout', () => {
+  test('personality allows the values of current programs, and not a 32-bit or non-randomised layout', () => {
     for (const value of [0, 0x20000, 0xffffffff]) expect(answerOf(profile, 'personality', value)).toBe(allowed);
     for (const value of [0x0040000, 0x0008, 0x0400000, 1])
       expect(answerOf(profile, 'personality', value)).toBe(unknown);
@@ -108,7 +108,7 @@ describe('calls that depend on their arguments', () => {
     expect(answerOf(profile, 'socket', family, 1, 0)).toBe(allowed);
   });
 
-  // include/linux/socket.h: those below netlink, packet, and some with a history of holes.
+  // include/linux/socket.h: the families below netlink, packet, and some with a history of vulnerabilities.
   test.each([0, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 17, 21, 29, 30, 31, 38, 40, 43, 44, 1000])(
     'the family %i does not exist',
     (family) => {
@@ -120,24 +120,24 @@ describe('calls that depend on their arguments', () => {
     for (const family of [2, 10]) expect(answerOf(profile, 'socket', family, 1, 262)).toBe(noSuchProtocol);
   });
 
-  test('netlink tells of routes, sockets and devices, and of nothing else', () => {
+  test('netlink is allowed for routes, sockets and devices, and for nothing else', () => {
     for (let protocol = 0; protocol < 32; protocol += 1)
       expect(answerOf(profile, 'socket', 16, 3, protocol), String(protocol)).toBe(
         [0, 4, 15].includes(protocol) ? allowed : noSuchProtocol,
       );
   });
 
-  test('a pair of sockets is one of Unix', () => {
+  test('a socket pair is always of family Unix', () => {
     expect(answerOf(profile, 'socketpair', 1)).toBe(allowed);
     for (const family of [2, 10, 16, 30, 40]) expect(answerOf(profile, 'socketpair', family)).toBe(unknown);
   });
 });
 
-test('the profile is for the architecture that it runs on, so that no 32-bit call gets around it', () => {
+test('the profile is for the current architecture only, so that no 32-bit call bypasses it', () => {
   expect(profile.architectures).toEqual([process.arch === 'x64' ? 'SCMP_ARCH_X86_64' : 'SCMP_ARCH_AARCH64']);
 });
 
-// One of each purpose: an empty list would keep everybody out.
+// One call of each kind: an empty list would make every sandbox fail.
 test.each(['read', 'epoll_wait', 'execve', 'futex', 'mmap', 'clock_gettime', 'connect', 'shmget'])(
   '%s is allowed',
   (name) => {

@@ -29,7 +29,7 @@ const architectures: Readonly<Record<string, string>> = { x64: 'SCMP_ARCH_X86_64
 const namespaceFlags = [0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000];
 const anyNamespaceFlag = 0x7e020000;
 const family = { unix: 1, inet: 2, inet6: 10, netlink: 16 } as const;
-// Routes and addresses (getifaddrs), socket lists (ss), device events (libudev asks and gets none).
+// Routes and addresses (getifaddrs), socket lists (ss), device events (libudev subscribes and gets none).
 const netlinkProtocols = [0, 4, 15];
 const multipathTcp = 262;
 // personality(2): Linux, Linux with UNAME26, query.
@@ -55,8 +55,8 @@ const refuse = (names: readonly string[], errnoRet: number, ...args: SyscallArgu
 });
 
 /**
- * Internet, Unix and a little netlink; every other family answers as if the kernel lacked it. So does multipath TCP, which
- * Go's servers prefer: CRIU cannot save it, and programs fall back to TCP.
+ * Internet, Unix and a few netlink protocols; every other family returns the same as on a kernel without it. So does
+ * multipath TCP, which Go's servers prefer: CRIU cannot save it, and programs fall back to TCP.
  */
 function socketRules(): SyscallRule[] {
   const internet = [family.inet, family.inet6];
@@ -72,7 +72,7 @@ function socketRules(): SyscallRule[] {
     ),
     ...internet.map((value) => refuse(['socket'], errno.EPROTONOSUPPORT, equals(0, value), equals(2, multipathTcp))),
     ...netlinkProtocols.map((value) => allow(['socket'], netlink, equals(2, value))),
-    // libaudit, and with it sudo and su, takes this answer for a kernel without audit.
+    // libaudit, and with it sudo and su, takes this error for a kernel without audit.
     ...otherProtocols.map((value) => refuse(['socket'], errno.EPROTONOSUPPORT, netlink, equals(2, value))),
     refuse(['socket'], errno.EPROTONOSUPPORT, netlink, { index: 2, value: largestProtocol, op: 'SCMP_CMP_GT' }),
     ...others.map((value) => refuse(['socket'], errno.EAFNOSUPPORT, equals(0, value))),
@@ -82,8 +82,9 @@ function socketRules(): SyscallRule[] {
 }
 
 /**
- * What a sandbox may ask of the kernel: a list of what is allowed, ENOSYS for all else (io_uring, keyctl, userfaultfd,
- * clone3, new calls). No new namespaces, also through clone; clone3 hides its flags in memory, so programs must fall back.
+ * The system calls of a sandbox: a list of allowed calls, ENOSYS for all others (io_uring, keyctl, userfaultfd, clone3,
+ * new calls). No new namespaces, not through clone either. clone3 passes its flags in memory, where the filter cannot
+ * see them, so programs must fall back.
  */
 export function createSeccompProfile(): SeccompProfile {
   const native = architectures[process.arch];

@@ -1,5 +1,5 @@
-// The system calls a sandbox may make, by purpose. Facts from the kernel's man pages and from what the common container
-// profiles (moby, containers-common) allow; x86-64 and arm64 only, see docs/decisions/008.
+// The system calls that a sandbox may make, by purpose. Sources: the kernel's man pages and the calls that the common
+// container profiles (moby, containers-common) allow; x86-64 and arm64 only, see docs/decisions/008.
 
 const files = `
   access chdir chmod chown close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64
@@ -49,7 +49,7 @@ const sharedMemoryAndQueues = `
 
 const split = (text: string): string[] => text.trim().split(/\s+/);
 
-/** Allowed whatever their arguments. */
+/** Allowed with any arguments. */
 export const allowedSyscalls: readonly string[] = [
   files,
   waiting,
@@ -62,8 +62,8 @@ export const allowedSyscalls: readonly string[] = [
 ].flatMap(split);
 
 /**
- * Refused with EPERM, as the kernel would refuse a process without the capability: programs expect that answer.
- * Everything on no list gives ENOSYS, which makes programs fall back.
+ * Refused with EPERM, like the kernel refuses a process without the capability: programs expect that error. Calls on no
+ * list return ENOSYS, which makes programs fall back.
  */
 export const refusedSyscalls: readonly string[] = split(`
   acct bpf clock_settime delete_module fanotify_init fanotify_mark finit_module fsconfig fsmount fsopen fspick

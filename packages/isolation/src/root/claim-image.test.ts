@@ -18,20 +18,20 @@ const claim = async (instance: number, directory = folder): Promise<void> => {
   await claimImage(rootLayoutOf(instance, 'iabc', directory), 'iabc', directory);
 };
 
-test('a disk that a server of another number has left gets the name of this one, with its digests', async () => {
+test('a disk that a server with another number has left is renamed for this one, with its digests', async () => {
   await make('soulbox-2-iabc.img', 'soulbox-2-iabc.img.digests', 'ran');
   await claim(11);
   expect(await readdir(folder)).toEqual(['ran', 'soulbox-11-iabc.img', 'soulbox-11-iabc.img.digests']);
 });
 
-test('one of its own stays, and so does what only looks like a disk', async () => {
+test('its own disk stays, and so does a file that only looks like a disk', async () => {
   const names = ['soulbox-11-iabc.img', 'soulbox-2-iabc.img', 'soulbox-2-other.img', 'x-iabc.img'];
   await make(...names);
   await claim(11);
   expect(await readdir(folder)).toEqual(names);
 });
 
-test('where there is none, nothing happens', async () => {
+test('without a disk nothing happens', async () => {
   await claim(11);
   await claim(11, join(folder, 'missing'));
   expect(await readdir(folder)).toEqual([]);

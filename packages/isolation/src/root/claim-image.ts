@@ -4,8 +4,8 @@ import type { RootLayout } from './layout.ts';
 import { imageSuffix } from './layout.ts';
 
 /**
- * A kept disk has the name of the instance that left it. A server with another number, such as one on a restored backup, gives it its
- * own. Without processes nobody has it mounted.
+ * The name of a kept disk contains the number of the instance that left it. A server with another number, such as one
+ * on a restored backup, renames it to its own. Nothing has it mounted, because the sandbox has no processes.
  */
 export async function claimImage(
   { image }: Pick<RootLayout, 'image'>,
@@ -16,7 +16,7 @@ export async function claimImage(
   if (names.includes(basename(image))) return;
   const left = names.find((name) => /^soulbox-\d+-/.test(name) && name.endsWith(`-${sandboxId}${imageSuffix}`));
   if (left === undefined) return;
-  // What stands beside it first: without the image a crash in between is repeated.
+  // The files beside the image come first: until the image is renamed, this step is repeated after a crash.
   for (const name of names.filter((other) => other.startsWith(`${left}.`)))
     await rename(join(directory, name), image + name.slice(left.length));
   await rename(join(directory, left), image);

@@ -8,14 +8,14 @@ import type { RootLayout } from './layout.ts';
 import { findLoopName } from './loop-name.ts';
 
 const copyTimeoutMs = 120_000;
-/** Of a copy that is not whole yet: the checkpoint store removes what a crash left of one. */
+/** Suffix of an incomplete copy: the checkpoint store removes those that a crash left. */
 const partSuffix = '.tmp';
 
 /**
- * Copies the disk of a sandbox that stands still to `layer`, which appears whole or not at all. What the kernel still
- * holds of its file system is written into the image first, through the block device: no path of the sandbox is touched. Holes
- * stay holes. No block is shared with the copy: to write to a shared one takes another of the host's, which no budget has seen.
- * Throws `disk_full`.
+ * Copies the disk of a frozen sandbox to `layer`, which appears complete or not at all. First the data that the kernel
+ * still holds of its file system is written into the image, through the block device: no path of the sandbox is
+ * touched. Holes stay holes. The copy shares no blocks: a write to a shared block takes a new one of the host's, which
+ * no budget has counted. Throws `disk_full`.
  */
 export async function copyDisk(
   layout: RootLayout,
@@ -45,7 +45,7 @@ export async function copyDisk(
   }
 }
 
-/** The loop device's node, by the kernel's own name for it; and only if it is the one of this very image. */
+/** The loop device's node, by the kernel's name for it; only if the device belongs to this image. */
 export function findNode(layout: RootLayout): string {
   const name = findLoopName(layout);
   if (name === undefined) throw new SoulBoxError('checkpoint_failed', 'The disk of the sandbox is not mounted.');

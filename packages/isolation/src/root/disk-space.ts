@@ -3,7 +3,7 @@ import type { ResourceSample } from '../driver.ts';
 
 type DiskSpace = Pick<ResourceSample, 'diskTotalBytes' | 'diskUsedBytes'>;
 
-/** How full the file system is that `root` belongs to. Synchronous: statfs follows nothing in there and never waits. */
+/** How full the file system is that `root` belongs to. Synchronous: statfs follows nothing in it and never blocks. */
 export function readDiskSpace(root: string): DiskSpace {
   const space = statfsSync(root);
   return {

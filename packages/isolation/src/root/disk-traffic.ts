@@ -5,7 +5,7 @@ import { parseMountInfo } from '../cgroup/mounts.ts';
 import type { RootLayout } from './layout.ts';
 import { diskFolders } from './layout.ts';
 
-/** /sys/block counts in sectors of 512 bytes whatever the device (Documentation/block/stat.rst). */
+/** /sys/block counts in sectors of 512 bytes for every device (Documentation/block/stat.rst). */
 const sectorBytes = 512;
 const statField = { sectorsRead: 2, sectorsWritten: 6 } as const;
 
@@ -15,8 +15,9 @@ export interface DiskTraffic {
 }
 
 /**
- * Notes the loop device, and where its counters stand: it keeps them when it changes its file. The device is read from the
- * mounts of `initPid`, before any code of a tenant has run: the host has no mount of it.
+ * Records the loop device and the current values of its counters: the device keeps them when it gets another file. The
+ * device is read from the mounts of `initPid`, before any code of a tenant has run, because the host does not have the
+ * mount.
  */
 export async function writeDiskOrigin(layout: RootLayout, initPid: number): Promise<void> {
   const mounts = parseMountInfo(await readFile(`/proc/${initPid}/mountinfo`, 'utf8'));
@@ -35,7 +36,7 @@ export function findDiskDevice(layout: Pick<RootLayout, 'diskOrigin'>): string |
   }
 }
 
-/** Bytes since the sandbox began. Synchronous: two small reads that never wait. */
+/** Bytes since the sandbox began. Synchronous: two small reads that never block. */
 export function readDiskTraffic(layout: RootLayout): DiskTraffic {
   const [device = '', read, written] = readFileSync(layout.diskOrigin, 'utf8').split(' ');
   const now = readCounters(device);

@@ -1,16 +1,19 @@
-# What the drivers' scripts do to the disk of a sandbox; they source it. No process of the sandbox exists meanwhile, but
-# what an earlier one left on the disk may be anything: no path below leads through a link that it could have made.
+# Functions of the drivers' scripts for a sandbox's disk; the scripts source this file. No process of the sandbox exists
+# meanwhile, but the files that an earlier one left on the disk may be anything: no path below follows a link that it
+# could have created.
 
-# make_disk IMAGE SKELETON: an ext4 with the skeleton's content. 4096-byte blocks and an inode per 32 KiB also for small
-# disks. No journal (docs/decisions/003), no room for a later resize (it would make mkfs write 4 MiB), nothing kept for root.
+# make_disk IMAGE SKELETON: an ext4 with the skeleton's content. Small disks also get 4096-byte blocks and an inode per
+# 32 KiB. No journal (docs/decisions/003), no space for a later resize (it would make mkfs write 4 MiB), nothing
+# reserved for root.
 make_disk() {
   mkfs.ext4 -q -F -b 4096 -I 256 -i 32768 -m 0 -O ^has_journal,^resize_inode -E lazy_itable_init=1,nodiscard \
     -d "$2" "$1"
 }
 
-# limit_growth DISK BLOCKS: from now on the file system may take so many blocks more and no other, whoever writes, until the server
-# gives it more (docs/decisions/019). Before anything that runs in the sandbox can write. Of what is written the kernel keeps no more
-# than 8 MiB in memory (kernels before 6.2: as much as of any disk): when somebody else fills the host's disk, that much is at stake.
+# limit_growth DISK BLOCKS: from now on the file system may use that many additional blocks, whoever writes, until the
+# server allows more (docs/decisions/019). Called before anything in the sandbox can write. The kernel keeps at most 8
+# MiB of unwritten data in memory (kernels before 6.2: as much as of any disk): if somebody else fills the host's disk,
+# that much can be lost.
 limit_growth() {
   number=$(mountpoint -d "$1")
   device=$(readlink "/sys/dev/block/$number")
@@ -23,7 +26,8 @@ limit_growth() {
   echo "$held" >"/sys/fs/ext4/${device##*/}/reserved_clusters"
 }
 
-# renew_own_files DISK SKELETON BASE: what names a sandbox and lets it be trusted, new on a disk that was used before.
+# renew_own_files DISK SKELETON BASE: renews the files that identify and authenticate a sandbox, on a disk that was used
+# before.
 renew_own_files() {
   rm -rf --one-file-system "$1/etc" "$1/run"
   cp -r --preserve=mode "$2/etc" "$2/run" "$1"

@@ -27,23 +27,23 @@ test('without layers a disk has its full size', async () => {
   expect(await freshDiskMb(100, [])).toBe(100);
 });
 
-test('a disk is smaller by what all layers hold', async () => {
+test('a disk is smaller by the content of all layers', async () => {
   const layers = [await makeLayer('a', 10), await makeLayer('b', 20)];
   expect(await freshDiskMb(1_000, layers)).toBeCloseTo(970, 0);
 });
 
-test('what a layer could hold but does not counts for nothing', async () => {
+test('free space in a layer does not count', async () => {
   const sparse = join(folder, 'sparse');
   await makeImageFile(sparse, 1_000);
   expect(await freshDiskMb(1_000, [sparse])).toBe(1_000);
 });
 
-test('layers as full as the disk leave 64 MiB, or the disk where that is smaller', async () => {
+test('if the layers are as full as the disk, 64 MiB are left, or the whole disk if that is smaller', async () => {
   const layers = [await makeLayer('a', 90)];
   expect(await freshDiskMb(100, layers)).toBe(64);
   expect(await freshDiskMb(50, layers)).toBe(50);
 });
 
-test('a layer that is not there is an error', async () => {
+test('a missing layer is an error', async () => {
   await expect(freshDiskMb(100, [join(folder, 'none')])).rejects.toThrow('ENOENT');
 });

@@ -3,13 +3,19 @@ import { SoulBoxError } from '@soulbox/base';
 import type { DiskReading, SandboxSpec } from '../driver.ts';
 
 const bytesPerMb = 1024 * 1024;
-/** As mkfs is told. Inode tables are written as they are used, so the host must keep room for all of them (decision 019). */
+/**
+ * The value for mkfs. Inode tables are written when they are used, so the host must reserve space for all of them
+ * (decision 019).
+ */
 const bytesPerInode = 32_768;
 export const inodeSize = 256;
 export const blockSize = 4096;
-/** Of even the smallest file system: its root folder and what mkfs puts beside it. */
+/** Tables of even the smallest file system: its root folder and other structures of mkfs. */
 const tablesOfAnyDisk = 256 * 1024;
-/** Kernel's Documentation/filesystems/ext4/super.rst. A disk has fewer than 2^32 blocks, so the low half of a count is all of it. */
+/**
+ * Kernel: Documentation/filesystems/ext4/super.rst. A disk has fewer than 2^32 blocks, so the low half of a count is
+ * complete.
+ */
 const superblock = {
   offset: 1024,
   sizeBytes: 1024,
@@ -18,20 +24,22 @@ const superblock = {
   magicAt: 0x38,
   magic: 0xef53,
 } as const;
-/** A sandbox whose layers hold as much as its disk may still write this much (or its whole disk, if that is less). */
+/**
+ * A sandbox whose layers contain as much as its disk may still write this much (or its whole disk, if that is less).
+ */
 const leastDiskMb = 64;
 
 /**
- * Size of an image whose file system offers `diskMb`: ext4 keeps its inode tables, a 128th of the disk, for itself, and
- * `df` inside should name the size that was asked for. Whole blocks.
+ * Size of an image whose file system offers `diskMb`: ext4 needs a 128th of the disk for its inode tables, and `df`
+ * inside should show the requested size. Whole blocks.
  */
 export function imageSizeBytes(diskMb: number): number {
   return Math.ceil((diskMb * bytesPerMb * (1 + inodeSize / bytesPerInode)) / blockSize) * blockSize;
 }
 
 /**
- * What is left of a disk of `diskMb` for a sandbox over `layers`, paths of images: forks of forks would multiply the limit
- * otherwise. What the layers take on the host's disk counts.
+ * The disk size that is left of `diskMb` for a sandbox over `layers`, paths of images: otherwise forks of forks would
+ * multiply the limit. The space that the layers use on the host's disk is subtracted.
  */
 export async function freshDiskMb(diskMb: number, layers: readonly string[]): Promise<number> {
   const sizes = await Promise.all(layers.map(async (layer) => (await stat(layer)).blocks * 512));
@@ -39,7 +47,10 @@ export async function freshDiskMb(diskMb: number, layers: readonly string[]): Pr
   return Math.min(diskMb, Math.max(leastDiskMb, diskMb - usedMb));
 }
 
-/** Makes the file that becomes the sandbox's ext4: sparse, about 300 KiB of a fresh 10 GiB are really on the disk. */
+/**
+ * Creates the file that becomes the sandbox's ext4. It is sparse: a fresh disk of 10 GiB uses about 300 KiB of the
+ * host's disk.
+ */
 export async function makeImageFile(path: string, diskMb: number): Promise<void> {
   const image = await open(path, 'wx', 0o600);
   try {
@@ -49,21 +60,25 @@ export async function makeImageFile(path: string, diskMb: number): Promise<void>
   }
 }
 
-/** `spec.diskGrowthBytes` as the scripts take it. */
+/** `spec.diskGrowthBytes` in the form that the scripts take. */
 export function growthBlocks({ diskGrowthBytes }: Pick<SandboxSpec, 'diskGrowthBytes'>): string {
   return String(Math.max(0, Math.floor(diskGrowthBytes / blockSize)));
 }
 
-/** What a disk that is yet to be made takes of the host without a byte of its tenant's: its tables, of which mkfs writes next to nothing. */
+/**
+ * The space that a new disk uses on the host without any data of its tenant: its tables, of which mkfs writes almost
+ * nothing.
+ */
 export function tableBytes(diskMb: number): number {
   const bytes = imageSizeBytes(diskMb);
-  // Beside the inode tables, for each 128 MiB: two bitmaps, a descriptor, and here and there a copy of the superblock.
+  // In addition to the inode tables, each 128 MiB has two bitmaps and a descriptor, and some have a copy of the
+  // superblock.
   return Math.ceil(bytes * (inodeSize / bytesPerInode + 1 / 8192)) + tablesOfAnyDisk;
 }
 
 /**
- * How the image of a sandbox that does not run stands to the host's disk, by its superblock: nothing inside can have written that
- * but the kernel, as it unmounted the file system. Throws `state_damaged` for one that has none.
+ * The reading of the disk image of a sandbox that does not run, from its superblock: only the kernel can have written
+ * that, when it unmounted the file system. Throws `state_damaged` if there is none.
  */
 export async function readUnmountedDisk(image: string): Promise<DiskReading> {
   const file = await open(image, 'r');

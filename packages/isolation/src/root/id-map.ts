@@ -1,2 +1,2 @@
-/** Ids of each sandbox, on the disk from 0 on, on the host from its `idBase` on. */
+/** Number of ids of each sandbox. On the disk they begin at 0, on the host at its `idBase`. */
 export const idCount = 65_536;

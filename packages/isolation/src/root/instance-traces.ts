@@ -6,10 +6,12 @@ import { readMounts } from '../cgroup/mounts.ts';
 import { listPids, removeGroup } from '../cgroup/tree.ts';
 import { cgroupParent, runFolder, toolGroupParent } from '../host/names.ts';
 
-/** Says who owns an instance; whoever claimed it takes it away himself. */
+/** Names the owner of an instance; the server that wrote it removes it itself. */
 const claimFile = 'server.json';
 
-/** What an instance has on this host besides its sandboxes: folders of control groups, and its folder in /run. */
+/**
+ * The traces of an instance on this host apart from its sandboxes: folders of control groups, and its folder in /run.
+ */
 export async function listInstanceTraces(instance: number): Promise<string[]> {
   const folders = [...groupFolders(instance), runFolder(instance)];
   const present = await Promise.all(
@@ -18,15 +20,15 @@ export async function listInstanceTraces(instance: number): Promise<string[]> {
   return present.flat();
 }
 
-/** Whether a process of the instance, sandboxed or a tool's, still runs. */
+/** Whether a process of the instance, sandboxed or a tool, still runs. */
 export async function isInstanceBusy(instance: number): Promise<boolean> {
   for (const folder of groupFolders(instance)) if ((await listPids(folder)).length > 0) return true;
   return false;
 }
 
 /**
- * Removes them, once nothing of the instance runs any more; otherwise nothing happens. The claim of a server stays. What other file
- * systems stand in its folder stays, too.
+ * Removes the traces if no process of the instance runs any more; otherwise does nothing. The claim of a server stays,
+ * and so do other file systems that are mounted in its folder.
  */
 export async function removeInstanceTraces(instance: number): Promise<void> {
   if (await isInstanceBusy(instance)) return;
@@ -36,7 +38,7 @@ export async function removeInstanceTraces(instance: number): Promise<void> {
   const names = await namesIn(run);
   if (names === undefined) return;
   for (const name of names) if (name !== claimFile) await removeTree(join(run, name));
-  // Not while it is claimed.
+  // Fails while it is claimed.
   await rmdir(run).catch(() => undefined);
 }
 
@@ -46,7 +48,7 @@ function groupFolders(instance: number): string[] {
   return [...trees].flatMap((tree) => [join(tree, cgroupParent(instance)), join(tree, toolGroupParent(instance))]);
 }
 
-/** Undefined: there is no such folder. */
+/** Undefined if there is no such folder. */
 async function namesIn(directory: string): Promise<string[] | undefined> {
   return await readdir(directory).catch(() => undefined);
 }

@@ -15,7 +15,10 @@ export async function flush(path: string): Promise<void> {
   }
 }
 
-/** Moves the image of a suspended sandbox to `layer`, where it is never written again. Throws `internal` while it is in use. */
+/**
+ * Moves the image of a suspended sandbox to `layer`, where it is never written again. Throws `internal` while it is in
+ * use.
+ */
 export async function moveDisk(image: string, layer: string): Promise<void> {
   if (!(await waitUntilReleased(image, undefined)))
     throw new SoulBoxError('internal', `The disk ${image} cannot become a layer because it is still mounted.`);
@@ -24,7 +27,9 @@ export async function moveDisk(image: string, layer: string): Promise<void> {
   for (const folder of [dirname(image), dirname(layer)]) await flush(folder);
 }
 
-/** Removes everything but the image, flushed, and the mark beside it from the folder of a sandbox that has ended. */
+/**
+ * Removes everything from the folder of an ended sandbox except the image, which is flushed, and the mark beside it.
+ */
 export async function keepOnlyDisk(image: string, directory: string): Promise<void> {
   for (const name of await readdir(directory).catch(() => [] as string[]))
     if (name !== basename(image) && name !== ranMarkName) await removeFolder(join(directory, name));
@@ -32,7 +37,7 @@ export async function keepOnlyDisk(image: string, directory: string): Promise<vo
     await flush(image);
     await flush(directory);
   } catch (error) {
-    // A sandbox that never got as far as a disk has none to keep.
+    // A sandbox that never had a disk has none to keep.
     if (!isNodeError(error) || error.code !== 'ENOENT') throw error;
   }
 }

@@ -1,23 +1,29 @@
 import { join } from 'node:path';
 import { rootsFolder, traceName } from '../host/names.ts';
 
-/** Where a driver keeps the parts of a sandbox's root. All of it can be named from id and instance number alone. */
+/** Where a driver keeps the parts of a sandbox's root. All names follow from id and instance number alone. */
 export interface RootLayout {
-  /** The sparse file with the ext4 of this sandbox; its name tells id and instance to whoever sees the loop device. */
+  /**
+   * The sparse file with the ext4 of this sandbox; its name contains id and instance, so that a loop device can be
+   * matched to its sandbox.
+   */
   readonly image: string;
   /** The image, mounted with the sandbox's id mapping. Layers and template are mounted beside it. */
   readonly disk: string;
   /**
-   * The overlay of disk, layers and template: the sandbox's root. It stands outside `directory`, because the sandbox's root, who may not enter
-   * the data folder, has to reach it.
+   * The overlay of disk, layers and template: the sandbox's root. It is outside of `directory`, because the sandbox's
+   * root user must reach it and may not enter the data folder.
    */
   readonly rootfs: string;
-  /** First content of the image; removed once the image is made, for it holds the host token. */
+  /** The first content of the image; removed once the image is created, because it contains the host token. */
   readonly skeleton: string;
   readonly mountTable: string;
-  /** What the loop device had counted before this sandbox got it. */
+  /** The loop device's counters from before this sandbox got it. */
   readonly diskOrigin: string;
-  /** The generation of a restore whose processes have run on the disk, or may have: see ran-again.ts. Stays beside a kept disk. */
+  /**
+   * The generation of a restore whose processes have run on the disk, or may have: see ran-again.ts. Stays beside a
+   * kept disk.
+   */
   readonly ranMark: string;
 }
 

@@ -3,8 +3,8 @@ import { openCgroups } from '../cgroup/open-cgroups.ts';
 import { cgroupParent } from '../host/names.ts';
 
 /**
- * Limits the CPU time of all sandboxes of an instance together, in CPUs; Infinity is no limit. Holds until the next call, for
- * sandboxes that run already too. Throws `host_not_ready`.
+ * Limits the CPU time of all sandboxes of an instance together, in CPUs; Infinity is no limit. Applies until the next
+ * call, also to sandboxes that already run. Throws `host_not_ready`.
  */
 export async function limitSandboxesTogether(instance: number, cpus: number): Promise<void> {
   const parent = cgroupParent(instance);

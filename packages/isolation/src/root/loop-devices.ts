@@ -5,9 +5,9 @@ import { sleep } from '@soulbox/base';
 const releaseTimeoutMs = 2_000;
 
 /**
- * Waits until no loop device holds `image` any more, for 2 s at most; false when one still does. It lets go by itself when
- * the last mount is gone, which may be some milliseconds after the last process is. `device` (`major:minor`) is where to
- * look; without it all are looked at.
+ * Waits until no loop device holds `image` any more, at most 2 s; false if one still does. A device releases its file
+ * by itself after the last unmount, which may be some milliseconds after the end of the last process. `device`
+ * (`major:minor`) is the device to check; without it all are checked.
  */
 export async function waitUntilReleased(image: string, device: string | undefined): Promise<boolean> {
   const deadline = Date.now() + releaseTimeoutMs;

@@ -4,8 +4,8 @@ import { findDiskDevice } from './disk-traffic.ts';
 import type { RootLayout } from './layout.ts';
 
 /**
- * The kernel's name for the loop device of a sandbox, such as `loop3`; undefined unless the device is the one of this very image
- * now, for devices are used again. Synchronous: three small reads that never wait.
+ * The kernel's name for the loop device of a sandbox, such as `loop3`; undefined unless the device currently belongs to
+ * this image, because devices are reused. Synchronous: three small reads that never block.
  */
 export function findLoopName(layout: Pick<RootLayout, 'image' | 'diskOrigin'>): string | undefined {
   const folder = join('/sys/dev/block', findDiskDevice(layout) ?? 'none');
@@ -17,7 +17,7 @@ export function findLoopName(layout: Pick<RootLayout, 'image' | 'diskOrigin'>): 
   }
 }
 
-/** Whether the file behind the loop device is the image, wherever it has been moved to. */
+/** Whether the file behind the loop device is the image, even if the file has been moved. */
 export function isBehind(loopName: string, image: string): boolean {
   try {
     const file = readFileSync(join('/sys/block', loopName, 'loop/backing_file'), 'utf8').trimEnd();

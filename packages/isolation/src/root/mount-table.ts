@@ -5,8 +5,8 @@ import { idCount } from './id-map.ts';
 import { diskFolders } from './layout.ts';
 
 /**
- * An id on the disk, outside the sandbox's range, that stands for the host's root. Without it overlayfs, which works with
- * the mounter's ids, could not make its work files and would mount read-only without an error.
+ * An id on the disk, outside the sandbox's range, that stands for the host's root. Overlayfs uses the ids of the
+ * mounting process. Without this id it could not create its work files and would mount read-only without an error.
  */
 const hostRootOnDisk = 4_000_000;
 
@@ -18,9 +18,12 @@ export interface TableLine {
   readonly options: string;
 }
 
-/** Where the parts of a root are mounted. */
+/** Mount points of the parts of a root. */
 export interface RootMountPoints {
-  /** Disk, template and layers are mounted in it, and the table from here: the overlay names them by relative paths. */
+  /**
+   * Disk, template and layers are mounted in it, and mount(8) runs the table from here: the overlay names them by
+   * relative paths.
+   */
   readonly folder: string;
   readonly rootfs: string;
 }
@@ -29,8 +32,9 @@ const names = { disk: 'disk', lower: 'lower', runtime: 'runtime-source' } as con
 const layerName = (index: number): string => `l${index}`;
 
 /**
- * Disk, template, layers and the overlay of them. The overlay's folders are relative, so that no host path shows in the
- * sandbox's /proc/self/mountinfo. Mount points are made when they are missing. A layer that several sandboxes use has one loop device: mount(8) finds it again.
+ * Disk, template, layers and their overlay. The overlay's folders are relative, so that no host path is visible in the
+ * sandbox's /proc/self/mountinfo. Missing mount points are created. A layer that several sandboxes use has one loop
+ * device: mount(8) finds it again.
  */
 export function rootTable(
   spec: SandboxSpec,
@@ -40,8 +44,8 @@ export function rootTable(
 ): readonly TableLine[] {
   const map = `b:0:${spec.idBase}:${idCount}`;
   const at = (name: string): string => join(points.folder, name);
-  // noinit_itable: the kernel would write 160 MB of empty inode tables in the first seconds, which an idle sandbox then seems
-  // to do; each group's table is made when it is used.
+  // noinit_itable: otherwise the kernel would write 160 MB of empty inode tables in the first seconds, which would look
+  // like writes of an idle sandbox. Each group's table is initialised when it is used.
   const disk = `loop,noatime,noinit_itable,discard,nosuid,nodev,X-mount.idmap="${map} b:${hostRootOnDisk}:0:1"`;
   return [
     { source: image, target: at(names.disk), type: 'ext4', options: disk },
@@ -58,8 +62,9 @@ export function rootTable(
 }
 
 /**
- * The runtime as a file system of its own. A bind mount of the folder would tell /proc/self/mountinfo where on which device
- * of the host it stands. Comes after `rootTable`, for an overlay of one folder alone needs another beside it.
+ * The runtime as a file system of its own. A bind mount of the folder would show in /proc/self/mountinfo on which host
+ * device and path the folder is. Comes after `rootTable`, because an overlay of one folder needs a second folder beside
+ * it.
  */
 export function runtimeTable(spec: SandboxSpec, folder: string, target: string, traceName: string): TableLine[] {
   const lower = [names.runtime, join(names.disk, diskFolders.empty)].join(':');
@@ -75,14 +80,14 @@ function overlayOptions(spec: SandboxSpec): string {
   return [
     `lowerdir=${[...layers, names.lower].join(':')}`,
     `upperdir=${inDisk(diskFolders.upper)},workdir=${inDisk(diskFolders.work)}`,
-    // index and nfs_export give file handles that last, which inotify watches need across a checkpoint.
-    // xino gives a file the same device number from stat(2) as from the kernel's list of Unix sockets: CRIU takes the name
-    // of a socket for another file's otherwise, and does not bring it back.
+    // index and nfs_export provide persistent file handles, which inotify watches need across a checkpoint. xino makes
+    // stat(2) report the same device number of a file as the kernel's list of Unix sockets. Otherwise CRIU takes the
+    // name of a socket for another file's and does not restore it.
     'index=on,nfs_export=on,xino=on,metacopy=off,nodev,noatime',
   ].join(',');
 }
 
-/** Writes a table that one run of mount(8) works through from top to bottom; it makes the mount points that are missing. */
+/** Writes a table that one run of mount(8) processes from top to bottom; mount(8) creates the missing mount points. */
 export async function writeMountTable(path: string, lines: readonly TableLine[]): Promise<void> {
   const text = lines.map(({ source, target, type, options }) =>
     [...[source, target, type, `${options},X-mount.mkdir`].map(escapeField), '0 0\n'].join(' '),
@@ -90,7 +95,7 @@ export async function writeMountTable(path: string, lines: readonly TableLine[])
   await writeFile(path, text.join(''), { mode: 0o600 });
 }
 
-/** fstab(5) wants white space in fields as octal digits. */
+/** fstab(5) requires octal digits for white space in fields. */
 function escapeField(text: string): string {
   return text.replace(/[\s\\]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }

@@ -1,4 +1,4 @@
-/** Files of a sandbox's own, read-only inside; what stands in each is written by `writeSkeleton`. */
+/** Files that belong to one sandbox, read-only inside; `writeSkeleton` writes their content. */
 export const ownFiles = {
   'resolv.conf': '/etc/resolv.conf',
   hosts: '/etc/hosts',

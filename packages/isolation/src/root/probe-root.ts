@@ -5,12 +5,14 @@ import type { DriverFinding } from '../driver.ts';
 import type { Version } from '../host/findings.ts';
 import { finding, findingOfFileSystem, presenceFinding, toolFinding, versionFinding } from '../host/findings.ts';
 
-/** overlayfs over idmapped layers came with 5.19 (fs/overlayfs); the rest of what is used is older. */
+/** Linux supports overlayfs over idmapped layers since 5.19 (fs/overlayfs); all other features are older. */
 const kernelMin: Version = [5, 19];
-/** X-mount.idmap of mount(8) came with util-linux 2.39. */
+/** mount(8) supports X-mount.idmap since util-linux 2.39. */
 const mountMin: Version = [2, 39];
 
-/** What every driver needs whose sandboxes have a disk image, an id range and a control group. Changes nothing. */
+/**
+ * The requirements of every driver whose sandboxes have a disk image, an id range and a control group. Changes nothing.
+ */
 export async function probeRoot(): Promise<readonly DriverFinding[]> {
   return [
     finding('root', process.geteuid?.() === 0, 'the server must run as root to make sandboxes'),

@@ -3,8 +3,9 @@ import { isNodeError } from '@soulbox/base';
 import type { RootLayout } from './layout.ts';
 
 /**
- * Whether processes of the restore of this generation have run on the disk of a sandbox. The mark is set by the script that lets them
- * run, so it says the truth whatever became of the server; it names the generation, so one of an earlier restore means nothing.
+ * Whether processes of the restore with this generation have run on the disk of a sandbox. The script that lets them
+ * run sets the mark, so it is correct even if the server died. It names the generation, so the mark of an earlier
+ * restore does not count.
  */
 export async function hasRunAgain({ ranMark }: Pick<RootLayout, 'ranMark'>, generation: string): Promise<boolean> {
   try {

@@ -10,16 +10,16 @@ import { findLoopName, isBehind } from './loop-name.ts';
 
 export interface DiskPlace {
   readonly layout: RootLayout;
-  /** A process whose root is on the disk, as long as `isAlive` says so. */
+  /** A process whose root is on the disk, as long as `isAlive` returns true. */
   readonly rootPid: number;
   readonly isAlive: () => boolean;
   readonly tools: ToolGroup;
 }
 
 /**
- * The disk of a sandbox that runs. How much the file system may take is set in the
- * kernel: `reserved_clusters` is what ext4 leaves free for itself, whoever asks for a block, host's root included, and its delayed
- * allocation asks before it takes a page (docs/decisions/019).
+ * The disk of a running sandbox. The kernel enforces how much the file system may use: `reserved_clusters` is the
+ * number of blocks that ext4 keeps free from every user, including the host's root, and delayed allocation checks it
+ * before it accepts a page (docs/decisions/019).
  */
 export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace): SandboxDisk {
   const { layout, rootPid, isAlive, tools } = place;
@@ -43,7 +43,7 @@ export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace
     },
     read() {
       if (!isBehind(name, image)) return undefined;
-      // Its processes are gone, and the kernel is about to let go of the disk.
+      // Its processes have ended, and the kernel is about to release the disk.
       if (!isAlive()) return last;
       try {
         const { bfree, files } = statfsSync(root);
@@ -54,7 +54,7 @@ export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace
           allocatedBytes: statSync(image).blocks * 512,
         };
       } catch {
-        // They went this moment.
+        // The processes ended just now.
       }
       return last;
     },

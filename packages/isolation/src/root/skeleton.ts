@@ -6,8 +6,8 @@ import { diskFolders } from './layout.ts';
 import type { ownFiles } from './own-files.ts';
 
 /**
- * Mode by folder, parents first; the process's umask does not count, `mkdir` alone would obey it. /dev/shm is a folder of
- * the root, so that what is in it belongs to the disk like any file (docs/decisions/009).
+ * Mode by folder, parents first. They are set explicitly, because `mkdir` alone would apply the process's umask.
+ * /dev/shm is a folder of the root, so that its files belong to the disk like any others (docs/decisions/009).
  */
 const folderModes = {
   [diskFolders.upper]: 0o755,
@@ -20,8 +20,8 @@ const folderModes = {
 } as const;
 
 /**
- * Writes what the sandbox's disk holds at first; owners are 0, which inside is the sandbox's root. Synchronous: forty tiny
- * calls take half a millisecond so, and several when each goes through another thread.
+ * Writes the first content of the sandbox's disk; owners are 0, which inside is the sandbox's root. Synchronous: forty
+ * tiny calls take half a millisecond this way, and several milliseconds if each uses another thread.
  */
 export function writeSkeleton(directory: string, spec: SandboxSpec): void {
   mkdirSync(directory, { mode: 0o700 });
@@ -44,7 +44,7 @@ function writeWithMode(path: string, content: string, mode: number): void {
 function ownFileContents(spec: SandboxSpec): Record<keyof typeof ownFiles, string> {
   return {
     'resolv.conf': spec.nameServers.map((server) => `nameserver ${server}\n`).join(''),
-    // sudo looks its own host name up and would wait for a name server that may not answer.
+    // sudo looks up its own host name and would wait for a name server that may not answer.
     hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${spec.hostname}\n`,
     hostname: `${spec.hostname}\n`,
     'machine-id': `${randomBytes(16).toString('hex')}\n`,

@@ -14,8 +14,8 @@ interface Profile {
 }
 
 /**
- * What a profile answers to a call, as `ACTION` or `ACTION errno`. Throws when two rules with different answers fit: which of
- * them libseccomp lets win is nobody's plan.
+ * The result that a profile gives for a call, as `ACTION` or `ACTION errno`. Throws if two rules with different results
+ * match: which of them libseccomp prefers is not defined.
  */
 export function answerOf(profile: Profile, name: string, ...args: number[]): string {
   const fitting = profile.syscalls.filter(
@@ -30,7 +30,7 @@ function shown(action: string, errnoRet: number | undefined): string {
   return errnoRet === undefined ? action : `${action} ${errnoRet}`;
 }
 
-/** Numbers above 31 bits are compared whole, as the kernel's 64-bit arguments are. */
+/** Numbers above 31 bits are compared as a whole, like the kernel's 64-bit arguments. */
 function holds({ index, value, valueTwo = 0, op }: SyscallArgument, args: readonly number[]): boolean {
   const given = BigInt(args[index] ?? 0);
   switch (op) {

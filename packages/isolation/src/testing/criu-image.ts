@@ -1,4 +1,4 @@
-// CRIU images as CRIU writes them, for tests of what reads them. Nothing here comes from the code that is tested.
+// CRIU images in the form that CRIU writes, for tests of the readers. Nothing here uses the tested code.
 
 const commonMagic = 0x54564319;
 const magic = { pagemap: 0x56084025, mm: 0x57492820 };
@@ -7,10 +7,10 @@ function varint(value: number): number[] {
   return value < 0x80 ? [value] : [(value % 0x80) | 0x80, ...varint(Math.floor(value / 0x80))];
 }
 
-/** A field of a protobuf message that is a whole number. */
+/** A field of a protobuf message with an integer. */
 export const field = (number: number, value: number): number[] => [...varint(number * 8), ...varint(value)];
 
-/** A field that is a message of its own. */
+/** A field that is itself a message. */
 export const nested = (number: number, bytes: readonly number[]): number[] => [
   ...varint(number * 8 + 2),
   ...varint(bytes.length),
@@ -20,7 +20,7 @@ export const nested = (number: number, bytes: readonly number[]): number[] => [
 /** Flags of a page map's entry (CRIU: criu/include/pagemap.h). */
 export const pageFlags = { inParent: 1, lazy: 2, present: 4 };
 
-/** An entry of a page map: `pages` saved pages that belong to `address`. */
+/** An entry of a page map: `pages` saved pages at `address`. */
 export const pagesAt = (address: number, pages: number, flags: number): number[] => [
   ...field(1, address),
   ...field(2, 0),
@@ -28,7 +28,7 @@ export const pagesAt = (address: number, pages: number, flags: number): number[]
   ...field(5, pages),
 ];
 
-/** The mappings of a process, of which only the ends matter here. */
+/** The mappings of a process; only their ends matter here. */
 export const mappingsTo = (...ends: number[]): number[] =>
   ends.flatMap((end) => nested(14, [...field(1, 0), ...field(2, end)]));
 

@@ -1,7 +1,7 @@
 import { Secret } from '@soulbox/base';
 import type { SandboxSpec } from '../driver.ts';
 
-/** What a driver would be asked for, for tests of what it writes: nothing of it exists on the host. */
+/** A request to a driver, for tests of the files that the driver writes: nothing in it exists on the host. */
 export function sampleSpec(): SandboxSpec {
   return {
     sandboxId: 'isample',

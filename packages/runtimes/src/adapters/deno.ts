@@ -5,9 +5,9 @@ import type { Permissions, Runtime } from '../runtime.ts';
 import { scriptClues, scriptCodeFile, scriptEntries } from '../script-clues.ts';
 
 const heapShare = 0.75;
-/** What `deno init` makes comes first. */
+/** The entry file of `deno init` comes first. */
 const entryFiles = ['main.ts', 'mod.ts', ...scriptEntries];
-/** Deno's own cache, in the project, so that it can be kept. */
+/** Deno's own cache, inside the project, so that it can be kept. */
 const cache = '.soulbox/deno';
 
 export const deno: Runtime = {
@@ -40,7 +40,7 @@ export const deno: Runtime = {
     };
   },
   execute({ file, project, args, memoryMb, permissions }) {
-    // A task of deno.json would bring permissions of its own; only a file is run with those that the caller gave.
+    // A task of deno.json would have permissions of its own, so only a file is run, with the caller's permissions.
     const path = file ?? entryOf(project, entryFiles);
     if (path === undefined) return undefined;
     const memory =
@@ -49,7 +49,7 @@ export const deno: Runtime = {
       command: ['deno', 'run', '--quiet', '--no-prompt', ...memory, ...permissionFlags(permissions), path, ...args],
       env: {
         DENO_NO_UPDATE_CHECK: '1',
-        // It colours its errors for whatever reads them.
+        // Deno colours its errors even if the output is not a terminal.
         NO_COLOR: '1',
         ...(project === undefined ? {} : { DENO_DIR: `${project.path}/${cache}` }),
       },
@@ -57,7 +57,7 @@ export const deno: Runtime = {
   },
 };
 
-/** Nothing is allowed that is not named. */
+/** Everything that is not named is forbidden. */
 function permissionFlags(permissions: Permissions): string[] {
   return permissionNames.flatMap((name) => {
     const value = permissions[name];

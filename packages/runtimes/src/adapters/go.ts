@@ -2,7 +2,7 @@ import { cluesFrom } from '../clues.ts';
 import type { Runtime } from '../runtime.ts';
 
 const modules = '.soulbox/go';
-/** A limit that Go's collector works towards; above it only the hard one is left. */
+/** A soft limit for Go's garbage collector; above it only the hard limit applies. */
 const softShare = 0.8;
 
 export const go: Runtime = {
@@ -29,7 +29,7 @@ export const go: Runtime = {
     if (!names.has('go.mod') || !names.has('go.sum')) return undefined;
     return {
       commands: [['go', 'mod', 'download']],
-      // Kept modules must be removable like other files.
+      // Cached modules must be removable like other files.
       env: { GOFLAGS: '-modcacherw', GOTOOLCHAIN: 'local', GOMODCACHE: `${path}/${modules}` },
       decidedBy: ['go.mod', 'go.sum'],
       results: [modules],

@@ -1,7 +1,7 @@
 import { cluesFrom } from '../clues.ts';
 import type { Runtime } from '../runtime.ts';
 
-/** Heap of the whole limit; the rest is for code, threads and the virtual machine itself. */
+/** The heap's share of the limit; the rest is for code, threads and the virtual machine itself. */
 const heapShare = 0.6;
 const classes = '.soulbox/java';
 
@@ -36,7 +36,7 @@ export const java: Runtime = {
   },
   execute({ file, project, args, memoryMb }) {
     const flags = [
-      // Most programs that are run this way end before a better compiler pays.
+      // Most programs that are run this way end before a better compiler would pay off.
       '-XX:+UseSerialGC',
       '-XX:TieredStopAtLevel=1',
       ...(memoryMb === undefined ? [] : [`-Xmx${Math.max(8, Math.floor(memoryMb * heapShare))}m`]),

@@ -3,7 +3,7 @@ import { entryOf, projectFile } from '../project-file.ts';
 import type { Runtime } from '../runtime.ts';
 import { scriptClues, scriptCodeFile, scriptEntries } from '../script-clues.ts';
 
-/** V8's heap is most of Node's memory, not all of it. */
+/** V8's heap is most of Node's memory, but not all of it. */
 const heapShare = 0.75;
 const managers = ['npm', 'pnpm', 'yarn'];
 
@@ -12,7 +12,7 @@ export const node: Runtime = {
   program: 'node',
   versionCommand: ['node', '--version'],
   features: {
-    // Since then Node removes types by itself.
+    // Since that version Node strips types by itself.
     languages: [{ language: 'javascript' }, { language: 'typescript', since: '22.18' }],
     packageManager: 'npm',
     permissions: 'sandbox',

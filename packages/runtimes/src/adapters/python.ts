@@ -3,9 +3,12 @@ import type { Runtime } from '../runtime.ts';
 import { entryOf } from '../project-file.ts';
 
 const entryFiles = ['__main__.py', 'main.py', 'app.py', 'run.py'];
-/** Packages go to a folder of the project that Python is told of: unlike a virtual environment it can be moved. */
+/**
+ * Packages are installed into a folder of the project that is in Python's path: unlike a virtual environment it can be
+ * moved.
+ */
 const target = '.soulbox/python';
-/** A line that names a file or folder: its content counts, and is not in the list. */
+/** A line that names a file or folder: the result depends on its content, which is not in the list. */
 const localRequirement =
   /^\s*(?:[./]|-[erc]\b|--(?:editable|requirement|constraint)|file:)|@\s*file:|\.(?:whl|zip|tar\.gz)\s*$/m;
 
@@ -33,7 +36,7 @@ export const python: Runtime = {
     const isListed = names.has('requirements.txt');
     if (!isListed && !names.has('pyproject.toml')) return undefined;
     const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade'];
-    // What pyproject.toml installs is the project's own code too, which its files decide and not the list.
+    // pyproject.toml also installs the project's own code, which depends on its files and not on the list.
     const isKept = isListed && !localRequirement.test(texts.get('requirements.txt') ?? '');
     return {
       commands: [['python3', ...install, '--target', target, ...(isListed ? ['-r', 'requirements.txt'] : ['.'])]],

@@ -31,7 +31,7 @@ export const ruby: Runtime = {
       commands: [['bundle', 'install', '--quiet']],
       env: { BUNDLE_PATH: `${path}/${gems}`, ...(names.has('Gemfile.lock') ? { BUNDLE_FROZEN: 'true' } : {}) },
       decidedBy: ['Gemfile', 'Gemfile.lock'],
-      // A gem beside the project is none that a lock file knows.
+      // A lock file does not describe the content of a gem in a folder beside the project.
       results: /\bpath\b/.test(texts.get('Gemfile') ?? '') ? [] : [gems],
     };
   },

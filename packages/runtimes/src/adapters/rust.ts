@@ -20,7 +20,7 @@ export const rust: Runtime = {
       projectFiles: ['Cargo.toml', 'Cargo.lock'],
       entryFiles: [],
     }),
-  // Cargo runs projects; a file alone would have to be compiled to somewhere first.
+  // Cargo runs projects; a single file would have to be compiled into another folder first.
   codeFile: () => undefined,
   prepare({ names }) {
     if (!names.has('Cargo.toml')) return undefined;

@@ -22,7 +22,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const keys = async (): Promise<string[]> => (await blobs.list('')).map(({ key }) => key);
 
-test('what is deleted meanwhile goes with the last hold', async () => {
+test('a blob that is deleted during a hold is removed with the last hold', async () => {
   const holds = [blobs.holdDeletes(), blobs.holdDeletes()];
   await blobs.delete('a');
   await holds[0]?.[Symbol.asyncDispose]();
@@ -33,7 +33,7 @@ test('what is deleted meanwhile goes with the last hold', async () => {
   expect(await keys()).toEqual([]);
 });
 
-test('what is deleted and written again meanwhile stays', async () => {
+test('a blob that is deleted and written again during a hold stays', async () => {
   {
     await using _hold = blobs.holdDeletes();
     await blobs.delete('a');

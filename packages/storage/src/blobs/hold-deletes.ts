@@ -1,8 +1,11 @@
 import type { BlobStore } from './blobs.ts';
 
-/** Blobs whose deletions can be put off, so that what the records name at one moment can be copied a moment later. */
+/**
+ * Blobs whose deletions can be delayed, so that the blobs that the records name at one moment can be copied a moment
+ * later.
+ */
 export interface HoldableBlobs extends BlobStore {
-  /** Until disposed nothing is deleted; then all is that should have been. */
+  /** No blob is deleted until disposed; then all delayed deletions are done. */
   holdDeletes(): AsyncDisposable;
 }
 
@@ -11,7 +14,7 @@ export function holdableBlobs(blobs: BlobStore): HoldableBlobs {
   let holders = 0;
   return {
     put: async (key, content) => {
-      // Otherwise the end of the hold would take the new one.
+      // Otherwise the end of the hold would delete the new one.
       waiting.delete(key);
       return await blobs.put(key, content);
     },

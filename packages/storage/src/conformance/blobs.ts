@@ -9,7 +9,7 @@ import { openDiskBlobs } from '../blobs/disk/open.ts';
 
 const oneOf = (content: string | Buffer): AsyncIterable<Uint8Array> => Readable.from([Buffer.from(content)]);
 
-/** What every implementation of BlobStore must do. `open` is called again with the same folder to see what was kept. */
+/** Tests for every implementation of BlobStore. `open` is called again with the same folder to check what was kept. */
 export function describeBlobs(name: string, open: (folder: string) => Promise<BlobStore>): void {
   describe(`blobs in ${name}`, () => {
     let folder: string;
@@ -30,7 +30,7 @@ export function describeBlobs(name: string, open: (folder: string) => Promise<Bl
       return stream === undefined ? undefined : await text(stream);
     };
 
-    it('gives back, after a new start too, what was put in', async () => {
+    it('returns the written content, also after a restart', async () => {
       const content = Buffer.alloc(3_000_001, 'abcdefg');
       expect(await blobs.put('states/s1/pages-1.img', oneOf(content))).toEqual({
         key: 'states/s1/pages-1.img',
@@ -42,7 +42,7 @@ export function describeBlobs(name: string, open: (folder: string) => Promise<Bl
       expect((await buffer(stream)).equals(content)).toBe(true);
     });
 
-    it('keeps an empty blob apart from none', async () => {
+    it('distinguishes an empty blob from a missing one', async () => {
       await blobs.put('empty', oneOf(''));
       expect(await blobs.stat('empty')).toEqual({ key: 'empty', sizeBytes: 0 });
       expect(await read('empty')).toBe('');
@@ -62,7 +62,7 @@ export function describeBlobs(name: string, open: (folder: string) => Promise<Bl
       expect(await text((await blobs.read('a', range)) as BlobStream)).toBe(expected);
     });
 
-    it('replaces a blob as a whole, while a reader of the old one reads on', async () => {
+    it('replaces a blob as a whole, while a reader of the old one continues', async () => {
       await blobs.put('a', oneOf('old'));
       const old = (await blobs.read('a')) as BlobStream;
       await blobs.put('a', oneOf('newer'));
@@ -70,7 +70,7 @@ export function describeBlobs(name: string, open: (folder: string) => Promise<Bl
       expect(await read('a')).toBe('newer');
     });
 
-    it('writes nothing when the source fails half way, and keeps what was there', async () => {
+    it('writes nothing when the source fails halfway, and keeps the old content', async () => {
       await blobs.put('a', oneOf('old'));
       const broken = async function* (): AsyncGenerator<Uint8Array> {
         yield Buffer.alloc(100_000);
@@ -83,13 +83,13 @@ export function describeBlobs(name: string, open: (folder: string) => Promise<Bl
       expect(await blobs.list('')).toEqual([{ key: 'a', sizeBytes: 3 }]);
     });
 
-    it('gives one of many writers of a key the last word, and a whole one', async () => {
+    it('keeps the complete content of the last of many writers of a key', async () => {
       const contents = Array.from({ length: 20 }, (_, number) => String(number).repeat(50_000));
       await Promise.all(contents.map((content) => blobs.put('a', oneOf(content))));
       expect(contents).toContain(await read('a'));
     });
 
-    it('lists by prefix, in the order of the keys', async () => {
+    it('lists by prefix, sorted by key', async () => {
       for (const key of ['b/2', 'b/1', 'a', 'b', 'bb/1', 'b.c']) await blobs.put(key, oneOf(key));
       const list = async (prefix: string): Promise<string[]> => (await blobs.list(prefix)).map(({ key }) => key);
       expect(await list('')).toEqual(['a', 'b', 'b.c', 'b/1', 'b/2', 'bb/1']);
@@ -97,7 +97,7 @@ export function describeBlobs(name: string, open: (folder: string) => Promise<Bl
       expect(await list('c')).toEqual([]);
     });
 
-    it('copies those of a prefix into a folder, where they stay when they are deleted here', async () => {
+    it('copies the blobs of a prefix into a folder, where they stay when they are deleted here', async () => {
       for (const key of ['a/1', 'a/2', 'b']) await blobs.put(key, oneOf(key));
       const copies = join(folder, 'copies');
       expect(await blobs.copyInto(copies, 'a/')).toEqual(['a/1', 'a/2']);
@@ -109,7 +109,7 @@ export function describeBlobs(name: string, open: (folder: string) => Promise<Bl
       expect(await text((await other.read('a/2')) as BlobStream)).toBe('a/2');
     });
 
-    it('deletes one and only that, and a second time without an error', async () => {
+    it('deletes only the given blob, and a second time without an error', async () => {
       await blobs.put('a', oneOf('1'));
       await blobs.put('a/b', oneOf('2'));
       await blobs.delete('a');
@@ -130,21 +130,21 @@ export function describeBlobs(name: string, open: (folder: string) => Promise<Bl
       },
     );
 
-    it('takes a key of 200 characters, and not one of 201', async () => {
+    it('accepts a key of 200 characters, and not one of 201', async () => {
       const longest = 'a/'.repeat(99) + 'bb';
       await blobs.put(longest, oneOf('x'));
       expect(await read(longest)).toBe('x');
       await expect(blobs.put(`${longest}b`, oneOf('x'))).rejects.toMatchObject({ reason: 'bad_request' });
     });
 
-    it('takes a local file over', async () => {
+    it('moves a local file into the store', async () => {
       await writeFile(join(folder, 'file'), 'content');
       expect(await blobs.putFile('a', join(folder, 'file'))).toEqual({ key: 'a', sizeBytes: 7 });
       expect(await read('a')).toBe('content');
       await expect(lstat(join(folder, 'file'))).rejects.toMatchObject({ code: 'ENOENT' });
     });
 
-    it('takes over no link and no folder', async () => {
+    it('accepts neither a link nor a folder as a file', async () => {
       await symlink('/etc/hostname', join(folder, 'link'));
       await expect(blobs.putFile('a', join(folder, 'link'))).rejects.toMatchObject({ reason: 'bad_path' });
       await expect(blobs.putFile('a', folder)).rejects.toMatchObject({ reason: 'bad_path' });

@@ -11,7 +11,7 @@ import { facts } from './facts.ts';
 const why = { message: 'replaced', step: '' };
 const made = { cpuCount: 2, memoryMb: 512, diskSizeMb: 900, envdVersion: '0.6.13', finishedAt: 50 };
 
-/** What every implementation of TemplateRecords, BuildRecords and BuildFileRecords must do. */
+/** Tests for every implementation of TemplateRecords, BuildRecords and BuildFileRecords. */
 export function describeBuilds(name: string, open: (folder: string) => Promise<Records>): void {
   let folder: string;
   let records: Records;
@@ -52,7 +52,7 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
   });
 
   describe(`templates in ${name}`, () => {
-    it('are made once per team and name, and found again after a restart', async () => {
+    it('are created once per team and name, and found again after a restart', async () => {
       expect(await ensure('t2', team, 100, 't1')).toMatchObject({ id: 't1', name: 't1', isPublic: false });
       await records[Symbol.asyncDispose]();
       records = await open(folder);
@@ -63,13 +63,13 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
       expect(await records.templates.findByName('other', 't1')).toBeUndefined();
     });
 
-    it('never become more than the limit, but the known one is given at it too', async () => {
+    it('never exceed the limit, but an existing one is returned even at the limit', async () => {
       expect(await ensure('t2', team, 1)).toBeUndefined();
       expect(await ensure('t1', team, 1)).toMatchObject({ id: 't1' });
       expect(await ensure('t3', 'other', 1)).toMatchObject({ teamId: 'other' });
     });
 
-    it('are found by all once they are public, the oldest first', async () => {
+    it('are found by all teams once they are public, the oldest first', async () => {
       expect(await records.templates.findPublic('t1')).toBeUndefined();
       await records.templates.ensure({ id: 't0', teamId: 'other', name: 't1', createdAt: 0 }, 9);
       await records.templates.setPublic('t1', true, 5);
@@ -94,7 +94,7 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
       expect(await records.templates.remove('t1', 100)).toEqual(stays ? 'in_use' : []);
     });
 
-    it('stay while a sandbox is being made, and go with all they had', async () => {
+    it('stay while a sandbox is being created, and are removed with all their rows', async () => {
       const creation = { id: 'c1', teamId: 'other', templateId: 't1', startedAt: 1, places: 1 };
       await finish('b1');
       await records.builds.appendLogs('b1', [{ at: 1, level: 'info', step: '', message: 'm' }]);
@@ -108,7 +108,7 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
       await records.builds.appendLogs('b1', [{ at: 1, level: 'info', step: '', message: 'late' }]);
     });
 
-    it('have tags that move, and tell which builds have none any more', async () => {
+    it('have tags that move, and return the builds that have none any more', async () => {
       expect(await finish('b1', { tags: ['default', 'v1'] })).toEqual([]);
       expect(await finish('b2')).toEqual([]);
       expect(await tagsOf()).toEqual({ default: 'b2', v1: 'b1' });
@@ -123,7 +123,7 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
   });
 
   describe(`builds in ${name}`, () => {
-    it('wait, build, and are ready with the size that was made and their tags', async () => {
+    it('wait, build, and are ready with their final size and their tags', async () => {
       expect(await request('b1', { tags: ['a', 'b'] })).toBe(true);
       expect(await records.builds.find('b1')).toEqual({
         ...{ id: 'b1', templateId: 't1', tags: ['a', 'b'], status: 'waiting', reason: undefined, cpuCount: 2 },
@@ -141,7 +141,7 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
       expect(await records.builds.complete('b1', made)).toBeUndefined();
     });
 
-    it('replace what waits and what builds for one of their tags, and nothing else', async () => {
+    it('replace waiting and running builds for one of their tags, and no others', async () => {
       await request('b1', { tags: ['a', 'b'] });
       await start('b1');
       await request('b2', { tags: ['b', 'c'] });
@@ -151,12 +151,12 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
       expect(await start('b4')).toEqual({ outcome: 'started', replaced: ['b1'] });
       expect(await records.builds.find('b1')).toMatchObject({ status: 'error', reason: why, finishedAt: 20 });
       expect(await statusOf('b3')).toBe('waiting');
-      // Whoever was replaced takes no tag, even when it comes to an end.
+      // A replaced build takes no tag, even if it completes.
       expect(await records.builds.complete('b1', made)).toBeUndefined();
       expect(await tagsOf()).toEqual({});
     });
 
-    it('keep to the limits of a team, also when many come at once', async () => {
+    it('respect the limits of a team, even if many come at once', async () => {
       await ensure('t2', 'other');
       const ids = Array.from({ length: 20 }, (_, index) => `b${index}`);
       const requested = await Promise.all(ids.map((id) => request(id, { tags: [id] }, 15)));
@@ -166,12 +166,12 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
       expect(await statusOf('b12')).toBe('waiting');
       expect(await request('x', { templateId: 't2' }, 1)).toBe(true);
       expect((await start('x', 1)).outcome).toBe('started');
-      // One that replaces another needs no further place.
+      // A build that replaces another needs no additional place.
       await request('b99', { tags: ['b3'] });
       expect(await start('b99', 10)).toEqual({ outcome: 'started', replaced: ['b3'] });
     });
 
-    it('fail once, with a reason, before or while they are built', async () => {
+    it('fail once, with a reason, before or during the build', async () => {
       await request('b1');
       expect(await records.builds.fail('b1', { message: 'no', step: '3' }, 30)).toBe(true);
       expect(await records.builds.fail('b1', { message: 'again', step: '' }, 31)).toBe(false);
@@ -181,7 +181,7 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
       expect(await records.builds.fail('b2', why, 60)).toBe(false);
     });
 
-    it('that were under way when the process died fail all together', async () => {
+    it('all fail if they were in progress when the process died', async () => {
       await request('b1', { tags: ['a'] });
       await request('b2', { tags: ['b'] });
       await start('b2');
@@ -189,7 +189,7 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
       expect([await statusOf('b1'), await statusOf('b2')]).toEqual(['waiting', 'error']);
     });
 
-    it('whose snapshot is gone lose their tags', async () => {
+    it('lose their tags if their snapshot is gone', async () => {
       await finish('b1');
       await records.builds.lose('b1', { message: 'gone', step: '' }, 70);
       expect([await statusOf('b1'), await tagsOf()]).toEqual(['error', {}]);
@@ -208,7 +208,7 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
       expect(await records.builds.count('t1')).toBe(15);
     });
 
-    it('are forgotten when they are old and no tag needs them; what waits too long is given up', async () => {
+    it('are removed when they are old and no tag needs them; those that wait too long fail', async () => {
       await finish('b1');
       await finish('b2');
       await request('b3', { tags: ['x'], createdAt: 5 });
@@ -246,7 +246,7 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
     const reserve = (id: string, hash: string, sizeBytes: number, limit = 100, teamId = team) =>
       records.buildFiles.reserve({ id, teamId, hash, sizeBytes }, limit);
 
-    it('are there once they are complete, for their team', async () => {
+    it('can be used by their team once they are complete', async () => {
       expect(await reserve('u1', 'h', 60)).toBe(true);
       expect(await records.buildFiles.use(team, 'h', 1)).toBeUndefined();
       await records.buildFiles.complete('u1', 5);
@@ -255,20 +255,20 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
       expect(await records.buildFiles.use('other', 'h', 9)).toBeUndefined();
     });
 
-    it('keep to the limit of the team, reservations included', async () => {
+    it('respect the limit of the team, reservations included', async () => {
       expect(await reserve('u1', 'h', 60)).toBe(true);
       expect(await reserve('u2', 'i', 41)).toBe(false);
       expect(await reserve('u2', 'i', 41, 100, 'other')).toBe(true);
       await records.buildFiles.complete('u1', 5);
       expect(await reserve('u3', 'i', 41)).toBe(false);
-      // The same file again takes the place of the one before.
+      // The same file again replaces the earlier one.
       expect(await reserve('u4', 'h', 100)).toBe(true);
       await records.buildFiles.abandon('u4');
       expect(await reserve('u5', 'i', 40)).toBe(true);
       expect(await records.buildFiles.clearReserved()).toBe(2);
     });
 
-    it('are removed when nobody used them, unless somebody just did', async () => {
+    it('are removed if they are unused, unless one was used just now', async () => {
       await reserve('u1', 'h', 1);
       await records.buildFiles.complete('u1', 5);
       expect(await records.buildFiles.listUnused(5, 10)).toEqual([]);

@@ -31,7 +31,7 @@ export function facts(id: string, teamId: string, startedAt: number, more: Parti
   };
 }
 
-/** A question for all live sandboxes of a team. */
+/** A query for all live sandboxes of a team. */
 export function listQuery(teamId: string, more: Partial<SandboxListQuery> = {}): SandboxListQuery {
   return {
     teamId,

@@ -4,7 +4,7 @@ import type { Records } from '../records/records.ts';
 import { makeRecords, otherTeam, removeRecords } from './fresh-records.ts';
 import type { OpenRecords } from './fresh-records.ts';
 
-/** What every implementation of FunctionRecords must do. */
+/** Tests for every implementation of FunctionRecords. */
 export function describeFunctions(name: string, open: OpenRecords): void {
   describe(`functions in ${name}`, () => {
     let folder: string;
@@ -38,7 +38,7 @@ export function describeFunctions(name: string, open: OpenRecords): void {
     const create = (id: string, more: Partial<FunctionRecord> = {}, limit = 100) =>
       records.functions.create(record(id, more), version(id, 1), limit);
 
-    it('are found by name, with everything that was written, after a restart too', async () => {
+    it('are found by name, with all written values, also after a restart', async () => {
       expect(await create('a')).toBe('created');
       await records[Symbol.asyncDispose]();
       records = await open(folder);
@@ -47,7 +47,7 @@ export function describeFunctions(name: string, open: OpenRecords): void {
       expect(await records.functions.find('name-b')).toBeUndefined();
     });
 
-    it('have a name of their own on the whole server', async () => {
+    it('have a unique name on the whole server', async () => {
       await create('a');
       expect(await create('b', { name: 'name-a', teamId: 'other' })).toBe('name_taken');
       expect(await records.functions.listVersions('b')).toEqual([]);
@@ -73,7 +73,7 @@ export function describeFunctions(name: string, open: OpenRecords): void {
       expect(await records.functions.save(record('gone'))).toBe(false);
     });
 
-    it('keep the newest versions and the active one; a bundle is let go when no version has it', async () => {
+    it('keep the newest versions and the active one; a bundle is released when no version uses it', async () => {
       await create('a');
       await create('b');
       for (let number = 2; number <= 5; number += 1)

@@ -12,7 +12,7 @@ import type { DueQuery, WebhookRecord } from '../records/webhooks.ts';
 import { makeRecords, otherTeam, removeRecords } from './fresh-records.ts';
 import type { OpenRecords } from './fresh-records.ts';
 
-/** What every implementation of EventRecords, WebhookRecords and DeliveryRecords must do. */
+/** Tests for every implementation of EventRecords, WebhookRecords and DeliveryRecords. */
 export function describeHistory(name: string, open: OpenRecords): void {
   describe(`events and webhooks in ${name}`, () => {
     let folder: string;
@@ -38,7 +38,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
       (await events(more)).map((event) => event.type.replace('sandbox.lifecycle.', ''));
 
     describe('events', () => {
-      it('tell the life of a sandbox in order, each with its cause, time and execution', async () => {
+      it('record the life of a sandbox in order, each with its cause, time and execution', async () => {
         await put('ia', { metadata: { a: 'b' } });
         await put('ia', { metadata: { a: 'b' }, endAt: 77 }, 6);
         await put('ia', { metadata: { a: 'b' }, state: 'paused', stateSince: 20, cause: 'idle' });
@@ -65,7 +65,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect(new Set(numbers).size).toBe(6);
       });
 
-      it('tell that a sandbox stopped for want of room on the disk of the host, and that it went on, once each', async () => {
+      it("record once each that a sandbox stopped for lack of space on the host's disk, and that it continued", async () => {
         await put('ia');
         for (const cause of ['host_disk_full', 'host_disk_full', 'host_disk_free', 'host_disk_free'] as const)
           await put('ia', { cause }, 7);
@@ -74,7 +74,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         );
       });
 
-      it('are not repeated when the same is reported again, or something older', async () => {
+      it('are not repeated when the same state or an older one is reported again', async () => {
         for (let n = 0; n < 3; n++) await put('ia');
         for (let n = 0; n < 3; n++) await put('ia', { state: 'paused', stateSince: 20 });
         await put('ia');
@@ -83,14 +83,14 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect(await types()).toEqual(['created', 'paused', 'killed']);
       });
 
-      it('tell the end once, though its cause is learned later', async () => {
+      it('record the end once, even if its cause is learned later', async () => {
         await put('ia');
         await records.sandboxes.end('ia', 'lost', 9);
         await records.sandboxes.end('ia', 'timeout', 10);
         expect(await types()).toEqual(['created', 'killed']);
       });
 
-      it('tell of a pause that the records missed, and of a resume whose pause they missed', async () => {
+      it('include a pause that the records missed, and a resume whose pause they missed', async () => {
         await put('ia', { state: 'paused', stateSince: 9, cause: 'timeout' });
         await put('ib');
         await put('ib', { stateSince: 50, cause: 'traffic' });
@@ -99,7 +99,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect(await types({ sandboxId: 'ib' })).toEqual(['created', 'resumed']);
       });
 
-      it('carry no execution when a paused sandbox ends', async () => {
+      it('have no execution when a paused sandbox ends', async () => {
         await put('ia', { state: 'paused', stateSince: 9 });
         await records.sandboxes.end('ia', 'killed', 12);
         expect((await events()).at(-1)).toMatchObject({ type: 'sandbox.lifecycle.killed', execution: undefined });
@@ -129,7 +129,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect(await records.events.addCheckpoint('ia', 1)).toBe(false);
       });
 
-      it('carry what the sandbox carried then, kept once for all that carry the same', async () => {
+      it("contain the sandbox's metadata of that time, stored once for all events with the same", async () => {
         const large = { a: 'x'.repeat(200_000) };
         const other = { a: 'y'.repeat(100) };
         for (let n = 0; n < 300; n++) await put('ia', { metadata: large, endAt: 100 + n }, n);
@@ -139,11 +139,11 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect(carried.join('')).toBe(`${'x'.repeat(300)}yx`);
         let bytes = 0;
         for (const name of await readdir(folder)) bytes += (await stat(join(folder, name))).size;
-        // The write-ahead log keeps what the row of the sandbox was rewritten by, up to 4 MiB or a little more.
+        // The write-ahead log keeps the rewritten versions of the sandbox's row, up to 4 MiB or a little more.
         expect(bytes).toBeLessThan(12_000_000);
       });
 
-      it('are given up to a size, and one of any size', async () => {
+      it('are returned up to a size, but a single one of any size', async () => {
         for (let n = 0; n < 10; n++) await put(`i${n}`, { metadata: { a: 'x'.repeat(10_000) } });
         const read: string[] = [];
         for (let after = 0, pages = 0; ; pages++) {
@@ -162,7 +162,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect((await eventPage({ limit: 9 })).hasMore).toBe(true);
       });
 
-      it('are purged by age, a bounded number at a time, and numbers are never used again', async () => {
+      it('are purged by age, a limited number at a time, and numbers are never reused', async () => {
         for (let n = 0; n < 3; n++) await put(`i${n}`);
         const last = (await events()).at(-1)?.sequence ?? 0;
         expect(await records.events.purge(1, 10)).toBe(0);
@@ -181,7 +181,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
     });
 
     describe('webhooks', () => {
-      it('come back as they were written, and their secret never prints', async () => {
+      it('are read as they were written, and their secret is never printed', async () => {
         const written = webhook('w1', { events: ['sandbox.lifecycle.killed'], enabled: false });
         expect(await records.webhooks.create(written, 10)).toBe(true);
         const read = await records.webhooks.find(team, 'w1');
@@ -190,7 +190,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect(JSON.stringify(read) + inspect(read)).not.toContain('hush');
       });
 
-      it('belong to one team, and are limited by team', async () => {
+      it('belong to one team, and are limited per team', async () => {
         expect(await records.webhooks.create(webhook('w1'), 1)).toBe(true);
         expect(await records.webhooks.create(webhook('w2'), 1)).toBe(false);
         expect(await records.webhooks.create(webhook('w3', { teamId: 'other' }), 1)).toBe(true);
@@ -200,7 +200,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect((await records.webhooks.list(team)).map((entry) => entry.name)).toEqual(['w1']);
       });
 
-      it('change only what is asked', async () => {
+      it('change only the given values', async () => {
         await records.webhooks.create(webhook('w1'), 1);
         const changed = await records.webhooks.update(team, 'w1', { url: 'https://new.test/' });
         expect(changed).toMatchObject({ url: 'https://new.test/', name: 'w1', enabled: true });
@@ -228,7 +228,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect(queued.sort()).toEqual(['w1 created', 'w1 killed', 'w2 killed']);
       });
 
-      it('keep their id over failures and restarts until they are finished', async () => {
+      it('keep their id through failures and restarts until they are finished', async () => {
         await records.webhooks.create(webhook('w1'), 9);
         await put('ia');
         const [first] = await due();
@@ -244,7 +244,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect(await records.deliveries.nextDueAt(100)).toBeUndefined();
       });
 
-      it('leave out what is under way and whose webhook has enough', async () => {
+      it('exclude those in progress and those of a busy webhook', async () => {
         await records.webhooks.create(webhook('w1'), 9);
         for (let n = 0; n < 3; n++) await put(`i${n}`);
         const ids = (await due()).map((delivery) => delivery.id);
@@ -253,7 +253,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect(await due({ limit: 1 })).toHaveLength(1);
       });
 
-      it('go with their webhook, with its disabling, and with their event', async () => {
+      it('are removed with their webhook, when it is disabled, and with their event', async () => {
         for (const id of ['w1', 'w2', 'w3']) await records.webhooks.create(webhook(id), 9);
         await put('ia');
         await records.webhooks.remove(team, 'w1');
@@ -263,7 +263,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         expect(await due()).toEqual([]);
       });
 
-      it('are bounded for a webhook that never takes any', async () => {
+      it('are limited for a webhook that never accepts any', async () => {
         await records.webhooks.create(webhook('w1'), 9);
         for (let n = 0; n < 1010; n++) await put(`i${n}`);
         expect(await due({ limit: 5000 })).toHaveLength(1000);

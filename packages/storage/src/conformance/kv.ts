@@ -6,7 +6,7 @@ import type { OpenRecords } from './fresh-records.ts';
 
 const limits = { keys: 100, sizeBytes: 1000, teamBytes: 10_000 };
 
-/** What every implementation of KvRecords must do. */
+/** Tests for every implementation of KvRecords. */
 export function describeKv(name: string, open: OpenRecords): void {
   describe(`key-value namespaces in ${name}`, () => {
     let folder: string;
@@ -33,14 +33,14 @@ export function describeKv(name: string, open: OpenRecords): void {
         ({ key }) => key,
       );
 
-    it('are made once for a name, up to a limit', async () => {
+    it('are created once per name, up to a limit', async () => {
       expect((await ensure('n2', 'first'))?.id).toBe('n1');
       expect(await ensure('n2', 'second', 1)).toBeUndefined();
       expect((await ensure('n2', 'second'))?.id).toBe('n2');
       expect((await records.kv.listNamespaces(team)).map((namespace) => namespace.name)).toEqual(['first', 'second']);
     });
 
-    it('keep entries with metadata, and count what they hold', async () => {
+    it('keep entries with metadata, and count their content', async () => {
       const wanted = entry('ä/ö %_', { metadata: '{"a":"é"}', expiresAt: 50 });
       expect(await records.kv.put('n1', wanted, limits)).toEqual({ done: true, replaced: undefined });
       expect(await records.kv.get('n1', wanted.key, 49)).toEqual(wanted);
@@ -52,7 +52,7 @@ export function describeKv(name: string, open: OpenRecords): void {
       expect(await records.kv.listNamespaces(team)).toMatchObject([{ keyCount: 0, sizeBytes: 0 }]);
     });
 
-    it('refuse what would exceed the limits; replacing counts the difference', async () => {
+    it('refuse entries that would exceed the limits; a replacement counts the difference', async () => {
       await put('a', { sizeBytes: 900 });
       expect(await put('b', { sizeBytes: 101 })).toEqual({ done: false, why: 'full' });
       expect(await put('a', { sizeBytes: 1000 })).toMatchObject({ done: true });
@@ -60,7 +60,7 @@ export function describeKv(name: string, open: OpenRecords): void {
         done: false,
         why: 'full',
       });
-      // Of all namespaces of the team together; less of what is there is never too much.
+      // The limit covers all namespaces of the team together; reducing the use is always allowed.
       const tight = { ...limits, teamBytes: 500 };
       expect(await put('b', { sizeBytes: 1 }, { ...tight, sizeBytes: 5000 })).toEqual({
         done: false,
@@ -70,7 +70,7 @@ export function describeKv(name: string, open: OpenRecords): void {
       expect(await records.kv.put('nowhere', entry('a'), limits)).toEqual({ done: false, why: 'gone' });
     });
 
-    it('list by the bytes of keys, by prefix and in pages; what has expired is left out', async () => {
+    it('list by the bytes of keys, by prefix and in pages; expired entries are left out', async () => {
       for (const key of ['b', 'a%', 'aa', 'a_', 'é', '😀', 'a']) await put(key);
       await put('ab', { expiresAt: 5 });
       expect(await keysOf({ now: 5 })).toEqual(['a', 'a%', 'a_', 'aa', 'b', 'é', '😀']);
@@ -80,7 +80,7 @@ export function describeKv(name: string, open: OpenRecords): void {
       expect(await keysOf({ prefix: '😀' })).toEqual(['😀']);
     });
 
-    it('give the blobs of what expired and of what was removed', async () => {
+    it('return the blobs of expired and removed entries', async () => {
       await put('a', { blobKey: 'one', expiresAt: 5 });
       await put('b', { blobKey: 'two', expiresAt: 9 });
       await put('c', { blobKey: 'three' });

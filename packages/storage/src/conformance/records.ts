@@ -7,7 +7,7 @@ import { facts, listQuery } from './facts.ts';
 import { makeRecords, removeRecords } from './fresh-records.ts';
 import type { OpenRecords } from './fresh-records.ts';
 
-/** What every implementation of Records must do. `open` is called again with the same folder to see what was kept. */
+/** Tests for every implementation of Records. `open` is called again with the same folder to check what was kept. */
 export function describeRecords(name: string, open: OpenRecords): void {
   describe(`records in ${name}`, () => {
     let folder: string;
@@ -26,12 +26,12 @@ export function describeRecords(name: string, open: OpenRecords): void {
       (await records.sandboxes.list(listQuery(team, more))).sandboxes.map((sandbox) => sandbox.id);
 
     describe('teams', () => {
-      it('make one default team however often they are asked', async () => {
+      it('create one default team, even if they are asked repeatedly', async () => {
         expect((await ensureDefaultTeam(records)).id).toBe(team);
         expect(await records.teams.list()).toHaveLength(1);
       });
 
-      it('refuse a second default team and an id that exists', async () => {
+      it('refuse a second default team and an existing id', async () => {
         const other = { id: 'other', name: 'other', isDefault: false, createdAt: 1 };
         await records.teams.create(other);
         await expect(records.teams.create(other)).rejects.toMatchObject({ reason: 'name_taken' });
@@ -40,7 +40,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         });
       });
 
-      it('are deleted with what is theirs, but not while they hold a sandbox, and never the default one', async () => {
+      it('are deleted with everything they own, but not while they have a sandbox, and never the default one', async () => {
         const other = { id: 'other', name: 'other', isDefault: false, createdAt: 1 };
         await records.teams.create(other);
         const { record } = await createApiKey(records, other, 'key');
@@ -69,13 +69,13 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await records.teams.remove(team)).toBe(false);
       });
 
-      it('give undefined for an unknown id', async () => {
+      it('return undefined for an unknown id', async () => {
         expect(await records.teams.find("' OR 1=1 --")).toBeUndefined();
       });
     });
 
     describe('API keys', () => {
-      it('keep a hash and a mask, never the value', async () => {
+      it('store a hash and a mask, never the value', async () => {
         const { key, record } = await createApiKey(records, { id: team }, 'first');
         expect(key.reveal()).toMatch(/^e2b_[0-9a-f]{40}$/);
         expect(record.hash).toBe(hashApiKey(key.reveal()));
@@ -84,7 +84,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(record.mask).toMatchObject({ prefix: 'e2b_', valueLength: 40 });
       });
 
-      it('belong to one team: another one neither sees, renames nor removes them', async () => {
+      it('belong to one team: another team can neither see, rename nor remove them', async () => {
         await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
         const { record } = await createApiKey(records, { id: team }, 'mine');
         expect(await records.apiKeys.list('other')).toEqual([]);
@@ -105,7 +105,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect((await records.apiKeys.find(team, record.id))?.lastUsedAt).toBe(2000);
       });
 
-      it('cannot be made for a team that does not exist', async () => {
+      it('cannot be created for a team that does not exist', async () => {
         await expect(createApiKey(records, { id: 'nobody' }, 'k')).rejects.toThrow();
       });
     });
@@ -125,7 +125,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await begin('b', 1)).toBe(true);
       });
 
-      it('become sandboxes, which count as well until they end or expire', async () => {
+      it('become sandboxes, which also count until they end or expire', async () => {
         await begin('a', 1);
         await records.sandboxes.completeCreation('a', [facts('ia', team, 5)], 5);
         expect(await begin('b', 1)).toBe(false);
@@ -135,12 +135,12 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await begin('c', 1)).toBe(true);
       });
 
-      it('never take more places than there are, also when many begin at once', async () => {
+      it('never take more places than available, even if many begin at once', async () => {
         const results = await Promise.all(Array.from({ length: 50 }, (_, index) => begin(`c${index}`, 20)));
         expect(results.filter(Boolean)).toHaveLength(20);
       });
 
-      it('of several sandboxes take as many places, or none', async () => {
+      it('for several sandboxes take as many places, or none', async () => {
         expect(await begin('a', 10, 0, 11)).toBe(false);
         expect(await begin('a', 10, 0, 7)).toBe(true);
         expect(await begin('b', 10, 0, 4)).toBe(false);
@@ -150,7 +150,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await begin('c', 10, 0, 5)).toBe(true);
       });
 
-      it('of the same id are one, however many begin it', async () => {
+      it('with the same id are one, even if many callers begin it', async () => {
         expect(await begin('a', 1)).toBe(true);
         expect(await begin('a', 1)).toBe(true);
         expect(await begin('b', 1)).toBe(false);
@@ -158,7 +158,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await begin('b', 1)).toBe(true);
       });
 
-      it('find no place for a paused sandbox, which does not count until it runs again', async () => {
+      it('take the place of a paused sandbox, which does not count until it runs again', async () => {
         await put(facts('ia', team, 5, { state: 'paused', stateSince: 9 }));
         expect(await begin('a', 1)).toBe(true);
         await records.sandboxes.abandonCreation('a');
@@ -166,7 +166,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await begin('a', 1)).toBe(false);
       });
 
-      it('are not listed, and are gone after clearCreations on the next start', async () => {
+      it('are not listed, and are removed by clearCreations on the next start', async () => {
         await begin('a', 1);
         expect(await idsOf()).toEqual([]);
         await records[Symbol.asyncDispose]();
@@ -176,7 +176,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await begin('b', 1)).toBe(true);
       });
 
-      it('leave the intent alone when the sandbox cannot be written', async () => {
+      it('keep the intent if the sandbox cannot be written', async () => {
         await begin('a', 1);
         await expect(records.sandboxes.completeCreation('a', [facts('ia', 'nobody', 5)], 5)).rejects.toThrow();
         expect(await begin('b', 1)).toBe(false);
@@ -185,7 +185,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
     });
 
     describe('sandboxes', () => {
-      it('come back as they were written, after a restart too', async () => {
+      it('are read as they were written, also after a restart', async () => {
         const written = facts('ia', team, 7, { metadata: { 'kö"y\\': 'välue', empty: '' } });
         await put(written);
         await records[Symbol.asyncDispose]();
@@ -193,7 +193,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await records.sandboxes.findOwn(team, 'ia')).toEqual({ ...written, executionStartedAt: 7 });
       });
 
-      it('that ended stay ended and keep the first cause', async () => {
+      it('stay ended once they have ended, and keep the first cause', async () => {
         await put(facts('ia', team, 7));
         expect(await records.sandboxes.end('ia', 'timeout', 9)).toBe(true);
         expect(await records.sandboxes.end('ia', 'killed', 10)).toBe(false);
@@ -202,7 +202,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await records.sandboxes.find('ia')).toMatchObject({ state: 'ended', cause: 'timeout', stateSince: 9 });
       });
 
-      it('that were thought lost take the cause that is learned later', async () => {
+      it('recorded as lost take the cause that is learned later', async () => {
         await put(facts('ia', team, 7));
         expect(await records.sandboxes.end('ia', 'lost', 9)).toBe(true);
         expect(await records.sandboxes.end('ia', 'lost', 10)).toBe(false);
@@ -227,7 +227,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await records.sandboxes.listLive()).toHaveLength(1);
       });
 
-      it('that are paused outlive their deadline, and so does one that is about to be paused at it', async () => {
+      it('stay past their deadline if they are paused or will be paused at it', async () => {
         const pauses = { autoResume: true, onTimeout: 'pause', idleTimeoutSeconds: 60 } as const;
         await put(facts('ia', team, 1, { state: 'paused', stateSince: 50, endAt: 50 }));
         await put(facts('ib', team, 2, { endAt: 50, lifecycle: pauses }));
@@ -245,7 +245,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await records.sandboxes.count(listQuery(team, { states: ['running'] }))).toBe(1);
       });
 
-      it('are not set back by a report that is older than the row', async () => {
+      it('are not changed by a report that is older than the row', async () => {
         await put(facts('ia', team, 1, { state: 'paused', stateSince: 20, cause: 'idle' }));
         await put(facts('ia', team, 1, { stateSince: 10, endAt: 7 }));
         expect(await records.sandboxes.find('ia')).toMatchObject({ state: 'paused', stateSince: 20, endAt: 1_000_000 });
@@ -255,7 +255,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         });
       });
 
-      it('are filtered by metadata exactly, whatever characters the pairs hold', async () => {
+      it('are filtered by exact metadata, whatever characters the pairs contain', async () => {
         const odd = { 'a"b': 'c\\d', "x'y": '1', 'a.b[0]': 'é\u{1F600}', __proto__x: 'p' };
         await put(facts('ia', team, 1, { metadata: odd }));
         await put(facts('ib', team, 2, { metadata: { n: '1' } }));
@@ -286,9 +286,9 @@ export function describeRecords(name: string, open: OpenRecords): void {
       });
 
       it.each(['asc', 'desc'] as const)(
-        'are paged in %s order without gaps or repeats while others come and go',
+        'are paged in %s order without gaps or repeats while others are added and removed',
         async (order) => {
-          // Equal start times, so that the id must decide.
+          // Equal start times, so that the id decides the order.
           for (let index = 0; index < 25; index++)
             await put(facts(`i${String(index).padStart(2, '0')}`, team, Math.floor(index / 4)));
           const seen: string[] = [];
@@ -297,7 +297,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
             const page = await records.sandboxes.list(listQuery(team, { order, after, limit: 4 }));
             seen.push(...page.sandboxes.map((sandbox) => sandbox.id));
             after = page.next;
-            // A newcomer on the side that is already read, and the end of one that is already read.
+            // A new sandbox in the part that was already read, and the end of one in that part.
             await put(facts(`n${seen.length}`, team, order === 'asc' ? -seen.length : 1000 + seen.length));
             await records.sandboxes.end(seen[0] ?? '', 'killed', 1);
           } while (after !== undefined);
@@ -306,14 +306,14 @@ export function describeRecords(name: string, open: OpenRecords): void {
         },
       );
 
-      it('report the last page as the last, also when it is full', async () => {
+      it('report the last page as the last, even if it is full', async () => {
         await put(facts('ia', team, 1));
         await put(facts('ib', team, 2));
         expect((await records.sandboxes.list(listQuery(team, { limit: 2 }))).next).toBeUndefined();
         expect((await records.sandboxes.list(listQuery(team, { limit: 1 }))).next).toEqual({ startedAt: 2, id: 'ib' });
       });
 
-      it('give the lives that touch a span', async () => {
+      it('return the lives that overlap a time span', async () => {
         await put(facts('ia', team, 1));
         await put(facts('ib', team, 5));
         await records.sandboxes.end('ia', 'killed', 3);
@@ -321,7 +321,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await records.sandboxes.listLives(team, 0, 4, 10)).toEqual([{ startedAt: 1, endedAt: 3 }]);
       });
 
-      it('that ended long ago are purged, a bounded number at a time', async () => {
+      it('that ended long ago are purged, a limited number at a time', async () => {
         for (const id of ['ia', 'ib', 'ic']) await put(facts(id, team, 1));
         await records.sandboxes.end('ia', 'killed', 10);
         await records.sandboxes.end('ib', 'killed', 11);

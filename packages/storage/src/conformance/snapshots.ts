@@ -5,7 +5,7 @@ import { facts } from './facts.ts';
 import { makeRecords, otherTeam, removeRecords } from './fresh-records.ts';
 import type { OpenRecords } from './fresh-records.ts';
 
-/** What every implementation of SnapshotRecords must do. */
+/** Tests for every implementation of SnapshotRecords. */
 export function describeSnapshots(name: string, open: OpenRecords): void {
   describe(`snapshots in ${name}`, () => {
     let folder: string;
@@ -35,7 +35,7 @@ export function describeSnapshots(name: string, open: OpenRecords): void {
       return (await records.snapshots.list({ ...all, ...more })).snapshots.map((snapshot) => snapshot.id);
     };
 
-    it('are seen once they are complete, after a restart too', async () => {
+    it('are visible once they are complete, also after a restart', async () => {
       await begin('s1', { name: 'mine' });
       expect(await idsOf()).toEqual([]);
       expect(await records.snapshots.findById(team, 's1')).toBeUndefined();
@@ -63,7 +63,7 @@ export function describeSnapshots(name: string, open: OpenRecords): void {
       ]);
     });
 
-    it('count against the limit from the intent on, and no more once they are being deleted', async () => {
+    it('count against the limit from the intent on, and no longer while they are being deleted', async () => {
       expect(await begin('s1', {}, 1)).toBe(true);
       expect(await begin('s2', {}, 1)).toBe(false);
       expect(await begin('s3', { teamId: 'other' }, 1)).toBe(true);
@@ -72,12 +72,12 @@ export function describeSnapshots(name: string, open: OpenRecords): void {
       await expect(begin('s2', {})).rejects.toMatchObject({ reason: 'name_taken' });
     });
 
-    it('never take more places than there are, also when many begin at once', async () => {
+    it('never take more places than available, even if many begin at once', async () => {
       const results = await Promise.all(Array.from({ length: 50 }, (_, index) => begin(`s${index}`, {}, 20)));
       expect(results.filter(Boolean)).toHaveLength(20);
     });
 
-    it('hand their name over: the one before is hidden and named for deletion', async () => {
+    it('pass on their name: the earlier one is hidden and returned for deletion', async () => {
       await make('s1', 1, { name: 'mine' });
       await make('s2', 2, { name: 'mine', tag: 'v2' });
       await make('s3', 3, { name: 'mine', teamId: 'other' });
@@ -117,7 +117,7 @@ export function describeSnapshots(name: string, open: OpenRecords): void {
       expect(seen).toEqual(Array.from({ length: 25 }, (_, index) => `s${34 - index}`));
     });
 
-    it('are deleted by one caller only, come back when that fails, and are gone when it is done', async () => {
+    it('are deleted by only one caller, are restored if that fails, and are gone when it is done', async () => {
       await make('s1', 1, { name: 'mine' });
       expect(await records.snapshots.beginDelete('s1')).toBe(true);
       expect(await records.snapshots.beginDelete('s1')).toBe(false);
@@ -126,14 +126,14 @@ export function describeSnapshots(name: string, open: OpenRecords): void {
       expect(await idsOf()).toEqual(['s1']);
       await records.snapshots.beginDelete('s1');
       await make('s2', 2, { name: 'mine' });
-      // The name has a new owner: there is no way back.
+      // The name has a new owner: the deletion cannot be undone.
       await records.snapshots.abandonDelete('s1');
       expect(await idsOf()).toEqual(['s2']);
       await records.snapshots.remove('s1');
       expect(await records.snapshots.listAll()).toHaveLength(1);
     });
 
-    it('that only the runner knows are adopted once, for a team that exists', async () => {
+    it('that only the runner knows are adopted once, for an existing team', async () => {
       const found = { ...intent('s1'), sizeBytes: 3 };
       expect(await records.snapshots.adopt(found)).toBe(true);
       expect(await records.snapshots.adopt(found)).toBe(false);

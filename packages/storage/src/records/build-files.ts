@@ -4,14 +4,14 @@ export interface BuildFileRecord {
   /** 64 hex digits; the client's own digest of the files, opaque to us. */
   readonly hash: string;
   readonly sizeBytes: number;
-  /** When a build asked for it last, or when it was uploaded. */
+  /** The last time a build used it, or the time of its upload. */
   readonly usedAt: number;
 }
 
 export interface BuildFileRecords {
   /**
-   * Reserves the bytes of an upload, unless the team's files and reservations would then take more than `limitBytes`; then
-   * gives false. Sum and write are one step. The bytes of a file that is uploaded again count once it is complete, not twice.
+   * Reserves the bytes of an upload. Returns false if the team's files and reservations would then exceed `limitBytes`.
+   * Sum and write are one step. If a file is uploaded again, its bytes count only once, when it is complete.
    */
   reserve(
     upload: { id: string; teamId: string; hash: string; sizeBytes: number },
@@ -20,12 +20,12 @@ export interface BuildFileRecords {
   /** The reserved bytes have arrived. */
   complete(uploadId: string, now: number): Promise<void>;
   abandon(uploadId: string): Promise<void>;
-  /** Removes what the uploads of a process that was killed had reserved. Gives their number. */
+  /** Removes the reservations for uploads of a process that was killed. Returns their number. */
   clearReserved(): Promise<number>;
-  /** The team's file, which counts as used now. */
+  /** Returns the team's file and marks it as used now. */
   use(teamId: string, hash: string, now: number): Promise<BuildFileRecord | undefined>;
-  /** Those of all teams that nobody has used since `before`. */
+  /** Files of all teams that have not been used since `before`. */
   listUnused(before: number, limit: number): Promise<BuildFileRecord[]>;
-  /** Removes it unless it was used since `before`; then gives false. */
+  /** Removes it; returns false if it was used since `before`. */
   remove(teamId: string, hash: string, before: number): Promise<boolean>;
 }

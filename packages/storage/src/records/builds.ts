@@ -1,33 +1,33 @@
-/** `waiting`: files are being uploaded. `building`: the runner is at it. The other two are final. */
+/** `waiting`: files are being uploaded. `building`: the runner works on it. The other two are final. */
 export type BuildStatus = 'waiting' | 'building' | 'ready' | 'error';
 
 export interface BuildReason {
-  /** Safe for the caller. */
+  /** Safe to show to the caller. */
   readonly message: string;
-  /** `base`, `finalize` or the number of the step, from 1 on; empty when no step is to blame. */
+  /** `base`, `finalize` or the number of the step, from 1 on; empty if no step is the cause. */
   readonly step: string;
 }
 
-/** One way to fill a template. A finished one is a snapshot of the runner. */
+/** One attempt to build a template. A finished one is a snapshot of the runner. */
 export interface BuildRecord {
   /** A UUID. */
   readonly id: string;
   readonly templateId: string;
-  /** Those that it gets when it is finished. */
+  /** The tags that it gets when it is finished. */
   readonly tags: readonly string[];
   readonly status: BuildStatus;
-  /** Why it is `error`. */
+  /** The reason for the status `error`. */
   readonly reason: BuildReason | undefined;
   readonly cpuCount: number;
   /** MiB. */
   readonly memoryMb: number;
-  /** MiB; 0: as the base. */
+  /** MiB; 0: like the base. */
   readonly minFreeDiskMb: number;
-  /** MiB; 0 while it is not finished. */
+  /** MiB; 0 until it is finished. */
   readonly diskSizeMb: number;
-  /** Empty while it is not finished. */
+  /** Empty until it is finished. */
   readonly envdVersion: string;
-  /** Builds from this one take it over; empty for none. */
+  /** Builds on top of this one inherit it; empty for none. */
   readonly startCommand: string;
   readonly readyCommand: string;
   readonly createdAt: number;
@@ -40,7 +40,7 @@ export type NewBuild = Pick<
   'id' | 'templateId' | 'tags' | 'cpuCount' | 'memoryMb' | 'minFreeDiskMb' | 'createdAt'
 >;
 
-/** What the runner made. */
+/** The result of the runner. */
 export interface BuildMade {
   readonly cpuCount: number;
   readonly memoryMb: number;
@@ -61,12 +61,12 @@ export interface BuildLog {
 }
 
 export interface BuildLogQuery {
-  /** The least level; undefined for all. */
+  /** The lowest level; undefined for all. */
   readonly level: BuildLogLevel | undefined;
   readonly order: 'asc' | 'desc';
-  /** Inclusive: no older ones when ascending, no newer ones when descending. */
+  /** Inclusive: no older ones in ascending order, no newer ones in descending order. */
   readonly cursor: number | undefined;
-  /** So many of those that match are left out first. */
+  /** The number of matching entries to skip. */
   readonly offset: number;
   readonly limit: number;
 }
@@ -76,7 +76,7 @@ export interface BuildPosition {
   readonly id: string;
 }
 
-/** `replaced`: builds of the same template and tag that were under way; they are `error` now. */
+/** `replaced`: builds of the same template and tag that were in progress; they now have the status `error`. */
 export type BuildStart =
   | { readonly outcome: 'started'; readonly replaced: readonly string[] }
   | { readonly outcome: 'not_waiting' }
@@ -84,8 +84,8 @@ export type BuildStart =
 
 export interface BuildRecords {
   /**
-   * Writes a `waiting` build. Waiting ones of the template that share a tag with it are given up for `reason`. False, and
-   * nothing done, when the team would have more than `limit` waiting ones.
+   * Writes a `waiting` build. Waiting builds of the template that share a tag with it fail with `reason`. Returns false
+   * and does nothing if the team would have more than `limit` waiting builds.
    */
   request(build: NewBuild, limit: number, reason: BuildReason): Promise<boolean>;
   find(id: string): Promise<BuildRecord | undefined>;
@@ -97,8 +97,8 @@ export interface BuildRecords {
   ): Promise<{ builds: BuildRecord[]; next: BuildPosition | undefined }>;
   count(templateId: string): Promise<number>;
   /**
-   * `waiting` becomes `building`, unless the team has `limit` others under way. Those of the template that share a tag fail
-   * for `reason` and do not count. One step: two starts at once cannot both take the last place.
+   * Changes `waiting` to `building`, unless the team has `limit` other builds in progress. Those of the template that
+   * share a tag fail with `reason` and do not count. One step: two starts at once cannot both take the last place.
    */
   start(
     id: string,
@@ -107,23 +107,26 @@ export interface BuildRecords {
     reason: BuildReason,
     now: number,
   ): Promise<BuildStart>;
-  /** `building` becomes `ready` and takes its tags. Gives builds that no tag points at any more; undefined if not building. */
+  /**
+   * Changes `building` to `ready` and assigns its tags. Returns builds that no tag points at any more; undefined if it
+   * is not building.
+   */
   complete(id: string, made: BuildMade): Promise<string[] | undefined>;
-  /** `waiting` or `building` becomes `error`. False when it was neither. */
+  /** Changes `waiting` or `building` to `error`. False if it was neither. */
   fail(id: string, reason: BuildReason, now: number): Promise<boolean>;
-  /** The same for all that are under way. Gives their number. */
+  /** Does the same for all builds in progress. Returns their number. */
   failUnderway(reason: BuildReason, now: number): Promise<number>;
-  /** A finished build whose snapshot is gone: `error`, and its tags go. */
+  /** For a finished build whose snapshot is gone: sets `error` and removes its tags. */
   lose(id: string, reason: BuildReason, now: number): Promise<void>;
   /** Builds of all teams that a tag points at. */
   listTagged(): Promise<string[]>;
   isTagged(id: string): Promise<boolean>;
-  /** Those that have waited since before `before` become `error`. */
+  /** Changes builds that have waited since before `before` to `error`. */
   giveUp(before: number, reason: BuildReason, now: number): Promise<void>;
-  /** Deletes at most `limit` builds without a tag that ended before `before`, with their logs. Gives their number. */
+  /** Deletes at most `limit` builds without a tag that ended before `before`, with their logs. Returns their number. */
   purge(before: number, limit: number): Promise<number>;
 
-  /** Behind those that are there. Nothing happens when the build is gone. */
+  /** Appends logs after the existing ones. Does nothing if the build is gone. */
   appendLogs(id: string, logs: readonly BuildLog[]): Promise<void>;
   listLogs(id: string, query: BuildLogQuery): Promise<BuildLog[]>;
 }

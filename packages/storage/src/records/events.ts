@@ -2,7 +2,7 @@ import type { NewLifecycleEvent } from './lifecycle-event.ts';
 
 /** A recorded event. It outlives its sandbox's row and its snapshot. */
 export interface LifecycleEvent extends Omit<NewLifecycleEvent, 'sandbox'> {
-  /** Rises with every event of the server and is never used twice; a team sees gaps where others had events. */
+  /** Increases with every event of the server and is never reused; a team sees gaps where other teams had events. */
   readonly sequence: number;
   /** A UUID. */
   readonly id: string;
@@ -16,7 +16,7 @@ export interface LifecycleEvent extends Omit<NewLifecycleEvent, 'sandbox'> {
 
 export interface EventQuery {
   readonly teamId: string;
-  /** Undefined: of all the team's sandboxes. */
+  /** Undefined: events of all the team's sandboxes. */
   readonly sandboxId: string | undefined;
   /** Empty: all. */
   readonly types: readonly string[];
@@ -26,23 +26,23 @@ export interface EventQuery {
   readonly order: 'asc' | 'desc';
   readonly offset: number;
   readonly limit: number;
-  /** What the events carry may be so many characters in all; one event is always given. */
+  /** Maximum number of characters of the events' metadata in total; at least one event is always returned. */
   readonly maxChars: number;
 }
 
 export interface EventPage {
   readonly events: LifecycleEvent[];
-  /** There are further ones, in the order that was asked for. */
+  /** There are more events in the requested order. */
   readonly hasMore: boolean;
 }
 
-/** Lifecycle events. They are written together with the row that they are about, never apart from it. */
+/** Lifecycle events. They are always written together with the row that they are about. */
 export interface EventRecords {
   list(query: EventQuery): Promise<EventPage>;
-  /** Writes that a sandbox was checkpointed for forks. False when there is no such row. */
+  /** Records that a sandbox was checkpointed for forks. False if there is no such row. */
   addCheckpoint(sandboxId: string, at: number): Promise<boolean>;
-  /** Deletes at most `limit` events from before `before`, and what was still to be delivered of them. Gives their number. */
+  /** Deletes at most `limit` events from before `before`, with their pending deliveries. Returns their number. */
   purge(before: number, limit: number): Promise<number>;
-  /** Deletes the oldest events of teams that have more than `kept`, `limit` at most. Gives their number. */
+  /** Deletes the oldest events of teams that have more than `kept`, `limit` at most. Returns their number. */
   purgeBeyond(kept: number, limit: number): Promise<number>;
 }

@@ -4,11 +4,11 @@ import type { ApiKeyRecord } from './api-keys.ts';
 import type { Records } from './records.ts';
 import type { TeamRecord } from './teams.ts';
 
-/** E2B's Python client accepts `e2b_` and lower-case hexadecimal digits only. */
+/** E2B's Python client accepts only `e2b_` and lower-case hexadecimal digits. */
 const keyPrefix = 'e2b_';
 const keyBytes = 20;
 
-/** The team of a single-machine server; made at the first call. */
+/** The team of a single-machine server; created at the first call. */
 export async function ensureDefaultTeam(records: Records): Promise<TeamRecord> {
   const existing = await records.teams.findDefault();
   if (existing !== undefined) return existing;
@@ -17,12 +17,15 @@ export async function ensureDefaultTeam(records: Records): Promise<TeamRecord> {
   return team;
 }
 
-/** What is stored of a key, and what a presented key is looked up by: its SHA-256 in hexadecimal digits. */
+/** The stored form of a key, by which a presented key is looked up: its SHA-256 in hexadecimal digits. */
 export function hashApiKey(key: string): string {
   return createHash('sha256').update(key).digest('hex');
 }
 
-/** Makes a key of a team. `key` is the only sight of its value: just the hash and a mask are stored. `isolation`: see ApiKeyRecord. */
+/**
+ * Creates a key of a team. Only `key` in the result contains the value: just the hash and a mask are stored.
+ * `isolation`: see ApiKeyRecord.
+ */
 export async function createApiKey(
   records: Records,
   team: Pick<TeamRecord, 'id'>,

@@ -1,9 +1,9 @@
-/** What a function may use. */
+/** The resources that a function may use. */
 export interface FunctionLimits {
   readonly requestTimeoutMs: number;
   readonly memoryMb: number;
   readonly maxBodyBytes: number;
-  /** Without a request for this long it sleeps. */
+  /** It sleeps after this time without a request. */
   readonly idleSeconds: number;
 }
 
@@ -16,16 +16,16 @@ export interface FunctionRecord {
   readonly name: string;
   readonly kind: 'workers' | 'edge';
   readonly environment: Readonly<Record<string, string>>;
-  /** By name, encrypted by who writes them. */
+  /** By name, encrypted by the writer. */
   readonly sealedSecrets: Readonly<Record<string, string>>;
-  /** Names of the team's key-value namespaces by the name that the code uses. */
+  /** Names of the team's key-value namespaces, by the name that the code uses. */
   readonly kvBindings: Readonly<Record<string, string>>;
   readonly limits: FunctionLimits;
   readonly compatibilityDate: string;
   readonly compatibilityFlags: readonly string[];
   /** The version that is served. */
   readonly activeVersion: number;
-  /** The sandbox that serves it, whatever has become of it; undefined when there was none since the last start of another. */
+  /** The sandbox that serves it, in whatever state; undefined until the first one has started. */
   readonly sandboxId: string | undefined;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -48,18 +48,21 @@ export interface FunctionRecords {
     version: FunctionVersionRecord,
     limit: number,
   ): Promise<'created' | 'name_taken' | 'limit_reached'>;
-  /** Of any team. */
+  /** Finds a function of any team. */
   find(name: string): Promise<FunctionRecord | undefined>;
   /** By name. */
   list(teamId: string): Promise<FunctionRecord[]>;
-  /** Replaces it, and adds the version, if one is given, in one step. False when it is gone. */
+  /** Replaces it, and adds the version, if one is given, in one step. False if it is gone. */
   save(record: FunctionRecord, version?: FunctionVersionRecord): Promise<boolean>;
   setSandbox(id: string, sandboxId: string | undefined): Promise<void>;
-  /** Its versions go with it. */
+  /** Also removes its versions. */
   remove(id: string): Promise<void>;
-  /** The newest first. */
+  /** Newest first. */
   listVersions(id: string): Promise<FunctionVersionRecord[]>;
-  /** Forgets all but the `keep` newest and the active one. Gives digests that no version of any function has any more. */
+  /**
+   * Removes all versions but the `keep` newest and the active one. Returns digests that no version of any function has
+   * any more.
+   */
   pruneVersions(id: string, keep: number): Promise<string[]>;
   /** Those of `digests` that no version has. */
   findUnused(digests: readonly string[]): Promise<string[]>;

@@ -1,4 +1,4 @@
-/** A team's key-value store of one name. */
+/** One of a team's key-value stores, with its name. */
 export interface KvNamespaceRecord {
   /** 20 characters of `[a-z0-9]`. */
   readonly id: string;
@@ -6,18 +6,18 @@ export interface KvNamespaceRecord {
   readonly name: string;
   readonly createdAt: number;
   readonly keyCount: number;
-  /** Of all values. */
+  /** Size of all values. */
   readonly sizeBytes: number;
 }
 
-/** What is known of a value; the value itself is a blob. */
+/** The index entry of a value; the value itself is a blob. */
 export interface KvEntry {
   readonly key: string;
   readonly blobKey: string;
   readonly sizeBytes: number;
   /** JSON text. */
   readonly metadata: string | undefined;
-  /** From then on it is not there. */
+  /** The entry does not exist from this time on. */
   readonly expiresAt: number | undefined;
 }
 
@@ -32,34 +32,40 @@ export interface KvListQuery {
 export interface KvLimits {
   readonly keys: number;
   readonly sizeBytes: number;
-  /** Of all namespaces of the team. */
+  /** For all namespaces of the team. */
   readonly teamBytes: number;
 }
 
 /**
- * The index of key-value namespaces. Whoever drops an entry is given the key of its blob and deletes that afterwards: a crash between
- * leaves a blob that nobody names.
+ * The index of key-value namespaces. A method that drops entries returns the keys of their blobs, and the caller
+ * deletes the blobs afterwards: a crash in between leaves an unreferenced blob.
  */
 export interface KvRecords {
-  /** The namespace of this name; made of `wanted` when there is none. Undefined when the team has `limit` of them. */
+  /**
+   * The namespace of this name; created from `wanted` if there is none. Undefined if the team already has `limit` of
+   * them.
+   */
   ensureNamespace(
     wanted: Pick<KvNamespaceRecord, 'id' | 'teamId' | 'name' | 'createdAt'>,
     limit: number,
   ): Promise<KvNamespaceRecord | undefined>;
   /** By name. */
   listNamespaces(teamId: string): Promise<KvNamespaceRecord[]>;
-  /** The blobs of its entries; undefined when there is no such namespace. */
+  /** Returns the blobs of its entries; undefined if there is no such namespace. */
   removeNamespace(teamId: string, name: string): Promise<string[] | undefined>;
   get(namespaceId: string, key: string, now: number): Promise<KvEntry | undefined>;
-  /** Writes or replaces. `full` when the namespace would exceed its limits, `team_full` when the team would, `gone` when there is none. */
+  /**
+   * Writes or replaces. `full` if the namespace would exceed its limits, `team_full` if the team would, `gone` if there
+   * is no such namespace.
+   */
   put(namespaceId: string, entry: KvEntry, limits: KvLimits): Promise<KvPut>;
-  /** The blob of what was there. */
+  /** Returns the blob of the removed entry. */
   remove(namespaceId: string, key: string): Promise<string | undefined>;
   /** In the order of the keys' UTF-8 bytes. */
   list(namespaceId: string, query: KvListQuery): Promise<KvEntry[]>;
   /** Those of `blobKeys` that no entry names. */
   findUnused(blobKeys: readonly string[]): Promise<string[]>;
-  /** Drops what has expired, `limit` at most. */
+  /** Removes expired entries, `limit` at most. */
   removeExpired(now: number, limit: number): Promise<string[]>;
 }
 

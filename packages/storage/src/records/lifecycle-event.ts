@@ -1,7 +1,7 @@
 import type { Cause } from '@soulbox/contract';
 import type { SandboxRecord } from './sandbox-record.ts';
 
-/** E2B's types of lifecycle events, the whole list. */
+/** E2B's complete list of lifecycle event types. */
 export const lifecycleEventTypes = [
   'sandbox.lifecycle.created',
   'sandbox.lifecycle.killed',
@@ -13,7 +13,7 @@ export const lifecycleEventTypes = [
 
 export type LifecycleEventType = (typeof lifecycleEventTypes)[number];
 
-/** A stretch of running, from a start or resume to a pause or end. */
+/** A period of running, from a start or resume to a pause or end. */
 export interface Execution {
   readonly startedAt: number;
   readonly endedAt: number;
@@ -22,25 +22,25 @@ export interface Execution {
   readonly memoryMb: number;
 }
 
-/** What happened to a sandbox, before it has a number. */
+/** An event of a sandbox before it gets a number. */
 export interface NewLifecycleEvent {
   readonly type: LifecycleEventType;
   readonly at: number;
   readonly cause: Cause;
-  /** As it is after the change. */
+  /** The record after the change. */
   readonly sandbox: SandboxRecord;
-  /** Of a pause, and of the end of a sandbox that ran. */
+  /** For a pause, and for the end of a sandbox that ran. */
   readonly execution: Execution | undefined;
-  /** Of a checkpoint that was kept as a snapshot: its id. */
+  /** For a checkpoint that was kept as a snapshot: its id. */
   readonly snapshotId: string | undefined;
 }
 
-/** Of what happens to a sandbox that runs before and after. */
+/** Causes of events of a sandbox that runs both before and after. */
 const updatingCauses: ReadonlySet<Cause> = new Set(['host_disk_full', 'host_disk_free']);
 
 /**
- * What a change of a live sandbox's row means to somebody who follows it: one event, none, or two for one that is paused
- * already when the records first hear of it. `now` is the time of changes that carry none of their own.
+ * The events that a change of a live sandbox's row means for an observer: one, none, or two for a sandbox that is
+ * already paused when the records first learn of it. `now` is the time of changes without a time of their own.
  */
 export function eventsOfChange(
   before: SandboxRecord | undefined,
@@ -54,7 +54,7 @@ export function eventsOfChange(
     return paused ? [created, pauseOf(after, after)] : [created];
   }
   if (paused) return before.state === 'paused' ? newsOfPaused(before, after, now) : [pauseOf(before, after)];
-  // A later start of the same state: it was paused and resumed while nobody told us.
+  // The same state with a later start: it was paused and resumed without a report.
   if (before.state === 'paused' || stateSince > before.stateSince)
     return [eventOf('resumed', after, stateSince, cause)];
   if (cause !== before.cause && updatingCauses.has(cause)) return [eventOf('updated', after, now, cause)];
@@ -62,24 +62,24 @@ export function eventsOfChange(
   return same ? [] : [eventOf('updated', after, now, 'request')];
 }
 
-/** A resume that failed after its processes had run leaves another state than the one before. */
+/** A resume that failed after its processes had run leaves a different checkpoint than before. */
 function newsOfPaused(before: SandboxRecord, after: SandboxRecord, now: number): NewLifecycleEvent[] {
   const isNews = after.cause === 'resume_failed' && after.stateSince > before.stateSince;
   return isNews ? [eventOf('updated', after, now, after.cause)] : [];
 }
 
-/** The end of a sandbox, whatever the cause. */
+/** The end of a sandbox, for any cause. */
 export function eventOfEnd(before: SandboxRecord, after: SandboxRecord): NewLifecycleEvent {
   const ended = eventOf('killed', after, after.stateSince, after.cause);
   return before.state === 'running' ? { ...ended, execution: executionOf(before, after.stateSince) } : ended;
 }
 
-/** It had been told of as lost, and was there all the time. */
+/** It had been reported as lost, but existed all the time. */
 export function eventOfReturn(after: SandboxRecord, now: number): NewLifecycleEvent {
   return eventOf('updated', after, now, 'recovered');
 }
 
-/** A copy of its state was kept, as a snapshot (then with its id) or for forks. */
+/** A copy of the sandbox was kept, as a snapshot (then with its id) or for forks. */
 export function eventOfCheckpoint(
   sandbox: SandboxRecord,
   at: number,

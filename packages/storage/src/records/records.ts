@@ -11,8 +11,9 @@ import type { TemplateRecords } from './templates.ts';
 import type { DeliveryRecords, WebhookRecords } from './webhooks.ts';
 
 /**
- * What the control plane remembers: who exists, who owns what, and what happened to it. Every time is in milliseconds since
- * the Unix epoch. All methods are asynchronous so that a database on another machine can stand behind them.
+ * The persistent data of the control plane: who exists, who owns what, and what happened to it. Every time is in
+ * milliseconds since the Unix epoch. All methods are asynchronous so that a database on another machine can implement
+ * them.
  */
 export interface Records extends AsyncDisposable {
   readonly teams: TeamRecords;

@@ -2,20 +2,20 @@ import type { Cause } from '@soulbox/contract';
 import type { LiveSandbox, SandboxRecord } from './sandbox-record.ts';
 
 /**
- * The intent to let sandboxes run that do not yet: a create, a fork or a resume, written before the runner is asked. It
- * counts as so many sandboxes until it is completed or abandoned.
+ * The intent to run sandboxes that do not run yet: a create, a fork or a resume, written before the runner is asked. It
+ * counts as that many sandboxes until it is completed or abandoned.
  */
 export interface Creation {
-  /** Of the intent, not of the sandbox: the runner chooses that one. */
+  /** Id of the intent, not of the sandbox: the runner chooses that one. */
   readonly id: string;
   readonly teamId: string;
   readonly templateId: string;
   readonly startedAt: number;
-  /** How many sandboxes it is about. */
+  /** The number of sandboxes. */
   readonly places: number;
 }
 
-/** Where a page ended: the next one begins behind it. */
+/** The position where a page ended: the next page begins after it. */
 export interface SandboxPosition {
   readonly startedAt: number;
   readonly id: string;
@@ -24,14 +24,14 @@ export interface SandboxPosition {
 export interface SandboxListQuery {
   readonly teamId: string;
   /**
-   * Running sandboxes whose `endAt` is not above this count as ended, even before the runner said so, unless they pause
-   * then: that takes its time.
+   * Running sandboxes whose `endAt` is not above this count as ended, even before the runner has reported it, unless
+   * they pause at their deadline, because a pause takes time.
    */
   readonly aliveAfter: number;
   readonly states: readonly LiveSandbox['state'][];
   /** Every pair must match exactly. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** A template's id or the name it was asked for by; undefined for all. */
+  /** A template's id, or the name that was used in the request; undefined for all. */
   readonly template: string | undefined;
   /** Inclusive; undefined for all. */
   readonly startedAfter: number | undefined;
@@ -39,7 +39,7 @@ export interface SandboxListQuery {
   readonly order: 'asc' | 'desc';
   readonly after: SandboxPosition | undefined;
   readonly limit: number;
-  /** What their rows hold may be so many characters in all; one is always given. */
+  /** Maximum number of characters in their rows in total; at least one is always returned. */
   readonly maxChars: number;
 }
 
@@ -51,47 +51,51 @@ export interface SandboxPage {
 
 export interface SandboxRecords {
   /**
-   * Writes the intent unless the team would then have more than `limit` sandboxes (running ones and intents); then gives
-   * false. Count and write are one step: two creates at once cannot both take the last place. An intent of the same id is
-   * the same intent: many who resume one sandbox take one place.
+   * Writes the intent; returns false if the team would then have more than `limit` sandboxes (running ones and
+   * intents). Count and write are one step: two creates at once cannot both take the last place. An intent with the
+   * same id is the same intent: many callers who resume one sandbox take one place.
    */
   beginCreation(creation: Creation, limit: number, aliveAfter: number): Promise<boolean>;
-  /** Removes the intent and does for each sandbox what `put` does, in one step. Throws for a team that does not exist. */
+  /**
+   * Removes the intent and does the same as `put` for each sandbox, in one step. Throws for a team that does not exist.
+   */
   completeCreation(creationId: string, sandboxes: readonly LiveSandbox[], now: number): Promise<void>;
-  /** Removes the intent of a step that failed. */
+  /** Removes the intent of a failed step. */
   abandonCreation(creationId: string): Promise<void>;
-  /** Removes the intents left behind by a control plane that was killed. Gives their number. */
+  /** Removes the intents left behind by a control plane that was killed. Returns their number. */
   clearCreations(): Promise<number>;
   /**
-   * Writes what the runner says of a sandbox, new or known, and in the same step the event that the change means.
-   * An ended one stays ended: ids are never used twice. A report that is older than the row (by `stateSince`) is dropped,
-   * so that an answer and an event which cross each other do no harm. False when its team does not exist; then nothing is
+   * Writes the runner's report about a new or known sandbox, and in the same step the event that the change means. An
+   * ended sandbox stays ended: ids are never reused. A report that is older than the row (by `stateSince`) is dropped,
+   * so that a response and an event that cross each other do no harm. False if its team does not exist; then nothing is
    * written.
    */
   put(sandbox: LiveSandbox, now: number): Promise<boolean>;
   /**
-   * Ends a live sandbox and writes the event. One that ended keeps its first cause, except `lost`, which a known cause
-   * replaces: two kills at once must not make one look lost. False when nothing changed.
+   * Ends a live sandbox and writes the event. An ended sandbox keeps its first cause, except `lost`, which a known
+   * cause replaces: two kills at once must not make a sandbox look lost. False if nothing changed.
    */
   end(id: string, cause: Cause, endedAt: number): Promise<boolean>;
   /**
-   * Brings back a sandbox whose row had ended as `lost`, and writes an event that says so. False when its row says anything else, or
-   * is another team's.
+   * Restores a sandbox whose row had ended as `lost`, and writes an event for it. False if its row has another state or
+   * belongs to another team.
    */
   takeBack(sandbox: LiveSandbox, now: number): Promise<boolean>;
-  /** The sandbox of this id in any state, if it is the team's. */
+  /** The sandbox with this id in any state, if it belongs to the team. */
   findOwn(teamId: string, id: string): Promise<SandboxRecord | undefined>;
   /** In any state, of any team. */
   find(id: string): Promise<SandboxRecord | undefined>;
-  /** Running and paused ones only. */
+  /** Only running and paused ones. */
   list(query: SandboxListQuery): Promise<SandboxPage>;
-  /** How many `list` would give without its page. */
+  /** The number of sandboxes that `list` would return without paging. */
   count(query: Omit<SandboxListQuery, 'order' | 'after' | 'limit' | 'maxChars'>): Promise<number>;
-  /** Running and paused ones of all teams, whatever their `endAt`: what the runner's own list is compared with. */
+  /**
+   * Running and paused sandboxes of all teams, whatever their `endAt`: for the comparison with the runner's own list.
+   */
   listLive(): Promise<SandboxRecord[]>;
   /**
-   * The lives of a team's sandboxes that touch the span from `start` to `end`; at most `limit`, oldest first. A paused
-   * sandbox has lived until its pause.
+   * The lives of a team's sandboxes that overlap the span from `start` to `end`; at most `limit`, oldest first. The
+   * life of a paused sandbox ends at its pause.
    */
   listLives(
     teamId: string,
@@ -99,6 +103,6 @@ export interface SandboxRecords {
     end: number,
     limit: number,
   ): Promise<{ startedAt: number; endedAt: number | undefined }[]>;
-  /** Deletes at most `limit` sandboxes that ended before `before`. Gives their number. */
+  /** Deletes at most `limit` sandboxes that ended before `before`. Returns their number. */
   purgeEnded(before: number, limit: number): Promise<number>;
 }

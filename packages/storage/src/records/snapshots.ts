@@ -1,16 +1,16 @@
-/** `making`: the runner was asked. `deleting`: it is hidden, and the runner is asked until it has forgotten it too. */
+/** `making`: the runner was asked. `deleting`: it is hidden, and the runner is asked until it has deleted it too. */
 export type SnapshotState = 'making' | 'ready' | 'deleting';
 
-/** A kept state of a sandbox, usable as a template by its team. */
+/** A saved sandbox that its team can use as a template. */
 export interface SnapshotRecord {
-  /** The runner's, and E2B's template id of an unnamed one. Of `[a-z0-9]`. */
+  /** The runner's id, and E2B's template id of an unnamed snapshot. Characters `[a-z0-9]`. */
   readonly id: string;
   readonly teamId: string;
-  /** What it was made of; that may be gone. */
+  /** Its source sandbox, which may not exist any more. */
   readonly sandboxId: string;
-  /** Of the sandbox that it was made of. */
+  /** The template of the source sandbox. */
   readonly templateId: string;
-  /** Lower case, within the team; empty for an unnamed one. */
+  /** Lower case, unique within the team; empty for an unnamed one. */
   readonly name: string;
   readonly tag: string;
   readonly state: SnapshotState;
@@ -21,7 +21,7 @@ export interface SnapshotRecord {
   /** MiB. */
   readonly diskSizeMb: number;
   readonly isolation: string;
-  /** On the host's disk; 0 while it is made. */
+  /** On the host's disk; 0 while it is being made. */
   readonly sizeBytes: number;
 }
 
@@ -49,28 +49,33 @@ export interface SnapshotPage {
 
 export interface SnapshotRecords {
   /**
-   * Writes the intent (state `making`) unless the team has `limit` snapshots, intents included; then gives false. Count and
-   * write are one step. Throws `name_taken` for an id that exists.
+   * Writes the intent (state `making`); returns false if the team has `limit` snapshots, intents included. Count and
+   * write are one step. Throws `name_taken` for an existing id.
    */
   begin(snapshot: Omit<SnapshotRecord, 'state' | 'sizeBytes'>, limit: number): Promise<boolean>;
   /**
-   * Turns the intent into a ready snapshot and writes the event, in one step. Ready ones of the same name and tag lose their
-   * place and become `deleting`: their ids are given. Undefined when there is no such intent.
+   * Turns the intent into a ready snapshot and writes the event, in one step. Ready snapshots with the same name and
+   * tag become `deleting`, and their ids are returned. Undefined if there is no such intent.
    */
   complete(id: string, made: { createdAt: number; sizeBytes: number }): Promise<string[] | undefined>;
-  /** A snapshot that the runner has and no row knows, as a ready one. False when its id is known or its team is not. */
+  /**
+   * Writes a snapshot that the runner has but no row knows, as a ready one. False if its id is known or its team is
+   * not.
+   */
   adopt(snapshot: Omit<SnapshotRecord, 'state'>): Promise<boolean>;
   /** The team's ready snapshot of this id. */
   findById(teamId: string, id: string): Promise<SnapshotRecord | undefined>;
   /** The team's ready snapshot of this name and tag. */
   findByName(teamId: string, name: string, tag: string): Promise<SnapshotRecord | undefined>;
   list(query: SnapshotListQuery): Promise<SnapshotPage>;
-  /** Of all teams and states: what the runner's own list is compared with. */
+  /** Snapshots of all teams and states: for the comparison with the runner's own list. */
   listAll(): Promise<SnapshotRecord[]>;
-  /** `making` or `ready` becomes `deleting`. False when it was not one of them: somebody else is at it, or it is gone. */
+  /**
+   * Changes `making` or `ready` to `deleting`. False if it was neither: another caller is deleting it, or it is gone.
+   */
   beginDelete(id: string): Promise<boolean>;
-  /** The runner could not be asked: `deleting` becomes `ready` again. */
+  /** The runner could not be asked: changes `deleting` back to `ready`. */
   abandonDelete(id: string): Promise<void>;
-  /** The runner has forgotten it. */
+  /** The runner has deleted it. */
   remove(id: string): Promise<void>;
 }

@@ -1,9 +1,9 @@
-/** A tenant: owner of keys and sandboxes. E2B's newer texts call it a project. */
+/** A tenant: the owner of keys and sandboxes. E2B's newer texts call it a project. */
 export interface TeamRecord {
   /** A UUID. */
   readonly id: string;
   readonly name: string;
-  /** True for the team that the first start makes; exactly one has it. */
+  /** True for the team that the first start creates; exactly one has it. */
   readonly isDefault: boolean;
   readonly createdAt: number;
 }
@@ -17,9 +17,9 @@ export interface TeamRecordsUsage {
   readonly events: number;
 }
 
-/** What keeps a team from being deleted. */
+/** Objects that prevent the deletion of a team. */
 export interface TeamHoldings {
-  /** Running, paused, or being made. */
+  /** Running, paused, or being created. */
   readonly sandboxes: number;
   readonly snapshots: number;
   readonly templates: number;
@@ -27,18 +27,18 @@ export interface TeamHoldings {
 }
 
 export interface TeamRecords {
-  /** Throws `name_taken` when the id exists, or when there is a default team already and this is another one. */
+  /** Throws `name_taken` if the id exists, or if there already is a default team and this is a second one. */
   create(team: TeamRecord): Promise<void>;
   find(id: string): Promise<TeamRecord | undefined>;
   findDefault(): Promise<TeamRecord | undefined>;
   /** Oldest first. */
   list(): Promise<TeamRecord[]>;
-  /** What a team has in the records and under them. */
+  /** A team's usage, in the records and in the files that they name. */
   readUsage(id: string): Promise<TeamRecordsUsage>;
   readHoldings(id: string): Promise<TeamHoldings>;
   /**
-   * Deletes it with its keys, webhooks, key-value data, history and uploads' rows. False, and nothing done, while it holds anything; it
-   * is the default team, which stays; or there is none.
+   * Deletes it with its keys, webhooks, key-value data, history and rows of uploads. Returns false and does nothing if
+   * it still has sandboxes or other holdings, if it is the default team, which stays, or if there is no such team.
    */
   remove(id: string): Promise<boolean>;
 }

@@ -2,7 +2,7 @@ import type { Secret } from '@soulbox/base';
 import type { LifecycleEvent } from './events.ts';
 import type { LifecycleEventType } from './lifecycle-event.ts';
 
-/** Where a team wants its events told. */
+/** Where a team's events are sent. */
 export interface WebhookRecord {
   /** A UUID. */
   readonly id: string;
@@ -11,7 +11,7 @@ export interface WebhookRecord {
   readonly url: string;
   readonly enabled: boolean;
   readonly events: readonly LifecycleEventType[];
-  /** Signs the deliveries. Kept as it is: a hash could not sign. */
+  /** Signs the deliveries. Stored in plain text: a hash could not sign. */
   readonly signatureSecret: Secret;
   readonly createdAt: number;
 }
@@ -19,45 +19,48 @@ export interface WebhookRecord {
 export type WebhookChanges = Partial<Pick<WebhookRecord, 'name' | 'url' | 'enabled' | 'events' | 'signatureSecret'>>;
 
 export interface WebhookRecords {
-  /** False when the team has `limit` webhooks. Count and write are one step. */
+  /** False if the team has `limit` webhooks. Count and write are one step. */
   create(webhook: WebhookRecord, limit: number): Promise<boolean>;
   find(teamId: string, id: string): Promise<WebhookRecord | undefined>;
   /** Oldest first. */
   list(teamId: string): Promise<WebhookRecord[]>;
-  /** As it is afterwards; undefined when the team has no such webhook. Disabling drops what was still to be delivered. */
+  /**
+   * Returns the webhook after the change; undefined if the team has no such webhook. Disabling drops its pending
+   * deliveries.
+   */
   update(teamId: string, id: string, changes: WebhookChanges): Promise<WebhookRecord | undefined>;
-  /** Drops what was still to be delivered too. False when the team has no such webhook. */
+  /** Also drops its pending deliveries. False if the team has no such webhook. */
   remove(teamId: string, id: string): Promise<boolean>;
 }
 
-/** One event on its way to one webhook. The row goes when it was taken or given up. */
+/** One event for one webhook. The row is deleted when it was accepted or given up. */
 export interface Delivery {
   /** A UUID, the same in every attempt. */
   readonly id: string;
   readonly webhook: WebhookRecord;
   readonly event: LifecycleEvent;
-  /** Attempts that failed. */
+  /** Number of failed attempts. */
   readonly failures: number;
 }
 
 export interface DueQuery {
   readonly now: number;
-  /** Deliveries and webhooks that are left out: what is under way, and who has enough of it. */
+  /** Deliveries and webhooks to exclude: deliveries in progress, and webhooks that have enough of them. */
   readonly exceptIds: readonly string[];
   readonly exceptWebhookIds: readonly string[];
   readonly limit: number;
 }
 
-/** Deliveries are written in the step that writes their event; a webhook whose queue is full misses the event. */
+/** Deliveries are written in the same step as their event; a webhook whose queue is full misses the event. */
 export interface DeliveryRecords {
   /** Earliest events first. */
   listDue(query: DueQuery): Promise<Delivery[]>;
-  /** When the next attempt after `now` is due; undefined when none waits. */
+  /** When the next attempt after `now` is due; undefined if none is pending. */
   nextDueAt(now: number): Promise<number | undefined>;
-  /** It was taken or given up. */
+  /** It was accepted or given up. */
   finish(id: string): Promise<void>;
   /** It failed once more and is tried again at `dueAt`. */
   postpone(id: string, dueAt: number): Promise<void>;
-  /** Calls back whenever this process has written a delivery. Gives the unsubscribe. */
+  /** Calls back whenever this process has written a delivery. Returns the function to unsubscribe. */
   onAdded(listener: () => void): () => void;
 }

@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await removeTree(folder));
 
-/** Gives a piece back for each of so many steps that find no room the first time. */
+/** Releases a piece for each of the given number of steps that find no space the first time. */
 const spendAll = `
 const { openDiskReserve } = await import(process.argv[1]);
 const reserve = openDiskReserve(process.argv[2]);
@@ -36,7 +36,7 @@ process.stdin.once('data', () => {
   process.exit();
 });`;
 
-test('two processes that need room at the same moment each get pieces, none twice', async () => {
+test('two processes that need space at the same moment get different pieces', async () => {
   await openDiskReserve(directory).restore();
   const module = join(import.meta.dirname, 'disk-reserve.ts');
   const children = [0, 1].map(() =>
@@ -49,7 +49,7 @@ test('two processes that need room at the same moment each get pieces, none twic
   expect(await readdir(directory)).toEqual([]);
 });
 
-test('what somebody has put in the place of a new piece is not written through', async () => {
+test('a file that somebody has put in the place of a new piece is not written through', async () => {
   const reserve = openDiskReserve(directory);
   await reserve.restore();
   reserve.spendSync(firstFails());

@@ -6,55 +6,62 @@ import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 
 const mib = 1024 * 1024;
 /**
- * A kill or a delete writes some 10 pages of records and a small file. A piece is room for a hundred of them, and all pieces are for
- * over a thousand, of which each that ends a sandbox gives more back than it took.
+ * A kill or a delete writes some 10 pages of records and a small file. A piece has space for a hundred of them, and all
+ * pieces for over a thousand. Each operation that ends a sandbox frees more space than it took.
  */
 const pieceBytes = 4 * mib;
 const pieceCount = 16;
-/** Below this, beside what the reserve lacks, nothing is begun that needs room: what is under way must find some. */
+/**
+ * With less free space than this, not counting the missing part of the reserve, nothing new begins that needs space:
+ * operations in progress must find some.
+ */
 const floorBytes = 16 * mib;
-/** The same for inodes, where the file system counts them. */
+/** The same for inodes, if the file system counts them. */
 const floorInodes = 64;
-/** Pieces that one step may use up: somebody else may take what was given back. */
+/** The number of pieces that one step may use up: another program may take the released space. */
 const piecesPerStep = 3;
 
 /**
- * Room that is set aside on the disk of a folder, as files of it: `<directory>/0` to `15`. Each is some blocks and an inode. They are
- * given back one at a time to what must not fail when nothing is left: ending, deleting, and recording what has happened.
+ * Space that is reserved on the disk of a folder, as files of it: `<directory>/0` to `15`. Each is some blocks and an
+ * inode. If the disk is full, they are released one at a time for operations that must not fail: ending, deleting, and
+ * recording what has happened.
  *
- * Nothing of it is in memory: every process of the server, and a command beside it, may give pieces back. Only one fills it up again.
+ * It has no state in memory: every process of the server, and a command beside it, may release pieces. Only one process
+ * refills it.
  */
 export interface DiskReserve {
-  /** Bytes that are set aside now; 64 MiB when it is whole. */
+  /** Bytes that are reserved now; 64 MiB if it is complete. */
   heldBytes(): number;
-  /** What anybody may still use, once the reserve is whole again. */
+  /** The space that would be free if the reserve were complete. */
   room(): { readonly bytes: number; readonly isShort: boolean };
-  /** Throws `disk_full` when so little is left that nothing should be begun which needs room. */
+  /** Throws `disk_full` if so little space is left that nothing should begin which needs space. */
   check(): void;
-  /** Runs a step that must not fail for want of room: as long as it does, a piece is given back and it is run again. */
+  /**
+   * Runs a step that must not fail for lack of space: as long as it does, a piece is released and the step runs again.
+   */
   spend<T>(step: () => T | Promise<T>): Promise<T>;
-  /** The same where nothing may come between. */
+  /** The same, synchronously, for steps that must not be interrupted. */
   spendSync<T>(step: () => T): T;
-  /** Gives pieces back until there is room for a start. */
+  /** Releases pieces until there is space for a start. */
   makeRoom(): void;
-  /** Sets aside again what is missing, as far as there is room for all else too. Never throws. */
+  /** Refills the missing pieces, if there is enough space for everything else too. Never throws. */
   restore(): Promise<void>;
 }
 
-/** The reserve in `directory`, which is made with it. */
+/** The reserve in `directory`, which is created with it. */
 export function openDiskReserve(directory: string): DiskReserve {
   let restoring: Promise<void> | undefined;
   const held = (): string[] => {
     try {
       return readdirSync(directory).filter((name) => /^\d+$/.test(name));
     } catch {
-      // It was never made.
+      // It was never created.
       return [];
     }
   };
   const free = (): { bytes: number; inodes: number } => {
     const { bavail, bsize, files, ffree } = statfsSync(nearest(directory));
-    // btrfs makes inodes as needed and says 0 of 0.
+    // btrfs creates inodes as needed and reports 0 of 0.
     return { bytes: bavail * bsize, inodes: files === 0 ? Infinity : ffree };
   };
   const room = (): { bytes: number; isShort: boolean } => {
@@ -63,9 +70,9 @@ export function openDiskReserve(directory: string): DiskReserve {
     const left = Math.max(0, bytes - missing * pieceBytes);
     return { bytes: left, isShort: left < floorBytes || inodes - missing < floorInodes };
   };
-  /** False when none is left. */
+  /** False if none is left. */
   const giveBack = (): boolean => {
-    // Another process may take the same piece at the same moment: then it is the next one's turn.
+    // Another process may take the same piece at the same moment: then the next one is tried.
     for (const name of held().reverse()) {
       try {
         unlinkSync(join(directory, name));
@@ -112,20 +119,20 @@ export function openDiskReserve(directory: string): DiskReserve {
       for (let given = 0; given < pieceCount && isShort() && giveBack(); given += 1);
     },
     async restore() {
-      // So much more than a piece that what is under way finds some too.
+      // More than a piece must be free, so that operations in progress find some space too.
       restoring ??= fill(directory, () => free().bytes >= 2 * pieceBytes).finally(() => (restoring = undefined));
       await restoring;
     },
   };
 }
 
-/** The folder, or the nearest one above it that is there. */
+/** The folder, or the nearest existing one above it. */
 function nearest(directory: string): string {
   return existsSync(directory) ? directory : nearest(dirname(directory));
 }
 
 async function fill(directory: string, mayTake: () => boolean): Promise<void> {
-  // Bytes that no file system can store in less than they are.
+  // Bytes that no file system can compress.
   let block: Buffer | undefined;
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -136,11 +143,11 @@ async function fill(directory: string, mayTake: () => boolean): Promise<void> {
       await writePiece(join(directory, String(number)), block);
     }
   } catch {
-    // There is no room for it yet.
+    // There is no space for it yet.
   }
 }
 
-/** A piece has its name only once it is whole. */
+/** A piece gets its name only when it is complete. */
 async function writePiece(path: string, block: Uint8Array): Promise<void> {
   const unfinished = `${path}.new`;
   await rm(unfinished, { force: true });

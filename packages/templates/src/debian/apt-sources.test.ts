@@ -17,7 +17,7 @@ const write = async (name: string, text: string): Promise<void> => {
   await writeFile(join(etc, name), text);
 };
 
-test('a mirror in deb822 form is taken, with its security archive', async () => {
+test('a mirror in deb822 form is used, with its security archive', async () => {
   await write(
     'sources.list.d/debian.sources',
     `# our mirror
@@ -41,7 +41,7 @@ Components: main
   expect(sourcesToDeb822(sources)).toContain('Suites: trixie trixie-updates\n');
 });
 
-test('the one-line form is taken too', async () => {
+test('the one-line form is used too', async () => {
   await write(
     'sources.list',
     '#deb http://old.example x main\ndeb [arch=amd64] https://m.example/debian trixie main contrib # ours\n',
@@ -62,7 +62,7 @@ test.each([
   expect(await readHostSources('trixie', etc)).toEqual([]);
 });
 
-test('disabled, trusted and key-carrying stanzas are left out', async () => {
+test('disabled stanzas, trusted ones and those with a key are left out', async () => {
   const stanza = (extra: string): string =>
     `Types: deb\nURIs: http://m.example/debian\nSuites: trixie\nComponents: main\n${extra}\n`;
   const key = 'Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc';
@@ -70,6 +70,6 @@ test('disabled, trusted and key-carrying stanzas are left out', async () => {
   expect(await readHostSources('trixie', etc)).toEqual([]);
 });
 
-test('a host without apt has none', async () => {
+test('a host without apt has no sources', async () => {
   expect(await readHostSources('trixie', '/nowhere')).toEqual([]);
 });

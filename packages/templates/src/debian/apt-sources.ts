@@ -8,11 +8,11 @@ export interface AptSource {
 }
 
 /**
- * The Debian archives this host uses for `suite` (its updates and security suites too), so that a mirror set up on the
- * host serves the template as well. Empty on a host of another release: then the caller takes Debian's own archive.
+ * The Debian archives that this host uses for `suite` (including its updates and security suites), so that the host's
+ * mirror also serves the template. Empty on a host with another release: then the caller uses Debian's own archive.
  *
- * Left out: what is not fetched over http(s), because a path of the host means nothing inside, and what is trusted
- * without a signature or signed by a key that is not Debian's.
+ * Left out: sources that are not fetched over http(s), because a path of the host means nothing inside, and sources
+ * that are trusted without a signature or signed by a key that is not Debian's.
  */
 export async function readHostSources(suite: string, etcApt = '/etc/apt'): Promise<AptSource[]> {
   const parts = await readdir(join(etcApt, 'sources.list.d')).catch(() => []);

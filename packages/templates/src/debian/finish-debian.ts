@@ -4,7 +4,7 @@ import { run } from '@soulbox/base';
 import { prepareRootfs } from '../rootfs/prepare-rootfs.ts';
 import { loginProfile } from './login-profile.ts';
 
-/** Turns a fresh Debian root (all of it from signed packages) into what a template of ours begins with. */
+/** Turns a fresh Debian root (all of it from signed packages) into the basis of our templates. */
 export async function finishDebian(rootfs: string): Promise<void> {
   const account = await prepareRootfs(rootfs);
   const home = join(rootfs, account.home);
@@ -14,18 +14,19 @@ export async function finishDebian(rootfs: string): Promise<void> {
   }
   await writeFile(join(rootfs, 'etc/profile'), loginProfile);
   await writeFile(join(rootfs, 'etc/default/locale'), 'LANG=C.UTF-8\n');
-  // Identity that must not be shared: systemd and dbus make it anew when the file is empty.
+  // Identity that must not be shared: systemd and dbus create it again if the file is empty.
   await writeFile(join(rootfs, 'etc/machine-id'), '');
-  // A sandbox is thrown away: PEP 668's guard against breaking the system's Python only gets in the way of agents.
+  // A sandbox is disposable: PEP 668's protection of the system's Python only hinders agents.
   await writeFile(join(rootfs, 'etc/pip.conf'), '[global]\nbreak-system-packages = true\n');
   await symlink('/usr/share/zoneinfo/Etc/UTC', join(rootfs, 'etc/localtime')).catch(() => undefined);
-  // Every sandbox gets a /dev of its own; nodes on the disk serve nobody.
+  // Every sandbox gets a /dev of its own; nodes on the disk have no use.
   for (const name of await readdir(join(rootfs, 'dev'))) await rm(join(rootfs, 'dev', name), { recursive: true });
   await rm(join(rootfs, 'var/log/apt'), { recursive: true, force: true });
   for (const name of ['dpkg.log', 'alternatives.log', 'bootstrap.log']) {
     await rm(join(rootfs, 'var/log', name), { force: true });
   }
-  // Their pages are left out (packages.ts), but installing Java fails without the folders: it makes links in them.
+  // The manual pages are left out (packages.ts), but installing Java creates links in these folders and fails without
+  // them.
   for (let section = 1; section <= 9; section++)
     await mkdir(join(rootfs, 'usr/share/man', `man${section}`), { recursive: true });
   // E2B's templates let `user` install into /usr/local (npm -g, scripts) without sudo.

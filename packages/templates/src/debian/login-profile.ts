@@ -1,6 +1,6 @@
 /**
- * /etc/profile of the base template. Every command of the official clients runs in a login shell, so this file is on the
- * hot path: Debian's own starts three processes (`id` and `run-parts`), this one none. Same paths, same profile.d.
+ * /etc/profile of the base template. Every command of the official clients runs in a login shell, so this file is on
+ * the hot path: Debian's own starts three processes (`id` and `run-parts`), this one none. Same paths, same profile.d.
  */
 export const loginProfile = `# Read by login shells. Starts no process: it runs before every command of a sandbox.
 

@@ -5,9 +5,9 @@ import { runWithLines } from '../run-with-lines.ts';
 import { readHostSources, sourcesToDeb822 } from './apt-sources.ts';
 import { basePackages, baseSuite, excludedPaths } from './packages.ts';
 
-// 25 s on 2 cores with a near mirror; a slow line may need many times that.
+// 25 s on 2 cores with a near mirror; a slow connection may need many times that.
 const timeoutMs = 30 * 60_000;
-// How this host reaches its archive. Needed while packages are fetched; of no use inside a sandbox.
+// How this host reaches its archive. Needed while packages are fetched; useless inside a sandbox.
 const copiedAptOptions = [
   'Acquire::http::Proxy',
   'Acquire::https::Proxy',
@@ -25,15 +25,16 @@ const progressByLine: readonly (readonly [RegExp, string])[] = [
   [/cleaning package lists/, 'cleaning up'],
 ];
 
-// Packages that register a manual page among alternatives, such as Java's, fail where its folder is not. mmdebstrap gives the root as $1.
+// Packages that register a manual page among alternatives, such as Java's, fail if its folder is missing. mmdebstrap
+// passes the root as $1.
 const makeManualFolders = 'for section in 1 2 3 4 5 6 7 8 9; do mkdir -p "$1/usr/share/man/man$section"; done';
 
 export interface BootstrapOptions {
-  /** For files that are needed on the way. */
+  /** For temporary files. */
   readonly directory: string;
   /** Empty. */
   readonly rootfs: string;
-  /** Beyond the base template's. */
+  /** Packages beyond those of the base template. */
   readonly packages: readonly string[];
   readonly onProgress: (step: string) => void;
   readonly signal: AbortSignal | undefined;
@@ -60,7 +61,7 @@ export async function bootstrapDebian(options: BootstrapOptions): Promise<void> 
     ...(sources.length > 0 ? [sourcesFile] : []),
   ];
   try {
-    // mmdebstrap mounts /proc, /sys and /dev: in a mount namespace of its own nothing of that can be left behind.
+    // mmdebstrap mounts /proc, /sys and /dev: in a mount namespace of its own none of these mounts can be left behind.
     await runWithLines('unshare', ['--mount', '--propagation', 'private', '--', 'mmdebstrap', ...args], {
       timeoutMs,
       ...(signal === undefined ? {} : { signal }),

@@ -6,7 +6,7 @@ import { run, SoulBoxError } from '@soulbox/base';
 import type { RunOptions } from '@soulbox/base';
 import { npmPackage } from './packages.ts';
 
-/** Runs the npm that our Debian package brings, or else the host's. */
+/** Runs the npm from our Debian package, or else the host's. */
 export async function runNpm(args: readonly string[], options: RunOptions): Promise<string> {
   const own = findOwnNpm();
   return own === undefined ? await run('npm', args, options) : await run(process.execPath, [own, ...args], options);
@@ -21,7 +21,9 @@ function findOwnNpm(): string | undefined {
   }
 }
 
-/** Fetches npm's own package into `directory` with the host's npm, so with the host's registry and proxy settings. */
+/**
+ * Fetches npm's own package into `directory` with the host's npm, and thus with the host's registry and proxy settings.
+ */
 export async function fetchNpm(directory: string): Promise<string> {
   const args = ['pack', `npm@${npmPackage.version}`, '--silent', '--workspaces=false', '--pack-destination', directory];
   await runNpm(args, { cwd: directory, timeoutMs: 180_000 });
@@ -35,12 +37,13 @@ export async function fetchNpm(directory: string): Promise<string> {
   return archive;
 }
 
-/** Installs it under /usr/local of a rootfs of ours, as `npm install -g npm` would. */
+/** Installs it under /usr/local of one of our rootfs, like `npm install -g npm`. */
 export async function installNpm(archive: string, rootfs: string): Promise<void> {
   const target = join(rootfs, 'usr/local/lib/node_modules/npm');
   await mkdir(target, { recursive: true });
   await run('tar', ['-xzf', archive, '-C', target, '--strip-components=1', '--no-same-owner', '--exclude=*/man/*']);
-  // Global packages go where /usr/local/bin is in PATH, not over what Debian's packages own.
+  // Global packages are installed where /usr/local/bin is in PATH, so that they do not replace files of Debian's
+  // packages.
   await writeFile(join(target, 'npmrc'), 'prefix = /usr/local\n');
   for (const name of ['npm', 'npx']) {
     const script = join(target, 'bin', `${name}-cli.js`);

@@ -1,7 +1,7 @@
 /** Debian release of our templates. */
 export const baseSuite = 'trixie';
 
-/** What the base template has beyond Debian's essential packages. `git daemon` is part of `git`. */
+/** The packages of the base template beyond Debian's essential ones. `git daemon` is part of `git`. */
 export const basePackages = [
   'bash',
   'ca-certificates',
@@ -21,12 +21,14 @@ export const basePackages = [
   'xz-utils',
 ] as const;
 
-/** Paths dpkg leaves out, here and when a sandbox installs more: a third of the files, and nobody reads them there. */
+/**
+ * Paths that dpkg leaves out, here and when a sandbox installs more: a third of the files, which nobody reads there.
+ */
 export const excludedPaths = ['/usr/share/man/*', '/usr/share/doc/*', '/usr/share/info/*', '/usr/share/locale/*'];
 
 /**
- * npm comes from its own package: Debian's pulls in 300 packages, 190 MB and 19 s more, the registry's is
- * 3 MB in one file. `integrity` is what the registry publishes for this version.
+ * npm comes from its own package: Debian's pulls in 300 packages, 190 MB and 19 s more; the registry's is 3 MB in one
+ * file. `integrity` is the value that the registry publishes for this version.
  */
 export const npmPackage = {
   version: '10.9.9',

@@ -1,12 +1,14 @@
 import { CommandError, SoulBoxError } from '@soulbox/base';
 import { runWithLines } from '../run-with-lines.ts';
 
-// What unpacking owners, modes, devices and file capabilities takes; none of it reaches processes, mounts or networks.
+// The capabilities to unpack owners, modes, devices and file capabilities; none of them affects processes, mounts or
+// networks.
 const keptCapabilities = ['chown', 'dac_override', 'fowner', 'fsetid', 'mknod', 'setfcap', 'sys_chroot'];
 
 /**
- * Runs a program that parses a foreign archive: without a network, without most of root's powers and without a way to
- * get them back. Throws `limit_exceeded` when the scratch disk is full, `bad_request` with the program's own words else.
+ * Runs a program that parses an untrusted archive: without a network, without most of root's capabilities and without a
+ * way to regain them. Throws `limit_exceeded` if the scratch disk is full, otherwise `bad_request` with the program's
+ * own message.
  */
 export async function runConfined(
   command: string,
@@ -15,7 +17,7 @@ export async function runConfined(
 ): Promise<void> {
   const bounding = `-all,${keptCapabilities.map((name) => `+${name}`).join(',')}`;
   const wall = ['--net', '--ipc', '--', 'setpriv', `--bounding-set=${bounding}`, '--no-new-privs', '--'];
-  // Whoever asked for the image need not know where on the host it was unpacked.
+  // The person who imports the image need not know where on the host it was unpacked.
   const explain = (words: string): string => lastWords(words).replaceAll(options.scratch, '');
   const work = async (): Promise<void> => {
     await runWithLines('unshare', [...wall, command, ...args], {
@@ -27,14 +29,14 @@ export async function runConfined(
   await explainFaults(options.what, work, explain);
 }
 
-/** What a program said at last, for those who may read all of it. */
+/** The last lines of a program's output, for people who may read all of it. */
 export function lastWords(words: string): string {
   return words.trim().split('\n').slice(-3).join(' ');
 }
 
 /**
- * Runs `work` and turns a program's failure into an error for the person who imports `what`; `explain` makes of the program's words
- * what that person may read.
+ * Runs `work` and turns a program's failure into an error for the person who imports `what`; `explain` turns the
+ * program's output into a message that this person may read.
  */
 export async function explainFaults<T>(
   what: string,

@@ -7,8 +7,8 @@ import type { RegistryOptions } from './skopeo.ts';
 const digestForm = /^sha256:[0-9a-f]{64}$/;
 
 /**
- * Asks a registry which image `docker://IMAGE` is now. `directory` is for temporary files. Throws `bad_request` with the words of the
- * registry, and `limit_exceeded` when it does not answer in time.
+ * Asks a registry for the current digest of `docker://IMAGE`. `directory` is for temporary files. Throws `bad_request`
+ * with the registry's message, and `limit_exceeded` if it does not answer in time.
  */
 export async function findImageDigest(
   reference: string,

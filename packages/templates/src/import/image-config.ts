@@ -15,11 +15,11 @@ const form = z.object({
     .nullish(),
 });
 
-/** What of an image's configuration a template keeps. */
+/** The parts of an image's configuration that a template keeps. */
 export interface ImageConfig {
-  /** `name`, `uid`, `name:group` or `uid:gid` as the image has it; empty when it names none. */
+  /** `name`, `uid`, `name:group` or `uid:gid` as given in the image; empty if it names none. */
   readonly user: string;
-  /** Empty when the image names none; builders write `/` for none, too. */
+  /** Empty if the image names none; builders also write `/` for none. */
   readonly workdir: string;
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -28,7 +28,7 @@ export const emptyImageConfig: ImageConfig = { user: '', workdir: '', environmen
 
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
-/** Parses the image configuration of the OCI image specification. Throws `bad_request` when it is not for this host. */
+/** Parses the image configuration of the OCI image specification. Throws `bad_request` if it is not for this host. */
 export function parseImageConfig(json: string, what: string, hostArchitecture = arch()): ImageConfig {
   const parsed = form.safeParse(parseJson(json));
   if (!parsed.success) throw new SoulBoxError('bad_request', `${what} does not have a valid image configuration.`);

@@ -69,7 +69,7 @@ describe('an image from an OCI layout', () => {
     expect(await stat(join(template?.rootfs ?? '', 'home/user'))).toMatchObject({ uid: 1001, gid: 1001 });
   });
 
-  test('gets the working directory it names but does not have', async () => {
+  test('gets the working directory that it names but does not contain', async () => {
     const template = await store.find('from-oci');
     expect(await stat(join(template?.rootfs ?? '', 'srv/app'))).toMatchObject({ uid: 1000, gid: 1000 });
   });
@@ -98,13 +98,13 @@ describe('an image from an OCI layout', () => {
     await expectNothingLeft();
   });
 
-  test('that runs as a bare uid unknown to it falls back to `user`', async () => {
+  test('that runs as an unknown numeric uid falls back to `user`', async () => {
     const bare = await makeImage(rootfs, join(directory, 'bare'), { user: '4711:4711', workdir: '/' });
     const template = await importTemplate(store, 'bare', bare, quiet);
     expect(template).toMatchObject({ defaultUser: 'user', defaultWorkdir: '/home/user' });
   });
 
-  test('whose layer was tampered with is refused', async () => {
+  test('with a manipulated layer is refused', async () => {
     const layout = join(directory, 'tampered');
     const reference = await makeImage(rootfs, layout);
     const blobs = await readdir(join(layout, 'blobs/sha256'));
@@ -125,7 +125,7 @@ describe('an image from an OCI layout', () => {
     await expectNothingLeft();
   });
 
-  test('that takes longer than the limit is given up', async () => {
+  test('that takes longer than the limit is aborted', async () => {
     const limits = { maxBytes: 64 * 1024 * 1024, maxEntries: 1000, timeoutMs: 1 };
     await expect(importTemplate(store, 'slow', image, { ...quiet, limits })).rejects.toMatchObject({
       reason: 'limit_exceeded',
@@ -243,7 +243,7 @@ describe('a tar file', () => {
     expect(await readFile(join(template.rootfs, 'kept'), 'utf8')).toBe('x');
   });
 
-  test('whose root folder is closed and owned by someone gets an open one of root', async () => {
+  test('whose root folder is closed or not owned by root gets an open one owned by root', async () => {
     const template = await importTar('closed', [{ name: './', type: '5', mode: 0o700, uid: 4711 }]);
     const found = await stat(template.rootfs);
     expect(found).toMatchObject({ uid: 0, gid: 0 });
@@ -251,7 +251,7 @@ describe('a tar file', () => {
   });
 
   describe('that tries to leave its folder', () => {
-    // A file of the host that every attack below aims at.
+    // A file of the host that every attack below targets.
     let target: string;
     const fingerprint = async (): Promise<string> => {
       const { mode, uid, nlink } = await stat(target);
@@ -369,7 +369,7 @@ describe('a tar file', () => {
     await expectNothingLeft();
   });
 
-  test('that is not there is refused', async () => {
+  test('that is missing is refused', async () => {
     await expect(importTemplate(store, 'nowhere', 'tar:/nowhere.tar', small)).rejects.toMatchObject({
       reason: 'file_not_found',
     });

@@ -20,11 +20,11 @@ import type { RegistryOptions } from './skopeo.ts';
 import { unpackTar } from './unpack-tar.ts';
 
 export interface ImportLimits {
-  /** Bytes of the image and of what it unpacks to, together. */
+  /** Bytes of the image and its unpacked content together. */
   readonly maxBytes: number;
   /** Files, folders and links. */
   readonly maxEntries: number;
-  /** For each of: fetching, unpacking. */
+  /** For fetching and for unpacking, each. */
   readonly timeoutMs: number;
 }
 
@@ -37,18 +37,18 @@ export const defaultImportLimits: ImportLimits = {
 export interface ImportOptions extends RegistryOptions {
   readonly onProgress: (step: string) => void;
   readonly logger: Logger;
-  /** Take the name from the template that has it. */
+  /** Takes the name from the template that has it. */
   readonly replace?: boolean;
   readonly limits?: Partial<ImportLimits>;
-  /** What its sandboxes get when their creator does not say. */
+  /** The defaults of its sandboxes, if their creator does not specify these values. */
   readonly defaults?: Pick<TemplateFacts, 'cpuCount' | 'memoryMb' | 'diskMb' | 'isolation'>;
 }
 
 /**
- * Makes a template from `oci:DIR[:TAG]`, `docker://IMAGE` or `tar:FILE`. The archive counts as hostile: it is unpacked
- * with a hard limit of bytes and files, no program of it is run, and device nodes in it are left out.
+ * Creates a template from `oci:DIR[:TAG]`, `docker://IMAGE` or `tar:FILE`. The archive counts as hostile: it is
+ * unpacked with a hard limit of bytes and files, none of its programs is run, and device nodes in it are left out.
  *
- * Throws `bad_request`, `name_taken`, `file_not_found`, `limit_exceeded`; then nothing of it stays.
+ * Throws `bad_request`, `name_taken`, `file_not_found`, `limit_exceeded`; then nothing of it is left.
  */
 export async function importTemplate(
   store: TemplateStore,
@@ -65,8 +65,8 @@ export async function importTemplate(
 }
 
 /**
- * Makes the root that builds of templates begin with of the image that `reference`, such as `docker://HOST/NAME@sha256:...`, names by its
- * digest. Throws as `importTemplate`.
+ * Creates the root file system that template builds start from, from the image that `reference`, such as
+ * `docker://HOST/NAME@sha256:...`, names by its digest. Throws like `importTemplate`.
  */
 export async function importImage(
   store: TemplateStore,
@@ -84,7 +84,7 @@ export async function importImage(
   });
 }
 
-/** As E2B's templates are: `user` may install into /usr/local without sudo, and /code is everybody's. */
+/** Like E2B's templates: `user` may install into /usr/local without sudo, and everybody may write to /code. */
 async function openForBuilds(rootfs: string): Promise<void> {
   await makeRootfsDirectory(rootfs, '/code', 0o777);
   await makeRootfsDirectory(rootfs, '/usr/local', 0o755);
@@ -129,14 +129,14 @@ async function fillFromSource(
   });
   await releaseScratchDisk(draft.directory);
   await rm(join(draft.directory, 'scratch'), { recursive: true });
-  // The root folder of an archive may have any owner and mode, and a sandbox whose `/` only root may enter is useless.
+  // The root folder of an archive may have any owner and mode, and a sandbox is useless if only root may enter its `/`.
   await chown(draft.rootfs, 0, 0);
   await chmod(draft.rootfs, 0o755);
   const account = await prepareRootfs(draft.rootfs);
   return await factsFrom(draft.rootfs, config, account);
 }
 
-/** A sandbox gets its own /dev, and on the host a device node in a data folder would only be a danger. */
+/** A sandbox gets its own /dev, and on the host a device node in a data folder would only be a risk. */
 async function dropDevices(rootfs: string): Promise<void> {
   await run('find', [rootfs, '-xdev', '(', '-type', 'b', '-o', '-type', 'c', ')', '-delete'], { timeoutMs: 600_000 });
 }
@@ -144,11 +144,11 @@ async function dropDevices(rootfs: string): Promise<void> {
 async function factsFrom(rootfs: string, config: ImageConfig, account: Account): Promise<TemplateFacts> {
   const accounts = parsePasswd((await readRootfsFile(rootfs, '/etc/passwd')) ?? '');
   const [wanted = ''] = config.user.split(':');
-  // A bare uid that the image's passwd does not have is common; nobody could log in as it, so `user` stands in.
+  // A numeric uid that is not in the image's passwd is common; nobody could log in as it, so `user` replaces it.
   const user = accounts.find((entry) => entry.name === wanted || String(entry.uid) === wanted) ?? account;
   const home = user.home.startsWith('/') ? user.home : '/';
   const workdir = config.workdir === '' ? home : config.workdir;
-  // As container engines do it when an image names a folder that it does not have.
+  // Container engines do the same when an image names a folder that it does not contain.
   await makeRootfsDirectory(rootfs, workdir, 0o755, user);
   return {
     defaultUser: user.name,

@@ -1,13 +1,14 @@
 import { resolve } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 
-/** Where a template is imported from. */
+/** The source of a template import. */
 export type ImportSource =
   | { readonly kind: 'image'; readonly reference: string; readonly text: string }
   | { readonly kind: 'tar'; readonly file: string; readonly text: string };
 
 const maxLength = 900;
-// A host, a path, a tag or a digest: what container image references are made of, and nothing a tool reads as an option.
+// A host, a path, a tag or a digest: the parts of container image references, and nothing that a tool reads as an
+// option.
 const dockerForm = /^docker:\/\/[A-Za-z0-9][A-Za-z0-9._:/@-]*$/;
 const ociForm = /^oci:([^:\0\n]+)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?$/;
 const tarForm = /^tar:([^\0\n]+)$/;

@@ -1,6 +1,7 @@
 /**
- * What a registry's failure means, by the words of skopeo about it. Those words repeat what the registry answered, and a registry can
- * answer with what stands elsewhere: in another place that it sent us to, or in our own network. So none of them is passed on.
+ * The meaning of a registry's failure, by skopeo's message. That message repeats the registry's response, and the
+ * response can contain data from elsewhere: from another host that it redirected us to, or from our own network. So no
+ * part of it is passed on.
  */
 const meanings: readonly (readonly [RegExp, string])[] = [
   [

@@ -7,35 +7,41 @@ import { runWithLines } from '../run-with-lines.ts';
 import { lastWords } from './confined.ts';
 import { explainRegistry } from './registry-words.ts';
 
-/** A network of its own for skopeo, which follows wherever a registry sends it. */
+/** A separate network for skopeo, which follows every redirect of a registry. */
 export interface RegistryNetwork {
-  /** Runs `act`, so that a program which it spawns is in that network. */
+  /** Runs `act`, so that a program that it spawns is in that network. */
   readonly enter: <T>(act: () => T) => T;
   /** The HTTP proxy through which everything there is reached. */
   readonly proxyUrl: string;
 }
 
 export interface RegistryOptions {
-  /** False accepts a registry without TLS or with a certificate nobody vouches for. Default true. */
+  /** False accepts a registry without TLS or with an untrusted certificate. Default true. */
   readonly tlsVerify?: boolean;
   /** containers-auth.json(5) file with the registry's credentials. Default: where skopeo looks by itself. */
   readonly authFile?: string;
-  /** The text of such a file; it comes before the file, and stands on the disk under no name. */
+  /** The text of such a file; it has priority over the file, and is stored on the disk without a name. */
   readonly credentials?: Secret;
-  /** Where skopeo is, and how it gets out. Default: the host's own network, with the proxies of the host's environment. */
+  /**
+   * The network that skopeo runs in, and its way out. Default: the host's own network, with the proxies of the host's
+   * environment.
+   */
   readonly network?: RegistryNetwork;
-  /** Aborted: what is under way is ended, and nothing stays. */
+  /** When it aborts, the operation ends and nothing is left. */
   readonly signal?: AbortSignal;
 }
 
-/** Who works on the host itself reads all that skopeo says; others what it means. */
+/** A user on the host itself reads skopeo's full message; others read only its meaning. */
 export function explainerFor({ network }: RegistryOptions): (words: string) => string {
   return network === undefined ? lastWords : explainRegistry;
 }
 
 const policyFile = '/etc/containers/policy.json';
 
-/** Runs skopeo with its temporary files and for a moment its credentials in `directory`. Gives what it prints. Throws CommandError. */
+/**
+ * Runs skopeo with its temporary files and, for a moment, its credentials in `directory`. Returns its output. Throws
+ * CommandError.
+ */
 export async function runSkopeo(
   directory: string,
   args: (authFlags: readonly string[]) => readonly string[],
@@ -56,13 +62,16 @@ export async function runSkopeo(
   });
 }
 
-/** Go takes the names in capitals first, and asks no proxy for what NO_PROXY names. */
+/** Go checks the upper-case names first, and uses no proxy for hosts in NO_PROXY. */
 function throughProxy(url: string): string[] {
   const set = ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy'].map((name) => `${name}=${url}`);
   return ['env', '-u', 'NO_PROXY', '-u', 'no_proxy', ...set];
 }
 
-/** A file that nobody but the holder of its descriptor can open, and that is gone with it, whatever happens to this process. */
+/**
+ * A file that only the holder of its descriptor can open, and that is gone when the descriptor is closed, whatever
+ * happens to this process.
+ */
 async function openNameless(directory: string, content: Secret): Promise<FileHandle> {
   const path = join(directory, 'credentials');
   const file = await open(path, 'wx+', 0o600);
@@ -71,7 +80,8 @@ async function openNameless(directory: string, content: Secret): Promise<FileHan
   return file;
 }
 
-// Where the host says whose signatures it trusts, that holds. Most hosts have no such file, and skopeo then refuses all.
+// If the host specifies whose signatures it trusts, that applies. Most hosts have no such file, and skopeo would then
+// refuse all images.
 async function globalFlags(temporary: string): Promise<string[]> {
   const hasPolicy = await access(policyFile).then(
     () => true,

@@ -6,7 +6,7 @@ import type { ImageConfig } from './image-config.ts';
 import { explainerFor, runSkopeo } from './skopeo.ts';
 import type { RegistryOptions } from './skopeo.ts';
 
-/** Fetches an image into the scratch disk and unpacks it to `<scratch>/bundle/rootfs`, owners as in the image. */
+/** Fetches an image onto the scratch disk and unpacks it to `<scratch>/bundle/rootfs`, with the image's owners. */
 export async function unpackImage(
   reference: string,
   scratch: string,

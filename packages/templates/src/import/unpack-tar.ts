@@ -5,8 +5,8 @@ import { runConfined } from './confined.ts';
 
 /**
  * Unpacks a tar file (also gzip, xz, zstd) to `<scratch>/rootfs`. bsdtar opens the file, then makes the folder its root
- * by chroot before it extracts: whatever names, links and hard links say, they cannot mean anything outside. It refuses
- * names with `..` and entries that would go through a link, and the import fails with its words.
+ * by chroot before it extracts: whatever names, links and hard links contain, they cannot refer to anything outside. It
+ * refuses names with `..` and entries whose path contains a link, and the import then fails with its message.
  */
 export async function unpackTar(
   file: string,

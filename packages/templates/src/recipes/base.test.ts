@@ -6,7 +6,7 @@ import { isThere } from '@soulbox/testing/is-there';
 import { readRootfsFile } from '../rootfs/files.ts';
 import { openTemplateStore } from '../store/template-store.ts';
 
-// Building takes half a minute: the template that `npm test` made is looked at.
+// Building takes half a minute, so the template that `npm test` built is checked.
 const store = '/var/lib/soulbox-test/templates';
 const template = await openTemplateStore(store).find('base');
 const isMade = isThere(`base template in ${store}, which npm test makes`, template !== undefined);
@@ -20,7 +20,7 @@ const inside = async (...command: string[]): Promise<string> =>
   await run('unshare', ['--mount', 'sh', '-c', script, 'sh', rootfs, ...env, ...command]);
 
 describe.skipIf(!isMade)('the base template', () => {
-  test('has the documented defaults and a bounded size', () => {
+  test('has the documented defaults and a limited size', () => {
     expect(template).toMatchObject({ defaultUser: 'user', defaultWorkdir: '/home/user', cpuCount: 2, memoryMb: 1024 });
     expect(template?.sizeBytes).toBeLessThan(600_000_000);
   });
@@ -41,7 +41,7 @@ describe.skipIf(!isMade)('the base template', () => {
     expect(await inside(...command)).toMatch(output);
   });
 
-  test('has git daemon, certificates and sudoers that parse', async () => {
+  test('has git daemon, certificates and valid sudoers files', async () => {
     expect((await lstat(join(rootfs, 'usr/lib/git-core/git-daemon'))).isFile()).toBe(true);
     expect((await lstat(join(rootfs, 'etc/ssl/certs/ca-certificates.crt'))).size).toBeGreaterThan(100_000);
     expect(await inside('visudo', '-c')).toContain('parsed OK');
@@ -53,12 +53,12 @@ describe.skipIf(!isMade)('the base template', () => {
     await expect(inside('which', 'mcp-gateway')).rejects.toThrow();
   });
 
-  test('has the folders of manual pages, though none of the pages', async () => {
+  test('has the folders of manual pages, but no pages', async () => {
     for (let section = 1; section <= 9; section++)
       expect(await readdir(join(rootfs, 'usr/share/man', `man${section}`))).toEqual([]);
   });
 
-  test('names no host, holds no package lists and no device nodes', async () => {
+  test('names no host, and contains no package lists and no device nodes', async () => {
     expect(await readRootfsFile(rootfs, '/etc/hostname')).toBe('sandbox\n');
     expect(await readRootfsFile(rootfs, '/etc/resolv.conf')).toBe('');
     expect(await readRootfsFile(rootfs, '/etc/machine-id')).toBe('');

@@ -1,9 +1,9 @@
 import type { Recipe } from './recipe.ts';
 
-/** The name of the template that create uses when the caller names none. */
+/** The template of a create that names none. */
 export const baseTemplateName = 'base';
 
-/** What all others begin with: 25 s and 400 MB. */
+/** The basis of all other recipes: 25 s and 400 MB. */
 export const baseRecipe: Recipe = {
   name: baseTemplateName,
   revision: 3,

@@ -1,6 +1,9 @@
 import { build } from 'esbuild';
 
-/** Makes one script of a TypeScript program and all that it imports, for the Node.js of the base template, which has no types. */
+/**
+ * Bundles a TypeScript program with all its imports into one script for the Node.js of the base template, which cannot
+ * strip types.
+ */
 export async function bundleProgram(entry: string, target: string): Promise<void> {
   await build({
     entryPoints: [entry],

@@ -3,23 +3,23 @@ import { join } from 'node:path';
 import type { Recipe } from './recipe.ts';
 
 /**
- * What `@e2b/desktop` 2.4.0 drives: it starts Xvfb and Xfce itself in each new sandbox, so there is no start command. Programs and
- * places are those that it calls by name.
+ * The programs that `@e2b/desktop` 2.4.0 uses. It starts Xvfb and Xfce itself in each new sandbox, so there is no start
+ * command. Programs and paths are those that it calls by name.
  */
 export const desktopRecipe: Recipe = {
   name: 'desktop',
   revision: 1,
   description: 'Xfce, a browser and VNC, for agents that use a screen',
   packages: [
-    // The screen.
+    // Screen.
     ...['xvfb', 'xauth', 'x11-utils', 'x11-xserver-utils', 'dbus-x11'],
     ...['xfce4-session', 'xfwm4', 'xfdesktop4', 'xfce4-panel', 'xfce4-settings', 'xfconf', 'adwaita-icon-theme'],
     ...['fonts-dejavu-core', 'fonts-noto-cjk', 'fonts-noto-color-emoji'],
-    // Hands and eyes.
+    // Input and screenshots.
     ...['xdotool', 'scrot', 'xclip', 'libgtk-3-bin', 'xdg-utils', 'desktop-file-utils', 'shared-mime-info'],
-    // The stream.
+    // Stream.
     ...['x11vnc', 'novnc', 'websockify', 'net-tools'],
-    // Something to use.
+    // Applications.
     ...['thunar', 'xfce4-terminal', 'mousepad', 'ristretto', 'firefox-esr'],
   ],
   finish: async (rootfs) => {

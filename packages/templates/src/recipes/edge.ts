@@ -1,8 +1,8 @@
 import type { Recipe } from './recipe.ts';
 
 /**
- * What edge functions run in: the engines, and nothing that the server has to bring itself. The supervisor comes with each sandbox
- * (docs/decisions/017), so this changes only when an engine does.
+ * The engines of edge functions, without anything that the server itself provides. The supervisor is added to each
+ * sandbox (docs/decisions/017), so this changes only when an engine changes.
  */
 export const edgeRecipe: Recipe = {
   name: 'edge',

@@ -10,23 +10,23 @@ import { installNpmTree } from './npm-tree.ts';
 import type { Recipe } from './recipe.ts';
 
 export interface MakeTemplateOptions {
-  /** Called with a few words as each step begins. */
+  /** Called with a short description at the start of each step. */
   readonly onProgress: (step: string) => void;
   readonly logger: Logger;
-  /** Make it anew although there is one. */
+  /** Creates it again even if there is one. */
   readonly replace?: boolean;
-  /** Aborted: what runs is ended, and nothing stays. */
+  /** When it aborts, running programs are ended and nothing is left. */
   readonly signal?: AbortSignal;
 }
 
-/** What template.json names as the source of a template that was made by this recipe. */
+/** The source in template.json of a template that was created by this recipe. */
 function sourceOf({ name, revision }: Recipe): string {
   return name === baseTemplateName ? `debian:${baseSuite}/${revision}` : `recipe:${name}/${revision}`;
 }
 
 /**
- * Makes a template from its recipe: from 25 s and 400 MB for `base` to minutes. Needs root, mmdebstrap and npm.
- * Throws `name_taken` when it exists and `replace` is not set, `host_not_ready` when a step fails.
+ * Creates a template from its recipe: from 25 s and 400 MB for `base` up to minutes. Needs root, mmdebstrap and npm.
+ * Throws `name_taken` if it exists and `replace` is not set, `host_not_ready` if a step fails.
  */
 export async function makeTemplate(
   store: TemplateStore,
@@ -72,12 +72,15 @@ function factsOf({ startCommand, readyCommand, cpuCount, memoryMb, diskMb }: Rec
   };
 }
 
-/** Whether the template was made by this very revision of the recipe. */
+/** Whether the template was created by this revision of the recipe. */
 export function isMadeBy(template: Template, recipe: Recipe): boolean {
   return template.source === sourceOf(recipe);
 }
 
-/** The template of a recipe; made when there is none, and anew when ours is of an older revision. One of the user's own is left alone. */
+/**
+ * The template of a recipe; created if there is none, and created again if ours is of an older revision. The user's own
+ * template is left unchanged.
+ */
 export async function ensureTemplate(
   store: TemplateStore,
   recipe: Recipe,

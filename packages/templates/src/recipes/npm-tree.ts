@@ -5,12 +5,12 @@ import { removeTree } from '@soulbox/base';
 import { runNpm } from '../debian/npm.ts';
 import type { NpmTree } from './recipe.ts';
 
-/** A slow line may need many times the half minute of a near registry. */
+/** A slow connection may need many times the half minute of a near registry. */
 const timeoutMs = 20 * 60_000;
 
 /**
- * Installs what a lock file of ours names, with the host's npm and so with its registry and proxy. No script of a package runs on
- * the host, and each package is what the lock file's digest says.
+ * Installs the packages of one of our lock files with the host's npm, and thus with its registry and proxy. No script
+ * of a package runs on the host, and each package must match the lock file's digest.
  */
 export async function installNpmTree(tree: NpmTree, rootfs: string, directory: string): Promise<void> {
   const scratch = join(directory, 'npm-tree');

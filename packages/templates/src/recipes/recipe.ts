@@ -1,17 +1,20 @@
-/** Packages of npm that a template holds, as a lock file names them. */
+/** npm packages of a template, listed in a lock file. */
 export interface NpmTree {
   /** Folder with package.json and package-lock.json. Install scripts are not run. */
   readonly lock: URL;
-  /** Where its node_modules stands inside, such as /opt/name. */
+  /** Path of its node_modules inside, such as /opt/name. */
   readonly target: string;
-  /** Links to make: path inside -> file below `target`. */
+  /** Links to create: path inside -> file below `target`. */
   readonly links?: Readonly<Record<string, string>>;
 }
 
-/** How a template of our own is made: what the base template has, and more. */
+/** How one of our own templates is created: the content of the base template, and more. */
 export interface Recipe {
   readonly name: string;
-  /** Raised when the recipe or a program of ours in it changes, so that the template is made anew when it is needed next. */
+  /**
+   * Increased when the recipe or one of our programs in it changes, so that the template is created again the next time
+   * it is needed.
+   */
   readonly revision: number;
   /** One sentence for people. */
   readonly description: string;
@@ -19,13 +22,13 @@ export interface Recipe {
   readonly packages: readonly string[];
   readonly npm?: readonly NpmTree[];
   /**
-   * Puts its own files into the root, all of which comes from signed packages and lock files: no path in it is foreign. `directory`
-   * is for what is needed on the way.
+   * Puts its own files into the root. All of the root comes from signed packages and lock files, so its paths can be
+   * trusted. `directory` is for temporary files.
    */
   readonly finish?: (rootfs: string, directory: string) => Promise<void>;
   /** Its processes are alive in every sandbox of the template. */
   readonly startCommand?: string;
-  /** Succeeds once the start command has done what it must. */
+  /** Succeeds once the start command is ready. */
   readonly readyCommand?: string;
   readonly cpuCount?: number;
   readonly memoryMb?: number;

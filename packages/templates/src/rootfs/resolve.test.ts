@@ -40,7 +40,7 @@ test('a link to /proc/self/root leads nowhere, because it is followed inside', a
   expect(await resolveInRootfs(rootfs, '/magic/passwd')).toBeUndefined();
 });
 
-test('a folder that does not exist gives undefined', async () => {
+test('a missing folder gives undefined', async () => {
   expect(await resolveInRootfs(rootfs, '/none/file')).toBeUndefined();
 });
 
@@ -48,12 +48,12 @@ test('a circle of links is an error', async () => {
   await expect(resolveInRootfs(rootfs, '/loop-a/x')).rejects.toMatchObject({ reason: 'link_loop' });
 });
 
-test('a file in the place of a folder is an error', async () => {
+test('a file in place of a folder is an error', async () => {
   await expect(resolveInRootfs(rootfs, '/etc/passwd/x')).rejects.toMatchObject({ reason: 'not_a_directory' });
   await expect(makeRootfsDirectory(rootfs, '/etc/passwd', 0o755)).rejects.toMatchObject({ reason: 'not_a_directory' });
 });
 
-test('reading refuses what is not a small regular file', async () => {
+test('reading refuses everything but a small regular file', async () => {
   await expect(readRootfsFile(rootfs, '/etc')).rejects.toMatchObject({ reason: 'bad_path' });
   await writeFile(join(rootfs, 'big'), Buffer.alloc(1024 * 1024 + 1));
   await expect(readRootfsFile(rootfs, '/big')).rejects.toMatchObject({ reason: 'bad_path' });

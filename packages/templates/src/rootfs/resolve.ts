@@ -6,9 +6,9 @@ import { isNodeError, SoulBoxError } from '@soulbox/base';
 const maxLinks = 40;
 
 /**
- * Where `path` of a root file system really is on the host, following symbolic links as a process chrooted into
- * `rootfs` would: absolute ones start at the root, `..` stops there. So a hostile tree cannot lead outside.
- * The last name need not exist; gives undefined when a folder on the way does not. Nothing may change the tree meanwhile.
+ * The real location on the host of `path` in a root file system. Symbolic links are followed like by a process chrooted
+ * into `rootfs`: absolute ones start at the root, and `..` stops there. So a hostile tree cannot lead outside. The last
+ * name need not exist; returns undefined if a folder above it does not. Nothing may change the tree meanwhile.
  */
 export async function resolveInRootfs(rootfs: string, path: string): Promise<string | undefined> {
   let done: string[] = [];

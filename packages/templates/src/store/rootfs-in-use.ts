@@ -1,8 +1,8 @@
 import { readFile, realpath } from 'node:fs/promises';
 
 /**
- * Whether anything on this host has `rootfs` mounted. A sandbox binds it, and /proc/self/mountinfo names the folder a
- * bind shows (field 4, relative to its file system: hence the comparison from the end).
+ * Whether anything on this host has `rootfs` mounted. A sandbox bind-mounts it, and /proc/self/mountinfo names the
+ * folder of a bind mount (field 4, relative to its file system: therefore the paths are compared from the end).
  */
 export async function isRootfsMounted(rootfs: string): Promise<boolean> {
   const tail = (await realpath(rootfs)).split('/').slice(-3).join('/');

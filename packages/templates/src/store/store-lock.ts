@@ -4,15 +4,15 @@ import { findProcess, isRunning, removeTree, sleep, SoulBoxError } from '@soulbo
 import type { ProcessIdentity } from '@soulbox/base';
 
 const ownerFile = 'owner.json';
-// Held for a few milliseconds while a template is published; waiting longer means a fault.
+// The lock is held for a few milliseconds while a template is published; a longer wait means a fault.
 const waitMs = 10_000;
 
-/** Notes in `directory` which process works in it, so that others can tell a leftover from work under way. */
+/** Records in `directory` which process works in it, so that others can distinguish leftovers from work in progress. */
 export async function writeOwner(directory: string): Promise<void> {
   await writeFile(join(directory, ownerFile), JSON.stringify(findProcess(process.pid)), { mode: 0o600 });
 }
 
-/** Whether the process noted by `writeOwner` still runs. Without a readable note it does not. */
+/** Whether the process recorded by `writeOwner` still runs. Without a readable record it does not. */
 export async function hasLiveOwner(directory: string): Promise<boolean> {
   try {
     const owner = JSON.parse(await readFile(join(directory, ownerFile), 'utf8')) as Partial<ProcessIdentity> | null;
@@ -24,8 +24,8 @@ export async function hasLiveOwner(directory: string): Promise<boolean> {
 }
 
 /**
- * Runs `work` while no other process or call does so in the same store. The lock guards the span from "is the name
- * free" to "the name is mine"; without it two imports could publish the same name.
+ * Runs `work` while no other process or call does so in the same store. The lock covers the time from the check that
+ * the name is free until the name is taken; without it two imports could publish the same name.
  */
 export async function withStoreLock<T>(storeDirectory: string, work: () => Promise<T>): Promise<T> {
   const lock = join(storeDirectory, '.lock');
@@ -35,7 +35,8 @@ export async function withStoreLock<T>(storeDirectory: string, work: () => Promi
     if (Date.now() > deadline) {
       throw new SoulBoxError('name_taken', `Another process holds the lock ${lock}. Retry when it has finished.`);
     }
-    // The note is written right after the folder is made: give it that moment before calling the owner dead.
+    // The record is written right after the folder is created: wait for that moment before assuming that the owner is
+    // dead.
     await sleep(50);
     if (!(await hasLiveOwner(lock))) await removeTree(lock);
   }

@@ -7,9 +7,9 @@ import { releaseScratchDisk } from './scratch-disk.ts';
 const draftPrefix = '.building-';
 const removedPrefix = '.removed-';
 
-/** A template that is being made. Nothing of it can be seen until the store renames it into place. */
+/** A template that is being created. It is invisible until the store renames it into place. */
 export interface TemplateDraft {
-  /** Host folder of the draft, 0700. Anything beside `rootfs` and template.json in it is thrown away at the end. */
+  /** Host folder of the draft, 0700. Everything in it except `rootfs` and template.json is deleted at the end. */
   readonly directory: string;
   /** An empty folder to fill. */
   readonly rootfs: string;
@@ -29,7 +29,10 @@ export async function discardDraft(directory: string): Promise<void> {
   await removeTree(directory);
 }
 
-/** Removes drafts whose process died and templates whose removal was cut short. Gives the names of what went. */
+/**
+ * Removes drafts whose process died and templates whose removal was interrupted. Returns the names of the removed
+ * folders.
+ */
 export async function sweepDrafts(storeDirectory: string): Promise<string[]> {
   const gone: string[] = [];
   for (const name of await readdir(storeDirectory)) {
@@ -42,5 +45,5 @@ export async function sweepDrafts(storeDirectory: string): Promise<string[]> {
   return gone;
 }
 
-/** The name under which a template waits to be deleted: one rename, and no reader sees half a tree. */
+/** The name of a template that waits for its deletion: one rename, so that no reader sees a partial tree. */
 export const removedName = (templateId: string): string => `${removedPrefix}${templateId}`;

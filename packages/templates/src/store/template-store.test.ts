@@ -49,7 +49,7 @@ test('a template is found by name and by id, with defaults filled in', async () 
   expect(await readdir(join(store.directory, added.templateId))).toEqual(['rootfs', 'template.json']);
 });
 
-test('a taken name is refused before the work begins, and replaced when asked', async () => {
+test('a taken name is refused before the work begins, and replaced on request', async () => {
   const first = await store.add(request('one'));
   let filled = false;
   const second = request('one', {
@@ -65,7 +65,7 @@ test('a taken name is refused before the work begins, and replaced when asked', 
   expect((await store.find(first.templateId))?.names).toEqual([]);
 });
 
-test('of many imports of one name at the same time one wins', async () => {
+test('of several simultaneous imports of one name, exactly one succeeds', async () => {
   const results = await Promise.allSettled(Array.from({ length: 8 }, async () => await store.add(request('same'))));
   expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
   expect(await store.list()).toHaveLength(1);
@@ -78,7 +78,7 @@ test('a fill that fails leaves nothing', async () => {
   expect(await readdir(store.directory)).toEqual([]);
 });
 
-test('facts that template.json could not hold are refused and leave nothing', async () => {
+test('facts that template.json cannot contain are refused and leave nothing', async () => {
   const odd = request('one', { fill: async () => await Promise.resolve({ cpuCount: 0, defaultWorkdir: 'relative' }) });
   await expect(store.add(odd)).rejects.toThrow(/cpuCount/);
   expect(await readdir(store.directory)).toEqual([]);
@@ -93,13 +93,13 @@ test.each(['', 'A', 'a b', '../x', 'a/b', 'a\0', 'a\n', 'ä', 'x'.repeat(129), '
   },
 );
 
-describe('a template.json that cannot be used', () => {
+describe('an unusable template.json', () => {
   test.each([
     ['is no JSON', '{'],
     ['is of a later format', '{"formatVersion": 2}'],
     ['lacks everything', '{}'],
     ['is null', 'null'],
-  ])('is left out when it %s', async (_, text) => {
+  ])('is left out if it %s', async (_, text) => {
     const good = await store.add(request('good'));
     const bad = join(store.directory, 'a'.repeat(20));
     await mkdir(bad);
@@ -108,7 +108,7 @@ describe('a template.json that cannot be used', () => {
     expect(await store.find('a'.repeat(20))).toBeUndefined();
   });
 
-  test('is left out when it names another id', async () => {
+  test('is left out if it names another id', async () => {
     const good = await store.add(request('good'));
     const bad = join(store.directory, 'b'.repeat(20));
     await mkdir(bad);
@@ -120,7 +120,7 @@ describe('a template.json that cannot be used', () => {
   });
 });
 
-test('a template that is mounted is not removed', async () => {
+test('a mounted template is not removed', async () => {
   const added = await store.add(request('one'));
   const mountPoint = join(directory, 'mnt');
   await mkdir(mountPoint);
@@ -165,7 +165,7 @@ describe('the sweep', () => {
     expect(await store.sweep()).toHaveLength(2);
   });
 
-  test('a lock of a dead process does not stop others', async () => {
+  test('a lock of a dead process does not block others', async () => {
     await mkdir(join(store.directory, '.lock'));
     await writeFile(join(store.directory, '.lock/owner.json'), '{"pid":1,"startTicks":123456789}');
     expect((await store.add(request('one'))).names).toEqual(['one']);

@@ -10,7 +10,7 @@ import { parseTemplateFile, parseTemplateName, templateIdForm, templateNameForm 
 import type { Template, TemplateFile } from './template.ts';
 import { isRootfsMounted } from './rootfs-in-use.ts';
 
-/** What the maker of a template knows once its rootfs is full. Everything left out gets the default. */
+/** What the creator of a template knows once its rootfs is complete. Missing values get the default. */
 export type TemplateFacts = Partial<
   Pick<
     TemplateFile,
@@ -28,35 +28,35 @@ export type TemplateFacts = Partial<
 >;
 
 export interface AddTemplate {
-  /** Absent: it is found by its id only. */
+  /** Absent: it is found only by its id. */
   readonly name?: string;
   readonly source: string;
-  /** Take the name away from the template that has it. That one stays under its id, for the sandboxes that use it. */
+  /** Takes the name from the template that has it. That template stays under its id, for the sandboxes that use it. */
   readonly replace?: boolean;
-  /** Fills the draft's `rootfs`. When it throws, nothing stays. */
+  /** Fills the draft's `rootfs`. If it throws, nothing is left. */
   readonly fill: (draft: TemplateDraft) => Promise<TemplateFacts>;
 }
 
 export interface TemplateStore {
   readonly directory: string;
-  /** All templates, oldest first. One whose template.json cannot be read is left out and logged. */
+  /** All templates, oldest first. One with an unreadable template.json is left out and logged. */
   list(): Promise<Template[]>;
   /** By id or by name. */
   find(idOrName: string): Promise<Template | undefined>;
-  /** Makes a template and publishes it at once or not at all. Throws `name_taken`, `bad_request`. */
+  /** Creates a template and publishes it atomically. Throws `name_taken`, `bad_request`. */
   add(request: AddTemplate): Promise<Template>;
   /**
-   * Throws `template_not_found`, and `illegal_transition` while a sandbox has it mounted, or `isNeeded` says so: paused sandboxes
-   * and snapshots lie on it, too, and have nothing mounted.
+   * Throws `template_not_found`. Throws `illegal_transition` while a sandbox has it mounted or `isNeeded` returns true:
+   * paused sandboxes and snapshots also depend on it, but have nothing mounted.
    */
   remove(idOrName: string, isNeeded?: (templateId: string) => boolean): Promise<Template>;
-  /** Removes what a killed process left half done. */
+  /** Removes what a killed process left incomplete. */
   sweep(): Promise<string[]>;
 }
 
 const defaults = { cpuCount: 2, memoryMb: 1024, diskMb: 10_240, defaultUser: 'user', environment: {} };
 
-/** Opens the store in `directory` (DATA/templates), making the folder when it is missing. Holds nothing open. */
+/** Opens the store in `directory` (DATA/templates) and creates the folder if it is missing. Keeps nothing open. */
 export function openTemplateStore(directory: string, logger: Logger = silentLogger): TemplateStore {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
 
@@ -101,7 +101,7 @@ export function openTemplateStore(directory: string, logger: Logger = silentLogg
 
   async function add(request: AddTemplate): Promise<Template> {
     if (request.name !== undefined) parseTemplateName(request.name);
-    // Asked before the work, so that nobody waits minutes for a refusal, and again under the lock.
+    // Checked before the work, so that nobody waits minutes for a refusal, and again under the lock.
     await refuseTakenName(request);
     const templateId = randomId(20);
     const draft = await createDraft(directory, templateId);
@@ -161,7 +161,7 @@ export function openTemplateStore(directory: string, logger: Logger = silentLogg
 }
 
 async function writeTemplateFile(directory: string, file: TemplateFile): Promise<void> {
-  // Parsed first: it drops what is not part of the file and refuses what could not be read again.
+  // Parsed first: this drops everything that is not part of the file and refuses what could not be read again.
   const text = `${JSON.stringify(parseTemplateFile(JSON.stringify(file)), undefined, 2)}\n`;
   await writeFileAtomic(join(directory, 'template.json'), text, { durable: true });
 }

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { run } from '@soulbox/base';
 import { unpackDebianPackage } from './debian-package.ts';
 
-/** A small root file system from Debian's static busybox, as images on registries are: merged /usr, a few accounts. */
+/**
+ * A small root file system from Debian's static busybox, similar to images on registries: merged /usr, a few accounts.
+ */
 export async function makeBusyboxRootfs(rootfs: string): Promise<void> {
   await mkdir(join(rootfs, 'usr/bin'), { recursive: true });
   await symlink('usr/bin', join(rootfs, 'bin'));
@@ -21,7 +23,7 @@ export interface ImageSettings {
   readonly architecture?: string;
 }
 
-/** Packs a folder as a one-layer image into a new OCI layout and gives it as `oci:DIR:TAG`. */
+/** Packs a folder as a one-layer image into a new OCI layout and returns it as `oci:DIR:TAG`. */
 export async function makeImage(rootfs: string, layout: string, settings: ImageSettings = {}): Promise<string> {
   const image = `${layout}:latest`;
   await run('umoci', ['init', '--layout', layout]);

@@ -12,7 +12,7 @@ export interface Registry extends AsyncDisposable {
   readonly address: string;
 }
 
-/** Starts Debian's docker-registry on a free loopback port. With `htpasswd` it asks for a name and password. */
+/** Starts Debian's docker-registry on a free loopback port. With `htpasswd` it requires a name and password. */
 export async function startRegistry(directory: string, htpasswd?: string): Promise<Registry> {
   await mkdir(directory, { recursive: true });
   await unpackDebianPackage('docker-registry', directory);
@@ -40,7 +40,10 @@ export async function startRegistry(directory: string, htpasswd?: string): Promi
   };
 }
 
-/** Copies an image such as `makeImage` gives to `HOST:PORT/NAME:TAG`; `flags` are skopeo's, such as those of a login. */
+/**
+ * Copies an image such as that of `makeImage` to `HOST:PORT/NAME:TAG`; `flags` are for skopeo, such as those of a
+ * login.
+ */
 export async function pushImage(image: string, name: string, flags: readonly string[] = []): Promise<void> {
   const copy = ['--insecure-policy', 'copy', '--dest-tls-verify=false', ...flags];
   await run('skopeo', [...copy, image, `docker://${name}`], { timeoutMs: 300_000 });
@@ -73,7 +76,10 @@ crypt.restype = ctypes.c_char_p
 print(crypt(sys.argv[1].encode(), b'$2y$05$abcdefghijklmnopqrstuu').decode())
 `;
 
-/** What htpasswd -B would print of a password: docker-registry takes bcrypt only. Empty where libcrypt cannot make it. */
+/**
+ * The hash that htpasswd -B would print for a password: docker-registry accepts only bcrypt. Empty if libcrypt cannot
+ * create it.
+ */
 export async function bcrypt(password: string): Promise<string> {
   return (await run('python3', ['-c', bcryptScript, password]).catch(() => '')).trim();
 }

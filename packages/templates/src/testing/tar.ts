@@ -1,4 +1,4 @@
-/** One entry of a tar file, written byte by byte: tar programs refuse to make hostile ones. */
+/** One entry of a tar file, written byte by byte: tar programs refuse to create hostile ones. */
 export interface TarEntry {
   readonly name: string;
   /** `0` file, `1` hard link, `2` symbolic link, `3` and `4` device, `5` folder, `6` fifo. */

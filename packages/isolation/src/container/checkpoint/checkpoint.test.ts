@@ -1,4 +1,4 @@
-// What only CRIU can do wrong.
+// Failures that only CRIU can cause.
 import { spawn } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,7 +34,10 @@ const expectGone = async (spec: SandboxSpec): Promise<void> => {
   expect(await driver.listTraces()).not.toContain(spec.sandboxId);
 };
 
-/** CRIU and all the scripts about it, wherever they are: by the mark in their environment, which restored processes have not. */
+/**
+ * Kills CRIU and all its scripts, wherever they are, by the mark in their environment, which restored processes do not
+ * have.
+ */
 async function killMarked(sandboxId: string): Promise<void> {
   const mark = `SOULBOX_TOOL_FOR=${toolsOf(tools, sandboxId).traceName}`;
   for (const name of await readdir('/proc')) {
@@ -74,7 +77,7 @@ const unsaveable: readonly (readonly [string, string, string])[] = [
 ];
 
 test.each(unsaveable)(
-  '%s fails the checkpoint with that as its reason, and the sandbox goes on',
+  '%s makes the checkpoint fail with that as its reason, and the sandbox continues',
   async (_, program, why) => {
     await using sandbox = await bench.start({ limits: roomy });
     await python(sandbox, program);
@@ -85,9 +88,9 @@ test.each(unsaveable)(
   },
 );
 
-// CRIU changes registers and code of a process for a moment to have it run what CRIU wants. Killed in that moment it takes the
-// process with it, and nobody can repair that; the busier the machine, the longer the moment.
-test('CRIU killed at any moment of a checkpoint leaves the sandbox whole, or ended by that and nothing of it', async () => {
+// CRIU changes registers and code of a process for a moment, so that the process runs CRIU's code. If CRIU is killed in
+// that moment, the process dies with it, and nothing can repair that. The busier the machine, the longer the moment.
+test('killing CRIU at any moment of a checkpoint leaves the sandbox intact, or ends it and leaves nothing', async () => {
   const begin = async (): Promise<TestSandbox> => {
     const sandbox = await bench.start();
     await python(sandbox, 'import os, time; data = os.urandom(100 << 20)');
@@ -125,7 +128,7 @@ test('CRIU killed at any moment of a checkpoint leaves the sandbox whole, or end
   await expectGone(sandbox.spec);
 }, 120_000);
 
-test('CRIU killed at any moment of a restore fails it and leaves nothing', async () => {
+test('killing CRIU at any moment of a restore fails it and leaves nothing', async () => {
   const { memory, layer } = await freezeInto(bench, await bench.start());
   let failed = 0;
   for (let delayMs = 0; delayMs < 150; delayMs += 8) {
@@ -145,7 +148,7 @@ test('CRIU killed at any moment of a restore fails it and leaves nothing', async
   expect(failed).toBeGreaterThan(3);
 }, 120_000);
 
-test('a server killed at any moment of a restore leaves what destroy can remove', async () => {
+test('after a server is killed at any moment of a restore, destroy can remove the rest', async () => {
   const { memory, layer } = await freezeInto(bench, await bench.start());
   for (let delayMs = 0; delayMs < 200; delayMs += 12) {
     const spec = await bench.createSpec({ layers: [layer] });
@@ -155,7 +158,7 @@ test('a server killed at any moment of a restore leaves what destroy can remove'
   }
 }, 120_000);
 
-test('a server killed while it saves leaves a sandbox that can be adopted, thawed and saved', async () => {
+test('if a server is killed while it saves, the sandbox can be adopted, thawed and saved', async () => {
   let sandbox = await bench.start();
   await mkdirOfTools(sandbox);
   const later = createContainerDriver({ logger: silentLogger, instance: testInstance, criu });
@@ -166,7 +169,7 @@ test('a server killed while it saves leaves a sandbox that can be adopted, thawe
   await expectGone(sandbox.spec);
 });
 
-test('a restored sandbox that queues all signals it can leaves root of the host half of its own', async () => {
+test('a restored sandbox that queues as many signals as it can leaves half of the limit to root of the host', async () => {
   await using sandbox = await pause(bench, await bench.start(), 0);
   const queue = `
 import ctypes, os, signal
@@ -175,7 +178,7 @@ queued = 0
 while queued < 1_000_000 and ctypes.CDLL(None).sigqueue(os.getpid(), int(signal.SIGRTMIN), 0) == 0: queued += 1
 print(queued, flush=True)`;
   const hostLimit = Number(/^Max pending signals +(\d+)/m.exec(await readFile('/proc/self/limits', 'latin1'))?.[1]);
-  // It keeps what it queued until it ends.
+  // The process keeps its queued signals until it ends.
   await sandbox.sh(`cat > /queue.py << 'END'\n${queue}\nsignal.pause()\nEND`);
   await sandbox.sh('setsid python3 /queue.py > /queued 2>&1 & until [ -s /queued ]; do sleep 0.05; done');
   const queued = Number((await sandbox.sh('cat /queued')).stdout);
@@ -185,13 +188,13 @@ print(queued, flush=True)`;
   expect(Number(await run('python3', ['-c', script]))).toBe(1_000);
 });
 
-test('a program that asks for multipath TCP falls back to what can be saved', async () => {
+test('a program that asks for multipath TCP falls back to a socket that can be saved', async () => {
   await using sandbox = await bench.start();
   const script = 'import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)';
   expect((await sandbox.sh(`python3 -c '${script}'`)).stderr).toContain('Protocol not supported');
 });
 
-test('a saved user namespace that is not whole fails the restore', async () => {
+test('an incomplete saved user namespace fails the restore', async () => {
   await using source = await bench.start();
   const { directory } = await stopAndSave(bench, source.instance);
   const name = (await readdir(directory)).find((file) => file.startsWith('userns-')) ?? '';
@@ -201,7 +204,7 @@ test('a saved user namespace that is not whole fails the restore', async () => {
   await expectGone(spec);
 });
 
-test('what is saved is closed to all but the root of the host, and no log stays with it', async () => {
+test('a checkpoint is closed to all users but root of the host, and contains no log', async () => {
   await using source = await bench.start();
   const { directory } = await stopAndSave(bench, source.instance);
   const files = await run('find', [directory, '-type', 'f', '!', '(', '-user', '0', '-group', '0', ')']);
@@ -209,7 +212,7 @@ test('what is saved is closed to all but the root of the host, and no log stays 
   expect((await readdir(directory)).filter((name) => !name.endsWith('.img'))).toEqual([]);
 });
 
-test('without CRIU nothing is saved, and the driver says so', async () => {
+test('without CRIU nothing is saved, and the driver reports that', async () => {
   const bare = createContainerDriver({ logger: silentLogger, instance: testInstance });
   expect(bare.capabilities.checkpoint).toBe(false);
   await using sandbox = await bench.start();
@@ -218,7 +221,7 @@ test('without CRIU nothing is saved, and the driver says so', async () => {
   expect(driver.isAlive(sandbox.instance)).toBe(true);
 });
 
-/** As after a kill -9 in the middle: the folder that says CRIU may be at work is still there. */
+/** As after a kill -9 in the middle: the folder that marks CRIU as possibly running still exists. */
 async function mkdirOfTools({ spec, instance }: TestSandbox): Promise<void> {
   await driver.freeze(instance);
   await run('mkdir', [layoutOf(testInstance, spec.sandboxId, spec.directory).criu]);

@@ -1,9 +1,12 @@
 import { readFile } from 'node:fs/promises';
 
-/** Lines of CRIU's log that are kept for ours. */
+/** Number of lines of CRIU's log that are copied into our log. */
 const linesMax = 12;
 
-/** What stood in a checkpoint's way, by a word of CRIU's errors: these sentences are safe for a caller, its own are not. */
+/**
+ * Reasons for a failed checkpoint, by a phrase in CRIU's errors. These sentences are safe to show to a caller; CRIU's
+ * own are not.
+ */
 const obstacles: readonly (readonly [RegExp, string])[] = [
   [/No space left on device|Disk quota exceeded/, 'there is no space left on the disk of the host'],
   [/ghost file.*(too big|increase limit|of \d+ size)/i, 'a program has a deleted file of more than 256 MiB open'],
@@ -21,15 +24,15 @@ const obstacles: readonly (readonly [RegExp, string])[] = [
   [/mount|mnt:/i, 'a mount cannot be saved'],
 ];
 
-/** What CRIU said went wrong. */
+/** What CRIU reported as the fault. */
 export interface Complaint {
-  /** Its last errors, raw: for the log only, they name paths of the sandbox. */
+  /** CRIU's last errors, unchanged: for the log only, because they contain paths of the sandbox. */
   readonly log: string;
-  /** What stood in the way, in words of ours; undefined when it is not one of the known things. */
+  /** The reason in our own words; undefined if it is not a known one. */
   readonly obstacle: string | undefined;
 }
 
-/** Reads CRIU's log. The first error is the cause; those after it are its consequences. */
+/** Reads CRIU's log. The first error is the cause; later ones are its consequences. */
 export async function readComplaint(logFile: string): Promise<Complaint> {
   const lines = (await readFile(logFile, 'utf8').catch(() => '')).split('\n');
   const errors = lines.filter((line) => line.includes('Error (')).slice(0, linesMax);

@@ -5,15 +5,15 @@ import { diskFolders } from '../../root/layout.ts';
 import { ownFiles } from '../../root/own-files.ts';
 import { deviceNodes } from '../mounts.ts';
 
-/** Made anew by CRIU itself: what the kernel fills, and the root, which it is given. */
+/** File systems that the kernel fills. CRIU restores them by itself; it gets the root separately. */
 const filledByKernel = new Set(['proc', 'sysfs', 'devpts']);
 const isRestoredByItself = ({ fileSystem, mountPoint }: MountEntry): boolean =>
   mountPoint === '/' || filledByKernel.has(fileSystem);
 
 /**
- * What a sandbox has mounted from outside: a key by mount point, for `--external` of a dump. The saved memory names these
- * mounts by their keys, and a restore says what each means for the new sandbox (`sourcesOfMounts`). Mount points are read
- * from the kernel, because links in a template may have moved them; a sandbox cannot mount.
+ * The mounts of a sandbox that come from outside: a key by mount point, for `--external` of a dump. The saved memory
+ * names these mounts by their keys, and a restore maps each key to a mount for the new sandbox (`sourcesOfMounts`).
+ * Mount points are read from the kernel, because links in a template may have moved them; a sandbox cannot mount.
  */
 export function keysOfMounts(mountInfo: string, diskDevice: string): ReadonlyMap<string, string> {
   const mounts = parseMountInfo(mountInfo).filter((mount) => !isRestoredByItself(mount));
@@ -27,7 +27,7 @@ function keyOf({ device, root }: MountEntry, diskDevice: string): string {
 
 const runtimeKey = 'runtime';
 
-/** Folders of a restore's own /run that are what the sandbox may see of them: read-only where it may not write. */
+/** Folders of a restore's own /run that the sandbox gets as mounts: read-only where it may not write. */
 export const privateFolders = {
   etc: '/run/etc',
   empty: '/run/empty',
@@ -35,7 +35,7 @@ export const privateFolders = {
   runtime: '/run/runtime',
 } as const;
 
-/** What each key stands for in a restore. */
+/** The source of each key in a restore. */
 export function sourcesOfMounts(): ReadonlyMap<string, string> {
   return new Map([
     ...deviceNodes.map((name) => [`dev/${name}`, `/dev/${name}`] as const),

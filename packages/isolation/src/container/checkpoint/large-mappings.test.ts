@@ -23,14 +23,14 @@ function image(...mappings: number[][]): Buffer {
   return Buffer.concat([header, Buffer.from(message)]);
 }
 
-/** Flags of each mapping in it. */
+/** Flags of each mapping in the image. */
 function flagsOf(bytes: Buffer): number[] {
   const memory = parseMessage(splitImage(bytes, 'mm', 'test')[0] ?? Buffer.alloc(0));
   expect(integerOf(memory, 15, 0)).toBe(1);
   return (memory.get(14) ?? []).map((each) => integerOf(parseMessage(each as Uint8Array), 6, 0));
 }
 
-test('large private mappings get the mark, all else stays', () => {
+test('large private mappings get the mark; all others stay unchanged', () => {
   const mappings: [number, number][] = [
     [small, privately],
     [large, privately],
@@ -45,14 +45,14 @@ test('large private mappings get the mark, all else stays', () => {
   expect(markLargeMappings(marked, 'test')).toBe(marked);
 });
 
-test('a mapping is large by its length, wherever it stands', () => {
+test('a mapping is large by its length, at any address', () => {
   const gib = 2 ** 30;
   const lengths = [gib, gib + 4096];
   const saved = image(...lengths.map((bytes, index) => mapping(2 ** 46 + index * 2 ** 32, bytes, privately)));
   expect(flagsOf(markLargeMappings(saved, 'test'))).toEqual([privately, unreserved]);
 });
 
-test('an image without large mappings is left alone', () => {
+test('an image without large mappings is not changed', () => {
   const saved = image(mapping(4096, small, privately));
   expect(markLargeMappings(saved, 'test')).toBe(saved);
   expect(markLargeMappings(image(), 'test')).toEqual(image());
@@ -60,16 +60,16 @@ test('an image without large mappings is left alone', () => {
   expect(markLargeMappings(noMessage, 'test')).toBe(noMessage);
 });
 
-test('a mapping that is a number is refused, with the name of the image', () => {
+test('a mapping encoded as a number instead of a message is refused, with the name of the image', () => {
   expect(() => markLargeMappings(image([14 << 3, 1]), 'mm-7.img')).toThrow('mm-7.img has a mapping that is a number');
 });
 
-test('in a saved memory the mappings of every process are marked, and no other file is touched', async () => {
+test('in a saved memory the mappings of every process are marked, and no other file is changed', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'soulbox-mappings-'));
   const [withLarge, withoutLarge] = [image(mapping(4096, large, privately)), image(mapping(4096, small, privately))];
   const files = {
     ...{ 'mm-1.img': withLarge, 'mm-4711.img': withLarge, 'mm-2.img': withoutLarge },
-    // Not what CRIU reads.
+    // Files that CRIU does not read.
     ...{ 'mm-1.img.old': withLarge, 'old-mm-1.img': withLarge, 'mm-x.img': withLarge, 'core-1.img': Buffer.from('x') },
   };
   for (const [name, bytes] of Object.entries(files)) {
@@ -88,7 +88,7 @@ test('in a saved memory the mappings of every process are marked, and no other f
   await rm(directory, { recursive: true });
 });
 
-test.each([0, 7, 11, 40])('an image cut after %i bytes is refused', (length) => {
+test.each([0, 7, 11, 40])('an image truncated after %i bytes is refused', (length) => {
   const saved = image(mapping(4096, large, privately), mapping(2 ** 43, large, privately)).subarray(0, length);
   expect(() => markLargeMappings(saved, 'test')).toThrow();
 });

@@ -14,10 +14,10 @@ const largeBytes = 2 ** 30;
 const headerBytes = 12;
 
 /**
- * Marks large private mappings in a saved memory as such that the kernel need not set memory aside for. Programs reserve
- * terabytes of addresses that they may not write (Chromium for its JavaScript heaps). CRIU maps everything writable at first,
- * and the kernel refuses a mapping like that when it is larger than all memory. The mark changes nothing else while
- * vm.overcommit_memory is 0 or 1 (proc(5)).
+ * Marks large private mappings in a saved memory as mappings for which the kernel need not reserve memory. Programs
+ * reserve terabytes of addresses that they may not write (Chromium does so for its JavaScript heaps). CRIU first maps
+ * everything writable, and the kernel refuses such a mapping if it is larger than all memory. The mark changes nothing
+ * else while vm.overcommit_memory is 0 or 1 (proc(5)).
  */
 export async function leaveLargeMappingsUnreserved(directory: string): Promise<void> {
   const names = (await readdir(directory)).filter((name) => /^mm-\d+\.img$/.test(name));
@@ -29,7 +29,10 @@ export async function leaveLargeMappingsUnreserved(directory: string): Promise<v
   }
 }
 
-/** The image of one process's mappings with the marks it needs, itself when it needs none. Throws when it is not whole. */
+/**
+ * Returns the image of one process's mappings with the needed marks, or the same image if it needs none. Throws if the
+ * image is incomplete.
+ */
 export function markLargeMappings(image: Buffer, path: string): Buffer {
   const [memory] = splitImage(image, 'mm', path);
   const mappings = memory === undefined ? [] : (parseMessage(memory).get(mmVmas) ?? []);
@@ -39,7 +42,7 @@ export function markLargeMappings(image: Buffer, path: string): Buffer {
     if (typeof mapping === 'number') throw new Error(`${path} has a mapping that is a number.`);
     const flags = flagsToMark(mapping);
     if (flags === undefined) continue;
-    // Of a field that comes twice the last one counts.
+    // If a field occurs twice, the last one counts.
     const mark = [vma.flags << 3, ...varint(flags | mapNoReserve)];
     const start = mapping.byteOffset - image.byteOffset;
     const lengthAt = start - varint(mapping.length).length;

@@ -19,7 +19,7 @@ async function make(name: string): Promise<string> {
   return path;
 }
 
-test('only old, empty folders of root that CRIU has made go', async () => {
+test('only old, empty folders that CRIU created as root are removed', async () => {
   await make('.criu.mntns.left01');
   await make('.criu.mntns.toolong');
   await make('other');

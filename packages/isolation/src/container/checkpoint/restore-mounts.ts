@@ -15,8 +15,9 @@ const points = { folder: '/run', rootfs: '/run/root' } as const;
 const readOnly = 'bind,ro,nosuid,nodev,noexec';
 
 /**
- * Writes the mount table of a restore: the root as in a start, what is bound from outside with the options it had in
- * `containerMounts`, and the saved memory with a user namespace of this sandbox's own range laid over the saved one.
+ * Writes the mount table of a restore: the root as in a start, the bind mounts from outside with their options from
+ * `containerMounts`, and the saved memory, where a user namespace image for this sandbox's own range covers the saved
+ * one.
  */
 export async function prepareRestoreMounts(
   host: Host,
@@ -27,7 +28,7 @@ export async function prepareRestoreMounts(
   const name = await findUserNamespaceImage(memory);
   const own = join(layout.criu, name);
   await writeFile(own, await userNamespaceImage(memory, name, spec.idBase));
-  // As the other images, see dump.sh; the server's umask does not count.
+  // Like the other images, see dump.sh; the server's umask must not matter.
   await chmod(own, 0o644);
   const trace = traceName(host.instance, spec.sandboxId);
   await writeMountTable(layout.mountTable, [
@@ -42,7 +43,8 @@ export async function prepareRestoreMounts(
 function ownFolders(): TableLine[] {
   const onDisk = (name: string): string => join(points.folder, 'disk', name);
   return [
-    // CRIU gives the mounts their saved options, read-only among them; it cannot take noexec back, which one of them lacks.
+    // CRIU gives the mounts their saved options, including read-only. It cannot remove noexec, and one of the mounts
+    // from this folder has no noexec.
     bind(onDisk(diskFolders.etc), privateFolders.etc, 'bind,nosuid,nodev'),
     bind(onDisk(diskFolders.empty), privateFolders.empty, readOnly),
     bind(onDisk(diskFolders.run), privateFolders.run, 'bind,nosuid,nodev,noexec'),

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes a sandbox's root like create.sh and brings saved processes back in it. Runs in a mount and a UTS namespace of its
-# own; the latter becomes the sandbox's. All mount points are in a /run that only this shell sees, for CRIU opens them as
-# the sandbox's root, who may not enter the data folder.
-# Arguments: folder of the scripts about disks, what to do with the disk (`make` or `keep`), image, skeleton, file with
-# CRIU's facts about this kernel, mount table, host name, generation, file that gets it when the processes run; blocks that the
-# disk may grow by; folders of the control group and `--`; CRIU command.
+# Creates a sandbox's root like create.sh and restores saved processes in it. Runs in a mount and a UTS namespace of its
+# own; the latter becomes the sandbox's. All mount points are in a /run that only this shell sees, because CRIU opens
+# them as the sandbox's root user, who may not enter the data folder.
+# Arguments: folder of the disk scripts, what to do with the disk (`make` or `keep`), image, skeleton, file with CRIU's
+# facts about this kernel, mount table, host name, generation, file that gets the generation when the processes run;
+# blocks that the disk may grow by; folders of the control group and `--`; CRIU command.
 set -e
 . "$1/disk.sh"
 . "${0%/*}/kernel-facts.sh"
@@ -15,22 +15,24 @@ shift
 [ "$step" = keep ] || make_disk "$image" "$skeleton"
 
 enter_private_run "$facts"
-# The overlay's folders are relative to here.
+# The overlay's folders are relative to this folder.
 cd /run
 mount --no-mtab --all --fstab "$table"
 limit_growth disk "$growth"
 echo "$name" >/proc/sys/kernel/hostname
 
-# What network-gate.sh says and hears. Both are held open here, so that nobody waits for a reader or a writer that never comes; each
-# reads an end where the other side has died: CRIU's then fails the restore, and ours ends with it.
+# Output and input of network-gate.sh. Both are held open here, so that neither side waits for a reader or writer that
+# never comes. If the other side has died, each reads an end of file: CRIU's script then fails the restore, and ours
+# ends with it.
 mkfifo /run/knock /run/answer
 echo "$generation" >/run/generation
 echo "$mark" >/run/marks
 exec 3<>/run/knock 4</run/knock 5>/run/knock 6<>/run/answer
 exec 3<&-
 
-# CRIU, in a shell that is in the sandbox's groups: every restored process is born in them. After the mounts, because their device
-# filter does not let it at loop devices; before the new namespace, so that this group is its root. "0" stands for who writes it.
+# Runs CRIU in a shell that is in the sandbox's groups, so that every restored process starts in them. This comes after
+# the mounts, because the groups' device filter forbids loop devices, and before the new namespace, so that this group
+# is its root. "0" stands for the writing process.
 {
   while [ "$1" != -- ]; do
     echo 0 >"$1/cgroup.procs"
@@ -48,10 +50,10 @@ while read -r word detail <&4; do
     keep_facts
     exit 0
   fi
-  # The server's turn. When it is gone, the answer is empty.
+  # The server continues here. If it is gone, the answer is empty.
   echo "$word $detail"
   read -r answer || :
   echo "$answer" >&6
 done
-# Whoever was to say how CRIU ended was killed.
+# The shell that should report CRIU's result was killed.
 exit 1

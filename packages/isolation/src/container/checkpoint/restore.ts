@@ -31,13 +31,13 @@ import { prepareRestoreMounts } from './restore-mounts.ts';
 const restoreScript = fileURLToPath(new URL('restore.sh', import.meta.url));
 const networkGate = fileURLToPath(new URL('network-gate.sh', import.meta.url));
 const restoreTimeoutMs = 600_000;
-/** A pager that ends the restored processes says why a moment later. */
+/** A pager that ends the restored processes reports the reason a moment later. */
 const verdictTimeoutMs = 300;
 const restoreLog = 'restore.log';
 
 /**
- * Brings a saved memory back, step by step; what a failed or interrupted step leaves is for `destroySandbox`. Afterwards
- * nothing of crun's is about it, and its user namespace belongs to root.
+ * Restores a saved memory step by step. `destroySandbox` removes the leftovers of a failed or interrupted step.
+ * Afterwards the sandbox is unknown to crun, and its user namespace belongs to root.
  */
 export async function restoreSandbox(
   host: Host,
@@ -47,7 +47,7 @@ export async function restoreSandbox(
   signal: AbortSignal,
 ): Promise<SandboxInstance> {
   const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
-  // The intent first: whoever finds it knows that host tools may still be at work.
+  // The intent is written first: whoever finds it knows that host tools may still be running.
   await writeRecord(layout.record, { state: 'starting' });
   const isLazy = isLate(memory);
   const verified = isLazy ? verifyEagerBlocks(memory.directory, memory.digests) : Promise.resolve();
@@ -59,7 +59,7 @@ export async function restoreSandbox(
   return instance;
 }
 
-/** Whether parts of it come as they are touched. */
+/** Whether parts of the memory are loaded when they are touched. */
 function isLate({ digests }: SavedMemory): boolean {
   return Object.keys(digests.parts).length > 0;
 }
@@ -117,7 +117,10 @@ async function bringBack(
   return await whatRuns(host, spec, layout, tool, restored.promise);
 }
 
-/** What runs is kept though a tool was killed after it had let it run: it has written to the disk. */
+/**
+ * Keeps a running sandbox even if a tool was killed after it had let the sandbox run: the sandbox has written to the
+ * disk.
+ */
 async function whatRuns(
   host: Host,
   spec: SandboxSpec,
@@ -135,8 +138,8 @@ async function whatRuns(
 }
 
 /**
- * Everything is there again and stands still: from here on a new server can adopt it. After this nothing of a restore may fail, for
- * what runs has written to the disk.
+ * Everything is restored and still frozen: from here on a new server can adopt it. After this no step of a restore may
+ * fail, because the running processes have written to the disk.
  */
 async function noteRestored(spec: SandboxSpec, layout: SandboxLayout, initPid: number): Promise<SandboxInstance> {
   const initStartTicks = findProcess(initPid)?.startTicks;
@@ -157,7 +160,7 @@ function restoreOptions(layout: SandboxLayout, isLazy: boolean): readonly string
   ];
 }
 
-/** Refuses what is not a namespace of the sandbox's own: everything after would change the host's network. */
+/** Refuses a namespace that is not the sandbox's own: the following steps would change the host's network. */
 async function attachNetwork(spec: SandboxSpec, initPid: number): Promise<void> {
   const namespace = `/proc/${initPid}/ns/net`;
   if ((await readlink(namespace)) === (await readlink('/proc/self/ns/net')))
@@ -165,7 +168,7 @@ async function attachNetwork(spec: SandboxSpec, initPid: number): Promise<void> 
   await spec.attachNetwork(namespace);
 }
 
-/** The error of a failed restore; CRIU's own words are in its cause. Read before the folder goes. */
+/** The error of a failed restore, with CRIU's own words in its cause. It must be read before the folder is removed. */
 export async function restoreFailure(
   host: Host,
   spec: SandboxSpec,

@@ -21,19 +21,19 @@ import { leaveLargeMappingsUnreserved } from './large-mappings.ts';
 import { letStopLater } from './stopped-programs.ts';
 
 const dumpScript = fileURLToPath(new URL('dump.sh', import.meta.url));
-/** 2 GiB a second are usual; a slow disk under a large sandbox has this long. */
+/** 2 GiB a second are usual; this is enough for a slow disk under a large sandbox. */
 const dumpTimeoutMs = 600_000;
-/** How long CRIU may go on with a save that nobody wants any more. */
+/** How long CRIU may continue a save that nobody needs any more. */
 const patienceMs = 10_000;
-/** Of a memory that a resume has not brought back yet; about a second for each GiB is usual. */
+/** For memory that a resume has not loaded yet; about a second for each GiB is usual. */
 const loadTimeoutMs = 120_000;
-/** What CRIU leaves among the images and no restore needs. */
+/** Files that CRIU leaves among the images and that no restore needs. */
 const logName = 'dump.log';
 const leftovers = [logName, 'stats-dump'];
 
 /**
- * Saves a frozen sandbox into `directory`. The sandbox stays frozen and whole, whatever happens to CRIU: what CRIU has put
- * into its processes goes when CRIU does. Throws `checkpoint_failed`.
+ * Saves a frozen sandbox into `directory`. The sandbox stays frozen and intact, even if CRIU fails: when CRIU ends, it
+ * removes the code that it injected into the processes. Throws `checkpoint_failed`.
  */
 export async function checkpointSandbox(
   host: Host,
@@ -65,8 +65,8 @@ export async function checkpointSandbox(
 }
 
 /**
- * Waits for a save that a dead server began: what it saves is nobody's any more, but while CRIU has code of its own in a process,
- * its end can be the end of that process. To be called before a sandbox that was adopted goes on.
+ * Waits for a save that a dead server began. Nobody needs its result any more. But while CRIU has code of its own in a
+ * process, the end of CRIU can be the end of that process. Must be called before an adopted sandbox continues.
  */
 export async function outwaitSave(host: Host, layout: SandboxLayout, sandboxId: string): Promise<void> {
   if (!existsSync(layout.criu)) return;
@@ -78,7 +78,7 @@ async function outwaitOrEnd(tools: ToolGroup): Promise<void> {
   if (!(await outwaitHostTools(tools, patienceMs))) await endHostTools(tools);
 }
 
-/** CRIU would save what is still missing as zeros. A frozen sandbox gets its memory as well. */
+/** CRIU would save memory that is still missing as zeros. The pager also fills the memory of a frozen sandbox. */
 async function waitForMemory(layout: SandboxLayout, signal: AbortSignal): Promise<void> {
   const state = await waitForPager(layout.restore, loadTimeoutMs, signal);
   if (state === 'loading')
@@ -102,14 +102,15 @@ async function dump(
   const { sandboxId, initPid } = instance;
   const keys = keysOfMounts(await readFile(`/proc/${initPid}/mountinfo`, 'utf8'), findDiskDevice(layout) ?? '');
   const freezer = host.cgroups.freezerOf(cgroupOf(host.instance, sandboxId));
-  // Without --link-remap, which gives an open file that lost its name, but not its last one, another: with --leave-running
-  // CRIU takes that away again, and the restore finds nothing. Such a file fails the dump instead.
+  // Without --link-remap. That option gives an open file that lost its name, but not its last one, another name. With
+  // --leave-running CRIU removes the new name again, and the restore does not find it. Without the option such a file
+  // fails the dump.
   const options = [
     ...['-t', String(initPid), '-D', '/run/images', '-o', logName, '--leave-running'],
     ...['--freeze-cgroup', freezer, '--network-lock', 'skip'],
   ];
   const command = criuCommand(criu, 'dump', namespaceOwner === 0 ? options : [...options, '--unprivileged'], keys);
-  // The files belong to the host's root, whoever writes them.
+  // The files belong to root of the host, whichever user writes them.
   const idMap = namespaceOwner === 0 ? '' : `b:0:${namespaceOwner}:1`;
   const parts = [
     String(initPid),

@@ -14,15 +14,15 @@ afterEach(async () => {
 
 const magic = Buffer.from('0102030405060708', 'hex');
 
-test('the magic numbers stay, the maps are those of the new range', async () => {
+test('the magic numbers stay, and the maps are those of the new range', async () => {
   await writeFile(join(folder, 'userns-9.img'), Buffer.concat([magic, Buffer.from('04000000aabbccdd', 'hex')]));
   const image = await userNamespaceImage(folder, 'userns-9.img', 0xc2_bb_00_00);
-  // Twice an extent: field 1 is 0, field 2 the base as a varint, field 3 is 65536.
+  // Two extents: field 1 is 0, field 2 the base as a varint, field 3 is 65536.
   const extent = '0800108080ec950c18808004';
   expect(image.toString('hex')).toBe(`${magic.toString('hex')}1c0000000a0c${extent}120c${extent}`);
 });
 
-test('it is found by its name', async () => {
+test('the image is found by its name', async () => {
   for (const name of ['userns-12.img', 'core-1.img', 'userns.img', 'userns-1.img.old', 'old-userns-1.img'])
     await writeFile(join(folder, name), '');
   expect(await findUserNamespaceImage(folder)).toBe('userns-12.img');

@@ -4,11 +4,11 @@ import { SoulBoxError } from '@soulbox/base';
 import { idCount } from '../../root/id-map.ts';
 import { varint } from '../pager/image-file.ts';
 
-/** Two magic numbers come first in each of CRIU's images, then the length of one protobuf message. */
+/** Each of CRIU's images begins with two magic numbers, then the length of one protobuf message. */
 const magicBytes = 8;
 const headerBytes = magicBytes + 4;
 
-/** Name of the image that holds the map of the saved sandbox's user namespace. Throws `state_damaged`. */
+/** Name of the image with the map of the saved sandbox's user namespace. Throws `state_damaged`. */
 export async function findUserNamespaceImage(directory: string): Promise<string> {
   const names = (await readdir(directory)).filter((name) => /^userns-\d+\.img$/.test(name));
   const [name] = names;
@@ -18,8 +18,8 @@ export async function findUserNamespaceImage(directory: string): Promise<string>
 }
 
 /**
- * The image at `path` for a sandbox whose ids begin at `idBase`: message userns_entry (CRIU: images/userns.proto), a uid and
- * a gid map of one extent each. All other ids in a saved memory are relative to it. Throws `state_damaged`.
+ * The image at `path` for a sandbox whose ids begin at `idBase`: message userns_entry (CRIU: images/userns.proto), with
+ * a uid and a gid map of one extent each. All other ids in a saved memory are relative to it. Throws `state_damaged`.
  */
 export async function userNamespaceImage(directory: string, name: string, idBase: number): Promise<Buffer> {
   const saved = await readFile(join(directory, name));
@@ -31,7 +31,7 @@ export async function userNamespaceImage(directory: string, name: string, idBase
   return Buffer.concat([saved.subarray(0, magicBytes), length, Buffer.from(message)]);
 }
 
-/** A protobuf field of a whole number. */
+/** A protobuf field with an integer. */
 function field(number: number, value: number): number[] {
   return [number << 3, ...varint(value)];
 }

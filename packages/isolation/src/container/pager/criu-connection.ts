@@ -11,21 +11,21 @@ import {
   socketType,
 } from '@soulbox/linux/sockets';
 
-/** What CRIU sends in place of a pid once every process has been restored ("RSTF", CRIU: criu/uffd.c). */
+/** CRIU sends this instead of a pid once every process has been restored ("RSTF", CRIU: criu/uffd.c). */
 const restoreFinished = 0x52535446;
 
-/** The name CRIU connects to, in the folder given as `-W`. */
+/** The socket name that CRIU connects to, in the folder given as `-W`. */
 export const socketName = 'lazy-pages.socket';
 
 /**
- * What `criu restore --lazy-pages` says: `task`: this process's memory is served through this descriptor; `finished`: all
- * processes are restored; `nothing`: a process without memory; `end`: it has closed the connection.
+ * The messages of `criu restore --lazy-pages`: `task`: this process's memory is served through this descriptor;
+ * `finished`: all processes are restored; `nothing`: a process without memory; `end`: CRIU has closed the connection.
  */
 export type CriuMessage =
   | { readonly kind: 'task'; readonly pid: number; readonly fd: number }
   | { readonly kind: 'finished' | 'nothing' | 'end' };
 
-/** Listens in the working directory: a path of any length stays within the 108 bytes that an address may have. */
+/** Listens in the working directory: so a path of any length fits into the 108 bytes of a socket address. */
 export function listenForCriu(): number {
   rmSync(socketName, { force: true });
   const address = Buffer.alloc(110);
@@ -37,7 +37,7 @@ export function listenForCriu(): number {
   return fd;
 }
 
-/** Takes the one connection there will be, and the socket away. */
+/** Accepts the only connection and removes the socket. */
 export function acceptCriu(listener: number): number {
   const fd = check('accept', accept(listener, null, null, socketType.closeOnExec));
   closeSync(listener);
@@ -50,7 +50,7 @@ const control = Buffer.alloc(24);
 const vector = Buffer.alloc(16);
 const header = Buffer.alloc(56);
 
-/** Reads the next message; waits for the rest of one that has begun. Throws on what is none. */
+/** Reads the next message; waits for the rest of a message that has begun. Throws on an invalid one. */
 export function readMessage(connection: number): CriuMessage {
   const bytes = receive(connection, 4);
   if (bytes === 0) return { kind: 'end' };
@@ -73,7 +73,7 @@ function receiveDescriptor(connection: number): number {
   return control.readInt32LE(16);
 }
 
-/** recvmsg(2) into `data` and `control`; the layout of its structures on every 64-bit Linux. */
+/** recvmsg(2) into `data` and `control`; the layout of its structures is the same on every 64-bit Linux. */
 function receive(connection: number, bytes: number): number {
   control.fill(0);
   vector.writeBigUInt64LE(addressOf(data), 0);

@@ -22,7 +22,7 @@ afterEach(async () => {
 
 const pathOf = (file: string): string => join(directory, file);
 
-/** Saves a process whose pages file has the runs given, one behind the other, and gives its digests. */
+/** Saves a process whose pages file contains the given runs one after the other, and returns its digests. */
 async function save(id: number, ...runs: (readonly [pages: number, flags: number])[]) {
   const entries = runs.map(([pages, flags], index) => pagesAt((index + 1) * 0x100000, pages, flags));
   await writeFile(pathOf(`pagemap-${id}.img`), criuImage('pagemap', field(1, id), ...entries));
@@ -39,7 +39,7 @@ async function save(id: number, ...runs: (readonly [pages: number, flags: number
   };
 }
 
-/** Which pages of a file, changed one at a time, are seen. */
+/** Changes the pages of a file one at a time and returns those whose change is detected. */
 async function seenPages(id: number, parts: Readonly<Record<string, readonly string[]>>): Promise<number[]> {
   const whole = await readFile(pathOf(`pages-${id}.img`));
   const seen: number[] = [];
@@ -59,7 +59,7 @@ function isDamaged(error: unknown): boolean {
   return true;
 }
 
-test('what was saved is accepted, a last block that is not full too', async () => {
+test('unchanged data is accepted, including a partial last block', async () => {
   const parts = { ...(await save(1, [3, eager])), ...(await save(2, [2, eager], [3, lazy])) };
   await verifyEagerBlocks(directory, { blockBytes, parts });
 });
@@ -67,7 +67,7 @@ test('what was saved is accepted, a last block that is not full too', async () =
 test.each([
   ['all of an eager run', [[5, eager]], [0, 1, 2, 3, 4]],
   ['nothing of a lazy one', [[6, lazy]], []],
-  // A block is verified whole: the lazy pages beside the eager ones belong to it.
+  // A block is verified as a whole, including lazy pages beside the eager ones.
   [
     'the blocks of an eager run before a lazy one',
     [
@@ -111,18 +111,18 @@ test.each([
     ],
     [0, 1, 6, 7],
   ],
-] as [string, [number, number][], number[]][])('a change is seen in %s', async (_, runs, expected) => {
+] as [string, [number, number][], number[]][])('a change is detected in %s', async (_, runs, expected) => {
   expect(await seenPages(1, await save(1, ...runs))).toEqual(expected);
 });
 
-test('two page maps may name one pages file: what either reads at once is seen', async () => {
+test('two page maps may name one pages file: all pages that either reads at once are verified', async () => {
   const parts = await save(1, [2, eager], [2, lazy], [2, lazy]);
   const other = [pagesAt(0x100000, 4, lazy), pagesAt(0x900000, 2, eager)];
   await writeFile(pathOf('pagemap-shmem-9.img'), criuImage('pagemap', field(1, 1), ...other));
   expect(await seenPages(1, parts)).toEqual([0, 1, 4, 5]);
 });
 
-test('the fault says which block of which file it is', async () => {
+test('the error names the file and the block', async () => {
   const parts = await save(1, [6, eager]);
   await writeFile(pathOf('pages-1.img'), Buffer.alloc(0), { flag: 'r+' });
   await truncate(pathOf('pages-1.img'), 4 * page);
@@ -133,7 +133,7 @@ test('the fault says which block of which file it is', async () => {
   });
 });
 
-test('a pages file that is gone is damage when it is read, and none when it is not', async () => {
+test('a missing pages file is damage if it is read, and none otherwise', async () => {
   const parts = { ...(await save(1, [2, eager])), ...(await save(2, [2, lazy])) };
   await rm(pathOf('pages-2.img'));
   await verifyEagerBlocks(directory, { blockBytes, parts });
@@ -144,7 +144,7 @@ test('a pages file that is gone is damage when it is read, and none when it is n
   });
 });
 
-test('a file or a block that nothing was noted of is damage', async () => {
+test('a file or a block without a digest is damage', async () => {
   const parts = await save(1, [4, eager]);
   const [first = ''] = parts['pages-1.img'] ?? [];
   for (const less of [{}, { 'pages-1.img': [first] }])
@@ -153,7 +153,7 @@ test('a file or a block that nothing was noted of is damage', async () => {
     });
 });
 
-test('no file stays open, whatever came of it', async () => {
+test('no file stays open, whatever the result', async () => {
   const parts = await save(1, [4, eager]);
   const openFiles = (): string[] => readdirSync('/proc/self/fd');
   const before = openFiles().length;

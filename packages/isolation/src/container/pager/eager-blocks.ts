@@ -6,9 +6,9 @@ import type { BlockDigests } from '../../driver.ts';
 import { listPageMaps, readPageMap } from './page-map.ts';
 
 /**
- * Verifies the blocks of `pages-*.img` that `criu restore --lazy-pages` reads itself: those with any page of shared memory, of
- * a private file mapping, or of another kind that cannot be given later. Typically 5 to 30 MiB. The page maps themselves
- * must have been verified. Throws `state_damaged`.
+ * Verifies the blocks of `pages-*.img` that `criu restore --lazy-pages` reads itself: those with any page of shared
+ * memory, of a private file mapping, or of another kind that cannot be provided later. Typically 5 to 30 MiB. The page
+ * maps themselves must already be verified. Throws `state_damaged`.
  */
 export async function verifyEagerBlocks(directory: string, digests: BlockDigests): Promise<void> {
   const blocks = findEagerBlocks(directory, digests.blockBytes);

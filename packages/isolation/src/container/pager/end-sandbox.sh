@@ -1,7 +1,8 @@
 #!/bin/sh
 # Ends every process in a control group: end-sandbox.sh FOLDER...
-# The folders are one group, one per tree of cgroup v1, or just one of v2. One that is gone counts as empty. Gives up after
-# about 10 s with status 1. TypeScript could do the same (cgroup/v1.ts), but not in the guard, which must stay small.
+# The folders are one group: one per tree of cgroup v1, or a single one of v2. A missing folder counts as empty. Gives
+# up after about 10 s with status 1. TypeScript could do the same (cgroup/v1.ts), but not in the guard, which must stay
+# small.
 
 freeze() {
   for folder; do [ -e "$folder/freezer.state" ] && echo "$state" >"$folder/freezer.state"; done
@@ -9,7 +10,7 @@ freeze() {
 
 strike() {
   for folder; do [ -e "$folder/cgroup.kill" ] && echo 1 >"$folder/cgroup.kill"; done
-  # Frozen, nothing can fork away between the listing and the signals; they act once it is thawed.
+  # While the group is frozen, no process can fork between the listing and the signals; the signals act after the thaw.
   state=FROZEN
   freeze "$@"
   for folder; do

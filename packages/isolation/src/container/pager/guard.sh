@@ -1,13 +1,14 @@
 #!/bin/sh
 # Guards the worker of a pager: guard.sh GROUP_FOLDER... -- COMMAND...
-# Joins a control group of pagers, so that nothing which ends the server's own group reaches it, and runs the worker in it.
-# Descriptor 3 brings, line by line, the work folder and the folders of the sandbox's control group. When the worker ends in
-# any other way than well, the sandbox is ended before anything that keeps its missing memory from turning into zeros.
+# Joins a control group of pagers, so that ending the server's own group does not reach it, and runs the worker in it.
+# Descriptor 3 provides, line by line, the work folder and the folders of the sandbox's control group. If the worker
+# ends with anything but success, the guard ends the sandbox first. Only then it ends the processes that keep the
+# sandbox's missing memory from turning into zeros.
 trap '' HUP INT TERM
 here=${0%/*}
 
 while [ "$1" != -- ]; do
-  # Not every tree takes a process: a new cpuset has no CPUs.
+  # Not every tree accepts a process: a new cpuset has no CPUs.
   { mkdir -p "$1" && echo $$ >"$1/cgroup.procs"; } 2>/dev/null
   shift
 done
@@ -36,5 +37,5 @@ if [ -n "$work" ]; then
     mv "$work/pager.json.tmp" "$work/pager.json"
   fi
 fi
-# What is left of this pager, the sharer above all, is in the guard's process group, and so is the guard.
+# The rest of this pager, above all the sharer, is in the guard's process group, and so is the guard.
 kill -9 0

@@ -8,7 +8,7 @@ const split = (bytes: Buffer): string[] =>
   splitImage(bytes, 'pagemap', 'p.img').map((message) => message.toString('hex'));
 
 describe('an image', () => {
-  test('is split into its messages, of which one may be empty', () => {
+  test('is split into its messages, and a message may be empty', () => {
     expect(split(criuImage('pagemap', [1, 2, 3], [], [4]))).toEqual(['010203', '', '04']);
     expect(split(criuImage('pagemap', [1], []))).toEqual(['01', '']);
     expect(split(criuImage('pagemap'))).toEqual([]);
@@ -23,7 +23,7 @@ describe('an image', () => {
       expect(() => split(criuImage('pagemap').subarray(0, length))).toThrow('no pagemap image');
   });
 
-  test('that is cut anywhere but between two messages is refused', () => {
+  test('truncated anywhere but between two messages is refused', () => {
     const image = criuImage('pagemap', [1, 2, 3], [4]);
     const wholeAt = [8, 15, 20];
     for (let length = 8; length <= image.length; length += 1) {
@@ -35,7 +35,7 @@ describe('an image', () => {
 });
 
 describe('a message', () => {
-  test('has its values by field, in their order, whatever lies between', () => {
+  test('has its values by field, in their order, whatever is between them', () => {
     const fixed = [7 * 8 + 1, ...Array<number>(8).fill(9), 8 * 8 + 5, 6, 6, 6, 6];
     const bytes = [...field(1, 300), ...nested(2, [1, 2]), ...field(1, 0), ...fixed, ...field(20, 1)];
     expect(parseMessage(Uint8Array.from(bytes))).toEqual(
@@ -49,7 +49,7 @@ describe('a message', () => {
     );
   });
 
-  test('gives the last of a number that comes twice, and another where there is none', () => {
+  test('returns the last value of a repeated number, and the default for a missing one', () => {
     const message = parseMessage(Uint8Array.from([...field(1, 5), ...field(1, 6), ...nested(2, [1])]));
     expect(integerOf(message, 1, 9)).toBe(6);
     expect(integerOf(message, 2, 9)).toBe(9);
@@ -70,8 +70,8 @@ describe('a message', () => {
   });
 });
 
-test('what is written as a number is read as the same one, up to all addresses there are', () => {
-  // protobuf.dev/programming-guides/encoding: its own example, and where a byte is full.
+test('an encoded number is decoded to the same one, up to the largest address', () => {
+  // The example of protobuf.dev/programming-guides/encoding, and values at byte boundaries.
   expect(varint(150)).toEqual([0x96, 0x01]);
   expect([varint(0), varint(127), varint(128)]).toEqual([[0], [0x7f], [0x80, 0x01]]);
   fc.assert(

@@ -1,25 +1,26 @@
 import { readFileSync } from 'node:fs';
 
-// Our own reader: importing @bufbuild/protobuf takes at least 50 ms of CPU, and the start of a pager is part of a resume.
+// Our own reader: importing @bufbuild/protobuf takes at least 50 ms of CPU, and the start of a pager is part of a
+// resume.
 
-/** The words that begin every image since version 1.1, then one of its kind (CRIU: criu/include/magic.h). */
+/** Every image since version 1.1 begins with this word, then one for its kind (CRIU: criu/include/magic.h). */
 const commonMagic = 0x54564319;
 const kinds = { pagemap: 0x56084025, mm: 0x57492820 } as const;
 
 export type ImageKind = keyof typeof kinds;
 
-/** The values of one protobuf message by field number, in order. Integers and messages are all that is needed here. */
+/** The values of one protobuf message by field number, in order. Only integers and messages are needed here. */
 export type Message = ReadonlyMap<number, readonly (number | Uint8Array)[]>;
 
 /**
- * Reads a CRIU image: two magic words, then messages, each behind its length as a 32-bit little-endian word. Synchronous: the
- * pager has nothing else to do meanwhile. Throws when the file is not of `kind` or not whole.
+ * Reads a CRIU image: two magic words, then messages, each preceded by its length as a 32-bit little-endian word.
+ * Synchronous: the pager has nothing else to do meanwhile. Throws if the file is not of `kind` or is incomplete.
  */
 export function readImage(path: string, kind: ImageKind): Message[] {
   return splitImage(readFileSync(path), kind, path).map(parseMessage);
 }
 
-/** The encoded messages of an image. Throws as `readImage` does. */
+/** The encoded messages of an image. Throws like `readImage`. */
 export function splitImage(bytes: Buffer, kind: ImageKind, path: string): Buffer[] {
   if (bytes.length < 8 || bytes.readUInt32LE(0) !== commonMagic || bytes.readUInt32LE(4) !== kinds[kind])
     throw new Error(`${path} is no ${kind} image.`);
@@ -33,13 +34,14 @@ export function splitImage(bytes: Buffer, kind: ImageKind, path: string): Buffer
   return messages;
 }
 
-/** Decodes one protobuf message (protobuf.dev/programming-guides/encoding). Throws on what is not one. */
+/** Decodes one protobuf message (protobuf.dev/programming-guides/encoding). Throws on invalid bytes. */
 export function parseMessage(bytes: Uint8Array): Message {
   const fields = new Map<number, (number | Uint8Array)[]>();
   let at = 0;
   const varint = (): number => {
     let value = 0;
-    // By multiplication: shifts end at 32 bits. Addresses have 47 bits at most on what SoulBox runs on.
+    // By multiplication: shifts end at 32 bits. Addresses have at most 47 bits on the architectures that SoulBox runs
+    // on.
     for (let factor = 1; ; factor *= 128) {
       const byte = bytes[at++];
       if (byte === undefined) throw new Error('A message ends within a number.');
@@ -83,7 +85,7 @@ export function integerOf(message: Message, field: number, otherwise: number): n
   return typeof value === 'number' ? value : otherwise;
 }
 
-/** A whole number as protobuf writes it. */
+/** An integer in protobuf's encoding. */
 export function varint(value: number): number[] {
   const bytes: number[] = [];
   for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value % 0x80) | 0x80);

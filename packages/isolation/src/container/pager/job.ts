@@ -1,13 +1,15 @@
 import type { BlockDigests } from '../../driver.ts';
 
-/** What a pager is told. Paths are absolute. */
+/** The input of a pager. Paths are absolute. */
 export interface PagerJob {
-  /** The saved memory: what `criu restore` gets as `-D`. */
+  /** The folder of the saved memory: `criu restore` gets it as `-D`. */
   readonly imageDirectory: string;
-  /** A folder of this restore's own, mode 0700: what `criu restore` gets as `-W`. */
+  /** A folder of this restore only, mode 0700: `criu restore` gets it as `-W`. */
   readonly workDirectory: string;
   /** All `pages-*.img` of the image. */
   readonly digests: BlockDigests;
-  /** The folders of the sandbox's control group, one per tree: what is in them is killed when its memory cannot be given. */
+  /**
+   * The folders of the sandbox's control group, one per tree: their processes are killed if memory cannot be provided.
+   */
   readonly killDirectories: readonly string[];
 }

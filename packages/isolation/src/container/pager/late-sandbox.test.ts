@@ -1,4 +1,4 @@
-// Memory that comes late, in real sandboxes: what programs do meanwhile, and what may die meanwhile.
+// Late memory in real sandboxes: what programs do and which processes die before all memory is loaded.
 import { spawn } from 'node:child_process';
 import { cp, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ import { findPagerRecord } from './record.ts';
 const mib = 2 ** 20;
 const pagesPerMib = mib / 4096;
 const timeout = 60_000;
-/** By a gap of a second in its time the program knows that it has been away. */
+/** The program notices from a gap of a second that it was paused. */
 const pauseMs = 1_200;
 const newDriver = (): ReturnType<typeof createContainerDriver> =>
   createContainerDriver({ logger: silentLogger, instance: testInstance, criu });
@@ -29,7 +29,7 @@ const driver = newDriver();
 const startProgram = fileURLToPath(new URL('../testing/start-program.ts', import.meta.url));
 const bench = await openPreparedBench({ driver, instanceNumber: testInstance, firstNumber: 700, lateMemory: true });
 
-/** A sandbox with a program that has `sizeMib` of memory and does `task` as soon as it is restored. */
+/** A sandbox with a program that has `sizeMib` of memory and runs `task` as soon as it is restored. */
 async function startHolder(sizeMib: number, task: string, memoryMb = sizeMib + 200): Promise<TestSandbox> {
   const sandbox = await bench.start({ limits: { ...usualLimits, memoryMb } });
   const program = await readFile(new URL('../testing/late-program.py', import.meta.url), 'utf8');
@@ -53,7 +53,7 @@ interface Saved {
   readonly memory: SavedMemory;
 }
 
-/** Saved and suspended, ready to be restored in place. */
+/** Saves and suspends the sandbox, so that it can be restored in place. */
 async function save({ spec, instance }: TestSandbox): Promise<Saved> {
   const memory = await stopAndSave(bench, instance);
   await driver.suspend(spec.sandboxId, spec.directory);
@@ -103,13 +103,17 @@ answer = [isRight(6 * part, 7 * part, moved), given, isZero(start + 5 * part * p
   ],
 };
 
-test.each(Object.entries(tasks))('a program that %s finds what it had', { timeout }, async (_, [task, expected]) => {
-  await using sandbox = await pause(bench, await startHolder(192, task, 1_000), pauseMs);
-  expect(await answerOf(sandbox)).toBe(expected);
-  await vi.waitUntil(() => pagerState(workOf(sandbox.spec)) === 'complete', { timeout: 10_000 });
-});
+test.each(Object.entries(tasks))(
+  'a program that %s finds its memory unchanged',
+  { timeout },
+  async (_, [task, expected]) => {
+    await using sandbox = await pause(bench, await startHolder(192, task, 1_000), pauseMs);
+    expect(await answerOf(sandbox)).toBe(expected);
+    await vi.waitUntil(() => pagerState(workOf(sandbox.spec)) === 'complete', { timeout: 10_000 });
+  },
+);
 
-test('a sandbox that has nearly reached its memory limit gets all of it back', { timeout }, async () => {
+test('a sandbox close to its memory limit gets all its memory back', { timeout }, async () => {
   await using sandbox = await pause(bench, await startHolder(192, readAll, 240), pauseMs);
   expect(await answerOf(sandbox)).toBe('True');
 });
@@ -125,7 +129,7 @@ test('several sandboxes read one image at once', { timeout }, async () => {
   expect(await hostTraces(...specs)).toEqual([]);
 });
 
-test('a sandbox that is paused again before it has everything loses nothing', { timeout }, async () => {
+test('a sandbox that is paused again before all its memory is loaded loses nothing', { timeout }, async () => {
   const saved = await save(await startHolder(384, `time.sleep(4)\n${readAll}`));
   const instance = await driver.restore(saved.spec, saved.memory);
   expect(pagerState(workOf(saved.spec))).toBe('loading');
@@ -135,7 +139,7 @@ test('a sandbox that is paused again before it has everything loses nothing', { 
   expect(await answerOf(sandbox)).toBe('True');
 });
 
-test('a sandbox goes on when the server dies meanwhile, and the next one can save it', { timeout }, async () => {
+test('a sandbox continues when the server dies meanwhile, and the next server can save it', { timeout }, async () => {
   const saved = await save(await startHolder(384, readAll));
   const server = spawn(process.execPath, [startProgram, JSON.stringify(saved.spec), saved.memory.directory, 'late'], {
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -156,7 +160,7 @@ test('a sandbox goes on when the server dies meanwhile, and the next one can sav
   expect(await answerOf(sandbox)).toBe('True');
 });
 
-/** One that notes in /wrong when it sees a page that it never had. */
+/** A program that writes to /wrong when it sees a page with unexpected content. */
 const watch = `
 for i in range(count - 1, -1, -1):
     if not isRight(i, i + 1): open('/wrong', 'w').close()`;
@@ -177,7 +181,7 @@ async function expectNothingWrong(saved: Saved): Promise<void> {
 }
 
 test.each(['worker', 'guard', 'sharer'] as const)(
-  'a sandbox is ended before it reads zeros when the %s of its pager is killed, and its checkpoint can be used again',
+  'when the %s of its pager is killed, a sandbox is ended before it reads zeros, and its checkpoint can be used again',
   { timeout },
   async (part) => {
     const saved = await save(await startHolder(384, watch));
@@ -190,14 +194,14 @@ test.each(['worker', 'guard', 'sharer'] as const)(
   },
 );
 
-test('a sandbox is ended before it reads a page whose block was altered', { timeout }, async () => {
+test('a sandbox is ended before it reads a page of an altered block', { timeout }, async () => {
   const saved = await save(await startHolder(192, watch));
   const whole = `${saved.memory.directory}-whole`;
   await cp(saved.memory.directory, whole, { recursive: true });
   const [name = ''] =
     Object.entries(saved.memory.digests.parts).sort(([, one], [, two]) => two.length - one.length)[0] ?? [];
   await flip(join(saved.memory.directory, name), 100 * mib);
-  // Ended at once or in the middle of its restore, which says so.
+  // The sandbox ends at once, or in the middle of its restore, whose error then says so.
   const error: unknown = await driver.restore(saved.spec, saved.memory).then(
     () => undefined,
     (e: unknown) => e,

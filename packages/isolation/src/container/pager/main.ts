@@ -1,5 +1,6 @@
-// The worker of a pager: gives one restored sandbox its memory, then ends. Started by guard.sh; the job comes on its standard
-// input as JSON, and "ready" goes out once CRIU can connect. Imports little: its start is part of a resume.
+// The worker of a pager: loads the memory of one restored sandbox, then ends. guard.sh starts it. The job comes on its
+// standard input as JSON, and it writes "ready" once CRIU can connect. Imports little, because its start is part of a
+// resume.
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -18,13 +19,13 @@ const connectTimeoutMs = 60_000;
 const noHang = 1;
 const endSandboxScript = fileURLToPath(new URL('end-sandbox.sh', import.meta.url));
 
-// The guard ignores them, too, but Node has set them back. Whoever ends a server politely must not end a pager.
+// The guard ignores these signals too, but Node has reset them. A polite stop of the server must not end a pager.
 for (const name of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) ignoreSignal(constants.signals[name]);
 const guardPid = process.ppid;
 const sharerPid = startSharer();
 
 const text = readFileSync(0, 'utf8');
-// An empty job: whoever kept this pager in reserve does not need it.
+// An empty job: the server that kept this pager in reserve does not need it.
 const exitCode = text === '' ? 0 : work(JSON.parse(text) as PagerJob);
 if (sharerRuns()) process.kill(sharerPid, 'SIGKILL');
 process.exit(exitCode);
@@ -48,7 +49,7 @@ function work(job: PagerJob): number {
     writePagerRecord('.', { state: 'complete' });
     return 0;
   } catch (error) {
-    // First of all: until the sandbox is gone, its missing memory must not turn into zeros.
+    // This comes first: until the sandbox has ended, its missing memory must not turn into zeros.
     spawnSync(endSandboxScript, job.killDirectories, { stdio: 'ignore' });
     const state = error instanceof DamagedError ? 'damaged' : 'interrupted';
     writePagerRecord('.', { state, detail: error instanceof Error ? error.message : String(error) });
@@ -56,7 +57,7 @@ function work(job: PagerJob): number {
   }
 }
 
-/** Each of the three keeps the sandbox from zeros when another dies; one that is alone could not. */
+/** Each of the three processes prevents zeros when another dies; a single one left could not. */
 function watch(): void {
   if (process.ppid !== guardPid) throw new Error('The guard of the pager has ended.');
   if (!sharerRuns()) throw new Error('The sharer of the pager has ended.');

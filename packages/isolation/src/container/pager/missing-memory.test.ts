@@ -7,7 +7,7 @@ const page = 4096;
 const pagesPerBlock = 4;
 const pages = 64;
 
-/** Which page of the file each missing page of the process is; pages by number. */
+/** For each missing page of the process, its page in the file; both as page numbers. */
 function contentOf(memory: MissingMemory): Map<number, number> {
   const found = new Map<number, number>();
   for (let number = 0; number < pages * 2; number += 1) {
@@ -29,7 +29,7 @@ function memoryOf(blocks: Blocks, runs: readonly (readonly [start: number, end: 
 
 const newBlocks = (): Blocks => new Blocks(pagesPerBlock * page);
 
-test('a run is cut where its file has a new block', () => {
+test('a run is split where a new block of its file begins', () => {
   const memory = memoryOf(newBlocks(), [[10, 20]]);
   expect(memory.find(10 * page)).toMatchObject({ start: 10 * page, end: 14 * page, offset: 0 });
   expect(memory.find(19 * page)).toMatchObject({ start: 18 * page, end: 20 * page, offset: 8 * page });
@@ -37,7 +37,7 @@ test('a run is cut where its file has a new block', () => {
   expect(memory.find(20 * page)).toBeUndefined();
 });
 
-test('a range may begin and end within a piece: what lies around it is still missing', () => {
+test('a range may begin and end within a piece: the memory around it is still missing', () => {
   const memory = memoryOf(newBlocks(), [[0, 4]]);
   memory.drop(page, 2 * page);
   expect([...contentOf(memory)]).toEqual([
@@ -53,7 +53,7 @@ test('a range may begin and end within a piece: what lies around it is still mis
   ]);
 });
 
-test('a memory is complete when all of it has been given, and not before', () => {
+test('a memory is complete only when all of it has been provided', () => {
   const memory = memoryOf(newBlocks(), [[0, 2]]);
   expect(memory.isComplete).toBe(false);
   memory.drop(0, page);
@@ -62,20 +62,20 @@ test('a memory is complete when all of it has been given, and not before', () =>
   expect(memory.isComplete).toBe(true);
 });
 
-test('a block is the same for all who wait for it, and another in another place or file', () => {
+test('all processes that wait for a block share it; another place or file has another block', () => {
   const blocks = newBlocks();
   const block = blocks.get('pages-1.img', 1);
   expect(blocks.get('pages-1.img', 1)).toBe(block);
   expect(blocks.get('pages-1.img', 2)).not.toBe(block);
   expect(blocks.get('pages-2.img', 1)).not.toBe(block);
-  // Of one content two processes wait for one block, so that it is read once for both.
+  // When two processes wait for one block with the same content, it is read once for both.
   const one = new MissingMemory(blocks);
   const other = new MissingMemory(blocks);
   for (const memory of [one, other]) memory.add('pages-3.img', [{ start: page, end: 2 * page, offset: 0, lazy: true }]);
   expect(one.find(page)?.block).toBe(other.find(page)?.block);
 });
 
-test('a block is waited for until every process has its part', () => {
+test('a block stays wanted until every process has its part', () => {
   const blocks = newBlocks();
   const parent = memoryOf(blocks, [[0, 4]]);
   const child = parent.fork();
@@ -88,7 +88,7 @@ test('a block is waited for until every process has its part', () => {
   expect(blocks.first()).toBeUndefined();
 });
 
-test('a child misses what another thread unmapped or moved while it was being forked', () => {
+test('a child misses pages that another thread unmapped or moved during the fork', () => {
   const memory = memoryOf(newBlocks(), [[0, 8]]);
   memory.unmap(0, 2 * page);
   memory.move(4 * page, 40 * page, 2 * page);
@@ -105,7 +105,7 @@ test('a child misses what another thread unmapped or moved while it was being fo
   expect(both.get(40)).toBe(4);
 });
 
-test('a child does not miss what was unmapped before its fork began, nor what was wanted as zeros', () => {
+test('a child does not miss pages that were unmapped before its fork began, or that were replaced by zeros', () => {
   const memory = memoryOf(newBlocks(), [[0, 8]]);
   memory.unmap(0, 2 * page);
   memory.settle();
@@ -122,14 +122,14 @@ test.each([0, 30])('a child never gets two contents for one page: page %i', (num
   memory.move(10 * page, number * page, 2 * page);
   const child = memory.fork();
   expect(contentOf(child).get(number)).toBe(2);
-  // Giving it ends the wait: no second piece is left behind.
+  // Providing the page ends the wait: no second piece is left.
   child.drop(number * page, (number + 2) * page);
   expect(child.find(number * page)).toBeUndefined();
   child.drop(0, Infinity);
   expect(child.isComplete).toBe(true);
 });
 
-/** Page numbers as runs: neighbours are one, so that ranges begin and end within pieces. */
+/** Page numbers as runs: adjacent numbers form one run, so that ranges begin and end within pieces. */
 function runsOf(numbers: readonly number[]): [start: number, end: number][] {
   const runs: [start: number, end: number][] = [];
   for (const number of numbers.toSorted((one, other) => one - other)) {
@@ -146,7 +146,7 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant('move'), range, to: fc.nat(pages - 1) }),
 );
 
-test('whatever is unmapped, moved or given, each missing page is known at its place with its content', () => {
+test('after any unmap, move or load, each missing page is known at its place with its content', () => {
   fc.assert(
     fc.property(
       fc.uniqueArray(fc.nat(pages - 1), { minLength: 1 }),
@@ -166,7 +166,7 @@ test('whatever is unmapped, moved or given, each missing page is known at its pl
           const to = 'to' in rest ? rest.to : undefined;
           const kept = [...model].filter(([number]) => !inside(number));
           if (to === undefined) model = new Map(kept);
-          // The kernel refuses to move onto a part of itself.
+          // The kernel refuses to move memory onto a part of itself.
           else if (Math.abs(to - from) >= length) {
             memory.move(from * page, to * page, length * page);
             const moved = [...model].filter(([number]) => inside(number));

@@ -1,26 +1,26 @@
 import type { SavedRun } from './page-map.ts';
 
-/** A stretch of a pages file that is verified as a whole. */
+/** A section of a pages file that is verified as a whole. */
 export interface Block {
   readonly file: string;
   /** Its number in the file, from 0. */
   readonly index: number;
-  /** Who still waits for a part of it. Empty: done with. */
+  /** The missing pieces that wait for a part of the block. Empty: the block is not needed any more. */
   readonly pieces: Set<Piece>;
 }
 
-/** Missing memory of one process that one block holds. */
+/** Missing memory of one process that is in one block. */
 export interface Piece {
   readonly memory: MissingMemory;
   readonly block: Block;
-  /** Address in the process; follows the memory when the process moves it. */
+  /** Address in the process; changes when the process moves the memory. */
   start: number;
   end: number;
-  /** Bytes from the beginning of the pages file. */
+  /** Offset from the beginning of the pages file in bytes. */
   offset: number;
 }
 
-/** All blocks of an image, each made once, and those that somebody waits for. */
+/** All blocks of an image, each created once, and those that a process still waits for. */
 export class Blocks {
   readonly blockBytes: number;
   readonly #all = new Map<string, Block>();
@@ -47,21 +47,21 @@ export class Blocks {
     if (piece.block.pieces.size === 0) this.#waited.delete(piece.block);
   }
 
-  /** The first block that somebody waits for, in the order of the image; undefined when all is given. */
+  /** The first block that a process waits for, in the order of the image; undefined when all are loaded. */
   first(): Block | undefined {
     return this.#waited.values().next().value;
   }
 }
 
 /**
- * What one process has not been given yet: pieces in the order of their addresses, none overlapping. It follows what the
- * process does to its address space, as the kernel reports it (userfaultfd(2), "non-cooperative" events). Addresses are
+ * The memory that one process does not have yet: pieces in the order of their addresses, without overlap. It follows
+ * the changes of the address space that the kernel reports (userfaultfd(2), "non-cooperative" events). Addresses are
  * whole pages.
  */
 export class MissingMemory {
   readonly #blocks: Blocks;
   #pieces: Piece[] = [];
-  /** What was unmapped or moved away since the memory last stood still, at its old place: see `fork`. */
+  /** Pieces that were unmapped or moved away since the last `settle`, at their old place: see `fork`. */
   #recent: Piece[] = [];
 
   constructor(blocks: Blocks) {
@@ -72,7 +72,7 @@ export class MissingMemory {
     return this.#pieces.length === 0;
   }
 
-  /** Adds saved runs; none overlaps what is there. */
+  /** Adds saved runs; none overlaps existing pieces. */
   add(file: string, runs: readonly SavedRun[]): void {
     const { blockBytes } = this.#blocks;
     for (const run of runs)
@@ -85,30 +85,30 @@ export class MissingMemory {
       }
   }
 
-  /** The piece that holds an address. */
+  /** The piece that contains an address. */
   find(address: number): Piece | undefined {
     const piece = this.#pieces[this.#indexOf(address)];
     return piece !== undefined && piece.start <= address ? piece : undefined;
   }
 
-  /** Forgets a range: the process has got it, or wants zeros instead. */
+  /** Removes a range: the process has received it, or wants zeros instead. */
   drop(start: number, end: number): void {
     for (const piece of this.#take(start, end)) this.#blocks.delete(piece);
   }
 
-  /** The process has given a range back. */
+  /** The process has unmapped a range. */
   unmap(start: number, end: number): void {
     const gone = this.#take(start, end);
     for (const piece of gone) this.#blocks.delete(piece);
     this.#recent.push(...gone);
   }
 
-  /** No fork is under way at this moment. */
+  /** No fork is in progress at this moment. */
   settle(): void {
     if (this.#recent.length > 0) this.#recent = [];
   }
 
-  /** The process has moved `length` bytes. What stood at the new place is gone. */
+  /** The process has moved `length` bytes. The previous content of the new place is gone. */
   move(from: number, to: number, length: number): void {
     const moved = this.#take(from, from + length);
     this.#recent.push(...moved.map((piece) => ({ ...piece })));
@@ -121,9 +121,9 @@ export class MissingMemory {
   }
 
   /**
-   * What a child has not got either. The kernel copies a process first and reports the fork a moment later; another thread's
-   * munmap or mremap in between is reported before it. So the child misses what went lately, too: where it has no such
-   * memory, giving it fails without harm.
+   * The memory that a new child is missing too. The kernel copies the address space first and reports the fork a moment
+   * later; a munmap or mremap of another thread in between is reported before the fork. So the child also misses
+   * recently removed pieces. Where it has no such memory, providing it fails without harm.
    */
   fork(): MissingMemory {
     const child = new MissingMemory(this.#blocks);
@@ -139,7 +139,7 @@ export class MissingMemory {
     this.#blocks.add(piece);
   }
 
-  /** Index of the first piece that ends behind `address`. */
+  /** Index of the first piece that ends after `address`. */
   #indexOf(address: number): number {
     let low = 0;
     let high = this.#pieces.length;
@@ -151,7 +151,7 @@ export class MissingMemory {
     return low;
   }
 
-  /** Takes what lies in a range out of the list, cutting pieces at its ends. */
+  /** Removes the part of the list within a range, splitting pieces at its ends. */
   #take(start: number, end: number): Piece[] {
     this.#cut(start);
     this.#cut(end);

@@ -37,13 +37,13 @@ test('runs follow each other in the pages file that the head names', async () =>
   });
 });
 
-test('counts are read from the old field where the new one is missing', async () => {
+test('counts are read from the old field if the new one is missing', async () => {
   const old = [...field(1, 0x1000), ...field(2, 5), ...field(4, present)];
   await writeImage('pagemap-7.img', 'pagemap', field(1, 1), old);
   expect(readPageMap(directory, 'pagemap-7.img').runs).toMatchObject([{ end: 0x6000 }]);
 });
 
-/** The lazy runs of a process with one saved page that is not lazy and 8 that are, from 0x10000 on. */
+/** The lazy runs of a process with one saved page that is not lazy and 8 lazy ones, from 0x10000 on. */
 async function lazyRunsWith(...ends: number[]) {
   const entries = [pagesAt(0x1000, 1, present), pagesAt(0x10000, 8, present | lazy)];
   await writeImage('pagemap-7.img', 'pagemap', field(1, 1), ...entries);
@@ -53,9 +53,9 @@ async function lazyRunsWith(...ends: number[]) {
 
 const run = (start: number, end: number, offset: number): object => ({ start, end, offset, lazy: true });
 
-// Without an order in the file: nothing says that CRIU keeps one.
+// Not sorted: nothing guarantees that CRIU keeps an order in the file.
 test.each([[[0x13000, 0x15000, 0x18000]], [[0x18000, 0x13000, 0x15000]], [[0x20000, 0x15000, 0x13000, 0x8000]]])(
-  'lazy runs are cut where one mapping ends and the next begins: mappings to %j',
+  'lazy runs are split where one mapping ends and the next begins: mappings to %j',
   async (ends) => {
     expect(await lazyRunsWith(...ends)).toEqual([
       run(0x10000, 0x13000, 0x1000),
@@ -65,11 +65,11 @@ test.each([[[0x13000, 0x15000, 0x18000]], [[0x18000, 0x13000, 0x15000]], [[0x200
   },
 );
 
-test('a mapping that ends where a run begins or ends cuts nothing off', async () => {
+test('a mapping that ends where a run begins or ends does not split it', async () => {
   expect(await lazyRunsWith(0x10000, 0x18000)).toEqual([run(0x10000, 0x18000, 0x1000)]);
 });
 
-test('a process whose mappings are not told has its runs whole', async () => {
+test('a process without known mappings has its runs whole', async () => {
   const whole = [run(0x10000, 0x18000, 0x1000)];
   expect(await lazyRunsWith()).toEqual(whole);
   await writeImage('mm-7.img', 'mm');
@@ -84,7 +84,7 @@ test.each([
   expect(() => readPageMap(directory, 'pagemap-7.img')).toThrow('not in this image');
 });
 
-test('an image of another kind, an empty one and one that is not there are refused', async () => {
+test('an image of another kind, an empty one and a missing one are refused', async () => {
   await writeImage('pagemap-1.img', 'mm', field(1, 1));
   await writeImage('pagemap-2.img', 'pagemap');
   expect(() => readPageMap(directory, 'pagemap-1.img')).toThrow('no pagemap image');

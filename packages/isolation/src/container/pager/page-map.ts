@@ -18,15 +18,15 @@ const entry = { address: 1, oldPages: 2, flags: 4, pages: 5 } as const;
 const mmVmas = 14;
 const vmaEnd = 2;
 
-/** Where a run of saved pages belongs, and where it stands in its `pages-*.img`. */
+/** The address of a run of saved pages, and its place in its `pages-*.img`. */
 export interface SavedRun {
   /** First address in the process. */
   readonly start: number;
-  /** The address behind the last. */
+  /** The address after the last. */
   readonly end: number;
-  /** Bytes from the beginning of the pages file. */
+  /** Offset from the beginning of the pages file in bytes. */
   readonly offset: number;
-  /** Left by `criu restore --lazy-pages` to the pager; all others it reads itself. */
+  /** `criu restore --lazy-pages` leaves these pages to the pager and reads all others itself. */
   readonly lazy: boolean;
 }
 
@@ -36,7 +36,10 @@ export interface PageMap {
   readonly runs: readonly SavedRun[];
 }
 
-/** Reads one `pagemap-*.img`. The pages of its entries stand in the pages file one behind the other. Throws on anything odd. */
+/**
+ * Reads one `pagemap-*.img`. The pages of its entries are stored one after the other in the pages file. Throws on
+ * anything unexpected.
+ */
 export function readPageMap(directory: string, name: string): PageMap {
   const [head, ...entries] = readImage(join(directory, name), 'pagemap');
   if (head === undefined) throw new Error(`${name} is empty.`);
@@ -59,12 +62,15 @@ function runFrom(message: Message, offset: number, name: string): SavedRun {
   return { start, end: start + pages * pageBytes, offset, lazy: (flags & flagLazy) !== 0 };
 }
 
-/** Names of all page maps of an image, those of shared memory included. */
+/** Names of all page maps of an image, including those of shared memory. */
 export function listPageMaps(directory: string): string[] {
   return readdirSync(directory).filter((name) => /^pagemap-.*\.img$/.test(name));
 }
 
-/** What the pager has to give to the process that had `pid` inside: its lazy runs, none reaching over a mapping's end. */
+/**
+ * The pages that the pager must provide to the process that had `pid` inside: its lazy runs, split at the ends of
+ * mappings.
+ */
 export function readLazyRuns(directory: string, pid: number): PageMap {
   const { pagesFile, runs } = readPageMap(directory, `pagemap-${pid}.img`);
   const ends = readMappingEnds(directory, pid);
@@ -79,7 +85,7 @@ function readMappingEnds(directory: string, pid: number): number[] {
   return ends.sort((one, other) => one - other);
 }
 
-/** The kernel fills pages of one mapping at a time, and CRIU joins runs over mappings that touch. */
+/** The kernel fills pages of only one mapping at a time, and CRIU joins runs across adjacent mappings. */
 function splitRun(run: SavedRun, ends: readonly number[]): SavedRun[] {
   const cuts = [...ends.filter((end) => end > run.start && end < run.end), run.end];
   return cuts.map((end, index) => {

@@ -10,9 +10,9 @@ import type { Giving } from './task.ts';
 import { Task } from './task.ts';
 import { DamagedError, VerifiedPages } from './verified-pages.ts';
 
-/** How long to wait for a process that changes its mappings, or whose memory is full, before trying again. */
+/** How long to wait before trying again, for a process that changes its mappings or whose memory is full. */
 const retryMs = 1;
-/** How often to look whether the others of the pager still run. */
+/** How often to check whether the other processes of the pager still run. */
 const watchMs = 100;
 
 export interface PageServiceOptions {
@@ -25,8 +25,8 @@ export interface PageServiceOptions {
 }
 
 /**
- * Gives a restored sandbox its memory: what its processes touch at once, all else in the order of the image, whole blocks at
- * a time. One thread and no promise: events, blocks and pages follow each other strictly, which is what keeps the order
+ * Provides a restored sandbox's memory: touched pages at once, all others in the order of the image, by whole blocks.
+ * One thread without promises: events, blocks and pages are handled strictly one after the other, which keeps the order
  * of the kernel's events.
  */
 export class PageService {
@@ -37,7 +37,7 @@ export class PageService {
   readonly #tasks = new Map<number, Task>();
   readonly #owners = new Map<MissingMemory, Task>();
   #connection: number | undefined;
-  /** CRIU registers memory with the kernel step by step until it says that it has finished. */
+  /** CRIU registers memory with the kernel step by step until it reports that it has finished. */
   #restored = false;
   #mustWait = false;
   #watchedAt = 0;
@@ -51,8 +51,8 @@ export class PageService {
   }
 
   /**
-   * Returns when no process misses anything any more. Throws DamagedError before a page of a damaged block is used, and Error
-   * when CRIU gives up or `watch` throws: the descriptors stay open then, so that the processes stand still.
+   * Returns when no process misses any memory. Throws DamagedError before a page of a damaged block is used, and Error
+   * when CRIU gives up or `watch` throws. The descriptors then stay open, so that the processes stay blocked.
    */
   run(): void {
     while (!(this.#restored && this.#tasks.size === 0)) {
@@ -114,7 +114,7 @@ export class PageService {
     task.close();
   }
 
-  /** Whether there were any. */
+  /** Returns whether there were any faults. */
   #answerFaults(): boolean {
     const tasks = [...this.#tasks.values()].filter((task) => task.wanted.size > 0);
     for (const task of tasks)
@@ -122,12 +122,12 @@ export class PageService {
     return tasks.length > 0;
   }
 
-  /** False: to be tried again. */
+  /** False: must be tried again. */
   #answer(task: Task, address: number): boolean {
     const piece = task.memory.find(address);
     if (piece === undefined) return this.#conclude(task, task.giveZeros(address));
     const given = this.#givePiece(piece, this.#pages.hold(piece.block));
-    // The thread goes on; what it wants next is likely near.
+    // The thread continues; it is likely to touch nearby memory next.
     if (given && this.#restored) this.#giveBlock(piece.block);
     return given;
   }
@@ -143,7 +143,7 @@ export class PageService {
     for (const piece of [...block.pieces]) if (!this.#givePiece(piece, bytes)) return;
   }
 
-  /** Copies a piece out of its block, of which `bytes` are held. */
+  /** Copies a piece from its block, of which `bytes` are loaded. */
   #givePiece(piece: Piece, bytes: number): boolean {
     const task = this.#owners.get(piece.memory);
     if (task === undefined) return true;
@@ -159,7 +159,7 @@ export class PageService {
     return giving !== 'again';
   }
 
-  /** A process that has everything is left to itself: its untouched memory costs no fault more. */
+  /** Stops serving a process that has all its memory: its untouched memory then causes no more faults. */
   #releaseComplete(): void {
     for (const task of [...this.#tasks.values()])
       if (task.memory.isComplete && task.wanted.size === 0) this.#remove(task);

@@ -28,7 +28,7 @@ afterAll(async () => {
   await rm(cacheDirectory, { recursive: true });
 });
 
-/** A process with `size` bytes of known content at `m`, digest in `want`, saved. */
+/** Saves a process that has `size` bytes of known content at `m` and their digest in `want`. */
 async function saved(size: number, more = ''): Promise<Resident> {
   const resident = await Resident.start();
   await resident.ask(
@@ -68,7 +68,7 @@ describe.skipIf(lack !== undefined)(`a restored process (${lack ?? 'all there is
     },
   );
 
-  test('answers before its memory is there', { timeout: 60_000 }, async () => {
+  test('responds before its memory is loaded', { timeout: 60_000 }, async () => {
     await using resident = await saved(512 * mib, 'at=m+size//2; there=ctypes.string_at(at, page)');
     const pager = await resume(resident);
     expect(await resident.ask('answer=ctypes.string_at(at, page)==there')).toBe('True');
@@ -76,7 +76,7 @@ describe.skipIf(lack !== undefined)(`a restored process (${lack ?? 'all there is
     expect(await pager.ended).toBe('complete');
   });
 
-  test('reads right pages in any order and from many threads', { timeout: 60_000 }, async () => {
+  test('reads the right pages in any order and from many threads', { timeout: 60_000 }, async () => {
     await using resident = await saved(256 * mib);
     await resume(resident);
     const code = `
@@ -95,7 +95,7 @@ answer = len(bad)`;
   });
 
   test(
-    'may fork before it has everything: parent and children see the same, and write apart',
+    'may fork before it has all its memory: parent and children read the same, and write separately',
     { timeout: 60_000 },
     async () => {
       await using resident = await saved(256 * mib);
@@ -116,7 +116,7 @@ answer = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] + [d
     },
   );
 
-  test('may move, unmap, give back and protect memory that is not there yet', { timeout: 60_000 }, async () => {
+  test('may move, unmap, give back and protect memory that is not loaded yet', { timeout: 60_000 }, async () => {
     await using resident = await saved(128 * mib, 'size2=size//8; end=m+size');
     await resume(resident);
     const code = `
@@ -135,7 +135,7 @@ answer = [moved == room, same(moved, 6 * p), zero(m + 5 * p), zero(new), same(m 
     expect(await resident.ask(code)).toBe(`[${Array(8).fill('True').join(', ')}]`);
   });
 
-  test('keeps shared memory and what several processes have', { timeout: 60_000 }, async () => {
+  test('keeps shared memory and the memory of several processes', { timeout: 60_000 }, async () => {
     const code = `
 s = allocate(4 << 20, shared=True); fill(s, content("s", 4 << 20)); wants = digest(s, 4 << 20)
 ears, mouths = zip(*[os.pipe() for _ in range(3)])
@@ -237,25 +237,29 @@ answer = 1`;
 );
 
 describe.skipIf(lack !== undefined)(`blocks that CRIU reads itself (${lack ?? 'all there is'})`, () => {
-  test('are refused when one is flipped, cut off or gone, and only they are read', { timeout: 60_000 }, async () => {
-    await using resident = await saved(64 * mib);
-    const { imageDirectory, digests } = await resident.job();
-    const pages = join(imageDirectory, 'pages-1.img');
-    const { size } = await stat(pages);
-    await flip(pages, 40 * mib);
-    await verifyEagerBlocks(imageDirectory, digests);
-    await flip(pages, size - 10);
-    await expect(verifyEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
-    await flip(pages, size - 10);
-    await truncate(pages, size - 4096);
-    await expect(verifyEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
-    await rm(pages);
-    await expect(verifyEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
-  });
+  test(
+    'are refused when one is changed, truncated or missing, and only they are read',
+    { timeout: 60_000 },
+    async () => {
+      await using resident = await saved(64 * mib);
+      const { imageDirectory, digests } = await resident.job();
+      const pages = join(imageDirectory, 'pages-1.img');
+      const { size } = await stat(pages);
+      await flip(pages, 40 * mib);
+      await verifyEagerBlocks(imageDirectory, digests);
+      await flip(pages, size - 10);
+      await expect(verifyEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
+      await flip(pages, size - 10);
+      await truncate(pages, size - 4096);
+      await expect(verifyEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
+      await rm(pages);
+      await expect(verifyEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
+    },
+  );
 });
 
 describe('a pager without CRIU', () => {
-  test('is ended by the one who wanted it, and leaves no process', async () => {
+  test('is ended by its caller, and leaves no process', async () => {
     const workDirectory = await mkdtemp(join(tmpdir(), 'soulbox-pager-work-'));
     const digests = { blockBytes: mib, parts: {} };
     const pager = await pagers.open({ imageDirectory: '/nowhere', workDirectory, digests, killDirectories: [] });

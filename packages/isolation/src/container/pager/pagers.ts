@@ -9,27 +9,27 @@ import { Spare } from './spare.ts';
 const endTimeoutMs = 10_000;
 const watchMs = 10;
 
-/** How a pager stands. `none`: there has never been one for this restore. */
+/** The status of a pager. `none`: there has never been one for this restore. */
 export type PagerState = PagerRecord['state'] | 'none';
 
-/** A pager that waits for CRIU, or works. It goes on when the server ends. */
+/** A pager that waits for CRIU, or works. It continues when the server ends. */
 export interface Pager {
-  /** Resolves when the pager has ended, in whatever way, with how it stands then; never rejects. */
+  /** Resolves with the pager's status when it has ended for any reason; never rejects. */
   readonly ended: Promise<PagerState>;
 }
 
-/** Starts pagers, some ahead of need: Node takes longer to start than a resume may. */
+/** Starts pagers, some in advance: Node takes longer to start than a resume may. */
 export class Pagers implements AsyncDisposable {
   readonly #options: SpareOptions & { readonly spares: number };
   readonly #spares = new Set<Spare>();
   #isClosed = false;
 
-  /** `spares`: how many to keep ready; about 20 MB of memory of its own each. */
+  /** `spares`: how many to keep ready; each has about 20 MB of private memory. */
   constructor(options: SpareOptions & { readonly spares: number }) {
     this.#options = options;
   }
 
-  /** Starts the spares that are missing: to be called once there is something to resume, and after a resume has answered. */
+  /** Starts the missing spares. Call it once there is something to resume, and after a resume has returned. */
   fill(): void {
     while (!this.#isClosed && this.#spares.size < this.#options.spares) {
       const spare = new Spare(this.#options);
@@ -39,8 +39,8 @@ export class Pagers implements AsyncDisposable {
   }
 
   /**
-   * Gives a restore its pager; resolves when `criu restore --lazy-pages -D imageDirectory -W workDirectory` may begin.
-   * Throws `sandbox_resume_failed`; no process is left then.
+   * Provides a pager for a restore; resolves when `criu restore --lazy-pages -D imageDirectory -W workDirectory` may
+   * begin. Throws `sandbox_resume_failed`; then no process is left.
    */
   async open(job: PagerJob): Promise<Pager> {
     const [spare = new Spare(this.#options)] = this.#spares;
@@ -58,7 +58,7 @@ export class Pagers implements AsyncDisposable {
     return { ended: endedState(spare, job.workDirectory) };
   }
 
-  /** Ends the spares. Pagers at work are left alone. */
+  /** Ends the spares. Working pagers continue. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     const spares = [...this.#spares];
@@ -67,20 +67,24 @@ export class Pagers implements AsyncDisposable {
   }
 }
 
-/** The worker outlives its guard for a moment, where that was killed. */
+/** If the guard was killed, the worker outlives it for a moment. */
 async function endedState(spare: Spare, workDirectory: string): Promise<PagerState> {
   await spare.ended;
   return await waitForPager(workDirectory, Infinity);
 }
 
-/** How the pager of a restore stands, whichever server started it. One whose processes are all gone was interrupted. */
+/**
+ * The status of a restore's pager, whichever server started it. A pager whose processes are all gone was interrupted.
+ */
 export function pagerState(workDirectory: string): PagerState {
   const record = findPagerRecord(workDirectory);
   if (record?.state !== 'loading') return record?.state ?? 'none';
   return pidsOf(record).length > 0 ? 'loading' : 'interrupted';
 }
 
-/** Waits while the pager works, `timeoutMs` at most; gives how it stands then. Throws when the signal aborts meanwhile. */
+/**
+ * Waits while the pager works, at most `timeoutMs`, and returns its status then. Throws if the signal aborts meanwhile.
+ */
 export async function waitForPager(
   workDirectory: string,
   timeoutMs: number,
@@ -96,8 +100,9 @@ export async function waitForPager(
 }
 
 /**
- * Ends what is left of a pager, whichever server started it. Only after the sandbox has ended: else its missing memory
- * turns into zeros. Must be done before the same control group is used again. Safe to repeat. Throws after 10 s.
+ * Ends the remaining processes of a pager, whichever server started it. Only after the sandbox has ended: otherwise its
+ * missing memory turns into zeros. Must be done before the same control group is used again. Can be repeated. Throws
+ * after 10 s.
  */
 export async function endPager(workDirectory: string): Promise<void> {
   const deadline = Date.now() + endTimeoutMs;
@@ -110,7 +115,7 @@ export async function endPager(workDirectory: string): Promise<void> {
   }
 }
 
-/** Who runs of a pager; the guard first, for it would act on the worker's end. */
+/** The running processes of a pager; the guard comes first, because it would react to the worker's end. */
 function pidsOf(record: PagerRecord | undefined): number[] {
   if (record?.state !== 'loading') return [];
   return [record.guard, record.worker, record.sharer].filter(isRunning).map(({ pid }) => pid);

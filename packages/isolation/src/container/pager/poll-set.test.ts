@@ -8,7 +8,7 @@ import type * as Libc from '@soulbox/linux/libc';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { waitReadable } from './poll-set.ts';
 
-/** The error that the kernel refuses to wait with; 0: it is asked. */
+/** The error that the kernel returns from a wait; 0: the real call is made. */
 const refusal = vi.hoisted(() => ({ errno: 0 }));
 vi.mock('@soulbox/linux/descriptors', async (original) => {
   const actual = await original<typeof Descriptors>();
@@ -23,7 +23,7 @@ vi.mock('@soulbox/linux/libc', async (original) => {
 });
 
 let directory: string;
-/** Pipes that hold nothing yet; each descriptor is both ends of one. */
+/** Empty pipes; each descriptor is both ends of one. */
 let pipes: number[];
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'soulbox-poll-'));
@@ -37,7 +37,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-test('those that have something to read are told, and no others', () => {
+test('only descriptors with data to read are returned', () => {
   const [, second = -1, third = -1] = pipes;
   writeSync(second, 'x');
   expect(waitReadable(pipes, 0)).toEqual([second]);
@@ -45,25 +45,25 @@ test('those that have something to read are told, and no others', () => {
   expect(waitReadable(pipes, -1)).toEqual([second, third]);
 });
 
-test('when none has, it waits as long as it may', () => {
+test('if none has data, it waits until the timeout', () => {
   const startedAt = performance.now();
   expect(waitReadable(pipes, 50)).toEqual([]);
   expect(performance.now() - startedAt).toBeGreaterThan(45);
 });
 
-test('a wait that a signal ends has found none: the caller looks again', () => {
+test('a wait that a signal interrupts returns none: the caller checks again', () => {
   const [first = -1] = pipes;
   writeSync(first, 'x');
   refusal.errno = 4;
   expect(waitReadable(pipes, 0)).toEqual([]);
 });
 
-test('a wait that the kernel refuses is a fault that says what was refused', () => {
+test('a wait that the kernel refuses throws an error that says what was refused', () => {
   refusal.errno = 22;
   expect(() => waitReadable(pipes, 0)).toThrow(/^poll: errno/);
 });
 
-test('one that has been closed is told: who reads it sees the fault', () => {
+test('a closed descriptor is returned: reading it shows the fault', () => {
   const fd = openSync('/dev/null', 'r');
   closeSync(fd);
   expect(waitReadable([fd], 0)).toEqual([fd]);

@@ -4,7 +4,7 @@ import { check, lastErrno } from '@soulbox/linux/libc';
 
 const entryBytes = 8;
 
-/** Waits until one of `fds` has something to read, at most `timeoutMs` (-1: without end). Gives those that have. */
+/** Waits until one of `fds` has data to read, at most `timeoutMs` (-1: without limit). Returns those that have. */
 export function waitReadable(fds: readonly number[], timeoutMs: number): number[] {
   const entries = Buffer.alloc(entryBytes * fds.length);
   fds.forEach((fd, index) => {

@@ -15,7 +15,7 @@ afterEach(async () => {
 const identity = { pid: 7, startTicks: 8 };
 const loading = { state: 'loading', guard: identity, worker: identity, sharer: identity } as const;
 
-test('what is written is found, the last one only', () => {
+test('the last written record is found', () => {
   expect(findPagerRecord(directory)).toBeUndefined();
   writePagerRecord(directory, loading);
   expect(findPagerRecord(directory)).toEqual(loading);
@@ -23,19 +23,19 @@ test('what is written is found, the last one only', () => {
   expect(findPagerRecord(directory)).toEqual({ state: 'damaged', detail: 'block 3' });
 });
 
-test('it is where and as guard.sh looks for it, for root alone, and nothing else stays', async () => {
+test('its place and form are those that guard.sh expects, it is only for root, and no other file is left', async () => {
   writePagerRecord(directory, loading);
   expect(await readdir(directory)).toEqual(['pager.json']);
   expect(await readFile(join(directory, 'pager.json'), 'utf8')).toContain('"state":"loading"');
   expect((await stat(join(directory, 'pager.json'))).mode & 0o777).toBe(0o600);
 });
 
-test('one that is not whole is none', async () => {
+test('an incomplete record counts as none', async () => {
   await writeFile(join(directory, 'pager.json'), '{"state":"load');
   expect(findPagerRecord(directory)).toBeUndefined();
 });
 
-test('one that is removed is gone, and may have been gone before', () => {
+test('a record can be removed, and removing a missing one is not an error', () => {
   writePagerRecord(directory, loading);
   removePagerRecord(directory);
   expect(findPagerRecord(directory)).toBeUndefined();

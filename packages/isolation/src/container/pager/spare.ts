@@ -10,13 +10,16 @@ import type { PagerJob } from './job.ts';
 const guardScript = fileURLToPath(new URL('guard.sh', import.meta.url));
 const workerProgram = fileURLToPath(new URL('main.ts', import.meta.url));
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-/** Node starts in a tenth of a second; on a machine that starts fifty sandboxes at once it may take long. */
+/** Node starts in a tenth of a second; on a machine that starts fifty sandboxes at once it may take much longer. */
 const readyTimeoutMs = 10_000;
 
 export interface SpareOptions {
-  /** The folders of a control group for the pagers, one per tree; made when missing. Neither the sandboxes' nor the server's. */
+  /**
+   * The folders of a control group for the pagers, one per tree; created if missing. It is neither the sandboxes' group
+   * nor the server's.
+   */
   readonly groupDirectories: readonly string[];
-  /** A folder that only root can write, for V8's compiled code: halves the CPU that a start takes. */
+  /** A folder that only root can write, for V8's compiled code: it halves the CPU time of a start. */
   readonly cacheDirectory: string;
 }
 
@@ -31,7 +34,7 @@ export class Spare {
 
   constructor({ groupDirectories, cacheDirectory }: SpareOptions) {
     const args = [...groupDirectories, '--', process.execPath, workerProgram];
-    // A session of its own: what ends the server's must not end a pager.
+    // A session of its own: the end of the server's session must not end a pager.
     const guard = spawn(guardScript, args, {
       cwd: '/',
       detached: true,
@@ -43,9 +46,9 @@ export class Spare {
     this.#answers = guard.stdout as Readable;
     this.#orders = guard.stdio[3] as Writable;
     for (const stream of [this.#job, this.#answers, this.#orders]) {
-      // Writing to one that died is noticed by its end.
+      // A write to a dead process is noticed by its exit.
       stream.on('error', () => undefined);
-      // A server that has nothing else to do ends, and the spare with it.
+      // A server without other work can exit, and the spare ends with it.
       if (stream instanceof Socket) stream.unref();
     }
     this.ended = new Promise((resolve) => {
@@ -55,7 +58,7 @@ export class Spare {
     guard.unref();
   }
 
-  /** Gives it its job; resolves when CRIU may connect. Throws when it ends before, or after 10 s. */
+  /** Gives it a job; resolves when CRIU may connect. Throws if it ends before that, or after 10 s. */
   async begin(job: PagerJob): Promise<void> {
     this.#orders.end([job.workDirectory, ...job.killDirectories, ''].join('\n'));
     this.#job.end(JSON.stringify(job));
@@ -67,7 +70,7 @@ export class Spare {
     if (fault !== undefined) throw new Error(`The pager ${fault}.`);
   }
 
-  /** Lets it end: there is no job for it. */
+  /** Lets it end, because there is no job for it. */
   abandon(): void {
     this.#guard.ref();
     this.#orders.end();

@@ -6,11 +6,11 @@ import type { Filling, UserFaultEvent } from './user-fault.ts';
 
 const page = 4096;
 
-/** The kernel's end, played: answers each call with the next of `answers`, and with success when there is none. */
+/** Plays the kernel's side: answers each call with the next of `answers`, and with success if there is none. */
 class PlayedFault extends UserFault {
   events: UserFaultEvent[] = [];
   answers: Filling[] = [];
-  /** What was asked for, in its order. */
+  /** The requested operations in order. */
   readonly calls: [name: string, ...numbers: number[]][] = [];
 
   override takeEvents(): UserFaultEvent[] {
@@ -53,11 +53,11 @@ function missing(memory = task.memory): number[] {
   return [...Array(20).keys()].filter((number) => memory.find(number * page) !== undefined);
 }
 
-/** Pages whose munmap a fork under way would not have seen. */
+/** Includes pages whose munmap a fork in progress would not have seen. */
 const missingOfChild = (): number[] => missing(task.memory.fork());
 
-describe('what a process has done', () => {
-  test('changes what it misses, and nothing is asked of the kernel before it is asked for', () => {
+describe('an event of a process', () => {
+  test('changes its missing memory without any request to the kernel', () => {
     fault.events = [
       { kind: 'remove', start: 0, end: page },
       { kind: 'unmap', start: page, end: 2 * page },
@@ -70,7 +70,7 @@ describe('what a process has done', () => {
     expect(fault.calls).toEqual([]);
   });
 
-  test('threads that stand still are noted by page, each once', () => {
+  test('blocked threads are recorded by page, each page once', () => {
     const at = (number: number): UserFaultEvent => ({ kind: 'fault', address: number * page });
     fault.events = [at(3), at(1), at(3)];
     task.takeEvents();
@@ -78,7 +78,7 @@ describe('what a process has done', () => {
     expect(missing()).toHaveLength(8);
   });
 
-  test('a child misses what its parent missed when it was forked', () => {
+  test('a child misses the same memory as its parent at the fork', () => {
     const child = new PlayedFault(9);
     fault.events = [
       { kind: 'remove', start: 0, end: 4 * page },
@@ -94,13 +94,13 @@ describe('what a process has done', () => {
 });
 
 describe('a range', () => {
-  test('is given at once, and missed no more', () => {
+  test('is provided at once, and is not missing any more', () => {
     expect(task.give(2 * page, 6 * page, 5000n, true)).toBe('given');
     expect(fault.calls).toEqual([['copy', 2, 5000, 4]]);
     expect(missing()).toEqual([0, 1, 6, 7]);
   });
 
-  test('that is given in parts goes on where the kernel stopped', () => {
+  test('that is provided in parts continues where the kernel stopped', () => {
     fault.answers = [{ done: page }, { done: 2 * page }];
     expect(task.give(0, 4 * page, 5000n, true)).toBe('given');
     expect(fault.calls).toEqual([
@@ -111,14 +111,14 @@ describe('a range', () => {
     expect(missing()).toEqual([4, 5, 6, 7]);
   });
 
-  test.each(['again', 'ended'] as const)('is left where it stands when the kernel says %s', (filling) => {
+  test.each(['again', 'ended'] as const)('keeps its unfilled part when the kernel returns %s', (filling) => {
     fault.answers = [{ done: page }, filling];
     expect(task.give(0, 4 * page, 0n, true)).toBe(filling);
     expect(fault.calls).toHaveLength(2);
     expect(missing()).toEqual([1, 2, 3, 4, 5, 6, 7]);
   });
 
-  test('has a page that is there already: its threads look for themselves, and the next one is given', () => {
+  test('with a page that already exists: its threads are woken, and the next page is filled', () => {
     fault.answers = ['exists'];
     expect(task.give(0, 2 * page, 5000n, true)).toBe('given');
     expect(fault.calls).toEqual([
@@ -129,7 +129,7 @@ describe('a range', () => {
     expect(missing()).toEqual([2, 3, 4, 5, 6, 7]);
   });
 
-  test('over two mappings is given page by page', () => {
+  test('over two mappings is filled page by page', () => {
     fault.answers = ['unmapped', { done: page }];
     expect(task.give(0, 3 * page, 0n, true)).toBe('given');
     expect(fault.calls).toEqual([
@@ -139,27 +139,27 @@ describe('a range', () => {
     ]);
   });
 
-  test('whose mapping is gone is missed no more, and who waits for it looks again', () => {
+  test('whose mapping is gone is not missing any more, and its waiting threads are woken', () => {
     fault.answers = ['unmapped', 'unmapped', 'unmapped'];
     expect(task.give(0, 2 * page, 0n, true)).toBe('given');
     expect(fault.calls).toEqual([
       ['copy', 0, 0, 2],
       ['copy', 0, 0, 1],
       ['wake', 0],
-      // A single page is not asked for twice.
+      // A single page is not requested twice.
       ['copy', 1, page, 1],
       ['wake', 1],
     ]);
     expect(missing()).toEqual([2, 3, 4, 5, 6, 7]);
   });
 
-  test('is given while CRIU registers others still', () => {
+  test('is provided while CRIU still registers others', () => {
     fault.answers = [{ done: page }, 'exists'];
     expect(task.give(0, 2 * page, 0n, false)).toBe('given');
     expect(missing()).toEqual([2, 3, 4, 5, 6, 7]);
   });
 
-  test('that CRIU has not registered yet is missed still, and tried again', () => {
+  test('that CRIU has not registered yet is still missing, and is tried again', () => {
     fault.answers = ['unmapped', 'unmapped'];
     expect(task.give(0, 2 * page, 0n, false)).toBe('again');
     expect(missing()).toHaveLength(8);
@@ -167,8 +167,8 @@ describe('a range', () => {
   });
 });
 
-describe('a page where nothing was saved', () => {
-  test('is made one of zeros', () => {
+describe('a page without saved content', () => {
+  test('is filled with zeros', () => {
     expect(task.giveZeros(9 * page)).toBe('given');
     expect(fault.calls).toEqual([['zero', 9]]);
   });
@@ -182,11 +182,14 @@ describe('a page where nothing was saved', () => {
     ]);
   });
 
-  test.each(['again', 'ended'] as const)('is tried or given up as the kernel says: %s', (filling) => {
-    fault.answers = [filling];
-    expect(task.giveZeros(9 * page)).toBe(filling);
-    expect(fault.calls).toEqual([['zero', 9]]);
-  });
+  test.each(['again', 'ended'] as const)(
+    "is tried again or given up according to the kernel's answer: %s",
+    (filling) => {
+      fault.answers = [filling];
+      expect(task.giveZeros(9 * page)).toBe(filling);
+      expect(fault.calls).toEqual([['zero', 9]]);
+    },
+  );
 });
 
 describe('a munmap', () => {
@@ -195,27 +198,27 @@ describe('a munmap', () => {
     task.takeEvents();
   });
 
-  test('may be newer than a fork under way, until the kernel fills a page', () => {
+  test('may be newer than a fork in progress, until the kernel fills a page', () => {
     expect(missingOfChild()).toContain(0);
     task.giveZeros(9 * page);
     expect(missingOfChild()).not.toContain(0);
   });
 
-  test('may be so still after the kernel has refused for now', () => {
+  test('still may be after the kernel has refused for now', () => {
     fault.answers = ['again', 'again'];
     task.giveZeros(9 * page);
     task.give(2 * page, 3 * page, 0n, true);
     expect(missingOfChild()).toContain(0);
   });
 
-  test('is older than any fork once a copy says anything else', () => {
+  test('is older than any fork once a copy returns anything else', () => {
     fault.answers = ['exists'];
     task.give(2 * page, 3 * page, 0n, true);
     expect(missingOfChild()).not.toContain(0);
   });
 });
 
-test('a task that is closed waits for no block, and its descriptor goes', () => {
+test('a closed task waits for no block, and its descriptor is closed', () => {
   expect(blocks.first()).toBeDefined();
   task.close();
   expect(task.memory.isComplete).toBe(true);
@@ -223,7 +226,7 @@ test('a task that is closed waits for no block, and its descriptor goes', () => 
   expect(fault.calls).toEqual([['close']]);
 });
 
-test('a task begins with nothing that it misses, and with the descriptor that it was given', () => {
+test('a task begins without missing memory, and with the given descriptor', () => {
   const started = Task.start(7, blocks);
   expect(started.fault.fd).toBe(7);
   expect(started.memory.isComplete).toBe(true);

@@ -4,14 +4,14 @@ import { pageBytes } from './page-map.ts';
 import { UserFault } from './user-fault.ts';
 import type { Filling } from './user-fault.ts';
 
-/** `given`: all is there. `again`: the process has to be heard first. `ended`: there is nobody to give to any more. */
+/** `given`: all is filled. `again`: the process's events must be read first. `ended`: the process is gone. */
 export type Giving = 'given' | 'again' | 'ended';
 
 /** A process that misses memory. */
 export class Task {
   readonly fault: UserFault;
   readonly memory: MissingMemory;
-  /** Pages that its threads stand still for. */
+  /** Pages that its threads are blocked on. */
   readonly wanted = new Set<number>();
 
   constructor(fault: UserFault, memory: MissingMemory) {
@@ -24,8 +24,8 @@ export class Task {
   }
 
   /**
-   * Hears what the process has done; gives the children it has forked. The kernel reports faults before older events: what
-   * changes the memory is applied here, and faults are answered only afterwards.
+   * Reads the events of the process; returns the children that it has forked. The kernel reports faults before older
+   * events: changes of the memory are applied here, and faults are answered only afterwards.
    */
   takeEvents(): Task[] {
     const children: Task[] = [];
@@ -39,18 +39,18 @@ export class Task {
     return children;
   }
 
-  /** Answers a fault where nothing was saved. */
+  /** Answers a fault at a page without saved content. */
   giveZeros(address: number): Giving {
     const filling = this.#settle(this.fault.zero(address));
     if (filling === 'again' || filling === 'ended') return filling;
-    // Somebody else was faster, or the mapping is gone: the thread sees for itself.
+    // The page was filled by somebody else, or the mapping is gone: the thread finds out by itself.
     if (typeof filling === 'string') this.fault.wake(address);
     return 'given';
   }
 
   /**
-   * Gives a missing range its saved content at `source`. `registered`: all mappings are known to the kernel, so that one
-   * that is not found is gone.
+   * Fills a missing range with its saved content at `source`. `registered`: the kernel knows all mappings, so a missing
+   * one is gone.
    */
   give(first: number, end: number, source: bigint, registered: boolean): Giving {
     for (let start = first; start < end;) {
@@ -65,14 +65,14 @@ export class Task {
     return 'given';
   }
 
-  /** The range may reach over mappings that a later mprotect made of one: then page by page. */
+  /** The range may span mappings that a later mprotect has split: then it is filled page by page. */
   #copy(start: number, end: number, source: bigint): Filling {
     const whole = this.#settle(this.fault.copy(start, source, end - start));
     if (whole !== 'unmapped' || end - start === pageBytes) return whole;
     return this.#settle(this.fault.copy(start, source, pageBytes));
   }
 
-  /** Whatever the kernel says but `again` proves that no fork was under way. */
+  /** Any result except `again` proves that no fork was in progress. */
   #settle(filling: Filling): Filling {
     if (filling !== 'again') this.memory.settle();
     return filling;

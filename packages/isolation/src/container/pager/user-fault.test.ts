@@ -15,7 +15,10 @@ import type { UserFaultEvent } from './user-fault.ts';
 
 const page = 4096;
 
-/** What the kernel refuses with; `noted`: how far it came, which it writes at the end of the request. Undefined: it is asked. */
+/**
+ * The error that the kernel returns; `noted`: how far it came, which it writes at the end of the request. Undefined:
+ * the real call is made.
+ */
 interface Refusal {
   readonly errno: number;
   readonly noted: number;
@@ -28,7 +31,7 @@ vi.mock('@soulbox/linux/descriptors', async (original) => {
     read: (...args: Parameters<typeof actual.read>) => (played.refusal === undefined ? actual.read(...args) : -1),
     ioctl: (...[fd, request, argument]: Parameters<typeof actual.ioctl>) => {
       if (played.refusal === undefined) return actual.ioctl(fd, request, argument);
-      // The size of a request stands in its number (linux: asm-generic/ioctl.h).
+      // The size of a request is part of its number (linux: asm-generic/ioctl.h).
       argument.writeBigInt64LE(BigInt(played.refusal.noted), ((request >>> 16) & 0x3fff) - 8);
       return -1;
     },
@@ -42,7 +45,7 @@ afterEach(() => {
   played.refusal = undefined;
 });
 
-describe('what a process reports', () => {
+describe('the events of a process', () => {
   let directory: string;
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'soulbox-user-fault-'));
@@ -51,7 +54,9 @@ describe('what a process reports', () => {
     await rm(directory, { recursive: true });
   });
 
-  /** Takes the events of a descriptor that gives the messages, as the kernel does (linux/userfaultfd.h: struct uffd_msg). */
+  /**
+   * Reads the events of a descriptor that delivers the messages like the kernel (linux/userfaultfd.h: struct uffd_msg).
+   */
   async function eventsOf(...messages: [event: number, ...words: bigint[]][]) {
     const bytes = messages.map(([event, ...words]) => {
       const message = Buffer.alloc(32);
@@ -68,7 +73,7 @@ describe('what a process reports', () => {
     }
   }
 
-  test('is heard in its order', async () => {
+  test('are read in their order', async () => {
     const high = 0x7fff_f7a0_0000;
     const events = await eventsOf(
       // Flags, and an address within a page.
@@ -85,25 +90,25 @@ describe('what a process reports', () => {
     ]);
   });
 
-  test('a child comes with a descriptor of its own, which stands in half a word', async () => {
+  test('include a child with a descriptor of its own, which is in half a word', async () => {
     const [event] = await eventsOf([0x13, 0xffff_ffff_0000_0063n]);
     expect(event).toMatchObject({ kind: 'fork', child: { fd: 0x63 } });
   });
 
-  test('is nothing when there is nothing', async () => {
+  test('are none when there are none', async () => {
     expect(await eventsOf()).toEqual([]);
   });
 
-  test('more than fits is taken the next time', async () => {
+  test('that do not fit are read the next time', async () => {
     const many = Array.from({ length: 40 }, (_, index): [number, bigint, bigint] => [0x12, 0n, BigInt(index * page)]);
     expect(await eventsOf(...many)).toHaveLength(32);
   });
 
-  test('is refused when it is of no kind that is known', async () => {
+  test('of an unknown kind are refused', async () => {
     await expect(eventsOf([0x17])).rejects.toThrow('unknown event 23');
   });
 
-  test('cannot be heard through a descriptor that is closed', () => {
+  test('cannot be read through a closed descriptor', () => {
     const fd = openSync('/dev/null', 'r');
     closeSync(fd);
     expect(() => new UserFault(fd).takeEvents()).toThrow('read of a userfaultfd: errno 9');
@@ -112,7 +117,7 @@ describe('what a process reports', () => {
 
 const libc = koffi.load(null);
 const callNumber = { x64: 323, arm64: 282 }[process.arch as string] ?? -1;
-// Flags of userfaultfd(2): faults of user mode only, which needs no privilege; O_NONBLOCK; O_CLOEXEC.
+// Flags of userfaultfd(2): only user mode faults, which need no privilege; O_NONBLOCK; O_CLOEXEC.
 const openUserFault = (): number =>
   Number((libc.func('long syscall(long number, int flags)') as (...args: number[]) => bigint)(callNumber, 0o2004001));
 const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *argument)') as (
@@ -133,7 +138,7 @@ function lackOfUserFault(): string | undefined {
 }
 const lack = lackOfUserFault();
 
-/** How long a thread may take to start and to touch a page, on a machine that others share. */
+/** How long a thread may take to start and to touch a page, on a shared machine. */
 const heardMs = 10_000;
 const koffiPath = createRequire(import.meta.url).resolve('koffi');
 /** Reads a byte of memory in a thread of its own. */
@@ -141,7 +146,7 @@ const readerProgram = `
   const { parentPort, workerData } = require('node:worker_threads');
   parentPort.postMessage(require(workerData.koffi).decode(workerData.at, 'uint8_t'));`;
 
-// This process's own memory, of which this thread touches no page before it has been filled: it would wait for ever.
+// Memory of this process itself. This thread touches no page before it is filled: it would wait for ever.
 describe.skipIf(lack !== undefined)(`memory that the kernel keeps for a descriptor (${lack ?? 'all there is'})`, () => {
   const pages = 4;
   const source = Buffer.alloc(pages * page);
@@ -157,7 +162,10 @@ describe.skipIf(lack !== undefined)(`memory that the kernel keeps for a descript
   });
   afterAll(() => fault.close());
 
-  /** Maps as many pages anew, and one more that the descriptor does not serve. They stay: a thread may wait for them. */
+  /**
+   * Maps the same number of new pages, and one more that the descriptor does not serve. They stay mapped: a thread may
+   * wait for them.
+   */
   function map(): void {
     start = Number(mmap(null, (pages + 1) * page, 3, 0x22, -1, 0));
     const range = Buffer.alloc(32);
@@ -167,7 +175,7 @@ describe.skipIf(lack !== undefined)(`memory that the kernel keeps for a descript
     expect(ioctl(fault.fd, 0xc020aa00, range)).toBe(0);
   }
 
-  /** The first byte of each page; undefined where none is. */
+  /** The first byte of each page; undefined where there is none. */
   function content(): (number | undefined)[] {
     const present = Buffer.alloc(pages);
     expect(mincore(BigInt(start), pages * page, present)).toBe(0);
@@ -177,7 +185,7 @@ describe.skipIf(lack !== undefined)(`memory that the kernel keeps for a descript
     });
   }
 
-  test('is filled with a copy, of the length asked for and nowhere else', () => {
+  test('is filled with a copy, of the requested length and nowhere else', () => {
     map();
     expect(fault.copy(start + page, addressOf(source) + BigInt(page), 2 * page)).toEqual({ done: 2 * page });
     expect(content()).toEqual([undefined, 2, 3, undefined]);
@@ -189,7 +197,7 @@ describe.skipIf(lack !== undefined)(`memory that the kernel keeps for a descript
     expect(content()).toEqual([undefined, 0, undefined, undefined]);
   });
 
-  test('is left alone where it is already there', () => {
+  test('is left alone where it already exists', () => {
     map();
     fault.copy(start, addressOf(source), page);
     expect(fault.copy(start, addressOf(source) + BigInt(page), page)).toBe('exists');
@@ -197,21 +205,21 @@ describe.skipIf(lack !== undefined)(`memory that the kernel keeps for a descript
     expect(content()[0]).toBe(1);
   });
 
-  test('is filled as far as it is missing, and the rest is told', () => {
+  test('is filled up to the first existing page, and the length is returned', () => {
     map();
     fault.copy(start + 2 * page, addressOf(source), page);
     expect(fault.copy(start, addressOf(source), pages * page)).toEqual({ done: 2 * page });
     expect(content()).toEqual([1, 2, 1, undefined]);
   });
 
-  test('is not there where the descriptor serves none', () => {
+  test('is unmapped where the descriptor serves none', () => {
     map();
     expect(fault.copy(start + pages * page, addressOf(source), page)).toBe('unmapped');
     expect(fault.copy(start, addressOf(source), (pages + 1) * page)).toBe('unmapped');
     expect(fault.zero(start + pages * page)).toBe('unmapped');
   });
 
-  test('keeps a thread waiting that is heard, looks again when it is woken, and goes on with what it is given', async () => {
+  test('blocks a thread that is reported, tries again when woken, and continues when filled', async () => {
     map();
     const reader = new Worker(readerProgram, {
       eval: true,
@@ -228,7 +236,7 @@ describe.skipIf(lack !== undefined)(`memory that the kernel keeps for a descript
     };
     try {
       await untilHeard();
-      // The page is still missing: it waits again.
+      // The page is still missing: the thread waits again.
       fault.wake(start + page);
       await untilHeard();
     } finally {
@@ -237,7 +245,7 @@ describe.skipIf(lack !== undefined)(`memory that the kernel keeps for a descript
     expect(await read).toEqual([2]);
   });
 
-  test('is not filled through half a page', () => {
+  test('is not filled by half a page', () => {
     map();
     expect(() => fault.copy(start, addressOf(source), 100)).toThrow('Filling pages failed: errno 22');
     expect(() => fault.zero(start + 1)).toThrow('Filling pages failed: errno 22');
@@ -249,7 +257,7 @@ describe.skipIf(lack !== undefined)(`memory that the kernel keeps for a descript
   });
 });
 
-// What cannot be brought about here: it takes another process, a signal in the very moment or a full control group.
+// Cases that this test cannot cause: they need another process, a signal at the exact moment, or a full control group.
 describe('the kernel refuses to fill pages', () => {
   const fault = new UserFault(-1);
   const [interrupted, noProcess, again, noMemory, exists] = [4, 3, 11, 12, 17];
@@ -260,10 +268,10 @@ describe('the kernel refuses to fill pages', () => {
     ['the memory limit is reached', noMemory, 'again'],
     ['the process is gone', noProcess, 'ended'],
     ['the page is there', exists, 'exists'],
-  ] as const)('because %s, and says so in its answer or in what it notes', (_, errno, filling) => {
+  ] as const)('because %s, and reports it in its result or in the request', (_, errno, filling) => {
     for (const refusal of [
       { errno, noted: 0 },
-      // What it notes is nearer to what happened.
+      // The value in the request is closer to what happened.
       { errno: 22, noted: -errno },
     ]) {
       played.refusal = refusal;
@@ -272,7 +280,7 @@ describe('the kernel refuses to fill pages', () => {
     }
   });
 
-  test('after some: those are there, whatever it stopped for', () => {
+  test('after some pages: those are filled, whatever the reason for the stop', () => {
     played.refusal = { errno: again, noted: page };
     expect(fault.copy(0x1000, 0n, 2 * page)).toEqual({ done: page });
   });
@@ -280,18 +288,18 @@ describe('the kernel refuses to fill pages', () => {
   test.each([
     { errno: 1, noted: 0 },
     { errno: 22, noted: -1 },
-  ])('for a reason that nobody expects: %j', (refusal) => {
+  ])('for an unexpected reason: %j', (refusal) => {
     played.refusal = refusal;
     expect(() => fault.copy(0x1000, 0n, page)).toThrow('Filling pages failed: errno 1');
   });
 });
 
-test.each([4, 11])('a read that the kernel refuses for now (errno %i) gives no events', (errno) => {
+test.each([4, 11])('a read that the kernel refuses for now (errno %i) returns no events', (errno) => {
   played.refusal = { errno, noted: 0 };
   expect(new UserFault(-1).takeEvents()).toEqual([]);
 });
 
-test('a descriptor that is closed is gone', () => {
+test('a closed descriptor is unusable', () => {
   const fd = openSync('/dev/null', 'r');
   new UserFault(fd).close();
   expect(() => fstatSync(fd)).toThrow('EBADF');

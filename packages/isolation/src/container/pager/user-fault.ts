@@ -18,15 +18,15 @@ export type UserFaultEvent =
   | { readonly kind: 'fault'; readonly address: number }
   | { readonly kind: 'fork'; readonly child: UserFault }
   | { readonly kind: 'move'; readonly from: number; readonly to: number; readonly length: number }
-  /** The process wants zeros there (`remove`, by madvise) or nothing at all (`unmap`). */
+  /** The process wants zeros there (`remove`, by madvise) or has unmapped the range (`unmap`). */
   | { readonly kind: 'remove' | 'unmap'; readonly start: number; readonly end: number };
 
 /**
- * What came of filling pages: `done` bytes are there, of which 0 with a reason:
+ * The result of filling pages: `done` bytes are filled; if that is none, the reason:
  *
  * - `again`: the process changes its mappings, or its memory limit is reached: read its events, then try again
- * - `exists`: the first page is there already
- * - `unmapped`: no one mapping that this descriptor serves holds the whole range
+ * - `exists`: the first page already exists
+ * - `unmapped`: no single mapping served by this descriptor contains the whole range
  * - `ended`: the process, or the program that had this memory, is gone
  */
 export type Filling = { readonly done: number } | 'again' | 'exists' | 'unmapped' | 'ended';
@@ -34,7 +34,7 @@ export type Filling = { readonly done: number } | 'again' | 'exists' | 'unmapped
 const messages = Buffer.alloc(messageBytes * messagesAtOnce);
 const argument = Buffer.alloc(40);
 
-/** The kernel's end of one process's missing memory. Closing it would give the process zeros for all that is missing. */
+/** The kernel's side of one process's missing memory. Closing it would give the process zeros for all missing pages. */
 export class UserFault {
   readonly fd: number;
 
@@ -42,7 +42,7 @@ export class UserFault {
     this.fd = fd;
   }
 
-  /** Takes what the process has reported; none when there is nothing. Never waits. */
+  /** Reads the reported events of the process; none if there are none. Never blocks. */
   takeEvents(): UserFaultEvent[] {
     const bytes = read(this.fd, messages, messages.length);
     if (bytes < 0 && (lastErrno() === EAGAIN || lastErrno() === EINTR)) return [];
@@ -52,7 +52,7 @@ export class UserFault {
     return events;
   }
 
-  /** Puts a copy of memory at `source` into missing pages and wakes who waits for them. */
+  /** Copies memory at `source` into missing pages and wakes the threads that wait for them. */
   copy(start: number, source: bigint, length: number): Filling {
     argument.writeBigUInt64LE(BigInt(start), 0);
     argument.writeBigUInt64LE(source, 8);
@@ -63,7 +63,7 @@ export class UserFault {
     return fillingFrom(Number(argument.readBigInt64LE(32)), lastErrno());
   }
 
-  /** Makes one missing page a page of zeros and wakes who waits for it. */
+  /** Fills one missing page with zeros and wakes the threads that wait for it. */
   zero(start: number): Filling {
     argument.writeBigUInt64LE(BigInt(start), 0);
     argument.writeBigUInt64LE(BigInt(pageBytes), 8);
@@ -73,7 +73,7 @@ export class UserFault {
     return fillingFrom(Number(argument.readBigInt64LE(24)), lastErrno());
   }
 
-  /** Lets who waits for a page look again. */
+  /** Wakes the threads that wait for a page, so that they try again. */
   wake(start: number): void {
     argument.writeBigUInt64LE(BigInt(start), 0);
     argument.writeBigUInt64LE(BigInt(pageBytes), 8);
@@ -103,7 +103,7 @@ function parseEvent(message: Buffer): UserFaultEvent {
   }
 }
 
-/** The kernel notes how far it came, or why it did not begin; in the latter case not always. */
+/** The kernel writes into the request how far it came, or why it did not begin; in the latter case not always. */
 function fillingFrom(noted: number, error: number): Filling {
   if (noted > 0) return { done: noted };
   switch (noted < 0 ? -noted : error) {

@@ -8,7 +8,7 @@ import type { Block } from './missing-memory.ts';
 import { DamagedError, VerifiedPages } from './verified-pages.ts';
 
 const blockBytes = 4096;
-/** Two and a half blocks, each of its own letter. */
+/** Two and a half blocks, each with its own letter. */
 const content = Buffer.concat([Buffer.alloc(4096, 'a'), Buffer.alloc(4096, 'b'), Buffer.alloc(2048, 'c')]);
 const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 const digests = [0, 1, 2].map((index) => digestOf(content.subarray(index * 4096, (index + 1) * 4096)));
@@ -28,20 +28,20 @@ afterEach(async () => {
 const blockOf = (index: number, file = 'pages-1.img'): Block => ({ file, index, pieces: new Set() });
 const held = (bytes: number): string => pages.buffer.subarray(0, bytes).toString();
 
-test('a block is brought whole, the last one as far as it goes, in any order', () => {
+test('blocks are loaded whole and in any order, and the last one may be shorter', () => {
   expect([pages.hold(blockOf(2)), held(2048)]).toEqual([2048, 'c'.repeat(2048)]);
   expect([pages.hold(blockOf(0)), held(4096)]).toEqual([4096, 'a'.repeat(4096)]);
   expect([pages.hold(blockOf(1)), held(4096)]).toEqual([4096, 'b'.repeat(4096)]);
 });
 
-test('a block that is held is not read again', async () => {
+test('a loaded block is not read again', async () => {
   const block = blockOf(2);
   pages.hold(block);
   await truncate(join(directory, 'pages-1.img'));
   expect([pages.hold(block), held(2048)]).toEqual([2048, 'c'.repeat(2048)]);
 });
 
-test('a block that another took the place of is read again, and verified again', async () => {
+test('a block that another one has replaced is read and verified again', async () => {
   const block = blockOf(0);
   pages.hold(block);
   pages.hold(blockOf(1));
@@ -58,13 +58,13 @@ test.each([
   expect(() => pages.hold(blockOf(0))).toThrow(new DamagedError('Block 0 of pages-1.img does not match its digest.'));
 });
 
-test('so is one that nothing was noted of: a block behind the last, a file of another image', async () => {
+test('a block without a digest is damaged: one after the last, a file of another image', async () => {
   expect(() => pages.hold(blockOf(3))).toThrow(DamagedError);
   await writeFile(join(directory, 'pages-3.img'), content);
   expect(() => pages.hold(blockOf(0, 'pages-3.img'))).toThrow(DamagedError);
 });
 
-test('so is one whose file is gone, with the reason', () => {
+test('a block of a missing file is damaged, with the reason', () => {
   const fault = new DamagedError('Block 1 of pages-2.img cannot be read.');
   expect(() => pages.hold(blockOf(1, 'pages-2.img'))).toThrow(fault);
   expect(() => pages.hold(blockOf(1, 'pages-2.img'))).toThrow(
@@ -72,7 +72,7 @@ test('so is one whose file is gone, with the reason', () => {
   );
 });
 
-test('after a damaged block none is held: what stands in the buffer is not taken for the one before', async () => {
+test("after a damaged block none is loaded: the buffer's content does not count as the previous block", async () => {
   const block = blockOf(0);
   pages.hold(block);
   await writeFile(join(directory, 'pages-1.img'), Buffer.alloc(content.length, 'x'));

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import type { BlockDigests } from '../../driver.ts';
 import type { Block } from './missing-memory.ts';
 
-/** A part of the saved memory is not what was saved. */
+/** A part of the saved memory has changed since it was saved. */
 export class DamagedError extends Error {
   override readonly name = 'DamagedError';
 }
 
 /**
- * The pages files of an image, read block by block. One block is held at a time, so memory is bounded whatever the image's
- * size, and no byte of a block is seen before its digest has matched.
+ * The pages files of an image, read block by block. One block is in memory at a time, so memory is bounded whatever the
+ * image's size. No byte of a block is visible before its digest has matched.
  */
 export class VerifiedPages {
   readonly #directory: string;
@@ -27,12 +27,12 @@ export class VerifiedPages {
     this.#buffer = Buffer.alloc(digests.blockBytes);
   }
 
-  /** Where a held block stands in memory. */
+  /** The memory with the loaded block. */
   get buffer(): Buffer {
     return this.#buffer;
   }
 
-  /** Brings a block into `buffer`; gives the number of its bytes. Throws DamagedError. */
+  /** Loads a block into `buffer`; returns the number of its bytes. Throws DamagedError. */
   hold(block: Block): number {
     if (this.#held === block) return this.#heldBytes;
     this.#held = undefined;

@@ -1,5 +1,6 @@
-# Runs in a sandbox of a test: holds pages of known content, sees by the clock that it has been restored, and runs /task at once, while its
-# memory is still on the way. What that assigns to `answer` goes to /answer. Argument: number of pages.
+# Runs in a sandbox of a test: holds pages of known content, detects by the clock that it has been restored, and then
+# runs /task at once, while its memory is still being loaded. The value that /task assigns to `answer` is written to
+# /answer. Argument: number of pages.
 import ctypes, mmap, os, struct, sys, threading, time
 
 pageBytes = 4096

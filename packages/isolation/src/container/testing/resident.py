@@ -1,5 +1,5 @@
-# A process with memory of known content, for the tests of the pager. It runs what test code writes into DIRECTORY/ask and
-# answers with the value of `answer`; it holds no file open in between, so that it can be saved at any time.
+# A process with memory of known content, for the tests of the pager. It runs test code from DIRECTORY/ask and answers
+# with the value of `answer`. It holds no file open in between, so that it can be saved at any time.
 import ctypes, hashlib, mmap, os, sys, threading, time, traceback
 
 directory = sys.argv[1]
@@ -14,7 +14,7 @@ libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def content(seed, size):
-    """`size` bytes that only `seed` gives."""
+    """`size` bytes that differ for each `seed`."""
     block = hashlib.shake_256(seed.encode()).digest(min(size, 1 << 20))
     return b"".join(bytes([n & 255, n >> 8 & 255]) + block[2:] for n in range(size // len(block)))
 

@@ -14,7 +14,7 @@ const criuDirectory = '/usr/local/lib/soulbox/criu';
 const residentProgram = fileURLToPath(new URL('resident.py', import.meta.url));
 const blockBytes = 1 << 20;
 const answerTimeoutMs = 20_000;
-/** Runs a command in control groups: folders, `--`, command. */
+/** Runs a command in control groups. Arguments: folders, `--`, command. */
 const joinScript = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift; exec "$@"';
 const joining = (groups: readonly string[], command: readonly string[]): string[] => [
   ...['-c', joinScript, 'sh'],
@@ -23,7 +23,7 @@ const joining = (groups: readonly string[], command: readonly string[]): string[
   ...command,
 ];
 
-/** Why the tests with real processes cannot run here; undefined when they can. */
+/** The reason why the tests with real processes cannot run here; undefined if they can. */
 export function lacksForResidents(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
   if (!existsSync(join(criuDirectory, 'criu'))) return 'needs CRIU 4.2';
@@ -31,7 +31,7 @@ export function lacksForResidents(): string | undefined {
   return undefined;
 }
 
-/** A process of the host that stands in for a sandbox: it is saved by CRIU and comes back with a pager. */
+/** A host process that stands in for a sandbox: CRIU saves it, and it is restored with a pager. */
 export class Resident implements AsyncDisposable {
   readonly directory: string;
   readonly group: string;
@@ -46,7 +46,7 @@ export class Resident implements AsyncDisposable {
     const resident = new Resident(await mkdtemp(join(tmpdir(), 'soulbox-pager-')));
     for (const folder of ['image', 'work']) await mkdir(join(resident.directory, folder), { mode: 0o700 });
     for (const folder of resident.killDirectories) await mkdir(folder, { recursive: true });
-    // A pid namespace of its own: its pids are free again when it comes back.
+    // A pid namespace of its own: its pids are free again when it is restored.
     const program = ['unshare', '--pid', '--fork', 'setsid', 'python3', residentProgram, resident.directory];
     spawn('sh', joining(resident.killDirectories, program), { cwd: '/', stdio: 'ignore' }).unref();
     return resident;
@@ -60,14 +60,14 @@ export class Resident implements AsyncDisposable {
     return join(this.directory, 'work');
   }
 
-  /** Of the trees that take a process without more ado. */
+  /** Only the trees that accept a process without further set-up. */
   get killDirectories(): readonly string[] {
     return openCgroups()
       .directoriesOf(this.group)
       .filter((folder) => !folder.includes('cpuset'));
   }
 
-  /** Python code; gives what it assigned to `answer`. Throws when nothing comes within 20 s or `until` resolves. */
+  /** Runs Python code; returns the value that it assigned to `answer`. Throws if there is none within `timeoutMs`. */
   async ask(code: string, timeoutMs = answerTimeoutMs): Promise<string> {
     await writeFile(join(this.directory, 'ask.tmp'), code);
     await rename(join(this.directory, 'ask.tmp'), join(this.directory, 'ask'));

@@ -1,6 +1,6 @@
 // Starts one sandbox, or restores it from a folder, and ends: for tests that kill a server meanwhile. Arguments: a
-// SandboxSpec in JSON, folder of a saved memory, `late` when that is to come as it is touched (both optional). The latter waits
-// to be killed.
+// SandboxSpec in JSON, the folder of a saved memory, and `late` if that memory must be loaded when it is touched (the
+// last two are optional). With `late` it waits to be killed.
 import { Secret, silentLogger } from '@soulbox/base';
 import { lateMemory } from '../../conformance/late-memory.ts';
 import { savedMemory } from '../../conformance/saved-sandboxes.ts';

@@ -3,16 +3,16 @@ import type { Fields, Group, Span } from './saved-objects.ts';
 import { fieldOf, idsInMap, numberIn, readGroups, readStruct, structsOf } from './saved-objects.ts';
 
 /**
- * Corrects in place what older gVisors, Debian 13's among them, save of epoll.
+ * Corrects the saved epoll objects of older gVisors, including Debian 13's, in place.
  *
- * An *interest* is what a program asked of an epoll about one file. gVisor takes interests off the list of ready ones without
- * clearing all links between them, so that one that was deleted, its file closed, can still be reached from its former neighbour.
- * It is saved, and comes back as ready: the program is told of a file that it has closed, under an address it has freed.
- * Programs of Bun call what that points to. Moreover a list that was saved while something joined it comes back torn,
- * and its program waits for ever (google/gvisor#14147).
+ * An *interest* is what a program registered with an epoll for one file. gVisor removes interests from the list of
+ * ready ones without clearing all links between them. So a deleted interest, whose file is closed, can still be reached
+ * from its former neighbour. It is saved with it and restored as ready: the program gets an event for a file that it
+ * has closed, with a pointer that it has freed. Programs built with Bun call what that pointer points to. Moreover, a
+ * list that is saved while an interest joins it is restored torn, and its program waits for ever (google/gvisor#14147).
  *
- * A restore marks every interest as ready that asks for anything, to have it looked at. So those that no epoll has any more
- * shall ask for nothing, and all lists shall be empty, to be filled by the restore.
+ * A restore marks every interest that asks for any events as ready, so that it is checked. So interests that no epoll
+ * owns any more must ask for nothing, and all lists must be empty; the restore fills them.
  */
 export function clearEpolls(objects: Buffer): void {
   for (const group of readGroups(objects)) {
@@ -30,7 +30,7 @@ function clearList(group: Group, list: Fields): void {
   for (const end of ['head', 'tail']) clear(group.bytes, numberIn(group, fieldOf(list, end), kinds.ref));
 }
 
-/** Makes a number 0 without changing its length: all but the last byte say that it goes on. */
+/** Sets a number to 0 without changing its length: all bytes but the last say that more follow. */
 function clear(bytes: Buffer, span: Span | undefined): void {
   if (span === undefined) return;
   bytes.fill(0x80, span.start, span.end);

@@ -3,10 +3,10 @@ import type { Group, Span } from './saved-objects.ts';
 import { fieldOf, objectAt, readGroups, readStruct, structsOf } from './saved-objects.ts';
 import { unknownForm } from './state-file.ts';
 
-/** A host name of at most so many bytes has a length of one byte. Linux allows 64. */
+/** The length of a host name of at most this many bytes takes one byte. Linux allows 64. */
 const lengthMax = 127;
 
-/** The objects with another name of the sandbox, or the same when it is that name already. */
+/** The objects with another host name of the sandbox, or the same objects if the name is the same. */
 export function withHostName(objects: Buffer, name: string): Buffer {
   const text = Buffer.from(name, 'latin1');
   if (text.length > lengthMax) throw unknownForm('a host name is too long');
@@ -16,7 +16,7 @@ export function withHostName(objects: Buffer, name: string): Buffer {
   return Buffer.concat([objects.subarray(0, start), saved, objects.subarray(end)]);
 }
 
-/** Where length and text stand of the name that the sandbox was started with or got by a restore. */
+/** The place of the length and text of the name that the sandbox was started with or got by a restore. */
 function findHostName(objects: Buffer): Span {
   for (const group of readGroups(objects)) {
     const [kernel] = structsOf(group, 'pkg/sentry/kernel.Kernel').values();

@@ -14,7 +14,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Kinds of values on the wire. */
+/** Kinds of values in the encoding. */
 const [bool, uint, nil, ref, string, array, map, struct, fields, type] = [0, 2, 5, 6, 7, 9, 10, 11, 13, 17];
 
 const text = (value: string): number[] => [value.length, ...Buffer.from(value)];
@@ -52,13 +52,16 @@ interface Epolls {
   readonly hostName: string;
 }
 
-/** A kernel with an epoll of one interest, number 5; number 6 was deleted and is reached from it all the same. */
+/**
+ * A kernel with an epoll that has one interest, number 5. Interest number 6 was deleted but can still be reached from
+ * it.
+ */
 function objectsOf({ liveReady, deadMask, head, hostName }: Epolls): Buffer {
   const objects = [
     object(1, ...structOf(1, to(2), to(3))),
     object(2, ...structOf(2, [string, ...text(hostName)], [nil])),
     object(3, ...structOf(3, to(4), structOf(5, [...head], [...head]))),
-    // Of the reference in an entry of a map only the first has its kind before it.
+    // In a map, only the first entry's reference is preceded by its kind.
     object(4, map, 1, uint, 7, ...to(5)),
     object(5, ...structOf(4, mask, [...liveReady], to(6))),
     object(6, ...structOf(4, [...deadMask], [nil], [nil])),
@@ -77,7 +80,7 @@ const metadata = (compression: string): Buffer => {
   return Buffer.concat([Buffer.from('gVisorSF'), length, json, Buffer.alloc(32, 7)]);
 };
 
-/** As runsc does: each byte is a piece of its own. */
+/** Like runsc: each byte is a piece of its own. */
 function fileOf(objects: Buffer, compression = 'none'): Buffer {
   return Buffer.concat([metadata(compression), ...[...objects].map((byte) => Buffer.from([0, 0, 0, 1, byte]))]);
 }
@@ -92,15 +95,15 @@ const oneLongObject = (value: Buffer): Buffer =>
 /** 2^49. */
 const enormous = [...Array<number>(7).fill(0x80), 0x01];
 
-describe('mending', () => {
-  test('an interest that was deleted asks for nothing, and no list of ready ones is left', async () => {
+describe('repairs', () => {
+  test('a deleted interest asks for nothing, and all lists of ready interests are empty', async () => {
     await write(fileOf(objectsOf(saved)));
     await mendState(folder);
     const mended = objectsOf({ ...saved, liveReady: [bool, 0], deadMask: zeroMask, head: to(0) });
     expect(await read()).toEqual(mended);
   });
 
-  test('the head of the file stays, and mending twice changes nothing', async () => {
+  test('the head of the file stays, and a second repair changes nothing', async () => {
     await write(fileOf(objectsOf(saved)));
     await mendState(folder);
     const once = await readFile(join(folder, stateFileName));
@@ -109,7 +112,7 @@ describe('mending', () => {
     expect(await readFile(join(folder, stateFileName))).toEqual(once);
   });
 
-  test('an array of nothing is passed over, however long', async () => {
+  test('an array of values without bytes is skipped, whatever its length', async () => {
     await write(oneObject(array, ...enormous, nil));
     await mendState(folder);
   });
@@ -135,7 +138,7 @@ describe('mending', () => {
     ['objects without end', fileOf(Buffer.from(Array<number>(9).fill(0xff).concat(0x01)))],
     ['structs in structs without end', oneLongObject(Buffer.alloc(60_000, Buffer.of(struct, 1)))],
     ['an interest without fields', fileOf(objectsOf({ ...saved, deadMask: [string, ...text('x')] }))],
-  ])('%s is refused and left as it is', async (_, file) => {
+  ])('%s is refused and not changed', async (_, file) => {
     await write(file);
     await expect(mendState(folder)).rejects.toThrow();
     expect(await readFile(join(folder, stateFileName))).toEqual(file);
@@ -154,7 +157,7 @@ describe('mending', () => {
     ['runsc release-20270104.1-3-gabcdef', false],
     ['runsc VERSION_MISSING', true],
     ['', true],
-  ])('%j needs it: %s', (version, expected) => {
+  ])('%j needs repairs: %s', (version, expected) => {
     expect(needsMending(version)).toBe(expected);
   });
 });
@@ -177,11 +180,11 @@ describe('an image of its own', () => {
     expect((await stat(own())).mode & 0o777).toBe(0o700);
   });
 
-  test('a name that Linux would not take is refused', async () => {
+  test('a name that Linux does not allow is refused', async () => {
     await expect(makeOwnImage(own(), memory, 'x'.repeat(128))).rejects.toThrow('too long');
   });
 
-  test('a state file that is missing or cut short is refused', async () => {
+  test('a missing or truncated state file is refused', async () => {
     await expect(makeOwnImage(own(), join(folder, 'nowhere'), 'copy')).rejects.toThrow('ENOENT');
     await rm(own(), { recursive: true });
     await writeFile(join(memory, 'cut.img'), '');

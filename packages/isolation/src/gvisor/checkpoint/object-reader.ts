@@ -1,6 +1,6 @@
 import { unknownForm } from './state-file.ts';
 
-/** Kinds of values, by the number that stands before each (gVisor: pkg/state/wire/wire.go). */
+/** Kinds of values, by the number that precedes each value (gVisor: pkg/state/wire/wire.go). */
 export const kinds = {
   bool: 0,
   int: 1,
@@ -24,13 +24,16 @@ export const kinds = {
 
 const specs = { typeId: 0, pointer: 1, array: 2, slice: 3, map: 4, nil: 5 } as const;
 
-/** Their values take no byte: a loop over many of them would not end at the end of the file. */
+/** Their values use no byte: a loop over many of them would not stop at the end of the file. */
 const emptyKinds: ReadonlySet<number> = new Set([kinds.nil, kinds.noObjects]);
 
-/** Walks through the objects of a state. Every number is a varint: seven bits a byte, the lowest first. What it reads may be anything. */
+/**
+ * Reads the objects of a state one after the other. Every number is a varint: seven bits per byte, the lowest first.
+ * The input may be anything.
+ */
 export class ObjectReader {
   readonly #bytes: Buffer;
-  /** Of the next byte. */
+  /** Position of the next byte. */
   #at: number;
 
   constructor(bytes: Buffer, at = 0) {
@@ -46,7 +49,7 @@ export class ObjectReader {
     return this.#at >= this.#bytes.length;
   }
 
-  /** Exact up to 2^53; what is larger is no length and no id. */
+  /** Exact up to 2^53; a larger number is neither a length nor an id. */
   readUint(): number {
     let value = 0;
     for (let factor = 1; ; factor *= 128) {
@@ -69,7 +72,7 @@ export class ObjectReader {
     return count;
   }
 
-  /** Throws when the next value is of another kind. */
+  /** Throws if the next value is of another kind. */
   expect(kind: number): void {
     const found = this.readUint();
     if (found !== kind) throw unknownForm(`kind ${found} in place of ${kind}`);
@@ -82,7 +85,7 @@ export class ObjectReader {
     return text;
   }
 
-  /** Reads the length that stands before a text. */
+  /** Reads the length that precedes a text. */
   #endOfString(): number {
     const length = this.readUint();
     if (length > this.#bytes.length - this.#at) throw unknownForm('a text does not end');
@@ -93,7 +96,10 @@ export class ObjectReader {
     this.#skipRest(this.readUint());
   }
 
-  /** The elements of an array, the keys and the values of a map have their kind in common: it stands before the first only. */
+  /**
+   * The elements of an array, and the keys and values of a map, each have one kind: it is written only before the
+   * first.
+   */
   #skipRest(kind: number): void {
     switch (kind) {
       case kinds.nil:
@@ -144,7 +150,7 @@ export class ObjectReader {
     }
   }
 
-  /** For each entry of a map calls `visit` where its value begins, with the value's kind. */
+  /** Calls `visit` for each entry of a map at the start of its value, with the value's kind. */
   eachEntry(visit: (valueKind: number) => void): void {
     const length = this.readUint();
     if (length === 0) return;
@@ -163,7 +169,7 @@ export class ObjectReader {
     this.readUint();
     const steps = this.readUint();
     for (let step = 0; step < steps; step++) {
-      // Signed, its sign in the lowest bit: an index, or minus the length of a name.
+      // Signed, with the sign in the lowest bit: an index, or minus the length of a name.
       const word = this.readUint();
       if (word % 2 === 1) this.#at += (word + 1) / 2;
     }

@@ -4,8 +4,8 @@ import { withHostName } from './host-name.ts';
 import { formatStateFile, readStateFile, stateFileName } from './state-file.ts';
 
 /**
- * Makes `folder` the saved memory in `memory` of a sandbox that has another host name; what needs no change is linked.
- * `memory` may serve other copies at the same time. Throws when the state file is missing or damaged.
+ * Fills `folder` with the saved memory in `memory` for a sandbox with another host name; unchanged files are linked.
+ * `memory` may serve other copies at the same time. Throws if the state file is missing or damaged.
  */
 export async function makeOwnImage(folder: string, memory: string, hostName: string): Promise<void> {
   await mkdir(folder, { mode: 0o700 });

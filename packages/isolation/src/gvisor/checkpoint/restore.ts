@@ -4,7 +4,10 @@ import { layoutOf } from '../layout.ts';
 import { launch } from '../start.ts';
 import { makeOwnImage } from './own-image.ts';
 
-/** Restores what `checkpointSandbox` saved into `memory`. What a failed or interrupted step leaves is for `destroySandbox`. */
+/**
+ * Restores what `checkpointSandbox` saved into `memory`. `destroySandbox` removes the leftovers of a failed or
+ * interrupted step.
+ */
 export async function restoreSandbox(
   host: Host,
   spec: SandboxSpec,

@@ -9,8 +9,8 @@ import { runRunsc } from '../runsc.ts';
 const timeoutMs = 120_000;
 
 /**
- * `-leave-running`: without it a refused checkpoint ends the sandbox. No compression: it takes three times as long as writing
- * what it saves.
+ * `-leave-running`: without it a refused checkpoint ends the sandbox. No compression: it takes three times as long as
+ * writing the saved data.
  */
 export async function checkpointSandbox(
   host: Host,
@@ -20,7 +20,7 @@ export async function checkpointSandbox(
 ): Promise<void> {
   const args = ['checkpoint', '-leave-running', '-compression=none', '-image-path', directory, instance.sandboxId];
   try {
-    // runsc would make the folder, wherever that is.
+    // Otherwise runsc would create the folder, wherever that is.
     await readdir(directory);
     await runRunsc(host, instance, args, { timeoutMs, signal });
     if (needsMending(await host.readVersion())) await mendState(directory);
@@ -30,12 +30,12 @@ export async function checkpointSandbox(
   }
 }
 
-/** runsc's words name objects of gVisor, not of the user. */
+/** runsc's messages name objects of gVisor, not of the user. */
 function explain(error: unknown): string {
   const words = error instanceof CommandError ? error.stderr : '';
   if (/deleted|unlinked|invalidated/i.test(words))
     return 'A program has a file open that was deleted or replaced. Close it, or keep such files in /dev/shm.';
-  // It stumbles over a connection that is half made, and would again until that is given up.
+  // runsc fails on a half-open connection, and would fail again until that connection attempt times out.
   if (words.includes('resetConnectionLocked'))
     return 'A program is opening a connection to the outside. Retry when the connection is open or has failed, which takes two minutes at most.';
   return 'The memory of the sandbox could not be saved.';

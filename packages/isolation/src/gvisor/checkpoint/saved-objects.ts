@@ -1,12 +1,12 @@
 import { kinds, ObjectReader } from './object-reader.ts';
 import { unknownForm } from './state-file.ts';
 
-/** Objects that were saved together; ids of objects and types are good among them only. */
+/** Objects that were saved together; ids of objects and types are valid only within the group. */
 export interface Group {
   readonly bytes: Buffer;
-  /** By id less 1. */
+  /** Index: the type's id less 1. */
   readonly types: readonly SavedType[];
-  /** Where the object of an id begins. */
+  /** Position of each object by its id. */
   readonly objects: ReadonlyMap<number, number>;
 }
 
@@ -15,10 +15,10 @@ interface SavedType {
   readonly fields: readonly string[];
 }
 
-/** Where the fields of a struct begin. */
+/** Position of each field of a struct. */
 export type Fields = ReadonlyMap<string, number>;
 
-/** Where a number or a text stands. */
+/** The place of a number or a text. */
 export interface Span {
   readonly start: number;
   readonly end: number;
@@ -80,9 +80,9 @@ export function fieldOf(fields: Fields, name: string): number {
   return at;
 }
 
-/** The ids of the objects that the values of a map are references to; `at` is where the reference to the map stands. */
+/** The ids of the objects that the values of a map refer to; `at` is the position of the reference to the map. */
 export function idsInMap(group: Group, at: number): number[] {
-  // A map that was never made.
+  // A map that was never created.
   if (group.bytes[at] === kinds.nil) return [];
   const reader = new ObjectReader(group.bytes, objectAt(group, at));
   reader.expect(kinds.map);
@@ -94,7 +94,7 @@ export function idsInMap(group: Group, at: number): number[] {
   return ids;
 }
 
-/** Where the object stands that a reference is to. */
+/** Position of the object that a reference points to. */
 export function objectAt(group: Group, at: number): number {
   const reader = new ObjectReader(group.bytes, at);
   reader.expect(kinds.ref);
@@ -104,7 +104,10 @@ export function objectAt(group: Group, at: number): number {
   return found;
 }
 
-/** The number in a value of `kind`, a reference's being the object's id. None when it is 0, which may not be written at all. */
+/**
+ * The number in a value of `kind`; in a reference, the object's id. Undefined if the number is 0 and not written at
+ * all.
+ */
 export function numberIn(group: Group, at: number, kind: number): Span | undefined {
   if (group.bytes[at] === kinds.nil) return undefined;
   const reader = new ObjectReader(group.bytes, at);

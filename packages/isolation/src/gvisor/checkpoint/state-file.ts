@@ -1,14 +1,14 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** The file of a saved sandbox that holds gVisor's kernel; its memory stands in other files. */
+/** The file of a saved sandbox with gVisor's kernel; the memory is in other files. */
 export const stateFileName = 'checkpoint.img';
-/** It is read as a whole. An idle sandbox has 1 MiB, one with 25 programs of Python 5. */
+/** It is read as a whole. That of an idle sandbox has 1 MiB, with 25 Python programs 5 MiB. */
 const fileBytesMax = 256 * 2 ** 20;
 
-/** What a state file holds: gVisor's word for the file of a checkpoint in which its kernel's objects are. */
+/** The content of a state file: gVisor's name for the file of a checkpoint that contains its kernel's objects. */
 export interface StateFile {
-  /** What comes before the objects, with a digest of its own. */
+  /** The bytes before the objects, with a digest of their own. */
   readonly head: Buffer;
   /** The objects of gVisor's kernel, see `ObjectReader`. */
   readonly objects: Buffer;
@@ -18,7 +18,7 @@ const magic = 'gVisorSF';
 const lengthBytes = 8;
 const digestBytes = 32;
 
-/** Reads the state file of a saved memory. Throws when there is none or it has an unknown form. */
+/** Reads the state file of a saved memory. Throws if it is missing or has an unknown form. */
 export async function readStateFile(directory: string): Promise<StateFile> {
   const path = join(directory, stateFileName);
   if ((await stat(path)).size > fileBytesMax) throw unknownForm('it is too large');
@@ -26,9 +26,9 @@ export async function readStateFile(directory: string): Promise<StateFile> {
 }
 
 /**
- * The head is a magic word, the length of a JSON text, the text, and a digest. Then come pieces of the objects, mostly of one
- * byte, each behind its length. Numbers are big-endian (gVisor: pkg/state/statefile, pkg/compressio/nocompressio.go).
- * Throws when it is not that.
+ * The head is a magic word, the length of a JSON text, the text, and a digest. Then follow pieces of the objects,
+ * mostly of one byte, each preceded by its length. Numbers are big-endian (gVisor: pkg/state/statefile,
+ * pkg/compressio/nocompressio.go). Throws if the file has another form.
  */
 export function parseStateFile(file: Buffer): StateFile {
   const textStart = magic.length + lengthBytes;
@@ -48,20 +48,20 @@ function joinPieces(pieces: Buffer): Buffer {
     const start = at + 4;
     at = start + size;
     if (size === 0 || at > pieces.length) throw unknownForm('a piece is cut short');
-    // One by one: a call of `copy` costs more than the byte it mostly would copy.
+    // Byte by byte: a call of `copy` costs more than the single byte that it mostly would copy.
     for (let from = start; from < at; from++) joined[length++] = pieces[from] ?? 0;
   }
   return joined.subarray(0, length);
 }
 
-/** In one piece: smaller by four fifths than runsc writes it. */
+/** In one piece: four fifths smaller than runsc writes it. */
 export function formatStateFile({ head, objects }: StateFile): Buffer {
   const size = Buffer.alloc(4);
   size.writeUInt32BE(objects.length);
   return Buffer.concat([head, size, objects]);
 }
 
-/** Of a file that runsc wrote or somebody altered. */
+/** The error for a file that runsc wrote in another form or that somebody altered. */
 export function unknownForm(what: string): Error {
   return new Error(`The state file has an unknown form: ${what}.`);
 }

@@ -1,4 +1,4 @@
-// Starts one sandbox and ends: for tests that kill a server while it starts one. The argument is a SandboxSpec in JSON.
+// Starts one sandbox and ends: for tests that kill a server during a start. The argument is a SandboxSpec in JSON.
 import { Secret, silentLogger } from '@soulbox/base';
 import type { SandboxSpec } from '../../driver.ts';
 import { createGvisorDriver } from '../driver.ts';

@@ -1,2 +1,2 @@
-/** The instance number of this room's tests; no server of a developer should have it. */
+/** The instance number of the tests in this folder; no developer's server should have it. */
 export const testInstance = 9;

@@ -1,9 +1,9 @@
 import { checkBlobKey } from '../key.ts';
 
-/** No key holds it. */
+/** No key contains it. */
 const slashInName = '~';
 
-/** The name of a blob's file in its folder: one file for each, whatever its key. Throws for what is no key. */
+/** The name of a blob's file in its folder; each key has exactly one. Throws for an invalid key. */
 export function nameFromKey(key: string): string {
   checkBlobKey(key);
   return key.replaceAll('/', slashInName);

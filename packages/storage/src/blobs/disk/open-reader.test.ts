@@ -21,7 +21,7 @@ const read = async (key: string): Promise<string | undefined> => {
   return stream === undefined ? undefined : await text(stream);
 };
 
-test('what a store has written is read, whole or in part', async () => {
+test('a blob that a store has written is read, whole or in part', async () => {
   await using store = await openDiskBlobs({ directory });
   await store.put('team/digest', [Buffer.from('an archive')] as never);
   expect(await read('team/digest')).toBe('an archive');
@@ -32,13 +32,13 @@ test('what a store has written is read, whole or in part', async () => {
   expect(none === undefined ? '-' : await text(none)).toBe('');
 });
 
-test('a blob, and a folder, that are not there are none', async () => {
+test('a missing blob or folder is undefined', async () => {
   expect(await read('team/digest')).toBeUndefined();
   await mkdir(directory);
   expect(await read('team/digest')).toBeUndefined();
 });
 
-test('links are not followed, in the place of a blob or of the folder', async () => {
+test('links are not followed, neither for a blob nor for the folder', async () => {
   await mkdir(directory);
   await symlink(join(folder, 'secret'), join(directory, 'team~digest'));
   await expect(read('team/digest')).rejects.toMatchObject({ reason: 'forbidden' });
@@ -55,7 +55,7 @@ test.skipIf(process.getuid?.() !== 0)('a hard link to a file of another user is 
   await expect(read('team/digest')).rejects.toMatchObject({ reason: 'forbidden' });
 });
 
-test('what is no file is refused and not waited for', async () => {
+test('anything but a plain file is refused without waiting', async () => {
   await mkdir(join(directory, 'team~digest'), { recursive: true });
   await expect(read('team/digest')).rejects.toMatchObject({ reason: 'forbidden' });
 });

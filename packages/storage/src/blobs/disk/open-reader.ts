@@ -7,9 +7,9 @@ import type { BlobStore } from '../blobs.ts';
 import { nameFromKey } from './file-name.ts';
 
 /**
- * Reads blobs of a folder that another process writes, and that this one does not trust: no link is followed, and only plain files of the
- * folder's own user are read. A link planted there, hard or symbolic, would make a reader that is root give away any file of the host.
- * The folders above are the caller's to trust. A folder that is not there yet has no blobs.
+ * Reads blobs of a folder that another, untrusted process writes. No link is followed, and only plain files of the
+ * folder's own user are read. Otherwise a hard or symbolic link planted there would make a reader that runs as root
+ * give away any file of the host. The caller must trust the folders above. A missing folder has no blobs.
  */
 export function openBlobReader({ directory }: { readonly directory: string }): Pick<BlobStore, 'read'> {
   return {
@@ -30,7 +30,7 @@ async function openBlob(directory: string, name: string): Promise<FileHandle | u
   const folder = await openIfThere(directory, constants.O_DIRECTORY);
   if (folder === undefined) return undefined;
   try {
-    // Relative to the folder that is open: nobody can put another one in its place meanwhile.
+    // Relative to the open folder: nobody can replace it with another one meanwhile.
     const file = await openIfThere(`/proc/self/fd/${folder.fd}/${name}`, constants.O_NONBLOCK);
     if (file === undefined) return undefined;
     const [owner, found] = await Promise.all([folder.stat(), file.stat()]);

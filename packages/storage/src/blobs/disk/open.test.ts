@@ -25,7 +25,7 @@ test('a file of the same file system is renamed, not copied', async () => {
   expect((await stat(join(folder, 'blobs', 'a~b'))).ino).toBe(ino);
 });
 
-test('what a crash left of an unfinished blob is removed when the folder is opened', async () => {
+test('leftovers of a blob that a crash interrupted are removed when the folder is opened', async () => {
   const blobs = await openDiskBlobs({ directory: folder });
   await blobs.put('a', Readable.from([Buffer.from('x')]));
   await writeFile(join(folder, '.new-abc'), 'half');
@@ -34,7 +34,7 @@ test('what a crash left of an unfinished blob is removed when the folder is open
   expect(await readdir(folder)).toEqual(['a']);
 });
 
-test('a full disk is said to be full, and a file of another file system is copied onto it once there is room', async () => {
+test('a full disk is reported as full, and a file of another file system is copied once there is space', async () => {
   const small = join(folder, 'small');
   await run('mkdir', [small]);
   await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'soulbox-test', small]);

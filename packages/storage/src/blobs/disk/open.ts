@@ -11,8 +11,8 @@ import { keyFromName, nameFromKey } from './file-name.ts';
 const temporaryPrefix = '.new-';
 
 /**
- * Blobs as files of one folder, which is made when missing, 0700; what a crash left of unfinished ones is removed. Only one
- * process may have a folder open.
+ * Blobs as files of one folder, created with mode 0700 if missing; leftovers of blobs that a crash interrupted are
+ * removed. Only one process may have a folder open.
  */
 export async function openDiskBlobs({ directory }: { readonly directory: string }): Promise<BlobStore> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -62,7 +62,7 @@ class DiskBlobs implements BlobStore {
     const file = await openIfThere(this.#pathOf(key));
     if (file === undefined) return undefined;
     if (range === undefined) return file.createReadStream();
-    // A stream of Node's cannot be told to end before its first byte.
+    // Node's streams cannot end before their first byte.
     if (range.length > 0) return file.createReadStream({ start: range.offset, end: range.offset + range.length - 1 });
     await file.close();
     return Readable.from([]);
@@ -99,7 +99,7 @@ class DiskBlobs implements BlobStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Nothing is held open between calls.
+    // Nothing stays open between calls.
   }
 
   #pathOf(key: string): string {
@@ -124,7 +124,7 @@ async function writeDurably(path: string, content: AsyncIterable<Uint8Array>): P
   }
 }
 
-/** False when there is no such file any more. */
+/** False if the file does not exist any more. */
 async function linkOrCopy(path: string, target: string): Promise<boolean> {
   try {
     await link(path, target).catch(async (error: unknown) => {

@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-test('what is committed is copied, also while the records are open, for root alone', async () => {
+test('committed data is copied, even while the records are open, readable only for root', async () => {
   const [path, target] = [join(folder, 'records.sqlite'), join(folder, 'copy.sqlite')];
   await using records = openSqliteRecords(path);
   const team = await ensureDefaultTeam(records);
@@ -24,7 +24,7 @@ test('what is committed is copied, also while the records are open, for root alo
   expect(await copy.teams.list()).toEqual([team]);
 });
 
-test('a full disk is said to be full', async () => {
+test('a full disk is reported as full', async () => {
   const small = join(folder, 'small');
   await run('mkdir', [small]);
   await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'soulbox-test', small]);

@@ -3,10 +3,10 @@ import { backup, DatabaseSync } from 'node:sqlite';
 import { errorFromUnknown } from '@soulbox/base';
 import { errorFromSqlite } from './errors.ts';
 
-/** All in one step: a copy in several begins anew with each write to the records. */
+/** All in one step: a copy in several steps starts again with each write to the records. */
 const pagesAtOnce = 2 ** 31 - 1;
 
-/** Copies the records as they are at one moment to a file (0600), whoever writes to them meanwhile. Throws `disk_full`. */
+/** Copies the records of one moment to a file (0600), even if others write to them meanwhile. Throws `disk_full`. */
 export async function backupSqliteRecords(path: string, target: string): Promise<void> {
   try {
     const db = new DatabaseSync(path, { readOnly: true, timeout: 5000 });

@@ -9,7 +9,7 @@ const appendSql = `
   INSERT INTO build_logs (build_id, sequence, at, level, step, message)
   SELECT :build, coalesce(max(sequence), -1) + 1, :at, :level, :step, :message FROM build_logs WHERE build_id = :build`;
 
-/** The least level as the levels that pass. */
+/** The levels from the lowest requested one upwards. */
 const levelsFrom = (level: BuildLogQuery['level']): string =>
   JSON.stringify(buildLogLevels.slice(level === undefined ? 0 : buildLogLevels.indexOf(level)));
 

@@ -1,7 +1,7 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import type { BuildLog, BuildLogLevel, BuildRecord, BuildStatus } from '../builds.ts';
 
-/** A row of `builds` to the record. The list of tags was written by us and is trusted. */
+/** Converts a row of `builds` to the record. The list of tags was written by our own code and is trusted. */
 export function buildFromRow(row: Record<string, SQLOutputValue>): BuildRecord {
   return {
     id: String(row['id']),

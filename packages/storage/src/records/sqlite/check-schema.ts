@@ -3,8 +3,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { migrations, refuseNewer } from './migrations.ts';
 
 /**
- * Looks whether this version can open a records file, and changes nothing. Throws `config_invalid` for one of a newer version. Whatever
- * else is wrong is told by who opens it.
+ * Checks whether this version can open a records file, and changes nothing. Throws `config_invalid` for a file of a
+ * newer version. Other faults are reported when the file is opened.
  */
 export function checkSqliteSchema(path: string): void {
   if (!existsSync(path)) return;
@@ -16,7 +16,7 @@ export function checkSqliteSchema(path: string): void {
   }
 }
 
-/** 0 for what is no records file, or an empty one. */
+/** 0 for a file that is empty or not a records file. */
 function presentVersion(db: DatabaseSync): number {
   try {
     return Number(db.prepare('SELECT coalesce(max(number), 0) AS number FROM migrations').get()?.['number']);

@@ -4,12 +4,12 @@ import { isNodeError } from '@soulbox/base';
 const duplicateCodes: readonly unknown[] = [1555, 2067];
 const foreignKeyCode = 787;
 
-/** Runs a write; true when it was refused because such a row exists. */
+/** Whether a write was refused because such a row exists. */
 export function isDuplicate(thrown: unknown): boolean {
   return isNodeError(thrown) && duplicateCodes.includes((thrown as { errcode?: unknown }).errcode);
 }
 
-/** True when the row names a parent (a team) that does not exist. */
+/** Whether the row names a parent (a team) that does not exist. */
 export function isMissingParent(thrown: unknown): boolean {
   return isNodeError(thrown) && (thrown as { errcode?: unknown }).errcode === foreignKeyCode;
 }

@@ -19,7 +19,7 @@ export function sqliteDeliveries(db: DatabaseSync, log: EventLog): DeliveryRecor
   const webhook = db.prepare('SELECT * FROM webhooks WHERE id = ?');
   const event = db.prepare(`${eventRowsSql} WHERE sequence = ?`);
 
-  // Foreign keys promise that both parents exist.
+  // Foreign keys guarantee that both parents exist.
   const deliveryFromRow = (row: Record<string, SQLOutputValue>): Delivery => ({
     id: String(row['id']),
     webhook: webhookFromRow(webhook.get(row['webhook_id'] ?? null) ?? {}),

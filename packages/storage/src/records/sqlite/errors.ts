@@ -2,14 +2,14 @@ import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 
-/** Primary result codes of sqlite.org/rescode.html; extended ones have them in their low byte. */
+/** Primary result codes of sqlite.org/rescode.html; extended codes contain them in their low byte. */
 const sqliteFull = 13;
-/** What a full disk also looks like: no room to grow the shared index, or to make the log beside the file. */
+/** A full disk can also cause these: no space to grow the shared index, or to create the log beside the file. */
 const maybeFull: readonly number[] = [10, 14];
-/** Less than this is no room for a file of SQLite's to grow. */
+/** With less than this, a file of SQLite has no space to grow. */
 const noRoomBytes = 1024 * 1024;
 
-/** Errors of SQLite that mean a full disk become `disk_full`; everything else stays what it is. */
+/** Errors of SQLite that mean a full disk become `disk_full`; all others are unchanged. */
 export function errorFromSqlite(thrown: unknown, path: string): unknown {
   if (!isNodeError(thrown) || thrown.code !== 'ERR_SQLITE_ERROR') return thrown;
   const code = Number((thrown as { errcode?: unknown }).errcode) & 0xff;

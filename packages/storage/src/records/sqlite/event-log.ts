@@ -3,16 +3,19 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { NewLifecycleEvent } from '../lifecycle-event.ts';
 import { inTransaction } from './transaction.ts';
 
-/** Deliveries that wait for one webhook. A receiver that is away for long misses what comes then; the events stay readable. */
+/**
+ * Maximum number of pending deliveries for one webhook. A receiver that is away for long misses later events; they stay
+ * readable.
+ */
 const queueMax = 1000;
 
-/** Where changes and their events are written together. */
+/** Writes changes and their events together. */
 export interface EventLog {
-  /** Runs `work` as one transaction; `append` belongs inside. Listeners are called after the commit. */
+  /** Runs `work` as one transaction; call `append` inside it. Listeners are called after the commit. */
   change<T>(work: () => T): T;
   /** Numbers the event and queues it for the team's webhooks that want it. */
   append(event: NewLifecycleEvent): void;
-  /** Calls back after a commit that queued a delivery. Gives the unsubscribe. */
+  /** Calls back after a commit that queued a delivery. Returns the function to unsubscribe. */
   onQueued(listener: () => void): () => void;
 }
 
@@ -33,7 +36,7 @@ export function createEventLog(db: DatabaseSync): EventLog {
      WHERE sandbox_id = ? ORDER BY sequence DESC LIMIT 1`,
   );
   const keep = db.prepare('INSERT INTO event_metadata (body) VALUES (?)');
-  /** The row that holds what the sandbox carries. One for all its events: it may be large, and it seldom changes. */
+  /** The row with the sandbox's metadata. All its events share one, because it may be large and seldom changes. */
   const metadataId = (sandboxId: string, body: string): number | bigint => {
     const row = newest.get(sandboxId);
     return row?.['body'] === body ? Number(row['id']) : keep.run(body).lastInsertRowid;
@@ -42,7 +45,7 @@ export function createEventLog(db: DatabaseSync): EventLog {
   const queue = db.prepare(
     'INSERT INTO deliveries (id, webhook_id, sequence, failures, due_at) VALUES (?, ?, ?, 0, 0)',
   );
-  /** Deliveries of the change that is under way. */
+  /** Deliveries of the current change. */
   const queued = new Set<string>();
 
   return {

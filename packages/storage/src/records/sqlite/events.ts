@@ -7,11 +7,11 @@ import type { EventLog } from './event-log.ts';
 import { sandboxFromRow } from './sandbox-row.ts';
 import { takeRows } from './take-rows.ts';
 
-/** Rows for `eventFromRow`, each with what its sandbox carried. */
+/** Rows for `eventFromRow`, each with the metadata of its sandbox. */
 export const eventRowsSql =
   'SELECT events.*, body AS metadata FROM events JOIN event_metadata AS m ON m.id = metadata_id';
 
-/** A row of `eventRowsSql` to the record. The JSON columns were written by the event log and are trusted. */
+/** Converts a row of `eventRowsSql` to the record. The JSON columns were written by the event log and are trusted. */
 export function eventFromRow(row: Record<string, SQLOutputValue>): LifecycleEvent {
   return {
     sequence: Number(row['sequence']),

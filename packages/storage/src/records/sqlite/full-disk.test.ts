@@ -21,7 +21,7 @@ const openRecords = (): Records => {
   return openSqliteRecords(join(disk, 'records.sqlite'), { reserve });
 };
 
-/** A real file system of 96 MiB with the reserve and some records on it. */
+/** A real file system of 96 MiB that contains the reserve and some records. */
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-full-'));
   disk = join(folder, 'disk');
@@ -68,7 +68,7 @@ async function useUpInodes(): Promise<void> {
 
 const makeRoom = async (): Promise<void> => await rm(ballast(), { recursive: true });
 
-/** Rows until nothing more fits into the log of SQLite either, which has room of its own. */
+/** Writes rows until SQLite's log, which has space of its own, is full too. */
 async function fillRecords(): Promise<unknown> {
   const big = { text: 'x'.repeat(4000) };
   for (let number = 0; number < 100_000; number += 1) {
@@ -85,8 +85,8 @@ async function fillRecords(): Promise<unknown> {
   throw new Error('The disk never became full.');
 }
 
-describe('records on a disk without room', () => {
-  it('say disk_full for what is new, change nothing, and still end, delete and record what has happened', async () => {
+describe('records on a full disk', () => {
+  it('return disk_full for new work, change nothing, and still end, delete and record what has happened', async () => {
     const { record } = await createApiKey(records, { id: team }, 'old');
     await fillUp();
     expect(await fillRecords()).toMatchObject({ reason: 'disk_full' });
@@ -117,7 +117,7 @@ describe('records on a disk without room', () => {
   });
 });
 
-it('the reserve is room for nothing else: it is counted before anything new is begun', async () => {
+it('the reserve serves no other purpose: it is counted before new work begins', async () => {
   const reserve = openDiskReserve(join(disk, 'reserve'));
   expect(reserve.room().isShort).toBe(false);
   const { bavail, bsize } = await statfs(disk);

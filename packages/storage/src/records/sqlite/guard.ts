@@ -5,8 +5,8 @@ import { errorFromSqlite } from './errors.ts';
 type Parts = Omit<Records, typeof Symbol.asyncDispose>;
 
 /**
- * What may use the reserve when the disk is full: ending and deleting, and recording what has happened already. Each is one
- * transaction, so that it can be run again after it failed.
+ * The methods that may use the reserve when the disk is full: ending, deleting, and recording what has already
+ * happened. Each is one transaction, so that it can be run again after a failure.
  */
 const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   teams: ['remove'],
@@ -23,7 +23,7 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   kv: ['removeNamespace', 'remove', 'removeExpired'],
 };
 
-/** The records with every error of SQLite's translated, and a way on for what must not fail. */
+/** The records with every SQLite error translated, and with the reserve for the methods that must not fail. */
 export function guardRecords(records: Records, path: string, reserve: DiskReserve | undefined): Records {
   const parts = Object.entries(urgent).map(([name, methods]) => {
     const part = records[name as keyof Parts] as unknown as Record<string, AsyncMethod>;

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { SoulBoxError } from '@soulbox/base';
 import { rollBack } from './transaction.ts';
 
-/** Numbered from 1. Never change one that was released; add the next. */
+/** Numbered from 1. Never change a released one; add a new one. */
 export const migrations: readonly string[] = [
   `CREATE TABLE teams (
      id TEXT PRIMARY KEY,
@@ -56,7 +56,7 @@ export const migrations: readonly string[] = [
    CREATE INDEX sandboxes_ended ON sandboxes (ended_at) WHERE state = 'ended';
    CREATE INDEX sandboxes_team ON sandboxes (team_id, started_at);`,
 
-  // Paused sandboxes, snapshots, events, webhooks. SQLite cannot change a CHECK, so the table is made anew.
+  // Paused sandboxes, snapshots, events, webhooks. SQLite cannot change a CHECK, so the table is created again.
   `ALTER TABLE sandboxes RENAME TO old_sandboxes;
    CREATE TABLE sandboxes (
      id TEXT PRIMARY KEY,
@@ -270,10 +270,10 @@ export const migrations: readonly string[] = [
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX kv_entries_expiry ON kv_entries (expires_at) WHERE expires_at IS NOT NULL;`,
 
-  // Blobs that no entry names are found at the start.
+  // Unreferenced blobs are found at the start.
   `CREATE INDEX kv_entries_blob ON kv_entries (blob_key);`,
 
-  // What a sandbox carried at an event is kept once for all its events, until it carries something else.
+  // The metadata of a sandbox is stored once for all its events until it changes.
   `CREATE TABLE event_metadata (
      id INTEGER PRIMARY KEY AUTOINCREMENT,
      body TEXT NOT NULL
@@ -290,7 +290,7 @@ export const migrations: readonly string[] = [
        AND NOT EXISTS (SELECT 1 FROM events WHERE metadata_id = OLD.metadata_id);
    END;`,
 
-  // How many events a team has, without counting them.
+  // The number of a team's events, without counting them.
   `CREATE TABLE team_counts (
      team_id TEXT PRIMARY KEY,
      events INTEGER NOT NULL
@@ -302,7 +302,7 @@ export const migrations: readonly string[] = [
    CREATE TRIGGER events_discounted AFTER DELETE ON events BEGIN
      UPDATE team_counts SET events = events - 1 WHERE team_id = OLD.team_id;
    END;`,
-  // What walls off the sandboxes of a key that do not say it themselves.
+  // The isolation of sandboxes that do not specify one, by key.
   `ALTER TABLE api_keys ADD COLUMN isolation TEXT NOT NULL DEFAULT '';`,
 ];
 
@@ -316,7 +316,7 @@ export function refuseNewer(present: number, known: number): void {
     );
 }
 
-/** Brings the schema to the last of `steps`, all in one transaction. Throws `config_invalid` for a newer one. */
+/** Brings the schema to the last of `steps`, all in one transaction. Throws `config_invalid` for a newer schema. */
 export function migrate(db: DatabaseSync, steps: readonly string[] = migrations): void {
   db.exec('CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT');
   const latest = db.prepare('SELECT coalesce(max(number), 0) AS number FROM migrations');

@@ -17,7 +17,7 @@ import { checkSqliteSchema } from './check-schema.ts';
 import { migrate, migrations } from './migrations.ts';
 import { openSqliteRecords } from './open.ts';
 
-/** Migrations before the one that keeps metadata of events once. */
+/** Migrations before the one that stores the metadata of events only once. */
 const eventMetadataStep = migrations.findIndex((step) => step.includes('CREATE TABLE event_metadata'));
 
 const openIn = (folder: string) => Promise.resolve(openSqliteRecords(join(folder, 'records.sqlite')));
@@ -37,7 +37,7 @@ describe('opening a records file', () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  it('refuses a schema that a newer SoulBox wrote, and leaves the file alone', async () => {
+  it('refuses a schema that a newer SoulBox wrote, and does not change the file', async () => {
     await openSqliteRecords(path)[Symbol.asyncDispose]();
     const db = new DatabaseSync(path);
     db.exec('INSERT INTO migrations (number, applied_at) VALUES (999, 0)');
@@ -47,7 +47,7 @@ describe('opening a records file', () => {
     expect(() => openSqliteRecords(path)).toThrow(expect.objectContaining({ reason: 'config_invalid' }) as Error);
   });
 
-  it('looks at the schema without changing anything, also beside a server', async () => {
+  it('checks the schema without changing anything, even while a server runs', async () => {
     checkSqliteSchema(path);
     expect(await readdir(folder)).toEqual([]);
     const db = new DatabaseSync(path);
@@ -61,7 +61,7 @@ describe('opening a records file', () => {
     checkSqliteSchema(path);
   });
 
-  it('takes a file of the first version over, with what runs and what ended', async () => {
+  it('migrates a file of the first version, with running and ended sandboxes', async () => {
     const db = new DatabaseSync(path);
     migrate(db, migrations.slice(0, 1));
     db.exec(`
@@ -83,7 +83,7 @@ describe('opening a records file', () => {
     expect(await records.sandboxes.clearCreations()).toBe(1);
   });
 
-  it('takes over keys of a file from before keys had a wall', async () => {
+  it('migrates the keys of a file from before keys had an isolation', async () => {
     const step = migrations.findIndex((sql) => sql.includes('api_keys ADD COLUMN isolation'));
     const db = new DatabaseSync(path);
     migrate(db, migrations.slice(0, step));
@@ -99,7 +99,7 @@ describe('opening a records file', () => {
     expect(await records.apiKeys.findByHash(record.hash)).toEqual(record);
   });
 
-  it('takes over the events of a file that kept a copy of the metadata with each', async () => {
+  it('migrates the events of a file that stored the metadata with each event', async () => {
     const db = new DatabaseSync(path, { enableForeignKeyConstraints: true });
     migrate(db, migrations.slice(0, eventMetadataStep));
     db.exec(`INSERT INTO teams VALUES ('t1', 'default', 1, 1)`);
@@ -131,7 +131,7 @@ describe('opening a records file', () => {
     expect(count()).toBe(0);
   });
 
-  it('leaves a file alone whose change to this version fails half way', async () => {
+  it('does not change a file whose migration to this version fails halfway', async () => {
     const db = new DatabaseSync(path);
     migrate(db, migrations.slice(0, 1));
     expect(() => migrate(db, [migrations[0] ?? '', 'CREATE TABLE half (id TEXT); nonsense'])).toThrow(/nonsense/);
@@ -141,13 +141,13 @@ describe('opening a records file', () => {
     expect(await records.teams.list()).toEqual([]);
   });
 
-  it('refuses a file that is no database, and a folder that does not exist', async () => {
+  it('refuses a file that is not a database, and a folder that does not exist', async () => {
     await writeFile(path, 'not a database, but long enough to be looked at as one'.repeat(100));
     expect(() => openSqliteRecords(path)).toThrow(/cannot be opened/);
     expect(() => openSqliteRecords(join(folder, 'missing', 'records.sqlite'))).toThrow(/cannot be opened/);
   });
 
-  it('is for its owner alone, with the files beside it, also one that was open to others', async () => {
+  it('makes the file and those beside it private to its owner, even if they were open to others', async () => {
     const modes = async (): Promise<string[]> =>
       await Promise.all(
         (await readdir(folder)).map(
@@ -169,7 +169,7 @@ describe('opening a records file', () => {
     }
   });
 
-  it('lets two processes share it: a key made by one is seen by the other', async () => {
+  it('lets two processes share it: a key created by one is seen by the other', async () => {
     await using first = openSqliteRecords(path);
     await using second = openSqliteRecords(path);
     const team = await ensureDefaultTeam(first);

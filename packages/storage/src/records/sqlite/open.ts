@@ -21,14 +21,14 @@ import { sqliteTeams } from './teams.ts';
 import { sqliteTemplates } from './templates.ts';
 import { sqliteWebhooks } from './webhooks.ts';
 
-/** Another process (the CLI making a key) may hold the write lock this long before we give up. Milliseconds. */
+/** How long another process (the CLI creating a key) may hold the write lock before we give up. Milliseconds. */
 const busyTimeoutMs = 5000;
 
 /**
- * Opens or makes the records file. WAL with `synchronous = NORMAL`: a crash of the process loses nothing, a crash of the
- * host may lose the last commits, and the runner's list brings those sandboxes back.
- * Throws `config_invalid` for a file of a newer version or one that is no records file, and `disk_full`. With a reserve, that is
- * used by what must not fail for want of room (guard.ts).
+ * Opens or creates the records file. WAL with `synchronous = NORMAL`: a crash of the process loses nothing; a crash of
+ * the host may lose the last commits, and the runner's list restores those sandboxes. Throws `disk_full`, and
+ * `config_invalid` for a file of a newer version or one that is not a records file. If there is a reserve, methods that
+ * must not fail for lack of space use it (guard.ts).
  */
 export function openSqliteRecords(path: string, { reserve }: { readonly reserve?: DiskReserve } = {}): Records {
   const db = reserve === undefined ? openDatabase(path) : reserve.spendSync(() => openDatabase(path));
@@ -74,8 +74,8 @@ function openDatabase(path: string): DatabaseSync {
 }
 
 /**
- * Hashes of keys and values of tenants are for root alone, whatever the umask says. SQLite gives the files beside it the mode of
- * the file itself; those that were open to others are closed. A folder that is missing is SQLite's to complain of.
+ * Only root may read hashes of keys and values of tenants, whatever the umask is. SQLite gives the files beside it the
+ * mode of the file itself; those that were open to others are closed. SQLite itself reports a missing folder.
  */
 function makePrivate(path: string): void {
   if (!existsSync(dirname(path))) return;

@@ -5,12 +5,12 @@ import type { LiveSandbox, SandboxRecord } from '../sandbox-record.ts';
 import type { EventLog } from './event-log.ts';
 import { rowFromSandbox, sandboxFromRow, writeSandboxSql } from './sandbox-row.ts';
 
-/** The ways in which a row changes, each with its events. All belong inside a transaction of the log. */
+/** The possible changes of a row, each with its events. All must be called inside a transaction of the log. */
 export interface SandboxChanges {
   put(sandbox: LiveSandbox, now: number): void;
-  /** False when nothing changed. */
+  /** False if nothing changed. */
   end(id: string, cause: Cause, endedAt: number): boolean;
-  /** False when nothing changed. */
+  /** False if nothing changed. */
   takeBack(sandbox: LiveSandbox, now: number): boolean;
 }
 
@@ -37,7 +37,7 @@ export function sandboxChanges(db: DatabaseSync, log: EventLog): SandboxChanges 
       if (before.state === 'ended' && !learned) return false;
       const after = { ...before, state: 'ended', cause, stateSince: endedAt } as const;
       write.run(...rowFromSandbox(after));
-      // Its end was told already, by the cause that was known then.
+      // Its end was already recorded, with the cause that was known then.
       if (!learned) log.append(eventOfEnd(before, after));
       return true;
     },

@@ -7,7 +7,10 @@ export interface SqlFilter {
   readonly values: readonly SQLInputValue[];
 }
 
-/** One `?`: the time at which deadlines are looked at. A sandbox that pauses at its deadline stays until it is told paused. */
+/**
+ * One `?`: the time against which deadlines are checked. A sandbox that pauses at its deadline stays until it is
+ * reported paused.
+ */
 export const runsSql = "(state = 'running' AND (end_at > ? OR lifecycle ->> 'onTimeout' = 'pause'))";
 
 /** Live sandboxes of the team that match, without paging. Values are always bound, never part of the text. */
@@ -31,7 +34,7 @@ export function filterFromQuery(query: Omit<SandboxListQuery, 'order' | 'after' 
   return { where: where.join(' AND '), values };
 }
 
-/** The same, behind the position where the last page ended. */
+/** The same, after the position where the last page ended. */
 export function filterFromPage(query: SandboxListQuery): SqlFilter {
   const filter = filterFromQuery(query);
   if (query.after === undefined) return filter;

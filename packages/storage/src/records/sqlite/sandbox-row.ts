@@ -2,7 +2,7 @@ import type { SQLInputValue, SQLOutputValue } from 'node:sqlite';
 import type { Cause } from '@soulbox/contract';
 import type { NetworkRecord, SandboxRecord } from '../sandbox-record.ts';
 
-/** A row of `sandboxes` to the record. The JSON columns were written by `rowFromSandbox` and are trusted. */
+/** Converts a row of `sandboxes` to the record. The JSON columns were written by `rowFromSandbox` and are trusted. */
 export function sandboxFromRow(row: Record<string, SQLOutputValue>): SandboxRecord {
   return {
     id: String(row['id']),
@@ -26,7 +26,7 @@ export function sandboxFromRow(row: Record<string, SQLOutputValue>): SandboxReco
   };
 }
 
-/** JSON leaves undefined members out; the record names every one. */
+/** JSON leaves out undefined members; the record names every one. */
 function networkFromJson(text: string): NetworkRecord {
   const network = JSON.parse(text) as Partial<NetworkRecord>;
   return {
@@ -38,7 +38,7 @@ function networkFromJson(text: string): NetworkRecord {
   };
 }
 
-/** The columns of the row but the team's, which never changes, in the order of `rowFromSandbox`. */
+/** The columns of the row except the team, which never changes, in the order of `rowFromSandbox`. */
 const changing = [
   ...['template_id', 'alias', 'metadata', 'started_at', 'end_at', 'cpu_count', 'memory_mb', 'disk_size_mb'],
   ...['envd_version', 'network', 'lifecycle', 'isolation', 'state', 'cause', 'state_since', 'execution_started_at'],

@@ -15,7 +15,7 @@ const beginSql = `
       + (SELECT coalesce(sum(places), 0) FROM creations WHERE team_id = :team AND id <> :id) + :places <= :limit
   ON CONFLICT (id) DO UPDATE SET places = excluded.places`;
 
-/** A paused sandbox counts as at its end, for as long as it is paused. */
+/** The life of a paused sandbox counts as ended, for as long as it is paused. */
 const livesSql = `
   SELECT started_at, CASE state WHEN 'running' THEN NULL ELSE state_since END AS finished_at FROM sandboxes
   WHERE team_id = ? AND started_at <= ? AND (finished_at IS NULL OR finished_at >= ?) ORDER BY started_at LIMIT ?`;
@@ -68,9 +68,9 @@ export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords
       const statement = db.prepare(
         `SELECT * FROM sandboxes WHERE ${where} ORDER BY started_at ${query.order}, id ${query.order} LIMIT ?`,
       );
-      // One more than the page tells whether there is a next one.
+      // One row more than the page shows whether there is a next page.
       const { rows, isCut } = takeRows(statement.iterate(...values, query.limit + 1), query);
-      // The filter lets live ones through only.
+      // The filter returns only live ones.
       const sandboxes = rows.map(sandboxFromRow) as LiveSandbox[];
       const last = sandboxes.at(-1);
       const next = isCut && last !== undefined ? { startedAt: last.startedAt, id: last.id } : undefined;

@@ -73,7 +73,7 @@ export function sqliteSnapshots(db: DatabaseSync, log: EventLog): SnapshotRecord
   const remove = db.prepare('DELETE FROM snapshots WHERE id = ?');
   const source = db.prepare('SELECT * FROM sandboxes WHERE id = ?');
 
-  /** Takes the name away from those that have it; gives their ids. */
+  /** Removes the name from the snapshots that have it; returns their ids. */
   const replace = ({ teamId, name, tag }: SnapshotRecord): string[] => {
     const replaced = name === '' ? [] : byName.all(teamId, name, tag).map((row) => String(row['id']));
     for (const id of replaced) beginDelete.run(id);

@@ -2,7 +2,7 @@ import type { SQLOutputValue } from 'node:sqlite';
 
 type Row = Record<string, SQLOutputValue>;
 
-/** Rows up to `limit`, fewer when their texts would be more than `maxChars` together, but always one. */
+/** Rows up to `limit`, or fewer if their texts together would exceed `maxChars`, but always at least one. */
 export function takeRows(
   rows: Iterable<Row>,
   { limit, maxChars }: { readonly limit: number; readonly maxChars: number },

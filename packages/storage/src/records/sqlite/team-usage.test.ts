@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-it('counts what each team has, over restarts, and keeps the newest events of a team with too many', async () => {
+it("counts each team's data across restarts, and keeps the newest events of a team with too many", async () => {
   let team = '';
   {
     await using records = openSqliteRecords(path);
@@ -64,7 +64,7 @@ it('counts what each team has, over restarts, and keeps the newest events of a t
   expect((await records.teams.readUsage('other')).events).toBe((await list('other')).length);
 });
 
-it('counts the events that a file of the version before has', async () => {
+it('counts the events in a file of the previous version', async () => {
   const db = new DatabaseSync(path);
   migrate(db, migrations.slice(0, -1));
   const columns = db

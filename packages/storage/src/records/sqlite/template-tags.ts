@@ -1,14 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { TemplateTag } from '../templates.ts';
 
-/** The tags of templates, for whoever has a transaction open. */
+/** The tags of templates; all methods must be called inside a transaction. */
 export interface TagTable {
   list(templateId: string): TemplateTag[];
   find(templateId: string, tag: string): TemplateTag | undefined;
   isTagged(buildId: string): boolean;
-  /** Points tags at a build. Gives the builds that no tag points at any more. */
+  /** Points tags at a build. Returns the builds that no tag points at any more. */
   assign(templateId: string, buildId: string, tags: readonly string[], now: number): string[];
-  /** Takes tags away that exist. Gives the builds that no tag points at any more. */
+  /** Removes existing tags. Returns the builds that no tag points at any more. */
   remove(templateId: string, tags: readonly string[]): string[];
 }
 
@@ -31,7 +31,7 @@ export function tagTable(db: DatabaseSync): TagTable {
     return row === undefined ? undefined : tagFromRow(row);
   };
   const isTagged = (buildId: string): boolean => tagged.get(buildId) !== undefined;
-  /** Of `tags`, the builds that they point at now and, after `change`, no tag does. */
+  /** The builds that `tags` point at now and that no tag points at after `change`. */
   const untaggedBy = (templateId: string, tags: readonly string[], change: () => void): string[] => {
     const before = new Set(tags.flatMap((tag) => find(templateId, tag)?.buildId ?? []));
     change();

@@ -1,6 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite';
 
-/** Runs `work` (synchronous, so that nothing comes between) as one transaction; a throw undoes all of it. */
+/**
+ * Runs `work` as one transaction; an exception undoes all of it. `work` is synchronous, so that nothing runs in
+ * between.
+ */
 export function inTransaction<T>(db: DatabaseSync, work: () => T): T {
   db.exec('BEGIN IMMEDIATE');
   try {
@@ -13,7 +16,10 @@ export function inTransaction<T>(db: DatabaseSync, work: () => T): T {
   }
 }
 
-/** After some errors, a full disk among them, SQLite has done it itself; a second time would hide the error behind another. */
+/**
+ * After some errors, including a full disk, SQLite has already rolled back; a second rollback would hide the first
+ * error behind another.
+ */
 export function rollBack(db: DatabaseSync): void {
   if (db.isTransaction) db.exec('ROLLBACK');
 }

@@ -3,7 +3,7 @@ import { Secret } from '@soulbox/base';
 import type { LifecycleEventType } from '../lifecycle-event.ts';
 import type { WebhookRecord } from '../webhooks.ts';
 
-/** A row of `webhooks` to the record. The list of events was written by `rowFromWebhook` and is trusted. */
+/** Converts a row of `webhooks` to the record. The list of events was written by `rowFromWebhook` and is trusted. */
 export function webhookFromRow(row: Record<string, SQLOutputValue>): WebhookRecord {
   return {
     id: String(row['id']),
