@@ -70,7 +70,7 @@ export interface RunnerOptions {
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;
   /** On the same file system as `dataDirectory`. */
-  readonly states: CheckpointStore;
+  readonly checkpoints: CheckpointStore;
   readonly templates: TemplateStore;
   /** For dependencies that sandboxes of a team share. Of a folder of its own. */
   readonly dependencyBlobs: BlobStore;
@@ -182,8 +182,8 @@ async function openDependencies(
 }
 
 async function dropDamagedCheckpoints({ host, clock }: OperationContext): Promise<void> {
-  const dropped = await host.states.dropDamaged(clock.now() - host.config.damagedStateHours * 3_600_000);
-  if (dropped.length > 0) host.logger.info({ stateIds: dropped }, 'damaged checkpoints removed');
+  const dropped = await host.checkpoints.dropDamaged(clock.now() - host.config.damagedStateHours * 3_600_000);
+  if (dropped.length > 0) host.logger.info({ checkpointIds: dropped }, 'damaged checkpoints removed');
 }
 
 interface Operations {
@@ -202,7 +202,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger);
   const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger);
   const activity = createActivity(clock);
-  const states = keepAllWhileUnreadable(options.states, [host.store, snapshots], logger);
+  const checkpoints = keepAllWhileUnreadable(options.checkpoints, [host.store, snapshots], logger);
   const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
   const end: RunnerContext['end'] = async (sandboxId, cause) => {
     const isEnded = await endSandbox(context, sandboxId, cause);
@@ -214,7 +214,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     host,
     table,
     snapshots,
-    references: createReferences(states, table, snapshots, logger, clock, () => cache.holding()),
+    references: createReferences(checkpoints, table, snapshots, logger, clock, () => cache.holding()),
     templates: options.templates,
     admission: createAdmission(options.config, () => table.tenants()),
     events: createEvents(),

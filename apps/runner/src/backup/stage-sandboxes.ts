@@ -53,10 +53,10 @@ async function stageSandbox(context: OperationContext, directory: string, sandbo
   const { host, references, table } = context;
   await withSource(context, sandboxId, async ({ source, sealDisk, sealMemory }) => {
     await Promise.all([sealDisk(), sealMemory()]);
-    using _hold = references.hold({ states: [source.stateId], layers: source.layers });
+    using _hold = references.hold({ checkpoints: [source.stateId], layers: source.layers });
     const { record } = table.getTenants(sandboxId);
-    const { sizeBytes } = await host.states.open(source.stateId);
-    await host.states.linkInto(directory, [source.stateId], source.layers);
+    const { sizeBytes } = await host.checkpoints.open(source.stateId);
+    await host.checkpoints.linkInto(directory, [source.stateId], source.layers);
     const staged = JSON.stringify(asPaused(record, source, sizeBytes));
     await writeFileAtomic(join(directory, 'sandboxes', `${sandboxId}.json`), `${staged}\n`);
   });

@@ -21,23 +21,26 @@ export interface Captured {
 export async function capture(
   context: OperationContext,
   { sandbox, programs, ...own }: BuildSandbox,
-  hold: (stateId: string, layers: readonly string[]) => void,
+  hold: (checkpointId: string, layers: readonly string[]) => void,
 ): Promise<Captured> {
-  const { states } = context.host;
-  const [stateId, layerId] = [randomId(20), randomId(20)];
+  const { checkpoints } = context.host;
+  const [checkpointId, layerId] = [randomId(20), randomId(20)];
   const layers = [layerId, ...sandbox.record.layers];
   const keepMemory = sandbox.live.driver.capabilities.checkpoint;
-  hold(stateId, layers);
+  hold(checkpointId, layers);
   using _room = await holdRoom(context, sandbox, keepMemory);
   programs.close();
   try {
     await freeze(context, sandbox);
-    await saveCheckpoint(context, sandbox, { stateId, keepMemory, layers });
+    await saveCheckpoint(context, sandbox, { checkpointId, keepMemory, layers });
   } catch (error) {
     throw explainSaveFailure(error);
   }
   await own.takeLayer(layerId);
-  await states.sealLayer(layerId);
-  const source = sourceFrom(sandbox, { stateId, hasMemory: keepMemory }, layers);
-  return { source, sizeBytes: (await states.open(stateId)).sizeBytes + (await sizeOfLayers(states, layers)) };
+  await checkpoints.sealLayer(layerId);
+  const source = sourceFrom(sandbox, { stateId: checkpointId, hasMemory: keepMemory }, layers);
+  return {
+    source,
+    sizeBytes: (await checkpoints.open(checkpointId)).sizeBytes + (await sizeOfLayers(checkpoints, layers)),
+  };
 }

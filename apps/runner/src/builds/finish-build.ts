@@ -65,11 +65,11 @@ async function isUsable(
 ): Promise<boolean> {
   stepRunner.hold(source.stateId, source.layers);
   try {
-    await host.states.open(source.stateId);
-    for (const layerId of source.layers) await host.states.verifyLayer(layerId);
+    await host.checkpoints.open(source.stateId);
+    for (const layerId of source.layers) await host.checkpoints.verifyLayer(layerId);
     return true;
   } catch (err) {
-    host.logger.warn({ stateId: source.stateId, err }, 'cached result of a build cannot be used');
+    host.logger.warn({ checkpointId: source.stateId, err }, 'cached result of a build cannot be used');
     return false;
   }
 }

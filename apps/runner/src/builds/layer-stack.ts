@@ -11,7 +11,7 @@ export interface LayerStack extends AsyncDisposable {
   /** Topmost first. */
   layers(): readonly string[];
   /** Keeps a checkpoint and layers until the stack is disposed. */
-  hold(stateId: string, layers: readonly string[]): void;
+  hold(checkpointId: string, layers: readonly string[]): void;
   /** Keeps layers that are being made, or that may be used. */
   keep(...layers: readonly string[]): void;
   /** Puts a layer on top. It is sealed in the background. */
@@ -28,7 +28,7 @@ export interface LayerStack extends AsyncDisposable {
 
 export function createLayerStack(context: OperationContext, base: readonly string[]): LayerStack {
   const { host, references } = context;
-  const held = { states: [] as string[], layers: [...base] };
+  const held = { checkpoints: [] as string[], layers: [...base] };
   const holding = references.hold(held);
   const sealing: Promise<void>[] = [];
   let layers = base;
@@ -39,14 +39,14 @@ export function createLayerStack(context: OperationContext, base: readonly strin
   };
   return {
     layers: () => layers,
-    hold(stateId, layerIds) {
-      held.states.push(stateId);
+    hold(checkpointId, layerIds) {
+      held.checkpoints.push(checkpointId);
       held.layers.push(...layerIds);
     },
     keep: (...layerIds) => void held.layers.push(...layerIds),
     push(layerId) {
       layers = [layerId, ...layers];
-      track(host.states.sealLayer(layerId));
+      track(host.checkpoints.sealLayer(layerId));
     },
     replace(others) {
       layers = others;
@@ -61,7 +61,7 @@ export function createLayerStack(context: OperationContext, base: readonly strin
       held.layers.push(...layers);
     },
     async usedMb() {
-      const stats = await Promise.all(layers.map(async (layerId) => await stat(host.states.layerPath(layerId))));
+      const stats = await Promise.all(layers.map(async (layerId) => await stat(host.checkpoints.layerPath(layerId))));
       return Math.ceil(stats.reduce((sum, { blocks }) => sum + blocks * statBlockBytes, 0) / 2 ** 20);
     },
     async [Symbol.asyncDispose]() {

@@ -36,7 +36,7 @@ export interface StepRunner extends AsyncDisposable {
   /** Boots a sandbox on the present layers, with settings of its own. It ends with the step runner. */
   open(settings: Tenant['settings']): Promise<BuildSandbox>;
   /** Keeps a checkpoint and layers until the step runner is disposed. */
-  hold(stateId: string, layers: readonly string[]): void;
+  hold(checkpointId: string, layers: readonly string[]): void;
   /** MiB of the disk of sandboxes. */
   diskMb(): Promise<number>;
 }
@@ -136,7 +136,7 @@ function stepSettings({ environment }: Base, { user }: StepContext): Tenant['set
 /** A cached step with a damaged layer is removed from the cache. */
 async function areWhole({ host, builds }: BuildContext, key: string, layers: readonly string[]): Promise<boolean> {
   try {
-    await Promise.all(layers.map(async (layerId) => await host.states.verifyLayer(layerId)));
+    await Promise.all(layers.map(async (layerId) => await host.checkpoints.verifyLayer(layerId)));
     return true;
   } catch (err) {
     host.logger.warn({ key, err }, 'cached step cannot be used');

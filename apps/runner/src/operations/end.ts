@@ -74,8 +74,8 @@ async function removeWholly(context: EndContext, { record }: KnownSandbox): Prom
   await removeSandbox(context.host, record);
   context.table.delete(record.sandboxId);
   const { saved, work, layers, pagesFrom } = record;
-  const hadStates = saved !== undefined || work !== undefined || pagesFrom !== '';
-  if (hadStates || layers.length > 0) context.background.start(async () => await context.references.collect());
+  const hadCheckpoints = saved !== undefined || work !== undefined || pagesFrom !== '';
+  if (hadCheckpoints || layers.length > 0) context.background.start(async () => await context.references.collect());
 }
 
 /** Called before anything is removed: this is the only trace of what happened to the sandbox. */

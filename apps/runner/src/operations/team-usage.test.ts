@@ -32,9 +32,9 @@ async function write(path: string, sizeMb: number): Promise<void> {
 
 /** A layer that the sandbox lies on. */
 async function addLayer(layerId: string, sizeMb: number): Promise<string> {
-  const { states } = bench.context.host;
-  await write(states.layerPath(layerId), sizeMb);
-  await states.sealLayer(layerId);
+  const { checkpoints } = bench.context.host;
+  await write(checkpoints.layerPath(layerId), sizeMb);
+  await checkpoints.sealLayer(layerId);
   return layerId;
 }
 
@@ -84,7 +84,7 @@ it('sizes that do not change are looked at once; a sandbox that has run since is
   await pauseSandbox(bench.context, sandboxId, pause);
   expect(diskMb('ours')).toBe(6);
   await truncate(diskPath(sandbox), 0);
-  await truncate(bench.context.host.states.layerPath('l1'), 0);
+  await truncate(bench.context.host.checkpoints.layerPath('l1'), 0);
   expect(diskMb('ours')).toBe(6);
   await write(diskPath(sandbox), 2);
   await resumeSandbox(bench.context, sandboxId, { timeoutSeconds: 60, withMemory: true, cause: 'request' });

@@ -45,14 +45,17 @@ export function createTeamUsage({
     const ofBuilds = new Set(builds.flatMap(({ layers }) => layers));
     const known = layersOf.get(teamId);
     const sizes = new Map(
-      [...used].map((layerId) => [layerId, known?.get(layerId) ?? sizeOfFile(host.states.layerPath(layerId))]),
+      [...used].map((layerId) => [layerId, known?.get(layerId) ?? sizeOfFile(host.checkpoints.layerPath(layerId))]),
     );
     if (sizes.size > 0) layersOf.set(teamId, sizes);
     else layersOf.delete(teamId);
     const sizeOf = (layerId: string): number => sizes.get(layerId) ?? 0;
     // The memory of a snapshot is its measured size without its layers. Several snapshots may share it.
     const memories = new Map(
-      kept.map(({ stateId, sizeBytes, layers }) => [stateId, Math.max(0, sizeBytes - sumOf(layers, sizeOf))]),
+      kept.map(({ stateId: checkpointId, sizeBytes, layers }) => [
+        checkpointId,
+        Math.max(0, sizeBytes - sumOf(layers, sizeOf)),
+      ]),
     );
     const own = [...used].filter((layerId) => !ofBuilds.has(layerId));
     return {

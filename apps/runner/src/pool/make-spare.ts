@@ -39,7 +39,7 @@ async function bootSpare({ host, table }: OperationContext, blueprint: TemplateB
 async function restoreSpare(context: OperationContext, { snapshotId }: SnapshotBlueprint): Promise<LiveSandbox> {
   return await measureOperation('spare', async (finish) => {
     const snapshot = context.snapshots.get(snapshotId);
-    using _hold = context.references.hold({ states: [snapshot.stateId], layers: snapshot.layers });
+    using _hold = context.references.hold({ checkpoints: [snapshot.stateId], layers: snapshot.layers });
     const order = await orderCopies(context, sealedSource(context.host, snapshot), 'snapshot');
     const spare = await restoreCopy(context, order);
     context.host.logger.info({ sandboxId: spare.record.sandboxId, snapshotId, ...finish() }, 'spare restored');

@@ -59,14 +59,14 @@ export async function startRunnerHost(
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
   const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
-  const states = started.use(await openCheckpointStore({ directory: dataDirectory, logger, blobs }));
+  const checkpoints = started.use(await openCheckpointStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
     await startRunner({
       config,
       dataDirectory,
       drivers: await createDrivers(config.instance, logger),
       network,
-      states,
+      checkpoints,
       templates: openTemplateStore(settings.templatesDirectory, logger),
       dependencyBlobs,
       recipes,

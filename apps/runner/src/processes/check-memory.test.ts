@@ -15,17 +15,22 @@ let memoryMb: number;
 beforeEach(async () => {
   bench = await createOperationBench();
   memoryMb = 512;
-  const { states } = bench.context.host;
+  const { checkpoints } = bench.context.host;
   for (const layerId of ['l2', 'l1']) {
-    await writeFile(states.layerPath(layerId), `content of ${layerId}`);
-    await states.sealLayer(layerId);
+    await writeFile(checkpoints.layerPath(layerId), `content of ${layerId}`);
+    await checkpoints.sealLayer(layerId);
   }
-  use = { stateId: 's1', layers: ['l2', 'l1'], driver: 'container', runtimeName: runtimeNameOf(bench.context.host) };
+  use = {
+    checkpointId: 's1',
+    layers: ['l2', 'l1'],
+    driver: 'container',
+    runtimeName: runtimeNameOf(bench.context.host),
+  };
 });
 afterEach(() => bench[Symbol.asyncDispose]());
 
 async function save(pagesBytes: number, facts: object = {}): Promise<string> {
-  await using draft = await bench.context.host.states.begin('s1', use.layers);
+  await using draft = await bench.context.host.checkpoints.begin('s1', use.layers);
   await writeFile(join(draft.directory, 'core-1.img'), 'processes');
   await writeFile(join(draft.directory, 'pages-1.img'), Buffer.alloc(pagesBytes, 7));
   const { directory } = await draft.seal({
@@ -48,7 +53,7 @@ const incompatible = { reason: 'state_incompatible' };
 
 it('a whole state with whole layers is checked', async () => {
   await save(1000);
-  await bench.reopenStates();
+  await bench.reopenCheckpoints();
   await (
     await check()
   ).pagesChecked;
@@ -56,8 +61,8 @@ it('a whole state with whole layers is checked', async () => {
 
 it.each(['l1', 'l2'])('a memory whose layer %s was altered is not restored', async (layerId) => {
   await save(1000);
-  await damage(bench.context.host.states.layerPath(layerId));
-  await bench.reopenStates();
+  await damage(bench.context.host.checkpoints.layerPath(layerId));
+  await bench.reopenCheckpoints();
   await expect(check()).rejects.toMatchObject(damaged);
   await expect(checkLayers(bench.context.host, use.layers)).rejects.toMatchObject(damaged);
 });
@@ -80,11 +85,11 @@ it('nor one of whose parts was altered; pages are told of while all else goes on
 it('one from the archive is unpacked when there is room for it, which is set aside meanwhile', async () => {
   await save(4 * mib);
   const { host } = bench.context;
-  await host.states.compress('s1');
+  await host.checkpoints.compress('s1');
   const admit = vi.spyOn(host.disks, 'admit');
   bench.noRoomFor = 'Unpacking the saved memory';
   await expect(check()).rejects.toMatchObject({ reason: 'disk_full' });
-  expect((await host.states.open('s1')).isPacked).toBe(true);
+  expect((await host.checkpoints.open('s1')).isPacked).toBe(true);
   bench.noRoomFor = '';
   await check();
   expect(admit.mock.lastCall).toEqual([4 * mib, 'Unpacking the saved memory']);

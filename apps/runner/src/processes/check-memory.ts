@@ -8,7 +8,7 @@ import type { SandboxHost } from './sandbox-host.ts';
 
 /** What a checkpoint is to be restored for. */
 export interface CheckpointUse {
-  readonly stateId: string;
+  readonly checkpointId: string;
   /** Frozen disks below, topmost first. */
   readonly layers: readonly string[];
   readonly driver: string;
@@ -36,13 +36,17 @@ export type MemoryOwner = 'itself' | 'copies';
  * `state_incompatible`, and `disk_full` when it must be unpacked first.
  */
 export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: MemoryOwner): Promise<CheckedMemory> {
-  const state = await host.states.unpack(use.stateId, (bytes) => host.disks.admit(bytes, 'Unpacking the saved memory'));
-  await checkFit(host, state, use);
+  const checkpoint = await host.checkpoints.unpack(use.checkpointId, (bytes) =>
+    host.disks.admit(bytes, 'Unpacking the saved memory'),
+  );
+  await checkFit(host, checkpoint, use);
   await checkLayers(host, use.layers);
-  const memory = memoryOf(host, use.driver, state, owner);
+  const memory = memoryOf(host, use.driver, checkpoint, owner);
   const driver = getDriver(host, use.driver);
-  await state.verify((partName) => !driver.isMemoryPart(partName));
-  const pagesChecked = state.verify((partName) => driver.isMemoryPart(partName) && !(partName in memory.digests.parts));
+  await checkpoint.verify((partName) => !driver.isMemoryPart(partName));
+  const pagesChecked = checkpoint.verify(
+    (partName) => driver.isMemoryPart(partName) && !(partName in memory.digests.parts),
+  );
   // A restore that fails earlier does not wait for it; that must not be an unhandled rejection.
   pagesChecked.catch(() => undefined);
   return { ...memory, pagesChecked };
@@ -52,13 +56,13 @@ export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: 
 export function memoryOf(
   host: Pick<SandboxHost, 'drivers'>,
   driverName: string,
-  state: Checkpoint,
+  checkpoint: Checkpoint,
   owner: MemoryOwner,
 ): CheckedMemory {
   const driver = getDriver(host, driverName);
-  const isLate = owner === 'itself' && driver.capabilities.lazyRestore && isWorthwhile(driver, state);
-  const digests = state.digestsOf((partName) => isLate && driver.isMemoryPart(partName));
-  return { directory: state.directory, digests, pagesChecked: Promise.resolve() };
+  const isLate = owner === 'itself' && driver.capabilities.lazyRestore && isWorthwhile(driver, checkpoint);
+  const digests = checkpoint.digestsOf((partName) => isLate && driver.isMemoryPart(partName));
+  return { directory: checkpoint.directory, digests, pagesChecked: Promise.resolve() };
 }
 
 /** Whether the restore is lazy, so that the checkpoint must stay while the sandbox runs. */
@@ -68,17 +72,13 @@ export function comesLate({ digests }: SavedMemory): boolean {
 
 /** Checks layers, each once in the life of the server. Throws `state_damaged`. */
 export async function checkLayers(host: SandboxHost, layers: readonly string[]): Promise<void> {
-  await Promise.all(layers.map(async (layerId) => await host.states.verifyLayer(layerId)));
+  await Promise.all(layers.map(async (layerId) => await host.checkpoints.verifyLayer(layerId)));
 }
 
-async function checkFit(
-  host: SandboxHost,
-  { checkpointId: stateId, manifest }: Checkpoint,
-  use: CheckpointUse,
-): Promise<void> {
+async function checkFit(host: SandboxHost, { checkpointId, manifest }: Checkpoint, use: CheckpointUse): Promise<void> {
   const { driver, cpuType } = manifest.facts;
   const refuse = (what: string): never => {
-    throw new SoulBoxError('state_incompatible', `Checkpoint "${stateId}" ${what}`);
+    throw new SoulBoxError('state_incompatible', `Checkpoint "${checkpointId}" ${what}`);
   };
   if (driver !== use.driver) refuse(`was saved by the isolation "${driver}", not "${use.driver}".`);
   if (cpuType !== (await readCpuType())) refuse('was saved on a host whose CPU has other features.');

@@ -21,7 +21,7 @@ export function readRootIdentity(rootfs: string): string {
 export async function digestKeptDisk(host: SandboxHost, record: SandboxRecord): Promise<DiskDigests | undefined> {
   if (record.disk === 'new') return undefined;
   try {
-    return await host.states.digestDisk(pathOf(host, record));
+    return await host.checkpoints.digestDisk(pathOf(host, record));
   } catch (err) {
     host.logger.error(
       { sandboxId: record.sandboxId, err },
@@ -36,7 +36,7 @@ export async function digestKeptDisk(host: SandboxHost, record: SandboxRecord): 
  */
 export async function checkKeptDisk(host: SandboxHost, record: SandboxRecord): Promise<void> {
   const { disk, saved } = record;
-  if (disk === 'kept' && saved?.disk !== undefined) await host.states.verifyDisk(pathOf(host, record), saved.disk);
+  if (disk === 'kept' && saved?.disk !== undefined) await host.checkpoints.verifyDisk(pathOf(host, record), saved.disk);
 }
 
 /** Digests a large disk and keeps the digests beside it. Stops when `isWanted` says no. */
@@ -46,7 +46,7 @@ export async function digestInBackground(
   disk: StampedDisk,
   isWanted: () => boolean,
 ): Promise<void> {
-  await host.states.digestInBackground(pathOf(host, record), disk, isWanted);
+  await host.checkpoints.digestInBackground(pathOf(host, record), disk, isWanted);
 }
 
 function pathOf(host: SandboxHost, { sandboxId, driver }: SandboxRecord): string {
@@ -61,7 +61,7 @@ export async function takeDisk(
 ): Promise<void> {
   const { sandboxId, driver } = record;
   const directory = host.store.directoryOf(sandboxId);
-  await getDriver(host, driver).takeDisk(sandboxId, directory, host.states.layerPath(layerId));
+  await getDriver(host, driver).takeDisk(sandboxId, directory, host.checkpoints.layerPath(layerId));
 }
 
 /**
@@ -75,6 +75,6 @@ export function layersAfter(
   below: readonly string[] = record.layers,
 ): Pick<SandboxRecord, 'layers' | 'disk'> {
   const { layers, disk } = record;
-  const isTaken = layerId !== '' && !layers.includes(layerId) && existsSync(host.states.layerPath(layerId));
+  const isTaken = layerId !== '' && !layers.includes(layerId) && existsSync(host.checkpoints.layerPath(layerId));
   return isTaken ? { layers: [layerId, ...below], disk: 'new' } : { layers, disk };
 }

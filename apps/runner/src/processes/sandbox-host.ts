@@ -20,7 +20,7 @@ export interface SandboxHost {
   readonly runtime: EnvdBundle;
   readonly slots: Slots;
   readonly store: RecordStore;
-  readonly states: CheckpointStore;
+  readonly checkpoints: CheckpointStore;
   readonly disks: DiskBudget;
   readonly logger: Logger;
 }

@@ -11,7 +11,7 @@ export interface SaveContext {
 }
 
 export interface Save {
-  readonly stateId: string;
+  readonly checkpointId: string;
   readonly keepMemory: boolean;
   /** Frozen disks that belong to the state, topmost first. */
   readonly layers: readonly string[];
@@ -19,7 +19,7 @@ export interface Save {
 
 /** Saves a frozen sandbox as a checkpoint, sealed on the disk. The sandbox stays frozen, whatever happens. */
 export async function saveCheckpoint(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<Checkpoint> {
-  await using draft = await context.host.states.begin(save.stateId, save.layers);
+  await using draft = await context.host.checkpoints.begin(save.checkpointId, save.layers);
   if (save.keepMemory) {
     draft.follow((partName) => sandbox.live.driver.isMemoryPart(partName));
     await saveMemory(context, sandbox, draft.directory);

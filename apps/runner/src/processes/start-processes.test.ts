@@ -15,9 +15,9 @@ const closed = { allowInternetAccess: false, allowOut: ['8.8.8.8'], denyOut: ['1
 
 /** A saved memory that the driver of the bench takes, with a say in when its pages are checked. */
 async function memoryWith(pagesChecked: Promise<void>): Promise<CheckedMemory> {
-  const { states } = bench.context.host;
+  const { checkpoints } = bench.context.host;
   const sandbox = await bench.addRunning();
-  await using draft = await states.begin('s1');
+  await using draft = await checkpoints.begin('s1');
   await bench.driver.freeze(sandbox.live.instance);
   await bench.driver.checkpoint(sandbox.live.instance, draft.directory);
   const { directory } = await draft.seal({
@@ -83,7 +83,7 @@ it('a driver asks for no more than the record and the server say', async () => {
     expect.objectContaining({
       ...{ sandboxId: record.sandboxId, hostname: record.sandboxId, rootfs: '/rootfs', generation: 'g7', disk: 'new' },
       idBase: (host.config.instance + 1) * 2 ** 28 + record.slot * 65_536,
-      layers: ['l2', 'l1'].map((id) => host.states.layerPath(id)),
+      layers: ['l2', 'l1'].map((id) => host.checkpoints.layerPath(id)),
       limits: { cpus: 1, memoryMb: 128, diskMb: 64, maxProcesses: 77 },
     }),
   ]);

@@ -75,7 +75,7 @@ async function createSpec(
     sandboxId: record.sandboxId,
     directory,
     rootfs,
-    layers: record.layers.map((layerId) => host.states.layerPath(layerId)),
+    layers: record.layers.map((layerId) => host.checkpoints.layerPath(layerId)),
     disk: record.disk,
     diskGrowthBytes,
     generation: record.generation,

@@ -3,7 +3,7 @@ import type { SnapshotRecord } from './snapshot-store.ts';
 
 /** Checkpoints and layers that an operation under way uses, though no record names them yet or any more. */
 export interface Holding {
-  readonly states?: readonly string[];
+  readonly checkpoints?: readonly string[];
   readonly layers?: readonly string[];
 }
 
@@ -20,15 +20,15 @@ export function findNamed(
   holdings: Iterable<Holding>,
 ): Named {
   const held = [...holdings];
-  const states = [
+  const checkpoints = [
     ...records.flatMap(({ saved, work, pagesFrom }) => [saved?.stateId ?? '', work?.stateId ?? '', pagesFrom]),
-    ...snapshots.map(({ stateId }) => stateId),
-    ...held.flatMap((holding) => holding.states ?? []),
+    ...snapshots.map((snapshot) => snapshot.stateId),
+    ...held.flatMap((holding) => holding.checkpoints ?? []),
   ];
   const layers = [
     ...records.flatMap((record) => [...record.layers, record.work?.layerId ?? '']),
     ...snapshots.flatMap((snapshot) => snapshot.layers),
     ...held.flatMap((holding) => holding.layers ?? []),
   ];
-  return { checkpoints: new Set(states), layers: new Set(layers) };
+  return { checkpoints: new Set(checkpoints), layers: new Set(layers) };
 }

@@ -19,7 +19,7 @@ let records: Partial<SandboxRecord>[];
 let snapshots: { stateId: string; layers: string[] }[];
 let cached: Required<Holding>;
 let removed: string[];
-let aside: { stateId: string; facts: object }[];
+let aside: { checkpointId: string; facts: object }[];
 /** Level and facts of what was logged. */
 let logged: [level: string, facts: object][];
 let nowMs: number;
@@ -41,8 +41,8 @@ const logger: Logger = {
 beforeEach(() => {
   failing = false;
   [rounds, records, snapshots, removed, aside, logged, nowMs] = [[], [], [], [], [], [], 1000];
-  cached = { states: [], layers: [] };
-  const states = {
+  cached = { checkpoints: [], layers: [] };
+  const checkpoints = {
     collect: async (findNeeded: () => Needed | Promise<Needed>) =>
       await new Promise<Collection>((resolve, reject) => {
         rounds.push({
@@ -51,28 +51,28 @@ beforeEach(() => {
           fail: () => reject(broken),
         });
       }),
-    remove: (stateId: string) => (failing ? fail() : Promise.resolve(void removed.push(stateId))),
-    setAside: (stateId: string, facts: object) =>
-      failing ? fail() : Promise.resolve(void aside.push({ stateId, facts })),
+    remove: (checkpointId: string) => (failing ? fail() : Promise.resolve(void removed.push(checkpointId))),
+    setAside: (checkpointId: string, facts: object) =>
+      failing ? fail() : Promise.resolve(void aside.push({ checkpointId, facts })),
   };
   const table = {
     all: () => records.map((record) => ({ record: { pagesFrom: '', layers: [], ...record }, live: undefined })),
   } as unknown as SandboxTable;
   const store = { list: () => snapshots } as unknown as SnapshotStore;
-  references = createReferences(states, table, store, logger, { now: () => nowMs }, () => cached);
+  references = createReferences(checkpoints, table, store, logger, { now: () => nowMs }, () => cached);
 });
 
 /** Lets all that can run come to its end. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** By name; a record that names nothing gives the empty one, which no state has. */
-function neededIn(round: Round | undefined): { states: string[]; layers: string[] } {
-  const { checkpoints: states, layers } = round?.needed() ?? {
+function neededIn(round: Round | undefined): { checkpoints: string[]; layers: string[] } {
+  const { checkpoints, layers } = round?.needed() ?? {
     checkpoints: new Set<string>(),
     layers: new Set<string>(),
   };
   const named = (ids: ReadonlySet<string>): string[] => [...ids].filter((id) => id !== '').sort();
-  return { states: named(states), layers: named(layers) };
+  return { checkpoints: named(checkpoints), layers: named(layers) };
 }
 
 describe('a collection', () => {
@@ -83,27 +83,27 @@ describe('a collection', () => {
       { sandboxId: 'i3', pagesFrom: 'read' },
     ];
     snapshots = [{ stateId: 'kept', layers: ['shared'] }];
-    cached = { states: ['built'], layers: ['step'] };
-    using _hold = references.hold({ states: ['held'], layers: ['used'] });
+    cached = { checkpoints: ['built'], layers: ['step'] };
+    using _hold = references.hold({ checkpoints: ['held'], layers: ['used'] });
     void references.collect();
     await settle();
-    const { states, layers } = neededIn(rounds[0]);
-    expect(states).toEqual(['built', 'held', 'kept', 'made', 'read', 'saved']);
+    const { checkpoints, layers } = neededIn(rounds[0]);
+    expect(checkpoints).toEqual(['built', 'held', 'kept', 'made', 'read', 'saved']);
     expect(layers).toEqual(['below', 'frozen', 'shared', 'step', 'used']);
   });
 
   it('needs no state for a holder of layers, and no layer for a holder of states', async () => {
     using _layers = references.hold({ layers: ['used'] });
-    using _states = references.hold({ states: ['held'] });
+    using _checkpoints = references.hold({ checkpoints: ['held'] });
     void references.collect();
     await settle();
-    expect(neededIn(rounds[0])).toEqual({ states: ['held'], layers: ['used'] });
+    expect(neededIn(rounds[0])).toEqual({ checkpoints: ['held'], layers: ['used'] });
   });
 
   it('looks at what is named when it is asked, not when it began', async () => {
     void references.collect();
     await settle();
-    const hold = references.hold({ states: ['late'] });
+    const hold = references.hold({ checkpoints: ['late'] });
     expect(rounds[0]?.needed().checkpoints.has('late')).toBe(true);
     hold[Symbol.dispose]();
     expect(rounds[0]?.needed().checkpoints.has('late')).toBe(false);
@@ -155,12 +155,12 @@ describe('a collection', () => {
     [['s1'], []],
     [[], ['l1']],
     [['s1'], ['l1']],
-  ])('that removes the states %j and the layers %j says so', async (removedStates, removedLayers) => {
+  ])('that removes the states %j and the layers %j says so', async (removedCheckpoints, removedLayers) => {
     const round = references.collect();
     await settle();
-    rounds[0]?.finish({ removedCheckpoints: removedStates, removedLayers });
+    rounds[0]?.finish({ removedCheckpoints, removedLayers });
     await round;
-    expect(logged).toEqual([['info', { removedStates, removedLayers }]]);
+    expect(logged).toEqual([['info', { removedCheckpoints, removedLayers }]]);
   });
 
   it('that removes nothing says nothing', async () => {
@@ -181,8 +181,8 @@ describe('a state that is dropped', () => {
   it('stays while a record, a snapshot or a holder names it', async () => {
     records = [{ sandboxId: 'i1', pagesFrom: 'read' }];
     snapshots = [{ stateId: 'kept', layers: [] }];
-    const hold = references.hold({ states: ['held'] });
-    for (const stateId of ['read', 'kept', 'held', '']) await references.drop(stateId);
+    const hold = references.hold({ checkpoints: ['held'] });
+    for (const checkpointId of ['read', 'kept', 'held', '']) await references.drop(checkpointId);
     expect(removed).toEqual([]);
     hold[Symbol.dispose]();
     await references.drop('held');
@@ -195,7 +195,7 @@ describe('a state that is dropped', () => {
   });
 
   it('is forgotten: one of the same name was never used', async () => {
-    references.hold({ states: ['s1'] })[Symbol.dispose]();
+    references.hold({ checkpoints: ['s1'] })[Symbol.dispose]();
     expect(references.lastUseMs('s1')).toBe(1000);
     await references.drop('s1');
     expect(references.lastUseMs('s1')).toBe(0);
@@ -210,8 +210,8 @@ it('what cannot be removed or set aside is no failure of who asked, and is logge
   await references.setAside(record, 5);
   expect([removed, aside]).toEqual([[], []]);
   expect(logged).toEqual([
-    ['error', { stateId: 's1', err: broken }],
-    ['error', { sandboxId: 'i1', stateId: 's1', err: broken }],
+    ['error', { checkpointId: 's1', err: broken }],
+    ['error', { sandboxId: 'i1', checkpointId: 's1', err: broken }],
   ]);
 });
 
@@ -226,8 +226,8 @@ it('a damaged state is set aside, unless somebody else needs it where it is', as
   expect(aside).toEqual([]);
   records = [record];
   await references.setAside(record, 5);
-  expect(aside).toEqual([{ stateId: 's1', facts: { sandboxId: 'i1', templateId: 't', foundAtMs: 5 } }]);
-  expect(logged).toEqual([['warn', { sandboxId: 'i1', stateId: 's1' }]]);
+  expect(aside).toEqual([{ checkpointId: 's1', facts: { sandboxId: 'i1', templateId: 't', foundAtMs: 5 } }]);
+  expect(logged).toEqual([['warn', { sandboxId: 'i1', checkpointId: 's1' }]]);
 });
 
 it('a holder of layers alone uses no state', () => {
@@ -237,7 +237,7 @@ it('a holder of layers alone uses no state', () => {
 
 it('the last use of a state counts from the end of its last holder, and is forgotten with it', async () => {
   expect(references.lastUseMs('s1')).toBe(0);
-  const [one, two] = [references.hold({ states: ['s1'] }), references.hold({ states: ['s1'] })];
+  const [one, two] = [references.hold({ checkpoints: ['s1'] }), references.hold({ checkpoints: ['s1'] })];
   nowMs = 2000;
   one[Symbol.dispose]();
   expect(references.lastUseMs('s1')).toBeUndefined();

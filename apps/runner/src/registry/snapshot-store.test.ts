@@ -34,13 +34,13 @@ test('one that cannot be read is set aside, the others are there, and no state i
   expect(await readdir(`${directory}-unreadable`)).toEqual(['torn.json']);
 
   const removed: string[] = [];
-  const states = {
+  const checkpoints = {
     collect: () => Promise.resolve<Collection>({ removedCheckpoints: ['state2'], removedLayers: [] }),
-    remove: (stateId: string) => Promise.resolve(void removed.push(stateId)),
+    remove: (checkpointId: string) => Promise.resolve(void removed.push(checkpointId)),
     setAside: () => Promise.resolve(),
   };
   const none = { hasSetAside: () => Promise.resolve(false) };
-  const careful = keepAllWhileUnreadable(states, [none, snapshots], silentLogger);
+  const careful = keepAllWhileUnreadable(checkpoints, [none, snapshots], silentLogger);
   expect(await careful.collect(() => ({ checkpoints: new Set(), layers: new Set() }))).toEqual({
     ...{ removedCheckpoints: [], removedLayers: [] },
   });

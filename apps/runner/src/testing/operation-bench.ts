@@ -65,7 +65,7 @@ export interface OperationBench extends AsyncDisposable {
   /** What a dead server left: a record, with processes or without. */
   addLeft(record: Partial<SandboxRecord>, processes: 'running' | 'none'): Promise<TenantSandbox>;
   /** The store of states as a new server has it: it knows nothing of what it made before. */
-  reopenStates(): Promise<void>;
+  reopenCheckpoints(): Promise<void>;
   /** Its record as the disk has it. */
   readRecord(sandboxId: string): Promise<SandboxRecord | undefined>;
 }
@@ -80,7 +80,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
   const envd = await freshNamespace();
   const [driver, network] = [createStandInDriver(envd.path), createStandInNetwork()];
   const blobs = await openDiskBlobs({ directory: join(folder, 'blobs') });
-  const openStates = async (): Promise<CheckpointStore> =>
+  const openCheckpoints = async (): Promise<CheckpointStore> =>
     await openCheckpointStore({ directory: folder, logger: silentLogger, blobs });
   const roomFor: string[] = [];
   const host: { -readonly [K in keyof SandboxHost]: SandboxHost[K] } = {
@@ -91,7 +91,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     runtime: { directory: folder, mountPoint: '/.soulbox', command: [], environment: [], forOwnKernel: [] },
     slots: createSlots(),
     store: createRecordStore(join(folder, 'sandboxes'), openDiskReserve(join(folder, 'reserve'))),
-    states: await openStates(),
+    checkpoints: await openCheckpoints(),
     disks: noted(
       createDiskBudget({
         policy: loadConfig(runnerConfigSchema, {}, config),
@@ -105,7 +105,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     ),
     logger: silentLogger,
   };
-  cleanup.defer(() => host.states[Symbol.asyncDispose]());
+  cleanup.defer(() => host.checkpoints[Symbol.asyncDispose]());
   const stop = new AbortController();
   const parts = await createParts(host, folder, stop.signal, () => bench.nowMs);
   cleanup.use(parts.context.metrics);
@@ -136,9 +136,9 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
       await table.update(sandbox, {});
       return sandbox;
     },
-    async reopenStates() {
-      await host.states[Symbol.asyncDispose]();
-      host.states = await openStates();
+    async reopenCheckpoints() {
+      await host.checkpoints[Symbol.asyncDispose]();
+      host.checkpoints = await openCheckpoints();
     },
     readRecord: async (sandboxId) => (await host.store.load()).records.find((record) => record.sandboxId === sandboxId),
     [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
@@ -185,13 +185,13 @@ async function createParts(
   const context: OperationContext = {
     ...{ host, table, snapshots, activity, clock },
     references: createReferences(
-      keepAllWhileUnreadable(statesOf(host), [host.store, snapshots], logger),
+      keepAllWhileUnreadable(checkpointsOf(host), [host.store, snapshots], logger),
       table,
       snapshots,
       logger,
       clock,
       () => ({
-        states: [],
+        checkpoints: [],
         layers: [],
       }),
     ),
@@ -213,11 +213,11 @@ async function createParts(
 }
 
 /** The store of the moment: a bench may open another. */
-function statesOf(host: SandboxHost): Pick<CheckpointStore, 'collect' | 'remove' | 'setAside'> {
+function checkpointsOf(host: SandboxHost): Pick<CheckpointStore, 'collect' | 'remove' | 'setAside'> {
   return {
-    collect: (findNeeded) => host.states.collect(findNeeded),
-    remove: (stateId) => host.states.remove(stateId),
-    setAside: (stateId, note) => host.states.setAside(stateId, note),
+    collect: (findNeeded) => host.checkpoints.collect(findNeeded),
+    remove: (checkpointId) => host.checkpoints.remove(checkpointId),
+    setAside: (checkpointId, note) => host.checkpoints.setAside(checkpointId, note),
   };
 }
 

@@ -17,7 +17,7 @@ async function addPaused(sandboxId: string): Promise<string> {
   const sandbox = await bench.addLeft({ state: 'running', sandboxId }, 'running');
   const path = bench.driver.diskPath(sandboxId, host.store.directoryOf(sandboxId));
   await writeFile(path, Buffer.alloc(3_000_000, sandboxId));
-  const disk = await host.states.digestDisk(path, 0);
+  const disk = await host.checkpoints.digestDisk(path, 0);
   await table.update(sandbox, { saved: { stateId: 'none', hasMemory: false, sizeBytes: 0, disk }, disk: 'kept' });
   sandbox.record = { ...sandbox.record, state: 'paused' };
   return dirname(path);

@@ -25,8 +25,8 @@ const otherBoot = 'another boot of the host';
 const neverEnd = (sandboxId: string): Promise<boolean> => Promise.reject(new Error(`${sandboxId} is lost`));
 
 /** A sealed state with the memory of nobody in particular. */
-async function seal(stateId: string): Promise<void> {
-  await using draft = await bench.context.host.states.begin(stateId);
+async function seal(checkpointId: string): Promise<void> {
+  await using draft = await bench.context.host.checkpoints.begin(checkpointId);
   await writeFile(`${draft.directory}/pages-1.img`, 'memory');
   await draft.seal({
     ...{ createdAtMs: 0, driver: 'container', driverVersion: '', hasMemory: true, cpuType: await readCpuType() },
@@ -50,7 +50,7 @@ async function giveDisk(sandboxId: string): Promise<void> {
   await writeFile(bench.driver.diskPath(sandboxId, directory), 'disk');
 }
 
-const savedAs = (stateId: string) => ({ stateId, hasMemory: true, sizeBytes: 6 });
+const savedAs = (checkpointId: string) => ({ stateId: checkpointId, hasMemory: true, sizeBytes: 6 });
 const onDisk = async ({ record }: TenantSandbox) => await bench.readRecord(record.sandboxId);
 
 describe('a pause that was cut off', () => {
@@ -161,7 +161,7 @@ describe('a resume that was cut off', () => {
       const after = await onDisk(sandbox);
       expect(after).toMatchObject({ state: 'paused', cause: 'resume_failed', saved: { hasMemory: true }, slot: 0 });
       expect(after?.saved?.stateId).not.toBe('s1');
-      expect(await bench.context.host.states.find(after?.saved?.stateId ?? '')).toBeDefined();
+      expect(await bench.context.host.checkpoints.find(after?.saved?.stateId ?? '')).toBeDefined();
       expect(bench.driver.stateOf(sandbox.record.sandboxId)).toBe('none');
     },
   );
@@ -209,7 +209,7 @@ describe('a resume that was cut off', () => {
       const { sandboxId, generation } = sandbox.record;
       bench.driver.noteRun(sandboxId, hasRun ? generation : 'that of an earlier restore');
       expect(await recoverStep(bench.context, sandbox)).toBe(true);
-      expect(await bench.context.host.states.find('s1')).toBeDefined();
+      expect(await bench.context.host.checkpoints.find('s1')).toBeDefined();
       return await onDisk(sandbox);
     };
 
@@ -247,24 +247,24 @@ describe('a resume that was cut off', () => {
 
 describe('layers that were made a moment before the server died', () => {
   it('get their digests when their sandbox is taken over, so that it can sleep later', async () => {
-    const { states } = bench.context.host;
-    await writeFile(states.layerPath('l1'), 'a disk that froze');
+    const { checkpoints } = bench.context.host;
+    await writeFile(checkpoints.layerPath('l1'), 'a disk that froze');
     const sandbox = await left({ state: 'running', layers: ['l1'] }, 'running');
-    expect(await states.isSealedLayer('l1')).toBe(false);
+    expect(await checkpoints.isSealedLayer('l1')).toBe(false);
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
-    expect(await states.isSealedLayer('l1')).toBe(true);
-    await bench.reopenStates();
-    await bench.context.host.states.verifyLayer('l1');
+    expect(await checkpoints.isSealedLayer('l1')).toBe(true);
+    await bench.reopenCheckpoints();
+    await bench.context.host.checkpoints.verifyLayer('l1');
   });
 
   it('of a disk that became one in the step that was cut off are named and sealed', async () => {
-    const { states } = bench.context.host;
-    await writeFile(states.layerPath('l9'), 'a disk that froze');
+    const { checkpoints } = bench.context.host;
+    await writeFile(checkpoints.layerPath('l9'), 'a disk that froze');
     const step = work({ layerId: 'l9', from: 'paused' });
     const sandbox = await left({ state: 'snapshotting', disk: 'kept', saved: savedAs('s1'), work: step }, 'none');
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
     expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', layers: ['l9'], disk: 'new' });
-    expect(await states.isSealedLayer('l9')).toBe(true);
+    expect(await checkpoints.isSealedLayer('l9')).toBe(true);
   });
 
   it('that never came to be are not named', async () => {

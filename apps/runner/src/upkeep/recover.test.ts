@@ -33,8 +33,8 @@ const work: Work = {
   },
 };
 
-async function seal(stateId: string): Promise<void> {
-  await using draft = await bench.context.host.states.begin(stateId);
+async function seal(checkpointId: string): Promise<void> {
+  await using draft = await bench.context.host.checkpoints.begin(checkpointId);
   await writeFile(`${draft.directory}/pages-1.img`, 'memory');
   await draft.seal({
     ...{ createdAtMs: 0, driver: 'container', driverVersion: '', hasMemory: true, cpuType: await readCpuType() },
@@ -94,7 +94,7 @@ it('one that was being resumed is paused as it was, with all that was saved', as
   const saved = { stateId: 's1', hasMemory: true, sizeBytes: 6 };
   const sandboxId = await left({ state: 'resuming', saved, work: { ...work, stateId: '', from: 'paused' } });
   expect(await recover()).toEqual({ [sandboxId]: 'paused' });
-  expect(await bench.context.host.states.find('s1')).toBeDefined();
+  expect(await bench.context.host.checkpoints.find('s1')).toBeDefined();
 });
 
 it.each(['ending', 'booting', 'paused'] as const)(
@@ -116,7 +116,7 @@ it('what no record names is removed, and what a record names is not', async () =
   await left({ state: 'paused', slot: 0, saved: { stateId: 's1', hasMemory: true, sizeBytes: 6 } });
   await mkdir(bench.context.host.store.directoryOf('istray'));
   await recover();
-  expect(await bench.context.host.states.list()).toEqual(['s1']);
+  expect(await bench.context.host.checkpoints.list()).toEqual(['s1']);
   expect(bench.driver.calls).toContain('destroy istray');
 });
 
@@ -134,14 +134,14 @@ it('what a record that cannot be read belongs to is kept aside, and no state is 
   expect(bench.driver.calls).toContain(`suspend ${torn}`);
   expect(bench.driver.calls).not.toContain(`destroy ${torn}`);
   await bench.context.references.drop('s1');
-  expect(await host.states.list()).toEqual(['s1']);
+  expect(await host.checkpoints.list()).toEqual(['s1']);
 
   // It was mended, and put back.
   await writeFile(`${directory}.json`, record);
   await rename(join(aside, torn), directory);
   await rm(join(aside, `${torn}.json`));
   expect(await recover()).toEqual({ [torn]: 'paused' });
-  expect(await host.states.list()).toEqual(['s1']);
+  expect(await host.checkpoints.list()).toEqual(['s1']);
 });
 
 // A gVisor restore that was cut off is waited for, up to 30 s.

@@ -40,7 +40,7 @@ export async function retrySteps(
 async function isStuck({ host }: OperationContext, { record, live }: TenantSandbox): Promise<boolean> {
   if (!stuckStates.includes(record.state)) return false;
   if (live === undefined || record.state === 'resuming') return true;
-  return record.state === 'pausing' && (await host.states.find(record.work?.stateId ?? '')) === undefined;
+  return record.state === 'pausing' && (await host.checkpoints.find(record.work?.stateId ?? '')) === undefined;
 }
 
 /** False when the sandbox is lost. */

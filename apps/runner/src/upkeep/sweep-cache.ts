@@ -55,7 +55,7 @@ async function findTooMuch(context: SweepContext, maxBytes: number): Promise<Cac
 /** Bytes that only this item uses: not counted are earlier items, and what snapshots and sandboxes need anyway. */
 function createMeasure({ host, snapshots, table, templates }: SweepContext): (item: CacheItem) => Promise<number> {
   const counted = new Set([
-    ...snapshots.list().flatMap(({ layers, stateId }) => [...layers, stateId]),
+    ...snapshots.list().flatMap(({ layers, stateId: checkpointId }) => [...layers, checkpointId]),
     ...table.all().flatMap(({ record }) => record.layers),
   ]);
   const once = async (id: string, measure: () => Promise<number>): Promise<number> => {
@@ -66,9 +66,12 @@ function createMeasure({ host, snapshots, table, templates }: SweepContext): (it
   return async ({ entry }) => {
     let bytes = 0;
     for (const id of layersOf(entry))
-      bytes += await once(id, async () => (await stat(host.states.layerPath(id))).blocks * 512);
+      bytes += await once(id, async () => (await stat(host.checkpoints.layerPath(id))).blocks * 512);
     if (entry.kind === 'result')
-      bytes += await once(entry.source.stateId, async () => (await host.states.open(entry.source.stateId)).sizeBytes);
+      bytes += await once(
+        entry.source.stateId,
+        async () => (await host.checkpoints.open(entry.source.stateId)).sizeBytes,
+      );
     if (entry.kind === 'image')
       bytes += await once(entry.templateId, async () => (await templates.find(entry.templateId))?.sizeBytes ?? 0);
     return bytes;

@@ -34,7 +34,7 @@ test('entries outlive the server, readable by its user only, with the time of th
   const second = await open();
   expect(second.find(keyOf('a'), 'step')).toEqual({ kind: 'step', layers: ['l1', 'l2'], context });
   expect(second.find(keyOf('a'), 'image')).toBeUndefined();
-  expect(second.holding()).toEqual({ states: [], layers: ['l1', 'l2'] });
+  expect(second.holding()).toEqual({ checkpoints: [], layers: ['l1', 'l2'] });
   expect(second.list().find(({ key }) => key === keyOf('a'))?.usedAtMs).toBe(nowMs);
   expect((await stat(join(directory, 'cache', `${keyOf('a')}.json`))).mode & 0o777).toBe(0o600);
 });
@@ -72,7 +72,7 @@ async function sweep(
     builds: { cache, isHeld: () => false },
     host: {
       config: { buildCacheHours: limits.hours, buildCacheMb: limits.mib },
-      states: { layerPath },
+      checkpoints: { layerPath },
       logger: silentLogger,
     },
     clock,

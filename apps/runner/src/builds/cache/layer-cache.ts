@@ -41,7 +41,7 @@ type Entry = z.infer<typeof entrySchema>;
 
 /** What the cache keeps from being collected. */
 export interface CacheHolding {
-  readonly states: readonly string[];
+  readonly checkpoints: readonly string[];
   readonly layers: readonly string[];
 }
 
@@ -107,7 +107,7 @@ export async function openLayerCache(directory: string, clock: Clock, logger: Lo
     holding() {
       const entries = [...items.values()].map(({ entry }) => entry);
       return {
-        states: entries.flatMap((entry) => (entry.kind === 'result' ? [entry.source.stateId] : [])),
+        checkpoints: entries.flatMap((entry) => (entry.kind === 'result' ? [entry.source.stateId] : [])),
         layers: entries.flatMap((entry) => layersOf(entry)),
       };
     },

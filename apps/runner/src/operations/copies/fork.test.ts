@@ -113,9 +113,9 @@ describe.each([
 
   it('nobody hears of its copies, though they are up', async () => {
     const { promise: sealed, resolve: seal } = Promise.withResolvers<undefined>();
-    const { states } = bench.context.host;
-    const sealLayer = states.sealLayer.bind(states);
-    vi.spyOn(states, 'sealLayer').mockImplementation(async (layerId) => {
+    const { checkpoints } = bench.context.host;
+    const sealLayer = checkpoints.sealLayer.bind(checkpoints);
+    vi.spyOn(checkpoints, 'sealLayer').mockImplementation(async (layerId) => {
       await sealed;
       await sealLayer(layerId);
     });
@@ -132,7 +132,7 @@ describe.each([
 
   it('which fails, nobody has heard of them, and nothing is left of them', async () => {
     const full = new SoulBoxError('disk_full', 'no room for digests');
-    vi.spyOn(bench.context.host.states, 'sealLayer').mockRejectedValue(full);
+    vi.spyOn(bench.context.host.checkpoints, 'sealLayer').mockRejectedValue(full);
     await expect(fork(2)).rejects.toMatchObject({ reason: 'disk_full' });
     expect([kindsOfEvents(), tenants()]).toEqual([[], [source.record.sandboxId]]);
     expect(bench.context.table.all()).toHaveLength(1);

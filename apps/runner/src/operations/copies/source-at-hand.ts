@@ -25,7 +25,7 @@ export function sealedSource(host: SandboxHost, source: CopySource): SourceAtHan
   return {
     source,
     getMemory: async () => {
-      if (source.hasMemory) return await checkMemory(host, source, 'copies');
+      if (source.hasMemory) return await checkMemory(host, { ...source, checkpointId: source.stateId }, 'copies');
       await checkLayers(host, source.layers);
       return undefined;
     },

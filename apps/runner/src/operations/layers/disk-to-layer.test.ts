@@ -35,8 +35,8 @@ test.each(['5:7', ''])('a disk whose root was another (%j) becomes a layer under
   });
   expect(record?.layers).toHaveLength(1);
   const [layerId = ''] = record?.layers ?? [];
-  expect(existsSync(bench.context.host.states.layerPath(layerId))).toBe(true);
-  expect(await bench.context.host.states.isSealedLayer(layerId)).toBe(true);
+  expect(existsSync(bench.context.host.checkpoints.layerPath(layerId))).toBe(true);
+  expect(await bench.context.host.checkpoints.isSealedLayer(layerId)).toBe(true);
   // It lies on this root now, wherever it sleeps next.
   await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
   await resume();

@@ -39,7 +39,7 @@ export async function turnDiskToLayer(
   await table.step(sandbox, 'snapshotting', { work });
   try {
     await takeDisk(context, sandbox, layerId);
-    await context.host.states.sealLayer(layerId);
+    await context.host.checkpoints.sealLayer(layerId);
   } finally {
     const below = chain.below(sandbox.record.layers);
     await table.step(sandbox, 'paused', { ...layersAfter(context, sandbox, layerId, below), work: undefined });

@@ -46,9 +46,9 @@ export async function shortenChain(
 async function merge({ host }: OperationContext, layers: readonly string[], layerId: string): Promise<void> {
   const startedAt = performance.now();
   await checkLayers(host, layers);
-  const bytes = costOf(await sizeOfLayers(host.states, layers)) + tablesBytes;
+  const bytes = costOf(await sizeOfLayers(host.checkpoints, layers)) + tablesBytes;
   using _room = host.disks.admit(bytes, 'Merging layers');
-  await host.states.flatten(layers, layerId);
+  await host.checkpoints.flatten(layers, layerId);
   const durationMs = Math.round(performance.now() - startedAt);
   host.logger.info({ layerId, count: layers.length, durationMs }, 'layers merged');
 }

@@ -6,9 +6,9 @@ export const statBlockBytes = 512;
 
 /** Bytes that frozen disks take of the host's: they are sparse files. */
 export async function sizeOfLayers(
-  states: Pick<CheckpointStore, 'layerPath'>,
+  checkpoints: Pick<CheckpointStore, 'layerPath'>,
   layers: readonly string[],
 ): Promise<number> {
-  const stats = await Promise.all(layers.map(async (layerId) => await stat(states.layerPath(layerId))));
+  const stats = await Promise.all(layers.map(async (layerId) => await stat(checkpoints.layerPath(layerId))));
   return stats.reduce((sum, { blocks }) => sum + blocks * statBlockBytes, 0);
 }

@@ -39,7 +39,7 @@ async function saveOrGoOn(context: OperationContext, sandbox: RunningSandbox): P
   const { work, layers } = sandbox.record;
   if (work === undefined) return false;
   try {
-    await saveCheckpoint(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
+    await saveCheckpoint(context, sandbox, { checkpointId: work.stateId, keepMemory: work.keepMemory, layers });
     return true;
   } catch (err) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'background pause failed');

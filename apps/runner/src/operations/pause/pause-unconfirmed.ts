@@ -17,14 +17,14 @@ export async function pauseUnconfirmed(context: OperationContext, sandbox: Tenan
   const { work, saved, layers, sandboxId } = record;
   if (!isAlive(sandbox) || work === undefined || saved === undefined || record.disk === 'new') return false;
   if (!sandbox.live.driver.capabilities.checkpoint) return false;
-  const stateId = randomId(20);
+  const checkpointId = randomId(20);
   try {
-    await table.update(sandbox, { work: { ...work, stateId } });
+    await table.update(sandbox, { work: { ...work, stateId: checkpointId } });
     await freeze(context, sandbox);
     using _room = await holdRoom(context, sandbox, true);
-    const state = await saveCheckpoint(context, sandbox, { stateId, keepMemory: true, layers });
+    const checkpoint = await saveCheckpoint(context, sandbox, { checkpointId, keepMemory: true, layers });
     const disk = await endKeepingDisk(context, sandbox);
-    const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
+    const change = { saved: { ...savedFrom(checkpoint), disk }, slot: 0, pagesFrom: '', work: undefined };
     await table.step(sandbox, 'paused', { ...change, cause: 'resume_failed', stateSinceMs: clock.now() });
   } catch (err) {
     // The source of a snapshot has a step of its own to finish.

@@ -56,12 +56,12 @@ async function pauseAlone(
   await measureOperation('pause', async (finish) => {
     const { table, host } = context;
     const { sandboxId, cause, stateSinceMs } = sandbox.record;
-    const stateId = randomId(20);
+    const checkpointId = randomId(20);
     const inBackground = request.durability === 'in-background';
     const work = {
       from: 'running' as const,
       bootId: readBootId(),
-      stateId,
+      stateId: checkpointId,
       layerId: '',
       keepMemory: request.keepMemory,
       // The call returns as soon as it is frozen, so this one record is both the intent and the promise.
@@ -74,12 +74,12 @@ async function pauseAlone(
       await freeze(context, sandbox);
       const { layers } = sandbox.record;
       if (!inBackground) {
-        await saveCheckpoint(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
+        await saveCheckpoint(context, sandbox, { checkpointId, keepMemory: request.keepMemory, layers });
         await table.update(sandbox, { ...change, work: { ...work, promised: true } });
       }
     } catch (error) {
       // Before it runs again: a server that finds a sealed checkpoint would complete the pause.
-      await host.states.remove(stateId);
+      await host.checkpoints.remove(checkpointId);
       await thawSandbox(context, sandbox, { cause, stateSinceMs });
       throw explainSaveFailure(error);
     }

@@ -35,7 +35,7 @@ export async function recordRunning(
   sandbox: TenantSandbox,
   change: RecordChange,
 ): Promise<void> {
-  const stateId = sandbox.record.work?.stateId ?? '';
+  const checkpointId = sandbox.record.work?.stateId ?? '';
   await table.step(sandbox, 'running', { ...change, work: undefined, waitsForRoom: false });
-  background.start(async () => await references.drop(stateId));
+  background.start(async () => await references.drop(checkpointId));
 }

@@ -28,32 +28,32 @@ export async function resumePaused(
 ): Promise<void> {
   const { saved, layers } = sandbox.record;
   if (saved === undefined) throw new Error('a paused sandbox names no checkpoint');
-  const { stateId, hasMemory } = saved;
+  const { stateId: checkpointId, hasMemory } = saved;
   using _admitted = context.admission.enter();
   {
-    using _hold = context.references.hold({ states: [stateId], layers });
+    using _hold = context.references.hold({ checkpoints: [checkpointId], layers });
     const memory = await phase(
       'check',
-      async () => await checkSaved(context, sandbox, withMemory && hasMemory ? stateId : undefined),
+      async () => await checkSaved(context, sandbox, withMemory && hasMemory ? checkpointId : undefined),
     );
-    const late = memory === undefined ? {} : { pagesFrom: comesLate(memory) ? stateId : '' };
+    const late = memory === undefined ? {} : { pagesFrom: comesLate(memory) ? checkpointId : '' };
     await restoreSandbox(context, sandbox, { memory, change: { ...change, ...late } });
   }
   // Only now: a failed resume needs the checkpoint again.
-  context.background.start(async () => await context.references.drop(stateId));
+  context.background.start(async () => await context.references.drop(checkpointId));
 }
 
-/** Checks all that a sandbox is restored from. An undefined `stateId` leaves its memory out. */
+/** Checks all that a sandbox is restored from. An undefined `checkpointId` leaves its memory out. */
 async function checkSaved(
   { host }: OperationContext,
   { record }: TenantSandbox,
-  stateId: string | undefined,
+  checkpointId: string | undefined,
 ): Promise<CheckedMemory | undefined> {
   const { layers, driver, runtimeName } = record;
   const [memory] = await Promise.all([
-    stateId === undefined
+    checkpointId === undefined
       ? checkLayers(host, layers)
-      : checkMemory(host, { stateId, layers, driver, runtimeName }, 'itself'),
+      : checkMemory(host, { checkpointId, layers, driver, runtimeName }, 'itself'),
     checkKeptDisk(host, record),
   ]);
   return memory ?? undefined;

@@ -85,7 +85,7 @@ async function thawInGrace(context: OperationContext, sandbox: TenantSandbox): P
   const thawed = await tryThaw(context, sandbox);
   if (thawed === 'goes-on') return true;
   if (thawed === 'has-not-run') await table.note(sandbox, { work });
-  if ((await host.states.find(work.stateId)) === undefined) return true;
+  if ((await host.checkpoints.find(work.stateId)) === undefined) return true;
   if (thawed === 'may-have-run' && work.keepMemory) await restOnFiles(context, sandbox);
   return false;
 }
