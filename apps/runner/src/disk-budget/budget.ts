@@ -1,20 +1,14 @@
-import { statfsSync } from 'node:fs';
 import type { Clock, Logger } from '@soulbox/base';
-import { SoulBoxError } from '@soulbox/base';
 import type { SandboxDisk } from '@soulbox/isolation';
+import { checkRoom } from './check-room.ts';
+import { planLimits } from './plan-limits.ts';
 import type { DiskPolicy } from './policy.ts';
-import { reserveOf } from './policy.ts';
+import { readHostDisk } from './read-host-disk.ts';
+import type { HostDisk } from './read-host-disk.ts';
 import type { DiskDemand } from './shares.ts';
-import { committedTo, costOf, shareOut, sumOf } from './shares.ts';
+import { committedTo, costOf, sumOf } from './shares.ts';
 import type { Standing, WatchedDisk } from './watched-disk.ts';
 import { watchDisk } from './watched-disk.ts';
-
-const mib = 2 ** 20;
-/** What is handed out is that much less than there is: a new sandbox, or a file of somebody else's, then moves no other's limit. */
-const floatShare = 0.05;
-const floatMaxBytes = 1024 * mib;
-/** Growth is not raised for less: each change is a write. */
-const leastRaiseBytes = 4 * mib;
 
 export interface DiskFigures {
   readonly totalBytes: number;
@@ -78,10 +72,7 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
   const holds = new Set<number[]>();
   let shortAtMs = -Infinity;
 
-  const readHost = (): { freeBytes: number; totalBytes: number; reserveBytes: number } => {
-    const { bavail, blocks, bsize } = statfsSync(directory);
-    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, reserveBytes: reserveOf(policy, blocks * bsize) };
-  };
+  const readHost = (): HostDisk => readHostDisk(directory, policy);
   const demandOf = (disk: WatchedDisk): DiskDemand => disk.demand(options.standingOf(disk.sandboxId), clock.now());
   const isStopped = ({ sandboxId }: WatchedDisk): boolean => options.standingOf(sandboxId).isStopped;
   const standing = (disk: WatchedDisk): DiskStanding => {
@@ -91,27 +82,14 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
   const heldBytes = (): number => sumOf([...holds], ([bytes = 0]) => bytes);
   const committedBytes = (): number => sumOf([...disks.values()], (disk) => committedTo(demandOf(disk)));
 
-  /** Moves the limits to where they belong. Those that fall do so first: at no moment is more allowed than there is. */
   const share = (freeBytes: number, reserveBytes: number): void => {
-    const all = [...disks.values()].map((disk) => ({ disk, demand: demandOf(disk) }));
-    const room = freeBytes - reserveBytes - heldBytes() - sumOf(all, ({ demand }) => demand.owedBytes);
-    const float = Math.min(Math.max(0, room) * floatShare, floatMaxBytes);
-    // Room beyond all promises goes to frozen sandboxes first.
-    const isScarce = all.some(({ disk }) => isStopped(disk));
-    const growths = shareOut(
-      all.map(({ demand }) => (isScarce ? { ...demand, wantedBytes: demand.promisedBytes } : demand)),
-      room - float,
-    );
-    const taken = sumOf(all, ({ demand }) => costOf(demand.allowedBytes));
-    const moves = all.map((entry, index) => ({ ...entry, growth: growths[index] ?? 0 }));
-    const starving = moves.some(
-      ({ demand, growth }) => growth - demand.allowedBytes > Math.max(leastRaiseBytes, demand.allowedBytes),
-    );
-    if (taken <= room - float / 4 && !starving) return;
-    for (const { disk, demand, growth } of moves) if (growth < demand.allowedBytes) tryAllow(disk, growth);
-    for (const { disk, demand, growth } of moves)
-      if (growth - demand.allowedBytes > Math.max(leastRaiseBytes, demand.allowedBytes / 8) || isLast(demand, growth))
-        tryAllow(disk, growth);
+    const all = [...disks.values()].map((disk) => ({
+      disk,
+      demand: demandOf(disk),
+      isStopped: isStopped(disk),
+    }));
+    for (const { disk, growthBytes } of planLimits(all, freeBytes - reserveBytes - heldBytes()))
+      tryAllow(disk, growthBytes);
   };
 
   const tryAllow = (disk: WatchedDisk, growthBytes: number): void => {
@@ -124,7 +102,7 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
   };
 
   /** Those written between two readings of the host are counted as theirs and the host's: on the safe side both ways. */
-  const inspectAll = (): ReturnType<typeof readHost> => {
+  const inspectAll = (): HostDisk => {
     const before = readHost();
     const now = clock.now();
     for (const disk of disks.values()) if (!disk.inspect(now)) disks.delete(disk.sandboxId);
@@ -135,8 +113,7 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
   return {
     admit(bytes, what) {
       const { freeBytes, reserveBytes } = inspectAll();
-      const room = freeBytes - reserveBytes - committedBytes() - heldBytes();
-      if (bytes > room) throw noRoom(what, bytes, room);
+      checkRoom(what, bytes, freeBytes - reserveBytes - committedBytes() - heldBytes());
       const hold = [bytes];
       holds.add(hold);
       share(freeBytes, reserveBytes);
@@ -184,17 +161,4 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
       };
     },
   };
-}
-
-/** What a disk that is full but for this can use. */
-function isLast({ wantedBytes, allowedBytes }: DiskDemand, growth: number): boolean {
-  return growth > allowedBytes && growth >= wantedBytes;
-}
-
-function noRoom(what: string, bytes: number, room: number): SoulBoxError {
-  const [needed, left] = [bytes, Math.max(0, room)].map((count) => Math.ceil(count / mib));
-  return new SoulBoxError(
-    'disk_full',
-    `${what} can need ${needed} MiB of the host's disk, but only ${left} MiB are neither reserved nor promised to other sandboxes. Delete sandboxes or snapshots, or free space.`,
-  );
 }
