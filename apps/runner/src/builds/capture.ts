@@ -8,15 +8,15 @@ import { holdRoom, saveCheckpoint } from '../processes/save-checkpoint.ts';
 import { freeze } from '../processes/freeze.ts';
 import type { BuildSandbox } from './build-sandbox.ts';
 
-/** What a build ends as, and what it takes on the host's disk, layers that others share included. */
+/** The result of a build, and its size on the host's disk including shared layers. */
 export interface Captured {
   readonly source: CopySource;
   readonly sizeBytes: number;
 }
 
 /**
- * Saves a sandbox of a build with its memory, so that its processes are alive in every copy, and ends it. Calls `hold` with checkpoint
- * and layer before they are made. Throws `checkpoint_failed`, `disk_full`.
+ * Saves a sandbox of a build with its memory, so that its processes are alive in every copy, and ends it. Calls `hold`
+ * with checkpoint and layer before they are made. Throws `checkpoint_failed`, `disk_full`.
  */
 export async function capture(
   context: OperationContext,

@@ -4,8 +4,8 @@ import { statBlockBytes } from '../operations/layers/size-of-layers.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 
 /**
- * The layers that the steps of one build have made so far, kept from being collected. Disposing it lets those that no record names by
- * then be collected.
+ * The layers that the steps of one build have made so far, protected from garbage collection. After disposal, layers
+ * that no record names can be collected.
  */
 export interface LayerStack extends AsyncDisposable {
   /** Topmost first. */
@@ -16,11 +16,11 @@ export interface LayerStack extends AsyncDisposable {
   keep(...layers: readonly string[]): void;
   /** Puts a layer on top. It is sealed in the background. */
   push(layerId: string): void;
-  /** Goes on with other layers, which are kept and sealed already. */
+  /** Continues with other layers, which are kept and sealed already. */
   replace(layers: readonly string[]): void;
-  /** Does `work` once all present layers are sealed. The next step does not wait for it. */
+  /** Runs `work` once all present layers are sealed. The next step does not wait for it. */
   afterSealing(work: () => Promise<void>): void;
-  /** Merges the layers into one where they are `maxLayers` or more; the default is what tenants' sandboxes may have. */
+  /** Merges the layers into one if there are `maxLayers` or more. The default is the limit for tenants' sandboxes. */
   shorten(maxLayers?: number): Promise<void>;
   /** MiB that the layers take of the host's disk, rounded up. */
   usedMb(): Promise<number>;
@@ -33,7 +33,7 @@ export function createLayerStack(context: OperationContext, base: readonly strin
   const sealing: Promise<void>[] = [];
   let layers = base;
   const track = (work: Promise<void>): void => {
-    // Whoever waits for all of them learns of the failure.
+    // The caller that waits for all of them gets the failure.
     work.catch(() => undefined);
     sealing.push(work);
   };

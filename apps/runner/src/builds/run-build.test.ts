@@ -12,7 +12,9 @@ import type { BuildLab, Told } from './testing/build-lab.ts';
 let lab: BuildLab;
 let registryDirectory: string;
 let registry: Registry;
-/** One that asks for the password `secret-of-alice` of alice; undefined where no such registry can be had. */
+/**
+ * A registry that requires the password `secret-of-alice` of alice. Undefined where such a registry cannot be started.
+ */
 let locked: Registry | undefined;
 
 beforeAll(async () => {
@@ -47,7 +49,7 @@ const user = (name: string) => ({ type: 'USER', args: [name] });
 const linesOf = ({ log }: Told, step: string): string[] =>
   log.filter((entry) => entry.step === step).map(({ message }) => message);
 
-/** What a command prints in a sandbox of a build that must have succeeded. */
+/** The output of a command in a sandbox of a build that must have succeeded. */
 async function askBuilt(told: Told, command: string): Promise<string> {
   expect(told.failed).toBeUndefined();
   const sandboxId = await lab.create(told.buildId);
@@ -59,7 +61,7 @@ async function askBuilt(told: Told, command: string): Promise<string> {
 }
 
 describe('steps', () => {
-  it('run one after the other, each in the context that those before have left', async () => {
+  it('run one after the other, each in the context that the previous ones have left', async () => {
     const told = await lab.build([
       env('GREETING', 'hello', 'NAME', 'big world'),
       env('BOTH', '$GREETING ${NAME} `id` $(id)', 'LITERAL', String.raw`\$NAME`),
@@ -93,7 +95,7 @@ describe('steps', () => {
     expect(await askBuilt(told, 'cat /tmp/at')).toBe('/home/user/x\n');
   });
 
-  it('leave nothing running, and what they wrote under /tmp', async () => {
+  it('leave no process running, but keep their files under /tmp', async () => {
     const told = await lab.build([
       sh('sleep 1000 >/dev/null 2>&1 & echo $! >/tmp/pid'),
       sh('pgrep sleep >/tmp/left || true'),
@@ -101,7 +103,7 @@ describe('steps', () => {
     expect(await askBuilt(told, 'wc -c </tmp/left; pgrep sleep; echo done')).toBe('0\ndone\n');
   });
 
-  it('tell what they print, line by line', async () => {
+  it('log their output line by line', async () => {
     const told = await lab.build([sh('echo one; echo two >&2; printf three')]);
     const entries = told.log.filter(({ step }) => step === '1').map(({ level, message }) => `${level} ${message}`);
     expect(entries.slice(1).sort()).toEqual(['info one', 'info three', 'warn two']);
@@ -133,7 +135,7 @@ describe('steps', () => {
     expect(await lab.leftovers()).toEqual([]);
   });
 
-  it('that print without end fill neither log nor memory', async () => {
+  it('that print endlessly fill neither the log nor memory', async () => {
     const told = await lab.build([sh('head -c 50000000 /dev/zero | tr "\\0" "x" | fold -w 1000')]);
     expect(told.done).toBeDefined();
     const size = told.log.reduce((sum, { message }) => sum + message.length, 0);
@@ -141,7 +143,7 @@ describe('steps', () => {
     expect(linesOf(told, '1').at(-1)).toMatch(/^\d+ bytes of output were left out\.$/);
   });
 
-  it('that never end are killed when the build is canceled, at once', async () => {
+  it('that never end are killed at once when the build is canceled', async () => {
     const { buildId, told } = lab.start([sh('while true; do :; done')]);
     await sleep(1500);
     const canceledAt = performance.now();
@@ -203,7 +205,7 @@ describe('a COPY', () => {
 describe('a COPY of a hostile archive', () => {
   const tar = async (entries: readonly TarEntry[], args = ['.', '/dst']) => await lab.copy(args, makeTar(entries));
 
-  it('reaches nothing of the host through its links', async () => {
+  it('cannot reach files of the host through its links', async () => {
     const victim = join(lab.directory, 'victim');
     await writeFile(victim, 'untouched');
     const told = await lab.build([
@@ -219,14 +221,14 @@ describe('a COPY of a hostile archive', () => {
   it.each([
     ['names with ..', [{ name: '../../etc/evil', type: '0', content: 'x' }], /\.\./],
     ['devices', [{ name: 'sda', type: '4', device: [8, 0] }], /Operation not permitted/],
-  ] as [string, TarEntry[], RegExp][])('with %s is refused with the words of tar', async (_, entries, words) => {
+  ] as [string, TarEntry[], RegExp][])('with %s is refused with the message of tar', async (_, entries, words) => {
     const told = await lab.build([await tar(entries)]);
     const message = expect.stringMatching(words) as string;
     expect(told.failed).toMatchObject({ reason: 'build_failed', step: '1', message });
     expect(await lab.leftovers()).toEqual([]);
   });
 
-  it('that is none, or does not hold what is copied, is refused', async () => {
+  it('that is not an archive, or lacks the source, is refused', async () => {
     const noTar = await lab.build([await lab.copy(['.', '/dst'], Buffer.from('not a tar file'.repeat(100)))]);
     expect(noTar.failed?.message).toMatch(/^failed to copy '.' to '\/dst': .*tar/);
     const other = await lab.build([await tar([{ name: 'a', type: '0' }], ['b', '/dst'])]);
@@ -237,7 +239,7 @@ describe('a COPY of a hostile archive', () => {
     expect(up.failed?.message).toBe("'../a' is outside the build folder.");
   });
 
-  it('with a file of 100 GiB of nothing takes no disk', async () => {
+  it('with a sparse file of 100 GiB uses no disk space', async () => {
     const folder = await mkdtemp(join(lab.directory, 'sparse-'));
     await run('truncate', ['-s', '100G', join(folder, 'huge')]);
     const archive = join(lab.directory, 'sparse.tar');
@@ -267,7 +269,7 @@ describe('an image', () => {
     await pushImage(layout, `${registry.address}/boxes/box:1`);
   });
 
-  it('is fetched once, and gives sandboxes of `user`', async () => {
+  it('is fetched once, and its sandboxes belong to `user`', async () => {
     const steps = [sh('id -un >/tmp/who; echo $FROM_IMAGE >>/tmp/who')];
     const first = await lab.build(steps, fromImage(`${registry.address}/boxes/box:1`));
     expect(first.failed).toBeUndefined();
@@ -281,7 +283,7 @@ describe('an image', () => {
     expect((await lab.runner().call('listTemplates', {}))['templates']).toHaveLength(1);
   });
 
-  it('of a mapped name is a local template', async () => {
+  it('with a mapped name is a local template', async () => {
     const told = await lab.build([], fromImage('docker.io/e2bdev/base'));
     expect(linesOf(told, 'base')).toEqual(['e2bdev/base:latest is the template base here']);
     expect(told.done).toBeDefined();
@@ -290,7 +292,8 @@ describe('an image', () => {
   it('that is being fetched when its build is canceled leaves nothing', async () => {
     let canceled = 0;
     for (const afterMs of [100, 250, 400]) {
-      // Another image each time, or it would be there already when one was done before it was canceled.
+      // A different image each time. Otherwise it would exist already if one import ended before its build was
+      // canceled.
       const tag = randomId(12);
       const environment = [`CANCELED=${tag}`];
       const layout = join(registryDirectory, `layout-${tag}`);
@@ -312,7 +315,7 @@ describe('an image', () => {
     expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(`${lab.directory}/templates/.`);
   });
 
-  it('that cannot be had fails the build with the reason', async () => {
+  it('that cannot be fetched fails the build with the reason', async () => {
     const reasons = async (reference: string): Promise<string> => {
       const { failed } = await lab.build([], fromImage(reference));
       expect(failed).toMatchObject({ reason: 'image_unavailable', step: 'base' });
@@ -328,11 +331,11 @@ describe('an image', () => {
 });
 
 describe('an image of a registry with a password', () => {
-  it('needs the right one, which stays nowhere', async (context) => {
+  it('requires the right password, which is not stored', async (context) => {
     if (locked === undefined) return context.skip('libcrypt here cannot make a bcrypt hash');
     const { address } = locked;
     const login = ['--dest-creds', 'alice:secret-of-alice'];
-    // Another image than the one above, or it would not have to be fetched.
+    // A different image from the one above. Otherwise it would not have to be fetched.
     const rootfs = join(registryDirectory, 'rootfs');
     const image = await makeImage(rootfs, join(registryDirectory, 'layout-locked'), { environment: ['LOCKED=1'] });
     await pushImage(image, `${address}/box:1`, login);
@@ -346,7 +349,7 @@ describe('an image of a registry with a password', () => {
     expect((await build('wrong')).failed?.message).toMatch(/unauthorized|authentication required/i);
     expect((await build(undefined)).failed?.message).toMatch(/unauthorized|authentication required/i);
     expect((await build('secret-of-alice')).done).toBeDefined();
-    // Known by its digest now, and still not for everybody.
+    // The host now has the image, but a caller without the password still does not get it.
     expect((await build(undefined)).failed?.reason).toBe('image_unavailable');
     await expect(run('grep', ['-rl', 'secret-of-alice', lab.directory])).rejects.toThrow('exit 1');
   });
@@ -356,7 +359,7 @@ describe('the layer cache', () => {
   const [stamp, variable, last] = [sh('date +%N >/tmp/stamp'), env('A', '1'), sh('echo $A >/tmp/a')];
   const steps = [stamp, variable, last];
 
-  it('gives what an equal build has made, and force makes it anew', async () => {
+  it('returns the result of an equal build, and force builds it again', async () => {
     const first = await lab.build(steps);
     const startedAt = performance.now();
     const second = await lab.build(steps);
@@ -372,7 +375,7 @@ describe('the layer cache', () => {
     expect(cachedMs).toBeLessThan(1000);
   });
 
-  it('is of no use to another team', async () => {
+  it('is not shared with another team', async () => {
     expect((await lab.build(steps, { teamId: 't2' })).done?.cachedSteps ?? 0).toBe(0);
   });
 
@@ -382,14 +385,14 @@ describe('the layer cache', () => {
     expect((await lab.build([good, sh('true')])).done?.cachedSteps).toBe(1);
   });
 
-  it('outlives the runner', async () => {
+  it('survives a restart of the runner', async () => {
     await lab.crash();
     expect((await lab.build(steps)).done?.cachedSteps).toBe(3);
   });
 });
 
 describe('start and ready command', () => {
-  it('leave processes that live in every sandbox', async () => {
+  it('leave processes that run in every sandbox', async () => {
     const told = await lab.build([env('PORT', '8123'), workdir('/srv')], {
       startCommand: 'echo serving; exec python3 -m http.server $PORT',
       readyCommand: '[ -n "$(ss -Htuln sport = :$PORT)" ]',
@@ -418,7 +421,7 @@ describe('start and ready command', () => {
 });
 
 describe('builds', () => {
-  it('behind gVisor give sandboxes behind gVisor, with what was started', async (context) => {
+  it('with gVisor give sandboxes with gVisor, in which the started program runs', async (context) => {
     const runsc = await run('runsc', ['--version']).catch(() => '');
     context.skip(runsc === '', 'there is no runsc on this host');
     const told = await lab.build([sh('uname -r >/tmp/kernel')], {
@@ -431,7 +434,7 @@ describe('builds', () => {
     expect(shown.startsWith(release())).toBe(false);
   });
 
-  it('can begin with another build', async () => {
+  it('can start from another build', async () => {
     const first = await lab.build([sh('echo first >/tmp/one'), env('KEPT', 'yes'), workdir('/opt')]);
     const second = await lab.build([sh('echo "$KEPT $PWD" >/tmp/two')], {
       baseTemplateId: undefined,
@@ -440,7 +443,7 @@ describe('builds', () => {
     expect(await askBuilt(second, 'cat /tmp/one /tmp/two')).toBe('first\nyes /opt\n');
   });
 
-  it('more than the limit are refused, and unharmed by each other', async () => {
+  it('beyond the limit are refused, and the running ones are not affected', async () => {
     const slow = ['a', 'b'].map((text) => lab.start([sh(`sleep 2; echo ${text} >/tmp/x`)]));
     await sleep(300);
     expect((await lab.build([sh('true')])).failed?.reason).toBe('too_many_builds');
@@ -449,7 +452,7 @@ describe('builds', () => {
     expect(shown).toEqual(['a\n', 'b\n']);
   });
 
-  it('are not seen among sandboxes while they run', async () => {
+  it('are not listed as sandboxes while they run', async () => {
     const { told } = lab.start([sh('sleep 2')]);
     while ((await readdir(join(lab.directory, 'sandboxes'))).length === 0) await sleep(20);
     await sleep(500);
@@ -458,7 +461,7 @@ describe('builds', () => {
     await told;
   });
 
-  it('end when the runner stops, and say so', async () => {
+  it('end with an error that says so when the runner stops', async () => {
     const { told } = lab.start([sh('sleep 100')]);
     await sleep(1500);
     await lab.stop();
@@ -466,7 +469,7 @@ describe('builds', () => {
     expect(await lab.leftovers()).toEqual([]);
   });
 
-  it('are gone without a trace after the runner was killed, their finished steps cached', async () => {
+  it('leave nothing but their cached finished steps after the runner was killed', async () => {
     const done = sh('echo done >/tmp/done');
     const countEntries = async (): Promise<number> => (await readdir(join(lab.directory, 'build-cache'))).length;
     const before = await countEntries();
