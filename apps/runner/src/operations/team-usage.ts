@@ -13,9 +13,9 @@ export interface TeamUsage {
 }
 
 /**
- * Computes a team's usage from records and files. No running count is kept, so none can be wrong. It is called before every step that
- * uses more. Sizes that do not change are read once: those of layers, and of the disks of paused sandboxes. Any other takes some
- * microseconds.
+ * Computes a team's usage from records and files. No running count is kept, so none can be wrong. It is called before
+ * every step that uses more. Sizes that do not change are read once: those of layers, and of the disks of paused
+ * sandboxes. Any other takes some microseconds.
  */
 export function createTeamUsage({
   table,
@@ -24,7 +24,7 @@ export function createTeamUsage({
 }: Pick<OperationContext, 'table' | 'host' | 'snapshots'>): (teamId: string) => TeamUsage {
   /** By record. Every change makes a new record. */
   const pausedDisks = new WeakMap<SandboxRecord, number>();
-  /** By team, what was used when it was last asked for. */
+  /** By team, the sizes of its layers at the previous call. */
   const layersOf = new Map<string, ReadonlyMap<string, number>>();
 
   const sizeOfDisk = ({ record }: TenantSandbox): number => {

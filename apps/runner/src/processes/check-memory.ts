@@ -6,19 +6,21 @@ import { readCpuType } from '../host/cpu-type.ts';
 import { getDriver, runtimeDirectoryOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
 
-/** What a checkpoint is to be restored for. */
+/** A checkpoint, and the sandbox that is to be restored from it. */
 export interface CheckpointUse {
   readonly checkpointId: string;
   /** Frozen disks below, topmost first. */
   readonly layers: readonly string[];
   readonly driver: string;
-  /** Of its envd. */
+  /** Version of its envd. */
   readonly runtimeName: string;
 }
 
 /** Saved memory whose restore may begin while its pages are still being checked. */
 export interface CheckedMemory extends SavedMemory {
-  /** Resolves when all pages match their digests. Nothing of the sandbox may run before. Rejects with `state_damaged`. */
+  /**
+   * Resolves when all pages match their digests. Nothing of the sandbox may run before. Rejects with `state_damaged`.
+   */
   readonly pagesChecked: Promise<void>;
 }
 
@@ -31,9 +33,9 @@ const lateMaxShare = 0.75;
 export type MemoryOwner = 'itself' | 'copies';
 
 /**
- * Checks a checkpoint before its restore. Nothing is started from one that is incomplete, altered or made for another host. Its pages
- * may be checked while everything else is prepared. The driver checks the pages of a lazy restore. Throws `state_damaged`,
- * `state_incompatible`, and `disk_full` when it must be unpacked first.
+ * Checks a checkpoint before its restore. Nothing is started from one that is incomplete, altered or made for another
+ * host. Its pages may be checked while everything else is prepared. The driver checks the pages of a lazy restore.
+ * Throws `state_damaged`, `state_incompatible`, and `disk_full` when it must be unpacked first.
  */
 export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: MemoryOwner): Promise<CheckedMemory> {
   const checkpoint = await host.checkpoints.unpack(use.checkpointId, (bytes) =>
@@ -90,8 +92,8 @@ async function checkFit(host: SandboxHost, { checkpointId, manifest }: Checkpoin
 }
 
 /**
- * Processes do not share lazily restored pages: each gets its own, and a child that is forked meanwhile gets again what its parent still
- * lacks. A quarter of the sandbox's memory must be free for that.
+ * Processes do not share lazily restored pages. Each gets its own, and a child that is forked meanwhile gets the pages
+ * again that its parent still lacks. A quarter of the sandbox's memory must be free for that.
  */
 function isWorthwhile(driver: Driver, { manifest: { parts, facts } }: Checkpoint): boolean {
   const pages = Object.entries(parts).filter(([partName]) => driver.isMemoryPart(partName));

@@ -14,7 +14,7 @@ export interface SandboxHost {
   readonly config: RunnerConfig;
   /** Where sandboxes live: `<dataDirectory>/sandboxes`. */
   readonly dataDirectory: string;
-  /** Ways to wall a sandbox off, by name. */
+  /** Drivers by name. */
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;
   readonly runtime: EnvdBundle;
@@ -41,7 +41,7 @@ export function isolationOf(config: RunnerConfig, template: { readonly isolation
   return template.isolation ?? config.isolation;
 }
 
-/** Records name versions of envd, not folders, since the data folder may move. */
+/** Records name versions of envd, not folders, because the data folder may move. */
 export function runtimeNameOf({ runtime }: Pick<SandboxHost, 'runtime'>): string {
   return basename(runtime.directory);
 }

@@ -13,7 +13,7 @@ export interface SaveContext {
 export interface Save {
   readonly checkpointId: string;
   readonly keepMemory: boolean;
-  /** Frozen disks that belong to the state, topmost first. */
+  /** Layers that belong to the checkpoint, topmost first. */
   readonly layers: readonly string[];
 }
 
@@ -58,7 +58,8 @@ export async function factsOf(context: SaveContext, sandbox: RunningSandbox, sav
 }
 
 /**
- * Reserves room on the host's disk for all memory that the sandbox uses now, and for `besidesBytes`, until disposed. Throws `disk_full`.
+ * Reserves room on the host's disk for all memory that the sandbox uses now, and for `besidesBytes`, until disposed.
+ * Throws `disk_full`.
  */
 export async function holdRoom(
   { host }: Pick<SaveContext, 'host'>,

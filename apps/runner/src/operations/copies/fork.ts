@@ -16,7 +16,7 @@ export interface ForkRequest {
   /** 1 to 100. */
   readonly count: number;
   readonly timeoutSeconds: number;
-  /** Who owns the copies of a snapshot. */
+  /** The owner of copies of a snapshot. */
   readonly teamId: string;
 }
 

@@ -19,9 +19,9 @@ import { layersAfter, takeDisk } from '../../processes/sandbox-disk.ts';
 import type { UseSource } from './source-at-hand.ts';
 
 /**
- * Turns a running sandbox into a source of copies. The sandbox continues as one of them while `use` makes the others. A sandbox that
- * cannot continue is paused; its record, its log and an event say so, and the source stays. Called with the lock held. Throws
- * `checkpoint_failed` and others, as a pause does, while the sandbox runs on.
+ * Turns a running sandbox into a source of copies. The sandbox continues as one of them while `use` makes the others. A
+ * sandbox that cannot continue is paused; its record, its log and an event say so, and the source stays. Called with
+ * the lock held. Throws `checkpoint_failed` and others, as a pause does, while the sandbox runs on.
  */
 export async function withRunning<T>(
   context: OperationContext,
@@ -44,7 +44,7 @@ export async function withRunning<T>(
     source: sourceFrom(sandbox, { stateId: checkpoint.checkpointId, hasMemory: true }),
     getMemory: () => Promise.resolve(memoryOf(context.host, driver, checkpoint, 'copies')),
     sealDisk: async () => await sealed,
-    // It was, or the source could not have gone on from it.
+    // It is sealed already. Otherwise the source could not have continued from it.
     sealMemory: () => Promise.resolve(),
   };
   const [outcome] = await Promise.allSettled([useTop(layers, layerId, () => use(atHand)), sealed]);
@@ -54,7 +54,7 @@ export async function withRunning<T>(
   return outcome.value;
 }
 
-/** Memory without the disk it was saved with is of no use to a copy. */
+/** A copy needs the memory together with the disk that it was saved with. */
 async function useTop<T>(layers: readonly string[], layerId: string, use: () => Promise<T>): Promise<T> {
   if (layers.includes(layerId)) return await use();
   throw new SoulBoxError(
@@ -73,8 +73,8 @@ async function sealTop(context: OperationContext, layers: readonly string[], lay
 }
 
 /**
- * Turns the memory into a checkpoint and the disk into the topmost layer. The sandbox has no processes afterwards; `continueSource`
- * restores it. The layer is not sealed yet, and `work` in the record says so until it is.
+ * Turns the memory into a checkpoint and the disk into the topmost layer. The sandbox has no processes afterwards;
+ * `continueSource` restores it. The layer is not sealed yet, and `work` in the record says so until it is.
  */
 async function takeApart(context: OperationContext, sandbox: RunningSandbox, chain: ShortChain): Promise<Checkpoint> {
   const { table } = context;
@@ -136,8 +136,8 @@ async function parkDisk(
 }
 
 /**
- * Restores the source as a copy of itself, on a fresh disk. This process has just saved its memory, so it needs no check. Throws
- * `sandbox_resume_failed` when the source could not be restored and is paused.
+ * Restores the source as a copy of itself, on a fresh disk. This process has just saved its memory, so it needs no
+ * check. Throws `sandbox_resume_failed` when the source could not be restored and is paused.
  */
 async function continueSource(
   context: OperationContext,

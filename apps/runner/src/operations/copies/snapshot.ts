@@ -5,8 +5,9 @@ import type { CopySource, SnapshotRecord } from '../../registry/snapshot-store.t
 import { withSource } from './with-source.ts';
 
 /**
- * Makes a snapshot of a running or paused sandbox, from which copies can be made at any time. A running sandbox continues, with its
- * connections cut. The snapshot is on the disk when this resolves. Throws what `withSource` and `checkFree` throw.
+ * Makes a snapshot of a running or paused sandbox, from which copies can be made at any time. A running sandbox
+ * continues, with its connections cut. The snapshot is on the disk when this resolves. Throws the errors of
+ * `withSource` and `checkFree`.
  */
 export async function makeSnapshot(
   context: OperationContext,

@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => bench[Symbol.asyncDispose]());
 
-it('layers are merged when there is room for all that they hold, which is set aside meanwhile', async () => {
+it('layers are merged if there is room for all their content, and the room is reserved meanwhile', async () => {
   const { checkpoints, disks } = bench.context.host;
   for (const layerId of ['l2', 'l1']) {
     await writeFile(checkpoints.layerPath(layerId), Buffer.alloc(3 * mib, 1));

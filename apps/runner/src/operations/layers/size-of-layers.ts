@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
 import type { CheckpointStore } from '@soulbox/checkpoints';
 
-/** stat(2) counts blocks of so many bytes, whatever the file system's are. */
+/** stat(2) counts blocks of this size, whatever the block size of the file system. */
 export const statBlockBytes = 512;
 
-/** Bytes that frozen disks take of the host's: they are sparse files. */
+/** Bytes that layers use on the host's disk. Layers are sparse files. */
 export async function sizeOfLayers(
   checkpoints: Pick<CheckpointStore, 'layerPath'>,
   layers: readonly string[],
