@@ -1,7 +1,7 @@
 import type { SandboxRecord } from './record.ts';
 import type { SnapshotRecord } from './snapshot-store.ts';
 
-/** Checkpoints and layers that an operation under way uses, though no record names them yet or any more. */
+/** Checkpoints and layers that an operation in progress uses, although no record names them yet or any more. */
 export interface Holding {
   readonly checkpoints?: readonly string[];
   readonly layers?: readonly string[];
@@ -13,7 +13,7 @@ export interface Named {
   readonly layers: Set<string>;
 }
 
-/** All checkpoints and layers that records, snapshots and operations under way name. */
+/** All checkpoints and layers that records, snapshots and operations in progress name. */
 export function findNamed(
   records: readonly SandboxRecord[],
   snapshots: readonly SnapshotRecord[],

@@ -20,10 +20,10 @@ let snapshots: { stateId: string; layers: string[] }[];
 let cached: Required<Holding>;
 let removed: string[];
 let aside: { checkpointId: string; facts: object }[];
-/** Level and facts of what was logged. */
+/** Level and facts of the logged lines. */
 let logged: [level: string, facts: object][];
 let nowMs: number;
-/** Whether the disk takes no change. */
+/** Whether changes of the disk fail. */
 let failing: boolean;
 let references: References;
 
@@ -62,10 +62,10 @@ beforeEach(() => {
   references = createReferences(checkpoints, table, store, logger, { now: () => nowMs }, () => cached);
 });
 
-/** Lets all that can run come to its end. */
+/** Waits until all pending promises have settled. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** By name; a record that names nothing gives the empty one, which no state has. */
+/** Sorted ids. A record that names no checkpoint has an empty id, which is left out. */
 function neededIn(round: Round | undefined): { checkpoints: string[]; layers: string[] } {
   const { checkpoints, layers } = round?.needed() ?? {
     checkpoints: new Set<string>(),
@@ -76,7 +76,7 @@ function neededIn(round: Round | undefined): { checkpoints: string[]; layers: st
 }
 
 describe('a collection', () => {
-  it('needs what records, snapshots, holders and the cache name, whatever the name is for', async () => {
+  it('keeps everything that records, snapshots, holders and the cache name, for whatever purpose', async () => {
     records = [
       { sandboxId: 'i1', saved: { stateId: 'saved', hasMemory: true, sizeBytes: 0 }, layers: ['below'] },
       { sandboxId: 'i2', work: { stateId: 'made', layerId: 'frozen' } as SandboxRecord['work'] },
@@ -92,7 +92,7 @@ describe('a collection', () => {
     expect(layers).toEqual(['below', 'frozen', 'shared', 'step', 'used']);
   });
 
-  it('needs no state for a holder of layers, and no layer for a holder of states', async () => {
+  it('keeps no checkpoint for a holder of layers, and no layer for a holder of checkpoints', async () => {
     using _layers = references.hold({ layers: ['used'] });
     using _checkpoints = references.hold({ checkpoints: ['held'] });
     void references.collect();
@@ -100,7 +100,7 @@ describe('a collection', () => {
     expect(neededIn(rounds[0])).toEqual({ checkpoints: ['held'], layers: ['used'] });
   });
 
-  it('looks at what is named when it is asked, not when it began', async () => {
+  it('reads the named ids when the store asks for them, not at its start', async () => {
     void references.collect();
     await settle();
     const hold = references.hold({ checkpoints: ['late'] });
@@ -109,7 +109,7 @@ describe('a collection', () => {
     expect(rounds[0]?.needed().checkpoints.has('late')).toBe(false);
   });
 
-  it('asked for by many at once is one round', async () => {
+  it('is one round for several concurrent calls', async () => {
     const all = Promise.all([references.collect(), references.collect(), references.collect()]);
     await settle();
     expect(rounds).toHaveLength(1);
@@ -118,7 +118,7 @@ describe('a collection', () => {
     expect(rounds).toHaveLength(1);
   });
 
-  it('asked for while one goes on is another afterwards, which all who came meanwhile share', async () => {
+  it('that is requested during a round is another round, which all calls made meanwhile share', async () => {
     const first = references.collect();
     await settle();
     const outcomes: string[] = [];
@@ -131,14 +131,14 @@ describe('a collection', () => {
     rounds[0]?.finish();
     await first;
     await settle();
-    // The first may have looked before they asked: they are not answered by it.
+    // The first round may have read the ids before these calls, so it does not answer them.
     expect([rounds.length, outcomes]).toEqual([2, []]);
     rounds[1]?.finish();
     await Promise.all(later);
     expect(rounds).toHaveLength(2);
   });
 
-  it('that fails is no failure of who asked, and no end of collections', async () => {
+  it('that fails does not fail the call, and collections go on', async () => {
     const first = references.collect();
     await settle();
     rounds[0]?.fail();
@@ -155,7 +155,7 @@ describe('a collection', () => {
     [['s1'], []],
     [[], ['l1']],
     [['s1'], ['l1']],
-  ])('that removes the states %j and the layers %j says so', async (removedCheckpoints, removedLayers) => {
+  ])('that removes the checkpoints %j and the layers %j is logged', async (removedCheckpoints, removedLayers) => {
     const round = references.collect();
     await settle();
     rounds[0]?.finish({ removedCheckpoints, removedLayers });
@@ -163,7 +163,7 @@ describe('a collection', () => {
     expect(logged).toEqual([['info', { removedCheckpoints, removedLayers }]]);
   });
 
-  it('that removes nothing says nothing', async () => {
+  it('that removes nothing is not logged', async () => {
     const round = references.collect();
     await settle();
     rounds[0]?.finish();
@@ -172,13 +172,13 @@ describe('a collection', () => {
   });
 });
 
-describe('a state that is dropped', () => {
-  it('goes when nobody names it', async () => {
+describe('a dropped checkpoint', () => {
+  it('is removed when nothing names it', async () => {
     await references.drop('s1');
     expect(removed).toEqual(['s1']);
   });
 
-  it('stays while a record, a snapshot or a holder names it', async () => {
+  it('is kept while a record, a snapshot or a holder names it', async () => {
     records = [{ sandboxId: 'i1', pagesFrom: 'read' }];
     snapshots = [{ stateId: 'kept', layers: [] }];
     const hold = references.hold({ checkpoints: ['held'] });
@@ -189,12 +189,12 @@ describe('a state that is dropped', () => {
     expect(removed).toEqual(['held']);
   });
 
-  it('without a name is none', async () => {
+  it('without an id is ignored', async () => {
     await references.drop('');
     expect(removed).toEqual([]);
   });
 
-  it('is forgotten: one of the same name was never used', async () => {
+  it('is forgotten, so a new one with the same id counts as never used', async () => {
     references.hold({ checkpoints: ['s1'] })[Symbol.dispose]();
     expect(references.lastUseMs('s1')).toBe(1000);
     await references.drop('s1');
@@ -202,7 +202,7 @@ describe('a state that is dropped', () => {
   });
 });
 
-it('what cannot be removed or set aside is no failure of who asked, and is logged as an error', async () => {
+it('a checkpoint that cannot be removed or set aside does not fail the call, and is logged as an error', async () => {
   const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as SandboxRecord;
   failing = true;
   await references.drop('s1');
@@ -215,7 +215,7 @@ it('what cannot be removed or set aside is no failure of who asked, and is logge
   ]);
 });
 
-it('a damaged state is set aside, unless somebody else needs it where it is', async () => {
+it('a damaged checkpoint is set aside, unless something else needs it where it is', async () => {
   const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as SandboxRecord;
   records = [record, { sandboxId: 'i2', pagesFrom: 's1' }];
   await references.setAside(record, 5);
@@ -230,12 +230,12 @@ it('a damaged state is set aside, unless somebody else needs it where it is', as
   expect(logged).toEqual([['warn', { sandboxId: 'i1', checkpointId: 's1' }]]);
 });
 
-it('a holder of layers alone uses no state', () => {
+it('a holder of layers alone uses no checkpoint', () => {
   using _hold = references.hold({ layers: ['used'] });
   expect(references.lastUseMs('s1')).toBe(0);
 });
 
-it('the last use of a state counts from the end of its last holder, and is forgotten with it', async () => {
+it('the last use of a checkpoint is the end of its last holder, and is forgotten with the checkpoint', async () => {
   expect(references.lastUseMs('s1')).toBe(0);
   const [one, two] = [references.hold({ checkpoints: ['s1'] }), references.hold({ checkpoints: ['s1'] })];
   nowMs = 2000;

@@ -10,16 +10,22 @@ import type { SandboxTable } from './table.ts';
 export interface References {
   /** Keeps these from being removed until disposed. */
   hold(holding: Holding): Disposable;
-  /** When an operation last held the checkpoint. 0 when none did in the life of this server, undefined while one does. */
+  /**
+   * When an operation last held the checkpoint. 0 when none did in the life of this server, undefined while one does.
+   */
   lastUseMs(checkpointId: string): number | undefined;
-  /** Removes a checkpoint unless something still names it. Never throws: after a failure the next collection removes it. */
+  /**
+   * Removes a checkpoint unless something still names it. Never throws: after a failure the next collection removes it.
+   */
   drop(checkpointId: string): Promise<void>;
   /**
-   * Moves the checkpoint that a sandbox was running from to the damaged ones, for inspection. It stays where it is when a snapshot or
-   * another sandbox names it. Never throws.
+   * Moves the checkpoint that a sandbox was running from to the damaged ones, for inspection. It stays where it is when
+   * a snapshot or another sandbox names it. Never throws.
    */
   setAside(record: SandboxRecord, foundAtMs: number): Promise<void>;
-  /** Removes all that nothing names. Calls at the same time share one round, or the next. Never throws. */
+  /**
+   * Garbage-collects unreferenced checkpoints and layers. Concurrent calls share one round, or the next. Never throws.
+   */
   collect(): Promise<void>;
 }
 
@@ -87,8 +93,8 @@ export function createReferences(
 }
 
 /**
- * Runs one round at a time. A round that has begun may have looked before the caller's change, so the caller waits for the next one;
- * all who wait share it.
+ * Runs one round at a time. A round in progress may have read the ids before the caller's change, so the caller waits
+ * for the next round. All waiting callers share it.
  */
 function shareRounds(run: () => Promise<void>): () => Promise<void> {
   let round: Promise<void> = Promise.resolve();
