@@ -14,9 +14,9 @@ export interface DiskFigures {
   readonly totalBytes: number;
   readonly freeBytes: number;
   readonly reserveBytes: number;
-  /** What the host must still be able to give: to sandboxes that run, and to what is being saved or started. */
+  /** Space that the host must still be able to provide: to running sandboxes, and to saves and starts in progress. */
   readonly committedBytes: number;
-  /** Sizes of the disks of all sandboxes that run, as they see them. */
+  /** Sizes of the disks of all running sandboxes, as seen inside. */
   readonly toldBytes: number;
   readonly disks: number;
   readonly stopped: number;
@@ -25,39 +25,42 @@ export interface DiskFigures {
 export interface DiskStanding {
   readonly disk: WatchedDisk;
   readonly isStopped: boolean;
-  /** What it takes of the room when it goes on. */
+  /** Room that it needs when it is thawed. */
   readonly leftBytes: number;
 }
 
-/** What the watchdog decides from. */
+/** The facts from which the watchdog decides. */
 export interface DiskState {
-  /** What is left when every sandbox has all that is promised and owed; negative: the promises cannot be kept. */
+  /** Room that is left after all that is promised and owed to sandboxes. Negative: the promises cannot be kept. */
   readonly roomBytes: number;
-  /** For how long it has not been negative. */
+  /** Time since it was last negative. */
   readonly roomForMs: number;
   readonly disks: readonly DiskStanding[];
 }
 
 export interface DiskBudgetOptions {
   readonly policy: DiskPolicy;
-  /** On the file system of all disks. */
+  /** A folder on the file system of all disks. */
   readonly directory: string;
-  /** Asked each time, for it changes as a sandbox gets a tenant. */
+  /** Called every time, because the standing changes when a sandbox gets a tenant. */
   readonly standingOf: (sandboxId: string) => Standing;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /**
- * Keeps this always true: what all sandboxes' disks may still take of the host, allowed growth and all that counts as written, is no
- * more than the host has free above its reserve. The limits are the kernel's, so it stays true when nobody looks after them.
+ * Keeps this invariant: the space that all sandboxes' disks can still take from the host (allowed growth, and
+ * everything that counts as written) is at most the host's free space above its reserve. The kernel enforces the
+ * limits, so the invariant holds without a server.
  */
 export interface DiskBudget {
-  /** Sets room aside for something new until disposed. Throws `disk_full`, with nothing changed; `what` begins its message. */
+  /**
+   * Reserves room for something new until disposed. Throws `disk_full` with nothing changed. `what` begins its message.
+   */
   admit(bytes: number, what: string): Disposable;
-  /** From now on until nothing has the disk mounted. */
+  /** Watches the disk from now on until nothing has it mounted. */
   watch(sandboxId: string, open: () => SandboxDisk): void;
-  /** Distributes the room at once, for a sandbox that has just got a tenant. */
+  /** Distributes the room at once. Called when a sandbox has just got a tenant. */
   settle(): void;
   /** Gives a frozen sandbox its promise before it is thawed. */
   release(sandboxId: string): void;
@@ -96,12 +99,15 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
     try {
       disk.allow(growthBytes);
     } catch (err) {
-      // It was unmounted this moment; the next look notices.
+      // It has just been unmounted. The next inspection notices that.
       logger.debug({ sandboxId: disk.sandboxId, err }, 'growth limit of a disk could not be set');
     }
   };
 
-  /** Those written between two readings of the host are counted as theirs and the host's: on the safe side both ways. */
+  /**
+   * Gives the reading of the host with less free space. Data that is written or freed between the two readings then
+   * counts as used on the disk and on the host, which is the safe side.
+   */
   const inspectAll = (): HostDisk => {
     const before = readHost();
     const now = clock.now();
@@ -128,7 +134,7 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
         const watched = watchDisk(sandboxId, open(), clock.now());
         if (watched !== undefined) disks.set(sandboxId, watched);
       } catch (err) {
-        // It has died already, and keeps what its start was given.
+        // It has died already. It keeps the limit of its start.
         logger.warn({ sandboxId, err }, 'disk of a sandbox not found');
       }
     },
