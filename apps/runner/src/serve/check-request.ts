@@ -8,7 +8,9 @@ import { isTenants } from '../registry/table.ts';
 import type { KnownSandbox } from '../registry/table.ts';
 import { limitsFromMessage } from './from-message.ts';
 
-/** Throws `limit_exceeded` when the team has as much as its caller lets it have. A request without limits is not checked. */
+/**
+ * Throws `limit_exceeded` when the team has reached a limit of the request. A request without limits is not checked.
+ */
 export function checkTeam(
   usageOf: (teamId: string) => TeamUsage,
   teamId: string,
@@ -18,7 +20,7 @@ export function checkTeam(
   if (limits !== undefined) checkTeamLimit(usageOf(teamId), limitsFromMessage(limits), name);
 }
 
-/** Throws `template_not_found` when there is none, or when it has lost the name by which the caller knows it. */
+/** Throws `template_not_found` when there is none, or when it does not have the name any more that the caller knows. */
 export function checkTemplate(
   template: Template | undefined,
   { templateId, templateName }: { templateId: string; templateName: string },

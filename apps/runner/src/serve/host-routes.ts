@@ -50,7 +50,7 @@ export function createHostRoutes(
       const admit = answer((size: number) => Promise.resolve(context.host.disks.admit(size, what)));
       const room = await admit(Number(bytes));
       const over = AbortSignal.any([handler.signal, context.stopping]);
-      // Not after the message: a caller that reads no further leaves the generator where it is.
+      // Registered before the message: when a caller reads no further, the generator stops at the yield.
       const ended = (over.aborted ? Promise.resolve() : once(over, 'abort')).then(() => {
         room[Symbol.dispose]();
       });

@@ -17,7 +17,7 @@ import { metricToMessage } from './metric-to-message.ts';
 import type { ServeContext } from './serve-context.ts';
 import { outcomeToMessage, sandboxToMessage } from './to-message.ts';
 
-/** Serves the life of sandboxes and what is read of them. */
+/** Serves the lifecycle of sandboxes, their metrics, logs and events. */
 export function createSandboxRoutes(
   context: ServeContext,
   { answer }: Answers,
