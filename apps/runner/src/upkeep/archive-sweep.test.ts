@@ -16,7 +16,7 @@ afterEach(() => bench[Symbol.asyncDispose]());
 const isPacked = async (checkpointId: string): Promise<boolean> =>
   (await bench.context.host.checkpoints.open(checkpointId)).isPacked;
 
-/** A sandbox that sleeps with that memory. */
+/** A paused sandbox with this checkpoint. */
 async function addAsleep(checkpointId: string): Promise<void> {
   await using draft = await bench.context.host.checkpoints.begin(checkpointId);
   await writeFile(join(draft.directory, 'pages-1.img'), Buffer.alloc(4 * mib, 7));
@@ -27,7 +27,7 @@ async function addAsleep(checkpointId: string): Promise<void> {
   await bench.addLeft({ state: 'paused', saved: { stateId: checkpointId, hasMemory: true, sizeBytes } }, 'none');
 }
 
-it('memory is archived while there is room for it, and later when there was none', async () => {
+it('memory is archived if there is room for it, and otherwise later', async () => {
   await addAsleep('s1');
   await addAsleep('s2');
   bench.nowMs += 3_600_000;

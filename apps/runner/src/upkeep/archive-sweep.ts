@@ -4,8 +4,8 @@ import type { OperationContext } from '../operations/operation-context.ts';
 
 export interface ArchiveSweep {
   /**
-   * Archives checkpoints that were not used for long, one after the other, until `stopping` aborts. Does nothing while an earlier
-   * sweep runs. Never throws.
+   * Archives checkpoints that were not used for long, one after the other, until `stopping` aborts. Does nothing while
+   * an earlier sweep runs. Never throws.
    */
   sweep(stopping: AbortSignal): Promise<void>;
 }
@@ -13,12 +13,12 @@ export interface ArchiveSweep {
 type ArchiveSweepContext = Pick<OperationContext, 'host' | 'table' | 'snapshots' | 'references' | 'clock'>;
 
 /**
- * Moves checkpoints to the archive when their sandbox was paused, or their snapshot was last used, more than `afterMs` ago
- * (docs/decisions/011). A use meanwhile interrupts the compression; the checkpoint store handles that. 0 archives nothing. Without room
- * on the disk the work is left to a later sweep.
+ * Moves checkpoints to the archive when their sandbox was paused, or their snapshot was last used, more than `afterMs`
+ * ago (docs/decisions/011). A use meanwhile interrupts the compression; the checkpoint store handles that. 0 archives
+ * nothing. Without room on the disk the work is left to a later sweep.
  */
 export function createArchiveSweep(context: ArchiveSweepContext, afterMs: number): ArchiveSweep {
-  /** When each was last tried. It is not tried again before it was used. */
+  /** Time of the last try for each checkpoint. It is tried again only after it was used. */
   const done = new Map<string, number>();
   let isSweeping = false;
 
@@ -42,7 +42,7 @@ export function createArchiveSweep(context: ArchiveSweepContext, afterMs: number
       );
     } catch (err) {
       if (isDiskFull(err)) return false;
-      // Not again in the life of this server. Its next use reports what is wrong with it.
+      // It is not tried again by this server. The next use of the checkpoint reports its fault.
       done.set(checkpointId, Infinity);
       context.host.logger.error({ checkpointId, err }, 'checkpoint could not be archived');
     }

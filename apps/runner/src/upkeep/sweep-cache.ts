@@ -9,8 +9,8 @@ type SweepContext = Omit<BuildContext, 'maker'>;
 const everyMs = 60_000;
 
 /**
- * Keeps the cache below its limits of age and size, and removes unneeded roots of images. The returned function may be called often; it
- * runs at most once in `everyMs`.
+ * Keeps the cache below its limits of age and size, and removes unneeded roots of images. The returned function may be
+ * called often; it runs at most once in `everyMs`.
  */
 export function createCacheSweeper(context: SweepContext): () => Promise<void> {
   let sweptAtMs = -Infinity;
@@ -21,7 +21,7 @@ export function createCacheSweeper(context: SweepContext): () => Promise<void> {
   };
 }
 
-/** Once, now. */
+/** Does one round now. */
 export async function sweepCache(context: SweepContext): Promise<void> {
   const { builds, host, clock, references } = context;
   const oldestMs = clock.now() - host.config.buildCacheHours * 3_600_000;
@@ -37,7 +37,9 @@ export async function sweepCache(context: SweepContext): Promise<void> {
   await removeUnneededImages(context);
 }
 
-/** The items above the limit. The newest use is kept first; of items used at the same time, the one with fewer layers. */
+/**
+ * The items above the limit. The newest use is kept first; of items used at the same time, the one with fewer layers.
+ */
 async function findTooMuch(context: SweepContext, maxBytes: number): Promise<CacheItem[]> {
   const newestFirst = context.builds.cache
     .list()
