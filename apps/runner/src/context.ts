@@ -59,39 +59,39 @@ import { createStartedTemplates } from './builds/started-templates.ts';
 import { createTeamUsage } from './operations/team-usage.ts';
 import { createOnDeadline } from './upkeep/on-deadline.ts';
 
-/** Of a template that bursts of creates use there are so many times as many spares as of the default one, at most. */
+/** A template with bursts of creates gets at most this many times as many spares as the default template. */
 const sparesByUse = 4;
 
 export interface RunnerOptions {
   readonly config: RunnerConfig;
   /** Where sandboxes live: `<dataDirectory>/sandboxes`, and snapshots beside them. */
   readonly dataDirectory: string;
-  /** By name; `config.isolation` must be among them. */
+  /** By name. `config.isolation` must be one of them. */
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;
   /** On the same file system as `dataDirectory`. */
   readonly checkpoints: CheckpointStore;
   readonly templates: TemplateStore;
-  /** For dependencies that sandboxes of a team share. Of a folder of its own. */
+  /** For dependencies that sandboxes of a team share. It has a folder of its own. */
   readonly dependencyBlobs: BlobStore;
-  /** By which templates that are missing can be made. */
+  /** Recipes for missing templates. */
   readonly recipes: readonly Recipe[];
   readonly runtime: EnvdBundle;
-  /** Of the disk of `dataDirectory`. */
+  /** The reserve on the disk of `dataDirectory`. */
   readonly reserve: DiskReserve;
-  /** Where the files of template builds are. */
+  /** The files of template builds. */
   readonly files: BlobReader;
-  /** Which addresses a tenant may have the host connect to. */
+  /** The addresses to which the host connects for a tenant. */
   readonly outside: OutsidePolicy;
-  /** The template whose spares are kept from the start and for good. */
+  /** The template whose spares are always kept. */
   readonly defaultTemplate: string;
   readonly logger: Logger;
-  /** Lines that the log of this process could not take. */
+  /** Number of log lines that this process had to drop. */
   readonly droppedLogLines?: () => number;
   readonly clock?: Clock;
 }
 
-/** Everything the runner works with; constructed here and nowhere else. */
+/** Everything that the runner works with. It is constructed only here. */
 export interface RunnerContext extends ServeContext, AsyncDisposable {
   readonly backgroundDigest: BackgroundDigest;
 }
@@ -265,7 +265,7 @@ function createRunnerPool(
   });
 }
 
-/** Whoever deletes a snapshot wants its memory and disk to go. */
+/** A deleted snapshot must not survive as a spare with its memory and disk. */
 function isGone({ snapshots }: OperationContext, blueprint: Blueprint): boolean {
   return blueprint.kind === 'snapshot' && !snapshots.has(blueprint.snapshotId);
 }
