@@ -33,9 +33,7 @@ test('keeps what is named, and the layers of checkpoints that are named; all els
   for (const id of ['shared', 'of-s2', 'running', 'nobodys']) await makeLayer(id);
   await sealWith('s1', ['shared']);
   await sealWith('s2', ['of-s2', 'shared']);
-  const { removedCheckpoints: removedCheckpoints, removedLayers } = await shop.store.collect(
-    needed(['s1'], ['running']),
-  );
+  const { removedCheckpoints, removedLayers } = await shop.store.collect(needed(['s1'], ['running']));
   expect(removedCheckpoints).toEqual(['s2']);
   expect(removedLayers).toEqual(['nobodys', 'of-s2']);
   expect(await layerFiles()).toEqual(['running.img', 'running.json', 'shared.img', 'shared.json']);
@@ -115,7 +113,7 @@ function shelvesWith(checkpointPath: Shelves['checkpointPath'], warnings: object
     layers: { list: () => Promise.resolve(['l1']), remove: () => Promise.reject(new Error('l1 may be needed')) },
     logger: { ...silentLogger, warn: (facts) => void warnings.push(facts) },
     layersOfDrafts: () => [],
-    checkpointPath: checkpointPath,
+    checkpointPath,
   };
 }
 

@@ -26,7 +26,7 @@ export async function collect(shelves: Shelves, findNeeded: () => Needed | Promi
   for (const id of removedCheckpoints) await shelves.store.remove(id);
   const removedLayers = await findUnneeded(shelves, layers, needed.layers);
   for (const id of removedLayers) await shelves.layers.remove(id);
-  return { removedCheckpoints: removedCheckpoints, removedLayers };
+  return { removedCheckpoints, removedLayers };
 }
 
 async function findUnneeded(

@@ -16,8 +16,7 @@ beforeEach(async () => {
 afterEach(() => shop[Symbol.asyncDispose]());
 
 const note = (foundAtMs: number) => ({ sandboxId: 'i1', templateId: 'tbase', foundAtMs });
-const idsOf = async (): Promise<string[]> =>
-  (await damaged.list()).map(({ checkpointId: checkpointId }) => checkpointId);
+const idsOf = async (): Promise<string[]> => (await damaged.list()).map(({ checkpointId }) => checkpointId);
 
 test('a checkpoint that is set aside leaves the store whole, and no collection takes it', async () => {
   const { directory, sizeBytes } = await sealTestCheckpoint(shop.store, 's1');

@@ -53,7 +53,7 @@ export function openDamagedCheckpoints(dataDirectory: string): DamagedCheckpoint
     const directory = directoryOf(checkpointId);
     return {
       ...(await readNote(noteOf(checkpointId))),
-      checkpointId: checkpointId,
+      checkpointId,
       directory,
       sizeBytes: await sizeOf(directory),
     };
@@ -68,8 +68,8 @@ export function openDamagedCheckpoints(dataDirectory: string): DamagedCheckpoint
   };
 
   const removeAll = async (checkpoints: readonly DamagedCheckpoint[]): Promise<string[]> => {
-    for (const { checkpointId: checkpointId } of checkpoints) await remove(checkpointId);
-    return checkpoints.map(({ checkpointId: checkpointId }) => checkpointId);
+    for (const { checkpointId } of checkpoints) await remove(checkpointId);
+    return checkpoints.map(({ checkpointId }) => checkpointId);
   };
 
   return {

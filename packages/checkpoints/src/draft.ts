@@ -38,11 +38,7 @@ export class Draft implements CheckpointDraft {
   #follower: Follower | undefined;
   #sealed = false;
 
-  constructor(
-    { checkpointId: checkpointId, layers, directory, target }: DraftPlan,
-    digester: Digester,
-    onEnd: () => void,
-  ) {
+  constructor({ checkpointId, layers, directory, target }: DraftPlan, digester: Digester, onEnd: () => void) {
     this.checkpointId = checkpointId;
     this.directory = directory;
     this.#layers = layers;

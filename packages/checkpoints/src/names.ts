@@ -28,7 +28,7 @@ export function storePaths(directory: string): StorePaths {
   const checkpoints = join(directory, 'states');
   const layers = join(directory, 'layers');
   return {
-    checkpoints: checkpoints,
+    checkpoints,
     layers,
     checkpoint: (checkpointId) => join(checkpoints, checkedId(checkpointId)),
     layer: (layerId) => join(layers, checkedId(layerId) + layerSuffix),

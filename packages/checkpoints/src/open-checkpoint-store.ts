@@ -115,7 +115,7 @@ class DiskCheckpointStore implements CheckpointStore {
       throw errorFromNode(error, `No folder could be made for checkpoint "${checkpointId}" on the disk of the host.`);
     }
     const onEnd = (): boolean => this.#drafts.delete(checkpointId);
-    return new Draft({ checkpointId: checkpointId, layers, directory, target }, this.#digester, onEnd);
+    return new Draft({ checkpointId, layers, directory, target }, this.#digester, onEnd);
   }
 
   async open(checkpointId: string): Promise<Checkpoint> {

@@ -16,7 +16,7 @@ export async function openCheckpoint(checkpointId: string, directory: string, di
   const manifest = await readManifest(checkpointId, directory);
   await checkParts(manifest, directory);
   return {
-    checkpointId: checkpointId,
+    checkpointId,
     manifest,
     directory,
     sizeBytes: sizeOf(manifest),

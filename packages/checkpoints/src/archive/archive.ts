@@ -36,7 +36,7 @@ export class Archive {
 
   /** When `signal` aborts, it throws and the checkpoint is as it was. */
   async compress(checkpoint: Checkpoint, signal: AbortSignal): Promise<Checkpoint> {
-    const { checkpointId: checkpointId, manifest, directory } = checkpoint;
+    const { checkpointId, manifest, directory } = checkpoint;
     const worthIt = (name: string): boolean =>
       (manifest.parts[name]?.sizeBytes ?? 0) >= minPartBytes && !(name in manifest.packed);
     await checkpoint.verify(worthIt);
@@ -58,7 +58,7 @@ export class Archive {
   }
 
   async unpack(checkpoint: Checkpoint): Promise<Checkpoint> {
-    const { checkpointId: checkpointId, manifest, directory } = checkpoint;
+    const { checkpointId, manifest, directory } = checkpoint;
     for (const name of Object.keys(manifest.packed)) {
       const path = join(directory, name);
       await unpackPart(this.#blobs, partOf(manifest, name), path).catch(async (error: unknown) => {
