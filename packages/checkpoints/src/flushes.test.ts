@@ -1,6 +1,6 @@
-// Tests what is on the disk after a power cut. They observe the system calls, because a file that was never flushed can
-// be
-// read without errors until the host goes down.
+// Tests which data is on the disk after a power cut. They observe the system calls, because a file that was never
+// flushed can
+// be read without errors until the host crashes.
 import { readlinkSync } from 'node:fs';
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';

@@ -11,9 +11,9 @@ import type { Report, Staged } from './staged.ts';
 const atOnce = 2;
 
 /**
- * Puts every sandbox of a tenant into a folder of the same file system, as a paused sandbox with its present memory and files. A running
- * sandbox continues, as the source of a snapshot does. A sandbox that cannot be saved is left out and reported with the reason. Throws
- * `disk_full`, and the reason of `signal`.
+ * Puts every sandbox of a tenant into a folder of the same file system, as a paused sandbox with its present memory and
+ * files. A running sandbox continues, as the source of a snapshot does. A sandbox that cannot be saved is left out and
+ * reported with the reason. Throws `disk_full`, and the reason of `signal`.
  */
 export async function stageSandboxes(
   context: OperationContext,

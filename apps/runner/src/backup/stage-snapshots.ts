@@ -7,8 +7,8 @@ import { isStarted } from '../registry/started-snapshot.ts';
 import type { Report } from './staged.ts';
 
 /**
- * Puts all snapshots into a folder of the same file system, those of template builds included. Snapshots that the server can make again
- * are left out. A damaged one is left out and reported. Throws `disk_full`.
+ * Puts all snapshots into a folder of the same file system, those of template builds included. Snapshots that the
+ * server can make again are left out. A damaged one is left out and reported. Throws `disk_full`.
  */
 export async function stageSnapshots(context: OperationContext, directory: string, report: Report): Promise<void> {
   await mkdir(join(directory, 'snapshots'), { recursive: true, mode: 0o700 });

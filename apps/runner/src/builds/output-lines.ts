@@ -20,7 +20,7 @@ export interface LineBudget {
   lines: number;
 }
 
-/** Each line costs this much besides its text. */
+/** Each line costs this much in addition to its text. */
 const lineBytes = 100;
 
 /**

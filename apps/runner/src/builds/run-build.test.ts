@@ -27,7 +27,7 @@ beforeAll(async () => {
     SOULBOX_BUILD_READY_SECONDS: '3',
     SOULBOX_MAX_BUILDS: '2',
     SOULBOX_IMAGES: `e2bdev/base:*=template:base,box:*=${registry.address}/boxes/box:*`,
-    // On the second port nobody listens.
+    // No server listens on the second port.
     SOULBOX_INSECURE_REGISTRIES: [registry, locked].map((one) => one?.address ?? '127.0.0.1:9').join() + ',127.0.0.1:9',
   });
 });
@@ -461,7 +461,7 @@ describe('builds', () => {
     await told;
   });
 
-  it('end with an error that says so when the runner stops', async () => {
+  it('end with an error that names the reason when the runner stops', async () => {
     const { told } = lab.start([sh('sleep 100')]);
     await sleep(1500);
     await lab.stop();

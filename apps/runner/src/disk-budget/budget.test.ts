@@ -15,7 +15,7 @@ const diskMb = 1024;
 const tablesMb = 8;
 const promiseMb = 32;
 
-/** A file system that stands for the host's. The space that each sandbox uses on it is one file. */
+/** A file system in the role of the host's. The space that a sandbox uses on it is one file for each sandbox. */
 let folder: string;
 let host: string;
 beforeAll(async () => {

@@ -2,7 +2,10 @@ import type { DiskDemand } from './shares.ts';
 import { costOf, shareOut, sumOf } from './shares.ts';
 
 const mib = 2 ** 20;
-/** This share of the room is not handed out, so that a new sandbox or a foreign file does not change the limits of others. */
+/**
+ * This share of the room is not handed out, so that a new sandbox or a foreign file does not change the limits of
+ * others.
+ */
 const floatShare = 0.05;
 const floatMaxBytes = 1024 * mib;
 /** Smaller raises are skipped, because each change of a limit is a write. */
@@ -22,8 +25,8 @@ export interface LimitChange<Disk> {
 }
 
 /**
- * The growth limits to set, in this order: limits that fall come first, so that at no moment more is allowed than there is.
- * `availableBytes` is what the host has free above its reserve and above room that is held for something new.
+ * The growth limits to set, in this order: limits that fall come first, so that at no moment more is allowed than there
+ * is. `availableBytes` is what the host has free above its reserve and above room that is held for something new.
  */
 export function planLimits<Disk>(all: readonly LimitedDisk<Disk>[], availableBytes: number): LimitChange<Disk>[] {
   const room = availableBytes - sumOf(all, ({ demand }) => demand.owedBytes);

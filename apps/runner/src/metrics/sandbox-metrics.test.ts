@@ -87,7 +87,7 @@ describe('metrics of sandboxes', () => {
     expect(metrics.latest('a')?.cpuUsedPct).toBeCloseTo(200);
   });
 
-  it('has plausible figures when a counter or the wall clock goes back', async () => {
+  it('has plausible figures when a counter or the wall clock is set back', async () => {
     let used = 100;
     sources.set('a', async () => await Promise.resolve({ ...idle, cpuUsedSeconds: used }));
     metrics.add(sandboxNamed('a', 1));

@@ -22,7 +22,7 @@ export interface EndContext {
 }
 
 /**
- * Ends a sandbox, whatever it was doing, after a pause, resume or snapshot that is under way. Returns false when there
+ * Ends a sandbox, whatever it was doing, after a pause, resume or snapshot in progress. Returns false when there
  * is none, or it is ending already. Order: connections are cut, the intent is recorded, the end is announced, then
  * processes, mounts, network, folder, record and the sandbox's own checkpoints are removed. If the end were announced
  * first, the sandbox would survive a crash in between unknown.

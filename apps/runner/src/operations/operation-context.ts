@@ -11,7 +11,7 @@ import type { SnapshotStore } from '../registry/snapshot-store.ts';
 import type { References } from '../registry/references.ts';
 import type { SandboxTable, TenantSandbox } from '../registry/table.ts';
 
-/** What every operation on tenants' sandboxes uses. */
+/** The parts of the runner that operations on tenants' sandboxes use. */
 export interface OperationContext {
   readonly host: SandboxHost;
   readonly table: SandboxTable;

@@ -19,7 +19,7 @@ async function deadlines(): Promise<unknown[]> {
   return [inMemory, (await bench.readRecord(sandboxId))?.tenant?.endAtMs];
 }
 
-it.each([-10_000, 10_000])('moves it by %i ms, in memory and on the disk, and tells watchers', async (by) => {
+it.each([-10_000, 10_000])('moves it by %i ms, in memory and on the disk, and notifies watchers', async (by) => {
   const { record } = await setDeadline(bench.context, sandboxId, endAtMs + by, false);
   expect(record.tenant.endAtMs).toBe(endAtMs + by);
   expect(await deadlines()).toEqual([endAtMs + by, endAtMs + by]);

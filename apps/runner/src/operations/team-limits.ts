@@ -1,7 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { TeamUsage } from './team-usage.ts';
 
-/** What the control plane lets a team use, in bytes. */
+/** A team's limits from the control plane, in bytes. */
 export type TeamLimits = Readonly<Record<keyof TeamUsage, number>>;
 
 const words = {

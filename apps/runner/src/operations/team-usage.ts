@@ -5,7 +5,7 @@ import type { OperationContext } from './operation-context.ts';
 import type { SandboxRecord } from '../registry/record.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 
-/** What the sandboxes and snapshots of one team use of the host's disk. */
+/** The use of the host's disk by the sandboxes and snapshots of one team. */
 export interface TeamUsage {
   /** Disks, their layers (each once), and the memory of snapshots. Layers of finished builds are not counted. */
   readonly diskBytes: number;

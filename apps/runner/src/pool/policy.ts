@@ -1,6 +1,6 @@
 import type { Shelf, Spare } from './shelf.ts';
 
-/** What the pool may keep, and how fast it may boot. */
+/** Limits for the number of spares, their memory and concurrent boots. */
 export interface PoolLimits {
   /** Spares of a pinned blueprint. */
   readonly size: number;

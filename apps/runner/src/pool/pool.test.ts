@@ -171,7 +171,7 @@ describe('the warm pool', () => {
     };
     const all = [take('first'), take('second')];
     await finishNext(made.boots);
-    // Two spares of `a` are still missing, and its shelf stands first.
+    // Two spares of `a` are still missing, and its shelf is the first one.
     expect(made.boots.map((boot) => boot.of)).toEqual(['b']);
     await finishNext(made.boots);
     expect(served).toEqual(['first i2']);

@@ -57,7 +57,7 @@ export interface Pool {
    * then.
    */
   sweep(nowMs: number, isGone?: (blueprint: Blueprint) => boolean): Promise<void>;
-  /** Stops booting and waits for what is under way. Spares stay for the next server. */
+  /** Stops booting and waits for boots in progress. Spares stay for the next server. */
   close(): Promise<void>;
 }
 

@@ -34,11 +34,11 @@ export interface Refill {
   hand(shelf: Shelf, sandbox: LiveSandbox, bytes: number): void;
   /** Starts no refill of the shelf for this time. Boots for waiting creates continue. */
   pause(shelf: Shelf, ms: number): void;
-  /** Boots under way. */
+  /** Number of boots in progress. */
   booting(): number;
   /** Since the start, including boots of spares. */
   failedBoots(): number;
-  /** Starts no more boots and waits for those under way. */
+  /** Starts no more boots and waits for boots in progress. */
   close(): Promise<void>;
 }
 

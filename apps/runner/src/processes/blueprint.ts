@@ -14,7 +14,7 @@ export interface SnapshotBlueprint {
   readonly snapshotId: string;
 }
 
-/** What spares are made from. All spares of a shelf have an equal blueprint. */
+/** Describes how a spare is made. All spares of a shelf have an equal blueprint. */
 export type Blueprint = TemplateBlueprint | SnapshotBlueprint;
 
 /** The same for all blueprints of one shelf. */

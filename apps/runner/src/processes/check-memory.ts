@@ -49,7 +49,7 @@ export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: 
   const pagesChecked = checkpoint.verify(
     (partName) => driver.isMemoryPart(partName) && !(partName in memory.digests.parts),
   );
-  // A restore that fails earlier does not wait for it; that must not be an unhandled rejection.
+  // A restore that fails earlier does not await this promise. It must not become an unhandled rejection then.
   pagesChecked.catch(() => undefined);
   return { ...memory, pagesChecked };
 }

@@ -9,7 +9,7 @@ import type { DiskBudget } from '../disk-budget/budget.ts';
 import type { RecordStore, SandboxRecord } from '../registry/record.ts';
 import type { Slots } from '../registry/slots.ts';
 
-/** What is needed to make, adopt and remove sandboxes. */
+/** The parts of the host that are needed to make, adopt and remove sandboxes. */
 export interface SandboxHost {
   readonly config: RunnerConfig;
   /** Where sandboxes live: `<dataDirectory>/sandboxes`. */

@@ -171,8 +171,7 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
     directoryOf: (sandboxId) => join(directory, sandboxId),
     async write(record) {
       // A paused sandbox survives a crash of its host. The record that its disk is written to again must survive, too.
-      // Nothing is
-      // left of sandboxes in other states.
+      // Nothing is left of sandboxes in other states.
       const durable = record.state === 'paused' || record.state === 'resuming';
       const write = async (): Promise<void> => {
         await writeFileAtomic(fileOf(record.sandboxId), `${JSON.stringify(record)}\n`, { durable });

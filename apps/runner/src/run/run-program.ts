@@ -195,8 +195,8 @@ function executionOf({ detection, file, project }: Subject, request: RunRequest)
 }
 
 /**
- * Why the sandbox is no longer served. Says `sandbox_not_found` only for one that is gone, since the control plane then
- * forgets it.
+ * Why the sandbox is no longer served. The reason is `sandbox_not_found` only for one that is gone, because the control
+ * plane then forgets it.
  */
 async function goneError({ table }: RunContext, sandboxId: string, cause: unknown): Promise<SoulBoxError> {
   // A pause in progress may still fail.

@@ -9,7 +9,7 @@ interface Guest {
   frozen: boolean;
 }
 
-/** A driver whose sandboxes are a disk file and an entry in a map. It fulfills the contract of the interface. */
+/** A driver whose sandboxes are a disk file and an entry in a map. It behaves as the interface promises. */
 export interface StandInDriver extends Driver {
   /** The calls so far in order, such as `restore i1`. */
   readonly calls: string[];

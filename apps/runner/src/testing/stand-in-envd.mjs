@@ -1,6 +1,5 @@
 // A stand-in for the envd of every sandbox of a bench, in its own network namespace. Each line on standard input is a
-// command, which is
-// answered by one line: {"answer":{"path":"/resumed","status":500}}, {"list":true} or {"forget":true}.
+// command: {"answer":{"path":"/resumed","status":500}}, {"list":true} or {"forget":true}. Each is answered by one line.
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';

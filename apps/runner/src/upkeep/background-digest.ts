@@ -13,7 +13,7 @@ export interface BackgroundDigest {
   /** Starts with the next disk, unless one is being read. */
   startNext(): void;
   /**
-   * Reads all disks that are left, for a server that stops. The data folder may be copied then, and only digests tell
+   * Reads all disks that are left, for a server that stops. The data folder may be copied then, and only digests show
    * whether the copy of a disk is whole. Gives up after a minute. Never throws.
    */
   finish(): Promise<void>;
@@ -28,7 +28,7 @@ export function createBackgroundDigest(context: DigestContext): BackgroundDigest
 
   const records = (): SandboxRecord[] => table.tenants().map(({ record }) => record);
   /**
-   * Without its digests a disk that was written to cannot be told from one that was only touched. Nothing else is lost.
+   * Without digests a changed disk cannot be distinguished from one with only new time stamps. Nothing else is lost.
    */
   const digest = async ({ record, disk }: Undigested, isWanted: () => boolean): Promise<void> => {
     await digestInBackground(host, record, disk, isWanted).catch((err: unknown) => {

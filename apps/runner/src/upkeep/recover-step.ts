@@ -16,9 +16,9 @@ import { resumePaused } from '../operations/resume/restore.ts';
 import type { Live, RecordChange, RunningSandbox, TenantSandbox } from '../registry/table.ts';
 
 /**
- * Completes or undoes the step that a dead server left a tenant's sandbox in (decision 009). Afterwards the sandbox runs or is paused.
- * Returns false when nothing is left that could run. Throws `disk_full` when the sandbox must be saved and cannot: it stays frozen in
- * its step, and is tried again.
+ * Completes or undoes the step that a dead server left a tenant's sandbox in (decision 009). Afterwards the sandbox
+ * runs or is paused. Returns false when nothing is left that could run. Throws `disk_full` when the sandbox must be
+ * saved and cannot: it stays frozen in its step, and is tried again.
  */
 export async function recoverStep(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   await sealLayer(context, sandbox);
@@ -51,7 +51,7 @@ async function sealLayer(context: OperationContext, sandbox: TenantSandbox): Pro
   if (sandbox.record.state === 'running') await context.table.note(sandbox, { work: undefined });
 }
 
-/** A copy that a server of an earlier version made may lie on a layer that has no digests. */
+/** A copy that a server of an earlier version made may use a layer without digests. */
 async function sealNewLayers({ host }: OperationContext, { record }: TenantSandbox): Promise<void> {
   for (const layerId of record.layers)
     if (!(await host.checkpoints.isSealedLayer(layerId))) await host.checkpoints.sealLayer(layerId);
@@ -93,7 +93,8 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
       await finishPause(context, sandbox);
       return true;
     } catch (err) {
-      // Its tenant believes that it is paused. If it ran, it could reach its deadline. It stays frozen until there is room.
+      // Its tenant believes that it is paused. If it ran, it could reach its deadline. It stays frozen until there is
+      // room.
       if (isDiskFull(err)) throw err;
       context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'promised pause could not be completed');
     }
@@ -103,8 +104,8 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
 }
 
 /**
- * Keeps a restored sandbox when its envd confirms. Otherwise the sandbox is paused: as it is now if it runs, as it was if it never ran,
- * and with its files only if that is unknown.
+ * Keeps a restored sandbox when its envd confirms. Otherwise the sandbox is paused: as it is now if it runs, as it was
+ * if it never ran, and with its files only if that is unknown.
  */
 async function recoverResume(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { work } = sandbox.record;

@@ -115,7 +115,7 @@ async function takeOver(context: OperationContext, sandbox: TenantSandbox): Prom
   return isKept;
 }
 
-/** A temporary failure is retried (retrySteps). No other sandbox waits for it, and nothing is given up. */
+/** A temporary failure is retried (retrySteps). No other sandbox waits for it, and nothing is lost. */
 async function tryRecoverStep(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   try {
     return await recoverStep(context, sandbox);
@@ -125,7 +125,7 @@ async function tryRecoverStep(context: OperationContext, sandbox: TenantSandbox)
   }
 }
 
-/** A spare that runs the present envd goes back on its shelf. */
+/** Puts a spare with the present envd back on its shelf. */
 async function putBack(
   { host, table, templates }: OperationContext,
   pool: Pool,

@@ -25,7 +25,7 @@ let lab: BuildLab;
 let directory: string;
 let registry: Registry;
 const servers: Server[] = [];
-/** The requests that reached servers which nobody may reach. */
+/** Requests that reached a forbidden server. There must be none. */
 const asked: string[] = [];
 /** The hostile registries redirect every request to this. */
 let location = '';

@@ -4,7 +4,7 @@ import type { CheckedMemory } from '../../processes/check-memory.ts';
 import type { TenantSandbox } from '../../registry/table.ts';
 import type { CopySource } from '../../registry/snapshot-store.ts';
 
-/** The source of copies. It is not removed while somebody holds it. */
+/** The source of copies. It is not removed while it is held. */
 export interface SourceAtHand {
   readonly source: CopySource;
   /**

@@ -9,9 +9,9 @@ import type { TenantSandbox } from '../../registry/table.ts';
 import { digestKeptDisk } from '../../processes/sandbox-disk.ts';
 
 /**
- * The last part of a pause, after its checkpoint is sealed. Ends the processes and frees all that the sandbox held, except its disk.
- * The record says `paused` only after the disk is written out and digested. Never throws. Returns false when something failed; the
- * deadline loop, a resume or the next server tries again.
+ * The last part of a pause, after its checkpoint is sealed. Ends the processes and frees everything that the sandbox
+ * held, except its disk. The record says `paused` only after the disk is written out and digested. Never throws.
+ * Returns false when something failed; the deadline loop, a resume or the next server tries again.
  */
 export async function finishPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { sandboxId, work, pagesFrom } = sandbox.record;

@@ -7,9 +7,10 @@ import { holdRoom, saveCheckpoint } from '../../processes/save-checkpoint.ts';
 import { freeze } from '../../processes/freeze.ts';
 
 /**
- * Pauses a sandbox whose envd did not confirm its restore, so that nobody may reach it. Its processes have written to the disk, so
- * their present memory is saved. Returns false and logs the reason when that is not possible. Called in `resuming`, with the lock held.
- * Throws `disk_full`: the sandbox stays frozen, because its memory is saved nowhere, and `retrySteps` tries again.
+ * Pauses a sandbox whose envd did not confirm its restore, so that nobody may reach it. Its processes have written to
+ * the disk, so their present memory is saved. Returns false and logs the reason when that is not possible. Called in
+ * `resuming`, with the lock held. Throws `disk_full`: the sandbox stays frozen, because its memory is saved nowhere,
+ * and `retrySteps` tries again.
  */
 export async function pauseUnconfirmed(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { table, host, references, background, clock } = context;

@@ -22,8 +22,9 @@ export interface PauseRequest {
 }
 
 /**
- * Saves a sandbox and ends its processes. Id, tokens, variables and files stay. Throws `already_paused`, `illegal_transition`,
- * `checkpoint_failed`, `disk_full`, `limit_exceeded`. After each of them the sandbox runs as before, with its connections cut.
+ * Saves a sandbox and ends its processes. Id, tokens, variables and files stay. Throws `already_paused`,
+ * `illegal_transition`, `checkpoint_failed`, `disk_full`, `limit_exceeded`. After each of them the sandbox runs as
+ * before, with its connections cut.
  */
 export async function pauseSandbox(
   context: OperationContext,
@@ -32,7 +33,7 @@ export async function pauseSandbox(
 ): Promise<TenantSandbox> {
   const { table } = context;
   const { state } = table.getTenants(sandboxId).record;
-  // Any other step that is under way is waited for.
+  // Any other step in progress ends first.
   if (state === 'paused') checkPause(sandboxId, state);
   return await table.alone(sandboxId, async () => {
     checkPause(sandboxId, table.getTenants(sandboxId).record.state);
@@ -99,7 +100,9 @@ function checkCapability({ live }: RunningSandbox, keepMemory: boolean): void {
   );
 }
 
-/** Errors that the caller may read stay as they are. Any other becomes `checkpoint_failed`, with its cause for the log. */
+/**
+ * Errors that the caller may read stay as they are. Any other becomes `checkpoint_failed`, with its cause for the log.
+ */
 export function explainSaveFailure(error: unknown): SoulBoxError {
   if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
   return new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved. It continues to run.', {
