@@ -95,7 +95,7 @@ describe('what counts as activity', () => {
     activity.forget('never seen');
   });
 
-  it('CPU use up to that of the driver is no activity, a little more is', () => {
+  it('CPU use below that of the driver is no activity, a little more is', () => {
     second(0.0099);
     expect(activity.idleMs('i')).toBe(1000);
     second(0.0101);

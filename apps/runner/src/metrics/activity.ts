@@ -5,7 +5,7 @@ export interface Usage {
   readonly cpuUsedSeconds: number;
   /** Bytes read and written, on the disk and in the network, all together. */
   readonly transferredBytes: number;
-  /** CPU use of the driver itself. That much counts as idle. */
+  /** CPU use of the driver itself. A sandbox that uses less counts as idle. */
   readonly idleCpus: number;
 }
 

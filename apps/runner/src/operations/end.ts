@@ -22,10 +22,10 @@ export interface EndContext {
 }
 
 /**
- * Ends a sandbox, whatever it was doing, after a pause, resume or snapshot in progress. Returns false when there
- * is none, or it is ending already. Order: connections are cut, the intent is recorded, the end is announced, then
- * processes, mounts, network, folder, record and the sandbox's own checkpoints are removed. If the end were announced
- * first, the sandbox would survive a crash in between unknown.
+ * Ends a sandbox, whatever it was doing, after a pause, resume or snapshot in progress. Returns false when there is
+ * none, or it is ending already. Order: connections are cut, the intent is recorded, the end is announced, then
+ * processes, mounts, network, folder, record and the sandbox's own checkpoints are removed. The end is not announced
+ * before it is recorded: after a crash in between, the sandbox would still run although its end was announced.
  */
 export async function endSandbox(context: EndContext, sandboxId: string, cause: Cause): Promise<boolean> {
   return await context.table.alone(sandboxId, async () => await endAlone(context, sandboxId, cause));

@@ -10,10 +10,11 @@ import { SoulBoxError } from '@soulbox/base';
  *                                        +------> pausing --------------+
  *     booting --> building (the sandbox of a template build, which never has a tenant)
  *
- * Every state may change to `ending`, after which the record is removed. When `pausing`, `resuming` or `snapshotting` fails, the sandbox
- * returns to the previous state. A snapshot whose source cannot continue leaves the source paused.
+ * Every state may change to `ending`, after which the record is removed. When `pausing`, `resuming` or `snapshotting`
+ * fails, the sandbox returns to the previous state. A snapshot whose source cannot continue leaves the source paused.
  *
- * The record is written before the step that it announces, so after a crash it shows the step that was in progress (recover.ts).
+ * The record is written before the step that it announces, so after a crash it shows the step that was in progress
+ * (recover.ts).
  */
 export const sandboxStates = [
   'booting',

@@ -85,8 +85,8 @@ export interface SandboxTable extends Locks {
   running(): RunningSandbox[];
   all(): KnownSandbox[];
   /**
-   * Takes one legal step, first in memory, then on disk. Throws `illegal_transition`, or `disk_full` with the step
-   * undone.
+   * Takes one legal step, first in memory, then on disk. Throws `illegal_transition`, or `disk_full`. After `disk_full`
+   * the step is undone, unless it led to `running` or `ending`.
    */
   step(sandbox: KnownSandbox, to: SandboxState, change?: RecordChange): Promise<void>;
   /** Changes the record without a step. Throws `disk_full` with nothing changed. */

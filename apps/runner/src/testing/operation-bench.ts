@@ -54,7 +54,7 @@ export interface OperationBench extends AsyncDisposable {
   readonly events: readonly RunnerEvent[];
   /** Ids of sandboxes that were cut off. */
   readonly cutOff: readonly string[];
-  /** The purposes for which room on the host's disk is reserved now. */
+  /** The purposes for which room on the host's disk is reserved at present. */
   readonly roomFor: readonly string[];
   /** The host's disk has no room for this purpose, as `admit` names it. */
   noRoomFor: string;

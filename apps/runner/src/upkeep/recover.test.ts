@@ -120,7 +120,7 @@ it('unreferenced files are removed, and referenced ones are kept', async () => {
   expect(bench.driver.calls).toContain('destroy istray');
 });
 
-it('the files of an unreadable record are set aside, and no checkpoint is removed until an administrator has removed the record', async () => {
+it('the files of an unreadable record are set aside, and no checkpoint is removed until an administrator has taken the record away', async () => {
   await seal('s1');
   const torn = await left({ state: 'paused', slot: 0, saved: { stateId: 's1', hasMemory: true, sizeBytes: 6 } });
   const { host } = bench.context;
